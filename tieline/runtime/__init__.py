@@ -1,0 +1,1 @@
+"""How any Tieline process lives: settings, the broker, metrics, logs, health. Knows nothing of signaling."""

@@ -1,0 +1,105 @@
+"""Every metric of Tieline, with a sentence each. Labels are outcomes and kinds: never users, rooms or ids.
+
+All names begin with `tieline_`. Durations are seconds, sizes bytes.
+"""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+
+REGISTRY: Final = CollectorRegistry()
+
+_RELAY_BUCKETS: Final = (
+    0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+)  # fmt: skip
+
+CONNECTIONS = Gauge(
+    "tieline_connections", "WebSocket connections with a live session on this gateway.", registry=REGISTRY
+)
+SESSIONS_OPENED = Counter(
+    "tieline_sessions_opened_total", "Sessions that began on this gateway.", registry=REGISTRY
+)
+SESSIONS_CLOSED = Counter(
+    "tieline_sessions_closed_total",
+    "Connections with a session that ended, by the WebSocket close code.",
+    ["code"],
+    registry=REGISTRY,
+)
+HANDSHAKES_REFUSED = Counter(
+    "tieline_handshakes_refused_total",
+    "Connections refused before the upgrade, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
+SIGNALS = Counter(
+    "tieline_signals_total",
+    "Client messages answered by this gateway, by command and outcome (relayed, held, ok, or the reason of the refusal).",  # noqa: E501
+    ["cmd", "outcome"],
+    registry=REGISTRY,
+)
+RELAY_SECONDS = Histogram(
+    "tieline_relay_seconds",
+    "Seconds from a client's WEBRTC frame read by the gateway to the router's answer.",
+    registry=REGISTRY,
+    buckets=_RELAY_BUCKETS,
+)
+DELIVERIES = Counter(
+    "tieline_deliveries_total",
+    "Frames for users that reached this gateway, by outcome (sent, duplicate, dropped).",
+    ["outcome"],
+    registry=REGISTRY,
+)
+CHECK_SECONDS = Histogram(
+    "tieline_presence_check_seconds",
+    "Seconds a router waited for presence to judge one signal.",
+    registry=REGISTRY,
+    buckets=_RELAY_BUCKETS,
+)
+LEASED_SIGNALS = Counter(
+    "tieline_leased_signals_total",
+    "Candidates a router relayed on a cached permission, without asking presence.",
+    registry=REGISTRY,
+)
+PRESENCE_REQUESTS = Counter(
+    "tieline_presence_requests_total",
+    "Requests a presence process answered, by operation and outcome (ok, refused, gone, failed).",
+    ["op", "outcome"],
+    registry=REGISTRY,
+)
+CAS_CONFLICTS = Counter(
+    "tieline_cas_conflicts_total",
+    "Compare-and-set writes that found the record changed and were decided again.",
+    registry=REGISTRY,
+)
+TIMERS_FIRED = Counter(
+    "tieline_timers_fired_total",
+    "Timers whose expiry this presence process consumed, by kind.",
+    ["kind"],
+    registry=REGISTRY,
+)
+REQUEST_RETRIES = Counter(
+    "tieline_request_retries_total",
+    "Requests of this process sent again because nobody had answered yet.",
+    registry=REGISTRY,
+)
+NATS_RECONNECTS = Counter(
+    "tieline_nats_reconnects_total", "Times this process connected to NATS again.", registry=REGISTRY
+)
+NATS_CONNECTED = Gauge(
+    "tieline_nats_connected", "1 while this process is connected to NATS, else 0.", registry=REGISTRY
+)
+NATS_ERRORS = Counter(
+    "tieline_nats_errors_total",
+    "Errors the NATS client reported, by kind (slow_consumer: messages were dropped).",
+    ["kind"],
+    registry=REGISTRY,
+)
+
+
+ProcessCollector(namespace="tieline", registry=REGISTRY)  # memory, CPU and descriptors of this process
+
+
+def exposition() -> bytes:
+    """Render everything in Prometheus's text format."""
+    return generate_latest(REGISTRY)

@@ -1,0 +1,57 @@
+"""Run one service as a process: uvloop, logs, settings with clear errors, and signals that end it."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import uvloop
+
+from tieline.runtime import logs
+from tieline.runtime.settings import ProcessSettings, SettingsError, read_settings
+
+SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
+
+HARD_STOP_S: Final = 10.0
+"""From the first signal to the end, whatever hangs: orderly stopping waits for a broker that may be gone."""
+
+EXIT_NOT_STOPPED: Final = 75  # EX_TEMPFAIL of sysexits.h: cut off, not finished
+EXIT_BAD_SETTINGS: Final = 78  # EX_CONFIG of sysexits.h: starting again will not help
+
+
+def run(
+    service: str,
+    kind: type[SettingsT],
+    main: Callable[[SettingsT, asyncio.Event], Awaitable[None]],
+) -> None:
+    """Read `kind` from the environment, run `main` until it returns, and exit.
+
+    `main` gets the settings and an event that is set on SIGTERM or SIGINT. A second signal ends the
+    process at once.
+    """
+    try:
+        settings = read_settings(kind, os.environ)
+    except SettingsError as problem:
+        sys.stderr.write(f"{service}: {problem}\n")
+        sys.exit(EXIT_BAD_SETTINGS)
+    logs.set_up(service, settings.log_level)
+    uvloop.run(_until_signalled(settings, main))
+
+
+async def _until_signalled(
+    settings: SettingsT, main: Callable[[SettingsT, asyncio.Event], Awaitable[None]]
+) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        if stopping.is_set():
+            os._exit(128 + number)
+        stopping.set()
+        loop.call_later(HARD_STOP_S, os._exit, EXIT_NOT_STOPPED)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    await main(settings, stopping)

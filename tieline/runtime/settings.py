@@ -1,0 +1,65 @@
+"""Read a process's settings from its environment, once, in its `__main__`.
+
+A settings class is a frozen `msgspec.Struct`; its field `offer_timeout` is the variable
+`TIELINE_OFFER_TIMEOUT`. Durations are seconds.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+
+PREFIX: Final = "TIELINE_"
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
+
+
+class SettingsError(Exception):
+    """A setting is missing or unusable; the text names the variable and says what is wrong."""
+
+
+class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every process needs to know."""
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    """One URL, or several with commas between them."""
+    namespace: str = "tieline"
+    """The first token of every subject, and the name of the bucket: several systems may share a broker."""
+    ops_host: str = "127.0.0.1"
+    """Where /metrics, /healthz and /readyz are served; 0.0.0.0 inside a container."""
+    ops_port: Port = 0
+    """0: any free port; the log's first line names it."""
+    log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$")] = "info"
+
+
+def read_settings(kind: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
+    """Build `kind` from the environment. An empty variable counts as unset.
+
+    Raises:
+        SettingsError: a variable is missing or has no usable value.
+    """
+    given: dict[str, str] = {}
+    for field in msgspec.structs.fields(kind):
+        variable = PREFIX + field.name.upper()
+        value = environ.get(variable, "")
+        if value:
+            given[field.name] = value
+        elif field.required:
+            raise SettingsError(f"{variable} is not set, and has no default")
+    for name, value in given.items():
+        _check_alone(kind, name, value)
+    return msgspec.convert(given, kind, strict=False)
+
+
+def _check_alone(kind: type[msgspec.Struct], name: str, value: str) -> None:
+    wanted = next(field.type for field in msgspec.structs.fields(kind) if field.name == name)
+    try:
+        msgspec.convert(value, wanted, strict=False)
+    except msgspec.ValidationError as problem:
+        shown = "its value" if "secret" in name else repr(value)
+        raise SettingsError(f"{PREFIX}{name.upper()}: {shown} is unusable: {problem}") from None

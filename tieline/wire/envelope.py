@@ -1,0 +1,334 @@
+"""The client's side of the wire: what it may send, and every kind of frame it gets.
+
+One JSON object a text frame. Decoding names everything that can be wrong with a frame and never reads
+`data.data`: it is skipped as raw JSON, and what is relayed is the frame as it came, not this decoding.
+The counterpart, for the client library, is `tieline.client`.
+
+A frame that names `cmd` twice with two values is refused by the decoder, so that no receiver can read
+another command than the one that was checked. For other keys named twice the last one counts, here as in
+every browser.
+"""
+
+import re
+from typing import Final, Literal
+
+import msgspec
+
+from tieline.wire.codes import Refusal
+from tieline.wire.ids import RoomId, SessionId, UserId, is_valid_id
+
+MAX_MESSAGE_BYTES: Final = 65_536
+"""The longest message a client may send, in bytes; longer ones close the connection with 1009."""
+
+MAX_DEPTH: Final = 512
+"""How deep a message may nest: more would exhaust the stack of receivers that parse recursively."""
+
+SIGNAL_COMMANDS: Final = ("WEBRTC_OFFER", "WEBRTC_ANSWER", "WEBRTC_ICE_CANDIDATE", "WEBRTC_HANGUP")
+
+
+class SignalBody(msgspec.Struct, frozen=True, gc=False):
+    """`data` of the four WEBRTC commands; `data` in it belongs to the two clients alone."""
+
+    sender: str = msgspec.field(name="from")
+    to: str
+    data: msgspec.Raw
+
+
+class RoomBody(msgspec.Struct, frozen=True, gc=False):
+    """`data` of JOIN, LEAVE and MEMBERS."""
+
+    room: str
+
+
+class _FromClient(msgspec.Struct, frozen=True, gc=False, tag_field="cmd"):
+    request_id: str = msgspec.field(name="requestId")
+    module: Literal["ROOM"]
+
+
+class Offer(_FromClient, frozen=True, gc=False, tag="WEBRTC_OFFER"):
+    """Start, or renegotiate, a voice connection."""
+
+    data: SignalBody
+
+
+class Answer(_FromClient, frozen=True, gc=False, tag="WEBRTC_ANSWER"):
+    """Accept the target's waiting offer."""
+
+    data: SignalBody
+
+
+class Candidate(_FromClient, frozen=True, gc=False, tag="WEBRTC_ICE_CANDIDATE"):
+    """One way to reach the sender."""
+
+    data: SignalBody
+
+
+class Hangup(_FromClient, frozen=True, gc=False, tag="WEBRTC_HANGUP"):
+    """End the negotiation with the target."""
+
+    data: SignalBody
+
+
+class Join(_FromClient, frozen=True, gc=False, tag="JOIN"):
+    """Become a member of a room."""
+
+    data: RoomBody
+
+
+class Leave(_FromClient, frozen=True, gc=False, tag="LEAVE"):
+    """Stop being a member of a room."""
+
+    data: RoomBody
+
+
+class Members(_FromClient, frozen=True, gc=False, tag="MEMBERS"):
+    """Ask who is in a room."""
+
+    data: RoomBody
+
+
+class Ping(_FromClient, frozen=True, gc=False, tag="PING"):
+    """Ask for the same data back."""
+
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+Signal = Offer | Answer | Candidate | Hangup
+ClientMessage = Signal | Join | Leave | Members | Ping
+COMMANDS: Final = frozenset((*SIGNAL_COMMANDS, "JOIN", "LEAVE", "MEMBERS", "PING"))
+
+
+class Malformed(msgspec.Struct, frozen=True):
+    """A frame that is no message: the refusal, with whatever of it could be read."""
+
+    refusal: Refusal
+    request_id: str = ""
+    cmd: str = ""
+
+
+_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_loose = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_string = msgspec.json.Decoder(str)
+
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair of surrogates
+    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})"  # a lone one
+    rb"|.)",
+    re.DOTALL,
+)
+
+
+def decode(frame: bytes) -> ClientMessage | Malformed:
+    """Decode one client frame of at most `MAX_MESSAGE_BYTES` of valid UTF-8.
+
+    Ids are checked; whether `from` is the authenticated user, and `to` somebody else, is the session's
+    business. Never raises for anything that `frame` holds.
+    """
+    if frame.count(b"[") + frame.count(b"{") > MAX_DEPTH and _depth(frame) > MAX_DEPTH:
+        return Malformed(Refusal.BAD_MESSAGE)
+    try:
+        message = _decoder.decode(frame)
+    except (msgspec.DecodeError, RecursionError):
+        readable = _without_lone_surrogates(frame)
+        if readable == frame:
+            return _why_not(frame)
+        try:
+            message = _decoder.decode(readable)
+        except (msgspec.DecodeError, RecursionError):
+            return _why_not(readable)
+    if not is_valid_id(message.request_id):
+        return Malformed(Refusal.BAD_MESSAGE, "", command_of(message))
+    if not _names_are_valid(message):
+        return Malformed(Refusal.BAD_MESSAGE, message.request_id, command_of(message))
+    return message
+
+
+def _names_are_valid(message: ClientMessage) -> bool:
+    match message.data:
+        case SignalBody(sender=sender, to=to):
+            return is_valid_id(sender) and is_valid_id(to)
+        case RoomBody(room=room):
+            return is_valid_id(room)
+        case _:
+            return True
+
+
+def command_of(message: ClientMessage) -> str:
+    """Name a message's command."""
+    return str(message.__struct_config__.tag)
+
+
+def _why_not(frame: bytes) -> Malformed:
+    """Say what is wrong with a frame that is no message, echoing what can be read of it."""
+    try:
+        fields = _loose.decode(frame)
+    except (msgspec.DecodeError, RecursionError):
+        return Malformed(Refusal.BAD_MESSAGE)
+    request_id, cmd = _text(fields.get("requestId")), _text(fields.get("cmd"))
+    unknown = request_id and _text(fields.get("module")) == "ROOM" and cmd and cmd not in COMMANDS
+    return Malformed(Refusal.UNKNOWN_COMMAND if unknown else Refusal.BAD_MESSAGE, request_id, cmd)
+
+
+def _text(raw: msgspec.Raw | None) -> str:
+    """Read a field as an id-like text; "" if it is none."""
+    if raw is None:
+        return ""
+    try:
+        text = _string.decode(raw)
+    except msgspec.DecodeError:
+        return ""
+    return text if is_valid_id(text) else ""
+
+
+def _without_lone_surrogates(frame: bytes) -> bytes:
+    """Replace escapes of lone surrogates, which JSON allows and UTF-8 cannot hold, by a control character.
+
+    In `data.data` that makes the frame readable without touching what is relayed; in an id the control
+    character makes it invalid, as it should be.
+    """
+    if b"\\u" not in frame:
+        return frame
+    return _ESCAPE.sub(lambda escape: b"\\u0001" if escape[1] else escape[0], frame)
+
+
+def _depth(frame: bytes) -> int:
+    """Count how deep the brackets of a frame nest, outside its strings."""
+    deepest = depth = 0
+    for bracket in re.finditer(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', frame, re.DOTALL):
+        match bracket[0]:
+            case b"[" | b"{":
+                depth += 1
+                deepest = max(deepest, depth)
+            case b"]" | b"}":
+                depth -= 1
+    return deepest
+
+
+# What the server sends. -----------------------------------------------------------------------------
+
+
+class Member(msgspec.Struct, frozen=True, rename="camel"):
+    """One line of a roster."""
+
+    user_id: UserId
+    status: Literal["online", "away"]
+    voice: bool
+    joined_at: int
+    """Unix milliseconds."""
+
+
+class Roster(msgspec.Struct, frozen=True):
+    """`data` of the replies to JOIN and MEMBERS."""
+
+    room: RoomId
+    members: tuple[Member, ...]
+
+
+class RoomOnly(msgspec.Struct, frozen=True):
+    """`data` of the reply to LEAVE."""
+
+    room: RoomId
+
+
+class Welcome(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the first frame; times in seconds."""
+
+    user_id: UserId
+    session_id: SessionId
+    resume_token: str
+    resumed: bool
+    rooms: tuple[RoomId, ...]
+    resume_window: int | float
+    ping_interval: int | float
+    max_message_bytes: int
+
+
+class MemberJoined(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the event MEMBER_JOINED."""
+
+    room: RoomId
+    user_id: UserId
+
+
+class MemberLeft(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the event MEMBER_LEFT."""
+
+    room: RoomId
+    user_id: UserId
+    reason: Literal["left", "disconnected", "kicked"]
+
+
+class ServerHangup(msgspec.Struct, frozen=True):
+    """The inner `data` of a WEBRTC_HANGUP that the server sends."""
+
+    reason: Literal["timeout", "disconnected", "left", "kicked"]
+    server: bool = True
+
+
+class HangupBody(msgspec.Struct, frozen=True):
+    """`data` of a WEBRTC_HANGUP that the server sends: `sender` is the other peer, `to` is you."""
+
+    sender: UserId = msgspec.field(name="from")
+    to: UserId
+    data: ServerHangup
+
+
+class TokenExpiring(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the event TOKEN_EXPIRING; Unix milliseconds."""
+
+    expires_at: int
+
+
+class Reconnect(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the event RECONNECT; milliseconds."""
+
+    after_ms: int
+    jitter_ms: int
+
+
+class _Success(msgspec.Struct, frozen=True, kw_only=True):
+    request_id: str = msgspec.field(name="requestId")
+    module: str = "ROOM"
+    cmd: str
+    code: int = 200
+    msg: str = "success"
+    data: object
+
+
+class _Ack(_Success, frozen=True, kw_only=True):
+    ack: Literal["relayed", "held"]
+
+
+class _Error(msgspec.Struct, frozen=True, kw_only=True):
+    request_id: str = msgspec.field(name="requestId")
+    module: str = "ROOM"
+    cmd: str
+    code: int
+    msg: str
+    data: None = None
+    reason: str
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def success(request_id: str, cmd: str, data: object) -> bytes:
+    """Encode a reply or an event. `data` is one of this module's structs, or `msgspec.Raw`."""
+    return _encoder.encode(_Success(request_id=request_id, cmd=cmd, data=data))
+
+
+def ack(request_id: str, cmd: str, kind: Literal["relayed", "held"]) -> bytes:
+    """Encode what tells a sender that asked for acks that its message is safe."""
+    return _encoder.encode(_Ack(request_id=request_id, cmd=cmd, data=None, ack=kind))
+
+
+def error(request_id: str, cmd: str, refusal: Refusal) -> bytes:
+    """Encode a refusal."""
+    return _encoder.encode(
+        _Error(request_id=request_id, cmd=cmd, code=refusal.code, msg=refusal.msg, reason=refusal.reason)
+    )
+
+
+def denial(status: int, msg: str, reason: str) -> bytes:
+    """Encode the JSON body of an HTTP refusal before the upgrade."""
+    return _encoder.encode({"code": status, "msg": msg, "reason": reason})

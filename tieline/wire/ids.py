@@ -1,0 +1,45 @@
+"""The identifiers of Tieline, each a type of its own.
+
+What they look like on a NATS subject is said in `subjects`; this module only says what they are.
+"""
+
+import re
+from typing import NewType
+
+UserId = NewType("UserId", str)
+"""A user, as the token's `sub` names it."""
+
+RoomId = NewType("RoomId", str)
+"""A room, as the client names it."""
+
+SessionId = NewType("SessionId", str)
+"""One session of a user: public, made by the gateway, safe inside a subject."""
+
+ResumeToken = NewType("ResumeToken", str)
+"""The secret that proves a session is one's own. Never logged, never stored in the clear."""
+
+GatewayId = NewType("GatewayId", str)
+"""One run of one gateway process: a restarted gateway is another gateway."""
+
+RequestId = NewType("RequestId", str)
+"""What a message is called by the one who sent it."""
+
+FrameDigest = NewType("FrameDigest", bytes)
+"""What tells one frame of a sender from any other: the same bytes, the same digest."""
+
+MAX_ID_BYTES = 128
+"""The longest user, room or request id, in bytes of UTF-8 (PROTOCOL, "Envelope")."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def is_valid_id(text: str) -> bool:
+    """Say whether `text` may be an id from outside: 1 to 128 bytes of UTF-8, no control characters."""
+    if not text or len(text) > MAX_ID_BYTES or _CONTROL.search(text):
+        return False
+    if text.isascii():
+        return True
+    try:
+        return len(text.encode()) <= MAX_ID_BYTES
+    except UnicodeEncodeError:  # a lone surrogate is no UTF-8
+        return False

@@ -1,0 +1,236 @@
+"""What gateways, routers and presences say to each other, in msgpack.
+
+Each direction is one tagged union with one decoder. Who cannot answer, because what he needs does not
+answer him, stays silent: the request is sent again, and finds another.
+
+Nothing here reaches a client; that is `envelope`. The frame of a client travels inside these messages as
+bytes and is never decoded again.
+"""
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from tieline.wire.codes import Refusal
+from tieline.wire.envelope import Member
+from tieline.wire.ids import FrameDigest, GatewayId, RoomId, SessionId, UserId
+
+Ack = Literal["relayed", "held"]
+
+
+def digest(frame: bytes) -> FrameDigest:
+    """Name a frame in 16 bytes: the same frame of the same sender again is a retry (PROTOCOL, "Envelope").
+
+    The sender stands in the frame (`from`), checked, so two senders' frames never share a name.
+    """
+    return FrameDigest(hashlib.blake2b(frame, digest_size=16).digest())
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
+    """One message between two processes: positional, tagged by its class."""
+
+
+# gateway -> router -----------------------------------------------------------------------------------
+
+
+class Signal(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """One WEBRTC frame of a client, well formed and truly from `user`; `cmd` stands in the subject."""
+
+    user: UserId
+    session: SessionId
+    to: UserId
+    frame: bytes
+    stored: bool
+    """The sender asked for acks: answer only when the message is safe."""
+
+
+class Accepted(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The signal was relayed, or is held."""
+
+    ack: Ack
+
+
+class Refused(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The request is refused; `reason` names a `Refusal`."""
+
+    reason: str
+
+    @property
+    def refusal(self) -> Refusal:
+        """The refusal behind the name."""
+        return Refusal[self.reason]
+
+
+class SessionGone(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The session that asks is not (any more) the live one of its user."""
+
+    replaced: bool
+    """A newer session of the user lives; else none does."""
+
+
+# router -> presence ----------------------------------------------------------------------------------
+
+
+class Check(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Ask whether a signal may pass, and what must be delivered for it."""
+
+    user: UserId
+    session: SessionId
+    to: UserId
+    cmd: str
+    digest: FrameDigest
+    frame: bytes
+    """The frame, if it is a candidate: it may have to be held. Else empty."""
+
+
+class Delivery(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """One frame for one session of one user; `frame` None stands for the signal's own."""
+
+    user: UserId
+    session: SessionId
+    frame: bytes | None
+
+
+class Relay(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Deliver these, in this order, then acknowledge as said.
+
+    Frames may be among them that were delivered before: the receiving gateway drops exact duplicates.
+    """
+
+    ack: Ack
+    deliveries: tuple[Delivery, ...]
+    lease_seconds: float = 0.0
+    """How long candidates of this sender to this target may pass unasked; 0: not at all."""
+    lease_held: tuple[FrameDigest, ...] = ()
+    """Under the lease, these are retries of candidates that were held: acknowledge them as such."""
+
+
+Verdict = Relay | Refused | SessionGone
+
+
+# gateway -> presence ---------------------------------------------------------------------------------
+
+
+class OpenSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """A user has connected: begin this session, end the user's older one, join these rooms."""
+
+    user: UserId
+    session: SessionId
+    gateway: GatewayId
+    voice: bool
+    join: tuple[RoomId, ...]
+
+
+class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The session lives, with these rooms; a full room is not among them."""
+
+    rooms: tuple[RoomId, ...]
+
+
+class EndSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The connection of this session has ended, and so does the session."""
+
+    user: UserId
+    session: SessionId
+    gateway: GatewayId
+
+
+class JoinRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Make the user a member; being allowed to is the gateway's business, who holds the token."""
+
+    user: UserId
+    session: SessionId
+    room: RoomId
+
+
+class LeaveRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Make the user no member any more."""
+
+    user: UserId
+    session: SessionId
+    room: RoomId
+
+
+class ListMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Ask who is in the room; only a member may know."""
+
+    user: UserId
+    session: SessionId
+    room: RoomId
+
+
+class RoomMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The room's roster, in the order of joining."""
+
+    members: tuple[Member, ...]
+
+
+class Done(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """It is so now, whether or not it was before."""
+
+
+class KeepLease(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Say that this gateway is alive."""
+
+    gateway: GatewayId
+
+
+class LeaseKept(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The lease is good again for its whole length."""
+
+    renewed: bool
+    """It was still running; False: this is its first moment, or it had run out and its sessions ended."""
+
+
+PresenceRequest = Check | OpenSession | EndSession | JoinRoom | LeaveRoom | ListMembers | KeepLease
+PresenceReply = Relay | Refused | SessionGone | Opened | RoomMembers | Done | LeaseKept
+RouterReply = Accepted | Refused | SessionGone
+
+OPERATIONS: dict[type[PresenceRequest], str] = {
+    Check: "check",
+    OpenSession: "open",
+    EndSession: "end",
+    JoinRoom: "join",
+    LeaveRoom: "leave",
+    ListMembers: "members",
+    KeepLease: "lease",
+}
+"""The word that stands for a presence request in its subject."""
+
+
+# presence -> gateway ---------------------------------------------------------------------------------
+
+
+class CloseSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Close the connection of this session with this close code; presence has ended it already."""
+
+    user: UserId
+    session: SessionId
+    code: int
+
+
+class Happened(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What `events.>` carries, as JSON: for backends, audits and webhooks. Kinds stand in the subject."""
+
+    at: int
+    """Unix milliseconds."""
+    user: UserId
+    peer: UserId | None = None
+    room: RoomId | None = None
+    reason: str | None = None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_signals = msgspec.msgpack.Decoder(Signal)
+_router_replies = msgspec.msgpack.Decoder(RouterReply)
+_presence_requests = msgspec.msgpack.Decoder(PresenceRequest)
+_presence_replies = msgspec.msgpack.Decoder(PresenceReply)
+_closings = msgspec.msgpack.Decoder(CloseSession)
+
+encode = _encoder.encode
+decode_signal = _signals.decode
+decode_router_reply = _router_replies.decode
+decode_presence_request = _presence_requests.decode
+decode_presence_reply = _presence_replies.decode
+decode_close_session = _closings.decode

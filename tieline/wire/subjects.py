@@ -1,0 +1,159 @@
+"""Every NATS subject and every key of the presence bucket, spelled in one place.
+
+An id from outside becomes one subject token: letters, digits, `_` and `-` stand for themselves, every
+other byte of its UTF-8 is `=XX`. nats-py checks no subject, so an id with a space, a dot, a wildcard or
+a line end would otherwise be protocol injection.
+"""
+
+from typing import Final
+
+from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
+
+_PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+_ENCODED: Final = tuple(chr(byte) if byte in _PLAIN else f"={byte:02X}" for byte in range(256))
+
+ANY: Final = "*"
+"""The wildcard for one token, where this module takes no id from outside: a session, a word of our own.
+
+An id that happens to be `*` is encoded like any other, so no id is ever a pattern.
+"""
+
+
+def token(identifier: str) -> str:
+    """Encode an id into one subject token.
+
+    Raises:
+        UnicodeEncodeError: the id holds a lone surrogate (`is_valid_id` refuses those).
+        ValueError: the id is empty; an empty token would change the shape of the subject.
+    """
+    if not identifier:
+        raise ValueError("an empty id cannot stand in a subject")
+    return "".join(_ENCODED[byte] for byte in identifier.encode())
+
+
+def identifier(encoded: str) -> str:
+    """Decode what `token` encoded.
+
+    Raises:
+        ValueError: `encoded` was not made by `token`.
+    """
+    head, *rest = encoded.split("=")
+    raw = head.encode() + b"".join(bytes.fromhex(part[:2]) + part[2:].encode() for part in rest)
+    text = raw.decode()
+    if not text or token(text) != encoded:
+        raise ValueError(f"not an encoded id: {encoded!r}")
+    return text
+
+
+class Subjects:
+    """The subjects below one namespace, so that several systems may share a broker."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = token(namespace)
+
+    def signal(self, cmd: str) -> str:
+        """One client's signal, to one router. `cmd` is one of the protocol's own words."""
+        return f"{self.namespace}.signal.{cmd}"
+
+    def signals(self) -> str:
+        """Every signal: what the routers' queue group listens to."""
+        return f"{self.namespace}.signal.*"
+
+    def presence(self, op: str) -> str:
+        """One request to one presence process."""
+        return f"{self.namespace}.presence.{op}"
+
+    def presences(self) -> str:
+        """Every presence request: what the presences' queue group listens to."""
+        return f"{self.namespace}.presence.*"
+
+    def user(self, user: UserId, session: SessionId) -> str:
+        """Frames to deliver to one session of a user, byte for byte."""
+        return f"{self.namespace}.user.{token(user)}.{session}"
+
+    def gateway(self, gateway: GatewayId, what: str) -> str:
+        """Something for one gateway: `close`, or the prefix of its replies (`reply`)."""
+        return f"{self.namespace}.gateway.{token(gateway)}.{what}"
+
+    def replies(self, service: str, instance: str) -> str:
+        """The prefix of the replies to one router's or presence's own requests."""
+        return f"{self.namespace}.{service}.{token(instance)}.reply"
+
+    def changed(self, user: UserId) -> str:
+        """Drop what you cached about this user."""
+        return f"{self.namespace}.changed.{token(user)}"
+
+    def changes(self) -> str:
+        """Every `changed`: what each router listens to."""
+        return f"{self.namespace}.changed.*"
+
+    def event(self, kind: str) -> str:
+        """Something that happened, for backends and audits."""
+        return f"{self.namespace}.events.{kind}"
+
+
+class Keys:
+    """The keys of the presence bucket, and the patterns of those that are read together."""
+
+    @staticmethod
+    def user(user: UserId) -> str:
+        """A user's record: the truth about its session, status and rooms."""
+        return f"user.{token(user)}"
+
+    @staticmethod
+    def room(room: RoomId, user: UserId) -> str:
+        """One line of a room's roster; the user's record is the truth."""
+        return f"room.{token(room)}.{token(user)}"
+
+    @staticmethod
+    def roster(room: RoomId) -> str:
+        """The pattern of all lines of a room's roster."""
+        return f"room.{token(room)}.*"
+
+    @staticmethod
+    def pair(one: UserId, other: UserId) -> str:
+        """What two users negotiate. The same key from either side."""
+        first, second = sorted((token(one), token(other)))
+        return f"pair.{first}.{second}"
+
+    @staticmethod
+    def pairs_of(user: UserId) -> tuple[str, str]:
+        """The two patterns that cover every pair a user is in."""
+        return f"pair.{token(user)}.*", f"pair.*.{token(user)}"
+
+    @staticmethod
+    def session(gateway: GatewayId, session: SessionId) -> str:
+        """Which user a session of a gateway belongs to: read when the gateway died."""
+        return f"session.{token(gateway)}.{session}"
+
+    @staticmethod
+    def sessions_of(gateway: GatewayId) -> str:
+        """The pattern of all sessions of a gateway."""
+        return f"session.{token(gateway)}.*"
+
+    @staticmethod
+    def offer_timer(offerer: UserId, target: UserId, generation: str) -> str:
+        """The expiry of one waiting offer; `generation` tells it from the offer that replaced it."""
+        return f"timer.offer.{token(offerer)}.{token(target)}.{generation}"
+
+    @staticmethod
+    def lease_timer(gateway: GatewayId) -> str:
+        """A gateway's lease: its expiry says that the gateway died."""
+        return f"timer.lease.{token(gateway)}"
+
+    @staticmethod
+    def timers() -> str:
+        """The pattern of every timer."""
+        return "timer.>"
+
+
+def users_of_pair(key: str) -> tuple[UserId, UserId]:
+    """Read the two users back from a `Keys.pair` key.
+
+    Raises:
+        ValueError: not such a key.
+    """
+    kind, first, second = key.split(".")
+    if kind != "pair":
+        raise ValueError(f"not a pair's key: {key!r}")
+    return UserId(identifier(first)), UserId(identifier(second))
