@@ -1,0 +1,110 @@
+"""One presence process: `python -m presence`, configured by the environment alone."""
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from typing import Annotated, Literal
+
+import msgspec
+
+from presence.announce import Announcer
+from presence.negotiation import CandidatePolicy
+from presence.pairs import Pairs
+from presence.records import Records
+from presence.rooms import Rooms
+from presence.service import PresenceService
+from presence.sessions import Sessions
+from presence.store import Bucket, StoreUnavailable, make_bucket
+from presence.timers import RETRY_S, Timers
+from tieline.runtime.broker import Broker, connect
+from tieline.runtime.ops import bound_port, serve_ops
+from tieline.runtime.process import run
+from tieline.runtime.requests import Requests
+from tieline.runtime.settings import Positive, ProcessSettings, Seconds
+from tieline.wire.subjects import Subjects
+
+USABLE_CHECK_S = 2.0
+"""How often readiness asks the bucket."""
+
+_log = logging.getLogger("presence")
+
+
+class PresenceSettings(ProcessSettings, frozen=True, kw_only=True):
+    """What a presence process is told by its environment."""
+
+    storage: Literal["file", "memory"] = "file"
+    replicas: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
+    offer_timeout: Seconds = 60
+    offline_retention: Seconds = 300
+    gateway_lease: Seconds = 10
+    room_max_members: Positive = 1000
+    candidates: CandidatePolicy = "hold"
+
+
+async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
+    """Serve until `stopping`, then finish what is begun."""
+    instance = f"p{os.getpid()}-{secrets.token_hex(4)}"
+    status = {"problem": "the bucket is not there yet"}
+    ops = await serve_ops(settings.ops_host, settings.ops_port, lambda: status["problem"])
+    _log.info("presence starts", extra={"instance": instance, "ops_port": bound_port(ops)})
+    broker = await connect(settings.nats_url, f"tieline-presence-{instance}")
+    await _bucket_made(broker, settings)
+    subjects = Subjects(settings.namespace)
+    requests = Requests(broker, subjects.replies("presence", instance))
+    await requests.start()
+    bucket = Bucket(broker, requests, subjects.namespace)
+    records = Records(bucket, settings.offline_retention)
+    announcer = Announcer(broker, subjects)
+    pairs = Pairs(records, announcer, _now_ms, settings.candidates, settings.offer_timeout)
+    rooms = Rooms(records, pairs, announcer, _now_ms, settings.room_max_members)
+    sessions = Sessions(records, rooms, pairs, announcer, _now_ms, settings.gateway_lease)
+    timers = Timers(broker, bucket.stream, bucket.prefix, sessions, pairs)
+    async with asyncio.TaskGroup() as background:
+        consuming = background.create_task(timers.run())
+        watching = background.create_task(_watch(broker, bucket, status))
+        async with asyncio.TaskGroup() as answering:
+            service = PresenceService(broker, answering, sessions, rooms, pairs)
+            requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
+            await broker.flush()
+            status["problem"] = ""
+            await stopping.wait()
+            _log.info("presence stops")
+            watching.cancel()
+            status["problem"] = "stopping"
+            await broker.drain(requested)
+        timers.stop()
+        consuming.cancel()
+    ops.close()
+    await broker.close()
+
+
+async def _bucket_made(broker: Broker, settings: PresenceSettings) -> None:
+    while True:
+        try:
+            await make_bucket(broker, settings.namespace, settings.storage, settings.replicas)
+        except StoreUnavailable as error:
+            _log.warning("waiting for JetStream", extra={"error": str(error)})
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
+
+
+async def _watch(broker: Broker, bucket: Bucket, status: dict[str, str]) -> None:
+    while True:
+        await asyncio.sleep(USABLE_CHECK_S)
+        if not broker.is_connected:
+            status["problem"] = "the broker is away"
+        elif not await bucket.is_usable():
+            status["problem"] = "the bucket does not answer"
+        else:
+            status["problem"] = ""
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+if __name__ == "__main__":
+    run("presence", PresenceSettings, main)

@@ -1,0 +1,170 @@
+"""The shell around `decide` and `negotiation`: load a pair, judge, commit by compare-and-set, publish."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from presence import negotiation
+from presence.announce import Announcer, HangupReason
+from presence.decide import Judgement, Situation, decide
+from presence.member import User, share_a_room
+from presence.negotiation import CandidatePolicy
+from presence.records import MAX_TRIES, Records, pair_in, user_in
+from presence.store import Conflict, StoreUnavailable
+from tieline.wire.ids import SessionId, UserId
+from tieline.wire.internal import Check, Relay, Verdict
+from tieline.wire.subjects import Keys, users_of_pair
+
+Clock = Callable[[], int]
+"""Unix milliseconds."""
+
+
+class Pairs:
+    """Every change to a negotiation goes through here."""
+
+    def __init__(
+        self,
+        records: Records,
+        announcer: Announcer,
+        clock: Clock,
+        policy: CandidatePolicy,
+        offer_timeout_s: float,
+    ) -> None:
+        self._records = records
+        self._announcer = announcer
+        self._clock = clock
+        self._policy = policy
+        self._offer_timeout_s = offer_timeout_s
+
+    async def check(self, check: Check) -> Verdict:
+        """Judge one signal and commit what it changes.
+
+        A refusal is confirmed by the leader's records before it is believed: a replica that lags a moment
+        behind must not refuse the answer to an offer that was just accepted.
+
+        Raises:
+            StoreUnavailable: not judged, or not known whether it is committed; asking again is safe.
+        """
+        now = self._clock()
+        key = Keys.pair(check.user, check.to)
+        confirmed = False
+        for _ in range(MAX_TRIES):
+            found = await self._records.store.read(
+                Keys.user(check.user), Keys.user(check.to), key, confirmed=confirmed
+            )
+            pair, revision = pair_in(found, key)
+            situation = Situation(user_in(found, check.user)[0], user_in(found, check.to)[0], pair)
+            judgement = decide(situation, check, now, self._policy)
+            if not isinstance(judgement.verdict, Relay) and not confirmed:
+                confirmed = True
+                continue
+            try:
+                await self._commit(check, key, judgement, revision)
+            except Conflict:
+                continue
+            if judgement.pair is not None:
+                self._tell(check, now)
+            return judgement.verdict
+        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+
+    async def _commit(self, check: Check, key: str, judgement: Judgement, revision: int) -> None:
+        """Write the pair and set the offer's timer, in one round trip.
+
+        The timer is sent first, so that no offer is ever stored without one; if the pair is not stored,
+        the timer fires for an offer that does not wait, and is ignored.
+        """
+        writes: list[Awaitable[int]] = []
+        if judgement.waiting is not None:
+            timer = Keys.offer_timer(check.user, check.to, judgement.waiting.generation)
+            writes.append(self._records.store.put(timer, b"", self._offer_timeout_s))
+        if judgement.pair is not None:
+            writes.append(self._records.write_pair(key, judgement.pair, revision))
+        for outcome in reversed(await asyncio.gather(*writes, return_exceptions=True)):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    def _tell(self, check: Check, now: int) -> None:
+        match check.cmd:
+            case "WEBRTC_OFFER":
+                self._announcer.happened("offered", now, check.user, peer=check.to)
+            case "WEBRTC_ANSWER":
+                self._announcer.happened("answered", now, check.user, peer=check.to)
+            case "WEBRTC_HANGUP":
+                self._announcer.changed(check.user)
+                self._announcer.happened("ended", now, check.user, peer=check.to, reason="hangup")
+
+    async def end_all(self, user: UserId, session: SessionId) -> None:
+        """End every negotiation of a user whose session has ended, and tell the peers (`disconnected`).
+
+        Safe to repeat: what this session's end has ended before is told again, in the very same frame.
+        """
+        for key in await self._keys_of(user):
+            await self._end(key, user, "disconnected", session)
+
+    async def end_without_room(self, user: UserId, record: User, ended_by: str) -> None:
+        """End the negotiations with users who share no room with this one now, telling them (`left`)."""
+        for key in await self._keys_of(user):
+            peer = _peer(key, user)
+            other = (await self._records.user(peer))[0]
+            if other is None or not share_a_room(record, other):
+                await self._end(key, user, "left", ended_by)
+
+    async def _keys_of(self, user: UserId) -> list[str]:
+        found = await self._records.store.read(*Keys.pairs_of(user))
+        return [key for key, record in found.items() if record.value]
+
+    async def _end(self, key: str, user: UserId, reason: HangupReason, ended_by: str) -> None:
+        for _ in range(MAX_TRIES):
+            pair, revision = pair_in(await self._records.store.read(key), key)
+            ended = negotiation.end(pair, ended_by)
+            try:
+                if ended != pair:
+                    await self._records.write_pair(key, ended, revision)
+            except Conflict:
+                continue
+            if ended.ended_by == ended_by:
+                await self._tell_peer(_peer(key, user), user, reason, ended_by)
+            return
+        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+
+    async def _tell_peer(self, to: UserId, peer: UserId, reason: HangupReason, ended_by: str) -> None:
+        now = self._clock()
+        record = (await self._records.user(to))[0]
+        if record is not None and record.is_reachable:
+            self._announcer.hangup(to, record.session, peer, reason, ended_by)
+        self._announcer.happened("ended", now, peer, peer=to, reason=reason)
+
+    async def expire(self, offerer: UserId, target: UserId, generation: str) -> None:
+        """Stop waiting for the answer to one offer; tell both when that ends their negotiation.
+
+        Raises:
+            StoreUnavailable: not known whether it is committed; repeating is safe.
+        """
+        key = Keys.pair(offerer, target)
+        for _ in range(MAX_TRIES):
+            pair, revision = pair_in(await self._records.store.read(key), key)
+            expired = negotiation.expire(pair, offerer, generation)
+            if expired is None:
+                if pair.ended_by == generation:  # committed by one who died before telling
+                    await self._tell_timeout(offerer, target, generation)
+                return
+            try:
+                await self._records.write_pair(key, expired, revision)
+            except Conflict:
+                continue
+            if not expired.is_active:
+                await self._tell_timeout(offerer, target, generation)
+            return
+        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+
+    async def _tell_timeout(self, offerer: UserId, target: UserId, generation: str) -> None:
+        records = await self._records.users([offerer, target])
+        for to, peer in ((offerer, target), (target, offerer)):
+            record = records.get(to)
+            if record is not None and record.is_reachable:
+                self._announcer.hangup(to, record.session, peer, "timeout", generation)
+        self._announcer.happened("ended", self._clock(), offerer, peer=target, reason="timeout")
+
+
+def _peer(key: str, user: UserId) -> UserId:
+    one, other = users_of_pair(key)
+    return other if one == user else one

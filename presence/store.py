@@ -1,0 +1,276 @@
+"""Records in a JetStream KV bucket: read several in one round trip, change one by compare-and-set.
+
+The bucket is made by nats-py; reads and writes go around its KV class, which knows neither a batch get nor
+a TTL on updates. A record that is gone may leave a marker behind for a while: such a record reads as empty
+with a revision, and may be written over with that revision like any other.
+"""
+
+import asyncio
+import json
+import math
+from typing import Final, Literal, NamedTuple, Protocol
+
+import msgspec
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import KeyValueConfig, StorageType, StreamConfig
+from nats.js.errors import APIError
+
+from tieline.runtime.broker import Broker
+from tieline.runtime.requests import NoAnswer, Requests, status_of
+
+TIMEOUT_S: Final = 2.0
+"""For one read or write: a leader election of the stream takes about one second."""
+
+MARKER_TTL_S: Final = 600.0
+"""How long the marker of an expired key waits for a presence process to be alive and see it."""
+
+_BATCH: Final = 512
+"""Keys asked for at once; the server refuses to answer with more than 1,024."""
+
+_TOO_MANY: Final = "413"
+_WRONG_LAST_SEQUENCE: Final = (10071, 10164)
+_NAME_IN_USE: Final = 10058
+
+
+class Conflict(Exception):
+    """The record was changed by somebody else since it was read: read it again and decide again."""
+
+
+class StoreUnavailable(Exception):
+    """The bucket did not answer; whether a write has happened is unknown."""
+
+
+class Record(NamedTuple):
+    """What a key holds: empty if nothing (any more), with the revision to replace it by."""
+
+    value: bytes
+    revision: int
+
+
+ABSENT: Final = Record(b"", 0)
+
+
+class Store(Protocol):
+    """Where presence keeps its records. Keys and patterns come from `tieline.wire.subjects.Keys`."""
+
+    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+        """Read all keys, and all that patterns match; absent ones are left out.
+
+        With `confirmed` (no patterns then) the answer is the leader's, else it may lag a moment behind.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        ...
+
+    async def write(self, key: str, value: bytes, revision: int, ttl_s: float | None = None) -> int:
+        """Replace the record of that revision (0: none yet), for `ttl_s` seconds or for good.
+
+        Returns the new revision.
+
+        Raises:
+            Conflict: the record has another revision.
+            StoreUnavailable: no answer; it may have been written.
+        """
+        ...
+
+    async def put(self, key: str, value: bytes, ttl_s: float) -> int:
+        """Write without looking, for `ttl_s` seconds: how timers are set, and set again.
+
+        Raises:
+            StoreUnavailable: no answer; it may have been written.
+        """
+        ...
+
+    async def delete(self, key: str, revision: int) -> None:
+        """Remove the record of that revision.
+
+        Raises:
+            Conflict: the record has another revision.
+            StoreUnavailable: no answer; it may have been removed.
+        """
+        ...
+
+
+class _Published(msgspec.Struct, frozen=True):
+    """JetStream's answer to a publish."""
+
+    class Error(msgspec.Struct, frozen=True):
+        code: int = 0
+        err_code: int = 0
+        description: str = ""
+
+    seq: int = 0
+    error: Error | None = None
+
+
+_published = msgspec.json.Decoder(_Published)
+
+
+class _LastMessage(msgspec.Struct, frozen=True):
+    """JetStream's answer to STREAM.MSG.GET, which the leader gives."""
+
+    class Message(msgspec.Struct, frozen=True):
+        seq: int
+        hdrs: bytes = b""
+        data: bytes = b""
+
+    message: Message | None = None
+    error: _Published.Error | None = None
+
+
+_last_message = msgspec.json.Decoder(_LastMessage)
+
+
+class Bucket:
+    """The real store, over one broker connection."""
+
+    def __init__(self, broker: Broker, requests: Requests, name: str) -> None:
+        self.stream = f"KV_{name}"
+        self._jetstream: JetStreamContext = broker.client.jetstream(timeout=TIMEOUT_S)
+        self._requests = requests
+        self.prefix = f"$KV.{name}."
+        self._cut = len(self.prefix)
+        self._get = f"$JS.API.DIRECT.GET.{self.stream}"
+        self._get_from_leader = f"$JS.API.STREAM.MSG.GET.{self.stream}"
+
+    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+        """See `Store.read`."""
+        if confirmed:
+            answers = await asyncio.gather(*(self._read_from_leader(key) for key in keys))
+            return {key: record for key, record in zip(keys, answers, strict=True) if record is not None}
+        found: dict[str, Record] = {}
+        for start in range(0, len(keys), _BATCH):
+            found |= await self._read_batch(keys[start : start + _BATCH])
+        return found
+
+    async def _read_batch(self, keys: tuple[str, ...]) -> dict[str, Record]:
+        ask = json.dumps({"multi_last": [self.prefix + key for key in keys]}).encode()
+        try:
+            replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
+        except NoAnswer as error:
+            raise StoreUnavailable(keys) from error
+        if status_of(replies[-1]) == _TOO_MANY:
+            return await self.read(*await self._keys(keys))
+        return dict(self._record(reply) for reply in replies[:-1])
+
+    def _record(self, reply: Msg) -> tuple[str, Record]:
+        headers = reply.headers or {}
+        return headers["Nats-Subject"][self._cut :], Record(reply.data, int(headers["Nats-Sequence"]))
+
+    async def _keys(self, patterns: tuple[str, ...]) -> list[str]:
+        """List the keys that patterns match, when they are too many for one answer."""
+        keys: list[str] = []
+        for pattern in patterns:
+            try:
+                info = await self._jetstream.stream_info(self.stream, subjects_filter=self.prefix + pattern)
+            except (NatsError, TimeoutError) as error:
+                raise StoreUnavailable(pattern) from error
+            keys.extend(subject[self._cut :] for subject in info.state.subjects or ())
+        return keys
+
+    async def _read_from_leader(self, key: str) -> Record | None:
+        ask = json.dumps({"last_by_subj": self.prefix + key}).encode()
+        try:
+            reply = await self._requests.ask_once(self._get_from_leader, ask, TIMEOUT_S)
+        except NoAnswer as error:
+            raise StoreUnavailable(key) from error
+        answer = _last_message.decode(reply.data)
+        if answer.message is None:
+            if answer.error is not None and answer.error.code == 404:
+                return None
+            raise StoreUnavailable(answer.error)
+        return Record(answer.message.data, answer.message.seq)
+
+    async def write(self, key: str, value: bytes, revision: int, ttl_s: float | None = None) -> int:
+        """See `Store.write`."""
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
+        if ttl_s is not None:
+            headers["Nats-TTL"] = _whole_seconds(ttl_s)
+        return await self._publish(key, value, headers)
+
+    async def put(self, key: str, value: bytes, ttl_s: float) -> int:
+        """See `Store.put`."""
+        return await self._publish(key, value, {"Nats-TTL": _whole_seconds(ttl_s)})
+
+    async def delete(self, key: str, revision: int) -> None:
+        """See `Store.delete`. Others' KV clients see a deletion; the marker goes after `MARKER_TTL_S`."""
+        headers = {
+            "KV-Operation": "DEL",
+            "Nats-Expected-Last-Subject-Sequence": str(revision),
+            "Nats-TTL": _whole_seconds(MARKER_TTL_S),
+        }
+        await self._publish(key, b"", headers)
+
+    async def _publish(self, key: str, value: bytes, headers: dict[str, str]) -> int:
+        try:
+            reply = await self._requests.ask_once(self.prefix + key, value, TIMEOUT_S, headers)
+        except NoAnswer as error:
+            raise StoreUnavailable(key) from error
+        answer = _published.decode(reply.data)
+        if answer.error is None:
+            return answer.seq
+        if answer.error.err_code in _WRONG_LAST_SEQUENCE:
+            raise Conflict(key)
+        raise StoreUnavailable(key, answer.error)
+
+    async def is_usable(self) -> bool:
+        """Whether the bucket answers now."""
+        try:
+            await self._read_batch(("usable",))
+        except StoreUnavailable:
+            return False
+        return True
+
+
+def _whole_seconds(ttl_s: float) -> str:
+    """Format a TTL, which NATS takes in whole seconds, at least one."""
+    return f"{max(1, math.ceil(ttl_s))}s"
+
+
+async def make_bucket(broker: Broker, name: str, storage: Literal["file", "memory"], replicas: int) -> None:
+    """Make the bucket, or adapt the one that is there. Safe to do by several processes at once.
+
+    Raises:
+        StoreUnavailable: JetStream does not answer (yet), or has no room for so many replicas.
+        ValueError: a bucket of this name is there, and cannot become what is asked.
+    """
+    jetstream = broker.client.jetstream(timeout=TIMEOUT_S)
+    wanted = StorageType.FILE if storage == "file" else StorageType.MEMORY
+    config = KeyValueConfig(
+        bucket=name,
+        history=1,
+        storage=wanted,
+        replicas=replicas,
+        direct=True,
+        limit_marker_ttl=MARKER_TTL_S,
+    )
+    try:
+        await jetstream.create_key_value(config=config)
+    except APIError as error:
+        if error.err_code != _NAME_IN_USE:
+            raise StoreUnavailable(error.description) from error
+        await _adapt_bucket(jetstream, f"KV_{name}", wanted, replicas)
+    except (NatsError, TimeoutError) as error:
+        raise StoreUnavailable("JetStream does not answer") from error
+
+
+async def _adapt_bucket(
+    jetstream: JetStreamContext, stream: str, storage: StorageType, replicas: int
+) -> None:
+    try:
+        current: StreamConfig = (await jetstream.stream_info(stream)).config
+        if current.storage != storage:
+            raise ValueError(f"the stream {stream} has {current.storage} storage, not {storage.value}")
+        await jetstream.update_stream(
+            current.evolve(
+                num_replicas=replicas,
+                allow_direct=True,
+                allow_msg_ttl=True,
+                subject_delete_marker_ttl=MARKER_TTL_S,
+            )
+        )
+    except (NatsError, TimeoutError) as error:
+        raise StoreUnavailable(f"the stream {stream} cannot be adapted: {error}") from error

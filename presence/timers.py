@@ -1,0 +1,120 @@
+"""Consume what expires in the bucket: each expiry once, by whichever presence process is alive.
+
+A timer is a key with a TTL. When it passes, the server leaves a marker that says so; a durable consumer,
+shared by all presence processes, hands each marker to one of them, and to another one if that one dies
+before it has acknowledged it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from typing import Final
+
+from nats.errors import Error as NatsError
+from nats.js.api import AckPolicy, ConsumerConfig
+
+from presence.pairs import Pairs
+from presence.sessions import Sessions
+from presence.store import StoreUnavailable
+from tieline.runtime import metrics
+from tieline.runtime.broker import Broker, BrokerAway, Msg
+from tieline.wire.ids import GatewayId, UserId
+from tieline.wire.subjects import Keys, identifier
+
+ACK_WAIT_S: Final = 20.0
+"""After so long without a word the marker is handed to another process; ending a full gateway's sessions
+takes longer than that, and says in between that it is at it."""
+
+WORKING_S: Final = 5.0
+"""How often it says so."""
+
+FETCH_WAIT_S: Final = 5.0
+"""How long one fetch waits for something to expire."""
+
+RETRY_S: Final = 1.0
+"""Between attempts when the broker or the bucket does not answer."""
+
+_BATCH: Final = 64
+_DURABLE: Final = "timers"
+
+_log = logging.getLogger(__name__)
+
+
+class Timers:
+    """The loop that consumes expiries. `stream` is the bucket's stream, `prefix` its subject prefix."""
+
+    def __init__(self, broker: Broker, stream: str, prefix: str, sessions: Sessions, pairs: Pairs) -> None:
+        self._broker = broker
+        self._stream = stream
+        self._prefix = prefix
+        self._sessions = sessions
+        self._pairs = pairs
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Have `run` return; cancelling it as well makes it quick, but nats-py may swallow a cancellation."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        """Consume until stopped."""
+        while not self._stopping:
+            try:
+                await self._consume()
+            except (NatsError, TimeoutError, OSError) as error:
+                _log.warning("timers pause", extra={"error": repr(error)})
+                await asyncio.sleep(RETRY_S)
+
+    async def _consume(self) -> None:
+        jetstream = self._broker.client.jetstream()
+        config = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT, ack_wait=ACK_WAIT_S, max_ack_pending=10_000)
+        subscription = await jetstream.pull_subscribe(
+            self._prefix + Keys.timers(), durable=_DURABLE, stream=self._stream, config=config
+        )
+        try:
+            while not self._stopping:
+                try:
+                    markers = await subscription.fetch(_BATCH, timeout=FETCH_WAIT_S)
+                except TimeoutError:  # nothing has expired
+                    continue
+                async with asyncio.TaskGroup() as firing:
+                    for marker in markers:
+                        firing.create_task(self._fire(marker))
+        finally:
+            with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from
+                await subscription.unsubscribe()
+
+    async def _fire(self, marker: Msg) -> None:
+        """Carry out one expiry; settings and cancellations of timers pass here too, and mean nothing."""
+        if (marker.headers or {}).get("Nats-Marker-Reason") != "MaxAge":
+            await marker.ack()
+            return
+        try:
+            async with asyncio.TaskGroup() as firing:
+                alive = firing.create_task(_say_working(marker))
+                await self._carry_out(marker)
+                alive.cancel()
+        except* (StoreUnavailable, BrokerAway) as errors:
+            _log.warning("expiry failed", extra={"error": repr(errors.exceptions)})
+            await marker.nak(delay=RETRY_S)
+        else:
+            await marker.ack()
+
+    async def _carry_out(self, marker: Msg) -> None:
+        _, kind, *names = marker.subject[len(self._prefix) :].split(".")
+        metrics.TIMERS_FIRED.labels(kind).inc()
+        match kind, names:
+            case "offer", [offerer, target, generation]:
+                await self._pairs.expire(UserId(identifier(offerer)), UserId(identifier(target)), generation)
+            case "lease", [gateway]:
+                _log.warning("gateway lease ran out", extra={"gateway": identifier(gateway)})
+                await self._sessions.end_all(
+                    GatewayId(identifier(gateway)), before=marker.metadata.sequence.stream
+                )
+            case _:
+                _log.error("a timer of no known kind", extra={"key": marker.subject})
+
+
+async def _say_working(marker: Msg) -> None:
+    while True:
+        await asyncio.sleep(WORKING_S)
+        await marker.in_progress()
