@@ -1,0 +1,44 @@
+"""One router process: `python -m router`, configured by the environment alone."""
+
+import asyncio
+import logging
+import os
+import secrets
+
+from router.service import RouterService
+from tieline.runtime.broker import connect
+from tieline.runtime.ops import bound_port, serve_ops
+from tieline.runtime.process import run
+from tieline.runtime.requests import Requests
+from tieline.runtime.settings import ProcessSettings
+from tieline.wire.subjects import Subjects
+
+_log = logging.getLogger("router")
+
+
+async def main(settings: ProcessSettings, stopping: asyncio.Event) -> None:
+    """Route until `stopping`, then finish what is begun."""
+    instance = f"r{os.getpid()}-{secrets.token_hex(4)}"
+    status = {"problem": "the broker is not reached yet"}
+    ops = await serve_ops(settings.ops_host, settings.ops_port, lambda: status["problem"])
+    _log.info("router starts", extra={"instance": instance, "ops_port": bound_port(ops)})
+    broker = await connect(settings.nats_url, f"tieline-router-{instance}")
+    broker.when_away(lambda: status.update(problem="the broker is away"))
+    broker.when_back(lambda: status.update(problem=""))
+    subjects = Subjects(settings.namespace)
+    requests = Requests(broker, subjects.replies("router", instance))
+    await requests.start()
+    async with asyncio.TaskGroup() as routing:
+        signals = await RouterService(broker, requests, subjects, routing).start()
+        await broker.flush()
+        status["problem"] = ""
+        await stopping.wait()
+        _log.info("router stops")
+        status["problem"] = "stopping"
+        await broker.drain(signals)
+    ops.close()
+    await broker.close()
+
+
+if __name__ == "__main__":
+    run("router", ProcessSettings, main)

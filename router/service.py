@@ -1,0 +1,135 @@
+"""Route signals: ask presence, deliver what it says, answer the gateway.
+
+A signal that cannot be judged now stays unanswered: the gateway sends it again, and any router may get it.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from router.leases import Lease, Leases
+from tieline.runtime import metrics
+from tieline.runtime.broker import Broker, BrokerAway, Msg, Subscription
+from tieline.runtime.requests import NoAnswer, Requests
+from tieline.wire import internal
+from tieline.wire.ids import UserId
+from tieline.wire.internal import Accepted, Check, Refused, Relay, SessionGone, Signal, Verdict
+from tieline.wire.subjects import Subjects, identifier
+
+CHECK_PATIENCE_S: Final = 3.0
+"""For presence's verdict: less than the 5 s for which the gateway asks, so that its next attempt, and not
+this one, is the one that is answered late."""
+
+CANDIDATE: Final = "WEBRTC_ICE_CANDIDATE"
+
+_RELAYED: Final = internal.encode(Accepted("relayed"))
+_HELD: Final = internal.encode(Accepted("held"))
+
+_log = logging.getLogger(__name__)
+
+
+class RouterService:
+    """What one router does with signals. Tasks belong to the given group."""
+
+    def __init__(
+        self, broker: Broker, requests: Requests, subjects: Subjects, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._broker = broker
+        self._requests = requests
+        self._subjects = subjects
+        self._tasks = tasks
+        self._leases = Leases()
+        self._changes: Subscription | None = None
+        broker.when_away(self._leases.drop_all)
+
+    async def start(self) -> Subscription:
+        """Listen; returns the subscription to signals, to be drained at the end."""
+        self._changes = await self._broker.subscribe(self._subjects.changes(), self._on_change)
+        return await self._broker.subscribe(self._subjects.signals(), self._on_signal, queue="router")
+
+    async def _on_change(self, message: Msg) -> None:
+        self._leases.drop(UserId(identifier(message.subject.rpartition(".")[2])))
+
+    def _change_is_pending(self) -> bool:
+        """Whether a change has reached this process that `_on_change` has not seen yet.
+
+        nats-py hands each subscription's messages to a task of its own, so a signal may be looked at before
+        a change that came before it.
+        """
+        assert self._changes is not None
+        return self._changes.pending_msgs > 0
+
+    async def _on_signal(self, message: Msg) -> None:
+        signal = internal.decode_signal(message.data)
+        cmd = message.subject.rpartition(".")[2]
+        if cmd == CANDIDATE and not self._change_is_pending():
+            lease = self._leases.find(signal.user, signal.session, signal.to, time.monotonic())
+            if lease is not None:
+                self._relay_on_lease(message, signal, lease)
+                return
+        self._tasks.create_task(self._judge(message, signal, cmd))
+
+    def _relay_on_lease(self, message: Msg, signal: Signal, lease: Lease) -> None:
+        metrics.LEASED_SIGNALS.inc()
+        try:
+            if lease.held and internal.digest(signal.frame) in lease.held:
+                self._broker.send(message.reply, _HELD)
+                return
+            self._broker.send(self._subjects.user(signal.to, lease.target_session), signal.frame)
+            self._broker.send(message.reply, _RELAYED)
+        except BrokerAway:
+            _log.warning("signal unanswered: broker away")
+
+    async def _judge(self, message: Msg, signal: Signal, cmd: str) -> None:
+        try:
+            verdict = await self._ask_presence(signal, cmd)
+            self._carry_out(message.reply, signal, verdict)
+        except (NoAnswer, BrokerAway) as error:
+            _log.warning("signal unanswered", extra={"cmd": cmd, "error": repr(error)})
+        except Exception:  # a bug met by one signal must not end the process, and all other signals
+            _log.exception("signal unanswered: a bug", extra={"cmd": cmd})
+
+    async def _ask_presence(self, signal: Signal, cmd: str) -> Verdict:
+        check = Check(
+            signal.user,
+            signal.session,
+            signal.to,
+            cmd,
+            internal.digest(signal.frame),
+            signal.frame if cmd == CANDIDATE else b"",
+        )
+        ticket = self._leases.ask(signal.user, signal.to)
+        lease = None
+        try:
+            with metrics.CHECK_SECONDS.time():
+                answer = await self._requests.ask(
+                    self._subjects.presence(internal.OPERATIONS[Check]),
+                    internal.encode(check),
+                    CHECK_PATIENCE_S,
+                )
+            verdict = internal.decode_presence_reply(answer)
+            if isinstance(verdict, Relay) and verdict.lease_seconds and not self._change_is_pending():
+                lease = _granted(signal, verdict)
+        finally:
+            self._leases.answered(ticket, lease)
+        if not isinstance(verdict, Relay | Refused | SessionGone):
+            raise TypeError(f"presence answered a check with {type(verdict).__name__}")
+        return verdict
+
+    def _carry_out(self, reply: str, signal: Signal, verdict: Verdict) -> None:
+        if not isinstance(verdict, Relay):
+            self._broker.send(reply, internal.encode(verdict))
+            return
+        for delivery in verdict.deliveries:
+            frame = signal.frame if delivery.frame is None else delivery.frame
+            self._broker.send(self._subjects.user(delivery.user, delivery.session), frame)
+        self._broker.send(reply, _HELD if verdict.ack == "held" else _RELAYED)
+
+
+def _granted(signal: Signal, verdict: Relay) -> Lease | None:
+    target = next((line.session for line in verdict.deliveries if line.user == signal.to), None)
+    if target is None:
+        return None
+    until = time.monotonic() + verdict.lease_seconds
+    return Lease(signal.session, target, until, frozenset(verdict.lease_held))
