@@ -1,0 +1,101 @@
+"""One gateway process: `python -m gateway`, configured by the environment alone."""
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+
+from gateway.connection import Connection
+from gateway.lease import Lease
+from gateway.registry import Registry
+from gateway.tokens import Tokens
+from tieline.runtime.broker import connect
+from tieline.runtime.ops import bound_port, serve_ops
+from tieline.runtime.process import run
+from tieline.runtime.requests import Requests
+from tieline.runtime.settings import Count, Port, ProcessSettings, Seconds
+from tieline.wire.codes import CloseCode
+from tieline.wire.ids import GatewayId
+from tieline.wire.subjects import Subjects
+
+LISTEN_BACKLOG = 4096
+"""Connections that may wait to be accepted: a gateway's worth of clients that come back at once."""
+
+EXIT_PORT_TAKEN = 69  # EX_UNAVAILABLE of sysexits.h
+
+_log = logging.getLogger("gateway")
+
+
+class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
+    """What a gateway is told by its environment."""
+
+    jwt_secret: str
+    jwt_secret_previous: str = ""
+    listen_host: str = "0.0.0.0"
+    listen_port: Port = 8080
+    max_connections: Count = 0
+    """0: no limit."""
+    gateway_lease: Seconds = 10
+    resume_window: Seconds = 30
+
+
+async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
+    """Serve clients until `stopping`, then close them with 1012."""
+    gateway = GatewayId(f"g{os.getpid()}-{secrets.token_hex(4)}")
+    status = {"problem": "the broker is not reached yet"}
+    ops = await serve_ops(settings.ops_host, settings.ops_port, lambda: status["problem"])
+    _log.info("gateway starts", extra={"gateway": gateway, "ops_port": bound_port(ops)})
+    broker = await connect(settings.nats_url, f"tieline-gateway-{gateway}")
+    broker.when_away(lambda: status.update(problem="the broker is away"))
+    broker.when_back(lambda: status.update(problem=""))
+    subjects = Subjects(settings.namespace)
+    requests = Requests(broker, subjects.gateway(gateway, "reply"))
+    await requests.start()
+    async with asyncio.TaskGroup() as background, asyncio.TaskGroup() as clients:
+        registry = Registry(
+            broker,
+            requests,
+            subjects,
+            clients,
+            Tokens(settings.jwt_secret, settings.jwt_secret_previous),
+            gateway,
+            settings.max_connections,
+            settings.resume_window,
+        )
+        await broker.subscribe(subjects.gateway(gateway, "close"), registry.on_close)
+        lease = Lease(
+            requests,
+            subjects,
+            gateway,
+            settings.gateway_lease,
+            lost=lambda: registry.close_all(CloseCode.BROKER_LOST),
+        )
+        status["problem"] = "presence has not answered yet"
+        await lease.take()
+        keeping = background.create_task(lease.keep())
+        loop = asyncio.get_running_loop()
+        try:
+            server = await loop.create_server(
+                lambda: Connection(registry, loop),
+                settings.listen_host,
+                settings.listen_port,
+                backlog=LISTEN_BACKLOG,
+            )
+        except OSError as error:
+            sys.stderr.write(f"gateway: cannot listen on port {settings.listen_port}: {error}\n")
+            sys.exit(EXIT_PORT_TAKEN)
+        status["problem"] = ""
+        await stopping.wait()
+        _log.info("gateway stops", extra={"connections": len(registry)})
+        status["problem"] = "draining"
+        registry.draining = True
+        server.close()
+        registry.close_all(CloseCode.SERVICE_RESTART)
+        keeping.cancel()
+    ops.close()
+    await broker.close()
+
+
+if __name__ == "__main__":
+    run("gateway", GatewaySettings, main)

@@ -1,0 +1,44 @@
+"""Remember what was delivered to one client, so that a frame that comes twice is delivered once.
+
+Whoever relays may have to do it again after a crash, and cannot know whether the first time worked. Pure:
+times are seconds of a monotonic clock.
+"""
+
+from typing import Final
+
+WINDOW_S: Final = 60.0
+"""How long the very same frame counts as the same message (PROTOCOL, "Envelope")."""
+
+MAX_FRAMES: Final = 65_536
+"""Past it the oldest are forgotten: about 8 MiB for a client that gets a thousand frames a second."""
+
+
+class Duplicates:
+    """The last minute of one client's frames, by hash: Python's own of bytes, 64 bits, keyed by process."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self) -> None:
+        self._seen: dict[int, float] = {}
+
+    def is_new(self, frame: bytes, now: float) -> bool:
+        """Remember a frame; say whether it was unknown."""
+        seen = self._seen
+        name = hash(frame)
+        at = seen.get(name)
+        if at is not None:
+            if now - at < WINDOW_S:
+                return False
+            del seen[name]
+        seen[name] = now
+        self._forget(now)
+        return True
+
+    def _forget(self, now: float) -> None:
+        """Drop the two oldest if they are too old: each frame adds one, so that is enough."""
+        seen = self._seen
+        for _ in range(2):
+            oldest = next(iter(seen))
+            if now - seen[oldest] < WINDOW_S and len(seen) <= MAX_FRAMES:
+                return
+            del seen[oldest]

@@ -1,0 +1,160 @@
+"""What a client's frame means, and what the answer of the cluster means to the client. Pure.
+
+The session knows who speaks and what the token grants; it decides what to say at once, whom to ask, and
+what to say when the answer comes. The socket is `connection`'s, the asking too.
+"""
+
+from typing import Final, NamedTuple
+
+from gateway.tokens import Claims
+from tieline.wire import envelope
+from tieline.wire.codes import CloseCode, Refusal
+from tieline.wire.envelope import Join, Leave, Malformed, Members, Ping, RoomOnly, Roster, TokenExpiring
+from tieline.wire.ids import RoomId, SessionId, UserId
+from tieline.wire.internal import (
+    Accepted,
+    Done,
+    JoinRoom,
+    LeaveRoom,
+    ListMembers,
+    PresenceReply,
+    Refused,
+    RoomMembers,
+    RouterReply,
+    SessionGone,
+    Signal,
+)
+
+UNKNOWN: Final = "unknown"
+"""What an unreadable or unknown command is called in the metrics: clients must not invent labels."""
+
+
+class Say(NamedTuple):
+    """Answer the client; an empty frame says nothing. `outcome` is for the metrics and the log."""
+
+    frame: bytes
+    request_id: str
+    cmd: str
+    outcome: str
+
+
+class AskRouter(NamedTuple):
+    """Ask a router to carry a signal."""
+
+    request_id: str
+    cmd: str
+    signal: Signal
+
+
+class AskPresence(NamedTuple):
+    """Ask presence about a room."""
+
+    request_id: str
+    cmd: str
+    room: RoomId
+    request: JoinRoom | LeaveRoom | ListMembers
+
+
+class HangUp(NamedTuple):
+    """Close the connection: its session is over."""
+
+    code: CloseCode
+    request_id: str
+    cmd: str
+
+
+Action = Say | AskRouter | AskPresence
+
+
+class Session:
+    """One client, from WELCOME to the end."""
+
+    __slots__ = ("acks", "claims", "session")
+
+    def __init__(self, session: SessionId, claims: Claims, acks: bool) -> None:
+        self.session = session
+        self.claims = claims
+        self.acks = acks
+
+    @property
+    def user(self) -> UserId:
+        """Who speaks."""
+        return self.claims.user
+
+    def receive(self, frame: bytes) -> Action:
+        """Decide what to do about one frame of valid UTF-8 within the size limit."""
+        message = envelope.decode(frame)
+        match message:
+            case Malformed(refusal=refusal, request_id=request_id, cmd=cmd):
+                return _refuse(request_id, cmd, refusal)
+            case Ping(request_id=request_id, data=data):
+                return Say(envelope.success(request_id, "PONG", data), request_id, "PING", "ok")
+            case Join() | Leave() | Members():
+                return self._about_room(message)
+        body, cmd = message.data, envelope.command_of(message)
+        if body.sender != self.claims.sub:
+            return _refuse(message.request_id, cmd, Refusal.SENDER_MISMATCH)
+        if body.to == body.sender:
+            return _refuse(message.request_id, cmd, Refusal.BAD_MESSAGE)
+        signal = Signal(self.user, self.session, UserId(body.to), frame, self.acks)
+        return AskRouter(message.request_id, cmd, signal)
+
+    def _about_room(self, message: Join | Leave | Members) -> Action:
+        request_id, room = message.request_id, RoomId(message.data.room)
+        match message:
+            case Join() if not self.claims.may_join(room):
+                return _refuse(request_id, "JOIN", Refusal.ROOM_FORBIDDEN)
+            case Join():
+                return AskPresence(request_id, "JOIN", room, JoinRoom(self.user, self.session, room))
+            case Leave():
+                return AskPresence(request_id, "LEAVE", room, LeaveRoom(self.user, self.session, room))
+            case Members():
+                return AskPresence(request_id, "MEMBERS", room, ListMembers(self.user, self.session, room))
+
+    def hear_router(self, ask: AskRouter, reply: RouterReply | None) -> Say | HangUp:
+        """Say what the router's reply means; None: there was none."""
+        match reply:
+            case Accepted(ack=ack):
+                frame = envelope.ack(ask.request_id, ask.cmd, ack) if self.acks else b""
+                return Say(frame, ask.request_id, ask.cmd, ack)
+            case _:
+                return _hear_no(ask.request_id, ask.cmd, reply)
+
+    def hear_presence(self, ask: AskPresence, reply: PresenceReply | None) -> Say | HangUp:
+        """Say what presence's reply means; None: there was none."""
+        match reply:
+            case RoomMembers(members=members):
+                data: Roster | RoomOnly = Roster(ask.room, members)
+            case Done():
+                data = RoomOnly(ask.room)
+            case Refused() | SessionGone() | None:
+                return _hear_no(ask.request_id, ask.cmd, reply)
+            case _:
+                raise TypeError(f"presence answered {ask.cmd} with {type(reply).__name__}")
+        return Say(envelope.success(ask.request_id, ask.cmd, data), ask.request_id, ask.cmd, "ok")
+
+    def expiring(self) -> bytes:
+        """Make the event that warns of the token's end."""
+        expires_at = int(self.claims.exp * 1000)
+        return envelope.success(
+            f"expiring-{self.session}-{expires_at}", "TOKEN_EXPIRING", TokenExpiring(expires_at)
+        )
+
+
+def _hear_no(request_id: str, cmd: str, reply: Refused | SessionGone | None) -> Say | HangUp:
+    match reply:
+        case Refused():
+            return _refuse(request_id, cmd, reply.refusal)
+        case SessionGone(replaced=replaced):
+            return HangUp(CloseCode.REPLACED if replaced else CloseCode.BROKER_LOST, request_id, cmd)
+        case None:
+            return _refuse(request_id, cmd, Refusal.INTERNAL)
+
+
+def _refuse(request_id: str, cmd: str, refusal: Refusal) -> Say:
+    return Say(
+        envelope.error(request_id, cmd, refusal),
+        request_id,
+        cmd if cmd in envelope.COMMANDS else UNKNOWN,
+        refusal.reason,
+    )
