@@ -6,6 +6,7 @@ import os
 import secrets
 import sys
 
+from gateway.clocks import Pace
 from gateway.connection import Connection
 from gateway.lease import Lease
 from gateway.registry import Registry
@@ -38,6 +39,8 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     """0: no limit."""
     gateway_lease: Seconds = 10
     resume_window: Seconds = 30
+    ping_interval: Seconds = Pace().ping_interval_s
+    pong_timeout: Seconds = Pace().pong_timeout_s
 
 
 async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
@@ -62,6 +65,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             gateway,
             settings.max_connections,
             settings.resume_window,
+            Pace(settings.ping_interval, settings.pong_timeout),
         )
         await broker.subscribe(subjects.gateway(gateway, "close"), registry.on_close)
         lease = Lease(
@@ -92,6 +96,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         registry.draining = True
         server.close()
         registry.close_all(CloseCode.SERVICE_RESTART)
+        await registry.emptied()
         keeping.cancel()
     ops.close()
     await broker.close()

@@ -1,16 +1,15 @@
-"""One client's socket: bytes in, frames to the session, frames out, keepalive, and the end.
+"""One client's socket: bytes in, frames to the session, frames out, and the end.
 
-The WebSocket itself is the Sans-I/O protocol of websockets. It leaves to us, and here it is: whether text
-is UTF-8, putting fragments together, pings and their time-outs, closing time-outs, and not reading faster
-than the cluster answers. One message of a connection is under way at a time; the next one is looked at when
-it has been answered.
+The WebSocket itself is the Sans-I/O protocol of websockets. It leaves to us whether text is UTF-8 and
+putting fragments together (`fragments`), pings and their time-outs (`clocks`), closing time-outs, and not
+reading faster than the cluster answers. One message of a connection is under way at a time; the next one is
+looked at when it has been answered. What a client said before it went is still carried out.
 """
 
 import asyncio
 import logging
-import time
 from collections import deque
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
@@ -18,7 +17,10 @@ from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from gateway import admission
+from gateway.clocks import Keepalive, TokenClock
 from gateway.duplicates import Duplicates
+from gateway.fragments import Fragments, NotUtf8
+from gateway.house import House
 from gateway.outbox import Outbox
 from gateway.session import AskPresence, AskRouter, HangUp, Say, Session
 from tieline.runtime import metrics
@@ -29,17 +31,8 @@ from tieline.wire.internal import PresenceReply, RouterReply
 HANDSHAKE_S: Final = 5.0
 """For the upgrade, in all: who takes longer to send a few hundred bytes only holds a place."""
 
-PING_INTERVAL_S: Final = 25.0
-"""Below the 30 s after which mobile networks and some balancers forget a silent connection."""
-
-PONG_TIMEOUT_S: Final = 8.0
-"""For the answer to a ping: long enough for a phone that changes networks."""
-
 CLOSING_S: Final = 3.0
 """For the client to complete the closing handshake; then the socket is cut."""
-
-WARNING_S: Final = 30.0
-"""How long before its token ends a client is told."""
 
 MAX_UNREAD: Final = 32
 """Messages of one client that may wait for their turn before its socket is not read any further."""
@@ -48,46 +41,28 @@ _quiet = logging.getLogger("websockets.server")
 _log = logging.getLogger(__name__)
 
 
-class House(Protocol):
-    """What a connection needs from the gateway around it."""
-
-    def arrived(self, connection: "Connection", request: Request, response: Response) -> None:
-        """Decide on an upgrade request, then call `welcome` or `deny`, now or later."""
-        ...
-
-    def ask_router(self, connection: "Connection", ask: AskRouter) -> None:
-        """Ask a router, then call `router_answered` once."""
-        ...
-
-    def ask_presence(self, connection: "Connection", ask: AskPresence) -> None:
-        """Ask presence, then call `presence_answered` once."""
-        ...
-
-    def gone(self, connection: "Connection") -> None:
-        """The socket is closed; called once, whatever happened before."""
-        ...
-
-
 class Connection(asyncio.Protocol):
     """One client, from the TCP connection to its end."""
 
     __slots__ = (
-        "_awaited_pong",
+        "_asked_at",
         "_busy",
         "_closing_code",
+        "_deaf",
         "_delivered",
         "_early",
-        "_expiry",
         "_fragments",
         "_house",
+        "_keepalive",
         "_loop",
+        "_lost",
         "_outbox",
         "_paused",
         "_protocol",
         "_timer",
+        "_token_clock",
         "_transport",
         "_unread",
-        "asked_at",
         "opened_at",
         "session",
     )
@@ -99,21 +74,23 @@ class Connection(asyncio.Protocol):
     def __init__(self, house: House, loop: asyncio.AbstractEventLoop) -> None:
         self._house = house
         self._loop = loop
+        self._fragments = Fragments()
         self._unread: deque[bytes] = deque()
-        self._fragments: list[bytes] | None = None
+        self._busy = False
+        self._paused = False
+        self._deaf = False
+        self._lost = False
         self._early: list[bytes] | None = []
         self._delivered: Duplicates | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._expiry: asyncio.TimerHandle | None = None
-        self._awaited_pong = b""
-        self._busy = False
-        self._paused = False
+        self._keepalive: Keepalive | None = None
+        self._token_clock: TokenClock | None = None
         self._closing_code: CloseCode | None = None
-        self.asked_at = 0.0
+        self._asked_at = 0.0
         self.opened_at = 0.0
         self.session: Session | None = None
 
-    # The transport's side -------------------------------------------------------------------------
+    # The transport's side ---------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
@@ -145,15 +122,14 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Forget everything; the house ends the session."""
-        for timer in (self._timer, self._expiry):
-            if timer is not None:
-                timer.cancel()
-        self._unread.clear()
+        """Stop the clocks; the house ends the session when all that was said is answered."""
+        self._stop_timers()
         self._protocol.receive_eof()
-        self._house.gone(self)
+        self._lost = True
+        if not self._busy:
+            self._house.gone(self)
 
-    # What the house says --------------------------------------------------------------------------
+    # What the house says ----------------------------------------------------------------------------
 
     @property
     def is_closing(self) -> bool:
@@ -169,7 +145,7 @@ class Connection(asyncio.Protocol):
 
     def welcome(self, response: Response, session: Session, frame: bytes) -> None:
         """Complete the upgrade; `frame` is the WELCOME. Then deliver what came early."""
-        self._stop_timer()
+        self._stop_timers()
         self.session = session
         self.opened_at = self._loop.time()
         self._protocol.send_response(response)
@@ -178,17 +154,15 @@ class Connection(asyncio.Protocol):
         early, self._early = self._early, None
         for delivered in early or ():
             self.deliver(delivered)
-        self._timer = self._loop.call_later(PING_INTERVAL_S, self._ping)
-        self._watch_token(session)
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
+        self._keepalive = Keepalive(self, self._house.pace, self._loop)
+        self._token_clock = TokenClock(self, session, self._loop)
+        self._resume()
 
     def deny(self, denial: Denial) -> None:
         """Refuse the upgrade."""
         if self._transport.is_closing():
             return
-        self._stop_timer()
+        self._stop_timers()
         metrics.HANDSHAKES_REFUSED.labels(denial.reason).inc()
         self._transport.write(admission.denied(denial).serialize())
         self._transport.close()
@@ -205,31 +179,17 @@ class Connection(asyncio.Protocol):
         if self._delivered is None:
             self._delivered = Duplicates()
         if not self._delivered.is_new(frame, self._loop.time()):
-            metrics.DELIVERIES.labels("duplicate").inc()
+            metrics.DELIVERED_AGAIN.inc()
         elif self._outbox.is_open:
             self.say(frame)
-            metrics.DELIVERIES.labels("sent").inc()
+            metrics.DELIVERED.inc()
         else:
-            metrics.DELIVERIES.labels("dropped").inc()
-
-    def say(self, frame: bytes) -> None:
-        """Send the client a frame of the gateway's own."""
-        self._outbox.send(frame)
-        if self._outbox.is_over_limit and self._outbox.is_open:
-            self.close(CloseCode.SLOW_CONSUMER)
-
-    def close(self, code: CloseCode) -> None:
-        """Close the connection in order, and cut it if the client does not."""
-        if self._protocol.state is not State.OPEN:
-            return
-        self._closing_code = code
-        self._protocol.send_close(code, CLOSE_REASONS[code])
-        self._outbox.flush()
-        self._cut_later()
+            metrics.DELIVERED_TO_NOBODY.inc()
 
     def router_answered(self, ask: AskRouter, reply: RouterReply | None) -> None:
         """Say what came of a signal, and go on to the next message."""
         assert self.session is not None
+        metrics.RELAY_SECONDS.observe(self._loop.time() - self._asked_at)
         self._answered(self.session.hear_router(ask, reply), len(ask.signal.frame), ask.signal.to)
 
     def presence_answered(self, ask: AskPresence, reply: PresenceReply | None) -> None:
@@ -237,13 +197,42 @@ class Connection(asyncio.Protocol):
         assert self.session is not None
         self._answered(self.session.hear_presence(ask, reply), 0, "")
 
-    # The client's side ----------------------------------------------------------------------------
+    # What the clocks say, and the house too ---------------------------------------------------------
+
+    @property
+    def is_reading(self) -> bool:
+        """See `Clocked.is_reading`."""
+        return not self._paused
+
+    def ping(self, payload: bytes) -> None:
+        """See `Clocked.ping`."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_ping(payload)
+            self._outbox.flush()
+
+    def say(self, frame: bytes) -> None:
+        """Send the client a frame of the gateway's own."""
+        self._outbox.send(frame)
+        if self._outbox.is_over_limit:
+            self.close(CloseCode.SLOW_CONSUMER)
+
+    def close(self, code: CloseCode) -> None:
+        """Close the connection in order, hear nothing more, and cut it if the client does not close."""
+        if self._protocol.state is not State.OPEN:
+            return
+        self._closing_code = code
+        self._deaf = True
+        self._unread.clear()
+        self._protocol.send_close(code, CLOSE_REASONS[code])
+        self._outbox.flush()
+        self._cut_later()
+
+    # The client's side ------------------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
         match event:
             case Request():
-                self._paused = True
-                self._transport.pause_reading()
+                self._pause()
                 response = self._protocol.accept(event)
                 self._house.arrived(self, event, response)
             case Frame() if self.session is None:
@@ -252,37 +241,31 @@ class Connection(asyncio.Protocol):
                 self._on_text(bytes(data), fin)
             case Frame(opcode=Opcode.BINARY):
                 self._fail(CloseCode.BINARY_FRAME)
-            case Frame(opcode=Opcode.PONG, data=data):
-                if bytes(data) == self._awaited_pong:
-                    self._awaited_pong = b""
+            case Frame(opcode=Opcode.PONG, data=data) if self._keepalive is not None:
+                self._keepalive.heard(bytes(data))
 
     def _on_text(self, data: bytes, fin: bool) -> None:
-        if self._fragments is not None or not fin:
-            self._fragments = [*(self._fragments or ()), data]
-            if not fin:
-                return
-            data, self._fragments = b"".join(self._fragments), None
+        if self._deaf:
+            return
         try:
-            str(data, "utf-8")
-        except UnicodeDecodeError:
+            message = self._fragments.add(data, fin)
+        except NotUtf8:
             self._fail(CloseCode.NOT_UTF8)
             return
-        if self._busy:
-            self._unread.append(data)
-            if len(self._unread) > MAX_UNREAD and not self._paused:
-                self._paused = True
-                self._transport.pause_reading()
-        else:
-            self._take(data)
+        if message is None:
+            return
+        if not self._busy:
+            self._take(message)
+            return
+        self._unread.append(message)
+        if len(self._unread) > MAX_UNREAD:
+            self._pause()
 
     def _take(self, frame: bytes) -> None:
         """Look at one message. What it asks of the cluster is answered later, the next one after that."""
-        session = self.session
-        assert session is not None
-        if self._protocol.state is not State.OPEN:
-            return
-        self.asked_at = self._loop.time()
-        action = session.receive(frame)
+        assert self.session is not None
+        self._asked_at = self._loop.time()
+        action = self.session.receive(frame)
         match action:
             case Say():
                 self._finish(action, len(frame), "")
@@ -300,79 +283,63 @@ class Connection(asyncio.Protocol):
                 self._finish(answer, size, to)
             case HangUp(code=code):
                 self.close(code)
+                self._unread.clear()
         while self._unread and not self._busy:
             self._take(self._unread.popleft())
-        if self._paused and not self._unread and not self._transport.is_closing():
-            self._paused = False
-            self._transport.resume_reading()
+        if self._busy:
+            return
+        self._resume()
+        if self._lost:
+            self._house.gone(self)
 
     def _finish(self, say: Say, size: int, to: str) -> None:
         if say.frame:
             self.say(say.frame)
-        metrics.SIGNALS.labels(say.cmd, say.outcome).inc()
-        seconds = self._loop.time() - self.asked_at
-        if size and to:
-            metrics.RELAY_SECONDS.observe(seconds)
+        metrics.signal_answered(say.cmd, say.outcome)
         if _log.isEnabledFor(logging.DEBUG):
             assert self.session is not None
-            _log.debug(
-                "signal",
-                extra={
-                    "requestId": say.request_id,
-                    "cmd": say.cmd,
-                    "from": self.session.user,
-                    "to": to,
-                    "outcome": say.outcome,
-                    "ms": round(seconds * 1000, 3),
-                    "bytes": size,
-                },
-            )
+            fields = {
+                "requestId": say.request_id,
+                "cmd": say.cmd,
+                "from": self.session.user,
+                "to": to,
+                "outcome": say.outcome,
+                "ms": round((self._loop.time() - self._asked_at) * 1000, 3),
+                "bytes": size,
+            }
+            _log.debug("signal", extra=fields)
 
-    # Time ------------------------------------------------------------------------------------------
+    # Pausing and ending -----------------------------------------------------------------------------
 
-    def _ping(self) -> None:
-        if self._protocol.state is not State.OPEN:
-            return
-        self._awaited_pong = self._loop.time().hex().encode()
-        self._protocol.send_ping(self._awaited_pong)
-        self._outbox.flush()
-        self._timer = self._loop.call_later(PONG_TIMEOUT_S, self._pong_due)
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
 
-    def _pong_due(self) -> None:
-        if not self._awaited_pong:
-            self._timer = self._loop.call_later(PING_INTERVAL_S - PONG_TIMEOUT_S, self._ping)
-        elif self._paused:  # the pong may wait unread behind messages that the cluster has not answered
-            self._timer = self._loop.call_later(PONG_TIMEOUT_S, self._pong_due)
-        else:
-            self.close(CloseCode.PONG_TIMEOUT)
-
-    def _watch_token(self, session: Session) -> None:
-        """Warn before the token expires, and close when it does."""
-        left = session.claims.exp - time.time()
-        self._expiry = self._loop.call_later(max(0.0, left - WARNING_S), self._warn, session)
-
-    def _warn(self, session: Session) -> None:
-        self.say(session.expiring())
-        left = max(0.0, session.claims.exp - time.time())
-        self._expiry = self._loop.call_later(left, self.close, CloseCode.TOKEN_EXPIRED)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _resume(self) -> None:
+        if self._paused and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
 
     def _fail(self, code: CloseCode) -> None:
-        """End the connection of a client that does not speak the protocol: nothing it sends is read now."""
+        """End the connection of a client that does not speak the protocol; nothing after that is read."""
         if self._protocol.state is State.OPEN:
             self._closing_code = code
+            self._deaf = True
             self._protocol.fail(code, CLOSE_REASONS[code])
             self._outbox.flush()
             self._cut_later()
 
     def _cut_later(self) -> None:
-        self._stop_timer()
-        self._unread.clear()
-        if self._paused and not self._transport.is_closing():
-            self._paused = False
-            self._transport.resume_reading()
+        """Give the client a moment to complete the closing handshake."""
+        self._stop_timers()
+        self._resume()
         self._timer = self._loop.call_later(CLOSING_S, self._transport.abort)
+
+    def _stop_timers(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._keepalive is not None:
+            self._keepalive.stop()
+        if self._token_clock is not None:
+            self._token_clock.stop()

@@ -5,6 +5,7 @@ is published for their users.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -14,7 +15,8 @@ from nats.errors import Error as NatsError
 from websockets.http11 import Request, Response
 
 from gateway.admission import Admitted, judge
-from gateway.connection import PING_INTERVAL_S, Connection
+from gateway.clocks import Pace
+from gateway.connection import Connection
 from gateway.session import AskPresence, AskRouter, Session
 from gateway.tokens import Tokens
 from tieline.runtime import metrics
@@ -50,6 +52,7 @@ class Registry:
         gateway: GatewayId,
         max_connections: int,
         resume_window_s: float,
+        pace: Pace,
     ) -> None:
         self._broker = broker
         self._requests = requests
@@ -59,10 +62,13 @@ class Registry:
         self._gateway = gateway
         self._max_connections = max_connections
         self._resume_window_s = resume_window_s
+        self.pace = pace
         self._arriving = 0
         self._live: dict[SessionId, Connection] = {}
         self._subscriptions: dict[SessionId, Subscription] = {}
         self._ended: set[SessionId] = set()
+        self._nobody = asyncio.Event()
+        self._nobody.set()
         self.draining = False
 
     def __len__(self) -> int:
@@ -109,6 +115,8 @@ class Registry:
         if session is None:
             return
         self._live.pop(session.session, None)
+        if not self._live:
+            self._nobody.set()
         metrics.CONNECTIONS.set(len(self._live))
         metrics.SESSIONS_CLOSED.labels(str(connection.close_code)).inc()
         _log.info(
@@ -139,11 +147,16 @@ class Registry:
             return
         finally:
             self._arriving -= 1
+        if self.draining:
+            connection.deny(Denial.DRAINING)
+            await self._end(session)
+            return
         if connection.is_closing or session.session in self._ended:
             connection.abandon()
             await self._end(session)
             return
         self._live[session.session] = connection
+        self._nobody.clear()
         metrics.CONNECTIONS.set(len(self._live))
         metrics.SESSIONS_OPENED.inc()
         connection.welcome(response, session, self._welcome(session, rooms))
@@ -177,7 +190,7 @@ class Registry:
             resumed=False,
             rooms=rooms,
             resume_window=_number(self._resume_window_s),
-            ping_interval=_number(PING_INTERVAL_S),
+            ping_interval=_number(self.pace.ping_interval_s),
             max_message_bytes=MAX_MESSAGE_BYTES,
         )
         return envelope.success("", "WELCOME", data)
@@ -186,7 +199,8 @@ class Registry:
         """Stop listening, and tell presence, until it has heard."""
         subscription = self._subscriptions.pop(session.session, None)
         if subscription is not None:
-            await subscription.unsubscribe()
+            with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from
+                await subscription.unsubscribe()
         if session.session in self._ended:  # it was presence that ended it
             self._ended.discard(session.session)
             return
@@ -214,6 +228,10 @@ class Registry:
         """Close every connection."""
         for connection in list(self._live.values()):
             connection.close(code)
+
+    async def emptied(self) -> None:
+        """Wait until no client is connected any more."""
+        await self._nobody.wait()
 
 
 def _number(seconds: float) -> int | float:

@@ -3,6 +3,7 @@
 All names begin with `tieline_`. Durations are seconds, sizes bytes.
 """
 
+import functools
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -98,6 +99,22 @@ NATS_ERRORS = Counter(
 
 
 ProcessCollector(namespace="tieline", registry=REGISTRY)  # memory, CPU and descriptors of this process
+
+
+# Looking a labelled metric up costs more than counting: what a frame passes is looked up once.
+DELIVERED = DELIVERIES.labels("sent")
+DELIVERED_AGAIN = DELIVERIES.labels("duplicate")
+DELIVERED_TO_NOBODY = DELIVERIES.labels("dropped")
+
+
+@functools.cache
+def _signals(cmd: str, outcome: str) -> Counter:
+    return SIGNALS.labels(cmd, outcome)
+
+
+def signal_answered(cmd: str, outcome: str) -> None:
+    """Count one client message. Both labels must come from fixed vocabularies."""
+    _signals(cmd, outcome).inc()
 
 
 def exposition() -> bytes:

@@ -1,0 +1,31 @@
+"""Put the fragments of a text message together, and see that it is UTF-8: websockets leaves both to us."""
+
+
+class NotUtf8(Exception):
+    """The client sent text that is none: relayed, it would end the receiver's connection."""
+
+
+class Fragments:
+    """The message that is arriving. The protocol below has checked the frames' order and the size."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] | None = None
+
+    def add(self, data: bytes, fin: bool) -> bytes | None:
+        """Add a frame's payload; returns the message when it is whole.
+
+        Raises:
+            NotUtf8: the whole message is not UTF-8.
+        """
+        if self._parts is not None or not fin:
+            self._parts = [*(self._parts or ()), data]
+            if not fin:
+                return None
+            data, self._parts = b"".join(self._parts), None
+        try:
+            str(data, "utf-8")
+        except UnicodeDecodeError:
+            raise NotUtf8 from None
+        return data

@@ -1,0 +1,33 @@
+"""What a connection needs from the gateway around it. `registry` is the real one."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from websockets.http11 import Request, Response
+
+from gateway.clocks import Pace
+from gateway.session import AskPresence, AskRouter
+
+if TYPE_CHECKING:
+    from gateway.connection import Connection
+
+
+class House(Protocol):
+    """Admits connections, asks the cluster on their behalf, and ends their sessions."""
+
+    pace: Pace
+
+    def arrived(self, connection: "Connection", request: Request, response: Response) -> None:
+        """Decide on an upgrade request, then call `welcome`, `deny` or `abandon`, now or later."""
+        ...
+
+    def ask_router(self, connection: "Connection", ask: AskRouter) -> None:
+        """Ask a router, then call `router_answered` once."""
+        ...
+
+    def ask_presence(self, connection: "Connection", ask: AskPresence) -> None:
+        """Ask presence, then call `presence_answered` once."""
+        ...
+
+    def gone(self, connection: "Connection") -> None:
+        """Take note that the socket is closed and everything it said is answered; called once."""
+        ...
