@@ -15,6 +15,7 @@ from websockets.typing import Subprotocol
 from gateway.tokens import BadToken, Claims, Tokens
 from tieline.wire import envelope
 from tieline.wire.codes import Denial
+from tieline.wire.ids import ResumeToken
 
 PATH: Final = "/ws"
 SUBPROTOCOL: Final = Subprotocol("tieline.v1")
@@ -29,6 +30,10 @@ class Admitted(NamedTuple):
 
     claims: Claims
     acks: bool
+    resume: ResumeToken | None
+    """None: the client cannot resume. Empty: it can, and has nothing to resume yet."""
+    last: str
+    """The `requestId` of the last message that it has had."""
 
 
 def judge(request: Request, response: Response, tokens: Tokens, now: float) -> Admitted | Denial:
@@ -45,7 +50,13 @@ def judge(request: Request, response: Response, tokens: Tokens, now: float) -> A
         claims = tokens.verify(_token(request.headers, query), now)
     except BadToken:
         return Denial.UNAUTHORIZED
-    return Admitted(claims, acks=query.get("acks", [""])[0] == "1")
+    resume = query.get("resume")
+    return Admitted(
+        claims,
+        acks=query.get("acks", [""])[0] == "1",
+        resume=None if resume is None else ResumeToken(resume[0]),
+        last=query.get("last", [""])[0],
+    )
 
 
 def _token(headers: Headers, query: dict[str, list[str]]) -> str:

@@ -35,8 +35,8 @@ class Clocked(Protocol):
         """Send a ping; nothing once the connection is closing."""
         ...
 
-    def say(self, frame: bytes) -> None:
-        """Send a text frame; nothing once the connection is closing."""
+    def tell(self, event: bytes) -> None:
+        """Send an event of the gateway's own, which a client may name when it resumes."""
         ...
 
     def close(self, code: CloseCode) -> None:
@@ -99,7 +99,7 @@ class TokenClock:
         return self._session.claims.exp - time.time()
 
     def _warn(self) -> None:
-        self._client.say(self._session.expiring())
+        self._client.tell(self._session.expiring())
         self._timer = self._loop.call_later(max(0.0, self._left()), self._expire)
 
     def _expire(self) -> None:

@@ -21,6 +21,7 @@ from gateway.clocks import Keepalive, TokenClock
 from gateway.duplicates import Duplicates
 from gateway.fragments import Fragments, NotUtf8
 from gateway.house import House
+from gateway.mailbox import Missed
 from gateway.outbox import Outbox
 from gateway.session import AskPresence, AskRouter, HangUp, Say, Session
 from tieline.runtime import metrics
@@ -143,20 +144,33 @@ class Connection(asyncio.Protocol):
             return int(self._closing_code)
         return self._protocol.close_code or 1006
 
-    def welcome(self, response: Response, session: Session, frame: bytes) -> None:
-        """Complete the upgrade; `frame` is the WELCOME. Then deliver what came early."""
+    def welcome(self, response: Response, session: Session, frame: bytes, missed: Missed) -> None:
+        """Complete the upgrade; `frame` is the WELCOME. Then deliver what was missed, and what came early."""
         self._stop_timers()
         self.session = session
         self.opened_at = self._loop.time()
         self._protocol.send_response(response)
         self._outbox.flush()
         self._outbox.send(frame)
-        early, self._early = self._early, None
-        for delivered in early or ():
-            self.deliver(delivered)
+        self.release(missed)
         self._keepalive = Keepalive(self, self._house.pace, self._loop)
         self._token_clock = TokenClock(self, session, self._loop)
         self._resume()
+
+    def hold(self) -> None:
+        """Keep what comes for the client back until `release`, because something older may be missing."""
+        if self._early is None:
+            self._early = []
+
+    def release(self, missed: Missed) -> None:
+        """Deliver what was missed, then what came meanwhile, each frame once."""
+        early, self._early = self._early, None
+        if missed.known:
+            self._delivered = self._delivered or Duplicates()
+            for frame in missed.known:
+                self._delivered.is_new(frame, self._loop.time())
+        for frame in (*missed.fresh, *(early or ())):
+            self.deliver(frame)
 
     def deny(self, denial: Denial) -> None:
         """Refuse the upgrade."""
@@ -210,8 +224,13 @@ class Connection(asyncio.Protocol):
             self._protocol.send_ping(payload)
             self._outbox.flush()
 
+    def tell(self, event: bytes) -> None:
+        """See `Clocked.tell`."""
+        if self.session is not None:
+            self._house.tell(self.session, event)
+
     def say(self, frame: bytes) -> None:
-        """Send the client a frame of the gateway's own."""
+        """Send the client a frame; nothing once the connection is closing."""
         self._outbox.send(frame)
         if self._outbox.is_over_limit:
             self.close(CloseCode.SLOW_CONSUMER)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 from websockets.http11 import Request, Response
 
 from gateway.clocks import Pace
-from gateway.session import AskPresence, AskRouter
+from gateway.session import AskPresence, AskRouter, Session
 
 if TYPE_CHECKING:
     from gateway.connection import Connection
@@ -26,6 +26,10 @@ class House(Protocol):
 
     def ask_presence(self, connection: "Connection", ask: AskPresence) -> None:
         """Ask presence, then call `presence_answered` once."""
+        ...
+
+    def tell(self, session: Session, event: bytes) -> None:
+        """Publish an event for a session, so that it is kept like one from others."""
         ...
 
     def gone(self, connection: "Connection") -> None:

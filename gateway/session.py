@@ -10,23 +10,34 @@ from gateway.tokens import Claims
 from tieline.wire import envelope
 from tieline.wire.codes import CloseCode, Refusal
 from tieline.wire.envelope import Join, Leave, Malformed, Members, Ping, RoomOnly, Roster, TokenExpiring
-from tieline.wire.ids import RoomId, SessionId, UserId
+from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import (
     Accepted,
     Done,
+    EndSession,
     JoinRoom,
     LeaveRoom,
     ListMembers,
+    Opened,
+    OpenSession,
     PresenceReply,
     Refused,
+    Register,
     RoomMembers,
     RouterReply,
     SessionGone,
     Signal,
+    secret_hash,
 )
 
 UNKNOWN: Final = "unknown"
 """What an unreadable or unknown command is called in the metrics: clients must not invent labels."""
+
+
+FINAL_CLOSES: Final = frozenset(
+    (CloseCode.NORMAL, CloseCode.KICKED, CloseCode.FLOODING, CloseCode.PROTOCOL_VIOLATION)
+)
+"""Ends after which nobody waits for the client to resume: its own goodbye, and our sending it away."""
 
 
 class Say(NamedTuple):
@@ -69,12 +80,23 @@ Action = Say | AskRouter | AskPresence
 class Session:
     """One client, from WELCOME to the end."""
 
-    __slots__ = ("acks", "claims", "session")
+    __slots__ = ("acks", "claims", "connection", "rooms", "secret", "session")
 
-    def __init__(self, session: SessionId, claims: Claims, acks: bool) -> None:
+    def __init__(
+        self,
+        session: SessionId,
+        connection: ConnectionId,
+        claims: Claims,
+        secret: SecretHash,
+        acks: bool,
+    ) -> None:
         self.session = session
+        self.connection = connection
         self.claims = claims
+        self.secret = secret
         self.acks = acks
+        self.rooms: dict[RoomId, int] = {}
+        """Its rooms, with when they were joined: to be told to a presence that has forgotten them."""
 
     @property
     def user(self) -> UserId:
@@ -125,13 +147,55 @@ class Session:
         match reply:
             case RoomMembers(members=members):
                 data: Roster | RoomOnly = Roster(ask.room, members)
+                self.rooms.update((ask.room, line.joined_at) for line in members if line.user_id == self.user)
             case Done():
                 data = RoomOnly(ask.room)
+                self.rooms.pop(ask.room, None)
             case Refused() | SessionGone() | None:
                 return _hear_no(ask.request_id, ask.cmd, reply)
             case _:
                 raise TypeError(f"presence answered {ask.cmd} with {type(reply).__name__}")
         return Say(envelope.success(ask.request_id, ask.cmd, data), ask.request_id, ask.cmd, "ok")
+
+    def opening(self, gateway: GatewayId, resume: ResumeToken | None) -> OpenSession:
+        """Ask presence to begin this session, or to resume the one with that secret instead."""
+        claims = self.claims
+        join = tuple(RoomId(room) for room in claims.join)
+        granted = None if claims.rooms == "*" else tuple(RoomId(room) for room in (*claims.rooms, *join))
+        return OpenSession(
+            self.user,
+            self.session,
+            gateway,
+            self.connection,
+            claims.voice,
+            join,
+            self.secret,
+            secret_hash(resume) if resume else SecretHash(b""),
+            granted,
+        )
+
+    def opened(self, reply: Opened, secret: SecretHash) -> None:
+        """Become the session that presence says it is."""
+        self.session = reply.session
+        self.secret = secret
+        self.rooms = dict(reply.rooms)
+
+    def registration(self, gateway: GatewayId) -> Register:
+        """Tell presence again what it may have forgotten."""
+        return Register(
+            self.user,
+            self.session,
+            gateway,
+            self.connection,
+            self.claims.voice,
+            self.rooms,
+            self.secret,
+        )
+
+    def ending(self, close_code: int) -> EndSession:
+        """Tell presence that the connection has ended, with this close code."""
+        resumable = bool(self.secret) and close_code not in FINAL_CLOSES
+        return EndSession(self.user, self.session, self.connection, resumable)
 
     def expiring(self) -> bytes:
         """Make the event that warns of the token's end."""

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from presence.announce import Announcer
+from presence.gateways import Gateways
+from presence.mailbox import make_mailbox
 from presence.negotiation import CandidatePolicy
 from presence.pairs import Pairs
 from presence.records import Records
@@ -21,8 +23,9 @@ from presence.timers import RETRY_S, Timers
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.ops import bound_port, serve_ops
 from tieline.runtime.process import run
-from tieline.runtime.requests import Requests
+from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.settings import Positive, ProcessSettings, Seconds
+from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
 USABLE_CHECK_S = 2.0
@@ -39,6 +42,7 @@ class PresenceSettings(ProcessSettings, frozen=True, kw_only=True):
     offer_timeout: Seconds = 60
     offline_retention: Seconds = 300
     gateway_lease: Seconds = 10
+    resume_window: Seconds = 30
     room_max_members: Positive = 1000
     candidates: CandidatePolicy = "hold"
 
@@ -50,8 +54,8 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
     ops = await serve_ops(settings.ops_host, settings.ops_port, lambda: status["problem"])
     _log.info("presence starts", extra={"instance": instance, "ops_port": bound_port(ops)})
     broker = await connect(settings.nats_url, f"tieline-presence-{instance}")
-    await _bucket_made(broker, settings)
     subjects = Subjects(settings.namespace)
+    await _streams_made(broker, subjects, settings)
     requests = Requests(broker, subjects.replies("presence", instance))
     await requests.start()
     bucket = Bucket(broker, requests, subjects.namespace)
@@ -59,13 +63,22 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
     announcer = Announcer(broker, subjects)
     pairs = Pairs(records, announcer, _now_ms, settings.candidates, settings.offer_timeout)
     rooms = Rooms(records, pairs, announcer, _now_ms, settings.room_max_members)
-    sessions = Sessions(records, rooms, pairs, announcer, _now_ms, settings.gateway_lease)
-    timers = Timers(broker, bucket.stream, bucket.prefix, sessions, pairs)
+    sessions = Sessions(records, rooms, pairs, announcer, _now_ms, settings.resume_window)
+
+    async def is_alive(gateway: GatewayId, patience_s: float) -> bool:
+        try:
+            await requests.ask(subjects.gateway(gateway, "alive"), b"", patience_s)
+        except NoAnswer:
+            return False
+        return True
+
+    gateways = Gateways(records, sessions, announcer, is_alive, settings.gateway_lease)
+    timers = Timers(broker, bucket.stream, bucket.prefix, gateways, sessions, pairs)
     async with asyncio.TaskGroup() as background:
         consuming = background.create_task(timers.run())
         watching = background.create_task(_watch(broker, bucket, status))
         async with asyncio.TaskGroup() as answering:
-            service = PresenceService(broker, answering, sessions, rooms, pairs)
+            service = PresenceService(broker, answering, gateways, sessions, rooms, pairs)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
             await broker.flush()
             status["problem"] = ""
@@ -80,10 +93,12 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
     await broker.close()
 
 
-async def _bucket_made(broker: Broker, settings: PresenceSettings) -> None:
+async def _streams_made(broker: Broker, subjects: Subjects, settings: PresenceSettings) -> None:
     while True:
         try:
             await make_bucket(broker, settings.namespace, settings.storage, settings.replicas)
+            keep_s = settings.resume_window + settings.gateway_lease
+            await make_mailbox(broker, subjects, settings.storage, settings.replicas, keep_s)
         except StoreUnavailable as error:
             _log.warning("waiting for JetStream", extra={"error": str(error)})
             await asyncio.sleep(RETRY_S)

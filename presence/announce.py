@@ -13,7 +13,7 @@ import msgspec
 from presence.member import User
 from tieline.wire import envelope, internal
 from tieline.wire.codes import CloseCode
-from tieline.wire.envelope import HangupBody, MemberJoined, MemberLeft, ServerHangup
+from tieline.wire.envelope import HangupBody, MemberJoined, MemberLeft, MemberUpdated, ServerHangup
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.subjects import Subjects
 
@@ -24,7 +24,9 @@ HangupReason = Literal["timeout", "disconnected", "left", "kicked"]
 class Publisher(Protocol):
     """Where announcements go; `tieline.runtime.broker.Broker` is one."""
 
-    def send(self, subject: str, payload: bytes) -> None:
+    def send(
+        self, subject: str, payload: bytes, reply: str = "", headers: dict[str, str] | None = None
+    ) -> None:
         """Publish one message, or raise `BrokerAway`."""
         ...
 
@@ -37,8 +39,9 @@ class Announcer:
         self._subjects = subjects
 
     def deliver(self, user: UserId, session: SessionId, frame: bytes) -> None:
-        """Send one frame to one session of a user."""
-        self._publisher.send(self._subjects.user(user, session), frame)
+        """Send one frame to one session of a user; the mailbox keeps it, once."""
+        headers = {"Nats-Msg-Id": internal.message_id(user, frame)}
+        self._publisher.send(self._subjects.user(user, session), frame, headers=headers)
 
     def changed(self, user: UserId) -> None:
         """Make every router forget what it cached about a user."""
@@ -46,7 +49,7 @@ class Announcer:
 
     def close(self, user: UserId, record: User, code: CloseCode) -> None:
         """Have the gateway of a session that has ended close its connection."""
-        message = internal.CloseSession(user, record.session, int(code))
+        message = internal.CloseSession(user, record.session, record.connection, int(code))
         self._publisher.send(self._subjects.gateway(record.gateway, "close"), internal.encode(message))
 
     def joined_frame(self, room: RoomId, user: UserId, seat: int) -> bytes:
@@ -56,6 +59,12 @@ class Announcer:
     def left_frame(self, room: RoomId, user: UserId, seat: int, reason: LeftReason) -> bytes:
         """Encode MEMBER_LEFT. `seat` is the revision of the seat given up."""
         return envelope.success(f"left-{seat}", "MEMBER_LEFT", MemberLeft(room, user, reason))
+
+    def updated_frame(self, room: RoomId, user: UserId, record: User) -> bytes:
+        """Encode MEMBER_UPDATED for a session that went away or came back."""
+        status: Literal["online", "away"] = "away" if record.status == "away" else "online"
+        name = f"updated-{status}-{record.connection}"
+        return envelope.success(name, "MEMBER_UPDATED", MemberUpdated(room, user, status))
 
     def hangup(
         self, to: UserId, session: SessionId, peer: UserId, reason: HangupReason, ended_by: str

@@ -1,17 +1,21 @@
 """One user: the session that lives, or lived last, and its rooms. Pure; times are Unix milliseconds.
 
-        (none) --opened--> online --ended--> offline --(retention passes)--> (none)
-                             ^                  |
-                             +-----opened-------+
+        (none) --begun--> online --ended--> offline --(retention passes)--> (none)
+                           |  ^                ^ |
+                      away |  | resumed        | | begun
+                           v  |                | v
+                           away --------ended--+ online
 
 An offline user keeps the rooms its session had, for one purpose: to tell "offline" from "in another room".
 """
 
+import hmac
 from typing import Literal
 
 import msgspec
 
-from tieline.wire.ids import GatewayId, RoomId, SessionId
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId
+from tieline.wire.internal import OpenSession, Register
 
 
 class User(msgspec.Struct, frozen=True, array_like=True):
@@ -19,6 +23,10 @@ class User(msgspec.Struct, frozen=True, array_like=True):
 
     session: SessionId
     gateway: GatewayId
+    connection: ConnectionId
+    """The one that has the session, or had it last."""
+    secret: SecretHash
+    """By which the session may be resumed; empty: it ends with its connection."""
     status: Literal["online", "away", "offline"]
     voice: bool
     """May send WEBRTC_OFFER."""
@@ -42,9 +50,26 @@ class Seat(msgspec.Struct, frozen=True, array_like=True):
     at: int
 
 
-def opened(session: SessionId, gateway: GatewayId, voice: bool, rooms: dict[RoomId, int]) -> User:
+def begun(ask: OpenSession | Register, rooms: dict[RoomId, int]) -> User:
     """Begin a session."""
-    return User(session, gateway, "online", voice, rooms)
+    return User(ask.session, ask.gateway, ask.connection, ask.secret, "online", ask.voice, rooms)
+
+
+def may_be_resumed_by(user: User, secret: SecretHash) -> bool:
+    """Whether a client's secret is this session's. Takes the same time whatever it is."""
+    return hmac.compare_digest(user.secret, secret) and bool(secret) and user.is_reachable
+
+
+def resumed(user: User, ask: OpenSession | Register) -> User:
+    """Go on with another connection, and what its token grants."""
+    return msgspec.structs.replace(
+        user, gateway=ask.gateway, connection=ask.connection, status="online", voice=ask.voice
+    )
+
+
+def away(user: User) -> User:
+    """Wait to be resumed: messages are kept, and cause no error."""
+    return msgspec.structs.replace(user, status="away")
 
 
 def joined(user: User, room: RoomId, now: int) -> User:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 from presence import negotiation
 from presence.announce import Announcer, HangupReason
@@ -100,13 +101,15 @@ class Pairs:
         for key in await self._keys_of(user):
             await self._end(key, user, "disconnected", session)
 
-    async def end_without_room(self, user: UserId, record: User, ended_by: str) -> None:
-        """End the negotiations with users who share no room with this one now, telling them (`left`)."""
+    async def end_without_room(
+        self, user: UserId, record: User, reason: Literal["left", "kicked"], ended_by: str
+    ) -> None:
+        """End the negotiations with users who share no room with this one now, and tell them."""
         for key in await self._keys_of(user):
             peer = _peer(key, user)
             other = (await self._records.user(peer))[0]
             if other is None or not share_a_room(record, other):
-                await self._end(key, user, "left", ended_by)
+                await self._end(key, user, reason, ended_by)
 
     async def _keys_of(self, user: UserId) -> list[str]:
         found = await self._records.store.read(*Keys.pairs_of(user))

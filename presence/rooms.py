@@ -7,7 +7,7 @@ seems full.
 """
 
 import contextlib
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from presence import member
 from presence.announce import Announcer, LeftReason
@@ -66,7 +66,7 @@ class Rooms:
             return await self._roster(ask.room)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {ask.user!r}")
 
-    async def leave(self, ask: LeaveRoom) -> Done | SessionGone:
+    async def leave(self, ask: LeaveRoom, reason: Literal["left", "kicked"] = "left") -> Done | SessionGone:
         """Make a user no member, end the negotiations that lose their last room, and tell the others."""
         for _ in range(MAX_TRIES):
             user, revision = await self._records.user(ask.user)
@@ -81,8 +81,8 @@ class Rooms:
             seat = await self._seat(ask.room, ask.user)
             if seat is not None and seat.seat.session == ask.session:  # else: it was given up before
                 self._announcer.changed(ask.user)
-                await self._pairs.end_without_room(ask.user, remaining, f"left-{seat.revision}")
-                await self.give_up_seat(ask.room, seat, "left")
+                await self._pairs.end_without_room(ask.user, remaining, reason, f"left-{seat.revision}")
+                await self.give_up_seat(ask.room, seat, reason)
             return Done()
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {ask.user!r}")
 
@@ -127,6 +127,14 @@ class Rooms:
         self._announcer.happened("left", self._clock(), taken.user, room=room, reason=reason)
         with contextlib.suppress(Conflict):  # taken again by the user's next session, or swept already
             await self._records.store.delete(Keys.room(room, taken.user), taken.revision)
+
+    async def tell_updated(self, user: UserId, record: User) -> None:
+        """Tell the members of a session's rooms that it went away or came back."""
+        for room in record.rooms:
+            frame = self._announcer.updated_frame(room, user, record)
+            for other in await self._seats(room):
+                if other.user != user:
+                    self._announcer.deliver(other.user, other.seat.session, frame)
 
     async def tell_joined(self, room: RoomId, user: UserId, seat: int) -> None:
         """Tell the other members that this one has come. `seat` is the revision of its seat."""

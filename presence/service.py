@@ -6,6 +6,7 @@ A request that cannot be answered now stays unanswered: it is sent again, and an
 import asyncio
 import logging
 
+from presence.gateways import Gateways
 from presence.pairs import Pairs
 from presence.rooms import Rooms
 from presence.sessions import Sessions
@@ -25,6 +26,7 @@ from tieline.wire.internal import (
     PresenceReply,
     PresenceRequest,
     Refused,
+    Register,
     SessionGone,
 )
 
@@ -35,10 +37,17 @@ class PresenceService:
     """Takes requests off the broker, has them carried out, answers. Tasks belong to the given group."""
 
     def __init__(
-        self, broker: Broker, tasks: asyncio.TaskGroup, sessions: Sessions, rooms: Rooms, pairs: Pairs
+        self,
+        broker: Broker,
+        tasks: asyncio.TaskGroup,
+        gateways: Gateways,
+        sessions: Sessions,
+        rooms: Rooms,
+        pairs: Pairs,
     ) -> None:
         self._broker = broker
         self._tasks = tasks
+        self._gateways = gateways
         self._sessions = sessions
         self._rooms = rooms
         self._pairs = pairs
@@ -70,6 +79,8 @@ class PresenceService:
                 return await self._sessions.open(request)
             case EndSession():
                 return await self._sessions.end(request)
+            case Register():
+                return await self._sessions.register(request)
             case JoinRoom():
                 return await self._rooms.join(request)
             case LeaveRoom():
@@ -77,7 +88,7 @@ class PresenceService:
             case ListMembers():
                 return await self._rooms.members(request)
             case KeepLease():
-                return await self._sessions.keep_lease(request)
+                return await self._gateways.keep_lease(request)
 
 
 def _outcome(reply: PresenceReply) -> str:

@@ -31,7 +31,7 @@ _BATCH: Final = 512
 
 _TOO_MANY: Final = "413"
 _WRONG_LAST_SEQUENCE: Final = (10071, 10164)
-_NAME_IN_USE: Final = 10058
+NAME_IN_USE: Final = 10058
 
 
 class Conflict(Exception):
@@ -250,7 +250,7 @@ async def make_bucket(broker: Broker, name: str, storage: Literal["file", "memor
     try:
         await jetstream.create_key_value(config=config)
     except APIError as error:
-        if error.err_code != _NAME_IN_USE:
+        if error.err_code != NAME_IN_USE:
             raise StoreUnavailable(error.description) from error
         await _adapt_bucket(jetstream, f"KV_{name}", wanted, replicas)
     except (NatsError, TimeoutError) as error:

@@ -13,12 +13,13 @@ from typing import Final
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig
 
+from presence.gateways import Gateways
 from presence.pairs import Pairs
 from presence.sessions import Sessions
 from presence.store import StoreUnavailable
 from tieline.runtime import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Msg
-from tieline.wire.ids import GatewayId, UserId
+from tieline.wire.ids import ConnectionId, GatewayId, UserId
 from tieline.wire.subjects import Keys, identifier
 
 ACK_WAIT_S: Final = 20.0
@@ -43,10 +44,19 @@ _log = logging.getLogger(__name__)
 class Timers:
     """The loop that consumes expiries. `stream` is the bucket's stream, `prefix` its subject prefix."""
 
-    def __init__(self, broker: Broker, stream: str, prefix: str, sessions: Sessions, pairs: Pairs) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        stream: str,
+        prefix: str,
+        gateways: Gateways,
+        sessions: Sessions,
+        pairs: Pairs,
+    ) -> None:
         self._broker = broker
         self._stream = stream
         self._prefix = prefix
+        self._gateways = gateways
         self._sessions = sessions
         self._pairs = pairs
         self._stopping = False
@@ -106,10 +116,12 @@ class Timers:
             case "offer", [offerer, target, generation]:
                 await self._pairs.expire(UserId(identifier(offerer)), UserId(identifier(target)), generation)
             case "lease", [gateway]:
-                _log.warning("gateway lease ran out", extra={"gateway": identifier(gateway)})
-                await self._sessions.end_all(
+                dead = await self._gateways.lease_ran_out(
                     GatewayId(identifier(gateway)), before=marker.metadata.sequence.stream
                 )
+                _log.warning("gateway lease ran out", extra={"gateway": identifier(gateway), "dead": dead})
+            case "away", [user, connection]:
+                await self._sessions.give_up_waiting(UserId(identifier(user)), ConnectionId(connection))
             case _:
                 _log.error("a timer of no known kind", extra={"key": marker.subject})
 

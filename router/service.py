@@ -4,11 +4,13 @@ A signal that cannot be judged now stays unanswered: the gateway sends it again,
 """
 
 import asyncio
+import functools
 import logging
 import time
 from typing import Final
 
 from router.leases import Lease, Leases
+from router.relay import NotStored, Relaying
 from tieline.runtime import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Msg, Subscription
 from tieline.runtime.requests import NoAnswer, Requests
@@ -39,6 +41,7 @@ class RouterService:
         self._requests = requests
         self._subjects = subjects
         self._tasks = tasks
+        self._relaying = Relaying(broker, requests, subjects)
         self._leases = Leases()
         self._changes: Subscription | None = None
         broker.when_away(self._leases.drop_all)
@@ -76,16 +79,31 @@ class RouterService:
             if lease.held and internal.digest(signal.frame) in lease.held:
                 self._broker.send(message.reply, _HELD)
                 return
-            self._broker.send(self._subjects.user(signal.to, lease.target_session), signal.frame)
+            if signal.stored:
+                self._relaying.store(
+                    signal.to,
+                    lease.target_session,
+                    signal.frame,
+                    functools.partial(self._stored, message.reply),
+                )
+                return
+            self._relaying.send(signal.to, lease.target_session, signal.frame)
             self._broker.send(message.reply, _RELAYED)
+        except BrokerAway:
+            _log.warning("signal unanswered: broker away")
+
+    def _stored(self, reply: str, is_stored: bool) -> None:
+        try:
+            if is_stored:
+                self._broker.send(reply, _RELAYED)
         except BrokerAway:
             _log.warning("signal unanswered: broker away")
 
     async def _judge(self, message: Msg, signal: Signal, cmd: str) -> None:
         try:
             verdict = await self._ask_presence(signal, cmd)
-            self._carry_out(message.reply, signal, verdict)
-        except (NoAnswer, BrokerAway) as error:
+            await self._carry_out(message.reply, signal, cmd, verdict)
+        except (NoAnswer, NotStored, BrokerAway) as error:
             _log.warning("signal unanswered", extra={"cmd": cmd, "error": repr(error)})
         except Exception:  # a bug met by one signal must not end the process, and all other signals
             _log.exception("signal unanswered: a bug", extra={"cmd": cmd})
@@ -117,14 +135,23 @@ class RouterService:
             raise TypeError(f"presence answered a check with {type(verdict).__name__}")
         return verdict
 
-    def _carry_out(self, reply: str, signal: Signal, verdict: Verdict) -> None:
+    async def _carry_out(self, reply: str, signal: Signal, cmd: str, verdict: Verdict) -> None:
+        if isinstance(verdict, Refused) and await self._is_retry(signal, cmd):
+            self._broker.send(reply, _RELAYED)
+            return
         if not isinstance(verdict, Relay):
             self._broker.send(reply, internal.encode(verdict))
             return
-        for delivery in verdict.deliveries:
-            frame = signal.frame if delivery.frame is None else delivery.frame
-            self._broker.send(self._subjects.user(delivery.user, delivery.session), frame)
+        await self._relaying.carry(verdict.deliveries, signal.frame, stored=signal.stored)
         self._broker.send(reply, _HELD if verdict.ack == "held" else _RELAYED)
+
+    async def _is_retry(self, signal: Signal, cmd: str) -> bool:
+        """Whether a refused candidate was relayed before its call ended: then it is a retry, and told so.
+
+        What changes a negotiation presence remembers itself; a candidate of an established pair changes
+        nothing, and only the mailbox has seen it.
+        """
+        return cmd == CANDIDATE and await self._relaying.was_stored(signal.to, signal.frame)
 
 
 def _granted(signal: Signal, verdict: Relay) -> Lease | None:

@@ -33,13 +33,19 @@ class NoAnswer(Exception):
 class _Question:
     """One request that is resent until its one answer comes."""
 
-    __slots__ = ("deadline", "delay", "done", "payload", "subject", "timer")
+    __slots__ = ("deadline", "delay", "done", "headers", "payload", "subject", "timer")
 
     def __init__(
-        self, subject: str, payload: bytes, deadline: float, done: Callable[[Msg | None], None]
+        self,
+        subject: str,
+        payload: bytes,
+        headers: dict[str, str] | None,
+        deadline: float,
+        done: Callable[[Msg | None], None],
     ) -> None:
         self.subject = subject
         self.payload = payload
+        self.headers = headers
         self.deadline = deadline
         self.delay = FIRST_RETRY_S
         self.done = done
@@ -78,10 +84,11 @@ class Requests:
         payload: bytes,
         done: Callable[[Msg | None], None],
         patience: float = PATIENCE_S,
+        headers: dict[str, str] | None = None,
     ) -> None:
         """Ask, and call `done` once: with the reply, or with None after `patience` seconds without one."""
         token = self._token()
-        question = _Question(subject, payload, self._loop.time() + patience, done)
+        question = _Question(subject, payload, headers, self._loop.time() + patience, done)
         self._waiting[token] = question
         self._attempt(token, question)
 
@@ -154,7 +161,7 @@ class Requests:
     def _attempt(self, token: str, question: _Question) -> None:
         delay = question.delay
         try:
-            self._broker.send(question.subject, question.payload, f"{self._prefix}.{token}")
+            self._broker.send(question.subject, question.payload, f"{self._prefix}.{token}", question.headers)
         except BrokerAway:
             delay = NOBODY_RETRY_S
         self._retry_in(delay, token, question)

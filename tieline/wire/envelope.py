@@ -153,6 +153,21 @@ def _names_are_valid(message: ClientMessage) -> bool:
             return True
 
 
+class _Named(msgspec.Struct, frozen=True):
+    request_id: str = msgspec.field(name="requestId", default="")
+
+
+_named = msgspec.json.Decoder(_Named)
+
+
+def request_id_of(frame: bytes) -> str:
+    """Read the `requestId` of a frame that was accepted or made here; "" if it has none that can be read."""
+    try:
+        return _named.decode(_without_lone_surrogates(frame)).request_id
+    except (msgspec.DecodeError, RecursionError):
+        return ""
+
+
 def command_of(message: ClientMessage) -> str:
     """Name a message's command."""
     return str(message.__struct_config__.tag)
@@ -256,6 +271,14 @@ class MemberLeft(msgspec.Struct, frozen=True, rename="camel"):
     room: RoomId
     user_id: UserId
     reason: Literal["left", "disconnected", "kicked"]
+
+
+class MemberUpdated(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the event MEMBER_UPDATED."""
+
+    room: RoomId
+    user_id: UserId
+    status: Literal["online", "away"]
 
 
 class ServerHangup(msgspec.Struct, frozen=True):

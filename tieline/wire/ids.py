@@ -18,11 +18,17 @@ SessionId = NewType("SessionId", str)
 ResumeToken = NewType("ResumeToken", str)
 """The secret that proves a session is one's own. Never logged, never stored in the clear."""
 
+SecretHash = NewType("SecretHash", bytes)
+"""What is stored of a `ResumeToken`; empty for a session that cannot be resumed."""
+
 GatewayId = NewType("GatewayId", str)
 """One run of one gateway process: a restarted gateway is another gateway."""
 
 RequestId = NewType("RequestId", str)
 """What a message is called by the one who sent it."""
+
+ConnectionId = NewType("ConnectionId", str)
+"""One connection of a session: a resumed session goes on with another connection."""
 
 FrameDigest = NewType("FrameDigest", bytes)
 """What tells one frame of a sender from any other: the same bytes, the same digest."""

@@ -14,9 +14,29 @@ import msgspec
 
 from tieline.wire.codes import Refusal
 from tieline.wire.envelope import Member
-from tieline.wire.ids import FrameDigest, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.ids import (
+    ConnectionId,
+    FrameDigest,
+    GatewayId,
+    ResumeToken,
+    RoomId,
+    SecretHash,
+    SessionId,
+    UserId,
+)
+from tieline.wire.subjects import token
 
 Ack = Literal["relayed", "held"]
+
+
+def secret_hash(secret: ResumeToken) -> SecretHash:
+    """Hash a resume secret, which is random enough to need no salt and no slow hash."""
+    return SecretHash(hashlib.sha256(secret.encode()).digest())
+
+
+def message_id(user: UserId, frame: bytes) -> str:
+    """Name a frame for one user, so that the mailbox keeps it once however often it is published."""
+    return f"{digest(frame).hex()}.{token(user)}"
 
 
 def digest(frame: bytes) -> FrameDigest:
@@ -118,14 +138,25 @@ class OpenSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     user: UserId
     session: SessionId
     gateway: GatewayId
+    connection: ConnectionId
     voice: bool
     join: tuple[RoomId, ...]
+    """For a new session; a resumed one has its rooms."""
+    secret: SecretHash
+    """By which this session may be resumed; empty: it may not."""
+    resume: SecretHash
+    """The secret of an older session, to be resumed instead of beginning this one; empty: none."""
+    granted: tuple[RoomId, ...] | None
+    """The rooms that the token grants now; None: all. A resumed session leaves the others."""
 
 
 class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """The session lives, with these rooms; a full room is not among them."""
+    """The session lives: the new one, or the one resumed."""
 
-    rooms: tuple[RoomId, ...]
+    session: SessionId
+    resumed: bool
+    rooms: dict[RoomId, int]
+    """Its rooms, with when they were joined; a full one is not among them."""
 
 
 class EndSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -133,7 +164,22 @@ class EndSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
     user: UserId
     session: SessionId
+    connection: ConnectionId
+    """An end that comes late, when another connection has the session, ends nothing."""
+    resumable: bool
+    """The connection was lost rather than closed: if the session can be resumed, it waits for that."""
+
+
+class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Say again that a session lives here, with these rooms, to a presence that may have forgotten it."""
+
+    user: UserId
+    session: SessionId
     gateway: GatewayId
+    connection: ConnectionId
+    voice: bool
+    rooms: dict[RoomId, int]
+    secret: SecretHash
 
 
 class JoinRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -183,7 +229,7 @@ class LeaseKept(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """It was still running; False: this is its first moment, or it had run out and its sessions ended."""
 
 
-PresenceRequest = Check | OpenSession | EndSession | JoinRoom | LeaveRoom | ListMembers | KeepLease
+PresenceRequest = Check | OpenSession | EndSession | Register | JoinRoom | LeaveRoom | ListMembers | KeepLease
 PresenceReply = Relay | Refused | SessionGone | Opened | RoomMembers | Done | LeaseKept
 RouterReply = Accepted | Refused | SessionGone
 
@@ -191,6 +237,7 @@ OPERATIONS: dict[type[PresenceRequest], str] = {
     Check: "check",
     OpenSession: "open",
     EndSession: "end",
+    Register: "register",
     JoinRoom: "join",
     LeaveRoom: "leave",
     ListMembers: "members",
@@ -207,6 +254,7 @@ class CloseSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
     user: UserId
     session: SessionId
+    connection: ConnectionId
     code: int
 
 

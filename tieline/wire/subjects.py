@@ -7,7 +7,7 @@ a line end would otherwise be protocol injection.
 
 from typing import Final
 
-from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 
 _PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _ENCODED: Final = tuple(chr(byte) if byte in _PLAIN else f"={byte:02X}" for byte in range(256))
@@ -71,8 +71,20 @@ class Subjects:
         """Frames to deliver to one session of a user, byte for byte."""
         return f"{self.namespace}.user.{token(user)}.{session}"
 
+    def users(self) -> str:
+        """Every frame for every user: what the mailbox keeps."""
+        return f"{self.namespace}.user.>"
+
+    def mailbox_question(self) -> str:
+        """Captured by the mailbox like a user's frame, but nobody listens: for asking it about duplicates."""
+        return f"{self.namespace}.mailbox.question"
+
+    def mailbox(self) -> str:
+        """Name the stream that keeps what was sent to users."""
+        return f"MAILBOX_{self.namespace}"
+
     def gateway(self, gateway: GatewayId, what: str) -> str:
-        """Something for one gateway: `close`, or the prefix of its replies (`reply`)."""
+        """Something for one gateway: `close`, `alive`, or the prefix of its replies (`reply`)."""
         return f"{self.namespace}.gateway.{token(gateway)}.{what}"
 
     def replies(self, service: str, instance: str) -> str:
@@ -135,6 +147,11 @@ class Keys:
     def offer_timer(offerer: UserId, target: UserId, generation: str) -> str:
         """The expiry of one waiting offer; `generation` tells it from the offer that replaced it."""
         return f"timer.offer.{token(offerer)}.{token(target)}.{generation}"
+
+    @staticmethod
+    def away_timer(user: UserId, connection: ConnectionId) -> str:
+        """The end of the window in which a session may be resumed after this connection of it was lost."""
+        return f"timer.away.{token(user)}.{connection}"
 
     @staticmethod
     def lease_timer(gateway: GatewayId) -> str:

@@ -1,0 +1,61 @@
+"""Make the mailbox: the stream that keeps what was sent to users, for those who lost their connection.
+
+Only made here; routers and presence publish into it by publishing to users, gateways read it
+(`gateway.mailbox`).
+"""
+
+from typing import Final, Literal
+
+from nats.errors import Error as NatsError
+from nats.js.api import StorageType, StreamConfig
+from nats.js.errors import APIError
+
+from presence.store import NAME_IN_USE, TIMEOUT_S, StoreUnavailable
+from tieline.runtime.broker import Broker
+from tieline.wire.subjects import Subjects
+
+MIN_KEEP_S: Final = 60.0
+"""At least as long as a retry is recognized, for the kept frames are what recognizes it."""
+
+MARGIN_S: Final = 20.0
+"""Beyond the longest absence: for clocks, and for the time a replay takes."""
+
+MAX_MISSED: Final = 256
+"""Messages a session may miss and still be resumed (PROTOCOL, "Losing the connection")."""
+
+
+async def make_mailbox(
+    broker: Broker,
+    subjects: Subjects,
+    storage: Literal["file", "memory"],
+    replicas: int,
+    keep_s: float,
+) -> None:
+    """Make the stream, or adapt the one that is there; `keep_s` is the longest absence to be bridged.
+
+    With replicas it lives in memory: what one node loses the others have, and it is spared the disk. One
+    more message than may be missed is kept, which tells "just as many" from "more".
+
+    Raises:
+        StoreUnavailable: JetStream does not answer (yet), or cannot make it so.
+    """
+    config = StreamConfig(
+        name=subjects.mailbox(),
+        subjects=[subjects.users(), subjects.mailbox_question()],
+        storage=StorageType.MEMORY if replicas > 1 or storage == "memory" else StorageType.FILE,
+        num_replicas=replicas,
+        max_age=max(MIN_KEEP_S, keep_s + MARGIN_S),
+        max_msgs_per_subject=MAX_MISSED + 1,
+        duplicate_window=MIN_KEEP_S,
+        allow_direct=True,
+    )
+    jetstream = broker.client.jetstream(timeout=TIMEOUT_S)
+    try:
+        try:
+            await jetstream.add_stream(config)
+        except APIError as error:
+            if error.err_code != NAME_IN_USE:
+                raise
+            await jetstream.update_stream(config)
+    except (NatsError, TimeoutError) as error:
+        raise StoreUnavailable(f"no mailbox: {error}") from error

@@ -1,0 +1,102 @@
+"""Publish frames for users: to whoever listens now, and into the mailbox for who does not.
+
+Both are one publish: the mailbox stream captures the users' subjects, and keeps a frame once however often
+it is published. For a sender that asked for acks the stream's word is awaited: a bare publish may die in the
+buffers of a broker node after the answer has left.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from tieline.runtime.broker import Broker, Msg
+from tieline.runtime.requests import Requests
+from tieline.wire import internal
+from tieline.wire.ids import SessionId, UserId
+from tieline.wire.internal import Delivery
+from tieline.wire.subjects import Subjects
+
+STORE_PATIENCE_S: Final = 4.0
+"""For the mailbox's word; it is asked again meanwhile, as a stream needs a second to elect a new leader."""
+
+
+class NotStored(Exception):
+    """The mailbox did not confirm; the frame may have been delivered all the same."""
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    """JetStream's answer to a publish; `error` is there when it was not stored."""
+
+    duplicate: bool = False
+    error: msgspec.Raw | None = None
+
+
+_stored = msgspec.json.Decoder(_Stored)
+
+
+class Relaying:
+    """Publishes what a verdict says."""
+
+    def __init__(self, broker: Broker, requests: Requests, subjects: Subjects) -> None:
+        self._broker = broker
+        self._requests = requests
+        self._subjects = subjects
+
+    def send(self, user: UserId, session: SessionId, frame: bytes) -> None:
+        """Publish one frame, and trust.
+
+        Raises:
+            BrokerAway: not published.
+        """
+        headers = {"Nats-Msg-Id": internal.message_id(user, frame)}
+        self._broker.send(self._subjects.user(user, session), frame, headers=headers)
+
+    def store(self, user: UserId, session: SessionId, frame: bytes, done: Callable[[bool], None]) -> None:
+        """Publish one frame, and call `done` once: True when it is stored, False when that is not known."""
+
+        def answered(reply: Msg | None) -> None:
+            done(reply is not None and _stored.decode(reply.data).error is None)
+
+        headers = {"Nats-Msg-Id": internal.message_id(user, frame)}
+        subject = self._subjects.user(user, session)
+        self._requests.begin(subject, frame, answered, STORE_PATIENCE_S, headers)
+
+    async def carry(self, deliveries: tuple[Delivery, ...], own: bytes, *, stored: bool) -> None:
+        """Publish frames in their order; with `stored`, wait until the mailbox has them all.
+
+        Raises:
+            BrokerAway: not all are published.
+            NotStored: not all are known to be stored.
+        """
+        frames = [(line.user, line.session, line.frame or own) for line in deliveries]
+        if not stored:
+            for user, session, frame in frames:
+                self.send(user, session, frame)
+            return
+        loop = asyncio.get_running_loop()
+        outcomes: list[asyncio.Future[bool]] = []
+        for user, session, frame in frames:
+            outcome: asyncio.Future[bool] = loop.create_future()
+            outcomes.append(outcome)
+            self.store(user, session, frame, outcome.set_result)
+        if not all([await outcome for outcome in outcomes]):
+            raise NotStored
+
+    async def was_stored(self, user: UserId, frame: bytes) -> bool:
+        """Ask the mailbox whether it was given a frame within its minute, without giving it one.
+
+        The question is a publish that expects an impossible predecessor: JetStream looks for duplicates
+        before it looks at that.
+
+        Raises:
+            NoAnswer: the mailbox does not answer.
+        """
+        headers = {
+            "Nats-Msg-Id": internal.message_id(user, frame),
+            "Nats-Expected-Last-Msg-Id": "never",
+        }
+        subject = self._subjects.mailbox_question()
+        reply = await self._requests.ask_once(subject, b"", STORE_PATIENCE_S, headers)
+        return _stored.decode(reply.data).duplicate
