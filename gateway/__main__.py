@@ -13,7 +13,7 @@ from gateway.registry import Registry
 from gateway.tokens import Tokens
 from tieline.runtime.broker import connect
 from tieline.runtime.ops import bound_port, serve_ops
-from tieline.runtime.process import run
+from tieline.runtime.process import run, unless_stopped
 from tieline.runtime.requests import Requests
 from tieline.runtime.settings import Count, Port, ProcessSettings, Seconds
 from tieline.wire.codes import CloseCode
@@ -49,7 +49,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     status = {"problem": "the broker is not reached yet"}
     ops = await serve_ops(settings.ops_host, settings.ops_port, lambda: status["problem"])
     _log.info("gateway starts", extra={"gateway": gateway, "ops_port": bound_port(ops)})
-    broker = await connect(settings.nats_url, f"tieline-gateway-{gateway}")
+    broker = await unless_stopped(stopping, connect(settings.nats_url, f"tieline-gateway-{gateway}"))
     broker.when_away(lambda: status.update(problem="the broker is away"))
     broker.when_back(lambda: status.update(problem=""))
     subjects = Subjects(settings.namespace)
@@ -76,7 +76,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             lost=lambda: registry.close_all(CloseCode.BROKER_LOST),
         )
         status["problem"] = "presence has not answered yet"
-        await lease.take()
+        await unless_stopped(stopping, lease.take())
         keeping = background.create_task(lease.keep())
         loop = asyncio.get_running_loop()
         try:

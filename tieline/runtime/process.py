@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final, TypeVar
 
 import uvloop
@@ -12,6 +12,7 @@ import uvloop
 from tieline.runtime import logs
 from tieline.runtime.settings import ProcessSettings, SettingsError, read_settings
 
+T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
 HARD_STOP_S: Final = 10.0
@@ -40,6 +41,28 @@ def run(
     uvloop.run(_until_signalled(settings, main))
 
 
+class Stopped(Exception):
+    """The process was told to end while it was still waiting for what it needs to begin."""
+
+
+async def unless_stopped(stopping: asyncio.Event, needed: Coroutine[None, None, T]) -> T:
+    """Wait for what a process cannot begin without.
+
+    Raises:
+        Stopped: the process was told to end first.
+    """
+    async with asyncio.TaskGroup() as waiting:
+        getting = waiting.create_task(needed)
+        stopped = waiting.create_task(stopping.wait())
+        await asyncio.wait((getting, stopped), return_when=asyncio.FIRST_COMPLETED)
+        done = getting.done()
+        stopped.cancel()
+        getting.cancel()
+    if not done:
+        raise Stopped
+    return getting.result()
+
+
 async def _until_signalled(
     settings: SettingsT, main: Callable[[SettingsT, asyncio.Event], Awaitable[None]]
 ) -> None:
@@ -54,4 +77,7 @@ async def _until_signalled(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
-    await main(settings, stopping)
+    try:
+        await main(settings, stopping)
+    except* Stopped:
+        pass
