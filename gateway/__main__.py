@@ -6,17 +6,19 @@ import os
 import secrets
 import sys
 
+from gateway.arrivals import Arrivals
 from gateway.clocks import Pace
 from gateway.connection import Connection
+from gateway.departures import Departures, Drain
 from gateway.lease import Lease
+from gateway.live import Live
 from gateway.registry import Registry
 from gateway.tokens import Tokens
 from tieline.runtime.broker import connect
 from tieline.runtime.ops import bound_port, serve_ops
-from tieline.runtime.process import run
+from tieline.runtime.process import run, unless_stopped
 from tieline.runtime.requests import Requests
-from tieline.runtime.settings import Count, Port, ProcessSettings, Seconds
-from tieline.wire.codes import CloseCode
+from tieline.runtime.settings import Count, NotNegative, Port, ProcessSettings, Seconds
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
@@ -40,7 +42,16 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     gateway_lease: Seconds = 10
     resume_window: Seconds = 30
     ping_interval: Seconds = Pace().ping_interval_s
+    drain_wait: NotNegative = 5
+    """For the balancer to see that this gateway is not ready; no client is sent away before."""
+    drain_spread: NotNegative = 2
+    """Over which the clients are sent away."""
     pong_timeout: Seconds = Pace().pong_timeout_s
+
+    @property
+    def longest_stop_s(self) -> float:
+        """The drain comes on top."""
+        return 10.0 + self.drain_wait + 2 * self.drain_spread
 
 
 async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
@@ -49,13 +60,19 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     status = {"problem": "the broker is not reached yet"}
     ops = await serve_ops(settings.ops_host, settings.ops_port, lambda: status["problem"])
     _log.info("gateway starts", extra={"gateway": gateway, "ops_port": bound_port(ops)})
-    broker = await connect(settings.nats_url, f"tieline-gateway-{gateway}")
+    broker = await unless_stopped(stopping, connect(settings.nats_url, f"tieline-gateway-{gateway}"))
     broker.when_away(lambda: status.update(problem="the broker is away"))
     broker.when_back(lambda: status.update(problem=""))
     subjects = Subjects(settings.namespace)
     requests = Requests(broker, subjects.gateway(gateway, "reply"))
     await requests.start()
     async with asyncio.TaskGroup() as background, asyncio.TaskGroup() as clients:
+        pace = Pace(settings.ping_interval, settings.pong_timeout)
+        live = Live(broker, subjects)
+        departures = Departures(broker, requests, subjects, live)
+        arrivals = Arrivals(
+            broker, requests, subjects, gateway, live, departures, pace, settings.resume_window
+        )
         registry = Registry(
             broker,
             requests,
@@ -63,20 +80,23 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             clients,
             Tokens(settings.jwt_secret, settings.jwt_secret_previous),
             gateway,
+            live,
+            arrivals,
+            departures,
+            pace,
             settings.max_connections,
-            settings.resume_window,
-            Pace(settings.ping_interval, settings.pong_timeout),
         )
         await broker.subscribe(subjects.gateway(gateway, "close"), registry.on_close)
+        await broker.subscribe(subjects.gateway(gateway, "alive"), registry.on_alive)
         lease = Lease(
             requests,
             subjects,
             gateway,
             settings.gateway_lease,
-            lost=lambda: registry.close_all(CloseCode.BROKER_LOST),
+            lost=registry.lease_lost,
         )
         status["problem"] = "presence has not answered yet"
-        await lease.take()
+        await unless_stopped(stopping, lease.take())
         keeping = background.create_task(lease.keep())
         loop = asyncio.get_running_loop()
         try:
@@ -91,12 +111,10 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             sys.exit(EXIT_PORT_TAKEN)
         status["problem"] = ""
         await stopping.wait()
-        _log.info("gateway stops", extra={"connections": len(registry)})
+        _log.info("gateway stops", extra={"connections": len(live)})
         status["problem"] = "draining"
-        registry.draining = True
+        await departures.drain(Drain(settings.drain_wait, settings.drain_spread))
         server.close()
-        registry.close_all(CloseCode.SERVICE_RESTART)
-        await registry.emptied()
         keeping.cancel()
     ops.close()
     await broker.close()

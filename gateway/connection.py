@@ -169,7 +169,10 @@ class Connection(asyncio.Protocol):
             self._delivered = self._delivered or Duplicates()
             for frame in missed.known:
                 self._delivered.is_new(frame, self._loop.time())
-        for frame in (*missed.fresh, *(early or ())):
+        for frame in missed.fresh:
+            if self._delivered is None or not self._delivered.has(frame):
+                self.deliver(frame)
+        for frame in early or ():
             self.deliver(frame)
 
     def deny(self, denial: Denial) -> None:
@@ -227,7 +230,13 @@ class Connection(asyncio.Protocol):
     def tell(self, event: bytes) -> None:
         """See `Clocked.tell`."""
         if self.session is not None:
+            self.deliver(event)
             self._house.tell(self.session, event)
+
+    def advise_to_reconnect(self, after_ms: int, jitter_ms: int) -> None:
+        """Ask the client to go elsewhere by itself."""
+        if self.session is not None:
+            self.tell(self.session.reconnecting(after_ms, jitter_ms))
 
     def say(self, frame: bytes) -> None:
         """Send the client a frame; nothing once the connection is closing."""

@@ -34,6 +34,10 @@ class Duplicates:
         self._forget(now)
         return True
 
+    def has(self, frame: bytes) -> bool:
+        """Whether a frame is remembered, even if longer: nothing is forgotten while nothing comes."""
+        return hash(frame) in self._seen
+
     def _forget(self, now: float) -> None:
         """Drop the two oldest if they are too old: each frame adds one, so that is enough."""
         seen = self._seen

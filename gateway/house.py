@@ -29,7 +29,7 @@ class House(Protocol):
         ...
 
     def tell(self, session: Session, event: bytes) -> None:
-        """Publish an event for a session, so that it is kept like one from others."""
+        """Have the mailbox keep an event that a session was told, like one from others."""
         ...
 
     def gone(self, connection: "Connection") -> None:

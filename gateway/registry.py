@@ -1,40 +1,41 @@
-"""The live sessions of this gateway: admitted, begun with presence, served, ended.
+"""The house around every connection: admits it, asks the cluster for it, and keeps it whole when parts fail.
 
-It is the house around every `connection`: it asks routers and presence on their behalf and hands them what
-is published for their users.
+When the broker comes back after being away, frames may have been stored that were never pushed: every
+connection is held while the mailbox is read once for all of them. When presence has forgotten the sessions
+of this gateway, they are registered again.
 """
 
 import asyncio
-import contextlib
 import logging
-import secrets
 import time
 from typing import Final
 
-from nats.errors import Error as NatsError
 from websockets.http11 import Request, Response
 
-from gateway.admission import Admitted, judge
+from gateway.admission import judge
+from gateway.arrivals import AT_ONCE, Arrivals
 from gateway.clocks import Pace
 from gateway.connection import Connection
+from gateway.departures import Departures
+from gateway.live import Live
+from gateway.mailbox import Mailbox, Missed
 from gateway.session import AskPresence, AskRouter, Session
 from gateway.tokens import Tokens
 from tieline.runtime import metrics
-from tieline.runtime.broker import Broker, Msg, Subscription
+from tieline.runtime.broker import Broker, BrokerAway, Msg
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import envelope, internal
+from tieline.wire import internal
 from tieline.wire.codes import CloseCode, Denial
-from tieline.wire.envelope import MAX_MESSAGE_BYTES, Welcome
-from tieline.wire.ids import GatewayId, ResumeToken, RoomId, SessionId
-from tieline.wire.internal import OPERATIONS, EndSession, Opened, OpenSession
+from tieline.wire.ids import GatewayId, SessionId
+from tieline.wire.internal import OPERATIONS, PresenceReply, Register, RouterReply, SessionGone
 from tieline.wire.subjects import Subjects
 
-OPENING_PATIENCE_S: Final = 4.0
-"""For presence to begin a session: what the 5 s of the upgrade leave after the request has been read."""
+UNNOTICED_S: Final = 15.0
+"""How long before it was noticed the broker may have been cut off: three unanswered pings, and as much again
+for the clocks of two machines."""
 
-ENDING_RETRY_S: Final = 1.0
-"""Between attempts to tell presence that a session has ended; it is tried for as long as this gateway lives,
-for as long as it keeps its lease nobody else will."""
+CATCH_UP_RETRY_S: Final = 0.5
+"""Between attempts to read the mailbox after the broker came back."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,29 +51,27 @@ class Registry:
         tasks: asyncio.TaskGroup,
         tokens: Tokens,
         gateway: GatewayId,
-        max_connections: int,
-        resume_window_s: float,
+        live: Live,
+        arrivals: Arrivals,
+        departures: Departures,
         pace: Pace,
+        max_connections: int,
     ) -> None:
+        self.pace = pace
         self._broker = broker
         self._requests = requests
         self._subjects = subjects
         self._tasks = tasks
         self._tokens = tokens
         self._gateway = gateway
+        self._live = live
+        self._arrivals = arrivals
+        self._departures = departures
+        self._mailbox = Mailbox(requests, subjects)
         self._max_connections = max_connections
-        self._resume_window_s = resume_window_s
-        self.pace = pace
-        self._arriving = 0
-        self._live: dict[SessionId, Connection] = {}
-        self._subscriptions: dict[SessionId, Subscription] = {}
-        self._ended: set[SessionId] = set()
-        self._nobody = asyncio.Event()
-        self._nobody.set()
-        self.draining = False
-
-    def __len__(self) -> int:
-        return len(self._live)
+        self._away_since: float | None = None
+        broker.when_away(self._broker_away)
+        broker.when_back(self._broker_back)
 
     # What connections ask ---------------------------------------------------------------------------
 
@@ -81,43 +80,77 @@ class Registry:
         verdict = judge(request, response, self._tokens, time.time())
         if isinstance(verdict, Denial):
             connection.deny(verdict)
-        elif self.draining:
+        elif self._departures.draining:
             connection.deny(Denial.DRAINING)
-        elif self._max_connections and len(self._live) + self._arriving >= self._max_connections:
+        elif self._is_full():
             connection.deny(Denial.FULL)
         elif not self._broker.is_connected:
             connection.deny(Denial.BROKER_UNAVAILABLE)
         else:
-            self._tasks.create_task(self._open(connection, response, verdict))
+            self._tasks.create_task(self._arrivals.let_in(connection, response, verdict))
+
+    def _is_full(self) -> bool:
+        here = len(self._live) + self._arrivals.under_way
+        return 0 < self._max_connections <= here
 
     def ask_router(self, connection: Connection, ask: AskRouter) -> None:
         """See `House.ask_router`."""
 
-        def done(reply: Msg | None) -> None:
-            answer = None if reply is None else internal.decode_router_reply(reply.data)
-            connection.router_answered(ask, answer)
+        def done(message: Msg | None) -> None:
+            reply = None if message is None else internal.decode_router_reply(message.data)
+            if isinstance(reply, SessionGone) and not reply.replaced:
+                self._tasks.create_task(self._ask_router_again(connection, ask))
+            else:
+                connection.router_answered(ask, reply)
 
         self._requests.begin(self._subjects.signal(ask.cmd), internal.encode(ask.signal), done)
+
+    async def _ask_router_again(self, connection: Connection, ask: AskRouter) -> None:
+        """Ask once more after registering a session that presence has forgotten."""
+        reply: RouterReply | None = await self._register(connection)
+        if reply is None:
+            try:
+                subject = self._subjects.signal(ask.cmd)
+                answer = await self._requests.ask(subject, internal.encode(ask.signal))
+                reply = internal.decode_router_reply(answer)
+            except NoAnswer:
+                reply = None
+        connection.router_answered(ask, reply)
 
     def ask_presence(self, connection: Connection, ask: AskPresence) -> None:
         """See `House.ask_presence`."""
 
-        def done(reply: Msg | None) -> None:
-            answer = None if reply is None else internal.decode_presence_reply(reply.data)
-            connection.presence_answered(ask, answer)
+        def done(message: Msg | None) -> None:
+            reply = None if message is None else internal.decode_presence_reply(message.data)
+            if isinstance(reply, SessionGone) and not reply.replaced:
+                self._tasks.create_task(self._ask_presence_again(connection, ask))
+            else:
+                connection.presence_answered(ask, reply)
 
         op = OPERATIONS[type(ask.request)]
         self._requests.begin(self._subjects.presence(op), internal.encode(ask.request), done)
+
+    async def _ask_presence_again(self, connection: Connection, ask: AskPresence) -> None:
+        reply: PresenceReply | None = await self._register(connection)
+        if reply is None:
+            try:
+                subject = self._subjects.presence(OPERATIONS[type(ask.request)])
+                answer = await self._requests.ask(subject, internal.encode(ask.request))
+                reply = internal.decode_presence_reply(answer)
+            except NoAnswer:
+                reply = None
+        connection.presence_answered(ask, reply)
+
+    def tell(self, session: Session, event: bytes) -> None:
+        """See `House.tell`."""
+        self._departures.tell(session, event)
 
     def gone(self, connection: Connection) -> None:
         """See `House.gone`."""
         session = connection.session
         if session is None:
             return
-        self._live.pop(session.session, None)
-        if not self._live:
-            self._nobody.set()
-        metrics.CONNECTIONS.set(len(self._live))
+        self._live.remove(session)
         metrics.SESSIONS_CLOSED.labels(str(connection.close_code)).inc()
         _log.info(
             "session ended",
@@ -128,112 +161,79 @@ class Registry:
                 "seconds": round(asyncio.get_running_loop().time() - connection.opened_at, 3),
             },
         )
-        self._tasks.create_task(self._end(session))
-
-    # Beginning and ending ---------------------------------------------------------------------------
-
-    async def _open(self, connection: Connection, response: Response, admitted: Admitted) -> None:
-        """Begin a session: listen for its frames first, so that none is missed once presence knows it."""
-        claims = admitted.claims
-        session = Session(SessionId(secrets.token_hex(12)), claims, admitted.acks)
-        self._arriving += 1
-        try:
-            await self._listen(connection, session)
-            rooms = await self._begin(session)
-        except (NoAnswer, NatsError) as error:
-            _log.warning("session not opened", extra={"user": session.user, "error": repr(error)})
-            connection.deny(Denial.BROKER_UNAVAILABLE)
-            await self._end(session)
-            return
-        finally:
-            self._arriving -= 1
-        if self.draining:
-            connection.deny(Denial.DRAINING)
-            await self._end(session)
-            return
-        if connection.is_closing or session.session in self._ended:
-            connection.abandon()
-            await self._end(session)
-            return
-        self._live[session.session] = connection
-        self._nobody.clear()
-        metrics.CONNECTIONS.set(len(self._live))
-        metrics.SESSIONS_OPENED.inc()
-        connection.welcome(response, session, self._welcome(session, rooms))
-        _log.info("session opened", extra={"user": session.user, "session": session.session})
-
-    async def _listen(self, connection: Connection, session: Session) -> None:
-        async def deliver(message: Msg) -> None:
-            connection.deliver(message.data)
-
-        subject = self._subjects.user(session.user, session.session)
-        self._subscriptions[session.session] = await self._broker.subscribe(subject, deliver)
-
-    async def _begin(self, session: Session) -> tuple[RoomId, ...]:
-        claims = session.claims
-        join = tuple(RoomId(room) for room in claims.join)
-        ask = OpenSession(session.user, session.session, self._gateway, claims.voice, join)
-        answer = await self._requests.ask(
-            self._subjects.presence(OPERATIONS[OpenSession]), internal.encode(ask), OPENING_PATIENCE_S
-        )
-        reply = internal.decode_presence_reply(answer)
-        if not isinstance(reply, Opened):
-            raise NoAnswer(f"presence answered with {type(reply).__name__}")
-        return reply.rooms
-
-    def _welcome(self, session: Session, rooms: tuple[RoomId, ...]) -> bytes:
-        secret = ResumeToken(secrets.token_urlsafe(24))
-        data = Welcome(
-            session.user,
-            session.session,
-            secret,
-            resumed=False,
-            rooms=rooms,
-            resume_window=_number(self._resume_window_s),
-            ping_interval=_number(self.pace.ping_interval_s),
-            max_message_bytes=MAX_MESSAGE_BYTES,
-        )
-        return envelope.success("", "WELCOME", data)
-
-    async def _end(self, session: Session) -> None:
-        """Stop listening, and tell presence, until it has heard."""
-        subscription = self._subscriptions.pop(session.session, None)
-        if subscription is not None:
-            with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from
-                await subscription.unsubscribe()
-        if session.session in self._ended:  # it was presence that ended it
-            self._ended.discard(session.session)
-            return
-        ask = internal.encode(EndSession(session.user, session.session, self._gateway))
-        while True:
-            try:
-                await self._requests.ask(self._subjects.presence(OPERATIONS[EndSession]), ask)
-            except NoAnswer:
-                await asyncio.sleep(ENDING_RETRY_S)
-            else:
-                return
+        self._tasks.create_task(self._departures.depart(session, connection.close_code))
 
     # What the cluster says --------------------------------------------------------------------------
 
     async def on_close(self, message: Msg) -> None:
-        """Close the connection of a session that presence has ended."""
+        """Close a connection whose session presence has ended, or given to another connection."""
         order = internal.decode_close_session(message.data)
-        connection = self._live.get(order.session)
-        if order.session in self._subscriptions:
-            self._ended.add(order.session)
+        self._departures.note_ended(order.connection)
+        connection = self._live.get(order.connection)
         if connection is not None:
             connection.close(CloseCode(order.code))
 
-    def close_all(self, code: CloseCode) -> None:
-        """Close every connection."""
-        for connection in list(self._live.values()):
-            connection.close(code)
+    async def on_alive(self, message: Msg) -> None:
+        """Answer presence, which has not heard of this gateway for a lease."""
+        try:
+            self._broker.send(message.reply, b"alive")
+        except BrokerAway:
+            _log.warning("could not say that this gateway is alive: broker away")
 
-    async def emptied(self) -> None:
-        """Wait until no client is connected any more."""
-        await self._nobody.wait()
+    def lease_lost(self) -> None:
+        """Register every session again: presence may have ended or forgotten them."""
+        self._tasks.create_task(self._register_all())
 
+    async def _register_all(self) -> None:
+        turns = asyncio.Semaphore(AT_ONCE)
 
-def _number(seconds: float) -> int | float:
-    """Show whole seconds without a fraction."""
-    return int(seconds) if seconds == int(seconds) else seconds
+        async def register(connection: Connection) -> None:
+            async with turns:
+                reply = await self._register(connection)
+            if reply is not None:
+                connection.close(CloseCode.REPLACED if reply.replaced else CloseCode.BROKER_LOST)
+
+        async with asyncio.TaskGroup() as registering:
+            for connection in self._live:
+                registering.create_task(register(connection))
+        _log.warning("registered all sessions again", extra={"connections": len(self._live)})
+
+    async def _register(self, connection: Connection) -> SessionGone | None:
+        """Register one session again; returns why that cannot be, or None."""
+        assert connection.session is not None
+        ask = internal.encode(connection.session.registration(self._gateway))
+        try:
+            answer = await self._requests.ask(self._subjects.presence(OPERATIONS[Register]), ask)
+        except NoAnswer:
+            return None  # what is asked next says so, too
+        reply = internal.decode_presence_reply(answer)
+        metrics.SESSIONS_REGISTERED_AGAIN.inc()
+        return reply if isinstance(reply, SessionGone) else None
+
+    # The broker's absence ---------------------------------------------------------------------------
+
+    def _broker_away(self) -> None:
+        if self._away_since is None:
+            self._away_since = asyncio.get_running_loop().time()
+        for connection in self._live:
+            connection.hold()
+
+    def _broker_back(self) -> None:
+        self._tasks.create_task(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        """Deliver what was stored while nothing could be pushed, before anything newer."""
+        while self._broker.is_connected and self._away_since is not None:
+            away_s = asyncio.get_running_loop().time() - self._away_since
+            try:
+                frames = await self._mailbox.since(away_s + UNNOTICED_S)
+            except NoAnswer:
+                await asyncio.sleep(CATCH_UP_RETRY_S)
+                continue
+            self._away_since = None
+            missed: dict[SessionId, list[bytes]] = {}
+            for session, frame in frames:
+                missed.setdefault(session, []).append(frame)
+            for session, connection in self._live.by_session().items():
+                connection.release(Missed([], missed.get(session, []), is_whole=True))
+            _log.info("caught up after the broker's absence", extra={"frames": len(frames)})

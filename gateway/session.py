@@ -9,7 +9,17 @@ from typing import Final, NamedTuple
 from gateway.tokens import Claims
 from tieline.wire import envelope
 from tieline.wire.codes import CloseCode, Refusal
-from tieline.wire.envelope import Join, Leave, Malformed, Members, Ping, RoomOnly, Roster, TokenExpiring
+from tieline.wire.envelope import (
+    Join,
+    Leave,
+    Malformed,
+    Members,
+    Ping,
+    Reconnect,
+    RoomOnly,
+    Roster,
+    TokenExpiring,
+)
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import (
     Accepted,
@@ -180,6 +190,11 @@ class Session:
         self.secret = secret
         self.rooms = dict(reply.rooms)
 
+    def begin_again(self, session: SessionId) -> None:
+        """Be a new session after all, for a client that missed too much of its older one."""
+        self.session = session
+        self.rooms = {}
+
     def registration(self, gateway: GatewayId) -> Register:
         """Tell presence again what it may have forgotten."""
         return Register(
@@ -196,6 +211,11 @@ class Session:
         """Tell presence that the connection has ended, with this close code."""
         resumable = bool(self.secret) and close_code not in FINAL_CLOSES
         return EndSession(self.user, self.session, self.connection, resumable)
+
+    def reconnecting(self, after_ms: int, jitter_ms: int) -> bytes:
+        """Make the event that asks a client to go elsewhere, at a moment of its own within the jitter."""
+        event = Reconnect(after_ms, jitter_ms)
+        return envelope.success(f"reconnect-{self.connection}", "RECONNECT", event)
 
     def expiring(self) -> bytes:
         """Make the event that warns of the token's end."""

@@ -22,7 +22,7 @@ from presence.store import Bucket, StoreUnavailable, make_bucket
 from presence.timers import RETRY_S, Timers
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.ops import bound_port, serve_ops
-from tieline.runtime.process import run
+from tieline.runtime.process import run, unless_stopped
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.settings import Positive, ProcessSettings, Seconds
 from tieline.wire.ids import GatewayId
@@ -53,9 +53,9 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
     status = {"problem": "the bucket is not there yet"}
     ops = await serve_ops(settings.ops_host, settings.ops_port, lambda: status["problem"])
     _log.info("presence starts", extra={"instance": instance, "ops_port": bound_port(ops)})
-    broker = await connect(settings.nats_url, f"tieline-presence-{instance}")
+    broker = await unless_stopped(stopping, connect(settings.nats_url, f"tieline-presence-{instance}"))
     subjects = Subjects(settings.namespace)
-    await _streams_made(broker, subjects, settings)
+    await unless_stopped(stopping, _streams_made(broker, subjects, settings))
     requests = Requests(broker, subjects.replies("presence", instance))
     await requests.start()
     bucket = Bucket(broker, requests, subjects.namespace)

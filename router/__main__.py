@@ -8,7 +8,7 @@ import secrets
 from router.service import RouterService
 from tieline.runtime.broker import connect
 from tieline.runtime.ops import bound_port, serve_ops
-from tieline.runtime.process import run
+from tieline.runtime.process import run, unless_stopped
 from tieline.runtime.requests import Requests
 from tieline.runtime.settings import ProcessSettings
 from tieline.wire.subjects import Subjects
@@ -22,7 +22,7 @@ async def main(settings: ProcessSettings, stopping: asyncio.Event) -> None:
     status = {"problem": "the broker is not reached yet"}
     ops = await serve_ops(settings.ops_host, settings.ops_port, lambda: status["problem"])
     _log.info("router starts", extra={"instance": instance, "ops_port": bound_port(ops)})
-    broker = await connect(settings.nats_url, f"tieline-router-{instance}")
+    broker = await unless_stopped(stopping, connect(settings.nats_url, f"tieline-router-{instance}"))
     broker.when_away(lambda: status.update(problem="the broker is away"))
     broker.when_back(lambda: status.update(problem=""))
     subjects = Subjects(settings.namespace)

@@ -29,8 +29,11 @@ class NotStored(Exception):
 class _Stored(msgspec.Struct, frozen=True):
     """JetStream's answer to a publish; `error` is there when it was not stored."""
 
+    class Error(msgspec.Struct, frozen=True):
+        code: int = 0
+
     duplicate: bool = False
-    error: msgspec.Raw | None = None
+    error: Error | None = None
 
 
 _stored = msgspec.json.Decoder(_Stored)

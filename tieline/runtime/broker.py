@@ -8,8 +8,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
+from urllib.parse import ParseResult
 
-from nats.aio.client import Client
+from nats.aio.client import PING_PROTO, Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
@@ -27,6 +28,9 @@ CONNECT_TIMEOUT_S: Final = 2
 
 RECONNECT_WAIT_S: Final = 0.25
 """Between two attempts on one server: short, because every second without the broker is one without calls."""
+
+COMPLAIN_EVERY_S: Final = 5.0
+"""Between two log lines about a broker that is away: there are four attempts a second on each server."""
 
 DRAIN_S: Final = 2.0
 """For the broker's word that no more messages come: without a broker, none do."""
@@ -59,6 +63,16 @@ class Broker:
         self.client = client
         self._on_away = on_away
         self._on_back = on_back
+        self._absences = 0
+        on_away.append(self._note_absence)
+
+    @property
+    def absences(self) -> int:
+        """How often the connection has been lost so far."""
+        return self._absences
+
+    def _note_absence(self) -> None:
+        self._absences += 1
 
     @property
     def is_connected(self) -> bool:
@@ -122,6 +136,8 @@ class Broker:
         Raises:
             BrokerAway: it did not answer in time.
         """
+        if not self.client.is_connected:  # nats-py would return as if all were well
+            raise BrokerAway
         try:
             await self.client.flush(timeout=CONNECT_TIMEOUT_S)
         except (NatsError, OSError) as error:
@@ -134,19 +150,30 @@ class Broker:
                 await self.flush()
             except BrokerAway:
                 _log.warning("closing without the broker's word that it has everything")
-        await self.client.close()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self.client.close()
+        except OSError as error:  # a timeout is one; there is nobody to take leave of
+            _log.warning("hung up on a broker that was gone", extra={"error": repr(error)})
 
 
 async def connect(urls: str, name: str) -> Broker:
     """Connect to the first of `urls` (comma-separated) that answers, and stay connected for ever.
 
     Waits for a broker that is not up yet, saying so every few seconds.
+
+    Raises:
+        ValueError: `urls` can never be connected to.
     """
     on_away: list[Listener] = []
     on_back: list[Listener] = []
+    complained = -COMPLAIN_EVERY_S
 
     async def disconnected() -> None:
         metrics.NATS_CONNECTED.set(0)
+        if client.is_closed:  # by ourselves
+            return
+        client.forget_unsent()
         _log.warning("broker away")
         for listener in on_away:
             listener()
@@ -154,55 +181,73 @@ async def connect(urls: str, name: str) -> Broker:
     async def reconnected() -> None:
         metrics.NATS_CONNECTED.set(1)
         metrics.NATS_RECONNECTS.inc()
-        _log.warning("broker back", extra={"broker": client.connected_url and client.connected_url.netloc})
+        _log.warning("broker back", extra={"broker": _place(client.connected_url)})
         for listener in on_back:
             listener()
 
     async def failed(error: Exception) -> None:
+        nonlocal complained
         if isinstance(error, SlowConsumerError):
             metrics.NATS_ERRORS.labels("slow_consumer").inc()
             _log.error("messages dropped: a subscription is too slow", extra={"subject": error.subject})
-        else:
-            metrics.NATS_ERRORS.labels("other").inc()
-            _log.log(_gravity(error, client), "broker error", extra={"error": repr(error)}, exc_info=error)
+            return
+        metrics.NATS_ERRORS.labels("other").inc()
+        if not isinstance(error, OSError | NatsError):  # a bug of ours in a callback
+            _log.error("broker error", exc_info=error)
+        elif client.is_connected:
+            _log.warning("broker error", extra={"error": repr(error)})
+        elif (now := asyncio.get_running_loop().time()) - complained >= COMPLAIN_EVERY_S:
+            complained = now
+            _log.warning("waiting for the broker", extra={"error": repr(error)})
 
-    client = Client()
-    servers = [url.strip() for url in urls.split(",")]
-    complained = 0.0
-    while True:
-        try:
-            await client.connect(
-                servers,
-                name=name,
-                error_cb=failed,
-                disconnected_cb=disconnected,
-                reconnected_cb=reconnected,
-                allow_reconnect=True,
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # seconds, fractions welcome
-                connect_timeout=CONNECT_TIMEOUT_S,
-                ping_interval=PING_INTERVAL_S,
-                max_outstanding_pings=MAX_OUTSTANDING_PINGS,
-                pending_size=0,  # no stale replay after a reconnect, and no waiting inside publish
-                skip_subject_validation=True,  # every subject is built by tieline.wire.subjects
-                inbox_prefix=f"_INBOX_{name}",
-            )
-        except (OSError, NatsError, TimeoutError) as error:
-            now = asyncio.get_running_loop().time()
-            if now - complained > 5:
-                complained = now
-                _log.warning("waiting for the broker", extra={"error": repr(error)})
-            await asyncio.sleep(RECONNECT_WAIT_S)
-        else:
-            metrics.NATS_CONNECTED.set(1)
-            return Broker(client, on_away, on_back)
+    client = _SteadyClient()
+    try:
+        await client.connect(
+            [url.strip() for url in urls.split(",")],
+            name=name,
+            error_cb=failed,
+            disconnected_cb=disconnected,
+            reconnected_cb=reconnected,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # seconds, fractions welcome
+            connect_timeout=CONNECT_TIMEOUT_S,
+            ping_interval=PING_INTERVAL_S,
+            max_outstanding_pings=MAX_OUTSTANDING_PINGS,
+            pending_size=0,  # no stale replay after a reconnect, and no waiting inside publish
+            skip_subject_validation=True,  # every subject is built by tieline.wire.subjects
+            inbox_prefix=f"_INBOX_{name}",
+        )
+    except NatsError as error:  # for everything that may pass, nats-py itself tries for ever
+        raise ValueError(f"no broker can be reached at such an address: {error}") from None
+    metrics.NATS_CONNECTED.set(1)
+    return Broker(client, on_away, on_back)
 
 
-def _gravity(error: Exception, client: Client) -> int:
-    """Grade an error: a bug of ours in a callback, trouble with the broker, or one more vain attempt."""
-    if not isinstance(error, OSError | NatsError | TimeoutError):
-        return logging.ERROR
-    return logging.WARNING if client.is_connected else logging.DEBUG
+class _SteadyClient(Client):
+    """nats-py with three of its habits broken; each is tested by what it did."""
+
+    async def _process_err(self, err_msg: str) -> None:
+        """Connect again whatever error the broker reports: nats-py closes for ever on most of them."""
+        await self._error_cb(NatsError(err_msg))
+        if "permissions violation" not in err_msg.lower():  # the one that leaves the connection usable
+            await self._process_op_err(NatsError(err_msg))
+
+    async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
+        """Send the PING behind what was sent before: nats-py's overtakes it, and a flush proves nothing."""
+        self._pongs.append(future or asyncio.get_running_loop().create_future())
+        await self._send_command(PING_PROTO)
+        await self._flush_pending()
+
+    def forget_unsent(self) -> None:
+        """Drop what the lost connection did not take: nats-py would send it, stale, on the next one."""
+        self._pending.clear()
+        self._pending_data_size = 0
+
+
+def _place(url: ParseResult | None) -> str:
+    """Return host and port for a log, without the credentials that a URL may hold."""
+    return f"{url.hostname}:{url.port}" if url else ""
 
 
 __all__ = ["Broker", "BrokerAway", "Msg", "Subscription", "connect"]

@@ -3,6 +3,7 @@
 Never logged, by anyone: tokens, resume secrets, SDP, candidates.
 """
 
+import json
 import logging
 import sys
 from typing import Final
@@ -31,7 +32,10 @@ class JsonLines(logging.Formatter):
         line.update((key, value) for key, value in vars(record).items() if key not in _STANDARD)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return str(_encoder.encode(line), "utf-8")
+        try:
+            return str(_encoder.encode(line), "utf-8")
+        except (TypeError, UnicodeEncodeError):  # a library's own object, or text that is not UTF-8
+            return json.dumps(line, default=repr, skipkeys=True)
 
 
 def set_up(service: str, level: str) -> None:

@@ -19,12 +19,25 @@ CONNECTIONS = Gauge(
     "tieline_connections", "WebSocket connections with a live session on this gateway.", registry=REGISTRY
 )
 SESSIONS_OPENED = Counter(
-    "tieline_sessions_opened_total", "Sessions that began on this gateway.", registry=REGISTRY
+    "tieline_sessions_opened_total",
+    "Connections with a session that began on this gateway, by how (new, resumed, not_resumed: a resume that was asked for and could not be).",  # noqa: E501
+    ["how"],
+    registry=REGISTRY,
 )
 SESSIONS_CLOSED = Counter(
     "tieline_sessions_closed_total",
     "Connections with a session that ended, by the WebSocket close code.",
     ["code"],
+    registry=REGISTRY,
+)
+SESSIONS_REGISTERED_AGAIN = Counter(
+    "tieline_sessions_registered_again_total",
+    "Sessions this gateway told presence of again, because it had forgotten them.",
+    registry=REGISTRY,
+)
+REPLAYED = Counter(
+    "tieline_replayed_frames_total",
+    "Frames a resumed session was sent from the mailbox.",
     registry=REGISTRY,
 )
 HANDSHAKES_REFUSED = Counter(

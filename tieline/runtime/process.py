@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final, TypeVar
 
 import uvloop
@@ -12,10 +12,8 @@ import uvloop
 from tieline.runtime import logs
 from tieline.runtime.settings import ProcessSettings, SettingsError, read_settings
 
+T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
-
-HARD_STOP_S: Final = 10.0
-"""From the first signal to the end, whatever hangs: orderly stopping waits for a broker that may be gone."""
 
 EXIT_NOT_STOPPED: Final = 75  # EX_TEMPFAIL of sysexits.h: cut off, not finished
 EXIT_BAD_SETTINGS: Final = 78  # EX_CONFIG of sysexits.h: starting again will not help
@@ -40,6 +38,28 @@ def run(
     uvloop.run(_until_signalled(settings, main))
 
 
+class Stopped(Exception):
+    """The process was told to end while it was still waiting for what it needs to begin."""
+
+
+async def unless_stopped(stopping: asyncio.Event, needed: Coroutine[None, None, T]) -> T:
+    """Wait for what a process cannot begin without.
+
+    Raises:
+        Stopped: the process was told to end first.
+    """
+    async with asyncio.TaskGroup() as waiting:
+        getting = waiting.create_task(needed)
+        stopped = waiting.create_task(stopping.wait())
+        await asyncio.wait((getting, stopped), return_when=asyncio.FIRST_COMPLETED)
+        done = getting.done()
+        stopped.cancel()
+        getting.cancel()
+    if not done:
+        raise Stopped
+    return getting.result()
+
+
 async def _until_signalled(
     settings: SettingsT, main: Callable[[SettingsT, asyncio.Event], Awaitable[None]]
 ) -> None:
@@ -50,8 +70,11 @@ async def _until_signalled(
         if stopping.is_set():
             os._exit(128 + number)
         stopping.set()
-        loop.call_later(HARD_STOP_S, os._exit, EXIT_NOT_STOPPED)
+        loop.call_later(settings.longest_stop_s, os._exit, EXIT_NOT_STOPPED)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
-    await main(settings, stopping)
+    try:
+        await main(settings, stopping)
+    except* Stopped:
+        pass

@@ -159,12 +159,13 @@ class Requests:
         return str(self._count)
 
     def _attempt(self, token: str, question: _Question) -> None:
-        delay = question.delay
         try:
             self._broker.send(question.subject, question.payload, f"{self._prefix}.{token}", question.headers)
         except BrokerAway:
-            delay = NOBODY_RETRY_S
-        self._retry_in(delay, token, question)
+            self._retry_in(NOBODY_RETRY_S, token, question)
+        else:
+            self._retry_in(question.delay, token, question)
+            question.delay *= 2
 
     def _retry_in(self, delay: float, token: str, question: _Question) -> None:
         when = min(self._loop.time() + delay, question.deadline)
@@ -176,7 +177,6 @@ class Requests:
             question.done(None)
             return
         metrics.REQUEST_RETRIES.inc()
-        question.delay *= 2
         self._attempt(token, question)
 
     async def _on_reply(self, reply: Msg) -> None:
@@ -186,6 +186,7 @@ class Requests:
                 assert question.timer is not None
                 question.timer.cancel()
                 if reply.headers is not None and status_of(reply) == NO_RESPONDERS:
+                    question.delay = FIRST_RETRY_S  # nobody had it: nobody was slow
                     self._retry_in(NOBODY_RETRY_S, token, question)
                 else:
                     del self._waiting[token]

@@ -11,7 +11,11 @@ import msgspec
 
 PREFIX: Final = "TIELINE_"
 
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
+LONGEST_S: Final = 31_536_000.0
+"""A year, longer than anything here lasts: it is there to keep out `inf`, which is a float too."""
+
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -34,7 +38,12 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where /metrics, /healthz and /readyz are served; 0.0.0.0 inside a container."""
     ops_port: Port = 0
     """0: any free port; the log's first line names it."""
-    log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$")] = "info"
+    log_level: Annotated[str, msgspec.Meta(pattern=r"^(debug|info|warning|error)\Z")] = "info"
+
+    @property
+    def longest_stop_s(self) -> float:
+        """From the first signal to the end, whatever hangs: a broker may be waited for in vain."""
+        return 10.0
 
 
 def read_settings(kind: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:

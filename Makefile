@@ -1,0 +1,59 @@
+# The verbs of this project. They need GNU make and a Python of at least 3.11 with venv, and nothing else:
+# neither root nor a tool installed beside it. Everything goes to .venv.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+PORT ?= 8080
+
+.PHONY: install run test check bench lock
+
+# Touches nothing while pyproject.toml and requirements.lock are older than the last installation.
+install: $(STAMP)
+	@:
+
+$(STAMP): pyproject.toml requirements.lock
+	@set -e; \
+	wanted='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'; \
+	if ! $(PYTHON) -c "$$wanted" 2>/dev/null || ! $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+		for candidate in python3.13 python3.12 python3.11 python3; do \
+			$$candidate -c "$$wanted" >/dev/null 2>&1 || continue; \
+			echo "making $(VENV) with $$candidate"; \
+			if $$candidate -m venv --clear $(VENV); then break; fi; \
+			rm -rf $(VENV); \
+		done; \
+		if ! test -x $(PYTHON); then \
+			echo "make: no Python of at least 3.11 that can make a virtual environment was found" >&2; \
+			echo "(looked for python3.13, python3.12, python3.11, python3; on Debian the modules venv" >&2; \
+			echo "and ensurepip are the package python3-venv)" >&2; \
+			exit 1; \
+		fi; \
+	fi
+	$(PYTHON) -m pip install --quiet --require-hashes -r requirements.lock
+	$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+# The whole system on this machine, a voice call through it, and then it stays up.
+run: install
+	$(VENV)/bin/tieline dev --call --port $(PORT)
+
+test: install
+	$(PYTHON) -m pytest tests
+
+check: install
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy --strict
+	$(VENV)/bin/lint-imports
+
+bench: install
+	$(PYTHON) -m bench
+
+# Resolve what pyproject.toml asks for anew, one set of versions for every Python and system, with hashes.
+# Name no --emit-index-url here: where packages come from is the business of whoever installs.
+lock: install
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/python -m pip install --quiet uv
+	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --upgrade --all-extras --generate-hashes \
+		--universal --python-version 3.11 --fork-strategy fewest \
+		--custom-compile-command 'make lock' --output-file requirements.lock

@@ -1,0 +1,164 @@
+"""Let clients in: begin a session with presence, or resume one and replay what it missed."""
+
+import asyncio
+import logging
+import secrets
+from typing import Final
+
+from nats.errors import Error as NatsError
+from websockets.http11 import Response
+
+from gateway.admission import Admitted
+from gateway.clocks import Pace
+from gateway.connection import Connection
+from gateway.departures import Departures
+from gateway.live import Live
+from gateway.mailbox import Mailbox, Missed
+from gateway.session import Session
+from tieline.runtime import metrics
+from tieline.runtime.broker import Broker, BrokerAway
+from tieline.runtime.requests import NoAnswer, Requests
+from tieline.wire import envelope, internal
+from tieline.wire.codes import Denial
+from tieline.wire.envelope import MAX_MESSAGE_BYTES, Welcome
+from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId
+from tieline.wire.internal import OPERATIONS, Opened, OpenSession
+from tieline.wire.subjects import Subjects
+
+OPENING_PATIENCE_S: Final = 4.0
+"""For presence to begin a session: what the 5 s of the upgrade leave after the request has been read."""
+
+AT_ONCE: Final = 32
+"""Upgrades under way side by side: when thousands come back at once, the others wait their turn, and those
+who are talking keep their share."""
+
+_NOTHING: Final = Missed([], [], is_whole=True)
+
+_log = logging.getLogger(__name__)
+
+
+class Arrivals:
+    """Turns an admitted upgrade request into a live connection."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        requests: Requests,
+        subjects: Subjects,
+        gateway: GatewayId,
+        live: Live,
+        departures: Departures,
+        pace: Pace,
+        resume_window_s: float,
+    ) -> None:
+        self._broker = broker
+        self._requests = requests
+        self._opening = subjects.presence(OPERATIONS[OpenSession])
+        self._gateway = gateway
+        self._live = live
+        self._departures = departures
+        self._mailbox = Mailbox(requests, subjects)
+        self._pace = pace
+        self._resume_window_s = resume_window_s
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self.under_way = 0
+
+    async def let_in(self, connection: Connection, response: Response, admitted: Admitted) -> None:
+        """Open a session for a connection and welcome it, or deny it."""
+        secret = ResumeToken(secrets.token_urlsafe(24))
+        session = Session(
+            SessionId(secrets.token_hex(12)),
+            ConnectionId(secrets.token_hex(6)),
+            admitted.claims,
+            SecretHash(b"") if admitted.resume is None else internal.secret_hash(secret),
+            admitted.acks,
+        )
+        self.under_way += 1
+        absences = self._broker.absences
+        try:
+            async with self._turns:
+                await self._live.listen(connection, session)
+                resumed, missed = await self._open(connection, session, admitted)
+            if self._broker.absences != absences:
+                raise NoAnswer("the broker was away in between, and may have pushed less than it stored")
+        except (NoAnswer, BrokerAway, NatsError) as error:
+            _log.warning("session not opened", extra={"user": session.user, "error": repr(error)})
+            connection.deny(Denial.BROKER_UNAVAILABLE)
+            await self._departures.depart(session, connection.close_code)
+            return
+        except Exception:  # a bug met by one client must not end the gateway, and all other clients
+            _log.exception("session not opened: a bug", extra={"user": session.user})
+            connection.deny(Denial.BROKER_UNAVAILABLE)
+            await self._departures.depart(session, connection.close_code)
+            return
+        finally:
+            self.under_way -= 1
+        if self._departures.draining:
+            connection.deny(Denial.DRAINING)
+        if connection.is_closing or self._departures.was_ended(session):
+            connection.abandon()
+            await self._departures.depart(session, connection.close_code)
+            return
+        self._live.add(connection, session)
+        metrics.SESSIONS_OPENED.labels(_how(admitted, resumed)).inc()
+        token = admitted.resume if resumed and admitted.resume else secret
+        connection.welcome(response, session, self._welcome(session, token, resumed), missed)
+        _log.info(
+            "session opened",
+            extra={"user": session.user, "session": session.session, "resumed": resumed},
+        )
+
+    async def _open(
+        self, connection: Connection, session: Session, admitted: Admitted
+    ) -> tuple[bool, Missed]:
+        """Make the session what presence says; says whether it is an older one, and what that missed."""
+        fresh = session.session
+        reply = await self._ask(session, admitted.resume)
+        if not reply.resumed:
+            session.opened(reply, session.secret)
+            return False, _NOTHING
+        assert admitted.resume is not None
+        session.opened(reply, internal.secret_hash(admitted.resume))
+        await self._live.listen(connection, session)
+        await self._broker.flush()
+        missed = await self._mailbox.missed(session.user, session.session, admitted.last)
+        if missed.is_whole:
+            metrics.REPLAYED.inc(len(missed.fresh))
+            return True, missed
+        _log.warning("too much missed to resume", extra={"user": session.user, "session": session.session})
+        session.begin_again(fresh)
+        await self._live.listen(connection, session)
+        session.opened(await self._ask(session, None), session.secret)
+        return False, _NOTHING
+
+    async def _ask(self, session: Session, resume: ResumeToken | None) -> Opened:
+        ask = internal.encode(session.opening(self._gateway, resume))
+        answer = await self._requests.ask(self._opening, ask, OPENING_PATIENCE_S)
+        reply = internal.decode_presence_reply(answer)
+        if not isinstance(reply, Opened):
+            raise NoAnswer(f"presence answered with {type(reply).__name__}")
+        return reply
+
+    def _welcome(self, session: Session, token: ResumeToken, resumed: bool) -> bytes:
+        data = Welcome(
+            session.user,
+            session.session,
+            token,
+            resumed=resumed,
+            rooms=tuple(session.rooms),
+            resume_window=_number(self._resume_window_s),
+            ping_interval=_number(self._pace.ping_interval_s),
+            max_message_bytes=MAX_MESSAGE_BYTES,
+        )
+        return envelope.success("", "WELCOME", data)
+
+
+def _how(admitted: Admitted, resumed: bool) -> str:
+    if resumed:
+        return "resumed"
+    return "not_resumed" if admitted.resume else "new"
+
+
+def _number(seconds: float) -> int | float:
+    """Show whole seconds without a fraction."""
+    return int(seconds) if seconds == int(seconds) else seconds

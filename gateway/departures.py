@@ -1,0 +1,95 @@
+"""Let clients go: tell presence that a connection has ended, and empty the gateway for its own end."""
+
+import asyncio
+import contextlib
+import logging
+from typing import Final, NamedTuple
+
+from gateway.live import Live
+from gateway.session import Session
+from tieline.runtime.broker import Broker, BrokerAway
+from tieline.runtime.requests import NoAnswer, Requests
+from tieline.wire import internal
+from tieline.wire.codes import CloseCode
+from tieline.wire.ids import ConnectionId
+from tieline.wire.internal import OPERATIONS, EndSession
+from tieline.wire.subjects import Subjects
+
+ENDING_RETRY_S: Final = 1.0
+"""Between attempts to tell presence that a connection has ended; it is tried for as long as this gateway
+lives, for as long as it keeps its lease nobody else will."""
+
+_log = logging.getLogger(__name__)
+
+
+class Drain(NamedTuple):
+    """How a gateway is emptied, in seconds."""
+
+    balancer_s: float
+    """For the balancer to see that this gateway is not ready, before anybody is sent away."""
+    spread_s: float
+    """For the clients to leave by themselves, each at its own moment; who stays is then closed, spread over
+    as long again."""
+
+
+class Departures:
+    """Ends what `arrivals` began."""
+
+    def __init__(self, broker: Broker, requests: Requests, subjects: Subjects, live: Live) -> None:
+        self._broker = broker
+        self._requests = requests
+        self._subjects = subjects
+        self._live = live
+        self._ended: set[ConnectionId] = set()
+        self.draining = False
+
+    def note_ended(self, connection: ConnectionId) -> None:
+        """Take note that presence itself has ended a connection: it need not be told."""
+        if self._live.is_listening(connection):
+            self._ended.add(connection)
+
+    def was_ended(self, session: Session) -> bool:
+        """Whether presence has ended this connection already."""
+        return session.connection in self._ended
+
+    async def depart(self, session: Session, close_code: int) -> None:
+        """Stop listening, and tell presence, until it has heard."""
+        await self._live.stop_listening(session)
+        if session.connection in self._ended:
+            self._ended.discard(session.connection)
+            return
+        subject = self._subjects.presence(OPERATIONS[EndSession])
+        ask = internal.encode(session.ending(close_code))
+        while True:
+            try:
+                await self._requests.ask(subject, ask)
+            except NoAnswer:
+                await asyncio.sleep(ENDING_RETRY_S)
+            else:
+                return
+
+    async def drain(self, how: Drain) -> None:
+        """Send everybody away, as gently as time allows: first the word, then the close, spread out.
+
+        Returns when nobody is connected any more.
+        """
+        self.draining = True
+        await asyncio.sleep(how.balancer_s)
+        _log.info("draining", extra={"connections": len(self._live)})
+        spread_ms = int(how.spread_s * 1000)
+        for connection in self._live:
+            connection.advise_to_reconnect(after_ms=0, jitter_ms=spread_ms)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(how.spread_s):
+                await self._live.emptied()
+        staying = list(self._live)
+        for connection in staying:
+            connection.close(CloseCode.SERVICE_RESTART)
+            await asyncio.sleep(how.spread_s / len(staying))
+        await self._live.emptied()
+
+    def tell(self, session: Session, event: bytes) -> None:
+        """See `House.tell`."""
+        headers = {"Nats-Msg-Id": internal.message_id(session.user, event)}
+        with contextlib.suppress(BrokerAway):  # then a client that resumes after it hears it again
+            self._broker.send(self._subjects.user(session.user, session.session), event, headers=headers)

@@ -1,0 +1,62 @@
+"""The command line: `tieline COMMAND`, also as `python -m tieline.cli`.
+
+Each command is a module with `add_arguments(parser)` and `run(args) -> int`, imported only when it is the
+one asked for: a package that only one command needs is missed by that command alone.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+
+class Command(NamedTuple):
+    """Where one command lives, and what it does in a few words."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: Final = {
+    "dev": Command("tieline.cli.dev", "run the whole system on this machine"),
+    "token": Command("tieline.cli.token", "make an admission token for a user"),
+    "call": Command("tieline.cli.call", "make a real voice call through a running system"),
+    "bench": Command("tieline.cli.bench", "measure a running system"),
+}
+
+EXIT_MISSING_PACKAGE: Final = 1
+EXIT_INTERRUPTED: Final = 130  # as shells count it: 128 + SIGINT
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command named first in `arguments` (default: this process's own); return the exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    asked = words[0] if words else ""
+    parser = argparse.ArgumentParser(prog="tieline", description="Signaling for WebRTC voice calls.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        subparser = commands.add_parser(name, help=command.summary, description=command.summary)
+        if name != asked:
+            continue
+        try:
+            module = importlib.import_module(command.module)
+        except ModuleNotFoundError as missing:
+            if (missing.name or "").startswith("tieline"):
+                raise
+            sys.stderr.write(
+                f"tieline {name} needs the package {missing.name!r}, which is not installed:"
+                " pip install 'tieline[tools]'\n"
+            )
+            return EXIT_MISSING_PACKAGE
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+    options = parser.parse_args(words)
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""`tieline call`: make a real voice call through a running system, and say step by step how it went.
+
+Two WebRTC peers on two gateways call each other and each sends a tone; the call is good when both hear the
+other's. The call itself is `conversation`, which needs aiortc and is imported only when it is made.
+"""
+
+import argparse
+import asyncio
+import math
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from tieline.cli.token import SECRET_VARIABLE, make_token
+
+CALLER_HZ: Final = 440.0
+CALLEE_HZ: Final = 660.0
+"""A fifth apart: no echo, resampling or harmonic turns one into the other."""
+
+TIMEOUT_S: Final = 30.0
+"""For the whole call: it takes two seconds when all is well, and a broken one shall not stop a pipeline."""
+
+LISTEN_S: Final = 1.0
+"""How much sound each end measures: fifty packets, and pitches told apart to a hertz."""
+
+GOOD: Final = 0
+BAD: Final = 1
+UNUSABLE: Final = 2
+
+
+class _Ready(msgspec.Struct, frozen=True):
+    """What is read of the file that `tieline dev` writes."""
+
+    gateways: Annotated[list[str], msgspec.Meta(min_length=1)]
+
+
+class _Unusable(Exception):
+    """The options do not say what to call through, or as whom."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `tieline call`."""
+    system = parser.add_mutually_exclusive_group(required=True)
+    system.add_argument(
+        "--ready-file", metavar="F", type=Path, help="call through the system of this `tieline dev`"
+    )
+    system.add_argument(
+        "--url",
+        metavar="URL",
+        action="append",
+        help="a gateway's ws:// or wss:// URL; give a second one for the callee",
+    )
+    parser.add_argument(
+        "--secret",
+        metavar="S",
+        help=f"make the tokens with this secret instead of the variable {SECRET_VARIABLE}",
+    )
+    parser.add_argument("--caller-token", metavar="T", help="the caller's own token; it must allow the room")
+    parser.add_argument("--callee-token", metavar="T", help="the callee's own token; it must allow the room")
+    parser.add_argument("--room", metavar="R", help="where they meet (default: a new room)")
+    parser.add_argument(
+        "--listen",
+        metavar="S",
+        type=_seconds,
+        default=LISTEN_S,
+        help="how many seconds of sound each end measures (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        type=_seconds,
+        default=TIMEOUT_S,
+        help="give up after so many seconds in all (default: %(default)g)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the call. Returns 0 if both ends heard the right tone, 1 if not, 2 if the options are unusable."""
+    try:
+        from tieline.cli.conversation import tell
+        from tieline.cli.party import Line
+    except ModuleNotFoundError as missing:
+        sys.stderr.write(
+            f"tieline call needs the package {missing.name!r}, which is not installed:"
+            " pip install 'tieline[tools]'\n"
+        )
+        return BAD
+    try:
+        caller_url, callee_url = _gateways(args)
+        name = f"call-{secrets.token_hex(4)}"
+        room = args.room or name
+        secret = args.secret or os.environ.get(SECRET_VARIABLE, "")
+        caller_token = args.caller_token or _make_token(secret, f"{name}-caller", room)
+        callee_token = args.callee_token or _make_token(secret, f"{name}-callee", room)
+    except _Unusable as problem:
+        sys.stderr.write(f"tieline call: {problem}\n")
+        return UNUSABLE
+    caller = Line("caller", caller_url, caller_token, sends_hz=CALLER_HZ, expects_hz=CALLEE_HZ)
+    callee = Line("callee", callee_url, callee_token, sends_hz=CALLEE_HZ, expects_hz=CALLER_HZ)
+    works = asyncio.run(tell(caller, callee, room, args.listen, args.timeout, _say))
+    return GOOD if works else BAD
+
+
+def _gateways(args: argparse.Namespace) -> tuple[str, str]:
+    """Choose the caller's and the callee's gateway; the same one, if there is but one."""
+    if args.url is None:
+        urls = _read_ready_file(args.ready_file)
+    elif len(args.url) > 2:
+        raise _Unusable("--url can be given twice: for the caller and for the callee")
+    else:
+        urls = args.url
+    return urls[0], urls[min(1, len(urls) - 1)]
+
+
+def _read_ready_file(path: Path) -> Sequence[str]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Ready).gateways
+    except OSError as problem:
+        raise _Unusable(f"cannot read {path}: {problem.strerror}; is `tieline dev` ready yet?") from None
+    except msgspec.DecodeError as problem:
+        raise _Unusable(f"{path} is not what `tieline dev` writes: {problem}") from None
+
+
+def _make_token(secret: str, user: str, room: str) -> str:
+    if not secret:
+        raise _Unusable(
+            f"set {SECRET_VARIABLE} to the secret the gateways have, or give --secret, or both tokens"
+        )
+    try:
+        return make_token(secret, user, [room])
+    except ValueError as problem:
+        raise _Unusable(str(problem)) from None
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no time to wait")
+    return seconds
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()  # a pipe shall see each step when it happens

@@ -1,0 +1,90 @@
+"""Ports on this machine: which are free, and where to reach what listens on them."""
+
+import secrets
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+HIGHEST: Final = 65_535
+_LOWEST: Final = 10_000
+"""Below are the ports that well-known services are configured to."""
+
+_OUTGOING: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_OUTGOING_ELSEWHERE: Final = (32_768, 60_999)
+
+
+class PortTaken(Exception):
+    """Somebody else listens on the port, or we may not; the text says which and why."""
+
+
+def check_free(host: str, port: int) -> None:
+    """Find out whether we could listen on `host`:`port` now.
+
+    Raises:
+        PortTaken: we could not.
+    """
+    try:
+        _listen(host, port).close()
+    except OSError as error:
+        raise PortTaken(f"port {port} on {host} cannot be used: {error.strerror or error}") from None
+
+
+def free_ports(count: int, host: str, but: Sequence[int] = ()) -> list[int]:
+    """Find `count` ports on `host` that are free, and likely to stay so while a process restarts.
+
+    For that they lie outside the range from which the system serves outgoing connections.
+
+    Raises:
+        PortTaken: there are not so many.
+    """
+    first, last = _outgoing()
+    candidates = [
+        port for port in range(_LOWEST, HIGHEST + 1) if not first <= port <= last and port not in but
+    ]
+    found: list[int] = []
+    with ExitStack() as listening:
+        for port in secrets.SystemRandom().sample(candidates, len(candidates)):
+            if len(found) == count:
+                break
+            try:
+                listening.enter_context(_listen(host, port))
+            except OSError:
+                continue
+            found.append(port)
+    if len(found) < count:
+        raise PortTaken(f"no {count} free ports on {host}")
+    return found
+
+
+def reachable(host: str) -> str:
+    """How a client on this machine reaches what listens on `host`, ready to stand in a URL."""
+    match host:
+        case "0.0.0.0":  # every interface
+            return "127.0.0.1"
+        case "::":
+            return "[::1]"
+        case _:
+            return f"[{host}]" if ":" in host else host
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the services do
+        listener.bind((host, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _outgoing() -> tuple[int, int]:
+    try:
+        first, last = map(int, _OUTGOING.read_text().split())
+    except (OSError, ValueError):
+        return _OUTGOING_ELSEWHERE
+    return first, last

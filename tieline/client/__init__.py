@@ -1,0 +1,58 @@
+"""The asyncio client of a Tieline system, for tests, tools and bots.
+
+    async with connect("ws://127.0.0.1:8080/ws", token) as client:
+        await client.join("room_1")
+        await client.call("user_456", {"type": "offer", "sdp": sdp})
+        async for event in client.events():
+            match event:
+                case Answer(sender, description): ...
+
+Errors are exceptions (`errors`), what others do comes as typed events (`messages`). The browser's client is
+`web/`; both speak the protocol of `docs/protocol.md`.
+"""
+
+from tieline.client.client import Ack, Client, connect
+from tieline.client.errors import ClientError, Closed, Denied, NoReply, Refused, Unreachable, Unreadable
+from tieline.client.messages import (
+    Answer,
+    Candidate,
+    ErrorEvent,
+    Event,
+    Hangup,
+    MemberJoined,
+    MemberLeft,
+    MemberUpdated,
+    Offer,
+    Reconnect,
+    TokenExpiring,
+    Unknown,
+)
+from tieline.wire.envelope import Member, Roster, Welcome
+
+__all__ = [
+    "Ack",
+    "Answer",
+    "Candidate",
+    "Client",
+    "ClientError",
+    "Closed",
+    "Denied",
+    "ErrorEvent",
+    "Event",
+    "Hangup",
+    "Member",
+    "MemberJoined",
+    "MemberLeft",
+    "MemberUpdated",
+    "NoReply",
+    "Offer",
+    "Reconnect",
+    "Refused",
+    "Roster",
+    "TokenExpiring",
+    "Unknown",
+    "Unreachable",
+    "Unreadable",
+    "Welcome",
+    "connect",
+]

@@ -1,0 +1,133 @@
+"""One WebSocket to one gateway, from the upgrade to its close. The only module that knows websockets.
+
+It carries frames and knows nothing of what they mean; who waits for which is `requests`.
+"""
+
+import re
+from typing import Final, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+import websockets.asyncio.client as websocket
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.http11 import Response
+
+from tieline.client.errors import Closed, Denied, Unreachable
+
+OPEN_TIMEOUT_S: Final = 10.0
+"""For TCP, TLS and the upgrade: the gateway itself ends an upgrade after 5 s, the rest is the network's."""
+
+CLOSE_TIMEOUT_S: Final = 2.0
+"""For the other side to confirm a close: whoever leaves does not care for longer."""
+
+PING_INTERVAL_S: Final = 20.0
+"""Between this side's pings. The gateway pings too, but only its owner notices a gateway that vanished."""
+
+PING_TIMEOUT_S: Final = 10.0
+"""A gateway answers a ping in milliseconds; a mobile network may sleep for some seconds."""
+
+MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
+"""The longest frame taken from the server: far above the roster of a full room."""
+
+_BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+"""What RFC 6750 allows as a token. Said without the token, which belongs in no error's text."""
+
+_BROKEN: Final = 1006
+"""The close code of RFC 6455 for a connection that ended without a close frame."""
+
+
+class _Denial(msgspec.Struct, frozen=True):
+    """The JSON body of a refusal; a proxy's own refusal has another body."""
+
+    msg: str
+    reason: str
+
+
+class Connection:
+    """An open connection. Frames go out and come in as they are."""
+
+    def __init__(self, socket: websocket.ClientConnection) -> None:
+        self._socket = socket
+
+    @classmethod
+    async def open(cls, url: str, token: str, *, acks: bool) -> Self:
+        """Connect to a gateway's `ws://` or `wss://` URL.
+
+        Raises:
+            Unreachable: nobody there who speaks WebSocket, or not in time.
+            Denied: the gateway, or something before it, refused.
+            ValueError: the token holds what no token holds, such as the line end of the file it came from.
+        """
+        if not _BEARER.fullmatch(token):
+            raise ValueError("the token holds characters that no token has")
+        try:
+            return cls(
+                await websocket.connect(
+                    _with_acks(url) if acks else url,
+                    additional_headers={"Authorization": f"Bearer {token}"},
+                    compression=None,
+                    proxy=None,
+                    open_timeout=OPEN_TIMEOUT_S,
+                    close_timeout=CLOSE_TIMEOUT_S,
+                    ping_interval=PING_INTERVAL_S,
+                    ping_timeout=PING_TIMEOUT_S,
+                    max_size=MAX_FRAME_BYTES,
+                )
+            )
+        except InvalidStatus as refusal:
+            raise _denied(refusal.response) from None
+        except (OSError, InvalidHandshake, InvalidURI, ValueError) as error:
+            # Of the URL, all but the query, which may hold a token.
+            why = error.msg if isinstance(error, InvalidURI) else error
+            raise Unreachable(f"no gateway at {url.partition('?')[0]}: {why}") from error
+
+    async def send(self, frame: bytes) -> None:
+        """Write one text frame; waits while the network takes no more.
+
+        Raises:
+            Closed: the connection has ended.
+        """
+        try:
+            await self._socket.send(frame, text=True)
+        except ConnectionClosed as end:
+            raise _closed(end) from end
+
+    async def receive(self) -> bytes:
+        """Wait for the next frame. For one task at a time.
+
+        Raises:
+            Closed: the connection has ended, and everything that came before has been received.
+        """
+        try:
+            return await self._socket.recv(decode=False)
+        except ConnectionClosed as end:
+            raise _closed(end) from end
+
+    async def close(self) -> None:
+        """End the connection with 1000, and wait until it has ended. Again: nothing."""
+        await self._socket.close()
+
+
+def _with_acks(url: str) -> str:
+    parts = urlsplit(url)
+    query = f"{parts.query}&acks=1" if parts.query else "acks=1"
+    return urlunsplit(parts._replace(query=query))
+
+
+def _closed(end: ConnectionClosed) -> Closed:
+    """Translate the end. What the server said counts; else what this side said, such as "1011 no pong"."""
+    frame = end.rcvd or end.sent
+    return Closed(frame.code, frame.reason) if frame is not None else Closed(_BROKEN, "connection lost")
+
+
+def _denied(response: Response) -> Denied:
+    try:
+        body = msgspec.json.decode(response.body, type=_Denial)
+    except msgspec.DecodeError:
+        body = _Denial(response.reason_phrase, "")
+    return Denied(response.status_code, body.msg, body.reason, _seconds(response.headers.get("Retry-After")))
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Read a Retry-After of seconds; a date, which no gateway sends, counts as none."""
+    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
