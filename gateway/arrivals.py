@@ -95,7 +95,7 @@ class Arrivals:
             self.under_way -= 1
         if self._departures.draining:
             connection.deny(Denial.DRAINING)
-        if connection.is_closing or self._departures.was_ended(session):
+        if connection.is_closing:
             connection.abandon()
             await self._departures.depart(session, connection.close_code)
             return
@@ -107,6 +107,9 @@ class Arrivals:
             "session opened",
             extra={"user": session.user, "session": session.session, "resumed": resumed},
         )
+        ended = self._departures.ended_with(session)
+        if ended is not None:  # replaced before it was welcome: only a close code tells it not to come back
+            connection.close(ended)
 
     async def _open(
         self, connection: Connection, session: Session, admitted: Admitted

@@ -40,23 +40,22 @@ class Departures:
         self._requests = requests
         self._subjects = subjects
         self._live = live
-        self._ended: set[ConnectionId] = set()
+        self._ended: dict[ConnectionId, CloseCode] = {}
         self.draining = False
 
-    def note_ended(self, connection: ConnectionId) -> None:
+    def note_ended(self, connection: ConnectionId, code: CloseCode) -> None:
         """Take note that presence itself has ended a connection: it need not be told."""
         if self._live.is_listening(connection):
-            self._ended.add(connection)
+            self._ended[connection] = code
 
-    def was_ended(self, session: Session) -> bool:
-        """Whether presence has ended this connection already."""
-        return session.connection in self._ended
+    def ended_with(self, session: Session) -> CloseCode | None:
+        """Why presence has ended this connection already, or None."""
+        return self._ended.get(session.connection)
 
     async def depart(self, session: Session, close_code: int) -> None:
         """Stop listening, and tell presence, until it has heard."""
         await self._live.stop_listening(session)
-        if session.connection in self._ended:
-            self._ended.discard(session.connection)
+        if self._ended.pop(session.connection, None) is not None:
             return
         subject = self._subjects.presence(OPERATIONS[EndSession])
         ask = internal.encode(session.ending(close_code))

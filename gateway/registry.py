@@ -168,10 +168,11 @@ class Registry:
     async def on_close(self, message: Msg) -> None:
         """Close a connection whose session presence has ended, or given to another connection."""
         order = internal.decode_close_session(message.data)
-        self._departures.note_ended(order.connection)
+        code = CloseCode(order.code)
+        self._departures.note_ended(order.connection, code)
         connection = self._live.get(order.connection)
         if connection is not None:
-            connection.close(CloseCode(order.code))
+            connection.close(code)
 
     async def on_alive(self, message: Msg) -> None:
         """Answer presence, which has not heard of this gateway for a lease."""
