@@ -66,7 +66,8 @@ class Registry:
         self._arriving = 0
         self._live: dict[SessionId, Connection] = {}
         self._subscriptions: dict[SessionId, Subscription] = {}
-        self._ended: set[SessionId] = set()
+        self._ended: dict[SessionId, CloseCode] = {}
+        """Sessions that presence has ended while they are connected here, or connecting."""
         self._nobody = asyncio.Event()
         self._nobody.set()
         self.draining = False
@@ -151,7 +152,7 @@ class Registry:
             connection.deny(Denial.DRAINING)
             await self._end(session)
             return
-        if connection.is_closing or session.session in self._ended:
+        if connection.is_closing:
             connection.abandon()
             await self._end(session)
             return
@@ -161,6 +162,9 @@ class Registry:
         metrics.SESSIONS_OPENED.inc()
         connection.welcome(response, session, self._welcome(session, rooms))
         _log.info("session opened", extra={"user": session.user, "session": session.session})
+        ended = self._ended.get(session.session)
+        if ended is not None:  # replaced before it was welcome: only a close code tells it not to come back
+            connection.close(ended)
 
     async def _listen(self, connection: Connection, session: Session) -> None:
         async def deliver(message: Msg) -> None:
@@ -201,8 +205,7 @@ class Registry:
         if subscription is not None:
             with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from
                 await subscription.unsubscribe()
-        if session.session in self._ended:  # it was presence that ended it
-            self._ended.discard(session.session)
+        if self._ended.pop(session.session, None) is not None:  # it was presence that ended it
             return
         ask = internal.encode(EndSession(session.user, session.session, self._gateway))
         while True:
@@ -218,11 +221,12 @@ class Registry:
     async def on_close(self, message: Msg) -> None:
         """Close the connection of a session that presence has ended."""
         order = internal.decode_close_session(message.data)
+        code = CloseCode(order.code)
         connection = self._live.get(order.session)
         if order.session in self._subscriptions:
-            self._ended.add(order.session)
+            self._ended[order.session] = code
         if connection is not None:
-            connection.close(CloseCode(order.code))
+            connection.close(code)
 
     def close_all(self, code: CloseCode) -> None:
         """Close every connection."""
