@@ -15,7 +15,7 @@ from gateway.live import Live
 from gateway.registry import Registry
 from gateway.tokens import Tokens
 from tieline.runtime.broker import connect
-from tieline.runtime.ops import bound_port, serve_ops
+from tieline.runtime.ops import BROKER_AWAY, STARTING, Ready, bound_port, serve_ops
 from tieline.runtime.process import run, unless_stopped
 from tieline.runtime.requests import Requests
 from tieline.runtime.settings import Count, NotNegative, Port, ProcessSettings, Seconds
@@ -57,12 +57,12 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
 async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     """Serve clients until `stopping`, then close them with 1012."""
     gateway = GatewayId(f"g{os.getpid()}-{secrets.token_hex(4)}")
-    status = {"problem": "the broker is not reached yet"}
-    ops = await serve_ops(settings.ops_host, settings.ops_port, lambda: status["problem"])
+    ready = Ready(STARTING)
+    ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not)
     _log.info("gateway starts", extra={"gateway": gateway, "ops_port": bound_port(ops)})
     broker = await unless_stopped(stopping, connect(settings.nats_url, f"tieline-gateway-{gateway}"))
-    broker.when_away(lambda: status.update(problem="the broker is away"))
-    broker.when_back(lambda: status.update(problem=""))
+    broker.when_away(lambda: ready.hold(BROKER_AWAY))
+    broker.when_back(lambda: ready.clear(BROKER_AWAY))
     subjects = Subjects(settings.namespace)
     requests = Requests(broker, subjects.gateway(gateway, "reply"))
     await requests.start()
@@ -95,7 +95,6 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             settings.gateway_lease,
             lost=registry.lease_lost,
         )
-        status["problem"] = "presence has not answered yet"
         await unless_stopped(stopping, lease.take())
         keeping = background.create_task(lease.keep())
         loop = asyncio.get_running_loop()
@@ -109,10 +108,10 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         except OSError as error:
             sys.stderr.write(f"gateway: cannot listen on port {settings.listen_port}: {error}\n")
             sys.exit(EXIT_PORT_TAKEN)
-        status["problem"] = ""
+        ready.clear(STARTING)
         await stopping.wait()
         _log.info("gateway stops", extra={"connections": len(live)})
-        status["problem"] = "draining"
+        ready.hold("draining")
         await departures.drain(Drain(settings.drain_wait, settings.drain_spread))
         server.close()
         keeping.cancel()

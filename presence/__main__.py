@@ -21,12 +21,14 @@ from presence.sessions import Sessions
 from presence.store import Bucket, StoreUnavailable, make_bucket
 from presence.timers import RETRY_S, Timers
 from tieline.runtime.broker import Broker, connect
-from tieline.runtime.ops import bound_port, serve_ops
+from tieline.runtime.ops import BROKER_AWAY, STARTING, STOPPING, Ready, bound_port, serve_ops
 from tieline.runtime.process import run, unless_stopped
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.settings import Positive, ProcessSettings, Seconds
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
+
+BUCKET_AWAY = "the bucket does not answer"
 
 USABLE_CHECK_S = 2.0
 """How often readiness asks the bucket."""
@@ -50,10 +52,12 @@ class PresenceSettings(ProcessSettings, frozen=True, kw_only=True):
 async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
     """Serve until `stopping`, then finish what is begun."""
     instance = f"p{os.getpid()}-{secrets.token_hex(4)}"
-    status = {"problem": "the bucket is not there yet"}
-    ops = await serve_ops(settings.ops_host, settings.ops_port, lambda: status["problem"])
+    ready = Ready(STARTING)
+    ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not)
     _log.info("presence starts", extra={"instance": instance, "ops_port": bound_port(ops)})
     broker = await unless_stopped(stopping, connect(settings.nats_url, f"tieline-presence-{instance}"))
+    broker.when_away(lambda: ready.hold(BROKER_AWAY))
+    broker.when_back(lambda: ready.clear(BROKER_AWAY))
     subjects = Subjects(settings.namespace)
     await unless_stopped(stopping, _streams_made(broker, subjects, settings))
     requests = Requests(broker, subjects.replies("presence", instance))
@@ -76,16 +80,16 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
     timers = Timers(broker, bucket.stream, bucket.prefix, gateways, sessions, pairs)
     async with asyncio.TaskGroup() as background:
         consuming = background.create_task(timers.run())
-        watching = background.create_task(_watch(broker, bucket, status))
+        watching = background.create_task(_watch(bucket, ready))
         async with asyncio.TaskGroup() as answering:
             service = PresenceService(broker, answering, gateways, sessions, rooms, pairs)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
             await broker.flush()
-            status["problem"] = ""
+            ready.clear(STARTING)
             await stopping.wait()
             _log.info("presence stops")
             watching.cancel()
-            status["problem"] = "stopping"
+            ready.hold(STOPPING)
             await broker.drain(requested)
         timers.stop()
         consuming.cancel()
@@ -106,15 +110,13 @@ async def _streams_made(broker: Broker, subjects: Subjects, settings: PresenceSe
             return
 
 
-async def _watch(broker: Broker, bucket: Bucket, status: dict[str, str]) -> None:
+async def _watch(bucket: Bucket, ready: Ready) -> None:
     while True:
         await asyncio.sleep(USABLE_CHECK_S)
-        if not broker.is_connected:
-            status["problem"] = "the broker is away"
-        elif not await bucket.is_usable():
-            status["problem"] = "the bucket does not answer"
+        if await bucket.is_usable():
+            ready.clear(BUCKET_AWAY)
         else:
-            status["problem"] = ""
+            ready.hold(BUCKET_AWAY)
 
 
 def _now_ms() -> int:

@@ -41,7 +41,7 @@ def decide(situation: Situation, check: Check, now: int, policy: CandidatePolicy
         return Judgement(SessionGone(replaced=sender is not None and sender.is_reachable))
     known = pair.memory_of(check.user, check.digest, now)
     if known is not None:
-        return _repeat(check, target, negotiation.again(pair, known, check.to), pair)
+        return _repeat(check, target, negotiation.again(pair, known, check.to, now), pair)
     if target is None or not share_a_room(sender, target):
         return _refuse(Refusal.NOT_IN_SAME_ROOM)
     if check.cmd == "WEBRTC_OFFER" and not sender.voice:

@@ -10,8 +10,8 @@ r"""What two users negotiate: one `Pair`, changed by the functions here and by n
 
 An answer releases, in the same write, everything held in both directions. The released frames stay in the
 record for a while, for two reasons. A retry of the answer must release them again: whoever released them
-first may have died before it delivered. And a candidate that follows must not overtake them: it brings
-them along (`EARLIER_MS`), and the receiving gateway drops what it has delivered already.
+first may have died before it delivered. And nothing that their sender says later may overtake them: it
+brings them along (`EARLIER_MS`), and the receiving gateway drops what it has delivered already.
 
 Every accepted offer, answer, hangup and held candidate is remembered for `RETRY_MS`, so that the very same
 frame gets the very same answer again and changes nothing.
@@ -30,8 +30,8 @@ RETRY_MS: Final = 60_000
 """How long the very same frame counts as a retry (PROTOCOL, "Envelope")."""
 
 EARLIER_MS: Final = 15_000
-"""How long a candidate brings along the ones released before it: well over the 5 s for which an answer is
-retried, well under the 60 s for which a gateway recognizes duplicates."""
+"""How long a sender's frames bring along its candidates released before them: well over the 5 s for which an
+answer is retried, well under the 60 s for which a gateway recognizes duplicates."""
 
 MAX_HELD: Final = 64
 MAX_HELD_BYTES: Final = 65_536
@@ -125,7 +125,8 @@ def offer(pair: Pair, sender: UserId, target: UserId, digest: FrameDigest, now: 
     """Let an offer wait, in place of the sender's earlier one."""
     others = tuple(waiting for waiting in pair.offers if waiting.sender != sender)
     changed = msgspec.structs.replace(pair, offers=(*others, WaitingOffer(sender, digest, now)), ended_by="")
-    return Step(_remember(changed, sender, digest, "relayed", now), (Outgoing(target, None),))
+    changed = _remember(changed, sender, digest, "relayed", now)
+    return Step(changed, (*_earlier(pair, sender, target, now), Outgoing(target, None)))
 
 
 def answer(pair: Pair, sender: UserId, target: UserId, digest: FrameDigest, now: int) -> Step | Refusal:
@@ -144,7 +145,8 @@ def answer(pair: Pair, sender: UserId, target: UserId, digest: FrameDigest, now:
         ),
     )
     changed = _remember(changed, sender, digest, "relayed", now)
-    return Step(changed, _answer_and_released(changed, sender, target, digest))
+    earlier = _earlier(pair, sender, target, now)
+    return Step(changed, (*earlier, *_frame_and_released(changed, sender, target, digest)))
 
 
 def candidate(
@@ -158,12 +160,7 @@ def candidate(
 ) -> Step | Refusal:
     """Forward a candidate of an established pair; hold one that came before the answer."""
     if pair.established:
-        earlier = tuple(
-            Outgoing(target, held.frame)
-            for held in pair.held
-            if held.sender == sender and held.released_by is not None and now - held.released_at < EARLIER_MS
-        )
-        return Step(pair, (*earlier, Outgoing(target, None)))
+        return Step(pair, (*_earlier(pair, sender, target, now), Outgoing(target, None)))
     if not pair.offers or policy == "reject":
         return Refusal.NO_MATCHING_OFFER
     if policy == "forward":
@@ -179,14 +176,17 @@ def hangup(pair: Pair, sender: UserId, target: UserId, digest: FrameDigest, now:
     """End the negotiation at the word of one of the two."""
     if not pair.is_active:
         return Refusal.NO_MATCHING_OFFER
-    return Step(_remember(_over(pair, ""), sender, digest, "relayed", now), (Outgoing(target, None),))
+    changed = _remember(_over(pair, ""), sender, digest, "relayed", now)
+    return Step(changed, (*_earlier(pair, sender, target, now), Outgoing(target, None)))
 
 
-def again(pair: Pair, known: Remembered, target: UserId) -> Step:
+def again(pair: Pair, known: Remembered, target: UserId, now: int) -> Step:
     """Give a retried frame the answer that it got the first time, and deliver again what it caused."""
     if not known.deliver:
         return Step(pair, (), known.ack)
-    return Step(pair, _answer_and_released(pair, known.sender, target, known.digest), known.ack)
+    earlier = _earlier(pair, known.sender, target, now, released_by_it=known.digest)
+    outgoing = (*earlier, *_frame_and_released(pair, known.sender, target, known.digest))
+    return Step(pair, outgoing, known.ack)
 
 
 def end(pair: Pair, ended_by: str) -> Pair:
@@ -226,7 +226,20 @@ def _over(pair: Pair, ended_by: str) -> Pair:
     return Pair(remembered=silent, ended_by=ended_by)
 
 
-def _answer_and_released(
+def _earlier(
+    pair: Pair, sender: UserId, target: UserId, now: int, released_by_it: FrameDigest | None = None
+) -> tuple[Outgoing, ...]:
+    """List the sender's candidates that were released lately, by another frame than the one that follows."""
+    return tuple(
+        Outgoing(target, held.frame)
+        for held in pair.held
+        if held.sender == sender
+        and held.released_by not in (None, released_by_it)
+        and now - held.released_at < EARLIER_MS
+    )
+
+
+def _frame_and_released(
     pair: Pair, sender: UserId, target: UserId, digest: FrameDigest
 ) -> tuple[Outgoing, ...]:
     """List the frame itself for the target, then what it released for each side, if it is an answer."""

@@ -18,8 +18,31 @@ from tieline.runtime import metrics
 Readiness = Callable[[], str]
 """Say why this process should get no work now; "" when it should."""
 
+STARTING: Final = "starting: what it needs has not answered yet"
+STOPPING: Final = "stopping"
+BROKER_AWAY: Final = "the broker is away"
+
 _TEXT: Final = "text/plain; charset=utf-8"
 _EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Ready:
+    """Why a process should get no work: several reasons may hold at once, and each ends by itself."""
+
+    def __init__(self, *reasons: str) -> None:
+        self._reasons = dict.fromkeys(reasons)
+
+    def why_not(self) -> str:
+        """See `Readiness`: the reason that has held longest, or ""."""
+        return next(iter(self._reasons), "")
+
+    def hold(self, reason: str) -> None:
+        """Be not ready because of this."""
+        self._reasons[reason] = None
+
+    def clear(self, reason: str) -> None:
+        """Be ready as far as this is concerned."""
+        self._reasons.pop(reason, None)
 
 
 async def serve_ops(host: str, port: int, why_not_ready: Readiness) -> Server:

@@ -32,7 +32,7 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     nats_url: str = "nats://127.0.0.1:4222"
     """One URL, or several with commas between them."""
-    namespace: str = "tieline"
+    namespace: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]+\Z")] = "tieline"
     """The first token of every subject, and the name of the bucket: several systems may share a broker."""
     ops_host: str = "127.0.0.1"
     """Where /metrics, /healthz and /readyz are served; 0.0.0.0 inside a container."""
