@@ -136,6 +136,8 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
             message = _decoder.decode(readable)
         except (msgspec.DecodeError, RecursionError):
             return _why_not(readable)
+        if isinstance(message, Ping):  # its data goes back as it was read, and must not be another
+            return Malformed(Refusal.BAD_MESSAGE, message.request_id, "PING")
     if not is_valid_id(message.request_id):
         return Malformed(Refusal.BAD_MESSAGE, "", command_of(message))
     if not _names_are_valid(message):

@@ -1,0 +1,76 @@
+"""Fixtures of all tests: a real broker, and the duty to say what did not run in its real form."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tests.demand import DEMAND_VARIABLE, DOCKER, StandIn, note_stand_in, skip_without, stand_ins
+from tests.system.nats_container import docker_answers, nats_container
+from tests.system.pip_nats import PipNats
+
+BrokerKind = Literal["container", "pip"]
+
+
+@pytest.fixture(scope="session")
+def stand_in(pytestconfig: pytest.Config) -> StandIn:
+    """Call this when a test does with less than the real thing: it stands in the summary, or fails there."""
+    return partial(note_stand_in, pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def broker_kind(stand_in: StandIn) -> BrokerKind:
+    """Which nats-server `nats_url` is: one in a container, or the pip-installed one."""
+    if docker_answers():
+        return "container"
+    stand_in(DOCKER, "no Docker engine answers, so NATS ran as the pip-installed server, not in a container")
+    return "pip"
+
+
+@pytest.fixture(scope="session")
+def nats_url(broker_kind: BrokerKind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real nats-server with JetStream for the whole run: take a namespace of your own, and leave it up."""
+    if broker_kind == "container":
+        with nats_container() as url:
+            yield url
+        return
+    server = PipNats(tmp_path_factory.mktemp("jetstream"))
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def pip_nats(tmp_path: Path) -> Iterator[PipNats]:
+    """A nats-server for one test alone, which may kill it and start it again."""
+    server = PipNats(tmp_path / "jetstream")
+    server.start()
+    yield server
+    server.stop()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Hold back tests that need a Docker engine where none answers."""
+    if item.get_closest_marker("needs_docker") and not docker_answers():
+        skip_without(DOCKER, "no Docker engine answers")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say loudly what did not run in its real form."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    lines = [
+        *stand_ins(config),
+        *(f"{report.nodeid} did not run: {_reason(report)}" for report in skipped),
+    ]
+    if not lines:
+        return
+    terminalreporter.section("NOT IN ITS REAL FORM", sep="!", red=True, bold=True)
+    for line in lines:
+        terminalreporter.line(f"- {line}", red=True)
+    terminalreporter.line(f"{DEMAND_VARIABLE}={DOCKER} makes a failure of what lacks a Docker engine.")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    return report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext

@@ -1,0 +1,42 @@
+"""What a test run must have in its real form, or else say loudly that it has not.
+
+`TIELINE_DEMAND` lists, with commas, what the run may not do without: there a stand-in or a skip is a failure.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+DEMAND_VARIABLE: Final = "TIELINE_DEMAND"
+DOCKER: Final = "docker"
+
+StandIn = Callable[[str, str], None]
+"""Called with what is demanded ("docker") and a sentence that says what runs instead."""
+
+_STAND_INS: Final = pytest.StashKey[list[str]]()
+
+
+def is_demanded(thing: str) -> bool:
+    """Say whether this run may not do without `thing`."""
+    return thing in {name.strip() for name in os.environ.get(DEMAND_VARIABLE, "").split(",")}
+
+
+def note_stand_in(config: pytest.Config, thing: str, instead: str) -> None:
+    """Remember for the summary that something else ran; fail the test where `thing` is demanded."""
+    if is_demanded(thing):
+        pytest.fail(f"{DEMAND_VARIABLE} names {thing!r}, but: {instead}", pytrace=False)
+    config.stash.setdefault(_STAND_INS, []).append(instead)
+
+
+def skip_without(thing: str, why: str) -> None:
+    """Skip the test, or fail it where `thing` is demanded."""
+    if is_demanded(thing):
+        pytest.fail(f"{DEMAND_VARIABLE} names {thing!r}, but: {why}", pytrace=False)
+    pytest.skip(why)
+
+
+def stand_ins(config: pytest.Config) -> list[str]:
+    """Return what ran instead of the real thing, a sentence each."""
+    return config.stash.get(_STAND_INS, [])

@@ -1,0 +1,248 @@
+"""`tieline dev`, as whoever starts it sees it: real processes, a real broker."""
+
+import os
+import select
+import signal
+import socket
+import urllib.request
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import jwt
+import nats
+import pytest
+
+from tests.system.running_dev import READY, READY_AGAIN, RunningDev
+
+SECRET = "a secret that is long enough for HMAC-SHA256"
+KINDS = ["nats", "gateway", "router", "presence"]
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[RunningDev]:
+    with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_JWT_SECRET": SECRET}) as running:
+        running.until_said(READY)
+        yield running
+
+
+def pids(document: dict[str, dict[str, list[int]]]) -> list[int]:
+    return [pid for kind in KINDS for pid in document["pids"][kind]]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def but_pid(document: dict[str, dict[str, list[int]]], kind: str) -> dict[str, object]:
+    """The ready file without the first process of one kind, which may have changed."""
+    kept = {**document["pids"], kind: document["pids"][kind][1:]}
+    return {**document, "pids": kept}
+
+
+def test_the_ready_file_says_where_everything_is(tmp_path: Path) -> None:
+    with RunningDev(
+        tmp_path, ["--port", "0", "--gateways", "3", "--routers", "2", "--presences", "2"]
+    ) as dev:
+        dev.until_said(READY)
+        document = dev.document
+        assert list(document) == ["gateways", "ops", "nats", "pids"]
+        assert {kind: len(document["pids"][kind]) for kind in document["pids"]} == {
+            "nats": 1,
+            "gateway": 3,
+            "router": 2,
+            "presence": 2,
+        }
+        assert all(is_alive(pid) for pid in pids(document))
+        assert len(set(pids(document))) == 8
+        assert len(set(document["gateways"])) == 3
+        assert all(url.startswith("ws://127.0.0.1:") and url.endswith("/ws") for url in document["gateways"])
+        assert document["nats"].startswith("nats://127.0.0.1:")
+        assert {kind: len(urls) for kind, urls in document["ops"].items()} == {
+            "gateway": 3,
+            "router": 2,
+            "presence": 2,
+        }
+        for urls in document["ops"].values():
+            for url in urls:
+                with urllib.request.urlopen(f"{url}/readyz") as response:
+                    assert response.status == 200
+
+
+def test_gateways_have_the_ports_asked_for_in_order(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as first:
+        port = first.getsockname()[1]
+    with RunningDev(tmp_path, ["--gateways", "1", "--port", str(port)]) as dev:
+        dev.until_said(READY)
+        assert dev.document["gateways"] == [f"ws://127.0.0.1:{port}/ws"]
+
+
+def test_what_is_printed_lets_one_start(tmp_path: Path) -> None:
+    with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_JWT_SECRET": ""}) as dev:
+        said = dev.until_said(READY)
+        document = dev.document
+        text = "\n".join(said)
+        for url in [*document["gateways"], document["nats"], *chain(*document["ops"].values())]:
+            assert url in text
+        (more,) = (line for line in said if line.startswith("more tokens: TIELINE_JWT_SECRET="))
+        secret = more.split("=", 1)[1].split()[0]
+        for user in ("alice", "bob"):
+            (line,) = (line for line in said if line.split()[:1] == [user])
+            claims = jwt.decode(line.split()[1], secret, algorithms=["HS256"])
+            assert claims["sub"] == user
+            assert claims["rooms"] == ["demo"]
+
+
+def test_a_secret_of_ones_own_is_used_and_not_printed(tmp_path: Path) -> None:
+    with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_JWT_SECRET": SECRET}) as dev:
+        said = dev.until_said(READY)
+        assert SECRET not in "\n".join(said)
+        (line,) = (line for line in said if line.split()[:1] == ["alice"])
+        assert jwt.decode(line.split()[1], SECRET, algorithms=["HS256"])["sub"] == "alice"
+
+
+def test_a_killed_gateway_comes_back_on_its_port(dev: RunningDev) -> None:
+    before = dev.document
+    os.kill(before["pids"]["gateway"][0], signal.SIGKILL)
+    dev.until_said(READY_AGAIN)
+    after = dev.document
+    assert after["pids"]["gateway"][0] != before["pids"]["gateway"][0]
+    assert is_alive(after["pids"]["gateway"][0])
+    assert but_pid(after, "gateway") == but_pid(before, "gateway")
+
+
+def test_a_part_that_ends_by_itself_comes_back_too(dev: RunningDev) -> None:
+    before = dev.document
+    os.kill(before["pids"]["router"][0], signal.SIGTERM)  # it ends with status 0
+    dev.until_said(READY_AGAIN)
+    assert dev.document["pids"]["router"] != before["pids"]["router"]
+
+
+async def test_a_killed_broker_comes_back_with_what_it_had_stored(dev: RunningDev) -> None:
+    before = dev.document
+    client = await nats.connect(before["nats"])
+    stream = client.jetstream()
+    await stream.add_stream(name="kept", subjects=["kept"])
+    await stream.publish("kept", b"still here")
+    await client.close()
+    os.kill(before["pids"]["nats"][0], signal.SIGKILL)
+    dev.until_said(READY_AGAIN)
+    after = dev.document
+    assert after["pids"]["nats"] != before["pids"]["nats"]
+    assert but_pid(after, "nats") == but_pid(before, "nats")
+    client = await nats.connect(after["nats"])
+    assert (await client.jetstream().get_msg("kept", 1)).data == b"still here"
+    await client.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_nothing_is_left_after_a_signal(dev: RunningDev, number: signal.Signals) -> None:
+    document = dev.document
+    dev.process.send_signal(number)
+    assert dev.process.wait() == 0
+    assert not any(is_alive(pid) for pid in pids(document))
+    assert list(dev.temporary.iterdir()) == []
+
+
+def test_it_does_not_mind_that_nobody_reads_its_words(dev: RunningDev) -> None:
+    assert dev.process.stdout is not None
+    dev.process.stdout.close()
+    dev.process.terminate()
+    assert dev.process.wait() == 0
+    assert "BrokenPipe" not in dev.log
+
+
+def test_a_second_signal_does_not_wait_for_a_part_that_hangs(dev: RunningDev) -> None:
+    document = dev.document
+    os.kill(document["pids"]["gateway"][0], signal.SIGSTOP)
+    dev.process.terminate()
+    dev.until_said("once more kills it")
+    dev.process.terminate()
+    assert dev.process.wait() == 0
+    assert not any(is_alive(pid) for pid in pids(document))
+
+
+def test_no_part_outlives_a_killed_supervisor(dev: RunningDev) -> None:
+    watched = [os.pidfd_open(pid) for pid in pids(dev.document)]
+    ended = select.poll()
+    for descriptor in watched:
+        ended.register(descriptor, select.POLLIN)
+    dev.process.kill()
+    while watched:
+        for descriptor, _ in ended.poll():
+            ended.unregister(descriptor)
+            watched.remove(descriptor)
+            os.close(descriptor)
+
+
+def test_a_call_is_made_before_the_system_is_offered(tmp_path: Path) -> None:
+    with RunningDev(tmp_path, ["--port", "0", "--call"]) as dev:
+        said = dev.until_said(READY)
+        assert any(line.startswith("the call works") for line in said)
+        assert all(is_alive(pid) for pid in pids(dev.document))
+        dev.process.terminate()
+        assert dev.process.wait() == 0
+
+
+def test_a_call_that_fails_ends_everything_with_its_status(tmp_path: Path) -> None:
+    with RunningDev(tmp_path, ["--port", "0", "--call"], {"TIELINE_ROOM_MAX_MEMBERS": "1"}) as dev:
+        assert dev.process.wait() == 1
+        assert "the call failed: exit status 1" in dev.log
+        assert not any(is_alive(pid) for pid in pids(dev.document))
+
+
+def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with RunningDev(tmp_path, ["--gateways", "1", "--port", str(port)]) as dev:
+            assert dev.process.wait() == 2
+            assert f"port {port} on 127.0.0.1" in dev.log
+            assert dev.log.count("\n") == 1
+            assert not dev.ready_file.exists()
+
+
+def test_a_missing_nats_server_is_said_before_anything_starts(tmp_path: Path) -> None:
+    environ = {"TIELINE_NATS_SERVER": str(tmp_path / "nothing")}
+    with RunningDev(tmp_path, ["--port", "0"], environ) as dev:
+        assert dev.process.wait() == 2
+        assert str(tmp_path / "nothing") in dev.log
+        assert dev.log.count("\n") == 1
+
+
+def test_a_nats_server_that_dies_again_and_again_ends_it(tmp_path: Path) -> None:
+    program = tmp_path / "dying"
+    program.write_text("#!/bin/sh\nexit 7\n")
+    program.chmod(0o755)
+    with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_NATS_SERVER": str(program)}) as dev:
+        assert dev.process.wait() == 1
+        assert (
+            "the nats-server ended 5 times before it was ready, the last time with exit status 7" in dev.log
+        )
+        assert not dev.ready_file.exists()
+        assert list(dev.temporary.iterdir()) == []
+
+
+def test_settings_that_a_part_cannot_use_end_it_at_once(tmp_path: Path) -> None:
+    with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_LOG_LEVEL": "shouting"}) as dev:
+        assert dev.process.wait() == 1
+        assert "cannot run with these settings" in dev.log
+        assert "TIELINE_LOG_LEVEL" in dev.log
+
+
+def test_a_ready_file_that_cannot_be_written_is_said_before_anything_starts(tmp_path: Path) -> None:
+    missing = tmp_path / "missing" / "ready.json"
+    with RunningDev(tmp_path, ["--port", "0", "--ready-file", str(missing)]) as dev:
+        assert dev.process.wait() == 2
+        assert str(missing) in dev.log
+        assert dev.log.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", ["--port -1", "--port 65535", "--port many", "--gateways 0"])
+def test_arguments_that_make_no_sense_are_refused(tmp_path: Path, arguments: str) -> None:
+    with RunningDev(tmp_path, arguments.split()) as dev:
+        assert dev.process.wait() == 2
+        assert arguments.split()[0] in dev.log

@@ -1,0 +1,146 @@
+from typing import Literal
+
+import pytest
+
+from tieline.runtime.settings import (
+    LONGEST_S,
+    Count,
+    Port,
+    Positive,
+    ProcessSettings,
+    Seconds,
+    SettingsError,
+    read_settings,
+)
+
+SECRET = "correct horse battery staple"
+
+
+class Sample(ProcessSettings, frozen=True, kw_only=True):
+    """Settings of a process that does not exist, one of each kind."""
+
+    jwt_secret: str
+    jwt_secret_previous: str | None = None
+    secret_port: Port = 1
+    offer_timeout: Seconds = 60
+    listen_port: Port = 8080
+    max_connections: Count = 0
+    room_max_members: Positive = 1000
+    storage: Literal["file", "memory"] = "file"
+    replicas: Literal[1, 3, 5] = 1
+
+
+def read(**environ: str) -> Sample:
+    return read_settings(Sample, {"TIELINE_JWT_SECRET": SECRET} | environ)
+
+
+def problem_of(**environ: str) -> str:
+    with pytest.raises(SettingsError) as problem:
+        read(**environ)
+    return str(problem.value)
+
+
+def test_every_process_starts_with_no_settings_at_all() -> None:
+    assert read_settings(ProcessSettings, {}) == ProcessSettings(
+        nats_url="nats://127.0.0.1:4222",
+        namespace="tieline",
+        ops_host="127.0.0.1",
+        ops_port=0,
+        log_level="info",
+    )
+
+
+def test_a_setting_is_the_variable_of_its_name_in_its_own_type() -> None:
+    settings = read(
+        TIELINE_NATS_URL="nats://a:1,nats://b:2",
+        TIELINE_OFFER_TIMEOUT="0.5",
+        TIELINE_LISTEN_PORT="0",
+        TIELINE_MAX_CONNECTIONS="10000",
+        TIELINE_ROOM_MAX_MEMBERS="7",
+        TIELINE_STORAGE="memory",
+        TIELINE_REPLICAS="3",
+        TIELINE_JWT_SECRET_PREVIOUS="7",
+    )
+
+    assert settings == Sample(
+        jwt_secret=SECRET,
+        jwt_secret_previous="7",
+        nats_url="nats://a:1,nats://b:2",
+        offer_timeout=0.5,
+        listen_port=0,
+        max_connections=10_000,
+        room_max_members=7,
+        storage="memory",
+        replicas=3,
+    )
+
+
+def test_other_variables_do_not_matter() -> None:
+    assert read(PATH="/bin", LISTEN_PORT="1", tieline_listen_port="2", TIELINE_UNHEARD_OF="3") == read()
+
+
+@pytest.mark.parametrize("variable", ["TIELINE_NATS_URL", "TIELINE_LISTEN_PORT", "TIELINE_LOG_LEVEL"])
+def test_an_empty_variable_counts_as_unset(variable: str) -> None:
+    assert read(**{variable: ""}) == read()
+
+
+def test_a_required_variable_that_is_missing_is_named() -> None:
+    with pytest.raises(SettingsError, match="TIELINE_JWT_SECRET is not set"):
+        read_settings(Sample, {})
+
+
+def test_a_required_variable_that_is_empty_is_missing() -> None:
+    assert problem_of(TIELINE_JWT_SECRET="") == "TIELINE_JWT_SECRET is not set, and has no default"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TIELINE_OFFER_TIMEOUT", "soon"),
+        ("TIELINE_OFFER_TIMEOUT", "0"),
+        ("TIELINE_OFFER_TIMEOUT", "-1"),
+        ("TIELINE_OFFER_TIMEOUT", "60s"),
+        ("TIELINE_OFFER_TIMEOUT", "nan"),
+        ("TIELINE_OFFER_TIMEOUT", "inf"),
+        ("TIELINE_OFFER_TIMEOUT", "1e400"),
+        ("TIELINE_LISTEN_PORT", "65536"),
+        ("TIELINE_LISTEN_PORT", "-1"),
+        ("TIELINE_LISTEN_PORT", "80.5"),
+        ("TIELINE_LISTEN_PORT", "http"),
+        ("TIELINE_OPS_PORT", " 1"),
+        ("TIELINE_MAX_CONNECTIONS", "-1"),
+        ("TIELINE_ROOM_MAX_MEMBERS", "0"),
+        ("TIELINE_STORAGE", "disk"),
+        ("TIELINE_REPLICAS", "2"),
+        ("TIELINE_LOG_LEVEL", "loud"),
+        ("TIELINE_LOG_LEVEL", "INFO"),
+        ("TIELINE_LOG_LEVEL", "info\n"),
+    ],
+)
+def test_an_unusable_value_is_shown_with_the_name_of_its_variable(variable: str, value: str) -> None:
+    problem = problem_of(**{variable: value})
+
+    assert problem.startswith(f"{variable}: {value!r} is unusable: ")
+
+
+def test_the_longest_duration_is_still_one() -> None:
+    assert read(TIELINE_OFFER_TIMEOUT=str(LONGEST_S)).offer_timeout == LONGEST_S
+
+
+def test_a_secret_is_never_shown_not_even_when_it_is_unusable() -> None:
+    problem = problem_of(TIELINE_SECRET_PORT=SECRET)
+
+    assert problem.startswith("TIELINE_SECRET_PORT: its value is unusable: ")
+    assert SECRET not in problem
+
+
+def test_a_problem_with_one_variable_does_not_show_another_that_is_secret() -> None:
+    assert SECRET not in problem_of(TIELINE_LISTEN_PORT="http")
+
+
+def test_the_cause_that_a_traceback_would_print_is_cut_off() -> None:
+    with pytest.raises(SettingsError) as problem:
+        read(TIELINE_SECRET_PORT=SECRET)
+
+    assert problem.value.__cause__ is None
+    assert problem.value.__suppress_context__

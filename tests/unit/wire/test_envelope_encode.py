@@ -1,0 +1,141 @@
+import json
+
+import msgspec
+import pytest
+
+from tests.unit.wire.samples import HOSTILE_IDS, REFUSALS
+from tieline.wire import envelope
+from tieline.wire.codes import Denial, Refusal
+from tieline.wire.envelope import (
+    HangupBody,
+    Member,
+    MemberJoined,
+    MemberLeft,
+    Reconnect,
+    RoomOnly,
+    Roster,
+    ServerHangup,
+    TokenExpiring,
+    Welcome,
+)
+from tieline.wire.ids import RoomId, SessionId, UserId
+
+ALICE, BOB, ROOM = UserId("alice"), UserId("bob"), RoomId("room_1")
+HEAD = '{"requestId":"r-1","module":"ROOM","cmd":"%s","code":200,"msg":"success","data":'
+
+
+def text_of(cmd: str, data: object) -> str:
+    return envelope.success("r-1", cmd, data).decode()
+
+
+def test_the_welcome_is_spelled_as_the_protocol_shows_it() -> None:
+    welcome = Welcome(
+        user_id=UserId("user_123"),
+        session_id=SessionId("public id"),
+        resume_token="secret",
+        resumed=False,
+        rooms=(ROOM,),
+        resume_window=30,
+        ping_interval=25,
+        max_message_bytes=65536,
+    )
+
+    assert envelope.success("", "WELCOME", welcome).decode() == (
+        '{"requestId":"","module":"ROOM","cmd":"WELCOME","code":200,"msg":"success","data":{'
+        '"userId":"user_123","sessionId":"public id","resumeToken":"secret","resumed":false,'
+        '"rooms":["room_1"],"resumeWindow":30,"pingInterval":25,"maxMessageBytes":65536}}'
+    )
+
+
+@pytest.mark.parametrize("cmd", ["JOIN", "MEMBERS"])
+def test_a_roster_names_each_member_with_status_voice_and_time(cmd: str) -> None:
+    roster = Roster(
+        ROOM,
+        (Member(ALICE, "online", True, 1_700_000_000_000), Member(BOB, "away", False, 1_700_000_000_001)),
+    )
+
+    assert text_of(cmd, roster) == (
+        HEAD % cmd + '{"room":"room_1","members":['
+        '{"userId":"alice","status":"online","voice":true,"joinedAt":1700000000000},'
+        '{"userId":"bob","status":"away","voice":false,"joinedAt":1700000000001}]}}'
+    )
+
+
+def test_the_reply_to_leave_names_the_room() -> None:
+    assert text_of("LEAVE", RoomOnly(ROOM)) == HEAD % "LEAVE" + '{"room":"room_1"}}'
+
+
+@pytest.mark.parametrize("raw", [b"null", b'{ "a" : 1e999999 }', b'"\\u0041"', b"[1,\n2]", b"9" * 5000])
+def test_a_pong_carries_the_very_bytes_of_the_ping_s_data(raw: bytes) -> None:
+    pong = envelope.success("r-1", "PONG", msgspec.Raw(raw))
+
+    assert pong == (HEAD % "PONG").encode() + raw + b"}"
+
+
+def test_member_joined_names_room_and_user() -> None:
+    assert text_of("MEMBER_JOINED", MemberJoined(ROOM, ALICE)) == (
+        HEAD % "MEMBER_JOINED" + '{"room":"room_1","userId":"alice"}}'
+    )
+
+
+@pytest.mark.parametrize("reason", ["left", "disconnected", "kicked"])
+def test_member_left_names_room_user_and_reason(reason: str) -> None:
+    left = msgspec.convert({"room": ROOM, "userId": ALICE, "reason": reason}, MemberLeft)
+
+    assert text_of("MEMBER_LEFT", left) == (
+        HEAD % "MEMBER_LEFT" + f'{{"room":"room_1","userId":"alice","reason":"{reason}"}}}}'
+    )
+
+
+@pytest.mark.parametrize("reason", ["timeout", "disconnected", "left", "kicked"])
+def test_a_hangup_of_the_server_comes_from_the_peer_and_says_who_sent_it(reason: str) -> None:
+    body = HangupBody(sender=BOB, to=ALICE, data=msgspec.convert({"reason": reason}, ServerHangup))
+
+    assert text_of("WEBRTC_HANGUP", body) == (
+        HEAD % "WEBRTC_HANGUP"
+        + f'{{"from":"bob","to":"alice","data":{{"reason":"{reason}","server":true}}}}}}'
+    )
+
+
+def test_token_expiring_and_reconnect_are_camel_case() -> None:
+    assert text_of("TOKEN_EXPIRING", TokenExpiring(7)) == HEAD % "TOKEN_EXPIRING" + '{"expiresAt":7}}'
+    assert text_of("RECONNECT", Reconnect(1, 2)) == HEAD % "RECONNECT" + '{"afterMs":1,"jitterMs":2}}'
+
+
+@pytest.mark.parametrize("cmd", envelope.SIGNAL_COMMANDS)
+def test_an_ack_is_a_success_without_data_that_says_what_became_of_the_message(cmd: str) -> None:
+    assert envelope.ack("r-1", cmd, "relayed").decode() == HEAD % cmd + 'null,"ack":"relayed"}'
+    assert envelope.ack("r-1", cmd, "held").decode() == HEAD % cmd + 'null,"ack":"held"}'
+
+
+@pytest.mark.parametrize(("code", "msg", "reason"), REFUSALS)
+def test_an_error_is_its_row_of_the_protocol_s_table(code: int, msg: str, reason: str) -> None:
+    assert envelope.error("r-1", "WEBRTC_OFFER", Refusal[reason]).decode() == (
+        f'{{"requestId":"r-1","module":"ROOM","cmd":"WEBRTC_OFFER","code":{code},"msg":"{msg}",'
+        f'"data":null,"reason":"{reason}"}}'
+    )
+
+
+def test_an_error_to_an_unreadable_frame_still_has_every_field() -> None:
+    assert envelope.error("", "", Refusal.BAD_MESSAGE).decode() == (
+        '{"requestId":"","module":"ROOM","cmd":"","code":400,"msg":"消息格式错误","data":null,"reason":"BAD_MESSAGE"}'
+    )
+
+
+@pytest.mark.parametrize("text", HOSTILE_IDS, ids=ascii)
+def test_ids_of_every_kind_come_out_as_they_went_in(text: str) -> None:
+    for encoded in (
+        envelope.success(text, "LEAVE", RoomOnly(RoomId(text))),
+        envelope.ack(text, "WEBRTC_OFFER", "held"),
+        envelope.error(text, text, Refusal.UNKNOWN_COMMAND),
+    ):
+        assert json.loads(encoded)["requestId"] == text
+        assert b"\n" not in encoded
+    assert json.loads(envelope.error(text, text, Refusal.UNKNOWN_COMMAND))["cmd"] == text
+
+
+@pytest.mark.parametrize("denial", Denial)
+def test_an_http_refusal_has_code_msg_and_reason_in_its_body(denial: Denial) -> None:
+    assert envelope.denial(denial.status, denial.msg, denial.reason).decode() == (
+        f'{{"code":{denial.status},"msg":"{denial.msg}","reason":"{denial.name}"}}'
+    )

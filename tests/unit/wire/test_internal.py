@@ -1,0 +1,180 @@
+from typing import get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.wire.samples import HOSTILE_IDS
+from tieline.wire import internal
+from tieline.wire.codes import Refusal
+from tieline.wire.envelope import Member
+from tieline.wire.ids import FrameDigest, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.internal import (
+    Accepted,
+    Check,
+    CloseSession,
+    Delivery,
+    Done,
+    EndSession,
+    Happened,
+    JoinRoom,
+    KeepLease,
+    LeaseKept,
+    LeaveRoom,
+    ListMembers,
+    Opened,
+    OpenSession,
+    PresenceReply,
+    PresenceRequest,
+    Refused,
+    Relay,
+    RoomMembers,
+    RouterReply,
+    SessionGone,
+    Signal,
+    decode_close_session,
+    decode_presence_reply,
+    decode_presence_request,
+    decode_router_reply,
+    decode_signal,
+    digest,
+    encode,
+)
+
+ALICE, BOB = UserId("alice"), UserId("用户 一")
+SESSION, GATEWAY, ROOM = SessionId("s-1"), GatewayId("g-1"), RoomId("a.b *")
+ODD_FRAME = b'{"x":\xff\x00' + bytes(range(256))
+DIGEST = digest(ODD_FRAME)
+
+REQUESTS: tuple[PresenceRequest, ...] = (
+    Check(ALICE, SESSION, BOB, "WEBRTC_ICE_CANDIDATE", DIGEST, ODD_FRAME),
+    Check(ALICE, SESSION, BOB, "WEBRTC_OFFER", DIGEST, b""),
+    OpenSession(ALICE, SESSION, GATEWAY, True, (ROOM, RoomId("other"))),
+    OpenSession(ALICE, SESSION, GATEWAY, False, ()),
+    EndSession(ALICE, SESSION, GATEWAY),
+    JoinRoom(ALICE, SESSION, ROOM),
+    LeaveRoom(ALICE, SESSION, ROOM),
+    ListMembers(ALICE, SESSION, ROOM),
+    KeepLease(GATEWAY),
+)
+PRESENCE_REPLIES: tuple[PresenceReply, ...] = (
+    Relay("relayed", (Delivery(BOB, SESSION, None), Delivery(ALICE, SESSION, ODD_FRAME)), 5.0, (DIGEST,)),
+    Relay("held", ()),
+    Refused("NOT_IN_SAME_ROOM"),
+    SessionGone(replaced=True),
+    SessionGone(replaced=False),
+    Opened((ROOM,)),
+    RoomMembers((Member(ALICE, "online", True, 1_700_000_000_000), Member(BOB, "away", False, 0))),
+    RoomMembers(()),
+    Done(),
+    LeaseKept(renewed=True),
+)
+ROUTER_REPLIES: tuple[RouterReply, ...] = (
+    Accepted("relayed"),
+    Accepted("held"),
+    Refused("INTERNAL"),
+    SessionGone(replaced=False),
+)
+SIGNALS = (Signal(ALICE, SESSION, BOB, ODD_FRAME, True), Signal(BOB, SESSION, ALICE, b"", False))
+CLOSING = CloseSession(ALICE, SESSION, 4500)
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_a_signal_arrives_at_the_router_as_it_left_the_gateway(signal: Signal) -> None:
+    assert decode_signal(encode(signal)) == signal
+
+
+@pytest.mark.parametrize("reply", ROUTER_REPLIES)
+def test_a_router_s_reply_arrives_as_it_left(reply: RouterReply) -> None:
+    assert decode_router_reply(encode(reply)) == reply
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_a_request_arrives_at_presence_as_it_left(request_: PresenceRequest) -> None:
+    assert decode_presence_request(encode(request_)) == request_
+
+
+@pytest.mark.parametrize("reply", PRESENCE_REPLIES)
+def test_a_presence_s_reply_arrives_as_it_left(reply: PresenceReply) -> None:
+    assert decode_presence_reply(encode(reply)) == reply
+
+
+def test_a_closing_arrives_at_the_gateway_as_it_left() -> None:
+    assert decode_close_session(encode(CLOSING)) == CLOSING
+
+
+def test_no_message_between_two_processes_is_missing_in_these_tests() -> None:
+    sampled: set[type] = {
+        type(message) for message in (*REQUESTS, *PRESENCE_REPLIES, *ROUTER_REPLIES, *SIGNALS, CLOSING)
+    }
+    sampled.add(Delivery)  # travels inside Relay
+
+    assert sampled == set(internal._Message.__subclasses__())
+
+
+def test_every_member_of_every_union_is_sampled() -> None:
+    assert {type(message) for message in REQUESTS} == set(get_args(PresenceRequest))
+    assert {type(message) for message in PRESENCE_REPLIES} == set(get_args(PresenceReply))
+    assert {type(message) for message in ROUTER_REPLIES} == set(get_args(RouterReply))
+
+
+def test_every_presence_request_has_a_word_of_its_own_for_its_subject() -> None:
+    words = list(internal.OPERATIONS.values())
+
+    assert set(internal.OPERATIONS) == set(get_args(PresenceRequest))
+    assert len(set(words)) == len(words)
+    assert all(word.isascii() and word.isalpha() for word in words)
+
+
+def test_a_message_of_another_direction_is_not_taken_for_a_request() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        decode_presence_request(encode(Accepted("held")))
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\xc1", b"\x90", encode(["Check", "alice"]), encode({"user": "alice"})]
+)
+def test_bytes_that_are_no_message_are_a_decode_error(payload: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_presence_request(payload)
+
+
+@pytest.mark.parametrize("identifier", HOSTILE_IDS)
+def test_a_hostile_id_travels_inside_a_message_unchanged(identifier: str) -> None:
+    message = JoinRoom(UserId(identifier), SESSION, RoomId(identifier))
+
+    assert decode_presence_request(encode(message)) == message
+
+
+@pytest.mark.parametrize("refusal", Refusal)
+def test_a_refusal_is_found_again_by_its_name(refusal: Refusal) -> None:
+    assert Refused(refusal.reason).refusal is refusal
+
+
+def test_a_relay_says_nothing_of_a_lease_unless_there_is_one() -> None:
+    relay = Relay("relayed", ())
+
+    assert relay.lease_seconds == 0
+    assert relay.lease_held == ()
+
+
+@given(st.binary(max_size=256), st.binary(max_size=256))
+def test_two_frames_share_a_digest_only_if_they_are_the_same_bytes(one: bytes, other: bytes) -> None:
+    assert (digest(one) == digest(other)) == (one == other)
+
+
+def test_a_digest_is_16_bytes_and_the_same_in_every_process() -> None:
+    assert len(digest(b"")) == 16
+    assert digest(b"frame") == FrameDigest(bytes.fromhex("a0f66a9bc6750ac387caf7676498b0e2"))
+
+
+def test_white_space_alone_makes_another_frame() -> None:
+    assert digest(b'{"a":1}') != digest(b'{"a": 1}')
+
+
+def test_an_event_is_camel_case_json_without_what_does_not_apply() -> None:
+    joined = Happened(1_700_000_000_000, ALICE, room=ROOM)
+
+    assert msgspec.json.encode(joined) == b'{"at":1700000000000,"user":"alice","room":"a.b *"}'
+    assert msgspec.json.decode(msgspec.json.encode(joined), type=Happened) == joined
