@@ -14,12 +14,12 @@ from gateway.connection import Connection
 from gateway.departures import Departures
 from gateway.live import Live
 from gateway.mailbox import Mailbox, Missed
-from gateway.session import Session
+from gateway.session import NO_WORD, Session
 from tieline.runtime import metrics
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import envelope, internal
-from tieline.wire.codes import Denial
+from tieline.wire.codes import CloseCode, Denial
 from tieline.wire.envelope import MAX_MESSAGE_BYTES, Welcome
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId
 from tieline.wire.internal import OPERATIONS, Opened, OpenSession
@@ -83,21 +83,16 @@ class Arrivals:
                 raise NoAnswer("the broker was away in between, and may have pushed less than it stored")
         except (NoAnswer, BrokerAway, NatsError) as error:
             _log.warning("session not opened", extra={"user": session.user, "error": repr(error)})
-            connection.deny(Denial.BROKER_UNAVAILABLE)
-            await self._departures.depart(session, connection.close_code)
+            await self._turn_away(connection, session, admitted, Denial.BROKER_UNAVAILABLE)
             return
         except Exception:  # a bug met by one client must not end the gateway, and all other clients
             _log.exception("session not opened: a bug", extra={"user": session.user})
-            connection.deny(Denial.BROKER_UNAVAILABLE)
-            await self._departures.depart(session, connection.close_code)
+            await self._turn_away(connection, session, admitted, Denial.BROKER_UNAVAILABLE)
             return
         finally:
             self.under_way -= 1
-        if self._departures.draining:
-            connection.deny(Denial.DRAINING)
-        if connection.is_closing:
-            connection.abandon()
-            await self._departures.depart(session, connection.close_code)
+        if self._departures.draining or connection.is_closing:
+            await self._turn_away(connection, session, admitted, Denial.DRAINING)
             return
         self._live.add(connection, session)
         metrics.SESSIONS_OPENED.labels(_how(admitted, resumed)).inc()
@@ -110,6 +105,14 @@ class Arrivals:
         ended = self._departures.ended_with(session)
         if ended is not None:  # replaced before it was welcome: only a close code tells it not to come back
             connection.close(ended)
+
+    async def _turn_away(
+        self, connection: Connection, session: Session, admitted: Admitted, denial: Denial
+    ) -> None:
+        """Undo an opening. What was to be resumed still can be; what was to begin has not."""
+        connection.deny(denial)
+        code = NO_WORD if admitted.resume else CloseCode.NORMAL
+        await self._departures.depart(session, code)
 
     async def _open(
         self, connection: Connection, session: Session, admitted: Admitted

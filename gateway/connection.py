@@ -23,7 +23,7 @@ from gateway.fragments import Fragments, NotUtf8
 from gateway.house import House
 from gateway.mailbox import Missed
 from gateway.outbox import Outbox
-from gateway.session import AskPresence, AskRouter, HangUp, Say, Session
+from gateway.session import NO_WORD, AskPresence, AskRouter, HangUp, Say, Session
 from tieline.runtime import metrics
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, Denial
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
@@ -142,7 +142,7 @@ class Connection(asyncio.Protocol):
         """Why it ended: our code, the client's, or 1006 when nobody said."""
         if self._closing_code is not None:
             return int(self._closing_code)
-        return self._protocol.close_code or 1006
+        return self._protocol.close_code or NO_WORD
 
     def welcome(self, response: Response, session: Session, frame: bytes, missed: Missed) -> None:
         """Complete the upgrade; `frame` is the WELCOME. Then deliver what was missed, and what came early."""
@@ -183,10 +183,6 @@ class Connection(asyncio.Protocol):
         metrics.HANDSHAKES_REFUSED.labels(denial.reason).inc()
         self._transport.write(admission.denied(denial).serialize())
         self._transport.close()
-
-    def abandon(self) -> None:
-        """Cut a connection whose session ended before its upgrade did."""
-        self._transport.abort()
 
     def deliver(self, frame: bytes) -> None:
         """Send the client a frame from others, unless it has had the very same one."""

@@ -44,6 +44,9 @@ UNKNOWN: Final = "unknown"
 """What an unreadable or unknown command is called in the metrics: clients must not invent labels."""
 
 
+NO_WORD: Final = 1006
+"""What RFC 6455 calls a connection that ended without a close frame."""
+
 FINAL_CLOSES: Final = frozenset(
     (CloseCode.NORMAL, CloseCode.KICKED, CloseCode.FLOODING, CloseCode.PROTOCOL_VIOLATION)
 )
@@ -210,7 +213,7 @@ class Session:
     def ending(self, close_code: int) -> EndSession:
         """Tell presence that the connection has ended, with this close code."""
         resumable = bool(self.secret) and close_code not in FINAL_CLOSES
-        return EndSession(self.user, self.session, self.connection, resumable)
+        return EndSession(self.user, self.connection, resumable)
 
     def reconnecting(self, after_ms: int, jitter_ms: int) -> bytes:
         """Make the event that asks a client to go elsewhere, at a moment of its own within the jitter."""

@@ -71,7 +71,7 @@ class Gateways:
         """Let one session of a dead gateway wait to be resumed, or end it."""
         record, _ = await self._records.user(user)
         if record is not None and record.session == session and record.gateway == gateway:
-            await self._sessions.lose_connection(user, session, record.connection, resumable=True)
+            await self._sessions.lose_connection(user, record.connection, resumable=True)
             if not record.secret:
                 self._announcer.close(user, record, CloseCode.BROKER_LOST)
         await self._records.forget(key)

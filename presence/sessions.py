@@ -147,23 +147,21 @@ class Sessions:
 
     async def end(self, ask: EndSession) -> Done:
         """Take note that a connection has ended: its session waits to be resumed, or ends."""
-        await self.lose_connection(ask.user, ask.session, ask.connection, resumable=ask.resumable)
+        await self.lose_connection(ask.user, ask.connection, resumable=ask.resumable)
         return Done()
 
-    async def lose_connection(
-        self, user: UserId, session: SessionId, connection: ConnectionId, *, resumable: bool
-    ) -> None:
+    async def lose_connection(self, user: UserId, connection: ConnectionId, *, resumable: bool) -> None:
         """Let a session whose connection is lost be away, if it can be resumed, or end it."""
         for _ in range(MAX_TRIES):
             record, revision = await self._records.user(user)
-            if record is None or record.session != session or record.connection != connection:
+            if record is None or record.connection != connection:
                 return
             if not (resumable and record.secret and record.is_reachable):
-                await self.end_session(user, session)
+                await self.end_session(user, record.session)
                 return
             waiting = member.away(record)
             timer = Keys.away_timer(user, connection)
-            await self._records.store.put(timer, session.encode(), self._resume_window_s)
+            await self._records.store.put(timer, b"", self._resume_window_s)
             try:
                 if waiting != record:
                     await self._records.write_user(user, waiting, revision)

@@ -163,7 +163,6 @@ class EndSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The connection of this session has ended, and so does the session."""
 
     user: UserId
-    session: SessionId
     connection: ConnectionId
     """An end that comes late, when another connection has the session, ends nothing."""
     resumable: bool
