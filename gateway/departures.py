@@ -63,6 +63,9 @@ class Departures:
             try:
                 await self._requests.ask(subject, ask)
             except NoAnswer:
+                if self.draining:  # and the lease, not renewed any more, ends what is left
+                    _log.warning("session end untold: no answer", extra={"session": session.session})
+                    return
                 await asyncio.sleep(ENDING_RETRY_S)
             else:
                 return
