@@ -33,11 +33,11 @@ class Lease:
         self._ask = internal.encode(KeepLease(gateway))
         self._interval_s = length_s / RENEWALS
         self._lost = lost
-        self._held = False
+        self._run = ""
 
     async def take(self) -> None:
         """Take the lease for the first time, waiting for presence as long as it takes."""
-        while not self._held:
+        while not self._run:
             await self._renew()
 
     async def keep(self) -> None:
@@ -53,7 +53,8 @@ class Lease:
             _log.warning("lease not renewed: no answer")
             return
         reply = internal.decode_presence_reply(answer)
-        if self._held and isinstance(reply, LeaseKept) and not reply.renewed:
+        assert isinstance(reply, LeaseKept)
+        if self._run not in ("", reply.run):
             _log.error("lease lost")
             self._lost()
-        self._held = True
+        self._run = reply.run

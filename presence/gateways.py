@@ -1,6 +1,7 @@
 """Gateways: keeping their leases, and what becomes of the sessions of one that died."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -45,8 +46,9 @@ class Gateways:
         """Let a gateway live for another lease."""
         key = Keys.lease_timer(ask.gateway)
         found = (await self._records.store.read(key)).get(key)
-        await self._records.store.put(key, b"alive", self._lease_s * LEASE_SHARE)
-        return LeaseKept(renewed=found is not None and found.value != b"")
+        run = found.value.decode() if found is not None and found.value else secrets.token_hex(8)
+        await self._records.store.put(key, run.encode(), self._lease_s * LEASE_SHARE)
+        return LeaseKept(run)
 
     async def lease_ran_out(self, gateway: GatewayId, before: int) -> bool:
         """Bury a gateway whose lease ran out at revision `before`, unless it answers; say whether it is dead.

@@ -224,8 +224,9 @@ class KeepLease(_Message, frozen=True, array_like=True, tag=True, gc=False):
 class LeaseKept(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The lease is good again for its whole length."""
 
-    renewed: bool
-    """It was still running; False: this is its first moment, or it had run out and its sessions ended."""
+    run: str
+    """Names the time since it was first taken, or taken again after it had run out. A name that changes
+    says that it had; and says so again to whoever did not hear the first answer."""
 
 
 PresenceRequest = Check | OpenSession | EndSession | Register | JoinRoom | LeaveRoom | ListMembers | KeepLease

@@ -68,7 +68,7 @@ PRESENCE_REPLIES: tuple[PresenceReply, ...] = (
     RoomMembers((Member(ALICE, "online", True, 1_700_000_000_000), Member(BOB, "away", False, 0))),
     RoomMembers(()),
     Done(),
-    LeaseKept(renewed=True),
+    LeaseKept("run"),
 )
 ROUTER_REPLIES: tuple[RouterReply, ...] = (
     Accepted("relayed"),
