@@ -89,16 +89,17 @@ class Sessions:
             self._announcer.close(ask.user, user, CloseCode.REPLACED)
         if user.gateway != ask.gateway:
             await self._records.forget(Keys.session(user.gateway, user.session))
-        return await self._tell_resumed(ask, record)
+        return await self._tell_resumed(ask, record, was_away=user.status == "away")
 
-    async def _tell_resumed(self, ask: OpenSession, record: User) -> Opened:
+    async def _tell_resumed(self, ask: OpenSession, record: User, *, was_away: bool) -> Opened:
         self._announcer.changed(ask.user)
         kept = dict(record.rooms)
         for room in record.rooms:
             if ask.granted is not None and room not in ask.granted:
                 await self._rooms.leave(LeaveRoom(ask.user, record.session, room), "kicked")
                 del kept[room]
-        await self._rooms.tell_updated(ask.user, record)
+        if was_away:
+            await self._rooms.tell_updated(ask.user, record)
         return Opened(record.session, True, kept)
 
     async def _opened_again(self, ask: OpenSession, user: User) -> Opened | SessionGone:
@@ -106,7 +107,7 @@ class Sessions:
         if not user.is_reachable:
             return SessionGone(replaced=False)
         if user.session != ask.session:
-            return await self._tell_resumed(ask, user)
+            return await self._tell_resumed(ask, user, was_away=True)  # or not: that is forgotten
         seats = {}
         for room in user.rooms:
             seat = await self._rooms.seat_of(room, ask.user, ask.session)
