@@ -7,13 +7,25 @@
             match event:
                 case Answer(sender, description): ...
 
-Errors are exceptions (`errors`), what others do comes as typed events (`messages`). The browser's client is
+Errors are exceptions (`errors`), what others do comes as typed events (`events`). With `resume=True` a lost
+connection is made again and nothing is lost with it (`line`). The browser's client is
 `web/`; both speak the protocol of `docs/protocol.md`.
 """
 
 from tieline.client.client import Ack, Client, connect
-from tieline.client.errors import ClientError, Closed, Denied, NoReply, Refused, Unreachable, Unreadable
-from tieline.client.messages import (
+from tieline.client.dialer import TokenSource
+from tieline.client.errors import (
+    ClientError,
+    Closed,
+    Denied,
+    GaveUp,
+    NoReply,
+    Refused,
+    SessionLost,
+    Unreachable,
+    Unreadable,
+)
+from tieline.client.events import (
     Answer,
     Candidate,
     ErrorEvent,
@@ -24,9 +36,15 @@ from tieline.client.messages import (
     MemberUpdated,
     Offer,
     Reconnect,
+    Reconnecting,
+    Rejoined,
+    Resumed,
+    RoomLost,
+    SessionReset,
     TokenExpiring,
     Unknown,
 )
+from tieline.client.stats import Stats
 from tieline.wire.envelope import Member, Roster, Welcome
 
 __all__ = [
@@ -39,6 +57,7 @@ __all__ = [
     "Denied",
     "ErrorEvent",
     "Event",
+    "GaveUp",
     "Hangup",
     "Member",
     "MemberJoined",
@@ -47,9 +66,17 @@ __all__ = [
     "NoReply",
     "Offer",
     "Reconnect",
+    "Reconnecting",
     "Refused",
+    "Rejoined",
+    "Resumed",
+    "RoomLost",
     "Roster",
+    "SessionLost",
+    "SessionReset",
+    "Stats",
     "TokenExpiring",
+    "TokenSource",
     "Unknown",
     "Unreachable",
     "Unreadable",

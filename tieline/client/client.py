@@ -1,21 +1,27 @@
 """One user's client of a Tieline system: requests with answers, and the events in between.
 
-It connects once and does not come back by itself: `Closed.may_reconnect` says whether its owner should.
+Here is what an application calls. How a connection is kept is `line`, what comes over it `reception`, what
+leaves `letters`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, Literal, TypeVar, cast
-
-import msgspec
+from typing import Final, Literal, cast
+from weakref import WeakValueDictionary
 
 from tieline.client import messages
-from tieline.client.connection import Connection
-from tieline.client.errors import Closed, Unreachable, Unreadable
-from tieline.client.inbox import Inbox
-from tieline.client.messages import ErrorEvent, Event, Reply
-from tieline.client.requests import REPLY_TIMEOUT_S, Requests
+from tieline.client.dialer import Dialer, TokenSource
+from tieline.client.errors import Closed, NoReply, Refused, SessionLost, Unreadable
+from tieline.client.events import Event
+from tieline.client.letters import REPLY_TIMEOUT_S, RESEND_WINDOW_S, Letter, Letters
+from tieline.client.line import Line
+from tieline.client.messages import Reply
+from tieline.client.reception import Reception
+from tieline.client.rotation import Backoff, Jitter, Rotation
+from tieline.client.stats import Stats
+from tieline.wire.codes import Refusal
 from tieline.wire.envelope import Roster, Welcome
 
 Ack = Literal["relayed", "held"]
@@ -23,40 +29,62 @@ Ack = Literal["relayed", "held"]
 
 _ACKS: Final = frozenset(("relayed", "held"))
 
-DataT = TypeVar("DataT")
-
 
 class Client:
     """A connected user. Made by `connect`; methods may be used by many tasks at once.
 
-    Every method that sends raises `Closed` once the connection has ended; every one that waits for the
-    server also `Refused`, `NoReply` and `Unreadable`.
+    Every method that sends raises `Closed` once the connection has ended, or for a client that resumes once
+    it has ended for good; every one that waits for the server also `Refused`, `NoReply` and `Unreadable`.
+    A client that resumes lets them wait while there is no connection, and may raise `SessionLost`.
     """
 
-    def __init__(self, connection: Connection, welcome: Welcome, *, acks: bool, timeout_s: float) -> None:
-        self.welcome = welcome
-        self._connection = connection
+    def __init__(
+        self,
+        line: Line,
+        reception: Reception,
+        letters: Letters,
+        stats: Stats,
+        *,
+        acks: bool,
+        insist_s: float,
+        jitter: Jitter,
+    ) -> None:
+        self.stats = stats
+        self._line = line
+        self._reception = reception
+        self._letters = letters
         self._acks = acks
-        self._requests = Requests(timeout_s)
-        self._inbox = Inbox()
-        self._closed: Closed | None = None
+        self._insist_s = insist_s
+        self._jitter = jitter
+        self._lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def welcome(self) -> Welcome:
+        """What the server said first, over the newest connection."""
+        return self._reception.session.welcome
+
+    @property
+    def url(self) -> str:
+        """The gateway of the newest connection."""
+        return self._line.link.url
 
     @property
     def closed(self) -> Closed | None:
-        """How the connection ended; None while it lives."""
-        return self._closed
+        """How the connection ended; None while it lives, or is being made again."""
+        return self._line.closed
 
     def events(self) -> AsyncIterator[Event]:
-        """Iterate over what others do and the server says, in order, until the connection closes.
+        """Iterate over what others do and the server says, in order, until the connection ends.
 
+        Of a client that resumes: until it ends for good, with what becomes of the connection in between.
         Events that nobody has read yet are kept, without limit. Every event is handed out once: iterating
         again goes on where the last iteration stopped.
         """
-        return self._inbox
+        return self._reception.inbox
 
     async def join(self, room: str) -> Roster:
         """Become a member of a room; returns its members, oneself included."""
-        return _data(await self._ask("JOIN", {"room": room}), Roster)
+        return messages.data_of(await self._ask("JOIN", {"room": room}), Roster)
 
     async def leave(self, room: str) -> None:
         """Stop being a member of a room, whether one was or not."""
@@ -64,17 +92,18 @@ class Client:
 
     async def members(self, room: str) -> Roster:
         """Ask who is in a room one is a member of."""
-        return _data(await self._ask("MEMBERS", {"room": room}), Roster)
+        return messages.data_of(await self._ask("MEMBERS", {"room": room}), Roster)
 
     async def ping(self, data: object = None) -> object:
         """Ask for the same data back: the way to the gateway and from it works."""
-        return _data(await self._ask("PING", data), object)
+        return messages.data_of(await self._ask("PING", data), object)
 
     async def call(self, to: str, description: object) -> Ack | None:
         """Offer a voice connection to a user; `description` is any JSON, usually `{type, sdp}`.
 
-        With acks, returns when the message is safe. Without, returns None when it is written, and a
-        refusal comes later as an `ErrorEvent`. The same holds for the three methods below.
+        With acks, returns when the message is safe, over however many connections that takes. Without,
+        returns None when it is written, and a refusal comes later as an `ErrorEvent`; it may be lost with
+        the connection. The same holds for the three methods below.
         """
         return await self._signal("WEBRTC_OFFER", to, description)
 
@@ -91,70 +120,102 @@ class Client:
         return await self._signal("WEBRTC_HANGUP", to, {"reason": reason})
 
     async def close(self) -> None:
-        """End the connection with 1000. Leaving the `async with` of `connect` does the same."""
-        await self._connection.close()
+        """End the connection with 1000, and with it the session. Leaving the `async with` does the same.
 
-    async def receive(self) -> None:
-        """Take in frames until the connection ends. `connect` runs this; call it from nowhere else."""
-        try:
-            while True:
-                self._take(messages.decode(await self._connection.receive()))
-        except Closed as end:
-            self._closed = end
-            self._requests.give_up(self._another_closed)
-        finally:
-            self._inbox.end()
-
-    def _take(self, message: Event | Reply) -> None:
-        match message:
-            case Reply():
-                self._requests.answer(message)
-            case ErrorEvent():
-                if not self._requests.refuse(message):
-                    self._inbox.put(message)
-            case _:
-                self._inbox.put(message)
+        A client that is just reconnecting has nobody to tell: its session ends when its time has passed.
+        """
+        await self._line.close()
 
     async def _signal(self, cmd: str, to: str, data: object) -> Ack | None:
         body = messages.signal_data(self.welcome.user_id, to, data)
+        letter = self._letter(cmd, body, wants_reply=self._acks)
         if not self._acks:
-            await self._send(messages.encode(self._requests.next_id(), cmd, body))
+            await self._deliver(letter)
             return None
-        reply = await self._ask(cmd, body)
-        if reply.ack not in _ACKS:
-            raise Unreadable(f"{reply.ack!r} is no ack of {cmd}")
+        reply = await (self._insist(letter, to) if self._insist_s > 0 else self._deliver(letter))
+        if reply is None or reply.ack not in _ACKS:
+            raise Unreadable(f"{reply.ack if reply else None!r} is no ack of {cmd}")
         return cast("Ack", reply.ack)
 
-    async def _ask(self, cmd: str, data: object) -> Reply:
-        request_id = self._requests.next_id()
-        frame = messages.encode(request_id, cmd, data)
-        async with self._requests.asking(request_id, cmd) as answered:
-            await self._send(frame)
-            return await answered
+    async def _insist(self, letter: Letter, to: str) -> Reply | None:
+        """Deliver a letter, the very same again and again, until the server says what became of it.
 
-    async def _send(self, frame: bytes) -> None:
+        The next one to the same user waits, or it might overtake this one.
+        """
+        insist_s, backoff = min(self._insist_s, RESEND_WINDOW_S), Backoff(self._jitter)
+        lane = self._lanes.setdefault(to, asyncio.Lock())
+        session_id, pause_s = self.welcome.session_id, 0.0
+        async with lane:
+            while True:
+                if session_id != self.welcome.session_id:
+                    raise SessionLost(letter.cmd, letter.request_id)
+                try:
+                    return await self._deliver(letter)
+                except (Refused, NoReply) as failure:
+                    now, pause_s = asyncio.get_running_loop().time(), backoff.next_s()
+                    sent_at = now if letter.first_sent_at is None else letter.first_sent_at
+                    if _is_clear(failure) or now + pause_s > sent_at + insist_s:
+                        raise
+                await asyncio.sleep(pause_s)
+
+    async def _ask(self, cmd: str, data: object) -> Reply:
+        reply = await self._deliver(self._letter(cmd, data, wants_reply=True))
+        assert reply is not None
+        return reply
+
+    def _letter(self, cmd: str, data: object, *, wants_reply: bool) -> Letter:
+        request_id = self._letters.next_id()
+        frame = messages.encode(request_id, cmd, data)
         longest = self.welcome.max_message_bytes
         if len(frame) > longest:
             # Said here, because the server's way of saying it is to hang up.
             raise ValueError(f"a message of {len(frame)} bytes is longer than the {longest} that are allowed")
-        if self._closed is not None:
-            raise self._another_closed()
-        await self._connection.send(frame)
+        return Letter(request_id, cmd, frame, wants_reply=wants_reply)
 
-    def _another_closed(self) -> Closed:
-        """Say again how the connection ended; an exception raised twice would mix up its tracebacks."""
-        assert self._closed is not None
-        return Closed(self._closed.code, self._closed.reason)
+    async def _deliver(self, letter: Letter) -> Reply | None:
+        if self._line.closed is not None:
+            raise self._line.closed.again()
+        return await self._letters.deliver(letter)
+
+
+def _is_clear(failure: Refused | NoReply) -> bool:
+    """Whether it is known that the message has not been carried out."""
+    return isinstance(failure, Refused) and failure.reason != Refusal.INTERNAL.reason
 
 
 @asynccontextmanager
 async def connect(
-    url: str, token: str, *, acks: bool = True, reply_timeout_s: float = REPLY_TIMEOUT_S
+    url: str | Sequence[str],
+    token: str | TokenSource,
+    *,
+    acks: bool = True,
+    resume: bool = False,
+    rejoin: bool = True,
+    give_up_after_s: float | None = None,
+    insist_s: float = 0,
+    reply_timeout_s: float = REPLY_TIMEOUT_S,
+    jitter: Jitter = random.random,
 ) -> AsyncIterator[Client]:
     """Connect to a gateway as the user of `token`, for as long as the block runs.
 
-    With `acks` every WEBRTC message is confirmed; see `Client.call`. `reply_timeout_s` is for each answer,
-    and for the WELCOME.
+    `url`: a gateway, or several, tried in this order and in rotation from then on. `token`: itself, or an
+    async function that gives one for every connection. With `acks` every WEBRTC message is confirmed; see
+    `Client.call`. `reply_timeout_s` is for each answer over a connection that stands, and for the WELCOME.
+
+    With `resume` a connection that is lost is made again, with full jitter, and the session goes on: what
+    has no answer yet is sent again, in order and before anything newer, what was missed is replayed, and
+    what comes twice is dropped. `Client.events` tells, `Client.stats` counts. It ends for good by a close
+    code that says so (see `Closed.may_reconnect`; an expired token is no end when `token` is a function), by
+    a refusal that will not change, and `give_up_after_s` after a loss. Then `Client.closed` says why.
+
+    When the server has given up the session, a new one begins: whatever waited raises `SessionLost`, and
+    with `rejoin` the rooms of the old one are joined again; see `SessionReset`.
+
+    `insist_s`: for so long after its first sending a WEBRTC message with ack is sent again, the very same,
+    when the server says INTERNAL or nothing, which leaves open what became of it; at most 55 s, because the
+    server recognizes a retry for 60 s. Meanwhile later messages to the same user wait.
+
+    `jitter` gives numbers from 0 to below 1; for tests.
 
     Raises:
         Unreachable: no gateway there, or no WELCOME from it in time.
@@ -162,41 +223,25 @@ async def connect(
         Closed: it took the connection and hung up before the WELCOME.
         ValueError: `token` cannot be a token.
     """
-    connection = await Connection.open(url, token, acks=acks)
+    urls = (url,) if isinstance(url, str) else tuple(url)
+    query = {"acks": "1"} if acks else {}
+    dialer = Dialer(Rotation(urls, jitter), token, query, reply_timeout_s)
+    link = await dialer.first({"resume": ""} if resume else {})
+    stats = Stats()
+    letters = Letters(reply_timeout_s, stats)
+    reception = Reception(link.welcome, letters, stats, resume=resume, rejoin=rejoin)
+    line = Line(
+        link, dialer, letters, reception, resume=resume, give_up_after_s=give_up_after_s, jitter=jitter
+    )
+    client = Client(line, reception, letters, stats, acks=acks, insist_s=insist_s, jitter=jitter)
     failure: Exception | None = None
-    try:
-        welcome = await _welcome(connection, url.partition("?")[0], reply_timeout_s)
-        client = Client(connection, welcome, acks=acks, timeout_s=reply_timeout_s)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(client.receive())
-            try:
-                yield client
-            except Exception as error:  # raised again below, without the group around it
-                failure = error
-            finally:
-                await connection.close()
-    finally:
-        await connection.close()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(line.hold())
+        try:
+            yield client
+        except Exception as error:  # raised again below, without the group around it
+            failure = error
+        finally:
+            await line.close()
     if failure is not None:
         raise failure
-
-
-async def _welcome(connection: Connection, url: str, timeout_s: float) -> Welcome:
-    try:
-        async with asyncio.timeout(timeout_s):
-            first = messages.decode(await connection.receive())
-    except TimeoutError as error:
-        raise Unreachable(f"no welcome from {url} within {timeout_s:g} s") from error
-    if not isinstance(first, Reply) or first.cmd != "WELCOME":
-        raise Unreachable(f"who answers at {url} does not begin with a welcome")
-    try:
-        return _data(first, Welcome)
-    except Unreadable as error:
-        raise Unreachable(f"the welcome from {url} cannot be read: {error}") from error
-
-
-def _data(reply: Reply, kind: type[DataT]) -> DataT:
-    try:
-        return msgspec.json.decode(reply.data, type=kind)
-    except msgspec.DecodeError as error:
-        raise Unreadable(f"the reply to {reply.cmd} is unreadable: {error}") from error

@@ -4,15 +4,17 @@ It carries frames and knows nothing of what they mean; who waits for which is `r
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 import websockets.asyncio.client as websocket
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
 from websockets.http11 import Response
 
 from tieline.client.errors import Closed, Denied, Unreachable
+from tieline.wire.codes import CloseCode
 
 OPEN_TIMEOUT_S: Final = 10.0
 """For TCP, TLS and the upgrade: the gateway itself ends an upgrade after 5 s, the rest is the network's."""
@@ -50,8 +52,8 @@ class Connection:
         self._socket = socket
 
     @classmethod
-    async def open(cls, url: str, token: str, *, acks: bool) -> Self:
-        """Connect to a gateway's `ws://` or `wss://` URL.
+    async def open(cls, url: str, token: str, query: Mapping[str, str]) -> Self:
+        """Connect to a gateway's `ws://` or `wss://` URL, with more options in its query.
 
         Raises:
             Unreachable: nobody there who speaks WebSocket, or not in time.
@@ -63,7 +65,7 @@ class Connection:
         try:
             return cls(
                 await websocket.connect(
-                    _with_acks(url) if acks else url,
+                    _with_query(url, query),
                     additional_headers={"Authorization": f"Bearer {token}"},
                     compression=None,
                     proxy=None,
@@ -76,7 +78,7 @@ class Connection:
             )
         except InvalidStatus as refusal:
             raise _denied(refusal.response) from None
-        except (OSError, InvalidHandshake, InvalidURI, ValueError) as error:
+        except (OSError, WebSocketException, ValueError) as error:
             # Of the URL, all but the query, which may hold a token.
             why = error.msg if isinstance(error, InvalidURI) else error
             raise Unreachable(f"no gateway at {url.partition('?')[0]}: {why}") from error
@@ -103,15 +105,18 @@ class Connection:
         except ConnectionClosed as end:
             raise _closed(end) from end
 
-    async def close(self) -> None:
-        """End the connection with 1000, and wait until it has ended. Again: nothing."""
-        await self._socket.close()
+    async def close(self, code: CloseCode = CloseCode.NORMAL) -> None:
+        """End the connection, and wait until it has ended. Again: nothing.
+
+        With 1000 it is a goodbye, and the session ends with it; with any other code it may be resumed.
+        """
+        await self._socket.close(code)
 
 
-def _with_acks(url: str) -> str:
+def _with_query(url: str, query: Mapping[str, str]) -> str:
     parts = urlsplit(url)
-    query = f"{parts.query}&acks=1" if parts.query else "acks=1"
-    return urlunsplit(parts._replace(query=query))
+    options = [option for option in (parts.query, urlencode(query, quote_via=quote, safe="")) if option]
+    return urlunsplit(parts._replace(query="&".join(options)))
 
 
 def _closed(end: ConnectionClosed) -> Closed:

@@ -4,7 +4,12 @@ The server has two ways of saying no, and they stay apart here: `Refused` (you s
 (it hung up). `Denied` is a no before there was a connection.
 """
 
+from typing import Final
+
 from tieline.wire.codes import may_reconnect
+
+_PASSING: Final = frozenset((408, 425, 429))
+"""Refusals of the 400s that pass with time; proxies give them when everybody comes at once."""
 
 
 class ClientError(Exception):
@@ -28,6 +33,11 @@ class Denied(ClientError):
         self.msg = msg
         self.reason = reason
         self.retry_after = retry_after
+
+    @property
+    def may_reconnect(self) -> bool:
+        """Whether trying again, later or elsewhere, may help: nothing is wrong with what was asked."""
+        return self.code >= 500 or self.code in _PASSING
 
 
 class Refused(ClientError):
@@ -54,6 +64,44 @@ class Closed(ClientError):
     def may_reconnect(self) -> bool:
         """Whether connecting again is allowed, and may help."""
         return may_reconnect(self.code)
+
+    def again(self) -> "Closed":
+        """Say the same once more: an exception raised twice would mix up its tracebacks."""
+        return Closed(self.code, self.reason)
+
+
+class GaveUp(Closed):
+    """The connection was lost and is not made again. `code` and `reason` are those of the loss.
+
+    `last` is what the last attempt failed of: `Denied`, `Closed`, `Unreachable`, or what the token source
+    raised.
+    """
+
+    def __init__(self, code: int, reason: str, last: Exception) -> None:
+        super().__init__(code, reason)
+        self.args = (f"{self}; not made again: {last}",)
+        self.last = last
+
+    def again(self) -> "GaveUp":
+        """Say the same once more."""
+        return GaveUp(self.code, self.reason, self.last)
+
+    @property
+    def may_reconnect(self) -> bool:
+        """Whether connecting again is allowed, and may help."""
+        return self.last.may_reconnect if isinstance(self.last, Denied | Closed) else True
+
+
+class SessionLost(ClientError):
+    """The session ended before the answer came, and a new one began in its place.
+
+    The message may have been carried out, or not; it is not sent again.
+    """
+
+    def __init__(self, cmd: str, request_id: str) -> None:
+        super().__init__(f"the session was lost before {cmd} was answered")
+        self.cmd = cmd
+        self.request_id = request_id
 
 
 class NoReply(ClientError):

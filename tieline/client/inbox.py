@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tieline.client.messages import Event
+from tieline.client.events import Event
 
 
 class Inbox:

@@ -1,125 +1,37 @@
-"""What the client reads and writes, typed. Pure; the server's side of the same frames is `tieline.wire`.
+"""What the client reads and writes: frames into `events` and replies, requests into frames.
+
+Pure; the server's side of the same frames is `tieline.wire`.
 
 A frame from another user is relayed byte for byte, with whatever that user put beside the fields the server
 checks. So nothing but `cmd`, `requestId` and `data` is believed of a frame until it is certain that the
 server made it: the answers to WEBRTC commands have no `data`, and what others send always has.
 """
 
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import msgspec
 
+from tieline.client.errors import Unreadable
+from tieline.client.events import (
+    Answer,
+    Candidate,
+    ErrorEvent,
+    Hangup,
+    MemberJoined,
+    MemberLeft,
+    MemberUpdated,
+    Message,
+    Offer,
+    Reconnect,
+    TokenExpiring,
+    Unknown,
+)
 from tieline.wire.envelope import SIGNAL_COMMANDS, SignalBody
-from tieline.wire.ids import RoomId, UserId
+from tieline.wire.ids import UserId
 
 SUCCESS: Final = 200
 
-
-class Offer(msgspec.Struct, frozen=True):
-    """Somebody calls, or renegotiates."""
-
-    sender: UserId
-    description: Any
-    request_id: str = ""
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """Somebody accepts this client's offer."""
-
-    sender: UserId
-    description: Any
-    request_id: str = ""
-
-
-class Candidate(msgspec.Struct, frozen=True):
-    """One way to reach the sender."""
-
-    sender: UserId
-    candidate: Any
-    request_id: str = ""
-
-
-class Hangup(msgspec.Struct, frozen=True):
-    """The negotiation with `sender` is over; with `server`, the server ended it and says so."""
-
-    sender: UserId
-    reason: str
-    server: bool
-    request_id: str = ""
-
-
-class MemberJoined(msgspec.Struct, frozen=True, rename="camel"):
-    """A user came into a room this client is in."""
-
-    room: RoomId
-    user_id: UserId
-    request_id: str = ""
-
-
-class MemberLeft(msgspec.Struct, frozen=True, rename="camel"):
-    """A user is gone from a room this client is in, or this client was made to leave it."""
-
-    room: RoomId
-    user_id: UserId
-    reason: str
-    request_id: str = ""
-
-
-class MemberUpdated(msgspec.Struct, frozen=True, rename="camel"):
-    """A member is away, or back."""
-
-    room: RoomId
-    user_id: UserId
-    status: str
-    request_id: str = ""
-
-
-class TokenExpiring(msgspec.Struct, frozen=True, rename="camel"):
-    """The token ends soon; `expires_at` in Unix milliseconds."""
-
-    expires_at: int
-    request_id: str = ""
-
-
-class Reconnect(msgspec.Struct, frozen=True, rename="camel"):
-    """The gateway will go away: connect again after `after_ms` and up to `jitter_ms` more, milliseconds."""
-
-    after_ms: int
-    jitter_ms: int
-    request_id: str = ""
-
-
-class ErrorEvent(msgspec.Struct, frozen=True):
-    """A refusal that nobody waits for: of a message sent without an ack, or one that came too late."""
-
-    code: int
-    msg: str
-    reason: str
-    cmd: str = ""
-    request_id: str = msgspec.field(name="requestId", default="")
-
-
-class Unknown(msgspec.Struct, frozen=True):
-    """A frame this version has no type for, as it came. `cmd` is "" when not even that can be read."""
-
-    cmd: str
-    frame: bytes
-    request_id: str = ""
-
-
-Event = (
-    Offer
-    | Answer
-    | Candidate
-    | Hangup
-    | MemberJoined
-    | MemberLeft
-    | MemberUpdated
-    | TokenExpiring
-    | Reconnect
-    | ErrorEvent
-    | Unknown
-)
+DataT = TypeVar("DataT")
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -190,7 +102,7 @@ def signal_data(sender: UserId, to: str, data: object) -> dict[str, object]:
     return {"from": sender, "to": to, "data": data}
 
 
-def decode(frame: bytes) -> Event | Reply:
+def decode(frame: bytes) -> Message | Reply:
     """Decode one frame from the server. Never raises: what cannot be read is `Unknown`."""
     try:
         head = _heads.decode(frame)
@@ -204,7 +116,19 @@ def decode(frame: bytes) -> Event | Reply:
         return Unknown(head.cmd, frame, head.request_id)
 
 
-def _signal(head: _Head) -> Event:
+def data_of(reply: Reply, kind: type[DataT]) -> DataT:
+    """Read the data of a reply.
+
+    Raises:
+        Unreadable: it is no `kind`.
+    """
+    try:
+        return msgspec.json.decode(reply.data, type=kind)
+    except msgspec.DecodeError as error:
+        raise Unreadable(f"the reply to {reply.cmd} is unreadable: {error}") from error
+
+
+def _signal(head: _Head) -> Message:
     body = _signals.decode(head.data)
     sender, detail = UserId(body.sender), _anything.decode(body.data)
     match head.cmd:
@@ -228,12 +152,12 @@ def _hangup_detail(detail: object) -> tuple[str, bool]:
     return said.reason, said.server
 
 
-def _from_server(head: _Head, frame: bytes) -> Event | Reply:
+def _from_server(head: _Head, frame: bytes) -> Message | Reply:
     if _codes.decode(frame).code != SUCCESS:
         return _errors.decode(frame)
     kind = _SERVER_EVENTS.get(head.cmd)
     if kind is not None:
-        event: Event = msgspec.structs.replace(
+        event: Message = msgspec.structs.replace(
             msgspec.json.decode(head.data, type=kind), request_id=head.request_id
         )
         return event

@@ -1,0 +1,78 @@
+from tieline.client import messages
+from tieline.client.duplicates import WINDOW_S, Duplicates
+from tieline.client.messages import Reply
+from tieline.client.session import Session
+from tieline.wire.envelope import Member, MemberLeft, Roster, Welcome, success
+from tieline.wire.ids import RoomId, SessionId, UserId
+
+A, B, C = RoomId("a"), RoomId("b"), RoomId("c")
+ANN = UserId("ann")
+
+
+def welcome(*rooms: RoomId, token: str = "t", resumed: bool = False) -> Welcome:
+    return Welcome(ANN, SessionId("s"), token, resumed, rooms, 30, 25, 65_536)
+
+
+def hear(session: Session, frame: bytes, now: float = 0) -> bool:
+    message = messages.decode(frame)
+    assert not isinstance(message, Reply)
+    return session.hear(frame, message, now)
+
+
+def answer(session: Session, cmd: str, data: object) -> None:
+    reply = messages.decode(success("r", cmd, data))
+    assert isinstance(reply, Reply)
+    session.hear_reply(reply)
+
+
+def joined(session: Session, room: RoomId) -> None:
+    answer(session, "JOIN", Roster(room, (Member(ANN, "online", voice=True, joined_at=1),)))
+
+
+def test_the_same_within_a_minute_is_a_duplicate() -> None:
+    duplicates = Duplicates()
+    assert duplicates.is_new(b"x", 0)
+    assert duplicates.is_new(b"y", 1)
+    assert not duplicates.is_new(b"x", WINDOW_S - 0.1)
+    assert duplicates.is_new(b"x", WINDOW_S)
+    assert not duplicates.is_new(b"y", WINDOW_S)
+    assert not duplicates.is_new(b"x", 2 * WINDOW_S - 0.1)
+
+
+def test_the_last_message_is_the_newest_that_was_new() -> None:
+    session = Session(welcome(token="secret"))
+    assert session.query() == {"resume": "secret", "last": ""}
+    first, second = (success(name, "MEMBER_LEFT", MemberLeft(A, UserId("bob"), "left")) for name in "12")
+    assert hear(session, first)
+    assert hear(session, second)
+    assert not hear(session, first)
+    assert session.query() == {"resume": "secret", "last": "2"}
+
+
+def test_rooms_are_those_of_the_welcome_and_of_the_replies() -> None:
+    session = Session(welcome(A))
+    joined(session, B)
+    joined(session, C)
+    answer(session, "LEAVE", {"room": "a"})
+    answer(session, "MEMBERS", {"room": "a"})
+    answer(session, "JOIN", {"hall": "a"})
+    assert list(session.rooms) == [B, C]
+    hear(session, success("1", "MEMBER_LEFT", MemberLeft(B, UserId("bob"), "left")))
+    assert list(session.rooms) == [B, C]
+    hear(session, success("2", "MEMBER_LEFT", MemberLeft(B, ANN, "kicked")))
+    assert list(session.rooms) == [C]
+    session.resume(welcome(A, C, resumed=True))
+    assert list(session.rooms) == [A, C]
+
+
+def test_a_new_session_remembers_what_the_old_one_had_and_was_about_to_have() -> None:
+    session = Session(welcome(A, B, C))
+    hear(session, success("1", "MEMBER_LEFT", MemberLeft(A, UserId("bob"), "left")))
+    assert session.reset(welcome(A, token="new"), rejoin=True) == (A, B, C)
+    assert session.query() == {"resume": "new", "last": ""}
+    assert list(session.rooms) == [A]
+    joined(session, B)
+    assert session.reset(welcome(), rejoin=True) == (A, B, C)
+    session.give_up(C)
+    assert session.reset(welcome(), rejoin=False) == (A, B)
+    assert session.reset(welcome(), rejoin=False) == ()

@@ -1,0 +1,33 @@
+"""What came within the last minute, so that a message which comes twice is handed out once.
+
+A replay repeats what came before when the server no longer knows the message that the client names as its
+last. Pure: times are seconds of a monotonic clock. The gateways keep such a list too, of their own.
+"""
+
+from typing import Final
+
+WINDOW_S: Final = 60.0
+"""How long the very same frame counts as the same message, by the protocol."""
+
+
+class Duplicates:
+    """The frames of the last minute, by hash, oldest first."""
+
+    def __init__(self) -> None:
+        self._came_at: dict[int, float] = {}
+
+    def is_new(self, frame: bytes, now: float) -> bool:
+        """Say whether a frame did not come within the window; if so, remember it."""
+        self._forget(now - WINDOW_S)
+        key = hash(frame)
+        if key in self._came_at:
+            return False
+        self._came_at[key] = now
+        return True
+
+    def _forget(self, before: float) -> None:
+        while self._came_at:
+            oldest = next(iter(self._came_at))
+            if self._came_at[oldest] > before:
+                return
+            del self._came_at[oldest]

@@ -1,0 +1,167 @@
+"""Everything a client hears of: what others do, what the server says, what became of its own connection.
+
+The last of these (`Reconnecting` and what follows it here) come only to a client that resumes.
+"""
+
+from typing import Any
+
+import msgspec
+
+from tieline.wire.envelope import Roster
+from tieline.wire.ids import RoomId, UserId
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """Somebody calls, or renegotiates."""
+
+    sender: UserId
+    description: Any
+    request_id: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Somebody accepts this client's offer."""
+
+    sender: UserId
+    description: Any
+    request_id: str = ""
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One way to reach the sender."""
+
+    sender: UserId
+    candidate: Any
+    request_id: str = ""
+
+
+class Hangup(msgspec.Struct, frozen=True):
+    """The negotiation with `sender` is over; with `server`, the server ended it and says so."""
+
+    sender: UserId
+    reason: str
+    server: bool
+    request_id: str = ""
+
+
+class MemberJoined(msgspec.Struct, frozen=True, rename="camel"):
+    """A user came into a room this client is in."""
+
+    room: RoomId
+    user_id: UserId
+    request_id: str = ""
+
+
+class MemberLeft(msgspec.Struct, frozen=True, rename="camel"):
+    """A user is gone from a room this client is in, or this client was made to leave it."""
+
+    room: RoomId
+    user_id: UserId
+    reason: str
+    request_id: str = ""
+
+
+class MemberUpdated(msgspec.Struct, frozen=True, rename="camel"):
+    """A member is away, or back."""
+
+    room: RoomId
+    user_id: UserId
+    status: str
+    request_id: str = ""
+
+
+class TokenExpiring(msgspec.Struct, frozen=True, rename="camel"):
+    """The token ends soon; `expires_at` in Unix milliseconds."""
+
+    expires_at: int
+    request_id: str = ""
+
+
+class Reconnect(msgspec.Struct, frozen=True, rename="camel"):
+    """The gateway will go away: connect again after `after_ms` and up to `jitter_ms` more, milliseconds.
+
+    A client that resumes does so by itself.
+    """
+
+    after_ms: int
+    jitter_ms: int
+    request_id: str = ""
+
+
+class ErrorEvent(msgspec.Struct, frozen=True):
+    """A refusal that nobody waits for: of a message sent without an ack, or one that came too late."""
+
+    code: int
+    msg: str
+    reason: str
+    cmd: str = ""
+    request_id: str = msgspec.field(name="requestId", default="")
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """A frame this version has no type for, as it came. `cmd` is "" when not even that can be read."""
+
+    cmd: str
+    frame: bytes
+    request_id: str = ""
+
+
+class Reconnecting(msgspec.Struct, frozen=True):
+    """The connection is lost, with this close code, and being made again. Requests go on waiting."""
+
+    code: int
+    reason: str
+
+
+class Resumed(msgspec.Struct, frozen=True):
+    """The session goes on over another connection, and nothing is lost: what was missed comes next.
+
+    `away_s`: how long there was no connection, in seconds; next to nothing when the gateway had asked to be
+    left, which is done without a `Reconnecting`.
+    `resent`: messages that had no answer yet and are sent again.
+    """
+
+    away_s: float
+    resent: int
+
+
+class SessionReset(msgspec.Struct, frozen=True):
+    """The session could not be resumed, and this is a new one: what was sent to the old one is lost.
+
+    Whatever waited for an answer has failed with `SessionLost`; negotiations are over. `rooms` are those of
+    the old session; when `rejoining`, a `Rejoined` or a `RoomLost` follows for each.
+    """
+
+    rooms: tuple[RoomId, ...]
+    rejoining: bool
+
+
+class Rejoined(msgspec.Struct, frozen=True):
+    """A room of the old session is one of the new session, and these are its members now."""
+
+    roster: Roster
+
+
+class RoomLost(msgspec.Struct, frozen=True):
+    """A room could not be joined again; `reason` is the refusal's, or "NO_REPLY"."""
+
+    room: RoomId
+    reason: str
+
+
+Message = (
+    Offer
+    | Answer
+    | Candidate
+    | Hangup
+    | MemberJoined
+    | MemberLeft
+    | MemberUpdated
+    | TokenExpiring
+    | Reconnect
+    | ErrorEvent
+    | Unknown
+)
+"""What a frame from the server can say, beside the replies."""
+
+Event = Message | Reconnecting | Resumed | SessionReset | Rejoined | RoomLost
