@@ -38,7 +38,10 @@ class Admitted(NamedTuple):
 
 def judge(request: Request, response: Response, tokens: Tokens, now: float) -> Admitted | Denial:
     """Judge a request. `response` is what websockets would answer it; `now` is Unix seconds."""
-    url = urlsplit(request.path)
+    try:
+        url = urlsplit(request.path)
+    except ValueError:  # half of an IPv6 address, for one
+        return Denial.MALFORMED
     if url.path != PATH:
         return Denial.NOT_FOUND
     if response.status_code == http.HTTPStatus.UPGRADE_REQUIRED:

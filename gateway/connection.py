@@ -107,8 +107,9 @@ class Connection(asyncio.Protocol):
         protocol = self._protocol
         protocol.receive_data(data)
         events = protocol.events_received()
-        if not events and protocol.state is State.CONNECTING and protocol.handshake_exc is not None:
-            protocol.data_to_send()  # a plain text of the library's own; ours is JSON
+        if protocol.state is State.CONNECTING and (protocol.close_expected() or len(events) > 1):
+            # No request, or one with something behind it, which would have to wait for our answer.
+            protocol.data_to_send()  # the library's own answer; ours is JSON
             self.deny(Denial.MALFORMED)
             return
         self._outbox.flush()

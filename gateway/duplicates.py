@@ -4,13 +4,14 @@ Whoever relays may have to do it again after a crash, and cannot know whether th
 times are seconds of a monotonic clock.
 """
 
+from collections import OrderedDict
 from typing import Final
 
 WINDOW_S: Final = 60.0
 """How long the very same frame counts as the same message (PROTOCOL, "Envelope")."""
 
 MAX_FRAMES: Final = 65_536
-"""Past it the oldest are forgotten: about 8 MiB for a client that gets a thousand frames a second."""
+"""Past it the oldest are forgotten: about 10 MiB for a client that gets a thousand frames a second."""
 
 
 class Duplicates:
@@ -19,7 +20,8 @@ class Duplicates:
     __slots__ = ("_seen",)
 
     def __init__(self) -> None:
-        self._seen: dict[int, float] = {}
+        self._seen: OrderedDict[int, float] = OrderedDict()
+        """Ordered: a plain dict finds its oldest entry the slower, the more have been deleted before it."""
 
     def is_new(self, frame: bytes, now: float) -> bool:
         """Remember a frame; say whether it was unknown."""

@@ -11,7 +11,7 @@ class Fragments:
     __slots__ = ("_parts",)
 
     def __init__(self) -> None:
-        self._parts: list[bytes] | None = None
+        self._parts: bytearray | None = None
 
     def add(self, data: bytes, fin: bool) -> bytes | None:
         """Add a frame's payload; returns the message when it is whole.
@@ -20,10 +20,12 @@ class Fragments:
             NotUtf8: the whole message is not UTF-8.
         """
         if self._parts is not None or not fin:
-            self._parts = [*(self._parts or ()), data]
+            if self._parts is None:
+                self._parts = bytearray()
+            self._parts += data  # in place: there may be any number of fragments, even empty ones
             if not fin:
                 return None
-            data, self._parts = b"".join(self._parts), None
+            data, self._parts = bytes(self._parts), None
         try:
             str(data, "utf-8")
         except UnicodeDecodeError:

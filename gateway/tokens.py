@@ -77,7 +77,7 @@ class Tokens:
                 payload = self._jws.decode(token, secret, algorithms=[_ALGORITHM])
             except jwt.InvalidSignatureError:
                 continue
-            except jwt.InvalidTokenError as error:
+            except (jwt.InvalidTokenError, UnicodeEncodeError) as error:
                 raise BadToken("malformed") from error
             try:
                 return _claims.decode(payload)

@@ -8,7 +8,7 @@ from presence import negotiation
 from presence.announce import Announcer, HangupReason
 from presence.decide import Judgement, Situation, decide
 from presence.member import User, share_a_room
-from presence.negotiation import CandidatePolicy
+from presence.negotiation import CandidatePolicy, WaitingOffer
 from presence.records import MAX_TRIES, Records, pair_in, user_in
 from presence.store import Conflict, StoreUnavailable
 from tieline.wire.ids import SessionId, UserId
@@ -64,7 +64,37 @@ class Pairs:
                 continue
             if judgement.pair is not None:
                 self._tell(check, now)
+            if judgement.waiting is not None and not pair.is_active and situation.target is not None:
+                await self._end_if_gone(check, key, judgement.waiting, situation.target)
             return judgement.verdict
+        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+
+    async def _end_if_gone(self, check: Check, key: str, offer: WaitingOffer, target: User) -> None:
+        """End an offer at once if its target has gone while it was stored.
+
+        Whoever ends a session, or leaves a room, ends the negotiations that he then finds. One that begins
+        at the same moment may be stored just after he has looked: so it is us who look again.
+        """
+        found = await self._records.store.read(Keys.user(check.user), Keys.user(check.to), confirmed=True)
+        sender, now_target = user_in(found, check.user)[0], user_in(found, check.to)[0]
+        if now_target is None or not now_target.has_live(target.session):
+            await self._end_offer(check, key, offer, "disconnected", target.session)
+        elif sender is not None and not share_a_room(sender, now_target):
+            await self._end_offer(check, key, offer, "left", offer.generation)
+
+    async def _end_offer(
+        self, check: Check, key: str, offer: WaitingOffer, reason: HangupReason, ended_by: str
+    ) -> None:
+        for _ in range(MAX_TRIES):
+            pair, revision = pair_in(await self._records.store.read(key), key)
+            if pair.offer_of(check.user) != offer:
+                return
+            try:
+                await self._records.write_pair(key, negotiation.end(pair, ended_by), revision)
+            except Conflict:
+                continue
+            await self._tell_peer(check.user, check.to, reason, ended_by)
+            return
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
     async def _commit(self, check: Check, key: str, judgement: Judgement, revision: int) -> None:
@@ -96,28 +126,45 @@ class Pairs:
     async def end_all(self, user: UserId, session: SessionId) -> None:
         """End every negotiation of a user whose session has ended, and tell the peers (`disconnected`).
 
-        Safe to repeat: what this session's end has ended before is told again, in the very same frame.
+        Safe to repeat: what this session's end has ended before is told again, in the very same frame. What
+        the user's next session negotiates is left alone.
         """
-        for key in await self._keys_of(user):
-            await self._end(key, user, "disconnected", session)
 
-    async def end_without_room(
-        self, user: UserId, record: User, reason: Literal["left", "kicked"], ended_by: str
-    ) -> None:
-        """End the negotiations with users who share no room with this one now, and tell them."""
+        def is_over(mine: User | None, _theirs: User | None) -> bool:
+            return mine is None or mine.session == session
+
         for key in await self._keys_of(user):
-            peer = _peer(key, user)
-            other = (await self._records.user(peer))[0]
-            if other is None or not share_a_room(record, other):
-                await self._end(key, user, reason, ended_by)
+            await self._end(key, user, "disconnected", session, is_over)
+
+    async def end_without_room(self, user: UserId, reason: Literal["left", "kicked"], ended_by: str) -> None:
+        """End the negotiations with users who share no room with this one now, and tell them."""
+
+        def is_over(mine: User | None, theirs: User | None) -> bool:
+            return mine is None or theirs is None or not share_a_room(mine, theirs)
+
+        for key in await self._keys_of(user):
+            await self._end(key, user, reason, ended_by, is_over)
 
     async def _keys_of(self, user: UserId) -> list[str]:
         found = await self._records.store.read(*Keys.pairs_of(user))
         return [key for key, record in found.items() if record.value]
 
-    async def _end(self, key: str, user: UserId, reason: HangupReason, ended_by: str) -> None:
+    async def _end(
+        self,
+        key: str,
+        user: UserId,
+        reason: HangupReason,
+        ended_by: str,
+        is_over: Callable[[User | None, User | None], bool],
+    ) -> None:
+        """End one negotiation, if `is_over` says so of its two users as they are when it is written."""
+        peer = _peer(key, user)
         for _ in range(MAX_TRIES):
             pair, revision = pair_in(await self._records.store.read(key), key)
+            # The users after the pair: had one of them gone on since, the pair would have another revision.
+            found = await self._records.store.read(Keys.user(user), Keys.user(peer), confirmed=True)
+            if not is_over(user_in(found, user)[0], user_in(found, peer)[0]):
+                return
             ended = negotiation.end(pair, ended_by)
             try:
                 if ended != pair:
@@ -125,7 +172,7 @@ class Pairs:
             except Conflict:
                 continue
             if ended.ended_by == ended_by:
-                await self._tell_peer(_peer(key, user), user, reason, ended_by)
+                await self._tell_peer(peer, user, reason, ended_by)
             return
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 

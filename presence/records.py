@@ -82,6 +82,11 @@ class Records:
         with contextlib.suppress(Conflict):  # noted already: session ids are never used twice
             await self.store.write(Keys.session(gateway, session), user.encode(), 0)
 
+    async def is_registered(self, gateway: GatewayId, session: SessionId) -> bool:
+        """Whether a session is noted: it lives, or its end is not carried out to the last yet."""
+        key = Keys.session(gateway, session)
+        return (await self.store.read(key)).get(key, ABSENT).value != b""
+
     async def forget(self, key: str) -> None:
         """Delete a key, whoever changes it meanwhile keeping his change."""
         record = (await self.store.read(key)).get(key)

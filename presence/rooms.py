@@ -72,16 +72,15 @@ class Rooms:
             user, revision = await self._records.user(ask.user)
             if user is None or not user.has_live(ask.session):
                 return _gone(user)
-            remaining = member.left(user, ask.room)
             if ask.room in user.rooms:
                 try:
-                    await self._records.write_user(ask.user, remaining, revision)
+                    await self._records.write_user(ask.user, member.left(user, ask.room), revision)
                 except Conflict:
                     continue
             seat = await self._seat(ask.room, ask.user)
             if seat is not None and seat.seat.session == ask.session:  # else: it was given up before
                 self._announcer.changed(ask.user)
-                await self._pairs.end_without_room(ask.user, remaining, reason, f"left-{seat.revision}")
+                await self._pairs.end_without_room(ask.user, reason, f"left-{seat.revision}")
                 await self.give_up_seat(ask.room, seat, reason)
             return Done()
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {ask.user!r}")

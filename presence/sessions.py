@@ -63,6 +63,10 @@ class Sessions:
                 self._announcer.close(ask.user, user, CloseCode.REPLACED)
                 await self.end_session(ask.user, user.session)
                 continue
+            if user is not None and await self._records.is_registered(user.gateway, user.session):
+                # Another process is at the end of the older session, or died at it. Its peers and rooms must
+                # have heard of that before they hear of the new one.
+                await self._conclude(ask.user, user)
             try:
                 return await self._begin(ask, revision, await self._take_seats(ask))
             except Conflict:

@@ -1,0 +1,5 @@
+"""The whole system as its users see it: real processes, a real broker, real sockets."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.system.cast", "tests.system.raw_client")

@@ -1,0 +1,90 @@
+"""Fixtures of the scenarios: systems of several sizes on one broker, and the people who use them."""
+
+from collections.abc import AsyncIterator, Generator, Iterator
+from typing import Final
+
+import pytest
+
+from tests.system.cast import Cast
+from tests.system.running_dev import READY, RunningDev
+from tests.system.system import SECRET, Clustered, System
+
+SIZES: Final = {"one": 1, "three": 3}
+"""How many gateways, routers and presences."""
+
+MAX_MEMBERS: Final = 6
+"""Of a room: more than any scenario needs that is not about full rooms."""
+
+everywhere = pytest.mark.parametrize("system", ["one", "three", "dev"], indirect=True)
+"""For the scenarios that are tried on what `tieline dev` starts, too."""
+
+SHOWN_LOG: Final = 12_000
+"""How many characters of a system's log stand under a failure."""
+
+
+class DevSystem:
+    """What `tieline dev` has started."""
+
+    def __init__(self, running: RunningDev) -> None:
+        self._running = running
+        urls: list[str] = running.document["gateways"]
+        self.ports = [int(url.rpartition(":")[2].removesuffix("/ws")) for url in urls]
+
+    @property
+    def log(self) -> str:
+        """Everything that its processes have logged."""
+        return self._running.log
+
+
+@pytest.fixture(scope="session", params=["one", "three"])
+def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clustered]:
+    """A system of one of each, then one of three of each; or, if a test asks for it, `tieline dev`."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "dev":
+        sizes = ["--gateways", "2", "--routers", "2", "--presences", "2"]
+        environ = {"TIELINE_JWT_SECRET": SECRET, "TIELINE_DRAIN_WAIT": "0", "TIELINE_DRAIN_SPREAD": "0"}
+        with RunningDev(folder, ["--port", "0", *sizes], environ) as running:
+            running.until_said(READY)
+            yield DevSystem(running)
+        return
+    size = SIZES[request.param]
+    settings = {"ROOM_MAX_MEMBERS": str(MAX_MEMBERS)}
+    nats_url = request.getfixturevalue("nats_url")
+    with System(
+        nats_url, folder, gateways=size, routers=size, presences=size, settings=settings
+    ) as running_system:
+        yield running_system
+
+
+@pytest.fixture(scope="session")
+def hasty(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A system that waits for nothing as long as it should, and logs everything."""
+    settings = {"OFFER_TIMEOUT": "2", "OFFLINE_RETENTION": "2", "GATEWAY_LEASE": "2", "LOG_LEVEL": "debug"}
+    folder = tmp_path_factory.mktemp("hasty")
+    with System(nats_url, folder, gateways=2, presences=2, settings=settings) as running:
+        yield running
+
+
+@pytest.fixture
+async def cast(system: Clustered) -> AsyncIterator[Cast]:
+    """The people of a test on `system`."""
+    async with Cast(system) as people:
+        yield people
+
+
+@pytest.fixture
+async def hasty_cast(hasty: System) -> AsyncIterator[Cast]:
+    """The people of a test on `hasty`."""
+    async with Cast(hasty) as people:
+        yield people
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the logs of the systems under a test that failed."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for name, value in item.funcargs.items():
+            if isinstance(value, System | DevSystem):
+                report.sections.append((f"the end of the log of {name}", value.log[-SHOWN_LOG:]))
+    return report

@@ -1,0 +1,201 @@
+"""What clients see when a part of the system dies (DESIGN, "When something dies")."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tests.system import frames
+from tests.system.cast import Cast, Person, establish
+from tests.system.frames import CANDIDATE, HANGUP, OFFER, new_id, token
+from tests.system.pip_nats import PipNats
+from tests.system.raw_client import CUT, RawClient, Refused, upgrade
+from tests.system.system import Process, System
+from tests.system.waiting import until
+
+MESSAGES = 400
+
+
+async def test_when_a_gateway_is_killed_its_sessions_end_with_its_lease(
+    hasty: System, hasty_cast: Cast
+) -> None:
+    cast = hasty_cast
+    alice = await cast.enter("alice")
+    with hasty.extra("gateway") as gateway:
+        bob, carol = await two_on(gateway, cast, alice)
+        await establish(alice, bob)
+        gateway.kill()
+        assert (await bob.line.ended()).code == CUT
+        heard = [await alice.hear() for _ in range(3)]
+    assert [event["data"]["from"] for event in heard if event["cmd"] == HANGUP] == [bob.user]
+    left = [event["data"] for event in heard if event["cmd"] == "MEMBER_LEFT"]
+    for person in (bob, carol):
+        assert {"room": cast.room, "userId": person.user, "reason": "disconnected"} in left
+    await alice.is_refused(OFFER, bob, "TARGET_OFFLINE")
+    again = await cast.connect("bob", user=bob.user, claims={"join": [cast.room]})
+    await alice.hears_joined(cast.room, bob.user)
+    await establish(again, alice)
+    await cast.hear_nothing(alice, again)
+
+
+async def test_whoever_comes_back_before_the_lease_ends_is_not_ended_with_it(
+    hasty: System, hasty_cast: Cast
+) -> None:
+    cast = hasty_cast
+    alice = await cast.enter("alice")
+    with hasty.extra("gateway") as gateway:
+        bob, carol = await two_on(gateway, cast, alice)
+        gateway.kill()
+        again = await cast.connect("bob", user=bob.user, claims={"join": [cast.room]})
+        await alice.hears_left(cast.room, bob.user, "disconnected")
+        await alice.hears_joined(cast.room, bob.user)
+        await establish(again, alice)
+        for other in (alice, again):  # the lease has ended
+            await other.hears_left(cast.room, carol.user, "disconnected")
+    await alice.relays(CANDIDATE, again)
+    await cast.hear_nothing(alice, again)
+
+
+async def test_a_gateway_that_is_told_to_stop_closes_with_1012_and_ends_its_sessions(
+    hasty: System, hasty_cast: Cast
+) -> None:
+    alice = await hasty_cast.enter("alice")
+    with hasty.extra("gateway") as gateway:
+        bob, carol = await two_on(gateway, hasty_cast, alice)
+        await establish(alice, bob)
+        gateway.terminate()
+        for person in (bob, carol):
+            await is_sent_away(person)
+        heard = [await alice.hear() for _ in range(3)]
+        assert sorted(event["cmd"] for event in heard) == ["MEMBER_LEFT", "MEMBER_LEFT", HANGUP]
+        assert gateway.wait() == 0
+        with pytest.raises(ConnectionRefusedError):
+            await hasty_cast.connect("carol", port=gateway.port)
+
+
+async def test_a_gateway_that_stops_lets_nobody_in(hasty: System, hasty_cast: Cast) -> None:
+    with hasty.extra("gateway") as gateway:
+        alice = await hasty_cast.connect("alice", port=gateway.port)  # who keeps it up by not saying goodbye
+        bob = await RawClient.dial(gateway.port)
+        gateway.terminate()
+        await until(lambda: gateway.get("/readyz")[0] == 503)
+        bob.write(upgrade(f"/ws?token={token(new_id('bob'))}"))
+        answer = await bob.read_answer()
+        assert answer.status == 503
+        assert json.loads(answer.body) == {"code": 503, "msg": "服务器正在下线", "reason": "DRAINING"}
+        assert int(answer.headers["retry-after"]) > 0
+        await bob.drop()
+        await is_sent_away(alice)
+
+
+async def is_sent_away(person: Person) -> None:
+    """Expect the end of a gateway that is told to stop, and to wait for nobody."""
+    await person.hears("RECONNECT", {"afterMs": 0, "jitterMs": 0})
+    end = await person.line.ended()
+    assert (end.code, end.reason) == (1012, "server restarting")
+
+
+async def two_on(gateway: Process, cast: Cast, witness: Person) -> tuple[Person, Person]:
+    """Let two users enter the room through one gateway."""
+    bob, carol = [
+        await cast.connect(name, claims={"join": [cast.room]}, port=gateway.port) for name in ("bob", "carol")
+    ]
+    await bob.hears_joined(cast.room, carol.user)
+    for person in (bob, carol):
+        await witness.hears_joined(cast.room, person.user)
+    return bob, carol
+
+
+async def test_timers_set_by_a_presence_that_was_killed_fire_elsewhere(nats_url: str, tmp_path: Path) -> None:
+    with System(nats_url, tmp_path, settings={"OFFER_TIMEOUT": "2"}) as system:
+        async with Cast(system) as cast:
+            alice, bob = await cast.two()
+            carol = await cast.enter("carol")
+            await alice.relays(OFFER, bob)
+            await bob.relays(OFFER, carol)
+            system.all("presence")[0].kill()
+            system.add("presence")
+            await alice.hears_hangup(bob.user, "timeout")
+            await carol.hears_hangup(bob.user, "timeout")
+            peers = [(await bob.hear())["data"]["from"] for _ in range(2)]
+            assert sorted(peers) == sorted([alice.user, carol.user])
+            await cast.hear_nothing(alice, bob, carol)
+
+
+async def test_a_gateway_stops_in_order_when_presence_has_stopped_before_it(
+    nats_url: str, tmp_path: Path
+) -> None:
+    with System(nats_url, tmp_path) as system:
+        async with Cast(system) as cast:
+            alice, bob = await cast.call()
+            (presence,) = system.all("presence")
+            (gateway,) = system.all("gateway")
+            presence.terminate()
+            assert presence.wait() == 0
+            gateway.terminate()
+            for person in (alice, bob):
+                await is_sent_away(person)
+            assert gateway.wait() == 0
+
+
+@pytest.mark.parametrize("kind", ["router", "presence"])
+async def test_nobody_notices_when_one_of_two_is_killed(
+    kind: Literal["router", "presence"], nats_url: str, tmp_path: Path
+) -> None:
+    with System(nats_url, tmp_path, gateways=2, routers=2, presences=2) as system:
+        async with Cast(system) as cast:
+            alice, bob = await cast.call()
+            sent = [alice.say(CANDIDATE if number % 4 else OFFER, bob) for number in range(MESSAGES)]
+            for number, frame in enumerate(sent):
+                if number == MESSAGES // 4:  # in the middle of something
+                    system.all(kind)[0].kill()
+                assert await bob.hear_frame() == frame
+            for frame in sent:
+                await alice.hears_ack(frame)
+            await cast.hear_nothing(alice, bob)
+
+
+@pytest.fixture
+def alone(pip_nats: PipNats, tmp_path: Path) -> Iterator[System]:
+    """A system with a broker that no other test needs."""
+    folder = tmp_path / "system"
+    folder.mkdir()
+    with System(pip_nats.url, folder, settings={"GATEWAY_LEASE": "60"}) as running:
+        yield running
+
+
+async def test_without_a_broker_sockets_stay_requests_fail_and_nobody_new_gets_in(
+    alone: System, pip_nats: PipNats
+) -> None:
+    async with Cast(alone) as cast:
+        alice, bob = await cast.call()
+        pip_nats.kill()
+        began = time.monotonic()
+        candidate = alice.say(CANDIDATE, bob)
+        join = frames.command("JOIN", {"room": cast.room})
+        bob.line.send(join)
+        await alice.hears_refusal("INTERNAL", candidate)
+        await bob.hears_refusal("INTERNAL", join)
+        assert time.monotonic() - began < 6
+        await until(lambda: all(process.get("/readyz")[0] == 503 for process in alone.processes))
+        assert all(process.get("/healthz") == (200, "alive\n") for process in alone.processes)
+        with pytest.raises(Refused) as refused:
+            await cast.connect("carol")
+        assert refused.value.answer.status == 503
+        assert json.loads(refused.value.answer.body) == {
+            "code": 503,
+            "msg": "服务暂时不可用",
+            "reason": "BROKER_UNAVAILABLE",
+        }
+        assert int(refused.value.answer.headers["retry-after"]) > 0
+        await alice.pings()
+        pip_nats.start()
+        await until(lambda: all(process.is_ready() for process in alone.processes))
+        alice.line.send(candidate)  # a new try, for it was refused
+        await alice.hears_ack(candidate)
+        assert await bob.hear_frame() == candidate
+        await alice.relays(HANGUP, bob)
+        await establish(bob, alice)

@@ -1,0 +1,187 @@
+"""Clients that break the rules of WebSocket: each is closed, and harms nobody (PROTOCOL, section 5)."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.system import frames
+from tests.system.cast import Cast, Person, establish
+from tests.system.frames import CANDIDATE, new_id
+from tests.system.raw_client import CUT, Ended, Opcode, RawClient, frame
+
+SMALL_BUFFER = 4096
+UNREAD_MESSAGES = 200
+"""Of 60 KB: more than the gateway, both kernels and we ourselves keep together."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Mallory is in a call with a victim. Alice and Bob are on the same gateway, and in another room."""
+
+    cast: Cast
+    mallory: Person
+    victim: Person
+    alice: Person
+    bob: Person
+    port: int
+
+
+@pytest.fixture
+async def neighbours(cast: Cast) -> AsyncIterator[Neighbours]:
+    """After the test the victim has heard nothing but that Mallory has gone; alice and bob still talk."""
+    port = cast.ports[0]
+    mallory, victim = [
+        await cast.connect(name, claims={"join": [cast.room]}, port=port) for name in ("mallory", "victim")
+    ]
+    await mallory.hears_joined(cast.room, victim.user)
+    await establish(mallory, victim)
+    elsewhere = new_id("room")
+    alice, bob = [
+        await cast.connect(name, claims={"join": [elsewhere]}, port=port) for name in ("alice", "bob")
+    ]
+    await alice.hears_joined(elsewhere, bob.user)
+    yield Neighbours(cast, mallory, victim, alice, bob, port)
+    await victim.hears_hangup(mallory.user, "disconnected")
+    await victim.hears_left(cast.room, mallory.user, "disconnected")
+    await cast.hear_nothing(victim)
+    await establish(alice, bob)
+    await alice.relays(CANDIDATE, bob)
+
+
+def candidate(neighbours: Neighbours, data: bytes) -> bytes:
+    """Write a candidate of Mallory's with these bytes inside a text in `data.data`."""
+    written = frames.signal(CANDIDATE, neighbours.mallory.user, neighbours.victim.user, "$")
+    return written.replace(b"$", data)
+
+
+async def closes(neighbours: Neighbours, code: int) -> None:
+    assert (await neighbours.mallory.line.ended()).code == code
+
+
+INVALID_UTF8 = {
+    "a stray byte": b"\xff",
+    "half a character": b"\xe7\x94",
+    "an overlong slash": b"\xc0\xaf",
+    "a surrogate": b"\xed\xa0\x80",
+    "beyond Unicode": b"\xf4\x90\x80\x80",
+}
+
+
+@pytest.mark.parametrize("data", INVALID_UTF8.values(), ids=INVALID_UTF8)
+async def test_text_that_is_not_utf8_closes_with_1007(neighbours: Neighbours, data: bytes) -> None:
+    neighbours.mallory.line.send(candidate(neighbours, data))
+    await closes(neighbours, 1007)
+
+
+async def test_fragments_that_are_not_utf8_together_close_with_1007(neighbours: Neighbours) -> None:
+    message = candidate(neighbours, "用".encode()[:2])
+    middle = len(message) // 2
+    neighbours.mallory.line.write(frame(Opcode.TEXT, message[:middle], fin=False))
+    neighbours.mallory.line.write(frame(Opcode.CONTINUATION, message[middle:]))
+    await closes(neighbours, 1007)
+
+
+async def test_nothing_is_read_after_what_closed_the_connection(neighbours: Neighbours) -> None:
+    good = candidate(neighbours, b"good")
+    neighbours.mallory.line.write(frame(Opcode.TEXT, b"\xff") + frame(Opcode.TEXT, good))
+    await closes(neighbours, 1007)
+
+
+@pytest.mark.parametrize("size", [65_537, 70_000, 1_000_000])
+async def test_a_message_that_is_too_big_closes_with_1009(neighbours: Neighbours, size: int) -> None:
+    empty = candidate(neighbours, b"")
+    neighbours.mallory.line.send(candidate(neighbours, b"x" * (size - len(empty))))
+    await closes(neighbours, 1009)
+
+
+async def test_a_message_that_only_says_it_will_be_too_big_closes_with_1009(neighbours: Neighbours) -> None:
+    neighbours.mallory.line.write(b"\x81\xff" + (1 << 62).to_bytes(8, "big") + b"mask")
+    await closes(neighbours, 1009)
+
+
+async def test_fragments_that_are_too_big_together_close_with_1009(neighbours: Neighbours) -> None:
+    neighbours.mallory.line.write(frame(Opcode.TEXT, b"[" * 40_000, fin=False))
+    neighbours.mallory.line.write(frame(Opcode.CONTINUATION, b"]" * 40_000))
+    await closes(neighbours, 1009)
+
+
+async def test_a_binary_message_closes_with_1003(neighbours: Neighbours) -> None:
+    neighbours.mallory.line.write(frame(Opcode.BINARY, candidate(neighbours, b"binary")))
+    await closes(neighbours, 1003)
+
+
+BROKEN_FRAMES = {
+    "unmasked": frame(Opcode.TEXT, b"{}", masked=False),
+    "a reserved bit": frame(Opcode.TEXT, b"{}", reserved=4),
+    "a reserved kind": frame(3, b"{}"),
+    "a reserved kind of control": frame(11, b"{}"),
+    "a long ping": frame(Opcode.PING, b"x" * 126),
+    "a ping in fragments": frame(Opcode.PING, b"x", fin=False),
+    "a continuation of nothing": frame(Opcode.CONTINUATION, b"{}"),
+    "a message inside a message": frame(Opcode.TEXT, b"{", fin=False) + frame(Opcode.TEXT, b"}"),
+    "a close code that is none": frame(Opcode.CLOSE, (1005).to_bytes(2, "big")),
+    "half a close code": frame(Opcode.CLOSE, b"\x03"),
+}
+
+
+@pytest.mark.parametrize("data", BROKEN_FRAMES.values(), ids=BROKEN_FRAMES)
+async def test_what_is_not_websocket_closes_with_1002(neighbours: Neighbours, data: bytes) -> None:
+    neighbours.mallory.line.write(data)
+    await closes(neighbours, 1002)
+
+
+async def test_a_close_reason_that_is_not_utf8_closes(neighbours: Neighbours) -> None:
+    neighbours.mallory.line.write(frame(Opcode.CLOSE, b"\x03\xe8\xff"))
+    await closes(neighbours, 1007)
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 3000, 4999])
+async def test_a_close_is_answered_with_its_code(neighbours: Neighbours, code: int) -> None:
+    assert (await neighbours.mallory.line.close(code)).code == code
+
+
+async def test_a_client_that_half_closes_is_gone(neighbours: Neighbours) -> None:
+    neighbours.mallory.line.write_end()
+    await closes(neighbours, CUT)
+
+
+async def test_a_client_that_is_cut_in_the_middle_of_a_message_is_gone(neighbours: Neighbours) -> None:
+    neighbours.mallory.line.write(frame(Opcode.TEXT, candidate(neighbours, b"x" * 5000))[:2000])
+    await neighbours.mallory.line.drop()
+
+
+async def test_messages_before_the_upgrade_get_nobody_in(neighbours: Neighbours) -> None:
+    client = await RawClient.dial(neighbours.port)
+    client.write(frame(Opcode.TEXT, b"{}") * 3 + b"\r\n\r\n")
+    assert (await client.read_answer()).status == 400
+    await client.drop()
+    await neighbours.mallory.line.drop()
+
+
+async def test_a_client_that_does_not_read_is_cut_and_costs_only_itself(neighbours: Neighbours) -> None:
+    cast, victim, mallory = neighbours.cast, neighbours.victim, neighbours.mallory
+    sleepy = await cast.connect(
+        "sleepy", claims={"join": [cast.room]}, port=neighbours.port, receive_buffer=SMALL_BUFFER
+    )
+    for other in (mallory, victim):
+        await other.hears_joined(cast.room, sleepy.user)
+    await establish(victim, sleepy)
+    for _ in range(UNREAD_MESSAGES):
+        sent = victim.say(CANDIDATE, sleepy, "x" * 60_000)
+        await victim.hears_ack(sent)
+        await neighbours.alice.pings()
+    await victim.hears_hangup(sleepy.user, "disconnected")
+    for other in (mallory, victim):
+        await other.hears_left(cast.room, sleepy.user, "disconnected")
+    assert await end_behind_messages(sleepy) in (4000, CUT)
+    await mallory.line.drop()
+
+
+async def end_behind_messages(person: Person) -> int:
+    """Read everything; returns the code at the end."""
+    while True:
+        try:
+            await person.hear_frame()
+        except Ended as end:
+            return end.code

@@ -1,0 +1,82 @@
+"""Candidates trickled while the answer is in flight, a thousand times over (PROTOCOL, section 3, rule 6)."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.system import frames
+from tests.system.cast import Cast, Person
+from tests.system.frames import ANSWER, CANDIDATE, HANGUP, OFFER, Json, signal
+
+PAIRS = 50
+ROUNDS = 20
+CANDIDATES = 30
+REPLIES = 3
+"""Candidates of the callee, sent right behind its answer."""
+
+
+class Race:
+    """One pair, one call after the other."""
+
+    def __init__(self, one: Person, other: Person) -> None:
+        self._one = one
+        self._other = other
+
+    async def run(self) -> None:
+        caller, callee = self._one, self._other
+        for number in range(ROUNDS):
+            # The answer leaves when so many candidates have been judged: it meets each of them in some round.
+            await self._round(caller, callee, after=(number * 7) % (CANDIDATES + 1))
+            caller, callee = callee, caller
+
+    async def _round(self, caller: Person, callee: Person, after: int) -> None:
+        offer = signal(OFFER, caller.user, callee.user)
+        trickled = [signal(CANDIDATE, caller.user, callee.user) for _ in range(CANDIDATES)]
+        answer = signal(ANSWER, callee.user, caller.user)
+        replies = [signal(CANDIDATE, callee.user, caller.user) for _ in range(REPLIES)]
+        judged = asyncio.Event()
+        for frame in (offer, *trickled):
+            caller.line.send(frame)
+
+        async def call() -> None:
+            acks: list[Json] = []
+            heard: list[bytes] = []
+            while len(acks) < CANDIDATES + 1 or len(heard) < REPLIES + 1:
+                message = await caller.hear_frame()
+                if b'"ack"' in message:
+                    acks.append(json.loads(message))
+                else:
+                    heard.append(message)
+                if len(acks) == after + 1:
+                    judged.set()
+            assert heard == [answer, *replies]
+            held = sum(ack["ack"] == "held" for ack in acks)
+            assert acks == [
+                frames.ack(offer, "relayed"),
+                *(frames.ack(frame, "held") for frame in trickled[:held]),
+                *(frames.ack(frame, "relayed") for frame in trickled[held:]),
+            ]
+
+        async def be_called() -> None:
+            assert await callee.hear_frame() == offer
+            await judged.wait()
+            for frame in (answer, *replies):  # nothing has come before this
+                callee.line.send(frame)
+            await callee.hear_all(trickled, besides=[answer, *replies])
+
+        async with asyncio.TaskGroup() as racing:
+            racing.create_task(call())
+            racing.create_task(be_called())
+        await caller.relays(HANGUP, callee)
+
+
+@pytest.mark.parametrize("system", ["three"], indirect=True)
+async def test_no_candidate_is_lost_doubled_early_or_out_of_order_in_a_thousand_races(cast: Cast) -> None:
+    people = [
+        await cast.connect("racer", claims={"join": [f"{cast.room}-{n // 2}"]}) for n in range(2 * PAIRS)
+    ]
+    async with asyncio.TaskGroup() as racing:
+        for one, other in zip(people[::2], people[1::2], strict=True):
+            await one.hears_joined(one.welcome["data"]["rooms"][0], other.user)
+            racing.create_task(Race(one, other).run())
