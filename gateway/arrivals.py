@@ -22,7 +22,7 @@ from tieline.wire import envelope, internal
 from tieline.wire.codes import CloseCode, Denial
 from tieline.wire.envelope import MAX_MESSAGE_BYTES, Welcome
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId
-from tieline.wire.internal import OPERATIONS, Opened, OpenSession
+from tieline.wire.internal import OPERATIONS, EndSession, Opened, OpenSession
 from tieline.wire.subjects import Subjects
 
 OPENING_PATIENCE_S: Final = 4.0
@@ -54,6 +54,7 @@ class Arrivals:
         self._broker = broker
         self._requests = requests
         self._opening = subjects.presence(OPERATIONS[OpenSession])
+        self._ending = subjects.presence(OPERATIONS[EndSession])
         self._gateway = gateway
         self._live = live
         self._departures = departures
@@ -68,7 +69,7 @@ class Arrivals:
         secret = ResumeToken(secrets.token_urlsafe(24))
         session = Session(
             SessionId(secrets.token_hex(12)),
-            ConnectionId(secrets.token_hex(6)),
+            _connection_id(),
             admitted.claims,
             SecretHash(b"") if admitted.resume is None else internal.secret_hash(secret),
             admitted.acks,
@@ -118,7 +119,7 @@ class Arrivals:
         self, connection: Connection, session: Session, admitted: Admitted
     ) -> tuple[bool, Missed]:
         """Make the session what presence says; says whether it is an older one, and what that missed."""
-        fresh = session.session
+        fresh, secret = session.session, session.secret
         reply = await self._ask(session, admitted.resume)
         if not reply.resumed:
             session.opened(reply, session.secret)
@@ -132,9 +133,13 @@ class Arrivals:
             metrics.REPLAYED.inc(len(missed.fresh))
             return True, missed
         _log.warning("too much missed to resume", extra={"user": session.user, "session": session.session})
-        session.begin_again(fresh)
+        over = internal.encode(EndSession(session.user, session.connection, resumable=False))
+        await self._requests.ask(self._ending, over, OPENING_PATIENCE_S)
+        await self._live.stop_listening(session)
+        connection.forget_early()
+        session.begin_again(fresh, _connection_id(), secret)
         await self._live.listen(connection, session)
-        session.opened(await self._ask(session, None), session.secret)
+        session.opened(await self._ask(session, None), secret)
         return False, _NOTHING
 
     async def _ask(self, session: Session, resume: ResumeToken | None) -> Opened:
@@ -157,6 +162,10 @@ class Arrivals:
             max_message_bytes=MAX_MESSAGE_BYTES,
         )
         return envelope.success("", "WELCOME", data)
+
+
+def _connection_id() -> ConnectionId:
+    return ConnectionId(secrets.token_hex(6))
 
 
 def _how(admitted: Admitted, resumed: bool) -> str:

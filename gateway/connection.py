@@ -163,6 +163,10 @@ class Connection(asyncio.Protocol):
         if self._early is None:
             self._early = []
 
+    def forget_early(self) -> None:
+        """Drop what came before the WELCOME: it was for an older session, which is over."""
+        self._early = []
+
     def release(self, missed: Missed) -> None:
         """Deliver what was missed, then what came meanwhile, each frame once."""
         early, self._early = self._early, None
@@ -171,10 +175,14 @@ class Connection(asyncio.Protocol):
             for frame in missed.known:
                 self._delivered.is_new(frame, self._loop.time())
         for frame in missed.fresh:
-            if self._delivered is None or not self._delivered.has(frame):
+            if not self.has_had(frame):
                 self.deliver(frame)
         for frame in early or ():
             self.deliver(frame)
+
+    def has_had(self, frame: bytes) -> bool:
+        """Whether the client was sent this very frame in the last minute."""
+        return self._delivered is not None and self._delivered.has(frame)
 
     def deny(self, denial: Denial) -> None:
         """Refuse the upgrade."""
@@ -227,7 +235,6 @@ class Connection(asyncio.Protocol):
     def tell(self, event: bytes) -> None:
         """See `Clocked.tell`."""
         if self.session is not None:
-            self.deliver(event)
             self._house.tell(self.session, event)
 
     def advise_to_reconnect(self, after_ms: int, jitter_ms: int) -> None:

@@ -81,6 +81,8 @@ class Departures:
         spread_ms = int(how.spread_s * 1000)
         for connection in self._live:
             connection.advise_to_reconnect(after_ms=0, jitter_ms=spread_ms)
+        with contextlib.suppress(BrokerAway):
+            await self._broker.flush()  # brings back what was told just now
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(how.spread_s):
                 await self._live.emptied()
@@ -93,5 +95,5 @@ class Departures:
     def tell(self, session: Session, event: bytes) -> None:
         """See `House.tell`."""
         headers = {"Nats-Msg-Id": internal.message_id(session.user, event)}
-        with contextlib.suppress(BrokerAway):  # then a client that resumes after it hears it again
+        with contextlib.suppress(BrokerAway):  # then nothing comes to the client at all, and the end unwarned
             self._broker.send(self._subjects.user(session.user, session.session), event, headers=headers)

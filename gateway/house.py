@@ -29,7 +29,10 @@ class House(Protocol):
         ...
 
     def tell(self, session: Session, event: bytes) -> None:
-        """Have the mailbox keep an event that a session was told, like one from others."""
+        """Send a session an event the way that those from others come: behind what is stored for it already.
+
+        A client that names it as the last it has had must have had everything before it.
+        """
         ...
 
     def gone(self, connection: "Connection") -> None:

@@ -18,7 +18,7 @@ from gateway.clocks import Pace
 from gateway.connection import Connection
 from gateway.departures import Departures
 from gateway.live import Live
-from gateway.mailbox import Mailbox, Missed
+from gateway.mailbox import MAX_MISSED, Mailbox, Missed
 from gateway.session import AskPresence, AskRouter, Session
 from gateway.tokens import Tokens
 from tieline.runtime import metrics
@@ -236,5 +236,9 @@ class Registry:
             for session, frame in frames:
                 missed.setdefault(session, []).append(frame)
             for session, connection in self._live.by_session().items():
-                connection.release(Missed([], missed.get(session, []), is_whole=True))
+                kept = missed.get(session, [])
+                if len(kept) > MAX_MISSED and not connection.has_had(kept[0]):
+                    connection.close(CloseCode.BROKER_LOST)  # what came before those is kept no more
+                else:
+                    connection.release(Missed([], kept, is_whole=True))
             _log.info("caught up after the broker's absence", extra={"frames": len(frames)})

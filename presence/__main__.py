@@ -5,13 +5,14 @@ import logging
 import os
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
 
 import msgspec
 
 from presence.announce import Announcer
 from presence.gateways import Gateways
-from presence.mailbox import make_mailbox
+from presence.mailbox import Mailbox, make_mailbox
 from presence.negotiation import CandidatePolicy
 from presence.pairs import Pairs
 from presence.records import Records
@@ -80,7 +81,11 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
     timers = Timers(broker, bucket.stream, bucket.prefix, gateways, sessions, pairs)
     async with asyncio.TaskGroup() as background:
         consuming = background.create_task(timers.run())
-        watching = background.create_task(_watch(bucket, ready))
+        watching = background.create_task(
+            _watch(
+                bucket, Mailbox(requests, subjects), ready, lambda: _streams_made(broker, subjects, settings)
+            )
+        )
         async with asyncio.TaskGroup() as answering:
             service = PresenceService(broker, answering, gateways, sessions, rooms, pairs)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
@@ -110,13 +115,17 @@ async def _streams_made(broker: Broker, subjects: Subjects, settings: PresenceSe
             return
 
 
-async def _watch(bucket: Bucket, ready: Ready) -> None:
+async def _watch(
+    bucket: Bucket, mailbox: Mailbox, ready: Ready, make_streams: Callable[[], Awaitable[None]]
+) -> None:
+    """Hold readiness to what the streams say; make them again for a broker that came back without them."""
     while True:
         await asyncio.sleep(USABLE_CHECK_S)
-        if await bucket.is_usable():
+        if await bucket.is_usable() and await mailbox.is_usable():
             ready.clear(BUCKET_AWAY)
         else:
             ready.hold(BUCKET_AWAY)
+            await make_streams()
 
 
 def _now_ms() -> int:

@@ -63,7 +63,7 @@ class Announcer:
     def updated_frame(self, room: RoomId, user: UserId, record: User) -> bytes:
         """Encode MEMBER_UPDATED for a session that went away or came back."""
         status: Literal["online", "away"] = "away" if record.status == "away" else "online"
-        name = f"updated-{status}-{record.connection}"
+        name = f"updated-{record.session}-{record.turns}"
         return envelope.success(name, "MEMBER_UPDATED", MemberUpdated(room, user, status))
 
     def hangup(

@@ -6,12 +6,14 @@ Only made here; routers and presence publish into it by publishing to users, gat
 
 from typing import Final, Literal
 
+import msgspec
 from nats.errors import Error as NatsError
 from nats.js.api import StorageType, StreamConfig
 from nats.js.errors import APIError
 
 from presence.store import NAME_IN_USE, TIMEOUT_S, StoreUnavailable
 from tieline.runtime.broker import Broker
+from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire.subjects import Subjects
 
 MIN_KEEP_S: Final = 60.0
@@ -22,6 +24,29 @@ MARGIN_S: Final = 20.0
 
 MAX_MISSED: Final = 256
 """Messages a session may miss and still be resumed (PROTOCOL, "Losing the connection")."""
+
+
+class _StreamInfo(msgspec.Struct, frozen=True):
+    error: dict[str, object] | None = None
+
+
+_stream_info = msgspec.json.Decoder(_StreamInfo)
+
+
+class Mailbox:
+    """The stream, as far as presence must know whether it is there."""
+
+    def __init__(self, requests: Requests, subjects: Subjects) -> None:
+        self._requests = requests
+        self._info = f"$JS.API.STREAM.INFO.{subjects.mailbox()}"
+
+    async def is_usable(self) -> bool:
+        """Whether the stream answers now."""
+        try:
+            answer = await self._requests.ask_once(self._info, b"", TIMEOUT_S)
+        except NoAnswer:
+            return False
+        return _stream_info.decode(answer.data).error is None
 
 
 async def make_mailbox(

@@ -32,6 +32,8 @@ class User(msgspec.Struct, frozen=True, array_like=True):
     """May send WEBRTC_OFFER."""
     rooms: dict[RoomId, int]
     """Rooms, with when they were joined."""
+    turns: int = 0
+    """How often the session went away or came back, which tells one MEMBER_UPDATED from the next."""
 
     @property
     def is_reachable(self) -> bool:
@@ -63,13 +65,20 @@ def may_be_resumed_by(user: User, secret: SecretHash) -> bool:
 def resumed(user: User, ask: OpenSession | Register) -> User:
     """Go on with another connection, and what its token grants."""
     return msgspec.structs.replace(
-        user, gateway=ask.gateway, connection=ask.connection, status="online", voice=ask.voice
+        user,
+        gateway=ask.gateway,
+        connection=ask.connection,
+        status="online",
+        voice=ask.voice,
+        turns=user.turns + 1,
     )
 
 
 def away(user: User) -> User:
-    """Wait to be resumed: messages are kept, and cause no error."""
-    return msgspec.structs.replace(user, status="away")
+    """Wait to be resumed: messages are kept, and cause no error. Again: nothing changes."""
+    if user.status == "away":
+        return user
+    return msgspec.structs.replace(user, status="away", turns=user.turns + 1)
 
 
 def joined(user: User, room: RoomId, now: int) -> User:

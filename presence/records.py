@@ -1,6 +1,5 @@
 """Typed records over the store: what is stored under each kind of key, encoded in one place."""
 
-import contextlib
 from collections.abc import Awaitable
 from typing import Final
 
@@ -8,7 +7,7 @@ import msgspec
 
 from presence.member import Seat, User
 from presence.negotiation import NOTHING, RETRY_MS, Pair
-from presence.store import ABSENT, Conflict, Record, Store
+from presence.store import ABSENT, Conflict, Record, Store, StoreUnavailable
 from tieline.runtime import metrics
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
 from tieline.wire.subjects import Keys
@@ -79,8 +78,17 @@ class Records:
 
     async def register(self, gateway: GatewayId, session: SessionId, user: UserId) -> None:
         """Note which user a session of a gateway belongs to, for the case that the gateway dies."""
-        with contextlib.suppress(Conflict):  # noted already: session ids are never used twice
-            await self.store.write(Keys.session(gateway, session), user.encode(), 0)
+        key, revision = Keys.session(gateway, session), 0
+        for _ in range(MAX_TRIES):
+            try:
+                await self.store.write(key, user.encode(), revision)
+                return
+            except Conflict:  # noted already, or noted before and deleted: it came back to this gateway
+                found = (await self.store.read(key, confirmed=True)).get(key, ABSENT)
+            if found.value:
+                return
+            revision = found.revision
+        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
     async def is_registered(self, gateway: GatewayId, session: SessionId) -> bool:
         """Whether a session is noted: it lives, or its end is not carried out to the last yet."""

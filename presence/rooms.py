@@ -25,6 +25,10 @@ UNCLAIMED_MS: Final = 10_000
 """How old a seat without a record behind it must be before it counts as left behind: its owner may still be
 between the two writes, which take milliseconds and are given up after 5 s."""
 
+RETAKEN_MS: Final = 5_000
+"""How old a seat of one's own may be to be kept when one comes back to it: as long as a request is repeated.
+An older one is taken anew, or it might be swept while its owner sits down."""
+
 
 class Taken(NamedTuple):
     """A seat in a room, as it was found."""
@@ -103,7 +107,7 @@ class Rooms:
         key = Keys.room(room, user)
         while True:
             found, revision = seat_in(await self._records.store.read(key), key)
-            if found is not None and found.session == seat.session:
+            if found is not None and found.session == seat.session and seat.at - found.at < RETAKEN_MS:
                 mine = revision
                 break
             try:
@@ -172,7 +176,8 @@ class Rooms:
             if held or self._clock() - taken.seat.at < UNCLAIMED_MS:
                 claimed.append(taken)
             else:
-                await self._records.forget(Keys.room(room, taken.user))
+                with contextlib.suppress(Conflict):  # its owner has come back to it
+                    await self._records.store.delete(Keys.room(room, taken.user), taken.revision)
         return claimed
 
     async def _roster(self, room: RoomId) -> RoomMembers:

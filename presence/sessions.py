@@ -97,14 +97,14 @@ class Sessions:
 
     async def _tell_resumed(self, ask: OpenSession, record: User, *, was_away: bool) -> Opened:
         self._announcer.changed(ask.user)
-        kept = dict(record.rooms)
+        remaining = record
         for room in record.rooms:
             if ask.granted is not None and room not in ask.granted:
                 await self._rooms.leave(LeaveRoom(ask.user, record.session, room), "kicked")
-                del kept[room]
+                remaining = member.left(remaining, room)
         if was_away:
-            await self._rooms.tell_updated(ask.user, record)
-        return Opened(record.session, True, kept)
+            await self._rooms.tell_updated(ask.user, remaining)
+        return Opened(record.session, True, remaining.rooms)
 
     async def _opened_again(self, ask: OpenSession, user: User) -> Opened | SessionGone:
         """Answer a retry, after telling again what may not have been told."""

@@ -119,6 +119,7 @@ class System:
             "NAMESPACE": f"test-{secrets.token_hex(4)}",
             "JWT_SECRET": SECRET,
             "JWT_SECRET_PREVIOUS": PREVIOUS_SECRET,
+            "PONG_TIMEOUT": "60",  # a person of these tests answers only while it listens
             "DRAIN_WAIT": "0",
             "DRAIN_SPREAD": "0",
             **(settings or {}),

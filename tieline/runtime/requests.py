@@ -168,14 +168,17 @@ class Requests:
             question.delay *= 2
 
     def _retry_in(self, delay: float, token: str, question: _Question) -> None:
-        when = min(self._loop.time() + delay, question.deadline)
-        question.timer = self._loop.call_at(when, self._again, token, question)
+        when = self._loop.time() + delay
+        if when < question.deadline:
+            question.timer = self._loop.call_at(when, self._again, token, question)
+        else:  # decided here: a timer may go off a little early, and find some patience left, again and again
+            question.timer = self._loop.call_at(question.deadline, self._give_up, token, question)
+
+    def _give_up(self, token: str, question: _Question) -> None:
+        del self._waiting[token]
+        question.done(None)
 
     def _again(self, token: str, question: _Question) -> None:
-        if self._loop.time() >= question.deadline:
-            del self._waiting[token]
-            question.done(None)
-            return
         metrics.REQUEST_RETRIES.inc()
         self._attempt(token, question)
 
