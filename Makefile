@@ -38,7 +38,7 @@ run: install
 	$(VENV)/bin/tieline dev --call --port $(PORT)
 
 test: install
-	$(PYTHON) -m pytest tests
+	$(PYTHON) -m pytest tests --cov --cov-report=term --cov-fail-under=100
 
 check: install
 	$(VENV)/bin/ruff check .

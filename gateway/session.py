@@ -143,7 +143,7 @@ class Session:
                 return AskPresence(request_id, "JOIN", room, JoinRoom(self.user, self.session, room))
             case Leave():
                 return AskPresence(request_id, "LEAVE", room, LeaveRoom(self.user, self.session, room))
-            case Members():
+            case Members():  # pragma: no branch  # there is no other
                 return AskPresence(request_id, "MEMBERS", room, ListMembers(self.user, self.session, room))
 
     def hear_router(self, ask: AskRouter, reply: RouterReply | None) -> Say | HangUp:
@@ -236,7 +236,7 @@ def _hear_no(request_id: str, cmd: str, reply: Refused | SessionGone | None) -> 
             return _refuse(request_id, cmd, reply.refusal)
         case SessionGone(replaced=replaced):
             return HangUp(CloseCode.REPLACED if replaced else CloseCode.BROKER_LOST, request_id, cmd)
-        case None:
+        case None:  # pragma: no branch  # there is no other
             return _refuse(request_id, cmd, Refusal.INTERNAL)
 
 

@@ -1,3 +1,4 @@
+import re
 from typing import get_args
 
 import msgspec
@@ -9,7 +10,16 @@ from tests.unit.wire.samples import HOSTILE_IDS
 from tieline.wire import internal
 from tieline.wire.codes import Refusal
 from tieline.wire.envelope import Member
-from tieline.wire.ids import FrameDigest, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.ids import (
+    ConnectionId,
+    FrameDigest,
+    GatewayId,
+    ResumeToken,
+    RoomId,
+    SecretHash,
+    SessionId,
+    UserId,
+)
 from tieline.wire.internal import (
     Accepted,
     Check,
@@ -28,6 +38,7 @@ from tieline.wire.internal import (
     PresenceReply,
     PresenceRequest,
     Refused,
+    Register,
     Relay,
     RoomMembers,
     RouterReply,
@@ -40,19 +51,29 @@ from tieline.wire.internal import (
     decode_signal,
     digest,
     encode,
+    message_id,
+    secret_hash,
 )
 
 ALICE, BOB = UserId("alice"), UserId("用户 一")
 SESSION, GATEWAY, ROOM = SessionId("s-1"), GatewayId("g-1"), RoomId("a.b *")
+CONNECTION = ConnectionId("c-1")
+SECRET, NONE = secret_hash(ResumeToken("a secret")), SecretHash(b"")
 ODD_FRAME = b'{"x":\xff\x00' + bytes(range(256))
 DIGEST = digest(ODD_FRAME)
 
 REQUESTS: tuple[PresenceRequest, ...] = (
     Check(ALICE, SESSION, BOB, "WEBRTC_ICE_CANDIDATE", DIGEST, ODD_FRAME),
     Check(ALICE, SESSION, BOB, "WEBRTC_OFFER", DIGEST, b""),
-    OpenSession(ALICE, SESSION, GATEWAY, True, (ROOM, RoomId("other"))),
-    OpenSession(ALICE, SESSION, GATEWAY, False, ()),
-    EndSession(ALICE, SESSION, GATEWAY),
+    OpenSession(ALICE, SESSION, GATEWAY, CONNECTION, True, (ROOM, RoomId("other")), SECRET, SECRET, (ROOM,)),
+    OpenSession(ALICE, SESSION, GATEWAY, CONNECTION, False, (), NONE, NONE, None),
+    OpenSession(ALICE, SESSION, GATEWAY, CONNECTION, True, (), SECRET, NONE, ()),
+    EndSession(ALICE, CONNECTION, resumable=True),
+    EndSession(ALICE, CONNECTION, resumable=False),
+    Register(
+        ALICE, SESSION, GATEWAY, CONNECTION, True, {ROOM: 1_700_000_000_000, RoomId("other"): 0}, SECRET
+    ),
+    Register(ALICE, SESSION, GATEWAY, CONNECTION, False, {}, NONE),
     JoinRoom(ALICE, SESSION, ROOM),
     LeaveRoom(ALICE, SESSION, ROOM),
     ListMembers(ALICE, SESSION, ROOM),
@@ -64,7 +85,8 @@ PRESENCE_REPLIES: tuple[PresenceReply, ...] = (
     Refused("NOT_IN_SAME_ROOM"),
     SessionGone(replaced=True),
     SessionGone(replaced=False),
-    Opened((ROOM,)),
+    Opened(SESSION, resumed=False, rooms={}),
+    Opened(SESSION, resumed=True, rooms={ROOM: 1_700_000_000_000}),
     RoomMembers((Member(ALICE, "online", True, 1_700_000_000_000), Member(BOB, "away", False, 0))),
     RoomMembers(()),
     Done(),
@@ -77,7 +99,7 @@ ROUTER_REPLIES: tuple[RouterReply, ...] = (
     SessionGone(replaced=False),
 )
 SIGNALS = (Signal(ALICE, SESSION, BOB, ODD_FRAME, True), Signal(BOB, SESSION, ALICE, b"", False))
-CLOSING = CloseSession(ALICE, SESSION, 4500)
+CLOSING = CloseSession(ALICE, SESSION, CONNECTION, 4500)
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
@@ -167,6 +189,25 @@ def test_two_frames_share_a_digest_only_if_they_are_the_same_bytes(one: bytes, o
 def test_a_digest_is_16_bytes_and_the_same_in_every_process() -> None:
     assert len(digest(b"")) == 16
     assert digest(b"frame") == FrameDigest(bytes.fromhex("a0f66a9bc6750ac387caf7676498b0e2"))
+
+
+def test_a_resume_secret_is_hashed_the_same_in_every_process() -> None:
+    assert secret_hash(ResumeToken("a secret")) == bytes.fromhex(
+        "984ca5162200734c592148f1820b71057f098573d138666b48663e4e30cd8d3a"
+    )
+    assert secret_hash(ResumeToken("another secret")) != SECRET
+    assert SECRET != NONE
+
+
+def test_a_frame_for_two_users_has_two_names_in_the_mailbox() -> None:
+    assert message_id(ALICE, b"frame") == "a0f66a9bc6750ac387caf7676498b0e2.alice"
+    assert message_id(BOB, b"frame") != message_id(ALICE, b"frame")
+    assert message_id(ALICE, b"frame ") != message_id(ALICE, b"frame")
+
+
+@pytest.mark.parametrize("identifier", HOSTILE_IDS)
+def test_a_frame_s_name_in_the_mailbox_can_stand_in_a_header_whoever_it_is_for(identifier: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_=.-]+", message_id(UserId(identifier), b"frame"))
 
 
 def test_white_space_alone_makes_another_frame() -> None:

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import example, given
 
 from tests.unit.wire.samples import ANY_TEXT, HOSTILE_IDS
-from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.subjects import Keys, Subjects, identifier, token, users_of_pair
 
 SUBJECTS = Subjects("tieline")
 SESSION = SessionId("s-1")
+CONNECTION = ConnectionId("c-1")
 PLAIN = UserId("plain")
 
 TOKEN = re.compile(r"(?:[A-Za-z0-9_-]|=[0-9A-F]{2})+")
@@ -29,6 +30,7 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Keys.session": (lambda text: Keys.session(GatewayId(text), SESSION), (1,)),
     "Keys.offer_timer, the offerer": (lambda text: Keys.offer_timer(UserId(text), PLAIN, "7"), (2,)),
     "Keys.offer_timer, the target": (lambda text: Keys.offer_timer(PLAIN, UserId(text), "7"), (3,)),
+    "Keys.away_timer": (lambda text: Keys.away_timer(UserId(text), CONNECTION), (2,)),
     "Keys.lease_timer": (lambda text: Keys.lease_timer(GatewayId(text)), (2,)),
     "Keys.roster": (lambda text: Keys.roster(RoomId(text)), (1,)),
     "Keys.pairs_of, the first": (lambda text: Keys.pairs_of(UserId(text))[0], (1,)),
@@ -42,6 +44,9 @@ WITHOUT_IDS = {
     "Subjects.signals",
     "Subjects.presence",
     "Subjects.presences",
+    "Subjects.users",
+    "Subjects.mailbox_question",
+    "Subjects.mailbox",
     "Subjects.changes",
     "Subjects.event",
     "Keys.timers",
@@ -191,10 +196,17 @@ def test_every_key_is_one_that_the_bucket_takes(text: str) -> None:
         Keys.pair(UserId(text), PLAIN),
         Keys.session(GatewayId(text), SESSION),
         Keys.offer_timer(UserId(text), UserId(text), "7"),
+        Keys.away_timer(UserId(text), CONNECTION),
         Keys.lease_timer(GatewayId(text)),
     )
 
     assert all(KV_KEY.fullmatch(key) and ".." not in key for key in keys)
+
+
+@pytest.mark.parametrize("text", HOSTILE_IDS, ids=ascii)
+def test_every_namespace_names_a_stream_of_its_own_that_the_broker_takes(text: str) -> None:
+    assert re.fullmatch(r"MAILBOX_[A-Za-z0-9_=-]+", Subjects(text).mailbox())
+    assert len({Subjects(name).mailbox() for name in HOSTILE_IDS}) == len(HOSTILE_IDS)
 
 
 def test_the_subjects_are_spelled_as_the_design_draws_them() -> None:
@@ -207,6 +219,8 @@ def test_the_subjects_are_spelled_as_the_design_draws_them() -> None:
     assert SUBJECTS.replies("presence", "p") == "tieline.presence.p.reply"
     assert SUBJECTS.changed(user) == "tieline.changed.u"
     assert SUBJECTS.event("joined") == "tieline.events.joined"
+    assert SUBJECTS.mailbox_question() == "tieline.mailbox.question"
+    assert SUBJECTS.mailbox() == "MAILBOX_tieline"
 
 
 def test_the_keys_are_spelled_as_the_design_draws_them() -> None:
@@ -217,6 +231,7 @@ def test_the_keys_are_spelled_as_the_design_draws_them() -> None:
     assert Keys.pair(UserId("b"), UserId("a")) == "pair.a.b"
     assert Keys.session(gateway, SESSION) == "session.g.s-1"
     assert Keys.offer_timer(user, UserId("v"), "7") == "timer.offer.u.v.7"
+    assert Keys.away_timer(user, CONNECTION) == "timer.away.u.c-1"
     assert Keys.lease_timer(gateway) == "timer.lease.g"
 
 

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import example, given
 
 from tests.unit.wire.samples import ANY_TEXT, HOSTILE_IDS
-from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.subjects import ANY, Keys, Subjects
 
 SUBJECTS = Subjects("tieline")
 SESSION = SessionId("s-1")
+CONNECTION = ConnectionId("c-1")
 PLAIN = UserId("plain")
 
 every_hostile_id = pytest.mark.parametrize("text", HOSTILE_IDS, ids=ascii)
@@ -58,6 +59,7 @@ def every_subject(text: str) -> dict[str, str]:
         "router": f"{SUBJECTS.replies('router', text)}.1",
         "replier": f"{SUBJECTS.replies('presence', text)}.1",
         "changed": SUBJECTS.changed(user),
+        "question": SUBJECTS.mailbox_question(),
         "event": SUBJECTS.event("joined"),
     }
 
@@ -69,9 +71,10 @@ def every_subject(text: str) -> dict[str, str]:
         (SUBJECTS.signals(), "signal"),
         (SUBJECTS.presences(), "presence"),
         (SUBJECTS.changes(), "changed"),
+        (SUBJECTS.users(), "user"),
     ],
 )
-def test_what_a_queue_group_listens_to_is_its_own_subjects_and_no_replies(
+def test_what_is_listened_to_or_kept_is_its_own_subjects_and_no_replies(
     pattern: str, kind: str, text: str
 ) -> None:
     assert [name for name, subject in every_subject(text).items() if matches(pattern, subject)] == [kind]
@@ -81,7 +84,7 @@ def test_what_a_queue_group_listens_to_is_its_own_subjects_and_no_replies(
 def test_nothing_of_one_namespace_reaches_another(text: str) -> None:
     elsewhere = Subjects(text + "2")
 
-    for pattern in (elsewhere.signals(), elsewhere.presences(), elsewhere.changes()):
+    for pattern in (elsewhere.signals(), elsewhere.presences(), elsewhere.changes(), elsewhere.users()):
         assert not any(matches(pattern, subject) for subject in every_subject(text).values())
 
 
@@ -131,6 +134,7 @@ def test_the_pattern_of_timers_covers_every_timer_and_no_record(text: str) -> No
     user, gateway = UserId(text), GatewayId(text)
 
     assert matches(Keys.timers(), Keys.offer_timer(user, PLAIN, "7"))
+    assert matches(Keys.timers(), Keys.away_timer(user, CONNECTION))
     assert matches(Keys.timers(), Keys.lease_timer(gateway))
     for record in (
         Keys.user(user),

@@ -1,0 +1,71 @@
+"""The relay one would write in an afternoon: websockets and nats-py, and no checks at all.
+
+No tokens, no rooms, no negotiations, no answers, nothing kept: a message for a user who is not there is
+gone. Written to be fast all the same, for it is what Tieline is measured against. Several processes of it
+are gateways to each other's users through the broker. Needs a NATS server; not part of Tieline.
+"""
+
+import argparse
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+import nats
+import uvloop
+from nats.aio.msg import Msg
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from bench.serving import announce_port_and_wait
+
+WELCOME = b'{"requestId":"","module":"ROOM","cmd":"WELCOME","code":200,"msg":"success","data":null}'
+
+
+class Body(msgspec.Struct):
+    """All that is read of a message's `data`."""
+
+    to: str
+
+
+class Message(msgspec.Struct):
+    """All that is read of a message."""
+
+    data: Body
+
+
+decode = msgspec.json.Decoder(Message).decode
+
+
+async def main(nats_url: str, port: int) -> None:
+    """Serve until standard input ends."""
+    broker = await nats.connect(nats_url)
+
+    async def handle(websocket: ServerConnection) -> None:
+        async def deliver(message: Msg) -> None:
+            await websocket.send(message.data, text=True)
+
+        assert websocket.request is not None
+        (user,) = parse_qs(urlsplit(websocket.request.path).query)["user"]
+        subscription = await broker.subscribe(f"user.{user}", cb=deliver)
+        try:
+            # Through the broker, so that the user who is welcome can be reached from every gateway. (A flush
+            # would not do: nats-py's PING overtakes the subscription.)
+            await broker.publish(f"user.{user}", WELCOME)
+            while True:
+                message = await websocket.recv(decode=False)
+                await broker.publish(f"user.{decode(message).data.to}", message)
+        except ConnectionClosed:
+            pass
+        finally:
+            await subscription.unsubscribe()
+
+    async with serve(handle, "127.0.0.1", port, compression=None) as server:
+        await announce_port_and_wait(server)
+    await broker.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="A hand-rolled relay to compare Tieline with.")
+    parser.add_argument("--nats", required=True, metavar="URL")
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    options = parser.parse_args()
+    uvloop.run(main(options.nats, options.port))

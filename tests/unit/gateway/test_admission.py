@@ -1,0 +1,230 @@
+import json
+
+import jwt
+import pytest
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+
+from gateway.admission import Admitted, denied, judge, select_subprotocol
+from gateway.tokens import Tokens
+from tieline.wire.codes import Denial
+
+NOW = 1_700_000_000.0
+SECRET = "secret" * 8
+TOKENS = Tokens(SECRET)
+
+UPGRADE = {
+    "Host": "gateway.example",
+    "Upgrade": "websocket",
+    "Connection": "keep-alive, Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
+
+
+def token(user: str = "alice", **claims: object) -> str:
+    return jwt.encode({"sub": user, "exp": NOW + 60} | claims, SECRET)
+
+
+BAD = "bad.bad.bad"
+
+
+def asked(
+    path: str, *headers: tuple[str, str], without: str = "", method: str = "GET", version: str = "HTTP/1.1"
+) -> tuple[Request, Response]:
+    """Make an upgrade request of a path and headers, and what websockets would answer it."""
+    lines = [f"{name}: {value}" for name, value in (*UPGRADE.items(), *headers) if name != without]
+    protocol = ServerProtocol(select_subprotocol=select_subprotocol)
+    protocol.receive_data("\r\n".join([f"{method} {path} {version}", *lines, "", ""]).encode("latin-1"))
+    (request,) = protocol.events_received()
+    assert isinstance(request, Request)
+    return request, protocol.accept(request)
+
+
+def verdict(path: str, *headers: tuple[str, str]) -> Admitted | Denial:
+    return judge(*asked(path, *headers), TOKENS, NOW)
+
+
+def admitted(path: str, *headers: tuple[str, str]) -> Admitted:
+    found = verdict(path, *headers)
+    assert isinstance(found, Admitted)
+    return found
+
+
+# Where the token is. --------------------------------------------------------------------------------
+
+
+def test_the_token_may_come_in_the_authorization_header() -> None:
+    for value in (f"Bearer {token()}", f"bearer   {token()} ", f"BEARER {token()}"):
+        assert admitted("/ws", ("Authorization", value)).claims.sub == "alice"
+
+
+def test_the_token_may_come_as_a_subprotocol_and_the_server_answers_with_its_own() -> None:
+    request, response = asked("/ws", ("Sec-WebSocket-Protocol", f"tieline.v1, bearer.{token()}"))
+
+    assert isinstance(judge(request, response, TOKENS, NOW), Admitted)
+    assert response.headers["Sec-WebSocket-Protocol"] == "tieline.v1"
+
+
+def test_subprotocols_may_come_in_several_headers() -> None:
+    found = admitted(
+        "/ws", ("Sec-WebSocket-Protocol", "tieline.v1"), ("Sec-WebSocket-Protocol", f"bearer.{token()}")
+    )
+
+    assert found.claims.sub == "alice"
+
+
+def test_the_token_may_come_in_the_query() -> None:
+    assert admitted(f"/ws?token={token()}").claims.sub == "alice"
+    assert admitted(f"/ws?x=1&token={token()}&token={BAD}").claims.sub == "alice"
+
+
+def test_of_several_tokens_the_header_counts_before_the_subprotocol_and_that_before_the_query() -> None:
+    header = ("Authorization", f"Bearer {token('header')}")
+    subprotocol = ("Sec-WebSocket-Protocol", f"tieline.v1, bearer.{token('subprotocol')}")
+    query = f"/ws?token={token('query')}"
+
+    assert admitted(query, subprotocol, header).claims.sub == "header"
+    assert admitted(query, subprotocol).claims.sub == "subprotocol"
+    assert admitted(query).claims.sub == "query"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Authorization", f"Bearer {BAD}"),
+        ("Authorization", "Bearer"),
+        ("Authorization", "Bearer "),
+        ("Sec-WebSocket-Protocol", f"tieline.v1, bearer.{BAD}"),
+        ("Sec-WebSocket-Protocol", "tieline.v1, bearer."),
+    ],
+)
+def test_the_first_token_found_counts_even_if_it_is_bad(name: str, value: str) -> None:
+    assert verdict(f"/ws?token={token()}", (name, value)) is Denial.UNAUTHORIZED
+
+
+def test_an_authorization_of_another_kind_is_no_token() -> None:
+    assert admitted(f"/ws?token={token()}", ("Authorization", "Basic YTpi")).claims.sub == "alice"
+    assert admitted("/ws", ("Authorization", "Basic x"), ("Authorization", f"Bearer {token()}"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/ws",
+        "/ws?",
+        "/ws?token",
+        "/ws?token=",
+        f"/ws?token={BAD}",
+        "/ws?token=%FF%00",
+        f"/ws?TOKEN={token()}",
+        f"/ws?token={token(exp=NOW)}",
+        f"/ws?token={token(nbf=NOW + 61)}",
+        f"/ws?token={token('')}",
+    ],
+)
+def test_without_a_token_that_is_good_now_nobody_is_let_in(path: str) -> None:
+    assert verdict(path) is Denial.UNAUTHORIZED
+
+
+# What the connection asks for. ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "acks"),
+    [("", False), ("&acks=1", True), ("&acks=0", False), ("&acks", False), ("&acks=true", False)],
+)
+def test_acks_are_sent_to_whoever_asks_for_them(query: str, acks: bool) -> None:
+    assert admitted(f"/ws?token={token()}{query}").acks is acks
+
+
+@pytest.mark.parametrize(
+    ("query", "resume", "last"),
+    [
+        ("", None, ""),
+        ("&last=r-1", None, "r-1"),
+        ("&resume=", "", ""),
+        ("&resume", "", ""),
+        ("&resume=secret", "secret", ""),
+        ("&resume=secret&last=r-1", "secret", "r-1"),
+        ("&resume=%E7%94%A8&last=a%20b%26c%25+d", "用", "a b&c% d"),
+    ],
+)
+def test_a_client_says_whether_it_can_resume_and_what(query: str, resume: str | None, last: str) -> None:
+    found = admitted(f"/ws?token={token()}{query}")
+
+    assert (found.resume, found.last) == (resume, last)
+
+
+# What is no upgrade. --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/ws/", "/WS", "/wss", "/ws;x", "/%77s", "/x?/ws", "//ws", "*"])
+def test_every_other_path_is_not_found(path: str) -> None:
+    assert verdict(path, ("Authorization", f"Bearer {token()}")) is Denial.NOT_FOUND
+
+
+def test_a_path_that_is_none_is_malformed() -> None:
+    assert verdict("//[") is Denial.MALFORMED
+
+
+@pytest.mark.parametrize("missing", ["Upgrade", "Connection"])
+def test_a_request_that_asks_for_no_upgrade_is_told_to(missing: str) -> None:
+    request, response = asked(f"/ws?token={token()}", without=missing)
+
+    assert judge(request, response, TOKENS, NOW) is Denial.UPGRADE_REQUIRED
+
+
+@pytest.mark.parametrize("missing", ["Sec-WebSocket-Version", "Sec-WebSocket-Key"])
+def test_an_upgrade_that_lacks_what_it_needs_is_malformed(missing: str) -> None:
+    request, response = asked(f"/ws?token={token()}", without=missing)
+
+    assert judge(request, response, TOKENS, NOW) is Denial.MALFORMED
+
+
+def test_another_method_or_version_or_a_header_that_cannot_be_read_is_malformed() -> None:
+    for request, response in (
+        asked(f"/ws?token={token()}", method="PUT"),
+        asked(f"/ws?token={token()}", version="HTTP/1.0"),
+        asked(f"/ws?token={token()}", ("Sec-WebSocket-Version", "12"), without="Sec-WebSocket-Version"),
+        asked(f"/ws?token={token()}", ("Sec-WebSocket-Protocol", "a/b")),
+    ):
+        assert judge(request, response, TOKENS, NOW) is Denial.MALFORMED
+
+
+def test_the_path_is_judged_before_the_upgrade_and_that_before_the_token() -> None:
+    assert judge(*asked("/", without="Upgrade"), TOKENS, NOW) is Denial.NOT_FOUND
+    assert judge(*asked("/ws", without="Upgrade"), TOKENS, NOW) is Denial.UPGRADE_REQUIRED
+    assert judge(*asked("/ws", without="Sec-WebSocket-Key"), TOKENS, NOW) is Denial.MALFORMED
+
+
+def test_a_client_that_offers_other_subprotocols_only_is_let_in_without_one() -> None:
+    request, response = asked(f"/ws?token={token()}", ("Sec-WebSocket-Protocol", "chat"))
+
+    assert isinstance(judge(request, response, TOKENS, NOW), Admitted)
+    assert "Sec-WebSocket-Protocol" not in response.headers
+
+
+# How a refusal reads. -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("denial", Denial)
+def test_a_refusal_is_a_small_json_document_that_nobody_keeps(denial: Denial) -> None:
+    response = denied(denial)
+
+    assert response.status_code == denial.status
+    assert json.loads(response.body) == {"code": denial.status, "msg": denial.msg, "reason": denial.reason}
+    assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert response.headers["Content-Length"] == str(len(response.body))
+    assert response.headers["Connection"] == "close"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_what_may_pass_says_when_to_come_back_and_nothing_else_does() -> None:
+    for denial in Denial:
+        assert ("Retry-After" in denied(denial).headers) == (denial.status == 503)
+
+
+def test_a_refusal_says_in_its_headers_what_was_missing() -> None:
+    assert denied(Denial.UNAUTHORIZED).headers["WWW-Authenticate"] == "Bearer"
+    assert denied(Denial.UPGRADE_REQUIRED).headers["Upgrade"] == "websocket"

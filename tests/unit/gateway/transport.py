@@ -1,0 +1,61 @@
+"""A transport that keeps what is written to it, and is as strict as a real one."""
+
+import asyncio
+
+
+class Socket(asyncio.Transport):
+    """The gateway's end of a TCP connection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting_bytes = 0
+        """What the other end has not read yet, as far as the gateway is told."""
+        self.is_read = True
+        self.is_aborted = False
+        self.is_ended = False
+        """The gateway has said that it will write no more."""
+        self._is_closing = False
+        self._written = bytearray()
+
+    def taken(self) -> bytes:
+        """Return what was written since the last time."""
+        taken = bytes(self._written)
+        self._written.clear()
+        return taken
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """See `asyncio.WriteTransport.write`."""
+        if self.is_ended:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if not self._is_closing:
+            self._written += data
+
+    def write_eof(self) -> None:
+        """See `asyncio.WriteTransport.write_eof`."""
+        self.is_ended = True
+
+    def get_write_buffer_size(self) -> int:
+        """See `asyncio.WriteTransport.get_write_buffer_size`."""
+        return self.waiting_bytes
+
+    def pause_reading(self) -> None:
+        """See `asyncio.ReadTransport.pause_reading`."""
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        """See `asyncio.ReadTransport.resume_reading`."""
+        assert not self._is_closing
+        self.is_read = True
+
+    def is_closing(self) -> bool:
+        """See `asyncio.BaseTransport.is_closing`."""
+        return self._is_closing
+
+    def close(self) -> None:
+        """See `asyncio.BaseTransport.close`."""
+        self._is_closing = True
+
+    def abort(self) -> None:
+        """See `asyncio.WriteTransport.abort`."""
+        self._is_closing = True
+        self.is_aborted = True
