@@ -1,0 +1,259 @@
+"""What routers and presences do about one pair's frames, step by step, and what their crashes leave. Pure."""
+
+from collections.abc import Iterable, Iterator
+from itertools import product
+from typing import Literal, NamedTuple
+
+from docs.model.cast import Cast
+from docs.model.side import (
+    UNREAD,
+    Ask,
+    Side,
+    Task,
+    fates,
+    replaced,
+    subsets,
+    with_strays,
+    with_tasks,
+    without,
+)
+
+
+class Move(NamedTuple):
+    """One step of routers and presences. What it does to a client is named, not done."""
+
+    label: str
+    after: Side
+    kind: Literal["inside", "publish", "answer", "refuse"] = "inside"
+    frame: int = -1
+    """What is published, or answered."""
+    line: int = -1
+    """Who publishes it."""
+    sent: tuple[int, ...] = ()
+    """What must be stored before it is answered."""
+    fault: str = ""
+
+
+class Services:
+    """What routers and presences can do about one pair."""
+
+    def __init__(self, cast: Cast) -> None:
+        self._cast = cast
+        self._blind = cast.design.writes == "blind holds"
+        self._stores_later = cast.design.stored == "later"
+        self._tells_again = cast.design.tells == "again when retried"
+        self._acks_early = cast.design.acks == "when judged"
+
+    def asked(self, side: Side, frame: int) -> Side:
+        """Let a gateway's request reach a router, and the router's question a presence."""
+        return with_tasks(side, (*side.tasks, Task(frame)))
+
+    def is_awaited(self, side: Side, frame: int) -> bool:
+        """Whether an attempt is under way that the gateway will hear of."""
+        return any(task.is_awaited and task.frame == frame for task in side.tasks)
+
+    def abandoned(self, side: Side, sender: int) -> Side:
+        """Let nobody wait any more for a sender's frames."""
+        return with_tasks(
+            side,
+            tuple(
+                task._replace(is_awaited=False) if self._cast.frames[task.frame].sender == sender else task
+                for task in side.tasks
+            ),
+        )
+
+    def moves(self, side: Side) -> list[Move]:
+        """List what routers and presences can do next, without impatience."""
+        return [
+            *(move for index in range(len(side.tasks)) for move in self._task_moves(side, index)),
+            *(move for index in range(len(side.strays)) for move in self._stray_moves(side, index)),
+        ]
+
+    def impatience(self, side: Side) -> list[Move]:
+        """List the retries of routers whose question is still under way."""
+        return [
+            Move(
+                f"a router asks about {self._name(task.frame)} again, too early",
+                replaced(side, index, task._replace(asks=tuple(sorted((*task.asks, Ask()))))),
+            )
+            for index, task in enumerate(side.tasks)
+            if task.asks
+        ]
+
+    # A router's ------------------------------------------------------------------------------------------
+
+    def _task_moves(self, side: Side, index: int) -> Iterator[Move]:
+        task = side.tasks[index]
+        name = self._name(task.frame)
+        if not task.is_judged:
+            yield from self._leased(side, index)
+            for ask in dict.fromkeys(task.asks):
+                yield from self._ask_moves(side, index, ask)
+            if not task.asks:
+                again = task._replace(asks=(Ask(),))
+                yield Move(f"a router asks about {name} again", replaced(side, index, again))
+            return
+        if task.todo:
+            frame, *rest = task.todo
+            sent = (*task.sent, frame) if self._stores_later else ()
+            after = task._replace(todo=tuple(rest), sent=sent)
+            changed = replaced(side, index, after)
+            if not rest:
+                changed = self._granted(changed, after)
+            label = f"the router of {name} publishes {self._name(frame)}"
+            yield Move(label, changed, "publish", frame, task.frame)
+        if task.is_awaited and (not task.todo or self._acks_early):
+            sent = () if self._acks_early else task.sent
+            label = f"the sender of {name} gets its ack"
+            yield Move(label, self._answered(side, task.frame), "answer", task.frame, sent=sent)
+
+    def _leased(self, side: Side, index: int) -> Iterator[Move]:
+        """Let a router relay unasked; it has published before what its lease came with."""
+        task = side.tasks[index]
+        frame = self._cast.frames[task.frame]
+        if not frame.is_candidate or task.asks != (Ask(),):
+            return
+        for sender, held in side.leases:
+            if sender == frame.sender:
+                todo = () if task.frame in held else (task.frame,)
+                after = task._replace(asks=(), is_judged=True, todo=todo)
+                yield Move(f"a router takes {frame.name} on its lease", replaced(side, index, after))
+
+    def _granted(self, side: Side, task: Task) -> Side:
+        """Note the lease that came with a verdict, now that all of the verdict is published."""
+        sender = self._cast.frames[task.frame].sender
+        return side._replace(leases=tuple(sorted({*side.leases, *((sender, held) for held in task.grants)})))
+
+    def telling(self, side: Side) -> Move | None:
+        """Find a verdict on its way to a router that has asked once, if that is all that it does."""
+        for index, task in enumerate(side.tasks):
+            ends = self._cast.frames[task.frame].ends
+            if len(task.asks) == 1 and task.asks[0].is_written and not ends:
+                (move,) = self._ask_moves(side, index, task.asks[0])
+                return move
+        return None
+
+    # A presence's ----------------------------------------------------------------------------------------
+
+    def _ask_moves(self, side: Side, index: int, ask: Ask) -> Iterator[Move]:
+        task = side.tasks[index]
+        name = self._name(task.frame)
+        others = without(task.asks, ask)
+        if ask.is_written:
+            label = f"the verdict on {name} reaches its router"
+            yield self._told(self._after_change(side, task.frame), index, others, ask.pair, label)
+            return
+        if ask.pair == UNREAD:
+            verdict = self._cast.judge(side.pair, task.frame)
+            label = f"a presence reads the pair for {name}"
+            if verdict.refused:
+                yield self._refused(side, index, others, f"{label}, and refuses it")
+            elif verdict.writes < 0:
+                before = self._after_change(side, task.frame) if self._tells_again else side
+                yield self._told(before, index, others, side.pair, f"{label}, and says how to deliver it")
+            else:
+                asks = tuple(sorted((*others, Ask(side.pair, side.revision))))
+                yield Move(label, replaced(side, index, task._replace(asks=asks)))
+            return
+        label, written = self._write(side, task.frame, ask)
+        outcome = Ask(ask.pair, is_written=True) if written is not side else Ask()
+        asks = tuple(sorted((*others, outcome)))
+        yield Move(label, replaced(written, index, task._replace(asks=asks)))
+
+    def _refused(self, side: Side, index: int, others: tuple[Ask, ...], label: str) -> Move:
+        """Let the sender learn that its frame is refused, if it still wants to know."""
+        task = side.tasks[index]
+        frame = self._cast.frames[task.frame]
+        after = with_tasks(side, side.tasks[:index] + side.tasks[index + 1 :])
+        after = with_strays(after, self._going_on(task.frame, others))
+        if not task.is_awaited:
+            return Move(label, after)
+        fault = f"{frame.name} is refused" if frame.outcome == "arrives" else ""
+        return Move(label, self._answered(after, task.frame), "refuse", task.frame, fault=fault)
+
+    def _answered(self, side: Side, frame: int) -> Side:
+        tasks = (task._replace(is_awaited=False) if task.frame == frame else task for task in side.tasks)
+        return with_tasks(side, tasks)
+
+    def _write(self, side: Side, frame: int, ask: Ask) -> tuple[str, Side]:
+        """Commit what was judged; the side itself if somebody else has written since the pair was read."""
+        verdict, name = self._cast.judge(ask.pair, frame), self._name(frame)
+        is_hold = not verdict.frames
+        if ask.revision != side.revision and not (self._blind and is_hold):
+            return f"the presence of {name} loses the race", side
+        what = "holds" if is_hold else "commits"
+        return f"the presence of {name} {what} it", side._replace(
+            pair=verdict.writes, revision=side.revision + 1
+        )
+
+    def _after_change(self, side: Side, frame: int) -> Side:
+        """After a hangup, let routers drop their leases, also those that are only about to be noted.
+
+        On one broker, what presence tells them comes before the verdict that it sends next.
+        """
+        if not self._cast.frames[frame].ends:
+            return side
+        return side._replace(leases=(), tasks=tuple(task._replace(grants=()) for task in side.tasks))
+
+    def _told(self, side: Side, index: int, others: tuple[Ask, ...], judged_by: int, label: str) -> Move:
+        """Let a verdict reach its router; further questions it asked are strays from now on."""
+        task = side.tasks[index]
+        verdict = self._cast.judge(judged_by, task.frame)
+        grants = () if verdict.lease is None else (verdict.lease,)
+        told = task._replace(asks=(), is_judged=True, todo=verdict.frames, grants=grants)
+        after = replaced(side, index, told)
+        return Move(label, with_strays(after, self._going_on(task.frame, others)))
+
+    def _going_on(self, frame: int, asks: Iterable[Ask]) -> list[tuple[int, Ask]]:
+        """List the questions that still do something when nobody waits for their answer."""
+        ends = self._cast.frames[frame].ends
+        return [(frame, ask) for ask in asks if ends or not ask.is_written]
+
+    def _stray_moves(self, side: Side, index: int) -> Iterator[Move]:
+        frame, ask = side.strays[index]
+        rest = side._replace(strays=side.strays[:index] + side.strays[index + 1 :])
+        if ask.is_written:
+            label = f"the presence of {self._name(frame)} tells the routers"
+            yield Move(label, self._after_change(rest, frame))
+            return
+        if ask.pair == UNREAD:
+            verdict = self._cast.judge(side.pair, frame)
+            label = f"a presence reads the pair for {self._name(frame)}, for nobody"
+            if verdict.writes < 0:
+                yield Move(label, rest)
+            else:
+                yield Move(label, with_strays(rest, [(frame, Ask(side.pair, side.revision))]))
+            return
+        label, written = self._write(rest, frame, ask)
+        if written is rest:
+            written = with_strays(rest, [(frame, Ask())])
+        elif self._cast.frames[frame].ends:
+            written = with_strays(written, [(frame, Ask(ask.pair, is_written=True))])
+        yield Move(f"{label}, for nobody", written)
+
+    # Crashes ---------------------------------------------------------------------------------------------
+
+    def router_crashes(self, side: Side) -> list[Side]:
+        """List what may be left after a router crashed: the first is everything."""
+        left = []
+        for chosen in product(*(list(fates(task)) for task in side.tasks)):
+            tasks = tuple(task for task, _ in chosen if task is not None)
+            strays = [
+                stray
+                for (_, asks), task in zip(chosen, side.tasks, strict=True)
+                for stray in self._going_on(task.frame, asks)
+            ]
+            left.append(with_strays(with_tasks(side, tasks), strays))
+        return list(dict.fromkeys(left))
+
+    def presence_crashes(self, side: Side) -> list[Side]:
+        """List what may be left after a presence crashed: the first is everything."""
+        left = []
+        for strays in subsets(side.strays):
+            for asks in product(*(subsets(task.asks) for task in side.tasks)):
+                tasks = (task._replace(asks=kept) for task, kept in zip(side.tasks, asks, strict=True))
+                left.append(with_tasks(side, tasks)._replace(strays=strays))
+        return list(dict.fromkeys(left))
+
+    def _name(self, frame: int) -> str:
+        return self._cast.frames[frame].name

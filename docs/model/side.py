@@ -1,0 +1,97 @@
+"""One pair's record and what is under way about its frames: one half of a state. What happens is `services`.
+
+Routers and presences have no names here. A crash of one of them takes any subset of what is under way, for
+any subset may have been with it; and a lease that one router was granted may be used for any later frame,
+for any frame may come to that router. Pure.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import product
+from typing import Final, NamedTuple, TypeVar
+
+UNREAD: Final = -1
+
+T = TypeVar("T")
+
+
+class Ask(NamedTuple):
+    """One question to a presence: not looked at yet; or the pair is read; or the write is done."""
+
+    pair: int = UNREAD
+    revision: int = 0
+    is_written: bool = False
+
+
+class Task(NamedTuple):
+    """One attempt of a router at one frame."""
+
+    frame: int
+    is_awaited: bool = True
+    """A gateway still wants to know what comes of it."""
+    asks: tuple[Ask, ...] = (Ask(),)
+    """Questions to presence that are under way, while there is no verdict."""
+    is_judged: bool = False
+    """The verdict is here: what is left is to publish and to answer."""
+    todo: tuple[int, ...] = ()
+    """Frames to publish."""
+    sent: tuple[int, ...] = ()
+    """Frames published that may not be stored yet."""
+    grants: tuple[tuple[int, ...], ...] = ()
+    """The lease that came with the verdict, if one did: frames that are answered as held."""
+
+
+class Side(NamedTuple):
+    """A pair and what is under way about it."""
+
+    pair: int
+    revision: int = 0
+    tasks: tuple[Task, ...] = ()
+    strays: tuple[tuple[int, Ask], ...] = ()
+    """Frames, and questions about them whose router is gone or has its verdict."""
+    leases: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    """Senders, and those of their frames that are answered as held."""
+
+
+def fates(task: Task) -> Iterator[tuple[Task | None, tuple[Ask, ...]]]:
+    """Spare a task, or end it: what it wrote to the broker before still goes on its way.
+
+    Those are its questions, and of what it was publishing any first part.
+    """
+    yield task, ()
+    if task.is_judged:
+        for length in range(len(task.todo) + 1):
+            yield task._replace(is_awaited=False, todo=task.todo[:length]), ()
+        return
+    yield None, task.asks
+    if Ask() in task.asks:
+        yield None, without(task.asks, Ask())
+
+
+def subsets(items: tuple[T, ...]) -> list[tuple[T, ...]]:
+    """List every way to lose some of the items: first the one that loses none."""
+    return [
+        tuple(item for item, is_kept in zip(items, kept, strict=True) if is_kept)
+        for kept in product((True, False), repeat=len(items))
+    ]
+
+
+def without(asks: tuple[Ask, ...], ask: Ask) -> tuple[Ask, ...]:
+    """Leave out one question."""
+    index = asks.index(ask)
+    return asks[:index] + asks[index + 1 :]
+
+
+def with_tasks(side: Side, tasks: Iterable[Task]) -> Side:
+    """Set the tasks, but for those that have nothing left to do."""
+    left = (task for task in tasks if task.is_awaited or task.todo or not task.is_judged)
+    return side._replace(tasks=tuple(sorted(left)))
+
+
+def replaced(side: Side, index: int, task: Task) -> Side:
+    """Set one task."""
+    return with_tasks(side, (*side.tasks[:index], task, *side.tasks[index + 1 :]))
+
+
+def with_strays(side: Side, strays: Iterable[tuple[int, Ask]]) -> Side:
+    """Add strays."""
+    return side._replace(strays=tuple(sorted((*side.strays, *strays))))
