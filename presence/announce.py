@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from presence.member import User
+from presence.member import Former, User
 from tieline.wire import envelope, internal
 from tieline.wire.codes import CloseCode
 from tieline.wire.envelope import HangupBody, MemberJoined, MemberLeft, MemberUpdated, ServerHangup
@@ -47,10 +47,10 @@ class Announcer:
         """Make every router forget what it cached about a user."""
         self._publisher.send(self._subjects.changed(user), b"")
 
-    def close(self, user: UserId, record: User, code: CloseCode) -> None:
-        """Have the gateway of a session that has ended close its connection."""
-        message = internal.CloseSession(user, record.session, record.connection, int(code))
-        self._publisher.send(self._subjects.gateway(record.gateway, "close"), internal.encode(message))
+    def close(self, user: UserId, session: SessionId, where: User | Former, code: CloseCode) -> None:
+        """Have the gateway of a connection that has lost its session close it."""
+        message = internal.CloseSession(user, session, where.connection, int(code))
+        self._publisher.send(self._subjects.gateway(where.gateway, "close"), internal.encode(message))
 
     def joined_frame(self, room: RoomId, user: UserId, seat: int) -> bytes:
         """Encode MEMBER_JOINED. `seat` is the revision of the seat taken."""

@@ -73,7 +73,7 @@ class Gateways:
         """Let one session of a dead gateway wait to be resumed, or end it."""
         record, _ = await self._records.user(user)
         if record is not None and record.session == session and record.gateway == gateway:
+            if not record.secret:  # told first: once it has ended, nobody who repeats this finds it any more
+                self._announcer.close(user, session, record, CloseCode.BROKER_LOST)
             await self._sessions.lose_connection(user, record.connection, resumable=True)
-            if not record.secret:
-                self._announcer.close(user, record, CloseCode.BROKER_LOST)
         await self._records.forget(key)

@@ -18,6 +18,15 @@ from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, Sessio
 from tieline.wire.internal import OpenSession, Register
 
 
+class Former(msgspec.Struct, frozen=True, array_like=True):
+    """What a resumed session was before: whoever resumed it may have died before telling others."""
+
+    gateway: GatewayId
+    connection: ConnectionId
+    status: Literal["online", "away"]
+    rooms: tuple[RoomId, ...]
+
+
 class User(msgspec.Struct, frozen=True, array_like=True):
     """A user's record."""
 
@@ -34,6 +43,8 @@ class User(msgspec.Struct, frozen=True, array_like=True):
     """Rooms, with when they were joined."""
     turns: int = 0
     """How often the session went away or came back, which tells one MEMBER_UPDATED from the next."""
+    former: Former | None = None
+    """What it was when it was resumed last."""
 
     @property
     def is_reachable(self) -> bool:
@@ -64,14 +75,21 @@ def may_be_resumed_by(user: User, secret: SecretHash) -> bool:
 
 def resumed(user: User, ask: OpenSession | Register) -> User:
     """Go on with another connection, and what its token grants."""
+    assert user.status != "offline"
     return msgspec.structs.replace(
         user,
+        former=Former(user.gateway, user.connection, user.status, tuple(user.rooms)),
         gateway=ask.gateway,
         connection=ask.connection,
         status="online",
         voice=ask.voice,
         turns=user.turns + 1,
     )
+
+
+def settled(user: User) -> User:
+    """Forget what the session was before it was resumed: everybody has been told."""
+    return msgspec.structs.replace(user, former=None)
 
 
 def away(user: User) -> User:

@@ -62,9 +62,11 @@ class Pairs:
                 await self._commit(check, key, judgement, revision)
             except Conflict:
                 continue
-            if judgement.pair is not None:
-                self._tell(check, now)
-            if judgement.waiting is not None and not pair.is_active and situation.target is not None:
+            known = (judgement.pair or pair).memory_of(check.user, check.digest, now)
+            if isinstance(judgement.verdict, Relay) and known is not None:
+                self._tell(check, known.at)
+            begins = judgement.waiting is not None and (not pair.is_active or judgement.pair is None)
+            if judgement.waiting is not None and begins and situation.target is not None:
                 await self._end_if_gone(check, key, judgement.waiting, situation.target)
             return judgement.verdict
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
@@ -113,15 +115,16 @@ class Pairs:
             if isinstance(outcome, BaseException):
                 raise outcome
 
-    def _tell(self, check: Check, now: int) -> None:
+    def _tell(self, check: Check, at: int) -> None:
+        """Tell what a frame did that was accepted at `at`; a retry of it tells the very same again."""
         match check.cmd:
             case "WEBRTC_OFFER":
-                self._announcer.happened("offered", now, check.user, peer=check.to)
+                self._announcer.happened("offered", at, check.user, peer=check.to)
             case "WEBRTC_ANSWER":
-                self._announcer.happened("answered", now, check.user, peer=check.to)
+                self._announcer.happened("answered", at, check.user, peer=check.to)
             case "WEBRTC_HANGUP":
                 self._announcer.changed(check.user)
-                self._announcer.happened("ended", now, check.user, peer=check.to, reason="hangup")
+                self._announcer.happened("ended", at, check.user, peer=check.to, reason="hangup")
 
     async def end_all(self, user: UserId, session: SessionId) -> None:
         """End every negotiation of a user whose session has ended, and tell the peers (`disconnected`).

@@ -57,16 +57,19 @@ class Rooms:
             if user is None or not user.has_live(ask.session):
                 return _gone(user)
             if ask.room in user.rooms:
+                await self.tell_if_just_joined(ask.room, ask.user, user, revision)
                 return await self._roster(ask.room)
             now = self._clock()
             seat = await self.take_seat(ask.room, ask.user, Seat(ask.session, now))
             if seat is None:
                 return Refused(Refusal.ROOM_FULL.name)
             try:
-                await self._records.write_user(ask.user, member.joined(user, ask.room, now), revision)
+                joined = await self._records.write_user(
+                    ask.user, member.joined(user, ask.room, now), revision
+                )
             except Conflict:
                 continue
-            await self.tell_joined(ask.room, ask.user, seat)
+            await self.tell_joined(ask.room, seat, before=joined)
             return await self._roster(ask.room)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {ask.user!r}")
 
@@ -74,19 +77,20 @@ class Rooms:
         """Make a user no member, end the negotiations that lose their last room, and tell the others."""
         for _ in range(MAX_TRIES):
             user, revision = await self._records.user(ask.user)
-            if user is None or not user.has_live(ask.session):
-                return _gone(user)
+            is_live = user is not None and user.has_live(ask.session)
+            if user is None or user.session != ask.session or (not is_live and ask.room in user.rooms):
+                return _gone(user)  # the end of the session takes care of its rooms
             if ask.room in user.rooms:
                 try:
                     await self._records.write_user(ask.user, member.left(user, ask.room), revision)
                 except Conflict:
                     continue
-            seat = await self._seat(ask.room, ask.user)
-            if seat is not None and seat.seat.session == ask.session:  # else: it was given up before
+            seat = await self.seat_of(ask.room, ask.user, ask.session)
+            if seat is not None:  # else: it was given up before
                 self._announcer.changed(ask.user)
                 await self._pairs.end_without_room(ask.user, reason, f"left-{seat.revision}")
                 await self.give_up_seat(ask.room, seat, reason)
-            return Done()
+            return Done() if is_live else _gone(user)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {ask.user!r}")
 
     async def members(self, ask: ListMembers) -> RoomMembers | Refused | SessionGone:
@@ -98,8 +102,8 @@ class Rooms:
             return Refused(Refusal.NOT_IN_SAME_ROOM.name)
         return await self._roster(ask.room)
 
-    async def take_seat(self, room: RoomId, user: UserId, seat: Seat) -> int | None:
-        """Write a seat; returns its revision, or None when the room is full.
+    async def take_seat(self, room: RoomId, user: UserId, seat: Seat) -> Taken | None:
+        """Write a seat; returns it as it stands then, or None when the room is full.
 
         Who comes at the same moment is told apart by the order in which the seats were stored: the first
         `max_members` of them stay.
@@ -108,14 +112,14 @@ class Rooms:
         while True:
             found, revision = seat_in(await self._records.store.read(key), key)
             if found is not None and found.session == seat.session and seat.at - found.at < RETAKEN_MS:
-                mine = revision
+                mine = Taken(user, found, revision)
                 break
             try:
-                mine = await self._records.write_seat(room, user, seat, revision)
+                mine = Taken(user, seat, await self._records.write_seat(room, user, seat, revision))
                 break
             except Conflict:
                 continue
-        ahead = [taken for taken in await self._seats(room) if taken.revision < mine]
+        ahead = [taken for taken in await self._seats(room) if taken.revision < mine.revision]
         if len(ahead) < self._max_members or len(await self._claimed(room, ahead)) < self._max_members:
             return mine
         await self._records.forget(key)
@@ -139,23 +143,32 @@ class Rooms:
                 if other.user != user:
                     self._announcer.deliver(other.user, other.seat.session, frame)
 
-    async def tell_joined(self, room: RoomId, user: UserId, seat: int) -> None:
-        """Tell the other members that this one has come. `seat` is the revision of its seat."""
-        frame = self._announcer.joined_frame(room, user, seat)
+    async def tell_joined(self, room: RoomId, taken: Taken, before: int) -> None:
+        """Tell the other members that this one has come.
+
+        `before` is the revision at which its record said so: who took a seat after that finds it in the
+        roster.
+        """
+        frame = self._announcer.joined_frame(room, taken.user, taken.revision)
         for other in await self._seats(room):
-            if other.user != user:
+            if other.user != taken.user and other.revision < before:
                 self._announcer.deliver(other.user, other.seat.session, frame)
-        self._announcer.happened("joined", self._clock(), user, room=room)
+        self._announcer.happened("joined", taken.seat.at, taken.user, room=room)
+
+    async def tell_if_just_joined(self, room: RoomId, user: UserId, record: User, revision: int) -> None:
+        """Tell the others again if whoever made this one a member may have died before telling.
+
+        `revision` is that of the record.
+        """
+        taken = await self.seat_of(room, user, record.session)
+        if taken is not None and self._clock() - taken.seat.at < RETAKEN_MS:
+            await self.tell_joined(room, taken, before=revision)
 
     async def seat_of(self, room: RoomId, user: UserId, session: SessionId) -> Taken | None:
         """Find the seat that a session holds in a room."""
-        taken = await self._seat(room, user)
-        return taken if taken is not None and taken.seat.session == session else None
-
-    async def _seat(self, room: RoomId, user: UserId) -> Taken | None:
         key = Keys.room(room, user)
         seat, revision = seat_in(await self._records.store.read(key), key)
-        return None if seat is None else Taken(user, seat, revision)
+        return None if seat is None or seat.session != session else Taken(user, seat, revision)
 
     async def _seats(self, room: RoomId) -> list[Taken]:
         found = await self._records.store.read(Keys.roster(room))

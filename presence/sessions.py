@@ -6,6 +6,8 @@ it (the gateway, or another presence process after a timer) finds what is left t
 others a second time is the very same frame.
 """
 
+from collections.abc import Iterable
+
 from presence import member
 from presence.announce import Announcer
 from presence.member import Seat, User
@@ -53,80 +55,84 @@ class Sessions:
         for _ in range(MAX_TRIES):
             user, revision = await self._records.user(ask.user)
             if user is not None and user.connection == ask.connection:  # a retry: it is done
-                return await self._opened_again(ask, user)
+                return await self._opened_again(ask, user, revision)
             if user is not None and member.may_be_resumed_by(user, ask.resume):
                 try:
                     return await self._resume(ask, user, revision)
                 except Conflict:
                     continue
             if user is not None and user.is_reachable:
-                self._announcer.close(ask.user, user, CloseCode.REPLACED)
+                self._announcer.close(ask.user, user.session, user, CloseCode.REPLACED)
                 await self.end_session(ask.user, user.session)
                 continue
             if user is not None and await self._records.is_registered(user.gateway, user.session):
                 # Another process is at the end of the older session, or died at it. Its peers and rooms must
                 # have heard of that before they hear of the new one.
                 await self._conclude(ask.user, user)
+            seats = await self._take_seats(ask, ask.join)
             try:
-                return await self._begin(ask, revision, await self._take_seats(ask))
+                record = await self._begin(ask, revision, dict.fromkeys(seats, self._clock()))
             except Conflict:
                 continue
+            return Opened(ask.session, False, record.rooms)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {ask.user!r}")
 
-    async def _begin(self, ask: OpenSession | Register, revision: int, seats: dict[RoomId, int]) -> Opened:
+    async def _begin(self, ask: OpenSession | Register, revision: int, rooms: dict[RoomId, int]) -> User:
         await self._records.register(ask.gateway, ask.session, ask.user)
-        record = member.begun(ask, dict.fromkeys(seats, self._clock()))
-        await self._records.write_user(ask.user, record, revision)
-        await self._tell_begun(ask.user, seats)
-        return Opened(ask.session, False, record.rooms)
+        record = member.begun(ask, rooms)
+        began = await self._records.write_user(ask.user, record, revision)
+        await self._tell_begun(ask.user, record, began)
+        return record
 
-    async def _tell_begun(self, user: UserId, seats: dict[RoomId, int]) -> None:
+    async def _tell_begun(self, user: UserId, record: User, began: int) -> None:
+        """Tell the others of a session that began at revision `began`. Who came later need not be told."""
         self._announcer.changed(user)
-        for room, seat in seats.items():
-            await self._rooms.tell_joined(room, user, seat)
+        for room in record.rooms:
+            seat = await self._rooms.seat_of(room, user, record.session)
+            if seat is not None:
+                await self._rooms.tell_joined(room, seat, before=began)
 
     async def _resume(self, ask: OpenSession, user: User, revision: int) -> Opened:
         await self._records.register(ask.gateway, user.session, ask.user)
         record = member.resumed(user, ask)
         await self._records.write_user(ask.user, record, revision)
-        if user.status == "online":
-            self._announcer.close(ask.user, user, CloseCode.REPLACED)
-        if user.gateway != ask.gateway:
-            await self._records.forget(Keys.session(user.gateway, user.session))
-        return await self._tell_resumed(ask, record, was_away=user.status == "away")
+        return await self._tell_resumed(ask, record)
 
-    async def _tell_resumed(self, ask: OpenSession, record: User, *, was_away: bool) -> Opened:
+    async def _tell_resumed(self, ask: OpenSession, record: User) -> Opened:
+        """Carry out what a resumption means for others, as often as it takes."""
+        former = record.former
+        assert former is not None
+        if former.status == "online":
+            self._announcer.close(ask.user, record.session, former, CloseCode.REPLACED)
+        if former.gateway != record.gateway:
+            await self._records.forget(Keys.session(former.gateway, record.session))
         self._announcer.changed(ask.user)
         remaining = record
-        for room in record.rooms:
+        for room in former.rooms:
             if ask.granted is not None and room not in ask.granted:
                 await self._rooms.leave(LeaveRoom(ask.user, record.session, room), "kicked")
                 remaining = member.left(remaining, room)
-        if was_away:
+        if former.status == "away":
             await self._rooms.tell_updated(ask.user, remaining)
         return Opened(record.session, True, remaining.rooms)
 
-    async def _opened_again(self, ask: OpenSession, user: User) -> Opened | SessionGone:
+    async def _opened_again(self, ask: OpenSession, user: User, revision: int) -> Opened | SessionGone:
         """Answer a retry, after telling again what may not have been told."""
         if not user.is_reachable:
             return SessionGone(replaced=False)
         if user.session != ask.session:
-            return await self._tell_resumed(ask, user, was_away=True)  # or not: that is forgotten
-        seats = {}
-        for room in user.rooms:
-            seat = await self._rooms.seat_of(room, ask.user, ask.session)
-            if seat is not None:
-                seats[room] = seat.revision
-        await self._tell_begun(ask.user, seats)
+            return await self._tell_resumed(ask, user)
+        await self._tell_begun(ask.user, user, revision)
         return Opened(user.session, False, user.rooms)
 
-    async def _take_seats(self, ask: OpenSession | Register) -> dict[RoomId, int]:
-        seats = {}
-        for room in ask.rooms if isinstance(ask, Register) else dict.fromkeys(ask.join):
-            seat = await self._rooms.take_seat(room, ask.user, Seat(ask.session, self._clock()))
-            if seat is not None:
-                seats[room] = seat
-        return seats
+    async def _take_seats(self, ask: OpenSession | Register, rooms: Iterable[RoomId]) -> list[RoomId]:
+        """Take a seat in each room; returns the rooms that are not full."""
+        seat = Seat(ask.session, self._clock())
+        return [
+            room
+            for room in dict.fromkeys(rooms)
+            if await self._rooms.take_seat(room, ask.user, seat) is not None
+        ]
 
     async def register(self, ask: Register) -> Done | SessionGone:
         """Restore a session that its gateway still has, and presence may have forgotten or ended."""
@@ -136,17 +142,27 @@ class Sessions:
                 return SessionGone(replaced=True)
             try:
                 if user is None or not user.is_reachable:
-                    await self._begin(ask, revision, await self._take_seats(ask))
-                    return Done()
-                await self._records.register(ask.gateway, ask.session, ask.user)
-                if user.status == "away":
-                    record = member.resumed(user, ask)
-                    await self._records.write_user(ask.user, record, revision)
-                    await self._rooms.tell_updated(ask.user, record)
+                    seats = await self._take_seats(ask, ask.rooms)
+                    await self._begin(ask, revision, {room: ask.rooms[room] for room in seats})
+                else:
+                    await self._registered_again(ask, user, revision)
             except Conflict:
                 continue
             return Done()
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {ask.user!r}")
+
+    async def _registered_again(self, ask: Register, user: User, revision: int) -> None:
+        """Find a session that presence knows, after telling again what may not have been told."""
+        await self._records.register(ask.gateway, ask.session, ask.user)
+        if user.status == "away":
+            user = member.resumed(user, ask)
+            revision = await self._records.write_user(ask.user, user, revision)
+        if user.former is not None and user.former.connection == ask.connection:
+            await self._rooms.tell_updated(ask.user, user)
+            await self._records.write_user(ask.user, member.settled(user), revision)
+        self._announcer.changed(ask.user)
+        for room in user.rooms:
+            await self._rooms.tell_if_just_joined(room, ask.user, user, revision)
 
     # Losing and ending ------------------------------------------------------------------------------
 

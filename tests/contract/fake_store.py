@@ -1,0 +1,123 @@
+"""A store in memory that behaves as `presence.store.Bucket` does; `test_store` holds both to one contract.
+
+Unlike the real one it can be told to be away (`is_away`), and every operation lets other tasks run first, as
+a network would.
+"""
+
+import itertools
+import math
+import types
+from collections.abc import Callable, Generator
+from typing import NamedTuple
+
+from presence.store import MARKER_TTL_S, Conflict, Record, StoreUnavailable
+
+Seconds = float
+
+
+class _Stored(NamedTuple):
+    record: Record
+    expires_at: Seconds
+    """`math.inf`: never."""
+    is_marker: bool
+
+
+class FakeStore:
+    """See `presence.store.Store`. `clock` gives seconds."""
+
+    def __init__(self, clock: Callable[[], Seconds]) -> None:
+        self._clock = clock
+        self._stored: dict[str, _Stored] = {}
+        self._revisions = itertools.count(1)
+        self.is_away = False
+
+    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+        """See `Store.read`. There is one copy of everything, so every read is confirmed."""
+        assert not (confirmed and any("*" in key or ">" in key for key in keys)), "no patterns then"
+        await self._reach(keys)
+        self._expire()
+        return {
+            name: stored.record
+            for name, stored in self._stored.items()
+            if any(_matches(name, key) for key in keys)
+        }
+
+    async def write(self, key: str, value: bytes, revision: int, ttl_s: float | None = None) -> int:
+        """See `Store.write`."""
+        await self._reach(key)
+        self._compare(key, revision)
+        return self._written(key, value, math.inf if ttl_s is None else ttl_s)
+
+    async def put(self, key: str, value: bytes, ttl_s: float) -> int:
+        """See `Store.put`."""
+        await self._reach(key)
+        self._expire()
+        return self._written(key, value, ttl_s)
+
+    async def delete(self, key: str, revision: int) -> None:
+        """See `Store.delete`."""
+        await self._reach(key)
+        self._compare(key, revision)
+        self._written(key, b"", MARKER_TTL_S, is_marker=True)
+
+    def contents(self) -> dict[str, bytes]:
+        """Return what every key holds now."""
+        self._expire()
+        return {key: stored.record.value for key, stored in self._stored.items() if not stored.is_marker}
+
+    def time_to_live(self, key: str) -> Seconds:
+        """Return how long a key that is there has left; `math.inf`: it stays."""
+        self._expire()
+        return self._stored[key].expires_at - self._clock()
+
+    async def _reach(self, what: object) -> None:
+        await _others_first()
+        if self.is_away:
+            raise StoreUnavailable(what)
+
+    def _compare(self, key: str, revision: int) -> None:
+        self._expire()
+        stored = self._stored.get(key)
+        if revision != (stored.record.revision if stored else 0):
+            raise Conflict(key)
+
+    def _written(self, key: str, value: bytes, ttl_s: Seconds, *, is_marker: bool = False) -> int:
+        """Note what a caller has written; the expiry of a key is not a caller's."""
+        return self._store(key, value, ttl_s, is_marker=is_marker)
+
+    def _store(self, key: str, value: bytes, ttl_s: Seconds, *, is_marker: bool = False) -> int:
+        record = Record(value, next(self._revisions))
+        lifetime = ttl_s if ttl_s == math.inf else max(1, math.ceil(ttl_s))  # NATS counts whole seconds
+        self._stored[key] = _Stored(record, self._clock() + lifetime, is_marker)
+        return record.revision
+
+    def _expire(self) -> None:
+        """Put a marker in the place of what has expired, and let old markers go."""
+        now = self._clock()
+        for key, stored in list(self._stored.items()):
+            if stored.expires_at > now:
+                continue
+            if stored.is_marker:
+                del self._stored[key]
+            else:
+                self._store(key, b"", MARKER_TTL_S, is_marker=True)
+
+
+def _matches(key: str, pattern: str) -> bool:
+    """Say whether a pattern of NATS covers a key: `*` is any one token, a last `>` any number of them."""
+    wanted = pattern.split(".")
+    have = key.split(".")
+    if wanted[-1] == ">":
+        wanted.pop()
+        if len(have) <= len(wanted):
+            return False
+        have = have[: len(wanted)]
+    return len(have) == len(wanted) and all(
+        one in ("*", other) for one, other in zip(wanted, have, strict=True)
+    )
+
+
+@types.coroutine
+def _others_first() -> Generator[None]:
+    """Let every other task that can run do so once."""
+    yield

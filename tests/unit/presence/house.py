@@ -1,0 +1,213 @@
+"""Presence without a broker: its shells, asked directly, with a store in memory and all messages at hand."""
+
+from typing import Final, Self
+
+import msgspec
+
+from presence.announce import Announcer
+from presence.gateways import Gateways
+from presence.member import Seat, User
+from presence.negotiation import CandidatePolicy, Pair
+from presence.pairs import Pairs
+from presence.records import Records, pair_in, user_in
+from presence.rooms import Rooms
+from presence.sessions import Sessions
+from presence.store import Store
+from tests.unit.presence.mortal import Clock, Life, MortalStore, Recorder, Sent
+from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.internal import (
+    Check,
+    EndSession,
+    JoinRoom,
+    LeaveRoom,
+    Opened,
+    OpenSession,
+    PresenceReply,
+    Refused,
+    Register,
+    digest,
+    secret_hash,
+)
+from tieline.wire.subjects import Keys, Subjects, identifier
+
+SUBJECTS: Final = Subjects("tieline")
+
+OFFER_TIMEOUT_S: Final = 60.0
+OFFLINE_RETENTION_S: Final = 300.0
+RESUME_WINDOW_S: Final = 30.0
+GATEWAY_LEASE_S: Final = 10.0
+
+NO_SECRET: Final = SecretHash(b"")
+
+
+class House:
+    """One presence process and all that it works with."""
+
+    def __init__(self, policy: CandidatePolicy = "hold", max_members: int = 1000) -> None:
+        self._policy: CandidatePolicy = policy
+        self._max_members = max_members
+        self.life = Life()
+        self.clock = Clock()
+        self.store = MortalStore(self.life, self.clock)
+        self.recorder = Recorder(self.life)
+        self.living_gateways: set[GatewayId] = set()
+        self._furnish(self.store)
+
+    def over(self, store: Store) -> Self:
+        """Work over another store from now on."""
+        self._furnish(store)
+        return self
+
+    def _furnish(self, store: Store) -> None:
+        records = Records(store, OFFLINE_RETENTION_S)
+        announcer = Announcer(self.recorder, SUBJECTS)
+        self.pairs = Pairs(records, announcer, self.clock, self._policy, OFFER_TIMEOUT_S)
+        self.rooms = Rooms(records, self.pairs, announcer, self.clock, self._max_members)
+        self.sessions = Sessions(records, self.rooms, self.pairs, announcer, self.clock, RESUME_WINDOW_S)
+        self.gateways = Gateways(records, self.sessions, announcer, self._is_alive, GATEWAY_LEASE_S)
+
+    async def _is_alive(self, gateway: GatewayId, patience_s: float) -> bool:
+        assert patience_s > 0
+        return gateway in self.living_gateways
+
+    # What gateways and routers ask. -------------------------------------------------------------------
+
+    async def open(self, ask: OpenSession) -> Opened:
+        """Begin or resume a session, which must succeed."""
+        reply = await self.sessions.open(ask)
+        assert isinstance(reply, Opened)
+        return reply
+
+    async def join(self, user: str, room: str) -> PresenceReply:
+        """Let a user join a room in its live session."""
+        return await self.rooms.join(JoinRoom(UserId(user), await self._session(user), RoomId(room)))
+
+    async def leave(self, user: str, room: str) -> PresenceReply:
+        """Let a user leave a room."""
+        return await self.rooms.leave(LeaveRoom(UserId(user), await self._session(user), RoomId(room)))
+
+    async def end(self, user: str, *, resumable: bool = False) -> PresenceReply:
+        """Let a user's connection end."""
+        return await self.sessions.end(EndSession(UserId(user), await self._connection(user), resumable))
+
+    async def signal(self, user: str, to: str, cmd: str, frame: str) -> PresenceReply:
+        """Let a user send a WEBRTC message, whose bytes are `frame`."""
+        return await self.pairs.check(await self.check(user, to, cmd, frame))
+
+    async def check(self, user: str, to: str, cmd: str, frame: str) -> Check:
+        """What a router asks about such a message."""
+        body = frame.encode()
+        held = body if cmd == "ICE_CANDIDATE" else b""
+        return Check(UserId(user), await self._session(user), UserId(to), f"WEBRTC_{cmd}", digest(body), held)
+
+    async def leave_a_seat_behind(self, user: str, room: str) -> None:
+        """Leave what a process leaves that dies between the two writes of a join."""
+        seat = Seat(await self._session(user), self.clock())
+        key = Keys.room(RoomId(room), UserId(user))
+        await self.store.write(key, msgspec.msgpack.encode(seat), 0)
+
+    # What is there. -----------------------------------------------------------------------------------
+
+    async def user(self, user: str) -> User | None:
+        """Read a user's record."""
+        return user_in(await self.store.read(Keys.user(UserId(user))), UserId(user))[0]
+
+    async def pair(self, one: str, other: str) -> Pair:
+        """Read what two users negotiate."""
+        key = Keys.pair(UserId(one), UserId(other))
+        return pair_in(await self.store.read(key), key)[0]
+
+    async def _session(self, user: str) -> SessionId:
+        record = await self.user(user)
+        return SessionId("none") if record is None else record.session
+
+    async def _connection(self, user: str) -> ConnectionId:
+        record = await self.user(user)
+        return ConnectionId("none") if record is None else record.connection
+
+    def heard_by(self, user: str) -> list[str]:
+        """List what was delivered to a user, in a word or two each."""
+        prefix = SUBJECTS.user(UserId(user), SessionId(""))
+        return [in_words(sent.payload) for sent in self.recorder.sent if sent.subject.startswith(prefix)]
+
+    async def told(self) -> set[Sent]:
+        """Collect what was sent, but for what was sent to sessions that have ended since."""
+        found = await self.store.read("user.*")
+        live = {
+            SUBJECTS.user(user, record.session)
+            for user in (UserId(identifier(key.rpartition(".")[2])) for key in found)
+            if (record := user_in(found, user)[0]) is not None and record.is_reachable
+        }
+        to_users = SUBJECTS.users().removesuffix(">")
+        return {
+            sent
+            for sent in self.recorder.sent
+            if sent.subject in live or not sent.subject.startswith(to_users)
+        }
+
+    def told_to(self, user: str) -> set[Sent]:
+        """Collect what was delivered to a user: what is there twice is one frame to the receiver."""
+        prefix = SUBJECTS.user(UserId(user), SessionId(""))
+        return {sent for sent in self.recorder.sent if sent.subject.startswith(prefix)}
+
+    def heard_elsewhere(self, kind: str) -> list[Sent]:
+        """List what was sent to `changed`, `events` or a `gateway`."""
+        return [sent for sent in self.recorder.sent if sent.subject.split(".")[1] == kind]
+
+
+def opening(
+    user: str,
+    *join: str,
+    number: int = 1,
+    gateway: str = "g1",
+    secret: str = "",
+    resume: str = "",
+    granted: tuple[str, ...] | None = None,
+    voice: bool = True,
+) -> OpenSession:
+    """What a gateway asks when a user connects for the so-manieth time."""
+    return OpenSession(
+        UserId(user),
+        SessionId(f"{user}-s{number}"),
+        GatewayId(gateway),
+        ConnectionId(f"{user}-c{number}"),
+        voice,
+        tuple(RoomId(room) for room in join),
+        secret_hash(ResumeToken(secret)) if secret else NO_SECRET,
+        secret_hash(ResumeToken(resume)) if resume else NO_SECRET,
+        None if granted is None else tuple(RoomId(room) for room in granted),
+    )
+
+
+def registering(ask: OpenSession, rooms: dict[str, int]) -> Register:
+    """What the gateway of a session says when presence may have forgotten it."""
+    return Register(
+        ask.user,
+        ask.session,
+        ask.gateway,
+        ask.connection,
+        ask.voice,
+        {RoomId(room): at for room, at in rooms.items()},
+        ask.secret,
+    )
+
+
+def refusal_in(reply: PresenceReply) -> str:
+    """Find that a request was refused, and why."""
+    assert isinstance(reply, Refused)
+    return reply.reason
+
+
+def in_words(frame: bytes) -> str:
+    """Say what an event is about."""
+    message = msgspec.json.decode(frame)
+    data = message["data"]
+    match message["cmd"]:
+        case "WEBRTC_HANGUP":
+            return f"hangup of {data['from']}: {data['data']['reason']}"
+        case "MEMBER_JOINED":
+            return f"{data['userId']} joined {data['room']}"
+        case "MEMBER_LEFT":
+            return f"{data['userId']} left {data['room']}: {data['reason']}"
+        case _:
+            return f"{data['userId']} is {data['status']} in {data['room']}"

@@ -1,0 +1,124 @@
+"""What one presence process has of the world: a store, a publisher, a clock; and its life, which may end.
+
+The store is in memory and the publisher only writes down. What a process does to the world are its effects:
+writes that are stored, messages that are sent. It can be made to die of any of them.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from presence.store import Conflict, Store, StoreUnavailable
+from tests.contract.fake_store import FakeStore
+from tests.unit.presence.frames import NOW
+from tieline.runtime.broker import BrokerAway
+
+
+class Died(StoreUnavailable, BrokerAway):
+    """The process has died: what it did before is done, and nobody hears what it would have said."""
+
+
+class Life:
+    """How many effects on the world a process has before it dies: writes that are stored, messages sent."""
+
+    def __init__(self) -> None:
+        self.begin(None)
+
+    def begin(self, dies_after: int | None) -> None:
+        """Live anew, for ever or for so many effects."""
+        self.effects = 0
+        self.last = math.inf if dies_after is None else dies_after
+
+    def goes_on(self) -> None:
+        """Let something be done only by the living."""
+        if self.effects >= self.last:
+            raise Died
+
+    def spend(self) -> None:
+        """Note an effect; who dies of it does not live to see that it has happened."""
+        self.effects += 1
+        self.goes_on()
+
+
+class Sent(NamedTuple):
+    """One message to others."""
+
+    subject: str
+    payload: bytes
+    message_id: str
+    """By which the mailbox knows a frame that is sent twice; empty for what it does not keep."""
+
+
+class MortalStore(FakeStore):
+    """A store as one process sees it."""
+
+    def __init__(self, life: Life, clock: "Clock") -> None:
+        super().__init__(clock.seconds)
+        self._life = life
+
+        self.lingers: Callable[[int], int] | None = None
+        """How many turns of the others, of at most so many, an operation waits for."""
+
+    async def _reach(self, what: object) -> None:
+        for _ in range(1 if self.lingers is None else self.lingers(5)):
+            await super()._reach(what)
+        self._life.goes_on()
+
+    def _written(self, key: str, value: bytes, ttl_s: float, *, is_marker: bool = False) -> int:
+        revision = super()._written(key, value, ttl_s, is_marker=is_marker)
+        self._life.spend()
+        return revision
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now_ms = NOW
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+    def seconds(self) -> float:
+        """The same, as the store wants it."""
+        return self.now_ms / 1000
+
+    def pass_s(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_ms += int(seconds * 1000)
+
+
+class Recorder:
+    """Where announcements go. See `presence.announce.Publisher`."""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+        self.sent: list[Sent] = []
+
+    def send(
+        self, subject: str, payload: bytes, reply: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        """Write a message down."""
+        assert not reply, "an announcement wants no answer"
+        self._life.goes_on()
+        self.sent.append(Sent(subject, payload, (headers or {}).get("Nats-Msg-Id", "")))
+        self._life.spend()
+
+
+class BusyStore:
+    """A store in which somebody else always wins the race for keys that begin so."""
+
+    def __init__(self, store: Store, prefix: str) -> None:
+        self._store = store
+        self._prefix = prefix
+        self.read = store.read
+        self.put = store.put
+        self.delete = store.delete
+        self.refused = 0
+
+    async def write(self, key: str, value: bytes, revision: int, ttl_s: float | None = None) -> int:
+        """Write, or lose."""
+        if key.startswith(self._prefix):
+            self.refused += 1
+            raise Conflict(key)
+        return await self._store.write(key, value, revision, ttl_s)

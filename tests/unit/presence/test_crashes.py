@@ -1,0 +1,291 @@
+"""Whatever presence is doing, its process may die at any moment, and another one be asked the same again.
+
+Each test lets it die after the first of its writes and messages, after the second, and so on to the last,
+and finds that asking again leads to the same records, the same answer, and the same frames for others as if
+nothing had happened. That some frames are sent twice is right: receivers drop the repetition.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+import pytest
+
+from presence.negotiation import WaitingOffer
+from tests.unit.presence.frames import NOW
+from tests.unit.presence.house import SUBJECTS, House, in_words, opening, registering
+from tests.unit.presence.mortal import Died, Sent
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.internal import EndSession, JoinRoom, KeepLease, LeaveRoom, OpenSession, digest
+from tieline.wire.subjects import Keys
+
+ALICE, BOB, CAROL, DAN, EVE = (UserId(name) for name in ("alice", "bob", "carol", "dan", "eve"))
+G1 = GatewayId("g1")
+HALL, CELLAR, ATTIC = RoomId("hall"), RoomId("cellar"), RoomId("attic")
+
+Act = Callable[[House], Awaitable[object]]
+
+
+# Who is there before. ---------------------------------------------------------------------------------
+
+
+async def nobody(house: House) -> None:
+    """Begin with an empty house."""
+
+
+async def a_full_house(house: House) -> None:
+    """Alice is in two rooms, in a call with Bob, whose new offer waits, and is called by Carol.
+
+    She shares the hall with all and the cellar with Carol. Dan had called her and hung up.
+    """
+    await house.open(opening("alice", "hall", "cellar", secret="alice's"))
+    await house.open(opening("bob", "hall", gateway="g2"))
+    await house.open(opening("carol", "cellar", "hall", gateway="g2", secret="carol's"))
+    await house.open(opening("dan", "hall", "attic"))
+    await house.signal("alice", "bob", "OFFER", "offer to bob")
+    await house.signal("alice", "bob", "ICE_CANDIDATE", "candidate to bob")
+    await house.signal("bob", "alice", "ANSWER", "answer of bob")
+    await house.signal("dan", "alice", "OFFER", "offer of dan")
+    await house.signal("dan", "alice", "HANGUP", "hangup of dan")
+    house.clock.pass_s(20)
+    await house.signal("bob", "alice", "OFFER", "offer of bob")
+    await house.signal("carol", "alice", "OFFER", "offer of carol")
+    await house.signal("carol", "alice", "ICE_CANDIDATE", "candidate of carol")
+
+
+async def alice_is_away(house: House) -> None:
+    """Alice has lost her connection."""
+    await a_full_house(house)
+    await house.end("alice", resumable=True)
+
+
+async def alice_is_offline(house: House) -> None:
+    """Alice's session has ended."""
+    await a_full_house(house)
+    await house.end("alice")
+
+
+async def alice_is_forgotten(house: House) -> None:
+    """The records are gone; the gateways, and Alice on one of them, are not."""
+    await house.open(opening("bob", "hall", gateway="g2"))
+
+
+async def all_on_one_gateway(house: House) -> None:
+    """Some of a gateway's clients can resume, and some cannot."""
+    await a_full_house(house)
+    await house.open(opening("eve", "attic", "hall"))
+    await house.gateways.keep_lease(KeepLease(G1))
+
+
+# What happens. ----------------------------------------------------------------------------------------
+
+
+def opens(ask: OpenSession) -> Act:
+    """Let somebody connect."""
+    return lambda house: house.sessions.open(ask)
+
+
+def ends(user: str, *, resumable: bool = False) -> Act:
+    """Let somebody's first connection end."""
+    ask = EndSession(UserId(user), ConnectionId(f"{user}-c1"), resumable)
+    return lambda house: house.sessions.end(ask)
+
+
+def joins(user: UserId, room: RoomId) -> Act:
+    """Let somebody join a room in the first session."""
+    return lambda house: house.rooms.join(JoinRoom(user, SessionId(f"{user}-s1"), room))
+
+
+def leaves(user: UserId, room: RoomId) -> Act:
+    """Let somebody leave a room in the first session."""
+    return lambda house: house.rooms.leave(LeaveRoom(user, SessionId(f"{user}-s1"), room))
+
+
+def signals(user: str, to: str, cmd: str, frame: str) -> Act:
+    """Let somebody send a WEBRTC message."""
+    return lambda house: house.signal(user, to, cmd, frame)
+
+
+async def an_offer_expires(house: House) -> None:
+    """Carol's offer has waited long enough."""
+    waiting = WaitingOffer(CAROL, digest(b"offer of carol"), NOW + 20_000)
+    await house.pairs.expire(CAROL, ALICE, waiting.generation)
+
+
+async def a_lease_runs_out(house: House) -> None:
+    """The gateway of Alice, Dan and Eve has died."""
+    await house.gateways.lease_ran_out(G1, before=1_000_000)
+
+
+SCENES: Final[dict[str, tuple[Act, Act]]] = {
+    "a session begins": (nobody, opens(opening("alice", "hall", "cellar"))),
+    "a session begins among others": (a_full_house, opens(opening("eve", "hall", "cellar"))),
+    "a session begins after an older one": (alice_is_offline, opens(opening("alice", "hall", number=2))),
+    "a session replaces a live one": (a_full_house, opens(opening("alice", "hall", number=2, gateway="g3"))),
+    "a session replaces one that is away": (alice_is_away, opens(opening("alice", "attic", number=2))),
+    "a session is resumed": (
+        alice_is_away,
+        opens(opening("alice", number=2, gateway="g3", resume="alice's")),
+    ),
+    "a session is resumed on the same gateway": (
+        alice_is_away,
+        opens(opening("alice", number=2, resume="alice's")),
+    ),
+    "a session is resumed while its connection lives": (
+        a_full_house,
+        opens(opening("alice", number=2, gateway="g3", resume="alice's")),
+    ),
+    "a session is resumed without the right to one of its rooms": (
+        alice_is_away,
+        opens(opening("alice", number=2, resume="alice's", granted=("cellar",))),
+    ),
+    "a session is resumed without the right to any of its rooms": (
+        alice_is_away,
+        opens(opening("alice", number=2, resume="alice's", granted=())),
+    ),
+    "a session ends": (a_full_house, ends("alice")),
+    "a session goes away": (a_full_house, ends("alice", resumable=True)),
+    "a session that cannot be resumed loses its connection": (a_full_house, ends("bob", resumable=True)),
+    "a session that is away is given up": (
+        alice_is_away,
+        lambda house: house.sessions.give_up_waiting(ALICE, ConnectionId("alice-c1")),
+    ),
+    "a forgotten session is registered": (
+        alice_is_forgotten,
+        lambda house: house.sessions.register(registering(opening("alice"), {"hall": NOW, "cellar": NOW})),
+    ),
+    "a session given up for dead is registered": (
+        alice_is_offline,
+        lambda house: house.sessions.register(registering(opening("alice"), {"hall": NOW, "cellar": NOW})),
+    ),
+    "a session that seemed away is registered": (
+        alice_is_away,
+        lambda house: house.sessions.register(registering(opening("alice"), {"hall": NOW, "cellar": NOW})),
+    ),
+    "a room is joined": (a_full_house, joins(ALICE, ATTIC)),
+    "a room is left": (a_full_house, leaves(ALICE, HALL)),
+    "a room is left by one who shares another with the peer": (a_full_house, leaves(CAROL, HALL)),
+    "the last room is left": (a_full_house, leaves(BOB, HALL)),
+    "somebody offers": (a_full_house, signals("alice", "dan", "OFFER", "offer to dan")),
+    "somebody offers anew": (a_full_house, signals("alice", "bob", "OFFER", "another offer to bob")),
+    "somebody answers": (a_full_house, signals("alice", "carol", "ANSWER", "answer to carol")),
+    "somebody trickles before the answer": (
+        a_full_house,
+        signals("alice", "carol", "ICE_CANDIDATE", "candidate"),
+    ),
+    "somebody hangs up": (a_full_house, signals("alice", "bob", "HANGUP", "hangup")),
+    "an offer expires": (a_full_house, an_offer_expires),
+    "a gateway dies": (all_on_one_gateway, a_lease_runs_out),
+}
+
+
+class Outcome(NamedTuple):
+    """What the world is like afterwards."""
+
+    answer: object
+    records: dict[str, bytes]
+    frames: set[Sent]
+
+
+async def outcome_of(before: Act, *acts: Act, dies_after: int | None = None) -> tuple[Outcome, int]:
+    """Play a scene of several acts. In the first the process may die after so many effects.
+
+    The outcome is that of all acts, but for the answer, which is the last one's. Also returns how many
+    effects the first act had.
+    """
+    house = House()
+    await before(house)
+    house.recorder.sent.clear()
+    house.life.begin(dies_after)
+    first, *others = acts
+    if dies_after is None:
+        answer = await first(house)
+    else:
+        await dies(first(house))
+    effects = house.life.effects
+    house.life.begin(None)
+    for act in others:
+        answer = await act(house)
+    records = house.store.contents()
+    records.pop(Keys.lease_timer(G1), None)  # whose value is made up anew for each house
+    return Outcome(answer, records, await house.told()), effects
+
+
+async def dies(act: Awaitable[object]) -> None:
+    """Find that a process dies of what it does, alone or in several tasks at once."""
+    with pytest.raises((Died, ExceptionGroup)) as caught:
+        await act
+    if isinstance(caught.value, ExceptionGroup):
+        assert caught.group_contains(Died)
+        assert caught.value.split(Died)[1] is None
+
+
+@pytest.mark.parametrize("scene", SCENES)
+async def test_whenever_a_process_dies_asking_again_brings_about_the_same(scene: str) -> None:
+    before, now = SCENES[scene]
+    undisturbed, effects = await outcome_of(before, now)
+    assert effects
+    for dies_after in range(1, effects + 1):
+        disturbed, _ = await outcome_of(before, now, now, dies_after=dies_after)
+        when = f"having died after effect {dies_after} of {effects}"
+        assert disturbed.frames - undisturbed.frames == set(), f"told too much, {when}"
+        assert undisturbed.frames - disturbed.frames == set(), f"told too little, {when}"
+        assert disturbed == undisturbed, when
+
+
+@pytest.mark.parametrize("scene", SCENES)
+async def test_asking_again_although_nobody_has_died_tells_nobody_anything_new(scene: str) -> None:
+    before, now = SCENES[scene]
+    assert (await outcome_of(before, now, now))[0] == (await outcome_of(before, now))[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "then"),
+    [
+        (a_full_house, ends("alice"), opens(opening("alice", "hall", number=2))),
+        (a_full_house, ends("bob"), opens(opening("bob", "attic", number=2, gateway="g3"))),
+        (a_full_house, ends("alice", resumable=True), opens(opening("alice", "hall", number=2))),
+        (a_full_house, ends("alice", resumable=True), opens(opening("alice", number=2, resume="alice's"))),
+        (all_on_one_gateway, a_lease_runs_out, opens(opening("dan", "hall", number=2, gateway="g3"))),
+        (a_full_house, leaves(BOB, HALL), ends("bob")),
+    ],
+    ids=[
+        "a session ends, then the user begins another",
+        "a session ends, then the user begins another elsewhere",
+        "a session goes away, then the user begins another",
+        "a session goes away and is resumed",
+        "a gateway dies, then one of its users begins another session",
+        "a room is left, then the session ends",
+    ],
+)
+async def test_what_happens_before_it_is_asked_again_makes_no_difference_to_what_others_know(
+    before: Act, now: Act, then: Act
+) -> None:
+    undisturbed, effects = await outcome_of(before, now, then, now)
+    for dies_after in range(1, effects + 1):
+        disturbed, _ = await outcome_of(before, now, then, now, dies_after=dies_after)
+        when = f"having died after effect {dies_after} of {effects}"
+        assert gist_of(disturbed) == gist_of(undisturbed), when
+        assert disturbed.records.keys() == undisturbed.records.keys(), when
+
+
+def gist_of(outcome: Outcome) -> set[tuple[str, str]]:
+    """List who of those who were there before was told of whose coming, leaving and hanging up.
+
+    Why somebody left may depend on who came first. Who was away for a moment need not be known.
+    """
+    return {
+        (sent.subject, in_words(sent.payload).partition(":")[0])
+        for sent in outcome.frames
+        if sent.subject.startswith(f"{SUBJECTS.namespace}.user.")
+        and sent.subject.endswith("-s1")
+        and b"MEMBER_UPDATED" not in sent.payload
+    }
+
+
+async def test_a_lease_whose_keeping_was_not_answered_is_still_of_the_same_run() -> None:
+    house = House()
+    house.life.begin(1)
+    await dies(house.gateways.keep_lease(KeepLease(G1)))
+    house.life.begin(None)
+    first = await house.gateways.keep_lease(KeepLease(G1))
+    assert await house.gateways.keep_lease(KeepLease(G1)) == first

@@ -1,0 +1,262 @@
+import asyncio
+import random
+
+import msgspec
+import pytest
+
+from presence.negotiation import Pair, WaitingOffer
+from presence.records import IDLE_PAIR_TTL_S, MAX_TRIES
+from presence.store import Record, Store, StoreUnavailable
+from tests.unit.presence.frames import NOW
+from tests.unit.presence.house import OFFER_TIMEOUT_S, House, opening, refusal_in
+from tests.unit.presence.mortal import BusyStore
+from tieline.wire.ids import SessionId, UserId
+from tieline.wire.internal import Delivery, PresenceReply, Relay, digest
+from tieline.wire.subjects import Keys
+
+ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
+
+
+async def house_with_both(*, secret: str = "") -> House:
+    """Alice and Bob in the hall."""
+    house = House()
+    await house.open(opening("alice", "hall", secret=secret))
+    await house.open(opening("bob", "hall"))
+    house.recorder.sent.clear()
+    return house
+
+
+def events_of(house: House) -> list[tuple[str, dict[str, object]]]:
+    """List what backends were told."""
+    return [
+        (sent.subject.removeprefix("tieline.events."), msgspec.json.decode(sent.payload))
+        for sent in house.heard_elsewhere("events")
+    ]
+
+
+def offer_timer(frame: str, at: int = NOW, offerer: UserId = ALICE, target: UserId = BOB) -> str:
+    """Name the timer of an offer."""
+    return Keys.offer_timer(offerer, target, WaitingOffer(offerer, digest(frame.encode()), at).generation)
+
+
+async def expires(house: House, frame: str) -> None:
+    """Let an offer of Alice have waited long enough."""
+    await house.pairs.expire(ALICE, BOB, WaitingOffer(ALICE, digest(frame.encode()), NOW).generation)
+
+
+# Checking. --------------------------------------------------------------------------------------------
+
+
+async def test_an_offer_is_stored_with_its_timer_and_backends_are_told() -> None:
+    house = await house_with_both()
+    verdict = await house.signal("alice", "bob", "OFFER", "offer")
+    assert verdict == Relay("relayed", (Delivery(BOB, SessionId("bob-s1"), None),))
+    assert (await house.pair("alice", "bob")).is_active
+    assert house.store.time_to_live(offer_timer("offer")) == OFFER_TIMEOUT_S
+    assert events_of(house) == [("offered", {"at": NOW, "user": "alice", "peer": "bob"})]
+
+
+async def test_a_call_from_offer_to_hangup_is_told_to_backends_and_its_end_to_routers() -> None:
+    house = await house_with_both()
+    await house.signal("alice", "bob", "OFFER", "offer")
+    await house.signal("alice", "bob", "ICE_CANDIDATE", "c1")
+    await house.signal("bob", "alice", "ANSWER", "answer")
+    await house.signal("bob", "alice", "ICE_CANDIDATE", "c2")
+    assert house.heard_elsewhere("changed") == []
+    await house.signal("bob", "alice", "HANGUP", "hangup")
+    assert events_of(house) == [
+        ("offered", {"at": NOW, "user": "alice", "peer": "bob"}),
+        ("answered", {"at": NOW, "user": "bob", "peer": "alice"}),
+        ("ended", {"at": NOW, "user": "bob", "peer": "alice", "reason": "hangup"}),
+    ]
+    assert [sent.subject for sent in house.heard_elsewhere("changed")] == ["tieline.changed.bob"]
+
+
+async def test_a_retry_tells_what_was_told_with_the_time_of_the_first() -> None:
+    house = await house_with_both()
+    await house.signal("alice", "bob", "OFFER", "offer")
+    first = set(house.recorder.sent)
+    house.clock.pass_s(3)
+    await house.signal("alice", "bob", "OFFER", "offer")
+    assert set(house.recorder.sent) == first
+    assert house.store.time_to_live(offer_timer("offer")) == OFFER_TIMEOUT_S
+
+
+async def test_a_pair_without_a_negotiation_goes_when_no_frame_of_it_can_be_a_retry() -> None:
+    house = await house_with_both()
+    await house.signal("alice", "bob", "OFFER", "offer")
+    assert house.store.time_to_live(Keys.pair(ALICE, BOB)) == float("inf")
+    await house.signal("bob", "alice", "HANGUP", "hangup")
+    assert house.store.time_to_live(Keys.pair(ALICE, BOB)) == IDLE_PAIR_TTL_S
+    house.clock.pass_s(IDLE_PAIR_TTL_S)
+    assert await house.pair("alice", "bob") == Pair()
+    await house.signal("alice", "bob", "OFFER", "offer 2")
+    assert (await house.pair("alice", "bob")).is_active
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_candidates_judged_at_once_with_the_answer_are_each_held_and_released_or_relayed(
+    seed: int,
+) -> None:
+    house = await house_with_both()
+    await house.signal("alice", "bob", "OFFER", "offer")
+    house.store.lingers = random.Random(seed).randrange
+    frames = [f"c{number}" for number in range(10)]
+    answer, *verdicts = await asyncio.gather(
+        house.signal("bob", "alice", "ANSWER", "answer"),
+        *(house.signal("alice", "bob", "ICE_CANDIDATE", frame) for frame in frames),
+    )
+    assert isinstance(answer, Relay)
+    released = {line.frame for line in answer.deliveries if line.user == BOB}
+    for frame, verdict in zip(frames, verdicts, strict=True):
+        assert isinstance(verdict, Relay)
+        assert (frame.encode() in released) == (verdict.ack == "held")
+
+
+# Reading from a replica that lags behind. -------------------------------------------------------------
+
+
+class LaggingStore:
+    """A store whose unconfirmed reads know nothing of what was written since."""
+
+    def __init__(self, store: Store, then: dict[str, Record]) -> None:
+        self._store = store
+        self._then = then
+        self.write = store.write
+        self.put = store.put
+        self.delete = store.delete
+
+    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+        """Read from the leader, or as things were then."""
+        if confirmed:
+            return await self._store.read(*keys, confirmed=True)
+        return {key: record for key, record in self._then.items() if key in keys}
+
+
+async def test_a_refusal_is_confirmed_by_the_leader_before_it_is_believed() -> None:
+    house = await house_with_both()
+    before_the_offer = await house.store.read(">")
+    await house.signal("alice", "bob", "OFFER", "offer")
+    house.over(LaggingStore(house.store, before_the_offer))
+    verdict = await house.pairs.check(await house.check("bob", "alice", "ANSWER", "answer"))
+    assert isinstance(verdict, Relay)
+
+
+async def test_a_session_that_has_just_begun_is_not_turned_away_by_a_replica_that_does_not_know_it() -> None:
+    house = await house_with_both()
+    check = await house.check("alice", "bob", "OFFER", "offer")
+    house.over(LaggingStore(house.store, {}))
+    assert isinstance(await house.pairs.check(check), Relay)
+
+
+async def test_what_the_leader_refuses_too_is_refused() -> None:
+    house = await house_with_both()
+    assert refusal_in(await house.signal("bob", "alice", "ANSWER", "answer")) == "NO_MATCHING_OFFER"
+
+
+# Offers that nobody answers. --------------------------------------------------------------------------
+
+
+async def test_an_offer_that_nobody_answered_ends_and_both_are_told() -> None:
+    house = await house_with_both()
+    await house.signal("alice", "bob", "OFFER", "offer")
+    house.recorder.sent.clear()
+    await expires(house, "offer")
+    assert house.heard_by("alice") == ["hangup of bob: timeout"]
+    assert house.heard_by("bob") == ["hangup of alice: timeout"]
+    assert events_of(house) == [("ended", {"at": NOW, "user": "alice", "peer": "bob", "reason": "timeout"})]
+    assert not (await house.pair("alice", "bob")).is_active
+
+
+async def test_who_is_gone_when_an_offer_expires_is_told_nothing() -> None:
+    house = await house_with_both()
+    await house.signal("alice", "bob", "OFFER", "offer")
+    key = Keys.user(BOB)
+    await house.store.delete(key, (await house.store.read(key))[key].revision)
+    await expires(house, "offer")
+    assert house.heard_by("alice") == ["hangup of bob: timeout"]
+    assert house.heard_by("bob") == []
+
+
+@pytest.mark.parametrize("what", ["answered", "hung up", "renegotiated"])
+async def test_the_timer_of_an_offer_that_does_not_wait_any_more_tells_nobody(what: str) -> None:
+    house = await house_with_both()
+    await house.signal("alice", "bob", "OFFER", "offer")
+    if what == "hung up":
+        await house.signal("alice", "bob", "HANGUP", "hangup")
+    else:
+        await house.signal("bob", "alice", "ANSWER", "answer")
+    if what == "renegotiated":
+        await house.signal("alice", "bob", "OFFER", "offer 2")
+        await expires(house, "offer 2")
+    before = await house.pair("alice", "bob")
+    await expires(house, "offer")
+    assert await house.pair("alice", "bob") == before
+    assert house.heard_by("alice") == house.heard_by("bob") == []
+
+
+# Ends that come from elsewhere. -----------------------------------------------------------------------
+
+
+async def test_only_the_negotiations_of_who_is_gone_are_ended() -> None:
+    house = await house_with_both()
+    await house.open(opening("carol", "hall"))
+    await house.signal("alice", "bob", "OFFER", "offer")
+    await house.signal("bob", "carol", "OFFER", "offer to carol")
+    await house.end("alice")
+    assert not (await house.pair("alice", "bob")).is_active
+    assert (await house.pair("bob", "carol")).is_active
+
+
+async def test_what_the_next_session_negotiates_is_left_alone_by_a_late_end_of_the_last_one() -> None:
+    house = await house_with_both()
+    await house.end("alice")
+    await house.open(opening("alice", "hall", number=2))
+    await house.signal("alice", "bob", "OFFER", "offer")
+    house.recorder.sent.clear()
+    await house.pairs.end_all(ALICE, SessionId("alice-s1"))
+    assert (await house.pair("alice", "bob")).is_active
+    assert house.heard_by("bob") == []
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_an_offer_to_who_goes_at_that_moment_does_not_wait_for_ever(seed: int) -> None:
+    house = await house_with_both()
+    house.store.lingers = random.Random(seed).randrange
+    verdict, _ = await asyncio.gather(house.signal("bob", "alice", "OFFER", "offer"), house.end("alice"))
+    assert not (await house.pair("alice", "bob")).is_active
+    if isinstance(verdict, Relay):
+        assert len({sent for sent in house.told_to("bob") if b"WEBRTC_HANGUP" in sent.payload}) == 1
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_an_offer_to_who_leaves_the_room_at_that_moment_does_not_wait_for_ever(seed: int) -> None:
+    house = await house_with_both()
+    house.store.lingers = random.Random(seed).randrange
+    await asyncio.gather(house.signal("bob", "alice", "OFFER", "offer"), house.leave("alice", "hall"))
+    assert not (await house.pair("alice", "bob")).is_active
+
+
+# Never getting through. -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("op", ["offer", "end", "expire"])
+async def test_who_never_gets_a_write_through_gives_up(op: str) -> None:
+    house = await house_with_both()
+    await house.signal("alice", "bob", "OFFER", "offer")
+    busy = BusyStore(house.store, "pair.")
+    with pytest.raises(StoreUnavailable):
+        await persist(house.over(busy), op)
+    assert busy.refused == MAX_TRIES
+
+
+async def persist(house: House, op: str) -> PresenceReply | None:
+    """Try to change the pair."""
+    match op:
+        case "offer":
+            return await house.signal("alice", "bob", "OFFER", "offer 2")
+        case "end":
+            return await house.end("alice")
+        case _:
+            await expires(house, "offer")
+            return None
