@@ -44,7 +44,7 @@ class Departures:
         self.draining = False
 
     def note_ended(self, connection: ConnectionId, code: CloseCode) -> None:
-        """Take note that presence itself has ended a connection: it need not be told."""
+        """Take note that presence itself has ended a connection."""
         if self._live.is_listening(connection):
             self._ended[connection] = code
 
@@ -55,8 +55,8 @@ class Departures:
     async def depart(self, session: Session, close_code: int) -> None:
         """Stop listening, and tell presence, until it has heard."""
         await self._live.stop_listening(session)
-        if self._ended.pop(session.connection, None) is not None:
-            return
+        if self._ended.pop(session.connection, None) is CloseCode.REPLACED:
+            return  # another connection has the user; in any other case this one may have been registered since
         subject = self._subjects.presence(OPERATIONS[EndSession])
         ask = internal.encode(session.ending(close_code))
         while True:

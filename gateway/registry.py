@@ -201,12 +201,18 @@ class Registry:
 
     async def _register(self, connection: Connection) -> SessionGone | None:
         """Register one session again; returns why that cannot be, or None."""
-        assert connection.session is not None
-        ask = internal.encode(connection.session.registration(self._gateway))
+        session = connection.session
+        assert session is not None
+        if self._departures.ended_with(session) is not None:
+            return None  # it is closing
+        ask = internal.encode(session.registration(self._gateway))
         try:
             answer = await self._requests.ask(self._subjects.presence(OPERATIONS[Register]), ask)
         except NoAnswer:
             return None  # what is asked next says so, too
+        finally:
+            if self._live.get(session.connection) is None:  # its end may have been told too early to count
+                await self._departures.depart(session, connection.close_code)
         reply = internal.decode_presence_reply(answer)
         metrics.SESSIONS_REGISTERED_AGAIN.inc()
         return reply if isinstance(reply, SessionGone) else None

@@ -1,0 +1,138 @@
+"""`python -m tests.faults.rounds`: kill a random part of a `tieline dev` under load, round after round.
+
+Prints how long clients were kept waiting, by part, and what became of the messages; ends with 1 if any was
+lost, repeated or out of order, or a session was lost.
+"""
+
+import argparse
+import random
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import uvloop
+
+from tests.faults.load import Load, running
+from tests.faults.parts import SETTINGS, SIZES, Parts
+from tests.faults.tally import Tally
+from tests.system.running_dev import READY, RunningDev
+from tests.system.system import SECRET
+
+
+class Fault(NamedTuple):
+    """One way in which a part may fail."""
+
+    name: str
+    kind: str
+    parts: int
+    """How many parts of that kind there are."""
+    signal: signal.Signals
+
+
+FAULTS: Final = (
+    Fault("gateway, kill -9", "gateway", 2, signal.SIGKILL),
+    Fault("gateway, SIGTERM", "gateway", 2, signal.SIGTERM),
+    Fault("router, kill -9", "router", 2, signal.SIGKILL),
+    Fault("presence, kill -9", "presence", 2, signal.SIGKILL),
+    Fault("NATS, kill -9", "nats", 1, signal.SIGKILL),
+)
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """Read the options."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.rounds", description=__doc__)
+    parser.add_argument("--rounds", metavar="N", type=int, default=100, help="(%(default)s)")
+    parser.add_argument("--pairs", metavar="N", type=int, default=8, help="that talk (%(default)s)")
+    parser.add_argument(
+        "--messages", metavar="N", type=int, default=50, help="everybody's, a round (%(default)s)"
+    )
+    parser.add_argument("--seed", metavar="S", type=int, help="to have the same faults again")
+    options = parser.parse_args(words)
+    if options.seed is None:
+        options.seed = random.SystemRandom().randrange(10_000)
+    return options
+
+
+async def rounds(options: argparse.Namespace, parts: Parts, tell: Callable[[str], None]) -> Tally:
+    """Run all rounds; tells each, and the table at the end."""
+    chance = random.Random(options.seed)
+    pauses: dict[str, list[float]] = defaultdict(list)
+    began = time.monotonic()
+    async with running(parts.urls, options.pairs, chance=chance) as load:
+        await load.progress(options.messages)
+        for nth in range(1, options.rounds + 1):
+            fault = chance.choice(FAULTS)
+            which = chance.randrange(fault.parts)
+            pause_s = await one(load, parts, fault, which, options.messages, chance)
+            pauses[fault.name].append(pause_s)
+            tell(f"{nth:4} {fault.name} {which}: {pause_s:.2f} s; {faults(load.tally())}")
+        tally = await load.settle()
+    tell("")
+    tell(f"seed {options.seed}, {options.rounds} rounds in {time.monotonic() - began:.0f} s: {tally}")
+    tell(f"connections: {dict(load.counts)}")
+    tell("")
+    tell(table(pauses))
+    return tally
+
+
+async def one(
+    load: Load, parts: Parts, fault: Fault, which: int, messages: int, chance: random.Random
+) -> float:
+    """Make a part fail, wait until it is back and everybody has talked on; returns the longest pause."""
+    load.begin_pauses()
+    pid = parts.send(fault.signal, fault.kind, which)
+    await parts.replaced(load, fault.kind, which, pid)
+    await load.progress(messages)
+    pause_s = load.longest_pause_s
+    if fault.kind == "gateway":  # bring clients back to the new one, for the next round
+        for peer in chance.sample(load.peers, len(load.peers) // 2):
+            peer.move()
+    return pause_s
+
+
+def faults(tally: Tally) -> str:
+    """Say what must not be, and is."""
+    return ", ".join(f"{count} {name}" for name, count in tally.faults.items()) or "nothing amiss"
+
+
+def table(pauses: dict[str, list[float]]) -> str:
+    """Set out the pauses: each the longest that any client waited for an ack or a message in a round."""
+    lines = ["| what died | rounds | min s | median s | max s |", "|---|---|---|---|---|"]
+    for name, longest in sorted(pauses.items()):
+        figures = f"{min(longest):.2f} | {statistics.median(longest):.2f} | {max(longest):.2f}"
+        lines.append(f"| {name} | {len(longest)} | {figures} |")
+    return "\n".join(lines)
+
+
+def main(words: list[str]) -> int:
+    """Run, and say with the exit status whether anything was lost."""
+    options = parse(words)
+
+    def tell(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    environ = {"TIELINE_JWT_SECRET": SECRET, **SETTINGS}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        RunningDev(Path(folder), ["--port", "0", *SIZES], environ) as dev,
+    ):
+        dev.until_said(READY)
+        try:
+            tally = uvloop.run(rounds(options, Parts(dev), tell))
+        except BaseException:
+            kept = Path(tempfile.gettempdir(), f"tieline-rounds-{options.seed}.log")
+            kept.write_text(dev.log)
+            tell(f"seed {options.seed}; the log is {kept}")
+            raise
+    return 1 if tally.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,67 @@
+"""One node of a NATS cluster of three dies under load, everything being stored three times."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.cluster import Cluster, Node
+from tests.faults.load import Load, running
+from tests.faults.test_kills import MESSAGES, PAIRS, nothing_is_amiss
+from tests.system.system import System
+from tests.system.waiting import until_true
+
+NAMESPACE = "tests"
+STREAMS = (f"KV_{NAMESPACE}", f"MAILBOX_{NAMESPACE}")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("cluster")) as running_cluster:
+        yield running_cluster
+
+
+@pytest.fixture(scope="module")
+def system(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    settings = {"NAMESPACE": NAMESPACE, "REPLICAS": "3", "DRAIN_WAIT": "0", "DRAIN_SPREAD": "0"}
+    folder = tmp_path_factory.mktemp("system")
+    with System(cluster.url, folder, gateways=2, routers=2, presences=2, settings=settings) as running_system:
+        yield running_system
+
+
+def urls(system: System) -> list[str]:
+    return [f"ws://127.0.0.1:{port}/ws" for port in system.ports]
+
+
+async def leader_of(cluster: Cluster, stream: str) -> Node:
+    """Wait until a stream has a leader."""
+    return await until_true(lambda: asyncio.to_thread(cluster.leader_of, stream))
+
+
+async def kill_and_restart(load: Load, cluster: Cluster, node: Node) -> None:
+    """Kill a node while everybody talks, have them talk on without it, and let it catch up."""
+    await load.progress(MESSAGES)
+    sent = load.tally().sent
+    node.kill()
+    await load.progress(MESSAGES)
+    assert load.tally().sent > sent
+    node.start()
+    await until_true(lambda: asyncio.to_thread(lambda: cluster.is_whole))
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+async def test_the_node_that_leads_a_stream_is_killed(cluster: Cluster, system: System, stream: str) -> None:
+    async with running(urls(system), PAIRS, windows=(1,)) as load:
+        leader = await leader_of(cluster, stream)
+        await kill_and_restart(load, cluster, leader)
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] == 0  # no socket was closed
+
+
+async def test_a_node_that_leads_no_stream_is_killed(cluster: Cluster, system: System) -> None:
+    async with running(urls(system), PAIRS, windows=(1,)) as load:
+        leaders = [await leader_of(cluster, stream) for stream in STREAMS]
+        follower = next(node for node in cluster.nodes if node not in leaders)
+        await kill_and_restart(load, cluster, follower)
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] == 0

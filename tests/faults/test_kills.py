@@ -1,0 +1,133 @@
+"""Each part of `tieline dev` dies under load: nothing is lost, repeated or reordered, and no session ends."""
+
+import signal
+from typing import Literal
+
+import pytest
+
+from tests.faults.load import Load, running
+from tests.faults.parts import Parts
+from tests.faults.tally import Tally
+
+PAIRS = 6
+MESSAGES = 50
+"""That everybody sends and receives before the fault, and after it."""
+
+PAUSE_S = 3.0
+"""How long the broker stands still."""
+
+GRACE_S = 5.0
+"""For which a request is asked again: past it the client would be told, and have to ask again itself."""
+
+
+async def nothing_is_amiss(load: Load) -> Tally:
+    """Let everybody talk on, then settle the accounts."""
+    await load.progress(MESSAGES)
+    tally = await load.settle()
+    assert tally.faults == {}
+    assert tally.sent == tally.acked == tally.received
+    return tally
+
+
+async def kill(load: Load, parts: Parts, kind: str, which: int) -> None:
+    """Kill a part while everybody talks, and wait until it is there again. Messages were sent meanwhile."""
+    await load.progress(MESSAGES)
+    sent = load.tally().sent
+    pid = parts.send(signal.SIGKILL, kind, which)
+    await parts.replaced(load, kind, which, pid)
+    assert load.tally().sent > sent
+
+
+async def test_both_gateways_are_killed_in_turn(parts: Parts) -> None:
+    async with running(parts.urls, PAIRS) as load:
+        for which in (0, 1):
+            here, there = load.users_on(parts.urls[which]), load.users_on(parts.urls[1 - which])
+            assert here
+            await kill(load, parts, "gateway", which)
+            await load.progress(MESSAGES)
+            assert load.users_on(parts.urls[which]) == []
+            assert load.counts["resumed"] >= len(here)
+            assert set(there) <= set(load.users_on(parts.urls[1 - which]))
+        await nothing_is_amiss(load)
+        assert load.counts["asked again"] == 0
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("kind", ["router", "presence"])
+async def test_a_part_that_no_client_is_connected_to_is_killed(
+    parts: Parts, kind: Literal["router", "presence"], which: int
+) -> None:
+    async with running(parts.urls, PAIRS) as load:
+        await kill(load, parts, kind, which)
+        await nothing_is_amiss(load)
+        assert load.counts == {}  # no client has noticed
+
+
+async def test_every_router_and_every_presence_is_killed_at_once(parts: Parts) -> None:
+    async with running(parts.urls, PAIRS) as load:
+        await load.progress(MESSAGES)
+        killed = {
+            (kind, which): parts.send(signal.SIGKILL, kind, which)
+            for kind in ("router", "presence")
+            for which in (0, 1)
+        }
+        for (kind, which), pid in killed.items():
+            await parts.replaced(load, kind, which, pid)
+        await nothing_is_amiss(load)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_a_gateway_is_told_to_stop(parts: Parts, which: int) -> None:
+    async with running(parts.urls, PAIRS) as load:
+        await load.progress(MESSAGES)
+        here = load.users_on(parts.urls[which])
+        assert here
+        pid = parts.send(signal.SIGTERM, "gateway", which)
+        await parts.replaced(load, "gateway", which, pid)
+        assert all("RECONNECT" in peer.heard_cmds for peer in here)
+        await nothing_is_amiss(load)
+        assert load.counts["asked again"] == 0
+        assert load.counts["moved"] + load.counts["the server closed with 1012"] >= len(here)
+
+
+async def test_clients_move_to_the_other_gateway_and_back_without_leaving_the_first(parts: Parts) -> None:
+    async with running(parts.urls, PAIRS) as load:
+        for _ in range(4):
+            await load.progress(MESSAGES // 2)
+            for peer in load.peers:
+                peer.move()
+        await nothing_is_amiss(load)
+        assert load.counts["moved"] == load.counts["resumed"] == 4 * len(load.peers)
+
+
+async def test_the_broker_is_killed(parts: Parts) -> None:
+    async with running(parts.urls, PAIRS) as load:
+        await load.progress(MESSAGES)
+        pid = parts.send(signal.SIGKILL, "nats")
+        await parts.replaced(load, "nats", 0, pid)
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] == 0  # no socket was closed
+
+
+async def test_the_broker_stands_still(parts: Parts) -> None:
+    async with running(parts.urls, PAIRS) as load:
+        await load.progress(MESSAGES)
+        pid = parts.send(signal.SIGSTOP, "nats")
+        try:
+            await load.silence(PAUSE_S)
+        finally:
+            parts.send(signal.SIGCONT, "nats")
+        await nothing_is_amiss(load)
+        assert parts.pid("nats") == pid
+        assert load.counts["resumed"] == 0
+
+
+async def test_a_gateway_is_killed_while_the_broker_restarts(parts: Parts) -> None:
+    async with running(parts.urls, PAIRS) as load:
+        await load.progress(MESSAGES)
+        here = load.users_on(parts.urls[0])
+        killed = {kind: parts.send(signal.SIGKILL, kind) for kind in ("nats", "gateway")}
+        for kind, pid in killed.items():
+            await parts.replaced(load, kind, 0, pid)
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] >= len(here)

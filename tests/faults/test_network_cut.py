@@ -1,0 +1,205 @@
+"""The network between one gateway and the broker is cut under load; the other gateway's is not."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.faults.load import Load, running
+from tests.faults.proxy import Proxy
+from tests.faults.test_kills import MESSAGES, nothing_is_amiss
+from tests.system.cast import establish
+from tests.system.frames import CANDIDATE
+from tests.system.pip_nats import PipNats
+from tests.system.resuming import Resumers, id_of
+from tests.system.system import Process, System
+from tests.system.waiting import until_true
+from tieline.runtime.broker import BrokerAway, Msg, connect
+
+PAIRS = 4
+
+MOST_MISSED = 256
+"""Messages that a session may miss (PROTOCOL, section 6)."""
+
+
+@dataclass(frozen=True)
+class Cuttable:
+    """A system with two gateways, one of which has its broker behind a proxy."""
+
+    system: System
+    proxy: Proxy
+    gateway: Process
+    """The one behind the proxy."""
+
+    @property
+    def urls(self) -> list[str]:
+        return [f"ws://127.0.0.1:{port}/ws" for port in self.system.ports]
+
+    @property
+    def log(self) -> str:
+        return self.system.log
+
+    def cut_off(self, load: Load) -> int:
+        """Count the clients of the gateway behind the proxy."""
+        return len(load.users_on(f"ws://127.0.0.1:{self.gateway.port}/ws"))
+
+    async def until_noticed(self) -> None:
+        """Wait until the gateway knows that it is cut off."""
+        await self.until_ready(503)
+
+    async def until_ready(self, status: int = 200) -> None:
+        async def is_so() -> bool:
+            return (await asyncio.to_thread(self.gateway.get, "/readyz"))[0] == status
+
+        await until_true(is_so)
+
+
+@asynccontextmanager
+async def cuttable(nats_url: str, folder: Path, lease_s: float) -> AsyncIterator[Cuttable]:
+    settings = {"GATEWAY_LEASE": f"{lease_s:g}", "DRAIN_WAIT": "0", "DRAIN_SPREAD": "0"}
+    async with Proxy(nats_url) as proxy:
+        system = System(nats_url, folder, gateways=1, routers=2, presences=2, settings=settings)
+        await asyncio.to_thread(system.__enter__)
+        try:
+            gateway = await asyncio.to_thread(lambda: system.add("gateway", NATS_URL=proxy.url))
+            yield Cuttable(system, proxy, gateway)
+        finally:
+            proxy.heal()
+            await asyncio.to_thread(system.__exit__)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PipNats]:
+    nats = PipNats(tmp_path_factory.mktemp("nats") / "jetstream")
+    nats.start()
+    yield nats
+    nats.stop()
+
+
+@pytest.fixture
+async def patient(broker: PipNats, tmp_path: Path) -> AsyncIterator[Cuttable]:
+    """With a lease that outlasts every cut."""
+    async with cuttable(broker.url, tmp_path, 60) as made:
+        yield made
+
+
+@pytest.fixture
+async def impatient(broker: PipNats, tmp_path: Path) -> AsyncIterator[Cuttable]:
+    """With a lease that ends soon."""
+    async with cuttable(broker.url, tmp_path, 3) as made:
+        yield made
+
+
+async def test_a_cut_that_closes_every_connection(patient: Cuttable) -> None:
+    async with running(patient.urls, PAIRS, windows=(1,)) as load:
+        await load.progress(MESSAGES)
+        assert patient.cut_off(load) > 0
+        patient.proxy.close_connections()
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] == 0
+        assert patient.system.count("gateway", "tieline_nats_reconnects_total") == 1
+
+
+async def test_a_cut_that_nobody_notices(patient: Cuttable) -> None:
+    async with running(patient.urls, PAIRS, windows=(1,)) as load:
+        await load.progress(MESSAGES)
+        here = patient.cut_off(load)
+        assert 0 < here < len(load.peers)
+        patient.proxy.cut()
+        await load.silence(1)
+        patient.proxy.heal()
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] == 0
+        assert patient.system.count("gateway", "tieline_nats_reconnects_total") == 0
+
+
+async def test_a_cut_shorter_than_the_lease(patient: Cuttable) -> None:
+    async with running(patient.urls, PAIRS, windows=(1,)) as load:
+        await load.progress(MESSAGES)
+        assert patient.cut_off(load) > 0
+        patient.proxy.cut()
+        await patient.until_noticed()
+        patient.proxy.heal()
+        await patient.until_ready()
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] == 0
+        assert patient.system.count("gateway", "tieline_sessions_registered_again_total") == 0
+
+
+async def test_a_cut_longer_than_the_lease(impatient: Cuttable) -> None:
+    async with running(impatient.urls, PAIRS, windows=(1,)) as load:
+        await load.progress(MESSAGES)
+        here = impatient.cut_off(load)
+        assert here > 0
+        impatient.proxy.cut()
+        await impatient.until_noticed()
+        impatient.proxy.heal()
+        await impatient.until_ready()
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] == 0
+        assert impatient.system.count("gateway", "tieline_sessions_registered_again_total") >= here
+
+
+async def test_a_gateway_stops_while_messages_to_it_are_held_up(patient: Cuttable) -> None:
+    async with running(patient.urls, PAIRS, windows=(1,)) as load:
+        await load.progress(MESSAGES)
+        here = patient.cut_off(load)
+        assert 0 < here < len(load.peers)
+        patient.proxy.hold_up()
+        sent = load.tally().sent
+        await load.until(lambda: load.tally().sent >= sent + MESSAGES, "more sent")
+        patient.gateway.terminate()
+        await load.until(lambda: patient.cut_off(load) == 0, "all gone elsewhere")
+        patient.proxy.heal()
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] >= here
+        assert await asyncio.to_thread(patient.gateway.wait) == 0
+
+
+async def test_an_answer_that_comes_too_late_leaves_the_connection_as_it_was(broker: PipNats) -> None:
+    async with Proxy(broker.url) as proxy:
+        connection = await connect(proxy.url, "test")
+        heard = asyncio.Queue[bytes]()
+
+        async def hear(message: Msg) -> None:
+            heard.put_nowait(message.data)
+
+        await connection.subscribe("late", hear)
+        proxy.hold_up()
+        with pytest.raises(BrokerAway):
+            await connection.flush()
+        proxy.heal()
+        await connection.flush()
+        connection.send("late", b"heard")
+        assert await heard.get() == b"heard"
+        assert connection.absences == 0
+        await connection.close()
+
+
+@pytest.mark.parametrize("missed", [MOST_MISSED, MOST_MISSED + 1])
+async def test_a_cut_during_which_as_much_or_more_is_sent_than_is_kept(
+    patient: Cuttable, missed: int
+) -> None:
+    async with Resumers(patient.system) as people:
+        alice, bob = [await people.in_room(name, gateway=nth) for nth, name in enumerate(("alice", "bob"))]
+        assert people.ports[1] == patient.gateway.port
+        await establish(alice, bob)
+        had = await alice.relays(CANDIDATE, bob)
+        patient.proxy.cut()
+        sent = [alice.say(CANDIDATE, bob) for _ in range(missed)]
+        for frame in sent:
+            await alice.hears_ack(frame)
+        await patient.until_noticed()
+        patient.proxy.close_connections()  # with what is held up
+        patient.proxy.heal()
+        if missed == MOST_MISSED:
+            await bob.hear_all(sent)
+            await bob.pings()
+            return
+        end = await bob.line.ended()
+        assert (end.code, end.reason) == (4002, "broker lost")
+        again = await people.resume(bob, id_of(had))
+        assert again.welcome["resumed"] is False

@@ -1,0 +1,187 @@
+"""A gateway that was given up for dead and lives: its sessions are registered again, nobody reconnects."""
+
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nats
+import pytest
+
+from tests.system.cast import Person, establish
+from tests.system.frames import CANDIDATE, Json, command
+from tests.system.pip_nats import PipNats
+from tests.system.resuming import SETTINGS, Resumers, id_of, up_to_the_end
+from tests.system.system import Process, System
+from tests.system.waiting import until
+
+LEASE = {**SETTINGS, "GATEWAY_LEASE": "2"}
+
+
+@pytest.fixture(scope="module")
+def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    folder = tmp_path_factory.mktemp("lease")
+    with System(nats_url, folder, gateways=2, presences=2, settings=LEASE) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def brief(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A system that does not wait long for anybody to come back."""
+    folder = tmp_path_factory.mktemp("brief")
+    settings = {**LEASE, "RESUME_WINDOW": "1"}
+    with System(nats_url, folder, gateways=2, presences=2, settings=settings) as running:
+        yield running
+
+
+@pytest.fixture
+async def people(system: System) -> AsyncIterator[Resumers]:
+    async with Resumers(system) as cast:
+        yield cast
+
+
+@contextmanager
+def stopped(process: Process) -> Iterator[None]:
+    """Let a process stand still while the block runs."""
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+async def test_a_gateway_that_stood_still_longer_than_its_lease(people: Resumers, system: System) -> None:
+    alice, bob = await people.pair()
+    with stopped(system.all("gateway")[0]):
+        await people.hears_status(alice, bob, "away")
+        missed = [alice.say(CANDIDATE, bob) for _ in range(5)]
+        for frame in missed:
+            await alice.hears_ack(frame)
+    await bob.hear_all(missed)
+    await people.hears_status(alice, bob, "online")
+    await alice.relays(CANDIDATE, bob)
+    await bob.relays(CANDIDATE, alice)
+    await people.hear_nothing(alice, bob)
+
+
+async def test_the_others_hear_of_each_time(people: Resumers, system: System) -> None:
+    alice, bob = await people.pair()
+    for _ in range(3):
+        with stopped(system.all("gateway")[0]):
+            await people.hears_status(alice, bob, "away")
+        await people.hears_status(alice, bob, "online")
+        assert await people.statuses(alice) == {alice.user: "online", bob.user: "online"}
+    await people.hear_nothing(alice, bob)
+
+
+async def test_whoever_came_back_to_a_gateway_is_missed_when_it_dies(
+    people: Resumers, system: System
+) -> None:
+    with system.extra("gateway") as doomed:
+        people.ports.append(doomed.port)
+        alice = await people.in_room("alice", gateway=1)
+        bob = await people.in_room("bob", gateway=2)
+        for gateway in (0, 2):
+            bob = await people.resumed(bob, "", gateway=gateway)
+        doomed.kill()
+        await people.hears_status(alice, bob, "away")
+
+
+async def test_whoever_cannot_resume_is_closed_and_gone(people: Resumers, system: System) -> None:
+    alice = await people.in_room("alice", gateway=1)
+    bob = await people.connect("bob", claims={"join": [people.room]}, port=people.ports[0])
+    await people.meet(bob)
+    await establish(alice, bob)
+    with stopped(system.all("gateway")[0]):
+        await alice.hears_hangup(bob.user, "disconnected")
+        await alice.hears_left(people.room, bob.user, "disconnected")
+    assert (await bob.line.ended()).code == 4002
+    await people.hear_nothing(alice)
+
+
+async def test_a_gateway_that_stood_still_longer_than_the_window(brief: System) -> None:
+    async with Resumers(brief) as people:
+        alice, bob = await people.pair()
+        with stopped(brief.all("gateway")[0]):
+            await people.hears_status(alice, bob, "away")
+            await alice.hears_hangup(bob.user, "disconnected")
+            await alice.hears_left(people.room, bob.user, "disconnected")
+        await alice.hears_joined(people.room, bob.user)
+        await establish(bob, alice)
+        await people.hear_nothing(alice, bob)
+
+
+async def test_whoever_has_resumed_elsewhere_meanwhile_stays_there(people: Resumers, system: System) -> None:
+    alice, bob = await people.pair()
+    with stopped(system.all("gateway")[0]):
+        await people.hears_status(alice, bob, "away")
+        again = await people.resumed(bob, "", gateway=1)
+        await people.hears_status(alice, bob, "online")
+        frame = alice.say(CANDIDATE, bob)
+        await alice.hears_ack(frame)
+        assert (await again.hear())["cmd"] == "WEBRTC_OFFER"
+        assert await again.hear_frame() == frame
+    _, end = await up_to_the_end(bob)
+    assert end.code == 4500
+    await again.relays(CANDIDATE, alice)
+    await people.hear_nothing(alice, again)
+
+
+# A broker that has forgotten everything -------------------------------------------------------------
+
+
+@pytest.fixture
+def alone(pip_nats: PipNats, tmp_path: Path) -> Iterator[System]:
+    """A system with a broker that no other test needs."""
+    folder = tmp_path / "system"
+    folder.mkdir()
+    settings = {**LEASE, "NAMESPACE": "alone"}
+    with System(pip_nats.url, folder, gateways=2, presences=2, settings=settings) as running:
+        yield running
+
+
+async def test_streams_that_are_deleted_are_made_and_filled_again(alone: System, pip_nats: PipNats) -> None:
+    async with Resumers(alone) as people:
+        await people.pair()
+        client = await nats.connect(pip_nats.url)
+        try:
+            for stream in ("KV_alone", "MAILBOX_alone"):
+                assert await client.jetstream().delete_stream(stream)
+        finally:
+            await client.close()
+        await everything_works_again(people, alone)
+
+
+async def test_a_broker_that_comes_back_empty(alone: System, pip_nats: PipNats, tmp_path: Path) -> None:
+    async with Resumers(alone) as people:
+        await people.pair()
+        pip_nats.kill()
+        shutil.rmtree(tmp_path / "jetstream")
+        pip_nats.start()
+        await everything_works_again(people, alone)
+
+
+async def the_reply(person: Person, room: str) -> Json:
+    """Ask who is in a room; who has joined again may be told before."""
+    frame = command("MEMBERS", {"room": room})
+    person.line.send(frame)
+    while (heard := await person.hear())["cmd"] == "MEMBER_JOINED":
+        pass
+    assert heard["requestId"] == id_of(frame)
+    reply: Json = heard["data"]
+    return reply
+
+
+async def everything_works_again(people: Resumers, system: System) -> None:
+    """The two in the room are in it again, on the connections they had, and call each other."""
+    alice, bob = people.present
+    await until(lambda: system.count("gateway", "tieline_sessions_registered_again_total") >= 2)
+    await until(lambda: all(process.is_ready() for process in system.processes))
+    for person, other in ((alice, bob), (bob, alice)):
+        members = {member["userId"] for member in (await the_reply(person, people.room))["members"]}
+        assert members == {person.user, other.user}
+    await establish(alice, bob)
+    await alice.relays(CANDIDATE, bob)
+    await people.hear_nothing(alice, bob)

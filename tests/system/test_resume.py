@@ -1,0 +1,227 @@
+"""Losing the connection and taking the session up again (PROTOCOL, section 6)."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.system.cast import Person, establish
+from tests.system.frames import ANSWER, CANDIDATE, HANGUP, OFFER, ack
+from tests.system.resuming import OTHERS, SETTINGS, Resumers, id_of
+from tests.system.system import System
+
+
+@pytest.fixture(scope="module")
+def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    folder = tmp_path_factory.mktemp("resume")
+    with System(nats_url, folder, gateways=2, routers=2, presences=2, settings=SETTINGS) as running:
+        yield running
+
+
+@pytest.fixture
+async def people(system: System) -> AsyncIterator[Resumers]:
+    async with Resumers(system) as cast:
+        yield cast
+
+
+elsewhere = pytest.mark.parametrize("gateway", OTHERS.values(), ids=OTHERS)
+
+
+# Being away -----------------------------------------------------------------------------------------
+
+
+async def test_a_client_that_cannot_resume_is_gone_with_its_connection(people: Resumers) -> None:
+    alice = await people.in_room("alice", gateway=1)
+    bob = await people.enter("bob")
+    assert bob.welcome["data"]["resumed"] is False
+    await establish(alice, bob)
+    await bob.line.drop()
+    await alice.hears_hangup(bob.user, "disconnected")
+    await alice.hears_left(people.room, bob.user, "disconnected")
+    await alice.is_refused(OFFER, bob, "TARGET_OFFLINE")
+    again = await people.come("bob", user=bob.user, resume=bob.welcome["data"]["resumeToken"])
+    assert again.welcome["resumed"] is False
+
+
+async def test_a_client_that_can_resume_is_away(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    assert bob.welcome["resumed"] is False
+    assert bob.welcome["resumeWindow"] == 30
+    await people.lose(bob, alice)
+    assert await people.statuses(alice) == {alice.user: "online", bob.user: "away"}
+    await people.hear_nothing(alice)
+
+
+async def test_a_client_that_closes_with_1000_is_gone_at_once(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    await bob.line.close(1000)
+    await alice.hears_hangup(bob.user, "disconnected")
+    await alice.hears_left(people.room, bob.user, "disconnected")
+    again = await people.resume(bob, "")
+    assert again.welcome["resumed"] is False
+    assert again.welcome["sessionId"] != bob.welcome["sessionId"]
+    assert again.welcome["rooms"] == []
+
+
+@pytest.mark.parametrize("code", [1001, 4000])
+async def test_a_client_that_closes_otherwise_is_away(people: Resumers, code: int) -> None:
+    alice, bob = await people.pair()
+    await bob.line.close(code)
+    await people.hears_status(alice, bob, "away")
+
+
+async def test_messages_to_somebody_away_cause_no_error(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    await people.lose(bob, alice)
+    for cmd in (CANDIDATE, OFFER, CANDIDATE, HANGUP, OFFER):
+        frame = alice.say(cmd, bob)
+        await alice.hears_ack(frame)
+    frame = alice.say(CANDIDATE, bob)
+    await alice.hears_ack(frame, "held")
+
+
+# Coming back ----------------------------------------------------------------------------------------
+
+
+@elsewhere
+async def test_a_session_is_taken_up_with_what_was_missed_in_order(people: Resumers, gateway: int) -> None:
+    alice, bob = await people.pair()
+    had = await alice.relays(CANDIDATE, bob)
+    await people.lose(bob, alice)
+    missed = []
+    for cmd in (CANDIDATE, OFFER, CANDIDATE, HANGUP):
+        missed.append(alice.say(cmd, bob))
+        await alice.hears_ack(missed[-1])
+    again = await people.resumed(bob, id_of(had), gateway=gateway)
+    await again.hear_all(missed)
+    await people.hears_status(alice, bob, "online")
+    assert await people.statuses(alice) == {alice.user: "online", bob.user: "online"}
+    await establish(again, alice)
+    await establish(alice, again)
+    await people.hear_nothing(alice, again)
+
+
+@pytest.mark.parametrize("last", ["", "never heard of", "用户"])
+async def test_without_a_known_last_everything_kept_comes_again(people: Resumers, last: str) -> None:
+    alice = await people.in_room("alice", gateway=1)
+    bob = await people.come("bob", claims={"join": [people.room]})
+    await alice.hears_joined(people.room, bob.user)
+    offer = await alice.relays(OFFER, bob)
+    await bob.relays(ANSWER, alice)
+    had = [await alice.relays(CANDIDATE, bob) for _ in range(3)]
+    await people.lose(bob, alice)
+    missed = alice.say(CANDIDATE, bob)
+    await alice.hears_ack(missed)
+    again = await people.resumed(bob, last)
+    await again.hear_all([offer, *had, missed])
+    await people.hears_status(alice, bob, "online")
+    await people.hear_nothing(alice, again)
+
+
+async def test_after_the_last_of_several_messages_of_one_name(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    first = await alice.relays(CANDIDATE, bob)
+    second = json.dumps({**json.loads(first), "msg": "another of the same name"}).encode()
+    alice.line.send(second)
+    await alice.hears_ack(second)
+    assert await bob.hear_frame() == second
+    await people.lose(bob, alice)
+    missed = alice.say(CANDIDATE, bob)
+    await alice.hears_ack(missed)
+    again = await people.resumed(bob, id_of(first))
+    assert await again.hear_frame() == missed
+
+
+async def test_an_event_may_be_the_last(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    await people.lose(alice, bob)
+    again = await people.resumed(alice, "")
+    event = (await bob.hear())["requestId"]
+    await people.lose(bob, again_after_replay := await heard_up(again))
+    frame = again_after_replay.say(CANDIDATE, bob)
+    await again_after_replay.hears_ack(frame)
+    bob = await people.resumed(bob, event)
+    assert await bob.hear_frame() == frame
+
+
+async def heard_up(person: Person) -> Person:
+    """Hear the answer to the offer again, and who joined: what a new client without `last` gets."""
+    for cmd in ("MEMBER_JOINED", ANSWER):
+        assert (await person.hear())["cmd"] == cmd
+    return person
+
+
+async def test_a_session_is_taken_up_again_and_again(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    last = id_of(await alice.relays(CANDIDATE, bob))
+    for gateway in (1, 1, 0, 1):
+        await people.lose(bob, alice)
+        missed = alice.say(CANDIDATE, bob)
+        await alice.hears_ack(missed)
+        bob = await people.resumed(bob, last, gateway=gateway)
+        assert await bob.hear_frame() == missed
+        await people.hears_status(alice, bob, "online")
+        last = id_of(missed)
+    await people.hear_nothing(alice, bob)
+
+
+@elsewhere
+async def test_an_old_connection_that_still_lives_is_closed(people: Resumers, gateway: int) -> None:
+    alice, bob = await people.pair()
+    had = await alice.relays(CANDIDATE, bob)
+    again = await people.resumed(bob, id_of(had), gateway=gateway)
+    end = await bob.line.ended()
+    assert (end.code, end.reason) == (4500, "replaced by a newer connection")
+    await establish(alice, again)  # who has heard of nothing
+    await establish(again, alice)
+    assert await people.statuses(alice) == {alice.user: "online", bob.user: "online"}
+    await people.hear_nothing(alice, again)
+
+
+async def test_what_a_sender_repeats_after_coming_back_comes_once(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    frames = [await bob.relays(cmd, alice) for cmd in (CANDIDATE, OFFER, CANDIDATE, HANGUP)]
+    await people.lose(bob, alice)
+    again = await people.resumed(bob, "", gateway=1)
+    await people.hears_status(alice, bob, "online")
+    assert (await again.hear())["cmd"] == OFFER
+    for frame in frames:
+        again.line.send(frame)
+        assert await again.hear() == ack(frame, "relayed")
+    await people.hear_nothing(alice, again)
+
+
+async def test_what_a_sender_repeats_comes_once_to_who_came_back(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    had = await alice.relays(CANDIDATE, bob)
+    await people.lose(bob, alice)
+    missed = alice.say(CANDIDATE, bob)
+    await alice.hears_ack(missed)
+    again = await people.resumed(bob, id_of(had), gateway=1)
+    assert await again.hear_frame() == missed
+    await people.hears_status(alice, bob, "online")
+    for frame in (had, missed):
+        alice.line.send(frame)
+        await alice.hears_ack(frame)
+    await people.hear_nothing(alice, again)
+
+
+async def test_a_repeated_candidate_of_a_call_that_is_over_is_acknowledged_a_new_one_is_not(
+    people: Resumers,
+) -> None:
+    alice, bob = await people.pair()
+    had = await alice.relays(CANDIDATE, bob)
+    await people.lose(bob, alice)
+    missed = alice.say(CANDIDATE, bob)
+    await alice.hears_ack(missed)
+    alice = await people.resumed(alice, "", gateway=0)
+    assert [(await alice.hear())["cmd"] for _ in range(3)] == ["MEMBER_JOINED", ANSWER, "MEMBER_UPDATED"]
+    bob = await people.resumed(bob, id_of(had))
+    assert await bob.hear_frame() == missed
+    await people.hears_status(alice, bob, "online")
+    await bob.relays(HANGUP, alice)
+    for frame in (had, missed):
+        alice.line.send(frame)
+        await alice.hears_ack(frame)
+    await alice.is_refused(CANDIDATE, bob, "NO_MATCHING_OFFER")
+    await people.hear_nothing(alice, bob)

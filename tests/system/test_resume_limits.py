@@ -1,0 +1,296 @@
+"""What cannot be resumed, and what a resuming token may do (PROTOCOL, section 6)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import nats
+import pytest
+from nats.aio.client import Client
+
+from tests.system.cast import Person, establish
+from tests.system.frames import CANDIDATE, OFFER, Json, new_id
+from tests.system.resuming import OTHERS, SETTINGS, Resumers, id_of, up_to_the_end
+from tests.system.system import System
+
+MOST = 256
+"""Messages that a session may miss."""
+
+NAMESPACE = "limits"
+
+
+@pytest.fixture(scope="module")
+def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    settings = {**SETTINGS, "NAMESPACE": NAMESPACE}
+    folder = tmp_path_factory.mktemp("limits")
+    with System(nats_url, folder, gateways=2, routers=2, presences=2, settings=settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def brief(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A system that does not wait long for anybody to come back."""
+    settings = {**SETTINGS, "RESUME_WINDOW": "2"}
+    folder = tmp_path_factory.mktemp("brief")
+    with System(nats_url, folder, gateways=2, presences=2, settings=settings) as running:
+        yield running
+
+
+@pytest.fixture
+async def people(system: System) -> AsyncIterator[Resumers]:
+    async with Resumers(system) as cast:
+        yield cast
+
+
+@pytest.fixture
+async def brief_people(brief: System) -> AsyncIterator[Resumers]:
+    async with Resumers(brief) as cast:
+        yield cast
+
+
+elsewhere = pytest.mark.parametrize("gateway", OTHERS.values(), ids=OTHERS)
+
+
+# How much may be missed -----------------------------------------------------------------------------
+
+
+async def send(sender: Person, to: Person, count: int) -> list[bytes]:
+    said = [sender.say(CANDIDATE, to) for _ in range(count)]
+    for frame in said:
+        await sender.hears_ack(frame)
+    return said
+
+
+@elsewhere
+async def test_256_missed_messages_come_again(people: Resumers, gateway: int) -> None:
+    alice, bob = await people.pair()
+    had = await alice.relays(CANDIDATE, bob)
+    await people.lose(bob, alice)
+    missed = await send(alice, bob, MOST)
+    again = await people.resumed(bob, id_of(had), gateway=gateway)
+    await again.hear_all(missed)
+    await people.hears_status(alice, bob, "online")
+    await people.hear_nothing(alice, again)
+
+
+@elsewhere
+async def test_257_missed_messages_end_the_session(people: Resumers, gateway: int) -> None:
+    alice, bob = await people.pair()
+    had = await alice.relays(CANDIDATE, bob)
+    await people.lose(bob, alice)
+    await send(alice, bob, MOST + 1)
+    again = await people.resume(bob, id_of(had), gateway=gateway)
+    assert again.welcome["resumed"] is False
+    assert again.welcome["rooms"] == []
+    assert again.welcome["sessionId"] != bob.welcome["sessionId"]
+    assert again.welcome["resumeToken"] != bob.welcome["resumeToken"]
+    heard = [(await alice.hear())["cmd"] for _ in range(3)]
+    assert heard == ["MEMBER_UPDATED", "WEBRTC_HANGUP", "MEMBER_LEFT"]
+    await again.pings()  # and heard nothing before
+    await people.resumed(again, "")  # the new session
+
+
+async def test_after_too_much_was_missed_the_rooms_of_the_token_are_joined(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    await people.lose(bob, alice)
+    await send(alice, bob, MOST + 1)
+    again = await people.resume(bob, "", claims={"join": [people.room]})
+    assert again.welcome["resumed"] is False
+    assert again.welcome["rooms"] == [people.room]
+    assert [(await alice.hear())["cmd"] for _ in range(4)] == [
+        "MEMBER_UPDATED",
+        "WEBRTC_HANGUP",
+        "MEMBER_LEFT",
+        "MEMBER_JOINED",
+    ]
+    await establish(alice, again)
+
+
+async def test_messages_that_were_received_do_not_count_as_missed(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    for _ in range(MOST + 50):
+        had = await alice.relays(CANDIDATE, bob)
+    await people.lose(bob, alice)
+    missed = await send(alice, bob, 3)
+    again = await people.resumed(bob, id_of(had))
+    await again.hear_all(missed)
+
+
+# How long it may take -------------------------------------------------------------------------------
+
+
+async def test_a_session_ends_when_its_window_has_passed(brief_people: Resumers) -> None:
+    alice, bob = await brief_people.pair()
+    assert bob.welcome["resumeWindow"] == 2
+    await brief_people.lose(bob, alice)
+    await alice.hears_hangup(bob.user, "disconnected")
+    await alice.hears_left(brief_people.room, bob.user, "disconnected")
+    await alice.is_refused(OFFER, bob, "TARGET_OFFLINE")
+    again = await brief_people.resume(bob, "")
+    assert again.welcome["resumed"] is False
+    assert again.welcome["sessionId"] != bob.welcome["sessionId"]
+    assert again.welcome["rooms"] == []
+
+
+async def test_a_window_that_was_left_in_time_ends_nothing(brief_people: Resumers) -> None:
+    alice, bob = await brief_people.pair()
+    carol = await brief_people.in_room("carol")
+    await brief_people.lose(bob, alice, carol)
+    bob = await brief_people.resumed(bob, "")
+    for other in (alice, carol):
+        await brief_people.hears_status(other, bob, "online")
+    await brief_people.lose(carol, alice)  # whose window passes after bob's would have
+    await alice.hears_left(brief_people.room, carol.user, "disconnected")
+    assert await brief_people.statuses(alice) == {alice.user: "online", bob.user: "online"}
+    frame = alice.say(CANDIDATE, bob)
+    await alice.hears_ack(frame)
+    await heard_up_to(bob, frame)
+
+
+# Who may resume -------------------------------------------------------------------------------------
+
+
+def shape(welcome: Json) -> Json:
+    """What of a welcome is the same for every new session of a user."""
+    return {name: value for name, value in welcome.items() if name not in ("sessionId", "resumeToken")}
+
+
+async def test_a_token_that_is_not_the_sessions_says_nothing(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    older = await people.come("carol")
+    await older.line.close(1000)
+    carol = await people.come("carol", user=older.user)
+    plain = shape(carol.welcome)
+    await carol.line.close(1000)
+    tokens = {
+        "another user's, who is online": alice.welcome["resumeToken"],
+        "an older session's": older.welcome["resumeToken"],
+        "one that ended": carol.welcome["resumeToken"],
+        "another's public id": bob.welcome["sessionId"],
+        "garbage": "x" * 32,
+        "not ASCII": "用户",
+        "long": "x" * 3000,
+    }
+    for kind, secret in tokens.items():
+        again = await people.come("carol", user=older.user, resume=secret, last="x")
+        assert shape(again.welcome) == plain, kind
+        assert again.welcome["resumeToken"] not in tokens.values()
+        await again.pings()  # and heard nothing before
+        await again.line.close(1000)
+    await alice.relays(CANDIDATE, bob)
+    await bob.relays(CANDIDATE, alice)
+    await people.hear_nothing(alice, bob)
+
+
+async def test_a_wrong_token_does_not_save_the_older_session(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    again = await people.come("bob", user=bob.user, resume=bob.welcome["resumeToken"] + "x")
+    assert again.welcome["resumed"] is False
+    assert (await bob.line.ended()).code == 4500
+    await alice.hears_hangup(bob.user, "disconnected")
+    await alice.hears_left(people.room, bob.user, "disconnected")
+    late = await people.come("bob", user=bob.user, resume=bob.welcome["resumeToken"])
+    assert late.welcome["resumed"] is False
+
+
+async def test_a_secret_is_stored_nowhere(people: Resumers, nats_url: str) -> None:
+    alice, bob = await people.pair()
+    await people.lose(bob, alice)
+    bob = await people.resumed(bob, "")
+    client = await nats.connect(nats_url)
+    try:
+        stored = await all_of_the_bucket(client)
+    finally:
+        await client.close()
+    user = bob.user.encode()
+    assert any(user in subject.encode() for subject, _ in stored)
+    for person in (alice, bob):
+        secret = person.welcome["resumeToken"].encode()
+        assert not any(secret in data for _, data in stored)
+
+
+async def all_of_the_bucket(client: Client) -> list[tuple[str, bytes]]:
+    """Read every message that presence keeps."""
+    jetstream = client.jetstream()
+    subscription = await jetstream.subscribe(f"$KV.{NAMESPACE}.>", ordered_consumer=True)
+    messages = [await subscription.next_msg()]
+    while messages[-1].metadata.num_pending:
+        messages.append(await subscription.next_msg())
+    await subscription.unsubscribe()
+    return [(message.subject, message.data) for message in messages]
+
+
+# What the new token grants --------------------------------------------------------------------------
+
+
+async def test_a_room_that_is_not_granted_any_more_is_left(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    other_room = new_id("room")
+    carol = await people.come("carol", gateway=1, claims={"join": [other_room]})
+    assert len((await bob.asks("JOIN", {"room": other_room}))["members"]) == 2
+    await carol.hears_joined(other_room, bob.user)
+    await establish(carol, bob)
+    await people.lose(bob, alice)
+    assert (await carol.hear())["cmd"] == "MEMBER_UPDATED"
+    again = await people.resume(bob, "", claims={"rooms": [other_room]})
+    assert again.welcome["resumed"] is True
+    assert again.welcome["rooms"] == [other_room]
+    await alice.hears_hangup(bob.user, "kicked")
+    await alice.hears_left(people.room, bob.user, "kicked")
+    status = {"room": other_room, "userId": bob.user, "status": "online"}
+    await carol.hears("MEMBER_UPDATED", status)
+    await alice.is_refused(OFFER, again, "NOT_IN_SAME_ROOM")
+    await again.line.close()
+
+
+async def test_a_room_that_two_still_share_keeps_their_call(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    other_room = new_id("room")
+    await alice.asks("JOIN", {"room": other_room})
+    await bob.asks("JOIN", {"room": other_room})
+    await alice.hears_joined(other_room, bob.user)
+    had = await alice.relays(CANDIDATE, bob)
+    again = await people.resume(bob, id_of(had), claims={"rooms": [other_room]})
+    assert again.welcome["rooms"] == [other_room]
+    await alice.hears_left(people.room, bob.user, "kicked")
+    await alice.relays(CANDIDATE, again)
+    await again.relays(CANDIDATE, alice)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_the_new_token_says_whether_voice_may_be_started(people: Resumers, allowed: bool) -> None:
+    alice = await people.in_room("alice", gateway=1)
+    bob = await people.come("bob", claims={"join": [people.room], "voice": not allowed})
+    await alice.hears_joined(people.room, bob.user)
+    await people.lose(bob, alice)
+    again = await people.resume(bob, "", claims={"voice": allowed})
+    await people.hears_status(alice, bob, "online")
+    if allowed:
+        await again.relays(OFFER, alice)
+    else:
+        await again.is_refused(OFFER, alice, "NO_VOICE_PERMISSION")
+    members = (await alice.asks("MEMBERS", {"room": people.room}))["members"]
+    assert {member["userId"]: member["voice"] for member in members}[bob.user] is allowed
+
+
+async def test_two_who_resume_at_once_leave_one_connection(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    await people.lose(bob, alice)
+    async with asyncio.TaskGroup() as both:
+        attempts = [both.create_task(people.resumed(bob, "", gateway=nth % 2)) for nth in range(6)]
+    async with asyncio.TaskGroup() as listening:
+        waiting = {listening.create_task(up_to_the_end(task.result())): task.result() for task in attempts}
+        while len(waiting) > 1:
+            ended, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                assert task.result()[1].code == 4500
+                del waiting[task]
+        ((listener, survivor),) = waiting.items()
+        listener.cancel()
+    frame = alice.say(CANDIDATE, bob)
+    await heard_up_to(survivor, frame)
+
+
+async def heard_up_to(person: Person, frame: bytes) -> None:
+    """Hear everything up to a message."""
+    while await person.hear_frame() != frame:
+        pass

@@ -1,0 +1,114 @@
+"""Calls that go on while one of the two comes and goes (PROTOCOL, section 6)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.system.cast import establish
+from tests.system.frames import ANSWER, CANDIDATE, OFFER, ack
+from tests.system.resuming import SETTINGS, Resumers, id_of
+from tests.system.system import System
+
+STREAMED = 600
+"""Messages that are sent while their receiver comes and goes."""
+
+COMINGS = 12
+"""How often it comes while they are sent."""
+
+
+@pytest.fixture(scope="module")
+def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    folder = tmp_path_factory.mktemp("calls")
+    with System(nats_url, folder, gateways=2, routers=2, presences=2, settings=SETTINGS) as running:
+        yield running
+
+
+@pytest.fixture
+async def people(system: System) -> AsyncIterator[Resumers]:
+    async with Resumers(system) as cast:
+        yield cast
+
+
+async def test_an_offer_to_somebody_away_is_there_when_he_comes_back(people: Resumers) -> None:
+    alice = await people.in_room("alice", gateway=1)
+    bob = await people.in_room("bob")
+    await people.lose(bob, alice)
+    offer = alice.say(OFFER, bob)
+    await alice.hears_ack(offer)
+    held = [await alice.holds(bob) for _ in range(3)]
+    again = await people.resumed(bob, "", gateway=1)
+    assert await again.hear_frame() == offer
+    await people.hears_status(alice, bob, "online")
+    answer = again.say(ANSWER, alice)
+    await again.hear_all(held, besides=[answer])
+    assert await alice.hear_frame() == answer
+    await people.hear_nothing(alice, again)
+
+
+async def test_held_candidates_survive_the_callee(people: Resumers) -> None:
+    alice = await people.in_room("alice", gateway=1)
+    bob = await people.in_room("bob")
+    offer = await alice.relays(OFFER, bob)
+    held = [await alice.holds(bob) for _ in range(3)]
+    own = await bob.holds(alice)
+    await people.lose(bob, alice)
+    bob = await people.resumed(bob, id_of(offer), gateway=1)
+    await people.hears_status(alice, bob, "online")
+    answer = bob.say(ANSWER, alice)
+    await bob.hear_all(held, besides=[answer])
+    await alice.hear_all([answer, own])
+    await people.hear_nothing(alice, bob)
+
+
+async def test_held_candidates_survive_the_caller(people: Resumers) -> None:
+    alice = await people.in_room("alice", gateway=1)
+    bob = await people.in_room("bob")
+    await alice.relays(OFFER, bob)
+    held = [await alice.holds(bob) for _ in range(3)]
+    own = await bob.holds(alice)
+    await people.lose(alice, bob)
+    answer = bob.say(ANSWER, alice)
+    await bob.hear_all(held, besides=[answer])
+    alice = await people.resumed(alice, "", gateway=0)
+    await people.hears_status(bob, alice, "online")
+    await alice.hears_joined(people.room, bob.user)
+    await alice.hear_all([answer, own])
+    await people.hear_nothing(alice, bob)
+
+
+async def test_messages_that_keep_coming_have_no_gap_and_no_repetition(people: Resumers) -> None:
+    alice = await people.come("alice", gateway=1, claims={"join": [people.room]})
+    bob = await people.in_room("bob")
+    await alice.hears_joined(people.room, bob.user)
+    await establish(alice, bob)
+    heard: list[bytes] = []
+    said: list[bytes] = []
+
+    async def say() -> None:
+        for _ in range(STREAMED):
+            frame = alice.say(CANDIDATE, bob)
+            said.append(frame)
+            while (answer := await alice.hear())["cmd"] == "MEMBER_UPDATED":
+                pass
+            assert answer == ack(frame, "relayed")
+
+    async def come_and_go() -> None:
+        nonlocal bob
+        last = ""
+        while len(heard) < STREAMED:
+            frame = await bob.hear_frame()
+            if json.loads(frame)["cmd"] != CANDIDATE:
+                continue
+            heard.append(frame)
+            last = id_of(frame)
+            if len(heard) % (STREAMED // COMINGS) == 0:
+                if len(heard) % 2:
+                    await bob.line.drop()
+                bob = await people.resumed(bob, last, gateway=len(heard) % 3 % 2)
+
+    async with asyncio.TaskGroup() as both:
+        both.create_task(say())
+        both.create_task(come_and_go())
+    assert heard == said
