@@ -1,0 +1,306 @@
+"""Presence's records and pure rules, with gateways and routers played around them, for the state machine.
+
+Frames of one sender go one after the other, as its gateway sends them; those of different senders are judged,
+relayed and delivered at the same time, by routers of which some die in the middle. What a router has begun it
+ends, or dies, before half a second has passed: that is when gateways ask another one.
+"""
+
+from itertools import count, permutations
+from typing import Final, Literal
+
+from presence import member, negotiation
+from presence.decide import Situation, decide
+from presence.member import User
+from presence.negotiation import NOTHING, CandidatePolicy, Pair
+from tests.unit.presence.oracle import Frame, Oracle
+from tests.unit.presence.relays import Duty, Receivers, Relay
+from tieline.wire.codes import Refusal
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.internal import Check, Delivery, OpenSession, Refused, SessionGone, digest
+from tieline.wire.internal import Relay as RelayVerdict
+
+ALICE, BOB, CAROL = USERS = (UserId("alice"), UserId("bob"), UserId("carol"))
+HALL, CELLAR = ROOMS = (RoomId("hall"), RoomId("cellar"))
+GATEWAY: Final = GatewayId("g")
+NO_SECRET: Final = SecretHash(b"")
+
+Fate = Literal["done", "slow"] | int
+"""Of a relay: complete at once; carried out step by step between other things; or so many deliveries, and
+then its router dies, and the gateway has no answer."""
+
+
+class World:
+    """Everything that the machine acts on."""
+
+    def __init__(self, policy: CandidatePolicy) -> None:
+        self.oracle = Oracle(policy)
+        self.receivers = Receivers(self.oracle)
+        self.users: dict[UserId, User] = {}
+        self.pairs: dict[frozenset[UserId], Pair] = {}
+        self.under_way: dict[UserId, Relay] = {}
+        """By the sender, who sends nothing else meanwhile."""
+        self.unanswered: dict[UserId, Frame] = {}
+        """By the sender: frames whose router died, which the gateway is about to send again."""
+        self.endings: dict[UserId, tuple[Literal["left", "disconnected"], str]] = {}
+        """Users whose record says that they left or are offline, and whose pairs do not know it yet."""
+        self.sent: dict[UserId, list[Frame]] = {user: [] for user in USERS}
+        self.old_sessions: dict[UserId, SessionId] = {}
+        self.numbers = count(1)
+
+    # Who may do what. ---------------------------------------------------------------------------------
+
+    def may_send(self, user: UserId) -> bool:
+        """Say whether a user has a connection, and nothing under way on it."""
+        has_connection = user in self.oracle.live and self.users[user].status == "online"
+        return has_connection and not (
+            user in self.under_way or user in self.unanswered or user in self.endings
+        )
+
+    def neighbours(self) -> list[tuple[UserId, UserId]]:
+        """List who may talk to whom at all."""
+        return [
+            (one, to)
+            for one, to in permutations(USERS, 2)
+            if self.may_send(one) and to in self.oracle.live and self.oracle.share_a_room(one, to)
+        ]
+
+    def callers(self) -> list[tuple[UserId, UserId]]:
+        """List who may say something in a call, and to whom."""
+        return [(one, to) for one, to in self.neighbours() if self.oracle.book(one, to).call]
+
+    def waiting(self, by_target: bool = False) -> list[tuple[UserId, UserId]]:
+        """List whose offers wait, and for whom; or the other way round."""
+        found = []
+        for one, other in permutations(USERS, 2):
+            call = self.oracle.book(one, other).call
+            if call is not None and one in call.offers:
+                found.append((other, one) if by_target else (one, other))
+        return found
+
+    def answerers(self) -> list[tuple[UserId, UserId]]:
+        """List who may answer whose offer."""
+        return [(one, to) for one, to in self.waiting(by_target=True) if self.may_send(one)]
+
+    def repeaters(self) -> list[UserId]:
+        """List who may send something that was sent before."""
+        return [user for user in USERS if self.sent[user] and self.may_send(user)]
+
+    def may_be_sent_again(self, frame: Frame) -> bool:
+        """Leave out what is promised to nobody.
+
+        A candidate that was acknowledged and is yet to come need not be sent again. Of a frame that got no
+        answer, what it released may have been passed by candidates after a while: too late to try again.
+        """
+        if frame.accepted_at is None:
+            return True
+        is_to_come = frame.ack == "held" and not frame.arrivals
+        is_retry = self.oracle.is_retry(frame)
+        is_too_late = self.oracle.now - frame.accepted_at >= negotiation.EARLIER_MS
+        return not (is_to_come and not is_retry) and not (frame.was_given_up and is_too_late)
+
+    def missing(self) -> list[UserId]:
+        """List who is not where the others are."""
+        return [
+            user
+            for user in USERS
+            if user not in self.oracle.live
+            or self.users[user].status == "away"
+            or HALL not in self.oracle.rooms[user]
+        ]
+
+    # Signals. -----------------------------------------------------------------------------------------
+
+    def frame(self, sender: UserId, to: UserId, cmd: str, padding: int = 0) -> Frame:
+        """Make a frame like no other."""
+        frame = Frame(sender, to, cmd, f"{next(self.numbers)} {sender} {to} {cmd} ".encode() + b"." * padding)
+        self.receivers.know(frame)
+        return frame
+
+    def signal(self, frame: Frame, fate: Fate) -> None:
+        """Have a frame judged, and begin to carry out the verdict."""
+        if frame.cmd == "WEBRTC_OFFER" and self.oracle.book(frame.sender, frame.to).call is None:
+            self.settle()
+        if frame not in self.sent[frame.sender]:
+            self.sent[frame.sender].append(frame)
+        is_retry = self.oracle.is_retry(frame)
+        verdict = self.judge(frame, self.oracle.live[frame.sender])
+        if not isinstance(verdict, RelayVerdict):
+            return
+        if is_retry and frame.was_given_up:
+            self.oracle.send_late(frame)
+        relay = Relay(frame, [_addressed(line, frame) for line in verdict.deliveries], self.duties(frame))
+        self.under_way[frame.sender] = relay
+        match fate:
+            case "done":
+                while frame.sender in self.under_way:
+                    self.deliver_one(frame.sender)
+            case int(number) if number < len(relay.deliveries):
+                for _ in range(number):
+                    self.deliver_one(frame.sender)
+                del self.under_way[frame.sender]
+                self.unanswered[frame.sender] = frame
+
+    def judge(self, frame: Frame, session: SessionId) -> RelayVerdict | Refused | SessionGone:
+        """Judge a frame, compare with what the oracle says, and commit."""
+        pair_of = frozenset((frame.sender, frame.to))
+        pair = self.pairs.get(pair_of, NOTHING)
+        situation = Situation(self.users.get(frame.sender), self.users.get(frame.to), pair)
+        held = frame.body if frame.is_candidate else b""
+        check = Check(frame.sender, session, frame.to, frame.cmd, digest(frame.body), held)
+        expected = self.oracle.expect(frame, session)
+        judgement = decide(situation, check, self.oracle.now, self.oracle.policy)
+        match judgement.verdict:
+            case RelayVerdict(ack=ack):
+                assert ack == expected
+                if self.oracle.is_retry(frame):
+                    assert judgement.pair is None, "a retry changed something"
+                else:
+                    self.oracle.accept(frame, ack)
+            case Refused(reason=reason):
+                assert isinstance(expected, Refusal), f"{frame}: {reason}, but expected {expected}"
+                assert reason == expected.name
+                assert judgement.pair is None, "a refusal changed something"
+            case SessionGone():
+                assert expected == "gone"
+                assert judgement.pair is None, "a session that is gone changed something"
+        if judgement.pair is not None:
+            self.pairs[pair_of] = judgement.pair
+        return judgement.verdict
+
+    def duties(self, frame: Frame) -> list[Duty]:
+        """List what must have arrived, and where, when an accepted frame is relayed."""
+        if frame.ack == "held" or frame.is_over or frame.to not in self.oracle.live:
+            return []
+        return [
+            Duty(due, self.oracle.live[due.to])
+            for due in (frame, *frame.released)
+            if due.to in self.oracle.live and due.accepted_at is not None
+        ]
+
+    def deliver_one(self, sender: UserId) -> None:
+        """Let a router go one step further; when all is delivered, the sender has its answer."""
+        relay = self.under_way[sender]
+        if relay.deliveries:
+            self.receivers.arrive(*relay.deliveries.popleft())
+        if not relay.deliveries:
+            del self.under_way[sender]
+            for duty in relay.duties:
+                self.receivers.fulfil(duty)
+
+    def settle(self) -> None:
+        """Let all routers end what they have begun."""
+        for sender in sorted(self.under_way):
+            while sender in self.under_way:
+                self.deliver_one(sender)
+
+    def ask_again(self, sender: UserId, fate: Fate) -> None:
+        """Send what a dead router had to another one."""
+        self.settle()
+        self.signal(self.unanswered.pop(sender), fate)
+
+    def give_up(self, sender: UserId) -> None:
+        """Tell the sender that there was no answer; it may go on, or send the frame again itself."""
+        self.settle()
+        frame = self.unanswered.pop(sender)
+        frame.was_given_up = True
+
+    def blurt(self, sender: UserId, to: UserId, cmd: str) -> None:
+        """Say something whether it makes sense or not, in an old session if there was one."""
+        frame = self.frame(sender, to, cmd)
+        if sender in self.old_sessions:
+            self.judge(frame, self.old_sessions[sender])
+        if self.may_send(sender):
+            self.signal(frame, "done")
+
+    # Coming and going. --------------------------------------------------------------------------------
+
+    def connect(self, user: UserId, rooms: set[RoomId], voice: bool) -> None:
+        """Begin a session, after ending the older one."""
+        self.disconnect(user)
+        self.conclude(user)
+        self.open(user, rooms, voice)
+
+    def open(self, user: UserId, rooms: set[RoomId], voice: bool) -> None:
+        """Begin a session."""
+        session = SessionId(f"{user}-{next(self.numbers)}")
+        ask = self.opening(user, session, voice)
+        self.users[user] = member.begun(ask, dict.fromkeys(rooms, self.oracle.now))
+        self.oracle.live[user], self.oracle.voice[user] = session, voice
+        self.oracle.rooms[user] = set(rooms)
+        self.receivers.open(user, session)
+
+    def lose(self, user: UserId) -> None:
+        """Let a user lose the connection, but not the session."""
+        self.users[user] = member.away(self.users[user])
+
+    def resume(self, user: UserId) -> None:
+        """Let a user go on with a session that is away."""
+        ask = self.opening(user, self.oracle.live[user], self.oracle.voice[user])
+        self.users[user] = member.resumed(self.users[user], ask)
+
+    def expire(self, offerer: UserId, target: UserId) -> None:
+        """Let an offer have waited long enough."""
+        self.settle()
+        pair = self.pairs[frozenset((offerer, target))]
+        waiting = pair.offer_of(offerer)
+        assert waiting is not None
+        assert negotiation.expire(pair, offerer, "an offer of yesterday") is None
+        expired = negotiation.expire(pair, offerer, waiting.generation)
+        assert expired is not None
+        self.pairs[frozenset((offerer, target))] = expired
+        self.oracle.expire(offerer, target)
+
+    def opening(self, user: UserId, session: SessionId, voice: bool) -> OpenSession:
+        """What a gateway asks for a new connection."""
+        connection = ConnectionId(f"{next(self.numbers)}")
+        return OpenSession(user, session, GATEWAY, connection, voice, (), NO_SECRET, NO_SECRET, None)
+
+    def disconnect(self, user: UserId) -> None:
+        """End a session in the user's record; its pairs learn of it when that is concluded."""
+        if user not in self.oracle.live:
+            return
+        self.settle()
+        self.conclude(user)
+        self.unanswered.pop(user, None)
+        self.users[user] = member.ended(self.users[user])
+        self.old_sessions[user] = self.oracle.live.pop(user)
+        self.receivers.close(self.old_sessions[user])
+        self.endings[user] = ("disconnected", self.old_sessions[user])
+
+    def join(self, user: UserId, room: RoomId) -> None:
+        """Make a user a member."""
+        self.users[user] = member.joined(self.users[user], room, self.oracle.now)
+        self.oracle.rooms[user].add(room)
+
+    def leave(self, user: UserId, room: RoomId) -> None:
+        """Make a user no member in its record; its pairs learn of it when that is concluded."""
+        self.settle()
+        self.users[user] = member.left(self.users[user], room)
+        self.oracle.rooms[user].discard(room)
+        self.endings[user] = ("left", f"left-{next(self.numbers)}")
+
+    def conclude(self, user: UserId) -> None:
+        """Let the pairs of a user know that it left or is offline."""
+        if user not in self.endings:
+            return
+        self.settle()
+        why, ended_by = self.endings.pop(user)
+        for users, pair in self.pairs.items():
+            if user in users:
+                (peer,) = users - {user}
+                if why == "left" and self.oracle.share_a_room(user, peer):
+                    continue
+                self.pairs[users] = negotiation.end(pair, ended_by)
+                self.oracle.book(user, peer).over()
+
+    def wait(self, ms: int) -> None:
+        """Let time pass, in which routers end what they have begun."""
+        self.settle()
+        if ms > 400:  # no gateway goes on asking for so long
+            for sender in sorted(self.unanswered):
+                self.give_up(sender)
+        self.oracle.now += ms
+
+
+def _addressed(delivery: Delivery, frame: Frame) -> tuple[SessionId, bytes]:
+    return delivery.session, frame.body if delivery.frame is None else delivery.frame
