@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any, Final, Self
@@ -61,6 +62,11 @@ class Node:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def stop(self) -> None:
+        """Let it stand still; `kill` ends that."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def is_whole(self) -> bool:
         """Whether it has a leader to follow, and all of its streams are as new as the others'."""

@@ -2,9 +2,12 @@
 
 import os
 import signal
+import urllib.request
 from typing import Final
 
-from tests.faults.load import Load
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.faults.load import PATIENCE_S, Load
 from tests.system.running_dev import RunningDev
 
 SIZES: Final = ("--gateways", "2", "--routers", "2", "--presences", "2")
@@ -37,6 +40,25 @@ class Parts:
         pid = self.pid(kind, which)
         os.kill(pid, number)
         return pid
+
+    def replayed(self, gateway: int) -> float:
+        """Count what a gateway has sent to its clients from the mailbox."""
+        return self._count("gateway", gateway, "tieline_replayed_frames_total")
+
+    def asked_again(self, kind: str) -> float:
+        """Count the requests that the processes of one kind have had to send again."""
+        return sum(self._count(kind, which, "tieline_request_retries_total") for which in (0, 1))
+
+    def _count(self, kind: str, which: int, name: str) -> float:
+        url = self._running.document["ops"][kind][which]
+        with urllib.request.urlopen(f"{url}/metrics", timeout=PATIENCE_S) as answer:
+            text = answer.read().decode()
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name
+        )
 
     async def replaced(self, load: Load, kind: str, which: int, pid: int) -> None:
         """Wait until another process has taken the place of `pid`, and all is ready."""

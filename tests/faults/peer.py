@@ -17,8 +17,8 @@ from tests.faults.tally import Letters, Tally
 from tests.system.frames import ANSWER, CANDIDATE, OFFER, token
 from tieline.cli.load.connection import Connection, UpgradeRefused, connect
 
-BACKOFF_S: Final = 0.2
-"""The longest that a client waits between two attempts to come back, each time a random part of it."""
+BACKOFF_S: Final = 0.3
+"""The longest that a client waits before it tries to come back, each time a random part of it."""
 
 WELCOME_S: Final = 10.0
 """For the WELCOME after the upgrade; they are sent together."""
@@ -39,6 +39,7 @@ class Peer:
         other: str,
         room: str,
         urls: Sequence[str],
+        first: int,
         wrote: Letters,
         reads: Letters,
         window: int,
@@ -54,7 +55,7 @@ class Peer:
         self._window = window
         self._chance = chance
         self._news = news
-        self._next_url = chance.randrange(len(urls))
+        self._next_url = first
         self._resume_token = ""
         self._last = ""
         self._connection: Connection | None = None
@@ -137,8 +138,8 @@ class Peer:
         """The gateway it is connected to now."""
         return self._url if self._connection is not None else None
 
-    def tally(self) -> Tally:
-        """Sum up what this client saw, and its letters."""
+    def tally(self, *, at_rest: bool) -> Tally:
+        """Sum up what this client saw, and its letters (see `Letters.tally`)."""
         mine = Tally(
             repeated=self._repeated,
             foreign=self._foreign,
@@ -146,7 +147,7 @@ class Peer:
             hung_up=self._hung_up,
             sessions_lost=self._sessions_lost,
         )
-        return mine + self._wrote.tally()
+        return mine + self._wrote.tally(at_rest=at_rest)
 
     # Connections ------------------------------------------------------------------------------------
 
@@ -160,6 +161,8 @@ class Peer:
                 self._news()
                 await self._stay(connection)
                 self._connection = None
+                if connection.closed.done():
+                    await self._wait()
         finally:
             if self._connection is not None:
                 await self._connection.close()
@@ -176,7 +179,11 @@ class Peer:
                 if connection is not None:
                     return connection
                 self.counts["no welcome"] += 1
-            await asyncio.sleep(self._chance.uniform(0, BACKOFF_S))
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Wait a little before coming back, each client for a time of its own."""
+        await asyncio.sleep(self._chance.uniform(0, BACKOFF_S))
 
     async def _connect(self) -> Connection | None:
         self._welcome = asyncio.get_running_loop().create_future()

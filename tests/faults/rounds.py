@@ -69,7 +69,7 @@ async def rounds(options: argparse.Namespace, parts: Parts, tell: Callable[[str]
         for nth in range(1, options.rounds + 1):
             fault = chance.choice(FAULTS)
             which = chance.randrange(fault.parts)
-            pause_s = await one(load, parts, fault, which, options.messages, chance)
+            pause_s = await one(load, parts, fault, which, options.messages)
             pauses[fault.name].append(pause_s)
             tell(f"{nth:4} {fault.name} {which}: {pause_s:.2f} s; {faults(load.tally())}")
         tally = await load.settle()
@@ -81,18 +81,14 @@ async def rounds(options: argparse.Namespace, parts: Parts, tell: Callable[[str]
     return tally
 
 
-async def one(
-    load: Load, parts: Parts, fault: Fault, which: int, messages: int, chance: random.Random
-) -> float:
+async def one(load: Load, parts: Parts, fault: Fault, which: int, messages: int) -> float:
     """Make a part fail, wait until it is back and everybody has talked on; returns the longest pause."""
     load.begin_pauses()
     pid = parts.send(fault.signal, fault.kind, which)
     await parts.replaced(load, fault.kind, which, pid)
     await load.progress(messages)
     pause_s = load.longest_pause_s
-    if fault.kind == "gateway":  # bring clients back to the new one, for the next round
-        for peer in chance.sample(load.peers, len(load.peers) // 2):
-            peer.move()
+    await load.spread()
     return pause_s
 
 

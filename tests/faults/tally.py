@@ -73,9 +73,12 @@ class Letters:
         else:
             self._repeated += 1
 
-    def tally(self) -> Tally:
-        """Sum up. What has no ack yet, and has not come, is not lost: its sender would send it again."""
-        lost = max(0, self.acked - self.received)
+    def tally(self, *, at_rest: bool) -> Tally:
+        """Sum up; `at_rest`: nothing is under way any more, and what was acknowledged must have come.
+
+        Before, what is lost shows when a later message comes. What has no ack is not lost: it is sent again.
+        """
+        lost = max(0, self.acked - self.received) if at_rest else len(self._missing)
         return Tally(self.sent, self.acked, self.received, lost, self._repeated, self._out_of_order)
 
     @classmethod

@@ -65,3 +65,20 @@ async def test_a_node_that_leads_no_stream_is_killed(cluster: Cluster, system: S
         await kill_and_restart(load, cluster, follower)
         await nothing_is_amiss(load)
         assert load.counts["resumed"] == 0
+
+
+async def test_the_node_that_leads_the_mailbox_stands_still_then_is_killed(
+    cluster: Cluster, system: System
+) -> None:
+    async with running(urls(system), PAIRS, windows=(1,)) as load:
+        leader = await leader_of(cluster, STREAMS[1])
+        await load.progress(MESSAGES)
+        leader.stop()
+        await load.silence(1)
+        for peer in load.peers[::2]:
+            peer.move()
+        await load.progress(MESSAGES)
+        leader.kill()
+        leader.start()
+        await until_true(lambda: asyncio.to_thread(lambda: cluster.is_whole))
+        await nothing_is_amiss(load)

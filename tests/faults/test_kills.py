@@ -8,6 +8,7 @@ import pytest
 from tests.faults.load import Load, running
 from tests.faults.parts import Parts
 from tests.faults.tally import Tally
+from tests.system.waiting import until
 
 PAIRS = 6
 MESSAGES = 50
@@ -41,13 +42,12 @@ async def kill(load: Load, parts: Parts, kind: str, which: int) -> None:
 async def test_both_gateways_are_killed_in_turn(parts: Parts) -> None:
     async with running(parts.urls, PAIRS) as load:
         for which in (0, 1):
-            here, there = load.users_on(parts.urls[which]), load.users_on(parts.urls[1 - which])
-            assert here
+            await load.spread()
+            replayed = parts.replayed(1 - which)
             await kill(load, parts, "gateway", which)
             await load.progress(MESSAGES)
-            assert load.users_on(parts.urls[which]) == []
-            assert load.counts["resumed"] >= len(here)
-            assert set(there) <= set(load.users_on(parts.urls[1 - which]))
+            assert len(load.users_on(parts.urls[1 - which])) == len(load.peers)
+            assert parts.replayed(1 - which) > replayed
         await nothing_is_amiss(load)
         assert load.counts["asked again"] == 0
 
@@ -59,6 +59,22 @@ async def test_a_part_that_no_client_is_connected_to_is_killed(
 ) -> None:
     async with running(parts.urls, PAIRS) as load:
         await kill(load, parts, kind, which)
+        await nothing_is_amiss(load)
+        assert load.counts == {}  # no client has noticed
+
+
+@pytest.mark.parametrize("kind", ["router", "presence"])
+async def test_a_part_hangs_then_is_killed_with_what_it_was_asked(
+    parts: Parts, kind: Literal["router", "presence"]
+) -> None:
+    asking = "gateway" if kind == "router" else "router"
+    async with running(parts.urls, PAIRS) as load:
+        await load.progress(MESSAGES)
+        asked_again = parts.asked_again(asking)
+        pid = parts.send(signal.SIGSTOP, kind)
+        await until(lambda: parts.asked_again(asking) > asked_again)
+        parts.send(signal.SIGKILL, kind)
+        await parts.replaced(load, kind, 0, pid)
         await nothing_is_amiss(load)
         assert load.counts == {}  # no client has noticed
 

@@ -12,7 +12,7 @@ import pytest
 from tests.system.cast import establish
 from tests.system.frames import CANDIDATE
 from tests.system.raw_client import Refused
-from tests.system.resuming import Resumers, id_of, up_to_the_end
+from tests.system.resuming import SETTINGS, Resumers, id_of, up_to_the_end
 from tests.system.system import Process, System
 from tests.system.waiting import until
 
