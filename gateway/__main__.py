@@ -106,7 +106,8 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
                 backlog=LISTEN_BACKLOG,
             )
         except OSError as error:
-            sys.stderr.write(f"gateway: cannot listen on port {settings.listen_port}: {error}\n")
+            where = f"{settings.listen_host}, port {settings.listen_port}"
+            sys.stderr.write(f"gateway: cannot listen on {where}: {error}\n")
             sys.exit(EXIT_PORT_TAKEN)
         ready.clear(STARTING)
         await stopping.wait()

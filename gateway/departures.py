@@ -56,7 +56,7 @@ class Departures:
         """Stop listening, and tell presence, until it has heard."""
         await self._live.stop_listening(session)
         if self._ended.pop(session.connection, None) is CloseCode.REPLACED:
-            return  # another connection has the user; in any other case this one may have been registered since
+            return  # another connection has the user; otherwise this one may have been registered since
         subject = self._subjects.presence(OPERATIONS[EndSession])
         ask = internal.encode(session.ending(close_code))
         while True:

@@ -19,6 +19,7 @@ from nats.js.errors import APIError
 
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import NoAnswer, Requests, status_of
+from tieline.runtime.settings import SettingsError
 
 TIMEOUT_S: Final = 2.0
 """For one read or write: a leader election of the stream takes about one second."""
@@ -235,7 +236,7 @@ async def make_bucket(broker: Broker, name: str, storage: Literal["file", "memor
 
     Raises:
         StoreUnavailable: JetStream does not answer (yet), or has no room for so many replicas.
-        ValueError: a bucket of this name is there, and cannot become what is asked.
+        SettingsError: a bucket of this name is there, and cannot become what is asked.
     """
     jetstream = broker.client.jetstream(timeout=TIMEOUT_S)
     wanted = StorageType.FILE if storage == "file" else StorageType.MEMORY
@@ -263,7 +264,10 @@ async def _adapt_bucket(
     try:
         current: StreamConfig = (await jetstream.stream_info(stream)).config
         if current.storage != storage:
-            raise ValueError(f"the stream {stream} has {current.storage} storage, not {storage.value}")
+            raise SettingsError(
+                f"TIELINE_STORAGE: the stream {stream} is there with {current.storage} storage, and cannot "
+                f"become {storage.value}; set TIELINE_STORAGE={current.storage}, or delete the stream"
+            )
         await jetstream.update_stream(
             current.evolve(
                 num_replicas=replicas,

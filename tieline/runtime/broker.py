@@ -17,6 +17,7 @@ from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
 from tieline.runtime import metrics
+from tieline.runtime.settings import SettingsError
 
 PING_INTERVAL_S: Final = 2
 """Between pings to the broker: two unanswered ones make a dead connection noticed within 6 s."""
@@ -163,7 +164,7 @@ async def connect(urls: str, name: str) -> Broker:
     Waits for a broker that is not up yet, saying so every few seconds.
 
     Raises:
-        ValueError: `urls` can never be connected to.
+        SettingsError: `urls` can never be connected to.
     """
     on_away: list[Listener] = []
     on_back: list[Listener] = []
@@ -219,7 +220,9 @@ async def connect(urls: str, name: str) -> Broker:
             inbox_prefix=f"_INBOX_{name}",
         )
     except NatsError as error:  # for everything that may pass, nats-py itself tries for ever
-        raise ValueError(f"no broker can be reached at such an address: {error}") from None
+        raise SettingsError(
+            f"TIELINE_NATS_URL: no broker can be reached at such an address: {error}"
+        ) from None
     metrics.NATS_CONNECTED.set(1)
     return Broker(client, on_away, on_back)
 

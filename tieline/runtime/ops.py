@@ -14,6 +14,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from tieline.runtime import metrics
+from tieline.runtime.settings import SettingsError
 
 Readiness = Callable[[], str]
 """Say why this process should get no work now; "" when it should."""
@@ -49,7 +50,7 @@ async def serve_ops(host: str, port: int, why_not_ready: Readiness) -> Server:
     """Serve until the returned server is closed. Port 0 takes a free one (`bound_port`).
 
     Raises:
-        OSError: the port is taken.
+        SettingsError: nothing can listen there.
     """
 
     def answer(_connection: ServerConnection, request: Request) -> Response:
@@ -68,7 +69,12 @@ async def serve_ops(host: str, port: int, why_not_ready: Readiness) -> Server:
     async def no_websocket(_connection: ServerConnection) -> None:
         raise AssertionError("every request is answered before an upgrade")
 
-    return await serve(no_websocket, host, port, process_request=answer, compression=None)
+    try:
+        return await serve(no_websocket, host, port, process_request=answer, compression=None)
+    except OSError as error:
+        raise SettingsError(
+            f"TIELINE_OPS_HOST, TIELINE_OPS_PORT: cannot listen on {host}, port {port}: {error}"
+        ) from error
 
 
 def bound_port(server: Server) -> int:

@@ -35,7 +35,18 @@ def run(
         sys.stderr.write(f"{service}: {problem}\n")
         sys.exit(EXIT_BAD_SETTINGS)
     logs.set_up(service, settings.log_level)
-    uvloop.run(_until_signalled(settings, main))
+    try:
+        uvloop.run(_until_signalled(settings, main))
+    except* SettingsError as problems:
+        sys.stderr.write(f"{service}: {_first(problems)}\n")
+        sys.exit(EXIT_BAD_SETTINGS)
+
+
+def _first(problems: BaseExceptionGroup[SettingsError]) -> BaseException:
+    problem: BaseException = problems
+    while isinstance(problem, BaseExceptionGroup):
+        problem = problem.exceptions[0]
+    return problem
 
 
 class Stopped(Exception):

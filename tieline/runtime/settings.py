@@ -23,8 +23,8 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
 
-class SettingsError(Exception):
-    """A setting is missing or unusable; the text names the variable and says what is wrong."""
+class SettingsError(ValueError):
+    """A setting is missing, or unusable here; the text names the variable and says what is wrong."""
 
 
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -198,8 +198,8 @@ class Signaling(RuleBasedStateMachine):
 
 TestSignaling = Signaling.TestCase
 TestSignaling.settings = settings(
-    max_examples=150,
-    stateful_step_count=60,
+    max_examples=600,
+    stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -9,6 +9,7 @@ from websockets.asyncio.server import Server
 from tieline.runtime import metrics
 from tieline.runtime.logs import JsonLines
 from tieline.runtime.ops import bound_port, serve_ops
+from tieline.runtime.settings import SettingsError
 
 HOST = "127.0.0.1"
 PATIENCE_S = 20
@@ -171,8 +172,8 @@ async def talk_rubbish(server: Server, request: bytes) -> None:
         await writer.wait_closed()
 
 
-async def test_a_port_that_is_taken_is_an_os_error(ops: Server, process: Process) -> None:
-    with pytest.raises(OSError, match="address already in use"):
+async def test_a_port_that_is_taken_is_named_with_its_setting(ops: Server, process: Process) -> None:
+    with pytest.raises(SettingsError, match="TIELINE_OPS_PORT.*address already in use"):
         await serve_ops(HOST, bound_port(ops), process.why_not_ready)
 
 
