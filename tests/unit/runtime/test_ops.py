@@ -173,7 +173,7 @@ async def talk_rubbish(server: Server, request: bytes) -> None:
 
 
 async def test_a_port_that_is_taken_is_named_with_its_setting(ops: Server, process: Process) -> None:
-    with pytest.raises(SettingsError, match="TIELINE_OPS_PORT.*address already in use"):
+    with pytest.raises(SettingsError, match=r"TIELINE_OPS_PORT.*address already in use"):
         await serve_ops(HOST, bound_port(ops), process.why_not_ready)
 
 
