@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PORT ?= 8080
 
-.PHONY: install run test check bench lock
+.PHONY: install run test faults check bench lock
 
 # Touches nothing while pyproject.toml and requirements.lock are older than the last installation.
 install: $(STAMP)
@@ -38,7 +38,11 @@ run: install
 	$(VENV)/bin/tieline dev --call --port $(PORT)
 
 test: install
-	$(PYTHON) -m pytest tests --cov --cov-report=term --cov-fail-under=100
+	$(PYTHON) -m pytest --cov --cov-report=term --cov-fail-under=100
+
+# Kill, stop and cut every part under load: five minutes.
+faults: install
+	$(PYTHON) -m pytest tests/faults
 
 check: install
 	$(VENV)/bin/ruff check .

@@ -48,7 +48,8 @@ def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             yield DevSystem(running)
         return
     size = SIZES[request.param]
-    settings = {"ROOM_MAX_MEMBERS": str(MAX_MEMBERS)}
+    # In memory: the races write a hundred megabytes; `tieline dev` and the faults are tried on files.
+    settings = {"ROOM_MAX_MEMBERS": str(MAX_MEMBERS), "STORAGE": "memory"}
     nats_url = request.getfixturevalue("nats_url")
     with System(
         nats_url, folder, gateways=size, routers=size, presences=size, settings=settings
