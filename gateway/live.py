@@ -9,7 +9,7 @@ from nats.errors import Error as NatsError
 from gateway.connection import Connection
 from gateway.session import Session
 from tieline.runtime import metrics
-from tieline.runtime.broker import Broker, Msg, Subscription
+from tieline.runtime.broker import Broker, Message, Subscription
 from tieline.wire.ids import ConnectionId, SessionId
 from tieline.wire.subjects import Subjects
 
@@ -67,7 +67,7 @@ class Live:
     async def listen(self, connection: Connection, session: Session) -> None:
         """Deliver what is published for a session from now on; call again when it has become another."""
 
-        async def deliver(message: Msg) -> None:
+        def deliver(message: Message) -> None:
             connection.deliver(message.data)
 
         subject = self._subjects.user(session.user, session.session)

@@ -11,9 +11,9 @@ import json
 from typing import Final, NamedTuple
 
 import msgspec
-from nats.aio.msg import Msg
 
-from tieline.runtime.requests import NoAnswer, Requests, status_of
+from tieline.runtime.message import Message
+from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import envelope
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.subjects import Subjects
@@ -106,10 +106,10 @@ class Mailbox:
             where = {"seq": reached + 1}
         raise NoAnswer(self._get)
 
-    async def _read(self, ask: dict[str, object]) -> list[Msg]:
+    async def _read(self, ask: dict[str, object]) -> list[Message]:
         replies = await self._requests.gather(self._get, json.dumps(ask).encode(), TIMEOUT_S)
-        if status_of(replies[-1]) not in ("204", "404"):
-            raise NoAnswer(f"{self._get}: {replies[-1].headers}")
+        if replies[-1].status not in ("204", "404"):
+            raise NoAnswer(f"{self._get}: {replies[-1].headers!r}")
         return replies[:-1]
 
     async def _newest(self, subject: str) -> int:
@@ -131,9 +131,9 @@ def _split(frames: list[bytes], last: str) -> Missed:
     return Missed([], frames, is_whole=len(frames) <= MAX_MISSED)
 
 
-def _sequence(reply: Msg) -> int:
-    return int((reply.headers or {})["Nats-Sequence"])
+def _sequence(reply: Message) -> int:
+    return int(reply.header(b"Nats-Sequence"))
 
 
-def _session(reply: Msg) -> SessionId:
-    return SessionId((reply.headers or {})["Nats-Subject"].rpartition(".")[2])
+def _session(reply: Message) -> SessionId:
+    return SessionId(reply.header(b"Nats-Subject").rpartition(".")[2])

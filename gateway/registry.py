@@ -22,7 +22,7 @@ from gateway.mailbox import MAX_MISSED, Mailbox, Missed
 from gateway.session import AskPresence, AskRouter, Session
 from gateway.tokens import Tokens
 from tieline.runtime import metrics
-from tieline.runtime.broker import Broker, BrokerAway, Msg
+from tieline.runtime.broker import Broker, BrokerAway, Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal
 from tieline.wire.codes import CloseCode, Denial
@@ -96,7 +96,7 @@ class Registry:
     def ask_router(self, connection: Connection, ask: AskRouter) -> None:
         """See `House.ask_router`."""
 
-        def done(message: Msg | None) -> None:
+        def done(message: Message | None) -> None:
             reply = None if message is None else internal.decode_router_reply(message.data)
             if isinstance(reply, SessionGone) and not reply.replaced:
                 self._tasks.create_task(self._ask_router_again(connection, ask))
@@ -120,7 +120,7 @@ class Registry:
     def ask_presence(self, connection: Connection, ask: AskPresence) -> None:
         """See `House.ask_presence`."""
 
-        def done(message: Msg | None) -> None:
+        def done(message: Message | None) -> None:
             reply = None if message is None else internal.decode_presence_reply(message.data)
             if isinstance(reply, SessionGone) and not reply.replaced:
                 self._tasks.create_task(self._ask_presence_again(connection, ask))
@@ -165,7 +165,7 @@ class Registry:
 
     # What the cluster says --------------------------------------------------------------------------
 
-    async def on_close(self, message: Msg) -> None:
+    def on_close(self, message: Message) -> None:
         """Close a connection whose session presence has ended, or given to another connection."""
         order = internal.decode_close_session(message.data)
         code = CloseCode(order.code)
@@ -174,7 +174,7 @@ class Registry:
         if connection is not None:
             connection.close(code)
 
-    async def on_alive(self, message: Msg) -> None:
+    def on_alive(self, message: Message) -> None:
         """Answer presence, which has not heard of this gateway for a lease."""
         try:
             self._broker.send(message.reply, b"alive")

@@ -12,7 +12,7 @@ from presence.rooms import Rooms
 from presence.sessions import Sessions
 from presence.store import StoreUnavailable
 from tieline.runtime import metrics
-from tieline.runtime.broker import Broker, BrokerAway, Msg
+from tieline.runtime.broker import Broker, BrokerAway, Message
 from tieline.wire import internal
 from tieline.wire.internal import (
     OPERATIONS,
@@ -52,11 +52,11 @@ class PresenceService:
         self._rooms = rooms
         self._pairs = pairs
 
-    async def on_request(self, message: Msg) -> None:
+    def on_request(self, message: Message) -> None:
         """Answer one message of the queue group, in a task of its own."""
         self._tasks.create_task(self._answer(message))
 
-    async def _answer(self, message: Msg) -> None:
+    async def _answer(self, message: Message) -> None:
         request = internal.decode_presence_request(message.data)
         op = OPERATIONS[type(request)]
         try:

@@ -11,14 +11,14 @@ import math
 from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StorageType, StreamConfig
 from nats.js.errors import APIError
 
 from tieline.runtime.broker import Broker
-from tieline.runtime.requests import NoAnswer, Requests, status_of
+from tieline.runtime.message import Message
+from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.settings import SettingsError
 
 TIMEOUT_S: Final = 2.0
@@ -153,13 +153,13 @@ class Bucket:
             replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
         except NoAnswer as error:
             raise StoreUnavailable(keys) from error
-        if status_of(replies[-1]) == _TOO_MANY:
+        if replies[-1].status == _TOO_MANY:
             return await self.read(*await self._keys(keys))
         return dict(self._record(reply) for reply in replies[:-1])
 
-    def _record(self, reply: Msg) -> tuple[str, Record]:
-        headers = reply.headers or {}
-        return headers["Nats-Subject"][self._cut :], Record(reply.data, int(headers["Nats-Sequence"]))
+    def _record(self, reply: Message) -> tuple[str, Record]:
+        revision = int(reply.header(b"Nats-Sequence"))
+        return reply.header(b"Nats-Subject")[self._cut :], Record(reply.data, revision)
 
     async def _keys(self, patterns: tuple[str, ...]) -> list[str]:
         """List the keys that patterns match, when they are too many for one answer."""

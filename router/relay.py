@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from tieline.runtime.broker import Broker, Msg
+from tieline.runtime.broker import Broker, Message
 from tieline.runtime.requests import Requests
 from tieline.wire import internal
 from tieline.wire.ids import SessionId, UserId
@@ -59,7 +59,7 @@ class Relaying:
     def store(self, user: UserId, session: SessionId, frame: bytes, done: Callable[[bool], None]) -> None:
         """Publish one frame, and call `done` once: True when it is stored, False when that is not known."""
 
-        def answered(reply: Msg | None) -> None:
+        def answered(reply: Message | None) -> None:
             done(reply is not None and _stored.decode(reply.data).error is None)
 
         headers = {"Nats-Msg-Id": internal.message_id(user, frame)}

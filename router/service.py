@@ -12,7 +12,7 @@ from typing import Final
 from router.leases import Lease, Leases
 from router.relay import NotStored, Relaying
 from tieline.runtime import metrics
-from tieline.runtime.broker import Broker, BrokerAway, Msg, Subscription
+from tieline.runtime.broker import Broker, BrokerAway, Message, Subscription
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal
 from tieline.wire.ids import UserId
@@ -43,37 +43,27 @@ class RouterService:
         self._tasks = tasks
         self._relaying = Relaying(broker, requests, subjects)
         self._leases = Leases()
-        self._changes: Subscription | None = None
         broker.when_away(self._leases.drop_all)
 
     async def start(self) -> Subscription:
         """Listen; returns the subscription to signals, to be drained at the end."""
-        self._changes = await self._broker.subscribe(self._subjects.changes(), self._on_change)
+        await self._broker.subscribe(self._subjects.changes(), self._on_change)
         return await self._broker.subscribe(self._subjects.signals(), self._on_signal, queue="router")
 
-    async def _on_change(self, message: Msg) -> None:
+    def _on_change(self, message: Message) -> None:
         self._leases.drop(UserId(identifier(message.subject.rpartition(".")[2])))
 
-    def _change_is_pending(self) -> bool:
-        """Whether a change has reached this process that `_on_change` has not seen yet.
-
-        nats-py hands each subscription's messages to a task of its own, so a signal may be looked at before
-        a change that came before it.
-        """
-        assert self._changes is not None
-        return self._changes.pending_msgs > 0
-
-    async def _on_signal(self, message: Msg) -> None:
+    def _on_signal(self, message: Message) -> None:
         signal = internal.decode_signal(message.data)
         cmd = message.subject.rpartition(".")[2]
-        if cmd == CANDIDATE and not self._change_is_pending():
+        if cmd == CANDIDATE:
             lease = self._leases.find(signal.user, signal.session, signal.to, time.monotonic())
             if lease is not None:
                 self._relay_on_lease(message, signal, lease)
                 return
         self._tasks.create_task(self._judge(message, signal, cmd))
 
-    def _relay_on_lease(self, message: Msg, signal: Signal, lease: Lease) -> None:
+    def _relay_on_lease(self, message: Message, signal: Signal, lease: Lease) -> None:
         metrics.LEASED_SIGNALS.inc()
         try:
             if lease.held and internal.digest(signal.frame) in lease.held:
@@ -99,7 +89,7 @@ class RouterService:
         except BrokerAway:
             _log.warning("signal unanswered: broker away")
 
-    async def _judge(self, message: Msg, signal: Signal, cmd: str) -> None:
+    async def _judge(self, message: Message, signal: Signal, cmd: str) -> None:
         try:
             verdict = await self._ask_presence(signal, cmd)
             await self._carry_out(message.reply, signal, cmd, verdict)
@@ -127,7 +117,7 @@ class RouterService:
                     CHECK_PATIENCE_S,
                 )
             verdict = internal.decode_presence_reply(answer)
-            if isinstance(verdict, Relay) and verdict.lease_seconds and not self._change_is_pending():
+            if isinstance(verdict, Relay) and verdict.lease_seconds:
                 lease = _granted(signal, verdict)
         finally:
             self._leases.answered(ticket, lease)

@@ -17,7 +17,7 @@ from tests.system.pip_nats import PipNats
 from tests.system.resuming import Resumers, id_of
 from tests.system.system import Process, System
 from tests.system.waiting import until_true
-from tieline.runtime.broker import BrokerAway, Msg, connect
+from tieline.runtime.broker import BrokerAway, Message, connect
 
 PAIRS = 4
 
@@ -164,7 +164,7 @@ async def test_an_answer_that_comes_too_late_leaves_the_connection_as_it_was(bro
         connection = await connect(proxy.url, "test")
         heard = asyncio.Queue[bytes]()
 
-        async def hear(message: Msg) -> None:
+        def hear(message: Message) -> None:
             heard.put_nowait(message.data)
 
         await connection.subscribe("late", hear)

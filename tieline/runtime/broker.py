@@ -6,18 +6,19 @@ messages that nobody waits for any more, and let half a million messages pile up
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import ParseResult
 
-from nats.aio.client import PING_PROTO, Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
 from tieline.runtime import metrics
+from tieline.runtime.message import Message, block
 from tieline.runtime.settings import SettingsError
+from tieline.runtime.steady import Listen, SteadyClient
 
 PING_INTERVAL_S: Final = 2
 """Between pings to the broker: two unanswered ones make a dead connection noticed within 6 s."""
@@ -39,11 +40,6 @@ DRAIN_S: Final = 2.0
 MAX_PENDING_SEND_BYTES: Final = 8 * 1024 * 1024
 """What may wait to be written to a broker that does not read: past it, sending fails instead of piling up."""
 
-PENDING_MESSAGES: Final = 65_536
-"""What may wait behind one subscription's callback before messages are dropped and counted."""
-
-PENDING_BYTES: Final = 64 * 1024 * 1024
-
 _log = logging.getLogger(__name__)
 
 Listener = Callable[[], None]
@@ -60,7 +56,7 @@ class Broker:
     for a broker that is away: whoever needs an answer asks again (`requests`).
     """
 
-    def __init__(self, client: Client, on_away: list[Listener], on_back: list[Listener]) -> None:
+    def __init__(self, client: SteadyClient, on_away: list[Listener], on_back: list[Listener]) -> None:
         self.client = client
         self._on_away = on_away
         self._on_back = on_back
@@ -97,31 +93,21 @@ class Broker:
             BrokerAway: not sent.
         """
         client = self.client
-        if not client.is_connected or client.pending_data_size > MAX_PENDING_SEND_BYTES:
+        if (
+            not client.is_connected
+            or client.pending_data_size > MAX_PENDING_SEND_BYTES
+            or len(payload) > client.max_payload
+        ):
             raise BrokerAway
-        publishing = client.publish(subject, payload, reply, headers)
-        # With no pending limit (`connect` below) publish only appends to a buffer: it has no reason to
-        # wait, and running it to its end here spares a task for every message.
-        try:
-            publishing.send(None)
-        except StopIteration:
-            return
-        except NatsError as error:
-            raise BrokerAway from error
-        publishing.close()
-        raise AssertionError("nats-py's publish waited, although it has nothing to wait for")
+        client.write(subject, reply, payload, block(headers) if headers else b"")
 
-    async def subscribe(
-        self, subject: str, callback: Callable[[Msg], Awaitable[None]], queue: str = ""
-    ) -> Subscription:
-        """Listen to a subject, alone or as one of a queue group. Made again after every reconnect."""
-        return await self.client.subscribe(
-            subject,
-            queue=queue,
-            cb=callback,
-            pending_msgs_limit=PENDING_MESSAGES,
-            pending_bytes_limit=PENDING_BYTES,
-        )
+    async def subscribe(self, subject: str, hear: Listen, queue: str = "") -> Subscription:
+        """Listen to a subject, alone or as one of a queue group. Made again after every reconnect.
+
+        `hear` must return soon: until it does, nothing else is read from the broker. What piles up meanwhile
+        waits in the sockets, and then in the broker, which hangs up on a reader that is too slow.
+        """
+        return await self.client.listen(subject, queue, hear)
 
     async def drain(self, subscription: Subscription) -> None:
         """Get no more messages on a subscription, after its callback has seen those that came already."""
@@ -201,7 +187,7 @@ async def connect(urls: str, name: str) -> Broker:
             complained = now
             _log.warning("waiting for the broker", extra={"error": repr(error)})
 
-    client = _SteadyClient()
+    client = SteadyClient()
     try:
         await client.connect(
             [url.strip() for url in urls.split(",")],
@@ -227,36 +213,9 @@ async def connect(urls: str, name: str) -> Broker:
     return Broker(client, on_away, on_back)
 
 
-class _SteadyClient(Client):
-    """nats-py with four of its habits broken; each is tested by what it did."""
-
-    async def _process_err(self, err_msg: str) -> None:
-        """Connect again whatever error the broker reports: nats-py closes for ever on most of them."""
-        await self._error_cb(NatsError(err_msg))
-        if "permissions violation" not in err_msg.lower():  # the one that leaves the connection usable
-            await self._process_op_err(NatsError(err_msg))
-
-    async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
-        """Send the PING behind what was sent before: nats-py's overtakes it, and a flush proves nothing."""
-        self._pongs.append(future or asyncio.get_running_loop().create_future())
-        await self._send_command(PING_PROTO)
-        await self._flush_pending()
-
-    async def _process_pong(self) -> None:
-        """Take a PONG that nobody waits for now: it ends nats-py's reading, which nobody then notices."""
-        if self._pongs and self._pongs[0].done():
-            self._pongs[0] = asyncio.get_running_loop().create_future()
-        await super()._process_pong()
-
-    def forget_unsent(self) -> None:
-        """Drop what the lost connection did not take: nats-py would send it, stale, on the next one."""
-        self._pending.clear()
-        self._pending_data_size = 0
-
-
 def _place(url: ParseResult | None) -> str:
     """Return host and port for a log, without the credentials that a URL may hold."""
     return f"{url.hostname}:{url.port}" if url else ""
 
 
-__all__ = ["Broker", "BrokerAway", "Msg", "Subscription", "connect"]
+__all__ = ["Broker", "BrokerAway", "Message", "Msg", "Subscription", "connect"]

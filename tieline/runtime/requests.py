@@ -8,10 +8,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from nats.aio.msg import Msg
-
 from tieline.runtime import metrics
 from tieline.runtime.broker import Broker, BrokerAway
+from tieline.runtime.message import NO_RESPONDERS, Message
 
 FIRST_RETRY_S: Final = 0.5
 """Hundreds of times the usual answer: whoever has not answered by then is most likely dead."""
@@ -21,9 +20,6 @@ NOBODY_RETRY_S: Final = 0.1
 
 PATIENCE_S: Final = 5.0
 """In all, then the caller is told: a client's user waits no longer for a call to begin."""
-
-NO_RESPONDERS: Final = "503"
-"""The broker's status for a request that nobody listens to."""
 
 
 class NoAnswer(Exception):
@@ -41,7 +37,7 @@ class _Question:
         payload: bytes,
         headers: dict[str, str] | None,
         deadline: float,
-        done: Callable[[Msg | None], None],
+        done: Callable[[Message | None], None],
     ) -> None:
         self.subject = subject
         self.payload = payload
@@ -57,10 +53,10 @@ class _Collection:
 
     __slots__ = ("complete", "is_last", "replies")
 
-    def __init__(self, complete: asyncio.Future[list[Msg]], is_last: Callable[[Msg], bool]) -> None:
+    def __init__(self, complete: asyncio.Future[list[Message]], is_last: Callable[[Message], bool]) -> None:
         self.complete = complete
         self.is_last = is_last
-        self.replies: list[Msg] = []
+        self.replies: list[Message] = []
 
 
 class Requests:
@@ -82,7 +78,7 @@ class Requests:
         self,
         subject: str,
         payload: bytes,
-        done: Callable[[Msg | None], None],
+        done: Callable[[Message | None], None],
         patience: float = PATIENCE_S,
         headers: dict[str, str] | None = None,
     ) -> None:
@@ -98,9 +94,9 @@ class Requests:
         Raises:
             NoAnswer: nobody answered within `patience` seconds.
         """
-        answered: asyncio.Future[Msg | None] = self._loop.create_future()
+        answered: asyncio.Future[Message | None] = self._loop.create_future()
 
-        def done(reply: Msg | None) -> None:
+        def done(reply: Message | None) -> None:
             if not answered.done():
                 answered.set_result(reply)
 
@@ -112,25 +108,25 @@ class Requests:
 
     async def ask_once(
         self, subject: str, payload: bytes, timeout: float, headers: dict[str, str] | None = None
-    ) -> Msg:
+    ) -> Message:
         """Ask without ever asking again, for what would be no retry the second time (a compare-and-set).
 
         Raises:
             NoAnswer: no reply within `timeout` seconds, or nobody listens.
         """
         (reply,) = await self._collect(subject, payload, timeout, headers, lambda _: True)
-        if status_of(reply) == NO_RESPONDERS:
+        if reply.status == NO_RESPONDERS:
             raise NoAnswer(subject)
         return reply
 
-    async def gather(self, subject: str, payload: bytes, timeout: float) -> list[Msg]:
+    async def gather(self, subject: str, payload: bytes, timeout: float) -> list[Message]:
         """Ask once, and return all replies up to the one with a status, which says that it is the last.
 
         Raises:
             NoAnswer: the last reply did not come within `timeout` seconds, or nobody listens.
         """
-        replies = await self._collect(subject, payload, timeout, None, lambda reply: status_of(reply) != "")
-        if status_of(replies[-1]) == NO_RESPONDERS:
+        replies = await self._collect(subject, payload, timeout, None, lambda reply: reply.status != "")
+        if replies[-1].status == NO_RESPONDERS:
             raise NoAnswer(subject)
         return replies
 
@@ -140,8 +136,8 @@ class Requests:
         payload: bytes,
         timeout: float,
         headers: dict[str, str] | None,
-        is_last: Callable[[Msg], bool],
-    ) -> list[Msg]:
+        is_last: Callable[[Message], bool],
+    ) -> list[Message]:
         token = self._token()
         collection = _Collection(self._loop.create_future(), is_last)
         self._waiting[token] = collection
@@ -182,13 +178,13 @@ class Requests:
         metrics.REQUEST_RETRIES.inc()
         self._attempt(token, question)
 
-    async def _on_reply(self, reply: Msg) -> None:
+    def _on_reply(self, reply: Message) -> None:
         token = reply.subject[self._cut :]
         match self._waiting.get(token):
             case _Question() as question:
                 assert question.timer is not None
                 question.timer.cancel()
-                if reply.headers is not None and status_of(reply) == NO_RESPONDERS:
+                if reply.headers and reply.status == NO_RESPONDERS:
                     question.delay = FIRST_RETRY_S  # nobody had it: nobody was slow
                     self._retry_in(NOBODY_RETRY_S, token, question)
                 else:
@@ -202,9 +198,3 @@ class Requests:
                         collection.complete.set_result(collection.replies)
             case None:  # the answer to an earlier attempt; the first one counts
                 pass
-
-
-def status_of(reply: Msg) -> str:
-    """The status the broker itself gave instead of, or after, an answer; "" if none."""
-    headers = reply.headers
-    return headers.get("Status", "") if headers else ""

@@ -14,7 +14,7 @@ from tests.unit.runtime.watching import (
     listen,
 )
 from tieline.runtime import metrics
-from tieline.runtime.broker import Broker, Msg
+from tieline.runtime.broker import Broker, Message
 from tieline.runtime.requests import NoAnswer, Requests
 
 
@@ -110,7 +110,7 @@ async def test_an_answer_to_an_earlier_attempt_counts_and_later_ones_are_ignored
     inbox, answers = Inbox(), list[bytes]()
     await listen(service, inbox.put)
 
-    def done(reply: Msg | None) -> None:
+    def done(reply: Message | None) -> None:
         assert reply is not None
         answers.append(reply.data)
 
@@ -128,7 +128,7 @@ async def test_an_answer_to_an_earlier_attempt_counts_and_later_ones_are_ignored
 
 
 async def test_without_an_answer_the_one_who_asked_is_told_once(requests: Requests) -> None:
-    told: asyncio.Queue[Msg | None] = asyncio.Queue()
+    told: asyncio.Queue[Message | None] = asyncio.Queue()
 
     requests.begin("t.ask", b"hello", told.put_nowait, SHORT_S)
 

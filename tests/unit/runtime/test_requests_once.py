@@ -14,20 +14,23 @@ from tests.unit.runtime.watching import (
     Inbox,
     listen,
 )
-from tieline.runtime.broker import Broker, Msg
-from tieline.runtime.requests import NO_RESPONDERS, NoAnswer, Requests, status_of
+from tieline.runtime.broker import Broker, Message
+from tieline.runtime.message import NO_RESPONDERS
+from tieline.runtime.requests import NoAnswer, Requests
+
+END_OF_BATCH = b"NATS/1.0 204 EOB\r\n\r\n"
+"""What JetStream puts behind the messages of a batch."""
 
 
 async def test_what_is_asked_once_gets_the_whole_reply(requests: Requests, service: Broker) -> None:
-    async def answer(question: Msg) -> None:
-        assert question.headers is not None
-        service.send(question.reply, question.data, headers={"Got": question.headers["Sent"]})
+    def answer(question: Message) -> None:
+        service.send(question.reply, question.data, headers={"Got": question.header(b"Sent")})
 
     await listen(service, answer)
 
     reply = await requests.ask_once("t.ask", b"hello", PATIENCE_S, {"Sent": "7"})
 
-    assert (reply.data, reply.headers, status_of(reply)) == (b"hello", {"Got": "7"}, "")
+    assert (reply.data, reply.header(b"Got"), reply.status) == (b"hello", "7", "")
 
 
 async def test_what_is_asked_once_is_never_sent_again(
@@ -59,10 +62,10 @@ async def test_what_is_asked_once_fails_at_once_when_nobody_listens(requests: Re
 
 
 async def test_a_gathering_ends_with_the_reply_that_has_a_status(requests: Requests, service: Broker) -> None:
-    async def answer(question: Msg) -> None:
+    def answer(question: Message) -> None:
         for number in range(3):
             service.send(question.reply, b"%d" % number, headers={"Number": str(number)})
-        service.send(question.reply, b"", headers={"Status": "204"})
+        service.client.write(question.reply, "", b"", END_OF_BATCH)
         service.send(question.reply, b"too late")
 
     await listen(service, answer)
@@ -70,14 +73,14 @@ async def test_a_gathering_ends_with_the_reply_that_has_a_status(requests: Reque
     replies = await requests.gather("t.ask", b"", PATIENCE_S)
 
     assert [reply.data for reply in replies] == [b"0", b"1", b"2", b""]
-    assert [status_of(reply) for reply in replies] == ["", "", "", "204"]
+    assert [reply.status for reply in replies] == ["", "", "", "204"]
 
 
 async def test_a_gathering_without_its_end_fails_after_its_time(requests: Requests, service: Broker) -> None:
     inbox = Inbox()
 
-    async def answer(question: Msg) -> None:
-        await inbox.put(question)
+    def answer(question: Message) -> None:
+        inbox.put(question)
         service.send(question.reply, b"one and no more")
 
     await listen(service, answer)
@@ -85,7 +88,7 @@ async def test_a_gathering_without_its_end_fails_after_its_time(requests: Reques
     with pytest.raises(NoAnswer):
         await requests.gather("t.ask", b"", SHORT_S)
     assert not requests._waiting
-    service.send((await inbox.next()).reply, b"", headers={"Status": "204"})  # nobody waits for it any more
+    service.client.write((await inbox.next()).reply, "", b"", END_OF_BATCH)  # nobody waits for it any more
     await service.flush()
 
 
@@ -101,10 +104,10 @@ async def test_a_batch_read_from_jetstream_is_gathered_up_to_its_end(
     replies = await requests.gather("$JS.API.DIRECT.GET.RECORDS", json.dumps(wanted).encode(), PATIENCE_S)
 
     assert [reply.data for reply in replies] == [b"a", b"c", b""]
-    assert status_of(replies[-1]) == "204"
+    assert replies[-1].status == "204"
     missing = json.dumps({"multi_last": ["t.record.nothing"]}).encode()
     (nothing,) = await requests.gather("$JS.API.DIRECT.GET.RECORDS", missing, PATIENCE_S)
-    assert status_of(nothing) == "404"
+    assert nothing.status == "404"
 
 
 async def test_the_broker_s_status_for_nobody_is_503(broker: Broker) -> None:
@@ -113,4 +116,4 @@ async def test_the_broker_s_status_for_nobody_is_503(broker: Broker) -> None:
 
     broker.send("t.nobody", b"", "t.reply")
 
-    assert status_of(await inbox.next()) == NO_RESPONDERS == "503"
+    assert (await inbox.next()).status == NO_RESPONDERS == "503"

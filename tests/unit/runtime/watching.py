@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from tieline.runtime.broker import Broker, Msg
+from tieline.runtime.broker import Broker, Message
+from tieline.runtime.steady import Listen
 
 PATIENCE_S = 20
 """For what must happen, however busy the machine is."""
@@ -20,12 +21,12 @@ class Inbox:
     """Keeps what arrived on a subscription, in order."""
 
     def __init__(self) -> None:
-        self._messages: asyncio.Queue[Msg] = asyncio.Queue()
+        self._messages: asyncio.Queue[Message] = asyncio.Queue()
 
-    async def put(self, message: Msg) -> None:
+    def put(self, message: Message) -> None:
         self._messages.put_nowait(message)
 
-    async def next(self) -> Msg:
+    async def next(self) -> Message:
         async with asyncio.timeout(PATIENCE_S):
             return await self._messages.get()
 
@@ -81,13 +82,13 @@ class Attempts(Broker):
             return await self._sent.get()
 
 
-def answering(service: Broker, answer: Callable[[Msg], bytes]) -> Callable[[Msg], Awaitable[None]]:
-    async def callback(question: Msg) -> None:
+def answering(service: Broker, answer: Callable[[Message], bytes]) -> Listen:
+    def callback(question: Message) -> None:
         service.send(question.reply, answer(question))
 
     return callback
 
 
-async def listen(service: Broker, callback: Callable[[Msg], Awaitable[None]]) -> None:
+async def listen(service: Broker, callback: Listen) -> None:
     await service.subscribe("t.ask", callback, queue="answering")
     await service.flush()

@@ -1,0 +1,42 @@
+"""One message as it came off the broker; its headers stay bytes until somebody asks for one."""
+
+from collections.abc import Mapping
+from typing import Final
+
+NO_RESPONDERS: Final = "503"
+"""The broker's status for a request that nobody listens to."""
+
+_LINE: Final = len(b"NATS/1.0")
+
+
+class Message:
+    """What a listener gets. `headers` is NATS's own block, from its version line to its empty line."""
+
+    __slots__ = ("data", "headers", "reply", "subject")
+
+    def __init__(self, subject: str, reply: str, data: bytes, headers: bytes) -> None:
+        self.subject = subject
+        self.reply = reply
+        self.data = data
+        self.headers = headers
+
+    @property
+    def status(self) -> str:
+        """The status the broker itself gave instead of, or after, an answer; "" if none."""
+        if self.headers[_LINE : _LINE + 1] != b" ":
+            return ""
+        return self.headers[_LINE + 1 : _LINE + 4].decode()
+
+    def header(self, name: bytes) -> str:
+        """One header that JetStream sets; "" if it did not. Names are taken as JetStream spells them."""
+        at = self.headers.find(b"\r\n%b: " % name)
+        if at < 0:
+            return ""
+        start = at + len(name) + 4
+        return self.headers[start : self.headers.index(b"\r\n", start)].decode()
+
+
+def block(headers: Mapping[str, str]) -> bytes:
+    """Encode headers, which must hold no line ends, as NATS takes them."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return f"NATS/1.0\r\n{lines}\r\n".encode()
