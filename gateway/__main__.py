@@ -7,11 +7,14 @@ import secrets
 import sys
 
 from gateway.arrivals import Arrivals
+from gateway.catch_up import CatchUp
 from gateway.clocks import Pace
 from gateway.connection import Connection
 from gateway.departures import Departures, Drain
 from gateway.lease import Lease
 from gateway.live import Live
+from gateway.mailbox import Mailbox
+from gateway.marks import Marks
 from gateway.registry import Registry
 from gateway.tokens import Tokens
 from tieline.runtime.broker import connect
@@ -69,10 +72,13 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as background, asyncio.TaskGroup() as clients:
         pace = Pace(settings.ping_interval, settings.pong_timeout)
         live = Live(broker, subjects)
+        mailbox = Mailbox(requests, subjects)
+        marks = Marks(broker, subjects, gateway)
         departures = Departures(broker, requests, subjects, live)
         arrivals = Arrivals(
-            broker, requests, subjects, gateway, live, departures, pace, settings.resume_window
+            requests, subjects, gateway, live, mailbox, marks, departures, pace, settings.resume_window
         )
+        catch_up = CatchUp(broker, live, mailbox, marks, clients)
         registry = Registry(
             broker,
             requests,
@@ -88,6 +94,8 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         )
         await broker.subscribe(subjects.gateway(gateway, "close"), registry.on_close)
         await broker.subscribe(subjects.gateway(gateway, "alive"), registry.on_alive)
+        await broker.subscribe(subjects.mailbox_elections(), catch_up.on_election)
+        await marks.start()
         lease = Lease(
             requests,
             subjects,

@@ -14,9 +14,10 @@ from gateway.connection import Connection
 from gateway.departures import Departures
 from gateway.live import Live
 from gateway.mailbox import Mailbox, Missed
+from gateway.marks import Marks
 from gateway.session import NO_WORD, Session
 from tieline.runtime import metrics
-from tieline.runtime.broker import Broker, BrokerAway
+from tieline.runtime.broker import BrokerAway
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import envelope, internal
 from tieline.wire.codes import CloseCode, Denial
@@ -42,23 +43,24 @@ class Arrivals:
 
     def __init__(
         self,
-        broker: Broker,
         requests: Requests,
         subjects: Subjects,
         gateway: GatewayId,
         live: Live,
+        mailbox: Mailbox,
+        marks: Marks,
         departures: Departures,
         pace: Pace,
         resume_window_s: float,
     ) -> None:
-        self._broker = broker
         self._requests = requests
         self._opening = subjects.presence(OPERATIONS[OpenSession])
         self._ending = subjects.presence(OPERATIONS[EndSession])
         self._gateway = gateway
         self._live = live
         self._departures = departures
-        self._mailbox = Mailbox(requests, subjects)
+        self._mailbox = mailbox
+        self._marks = marks
         self._pace = pace
         self._resume_window_s = resume_window_s
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -75,13 +77,14 @@ class Arrivals:
             admitted.acks,
         )
         self.under_way += 1
-        absences = self._broker.absences
+        disturbances = self._live.disturbances
         try:
             async with self._turns:
                 await self._live.listen(connection, session)
+                await self._marks.passed()  # nobody hears of the session before it can be reached
                 resumed, missed = await self._open(connection, session, admitted)
-            if self._broker.absences != absences:
-                raise NoAnswer("the broker was away in between, and may have pushed less than it stored")
+            if self._live.disturbances != disturbances:
+                raise NoAnswer("something that was pushed in between may not have come")
         except (NoAnswer, BrokerAway, NatsError) as error:
             _log.warning("session not opened", extra={"user": session.user, "error": repr(error)})
             await self._turn_away(connection, session, admitted, Denial.BROKER_UNAVAILABLE)
@@ -99,6 +102,7 @@ class Arrivals:
         metrics.SESSIONS_OPENED.labels(_how(admitted, resumed)).inc()
         token = admitted.resume if resumed and admitted.resume else secret
         connection.welcome(response, session, self._welcome(session, token, resumed), missed)
+        self._live.has_read(session, missed.newest)
         _log.info(
             "session opened",
             extra={"user": session.user, "session": session.session, "resumed": resumed},
@@ -127,8 +131,8 @@ class Arrivals:
         assert admitted.resume is not None
         session.opened(reply, internal.secret_hash(admitted.resume))
         await self._live.listen(connection, session)
-        await self._broker.flush()
-        missed = await self._mailbox.missed(session.user, session.session, admitted.last)
+        mark = await self._marks.passed()
+        missed = await self._mailbox.missed(session.user, session.session, admitted.last, mark)
         if missed.is_whole:
             metrics.REPLAYED.inc(len(missed.fresh))
             return True, missed

@@ -158,6 +158,11 @@ class Connection(asyncio.Protocol):
         self._token_clock = TokenClock(self, session, self._loop)
         self._resume()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether what comes for the client waits for something older."""
+        return self._early is not None
+
     def hold(self) -> None:
         """Keep what comes for the client back until `release`, because something older may be missing."""
         if self._early is None:

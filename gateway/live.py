@@ -1,17 +1,72 @@
-"""The connections of this gateway that have a session, and what each of them listens to."""
+"""The connections of this gateway that have a session, and what each of them listens to.
+
+The mailbox pushes a session's frames in their order, each with its own sequence and that of the one before
+it. Where these do not meet something was pushed and did not come: the connection then gets nothing more
+until what is missing has been read (`catch_up`).
+"""
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
 
 from nats.errors import Error as NatsError
 
 from gateway.connection import Connection
 from gateway.session import Session
 from tieline.runtime import metrics
-from tieline.runtime.broker import Broker, Message, Subscription
-from tieline.wire.ids import ConnectionId, SessionId
+from tieline.runtime.broker import Broker, Subscription
+from tieline.runtime.message import Message
+from tieline.wire.ids import ConnectionId
 from tieline.wire.subjects import Subjects
+
+
+class Position(NamedTuple):
+    """Where a frame stands in the mailbox."""
+
+    previous: int
+    """The sequence of the one before it for the same session; 0: none is kept."""
+    sequence: int
+
+
+class Ear:
+    """What one connection listens to, and how far it has heard."""
+
+    __slots__ = ("_amiss", "_waiting", "connection", "heard", "kept", "subscription")
+
+    subscription: Subscription
+
+    def __init__(self, connection: Connection, kept: str, amiss: Callable[[], None]) -> None:
+        self.connection = connection
+        self.kept = kept
+        """The subject under which the mailbox keeps what it pushes."""
+        self.heard = 0
+        """The sequence of the last frame that the client was sent, nothing before it missing."""
+        self._amiss = amiss
+        self._waiting: list[Position] = []
+
+    def hear(self, message: Message) -> None:
+        """Take a frame off the broker."""
+        position = _position(message.headers)
+        if not self.connection.is_held and position.previous > self.heard:
+            self._amiss()
+        if self.connection.is_held:
+            self._waiting.append(position)
+        else:
+            self.heard = position.sequence
+        self.connection.deliver(message.data)
+
+    def has_read(self, newest: int) -> None:
+        """Take note that the client has been sent everything up to `newest`, and then what was held back."""
+        self.heard = newest
+        waiting, self._waiting = self._waiting, []
+        for position in waiting:
+            if position.sequence <= self.heard:
+                continue
+            if position.previous > self.heard:
+                self._amiss()
+                return
+            self.heard = position.sequence
 
 
 class Live:
@@ -21,9 +76,12 @@ class Live:
         self._broker = broker
         self._subjects = subjects
         self._connections: dict[ConnectionId, Connection] = {}
-        self._subscriptions: dict[ConnectionId, Subscription] = {}
+        self._ears: dict[ConnectionId, Ear] = {}
         self._nobody = asyncio.Event()
         self._nobody.set()
+        self.disturbances = 0
+        """How often pushes may have been lost so far: the broker was away, it lost some, or it may have."""
+        self._when_disturbed: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -35,13 +93,9 @@ class Live:
         """Find a connection that was added and not removed."""
         return self._connections.get(connection)
 
-    def by_session(self) -> dict[SessionId, Connection]:
-        """Index the connections by the session each has."""
-        return {
-            connection.session.session: connection
-            for connection in self._connections.values()
-            if connection.session is not None
-        }
+    def ears(self) -> list[Ear]:
+        """List what the connections that were added and not removed listen to."""
+        return [ear for name, ear in self._ears.items() if name in self._connections]
 
     def add(self, connection: Connection, session: Session) -> None:
         """Count a connection in."""
@@ -62,23 +116,55 @@ class Live:
 
     def is_listening(self, connection: ConnectionId) -> bool:
         """Whether a connection is here, arriving or leaving."""
-        return connection in self._subscriptions
+        return connection in self._ears
 
     async def listen(self, connection: Connection, session: Session) -> None:
-        """Deliver what is published for a session from now on; call again when it has become another."""
-
-        def deliver(message: Message) -> None:
-            connection.deliver(message.data)
-
-        subject = self._subjects.user(session.user, session.session)
-        earlier = self._subscriptions.get(session.connection)
-        self._subscriptions[session.connection] = await self._broker.subscribe(subject, deliver)
+        """Deliver what is pushed to a session from now on; call again when it has become another."""
+        ear = Ear(connection, self._subjects.user(session.user, session.session), self.disturbed)
+        earlier = self._ears.get(session.connection)
+        pushed = self._subjects.live(session.user, session.session)
+        ear.subscription = await self._broker.subscribe(pushed, ear.hear)
+        self._ears[session.connection] = ear
         if earlier is not None:
-            await earlier.unsubscribe()
+            await earlier.subscription.unsubscribe()
 
     async def stop_listening(self, session: Session) -> None:
         """Deliver nothing more."""
-        subscription = self._subscriptions.pop(session.connection, None)
-        if subscription is not None:
+        ear = self._ears.pop(session.connection, None)
+        if ear is not None:
             with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from
-                await subscription.unsubscribe()
+                await ear.subscription.unsubscribe()
+
+    def has_read(self, session: Session, newest: int) -> None:
+        """Take note that a connection has been sent what was kept for it up to `newest`."""
+        ear = self._ears.get(session.connection)
+        if ear is not None:
+            ear.has_read(newest)
+
+    # When something may be missing ------------------------------------------------------------------
+
+    def when_disturbed(self, listener: Callable[[], None]) -> None:
+        """Call `listener` each time pushes may have been lost; everybody is held then."""
+        self._when_disturbed.append(listener)
+
+    def disturbed(self) -> None:
+        """Hold everybody: nothing newer may come before what may be missing."""
+        self.disturbances += 1
+        for connection in self._connections.values():
+            connection.hold()
+        for listener in self._when_disturbed:
+            listener()
+
+
+_SEQUENCE: Final = b"\r\nNats-Sequence: "
+_PREVIOUS: Final = b"\r\nNats-Last-Sequence: "
+
+
+def _position(headers: bytes) -> Position:
+    """Read what JetStream puts on each message that it pushes on; the shape is tested on a real one."""
+    sequence = headers.index(_SEQUENCE) + len(_SEQUENCE)
+    previous = headers.index(_PREVIOUS) + len(_PREVIOUS)
+    return Position(
+        int(headers[previous : headers.index(b"\r", previous)]),
+        int(headers[sequence : headers.index(b"\r", sequence)]),
+    )

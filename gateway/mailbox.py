@@ -1,17 +1,15 @@
 """Read the mailbox: what was published for users, kept in a JetStream stream for about a minute.
 
 A direct get may be answered by a replica that lags a moment behind. Whoever relies on having read everything
-therefore also asks the leader what the last message is, at the same time, and reads again until it was among
-those read.
+up to a mark (`marks`) therefore reads until the mark is among what he reads.
 """
 
 import asyncio
-import datetime
 import json
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-import msgspec
-
+from gateway.marks import Mark
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import envelope
@@ -28,7 +26,11 @@ MAX_MISSED: Final = 256
 """Messages a session may miss and still be resumed (PROTOCOL, "Losing the connection"). The stream keeps one
 more, which tells "just as many" from "more"."""
 
-_PAGE: Final = 1000
+_CHUNK: Final = 128
+"""Sessions asked about at once: the answer brings a message of each, which may have 64 KiB."""
+
+_AT_ONCE: Final = 32
+"""Sessions whose messages are read at the same time."""
 
 
 class Missed(NamedTuple):
@@ -40,28 +42,16 @@ class Missed(NamedTuple):
     """What it has not had."""
     is_whole: bool
     """Nothing in between is lost; else it missed too much to be resumed."""
+    newest: int = 0
+    """The sequence of the last of them; 0: there is none."""
 
 
-class _LastMessage(msgspec.Struct, frozen=True):
-    class Message(msgspec.Struct, frozen=True):
-        seq: int
+class News(NamedTuple):
+    """What the mailbox holds for a session beyond what is known."""
 
-    class Error(msgspec.Struct, frozen=True):
-        code: int = 0
-
-    message: Message | None = None
-    error: Error | None = None
-
-
-class _StreamInfo(msgspec.Struct, frozen=True):
-    class State(msgspec.Struct, frozen=True):
-        last_seq: int
-
-    state: State | None = None
-
-
-_last_message = msgspec.json.Decoder(_LastMessage)
-_stream_info = msgspec.json.Decoder(_StreamInfo)
+    frames: list[bytes]
+    newest: int
+    """The sequence of the last of them."""
 
 
 class Mailbox:
@@ -70,70 +60,81 @@ class Mailbox:
     def __init__(self, requests: Requests, subjects: Subjects) -> None:
         self._requests = requests
         self._subjects = subjects
-        stream = subjects.mailbox()
-        self._get = f"$JS.API.DIRECT.GET.{stream}"
-        self._get_from_leader = f"$JS.API.STREAM.MSG.GET.{stream}"
-        self._info = f"$JS.API.STREAM.INFO.{stream}"
+        self._get = f"$JS.API.DIRECT.GET.{subjects.mailbox()}"
 
-    async def missed(self, user: UserId, session: SessionId, last: str) -> Missed:
-        """Read what a session was sent, split after the last message called `last`.
+    async def missed(self, user: UserId, session: SessionId, last: str, mark: Mark) -> Missed:
+        """Read what a session was sent before a mark, split after the last message called `last`.
 
-        Listen to the session's subject, and flush, before: what is published later comes live.
+        Listen to the session's subject before the mark is sent: what is stored later is pushed.
         """
         subject = self._subjects.user(user, session)
-        ask = {"seq": 1, "batch": MAX_MISSED + 1, "next_by_subj": subject}
+        newest = (await self._newest([subject], mark)).get(subject, 0)
+        replies = await self._read_up_to(subject, 1, newest) if newest else []
+        if replies:
+            newest = _sequence(replies[-1])
+        return _split([reply.data for reply in replies], last, newest)
+
+    async def news(self, known: Mapping[str, int], mark: Mark) -> dict[str, News]:
+        """Read what was stored before a mark under each subject, beyond the sequence that is known.
+
+        A subject without news is left out.
+        """
+        subjects = list(known)
+        newest: dict[str, int] = {}
+        for start in range(0, len(subjects), _CHUNK):
+            newest |= await self._newest(subjects[start : start + _CHUNK], mark)
+        turns = asyncio.Semaphore(_AT_ONCE)
+        news: dict[str, News] = {}
+
+        async def read(subject: str, beyond: int, last: int) -> None:
+            async with turns:
+                replies = await self._read_up_to(subject, beyond + 1, last)
+            news[subject] = News([reply.data for reply in replies], _sequence(replies[-1]))
+
+        try:
+            async with asyncio.TaskGroup() as reading:
+                for subject, last in newest.items():
+                    heard = known[subject]
+                    if last < heard:  # the stream was lost, and begins anew
+                        reading.create_task(read(subject, 0, last))
+                    elif last > heard:
+                        reading.create_task(read(subject, heard, last))
+        except* NoAnswer as failures:
+            raise NoAnswer(self._get) from failures
+        return news
+
+    async def _newest(self, subjects: list[str], mark: Mark) -> dict[str, int]:
+        """Look up the sequence of the last message of each subject, as it was at the mark or later."""
+        ask = {"multi_last": [mark.subject, *subjects]}
         for _ in range(TRIES):
-            replies, newest = await asyncio.gather(self._read(ask), self._newest(subject))
-            if newest == 0 or (replies and _sequence(replies[-1]) >= newest):
-                return _split([reply.data for reply in replies], last)
-        raise NoAnswer(subject)
+            replies = await self._read(ask)
+            newest = {reply.header(b"Nats-Subject"): _sequence(reply) for reply in replies}
+            if newest.pop(mark.subject, 0) >= mark.sequence:
+                return newest
+        raise NoAnswer(f"{self._get}: behind its leader")
 
-    async def since(self, seconds_ago: float) -> list[tuple[SessionId, bytes]]:
-        """Read everything published for any user in the last so many seconds, by this machine's clock."""
-        start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds_ago)
-        answer = await self._requests.ask_once(self._info, b"", TIMEOUT_S)
-        state = _stream_info.decode(answer.data).state
-        if state is None:
-            raise NoAnswer(self._info)
-        frames: list[tuple[SessionId, bytes]] = []
-        where: dict[str, object] = {"start_time": start.isoformat()}
-        for _ in range(TRIES + state.last_seq // _PAGE):
-            replies = await self._read({"batch": _PAGE, "next_by_subj": self._subjects.users()} | where)
-            frames.extend((_session(reply), reply.data) for reply in replies)
-            reached = _sequence(replies[-1]) if replies else state.last_seq
-            if reached >= state.last_seq or len(replies) < _PAGE:
-                return frames
-            where = {"seq": reached + 1}
-        raise NoAnswer(self._get)
+    async def _read_up_to(self, subject: str, start: int, newest: int) -> list[Message]:
+        """Read one subject's messages, up to one that is known to be there."""
+        ask = {"seq": start, "batch": MAX_MISSED + 1, "next_by_subj": subject}
+        for _ in range(TRIES):
+            replies = await self._read(ask)
+            if replies and _sequence(replies[-1]) >= newest:
+                return replies
+        raise NoAnswer(f"{self._get}: behind its leader, or overrun")
 
-    async def _read(self, ask: dict[str, object]) -> list[Message]:
+    async def _read(self, ask: Mapping[str, object]) -> list[Message]:
         replies = await self._requests.gather(self._get, json.dumps(ask).encode(), TIMEOUT_S)
         if replies[-1].status not in ("204", "404"):
             raise NoAnswer(f"{self._get}: {replies[-1].headers!r}")
         return replies[:-1]
 
-    async def _newest(self, subject: str) -> int:
-        """The sequence of the last message on a subject, by the leader's word; 0 if there is none."""
-        ask = json.dumps({"last_by_subj": subject}).encode()
-        answer = await self._requests.ask_once(self._get_from_leader, ask, TIMEOUT_S)
-        last = _last_message.decode(answer.data)
-        if last.message is not None:
-            return last.message.seq
-        if last.error is not None and last.error.code == 404:
-            return 0
-        raise NoAnswer(self._get_from_leader)
 
-
-def _split(frames: list[bytes], last: str) -> Missed:
+def _split(frames: list[bytes], last: str, newest: int) -> Missed:
     for index in range(len(frames) - 1, -1, -1) if last else ():
         if envelope.request_id_of(frames[index]) == last:
-            return Missed(frames[: index + 1], frames[index + 1 :], is_whole=True)
-    return Missed([], frames, is_whole=len(frames) <= MAX_MISSED)
+            return Missed(frames[: index + 1], frames[index + 1 :], True, newest)
+    return Missed([], frames, len(frames) <= MAX_MISSED, newest)
 
 
 def _sequence(reply: Message) -> int:
     return int(reply.header(b"Nats-Sequence"))
-
-
-def _session(reply: Message) -> SessionId:
-    return SessionId(reply.header(b"Nats-Subject").rpartition(".")[2])

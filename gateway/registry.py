@@ -1,14 +1,11 @@
 """The house around every connection: admits it, asks the cluster for it, and keeps it whole when parts fail.
 
-When the broker comes back after being away, frames may have been stored that were never pushed: every
-connection is held while the mailbox is read once for all of them. When presence has forgotten the sessions
-of this gateway, they are registered again.
+When presence has forgotten the sessions of this gateway, they are registered again.
 """
 
 import asyncio
 import logging
 import time
-from typing import Final
 
 from websockets.http11 import Request, Response
 
@@ -18,7 +15,6 @@ from gateway.clocks import Pace
 from gateway.connection import Connection
 from gateway.departures import Departures
 from gateway.live import Live
-from gateway.mailbox import MAX_MISSED, Mailbox, Missed
 from gateway.session import AskPresence, AskRouter, Session
 from gateway.tokens import Tokens
 from tieline.runtime import metrics
@@ -26,16 +22,9 @@ from tieline.runtime.broker import Broker, BrokerAway, Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal
 from tieline.wire.codes import CloseCode, Denial
-from tieline.wire.ids import GatewayId, SessionId
+from tieline.wire.ids import GatewayId
 from tieline.wire.internal import OPERATIONS, PresenceReply, Register, RouterReply, SessionGone
 from tieline.wire.subjects import Subjects
-
-UNNOTICED_S: Final = 15.0
-"""How long before it was noticed the broker may have been cut off: three unanswered pings, and as much again
-for the clocks of two machines."""
-
-CATCH_UP_RETRY_S: Final = 0.5
-"""Between attempts to read the mailbox after the broker came back."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,11 +56,7 @@ class Registry:
         self._live = live
         self._arrivals = arrivals
         self._departures = departures
-        self._mailbox = Mailbox(requests, subjects)
         self._max_connections = max_connections
-        self._away_since: float | None = None
-        broker.when_away(self._broker_away)
-        broker.when_back(self._broker_back)
 
     # What connections ask ---------------------------------------------------------------------------
 
@@ -216,35 +201,3 @@ class Registry:
         reply = internal.decode_presence_reply(answer)
         metrics.SESSIONS_REGISTERED_AGAIN.inc()
         return reply if isinstance(reply, SessionGone) else None
-
-    # The broker's absence ---------------------------------------------------------------------------
-
-    def _broker_away(self) -> None:
-        if self._away_since is None:
-            self._away_since = asyncio.get_running_loop().time()
-        for connection in self._live:
-            connection.hold()
-
-    def _broker_back(self) -> None:
-        self._tasks.create_task(self._catch_up())
-
-    async def _catch_up(self) -> None:
-        """Deliver what was stored while nothing could be pushed, before anything newer."""
-        while self._broker.is_connected and self._away_since is not None:
-            away_s = asyncio.get_running_loop().time() - self._away_since
-            try:
-                frames = await self._mailbox.since(away_s + UNNOTICED_S)
-            except NoAnswer:
-                await asyncio.sleep(CATCH_UP_RETRY_S)
-                continue
-            self._away_since = None
-            missed: dict[SessionId, list[bytes]] = {}
-            for session, frame in frames:
-                missed.setdefault(session, []).append(frame)
-            for session, connection in self._live.by_session().items():
-                kept = missed.get(session, [])
-                if len(kept) > MAX_MISSED and not connection.has_had(kept[0]):
-                    connection.close(CloseCode.BROKER_LOST)  # what came before those is kept no more
-                else:
-                    connection.release(Missed([], kept, is_whole=True))
-            _log.info("caught up after the broker's absence", extra={"frames": len(frames)})

@@ -1,14 +1,16 @@
-"""Make the mailbox: the stream that keeps what was sent to users, for those who lost their connection.
+"""Make the mailbox: the stream through which everything passes that is sent to users.
 
-Only made here; routers and presence publish into it by publishing to users, gateways read it
-(`gateway.mailbox`).
+It keeps a frame, once however often it is published, and then pushes it on to the gateway that listens. So
+what is pushed is stored, and comes in the order in which it is stored: a client that comes back gets exactly
+what it has not had. Only made here; routers and presence publish into it by publishing to users, gateways
+listen to it (`gateway.live`) and read it (`gateway.mailbox`).
 """
 
 from typing import Final, Literal
 
 import msgspec
 from nats.errors import Error as NatsError
-from nats.js.api import StorageType, StreamConfig
+from nats.js.api import RePublish, StorageType, StreamConfig
 from nats.js.errors import APIError
 
 from presence.store import NAME_IN_USE, TIMEOUT_S, StoreUnavailable
@@ -66,7 +68,8 @@ async def make_mailbox(
     """
     config = StreamConfig(
         name=subjects.mailbox(),
-        subjects=[subjects.users(), subjects.mailbox_question()],
+        subjects=[subjects.users(), subjects.marks(), subjects.mailbox_question()],
+        republish=RePublish(*subjects.pushed()),
         storage=StorageType.MEMORY if replicas > 1 or storage == "memory" else StorageType.FILE,
         num_replicas=replicas,
         max_age=max(MIN_KEEP_S, keep_s + MARGIN_S),

@@ -37,7 +37,7 @@ SESSIONS_REGISTERED_AGAIN = Counter(
 )
 REPLAYED = Counter(
     "tieline_replayed_frames_total",
-    "Frames a resumed session was sent from the mailbox.",
+    "Frames that clients were sent from the mailbox, because they had not come live.",
     registry=REGISTRY,
 )
 HANDSHAKES_REFUSED = Counter(

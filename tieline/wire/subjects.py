@@ -5,6 +5,7 @@ other byte of its UTF-8 is `=XX`. nats-py checks no subject, so an id with a spa
 a line end would otherwise be protocol injection.
 """
 
+import functools
 from typing import Final
 
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
@@ -19,6 +20,7 @@ An id that happens to be `*` is encoded like any other, so no id is ever a patte
 """
 
 
+@functools.lru_cache(maxsize=65_536)  # every message names two users, mostly the same as the one before it
 def token(identifier: str) -> str:
     """Encode an id into one subject token.
 
@@ -68,12 +70,32 @@ class Subjects:
         return f"{self.namespace}.presence.*"
 
     def user(self, user: UserId, session: SessionId) -> str:
-        """Frames to deliver to one session of a user, byte for byte."""
+        """Frames for one session of a user, byte for byte: to the mailbox, which pushes them on to `live`."""
         return f"{self.namespace}.user.{token(user)}.{session}"
 
     def users(self) -> str:
         """Every frame for every user: what the mailbox keeps."""
         return f"{self.namespace}.user.>"
+
+    def live(self, user: UserId, session: SessionId) -> str:
+        """The same frames, stored, in the order in which they were: what the owning gateway listens to."""
+        return f"{self.namespace}.live.user.{token(user)}.{session}"
+
+    def mark(self, gateway: GatewayId) -> str:
+        """What a gateway sends through the mailbox to itself, to know that what it listens to is heard."""
+        return f"{self.namespace}.mark.{token(gateway)}"
+
+    def marks(self) -> str:
+        """Every gateway's marks: the mailbox keeps them too."""
+        return f"{self.namespace}.mark.*"
+
+    def live_mark(self, gateway: GatewayId) -> str:
+        """Where a gateway's marks come back."""
+        return f"{self.namespace}.live.mark.{token(gateway)}"
+
+    def pushed(self) -> tuple[str, str]:
+        """What the mailbox pushes on, and where to: patterns of which the last tokens are the same."""
+        return f"{self.namespace}.>", f"{self.namespace}.live.>"
 
     def mailbox_question(self) -> str:
         """Captured by the mailbox like a user's frame, but nobody listens: for asking it about duplicates."""
@@ -82,6 +104,10 @@ class Subjects:
     def mailbox(self) -> str:
         """Name the stream that keeps what was sent to users."""
         return f"MAILBOX_{self.namespace}"
+
+    def mailbox_elections(self) -> str:
+        """Where the broker tells that the mailbox has a new leader, whose pushes come from elsewhere now."""
+        return f"$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.{self.mailbox()}"
 
     def gateway(self, gateway: GatewayId, what: str) -> str:
         """Something for one gateway: `close`, `alive`, or the prefix of its replies (`reply`)."""
