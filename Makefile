@@ -8,6 +8,7 @@ PORT ?= 8080
 
 .PHONY: install run test faults check bench lock
 
+# The lock is complete, so nothing is resolved (--no-deps): some versions of pip would look for newer ones.
 # Touches nothing while pyproject.toml and requirements.lock are older than the last installation.
 install: $(STAMP)
 	@:
@@ -29,7 +30,7 @@ $(STAMP): pyproject.toml requirements.lock
 			exit 1; \
 		fi; \
 	fi
-	$(PYTHON) -m pip install --quiet --require-hashes -r requirements.lock
+	$(PYTHON) -m pip install --quiet --no-deps --require-hashes -r requirements.lock
 	$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from tests.demand import DEMAND_VARIABLE, DOCKER, StandIn, note_stand_in, skip_without, stand_ins
+from tests.demand import DEMAND_VARIABLE, DOCKER, StandIn, note_stand_in, program, skip_without, stand_ins
 from tests.system.nats_container import docker_answers, nats_container
 from tests.system.pip_nats import PipNats
 
@@ -52,9 +52,14 @@ def pip_nats(tmp_path: Path) -> Iterator[PipNats]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Hold back tests that need a Docker engine where none answers."""
-    if item.get_closest_marker("needs_docker") and not docker_answers():
-        skip_without(DOCKER, "no Docker engine answers")
+    """Hold back tests that need what is not here: `needs("docker", "chromium", ...)`."""
+    for marker in item.iter_markers("needs"):
+        for thing in marker.args:
+            if thing == DOCKER:
+                if not docker_answers():
+                    skip_without(DOCKER, "no Docker engine answers")
+            elif program(thing) is None:
+                skip_without(thing, f"no {thing} is installed")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -69,7 +74,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("NOT IN ITS REAL FORM", sep="!", red=True, bold=True)
     for line in lines:
         terminalreporter.line(f"- {line}", red=True)
-    terminalreporter.line(f"{DEMAND_VARIABLE}={DOCKER} makes a failure of what lacks a Docker engine.")
+    terminalreporter.line(
+        f"{DEMAND_VARIABLE}={DOCKER},... makes a failure of what lacks one of the things named."
+    )
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 from collections.abc import Callable
 from typing import Final
 
@@ -11,6 +12,16 @@ import pytest
 
 DEMAND_VARIABLE: Final = "TIELINE_DEMAND"
 DOCKER: Final = "docker"
+
+PROGRAMS: Final = {
+    "chromium": "chromium",
+    "coturn": "turnserver",
+    "haproxy": "haproxy",
+    "kubectl": "kubectl",
+    "prometheus": "prometheus",
+    "promtool": "promtool",
+}
+"""What a test may need that is not Python's: by its name in `TIELINE_DEMAND`, the program to be found."""
 
 StandIn = Callable[[str, str], None]
 """Called with what is demanded ("docker") and a sentence that says what runs instead."""
@@ -21,6 +32,12 @@ _STAND_INS: Final = pytest.StashKey[list[str]]()
 def is_demanded(thing: str) -> bool:
     """Say whether this run may not do without `thing`."""
     return thing in {name.strip() for name in os.environ.get(DEMAND_VARIABLE, "").split(",")}
+
+
+def program(thing: str) -> str | None:
+    """Find one of `PROGRAMS`; returns its path, or None."""
+    places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+    return shutil.which(PROGRAMS[thing], path=places)
 
 
 def note_stand_in(config: pytest.Config, thing: str, instead: str) -> None:
