@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Final, Literal
 
 from presence import negotiation
 from presence.announce import Announcer, HangupReason
@@ -17,6 +17,9 @@ from tieline.wire.subjects import Keys, users_of_pair
 
 Clock = Callable[[], int]
 """Unix milliseconds."""
+
+MIN_TIMER_S: Final = 1.0
+"""The shortest time that NATS can set a timer for."""
 
 
 class Pairs:
@@ -59,7 +62,7 @@ class Pairs:
                 confirmed = True
                 continue
             try:
-                await self._commit(check, key, judgement, revision)
+                await self._commit(check, key, judgement, revision, now)
             except Conflict:
                 continue
             known = (judgement.pair or pair).memory_of(check.user, check.digest, now)
@@ -99,16 +102,19 @@ class Pairs:
             return
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
-    async def _commit(self, check: Check, key: str, judgement: Judgement, revision: int) -> None:
+    async def _commit(self, check: Check, key: str, judgement: Judgement, revision: int, now: int) -> None:
         """Write the pair and set the offer's timer, in one round trip.
 
         The timer is sent first, so that no offer is ever stored without one; if the pair is not stored,
-        the timer fires for an offer that does not wait, and is ignored.
+        the timer fires for an offer that does not wait, and is ignored. A retry sets it for what is left
+        of its time: whoever judged the offer first may have died before the timer was set, but a retry
+        prolongs nothing.
         """
         writes: list[Awaitable[int]] = []
         if judgement.waiting is not None:
             timer = Keys.offer_timer(check.user, check.to, judgement.waiting.generation)
-            writes.append(self._records.store.put(timer, b"", self._offer_timeout_s))
+            left_s = self._offer_timeout_s - max(0, now - judgement.waiting.at) / 1000
+            writes.append(self._records.store.put(timer, b"", max(MIN_TIMER_S, left_s)))
         if judgement.pair is not None:
             writes.append(self._records.write_pair(key, judgement.pair, revision))
         for outcome in reversed(await asyncio.gather(*writes, return_exceptions=True)):
