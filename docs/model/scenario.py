@@ -113,7 +113,17 @@ CANCELLED: Final = Scenario(
     may_lose="ruth",
 )
 
-OVERTAKEN: Final = CANCELLED._replace(
-    title="a cancelled call: the caller's hangup races the answer, which may be acknowledged and dropped",
-    lines=(*CANCELLED.lines[:-1], CANCELLED.lines[-1]._replace(outcome="may be dropped")),
+CALLED_AGAIN: Final = Scenario(
+    "a cancelled call, and another: the answer races the hangup and the next offer",
+    lines=(
+        Line("adam", "ruth", "hangup"),
+        Line("adam", "ruth", "offer2"),
+        Line("adam", "ruth", "candidate2", exchange="ruth's answer"),
+        Line("ruth", "adam", "candidate1", exchange="ruth's answer", outcome="may be dropped"),
+        Line("ruth", "adam", "answer"),
+    ),
+    order=(("adam's hangup", "adam's offer2", "adam's candidate2"), ("ruth's answer", "ruth's candidate1")),
+    gateways=("adam", "ruth"),
+    may_lose="ruth",
+    offered=(("adam", "ruth"),),
 )
