@@ -143,6 +143,7 @@ class Arrivals:
         connection.forget_early()
         session.begin_again(fresh, _connection_id(), secret)
         await self._live.listen(connection, session)
+        await self._marks.passed()
         session.opened(await self._ask(session, None), secret)
         return False, _NOTHING
 
