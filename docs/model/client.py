@@ -105,9 +105,7 @@ class Clients:
         replay = read[read.index(last) + 1 :] if last in read else read
         if not self._design.drops_overlap:
             return client._replace(replay=replay)
-        return client._replace(
-            replay=replay, live=tuple(frame for frame in client.live if frame not in read)
-        )
+        return client._replace(replay=replay, live=tuple(frame for frame in client.live if frame not in read))
 
     def _delivery(self, who: int, client: Client) -> Move:
         if client.replay:
@@ -138,9 +136,9 @@ class Clients:
         return answer in client.got or answer in self._cast.programs[who][: client.said]
 
     def next_frame(self, who: int, client: Client) -> int:
-        """Number the frame that the client can send now; -1: none."""
+        """Number the frame that the client can send now; -1: none. Who was refused says no more."""
         program = self._cast.programs[who]
-        if client.link != UP or client.asked or client.at == len(program):
+        if client.link != UP or client.asked or client.refused or client.at == len(program):
             return -1
         number = program[client.at]
         heard = self._cast.frames[number].once_heard

@@ -118,11 +118,13 @@ CALLED_AGAIN: Final = Scenario(
     lines=(
         Line("adam", "ruth", "hangup"),
         Line("adam", "ruth", "offer2"),
-        Line("adam", "ruth", "candidate2", exchange="ruth's answer"),
-        Line("ruth", "adam", "candidate1", exchange="ruth's answer", outcome="may be dropped"),
-        Line("ruth", "adam", "answer"),
+        Line("ruth", "adam", "answer", outcome="may be refused"),
+        Line("ruth", "adam", "candidate", exchange="ruth's answer", outcome="may be dropped"),
     ),
-    order=(("adam's hangup", "adam's offer2", "adam's candidate2"), ("ruth's answer", "ruth's candidate1")),
+    order=(
+        ("adam's hangup", "adam's offer2"),
+        ("ruth's answer", "ruth's candidate"),
+    ),
     gateways=("adam", "ruth"),
     may_lose="ruth",
     offered=(("adam", "ruth"),),

@@ -137,11 +137,14 @@ class Services:
             return Move(f"{label} {self._name(frame)}", changed, "store", frame)
         # Whoever else has the same to publish will find it stored: then it changes nothing, and may be now.
         tasks = (one._replace(todo=tuple(todo for todo in one.todo if todo != frame)) for one in side.tasks)
-        changed = self._with_grants(side, tasks)
+        changed = self._with_grants(side._replace(stored=tuple(sorted((*side.stored, frame)))), tasks)
         return Move(f"{label} {self._name(frame)}", changed, "store", frame)
 
-    def _to_publish(self, frames: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(one for frame in frames for one in (~frame, frame)) if self._pushes else frames
+    def _to_publish(self, side: Side, frames: tuple[int, ...]) -> tuple[int, ...]:
+        """List what a router has yet to do for a verdict."""
+        if self._pushes:
+            return tuple(one for frame in frames for one in (~frame, frame))
+        return tuple(frame for frame in frames if frame not in side.stored)
 
     def _leased(self, side: Side, index: int) -> Iterator[Move]:
         """Let a router relay unasked; it has published before what its lease came with."""
@@ -151,7 +154,7 @@ class Services:
             return
         for sender, held in side.leases:
             if sender == frame.sender:
-                todo = () if task.frame in held else self._to_publish((task.frame,))
+                todo = () if task.frame in held else self._to_publish(side, (task.frame,))
                 after = task._replace(asks=(), is_judged=True, todo=todo)
                 yield Move(f"a router takes {frame.name} on its lease", replaced(side, index, after))
 
@@ -240,7 +243,7 @@ class Services:
         task = side.tasks[index]
         verdict = self._cast.judge(judged_by, task.frame)
         grants = () if verdict.lease is None else (verdict.lease,)
-        todo = self._to_publish(verdict.frames)
+        todo = self._to_publish(side, verdict.frames)
         told = task._replace(asks=(), is_judged=True, todo=todo, grants=grants)
         after = self._with_grants(side, with_one(side.tasks, index, told))
         return Move(label, with_strays(after, self._going_on(task.frame, others)))

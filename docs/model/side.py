@@ -46,6 +46,8 @@ class Side(NamedTuple):
     tasks: tuple[Task, ...] = ()
     strays: tuple[tuple[int, Ask], ...] = ()
     """Frames, and questions about them whose router is gone or has its verdict."""
+    stored: tuple[int, ...] = ()
+    """Frames that are in a mailbox: to publish them again changes nothing."""
     leases: tuple[tuple[int, tuple[int, ...]], ...] = ()
     """Senders, and those of their frames that are answered as held."""
 

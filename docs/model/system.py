@@ -174,7 +174,8 @@ class System:
         for number, frame in enumerate(self._cast.frames):
             sender = clients[frame.sender]
             if number not in self._cast.programs[frame.sender][: sender.at]:
-                unanswered = unanswered or f"{frame.name} is never acknowledged"
+                if not sender.refused:
+                    unanswered = unanswered or f"{frame.name} is never acknowledged"
             elif (
                 number not in clients[frame.target].got
                 and number not in sender.refused
