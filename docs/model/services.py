@@ -62,7 +62,7 @@ class Services:
 
     def moves(self, side: Side) -> list[Move]:
         """List what routers and presences can do next, without impatience."""
-        found = []
+        found: list[Move] = []
         for index, task in enumerate(side.tasks):
             if side.tasks.index(task) == index:  # what it does, its twin would do, too
                 found.extend(self._task_moves(side, index))

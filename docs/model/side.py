@@ -33,8 +33,8 @@ class Task(NamedTuple):
     is_judged: bool = False
     """The verdict is here: what is left is to publish and to answer."""
     todo: tuple[int, ...] = ()
-    """Frames to publish. Where their publisher pushes them itself, each stands there a second time, as `~frame`:
-    it is pushed, then stored."""
+    """Frames to publish. Where their publisher pushes them itself, each stands there twice: as `~frame`, to be
+    pushed, then to be stored."""
     grants: tuple[tuple[int, ...], ...] = ()
     """The lease that came with the verdict, if one did: frames that are answered as held."""
 

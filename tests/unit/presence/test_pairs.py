@@ -13,7 +13,7 @@ from tests.unit.presence.frames import NOW
 from tests.unit.presence.house import OFFER_TIMEOUT_S, House, opening, refusal_in
 from tests.unit.presence.mortal import BusyStore
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import Delivery, PresenceReply, Relay, digest
+from tieline.wire.internal import Delivery, PresenceReply, Relay, SessionGone, digest
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
@@ -268,6 +268,18 @@ async def test_an_offer_to_who_leaves_the_room_at_that_moment_does_not_wait_for_
     house.store.lingers = random.Random(seed).randrange
     await asyncio.gather(house.signal("bob", "alice", "OFFER", "offer"), house.leave("alice", "hall"))
     assert not (await house.pair("alice", "bob")).is_active
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_an_offer_of_who_goes_at_that_moment_does_not_wait_for_ever(seed: int) -> None:
+    house = await house_with_both()
+    house.store.lingers = random.Random(seed).randrange
+    verdict, _ = await asyncio.gather(house.signal("bob", "alice", "OFFER", "offer"), house.end("bob"))
+    assert not (await house.pair("alice", "bob")).is_active
+    if isinstance(verdict, Relay):
+        assert "hangup of bob: disconnected" in house.heard_by("alice")
+    else:  # not delivered: an offer that comes after its end would ring for ever
+        assert verdict == SessionGone(replaced=False)
 
 
 # Never getting through. -------------------------------------------------------------------------------

@@ -272,7 +272,8 @@ class OldPair(msgspec.Struct, frozen=True, array_like=True):
 
 
 def test_a_record_without_sessions_is_read_and_so_is_a_new_one_by_who_knows_none() -> None:
-    pair = went(trickles(BOB, "b2", went(hangs_up(BOB, "hangup", waiting("b1"))).pair)).pair
+    over = went(hangs_up(BOB, "hangup", established("c1"))).pair
+    pair = went(trickles(BOB, "b2", offers(ALICE, "offer 2", over).pair)).pair
     old = msgspec.msgpack.decode(msgspec.msgpack.encode(pair), type=OldPair)
     assert len(old.held) == 2
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=Pair) == without_sessions(pair)

@@ -2,8 +2,8 @@
 
 Frames of one sender go one after the other, as its gateway sends them; those of different senders are judged,
 relayed and delivered at the same time, by routers of which some die in the middle, and some are so slow that
-another one is asked meanwhile. What a router has begun it ends, or dies, before anything else begins that takes
-its time: a call, a session, half a second.
+another one is asked meanwhile. What a router has begun it ends, or dies, before anything else begins that
+takes its time: a call, a session, half a second.
 """
 
 from itertools import count, permutations
