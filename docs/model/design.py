@@ -7,19 +7,19 @@ class Design(NamedTuple):
     """The defaults are what is built, on a broker of three nodes."""
 
     listening: Literal["at once", "later"] = "later"
-    """When a subscription counts: on one node at once; else some time after it is confirmed, for the node that
-    confirms it is not the one that leads the stream and pushes."""
+    """When a subscription counts: on one node at once; else some time after it is confirmed, for the node
+    that confirms it is not the one that leads the stream and pushes."""
     reads: Literal["after its own mark", "after listening", "before listening", "from any replica"] = (
         "after its own mark"
     )
-    """When the gateway of a client that came back reads the mailbox. Its mark is a message that it sends through
-    the stream and awaits on its own subscription: then that counts. It reads until the mark is among what it
-    reads, so that a replica lags behind no further than that; unless it believes any replica."""
+    """When the gateway of a client that came back reads the mailbox. Its mark is a message that it sends
+    through the stream to itself: when that is back, the subscription counts. It reads until the mark is among
+    what it reads, so that a replica lags behind no further than that; unless it believes any replica."""
     drops_overlap: bool = True
     """The new gateway drops what is pushed if it has read it."""
     pushed_by: Literal["stream", "publisher"] = "stream"
-    """Who hands a frame to the gateways that listen: the stream, in its own order, and each frame once; or its
-    publisher, while the stream is only another one who listens."""
+    """Who hands a frame to the gateways that listen: the stream, in its own order, and each frame once; or
+    its publisher, while the stream is only another one who listens."""
     publishes: Literal["one after the other", "all at once"] = "one after the other"
     """Whether a router waits until a frame is stored before it publishes the next of the same verdict."""
     acks: Literal["when stored", "when judged"] = "when stored"
@@ -31,8 +31,8 @@ class Design(NamedTuple):
     brings_earlier: bool = True
     """What a sender says brings along its candidates that an answer released before."""
     keeps_released: Literal["always", "while it lasts", "never"] = "always"
-    """How long the record keeps what an answer released, for its retry and for those who bring it along: beyond
-    the end of the negotiation, or only up to it."""
+    """How long the record keeps what an answer released, for its retry and for those who bring it along:
+    beyond the end of the negotiation, or only up to it."""
     repeats: Literal["always", "while it lasts"] = "always"
     """Until when a retried frame is delivered again: after the end of its negotiation, too?"""
 

@@ -18,7 +18,7 @@ class Ask(NamedTuple):
     """One question to a presence: not looked at yet; or the pair is read; or the write is done."""
 
     pair: int = UNREAD
-    """What was read. A pair that is written never becomes what it was before, so this is its revision, too."""
+    """What was read. A pair never becomes again what it was before, so this is its revision, too."""
     is_written: bool = False
 
 
@@ -33,8 +33,8 @@ class Task(NamedTuple):
     is_judged: bool = False
     """The verdict is here: what is left is to publish and to answer."""
     todo: tuple[int, ...] = ()
-    """Frames to publish. Where their publisher pushes them itself, each stands there twice: as `~frame`, to be
-    pushed, then to be stored."""
+    """Frames to publish. Where their publisher pushes them itself, each stands there twice: as `~frame`, to
+    be pushed, then to be stored."""
     grants: tuple[tuple[int, ...], ...] = ()
     """The lease that came with the verdict, if one did: frames that are answered as held."""
 
