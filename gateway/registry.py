@@ -188,8 +188,8 @@ class Registry:
         """Register one session again; returns why that cannot be, or None."""
         session = connection.session
         assert session is not None
-        if self._departures.ended_with(session) is not None:
-            return None  # it is closing
+        if self._departures.ended_with(session) is not None or self._live.get(session.connection) is None:
+            return None  # it is closing, or has closed: what it asked last must not bring it back
         ask = internal.encode(session.registration(self._gateway))
         try:
             answer = await self._requests.ask(self._subjects.presence(OPERATIONS[Register]), ask)

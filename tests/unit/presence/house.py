@@ -59,7 +59,7 @@ class House:
         return self
 
     def _furnish(self, store: Store) -> None:
-        records = Records(store, OFFLINE_RETENTION_S)
+        records = self.records = Records(store, OFFLINE_RETENTION_S)
         announcer = Announcer(self.recorder, SUBJECTS)
         self.pairs = Pairs(records, announcer, self.clock, self._policy, OFFER_TIMEOUT_S)
         self.rooms = Rooms(records, self.pairs, announcer, self.clock, self._max_members)
