@@ -4,17 +4,19 @@ Importing this needs aiortc, av and numpy.
 """
 
 import asyncio
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final, NamedTuple
 
 import numpy as np
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aiortc.sdp import candidate_from_sdp
 from av import AudioFrame
 
 from tieline.cli.tone import FRAME_SAMPLES, RATE, Samples, tone
 from tieline.cli.trickle import END_OF_CANDIDATES, IceCandidate, split
+from tieline.client import IceServer
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -72,11 +74,16 @@ class ToneTrack(MediaStreamTrack):
 
 
 class Peer:
-    """One WebRTC peer that sends the tone of `hz`. Call `close` in the end."""
+    """One WebRTC peer that sends the tone of `hz`. Call `close` in the end.
 
-    def __init__(self, hz: float) -> None:
+    Of `ice_servers` aiortc uses the first STUN and the first TURN server.
+    """
+
+    def __init__(self, hz: float, ice_servers: Sequence[IceServer] = ()) -> None:
         loop = asyncio.get_running_loop()
-        self._rtc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._rtc = RTCPeerConnection(
+            RTCConfiguration(iceServers=[_rtc_server(server) for server in ice_servers])
+        )
         self._rtc.addTrack(ToneTrack(hz))
         self._connected: asyncio.Future[None] = loop.create_future()
         self._incoming: asyncio.Future[MediaStreamTrack] = loop.create_future()
@@ -188,6 +195,10 @@ class Peer:
                 self._connected.set_result(None)
             case "failed":
                 self._connected.set_exception(PeerFailed("no candidate of either side leads to the other"))
+
+
+def _rtc_server(server: IceServer) -> RTCIceServer:
+    return RTCIceServer(list(server.urls), server.username or None, server.credential or None)
 
 
 def _one_channel(frame: object) -> Samples:
