@@ -17,6 +17,7 @@ from tests.system.system import System
 from tests.system.waiting import until_true
 from tests.unit.wire.samples import HOSTILE_IDS
 from tieline.cli.peer import Peer
+from tieline.cli.sound import tones
 from tieline.client import IceServer
 from tieline.wire.ids import is_valid_id
 
@@ -144,7 +145,7 @@ async def test_an_aiortc_peer_finds_its_way_through_the_relay_only_with_our_cred
     good = IceServer(tuple(relay["urls"]), relay["username"], relay["credential"])
     forged = IceServer(good.urls, good.username, good.credential[::-1])
     for server, expected in ((good, True), (forged, False)):
-        peer = Peer(440, [server])
+        peer = Peer(tones(440), [server])
         offer = await peer.offer()
         await peer.close()
         assert any(" typ relay" in line["candidate"] for line in offer.candidates) is expected
