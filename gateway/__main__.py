@@ -97,7 +97,8 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     Raises:
         SettingsError: settings that are each usable alone are not so together.
     """
-    terms = Terms(ice_servers_of(settings))
+    tokens = Tokens(settings.jwt_secret, settings.jwt_secret_previous)
+    terms = Terms(ice_servers_of(settings), tokens)
     gateway = GatewayId(f"g{os.getpid()}-{secrets.token_hex(4)}")
     ready = Ready(STARTING)
     ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not)
@@ -132,7 +133,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             requests,
             subjects,
             clients,
-            Tokens(settings.jwt_secret, settings.jwt_secret_previous),
+            tokens,
             gateway,
             live,
             arrivals,

@@ -221,9 +221,13 @@ class Connection(asyncio.Protocol):
         self._answered(self.session.hear_router(ask, reply), len(ask.signal.frame), ask.signal.to)
 
     def presence_answered(self, ask: AskPresence, reply: PresenceReply | None) -> None:
-        """Say what came of a room command, and go on to the next message."""
+        """Say what came of a room command or a newer token, and go on to the next message."""
         assert self.session is not None
-        self._answered(self.session.hear_presence(ask, reply), 0, "")
+        claims = self.session.claims
+        answer = self.session.hear_presence(ask, reply)
+        if self.session.claims is not claims and self._token_clock is not None:
+            self._token_clock.reset()
+        self._answered(answer, 0, "")
 
     # What the clocks say, and the house too ---------------------------------------------------------
 

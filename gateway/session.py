@@ -7,7 +7,7 @@ what to say when the answer comes. The socket is `connection`'s, the asking too.
 from typing import Final, NamedTuple
 
 from gateway.ice_servers import IceServers
-from gateway.tokens import Claims
+from gateway.tokens import BadToken, Claims, Tokens
 from tieline.wire import envelope
 from tieline.wire.codes import CloseCode, Refusal
 from tieline.wire.envelope import (
@@ -17,9 +17,11 @@ from tieline.wire.envelope import (
     Members,
     Ping,
     Reconnect,
+    RefreshToken,
     RoomOnly,
     Roster,
     TokenExpiring,
+    TokenRefreshed,
 )
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import (
@@ -34,6 +36,7 @@ from tieline.wire.internal import (
     PresenceReply,
     Refused,
     Register,
+    Regrant,
     RoomMembers,
     RouterReply,
     SessionGone,
@@ -72,12 +75,15 @@ class AskRouter(NamedTuple):
 
 
 class AskPresence(NamedTuple):
-    """Ask presence about a room."""
+    """Ask presence about a room, or to know the session by a newer token's claims."""
 
     request_id: str
     cmd: str
     room: RoomId
-    request: JoinRoom | LeaveRoom | ListMembers
+    """Empty when it is about claims."""
+    request: JoinRoom | LeaveRoom | ListMembers | Regrant
+    claims: Claims | None = None
+    """What the session has when presence agrees."""
 
 
 class HangUp(NamedTuple):
@@ -92,9 +98,10 @@ Action = Say | AskRouter | AskPresence
 
 
 class Terms(NamedTuple):
-    """What a gateway grants every client alike."""
+    """What a gateway grants every client alike, and whom it believes."""
 
     ice_servers: IceServers
+    tokens: Tokens
 
 
 class Session:
@@ -137,8 +144,14 @@ class Session:
                 servers = self.terms.ice_servers.listed(self.user, now)
                 reply = envelope.success(request_id, "ICE_SERVERS", servers)
                 return Say(reply, request_id, "ICE_SERVERS", "ok")
+            case RefreshToken(request_id=request_id, data=body):
+                return self._refresh(request_id, body.token, now)
             case Join() | Leave() | Members():
                 return self._about_room(message)
+            case _:
+                return self._to_somebody(message, frame)
+
+    def _to_somebody(self, message: envelope.Signal, frame: bytes) -> Action:
         body, cmd = message.data, envelope.command_of(message)
         if body.sender != self.claims.sub:
             return _refuse(message.request_id, cmd, Refusal.SENDER_MISMATCH)
@@ -146,6 +159,17 @@ class Session:
             return _refuse(message.request_id, cmd, Refusal.BAD_MESSAGE)
         signal = Signal(self.user, self.session, UserId(body.to), frame, self.acks)
         return AskRouter(message.request_id, cmd, signal)
+
+    def _refresh(self, request_id: str, token: str, now: float) -> Action:
+        try:
+            claims = self.terms.tokens.verify(token, now)
+        except BadToken:
+            return _refuse(request_id, "REFRESH_TOKEN", Refusal.BAD_TOKEN)
+        if claims.sub != self.claims.sub:
+            return _refuse(request_id, "REFRESH_TOKEN", Refusal.SENDER_MISMATCH)
+        rooms = tuple(self.rooms)
+        regrant = Regrant(self.user, self.session, claims.voice, claims.granted, rooms)
+        return AskPresence(request_id, "REFRESH_TOKEN", RoomId(""), regrant, claims)
 
     def _about_room(self, message: Join | Leave | Members) -> Action:
         request_id, room = message.request_id, RoomId(message.data.room)
@@ -172,8 +196,12 @@ class Session:
         """Say what presence's reply means; None: there was none."""
         match reply:
             case RoomMembers(members=members):
-                data: Roster | RoomOnly = Roster(ask.room, members)
+                data: Roster | RoomOnly | TokenRefreshed = Roster(ask.room, members)
                 self.rooms.update((ask.room, line.joined_at) for line in members if line.user_id == self.user)
+            case Done() if ask.claims is not None:
+                self.claims = ask.claims
+                self.rooms = {room: at for room, at in self.rooms.items() if self.claims.may_join(room)}
+                data = TokenRefreshed(self.claims.expires_at_ms)
             case Done():
                 data = RoomOnly(ask.room)
                 self.rooms.pop(ask.room, None)
@@ -187,7 +215,6 @@ class Session:
         """Ask presence to begin this session, or to resume the one with that secret instead."""
         claims = self.claims
         join = tuple(RoomId(room) for room in claims.join)
-        granted = None if claims.rooms == "*" else tuple(RoomId(room) for room in (*claims.rooms, *join))
         return OpenSession(
             self.user,
             self.session,
@@ -197,7 +224,7 @@ class Session:
             join,
             self.secret,
             secret_hash(resume) if resume else SecretHash(b""),
-            granted,
+            claims.granted,
         )
 
     def opened(self, reply: Opened, secret: SecretHash) -> None:
@@ -237,7 +264,7 @@ class Session:
 
     def expiring(self) -> bytes:
         """Make the event that warns of the token's end."""
-        expires_at = int(self.claims.exp * 1000)
+        expires_at = self.claims.expires_at_ms
         return envelope.success(
             f"expiring-{self.session}-{expires_at}", "TOKEN_EXPIRING", TokenExpiring(expires_at)
         )

@@ -39,6 +39,16 @@ class Claims(msgspec.Struct, frozen=True):
         """Who connects."""
         return UserId(self.sub)
 
+    @property
+    def expires_at_ms(self) -> int:
+        """When it ends, in Unix milliseconds."""
+        return int(self.exp * 1000)
+
+    @property
+    def granted(self) -> tuple[RoomId, ...] | None:
+        """Every room that it grants; None: all."""
+        return None if self.rooms == "*" else tuple(RoomId(room) for room in (*self.rooms, *self.join))
+
     def may_join(self, room: RoomId) -> bool:
         """Whether the token grants this room; being named in `join` is a grant, too."""
         return self.rooms == "*" or room in self.rooms or room in self.join

@@ -30,6 +30,8 @@ from tieline.client import (
     Resumed,
     RoomLost,
     SessionReset,
+    TokenExpiring,
+    TokenSource,
 )
 from tieline.wire.envelope import Roster
 
@@ -59,6 +61,8 @@ class Part(NamedTuple):
     record: Path | None
     """Where the first talk is recorded; the next ones get a number."""
     hang_up_after_s: float | None
+    fresh_token: TokenSource | None
+    """Where a newer token comes from before the one in use ends."""
 
 
 _Input = Event | News | Ended | HangUpNow
@@ -156,6 +160,8 @@ class Bot:
             case SessionReset() if talk:
                 self._say("the session is lost, and the call with it")
                 await self._over(talk)
+            case TokenExpiring() if self._part.fresh_token is not None:
+                await self._refresh(self._part.fresh_token)
             case Reconnecting(reason=reason, code=code):
                 self._say(f"the connection is lost ({code} {reason}), and being made again")
             case Resumed(away_s=away_s):
@@ -168,6 +174,12 @@ class Bot:
                 self._say(f"{cmd or 'a message'} was refused: {code} {msg} ({reason})")
             case Ended(why=why):
                 self._finish(False, why)
+
+    async def _refresh(self, fresh_token: TokenSource) -> None:
+        try:
+            await self._client.refresh_token(await fresh_token())
+        except ClientError as problem:  # at its end the connection is closed, and made again with a newer one
+            self._say(f"the token could not be refreshed: {problem}")
 
     @property
     def _is_for_one_talk(self) -> bool:
