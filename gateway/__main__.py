@@ -54,6 +54,8 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     """0: no limit."""
     gateway_lease: Seconds = 10
     resume_window: Seconds = 30
+    rate_limit: Count = 0
+    """Messages a second a connection; 0: no limit."""
     ping_interval: Seconds = Pace().ping_interval_s
     drain_wait: NotNegative = 5
     """For the balancer to see that this gateway is not ready; no client is sent away before."""
@@ -98,7 +100,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         SettingsError: settings that are each usable alone are not so together.
     """
     tokens = Tokens(settings.jwt_secret, settings.jwt_secret_previous)
-    terms = Terms(ice_servers_of(settings), tokens)
+    terms = Terms(ice_servers_of(settings), tokens, settings.rate_limit)
     gateway = GatewayId(f"g{os.getpid()}-{secrets.token_hex(4)}")
     ready = Ready(STARTING)
     ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not)

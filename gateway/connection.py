@@ -18,6 +18,7 @@ from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from gateway import admission
+from gateway.allowance import Allowance, Ruling
 from gateway.clocks import Keepalive, TokenClock
 from gateway.duplicates import Duplicates
 from gateway.fragments import Fragments, NotUtf8
@@ -47,6 +48,7 @@ class Connection(asyncio.Protocol):
     """One client, from the TCP connection to its end."""
 
     __slots__ = (
+        "_allowance",
         "_asked_at",
         "_busy",
         "_closing_code",
@@ -89,6 +91,7 @@ class Connection(asyncio.Protocol):
         self._token_clock: TokenClock | None = None
         self._closing_code: CloseCode | None = None
         self._asked_at = 0.0
+        self._allowance: Allowance | None = None
         self.opened_at = 0.0
         self.session: Session | None = None
 
@@ -150,6 +153,8 @@ class Connection(asyncio.Protocol):
         """Complete the upgrade; `frame` is the WELCOME. Then deliver what was missed, and what came early."""
         self._stop_timers()
         self.session = session
+        if session.terms.rate_limit:
+            self._allowance = Allowance(session.terms.rate_limit)
         self.opened_at = self._loop.time()
         self._protocol.send_response(response)
         self._outbox.flush()
@@ -307,6 +312,12 @@ class Connection(asyncio.Protocol):
         """Look at one message. What it asks of the cluster is answered later, the next one after that."""
         assert self.session is not None
         self._asked_at = self._loop.time()
+        ruling = Ruling.PASS if self._allowance is None else self._allowance.rule(self._asked_at)
+        if ruling is not Ruling.PASS:
+            self._finish(self.session.over_limit(frame), len(frame), "")
+            if ruling is Ruling.CLOSE:
+                self.close(CloseCode.FLOODING)
+            return
         action = self.session.receive(frame, time.time())
         match action:
             case Say():

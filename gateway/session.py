@@ -102,6 +102,8 @@ class Terms(NamedTuple):
 
     ice_servers: IceServers
     tokens: Tokens
+    rate_limit: int = 0
+    """Messages a second a connection; 0: no limit."""
 
 
 class Session:
@@ -150,6 +152,12 @@ class Session:
                 return self._about_room(message)
             case _:
                 return self._to_somebody(message, frame)
+
+    def over_limit(self, frame: bytes) -> Say:
+        """Refuse a frame because there are too many; it is not carried out."""
+        message = envelope.decode(frame)
+        cmd = message.cmd if isinstance(message, Malformed) else envelope.command_of(message)
+        return _refuse(message.request_id, cmd, Refusal.RATE_LIMITED)
 
     def _to_somebody(self, message: envelope.Signal, frame: bytes) -> Action:
         body, cmd = message.data, envelope.command_of(message)

@@ -26,6 +26,7 @@ from tieline.client import (
     MemberJoined,
     Offer,
     Reconnecting,
+    Refused,
     Rejoined,
     Resumed,
     RoomLost,
@@ -66,6 +67,9 @@ class Part(NamedTuple):
 
 
 _Input = Event | News | Ended | HangUpNow
+
+OVER: Final = frozenset(("NO_MATCHING_OFFER", "TARGET_OFFLINE", "NOT_IN_SAME_ROOM"))
+"""Refusals of a candidate that mean that the call has ended meanwhile; an event says so, too, and why."""
 
 GOODBYE_S: Final = 3.0
 """For the last hang-up to be heard; a bot that is to end while it has no connection does not wait for one."""
@@ -264,8 +268,12 @@ class Bot:
         """Send a description, then its candidates one by one."""
         is_offer = sent.description["type"] == "offer"
         await (self._client.call if is_offer else self._client.answer)(talk.user, sent.description)
-        for candidate in () if only_description else sent.candidates:
-            await self._client.candidate(talk.user, candidate)
+        try:
+            for candidate in () if only_description else sent.candidates:
+                await self._client.candidate(talk.user, candidate)
+        except Refused as refused:
+            if refused.reason not in OVER:
+                raise
 
     async def _over(self, talk: Talk, tell: str | None = None) -> None:
         """Conclude a talk; `tell`: the other end does not know yet, and is told this reason."""
