@@ -6,6 +6,8 @@ import os
 import secrets
 import sys
 
+from gateway.addresses import read_networks
+from gateway.admission import Admission
 from gateway.arrivals import Arrivals
 from gateway.catch_up import CatchUp
 from gateway.clocks import Pace
@@ -16,6 +18,7 @@ from gateway.lease import Lease
 from gateway.live import Live
 from gateway.mailbox import Mailbox
 from gateway.marks import Marks
+from gateway.origins import Origins, read_origins
 from gateway.registry import Registry
 from gateway.session import Terms
 from gateway.tokens import Tokens
@@ -48,6 +51,10 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
 
     jwt_secret: str
     jwt_secret_previous: str = ""
+    origins: str = ""
+    """Of pages beside the gateway's own that may connect, with commas between them; "*": all."""
+    trusted_proxies: str = ""
+    """Addresses and networks of proxies that are believed where a client comes from."""
     listen_host: str = "0.0.0.0"
     listen_port: Port = 8080
     max_connections: Count = 0
@@ -101,6 +108,9 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     """
     tokens = Tokens(settings.jwt_secret, settings.jwt_secret_previous)
     terms = Terms(ice_servers_of(settings), tokens, settings.rate_limit)
+    origins = Origins(read_origins("TIELINE_ORIGINS", settings.origins))
+    proxies = read_networks("TIELINE_TRUSTED_PROXIES", settings.trusted_proxies)
+    admission = Admission(tokens, origins, proxies)
     gateway = GatewayId(f"g{os.getpid()}-{secrets.token_hex(4)}")
     ready = Ready(STARTING)
     ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not)
@@ -135,7 +145,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             requests,
             subjects,
             clients,
-            tokens,
+            admission,
             gateway,
             live,
             arrivals,

@@ -4,6 +4,7 @@ A refusal is an ordinary HTTP response with a JSON body; only what passes here b
 """
 
 import http
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +13,9 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from gateway.addresses import Network, client_address
+from gateway.guesses import WINDOW_S, Guesses
+from gateway.origins import Origins
 from gateway.tokens import BadToken, Claims, Tokens
 from tieline.wire import envelope
 from tieline.wire.codes import Denial
@@ -25,6 +29,13 @@ RETRY_AFTER_S: Final = 2
 _BEARER: Final = "bearer."
 
 
+class Now(NamedTuple):
+    """The time, in seconds, by both clocks."""
+
+    unix: float
+    monotonic: float
+
+
 class Admitted(NamedTuple):
     """Who connects, with what the connection asked for."""
 
@@ -36,8 +47,31 @@ class Admitted(NamedTuple):
     """The `requestId` of the last message that it has had."""
 
 
-def judge(request: Request, response: Response, tokens: Tokens, now: float) -> Admitted | Denial:
-    """Judge a request. `response` is what websockets would answer it; `now` is Unix seconds."""
+class Admission:
+    """Judges upgrade requests; remembers nothing but the bad tokens of the last minute."""
+
+    def __init__(self, tokens: Tokens, origins: Origins, trusted_proxies: Sequence[Network] = ()) -> None:
+        self._tokens = tokens
+        self._origins = origins
+        self._trusted_proxies = trusted_proxies
+        self._guesses = Guesses()
+
+    def judge(self, request: Request, response: Response, peer: str, now: Now) -> Admitted | Denial:
+        """Judge a request that came from `peer`. `response` is what websockets would answer it."""
+        verdict = judge(request, response, self._tokens, self._origins, now.unix)
+        if verdict is not Denial.UNAUTHORIZED:
+            return verdict
+        forwarded = request.headers.get_all("X-Forwarded-For")
+        address = client_address(peer, forwarded, self._trusted_proxies)
+        return (
+            Denial.TOO_MANY_BAD_TOKENS if self._guesses.is_one_too_many(address, now.monotonic) else verdict
+        )
+
+
+def judge(
+    request: Request, response: Response, tokens: Tokens, origins: Origins, now: float
+) -> Admitted | Denial:
+    """Judge a request alone, whatever came before it. `now` is Unix seconds."""
     try:
         url = urlsplit(request.path)
     except ValueError:  # half of an IPv6 address, for one
@@ -48,6 +82,8 @@ def judge(request: Request, response: Response, tokens: Tokens, now: float) -> A
         return Denial.UPGRADE_REQUIRED
     if response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
         return Denial.MALFORMED
+    if not origins.allow(request.headers.get_all("Origin"), request.headers.get_all("Host")):
+        return Denial.FOREIGN_ORIGIN
     query = parse_qs(url.query, keep_blank_values=True)
     try:
         claims = tokens.verify(_token(request.headers, query), now)
@@ -101,6 +137,8 @@ def denied(denial: Denial) -> Response:
     match status:
         case http.HTTPStatus.SERVICE_UNAVAILABLE:
             headers["Retry-After"] = str(RETRY_AFTER_S)
+        case http.HTTPStatus.TOO_MANY_REQUESTS:
+            headers["Retry-After"] = str(int(WINDOW_S))
         case http.HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = "Bearer"
         case http.HTTPStatus.UPGRADE_REQUIRED:

@@ -138,6 +138,12 @@ class Connection(asyncio.Protocol):
     # What the house says ----------------------------------------------------------------------------
 
     @property
+    def peer(self) -> str:
+        """The address that the connection comes from."""
+        name = self._transport.get_extra_info("peername")
+        return str(name[0]) if name else ""
+
+    @property
     def is_closing(self) -> bool:
         """Whether the client is gone, or about to be."""
         return self._transport.is_closing()

@@ -9,14 +9,13 @@ import time
 
 from websockets.http11 import Request, Response
 
-from gateway.admission import judge
+from gateway.admission import Admission, Now
 from gateway.arrivals import AT_ONCE, Arrivals
 from gateway.clocks import Pace
 from gateway.connection import Connection
 from gateway.departures import Departures
 from gateway.live import Live
 from gateway.session import AskPresence, AskRouter, Session
-from gateway.tokens import Tokens
 from tieline.runtime import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Message
 from tieline.runtime.requests import NoAnswer, Requests
@@ -38,7 +37,7 @@ class Registry:
         requests: Requests,
         subjects: Subjects,
         tasks: asyncio.TaskGroup,
-        tokens: Tokens,
+        admission: Admission,
         gateway: GatewayId,
         live: Live,
         arrivals: Arrivals,
@@ -51,7 +50,7 @@ class Registry:
         self._requests = requests
         self._subjects = subjects
         self._tasks = tasks
-        self._tokens = tokens
+        self._admission = admission
         self._gateway = gateway
         self._live = live
         self._arrivals = arrivals
@@ -62,7 +61,8 @@ class Registry:
 
     def arrived(self, connection: Connection, request: Request, response: Response) -> None:
         """See `House.arrived`."""
-        verdict = judge(request, response, self._tokens, time.time())
+        now = Now(time.time(), time.monotonic())
+        verdict = self._admission.judge(request, response, connection.peer, now)
         if isinstance(verdict, Denial):
             connection.deny(verdict)
         elif self._departures.draining:
