@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import sys
+from pathlib import Path
 
 from gateway.addresses import read_networks
 from gateway.admission import Admission
@@ -14,6 +15,8 @@ from gateway.clocks import Pace
 from gateway.connection import Connection
 from gateway.departures import Departures, Drain
 from gateway.ice_servers import IceServers, read_urls
+from gateway.key_server import KeyServer, is_url
+from gateway.keys import Key, UnusableKey, read_pem
 from gateway.lease import Lease
 from gateway.live import Live
 from gateway.mailbox import Mailbox
@@ -49,8 +52,11 @@ _log = logging.getLogger("gateway")
 class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     """What a gateway is told by its environment."""
 
-    jwt_secret: str
+    jwt_secret: str = ""
     jwt_secret_previous: str = ""
+    jwt_public_key: str = ""
+    """In PEM form, or the path of a file in that form."""
+    jwks_url: str = ""
     origins: str = ""
     """Of pages beside the gateway's own that may connect, with commas between them; "*": all."""
     trusted_proxies: str = ""
@@ -100,17 +106,42 @@ def ice_servers_of(settings: GatewaySettings) -> IceServers:
     return IceServers(stun, turn, settings.turn_secret, settings.turn_ttl)
 
 
+def tokens_of(settings: GatewaySettings) -> Tokens:
+    """Read what tokens are verified with.
+
+    Raises:
+        SettingsError: nothing is named, or something that cannot be used.
+    """
+    if not (settings.jwt_secret or settings.jwt_public_key or settings.jwks_url):
+        raise SettingsError(
+            "TIELINE_JWT_SECRET is not set, and neither is TIELINE_JWT_PUBLIC_KEY or TIELINE_JWKS_URL:"
+            " nobody could be let in"
+        )
+    if settings.jwks_url and not is_url(settings.jwks_url):
+        raise SettingsError(f"TIELINE_JWKS_URL: {settings.jwks_url!r} is no http:// or https:// URL")
+    keys: tuple[Key, ...] = ()
+    if settings.jwt_public_key:
+        try:
+            keys = read_pem(_pem_of(settings.jwt_public_key))
+        except (OSError, ValueError, UnusableKey) as problem:
+            raise SettingsError(f"TIELINE_JWT_PUBLIC_KEY: {problem}") from None
+    return Tokens(settings.jwt_secret, settings.jwt_secret_previous, keys, fetches=bool(settings.jwks_url))
+
+
+def _pem_of(value: str) -> str:
+    return value if "-----BEGIN" in value else Path(value).read_text()
+
+
 async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     """Serve clients until `stopping`, then close them with 1012.
 
     Raises:
         SettingsError: settings that are each usable alone are not so together.
     """
-    tokens = Tokens(settings.jwt_secret, settings.jwt_secret_previous)
+    tokens = tokens_of(settings)
     terms = Terms(ice_servers_of(settings), tokens, settings.rate_limit)
     origins = Origins(read_origins("TIELINE_ORIGINS", settings.origins))
     proxies = read_networks("TIELINE_TRUSTED_PROXIES", settings.trusted_proxies)
-    admission = Admission(tokens, origins, proxies)
     gateway = GatewayId(f"g{os.getpid()}-{secrets.token_hex(4)}")
     ready = Ready(STARTING)
     ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not)
@@ -122,6 +153,10 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     requests = Requests(broker, subjects.gateway(gateway, "reply"))
     await requests.start()
     async with asyncio.TaskGroup() as background, asyncio.TaskGroup() as clients:
+        key_server = KeyServer(settings.jwks_url, tokens, background) if settings.jwks_url else None
+        keeping = [background.create_task(key_server.keep())] if key_server is not None else []
+        refresh_keys = None if key_server is None else key_server.refresh
+        admission = Admission(tokens, origins, proxies, refresh_keys)
         pace = Pace(settings.ping_interval, settings.pong_timeout)
         live = Live(broker, subjects)
         mailbox = Mailbox(requests, subjects)
@@ -165,7 +200,9 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             lost=registry.lease_lost,
         )
         await unless_stopped(stopping, lease.take())
-        keeping = background.create_task(lease.keep())
+        keeping.append(background.create_task(lease.keep()))
+        if key_server is not None and not tokens.has_own_keys:
+            await unless_stopped(stopping, key_server.good.wait())
         loop = asyncio.get_running_loop()
         try:
             server = await loop.create_server(
@@ -184,7 +221,8 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         ready.hold("draining")
         await departures.drain(Drain(settings.drain_wait, settings.drain_spread))
         server.close()
-        keeping.cancel()
+        for task in keeping:
+            task.cancel()
     ops.close()
     await broker.close()
 

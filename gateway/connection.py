@@ -25,7 +25,7 @@ from gateway.fragments import Fragments, NotUtf8
 from gateway.house import House
 from gateway.mailbox import Missed
 from gateway.outbox import Outbox
-from gateway.session import NO_WORD, AskPresence, AskRouter, HangUp, Say, Session
+from gateway.session import NO_WORD, AskKeys, AskPresence, AskRouter, HangUp, Say, Session
 from tieline.runtime import metrics
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, Denial
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
@@ -240,6 +240,15 @@ class Connection(asyncio.Protocol):
             self._token_clock.reset()
         self._answered(answer, 0, "")
 
+    def keys_answered(self, ask: AskKeys, is_fresh: bool) -> None:
+        """Look once more at a newer token, with fresh keys if they could be had."""
+        assert self.session is not None
+        action = self.session.hear_keys(ask, is_fresh, time.time())
+        if isinstance(action, AskPresence):
+            self._house.ask_presence(self, action)
+        else:
+            self._answered(action, 0, "")
+
     # What the clocks say, and the house too ---------------------------------------------------------
 
     @property
@@ -334,6 +343,9 @@ class Connection(asyncio.Protocol):
             case AskPresence():
                 self._busy = True
                 self._house.ask_presence(self, action)
+            case AskKeys():
+                self._busy = True
+                self._house.ask_keys(self, action)
 
     def _answered(self, answer: Say | HangUp, size: int, to: str) -> None:
         self._busy = False

@@ -7,7 +7,7 @@ what to say when the answer comes. The socket is `connection`'s, the asking too.
 from typing import Final, NamedTuple
 
 from gateway.ice_servers import IceServers
-from gateway.tokens import BadToken, Claims, Tokens
+from gateway.tokens import BadToken, Claims, Tokens, UnknownKey
 from tieline.wire import envelope
 from tieline.wire.codes import CloseCode, Refusal
 from tieline.wire.envelope import (
@@ -86,6 +86,14 @@ class AskPresence(NamedTuple):
     """What the session has when presence agrees."""
 
 
+class AskKeys(NamedTuple):
+    """Ask for fresh keys: a newer token is of one that is not known."""
+
+    request_id: str
+    cmd: str
+    token: str
+
+
 class HangUp(NamedTuple):
     """Close the connection: its session is over."""
 
@@ -94,7 +102,7 @@ class HangUp(NamedTuple):
     cmd: str
 
 
-Action = Say | AskRouter | AskPresence
+Action = Say | AskRouter | AskPresence | AskKeys
 
 
 class Terms(NamedTuple):
@@ -168,9 +176,11 @@ class Session:
         signal = Signal(self.user, self.session, UserId(body.to), frame, self.acks)
         return AskRouter(message.request_id, cmd, signal)
 
-    def _refresh(self, request_id: str, token: str, now: float) -> Action:
+    def _refresh(self, request_id: str, token: str, now: float) -> Say | AskPresence | AskKeys:
         try:
             claims = self.terms.tokens.verify(token, now)
+        except UnknownKey:
+            return AskKeys(request_id, "REFRESH_TOKEN", token)
         except BadToken:
             return _refuse(request_id, "REFRESH_TOKEN", Refusal.BAD_TOKEN)
         if claims.sub != self.claims.sub:
@@ -178,6 +188,13 @@ class Session:
         rooms = tuple(self.rooms)
         regrant = Regrant(self.user, self.session, claims.voice, claims.granted, rooms)
         return AskPresence(request_id, "REFRESH_TOKEN", RoomId(""), regrant, claims)
+
+    def hear_keys(self, ask: AskKeys, is_fresh: bool, now: float) -> Say | AskPresence:
+        """Decide on a newer token with the keys as they are now; not `is_fresh`: they could not be had."""
+        action = self._refresh(ask.request_id, ask.token, now)
+        if isinstance(action, AskKeys):
+            return _refuse(ask.request_id, ask.cmd, Refusal.BAD_TOKEN if is_fresh else Refusal.INTERNAL)
+        return action
 
     def _about_room(self, message: Join | Leave | Members) -> Action:
         request_id, room = message.request_id, RoomId(message.data.room)

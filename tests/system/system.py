@@ -148,6 +148,10 @@ class System:
         badly = {name: status for name, status in ended.items() if status not in ORDERLY}
         assert not badly, f"these did not end in order: {badly}\n{self.log}"
 
+    def start(self, kind: Kind, **settings: str) -> Process:
+        """Start one more process, with settings of its own."""
+        return self._start(kind, settings)
+
     def add(self, kind: Kind, **settings: str) -> Process:
         """Start one more process, with settings of its own; it is ready when this returns."""
         process = self._start(kind, settings)

@@ -6,9 +6,11 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from gateway.addresses import read_networks
-from gateway.admission import Admission, Admitted, Now, denied, judge, select_subprotocol
+from gateway.admission import Admission, Admitted, Now, Pending, Verdict, denied, judge, select_subprotocol
+from gateway.keys import read_key_set
 from gateway.origins import Origins
 from gateway.tokens import Tokens
+from tests.unit.gateway.issuer import EC, RSA, key_set
 from tieline.wire.codes import Denial
 
 NOW = 1_700_000_000.0
@@ -43,7 +45,7 @@ def asked(
     return request, protocol.accept(request)
 
 
-def verdict(path: str, *headers: tuple[str, str]) -> Admitted | Denial:
+def verdict(path: str, *headers: tuple[str, str]) -> Verdict:
     return judge(*asked(path, *headers), TOKENS, Origins(), NOW)
 
 
@@ -255,9 +257,7 @@ def admission(proxies: str = "") -> Admission:
     return Admission(TOKENS, Origins(), read_networks("X", proxies))
 
 
-def tries(
-    desk: Admission, count: int, path: str, peer: str, *headers: tuple[str, str]
-) -> list[Admitted | Denial]:
+def tries(desk: Admission, count: int, path: str, peer: str, *headers: tuple[str, str]) -> list[Verdict]:
     request, response = asked(path, *headers)
     return [desk.judge(request, response, peer, Now(NOW, 1000)) for _ in range(count)]
 
@@ -288,3 +288,55 @@ def test_behind_a_proxy_of_our_own_its_clients_are_told_apart() -> None:
     stranger = admission()
     tries(stranger, 40, bad, "10.0.0.1", ("X-Forwarded-For", "1.1.1.1"))
     assert tries(stranger, 1, bad, "10.0.0.1", ("X-Forwarded-For", "2.2.2.2")) == [Denial.TOO_MANY_BAD_TOKENS]
+
+
+# Tokens of keys that are not known. -----------------------------------------------------------------
+
+
+def ask_of(token_: str) -> tuple[Request, Response]:
+    return asked("/ws", ("Authorization", f"Bearer {token_}"))
+
+
+class Keys:
+    """Tokens of fetched keys, which become known when they are fetched, if that works."""
+
+    def __init__(self, is_reachable: bool) -> None:
+        self.tokens = Tokens(fetches=True)
+        self.fetches = 0
+        self._is_reachable = is_reachable
+        self.desk = Admission(self.tokens, Origins(), refresh_keys=self._refresh)
+
+    async def _refresh(self) -> bool:
+        self.fetches += 1
+        if self._is_reachable:
+            self.tokens.fetched = read_key_set(key_set(RSA.jwk()))
+        return self._is_reachable
+
+    async def settle(self, token_: str) -> Admitted | Denial:
+        request, response = ask_of(token_)
+        assert self.desk.judge(request, response, "1.1.1.1", Now(NOW, 1000)) is Pending.KEYS
+        return await self.desk.settle(request, response, "1.1.1.1", lambda: Now(NOW, 1000))
+
+
+async def test_a_token_of_an_unknown_key_waits_for_fresh_keys() -> None:
+    keys = Keys(is_reachable=True)
+    assert isinstance(await keys.settle(RSA.token()), Admitted)
+    assert isinstance(keys.desk.judge(*ask_of(RSA.token()), "1.1.1.1", Now(NOW, 1000)), Admitted)
+    assert await keys.settle(EC.token()) is Denial.UNAUTHORIZED
+    assert keys.fetches == 2
+
+
+async def test_when_no_keys_can_be_had_nobody_is_told_that_his_token_is_bad() -> None:
+    keys = Keys(is_reachable=False)
+    for _ in range(40):
+        assert await keys.settle(RSA.token()) is Denial.KEYS_UNAVAILABLE
+
+
+async def test_tokens_of_keys_that_nobody_knows_are_counted_as_bad_ones() -> None:
+    keys = Keys(is_reachable=True)
+    found = [await keys.settle(EC.token()) for _ in range(31)]
+    assert found == [Denial.UNAUTHORIZED] * 30 + [Denial.TOO_MANY_BAD_TOKENS]
+
+
+async def test_where_no_keys_are_fetched_they_are_always_fresh() -> None:
+    assert await admission().refresh_keys() is True

@@ -1,9 +1,14 @@
 """A client that stays with a newer token (PROTOCOL, section 3, REFRESH_TOKEN)."""
 
+import time
+
 import jwt
 import pytest
 
-from gateway.session import AskPresence, HangUp, Say, Session
+from gateway.ice_servers import IceServers
+from gateway.keys import read_key_set
+from gateway.session import AskKeys, AskPresence, HangUp, Say, Session, Terms
+from gateway.tokens import Tokens
 from tests.unit.gateway.alice import (
     ALICE,
     CELLAR,
@@ -11,13 +16,17 @@ from tests.unit.gateway.alice import (
     HALL,
     JWT_SECRET,
     NOW,
+    PLAIN,
     ROOM,
     SESSION,
     alice,
     room_ask,
     said,
 )
-from tests.unit.wire.samples import frame, refresh_message, room_message
+from tests.unit.gateway.issuer import EC, RSA, key_set
+from tests.unit.gateway.stage import connected
+from tests.unit.gateway.stage import session as live_session
+from tests.unit.wire.samples import frame, ping_message, refresh_message, room_message
 from tieline.wire.codes import CloseCode
 from tieline.wire.envelope import Member
 from tieline.wire.internal import Done, Regrant, RoomMembers, SessionGone
@@ -115,3 +124,58 @@ def test_a_token_of_somebody_else_is_refused() -> None:
     refused = said(alice().receive(frame(refresh_message(token(sub="bob"))), NOW))
 
     assert (refused["code"], refused["reason"]) == (1000, "SENDER_MISMATCH")
+
+
+# A newer token of a newer key. ----------------------------------------------------------------------
+
+
+def fetching() -> Terms:
+    """Terms of a gateway that fetches its keys, and has none yet."""
+    return Terms(IceServers(), Tokens(fetches=True))
+
+
+def test_a_token_of_an_unknown_key_waits_for_fresh_keys() -> None:
+    terms = fetching()
+    session = alice(terms=terms)
+    newer = RSA.token()
+    ask = session.receive(frame(refresh_message(newer)), NOW)
+    assert ask == AskKeys("r-1", "REFRESH_TOKEN", newer)
+    assert isinstance(ask, AskKeys)
+
+    assert said(session.hear_keys(ask, False, NOW))["reason"] == "INTERNAL"
+    assert said(session.hear_keys(ask, True, NOW))["reason"] == "BAD_TOKEN"
+    terms.tokens.fetched = read_key_set(key_set(EC.jwk(), RSA.jwk()))
+    assert isinstance(session.hear_keys(ask, True, NOW), AskPresence)
+    assert isinstance(session.hear_keys(ask, False, NOW), AskPresence)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_the_next_message_waits_until_the_keys_have_come(is_known: bool) -> None:
+    terms = fetching()
+    stage = connected(live_session(terms=terms))
+    later = RSA.token(exp=time.time() + 9000)
+    stage.send(frame(refresh_message(later)), frame(ping_message() | {"requestId": "next"}))
+    (ask,) = stage.house.keys_asked
+    assert stage.messages() == []
+
+    if is_known:
+        terms.tokens.fetched = read_key_set(key_set(RSA.jwk()))
+    stage.connection.keys_answered(ask, is_fresh=True)
+    if is_known:
+        assert stage.messages() == []
+        stage.answer_room(Done())
+
+    answer, pong = stage.messages()
+    assert answer.get("reason") == (None if is_known else "BAD_TOKEN")
+    assert pong["requestId"] == "next"
+
+
+def test_a_newer_token_winds_the_clock_up_again() -> None:
+    stage = connected(live_session(token_lasts_s=100, terms=PLAIN))
+    stage.send(frame(refresh_message(token(exp=time.time() + 9000))))
+    stage.answer_room(Done())
+
+    stage.live_on(1000)
+    assert [message.get("reason") for message in stage.messages()] == [None]
+    assert stage.house.told == []
+    assert stage.close_code is None
