@@ -104,7 +104,7 @@ class Tokens:
         return claims
 
     def _read(self, token: str) -> Claims:
-        kid = self._kid(token)
+        kid = self._kid(token) if self._fetches else None  # the other keys have no names
         for key in (*self._keys, *self.fetched):
             if key.kid is not None and kid is not None and key.kid != kid:
                 continue
