@@ -83,6 +83,10 @@ class KeyServer:
             metrics.KEY_FETCHES.labels("failed").inc()
             _log.warning("keys not fetched", extra={"url": self._url, "error": str(problem)})
             self._is_good = False
+        except Exception:  # a bug met by one key set must not end the gateway, and all clients
+            metrics.KEY_FETCHES.labels("failed").inc()
+            _log.exception("keys not fetched: a bug", extra={"url": self._url})
+            self._is_good = False
         else:
             metrics.KEY_FETCHES.labels("ok").inc()
             self._tokens.fetched = keys
