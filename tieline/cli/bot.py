@@ -24,6 +24,7 @@ from tieline.client import (
     Event,
     Hangup,
     MemberJoined,
+    MemberLeft,
     Offer,
     Reconnecting,
     Refused,
@@ -172,6 +173,8 @@ class Bot:
                 self._say(f"the connection is back after {away_s:.1f} s, with nothing lost")
             case Rejoined(roster=roster) if talk is None:
                 await self._begin(roster)
+            case MemberLeft(user_id=user, room=room) if user == self._me and room == self._part.room:
+                self._finish(False, f"was made to leave the room {room}")
             case RoomLost(room=room, reason=reason):
                 self._finish(False, f"cannot be in the room {room} any more: {reason}")
             case ErrorEvent(cmd=cmd, code=code, msg=msg, reason=reason):
@@ -223,7 +226,7 @@ class Bot:
             return
         if talk is not None and not talk.is_answered and not self._gives_way_to(user):
             return  # two offers have crossed, and ours counts
-        if talk is None and self._part.to is not None:
+        if talk is None and self._part.to not in (None, user):
             await self._tell_end(user, "busy")
             return
         if talk is None:
