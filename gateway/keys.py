@@ -101,10 +101,10 @@ def read_key_set(document: bytes) -> tuple[Key, ...]:
 def _read_entry(entry: Mapping[str, Any]) -> Key | None:
     """Read one key of a set; None: it is for something else, or cannot be read. Secrets are never taken."""
     kid = entry.get("kid")
-    is_for_signatures = entry.get("use", "sig") == "sig" and "verify" in entry.get("key_ops", ["verify"])
-    if not is_for_signatures or not isinstance(kid, str | None):
-        return None
     try:
+        is_for_signatures = entry.get("use", "sig") == "sig" and "verify" in entry.get("key_ops", ["verify"])
+        if not is_for_signatures or not isinstance(kid, str | None):
+            return None
         match entry.get("kty"):
             case "RSA":
                 public: object = jwt.algorithms.RSAAlgorithm.from_jwk(dict(entry))

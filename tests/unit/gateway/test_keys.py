@@ -95,6 +95,7 @@ def test_keys_without_names_verify_tokens_of_any_name() -> None:
     [
         RSA.jwk(use="enc"),
         RSA.jwk(key_ops=["encrypt"]),
+        RSA.jwk(key_ops=7),
         RSA.jwk(alg="RS512"),
         RSA.jwk(alg="PS256"),
         RSA.jwk(kty="oct", k="c2VjcmV0"),
