@@ -148,10 +148,6 @@ class System:
         badly = {name: status for name, status in ended.items() if status not in ORDERLY}
         assert not badly, f"these did not end in order: {badly}\n{self.log}"
 
-    def start(self, kind: Kind, **settings: str) -> Process:
-        """Start one more process, with settings of its own."""
-        return self._start(kind, settings)
-
     def add(self, kind: Kind, **settings: str) -> Process:
         """Start one more process, with settings of its own; it is ready when this returns."""
         process = self._start(kind, settings)
@@ -161,7 +157,14 @@ class System:
     @contextmanager
     def extra(self, kind: Kind, **settings: str) -> Iterator[Process]:
         """Have one more process, with settings of its own, while the block runs."""
-        process = self.add(kind, **settings)
+        with self.starting(kind, **settings) as process:
+            until_now(process.is_ready)
+            yield process
+
+    @contextmanager
+    def starting(self, kind: Kind, **settings: str) -> Iterator[Process]:
+        """Like `extra`, but the process may not be ready yet."""
+        process = self._start(kind, settings)
         try:
             yield process
         finally:

@@ -6,11 +6,13 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.system.cast import Cast
+from tests.system.conftest import NewGateway
 from tests.system.frames import new_id, token
 from tests.system.raw_client import HOST, Headers, HttpAnswer, RawClient, Refused
 from tests.system.system import System
 
 MOST = 30
+REFUSED = "tieline_handshakes_refused_total"
 
 one = pytest.mark.parametrize("system", ["one"], indirect=True)
 
@@ -46,8 +48,8 @@ async def test_only_pages_of_the_gateway_s_own_are_let_in(cast: Cast) -> None:
 
 
 @one
-async def test_a_listed_page_is_let_in(system: System) -> None:
-    gateway = system.add("gateway", ORIGINS="https://app.example,http://localhost:3000")
+async def test_a_listed_page_is_let_in(new_gateway: NewGateway) -> None:
+    gateway = new_gateway(ORIGINS="https://app.example,http://localhost:3000")
     good = token(new_id("alice"))
     assert await refusal(gateway.port, good, ("Origin", "https://app.example")) is None
     answer = await refusal(gateway.port, good, ("Origin", "https://app.example:444"))
@@ -56,9 +58,11 @@ async def test_a_listed_page_is_let_in(system: System) -> None:
 
 @one
 async def test_more_bad_tokens_than_a_person_would_try_are_too_many_and_a_good_one_is_let_in(
-    system: System,
+    system: System, new_gateway: NewGateway
 ) -> None:
-    port = system.add("gateway").port
+    denied = {"reason": "TOO_MANY_BAD_TOKENS"}
+    before = system.count("gateway", REFUSED, **denied)
+    port = new_gateway().port
     bad = token("alice", secret="a secret that somebody has guessed, and badly")
     for _ in range(MOST):
         assert reason(await refusal(port, bad)) == (401, "UNAUTHORIZED")
@@ -68,13 +72,12 @@ async def test_more_bad_tokens_than_a_person_would_try_are_too_many_and_a_good_o
     assert answer.headers["retry-after"] == "60"
     assert await refusal(port, token(new_id("alice"))) is None
     assert reason(await refusal(port, bad, ("X-Forwarded-For", "203.0.113.9")))[0] == 429
-    denied = "tieline_handshakes_refused_total"
-    assert system.count("gateway", denied, reason="TOO_MANY_BAD_TOKENS") == 2
+    assert system.count("gateway", REFUSED, **denied) == before + 2
 
 
 @one
-async def test_behind_a_trusted_proxy_the_clients_are_told_apart(system: System) -> None:
-    port = system.add("gateway", TRUSTED_PROXIES="127.0.0.0/8").port
+async def test_behind_a_trusted_proxy_the_clients_are_told_apart(new_gateway: NewGateway) -> None:
+    port = new_gateway(TRUSTED_PROXIES="127.0.0.0/8").port
     for _ in range(MOST):
         assert reason(await refusal(port, "bad", ("X-Forwarded-For", "203.0.113.9")))[0] == 401
     assert reason(await refusal(port, "bad", ("X-Forwarded-For", "203.0.113.9")))[0] == 429

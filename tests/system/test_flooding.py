@@ -4,6 +4,7 @@ import pytest
 
 from tests.system import frames
 from tests.system.cast import Cast, Person
+from tests.system.conftest import NewGateway
 from tests.system.frames import OFFER
 from tests.system.raw_client import Ended
 from tests.system.system import System
@@ -32,9 +33,11 @@ async def heard_of(person: Person, frame: bytes) -> str:
 
 
 @one
-async def test_what_is_over_the_limit_is_refused_and_not_carried_out(system: System, cast: Cast) -> None:
+async def test_what_is_over_the_limit_is_refused_and_not_carried_out(
+    system: System, new_gateway: NewGateway, cast: Cast
+) -> None:
     bob = await cast.enter("bob")
-    limited = system.add("gateway", RATE_LIMIT=str(LIMIT))
+    limited = new_gateway(RATE_LIMIT=str(LIMIT))
     alice = await cast.connect("alice", port=limited.port, claims={"join": [cast.room]})
     await cast.meet(alice)
     sent = [alice.say(OFFER, bob) for _ in range(3 * LIMIT)]
@@ -48,8 +51,8 @@ async def test_what_is_over_the_limit_is_refused_and_not_carried_out(system: Sys
 
 
 @one
-async def test_who_does_not_stop_is_sent_away_for_good(system: System, cast: Cast) -> None:
-    limited = system.add("gateway", RATE_LIMIT=str(LIMIT))
+async def test_who_does_not_stop_is_sent_away_for_good(new_gateway: NewGateway, cast: Cast) -> None:
+    limited = new_gateway(RATE_LIMIT=str(LIMIT))
     alice = await cast.connect("alice", port=limited.port)
     answers = [await heard_of(alice, frame) for frame in floods(alice, LIMIT)]
     assert answers == ["ok"] * LIMIT

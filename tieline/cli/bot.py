@@ -291,8 +291,9 @@ class Bot:
     async def _tell_end(self, user: str, reason: str) -> None:
         try:
             await self._client.hangup(user, reason)
-        except ClientError as problem:  # for the server it was over already, or all is
-            self._say(f"{user} could not be told {reason}: {problem}")
+        except ClientError as problem:
+            if not isinstance(problem, Refused) or problem.reason not in OVER:
+                self._say(f"{user} could not be told {reason}: {problem}")
 
     def _finish(self, result: bool, why: str) -> None:
         self._say(why)
