@@ -58,18 +58,19 @@ async def test_an_issuer_may_change_its_keys_and_fail_for_a_while(system: System
             assert await status(gateway.port, good(RSA)) == 101
             site.document = key_set(RSA.jwk(), ED.jwk())
 
-            async def new_key_is_known() -> (
-                bool
-            ):  # an unknown key is asked for once in ten seconds at the most
-                return await status(gateway.port, good(ED)) == 101
+            async def answers(issuer: Issuer, expected: int) -> bool:
+                return await status(gateway.port, good(issuer)) == expected
 
-            await until_true(new_key_is_known)
+            # An unknown key is asked for once in ten seconds at the most.
+            await until_true(lambda: answers(ED, 101))
             assert site.asked == 2
             alice = await connected(gateway.port, new_id("alice"))
             reply = await alice.asks("REFRESH_TOKEN", {"token": good(ED, alice.user)})
             await alice.line.drop()
             assert reply["expiresAt"] > time.time() * 1000
             site.status = "503 Service Unavailable"
+            await until_true(lambda: answers(EC, 503))
+            assert site.asked == 3
             assert [await status(gateway.port, good(issuer)) for issuer in (RSA, ED)] == [101, 101]
 
 
