@@ -154,14 +154,19 @@ class Pairs:
         for key in await self._keys_of(user):
             await self._end(key, user, "disconnected", session, is_over)
 
-    async def end_without_room(self, user: UserId, reason: Literal["left", "kicked"], ended_by: str) -> None:
-        """End the negotiations with users who share no room with this one now, and tell them."""
+    async def end_without_room(
+        self, user: UserId, reason: Literal["left", "kicked"], ended_by: str, *, tell_user: bool
+    ) -> None:
+        """End the negotiations with users who share no room with this one now, and tell them.
+
+        With `tell_user` this one is told, too.
+        """
 
         def is_over(mine: User | None, theirs: User | None) -> bool:
             return mine is None or theirs is None or not share_a_room(mine, theirs)
 
         for key in await self._keys_of(user):
-            await self._end(key, user, reason, ended_by, is_over)
+            await self._end(key, user, reason, ended_by, is_over, tell_user=tell_user)
 
     async def _keys_of(self, user: UserId) -> list[str]:
         found = await self._records.store.read(*Keys.pairs_of(user))
@@ -174,6 +179,8 @@ class Pairs:
         reason: HangupReason,
         ended_by: str,
         is_over: Callable[[User | None, User | None], bool],
+        *,
+        tell_user: bool = False,
     ) -> None:
         """End one negotiation, if `is_over` says so of its two users as they are when it is written."""
         peer = _peer(key, user)
@@ -190,6 +197,9 @@ class Pairs:
             except Conflict:
                 continue
             if ended.ended_by == ended_by:
+                mine = user_in(found, user)[0]
+                if tell_user and mine is not None and mine.is_reachable:
+                    self._announcer.hangup(user, mine.session, peer, reason, ended_by)
                 await self._tell_peer(peer, user, reason, ended_by)
             return
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")

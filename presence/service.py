@@ -27,6 +27,7 @@ from tieline.wire.internal import (
     PresenceRequest,
     Refused,
     Register,
+    Regrant,
     SessionGone,
 )
 
@@ -81,6 +82,8 @@ class PresenceService:
                 return await self._sessions.end(request)
             case Register():
                 return await self._sessions.register(request)
+            case Regrant():
+                return await self._sessions.regrant(request)
             case JoinRoom():
                 return await self._rooms.join(request)
             case LeaveRoom():
