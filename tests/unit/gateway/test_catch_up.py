@@ -14,6 +14,7 @@ from gateway.tokens import Claims
 from presence.mailbox import make_mailbox
 from tests.system.pip_nats import PipNats
 from tests.system.waiting import until
+from tests.unit.gateway.alice import PLAIN
 from tests.unit.gateway.stage import AN_HOUR_S, Stage, connected, event
 from tests.unit.runtime.watching import happens, watch
 from tieline.runtime.broker import Broker, connect
@@ -35,7 +36,7 @@ class Listening:
         self.user = UserId(user)
         claims = Claims(user, AN_HOUR_S, rooms="*")
         self.session = Session(
-            SessionId(f"s-{user}"), ConnectionId(f"c-{user}"), claims, SecretHash(b""), acks=False
+            SessionId(f"s-{user}"), ConnectionId(f"c-{user}"), claims, SecretHash(b""), False, PLAIN
         )
         self.stage: Stage = connected(self.session)
         self.names: list[str] = []
