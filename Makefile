@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PORT ?= 8080
 
-.PHONY: install run test faults check bench lock
+.PHONY: install run test faults check bench lock dashboards
 
 # The lock is complete, so nothing is resolved (--no-deps): some versions of pip would look for newer ones.
 # Touches nothing while pyproject.toml and requirements.lock are older than the last installation.
@@ -62,3 +62,7 @@ lock: install
 	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --upgrade --all-extras --generate-hashes \
 		--universal --python-version 3.11 --fork-strategy fewest \
 		--custom-compile-command 'make lock' --output-file requirements.lock
+
+# The dashboard and the PrometheusRule, from deploy/monitoring and deploy/prometheus/rules.yaml.
+dashboards: install
+	$(PYTHON) -m deploy.monitoring
