@@ -8,7 +8,7 @@ it; everything here leans on the inside of nats-py, whose version is pinned, and
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from nats.aio.client import PING_PROTO, Client
 from nats.aio.subscription import Subscription
@@ -27,8 +27,9 @@ _END: Final = b"\r\n"
 class SteadyClient(Client):
     """A connection that never gives up, and hands messages on at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, demands_tls: bool = False) -> None:
         super().__init__()
+        self._demands_tls = demands_tls
         self._listeners: dict[int, Listen] = {}
         self._loop = asyncio.get_running_loop()
         self._is_writing = False
@@ -86,6 +87,14 @@ class SteadyClient(Client):
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self._listeners.pop(sid, None)
         super()._remove_sub(sid, max_msgs)
+
+    # Trusting ---------------------------------------------------------------------------------------
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """Hang up on a broker that offers no TLS where it is demanded: nats-py would send it the password."""
+        if initial_connection and self._demands_tls and not info.get("tls_required"):
+            raise NatsError("the broker offers no TLS, which is demanded of it")
+        await super()._process_info(info, initial_connection)
 
     # Staying ----------------------------------------------------------------------------------------
 
