@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from nats.aio.client import PING_PROTO, Client
+from nats.aio.client import PING_PROTO, Client, Srv
 from nats.aio.subscription import Subscription
+from nats.aio.transport import TcpTransport
 from nats.errors import Error as NatsError
 
 from tieline.runtime.message import Message
@@ -22,6 +23,19 @@ MAX_BUFFERED_BYTES: Final = 1024 * 1024
 """Past it nothing more is handed to the socket until it has room: what waits then is counted (`broker`)."""
 
 _END: Final = b"\r\n"
+
+
+class _Transport(TcpTransport):
+    """Tells asyncio what nats-py does not: that TLS closes both ways at once. Else each end is a warning."""
+
+    def __init__(self, plain: TcpTransport) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        vars(self).update(vars(plain))
+
+    async def connect_tls(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  # passed on
+        await super().connect_tls(*arguments, **options)
+        assert self._io_writer is not None
+        vars(self._io_writer.transport.get_protocol())["_over_ssl"] = True
 
 
 class SteadyClient(Client):
@@ -89,6 +103,11 @@ class SteadyClient(Client):
         super()._remove_sub(sid, max_msgs)
 
     # Trusting ---------------------------------------------------------------------------------------
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        await super()._connect_to_server(s)
+        if type(self._transport) is TcpTransport:  # as yet without TLS
+            self._transport = _Transport(self._transport)
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """Hang up on a broker that offers no TLS where it is demanded: nats-py would send it the password."""
