@@ -18,6 +18,7 @@ PROGRAMS: Final = {
     "coturn": "turnserver",
     "haproxy": "haproxy",
     "kubectl": "kubectl",
+    "openssl": "openssl",
     "prometheus": "prometheus",
     "promtool": "promtool",
 }

@@ -111,6 +111,7 @@ class System:
         routers: int = 1,
         presences: int = 1,
         settings: Settings | None = None,
+        own_settings: Mapping[Kind, Settings] | None = None,
     ) -> None:
         self._counts: dict[Kind, int] = {"presence": presences, "router": routers, "gateway": gateways}
         self._log = folder / "log"
@@ -124,6 +125,7 @@ class System:
             "DRAIN_SPREAD": "0",
             **(settings or {}),
         }
+        self._own_settings = own_settings or {}
         self.processes: list[Process] = []
         """Those that were started with the system, and those that are extra now."""
 
@@ -166,7 +168,8 @@ class System:
             process.wait()
 
     def _start(self, kind: Kind, settings: Settings) -> Process:
-        process = Process(kind, {**self._settings, **settings}, self._log)
+        own = self._own_settings.get(kind, {})
+        process = Process(kind, {**self._settings, **own, **settings}, self._log)
         self.processes.append(process)
         return process
 

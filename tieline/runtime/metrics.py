@@ -193,7 +193,7 @@ for _cmd in ("WEBRTC_OFFER", "WEBRTC_ANSWER", "WEBRTC_ICE_CANDIDATE", "WEBRTC_HA
         ("relayed", "held", "INTERNAL") if _cmd == "WEBRTC_ICE_CANDIDATE" else ("relayed", "INTERNAL")
     ):
         _signals(_cmd, _outcome)
-for _op in ("check", "open", "end", "register", "join", "leave", "members", "lease"):
+for _op in ("check", "open", "end", "register", "join", "leave", "members", "lease", "tell"):
     for _outcome in ("ok", "failed"):
         PRESENCE_REQUESTS.labels(_op, _outcome)
 for _step in ("begun", "established", "unanswered", "abandoned", "ended"):

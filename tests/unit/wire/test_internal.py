@@ -44,6 +44,7 @@ from tieline.wire.internal import (
     RouterReply,
     SessionGone,
     Signal,
+    Tell,
     decode_close_session,
     decode_presence_reply,
     decode_presence_request,
@@ -74,6 +75,7 @@ REQUESTS: tuple[PresenceRequest, ...] = (
         ALICE, SESSION, GATEWAY, CONNECTION, True, {ROOM: 1_700_000_000_000, RoomId("other"): 0}, SECRET
     ),
     Register(ALICE, SESSION, GATEWAY, CONNECTION, False, {}, NONE),
+    Tell(ALICE, CONNECTION, ODD_FRAME),
     JoinRoom(ALICE, SESSION, ROOM),
     LeaveRoom(ALICE, SESSION, ROOM),
     ListMembers(ALICE, SESSION, ROOM),
