@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.process_collector import ProcessCollector
 
 from tieline.wire.codes import CloseCode, Denial
+from tieline.wire.internal import OPERATIONS
 
 REGISTRY: Final = CollectorRegistry()
 
@@ -193,7 +194,7 @@ for _cmd in ("WEBRTC_OFFER", "WEBRTC_ANSWER", "WEBRTC_ICE_CANDIDATE", "WEBRTC_HA
         ("relayed", "held", "INTERNAL") if _cmd == "WEBRTC_ICE_CANDIDATE" else ("relayed", "INTERNAL")
     ):
         _signals(_cmd, _outcome)
-for _op in ("check", "open", "end", "register", "join", "leave", "members", "lease", "tell"):
+for _op in OPERATIONS.values():
     for _outcome in ("ok", "failed"):
         PRESENCE_REQUESTS.labels(_op, _outcome)
 for _step in ("begun", "established", "unanswered", "abandoned", "ended"):
