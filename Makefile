@@ -62,3 +62,6 @@ lock: install
 	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --upgrade --all-extras --generate-hashes \
 		--universal --python-version 3.11 --fork-strategy fewest \
 		--custom-compile-command 'make lock' --output-file requirements.lock
+	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --constraint requirements.lock \
+		--generate-hashes --universal --python-version 3.11 --fork-strategy fewest \
+		--custom-compile-command 'make lock' --output-file deploy/requirements.lock
