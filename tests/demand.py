@@ -16,6 +16,7 @@ DOCKER: Final = "docker"
 PROGRAMS: Final = {
     "chromium": "chromium",
     "coturn": "turnserver",
+    "debootstrap": "debootstrap",
     "haproxy": "haproxy",
     "kubectl": "kubectl",
     "openssl": "openssl",
