@@ -62,6 +62,9 @@ lock: install
 	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --upgrade --all-extras --generate-hashes \
 		--universal --python-version 3.11 --fork-strategy fewest \
 		--custom-compile-command 'make lock' --output-file requirements.lock
+	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --constraint requirements.lock \
+		--generate-hashes --universal --python-version 3.11 --fork-strategy fewest \
+		--custom-compile-command 'make lock' --output-file deploy/requirements.lock
 	build/lock/bin/uv pip compile tests/k8s/checkov.in --quiet --system-certs --upgrade --generate-hashes \
 		--universal --python-version 3.11 --custom-compile-command 'make lock' --output-file tests/k8s/checkov.lock
 

@@ -18,6 +18,7 @@ PROGRAMS: Final = {
     "checkov": "checkov",
     "chromium": "chromium",
     "coturn": "turnserver",
+    "debootstrap": "debootstrap",
     "haproxy": "haproxy",
     "kubectl": "kubectl",
     "openssl": "openssl",
