@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from gateway.live import Live
 from gateway.marks import Marks
 from gateway.session import Session
+from tieline.runtime import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
@@ -84,8 +85,10 @@ class Departures:
         Returns when nobody is connected any more.
         """
         self.draining = True
+        metrics.DRAINING.set(1)
         await asyncio.sleep(how.balancer_s)
         _log.info("draining", extra={"connections": len(self._live)})
+        told = len(self._live)
         spread_ms = int(how.spread_s * 1000)
         for connection in self._live:
             connection.advise_to_reconnect(after_ms=0, jitter_ms=spread_ms)
@@ -96,8 +99,10 @@ class Departures:
             async with asyncio.timeout(how.spread_s):
                 await self._live.emptied()
         staying = list(self._live)
+        metrics.DRAINED.labels("left").inc(max(0, told - len(staying)))
         for connection in staying:
             connection.close(CloseCode.SERVICE_RESTART)
+            metrics.DRAINED.labels("closed").inc()
             await asyncio.sleep(how.spread_s / len(staying))
         await self._live.emptied()
 

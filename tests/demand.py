@@ -6,6 +6,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -14,6 +15,7 @@ DEMAND_VARIABLE: Final = "TIELINE_DEMAND"
 DOCKER: Final = "docker"
 
 PROGRAMS: Final = {
+    "checkov": "checkov",
     "chromium": "chromium",
     "coturn": "turnserver",
     "debootstrap": "debootstrap",
@@ -24,6 +26,9 @@ PROGRAMS: Final = {
     "promtool": "promtool",
 }
 """What a test may need that is not Python's: by its name in `TIELINE_DEMAND`, the program to be found."""
+
+SCANNER: Final = Path(__file__).parents[1] / "build/checkov/bin"
+"""Where `make scanner` puts checkov."""
 
 StandIn = Callable[[str, str], None]
 """Called with what is demanded ("docker") and a sentence that says what runs instead."""
@@ -38,7 +43,7 @@ def is_demanded(thing: str) -> bool:
 
 def program(thing: str) -> str | None:
     """Find one of `PROGRAMS`; returns its path, or None."""
-    places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+    places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", str(SCANNER)))
     return shutil.which(PROGRAMS[thing], path=places)
 
 
