@@ -15,6 +15,7 @@ from gateway.lease import Lease
 from gateway.live import Live
 from gateway.mailbox import Mailbox
 from gateway.marks import Marks
+from gateway.pages import Pages
 from gateway.registry import Registry
 from gateway.tokens import Tokens
 from tieline.runtime.broker import connect
@@ -50,6 +51,8 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     drain_spread: NotNegative = 2
     """Over which the clients are sent away."""
     pong_timeout: Seconds = Pace().pong_timeout_s
+    demo: bool = False
+    """Serve the demo page, and tokens for whoever asks: never where it matters who somebody is."""
 
     @property
     def longest_stop_s(self) -> float:
@@ -106,9 +109,10 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         await unless_stopped(stopping, lease.take())
         keeping = background.create_task(lease.keep())
         loop = asyncio.get_running_loop()
+        pages = Pages(settings.jwt_secret) if settings.demo else None
         try:
             server = await loop.create_server(
-                lambda: Connection(registry, loop),
+                lambda: Connection(registry, loop, pages),
                 settings.listen_host,
                 settings.listen_port,
                 backlog=LISTEN_BACKLOG,
