@@ -32,6 +32,7 @@ const SIGNALS = new Set([OFFER, ANSWER, CANDIDATE, HANGUP]);
 const EVENTS = new Set(['MEMBER_JOINED', 'MEMBER_LEFT', 'MEMBER_UPDATED', 'TOKEN_EXPIRING', 'RECONNECT']);
 const WRONGLY_SPOKEN = new Set([1000, 1002, 1003, 1007, 1009]); // close codes below 4000 that are final
 const TRY_AGAIN = new Set(['INTERNAL', 'RATE_LIMITED']); // refusals after which the same frame may succeed
+const MICROPHONE_ERRORS = new Set(['NotAllowedError', 'NotFoundError', 'NotReadableError', 'TypeError']); // getUserMedia's
 const END_OF_CANDIDATES = { candidate: '', sdpMid: '0', sdpMLineIndex: 0 };
 
 const emit = (target, type, detail) => target.dispatchEvent(new CustomEvent(type, { detail }));
@@ -73,7 +74,8 @@ class Line {
         this.#at = (this.#at + 1) % this.#urls.length;
       }
     }
-    const clock = setInterval(() => (this.ended ? clearInterval(clock) : this.probe(PONG_MS)), this.welcome.pingInterval * 1000);
+    const ping = () => (this.ended ? clearInterval(clock) : this.probe(PONG_MS));
+    const clock = setInterval(ping, this.welcome.pingInterval * 1000);
   }
 
   /** Send a message, over however many connections it takes; resolves to the server's answer. */
@@ -81,9 +83,9 @@ class Line {
     if (this.ended) return Promise.reject(this.ended);
     const requestId = `${this.#prefix}-${(this.#count += 1)}`;
     const frame = JSON.stringify({ requestId, module: 'ROOM', cmd, code: 200, msg: 'success', data });
-    if (utf8(frame).length > this.welcome.maxMessageBytes) {
-      return Promise.reject(new TielineError({ reason: 'TOO_LONG', msg: `more than ${this.welcome.maxMessageBytes} bytes`, cmd, requestId }));
-    }
+    const longest = this.welcome.maxMessageBytes;
+    const tooLong = { reason: 'TOO_LONG', msg: `more than ${longest} bytes`, cmd, requestId };
+    if (utf8(frame).length > longest) return Promise.reject(new TielineError(tooLong)); // the server would hang up
     return new Promise((resolve, reject) => {
       const letter = { requestId, cmd, frame, resolve, reject, tries: 0 };
       this.#letters.set(requestId, letter);
@@ -96,7 +98,8 @@ class Line {
     const socket = this.#socket;
     this.#wake();
     if (!socket) return;
-    const clock = setTimeout(() => socket === this.#socket && this.#lost({ code: 1006, reason: 'no answer' }), patienceMs);
+    const drop = () => socket === this.#socket && this.#lost({ code: 1006, reason: 'no answer' });
+    const clock = setTimeout(drop, patienceMs);
     await this.ask('PING', null).catch(() => {});
     clearTimeout(clock);
   }
@@ -144,7 +147,7 @@ class Line {
     socket.onclose = (end) => this.#lost(end);
     if (before && !welcome.resumed) {
       this.#last = '';
-      this.#giveUp((letter) => new TielineError({ reason: 'SESSION_LOST', msg: 'a new session began before the answer', ...letter }));
+      this.#giveUp((letter) => new TielineError({ ...letter, reason: 'SESSION_LOST', msg: 'a new session began before the answer' }));
     }
     this.#tell(!before ? 'open' : welcome.resumed ? 'resumed' : 'reset', welcome);
     for (const letter of this.#letters.values()) this.#write(letter);
@@ -198,7 +201,7 @@ class Line {
     letter.sentAt ??= performance.now();
     if (performance.now() - letter.sentAt > RESEND_MS) {
       this.#letters.delete(letter.requestId);
-      letter.reject(new TielineError({ reason: 'NO_REPLY', msg: 'no answer', cmd: letter.cmd, requestId: letter.requestId }));
+      letter.reject(new TielineError({ ...letter, reason: 'NO_REPLY', msg: 'no answer' }));
       return;
     }
     this.#socket.send(letter.frame);
@@ -299,10 +302,8 @@ export class Client extends EventTarget {
 
   /** Stop being a member of a room, and end the calls of its voice room. */
   async leave(room) {
-    this.#voices.get(room)?.leave();
-    await this.#line.ask('LEAVE', { room });
-    this.rooms.delete(room);
-    emit(this, 'roster', { room, members: [] });
+    await Promise.all([this.#voices.get(room)?.leave(), this.#line.ask('LEAVE', { room })]);
+    this.#forget(room);
   }
 
   /** Ring somebody. The call is there at once; see its events. Somebody who is ringing us is accepted. */
@@ -372,28 +373,35 @@ export class Client extends EventTarget {
   }
 
   #changed(type, detail) {
-    const gone = [...this.rooms.keys()];
     if (type === 'reset' || type === 'closed') {
-      for (const call of [...this.calls.values()]) call._end(type === 'reset' ? 'disconnected' : 'closed', 'server');
-      this.rooms.clear();
+      for (const call of this.calls.values()) call._end(type === 'reset' ? 'disconnected' : 'closed', 'server');
     }
-    if (type === 'closed') this.#unload.abort();
-    if (type === 'reset') this.#return(gone);
+    if (type === 'closed') {
+      this.#unload.abort();
+      for (const voice of this.#voices.values()) voice.leave();
+    }
+    if (type === 'reset') this.#return();
     if (type === 'open') for (const room of detail.rooms) this.members(room).catch((error) => emit(this, 'error', error));
     emit(this, type, detail);
   }
 
   /** Join the rooms of a session that is lost again, and what was talked in there. */
-  async #return(rooms) {
-    for (const room of rooms) {
+  async #return() {
+    for (const room of [...this.rooms.keys()]) {
       try {
         await this.join(room);
         await this.#voices.get(room)?._enter();
       } catch (error) {
-        this.#voices.delete(room);
+        this.#forget(room);
         emit(this, 'error', error);
       }
     }
+  }
+
+  #forget(room) {
+    this.#voices.get(room)?.leave();
+    this.rooms.delete(room);
+    emit(this, 'roster', { room, members: [] });
   }
 
   #hear({ cmd, data }) {
@@ -401,10 +409,9 @@ export class Client extends EventTarget {
     if (cmd === 'TOKEN_EXPIRING') return this.#refreshToken(data);
     const members = this.rooms.get(data.room);
     if (!members) return;
-    if (cmd === 'MEMBER_LEFT') {
-      members.delete(data.userId);
-      if (data.userId === this.userId) this.rooms.delete(data.room); // kicked
-    } else {
+    if (cmd === 'MEMBER_LEFT' && data.userId === this.userId) return this.#forget(data.room); // kicked
+    if (cmd === 'MEMBER_LEFT') members.delete(data.userId);
+    else {
       const known = members.get(data.userId) ?? { userId: data.userId, joinedAt: Date.now(), voice: true };
       members.set(data.userId, { ...known, status: data.status ?? 'online' });
     }
@@ -414,12 +421,9 @@ export class Client extends EventTarget {
   #hearSignal(cmd, peer, data) {
     emit(this, 'signal', { direction: 'in', cmd, peer, data, at: performance.now() });
     let call = this.calls.get(peer);
-    if (cmd !== OFFER || typeof data?.sdp !== 'string') return call?._hear(cmd, data ?? {});
-    if (call?._isOver(data)) {
-      call._end('replaced', 'peer'); // the other has forgotten it, and calls anew
-      call = null;
-    }
-    if (call) return call._hear(cmd, data);
+    if (cmd === OFFER && typeof data?.sdp !== 'string') return; // nothing that a browser could answer
+    if (cmd === OFFER && call?._isOver(data)) call = call._end('replaced', 'peer'); // the other calls anew
+    if (cmd !== OFFER || call) return call?._hear(cmd, data ?? {});
     const voice = this.#voices.get(data.room);
     const no = data.room ? !voice && 'absent' : this.calls.size >= this.#options.maxCalls && 'busy';
     if (no) return this._signal(HANGUP, peer, { reason: no, call: data.call }).catch(() => {});
@@ -697,7 +701,7 @@ export class Call extends EventTarget {
     if (this.state === 'ended') return;
     this.error = error;
     emit(this, 'error', error);
-    if (this.state === 'ringing') this.hangup(this.local ? 'failed' : 'no-microphone');
+    if (this.state === 'ringing') this.hangup(!this.local && MICROPHONE_ERRORS.has(error.name) ? 'no-microphone' : error.reason ?? 'failed');
   }
 }
 
@@ -711,7 +715,7 @@ export class Voice extends EventTarget {
     [this.#client, this.#over, this.#ownsMicrophone] = [client, over, !stream];
     this.#stream = Promise.resolve(stream ?? navigator.mediaDevices.getUserMedia({ audio: true }));
     /** Resolves when all who are there have been called. Rejects, and leaves, if there is no room or no microphone. */
-    this.entered = this._enter();
+    this.entered = Promise.resolve().then(() => this._enter());
     this.entered.catch(() => {});
   }
 
@@ -734,11 +738,14 @@ export class Voice extends EventTarget {
   /** Call everybody who is in the room. Those who are not in its voice say so; who enters later calls us. */
   async _enter() {
     try {
-      const members = this.#client.rooms.get(this.room) ?? new Map((await this.#client.join(this.room)).map((member) => [member.userId, member]));
-      if (members.size > VOICE_MEMBERS) throw new TielineError({ reason: 'VOICE_FULL', msg: `at most ${VOICE_MEMBERS} in a voice room` });
+      const { calls, rooms, userId } = this.#client;
+      if (!rooms.has(this.room)) await this.#client.join(this.room);
+      const members = rooms.get(this.room);
+      if (members.size > VOICE_MEMBERS) throw new TielineError({ reason: 'VOICE_FULL', msg: `more than ${VOICE_MEMBERS}` });
       await this.#stream;
       for (const peer of members.keys()) {
-        if (peer !== this.#client.userId && !this.#client.calls.has(peer)) this.#attend(this.#client.call(peer, { stream: this.#stream, room: this.room }));
+        if (peer === userId || calls.has(peer)) continue;
+        this.#attend(this.#client.call(peer, { stream: this.#stream, room: this.room }));
       }
     } catch (error) {
       this.leave();

@@ -43,7 +43,11 @@ async function enter() {
   }
   client.addEventListener('roster', renderPeople);
   client.addEventListener('call', ({ detail }) => follow(detail));
-  client.addEventListener('signal', ({ detail }) => timeline.add(detail, Boolean(voice)));
+  client.addEventListener('signal', ({ detail }) => {
+    const isFirst = detail.direction === 'in' && detail.cmd === 'WEBRTC_OFFER' && !client.calls.has(detail.peer);
+    if (isFirst && !call && !voice) reset(detail.peer);
+    timeline.add(detail, Boolean(voice));
+  });
   client.addEventListener('reconnecting', () => showLine('lineReconnecting'));
   for (const type of ['resumed', 'reset']) client.addEventListener(type, () => showLine('lineOpen'));
   client.addEventListener('reset', () => notify(word('sessionLost')));
@@ -76,14 +80,15 @@ function follow(started) {
 }
 
 function begin(started) {
-  if (!voice || voice.calls.length <= 1) reset(started.peer);
+  if (!voice && !started.incoming) reset(started.peer);
   last = null;
   watch(started);
   render();
 }
 
+/** Begin to show another call: with `peer`, or, if that is empty, with everybody. */
 function reset(peer) {
-  timeline.clear(peer, voice ? '' : peer);
+  timeline.clear(peer);
   plot.clear();
   isMuted = false;
 }
@@ -171,7 +176,7 @@ function make(tag, { text, ...properties } = {}, ...children) {
 
 function avatar(user) {
   const face = make('span', { className: 'avatar', text: [...user][0]?.toUpperCase() ?? '?', ariaHidden: 'true' });
-  const hue = [...user].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 360, 7);
+  const hue = [...user].reduce((sum, letter) => (sum + letter.codePointAt(0) * 137.5) % 360, 40); // by the golden angle
   face.style.setProperty('--hue', hue);
   return face;
 }
@@ -291,6 +296,7 @@ function drawLevels() {
 
 async function drawFigures() {
   const now = calls().filter(({ state }) => state === 'connected');
+  if (calls().length === 0) $('path').dataset.path = '';
   for (const one of calls()) if (one.tile) one.tile.querySelector('.status').textContent = statusOf(one);
   if (now.length === 0) return;
   const all = await Promise.all(now.map((one) => one.stats()));

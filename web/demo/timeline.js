@@ -6,12 +6,12 @@ export class Timeline {
   constructor(list) { this.#list = list; }
 
   /** Begin a new one: of the messages with `peer`, or with anybody if that is empty. */
-  clear(name, peer) {
+  clear(peer) {
     this.#list.replaceChildren();
     this.#rows.clear();
     this.#began = null;
     this.#peer = peer;
-    document.getElementById('other-end').textContent = name || '…';
+    document.getElementById('other-end').textContent = peer || '…';
   }
 
   /** Add a `signal` event of the client; an ack goes to the message that it is about. */
@@ -26,7 +26,7 @@ export class Timeline {
     const row = document.createElement('li');
     row.className = direction;
     const parts = {
-      at: `${Math.round(at - this.#began)}`,
+      at: shown(at - this.#began),
       cmd: cmd.replace('WEBRTC_', '').replace('ICE_', ''),
       about: [isNamed ? peer : '', about(cmd, data)].filter(Boolean).join(' · '),
       ack: '',
@@ -41,6 +41,10 @@ export class Timeline {
     this.#list.append(row);
     this.#list.scrollTop = this.#list.scrollHeight;
   }
+}
+
+function shown(ms) {
+  return ms < 10_000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
 function about(cmd, data) {

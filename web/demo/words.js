@@ -6,11 +6,11 @@ const en = {
   doorHint: 'Open this page twice, with two names in one room, and ring.',
   people: 'In this room', you: 'You', talkAll: 'Talk with everybody', stopAll: 'Leave the conversation', invite: 'Copy an invitation', copied: 'Copied',
   ring: 'Ring', ringName: 'Ring {name}', online: 'here', away: 'away for a moment',
-  idleTitle: 'Nobody is on the line', idleText: 'Ring somebody in the room, or wait to be rung.', aloneText: 'You are alone here. Send somebody the invitation, or open a second tab.',
+  idleTitle: 'Nobody is on the line', idleText: 'Ring somebody in the room, or wait for a call.', aloneText: 'You are alone here. Send somebody the invitation, or open a second tab.',
   ringAgain: 'Ring again', accept: 'Accept', decline: 'Decline', mute: 'Mute', unmute: 'Unmute', hangup: 'Hang up', cancel: 'Cancel',
   calling: 'ringing …', called: 'is calling you', connecting: 'connecting …', interrupted: 'looking for the connection …', waiting: 'Waiting for others …',
   connection: 'Connection', rtt: 'Round trip', jitter: 'Jitter', lost: 'Lost', plot: 'Round trip time and jitter of the last minute',
-  signaling: 'Signaling', host: 'direct', prflx: 'direct', srflx: 'through NAT', relay: 'relayed',
+  signaling: 'Signaling', timelineHint: 'Every message of a call appears here, with the time it took.', host: 'direct', prflx: 'direct', srflx: 'through NAT', relay: 'relayed',
   lineOpen: 'connected', lineReconnecting: 'reconnecting …', lineClosed: 'disconnected',
   ended: 'The call has ended', noMicrophone: 'There is no microphone, or it was not allowed.', needsHttps: 'A browser gives a page the microphone over HTTPS or on localhost only.',
   noEntry: 'Tieline could not be reached. Is it running?', replaced: 'You have come in somewhere else; this tab is disconnected.', closed: 'The connection has ended: {reason}. Reload to come back.',
@@ -32,7 +32,7 @@ const zh = {
   ringAgain: '再次呼叫', accept: '接听', decline: '拒绝', mute: '静音', unmute: '取消静音', hangup: '挂断', cancel: '取消',
   calling: '正在呼叫……', called: '来电', connecting: '正在连接……', interrupted: '正在恢复连接……', waiting: '等待其他人……',
   connection: '连接', rtt: '往返时延', jitter: '抖动', lost: '丢包', plot: '最近一分钟的往返时延与抖动',
-  signaling: '信令', host: '直连', prflx: '直连', srflx: '穿越 NAT', relay: '中继',
+  signaling: '信令', timelineHint: '通话的每条消息及其用时会显示在这里。', host: '直连', prflx: '直连', srflx: '穿越 NAT', relay: '中继',
   lineOpen: '已连接', lineReconnecting: '正在重连……', lineClosed: '已断开',
   ended: '通话已结束', noMicrophone: '没有麦克风，或未获许可。', needsHttps: '浏览器只在 HTTPS 或 localhost 下允许使用麦克风。',
   noEntry: '无法连接 Tieline，它在运行吗？', replaced: '你已在别处进入；此标签页已断开。', closed: '连接已结束：{reason}。刷新页面即可返回。',
@@ -53,6 +53,7 @@ export function speak(wanted) {
   document.documentElement.lang = language;
   for (const element of document.querySelectorAll('[data-word]')) element.textContent = word(element.dataset.word);
   for (const element of document.querySelectorAll('[data-word-label]')) element.setAttribute('aria-label', word(element.dataset.wordLabel));
+  document.getElementById('timeline').dataset.hint = word('timelineHint');
 }
 
 /** A word or sentence; `{name}` in it is replaced. */
