@@ -11,18 +11,28 @@ from gateway.catch_up import CatchUp
 from gateway.clocks import Pace
 from gateway.connection import Connection
 from gateway.departures import Departures, Drain
+from gateway.ice_servers import IceServers, read_urls
 from gateway.lease import Lease
 from gateway.live import Live
 from gateway.mailbox import Mailbox
 from gateway.marks import Marks
 from gateway.pages import Pages
 from gateway.registry import Registry
+from gateway.session import Terms
 from gateway.tokens import Tokens
 from tieline.runtime.broker import connect
 from tieline.runtime.ops import BROKER_AWAY, STARTING, Ready, bound_port, serve_ops
 from tieline.runtime.process import run, unless_stopped
 from tieline.runtime.requests import Requests
-from tieline.runtime.settings import Count, NotNegative, Port, ProcessSettings, Seconds
+from tieline.runtime.settings import (
+    Count,
+    NotNegative,
+    Port,
+    Positive,
+    ProcessSettings,
+    Seconds,
+    SettingsError,
+)
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
@@ -53,6 +63,14 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     pong_timeout: Seconds = Pace().pong_timeout_s
     demo: bool = False
     """Serve the demo page, and tokens for whoever asks: never where it matters who somebody is."""
+    stun_urls: str = ""
+    turn_urls: str = ""
+    """Both with commas between them."""
+    turn_secret: str = ""
+    """What coturn calls its `static-auth-secret`."""
+    turn_ttl: Positive = 3600
+    """An hour: a credential is looked at when a relay is allocated, so it outlasts many calls of a page that
+    fetched it once, and whoever steals one can use it no longer than that."""
 
     @property
     def longest_stop_s(self) -> float:
@@ -60,8 +78,29 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
         return 10.0 + self.drain_wait + 2 * self.drain_spread
 
 
+def ice_servers_of(settings: GatewaySettings) -> IceServers:
+    """Read the STUN and TURN servers that clients are told.
+
+    Raises:
+        SettingsError: a URL is none, or TURN servers are named and no secret for them.
+    """
+    stun = read_urls("TIELINE_STUN_URLS", settings.stun_urls, ("stun", "stuns"))
+    turn = read_urls("TIELINE_TURN_URLS", settings.turn_urls, ("turn", "turns"))
+    if turn and not settings.turn_secret:
+        raise SettingsError(
+            "TIELINE_TURN_URLS is set, but TIELINE_TURN_SECRET is not: a TURN server lets nobody in without"
+            " credentials, and they are made with the secret that it was given (static-auth-secret of coturn)"
+        )
+    return IceServers(stun, turn, settings.turn_secret, settings.turn_ttl)
+
+
 async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
-    """Serve clients until `stopping`, then close them with 1012."""
+    """Serve clients until `stopping`, then close them with 1012.
+
+    Raises:
+        SettingsError: settings that are each usable alone are not so together.
+    """
+    terms = Terms(ice_servers_of(settings))
     gateway = GatewayId(f"g{os.getpid()}-{secrets.token_hex(4)}")
     ready = Ready(STARTING)
     ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not)
@@ -79,7 +118,16 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         marks = Marks(broker, subjects, gateway)
         departures = Departures(broker, requests, subjects, live)
         arrivals = Arrivals(
-            requests, subjects, gateway, live, mailbox, marks, departures, pace, settings.resume_window
+            requests,
+            subjects,
+            gateway,
+            live,
+            mailbox,
+            marks,
+            departures,
+            pace,
+            settings.resume_window,
+            terms,
         )
         catch_up = CatchUp(broker, live, mailbox, marks, clients)
         registry = Registry(

@@ -15,7 +15,7 @@ from gateway.departures import Departures
 from gateway.live import Live
 from gateway.mailbox import Mailbox, Missed
 from gateway.marks import Marks
-from gateway.session import NO_WORD, Session
+from gateway.session import NO_WORD, Session, Terms
 from tieline.runtime import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.requests import NoAnswer, Requests
@@ -52,7 +52,9 @@ class Arrivals:
         departures: Departures,
         pace: Pace,
         resume_window_s: float,
+        terms: Terms,
     ) -> None:
+        self._terms = terms
         self._requests = requests
         self._opening = subjects.presence(OPERATIONS[OpenSession])
         self._ending = subjects.presence(OPERATIONS[EndSession])
@@ -75,6 +77,7 @@ class Arrivals:
             admitted.claims,
             SecretHash(b"") if admitted.resume is None else internal.secret_hash(secret),
             admitted.acks,
+            self._terms,
         )
         self.under_way += 1
         disturbances = self._live.disturbances

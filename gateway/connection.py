@@ -8,6 +8,7 @@ looked at when it has been answered. What a client said before it went is still 
 
 import asyncio
 import logging
+import time
 from collections import deque
 from typing import Final, cast
 
@@ -313,7 +314,7 @@ class Connection(asyncio.Protocol):
         """Look at one message. What it asks of the cluster is answered later, the next one after that."""
         assert self.session is not None
         self._asked_at = self._loop.time()
-        action = self.session.receive(frame)
+        action = self.session.receive(frame, time.time())
         match action:
             case Say():
                 self._finish(action, len(frame), "")

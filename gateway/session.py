@@ -6,6 +6,7 @@ what to say when the answer comes. The socket is `connection`'s, the asking too.
 
 from typing import Final, NamedTuple
 
+from gateway.ice_servers import IceServers
 from gateway.tokens import Claims
 from tieline.wire import envelope
 from tieline.wire.codes import CloseCode, Refusal
@@ -90,10 +91,16 @@ class HangUp(NamedTuple):
 Action = Say | AskRouter | AskPresence
 
 
+class Terms(NamedTuple):
+    """What a gateway grants every client alike."""
+
+    ice_servers: IceServers
+
+
 class Session:
     """One client, from WELCOME to the end."""
 
-    __slots__ = ("acks", "claims", "connection", "rooms", "secret", "session")
+    __slots__ = ("acks", "claims", "connection", "rooms", "secret", "session", "terms")
 
     def __init__(
         self,
@@ -102,7 +109,9 @@ class Session:
         claims: Claims,
         secret: SecretHash,
         acks: bool,
+        terms: Terms,
     ) -> None:
+        self.terms = terms
         self.session = session
         self.connection = connection
         self.claims = claims
@@ -116,14 +125,18 @@ class Session:
         """Who speaks."""
         return self.claims.user
 
-    def receive(self, frame: bytes) -> Action:
-        """Decide what to do about one frame of valid UTF-8 within the size limit."""
+    def receive(self, frame: bytes, now: float) -> Action:
+        """Decide at `now` (Unix seconds) about one frame of valid UTF-8 within the size limit."""
         message = envelope.decode(frame)
         match message:
             case Malformed(refusal=refusal, request_id=request_id, cmd=cmd):
                 return _refuse(request_id, cmd, refusal)
             case Ping(request_id=request_id, data=data):
                 return Say(envelope.success(request_id, "PONG", data), request_id, "PING", "ok")
+            case envelope.IceServers(request_id=request_id):
+                servers = self.terms.ice_servers.listed(self.user, now)
+                reply = envelope.success(request_id, "ICE_SERVERS", servers)
+                return Say(reply, request_id, "ICE_SERVERS", "ok")
             case Join() | Leave() | Members():
                 return self._about_room(message)
         body, cmd = message.data, envelope.command_of(message)

@@ -93,9 +93,15 @@ class Ping(_FromClient, frozen=True, gc=False, tag="PING"):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class IceServers(_FromClient, frozen=True, gc=False, tag="ICE_SERVERS"):
+    """Ask for the STUN and TURN servers, with credentials of one's own; whatever `data` says is not read."""
+
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
 Signal = Offer | Answer | Candidate | Hangup
-ClientMessage = Signal | Join | Leave | Members | Ping
-COMMANDS: Final = frozenset((*SIGNAL_COMMANDS, "JOIN", "LEAVE", "MEMBERS", "PING"))
+ClientMessage = Signal | Join | Leave | Members | Ping | IceServers
+COMMANDS: Final = frozenset((*SIGNAL_COMMANDS, "JOIN", "LEAVE", "MEMBERS", "PING", "ICE_SERVERS"))
 
 
 class Malformed(msgspec.Struct, frozen=True):
@@ -245,6 +251,22 @@ class RoomOnly(msgspec.Struct, frozen=True):
     """`data` of the reply to LEAVE."""
 
     room: RoomId
+
+
+class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One entry of `iceServers`, as browsers take it (RTCIceServer). STUN needs no credential."""
+
+    urls: tuple[str, ...]
+    username: str = ""
+    credential: str = ""
+
+
+class IceServerList(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the reply to ICE_SERVERS."""
+
+    ice_servers: tuple[IceServer, ...]
+    ttl: int
+    """Seconds from now for which the credentials are good."""
 
 
 class Welcome(msgspec.Struct, frozen=True, rename="camel"):

@@ -82,6 +82,7 @@ class Switchboard:
         """Commands that get no answer."""
         self.change: Callable[[Frame], list[Frame]] = lambda frame: [frame]
         """What a relay makes of a signal: another one, several, none, for a test in which it is faulty."""
+        self.ice_servers: list[Frame] = []
         self._connections: dict[str, ServerConnection] = {}
         self._rooms: defaultdict[str, list[str]] = defaultdict(list)
         self._waiting: set[tuple[str, str]] = set()
@@ -133,6 +134,8 @@ class Switchboard:
                 await connection.send(reply(frame, {"room": room}))
             case "PING":
                 await connection.send(reply({**frame, "cmd": "PONG"}, frame["data"]))
+            case "ICE_SERVERS":
+                await connection.send(reply(frame, {"iceServers": self.ice_servers, "ttl": 600}))
             case _:
                 await self._signal(connection, frame)
 

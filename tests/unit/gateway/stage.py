@@ -13,6 +13,7 @@ from gateway.connection import Connection
 from gateway.mailbox import Missed
 from gateway.session import Session
 from gateway.tokens import Claims
+from tests.unit.gateway.alice import PLAIN
 from tests.unit.gateway.clock import Clock
 from tests.unit.gateway.house import RELAYED, DollHouse
 from tests.unit.gateway.transport import Socket
@@ -29,7 +30,7 @@ AN_HOUR_S = 3600.0
 def session(token_lasts_s: float = AN_HOUR_S, acks: bool = False) -> Session:
     """The session of `samples`' sender."""
     claims = Claims("alice", time.time() + token_lasts_s, rooms="*")
-    return Session(SessionId("s-1"), ConnectionId("c-1"), claims, SecretHash(b"secret"), acks)
+    return Session(SessionId("s-1"), ConnectionId("c-1"), claims, SecretHash(b"secret"), acks, PLAIN)
 
 
 def signal(request_id: str, cmd: str = "WEBRTC_ICE_CANDIDATE", size: int = 0) -> bytes:

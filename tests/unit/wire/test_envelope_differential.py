@@ -149,7 +149,7 @@ def envelopes(draw: st.DrawFn) -> dict[str, Any]:
         message["data"] = {"room": draw(VALID_IDS)}
     elif draw(st.booleans()):
         message["data"] = draw(VALUES)
-    if cmd != "PING":
+    if cmd in (*SIGNALS, *ROOM_COMMANDS):
         message["data"] = in_any_order(draw, draw(EXTRA) | message["data"])
     return in_any_order(
         draw, {name: value for name, value in draw(EXTRA).items() if name != "data"} | message
