@@ -1,22 +1,26 @@
 """One Chromium for the whole folder, and the systems and people of its tests."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from typing import Final
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tests.browser.person import SECRET, Person
+from tests.browser.person import Person
 from tests.demand import program
 from tests.system.running_dev import READY, RunningDev
+from tests.system.system import SECRET
 
 FLAGS: Final = [
     "--no-sandbox",
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
+    "--allow-loopback-in-peer-connection",  # where there is no network, loopback is all there is
     "--disable-gpu",
     "--disable-background-networking",
     "--disable-component-update",
@@ -47,8 +51,16 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDev]:
     """A system with two gateways."""
-    environ = {"TIELINE_JWT_SECRET": SECRET, "TIELINE_DRAIN_WAIT": "0", "TIELINE_DRAIN_SPREAD": "0"}
-    with RunningDev(tmp_path_factory.mktemp("dev"), ["--port", "0"], environ) as running:
+    with running_system(tmp_path_factory.mktemp("dev")) as running:
+        yield running
+
+
+@contextmanager
+def running_system(folder: Path, **settings: str) -> Iterator[RunningDev]:
+    """Run a system with two gateways and settings of its own, named without their prefix."""
+    environ = {"JWT_SECRET": SECRET, "DRAIN_WAIT": "0", "DRAIN_SPREAD": "0", **settings}
+    variables = {f"TIELINE_{name}": value for name, value in environ.items()}
+    with RunningDev(folder, ["--port", "0"], variables) as running:
         running.until_said(READY)
         yield running
 

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, Page
 
+from tests.system.system import SECRET
 from tieline.cli.token import make_token
 
-SECRET: Final = "a secret that is long enough for HMAC-SHA256"
 PATIENCE_MS: Final = 30_000
 """For anything that must come: far more than it takes, for a machine that has other things to do."""
 
@@ -65,6 +65,18 @@ class Person:
     async def ring(self, other: "Person") -> None:
         """Call somebody."""
         await self.page.evaluate(RING, other.user)
+
+    async def calls(self, other: "Person") -> None:
+        """Call somebody, who accepts; wait until both hear each other."""
+        await self.ring(other)
+        await other.is_rung()
+        await other.accept()
+        await self.hears()
+        await other.hears()
+
+    async def hang_up(self) -> None:
+        """End the call."""
+        await self.page.evaluate("() => call.hangup()")
 
     async def is_rung(self) -> None:
         """Wait for a call."""

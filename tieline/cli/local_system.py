@@ -94,14 +94,10 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path) -> LocalSystem:
         add(PRESENCE, {"TIELINE_REPLICAS": "1", "TIELINE_STORAGE": "file"})
     for _ in range(size.routers):
         add(ROUTER, {})
-    hosts = dict.fromkeys((ports.reachable(listen_host), "localhost"))
-    origins = [f"http://{host}:{port}" for host in hosts for port in gateway_ports]
     settings = {
         SECRET_VARIABLE: secret,
         "TIELINE_LISTEN_HOST": listen_host,
         "TIELINE_DEMO": environ.get("TIELINE_DEMO") or "true",
-        # A page of one gateway may go on at another one when the first dies.
-        "TIELINE_ORIGINS": environ.get("TIELINE_ORIGINS") or ",".join(origins),
     }
     for port in gateway_ports:
         add(GATEWAY, {**settings, "TIELINE_LISTEN_PORT": str(port)})
