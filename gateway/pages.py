@@ -67,7 +67,7 @@ class Pages:
         return _response(http.HTTPStatus.OK, body, kind, "no-cache")
 
     def _token(self, query: Mapping[str, list[str]]) -> Response:
-        """Make a token for any user and room: everybody is who he says he is, which only a demo may believe."""
+        """Make a token for any user and room: whoever asks is believed, which only a demo may do."""
         user, room = (query.get(name, [""])[0] for name in ("user", "room"))
         if not (is_valid_id(user) and is_valid_id(room)):
             text = "user and room: 1 to 128 bytes of UTF-8 each, no control characters"

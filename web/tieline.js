@@ -149,8 +149,8 @@ class Line {
       this.#last = '';
       this.#giveUp((letter) => new TielineError({ ...letter, reason: 'SESSION_LOST', msg: 'a new session began before the answer' }));
     }
-    this.#tell(!before ? 'open' : welcome.resumed ? 'resumed' : 'reset', welcome);
     for (const letter of this.#letters.values()) this.#write(letter);
+    this.#tell(!before ? 'open' : welcome.resumed ? 'resumed' : 'reset', welcome);
   }
 
   #abandon(socket) {
@@ -346,15 +346,18 @@ export class Client extends EventTarget {
     this.#line.close();
   }
 
-  /** Send one of the four WEBRTC messages. It waits for the ack of the description before it, which it must not overtake. */
+  /** Send one of the four WEBRTC messages: after the ack of the description before it, which it must not overtake. */
   async _signal(cmd, to, data) {
-    const before = this.#lanes.get(to) ?? Promise.resolve();
-    const asked = before.then(() => this.#line.ask(cmd, { from: this.userId, to, data }));
+    const tell = (direction, more) => emit(this, 'signal', { direction, cmd, peer: to, data, at: performance.now(), ...more });
+    let began;
+    const asked = (this.#lanes.get(to) ?? Promise.resolve()).then(() => {
+      began = performance.now();
+      tell('out');
+      return this.#line.ask(cmd, { from: this.userId, to, data });
+    });
     if (cmd !== CANDIDATE) this.#lanes.set(to, asked.catch(() => {}));
-    const began = performance.now();
-    emit(this, 'signal', { direction: 'out', cmd, peer: to, data, at: began });
     const { ack } = await asked;
-    emit(this, 'signal', { direction: 'ack', cmd, peer: to, data, at: performance.now(), ack, ms: performance.now() - began });
+    tell('ack', { ack, ms: performance.now() - began });
   }
 
   #renewIceServers() {

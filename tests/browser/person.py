@@ -6,9 +6,10 @@ from typing import Any, Final
 from playwright.async_api import Browser, Page
 
 from tests.system.system import SECRET
+from tests.system.waiting import until_true
 from tieline.cli.token import make_token
 
-PATIENCE_MS: Final = 30_000
+PATIENCE_S: Final = 30.0
 """For anything that must come: far more than it takes, for a machine that has other things to do."""
 
 COME: Final = """async ({urls, token, rooms, options}) => {
@@ -31,6 +32,14 @@ HEARD: Final = """async ({peer, after}) => {
     const stats = await call.stats();
     return stats.received > after.received && stats.energyIn > after.energyIn ? stats : null;
 }"""
+SITUATION: Final = """() => ({
+    events: window.events,
+    signals: window.signals?.map(({direction, cmd}) => `${direction} ${cmd}`).join(', '),
+    call: window.call && [call.state, call.reason, String(call.error), call.pc?.iceConnectionState],
+})"""
+SAID: Final = """() => signals
+    .filter(({cmd, direction}) => direction !== 'ack' && cmd !== 'WEBRTC_ICE_CANDIDATE')
+    .map(({cmd, direction}) => `${direction} ${cmd}`)"""
 NOTHING: Final = {"received": 0, "energyIn": 0}
 
 
@@ -88,8 +97,12 @@ class Person:
 
     async def until(self, condition: str, argument: Any = None) -> Any:
         """Wait until a function of the page gives something true, and return that."""
-        handle = await self.page.wait_for_function(condition, arg=argument, timeout=PATIENCE_MS, polling=50)
-        return await handle.json_value()
+        try:
+            return await until_true(lambda: self.page.evaluate(condition, argument), PATIENCE_S)
+        except AssertionError as late:
+            late.add_note(f"{self.user} waited for {condition}")
+            late.add_note(str(await self.page.evaluate(SITUATION)))
+            raise
 
     async def hears(self, peer: "Person | None" = None, after: Any = None) -> Any:
         """Wait until more sound has come than `after` says; return the statistics then."""
@@ -102,10 +115,7 @@ class Person:
 
     async def said(self) -> list[str]:
         """What it has sent and heard, as `out WEBRTC_OFFER` and the like; without candidates."""
-        signals: list[str] = await self.page.evaluate(
-            "() => signals.filter(({cmd, direction}) => direction !== 'ack' && cmd !== 'WEBRTC_ICE_CANDIDATE')"
-            ".map(({cmd, direction}) => `${direction} ${cmd}`)"
-        )
+        signals: list[str] = await self.page.evaluate(SAID)
         return signals
 
     async def events(self) -> list[str]:

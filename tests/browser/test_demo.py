@@ -3,12 +3,17 @@
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.person import PATIENCE_MS, page_of
+from tests.browser.person import PATIENCE_S, page_of
 from tests.system.running_dev import RunningDev
 
 pytestmark = pytest.mark.needs("chromium")
 
-expect.set_options(timeout=PATIENCE_MS)
+LEVELS = """() => {
+    const bars = [...document.querySelectorAll('.meter i')];
+    return bars.length === 2 && bars.some((bar) => parseFloat(bar.style.getPropertyValue('--level')) > 0.3);
+}"""
+
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 async def visit(browser: Browser, url: str, complaints: list[str]) -> Page:
@@ -36,7 +41,7 @@ async def test_two_people_talk_on_the_demo_page(browser: Browser, dev: RunningDe
         await expect(page.locator(".tile.connected .status")).to_have_text("00:02")
         await expect(page.locator("#path")).to_have_attribute("data-path", "host")
         await expect(page.locator("#rtt")).to_contain_text("ms")
-        await page.wait_for_function(LEVELS, timeout=PATIENCE_MS)
+        await page.wait_for_function(LEVELS, timeout=PATIENCE_S * 1000)
     assert await ada.locator("#timeline li .cmd").all_inner_texts() >= ["OFFER"]
     await ada.keyboard.press("m")
     await expect(ada.locator("#mute")).to_have_attribute("aria-pressed", "true")
@@ -46,10 +51,6 @@ async def test_two_people_talk_on_the_demo_page(browser: Browser, dev: RunningDe
     assert complaints == []
     for page in (ada, bo):
         await page.context.close()
-
-
-LEVELS = """() => [...document.querySelectorAll('.meter i')].length === 2
-    && [...document.querySelectorAll('.meter i')].some((bar) => parseFloat(bar.style.getPropertyValue('--level')) > 0.3)"""
 
 
 async def test_the_page_fits_a_phone(browser: Browser, dev: RunningDev) -> None:

@@ -73,8 +73,14 @@ async def serving(
 ) -> AsyncIterator[str]:
     """Serve `handler` while the block runs; gives the URL. `answer` may refuse over HTTP."""
     server: Server
-    options = {"process_request": answer, "select_subprotocol": _subprotocol, "compression": None}
-    async with serve(handler, "127.0.0.1", port, **options) as server:
+    async with serve(
+        handler,
+        "127.0.0.1",
+        port,
+        process_request=answer,
+        select_subprotocol=_subprotocol,
+        compression=None,
+    ) as server:
         yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/ws"
 
 
