@@ -67,7 +67,7 @@ def running_system(folder: Path, **settings: str) -> Iterator[RunningDev]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def person(browser: Browser, dev: RunningDev) -> AsyncIterator[PersonMaker]:
-    """Give a way to open pages, by name and number of the gateway; names become unique. Closes them in the end."""
+    """Give a way to open pages, by name and gateway; names become unique. Closes them in the end."""
     opened: list[Person] = []
     number = next(_numbers)
 
