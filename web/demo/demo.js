@@ -248,6 +248,8 @@ function render() {
   $('hangup').querySelector('span').textContent = word(isRung ? 'decline' : state === 'ringing' ? 'cancel' : voice ? 'stopAll' : 'hangup');
   if (isRung && document.activeElement === document.body) $('accept').focus({ preventScroll: true });
   ringBell(state);
+  const said = call ? `${call.peer}: ${word(call.state === 'ringing' ? (call.incoming ? 'called' : 'calling') : call.state)}` : last ? $('idle-title').textContent : '';
+  if ($('said').textContent !== said) $('said').textContent = said; // for who hears the page
 }
 
 function ringBell(state) {

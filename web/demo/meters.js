@@ -1,5 +1,7 @@
 /** How loud a stream is, and how a connection has been: numbers drawn. Knows nothing of calls. */
 
+const FALL = 0.02; // of a level, from one look to the next: slow enough for an eye
+
 let context = null;
 
 /** The one AudioContext of the page. It may be asleep until somebody clicks. */
@@ -9,9 +11,9 @@ export function audio() {
   return context;
 }
 
-/** Measures one stream. `level()` is from 0 (silence) to 1 (as loud as it gets), by a scale of 60 dB. */
+/** Measures one stream. `level()` is from 0 (silence) to 1 (as loud as it gets), by a scale of 60 dB; it falls slowly. */
 export class Ear {
-  #analyser; #source; #samples;
+  #analyser; #source; #samples; #level = 0;
 
   constructor(stream) {
     this.#analyser = new AnalyserNode(audio(), { fftSize: 1024 });
@@ -23,7 +25,9 @@ export class Ear {
   level() {
     this.#analyser.getFloatTimeDomainData(this.#samples);
     const power = this.#samples.reduce((sum, sample) => sum + sample * sample, 0) / this.#samples.length;
-    return power > 0 ? Math.max(0, Math.min(1, 1 + Math.log10(power) / 6)) : 0;
+    const now = power > 0 ? Math.min(1, 1 + Math.log10(power) / 6) : 0;
+    this.#level = Math.max(0, now, this.#level - FALL);
+    return this.#level;
   }
 
   close() { this.#source.disconnect(); }
