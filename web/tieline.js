@@ -164,6 +164,7 @@ class Line {
     for (const letter of this.#letters.values()) clearTimeout(letter.clock);
     const end = new TielineError({ code, reason: 'CLOSED', msg: reason || 'the connection broke' });
     if (this.#isFinal(end)) return this.#end(end);
+    if (code === 4500 && this.#dialing) return; // replaced by the connection that is being made: nobody is away
     this.#tell('reconnecting', end);
     this.#dial(false);
   }

@@ -1,5 +1,7 @@
 """The demo page, used as a person would: names in the address, clicks and keys."""
 
+import re
+
 import pytest
 from playwright.async_api import Browser, Page, expect
 
@@ -38,7 +40,7 @@ async def test_two_people_talk_on_the_demo_page(browser: Browser, dev: RunningDe
     await expect(bo.locator("#accept")).to_contain_text("接听")
     await bo.keyboard.press("a")
     for page in (ada, bo):
-        await expect(page.locator(".tile.connected .status")).to_have_text("00:02")
+        await expect(page.locator(".tile.connected .status")).to_have_text(re.compile("00:"))
         await expect(page.locator("#path")).to_have_attribute("data-path", "host")
         await expect(page.locator("#rtt")).to_contain_text("ms")
         await page.wait_for_function(LEVELS, timeout=PATIENCE_S * 1000)

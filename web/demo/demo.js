@@ -245,7 +245,7 @@ function render() {
   $('mute').setAttribute('aria-pressed', isMuted);
   $('mute').querySelector('use').setAttribute('href', isMuted ? '#mic-off' : '#mic');
   $('mute').querySelector('span').textContent = word(isMuted ? 'unmute' : 'mute');
-  $('hangup').querySelector('span').textContent = word(isRung ? 'decline' : state === 'ringing' ? 'cancel' : voice ? 'stopAll' : 'hangup');
+  $('hangup').querySelector('span').textContent = word(isRung ? 'decline' : state === 'ringing' ? 'cancel' : voice ? 'leave' : 'hangup');
   if (isRung && document.activeElement === document.body) $('accept').focus({ preventScroll: true });
   ringBell(state);
   const said = call ? `${call.peer}: ${word(call.state === 'ringing' ? (call.incoming ? 'called' : 'calling') : call.state)}` : last ? $('idle-title').textContent : '';
