@@ -18,8 +18,8 @@ SILENT = """async () => {
     if (energyIn > since.energyIn + 0.01) window.since = {received, energyIn};
     return received > since.received + 150;
 }"""
-"""Whether three seconds of packets have come without sound: a beep of the fake microphone, one a second, has an
-energy of 0.2 or more."""
+"""Whether three seconds of packets have come without sound: a beep of the fake microphone, one a second, has
+an energy of 0.2 or more."""
 
 
 async def pair(person: PersonMaker) -> tuple[Person, Person]:
