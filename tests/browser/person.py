@@ -6,11 +6,13 @@ from typing import Any, Final
 from playwright.async_api import Browser, Page
 
 from tests.system.system import SECRET
-from tests.system.waiting import until_true
 from tieline.cli.token import make_token
 
 PATIENCE_S: Final = 30.0
 """For anything that must come: far more than it takes, for a machine that has other things to do."""
+
+POLL_S: Final = 0.1
+"""Between two looks, in the page itself: looking takes time from what is looked for."""
 
 COME: Final = """async ({urls, token, rooms, options}) => {
     const tieline = await import('/tieline.js');
@@ -31,6 +33,14 @@ HEARD: Final = """async ({peer, after}) => {
     if (call?.state !== 'connected') return null;
     const stats = await call.stats();
     return stats.received > after.received && stats.energyIn > after.energyIn ? stats : null;
+}"""
+UNTIL: Final = """async (argument) => {
+    const condition = %s;
+    for (const end = performance.now() + 1000 * %g; ;) {
+        const found = await condition(argument);
+        if (found || performance.now() > end) return found;
+        await new Promise((resolve) => setTimeout(resolve, 1000 * %g));
+    }
 }"""
 SITUATION: Final = """() => ({
     events: window.events,
@@ -97,12 +107,11 @@ class Person:
 
     async def until(self, condition: str, argument: Any = None) -> Any:
         """Wait until a function of the page gives something true, and return that."""
-        try:
-            return await until_true(lambda: self.page.evaluate(condition, argument), PATIENCE_S)
-        except AssertionError as late:
-            late.add_note(f"{self.user} waited for {condition}")
-            late.add_note(str(await self.page.evaluate(SITUATION)))
-            raise
+        found = await self.page.evaluate(UNTIL % (condition, PATIENCE_S, POLL_S), argument)
+        if not found:
+            situation = await self.page.evaluate(SITUATION)
+            raise AssertionError(f"{self.user}: not so within {PATIENCE_S:g} s: {condition}\n{situation}")
+        return found
 
     async def hears(self, peer: "Person | None" = None, after: Any = None) -> Any:
         """Wait until more sound has come than `after` says; return the statistics then."""

@@ -19,13 +19,11 @@ async def until(condition: Callable[[], ResultT | None]) -> ResultT:
     return await until_true(_later(condition))
 
 
-async def until_true(
-    condition: Callable[[], Awaitable[ResultT | None]], patience_s: float = PATIENCE_S
-) -> ResultT:
+async def until_true(condition: Callable[[], Awaitable[ResultT | None]]) -> ResultT:
     """Wait until awaiting `condition()` gives something true, and return that."""
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + PATIENCE_S
     while not (found := await condition()):
-        assert time.monotonic() < deadline, f"not so within {patience_s:g} s, but {found!r}"
+        assert time.monotonic() < deadline, f"not so within {PATIENCE_S:g} s, but {found!r}"
         await asyncio.sleep(POLL_S)
     return found
 
