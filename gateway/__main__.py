@@ -146,7 +146,9 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     ready = Ready(STARTING)
     ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not)
     _log.info("gateway starts", extra={"gateway": gateway, "ops_port": bound_port(ops)})
-    broker = await unless_stopped(stopping, connect(settings.nats_url, f"tieline-gateway-{gateway}"))
+    broker = await unless_stopped(
+        stopping, connect(settings.nats_url, f"tieline-gateway-{gateway}", settings.nats_login)
+    )
     broker.when_away(lambda: ready.hold(BROKER_AWAY))
     broker.when_back(lambda: ready.clear(BROKER_AWAY))
     subjects = Subjects(settings.namespace)
@@ -161,7 +163,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         live = Live(broker, subjects)
         mailbox = Mailbox(requests, subjects)
         marks = Marks(broker, subjects, gateway)
-        departures = Departures(broker, requests, subjects, live)
+        departures = Departures(requests, subjects, live, marks)
         arrivals = Arrivals(
             requests,
             subjects,

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
-from presence import negotiation
+from presence import funnel, negotiation
 from presence.announce import Announcer, HangupReason
 from presence.decide import Judgement, Situation, decide
 from presence.member import User, share_a_room
-from presence.negotiation import CandidatePolicy, WaitingOffer
+from presence.negotiation import CandidatePolicy, Pair, WaitingOffer
 from presence.records import MAX_TRIES, Records, pair_in, user_in
 from presence.store import Conflict, StoreUnavailable
+from tieline.runtime import metrics
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.internal import Check, Relay, SessionGone, Verdict
 from tieline.wire.subjects import Keys, users_of_pair
@@ -62,7 +63,7 @@ class Pairs:
                 confirmed = True
                 continue
             try:
-                await self._commit(check, key, judgement, revision, now)
+                await self._commit(check, key, pair, judgement, revision, now)
             except Conflict:
                 continue
             known = (judgement.pair or pair).memory_of(check.user, check.digest, now)
@@ -104,14 +105,16 @@ class Pairs:
             if pair.offer_of(check.user) != offer:
                 return
             try:
-                await self._records.write_pair(key, negotiation.end(pair, ended_by), revision)
+                await self._write(key, pair, negotiation.end(pair, ended_by), revision)
             except Conflict:
                 continue
             await self._tell_peer(tell, _peer(key, tell), reason, ended_by)
             return
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
-    async def _commit(self, check: Check, key: str, judgement: Judgement, revision: int, now: int) -> None:
+    async def _commit(
+        self, check: Check, key: str, pair: Pair, judgement: Judgement, revision: int, now: int
+    ) -> None:
         """Write the pair and set the offer's timer, in one round trip.
 
         The timer is sent first, so that no offer is ever stored without one; if the pair is not stored,
@@ -125,10 +128,27 @@ class Pairs:
             left_s = self._offer_timeout_s - max(0, now - judgement.waiting.at) / 1000
             writes.append(self._records.store.put(timer, b"", max(MIN_TIMER_S, left_s)))
         if judgement.pair is not None:
-            writes.append(self._records.write_pair(key, judgement.pair, revision))
+            writes.append(self._write(key, pair, judgement.pair, revision))
         for outcome in reversed(await asyncio.gather(*writes, return_exceptions=True)):
             if isinstance(outcome, BaseException):
                 raise outcome
+        if judgement.pair is not None and judgement.pair.established and not pair.established:
+            answered = pair.offer_of(check.to)
+            assert answered is not None  # nothing else establishes a pair
+            metrics.ANSWER_SECONDS.observe(max(0, self._clock() - answered.at) / 1000)
+
+    async def _write(
+        self, key: str, before: Pair, after: Pair, revision: int, *, timed_out: bool = False
+    ) -> int:
+        """Change a pair; what that means for its call is counted once it is stored."""
+        written = await self._records.write_pair(key, after, revision)
+        step = funnel.step(before, after, timed_out=timed_out)
+        if step is not None:
+            metrics.NEGOTIATIONS.labels(step).inc()
+        for outcome, count in funnel.candidates(before, after)._asdict().items():
+            if count:
+                metrics.HELD_CANDIDATES.labels(outcome).inc(count)
+        return written
 
     def _tell(self, check: Check, at: int) -> None:
         """Tell what a frame did that was accepted at `at`; a retry of it tells the very same again."""
@@ -193,7 +213,7 @@ class Pairs:
             ended = negotiation.end(pair, ended_by)
             try:
                 if ended != pair:
-                    await self._records.write_pair(key, ended, revision)
+                    await self._write(key, pair, ended, revision)
             except Conflict:
                 continue
             if ended.ended_by == ended_by:
@@ -226,7 +246,7 @@ class Pairs:
                     await self._tell_timeout(offerer, target, generation)
                 return
             try:
-                await self._records.write_pair(key, expired, revision)
+                await self._write(key, pair, expired, revision, timed_out=True)
             except Conflict:
                 continue
             if not expired.is_active:

@@ -29,6 +29,7 @@ from tieline.wire.internal import (
     Register,
     Regrant,
     SessionGone,
+    Tell,
 )
 
 _log = logging.getLogger(__name__)
@@ -60,6 +61,10 @@ class PresenceService:
     async def _answer(self, message: Message) -> None:
         request = internal.decode_presence_request(message.data)
         op = OPERATIONS[type(request)]
+        if message.subject.rpartition(".")[2] != op:  # the broker has let its sender ask for something else
+            metrics.PRESENCE_REQUESTS.labels(op, "failed").inc()
+            _log.error("request unanswered: not on its own subject", extra={"op": op})
+            return
         try:
             reply = await self._carry_out(request)
             self._broker.send(message.reply, internal.encode(reply))
@@ -84,6 +89,8 @@ class PresenceService:
                 return await self._sessions.register(request)
             case Regrant():
                 return await self._sessions.regrant(request)
+            case Tell():
+                return await self._sessions.tell(request)
             case JoinRoom():
                 return await self._rooms.join(request)
             case LeaveRoom():

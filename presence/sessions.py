@@ -12,7 +12,7 @@ from presence import member
 from presence.announce import Announcer
 from presence.member import Seat, User
 from presence.pairs import Clock, Pairs
-from presence.records import MAX_TRIES, Records
+from presence.records import MAX_TRIES, Records, user_in
 from presence.rooms import Rooms
 from presence.store import Conflict, StoreUnavailable
 from tieline.wire.codes import CloseCode
@@ -26,6 +26,7 @@ from tieline.wire.internal import (
     Register,
     Regrant,
     SessionGone,
+    Tell,
 )
 from tieline.wire.subjects import Keys
 
@@ -183,6 +184,15 @@ class Sessions:
                     await self._rooms.leave(leaving, "kicked", tell_user=True)
             return Done()
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {ask.user!r}")
+
+    async def tell(self, ask: Tell) -> Done | SessionGone:
+        """Send a client what its gateway has to say, if the connection still has the session."""
+        found = await self._records.store.read(Keys.user(ask.user), confirmed=True)
+        user, _ = user_in(found, ask.user)
+        if user is None or user.connection != ask.connection:
+            return SessionGone(replaced=user is not None and user.is_reachable)
+        self._announcer.deliver(ask.user, user.session, ask.frame)
+        return Done()
 
     # Losing and ending ------------------------------------------------------------------------------
 

@@ -193,6 +193,15 @@ class Regrant(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """Those that the gateway knows it to be in, or to have been: a process may have died at leaving one."""
 
 
+class Tell(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Send the client of this connection, on its way through the mailbox, what its own gateway has to say."""
+
+    user: UserId
+    connection: ConnectionId
+    """Known to its gateway and to presence alone: nobody else's client can be told anything."""
+    frame: bytes
+
+
 class JoinRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """Make the user a member; being allowed to is the gateway's business, who holds the token."""
 
@@ -242,7 +251,16 @@ class LeaseKept(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
 
 PresenceRequest = (
-    Check | OpenSession | EndSession | Register | Regrant | JoinRoom | LeaveRoom | ListMembers | KeepLease
+    Check
+    | OpenSession
+    | EndSession
+    | Register
+    | Regrant
+    | Tell
+    | JoinRoom
+    | LeaveRoom
+    | ListMembers
+    | KeepLease
 )
 PresenceReply = Relay | Refused | SessionGone | Opened | RoomMembers | Done | LeaseKept
 RouterReply = Accepted | Refused | SessionGone
@@ -253,6 +271,7 @@ OPERATIONS: dict[type[PresenceRequest], str] = {
     EndSession: "end",
     Register: "register",
     Regrant: "regrant",
+    Tell: "tell",
     JoinRoom: "join",
     LeaveRoom: "leave",
     ListMembers: "members",
