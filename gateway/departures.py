@@ -6,18 +6,24 @@ import logging
 from typing import Final, NamedTuple
 
 from gateway.live import Live
+from gateway.marks import Marks
 from gateway.session import Session
-from tieline.runtime.broker import Broker, BrokerAway
+from tieline.runtime import metrics
+from tieline.runtime.broker import BrokerAway
+from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId
-from tieline.wire.internal import OPERATIONS, EndSession
+from tieline.wire.internal import OPERATIONS, EndSession, Tell
 from tieline.wire.subjects import Subjects
 
 ENDING_RETRY_S: Final = 1.0
 """Between attempts to tell presence that a connection has ended; it is tried for as long as this gateway
 lives, for as long as it keeps its lease nobody else will."""
+
+TELLING_PATIENCE_S: Final = 2.0
+"""For presence to pass on what a client should know: a gateway that stops has 10 s beside its drain."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,17 +41,20 @@ class Drain(NamedTuple):
 class Departures:
     """Ends what `arrivals` began."""
 
-    def __init__(self, broker: Broker, requests: Requests, subjects: Subjects, live: Live) -> None:
-        self._broker = broker
+    def __init__(self, requests: Requests, subjects: Subjects, live: Live, marks: Marks) -> None:
         self._requests = requests
         self._subjects = subjects
         self._live = live
+        self._marks = marks
+        self._telling = 0
+        self._told = asyncio.Event()
+        self._told.set()
         self._ended: dict[ConnectionId, CloseCode] = {}
         self.draining = False
 
     def note_ended(self, connection: ConnectionId, code: CloseCode) -> None:
         """Take note that presence itself has ended a connection."""
-        if self._live.is_listening(connection):
+        if self._live.is_expected(connection):
             self._ended[connection] = code
 
     def ended_with(self, session: Session) -> CloseCode | None:
@@ -76,24 +85,40 @@ class Departures:
         Returns when nobody is connected any more.
         """
         self.draining = True
+        metrics.DRAINING.set(1)
         await asyncio.sleep(how.balancer_s)
         _log.info("draining", extra={"connections": len(self._live)})
+        told = len(self._live)
         spread_ms = int(how.spread_s * 1000)
         for connection in self._live:
             connection.advise_to_reconnect(after_ms=0, jitter_ms=spread_ms)
-        with contextlib.suppress(BrokerAway):
-            await self._broker.flush()  # brings back what was told just now
+        await self._told.wait()
+        with contextlib.suppress(BrokerAway, NoAnswer):
+            await self._marks.passed()  # comes back after what was told just now
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(how.spread_s):
                 await self._live.emptied()
         staying = list(self._live)
+        metrics.DRAINED.labels("left").inc(max(0, told - len(staying)))
         for connection in staying:
             connection.close(CloseCode.SERVICE_RESTART)
+            metrics.DRAINED.labels("closed").inc()
             await asyncio.sleep(how.spread_s / len(staying))
         await self._live.emptied()
 
     def tell(self, session: Session, event: bytes) -> None:
-        """See `House.tell`."""
-        headers = {"Nats-Msg-Id": internal.message_id(session.user, event)}
-        with contextlib.suppress(BrokerAway):  # then nothing comes to the client at all, and the end unwarned
-            self._broker.send(self._subjects.user(session.user, session.session), event, headers=headers)
+        """See `House.tell`. Only routers and presence may write to users, so presence is asked to.
+
+        If it does not answer, nothing comes to the client at all, and the end comes unwarned.
+        """
+        self._telling += 1
+        self._told.clear()
+        ask = internal.encode(Tell(session.user, session.connection, event))
+        self._requests.begin(
+            self._subjects.presence(OPERATIONS[Tell]), ask, self._has_told, TELLING_PATIENCE_S
+        )
+
+    def _has_told(self, _reply: Message | None) -> None:
+        self._telling -= 1
+        if not self._telling:
+            self._told.set()

@@ -8,6 +8,7 @@ from typing import Final
 from presence.announce import Announcer
 from presence.records import Records
 from presence.sessions import Sessions
+from tieline.runtime import metrics
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import GatewayId, SessionId, UserId
 from tieline.wire.internal import KeepLease, LeaseKept
@@ -77,3 +78,4 @@ class Gateways:
                 self._announcer.close(user, session, record, CloseCode.BROKER_LOST)
             await self._sessions.lose_connection(user, record.connection, resumable=True)
         await self._records.forget(key)
+        metrics.SESSIONS_ORPHANED.inc()

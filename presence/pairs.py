@@ -2,21 +2,25 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Final, Literal
 
-from presence import negotiation
+from presence import funnel, negotiation
 from presence.announce import Announcer, HangupReason
 from presence.decide import Judgement, Situation, decide
 from presence.member import User, share_a_room
-from presence.negotiation import CandidatePolicy, WaitingOffer
+from presence.negotiation import CandidatePolicy, Pair, WaitingOffer
 from presence.records import MAX_TRIES, Records, pair_in, user_in
 from presence.store import Conflict, StoreUnavailable
+from tieline.runtime import metrics
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import Check, Relay, Verdict
+from tieline.wire.internal import Check, Relay, SessionGone, Verdict
 from tieline.wire.subjects import Keys, users_of_pair
 
 Clock = Callable[[], int]
 """Unix milliseconds."""
+
+MIN_TIMER_S: Final = 1.0
+"""The shortest time that NATS can set a timer for."""
 
 
 class Pairs:
@@ -59,7 +63,7 @@ class Pairs:
                 confirmed = True
                 continue
             try:
-                await self._commit(check, key, judgement, revision)
+                await self._commit(check, key, pair, judgement, revision, now)
             except Conflict:
                 continue
             known = (judgement.pair or pair).memory_of(check.user, check.digest, now)
@@ -67,53 +71,84 @@ class Pairs:
                 self._tell(check, known.at)
             begins = judgement.waiting is not None and (not pair.is_active or judgement.pair is None)
             if judgement.waiting is not None and begins and situation.target is not None:
-                await self._end_if_gone(check, key, judgement.waiting, situation.target)
+                gone = await self._end_if_gone(check, key, judgement.waiting, situation.target)
+                if gone is not None:
+                    return gone
             return judgement.verdict
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
-    async def _end_if_gone(self, check: Check, key: str, offer: WaitingOffer, target: User) -> None:
-        """End an offer at once if its target has gone while it was stored.
+    async def _end_if_gone(
+        self, check: Check, key: str, offer: WaitingOffer, target: User
+    ) -> SessionGone | None:
+        """End an offer at once if one of the two has gone while it was stored.
 
         Whoever ends a session, or leaves a room, ends the negotiations that he then finds. One that begins
-        at the same moment may be stored just after he has looked: so it is us who look again.
+        at the same moment may be stored just after he has looked: so it is us who look again. If it is the
+        sender who has gone, nobody waits for an answer, and the offer must not come after its end.
         """
         found = await self._records.store.read(Keys.user(check.user), Keys.user(check.to), confirmed=True)
         sender, now_target = user_in(found, check.user)[0], user_in(found, check.to)[0]
+        if sender is None or not sender.has_live(check.session):
+            await self._end_offer(check, key, offer, check.to, "disconnected", check.session)
+            return SessionGone(replaced=sender is not None and sender.is_reachable)
         if now_target is None or not now_target.has_live(target.session):
-            await self._end_offer(check, key, offer, "disconnected", target.session)
-        elif sender is not None and not share_a_room(sender, now_target):
-            await self._end_offer(check, key, offer, "left", offer.generation)
+            await self._end_offer(check, key, offer, check.user, "disconnected", target.session)
+        elif not share_a_room(sender, now_target):
+            await self._end_offer(check, key, offer, check.user, "left", offer.generation)
+        return None
 
     async def _end_offer(
-        self, check: Check, key: str, offer: WaitingOffer, reason: HangupReason, ended_by: str
+        self, check: Check, key: str, offer: WaitingOffer, tell: UserId, reason: HangupReason, ended_by: str
     ) -> None:
         for _ in range(MAX_TRIES):
             pair, revision = pair_in(await self._records.store.read(key), key)
             if pair.offer_of(check.user) != offer:
                 return
             try:
-                await self._records.write_pair(key, negotiation.end(pair, ended_by), revision)
+                await self._write(key, pair, negotiation.end(pair, ended_by), revision)
             except Conflict:
                 continue
-            await self._tell_peer(check.user, check.to, reason, ended_by)
+            await self._tell_peer(tell, _peer(key, tell), reason, ended_by)
             return
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
-    async def _commit(self, check: Check, key: str, judgement: Judgement, revision: int) -> None:
+    async def _commit(
+        self, check: Check, key: str, pair: Pair, judgement: Judgement, revision: int, now: int
+    ) -> None:
         """Write the pair and set the offer's timer, in one round trip.
 
         The timer is sent first, so that no offer is ever stored without one; if the pair is not stored,
-        the timer fires for an offer that does not wait, and is ignored.
+        the timer fires for an offer that does not wait, and is ignored. A retry sets it for what is left
+        of its time: whoever judged the offer first may have died before the timer was set, but a retry
+        prolongs nothing.
         """
         writes: list[Awaitable[int]] = []
         if judgement.waiting is not None:
             timer = Keys.offer_timer(check.user, check.to, judgement.waiting.generation)
-            writes.append(self._records.store.put(timer, b"", self._offer_timeout_s))
+            left_s = self._offer_timeout_s - max(0, now - judgement.waiting.at) / 1000
+            writes.append(self._records.store.put(timer, b"", max(MIN_TIMER_S, left_s)))
         if judgement.pair is not None:
-            writes.append(self._records.write_pair(key, judgement.pair, revision))
+            writes.append(self._write(key, pair, judgement.pair, revision))
         for outcome in reversed(await asyncio.gather(*writes, return_exceptions=True)):
             if isinstance(outcome, BaseException):
                 raise outcome
+        if judgement.pair is not None and judgement.pair.established and not pair.established:
+            answered = pair.offer_of(check.to)
+            assert answered is not None  # nothing else establishes a pair
+            metrics.ANSWER_SECONDS.observe(max(0, self._clock() - answered.at) / 1000)
+
+    async def _write(
+        self, key: str, before: Pair, after: Pair, revision: int, *, timed_out: bool = False
+    ) -> int:
+        """Change a pair; what that means for its call is counted once it is stored."""
+        written = await self._records.write_pair(key, after, revision)
+        step = funnel.step(before, after, timed_out=timed_out)
+        if step is not None:
+            metrics.NEGOTIATIONS.labels(step).inc()
+        for outcome, count in funnel.candidates(before, after)._asdict().items():
+            if count:
+                metrics.HELD_CANDIDATES.labels(outcome).inc(count)
+        return written
 
     def _tell(self, check: Check, at: int) -> None:
         """Tell what a frame did that was accepted at `at`; a retry of it tells the very same again."""
@@ -139,14 +174,19 @@ class Pairs:
         for key in await self._keys_of(user):
             await self._end(key, user, "disconnected", session, is_over)
 
-    async def end_without_room(self, user: UserId, reason: Literal["left", "kicked"], ended_by: str) -> None:
-        """End the negotiations with users who share no room with this one now, and tell them."""
+    async def end_without_room(
+        self, user: UserId, reason: Literal["left", "kicked"], ended_by: str, *, tell_user: bool
+    ) -> None:
+        """End the negotiations with users who share no room with this one now, and tell them.
+
+        With `tell_user` this one is told, too.
+        """
 
         def is_over(mine: User | None, theirs: User | None) -> bool:
             return mine is None or theirs is None or not share_a_room(mine, theirs)
 
         for key in await self._keys_of(user):
-            await self._end(key, user, reason, ended_by, is_over)
+            await self._end(key, user, reason, ended_by, is_over, tell_user=tell_user)
 
     async def _keys_of(self, user: UserId) -> list[str]:
         found = await self._records.store.read(*Keys.pairs_of(user))
@@ -159,6 +199,8 @@ class Pairs:
         reason: HangupReason,
         ended_by: str,
         is_over: Callable[[User | None, User | None], bool],
+        *,
+        tell_user: bool = False,
     ) -> None:
         """End one negotiation, if `is_over` says so of its two users as they are when it is written."""
         peer = _peer(key, user)
@@ -171,10 +213,13 @@ class Pairs:
             ended = negotiation.end(pair, ended_by)
             try:
                 if ended != pair:
-                    await self._records.write_pair(key, ended, revision)
+                    await self._write(key, pair, ended, revision)
             except Conflict:
                 continue
             if ended.ended_by == ended_by:
+                mine = user_in(found, user)[0]
+                if tell_user and mine is not None and mine.is_reachable:
+                    self._announcer.hangup(user, mine.session, peer, reason, ended_by)
                 await self._tell_peer(peer, user, reason, ended_by)
             return
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
@@ -201,7 +246,7 @@ class Pairs:
                     await self._tell_timeout(offerer, target, generation)
                 return
             try:
-                await self._records.write_pair(key, expired, revision)
+                await self._write(key, pair, expired, revision, timed_out=True)
             except Conflict:
                 continue
             if not expired.is_active:

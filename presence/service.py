@@ -27,7 +27,9 @@ from tieline.wire.internal import (
     PresenceRequest,
     Refused,
     Register,
+    Regrant,
     SessionGone,
+    Tell,
 )
 
 _log = logging.getLogger(__name__)
@@ -59,6 +61,10 @@ class PresenceService:
     async def _answer(self, message: Message) -> None:
         request = internal.decode_presence_request(message.data)
         op = OPERATIONS[type(request)]
+        if message.subject.rpartition(".")[2] != op:  # the broker has let its sender ask for something else
+            metrics.PRESENCE_REQUESTS.labels(op, "failed").inc()
+            _log.error("request unanswered: not on its own subject", extra={"op": op})
+            return
         try:
             reply = await self._carry_out(request)
             self._broker.send(message.reply, internal.encode(reply))
@@ -81,6 +87,10 @@ class PresenceService:
                 return await self._sessions.end(request)
             case Register():
                 return await self._sessions.register(request)
+            case Regrant():
+                return await self._sessions.regrant(request)
+            case Tell():
+                return await self._sessions.tell(request)
             case JoinRoom():
                 return await self._rooms.join(request)
             case LeaveRoom():

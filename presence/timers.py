@@ -20,6 +20,7 @@ from presence.store import StoreUnavailable
 from tieline.runtime import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Msg
 from tieline.wire.ids import ConnectionId, GatewayId, UserId
+from tieline.wire.permissions import TIMERS
 from tieline.wire.subjects import Keys, identifier
 
 ACK_WAIT_S: Final = 20.0
@@ -36,7 +37,6 @@ RETRY_S: Final = 1.0
 """Between attempts when the broker or the bucket does not answer."""
 
 _BATCH: Final = 64
-_DURABLE: Final = "timers"
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Timers:
         jetstream = self._broker.client.jetstream()
         config = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT, ack_wait=ACK_WAIT_S, max_ack_pending=10_000)
         subscription = await jetstream.pull_subscribe(
-            self._prefix + Keys.timers(), durable=_DURABLE, stream=self._stream, config=config
+            self._prefix + Keys.timers(), durable=TIMERS, stream=self._stream, config=config
         )
         try:
             while not self._stopping:

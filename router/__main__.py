@@ -22,7 +22,9 @@ async def main(settings: ProcessSettings, stopping: asyncio.Event) -> None:
     ready = Ready(STARTING)
     ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not)
     _log.info("router starts", extra={"instance": instance, "ops_port": bound_port(ops)})
-    broker = await unless_stopped(stopping, connect(settings.nats_url, f"tieline-router-{instance}"))
+    broker = await unless_stopped(
+        stopping, connect(settings.nats_url, f"tieline-router-{instance}", settings.nats_login)
+    )
     broker.when_away(lambda: ready.hold(BROKER_AWAY))
     broker.when_back(lambda: ready.clear(BROKER_AWAY))
     subjects = Subjects(settings.namespace)

@@ -6,6 +6,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -14,14 +15,20 @@ DEMAND_VARIABLE: Final = "TIELINE_DEMAND"
 DOCKER: Final = "docker"
 
 PROGRAMS: Final = {
+    "checkov": "checkov",
     "chromium": "chromium",
     "coturn": "turnserver",
+    "debootstrap": "debootstrap",
     "haproxy": "haproxy",
     "kubectl": "kubectl",
+    "openssl": "openssl",
     "prometheus": "prometheus",
     "promtool": "promtool",
 }
 """What a test may need that is not Python's: by its name in `TIELINE_DEMAND`, the program to be found."""
+
+OWN_PROGRAMS: Final = Path(__file__).parents[1] / "build/k8s-tools/bin"
+"""Where `make k8s-tools` puts checkov, and a kubectl for machines that have none."""
 
 StandIn = Callable[[str, str], None]
 """Called with what is demanded ("docker") and a sentence that says what runs instead."""
@@ -36,7 +43,7 @@ def is_demanded(thing: str) -> bool:
 
 def program(thing: str) -> str | None:
     """Find one of `PROGRAMS`; returns its path, or None."""
-    places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+    places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", str(OWN_PROGRAMS)))
     return shutil.which(PROGRAMS[thing], path=places)
 
 

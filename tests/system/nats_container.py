@@ -62,7 +62,7 @@ def nats_container() -> Iterator[str]:
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
     with (
-        DockerContainer(os.environ.get(IMAGE_VARIABLE) or _build_image())
+        DockerContainer(os.environ.get(IMAGE_VARIABLE) or nats_image())
         .with_command(["--jetstream", "--store_dir", STORAGE])
         .with_exposed_ports(CLIENT_PORT)
         .with_tmpfs_mount(STORAGE)
@@ -75,7 +75,7 @@ def nats_container() -> Iterator[str]:
         yield f"nats://{container.get_container_host_ip()}:{container.get_exposed_port(CLIENT_PORT)}"
 
 
-def _build_image() -> str:
+def nats_image() -> str:
     """Build the image unless it is there; return its name, which follows from the program inside."""
     import docker
 

@@ -48,8 +48,8 @@ class Process:
 
     def __init__(self, kind: Kind, environ: Settings, log: Path) -> None:
         self.kind = kind
-        self.port, self._ops_port = free_ports(2, HOST)
-        own = {"OPS_PORT": str(self._ops_port), "LISTEN_PORT": str(self.port), "LISTEN_HOST": HOST, **environ}
+        self.port, self.ops_port = free_ports(2, HOST)
+        own = {"OPS_PORT": str(self.ops_port), "LISTEN_PORT": str(self.port), "LISTEN_HOST": HOST, **environ}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIELINE_")}
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
@@ -66,7 +66,7 @@ class Process:
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask its ops port; returns the status and the body, (0, "") if nobody answers."""
-        connection = http.client.HTTPConnection(HOST, self._ops_port, timeout=PATIENCE_S)
+        connection = http.client.HTTPConnection(HOST, self.ops_port, timeout=PATIENCE_S)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -111,6 +111,7 @@ class System:
         routers: int = 1,
         presences: int = 1,
         settings: Settings | None = None,
+        own_settings: Mapping[Kind, Settings] | None = None,
     ) -> None:
         self._counts: dict[Kind, int] = {"presence": presences, "router": routers, "gateway": gateways}
         self._log = folder / "log"
@@ -124,6 +125,7 @@ class System:
             "DRAIN_SPREAD": "0",
             **(settings or {}),
         }
+        self._own_settings = own_settings or {}
         self.processes: list[Process] = []
         """Those that were started with the system, and those that are extra now."""
 
@@ -157,7 +159,14 @@ class System:
     @contextmanager
     def extra(self, kind: Kind, **settings: str) -> Iterator[Process]:
         """Have one more process, with settings of its own, while the block runs."""
-        process = self.add(kind, **settings)
+        with self.starting(kind, **settings) as process:
+            until_now(process.is_ready)
+            yield process
+
+    @contextmanager
+    def starting(self, kind: Kind, **settings: str) -> Iterator[Process]:
+        """Like `extra`, but the process may not be ready yet."""
+        process = self._start(kind, settings)
         try:
             yield process
         finally:
@@ -166,7 +175,8 @@ class System:
             process.wait()
 
     def _start(self, kind: Kind, settings: Settings) -> Process:
-        process = Process(kind, {**self._settings, **settings}, self._log)
+        own = self._own_settings.get(kind, {})
+        process = Process(kind, {**self._settings, **own, **settings}, self._log)
         self.processes.append(process)
         return process
 

@@ -10,10 +10,10 @@ from aioice import stun
 from aioice.turn import TurnClientUdpProtocol
 
 from tests.system.cast import Cast, Person
+from tests.system.conftest import NewGateway
 from tests.system.coturn import TURN_SECRET, Coturn
 from tests.system.frames import Json
 from tests.system.raw_client import HOST
-from tests.system.system import System
 from tests.system.waiting import until_true
 from tests.unit.wire.samples import HOSTILE_IDS
 from tieline.cli.peer import Peer
@@ -30,9 +30,9 @@ def coturn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coturn]:
         yield running
 
 
-async def connect(cast: Cast, system: System, name: str, **settings: str) -> Person:
+async def connect(cast: Cast, new_gateway: NewGateway, name: str, **settings: str) -> Person:
     """Connect a user to a gateway of its own, which has these settings."""
-    return await cast.connect(name, port=system.add("gateway", **settings).port)
+    return await cast.connect(name, port=new_gateway(**settings).port)
 
 
 @asynccontextmanager
@@ -73,10 +73,10 @@ async def test_nothing_is_told_where_nothing_is_configured(cast: Cast) -> None:
 @pytest.mark.needs("coturn")
 @pytest.mark.parametrize("system", ["one"], indirect=True)
 async def test_a_relay_lets_in_whoever_has_our_credential_and_nobody_else(
-    system: System, cast: Cast, coturn: Coturn
+    new_gateway: NewGateway, cast: Cast, coturn: Coturn
 ) -> None:
     settings = {"STUN_URLS": "stun:a,stun:b", "TURN_URLS": coturn.url, "TURN_SECRET": TURN_SECRET}
-    alice = await connect(cast, system, "alice", **settings)
+    alice = await connect(cast, new_gateway, "alice", **settings)
 
     before = int(time.time())
     reply = await alice.asks("ICE_SERVERS", None)
@@ -103,8 +103,8 @@ async def test_a_relay_lets_in_whoever_has_our_credential_and_nobody_else(
 
 @pytest.mark.needs("coturn")
 @pytest.mark.parametrize("system", ["one"], indirect=True)
-async def test_a_relay_lets_in_users_of_any_name(system: System, cast: Cast, coturn: Coturn) -> None:
-    gateway = system.add("gateway", TURN_URLS=coturn.url, TURN_SECRET=TURN_SECRET)
+async def test_a_relay_lets_in_users_of_any_name(new_gateway: NewGateway, cast: Cast, coturn: Coturn) -> None:
+    gateway = new_gateway(TURN_URLS=coturn.url, TURN_SECRET=TURN_SECRET)
     names = [name for name in HOSTILE_IDS if is_valid_id(name)]
     for name in (*names, "2:1", "Union of Select", "unionselect", "x" * 128, "界" * 42, "\xa0"):
         person = await cast.connect("", user=name, port=gateway.port)
@@ -116,9 +116,11 @@ async def test_a_relay_lets_in_users_of_any_name(system: System, cast: Cast, cot
 @pytest.mark.needs("coturn")
 @pytest.mark.parametrize("system", ["one"], indirect=True)
 async def test_a_credential_ends_but_a_relay_that_is_in_use_stays(
-    system: System, cast: Cast, coturn: Coturn
+    new_gateway: NewGateway, cast: Cast, coturn: Coturn
 ) -> None:
-    alice = await connect(cast, system, "alice", TURN_URLS=coturn.url, TURN_SECRET=TURN_SECRET, TURN_TTL="2")
+    alice = await connect(
+        cast, new_gateway, "alice", TURN_URLS=coturn.url, TURN_SECRET=TURN_SECRET, TURN_TTL="2"
+    )
     relay = relay_of(await alice.asks("ICE_SERVERS", None))
     async with relaying(coturn, relay["username"], relay["credential"]) as allocation:
 
@@ -138,9 +140,9 @@ async def test_a_credential_ends_but_a_relay_that_is_in_use_stays(
 @pytest.mark.needs("coturn")
 @pytest.mark.parametrize("system", ["one"], indirect=True)
 async def test_an_aiortc_peer_finds_its_way_through_the_relay_only_with_our_credential(
-    system: System, cast: Cast, coturn: Coturn
+    new_gateway: NewGateway, cast: Cast, coturn: Coturn
 ) -> None:
-    alice = await connect(cast, system, "alice", TURN_URLS=coturn.url, TURN_SECRET=TURN_SECRET)
+    alice = await connect(cast, new_gateway, "alice", TURN_URLS=coturn.url, TURN_SECRET=TURN_SECRET)
     relay = relay_of(await alice.asks("ICE_SERVERS", None))
     good = IceServer(tuple(relay["urls"]), relay["username"], relay["credential"])
     forged = IceServer(good.urls, good.username, good.credential[::-1])

@@ -24,12 +24,16 @@ from tieline.client import (
     Event,
     Hangup,
     MemberJoined,
+    MemberLeft,
     Offer,
     Reconnecting,
+    Refused,
     Rejoined,
     Resumed,
     RoomLost,
     SessionReset,
+    TokenExpiring,
+    TokenSource,
 )
 from tieline.wire.envelope import Roster
 
@@ -59,9 +63,14 @@ class Part(NamedTuple):
     record: Path | None
     """Where the first talk is recorded; the next ones get a number."""
     hang_up_after_s: float | None
+    fresh_token: TokenSource | None
+    """Where a newer token comes from before the one in use ends."""
 
 
 _Input = Event | News | Ended | HangUpNow
+
+OVER: Final = frozenset(("NO_MATCHING_OFFER", "TARGET_OFFLINE", "NOT_IN_SAME_ROOM"))
+"""Refusals of a candidate that mean that the call has ended meanwhile; an event says so, too, and why."""
 
 GOODBYE_S: Final = 3.0
 """For the last hang-up to be heard; a bot that is to end while it has no connection does not wait for one."""
@@ -156,18 +165,28 @@ class Bot:
             case SessionReset() if talk:
                 self._say("the session is lost, and the call with it")
                 await self._over(talk)
+            case TokenExpiring() if self._part.fresh_token is not None:
+                await self._refresh(self._part.fresh_token)
             case Reconnecting(reason=reason, code=code):
                 self._say(f"the connection is lost ({code} {reason}), and being made again")
             case Resumed(away_s=away_s):
                 self._say(f"the connection is back after {away_s:.1f} s, with nothing lost")
             case Rejoined(roster=roster) if talk is None:
                 await self._begin(roster)
+            case MemberLeft(user_id=user, room=room) if user == self._me and room == self._part.room:
+                self._finish(False, f"was made to leave the room {room}")
             case RoomLost(room=room, reason=reason):
                 self._finish(False, f"cannot be in the room {room} any more: {reason}")
             case ErrorEvent(cmd=cmd, code=code, msg=msg, reason=reason):
                 self._say(f"{cmd or 'a message'} was refused: {code} {msg} ({reason})")
             case Ended(why=why):
                 self._finish(False, why)
+
+    async def _refresh(self, fresh_token: TokenSource) -> None:
+        try:
+            await self._client.refresh_token(await fresh_token())
+        except ClientError as problem:  # at its end the connection is closed, and made again with a newer one
+            self._say(f"the token could not be refreshed: {problem}")
 
     @property
     def _is_for_one_talk(self) -> bool:
@@ -207,7 +226,7 @@ class Bot:
             return
         if talk is not None and not talk.is_answered and not self._gives_way_to(user):
             return  # two offers have crossed, and ours counts
-        if talk is None and self._part.to is not None:
+        if talk is None and self._part.to not in (None, user):
             await self._tell_end(user, "busy")
             return
         if talk is None:
@@ -252,8 +271,12 @@ class Bot:
         """Send a description, then its candidates one by one."""
         is_offer = sent.description["type"] == "offer"
         await (self._client.call if is_offer else self._client.answer)(talk.user, sent.description)
-        for candidate in () if only_description else sent.candidates:
-            await self._client.candidate(talk.user, candidate)
+        try:
+            for candidate in () if only_description else sent.candidates:
+                await self._client.candidate(talk.user, candidate)
+        except Refused as refused:
+            if refused.reason not in OVER:
+                raise
 
     async def _over(self, talk: Talk, tell: str | None = None) -> None:
         """Conclude a talk; `tell`: the other end does not know yet, and is told this reason."""
@@ -268,8 +291,9 @@ class Bot:
     async def _tell_end(self, user: str, reason: str) -> None:
         try:
             await self._client.hangup(user, reason)
-        except ClientError as problem:  # for the server it was over already, or all is
-            self._say(f"{user} could not be told {reason}: {problem}")
+        except ClientError as problem:
+            if not isinstance(problem, Refused) or problem.reason not in OVER:
+                self._say(f"{user} could not be told {reason}: {problem}")
 
     def _finish(self, result: bool, why: str) -> None:
         self._say(why)

@@ -173,7 +173,8 @@ def _run_bot(args: argparse.Namespace) -> int:
 
     urls = args.url or _read_ready_file(args.ready_file)
     post = Post(urls, args.token or fresh_token, args.timeout)
-    part = Part(args.room, args.to, args.once, sound, args.record, args.hang_up_after)
+    renewal = None if args.token else fresh_token
+    part = Part(args.room, args.to, args.once, sound, args.record, args.hang_up_after, renewal)
     return GOOD if asyncio.run(work(post, part, _say)) else BAD
 
 

@@ -106,8 +106,11 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path) -> LocalSystem:
         add(PRESENCE, {"TIELINE_REPLICAS": "1", "TIELINE_STORAGE": "file"})
     for _ in range(size.routers):
         add(ROUTER, {})
+    # The page of one gateway may use every other one, too.
+    own = [f"http://{host}:{port}" for host in (LOOPBACK, "localhost") for port in gateway_ports]
     settings = {
         SECRET_VARIABLE: secret,
+        "TIELINE_ORIGINS": environ.get("TIELINE_ORIGINS") or ",".join(own),
         "TIELINE_LISTEN_HOST": listen_host,
         "TIELINE_DEMO": demo,
     }

@@ -5,7 +5,8 @@ Importing this needs aiortc, av and numpy.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, Final, Literal, NamedTuple
 
@@ -117,9 +118,10 @@ class Peer:
         """
         await self._gather()
         await self.accept(offer)
-        for transceiver in self._rtc.getTransceivers()[1:]:
-            transceiver.direction = "inactive"
-        return await self._describe(await self._rtc.createAnswer())
+        with _understanding():
+            for transceiver in self._rtc.getTransceivers()[1:]:
+                transceiver.direction = "inactive"
+            return await self._describe(await self._rtc.createAnswer())
 
     async def accept(self, description: dict[str, str]) -> None:
         """Take the other peer's description, and the candidates that came before it.
@@ -128,10 +130,8 @@ class Peer:
             PeerFailed: it cannot be understood.
         """
         async with self._remote:
-            try:
+            with _understanding():
                 await self._rtc.setRemoteDescription(RTCSessionDescription(**description))
-            except Exception as error:  # a parser of whatever the other side writes: it fails in many ways
-                raise PeerFailed(f"the description cannot be understood: {error!r}") from error
             early, self._early = self._early, []
             for candidate in early:
                 await self._add(candidate)
@@ -256,6 +256,14 @@ class Peer:
         match self._rtc.connectionState:
             case "failed" | "closed" as end if not self._ended.done():
                 self._ended.set_result(end)
+
+
+@contextmanager
+def _understanding() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # aiortc fails in many ways at what the other side may write
+        raise PeerFailed(f"the description cannot be understood: {error!r}") from error
 
 
 def _rtc_server(server: IceServer) -> RTCIceServer:

@@ -15,6 +15,9 @@ from tieline.cli.tone import RATE, SHORTEST, measure
 CONNECT_S: Final = 30.0
 """From the answer to the first packet; ICE itself gives up sooner, unless candidates are still missing."""
 
+WORD_S: Final = 2.0
+"""For the other end to say that it hangs up, after its media has said so."""
+
 RESTART_S: Final = 30.0
 """For the other end to restart ICE after the media has stopped; browsers try within seconds."""
 
@@ -111,6 +114,7 @@ class Talk:
         if await _within(CONNECT_S, peer.connected()):
             self._tell(PeerFound(self, peer.path))
             if await peer.ended() == "closed":
+                await asyncio.sleep(WORD_S)  # a hang-up ends this
                 self._tell(PeerLost(self, "hangup"))
                 return
         await asyncio.sleep(RESTART_S)  # an ICE restart brings another peer, and cancels this

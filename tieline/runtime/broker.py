@@ -6,8 +6,9 @@ messages that nobody waits for any more, and let half a million messages pile up
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from urllib.parse import ParseResult
 
 from nats.aio.msg import Msg
@@ -17,7 +18,7 @@ from nats.errors import SlowConsumerError
 
 from tieline.runtime import metrics
 from tieline.runtime.message import Message, block
-from tieline.runtime.settings import SettingsError
+from tieline.runtime.settings import BrokerLogin, SettingsError
 from tieline.runtime.steady import Listen, SteadyClient
 
 PING_INTERVAL_S: Final = 2
@@ -39,6 +40,8 @@ DRAIN_S: Final = 2.0
 
 MAX_PENDING_SEND_BYTES: Final = 8 * 1024 * 1024
 """What may wait to be written to a broker that does not read: past it, sending fails instead of piling up."""
+
+NO_LOGIN: Final = BrokerLogin()
 
 _log = logging.getLogger(__name__)
 
@@ -144,13 +147,14 @@ class Broker:
             _log.warning("hung up on a broker that was gone", extra={"error": repr(error)})
 
 
-async def connect(urls: str, name: str) -> Broker:
+async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: str = "") -> Broker:
     """Connect to the first of `urls` (comma-separated) that answers, and stay connected for ever.
 
-    Waits for a broker that is not up yet, saying so every few seconds.
+    `inbox` is the prefix of the subjects for the answers to what nats-py itself asks, for JetStream.
+    Waits for a broker that is not up yet, or does not let us in (yet), saying so every few seconds.
 
     Raises:
-        SettingsError: `urls` can never be connected to.
+        SettingsError: `urls` can never be connected to, or the login is unusable.
     """
     on_away: list[Listener] = []
     on_back: list[Listener] = []
@@ -187,10 +191,12 @@ async def connect(urls: str, name: str) -> Broker:
             complained = now
             _log.warning("waiting for the broker", extra={"error": repr(error)})
 
-    client = SteadyClient()
+    servers = [url.strip() for url in urls.split(",")]
+    demands_tls = bool(login.ca) or any(url.startswith("tls://") for url in servers)
+    client = SteadyClient(demands_tls=demands_tls)
     try:
         await client.connect(
-            [url.strip() for url in urls.split(",")],
+            servers,
             name=name,
             error_cb=failed,
             disconnected_cb=disconnected,
@@ -203,7 +209,8 @@ async def connect(urls: str, name: str) -> Broker:
             max_outstanding_pings=MAX_OUTSTANDING_PINGS,
             pending_size=0,  # no stale replay after a reconnect, and no waiting inside publish
             skip_subject_validation=True,  # every subject is built by tieline.wire.subjects
-            inbox_prefix=f"_INBOX_{name}",
+            inbox_prefix=inbox or f"_INBOX_{name}",
+            **_credentials(login, demands_tls),
         )
     except NatsError as error:  # for everything that may pass, nats-py itself tries for ever
         raise SettingsError(
@@ -211,6 +218,25 @@ async def connect(urls: str, name: str) -> Broker:
         ) from None
     metrics.NATS_CONNECTED.set(1)
     return Broker(client, on_away, on_back)
+
+
+def _credentials(login: BrokerLogin, demands_tls: bool) -> dict[str, Any]:
+    """Put a login into nats-py's words.
+
+    Raises:
+        SettingsError: it is half a login, or there are no such certificates.
+    """
+    if bool(login.user) != bool(login.password):
+        raise SettingsError("TIELINE_NATS_USER and TIELINE_NATS_PASSWORD go together: one of them is not set")
+    options: dict[str, Any] = {"user": login.user, "password": login.password} if login.user else {}
+    if demands_tls:
+        try:
+            options["tls"] = ssl.create_default_context(cafile=login.ca or None)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(
+                f"TIELINE_NATS_CA: no certificates can be read from {login.ca!r}: {error}"
+            ) from None
+    return options
 
 
 def _place(url: ParseResult | None) -> str:

@@ -32,6 +32,7 @@ class Ready:
 
     def __init__(self, *reasons: str) -> None:
         self._reasons = dict.fromkeys(reasons)
+        self._show()
 
     def why_not(self) -> str:
         """See `Readiness`: the reason that has held longest, or ""."""
@@ -40,10 +41,15 @@ class Ready:
     def hold(self, reason: str) -> None:
         """Be not ready because of this."""
         self._reasons[reason] = None
+        self._show()
 
     def clear(self, reason: str) -> None:
         """Be ready as far as this is concerned."""
         self._reasons.pop(reason, None)
+        self._show()
+
+    def _show(self) -> None:
+        metrics.READY.set(not self._reasons)
 
 
 async def serve_ops(host: str, port: int, why_not_ready: Readiness) -> Server:

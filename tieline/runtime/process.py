@@ -9,7 +9,9 @@ from typing import Final, TypeVar
 
 import uvloop
 
-from tieline.runtime import logs
+from tieline import __version__
+from tieline.runtime import logs, metrics
+from tieline.runtime.lag import measure_lag
 from tieline.runtime.settings import ProcessSettings, SettingsError, read_settings
 
 T = TypeVar("T")
@@ -35,6 +37,7 @@ def run(
         sys.stderr.write(f"{service}: {problem}\n")
         sys.exit(EXIT_BAD_SETTINGS)
     logs.set_up(service, settings.log_level)
+    metrics.BUILD_INFO.labels(service, __version__).set(1)
     try:
         uvloop.run(_until_signalled(settings, main))
     except* SettingsError as problems:
@@ -85,7 +88,11 @@ async def _until_signalled(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
-    try:
-        await main(settings, stopping)
-    except* Stopped:
-        pass
+    async with asyncio.TaskGroup() as measuring:
+        lag = measuring.create_task(measure_lag())
+        try:
+            await main(settings, stopping)
+        except* Stopped:
+            pass
+        finally:
+            lag.cancel()

@@ -5,7 +5,7 @@ A settings class is a frozen `msgspec.Struct`; its field `offer_timeout` is the 
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -27,11 +27,27 @@ class SettingsError(ValueError):
     """A setting is missing, or unusable here; the text names the variable and says what is wrong."""
 
 
+class BrokerLogin(NamedTuple):
+    """How a process and the broker prove to each other who they are. Each may be empty: then they do not."""
+
+    user: str = ""
+    password: str = ""
+    ca: str = ""
+    """A file with the certificates of those who may vouch for the broker: with it, TLS is demanded."""
+
+    def __repr__(self) -> str:
+        return f"BrokerLogin(user={self.user!r}, password={'...' if self.password else ''!r}, ca={self.ca!r})"
+
+
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What every process needs to know."""
 
     nats_url: str = "nats://127.0.0.1:4222"
-    """One URL, or several with commas between them."""
+    """One URL, or several with commas between them. `tls://` demands TLS."""
+    nats_user: str = ""
+    nats_password: str = ""
+    nats_ca: str = ""
+    """A file; see `BrokerLogin`."""
     namespace: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]+\Z")] = "tieline"
     """The first token of every subject, and the name of the bucket: several systems may share a broker."""
     ops_host: str = "127.0.0.1"
@@ -39,6 +55,11 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     ops_port: Port = 0
     """0: any free port; the log's first line names it."""
     log_level: Annotated[str, msgspec.Meta(pattern=r"^(debug|info|warning|error)\Z")] = "info"
+
+    @property
+    def nats_login(self) -> BrokerLogin:
+        """What the broker is told, and must show."""
+        return BrokerLogin(self.nats_user, self.nats_password, self.nats_ca)
 
     @property
     def longest_stop_s(self) -> float:
@@ -70,5 +91,5 @@ def _check_alone(kind: type[msgspec.Struct], name: str, value: str) -> None:
     try:
         msgspec.convert(value, wanted, strict=False)
     except msgspec.ValidationError as problem:
-        shown = "its value" if "secret" in name else repr(value)
+        shown = "its value" if "secret" in name or "password" in name else repr(value)
         raise SettingsError(f"{PREFIX}{name.upper()}: {shown} is unusable: {problem}") from None

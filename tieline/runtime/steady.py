@@ -8,10 +8,11 @@ it; everything here leans on the inside of nats-py, whose version is pinned, and
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from nats.aio.client import PING_PROTO, Client
+from nats.aio.client import PING_PROTO, Client, Srv
 from nats.aio.subscription import Subscription
+from nats.aio.transport import TcpTransport
 from nats.errors import Error as NatsError
 
 from tieline.runtime.message import Message
@@ -24,11 +25,25 @@ MAX_BUFFERED_BYTES: Final = 1024 * 1024
 _END: Final = b"\r\n"
 
 
+class _Transport(TcpTransport):
+    """Tells asyncio what nats-py does not: that TLS closes both ways at once. Else each end is a warning."""
+
+    def __init__(self, plain: TcpTransport) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        vars(self).update(vars(plain))
+
+    async def connect_tls(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  # passed on
+        await super().connect_tls(*arguments, **options)
+        assert self._io_writer is not None
+        vars(self._io_writer.transport.get_protocol())["_over_ssl"] = True
+
+
 class SteadyClient(Client):
     """A connection that never gives up, and hands messages on at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, demands_tls: bool = False) -> None:
         super().__init__()
+        self._demands_tls = demands_tls
         self._listeners: dict[int, Listen] = {}
         self._loop = asyncio.get_running_loop()
         self._is_writing = False
@@ -86,6 +101,19 @@ class SteadyClient(Client):
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self._listeners.pop(sid, None)
         super()._remove_sub(sid, max_msgs)
+
+    # Trusting ---------------------------------------------------------------------------------------
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        await super()._connect_to_server(s)
+        if type(self._transport) is TcpTransport:  # as yet without TLS
+            self._transport = _Transport(self._transport)
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """Hang up on a broker that offers no TLS where it is demanded: nats-py would send it the password."""
+        if initial_connection and self._demands_tls and not info.get("tls_required"):
+            raise NatsError("the broker offers no TLS, which is demanded of it")
+        await super()._process_info(info, initial_connection)
 
     # Staying ----------------------------------------------------------------------------------------
 

@@ -40,6 +40,12 @@ class RoomBody(msgspec.Struct, frozen=True, gc=False):
     room: str
 
 
+class TokenBody(msgspec.Struct, frozen=True, gc=False):
+    """`data` of REFRESH_TOKEN."""
+
+    token: str
+
+
 class _FromClient(msgspec.Struct, frozen=True, gc=False, tag_field="cmd"):
     request_id: str = msgspec.field(name="requestId")
     module: Literal["ROOM"]
@@ -99,9 +105,17 @@ class IceServers(_FromClient, frozen=True, gc=False, tag="ICE_SERVERS"):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class RefreshToken(_FromClient, frozen=True, gc=False, tag="REFRESH_TOKEN"):
+    """Stay with a newer token, and with what that one grants."""
+
+    data: TokenBody
+
+
 Signal = Offer | Answer | Candidate | Hangup
-ClientMessage = Signal | Join | Leave | Members | Ping | IceServers
-COMMANDS: Final = frozenset((*SIGNAL_COMMANDS, "JOIN", "LEAVE", "MEMBERS", "PING", "ICE_SERVERS"))
+ClientMessage = Signal | Join | Leave | Members | Ping | IceServers | RefreshToken
+COMMANDS: Final = frozenset(
+    (*SIGNAL_COMMANDS, "JOIN", "LEAVE", "MEMBERS", "PING", "ICE_SERVERS", "REFRESH_TOKEN")
+)
 
 
 class Malformed(msgspec.Struct, frozen=True):
@@ -318,6 +332,12 @@ class HangupBody(msgspec.Struct, frozen=True):
     sender: UserId = msgspec.field(name="from")
     to: UserId
     data: ServerHangup
+
+
+class TokenRefreshed(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the reply to REFRESH_TOKEN; Unix milliseconds."""
+
+    expires_at: int
 
 
 class TokenExpiring(msgspec.Struct, frozen=True, rename="camel"):

@@ -181,6 +181,27 @@ class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
     secret: SecretHash
 
 
+class Regrant(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The session has a newer token: only what this one grants counts from now on."""
+
+    user: UserId
+    session: SessionId
+    voice: bool
+    granted: tuple[RoomId, ...] | None
+    """The rooms that it grants; None: all. The session leaves the others, and is told."""
+    rooms: tuple[RoomId, ...]
+    """Those that the gateway knows it to be in, or to have been: a process may have died at leaving one."""
+
+
+class Tell(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Send the client of this connection, on its way through the mailbox, what its own gateway has to say."""
+
+    user: UserId
+    connection: ConnectionId
+    """Known to its gateway and to presence alone: nobody else's client can be told anything."""
+    frame: bytes
+
+
 class JoinRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """Make the user a member; being allowed to is the gateway's business, who holds the token."""
 
@@ -229,7 +250,18 @@ class LeaseKept(_Message, frozen=True, array_like=True, tag=True, gc=False):
     says that it had; and says so again to whoever did not hear the first answer."""
 
 
-PresenceRequest = Check | OpenSession | EndSession | Register | JoinRoom | LeaveRoom | ListMembers | KeepLease
+PresenceRequest = (
+    Check
+    | OpenSession
+    | EndSession
+    | Register
+    | Regrant
+    | Tell
+    | JoinRoom
+    | LeaveRoom
+    | ListMembers
+    | KeepLease
+)
 PresenceReply = Relay | Refused | SessionGone | Opened | RoomMembers | Done | LeaseKept
 RouterReply = Accepted | Refused | SessionGone
 
@@ -238,6 +270,8 @@ OPERATIONS: dict[type[PresenceRequest], str] = {
     OpenSession: "open",
     EndSession: "end",
     Register: "register",
+    Regrant: "regrant",
+    Tell: "tell",
     JoinRoom: "join",
     LeaveRoom: "leave",
     ListMembers: "members",

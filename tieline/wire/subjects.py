@@ -117,6 +117,10 @@ class Subjects:
         """The prefix of the replies to one router's or presence's own requests."""
         return f"{self.namespace}.{service}.{token(instance)}.reply"
 
+    def inbox(self, service: str, instance: str) -> str:
+        """The prefix of what JetStream sends to one process through nats-py: answers, and due timers."""
+        return f"{self.namespace}.{service}.{token(instance)}.inbox"
+
     def changed(self, user: UserId) -> str:
         """Drop what you cached about this user."""
         return f"{self.namespace}.changed.{token(user)}"

@@ -5,16 +5,18 @@ from typing import Any, Final, Literal
 
 from gateway.ice_servers import IceServers
 from gateway.session import AskPresence, AskRouter, Say, Session, Terms
-from gateway.tokens import Claims
+from gateway.tokens import Claims, Tokens
 from tests.unit.wire.samples import frame, room_message, signal_message
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 
 ALICE, BOB = UserId("alice"), UserId("bob")
 SESSION, CONNECTION, GATEWAY = SessionId("s-1"), ConnectionId("c-1"), GatewayId("g-1")
 ROOM, HALL, CELLAR = RoomId("room-1"), RoomId("hall"), RoomId("cellar")
+JWT_SECRET: Final = "the secret of every good token of these tests"
 NOW: Final = 1_700_000_000.0
 """Unix seconds: when she speaks."""
-PLAIN: Final = Terms(IceServers())
+TOKENS: Final = Tokens(JWT_SECRET)
+PLAIN: Final = Terms(IceServers(), TOKENS)
 """What a gateway grants that nobody has configured."""
 SECRET, NO_SECRET = SecretHash(b"hash"), SecretHash(b"")
 

@@ -7,11 +7,12 @@ import re
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as testing
 
 from gateway.__main__ import GatewaySettings, ice_servers_of
 from gateway.ice_servers import IceServers, password, turn_user
 from gateway.session import Say, Terms
-from tests.unit.gateway.alice import ALICE, NOW, alice, said
+from tests.unit.gateway.alice import ALICE, NOW, TOKENS, alice, said
 from tests.unit.wire.samples import HOSTILE_IDS, VALID_IDS, frame, ice_servers_message
 from tieline.runtime.settings import SettingsError
 from tieline.wire.envelope import IceServer, IceServerList
@@ -58,7 +59,7 @@ def test_the_session_answers_for_the_user_of_the_token() -> None:
     servers = IceServers(turn_urls=TURN, turn_secret=SECRET, ttl_s=60)
     asked = frame(ice_servers_message() | {"data": {"user": "bob"}})
 
-    answer = alice(terms=Terms(servers)).receive(asked, NOW)
+    answer = alice(terms=Terms(servers, TOKENS)).receive(asked, NOW)
 
     assert said(answer) == {
         "requestId": "r-1",
@@ -109,6 +110,7 @@ def test_no_user_is_refused_or_misread_for_its_name(user: str) -> None:
     assert_harmless(turn_user(UserId(user)))
 
 
+@testing(deadline=None)
 @given(VALID_IDS)
 def test_every_user_has_a_name_that_is_nobody_elses(user: str) -> None:
     spelled = turn_user(UserId(user))

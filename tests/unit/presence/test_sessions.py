@@ -25,6 +25,7 @@ from tieline.wire.internal import (
     Opened,
     PresenceReply,
     SessionGone,
+    Tell,
     decode_close_session,
 )
 from tieline.wire.subjects import Keys
@@ -140,6 +141,29 @@ async def test_a_user_is_forgotten_after_the_retention() -> None:
     await house.end("alice")
     house.clock.pass_s(OFFLINE_RETENTION_S)
     assert await house.user("alice") is None
+
+
+# Telling. ---------------------------------------------------------------------------------------------
+
+
+async def test_a_gateway_tells_its_client_by_way_of_presence() -> None:
+    house = await house_with_both()
+    assert await house.sessions.tell(Tell(ALICE, ConnectionId("alice-c1"), b"frame")) == Done()
+    (sent,) = house.recorder.sent
+    assert (sent.subject, sent.payload) == ("tieline.user.alice.alice-s1", b"frame")
+
+
+@pytest.mark.parametrize(
+    ("user", "connection", "replaced"),
+    [(ALICE, "bob-c1", True), (UserId("nobody"), "alice-c1", False)],
+)
+async def test_who_does_not_know_the_connection_tells_its_client_nothing(
+    user: UserId, connection: str, replaced: bool
+) -> None:
+    house = await house_with_both()
+    reply = await house.sessions.tell(Tell(user, ConnectionId(connection), b"forged"))
+    assert reply == SessionGone(replaced)
+    assert house.recorder.sent == []
 
 
 async def test_the_end_of_a_connection_that_has_the_session_no_more_ends_nothing() -> None:

@@ -8,7 +8,7 @@ from websockets.asyncio.server import Server
 
 from tieline.runtime import metrics
 from tieline.runtime.logs import JsonLines
-from tieline.runtime.ops import bound_port, serve_ops
+from tieline.runtime.ops import Ready, bound_port, serve_ops
 from tieline.runtime.settings import SettingsError
 
 HOST = "127.0.0.1"
@@ -186,3 +186,15 @@ async def test_when_closed_its_port_is_free_again(process: Process) -> None:
     async with await serve_ops(HOST, port, process.why_not_ready) as second:
         assert bound_port(second) == port
         assert (await get(second, "/healthz")).status == 200
+
+
+def test_readiness_is_a_metric_too() -> None:
+    ready = Ready("starting", "the broker is away")
+    shown = []
+    for reason in ("starting", "the broker is away"):
+        shown.append(metrics.READY._value.get())
+        ready.clear(reason)
+    shown.append(metrics.READY._value.get())
+    ready.hold("draining")
+    shown.append(metrics.READY._value.get())
+    assert shown == [0, 0, 1, 0]

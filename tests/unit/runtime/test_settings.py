@@ -4,6 +4,7 @@ import pytest
 
 from tieline.runtime.settings import (
     LONGEST_S,
+    BrokerLogin,
     Count,
     Port,
     Positive,
@@ -132,6 +133,13 @@ def test_a_secret_is_never_shown_not_even_when_it_is_unusable() -> None:
 
     assert problem.startswith("TIELINE_SECRET_PORT: its value is unusable: ")
     assert SECRET not in problem
+
+
+def test_a_password_is_as_secret_as_a_secret() -> None:
+    settings = read(TIELINE_NATS_USER="gateway", TIELINE_NATS_PASSWORD=SECRET, TIELINE_NATS_CA="ca.crt")
+
+    assert settings.nats_login == BrokerLogin("gateway", SECRET, "ca.crt")
+    assert SECRET not in repr(settings.nats_login)
 
 
 def test_a_problem_with_one_variable_does_not_show_another_that_is_secret() -> None:

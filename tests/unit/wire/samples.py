@@ -105,6 +105,11 @@ def ice_servers_message() -> dict[str, Any]:
     return {"requestId": "r-1", "module": "ROOM", "cmd": "ICE_SERVERS", "data": None}
 
 
+def refresh_message(token: str = "a.b.c") -> dict[str, Any]:
+    """A REFRESH_TOKEN before it becomes JSON."""
+    return {"requestId": "r-1", "module": "ROOM", "cmd": "REFRESH_TOKEN", "data": {"token": token}}
+
+
 def every_message() -> list[dict[str, Any]]:
     """One well-formed message of every command."""
     return [
@@ -112,6 +117,7 @@ def every_message() -> list[dict[str, Any]]:
         *(room_message(cmd) for cmd in ROOM_COMMANDS),
         ping_message(),
         ice_servers_message(),
+        refresh_message(),
     ]
 
 

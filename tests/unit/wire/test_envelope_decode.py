@@ -12,6 +12,7 @@ from tests.unit.wire.samples import (
     frame,
     ice_servers_message,
     ping_message,
+    refresh_message,
     room_message,
     signal_message,
 )
@@ -30,6 +31,7 @@ from tieline.wire.envelope import (
     Members,
     Offer,
     Ping,
+    RefreshToken,
     decode,
 )
 
@@ -51,7 +53,7 @@ def without(message: dict[str, Any], field: str) -> dict[str, Any]:
 
 def test_the_commands_are_those_of_the_protocol() -> None:
     assert SIGNAL_COMMANDS == SIGNALS
-    assert {*SIGNALS, *ROOM_COMMANDS, *FREE_DATA} == COMMANDS
+    assert {*SIGNALS, *ROOM_COMMANDS, *FREE_DATA, "REFRESH_TOKEN"} == COMMANDS
 
 
 @pytest.mark.parametrize(
@@ -100,6 +102,19 @@ def test_a_ping_without_data_carries_null() -> None:
 def test_a_request_for_ice_servers_may_carry_anything_or_nothing(data: object) -> None:
     assert isinstance(decode(frame(ice_servers_message() | {"data": data})), IceServers)
     assert isinstance(decode(frame(without(ice_servers_message(), "data"))), IceServers)
+
+
+def test_a_refresh_carries_its_token() -> None:
+    message = decode(frame(refresh_message("x.y.z")))
+
+    assert isinstance(message, RefreshToken)
+    assert message.data.token == "x.y.z"
+
+
+@pytest.mark.parametrize("data", [*ODD_VALUES, "token", {"token": None}, {"token": 7}, {"Token": "x"}])
+def test_a_refresh_without_a_token_is_bad(data: object) -> None:
+    assert decode(frame(refresh_message() | {"data": data})) == Malformed(BAD, "r-1", "REFRESH_TOKEN")
+    assert decode(frame(without(refresh_message(), "data"))) == Malformed(BAD, "r-1", "REFRESH_TOKEN")
 
 
 @pytest.mark.parametrize("inner", [*ODD_VALUES, "text", {"reason": "busy"}])

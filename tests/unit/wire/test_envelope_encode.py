@@ -18,6 +18,7 @@ from tieline.wire.envelope import (
     Roster,
     ServerHangup,
     TokenExpiring,
+    TokenRefreshed,
     Welcome,
 )
 from tieline.wire.ids import RoomId, SessionId, UserId
@@ -57,6 +58,12 @@ def test_ice_servers_are_spelled_as_browsers_take_them() -> None:
     assert text_of("ICE_SERVERS", servers) == (
         HEAD % "ICE_SERVERS" + '{"iceServers":[{"urls":["stun:s:1","stun:t"]},'
         '{"urls":["turn:u?transport=udp"],"username":"99:alice","credential":"aGk="}],"ttl":600}}'
+    )
+
+
+def test_the_end_of_a_newer_token_is_told() -> None:
+    assert text_of("REFRESH_TOKEN", TokenRefreshed(1_700_000_000_000)) == (
+        HEAD % "REFRESH_TOKEN" + '{"expiresAt":1700000000000}}'
     )
 
 

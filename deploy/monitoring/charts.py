@@ -1,0 +1,353 @@
+"""What the dashboard shows: rows of charts, each with a sentence and its queries. How: `dashboard`.
+
+Every service has every metric, at 0 where it never counts; `_of` picks the processes of one.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+Unit = Literal["short", "ops", "opm", "s", "bytes", "percentunit"]
+Shape = Literal["number", "lines", "stack"]
+
+STEP: Final = "$__rate_interval"
+"""Grafana puts an interval here that spans a few scrapes."""
+
+
+class Query(NamedTuple):
+    """One PromQL expression, and how its series are called."""
+
+    expr: str
+    legend: str = ""
+
+
+class Chart(NamedTuple):
+    """One panel."""
+
+    title: str
+    sentence: str
+    unit: Unit
+    queries: Sequence[Query]
+    shape: Shape = "lines"
+
+
+def _rate(metric: str, by: str = "", where: str = "") -> str:
+    grouping = f" by ({by})" if by else ""
+    selector = f"{metric}{{{where}}}" if where else metric
+    return f"sum{grouping} (rate({selector}[{STEP}]))"
+
+
+def _per_minute(metric: str, where: str) -> str:
+    return f"60 * {_rate(metric, where=where)}"
+
+
+def _ratio(part: str, whole: str) -> str:
+    """A share that is 0 while nothing happens at all."""
+    return f"({part}) / ({whole} > 0) or on () vector(0)"
+
+
+def _quantile(share: float, histogram: str, by: str = "le") -> str:
+    return f"histogram_quantile({share:g}, sum by ({by}) (rate({histogram}_bucket[{STEP}])))"
+
+
+def _quantiles(histogram: str) -> list[Query]:
+    return [Query(_quantile(share, histogram), f"p{share * 100:g}") for share in (0.5, 0.95, 0.99)]
+
+
+def _of(service: str, expr: str) -> str:
+    return f'{expr} and on (job, instance) tieline_build_info{{service="{service}"}}'
+
+
+def _with_service(metric: str) -> str:
+    return f"{metric} * on (job, instance) group_left (service) tieline_build_info"
+
+
+_SIGNALS: Final = "tieline_signals_total"
+_OPENED: Final = "tieline_sessions_opened_total"
+_STEPS: Final = "tieline_negotiations_total"
+_REFUSED: Final = _rate(_SIGNALS, "outcome", 'outcome!~"relayed|held|ok"')
+_SETTLED: Final = 'step=~"established|unanswered|abandoned"'
+_RESUMES: Final = _rate(_OPENED, where='how=~"resumed|not_resumed"')
+_LAG: Final = "tieline_event_loop_lag_seconds"
+
+ROWS: Final[Mapping[str, Sequence[Chart]]] = {
+    "At a glance": [
+        Chart(
+            "Connections",
+            "Clients with a live session.",
+            "short",
+            [Query("sum(tieline_connections)")],
+            "number",
+        ),
+        Chart("Signals", "Client messages answered a second.", "ops", [Query(_rate(_SIGNALS))], "number"),
+        Chart(
+            "Relay, p99",
+            "From a frame read to the router's answer: what 99 of 100 messages stay under.",
+            "s",
+            [Query(_quantile(0.99, "tieline_relay_seconds"))],
+            "number",
+        ),
+        Chart(
+            "Internal errors",
+            "Share of messages that were answered with 500: nobody could judge them in 5 s.",
+            "percentunit",
+            [Query(_ratio(_rate(_SIGNALS, where='outcome="INTERNAL"'), _rate(_SIGNALS)))],
+            "number",
+        ),
+        Chart(
+            "Ready",
+            "Processes that take work, by service.",
+            "short",
+            [Query(f"sum by (service) ({_with_service('tieline_ready')})", "{{service}}")],
+            "number",
+        ),
+        Chart(
+            "Versions",
+            "Processes by service and version: more than one version only while an upgrade is under way.",
+            "short",
+            [Query("count by (service, version) (tieline_build_info)", "{{service}} {{version}}")],
+            "number",
+        ),
+    ],
+    "Connections": [
+        Chart(
+            "Connections by gateway",
+            "They spread by themselves only as clients reconnect: a new gateway starts empty.",
+            "short",
+            [Query(_of("gateway", "tieline_connections"), "{{instance}}")],
+            "stack",
+        ),
+        Chart(
+            "Sessions opened",
+            "New ones, resumed ones, and those that should have been resumed and could not be.",
+            "ops",
+            [Query(_rate(_OPENED, "how"), "{{how}}")],
+            "stack",
+        ),
+        Chart(
+            "Closes by code",
+            "1000 and 1001: the client went. 1006: it vanished. 1012: a drain. 4000 to 4499: we hung up, and "
+            "it comes back. 4500 to 4999: it does not.",
+            "ops",
+            [Query(_rate("tieline_sessions_closed_total", "code"), "{{code}}")],
+            "stack",
+        ),
+        Chart(
+            "Refused before the upgrade",
+            "By reason: UNAUTHORIZED is a client's token, FULL and BROKER_UNAVAILABLE are ours.",
+            "ops",
+            [Query(_rate("tieline_handshakes_refused_total", "reason"), "{{reason}}")],
+            "stack",
+        ),
+        Chart(
+            "Resumes that failed",
+            "Share of the resumes asked for: too late, too much missed, or a session nobody knows.",
+            "percentunit",
+            [Query(_ratio(_rate(_OPENED, where='how="not_resumed"'), _RESUMES), "failed")],
+        ),
+        Chart(
+            "Replayed and orphaned",
+            "Frames sent again from the mailbox; sessions that a gateway left behind when it died; sessions "
+            "told again to a presence that had forgotten them.",
+            "ops",
+            [
+                Query(_rate("tieline_replayed_frames_total"), "frames replayed"),
+                Query(_rate("tieline_sessions_orphaned_total"), "sessions orphaned"),
+                Query(_rate("tieline_sessions_registered_again_total"), "sessions registered again"),
+            ],
+        ),
+        Chart(
+            "Drains",
+            "Gateways that are sending their clients away.",
+            "short",
+            [Query("sum(tieline_draining)", "draining gateways")],
+        ),
+        Chart(
+            "Drained connections",
+            "Clients of draining gateways: those that left when told to, and those that were closed.",
+            "ops",
+            [Query(_rate("tieline_drained_connections_total", "how"), "{{how}}")],
+        ),
+    ],
+    "Signals": [
+        Chart(
+            "Signals by outcome",
+            "relayed, held and ok are good; the rest are refusals by their reason.",
+            "ops",
+            [Query(_rate(_SIGNALS, "outcome"), "{{outcome}}")],
+            "stack",
+        ),
+        Chart(
+            "Signals by command",
+            "Candidates are nine tenths of the traffic.",
+            "ops",
+            [Query(_rate(_SIGNALS, "cmd"), "{{cmd}}")],
+            "stack",
+        ),
+        Chart(
+            "Refused",
+            "Share of all messages, by reason: what clients do wrong, and INTERNAL, which is ours.",
+            "percentunit",
+            [
+                Query(
+                    f"{_REFUSED} / on () group_left () ({_rate(_SIGNALS)} > 0) or on () vector(0)",
+                    "{{outcome}}",
+                )
+            ],
+        ),
+        Chart(
+            "Relay",
+            "From a WEBRTC frame read by the gateway to the router's answer.",
+            "s",
+            _quantiles("tieline_relay_seconds"),
+        ),
+        Chart(
+            "Check",
+            "How long a router waited for presence to judge a signal.",
+            "s",
+            _quantiles("tieline_presence_check_seconds"),
+        ),
+        Chart(
+            "Relayed on a lease",
+            "Share of the signals that routers relayed without asking presence: most candidates should be.",
+            "percentunit",
+            [
+                Query(
+                    _ratio(
+                        _rate("tieline_leased_signals_total"),
+                        f"({_rate('tieline_leased_signals_total')} "
+                        f"+ {_rate('tieline_presence_check_seconds_count')})",
+                    ),
+                    "leased",
+                )
+            ],
+        ),
+        Chart(
+            "Deliveries",
+            "Frames that reached the gateways: sent to clients, recognized as duplicates, or for nobody.",
+            "ops",
+            [Query(_rate("tieline_deliveries_total", "outcome"), "{{outcome}}")],
+            "stack",
+        ),
+        Chart(
+            "Requests sent again",
+            "Because nobody had answered: a process died, or the broker was slow.",
+            "ops",
+            [Query(_rate("tieline_request_retries_total", "job"), "{{job}}")],
+        ),
+    ],
+    "Calls": [
+        Chart(
+            "Set-up, calls a minute",
+            "A call begins with an offer, and is then established, unanswered or abandoned.",
+            "opm",
+            [
+                Query(_per_minute(_SIGNALS, 'cmd="WEBRTC_OFFER",outcome="relayed"'), "offers relayed"),
+                Query(_per_minute(_STEPS, 'step="begun"'), "begun"),
+                Query(_per_minute(_SIGNALS, 'cmd="WEBRTC_ANSWER",outcome="relayed"'), "answers relayed"),
+                Query(_per_minute(_STEPS, 'step="established"'), "established"),
+                Query(_per_minute(_STEPS, 'step="unanswered"'), "unanswered"),
+                Query(_per_minute(_STEPS, 'step="abandoned"'), "abandoned"),
+            ],
+        ),
+        Chart(
+            "How calls that began go on",
+            "Shares of those whose fate is settled: established, unanswered (for 60 s), abandoned.",
+            "percentunit",
+            [
+                Query(
+                    f"{_rate(_STEPS, 'step', _SETTLED)}"
+                    f" / on () group_left () ({_rate(_STEPS, where=_SETTLED)} > 0)",
+                    "{{step}}",
+                )
+            ],
+        ),
+        Chart(
+            "Time to the answer", "From the offer to the answer.", "s", _quantiles("tieline_answer_seconds")
+        ),
+        Chart(
+            "Held candidates",
+            "Came before the answer; released by it, or discarded with the call.",
+            "ops",
+            [Query(_rate("tieline_held_candidates_total", "outcome"), "{{outcome}}")],
+        ),
+    ],
+    "Presence": [
+        Chart(
+            "Requests",
+            "By operation.",
+            "ops",
+            [Query(_rate("tieline_presence_requests_total", "op"), "{{op}}")],
+            "stack",
+        ),
+        Chart(
+            "Requests by outcome",
+            "failed: the bucket did not answer, and somebody asks again.",
+            "ops",
+            [Query(_rate("tieline_presence_requests_total", "outcome"), "{{outcome}}")],
+        ),
+        Chart(
+            "Conflicts a request",
+            "Writes that found the record changed, and were decided again.",
+            "short",
+            [
+                Query(
+                    _ratio(_rate("tieline_cas_conflicts_total"), _rate("tieline_presence_requests_total")),
+                    "conflicts",
+                )
+            ],
+        ),
+        Chart(
+            "Timers",
+            "Expiries consumed, by kind: of offers, answered or not; of absences; of gateways' leases.",
+            "ops",
+            [Query(_rate("tieline_timers_fired_total", "kind"), "{{kind}}")],
+        ),
+    ],
+    "NATS": [
+        Chart(
+            "Connected",
+            "Share of the processes of a service that are connected to NATS.",
+            "percentunit",
+            [Query(f"avg by (service) ({_with_service('tieline_nats_connected')})", "{{service}}")],
+        ),
+        Chart(
+            "Reconnects",
+            "Each is a broker node that went away, or a network that did.",
+            "ops",
+            [Query(_rate("tieline_nats_reconnects_total", "job"), "{{job}}")],
+        ),
+        Chart(
+            "Errors",
+            "slow_consumer: messages were dropped.",
+            "ops",
+            [Query(_rate("tieline_nats_errors_total", "kind"), "{{kind}}")],
+        ),
+    ],
+    "Processes": [
+        Chart(
+            "Event loop lag, p99",
+            "How late timers were: what 99 of 100 stayed under. All clients of a process wait as long.",
+            "s",
+            [Query(_quantile(0.99, _LAG, "le, job, instance"), "{{job}} {{instance}}")],
+        ),
+        Chart(
+            "Memory",
+            "Resident, by process.",
+            "bytes",
+            [Query("tieline_process_resident_memory_bytes", "{{job}} {{instance}}")],
+        ),
+        Chart(
+            "CPU",
+            "Cores in use, by process: one is all that a process can use.",
+            "short",
+            [Query(f"rate(tieline_process_cpu_seconds_total[{STEP}])", "{{job}} {{instance}}")],
+        ),
+        Chart(
+            "File descriptors",
+            "Share of those that a process may have; each client is one.",
+            "percentunit",
+            [Query("tieline_process_open_fds / tieline_process_max_fds", "{{job}} {{instance}}")],
+        ),
+    ],
+}
+"""By the title of the row."""

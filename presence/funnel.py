@@ -1,0 +1,49 @@
+"""What a change to a pair means for the call that is being set up, in words that operators count.
+
+    begun ---> established ---> ended
+       |
+       +-----> unanswered, when the offer timed out
+       +-----> abandoned, when it ended in any other way
+
+Pure; `pairs` asks it after each write, and counts. What is negotiated again within an established call is no
+step here: offers and answers are counted as signals, by the gateways.
+"""
+
+from typing import Literal, NamedTuple
+
+from presence.negotiation import Pair
+
+Step = Literal["begun", "established", "unanswered", "abandoned", "ended"]
+
+
+class Candidates(NamedTuple):
+    """What became of candidates that had come before the answer."""
+
+    held: int = 0
+    released: int = 0
+    discarded: int = 0
+
+
+def step(before: Pair, after: Pair, *, timed_out: bool = False) -> Step | None:
+    """Name the step of the call; None: it took none. `timed_out` says that an offer's time was up."""
+    if before.established:
+        return None if after.established else "ended"
+    if after.established:
+        return "established"
+    if before.is_active == after.is_active:
+        return None
+    if after.is_active:
+        return "begun"
+    return "unanswered" if timed_out else "abandoned"
+
+
+def candidates(before: Pair, after: Pair) -> Candidates:
+    """Count what was held, released or discarded."""
+    more = _waiting(after) - _waiting(before)
+    if more >= 0:
+        return Candidates(held=more)
+    return Candidates(released=-more) if after.established else Candidates(discarded=-more)
+
+
+def _waiting(pair: Pair) -> int:
+    return sum(held.released_by is None for held in pair.held)

@@ -1,0 +1,29 @@
+"""The images, made once, and one system of containers for all tests of this folder."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.containers.fleet import Fleet, Images
+from tests.containers.images import base_image, haproxy_image, tieline_image
+from tests.faults.conftest import pytest_runtest_makereport  # noqa: F401  # shows the logs under a failure
+from tests.system.resuming import Resumers
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
+    folder = tmp_path_factory.mktemp("images")
+    base = base_image(folder)
+    return Images(base, tieline_image(folder, base), haproxy_image(folder))
+
+
+@pytest.fixture(scope="session")
+def fleet(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with Fleet(images, tmp_path_factory.mktemp("fleet")) as running:
+        yield running
+
+
+@pytest.fixture
+async def people(fleet: Fleet) -> AsyncIterator[Resumers]:
+    async with Resumers(fleet) as present:
+        yield present

@@ -1,0 +1,188 @@
+"""All containers of a system on a network of their own, as `deploy/compose.yaml` describes it.
+
+Three brokers with permissions and TLS, two of each service, HAProxy in front. Like an orchestrator would, the
+tests replace what has died by a new container.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+
+from tests.containers.part import CLIENT_PORT, MONITOR_PORT, OPS_PORT, Part, PartKind
+from tests.nats.secured import DEPLOY, NODES, Prepared
+from tests.system.nats_container import IMAGE_VARIABLE, nats_image
+from tests.system.system import SECRET, Kind
+from tests.system.waiting import until_now
+from tieline.cli.ports import free_ports
+
+CONFINED: Final = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
+"""As in `deploy/compose.yaml`, and as Kubernetes restricts pods."""
+
+TWICE: Final[tuple[Kind, ...]] = ("presence", "router", "gateway")
+
+
+class Images(NamedTuple):
+    """What the containers are made of."""
+
+    base: str
+    tieline: str
+    haproxy: str
+
+
+class Fleet:
+    """Runs while its `with` block does."""
+
+    def __init__(self, images: Images, folder: Path) -> None:
+        self._images = images
+        self._folder = folder
+        self._prepared = Prepared(folder / "prepared")
+        self._ending = ExitStack()
+        self._count = 0
+        self.parts: list[Part] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            self._network = starting.enter_context(Network())
+            starting.callback(self._remove_all)
+            for name in NODES:
+                self._add_broker(name)
+            self.until_ready()
+            for kind in TWICE:
+                for _ in range(2):
+                    self._add_service(kind)
+            self.until_ready()
+            self.balancer = self._add_balancer()
+            self.until_ready()
+            until_now(lambda: self.balanced == 2)
+            self._ending = starting.pop_all()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._ending.close()
+
+    def _remove_all(self) -> None:
+        for part in self.parts:
+            part.remove()
+
+    # What there is ----------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """Where clients come, all of them."""
+        return f"ws://127.0.0.1:{self.ports[0]}/ws"
+
+    @property
+    def ports(self) -> Sequence[int]:
+        """See `Clustered.ports`: there is one way in."""
+        return [self.balancer.port(CLIENT_PORT)]
+
+    @property
+    def log(self) -> str:
+        """See `Clustered.log`."""
+        return "\n".join(f"--- {part.name}\n{part.log}" for part in self.parts)
+
+    def all(self, kind: PartKind) -> list[Part]:
+        """List the parts of one kind."""
+        return [part for part in self.parts if part.kind == kind]
+
+    @property
+    def balanced(self) -> int:
+        """To how many gateways the balancer sends new clients."""
+        return int(self.balancer.count("haproxy_server_status", proxy="gateways", state="UP"))
+
+    def leader_of(self, stream: str) -> Part | None:
+        """Find the broker that leads a stream now, by the word of any; None while there is none."""
+        for broker in self.all("nats"):
+            for described in broker.streams():
+                if described["name"] == stream:
+                    leader = described.get("cluster", {}).get("leader")
+                    return next((each for each in self.all("nats") if each.name == leader), None)
+        return None
+
+    # Changing it ------------------------------------------------------------------------------------
+
+    def add(self, kind: Kind) -> Part:
+        """Start one more container of a service; it is ready when this returns."""
+        part = self._add_service(kind)
+        until_now(part.is_ready)
+        return part
+
+    def remove(self, part: Part) -> None:
+        """Have a part gone, dead or alive."""
+        self.parts.remove(part)
+        part.remove()
+
+    def replace(self, part: Part) -> Part:
+        """Have another container instead of one that has died."""
+        assert part.kind in TWICE
+        self.remove(part)
+        return self.add(part.kind)
+
+    def until_ready(self, but: Callable[[Part], bool] = lambda _: False) -> None:
+        """Wait until every part takes work."""
+        for part in self.parts:
+            if not but(part):
+                until_now(part.is_ready)
+
+    def _start(self, kind: PartKind, name: str, container: DockerContainer) -> Part:
+        container.with_network(self._network).with_kwargs(hostname=name, **CONFINED)
+        container.start()
+        part = Part(kind, name, container)
+        self.parts.append(part)
+        return part
+
+    def _add_broker(self, name: str) -> Part:
+        storage = self._folder / name
+        storage.mkdir()
+        routes = ", ".join(f"nats://{node}:6222" for node in NODES)
+        passwords = {
+            variable: value
+            for variable, value in self._prepared.environ.items()
+            if variable.endswith("_PASSWORD")
+        }
+        container = (
+            DockerContainer(os.environ.get(IMAGE_VARIABLE) or nats_image())
+            .with_command(["--config", "/etc/nats/nats.conf"])
+            .with_volume_mapping(DEPLOY / "nats/nats.conf", "/etc/nats/nats.conf")
+            .with_volume_mapping(DEPLOY / "nats/accounts.conf", "/etc/nats/accounts.conf")
+            .with_volume_mapping(self._prepared.folder / "tls", "/etc/nats/tls")
+            .with_volume_mapping(storage, "/data", "rw")
+            .with_envs(NATS_NAME=name, NATS_ROUTES=f"[{routes}]", **passwords)
+            .with_network_aliases(name)
+            .with_exposed_ports(MONITOR_PORT["nats"])
+        )
+        return self._start("nats", name, container)
+
+    def _add_service(self, kind: Kind) -> Part:
+        self._count += 1
+        settings = {
+            "NATS_URL": ",".join(f"tls://{node}:4222" for node in NODES),
+            **self._prepared.login(kind),
+            "NATS_CA": "/etc/tieline/ca.crt",
+            **({"JWT_SECRET": SECRET} if kind == "gateway" else {}),
+            **({"REPLICAS": "3"} if kind == "presence" else {}),
+        }
+        container = (
+            DockerContainer(self._images.tieline)
+            .with_command([kind])
+            .with_volume_mapping(self._prepared.ca, "/etc/tieline/ca.crt")
+            .with_envs(**{f"TIELINE_{name}": value for name, value in settings.items()})
+            .with_network_aliases(kind)
+            .with_exposed_ports(OPS_PORT)
+        )
+        return self._start(kind, f"{kind}-{self._count}", container)
+
+    def _add_balancer(self) -> Part:
+        container = (
+            DockerContainer(self._images.haproxy)
+            .with_command(["-f", "/etc/haproxy.cfg"])
+            .with_volume_mapping(DEPLOY / "haproxy.cfg", "/etc/haproxy.cfg")
+            .with_bind_ports(CLIENT_PORT, free_ports(1, "0.0.0.0")[0])  # the same after it was killed
+            .with_exposed_ports(MONITOR_PORT["haproxy"])
+        )
+        return self._start("haproxy", "haproxy", container)

@@ -1,0 +1,155 @@
+"""Images made of what this machine has: nothing is pulled.
+
+- the base that `deploy/Dockerfile` is built on: a minimal Debian with Python, by debootstrap;
+- Tieline's own, by that Dockerfile, without a network: its wheels are fetched by this machine's pip;
+- HAProxy: this machine's, with the libraries that it loads, and nothing else.
+
+What is made stays in the engine, under a name that follows from what went into it.
+"""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import docker
+
+from tests.demand import program
+from tests.system.nats_container import DOCKER_TIMEOUT_S
+
+ROOT: Final = Path(__file__).parents[2]
+
+SUITE: Final = "bookworm"
+PACKAGES: Final = "python3"
+PYTHON: Final = "3.11"
+"""What that suite brings."""
+
+BUILD_TIMEOUT_S: Final = 240
+"""For one answer of the engine while it builds."""
+
+
+def base_image(folder: Path) -> str:
+    """Make the base unless it is there; return its name. Needs root, debootstrap, and Debian's packages."""
+    recipe = f"{SUITE} minbase {PACKAGES}"
+    name = f"tieline-test-base:{_digest([recipe.encode()])}"
+    if not _is_there(name):
+        root, packed = folder / "root", folder / "root.tar"
+        debootstrap = program("debootstrap")
+        assert debootstrap is not None
+        subprocess.run(
+            [debootstrap, "--variant=minbase", f"--include={PACKAGES}", SUITE, root],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        shutil.rmtree(root / "var/cache/apt")
+        shutil.rmtree(root / "var/lib/apt/lists")
+        subprocess.run(["tar", "--create", "--file", packed, "--directory", root, "."], check=True)
+        shutil.rmtree(root)
+        with closing(docker.from_env(timeout=BUILD_TIMEOUT_S)) as engine:
+            repository, _, tag = name.partition(":")
+            engine.api.import_image_from_file(str(packed), repository=repository, tag=tag)
+        packed.unlink()
+    return name
+
+
+def tieline_image(folder: Path, base: str) -> str:
+    """Build Tieline's image, for this machine's version of Python; return its name."""
+    context = folder / "context"
+    _copy_context(context)
+    _fetch_wheels(context)
+    files = sorted(path for path in context.rglob("*") if path.is_file())
+    name = f"tieline-test:{_digest([base.encode(), *(_described(path, context) for path in files)])}"
+    if not _is_there(name):
+        with closing(docker.from_env(timeout=BUILD_TIMEOUT_S)) as engine:
+            engine.images.build(
+                path=str(context),
+                dockerfile="deploy/Dockerfile",
+                tag=name,
+                buildargs={"BASE": base},
+                network_mode="none",
+                rm=True,
+            )
+    return name
+
+
+def _copy_context(context: Path) -> None:
+    """Copy what `.dockerignore` lets through; the wheels come apart."""
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in ignored
+    for wanted in [line[1:] for line in ignored if line.startswith("!")]:
+        source, target = ROOT / wanted, context / wanted
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.is_file():
+            shutil.copy(source, target)
+    for needed in ("deploy/Dockerfile", ".dockerignore"):
+        shutil.copy(ROOT / needed, context / needed)
+
+
+def _fetch_wheels(context: Path) -> None:
+    """Fetch what the Dockerfile asks for where nothing can be fetched, for the Python of the base."""
+    wheels = context / "deploy/wheels"
+    wheels.mkdir(exist_ok=True)
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--python-version", PYTHON]
+    fetch = [*pip, "--dest", str(wheels)]
+    lock = context / "deploy/requirements.lock"
+    subprocess.run([*fetch, "--no-deps", "--require-hashes", "--requirement", lock], check=True)
+    subprocess.run([*fetch, "--only-binary", ":all:", "pip", "setuptools>=77", "wheel"], check=True)
+
+
+def haproxy_image(folder: Path) -> str:
+    """Build an image of this machine's HAProxy, unless it is there; return its name."""
+    binary = program("haproxy")
+    assert binary is not None
+    files = [Path(binary), *_libraries(binary)]
+    name = f"tieline-test-haproxy:{_digest(path.read_bytes() for path in files)}"
+    if not _is_there(name):
+        context = folder / "haproxy"
+        for path in files:
+            target = context / "root" / path.relative_to("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+        (context / "Dockerfile").write_text(
+            f'FROM scratch\nCOPY root /\nUSER 65532:65532\nENTRYPOINT ["{binary}"]\n'
+        )
+        with closing(docker.from_env(timeout=DOCKER_TIMEOUT_S)) as engine:
+            engine.images.build(path=str(context), tag=name, rm=True)
+    return name
+
+
+def _libraries(binary: str) -> list[Path]:
+    """List the shared libraries that a program loads, and what loads them."""
+    listed = subprocess.run(["ldd", binary], check=True, capture_output=True, text=True).stdout
+    return [Path(path) for path in re.findall(r"(/\S+) \(0x", listed)]
+
+
+def _is_there(name: str) -> bool:
+    with closing(docker.from_env(timeout=DOCKER_TIMEOUT_S)) as engine:
+        try:
+            engine.images.get(name)
+        except docker.errors.ImageNotFound:
+            return False
+    return True
+
+
+def size_mb(name: str) -> float:
+    """Measure an image, in millions of bytes."""
+    with closing(docker.from_env(timeout=DOCKER_TIMEOUT_S)) as engine:
+        return float(engine.images.get(name).attrs["Size"]) / 1e6
+
+
+def _described(path: Path, context: Path) -> bytes:
+    return str(path.relative_to(context)).encode() + path.read_bytes()
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:12]

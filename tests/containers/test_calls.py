@@ -1,0 +1,55 @@
+"""Calls through a load balancer that sends each connection wherever it likes."""
+
+import asyncio
+
+import pytest
+
+from tests.containers.fleet import Fleet
+from tests.system.cast import establish
+from tests.system.frames import CANDIDATE, HANGUP
+from tests.system.raw_client import Refused
+from tests.system.resuming import Resumers, id_of
+from tests.system.waiting import until_true
+
+pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
+
+
+async def test_calls_between_all_gateways_are_set_up_resumed_and_ended(
+    fleet: Fleet, people: Resumers
+) -> None:
+    pairs = [(await people.in_room("alice"), await people.in_room("bob")) for _ in range(1)]
+    for alice, bob in pairs:
+        await establish(alice, bob)
+        had = await alice.relays(CANDIDATE, bob)
+        await bob.relays(CANDIDATE, alice)
+        await people.lose(bob, alice)
+        missed = alice.say(CANDIDATE, bob)
+        await alice.hears_ack(missed)
+        again = await people.resumed(bob, id_of(had))
+        assert await again.hear_frame() == missed
+        await people.hears_status(alice, bob, "online")
+        await again.relays(HANGUP, alice, {"reason": "hangup"})
+
+
+async def test_the_balancer_spreads_clients_over_the_gateways(fleet: Fleet, people: Resumers) -> None:
+    for _ in range(8):
+        await people.come("somebody")
+
+    async def are_spread() -> bool:
+        here = [
+            await asyncio.to_thread(gateway.count, "tieline_connections") for gateway in fleet.all("gateway")
+        ]
+        return min(here) >= 3
+
+    await until_true(are_spread)
+
+
+async def test_a_bad_token_is_refused_through_the_balancer(fleet: Fleet, people: Resumers) -> None:
+    with pytest.raises(Refused) as refusal:
+        await people.come("mallory", claims={"exp": 1})
+    assert refusal.value.answer.status == 401
+
+
+def test_no_part_has_been_refused_anything_by_the_brokers(fleet: Fleet) -> None:
+    assert "session opened" in fleet.log
+    assert "permissions violation" not in fleet.log.lower()

@@ -1,0 +1,164 @@
+"""`docker kill` and `docker pause` of each kind of part, under load: nothing is lost, and no session ends."""
+
+import asyncio
+from typing import Literal
+
+import pytest
+
+from tests.containers.fleet import Fleet
+from tests.containers.part import Part
+from tests.faults.load import Load, running
+from tests.faults.test_kills import nothing_is_amiss
+from tests.system.waiting import until_true
+
+pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
+
+PAIRS = 4
+MESSAGES = 30
+"""That everybody sends and receives before the fault, and after it."""
+
+FEW = 5
+"""Messages while a part stands still: half of them are asked a second time, after half a second."""
+
+STREAMS = ("KV_tieline", "MAILBOX_tieline")
+
+
+async def leader_of(fleet: Fleet, stream: str) -> Part:
+    """Wait until a stream has a leader."""
+    return await until_true(lambda: asyncio.to_thread(fleet.leader_of, stream))
+
+
+async def is_whole(fleet: Fleet) -> None:
+    """Wait until every part takes work, and the balancer knows."""
+    await asyncio.to_thread(fleet.until_ready)
+
+    async def are_balanced() -> bool:
+        return await asyncio.to_thread(lambda: fleet.balanced) == 2
+
+    await until_true(are_balanced)
+
+
+async def still_talk(load: Load, messages: int) -> None:
+    sent = load.tally().sent
+    await load.progress(messages)
+    assert load.tally().sent > sent
+
+
+async def test_a_gateway_is_killed(fleet: Fleet) -> None:
+    async with running([fleet.url], PAIRS) as load:
+        await load.progress(MESSAGES)
+        victim = fleet.all("gateway")[0]
+        here = await asyncio.to_thread(victim.count, "tieline_connections")
+        assert here > 0
+        await asyncio.to_thread(victim.kill)
+        await still_talk(load, MESSAGES)
+        await asyncio.to_thread(fleet.replace, victim)
+        await is_whole(fleet)
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] >= here
+
+
+@pytest.mark.parametrize("kind", ["router", "presence"])
+async def test_a_part_that_no_client_is_connected_to_is_killed(
+    fleet: Fleet, kind: Literal["router", "presence"]
+) -> None:
+    async with running([fleet.url], PAIRS) as load:
+        await load.progress(MESSAGES)
+        victim = fleet.all(kind)[0]
+        await asyncio.to_thread(victim.kill)
+        await still_talk(load, MESSAGES)
+        await asyncio.to_thread(fleet.replace, victim)
+        await is_whole(fleet)
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] == 0  # no socket was closed
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+async def test_the_broker_that_leads_a_stream_is_killed(fleet: Fleet, stream: str) -> None:
+    async with running([fleet.url], PAIRS, windows=(1,)) as load:
+        await load.progress(MESSAGES)
+        victim = await leader_of(fleet, stream)
+        await asyncio.to_thread(victim.kill)
+        await still_talk(load, MESSAGES)
+        await asyncio.to_thread(victim.start)
+        await is_whole(fleet)
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] == 0
+
+
+async def test_the_balancer_is_killed(fleet: Fleet) -> None:
+    async with running([fleet.url], PAIRS) as load:
+        await load.progress(MESSAGES)
+        await asyncio.to_thread(fleet.balancer.kill)
+        await asyncio.to_thread(fleet.balancer.start)
+        await is_whole(fleet)
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] >= len(load.peers)
+
+
+async def test_a_gateway_stands_still_for_longer_than_its_lease(fleet: Fleet) -> None:
+    async with running([fleet.url], PAIRS) as load:
+        await load.progress(MESSAGES)
+        leases_out = await asyncio.to_thread(count_leases_out, fleet)
+        victim = fleet.all("gateway")[0]
+        here = await asyncio.to_thread(victim.count, "tieline_connections")
+        assert here > 0
+        await asyncio.to_thread(victim.pause)
+
+        async def is_noticed() -> bool:
+            return await asyncio.to_thread(count_leases_out, fleet) > leases_out
+
+        try:
+            await until_true(is_noticed)
+        finally:
+            await asyncio.to_thread(victim.unpause)
+        await is_whole(fleet)
+        await nothing_is_amiss(load)
+
+
+def count_leases_out(fleet: Fleet) -> float:
+    return sum(part.count("tieline_timers_fired_total", kind="lease") for part in fleet.all("presence"))
+
+
+@pytest.mark.parametrize("kind", ["router", "presence"])
+async def test_a_part_that_no_client_is_connected_to_stands_still(
+    fleet: Fleet, kind: Literal["router", "presence"]
+) -> None:
+    async with running([fleet.url], PAIRS) as load:
+        await load.progress(MESSAGES)
+        victim = fleet.all(kind)[0]
+        await asyncio.to_thread(victim.pause)
+        try:
+            await still_talk(load, FEW)
+        finally:
+            await asyncio.to_thread(victim.unpause)
+        await is_whole(fleet)
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] == 0
+
+
+async def test_the_balancer_stands_still(fleet: Fleet) -> None:
+    async with running([fleet.url], PAIRS) as load:
+        await load.progress(MESSAGES)
+        await asyncio.to_thread(fleet.balancer.pause)
+        try:
+            await load.silence(2)
+        finally:
+            await asyncio.to_thread(fleet.balancer.unpause)
+        await is_whole(fleet)
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] == 0
+
+
+async def test_the_broker_that_leads_the_mailbox_stands_still(fleet: Fleet) -> None:
+    async with running([fleet.url], PAIRS, windows=(1,)) as load:
+        await load.progress(MESSAGES)
+        victim = await leader_of(fleet, STREAMS[1])
+        await asyncio.to_thread(victim.pause)
+        try:
+            await still_talk(load, FEW)
+        finally:
+            await asyncio.to_thread(victim.unpause)
+        await is_whole(fleet)
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] == 0

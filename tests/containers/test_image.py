@@ -1,0 +1,73 @@
+"""The image holds what a service needs, and little else."""
+
+import json
+
+import docker
+import pytest
+
+from tests.containers.fleet import CONFINED, Fleet, Images
+from tests.containers.images import size_mb
+from tests.system.waiting import until
+
+pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
+
+LARGEST_MB = 60
+"""What Tieline, and what it needs of PyPI, may add to the base."""
+
+INSPECTION = """
+import importlib.util, json, os, shutil
+print(json.dumps({
+    "uid": os.getuid(),
+    "programs": [name for name in %r if shutil.which(name)],
+    "modules": [name for name in %r if importlib.util.find_spec(name)],
+}))
+"""
+TOOLS = ["pip", "pip3", "cc", "gcc", "g++", "ld", "make", "cargo", "git", "curl", "wget", "nats-server"]
+MODULES = ["pip", "setuptools", "ensurepip", "aiortc", "numpy", "pytest", "mypy", "testcontainers"]
+NEEDED = ["gateway", "router", "presence", "uvloop"]
+
+
+def run(image: str, command: list[str], entrypoint: list[str] | None = None) -> tuple[int, str]:
+    """Run one container to its end; returns its exit status and all that it said."""
+    engine = docker.from_env()
+    container = engine.containers.create(image, command, entrypoint=entrypoint, **CONFINED)
+    try:
+        container.start()
+        return container.wait()["StatusCode"], container.logs().decode()
+    finally:
+        container.remove(force=True)
+        engine.close()
+
+
+def test_it_runs_as_nobody_and_can_neither_install_nor_compile(images: Images) -> None:
+    program = INSPECTION % (TOOLS, MODULES + NEEDED)
+    status, said = run(images.tieline, ["-c", program], ["python3"])
+    assert status == 0, said
+    assert json.loads(said) == {"uid": 65532, "programs": [], "modules": NEEDED}
+
+
+@pytest.mark.parametrize("service", ["gateway", "router", "presence"])
+def test_its_argument_is_the_service(images: Images, service: str) -> None:
+    engine = docker.from_env()
+    environ = {"TIELINE_JWT_SECRET": "x", "TIELINE_LOG_LEVEL": "loud"}
+    container = engine.containers.create(images.tieline, [service], environment=environ)
+    try:
+        container.start()
+        assert container.wait()["StatusCode"] == 78
+        assert container.logs().decode().startswith(f"{service}: TIELINE_LOG_LEVEL: 'loud' is unusable")
+    finally:
+        container.remove(force=True)
+        engine.close()
+
+
+def test_it_adds_little_to_its_base(images: Images, capsys: pytest.CaptureFixture[str]) -> None:
+    whole, base = size_mb(images.tieline), size_mb(images.base)
+    with capsys.disabled():
+        print(f"\nimage: {whole:.0f} MB, of which {whole - base:.0f} MB on top of its base")
+    assert 0 < whole - base < LARGEST_MB
+
+
+async def test_its_own_check_finds_every_service_healthy(fleet: Fleet) -> None:
+    for kind in ("presence", "router", "gateway"):
+        for part in fleet.all(kind):
+            await until(lambda part=part: part.health == "healthy")  # type: ignore[misc]

@@ -1,0 +1,116 @@
+"""The overlays as they are rendered, and ways to find things in them."""
+
+import functools
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from tests.demand import program
+
+ROOT: Final = Path(__file__).parents[2]
+OVERLAYS: Final = ("dev", "production")
+
+SERVICES: Final = ("gateway", "router", "presence")
+NAMESPACE: Final = "tieline"
+
+Json = dict[str, Any]
+
+each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
+
+
+@functools.cache
+def text_of(overlay: str) -> str:
+    """Render one overlay."""
+    done = subprocess.run(
+        [str(program("kubectl")), "kustomize", str(ROOT / "deploy/k8s/overlays" / overlay)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    return done.stdout
+
+
+class Rendered:
+    """The objects of one overlay."""
+
+    def __init__(self, overlay: str) -> None:
+        self.objects: list[Json] = [one for one in yaml.safe_load_all(text_of(overlay)) if one]
+
+    def all(self, kind: str) -> list[Json]:
+        """Every object of a kind."""
+        return [one for one in self.objects if one["kind"] == kind]
+
+    def get(self, kind: str, name: str) -> Json:
+        """One object; generated names are found without their hash."""
+        (found,) = (
+            one
+            for one in self.all(kind)
+            if one["metadata"]["name"] == name or one["metadata"]["name"].rpartition("-")[0] == name
+        )
+        return found
+
+    def workloads(self) -> list[Json]:
+        """The Deployments of the services, and the StatefulSet of the broker."""
+        return [*self.all("Deployment"), *self.all("StatefulSet")]
+
+    def pod(self, component: str) -> Json:
+        """The pod template of a component."""
+        kind = "Deployment" if component in SERVICES else "StatefulSet"
+        template: Json = self.get(kind, component)["spec"]["template"]
+        return template
+
+    def environ(self, component: str) -> dict[str, str]:
+        """What a component's container has in its environment; secrets as the place they come from."""
+        (container,) = self.pod(component)["spec"]["containers"]
+        environ: dict[str, str] = {}
+        for source in container.get("envFrom", []):
+            if "configMapRef" in source:
+                environ |= self.get("ConfigMap", source["configMapRef"]["name"].rpartition("-")[0])["data"]
+        for variable in container.get("env", []):
+            secret = variable.get("valueFrom", {}).get("secretKeyRef")
+            environ[variable["name"]] = (
+                f"secret {secret['name']}/{secret['key']}" if secret else variable.get("value", "")
+            )
+        return environ
+
+
+@functools.cache
+def rendered(overlay: str) -> Rendered:
+    """One overlay, rendered once."""
+    return Rendered(overlay)
+
+
+def container_of(workload: Mapping[str, Any]) -> Json:
+    """Its only container."""
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    found: Json = container
+    return found
+
+
+def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Whether a label selector matches; an empty one matches everything."""
+    for expression in selector.get("matchExpressions", []):
+        assert expression["operator"] == "In"
+        if labels.get(expression["key"]) not in expression["values"]:
+            return False
+    wanted: Mapping[str, str] = selector.get("matchLabels", {})
+    return wanted.items() <= labels.items()
+
+
+def strings(value: object) -> Iterator[str]:
+    """Every string in an object."""
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            for one in value.values():
+                yield from strings(one)
+        case list():
+            for one in value:
+                yield from strings(one)

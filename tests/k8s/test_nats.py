@@ -1,0 +1,28 @@
+"""The broker's configuration, as a pod gets it, is one that a real nats-server starts with."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.k8s.rendered import ROOT, each_overlay, rendered
+from tieline.cli.broker_process import find_nats_server
+
+
+@pytest.mark.needs("kubectl", "openssl")
+@each_overlay
+def test_a_real_server_takes_the_configuration(overlay: str, tmp_path: Path) -> None:
+    subprocess.run([ROOT / "deploy/prepare", tmp_path, "nats-0.nats"], check=True, capture_output=True)
+    for name, text in rendered(overlay).get("ConfigMap", "nats-config")["data"].items():
+        (tmp_path / name).write_text(text.replace("/etc/nats/tls/", f"{tmp_path}/tls/"))
+    environ = dict(line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines())
+    environ |= {**rendered(overlay).environ("nats"), "NATS_NAME": "nats-0"}
+    done = subprocess.run(
+        [find_nats_server(os.environ), "-t", "--config", tmp_path / "nats.conf"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

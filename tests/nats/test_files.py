@@ -1,0 +1,54 @@
+"""The files in `deploy/nats` say what the code says."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.nats.secured import DEPLOY, Prepared
+from tieline.cli.__main__ import main
+from tieline.cli.broker_process import find_nats_server
+
+
+def test_the_accounts_are_what_the_command_writes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["permissions"]) == 0
+    assert capsys.readouterr().out == (DEPLOY / "nats/accounts.conf").read_text()
+
+
+def test_another_namespace_is_in_every_subject(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["permissions", "--namespace", "blue"]) == 0
+    written = capsys.readouterr().out
+    assert written.startswith("# ")
+    assert "tieline permissions --namespace blue" in written
+    assert written.replace("blue", "tieline").replace(" --namespace tieline", "") == (
+        (DEPLOY / "nats/accounts.conf").read_text()
+    )
+
+
+@pytest.mark.needs("openssl")
+def test_a_secret_that_is_missing_keeps_the_broker_from_starting(tmp_path: Path) -> None:
+    passwords = {
+        name: value for name, value in Prepared(tmp_path).environ.items() if name.endswith("_PASSWORD")
+    }
+    passwords.pop("TIELINE_PRESENCE_PASSWORD")
+    checked = subprocess.run(
+        [find_nats_server(os.environ), "--config", DEPLOY / "nats/nats.conf", "-t"],
+        env={"NATS_NAME": "n", "NATS_ROUTES": "[]", **passwords},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode != 0
+    assert "TIELINE_PRESENCE_PASSWORD" in checked.stderr
+
+
+@pytest.mark.needs("openssl")
+def test_preparing_again_keeps_what_is_there(tmp_path: Path) -> None:
+    first = {path: path.read_bytes() for path in files(Prepared(tmp_path))}
+    assert {path: path.read_bytes() for path in files(Prepared(tmp_path))} == first
+    assert all(path.stat().st_mode & 0o077 == 0 for path in first if path.suffix in (".key", ""))
+
+
+def files(prepared: Prepared) -> list[Path]:
+    return sorted(path for path in prepared.folder.rglob("*") if path.is_file())

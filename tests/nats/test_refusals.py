@@ -1,0 +1,201 @@
+"""What somebody who has come by one service's password can not do; the broker says so each time."""
+
+import asyncio
+
+import pytest
+from nats.aio.msg import Msg
+
+from tests.nats.conftest import NAMESPACE as NS
+from tests.nats.secured import Intruder, SecuredCluster, hears_nothing_but
+from tests.system.system import System
+from tests.system.waiting import PATIENCE_S, until
+from tieline.wire import internal
+from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
+from tieline.wire.internal import Check, Register, SessionGone
+
+pytestmark = pytest.mark.needs("openssl")
+
+KV, MAILBOX = f"KV_{NS}", f"MAILBOX_{NS}"
+FRAME_FOR_BOB = f"{NS}.user.bob.s1"
+BUCKET = (f"$KV.{NS}.user.bob", f"$KV.{NS}.timer.lease.g1")
+READS_OF_THE_BUCKET = (
+    f"$JS.API.DIRECT.GET.{KV}",
+    f"$JS.API.DIRECT.GET.{KV}.$KV.{NS}.user.bob",
+    f"$JS.API.STREAM.MSG.GET.{KV}",
+    f"$JS.API.CONSUMER.CREATE.{KV}.mine",
+    f"$JS.API.CONSUMER.MSG.NEXT.{KV}.timers",
+)
+HARM_TO_STREAMS = tuple(
+    f"$JS.API.{what}.{stream}"
+    for what in ("STREAM.DELETE", "STREAM.PURGE", "STREAM.MSG.DELETE", "STREAM.LEADER.STEPDOWN")
+    for stream in (KV, MAILBOX)
+)
+ANSWERS = (f"{NS}.gateway.g1.reply.1", f"{NS}.router.r1.reply.1", f"{NS}.presence.p1.reply.1")
+
+NOT_TO_SAY = {
+    "gateway": [
+        FRAME_FOR_BOB,
+        *(f"{NS}.live.user.bob.s1", f"{NS}.live.mark.g1", f"{NS}.mailbox.question"),
+        *BUCKET,
+        *READS_OF_THE_BUCKET,
+        *HARM_TO_STREAMS,
+        *ANSWERS,
+        *(f"{NS}.presence.check", f"{NS}.changed.bob", f"{NS}.events.joined"),
+        *(f"{NS}.gateway.g1.close", f"{NS}.gateway.g1.alive"),
+        f"$JS.API.STREAM.MSG.GET.{MAILBOX}",
+        f"$JS.API.STREAM.UPDATE.{MAILBOX}",
+        "other.signal.WEBRTC_OFFER",
+    ],
+    "router": [
+        *BUCKET,
+        *READS_OF_THE_BUCKET,
+        *HARM_TO_STREAMS,
+        *ANSWERS,
+        *(f"{NS}.presence.{op}" for op in ("open", "end", "register", "tell", "join", "leave", "members")),
+        *(f"{NS}.signal.WEBRTC_OFFER", f"{NS}.mark.g1", f"{NS}.live.user.bob.s1"),
+        *(f"{NS}.changed.bob", f"{NS}.events.joined", f"{NS}.gateway.g1.close"),
+        f"$JS.API.DIRECT.GET.{MAILBOX}",
+    ],
+    "presence": [
+        *HARM_TO_STREAMS,
+        *ANSWERS,
+        *(f"{NS}.signal.WEBRTC_OFFER", f"{NS}.presence.check", f"{NS}.presence.open", f"{NS}.mark.g1"),
+        f"{NS}.live.user.bob.s1",
+        *("$KV.other.user.bob", "$JS.API.STREAM.CREATE.other", "$JS.API.STREAM.INFO.other"),
+        f"$JS.API.CONSUMER.DELETE.{KV}.timers",
+        f"$JS.API.DIRECT.GET.{MAILBOX}",
+    ],
+    "observer": [FRAME_FOR_BOB, *BUCKET, *READS_OF_THE_BUCKET, *ANSWERS, f"{NS}.events.joined", "anything"],
+}
+
+EVERYTHING = (">", f"{NS}.>", f"{NS}.*.>", f"{NS}.user.>", f"{NS}.live.>", "$KV.>", "$JS.>", "_INBOX.>")
+OTHERS_ANSWERS = {
+    "gateway": f"{NS}.gateway.*.reply.*",
+    "router": f"{NS}.router.*.reply.*",
+    "presence": f"{NS}.presence.*.reply.*",
+}
+
+NOT_TO_HEAR = {
+    "gateway": [
+        *EVERYTHING,
+        *(OTHERS_ANSWERS[who] for who in ("router", "presence")),
+        *(f"{NS}.user.bob.s1", f"{NS}.presence.*.inbox.>", f"{NS}.gateway.>"),
+        *(f"{NS}.signal.*", f"{NS}.presence.*", f"{NS}.changed.*", f"{NS}.events.*"),
+    ],
+    "router": [
+        *EVERYTHING,
+        *(OTHERS_ANSWERS[who] for who in ("gateway", "presence")),
+        *(f"{NS}.user.bob.s1", f"{NS}.live.user.bob.s1", f"{NS}.events.*"),
+        *(f"{NS}.presence.*", f"{NS}.gateway.*.close"),
+        f"{NS}.signal.*",  # but as one of their queue group: to listen in on all of them is not its task
+    ],
+    "presence": [
+        *EVERYTHING,
+        *(OTHERS_ANSWERS[who] for who in ("gateway", "router")),
+        *(f"{NS}.user.bob.s1", f"{NS}.live.user.bob.s1", f"{NS}.signal.*", f"{NS}.events.*"),
+        f"{NS}.presence.*",
+    ],
+    "observer": [*EVERYTHING, *OTHERS_ANSWERS.values(), f"{NS}.signal.*", f"{NS}.changed.*"],
+}
+
+
+def listed(refused: dict[str, list[str]]) -> list[tuple[str, str]]:
+    return [(user, subject) for user, subjects in refused.items() for subject in subjects]
+
+
+@pytest.mark.parametrize("user", NOT_TO_SAY)
+async def test_it_may_not_say_what_is_not_its_to_say(cluster: SecuredCluster, user: str) -> None:
+    async with Intruder.as_user(cluster, user) as intruder:
+        for subject in NOT_TO_SAY[user]:
+            await intruder.client.publish(subject, b"forged")
+            (complaint,) = await intruder.told()
+            assert f'permissions violation for publish to "{subject.lower()}"' in complaint
+
+
+@pytest.mark.parametrize("user", NOT_TO_HEAR)
+async def test_it_may_not_listen_to_what_is_not_said_to_it(cluster: SecuredCluster, user: str) -> None:
+    async with Intruder.as_user(cluster, user) as intruder:
+        for subject in NOT_TO_HEAR[user]:
+            await intruder.client.subscribe(subject)
+            (complaint,) = await intruder.told()
+            assert f'permissions violation for subscription to "{subject.lower()}"' in complaint
+
+
+async def test_what_a_gateway_writes_to_the_bucket_does_not_get_there(
+    cluster: SecuredCluster, system: System
+) -> None:
+    key, read = f"$KV.{NS}.user.mallory", f"$JS.API.STREAM.MSG.GET.{KV}"
+    question = ("{" + f'"last_by_subj":"{key}"' + "}").encode()
+    async with (
+        Intruder.as_user(cluster, "gateway") as gateway,
+        Intruder.as_user(cluster, "presence") as presence,
+    ):
+        answers: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def hear(message: Msg) -> None:
+            answers.put_nowait(message.data)
+
+        inbox = f"{NS}.presence.intruder.inbox.1"
+        await presence.client.subscribe(inbox, cb=hear)
+        await gateway.client.publish(key, b"forged")
+        assert "permissions violation for publish" in (await gateway.told())[0]
+        await presence.client.publish(read, question, reply=inbox)
+        assert b'"code":404' in await asyncio.wait_for(answers.get(), PATIENCE_S)
+        await presence.client.publish(key, b"true", reply=inbox)
+        assert b'"seq"' in await asyncio.wait_for(answers.get(), PATIENCE_S)
+        await presence.client.publish(read, question, reply=inbox)
+        assert b'"message"' in await asyncio.wait_for(answers.get(), PATIENCE_S)
+        assert await presence.told() == []
+
+
+async def test_a_router_gets_nothing_but_checks_by_what_it_may_say_to_presence(
+    cluster: SecuredCluster, system: System
+) -> None:
+    user, frame = UserId("trudy"), b"{}"
+    registering = Register(user, SessionId("s"), GatewayId("g"), ConnectionId("c"), True, {}, SecretHash(b""))
+    checking = Check(user, SessionId("s"), UserId("bob"), "WEBRTC_OFFER", internal.digest(frame), b"")
+    async with Intruder.as_user(cluster, "router") as router:
+        answers: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def hear(message: Msg) -> None:
+            answers.put_nowait(message.data)
+
+        await router.client.subscribe(f"{NS}.router.intruder.reply.*", cb=hear)
+        for nth, question in enumerate((registering, checking)):
+            reply = f"{NS}.router.intruder.reply.{nth}"
+            await router.client.publish(f"{NS}.presence.check", internal.encode(question), reply=reply)
+            assert await router.told() == []
+            await until(lambda nth=nth: nth or system.events("request unanswered: not on its own subject"))  # type: ignore[misc]
+        await hears_nothing_but(answers, internal.encode(SessionGone(replaced=False)))
+
+
+async def test_a_question_may_be_answered_once_and_only_by_whom_it_was_put_to(
+    cluster: SecuredCluster,
+) -> None:
+    subject, reply = f"{NS}.gateway.intruder.alive", f"{NS}.presence.intruder.reply.7"
+    async with (
+        Intruder.as_user(cluster, "presence") as presence,
+        Intruder.as_user(cluster, "gateway") as gateway,
+        Intruder.as_user(cluster, "gateway") as other,
+    ):
+        asked: asyncio.Queue[bytes] = asyncio.Queue()
+        answered: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def hear_question(message: Msg) -> None:
+            asked.put_nowait(message.data)
+
+        async def hear_answer(message: Msg) -> None:
+            answered.put_nowait(message.data)
+
+        await presence.client.subscribe(f"{NS}.presence.intruder.reply.*", cb=hear_answer)
+        await gateway.client.subscribe(subject, cb=hear_question)
+        assert await presence.told() == await gateway.told() == []
+        await presence.client.publish(subject, b"do you live?", reply=reply)
+        await hears_nothing_but(asked, b"do you live?")
+        await other.client.publish(reply, b"forged")
+        assert "permissions violation for publish" in (await other.told())[0]
+        await gateway.client.publish(reply, b"yes")
+        assert await gateway.told() == []
+        await gateway.client.publish(reply, b"no")
+        assert "permissions violation for publish" in (await gateway.told())[0]
+        await hears_nothing_but(answered, b"yes")

@@ -1,0 +1,120 @@
+"""The whole system, each service logged in with its own password over TLS, does everything it does."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.nats.conftest import NAMESPACE
+from tests.nats.secured import KINDS, Intruder, SecuredCluster
+from tests.system.cast import Person, establish
+from tests.system.frames import ANSWER, CANDIDATE, HANGUP, OFFER, new_id
+from tests.system.resuming import Resumers, id_of
+from tests.system.system import System
+from tests.system.waiting import PATIENCE_S, until
+
+pytestmark = pytest.mark.needs("openssl")
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_refused(system: System, cluster: SecuredCluster) -> None:
+    """Before each test; the last one looks once more after all others."""
+    assert "permissions violation" not in system.log.lower()
+
+
+async def test_a_call_is_set_up_resumed_and_ended(people: Resumers) -> None:
+    alice = await people.in_room("alice", gateway=1)
+    bob = await people.in_room("bob", gateway=0)
+    await alice.relays(OFFER, bob)
+    held = await alice.holds(bob)
+    await answer(bob, alice, held)
+    had = await alice.relays(CANDIDATE, bob)
+    await people.lose(bob, alice)
+    missed = alice.say(CANDIDATE, bob)
+    await alice.hears_ack(missed)
+    again = await people.resumed(bob, id_of(had), gateway=1)
+    assert await again.hear_frame() == missed
+    await people.hears_status(alice, bob, "online")
+    await again.relays(HANGUP, alice, {"reason": "hangup"})
+
+
+async def answer(callee: Person, caller: Person, held: bytes) -> None:
+    """Answer an offer: what was held comes then, before or after the ack."""
+    frame = callee.say(ANSWER, caller)
+    assert await caller.hear_frame() == frame
+    heard = [await callee.hear_frame(), await callee.hear_frame()]
+    assert held in heard
+    heard.remove(held)
+    assert json.loads(heard[0])["ack"] == "relayed"
+
+
+async def test_an_offer_that_nobody_answers_ends_by_its_timer(people: Resumers) -> None:
+    alice = await people.in_room("alice", gateway=0)
+    bob = await people.in_room("bob", gateway=1)
+    await alice.relays(OFFER, bob)
+    for person, peer in ((alice, bob), (bob, alice)):
+        data = {"from": peer.user, "to": person.user, "data": {"reason": "timeout", "server": True}}
+        await person.hears("WEBRTC_HANGUP", data)
+
+
+async def test_a_gateway_that_stops_tells_its_clients_though_it_may_not_write_to_users(
+    system: System, people: Resumers
+) -> None:
+    with system.extra("gateway") as leaving:
+        people.ports.append(leaving.port)
+        alice = await people.in_room("alice", gateway=0)
+        bob = await people.in_room("bob", gateway=2)
+        await establish(alice, bob)
+        leaving.terminate()
+        told = await bob.hears("RECONNECT", {"afterMs": 0, "jitterMs": 300})
+        again = await people.resumed(bob, told, gateway=1)
+        await alice.relays(CANDIDATE, again)
+
+
+async def test_an_observer_hears_what_happened(cluster: SecuredCluster, people: Resumers) -> None:
+    async with Intruder.as_user(cluster, "observer") as observer:
+        heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+
+        async def hear(message: object) -> None:
+            subject, data = message.subject, json.loads(message.data)  # type: ignore[attr-defined]
+            heard.put_nowait((subject, data["user"]))
+
+        await observer.client.subscribe(f"{NAMESPACE}.events.*", cb=hear)
+        while heard.empty():  # until every node knows that somebody listens
+            await people.connect("herald", claims={"join": [new_id("room")]})
+            assert await observer.told() == []
+        alice = await people.in_room("alice", gateway=0)
+        bob = await people.in_room("bob", gateway=1)
+        await establish(alice, bob)
+        facts: list[tuple[str, str]] = []
+        while len(facts) < 4:
+            fact = await asyncio.wait_for(heard.get(), PATIENCE_S)
+            if fact[1] in (alice.user, bob.user):
+                facts.append(fact)
+    assert facts == [
+        (f"{NAMESPACE}.events.joined", alice.user),
+        (f"{NAMESPACE}.events.joined", bob.user),
+        (f"{NAMESPACE}.events.offered", alice.user),
+        (f"{NAMESPACE}.events.answered", bob.user),
+    ]
+
+
+async def test_every_connection_is_encrypted_and_has_a_user(cluster: SecuredCluster, system: System) -> None:
+    connections = [
+        connection
+        for nth in range(3)
+        for connection in cluster.monitored(nth, "/connz?auth=1").get("connections", [])
+    ]
+    assert sorted(each["authorized_user"] for each in connections) == sorted(2 * KINDS)
+    assert all(each["tls_version"] in ("1.2", "1.3") for each in connections)
+    routes = [route for nth in range(3) for route in cluster.monitored(nth, "/routez")["routes"]]
+    assert routes
+    await until(lambda: all(ready.is_ready() for ready in system.processes))
+
+
+def test_nothing_was_refused_and_no_password_was_logged(system: System, cluster: SecuredCluster) -> None:
+    log = system.log + cluster.log
+    assert "permissions violation" not in log.lower()
+    assert "session opened" in log
+    for user in KINDS:
+        assert cluster.prepared.password(user) not in log

@@ -1,0 +1,156 @@
+"""Every alert fires on its failure and not without it, and leads to a paragraph that says what to do."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.monitoring.generated import PROMETHEUS_RULE, RULES
+from tests.prometheus.expressions import ALERTS
+from tests.prometheus.scenarios import FAILURES, HARMLESS, HEALTHY, MINUTES, Series
+from tests.prometheus.server import Prometheus, promtool
+from tests.system.pip_nats import PipNats
+from tests.system.system import System
+from tests.system.waiting import until_now
+
+ROOT = Path(__file__).parents[2]
+RUNBOOKS = "docs/operations.md"
+
+FIRING = 'ALERTS{{alertname="{name}",alertstate="firing"}}'
+
+
+def case(name: str, series: Series, expr: str, minutes: Iterable[int], expected: bool) -> dict[str, Any]:
+    """One test of promtool: whether something matches an expression at these minutes."""
+    return {
+        "name": name,
+        "interval": "1m",
+        "input_series": [{"series": one, "values": values} for one, values in {**HEALTHY, **series}.items()],
+        "promql_expr_test": [
+            {
+                "expr": f"count({expr}) > bool 0",
+                "eval_time": f"{minute}m",
+                "exp_samples": [{"labels": "{}", "value": 1}] if expected else [],
+            }
+            for minute in minutes
+        ],
+    }
+
+
+def try_case(folder: Path, one: Mapping[str, Any]) -> None:
+    path = folder / "tests.yaml"
+    path.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [one]}))
+    promtool("test", "rules", str(path))
+
+
+@pytest.mark.needs("promtool")
+def test_promtool_finds_nothing_wrong_with_the_rules() -> None:
+    assert f"{len(ALERTS)} rules found" in promtool("check", "rules", "--lint-fatal", str(RULES))
+
+
+@pytest.mark.needs("promtool")
+def test_the_composition_s_prometheus_reads_the_rules_and_names_its_jobs_after_the_services() -> None:
+    config = RULES.parent / "prometheus.yml"
+    assert f"{len(ALERTS)} rules found" in promtool("check", "config", str(config))
+    jobs = {job["job_name"] for job in yaml.safe_load(config.read_text())["scrape_configs"]}
+    assert jobs >= {"gateway", "router", "presence"}
+
+
+def test_every_alert_has_a_failure_to_be_tried_with() -> None:
+    assert FAILURES.keys() == ALERTS.keys()
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("name", FAILURES)
+def test_an_alert_fires_on_its_failure(name: str, tmp_path: Path) -> None:
+    failure = FAILURES[name]
+    assert not failure.series.keys() - HEALTHY.keys() or name == "TielineMixedVersions"
+    firing = FIRING.format(name=name)
+    try_case(tmp_path, case(name, failure.series, firing, [failure.minute], expected=True))
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("series", [{}, *HARMLESS.values()], ids=["all is well", *HARMLESS])
+def test_no_alert_fires_without_a_failure(series: Series, tmp_path: Path) -> None:
+    every = 'ALERTS{alertstate="firing"}'
+    try_case(tmp_path, case("harmless", series, every, range(10, MINUTES, 5), expected=False))
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_what_happened_and_leads_to_its_runbook(name: str) -> None:
+    rule = ALERTS[name]
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert rule["annotations"]["summary"].endswith(".")
+    assert rule["annotations"]["description"].endswith(".")
+    assert rule["annotations"]["runbook_url"] == f"{RUNBOOKS}#{name.lower()}"
+    text = (ROOT / RUNBOOKS).read_text()
+    assert re.search(rf"^### {name}$", text, re.MULTILINE)
+    paragraph = text.split(f"### {name}\n", 1)[1].split("\n### ", 1)[0].split("\n## ", 1)[0]
+    assert len(paragraph.split()) >= 30
+
+
+def test_there_is_no_runbook_for_an_alert_that_is_no_more() -> None:
+    assert (
+        set(re.findall(r"^### (Tieline\w+)$", (ROOT / RUNBOOKS).read_text(), re.MULTILINE)) == ALERTS.keys()
+    )
+
+
+def test_kubernetes_gets_the_same_rules() -> None:
+    assert yaml.safe_load(PROMETHEUS_RULE.read_text())["spec"] == yaml.safe_load(RULES.read_text())
+
+
+# With a real Prometheus. ------------------------------------------------------------------------------
+
+
+@pytest.mark.needs("prometheus")
+def test_a_running_system_sets_no_alert_off(prometheus: Prometheus) -> None:
+    def evaluated() -> list[dict[str, Any]]:
+        rules = [rule for group in prometheus.api("rules")["groups"] for rule in group["rules"]]
+        return [rule for rule in rules if rule["health"] != "unknown"]
+
+    rules = until_now(lambda: found if len(found := evaluated()) == len(ALERTS) else None)
+    assert {rule["name"]: rule.get("lastError", "") for rule in rules if rule["health"] != "ok"} == {}
+    assert prometheus.alerts() == {}
+
+
+def impatient(rules: str) -> str:
+    """The rules, with every alert firing as soon as its condition holds."""
+    return re.sub(r"^( +)for: .*$", r"\1for: 0s", rules, flags=re.MULTILINE)
+
+
+@pytest.fixture
+def doomed(
+    pip_nats: PipNats, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[System, Prometheus]]:
+    """A small system on a broker of its own, watched by the same rules, but without patience."""
+    folder = tmp_path_factory.mktemp("doomed")
+    with (
+        System(pip_nats.url, folder) as system,
+        Prometheus(folder / "prometheus", system.processes, impatient(RULES.read_text())) as prometheus,
+    ):
+        yield system, prometheus
+
+
+@pytest.mark.needs("prometheus")
+def test_what_dies_sets_its_alert_off(doomed: tuple[System, Prometheus], pip_nats: PipNats) -> None:
+    system, prometheus = doomed
+    until_now(lambda: len(prometheus.query("tieline_ready == 1")) == 3)
+
+    def fires(*names: str) -> bool:
+        return prometheus.alerts().keys() >= set(names)
+
+    until_now(lambda: not fires("TielineNoGatewayReady"))
+    pip_nats.kill()
+    nobody = ("TielineNoGatewayReady", "TielineNoRouterReady", "TielineNoPresenceReady")
+    until_now(lambda: fires("TielineBrokerAway", "TielineNotReady", *nobody))
+    pip_nats.start()
+    until_now(lambda: not prometheus.alerts().keys() & {"TielineBrokerAway", "TielineNotReady", *nobody})
+    (router,) = system.all("router")
+    router.kill()
+    until_now(lambda: fires("TielineProcessDown", "TielineNoRouterReady"))
+    for alerts in prometheus.alerts().values():
+        for alert in alerts:
+            assert "error" not in alert["annotations"]["summary"]
+            assert "{{" not in alert["annotations"]["summary"]

@@ -1,0 +1,106 @@
+"""Everything that clients do, over and over: calls and all their ends, refusals, resumes, a steady load."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple, Self
+
+from tests.faults.load import running
+from tests.system.cast import Cast, Person
+from tests.system.frames import ANSWER, HANGUP, OFFER
+from tests.system.raw_client import RawClient, Refused
+from tests.system.resuming import Resumers, id_of
+from tests.system.system import System
+
+PAIRS: Final = 2
+
+
+class Gateways(NamedTuple):
+    """Those that the system began with: others come and go under its tests."""
+
+    ports: Sequence[int]
+    log: str = ""
+
+
+class Traffic:
+    """Runs beside the tests, on an event loop of its own, while its `with` block does."""
+
+    def __init__(self, system: System) -> None:
+        self._gateways = Gateways(system.ports)
+        self._failure: BaseException | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.rounds = 0
+        """How often everything has been done."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def check(self) -> None:
+        """Fail if the traffic has."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._live())
+        except BaseException as failure:  # shown in the tests' own thread
+            self._failure = failure
+
+    async def _live(self) -> None:
+        urls = [f"ws://127.0.0.1:{port}/ws" for port in self._gateways.ports]
+        async with running(urls, PAIRS):
+            while not self._stopping.is_set():
+                async with Cast(self._gateways) as cast:
+                    await _calls(cast)
+                async with Resumers(self._gateways) as resumers:
+                    await _resumes(resumers)
+                await _refusals(self._gateways.ports)
+                self.rounds += 1
+
+
+async def _calls(cast: Cast) -> None:
+    alice, bob = await cast.two()
+    await _answered(alice, bob)
+    await alice.relays(HANGUP, bob)
+    await alice.is_refused(ANSWER, bob, "NO_MATCHING_OFFER")
+    await alice.relays(OFFER, bob)  # given up
+    await alice.holds(bob)
+    await alice.relays(HANGUP, bob)
+    await alice.relays(OFFER, bob)  # unanswered
+    await alice.hears_hangup(bob.user, "timeout")
+    await bob.hears_hangup(alice.user, "timeout")
+
+
+async def _answered(alice: Person, bob: Person) -> None:
+    await alice.relays(OFFER, bob)
+    held = [await alice.holds(bob) for _ in range(2)]
+    answer = bob.say(ANSWER, alice)
+    await bob.hear_all(held, besides=[answer])
+    assert await alice.hear_frame() == answer
+
+
+async def _resumes(people: Resumers) -> None:
+    alice, bob = await people.pair()
+    frame = await alice.relays("WEBRTC_ICE_CANDIDATE", bob)
+    await people.lose(bob, alice)
+    missed = alice.say("WEBRTC_ICE_CANDIDATE", bob)
+    await alice.hears_ack(missed)
+    again = await people.resumed(bob, id_of(frame))
+    assert await again.hear_frame() == missed
+    await people.resumed(again, id_of(missed), gateway=1)  # its older connection is closed with 4500
+    await people.come("nobody's session", resume="a token that nobody was given")
+
+
+async def _refusals(ports: Sequence[int]) -> None:
+    for port in ports:
+        with suppress(Refused):
+            await RawClient.open(port, "/ws")

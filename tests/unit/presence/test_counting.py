@@ -1,0 +1,95 @@
+"""What presence counts of calls: each step once, when it is stored, however often a frame is tried."""
+
+from collections import Counter
+
+from presence.negotiation import WaitingOffer
+from tests.unit.presence.frames import NOW
+from tests.unit.presence.house import House, opening
+from tieline.runtime.metrics import REGISTRY
+from tieline.wire.ids import SessionId, UserId
+from tieline.wire.internal import digest
+
+ALICE, BOB = UserId("alice"), UserId("bob")
+
+
+class Counted:
+    """What was counted since the beginning of a test."""
+
+    def __init__(self) -> None:
+        self._before = self._all()
+
+    def _all(self) -> Counter[str]:
+        return Counter(
+            {
+                f"{sample.name} {' '.join(sample.labels.values())}": int(sample.value)
+                for family in REGISTRY.collect()
+                if family.name
+                in ("tieline_negotiations", "tieline_held_candidates", "tieline_answer_seconds")
+                for sample in family.samples
+                if not sample.name.endswith(("_created", "_bucket", "_sum"))
+            }
+        )
+
+    def since(self) -> dict[str, int]:
+        """By the last word of the name, and the label."""
+        return {
+            name.removeprefix("tieline_").replace("_total ", " ").strip(): count
+            for name, count in (self._all() - self._before).items()
+        }
+
+
+async def ringing() -> House:
+    """Alice has called Bob, and trickled two candidates."""
+    house = House()
+    await house.open(opening("alice", "hall"))
+    await house.open(opening("bob", "hall"))
+    await house.signal("alice", "bob", "OFFER", "offer")
+    for name in ("one", "two"):
+        await house.signal("alice", "bob", "ICE_CANDIDATE", name)
+    return house
+
+
+async def test_a_call_that_is_answered() -> None:
+    counted = Counted()
+    house = await ringing()
+    for _ in range(2):
+        await house.signal("bob", "alice", "ANSWER", "answer")
+    await house.signal("alice", "bob", "HANGUP", "hangup")
+    assert counted.since() == {
+        "negotiations begun": 1,
+        "negotiations established": 1,
+        "negotiations ended": 1,
+        "answer_seconds_count": 1,
+        "held_candidates held": 2,
+        "held_candidates released": 2,
+    }
+
+
+async def test_a_call_that_nobody_answers() -> None:
+    counted = Counted()
+    house = await ringing()
+    generation = WaitingOffer(ALICE, digest(b"offer"), NOW).generation
+    for _ in range(2):
+        await house.pairs.expire(ALICE, BOB, generation)
+    assert counted.since() == {
+        "negotiations begun": 1,
+        "negotiations unanswered": 1,
+        "held_candidates held": 2,
+        "held_candidates discarded": 2,
+    }
+
+
+async def test_a_call_whose_caller_goes() -> None:
+    counted = Counted()
+    house = await ringing()
+    await house.pairs.end_all(ALICE, SessionId("alice-s1"))
+    await house.end("alice")
+    assert counted.since()["negotiations abandoned"] == 1
+    assert "negotiations unanswered" not in counted.since()
+
+
+async def test_a_refused_signal_is_no_step() -> None:
+    house = await ringing()
+    counted = Counted()
+    await house.signal("alice", "bob", "ANSWER", "no offer of bob's")
+    assert counted.since() == {}

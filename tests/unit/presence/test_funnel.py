@@ -1,0 +1,71 @@
+"""The steps of a call, as operators count them: each call begins once and ends once."""
+
+import pytest
+
+from presence import negotiation
+from presence.funnel import Candidates, candidates, step
+from presence.negotiation import NOTHING, Pair, Step
+from tests.unit.presence.frames import ALICE, BOB, answers, hangs_up, offers, trickles
+from tieline.wire.codes import Refusal
+
+
+def after(step_or_refusal: Step | Refusal) -> Pair:
+    assert isinstance(step_or_refusal, Step)
+    return step_or_refusal.pair
+
+
+def offered(pair: Pair = NOTHING, name: str = "offer") -> Pair:
+    return after(offers(ALICE, name, pair))
+
+
+def held(pair: Pair, name: str) -> Pair:
+    return after(trickles(ALICE, name, pair))
+
+
+def answered(pair: Pair) -> Pair:
+    return after(answers(BOB, "answer", pair))
+
+
+def hung_up(pair: Pair) -> Pair:
+    return after(hangs_up(ALICE, "hangup", pair))
+
+
+WAITING = offered()
+ESTABLISHED = answered(WAITING)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (NOTHING, WAITING, "begun"),
+        (WAITING, ESTABLISHED, "established"),
+        (WAITING, hung_up(WAITING), "abandoned"),
+        (ESTABLISHED, hung_up(ESTABLISHED), "ended"),
+        (ESTABLISHED, negotiation.end(ESTABLISHED, "session"), "ended"),
+        (WAITING, negotiation.end(WAITING, "session"), "abandoned"),
+        (WAITING, offered(WAITING, "again"), None),
+        (ESTABLISHED, offered(ESTABLISHED, "renegotiation"), None),
+        (WAITING, held(WAITING, "candidate"), None),
+        (NOTHING, NOTHING, None),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_change_is_at_most_one_step(before: Pair, now: Pair, expected: str | None) -> None:
+    assert step(before, now) == expected
+
+
+def test_only_an_offer_whose_time_is_up_counts_as_unanswered() -> None:
+    assert step(WAITING, NOTHING, timed_out=True) == "unanswered"
+    assert step(WAITING, NOTHING) == "abandoned"
+
+
+def test_an_offer_that_times_out_in_an_established_call_is_no_step() -> None:
+    assert step(offered(ESTABLISHED, "renegotiation"), ESTABLISHED, timed_out=True) is None
+
+
+def test_candidates_are_held_and_then_released_or_discarded() -> None:
+    two = held(held(WAITING, "one"), "two")
+    assert candidates(WAITING, two) == Candidates(held=2)
+    assert candidates(two, answered(two)) == Candidates(released=2)
+    assert candidates(two, hung_up(two)) == Candidates(discarded=2)
+    assert candidates(answered(two), hung_up(answered(two))) == Candidates()

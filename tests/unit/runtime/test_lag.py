@@ -1,0 +1,34 @@
+import asyncio
+import time
+
+import pytest
+
+from tests.system.waiting import until
+from tieline.runtime import lag, metrics
+
+
+def over_a_tenth() -> float:
+    """How many measurements were above a tenth of a second."""
+    samples = {
+        sample.labels["le"]: sample.value
+        for sample in next(iter(metrics.EVENT_LOOP_LAG.collect())).samples
+        if sample.name.endswith("_bucket")
+    }
+    return samples["+Inf"] - samples["0.1"]
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure with every turn of the loop."""
+    monkeypatch.setattr(lag, "EVERY_S", 0.0)
+
+
+async def test_a_loop_that_was_held_up_is_late(at_once: None) -> None:
+    measuring = asyncio.create_task(lag.measure_lag())
+    await asyncio.sleep(0)
+    before = over_a_tenth()
+    busy_until = time.perf_counter() + 0.3
+    while time.perf_counter() < busy_until:
+        pass
+    await until(lambda: over_a_tenth() > before)
+    measuring.cancel()

@@ -1,0 +1,93 @@
+"""`tieline permissions`: write the accounts of a nats-server's configuration, for a namespace.
+
+`deploy/nats/accounts.conf` is what it writes for the default one.
+"""
+
+import argparse
+import sys
+from typing import Final
+
+from tieline.runtime.settings import ProcessSettings
+from tieline.wire.permissions import Permissions, permissions
+from tieline.wire.subjects import Subjects
+
+ANSWER_WITHIN_S: Final = 10
+"""Twice as long as anybody waits for an answer."""
+
+_HEAD: Final = """\
+# Who may log in to NATS, and what each may say and hear. Written by `tieline permissions{arguments}`: change
+# tieline/wire/permissions.py, or the namespace, and have it written anew.
+#
+# Passwords come from the environment of nats-server: letters and digits, the first of them a letter.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `tieline permissions`."""
+    parser.add_argument(
+        "--namespace",
+        metavar="N",
+        default=ProcessSettings().namespace,
+        help="what TIELINE_NAMESPACE is for the services (%(default)s)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the accounts."""
+    sys.stdout.write(accounts(options.namespace))
+    return 0
+
+
+def accounts(namespace: str) -> str:
+    """Write the accounts for one namespace, as a file to be included by a nats-server's configuration."""
+    users = permissions(Subjects(namespace))
+    default = namespace == ProcessSettings().namespace
+    return "\n".join(
+        [
+            _HEAD.format(arguments="" if default else f" --namespace {namespace}"),
+            "accounts {",
+            "  TIELINE {",
+            "    jetstream: enabled",
+            "    users: [",
+            *(line for user, allowed in users.items() for line in _user(user, allowed)),
+            "    ]",
+            "  }",
+            "  # For people with the `nats` command: no messages of Tieline's, but all about the servers.",
+            "  SYS {",
+            f"    users: [{{ user: admin, password: {_password('admin')} }}]",
+            "  }",
+            "}",
+            "system_account: SYS",
+            "",
+        ]
+    )
+
+
+def _user(name: str, allowed: Permissions) -> list[str]:
+    return [
+        "      {",
+        f"        user: {name}",
+        f"        password: {_password(name)}",
+        "        permissions {",
+        *(_patterns("publish", allowed.say) if allowed.say else ['          publish: { deny: ">" }']),
+        *_patterns("subscribe", allowed.hear),
+        *([_answers()] if allowed.answer else []),
+        "        }",
+        "      }",
+    ]
+
+
+def _patterns(verb: str, patterns: tuple[str, ...]) -> list[str]:
+    return [
+        f"          {verb}: {{ allow: [",
+        *(f'            "{pattern}"' for pattern in patterns),
+        "          ] }",
+    ]
+
+
+def _answers() -> str:
+    return f'          allow_responses: {{ max: 1, expires: "{ANSWER_WITHIN_S}s" }}'
+
+
+def _password(user: str) -> str:
+    return f"$TIELINE_{user.upper()}_PASSWORD"

@@ -1,0 +1,87 @@
+"""What each service may say and hear on the broker: exactly what it needs, and nothing else.
+
+The broker holds every process to it (`tieline permissions` writes it in the broker's words). A pattern
+cannot say "its own": all gateways are one user, so any of them may ask for what another one is sent. Nobody
+but presence can read or write the bucket, and nobody but routers and presence can write to users.
+"""
+
+from typing import Final, NamedTuple
+
+from tieline.wire.internal import OPERATIONS, Check
+from tieline.wire.subjects import Keys, Subjects
+
+TIMERS: Final = "timers"
+"""The durable consumer that hands expired timers to presence processes."""
+
+
+class Permissions(NamedTuple):
+    """Patterns of subjects. One to hear may name the only queue group as whose member it may be heard."""
+
+    say: tuple[str, ...]
+    hear: tuple[str, ...]
+    answer: bool
+    """Whether it may answer whoever asks it something, where the question says, once."""
+
+
+def permissions(subjects: Subjects) -> dict[str, Permissions]:
+    """List what each service of one namespace may do; `observer` is for backends, audits and webhooks."""
+    ns = subjects.namespace
+    asked_by_gateways = sorted(op for kind, op in OPERATIONS.items() if kind is not Check)
+    return {
+        "gateway": Permissions(
+            say=(
+                f"{ns}.signal.*",
+                *(f"{ns}.presence.{op}" for op in asked_by_gateways),
+                f"{ns}.mark.*",
+                f"$JS.API.DIRECT.GET.{subjects.mailbox()}",
+            ),
+            hear=(
+                f"{ns}.gateway.*.reply.*",
+                f"{ns}.gateway.*.alive",
+                f"{ns}.gateway.*.close",
+                f"{ns}.live.user.*.*",
+                f"{ns}.live.mark.*",
+                subjects.mailbox_elections(),
+            ),
+            answer=True,
+        ),
+        "router": Permissions(
+            say=(f"{ns}.presence.{OPERATIONS[Check]}", f"{ns}.user.*.*", subjects.mailbox_question()),
+            hear=(f"{ns}.router.*.reply.*", f"{ns}.signal.* router", f"{ns}.changed.*"),
+            answer=True,
+        ),
+        "presence": Permissions(
+            say=(
+                f"{ns}.user.*.*",
+                f"{ns}.gateway.*.alive",
+                f"{ns}.gateway.*.close",
+                f"{ns}.changed.*",
+                f"{ns}.events.*",
+                *_bucket(f"KV_{ns}", f"$KV.{ns}."),
+                *_stream(subjects.mailbox()),
+            ),
+            hear=(f"{ns}.presence.*.reply.*", f"{ns}.presence.*.inbox.>", f"{ns}.presence.* presence"),
+            answer=True,
+        ),
+        "observer": Permissions(say=(), hear=(f"{ns}.events.*",), answer=False),
+    }
+
+
+def _bucket(stream: str, prefix: str) -> tuple[str, ...]:
+    """The bucket's keys, its stream, and the consumer of its timers."""
+    return (
+        f"{prefix}>",
+        "$JS.API.INFO",
+        *_stream(stream),
+        f"$JS.API.STREAM.MSG.GET.{stream}",
+        f"$JS.API.DIRECT.GET.{stream}",
+        f"$JS.API.CONSUMER.CREATE.{stream}.{TIMERS}.{prefix}{Keys.timers()}",
+        f"$JS.API.CONSUMER.INFO.{stream}.{TIMERS}",
+        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{TIMERS}",
+        f"$JS.ACK.{stream}.{TIMERS}.>",
+    )
+
+
+def _stream(name: str) -> tuple[str, ...]:
+    """Making a stream, and adapting it; not deleting or purging it, or anything of what it keeps."""
+    return tuple(f"$JS.API.STREAM.{what}.{name}" for what in ("CREATE", "INFO", "UPDATE"))
