@@ -131,6 +131,19 @@ def tokens_of(settings: GatewaySettings) -> Tokens:
     return Tokens(settings.jwt_secret, settings.jwt_secret_previous, keys, fetches=bool(settings.jwks_url))
 
 
+def pages_of(settings: GatewaySettings) -> Pages | None:
+    """Read the demo's files, if it is on.
+
+    Raises:
+        SettingsError: there is no secret to sign its tokens with.
+    """
+    if not settings.demo:
+        return None
+    if not settings.jwt_secret:
+        raise SettingsError("TIELINE_DEMO is on, but TIELINE_JWT_SECRET, which signs its tokens, is not set")
+    return Pages(settings.jwt_secret)
+
+
 def _pem_of(value: str) -> str:
     return value if "-----BEGIN" in value else Path(value).read_text()
 
@@ -142,6 +155,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         SettingsError: settings that are each usable alone are not so together.
     """
     tokens = tokens_of(settings)
+    pages = pages_of(settings)
     terms = Terms(ice_servers_of(settings), tokens, settings.rate_limit)
     origins = Origins(read_origins("TIELINE_ORIGINS", settings.origins))
     proxies = read_networks("TIELINE_TRUSTED_PROXIES", settings.trusted_proxies)
@@ -209,7 +223,6 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         if key_server is not None and not tokens.has_own_keys:
             await unless_stopped(stopping, key_server.good.wait())
         loop = asyncio.get_running_loop()
-        pages = Pages(settings.jwt_secret) if settings.demo else None
         try:
             server = await loop.create_server(
                 lambda: Connection(registry, loop, pages),

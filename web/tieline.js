@@ -11,7 +11,6 @@
  * side is docs/protocol.md, whose words are used here; the Python client of the same protocol is tieline/client/.
  */
 
-const SUBPROTOCOL = 'tieline.v1';
 const BACKOFF_BASE_MS = 1000; // the first wait before reconnecting is a random part of this, later ones of more
 const BACKOFF_CAP_MS = 8000; // but never more: several attempts must fit into the 30 s that a session is kept
 const STEADY_MS = 10_000; // a connection that held this long was a good one: waits are short again
@@ -27,19 +26,20 @@ const GOODBYE_MS = 1_000; // for the server to hear that calls end before the co
 const GIVE_UP_MS = 30_000; // without media for so long, a call is over: as long as the server keeps a session
 const VOICE_MEMBERS = 6; // of one voice room: each sends its voice to all the others
 
-const [OFFER, ANSWER, CANDIDATE, HANGUP] = ['OFFER', 'ANSWER', 'ICE_CANDIDATE', 'HANGUP'].map((word) => `WEBRTC_${word}`);
-const SIGNALS = new Set([OFFER, ANSWER, CANDIDATE, HANGUP]);
+const SIGNALS = new Set(['WEBRTC_OFFER', 'WEBRTC_ANSWER', 'WEBRTC_ICE_CANDIDATE', 'WEBRTC_HANGUP']);
+const [OFFER, ANSWER, CANDIDATE, HANGUP] = SIGNALS;
 const EVENTS = new Set(['MEMBER_JOINED', 'MEMBER_LEFT', 'MEMBER_UPDATED', 'TOKEN_EXPIRING', 'RECONNECT']);
 const WRONGLY_SPOKEN = new Set([1000, 1002, 1003, 1007, 1009]); // close codes below 4000 that are final
 const TRY_AGAIN = new Set(['INTERNAL', 'RATE_LIMITED']); // refusals after which the same frame may succeed
-const MICROPHONE_ERRORS = new Set(['NotAllowedError', 'NotFoundError', 'NotReadableError', 'TypeError']); // getUserMedia's
+const NO_MICROPHONE = new Set(['NotAllowedError', 'NotFoundError', 'NotReadableError', 'TypeError']); // of getUserMedia
 const END_OF_CANDIDATES = { candidate: '', sdpMid: '0', sdpMLineIndex: 0 };
 
 const emit = (target, type, detail) => target.dispatchEvent(new CustomEvent(type, { detail }));
 const backoff = (failures) => Math.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** failures);
 const utf8 = (text) => new TextEncoder().encode(text);
 const isBefore = (a, b) => String.fromCharCode(...utf8(a)) < String.fromCharCode(...utf8(b)); // by their bytes
-const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(6)), (n) => n.toString(16).padStart(2, '0')).join('');
+const newId = () => crypto.getRandomValues(new Uint32Array(2)).join('-');
+const stop = (stream) => stream.getTracks().forEach((track) => track.stop());
 
 /** Anything that goes wrong on purpose. `reason` is the word to act on; `code` and `msg` are the server's. */
 export class TielineError extends Error {
@@ -65,14 +65,11 @@ class Line {
 
   /** Connect for the first time: try each gateway once. */
   async open() {
-    for (let left = this.#urls.length; ; left -= 1) {
-      try {
-        await this.#attempt();
-        break;
-      } catch (failure) {
+    for (let left = this.#urls.length; !this.#socket; left -= 1) {
+      await this.#attempt().catch((failure) => {
         if (left === 1 || this.#isFinal(failure)) throw failure;
-        this.#at = (this.#at + 1) % this.#urls.length;
-      }
+        this.#turn();
+      });
     }
     const ping = () => (this.ended ? clearInterval(clock) : this.probe(PONG_MS));
     const clock = setInterval(ping, this.welcome.pingInterval * 1000);
@@ -105,19 +102,16 @@ class Line {
   }
 
   /** End the session. */
-  close() {
-    this.#end(new TielineError({ code: 1000, reason: 'CLOSED', msg: 'closed here' }));
-  }
+  close() { this.#end(new TielineError({ code: 1000, reason: 'CLOSED', msg: 'closed here' })); }
 
   async #attempt() {
     const token = typeof this.#token === 'function' ? await this.#token() : this.#token;
     if (this.ended) throw this.ended;
     const url = new URL(this.#urls[this.#at], globalThis.location?.href);
     url.protocol = url.protocol.replace('http', 'ws');
-    url.searchParams.set('acks', '1');
-    url.searchParams.set('resume', this.welcome?.resumeToken ?? '');
-    url.searchParams.set('last', this.#last);
-    const socket = new WebSocket(url, [SUBPROTOCOL, `bearer.${token}`]);
+    const query = { acks: '1', resume: this.welcome?.resumeToken ?? '', last: this.#last };
+    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    const socket = new WebSocket(url, ['tieline.v1', `bearer.${token}`]);
     await new Promise((resolve, reject) => {
       // A browser does not say why a connection did not come about: refused or not there, it is all 1006.
       const fail = ({ code, reason }) => {
@@ -147,15 +141,16 @@ class Line {
     socket.onclose = (end) => this.#lost(end);
     if (before && !welcome.resumed) {
       this.#last = '';
-      this.#giveUp((letter) => new TielineError({ ...letter, reason: 'SESSION_LOST', msg: 'a new session began before the answer' }));
+      const lost = { reason: 'SESSION_LOST', msg: 'a new session began before the answer' };
+      this.#giveUp((letter) => new TielineError({ ...letter, ...lost }));
     }
     for (const letter of this.#letters.values()) this.#write(letter);
     this.#tell(!before ? 'open' : welcome.resumed ? 'resumed' : 'reset', welcome);
   }
 
-  #abandon(socket) {
+  #abandon(socket, code = 3001) { // not with 1000, which would end the session
     socket.onmessage = socket.onclose = null;
-    socket.close(3001); // not with 1000, which would end the session
+    socket.close(code);
   }
 
   #lost({ code, reason }) {
@@ -173,7 +168,7 @@ class Line {
   #isFinal(failure) {
     if (!(failure instanceof TielineError)) return !(failure instanceof TypeError); // fetch's "no network" is one
     if (failure.code === 4501) return typeof this.#token !== 'function';
-    if (failure.code === 4500) return !this.#dialing && performance.now() - this.#abandoned > ABANDONED_MS; // not by ourselves
+    if (failure.code === 4500) return !this.#dialing && performance.now() - this.#abandoned > ABANDONED_MS; // not us
     return failure.code >= 4500 || WRONGLY_SPOKEN.has(failure.code);
   }
 
@@ -185,7 +180,7 @@ class Line {
     for (let isFirst = true; !this.ended; isFirst = false) {
       const waitMs = atOnce && isFirst ? 0 : backoff(this.#failures++);
       await new Promise((resolve) => setTimeout((this.#wake = resolve), waitMs));
-      this.#at = (this.#at + 1) % this.#urls.length;
+      this.#turn();
       try {
         await this.#attempt();
         break;
@@ -196,17 +191,19 @@ class Line {
     this.#dialing = false;
   }
 
+  #turn() { this.#at = (this.#at + 1) % this.#urls.length; }
+
   #write(letter) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return;
     clearTimeout(letter.clock);
     letter.sentAt ??= performance.now();
-    if (performance.now() - letter.sentAt > RESEND_MS) {
+    if (performance.now() - letter.sentAt < RESEND_MS) {
+      this.#socket.send(letter.frame);
+      letter.clock = setTimeout(() => this.#write(letter), REPLY_MS);
+    } else {
       this.#letters.delete(letter.requestId);
       letter.reject(new TielineError({ ...letter, reason: 'NO_REPLY', msg: 'no answer' }));
-      return;
     }
-    this.#socket.send(letter.frame);
-    letter.clock = setTimeout(() => this.#write(letter), REPLY_MS);
   }
 
   /** Take in a frame. Of one that others made only `cmd`, `requestId` and `data` are believed. */
@@ -253,11 +250,8 @@ class Line {
   #end(error) {
     if (this.ended) return;
     this.ended = error;
-    if (this.#socket) {
-      this.#socket.onmessage = this.#socket.onclose = null;
-      this.#socket.close(1000);
-      this.#socket = null;
-    }
+    if (this.#socket) this.#abandon(this.#socket, 1000);
+    this.#socket = null;
     this.#wake();
     this.#giveUp(() => error);
     this.#tell('closed', error);
@@ -275,7 +269,8 @@ export class Client extends EventTarget {
   constructor(urls, options) {
     super();
     this.#options = { maxCalls: 1, play: true, rtc: {}, ...options };
-    this.#line = new Line(urls, options.token, (message) => this.#hear(message), (type, detail) => this.#changed(type, detail));
+    const tell = (type, detail) => this.#changed(type, detail);
+    this.#line = new Line(urls, options.token, (message) => this.#hear(message), tell);
   }
 
   get userId() { return this.#line.welcome.userId; }
@@ -349,7 +344,8 @@ export class Client extends EventTarget {
 
   /** Send one of the four WEBRTC messages: after the ack of the description before it, which it must not overtake. */
   async _signal(cmd, to, data) {
-    const tell = (direction, more) => emit(this, 'signal', { direction, cmd, peer: to, data, at: performance.now(), ...more });
+    const about = { cmd, peer: to, data };
+    const tell = (direction, more) => emit(this, 'signal', { direction, ...about, at: performance.now(), ...more });
     let began;
     const asked = (this.#lanes.get(to) ?? Promise.resolve()).then(() => {
       began = performance.now();
@@ -385,7 +381,8 @@ export class Client extends EventTarget {
       for (const voice of this.#voices.values()) voice.leave();
     }
     if (type === 'reset') this.#return();
-    if (type === 'open') for (const room of detail.rooms) this.members(room).catch((error) => emit(this, 'error', error));
+    const joined = type === 'open' ? detail.rooms : []; // by the token
+    for (const room of joined) this.members(room).catch((error) => emit(this, 'error', error));
     emit(this, type, detail);
   }
 
@@ -561,8 +558,10 @@ export class Call extends EventTarget {
       if (this.incoming) this.id = data.call;
       return;
     }
-    const take = { [OFFER]: () => this.#agree(data), [ANSWER]: () => this.#settle(data), [CANDIDATE]: () => this.#add(data) };
-    this.#next(take[cmd]).catch((error) => this.#fault(error));
+    this.#next(() => {
+      if (cmd === OFFER) return this.#agree(data);
+      return cmd === ANSWER ? this.#settle(data) : this.#add(data);
+    }).catch((error) => this.#fault(error));
   }
 
   _end(reason, by) {
@@ -572,7 +571,7 @@ export class Call extends EventTarget {
     clearTimeout(this.#restarting);
     clearTimeout(this.#givingUp);
     this.pc?.close();
-    if (this.#ownsMicrophone) for (const track of this.local.getTracks()) track.stop();
+    if (this.#ownsMicrophone) stop(this.local);
     if (this.audio) this.audio.srcObject = null;
     this.#become('ended');
     emit(this, 'ended', { reason, by });
@@ -602,7 +601,7 @@ export class Call extends EventTarget {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
     this.#ownsMicrophone = true;
     this.local = stream;
-    if (this.state === 'ended') for (const track of stream.getTracks()) track.stop();
+    if (this.state === 'ended') stop(stream);
     return stream;
   }
 
@@ -653,7 +652,7 @@ export class Call extends EventTarget {
 
   async #add(candidate) {
     if (!this.pc?.remoteDescription) this.#early.push(candidate);
-    else if (this.#isAbout(candidate)) await this.pc.addIceCandidate(candidate).catch(() => {}); // of an offer withdrawn
+    else if (this.#isAbout(candidate)) await this.pc.addIceCandidate(candidate).catch(() => {}); // of an older offer
   }
 
   async #addEarly() {
@@ -689,7 +688,7 @@ export class Call extends EventTarget {
     if (this.#client.options.play && track.kind === 'audio') {
       this.audio ??= new Audio();
       this.audio.srcObject = this.remote;
-      this.audio.play().catch((error) => this.state !== 'ended' && emit(this, 'error', error)); // not without a click
+      this.audio.play().catch((error) => this.state !== 'ended' && emit(this, 'error', error)); // no click yet
     }
     emit(this, 'track', { track, streams });
   }
@@ -705,7 +704,8 @@ export class Call extends EventTarget {
     if (this.state === 'ended') return;
     this.error = error;
     emit(this, 'error', error);
-    if (this.state === 'ringing') this.hangup(!this.local && MICROPHONE_ERRORS.has(error.name) ? 'no-microphone' : error.reason ?? 'failed');
+    const isMicrophone = !this.local && NO_MICROPHONE.has(error.name);
+    if (this.state === 'ringing') this.hangup(isMicrophone ? 'no-microphone' : error.reason ?? 'failed');
   }
 }
 
@@ -718,7 +718,7 @@ export class Voice extends EventTarget {
     this.room = room;
     [this.#client, this.#over, this.#ownsMicrophone] = [client, over, !stream];
     this.#stream = Promise.resolve(stream ?? navigator.mediaDevices.getUserMedia({ audio: true }));
-    /** Resolves when all who are there have been called. Rejects, and leaves, if there is no room or no microphone. */
+    /** Resolves when all who are there have been called; rejects, and leaves, without room or microphone. */
     this.entered = Promise.resolve().then(() => this._enter());
     this.entered.catch(() => {});
   }
@@ -729,7 +729,7 @@ export class Voice extends EventTarget {
   async leave() {
     this.#over();
     const said = this.calls.map((call) => call.hangup('left'));
-    if (this.#ownsMicrophone) this.#stream.then((stream) => stream.getTracks().forEach((track) => track.stop()), () => {});
+    if (this.#ownsMicrophone) this.#stream.then(stop, () => {});
     emit(this, 'ended', null);
     await Promise.all(said);
   }
@@ -745,7 +745,8 @@ export class Voice extends EventTarget {
       const { calls, rooms, userId } = this.#client;
       if (!rooms.has(this.room)) await this.#client.join(this.room);
       const members = rooms.get(this.room);
-      if (members.size > VOICE_MEMBERS) throw new TielineError({ reason: 'VOICE_FULL', msg: `more than ${VOICE_MEMBERS}` });
+      const full = { reason: 'VOICE_FULL', msg: `more than ${VOICE_MEMBERS} in the room` };
+      if (members.size > VOICE_MEMBERS) throw new TielineError(full);
       await this.#stream;
       for (const peer of members.keys()) {
         if (peer === userId || calls.has(peer)) continue;

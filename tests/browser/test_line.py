@@ -162,6 +162,16 @@ async def test_with_a_source_of_tokens_an_expired_one_is_followed_by_another(
     assert exchange.tokens == ["ann.1", "ann.2"]
 
 
+async def test_a_token_is_refreshed_before_it_expires(ann: Person, exchange: Exchange, door: Door) -> None:
+    await come(ann, door.url, later=True)
+    exchange.deaf.add("REFRESH_TOKEN")
+    await exchange.say("ann", "TOKEN_EXPIRING", {"expiresAt": 1}, "soon")
+    await exchange.until(lambda: frames(exchange, "REFRESH_TOKEN"))
+    (frame,) = frames(exchange, "REFRESH_TOKEN")
+    assert json.loads(frame)["data"] == {"token": "ann.2"}
+    await told(ann, "tokenexpiring")
+
+
 async def test_when_the_session_is_over_its_rooms_are_joined_again(
     ann: Person, exchange: Exchange, door: Door
 ) -> None:

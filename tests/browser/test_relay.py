@@ -63,9 +63,12 @@ async def test_credentials_are_renewed_during_the_call(person: PersonMaker) -> N
     user = "() => call.pc.getConfiguration().iceServers[0].username"
     before = await alice.page.evaluate(user)
     await alice.until(f"(before) => ({user})() !== before", before)
+    signals = await alice.page.evaluate("() => signals.length")
     await alice.page.evaluate("() => call.restart()")
-    await alice.until("() => call.pc.signalingState === 'have-local-offer'")
-    await alice.until("() => call.pc.signalingState === 'stable'")
+    answered = (
+        "(before) => signals.slice(before).some(({cmd, direction}) => direction + cmd === 'inWEBRTC_ANSWER')"
+    )
+    await alice.until(answered, signals)
     await bob.hears(after=await bob.hears())
     assert await alice.page.evaluate("() => iceErrors") == []
 
@@ -76,7 +79,9 @@ async def test_a_forged_credential_is_refused(person: PersonMaker) -> None:
     await alice.ring(bob)
     await bob.is_rung()
     await bob.accept()
-    await alice.until("() => iceErrors.includes(401)")
+    await alice.until("() => iceErrors.includes(401) && call.pc.iceGatheringState === 'complete'")
     assert await alice.page.evaluate("() => call.state") != "connected"
-    sent = await alice.page.evaluate("() => signals.filter(({data}) => data.candidate).length")
+    sent = await alice.page.evaluate(
+        "() => signals.filter(({direction, data}) => direction === 'out' && data.candidate).length"
+    )
     assert sent == 0, "without a relay there is no way to be reached"

@@ -8,6 +8,7 @@ import pytest
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from gateway.__main__ import GatewaySettings, pages_of
 from gateway.connection import Connection
 from gateway.pages import FILES, TOKEN_TTL_S, WEB, Pages
 from gateway.tokens import Tokens
@@ -15,6 +16,7 @@ from tests.unit.gateway.clock import Clock
 from tests.unit.gateway.house import DollHouse
 from tests.unit.gateway.stage import Stage
 from tests.unit.gateway.transport import Socket
+from tieline.runtime.settings import SettingsError, read_settings
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 
@@ -124,3 +126,18 @@ def test_without_the_demo_there_are_neither_pages_nor_tokens(path: str) -> None:
     stage.put(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
     assert len(stage.house.arrivals) == 1
     assert stage.socket.taken() == b""
+
+
+def settings(**variables: str) -> GatewaySettings:
+    return read_settings(GatewaySettings, {f"TIELINE_{name}": value for name, value in variables.items()})
+
+
+def test_the_demo_is_off_unless_asked_for() -> None:
+    assert pages_of(settings(JWT_SECRET=SECRET)) is None
+    assert pages_of(settings(JWT_SECRET=SECRET, DEMO="0")) is None
+    assert pages_of(settings(JWT_SECRET=SECRET, DEMO="1")) is not None
+
+
+def test_it_needs_a_secret_to_sign_with() -> None:
+    with pytest.raises(SettingsError, match="TIELINE_DEMO is on, but TIELINE_JWT_SECRET"):
+        pages_of(settings(JWKS_URL="https://issuer.example/keys", DEMO="1"))
