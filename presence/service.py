@@ -27,6 +27,7 @@ from tieline.wire.internal import (
     PresenceRequest,
     Refused,
     Register,
+    Regrant,
     SessionGone,
     Tell,
 )
@@ -88,6 +89,8 @@ class PresenceService:
                 return await self._sessions.register(request)
             case Tell():
                 return await self._sessions.tell(request)
+            case Regrant():
+                return await self._sessions.regrant(request)
             case JoinRoom():
                 return await self._rooms.join(request)
             case LeaveRoom():

@@ -97,7 +97,13 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path) -> LocalSystem:
     for port in gateway_ports:
         add(
             GATEWAY,
-            {"TIELINE_LISTEN_HOST": listen_host, "TIELINE_LISTEN_PORT": str(port), SECRET_VARIABLE: secret},
+            {
+                "TIELINE_LISTEN_HOST": listen_host,
+                "TIELINE_LISTEN_PORT": str(port),
+                # A page under development comes from a port of its own, and may use every gateway.
+                "TIELINE_ORIGINS": environ.get("TIELINE_ORIGINS") or "*",
+                SECRET_VARIABLE: secret,
+            },
         )
         system.gateway_urls.append(f"ws://{ports.reachable(listen_host)}:{port}/ws")
     return system

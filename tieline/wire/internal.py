@@ -190,6 +190,18 @@ class Tell(_Message, frozen=True, array_like=True, tag=True, gc=False):
     frame: bytes
 
 
+class Regrant(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The session has a newer token: only what this one grants counts from now on."""
+
+    user: UserId
+    session: SessionId
+    voice: bool
+    granted: tuple[RoomId, ...] | None
+    """The rooms that it grants; None: all. The session leaves the others, and is told."""
+    rooms: tuple[RoomId, ...]
+    """Those that the gateway knows it to be in, or to have been: a process may have died at leaving one."""
+
+
 class JoinRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """Make the user a member; being allowed to is the gateway's business, who holds the token."""
 
@@ -239,7 +251,16 @@ class LeaseKept(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
 
 PresenceRequest = (
-    Check | OpenSession | EndSession | Register | Tell | JoinRoom | LeaveRoom | ListMembers | KeepLease
+    Check
+    | OpenSession
+    | EndSession
+    | Register
+    | Regrant
+    | Tell
+    | JoinRoom
+    | LeaveRoom
+    | ListMembers
+    | KeepLease
 )
 PresenceReply = Relay | Refused | SessionGone | Opened | RoomMembers | Done | LeaseKept
 RouterReply = Accepted | Refused | SessionGone
@@ -250,6 +271,7 @@ OPERATIONS: dict[type[PresenceRequest], str] = {
     EndSession: "end",
     Register: "register",
     Tell: "tell",
+    Regrant: "regrant",
     JoinRoom: "join",
     LeaveRoom: "leave",
     ListMembers: "members",

@@ -20,6 +20,7 @@ ResultT = TypeVar("ResultT")
 
 REFUSALS = {
     "ROOM_FORBIDDEN": "没有权限加入该房间",
+    "BAD_TOKEN": "令牌无效",
     "TARGET_OFFLINE": "目标用户不在线",
     "NO_MATCHING_OFFER": "没有对应的连接请求",
 }
@@ -82,6 +83,7 @@ class Switchboard:
         """Commands that get no answer."""
         self.change: Callable[[Frame], list[Frame]] = lambda frame: [frame]
         """What a relay makes of a signal: another one, several, none, for a test in which it is faulty."""
+        self.ice_servers: list[Frame] = []
         self._connections: dict[str, ServerConnection] = {}
         self._rooms: defaultdict[str, list[str]] = defaultdict(list)
         self._waiting: set[tuple[str, str]] = set()
@@ -133,6 +135,12 @@ class Switchboard:
                 await connection.send(reply(frame, {"room": room}))
             case "PING":
                 await connection.send(reply({**frame, "cmd": "PONG"}, frame["data"]))
+            case "ICE_SERVERS":
+                await connection.send(reply(frame, {"iceServers": self.ice_servers, "ttl": 600}))
+            case "REFRESH_TOKEN" if frame["data"]["token"] == "bad":
+                await connection.send(error(frame, "BAD_TOKEN"))
+            case "REFRESH_TOKEN":
+                await connection.send(reply(frame, {"expiresAt": 1_700_000_000_000}))
             case _:
                 await self._signal(connection, frame)
 
