@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PORT ?= 8080
 
-.PHONY: install run test faults check bench lock dashboards scanner
+.PHONY: install run test faults check bench lock dashboards k8s-tools
 
 # The lock is complete, so nothing is resolved (--no-deps): some versions of pip would look for newer ones.
 # Touches nothing while pyproject.toml and requirements.lock are older than the last installation.
@@ -65,17 +65,18 @@ lock: install
 	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --constraint requirements.lock \
 		--generate-hashes --universal --python-version 3.11 --fork-strategy fewest \
 		--custom-compile-command 'make lock' --output-file deploy/requirements.lock
-	build/lock/bin/uv pip compile tests/k8s/checkov.in --quiet --system-certs --upgrade --generate-hashes \
-		--universal --python-version 3.11 --custom-compile-command 'make lock' --output-file tests/k8s/checkov.lock
+	build/lock/bin/uv pip compile tests/k8s/tools.in --quiet --system-certs --upgrade --generate-hashes \
+		--universal --python-version 3.11 --custom-compile-command 'make lock' --output-file tests/k8s/tools.lock
 
 # The dashboard and the PrometheusRule, from deploy/monitoring and deploy/prometheus/rules.yaml.
 dashboards: install
 	$(PYTHON) -m deploy.monitoring
 
-# checkov, for tests/k8s, in an environment of its own: it wants a hundred packages, some of them in other versions.
-scanner: build/checkov/.installed
+# checkov and kubectl, for tests/k8s, in an environment of their own: checkov wants a hundred packages in versions
+# of its own.
+k8s-tools: build/k8s-tools/.installed
 
-build/checkov/.installed: tests/k8s/checkov.lock | install
-	$(PYTHON) -m venv --clear build/checkov
-	build/checkov/bin/python -m pip install --quiet --no-deps --require-hashes -r tests/k8s/checkov.lock
+build/k8s-tools/.installed: tests/k8s/tools.lock | install
+	$(PYTHON) -m venv --clear build/k8s-tools
+	build/k8s-tools/bin/python -m pip install --quiet --no-deps --require-hashes -r tests/k8s/tools.lock
 	@touch $@

@@ -22,6 +22,7 @@ from gateway.live import Live
 from gateway.mailbox import Mailbox
 from gateway.marks import Marks
 from gateway.origins import Origins, read_origins
+from gateway.pages import Pages
 from gateway.registry import Registry
 from gateway.session import Terms
 from gateway.tokens import Tokens
@@ -75,6 +76,8 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     drain_spread: NotNegative = 2
     """Over which the clients are sent away."""
     pong_timeout: Seconds = Pace().pong_timeout_s
+    demo: bool = False
+    """Serve the demo page, and tokens for whoever asks: never where it matters who somebody is."""
     stun_urls: str = ""
     turn_urls: str = ""
     """Both with commas between them."""
@@ -206,9 +209,10 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         if key_server is not None and not tokens.has_own_keys:
             await unless_stopped(stopping, key_server.good.wait())
         loop = asyncio.get_running_loop()
+        pages = Pages(settings.jwt_secret) if settings.demo else None
         try:
             server = await loop.create_server(
-                lambda: Connection(registry, loop),
+                lambda: Connection(registry, loop, pages),
                 settings.listen_host,
                 settings.listen_port,
                 backlog=LISTEN_BACKLOG,

@@ -26,6 +26,7 @@ from gateway.fragments import Fragments, NotUtf8
 from gateway.house import House
 from gateway.mailbox import Missed
 from gateway.outbox import Outbox
+from gateway.pages import Pages
 from gateway.session import NO_WORD, AskKeys, AskPresence, AskRouter, HangUp, Say, Session
 from tieline.runtime import metrics
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, Denial
@@ -63,6 +64,7 @@ class Connection(asyncio.Protocol):
         "_lost",
         "_now",
         "_outbox",
+        "_pages",
         "_paused",
         "_protocol",
         "_timer",
@@ -78,10 +80,15 @@ class Connection(asyncio.Protocol):
     _outbox: Outbox
 
     def __init__(
-        self, house: House, loop: asyncio.AbstractEventLoop, now: Callable[[], float] = time.perf_counter
+        self,
+        house: House,
+        loop: asyncio.AbstractEventLoop,
+        pages: Pages | None = None,
+        now: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._house = house
         self._loop = loop
+        self._pages = pages
         self._now = now  # for measuring: uvloop's own clock counts whole milliseconds
         self._fragments = Fragments()
         self._unread: deque[bytes] = deque()
@@ -210,9 +217,13 @@ class Connection(asyncio.Protocol):
         """Refuse the upgrade."""
         if self._transport.is_closing():
             return
-        self._stop_timers()
         metrics.HANDSHAKES_REFUSED.labels(denial.reason).inc()
-        self._transport.write(admission.denied(denial).serialize())
+        self._respond(admission.denied(denial))
+
+    def _respond(self, response: Response) -> None:
+        """Answer over HTTP, and be done."""
+        self._stop_timers()
+        self._transport.write(response.serialize())
         self._transport.close()
 
     def deliver(self, frame: bytes) -> None:
@@ -300,6 +311,10 @@ class Connection(asyncio.Protocol):
         match event:
             case Request():
                 self._pause()
+                page = None if self._pages is None else self._pages.answer(event)
+                if page is not None:
+                    self._respond(page)
+                    return
                 response = self._protocol.accept(event)
                 self._house.arrived(self, event, response)
             case Frame() if self.session is None:

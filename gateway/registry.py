@@ -152,7 +152,7 @@ class Registry:
         if session is None:
             return
         self._live.remove(session)
-        metrics.SESSIONS_CLOSED.labels(str(connection.close_code)).inc()
+        metrics.session_closed(connection.close_code)
         _log.info(
             "session ended",
             extra={

@@ -146,7 +146,8 @@ class Pairs:
         if step is not None:
             metrics.NEGOTIATIONS.labels(step).inc()
         for outcome, count in funnel.candidates(before, after)._asdict().items():
-            metrics.HELD_CANDIDATES.labels(outcome).inc(count)
+            if count:
+                metrics.HELD_CANDIDATES.labels(outcome).inc(count)
         return written
 
     def _tell(self, check: Check, at: int) -> None:

@@ -87,10 +87,10 @@ class PresenceService:
                 return await self._sessions.end(request)
             case Register():
                 return await self._sessions.register(request)
-            case Tell():
-                return await self._sessions.tell(request)
             case Regrant():
                 return await self._sessions.regrant(request)
+            case Tell():
+                return await self._sessions.tell(request)
             case JoinRoom():
                 return await self._rooms.join(request)
             case LeaveRoom():

@@ -166,15 +166,6 @@ class Sessions:
         for room in user.rooms:
             await self._rooms.tell_if_just_joined(room, ask.user, user, revision)
 
-    async def tell(self, ask: Tell) -> Done | SessionGone:
-        """Send a client what its gateway has to say, if the connection still has the session."""
-        found = await self._records.store.read(Keys.user(ask.user), confirmed=True)
-        user, _ = user_in(found, ask.user)
-        if user is None or user.connection != ask.connection:
-            return SessionGone(replaced=user is not None and user.is_reachable)
-        self._announcer.deliver(ask.user, user.session, ask.frame)
-        return Done()
-
     async def regrant(self, ask: Regrant) -> Done | SessionGone:
         """Let a session have what its newer token grants, and nothing else."""
         for _ in range(MAX_TRIES):
@@ -193,6 +184,15 @@ class Sessions:
                     await self._rooms.leave(leaving, "kicked", tell_user=True)
             return Done()
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {ask.user!r}")
+
+    async def tell(self, ask: Tell) -> Done | SessionGone:
+        """Send a client what its gateway has to say, if the connection still has the session."""
+        found = await self._records.store.read(Keys.user(ask.user), confirmed=True)
+        user, _ = user_in(found, ask.user)
+        if user is None or user.connection != ask.connection:
+            return SessionGone(replaced=user is not None and user.is_reachable)
+        self._announcer.deliver(ask.user, user.session, ask.frame)
+        return Done()
 
     # Losing and ending ------------------------------------------------------------------------------
 

@@ -27,8 +27,8 @@ PROGRAMS: Final = {
 }
 """What a test may need that is not Python's: by its name in `TIELINE_DEMAND`, the program to be found."""
 
-SCANNER: Final = Path(__file__).parents[1] / "build/checkov/bin"
-"""Where `make scanner` puts checkov."""
+OWN_PROGRAMS: Final = Path(__file__).parents[1] / "build/k8s-tools/bin"
+"""Where `make k8s-tools` puts checkov, and a kubectl for machines that have none."""
 
 StandIn = Callable[[str, str], None]
 """Called with what is demanded ("docker") and a sentence that says what runs instead."""
@@ -43,7 +43,7 @@ def is_demanded(thing: str) -> bool:
 
 def program(thing: str) -> str | None:
     """Find one of `PROGRAMS`; returns its path, or None."""
-    places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", str(SCANNER)))
+    places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", str(OWN_PROGRAMS)))
     return shutil.which(PROGRAMS[thing], path=places)
 
 

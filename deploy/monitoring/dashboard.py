@@ -42,6 +42,8 @@ def as_json() -> str:
         for chart in charts:
             board = board.with_panel(_panel(chart))
     document = json.loads(json.dumps(board.build(), cls=JSONEncoder))
+    for number, panel in enumerate(document["panels"], start=1):
+        panel["id"] = number  # links to one panel need it, and the builders give none
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -73,7 +73,7 @@ def allows(rule: Json, side: str, other: Place, target: Place, port: str) -> boo
     peers, ports = rule.get(side, []), rule.get("ports", [])
     if peers and not any(is_peer(peer, other) for peer in peers):
         return False
-    return not ports or any(one["port"] in (port, target.ports[port]) for one in ports)
+    return not ports or any(one["port"] == target.ports[port] for one in ports)
 
 
 def may(policies: list[Json], direction: str, pod: Place, other: Place, target: Place, port: str) -> bool:

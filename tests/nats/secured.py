@@ -57,6 +57,10 @@ class SecuredCluster:
         (folder / "accounts.conf").write_text(accounts(namespace))
         for name, client, route, monitor in zip(NODES, self._clients, routes, self._monitors, strict=True):
             self._write_config(name, client, route, monitor)
+        self._passwords = [
+            {name: value for name, value in self.prepared.environ.items() if name.endswith("_PASSWORD")}
+            for _ in NODES
+        ]
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def _write_config(self, name: str, client: int, route: int, monitor: int) -> None:
@@ -74,18 +78,7 @@ class SecuredCluster:
         (self._folder / f"{name}.conf").write_text(text)
 
     def __enter__(self) -> Self:
-        passwords = {
-            name: value for name, value in self.prepared.environ.items() if name.endswith("_PASSWORD")
-        }
-        for name in NODES:
-            with (self._folder / f"{name}.log").open("wb") as log:
-                process = subprocess.Popen(
-                    [find_nats_server(os.environ), "--config", self._folder / f"{name}.conf"],
-                    env={"NATS_NAME": name, "NATS_ROUTES": f"[{self._routes}]", **passwords},
-                    stdin=subprocess.DEVNULL,
-                    stderr=log,
-                )
-            self._processes.append(process)
+        self._processes += [self._start(nth) for nth in range(len(NODES))]
         try:
             for nth in range(len(NODES)):
                 until_now(lambda nth=nth: self._is_well(nth))  # type: ignore[misc]
@@ -98,6 +91,24 @@ class SecuredCluster:
         for process in self._processes:
             process.kill()
             process.wait()
+
+    def _start(self, nth: int) -> subprocess.Popen[bytes]:
+        name = NODES[nth]
+        with (self._folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [find_nats_server(os.environ), "--config", self._folder / f"{name}.conf"],
+                env={"NATS_NAME": name, "NATS_ROUTES": f"[{self._routes}]", **self._passwords[nth]},
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+            )
+
+    def restart(self, nth: int, **passwords: str) -> None:
+        """End one node in order, and start it with other passwords; it has caught up when this returns."""
+        self._processes[nth].terminate()
+        self._processes[nth].wait(PATIENCE_S)
+        self._passwords[nth] |= passwords
+        self._processes[nth] = self._start(nth)
+        until_now(lambda: self._is_well(nth))
 
     def _is_well(self, nth: int) -> bool:
         assert self._processes[nth].poll() is None, self.log

@@ -50,6 +50,14 @@ def test_promtool_finds_nothing_wrong_with_the_rules() -> None:
     assert f"{len(ALERTS)} rules found" in promtool("check", "rules", "--lint-fatal", str(RULES))
 
 
+@pytest.mark.needs("promtool")
+def test_the_composition_s_prometheus_reads_the_rules_and_names_its_jobs_after_the_services() -> None:
+    config = RULES.parent / "prometheus.yml"
+    assert f"{len(ALERTS)} rules found" in promtool("check", "config", str(config))
+    jobs = {job["job_name"] for job in yaml.safe_load(config.read_text())["scrape_configs"]}
+    assert jobs >= {"gateway", "router", "presence"}
+
+
 def test_every_alert_has_a_failure_to_be_tried_with() -> None:
     assert FAILURES.keys() == ALERTS.keys()
 

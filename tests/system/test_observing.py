@@ -94,7 +94,7 @@ async def test_metrics_count_what_happened(hasty: System, hasty_cast: Cast) -> N
 
         return {
             "opened": hasty.count("gateway", "tieline_sessions_opened_total"),
-            "closed": hasty.count("gateway", "tieline_sessions_closed_total", code="4321"),
+            "closed": hasty.count("gateway", "tieline_sessions_closed_total", code="other"),
             "denied": hasty.count("gateway", "tieline_handshakes_refused_total", reason="UNAUTHORIZED"),
             "offers": signals(OFFER, "relayed"),
             "offers refused": signals(OFFER, "NOT_IN_SAME_ROOM"),

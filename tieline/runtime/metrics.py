@@ -23,6 +23,11 @@ _LAG_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 _ANSWER_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
 """People answer in seconds, machines in less; an offer waits a minute unless an operator says otherwise."""
 
+_CODES: Final = frozenset({*map(int, CloseCode), 1002, 1005, 1006})
+"""What we close with, and what stands for no code (1005) and for no close at all (1006)."""
+
+OTHER_CODE: Final = "other"
+
 BUILD_INFO = Gauge(
     "tieline_build_info",
     "Always 1; says which service this process is, and of which version.",
@@ -49,7 +54,7 @@ SESSIONS_OPENED = Counter(
 )
 SESSIONS_CLOSED = Counter(
     "tieline_sessions_closed_total",
-    "Connections with a session that ended, by the WebSocket close code.",
+    "Connections with a session that ended, by the WebSocket close code (other: one that only clients use).",
     ["code"],
     registry=REGISTRY,
 )
@@ -191,8 +196,8 @@ def _signals(cmd: str, outcome: str) -> Counter:
 # A rate needs a first sample: what an alert watches stands at 0 before it happens for the first time.
 for _how in ("new", "resumed", "not_resumed"):
     SESSIONS_OPENED.labels(_how)
-for _code in CloseCode:
-    SESSIONS_CLOSED.labels(str(int(_code)))
+for _code in (*_CODES, OTHER_CODE):
+    SESSIONS_CLOSED.labels(str(_code))
 for _denial in Denial:
     HANDSHAKES_REFUSED.labels(_denial.reason)
 for _cmd in ("WEBRTC_OFFER", "WEBRTC_ANSWER", "WEBRTC_ICE_CANDIDATE", "WEBRTC_HANGUP"):
@@ -213,6 +218,11 @@ for _kind in ("slow_consumer", "other"):
     NATS_ERRORS.labels(_kind)
 for _how in ("left", "closed"):
     DRAINED.labels(_how)
+
+
+def session_closed(code: int) -> None:
+    """Count the end of a connection. Clients may close with any of 2,000 codes: theirs are all one."""
+    SESSIONS_CLOSED.labels(str(code) if code in _CODES else OTHER_CODE).inc()
 
 
 def signal_answered(cmd: str, outcome: str) -> None:

@@ -181,15 +181,6 @@ class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
     secret: SecretHash
 
 
-class Tell(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """Send the client of this connection, on its way through the mailbox, what its own gateway has to say."""
-
-    user: UserId
-    connection: ConnectionId
-    """Known to its gateway and to presence alone: nobody else's client can be told anything."""
-    frame: bytes
-
-
 class Regrant(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The session has a newer token: only what this one grants counts from now on."""
 
@@ -200,6 +191,15 @@ class Regrant(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The rooms that it grants; None: all. The session leaves the others, and is told."""
     rooms: tuple[RoomId, ...]
     """Those that the gateway knows it to be in, or to have been: a process may have died at leaving one."""
+
+
+class Tell(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Send the client of this connection, on its way through the mailbox, what its own gateway has to say."""
+
+    user: UserId
+    connection: ConnectionId
+    """Known to its gateway and to presence alone: nobody else's client can be told anything."""
+    frame: bytes
 
 
 class JoinRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -270,8 +270,8 @@ OPERATIONS: dict[type[PresenceRequest], str] = {
     OpenSession: "open",
     EndSession: "end",
     Register: "register",
-    Tell: "tell",
     Regrant: "regrant",
+    Tell: "tell",
     JoinRoom: "join",
     LeaveRoom: "leave",
     ListMembers: "members",

@@ -6,13 +6,14 @@ A token is simply the user's name. Two of these may share a `Switchboard`, as tw
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 Frame = dict[str, Any]
@@ -56,7 +57,13 @@ def error(request: Frame, reason: str) -> str:
 
 def user_of(connection: ServerConnection) -> str:
     assert connection.request is not None
-    return connection.request.headers["Authorization"].removeprefix("Bearer ")
+    headers = connection.request.headers
+    bearer = headers.get("Sec-WebSocket-Protocol", "").rpartition("bearer.")[2]  # a browser's only way
+    return bearer or headers["Authorization"].removeprefix("Bearer ")
+
+
+def _subprotocol(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return next((name for name in offered if name == "tieline.v1"), None)
 
 
 @asynccontextmanager
@@ -67,7 +74,14 @@ async def serving(
 ) -> AsyncIterator[str]:
     """Serve `handler` while the block runs; gives the URL. `answer` may refuse over HTTP."""
     server: Server
-    async with serve(handler, "127.0.0.1", port, process_request=answer, compression=None) as server:
+    async with serve(
+        handler,
+        "127.0.0.1",
+        port,
+        process_request=answer,
+        select_subprotocol=_subprotocol,
+        compression=None,
+    ) as server:
         yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/ws"
 
 

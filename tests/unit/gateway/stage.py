@@ -67,7 +67,7 @@ class Stage:
         self.clock = Clock()
         self.house = DollHouse()
         self.socket = Socket()
-        self.house.connection = self.connection = Connection(self.house, self.clock.loop, self.clock.time)
+        self.house.connection = self.connection = Connection(self.house, self.clock.loop, now=self.clock.time)
         self.connection.connection_made(self.socket)
         self.client = ClientProtocol(parse_uri("ws://gateway.example/ws"))
         self._texts: list[bytes] = []

@@ -81,3 +81,18 @@ def test_an_answered_message_is_counted_by_command_and_outcome() -> None:
 
     after = [metrics.SIGNALS.labels(cmd, "held")._value.get() for cmd in ("WEBRTC_OFFER", "PING")]
     assert [now - then for now, then in zip(after, before, strict=True)] == [2, 0]
+
+
+@pytest.mark.parametrize(("code", "label"), [(1000, "1000"), (1006, "1006"), (4500, "4500"), (4321, "other")])
+def test_a_client_cannot_make_up_labels_by_closing_with_odd_codes(code: int, label: str) -> None:
+    def counted() -> dict[str, float]:
+        family = next(iter(metrics.SESSIONS_CLOSED.collect()))
+        return {
+            sample.labels["code"]: sample.value for sample in family.samples if sample.name.endswith("_total")
+        }
+
+    before = counted()
+
+    metrics.session_closed(code)
+
+    assert counted() == {**before, label: before[label] + 1}

@@ -76,9 +76,9 @@ REQUESTS: tuple[PresenceRequest, ...] = (
         ALICE, SESSION, GATEWAY, CONNECTION, True, {ROOM: 1_700_000_000_000, RoomId("other"): 0}, SECRET
     ),
     Register(ALICE, SESSION, GATEWAY, CONNECTION, False, {}, NONE),
-    Tell(ALICE, CONNECTION, ODD_FRAME),
     Regrant(ALICE, SESSION, True, None, (ROOM,)),
     Regrant(ALICE, SESSION, False, (ROOM, RoomId("other")), ()),
+    Tell(ALICE, CONNECTION, ODD_FRAME),
     JoinRoom(ALICE, SESSION, ROOM),
     LeaveRoom(ALICE, SESSION, ROOM),
     ListMembers(ALICE, SESSION, ROOM),
