@@ -87,6 +87,7 @@ class Mailbox:
             newest |= await self._newest(subjects[start : start + _CHUNK], mark)
         turns = asyncio.Semaphore(_AT_ONCE)
         news: dict[str, News] = {}
+        failures: BaseExceptionGroup[NoAnswer] | None = None
 
         async def read(subject: str, beyond: int, last: int) -> None:
             async with turns:
@@ -101,7 +102,9 @@ class Mailbox:
                         reading.create_task(read(subject, 0, last))
                     elif last > heard:
                         reading.create_task(read(subject, heard, last))
-        except* NoAnswer as failures:
+        except* NoAnswer as several:
+            failures = several
+        if failures is not None:  # raised in there it would be one of a group, again
             raise NoAnswer(self._get) from failures
         return news
 
