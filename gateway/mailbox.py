@@ -104,7 +104,9 @@ class Mailbox:
                         reading.create_task(read(subject, heard, last))
         except* NoAnswer as several:
             failures = several
-        if failures is not None:  # raised in there it would be one of a group, again
+        if (
+            failures is not None
+        ):  # out here: before Python 3.11.4, what is raised in there comes out as a group
             raise NoAnswer(self._get) from failures
         return news
 
