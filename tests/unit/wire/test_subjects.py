@@ -23,7 +23,7 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Subjects.mark": (lambda text: SUBJECTS.mark(GatewayId(text)), (2,)),
     "Subjects.live_mark": (lambda text: SUBJECTS.live_mark(GatewayId(text)), (3,)),
     "Subjects.gateway": (lambda text: SUBJECTS.gateway(GatewayId(text), "close"), (2,)),
-    "Subjects.inbox": (lambda text: SUBJECTS.inbox("presence", text), (2,)),
+    "Subjects.inbox": (lambda text: SUBJECTS.inbox("router", text), (2,)),
     "Subjects.replies": (lambda text: SUBJECTS.replies("router", text), (2,)),
     "Subjects.changed": (lambda text: SUBJECTS.changed(UserId(text)), (2,)),
     "Subjects, its namespace": (lambda text: Subjects(text).changed(PLAIN), (0,)),
@@ -224,7 +224,6 @@ def test_the_subjects_are_spelled_as_the_design_draws_them() -> None:
     assert SUBJECTS.user(user, SESSION) == "tieline.user.u.s-1"
     assert SUBJECTS.gateway(gateway, "close") == "tieline.gateway.g.close"
     assert SUBJECTS.replies("presence", "p") == "tieline.presence.p.reply"
-    assert SUBJECTS.inbox("presence", "p") == "tieline.presence.p.inbox"
     assert SUBJECTS.changed(user) == "tieline.changed.u"
     assert SUBJECTS.event("joined") == "tieline.events.joined"
     assert SUBJECTS.mailbox_question() == "tieline.mailbox.question"
