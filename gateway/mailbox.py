@@ -87,6 +87,7 @@ class Mailbox:
             newest |= await self._newest(subjects[start : start + _CHUNK], mark)
         turns = asyncio.Semaphore(_AT_ONCE)
         news: dict[str, News] = {}
+        failures: BaseExceptionGroup[NoAnswer] | None = None
 
         async def read(subject: str, beyond: int, last: int) -> None:
             async with turns:
@@ -101,7 +102,11 @@ class Mailbox:
                         reading.create_task(read(subject, 0, last))
                     elif last > heard:
                         reading.create_task(read(subject, heard, last))
-        except* NoAnswer as failures:
+        except* NoAnswer as several:
+            failures = several
+        if (
+            failures is not None
+        ):  # out here: before Python 3.11.4, what is raised in there comes out as a group
             raise NoAnswer(self._get) from failures
         return news
 

@@ -50,6 +50,12 @@ async def test_a_bad_token_is_refused_through_the_balancer(fleet: Fleet, people:
     assert refusal.value.answer.status == 401
 
 
+def test_no_token_is_in_any_log(fleet: Fleet) -> None:
+    assert "GET /ws" in fleet.balancer.log
+    assert "token=" not in fleet.log
+    assert "resume=" not in fleet.log
+
+
 def test_no_part_has_been_refused_anything_by_the_brokers(fleet: Fleet) -> None:
     assert "session opened" in fleet.log
     assert "permissions violation" not in fleet.log.lower()

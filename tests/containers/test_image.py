@@ -27,10 +27,14 @@ MODULES = ["pip", "setuptools", "ensurepip", "aiortc", "numpy", "pytest", "mypy"
 NEEDED = ["gateway", "router", "presence", "uvloop"]
 
 
-def run(image: str, command: list[str], entrypoint: list[str] | None = None) -> tuple[int, str]:
+def run(
+    image: str, command: list[str], entrypoint: list[str] | None = None, **environ: str
+) -> tuple[int, str]:
     """Run one container to its end; returns its exit status and all that it said."""
     engine = docker.from_env()
-    container = engine.containers.create(image, command, entrypoint=entrypoint, **CONFINED)
+    container = engine.containers.create(
+        image, command, entrypoint=entrypoint, environment=environ, **CONFINED
+    )
     try:
         container.start()
         return container.wait()["StatusCode"], container.logs().decode()
@@ -48,16 +52,15 @@ def test_it_runs_as_nobody_and_can_neither_install_nor_compile(images: Images) -
 
 @pytest.mark.parametrize("service", ["gateway", "router", "presence"])
 def test_its_argument_is_the_service(images: Images, service: str) -> None:
-    engine = docker.from_env()
-    environ = {"TIELINE_JWT_SECRET": "x", "TIELINE_LOG_LEVEL": "loud"}
-    container = engine.containers.create(images.tieline, [service], environment=environ)
-    try:
-        container.start()
-        assert container.wait()["StatusCode"] == 78
-        assert container.logs().decode().startswith(f"{service}: TIELINE_LOG_LEVEL: 'loud' is unusable")
-    finally:
-        container.remove(force=True)
-        engine.close()
+    status, said = run(images.tieline, [service], TIELINE_JWT_SECRET="x" * 32, TIELINE_LOG_LEVEL="loud")
+    assert status == 78
+    assert said.startswith(f"{service}: TIELINE_LOG_LEVEL: 'loud' is unusable")
+
+
+def test_what_is_found_wrong_later_ends_it_the_same_way(images: Images) -> None:
+    status, said = run(images.tieline, ["router"], TIELINE_NATS_USER="router")
+    assert status == 78
+    assert said.splitlines()[-1].startswith("router: TIELINE_NATS_USER and TIELINE_NATS_PASSWORD go together")
 
 
 def test_it_adds_little_to_its_base(images: Images, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,10 +4,11 @@ import asyncio
 import http.client
 import json
 import os
+import signal
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -125,6 +126,20 @@ class SecuredCluster:
         finally:
             connection.close()
         return answer
+
+    def is_whole(self) -> bool:
+        """Whether every node is well."""
+        return all(self._is_well(nth) for nth in range(len(NODES)))
+
+    @contextmanager
+    def standing_still(self, port: int | None) -> Iterator[None]:
+        """Let the node with this port for clients stand still while the block runs."""
+        process = self._processes[self._clients.index(port or 0)]
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
 
     @property
     def url(self) -> str:

@@ -14,6 +14,9 @@ from tieline.wire.subjects import Subjects
 ANSWER_WITHIN_S: Final = 10
 """Twice as long as anybody waits for an answer."""
 
+ANSWERS: Final = 5
+"""To one place: a question that nobody answers soon is sent again as it was, and each attempt is answered."""
+
 _HEAD: Final = """\
 # Who may log in to NATS, and what each may say and hear. Written by `tieline permissions{arguments}`: change
 # tieline/wire/permissions.py, or the namespace, and have it written anew.
@@ -86,7 +89,7 @@ def _patterns(verb: str, patterns: tuple[str, ...]) -> list[str]:
 
 
 def _answers() -> str:
-    return f'          allow_responses: {{ max: 1, expires: "{ANSWER_WITHIN_S}s" }}'
+    return f'          allow_responses: {{ max: {ANSWERS}, expires: "{ANSWER_WITHIN_S}s" }}'
 
 
 def _password(user: str) -> str:

@@ -38,10 +38,15 @@ def run(
         sys.exit(EXIT_BAD_SETTINGS)
     logs.set_up(service, settings.log_level)
     metrics.BUILD_INFO.labels(service, __version__).set(1)
+    problem_found: BaseException | None = None
     try:
         uvloop.run(_until_signalled(settings, main))
     except* SettingsError as problems:
-        sys.stderr.write(f"{service}: {_first(problems)}\n")
+        problem_found = _first(problems)
+    if (
+        problem_found is not None
+    ):  # out here: before Python 3.11.4, what is raised in there comes out as a group
+        sys.stderr.write(f"{service}: {problem_found}\n")
         sys.exit(EXIT_BAD_SETTINGS)
 
 

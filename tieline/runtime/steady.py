@@ -22,6 +22,9 @@ Listen = Callable[[Message], None]
 MAX_BUFFERED_BYTES: Final = 1024 * 1024
 """Past it nothing more is handed to the socket until it has room: what waits then is counted (`broker`)."""
 
+LEAVE_S: Final = 0.5
+"""For the end of a connection, in which TLS would wait half a minute for the other side's word."""
+
 _END: Final = b"\r\n"
 
 
@@ -36,6 +39,15 @@ class _Transport(TcpTransport):
         await super().connect_tls(*arguments, **options)
         assert self._io_writer is not None
         vars(self._io_writer.transport.get_protocol())["_over_ssl"] = True
+
+    async def wait_closed(self) -> None:
+        """Take leave, but not for long: a broker that stands still would keep us from all others."""
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await super().wait_closed()  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            assert self._io_writer is not None
+            self._io_writer.transport.abort()
 
 
 class SteadyClient(Client):
@@ -105,6 +117,9 @@ class SteadyClient(Client):
     # Trusting ---------------------------------------------------------------------------------------
 
     async def _connect_to_server(self, s: Srv) -> None:
+        if isinstance(self._transport, TcpTransport) and self._transport:
+            # Of an attempt that failed: nats-py would just drop it.
+            self._transport.close()  # type: ignore[no-untyped-call]
         await super()._connect_to_server(s)
         if type(self._transport) is TcpTransport:  # as yet without TLS
             self._transport = _Transport(self._transport)

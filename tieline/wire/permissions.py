@@ -20,7 +20,7 @@ class Permissions(NamedTuple):
     say: tuple[str, ...]
     hear: tuple[str, ...]
     answer: bool
-    """Whether it may answer whoever asks it something, where the question says, once."""
+    """Whether it may answer whoever asks it something, where the question says, and nowhere else."""
 
 
 def permissions(subjects: Subjects) -> dict[str, Permissions]:

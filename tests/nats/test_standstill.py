@@ -1,0 +1,29 @@
+"""A broker that stands still while others go on is left for another one, over TLS as without."""
+
+import asyncio
+
+import pytest
+
+from tests.nats.secured import SecuredCluster
+from tests.system.waiting import until
+from tieline.runtime.broker import connect
+from tieline.runtime.settings import BrokerLogin
+
+pytestmark = pytest.mark.needs("openssl")
+
+
+async def test_a_broker_that_stands_still_is_left_for_another(cluster: SecuredCluster) -> None:
+    login = BrokerLogin("gateway", cluster.prepared.password("gateway"), str(cluster.prepared.ca))
+    broker = await connect(cluster.url, "moving", login)
+    back = asyncio.Event()
+    broker.when_back(back.set)
+    url = broker.client.connected_url
+    assert url is not None
+    with cluster.standing_still(url.port):
+        await until(back.is_set)
+        assert broker.client.connected_url is not None
+        assert broker.client.connected_url.port != url.port
+        await broker.flush()
+    assert broker.absences == 1
+    await broker.close()
+    await until(cluster.is_whole)
