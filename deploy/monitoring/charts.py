@@ -311,6 +311,12 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             [Query(f"avg by (service) ({_with_service('tieline_nats_connected')})", "{{service}}")],
         ),
         Chart(
+            "Stored",
+            "What the streams keep: the mailbox in memory (files on a single node), the bucket in files.",
+            "bytes",
+            [Query("max by (stream) (tieline_stream_bytes)", "{{stream}}")],
+        ),
+        Chart(
             "Reconnects",
             "Each is a broker node that went away, or a network that did.",
             "ops",

@@ -88,6 +88,8 @@ def _of_presence(instance: str) -> dict[str, str]:
         _of("tieline_timers_fired_total", instance, kind="offer"): rising(60),
         **{_of("tieline_negotiations_total", instance, step=step): rising(n) for step, n in steps.items()},
         _of("tieline_sessions_orphaned_total", instance): steady(0),
+        _of("tieline_stream_bytes", instance, stream="mailbox"): steady(300e6),
+        _of("tieline_stream_bytes", instance, stream="bucket"): steady(100e6),
     }
 
 
@@ -138,6 +140,9 @@ FAILURES: Final[Mapping[str, Failure]] = {
     "TielineBrokerUnstable": Failure({_of("tieline_nats_reconnects_total", "r1"): rising(0.5)}),
     "TielineMessagesDropped": Failure(
         {_of("tieline_nats_errors_total", "g1", kind="slow_consumer"): f"0x54 1x{MINUTES}"}
+    ),
+    "TielineStorageNearlyFull": Failure(
+        {_of("tieline_stream_bytes", "p1", stream="mailbox"): changed(300e6, 750e6)}
     ),
     "TielineBucketFailing": Failure(
         {_of("tieline_presence_requests_total", "p1", op="check", outcome="failed"): rising(12)}

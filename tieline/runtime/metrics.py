@@ -148,6 +148,12 @@ CAS_CONFLICTS = Counter(
     "Compare-and-set writes that found the record changed and were decided again.",
     registry=REGISTRY,
 )
+STREAM_BYTES = Gauge(
+    "tieline_stream_bytes",
+    "Bytes that the broker keeps for us, by stream (bucket, mailbox), as presence sees it.",
+    ["stream"],
+    registry=REGISTRY,
+)
 TIMERS_FIRED = Counter(
     "tieline_timers_fired_total",
     "Timers whose expiry this presence process consumed, by kind.",
