@@ -5,23 +5,40 @@ import logging
 import os
 import secrets
 import sys
+from pathlib import Path
 
+from gateway.addresses import read_networks
+from gateway.admission import Admission
 from gateway.arrivals import Arrivals
 from gateway.catch_up import CatchUp
 from gateway.clocks import Pace
 from gateway.connection import Connection
 from gateway.departures import Departures, Drain
+from gateway.ice_servers import IceServers, read_urls
+from gateway.key_server import KeyServer, is_url
+from gateway.keys import Key, UnusableKey, read_pem
 from gateway.lease import Lease
 from gateway.live import Live
 from gateway.mailbox import Mailbox
 from gateway.marks import Marks
+from gateway.origins import Origins, read_origins
+from gateway.pages import Pages
 from gateway.registry import Registry
+from gateway.session import Terms
 from gateway.tokens import Tokens
 from tieline.runtime.broker import connect
 from tieline.runtime.ops import BROKER_AWAY, STARTING, Ready, bound_port, serve_ops
 from tieline.runtime.process import run, unless_stopped
 from tieline.runtime.requests import Requests
-from tieline.runtime.settings import Count, NotNegative, Port, ProcessSettings, Seconds
+from tieline.runtime.settings import (
+    Count,
+    NotNegative,
+    Port,
+    Positive,
+    ProcessSettings,
+    Seconds,
+    SettingsError,
+)
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
@@ -36,20 +53,39 @@ _log = logging.getLogger("gateway")
 class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     """What a gateway is told by its environment."""
 
-    jwt_secret: str
+    jwt_secret: str = ""
     jwt_secret_previous: str = ""
+    jwt_public_key: str = ""
+    """In PEM form, or the path of a file in that form."""
+    jwks_url: str = ""
+    origins: str = ""
+    """Of pages beside the gateway's own that may connect, with commas between them; "*": all."""
+    trusted_proxies: str = ""
+    """Addresses and networks of proxies that are believed where a client comes from."""
     listen_host: str = "0.0.0.0"
     listen_port: Port = 8080
     max_connections: Count = 0
     """0: no limit."""
     gateway_lease: Seconds = 10
     resume_window: Seconds = 30
+    rate_limit: Count = 0
+    """Messages a second a connection; 0: no limit."""
     ping_interval: Seconds = Pace().ping_interval_s
     drain_wait: NotNegative = 5
     """For the balancer to see that this gateway is not ready; no client is sent away before."""
     drain_spread: NotNegative = 2
     """Over which the clients are sent away."""
     pong_timeout: Seconds = Pace().pong_timeout_s
+    demo: bool = False
+    """Serve the demo page, and tokens for whoever asks: never where it matters who somebody is."""
+    stun_urls: str = ""
+    turn_urls: str = ""
+    """Both with commas between them."""
+    turn_secret: str = ""
+    """What coturn calls its `static-auth-secret`."""
+    turn_ttl: Positive = 3600
+    """An hour: a credential is looked at when a relay is allocated, so it outlasts many calls of a page that
+    fetched it once, and whoever steals one can use it no longer than that."""
 
     @property
     def longest_stop_s(self) -> float:
@@ -57,8 +93,58 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
         return 10.0 + self.drain_wait + 2 * self.drain_spread
 
 
+def ice_servers_of(settings: GatewaySettings) -> IceServers:
+    """Read the STUN and TURN servers that clients are told.
+
+    Raises:
+        SettingsError: a URL is none, or TURN servers are named and no secret for them.
+    """
+    stun = read_urls("TIELINE_STUN_URLS", settings.stun_urls, ("stun", "stuns"))
+    turn = read_urls("TIELINE_TURN_URLS", settings.turn_urls, ("turn", "turns"))
+    if turn and not settings.turn_secret:
+        raise SettingsError(
+            "TIELINE_TURN_URLS is set, but TIELINE_TURN_SECRET is not: a TURN server lets nobody in without"
+            " credentials, and they are made with the secret that it was given (static-auth-secret of coturn)"
+        )
+    return IceServers(stun, turn, settings.turn_secret, settings.turn_ttl)
+
+
+def tokens_of(settings: GatewaySettings) -> Tokens:
+    """Read what tokens are verified with.
+
+    Raises:
+        SettingsError: nothing is named, or something that cannot be used.
+    """
+    if not (settings.jwt_secret or settings.jwt_public_key or settings.jwks_url):
+        raise SettingsError(
+            "TIELINE_JWT_SECRET is not set, and neither is TIELINE_JWT_PUBLIC_KEY or TIELINE_JWKS_URL:"
+            " nobody could be let in"
+        )
+    if settings.jwks_url and not is_url(settings.jwks_url):
+        raise SettingsError(f"TIELINE_JWKS_URL: {settings.jwks_url!r} is no http:// or https:// URL")
+    keys: tuple[Key, ...] = ()
+    if settings.jwt_public_key:
+        try:
+            keys = read_pem(_pem_of(settings.jwt_public_key))
+        except (OSError, ValueError, UnusableKey) as problem:
+            raise SettingsError(f"TIELINE_JWT_PUBLIC_KEY: {problem}") from None
+    return Tokens(settings.jwt_secret, settings.jwt_secret_previous, keys, fetches=bool(settings.jwks_url))
+
+
+def _pem_of(value: str) -> str:
+    return value if "-----BEGIN" in value else Path(value).read_text()
+
+
 async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
-    """Serve clients until `stopping`, then close them with 1012."""
+    """Serve clients until `stopping`, then close them with 1012.
+
+    Raises:
+        SettingsError: settings that are each usable alone are not so together.
+    """
+    tokens = tokens_of(settings)
+    terms = Terms(ice_servers_of(settings), tokens, settings.rate_limit)
+    origins = Origins(read_origins("TIELINE_ORIGINS", settings.origins))
+    proxies = read_networks("TIELINE_TRUSTED_PROXIES", settings.trusted_proxies)
     gateway = GatewayId(f"g{os.getpid()}-{secrets.token_hex(4)}")
     ready = Ready(STARTING)
     ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not)
@@ -72,13 +158,26 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     requests = Requests(broker, subjects.gateway(gateway, "reply"))
     await requests.start()
     async with asyncio.TaskGroup() as background, asyncio.TaskGroup() as clients:
+        key_server = KeyServer(settings.jwks_url, tokens, background) if settings.jwks_url else None
+        keeping = [background.create_task(key_server.keep())] if key_server is not None else []
+        refresh_keys = None if key_server is None else key_server.refresh
+        admission = Admission(tokens, origins, proxies, refresh_keys)
         pace = Pace(settings.ping_interval, settings.pong_timeout)
         live = Live(broker, subjects)
         mailbox = Mailbox(requests, subjects)
         marks = Marks(broker, subjects, gateway)
         departures = Departures(requests, subjects, live, marks)
         arrivals = Arrivals(
-            requests, subjects, gateway, live, mailbox, marks, departures, pace, settings.resume_window
+            requests,
+            subjects,
+            gateway,
+            live,
+            mailbox,
+            marks,
+            departures,
+            pace,
+            settings.resume_window,
+            terms,
         )
         catch_up = CatchUp(broker, live, mailbox, marks, clients)
         registry = Registry(
@@ -86,7 +185,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             requests,
             subjects,
             clients,
-            Tokens(settings.jwt_secret, settings.jwt_secret_previous),
+            admission,
             gateway,
             live,
             arrivals,
@@ -106,11 +205,14 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             lost=registry.lease_lost,
         )
         await unless_stopped(stopping, lease.take())
-        keeping = background.create_task(lease.keep())
+        keeping.append(background.create_task(lease.keep()))
+        if key_server is not None and not tokens.has_own_keys:
+            await unless_stopped(stopping, key_server.good.wait())
         loop = asyncio.get_running_loop()
+        pages = Pages(settings.jwt_secret) if settings.demo else None
         try:
             server = await loop.create_server(
-                lambda: Connection(registry, loop),
+                lambda: Connection(registry, loop, pages),
                 settings.listen_host,
                 settings.listen_port,
                 backlog=LISTEN_BACKLOG,
@@ -125,7 +227,8 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         ready.hold("draining")
         await departures.drain(Drain(settings.drain_wait, settings.drain_spread))
         server.close()
-        keeping.cancel()
+        for task in keeping:
+            task.cancel()
     ops.close()
     await broker.close()
 

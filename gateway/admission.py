@@ -3,7 +3,9 @@
 A refusal is an ordinary HTTP response with a JSON body; only what passes here becomes a WebSocket.
 """
 
+import enum
 import http
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,7 +14,10 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from gateway.tokens import BadToken, Claims, Tokens
+from gateway.addresses import Network, client_address
+from gateway.guesses import WINDOW_S, Guesses
+from gateway.origins import Origins
+from gateway.tokens import BadToken, Claims, Tokens, UnknownKey
 from tieline.wire import envelope
 from tieline.wire.codes import Denial
 from tieline.wire.ids import ResumeToken
@@ -23,6 +28,13 @@ RETRY_AFTER_S: Final = 2
 """What a 503 asks for: a balancer has taken a draining gateway out by then, a broker has come back."""
 
 _BEARER: Final = "bearer."
+
+
+class Now(NamedTuple):
+    """The time, in seconds, by both clocks."""
+
+    unix: float
+    monotonic: float
 
 
 class Admitted(NamedTuple):
@@ -36,8 +48,66 @@ class Admitted(NamedTuple):
     """The `requestId` of the last message that it has had."""
 
 
-def judge(request: Request, response: Response, tokens: Tokens, now: float) -> Admitted | Denial:
-    """Judge a request. `response` is what websockets would answer it; `now` is Unix seconds."""
+class Pending(enum.Enum):
+    """What a verdict waits for."""
+
+    KEYS = enum.auto()
+    """The token is of a key that is not known here: the key server may know it."""
+
+
+Verdict = Admitted | Denial | Pending
+
+
+class Admission:
+    """Judges upgrade requests; remembers nothing but the bad tokens of the last minute."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        origins: Origins,
+        trusted_proxies: Sequence[Network] = (),
+        refresh_keys: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
+        """Take also what fetches the keys anew if they are fetched; it says whether they are fresh then."""
+        self._tokens = tokens
+        self._refresh_keys = refresh_keys
+        self._origins = origins
+        self._trusted_proxies = trusted_proxies
+        self._guesses = Guesses()
+
+    def judge(self, request: Request, response: Response, peer: str, now: Now) -> Verdict:
+        """Judge a request that came from `peer`. `response` is what websockets would answer it."""
+        verdict = judge(request, response, self._tokens, self._origins, now.unix)
+        return self._counted(verdict, request, peer, now)
+
+    async def settle(
+        self, request: Request, response: Response, peer: str, clock: Callable[[], Now]
+    ) -> Admitted | Denial:
+        """Judge a request with fresh keys that could not be judged with the ones that were known."""
+        is_fresh = await self.refresh_keys()
+        verdict = judge(request, response, self._tokens, self._origins, clock().unix)
+        if isinstance(verdict, Pending):
+            verdict = Denial.UNAUTHORIZED if is_fresh else Denial.KEYS_UNAVAILABLE
+        settled = self._counted(verdict, request, peer, clock())
+        assert not isinstance(settled, Pending)
+        return settled
+
+    async def refresh_keys(self) -> bool:
+        """Fetch the keys anew, unless that was done just now; says whether they are fresh then."""
+        return True if self._refresh_keys is None else await self._refresh_keys()
+
+    def _counted(self, verdict: Verdict, request: Request, peer: str, now: Now) -> Verdict:
+        if verdict is not Denial.UNAUTHORIZED:
+            return verdict
+        forwarded = request.headers.get_all("X-Forwarded-For")
+        address = client_address(peer, forwarded, self._trusted_proxies)
+        return (
+            Denial.TOO_MANY_BAD_TOKENS if self._guesses.is_one_too_many(address, now.monotonic) else verdict
+        )
+
+
+def judge(request: Request, response: Response, tokens: Tokens, origins: Origins, now: float) -> Verdict:
+    """Judge a request alone, whatever came before it. `now` is Unix seconds."""
     try:
         url = urlsplit(request.path)
     except ValueError:  # half of an IPv6 address, for one
@@ -48,9 +118,13 @@ def judge(request: Request, response: Response, tokens: Tokens, now: float) -> A
         return Denial.UPGRADE_REQUIRED
     if response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
         return Denial.MALFORMED
+    if not origins.allow(request.headers.get_all("Origin"), request.headers.get_all("Host")):
+        return Denial.FOREIGN_ORIGIN
     query = parse_qs(url.query, keep_blank_values=True)
     try:
         claims = tokens.verify(_token(request.headers, query), now)
+    except UnknownKey:
+        return Pending.KEYS
     except BadToken:
         return Denial.UNAUTHORIZED
     resume = query.get("resume")
@@ -101,6 +175,8 @@ def denied(denial: Denial) -> Response:
     match status:
         case http.HTTPStatus.SERVICE_UNAVAILABLE:
             headers["Retry-After"] = str(RETRY_AFTER_S)
+        case http.HTTPStatus.TOO_MANY_REQUESTS:
+            headers["Retry-After"] = str(int(WINDOW_S))
         case http.HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = "Bearer"
         case http.HTTPStatus.UPGRADE_REQUIRED:

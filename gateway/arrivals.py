@@ -15,7 +15,7 @@ from gateway.departures import Departures
 from gateway.live import Live
 from gateway.mailbox import Mailbox, Missed
 from gateway.marks import Marks
-from gateway.session import NO_WORD, Session
+from gateway.session import NO_WORD, Session, Terms
 from tieline.runtime import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.requests import NoAnswer, Requests
@@ -52,7 +52,9 @@ class Arrivals:
         departures: Departures,
         pace: Pace,
         resume_window_s: float,
+        terms: Terms,
     ) -> None:
+        self._terms = terms
         self._requests = requests
         self._opening = subjects.presence(OPERATIONS[OpenSession])
         self._ending = subjects.presence(OPERATIONS[EndSession])
@@ -75,13 +77,15 @@ class Arrivals:
             admitted.claims,
             SecretHash(b"") if admitted.resume is None else internal.secret_hash(secret),
             admitted.acks,
+            self._terms,
         )
         self.under_way += 1
-        disturbances = self._live.disturbances
         try:
             async with self._turns:
-                await self._live.listen(connection, session)
-                await self._marks.passed()  # nobody hears of the session before it can be reached
+                if connection.is_closing:  # it could not wait for its turn
+                    return
+                disturbances = self._live.disturbances
+                self._live.expect(session)
                 resumed, missed = await self._open(connection, session, admitted)
             if self._live.disturbances != disturbances:
                 raise NoAnswer("something that was pushed in between may not have come")
@@ -123,16 +127,18 @@ class Arrivals:
         self, connection: Connection, session: Session, admitted: Admitted
     ) -> tuple[bool, Missed]:
         """Make the session what presence says; says whether it is an older one, and what that missed."""
+        if not admitted.resume:
+            await self._begin(connection, session)
+            return False, _NOTHING
         fresh, secret = session.session, session.secret
         reply = await self._ask(session, admitted.resume)
-        if not reply.resumed:
-            session.opened(reply, session.secret)
-            return False, _NOTHING
-        assert admitted.resume is not None
-        session.opened(reply, internal.secret_hash(admitted.resume))
+        session.opened(reply, internal.secret_hash(admitted.resume) if reply.resumed else secret)
         await self._live.listen(connection, session)
         mark = await self._marks.passed()
-        missed = await self._mailbox.missed(session.user, session.session, admitted.last, mark)
+        last = admitted.last if reply.resumed else ""
+        missed = await self._mailbox.missed(session.user, session.session, last, mark)
+        if not reply.resumed:
+            return False, missed
         if missed.is_whole:
             metrics.REPLAYED.inc(len(missed.fresh))
             return True, missed
@@ -142,9 +148,15 @@ class Arrivals:
         await self._live.stop_listening(session)
         connection.forget_early()
         session.begin_again(fresh, _connection_id(), secret)
-        await self._live.listen(connection, session)
-        session.opened(await self._ask(session, None), secret)
+        self._live.expect(session)
+        await self._begin(connection, session)
         return False, _NOTHING
+
+    async def _begin(self, connection: Connection, session: Session) -> None:
+        """Begin a new session; nobody hears of it before it can be reached."""
+        await self._live.listen(connection, session)
+        await self._marks.passed()
+        session.opened(await self._ask(session, None), session.secret)
 
     async def _ask(self, session: Session, resume: ResumeToken | None) -> Opened:
         ask = internal.encode(session.opening(self._gateway, resume))

@@ -91,6 +91,12 @@ class TokenClock:
         self._loop = loop
         self._timer = loop.call_later(max(0.0, self._left() - WARNING_S), self._warn)
 
+    def reset(self) -> None:
+        """Go by the session's newer token from now on; nothing after `stop`."""
+        if not self._timer.cancelled():
+            self._timer.cancel()
+            self._timer = self._loop.call_later(max(0.0, self._left() - WARNING_S), self._warn)
+
     def stop(self) -> None:
         """Do nothing more."""
         self._timer.cancel()

@@ -19,13 +19,15 @@ from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from gateway import admission
+from gateway.allowance import Allowance, Ruling
 from gateway.clocks import Keepalive, TokenClock
 from gateway.duplicates import Duplicates
 from gateway.fragments import Fragments, NotUtf8
 from gateway.house import House
 from gateway.mailbox import Missed
 from gateway.outbox import Outbox
-from gateway.session import NO_WORD, AskPresence, AskRouter, HangUp, Say, Session
+from gateway.pages import Pages
+from gateway.session import NO_WORD, AskKeys, AskPresence, AskRouter, HangUp, Say, Session
 from tieline.runtime import metrics
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, Denial
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
@@ -48,6 +50,7 @@ class Connection(asyncio.Protocol):
     """One client, from the TCP connection to its end."""
 
     __slots__ = (
+        "_allowance",
         "_asked_at",
         "_busy",
         "_closing_code",
@@ -61,6 +64,7 @@ class Connection(asyncio.Protocol):
         "_lost",
         "_now",
         "_outbox",
+        "_pages",
         "_paused",
         "_protocol",
         "_timer",
@@ -76,10 +80,15 @@ class Connection(asyncio.Protocol):
     _outbox: Outbox
 
     def __init__(
-        self, house: House, loop: asyncio.AbstractEventLoop, now: Callable[[], float] = time.perf_counter
+        self,
+        house: House,
+        loop: asyncio.AbstractEventLoop,
+        pages: Pages | None = None,
+        now: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._house = house
         self._loop = loop
+        self._pages = pages
         self._now = now  # for measuring: uvloop's own clock counts whole milliseconds
         self._fragments = Fragments()
         self._unread: deque[bytes] = deque()
@@ -94,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._token_clock: TokenClock | None = None
         self._closing_code: CloseCode | None = None
         self._asked_at = 0.0
+        self._allowance: Allowance | None = None
         self.opened_at = 0.0
         self.session: Session | None = None
 
@@ -140,6 +150,12 @@ class Connection(asyncio.Protocol):
     # What the house says ----------------------------------------------------------------------------
 
     @property
+    def peer(self) -> str:
+        """The address that the connection comes from."""
+        name = self._transport.get_extra_info("peername")
+        return str(name[0]) if name else ""
+
+    @property
     def is_closing(self) -> bool:
         """Whether the client is gone, or about to be."""
         return self._transport.is_closing()
@@ -155,6 +171,8 @@ class Connection(asyncio.Protocol):
         """Complete the upgrade; `frame` is the WELCOME. Then deliver what was missed, and what came early."""
         self._stop_timers()
         self.session = session
+        if session.terms.rate_limit:
+            self._allowance = Allowance(session.terms.rate_limit)
         self.opened_at = self._loop.time()
         self._protocol.send_response(response)
         self._outbox.flush()
@@ -199,9 +217,13 @@ class Connection(asyncio.Protocol):
         """Refuse the upgrade."""
         if self._transport.is_closing():
             return
-        self._stop_timers()
         metrics.HANDSHAKES_REFUSED.labels(denial.reason).inc()
-        self._transport.write(admission.denied(denial).serialize())
+        self._respond(admission.denied(denial))
+
+    def _respond(self, response: Response) -> None:
+        """Answer over HTTP, and be done."""
+        self._stop_timers()
+        self._transport.write(response.serialize())
         self._transport.close()
 
     def deliver(self, frame: bytes) -> None:
@@ -226,9 +248,22 @@ class Connection(asyncio.Protocol):
         self._answered(self.session.hear_router(ask, reply), len(ask.signal.frame), ask.signal.to)
 
     def presence_answered(self, ask: AskPresence, reply: PresenceReply | None) -> None:
-        """Say what came of a room command, and go on to the next message."""
+        """Say what came of a room command or a newer token, and go on to the next message."""
         assert self.session is not None
-        self._answered(self.session.hear_presence(ask, reply), 0, "")
+        claims = self.session.claims
+        answer = self.session.hear_presence(ask, reply)
+        if self.session.claims is not claims and self._token_clock is not None:
+            self._token_clock.reset()
+        self._answered(answer, 0, "")
+
+    def keys_answered(self, ask: AskKeys, is_fresh: bool) -> None:
+        """Look once more at a newer token, with fresh keys if they could be had."""
+        assert self.session is not None
+        action = self.session.hear_keys(ask, is_fresh, time.time())
+        if isinstance(action, AskPresence):
+            self._house.ask_presence(self, action)
+        else:
+            self._answered(action, 0, "")
 
     # What the clocks say, and the house too ---------------------------------------------------------
 
@@ -276,6 +311,10 @@ class Connection(asyncio.Protocol):
         match event:
             case Request():
                 self._pause()
+                page = None if self._pages is None else self._pages.answer(event)
+                if page is not None:
+                    self._respond(page)
+                    return
                 response = self._protocol.accept(event)
                 self._house.arrived(self, event, response)
             case Frame() if self.session is None:
@@ -308,7 +347,13 @@ class Connection(asyncio.Protocol):
         """Look at one message. What it asks of the cluster is answered later, the next one after that."""
         assert self.session is not None
         self._asked_at = self._now()
-        action = self.session.receive(frame)
+        ruling = Ruling.PASS if self._allowance is None else self._allowance.rule(self._asked_at)
+        if ruling is not Ruling.PASS:
+            self._finish(self.session.over_limit(frame), len(frame), "")
+            if ruling is Ruling.CLOSE:
+                self.close(CloseCode.FLOODING)
+            return
+        action = self.session.receive(frame, time.time())
         match action:
             case Say():
                 self._finish(action, len(frame), "")
@@ -318,6 +363,9 @@ class Connection(asyncio.Protocol):
             case AskPresence():
                 self._busy = True
                 self._house.ask_presence(self, action)
+            case AskKeys():
+                self._busy = True
+                self._house.ask_keys(self, action)
 
     def _answered(self, answer: Say | HangUp, size: int, to: str) -> None:
         self._busy = False

@@ -54,7 +54,7 @@ class Departures:
 
     def note_ended(self, connection: ConnectionId, code: CloseCode) -> None:
         """Take note that presence itself has ended a connection."""
-        if self._live.is_listening(connection):
+        if self._live.is_expected(connection):
             self._ended[connection] = code
 
     def ended_with(self, session: Session) -> CloseCode | None:

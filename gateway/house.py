@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 from websockets.http11 import Request, Response
 
 from gateway.clocks import Pace
-from gateway.session import AskPresence, AskRouter, Session
+from gateway.session import AskKeys, AskPresence, AskRouter, Session
 
 if TYPE_CHECKING:
     from gateway.connection import Connection
@@ -22,6 +22,10 @@ class House(Protocol):
 
     def ask_router(self, connection: "Connection", ask: AskRouter) -> None:
         """Ask a router, then call `router_answered` once."""
+        ...
+
+    def ask_keys(self, connection: "Connection", ask: AskKeys) -> None:
+        """Have the keys of tokens fetched anew, then call `keys_answered` once."""
         ...
 
     def ask_presence(self, connection: "Connection", ask: AskPresence) -> None:

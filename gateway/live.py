@@ -77,6 +77,7 @@ class Live:
         self._subjects = subjects
         self._connections: dict[ConnectionId, Connection] = {}
         self._ears: dict[ConnectionId, Ear] = {}
+        self._expected: set[ConnectionId] = set()
         self._nobody = asyncio.Event()
         self._nobody.set()
         self.disturbances = 0
@@ -114,9 +115,13 @@ class Live:
         """Wait until nobody is here any more."""
         await self._nobody.wait()
 
-    def is_listening(self, connection: ConnectionId) -> bool:
-        """Whether a connection is here, arriving or leaving."""
-        return connection in self._ears
+    def expect(self, session: Session) -> None:
+        """Take note that a connection is about to get a session: from now on it may lose that again."""
+        self._expected.add(session.connection)
+
+    def is_expected(self, connection: ConnectionId) -> bool:
+        """Whether a connection is arriving, here, or leaving."""
+        return connection in self._expected
 
     async def listen(self, connection: Connection, session: Session) -> None:
         """Deliver what is pushed to a session from now on; call again when it has become another."""
@@ -129,7 +134,8 @@ class Live:
             await earlier.subscription.unsubscribe()
 
     async def stop_listening(self, session: Session) -> None:
-        """Deliver nothing more."""
+        """Deliver nothing more, and expect nothing."""
+        self._expected.discard(session.connection)
         ear = self._ears.pop(session.connection, None)
         if ear is not None:
             with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from

@@ -68,11 +68,13 @@ class Mailbox:
         Listen to the session's subject before the mark is sent: what is stored later is pushed.
         """
         subject = self._subjects.user(user, session)
-        newest = (await self._newest([subject], mark)).get(subject, 0)
-        replies = await self._read_up_to(subject, 1, newest) if newest else []
-        if replies:
-            newest = _sequence(replies[-1])
-        return _split([reply.data for reply in replies], last, newest)
+        ask = {"seq": 1, "batch": MAX_MISSED + 1, "next_by_subj": subject}
+        for _ in range(TRIES):  # both in one round trip; two replicas may answer, and the slower one lag
+            newest, replies = await asyncio.gather(self._newest([subject], mark), self._read(ask))
+            reached = _sequence(replies[-1]) if replies else 0
+            if reached >= newest.get(subject, 0):
+                return _split([reply.data for reply in replies], last, reached)
+        raise NoAnswer(f"{self._get}: behind its leader, or overrun")
 
     async def news(self, known: Mapping[str, int], mark: Mark) -> dict[str, News]:
         """Read what was stored before a mark under each subject, beyond the sequence that is known.

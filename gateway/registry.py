@@ -9,14 +9,13 @@ import time
 
 from websockets.http11 import Request, Response
 
-from gateway.admission import judge
+from gateway.admission import Admission, Admitted, Now, Pending
 from gateway.arrivals import AT_ONCE, Arrivals
 from gateway.clocks import Pace
 from gateway.connection import Connection
 from gateway.departures import Departures
 from gateway.live import Live
-from gateway.session import AskPresence, AskRouter, Session
-from gateway.tokens import Tokens
+from gateway.session import AskKeys, AskPresence, AskRouter, Session
 from tieline.runtime import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Message
 from tieline.runtime.requests import NoAnswer, Requests
@@ -38,7 +37,7 @@ class Registry:
         requests: Requests,
         subjects: Subjects,
         tasks: asyncio.TaskGroup,
-        tokens: Tokens,
+        admission: Admission,
         gateway: GatewayId,
         live: Live,
         arrivals: Arrivals,
@@ -51,7 +50,7 @@ class Registry:
         self._requests = requests
         self._subjects = subjects
         self._tasks = tasks
-        self._tokens = tokens
+        self._admission = admission
         self._gateway = gateway
         self._live = live
         self._arrivals = arrivals
@@ -62,7 +61,17 @@ class Registry:
 
     def arrived(self, connection: Connection, request: Request, response: Response) -> None:
         """See `House.arrived`."""
-        verdict = judge(request, response, self._tokens, time.time())
+        verdict = self._admission.judge(request, response, connection.peer, _now())
+        if isinstance(verdict, Pending):
+            self._tasks.create_task(self._settle(connection, request, response))
+        else:
+            self._decide(connection, response, verdict)
+
+    async def _settle(self, connection: Connection, request: Request, response: Response) -> None:
+        verdict = await self._admission.settle(request, response, connection.peer, _now)
+        self._decide(connection, response, verdict)
+
+    def _decide(self, connection: Connection, response: Response, verdict: Admitted | Denial) -> None:
         if isinstance(verdict, Denial):
             connection.deny(verdict)
         elif self._departures.draining:
@@ -101,6 +110,13 @@ class Registry:
             except NoAnswer:
                 reply = None
         connection.router_answered(ask, reply)
+
+    def ask_keys(self, connection: Connection, ask: AskKeys) -> None:
+        """See `House.ask_keys`."""
+        self._tasks.create_task(self._ask_keys(connection, ask))
+
+    async def _ask_keys(self, connection: Connection, ask: AskKeys) -> None:
+        connection.keys_answered(ask, await self._admission.refresh_keys())
 
     def ask_presence(self, connection: Connection, ask: AskPresence) -> None:
         """See `House.ask_presence`."""
@@ -188,8 +204,8 @@ class Registry:
         """Register one session again; returns why that cannot be, or None."""
         session = connection.session
         assert session is not None
-        if self._departures.ended_with(session) is not None:
-            return None  # it is closing
+        if self._departures.ended_with(session) is not None or self._live.get(session.connection) is None:
+            return None  # it is closing, or has closed: what it asked last must not bring it back
         ask = internal.encode(session.registration(self._gateway))
         try:
             answer = await self._requests.ask(self._subjects.presence(OPERATIONS[Register]), ask)
@@ -201,3 +217,7 @@ class Registry:
         reply = internal.decode_presence_reply(answer)
         metrics.SESSIONS_REGISTERED_AGAIN.inc()
         return reply if isinstance(reply, SessionGone) else None
+
+
+def _now() -> Now:
+    return Now(time.time(), time.monotonic())

@@ -6,7 +6,8 @@ what to say when the answer comes. The socket is `connection`'s, the asking too.
 
 from typing import Final, NamedTuple
 
-from gateway.tokens import Claims
+from gateway.ice_servers import IceServers
+from gateway.tokens import BadToken, Claims, Tokens, UnknownKey
 from tieline.wire import envelope
 from tieline.wire.codes import CloseCode, Refusal
 from tieline.wire.envelope import (
@@ -16,9 +17,11 @@ from tieline.wire.envelope import (
     Members,
     Ping,
     Reconnect,
+    RefreshToken,
     RoomOnly,
     Roster,
     TokenExpiring,
+    TokenRefreshed,
 )
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import (
@@ -33,6 +36,7 @@ from tieline.wire.internal import (
     PresenceReply,
     Refused,
     Register,
+    Regrant,
     RoomMembers,
     RouterReply,
     SessionGone,
@@ -71,12 +75,23 @@ class AskRouter(NamedTuple):
 
 
 class AskPresence(NamedTuple):
-    """Ask presence about a room."""
+    """Ask presence about a room, or to know the session by a newer token's claims."""
 
     request_id: str
     cmd: str
     room: RoomId
-    request: JoinRoom | LeaveRoom | ListMembers
+    """Empty when it is about claims."""
+    request: JoinRoom | LeaveRoom | ListMembers | Regrant
+    claims: Claims | None = None
+    """What the session has when presence agrees."""
+
+
+class AskKeys(NamedTuple):
+    """Ask for fresh keys: a newer token is of one that is not known."""
+
+    request_id: str
+    cmd: str
+    token: str
 
 
 class HangUp(NamedTuple):
@@ -87,13 +102,22 @@ class HangUp(NamedTuple):
     cmd: str
 
 
-Action = Say | AskRouter | AskPresence
+Action = Say | AskRouter | AskPresence | AskKeys
+
+
+class Terms(NamedTuple):
+    """What a gateway grants every client alike, and whom it believes."""
+
+    ice_servers: IceServers
+    tokens: Tokens
+    rate_limit: int = 0
+    """Messages a second a connection; 0: no limit."""
 
 
 class Session:
     """One client, from WELCOME to the end."""
 
-    __slots__ = ("acks", "claims", "connection", "rooms", "secret", "session")
+    __slots__ = ("acks", "claims", "connection", "rooms", "secret", "session", "terms")
 
     def __init__(
         self,
@@ -102,7 +126,9 @@ class Session:
         claims: Claims,
         secret: SecretHash,
         acks: bool,
+        terms: Terms,
     ) -> None:
+        self.terms = terms
         self.session = session
         self.connection = connection
         self.claims = claims
@@ -116,16 +142,32 @@ class Session:
         """Who speaks."""
         return self.claims.user
 
-    def receive(self, frame: bytes) -> Action:
-        """Decide what to do about one frame of valid UTF-8 within the size limit."""
+    def receive(self, frame: bytes, now: float) -> Action:
+        """Decide at `now` (Unix seconds) about one frame of valid UTF-8 within the size limit."""
         message = envelope.decode(frame)
         match message:
             case Malformed(refusal=refusal, request_id=request_id, cmd=cmd):
                 return _refuse(request_id, cmd, refusal)
             case Ping(request_id=request_id, data=data):
                 return Say(envelope.success(request_id, "PONG", data), request_id, "PING", "ok")
+            case envelope.IceServers(request_id=request_id):
+                servers = self.terms.ice_servers.listed(self.user, now)
+                reply = envelope.success(request_id, "ICE_SERVERS", servers)
+                return Say(reply, request_id, "ICE_SERVERS", "ok")
+            case RefreshToken(request_id=request_id, data=body):
+                return self._refresh(request_id, body.token, now)
             case Join() | Leave() | Members():
                 return self._about_room(message)
+            case _:
+                return self._to_somebody(message, frame)
+
+    def over_limit(self, frame: bytes) -> Say:
+        """Refuse a frame because there are too many; it is not carried out."""
+        message = envelope.decode(frame)
+        cmd = message.cmd if isinstance(message, Malformed) else envelope.command_of(message)
+        return _refuse(message.request_id, cmd, Refusal.RATE_LIMITED)
+
+    def _to_somebody(self, message: envelope.Signal, frame: bytes) -> Action:
         body, cmd = message.data, envelope.command_of(message)
         if body.sender != self.claims.sub:
             return _refuse(message.request_id, cmd, Refusal.SENDER_MISMATCH)
@@ -133,6 +175,26 @@ class Session:
             return _refuse(message.request_id, cmd, Refusal.BAD_MESSAGE)
         signal = Signal(self.user, self.session, UserId(body.to), frame, self.acks)
         return AskRouter(message.request_id, cmd, signal)
+
+    def _refresh(self, request_id: str, token: str, now: float) -> Say | AskPresence | AskKeys:
+        try:
+            claims = self.terms.tokens.verify(token, now)
+        except UnknownKey:
+            return AskKeys(request_id, "REFRESH_TOKEN", token)
+        except BadToken:
+            return _refuse(request_id, "REFRESH_TOKEN", Refusal.BAD_TOKEN)
+        if claims.sub != self.claims.sub:
+            return _refuse(request_id, "REFRESH_TOKEN", Refusal.SENDER_MISMATCH)
+        rooms = tuple(self.rooms)
+        regrant = Regrant(self.user, self.session, claims.voice, claims.granted, rooms)
+        return AskPresence(request_id, "REFRESH_TOKEN", RoomId(""), regrant, claims)
+
+    def hear_keys(self, ask: AskKeys, is_fresh: bool, now: float) -> Say | AskPresence:
+        """Decide on a newer token with the keys as they are now; not `is_fresh`: they could not be had."""
+        action = self._refresh(ask.request_id, ask.token, now)
+        if isinstance(action, AskKeys):
+            return _refuse(ask.request_id, ask.cmd, Refusal.BAD_TOKEN if is_fresh else Refusal.INTERNAL)
+        return action
 
     def _about_room(self, message: Join | Leave | Members) -> Action:
         request_id, room = message.request_id, RoomId(message.data.room)
@@ -159,8 +221,12 @@ class Session:
         """Say what presence's reply means; None: there was none."""
         match reply:
             case RoomMembers(members=members):
-                data: Roster | RoomOnly = Roster(ask.room, members)
+                data: Roster | RoomOnly | TokenRefreshed = Roster(ask.room, members)
                 self.rooms.update((ask.room, line.joined_at) for line in members if line.user_id == self.user)
+            case Done() if ask.claims is not None:
+                self.claims = ask.claims
+                self.rooms = {room: at for room, at in self.rooms.items() if self.claims.may_join(room)}
+                data = TokenRefreshed(self.claims.expires_at_ms)
             case Done():
                 data = RoomOnly(ask.room)
                 self.rooms.pop(ask.room, None)
@@ -174,7 +240,6 @@ class Session:
         """Ask presence to begin this session, or to resume the one with that secret instead."""
         claims = self.claims
         join = tuple(RoomId(room) for room in claims.join)
-        granted = None if claims.rooms == "*" else tuple(RoomId(room) for room in (*claims.rooms, *join))
         return OpenSession(
             self.user,
             self.session,
@@ -184,7 +249,7 @@ class Session:
             join,
             self.secret,
             secret_hash(resume) if resume else SecretHash(b""),
-            granted,
+            claims.granted,
         )
 
     def opened(self, reply: Opened, secret: SecretHash) -> None:
@@ -224,7 +289,7 @@ class Session:
 
     def expiring(self) -> bytes:
         """Make the event that warns of the token's end."""
-        expires_at = int(self.claims.exp * 1000)
+        expires_at = self.claims.expires_at_ms
         return envelope.success(
             f"expiring-{self.session}-{expires_at}", "TOKEN_EXPIRING", TokenExpiring(expires_at)
         )

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from presence import negotiation
 from presence.member import User, share_a_room
-from presence.negotiation import CandidatePolicy, Pair, Step, WaitingOffer
+from presence.negotiation import ANY_SESSION, CandidatePolicy, Pair, Said, Step, WaitingOffer
 from tieline.wire.codes import Refusal
 from tieline.wire.internal import Check, Delivery, Refused, Relay, SessionGone, Verdict
 
@@ -41,14 +41,15 @@ def decide(situation: Situation, check: Check, now: int, policy: CandidatePolicy
         return Judgement(SessionGone(replaced=sender is not None and sender.is_reachable))
     known = pair.memory_of(check.user, check.digest, now)
     if known is not None:
-        return _repeat(check, target, negotiation.again(pair, known, check.to, now), pair)
+        return _repeat(check, target, negotiation.again(pair, known, check.to, now))
     if target is None or not share_a_room(sender, target):
         return _refuse(Refusal.NOT_IN_SAME_ROOM)
     if check.cmd == "WEBRTC_OFFER" and not sender.voice:
         return _refuse(Refusal.NO_VOICE_PERMISSION)
     if not target.is_reachable:
         return _refuse(Refusal.TARGET_OFFLINE)
-    step = _step(pair, check, now, policy)
+    said = Said(check.user, check.to, target.session, check.digest, now)
+    step = _step(pair, check, said, policy)
     if isinstance(step, Refusal):
         return _refuse(step)
     verdict = _relay(check, target, step)
@@ -62,35 +63,38 @@ def decide(situation: Situation, check: Check, now: int, policy: CandidatePolicy
     )
 
 
-def _step(pair: Pair, check: Check, now: int, policy: CandidatePolicy) -> Step | Refusal:
+def _step(pair: Pair, check: Check, said: Said, policy: CandidatePolicy) -> Step | Refusal:
     match check.cmd:
         case "WEBRTC_OFFER":
-            return negotiation.offer(pair, check.user, check.to, check.digest, now)
+            return negotiation.offer(pair, said)
         case "WEBRTC_ANSWER":
-            return negotiation.answer(pair, check.user, check.to, check.digest, now)
+            return negotiation.answer(pair, said)
         case "WEBRTC_ICE_CANDIDATE":
-            return negotiation.candidate(pair, check.user, check.to, check.digest, check.frame, now, policy)
+            return negotiation.candidate(pair, said, check.frame, policy)
         case "WEBRTC_HANGUP":
-            return negotiation.hangup(pair, check.user, check.to, check.digest, now)
+            return negotiation.hangup(pair, said)
         case _:
             return Refusal.UNKNOWN_COMMAND
 
 
-def _repeat(check: Check, target: User | None, step: Step, pair: Pair) -> Judgement:
-    """Answer a retry as before; deliver again only to who is still there. Its timer must run, too."""
-    if target is None or not target.is_reachable:
-        return Judgement(Relay(step.ack, ()))
-    waiting = pair.offer_of(check.user)
+def _repeat(check: Check, target: User | None, step: Step) -> Judgement:
+    """Answer a retry as before, and deliver again. Its timer must run, too."""
+    waiting = step.pair.offer_of(check.user)
     mine = waiting if waiting is not None and waiting.digest == check.digest else None
     return Judgement(_relay(check, target, step), waiting=mine)
 
 
-def _relay(check: Check, target: User, step: Step) -> Relay:
-    sessions = {check.user: check.session, check.to: target.session}
-    return Relay(
-        step.ack,
-        tuple(Delivery(user, sessions[user], frame) for user, frame in step.outgoing),
+def _relay(check: Check, target: User | None, step: Step) -> Relay:
+    """Deliver to the sessions for which it was accepted, as far as they live."""
+    live = {check.user: check.session}
+    if target is not None and target.is_reachable:
+        live[check.to] = target.session
+    deliveries = tuple(
+        Delivery(line.to, live[line.to], line.frame)
+        for line in step.outgoing
+        if line.to in live and line.session in (live[line.to], ANY_SESSION)
     )
+    return Relay(step.ack, deliveries)
 
 
 def _refuse(refusal: Refusal) -> Judgement:

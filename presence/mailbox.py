@@ -18,8 +18,8 @@ from tieline.runtime.broker import Broker
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire.subjects import Subjects
 
-MIN_KEEP_S: Final = 60.0
-"""At least as long as a retry is recognized, for the kept frames are what recognizes it."""
+MIN_KEEP_S: Final = 75.0
+"""Longer than a retry is recognized (60 s): one that is judged at the very end of that is published later."""
 
 MARGIN_S: Final = 20.0
 """Beyond the longest absence: for clocks, and for the time a replay takes."""

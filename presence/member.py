@@ -87,6 +87,11 @@ def resumed(user: User, ask: OpenSession | Register) -> User:
     )
 
 
+def regranted(user: User, *, voice: bool) -> User:
+    """Go on with what a newer token says of voice. The same: nothing changes."""
+    return user if user.voice == voice else msgspec.structs.replace(user, voice=voice)
+
+
 def settled(user: User) -> User:
     """Forget what the session was before it was resumed: everybody has been told."""
     return msgspec.structs.replace(user, former=None)

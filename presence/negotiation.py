@@ -11,12 +11,15 @@ r"""What two users negotiate: one `Pair`, changed by the functions here and by n
 An answer releases, in the same write, everything held in both directions. The released frames stay in the
 record for a while, for two reasons. A retry of the answer must release them again: whoever released them
 first may have died before it delivered. And nothing that their sender says later may overtake them: it
-brings them along (`EARLIER_MS`), and the receiving gateway drops what it has delivered already.
+brings them along (`EARLIER_MS`), and the mailbox drops what it was given already.
 
 Every accepted offer, answer, hangup and held candidate is remembered for `RETRY_MS`, so that the very same
-frame gets the very same answer again and changes nothing.
+frame gets the very same answer again, changes nothing, and delivers at least what it delivered the first
+time: it may be that nobody has done so yet, and that somebody still will. All this outlives the negotiation.
+Only what was still held at its end is dropped.
 
-Pure: no clock, no I/O. Times are Unix milliseconds. The rules about rooms and sessions are in `decide`.
+Pure: no clock, no I/O. Times are Unix milliseconds. The rules about rooms and sessions are in `decide`; here
+it is only noted for which session of the other each frame is.
 """
 
 from typing import Final, Literal, NamedTuple
@@ -24,7 +27,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from tieline.wire.codes import Refusal
-from tieline.wire.ids import FrameDigest, UserId
+from tieline.wire.ids import FrameDigest, SessionId, UserId
 
 RETRY_MS: Final = 60_000
 """How long the very same frame counts as a retry (PROTOCOL, "Envelope")."""
@@ -36,8 +39,16 @@ answer is retried, well under the 60 s for which a gateway recognizes duplicates
 MAX_HELD: Final = 64
 MAX_HELD_BYTES: Final = 65_536
 
+MAX_RELEASED: Final = 2 * MAX_HELD
+MAX_RELEASED_BYTES: Final = 2 * MAX_HELD_BYTES
+"""Released frames that are kept: those of a call, and of the one before it. Two users who release more within
+a minute have their oldest forgotten first. So a record stays well below the 1 MiB of a NATS message."""
+
 MAX_REMEMBERED: Final = 256
 """A sender that exceeds this within a minute has its oldest frames forgotten first."""
+
+ANY_SESSION: Final = SessionId("")
+"""In records of before it was noted which session a frame is for."""
 
 CandidatePolicy = Literal["hold", "forward", "reject"]
 """What to do with candidates that arrive while an offer waits for its answer."""
@@ -64,6 +75,8 @@ class HeldCandidate(msgspec.Struct, frozen=True, array_like=True):
     frame: bytes
     released_by: FrameDigest | None = None
     released_at: int = 0
+    session: SessionId = ANY_SESSION
+    """The other's, for which it is."""
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True):
@@ -74,6 +87,9 @@ class Remembered(msgspec.Struct, frozen=True, array_like=True):
     ack: Literal["relayed", "held"]
     at: int
     deliver: bool
+    """Not if it is held: then what releases it delivers it."""
+    session: SessionId = ANY_SESSION
+    """The other's, for which it is."""
 
 
 class Pair(msgspec.Struct, frozen=True, array_like=True):
@@ -106,11 +122,24 @@ class Pair(msgspec.Struct, frozen=True, array_like=True):
 NOTHING: Final = Pair()
 
 
+class Said(NamedTuple):
+    """A frame that one of the two says to the other now; what it is, is known elsewhere."""
+
+    sender: UserId
+    target: UserId
+    session: SessionId
+    """The target's, for which it is."""
+    digest: FrameDigest
+    now: int
+
+
 class Outgoing(NamedTuple):
-    """One frame for one of the two; None stands for the frame that is being judged."""
+    """One frame for one session of one of the two, and for no later one."""
 
     to: UserId
+    session: SessionId
     frame: bytes | None
+    """None stands for the frame that is being judged."""
 
 
 class Step(NamedTuple):
@@ -121,79 +150,70 @@ class Step(NamedTuple):
     ack: Literal["relayed", "held"] = "relayed"
 
 
-def offer(pair: Pair, sender: UserId, target: UserId, digest: FrameDigest, now: int) -> Step:
+def offer(pair: Pair, said: Said) -> Step:
     """Let an offer wait, in place of the sender's earlier one."""
-    others = tuple(waiting for waiting in pair.offers if waiting.sender != sender)
-    changed = msgspec.structs.replace(pair, offers=(*others, WaitingOffer(sender, digest, now)), ended_by="")
-    changed = _remember(changed, sender, digest, "relayed", now)
-    return Step(changed, (*_earlier(pair, sender, target, now), Outgoing(target, None)))
+    others = tuple(waiting for waiting in pair.offers if waiting.sender != said.sender)
+    waiting = WaitingOffer(said.sender, said.digest, said.now)
+    changed = msgspec.structs.replace(pair, offers=(*others, waiting), ended_by="")
+    return Step(_remember(changed, said, "relayed"), _after_earlier(pair, said))
 
 
-def answer(pair: Pair, sender: UserId, target: UserId, digest: FrameDigest, now: int) -> Step | Refusal:
+def answer(pair: Pair, said: Said) -> Step | Refusal:
     """Establish the pair by answering the target's waiting offer, and release what is held."""
-    if pair.offer_of(target) is None:
+    if pair.offer_of(said.target) is None:
         return Refusal.NO_MATCHING_OFFER
+    released = tuple(
+        msgspec.structs.replace(held, released_by=said.digest, released_at=said.now)
+        for held in pair.held
+        if held.released_by is None
+    )
     changed = msgspec.structs.replace(
         pair,
         established=True,
-        offers=tuple(waiting for waiting in pair.offers if waiting.sender != target),
-        held=tuple(
-            held
-            if held.released_by is not None
-            else msgspec.structs.replace(held, released_by=digest, released_at=now)
-            for held in pair.held
-        ),
+        offers=tuple(waiting for waiting in pair.offers if waiting.sender != said.target),
+        held=(*_released(pair), *released),
     )
-    changed = _remember(changed, sender, digest, "relayed", now)
-    earlier = _earlier(pair, sender, target, now)
-    return Step(changed, (*earlier, *_frame_and_released(changed, sender, target, digest)))
+    changed = _remember(changed, said, "relayed")
+    return Step(changed, (*_after_earlier(pair, said), *_released_by(changed, said)))
 
 
-def candidate(
-    pair: Pair,
-    sender: UserId,
-    target: UserId,
-    digest: FrameDigest,
-    frame: bytes,
-    now: int,
-    policy: CandidatePolicy,
-) -> Step | Refusal:
+def candidate(pair: Pair, said: Said, frame: bytes, policy: CandidatePolicy) -> Step | Refusal:
     """Forward a candidate of an established pair; hold one that came before the answer."""
-    if pair.established:
-        return Step(pair, (*_earlier(pair, sender, target, now), Outgoing(target, None)))
-    if not pair.offers or policy == "reject":
+    if not pair.is_active:
         return Refusal.NO_MATCHING_OFFER
-    if policy == "forward":
-        return Step(pair, (Outgoing(target, None),))
+    if pair.established or policy == "forward":
+        return Step(pair, _after_earlier(pair, said))
+    if policy == "reject":
+        return Refusal.NO_MATCHING_OFFER
     waiting = [held for held in pair.held if held.released_by is None]
     if len(waiting) >= MAX_HELD or sum(len(held.frame) for held in waiting) + len(frame) > MAX_HELD_BYTES:
         return Refusal.TOO_MANY_CANDIDATES
-    changed = msgspec.structs.replace(pair, held=(*pair.held, HeldCandidate(sender, digest, frame)))
-    return Step(_remember(changed, sender, digest, "held", now), (), "held")
+    held = HeldCandidate(said.sender, said.digest, frame, session=said.session)
+    changed = msgspec.structs.replace(pair, held=(*pair.held, held))
+    return Step(_remember(changed, said, "held"), (), "held")
 
 
-def hangup(pair: Pair, sender: UserId, target: UserId, digest: FrameDigest, now: int) -> Step | Refusal:
+def hangup(pair: Pair, said: Said) -> Step | Refusal:
     """End the negotiation at the word of one of the two."""
     if not pair.is_active:
         return Refusal.NO_MATCHING_OFFER
-    changed = _remember(_over(pair, ""), sender, digest, "relayed", now)
-    return Step(changed, (*_earlier(pair, sender, target, now), Outgoing(target, None)))
+    return Step(_remember(_over(pair, ""), said, "relayed"), _after_earlier(pair, said))
 
 
 def again(pair: Pair, known: Remembered, target: UserId, now: int) -> Step:
-    """Give a retried frame the answer that it got the first time, and deliver again what it caused."""
+    """Give a retried frame the answer that it got the first time, and deliver again what it caused.
+
+    It brings along at least what it brought along then: whoever carries that out may still be at it.
+    """
     if not known.deliver:
         return Step(pair, (), known.ack)
-    earlier = _earlier(pair, known.sender, target, now, released_by_it=known.digest)
-    outgoing = (*earlier, *_frame_and_released(pair, known.sender, target, known.digest))
-    return Step(pair, outgoing, known.ack)
+    then = Said(known.sender, target, known.session, known.digest, known.at)
+    recent = msgspec.structs.replace(pair, held=_released(pair, now))
+    return Step(pair, (*_after_earlier(recent, then), *_released_by(recent, then)), known.ack)
 
 
 def end(pair: Pair, ended_by: str) -> Pair:
-    """End whatever is negotiated because the server says so.
-
-    Nothing remembered is delivered again: a session that was spoken to is over, or its call is.
-    """
+    """End whatever is negotiated because the server says so."""
     return _over(pair, ended_by if pair.is_active else pair.ended_by)
 
 
@@ -222,44 +242,56 @@ def held_digests(pair: Pair, sender: UserId, now: int) -> tuple[FrameDigest, ...
 
 
 def _over(pair: Pair, ended_by: str) -> Pair:
-    silent = tuple(msgspec.structs.replace(known, deliver=False) for known in pair.remembered)
-    return Pair(remembered=silent, ended_by=ended_by)
+    return Pair(held=_released(pair), remembered=pair.remembered, ended_by=ended_by)
 
 
-def _earlier(
-    pair: Pair, sender: UserId, target: UserId, now: int, released_by_it: FrameDigest | None = None
-) -> tuple[Outgoing, ...]:
-    """List the sender's candidates that were released lately, by another frame than the one that follows."""
+def _released(pair: Pair, now: int = 0) -> tuple[HeldCandidate, ...]:
+    """List the candidates that an answer has released less than `RETRY_MS` ago."""
     return tuple(
-        Outgoing(target, held.frame)
+        held for held in pair.held if held.released_by is not None and now - held.released_at < RETRY_MS
+    )
+
+
+def _after_earlier(pair: Pair, said: Said) -> tuple[Outgoing, ...]:
+    """List the frame itself, after its sender's candidates that another one released lately."""
+    earlier = (
+        Outgoing(said.target, held.session, held.frame)
         for held in pair.held
-        if held.sender == sender
-        and held.released_by not in (None, released_by_it)
-        and now - held.released_at < EARLIER_MS
+        if held.sender == said.sender
+        and held.released_by not in (None, said.digest)
+        and said.now - held.released_at < EARLIER_MS
+    )
+    return (*earlier, Outgoing(said.target, said.session, None))
+
+
+def _released_by(pair: Pair, said: Said) -> tuple[Outgoing, ...]:
+    """List what a frame released for each side, if it is an answer."""
+    return tuple(
+        Outgoing(said.target if held.sender == said.sender else said.sender, held.session, held.frame)
+        for held in pair.held
+        if held.released_by == said.digest
     )
 
 
-def _frame_and_released(
-    pair: Pair, sender: UserId, target: UserId, digest: FrameDigest
-) -> tuple[Outgoing, ...]:
-    """List the frame itself for the target, then what it released for each side, if it is an answer."""
-    released = [held for held in pair.held if held.released_by == digest]
-    return (
-        Outgoing(target, None),
-        *(Outgoing(target if held.sender == sender else sender, held.frame) for held in released),
-    )
-
-
-def _remember(
-    pair: Pair, sender: UserId, digest: FrameDigest, ack: Literal["relayed", "held"], now: int
-) -> Pair:
+def _remember(pair: Pair, said: Said, ack: Literal["relayed", "held"]) -> Pair:
     """Remember a frame, and forget what no retry can ask for any more."""
-    recent = [known for known in pair.remembered if now - known.at < RETRY_MS]
-    recent.append(Remembered(sender, digest, ack, now, deliver=ack == "relayed"))
+    recent = [known for known in pair.remembered if said.now - known.at < RETRY_MS]
+    recent.append(
+        Remembered(said.sender, said.digest, ack, said.now, deliver=ack == "relayed", session=said.session)
+    )
+    waiting = tuple(held for held in pair.held if held.released_by is None)
     return msgspec.structs.replace(
         pair,
-        held=tuple(
-            held for held in pair.held if held.released_by is None or now - held.released_at < RETRY_MS
-        ),
+        held=(*_newest(_released(pair, said.now)), *waiting),
         remembered=tuple(recent[-MAX_REMEMBERED:]),
     )
+
+
+def _newest(released: tuple[HeldCandidate, ...]) -> tuple[HeldCandidate, ...]:
+    """Leave out the oldest of what was released, where there is too much of it."""
+    size = 0
+    for count, held in enumerate(reversed(released)):
+        size += len(held.frame)
+        if count == MAX_RELEASED or size > MAX_RELEASED_BYTES:
+            return released[len(released) - count :]
+    return released

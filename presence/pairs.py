@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Final, Literal
 
 from presence import funnel, negotiation
 from presence.announce import Announcer, HangupReason
@@ -13,11 +13,14 @@ from presence.records import MAX_TRIES, Records, pair_in, user_in
 from presence.store import Conflict, StoreUnavailable
 from tieline.runtime import metrics
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import Check, Relay, Verdict
+from tieline.wire.internal import Check, Relay, SessionGone, Verdict
 from tieline.wire.subjects import Keys, users_of_pair
 
 Clock = Callable[[], int]
 """Unix milliseconds."""
+
+MIN_TIMER_S: Final = 1.0
+"""The shortest time that NATS can set a timer for."""
 
 
 class Pairs:
@@ -60,7 +63,7 @@ class Pairs:
                 confirmed = True
                 continue
             try:
-                await self._commit(check, key, pair, judgement, revision)
+                await self._commit(check, key, pair, judgement, revision, now)
             except Conflict:
                 continue
             known = (judgement.pair or pair).memory_of(check.user, check.digest, now)
@@ -68,25 +71,34 @@ class Pairs:
                 self._tell(check, known.at)
             begins = judgement.waiting is not None and (not pair.is_active or judgement.pair is None)
             if judgement.waiting is not None and begins and situation.target is not None:
-                await self._end_if_gone(check, key, judgement.waiting, situation.target)
+                gone = await self._end_if_gone(check, key, judgement.waiting, situation.target)
+                if gone is not None:
+                    return gone
             return judgement.verdict
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
-    async def _end_if_gone(self, check: Check, key: str, offer: WaitingOffer, target: User) -> None:
-        """End an offer at once if its target has gone while it was stored.
+    async def _end_if_gone(
+        self, check: Check, key: str, offer: WaitingOffer, target: User
+    ) -> SessionGone | None:
+        """End an offer at once if one of the two has gone while it was stored.
 
         Whoever ends a session, or leaves a room, ends the negotiations that he then finds. One that begins
-        at the same moment may be stored just after he has looked: so it is us who look again.
+        at the same moment may be stored just after he has looked: so it is us who look again. If it is the
+        sender who has gone, nobody waits for an answer, and the offer must not come after its end.
         """
         found = await self._records.store.read(Keys.user(check.user), Keys.user(check.to), confirmed=True)
         sender, now_target = user_in(found, check.user)[0], user_in(found, check.to)[0]
+        if sender is None or not sender.has_live(check.session):
+            await self._end_offer(check, key, offer, check.to, "disconnected", check.session)
+            return SessionGone(replaced=sender is not None and sender.is_reachable)
         if now_target is None or not now_target.has_live(target.session):
-            await self._end_offer(check, key, offer, "disconnected", target.session)
-        elif sender is not None and not share_a_room(sender, now_target):
-            await self._end_offer(check, key, offer, "left", offer.generation)
+            await self._end_offer(check, key, offer, check.user, "disconnected", target.session)
+        elif not share_a_room(sender, now_target):
+            await self._end_offer(check, key, offer, check.user, "left", offer.generation)
+        return None
 
     async def _end_offer(
-        self, check: Check, key: str, offer: WaitingOffer, reason: HangupReason, ended_by: str
+        self, check: Check, key: str, offer: WaitingOffer, tell: UserId, reason: HangupReason, ended_by: str
     ) -> None:
         for _ in range(MAX_TRIES):
             pair, revision = pair_in(await self._records.store.read(key), key)
@@ -96,20 +108,25 @@ class Pairs:
                 await self._write(key, pair, negotiation.end(pair, ended_by), revision)
             except Conflict:
                 continue
-            await self._tell_peer(check.user, check.to, reason, ended_by)
+            await self._tell_peer(tell, _peer(key, tell), reason, ended_by)
             return
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
-    async def _commit(self, check: Check, key: str, pair: Pair, judgement: Judgement, revision: int) -> None:
+    async def _commit(
+        self, check: Check, key: str, pair: Pair, judgement: Judgement, revision: int, now: int
+    ) -> None:
         """Write the pair and set the offer's timer, in one round trip.
 
         The timer is sent first, so that no offer is ever stored without one; if the pair is not stored,
-        the timer fires for an offer that does not wait, and is ignored.
+        the timer fires for an offer that does not wait, and is ignored. A retry sets it for what is left
+        of its time: whoever judged the offer first may have died before the timer was set, but a retry
+        prolongs nothing.
         """
         writes: list[Awaitable[int]] = []
         if judgement.waiting is not None:
             timer = Keys.offer_timer(check.user, check.to, judgement.waiting.generation)
-            writes.append(self._records.store.put(timer, b"", self._offer_timeout_s))
+            left_s = self._offer_timeout_s - max(0, now - judgement.waiting.at) / 1000
+            writes.append(self._records.store.put(timer, b"", max(MIN_TIMER_S, left_s)))
         if judgement.pair is not None:
             writes.append(self._write(key, pair, judgement.pair, revision))
         for outcome in reversed(await asyncio.gather(*writes, return_exceptions=True)):
@@ -157,14 +174,19 @@ class Pairs:
         for key in await self._keys_of(user):
             await self._end(key, user, "disconnected", session, is_over)
 
-    async def end_without_room(self, user: UserId, reason: Literal["left", "kicked"], ended_by: str) -> None:
-        """End the negotiations with users who share no room with this one now, and tell them."""
+    async def end_without_room(
+        self, user: UserId, reason: Literal["left", "kicked"], ended_by: str, *, tell_user: bool
+    ) -> None:
+        """End the negotiations with users who share no room with this one now, and tell them.
+
+        With `tell_user` this one is told, too.
+        """
 
         def is_over(mine: User | None, theirs: User | None) -> bool:
             return mine is None or theirs is None or not share_a_room(mine, theirs)
 
         for key in await self._keys_of(user):
-            await self._end(key, user, reason, ended_by, is_over)
+            await self._end(key, user, reason, ended_by, is_over, tell_user=tell_user)
 
     async def _keys_of(self, user: UserId) -> list[str]:
         found = await self._records.store.read(*Keys.pairs_of(user))
@@ -177,6 +199,8 @@ class Pairs:
         reason: HangupReason,
         ended_by: str,
         is_over: Callable[[User | None, User | None], bool],
+        *,
+        tell_user: bool = False,
     ) -> None:
         """End one negotiation, if `is_over` says so of its two users as they are when it is written."""
         peer = _peer(key, user)
@@ -193,6 +217,9 @@ class Pairs:
             except Conflict:
                 continue
             if ended.ended_by == ended_by:
+                mine = user_in(found, user)[0]
+                if tell_user and mine is not None and mine.is_reachable:
+                    self._announcer.hangup(user, mine.session, peer, reason, ended_by)
                 await self._tell_peer(peer, user, reason, ended_by)
             return
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")

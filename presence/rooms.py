@@ -73,8 +73,13 @@ class Rooms:
             return await self._roster(ask.room)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {ask.user!r}")
 
-    async def leave(self, ask: LeaveRoom, reason: Literal["left", "kicked"] = "left") -> Done | SessionGone:
-        """Make a user no member, end the negotiations that lose their last room, and tell the others."""
+    async def leave(
+        self, ask: LeaveRoom, reason: Literal["left", "kicked"] = "left", *, tell_user: bool = False
+    ) -> Done | SessionGone:
+        """Make a user no member, end the negotiations that lose their last room, and tell the others.
+
+        With `tell_user` the user is told, too, who has not asked for it.
+        """
         for _ in range(MAX_TRIES):
             user, revision = await self._records.user(ask.user)
             is_live = user is not None and user.has_live(ask.session)
@@ -88,8 +93,9 @@ class Rooms:
             seat = await self.seat_of(ask.room, ask.user, ask.session)
             if seat is not None:  # else: it was given up before
                 self._announcer.changed(ask.user)
-                await self._pairs.end_without_room(ask.user, reason, f"left-{seat.revision}")
-                await self.give_up_seat(ask.room, seat, reason)
+                ended_by = f"left-{seat.revision}"
+                await self._pairs.end_without_room(ask.user, reason, ended_by, tell_user=tell_user)
+                await self.give_up_seat(ask.room, seat, reason, tell_user=tell_user)
             return Done() if is_live else _gone(user)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {ask.user!r}")
 
@@ -125,11 +131,13 @@ class Rooms:
         await self._records.forget(key)
         return None
 
-    async def give_up_seat(self, room: RoomId, taken: Taken, reason: LeftReason) -> None:
-        """Tell the others that a member is none any more, then remove its seat."""
+    async def give_up_seat(
+        self, room: RoomId, taken: Taken, reason: LeftReason, *, tell_user: bool = False
+    ) -> None:
+        """Tell the others, and maybe itself, that a member is none any more; then remove its seat."""
         frame = self._announcer.left_frame(room, taken.user, taken.revision, reason)
         for other in await self._seats(room):
-            if other.user != taken.user:
+            if tell_user or other.user != taken.user:
                 self._announcer.deliver(other.user, other.seat.session, frame)
         self._announcer.happened("left", self._clock(), taken.user, room=room, reason=reason)
         with contextlib.suppress(Conflict):  # taken again by the user's next session, or swept already

@@ -27,6 +27,7 @@ from tieline.wire.internal import (
     PresenceRequest,
     Refused,
     Register,
+    Regrant,
     SessionGone,
     Tell,
 )
@@ -86,6 +87,8 @@ class PresenceService:
                 return await self._sessions.end(request)
             case Register():
                 return await self._sessions.register(request)
+            case Regrant():
+                return await self._sessions.regrant(request)
             case Tell():
                 return await self._sessions.tell(request)
             case JoinRoom():

@@ -24,6 +24,7 @@ from tieline.wire.internal import (
     Opened,
     OpenSession,
     Register,
+    Regrant,
     SessionGone,
     Tell,
 )
@@ -164,6 +165,25 @@ class Sessions:
         self._announcer.changed(ask.user)
         for room in user.rooms:
             await self._rooms.tell_if_just_joined(room, ask.user, user, revision)
+
+    async def regrant(self, ask: Regrant) -> Done | SessionGone:
+        """Let a session have what its newer token grants, and nothing else."""
+        for _ in range(MAX_TRIES):
+            user, revision = await self._records.user(ask.user)
+            if user is None or not user.has_live(ask.session):
+                return SessionGone(replaced=user is not None and user.is_reachable)
+            changed = member.regranted(user, voice=ask.voice)
+            try:
+                if changed != user:
+                    await self._records.write_user(ask.user, changed, revision)
+            except Conflict:
+                continue
+            for room in dict.fromkeys((*ask.rooms, *user.rooms)):  # in the same order when asked again
+                if ask.granted is not None and room not in ask.granted:
+                    leaving = LeaveRoom(ask.user, ask.session, room)
+                    await self._rooms.leave(leaving, "kicked", tell_user=True)
+            return Done()
+        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {ask.user!r}")
 
     async def tell(self, ask: Tell) -> Done | SessionGone:
         """Send a client what its gateway has to say, if the connection still has the session."""

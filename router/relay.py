@@ -67,11 +67,13 @@ class Relaying:
         self._requests.begin(subject, frame, answered, STORE_PATIENCE_S, headers)
 
     async def carry(self, deliveries: tuple[Delivery, ...], own: bytes, *, stored: bool) -> None:
-        """Publish frames in their order; with `stored`, wait until the mailbox has them all.
+        """Publish frames in their order; with `stored`, each when the mailbox has the one before it.
+
+        What is published again because its first attempt was lost must not come after what did not get lost.
 
         Raises:
             BrokerAway: not all are published.
-            NotStored: not all are known to be stored.
+            NotStored: one is not known to be stored, and those after it are not published.
         """
         frames = [(line.user, line.session, line.frame or own) for line in deliveries]
         if not stored:
@@ -79,13 +81,11 @@ class Relaying:
                 self.send(user, session, frame)
             return
         loop = asyncio.get_running_loop()
-        outcomes: list[asyncio.Future[bool]] = []
         for user, session, frame in frames:
-            outcome: asyncio.Future[bool] = loop.create_future()
-            outcomes.append(outcome)
-            self.store(user, session, frame, outcome.set_result)
-        if not all([await outcome for outcome in outcomes]):
-            raise NotStored
+            is_stored: asyncio.Future[bool] = loop.create_future()
+            self.store(user, session, frame, is_stored.set_result)
+            if not await is_stored:
+                raise NotStored
 
     async def was_stored(self, user: UserId, frame: bytes) -> bool:
         """Ask the mailbox whether it was given a frame within its minute, without giving it one.

@@ -90,13 +90,22 @@ class RouterService:
             _log.warning("signal unanswered: broker away")
 
     async def _judge(self, message: Message, signal: Signal, cmd: str) -> None:
+        ticket = self._leases.ask(signal.user, signal.to)
+        lease = None
         try:
             verdict = await self._ask_presence(signal, cmd)
-            await self._carry_out(message.reply, signal, cmd, verdict)
+            now = time.monotonic()
+            answer = await self._carry_out(signal, cmd, verdict)
+            lease = _granted(
+                signal, verdict, now
+            )  # not before all of it is published, or it would be overtaken
+            self._broker.send(message.reply, answer)
         except (NoAnswer, NotStored, BrokerAway) as error:
             _log.warning("signal unanswered", extra={"cmd": cmd, "error": repr(error)})
         except Exception:  # a bug met by one signal must not end the process, and all other signals
             _log.exception("signal unanswered: a bug", extra={"cmd": cmd})
+        finally:
+            self._leases.answered(ticket, lease)
 
     async def _ask_presence(self, signal: Signal, cmd: str) -> Verdict:
         check = Check(
@@ -107,33 +116,25 @@ class RouterService:
             internal.digest(signal.frame),
             signal.frame if cmd == CANDIDATE else b"",
         )
-        ticket = self._leases.ask(signal.user, signal.to)
-        lease = None
-        try:
-            with metrics.CHECK_SECONDS.time():
-                answer = await self._requests.ask(
-                    self._subjects.presence(internal.OPERATIONS[Check]),
-                    internal.encode(check),
-                    CHECK_PATIENCE_S,
-                )
-            verdict = internal.decode_presence_reply(answer)
-            if isinstance(verdict, Relay) and verdict.lease_seconds:
-                lease = _granted(signal, verdict)
-        finally:
-            self._leases.answered(ticket, lease)
+        with metrics.CHECK_SECONDS.time():
+            answer = await self._requests.ask(
+                self._subjects.presence(internal.OPERATIONS[Check]),
+                internal.encode(check),
+                CHECK_PATIENCE_S,
+            )
+        verdict = internal.decode_presence_reply(answer)
         if not isinstance(verdict, Relay | Refused | SessionGone):
             raise TypeError(f"presence answered a check with {type(verdict).__name__}")
         return verdict
 
-    async def _carry_out(self, reply: str, signal: Signal, cmd: str, verdict: Verdict) -> None:
+    async def _carry_out(self, signal: Signal, cmd: str, verdict: Verdict) -> bytes:
+        """Deliver what is to be delivered; returns what the gateway is told."""
         if isinstance(verdict, Refused) and await self._is_retry(signal, cmd):
-            self._broker.send(reply, _RELAYED)
-            return
+            return _RELAYED
         if not isinstance(verdict, Relay):
-            self._broker.send(reply, internal.encode(verdict))
-            return
+            return internal.encode(verdict)
         await self._relaying.carry(verdict.deliveries, signal.frame, stored=signal.stored)
-        self._broker.send(reply, _HELD if verdict.ack == "held" else _RELAYED)
+        return _HELD if verdict.ack == "held" else _RELAYED
 
     async def _is_retry(self, signal: Signal, cmd: str) -> bool:
         """Whether a refused candidate was relayed before its call ended: then it is a retry, and told so.
@@ -144,9 +145,10 @@ class RouterService:
         return cmd == CANDIDATE and await self._relaying.was_stored(signal.to, signal.frame)
 
 
-def _granted(signal: Signal, verdict: Relay) -> Lease | None:
+def _granted(signal: Signal, verdict: Verdict, now: float) -> Lease | None:
+    if not isinstance(verdict, Relay) or not verdict.lease_seconds:
+        return None
     target = next((line.session for line in verdict.deliveries if line.user == signal.to), None)
     if target is None:
         return None
-    until = time.monotonic() + verdict.lease_seconds
-    return Lease(signal.session, target, until, frozenset(verdict.lease_held))
+    return Lease(signal.session, target, now + verdict.lease_seconds, frozenset(verdict.lease_held))

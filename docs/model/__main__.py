@@ -12,13 +12,13 @@ import sys
 import time
 
 from docs.model.explore import Found
-from docs.model.runs import BROKERS, EVERYTHING, PLANTED, PROOFS, Run
-from docs.model.scenario import ANOTHER_CALL, CALL, OVERTAKEN, TWO_SENDERS
+from docs.model.runs import EVERYTHING, PLANTED, PROOFS, Run
+from docs.model.scenario import ANOTHER_CALL, CALL, CANCELLED, TWO_SENDERS
 
-ALL = {**PROOFS, **PLANTED, **BROKERS}
+ALL = {**PROOFS, **PLANTED}
 
 DEEPEST = {
-    scenario.title: Run(scenario, EVERYTHING) for scenario in (CALL, TWO_SENDERS, ANOTHER_CALL, OVERTAKEN)
+    scenario.title: Run(scenario, EVERYTHING) for scenario in (CALL, TWO_SENDERS, ANOTHER_CALL, CANCELLED)
 }
 
 

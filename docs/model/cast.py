@@ -12,7 +12,7 @@ from docs.model.scenario import Scenario
 from presence import negotiation
 from presence.decide import Situation, decide
 from presence.member import User
-from presence.negotiation import NOTHING, Pair
+from presence.negotiation import NOTHING, Pair, Said
 from tieline.wire import internal
 from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import Check, Relay
@@ -100,10 +100,12 @@ class Cast:
         """Number what is negotiated at the beginning, for each side."""
         pairs = dict.fromkeys(self.sides, NOTHING)
         for offerer, target in (*self.scenario.offered, *self.scenario.established):
-            one, other, digest = UserId(offerer), UserId(target), FrameDigest(b"before")
-            pair = negotiation.offer(NOTHING, one, other, digest, NOW).pair
+            one, other = UserId(offerer), UserId(target)
+            before = Said(one, other, _session(target), FrameDigest(b"before"), NOW)
+            pair = negotiation.offer(NOTHING, before).pair
             if (offerer, target) in self.scenario.established:
-                step = negotiation.answer(pair, other, one, digest, NOW)
+                answer = before._replace(sender=other, target=one, session=_session(offerer))
+                step = negotiation.answer(pair, answer)
                 assert isinstance(step, negotiation.Step)
                 pair = step.pair
             pairs[Keys.pair(one, other)] = pair
@@ -123,6 +125,11 @@ class Cast:
             verdict = self._judged[pair, number] = self._ask(pair, number)
         return verdict
 
+    def remembers(self, pair: int, number: int) -> bool:
+        """Whether a frame is accepted and remembered: then presence writes nothing for it any more."""
+        check = self.frames[number].check
+        return self.pairs[pair].memory_of(check.user, check.digest, NOW) is not None
+
     def _ask(self, pair: int, number: int) -> Verdict:
         frame = self.frames[number]
         before = self.pairs[pair]
@@ -132,9 +139,7 @@ class Cast:
         if not isinstance(verdict, Relay):
             return Verdict((), refused=repr(verdict))
         frames = [number if line.frame is None else self._by_bytes[line.frame] for line in verdict.deliveries]
-        after = judgement.pair
-        if not self.design.keeps_released and after is not None:
-            after = _forget_released(after)
+        after = None if judgement.pair is None else self._written(judgement.pair)
         if not self.design.brings_earlier and number in frames:
             frames = frames[frames.index(number) :]
         return Verdict(
@@ -144,6 +149,19 @@ class Cast:
             if verdict.lease_seconds
             else None,
         )
+
+    def _written(self, pair: Pair) -> Pair:
+        """Plant a bug, if one is to be planted in what is kept beyond an answer, or beyond the end."""
+        if self.design.keeps_released == "never" or (
+            self.design.keeps_released == "while it lasts" and not pair.is_active
+        ):
+            waiting = tuple(held for held in pair.held if held.released_by is None)
+            pair = msgspec.structs.replace(pair, held=waiting)
+        if self.design.repeats == "while it lasts" and not pair.is_active:
+            *before, newest = pair.remembered
+            silent = (msgspec.structs.replace(known, deliver=False) for known in before)
+            pair = msgspec.structs.replace(pair, remembered=(*silent, newest))
+        return pair
 
 
 def _frames(scenario: Scenario, users: tuple[str, ...]) -> tuple[Frame, ...]:
@@ -190,9 +208,3 @@ def _online(name: str) -> User:
         voice=True,
         rooms={RoomId("room"): NOW},
     )
-
-
-def _forget_released(pair: Pair) -> Pair:
-    """Plant a bug: the answer clears what it releases."""
-    waiting = tuple(held for held in pair.held if held.released_by is None)
-    return msgspec.structs.replace(pair, held=waiting)

@@ -6,7 +6,7 @@ What a gateway hands to the client and what the client receives is one step: of 
 two, a death loses the rest, in the model as in the world. Pure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from docs.model.cast import Cast
@@ -16,9 +16,6 @@ DOWN: Final = 1
 LISTENING: Final = 2
 HAS_READ: Final = 3
 """Only when the mailbox is read before listening: a planted bug."""
-
-Lines = tuple[tuple[int, tuple[int, ...]], ...]
-"""Frames under way, by publisher, first to last."""
 
 
 class Client(NamedTuple):
@@ -41,12 +38,8 @@ class Client(NamedTuple):
     """The subscription of its gateway reaches the one who pushes."""
     replay: tuple[int, ...] = ()
     """What its gateway has read for it and not yet sent."""
-    known: frozenset[int] = frozenset()
-    """What its gateway will not send (again)."""
-    live: Lines = ()
-    """Pushed to its gateway."""
-    storing: Lines = ()
-    """Pushed already, and not yet in the stream."""
+    live: tuple[int, ...] = ()
+    """What was pushed to its gateway and is not yet sent."""
 
 
 class Move(NamedTuple):
@@ -70,63 +63,57 @@ class Clients:
         """List what this client's gateway and the stream can do for it without anybody else."""
         name = self._names[who]
         found = []
-        for line, (frame, *rest) in client.storing:
-            after = client._replace(storing=_put(client.storing, line, tuple(rest)))
-            found.append(Move(f"the stream stores {self._frame(frame)} for {name}", _stored(after, frame)))
         if not client.counts and client.link in (UP, LISTENING):
-            after = client._replace(counts=True)
-            found.append(Move(f"the pusher hears of {name}'s subscription", after))
-        if client.link == UP:
-            found.extend(self._deliveries(who, client))
-        else:
+            found.append(Move(f"the stream hears of {name}'s subscription", client._replace(counts=True)))
+        if client.link != UP:
             found.extend(self._reconnecting(name, client))
+        elif client.replay or client.live:
+            found.append(self._delivery(who, client))
         return found
 
     def _reconnecting(self, name: str, client: Client) -> Iterator[Move]:
         """Let the gateway to which the client has come back take its next step, if it may."""
         reads_first = self._design.reads == "before listening"
         if client.link == HAS_READ or (client.link == DOWN and not reads_first):
-            after = client._replace(
-                link=UP if client.link == HAS_READ else LISTENING, counts=self._design.listening == "at once"
-            )
+            link = UP if client.link == HAS_READ else LISTENING
+            after = client._replace(link=link, counts=self._design.listening == "at once")
             yield Move(f"{name}'s new gateway subscribes", after)
-        elif self._may_read(client):
-            after = self._read(client)._replace(link=HAS_READ if reads_first else UP)
+            return
+        for length in self._readable(client):
+            after = self._read(client, length)._replace(link=HAS_READ if reads_first else UP)
             replayed = ", ".join(self._frame(frame) for frame in after.replay) or "nothing new"
             yield Move(f"{name}'s new gateway reads the mailbox: {replayed}", after)
 
-    def _may_read(self, client: Client) -> bool:
-        match self._design.reads:
-            case "after its own marker":
-                return client.counts
-            case "when all is stored":
-                return not client.storing
-            case _:
-                return True
+    def _readable(self, client: Client) -> Iterable[int]:
+        """List how much of the mailbox its gateway may read now, for a replica may lag behind.
 
-    def _read(self, client: Client) -> Client:
+        The mark was stored when what is pushed counted already. All that was stored since has been pushed.
+        """
+        many = len(client.kept)
+        match self._design.reads:
+            case "after its own mark":
+                return range(many - len(client.live), many + 1) if client.counts else ()
+            case "from any replica":
+                return range(many + 1) if client.counts else ()
+            case _:
+                return (many,)
+
+    def _read(self, client: Client, length: int) -> Client:
         """Split the mailbox after the last frame that the client has; what is unknown is all replayed."""
         last = client.got[-1] if client.got else -1
-        cut = client.kept.index(last) + 1 if last in client.kept else 0
-        known = client.kept if self._design.remembers_known else client.kept[cut:]
-        return client._replace(replay=client.kept[cut:], known=frozenset(known))
+        read = client.kept[:length]
+        replay = read[read.index(last) + 1 :] if last in read else read
+        if not self._design.drops_overlap:
+            return client._replace(replay=replay)
+        return client._replace(replay=replay, live=tuple(frame for frame in client.live if frame not in read))
 
-    def _deliveries(self, who: int, client: Client) -> list[Move]:
+    def _delivery(self, who: int, client: Client) -> Move:
         if client.replay:
-            frame, *rest = client.replay
-            return [self._receive(who, client._replace(replay=tuple(rest)), frame)]
-        found = []
-        for line, (frame, *rest) in client.live:
-            after = client._replace(live=_put(client.live, line, tuple(rest)))
-            if frame in client.known:
-                found.append(Move(f"{self._names[who]}'s gateway drops {self._frame(frame)} again", after))
-            else:
-                after = after._replace(known=client.known | {frame})
-                found.append(self._receive(who, after, frame))
-        return found
+            return self._receive(who, client._replace(replay=client.replay[1:]), client.replay[0])
+        return self._receive(who, client._replace(live=client.live[1:]), client.live[0])
 
     def has_delivery(self, client: Client) -> bool:
-        """Whether a frame is on its way to the client."""
+        """Whether a frame is on its way to the client, and nothing else can happen to the two."""
         return client.link == UP and client.counts and bool(client.replay or client.live)
 
     def _receive(self, who: int, client: Client, number: int) -> Move:
@@ -149,29 +136,25 @@ class Clients:
         return answer in client.got or answer in self._cast.programs[who][: client.said]
 
     def next_frame(self, who: int, client: Client) -> int:
-        """Number the frame that the client can send now; -1: none."""
+        """Number the frame that the client can send now; -1: none. Who was refused says no more."""
         program = self._cast.programs[who]
-        if client.link != UP or client.asked or client.at == len(program):
+        if client.link != UP or client.asked or client.refused or client.at == len(program):
             return -1
         number = program[client.at]
         heard = self._cast.frames[number].once_heard
         return number if heard < 0 or heard in client.got else -1
 
-    def published(self, client: Client, frame: int, line: int) -> Client:
-        """Let a frame for this client reach the broker, from one publisher."""
-        design = self._design
+    def stored(self, client: Client, frame: int) -> Client:
+        """Let a frame reach the stream, which keeps it once, and pushes it when it does."""
+        if frame in client.kept:
+            return client
+        after = client._replace(kept=(*client.kept, frame))
+        return self.pushed(after, frame) if self._design.pushed_by == "stream" else after
+
+    def pushed(self, client: Client, frame: int) -> Client:
+        """Let a frame go to the gateway that listens, if one does."""
         listens = client.counts and client.link in (UP, LISTENING)
-        if design.pushed_by == "store":
-            is_new = frame not in client.kept
-            after = _stored(client, frame)
-            return after._replace(live=_add(client.live, 0, frame)) if listens and is_new else after
-        if listens:
-            client = client._replace(
-                live=_add(client.live, line if design.lines == "one a publisher" else 0, frame)
-            )
-        if design.stored == "later":
-            return client._replace(storing=_add(client.storing, line, frame))
-        return _stored(client, frame)
+        return client._replace(live=(*client.live, frame)) if listens else client
 
     def sends(self, client: Client) -> Client:
         """Let the client send its next frame."""
@@ -188,23 +171,7 @@ class Clients:
 
     def disconnected(self, client: Client) -> Client:
         """Lose the connection, with everything that was under way to the client on it."""
-        return client._replace(asked=False, link=DOWN, counts=False, replay=(), known=frozenset(), live=())
+        return client._replace(asked=False, link=DOWN, counts=False, replay=(), live=())
 
     def _frame(self, number: int) -> str:
         return self._cast.frames[number].name
-
-
-def _stored(client: Client, frame: int) -> Client:
-    return client if frame in client.kept else client._replace(kept=(*client.kept, frame))
-
-
-def _add(lines: Lines, line: int, frame: int) -> Lines:
-    waiting = dict(lines)
-    waiting[line] = (*waiting.get(line, ()), frame)
-    return tuple(sorted(waiting.items()))
-
-
-def _put(lines: Lines, line: int, frames: tuple[int, ...]) -> Lines:
-    return tuple(
-        (name, frames if name == line else waiting) for name, waiting in lines if name != line or frames
-    )

@@ -4,24 +4,24 @@ from typing import Final, Literal, NamedTuple
 
 
 class Design(NamedTuple):
-    """The defaults are the design, on a broker that does everything at one moment: an ideal."""
+    """The defaults are what is built, on a broker of three nodes."""
 
-    pushed_by: Literal["publisher", "store"] = "publisher"
-    """Who hands a frame to the gateways that listen: its publisher, while the stream only listens, too; or
-    the stream, in its own order, and each frame once (JetStream's republish)."""
-    stored: Literal["at once", "later"] = "at once"
-    """When a frame that its publisher pushes is in the stream."""
-    lines: Literal["one", "one a publisher"] = "one"
-    """Whether frames of different publishers may overtake each other on their way to a gateway."""
-    listening: Literal["at once", "later"] = "at once"
-    """When a subscription counts: on another node of the broker, some time after it is confirmed."""
-    reads: Literal["after listening", "before listening", "after its own marker", "when all is stored"] = (
-        "after listening"
+    listening: Literal["at once", "later"] = "later"
+    """When a subscription counts: on one node at once; else some time after it is confirmed, for the node
+    that confirms it is not the one that leads the stream and pushes."""
+    reads: Literal["after its own mark", "after listening", "before listening", "from any replica"] = (
+        "after its own mark"
     )
-    """When the gateway of a client that came back reads the mailbox. Its marker is a message that it puts
-    into the stream and awaits on its own subscription: then that counts. When all is stored, nobody knows."""
-    remembers_known: bool = True
-    """The new gateway remembers what came before `last`."""
+    """When the gateway of a client that came back reads the mailbox. Its mark is a message that it sends
+    through the stream to itself: when that is back, the subscription counts. It reads until the mark is among
+    what it reads, so that a replica lags behind no further than that; unless it believes any replica."""
+    drops_overlap: bool = True
+    """The new gateway drops what is pushed if it has read it."""
+    pushed_by: Literal["stream", "publisher"] = "stream"
+    """Who hands a frame to the gateways that listen: the stream, in its own order, and each frame once; or
+    its publisher, while the stream is only another one who listens."""
+    publishes: Literal["one after the other", "all at once"] = "one after the other"
+    """Whether a router waits until a frame is stored before it publishes the next of the same verdict."""
     acks: Literal["when stored", "when judged"] = "when stored"
     """When a router answers."""
     writes: Literal["compare and set", "blind holds"] = "compare and set"
@@ -30,14 +30,14 @@ class Design(NamedTuple):
     """When presence tells routers to drop their leases after a hangup; it may die after the write."""
     brings_earlier: bool = True
     """What a sender says brings along its candidates that an answer released before."""
-    keeps_released: bool = True
-    """What an answer released stays in the record, for its retry and for those who bring it along."""
+    keeps_released: Literal["always", "while it lasts", "never"] = "always"
+    """How long the record keeps what an answer released, for its retry and for those who bring it along:
+    beyond the end of the negotiation, or only up to it."""
+    repeats: Literal["always", "while it lasts"] = "always"
+    """Until when a retried frame is delivered again: after the end of its negotiation, too?"""
 
 
-DESIGN: Final = Design()
+THREE_NODES: Final = Design()
+"""What is built. A subscription that counts at once is among what may happen, so one node is included."""
 
-REPUBLISHED: Final = Design(pushed_by="store")
-"""Pushed by the stream, on a broker of one node."""
-
-REPUBLISHED_BY_THREE: Final = Design(pushed_by="store", listening="later", reads="after its own marker")
-"""Pushed by the stream's leader, which hears of a subscription later than the node that confirms it."""
+ONE_NODE: Final = Design(listening="at once")

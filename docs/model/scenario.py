@@ -113,7 +113,19 @@ CANCELLED: Final = Scenario(
     may_lose="ruth",
 )
 
-OVERTAKEN: Final = CANCELLED._replace(
-    title="a cancelled call: the caller's hangup races the answer, which may be acknowledged and dropped",
-    lines=(*CANCELLED.lines[:-1], CANCELLED.lines[-1]._replace(outcome="may be dropped")),
+CALLED_AGAIN: Final = Scenario(
+    "a cancelled call, and another: the answer races the hangup and the next offer",
+    lines=(
+        Line("adam", "ruth", "hangup"),
+        Line("adam", "ruth", "offer2"),
+        Line("ruth", "adam", "answer", outcome="may be refused"),
+        Line("ruth", "adam", "candidate", exchange="ruth's answer", outcome="may be dropped"),
+    ),
+    order=(
+        ("adam's hangup", "adam's offer2"),
+        ("ruth's answer", "ruth's candidate"),
+    ),
+    gateways=("adam", "ruth"),
+    may_lose="ruth",
+    offered=(("adam", "ruth"),),
 )

@@ -13,6 +13,7 @@ from docs.model.side import (
     fates,
     replaced,
     subsets,
+    with_one,
     with_strays,
     with_tasks,
     without,
@@ -24,13 +25,9 @@ class Move(NamedTuple):
 
     label: str
     after: Side
-    kind: Literal["inside", "publish", "answer", "refuse"] = "inside"
+    kind: Literal["inside", "store", "push", "answer", "refuse"] = "inside"
     frame: int = -1
-    """What is published, or answered."""
-    line: int = -1
-    """Who publishes it."""
-    sent: tuple[int, ...] = ()
-    """What must be stored before it is answered."""
+    """What is stored or pushed, or answered."""
     fault: str = ""
 
 
@@ -40,7 +37,8 @@ class Services:
     def __init__(self, cast: Cast) -> None:
         self._cast = cast
         self._blind = cast.design.writes == "blind holds"
-        self._stores_later = cast.design.stored == "later"
+        self._pushes = cast.design.pushed_by == "publisher"
+        self._at_once = cast.design.publishes == "all at once"
         self._tells_again = cast.design.tells == "again when retried"
         self._acks_early = cast.design.acks == "when judged"
 
@@ -64,10 +62,37 @@ class Services:
 
     def moves(self, side: Side) -> list[Move]:
         """List what routers and presences can do next, without impatience."""
-        return [
-            *(move for index in range(len(side.tasks)) for move in self._task_moves(side, index)),
-            *(move for index in range(len(side.strays)) for move in self._stray_moves(side, index)),
-        ]
+        found: list[Move] = []
+        for index, task in enumerate(side.tasks):
+            if side.tasks.index(task) == index:  # what it does, its twin would do, too
+                found.extend(self._task_moves(side, index))
+        for index, stray in enumerate(side.strays):
+            if side.strays.index(stray) == index:
+                found.extend(self._stray_moves(side, index))
+        return [move._replace(after=self._settled(move.after)) for move in found]
+
+    def _settled(self, side: Side) -> Side:
+        """Do at once what can make no difference later.
+
+        A presence whose pair somebody else has written since it read it loses the race for sure, and reads
+        again. One that is asked, by nobody who still waits, about a frame that is remembered, does nothing.
+        """
+        if self._blind:
+            return side
+        asks = {ask for task in side.tasks for ask in task.asks} | {ask for _, ask in side.strays}
+        if all(ask.is_written or ask.pair in (UNREAD, side.pair) for ask in asks) and not side.strays:
+            return side
+
+        def again(ask: Ask) -> Ask:
+            return ask if ask.is_written or ask.pair == side.pair else Ask()
+
+        tasks = (task._replace(asks=tuple(sorted(map(again, task.asks)))) for task in side.tasks)
+        strays = (
+            (frame, again(ask))
+            for frame, ask in side.strays
+            if ask.is_written or not self._cast.remembers(side.pair, frame)
+        )
+        return side._replace(tasks=tuple(sorted(tasks)), strays=tuple(sorted(strays)))
 
     def impatience(self, side: Side) -> list[Move]:
         """List the retries of routers whose question is still under way."""
@@ -93,19 +118,33 @@ class Services:
                 again = task._replace(asks=(Ask(),))
                 yield Move(f"a router asks about {name} again", replaced(side, index, again))
             return
-        if task.todo:
-            frame, *rest = task.todo
-            sent = (*task.sent, frame) if self._stores_later else ()
-            after = task._replace(todo=tuple(rest), sent=sent)
-            changed = replaced(side, index, after)
-            if not rest:
-                changed = self._granted(changed, after)
-            label = f"the router of {name} publishes {self._name(frame)}"
-            yield Move(label, changed, "publish", frame, task.frame)
+        for place in range(len(task.todo) if self._at_once else min(1, len(task.todo))):
+            yield self._publishing(side, index, place)
         if task.is_awaited and (not task.todo or self._acks_early):
-            sent = () if self._acks_early else task.sent
             label = f"the sender of {name} gets its ack"
-            yield Move(label, self._answered(side, task.frame), "answer", task.frame, sent=sent)
+            yield Move(label, self._answered(side, task.frame), "answer", task.frame)
+
+    def _publishing(self, side: Side, index: int, place: int) -> Move:
+        """Let a router publish one of the frames that it has to."""
+        task = side.tasks[index]
+        frame = task.todo[place]
+        label = f"the router of {self._name(task.frame)} publishes"
+        if self._pushes:
+            after = task._replace(todo=task.todo[:place] + task.todo[place + 1 :])
+            changed = self._with_grants(side, with_one(side.tasks, index, after))
+            if frame < 0:
+                return Move(f"{label} {self._name(~frame)} past the stream", changed, "push", ~frame)
+            return Move(f"{label} {self._name(frame)}", changed, "store", frame)
+        # Whoever else has the same to publish will find it stored: then it changes nothing, and may be now.
+        tasks = (one._replace(todo=tuple(todo for todo in one.todo if todo != frame)) for one in side.tasks)
+        changed = self._with_grants(side._replace(stored=tuple(sorted((*side.stored, frame)))), tasks)
+        return Move(f"{label} {self._name(frame)}", changed, "store", frame)
+
+    def _to_publish(self, side: Side, frames: tuple[int, ...]) -> tuple[int, ...]:
+        """List what a router has yet to do for a verdict."""
+        if self._pushes:
+            return tuple(one for frame in frames for one in (~frame, frame))
+        return tuple(frame for frame in frames if frame not in side.stored)
 
     def _leased(self, side: Side, index: int) -> Iterator[Move]:
         """Let a router relay unasked; it has published before what its lease came with."""
@@ -115,14 +154,20 @@ class Services:
             return
         for sender, held in side.leases:
             if sender == frame.sender:
-                todo = () if task.frame in held else (task.frame,)
+                todo = () if task.frame in held else self._to_publish(side, (task.frame,))
                 after = task._replace(asks=(), is_judged=True, todo=todo)
                 yield Move(f"a router takes {frame.name} on its lease", replaced(side, index, after))
 
-    def _granted(self, side: Side, task: Task) -> Side:
-        """Note the lease that came with a verdict, now that all of the verdict is published."""
-        sender = self._cast.frames[task.frame].sender
-        return side._replace(leases=tuple(sorted({*side.leases, *((sender, held) for held in task.grants)})))
+    def _with_grants(self, side: Side, tasks: Iterable[Task]) -> Side:
+        """Set the tasks, and note the leases of those that have published all that came with them."""
+        waiting, leases = [], set(side.leases)
+        for task in tasks:
+            if task.grants and not task.todo:
+                sender = self._cast.frames[task.frame].sender
+                leases.update((sender, held) for held in task.grants)
+                task = task._replace(grants=())
+            waiting.append(task)
+        return with_tasks(side._replace(leases=tuple(sorted(leases))), waiting)
 
     def telling(self, side: Side) -> Move | None:
         """Find a verdict on its way to a router that has asked once, if that is all that it does."""
@@ -152,7 +197,7 @@ class Services:
                 before = self._after_change(side, task.frame) if self._tells_again else side
                 yield self._told(before, index, others, side.pair, f"{label}, and says how to deliver it")
             else:
-                asks = tuple(sorted((*others, Ask(side.pair, side.revision))))
+                asks = tuple(sorted((*others, Ask(side.pair))))
                 yield Move(label, replaced(side, index, task._replace(asks=asks)))
             return
         label, written = self._write(side, task.frame, ask)
@@ -179,12 +224,10 @@ class Services:
         """Commit what was judged; the side itself if somebody else has written since the pair was read."""
         verdict, name = self._cast.judge(ask.pair, frame), self._name(frame)
         is_hold = not verdict.frames
-        if ask.revision != side.revision and not (self._blind and is_hold):
+        if ask.pair != side.pair and not (self._blind and is_hold):
             return f"the presence of {name} loses the race", side
         what = "holds" if is_hold else "commits"
-        return f"the presence of {name} {what} it", side._replace(
-            pair=verdict.writes, revision=side.revision + 1
-        )
+        return f"the presence of {name} {what} it", side._replace(pair=verdict.writes)
 
     def _after_change(self, side: Side, frame: int) -> Side:
         """After a hangup, let routers drop their leases, also those that are only about to be noted.
@@ -200,8 +243,9 @@ class Services:
         task = side.tasks[index]
         verdict = self._cast.judge(judged_by, task.frame)
         grants = () if verdict.lease is None else (verdict.lease,)
-        told = task._replace(asks=(), is_judged=True, todo=verdict.frames, grants=grants)
-        after = replaced(side, index, told)
+        todo = self._to_publish(side, verdict.frames)
+        told = task._replace(asks=(), is_judged=True, todo=todo, grants=grants)
+        after = self._with_grants(side, with_one(side.tasks, index, told))
         return Move(label, with_strays(after, self._going_on(task.frame, others)))
 
     def _going_on(self, frame: int, asks: Iterable[Ask]) -> list[tuple[int, Ask]]:
@@ -222,7 +266,7 @@ class Services:
             if verdict.writes < 0:
                 yield Move(label, rest)
             else:
-                yield Move(label, with_strays(rest, [(frame, Ask(side.pair, side.revision))]))
+                yield Move(label, with_strays(rest, [(frame, Ask(side.pair))]))
             return
         label, written = self._write(rest, frame, ask)
         if written is rest:
@@ -243,7 +287,7 @@ class Services:
                 for (_, asks), task in zip(chosen, side.tasks, strict=True)
                 for stray in self._going_on(task.frame, asks)
             ]
-            left.append(with_strays(with_tasks(side, tasks), strays))
+            left.append(self._settled(with_strays(with_tasks(side, tasks), strays)))
         return list(dict.fromkeys(left))
 
     def presence_crashes(self, side: Side) -> list[Side]:

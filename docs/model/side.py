@@ -18,7 +18,7 @@ class Ask(NamedTuple):
     """One question to a presence: not looked at yet; or the pair is read; or the write is done."""
 
     pair: int = UNREAD
-    revision: int = 0
+    """What was read. A pair never becomes again what it was before, so this is its revision, too."""
     is_written: bool = False
 
 
@@ -33,9 +33,8 @@ class Task(NamedTuple):
     is_judged: bool = False
     """The verdict is here: what is left is to publish and to answer."""
     todo: tuple[int, ...] = ()
-    """Frames to publish."""
-    sent: tuple[int, ...] = ()
-    """Frames published that may not be stored yet."""
+    """Frames to publish. Where their publisher pushes them itself, each stands there twice: as `~frame`, to
+    be pushed, then to be stored."""
     grants: tuple[tuple[int, ...], ...] = ()
     """The lease that came with the verdict, if one did: frames that are answered as held."""
 
@@ -44,10 +43,11 @@ class Side(NamedTuple):
     """A pair and what is under way about it."""
 
     pair: int
-    revision: int = 0
     tasks: tuple[Task, ...] = ()
     strays: tuple[tuple[int, Ask], ...] = ()
     """Frames, and questions about them whose router is gone or has its verdict."""
+    stored: tuple[int, ...] = ()
+    """Frames that are in a mailbox: to publish them again changes nothing."""
     leases: tuple[tuple[int, tuple[int, ...]], ...] = ()
     """Senders, and those of their frames that are answered as held."""
 
@@ -87,9 +87,14 @@ def with_tasks(side: Side, tasks: Iterable[Task]) -> Side:
     return side._replace(tasks=tuple(sorted(left)))
 
 
+def with_one(tasks: tuple[Task, ...], index: int, task: Task) -> tuple[Task, ...]:
+    """Set one of several tasks."""
+    return (*tasks[:index], task, *tasks[index + 1 :])
+
+
 def replaced(side: Side, index: int, task: Task) -> Side:
     """Set one task."""
-    return with_tasks(side, (*side.tasks[:index], task, *side.tasks[index + 1 :]))
+    return with_tasks(side, with_one(side.tasks, index, task))
 
 
 def with_strays(side: Side, strays: Iterable[tuple[int, Ask]]) -> Side:

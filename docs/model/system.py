@@ -68,16 +68,15 @@ class System:
         self._of_side = cache(self._side_steps)
         self._delivery = cache(self._delivery_step)
         self._telling = cache(self._telling_step)
-        self._in_line = cast.design.lines == "one" and cast.design.stored == "at once"
         self._next = cache(self._next_frame)
         self._awaits = cache(self._awaited_frame)
         self._is_awaited = cache(lambda side, frame: self._services.is_awaited(self._side[side], frame))
         self._asked = cache(self._with_request)
-        self._published = cache(self._with_publication)
+        self._stored = cache(self._with_stored)
+        self._pushed = cache(self._with_pushed)
         self._acknowledged = cache(self._with_ack)
         self._refused = cache(self._with_refusal)
         self._sent = cache(self._with_sent)
-        self._all_stored = cache(lambda client, frames: set(frames) <= set(self._client[client].kept))
         self._impatience = cache(self._side_impatience)
         self._disconnected = cache(self._with_no_link)
         self._abandoned = cache(self._with_nobody_waiting)
@@ -124,7 +123,7 @@ class System:
         on its way to a router, when none can crash and nobody asks twice.
         """
         ills = self._ill[state[-1]]
-        if ills.crashes or not self._in_line:
+        if ills.crashes:
             return None
         for who in range(self._many):
             if not (ills.losses and who == self._cast.may_lose):
@@ -141,25 +140,22 @@ class System:
         return None
 
     def _steps_of_side(self, state: State, place: int) -> Iterator[Step]:
-        for label, after, kind, frame, line, sent, fault in self._of_side(state[place]):
+        for label, after, kind, number, fault in self._of_side(state[place]):
             if kind == "inside":
                 yield label, _put(state, place, after), fault
                 continue
-            who = self._cast.frames[frame].target
-            if kind == "publish":
-                client = self._published(state[who], frame, line)
-            elif kind == "refuse":
-                who = self._cast.frames[frame].sender
-                client = self._refused(who, state[who])
-            elif all(self._is_stored(state, one) for one in sent):
-                who = self._cast.frames[frame].sender
-                client = self._acknowledged(state[who])
-            else:
-                continue
+            frame = self._cast.frames[number]
+            who = frame.target if kind in ("store", "push") else frame.sender
+            match kind:
+                case "store":
+                    client = self._stored(state[who], number)
+                case "push":
+                    client = self._pushed(state[who], number)
+                case "refuse":
+                    client = self._refused(who, state[who])
+                case _:
+                    client = self._acknowledged(state[who])
             yield label, _put(_put(state, place, after), who, client), fault
-
-    def _is_stored(self, state: State, frame: int) -> bool:
-        return self._all_stored(state[self._cast.frames[frame].target], (frame,))
 
     def _with_asked(self, state: State, who: int, client: int, frame: int) -> State:
         place = self._place(frame)
@@ -178,7 +174,8 @@ class System:
         for number, frame in enumerate(self._cast.frames):
             sender = clients[frame.sender]
             if number not in self._cast.programs[frame.sender][: sender.at]:
-                unanswered = unanswered or f"{frame.name} is never acknowledged"
+                if not sender.refused:
+                    unanswered = unanswered or f"{frame.name} is never acknowledged"
             elif (
                 number not in clients[frame.target].got
                 and number not in sender.refused
@@ -256,8 +253,11 @@ class System:
     def _with_sent(self, client: int) -> int:
         return self._client.number(self._clients.sends(self._client[client]))
 
-    def _with_publication(self, client: int, frame: int, line: int) -> int:
-        return self._client.number(self._clients.published(self._client[client], frame, line))
+    def _with_stored(self, client: int, frame: int) -> int:
+        return self._client.number(self._clients.stored(self._client[client], frame))
+
+    def _with_pushed(self, client: int, frame: int) -> int:
+        return self._client.number(self._clients.pushed(self._client[client], frame))
 
     def _with_ack(self, client: int) -> int:
         return self._client.number(self._clients.acknowledged(self._client[client]))
@@ -268,10 +268,10 @@ class System:
     def _with_no_link(self, client: int) -> int:
         return self._client.number(self._clients.disconnected(self._client[client]))
 
-    def _side_steps(self, side: int) -> list[tuple[str, int, str, int, int, tuple[int, ...], str]]:
+    def _side_steps(self, side: int) -> list[tuple[str, int, str, int, str]]:
         return [
-            (label, self._side.number(after), kind, frame, line, sent, fault)
-            for label, after, kind, frame, line, sent, fault in self._services.moves(self._side[side])
+            (label, self._side.number(after), kind, frame, fault)
+            for label, after, kind, frame, fault in self._services.moves(self._side[side])
         ]
 
     def _side_impatience(self, side: int) -> list[tuple[str, int]]:

@@ -18,6 +18,7 @@ from tests.nats.secured import DEPLOY, NODES, Prepared
 from tests.system.nats_container import IMAGE_VARIABLE, nats_image
 from tests.system.system import SECRET, Kind
 from tests.system.waiting import until_now
+from tieline.cli.ports import free_ports
 
 CONFINED: Final = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
 """As in `deploy/compose.yaml`, and as Kubernetes restricts pods."""
@@ -181,6 +182,7 @@ class Fleet:
             DockerContainer(self._images.haproxy)
             .with_command(["-f", "/etc/haproxy.cfg"])
             .with_volume_mapping(DEPLOY / "haproxy.cfg", "/etc/haproxy.cfg")
-            .with_exposed_ports(CLIENT_PORT, MONITOR_PORT["haproxy"])
+            .with_bind_ports(CLIENT_PORT, free_ports(1, "0.0.0.0")[0])  # the same after it was killed
+            .with_exposed_ports(MONITOR_PORT["haproxy"])
         )
         return self._start("haproxy", "haproxy", container)

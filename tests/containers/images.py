@@ -26,6 +26,8 @@ ROOT: Final = Path(__file__).parents[2]
 
 SUITE: Final = "bookworm"
 PACKAGES: Final = "python3"
+PYTHON: Final = "3.11"
+"""What that suite brings."""
 
 BUILD_TIMEOUT_S: Final = 240
 """For one answer of the engine while it builds."""
@@ -94,10 +96,11 @@ def _fetch_wheels(context: Path) -> None:
     """Fetch what the Dockerfile asks for where nothing can be fetched, for the Python of the base."""
     wheels = context / "deploy/wheels"
     wheels.mkdir(exist_ok=True)
-    fetch: list[str | Path] = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", wheels]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--python-version", PYTHON]
+    fetch = [*pip, "--dest", str(wheels)]
     lock = context / "deploy/requirements.lock"
     subprocess.run([*fetch, "--no-deps", "--require-hashes", "--requirement", lock], check=True)
-    subprocess.run([*fetch, "pip", "setuptools>=77", "wheel"], check=True)
+    subprocess.run([*fetch, "--only-binary", ":all:", "pip", "setuptools>=77", "wheel"], check=True)
 
 
 def haproxy_image(folder: Path) -> str:

@@ -86,6 +86,16 @@ async def test_the_broker_that_leads_a_stream_is_killed(fleet: Fleet, stream: st
         assert load.counts["resumed"] == 0
 
 
+async def test_the_balancer_is_killed(fleet: Fleet) -> None:
+    async with running([fleet.url], PAIRS) as load:
+        await load.progress(MESSAGES)
+        await asyncio.to_thread(fleet.balancer.kill)
+        await asyncio.to_thread(fleet.balancer.start)
+        await is_whole(fleet)
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] >= len(load.peers)
+
+
 async def test_a_gateway_stands_still_for_longer_than_its_lease(fleet: Fleet) -> None:
     async with running([fleet.url], PAIRS) as load:
         await load.progress(MESSAGES)
@@ -122,6 +132,19 @@ async def test_a_part_that_no_client_is_connected_to_stands_still(
             await still_talk(load, FEW)
         finally:
             await asyncio.to_thread(victim.unpause)
+        await is_whole(fleet)
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] == 0
+
+
+async def test_the_balancer_stands_still(fleet: Fleet) -> None:
+    async with running([fleet.url], PAIRS) as load:
+        await load.progress(MESSAGES)
+        await asyncio.to_thread(fleet.balancer.pause)
+        try:
+            await load.silence(2)
+        finally:
+            await asyncio.to_thread(fleet.balancer.unpause)
         await is_whole(fleet)
         await nothing_is_amiss(load)
         assert load.counts["resumed"] == 0

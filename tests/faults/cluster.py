@@ -20,7 +20,10 @@ server_name: {name}
 listen: "{host}:{port}"
 http: "{host}:{monitor}"
 jetstream {{ store_dir: "{storage}" }}
-cluster {{ name: tests, listen: "{host}:{route}", routes: [{routes}] }}
+# A node that stands still is given up within seconds: until then the others ask it, and wait.
+ping_interval: "1s"
+ping_max: 2
+cluster {{ name: tests, listen: "{host}:{route}", routes: [{routes}], ping_interval: "1s", ping_max: 2 }}
 """
 
 

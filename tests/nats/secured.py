@@ -156,10 +156,10 @@ class Intruder:
     @classmethod
     @asynccontextmanager
     async def as_user(cls, cluster: SecuredCluster, user: str) -> AsyncIterator["Intruder"]:
-        """Log in as `user`, until the block ends."""
+        """Log in as `user`, until the block ends. All on one node, which knows at once who listens."""
         intruder = cls()
         await intruder.client.connect(
-            cluster.url.split(","),
+            cluster.url.split(",")[0],
             user=user,
             password=cluster.prepared.password(user),
             tls=ssl.create_default_context(cafile=cluster.prepared.ca),

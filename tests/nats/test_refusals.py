@@ -8,6 +8,10 @@ from nats.aio.msg import Msg
 from tests.nats.conftest import NAMESPACE as NS
 from tests.nats.secured import Intruder, SecuredCluster, hears_nothing_but
 from tests.system.system import System
+from tests.system.waiting import PATIENCE_S, until
+from tieline.wire import internal
+from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
+from tieline.wire.internal import Check, Register, SessionGone
 
 pytestmark = pytest.mark.needs("openssl")
 
@@ -120,7 +124,7 @@ async def test_it_may_not_listen_to_what_is_not_said_to_it(cluster: SecuredClust
 async def test_what_a_gateway_writes_to_the_bucket_does_not_get_there(
     cluster: SecuredCluster, system: System
 ) -> None:
-    key = f"$KV.{NS}.user.mallory"
+    key, read = f"$KV.{NS}.user.mallory", f"$JS.API.STREAM.MSG.GET.{KV}"
     question = ("{" + f'"last_by_subj":"{key}"' + "}").encode()
     async with (
         Intruder.as_user(cluster, "gateway") as gateway,
@@ -133,12 +137,36 @@ async def test_what_a_gateway_writes_to_the_bucket_does_not_get_there(
 
         inbox = f"{NS}.presence.intruder.inbox.1"
         await presence.client.subscribe(inbox, cb=hear)
-        for intruder, is_there in ((gateway, False), (presence, True)):
-            await intruder.client.publish(key, b"forged")
-            assert bool(await intruder.told()) is not is_there
-            await presence.client.publish(f"$JS.API.STREAM.MSG.GET.{KV}", question, reply=inbox)
-            assert (b'"message"' in await asyncio.wait_for(answers.get(), 15)) is is_there
+        await gateway.client.publish(key, b"forged")
+        assert "permissions violation for publish" in (await gateway.told())[0]
+        await presence.client.publish(read, question, reply=inbox)
+        assert b'"code":404' in await asyncio.wait_for(answers.get(), PATIENCE_S)
+        await presence.client.publish(key, b"true", reply=inbox)
+        assert b'"seq"' in await asyncio.wait_for(answers.get(), PATIENCE_S)
+        await presence.client.publish(read, question, reply=inbox)
+        assert b'"message"' in await asyncio.wait_for(answers.get(), PATIENCE_S)
         assert await presence.told() == []
+
+
+async def test_a_router_gets_nothing_but_checks_by_what_it_may_say_to_presence(
+    cluster: SecuredCluster, system: System
+) -> None:
+    user, frame = UserId("trudy"), b"{}"
+    registering = Register(user, SessionId("s"), GatewayId("g"), ConnectionId("c"), True, {}, SecretHash(b""))
+    checking = Check(user, SessionId("s"), UserId("bob"), "WEBRTC_OFFER", internal.digest(frame), b"")
+    async with Intruder.as_user(cluster, "router") as router:
+        answers: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def hear(message: Msg) -> None:
+            answers.put_nowait(message.data)
+
+        await router.client.subscribe(f"{NS}.router.intruder.reply.*", cb=hear)
+        for nth, question in enumerate((registering, checking)):
+            reply = f"{NS}.router.intruder.reply.{nth}"
+            await router.client.publish(f"{NS}.presence.check", internal.encode(question), reply=reply)
+            assert await router.told() == []
+            await until(lambda nth=nth: nth or system.events("request unanswered: not on its own subject"))  # type: ignore[misc]
+        await hears_nothing_but(answers, internal.encode(SessionGone(replaced=False)))
 
 
 async def test_a_question_may_be_answered_once_and_only_by_whom_it_was_put_to(

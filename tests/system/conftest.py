@@ -1,13 +1,14 @@
 """Fixtures of the scenarios: systems of several sizes on one broker, and the people who use them."""
 
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import ExitStack
 from typing import Final
 
 import pytest
 
 from tests.system.cast import Cast
 from tests.system.running_dev import READY, RunningDev
-from tests.system.system import SECRET, Clustered, System
+from tests.system.system import SECRET, Clustered, Process, System
 
 SIZES: Final = {"one": 1, "three": 3}
 """How many gateways, routers and presences."""
@@ -17,6 +18,8 @@ MAX_MEMBERS: Final = 6
 
 everywhere = pytest.mark.parametrize("system", ["one", "three", "dev"], indirect=True)
 """For the scenarios that are tried on what `tieline dev` starts, too."""
+
+NewGateway = Callable[..., Process]
 
 SHOWN_LOG: Final = 12_000
 """How many characters of a system's log stand under a failure."""
@@ -64,6 +67,16 @@ def hasty(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     folder = tmp_path_factory.mktemp("hasty")
     with System(nats_url, folder, gateways=2, presences=2, settings=settings) as running:
         yield running
+
+
+@pytest.fixture
+def new_gateway(system: System) -> Iterator[NewGateway]:
+    """Give a way to add a gateway with settings of its own to `system`; it goes with the test.
+
+    Name it before `cast`: then its clients go first.
+    """
+    with ExitStack() as running:
+        yield lambda **settings: running.enter_context(system.extra("gateway", **settings))
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ REFUSALS: Final = {
     "NO_VOICE_PERMISSION": (1000, "没有权限发起语音连接"),
     "SENDER_MISMATCH": (1000, "发送方身份不符"),
     "ROOM_FORBIDDEN": (1000, "没有权限加入该房间"),
+    "BAD_TOKEN": (1000, "令牌无效"),
+    "RATE_LIMITED": (1000, "请求过于频繁"),
     "ROOM_FULL": (1000, "房间已满"),
     "TOO_MANY_CANDIDATES": (1000, "候选信息过多"),
     "INTERNAL": (500, "服务器内部错误"),

@@ -112,13 +112,15 @@ class RawClient:
         self.answer = HttpAnswer(0, {}, b"")
 
     @classmethod
-    async def dial(cls, port: int, receive_buffer: int | None = None) -> "RawClient":
-        """Connect over TCP; `receive_buffer` is how many bytes the kernel keeps for us."""
+    async def dial(cls, port: int, receive_buffer: int | None = None, source: str = HOST) -> "RawClient":
+        """Connect over TCP, from `source`; `receive_buffer` is how many bytes the kernel keeps for us."""
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setblocking(False)
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         try:
+            if source != HOST:
+                sock.bind((source, 0))
             async with asyncio.timeout(PATIENCE_S):
                 await asyncio.get_running_loop().sock_connect(sock, (HOST, port))
         except BaseException:

@@ -159,7 +159,14 @@ class System:
     @contextmanager
     def extra(self, kind: Kind, **settings: str) -> Iterator[Process]:
         """Have one more process, with settings of its own, while the block runs."""
-        process = self.add(kind, **settings)
+        with self.starting(kind, **settings) as process:
+            until_now(process.is_ready)
+            yield process
+
+    @contextmanager
+    def starting(self, kind: Kind, **settings: str) -> Iterator[Process]:
+        """Like `extra`, but the process may not be ready yet."""
+        process = self._start(kind, settings)
         try:
             yield process
         finally:

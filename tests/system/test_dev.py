@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import socket
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from itertools import chain
@@ -103,6 +104,25 @@ def test_a_secret_of_ones_own_is_used_and_not_printed(tmp_path: Path) -> None:
         assert SECRET not in "\n".join(said)
         (line,) = (line for line in said if line.split()[:1] == ["alice"])
         assert jwt.decode(line.split()[1], SECRET, algorithms=["HS256"])["sub"] == "alice"
+
+
+def test_it_serves_the_demo_and_says_where(tmp_path: Path) -> None:
+    with RunningDev(tmp_path, ["--port", "0"]) as dev:
+        said = dev.until_said(READY)
+        pages = [url.replace("ws:", "http:").removesuffix("ws") for url in dev.document["gateways"]]
+        assert [line.split()[1] for line in said if line.startswith("demo ")] == pages
+        for page in pages:
+            with urllib.request.urlopen(page) as response:
+                assert b"<title>Tieline</title>" in response.read()
+
+
+def test_it_serves_no_demo_when_told_so(tmp_path: Path) -> None:
+    with RunningDev(tmp_path, ["--port", "0", "--gateways", "1"], {"TIELINE_DEMO": "0"}) as dev:
+        said = dev.until_said(READY)
+        assert not any(line.startswith("demo ") for line in said)
+        page = dev.document["gateways"][0].replace("ws:", "http:").removesuffix("ws")
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(page)
 
 
 def test_a_killed_gateway_comes_back_on_its_port(dev: RunningDev) -> None:

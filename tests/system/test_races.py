@@ -15,6 +15,8 @@ CANDIDATES = 30
 REPLIES = 3
 """Candidates of the callee, sent right behind its answer."""
 
+VANISHING = 50
+
 
 class Race:
     """One pair, one call after the other."""
@@ -80,3 +82,19 @@ async def test_no_candidate_is_lost_doubled_early_or_out_of_order_in_a_thousand_
         for one, other in zip(people[::2], people[1::2], strict=True):
             await one.hears_joined(one.welcome["data"]["rooms"][0], other.user)
             racing.create_task(Race(one, other).run())
+
+
+@pytest.mark.parametrize("system", ["three"], indirect=True)
+async def test_an_offer_of_somebody_who_vanishes_with_it_does_not_ring_on(cast: Cast) -> None:
+    bob = await cast.enter("bob")
+    for _ in range(VANISHING):
+        caller = await cast.connect("caller", claims={"join": [cast.room]})
+        await bob.hears_joined(cast.room, caller.user)
+        offer = caller.say(OFFER, bob)
+        await caller.line.drop()
+        heard = await bob.hear_frame()
+        if heard == offer:
+            await bob.hears_hangup(caller.user, "disconnected")
+            heard = await bob.hear_frame()
+        assert json.loads(heard)["cmd"] == "MEMBER_LEFT"
+    await bob.pings()

@@ -16,7 +16,7 @@ from tieline.runtime.settings import PREFIX, ProcessSettings
 from tieline.wire.codes import CloseCode, Denial, Refusal
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "deploy/README.md"]
 PROTOCOL = (ROOT / "docs/protocol.md").read_text()
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 

@@ -1,11 +1,14 @@
 """`tieline call`: make a real voice call through a running system, and say step by step how it went.
 
 Two WebRTC peers on two gateways call each other and each sends a tone; the call is good when both hear the
-other's. The call itself is `conversation`, which needs aiortc and is imported only when it is made.
+other's. With `--answer` or `--to` there is one end only, and the other is whoever calls or is called: a
+person in a browser, say. The calls are `conversation` and `bot`, which need aiortc and are imported only when
+they are made.
 """
 
 import argparse
 import asyncio
+import functools
 import math
 import os
 import secrets
@@ -33,6 +36,11 @@ BAD: Final = 1
 UNUSABLE: Final = 2
 
 
+_OF_TWO: Final = ("--caller-token", "--callee-token", "--listen")
+_OF_BOTS: Final = ("--once", "--user", "--token", "--play", "--record", "--hang-up-after")
+"""Options that only one of the two kinds of calls has."""
+
+
 class _Ready(msgspec.Struct, frozen=True):
     """What is read of the file that `tieline dev` writes."""
 
@@ -53,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--url",
         metavar="URL",
         action="append",
-        help="a gateway's ws:// or wss:// URL; give a second one for the callee",
+        help="a gateway's ws:// or wss:// URL; give a second one for the callee, or more for a bot",
     )
     parser.add_argument(
         "--secret",
@@ -67,20 +75,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--listen",
         metavar="S",
         type=_seconds,
-        default=LISTEN_S,
-        help="how many seconds of sound each end measures (default: %(default)g)",
+        help=f"how many seconds of sound each end measures (default: {LISTEN_S:g})",
     )
     parser.add_argument(
         "--timeout",
         metavar="S",
         type=_seconds,
-        default=TIMEOUT_S,
-        help="give up after so many seconds in all (default: %(default)g)",
+        help=f"give up after so many seconds in all (default: {TIMEOUT_S:g}; of a bot: never)",
+    )
+    bot = parser.add_argument_group("a bot", "one end only, in the room of --room")
+    part = bot.add_mutually_exclusive_group()
+    part.add_argument("--answer", action="store_true", help="wait to be called, and answer whoever calls")
+    part.add_argument("--to", metavar="USER", help="ring this user, who may still have to join the room")
+    bot.add_argument("--once", action="store_true", help="end after the first call")
+    bot.add_argument("--user", metavar="NAME", help="be this user (default: bot- and something random)")
+    bot.add_argument("--token", metavar="T", help="the bot's own token; it must allow the room")
+    bot.add_argument(
+        "--play", metavar="F", type=Path, help="play this sound file instead of a tone, again and again"
+    )
+    bot.add_argument(
+        "--record",
+        metavar="F",
+        type=Path,
+        help="keep what is heard in this WAV file, of further calls in F-2, F-3, ...",
+    )
+    bot.add_argument(
+        "--hang-up-after", metavar="S", type=_seconds, help="hang up after so many seconds of sound"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the call. Returns 0 if both ends heard the right tone, 1 if not, 2 if the options are unusable."""
+    """Make the call. Returns 0 if both ends heard the right tone, 1 if not, 2 if the options are unusable.
+
+    Of a bot for one call: 0 if it heard anything. A bot for many ends with 0 when it is told to.
+    """
     try:
         from tieline.cli.conversation import tell
         from tieline.cli.party import Line
@@ -91,6 +119,9 @@ def run(args: argparse.Namespace) -> int:
         )
         return BAD
     try:
+        _check(args)
+        if args.answer or args.to:
+            return _run_bot(args)
         caller_url, callee_url = _gateways(args)
         name = f"call-{secrets.token_hex(4)}"
         room = args.room or name
@@ -102,8 +133,49 @@ def run(args: argparse.Namespace) -> int:
         return UNUSABLE
     caller = Line("caller", caller_url, caller_token, sends_hz=CALLER_HZ, expects_hz=CALLEE_HZ)
     callee = Line("callee", callee_url, callee_token, sends_hz=CALLEE_HZ, expects_hz=CALLER_HZ)
-    works = asyncio.run(tell(caller, callee, room, args.listen, args.timeout, _say))
+    works = asyncio.run(tell(caller, callee, room, args.listen or LISTEN_S, args.timeout or TIMEOUT_S, _say))
     return GOOD if works else BAD
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Find options that do not go together."""
+    is_bot = args.answer or args.to is not None
+    strangers = _OF_TWO if is_bot else _OF_BOTS
+    for option in strangers:
+        if getattr(args, option.removeprefix("--").replace("-", "_")) not in (None, False):
+            only = "a call between two ends" if is_bot else "a bot: --answer, or --to USER"
+            raise _Unusable(f"{option} is for {only}")
+    if is_bot and not args.room:
+        raise _Unusable("name the room in which the bot shall be: --room R")
+
+
+def _run_bot(args: argparse.Namespace) -> int:
+    from tieline.cli.bot import Part
+    from tieline.cli.shift import Post, work
+    from tieline.cli.sound import Unplayable, check_playable, repeated, tones
+
+    sound = functools.partial(tones, CALLEE_HZ if args.answer else CALLER_HZ)
+    if args.play is not None:
+        try:
+            check_playable(args.play)
+        except Unplayable as problem:
+            raise _Unusable(str(problem)) from None
+        sound = functools.partial(repeated, args.play)
+    if args.record is not None and not args.record.parent.is_dir():
+        raise _Unusable(f"cannot record to {args.record}: there is no folder {args.record.parent}")
+    user = args.user or f"bot-{secrets.token_hex(2)}"
+    secret = args.secret or os.environ.get(SECRET_VARIABLE, "")
+    if args.token is None:
+        _make_token(secret, user, args.room)
+
+    async def fresh_token() -> str:
+        return _make_token(secret, user, args.room)
+
+    urls = args.url or _read_ready_file(args.ready_file)
+    post = Post(urls, args.token or fresh_token, args.timeout)
+    renewal = None if args.token else fresh_token
+    part = Part(args.room, args.to, args.once, sound, args.record, args.hang_up_after, renewal)
+    return GOOD if asyncio.run(work(post, part, _say)) else BAD
 
 
 def _gateways(args: argparse.Namespace) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from tieline.cli.party import Line, Party
 from tieline.cli.peer import Packets, Peer, PeerFailed
+from tieline.cli.sound import tones
 from tieline.cli.timeline import StepFailed, Timeline
 from tieline.cli.tone import Heard, Verdict, judge, measure
 from tieline.client import ClientError, connect
@@ -120,7 +121,10 @@ def _each(failures: BaseExceptionGroup[StepFailed]) -> Iterator[StepFailed]:
 async def _arrive(line: Line, stage: _Stage, stack: AsyncExitStack) -> Party:
     with stage.timeline.step(line.who, f"connect to {line.url}"):
         client = await stack.enter_async_context(connect(line.url, line.token))
-    peer = Peer(line.sends_hz)
+    with stage.timeline.step(line.who, "ask for ICE servers") as step:
+        servers = (await client.ice_servers()).ice_servers
+        step.result = ", ".join(url for server in servers for url in server.urls) or "none"
+    peer = Peer(tones(line.sends_hz), servers)
     stack.push_async_callback(peer.close)
     party = Party(line, client, peer, stage.timeline)
     with party.step(f"join the room {stage.room}") as step:

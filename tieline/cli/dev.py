@@ -159,6 +159,7 @@ def _greeting(system: LocalSystem, took_s: float, environ: Mapping[str, str]) ->
         [
             f"Tieline is ready, after {took_s:.1f} s.",
             *(f"gateway   {url}" for url in system.gateway_urls),
+            *(f"demo      {url}" for url in system.demo_urls),
             f"broker    {system.nats_url}",
             "ops endpoints (/metrics, /healthz, /readyz):",
             *(f"  {line}" for line in ops),

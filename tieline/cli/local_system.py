@@ -15,6 +15,8 @@ from tieline.cli.supervisor import Part
 from tieline.cli.token import SECRET_VARIABLE
 
 LOOPBACK: Final = "127.0.0.1"
+NO: Final = ("0", "false")
+"""How a setting says no."""
 GATEWAY, ROUTER, PRESENCE, NATS = "gateway", "router", "presence", "nats"
 
 
@@ -37,6 +39,13 @@ class LocalSystem(NamedTuple):
     nats_url: str
     secret: str
     """Signs the tokens that the gateways take."""
+    has_demo: bool
+
+    @property
+    def demo_urls(self) -> list[str]:
+        """The pages to try a call with, one a gateway."""
+        pages = [url.replace("ws://", "http://").removesuffix("ws") for url in self.gateway_urls]
+        return pages if self.has_demo else []
 
     def ready_document(self, pids: Callable[[str], list[int]]) -> dict[str, object]:
         """Build what the ready file says (DESIGN, "Commands"); `pids` gives the processes of a kind."""
@@ -66,6 +75,7 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path) -> LocalSystem:
     nats_port, *ops_ports = ports.free_ports(1 + processes, LOOPBACK, but=gateway_ports)
     nats_url = f"nats://{LOOPBACK}:{nats_port}"
     secret = environ.get(SECRET_VARIABLE) or secrets.token_urlsafe(32)
+    demo = environ.get("TIELINE_DEMO") or "1"
 
     broker = Part(
         NATS,
@@ -74,7 +84,9 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path) -> LocalSystem:
         environ,
         partial(broker_process.why_broker_not_ready, LOOPBACK, nats_port),
     )
-    system = LocalSystem([broker], [], {GATEWAY: [], ROUTER: [], PRESENCE: []}, nats_url, secret)
+    system = LocalSystem(
+        [broker], [], {GATEWAY: [], ROUTER: [], PRESENCE: []}, nats_url, secret, demo not in NO
+    )
 
     def add(kind: str, settings: Mapping[str, str]) -> None:
         ops_port = ops_ports.pop()
@@ -94,10 +106,15 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path) -> LocalSystem:
         add(PRESENCE, {"TIELINE_REPLICAS": "1", "TIELINE_STORAGE": "file"})
     for _ in range(size.routers):
         add(ROUTER, {})
+    # The page of one gateway may use every other one, too.
+    own = [f"http://{host}:{port}" for host in (LOOPBACK, "localhost") for port in gateway_ports]
+    settings = {
+        SECRET_VARIABLE: secret,
+        "TIELINE_ORIGINS": environ.get("TIELINE_ORIGINS") or ",".join(own),
+        "TIELINE_LISTEN_HOST": listen_host,
+        "TIELINE_DEMO": demo,
+    }
     for port in gateway_ports:
-        add(
-            GATEWAY,
-            {"TIELINE_LISTEN_HOST": listen_host, "TIELINE_LISTEN_PORT": str(port), SECRET_VARIABLE: secret},
-        )
+        add(GATEWAY, {**settings, "TIELINE_LISTEN_PORT": str(port)})
         system.gateway_urls.append(f"ws://{ports.reachable(listen_host)}:{port}/ws")
     return system

@@ -7,6 +7,8 @@ each candidate as it finds it. Here the one becomes the other: RFC 8840's form o
 import re
 from typing import Final, NamedTuple, TypedDict
 
+import msgspec
+
 END_OF_CANDIDATES: Final = ""
 """What a browser sends as `candidate` after the last one."""
 
@@ -16,6 +18,8 @@ _CANDIDATE: Final = re.compile(
     r"^a=(?:(?P<candidate>candidate:[^\r\n]+)|end-of-candidates)\r?\n", re.MULTILINE
 )
 
+_ICE_NAME: Final = re.compile(r"^a=ice-ufrag:([^\r\n]+)", re.MULTILINE)
+
 # The default address of a medium is a candidate too: RFC 8840 says to send port 9 and no address.
 _PORT: Final = re.compile(r"^(m=\S+) \d+", re.MULTILINE)
 _NO_PORT: Final = r"\1 9"
@@ -23,12 +27,34 @@ _ADDRESS: Final = re.compile(r"^c=[^\r\n]+", re.MULTILINE)
 _NO_ADDRESS: Final = "c=IN IP4 0.0.0.0"
 
 
+def ice_names(sdp: str) -> list[str]:
+    """List the ICE user names of a description: others than before mean that ICE restarts (RFC 8839)."""
+    return _ICE_NAME.findall(sdp)
+
+
 class IceCandidate(TypedDict):
     """One candidate as browsers write it (RTCIceCandidateInit)."""
 
     candidate: str
-    sdpMid: str
-    sdpMLineIndex: int
+    sdpMid: str | None
+    sdpMLineIndex: int | None
+
+
+def read_candidate(said: object) -> IceCandidate | None:
+    """Read what somebody sent as a candidate; null is the end of them. None: it is none."""
+    if said is None:
+        return IceCandidate(candidate=END_OF_CANDIDATES, sdpMid=None, sdpMLineIndex=None)
+    try:
+        found = msgspec.convert(said, _Said)
+    except msgspec.ValidationError:
+        return None
+    return IceCandidate(candidate=found.candidate, sdpMid=found.sdp_mid, sdpMLineIndex=found.sdp_m_line_index)
+
+
+class _Said(msgspec.Struct, frozen=True):
+    candidate: str
+    sdp_mid: str | None = msgspec.field(name="sdpMid", default=None)
+    sdp_m_line_index: int | None = msgspec.field(name="sdpMLineIndex", default=None)
 
 
 class Trickled(NamedTuple):

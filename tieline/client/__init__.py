@@ -45,7 +45,7 @@ from tieline.client.events import (
     Unknown,
 )
 from tieline.client.stats import Stats
-from tieline.wire.envelope import Member, Roster, Welcome
+from tieline.wire.envelope import IceServer, IceServerList, Member, Roster, Welcome
 
 __all__ = [
     "Ack",
@@ -59,6 +59,8 @@ __all__ = [
     "Event",
     "GaveUp",
     "Hangup",
+    "IceServer",
+    "IceServerList",
     "Member",
     "MemberJoined",
     "MemberLeft",

@@ -22,7 +22,7 @@ from tieline.client.reception import Reception
 from tieline.client.rotation import Backoff, Jitter, Rotation
 from tieline.client.stats import Stats
 from tieline.wire.codes import Refusal
-from tieline.wire.envelope import Roster, Welcome
+from tieline.wire.envelope import IceServerList, Roster, TokenRefreshed, Welcome
 
 Ack = Literal["relayed", "held"]
 """What became of a message: on its way to the target, or kept until the target has answered."""
@@ -97,6 +97,17 @@ class Client:
     async def ping(self, data: object = None) -> object:
         """Ask for the same data back: the way to the gateway and from it works."""
         return messages.data_of(await self._ask("PING", data), object)
+
+    async def ice_servers(self) -> IceServerList:
+        """Ask for STUN and TURN servers; before `ttl` seconds have passed ask again for a longer call."""
+        return messages.data_of(await self._ask("ICE_SERVERS", None), IceServerList)
+
+    async def refresh_token(self, token: str) -> int:
+        """Stay connected with a newer token, and what that one grants; returns its end, in Unix milliseconds.
+
+        Rooms that it does not grant are left: each is a `MemberLeft` of this client's own.
+        """
+        return messages.data_of(await self._ask("REFRESH_TOKEN", {"token": token}), TokenRefreshed).expires_at
 
     async def call(self, to: str, description: object) -> Ack | None:
         """Offer a voice connection to a user; `description` is any JSON, usually `{type, sdp}`.

@@ -76,7 +76,7 @@ _SERVER_EVENTS: Final = {
     "TOKEN_EXPIRING": TokenExpiring,
     "RECONNECT": Reconnect,
 }
-_REPLIES: Final = frozenset(("WELCOME", "JOIN", "LEAVE", "MEMBERS", "PONG"))
+_REPLIES: Final = frozenset(("WELCOME", "JOIN", "LEAVE", "MEMBERS", "PONG", "ICE_SERVERS", "REFRESH_TOKEN"))
 _NULL: Final = msgspec.Raw(b"null")
 
 _encoder = msgspec.json.Encoder()

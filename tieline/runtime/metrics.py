@@ -90,6 +90,12 @@ HANDSHAKES_REFUSED = Counter(
     ["reason"],
     registry=REGISTRY,
 )
+KEY_FETCHES = Counter(
+    "tieline_key_fetches_total",
+    "Fetches of the key set that verifies tokens, by outcome (ok, failed: the older keys stay good).",
+    ["outcome"],
+    registry=REGISTRY,
+)
 SIGNALS = Counter(
     "tieline_signals_total",
     "Client messages answered by this gateway, by command and outcome (relayed, held, ok, or the reason of the refusal).",  # noqa: E501

@@ -45,10 +45,13 @@ class Denial(enum.Enum):
 
     MALFORMED = (400, "请求格式错误")
     UNAUTHORIZED = (401, "令牌无效")
+    FOREIGN_ORIGIN = (403, "来源不被允许")
     NOT_FOUND = (404, "路径不存在")
     UPGRADE_REQUIRED = (426, "需要升级为 WebSocket 连接")
+    TOO_MANY_BAD_TOKENS = (429, "无效令牌过多")
     DRAINING = (503, "服务器正在下线")
     FULL = (503, "服务器连接已满")
+    KEYS_UNAVAILABLE = (503, "密钥暂时不可用")
     BROKER_UNAVAILABLE = (503, "服务暂时不可用")
 
     @property

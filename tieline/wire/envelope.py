@@ -40,6 +40,12 @@ class RoomBody(msgspec.Struct, frozen=True, gc=False):
     room: str
 
 
+class TokenBody(msgspec.Struct, frozen=True, gc=False):
+    """`data` of REFRESH_TOKEN."""
+
+    token: str
+
+
 class _FromClient(msgspec.Struct, frozen=True, gc=False, tag_field="cmd"):
     request_id: str = msgspec.field(name="requestId")
     module: Literal["ROOM"]
@@ -93,9 +99,23 @@ class Ping(_FromClient, frozen=True, gc=False, tag="PING"):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class IceServers(_FromClient, frozen=True, gc=False, tag="ICE_SERVERS"):
+    """Ask for the STUN and TURN servers, with credentials of one's own; whatever `data` says is not read."""
+
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class RefreshToken(_FromClient, frozen=True, gc=False, tag="REFRESH_TOKEN"):
+    """Stay with a newer token, and with what that one grants."""
+
+    data: TokenBody
+
+
 Signal = Offer | Answer | Candidate | Hangup
-ClientMessage = Signal | Join | Leave | Members | Ping
-COMMANDS: Final = frozenset((*SIGNAL_COMMANDS, "JOIN", "LEAVE", "MEMBERS", "PING"))
+ClientMessage = Signal | Join | Leave | Members | Ping | IceServers | RefreshToken
+COMMANDS: Final = frozenset(
+    (*SIGNAL_COMMANDS, "JOIN", "LEAVE", "MEMBERS", "PING", "ICE_SERVERS", "REFRESH_TOKEN")
+)
 
 
 class Malformed(msgspec.Struct, frozen=True):
@@ -247,6 +267,22 @@ class RoomOnly(msgspec.Struct, frozen=True):
     room: RoomId
 
 
+class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One entry of `iceServers`, as browsers take it (RTCIceServer). STUN needs no credential."""
+
+    urls: tuple[str, ...]
+    username: str = ""
+    credential: str = ""
+
+
+class IceServerList(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the reply to ICE_SERVERS."""
+
+    ice_servers: tuple[IceServer, ...]
+    ttl: int
+    """Seconds from now for which the credentials are good."""
+
+
 class Welcome(msgspec.Struct, frozen=True, rename="camel"):
     """`data` of the first frame; times in seconds."""
 
@@ -296,6 +332,12 @@ class HangupBody(msgspec.Struct, frozen=True):
     sender: UserId = msgspec.field(name="from")
     to: UserId
     data: ServerHangup
+
+
+class TokenRefreshed(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the reply to REFRESH_TOKEN; Unix milliseconds."""
+
+    expires_at: int
 
 
 class TokenExpiring(msgspec.Struct, frozen=True, rename="camel"):

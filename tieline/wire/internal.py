@@ -181,6 +181,18 @@ class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
     secret: SecretHash
 
 
+class Regrant(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The session has a newer token: only what this one grants counts from now on."""
+
+    user: UserId
+    session: SessionId
+    voice: bool
+    granted: tuple[RoomId, ...] | None
+    """The rooms that it grants; None: all. The session leaves the others, and is told."""
+    rooms: tuple[RoomId, ...]
+    """Those that the gateway knows it to be in, or to have been: a process may have died at leaving one."""
+
+
 class Tell(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """Send the client of this connection, on its way through the mailbox, what its own gateway has to say."""
 
@@ -239,7 +251,16 @@ class LeaseKept(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
 
 PresenceRequest = (
-    Check | OpenSession | EndSession | Register | Tell | JoinRoom | LeaveRoom | ListMembers | KeepLease
+    Check
+    | OpenSession
+    | EndSession
+    | Register
+    | Regrant
+    | Tell
+    | JoinRoom
+    | LeaveRoom
+    | ListMembers
+    | KeepLease
 )
 PresenceReply = Relay | Refused | SessionGone | Opened | RoomMembers | Done | LeaseKept
 RouterReply = Accepted | Refused | SessionGone
@@ -249,6 +270,7 @@ OPERATIONS: dict[type[PresenceRequest], str] = {
     OpenSession: "open",
     EndSession: "end",
     Register: "register",
+    Regrant: "regrant",
     Tell: "tell",
     JoinRoom: "join",
     LeaveRoom: "leave",

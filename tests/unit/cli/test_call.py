@@ -12,6 +12,7 @@ from tieline.cli import call
 from tieline.cli.token import SECRET_VARIABLE
 
 URL = "ws://127.0.0.1:1/ws"
+BOT = ("--answer", "--room", "r", "--token", "bot")
 TOKENS = ("--caller-token", "ann", "--callee-token", "bob")
 
 
@@ -50,6 +51,17 @@ async def test_a_call_through_the_gateways_of_a_ready_file(
         (("--url", URL, "--secret", "s", "--room", "x" * 129), "no room id"),
         (("--url", URL, "--url", URL, "--url", URL, *TOKENS), "--url can be given twice"),
         (("--ready-file", "/nowhere/ready.json", *TOKENS), "is `tieline dev` ready yet?"),
+        (("--url", URL, "--answer"), "name the room in which the bot shall be: --room R"),
+        (("--url", URL, "--to", "bob"), "name the room in which the bot shall be: --room R"),
+        (("--url", URL, "--answer", "--room", "r"), "set TIELINE_JWT_SECRET"),
+        (("--url", URL, *TOKENS, "--once"), "--once is for a bot: --answer, or --to USER"),
+        (("--url", URL, *TOKENS, "--hang-up-after", "1"), "--hang-up-after is for a bot"),
+        (("--url", URL, *BOT, "--listen", "1"), "--listen is for a call between two ends"),
+        (("--url", URL, *BOT, "--callee-token", "bob"), "--callee-token is for a call between two ends"),
+        (("--url", URL, *BOT, "--play", "/nowhere/music.wav"), "cannot play /nowhere/music.wav: "),
+        (("--url", URL, *BOT, "--record", "/nowhere/heard.wav"), "there is no folder /nowhere"),
+        (("--url", URL, "--answer", "--room", "r", "--secret", "s", "--user", "x" * 129), "no user id"),
+        (("--ready-file", "/nowhere/ready.json", *BOT), "is `tieline dev` ready yet?"),
     ],
 )
 def test_unusable_options_are_said(
@@ -69,11 +81,37 @@ def test_a_file_that_tieline_dev_did_not_write_is_said(
     assert "is not what `tieline dev` writes" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [(), ("--url", URL, "--ready-file", "f"), ("--url", URL, "--timeout", "0")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--url", URL, "--ready-file", "f"),
+        ("--url", URL, "--timeout", "0"),
+        ("--url", URL, "--answer", "--to", "bob"),
+    ],
+)
 def test_options_that_contradict_are_refused(words: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit) as ended:
         run(*words)
     assert ended.value.code == 2
+
+
+def test_a_bot_that_reaches_no_gateway_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--url", URL, *BOT) == 1
+    assert f"no gateway at {URL}" in capsys.readouterr().out
+
+
+async def test_a_bot_that_may_not_join_the_room_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    board = Switchboard()
+    board.forbidden.add("r")
+    async with serving(board.handle) as gateway:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tieline.cli", "call", "--url", gateway, *BOT),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await process.communicate()
+    assert process.returncode == 1
+    assert "ROOM_FORBIDDEN" in said.decode()
 
 
 def test_a_gateway_that_is_not_there_fails_the_call(capsys: pytest.CaptureFixture[str]) -> None:

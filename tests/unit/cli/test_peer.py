@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tieline.cli.peer import Description, Peer, PeerFailed
+from tieline.cli.sound import tones
 from tieline.cli.tone import Verdict, judge, measure
 
 Pair = tuple[Peer, Peer]
@@ -11,7 +12,7 @@ Pair = tuple[Peer, Peer]
 
 @pytest.fixture
 async def pair() -> AsyncIterator[Pair]:
-    peers = Peer(440), Peer(660)
+    peers = Peer(tones(440)), Peer(tones(660))
     yield peers
     for peer in peers:
         await peer.close()

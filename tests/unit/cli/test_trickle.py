@@ -1,6 +1,6 @@
 import pytest
 
-from tieline.cli.trickle import END_OF_CANDIDATES, split
+from tieline.cli.trickle import END_OF_CANDIDATES, IceCandidate, ice_names, read_candidate, split
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
 AUDIO = (
@@ -41,3 +41,36 @@ def test_the_candidates_come_in_order_as_browsers_write_them() -> None:
 @pytest.mark.parametrize("sdp", ["", HEAD, HEAD + "m=audio 9 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n"])
 def test_a_description_without_candidates_stays_as_it_is(sdp: str) -> None:
     assert split(sdp) == (sdp, [])
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        (None, IceCandidate(candidate="", sdpMid=None, sdpMLineIndex=None)),
+        ({"candidate": "", "sdpMid": "0"}, IceCandidate(candidate="", sdpMid="0", sdpMLineIndex=None)),
+        (
+            {
+                "candidate": "candidate:1",
+                "sdpMid": None,
+                "sdpMLineIndex": 0,
+                "usernameFragment": "u",
+                "call": "c",
+            },
+            IceCandidate(candidate="candidate:1", sdpMid=None, sdpMLineIndex=0),
+        ),
+        ({}, None),
+        ("candidate:1", None),
+        ({"candidate": 1}, None),
+        ({"candidate": "c", "sdpMLineIndex": "0"}, None),
+    ],
+)
+def test_a_candidate_is_read_as_browsers_write_it(said: object, read: IceCandidate | None) -> None:
+    assert read_candidate(said) == read
+
+
+def test_the_names_of_ice_are_found_in_every_medium() -> None:
+    assert ice_names("v=0\r\nm=audio\r\na=ice-ufrag:one\r\na=mid:0\r\nm=video\r\na=ice-ufrag:two\r\n") == [
+        "one",
+        "two",
+    ]
+    assert ice_names("v=0\r\n") == []

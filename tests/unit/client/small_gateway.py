@@ -6,13 +6,14 @@ A token is simply the user's name. Two of these may share a `Switchboard`, as tw
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 Frame = dict[str, Any]
@@ -20,6 +21,7 @@ ResultT = TypeVar("ResultT")
 
 REFUSALS = {
     "ROOM_FORBIDDEN": "没有权限加入该房间",
+    "BAD_TOKEN": "令牌无效",
     "TARGET_OFFLINE": "目标用户不在线",
     "NO_MATCHING_OFFER": "没有对应的连接请求",
 }
@@ -55,7 +57,13 @@ def error(request: Frame, reason: str) -> str:
 
 def user_of(connection: ServerConnection) -> str:
     assert connection.request is not None
-    return connection.request.headers["Authorization"].removeprefix("Bearer ")
+    headers = connection.request.headers
+    bearer = headers.get("Sec-WebSocket-Protocol", "").rpartition("bearer.")[2]  # a browser's only way
+    return bearer or headers["Authorization"].removeprefix("Bearer ")
+
+
+def _subprotocol(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return next((name for name in offered if name == "tieline.v1"), None)
 
 
 @asynccontextmanager
@@ -66,7 +74,14 @@ async def serving(
 ) -> AsyncIterator[str]:
     """Serve `handler` while the block runs; gives the URL. `answer` may refuse over HTTP."""
     server: Server
-    async with serve(handler, "127.0.0.1", port, process_request=answer, compression=None) as server:
+    async with serve(
+        handler,
+        "127.0.0.1",
+        port,
+        process_request=answer,
+        select_subprotocol=_subprotocol,
+        compression=None,
+    ) as server:
         yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/ws"
 
 
@@ -82,6 +97,7 @@ class Switchboard:
         """Commands that get no answer."""
         self.change: Callable[[Frame], list[Frame]] = lambda frame: [frame]
         """What a relay makes of a signal: another one, several, none, for a test in which it is faulty."""
+        self.ice_servers: list[Frame] = []
         self._connections: dict[str, ServerConnection] = {}
         self._rooms: defaultdict[str, list[str]] = defaultdict(list)
         self._waiting: set[tuple[str, str]] = set()
@@ -133,6 +149,12 @@ class Switchboard:
                 await connection.send(reply(frame, {"room": room}))
             case "PING":
                 await connection.send(reply({**frame, "cmd": "PONG"}, frame["data"]))
+            case "ICE_SERVERS":
+                await connection.send(reply(frame, {"iceServers": self.ice_servers, "ttl": 600}))
+            case "REFRESH_TOKEN" if frame["data"]["token"] == "bad":
+                await connection.send(error(frame, "BAD_TOKEN"))
+            case "REFRESH_TOKEN":
+                await connection.send(reply(frame, {"expiresAt": 1_700_000_000_000}))
             case _:
                 await self._signal(connection, frame)
 

@@ -10,6 +10,8 @@ from tieline.client import (
     Closed,
     ErrorEvent,
     Hangup,
+    IceServer,
+    IceServerList,
     MemberJoined,
     NoReply,
     Offer,
@@ -53,6 +55,27 @@ async def test_a_ping_brings_its_data_back(url: str) -> None:
     async with connect(url, "a") as client:
         assert await client.ping({"n": [1, None]}) == {"n": [1, None]}
         assert await client.ping() is None
+
+
+async def test_ice_servers_come_as_a_browser_would_take_them(board: Switchboard, url: str) -> None:
+    async with connect(url, "a") as client:
+        assert await client.ice_servers() == IceServerList((), 600)
+        board.ice_servers = [
+            {"urls": ["stun:s"]},
+            {"urls": ["turn:t", "turns:t"], "username": "1:a", "credential": "secret"},
+        ]
+        assert await client.ice_servers() == IceServerList(
+            (IceServer(("stun:s",)), IceServer(("turn:t", "turns:t"), "1:a", "secret")), 600
+        )
+
+
+async def test_a_newer_token_says_when_it_ends_and_a_bad_one_is_refused(url: str) -> None:
+    async with connect(url, "a") as client:
+        assert await client.refresh_token("newer") == 1_700_000_000_000
+        with pytest.raises(Refused) as refused:
+            await client.refresh_token("bad")
+        assert (refused.value.cmd, refused.value.reason) == ("REFRESH_TOKEN", "BAD_TOKEN")
+        assert client.closed is None
 
 
 async def test_a_call_reaches_the_other_side_in_order(url: str) -> None:

@@ -6,7 +6,7 @@ from websockets.http11 import Request, Response
 
 from gateway.clocks import Pace
 from gateway.connection import Connection
-from gateway.session import AskPresence, AskRouter, Session
+from gateway.session import AskKeys, AskPresence, AskRouter, Session
 from tieline.wire.ids import SessionId
 from tieline.wire.internal import Accepted, Done, PresenceReply, RouterReply
 
@@ -26,6 +26,7 @@ class DollHouse:
         """What was asked and is not answered yet."""
         self.asked: list[str] = []
         """The `requestId` of everything that was asked, in order."""
+        self.keys_asked: list[AskKeys] = []
         self.told: list[tuple[SessionId, bytes]] = []
         self.gone_with: list[int] = []
         """The close code each time that the connection was said to be gone."""
@@ -38,6 +39,11 @@ class DollHouse:
     def ask_router(self, connection: Connection, ask: AskRouter) -> None:
         """See `House.ask_router`."""
         self._ask(connection, ask)
+
+    def ask_keys(self, connection: Connection, ask: AskKeys) -> None:
+        """See `House.ask_keys`."""
+        assert connection is self.connection
+        self.keys_asked.append(ask)
 
     def ask_presence(self, connection: Connection, ask: AskPresence) -> None:
         """See `House.ask_presence`."""

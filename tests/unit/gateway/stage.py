@@ -11,8 +11,9 @@ from websockets.uri import parse_uri
 
 from gateway.connection import Connection
 from gateway.mailbox import Missed
-from gateway.session import Session
+from gateway.session import Session, Terms
 from gateway.tokens import Claims
+from tests.unit.gateway.alice import PLAIN
 from tests.unit.gateway.clock import Clock
 from tests.unit.gateway.house import RELAYED, DollHouse
 from tests.unit.gateway.transport import Socket
@@ -26,10 +27,10 @@ NOTHING_MISSED = Missed([], [], is_whole=True)
 AN_HOUR_S = 3600.0
 
 
-def session(token_lasts_s: float = AN_HOUR_S, acks: bool = False) -> Session:
+def session(token_lasts_s: float = AN_HOUR_S, acks: bool = False, terms: Terms = PLAIN) -> Session:
     """The session of `samples`' sender."""
     claims = Claims("alice", time.time() + token_lasts_s, rooms="*")
-    return Session(SessionId("s-1"), ConnectionId("c-1"), claims, SecretHash(b"secret"), acks)
+    return Session(SessionId("s-1"), ConnectionId("c-1"), claims, SecretHash(b"secret"), acks, terms)
 
 
 def signal(request_id: str, cmd: str = "WEBRTC_ICE_CANDIDATE", size: int = 0) -> bytes:
@@ -66,7 +67,7 @@ class Stage:
         self.clock = Clock()
         self.house = DollHouse()
         self.socket = Socket()
-        self.house.connection = self.connection = Connection(self.house, self.clock.loop, self.clock.time)
+        self.house.connection = self.connection = Connection(self.house, self.clock.loop, now=self.clock.time)
         self.connection.connection_made(self.socket)
         self.client = ClientProtocol(parse_uri("ws://gateway.example/ws"))
         self._texts: list[bytes] = []

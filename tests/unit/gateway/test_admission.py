@@ -5,8 +5,12 @@ import pytest
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from gateway.admission import Admitted, denied, judge, select_subprotocol
+from gateway.addresses import read_networks
+from gateway.admission import Admission, Admitted, Now, Pending, Verdict, denied, judge, select_subprotocol
+from gateway.keys import read_key_set
+from gateway.origins import Origins
 from gateway.tokens import Tokens
+from tests.unit.gateway.issuer import EC, RSA, key_set
 from tieline.wire.codes import Denial
 
 NOW = 1_700_000_000.0
@@ -41,8 +45,8 @@ def asked(
     return request, protocol.accept(request)
 
 
-def verdict(path: str, *headers: tuple[str, str]) -> Admitted | Denial:
-    return judge(*asked(path, *headers), TOKENS, NOW)
+def verdict(path: str, *headers: tuple[str, str]) -> Verdict:
+    return judge(*asked(path, *headers), TOKENS, Origins(), NOW)
 
 
 def admitted(path: str, *headers: tuple[str, str]) -> Admitted:
@@ -62,7 +66,7 @@ def test_the_token_may_come_in_the_authorization_header() -> None:
 def test_the_token_may_come_as_a_subprotocol_and_the_server_answers_with_its_own() -> None:
     request, response = asked("/ws", ("Sec-WebSocket-Protocol", f"tieline.v1, bearer.{token()}"))
 
-    assert isinstance(judge(request, response, TOKENS, NOW), Admitted)
+    assert isinstance(judge(request, response, TOKENS, Origins(), NOW), Admitted)
     assert response.headers["Sec-WebSocket-Protocol"] == "tieline.v1"
 
 
@@ -172,14 +176,14 @@ def test_a_path_that_is_none_is_malformed() -> None:
 def test_a_request_that_asks_for_no_upgrade_is_told_to(missing: str) -> None:
     request, response = asked(f"/ws?token={token()}", without=missing)
 
-    assert judge(request, response, TOKENS, NOW) is Denial.UPGRADE_REQUIRED
+    assert judge(request, response, TOKENS, Origins(), NOW) is Denial.UPGRADE_REQUIRED
 
 
 @pytest.mark.parametrize("missing", ["Sec-WebSocket-Version", "Sec-WebSocket-Key"])
 def test_an_upgrade_that_lacks_what_it_needs_is_malformed(missing: str) -> None:
     request, response = asked(f"/ws?token={token()}", without=missing)
 
-    assert judge(request, response, TOKENS, NOW) is Denial.MALFORMED
+    assert judge(request, response, TOKENS, Origins(), NOW) is Denial.MALFORMED
 
 
 def test_another_method_or_version_or_a_header_that_cannot_be_read_is_malformed() -> None:
@@ -189,19 +193,19 @@ def test_another_method_or_version_or_a_header_that_cannot_be_read_is_malformed(
         asked(f"/ws?token={token()}", ("Sec-WebSocket-Version", "12"), without="Sec-WebSocket-Version"),
         asked(f"/ws?token={token()}", ("Sec-WebSocket-Protocol", "a/b")),
     ):
-        assert judge(request, response, TOKENS, NOW) is Denial.MALFORMED
+        assert judge(request, response, TOKENS, Origins(), NOW) is Denial.MALFORMED
 
 
 def test_the_path_is_judged_before_the_upgrade_and_that_before_the_token() -> None:
-    assert judge(*asked("/", without="Upgrade"), TOKENS, NOW) is Denial.NOT_FOUND
-    assert judge(*asked("/ws", without="Upgrade"), TOKENS, NOW) is Denial.UPGRADE_REQUIRED
-    assert judge(*asked("/ws", without="Sec-WebSocket-Key"), TOKENS, NOW) is Denial.MALFORMED
+    assert judge(*asked("/", without="Upgrade"), TOKENS, Origins(), NOW) is Denial.NOT_FOUND
+    assert judge(*asked("/ws", without="Upgrade"), TOKENS, Origins(), NOW) is Denial.UPGRADE_REQUIRED
+    assert judge(*asked("/ws", without="Sec-WebSocket-Key"), TOKENS, Origins(), NOW) is Denial.MALFORMED
 
 
 def test_a_client_that_offers_other_subprotocols_only_is_let_in_without_one() -> None:
     request, response = asked(f"/ws?token={token()}", ("Sec-WebSocket-Protocol", "chat"))
 
-    assert isinstance(judge(request, response, TOKENS, NOW), Admitted)
+    assert isinstance(judge(request, response, TOKENS, Origins(), NOW), Admitted)
     assert "Sec-WebSocket-Protocol" not in response.headers
 
 
@@ -222,9 +226,117 @@ def test_a_refusal_is_a_small_json_document_that_nobody_keeps(denial: Denial) ->
 
 def test_what_may_pass_says_when_to_come_back_and_nothing_else_does() -> None:
     for denial in Denial:
-        assert ("Retry-After" in denied(denial).headers) == (denial.status == 503)
+        assert ("Retry-After" in denied(denial).headers) == (denial.status in {429, 503})
 
 
 def test_a_refusal_says_in_its_headers_what_was_missing() -> None:
     assert denied(Denial.UNAUTHORIZED).headers["WWW-Authenticate"] == "Bearer"
     assert denied(Denial.UPGRADE_REQUIRED).headers["Upgrade"] == "websocket"
+
+
+# Foreign pages, and too many bad tokens. ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/ws", f"/ws?token={token()}"])
+def test_a_page_from_elsewhere_is_refused_whatever_its_token(path: str) -> None:
+    assert verdict(path, ("Origin", "https://evil.example")) is Denial.FOREIGN_ORIGIN
+
+
+def test_a_page_of_the_gateway_s_own_and_one_that_is_listed_are_let_in() -> None:
+    path = f"/ws?token={token()}"
+    assert isinstance(verdict(path, ("Origin", "https://gateway.example")), Admitted)
+    request, response = asked(path, ("Origin", "https://app.example"))
+    assert isinstance(judge(request, response, TOKENS, Origins(["https://app.example"]), NOW), Admitted)
+
+
+def test_other_requests_are_refused_for_what_they_are_before_that() -> None:
+    assert verdict("/nowhere", ("Origin", "https://evil.example")) is Denial.NOT_FOUND
+
+
+def admission(proxies: str = "") -> Admission:
+    return Admission(TOKENS, Origins(), read_networks("X", proxies))
+
+
+def tries(desk: Admission, count: int, path: str, peer: str, *headers: tuple[str, str]) -> list[Verdict]:
+    request, response = asked(path, *headers)
+    return [desk.judge(request, response, peer, Now(NOW, 1000)) for _ in range(count)]
+
+
+def test_after_thirty_bad_tokens_from_one_address_more_of_them_are_too_many() -> None:
+    desk = admission()
+    bad, none = f"/ws?token={BAD}", "/ws"
+    assert set(tries(desk, 20, bad, "1.1.1.1")) == {Denial.UNAUTHORIZED}
+    assert set(tries(desk, 10, none, "1.1.1.1")) == {Denial.UNAUTHORIZED}
+    assert set(tries(desk, 5, bad, "1.1.1.1")) == {Denial.TOO_MANY_BAD_TOKENS}
+    assert tries(desk, 1, bad, "2.2.2.2") == [Denial.UNAUTHORIZED]
+    assert tries(desk, 1, "/nowhere", "1.1.1.1") == [Denial.NOT_FOUND]
+
+
+def test_a_good_token_is_let_in_all_the_same_and_does_not_count() -> None:
+    desk = admission()
+    good = f"/ws?token={token()}"
+    assert all(isinstance(found, Admitted) for found in tries(desk, 50, good, "1.1.1.1"))
+    tries(desk, 50, f"/ws?token={BAD}", "1.1.1.1")
+    assert isinstance(tries(desk, 1, good, "1.1.1.1")[0], Admitted)
+
+
+def test_behind_a_proxy_of_our_own_its_clients_are_told_apart() -> None:
+    desk, bad = admission("10.0.0.0/8"), f"/ws?token={BAD}"
+    tries(desk, 40, bad, "10.0.0.1", ("X-Forwarded-For", "1.1.1.1"))
+    assert tries(desk, 1, bad, "10.0.0.2", ("X-Forwarded-For", "1.1.1.1")) == [Denial.TOO_MANY_BAD_TOKENS]
+    assert tries(desk, 1, bad, "10.0.0.1", ("X-Forwarded-For", "2.2.2.2")) == [Denial.UNAUTHORIZED]
+    stranger = admission()
+    tries(stranger, 40, bad, "10.0.0.1", ("X-Forwarded-For", "1.1.1.1"))
+    assert tries(stranger, 1, bad, "10.0.0.1", ("X-Forwarded-For", "2.2.2.2")) == [Denial.TOO_MANY_BAD_TOKENS]
+
+
+# Tokens of keys that are not known. -----------------------------------------------------------------
+
+
+def ask_of(token_: str) -> tuple[Request, Response]:
+    return asked("/ws", ("Authorization", f"Bearer {token_}"))
+
+
+class Keys:
+    """Tokens of fetched keys, which become known when they are fetched, if that works."""
+
+    def __init__(self, is_reachable: bool) -> None:
+        self.tokens = Tokens(fetches=True)
+        self.fetches = 0
+        self._is_reachable = is_reachable
+        self.desk = Admission(self.tokens, Origins(), refresh_keys=self._refresh)
+
+    async def _refresh(self) -> bool:
+        self.fetches += 1
+        if self._is_reachable:
+            self.tokens.fetched = read_key_set(key_set(RSA.jwk()))
+        return self._is_reachable
+
+    async def settle(self, token_: str) -> Admitted | Denial:
+        request, response = ask_of(token_)
+        assert self.desk.judge(request, response, "1.1.1.1", Now(NOW, 1000)) is Pending.KEYS
+        return await self.desk.settle(request, response, "1.1.1.1", lambda: Now(NOW, 1000))
+
+
+async def test_a_token_of_an_unknown_key_waits_for_fresh_keys() -> None:
+    keys = Keys(is_reachable=True)
+    assert isinstance(await keys.settle(RSA.token()), Admitted)
+    assert isinstance(keys.desk.judge(*ask_of(RSA.token()), "1.1.1.1", Now(NOW, 1000)), Admitted)
+    assert await keys.settle(EC.token()) is Denial.UNAUTHORIZED
+    assert keys.fetches == 2
+
+
+async def test_when_no_keys_can_be_had_nobody_is_told_that_his_token_is_bad() -> None:
+    keys = Keys(is_reachable=False)
+    for _ in range(40):
+        assert await keys.settle(RSA.token()) is Denial.KEYS_UNAVAILABLE
+
+
+async def test_tokens_of_keys_that_nobody_knows_are_counted_as_bad_ones() -> None:
+    keys = Keys(is_reachable=True)
+    found = [await keys.settle(EC.token()) for _ in range(31)]
+    assert found == [Denial.UNAUTHORIZED] * 30 + [Denial.TOO_MANY_BAD_TOKENS]
+
+
+async def test_where_no_keys_are_fetched_they_are_always_fresh() -> None:
+    assert await admission().refresh_keys() is True

@@ -192,3 +192,43 @@ def test_a_token_s_clock_that_was_stopped_says_nothing_any_more(clock: Clock, cl
     assert len(client.told) == 1
     assert client.closed_with == []
     assert clock.is_idle
+
+
+@pytest.mark.parametrize("is_announced", [False, True])
+def test_a_newer_token_s_end_counts_instead(clock: Clock, client: Client, is_announced: bool) -> None:
+    alice = session(token_lasts_s=1000)
+    token_clock = TokenClock(client, alice, clock.loop)
+    clock.advance(1000 - WARNING_S - (0 if is_announced else 60))
+    told = [alice.expiring()] if is_announced else []
+    assert client.told == told
+
+    alice.claims = session(token_lasts_s=5000).claims
+    token_clock.reset()
+    clock.advance(5000 - WARNING_S - 60)
+    assert client.told == told
+    clock.advance(60)
+    assert client.told == [*told, alice.expiring()]
+    clock.advance(5000)
+
+    assert client.closed_with == [CloseCode.TOKEN_EXPIRED]
+
+
+def test_a_newer_token_that_ends_at_once_is_announced_at_once(clock: Clock, client: Client) -> None:
+    alice = session(token_lasts_s=1000)
+    token_clock = TokenClock(client, alice, clock.loop)
+
+    alice.claims = session(token_lasts_s=1).claims
+    token_clock.reset()
+    clock.advance(0)
+
+    assert client.told == [alice.expiring()]
+
+
+def test_a_clock_that_was_stopped_is_not_wound_up_again(clock: Clock, client: Client) -> None:
+    token_clock = TokenClock(client, session(token_lasts_s=20), clock.loop)
+    token_clock.stop()
+    token_clock.reset()
+
+    clock.advance(100)
+    assert client.told == []
+    assert clock.is_idle

@@ -5,21 +5,23 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.mailbox import MAX_MISSED, Mailbox, Missed
+from gateway.mailbox import MAX_MISSED, Mailbox, Missed, News
+from gateway.marks import Mark, Marks
 from presence.mailbox import make_mailbox
 from tests.system.pip_nats import PipNats
 from tests.unit.gateway.stage import event
 from tests.unit.runtime.watching import happens, watch
 from tests.unit.wire.samples import HOSTILE_IDS
-from tieline.runtime.broker import Broker, connect
+from tieline.runtime.broker import Broker, BrokerAway, connect
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal
-from tieline.wire.ids import SessionId, UserId
+from tieline.wire.ids import GatewayId, SessionId, UserId
 from tieline.wire.subjects import Subjects
 
 SUBJECTS = Subjects("t")
 ALICE, BOB = UserId("alice"), UserId("bob")
 SESSION, OTHER = SessionId("s-1"), SessionId("s-2")
+MARK = Mark(SUBJECTS.mark(GatewayId("g")), 1)
 
 
 class Post:
@@ -28,10 +30,16 @@ class Post:
     def __init__(self, broker: Broker, requests: Requests) -> None:
         self.broker = broker
         self.mailbox = Mailbox(requests, SUBJECTS)
+        self.marks = Marks(broker, SUBJECTS, GatewayId("g"))
 
     async def make(self) -> None:
         """Make the stream."""
         await make_mailbox(self.broker, SUBJECTS, "memory", 1, 30)
+
+    async def lose(self) -> None:
+        """Delete the stream, and make it anew."""
+        await self.broker.client.jetstream().delete_stream(SUBJECTS.mailbox())
+        await self.make()
 
     async def send(self, *frames: bytes, user: UserId = ALICE, session: SessionId = SESSION) -> None:
         """Send frames to a session, and wait until all of them are kept."""
@@ -41,8 +49,13 @@ class Post:
         await jetstream.publish(SUBJECTS.mailbox_question(), b"")  # is kept when all before it are
 
     async def missed(self, last: str, user: UserId = ALICE, session: SessionId = SESSION) -> Missed:
-        """Read what a session missed."""
-        return await self.mailbox.missed(user, session, last)
+        """Read what a session missed, wherever in the stream it stands."""
+        mark = await self.marks.passed()
+        return (await self.mailbox.missed(user, session, last, mark))._replace(newest=0)
+
+    async def news(self, known: dict[str, int]) -> dict[str, News]:
+        """Read what is kept under each subject beyond a sequence."""
+        return await self.mailbox.news(known, await self.marks.passed())
 
 
 @pytest.fixture
@@ -51,7 +64,9 @@ async def bare_post(pip_nats: PipNats) -> AsyncIterator[Post]:
     broker = await connect(pip_nats.url, "test")
     requests = Requests(broker, SUBJECTS.replies("test", "1"))
     await requests.start()
-    yield Post(broker, requests)
+    bare = Post(broker, requests)
+    await bare.marks.start()
+    yield bare
     await broker.close()
 
 
@@ -176,32 +191,61 @@ async def test_all_of_it_is_read_however_big_it_is(post: Post) -> None:
     assert (await post.missed("")).fresh == frames
 
 
-# Everybody's. ---------------------------------------------------------------------------------------
+# What is new. ---------------------------------------------------------------------------------------
+
+MINE = SUBJECTS.user(ALICE, SESSION)
 
 
-async def test_what_everybody_was_sent_lately_comes_with_whose_session_it_was_for(post: Post) -> None:
-    assert await post.mailbox.since(60) == []
-    await post.send(*events("a"))
-    await post.send(*events("b"), user=UserId("用户 *"), session=OTHER)
+async def test_what_is_new_comes_with_the_sequence_of_its_last(post: Post) -> None:
+    await post.send(*events("a", "b"))
+    first = (await post.news({MINE: 0}))[MINE]
+    assert first.frames == events("a", "b")
+
+    assert await post.news({MINE: first.newest}) == {}
+
     await post.send(*events("c"))
-
-    assert await post.mailbox.since(60) == [
-        (SESSION, event("a")),
-        (OTHER, event("b")),
-        (SESSION, event("c")),
-    ]
-    assert await post.mailbox.since(0) == []
+    second = (await post.news({MINE: first.newest}))[MINE]
+    assert second.frames == events("c")
+    assert second.newest > first.newest
 
 
-async def test_everybody_s_is_read_to_its_end_however_much_it_is(post: Post) -> None:
-    expected = []
-    for number in range(11):
-        session = SessionId(f"s-{number}")
-        frames = events(*(f"{number}-{index}" for index in range(200)))
-        await post.send(*frames, session=session)
-        expected += [(session, frame) for frame in frames]
+async def test_what_is_missed_comes_with_the_sequence_of_its_last_too(post: Post) -> None:
+    await post.send(*events("a", "b"))
+    newest = (await post.news({MINE: 0}))[MINE].newest
 
-    assert await post.mailbox.since(60) == expected
+    missed = await post.mailbox.missed(ALICE, SESSION, "a", await post.marks.passed())
+
+    assert missed == Missed(events("a"), events("b"), is_whole=True, newest=newest)
+
+
+async def test_everybody_s_news_are_read_however_many_they_are(post: Post) -> None:
+    subjects = [SUBJECTS.user(UserId(f"用户 {number}"), SESSION) for number in range(300)]
+    for number in range(0, 300, 2):
+        await post.send(*events(f"e-{number}"), user=UserId(f"用户 {number}"))
+
+    news = await post.news(dict.fromkeys(subjects, 0))
+
+    assert {subject: found.frames for subject, found in news.items()} == {
+        subjects[number]: events(f"e-{number}") for number in range(0, 300, 2)
+    }
+
+
+async def test_who_has_more_news_than_are_kept_gets_those_that_are_kept(post: Post) -> None:
+    names = [f"e-{number}" for number in range(MAX_MISSED + 10)]
+    await post.send(*events(*names))
+
+    assert (await post.news({MINE: 0}))[MINE].frames == events(*names[9:])
+
+
+async def test_a_mailbox_that_was_lost_and_begun_anew_is_all_news(post: Post) -> None:
+    await post.send(*events("a", "b", "c"))
+    before = (await post.news({MINE: 0}))[MINE].newest
+    await post.lose()
+    assert await post.news({MINE: before}) == {}
+
+    await post.send(*events("d"))
+
+    assert (await post.news({MINE: before}))[MINE].frames == events("d")
 
 
 # When it does not answer. ---------------------------------------------------------------------------
@@ -211,7 +255,20 @@ async def test_without_a_mailbox_there_is_no_answer(bare_post: Post) -> None:
     with pytest.raises(NoAnswer):
         await bare_post.missed("")
     with pytest.raises(NoAnswer):
-        await bare_post.mailbox.since(60)
+        await bare_post.mailbox.missed(ALICE, SESSION, "", MARK)
+    with pytest.raises(NoAnswer):
+        await bare_post.mailbox.news({MINE: 0}, MARK)
+
+
+async def test_a_mailbox_that_does_not_have_the_mark_yet_is_no_answer(post: Post) -> None:
+    await post.send(*events("a"))
+    mark = await post.marks.passed()
+    later = mark._replace(sequence=mark.sequence + 1)
+
+    with pytest.raises(NoAnswer):
+        await post.mailbox.missed(ALICE, SESSION, "", later)
+    with pytest.raises(NoAnswer):
+        await post.mailbox.news({MINE: 0}, later)
 
 
 async def test_without_a_broker_there_is_no_answer(post: Post, pip_nats: PipNats) -> None:
@@ -219,7 +276,9 @@ async def test_without_a_broker_there_is_no_answer(post: Post, pip_nats: PipNats
     pip_nats.kill()
     await happens(away)
 
-    with pytest.raises(NoAnswer):
+    with pytest.raises(BrokerAway):
         await post.missed("")
     with pytest.raises(NoAnswer):
-        await post.mailbox.since(60)
+        await post.mailbox.missed(ALICE, SESSION, "", MARK)
+    with pytest.raises(NoAnswer):
+        await post.mailbox.news({MINE: 0}, MARK)

@@ -14,6 +14,7 @@ from gateway.session import (
 from tests.unit.gateway.alice import (
     ALICE,
     BOB,
+    NOW,
     ROOM,
     SESSION,
     alice,
@@ -45,7 +46,7 @@ from tieline.wire.internal import (
 def test_a_signal_goes_to_a_router_as_it_came(cmd: str, acks: bool) -> None:
     sent = frame(signal_message(cmd))
 
-    assert alice(acks=acks).receive(sent) == AskRouter(
+    assert alice(acks=acks).receive(sent, NOW) == AskRouter(
         "r-1", cmd, Signal(ALICE, SESSION, BOB, sent, stored=acks)
     )
 
@@ -55,7 +56,7 @@ def test_a_signal_in_somebody_else_s_name_is_refused(cmd: str) -> None:
     message = signal_message(cmd)
     message["data"]["from"] = "carol"
 
-    answer = alice().receive(frame(message))
+    answer = alice().receive(frame(message), NOW)
 
     assert said(answer) | {"msg": ""} == {
         "requestId": "r-1",
@@ -72,18 +73,18 @@ def test_a_signal_to_oneself_is_malformed() -> None:
     message = signal_message()
     message["data"]["to"] = "alice"
 
-    assert said(alice().receive(frame(message)))["reason"] == "BAD_MESSAGE"
+    assert said(alice().receive(frame(message), NOW))["reason"] == "BAD_MESSAGE"
 
 
 def test_a_signal_of_somebody_else_to_himself_is_a_mismatch_first() -> None:
     message = signal_message()
     message["data"] |= {"from": "bob", "to": "bob"}
 
-    assert said(alice().receive(frame(message)))["reason"] == "SENDER_MISMATCH"
+    assert said(alice().receive(frame(message), NOW))["reason"] == "SENDER_MISMATCH"
 
 
 def test_a_ping_is_answered_with_its_own_data() -> None:
-    answer = alice().receive(frame(ping_message() | {"data": {"用": [1, None]}}))
+    answer = alice().receive(frame(ping_message() | {"data": {"用": [1, None]}}), NOW)
 
     assert said(answer) == {
         "requestId": "r-1",
@@ -106,24 +107,24 @@ def test_a_ping_is_answered_with_its_own_data() -> None:
     ],
 )
 def test_a_room_command_goes_to_presence(cmd: str, request_: JoinRoom | LeaveRoom | ListMembers) -> None:
-    assert alice().receive(frame(room_message(cmd))) == AskPresence("r-1", cmd, ROOM, request_)
+    assert alice().receive(frame(room_message(cmd)), NOW) == AskPresence("r-1", cmd, ROOM, request_)
 
 
 def test_a_room_that_the_token_does_not_grant_cannot_be_joined_but_left_and_asked_about() -> None:
     session = alice(rooms=("hall",), join=("cellar",))
 
-    refused = said(session.receive(frame(room_message("JOIN"))))
+    refused = said(session.receive(frame(room_message("JOIN")), NOW))
 
     assert (refused["cmd"], refused["reason"]) == ("JOIN", "ROOM_FORBIDDEN")
     for cmd in ("LEAVE", "MEMBERS"):
-        assert isinstance(session.receive(frame(room_message(cmd))), AskPresence)
+        assert isinstance(session.receive(frame(room_message(cmd)), NOW), AskPresence)
 
 
 @pytest.mark.parametrize("room", ["hall", "cellar"])
 def test_a_room_named_in_either_claim_may_be_joined(room: str) -> None:
     message = room_message("JOIN") | {"data": {"room": room}}
 
-    assert isinstance(alice(rooms=("hall",), join=("cellar",)).receive(frame(message)), AskPresence)
+    assert isinstance(alice(rooms=("hall",), join=("cellar",)).receive(frame(message), NOW), AskPresence)
 
 
 @pytest.mark.parametrize(
@@ -138,13 +139,13 @@ def test_a_room_named_in_either_claim_may_be_joined(room: str) -> None:
 def test_what_is_no_message_is_refused_with_what_could_be_read_of_it(
     sent: bytes, expected: tuple[str, str, str]
 ) -> None:
-    refused = said(alice().receive(sent))
+    refused = said(alice().receive(sent, NOW))
 
     assert (refused["requestId"], refused["cmd"], refused["reason"]) == expected
 
 
 def test_a_command_that_a_client_made_up_is_no_label_of_a_metric() -> None:
-    answer = alice().receive(frame(signal_message() | {"cmd": "DANCE"}))
+    answer = alice().receive(frame(signal_message() | {"cmd": "DANCE"}), NOW)
 
     assert isinstance(answer, Say)
     assert (answer.cmd, answer.outcome) == (UNKNOWN, "UNKNOWN_COMMAND")

@@ -25,6 +25,7 @@ from tieline.wire.internal import (
     PresenceReply,
     Refused,
     Register,
+    Regrant,
     digest,
     secret_hash,
 )
@@ -59,7 +60,7 @@ class House:
         return self
 
     def _furnish(self, store: Store) -> None:
-        records = Records(store, OFFLINE_RETENTION_S)
+        records = self.records = Records(store, OFFLINE_RETENTION_S)
         announcer = Announcer(self.recorder, SUBJECTS)
         self.pairs = Pairs(records, announcer, self.clock, self._policy, OFFER_TIMEOUT_S)
         self.rooms = Rooms(records, self.pairs, announcer, self.clock, self._max_members)
@@ -85,6 +86,16 @@ class House:
     async def leave(self, user: str, room: str) -> PresenceReply:
         """Let a user leave a room."""
         return await self.rooms.leave(LeaveRoom(UserId(user), await self._session(user), RoomId(room)))
+
+    async def regrant(
+        self, user: str, *granted: str, voice: bool = True, rooms: tuple[str, ...] = ()
+    ) -> PresenceReply:
+        """Let a user have a newer token, for these rooms ("*": all)."""
+        every = None if granted == ("*",) else tuple(RoomId(room) for room in granted)
+        known = tuple(RoomId(room) for room in rooms)
+        return await self.sessions.regrant(
+            Regrant(UserId(user), await self._session(user), voice, every, known)
+        )
 
     async def end(self, user: str, *, resumable: bool = False) -> PresenceReply:
         """Let a user's connection end."""

@@ -41,8 +41,9 @@ class Frame:
         self.arrivals: Counter[SessionId] = Counter()
         self.released: list[Frame] = []
         """What it released, if it is an answer."""
-        self.is_over = False
-        """Remembered from a call that has ended: its retry is answered, and delivered no more."""
+        self.session: SessionId | None = None
+        """The receiver's when it was accepted: it is for that one, and for no later one."""
+        self.was_released = False
         self.was_given_up = False
         self.was_relayed_unremembered = False
         """A candidate that was relayed at once. Nobody but the receiving gateway remembers those: in a later
@@ -76,8 +77,6 @@ class Book:
     def over(self) -> None:
         """End the call."""
         self.call = None
-        for frame in self.memory:
-            frame.is_over = True
 
 
 class Oracle:
@@ -152,7 +151,7 @@ class Oracle:
             frame.new_at = self.now
         call = book.call
         frame.sent = frame.passed = next(self._places)
-        frame.accepted_at, frame.ack, frame.is_over = self.now, ack, False
+        frame.accepted_at, frame.ack, frame.session = self.now, ack, self.live[frame.to]
         match frame.cmd:
             case "WEBRTC_OFFER":
                 call = book.call = call or Call()
@@ -167,6 +166,7 @@ class Oracle:
                 )  # each once, in its first place
                 for held in frame.released:
                     held.passed = next(self._places)
+                    held.was_released = True
                 self._put_after(frame)
             case "WEBRTC_HANGUP":
                 book.over()

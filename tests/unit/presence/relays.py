@@ -67,6 +67,7 @@ class Receivers:
         if not inbox.is_open or not inbox.duplicates.is_new(body, self._oracle.now / 1000):
             return
         assert inbox.user == frame.to, f"{frame} went astray"
+        assert frame.session == session, f"{frame} was for another session"
         assert frame.times_sent, f"{frame} was never accepted, but delivered"
         frame.arrivals[session] += 1
         times = frame.arrivals[session] if frame.was_relayed_unremembered else frame.arrivals.total()
@@ -78,7 +79,7 @@ class Receivers:
             inbox.last_candidate[frame.sender] = frame.sent
             call = self._oracle.book(frame.sender, frame.to).call
             assert frame.call is not None
-            assert call is None or call is frame.call, f"{frame} is from an earlier call"
+            assert call in (None, frame.call) or frame.was_released, f"{frame} is from an earlier call"
             exchanged = frame.call.was_established or self._oracle.policy == "forward"
             assert exchanged, f"{frame} came before the exchange"
 

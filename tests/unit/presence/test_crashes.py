@@ -15,7 +15,7 @@ from tests.unit.presence.frames import NOW
 from tests.unit.presence.house import SUBJECTS, House, in_words, opening, registering
 from tests.unit.presence.mortal import Died, Sent
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import EndSession, JoinRoom, KeepLease, LeaveRoom, OpenSession, digest
+from tieline.wire.internal import EndSession, JoinRoom, KeepLease, LeaveRoom, OpenSession, Regrant, digest
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL, DAN, EVE = (UserId(name) for name in ("alice", "bob", "carol", "dan", "eve"))
@@ -100,6 +100,13 @@ def leaves(user: UserId, room: RoomId) -> Act:
     return lambda house: house.rooms.leave(LeaveRoom(user, SessionId(f"{user}-s1"), room))
 
 
+def regrants(user: UserId, *granted: str, voice: bool = True) -> Act:
+    """Let somebody have a newer token in the first session; the gateway knows the rooms that it was in."""
+    rooms = tuple(RoomId(room) for room in granted)
+    ask = Regrant(user, SessionId(f"{user}-s1"), voice, rooms, (HALL, CELLAR))
+    return lambda house: house.sessions.regrant(ask)
+
+
 def signals(user: str, to: str, cmd: str, frame: str) -> Act:
     """Let somebody send a WEBRTC message."""
     return lambda house: house.signal(user, to, cmd, frame)
@@ -160,6 +167,11 @@ SCENES: Final[dict[str, tuple[Act, Act]]] = {
     "a session that seemed away is registered": (
         alice_is_away,
         lambda house: house.sessions.register(registering(opening("alice"), {"hall": NOW, "cellar": NOW})),
+    ),
+    "a session has a token for fewer rooms": (a_full_house, regrants(ALICE, "attic")),
+    "a session has a token for one room less, and for voice no more": (
+        a_full_house,
+        regrants(ALICE, "cellar", voice=False),
     ),
     "a room is joined": (a_full_house, joins(ALICE, ATTIC)),
     "a room is left": (a_full_house, leaves(ALICE, HALL)),

@@ -12,12 +12,15 @@ from tests.unit.presence.frames import (
     BOB,
     NOW,
     PEER,
+    SESSIONS,
     established,
+    hangs_up,
     named,
     offers,
     trickles,
     waiting,
     went,
+    without_sessions,
 )
 from tieline.wire.codes import Refusal
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
@@ -30,7 +33,6 @@ OFFER, ANSWER, CANDIDATE, HANGUP = COMMANDS = (
     "WEBRTC_ICE_CANDIDATE",
     "WEBRTC_HANGUP",
 )
-SESSIONS = {ALICE: SessionId("session of alice"), BOB: SessionId("session of bob")}
 
 every_command = pytest.mark.parametrize("cmd", COMMANDS)
 
@@ -275,7 +277,10 @@ def test_a_retry_is_answered_before_any_rule_is_asked() -> None:
 
 @pytest.mark.parametrize("known", [{ALICE: IN_HALL[ALICE]}, {**IN_HALL, BOB: member.ended(IN_HALL[BOB])}])
 def test_a_retry_for_who_is_gone_is_acknowledged_and_delivered_to_nobody(known: dict[UserId, User]) -> None:
-    assert judge(OFFER, waiting(), frame="offer", known=known) == Judgement(Relay("relayed", ()))
+    pair = waiting()
+    assert judge(OFFER, pair, frame="offer", known=known) == Judgement(
+        Relay("relayed", ()), waiting=pair.offer_of(ALICE)
+    )
 
 
 def test_a_retried_offer_that_waits_has_its_timer_set_again() -> None:
@@ -291,13 +296,46 @@ def test_a_retried_offer_that_waits_no_more_needs_no_timer(pair: Pair) -> None:
     assert judge(OFFER, pair, frame="offer").waiting is None
 
 
-def test_a_retried_answer_is_delivered_with_what_it_released_to_the_sessions_that_live_now() -> None:
+@pytest.mark.parametrize(
+    ("newer", "delivered"),
+    [
+        (None, (Delivery(ALICE, SESSIONS[ALICE], None), Delivery(BOB, SESSIONS[BOB], b"c1"))),
+        (ALICE, (Delivery(BOB, SESSIONS[BOB], b"c1"),)),
+        (BOB, (Delivery(ALICE, SESSIONS[ALICE], None),)),
+    ],
+    ids=["both sessions live", "the target has a newer one", "the sender has a newer one"],
+)
+@pytest.mark.parametrize(
+    "pair",
+    [established("c1"), went(hangs_up(ALICE, "hangup", established("c1"))).pair],
+    ids=["established", "over"],
+)
+def test_a_retried_answer_is_delivered_with_what_it_released_to_the_sessions_they_were_for(
+    pair: Pair, newer: UserId | None, delivered: tuple[Delivery, ...]
+) -> None:
+    known = dict(IN_HALL)
+    if newer is not None:
+        known[newer] = msgspec.structs.replace(known[newer], session=SessionId("newer"))
+    judgement = judge(ANSWER, pair, BOB, "answer", known=known, session=known[BOB].session)
+    assert judgement == Judgement(Relay("relayed", delivered))
+
+
+@pytest.mark.parametrize("cmd", [OFFER, HANGUP])
+def test_what_a_sender_says_to_a_newer_session_brings_nothing_along_that_was_for_an_older_one(
+    cmd: str,
+) -> None:
+    newer = SessionId("newer session of bob")
+    known = {**IN_HALL, BOB: msgspec.structs.replace(IN_HALL[BOB], session=newer)}
+    verdict = relay_of(judge(cmd, established("c1"), known=known))
+    assert verdict.deliveries == (Delivery(BOB, newer, None),)
+
+
+def test_what_was_remembered_without_a_session_is_delivered_to_the_one_that_lives() -> None:
     newer = SessionId("newer session of alice")
     known = {**IN_HALL, ALICE: msgspec.structs.replace(IN_HALL[ALICE], session=newer)}
-    judgement = judge(ANSWER, established("c1"), BOB, "answer", known=known)
-    assert judgement == Judgement(
-        Relay("relayed", (Delivery(ALICE, newer, None), Delivery(BOB, SESSIONS[BOB], b"c1")))
-    )
+    judgement = judge(ANSWER, without_sessions(established("c1")), BOB, "answer", known=known)
+    deliveries = (Delivery(ALICE, newer, None), Delivery(BOB, SESSIONS[BOB], b"c1"))
+    assert judgement == Judgement(Relay("relayed", deliveries))
 
 
 def test_a_frame_of_more_than_a_minute_ago_is_judged_like_a_new_one() -> None:
@@ -314,6 +352,7 @@ def test_a_refused_frame_is_not_remembered_and_may_be_tried_again() -> None:
 
 def test_after_the_servers_end_a_retry_is_acknowledged_and_a_new_frame_is_refused() -> None:
     over = negotiation.end(established("c1"), "session s-1")
-    assert judge(ANSWER, over, BOB, "answer") == Judgement(Relay("relayed", ()))
+    deliveries = (Delivery(ALICE, SESSIONS[ALICE], None), Delivery(BOB, SESSIONS[BOB], b"c1"))
+    assert judge(ANSWER, over, BOB, "answer") == Judgement(Relay("relayed", deliveries))
     assert judge(CANDIDATE, over, ALICE, "c1") == Judgement(Relay("held", ()))
     assert refusal_of(judge(CANDIDATE, over, ALICE, "c2")) is Refusal.NO_MATCHING_OFFER

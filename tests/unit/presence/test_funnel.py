@@ -5,15 +5,8 @@ import pytest
 from presence import negotiation
 from presence.funnel import Candidates, candidates, step
 from presence.negotiation import NOTHING, Pair, Step
-from tests.unit.presence.frames import NOW
+from tests.unit.presence.frames import ALICE, BOB, answers, hangs_up, offers, trickles
 from tieline.wire.codes import Refusal
-from tieline.wire.ids import FrameDigest, UserId
-
-ALICE, BOB = UserId("alice"), UserId("bob")
-
-
-def digest(name: str) -> FrameDigest:
-    return FrameDigest(name.encode())
 
 
 def after(step_or_refusal: Step | Refusal) -> Pair:
@@ -22,19 +15,19 @@ def after(step_or_refusal: Step | Refusal) -> Pair:
 
 
 def offered(pair: Pair = NOTHING, name: str = "offer") -> Pair:
-    return after(negotiation.offer(pair, ALICE, BOB, digest(name), NOW))
+    return after(offers(ALICE, name, pair))
 
 
 def held(pair: Pair, name: str) -> Pair:
-    return after(negotiation.candidate(pair, ALICE, BOB, digest(name), b"frame", NOW, "hold"))
+    return after(trickles(ALICE, name, pair))
 
 
 def answered(pair: Pair) -> Pair:
-    return after(negotiation.answer(pair, BOB, ALICE, digest("answer"), NOW))
+    return after(answers(BOB, "answer", pair))
 
 
 def hung_up(pair: Pair) -> Pair:
-    return after(negotiation.hangup(pair, ALICE, BOB, digest("hangup"), NOW))
+    return after(hangs_up(ALICE, "hangup", pair))
 
 
 WAITING = offered()

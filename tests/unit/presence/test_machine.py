@@ -107,6 +107,18 @@ class Signaling(RuleBasedStateMachine):
         """Let one of the routers that are at it go one step further."""
         self.world.deliver_one(data.draw(st.sampled_from(sorted(self.world.under_way))))
 
+    @precondition(lambda self: self.world.under_way)
+    @rule(data=st.data(), fate=some_fate)
+    def ask_another_router_too_early(self, data: st.DataObject, fate: Fate) -> None:
+        """Send what a slow router has to another one, which may be quicker."""
+        self.world.ask_too_early(data.draw(st.sampled_from(sorted(self.world.under_way))), fate)
+
+    @precondition(lambda self: self.world.strays)
+    @rule(data=st.data())
+    def deliver_a_stray(self, data: st.DataObject) -> None:
+        """Let a slow router go one step further."""
+        self.world.deliver_stray(data.draw(st.integers(0, len(self.world.strays) - 1)))
+
     @precondition(lambda self: self.world.unanswered)
     @rule(data=st.data(), fate=some_fate, is_hopeless=st.sampled_from((False, False, True)))
     def ask_another_router(self, data: st.DataObject, fate: Fate, is_hopeless: bool) -> None:

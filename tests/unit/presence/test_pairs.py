@@ -4,14 +4,16 @@ import random
 import msgspec
 import pytest
 
+from presence import member
 from presence.negotiation import Pair, WaitingOffer
+from presence.pairs import MIN_TIMER_S
 from presence.records import IDLE_PAIR_TTL_S, MAX_TRIES
 from presence.store import Record, Store, StoreUnavailable
 from tests.unit.presence.frames import NOW
 from tests.unit.presence.house import OFFER_TIMEOUT_S, House, opening, refusal_in
 from tests.unit.presence.mortal import BusyStore
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import Delivery, PresenceReply, Relay, digest
+from tieline.wire.internal import Delivery, PresenceReply, Relay, SessionGone, digest
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
@@ -79,7 +81,38 @@ async def test_a_retry_tells_what_was_told_with_the_time_of_the_first() -> None:
     house.clock.pass_s(3)
     await house.signal("alice", "bob", "OFFER", "offer")
     assert set(house.recorder.sent) == first
+
+
+@pytest.mark.parametrize(
+    ("later_s", "left_s"), [(0, OFFER_TIMEOUT_S), (3, OFFER_TIMEOUT_S - 3), (59.5, MIN_TIMER_S)]
+)
+async def test_a_retried_offer_has_its_timer_set_for_what_is_left_of_its_time(
+    later_s: float, left_s: float
+) -> None:
+    house = await house_with_both()
+    await house.signal("alice", "bob", "OFFER", "offer")
+    house.clock.pass_s(later_s)
+    await house.signal("alice", "bob", "OFFER", "offer")
+    assert house.store.time_to_live(offer_timer("offer")) == left_s
+
+
+async def test_a_clock_that_is_behind_gives_an_offer_no_more_than_its_time() -> None:
+    house = await house_with_both()
+    await house.signal("alice", "bob", "OFFER", "offer")
+    house.clock.pass_s(-2)
+    await house.signal("alice", "bob", "OFFER", "offer")
     assert house.store.time_to_live(offer_timer("offer")) == OFFER_TIMEOUT_S
+
+
+async def test_a_retried_offer_whose_target_has_gone_meanwhile_does_not_wait_for_ever() -> None:
+    house = await house_with_both()
+    await house.signal("alice", "bob", "OFFER", "offer")
+    bob, revision = await house.records.user(BOB)
+    assert bob is not None
+    await house.records.write_user(BOB, member.ended(bob), revision)
+    assert await house.signal("alice", "bob", "OFFER", "offer") == Relay("relayed", ())
+    assert house.heard_by("alice") == ["hangup of bob: disconnected"]
+    assert not (await house.pair("alice", "bob")).is_active
 
 
 async def test_a_pair_without_a_negotiation_goes_when_no_frame_of_it_can_be_a_retry() -> None:
@@ -235,6 +268,18 @@ async def test_an_offer_to_who_leaves_the_room_at_that_moment_does_not_wait_for_
     house.store.lingers = random.Random(seed).randrange
     await asyncio.gather(house.signal("bob", "alice", "OFFER", "offer"), house.leave("alice", "hall"))
     assert not (await house.pair("alice", "bob")).is_active
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_an_offer_of_who_goes_at_that_moment_does_not_wait_for_ever(seed: int) -> None:
+    house = await house_with_both()
+    house.store.lingers = random.Random(seed).randrange
+    verdict, _ = await asyncio.gather(house.signal("bob", "alice", "OFFER", "offer"), house.end("bob"))
+    assert not (await house.pair("alice", "bob")).is_active
+    if isinstance(verdict, Relay):
+        assert "hangup of bob: disconnected" in house.heard_by("alice")
+    else:  # not delivered: an offer that comes after its end would ring for ever
+        assert verdict == SessionGone(replaced=False)
 
 
 # Never getting through. -------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """Presence's records and pure rules, with gateways and routers played around them, for the state machine.
 
 Frames of one sender go one after the other, as its gateway sends them; those of different senders are judged,
-relayed and delivered at the same time, by routers of which some die in the middle. What a router has begun it
-ends, or dies, before half a second has passed: that is when gateways ask another one.
+relayed and delivered at the same time, by routers of which some die in the middle, and some are so slow that
+another one is asked meanwhile. What a router has begun it ends, or dies, before anything else begins that
+takes its time: a call, a session, half a second.
 """
 
 from itertools import count, permutations
@@ -39,6 +40,8 @@ class World:
         self.pairs: dict[frozenset[UserId], Pair] = {}
         self.under_way: dict[UserId, Relay] = {}
         """By the sender, who sends nothing else meanwhile."""
+        self.strays: list[Relay] = []
+        """Of routers that are at it still, although another one was asked."""
         self.unanswered: dict[UserId, Frame] = {}
         """By the sender: frames whose router died, which the gateway is about to send again."""
         self.endings: dict[UserId, tuple[Literal["left", "disconnected"], str]] = {}
@@ -169,12 +172,12 @@ class World:
 
     def duties(self, frame: Frame) -> list[Duty]:
         """List what must have arrived, and where, when an accepted frame is relayed."""
-        if frame.ack == "held" or frame.is_over or frame.to not in self.oracle.live:
+        if frame.ack == "held":
             return []
         return [
-            Duty(due, self.oracle.live[due.to])
+            Duty(due, due.session)
             for due in (frame, *frame.released)
-            if due.to in self.oracle.live and due.accepted_at is not None
+            if due.session is not None and due.session == self.oracle.live.get(due.to)
         ]
 
     def deliver_one(self, sender: UserId) -> None:
@@ -192,6 +195,22 @@ class World:
         for sender in sorted(self.under_way):
             while sender in self.under_way:
                 self.deliver_one(sender)
+        while self.strays:
+            self.deliver_stray(0)
+
+    def deliver_stray(self, index: int) -> None:
+        """Let a router go one step further for which nobody waits any more."""
+        relay = self.strays[index]
+        if relay.deliveries:
+            self.receivers.arrive(*relay.deliveries.popleft())
+        if not relay.deliveries:
+            del self.strays[index]
+
+    def ask_too_early(self, sender: UserId, fate: Fate) -> None:
+        """Ask another router although the first one is only slow."""
+        relay = self.under_way.pop(sender)
+        self.strays.append(relay)
+        self.signal(relay.frame, fate)
 
     def ask_again(self, sender: UserId, fate: Fate) -> None:
         """Send what a dead router had to another one."""
@@ -261,7 +280,8 @@ class World:
             return
         self.settle()
         self.conclude(user)
-        self.unanswered.pop(user, None)
+        if user in self.unanswered:
+            self.give_up(user)
         self.users[user] = member.ended(self.users[user])
         self.old_sessions[user] = self.oracle.live.pop(user)
         self.receivers.close(self.old_sessions[user])

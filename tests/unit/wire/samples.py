@@ -100,12 +100,24 @@ def ping_message() -> dict[str, Any]:
     return {"requestId": "r-1", "module": "ROOM", "cmd": "PING", "data": {"any": "thing"}}
 
 
+def ice_servers_message() -> dict[str, Any]:
+    """An ICE_SERVERS before it becomes JSON."""
+    return {"requestId": "r-1", "module": "ROOM", "cmd": "ICE_SERVERS", "data": None}
+
+
+def refresh_message(token: str = "a.b.c") -> dict[str, Any]:
+    """A REFRESH_TOKEN before it becomes JSON."""
+    return {"requestId": "r-1", "module": "ROOM", "cmd": "REFRESH_TOKEN", "data": {"token": token}}
+
+
 def every_message() -> list[dict[str, Any]]:
     """One well-formed message of every command."""
     return [
         *(signal_message(cmd) for cmd in SIGNALS),
         *(room_message(cmd) for cmd in ROOM_COMMANDS),
         ping_message(),
+        ice_servers_message(),
+        refresh_message(),
     ]
 
 

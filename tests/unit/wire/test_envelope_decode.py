@@ -10,7 +10,9 @@ from tests.unit.wire.samples import (
     SIGNALS,
     every_message,
     frame,
+    ice_servers_message,
     ping_message,
+    refresh_message,
     room_message,
     signal_message,
 )
@@ -22,12 +24,14 @@ from tieline.wire.envelope import (
     Answer,
     Candidate,
     Hangup,
+    IceServers,
     Join,
     Leave,
     Malformed,
     Members,
     Offer,
     Ping,
+    RefreshToken,
     decode,
 )
 
@@ -35,6 +39,8 @@ BAD = Refusal.BAD_MESSAGE
 UNKNOWN = Refusal.UNKNOWN_COMMAND
 
 ODD_VALUES: tuple[object, ...] = (None, 7, 1.5, True, [], ["x"], {}, {"x": "y"})
+FREE_DATA = ("PING", "ICE_SERVERS")
+"""Commands whose `data` may be anything, or missing."""
 every_well_formed = pytest.mark.parametrize("message", every_message(), ids=lambda message: message["cmd"])
 
 
@@ -47,7 +53,7 @@ def without(message: dict[str, Any], field: str) -> dict[str, Any]:
 
 def test_the_commands_are_those_of_the_protocol() -> None:
     assert SIGNAL_COMMANDS == SIGNALS
-    assert {*SIGNALS, *ROOM_COMMANDS, "PING"} == COMMANDS
+    assert {*SIGNALS, *ROOM_COMMANDS, *FREE_DATA, "REFRESH_TOKEN"} == COMMANDS
 
 
 @pytest.mark.parametrize(
@@ -92,6 +98,25 @@ def test_a_ping_without_data_carries_null() -> None:
     assert bytes(message.data) == b"null"
 
 
+@pytest.mark.parametrize("data", [*ODD_VALUES, "text"])
+def test_a_request_for_ice_servers_may_carry_anything_or_nothing(data: object) -> None:
+    assert isinstance(decode(frame(ice_servers_message() | {"data": data})), IceServers)
+    assert isinstance(decode(frame(without(ice_servers_message(), "data"))), IceServers)
+
+
+def test_a_refresh_carries_its_token() -> None:
+    message = decode(frame(refresh_message("x.y.z")))
+
+    assert isinstance(message, RefreshToken)
+    assert message.data.token == "x.y.z"
+
+
+@pytest.mark.parametrize("data", [*ODD_VALUES, "token", {"token": None}, {"token": 7}, {"Token": "x"}])
+def test_a_refresh_without_a_token_is_bad(data: object) -> None:
+    assert decode(frame(refresh_message() | {"data": data})) == Malformed(BAD, "r-1", "REFRESH_TOKEN")
+    assert decode(frame(without(refresh_message(), "data"))) == Malformed(BAD, "r-1", "REFRESH_TOKEN")
+
+
 @pytest.mark.parametrize("inner", [*ODD_VALUES, "text", {"reason": "busy"}])
 @pytest.mark.parametrize("cmd", SIGNALS)
 def test_the_inner_data_of_a_signal_may_be_any_value(cmd: str, inner: object) -> None:
@@ -116,7 +141,7 @@ def test_code_and_msg_are_optional_and_whatever_they_are_is_ignored(message: dic
 @every_well_formed
 def test_unknown_fields_are_allowed_on_every_level(message: dict[str, Any]) -> None:
     spoiled = {"": 1, "Cmd": "x", "reason": None, **message, "ack": [], "用户": {"a": [None]}}
-    if message["cmd"] != "PING":
+    if message["cmd"] not in FREE_DATA:
         spoiled["data"] = {"x": 1, **message["data"], "userId": {"from": 7}}
 
     assert type(decode(frame(spoiled))) is type(decode(frame(message)))

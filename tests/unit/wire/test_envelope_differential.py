@@ -15,6 +15,7 @@ from tieline.wire.envelope import (
     Ping,
     RoomBody,
     SignalBody,
+    TokenBody,
     decode,
 )
 
@@ -113,6 +114,9 @@ def assert_both_read_the_same(text: str, message: ClientMessage) -> None:
         case RoomBody(room=room):
             assert theirs["data"]["room"] == room
             return
+        case TokenBody(token=token):
+            assert theirs["data"]["token"] == token
+            return
         case inner:
             raw, value = bytes(inner), theirs.get("data")
     if (
@@ -147,9 +151,11 @@ def envelopes(draw: st.DrawFn) -> dict[str, Any]:
         message["data"] = {"from": draw(VALID_IDS), "to": draw(VALID_IDS), "data": draw(VALUES)}
     elif cmd in ROOM_COMMANDS:
         message["data"] = {"room": draw(VALID_IDS)}
+    elif cmd == "REFRESH_TOKEN":
+        message["data"] = {"token": draw(ANY_STRING)}
     elif draw(st.booleans()):
         message["data"] = draw(VALUES)
-    if cmd != "PING":
+    if cmd in (*SIGNALS, *ROOM_COMMANDS, "REFRESH_TOKEN"):
         message["data"] = in_any_order(draw, draw(EXTRA) | message["data"])
     return in_any_order(
         draw, {name: value for name, value in draw(EXTRA).items() if name != "data"} | message

@@ -8,6 +8,8 @@ from tieline.wire import envelope
 from tieline.wire.codes import Denial, Refusal
 from tieline.wire.envelope import (
     HangupBody,
+    IceServer,
+    IceServerList,
     Member,
     MemberJoined,
     MemberLeft,
@@ -16,6 +18,7 @@ from tieline.wire.envelope import (
     Roster,
     ServerHangup,
     TokenExpiring,
+    TokenRefreshed,
     Welcome,
 )
 from tieline.wire.ids import RoomId, SessionId, UserId
@@ -44,6 +47,23 @@ def test_the_welcome_is_spelled_as_the_protocol_shows_it() -> None:
         '{"requestId":"","module":"ROOM","cmd":"WELCOME","code":200,"msg":"success","data":{'
         '"userId":"user_123","sessionId":"public id","resumeToken":"secret","resumed":false,'
         '"rooms":["room_1"],"resumeWindow":30,"pingInterval":25,"maxMessageBytes":65536}}'
+    )
+
+
+def test_ice_servers_are_spelled_as_browsers_take_them() -> None:
+    servers = IceServerList(
+        (IceServer(("stun:s:1", "stun:t")), IceServer(("turn:u?transport=udp",), "99:alice", "aGk=")), 600
+    )
+
+    assert text_of("ICE_SERVERS", servers) == (
+        HEAD % "ICE_SERVERS" + '{"iceServers":[{"urls":["stun:s:1","stun:t"]},'
+        '{"urls":["turn:u?transport=udp"],"username":"99:alice","credential":"aGk="}],"ttl":600}}'
+    )
+
+
+def test_the_end_of_a_newer_token_is_told() -> None:
+    assert text_of("REFRESH_TOKEN", TokenRefreshed(1_700_000_000_000)) == (
+        HEAD % "REFRESH_TOKEN" + '{"expiresAt":1700000000000}}'
     )
 
 

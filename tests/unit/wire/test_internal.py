@@ -39,6 +39,7 @@ from tieline.wire.internal import (
     PresenceRequest,
     Refused,
     Register,
+    Regrant,
     Relay,
     RoomMembers,
     RouterReply,
@@ -75,6 +76,8 @@ REQUESTS: tuple[PresenceRequest, ...] = (
         ALICE, SESSION, GATEWAY, CONNECTION, True, {ROOM: 1_700_000_000_000, RoomId("other"): 0}, SECRET
     ),
     Register(ALICE, SESSION, GATEWAY, CONNECTION, False, {}, NONE),
+    Regrant(ALICE, SESSION, True, None, (ROOM,)),
+    Regrant(ALICE, SESSION, False, (ROOM, RoomId("other")), ()),
     Tell(ALICE, CONNECTION, ODD_FRAME),
     JoinRoom(ALICE, SESSION, ROOM),
     LeaveRoom(ALICE, SESSION, ROOM),

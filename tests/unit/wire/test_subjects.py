@@ -19,6 +19,9 @@ KV_KEY = re.compile(r"[-/_=.a-zA-Z0-9]+")
 
 BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Subjects.user": (lambda text: SUBJECTS.user(UserId(text), SESSION), (2,)),
+    "Subjects.live": (lambda text: SUBJECTS.live(UserId(text), SESSION), (3,)),
+    "Subjects.mark": (lambda text: SUBJECTS.mark(GatewayId(text)), (2,)),
+    "Subjects.live_mark": (lambda text: SUBJECTS.live_mark(GatewayId(text)), (3,)),
     "Subjects.gateway": (lambda text: SUBJECTS.gateway(GatewayId(text), "close"), (2,)),
     "Subjects.replies": (lambda text: SUBJECTS.replies("router", text), (2,)),
     "Subjects.changed": (lambda text: SUBJECTS.changed(UserId(text)), (2,)),
@@ -45,6 +48,9 @@ WITHOUT_IDS = {
     "Subjects.presence",
     "Subjects.presences",
     "Subjects.users",
+    "Subjects.marks",
+    "Subjects.pushed",
+    "Subjects.mailbox_elections",
     "Subjects.mailbox_question",
     "Subjects.mailbox",
     "Subjects.changes",

@@ -54,6 +54,9 @@ def every_subject(text: str) -> dict[str, str]:
         "signal": SUBJECTS.signal("WEBRTC_OFFER"),
         "presence": SUBJECTS.presence("check"),
         "user": SUBJECTS.user(user, SESSION),
+        "live": SUBJECTS.live(user, SESSION),
+        "mark": SUBJECTS.mark(gateway),
+        "live mark": SUBJECTS.live_mark(gateway),
         "close": SUBJECTS.gateway(gateway, "close"),
         "reply": f"{SUBJECTS.gateway(gateway, 'reply')}.1",
         "router": f"{SUBJECTS.replies('router', text)}.1",
@@ -72,6 +75,7 @@ def every_subject(text: str) -> dict[str, str]:
         (SUBJECTS.presences(), "presence"),
         (SUBJECTS.changes(), "changed"),
         (SUBJECTS.users(), "user"),
+        (SUBJECTS.marks(), "mark"),
     ],
 )
 def test_what_is_listened_to_or_kept_is_its_own_subjects_and_no_replies(
@@ -150,3 +154,15 @@ def test_a_timer_of_one_generation_is_not_that_of_the_next(text: str) -> None:
     first, second = (Keys.offer_timer(UserId(text), PLAIN, generation) for generation in ("7", "8"))
 
     assert first != second
+
+
+@every_hostile_id
+def test_what_the_mailbox_keeps_it_pushes_to_where_it_is_listened_to(text: str) -> None:
+    source, destination = (pattern.removesuffix(">") for pattern in SUBJECTS.pushed())
+    user, gateway = UserId(text), GatewayId(text)
+    for kept, pushed in (
+        (SUBJECTS.user(user, SESSION), SUBJECTS.live(user, SESSION)),
+        (SUBJECTS.mark(gateway), SUBJECTS.live_mark(gateway)),
+    ):
+        assert kept.startswith(source)
+        assert destination + kept.removeprefix(source) == pushed

@@ -49,8 +49,9 @@ class Connection(asyncio.Protocol):
         self._why_closed = "the server cut the connection"
 
     def send(self, payload: bytes) -> None:
-        """Send one text message."""
-        self._transport.write(client_frame(TEXT, payload, self._mask))
+        """Send one text message; nothing on a connection that is closing, whose end is about to be told."""
+        if not self._transport.is_closing():
+            self._transport.write(client_frame(TEXT, payload, self._mask))
 
     async def close(self) -> None:
         """Close as a client that is done (1000), and wait for the end of the socket."""

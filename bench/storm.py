@@ -1,0 +1,174 @@
+"""`python -m bench.storm`: kill a gateway with thousands of clients, and time their coming back elsewhere.
+
+All clients of one gateway can resume. They reconnect to the other one as `tieline.client` and the browser's
+client do: at a moment of their own within a second, then with growing waits. Meanwhile other pairs go on
+talking on the gateway that lives. Ends with 1 if a session did not come back, or a message went amiss.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import resource
+import signal
+import statistics
+import sys
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import uvloop
+
+from bench import machine
+from bench.systems import StartError, tieline
+from tieline.cli.load.client import LoadError, Target
+from tieline.cli.load.connection import Connection, UpgradeRefused, connect
+from tieline.cli.load.figures import RelayFigures
+from tieline.cli.load.relay import measure_relay
+from tieline.cli.token import EVERY_ROOM, make_token
+from tieline.client.rotation import Backoff
+
+ARRIVALS_AT_ONCE: Final = 16
+
+PATIENCE_S: Final = 60.0
+"""For all to be back: twice the resume window, after which nobody can be."""
+
+TALK_S: Final = 8.0
+"""For which the pairs talk: before the storm, and through it."""
+
+CALM_S: Final = 1.0
+"""Of talk before the gateway is killed."""
+
+
+class _Welcome(msgspec.Struct):
+    class Data(msgspec.Struct, rename="camel"):
+        resume_token: str
+        resumed: bool
+
+    data: Data
+
+
+_welcome = msgspec.json.Decoder(_Welcome)
+
+
+@dataclass
+class Guest:
+    """One client that can resume."""
+
+    user: str
+    token: str
+    secret: str = ""
+    resumed: bool = False
+    attempts: int = 0
+    connection: Connection | None = field(default=None, repr=False)
+
+    async def arrive(self, url: str) -> None:
+        """Connect, and wait for the welcome.
+
+        Raises:
+            UpgradeRefused, OSError, TimeoutError: not this time.
+        """
+        welcome: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def hear(frame: bytes) -> None:
+            if not welcome.done():
+                welcome.set_result(frame)
+
+        self.attempts += 1
+        headers = {"Authorization": f"Bearer {self.token}"}
+        self.connection = await connect(f"{url}?acks=1&resume={self.secret}", hear, headers)
+        data = _welcome.decode(await welcome).data
+        self.secret, self.resumed = data.resume_token, data.resumed
+
+    async def come_back(self, url: str) -> float:
+        """Reconnect until it works; returns when that was."""
+        backoff = Backoff(random.random)
+        while True:
+            await asyncio.sleep(backoff.next_s())
+            try:
+                await self.arrive(url)
+            except (UpgradeRefused, OSError):
+                continue
+            return time.monotonic()
+
+
+async def storm(options: argparse.Namespace) -> tuple[str, bool]:
+    """Run it; returns what is to be said, and whether all is well."""
+    async with tieline() as system:
+        secret = system.target.secret
+        assert secret is not None
+        assert system.target.receiver_url is not None
+        dying, living = system.target.sender_url, system.target.receiver_url
+        guests = [
+            Guest(user, make_token(secret, user, [EVERY_ROOM], join=[f"room_{user[:-2]}"]))
+            for user in _names(options.sessions)
+        ]
+        await _seat(guests, dying)
+        talkers = Target(living, living, secret)
+        calm, _ = await measure_relay(talkers, options.pairs, TALK_S)
+        async with asyncio.TaskGroup() as group:
+            talk = group.create_task(measure_relay(talkers, options.pairs, TALK_S))
+            await asyncio.sleep(CALM_S)
+            began = time.monotonic()
+            os.kill(next(iter(system.pids()["gateways"])), signal.SIGKILL)
+            async with asyncio.timeout(PATIENCE_S):
+                back = await asyncio.gather(*(guest.come_back(living) for guest in guests))
+        stormy, faults = talk.result()
+        for guest in guests:
+            assert guest.connection is not None
+            await guest.connection.close()
+    waits = sorted([moment - began for moment in back])
+    lost = sum(not guest.resumed for guest in guests)
+    lines = (
+        f"{len(guests)} sessions: all back after {waits[-1]:.2f} s (median {statistics.median(waits):.2f} s),"
+        f" {sum(guest.attempts for guest in guests) - 2 * len(guests)} attempts in vain, {lost} not resumed.",
+        f"{options.pairs} pairs that talked meanwhile: {_said(calm)} before, {_said(stormy)} through it; "
+        f"amiss: {faults or 'nothing'}.",
+    )
+    return "\n".join(lines), not lost and not faults
+
+
+def _names(count: int) -> list[str]:
+    """Name guests; two share a room, and so hear that the other is away, and back."""
+    run = uuid.uuid4().hex[:8]
+    return [f"guest_{run}_{number // 2}_{number % 2}" for number in range(count)]
+
+
+async def _seat(guests: list[Guest], url: str) -> None:
+    waiting = iter(guests)
+
+    async def keep_arriving() -> None:
+        for guest in waiting:
+            await guest.arrive(url)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(ARRIVALS_AT_ONCE):
+            group.create_task(keep_arriving())
+
+
+def _said(figures: RelayFigures) -> str:
+    ways = f"p50 {figures.p50_ms:.2f} ms, p99 {figures.p99_ms:.2f} ms"
+    return f"{figures.signals_per_second:,.0f} signals/s, {ways}"
+
+
+def main(words: list[str]) -> int:
+    """Run, and print the figures."""
+    parser = argparse.ArgumentParser(prog="python -m bench.storm", description=__doc__)
+    parser.add_argument("--sessions", type=int, default=2000, help="(%(default)s)")
+    parser.add_argument("--pairs", type=int, default=10, help="that talk meanwhile (%(default)s)")
+    options = parser.parse_args(words)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    try:
+        said, is_well = uvloop.run(storm(options))
+    except (StartError, LoadError, UpgradeRefused, OSError) as problem:
+        sys.stderr.write(f"bench.storm: {type(problem).__name__}: {problem}\n")
+        return 1
+    sys.stdout.write(f"{said}\nMachine: {machine.describe()}.\n")
+    return 0 if is_well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,97 @@
+"""The demo: a fixed set of files, and tokens for whoever asks. Off unless `TIELINE_DEMO` says otherwise.
+
+It answers plain GETs before `admission` sees them. The files are those of `web/`, which stands beside this
+package in the source and in an installation alike. They are read once, when the gateway starts.
+"""
+
+import http
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from tieline.wire.ids import is_valid_id
+
+WEB: Final = Path(__file__).resolve().parent.parent / "web"
+
+FILES: Final[Mapping[str, tuple[str, str]]] = {
+    "/": ("demo/index.html", "text/html"),
+    "/demo.css": ("demo/demo.css", "text/css"),
+    "/demo.js": ("demo/demo.js", "text/javascript"),
+    "/timeline.js": ("demo/timeline.js", "text/javascript"),
+    "/words.js": ("demo/words.js", "text/javascript"),
+    "/meters.js": ("demo/meters.js", "text/javascript"),
+    "/icon.svg": ("demo/icon.svg", "image/svg+xml"),
+    "/tieline.js": ("tieline.js", "text/javascript"),
+}
+"""What is served, and where it is in `web/`. A path that is not here is looked for nowhere."""
+
+TOKEN_PATH: Final = "/token"  # noqa: S105  # a path, not a secret
+TOKEN_TTL_S: Final = 3600
+"""A token of the demo lasts an hour; its page fetches a new one for every connection."""
+
+_POLICY: Final = "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'"
+
+
+class Pages:
+    """Answers requests for the demo."""
+
+    def __init__(self, secret: str, folder: Path = WEB) -> None:
+        """Read the files.
+
+        Raises:
+            OSError: one of them is not there.
+        """
+        self._secret = secret
+        self._bodies = {path: ((folder / file).read_bytes(), kind) for path, (file, kind) in FILES.items()}
+
+    def answer(self, request: Request) -> Response | None:
+        """Answer a request for a page or a token; None: it is for neither."""
+        if "Upgrade" in request.headers:
+            return None
+        try:
+            url = urlsplit(request.path)
+        except ValueError:
+            return None
+        if url.path == TOKEN_PATH:
+            return self._token(parse_qs(url.query, keep_blank_values=True))
+        if url.path not in self._bodies:
+            return None
+        body, kind = self._bodies[url.path]
+        return _response(http.HTTPStatus.OK, body, kind, "no-cache")
+
+    def _token(self, query: Mapping[str, list[str]]) -> Response:
+        """Make a token for any user and room: whoever asks is believed, which only a demo may do."""
+        user, room = (query.get(name, [""])[0] for name in ("user", "room"))
+        if not (is_valid_id(user) and is_valid_id(room)):
+            text = "user and room: 1 to 128 bytes of UTF-8 each, no control characters"
+            return _json(http.HTTPStatus.BAD_REQUEST, {"code": 400, "msg": text, "reason": "MALFORMED"})
+        now = int(time.time())
+        claims = {"sub": user, "iat": now, "exp": now + TOKEN_TTL_S, "rooms": [room]}
+        token = jwt.encode(claims, self._secret, algorithm="HS256")
+        return _json(http.HTTPStatus.OK, {"token": token, "expiresAt": (now + TOKEN_TTL_S) * 1000})
+
+
+def _json(status: http.HTTPStatus, content: Mapping[str, object]) -> Response:
+    return _response(status, json.dumps(content).encode(), "application/json", "no-store")
+
+
+def _response(status: http.HTTPStatus, body: bytes, kind: str, caching: str) -> Response:
+    headers = Headers(
+        {
+            "Content-Type": f"{kind}; charset=utf-8",
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+            "Cache-Control": caching,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Content-Security-Policy": _POLICY,
+        }
+    )
+    return Response(status.value, status.phrase, headers, body)

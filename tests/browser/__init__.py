@@ -1,0 +1,1 @@
+"""The web client in real Chromium, with fake microphones, through real systems."""

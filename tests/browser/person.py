@@ -1,0 +1,133 @@
+"""One person of a test: a page in Chromium that speaks through `web/tieline.js`."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from playwright.async_api import Browser, Page
+
+from tests.system.system import SECRET
+from tieline.cli.token import make_token
+
+PATIENCE_S: Final = 30.0
+"""For anything that must come: far more than it takes, for a machine that has other things to do."""
+
+POLL_S: Final = 0.1
+"""Between two looks, in the page itself: looking takes time from what is looked for."""
+
+COME: Final = """async ({urls, token, rooms, options}) => {
+    const tieline = await import('/tieline.js');
+    window.events = [];
+    window.client = await tieline.connect(urls, {token, ...options});
+    for (const type of ['call', 'reconnecting', 'resumed', 'reset', 'closed', 'error'])
+        client.addEventListener(type, ({detail}) => events.push([type, detail?.reason ?? '']));
+    window.signals = [];
+    client.addEventListener('signal', ({detail}) => signals.push(detail));
+    client.addEventListener('call', ({detail}) => { window.call = detail; });
+    for (const room of rooms) await client.join(room);
+}"""
+
+RING: Final = "(peer) => { window.call = client.call(peer); }"
+STATE: Final = "() => window.call?.state"
+HEARD: Final = """async ({peer, after}) => {
+    const call = peer ? client.calls.get(peer) : window.call;
+    if (call?.state !== 'connected') return null;
+    const stats = await call.stats();
+    return stats.received > after.received && stats.energyIn > after.energyIn ? stats : null;
+}"""
+UNTIL: Final = """async (argument) => {
+    const condition = %s;
+    for (const end = performance.now() + 1000 * %g; ;) {
+        const found = await condition(argument);
+        if (found || performance.now() > end) return found;
+        await new Promise((resolve) => setTimeout(resolve, 1000 * %g));
+    }
+}"""
+SITUATION: Final = """() => ({
+    events: window.events,
+    signals: window.signals?.map(({direction, cmd}) => `${direction} ${cmd}`).join(', '),
+    call: window.call && [call.state, call.reason, String(call.error), call.pc?.iceConnectionState],
+})"""
+SAID: Final = """() => signals
+    .filter(({cmd, direction}) => direction !== 'ack' && cmd !== 'WEBRTC_ICE_CANDIDATE')
+    .map(({cmd, direction}) => `${direction} ${cmd}`)"""
+NOTHING: Final = {"received": 0, "energyIn": 0}
+
+
+def page_of(gateway: str) -> str:
+    """Where a gateway serves the demo."""
+    return gateway.replace("ws://", "http://").removesuffix("ws")
+
+
+class Person:
+    """A user with a page of one's own."""
+
+    def __init__(self, user: str, page: Page, urls: Sequence[str]) -> None:
+        self.user = user
+        self.page = page
+        self.urls = urls
+        """The gateways it knows, its own first."""
+
+    @classmethod
+    async def open(cls, browser: Browser, user: str, urls: Sequence[str]) -> "Person":
+        """Open the page of the first gateway: the demo, which does nothing until it is told a name."""
+        context = await browser.new_context(permissions=["microphone"], bypass_csp=True)
+        page = await context.new_page()
+        await page.goto(page_of(urls[0]))
+        return cls(user, page, urls)
+
+    async def come(self, *rooms: str, voice: bool = True, **options: Any) -> None:
+        """Connect, and join rooms."""
+        token = make_token(SECRET, self.user, rooms, voice=voice)
+        come = {"urls": list(self.urls), "token": token, "rooms": rooms, "options": options}
+        await self.page.evaluate(COME, come)
+
+    async def ring(self, other: "Person") -> None:
+        """Call somebody."""
+        await self.page.evaluate(RING, other.user)
+
+    async def calls(self, other: "Person") -> None:
+        """Call somebody, who accepts; wait until both hear each other."""
+        await self.ring(other)
+        await other.is_rung()
+        await other.accept()
+        await self.hears()
+        await other.hears()
+
+    async def hang_up(self) -> None:
+        """End the call."""
+        await self.page.evaluate("() => call.hangup()")
+
+    async def is_rung(self) -> None:
+        """Wait for a call."""
+        await self.until("() => window.call?.incoming && call.state === 'ringing'")
+
+    async def accept(self) -> None:
+        """Answer the call that rings."""
+        await self.page.evaluate("() => call.accept()")
+
+    async def until(self, condition: str, argument: Any = None) -> Any:
+        """Wait until a function of the page gives something true, and return that."""
+        found = await self.page.evaluate(UNTIL % (condition, PATIENCE_S, POLL_S), argument)
+        if not found:
+            situation = await self.page.evaluate(SITUATION)
+            raise AssertionError(f"{self.user}: not so within {PATIENCE_S:g} s: {condition}\n{situation}")
+        return found
+
+    async def hears(self, peer: "Person | None" = None, after: Any = None) -> Any:
+        """Wait until more sound has come than `after` says; return the statistics then."""
+        argument = {"peer": peer and peer.user, "after": after or NOTHING}
+        return await self.until(HEARD, argument)
+
+    async def ends(self) -> str:
+        """Wait until the call has ended; return why."""
+        return str(await self.until("() => window.call?.state === 'ended' && call.reason"))
+
+    async def said(self) -> list[str]:
+        """What it has sent and heard, as `out WEBRTC_OFFER` and the like; without candidates."""
+        signals: list[str] = await self.page.evaluate(SAID)
+        return signals
+
+    async def events(self) -> list[str]:
+        """What the client has told, by type."""
+        types: list[str] = await self.page.evaluate("() => events.map(([type]) => type)")
+        return types

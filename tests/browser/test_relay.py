@@ -1,0 +1,82 @@
+"""Calls that may use nothing but a relay: a real coturn, with the credentials that a gateway gives."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.conftest import PersonMaker, running_system
+from tests.browser.person import Person
+from tests.system.coturn import TURN_SECRET, Coturn
+from tests.system.running_dev import RunningDev
+
+pytestmark = pytest.mark.needs("chromium", "coturn")
+
+RELAY_ONLY = {"iceTransportPolicy": "relay"}
+
+NOTE_ERRORS = """() => {
+    window.iceErrors = [];
+    window.RTCPeerConnection = class extends RTCPeerConnection {
+        constructor(configuration) {
+            super(configuration);
+            this.addEventListener('icecandidateerror', ({errorCode}) => iceErrors.push(errorCode));
+        }
+    };
+}"""
+
+FORGE = """() => {
+    const real = client.iceServers.bind(client);
+    client.iceServers = async () => (await real()).map((server) => ({...server, credential: 'forged'}));
+}"""
+
+
+@pytest.fixture(scope="module")
+def coturn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coturn]:
+    with Coturn(tmp_path_factory.mktemp("coturn")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def dev(coturn: Coturn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDev]:
+    settings = {"TURN_URLS": coturn.url, "TURN_SECRET": TURN_SECRET, "TURN_TTL": "5"}
+    with running_system(tmp_path_factory.mktemp("dev"), **settings) as running:
+        yield running
+
+
+async def pair(person: PersonMaker) -> tuple[Person, Person]:
+    alice, bob = await person("alice"), await person("bob", gateway=1)
+    for one in (alice, bob):
+        await one.page.evaluate(NOTE_ERRORS)
+        await one.come("demo", rtc=RELAY_ONLY)
+    return alice, bob
+
+
+async def test_a_call_goes_through_the_relay(person: PersonMaker) -> None:
+    alice, bob = await pair(person)
+    await alice.calls(bob)
+    assert (await alice.hears())["path"] == "relay"
+    assert await alice.page.evaluate("() => iceErrors") == []
+
+
+async def test_credentials_are_renewed_during_the_call(person: PersonMaker) -> None:
+    alice, bob = await pair(person)
+    await alice.calls(bob)
+    user = "() => call.pc.getConfiguration().iceServers[0].username"
+    before = await alice.page.evaluate(user)
+    await alice.until(f"(before) => ({user})() !== before", before)
+    await alice.page.evaluate("() => call.restart()")
+    await alice.until("() => call.pc.signalingState === 'have-local-offer'")
+    await alice.until("() => call.pc.signalingState === 'stable'")
+    await bob.hears(after=await bob.hears())
+    assert await alice.page.evaluate("() => iceErrors") == []
+
+
+async def test_a_forged_credential_is_refused(person: PersonMaker) -> None:
+    alice, bob = await pair(person)
+    await alice.page.evaluate(FORGE)
+    await alice.ring(bob)
+    await bob.is_rung()
+    await bob.accept()
+    await alice.until("() => iceErrors.includes(401)")
+    assert await alice.page.evaluate("() => call.state") != "connected"
+    sent = await alice.page.evaluate("() => signals.filter(({data}) => data.candidate).length")
+    assert sent == 0, "without a relay there is no way to be reached"

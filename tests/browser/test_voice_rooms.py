@@ -1,0 +1,43 @@
+"""Everybody talks with everybody: a call for each pair of a room."""
+
+import asyncio
+
+import pytest
+
+from tests.browser.conftest import PersonMaker
+from tests.browser.person import Person
+
+pytestmark = pytest.mark.needs("chromium")
+
+ENTER = "() => { window.voice = client.enterVoice('demo'); return voice.entered; }"
+
+
+async def four(person: PersonMaker) -> list[Person]:
+    people = [
+        await person(name, gateway=number % 2) for number, name in enumerate(("ann", "ben", "cat", "dan"))
+    ]
+    for one in people:
+        await one.come("demo")
+    return people
+
+
+async def all_hear_each_other(people: list[Person]) -> None:
+    await asyncio.gather(*(one.hears(other) for one in people for other in people if one is not other))
+
+
+async def test_four_talk_and_one_leaves(person: PersonMaker) -> None:
+    people = await four(person)
+    *first, late = people
+    await asyncio.gather(*(one.page.evaluate(ENTER) for one in first))  # at once: offers may cross
+    await all_hear_each_other(first)
+    assert await late.page.evaluate("() => client.calls.size") == 0, "who is not in the voice is not called"
+    await late.page.evaluate(ENTER)
+    await all_hear_each_other(people)
+    ann, *rest = people
+    heard = [await one.hears(other) for one in rest for other in rest if one is not other]
+    await ann.page.evaluate("() => voice.leave()")
+    for one in rest:
+        await one.until("(ann) => !client.calls.has(ann) && client.calls.size === 2", ann.user)
+    assert await ann.page.evaluate("() => client.calls.size") == 0
+    pairs = [(one, other) for one in rest for other in rest if one is not other]
+    await asyncio.gather(*(one.hears(other, after) for (one, other), after in zip(pairs, heard, strict=True)))

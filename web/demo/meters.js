@@ -1,0 +1,124 @@
+/** How loud a stream is, and how a connection has been: numbers drawn. Knows nothing of calls. */
+
+const FALL = 0.02; // of a level, from one look to the next: slow enough for an eye
+
+let context = null;
+
+/** The one AudioContext of the page. It may be asleep until somebody clicks. */
+export function audio() {
+  context ??= new AudioContext();
+  if (context.state === 'suspended') context.resume();
+  return context;
+}
+
+/** Measures one stream. `level()` is from 0 (silence) to 1 (as loud as it gets), by a scale of 60 dB; it falls slowly. */
+export class Ear {
+  #analyser; #source; #samples; #level = 0;
+
+  constructor(stream) {
+    this.#analyser = new AnalyserNode(audio(), { fftSize: 1024 });
+    this.#source = audio().createMediaStreamSource(stream);
+    this.#source.connect(this.#analyser);
+    this.#samples = new Float32Array(this.#analyser.fftSize);
+  }
+
+  level() {
+    this.#analyser.getFloatTimeDomainData(this.#samples);
+    const power = this.#samples.reduce((sum, sample) => sum + sample * sample, 0) / this.#samples.length;
+    const now = power > 0 ? Math.min(1, 1 + Math.log10(power) / 6) : 0;
+    this.#level = Math.max(0, now, this.#level - FALL);
+    return this.#level;
+  }
+
+  close() { this.#source.disconnect(); }
+}
+
+/** A ringing tone, for as long as nobody has answered: two notes for who is called, one for who calls. */
+export class Bell {
+  #clock;
+
+  constructor(notes) {
+    const strike = () => notes.forEach((hz, nth) => this.#tone(hz, audio().currentTime + nth * 0.18));
+    strike();
+    this.#clock = setInterval(strike, 2400);
+  }
+
+  #tone(hz, at) {
+    const [tone, loudness] = [new OscillatorNode(audio(), { frequency: hz }), new GainNode(audio(), { gain: 0 })];
+    loudness.gain.linearRampToValueAtTime(0.08, at + 0.02);
+    loudness.gain.exponentialRampToValueAtTime(0.0001, at + 0.6);
+    tone.connect(loudness).connect(audio().destination);
+    tone.start(at);
+    tone.stop(at + 0.65);
+  }
+
+  stop() { clearInterval(this.#clock); }
+}
+
+const SECONDS = 60;
+
+/** The last minute of two series, drawn on a canvas with its latest value at the right. */
+export class Plot {
+  #canvas; #series = { rtt: [], jitter: [] };
+
+  constructor(canvas) {
+    this.#canvas = canvas;
+    new ResizeObserver(() => this.draw()).observe(canvas);
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
+  }
+
+  clear() {
+    this.#series = { rtt: [], jitter: [] };
+    this.draw();
+  }
+
+  add(values) {
+    for (const [name, series] of Object.entries(this.#series)) {
+      series.push(values[name]);
+      if (series.length > SECONDS) series.shift();
+    }
+    this.draw();
+  }
+
+  draw() {
+    const canvas = this.#canvas;
+    const scale = devicePixelRatio || 1;
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+    [canvas.width, canvas.height] = [width * scale, height * scale];
+    const brush = canvas.getContext('2d');
+    const style = getComputedStyle(canvas);
+    brush.scale(scale, scale);
+    const top = niceAbove(Math.max(1, ...Object.values(this.#series).flat().filter(Number.isFinite)));
+    const y = (value) => height - 5 - (value / top) * (height - 20);
+    brush.font = `10px ${style.fontFamily}`;
+    brush.fillStyle = style.getPropertyValue('--soft');
+    brush.strokeStyle = style.getPropertyValue('--line');
+    for (const mark of [0, top / 2, top]) {
+      brush.beginPath();
+      brush.moveTo(0, y(mark) + 0.5);
+      brush.lineTo(width, y(mark) + 0.5);
+      brush.stroke();
+      if (mark) brush.fillText(`${mark} ms`, 0, y(mark) - 3);
+    }
+    for (const [name, series] of Object.entries(this.#series)) {
+      const x = (nth) => width - 4 - (series.length - 1 - nth) * ((width - 4) / (SECONDS - 1));
+      brush.strokeStyle = brush.fillStyle = style.getPropertyValue(`--${name}`);
+      brush.lineWidth = 2;
+      brush.lineJoin = 'round';
+      brush.beginPath();
+      series.forEach((value, nth) => Number.isFinite(value) && brush.lineTo(x(nth), y(value)));
+      brush.stroke();
+      const latest = series.at(-1);
+      if (!Number.isFinite(latest)) continue;
+      brush.beginPath();
+      brush.arc(x(series.length - 1), y(latest), 3, 0, 7);
+      brush.fill();
+    }
+  }
+}
+
+/** The next of 1, 2, 5, 10, 20, ... that is not below. */
+function niceAbove(value) {
+  const ten = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 5, 10].map((factor) => factor * ten).find((nice) => nice >= value);
+}

@@ -1,0 +1,182 @@
+/** Types of tieline.js. What the words mean: docs/protocol.md. Times are in milliseconds. */
+
+export interface Member {
+  userId: string;
+  status: 'online' | 'away';
+  /** Whether this user may ring others. Of somebody who joined after us: true until `members` is asked. */
+  voice: boolean;
+  joinedAt: number;
+}
+
+export interface Options {
+  /** A JWT, or a function that gets one for every connection. With a function an expired token is no end. */
+  token: string | (() => Promise<string>);
+  /** Calls at a time; whoever rings beyond that hears `busy`. Default 1. Voice rooms count, too. */
+  maxCalls?: number;
+  /** Whether what the other says is played. Default true; else play `call.remote` yourself. */
+  play?: boolean;
+  /** More for every RTCPeerConnection, such as `iceTransportPolicy`. The ICE servers come from the gateway. */
+  rtc?: RTCConfiguration;
+}
+
+export interface CallOptions {
+  /** What to send. Default: the microphone, which is asked for, and given back in the end. */
+  stream?: MediaStream | Promise<MediaStream>;
+}
+
+/**
+ * Connect to a gateway, or to one of several, as the user of the token, and stay connected. A URL may be relative
+ * to the page. Rejects with `UNREACHABLE` if no gateway lets us in: a browser does not say why.
+ */
+export function connect(url: string | string[], options: Options): Promise<Client>;
+
+export class TielineError extends Error {
+  /** The server's code, a WebSocket close code, or 0. */
+  code: number;
+  /** The server's text. */
+  msg: string;
+  /** The word to act on: the server's (docs/protocol.md, section 5) or UNREACHABLE, CLOSED, NO_REPLY, SESSION_LOST, TOO_LONG, VOICE_FULL. */
+  reason: string;
+  cmd: string;
+  requestId: string;
+}
+
+/** An EventTarget whose events are known, each a CustomEvent. */
+declare class Target<Events> extends EventTarget {
+  addEventListener<Type extends keyof Events & string>(
+    type: Type, listener: (event: CustomEvent<Events[Type]>) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(
+    type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
+}
+
+export interface Signal {
+  direction: 'out' | 'ack' | 'in';
+  cmd: 'WEBRTC_OFFER' | 'WEBRTC_ANSWER' | 'WEBRTC_ICE_CANDIDATE' | 'WEBRTC_HANGUP';
+  peer: string;
+  data: unknown;
+  /** When, as performance.now() counts. */
+  at: number;
+  /** Of an ack: what became of the message, and how long that took. `data` is that of the message. */
+  ack?: 'relayed' | 'held';
+  ms?: number;
+}
+
+export interface ClientEvents {
+  /** Somebody rings: `accept` or `decline`. */
+  call: Call;
+  /** The members of a room have changed, or their status. */
+  roster: { room: string; members: Member[] };
+  /** The connection is lost, and being made again. */
+  reconnecting: TielineError;
+  /** It is back, and nothing was lost with it. */
+  resumed: unknown;
+  /** It is back too late: all calls have ended, the rooms are being joined again. */
+  reset: unknown;
+  /** It has ended for good. `code` is the close code: 4500 means that this user has connected elsewhere. */
+  closed: TielineError;
+  /** Something that nobody waits for has failed. */
+  error: TielineError;
+  /** The token is about to expire. With a function as `token` nothing needs to be done. */
+  tokenexpiring: { expiresAt: number };
+  /** A message of a call was sent, acknowledged or received: for showing, and for finding out what is slow. */
+  signal: Signal;
+}
+
+export class Client extends Target<ClientEvents> {
+  private constructor();
+  readonly userId: string;
+  /** Room -> user -> member, of the rooms one has joined. */
+  readonly rooms: Map<string, Map<string, Member>>;
+  /** The calls that have not ended, by the other's user id. */
+  readonly calls: Map<string, Call>;
+  /** How all has ended; null before. */
+  readonly closed: TielineError | null;
+  /** Become a member of a room; resolves to its members, oneself included. */
+  join(room: string): Promise<Member[]>;
+  members(room: string): Promise<Member[]>;
+  leave(room: string): Promise<void>;
+  /** Ring somebody. How it goes is told by the call's events. Somebody who is ringing us is accepted. */
+  call(peer: string, options?: CallOptions): Call;
+  /** Talk with everybody who enters the voice of this room, at most six. */
+  enterVoice(room: string, options?: CallOptions): Voice;
+  iceServers(): Promise<RTCIceServer[]>;
+  /** End all calls and the session. */
+  close(): Promise<void>;
+}
+
+export type CallState = 'ringing' | 'connecting' | 'connected' | 'interrupted' | 'ended';
+
+export interface CallEvents {
+  state: CallState;
+  /** Something to hear or see has come from the other; it is in `remote`. */
+  track: { track: MediaStreamTrack; streams: readonly MediaStream[] };
+  ended: { reason: string; by: 'me' | 'peer' | 'server' };
+  /** Also: the browser does not play sound before somebody has clicked (NotAllowedError). */
+  error: Error;
+}
+
+export class Call extends Target<CallEvents> {
+  private constructor();
+  readonly peer: string;
+  readonly incoming: boolean;
+  /** Of a call of a voice room. */
+  readonly room: string | undefined;
+  readonly state: CallState;
+  /** Why it has ended: hangup, decline, busy, cancel, left, absent, timeout, disconnected, failed, no-microphone, replaced, closed, or the reason of a refusal. */
+  readonly reason: string | null;
+  readonly error: Error | null;
+  /** What is sent, and what is received. */
+  readonly local: MediaStream | null;
+  readonly remote: MediaStream;
+  /** What plays, unless `play` is false. */
+  readonly audio: HTMLAudioElement | null;
+  readonly pc: RTCPeerConnection | null;
+  accept(options?: CallOptions): Promise<void>;
+  decline(): Promise<void>;
+  /** End the call, or stop ringing; resolves when the server knows. */
+  hangup(reason?: string): Promise<void>;
+  /** Stop sending sound, or go on; of one track, or of all. */
+  mute(isMuted?: boolean, track?: MediaStreamTrack | null): void;
+  /** Send one more track; the two ends negotiate anew. */
+  addTrack(track: MediaStreamTrack, ...streams: MediaStream[]): RTCRtpSender;
+  removeTrack(sender: RTCRtpSender): void;
+  /** Look for another path. Done by itself when the media stops or the network changes. */
+  restart(): void;
+  stats(): Promise<CallStats>;
+}
+
+export interface CallStats {
+  /** relay: through a TURN server; srflx: through NAT; host, prflx: direct. Null before there is one. */
+  path: 'relay' | 'srflx' | 'prflx' | 'host' | null;
+  rttMs: number | null;
+  jitterMs: number | null;
+  /** Packets. */
+  received: number;
+  lost: number;
+  sent: number;
+  /** From 0 to 1. */
+  levelIn: number;
+  levelOut: number;
+  /** Of all sound so far, as RTCStats have it. */
+  energyIn: number;
+  energyOut: number;
+}
+
+export interface VoiceEvents {
+  /** A call with somebody begins, and is over. */
+  call: Call;
+  left: Call;
+  ended: null;
+}
+
+export class Voice extends Target<VoiceEvents> {
+  private constructor();
+  readonly room: string;
+  readonly calls: Call[];
+  /** Resolves when everybody who is there has been called; rejects with VOICE_FULL, or if there is no microphone. */
+  readonly entered: Promise<void>;
+  leave(): Promise<void>;
+  mute(isMuted?: boolean): Promise<void>;
+}
+
+export {};

@@ -1,0 +1,774 @@
+/**
+ * Tieline in the browser: voice calls with the members of a room. One ES module, no dependency.
+ *
+ *   const client = await connect('wss://example.org/ws', {token});
+ *   await client.join('room_1');
+ *   client.addEventListener('call', ({detail: call}) => call.accept());
+ *   const call = client.call('user_456');
+ *
+ * `Line` keeps one user connected, `Client` is what an application calls, `Call` is one voice connection to one
+ * person, `Voice` a room in which everybody has a `Call` to everybody else. Types: tieline.d.ts. The server's
+ * side is docs/protocol.md, whose words are used here; the Python client of the same protocol is tieline/client/.
+ */
+
+const SUBPROTOCOL = 'tieline.v1';
+const BACKOFF_BASE_MS = 1000; // the first wait before reconnecting is a random part of this, later ones of more
+const BACKOFF_CAP_MS = 8000; // but never more: several attempts must fit into the 30 s that a session is kept
+const STEADY_MS = 10_000; // a connection that held this long was a good one: waits are short again
+const ATTEMPT_MS = 10_000; // for one attempt to connect, from the token to the WELCOME
+const ABANDONED_MS = 15_000; // for so long a gateway may yet act on an attempt that was given up here
+const REPLY_MS = 10_000; // for an answer: twice as long as a gateway tries; then the same frame goes again
+const RESEND_MS = 55_000; // after its first sending: past 60 s the server would take it for another message
+const SEEN_MS = 60_000; // the very same frame again within this is the same message
+const PONG_MS = 8_000; // for the answer to our PING, else the connection counts as lost
+const PROBE_MS = 3_000; // the same after the network has changed, when there is reason to doubt
+const INTERRUPTED_MS = 3_000; // media that stopped may come back by itself for so long, then ICE restarts
+const GOODBYE_MS = 1_000; // for the server to hear that calls end before the connection does
+const GIVE_UP_MS = 30_000; // without media for so long, a call is over: as long as the server keeps a session
+const VOICE_MEMBERS = 6; // of one voice room: each sends its voice to all the others
+
+const [OFFER, ANSWER, CANDIDATE, HANGUP] = ['OFFER', 'ANSWER', 'ICE_CANDIDATE', 'HANGUP'].map((word) => `WEBRTC_${word}`);
+const SIGNALS = new Set([OFFER, ANSWER, CANDIDATE, HANGUP]);
+const EVENTS = new Set(['MEMBER_JOINED', 'MEMBER_LEFT', 'MEMBER_UPDATED', 'TOKEN_EXPIRING', 'RECONNECT']);
+const WRONGLY_SPOKEN = new Set([1000, 1002, 1003, 1007, 1009]); // close codes below 4000 that are final
+const TRY_AGAIN = new Set(['INTERNAL', 'RATE_LIMITED']); // refusals after which the same frame may succeed
+const MICROPHONE_ERRORS = new Set(['NotAllowedError', 'NotFoundError', 'NotReadableError', 'TypeError']); // getUserMedia's
+const END_OF_CANDIDATES = { candidate: '', sdpMid: '0', sdpMLineIndex: 0 };
+
+const emit = (target, type, detail) => target.dispatchEvent(new CustomEvent(type, { detail }));
+const backoff = (failures) => Math.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** failures);
+const utf8 = (text) => new TextEncoder().encode(text);
+const isBefore = (a, b) => String.fromCharCode(...utf8(a)) < String.fromCharCode(...utf8(b)); // by their bytes
+const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(6)), (n) => n.toString(16).padStart(2, '0')).join('');
+
+/** Anything that goes wrong on purpose. `reason` is the word to act on; `code` and `msg` are the server's. */
+export class TielineError extends Error {
+  constructor({ code = 0, msg = '', reason = '', cmd = '', requestId = '' }) {
+    super(`${cmd || 'connection'}: ${msg} (${reason || 'no reason given'}, ${code})`);
+    Object.assign(this, { name: 'TielineError', code, msg, reason, cmd, requestId });
+  }
+}
+
+/** The connection of one user, whichever it is at the moment, and what has been sent and not answered yet. */
+class Line {
+  ended = null; // how all ended, as an error
+  welcome = null;
+  #urls; #token; #hear; #tell;
+  #at = 0; #socket = null; #since = 0; #failures = 0; #dialing = false; #wake = () => {}; #abandoned = -Infinity;
+  #letters = new Map(); #prefix = newId(); #count = 0;
+  #last = ''; #seen = new Map();
+
+  /** `hear(message)` gets every message from others, once; `tell(type, detail)` what becomes of the connection. */
+  constructor(urls, token, hear, tell) {
+    [this.#urls, this.#token, this.#hear, this.#tell] = [urls, token, hear, tell];
+  }
+
+  /** Connect for the first time: try each gateway once. */
+  async open() {
+    for (let left = this.#urls.length; ; left -= 1) {
+      try {
+        await this.#attempt();
+        break;
+      } catch (failure) {
+        if (left === 1 || this.#isFinal(failure)) throw failure;
+        this.#at = (this.#at + 1) % this.#urls.length;
+      }
+    }
+    const ping = () => (this.ended ? clearInterval(clock) : this.probe(PONG_MS));
+    const clock = setInterval(ping, this.welcome.pingInterval * 1000);
+  }
+
+  /** Send a message, over however many connections it takes; resolves to the server's answer. */
+  ask(cmd, data) {
+    if (this.ended) return Promise.reject(this.ended);
+    const requestId = `${this.#prefix}-${(this.#count += 1)}`;
+    const frame = JSON.stringify({ requestId, module: 'ROOM', cmd, code: 200, msg: 'success', data });
+    const longest = this.welcome.maxMessageBytes;
+    const tooLong = { reason: 'TOO_LONG', msg: `more than ${longest} bytes`, cmd, requestId };
+    if (utf8(frame).length > longest) return Promise.reject(new TielineError(tooLong)); // the server would hang up
+    return new Promise((resolve, reject) => {
+      const letter = { requestId, cmd, frame, resolve, reject, tries: 0 };
+      this.#letters.set(requestId, letter);
+      this.#write(letter);
+    });
+  }
+
+  /** Find out whether the connection still works, and replace it if no answer comes in time. */
+  async probe(patienceMs) {
+    const socket = this.#socket;
+    this.#wake();
+    if (!socket) return;
+    const drop = () => socket === this.#socket && this.#lost({ code: 1006, reason: 'no answer' });
+    const clock = setTimeout(drop, patienceMs);
+    await this.ask('PING', null).catch(() => {});
+    clearTimeout(clock);
+  }
+
+  /** End the session. */
+  close() {
+    this.#end(new TielineError({ code: 1000, reason: 'CLOSED', msg: 'closed here' }));
+  }
+
+  async #attempt() {
+    const token = typeof this.#token === 'function' ? await this.#token() : this.#token;
+    if (this.ended) throw this.ended;
+    const url = new URL(this.#urls[this.#at], globalThis.location?.href);
+    url.protocol = url.protocol.replace('http', 'ws');
+    url.searchParams.set('acks', '1');
+    url.searchParams.set('resume', this.welcome?.resumeToken ?? '');
+    url.searchParams.set('last', this.#last);
+    const socket = new WebSocket(url, [SUBPROTOCOL, `bearer.${token}`]);
+    await new Promise((resolve, reject) => {
+      // A browser does not say why a connection did not come about: refused or not there, it is all 1006.
+      const fail = ({ code, reason }) => {
+        clearTimeout(clock);
+        this.#abandon(socket);
+        this.#abandoned = performance.now();
+        reject(new TielineError({ code, reason: 'UNREACHABLE', msg: reason || `no welcome from ${url.host}` }));
+      };
+      const clock = setTimeout(() => fail({ code: 1006 }), ATTEMPT_MS);
+      socket.onclose = fail;
+      socket.onmessage = ({ data }) => {
+        const first = JSON.parse(data);
+        if (this.ended || first.cmd !== 'WELCOME') return fail({ code: 1006 });
+        clearTimeout(clock);
+        this.#use(socket, first.data);
+        resolve();
+      };
+    });
+  }
+
+  /** Go on with a connection, from now on nothing of the one before is read: what it had is replayed. */
+  #use(socket, welcome) {
+    const [old, before] = [this.#socket, this.welcome];
+    [this.#socket, this.welcome, this.#since] = [socket, welcome, performance.now()];
+    if (old) this.#abandon(old);
+    socket.onmessage = ({ data }) => this.#take(data);
+    socket.onclose = (end) => this.#lost(end);
+    if (before && !welcome.resumed) {
+      this.#last = '';
+      this.#giveUp((letter) => new TielineError({ ...letter, reason: 'SESSION_LOST', msg: 'a new session began before the answer' }));
+    }
+    for (const letter of this.#letters.values()) this.#write(letter);
+    this.#tell(!before ? 'open' : welcome.resumed ? 'resumed' : 'reset', welcome);
+  }
+
+  #abandon(socket) {
+    socket.onmessage = socket.onclose = null;
+    socket.close(3001); // not with 1000, which would end the session
+  }
+
+  #lost({ code, reason }) {
+    if (this.#socket) this.#abandon(this.#socket);
+    this.#socket = null;
+    for (const letter of this.#letters.values()) clearTimeout(letter.clock);
+    const end = new TielineError({ code, reason: 'CLOSED', msg: reason || 'the connection broke' });
+    if (this.#isFinal(end)) return this.#end(end);
+    if (code === 4500 && this.#dialing) return; // replaced by the connection that is being made: nobody is away
+    this.#tell('reconnecting', end);
+    this.#dial(false);
+  }
+
+  /** Whether it makes no sense to try again after this. */
+  #isFinal(failure) {
+    if (!(failure instanceof TielineError)) return !(failure instanceof TypeError); // fetch's "no network" is one
+    if (failure.code === 4501) return typeof this.#token !== 'function';
+    if (failure.code === 4500) return !this.#dialing && performance.now() - this.#abandoned > ABANDONED_MS; // not by ourselves
+    return failure.code >= 4500 || WRONGLY_SPOKEN.has(failure.code);
+  }
+
+  /** Connect again, elsewhere first, until it works. The connection in use, if there is one, works meanwhile. */
+  async #dial(atOnce) {
+    if (this.#dialing) return;
+    this.#dialing = true;
+    if (performance.now() - this.#since > STEADY_MS) this.#failures = 0;
+    for (let isFirst = true; !this.ended; isFirst = false) {
+      const waitMs = atOnce && isFirst ? 0 : backoff(this.#failures++);
+      await new Promise((resolve) => setTimeout((this.#wake = resolve), waitMs));
+      this.#at = (this.#at + 1) % this.#urls.length;
+      try {
+        await this.#attempt();
+        break;
+      } catch (failure) {
+        if (this.#isFinal(failure)) this.#end(failure);
+      }
+    }
+    this.#dialing = false;
+  }
+
+  #write(letter) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    clearTimeout(letter.clock);
+    letter.sentAt ??= performance.now();
+    if (performance.now() - letter.sentAt > RESEND_MS) {
+      this.#letters.delete(letter.requestId);
+      letter.reject(new TielineError({ ...letter, reason: 'NO_REPLY', msg: 'no answer' }));
+      return;
+    }
+    this.#socket.send(letter.frame);
+    letter.clock = setTimeout(() => this.#write(letter), REPLY_MS);
+  }
+
+  /** Take in a frame. Of one that others made only `cmd`, `requestId` and `data` are believed. */
+  #take(frame) {
+    const message = JSON.parse(frame);
+    const isFromOthers = SIGNALS.has(message.cmd) ? message.data != null : EVENTS.has(message.cmd);
+    if (!isFromOthers) return this.#answer(message);
+    const now = performance.now();
+    for (const [seen, at] of this.#seen) {
+      if (now - at < SEEN_MS) break;
+      this.#seen.delete(seen);
+    }
+    if (this.#seen.has(frame)) return;
+    this.#seen.set(frame, now);
+    this.#last = message.requestId;
+    if (message.cmd === 'RECONNECT') {
+      const { afterMs, jitterMs } = message.data;
+      setTimeout(() => this.#dial(true), afterMs + Math.random() * jitterMs);
+    }
+    this.#hear(message);
+  }
+
+  #answer(message) {
+    const letter = this.#letters.get(message.requestId);
+    if (!letter) return message.code !== 200 && this.#tell('error', new TielineError(message));
+    clearTimeout(letter.clock);
+    if (TRY_AGAIN.has(message.reason) && performance.now() - letter.sentAt < RESEND_MS) {
+      letter.clock = setTimeout(() => this.#write(letter), backoff(letter.tries++));
+      return;
+    }
+    this.#letters.delete(message.requestId);
+    if (message.code === 200) letter.resolve(message);
+    else letter.reject(new TielineError(message));
+  }
+
+  #giveUp(why) {
+    for (const letter of this.#letters.values()) {
+      clearTimeout(letter.clock);
+      letter.reject(why(letter));
+    }
+    this.#letters.clear();
+  }
+
+  #end(error) {
+    if (this.ended) return;
+    this.ended = error;
+    if (this.#socket) {
+      this.#socket.onmessage = this.#socket.onclose = null;
+      this.#socket.close(1000);
+      this.#socket = null;
+    }
+    this.#wake();
+    this.#giveUp(() => error);
+    this.#tell('closed', error);
+  }
+}
+
+/** A connected user: rooms, and calls with their members. Made by `connect`. */
+export class Client extends EventTarget {
+  /** Who is in the rooms one has joined: room id -> user id -> {userId, status, voice, joinedAt}. */
+  rooms = new Map();
+  /** The calls that have not ended, by the other's user id. */
+  calls = new Map();
+  #line; #options; #voices = new Map(); #lanes = new Map(); #ice = null; #unload = new AbortController();
+
+  constructor(urls, options) {
+    super();
+    this.#options = { maxCalls: 1, play: true, rtc: {}, ...options };
+    this.#line = new Line(urls, options.token, (message) => this.#hear(message), (type, detail) => this.#changed(type, detail));
+  }
+
+  get userId() { return this.#line.welcome.userId; }
+  get closed() { return this.#line.ended; }
+  get options() { return this.#options; }
+
+  async _open() {
+    await this.#line.open();
+    const signal = this.#unload.signal;
+    const moved = () => {
+      this.#line.probe(PROBE_MS);
+      for (const call of this.calls.values()) call.restart();
+    };
+    globalThis.addEventListener?.('online', moved, { signal });
+    globalThis.navigator?.connection?.addEventListener?.('change', moved, { signal });
+    globalThis.addEventListener?.('pagehide', () => this.#line.close(), { signal });
+    return this;
+  }
+
+  /** Become a member of a room; returns its members, oneself included. */
+  async join(room) { return this.#roster((await this.#line.ask('JOIN', { room })).data); }
+
+  /** Ask who is in a room one is a member of. */
+  async members(room) { return this.#roster((await this.#line.ask('MEMBERS', { room })).data); }
+
+  /** Stop being a member of a room, and end the calls of its voice room. */
+  async leave(room) {
+    await Promise.all([this.#voices.get(room)?.leave(), this.#line.ask('LEAVE', { room })]);
+    this.#forget(room);
+  }
+
+  /** Ring somebody. The call is there at once; see its events. Somebody who is ringing us is accepted. */
+  call(peer, options = {}) {
+    const there = this.calls.get(peer);
+    if (there) {
+      if (there.incoming && there.state === 'ringing') there.accept(options).catch(() => {});
+      return there;
+    }
+    const call = new Call(this, peer, { id: newId(), room: options.room, incoming: false });
+    this.calls.set(peer, call);
+    call._begin(options).catch(() => {}); // it ends, and says why
+    return call;
+  }
+
+  /** Talk with everybody who enters the voice of this room; up to six. Its `entered` says how coming in went. */
+  enterVoice(room, options = {}) {
+    const voice = this.#voices.get(room) ?? new Voice(this, room, options, () => this.#voices.delete(room));
+    this.#voices.set(room, voice);
+    return voice;
+  }
+
+  /** The STUN and TURN servers to use now. They are fetched again before their credentials expire. */
+  iceServers() {
+    this.#ice ??= this.#line.ask('ICE_SERVERS', null).then(({ data: { iceServers, ttl } }) => {
+      if (ttl > 0) setTimeout(() => this.#renewIceServers(), Math.min(ttl * 800, 2 ** 31 - 1));
+      return iceServers;
+    }, (error) => {
+      if (error.reason === 'UNKNOWN_COMMAND') return []; // an older server
+      this.#ice = null;
+      throw error;
+    });
+    return this.#ice;
+  }
+
+  /** End all calls, and then the session. */
+  async close() {
+    const said = Promise.all([...this.calls.values()].map((call) => call.hangup()));
+    await Promise.race([said, new Promise((resolve) => setTimeout(resolve, GOODBYE_MS))]);
+    this.#line.close();
+  }
+
+  /** Send one of the four WEBRTC messages: after the ack of the description before it, which it must not overtake. */
+  async _signal(cmd, to, data) {
+    const tell = (direction, more) => emit(this, 'signal', { direction, cmd, peer: to, data, at: performance.now(), ...more });
+    let began;
+    const asked = (this.#lanes.get(to) ?? Promise.resolve()).then(() => {
+      began = performance.now();
+      tell('out');
+      return this.#line.ask(cmd, { from: this.userId, to, data });
+    });
+    if (cmd !== CANDIDATE) this.#lanes.set(to, asked.catch(() => {}));
+    const { ack } = await asked;
+    tell('ack', { ack, ms: performance.now() - began });
+  }
+
+  #renewIceServers() {
+    this.#ice = null;
+    if (this.calls.size === 0 || this.closed) return; // the next call asks
+    this.iceServers().then((iceServers) => {
+      // In force from the next ICE restart on; what is allocated with the old ones stays.
+      for (const { pc } of this.calls.values()) pc?.setConfiguration({ ...pc.getConfiguration(), iceServers });
+    }, () => setTimeout(() => this.#renewIceServers(), BACKOFF_CAP_MS));
+  }
+
+  #roster({ room, members }) {
+    this.rooms.set(room, new Map(members.map((member) => [member.userId, member])));
+    emit(this, 'roster', { room, members });
+    return members;
+  }
+
+  #changed(type, detail) {
+    if (type === 'reset' || type === 'closed') {
+      for (const call of this.calls.values()) call._end(type === 'reset' ? 'disconnected' : 'closed', 'server');
+    }
+    if (type === 'closed') {
+      this.#unload.abort();
+      for (const voice of this.#voices.values()) voice.leave();
+    }
+    if (type === 'reset') this.#return();
+    if (type === 'open') for (const room of detail.rooms) this.members(room).catch((error) => emit(this, 'error', error));
+    emit(this, type, detail);
+  }
+
+  /** Join the rooms of a session that is lost again, and what was talked in there. */
+  async #return() {
+    for (const room of [...this.rooms.keys()]) {
+      try {
+        await this.join(room);
+        await this.#voices.get(room)?._enter();
+      } catch (error) {
+        this.#forget(room);
+        emit(this, 'error', error);
+      }
+    }
+  }
+
+  #forget(room) {
+    this.#voices.get(room)?.leave();
+    this.rooms.delete(room);
+    emit(this, 'roster', { room, members: [] });
+  }
+
+  #hear({ cmd, data }) {
+    if (SIGNALS.has(cmd)) return this.#hearSignal(cmd, data.from, data.data);
+    if (cmd === 'TOKEN_EXPIRING') return this.#refreshToken(data);
+    const members = this.rooms.get(data.room);
+    if (!members) return;
+    if (cmd === 'MEMBER_LEFT' && data.userId === this.userId) return this.#forget(data.room); // kicked
+    if (cmd === 'MEMBER_LEFT') members.delete(data.userId);
+    else {
+      const known = members.get(data.userId) ?? { userId: data.userId, joinedAt: Date.now(), voice: true };
+      members.set(data.userId, { ...known, status: data.status ?? 'online' });
+    }
+    emit(this, 'roster', { room: data.room, members: [...members.values()] });
+  }
+
+  #hearSignal(cmd, peer, data) {
+    emit(this, 'signal', { direction: 'in', cmd, peer, data, at: performance.now() });
+    let call = this.calls.get(peer);
+    if (cmd === OFFER && typeof data?.sdp !== 'string') return; // nothing that a browser could answer
+    if (cmd === OFFER && call?._isOver(data)) call = call._end('replaced', 'peer'); // the other calls anew
+    if (cmd !== OFFER || call) return call?._hear(cmd, data ?? {});
+    const voice = this.#voices.get(data.room);
+    const no = data.room ? !voice && 'absent' : this.calls.size >= this.#options.maxCalls && 'busy';
+    if (no) return this._signal(HANGUP, peer, { reason: no, call: data.call }).catch(() => {});
+    call = new Call(this, peer, { id: data.call, room: data.room, incoming: true });
+    this.calls.set(peer, call);
+    call._hear(cmd, data);
+    if (voice) voice._admit(call);
+    else emit(this, 'call', call);
+  }
+
+  async #refreshToken(expiring) {
+    emit(this, 'tokenexpiring', expiring);
+    if (typeof this.#options.token !== 'function') return;
+    try {
+      await this.#line.ask('REFRESH_TOKEN', { token: await this.#options.token() });
+    } catch (error) { // at its end the server closes, and we come back with a new one
+      if (error.reason !== 'UNKNOWN_COMMAND') emit(this, 'error', error);
+    }
+  }
+}
+
+/** One voice connection to one person: WebRTC's perfect negotiation over Tieline's four messages. */
+export class Call extends EventTarget {
+  /** ringing, connecting, connected, interrupted (the media stopped, ICE restarts) or ended. */
+  state = 'ringing';
+  /** Why it ended: hangup, decline, busy, cancel, timeout, disconnected, failed, ... or the reason of a refusal. */
+  reason = null;
+  error = null;
+  pc = null;
+  local = null;
+  remote = new MediaStream();
+  audio = null;
+  #client; #queue = Promise.resolve(); #names; #offer = null; #ignored = null; #early = [];
+  #isReady = false; #mayOffer = true; #ownsMicrophone = false; #restarting = 0; #givingUp = 0;
+
+  /** `id` tells this call from an earlier one with the same person. Who knows no such ids sends none. */
+  constructor(client, peer, { id, room, incoming }) {
+    super();
+    Object.assign(this, { peer, id, room, incoming });
+    this.#client = client;
+    this.#names = new Set([id]);
+  }
+
+  /** Whose offer counts when two cross: that of the greater user id. The other withdraws its own. */
+  get isPolite() { return isBefore(this.#client.userId, this.peer); }
+
+  /** Answer, with the microphone or another stream. Rejects, and ends the call, if that fails. */
+  accept(options = {}) { return this._begin(options); }
+
+  /** Refuse a call that rings. */
+  decline() { return this.hangup('decline'); }
+
+  /** End the call; resolves when the server knows. */
+  async hangup(reason = this.state !== 'ringing' ? 'hangup' : this.incoming ? 'decline' : 'cancel') {
+    if (this.state === 'ended') return;
+    const said = this.#send(HANGUP, { reason });
+    this._end(reason, 'me');
+    await said.catch(() => {}); // refused: for the server it was over already
+  }
+
+  /** Stop sending sound, or go on: of one track, or of all. The two ends need not negotiate for it. */
+  mute(isMuted = true, track = null) {
+    for (const sender of this.pc?.getSenders() ?? []) {
+      const isMeant = track ? sender.track === track : sender.track?.kind === 'audio';
+      if (isMeant) sender.track.enabled = !isMuted;
+    }
+  }
+
+  /** Send one more track, a picture or another sound; the two ends negotiate anew. */
+  addTrack(track, ...streams) { return this.pc.addTrack(track, ...streams); }
+
+  removeTrack(sender) { this.pc.removeTrack(sender); }
+
+  /** Look for another path for the media: when it stopped, or the network has changed. */
+  restart() {
+    if (this.pc && this.state !== 'ringing' && this.state !== 'ended') this.pc.restartIce();
+  }
+
+  /** How it goes: the path, times in milliseconds, packets, and levels from 0 to 1. */
+  async stats() {
+    const report = this.pc ? await this.pc.getStats() : new Map();
+    const find = (type, more = () => true) => [...report.values()].find((entry) => entry.type === type && more(entry));
+    const audio = (entry) => entry.kind === 'audio';
+    const selected = report.get(find('transport', (entry) => entry.selectedCandidatePairId)?.selectedCandidatePairId);
+    const pair = selected ?? find('candidate-pair', (entry) => entry.nominated && entry.state === 'succeeded');
+    const types = [pair?.localCandidateId, pair?.remoteCandidateId].map((id) => report.get(id)?.candidateType);
+    const [heard, sent] = [find('inbound-rtp', audio), find('outbound-rtp', audio)];
+    const source = find('media-source', audio);
+    const inMs = (seconds) => (seconds === undefined ? null : seconds * 1000);
+    return {
+      path: ['relay', 'srflx', 'prflx', 'host'].find((type) => types.includes(type)) ?? null,
+      rttMs: inMs(pair?.currentRoundTripTime), jitterMs: inMs(heard?.jitter),
+      received: heard?.packetsReceived ?? 0, lost: heard?.packetsLost ?? 0, sent: sent?.packetsSent ?? 0,
+      levelIn: heard?.audioLevel ?? 0, levelOut: source?.audioLevel ?? 0,
+      energyIn: heard?.totalAudioEnergy ?? 0, energyOut: source?.totalAudioEnergy ?? 0,
+    };
+  }
+
+  /** Begin to talk: answer the offer that is there, if only since a moment ago, else make one. */
+  async _begin(options) {
+    try {
+      await this.#next(async () => {
+        if (this.#isReady) return;
+        await this.#open(options);
+        if (this.state === 'ended') return;
+        this.#isReady = true;
+        await (this.#offer ? this.#agree(this.#offer) : this.#propose());
+        this.pc.onnegotiationneeded = () => this.#next(() => this.#propose()).catch((error) => this.#fault(error));
+      });
+    } catch (error) {
+      this.#fault(error);
+      throw error;
+    }
+  }
+
+  /** Whether an offer is about another call: then this one, which was answered, is over for the other. */
+  _isOver(offer) {
+    return this.state !== 'ringing' && offer.call !== undefined && !this.#names.has(offer.call);
+  }
+
+  /** Take what the other has sent. */
+  _hear(cmd, data) {
+    if (cmd === HANGUP) {
+      const isMeant = data.call === undefined || this.#names.has(data.call);
+      if (isMeant) this._end(String(data.reason ?? 'hangup'), data.server ? 'server' : 'peer');
+      return;
+    }
+    if (cmd === OFFER) this.#names.add(data.call);
+    if (cmd === OFFER && !this.#isReady) {
+      this.#offer = data;
+      if (this.incoming) this.id = data.call;
+      return;
+    }
+    const take = { [OFFER]: () => this.#agree(data), [ANSWER]: () => this.#settle(data), [CANDIDATE]: () => this.#add(data) };
+    this.#next(take[cmd]).catch((error) => this.#fault(error));
+  }
+
+  _end(reason, by) {
+    if (this.state === 'ended') return;
+    this.#client.calls.delete(this.peer);
+    this.reason = reason;
+    clearTimeout(this.#restarting);
+    clearTimeout(this.#givingUp);
+    this.pc?.close();
+    if (this.#ownsMicrophone) for (const track of this.local.getTracks()) track.stop();
+    if (this.audio) this.audio.srcObject = null;
+    this.#become('ended');
+    emit(this, 'ended', { reason, by });
+  }
+
+  /** Take one step of the negotiation after the other; none after the end. */
+  #next(step) {
+    const done = this.#queue.then(() => (this.state === 'ended' ? undefined : step()));
+    this.#queue = done.catch(() => {});
+    return done;
+  }
+
+  async #open({ stream }) {
+    const [iceServers, local] = await Promise.all([this.#client.iceServers(), stream ?? this.#microphone()]);
+    if (this.state === 'ended') return;
+    this.local = local;
+    this.pc = new RTCPeerConnection({ ...this.#client.options.rtc, iceServers });
+    this.pc.onicecandidate = ({ candidate }) => {
+      this.#send(CANDIDATE, candidate?.toJSON() ?? END_OF_CANDIDATES).catch(() => {}); // hung up in between
+    };
+    this.pc.ontrack = (event) => this.#hearTrack(event);
+    this.pc.onconnectionstatechange = () => this.#watch();
+    for (const track of local.getTracks()) this.pc.addTrack(track, local);
+  }
+
+  async #microphone() {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    this.#ownsMicrophone = true;
+    this.local = stream;
+    if (this.state === 'ended') for (const track of stream.getTracks()) track.stop();
+    return stream;
+  }
+
+  async #send(cmd, content) {
+    if (this.state !== 'ended') await this.#client._signal(cmd, this.peer, { ...content, call: this.id });
+  }
+
+  async #propose() {
+    if (this.pc.signalingState !== 'stable' || !this.#mayOffer) return; // not stable: asked for again when it is
+    await this.pc.setLocalDescription();
+    this.#ignored = null;
+    const { type, sdp } = this.pc.localDescription;
+    this.#send(OFFER, { type, sdp, room: this.room }).catch((error) => this.#next(() => this.#refused(error)));
+  }
+
+  /** Our offer was refused. If one of the other's was ignored for it, that one counts after all. */
+  async #refused(error) {
+    this.error = error;
+    const isAnswered = this.state !== 'ringing';
+    this.#mayOffer = error.reason !== 'NO_VOICE_PERMISSION';
+    if (!this.#ignored && (!isAnswered || this.#mayOffer)) return this._end(error.reason, 'server');
+    if (this.pc.signalingState === 'have-local-offer') await this.pc.setLocalDescription({ type: 'rollback' });
+    if (this.#ignored) await this.#agree(this.#ignored);
+    emit(this, 'error', error);
+  }
+
+  async #agree(offer) {
+    if (this.pc.signalingState !== 'stable' && !this.isPolite) {
+      this.#ignored = offer; // two offers have crossed, and ours counts
+      return;
+    }
+    this.id = offer.call;
+    await this.pc.setRemoteDescription(offer); // which withdraws an offer of our own
+    await this.#addEarly();
+    await this.pc.setLocalDescription();
+    const isFirst = this.state === 'ringing';
+    this.#answered();
+    const { type, sdp } = this.pc.localDescription;
+    this.#send(ANSWER, { type, sdp }).catch((error) => isFirst && this._end(error.reason, 'server'));
+  }
+
+  async #settle(answer) {
+    if (!this.#isAbout(answer) || this.pc?.signalingState !== 'have-local-offer') return;
+    await this.pc.setRemoteDescription(answer);
+    await this.#addEarly();
+    this.#answered();
+  }
+
+  async #add(candidate) {
+    if (!this.pc?.remoteDescription) this.#early.push(candidate);
+    else if (this.#isAbout(candidate)) await this.pc.addIceCandidate(candidate).catch(() => {}); // of an offer withdrawn
+  }
+
+  async #addEarly() {
+    for (const candidate of this.#early.splice(0)) await this.#add(candidate);
+  }
+
+  #isAbout({ call }) { return call === undefined || call === this.id; }
+
+  #answered() {
+    if (this.state !== 'ringing') return;
+    this.#become('connecting');
+    this.#giveUpLater();
+  }
+
+  #watch() {
+    const state = this.pc.connectionState;
+    clearTimeout(this.#restarting);
+    if (state === 'connected') {
+      clearTimeout(this.#givingUp);
+      this.#givingUp = 0;
+      this.#become('connected');
+    } else if (state === 'disconnected' || state === 'failed') {
+      if (this.state === 'connected') this.#become('interrupted');
+      this.#restarting = setTimeout(() => this.restart(), state === 'failed' ? 0 : INTERRUPTED_MS);
+      this.#giveUpLater();
+    }
+  }
+
+  #giveUpLater() { this.#givingUp ||= setTimeout(() => this.hangup('failed'), GIVE_UP_MS); }
+
+  #hearTrack({ track, streams }) {
+    this.remote.addTrack(track);
+    if (this.#client.options.play && track.kind === 'audio') {
+      this.audio ??= new Audio();
+      this.audio.srcObject = this.remote;
+      this.audio.play().catch((error) => this.state !== 'ended' && emit(this, 'error', error)); // not without a click
+    }
+    emit(this, 'track', { track, streams });
+  }
+
+  #become(state) {
+    if (this.state === state) return;
+    this.state = state;
+    emit(this, 'state', state);
+  }
+
+  /** Something of the browser failed: no microphone, or a description that it does not understand. */
+  #fault(error) {
+    if (this.state === 'ended') return;
+    this.error = error;
+    emit(this, 'error', error);
+    if (this.state === 'ringing') this.hangup(!this.local && MICROPHONE_ERRORS.has(error.name) ? 'no-microphone' : error.reason ?? 'failed');
+  }
+}
+
+/** Talking with everybody who is in the voice of one room: a call for each pair. */
+export class Voice extends EventTarget {
+  #client; #stream; #ownsMicrophone; #over;
+
+  constructor(client, room, { stream }, over) {
+    super();
+    this.room = room;
+    [this.#client, this.#over, this.#ownsMicrophone] = [client, over, !stream];
+    this.#stream = Promise.resolve(stream ?? navigator.mediaDevices.getUserMedia({ audio: true }));
+    /** Resolves when all who are there have been called. Rejects, and leaves, if there is no room or no microphone. */
+    this.entered = Promise.resolve().then(() => this._enter());
+    this.entered.catch(() => {});
+  }
+
+  get calls() { return [...this.#client.calls.values()].filter((call) => call.room === this.room); }
+
+  /** End these calls, and no others. */
+  async leave() {
+    this.#over();
+    const said = this.calls.map((call) => call.hangup('left'));
+    if (this.#ownsMicrophone) this.#stream.then((stream) => stream.getTracks().forEach((track) => track.stop()), () => {});
+    emit(this, 'ended', null);
+    await Promise.all(said);
+  }
+
+  /** Stop sending one's voice to all, or go on. */
+  async mute(isMuted = true) {
+    for (const track of (await this.#stream).getAudioTracks()) track.enabled = !isMuted;
+  }
+
+  /** Call everybody who is in the room. Those who are not in its voice say so; who enters later calls us. */
+  async _enter() {
+    try {
+      const { calls, rooms, userId } = this.#client;
+      if (!rooms.has(this.room)) await this.#client.join(this.room);
+      const members = rooms.get(this.room);
+      if (members.size > VOICE_MEMBERS) throw new TielineError({ reason: 'VOICE_FULL', msg: `more than ${VOICE_MEMBERS}` });
+      await this.#stream;
+      for (const peer of members.keys()) {
+        if (peer === userId || calls.has(peer)) continue;
+        this.#attend(this.#client.call(peer, { stream: this.#stream, room: this.room }));
+      }
+    } catch (error) {
+      this.leave();
+      throw error;
+    }
+  }
+
+  _admit(call) {
+    this.#attend(call);
+    call.accept({ stream: this.#stream }).catch(() => {}); // it ends, and says why
+  }
+
+  #attend(call) {
+    emit(this, 'call', call);
+    call.addEventListener('ended', () => emit(this, 'left', call));
+  }
+}
+
+/** Connect to a gateway, or to one of several, and stay connected. See tieline.d.ts for the options. */
+export async function connect(url, options) {
+  return new Client([url].flat(), options)._open();
+}
