@@ -139,6 +139,12 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             "stack",
         ),
         Chart(
+            "Key fetches",
+            "Of the key set that verifies tokens, if there is one. While they fail, the older keys stay good.",
+            "ops",
+            [Query(_rate("tieline_key_fetches_total", "outcome"), "{{outcome}}")],
+        ),
+        Chart(
             "Resumes that failed",
             "Share of the resumes asked for: too late, too much missed, or a session nobody knows.",
             "percentunit",

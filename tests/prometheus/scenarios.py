@@ -75,6 +75,8 @@ def _of_a_gateway(instance: str) -> dict[str, str]:
         _of("tieline_handshakes_refused_total", instance, reason="UNAUTHORIZED"): rising(60),
         _of("tieline_handshakes_refused_total", instance, reason="FULL"): steady(0),
         _of("tieline_handshakes_refused_total", instance, reason="BROKER_UNAVAILABLE"): steady(0),
+        _of("tieline_key_fetches_total", instance, outcome="ok"): rising(0.2),
+        _of("tieline_key_fetches_total", instance, outcome="failed"): rising(0.1),
         **_buckets("tieline_relay_seconds", instance, 600, 0.004),
     }
 
@@ -154,6 +156,12 @@ FAILURES: Final[Mapping[str, Failure]] = {
     ),
     "TielineCannotConnect": Failure(
         {_of("tieline_handshakes_refused_total", "g1", reason="FULL"): rising(10)}
+    ),
+    "TielineKeysNotFetched": Failure(
+        {
+            _of("tieline_key_fetches_total", "g1", outcome="failed"): rising(12),
+            _of("tieline_key_fetches_total", "g1", outcome="ok"): steady(9),
+        }
     ),
     "TielineRelaySlow": Failure(_buckets("tieline_relay_seconds", "g1", 600, 0.4)),
     "TielineCheckSlow": Failure(_buckets("tieline_presence_check_seconds", "r1", 600, 0.2)),

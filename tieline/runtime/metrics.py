@@ -222,6 +222,8 @@ for _kind in ("offer", "away", "lease"):
     TIMERS_FIRED.labels(_kind)
 for _kind in ("slow_consumer", "other"):
     NATS_ERRORS.labels(_kind)
+for _outcome in ("ok", "failed"):
+    KEY_FETCHES.labels(_outcome)
 for _how in ("left", "closed"):
     DRAINED.labels(_how)
 
