@@ -140,7 +140,7 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
         ),
         Chart(
             "Key fetches",
-            "Of the key set that verifies tokens, if there is one. While they fail, the older keys stay good.",
+            "Of the key set that verifies tokens, if there is one. If they fail, the older keys stay good.",
             "ops",
             [Query(_rate("tieline_key_fetches_total", "outcome"), "{{outcome}}")],
         ),

@@ -110,10 +110,10 @@ HEALTHY: Final[Series] = {
 
 
 class Failure(NamedTuple):
-    """What is otherwise than in `HEALTHY`, for the alert to fire an hour later."""
+    """What is otherwise than in `HEALTHY`, for the alert to fire at a minute."""
 
     series: Series
-    minute: int = 60
+    minute: int = 30
 
 
 def _no_more(instance: str) -> dict[str, str]:
@@ -141,7 +141,7 @@ FAILURES: Final[Mapping[str, Failure]] = {
     "TielineBrokerAway": Failure({_of("tieline_nats_connected", "r1"): changed(1, 0)}),
     "TielineBrokerUnstable": Failure({_of("tieline_nats_reconnects_total", "r1"): rising(0.5)}),
     "TielineMessagesDropped": Failure(
-        {_of("tieline_nats_errors_total", "g1", kind="slow_consumer"): f"0x54 1x{MINUTES}"}
+        {_of("tieline_nats_errors_total", "g1", kind="slow_consumer"): f"0x24 1x{MINUTES}"}
     ),
     "TielineStorageNearlyFull": Failure(
         {_of("tieline_stream_bytes", "p1", stream="mailbox"): changed(300e6, 750e6)}
@@ -167,12 +167,12 @@ FAILURES: Final[Mapping[str, Failure]] = {
     "TielineCheckSlow": Failure(_buckets("tieline_presence_check_seconds", "r1", 600, 0.2)),
     "TielineRequestsRepeated": Failure({_of("tieline_request_retries_total", "g1"): rising(80)}),
     "TielineCallsUnanswered": Failure(
-        {_of("tieline_negotiations_total", "p1", step="unanswered"): rising(40)}
+        {_of("tieline_negotiations_total", "p1", step="unanswered"): rising(40)}, minute=45
     ),
     "TielineResumesFail": Failure(
         {_of("tieline_sessions_opened_total", "g1", how="not_resumed"): rising(30)}
     ),
-    "TielineSessionsOrphaned": Failure({_of("tieline_sessions_orphaned_total", "p1"): f"0x54 12x{MINUTES}"}),
+    "TielineSessionsOrphaned": Failure({_of("tieline_sessions_orphaned_total", "p1"): f"0x24 12x{MINUTES}"}),
     "TielineSlowClients": Failure({_of("tieline_sessions_closed_total", "g1", code="4000"): rising(5)}),
 }
 """By the alert that is due."""
