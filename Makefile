@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PORT ?= 8080
 
-.PHONY: install run test faults check bench lock dashboards k8s-tools
+.PHONY: install run test test-inside test-outside check bench lock dashboards k8s-tools
 
 # The lock is complete, so nothing is resolved (--no-deps): some versions of pip would look for newer ones.
 # Touches nothing while pyproject.toml and requirements.lock are older than the last installation.
@@ -38,12 +38,19 @@ $(STAMP): pyproject.toml requirements.lock
 run: install
 	$(VENV)/bin/tieline dev --call --port $(PORT)
 
+# Every test, in two halves side by side: most of them wait more than they work. The output of each half comes
+# when it is done.
 test: install
-	$(PYTHON) -m pytest --cov --cov-report=term --cov-fail-under=100
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-inside test-outside
 
-# Kill, stop and cut every part under load: five minutes.
-faults: install
-	$(PYTHON) -m pytest tests/faults
+# What needs nothing but a broker; every branch of the pure modules is demanded.
+INSIDE := tests/unit tests/contract tests/system
+test-inside: install
+	$(PYTHON) -m pytest $(INSIDE) --cov --cov-report=term --cov-fail-under=100
+
+# Everything else: the model, faults, browsers, containers, Prometheus, Kubernetes.
+test-outside: install
+	$(PYTHON) -m pytest $(INSIDE:%=--ignore=%) -p no:cacheprovider
 
 check: install
 	$(VENV)/bin/ruff check .

@@ -23,6 +23,7 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Subjects.mark": (lambda text: SUBJECTS.mark(GatewayId(text)), (2,)),
     "Subjects.live_mark": (lambda text: SUBJECTS.live_mark(GatewayId(text)), (3,)),
     "Subjects.gateway": (lambda text: SUBJECTS.gateway(GatewayId(text), "close"), (2,)),
+    "Subjects.inbox": (lambda text: SUBJECTS.inbox("router", text), (2,)),
     "Subjects.replies": (lambda text: SUBJECTS.replies("router", text), (2,)),
     "Subjects.changed": (lambda text: SUBJECTS.changed(UserId(text)), (2,)),
     "Subjects, its namespace": (lambda text: Subjects(text).changed(PLAIN), (0,)),
