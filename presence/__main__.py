@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from presence.announce import Announcer
+from presence.fill import measure_fill
 from presence.gateways import Gateways
 from presence.mailbox import Mailbox, make_mailbox
 from presence.negotiation import CandidatePolicy
@@ -88,6 +89,8 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
                 bucket, Mailbox(requests, subjects), ready, lambda: _streams_made(broker, subjects, settings)
             )
         )
+        streams = {"bucket": bucket.stream, "mailbox": subjects.mailbox()}
+        measuring = background.create_task(measure_fill(requests, streams))
         async with asyncio.TaskGroup() as answering:
             service = PresenceService(broker, answering, gateways, sessions, rooms, pairs)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
@@ -96,6 +99,7 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
             await stopping.wait()
             _log.info("presence stops")
             watching.cancel()
+            measuring.cancel()
             ready.hold(STOPPING)
             await broker.drain(requested)
         timers.stop()

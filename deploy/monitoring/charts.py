@@ -139,6 +139,12 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             "stack",
         ),
         Chart(
+            "Key fetches",
+            "Of the key set that verifies tokens, if there is one. If they fail, the older keys stay good.",
+            "ops",
+            [Query(_rate("tieline_key_fetches_total", "outcome"), "{{outcome}}")],
+        ),
+        Chart(
             "Resumes that failed",
             "Share of the resumes asked for: too late, too much missed, or a session nobody knows.",
             "percentunit",
@@ -309,6 +315,12 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             "Share of the processes of a service that are connected to NATS.",
             "percentunit",
             [Query(f"avg by (service) ({_with_service('tieline_nats_connected')})", "{{service}}")],
+        ),
+        Chart(
+            "Stored",
+            "What the streams keep: the mailbox in memory (files on a single node), the bucket in files.",
+            "bytes",
+            [Query("max by (stream) (tieline_stream_bytes)", "{{stream}}")],
         ),
         Chart(
             "Reconnects",

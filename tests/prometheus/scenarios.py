@@ -75,6 +75,8 @@ def _of_a_gateway(instance: str) -> dict[str, str]:
         _of("tieline_handshakes_refused_total", instance, reason="UNAUTHORIZED"): rising(60),
         _of("tieline_handshakes_refused_total", instance, reason="FULL"): steady(0),
         _of("tieline_handshakes_refused_total", instance, reason="BROKER_UNAVAILABLE"): steady(0),
+        _of("tieline_key_fetches_total", instance, outcome="ok"): rising(0.2),
+        _of("tieline_key_fetches_total", instance, outcome="failed"): rising(0.1),
         **_buckets("tieline_relay_seconds", instance, 600, 0.004),
     }
 
@@ -88,6 +90,8 @@ def _of_presence(instance: str) -> dict[str, str]:
         _of("tieline_timers_fired_total", instance, kind="offer"): rising(60),
         **{_of("tieline_negotiations_total", instance, step=step): rising(n) for step, n in steps.items()},
         _of("tieline_sessions_orphaned_total", instance): steady(0),
+        _of("tieline_stream_bytes", instance, stream="mailbox"): steady(300e6),
+        _of("tieline_stream_bytes", instance, stream="bucket"): steady(100e6),
     }
 
 
@@ -106,10 +110,10 @@ HEALTHY: Final[Series] = {
 
 
 class Failure(NamedTuple):
-    """What is otherwise than in `HEALTHY`, for the alert to fire an hour later."""
+    """What is otherwise than in `HEALTHY`, for the alert to fire at a minute."""
 
     series: Series
-    minute: int = 60
+    minute: int = 30
 
 
 def _no_more(instance: str) -> dict[str, str]:
@@ -137,7 +141,10 @@ FAILURES: Final[Mapping[str, Failure]] = {
     "TielineBrokerAway": Failure({_of("tieline_nats_connected", "r1"): changed(1, 0)}),
     "TielineBrokerUnstable": Failure({_of("tieline_nats_reconnects_total", "r1"): rising(0.5)}),
     "TielineMessagesDropped": Failure(
-        {_of("tieline_nats_errors_total", "g1", kind="slow_consumer"): f"0x54 1x{MINUTES}"}
+        {_of("tieline_nats_errors_total", "g1", kind="slow_consumer"): f"0x24 1x{MINUTES}"}
+    ),
+    "TielineStorageNearlyFull": Failure(
+        {_of("tieline_stream_bytes", "p1", stream="mailbox"): changed(300e6, 750e6)}
     ),
     "TielineBucketFailing": Failure(
         {_of("tieline_presence_requests_total", "p1", op="check", outcome="failed"): rising(12)}
@@ -150,16 +157,22 @@ FAILURES: Final[Mapping[str, Failure]] = {
     "TielineCannotConnect": Failure(
         {_of("tieline_handshakes_refused_total", "g1", reason="FULL"): rising(10)}
     ),
+    "TielineKeysNotFetched": Failure(
+        {
+            _of("tieline_key_fetches_total", "g1", outcome="failed"): rising(12),
+            _of("tieline_key_fetches_total", "g1", outcome="ok"): steady(9),
+        }
+    ),
     "TielineRelaySlow": Failure(_buckets("tieline_relay_seconds", "g1", 600, 0.4)),
     "TielineCheckSlow": Failure(_buckets("tieline_presence_check_seconds", "r1", 600, 0.2)),
     "TielineRequestsRepeated": Failure({_of("tieline_request_retries_total", "g1"): rising(80)}),
     "TielineCallsUnanswered": Failure(
-        {_of("tieline_negotiations_total", "p1", step="unanswered"): rising(40)}
+        {_of("tieline_negotiations_total", "p1", step="unanswered"): rising(40)}, minute=45
     ),
     "TielineResumesFail": Failure(
         {_of("tieline_sessions_opened_total", "g1", how="not_resumed"): rising(30)}
     ),
-    "TielineSessionsOrphaned": Failure({_of("tieline_sessions_orphaned_total", "p1"): f"0x54 12x{MINUTES}"}),
+    "TielineSessionsOrphaned": Failure({_of("tieline_sessions_orphaned_total", "p1"): f"0x24 12x{MINUTES}"}),
     "TielineSlowClients": Failure({_of("tieline_sessions_closed_total", "g1", code="4000"): rising(5)}),
 }
 """By the alert that is due."""

@@ -103,6 +103,12 @@ def test_what_happens_to_calls_is_counted(prometheus: Prometheus, series: str) -
 
 
 @pytest.mark.needs("prometheus")
+@pytest.mark.parametrize("stream", ["bucket", "mailbox"])
+def test_what_the_broker_keeps_is_measured(prometheus: Prometheus, stream: str) -> None:
+    assert until_now(lambda: prometheus.query(f'tieline_stream_bytes{{stream="{stream}"}} > 0'))
+
+
+@pytest.mark.needs("prometheus")
 def test_a_drain_is_seen(busy: System, prometheus: Prometheus, tmp_path: Path) -> None:
     with (
         busy.extra("gateway", DRAIN_WAIT="600") as gateway,

@@ -154,6 +154,12 @@ CAS_CONFLICTS = Counter(
     "Compare-and-set writes that found the record changed and were decided again.",
     registry=REGISTRY,
 )
+STREAM_BYTES = Gauge(
+    "tieline_stream_bytes",
+    "Bytes that the broker keeps for us, by stream (bucket, mailbox), as presence sees it.",
+    ["stream"],
+    registry=REGISTRY,
+)
 TIMERS_FIRED = Counter(
     "tieline_timers_fired_total",
     "Timers whose expiry this presence process consumed, by kind.",
@@ -216,6 +222,8 @@ for _kind in ("offer", "away", "lease"):
     TIMERS_FIRED.labels(_kind)
 for _kind in ("slow_consumer", "other"):
     NATS_ERRORS.labels(_kind)
+for _outcome in ("ok", "failed"):
+    KEY_FETCHES.labels(_outcome)
 for _how in ("left", "closed"):
     DRAINED.labels(_how)
 

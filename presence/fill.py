@@ -1,0 +1,43 @@
+"""Measure how much the streams keep: when the broker's room for them is full, nothing is relayed any more.
+
+Every presence process measures the same. Whether a stream is usable at all is asked elsewhere (`__main__`).
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from presence.store import TIMEOUT_S
+from tieline.runtime import metrics
+from tieline.runtime.requests import NoAnswer, Requests
+
+EVERY_S: Final = 5.0
+"""Between two measurements: more often than Prometheus looks."""
+
+
+class _State(msgspec.Struct, frozen=True):
+    bytes: int
+
+
+class _Info(msgspec.Struct, frozen=True):
+    state: _State | None = None
+    """Not there when there is no such stream."""
+
+
+_info = msgspec.json.Decoder(_Info)
+
+
+async def measure_fill(requests: Requests, streams: Mapping[str, str]) -> None:
+    """Measure until cancelled. `streams` are the names of the streams by what they are called in metrics."""
+    while True:
+        for kind, stream in streams.items():
+            try:
+                answer = await requests.ask_once(f"$JS.API.STREAM.INFO.{stream}", b"", TIMEOUT_S)
+            except NoAnswer:
+                continue
+            state = _info.decode(answer.data).state
+            if state is not None:
+                metrics.STREAM_BYTES.labels(kind).set(state.bytes)
+        await asyncio.sleep(EVERY_S)
