@@ -1,5 +1,6 @@
 """What an installation has: not only the packages, but also the files that a gateway serves."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -24,5 +25,17 @@ def test_a_wheel_brings_the_demo_along(tmp_path: Path) -> None:
     )
     (wheel,) = source.glob("*.whl")
     assert wheel.name in built.stdout
+    installed = tmp_path / "installed"
     with zipfile.ZipFile(wheel) as packed:
-        assert {f"web/{file}" for file, _ in FILES.values()} <= set(packed.namelist())
+        packed.extractall(installed)
+    assert all((installed / "web" / file).is_file() for file, _ in FILES.values())
+    read = "from gateway import pages; pages.Pages('secret'); print(pages.WEB)"
+    found = subprocess.run(
+        [sys.executable, "-c", read],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert found.stdout.strip() == str(installed / "web")
