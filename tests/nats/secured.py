@@ -127,10 +127,6 @@ class SecuredCluster:
             connection.close()
         return answer
 
-    def is_whole(self) -> bool:
-        """Whether every node is well."""
-        return all(self._is_well(nth) for nth in range(len(NODES)))
-
     @contextmanager
     def standing_still(self, port: int | None) -> Iterator[None]:
         """Let the node with this port for clients stand still while the block runs."""

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import nats
 import pytest
 from nats.errors import Error as NatsError
 
@@ -14,14 +13,21 @@ from tests.nats.secured import KINDS, Prepared, SecuredCluster
 from tests.system.waiting import POLL_S, until
 from tieline.runtime import broker as runtime
 from tieline.runtime.settings import BrokerLogin, SettingsError
+from tieline.runtime.steady import SteadyClient
 
 pytestmark = pytest.mark.needs("openssl")
 
 
-async def log_in(cluster: SecuredCluster, **options: str) -> None:
+async def log_in(cluster: SecuredCluster, user: str | None = None, password: str | None = None) -> None:
     tls = ssl.create_default_context(cafile=cluster.prepared.ca)
-    client = await nats.connect(cluster.url.split(","), tls=tls, allow_reconnect=False, **options)
-    await client.close()
+    client = SteadyClient()
+    try:
+        await client.connect(
+            cluster.url.split(","), tls=tls, allow_reconnect=False, user=user, password=password
+        )
+        await client.close()
+    finally:
+        client.abandon()
 
 
 async def test_nobody_gets_in_without_a_password_or_with_a_wrong_one_or_anothers(

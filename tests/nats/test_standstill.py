@@ -1,6 +1,8 @@
 """A broker that stands still while others go on is left for another one, over TLS as without."""
 
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,13 @@ from tieline.runtime.broker import connect
 from tieline.runtime.settings import BrokerLogin
 
 pytestmark = pytest.mark.needs("openssl")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[SecuredCluster]:
+    """One that nobody else is disturbed by."""
+    with SecuredCluster(tmp_path, "standstill") as running:
+        yield running
 
 
 async def test_a_broker_that_stands_still_is_left_for_another(cluster: SecuredCluster) -> None:
@@ -26,4 +35,3 @@ async def test_a_broker_that_stands_still_is_left_for_another(cluster: SecuredCl
         await broker.flush()
     assert broker.absences == 1
     await broker.close()
-    await until(cluster.is_whole)

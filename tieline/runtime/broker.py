@@ -212,6 +212,9 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
             inbox_prefix=inbox or f"_INBOX_{name}",
             **_credentials(login, demands_tls),
         )
+    except asyncio.CancelledError:
+        client.abandon()
+        raise
     except NatsError as error:  # for everything that may pass, nats-py itself tries for ever
         raise SettingsError(
             f"TIELINE_NATS_URL: no broker can be reached at such an address: {error}"

@@ -150,6 +150,12 @@ class SteadyClient(Client):
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()
 
+    def abandon(self) -> None:
+        """Cut what a connecting that was cancelled has left behind: nats-py would just drop it."""
+        if isinstance(self._transport, TcpTransport) and self._transport:
+            assert self._transport._io_writer is not None
+            self._transport._io_writer.transport.abort()
+
     def forget_unsent(self) -> None:
         """Drop what the lost connection did not take: nats-py would send it, stale, on the next one."""
         self._pending.clear()
