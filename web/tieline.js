@@ -22,6 +22,7 @@ const SEEN_MS = 60_000; // the very same frame again within this is the same mes
 const PONG_MS = 8_000; // for the answer to our PING, else the connection counts as lost
 const PROBE_MS = 3_000; // the same after the network has changed, when there is reason to doubt
 const INTERRUPTED_MS = 3_000; // media that stopped may come back by itself for so long, then ICE restarts
+const YIELD_MS = 2_000; // longer for the polite one, so that not both restart and their offers cross
 const GOODBYE_MS = 1_000; // for the server to hear that calls end before the connection does
 const GIVE_UP_MS = 30_000; // without media for so long, a call is over: as long as the server keeps a session
 const VOICE_MEMBERS = 6; // of one voice room: each sends its voice to all the others
@@ -532,7 +533,7 @@ export class Call extends EventTarget {
         if (this.state === 'ended') return;
         this.#isReady = true;
         await (this.#offer ? this.#agree(this.#offer) : this.#propose());
-        this.pc.onnegotiationneeded = () => this.#next(() => this.#propose()).catch((error) => this.#fault(error));
+        this.pc.onnegotiationneeded = this.#negotiate;
       });
     } catch (error) {
       this.#fault(error);
@@ -588,13 +589,19 @@ export class Call extends EventTarget {
     const [iceServers, local] = await Promise.all([this.#client.iceServers(), stream ?? this.#microphone()]);
     if (this.state === 'ended') return;
     this.local = local;
-    this.pc = new RTCPeerConnection({ ...this.#client.options.rtc, iceServers });
-    this.pc.onicecandidate = ({ candidate }) => {
+    this.#connect({ ...this.#client.options.rtc, iceServers }, local.getTracks());
+  }
+
+  /** Make the connection, from now on in the place of the one before. */
+  #connect(configuration, tracks) {
+    this.pc?.close();
+    const pc = this.pc = new RTCPeerConnection(configuration);
+    pc.onicecandidate = ({ candidate }) => {
       this.#send(CANDIDATE, candidate?.toJSON() ?? END_OF_CANDIDATES).catch(() => {}); // hung up in between
     };
-    this.pc.ontrack = (event) => this.#hearTrack(event);
-    this.pc.onconnectionstatechange = () => this.#watch();
-    for (const track of local.getTracks()) this.pc.addTrack(track, local);
+    pc.ontrack = (event) => this.#hearTrack(event);
+    pc.onconnectionstatechange = () => this.#watch();
+    for (const track of tracks) pc.addTrack(track, this.local);
   }
 
   async #microphone() {
@@ -608,6 +615,8 @@ export class Call extends EventTarget {
   async #send(cmd, content) {
     if (this.state !== 'ended') await this.#client._signal(cmd, this.peer, { ...content, call: this.id });
   }
+
+  #negotiate = () => this.#next(() => this.#propose()).catch((error) => this.#fault(error));
 
   async #propose() {
     if (this.pc.signalingState !== 'stable' || !this.#mayOffer) return; // not stable: asked for again when it is
@@ -629,15 +638,22 @@ export class Call extends EventTarget {
   }
 
   async #agree(offer) {
-    if (this.pc.signalingState !== 'stable' && !this.isPolite) {
-      this.#ignored = offer; // two offers have crossed, and ours counts
+    const hasCrossed = this.pc.signalingState !== 'stable';
+    const isFirst = this.state === 'ringing';
+    if (hasCrossed && !this.isPolite) {
+      this.#ignored = offer; // ours counts
       return;
     }
     this.id = offer.call;
-    await this.pc.setRemoteDescription(offer); // which withdraws an offer of our own
+    // Our own is withdrawn. Before there is a call, a fresh connection is surer than a rollback, after which
+    // Chromium, when busy, has been seen to gather no candidates.
+    if (hasCrossed && isFirst) {
+      this.#connect(this.pc.getConfiguration(), this.pc.getSenders().flatMap(({ track }) => track ?? []));
+    }
+    await this.pc.setRemoteDescription(offer); // rolls back an offer of ours
     await this.#addEarly();
     await this.pc.setLocalDescription();
-    const isFirst = this.state === 'ringing';
+    this.pc.onnegotiationneeded = this.#negotiate;
     this.#answered();
     const { type, sdp } = this.pc.localDescription;
     this.#send(ANSWER, { type, sdp }).catch((error) => isFirst && this._end(error.reason, 'server'));
@@ -676,7 +692,8 @@ export class Call extends EventTarget {
       this.#become('connected');
     } else if (state === 'disconnected' || state === 'failed') {
       if (this.state === 'connected') this.#become('interrupted');
-      this.#restarting = setTimeout(() => this.restart(), state === 'failed' ? 0 : INTERRUPTED_MS);
+      const patienceMs = (state === 'failed' ? 0 : INTERRUPTED_MS) + (this.isPolite ? YIELD_MS : 0);
+      this.#restarting = setTimeout(() => this.restart(), patienceMs);
       this.#giveUpLater();
     }
   }

@@ -44,8 +44,10 @@ UNTIL: Final = """async (argument) => {
 }"""
 SITUATION: Final = """() => ({
     events: window.events,
-    signals: window.signals?.map(({direction, cmd}) => `${direction} ${cmd}`).join(', '),
-    call: window.call && [call.state, call.reason, String(call.error), call.pc?.iceConnectionState],
+    signals: window.signals?.map(({direction, cmd, peer}) => `${direction} ${cmd} ${peer}`).join(', '),
+    calls: [...(window.client?.calls.values() ?? []), window.call].map((call) => call && [
+        call.peer, call.state, call.reason, String(call.error), call.pc?.signalingState,
+        call.pc?.iceGatheringState, call.pc?.iceConnectionState]),
 })"""
 SAID: Final = """() => signals
     .filter(({cmd, direction}) => direction !== 'ack' && cmd !== 'WEBRTC_ICE_CANDIDATE')
