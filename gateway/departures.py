@@ -11,7 +11,7 @@ from gateway.session import Session
 from tieline.runtime import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.message import Message
-from tieline.runtime.requests import NoAnswer, Requests
+from tieline.runtime.requests import PATIENCE_S, NoAnswer, Requests
 from tieline.wire import internal
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId
@@ -24,6 +24,10 @@ lives, for as long as it keeps its lease nobody else will."""
 
 TELLING_PATIENCE_S: Final = 2.0
 """For presence to pass on what a client should know: a gateway that stops has 10 s beside its drain."""
+
+LAST_WORDS_S: Final = 2.0
+"""For presence to hear of an end while this gateway drains: less than usual, for a process that ends has 10 s
+in all beside its drain. What presence has not heard, the lease tells."""
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +74,7 @@ class Departures:
         ask = internal.encode(session.ending(close_code))
         while True:
             try:
-                await self._requests.ask(subject, ask)
+                await self._requests.ask(subject, ask, LAST_WORDS_S if self.draining else PATIENCE_S)
             except NoAnswer:
                 if self.draining:  # and the lease, not renewed any more, ends what is left
                     _log.warning("session end untold: no answer", extra={"session": session.session})

@@ -1,5 +1,6 @@
 """What clients see when a part of the system dies (DESIGN, "When something dies")."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -136,8 +137,9 @@ async def test_a_gateway_stops_in_order_when_presence_has_stopped_before_it(
             presence.terminate()
             assert presence.wait() == 0
             gateway.terminate()
-            for person in (alice, bob):
-                await is_sent_away(person)
+            # Unwarned, for RECONNECT goes through presence.
+            for end in await asyncio.gather(alice.line.ended(), bob.line.ended()):
+                assert (end.code, end.reason) == (1012, "server restarting")
             assert gateway.wait() == 0
 
 

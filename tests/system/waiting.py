@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-PATIENCE_S: Final = 15.0
+PATIENCE_S: Final = 40.0
 """For anything that must come: far more than it takes, for a machine that has other things to do."""
 
 POLL_S: Final = 0.02

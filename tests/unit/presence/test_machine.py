@@ -5,6 +5,7 @@ What must hold for what is delivered stands in `relays`, what presence must say 
 
 from typing import Final
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -19,6 +20,8 @@ COMMANDS: Final = (
     CANDIDATE := "WEBRTC_ICE_CANDIDATE",
     HANGUP := "WEBRTC_HANGUP",
 )
+
+pytestmark = pytest.mark.timeout(600)  # thousands of steps, on a machine that may do other things
 
 some_users: Final = st.sampled_from((ALICE, BOB, ALICE, BOB, CAROL))
 some_fate: Final = st.sampled_from(("done", "slow", "slow", 0, 1, 2))
@@ -210,7 +213,7 @@ class Signaling(RuleBasedStateMachine):
 
 TestSignaling = Signaling.TestCase
 TestSignaling.settings = settings(
-    max_examples=600,
+    max_examples=400,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
