@@ -49,8 +49,9 @@ test-inside: install
 	$(PYTHON) -m pytest $(INSIDE) --cov --cov-report=term --cov-fail-under=100
 
 # Everything else: the model, faults, browsers, containers, Prometheus, Kubernetes.
+OUTSIDE = $(filter-out $(INSIDE) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 test-outside: install
-	$(PYTHON) -m pytest $(INSIDE:%=--ignore=%) -p no:cacheprovider
+	$(PYTHON) -m pytest $(OUTSIDE) -p no:cacheprovider
 
 check: install
 	$(VENV)/bin/ruff check .

@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import sys
+import warnings
 from pathlib import Path
 
 from gateway.addresses import read_networks
@@ -44,6 +45,9 @@ from tieline.wire.subjects import Subjects
 
 LISTEN_BACKLOG = 4096
 """Connections that may wait to be accepted: a gateway's worth of clients that come back at once."""
+
+SAFE_SECRET_BYTES = 32
+"""What HS256 asks for (RFC 7518, section 3.2): as many as its hash has."""
 
 EXIT_PORT_TAKEN = 69  # EX_UNAVAILABLE of sysexits.h
 
@@ -122,6 +126,11 @@ def tokens_of(settings: GatewaySettings) -> Tokens:
         )
     if settings.jwks_url and not is_url(settings.jwks_url):
         raise SettingsError(f"TIELINE_JWKS_URL: {settings.jwks_url!r} is no http:// or https:// URL")
+    for secret in filter(None, (settings.jwt_secret, settings.jwt_secret_previous)):
+        if len(secret.encode()) < SAFE_SECRET_BYTES:
+            _log.warning(
+                "a secret for tokens is so short that it may be guessed", extra={"bytes": len(secret)}
+            )
     keys: tuple[Key, ...] = ()
     if settings.jwt_public_key:
         try:
@@ -247,4 +256,5 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
+    warnings.filterwarnings("ignore", message="The HMAC key is")  # said above, once, as a line of the log
     run("gateway", GatewaySettings, main)

@@ -5,6 +5,7 @@ A refusal is an ordinary HTTP response with a JSON body; only what passes here b
 
 import enum
 import http
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -35,6 +36,9 @@ class Now(NamedTuple):
 
     unix: float
     monotonic: float
+
+
+_log = logging.getLogger(__name__)
 
 
 class Admitted(NamedTuple):
@@ -125,7 +129,8 @@ def judge(request: Request, response: Response, tokens: Tokens, origins: Origins
         claims = tokens.verify(_token(request.headers, query), now)
     except UnknownKey:
         return Pending.KEYS
-    except BadToken:
+    except BadToken as problem:  # the client is told no more than that
+        _log.debug("token refused", extra={"why": str(problem)})
         return Denial.UNAUTHORIZED
     resume = query.get("resume")
     return Admitted(

@@ -73,6 +73,7 @@ class Registry:
 
     def _decide(self, connection: Connection, response: Response, verdict: Admitted | Denial) -> None:
         if isinstance(verdict, Denial):
+            _log.debug("connection refused", extra={"reason": verdict.reason, "peer": connection.peer})
             connection.deny(verdict)
         elif self._departures.draining:
             connection.deny(Denial.DRAINING)

@@ -9,13 +9,13 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from tieline.cli import child
 from tieline.cli.broker_process import NoNatsServer
-from tieline.cli.local_system import LocalSystem, Size, plan
+from tieline.cli.local_system import GATEWAY, LocalSystem, Size, plan
 from tieline.cli.ports import HIGHEST, PortTaken
 from tieline.cli.supervisor import Supervisor, SystemFailed, say
 from tieline.cli.token import SECRET_VARIABLE, make_token
@@ -112,7 +112,7 @@ async def _run(system: LocalSystem, ready_file: Path, with_call: bool) -> None:
         took_s = time.monotonic() - began
         if with_call:
             await _call(system, ready_file)
-        _tell(_greeting(system, took_s, os.environ))
+        _tell(_greeting(system, took_s, supervisor.pids(GATEWAY), os.environ))
 
     supervisor = Supervisor(system.parts, when_ready)
 
@@ -147,7 +147,7 @@ async def _call(system: LocalSystem, ready_file: Path) -> None:
         raise CallFailed(status)
 
 
-def _greeting(system: LocalSystem, took_s: float, environ: Mapping[str, str]) -> str:
+def _greeting(system: LocalSystem, took_s: float, pids: Sequence[int], environ: Mapping[str, str]) -> str:
     ops = [f"{kind:<9} {url}" for kind, urls in system.ops_urls.items() for url in urls]
     tokens = [
         f"{user:<9} {make_token(system.secret, user, ['demo'], READY_MADE_TTL_S)}"
@@ -158,7 +158,10 @@ def _greeting(system: LocalSystem, took_s: float, environ: Mapping[str, str]) ->
     return "\n".join(
         [
             f"Tieline is ready, after {took_s:.1f} s.",
-            *(f"gateway   {url}" for url in system.gateway_urls),
+            *(
+                f"gateway   {url}  (process {pid})"
+                for url, pid in zip(system.gateway_urls, pids, strict=True)
+            ),
             *(f"demo      {url}" for url in system.demo_urls),
             f"broker    {system.nats_url}",
             "ops endpoints (/metrics, /healthz, /readyz):",

@@ -7,9 +7,11 @@ import argparse
 import sys
 from typing import Final
 
-from tieline.runtime.settings import ProcessSettings
+from tieline.runtime.settings import ProcessSettings, SettingsError, read_settings
 from tieline.wire.permissions import Permissions, permissions
 from tieline.wire.subjects import Subjects
+
+EXIT_UNUSABLE: Final = 2
 
 ANSWER_WITHIN_S: Final = 10
 """Twice as long as anybody waits for an answer."""
@@ -37,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the accounts."""
+    try:
+        read_settings(ProcessSettings, {"TIELINE_NAMESPACE": options.namespace})
+    except SettingsError as problem:
+        sys.stderr.write(f"tieline permissions: {problem}\n")
+        return EXIT_UNUSABLE
     sys.stdout.write(accounts(options.namespace))
     return 0
 
