@@ -5,6 +5,8 @@ import { Bell, Ear, Plot, audio } from '/meters.js';
 import { Timeline } from '/timeline.js';
 import { language, reasonWord, speak, word } from '/words.js';
 
+const PASSING_MS = 12_000; // for a notice of what is over
+
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 
@@ -17,6 +19,8 @@ let isMuted = false;
 let bell = null;
 let ownEar = null;
 let lineState = 'lineReconnecting';
+let notice = null; // what the page has to say: {key, values, isPassing}
+let noticeClock = 0;
 const ears = new Map(); // by call
 const plot = new Plot($('plot'));
 const timeline = new Timeline($('timeline'));
@@ -32,14 +36,19 @@ async function token() {
 }
 
 async function enter() {
-  room = $('room').value.trim();
-  $('user').value = $('user').value.trim();
-  notify('');
+  for (const [id, key] of [['user', 'needsName'], ['room', 'needsRoom']]) {
+    $(id).value = $(id).value.trim();
+    if ($(id).value) continue;
+    $(id).focus();
+    return notify({ key });
+  }
+  room = $('room').value;
+  notify(null);
   try {
     client = await connect('/ws', { token, maxCalls: 1 });
     await client.join(room);
   } catch (error) {
-    return notify(error.reason === 'UNREACHABLE' ? word('noEntry') : error.message);
+    return notify({ key: error.reason === 'UNREACHABLE' ? 'noEntry' : error.message });
   }
   client.addEventListener('roster', renderPeople);
   client.addEventListener('call', ({ detail }) => follow(detail));
@@ -50,17 +59,17 @@ async function enter() {
   });
   client.addEventListener('reconnecting', () => showLine('lineReconnecting'));
   for (const type of ['resumed', 'reset']) client.addEventListener(type, () => showLine('lineOpen'));
-  client.addEventListener('reset', () => notify(word('sessionLost')));
+  client.addEventListener('reset', () => notify({ key: 'sessionLost', isPassing: true }));
   client.addEventListener('closed', ({ detail }) => {
     showLine('lineClosed');
-    notify(detail.code === 4500 ? word('replaced') : word('closed', { reason: detail.msg || detail.code }));
+    notify(detail.code === 4500 ? { key: 'replaced' } : { key: 'closed', values: { reason: detail.msg || detail.code } });
   });
   history.replaceState(null, '', `?${new URLSearchParams({ user: client.userId, room })}`);
   document.body.dataset.view = 'hall';
   $('door').hidden = true;
   $('hall').hidden = false;
-  $('room-name').textContent = room;
-  if (!navigator.mediaDevices) notify(word('needsHttps'));
+  $('room-name').textContent = $('room-name').title = room;
+  if (!navigator.mediaDevices) notify({ key: 'needsHttps' });
   showLine('lineOpen');
   render();
 }
@@ -90,6 +99,8 @@ function begin(started) {
 function reset(peer) {
   timeline.clear(peer);
   plot.clear();
+  showPath('');
+  for (const figure of ['rtt', 'jitter', 'lost']) $(figure).textContent = '–';
   isMuted = false;
 }
 
@@ -102,10 +113,13 @@ function watch(watched) {
   });
   watched.addEventListener('error', ({ detail }) => {
     if (detail.name === 'NotAllowedError' && watched.audio) askForClick(watched);
-    else if (!watched.local) notify(word('noMicrophone'));
+    else if (!watched.local) notify({ key: 'noMicrophone', isPassing: true });
   });
   watched.addEventListener('state', ({ detail }) => {
-    if (detail === 'connected') watched.connectedAt ??= performance.now();
+    if (detail === 'connected') {
+      watched.connectedAt ??= performance.now();
+      if (notice?.isPassing) notify(null);
+    }
     if (watched.local && !ownEar) ownEar = new Ear(watched.local);
   });
   watched.addEventListener('ended', ({ detail }) => {
@@ -113,7 +127,8 @@ function watch(watched) {
     ears.delete(watched);
     if (call === watched) {
       call = null;
-      last = { peer: watched.peer, reason: detail.reason, by: detail.by };
+      const isMissed = watched.incoming && detail.by !== 'me' && ['cancel', 'timeout'].includes(detail.reason);
+      last = { peer: watched.peer, reason: isMissed ? 'missed' : detail.reason };
     }
     if (calls().length === 0 && ownEar) {
       ownEar.close();
@@ -134,7 +149,7 @@ async function talkWithAll() {
     render();
   });
   render();
-  await entered.entered.catch((error) => notify(word(error.reason === 'VOICE_FULL' ? 'voiceFull' : 'noMicrophone')));
+  await entered.entered.catch((error) => notify({ key: error.reason === 'VOICE_FULL' ? 'voiceFull' : 'noMicrophone', isPassing: true }));
 }
 
 function accept() {
@@ -155,11 +170,11 @@ function toggleMute() {
 }
 
 function askForClick(blocked) {
-  notify(word('blocked'));
+  notify({ key: 'blocked' });
   const play = () => {
     blocked.audio?.play().catch(() => {});
     audio();
-    notify('');
+    if (notice?.key === 'blocked') notify(null);
   };
   addEventListener('pointerdown', play, { once: true });
   addEventListener('keydown', play, { once: true });
@@ -189,9 +204,15 @@ function icon(name) {
   return picture;
 }
 
-function notify(text) {
-  $('notice').textContent = text;
-  $('notice').hidden = !text;
+/** Tell something, or, with null, nothing any more. What is over passes: by itself, or when people talk. */
+function notify(told) {
+  if (told !== notice) {
+    clearTimeout(noticeClock);
+    if (told?.isPassing) noticeClock = setTimeout(() => notify(null), PASSING_MS);
+  }
+  notice = told;
+  $('notice-text').textContent = told ? word(told.key, told.values) : '';
+  $('notice').hidden = !told;
 }
 
 function showLine(state) {
@@ -208,7 +229,7 @@ function renderPeople() {
   $('people-list').replaceChildren(...members.map(({ userId, status }) => {
     const isMe = userId === client.userId;
     const about = make('span', { className: 'about' },
-      make('b', { text: userId }),
+      make('b', { text: userId, title: userId }),
       make('small', { text: isMe ? word('you') : word(status) }));
     const line = make('li', { className: status }, avatar(userId), about);
     if (!isMe) {
@@ -225,7 +246,7 @@ function renderPeople() {
 
 function renderIdle(isAlone) {
   $('idle-title').textContent = last ? reasonWord(last.reason, last.peer) : voice ? word('waiting') : word('idleTitle');
-  $('idle-text').textContent = last ? last.peer : word(isAlone ? 'aloneText' : 'idleText');
+  $('idle-text').textContent = last?.reason === 'missed' ? '' : last ? last.peer : word(isAlone ? 'aloneText' : 'idleText');
   $('again').hidden = !last || !client?.rooms.get(room)?.has(last.peer);
 }
 
@@ -263,7 +284,7 @@ function renderTiles(now) {
   $('tiles').dataset.count = now.length;
   $('tiles').replaceChildren(...now.map((one) => {
     const tile = make('figure', { className: `tile ${one.state}` }, avatar(one.peer), make('figcaption', {},
-      make('b', { text: one.peer }), make('span', { className: 'status', text: statusOf(one) })));
+      make('b', { text: one.peer, title: one.peer }), make('span', { className: 'status', text: statusOf(one) })));
     one.tile = tile;
     return tile;
   }));
@@ -281,7 +302,7 @@ function renderMeters(now) {
   const meter = (name, source) => {
     const bar = make('div', { className: 'meter', role: 'meter' }, make('i'));
     bar.setAttribute('aria-label', name);
-    return Object.assign(make('div', { className: 'meter-line' }, make('span', { text: name }), bar), { source });
+    return Object.assign(make('div', { className: 'meter-line' }, make('span', { text: name, title: name }), bar), { source });
   };
   $('meters').replaceChildren(...(talking.length ? [meter(word('you'), null), ...talking.map((one) => meter(one.peer, one))] : []));
 }
@@ -296,12 +317,25 @@ function drawLevels() {
   requestAnimationFrame(drawLevels);
 }
 
+/** Show what the sound passes through: a type of candidate, or nothing. */
+function showPath(path) {
+  $('path').dataset.path = path;
+  $('path-name').dataset.path = path;
+  namePath();
+}
+
+function namePath() {
+  const { path } = $('path-name').dataset;
+  $('path-name').textContent = path ? `${word(path)} (${path})` : '–';
+}
+
 async function drawFigures() {
   const now = calls().filter(({ state }) => state === 'connected');
   if (calls().length === 0) $('path').dataset.path = '';
   for (const one of calls()) if (one.tile) one.tile.querySelector('.status').textContent = statusOf(one);
   if (now.length === 0) return;
   const all = await Promise.all(now.map((one) => one.stats()));
+  if (now.some(({ state }) => state !== 'connected')) return; // it may be another's figures that are shown now
   const worst = (key) => Math.max(...all.map((stats) => stats[key] ?? NaN).filter(Number.isFinite));
   const [rtt, jitter] = [worst('rttMs'), worst('jitterMs')];
   const [received, lost] = ['received', 'lost'].map((key) => all.reduce((sum, stats) => sum + stats[key], 0));
@@ -310,8 +344,7 @@ async function drawFigures() {
   $('rtt').textContent = inMs(rtt);
   $('jitter').textContent = inMs(jitter);
   $('lost').textContent = `${((100 * lost) / Math.max(1, received + lost)).toFixed(1)} %`;
-  $('path').dataset.path = path ?? '';
-  $('path-name').textContent = path ? `${word(path)} (${path})` : '–';
+  showPath(path ?? '');
   plot.add({ rtt, jitter });
 }
 
@@ -330,6 +363,7 @@ $('invite').addEventListener('click', async () => {
   $('invite').querySelector('span').textContent = word('copied');
   setTimeout(() => { $('invite').querySelector('span').textContent = word('invite'); }, 1500);
 });
+$('dismiss').addEventListener('click', () => notify(null));
 $('voice').addEventListener('click', talkWithAll);
 $('again').addEventListener('click', () => ring(last.peer));
 $('accept').addEventListener('click', accept);
@@ -346,6 +380,8 @@ function translate(wanted) {
   $('language').textContent = language === 'en' ? '中文' : 'English';
   $('language').lang = language === 'en' ? 'zh' : 'en';
   showLine(lineState);
+  notify(notice);
+  namePath();
 }
 
 translate(query.get('lang') ?? navigator.language);

@@ -1,13 +1,20 @@
 /** The signaling of a call, drawn as a sequence of messages between two ends, each with its milliseconds. */
 
-export class Timeline {
-  #list; #began = null; #rows = new Map(); #peer = '';
+const NEAR_PX = 24; // less than a message: so close to its end, the list is read at its end
 
-  constructor(list) { this.#list = list; }
+export class Timeline {
+  #list; #began = null; #rows = new Map(); #peer = ''; #follows = true;
+
+  constructor(list) {
+    this.#list = list;
+    list.addEventListener('scroll', () => { this.#follows = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_PX; });
+    new ResizeObserver(() => this.#follow()).observe(list);
+  }
 
   /** Begin a new one: of the messages with `peer`, or with anybody if that is empty. */
   clear(peer) {
     this.#list.replaceChildren();
+    this.#follows = true;
     this.#rows.clear();
     this.#began = null;
     this.#peer = peer;
@@ -20,7 +27,7 @@ export class Timeline {
     if (direction === 'ack') {
       const note = this.#rows.get(data)?.querySelector('.ack');
       if (note) note.textContent = `${ack} · ${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
-      return;
+      return this.#follow();
     }
     this.#began ??= at;
     const row = document.createElement('li');
@@ -39,7 +46,12 @@ export class Timeline {
     }
     this.#rows.set(data, row);
     this.#list.append(row);
-    this.#list.scrollTop = this.#list.scrollHeight;
+    this.#follow();
+  }
+
+  /** Show the end, unless somebody reads what is further up. */
+  #follow() {
+    if (this.#follows) this.#list.scrollTop = this.#list.scrollHeight;
   }
 }
 
