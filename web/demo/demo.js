@@ -245,8 +245,10 @@ function renderPeople() {
 }
 
 function renderIdle(isAlone) {
-  $('idle-title').textContent = last ? reasonWord(last.reason, last.peer) : voice ? word('waiting') : word('idleTitle');
-  $('idle-text').textContent = last?.reason === 'missed' ? '' : last ? last.peer : word(isAlone ? 'aloneText' : 'idleText');
+  const why = last && reasonWord(last.reason, last.peer);
+  const isNamed = why !== (last && reasonWord(last.reason, '')); // in the sentence itself
+  $('idle-title').textContent = last ? why : voice ? word('waiting') : word('idleTitle');
+  $('idle-text').textContent = last ? (isNamed ? '' : last.peer) : word(isAlone ? 'aloneText' : 'idleText');
   $('again').hidden = !last || !client?.rooms.get(room)?.has(last.peer);
 }
 
