@@ -7,6 +7,7 @@ it; everything here leans on the inside of nats-py, whose version is pinned, and
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -154,7 +155,8 @@ class SteadyClient(Client):
         """Cut what a connecting that was cancelled has left behind: nats-py would just drop it."""
         if isinstance(self._transport, TcpTransport) and self._transport:
             assert self._transport._io_writer is not None
-            self._transport._io_writer.transport.abort()
+            with contextlib.suppress(AttributeError):  # asyncio's own, for TLS that was closed twice already
+                self._transport._io_writer.transport.abort()
 
     def forget_unsent(self) -> None:
         """Drop what the lost connection did not take: nats-py would send it, stale, on the next one."""
