@@ -130,6 +130,9 @@ _decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessa
 _loose = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
 
+REPLACED: Final = "\x01"
+"""What stands for a lone surrogate, see `_without_lone_surrogates`."""
+
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair of surrogates
     rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})"  # a lone one
@@ -158,6 +161,8 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
             return _why_not(readable)
         if isinstance(message, Ping):  # its data goes back as it was read, and must not be another
             return Malformed(Refusal.BAD_MESSAGE, message.request_id, "PING")
+        if isinstance(message, RefreshToken) and REPLACED in message.data.token:  # nor must this be another
+            return Malformed(Refusal.BAD_MESSAGE, message.request_id, "REFRESH_TOKEN")
     if not is_valid_id(message.request_id):
         return Malformed(Refusal.BAD_MESSAGE, "", command_of(message))
     if not _names_are_valid(message):

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, NoReturn
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.wire.samples import ROOM_COMMANDS, SIGNALS, VALID_IDS, every_message, frame
@@ -168,6 +168,7 @@ def in_any_order(draw: st.DrawFn, fields: dict[str, Any]) -> dict[str, Any]:
 
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spoiled_frames())
+@example('{"requestId": "r-1", "module": "ROOM", "cmd": "REFRESH_TOKEN", "data": {"token": "a\\ud800.b.c"}}')
 def test_whatever_is_accepted_is_read_the_same_by_another_reader(text: str) -> None:
     message = decode(text.encode())
 

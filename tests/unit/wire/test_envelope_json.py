@@ -5,7 +5,14 @@ import json
 
 import pytest
 
-from tests.unit.wire.samples import every_message, frame, inner_of, offer_with, signal_message
+from tests.unit.wire.samples import (
+    every_message,
+    frame,
+    inner_of,
+    offer_with,
+    refresh_message,
+    signal_message,
+)
 from tieline.wire.codes import Refusal
 from tieline.wire.envelope import Malformed, Offer, Ping, decode
 
@@ -242,6 +249,14 @@ def test_an_escape_of_a_lone_surrogate_in_a_command_or_module_is_refused(escape:
 
     assert decode(good.replace(b"WEBRTC_OFFER", escape)) == Malformed(BAD, "r-1", "")
     assert decode(good.replace(b"ROOM", escape)) == Malformed(BAD, "r-1", "WEBRTC_OFFER")
+
+
+def test_an_escape_of_a_lone_surrogate_in_a_token_is_refused_and_beside_it_harms_nothing() -> None:
+    spoiled = json.dumps(refresh_message("a\ud800.b.c")).encode()
+    beside = json.dumps(refresh_message() | {"extra": "\ud800"}).encode()
+
+    assert decode(spoiled) == Malformed(BAD, "r-1", "REFRESH_TOKEN")
+    assert decode(beside) == decode(frame(refresh_message()))
 
 
 def test_an_escape_of_a_lone_surrogate_in_an_unknown_key_harms_nothing() -> None:
