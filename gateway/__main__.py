@@ -128,9 +128,7 @@ def tokens_of(settings: GatewaySettings) -> Tokens:
         raise SettingsError(f"TIELINE_JWKS_URL: {settings.jwks_url!r} is no http:// or https:// URL")
     for secret in filter(None, (settings.jwt_secret, settings.jwt_secret_previous)):
         if len(secret.encode()) < SAFE_SECRET_BYTES:
-            _log.warning(
-                "a secret for tokens is so short that it may be guessed", extra={"bytes": len(secret)}
-            )
+            _log.warning("a secret for tokens is so short that it may be guessed")
     keys: tuple[Key, ...] = ()
     if settings.jwt_public_key:
         try:

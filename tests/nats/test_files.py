@@ -26,6 +26,13 @@ def test_another_namespace_is_in_every_subject(capsys: pytest.CaptureFixture[str
     )
 
 
+def test_a_namespace_that_no_service_would_take_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["permissions", "--namespace", "a b"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "TIELINE_NAMESPACE" in said.err
+
+
 @pytest.mark.needs("openssl")
 def test_a_secret_that_is_missing_keeps_the_broker_from_starting(tmp_path: Path) -> None:
     passwords = {
