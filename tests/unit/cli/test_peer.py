@@ -34,7 +34,7 @@ async def test_candidates_that_come_before_the_description_count(pair: Pair) -> 
     for candidate in answer.candidates:
         await one.add(candidate)
     await one.accept(answer.description)
-    await asyncio.wait_for(asyncio.gather(one.connected(), other.connected()), 10)
+    await asyncio.wait_for(asyncio.gather(one.connected(), other.connected()), 30)
     assert judge(measure(await one.listen(0.2)), 660) is Verdict.RIGHT
     assert (await one.packets()).received > 0
     assert (await other.packets()).sent > 0
@@ -54,4 +54,4 @@ async def test_without_candidates_there_is_no_way(pair: Pair) -> None:
         await peer.add(end)
     for peer in pair:
         with pytest.raises(PeerFailed):
-            await asyncio.wait_for(peer.connected(), 10)
+            await asyncio.wait_for(peer.connected(), 30)

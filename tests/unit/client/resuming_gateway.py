@@ -78,7 +78,7 @@ class Exchange:
 
     async def until(self, so: Callable[[], object]) -> None:
         """Wait until something is so; looks whenever a frame or a connection has come or gone."""
-        async with asyncio.timeout(5), self._changed:
+        async with asyncio.timeout(20), self._changed:
             await self._changed.wait_for(so)
 
     async def heard(self, user: str, count: int) -> None:
@@ -215,7 +215,7 @@ class Door:
 
     async def knocked(self, times: int) -> None:
         """Wait until somebody came so many times."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(self.knocks) < times:
                 self._knock.clear()
                 await self._knock.wait()
@@ -247,7 +247,7 @@ class Dice:
     async def rolled(self, times: int) -> None:
         """Wait until it was asked for so many times more."""
         until = self._rolls + times
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while self._rolls < until:
                 self._rolled.clear()
                 await self._rolled.wait()

@@ -15,6 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from tieline.client import Client
+
 Handler = Callable[[ServerConnection], Awaitable[None]]
 Frame = dict[str, Any]
 ResultT = TypeVar("ResultT")
@@ -201,6 +203,11 @@ class Switchboard:
             await self.send(frame["data"]["to"], json.dumps(changed))
 
 
-async def within(awaitable: Awaitable[ResultT], seconds: float = 5) -> ResultT:
-    """Await something that a loopback brings in milliseconds; longer is a failure."""
+async def within(awaitable: Awaitable[ResultT], seconds: float = 20) -> ResultT:
+    """Await something that a loopback brings in milliseconds, on any machine; longer is a failure."""
     return await asyncio.wait_for(awaitable, seconds)
+
+
+def lose_patience(client: Client) -> None:
+    """Let a client that has waited for its WELCOME, and for its first replies, wait for no further one."""
+    client._letters._timeout_s = 0.05

@@ -3,7 +3,15 @@ from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
-from tests.unit.client.small_gateway import Switchboard, error, event, reply, serving, within
+from tests.unit.client.small_gateway import (
+    Switchboard,
+    error,
+    event,
+    lose_patience,
+    reply,
+    serving,
+    within,
+)
 from tieline.client import (
     Answer,
     Candidate,
@@ -141,7 +149,8 @@ async def test_many_requests_at_once_get_each_its_own_answer(url: str) -> None:
 
 async def test_no_reply_is_named_and_the_late_refusal_is_told(board: Switchboard, url: str) -> None:
     board.deaf.add("JOIN")
-    async with connect(url, "a", reply_timeout_s=0.05) as client:
+    async with connect(url, "a") as client:
+        lose_patience(client)
         with pytest.raises(NoReply) as silence:
             await client.join("r")
         assert silence.value.cmd == "JOIN"
@@ -153,7 +162,8 @@ async def test_no_reply_is_named_and_the_late_refusal_is_told(board: Switchboard
 
 async def test_a_late_answer_disturbs_nobody(board: Switchboard, url: str) -> None:
     board.deaf.add("JOIN")
-    async with connect(url, "a", reply_timeout_s=0.05) as client:
+    async with connect(url, "a") as client:
+        lose_patience(client)
         with pytest.raises(NoReply):
             await client.join("r")
         await board.send("a", reply(board.received[-1], {"room": "r", "members": []}))

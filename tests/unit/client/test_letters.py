@@ -32,9 +32,9 @@ class Wire:
 class Desk:
     """Letters, posted by name, and what became of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_s: float = 10) -> None:
         self.stats = Stats()
-        self.letters = Letters(10, self.stats)
+        self.letters = Letters(timeout_s, self.stats)
         self.ended: list[tuple[str, object]] = []
 
     def post(self, *names: str, wants_reply: bool = True) -> list[Letter]:
@@ -119,6 +119,19 @@ async def test_a_letter_that_is_too_old_is_not_sent_again(desk: Desk) -> None:
     async with writing(desk.letters, wire):
         assert await wire.next(1) == ["young"]
     assert [(name, type(why)) for name, why in desk.ended] == [("old", NoReply), ("older", NoReply)]
+
+
+async def test_no_reply_is_only_said_of_a_connection_that_stands() -> None:
+    timeout_s = 0.05
+    desk = Desk(timeout_s)
+    desk.post("a")
+    desk.letters.connect()
+    desk.letters.disconnect()
+    await asyncio.sleep(3 * timeout_s)
+    assert desk.ended == []
+    desk.letters.connect()
+    await asyncio.sleep(3 * timeout_s)
+    assert [(name, type(why)) for name, why in desk.ended] == [("a", NoReply)]
 
 
 async def test_a_letter_that_wants_no_reply_ends_when_it_is_written_and_no_earlier(desk: Desk) -> None:

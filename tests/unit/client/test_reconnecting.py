@@ -29,7 +29,7 @@ async def resumed(client: Client) -> Resumed:
 
 async def ended(client: Client) -> Closed:
     """Wait for the end of all."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async for _ in client.events():
             pass
     assert client.closed is not None
@@ -65,24 +65,6 @@ async def test_a_server_that_is_down_for_a_while_is_waited_for(exchange: Exchang
             assert await within(waiting) == 2
         assert isinstance(await within(anext(ann.events())), Resumed)
         assert ann.stats.reconnects == 1
-        await ann.close()
-
-
-async def test_no_reply_is_only_said_of_a_connection_that_stands(exchange: Exchange, dice: Dice) -> None:
-    door, timeout_s = Door(), 0.1
-    async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-        async with door.open(exchange):
-            connecting = connect(door.url, "ann", resume=True, reply_timeout_s=timeout_s, jitter=dice)
-            ann = await stack.enter_async_context(connecting)
-            exchange.deaf.add("PING")
-            waiting = tasks.create_task(ann.ping(1))
-            await exchange.heard("ann", 1)
-        until = asyncio.get_running_loop().time() + 3 * timeout_s
-        while asyncio.get_running_loop().time() < until:
-            await dice.rolled(1)
-        exchange.deaf.clear()
-        await stack.enter_async_context(door.open(exchange))
-        assert await within(waiting) == 1
         await ann.close()
 
 

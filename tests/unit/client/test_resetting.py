@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 import pytest
 
 from tests.unit.client.resuming_gateway import Dice, Door, Exchange
-from tests.unit.client.small_gateway import within
+from tests.unit.client.small_gateway import lose_patience, within
 from tieline.client import (
     Candidate,
     Client,
@@ -111,8 +111,9 @@ async def test_rooms_on_their_way_back_survive_another_loss(
 
 
 async def test_a_room_that_nobody_answers_for_is_lost(exchange: Exchange, door: Door, dice: Dice) -> None:
-    async with connect(door.url, "ann", resume=True, reply_timeout_s=0.05, jitter=dice) as ann:
+    async with connect(door.url, "ann", resume=True, jitter=dice) as ann:
         await ann.join("a")
+        lose_patience(ann)
         exchange.deaf.add("JOIN")
         exchange.forget("ann")
         exchange.cut("ann")

@@ -72,7 +72,7 @@ async def test_every_message_arrives_once_and_in_order(
     async def read(client: Client, user: str) -> list[int]:
         await over.wait()
         seen: list[int] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             async for event in client.events():
                 if isinstance(event, Candidate):
                     seen.append(event.candidate)
