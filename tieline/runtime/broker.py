@@ -19,7 +19,8 @@ from nats.errors import SlowConsumerError
 from tieline.runtime import metrics
 from tieline.runtime.message import Message, block
 from tieline.runtime.settings import BrokerLogin, SettingsError
-from tieline.runtime.steady import Listen, SteadyClient
+from tieline.runtime.sieve import Listen
+from tieline.runtime.steady import SteadyClient
 
 PING_INTERVAL_S: Final = 2
 """Between pings to the broker: two unanswered ones make a dead connection noticed within 6 s."""
@@ -183,7 +184,7 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
             _log.error("messages dropped: a subscription is too slow", extra={"subject": error.subject})
             return
         metrics.NATS_ERRORS.labels("other").inc()
-        if not isinstance(error, OSError | NatsError):  # a bug of ours in a callback
+        if not isinstance(error, OSError | NatsError):  # a bug, of ours or of nats-py
             _log.error("broker error", exc_info=error)
         elif client.is_connected:
             _log.warning("broker error", extra={"error": repr(error)})
@@ -191,9 +192,17 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
             complained = now
             _log.warning("waiting for the broker", extra={"error": repr(error)})
 
+    def stumbled(error: Exception) -> None:
+        metrics.NATS_ERRORS.labels("other").inc()
+        _log.error("broker error", exc_info=error)
+
     servers = [url.strip() for url in urls.split(",")]
+    if any(url.startswith(("ws://", "wss://")) for url in servers):
+        raise SettingsError(
+            "TIELINE_NATS_URL: an address begins with nats:// or tls://; WebSocket is not spoken here"
+        )
     demands_tls = bool(login.ca) or any(url.startswith("tls://") for url in servers)
-    client = SteadyClient(demands_tls=demands_tls)
+    client = SteadyClient(stumbled, demands_tls=demands_tls)
     try:
         await client.connect(
             servers,

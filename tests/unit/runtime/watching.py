@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 
 from tieline.runtime.broker import Broker, Message
-from tieline.runtime.steady import Listen
+from tieline.runtime.sieve import Listen
 
 PATIENCE_S = 20
 """For what must happen, however busy the machine is."""

@@ -1,0 +1,66 @@
+"""Take the messages that are listened to out of the broker's byte stream, as soon as each is whole.
+
+nats-py's own parser costs a match of several patterns, a coroutine and two copies a message. This one knows
+only the two lines that carry messages; all other lines are handed on as they came. Pure.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from tieline.runtime.message import Message
+
+Listen = Callable[[Message], None]
+
+_END: Final = b"\r\n"
+_MESSAGE: Final = ord("M")
+"""MSG, subject, subscription, perhaps a reply subject, size of the payload."""
+_WITH_HEADERS: Final = ord("H")
+"""HMSG, subject, subscription, perhaps a reply subject, size of the headers, size of all."""
+
+
+class Sieve:
+    """What one connection to the broker brings. `listeners` go by the numbers of their subscriptions."""
+
+    def __init__(self, listeners: Mapping[bytes, Listen], failed: Callable[[Exception], None]) -> None:
+        self._listeners = listeners
+        self._failed = failed
+        self._incomplete = b""
+
+    def take(self, data: bytes) -> bytes:
+        """Hand each whole message to its listener; returns what is nobody's here: whole lines and messages.
+
+        An exception of a listener is given to `failed`, and the others hear what is theirs.
+
+        Raises:
+            ValueError, IndexError: the broker does not speak its own protocol.
+        """
+        if self._incomplete:
+            data = self._incomplete + data
+        others: list[bytes] = []
+        size, at = len(data), 0
+        while (line_end := data.find(_END, at)) >= 0:
+            kind, body = data[at], line_end + 2
+            if kind not in (_MESSAGE, _WITH_HEADERS):
+                others.append(data[at:body])
+                at = body
+                continue
+            fields = data[at:line_end].split()
+            end = body + int(fields[-1])
+            if end + 2 > size:
+                break
+            hear = self._listeners.get(fields[2])
+            if hear is None:
+                others.append(data[at : end + 2])
+            else:
+                headers = b""
+                if kind == _WITH_HEADERS:
+                    start, body = body, body + int(fields[-2])
+                    headers = data[start:body]
+                reply = fields[3].decode() if len(fields) == (5 if kind == _MESSAGE else 6) else ""
+                try:
+                    hear(Message(fields[1].decode(), reply, data[body:end], headers))
+                except Exception as error:  # a bug met by one message must not take it from all others
+                    self._failed(error)
+            at = end + 2
+        self._incomplete = data[at:]
+        return b"".join(others)
