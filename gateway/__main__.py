@@ -26,6 +26,7 @@ from gateway.origins import Origins, read_origins
 from gateway.pages import Pages
 from gateway.registry import Registry
 from gateway.session import Terms
+from gateway.signals import Signals
 from gateway.tokens import Tokens
 from tieline.runtime.broker import connect
 from tieline.runtime.ops import BROKER_AWAY, STARTING, Ready, bound_port, serve_ops
@@ -204,6 +205,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         registry = Registry(
             broker,
             requests,
+            Signals(broker, requests, subjects),
             subjects,
             clients,
             admission,

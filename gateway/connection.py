@@ -23,6 +23,7 @@ from gateway.allowance import Allowance, Ruling
 from gateway.clocks import Keepalive, TokenClock
 from gateway.duplicates import Duplicates
 from gateway.fragments import Fragments, NotUtf8
+from gateway.frames import is_between_messages, next_text
 from gateway.house import House
 from gateway.mailbox import Missed
 from gateway.outbox import Outbox
@@ -59,6 +60,7 @@ class Connection(asyncio.Protocol):
         "_early",
         "_fragments",
         "_house",
+        "_is_between_messages",
         "_keepalive",
         "_loop",
         "_lost",
@@ -95,6 +97,7 @@ class Connection(asyncio.Protocol):
         self._busy = False
         self._paused = False
         self._deaf = False
+        self._is_between_messages = False
         self._lost = False
         self._early: list[bytes] | None = []
         self._delivered: Duplicates | None = None
@@ -121,7 +124,16 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came, and act on it."""
         protocol = self._protocol
+        if self._is_between_messages:
+            at = 0
+            while protocol.state is State.OPEN and (text := next_text(data, at)) is not None:
+                payload, at = text
+                self._on_text(payload, fin=True)
+            if at == len(data):
+                return
+            data = data[at:]
         protocol.receive_data(data)
+        self._is_between_messages = is_between_messages(protocol)
         events = protocol.events_received()
         if protocol.state is State.CONNECTING and (protocol.close_expected() or len(events) > 1):
             # No request, or one with something behind it, which would have to wait for our answer.
@@ -235,8 +247,7 @@ class Connection(asyncio.Protocol):
             self._delivered = Duplicates()
         if not self._delivered.is_new(frame, self._loop.time()):
             metrics.DELIVERED_AGAIN.inc()
-        elif self._outbox.is_open:
-            self.say(frame)
+        elif self.say(frame):
             metrics.DELIVERED.inc()
         else:
             metrics.DELIVERED_TO_NOBODY.inc()
@@ -288,11 +299,12 @@ class Connection(asyncio.Protocol):
         if self.session is not None:
             self.tell(self.session.reconnecting(after_ms, jitter_ms))
 
-    def say(self, frame: bytes) -> None:
-        """Send the client a frame; nothing once the connection is closing."""
-        self._outbox.send(frame)
+    def say(self, frame: bytes) -> bool:
+        """Send the client a frame; False: the connection is closing, and it is not sent."""
+        is_sent = self._outbox.send(frame)
         if self._outbox.is_over_limit:
             self.close(CloseCode.SLOW_CONSUMER)
+        return is_sent
 
     def close(self, code: CloseCode) -> None:
         """Close the connection in order, hear nothing more, and cut it if the client does not close."""
@@ -355,11 +367,11 @@ class Connection(asyncio.Protocol):
             return
         action = self.session.receive(frame, time.time())
         match action:
-            case Say():
-                self._finish(action, len(frame), "")
             case AskRouter():
                 self._busy = True
                 self._house.ask_router(self, action)
+            case Say():
+                self._finish(action, len(frame), "")
             case AskPresence():
                 self._busy = True
                 self._house.ask_presence(self, action)

@@ -17,11 +17,13 @@ MAX_FRAMES: Final = 65_536
 class Duplicates:
     """The last minute of one client's frames, by hash: Python's own of bytes, 64 bits, keyed by process."""
 
-    __slots__ = ("_seen",)
+    __slots__ = ("_oldest_at", "_seen")
 
     def __init__(self) -> None:
         self._seen: OrderedDict[int, float] = OrderedDict()
         """Ordered: a plain dict finds its oldest entry the slower, the more have been deleted before it."""
+        self._oldest_at = 0.0
+        """No later than the oldest of them."""
 
     def is_new(self, frame: bytes, now: float) -> bool:
         """Remember a frame; say whether it was unknown."""
@@ -33,7 +35,8 @@ class Duplicates:
                 return False
             del seen[name]
         seen[name] = now
-        self._forget(now)
+        if now - self._oldest_at >= WINDOW_S or len(seen) > MAX_FRAMES:
+            self._forget(now)
         return True
 
     def has(self, frame: bytes) -> bool:
@@ -45,6 +48,7 @@ class Duplicates:
         seen = self._seen
         for _ in range(2):
             oldest = next(iter(seen))
-            if now - seen[oldest] < WINDOW_S and len(seen) <= MAX_FRAMES:
+            self._oldest_at = seen[oldest]
+            if now - self._oldest_at < WINDOW_S and len(seen) <= MAX_FRAMES:
                 return
             del seen[oldest]

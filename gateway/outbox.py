@@ -6,6 +6,8 @@ from typing import Final
 from websockets.protocol import SEND_EOF, State
 from websockets.server import ServerProtocol
 
+from gateway.frames import text_head
+
 MAX_WAITING_BYTES: Final = 1024 * 1024
 """More than the whole set-up of six calls; a client this far behind has lost its network."""
 
@@ -20,20 +22,19 @@ class Outbox:
         self._transport = transport
 
     @property
-    def is_open(self) -> bool:
-        """Whether messages can still be sent."""
-        return self._protocol.state is State.OPEN
-
-    @property
     def is_over_limit(self) -> bool:
         """Whether the client reads too slowly to be served any longer."""
         return self._transport.get_write_buffer_size() > MAX_WAITING_BYTES
 
-    def send(self, frame: bytes) -> None:
-        """Send one text message of valid UTF-8; nothing once the connection is closing."""
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_text(frame)
-            self.flush()
+    def send(self, frame: bytes) -> bool:
+        """Send one text message of valid UTF-8; False: the connection is closing, and it is not sent.
+
+        Straight to the transport: between messages the protocol has nothing of its own to be kept in order.
+        """
+        if self._protocol.state is not State.OPEN or self._transport.is_closing():
+            return False
+        self._transport.write(text_head(len(frame)) + frame)
+        return True
 
     def flush(self) -> None:
         """Write what the protocol wants written: control frames, handshakes, the end of the stream."""

@@ -4,6 +4,7 @@ When presence has forgotten the sessions of this gateway, they are registered ag
 """
 
 import asyncio
+import functools
 import logging
 import time
 
@@ -16,6 +17,7 @@ from gateway.connection import Connection
 from gateway.departures import Departures
 from gateway.live import Live
 from gateway.session import AskKeys, AskPresence, AskRouter, Session
+from gateway.signals import Signals
 from tieline.runtime import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Message
 from tieline.runtime.requests import NoAnswer, Requests
@@ -35,6 +37,7 @@ class Registry:
         self,
         broker: Broker,
         requests: Requests,
+        signals: Signals,
         subjects: Subjects,
         tasks: asyncio.TaskGroup,
         admission: Admission,
@@ -48,6 +51,7 @@ class Registry:
         self.pace = pace
         self._broker = broker
         self._requests = requests
+        self._signals = signals
         self._subjects = subjects
         self._tasks = tasks
         self._admission = admission
@@ -91,26 +95,21 @@ class Registry:
     def ask_router(self, connection: Connection, ask: AskRouter) -> None:
         """See `House.ask_router`."""
 
-        def done(message: Message | None) -> None:
-            reply = None if message is None else internal.decode_router_reply(message.data)
+        def heard(reply: RouterReply | None) -> None:
             if isinstance(reply, SessionGone) and not reply.replaced:
                 self._tasks.create_task(self._ask_router_again(connection, ask))
             else:
                 connection.router_answered(ask, reply)
 
-        self._requests.begin(self._subjects.signal(ask.cmd), internal.encode(ask.signal), done)
+        self._signals.ask(ask.cmd, ask.signal, heard)
 
     async def _ask_router_again(self, connection: Connection, ask: AskRouter) -> None:
         """Ask once more after registering a session that presence has forgotten."""
-        reply: RouterReply | None = await self._register(connection)
-        if reply is None:
-            try:
-                subject = self._subjects.signal(ask.cmd)
-                answer = await self._requests.ask(subject, internal.encode(ask.signal))
-                reply = internal.decode_router_reply(answer)
-            except NoAnswer:
-                reply = None
-        connection.router_answered(ask, reply)
+        gone = await self._register(connection)
+        if gone is not None:
+            connection.router_answered(ask, gone)
+        else:
+            self._signals.ask(ask.cmd, ask.signal, functools.partial(connection.router_answered, ask))
 
     def ask_keys(self, connection: Connection, ask: AskKeys) -> None:
         """See `House.ask_keys`."""

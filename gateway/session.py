@@ -6,6 +6,8 @@ what to say when the answer comes. The socket is `connection`'s, the asking too.
 
 from typing import Final, NamedTuple
 
+import msgspec
+
 from gateway.ice_servers import IceServers
 from gateway.tokens import BadToken, Claims, Tokens, UnknownKey
 from tieline.wire import envelope
@@ -57,7 +59,7 @@ FINAL_CLOSES: Final = frozenset(
 """Ends after which nobody waits for the client to resume: its own goodbye, and our sending it away."""
 
 
-class Say(NamedTuple):
+class Say(msgspec.Struct, frozen=True, gc=False):
     """Answer the client; an empty frame says nothing. `outcome` is for the metrics and the log."""
 
     frame: bytes
@@ -66,7 +68,7 @@ class Say(NamedTuple):
     outcome: str
 
 
-class AskRouter(NamedTuple):
+class AskRouter(msgspec.Struct, frozen=True, gc=False):
     """Ask a router to carry a signal."""
 
     request_id: str
@@ -145,6 +147,8 @@ class Session:
     def receive(self, frame: bytes, now: float) -> Action:
         """Decide at `now` (Unix seconds) about one frame of valid UTF-8 within the size limit."""
         message = envelope.decode(frame)
+        if isinstance(message, envelope.Signal):
+            return self._to_somebody(message, frame)
         match message:
             case Malformed(refusal=refusal, request_id=request_id, cmd=cmd):
                 return _refuse(request_id, cmd, refusal)
@@ -156,10 +160,8 @@ class Session:
                 return Say(reply, request_id, "ICE_SERVERS", "ok")
             case RefreshToken(request_id=request_id, data=body):
                 return self._refresh(request_id, body.token, now)
-            case Join() | Leave() | Members():
+            case Join() | Leave() | Members():  # pragma: no branch  # there is no other
                 return self._about_room(message)
-            case _:
-                return self._to_somebody(message, frame)
 
     def over_limit(self, frame: bytes) -> Say:
         """Refuse a frame because there are too many; it is not carried out."""

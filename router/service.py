@@ -7,6 +7,7 @@ import asyncio
 import functools
 import logging
 import time
+from collections.abc import Callable
 from typing import Final
 
 from router.leases import Lease, Leases
@@ -16,19 +17,46 @@ from tieline.runtime.broker import Broker, BrokerAway, Message, Subscription
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal
 from tieline.wire.ids import UserId
-from tieline.wire.internal import Accepted, Check, Refused, Relay, SessionGone, Signal, Verdict
+from tieline.wire.internal import Accepted, Check, Refused, Relay, RouterReply, SessionGone, Signal, Verdict
 from tieline.wire.subjects import Subjects, identifier
 
 CHECK_PATIENCE_S: Final = 3.0
 """For presence's verdict: less than the 5 s for which the gateway asks, so that its next attempt, and not
 this one, is the one that is answered late."""
 
+Answer = Callable[[RouterReply], None]
+"""How one signal is answered."""
+
 CANDIDATE: Final = "WEBRTC_ICE_CANDIDATE"
 
-_RELAYED: Final = internal.encode(Accepted("relayed"))
-_HELD: Final = internal.encode(Accepted("held"))
+_RELAYED: Final = Accepted("relayed")
+_HELD: Final = Accepted("held")
 
 _log = logging.getLogger(__name__)
+
+
+class _Answers:
+    """The answers to one pack of signals: those of one turn of the event loop leave together."""
+
+    __slots__ = ("_broker", "_ready", "_reply")
+
+    def __init__(self, broker: Broker, reply: str) -> None:
+        self._broker = broker
+        self._reply = reply
+        self._ready: list[tuple[int, RouterReply]] = []
+
+    def give(self, place: int, answer: RouterReply) -> None:
+        """Answer the signal in that place, behind everything that has been published for it."""
+        if not self._ready:
+            self._broker.before_writing(self._send)
+        self._ready.append((place, answer))
+
+    def _send(self) -> None:
+        ready, self._ready = self._ready, []
+        try:
+            self._broker.send(self._reply, internal.encode(ready))
+        except BrokerAway:
+            _log.warning("signals unanswered: broker away", extra={"signals": len(ready)})
 
 
 class RouterService:
@@ -48,58 +76,57 @@ class RouterService:
     async def start(self) -> Subscription:
         """Listen; returns the subscription to signals, to be drained at the end."""
         await self._broker.subscribe(self._subjects.changes(), self._on_change)
-        return await self._broker.subscribe(self._subjects.signals(), self._on_signal, queue="router")
+        return await self._broker.subscribe(self._subjects.signals(), self._on_signals, queue="router")
 
     def _on_change(self, message: Message) -> None:
         self._leases.drop(UserId(identifier(message.subject.rpartition(".")[2])))
 
-    def _on_signal(self, message: Message) -> None:
-        signal = internal.decode_signal(message.data)
+    def _on_signals(self, message: Message) -> None:
         cmd = message.subject.rpartition(".")[2]
-        if cmd == CANDIDATE:
-            lease = self._leases.find(signal.user, signal.session, signal.to, time.monotonic())
+        answers = _Answers(self._broker, message.reply)
+        now = time.monotonic()
+        for place, signal in enumerate(internal.decode_signals(message.data)):
+            if signal is None:
+                continue
+            answer = functools.partial(answers.give, place)
+            lease = None
+            if cmd == CANDIDATE:
+                lease = self._leases.find(signal.user, signal.session, signal.to, now)
             if lease is not None:
-                self._relay_on_lease(message, signal, lease)
-                return
-        self._tasks.create_task(self._judge(message, signal, cmd))
+                self._relay_on_lease(signal, lease, answer)
+            else:
+                self._tasks.create_task(self._judge(signal, cmd, answer))
 
-    def _relay_on_lease(self, message: Message, signal: Signal, lease: Lease) -> None:
+    def _relay_on_lease(self, signal: Signal, lease: Lease, answer: Answer) -> None:
         metrics.LEASED_SIGNALS.inc()
+        if lease.held and internal.digest(signal.frame) in lease.held:
+            answer(_HELD)
+            return
+        if signal.stored:
+
+            def stored(is_stored: bool) -> None:
+                if is_stored:
+                    answer(_RELAYED)
+
+            self._relaying.store(signal.to, lease.target_session, signal.frame, stored)
+            return
         try:
-            if lease.held and internal.digest(signal.frame) in lease.held:
-                self._broker.send(message.reply, _HELD)
-                return
-            if signal.stored:
-                self._relaying.store(
-                    signal.to,
-                    lease.target_session,
-                    signal.frame,
-                    functools.partial(self._stored, message.reply),
-                )
-                return
             self._relaying.send(signal.to, lease.target_session, signal.frame)
-            self._broker.send(message.reply, _RELAYED)
         except BrokerAway:
             _log.warning("signal unanswered: broker away")
+        else:
+            answer(_RELAYED)
 
-    def _stored(self, reply: str, is_stored: bool) -> None:
-        try:
-            if is_stored:
-                self._broker.send(reply, _RELAYED)
-        except BrokerAway:
-            _log.warning("signal unanswered: broker away")
-
-    async def _judge(self, message: Message, signal: Signal, cmd: str) -> None:
+    async def _judge(self, signal: Signal, cmd: str, answer: Answer) -> None:
         ticket = self._leases.ask(signal.user, signal.to)
         lease = None
         try:
             verdict = await self._ask_presence(signal, cmd)
             now = time.monotonic()
-            answer = await self._carry_out(signal, cmd, verdict)
-            lease = _granted(
-                signal, verdict, now
-            )  # not before all of it is published, or it would be overtaken
-            self._broker.send(message.reply, answer)
+            reply = await self._carry_out(signal, cmd, verdict)
+            # Not before all of it is published, or what comes on the lease would overtake it.
+            lease = _granted(signal, verdict, now)
+            answer(reply)
         except (NoAnswer, NotStored, BrokerAway) as error:
             _log.warning("signal unanswered", extra={"cmd": cmd, "error": repr(error)})
         except Exception:  # a bug met by one signal must not end the process, and all other signals
@@ -127,12 +154,12 @@ class RouterService:
             raise TypeError(f"presence answered a check with {type(verdict).__name__}")
         return verdict
 
-    async def _carry_out(self, signal: Signal, cmd: str, verdict: Verdict) -> bytes:
+    async def _carry_out(self, signal: Signal, cmd: str, verdict: Verdict) -> RouterReply:
         """Deliver what is to be delivered; returns what the gateway is told."""
         if isinstance(verdict, Refused) and await self._is_retry(signal, cmd):
             return _RELAYED
         if not isinstance(verdict, Relay):
-            return internal.encode(verdict)
+            return verdict
         await self._relaying.carry(verdict.deliveries, signal.frame, stored=signal.stored)
         return _HELD if verdict.ack == "held" else _RELAYED
 

@@ -105,6 +105,10 @@ class Broker:
             raise BrokerAway
         client.write(subject, reply, payload, block(headers) if headers else b"")
 
+    def before_writing(self, speak: Callable[[], None]) -> None:
+        """Call `speak` once, at the end of this turn of the loop; what it sends goes out with the rest."""
+        self.client.before_writing(speak)
+
     async def subscribe(self, subject: str, hear: Listen, queue: str = "") -> Subscription:
         """Listen to a subject, alone or as one of a queue group. Made again after every reconnect.
 

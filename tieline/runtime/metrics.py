@@ -9,6 +9,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
+from tieline.runtime.tallies import Tally, TallyCounter, TallyHistogram
 from tieline.wire.codes import CloseCode, Denial
 from tieline.wire.internal import OPERATIONS
 
@@ -96,19 +97,19 @@ KEY_FETCHES = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
-SIGNALS = Counter(
+SIGNALS = TallyCounter(
     "tieline_signals_total",
     "Client messages answered by this gateway, by command and outcome (relayed, held, ok, or the reason of the refusal).",  # noqa: E501
     ["cmd", "outcome"],
     registry=REGISTRY,
 )
-RELAY_SECONDS = Histogram(
+RELAY_SECONDS = TallyHistogram(
     "tieline_relay_seconds",
     "Seconds from a client's WEBRTC frame read by the gateway to the router's answer.",
+    _RELAY_BUCKETS,
     registry=REGISTRY,
-    buckets=_RELAY_BUCKETS,
 )
-DELIVERIES = Counter(
+DELIVERIES = TallyCounter(
     "tieline_deliveries_total",
     "Frames for users that reached this gateway, by outcome (sent, duplicate, dropped).",
     ["outcome"],
@@ -120,11 +121,11 @@ CHECK_SECONDS = Histogram(
     registry=REGISTRY,
     buckets=_RELAY_BUCKETS,
 )
-LEASED_SIGNALS = Counter(
+LEASED_SIGNALS = TallyCounter(
     "tieline_leased_signals_total",
     "Candidates a router relayed on a cached permission, without asking presence.",
     registry=REGISTRY,
-)
+).labels()
 PRESENCE_REQUESTS = Counter(
     "tieline_presence_requests_total",
     "Requests a presence process answered, by operation and outcome (ok, refused, gone, failed).",
@@ -195,7 +196,7 @@ DELIVERED_TO_NOBODY = DELIVERIES.labels("dropped")
 
 
 @functools.cache
-def _signals(cmd: str, outcome: str) -> Counter:
+def _signals(cmd: str, outcome: str) -> Tally:
     return SIGNALS.labels(cmd, outcome)
 
 

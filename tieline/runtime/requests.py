@@ -5,6 +5,7 @@ answers is sent again as it was, and reaches another member of the queue group w
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
@@ -18,6 +19,10 @@ FIRST_RETRY_S: Final = 0.5
 NOBODY_RETRY_S: Final = 0.1
 """After the broker said that nobody listens: soon, for the one that restarts will be back at once."""
 
+LOOK_EVERY_S: Final = 0.05
+"""Between two looks at what is due to be sent again. A timer for each request would cost a twentieth of all
+that a gateway does."""
+
 PATIENCE_S: Final = 5.0
 """In all, then the caller is told: a client's user waits no longer for a call to begin."""
 
@@ -26,26 +31,57 @@ class NoAnswer(Exception):
     """Nobody answered within the patience of the request; it may or may not have been carried out."""
 
 
-class _Question:
-    """One request that is resent until its one answer comes."""
+class Question(ABC):
+    """One request that is resent until it is answered."""
 
-    __slots__ = ("deadline", "delay", "done", "headers", "payload", "subject", "timer")
+    __slots__ = ("deadline", "delay", "due", "headers", "subject")
+
+    deadline: float
+    due: float
+
+    def __init__(self, subject: str, headers: dict[str, str] | None = None) -> None:
+        self.subject = subject
+        self.headers = headers
+        self.delay = FIRST_RETRY_S
+
+    @abstractmethod
+    def payload(self) -> bytes:
+        """Say what is to be sent, the first time and again."""
+
+    @abstractmethod
+    def hear(self, reply: Message) -> bool:
+        """Take a reply; False: it is not the whole answer."""
+
+    @abstractmethod
+    def give_up(self) -> None:
+        """Take note that nobody has answered in time."""
+
+
+class _Plain(Question):
+    """A question with one answer, or with None."""
+
+    __slots__ = ("_done", "_payload")
 
     def __init__(
         self,
         subject: str,
         payload: bytes,
         headers: dict[str, str] | None,
-        deadline: float,
         done: Callable[[Message | None], None],
     ) -> None:
-        self.subject = subject
-        self.payload = payload
-        self.headers = headers
-        self.deadline = deadline
-        self.delay = FIRST_RETRY_S
-        self.done = done
-        self.timer: asyncio.TimerHandle | None = None
+        super().__init__(subject, headers)
+        self._payload = payload
+        self._done = done
+
+    def payload(self) -> bytes:
+        return self._payload
+
+    def hear(self, reply: Message) -> bool:
+        self._done(reply)
+        return True
+
+    def give_up(self) -> None:
+        self._done(None)
 
 
 class _Collection:
@@ -67,8 +103,9 @@ class Requests:
         self._prefix = prefix
         self._cut = len(prefix) + 1
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[str, _Question | _Collection] = {}
+        self._waiting: dict[str, Question | _Collection] = {}
         self._count = 0
+        self._looking: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Listen for replies. Call once, before the first request."""
@@ -83,10 +120,17 @@ class Requests:
         headers: dict[str, str] | None = None,
     ) -> None:
         """Ask, and call `done` once: with the reply, or with None after `patience` seconds without one."""
+        self.put(_Plain(subject, payload, headers, done), patience)
+
+    def put(self, question: Question, patience: float = PATIENCE_S) -> None:
+        """Ask; `question` hears what is answered, or that nothing is after `patience` seconds."""
+        now = self._loop.time()
+        question.deadline = now + patience
         token = self._token()
-        question = _Question(subject, payload, headers, self._loop.time() + patience, done)
         self._waiting[token] = question
-        self._attempt(token, question)
+        self._attempt(token, question, now)
+        if self._looking is None:
+            self._looking = self._loop.call_later(LOOK_EVERY_S, self._look)
 
     async def ask(self, subject: str, payload: bytes, patience: float = PATIENCE_S) -> bytes:
         """Ask, and return the reply's payload.
@@ -154,47 +198,44 @@ class Requests:
         self._count += 1
         return str(self._count)
 
-    def _attempt(self, token: str, question: _Question) -> None:
+    def _attempt(self, token: str, question: Question, now: float) -> None:
         try:
-            self._broker.send(question.subject, question.payload, f"{self._prefix}.{token}", question.headers)
+            self._broker.send(
+                question.subject, question.payload(), f"{self._prefix}.{token}", question.headers
+            )
         except BrokerAway:
-            self._retry_in(NOBODY_RETRY_S, token, question)
+            question.due = now + NOBODY_RETRY_S
         else:
-            self._retry_in(question.delay, token, question)
+            question.due = now + question.delay
             question.delay *= 2
 
-    def _retry_in(self, delay: float, token: str, question: _Question) -> None:
-        when = self._loop.time() + delay
-        if when < question.deadline:
-            question.timer = self._loop.call_at(when, self._again, token, question)
-        else:  # decided here: a timer may go off a little early, and find some patience left, again and again
-            question.timer = self._loop.call_at(question.deadline, self._give_up, token, question)
-
-    def _give_up(self, token: str, question: _Question) -> None:
-        del self._waiting[token]
-        question.done(None)
-
-    def _again(self, token: str, question: _Question) -> None:
-        metrics.REQUEST_RETRIES.inc()
-        self._attempt(token, question)
+    def _look(self) -> None:
+        """Send again what is due, and give up what has waited long enough."""
+        now = self._loop.time()
+        for token, question in list(self._waiting.items()):
+            if not isinstance(question, Question):
+                continue
+            if question.deadline <= now:
+                del self._waiting[token]
+                question.give_up()
+            elif question.due <= now:
+                metrics.REQUEST_RETRIES.inc()
+                self._attempt(token, question, now)
+        self._looking = self._loop.call_later(LOOK_EVERY_S, self._look) if self._waiting else None
 
     def _on_reply(self, reply: Message) -> None:
         token = reply.subject[self._cut :]
-        match self._waiting.get(token):
-            case _Question() as question:
-                assert question.timer is not None
-                question.timer.cancel()
-                if reply.headers and reply.status == NO_RESPONDERS:
-                    question.delay = FIRST_RETRY_S  # nobody had it: nobody was slow
-                    self._retry_in(NOBODY_RETRY_S, token, question)
-                else:
-                    del self._waiting[token]
-                    question.done(reply)
-            case _Collection() as collection:
-                collection.replies.append(reply)
-                if collection.is_last(reply):
-                    del self._waiting[token]
-                    if not collection.complete.done():
-                        collection.complete.set_result(collection.replies)
-            case None:  # the answer to an earlier attempt; the first one counts
-                pass
+        waiting = self._waiting.get(token)
+        if isinstance(waiting, Question):
+            if reply.headers and reply.status == NO_RESPONDERS:
+                waiting.delay = FIRST_RETRY_S  # nobody had it: nobody was slow
+                waiting.due = self._loop.time() + NOBODY_RETRY_S
+            elif waiting.hear(reply):
+                del self._waiting[token]
+        elif waiting is not None:
+            waiting.replies.append(reply)
+            if waiting.is_last(reply):
+                del self._waiting[token]
+                if not waiting.complete.done():
+                    waiting.complete.set_result(waiting.replies)
+        # else it is the answer to an earlier attempt; the first one counts

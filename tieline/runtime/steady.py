@@ -64,6 +64,7 @@ class SteadyClient(Client):
         self._reader: asyncio.StreamReader | None = None
         self._loop = asyncio.get_running_loop()
         self._is_writing = False
+        self._last_words: list[Callable[[], None]] = []
 
     # Hearing and saying -----------------------------------------------------------------------------
 
@@ -86,12 +87,29 @@ class SteadyClient(Client):
             command = b"".join((f"PUB {subject} {reply} {len(payload)}\r\n".encode(), payload, _END))
         self._pending.append(command)
         self._pending_data_size += len(command)
+        self._write_soon()
+
+    def before_writing(self, speak: Callable[[], None]) -> None:
+        """Call `speak` once, at the end of this turn of the loop; what it writes goes out with the rest.
+
+        For whoever gathers what one turn brings into one message.
+        """
+        self._last_words.append(speak)
+        self._write_soon()
+
+    def _write_soon(self) -> None:
         if not self._is_writing:
             self._is_writing = True
             self._loop.call_soon(self._write_out)
 
     def _write_out(self) -> None:
         """Write what this turn of the event loop has brought together; nothing while there is no broker."""
+        speakers, self._last_words = self._last_words, []
+        for speak in speakers:
+            try:
+                speak()
+            except Exception as error:  # a bug met by one must not silence all others
+                self._stumbled(error)
         self._is_writing = False
         if not self._pending or not self.is_connected:
             return

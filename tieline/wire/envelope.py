@@ -10,7 +10,7 @@ every browser.
 """
 
 import re
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -118,6 +118,9 @@ COMMANDS: Final = frozenset(
 )
 
 
+_COMMAND_OF: Final = {kind: str(kind.__struct_config__.tag) for kind in get_args(ClientMessage)}
+
+
 class Malformed(msgspec.Struct, frozen=True):
     """A frame that is no message: the refusal, with whatever of it could be read."""
 
@@ -147,7 +150,7 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
     Ids are checked; whether `from` is the authenticated user, and `to` somebody else, is the session's
     business. Never raises for anything that `frame` holds.
     """
-    if frame.count(b"[") + frame.count(b"{") > MAX_DEPTH and _depth(frame) > MAX_DEPTH:
+    if len(frame) > MAX_DEPTH and frame.count(b"[") + frame.count(b"{") > MAX_DEPTH < _depth(frame):
         return Malformed(Refusal.BAD_MESSAGE)
     try:
         message = _decoder.decode(frame)
@@ -171,13 +174,10 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
 
 
 def _names_are_valid(message: ClientMessage) -> bool:
-    match message.data:
-        case SignalBody(sender=sender, to=to):
-            return is_valid_id(sender) and is_valid_id(to)
-        case RoomBody(room=room):
-            return is_valid_id(room)
-        case _:
-            return True
+    body = message.data
+    if isinstance(body, SignalBody):
+        return is_valid_id(body.sender) and is_valid_id(body.to)
+    return not isinstance(body, RoomBody) or is_valid_id(body.room)
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -197,7 +197,7 @@ def request_id_of(frame: bytes) -> str:
 
 def command_of(message: ClientMessage) -> str:
     """Name a message's command."""
-    return str(message.__struct_config__.tag)
+    return _COMMAND_OF[type(message)]
 
 
 def _why_not(frame: bytes) -> Malformed:

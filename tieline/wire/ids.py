@@ -41,10 +41,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 def is_valid_id(text: str) -> bool:
     """Say whether `text` may be an id from outside: 1 to 128 bytes of UTF-8, no control characters."""
-    if not text or len(text) > MAX_ID_BYTES or _CONTROL.search(text):
+    if not text or len(text) > MAX_ID_BYTES:
         return False
     if text.isascii():
-        return True
+        return text.isprintable()  # of ASCII, exactly what is no control character
+    if _CONTROL.search(text):
+        return False
     try:
         return len(text.encode()) <= MAX_ID_BYTES
     except UnicodeEncodeError:  # a lone surrogate is no UTF-8

@@ -304,15 +304,18 @@ class Happened(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_signals = msgspec.msgpack.Decoder(Signal)
-_router_replies = msgspec.msgpack.Decoder(RouterReply)
+_signals = msgspec.msgpack.Decoder(list[Signal | None])
+_answers = msgspec.msgpack.Decoder(list[tuple[int, RouterReply]])
 _presence_requests = msgspec.msgpack.Decoder(PresenceRequest)
 _presence_replies = msgspec.msgpack.Decoder(PresenceReply)
 _closings = msgspec.msgpack.Decoder(CloseSession)
 
 encode = _encoder.encode
-decode_signal = _signals.decode
-decode_router_reply = _router_replies.decode
+decode_signals = _signals.decode
+"""A pack: the signals of one command that one turn of a gateway's event loop has brought, and None for each
+that has been answered since, when the pack is sent again."""
+decode_answers = _answers.decode
+"""Answers to signals of one pack, each with its place in it; there may be several such messages a pack."""
 decode_presence_request = _presence_requests.decode
 decode_presence_reply = _presence_replies.decode
 decode_close_session = _closings.decode

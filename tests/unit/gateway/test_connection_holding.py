@@ -88,7 +88,7 @@ def test_what_the_gateway_itself_says_is_never_taken_for_a_duplicate() -> None:
 
 def test_deliveries_are_counted_by_what_became_of_them() -> None:
     counters = (metrics.DELIVERED, metrics.DELIVERED_AGAIN, metrics.DELIVERED_TO_NOBODY)
-    before = [counter._value.get() for counter in counters]
+    before = [counter.count for counter in counters]
     stage = connected()
 
     for name in ("e-1", "e-1", "e-2", "e-1"):
@@ -96,7 +96,7 @@ def test_deliveries_are_counted_by_what_became_of_them() -> None:
     stage.say_goodbye()
     stage.connection.deliver(event("e-3"))
 
-    assert [counter._value.get() - was for counter, was in zip(counters, before, strict=True)] == [2, 2, 1]
+    assert [counter.count - was for counter, was in zip(counters, before, strict=True)] == [2, 2, 1]
 
 
 # A replay. ------------------------------------------------------------------------------------------

@@ -74,12 +74,12 @@ def test_the_process_itself_is_measured_too() -> None:
 
 
 def test_an_answered_message_is_counted_by_command_and_outcome() -> None:
-    before = [metrics.SIGNALS.labels(cmd, "held")._value.get() for cmd in ("WEBRTC_OFFER", "PING")]
+    before = [metrics.SIGNALS.labels(cmd, "held").count for cmd in ("WEBRTC_OFFER", "PING")]
 
     metrics.signal_answered("WEBRTC_OFFER", "held")
     metrics.signal_answered("WEBRTC_OFFER", "held")
 
-    after = [metrics.SIGNALS.labels(cmd, "held")._value.get() for cmd in ("WEBRTC_OFFER", "PING")]
+    after = [metrics.SIGNALS.labels(cmd, "held").count for cmd in ("WEBRTC_OFFER", "PING")]
     assert [now - then for now, then in zip(after, before, strict=True)] == [2, 0]
 
 

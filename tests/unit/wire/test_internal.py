@@ -46,11 +46,11 @@ from tieline.wire.internal import (
     SessionGone,
     Signal,
     Tell,
+    decode_answers,
     decode_close_session,
     decode_presence_reply,
     decode_presence_request,
-    decode_router_reply,
-    decode_signal,
+    decode_signals,
     digest,
     encode,
     message_id,
@@ -107,14 +107,13 @@ SIGNALS = (Signal(ALICE, SESSION, BOB, ODD_FRAME, True), Signal(BOB, SESSION, AL
 CLOSING = CloseSession(ALICE, SESSION, CONNECTION, 4500)
 
 
-@pytest.mark.parametrize("signal", SIGNALS)
-def test_a_signal_arrives_at_the_router_as_it_left_the_gateway(signal: Signal) -> None:
-    assert decode_signal(encode(signal)) == signal
+def test_signals_arrive_at_the_router_as_they_left_the_gateway() -> None:
+    assert decode_signals(encode([*SIGNALS, None])) == [*SIGNALS, None]
 
 
-@pytest.mark.parametrize("reply", ROUTER_REPLIES)
-def test_a_router_s_reply_arrives_as_it_left(reply: RouterReply) -> None:
-    assert decode_router_reply(encode(reply)) == reply
+def test_a_router_s_answers_arrive_as_they_left() -> None:
+    answers = list(enumerate(ROUTER_REPLIES, 3))
+    assert decode_answers(encode(answers)) == answers
 
 
 @pytest.mark.parametrize("request_", REQUESTS)

@@ -1,0 +1,90 @@
+"""Ask routers to carry signals.
+
+What one turn of the event loop brings travels together: one message for each command, and one or a few back.
+Under load most of what a message costs in a gateway, a router and the broker is then shared; a signal that
+comes alone travels alone, and waits for nobody.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from tieline.runtime.broker import Broker
+from tieline.runtime.message import Message
+from tieline.runtime.requests import Question, Requests
+from tieline.wire import internal
+from tieline.wire.internal import RouterReply, Signal
+from tieline.wire.subjects import Subjects
+
+MAX_SIGNALS: Final = 128
+"""In one pack: the next ones may go to another router, and need not wait for all of these to be read."""
+
+MAX_BYTES: Final = 64 * 1024
+"""In one pack, unless a single frame is as long: far below what any broker takes in one message."""
+
+Hear = Callable[[RouterReply | None], None]
+"""Called once, with the answer, or with None when there was none in time."""
+
+
+class _Pack(Question):
+    """Signals of one command. Asked again, it holds only those that have no answer yet."""
+
+    __slots__ = ("_bytes", "_hears", "_open", "_signals")
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(subject)
+        self._signals: list[Signal | None] = []
+        self._hears: list[Hear | None] = []
+        self._open = 0
+        self._bytes = 0
+
+    def has_room_for(self, signal: Signal) -> bool:
+        return self._open < MAX_SIGNALS and self._bytes + len(signal.frame) <= MAX_BYTES
+
+    def add(self, signal: Signal, hear: Hear) -> None:
+        self._signals.append(signal)
+        self._hears.append(hear)
+        self._open += 1
+        self._bytes += len(signal.frame)
+
+    def payload(self) -> bytes:
+        return internal.encode(self._signals)
+
+    def hear(self, reply: Message) -> bool:
+        for place, answer in internal.decode_answers(reply.data):
+            hear = self._hears[place]
+            if hear is not None:  # else it is an answer to an earlier attempt; the first one counts
+                self._signals[place] = self._hears[place] = None
+                self._open -= 1
+                hear(answer)
+        return not self._open
+
+    def give_up(self) -> None:
+        for hear in self._hears:
+            if hear is not None:
+                hear(None)
+
+
+class Signals:
+    """The signals of one gateway."""
+
+    def __init__(self, broker: Broker, requests: Requests, subjects: Subjects) -> None:
+        self._broker = broker
+        self._requests = requests
+        self._subjects = subjects
+        self._filling: dict[str, _Pack] = {}
+
+    def ask(self, cmd: str, signal: Signal, hear: Hear) -> None:
+        """Ask a router to carry one signal."""
+        if not self._filling:
+            self._broker.before_writing(self._send)
+        pack = self._filling.get(cmd)
+        if pack is None or not pack.has_room_for(signal):
+            if pack is not None:
+                self._requests.put(pack)
+            pack = self._filling[cmd] = _Pack(self._subjects.signal(cmd))
+        pack.add(signal, hear)
+
+    def _send(self) -> None:
+        packs, self._filling = self._filling, {}
+        for pack in packs.values():
+            self._requests.put(pack)
