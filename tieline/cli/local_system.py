@@ -81,7 +81,7 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path) -> LocalSystem:
         NATS,
         "the nats-server",
         broker_process.broker_command(program, LOOPBACK, nats_port, storage),
-        environ,
+        broker_process.broker_environment(environ),
         partial(broker_process.why_broker_not_ready, LOOPBACK, nats_port),
     )
     system = LocalSystem(

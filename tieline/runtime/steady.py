@@ -25,8 +25,6 @@ MAX_BUFFERED_BYTES: Final = 1024 * 1024
 LEAVE_S: Final = 0.5
 """For the end of a connection, in which TLS would wait half a minute for the other side's word."""
 
-_END: Final = b"\r\n"
-
 
 class _Transport(TcpTransport):
     """Tells asyncio what nats-py does not: that TLS closes both ways at once. Else each end is a warning."""
@@ -81,10 +79,10 @@ class SteadyClient(Client):
         `headers` is a whole block, as `message.block` makes it.
         """
         if headers:
-            sizes = f"{len(headers)} {len(headers) + len(payload)}"
-            command = b"".join((f"HPUB {subject} {reply} {sizes}\r\n".encode(), headers, payload, _END))
+            head = f"HPUB {subject} {reply} {len(headers)} {len(headers) + len(payload)}\r\n".encode()
+            command = b"%b%b%b\r\n" % (head, headers, payload)
         else:
-            command = b"".join((f"PUB {subject} {reply} {len(payload)}\r\n".encode(), payload, _END))
+            command = b"%b%b\r\n" % (f"PUB {subject} {reply} {len(payload)}\r\n".encode(), payload)
         self._pending.append(command)
         self._pending_data_size += len(command)
         self._write_soon()
@@ -118,7 +116,7 @@ class SteadyClient(Client):
             assert self._flush_queue is not None
             self._flush_queue.put_nowait(self._loop.create_future())  # nats-py's way, which waits for room
             return
-        writer.writelines(self._pending)
+        writer.transport.write(b"".join(self._pending))  # cheaper than one system call with many parts
         self._pending = []
         self._pending_data_size = 0
 
@@ -131,10 +129,18 @@ class SteadyClient(Client):
         sieve, buffer = Sieve(self._listeners, self._stumbled), reader.feed_data
 
         def hear(data: bytes) -> None:
-            if self._reader is reader and self.is_connected:  # else of a connection that was given up
+            if self._reader is not reader or not self.is_connected:
+                return  # it is of a connection that was given up
+            if self._is_writing:
                 rest = sieve.take(data)
-                if rest:
-                    buffer(rest)
+            else:  # what is written because of it need not wait for another turn
+                self._is_writing = True
+                try:
+                    rest = sieve.take(data)
+                finally:
+                    self._write_out()
+            if rest:
+                buffer(rest)
 
         vars(reader)["feed_data"] = hear
         buffered = len(reader._buffer)  # type: ignore[attr-defined]
