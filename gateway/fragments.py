@@ -26,6 +26,8 @@ class Fragments:
             if not fin:
                 return None
             data, self._parts = bytes(self._parts), None
+        if data.isascii():
+            return data
         try:
             str(data, "utf-8")
         except UnicodeDecodeError:

@@ -8,7 +8,7 @@ until what is missing has been read (`catch_up`).
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from nats.errors import Error as NatsError
 
@@ -19,14 +19,6 @@ from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
 from tieline.wire.ids import ConnectionId
 from tieline.wire.subjects import Subjects
-
-
-class Position(NamedTuple):
-    """Where a frame stands in the mailbox."""
-
-    previous: int
-    """The sequence of the one before it for the same session; 0: none is kept."""
-    sequence: int
 
 
 class Ear:
@@ -43,30 +35,32 @@ class Ear:
         self.heard = 0
         """The sequence of the last frame that the client was sent, nothing before it missing."""
         self._amiss = amiss
-        self._waiting: list[Position] = []
+        self._waiting: list[tuple[int, int]] = []
+        """Of what is held back: the sequences of the frame before each, and of each."""
 
     def hear(self, message: Message) -> None:
         """Take a frame off the broker."""
-        position = _position(message.headers)
-        if not self.connection.is_held and position.previous > self.heard:
+        previous, sequence = _position(message.headers)
+        connection = self.connection
+        if previous > self.heard and not connection.is_held:
             self._amiss()
-        if self.connection.is_held:
-            self._waiting.append(position)
+        if connection.is_held:
+            self._waiting.append((previous, sequence))
         else:
-            self.heard = position.sequence
-        self.connection.deliver(message.data)
+            self.heard = sequence
+        connection.deliver(message.data)
 
     def has_read(self, newest: int) -> None:
         """Take note that the client has been sent everything up to `newest`, and then what was held back."""
         self.heard = newest
         waiting, self._waiting = self._waiting, []
-        for position in waiting:
-            if position.sequence <= self.heard:
+        for previous, sequence in waiting:
+            if sequence <= self.heard:
                 continue
-            if position.previous > self.heard:
+            if previous > self.heard:
                 self._amiss()
                 return
-            self.heard = position.sequence
+            self.heard = sequence
 
 
 class Live:
@@ -166,11 +160,12 @@ _SEQUENCE: Final = b"\r\nNats-Sequence: "
 _PREVIOUS: Final = b"\r\nNats-Last-Sequence: "
 
 
-def _position(headers: bytes) -> Position:
-    """Read what JetStream puts on each message that it pushes on; the shape is tested on a real one."""
-    sequence = headers.index(_SEQUENCE) + len(_SEQUENCE)
-    previous = headers.index(_PREVIOUS) + len(_PREVIOUS)
-    return Position(
-        int(headers[previous : headers.index(b"\r", previous)]),
-        int(headers[sequence : headers.index(b"\r", sequence)]),
-    )
+def _position(headers: bytes) -> tuple[int, int]:
+    """Read what JetStream puts on each message that it pushes on; the shape is tested on a real one.
+
+    Returns the sequence of the message before it for the same session (0: none is kept), and its own.
+    """
+    _, _, rest = headers.rpartition(_SEQUENCE)
+    sequence, _, rest = rest.partition(b"\r")
+    start = rest.index(_PREVIOUS) + len(_PREVIOUS)
+    return int(rest[start : rest.index(b"\r", start)]), int(sequence)

@@ -53,7 +53,7 @@ class Relaying:
         Raises:
             BrokerAway: not published.
         """
-        headers = {"Nats-Msg-Id": internal.message_id(user, frame)}
+        headers = b"NATS/1.0\r\nNats-Msg-Id: %b\r\n\r\n" % internal.message_id(user, frame).encode()
         self._broker.send(self._subjects.user(user, session), frame, headers=headers)
 
     def store(self, user: UserId, session: SessionId, frame: bytes, done: Callable[[bool], None]) -> None:

@@ -7,7 +7,7 @@ messages that nobody waits for any more, and let half a million messages pile up
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import ParseResult
 
@@ -89,9 +89,11 @@ class Broker:
         self._on_back.append(listener)
 
     def send(
-        self, subject: str, payload: bytes, reply: str = "", headers: dict[str, str] | None = None
+        self, subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] | bytes = b""
     ) -> None:
         """Publish one message. `subject` must come from `tieline.wire.subjects`: nothing checks it here.
+
+        `headers` as bytes is a whole block, as `message.block` makes it.
 
         Raises:
             BrokerAway: not sent.
@@ -103,7 +105,7 @@ class Broker:
             or len(payload) > client.max_payload
         ):
             raise BrokerAway
-        client.write(subject, reply, payload, block(headers) if headers else b"")
+        client.write(subject, reply, payload, headers if isinstance(headers, bytes) else block(headers))
 
     def before_writing(self, speak: Callable[[], None]) -> None:
         """Call `speak` once, at the end of this turn of the loop; what it sends goes out with the rest."""

@@ -6,7 +6,7 @@ answers is sent again as it was, and reaches another member of the queue group w
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from tieline.runtime import metrics
@@ -39,7 +39,7 @@ class Question(ABC):
     deadline: float
     due: float
 
-    def __init__(self, subject: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, subject: str, headers: Mapping[str, str] | bytes = b"") -> None:
         self.subject = subject
         self.headers = headers
         self.delay = FIRST_RETRY_S
@@ -66,7 +66,7 @@ class _Plain(Question):
         self,
         subject: str,
         payload: bytes,
-        headers: dict[str, str] | None,
+        headers: Mapping[str, str] | bytes,
         done: Callable[[Message | None], None],
     ) -> None:
         super().__init__(subject, headers)
@@ -117,7 +117,7 @@ class Requests:
         payload: bytes,
         done: Callable[[Message | None], None],
         patience: float = PATIENCE_S,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | bytes = b"",
     ) -> None:
         """Ask, and call `done` once: with the reply, or with None after `patience` seconds without one."""
         self.put(_Plain(subject, payload, headers, done), patience)
@@ -151,7 +151,7 @@ class Requests:
         return reply.data
 
     async def ask_once(
-        self, subject: str, payload: bytes, timeout: float, headers: dict[str, str] | None = None
+        self, subject: str, payload: bytes, timeout: float, headers: Mapping[str, str] | bytes = b""
     ) -> Message:
         """Ask without ever asking again, for what would be no retry the second time (a compare-and-set).
 
@@ -169,7 +169,7 @@ class Requests:
         Raises:
             NoAnswer: the last reply did not come within `timeout` seconds, or nobody listens.
         """
-        replies = await self._collect(subject, payload, timeout, None, lambda reply: reply.status != "")
+        replies = await self._collect(subject, payload, timeout, b"", lambda reply: reply.status != "")
         if replies[-1].status == NO_RESPONDERS:
             raise NoAnswer(subject)
         return replies
@@ -179,7 +179,7 @@ class Requests:
         subject: str,
         payload: bytes,
         timeout: float,
-        headers: dict[str, str] | None,
+        headers: Mapping[str, str] | bytes,
         is_last: Callable[[Message], bool],
     ) -> list[Message]:
         token = self._token()

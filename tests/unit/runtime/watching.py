@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tieline.runtime.broker import Broker, Message
 from tieline.runtime.sieve import Listen
@@ -72,7 +72,7 @@ class Attempts(Broker):
         self._sent: asyncio.Queue[bytes] = asyncio.Queue()
 
     def send(
-        self, subject: str, payload: bytes, reply: str = "", headers: dict[str, str] | None = None
+        self, subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] | bytes = b""
     ) -> None:
         self._sent.put_nowait(payload)
         super().send(subject, payload, reply, headers)
