@@ -12,7 +12,7 @@ from websockets.server import ServerProtocol
 
 try:
     from websockets.speedups import apply_mask
-except ImportError:  # where there is no compiled one
+except ImportError:  # pragma: no cover  # where there is no compiled one
     from websockets.utils import apply_mask
 
 _TEXT: Final = 0x81

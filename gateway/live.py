@@ -165,7 +165,7 @@ def _position(headers: bytes) -> tuple[int, int]:
 
     Returns the sequence of the message before it for the same session (0: none is kept), and its own.
     """
-    _, _, rest = headers.rpartition(_SEQUENCE)
-    sequence, _, rest = rest.partition(b"\r")
-    start = rest.index(_PREVIOUS) + len(_PREVIOUS)
-    return int(rest[start : rest.index(b"\r", start)]), int(sequence)
+    start = headers.index(_SEQUENCE) + len(_SEQUENCE)
+    end = headers.index(b"\r", start)
+    previous = headers.index(_PREVIOUS, end) + len(_PREVIOUS)
+    return int(headers[previous : headers.index(b"\r", previous)]), int(headers[start:end])

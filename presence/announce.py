@@ -6,6 +6,7 @@ which the receiving gateway drops.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -25,7 +26,7 @@ class Publisher(Protocol):
     """Where announcements go; `tieline.runtime.broker.Broker` is one."""
 
     def send(
-        self, subject: str, payload: bytes, reply: str = "", headers: dict[str, str] | None = None
+        self, subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] | bytes = b""
     ) -> None:
         """Publish one message, or raise `BrokerAway`."""
         ...

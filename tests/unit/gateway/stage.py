@@ -72,6 +72,7 @@ class Stage:
         self.client = ClientProtocol(parse_uri("ws://gateway.example/ws"))
         self._texts: list[bytes] = []
         self.pings: list[bytes] = []
+        self._pongs = 0
 
     # The client's end. ---------------------------------------------------------------------------------
 
@@ -127,6 +128,8 @@ class Stage:
                     self._texts.append(bytes(data))
                 case Frame(opcode=Opcode.PING, data=data):
                     self.pings.append(bytes(data))
+                case Frame(opcode=Opcode.PONG):
+                    self._pongs += 1
                 case _:
                     assert isinstance(event_, Response | Frame)
 
@@ -143,6 +146,11 @@ class Stage:
     def messages(self) -> list[dict[str, Any]]:
         """Return what has come since the last time, as JSON."""
         return [json.loads(text) for text in self.texts()]
+
+    def socket_pongs(self) -> int:
+        """Count the pongs that have come so far."""
+        self.look()
+        return self._pongs
 
     @property
     def close_code(self) -> int | None:

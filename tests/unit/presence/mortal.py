@@ -5,7 +5,7 @@ writes that are stored, messages that are sent. It can be made to die of any of 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from presence.store import Conflict, Store, StoreUnavailable
@@ -96,12 +96,13 @@ class Recorder:
         self.sent: list[Sent] = []
 
     def send(
-        self, subject: str, payload: bytes, reply: str = "", headers: dict[str, str] | None = None
+        self, subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] | bytes = b""
     ) -> None:
         """Write a message down."""
         assert not reply, "an announcement wants no answer"
         self._life.goes_on()
-        self.sent.append(Sent(subject, payload, (headers or {}).get("Nats-Msg-Id", "")))
+        name = headers.get("Nats-Msg-Id", "") if isinstance(headers, Mapping) else ""
+        self.sent.append(Sent(subject, payload, name))
         self._life.spend()
 
 

@@ -100,6 +100,24 @@ async def test_a_message_the_broker_would_not_take_is_not_sent(broker: Broker) -
     assert broker.is_connected
 
 
+async def test_what_is_said_at_the_end_of_a_turn_goes_out_behind_what_was_sent_in_it(
+    broker: Broker, service: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox = Inbox()
+    await service.subscribe("a.b", inbox.put)
+    await service.flush()
+
+    def stumble() -> None:
+        raise LookupError("a bug of ours")
+
+    broker.before_writing(stumble)
+    broker.before_writing(lambda: broker.send("a.b", b"last"))
+    broker.send("a.b", b"first")
+
+    assert [(await inbox.next()).data, (await inbox.next()).data] == [b"first", b"last"]
+    assert [record.getMessage() for record in caplog.records] == ["broker error"]
+
+
 async def test_a_callback_that_fails_is_logged_and_called_again(
     broker: Broker, service: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
