@@ -211,6 +211,7 @@ class Requests:
 
     def _look(self) -> None:
         """Send again what is due, and give up what has waited long enough."""
+        self._looking = self._loop.call_later(LOOK_EVERY_S, self._look) if self._waiting else None
         now = self._loop.time()
         for token, question in list(self._waiting.items()):
             if not isinstance(question, Question):
@@ -221,7 +222,6 @@ class Requests:
             elif question.due <= now:
                 metrics.REQUEST_RETRIES.inc()
                 self._attempt(token, question, now)
-        self._looking = self._loop.call_later(LOOK_EVERY_S, self._look) if self._waiting else None
 
     def _on_reply(self, reply: Message) -> None:
         token = reply.subject[self._cut :]

@@ -16,6 +16,7 @@ from nats.aio.client import PING_PROTO, Client, Srv
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 from nats.errors import Error as NatsError
+from nats.errors import ProtocolError
 
 from tieline.runtime.sieve import Listen, Sieve
 
@@ -102,12 +103,13 @@ class SteadyClient(Client):
 
     def _write_out(self) -> None:
         """Write what this turn of the event loop has brought together; nothing while there is no broker."""
-        speakers, self._last_words = self._last_words, []
-        for speak in speakers:
-            try:
-                speak()
-            except Exception as error:  # a bug met by one must not silence all others
-                self._stumbled(error)
+        while self._last_words:
+            speakers, self._last_words = self._last_words, []
+            for speak in speakers:
+                try:
+                    speak()
+                except Exception as error:  # a bug met by one must not silence all others
+                    self._stumbled(error)
         self._is_writing = False
         if not self._pending or not self.is_connected:
             return
@@ -131,13 +133,20 @@ class SteadyClient(Client):
         def hear(data: bytes) -> None:
             if self._reader is not reader or not self.is_connected:
                 return  # it is of a connection that was given up
-            if self._is_writing:
+            writes_itself = (
+                not self._is_writing
+            )  # what is written because of it need not wait for another turn
+            self._is_writing = True
+            try:
                 rest = sieve.take(data)
-            else:  # what is written because of it need not wait for another turn
-                self._is_writing = True
-                try:
-                    rest = sieve.take(data)
-                finally:
+            except (
+                ValueError,
+                IndexError,
+            ):  # what nats-py calls so ends the connection, and it makes another
+                reader.set_exception(ProtocolError())
+                return
+            finally:
+                if writes_itself:
                     self._write_out()
             if rest:
                 buffer(rest)

@@ -195,6 +195,38 @@ async def test_the_first_of_several_addresses_that_answers_is_taken(nats: NatsSe
     await broker.close()
 
 
+async def test_a_broker_that_talks_nonsense_is_left_and_come_back_to(nats: NatsServer) -> None:
+    inbox, to_client, both_ways = Inbox(), list[asyncio.StreamWriter](), list[asyncio.Task[None]]()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+        writer.close()
+        await writer.wait_closed()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_client.append(writer)
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", int(nats.url.rpartition(":")[2]))
+        both_ways.append(asyncio.create_task(pass_on(reader, to_server)))
+        both_ways.append(asyncio.create_task(pass_on(from_server, writer)))
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as between:
+        broker = await connect(f"nats://127.0.0.1:{between.sockets[0].getsockname()[1]}", "patient")
+        await broker.subscribe("a.b", inbox.put)
+        await broker.flush()
+        away, back = watch(broker)
+        to_client[0].write(b"MSG a.b 1 nonsense\r\n")
+        await happens(away)
+        await happens(back)
+
+        broker.send("a.b", b"again")
+
+        assert (await inbox.next()).data == b"again"
+        assert len(to_client) == 2
+        await broker.close()
+        await asyncio.gather(*both_ways, return_exceptions=True)  # a connection may have been reset
+
+
 @pytest.mark.parametrize("urls", ["", "nats://", "nats://host:port", "ws://a:1,nats://b:2", "nats://a:99999"])
 async def test_an_address_that_can_never_be_connected_to_is_not_waited_for(urls: str) -> None:
     with pytest.raises(ValueError, match="address"):
