@@ -125,12 +125,12 @@ class Connection(asyncio.Protocol):
         """Parse what came, and act on it."""
         protocol = self._protocol
         if self._is_between_messages:
-            at = 0
+            at, size = 0, len(data)
             while protocol.state is State.OPEN and (text := next_text(data, at)) is not None:
                 payload, at = text
                 self._on_text(payload, fin=True)
-            if at == len(data):
-                return
+                if at == size:
+                    return
             data = data[at:]
         protocol.receive_data(data)
         self._is_between_messages = is_between_messages(protocol)

@@ -9,6 +9,7 @@ another command than the one that was checked. For other keys named twice the la
 every browser.
 """
 
+import functools
 import re
 from typing import Final, Literal, get_args
 
@@ -176,8 +177,12 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
 def _names_are_valid(message: ClientMessage) -> bool:
     body = message.data
     if isinstance(body, SignalBody):
-        return is_valid_id(body.sender) and is_valid_id(body.to)
-    return not isinstance(body, RoomBody) or is_valid_id(body.room)
+        return _is_valid_name(body.sender) and _is_valid_name(body.to)
+    return not isinstance(body, RoomBody) or _is_valid_name(body.room)
+
+
+_is_valid_name = functools.lru_cache(maxsize=16_384)(is_valid_id)
+"""Names come again and again, unlike the ids of requests."""
 
 
 class _Named(msgspec.Struct, frozen=True):
