@@ -1,6 +1,7 @@
 """Run one service as a process: uvloop, logs, settings with clear errors, and signals that end it."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -12,7 +13,9 @@ import uvloop
 from tieline import __version__
 from tieline.runtime import logs, metrics
 from tieline.runtime.lag import measure_lag
-from tieline.runtime.settings import ProcessSettings, SettingsError, read_settings
+from tieline.runtime.settings import ProcessSettings, SettingsError, misspelt, read_settings, usage
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
@@ -29,14 +32,22 @@ def run(
     """Read `kind` from the environment, run `main` until it returns, and exit.
 
     `main` gets the settings and an event that is set on SIGTERM or SIGINT. A second signal ends the
-    process at once.
+    process at once. It takes no arguments: given any, it lists its settings instead.
     """
+    words = sys.argv[1:]
+    if words:
+        is_wanted = words in (["-h"], ["--help"])
+        told = f"{service} takes no arguments; it reads its settings from its environment:\n{usage(kind)}\n"
+        (sys.stdout if is_wanted else sys.stderr).write(told)
+        sys.exit(os.EX_OK if is_wanted else os.EX_USAGE)
     try:
         settings = read_settings(kind, os.environ)
     except SettingsError as problem:
         sys.stderr.write(f"{service}: {problem}\n")
         sys.exit(EXIT_BAD_SETTINGS)
     logs.set_up(service, settings.log_level)
+    for name, meant in misspelt(kind, os.environ).items():
+        _log.warning("no such setting", extra={"variable": name, "perhaps": meant})
     metrics.BUILD_INFO.labels(service, __version__).set(1)
     problem_found: BaseException | None = None
     try:

@@ -5,6 +5,7 @@ A settings class is a frozen `msgspec.Struct`; its field `offer_timeout` is the 
 """
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Annotated, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -19,6 +20,9 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+ALIKE: Final = 0.9
+"""How alike two names must be to be taken for one that was misspelt; one letter more makes 0.95."""
 
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
@@ -84,6 +88,26 @@ def read_settings(kind: type[SettingsT], environ: Mapping[str, str]) -> Settings
     for name, value in given.items():
         _check_alone(kind, name, value)
     return msgspec.convert(given, kind, strict=False)
+
+
+def misspelt(kind: type[msgspec.Struct], environ: Mapping[str, str]) -> dict[str, str]:
+    """Find variables that are set and look like a setting of `kind` but are none, with what may be meant.
+
+    Others are nobody's business here: those of other processes, and whatever an orchestrator adds.
+    """
+    known = [PREFIX + field.name.upper() for field in msgspec.structs.fields(kind)]
+    strangers = [name for name in environ if name.startswith(PREFIX) and name not in known]
+    alike = {name: get_close_matches(name, known, n=1, cutoff=ALIKE) for name in strangers}
+    return {name: meant[0] for name, meant in alike.items() if meant}
+
+
+def usage(kind: type[msgspec.Struct]) -> str:
+    """List the settings of `kind`, one a line, with their defaults."""
+    lines = []
+    for field in msgspec.structs.fields(kind):
+        value = "" if field.required or field.default == "" else f" ({field.default})"
+        lines.append(f"  {PREFIX}{field.name.upper()}{value}")
+    return "\n".join(lines)
 
 
 def _check_alone(kind: type[msgspec.Struct], name: str, value: str) -> None:

@@ -57,6 +57,31 @@ def start() -> Iterator[Start]:
         running.process.communicate()
 
 
+@pytest.mark.parametrize(("word", "code"), [("--help", os.EX_OK), ("--port", os.EX_USAGE)])
+def test_given_an_argument_it_lists_its_settings_and_does_not_start(word: str, code: int) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", MODULE, word], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+
+    assert process.returncode == code
+    said, other = process.stdout, process.stderr
+    if code:
+        said, other = other, said
+    assert other == ""
+    first, *settings = said.splitlines()
+    assert first.startswith("sample takes no arguments")
+    assert "  TIELINE_JWT_SECRET" in settings
+
+
+def test_a_setting_that_is_probably_misspelt_is_warned_of(start: Start) -> None:
+    process = start(TIELINE_JWT_SECRET="x", TIELINE_LOGLEVEL="debug")
+
+    line = process.line()
+
+    assert line["level"] == "warning"
+    assert (line["variable"], line["perhaps"]) == ("TIELINE_LOGLEVEL", "TIELINE_LOG_LEVEL")
+
+
 def test_settings_that_are_missing_end_it_with_one_clear_line(start: Start) -> None:
     code, output, log = start().end()
 

@@ -1,5 +1,6 @@
 from typing import Literal
 
+import msgspec
 import pytest
 
 from tieline.runtime.settings import (
@@ -11,7 +12,9 @@ from tieline.runtime.settings import (
     ProcessSettings,
     Seconds,
     SettingsError,
+    misspelt,
     read_settings,
+    usage,
 )
 
 SECRET = "correct horse battery staple"
@@ -78,6 +81,30 @@ def test_a_setting_is_the_variable_of_its_name_in_its_own_type() -> None:
 
 def test_other_variables_do_not_matter() -> None:
     assert read(PATH="/bin", LISTEN_PORT="1", tieline_listen_port="2", TIELINE_UNHEARD_OF="3") == read()
+
+
+def test_a_variable_that_looks_like_a_setting_is_taken_for_a_misspelt_one() -> None:
+    environ = {
+        "TIELINE_OFER_TIMEOUT": "5",
+        "TIELINE_NATSURL": "nats://a",
+        "TIELINE_OFFER_TIMEOUT": "6",
+        "TIELINE_GATEWAY_PORT_8080_TCP": "what Kubernetes adds",
+        "TIELINE_TURN_TTL": "of another process",
+        "OFFER_TIMEOUTS": "of another program",
+    }
+
+    assert misspelt(Sample, environ) == {
+        "TIELINE_OFER_TIMEOUT": "TIELINE_OFFER_TIMEOUT",
+        "TIELINE_NATSURL": "TIELINE_NATS_URL",
+    }
+
+
+def test_all_settings_are_listed_with_their_defaults() -> None:
+    lines = usage(Sample).splitlines()
+
+    assert "  TIELINE_JWT_SECRET" in lines
+    assert "  TIELINE_NATS_URL (nats://127.0.0.1:4222)" in lines
+    assert len(lines) == len(msgspec.structs.fields(Sample))
 
 
 @pytest.mark.parametrize("variable", ["TIELINE_NATS_URL", "TIELINE_LISTEN_PORT", "TIELINE_LOG_LEVEL"])
