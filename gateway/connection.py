@@ -61,9 +61,10 @@ class Connection(asyncio.Protocol):
         "_fragments",
         "_house",
         "_is_between_messages",
+        "_is_gone",
+        "_is_leaving",
         "_keepalive",
         "_loop",
-        "_lost",
         "_now",
         "_outbox",
         "_pages",
@@ -98,7 +99,8 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._deaf = False
         self._is_between_messages = False
-        self._lost = False
+        self._is_leaving = False
+        self._is_gone = False
         self._early: list[bytes] | None = []
         self._delivered: Duplicates | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -145,6 +147,8 @@ class Connection(asyncio.Protocol):
             self._on_event(event)
         if protocol.close_expected():
             self._cut_later()
+            if self._closing_code is None or protocol.close_rcvd is not None:
+                self._leave()  # else it has yet to answer our close
 
     def eof_received(self) -> bool:
         """Learn that the client sends no more; the transport then closes itself."""
@@ -152,12 +156,10 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Stop the clocks; the house ends the session when all that was said is answered."""
+        """Stop the clocks; the house ends the session, if not before, when all that was said is answered."""
         self._stop_timers()
         self._protocol.receive_eof()
-        self._lost = True
-        if not self._busy:
-            self._house.gone(self)
+        self._leave()
 
     # What the house says ----------------------------------------------------------------------------
 
@@ -177,7 +179,8 @@ class Connection(asyncio.Protocol):
         """Why it ended: our code, the client's, or 1006 when nobody said."""
         if self._closing_code is not None:
             return int(self._closing_code)
-        return self._protocol.close_code or NO_WORD
+        close = self._protocol.close_rcvd or self._protocol.close_sent
+        return NO_WORD if close is None else close.code
 
     def welcome(self, response: Response, session: Session, frame: bytes, missed: Missed) -> None:
         """Complete the upgrade; `frame` is the WELCOME. Then deliver what was missed, and what came early."""
@@ -392,8 +395,7 @@ class Connection(asyncio.Protocol):
         if self._busy:
             return
         self._resume()
-        if self._lost:
-            self._house.gone(self)
+        self._tell_gone()
 
     def _finish(self, say: Say, size: int, to: str) -> None:
         if say.frame:
@@ -432,6 +434,17 @@ class Connection(asyncio.Protocol):
             self._protocol.fail(code, CLOSE_REASONS[code])
             self._outbox.flush()
             self._cut_later()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Take note that the client will say nothing more: it has closed, even if its socket stays open."""
+        self._is_leaving = True
+        self._tell_gone()
+
+    def _tell_gone(self) -> None:
+        if self._is_leaving and not self._busy and not self._is_gone:
+            self._is_gone = True
+            self._house.gone(self)
 
     def _cut_later(self) -> None:
         """Give the client a moment to complete the closing handshake."""

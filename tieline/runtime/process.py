@@ -37,7 +37,8 @@ def run(
     words = sys.argv[1:]
     if words:
         is_wanted = words in (["-h"], ["--help"])
-        told = f"{service} takes no arguments; it reads its settings from its environment:\n{usage(kind)}\n"
+        told = f"{service} takes no arguments; its settings stand in its environment"
+        told = f"{told} (docs/configuration.md):\n{usage(kind)}\n"
         (sys.stdout if is_wanted else sys.stderr).write(told)
         sys.exit(os.EX_OK if is_wanted else os.EX_USAGE)
     try:

@@ -105,7 +105,10 @@ def usage(kind: type[msgspec.Struct]) -> str:
     """List the settings of `kind`, one a line, with their defaults."""
     lines = []
     for field in msgspec.structs.fields(kind):
-        value = "" if field.required or field.default == "" else f" ({field.default})"
+        default = int(field.default) if isinstance(field.default, bool) else field.default
+        if isinstance(default, float):
+            default = f"{default:g}"
+        value = "" if field.required or default == "" else f" ({default})"
         lines.append(f"  {PREFIX}{field.name.upper()}{value}")
     return "\n".join(lines)
 

@@ -113,7 +113,7 @@ class SteadyClient(Client):
         self._is_writing = False
         if not self._pending or not self.is_connected:
             return
-        writer = getattr(self._transport, "_io_writer", None)  # not there over WebSocket
+        writer = getattr(self._transport, "_io_writer", None)  # none between two connections
         if writer is None or writer.transport.get_write_buffer_size() > MAX_BUFFERED_BYTES:
             assert self._flush_queue is not None
             self._flush_queue.put_nowait(self._loop.create_future())  # nats-py's way, which waits for room

@@ -1,10 +1,12 @@
 """The end of a connection, whoever brings it about, and what was said before it."""
 
 import pytest
+from websockets.frames import Frame, Opcode
 
 from gateway.connection import CLOSING_S, MAX_UNREAD
 from tests.unit.gateway.stage import connected, event, join, ping, signal, signals
 from tieline.wire.codes import CloseCode
+from tieline.wire.envelope import MAX_MESSAGE_BYTES
 from tieline.wire.internal import Refused, SessionGone
 
 
@@ -20,6 +22,41 @@ def test_what_was_said_before_the_close_is_still_carried_out_and_only_then_is_th
         stage.answer()
     assert stage.house.asked == ["s-0", "s-1", "s-2"]
     assert stage.house.gone_with == [1000]
+
+
+def test_a_client_that_has_closed_is_gone_however_long_its_socket_stays_open() -> None:
+    stage = connected()
+
+    stage.say_goodbye(4321)
+    assert stage.house.gone_with == [4321]
+
+    stage.lose()
+    assert stage.house.gone_with == [4321]
+
+
+def test_a_client_that_breaks_the_protocol_is_gone_however_long_its_socket_stays_open() -> None:
+    for frames, code in (
+        ([Frame(Opcode.BINARY, b"x")], 1003),
+        ([Frame(Opcode.TEXT, b"\xff")], 1007),
+        ([Frame(Opcode.CONT, b"x")], 1002),
+        ([Frame(Opcode.TEXT, b"x" * (MAX_MESSAGE_BYTES + 1))], 1009),
+    ):
+        stage = connected()
+        stage.send_frames(*frames)
+        assert stage.house.gone_with == [code]
+        stage.lose()
+        assert stage.house.gone_with == [code]
+
+
+def test_a_client_that_has_yet_to_answer_our_close_is_not_gone() -> None:
+    stage = connected()
+    stage.connection.close(CloseCode.SERVICE_RESTART)
+
+    stage.send_frames(Frame(Opcode.TEXT, ping("crossing")))
+    assert stage.house.gone_with == []
+
+    stage.send_frames(Frame(Opcode.CLOSE, (1012).to_bytes(2, "big")))
+    assert stage.house.gone_with == [1012]
 
 
 def test_what_was_said_before_the_wire_was_cut_is_still_carried_out() -> None:
