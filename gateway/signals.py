@@ -10,7 +10,7 @@ from typing import Final
 
 from tieline.runtime.broker import Broker
 from tieline.runtime.message import Message
-from tieline.runtime.requests import Question, Requests
+from tieline.runtime.requests import PATIENCE_S, Question, Requests
 from tieline.wire import internal
 from tieline.wire.internal import RouterReply, Signal
 from tieline.wire.subjects import Subjects
@@ -67,8 +67,11 @@ class _Pack(Question):
 class Signals:
     """The signals of one gateway."""
 
-    def __init__(self, broker: Broker, requests: Requests, subjects: Subjects) -> None:
+    def __init__(
+        self, broker: Broker, requests: Requests, subjects: Subjects, patience_s: float = PATIENCE_S
+    ) -> None:
         self._broker = broker
+        self._patience_s = patience_s
         self._requests = requests
         self._subjects = subjects
         self._filling: dict[str, _Pack] = {}
@@ -80,11 +83,11 @@ class Signals:
         pack = self._filling.get(cmd)
         if pack is None or not pack.has_room_for(signal):
             if pack is not None:
-                self._requests.put(pack)
+                self._requests.put(pack, self._patience_s)
             pack = self._filling[cmd] = _Pack(self._subjects.signal(cmd))
         pack.add(signal, hear)
 
     def _send(self) -> None:
         packs, self._filling = self._filling, {}
         for pack in packs.values():
-            self._requests.put(pack)
+            self._requests.put(pack, self._patience_s)

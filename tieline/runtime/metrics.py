@@ -236,7 +236,7 @@ def session_closed(code: int) -> None:
 
 def signal_answered(cmd: str, outcome: str) -> None:
     """Count one client message. Both labels must come from fixed vocabularies."""
-    _signals(cmd, outcome).count += 1
+    _signals(cmd, outcome).inc()
 
 
 def exposition() -> bytes:

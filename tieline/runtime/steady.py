@@ -2,9 +2,9 @@
 
 nats-py reads into a buffer, parses in a task, and puts each message into a queue of its subscription, for
 another task that hands it to a callback. Here a listener is called from the socket, as soon as the message
-is there (`sieve`): messages are heard in the order in which they came, whatever subscription they came on,
-and each costs a fifth. Counterpart of `broker`, which alone uses it; everything here leans on the inside of
-nats-py, whose version is pinned, and is tested by what it does.
+is there (`sieve`): messages are heard in the order in which they came, whatever subscription they came on.
+Counterpart of `broker`, which alone uses it; everything here leans on the inside of nats-py, whose version is
+pinned, and is tested by what it does.
 """
 
 import asyncio
@@ -133,17 +133,13 @@ class SteadyClient(Client):
         def hear(data: bytes) -> None:
             if self._reader is not reader or not self.is_connected:
                 return  # it is of a connection that was given up
-            writes_itself = (
-                not self._is_writing
-            )  # what is written because of it need not wait for another turn
+            # What is written because of it need not wait for another turn.
+            writes_itself = not self._is_writing
             self._is_writing = True
             try:
                 rest = sieve.take(data)
-            except (
-                ValueError,
-                IndexError,
-            ):  # what nats-py calls so ends the connection, and it makes another
-                reader.set_exception(ProtocolError())
+            except (ValueError, IndexError):
+                reader.set_exception(ProtocolError())  # on which nats-py makes another connection
                 return
             finally:
                 if writes_itself:

@@ -34,6 +34,9 @@ class Routers:
         self.heard: list[tuple[str, RouterReply | None]] = []
         self._something_heard = asyncio.Event()
 
+    def have_patience(self, seconds: float) -> None:
+        self.signals = Signals(self._gateway, self._requests, SUBJECTS, seconds)
+
     async def open(self) -> None:
         await self._requests.start()
         await self._router.subscribe(SUBJECTS.signals(), self.packs.put, queue="router")
@@ -94,10 +97,9 @@ async def test_each_command_and_each_turn_has_a_pack_of_its_own(routers: Routers
     routers.ask("a")
     routers.ask("b", cmd=OFFER)
     routers.ask("c")
-    await asyncio.sleep(0.01)
+    packs = [await routers.next() for _ in range(2)]
     routers.ask("d")
-
-    packs = [await routers.next() for _ in range(3)]
+    packs.append(await routers.next())
 
     assert [(cmd, names) for cmd, names, _ in packs] == [
         (CANDIDATE, ["a", "c"]),
@@ -123,10 +125,8 @@ async def test_answers_may_come_one_by_one_and_what_has_none_is_asked_again_alon
     assert routers.heard == [("b", RELAYED), ("a", RELAYED), ("c", HELD)]
 
 
-async def test_who_gets_no_answer_in_time_is_told_and_who_got_one_is_not_told_again(
-    routers: Routers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Requests.put, "__defaults__", (0.2,))
+async def test_who_gets_no_answer_in_time_is_told_and_who_got_one_is_not_told_again(routers: Routers) -> None:
+    routers.have_patience(0.2)
     routers.ask("a", "b", "c")
     _, _, reply = await routers.next()
     routers.answer(reply, (1, RELAYED))
