@@ -92,10 +92,15 @@ class RouterService:
             lease = None
             if cmd == CANDIDATE:
                 lease = self._leases.find(signal.user, signal.session, signal.to, now)
-            if lease is not None:
-                self._relay_on_lease(signal, lease, answer)
-            else:
+            if lease is None:
                 self._tasks.create_task(self._judge(signal, cmd, answer))
+                continue
+            try:
+                self._relay_on_lease(signal, lease, answer)
+            except BrokerAway:
+                _log.warning("signal unanswered: broker away")
+            except Exception:  # a bug met by one signal must not take the others of its pack along
+                _log.exception("signal unanswered: a bug", extra={"cmd": cmd})
 
     def _relay_on_lease(self, signal: Signal, lease: Lease, answer: Answer) -> None:
         metrics.LEASED_SIGNALS.inc()
@@ -110,12 +115,8 @@ class RouterService:
 
             self._relaying.store(signal.to, lease.target_session, signal.frame, stored)
             return
-        try:
-            self._relaying.send(signal.to, lease.target_session, signal.frame)
-        except BrokerAway:
-            _log.warning("signal unanswered: broker away")
-        else:
-            answer(_RELAYED)
+        self._relaying.send(signal.to, lease.target_session, signal.frame)
+        answer(_RELAYED)
 
     async def _judge(self, signal: Signal, cmd: str, answer: Answer) -> None:
         ticket = self._leases.ask(signal.user, signal.to)
