@@ -36,19 +36,15 @@ def nats_url(broker_kind: BrokerKind, tmp_path_factory: pytest.TempPathFactory) 
         with nats_container() as url:
             yield url
         return
-    server = PipNats(tmp_path_factory.mktemp("jetstream"))
-    server.start()
-    yield server.url
-    server.stop()
+    with PipNats(tmp_path_factory.mktemp("jetstream")) as server:
+        yield server.url
 
 
 @pytest.fixture
 def pip_nats(tmp_path: Path) -> Iterator[PipNats]:
     """A nats-server for one test alone, which may kill it and start it again."""
-    server = PipNats(tmp_path / "jetstream")
-    server.start()
-    yield server
-    server.stop()
+    with PipNats(tmp_path / "jetstream") as server:
+        yield server
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -18,7 +18,7 @@ from tests.nats.secured import DEPLOY, NODES, Prepared
 from tests.system.nats_container import IMAGE_VARIABLE, nats_image
 from tests.system.system import SECRET, Kind
 from tests.system.waiting import until_now
-from tieline.cli.ports import free_ports
+from tieline.cli.ports import hold_ports
 
 CONFINED: Final = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
 """As in `deploy/compose.yaml`, and as Kubernetes restricts pods."""
@@ -56,7 +56,9 @@ class Fleet:
                 for _ in range(2):
                     self._add_service(kind)
             self.until_ready()
-            self.balancer = self._add_balancer()
+            # The same port after it was killed.
+            (port,) = starting.enter_context(hold_ports(1, "0.0.0.0"))
+            self.balancer = self._add_balancer(port)
             self.until_ready()
             until_now(lambda: self.balanced == 2)
             self._ending = starting.pop_all()
@@ -177,12 +179,12 @@ class Fleet:
         )
         return self._start(kind, f"{kind}-{self._count}", container)
 
-    def _add_balancer(self) -> Part:
+    def _add_balancer(self, port: int) -> Part:
         container = (
             DockerContainer(self._images.haproxy)
             .with_command(["-f", "/etc/haproxy.cfg"])
             .with_volume_mapping(DEPLOY / "haproxy.cfg", "/etc/haproxy.cfg")
-            .with_bind_ports(CLIENT_PORT, free_ports(1, "0.0.0.0")[0])  # the same after it was killed
+            .with_bind_ports(CLIENT_PORT, port)
             .with_exposed_ports(MONITOR_PORT["haproxy"])
         )
         return self._start("haproxy", "haproxy", container)

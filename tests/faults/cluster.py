@@ -5,13 +5,14 @@ import json
 import os
 import signal
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, Self
 
 from tests.system.raw_client import HOST
 from tests.system.waiting import PATIENCE_S, until_now
 from tieline.cli.broker_process import find_nats_server
-from tieline.cli.ports import free_ports
+from tieline.cli.ports import hold_ports
 
 NODES: Final = 3
 
@@ -98,7 +99,8 @@ class Cluster:
     """Runs while its `with` block does."""
 
     def __init__(self, folder: Path) -> None:
-        ports = free_ports(3 * NODES, HOST)
+        self._held = ExitStack()
+        ports = self._held.enter_context(hold_ports(3 * NODES, HOST))
         routes = ", ".join(f'"nats://{HOST}:{port}"' for port in ports[:NODES])
         self.nodes = [
             Node(f"node-{nth}", ports[NODES + nth], ports[2 * NODES + nth], ports[nth], routes, folder)
@@ -119,6 +121,7 @@ class Cluster:
     def __exit__(self, *_exception: object) -> None:
         for node in self.nodes:
             node.kill()
+        self._held.close()
 
     @property
     def url(self) -> str:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Final, Self
 from urllib.parse import urlsplit
 
+from tests.accepting import stop_accepting
 from tests.system.raw_client import HOST
 
 _CHUNK: Final = 65_536
@@ -25,6 +26,7 @@ class Proxy:
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
+        await stop_accepting(self._server)
         self._server.close()
         self.heal()
         self.close_connections()

@@ -73,10 +73,8 @@ async def cuttable(nats_url: str, folder: Path, lease_s: float) -> AsyncIterator
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PipNats]:
-    nats = PipNats(tmp_path_factory.mktemp("nats") / "jetstream")
-    nats.start()
-    yield nats
-    nats.stop()
+    with PipNats(tmp_path_factory.mktemp("nats") / "jetstream") as nats:
+        yield nats
 
 
 @pytest.fixture

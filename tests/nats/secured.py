@@ -8,7 +8,7 @@ import signal
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -17,7 +17,7 @@ from tests.system.system import Kind, Settings
 from tests.system.waiting import PATIENCE_S, until_now
 from tieline.cli.broker_process import find_nats_server
 from tieline.cli.permissions import accounts
-from tieline.cli.ports import free_ports
+from tieline.cli.ports import hold_ports
 from tieline.runtime.steady import SteadyClient
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
@@ -52,7 +52,8 @@ class SecuredCluster:
     def __init__(self, folder: Path, namespace: str) -> None:
         self.prepared = Prepared(folder / "prepared")
         self._folder = folder
-        ports = free_ports(3 * len(NODES), HOST)
+        self._held = ExitStack()
+        ports = self._held.enter_context(hold_ports(3 * len(NODES), HOST))
         self._clients, routes, self._monitors = ports[:3], ports[3:6], ports[6:]
         self._routes = ", ".join(f"nats://{HOST}:{port}" for port in routes)
         (folder / "accounts.conf").write_text(accounts(namespace))
@@ -92,6 +93,7 @@ class SecuredCluster:
         for process in self._processes:
             process.kill()
             process.wait()
+        self._held.close()
 
     def _start(self, nth: int) -> subprocess.Popen[bytes]:
         name = NODES[nth]

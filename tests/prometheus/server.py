@@ -5,6 +5,7 @@ import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -13,7 +14,7 @@ import yaml
 from tests.demand import program
 from tests.system.system import Process
 from tests.system.waiting import PATIENCE_S, until_now
-from tieline.cli.ports import free_ports
+from tieline.cli.ports import hold_ports
 
 HOST: Final = "127.0.0.1"
 SCRAPE: Final = "1s"
@@ -34,10 +35,11 @@ class Prometheus:
         self._targets: dict[str, list[str]] = {}
         for process in processes:
             self._targets.setdefault(process.kind, []).append(f"{HOST}:{process.ops_port}")
-        (self._port,) = free_ports(1, HOST)
 
     def __enter__(self) -> Self:
         self._folder.mkdir(exist_ok=True)
+        self._held = ExitStack()
+        (self._port,) = self._held.enter_context(hold_ports(1, HOST))
         rules = self._folder / "rules.yaml"
         rules.write_text(self._rules)
         config = self._folder / "prometheus.yaml"
@@ -76,6 +78,7 @@ class Prometheus:
         self._process.terminate()
         self._process.wait()
         self._log.close()
+        self._held.close()
 
     def _is_ready(self) -> bool:
         assert self._process.poll() is None, (self._folder / "log").read_text()

@@ -2,13 +2,14 @@
 
 import socket
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
 
 from tests.demand import program
 from tests.system.raw_client import HOST
 from tests.system.waiting import PATIENCE_S, until_now
-from tieline.cli.ports import free_ports
+from tieline.cli.ports import hold_ports
 
 TURN_SECRET: Final = "the secret of the relay, and no other's"
 
@@ -25,11 +26,12 @@ class Coturn:
     def __init__(self, folder: Path, secret: str = TURN_SECRET) -> None:
         self._folder = folder
         self._secret = secret
-        (self.port,) = free_ports(1, HOST)
 
     def __enter__(self) -> Self:
         found = program("coturn")
         assert found is not None
+        self._held = ExitStack()
+        (self.port,) = self._held.enter_context(hold_ports(1, HOST))
         with (self._folder / "coturn.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [
@@ -59,6 +61,8 @@ class Coturn:
             self._process.kill()
             self._process.wait()
             raise
+        finally:
+            self._held.close()
 
     @property
     def url(self) -> str:

@@ -1,33 +1,49 @@
 """The pip-installed nats-server as a process of the tests, to be killed and started again at will."""
 
 import os
-import re
 import subprocess
 import threading
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from tieline.cli.broker_process import broker_command, find_nats_server
+from tieline.cli.ports import hold_ports
 
 HOST: Final = "127.0.0.1"
 
 START_TIMEOUT_S: Final = 30
 """It starts in a tenth of a second, unless the machine is very busy."""
 
-_LISTENING: Final = re.compile(rf"Listening for client connections on {re.escape(HOST)}:(\d+)")
 _READY: Final = "Server is ready"
 
 
 class PipNats:
-    """One nats-server with JetStream. Started again it has its old port and its old streams."""
+    """One nats-server with JetStream, while its `with` block lasts.
+
+    Killed and started again it has its old port and its old streams.
+    """
 
     def __init__(self, storage: Path) -> None:
         self._storage = storage
-        self._port = -1  # any free one
+        self._held = ExitStack()
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._ready = threading.Event()
         self._said: list[str] = []
+
+    def __enter__(self) -> Self:
+        (self._port,) = self._held.enter_context(hold_ports(1, HOST))
+        try:
+            self.start()
+        except BaseException:
+            self._held.close()
+            raise
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stop()
+        self._held.close()
 
     @property
     def url(self) -> str:
@@ -75,8 +91,6 @@ class PipNats:
         with process.stderr as log:
             for line in log:
                 self._said.append(line)
-                if found := _LISTENING.search(line):
-                    self._port = int(found[1])
                 if _READY in line:
                     self._ready.set()
         self._ready.set()  # it has ended: nobody need wait for it

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, Self
 
@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.system.raw_client import HOST
 from tests.system.waiting import PATIENCE_S, until_now
-from tieline.cli.ports import free_ports
+from tieline.cli.ports import hold_ports
 
 SECRET: Final = "the secret of all tokens that are good here"
 PREVIOUS_SECRET: Final = "the secret that was good before, and still is"
@@ -46,9 +46,9 @@ class Clustered(Protocol):
 class Process:
     """One process of a system."""
 
-    def __init__(self, kind: Kind, environ: Settings, log: Path) -> None:
+    def __init__(self, kind: Kind, ports: Sequence[int], environ: Settings, log: Path) -> None:
         self.kind = kind
-        self.port, self.ops_port = free_ports(2, HOST)
+        self.port, self.ops_port = ports
         own = {"OPS_PORT": str(self.ops_port), "LISTEN_PORT": str(self.port), "LISTEN_HOST": HOST, **environ}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIELINE_")}
         with log.open("ab") as stderr:
@@ -75,6 +75,15 @@ class Process:
             return 0, ""
         finally:
             connection.close()
+
+    def count(self, sample: str, **labels: str) -> float:
+        """Sum up one of its metrics over all labels that are not named here."""
+        return sum(
+            found.value
+            for family in text_string_to_metric_families(self.get("/metrics")[1])
+            for found in family.samples
+            if found.name == sample and labels.items() <= found.labels.items()
+        )
 
     def is_ready(self) -> bool:
         """Say whether it takes work; fail when it has ended."""
@@ -126,6 +135,8 @@ class System:
             **(settings or {}),
         }
         self._own_settings = own_settings or {}
+        self._held = ExitStack()
+        """The ports of all its processes: who still asks at those of one that has ended is refused."""
         self.processes: list[Process] = []
         """Those that were started with the system, and those that are extra now."""
 
@@ -147,6 +158,7 @@ class System:
             for process in self.all(kind):
                 process.terminate()
             ended |= {f"{kind} {process.pid}": process.wait() for process in self.all(kind)}
+        self._held.close()
         badly = {name: status for name, status in ended.items() if status not in ORDERLY}
         assert not badly, f"these did not end in order: {badly}\n{self.log}"
 
@@ -176,7 +188,8 @@ class System:
 
     def _start(self, kind: Kind, settings: Settings) -> Process:
         own = self._own_settings.get(kind, {})
-        process = Process(kind, {**self._settings, **own, **settings}, self._log)
+        ports = self._held.enter_context(hold_ports(2, HOST))
+        process = Process(kind, ports, {**self._settings, **own, **settings}, self._log)
         self.processes.append(process)
         return process
 
@@ -200,11 +213,5 @@ class System:
         return [line for line in lines if line["event"] == event and fields.items() <= line.items()]
 
     def count(self, kind: Kind, sample: str, **labels: str) -> float:
-        """Sum up one metric over all processes of a kind; `labels` must be among the sample's."""
-        return sum(
-            found.value
-            for process in self.all(kind)
-            for family in text_string_to_metric_families(process.get("/metrics")[1])
-            for found in family.samples
-            if found.name == sample and labels.items() <= found.labels.items()
-        )
+        """Sum up one metric over all processes of a kind, and all labels that are not named here."""
+        return sum(process.count(sample, **labels) for process in self.all(kind))

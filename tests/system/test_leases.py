@@ -11,9 +11,9 @@ import nats
 import pytest
 
 from tests.system.cast import Person, establish
-from tests.system.frames import CANDIDATE, Json, command
+from tests.system.frames import CANDIDATE
 from tests.system.pip_nats import PipNats
-from tests.system.resuming import SETTINGS, Resumers, id_of, up_to_the_end
+from tests.system.resuming import SETTINGS, Resumers, up_to_the_end
 from tests.system.system import Process, System
 from tests.system.waiting import until
 
@@ -163,25 +163,25 @@ async def test_a_broker_that_comes_back_empty(alone: System, pip_nats: PipNats, 
         await everything_works_again(people, alone)
 
 
-async def the_reply(person: Person, room: str) -> Json:
-    """Ask who is in a room; who has joined again may be told before."""
-    frame = command("MEMBERS", {"room": room})
-    person.line.send(frame)
-    while (heard := await person.hear())["cmd"] == "MEMBER_JOINED":
-        pass
-    assert heard["requestId"] == id_of(frame)
-    reply: Json = heard["data"]
-    return reply
-
-
 async def everything_works_again(people: Resumers, system: System) -> None:
     """The two in the room are in it again, on the connections they had, and call each other."""
     alice, bob = people.present
-    await until(lambda: system.count("gateway", "tieline_sessions_registered_again_total") >= 2)
+    again = "tieline_sessions_registered_again_total"
+    await until(lambda: all(gateway.count(again) for gateway in system.all("gateway")))  # one of them on each
     await until(lambda: all(process.is_ready() for process in system.processes))
+    herald = await people.connect("herald", claims={"join": [people.room]})
     for person, other in ((alice, bob), (bob, alice)):
-        members = {member["userId"] for member in (await the_reply(person, people.room))["members"]}
-        assert members == {person.user, other.user}
+        await hears_of_joining(person, other, herald, people.room)
+        members = (await person.asks("MEMBERS", {"room": people.room}))["members"]
+        assert {member["userId"] for member in members} == {person.user, other.user, herald.user}
     await establish(alice, bob)
     await alice.relays(CANDIDATE, bob)
     await people.hear_nothing(alice, bob)
+
+
+async def hears_of_joining(person: Person, other: Person, herald: Person, room: str) -> None:
+    """Expect to hear that the herald has joined. That the other has, once more, may be heard before."""
+    while (heard := await person.hear())["data"] == {"room": room, "userId": other.user}:
+        assert heard["cmd"] == "MEMBER_JOINED"
+    assert heard["cmd"] == "MEMBER_JOINED"
+    assert heard["data"] == {"room": room, "userId": herald.user}

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -70,11 +71,14 @@ def run(options: argparse.Namespace) -> int:
     if not 0 <= size.port <= size.port + size.gateways - 1 <= HIGHEST:
         say(f"--port {size.port} with {size.gateways} gateways: ports are 1 to {HIGHEST}, or 0 for free ones")
         return EXIT_CANNOT_START
-    with tempfile.TemporaryDirectory(prefix="tieline-", ignore_cleanup_errors=True) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="tieline-", ignore_cleanup_errors=True) as folder,
+        ExitStack() as held,
+    ):
         storage = Path(folder, "jetstream")
         ready_file: Path = (options.ready_file or Path(folder, "ready.json")).absolute()
         try:
-            system = plan(size, os.environ, storage)
+            system = plan(size, os.environ, storage, held)
             ready_file.unlink(missing_ok=True)  # what an earlier run wrote is not true any more
             _write(ready_file.with_name(f"{ready_file.name}.probe"), "").unlink()
         except NoNatsServer as problem:

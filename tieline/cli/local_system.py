@@ -6,6 +6,7 @@ Everything is decided here before anything starts, so that a part which ends com
 import secrets
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -57,8 +58,10 @@ class LocalSystem(NamedTuple):
         }
 
 
-def plan(size: Size, environ: Mapping[str, str], storage: Path) -> LocalSystem:
+def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack) -> LocalSystem:
     """Choose programs, ports and settings. `storage` is an empty folder for the broker's streams.
+
+    The ports are kept from others until `held` is closed.
 
     Raises:
         NoNatsServer: there is no broker to run.
@@ -71,8 +74,8 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path) -> LocalSystem:
     for port in wanted:
         ports.check_free(listen_host, port)
     processes = size.gateways + size.routers + size.presences
-    gateway_ports = wanted or ports.free_ports(size.gateways, listen_host)
-    nats_port, *ops_ports = ports.free_ports(1 + processes, LOOPBACK, but=gateway_ports)
+    gateway_ports = wanted or held.enter_context(ports.hold_ports(size.gateways, listen_host))
+    nats_port, *ops_ports = held.enter_context(ports.hold_ports(1 + processes, LOOPBACK, but=gateway_ports))
     nats_url = f"nats://{LOOPBACK}:{nats_port}"
     secret = environ.get(SECRET_VARIABLE) or secrets.token_urlsafe(32)
     demo = environ.get("TIELINE_DEMO") or "1"

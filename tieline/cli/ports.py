@@ -2,8 +2,9 @@
 
 import secrets
 import socket
-from collections.abc import Sequence
-from contextlib import ExitStack
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,9 @@ _LOWEST: Final = 10_000
 
 _OUTGOING: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _OUTGOING_ELSEWHERE: Final = (32_768, 60_999)
+
+_MAY_BE_HELD: Final = sys.platform == "linux"
+"""Whether one may listen on a port to which another socket is bound, if both ask for SO_REUSEADDR."""
 
 
 class PortTaken(Exception):
@@ -31,10 +35,13 @@ def check_free(host: str, port: int) -> None:
         raise PortTaken(f"port {port} on {host} cannot be used: {error.strerror or error}") from None
 
 
-def free_ports(count: int, host: str, but: Sequence[int] = ()) -> list[int]:
-    """Find `count` ports on `host` that are free, and likely to stay so while a process restarts.
+@contextmanager
+def hold_ports(count: int, host: str, but: Sequence[int] = ()) -> Iterator[list[int]]:
+    """Have `count` free ports on `host` while the block runs, likely to stay free while a process restarts.
 
-    For that they lie outside the range from which the system serves outgoing connections.
+    For that they lie outside the range from which the system serves outgoing connections, and no other call
+    gives them out, here or in another process, whether or not somebody listens on them already (Linux only:
+    elsewhere they are free when they are found, and that is all).
 
     Raises:
         PortTaken: there are not so many.
@@ -44,18 +51,20 @@ def free_ports(count: int, host: str, but: Sequence[int] = ()) -> list[int]:
         port for port in range(_LOWEST, HIGHEST + 1) if not first <= port <= last and port not in but
     ]
     found: list[int] = []
-    with ExitStack() as listening:
+    with ExitStack() as holding:
         for port in secrets.SystemRandom().sample(candidates, len(candidates)):
             if len(found) == count:
                 break
             try:
-                listening.enter_context(_listen(host, port))
+                holding.enter_context(_hold(host, port))
             except OSError:
                 continue
             found.append(port)
-    if len(found) < count:
-        raise PortTaken(f"no {count} free ports on {host}")
-    return found
+        if len(found) < count:
+            raise PortTaken(f"no {count} free ports on {host}")
+        if not _MAY_BE_HELD:
+            holding.close()
+        yield found
 
 
 def reachable(host: str) -> str:
@@ -70,8 +79,7 @@ def reachable(host: str) -> str:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = _socket(host)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the services do
         listener.bind((host, port))
@@ -80,6 +88,22 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _hold(host: str, port: int) -> socket.socket:
+    """Take a port that nobody has, so that services can listen on it and nobody else can hold it."""
+    holder = _socket(host)
+    try:
+        holder.bind((host, port))  # fails beside any other socket, one that holds included
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # lets in who has set this, too
+    except OSError:
+        holder.close()
+        raise
+    return holder
+
+
+def _socket(host: str) -> socket.socket:
+    return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
 
 
 def _outgoing() -> tuple[int, int]:

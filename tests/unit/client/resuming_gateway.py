@@ -200,7 +200,8 @@ class Exchange:
 class Door:
     """What one gateway answers to those who knock, before the upgrade."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
         self.knocks: list[float] = []
         """When somebody came, in seconds of the loop."""
         self.denials: list[Response] = []
@@ -220,14 +221,10 @@ class Door:
                 self._knock.clear()
                 await self._knock.wait()
 
-    @property
-    def port(self) -> int:
-        return urlsplit(self.url).port or 0
-
     @asynccontextmanager
     async def open(self, exchange: Exchange) -> AsyncIterator[str]:
-        """Serve while the block runs; again: on the same port."""
-        async with serving(exchange.handle, self.answer, self.port if self.url else 0) as self.url:
+        """Serve while the block runs, on its port or any."""
+        async with serving(exchange.handle, self.answer, self._port) as self.url:
             yield self.url
 
 

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from tests.accepting import stop_accepting
 from tieline.client import Client
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
@@ -85,6 +86,7 @@ async def serving(
         compression=None,
     ) as server:
         yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/ws"
+        await stop_accepting(server)
 
 
 class Switchboard:

@@ -49,11 +49,12 @@ async def test_the_next_connection_is_to_another_gateway(
         assert ann.url == door.url
 
 
-async def test_a_server_that_is_down_for_a_while_is_waited_for(exchange: Exchange, dice: Dice) -> None:
-    door = Door()
+async def test_a_server_that_is_down_for_a_while_is_waited_for(
+    exchange: Exchange, dice: Dice, shut_door: Door
+) -> None:
     async with AsyncExitStack() as stack:
-        async with door.open(exchange):
-            ann = await stack.enter_async_context(connect(door.url, "ann", resume=True, jitter=dice))
+        async with shut_door.open(exchange):
+            ann = await stack.enter_async_context(connect(shut_door.url, "ann", resume=True, jitter=dice))
             assert await ann.ping(1) == 1
         assert isinstance(await within(anext(ann.events())), Reconnecting)
         await dice.rolled(5)
@@ -61,7 +62,7 @@ async def test_a_server_that_is_down_for_a_while_is_waited_for(exchange: Exchang
             waiting = tasks.create_task(ann.ping(2))
             await dice.rolled(5)
             assert not waiting.done()
-            await stack.enter_async_context(door.open(exchange))
+            await stack.enter_async_context(shut_door.open(exchange))
             assert await within(waiting) == 2
         assert isinstance(await within(anext(ann.events())), Resumed)
         assert ann.stats.reconnects == 1
@@ -117,11 +118,10 @@ async def test_a_final_code_before_the_welcome_is_the_end(exchange: Exchange, do
         assert (await ended(ann)).code == 4502
 
 
-async def test_it_gives_up_when_told_to(exchange: Exchange, dice: Dice) -> None:
-    door = Door()
+async def test_it_gives_up_when_told_to(exchange: Exchange, dice: Dice, shut_door: Door) -> None:
     async with AsyncExitStack() as stack:
-        async with door.open(exchange):
-            connecting = connect(door.url, "ann", resume=True, give_up_after_s=0.1, jitter=dice)
+        async with shut_door.open(exchange):
+            connecting = connect(shut_door.url, "ann", resume=True, give_up_after_s=0.1, jitter=dice)
             ann = await stack.enter_async_context(connecting)
         end = await ended(ann)
         assert isinstance(end, GaveUp)
@@ -201,11 +201,12 @@ async def test_the_first_connection_is_tried_once_on_each_gateway(
             pytest.fail("connected")
 
 
-async def test_closing_while_reconnecting_ends_at_once(exchange: Exchange, dice: Dice) -> None:
-    door = Door()
+async def test_closing_while_reconnecting_ends_at_once(
+    exchange: Exchange, dice: Dice, shut_door: Door
+) -> None:
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-        async with door.open(exchange):
-            ann = await stack.enter_async_context(connect(door.url, "ann", resume=True, jitter=dice))
+        async with shut_door.open(exchange):
+            ann = await stack.enter_async_context(connect(shut_door.url, "ann", resume=True, jitter=dice))
         assert isinstance(await within(anext(ann.events())), Reconnecting)
         dice.number = 1e6
         await dice.rolled(1)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.accepting import stop_accepting
+
 
 class KeySite:
     """One answer for every request, which a test may change; it counts how often it was asked."""
@@ -43,3 +45,4 @@ async def key_site(document: bytes = b"", port: int = 0) -> AsyncIterator[KeySit
     async with server:
         site.port = server.sockets[0].getsockname()[1]
         yield site
+        await stop_accepting(server)

@@ -10,6 +10,7 @@ from gateway.key_server import LONGEST_BYTES, MIN_INTERVAL_S, KeyServer, is_url
 from gateway.tokens import BadToken, Tokens
 from tests.unit.gateway.issuer import EC, NOW, RSA, Issuer, key_set
 from tests.unit.gateway.key_site import KeySite, key_site
+from tieline.cli.ports import hold_ports
 
 SET = key_set(RSA.jwk())
 
@@ -99,14 +100,15 @@ async def test_a_failure_keeps_the_older_keys_and_is_said(status: str, document:
 
 
 async def test_nobody_there_is_a_failure_until_somebody_is() -> None:
-    async with key_site(SET) as site:
-        port = site.port
-    async with open_desk(site) as desk:
-        assert await desk.server.refresh() is False
-        assert not desk.server.good.is_set()
-        async with key_site(SET, port):
-            assert await desk.server.refresh() is True
-        assert desk.server.good.is_set()
+    with hold_ports(1, "127.0.0.1") as (port,):
+        async with key_site(SET, port) as site:
+            pass
+        async with open_desk(site) as desk:
+            assert await desk.server.refresh() is False
+            assert not desk.server.good.is_set()
+            async with key_site(SET, port):
+                assert await desk.server.refresh() is True
+            assert desk.server.good.is_set()
 
 
 @pytest.mark.parametrize(
