@@ -13,6 +13,9 @@ from tieline.cli.ports import hold_ports
 
 TURN_SECRET: Final = "the secret of the relay, and no other's"
 
+RELAYED: Final = (40_000, 60_000)
+"""Ports for relays: not among those from which its own is taken, or a relay might be opened on that, too."""
+
 _BINDING: Final = bytes.fromhex("000100002112a442") + b"twelve bytes"
 """What asks a STUN server for one's own address (RFC 8489, 5)."""
 
@@ -37,6 +40,7 @@ class Coturn:
                 [
                     *(found, "-n", "--no-cli", "--no-tls", "--no-dtls", "--allow-loopback-peers"),
                     *(f"--listening-ip={HOST}", f"--listening-port={self.port}", f"--relay-ip={HOST}"),
+                    *(f"--min-port={RELAYED[0]}", f"--max-port={RELAYED[1]}"),
                     *("--use-auth-secret", f"--static-auth-secret={self._secret}", "--realm=tieline.test"),
                     *(f"--userdb={self._folder / 'turndb'}", f"--pidfile={self._folder / 'turnserver.pid'}"),
                     *("--log-file=stdout", "--simple-log"),

@@ -119,7 +119,7 @@ async def test_a_credential_ends_but_a_relay_that_is_in_use_stays(
     new_gateway: NewGateway, cast: Cast, coturn: Coturn
 ) -> None:
     alice = await connect(
-        cast, new_gateway, "alice", TURN_URLS=coturn.url, TURN_SECRET=TURN_SECRET, TURN_TTL="2"
+        cast, new_gateway, "alice", TURN_URLS=coturn.url, TURN_SECRET=TURN_SECRET, TURN_TTL="5"
     )
     relay = relay_of(await alice.asks("ICE_SERVERS", None))
     async with relaying(coturn, relay["username"], relay["credential"]) as allocation:

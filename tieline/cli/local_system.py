@@ -116,6 +116,7 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
         "TIELINE_ORIGINS": environ.get("TIELINE_ORIGINS") or ",".join(own),
         "TIELINE_LISTEN_HOST": listen_host,
         "TIELINE_DEMO": demo,
+        "TIELINE_DRAIN_WAIT": environ.get("TIELINE_DRAIN_WAIT") or "0",  # there is no balancer in front
     }
     for port in gateway_ports:
         add(GATEWAY, {**settings, "TIELINE_LISTEN_PORT": str(port)})
