@@ -11,7 +11,7 @@ from typing import Final
 
 from tieline.runtime.broker import Broker
 from tieline.runtime.message import Message
-from tieline.runtime.requests import PATIENCE_S, Question, Requests
+from tieline.runtime.requests import PATIENCE_S, Requests
 from tieline.wire import internal
 from tieline.wire.internal import RouterReply, Signal
 from tieline.wire.subjects import Subjects
@@ -26,13 +26,12 @@ Hear = Callable[[RouterReply | None], None]
 """Called once, with the answer, or with None when there was none in time."""
 
 
-class _Pack(Question):
-    """Signals of one command. Asked again, it holds only those that have no answer yet."""
+class _Pack:
+    """A `Question`: signals of one command. Asked again, it holds only those that have no answer yet."""
 
     __slots__ = ("_bytes", "_hears", "_open", "_signals")
 
-    def __init__(self, subject: str) -> None:
-        super().__init__(subject)
+    def __init__(self) -> None:
         self._signals: list[Signal | None] = []
         self._hears: list[Hear | None] = []
         self._open = 0
@@ -85,11 +84,14 @@ class Signals:
         pack = self._filling.get(cmd)
         if pack is None or not pack.has_room_for(signal):
             if pack is not None:
-                self._requests.put(pack, self._patience_s)
-            pack = self._filling[cmd] = _Pack(self._subjects.signal(cmd))
+                self._put(cmd, pack)
+            pack = self._filling[cmd] = _Pack()
         pack.add(signal, hear)
 
     def _send(self) -> None:
         packs, self._filling = self._filling, {}
-        for pack in packs.values():
-            self._requests.put(pack, self._patience_s)
+        for cmd, pack in packs.items():
+            self._put(cmd, pack)
+
+    def _put(self, cmd: str, pack: _Pack) -> None:
+        self._requests.put(self._subjects.signal(cmd), pack, self._patience_s)

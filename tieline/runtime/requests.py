@@ -5,9 +5,8 @@ answers is sent again as it was, and reaches another member of the queue group w
 """
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from tieline.runtime import metrics
 from tieline.runtime.broker import Broker, BrokerAway
@@ -31,45 +30,28 @@ class NoAnswer(Exception):
     """Nobody answered within the patience of the request; it may or may not have been carried out."""
 
 
-class Question(ABC):
-    """One request that is resent until it is answered."""
+class Question(Protocol):
+    """What is asked: resent until it is answered."""
 
-    __slots__ = ("deadline", "delay", "due", "headers", "subject")
-
-    deadline: float
-    due: float
-
-    def __init__(self, subject: str, headers: Mapping[str, str] | bytes = b"") -> None:
-        self.subject = subject
-        self.headers = headers
-        self.delay = FIRST_RETRY_S
-
-    @abstractmethod
     def payload(self) -> bytes:
         """Say what is to be sent, the first time and again."""
+        ...
 
-    @abstractmethod
     def hear(self, reply: Message) -> bool:
         """Take a reply; False: it is not the whole answer."""
+        ...
 
-    @abstractmethod
     def give_up(self) -> None:
         """Take note that nobody has answered in time."""
+        ...
 
 
-class _Plain(Question):
+class _Plain:
     """A question with one answer, or with None."""
 
     __slots__ = ("_done", "_payload")
 
-    def __init__(
-        self,
-        subject: str,
-        payload: bytes,
-        headers: Mapping[str, str] | bytes,
-        done: Callable[[Message | None], None],
-    ) -> None:
-        super().__init__(subject, headers)
+    def __init__(self, payload: bytes, done: Callable[[Message | None], None]) -> None:
         self._payload = payload
         self._done = done
 
@@ -82,6 +64,22 @@ class _Plain(Question):
 
     def give_up(self) -> None:
         self._done(None)
+
+
+class _Asked:
+    """A question that waits for its answer, and when to do what about it, in seconds of the loop."""
+
+    __slots__ = ("deadline", "delay", "due", "headers", "question", "subject")
+
+    def __init__(
+        self, subject: str, question: Question, headers: Mapping[str, str] | bytes, deadline: float
+    ) -> None:
+        self.subject = subject
+        self.question = question
+        self.headers = headers
+        self.deadline = deadline
+        self.due = deadline
+        self.delay = FIRST_RETRY_S
 
 
 class _Collection:
@@ -103,7 +101,7 @@ class Requests:
         self._prefix = prefix
         self._cut = len(prefix) + 1
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[str, Question | _Collection] = {}
+        self._waiting: dict[str, _Asked | _Collection] = {}
         self._count = 0
         self._looking: asyncio.TimerHandle | None = None
 
@@ -120,15 +118,20 @@ class Requests:
         headers: Mapping[str, str] | bytes = b"",
     ) -> None:
         """Ask, and call `done` once: with the reply, or with None after `patience` seconds without one."""
-        self.put(_Plain(subject, payload, headers, done), patience)
+        self.put(subject, _Plain(payload, done), patience, headers)
 
-    def put(self, question: Question, patience: float = PATIENCE_S) -> None:
+    def put(
+        self,
+        subject: str,
+        question: Question,
+        patience: float = PATIENCE_S,
+        headers: Mapping[str, str] | bytes = b"",
+    ) -> None:
         """Ask; `question` hears what is answered, or that nothing is after `patience` seconds."""
         now = self._loop.time()
-        question.deadline = now + patience
         token = self._token()
-        self._waiting[token] = question
-        self._attempt(token, question, now)
+        asked = self._waiting[token] = _Asked(subject, question, headers, now + patience)
+        self._attempt(token, asked, now)
         if self._looking is None:
             self._looking = self._loop.call_later(LOOK_EVERY_S, self._look)
 
@@ -198,39 +201,38 @@ class Requests:
         self._count += 1
         return str(self._count)
 
-    def _attempt(self, token: str, question: Question, now: float) -> None:
+    def _attempt(self, token: str, asked: _Asked, now: float) -> None:
         try:
-            self._broker.send(
-                question.subject, question.payload(), f"{self._prefix}.{token}", question.headers
-            )
+            payload = asked.question.payload()
+            self._broker.send(asked.subject, payload, f"{self._prefix}.{token}", asked.headers)
         except BrokerAway:
-            question.due = now + NOBODY_RETRY_S
+            asked.due = now + NOBODY_RETRY_S
         else:
-            question.due = now + question.delay
-            question.delay *= 2
+            asked.due = now + asked.delay
+            asked.delay *= 2
 
     def _look(self) -> None:
         """Send again what is due, and give up what has waited long enough."""
         self._looking = self._loop.call_later(LOOK_EVERY_S, self._look) if self._waiting else None
         now = self._loop.time()
-        for token, question in list(self._waiting.items()):
-            if not isinstance(question, Question):
+        for token, asked in list(self._waiting.items()):
+            if not isinstance(asked, _Asked):
                 continue
-            if question.deadline <= now:
+            if asked.deadline <= now:
                 del self._waiting[token]
-                question.give_up()
-            elif question.due <= now:
+                asked.question.give_up()
+            elif asked.due <= now:
                 metrics.REQUEST_RETRIES.inc()
-                self._attempt(token, question, now)
+                self._attempt(token, asked, now)
 
     def _on_reply(self, reply: Message) -> None:
         token = reply.subject[self._cut :]
         waiting = self._waiting.get(token)
-        if isinstance(waiting, Question):
+        if isinstance(waiting, _Asked):
             if reply.headers and reply.status == NO_RESPONDERS:
                 waiting.delay = FIRST_RETRY_S  # nobody had it: nobody was slow
                 waiting.due = self._loop.time() + NOBODY_RETRY_S
-            elif waiting.hear(reply):
+            elif waiting.question.hear(reply):
                 del self._waiting[token]
         elif waiting is not None:
             waiting.replies.append(reply)
