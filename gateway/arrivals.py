@@ -146,7 +146,7 @@ class Arrivals:
         over = internal.encode(EndSession(session.user, session.connection, resumable=False))
         await self._requests.ask(self._ending, over, OPENING_PATIENCE_S)
         await self._live.stop_listening(session)
-        connection.forget_early()
+        connection.deliveries.forget_early()
         session.begin_again(fresh, _connection_id(), secret)
         self._live.expect(session)
         await self._begin(connection, session)

@@ -81,7 +81,7 @@ class CatchUp:
             if len(frames) > MAX_MISSED:
                 ear.connection.close(CloseCode.BROKER_LOST)  # what came before those is kept no more
                 continue
-            ear.connection.release(Missed([], frames, is_whole=True))
+            ear.connection.deliveries.release(Missed([], frames, is_whole=True))
             ear.has_read(newest)
         metrics.REPLAYED.inc(count)
         return count

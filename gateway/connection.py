@@ -2,14 +2,13 @@
 
 The WebSocket itself is the Sans-I/O protocol of websockets. It leaves to us whether text is UTF-8 and
 putting fragments together (`fragments`), pings and their time-outs (`clocks`), closing time-outs, and not
-reading faster than the cluster answers. One message of a connection is under way at a time; the next one is
-looked at when it has been answered. What a client said before it went is still carried out.
+reading faster than the cluster answers. One message is under way at a time (`turns`), and what comes for the
+client comes once and in order (`deliveries`). What a client said before it went is still carried out.
 """
 
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -19,20 +18,19 @@ from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from gateway import admission
-from gateway.allowance import Allowance, Ruling
 from gateway.clocks import Keepalive, TokenClock
-from gateway.duplicates import Duplicates
+from gateway.deliveries import Deliveries
 from gateway.fragments import Fragments, NotUtf8
 from gateway.frames import is_between_messages, next_text
 from gateway.house import House
 from gateway.mailbox import Missed
 from gateway.outbox import Outbox
 from gateway.pages import Pages
-from gateway.session import NO_WORD, AskKeys, AskPresence, AskRouter, HangUp, Say, Session
+from gateway.session import NO_WORD, Session
+from gateway.turns import Turns
 from tieline.runtime import metrics
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, Denial
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
-from tieline.wire.internal import PresenceReply, RouterReply
 
 HANDSHAKE_S: Final = 5.0
 """For the upgrade, in all: who takes longer to send a few hundred bytes only holds a place."""
@@ -40,24 +38,15 @@ HANDSHAKE_S: Final = 5.0
 CLOSING_S: Final = 3.0
 """For the client to complete the closing handshake; then the socket is cut."""
 
-MAX_UNREAD: Final = 32
-"""Messages of one client that may wait for their turn before its socket is not read any further."""
-
 _quiet = logging.getLogger("websockets.server")
-_log = logging.getLogger(__name__)
 
 
 class Connection(asyncio.Protocol):
     """One client, from the TCP connection to its end."""
 
     __slots__ = (
-        "_allowance",
-        "_asked_at",
-        "_busy",
         "_closing_code",
         "_deaf",
-        "_delivered",
-        "_early",
         "_fragments",
         "_house",
         "_is_between_messages",
@@ -73,14 +62,17 @@ class Connection(asyncio.Protocol):
         "_timer",
         "_token_clock",
         "_transport",
-        "_unread",
+        "deliveries",
         "opened_at",
         "session",
+        "turns",
     )
 
     _protocol: ServerProtocol
     _transport: asyncio.Transport
     _outbox: Outbox
+    turns: Turns
+    """Of the session, once there is one."""
 
     def __init__(
         self,
@@ -94,21 +86,16 @@ class Connection(asyncio.Protocol):
         self._pages = pages
         self._now = now  # for measuring: uvloop's own clock counts whole milliseconds
         self._fragments = Fragments()
-        self._unread: deque[bytes] = deque()
-        self._busy = False
         self._paused = False
         self._deaf = False
         self._is_between_messages = False
         self._is_leaving = False
         self._is_gone = False
-        self._early: list[bytes] | None = []
-        self._delivered: Duplicates | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._keepalive: Keepalive | None = None
         self._token_clock: TokenClock | None = None
         self._closing_code: CloseCode | None = None
-        self._asked_at = 0.0
-        self._allowance: Allowance | None = None
+        self.deliveries = Deliveries(self.say, loop)
         self.opened_at = 0.0
         self.session: Session | None = None
 
@@ -186,47 +173,15 @@ class Connection(asyncio.Protocol):
         """Complete the upgrade; `frame` is the WELCOME. Then deliver what was missed, and what came early."""
         self._stop_timers()
         self.session = session
-        if session.terms.rate_limit:
-            self._allowance = Allowance(session.terms.rate_limit)
+        self.turns = Turns(self, session, self._house, self._now)
         self.opened_at = self._loop.time()
         self._protocol.send_response(response)
         self._outbox.flush()
         self._outbox.send(frame)
-        self.release(missed)
+        self.deliveries.release(missed)
         self._keepalive = Keepalive(self, self._house.pace, self._loop)
         self._token_clock = TokenClock(self, session, self._loop)
         self._resume()
-
-    @property
-    def is_held(self) -> bool:
-        """Whether what comes for the client waits for something older."""
-        return self._early is not None
-
-    def hold(self) -> None:
-        """Keep what comes for the client back until `release`, because something older may be missing."""
-        if self._early is None:
-            self._early = []
-
-    def forget_early(self) -> None:
-        """Drop what came before the WELCOME: it was for an older session, which is over."""
-        self._early = []
-
-    def release(self, missed: Missed) -> None:
-        """Deliver what was missed, then what came meanwhile, each frame once."""
-        early, self._early = self._early, None
-        if missed.known:
-            self._delivered = self._delivered or Duplicates()
-            for frame in missed.known:
-                self._delivered.is_new(frame, self._loop.time())
-        for frame in missed.fresh:
-            if not self.has_had(frame):
-                self.deliver(frame)
-        for frame in early or ():
-            self.deliver(frame)
-
-    def has_had(self, frame: bytes) -> bool:
-        """Whether the client was sent this very frame in the last minute."""
-        return self._delivered is not None and self._delivered.has(frame)
 
     def deny(self, denial: Denial) -> None:
         """Refuse the upgrade."""
@@ -240,44 +195,6 @@ class Connection(asyncio.Protocol):
         self._stop_timers()
         self._transport.write(response.serialize())
         self._transport.close()
-
-    def deliver(self, frame: bytes) -> None:
-        """Send the client a frame from others, unless it has had the very same one."""
-        if self._early is not None:
-            self._early.append(frame)
-            return
-        if self._delivered is None:
-            self._delivered = Duplicates()
-        if not self._delivered.is_new(frame, self._loop.time()):
-            metrics.DELIVERED_AGAIN.inc()
-        elif self.say(frame):
-            metrics.DELIVERED.inc()
-        else:
-            metrics.DELIVERED_TO_NOBODY.inc()
-
-    def router_answered(self, ask: AskRouter, reply: RouterReply | None) -> None:
-        """Say what came of a signal, and go on to the next message."""
-        assert self.session is not None
-        metrics.RELAY_SECONDS.observe(self._now() - self._asked_at)
-        self._answered(self.session.hear_router(ask, reply), len(ask.signal.frame), ask.signal.to)
-
-    def presence_answered(self, ask: AskPresence, reply: PresenceReply | None) -> None:
-        """Say what came of a room command or a newer token, and go on to the next message."""
-        assert self.session is not None
-        claims = self.session.claims
-        answer = self.session.hear_presence(ask, reply)
-        if self.session.claims is not claims and self._token_clock is not None:
-            self._token_clock.reset()
-        self._answered(answer, 0, "")
-
-    def keys_answered(self, ask: AskKeys, is_fresh: bool) -> None:
-        """Look once more at a newer token, with fresh keys if they could be had."""
-        assert self.session is not None
-        action = self.session.hear_keys(ask, is_fresh, time.time())
-        if isinstance(action, AskPresence):
-            self._house.ask_presence(self, action)
-        else:
-            self._answered(action, 0, "")
 
     # What the clocks say, and the house too ---------------------------------------------------------
 
@@ -315,17 +232,35 @@ class Connection(asyncio.Protocol):
             return
         self._closing_code = code
         self._deaf = True
-        self._unread.clear()
+        self.turns.drop_unread()
         self._protocol.send_close(code, CLOSE_REASONS[code])
         self._outbox.flush()
         self._cut_later()
+
+    # What its turns say -----------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Read nothing more until `has_caught_up`: enough waits for its turn."""
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def has_newer_token(self) -> None:
+        """Go by the end of the newer token from now on."""
+        if self._token_clock is not None:
+            self._token_clock.reset()
+
+    def has_caught_up(self) -> None:
+        """Read on, or be gone: everything that was said is answered."""
+        self._resume()
+        self._tell_gone()
 
     # The client's side ------------------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
         match event:
             case Request():
-                self._pause()
+                self.pause()
                 page = None if self._pages is None else self._pages.answer(event)
                 if page is not None:
                     self._respond(page)
@@ -349,77 +284,10 @@ class Connection(asyncio.Protocol):
         except NotUtf8:
             self._fail(CloseCode.NOT_UTF8)
             return
-        if message is None:
-            return
-        if not self._busy:
-            self._take(message)
-            return
-        self._unread.append(message)
-        if len(self._unread) > MAX_UNREAD:
-            self._pause()
-
-    def _take(self, frame: bytes) -> None:
-        """Look at one message. What it asks of the cluster is answered later, the next one after that."""
-        assert self.session is not None
-        self._asked_at = self._now()
-        ruling = Ruling.PASS if self._allowance is None else self._allowance.rule(self._asked_at)
-        if ruling is not Ruling.PASS:
-            self._finish(self.session.over_limit(frame), len(frame), "")
-            if ruling is Ruling.CLOSE:
-                self.close(CloseCode.FLOODING)
-            return
-        action = self.session.receive(frame, time.time())
-        match action:
-            case AskRouter():
-                self._busy = True
-                self._house.ask_router(self, action)
-            case Say():
-                self._finish(action, len(frame), "")
-            case AskPresence():
-                self._busy = True
-                self._house.ask_presence(self, action)
-            case AskKeys():
-                self._busy = True
-                self._house.ask_keys(self, action)
-
-    def _answered(self, answer: Say | HangUp, size: int, to: str) -> None:
-        self._busy = False
-        match answer:
-            case Say():
-                self._finish(answer, size, to)
-            case HangUp(code=code):
-                self.close(code)
-                self._unread.clear()
-        while self._unread and not self._busy:
-            self._take(self._unread.popleft())
-        if self._busy:
-            return
-        self._resume()
-        self._tell_gone()
-
-    def _finish(self, say: Say, size: int, to: str) -> None:
-        if say.frame:
-            self.say(say.frame)
-        metrics.signal_answered(say.cmd, say.outcome)
-        if _log.isEnabledFor(logging.DEBUG):
-            assert self.session is not None
-            fields = {
-                "requestId": say.request_id,
-                "cmd": say.cmd,
-                "from": self.session.user,
-                "to": to,
-                "outcome": say.outcome,
-                "ms": round((self._now() - self._asked_at) * 1000, 3),
-                "bytes": size,
-            }
-            _log.debug("signal", extra=fields)
+        if message is not None:
+            self.turns.hear(message)
 
     # Pausing and ending -----------------------------------------------------------------------------
-
-    def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
 
     def _resume(self) -> None:
         if self._paused and not self._transport.is_closing():
@@ -442,7 +310,8 @@ class Connection(asyncio.Protocol):
         self._tell_gone()
 
     def _tell_gone(self) -> None:
-        if self._is_leaving and not self._busy and not self._is_gone:
+        is_busy = self.session is not None and self.turns.is_busy
+        if self._is_leaving and not is_busy and not self._is_gone:
             self._is_gone = True
             self._house.gone(self)
 

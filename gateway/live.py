@@ -42,13 +42,13 @@ class Ear:
         """Take a frame off the broker."""
         previous, sequence = _position(message.headers)
         connection = self.connection
-        if previous > self.heard and not connection.is_held:
+        if previous > self.heard and not connection.deliveries.is_held:
             self._amiss()
-        if connection.is_held:
+        if connection.deliveries.is_held:
             self._waiting.append((previous, sequence))
         else:
             self.heard = sequence
-        connection.deliver(message.data)
+        connection.deliveries.deliver(message.data)
 
     def has_read(self, newest: int) -> None:
         """Take note that the client has been sent everything up to `newest`, and then what was held back."""
@@ -151,7 +151,7 @@ class Live:
         """Hold everybody: nothing newer may come before what may be missing."""
         self.disturbances += 1
         for connection in self._connections.values():
-            connection.hold()
+            connection.deliveries.hold()
         for listener in self._when_disturbed:
             listener()
 

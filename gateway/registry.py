@@ -99,7 +99,7 @@ class Registry:
             if isinstance(reply, SessionGone) and not reply.replaced:
                 self._tasks.create_task(self._ask_router_again(connection, ask))
             else:
-                connection.router_answered(ask, reply)
+                connection.turns.router_answered(ask, reply)
 
         self._signals.ask(ask.cmd, ask.signal, heard)
 
@@ -107,16 +107,16 @@ class Registry:
         """Ask once more after registering a session that presence has forgotten."""
         gone = await self._register(connection)
         if gone is not None:
-            connection.router_answered(ask, gone)
+            connection.turns.router_answered(ask, gone)
         else:
-            self._signals.ask(ask.cmd, ask.signal, functools.partial(connection.router_answered, ask))
+            self._signals.ask(ask.cmd, ask.signal, functools.partial(connection.turns.router_answered, ask))
 
     def ask_keys(self, connection: Connection, ask: AskKeys) -> None:
         """See `House.ask_keys`."""
         self._tasks.create_task(self._ask_keys(connection, ask))
 
     async def _ask_keys(self, connection: Connection, ask: AskKeys) -> None:
-        connection.keys_answered(ask, await self._admission.refresh_keys())
+        connection.turns.keys_answered(ask, await self._admission.refresh_keys())
 
     def ask_presence(self, connection: Connection, ask: AskPresence) -> None:
         """See `House.ask_presence`."""
@@ -126,7 +126,7 @@ class Registry:
             if isinstance(reply, SessionGone) and not reply.replaced:
                 self._tasks.create_task(self._ask_presence_again(connection, ask))
             else:
-                connection.presence_answered(ask, reply)
+                connection.turns.presence_answered(ask, reply)
 
         op = OPERATIONS[type(ask.request)]
         self._requests.begin(self._subjects.presence(op), internal.encode(ask.request), done)
@@ -140,7 +140,7 @@ class Registry:
                 reply = internal.decode_presence_reply(answer)
             except NoAnswer:
                 reply = None
-        connection.presence_answered(ask, reply)
+        connection.turns.presence_answered(ask, reply)
 
     def tell(self, session: Session, event: bytes) -> None:
         """See `House.tell`."""

@@ -68,6 +68,6 @@ class DollHouse:
         self.under_way.clear()
         match ask:
             case AskRouter():
-                self.connection.router_answered(ask, router)
+                self.connection.turns.router_answered(ask, router)
             case AskPresence():
-                self.connection.presence_answered(ask, presence)
+                self.connection.turns.presence_answered(ask, presence)

@@ -151,7 +151,7 @@ async def test_a_disturbance_while_it_is_read_has_it_read_again(gateway: SmallGa
     gateway.catch_up.on_election(ELECTED)
 
     await alice.hears("a")
-    assert not alice.stage.connection.is_held
+    assert not alice.stage.connection.deliveries.is_held
 
 
 async def test_what_a_broker_stored_before_it_died_comes_when_it_is_back(
@@ -164,13 +164,13 @@ async def test_what_a_broker_stored_before_it_died_comes_when_it_is_back(
     away, back = watch(gateway.broker)
     pip_nats.kill()
     await happens(away)
-    assert alice.stage.connection.is_held
+    assert alice.stage.connection.deliveries.is_held
 
     pip_nats.start()
     await happens(back)
 
     await alice.hears("a", "b")
-    assert not alice.stage.connection.is_held
+    assert not alice.stage.connection.deliveries.is_held
 
 
 @pytest.mark.parametrize("missing", [MAX_MISSED, MAX_MISSED + 1])

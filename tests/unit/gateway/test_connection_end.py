@@ -3,7 +3,8 @@
 import pytest
 from websockets.frames import Frame, Opcode
 
-from gateway.connection import CLOSING_S, MAX_UNREAD
+from gateway.connection import CLOSING_S
+from gateway.turns import MAX_UNREAD
 from tests.unit.gateway.stage import connected, event, join, ping, signal, signals
 from tieline.wire.codes import CloseCode
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
@@ -140,7 +141,7 @@ def test_after_a_close_of_ours_nothing_is_heard_or_delivered() -> None:
     stage.client.send_text(late)
     stage.flush()
     stage.answer()
-    stage.connection.deliver(event("late"))
+    stage.connection.deliveries.deliver(event("late"))
 
     assert stage.house.asked == ["s-0"]
     assert stage.texts() == []
@@ -187,7 +188,7 @@ def test_a_client_that_only_stops_sending_is_closed_by_its_transport() -> None:
 
     keep_open = stage.connection.eof_received()
     stage.answer(Refused("TARGET_OFFLINE"))
-    stage.connection.deliver(event("late"))
+    stage.connection.deliveries.deliver(event("late"))
     stage.lose()
 
     assert not keep_open

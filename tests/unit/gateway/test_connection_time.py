@@ -1,7 +1,7 @@
 """What time does to a connection: pings, a client that has died, and a token that ends."""
 
 from gateway.clocks import WARNING_S, Pace
-from gateway.connection import MAX_UNREAD
+from gateway.turns import MAX_UNREAD
 from tests.unit.gateway.stage import AN_HOUR_S, connected, session, signal, signals
 from tieline.wire.codes import CloseCode
 

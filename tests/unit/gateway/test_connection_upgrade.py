@@ -121,7 +121,7 @@ def test_a_frame_that_comes_although_nothing_is_read_ends_the_connection() -> No
 def test_a_welcome_is_the_upgrade_then_what_was_missed_then_what_came_meanwhile_then_reading() -> None:
     stage = Stage()
     stage.put(stage.request())
-    stage.connection.deliver(event("early"))
+    stage.connection.deliveries.deliver(event("early"))
 
     stage.welcome(missed=Missed([], [event("missed 1"), event("missed 2")], is_whole=True))
 

@@ -16,7 +16,7 @@ class Listener:
 
     def _amiss(self) -> None:
         self.amiss += 1
-        self.stage.connection.hold()
+        self.stage.connection.deliveries.hold()
 
     def push(self, name: str, sequence: int, previous: int) -> None:
         """Let a frame come as JetStream pushes it."""
@@ -30,7 +30,7 @@ class Listener:
 
     def read(self, *names: str, newest: int) -> None:
         """Bring what is missing."""
-        self.stage.connection.release(Missed([], [event(name) for name in names], is_whole=True))
+        self.stage.connection.deliveries.release(Missed([], [event(name) for name in names], is_whole=True))
         self.ear.has_read(newest)
 
 
@@ -89,12 +89,12 @@ def test_a_second_gap_among_what_was_held_back_is_amiss_again() -> None:
 
 def test_what_comes_while_held_for_another_reason_is_looked_at_afterwards() -> None:
     listener = Listener()
-    listener.stage.connection.hold()
+    listener.stage.connection.deliveries.hold()
     listener.push("a", 3, 0)
     listener.push("b", 5, 3)
     assert (listener.amiss, listener.stage.names()) == (0, [])
 
-    listener.stage.connection.release(NOTHING_MISSED)
+    listener.stage.connection.deliveries.release(NOTHING_MISSED)
     listener.ear.has_read(0)
 
     assert listener.stage.names() == ["a", "b"]

@@ -160,7 +160,7 @@ def test_the_next_message_waits_until_the_keys_have_come(is_known: bool) -> None
 
     if is_known:
         terms.tokens.fetched = read_key_set(key_set(RSA.jwk()))
-    stage.connection.keys_answered(ask, is_fresh=True)
+    stage.connection.turns.keys_answered(ask, is_fresh=True)
     if is_known:
         assert stage.messages() == []
         stage.answer_room(Done())

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from gateway.connection import MAX_UNREAD
 from gateway.session import AskPresence, AskRouter
+from gateway.turns import MAX_UNREAD
 from tests.unit.gateway.stage import connected, join, ping, session, signal, signals
 from tieline.wire.envelope import Member
 from tieline.wire.ids import UserId
@@ -147,7 +147,7 @@ def test_what_is_answered_at_once_never_stops_the_reading() -> None:
 def test_a_signal_is_logged_by_its_envelope_and_never_by_what_the_clients_say_to_each_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.DEBUG, logger="gateway.connection")
+    caplog.set_level(logging.DEBUG, logger="gateway.turns")
     stage, frame = connected(), signal("s-1", size=20)
 
     stage.send(frame)
