@@ -19,7 +19,7 @@ from gateway.addresses import Network, client_address
 from gateway.guesses import WINDOW_S, Guesses
 from gateway.origins import Origins
 from gateway.tokens import BadToken, Claims, Tokens, UnknownKey
-from tieline.wire import envelope
+from tieline.wire import replies
 from tieline.wire.codes import Denial
 from tieline.wire.ids import ResumeToken
 
@@ -167,7 +167,7 @@ def select_subprotocol(_protocol: ServerProtocol, offered: object) -> Subprotoco
 
 def denied(denial: Denial) -> Response:
     """Make the HTTP response of a refusal."""
-    body = envelope.denial(denial.status, denial.msg, denial.reason)
+    body = replies.denial(denial.status, denial.msg, denial.reason)
     headers = Headers(
         {
             "Content-Type": "application/json; charset=utf-8",

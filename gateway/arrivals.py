@@ -19,11 +19,12 @@ from gateway.session import NO_WORD, Session, Terms
 from tieline.runtime import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import envelope, internal
+from tieline.wire import internal, replies
 from tieline.wire.codes import CloseCode, Denial
-from tieline.wire.envelope import MAX_MESSAGE_BYTES, Welcome
+from tieline.wire.envelope import MAX_MESSAGE_BYTES
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId
 from tieline.wire.internal import OPERATIONS, EndSession, Opened, OpenSession
+from tieline.wire.replies import Welcome
 from tieline.wire.subjects import Subjects
 
 OPENING_PATIENCE_S: Final = 4.0
@@ -177,7 +178,7 @@ class Arrivals:
             ping_interval=_number(self._pace.ping_interval_s),
             max_message_bytes=MAX_MESSAGE_BYTES,
         )
-        return envelope.success("", "WELCOME", data)
+        return replies.success("", "WELCOME", data)
 
 
 def _connection_id() -> ConnectionId:

@@ -13,8 +13,8 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from tieline.runtime.settings import SettingsError
-from tieline.wire.envelope import IceServer, IceServerList
 from tieline.wire.ids import UserId
+from tieline.wire.replies import IceServer, IceServerList
 
 _URL: Final = re.compile(
     r"(?P<scheme>[a-z]+):(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::(?P<port>[0-9]{1,5}))?"

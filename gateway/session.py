@@ -10,21 +10,9 @@ import msgspec
 
 from gateway.ice_servers import IceServers
 from gateway.tokens import BadToken, Claims, Tokens, UnknownKey
-from tieline.wire import envelope
+from tieline.wire import envelope, replies
 from tieline.wire.codes import CloseCode, Refusal
-from tieline.wire.envelope import (
-    Join,
-    Leave,
-    Malformed,
-    Members,
-    Ping,
-    Reconnect,
-    RefreshToken,
-    RoomOnly,
-    Roster,
-    TokenExpiring,
-    TokenRefreshed,
-)
+from tieline.wire.envelope import Join, Leave, Malformed, Members, Ping, RefreshToken
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import (
     Accepted,
@@ -45,6 +33,7 @@ from tieline.wire.internal import (
     Signal,
     secret_hash,
 )
+from tieline.wire.replies import Reconnect, RoomOnly, Roster, TokenExpiring, TokenRefreshed
 
 UNKNOWN: Final = "unknown"
 """What an unreadable or unknown command is called in the metrics: clients must not invent labels."""
@@ -153,10 +142,10 @@ class Session:
             case Malformed(refusal=refusal, request_id=request_id, cmd=cmd):
                 return _refuse(request_id, cmd, refusal)
             case Ping(request_id=request_id, data=data):
-                return Say(envelope.success(request_id, "PONG", data), request_id, "PING", "ok")
+                return Say(replies.success(request_id, "PONG", data), request_id, "PING", "ok")
             case envelope.IceServers(request_id=request_id):
                 servers = self.terms.ice_servers.listed(self.user, now)
-                reply = envelope.success(request_id, "ICE_SERVERS", servers)
+                reply = replies.success(request_id, "ICE_SERVERS", servers)
                 return Say(reply, request_id, "ICE_SERVERS", "ok")
             case RefreshToken(request_id=request_id, data=body):
                 return self._refresh(request_id, body.token, now)
@@ -214,7 +203,7 @@ class Session:
         """Say what the router's reply means; None: there was none."""
         match reply:
             case Accepted(ack=ack):
-                frame = envelope.ack(ask.request_id, ask.cmd, ack) if self.acks else b""
+                frame = replies.ack(ask.request_id, ask.cmd, ack) if self.acks else b""
                 return Say(frame, ask.request_id, ask.cmd, ack)
             case _:
                 return _hear_no(ask.request_id, ask.cmd, reply)
@@ -236,7 +225,7 @@ class Session:
                 return _hear_no(ask.request_id, ask.cmd, reply)
             case _:
                 raise TypeError(f"presence answered {ask.cmd} with {type(reply).__name__}")
-        return Say(envelope.success(ask.request_id, ask.cmd, data), ask.request_id, ask.cmd, "ok")
+        return Say(replies.success(ask.request_id, ask.cmd, data), ask.request_id, ask.cmd, "ok")
 
     def opening(self, gateway: GatewayId, resume: ResumeToken | None) -> OpenSession:
         """Ask presence to begin this session, or to resume the one with that secret instead."""
@@ -287,12 +276,12 @@ class Session:
     def reconnecting(self, after_ms: int, jitter_ms: int) -> bytes:
         """Make the event that asks a client to go elsewhere, at a moment of its own within the jitter."""
         event = Reconnect(after_ms, jitter_ms)
-        return envelope.success(f"reconnect-{self.connection}", "RECONNECT", event)
+        return replies.success(f"reconnect-{self.connection}", "RECONNECT", event)
 
     def expiring(self) -> bytes:
         """Make the event that warns of the token's end."""
         expires_at = self.claims.expires_at_ms
-        return envelope.success(
+        return replies.success(
             f"expiring-{self.session}-{expires_at}", "TOKEN_EXPIRING", TokenExpiring(expires_at)
         )
 
@@ -309,7 +298,7 @@ def _hear_no(request_id: str, cmd: str, reply: Refused | SessionGone | None) -> 
 
 def _refuse(request_id: str, cmd: str, refusal: Refusal) -> Say:
     return Say(
-        envelope.error(request_id, cmd, refusal),
+        replies.error(request_id, cmd, refusal),
         request_id,
         cmd if cmd in envelope.COMMANDS else UNKNOWN,
         refusal.reason,

@@ -12,10 +12,10 @@ from typing import Literal, Protocol
 import msgspec
 
 from presence.member import Former, User
-from tieline.wire import envelope, internal
+from tieline.wire import internal, replies
 from tieline.wire.codes import CloseCode
-from tieline.wire.envelope import HangupBody, MemberJoined, MemberLeft, MemberUpdated, ServerHangup
 from tieline.wire.ids import RoomId, SessionId, UserId
+from tieline.wire.replies import HangupBody, MemberJoined, MemberLeft, MemberUpdated, ServerHangup
 from tieline.wire.subjects import Subjects
 
 LeftReason = Literal["left", "disconnected", "kicked"]
@@ -55,17 +55,17 @@ class Announcer:
 
     def joined_frame(self, room: RoomId, user: UserId, seat: int) -> bytes:
         """Encode MEMBER_JOINED. `seat` is the revision of the seat taken."""
-        return envelope.success(f"joined-{seat}", "MEMBER_JOINED", MemberJoined(room, user))
+        return replies.success(f"joined-{seat}", "MEMBER_JOINED", MemberJoined(room, user))
 
     def left_frame(self, room: RoomId, user: UserId, seat: int, reason: LeftReason) -> bytes:
         """Encode MEMBER_LEFT. `seat` is the revision of the seat given up."""
-        return envelope.success(f"left-{seat}", "MEMBER_LEFT", MemberLeft(room, user, reason))
+        return replies.success(f"left-{seat}", "MEMBER_LEFT", MemberLeft(room, user, reason))
 
     def updated_frame(self, room: RoomId, user: UserId, record: User) -> bytes:
         """Encode MEMBER_UPDATED for a session that went away or came back."""
         status: Literal["online", "away"] = "away" if record.status == "away" else "online"
         name = f"updated-{record.session}-{record.turns}"
-        return envelope.success(name, "MEMBER_UPDATED", MemberUpdated(room, user, status))
+        return replies.success(name, "MEMBER_UPDATED", MemberUpdated(room, user, status))
 
     def hangup(
         self, to: UserId, session: SessionId, peer: UserId, reason: HangupReason, ended_by: str
@@ -73,7 +73,7 @@ class Announcer:
         """Tell one user that the server has ended its negotiation with `peer`."""
         name = hashlib.blake2b(f"{ended_by} {to} {peer}".encode(), digest_size=12).hexdigest()
         body = HangupBody(peer, to, ServerHangup(reason))
-        self.deliver(to, session, envelope.success(f"hangup-{name}", "WEBRTC_HANGUP", body))
+        self.deliver(to, session, replies.success(f"hangup-{name}", "WEBRTC_HANGUP", body))
 
     def happened(
         self,

@@ -15,7 +15,7 @@ from presence.member import Seat, User
 from presence.pairs import Clock, Pairs
 from presence.records import MAX_TRIES, Records, seat_in
 from presence.store import Conflict, StoreUnavailable
-from tieline.wire import envelope
+from tieline.wire import replies
 from tieline.wire.codes import Refusal
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import Done, JoinRoom, LeaveRoom, ListMembers, Refused, RoomMembers, SessionGone
@@ -208,7 +208,7 @@ class Rooms:
         for taken in seats:
             user = users.get(taken.user)
             if user is not None and user.status != "offline" and _holds(user, taken.seat, room):
-                members.append(envelope.Member(taken.user, user.status, user.voice, user.rooms[room]))
+                members.append(replies.Member(taken.user, user.status, user.voice, user.rooms[room]))
         members.sort(key=lambda line: (line.joined_at, line.user_id))
         return RoomMembers(tuple(members))
 

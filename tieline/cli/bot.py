@@ -35,7 +35,7 @@ from tieline.client import (
     TokenExpiring,
     TokenSource,
 )
-from tieline.wire.envelope import Roster
+from tieline.wire.replies import Roster
 
 
 class Ended(NamedTuple):

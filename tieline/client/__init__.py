@@ -45,7 +45,7 @@ from tieline.client.events import (
     Unknown,
 )
 from tieline.client.stats import Stats
-from tieline.wire.envelope import IceServer, IceServerList, Member, Roster, Welcome
+from tieline.wire.replies import IceServer, IceServerList, Member, Roster, Welcome
 
 __all__ = [
     "Ack",

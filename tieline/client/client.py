@@ -22,7 +22,7 @@ from tieline.client.reception import Reception
 from tieline.client.rotation import Backoff, Jitter, Rotation
 from tieline.client.stats import Stats
 from tieline.wire.codes import Refusal
-from tieline.wire.envelope import IceServerList, Roster, TokenRefreshed, Welcome
+from tieline.wire.replies import IceServerList, Roster, TokenRefreshed, Welcome
 
 Ack = Literal["relayed", "held"]
 """What became of a message: on its way to the target, or kept until the target has answered."""

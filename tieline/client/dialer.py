@@ -11,7 +11,7 @@ from tieline.client.errors import Closed, Denied, Unreachable, Unreadable
 from tieline.client.messages import Reply
 from tieline.client.rotation import Rotation
 from tieline.wire.codes import CloseCode
-from tieline.wire.envelope import Welcome
+from tieline.wire.replies import Welcome
 
 ATTEMPT_TIMEOUT_S: Final = 10.0
 """For one attempt to come back, from asking for the token to the WELCOME: a gateway that hangs must leave

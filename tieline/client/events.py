@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from tieline.wire.envelope import Roster
 from tieline.wire.ids import RoomId, UserId
+from tieline.wire.replies import Roster
 
 
 class Offer(msgspec.Struct, frozen=True):

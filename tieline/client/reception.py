@@ -23,8 +23,8 @@ from tieline.client.letters import Letter, Letters
 from tieline.client.messages import Reply
 from tieline.client.session import Session
 from tieline.client.stats import Stats
-from tieline.wire.envelope import Roster, Welcome
 from tieline.wire.ids import RoomId
+from tieline.wire.replies import Roster, Welcome
 
 
 class Reception:

@@ -7,8 +7,8 @@ from tieline.client.duplicates import Duplicates
 from tieline.client.errors import Unreadable
 from tieline.client.events import MemberLeft, Message
 from tieline.client.messages import Reply
-from tieline.wire.envelope import RoomOnly, Welcome
 from tieline.wire.ids import RoomId
+from tieline.wire.replies import RoomOnly, Welcome
 
 _ROOM_REPLIES: Final = frozenset(("JOIN", "LEAVE"))
 

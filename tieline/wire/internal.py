@@ -13,7 +13,6 @@ from typing import Literal
 import msgspec
 
 from tieline.wire.codes import Refusal
-from tieline.wire.envelope import Member
 from tieline.wire.ids import (
     ConnectionId,
     FrameDigest,
@@ -24,6 +23,7 @@ from tieline.wire.ids import (
     SessionId,
     UserId,
 )
+from tieline.wire.replies import Member
 from tieline.wire.subjects import token
 
 Ack = Literal["relayed", "held"]

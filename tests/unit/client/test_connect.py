@@ -9,7 +9,7 @@ from websockets.http11 import Request, Response
 from tests.unit.client.small_gateway import Switchboard, event, serving, welcome, within
 from tieline.client import Closed, Denied, Unreachable, connect
 from tieline.wire.codes import Denial
-from tieline.wire.envelope import denial
+from tieline.wire.replies import denial
 
 
 def refusing(status: int, body: bytes, **headers: str) -> Response:

@@ -19,8 +19,8 @@ from tieline.client.events import (
 )
 from tieline.client.messages import Reply
 from tieline.wire.codes import Refusal
-from tieline.wire.envelope import HangupBody, ServerHangup, ack, error, success
 from tieline.wire.ids import RoomId, UserId
+from tieline.wire.replies import HangupBody, ServerHangup, ack, error, success
 
 ROOM, USER, PEER = RoomId("r"), UserId("u"), UserId("a")
 

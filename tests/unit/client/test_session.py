@@ -2,8 +2,8 @@ from tieline.client import messages
 from tieline.client.duplicates import WINDOW_S, Duplicates
 from tieline.client.messages import Reply
 from tieline.client.session import Session
-from tieline.wire.envelope import Member, MemberLeft, Roster, Welcome, success
 from tieline.wire.ids import RoomId, SessionId, UserId
+from tieline.wire.replies import Member, MemberLeft, Roster, Welcome, success
 
 A, B, C = RoomId("a"), RoomId("b"), RoomId("c")
 ANN = UserId("ann")

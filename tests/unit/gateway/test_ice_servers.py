@@ -15,8 +15,8 @@ from gateway.session import Say, Terms
 from tests.unit.gateway.alice import ALICE, NOW, TOKENS, alice, said
 from tests.unit.wire.samples import HOSTILE_IDS, VALID_IDS, frame, ice_servers_message
 from tieline.runtime.settings import SettingsError
-from tieline.wire.envelope import IceServer, IceServerList
 from tieline.wire.ids import UserId
+from tieline.wire.replies import IceServer, IceServerList
 
 SECRET = "north wind"
 STUN, TURN = (

@@ -24,7 +24,6 @@ from tests.unit.gateway.alice import (
 )
 from tests.unit.wire.samples import SIGNALS, frame, ping_message, room_message, signal_message
 from tieline.wire.codes import CloseCode, Refusal
-from tieline.wire.envelope import Member
 from tieline.wire.internal import (
     Accepted,
     Done,
@@ -37,6 +36,7 @@ from tieline.wire.internal import (
     SessionGone,
     Signal,
 )
+from tieline.wire.replies import Member
 
 # What a client says. --------------------------------------------------------------------------------
 

@@ -28,8 +28,8 @@ from tests.unit.gateway.stage import connected
 from tests.unit.gateway.stage import session as live_session
 from tests.unit.wire.samples import frame, ping_message, refresh_message, room_message
 from tieline.wire.codes import CloseCode
-from tieline.wire.envelope import Member
 from tieline.wire.internal import Done, Regrant, RoomMembers, SessionGone
+from tieline.wire.replies import Member
 
 LATER = NOW + 900
 

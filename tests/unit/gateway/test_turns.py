@@ -7,9 +7,9 @@ import pytest
 from gateway.session import AskPresence, AskRouter
 from gateway.turns import MAX_UNREAD
 from tests.unit.gateway.stage import connected, join, ping, session, signal, signals
-from tieline.wire.envelope import Member
 from tieline.wire.ids import UserId
 from tieline.wire.internal import Accepted, Refused, RoomMembers
+from tieline.wire.replies import Member
 
 # One after the other. -------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from presence.store import StoreUnavailable
 from tests.unit.presence.frames import NOW
 from tests.unit.presence.house import House, opening, refusal_in
 from tests.unit.presence.mortal import BusyStore
-from tieline.wire.envelope import Member
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import (
     Done,
@@ -20,6 +19,7 @@ from tieline.wire.internal import (
     RoomMembers,
     SessionGone,
 )
+from tieline.wire.replies import Member
 
 ALICE, BOB, HALL = UserId("alice"), UserId("bob"), RoomId("hall")
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from tests.unit.wire.samples import HOSTILE_IDS
 from tieline.wire import internal
 from tieline.wire.codes import Refusal
-from tieline.wire.envelope import Member
 from tieline.wire.ids import (
     ConnectionId,
     FrameDigest,
@@ -56,6 +55,7 @@ from tieline.wire.internal import (
     message_id,
     secret_hash,
 )
+from tieline.wire.replies import Member
 
 ALICE, BOB = UserId("alice"), UserId("用户 一")
 SESSION, GATEWAY, ROOM = SessionId("s-1"), GatewayId("g-1"), RoomId("a.b *")

@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from tests.unit.wire.samples import HOSTILE_IDS, REFUSALS
-from tieline.wire import envelope
+from tieline.wire import envelope, replies
 from tieline.wire.codes import Denial, Refusal
-from tieline.wire.envelope import (
+from tieline.wire.ids import RoomId, SessionId, UserId
+from tieline.wire.replies import (
     HangupBody,
     IceServer,
     IceServerList,
@@ -21,14 +22,13 @@ from tieline.wire.envelope import (
     TokenRefreshed,
     Welcome,
 )
-from tieline.wire.ids import RoomId, SessionId, UserId
 
 ALICE, BOB, ROOM = UserId("alice"), UserId("bob"), RoomId("room_1")
 HEAD = '{"requestId":"r-1","module":"ROOM","cmd":"%s","code":200,"msg":"success","data":'
 
 
 def text_of(cmd: str, data: object) -> str:
-    return envelope.success("r-1", cmd, data).decode()
+    return replies.success("r-1", cmd, data).decode()
 
 
 def test_the_welcome_is_spelled_as_the_protocol_shows_it() -> None:
@@ -43,7 +43,7 @@ def test_the_welcome_is_spelled_as_the_protocol_shows_it() -> None:
         max_message_bytes=65536,
     )
 
-    assert envelope.success("", "WELCOME", welcome).decode() == (
+    assert replies.success("", "WELCOME", welcome).decode() == (
         '{"requestId":"","module":"ROOM","cmd":"WELCOME","code":200,"msg":"success","data":{'
         '"userId":"user_123","sessionId":"public id","resumeToken":"secret","resumed":false,'
         '"rooms":["room_1"],"resumeWindow":30,"pingInterval":25,"maxMessageBytes":65536}}'
@@ -87,7 +87,7 @@ def test_the_reply_to_leave_names_the_room() -> None:
 
 @pytest.mark.parametrize("raw", [b"null", b'{ "a" : 1e999999 }', b'"\\u0041"', b"[1,\n2]", b"9" * 5000])
 def test_a_pong_carries_the_very_bytes_of_the_ping_s_data(raw: bytes) -> None:
-    pong = envelope.success("r-1", "PONG", msgspec.Raw(raw))
+    pong = replies.success("r-1", "PONG", msgspec.Raw(raw))
 
     assert pong == (HEAD % "PONG").encode() + raw + b"}"
 
@@ -124,20 +124,20 @@ def test_token_expiring_and_reconnect_are_camel_case() -> None:
 
 @pytest.mark.parametrize("cmd", envelope.SIGNAL_COMMANDS)
 def test_an_ack_is_a_success_without_data_that_says_what_became_of_the_message(cmd: str) -> None:
-    assert envelope.ack("r-1", cmd, "relayed").decode() == HEAD % cmd + 'null,"ack":"relayed"}'
-    assert envelope.ack("r-1", cmd, "held").decode() == HEAD % cmd + 'null,"ack":"held"}'
+    assert replies.ack("r-1", cmd, "relayed").decode() == HEAD % cmd + 'null,"ack":"relayed"}'
+    assert replies.ack("r-1", cmd, "held").decode() == HEAD % cmd + 'null,"ack":"held"}'
 
 
 @pytest.mark.parametrize(("code", "msg", "reason"), REFUSALS)
 def test_an_error_is_its_row_of_the_protocol_s_table(code: int, msg: str, reason: str) -> None:
-    assert envelope.error("r-1", "WEBRTC_OFFER", Refusal[reason]).decode() == (
+    assert replies.error("r-1", "WEBRTC_OFFER", Refusal[reason]).decode() == (
         f'{{"requestId":"r-1","module":"ROOM","cmd":"WEBRTC_OFFER","code":{code},"msg":"{msg}",'
         f'"data":null,"reason":"{reason}"}}'
     )
 
 
 def test_an_error_to_an_unreadable_frame_still_has_every_field() -> None:
-    assert envelope.error("", "", Refusal.BAD_MESSAGE).decode() == (
+    assert replies.error("", "", Refusal.BAD_MESSAGE).decode() == (
         '{"requestId":"","module":"ROOM","cmd":"","code":400,"msg":"消息格式错误","data":null,"reason":"BAD_MESSAGE"}'
     )
 
@@ -145,17 +145,17 @@ def test_an_error_to_an_unreadable_frame_still_has_every_field() -> None:
 @pytest.mark.parametrize("text", HOSTILE_IDS, ids=ascii)
 def test_ids_of_every_kind_come_out_as_they_went_in(text: str) -> None:
     for encoded in (
-        envelope.success(text, "LEAVE", RoomOnly(RoomId(text))),
-        envelope.ack(text, "WEBRTC_OFFER", "held"),
-        envelope.error(text, text, Refusal.UNKNOWN_COMMAND),
+        replies.success(text, "LEAVE", RoomOnly(RoomId(text))),
+        replies.ack(text, "WEBRTC_OFFER", "held"),
+        replies.error(text, text, Refusal.UNKNOWN_COMMAND),
     ):
         assert json.loads(encoded)["requestId"] == text
         assert b"\n" not in encoded
-    assert json.loads(envelope.error(text, text, Refusal.UNKNOWN_COMMAND))["cmd"] == text
+    assert json.loads(replies.error(text, text, Refusal.UNKNOWN_COMMAND))["cmd"] == text
 
 
 @pytest.mark.parametrize("denial", Denial)
 def test_an_http_refusal_has_code_msg_and_reason_in_its_body(denial: Denial) -> None:
-    assert envelope.denial(denial.status, denial.msg, denial.reason).decode() == (
+    assert replies.denial(denial.status, denial.msg, denial.reason).decode() == (
         f'{{"code":{denial.status},"msg":"{denial.msg}","reason":"{denial.name}"}}'
     )

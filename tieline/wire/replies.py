@@ -1,0 +1,168 @@
+"""What the server sends to a client: replies, acks, errors and events, one JSON object a text frame.
+
+What a client sends is in `envelope`. The counterpart, for the client library, is `tieline.client`.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from tieline.wire.codes import Refusal
+from tieline.wire.ids import RoomId, SessionId, UserId
+
+
+class Member(msgspec.Struct, frozen=True, rename="camel"):
+    """One line of a roster."""
+
+    user_id: UserId
+    status: Literal["online", "away"]
+    voice: bool
+    joined_at: int
+    """Unix milliseconds."""
+
+
+class Roster(msgspec.Struct, frozen=True):
+    """`data` of the replies to JOIN and MEMBERS."""
+
+    room: RoomId
+    members: tuple[Member, ...]
+
+
+class RoomOnly(msgspec.Struct, frozen=True):
+    """`data` of the reply to LEAVE."""
+
+    room: RoomId
+
+
+class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One entry of `iceServers`, as browsers take it (RTCIceServer). STUN needs no credential."""
+
+    urls: tuple[str, ...]
+    username: str = ""
+    credential: str = ""
+
+
+class IceServerList(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the reply to ICE_SERVERS."""
+
+    ice_servers: tuple[IceServer, ...]
+    ttl: int
+    """Seconds from now for which the credentials are good."""
+
+
+class Welcome(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the first frame; times in seconds."""
+
+    user_id: UserId
+    session_id: SessionId
+    resume_token: str
+    resumed: bool
+    rooms: tuple[RoomId, ...]
+    resume_window: int | float
+    ping_interval: int | float
+    max_message_bytes: int
+
+
+class MemberJoined(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the event MEMBER_JOINED."""
+
+    room: RoomId
+    user_id: UserId
+
+
+class MemberLeft(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the event MEMBER_LEFT."""
+
+    room: RoomId
+    user_id: UserId
+    reason: Literal["left", "disconnected", "kicked"]
+
+
+class MemberUpdated(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the event MEMBER_UPDATED."""
+
+    room: RoomId
+    user_id: UserId
+    status: Literal["online", "away"]
+
+
+class ServerHangup(msgspec.Struct, frozen=True):
+    """The inner `data` of a WEBRTC_HANGUP that the server sends."""
+
+    reason: Literal["timeout", "disconnected", "left", "kicked"]
+    server: bool = True
+
+
+class HangupBody(msgspec.Struct, frozen=True):
+    """`data` of a WEBRTC_HANGUP that the server sends: `sender` is the other peer, `to` is you."""
+
+    sender: UserId = msgspec.field(name="from")
+    to: UserId
+    data: ServerHangup
+
+
+class TokenRefreshed(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the reply to REFRESH_TOKEN; Unix milliseconds."""
+
+    expires_at: int
+
+
+class TokenExpiring(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the event TOKEN_EXPIRING; Unix milliseconds."""
+
+    expires_at: int
+
+
+class Reconnect(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the event RECONNECT; milliseconds."""
+
+    after_ms: int
+    jitter_ms: int
+
+
+class _Success(msgspec.Struct, frozen=True, kw_only=True):
+    request_id: str = msgspec.field(name="requestId")
+    module: str = "ROOM"
+    cmd: str
+    code: int = 200
+    msg: str = "success"
+    data: object
+
+
+class _Ack(_Success, frozen=True, kw_only=True):
+    ack: Literal["relayed", "held"]
+
+
+class _Error(msgspec.Struct, frozen=True, kw_only=True):
+    request_id: str = msgspec.field(name="requestId")
+    module: str = "ROOM"
+    cmd: str
+    code: int
+    msg: str
+    data: None = None
+    reason: str
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def success(request_id: str, cmd: str, data: object) -> bytes:
+    """Encode a reply or an event. `data` is one of this module's structs, or `msgspec.Raw`."""
+    return _encoder.encode(_Success(request_id=request_id, cmd=cmd, data=data))
+
+
+def ack(request_id: str, cmd: str, kind: Literal["relayed", "held"]) -> bytes:
+    """Encode what tells a sender that asked for acks that its message is safe."""
+    return _encoder.encode(_Ack(request_id=request_id, cmd=cmd, data=None, ack=kind))
+
+
+def error(request_id: str, cmd: str, refusal: Refusal) -> bytes:
+    """Encode a refusal."""
+    return _encoder.encode(
+        _Error(request_id=request_id, cmd=cmd, code=refusal.code, msg=refusal.msg, reason=refusal.reason)
+    )
+
+
+def denial(status: int, msg: str, reason: str) -> bytes:
+    """Encode the JSON body of an HTTP refusal before the upgrade."""
+    return _encoder.encode({"code": status, "msg": msg, "reason": reason})
