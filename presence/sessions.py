@@ -58,6 +58,8 @@ class Sessions:
             user, revision = await self._records.user(ask.user)
             if user is not None and user.connection == ask.connection:  # a retry: it is done
                 return await self._opened_again(ask, user, revision)
+            if user is not None:
+                self._close_former(ask.user, user)
             if user is not None and member.may_be_resumed_by(user, ask.resume):
                 try:
                     return await self._resume(ask, user, revision)
@@ -104,8 +106,7 @@ class Sessions:
         """Carry out what a resumption means for others, as often as it takes."""
         former = record.former
         assert former is not None
-        if former.status == "online":
-            self._announcer.close(ask.user, record.session, former, CloseCode.REPLACED)
+        self._close_former(ask.user, record)
         if former.gateway != record.gateway:
             await self._records.forget(Keys.session(former.gateway, record.session))
         self._announcer.changed(ask.user)
@@ -117,6 +118,15 @@ class Sessions:
         if former.status == "away":
             await self._rooms.tell_updated(ask.user, remaining)
         return Opened(record.session, True, remaining.rooms)
+
+    def _close_former(self, user: UserId, record: User) -> None:
+        """Have the connection closed from which a session was resumed last, if it lived then.
+
+        Told again before what was resumed is lost, ended or resumed once more, which nobody remembers after:
+        whoever resumed it may have died before telling, and may not have been asked again.
+        """
+        if record.former is not None and record.former.status == "online":
+            self._announcer.close(user, record.session, record.former, CloseCode.REPLACED)
 
     async def _opened_again(self, ask: OpenSession, user: User, revision: int) -> Opened | SessionGone:
         """Answer a retry, after telling again what may not have been told."""
@@ -207,6 +217,7 @@ class Sessions:
             record, revision = await self._records.user(user)
             if record is None or record.connection != connection:
                 return
+            self._close_former(user, record)
             if not (resumable and record.secret and record.is_reachable):
                 await self.end_session(user, record.session)
                 return

@@ -8,14 +8,25 @@ nothing had happened. That some frames are sent twice is right: receivers drop t
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
+import msgspec
 import pytest
 
+from presence.member import User
 from presence.negotiation import WaitingOffer
 from tests.unit.presence.frames import NOW
 from tests.unit.presence.house import SUBJECTS, House, in_words, opening, registering
 from tests.unit.presence.mortal import Died, Sent
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import EndSession, JoinRoom, KeepLease, LeaveRoom, OpenSession, Regrant, digest
+from tieline.wire.internal import (
+    EndSession,
+    JoinRoom,
+    KeepLease,
+    LeaveRoom,
+    OpenSession,
+    Regrant,
+    decode_close_session,
+    digest,
+)
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL, DAN, EVE = (UserId(name) for name in ("alice", "bob", "carol", "dan", "eve"))
@@ -84,9 +95,9 @@ def opens(ask: OpenSession) -> Act:
     return lambda house: house.sessions.open(ask)
 
 
-def ends(user: str, *, resumable: bool = False) -> Act:
-    """Let somebody's first connection end."""
-    ask = EndSession(UserId(user), ConnectionId(f"{user}-c1"), resumable)
+def ends(user: str, number: int = 1, *, resumable: bool = False) -> Act:
+    """Let somebody's first connection end, or a later one."""
+    ask = EndSession(UserId(user), ConnectionId(f"{user}-c{number}"), resumable)
     return lambda house: house.sessions.end(ask)
 
 
@@ -278,6 +289,42 @@ async def test_what_happens_before_it_is_asked_again_makes_no_difference_to_what
         when = f"having died after effect {dies_after} of {effects}"
         assert gist_of(disturbed) == gist_of(undisturbed), when
         assert disturbed.records.keys() == undisturbed.records.keys(), when
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        [ends("alice", 2, resumable=True), opens(opening("alice", number=3, gateway="g2", resume="alice's"))],
+        [opens(opening("alice", number=3, gateway="g2", resume="alice's"))],
+        [ends("alice", 2, resumable=True), opens(opening("alice", number=3, gateway="g2"))],
+        [opens(opening("alice", number=3, gateway="g2"))],
+        [ends("alice", 2)],
+        [ends("alice", 2, resumable=True)],
+    ],
+    ids=[
+        "it is lost, then resumed once more",
+        "it is resumed once more",
+        "it is lost, then replaced",
+        "it is replaced",
+        "it ends",
+        "it is lost",
+    ],
+)
+async def test_a_connection_whose_session_was_resumed_elsewhere_is_closed_though_nobody_asks_again(
+    story: list[Act],
+) -> None:
+    resumes = opens(opening("alice", number=2, gateway="g3", resume="alice's"))
+    _, effects = await outcome_of(a_full_house, resumes)
+    for dies_after in range(1, effects + 1):
+        outcome, _ = await outcome_of(a_full_house, resumes, *story, dies_after=dies_after)
+        user = msgspec.msgpack.decode(outcome.records[Keys.user(ALICE)], type=User)
+        closed = {
+            decode_close_session(sent.payload).connection
+            for sent in outcome.frames
+            if sent.subject == SUBJECTS.gateway(G1, "close")
+        }
+        is_done = user.connection == "alice-c1" or "alice-c1" in closed
+        assert is_done, f"having died after effect {dies_after} of {effects}"
 
 
 def gist_of(outcome: Outcome) -> set[tuple[str, str]]:
