@@ -25,6 +25,7 @@ from gateway.marks import Marks
 from gateway.origins import Origins, read_origins
 from gateway.pages import Pages
 from gateway.registry import Registry
+from gateway.roll_call import RollCall
 from gateway.session import Terms
 from gateway.signals import Signals
 from gateway.tokens import Tokens
@@ -202,6 +203,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             terms,
         )
         catch_up = CatchUp(broker, live, mailbox, marks, clients)
+        RollCall(broker, requests, subjects, live, clients)
         registry = Registry(
             broker,
             requests,

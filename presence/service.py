@@ -18,6 +18,7 @@ from tieline.wire.internal import (
     OPERATIONS,
     Check,
     EndSession,
+    FindReplaced,
     JoinRoom,
     KeepLease,
     LeaveRoom,
@@ -91,6 +92,8 @@ class PresenceService:
                 return await self._sessions.regrant(request)
             case Tell():
                 return await self._sessions.tell(request)
+            case FindReplaced():
+                return await self._sessions.find_replaced(request)
             case JoinRoom():
                 return await self._rooms.join(request)
             case LeaveRoom():

@@ -20,11 +20,13 @@ from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
 from tieline.wire.internal import (
     Done,
     EndSession,
+    FindReplaced,
     LeaveRoom,
     Opened,
     OpenSession,
     Register,
     Regrant,
+    Replaced,
     SessionGone,
     Tell,
 )
@@ -203,6 +205,24 @@ class Sessions:
             return SessionGone(replaced=user is not None and user.is_reachable)
         self._announcer.deliver(ask.user, user.session, ask.frame)
         return Done()
+
+    async def find_replaced(self, ask: FindReplaced) -> Replaced:
+        """List those of a gateway's connections whose users have another one by now."""
+        records = await self._records.users([user for user, _ in ask.connections])
+        suspects = [
+            (user, connection)
+            for user, connection in ask.connections
+            if user in records and records[user].connection != connection
+        ]
+        # What was read may lag behind the beginning of a connection, and the answer closes it.
+        found = await self._records.store.read(*{Keys.user(user) for user, _ in suspects}, confirmed=True)
+        return Replaced(
+            tuple(
+                connection
+                for user, connection in suspects
+                if (record := user_in(found, user)[0]) is not None and record.connection != connection
+            )
+        )
 
     # Losing and ending ------------------------------------------------------------------------------
 

@@ -165,7 +165,9 @@ class Peer:
                     await self._wait()
         finally:
             if self._connection is not None:
-                await self._connection.close()
+                self._left.append(self._connection)
+            for left in self._left:  # the older ones are open still if a test has failed
+                await left.close()
 
     async def _come(self) -> Connection:
         while True:

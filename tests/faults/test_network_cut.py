@@ -39,12 +39,17 @@ class Cuttable:
         return [f"ws://127.0.0.1:{port}/ws" for port in self.system.ports]
 
     @property
+    def url(self) -> str:
+        """Of the gateway behind the proxy."""
+        return f"ws://127.0.0.1:{self.gateway.port}/ws"
+
+    @property
     def log(self) -> str:
         return self.system.log
 
     def cut_off(self, load: Load) -> int:
         """Count the clients of the gateway behind the proxy."""
-        return len(load.users_on(f"ws://127.0.0.1:{self.gateway.port}/ws"))
+        return len(load.users_on(self.url))
 
     async def until_noticed(self) -> None:
         """Wait until the gateway knows that it is cut off."""
@@ -125,6 +130,25 @@ async def test_a_cut_shorter_than_the_lease(patient: Cuttable) -> None:
         await nothing_is_amiss(load)
         assert load.counts["resumed"] == 0
         assert patient.system.count("gateway", "tieline_sessions_registered_again_total") == 0
+
+
+async def test_the_connections_of_who_resumed_elsewhere_during_a_cut_are_closed_after_it(
+    patient: Cuttable,
+) -> None:
+    async with running(patient.urls, PAIRS, windows=(1,)) as load:
+        await load.progress(MESSAGES)
+        here = patient.cut_off(load)
+        assert here > 0
+        patient.proxy.cut()
+        await patient.until_noticed()
+        for peer in load.users_on(patient.url):
+            peer.move()
+        await load.until(lambda: patient.cut_off(load) == 0, "all gone elsewhere")
+        patient.proxy.heal()
+        await patient.until_ready()
+        await nothing_is_amiss(load)
+        assert load.counts["resumed"] == here
+        assert patient.system.count("gateway", "tieline_sessions_closed_total", code="4500") == here
 
 
 async def test_a_cut_longer_than_the_lease(impatient: Cuttable) -> None:

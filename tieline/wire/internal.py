@@ -202,6 +202,18 @@ class Tell(_Message, frozen=True, array_like=True, tag=True, gc=False):
     frame: bytes
 
 
+class FindReplaced(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Ask which of these connections have lost their user to another one, of this session or the next."""
+
+    connections: tuple[tuple[UserId, ConnectionId], ...]
+
+
+class Replaced(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """These have."""
+
+    connections: tuple[ConnectionId, ...]
+
+
 class JoinRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """Make the user a member; being allowed to is the gateway's business, who holds the token."""
 
@@ -257,12 +269,13 @@ PresenceRequest = (
     | Register
     | Regrant
     | Tell
+    | FindReplaced
     | JoinRoom
     | LeaveRoom
     | ListMembers
     | KeepLease
 )
-PresenceReply = Relay | Refused | SessionGone | Opened | RoomMembers | Done | LeaseKept
+PresenceReply = Relay | Refused | SessionGone | Opened | Replaced | RoomMembers | Done | LeaseKept
 RouterReply = Accepted | Refused | SessionGone
 
 OPERATIONS: dict[type[PresenceRequest], str] = {
@@ -272,6 +285,7 @@ OPERATIONS: dict[type[PresenceRequest], str] = {
     Register: "register",
     Regrant: "regrant",
     Tell: "tell",
+    FindReplaced: "replaced",
     JoinRoom: "join",
     LeaveRoom: "leave",
     ListMembers: "members",

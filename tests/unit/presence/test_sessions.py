@@ -22,8 +22,10 @@ from tieline.wire.internal import (
     CloseSession,
     Done,
     EndSession,
+    FindReplaced,
     Opened,
     PresenceReply,
+    Replaced,
     SessionGone,
     Tell,
     decode_close_session,
@@ -312,6 +314,24 @@ async def test_a_gateway_whose_session_has_gone_on_elsewhere_is_told_so() -> Non
     assert await house.sessions.register(stale) == SessionGone(replaced=True)
     await house.open(opening("alice", number=3))
     assert await house.sessions.register(stale) == SessionGone(replaced=True)
+
+
+# What a gateway may have missed. ----------------------------------------------------------------------
+
+
+async def test_a_gateway_is_told_which_of_its_connections_are_replaced_and_of_no_other() -> None:
+    house = House()
+    for user in ("alice", "bob", "carol", "dan", "eve"):
+        await house.open(opening(user, secret=f"{user}'s"))
+    await house.open(opening("alice", number=2, gateway="g3", resume="alice's"))  # resumed elsewhere
+    await house.open(opening("bob", number=2, resume="bob's"))  # resumed here
+    await house.open(opening("carol", number=2, gateway="g3"))  # a new session
+    await house.end("dan")  # ended, and nobody else has it
+    asked = [("alice", 1), ("bob", 1), ("bob", 2), ("carol", 1), ("dan", 1), ("eve", 1), ("nobody", 1)]
+    ask = FindReplaced(tuple((UserId(user), ConnectionId(f"{user}-c{number}")) for user, number in asked))
+    assert await house.sessions.find_replaced(ask) == Replaced(
+        (ConnectionId("alice-c1"), ConnectionId("bob-c1"), ConnectionId("carol-c1"))
+    )
 
 
 # Never getting through. -------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from tieline.wire.internal import (
     Delivery,
     Done,
     EndSession,
+    FindReplaced,
     Happened,
     JoinRoom,
     KeepLease,
@@ -40,6 +41,7 @@ from tieline.wire.internal import (
     Register,
     Regrant,
     Relay,
+    Replaced,
     RoomMembers,
     RouterReply,
     SessionGone,
@@ -79,6 +81,8 @@ REQUESTS: tuple[PresenceRequest, ...] = (
     Regrant(ALICE, SESSION, True, None, (ROOM,)),
     Regrant(ALICE, SESSION, False, (ROOM, RoomId("other")), ()),
     Tell(ALICE, CONNECTION, ODD_FRAME),
+    FindReplaced(()),
+    FindReplaced(((ALICE, CONNECTION), (BOB, ConnectionId("c-2")))),
     JoinRoom(ALICE, SESSION, ROOM),
     LeaveRoom(ALICE, SESSION, ROOM),
     ListMembers(ALICE, SESSION, ROOM),
@@ -96,6 +100,8 @@ PRESENCE_REPLIES: tuple[PresenceReply, ...] = (
     RoomMembers(()),
     Done(),
     LeaseKept("run"),
+    Replaced(()),
+    Replaced((CONNECTION, ConnectionId("c-2"))),
 )
 ROUTER_REPLIES: tuple[RouterReply, ...] = (
     Accepted("relayed"),
