@@ -5,14 +5,18 @@ A request that cannot be answered now stays unanswered: it is sent again, and an
 
 import asyncio
 import logging
+from typing import Final
 
+import msgspec
+
+from presence.announce import Publisher
 from presence.gateways import Gateways
 from presence.pairs import Pairs
 from presence.rooms import Rooms
 from presence.sessions import Sessions
 from presence.store import StoreUnavailable
 from tieline.runtime import metrics
-from tieline.runtime.broker import Broker, BrokerAway, Message
+from tieline.runtime.broker import BrokerAway, Message
 from tieline.wire import internal
 from tieline.wire.internal import (
     OPERATIONS,
@@ -33,6 +37,9 @@ from tieline.wire.internal import (
     Tell,
 )
 
+UNKNOWN: Final = "unknown"
+"""What a request that cannot be read is called in the metrics."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +48,7 @@ class PresenceService:
 
     def __init__(
         self,
-        broker: Broker,
+        broker: Publisher,
         tasks: asyncio.TaskGroup,
         gateways: Gateways,
         sessions: Sessions,
@@ -60,7 +67,12 @@ class PresenceService:
         self._tasks.create_task(self._answer(message))
 
     async def _answer(self, message: Message) -> None:
-        request = internal.decode_presence_request(message.data)
+        try:
+            request = internal.decode_presence_request(message.data)
+        except msgspec.MsgspecError as error:
+            metrics.PRESENCE_REQUESTS.labels(UNKNOWN, "failed").inc()
+            _log.error("request unanswered: of another version, or none", extra={"error": repr(error)})
+            return
         op = OPERATIONS[type(request)]
         if message.subject.rpartition(".")[2] != op:  # the broker has let its sender ask for something else
             metrics.PRESENCE_REQUESTS.labels(op, "failed").inc()
