@@ -39,6 +39,10 @@ _NOTHING: Final = Missed([], [], is_whole=True)
 _log = logging.getLogger(__name__)
 
 
+class _HasGone(Exception):
+    """The client has closed its end before it was let in."""
+
+
 class Arrivals:
     """Turns an admitted upgrade request into a live connection."""
 
@@ -84,12 +88,16 @@ class Arrivals:
         try:
             async with self._turns:
                 if connection.is_closing:  # it could not wait for its turn
-                    return
+                    raise _HasGone
                 disturbances = self._live.disturbances
                 self._live.expect(session)
                 resumed, missed = await self._open(connection, session, admitted)
             if self._live.disturbances != disturbances:
                 raise NoAnswer("something that was pushed in between may not have come")
+        except _HasGone:
+            connection.abandon()
+            await self._live.stop_listening(session)
+            return
         except (NoAnswer, BrokerAway, NatsError) as error:
             _log.warning("session not opened", extra={"user": session.user, "error": repr(error)})
             await self._turn_away(connection, session, admitted, Denial.BROKER_UNAVAILABLE)
@@ -119,8 +127,11 @@ class Arrivals:
     async def _turn_away(
         self, connection: Connection, session: Session, admitted: Admitted, denial: Denial
     ) -> None:
-        """Undo an opening. What was to be resumed still can be; what was to begin has not."""
+        """Refuse, and undo an opening. What was to be resumed still can be; what was to begin has not."""
         connection.deny(denial)
+        await self._undo(session, admitted)
+
+    async def _undo(self, session: Session, admitted: Admitted) -> None:
         code = NO_WORD if admitted.resume else CloseCode.NORMAL
         await self._departures.depart(session, code)
 
@@ -132,7 +143,7 @@ class Arrivals:
             await self._begin(connection, session)
             return False, _NOTHING
         fresh, secret = session.session, session.secret
-        reply = await self._ask(session, admitted.resume)
+        reply = await self._ask(connection, session, admitted.resume)
         session.opened(reply, internal.secret_hash(admitted.resume) if reply.resumed else secret)
         await self._live.listen(connection, session)
         mark = await self._marks.passed()
@@ -144,6 +155,9 @@ class Arrivals:
             metrics.REPLAYED.inc(len(missed.fresh))
             return True, missed
         _log.warning("too much missed to resume", extra={"user": session.user, "session": session.session})
+        if connection.is_closing:  # then it may come back to where it is whole
+            await self._undo(session, admitted)
+            raise _HasGone
         over = internal.encode(EndSession(session.user, session.connection, resumable=False))
         await self._requests.ask(self._ending, over, OPENING_PATIENCE_S)
         await self._live.stop_listening(session)
@@ -157,9 +171,17 @@ class Arrivals:
         """Begin a new session; nobody hears of it before it can be reached."""
         await self._live.listen(connection, session)
         await self._marks.passed()
-        session.opened(await self._ask(session, None), session.secret)
+        session.opened(await self._ask(connection, session, None), session.secret)
 
-    async def _ask(self, session: Session, resume: ResumeToken | None) -> Opened:
+    async def _ask(self, connection: Connection, session: Session, resume: ResumeToken | None) -> Opened:
+        """Ask presence, unless the client has given up: it may be connected elsewhere, and stay that.
+
+        Raises:
+            NoAnswer: presence does not answer, or says that another connection has the session by now.
+            _HasGone: the client has.
+        """
+        if connection.is_closing:
+            raise _HasGone
         ask = internal.encode(session.opening(self._gateway, resume))
         answer = await self._requests.ask(self._opening, ask, OPENING_PATIENCE_S)
         reply = internal.decode_presence_reply(answer)

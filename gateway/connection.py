@@ -8,6 +8,8 @@ client comes once and in order (`deliveries`). What a client said before it went
 
 import asyncio
 import logging
+import select
+import sys
 import time
 from collections.abc import Callable
 from typing import Final, cast
@@ -37,6 +39,9 @@ HANDSHAKE_S: Final = 5.0
 
 CLOSING_S: Final = 3.0
 """For the client to complete the closing handshake; then the socket is cut."""
+
+_HUNG_UP: Final = select.POLLRDHUP if sys.platform == "linux" else 0
+"""What to look for beside errors and a line that is closed both ways, which are told in any case."""
 
 _quiet = logging.getLogger("websockets.server")
 
@@ -158,8 +163,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_closing(self) -> bool:
-        """Whether the client is gone, or about to be."""
-        return self._transport.is_closing()
+        """Whether the client is gone, or about to be, though its end may not have been read yet."""
+        return self._transport.is_closing() or _has_hung_up(self._transport)
 
     @property
     def close_code(self) -> int:
@@ -189,6 +194,10 @@ class Connection(asyncio.Protocol):
             return
         metrics.HANDSHAKES_REFUSED.labels(denial.reason).inc()
         self._respond(admission.denied(denial))
+
+    def abandon(self) -> None:
+        """Forget a client that has gone before it was let in."""
+        self._transport.abort()
 
     def _respond(self, response: Response) -> None:
         """Answer over HTTP, and be done."""
@@ -328,3 +337,13 @@ class Connection(asyncio.Protocol):
             self._keepalive.stop()
         if self._token_clock is not None:
             self._token_clock.stop()
+
+
+def _has_hung_up(transport: asyncio.Transport) -> bool:
+    """Whether the other end is closed: while nothing is read, only the system knows."""
+    descriptor = transport.get_extra_info("socket")
+    if descriptor is None:
+        return False
+    poll = select.poll()
+    poll.register(descriptor.fileno(), _HUNG_UP)
+    return bool(poll.poll(0))

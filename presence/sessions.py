@@ -60,6 +60,8 @@ class Sessions:
             user, revision = await self._records.user(ask.user)
             if user is not None and user.connection == ask.connection:  # a retry: it is done
                 return await self._opened_again(ask, user, revision)
+            if user is not None and user.former is not None and user.former.connection == ask.connection:
+                return SessionGone(replaced=True)  # a retry so late that the session has gone on elsewhere
             if user is not None:
                 self._close_former(ask.user, user)
             if user is not None and member.may_be_resumed_by(user, ask.resume):

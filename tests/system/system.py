@@ -108,6 +108,16 @@ class Process:
             raise
 
 
+@contextmanager
+def stopped(process: Process) -> Iterator[None]:
+    """Let a process stand still while the block runs."""
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+
 class System:
     """Runs while its `with` block does. It has a namespace of its own, so several may share a broker."""
 

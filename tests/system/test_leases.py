@@ -1,10 +1,7 @@
 """A gateway that was given up for dead and lives: its sessions are registered again, nobody reconnects."""
 
-import os
 import shutil
-import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import nats
@@ -14,7 +11,7 @@ from tests.system.cast import Person, establish
 from tests.system.frames import CANDIDATE
 from tests.system.pip_nats import PipNats
 from tests.system.resuming import SETTINGS, Resumers, up_to_the_end
-from tests.system.system import Process, System
+from tests.system.system import System, stopped
 from tests.system.waiting import until
 
 LEASE = {**SETTINGS, "GATEWAY_LEASE": "2"}
@@ -40,16 +37,6 @@ def brief(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 async def people(system: System) -> AsyncIterator[Resumers]:
     async with Resumers(system) as cast:
         yield cast
-
-
-@contextmanager
-def stopped(process: Process) -> Iterator[None]:
-    """Let a process stand still while the block runs."""
-    os.kill(process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(process.pid, signal.SIGCONT)
 
 
 async def test_a_gateway_that_stood_still_longer_than_its_lease(people: Resumers, system: System) -> None:

@@ -246,6 +246,17 @@ async def test_resuming_closes_a_connection_that_still_lives_and_tells_nobody_of
     assert (await known(house, "alice")).status == "online"
 
 
+async def test_asking_again_for_a_resumption_after_the_next_one_takes_nothing_from_that() -> None:
+    house = await house_with_both(secret="alice's")
+    late = opening("alice", number=2, gateway="g3", resume="alice's")
+    await house.open(late)
+    await house.open(opening("alice", number=3, resume="alice's"))
+    house.recorder.sent.clear()
+    assert await house.sessions.open(late) == SessionGone(replaced=True)
+    assert (await known(house, "alice")).connection == "alice-c3"
+    assert house.recorder.sent == []
+
+
 async def test_rooms_that_the_new_token_does_not_grant_are_left() -> None:
     house = await house_with_both(secret="alice's")
     await house.end("alice", resumable=True)

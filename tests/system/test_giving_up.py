@@ -1,0 +1,74 @@
+"""Who gives up an attempt to connect, and is connected elsewhere by then or still, stays that.
+
+A gateway that stood still meanwhile finds the request and its end together.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.system import frames
+from tests.system.cast import Person
+from tests.system.frames import CANDIDATE
+from tests.system.raw_client import RawClient, upgrade
+from tests.system.resuming import Resumers, id_of
+from tests.system.system import System, stopped
+
+ATTEMPTS = 40
+"""More than a gateway lets in at once."""
+
+
+@pytest.fixture(scope="module")
+def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with System(nats_url, tmp_path_factory.mktemp("giving-up"), gateways=2) as running:
+        yield running
+
+
+@pytest.fixture
+async def people(system: System) -> AsyncIterator[Resumers]:
+    async with Resumers(system) as cast:
+        yield cast
+
+
+async def give_up(person: Person, port: int, how: str) -> None:
+    """Ask for an upgrade as this user, and close the socket."""
+    query = {"token": frames.token(person.user)}
+    if how == "resuming":
+        query |= {"resume": person.welcome["resumeToken"], "last": ""}
+    line = await RawClient.dial(port)
+    line.write(upgrade(f"/ws?{urlencode(query)}"))
+    await line.drop()
+
+
+@pytest.mark.parametrize("how", ["resuming", "anew"])
+async def test_an_attempt_that_was_given_up_replaces_nobody(
+    people: Resumers, system: System, how: str
+) -> None:
+    alice, bob = await people.pair()  # alice on gateway 1
+    with stopped(system.all("gateway")[0]):
+        for _ in range(ATTEMPTS):
+            await give_up(alice, people.ports[0], how)
+    # Whoever comes there after them is let in after them.
+    for _ in range(2):
+        await people.come("later", gateway=0)
+        await alice.relays(CANDIDATE, bob)
+        await bob.relays(CANDIDATE, alice)
+    await people.hear_nothing(alice, bob)
+
+
+async def test_an_attempt_that_was_given_up_takes_nothing_from_the_next(
+    people: Resumers, system: System
+) -> None:
+    alice, bob = await people.pair()
+    last = await bob.relays(CANDIDATE, alice)
+    await people.lose(alice, bob)
+    with stopped(system.all("gateway")[0]):
+        await give_up(alice, people.ports[0], "resuming")
+        again = await people.resumed(alice, id_of(last), gateway=1)
+    await people.hears_status(bob, again, "online")
+    for _ in range(2):
+        await people.come("later", gateway=0)
+        await again.relays(CANDIDATE, bob)
+        await bob.relays(CANDIDATE, again)
+    await people.hear_nothing(again, bob)
