@@ -203,12 +203,19 @@ def hangup(pair: Pair, said: Said) -> Step | Refusal:
 def again(pair: Pair, known: Remembered, target: UserId, now: int) -> Step:
     """Give a retried frame the answer that it got the first time, and deliver again what it caused.
 
-    It brings along at least what it brought along then: whoever carries that out may still be at it.
+    It brings along at least what it brought along then: whoever carries that out may still be at it. And what
+    was released since, as any frame does for a while: after that, newer candidates may have passed it.
     """
     if not known.deliver:
         return Step(pair, (), known.ack)
     then = Said(known.sender, target, known.session, known.digest, known.at)
-    recent = msgspec.structs.replace(pair, held=_released(pair, now))
+    since = {later.digest for later in pair.remembered[pair.remembered.index(known) + 1 :]}
+    relevant = tuple(
+        held
+        for held in _released(pair, now)
+        if held.released_by not in since or now - held.released_at < EARLIER_MS
+    )
+    recent = msgspec.structs.replace(pair, held=relevant)
     return Step(pair, (*_after_earlier(recent, then), *_released_by(recent, then)), known.ack)
 
 

@@ -122,6 +122,8 @@ def test_a_retry_brings_along_what_the_first_attempt_did_and_what_was_released_s
     replaced = offers(ALICE, "offer 2", waiting("c1"), NOW).pair
     since = went(answers(BOB, "answer", replaced, NOW + EARLIER_MS + 1)).pair
     assert retries(ALICE, "offer 2", since, NOW + EARLIER_MS + 2).outgoing == to_bob("c1", None)
+    assert retries(ALICE, "offer 2", since, NOW + 2 * EARLIER_MS).outgoing == to_bob("c1", None)
+    assert retries(ALICE, "offer 2", since, NOW + 2 * EARLIER_MS + 1).outgoing == to_bob(None)
 
 
 def test_what_an_answer_released_of_the_answerer_follows_its_retry_and_does_not_precede_it() -> None:
