@@ -52,6 +52,8 @@ class RollCall:
                 here = [session for connection in self._live if (session := connection.session) is not None]
                 for start in range(0, len(here), AT_ONCE):
                     await self._ask(here[start : start + AT_ONCE])
+        except Exception:  # a bug met here must not end the gateway, and all its clients
+            _log.exception("roll call: a bug")
         finally:
             self._is_running = False
 

@@ -5,9 +5,9 @@ import json
 from typing import Any, Final, Literal
 
 from docker.models.containers import Container
-from prometheus_client.parser import text_string_to_metric_families
 from testcontainers.core.container import DockerContainer
 
+from tests.system.system import summed_up
 from tests.system.waiting import PATIENCE_S
 
 PartKind = Literal["nats", "presence", "router", "gateway", "haproxy"]
@@ -108,10 +108,5 @@ class Part:
         ]
 
     def count(self, sample: str, **labels: str) -> float:
-        """Sum up one of its metrics; `labels` must be among the sample's."""
-        return sum(
-            found.value
-            for family in text_string_to_metric_families(self.get("/metrics")[1])
-            for found in family.samples
-            if found.name == sample and labels.items() <= found.labels.items()
-        )
+        """Sum up one of its metrics (see `summed_up`)."""
+        return summed_up(self.get("/metrics")[1], sample, labels)

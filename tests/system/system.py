@@ -77,13 +77,8 @@ class Process:
             connection.close()
 
     def count(self, sample: str, **labels: str) -> float:
-        """Sum up one of its metrics over all labels that are not named here."""
-        return sum(
-            found.value
-            for family in text_string_to_metric_families(self.get("/metrics")[1])
-            for found in family.samples
-            if found.name == sample and labels.items() <= found.labels.items()
-        )
+        """Sum up one of its metrics (see `summed_up`)."""
+        return summed_up(self.get("/metrics")[1], sample, labels)
 
     def is_ready(self) -> bool:
         """Say whether it takes work; fail when it has ended."""
@@ -106,6 +101,16 @@ class Process:
         except subprocess.TimeoutExpired:
             self.kill()
             raise
+
+
+def summed_up(exposition: str, sample: str, labels: Mapping[str, str]) -> float:
+    """Sum up one sample of what `/metrics` says, over all labels that are not named."""
+    return sum(
+        found.value
+        for family in text_string_to_metric_families(exposition)
+        for found in family.samples
+        if found.name == sample and labels.items() <= found.labels.items()
+    )
 
 
 @contextmanager
