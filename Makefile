@@ -44,7 +44,7 @@ test: install
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-inside test-outside
 
 # What needs nothing but a broker; every branch of the pure modules is demanded.
-INSIDE := tests/unit tests/contract tests/system
+INSIDE := tests/unit tests/broker tests/contract tests/system
 test-inside: install
 	$(PYTHON) -m pytest $(INSIDE) --cov --cov-report=term --cov-fail-under=100
 

@@ -16,8 +16,8 @@ from bench import machine
 from bench.rounds import FaultyRun, Plan, measure
 from bench.systems import STARTERS, StartError, System
 from bench.table import render
-from tieline.cli.load.client import LoadError
-from tieline.cli.load.connection import UpgradeRefused
+from tieline.load.client import LoadError
+from tieline.load.connection import UpgradeRefused
 
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130  # as shells count it: 128 + SIGINT

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bench.systems import System
-from tieline.cli.load.calls import measure_calls
-from tieline.cli.load.faults import Faults
-from tieline.cli.load.figures import CallFigures, RelayFigures
-from tieline.cli.load.idle import measure_idle
-from tieline.cli.load.processes import cpu_seconds_of
-from tieline.cli.load.relay import measure_relay
+from tieline.load.calls import measure_calls
+from tieline.load.faults import Faults
+from tieline.load.figures import CallFigures, RelayFigures
+from tieline.load.idle import measure_idle
+from tieline.load.processes import cpu_seconds_of
+from tieline.load.relay import measure_relay
 
 QUIET_WINDOW_S: Final = 0.5
 QUIET_SHARE: Final = 0.06

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tieline.cli.broker_process import broker_environment
-from tieline.cli.load.client import Target
-from tieline.cli.load.processes import Pids
+from tieline.cli.dev.broker_process import broker_environment
+from tieline.load.client import Target
+from tieline.load.processes import Pids
 
 START_TIMEOUT_S: Final = 30.0
 """Tieline is ready within 3 s on a machine at rest; this is for one that is not."""

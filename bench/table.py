@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from bench.rounds import Plan, Results
-from tieline.cli.load.figures import GENERATOR, RelayFigures
+from tieline.load.figures import GENERATOR, RelayFigures
 
 NOTHING = "-"
 

@@ -8,27 +8,27 @@ import sys
 import warnings
 from pathlib import Path
 
-from gateway.addresses import read_networks
-from gateway.admission import Admission
-from gateway.arrivals import Arrivals
-from gateway.catch_up import CatchUp
-from gateway.clocks import Pace
-from gateway.connection import Connection
-from gateway.departures import Departures, Drain
-from gateway.ice_servers import IceServers, read_urls
-from gateway.key_server import KeyServer, is_url
-from gateway.keys import Key, UnusableKey, read_pem
-from gateway.lease import Lease
-from gateway.live import Live
-from gateway.mailbox import Mailbox
-from gateway.marks import Marks
-from gateway.origins import Origins, read_origins
-from gateway.pages import Pages
-from gateway.registry import Registry
-from gateway.roll_call import RollCall
-from gateway.session import Terms
-from gateway.signals import Signals
-from gateway.tokens import Tokens
+from gateway.admission.addresses import read_networks
+from gateway.admission.handshake import Admission
+from gateway.admission.key_server import KeyServer, is_url
+from gateway.admission.keys import Key, UnusableKey, read_pem
+from gateway.admission.origins import Origins, read_origins
+from gateway.admission.tokens import Tokens
+from gateway.client.connection import Connection
+from gateway.client.ice_servers import IceServers, read_urls
+from gateway.client.keepalive import Pace
+from gateway.client.session import Terms
+from gateway.delivery.barriers import Marks
+from gateway.delivery.catch_up import CatchUp
+from gateway.delivery.connections import Live
+from gateway.delivery.mailbox import Mailbox
+from gateway.demo import Pages
+from gateway.sessions.arrivals import Arrivals
+from gateway.sessions.departures import Departures, Drain
+from gateway.sessions.lease import Lease
+from gateway.sessions.reconciliation import RollCall
+from gateway.sessions.registry import Registry
+from gateway.sessions.signals import Signals
 from tieline.runtime.broker import connect
 from tieline.runtime.ops import BROKER_AWAY, STARTING, Ready, bound_port, serve_ops
 from tieline.runtime.process import run, unless_stopped

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from presence import negotiation
 from presence.member import User, share_a_room
 from presence.negotiation import ANY_SESSION, CandidatePolicy, Pair, Said, Step, WaitingOffer
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.internal import Check, Delivery, Refused, Relay, SessionGone, Verdict
 
 LEASE_S: Final = 5.0
@@ -43,14 +43,14 @@ def decide(situation: Situation, check: Check, now: int, policy: CandidatePolicy
     if known is not None:
         return _repeat(check, target, negotiation.again(pair, known, check.to, now))
     if target is None or not share_a_room(sender, target):
-        return _refuse(Refusal.NOT_IN_SAME_ROOM)
+        return _refuse(ErrorCode.NOT_IN_SAME_ROOM)
     if check.cmd == "WEBRTC_OFFER" and not sender.voice:
-        return _refuse(Refusal.NO_VOICE_PERMISSION)
+        return _refuse(ErrorCode.NO_VOICE_PERMISSION)
     if not target.is_reachable:
-        return _refuse(Refusal.TARGET_OFFLINE)
+        return _refuse(ErrorCode.TARGET_OFFLINE)
     said = Said(check.user, check.to, target.session, check.digest, now)
     step = _step(pair, check, said, policy)
-    if isinstance(step, Refusal):
+    if isinstance(step, ErrorCode):
         return _refuse(step)
     verdict = _relay(check, target, step)
     if check.cmd == "WEBRTC_ICE_CANDIDATE" and step.pair.established:
@@ -63,7 +63,7 @@ def decide(situation: Situation, check: Check, now: int, policy: CandidatePolicy
     )
 
 
-def _step(pair: Pair, check: Check, said: Said, policy: CandidatePolicy) -> Step | Refusal:
+def _step(pair: Pair, check: Check, said: Said, policy: CandidatePolicy) -> Step | ErrorCode:
     match check.cmd:
         case "WEBRTC_OFFER":
             return negotiation.offer(pair, said)
@@ -74,7 +74,7 @@ def _step(pair: Pair, check: Check, said: Said, policy: CandidatePolicy) -> Step
         case "WEBRTC_HANGUP":
             return negotiation.hangup(pair, said)
         case _:
-            return Refusal.UNKNOWN_COMMAND
+            return ErrorCode.UNKNOWN_COMMAND
 
 
 def _repeat(check: Check, target: User | None, step: Step) -> Judgement:
@@ -97,5 +97,5 @@ def _relay(check: Check, target: User | None, step: Step) -> Relay:
     return Relay(step.ack, deliveries)
 
 
-def _refuse(refusal: Refusal) -> Judgement:
+def _refuse(refusal: ErrorCode) -> Judgement:
     return Judgement(Refused(refusal.name))

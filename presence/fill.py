@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from presence.store import TIMEOUT_S
-from tieline.runtime import metrics
+from tieline import metrics
 from tieline.runtime.requests import NoAnswer, Requests
 
 EVERY_S: Final = 5.0

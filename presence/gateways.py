@@ -8,7 +8,7 @@ from typing import Final
 from presence.announce import Announcer
 from presence.records import Records
 from presence.sessions import Sessions
-from tieline.runtime import metrics
+from tieline import metrics
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import GatewayId, SessionId, UserId
 from tieline.wire.internal import KeepLease, LeaseKept

@@ -26,7 +26,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import FrameDigest, SessionId, UserId
 
 RETRY_MS: Final = 60_000
@@ -158,10 +158,10 @@ def offer(pair: Pair, said: Said) -> Step:
     return Step(_remember(changed, said, "relayed"), _after_earlier(pair, said))
 
 
-def answer(pair: Pair, said: Said) -> Step | Refusal:
+def answer(pair: Pair, said: Said) -> Step | ErrorCode:
     """Establish the pair by answering the target's waiting offer, and release what is held."""
     if pair.offer_of(said.target) is None:
-        return Refusal.NO_MATCHING_OFFER
+        return ErrorCode.NO_MATCHING_OFFER
     released = tuple(
         msgspec.structs.replace(held, released_by=said.digest, released_at=said.now)
         for held in pair.held
@@ -177,26 +177,26 @@ def answer(pair: Pair, said: Said) -> Step | Refusal:
     return Step(changed, (*_after_earlier(pair, said), *_released_by(changed, said)))
 
 
-def candidate(pair: Pair, said: Said, frame: bytes, policy: CandidatePolicy) -> Step | Refusal:
+def candidate(pair: Pair, said: Said, frame: bytes, policy: CandidatePolicy) -> Step | ErrorCode:
     """Forward a candidate of an established pair; hold one that came before the answer."""
     if not pair.is_active:
-        return Refusal.NO_MATCHING_OFFER
+        return ErrorCode.NO_MATCHING_OFFER
     if pair.established or policy == "forward":
         return Step(pair, _after_earlier(pair, said))
     if policy == "reject":
-        return Refusal.NO_MATCHING_OFFER
+        return ErrorCode.NO_MATCHING_OFFER
     waiting = [held for held in pair.held if held.released_by is None]
     if len(waiting) >= MAX_HELD or sum(len(held.frame) for held in waiting) + len(frame) > MAX_HELD_BYTES:
-        return Refusal.TOO_MANY_CANDIDATES
+        return ErrorCode.TOO_MANY_CANDIDATES
     held = HeldCandidate(said.sender, said.digest, frame, session=said.session)
     changed = msgspec.structs.replace(pair, held=(*pair.held, held))
     return Step(_remember(changed, said, "held"), (), "held")
 
 
-def hangup(pair: Pair, said: Said) -> Step | Refusal:
+def hangup(pair: Pair, said: Said) -> Step | ErrorCode:
     """End the negotiation at the word of one of the two."""
     if not pair.is_active:
-        return Refusal.NO_MATCHING_OFFER
+        return ErrorCode.NO_MATCHING_OFFER
     return Step(_remember(_over(pair, ""), said, "relayed"), _after_earlier(pair, said))
 
 

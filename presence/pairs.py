@@ -11,7 +11,7 @@ from presence.member import User, share_a_room
 from presence.negotiation import CandidatePolicy, Pair, WaitingOffer
 from presence.records import MAX_TRIES, Records, pair_in, user_in
 from presence.store import Conflict, StoreUnavailable
-from tieline.runtime import metrics
+from tieline import metrics
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.internal import Check, Relay, SessionGone, Verdict
 from tieline.wire.subjects import Keys, users_of_pair

@@ -8,7 +8,7 @@ import msgspec
 from presence.member import Seat, User
 from presence.negotiation import NOTHING, RETRY_MS, Pair
 from presence.store import ABSENT, Conflict, Record, Store, StoreUnavailable
-from tieline.runtime import metrics
+from tieline import metrics
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
 from tieline.wire.subjects import Keys
 

@@ -16,7 +16,7 @@ from presence.pairs import Clock, Pairs
 from presence.records import MAX_TRIES, Records, seat_in
 from presence.store import Conflict, StoreUnavailable
 from tieline.wire import replies
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import Done, JoinRoom, LeaveRoom, ListMembers, Refused, RoomMembers, SessionGone
 from tieline.wire.subjects import Keys, identifier
@@ -62,7 +62,7 @@ class Rooms:
             now = self._clock()
             seat = await self.take_seat(ask.room, ask.user, Seat(ask.session, now))
             if seat is None:
-                return Refused(Refusal.ROOM_FULL.name)
+                return Refused(ErrorCode.ROOM_FULL.name)
             try:
                 joined = await self._records.write_user(
                     ask.user, member.joined(user, ask.room, now), revision
@@ -105,7 +105,7 @@ class Rooms:
         if user is None or not user.has_live(ask.session):
             return _gone(user)
         if ask.room not in user.rooms:
-            return Refused(Refusal.NOT_IN_SAME_ROOM.name)
+            return Refused(ErrorCode.NOT_IN_SAME_ROOM.name)
         return await self._roster(ask.room)
 
     async def take_seat(self, room: RoomId, user: UserId, seat: Seat) -> Taken | None:

@@ -15,7 +15,7 @@ from presence.pairs import Pairs
 from presence.rooms import Rooms
 from presence.sessions import Sessions
 from presence.store import StoreUnavailable
-from tieline.runtime import metrics
+from tieline import metrics
 from tieline.runtime.broker import BrokerAway, Message
 from tieline.wire import internal
 from tieline.wire.internal import (

@@ -17,7 +17,7 @@ from presence.gateways import Gateways
 from presence.pairs import Pairs
 from presence.sessions import Sessions
 from presence.store import StoreUnavailable
-from tieline.runtime import metrics
+from tieline import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Msg
 from tieline.wire.ids import ConnectionId, GatewayId, UserId
 from tieline.wire.permissions import TIMERS

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from router.leases import Lease, Leases
+from router.grants import Lease, Leases
 from router.relay import NotStored, Relaying
-from tieline.runtime import metrics
+from tieline import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Message, Subscription
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal

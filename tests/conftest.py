@@ -7,9 +7,17 @@ from typing import Literal
 
 import pytest
 
-from tests.demand import DEMAND_VARIABLE, DOCKER, StandIn, note_stand_in, program, skip_without, stand_ins
-from tests.system.nats_container import docker_answers, nats_container
-from tests.system.pip_nats import PipNats
+from tests.support.demand import (
+    DEMAND_VARIABLE,
+    DOCKER,
+    StandIn,
+    note_stand_in,
+    program,
+    skip_without,
+    stand_ins,
+)
+from tests.support.nats_container import docker_answers, nats_container
+from tests.support.pip_nats import PipNats
 
 BrokerKind = Literal["container", "pip"]
 

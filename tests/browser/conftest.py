@@ -11,9 +11,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.browser.person import Person
-from tests.demand import program
-from tests.system.running_dev import READY, RunningDev
-from tests.system.system import SECRET
+from tests.support.demand import program
+from tests.support.running_dev import READY, RunningDev
+from tests.support.system import SECRET
 
 FLAGS: Final = [
     "--no-sandbox",

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, Page
 
-from tests.system.system import SECRET
+from tests.support.system import SECRET
 from tieline.cli.token import make_token
 
 PATIENCE_S: Final = 30.0

@@ -7,8 +7,8 @@ import pytest
 from tests.browser.conftest import PersonMaker
 from tests.browser.held_offers import HeldOffers
 from tests.browser.person import Person
-from tests.system.running_bot import RunningBot
-from tests.system.running_dev import RunningDev
+from tests.support.running_bot import RunningBot
+from tests.support.running_dev import RunningDev
 
 pytestmark = pytest.mark.needs("chromium")
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.person import PATIENCE_S, page_of
-from tests.system.running_dev import RunningDev
+from tests.support.running_dev import RunningDev
 
 pytestmark = pytest.mark.needs("chromium")
 

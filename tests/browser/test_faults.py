@@ -7,7 +7,7 @@ import pytest
 
 from tests.browser.conftest import PersonMaker
 from tests.browser.person import Person
-from tests.system.running_dev import READY_AGAIN, RunningDev
+from tests.support.running_dev import READY_AGAIN, RunningDev
 
 pytestmark = pytest.mark.needs("chromium")
 

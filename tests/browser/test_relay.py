@@ -6,8 +6,8 @@ import pytest
 
 from tests.browser.conftest import PersonMaker, running_system
 from tests.browser.person import Person
-from tests.system.coturn import TURN_SECRET, Coturn
-from tests.system.running_dev import RunningDev
+from tests.support.coturn import TURN_SECRET, Coturn
+from tests.support.running_dev import RunningDev
 
 pytestmark = pytest.mark.needs("chromium", "coturn")
 

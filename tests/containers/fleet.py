@@ -13,12 +13,12 @@ from typing import Final, NamedTuple, Self
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
-from tests.containers.part import CLIENT_PORT, MONITOR_PORT, OPS_PORT, Part, PartKind
-from tests.nats.secured import DEPLOY, NODES, Prepared
-from tests.system.nats_container import IMAGE_VARIABLE, nats_image
-from tests.system.system import SECRET, Kind
-from tests.system.waiting import until_now
-from tieline.cli.ports import hold_ports
+from tests.support.nats_container import IMAGE_VARIABLE, nats_image
+from tests.support.part import CLIENT_PORT, MONITOR_PORT, OPS_PORT, Part, PartKind
+from tests.support.secured import DEPLOY, NODES, Prepared
+from tests.support.system import SECRET, Kind
+from tests.support.waiting import until_now
+from tieline.cli.dev.ports import hold_ports
 
 CONFINED: Final = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
 """As in `deploy/compose.yaml`, and as Kubernetes restricts pods."""

@@ -19,8 +19,8 @@ from typing import Final
 
 import docker
 
-from tests.demand import program
-from tests.system.nats_container import DOCKER_TIMEOUT_S
+from tests.support.demand import program
+from tests.support.nats_container import DOCKER_TIMEOUT_S
 
 ROOT: Final = Path(__file__).parents[2]
 

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from tests.containers.fleet import Fleet
-from tests.system.cast import establish
-from tests.system.frames import CANDIDATE, HANGUP
-from tests.system.raw_client import Refused
-from tests.system.resuming import Resumers, id_of
-from tests.system.waiting import until_true
+from tests.support.cast import establish
+from tests.support.frames import CANDIDATE, HANGUP
+from tests.support.raw_client import Refused
+from tests.support.resuming import Resumers, id_of
+from tests.support.waiting import until_true
 
 pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
 

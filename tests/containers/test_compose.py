@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from gateway.__main__ import GatewaySettings
-from tests.demand import program
-from tests.nats.secured import DEPLOY, KINDS, NODES, Prepared
+from tests.support.demand import program
+from tests.support.secured import DEPLOY, KINDS, NODES, Prepared
 from tieline.cli.permissions import accounts
 from tieline.runtime.settings import PREFIX
 

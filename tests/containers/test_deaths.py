@@ -6,10 +6,10 @@ from typing import Literal
 import pytest
 
 from tests.containers.fleet import Fleet
-from tests.containers.part import Part
-from tests.faults.load import Load, running
 from tests.faults.test_kills import nothing_is_amiss
-from tests.system.waiting import until_true
+from tests.support.load import Load, running
+from tests.support.part import Part
+from tests.support.waiting import until_true
 
 pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.containers.fleet import CONFINED, Fleet, Images
 from tests.containers.images import size_mb
-from tests.system.waiting import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
 

@@ -6,11 +6,11 @@ import time
 import pytest
 
 from tests.containers.fleet import Fleet
-from tests.containers.part import Part
 from tests.containers.test_deaths import MESSAGES, is_whole
-from tests.faults.load import running
 from tests.faults.test_kills import nothing_is_amiss
-from tests.system.waiting import until_true
+from tests.support.load import running
+from tests.support.part import Part
+from tests.support.waiting import until_true
 
 pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
 

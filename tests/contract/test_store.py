@@ -8,8 +8,8 @@ import pytest
 
 from presence.store import Bucket, Conflict, Record, Store, StoreUnavailable, make_bucket
 from tests.contract.fake_store import FakeStore
-from tests.system.pip_nats import PipNats
-from tests.system.waiting import until_true
+from tests.support.pip_nats import PipNats
+from tests.support.waiting import until_true
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import Requests
 from tieline.wire.subjects import Subjects

@@ -4,9 +4,9 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.faults.parts import SETTINGS, SIZES, Parts
-from tests.system.running_dev import READY, RunningDev
-from tests.system.system import SECRET
+from tests.support.parts import SETTINGS, SIZES, Parts
+from tests.support.running_dev import READY, RunningDev
+from tests.support.system import SECRET
 
 SHOWN_LOG = 12_000
 """How many characters of a system's log stand under a failure."""

@@ -18,11 +18,11 @@ from typing import Final, NamedTuple
 
 import uvloop
 
-from tests.faults.load import Load, running
-from tests.faults.parts import SETTINGS, SIZES, Parts
-from tests.faults.tally import Tally
-from tests.system.running_dev import READY, RunningDev
-from tests.system.system import SECRET
+from tests.support.load import Load, running
+from tests.support.parts import SETTINGS, SIZES, Parts
+from tests.support.running_dev import READY, RunningDev
+from tests.support.system import SECRET
+from tests.support.tally import Tally
 
 
 class Fault(NamedTuple):

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.cluster import Cluster, Node
-from tests.faults.load import Load, running
 from tests.faults.test_kills import MESSAGES, PAIRS, nothing_is_amiss
-from tests.system.system import System
-from tests.system.waiting import until_true
+from tests.support.cluster import Cluster, Node
+from tests.support.load import Load, running
+from tests.support.system import System
+from tests.support.waiting import until_true
 
 NAMESPACE = "tests"
 STREAMS = (f"KV_{NAMESPACE}", f"MAILBOX_{NAMESPACE}")

@@ -5,10 +5,10 @@ from typing import Literal
 
 import pytest
 
-from tests.faults.load import Load, running
-from tests.faults.parts import Parts
-from tests.faults.tally import Tally
-from tests.system.waiting import until
+from tests.support.load import Load, running
+from tests.support.parts import Parts
+from tests.support.tally import Tally
+from tests.support.waiting import until
 
 PAIRS = 6
 MESSAGES = 50

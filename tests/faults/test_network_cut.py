@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.load import Load, running
-from tests.faults.proxy import Proxy
 from tests.faults.test_kills import MESSAGES, nothing_is_amiss
-from tests.system.cast import establish
-from tests.system.frames import CANDIDATE
-from tests.system.pip_nats import PipNats
-from tests.system.resuming import Resumers, id_of
-from tests.system.system import Process, System
-from tests.system.waiting import until_true
+from tests.support.cast import establish
+from tests.support.frames import CANDIDATE
+from tests.support.load import Load, running
+from tests.support.pip_nats import PipNats
+from tests.support.proxy import Proxy
+from tests.support.resuming import Resumers, id_of
+from tests.support.system import Process, System
+from tests.support.waiting import until_true
 from tieline.runtime.broker import BrokerAway, Message, connect
 
 PAIRS = 4

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.demand import program
+from tests.support.demand import program
 
 ROOT: Final = Path(__file__).parents[2]
 OVERLAYS: Final = ("dev", "production")

@@ -19,7 +19,7 @@ from tests.k8s.rendered import (
     strings,
 )
 from tieline import __version__
-from tieline.cli.broker_process import find_nats_server
+from tieline.cli.dev.broker_process import find_nats_server
 
 pytestmark = pytest.mark.needs("kubectl")
 

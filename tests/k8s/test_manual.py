@@ -10,8 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.demand import program
 from tests.k8s.rendered import ROOT
+from tests.support.demand import program
 
 pytestmark = pytest.mark.needs("kubectl")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.k8s.rendered import ROOT, each_overlay, rendered
-from tieline.cli.broker_process import find_nats_server
+from tieline.cli.dev.broker_process import find_nats_server
 
 
 @pytest.mark.needs("kubectl", "openssl")

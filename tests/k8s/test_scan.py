@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.demand import program
 from tests.k8s.rendered import each_overlay, text_of
+from tests.support.demand import program
 
 EXCEPTIONS = {
     # The tag says which version was tried. Whoever runs his own registry sets the digest in `images:` of his

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from docs.model.__main__ import render
-from docs.model.cast import Cast
-from docs.model.client import LISTENING, Client, Clients
-from docs.model.design import Design
-from docs.model.explore import Found
-from docs.model.runs import PLANTED, PROOFS
-from docs.model.scenario import TWO_SENDERS
-from gateway import mailbox
+from gateway.delivery import mailbox
+from model.__main__ import render
+from model.cast import Cast
+from model.client import LISTENING, Client, Clients
+from model.design import Design
+from model.explore import Found
+from model.runs import PLANTED, PROOFS
+from model.scenario import TWO_SENDERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,14 +89,14 @@ def test_the_model_splits_a_mailbox_as_the_gateway_does() -> None:
 
 
 def test_the_command_prints_the_trace_of_what_it_is_asked_for() -> None:
-    command = [sys.executable, "-m", "docs.model", "hold-blindly"]
+    command = [sys.executable, "-m", "model", "hold-blindly"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "hold-blindly: adam's candidate1 is acknowledged, and ruth never receives it" in done.stdout
     assert "  1. adam sends adam's offer\n" in done.stdout
 
 
 def test_the_command_knows_the_names_of_what_it_can_explore() -> None:
-    command = [sys.executable, "-m", "docs.model", "hold-nothing"]
+    command = [sys.executable, "-m", "model", "hold-nothing"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "there is no hold-nothing" in done.stderr

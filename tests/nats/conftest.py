@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.nats.secured import KINDS, SecuredCluster
-from tests.system.resuming import Resumers
-from tests.system.system import System
+from tests.support.resuming import Resumers
+from tests.support.secured import KINDS, SecuredCluster
+from tests.support.system import System
 
 NAMESPACE = "secured"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.nats.secured import DEPLOY, Prepared
+from tests.support.secured import DEPLOY, Prepared
 from tieline.cli.__main__ import main
-from tieline.cli.broker_process import find_nats_server
+from tieline.cli.dev.broker_process import find_nats_server
 
 
 def test_the_accounts_are_what_the_command_writes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from nats.errors import Error as NatsError
 
-from tests.nats.secured import KINDS, Prepared, SecuredCluster
-from tests.system.waiting import POLL_S, until
+from tests.support.secured import KINDS, Prepared, SecuredCluster
+from tests.support.waiting import POLL_S, until
 from tieline.runtime import broker as runtime
+from tieline.runtime.nats_client import SteadyClient
 from tieline.runtime.settings import BrokerLogin, SettingsError
-from tieline.runtime.steady import SteadyClient
 
 pytestmark = pytest.mark.needs("openssl")
 

@@ -6,9 +6,9 @@ import pytest
 from nats.aio.msg import Msg
 
 from tests.nats.conftest import NAMESPACE as NS
-from tests.nats.secured import Intruder, SecuredCluster, hears_nothing_but
-from tests.system.system import System
-from tests.system.waiting import PATIENCE_S, until
+from tests.support.secured import Intruder, SecuredCluster, hears_nothing_but
+from tests.support.system import System
+from tests.support.waiting import PATIENCE_S, until
 from tieline.cli.permissions import ANSWERS as MOST_ANSWERS
 from tieline.wire import internal
 from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId

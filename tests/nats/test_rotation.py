@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from nats.errors import Error as NatsError
 
-from tests.nats.secured import DEPLOY, KINDS, NODES, Intruder, Prepared, SecuredCluster
-from tests.system.cast import Person, establish
-from tests.system.frames import CANDIDATE
-from tests.system.resuming import Resumers, up_to_the_end
-from tests.system.system import Kind, Process, System
-from tests.system.waiting import until
+from tests.support.cast import Person, establish
+from tests.support.frames import CANDIDATE
+from tests.support.resuming import Resumers, up_to_the_end
+from tests.support.secured import DEPLOY, KINDS, NODES, Intruder, Prepared, SecuredCluster
+from tests.support.system import Kind, Process, System
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.needs("openssl")
 

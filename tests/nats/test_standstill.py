@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.nats.secured import SecuredCluster
-from tests.system.waiting import until
+from tests.support.secured import SecuredCluster
+from tests.support.waiting import until
 from tieline.runtime.broker import connect
 from tieline.runtime.settings import BrokerLogin
 

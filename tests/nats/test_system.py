@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from tests.nats.conftest import NAMESPACE
-from tests.nats.secured import KINDS, Intruder, SecuredCluster
-from tests.system.cast import Person, establish
-from tests.system.frames import ANSWER, CANDIDATE, HANGUP, OFFER
-from tests.system.resuming import Resumers, id_of
-from tests.system.system import System
-from tests.system.waiting import PATIENCE_S, until, until_true
+from tests.support.cast import Person, establish
+from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER
+from tests.support.resuming import Resumers, id_of
+from tests.support.secured import KINDS, Intruder, SecuredCluster
+from tests.support.system import System
+from tests.support.waiting import PATIENCE_S, until, until_true
 
 pytestmark = pytest.mark.needs("openssl")
 

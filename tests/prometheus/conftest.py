@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.monitoring.generated import RULES
-from tests.prometheus.server import Prometheus
 from tests.prometheus.traffic import Traffic
-from tests.system.system import System
-from tests.system.waiting import until_now
+from tests.support.prometheus import Prometheus
+from tests.support.system import System
+from tests.support.waiting import until_now
 
 SETTINGS = {"OFFER_TIMEOUT": "3", "STORAGE": "memory"}
 """Offers that nobody answers should time out under the eyes of the tests, and no others."""

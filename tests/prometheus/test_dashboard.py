@@ -10,10 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy.monitoring.charts import ROWS
 from deploy.monitoring.generated import FILES
 from tests.prometheus.expressions import ALERTS, TARGETS, Target, metrics_in
-from tests.prometheus.server import Prometheus, Result
-from tests.system.system import System
-from tests.system.waiting import until_now
-from tieline.runtime.metrics import REGISTRY
+from tests.support.prometheus import Prometheus, Result
+from tests.support.system import System
+from tests.support.waiting import until_now
+from tieline.metrics import REGISTRY
 
 ASKED = {
     **{name: target.expr for name, target in TARGETS.items()},

@@ -11,10 +11,10 @@ import yaml
 from deploy.monitoring.generated import PROMETHEUS_RULE, RULES
 from tests.prometheus.expressions import ALERTS
 from tests.prometheus.scenarios import FAILURES, HARMLESS, HEALTHY, MINUTES, Series
-from tests.prometheus.server import Prometheus, promtool
-from tests.system.pip_nats import PipNats
-from tests.system.system import System
-from tests.system.waiting import until_now
+from tests.support.pip_nats import PipNats
+from tests.support.prometheus import Prometheus, promtool
+from tests.support.system import System
+from tests.support.waiting import until_now
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = "docs/operations.md"

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, Self
 
-from tests.faults.load import running
-from tests.system.cast import Cast, Person
-from tests.system.frames import ANSWER, HANGUP, OFFER
-from tests.system.raw_client import RawClient, Refused
-from tests.system.resuming import Resumers, id_of
-from tests.system.system import System
+from tests.support.cast import Cast, Person
+from tests.support.frames import ANSWER, HANGUP, OFFER
+from tests.support.load import running
+from tests.support.raw_client import RawClient, Refused
+from tests.support.resuming import Resumers, id_of
+from tests.support.system import System
 
 PAIRS: Final = 2
 

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.system.cast", "tests.system.raw_client")
+pytest.register_assert_rewrite("tests.support.cast", "tests.support.raw_client")

@@ -6,9 +6,9 @@ from typing import Final
 
 import pytest
 
-from tests.system.cast import Cast
-from tests.system.running_dev import READY, RunningDev
-from tests.system.system import SECRET, Clustered, Process, System
+from tests.support.cast import Cast
+from tests.support.running_dev import READY, RunningDev
+from tests.support.system import SECRET, Clustered, Process, System
 
 SIZES: Final = {"one": 1, "three": 3}
 """How many gateways, routers and presences."""

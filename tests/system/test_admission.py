@@ -5,11 +5,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.system.cast import Cast
+from tests.support.cast import Cast
+from tests.support.frames import new_id, token
+from tests.support.raw_client import HOST, Headers, HttpAnswer, RawClient, Refused
+from tests.support.system import System
 from tests.system.conftest import NewGateway
-from tests.system.frames import new_id, token
-from tests.system.raw_client import HOST, Headers, HttpAnswer, RawClient, Refused
-from tests.system.system import System
 
 MOST = 30
 REFUSED = "tieline_handshakes_refused_total"

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.system.caller import Caller, calling
-from tests.system.frames import new_id
-from tests.system.running_bot import RunningBot
-from tests.system.system import Clustered, System
-from tieline.cli.sound import SAMPLE_BYTES
-from tieline.cli.tone import RATE, Samples, Verdict, judge, measure, tone
-from tieline.cli.trickle import ice_names
+from tests.support.caller import Caller, calling
+from tests.support.frames import new_id
+from tests.support.running_bot import RunningBot
+from tests.support.system import Clustered, System
+from tieline.cli.call.sound import SAMPLE_BYTES
+from tieline.cli.call.tone import RATE, Samples, Verdict, judge, measure, tone
+from tieline.cli.call.trickle import ice_names
 from tieline.client import Hangup, Offer
 
 BOTS_HZ = 660

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.system.cast import Cast, Person
-from tests.system.frames import new_id
-from tests.system.raw_client import Opcode, frame
+from tests.support.cast import Cast, Person
+from tests.support.frames import new_id
+from tests.support.raw_client import Opcode, frame
 
 MAX_MESSAGE_BYTES = 65_536
 

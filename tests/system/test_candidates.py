@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.cast import Cast, Person
+from tests.support.cast import Cast, Person
+from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, signal
+from tests.support.system import System
 from tests.system.conftest import everywhere
-from tests.system.frames import ANSWER, CANDIDATE, HANGUP, OFFER, signal
-from tests.system.system import System
 
 MAX_HELD = 64
 MAX_HELD_BYTES = 65_536

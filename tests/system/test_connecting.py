@@ -8,13 +8,13 @@ from contextlib import suppress
 
 import pytest
 
-from tests.system import frames
-from tests.system.cast import Cast
+from tests.support import frames
+from tests.support.cast import Cast
+from tests.support.frames import new_id, token
+from tests.support.raw_client import HttpAnswer, RawClient, Refused, upgrade
+from tests.support.system import PREVIOUS_SECRET, System
+from tests.support.waiting import until_true
 from tests.system.conftest import everywhere
-from tests.system.frames import new_id, token
-from tests.system.raw_client import HttpAnswer, RawClient, Refused, upgrade
-from tests.system.system import PREVIOUS_SECRET, System
-from tests.system.waiting import until_true
 
 DENIALS = {
     "MALFORMED": (400, "请求格式错误"),

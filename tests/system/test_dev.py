@@ -14,7 +14,7 @@ import jwt
 import nats
 import pytest
 
-from tests.system.running_dev import READY, READY_AGAIN, RunningDev
+from tests.support.running_dev import READY, READY_AGAIN, RunningDev
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 KINDS = ["nats", "gateway", "router", "presence"]

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.cast import establish
-from tests.system.frames import CANDIDATE
-from tests.system.raw_client import Refused
-from tests.system.resuming import SETTINGS, Resumers, id_of, up_to_the_end
-from tests.system.system import Process, System
-from tests.system.waiting import until
+from tests.support.cast import establish
+from tests.support.frames import CANDIDATE
+from tests.support.raw_client import Refused
+from tests.support.resuming import SETTINGS, Resumers, id_of, up_to_the_end
+from tests.support.system import Process, System
+from tests.support.waiting import until
 
 SPREAD_S = 0.3
 JITTER_MS = 300

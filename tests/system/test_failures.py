@@ -9,13 +9,13 @@ from typing import Literal
 
 import pytest
 
-from tests.system import frames
-from tests.system.cast import Cast, Person, establish
-from tests.system.frames import CANDIDATE, HANGUP, OFFER, new_id, token
-from tests.system.pip_nats import PipNats
-from tests.system.raw_client import CUT, RawClient, Refused, upgrade
-from tests.system.system import Process, System
-from tests.system.waiting import until
+from tests.support import frames
+from tests.support.cast import Cast, Person, establish
+from tests.support.frames import CANDIDATE, HANGUP, OFFER, new_id, token
+from tests.support.pip_nats import PipNats
+from tests.support.raw_client import CUT, RawClient, Refused, upgrade
+from tests.support.system import Process, System
+from tests.support.waiting import until
 
 MESSAGES = 400
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.system import frames
-from tests.system.cast import Cast, Person
+from tests.support import frames
+from tests.support.cast import Cast, Person
+from tests.support.frames import OFFER
+from tests.support.raw_client import Ended
+from tests.support.system import System
 from tests.system.conftest import NewGateway
-from tests.system.frames import OFFER
-from tests.system.raw_client import Ended
-from tests.system.system import System
 
 LIMIT = 5
 

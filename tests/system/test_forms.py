@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.system import frames
-from tests.system.cast import Cast, establish
-from tests.system.frames import new_id
+from tests.support import frames
+from tests.support.cast import Cast, establish
+from tests.support.frames import new_id
 
 BAD, UNKNOWN = "BAD_MESSAGE", "UNKNOWN_COMMAND"
 DEEP = 5000

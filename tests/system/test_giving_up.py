@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.system import frames
-from tests.system.cast import Person
-from tests.system.frames import CANDIDATE
-from tests.system.raw_client import RawClient, upgrade
-from tests.system.resuming import Resumers, id_of
-from tests.system.system import System, stopped
+from tests.support import frames
+from tests.support.cast import Person
+from tests.support.frames import CANDIDATE
+from tests.support.raw_client import RawClient, upgrade
+from tests.support.resuming import Resumers, id_of
+from tests.support.system import System, stopped
 
 ATTEMPTS = 40
 """More than a gateway lets in at once."""

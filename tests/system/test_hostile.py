@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.system import frames
-from tests.system.cast import Cast, Person, establish
-from tests.system.frames import CANDIDATE, new_id
-from tests.system.raw_client import CUT, Ended, Opcode, RawClient, frame
+from tests.support import frames
+from tests.support.cast import Cast, Person, establish
+from tests.support.frames import CANDIDATE, new_id
+from tests.support.raw_client import CUT, Ended, Opcode, RawClient, frame
 
 SMALL_BUFFER = 4096
 UNREAD_MESSAGES = 200

@@ -9,15 +9,15 @@ import pytest
 from aioice import stun
 from aioice.turn import TurnClientUdpProtocol
 
-from tests.system.cast import Cast, Person
+from tests.support.cast import Cast, Person
+from tests.support.coturn import TURN_SECRET, Coturn
+from tests.support.frames import Json
+from tests.support.raw_client import HOST
+from tests.support.waiting import until_true
 from tests.system.conftest import NewGateway
-from tests.system.coturn import TURN_SECRET, Coturn
-from tests.system.frames import Json
-from tests.system.raw_client import HOST
-from tests.system.waiting import until_true
 from tests.unit.wire.samples import HOSTILE_IDS
-from tieline.cli.peer import Peer
-from tieline.cli.sound import tones
+from tieline.cli.call.peer import Peer
+from tieline.cli.call.sound import tones
 from tieline.client import IceServer
 from tieline.wire.ids import is_valid_id
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.cast import Person
+from tests.support.cast import Person
+from tests.support.frames import new_id
+from tests.support.raw_client import RawClient, Refused
+from tests.support.system import System
+from tests.support.waiting import until, until_true
 from tests.system.conftest import NewGateway
-from tests.system.frames import new_id
-from tests.system.raw_client import RawClient, Refused
-from tests.system.system import System
-from tests.system.waiting import until, until_true
-from tests.unit.gateway.issuer import EC, ED, RSA, Issuer, key_set
-from tests.unit.gateway.key_site import key_site
+from tests.unit.gateway.admission.issuer import EC, ED, RSA, Issuer, key_set
+from tests.unit.gateway.admission.key_site import key_site
 
 one = pytest.mark.parametrize("system", ["one"], indirect=True)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import nats
 import pytest
 
-from tests.system.cast import Person, establish
-from tests.system.frames import CANDIDATE
-from tests.system.pip_nats import PipNats
-from tests.system.resuming import SETTINGS, Resumers, up_to_the_end
-from tests.system.system import System, stopped
-from tests.system.waiting import until
+from tests.support.cast import Person, establish
+from tests.support.frames import CANDIDATE
+from tests.support.pip_nats import PipNats
+from tests.support.resuming import SETTINGS, Resumers, up_to_the_end
+from tests.support.system import System, stopped
+from tests.support.waiting import until
 
 LEASE = {**SETTINGS, "GATEWAY_LEASE": "2"}
 

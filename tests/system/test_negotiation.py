@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from tests.system.cast import Cast, Person, establish
-from tests.system.frames import ANSWER, CANDIDATE, HANGUP, OFFER, ack, command, names_of, new_id, refusal
+from tests.support.cast import Cast, Person, establish
+from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, ack, command, names_of, new_id, refusal
 
 PAIRS = 12
 OFFERS = 4

@@ -5,12 +5,12 @@ from functools import partial
 
 import pytest
 
-from tests.system import frames
-from tests.system.cast import Cast
-from tests.system.frames import ANSWER, CANDIDATE, HANGUP, OFFER, new_id, token
-from tests.system.raw_client import Opcode, RawClient, Refused, frame
-from tests.system.system import SECRET, System
-from tests.system.waiting import until
+from tests.support import frames
+from tests.support.cast import Cast
+from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, new_id, token
+from tests.support.raw_client import Opcode, RawClient, Refused, frame
+from tests.support.system import SECRET, System
+from tests.support.waiting import until
 
 
 async def test_a_session_is_logged_when_it_opens_and_when_it_ends(hasty: System, hasty_cast: Cast) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.system.cast import Cast, Person, establish
+from tests.support.cast import Cast, Person, establish
+from tests.support.frames import CANDIDATE, new_id
 from tests.system.conftest import everywhere
-from tests.system.frames import CANDIDATE, new_id
 
 AT_ONCE = 12
 PAIRS = 12

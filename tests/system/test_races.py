@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.system import frames
-from tests.system.cast import Cast, Person
-from tests.system.frames import ANSWER, CANDIDATE, HANGUP, OFFER, Json, signal
+from tests.support import frames
+from tests.support.cast import Cast, Person
+from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, Json, signal
 
 PAIRS = 50
 ROUNDS = [range(first, first + 5) for first in (0, 5, 10, 15)]

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from tests.system import frames
-from tests.system.cast import Cast, Person, establish
+from tests.support import frames
+from tests.support.cast import Cast, Person, establish
+from tests.support.frames import CANDIDATE, OFFER, new_id, token
 from tests.system.conftest import everywhere
-from tests.system.frames import CANDIDATE, OFFER, new_id, token
 
 
 async def refresh(person: Person, **claims: object) -> int:

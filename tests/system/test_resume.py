@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.system.cast import Person, establish
-from tests.system.frames import ANSWER, CANDIDATE, HANGUP, OFFER, ack
-from tests.system.resuming import OTHERS, SETTINGS, Resumers, id_of
-from tests.system.system import System
+from tests.support.cast import Person, establish
+from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, ack
+from tests.support.resuming import OTHERS, SETTINGS, Resumers, id_of
+from tests.support.system import System
 
 
 @pytest.fixture(scope="module")

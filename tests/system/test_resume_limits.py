@@ -7,10 +7,10 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from tests.system.cast import Person, establish
-from tests.system.frames import CANDIDATE, OFFER, Json, new_id
-from tests.system.resuming import OTHERS, SETTINGS, Resumers, id_of, up_to_the_end
-from tests.system.system import System
+from tests.support.cast import Person, establish
+from tests.support.frames import CANDIDATE, OFFER, Json, new_id
+from tests.support.resuming import OTHERS, SETTINGS, Resumers, id_of, up_to_the_end
+from tests.support.system import System
 
 MOST = 256
 """Messages that a session may miss."""

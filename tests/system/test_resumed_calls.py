@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.system.cast import establish
-from tests.system.frames import ANSWER, CANDIDATE, OFFER, ack
-from tests.system.resuming import SETTINGS, Resumers, id_of
-from tests.system.system import System
+from tests.support.cast import establish
+from tests.support.frames import ANSWER, CANDIDATE, OFFER, ack
+from tests.support.resuming import SETTINGS, Resumers, id_of
+from tests.support.system import System
 
 STREAMED = 600
 """Messages that are sent while their receiver comes and goes."""

@@ -2,9 +2,9 @@
 
 import json
 
-from tests.system.cast import Cast, Person
+from tests.support.cast import Cast, Person
+from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, ack, names_of, signal
 from tests.system.conftest import everywhere
-from tests.system.frames import ANSWER, CANDIDATE, HANGUP, OFFER, ack, names_of, signal
 
 
 async def again(person: Person, frame: bytes, kind: str = "relayed") -> None:

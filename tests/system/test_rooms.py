@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.system import frames
-from tests.system.cast import Cast, Person
+from tests.support import frames
+from tests.support.cast import Cast, Person
+from tests.support.frames import Json, new_id
 from tests.system.conftest import MAX_MEMBERS, everywhere
-from tests.system.frames import Json, new_id
 
 
 def names(roster: Json) -> list[str]:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.system.cast import Cast, Person, establish
+from tests.support.cast import Cast, Person, establish
+from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, new_id, signal
 from tests.system.conftest import everywhere
-from tests.system.frames import ANSWER, CANDIDATE, HANGUP, OFFER, new_id, signal
 
 COMMANDS = (OFFER, ANSWER, CANDIDATE, HANGUP)
 

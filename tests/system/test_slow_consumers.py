@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.system.cast import Person, establish
-from tests.system.frames import CANDIDATE
-from tests.system.resuming import SETTINGS, Resumers, id_of, up_to_the_end
-from tests.system.system import System
-from tests.system.waiting import until
+from tests.support.cast import Person, establish
+from tests.support.frames import CANDIDATE
+from tests.support.resuming import SETTINGS, Resumers, id_of, up_to_the_end
+from tests.support.system import System
+from tests.support.waiting import until
 
 SMALL_BUFFER = 4096
 """Bytes that the kernel keeps for a client that does not read."""

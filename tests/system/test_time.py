@@ -3,11 +3,11 @@
 import asyncio
 import time
 
-from tests.system.cast import Cast, Person, establish
-from tests.system.frames import ANSWER, CANDIDATE, HANGUP, OFFER, names_of, refusal
-from tests.system.raw_client import CUT, Ended, Opcode, RawClient, frame, upgrade
-from tests.system.system import System
-from tests.system.waiting import until_true
+from tests.support.cast import Cast, Person, establish
+from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, names_of, refusal
+from tests.support.raw_client import CUT, Ended, Opcode, RawClient, frame, upgrade
+from tests.support.system import System
+from tests.support.waiting import until_true
 
 OFFER_TIMEOUT_S = 2.0
 HANDSHAKE_S = 5.0

@@ -9,14 +9,19 @@ from prometheus_client import Metric
 
 from gateway.__main__ import GatewaySettings
 from presence.__main__ import PresenceSettings
-from tests.demand import DEMAND_VARIABLE
-from tieline.cli.broker_process import PROGRAM_VARIABLE
-from tieline.runtime.metrics import REGISTRY
+from tests.support.demand import DEMAND_VARIABLE
+from tieline.cli.dev.broker_process import PROGRAM_VARIABLE
+from tieline.metrics import REGISTRY
 from tieline.runtime.settings import PREFIX, ProcessSettings
-from tieline.wire.codes import CloseCode, Denial, Refusal
+from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "deploy/README.md"]
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "deploy/README.md",
+    ROOT / "model/README.md",
+]
 PROTOCOL = (ROOT / "docs/protocol.md").read_text()
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 
@@ -116,14 +121,14 @@ def _exposed(metric: Metric) -> str:
     return f"{metric.name}_total" if metric.type == "counter" else metric.name
 
 
-@pytest.mark.parametrize("refusal", Refusal)
-def test_the_protocol_has_a_row_for_every_refusal(refusal: Refusal) -> None:
+@pytest.mark.parametrize("refusal", ErrorCode)
+def test_the_protocol_has_a_row_for_every_refusal(refusal: ErrorCode) -> None:
     row = [str(refusal.code), refusal.msg, refusal.reason]
     assert row in [cells[:3] for cells in rows(section(PROTOCOL, "5. Errors"))]
 
 
-@pytest.mark.parametrize("denial", Denial)
-def test_the_protocol_has_a_row_for_every_denial(denial: Denial) -> None:
+@pytest.mark.parametrize("denial", HandshakeError)
+def test_the_protocol_has_a_row_for_every_denial(denial: HandshakeError) -> None:
     row = [str(denial.status), denial.msg, denial.reason]
     assert row in [cells[:3] for cells in rows(section(PROTOCOL, "1. Connecting"))]
 

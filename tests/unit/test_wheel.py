@@ -7,7 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from gateway.pages import FILES
+from gateway.demo import FILES
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ def test_a_wheel_brings_the_demo_along(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(installed)
     assert all((installed / "web" / file).is_file() for file, _ in FILES.values())
-    read = "from gateway import pages; pages.Pages('secret'); print(pages.WEB)"
+    read = "from gateway import demo; demo.Pages('secret'); print(demo.WEB)"
     found = subprocess.run(
         [sys.executable, "-c", read],
         cwd=tmp_path,

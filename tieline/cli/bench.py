@@ -13,12 +13,12 @@ from typing import Annotated, Final
 import msgspec
 import uvloop
 
-from tieline.cli.load.client import LoadError, Target
-from tieline.cli.load.connection import UpgradeRefused
-from tieline.cli.load.figures import RelayFigures
-from tieline.cli.load.processes import Pids
-from tieline.cli.load.relay import measure_relay
 from tieline.cli.token import SECRET_VARIABLE
+from tieline.load.client import LoadError, Target
+from tieline.load.connection import UpgradeRefused
+from tieline.load.figures import RelayFigures
+from tieline.load.processes import Pids
+from tieline.load.relay import measure_relay
 
 EXIT_FAILED: Final = 1
 EXIT_UNUSABLE: Final = 2

@@ -13,7 +13,7 @@ connection is made again and nothing is lost with it (`line`). The browser's cli
 """
 
 from tieline.client.client import Ack, Client, connect
-from tieline.client.dialer import TokenSource
+from tieline.client.connector import TokenSource
 from tieline.client.errors import (
     ClientError,
     Closed,

@@ -12,16 +12,16 @@ from typing import Final, Literal, cast
 from weakref import WeakValueDictionary
 
 from tieline.client import messages
-from tieline.client.dialer import Dialer, TokenSource
+from tieline.client.connector import Dialer, TokenSource
+from tieline.client.dispatcher import Reception
 from tieline.client.errors import Closed, NoReply, Refused, SessionLost, Unreadable
 from tieline.client.events import Event
-from tieline.client.letters import REPLY_TIMEOUT_S, RESEND_WINDOW_S, Letter, Letters
-from tieline.client.line import Line
+from tieline.client.gateway_pool import Backoff, Jitter, Rotation
 from tieline.client.messages import Reply
-from tieline.client.reception import Reception
-from tieline.client.rotation import Backoff, Jitter, Rotation
+from tieline.client.pending import REPLY_TIMEOUT_S, RESEND_WINDOW_S, Letter, Letters
+from tieline.client.reconnector import Line
 from tieline.client.stats import Stats
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.replies import IceServerList, Roster, TokenRefreshed, Welcome
 
 Ack = Literal["relayed", "held"]
@@ -191,7 +191,7 @@ class Client:
 
 def _is_clear(failure: Refused | NoReply) -> bool:
     """Whether it is known that the message has not been carried out."""
-    return isinstance(failure, Refused) and failure.reason != Refusal.INTERNAL.reason
+    return isinstance(failure, Refused) and failure.reason != ErrorCode.INTERNAL.reason
 
 
 @asynccontextmanager

@@ -16,11 +16,11 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
-from tieline.runtime import metrics
+from tieline import metrics
 from tieline.runtime.message import Message, block
+from tieline.runtime.nats_client import SteadyClient
+from tieline.runtime.nats_parser import Listen
 from tieline.runtime.settings import BrokerLogin, SettingsError
-from tieline.runtime.sieve import Listen
-from tieline.runtime.steady import SteadyClient
 
 PING_INTERVAL_S: Final = 2
 """Between pings to the broker: two unanswered ones make a dead connection noticed within 6 s."""

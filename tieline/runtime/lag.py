@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Final
 
-from tieline.runtime import metrics
+from tieline import metrics
 
 EVERY_S: Final = 0.25
 """Between two measurements: often enough to meet a short stall, too seldom to be one."""

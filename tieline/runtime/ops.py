@@ -13,7 +13,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from tieline.runtime import metrics
+from tieline import metrics
 from tieline.runtime.settings import SettingsError
 
 Readiness = Callable[[], str]

@@ -10,8 +10,8 @@ from typing import Final, TypeVar
 
 import uvloop
 
-from tieline import __version__
-from tieline.runtime import logs, metrics
+from tieline import __version__, metrics
+from tieline.runtime import logs
 from tieline.runtime.lag import measure_lag
 from tieline.runtime.settings import ProcessSettings, SettingsError, misspelt, read_settings, usage
 

@@ -1,4 +1,4 @@
-"""The two vocabularies of saying no: `Refusal` (you stay connected) and `CloseCode` (we hang up).
+"""The two vocabularies of saying no: `ErrorCode` (you stay connected) and `CloseCode` (we hang up).
 
 Both are fixed by the client protocol; the client's own reading of them is in `tieline.client`.
 """
@@ -7,7 +7,7 @@ import enum
 from typing import Final
 
 
-class Refusal(enum.Enum):
+class ErrorCode(enum.Enum):
     """Why a message is refused; the name is the protocol's `reason`."""
 
     BAD_MESSAGE = (400, "消息格式错误")
@@ -40,7 +40,7 @@ class Refusal(enum.Enum):
         return self.name
 
 
-class Denial(enum.Enum):
+class HandshakeError(enum.Enum):
     """Why a connection is refused before the upgrade; the value is the HTTP status and the text."""
 
     MALFORMED = (400, "请求格式错误")

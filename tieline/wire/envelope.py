@@ -15,7 +15,7 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import is_valid_id
 
 MAX_MESSAGE_BYTES: Final = 65_536
@@ -125,7 +125,7 @@ _COMMAND_OF: Final = {kind: str(kind.__struct_config__.tag) for kind in get_args
 class Malformed(msgspec.Struct, frozen=True):
     """A frame that is no message: the refusal, with whatever of it could be read."""
 
-    refusal: Refusal
+    refusal: ErrorCode
     request_id: str = ""
     cmd: str = ""
 
@@ -152,7 +152,7 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
     business. Never raises for anything that `frame` holds.
     """
     if len(frame) > MAX_DEPTH and frame.count(b"[") + frame.count(b"{") > MAX_DEPTH < _depth(frame):
-        return Malformed(Refusal.BAD_MESSAGE)
+        return Malformed(ErrorCode.BAD_MESSAGE)
     try:
         message = _decoder.decode(frame)
     except (msgspec.DecodeError, RecursionError):
@@ -164,13 +164,13 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
         except (msgspec.DecodeError, RecursionError):
             return _why_not(readable)
         if isinstance(message, Ping):  # its data goes back as it was read, and must not be another
-            return Malformed(Refusal.BAD_MESSAGE, message.request_id, "PING")
+            return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, "PING")
         if isinstance(message, RefreshToken) and REPLACED in message.data.token:  # nor must this be another
-            return Malformed(Refusal.BAD_MESSAGE, message.request_id, "REFRESH_TOKEN")
+            return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, "REFRESH_TOKEN")
     if not is_valid_id(message.request_id):
-        return Malformed(Refusal.BAD_MESSAGE, "", command_of(message))
+        return Malformed(ErrorCode.BAD_MESSAGE, "", command_of(message))
     if not _names_are_valid(message):
-        return Malformed(Refusal.BAD_MESSAGE, message.request_id, command_of(message))
+        return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, command_of(message))
     return message
 
 
@@ -210,10 +210,10 @@ def _why_not(frame: bytes) -> Malformed:
     try:
         fields = _loose.decode(frame)
     except (msgspec.DecodeError, RecursionError):
-        return Malformed(Refusal.BAD_MESSAGE)
+        return Malformed(ErrorCode.BAD_MESSAGE)
     request_id, cmd = _text(fields.get("requestId")), _text(fields.get("cmd"))
     unknown = request_id and _text(fields.get("module")) == "ROOM" and cmd and cmd not in COMMANDS
-    return Malformed(Refusal.UNKNOWN_COMMAND if unknown else Refusal.BAD_MESSAGE, request_id, cmd)
+    return Malformed(ErrorCode.UNKNOWN_COMMAND if unknown else ErrorCode.BAD_MESSAGE, request_id, cmd)
 
 
 def _text(raw: msgspec.Raw | None) -> str:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import (
     ConnectionId,
     FrameDigest,
@@ -72,14 +72,14 @@ class Accepted(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Refused(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """The request is refused; `reason` names a `Refusal`."""
+    """The request is refused; `reason` names a `ErrorCode`."""
 
     reason: str
 
     @property
-    def refusal(self) -> Refusal:
+    def refusal(self) -> ErrorCode:
         """The refusal behind the name."""
-        return Refusal[self.reason]
+        return ErrorCode[self.reason]
 
 
 class SessionGone(_Message, frozen=True, array_like=True, tag=True, gc=False):

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, SessionId, UserId
 
 
@@ -156,7 +156,7 @@ def ack(request_id: str, cmd: str, kind: Literal["relayed", "held"]) -> bytes:
     return _encoder.encode(_Ack(request_id=request_id, cmd=cmd, data=None, ack=kind))
 
 
-def error(request_id: str, cmd: str, refusal: Refusal) -> bytes:
+def error(request_id: str, cmd: str, refusal: ErrorCode) -> bytes:
     """Encode a refusal."""
     return _encoder.encode(
         _Error(request_id=request_id, cmd=cmd, code=refusal.code, msg=refusal.msg, reason=refusal.reason)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.unit.client.resuming_gateway import Dice, Door, Exchange
-from tieline.cli.ports import hold_ports
+from tieline.cli.dev.ports import hold_ports
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from tests.accepting import stop_accepting
+from tests.support.accepting import stop_accepting
 from tieline.client import Client
 
 Handler = Callable[[ServerConnection], Awaitable[None]]

@@ -8,7 +8,7 @@ from websockets.http11 import Request, Response
 
 from tests.unit.client.small_gateway import Switchboard, event, serving, welcome, within
 from tieline.client import Closed, Denied, Unreachable, connect
-from tieline.wire.codes import Denial
+from tieline.wire.codes import HandshakeError
 from tieline.wire.replies import denial
 
 
@@ -27,7 +27,7 @@ async def denied(response: Response) -> Denied:
 
 
 async def test_a_refusal_over_http_carries_its_body() -> None:
-    full = Denial.FULL
+    full = HandshakeError.FULL
     refusal = await denied(refusing(503, denial(503, full.msg, full.reason), Retry_After="7"))
     assert (refusal.code, refusal.msg, refusal.reason) == (503, "服务器连接已满", "FULL")
     assert refusal.retry_after == 7

@@ -18,7 +18,7 @@ from tieline.client.events import (
     Unknown,
 )
 from tieline.client.messages import Reply
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.replies import HangupBody, ServerHangup, ack, error, success
 
@@ -57,10 +57,10 @@ def relayed(cmd: str, data: object, **fields: object) -> bytes:
         (success("e", "TOKEN_EXPIRING", {"expiresAt": 5}), TokenExpiring(5, "e")),
         (success("e", "RECONNECT", {"afterMs": 1, "jitterMs": 2}), Reconnect(1, 2, "e")),
         (
-            error("r1", "WEBRTC_OFFER", Refusal.TARGET_OFFLINE),
+            error("r1", "WEBRTC_OFFER", ErrorCode.TARGET_OFFLINE),
             ErrorEvent(1000, "目标用户不在线", "TARGET_OFFLINE", "WEBRTC_OFFER", "r1"),
         ),
-        (error("", "", Refusal.BAD_MESSAGE), ErrorEvent(400, "消息格式错误", "BAD_MESSAGE", "", "")),
+        (error("", "", ErrorCode.BAD_MESSAGE), ErrorEvent(400, "消息格式错误", "BAD_MESSAGE", "", "")),
     ],
 )
 def test_what_the_server_sends_has_a_type(frame: bytes, event: Message) -> None:

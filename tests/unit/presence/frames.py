@@ -17,7 +17,7 @@ from presence.negotiation import (
     hangup,
     offer,
 )
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import FrameDigest, SessionId, UserId
 from tieline.wire.internal import digest
 
@@ -60,24 +60,24 @@ def offers(sender: UserId, frame: str, pair: Pair = NOTHING, now: int = NOW) -> 
     return offer(pair, said(sender, frame, now))
 
 
-def answers(sender: UserId, frame: str, pair: Pair, now: int = NOW) -> Step | Refusal:
+def answers(sender: UserId, frame: str, pair: Pair, now: int = NOW) -> Step | ErrorCode:
     """Let one of the two answer."""
     return answer(pair, said(sender, frame, now))
 
 
 def trickles(
     sender: UserId, frame: str, pair: Pair, now: int = NOW, policy: CandidatePolicy = "hold"
-) -> Step | Refusal:
+) -> Step | ErrorCode:
     """Let one of the two send a candidate, whose bytes are its name."""
     return candidate(pair, said(sender, frame, now), frame.encode(), policy)
 
 
-def hangs_up(sender: UserId, frame: str, pair: Pair, now: int = NOW) -> Step | Refusal:
+def hangs_up(sender: UserId, frame: str, pair: Pair, now: int = NOW) -> Step | ErrorCode:
     """Let one of the two hang up."""
     return hangup(pair, said(sender, frame, now))
 
 
-def went(step: Step | Refusal) -> Step:
+def went(step: Step | ErrorCode) -> Step:
     """Find that a frame was not refused."""
     assert isinstance(step, Step), step
     return step

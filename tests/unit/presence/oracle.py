@@ -8,7 +8,7 @@ from itertools import count
 from typing import Final, Literal
 
 from presence.negotiation import CandidatePolicy
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, SessionId, UserId
 
 RETRY_MS: Final = 60_000
@@ -16,7 +16,7 @@ MAX_HELD: Final = 64
 MAX_HELD_BYTES: Final = 65_536
 MAX_REMEMBERED: Final = 256
 
-Expected = Literal["relayed", "held", "gone"] | Refusal
+Expected = Literal["relayed", "held", "gone"] | ErrorCode
 
 
 class Frame:
@@ -121,25 +121,25 @@ class Oracle:
         if self.is_retry(frame):
             return frame.ack
         if not self.share_a_room(frame.sender, frame.to):
-            return Refusal.NOT_IN_SAME_ROOM
+            return ErrorCode.NOT_IN_SAME_ROOM
         if frame.cmd == "WEBRTC_OFFER" and not self.voice[frame.sender]:
-            return Refusal.NO_VOICE_PERMISSION
+            return ErrorCode.NO_VOICE_PERMISSION
         if frame.to not in self.live:
-            return Refusal.TARGET_OFFLINE
+            return ErrorCode.TARGET_OFFLINE
         if frame.cmd == "WEBRTC_OFFER":
             return "relayed"
         if call is None or (frame.cmd == "WEBRTC_ANSWER" and frame.to not in call.offers):
-            return Refusal.NO_MATCHING_OFFER
+            return ErrorCode.NO_MATCHING_OFFER
         if not frame.is_candidate or call.was_established:
             return "relayed"
         match self.policy:
             case "forward":
                 return "relayed"
             case "reject":
-                return Refusal.NO_MATCHING_OFFER
+                return ErrorCode.NO_MATCHING_OFFER
         size = sum(len(held.body) for held in call.held) + len(frame.body)
         if len(call.held) == MAX_HELD or size > MAX_HELD_BYTES:
-            return Refusal.TOO_MANY_CANDIDATES
+            return ErrorCode.TOO_MANY_CANDIDATES
         return "held"
 
     def accept(self, frame: Frame, ack: Literal["relayed", "held"]) -> None:

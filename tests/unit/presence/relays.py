@@ -7,7 +7,7 @@ drops the very same frame within a minute of one session, and finds out whether 
 from collections import Counter, deque
 from typing import NamedTuple
 
-from gateway.duplicates import Duplicates
+from gateway.client.duplicates import Duplicates
 from tests.unit.presence.oracle import Frame, Oracle
 from tieline.wire.ids import SessionId, UserId
 

@@ -5,7 +5,7 @@ from collections import Counter
 from presence.negotiation import WaitingOffer
 from tests.unit.presence.frames import NOW
 from tests.unit.presence.house import House, opening
-from tieline.runtime.metrics import REGISTRY
+from tieline.metrics import REGISTRY
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.internal import digest
 

@@ -22,7 +22,7 @@ from tests.unit.presence.frames import (
     went,
     without_sessions,
 )
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import Check, Delivery, Refused, Relay, SessionGone
 
@@ -71,7 +71,7 @@ def judge(
     return decide(Situation(users.get(sender), users.get(PEER[sender]), pair), check, now, policy)
 
 
-def refusal_of(judgement: Judgement) -> Refusal:
+def refusal_of(judgement: Judgement) -> ErrorCode:
     """Find that it is refused, and that nothing is to be written for it."""
     assert isinstance(judgement.verdict, Refused)
     assert judgement == Judgement(judgement.verdict)
@@ -125,14 +125,14 @@ def test_a_session_that_is_away_still_speaks() -> None:
 def test_without_a_room_in_common_nothing_passes_whatever_else_is_wrong(cmd: str, bob: User | None) -> None:
     mute = user(ALICE, HALL, voice=False)
     known = {ALICE: mute} if bob is None else {ALICE: mute, BOB: bob}
-    assert refusal_of(judge(cmd, known=known)) is Refusal.NOT_IN_SAME_ROOM
+    assert refusal_of(judge(cmd, known=known)) is ErrorCode.NOT_IN_SAME_ROOM
 
 
 @every_command
 def test_who_left_the_room_of_an_established_pair_says_nothing_more_in_it(cmd: str) -> None:
     known = {**IN_HALL, BOB: user(BOB)}
     pair = offers(BOB, "offer 2", established()).pair
-    assert refusal_of(judge(cmd, pair, known=known)) is Refusal.NOT_IN_SAME_ROOM
+    assert refusal_of(judge(cmd, pair, known=known)) is ErrorCode.NOT_IN_SAME_ROOM
 
 
 def test_one_room_of_several_in_common_is_enough() -> None:
@@ -145,12 +145,12 @@ def test_one_room_of_several_in_common_is_enough() -> None:
 
 def test_who_may_not_start_voice_may_not_offer_and_learns_nothing_about_the_target() -> None:
     known = {ALICE: user(ALICE, HALL, voice=False), BOB: member.ended(user(BOB, HALL))}
-    assert refusal_of(judge(OFFER, known=known)) is Refusal.NO_VOICE_PERMISSION
+    assert refusal_of(judge(OFFER, known=known)) is ErrorCode.NO_VOICE_PERMISSION
 
 
 def test_who_may_not_start_voice_may_not_renegotiate_either() -> None:
     known = {**IN_HALL, ALICE: user(ALICE, HALL, voice=False)}
-    assert refusal_of(judge(OFFER, established(), known=known)) is Refusal.NO_VOICE_PERMISSION
+    assert refusal_of(judge(OFFER, established(), known=known)) is ErrorCode.NO_VOICE_PERMISSION
 
 
 def test_who_may_not_start_voice_may_answer_and_trickle_and_hang_up() -> None:
@@ -171,9 +171,9 @@ def test_the_permission_of_the_target_is_not_asked_for() -> None:
 @every_command
 def test_nothing_passes_to_who_is_offline_whatever_else_is_wrong(cmd: str) -> None:
     known = {**IN_HALL, BOB: member.ended(user(BOB, HALL))}
-    assert refusal_of(judge(cmd, known=known)) is Refusal.TARGET_OFFLINE
+    assert refusal_of(judge(cmd, known=known)) is ErrorCode.TARGET_OFFLINE
     full = waiting(*(f"c{number}" for number in range(MAX_HELD)))
-    assert refusal_of(judge(cmd, full, known=known)) is Refusal.TARGET_OFFLINE
+    assert refusal_of(judge(cmd, full, known=known)) is ErrorCode.TARGET_OFFLINE
 
 
 def test_messages_pass_to_who_is_away() -> None:
@@ -186,24 +186,24 @@ def test_messages_pass_to_who_is_away() -> None:
 
 @pytest.mark.parametrize("cmd", [ANSWER, CANDIDATE, HANGUP])
 def test_without_an_offer_there_is_nothing_to_answer_nor_to_end(cmd: str) -> None:
-    assert refusal_of(judge(cmd)) is Refusal.NO_MATCHING_OFFER
+    assert refusal_of(judge(cmd)) is ErrorCode.NO_MATCHING_OFFER
 
 
 def test_an_offer_of_ones_own_cannot_be_answered() -> None:
-    assert refusal_of(judge(ANSWER, waiting(), ALICE)) is Refusal.NO_MATCHING_OFFER
+    assert refusal_of(judge(ANSWER, waiting(), ALICE)) is ErrorCode.NO_MATCHING_OFFER
 
 
 def test_more_candidates_than_may_be_held_are_refused() -> None:
     full = waiting(*(f"c{number}" for number in range(MAX_HELD)))
-    assert refusal_of(judge(CANDIDATE, full)) is Refusal.TOO_MANY_CANDIDATES
+    assert refusal_of(judge(CANDIDATE, full)) is ErrorCode.TOO_MANY_CANDIDATES
 
 
 def test_a_candidate_that_may_not_wait_is_refused_for_want_of_an_offer() -> None:
-    assert refusal_of(judge(CANDIDATE, waiting(), policy="reject")) is Refusal.NO_MATCHING_OFFER
+    assert refusal_of(judge(CANDIDATE, waiting(), policy="reject")) is ErrorCode.NO_MATCHING_OFFER
 
 
 def test_a_command_that_nobody_knows_is_refused() -> None:
-    assert refusal_of(judge("WEBRTC_DANCE")) is Refusal.UNKNOWN_COMMAND
+    assert refusal_of(judge("WEBRTC_DANCE")) is ErrorCode.UNKNOWN_COMMAND
 
 
 def test_an_offer_passes_to_the_targets_session_and_its_timer_must_run() -> None:
@@ -346,7 +346,7 @@ def test_a_frame_of_more_than_a_minute_ago_is_judged_like_a_new_one() -> None:
 
 
 def test_a_refused_frame_is_not_remembered_and_may_be_tried_again() -> None:
-    assert refusal_of(judge(ANSWER, NOTHING, BOB, "answer")) is Refusal.NO_MATCHING_OFFER
+    assert refusal_of(judge(ANSWER, NOTHING, BOB, "answer")) is ErrorCode.NO_MATCHING_OFFER
     assert relay_of(judge(ANSWER, waiting(), BOB, "answer")).ack == "relayed"
 
 
@@ -355,4 +355,4 @@ def test_after_the_servers_end_a_retry_is_acknowledged_and_a_new_frame_is_refuse
     deliveries = (Delivery(ALICE, SESSIONS[ALICE], None), Delivery(BOB, SESSIONS[BOB], b"c1"))
     assert judge(ANSWER, over, BOB, "answer") == Judgement(Relay("relayed", deliveries))
     assert judge(CANDIDATE, over, ALICE, "c1") == Judgement(Relay("held", ()))
-    assert refusal_of(judge(CANDIDATE, over, ALICE, "c2")) is Refusal.NO_MATCHING_OFFER
+    assert refusal_of(judge(CANDIDATE, over, ALICE, "c2")) is ErrorCode.NO_MATCHING_OFFER

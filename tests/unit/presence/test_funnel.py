@@ -6,10 +6,10 @@ from presence import negotiation
 from presence.funnel import Candidates, candidates, step
 from presence.negotiation import NOTHING, Pair, Step
 from tests.unit.presence.frames import ALICE, BOB, answers, hangs_up, offers, trickles
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 
 
-def after(step_or_refusal: Step | Refusal) -> Pair:
+def after(step_or_refusal: Step | ErrorCode) -> Pair:
     assert isinstance(step_or_refusal, Step)
     return step_or_refusal.pair
 

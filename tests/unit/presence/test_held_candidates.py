@@ -15,7 +15,7 @@ from tests.unit.presence.frames import (
     waiting,
     went,
 )
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import UserId
 
 # Before the answer. -----------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ def test_a_candidate_before_the_answer_is_held_whichever_side_it_comes_from(send
 
 
 def test_a_candidate_without_an_offer_is_refused() -> None:
-    assert trickles(ALICE, "c1", NOTHING) is Refusal.NO_MATCHING_OFFER
+    assert trickles(ALICE, "c1", NOTHING) is ErrorCode.NO_MATCHING_OFFER
 
 
 def test_in_an_established_pair_a_candidate_passes_and_changes_nothing() -> None:
@@ -47,27 +47,27 @@ def test_where_candidates_are_forwarded_they_pass_before_the_answer_and_change_n
     assert step.pair is pair
     assert step.outgoing == to_bob(None)
     assert step.ack == "relayed"
-    assert trickles(ALICE, "c1", NOTHING, policy="forward") is Refusal.NO_MATCHING_OFFER
+    assert trickles(ALICE, "c1", NOTHING, policy="forward") is ErrorCode.NO_MATCHING_OFFER
 
 
 def test_where_candidates_are_rejected_they_are_refused_before_the_answer_and_pass_after_it() -> None:
-    assert trickles(ALICE, "c1", waiting(), policy="reject") is Refusal.NO_MATCHING_OFFER
+    assert trickles(ALICE, "c1", waiting(), policy="reject") is ErrorCode.NO_MATCHING_OFFER
     assert went(trickles(ALICE, "c1", established(), policy="reject")).outgoing == to_bob(None)
 
 
 def test_as_many_are_held_as_the_protocol_says_and_no_more() -> None:
     pair = waiting(*(f"c{number}" for number in range(MAX_HELD)))
     assert MAX_HELD == 64
-    assert trickles(ALICE, "one more", pair) is Refusal.TOO_MANY_CANDIDATES
-    assert trickles(BOB, "one of the other side", pair) is Refusal.TOO_MANY_CANDIDATES
+    assert trickles(ALICE, "one more", pair) is ErrorCode.TOO_MANY_CANDIDATES
+    assert trickles(BOB, "one of the other side", pair) is ErrorCode.TOO_MANY_CANDIDATES
 
 
 def test_as_many_bytes_are_held_as_the_protocol_says_and_no_more() -> None:
     assert MAX_HELD_BYTES == 64 * 1024
     half = MAX_HELD_BYTES // 2
     pair = went(trickles(BOB, "b" * half, waiting("a" * half))).pair
-    assert trickles(ALICE, "c", pair) is Refusal.TOO_MANY_CANDIDATES
-    assert trickles(ALICE, "c" * (half + 1), waiting("a" * half)) is Refusal.TOO_MANY_CANDIDATES
+    assert trickles(ALICE, "c", pair) is ErrorCode.TOO_MANY_CANDIDATES
+    assert trickles(ALICE, "c" * (half + 1), waiting("a" * half)) is ErrorCode.TOO_MANY_CANDIDATES
 
 
 def test_what_was_released_leaves_room_for_others() -> None:

@@ -17,7 +17,7 @@ from tests.unit.presence.frames import (
     waiting,
     went,
 )
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import UserId
 from tieline.wire.subjects import token
 
@@ -88,11 +88,11 @@ def test_an_answer_to_a_waiting_offer_establishes_the_pair() -> None:
 
 @pytest.mark.parametrize("pair", [NOTHING, established()], ids=["nothing", "answered already"])
 def test_an_answer_without_an_offer_is_refused(pair: Pair) -> None:
-    assert answers(BOB, "answer 2", pair) is Refusal.NO_MATCHING_OFFER
+    assert answers(BOB, "answer 2", pair) is ErrorCode.NO_MATCHING_OFFER
 
 
 def test_nobody_answers_an_offer_of_his_own() -> None:
-    assert answers(ALICE, "answer", waiting()) is Refusal.NO_MATCHING_OFFER
+    assert answers(ALICE, "answer", waiting()) is ErrorCode.NO_MATCHING_OFFER
 
 
 # Hanging up. ------------------------------------------------------------------------------------------
@@ -108,14 +108,14 @@ def test_either_side_ends_whatever_is_negotiated(sender: UserId, pair: Pair) -> 
 
 
 def test_there_is_nothing_to_end_where_nothing_is_negotiated() -> None:
-    assert hangs_up(ALICE, "hangup", NOTHING) is Refusal.NO_MATCHING_OFFER
+    assert hangs_up(ALICE, "hangup", NOTHING) is ErrorCode.NO_MATCHING_OFFER
 
 
 def test_after_the_end_nothing_is_left_of_the_negotiation() -> None:
     over = went(hangs_up(BOB, "hangup", established("c1"))).pair
-    assert answers(BOB, "answer 2", over) is Refusal.NO_MATCHING_OFFER
-    assert trickles(ALICE, "c2", over) is Refusal.NO_MATCHING_OFFER
-    assert hangs_up(ALICE, "hangup 2", over) is Refusal.NO_MATCHING_OFFER
+    assert answers(BOB, "answer 2", over) is ErrorCode.NO_MATCHING_OFFER
+    assert trickles(ALICE, "c2", over) is ErrorCode.NO_MATCHING_OFFER
+    assert hangs_up(ALICE, "hangup 2", over) is ErrorCode.NO_MATCHING_OFFER
 
 
 def test_after_the_end_an_offer_begins_anew_and_candidates_are_held_again() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from presence.service import UNKNOWN, PresenceService
 from tests.unit.presence.house import SUBJECTS, House, opening
-from tieline.runtime import metrics
+from tieline import metrics
 from tieline.runtime.message import Message
 from tieline.wire import internal
 from tieline.wire.ids import RoomId, SessionId, UserId

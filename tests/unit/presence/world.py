@@ -15,7 +15,7 @@ from presence.member import User
 from presence.negotiation import NOTHING, CandidatePolicy, Pair
 from tests.unit.presence.oracle import Frame, Oracle
 from tests.unit.presence.relays import Duty, Receivers, Relay
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import Check, Delivery, OpenSession, Refused, SessionGone, digest
 from tieline.wire.internal import Relay as RelayVerdict
@@ -160,7 +160,7 @@ class World:
                 else:
                     self.oracle.accept(frame, ack)
             case Refused(reason=reason):
-                assert isinstance(expected, Refusal), f"{frame}: {reason}, but expected {expected}"
+                assert isinstance(expected, ErrorCode), f"{frame}: {reason}, but expected {expected}"
                 assert reason == expected.name
                 assert judgement.pair is None, "a refusal changed something"
             case SessionGone():

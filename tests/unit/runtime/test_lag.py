@@ -3,8 +3,9 @@ import time
 
 import pytest
 
-from tests.system.waiting import until
-from tieline.runtime import lag, metrics
+from tests.support.waiting import until
+from tieline import metrics
+from tieline.runtime import lag
 
 
 def over_a_tenth() -> float:

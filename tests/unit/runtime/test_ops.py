@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.server import Server
 
-from tieline.runtime import metrics
+from tieline import metrics
 from tieline.runtime.logs import JsonLines
 from tieline.runtime.ops import Ready, bound_port, serve_ops
 from tieline.runtime.settings import SettingsError

@@ -1,38 +1,40 @@
 import pytest
 
 from tests.unit.wire.samples import REFUSALS
-from tieline.wire.codes import CLOSE_REASONS, CloseCode, Denial, Refusal, may_reconnect
+from tieline.wire.codes import CLOSE_REASONS, CloseCode, ErrorCode, HandshakeError, may_reconnect
 
 
 def test_the_refusals_are_the_rows_of_the_protocol_and_no_others() -> None:
-    assert tuple((refusal.code, refusal.msg, refusal.reason) for refusal in Refusal) == REFUSALS
+    assert tuple((refusal.code, refusal.msg, refusal.reason) for refusal in ErrorCode) == REFUSALS
 
 
 @pytest.mark.parametrize(
     ("denial", "status"),
     [
-        (Denial.MALFORMED, 400),
-        (Denial.UNAUTHORIZED, 401),
-        (Denial.NOT_FOUND, 404),
-        (Denial.UPGRADE_REQUIRED, 426),
-        (Denial.DRAINING, 503),
-        (Denial.FULL, 503),
-        (Denial.BROKER_UNAVAILABLE, 503),
+        (HandshakeError.MALFORMED, 400),
+        (HandshakeError.UNAUTHORIZED, 401),
+        (HandshakeError.NOT_FOUND, 404),
+        (HandshakeError.UPGRADE_REQUIRED, 426),
+        (HandshakeError.DRAINING, 503),
+        (HandshakeError.FULL, 503),
+        (HandshakeError.BROKER_UNAVAILABLE, 503),
     ],
 )
-def test_a_denial_has_the_http_status_of_the_protocol(denial: Denial, status: int) -> None:
+def test_a_denial_has_the_http_status_of_the_protocol(denial: HandshakeError, status: int) -> None:
     assert denial.status == status
 
 
-@pytest.mark.parametrize("denial", Denial)
-def test_a_denial_says_something_to_people_and_a_word_to_programs(denial: Denial) -> None:
+@pytest.mark.parametrize("denial", HandshakeError)
+def test_a_denial_says_something_to_people_and_a_word_to_programs(denial: HandshakeError) -> None:
     assert denial.msg
     assert denial.reason == denial.name
 
 
 def test_denials_and_refusals_that_share_status_and_text_are_still_told_apart() -> None:
     assert (
-        len({denial.reason for denial in Denial}) == len(list(Denial)) == len({*Denial.__members__.values()})
+        len({denial.reason for denial in HandshakeError})
+        == len(list(HandshakeError))
+        == len({*HandshakeError.__members__.values()})
     )
 
 

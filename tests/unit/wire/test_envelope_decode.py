@@ -16,7 +16,7 @@ from tests.unit.wire.samples import (
     room_message,
     signal_message,
 )
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.envelope import (
     COMMANDS,
     MAX_MESSAGE_BYTES,
@@ -35,8 +35,8 @@ from tieline.wire.envelope import (
     decode,
 )
 
-BAD = Refusal.BAD_MESSAGE
-UNKNOWN = Refusal.UNKNOWN_COMMAND
+BAD = ErrorCode.BAD_MESSAGE
+UNKNOWN = ErrorCode.UNKNOWN_COMMAND
 
 ODD_VALUES: tuple[object, ...] = (None, 7, 1.5, True, [], ["x"], {}, {"x": "y"})
 FREE_DATA = ("PING", "ICE_SERVERS")

@@ -14,11 +14,11 @@ from tests.unit.wire.samples import (
     room_message,
     signal_message,
 )
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.envelope import Join, Malformed, Offer, RoomBody, SignalBody, decode
 from tieline.wire.ids import is_valid_id
 
-BAD = Refusal.BAD_MESSAGE
+BAD = ErrorCode.BAD_MESSAGE
 
 every_well_formed = pytest.mark.parametrize("message", every_message(), ids=lambda message: message["cmd"])
 

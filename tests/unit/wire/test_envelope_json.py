@@ -13,10 +13,10 @@ from tests.unit.wire.samples import (
     refresh_message,
     signal_message,
 )
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.envelope import Malformed, Offer, Ping, decode
 
-BAD = Refusal.BAD_MESSAGE
+BAD = ErrorCode.BAD_MESSAGE
 UNREADABLE = Malformed(BAD)
 
 
@@ -266,7 +266,7 @@ def test_an_escape_of_a_lone_surrogate_in_an_unknown_key_harms_nothing() -> None
 def test_a_frame_with_a_lone_surrogate_that_is_bad_for_another_reason_is_echoed_all_the_same() -> None:
     assert decode(offer_with(rb'"\ud800"').replace(b"ROOM", b"CHAT")) == Malformed(BAD, "r-1", "WEBRTC_OFFER")
     assert decode(offer_with(rb'"\ud800"').replace(b"WEBRTC_OFFER", b"NEW")) == Malformed(
-        Refusal.UNKNOWN_COMMAND, "r-1", "NEW"
+        ErrorCode.UNKNOWN_COMMAND, "r-1", "NEW"
     )
     assert decode(offer_with(rb'"\ud800')) == UNREADABLE
 

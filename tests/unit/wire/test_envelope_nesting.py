@@ -3,10 +3,10 @@
 import pytest
 
 from tests.unit.wire.samples import inner_of, offer_with
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.envelope import MAX_DEPTH, Malformed, Offer, Ping, decode
 
-UNREADABLE = Malformed(Refusal.BAD_MESSAGE)
+UNREADABLE = Malformed(ErrorCode.BAD_MESSAGE)
 
 
 def nested(depth: int, opening: bytes, closing: bytes) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.unit.wire.samples import HOSTILE_IDS
 from tieline.wire import internal
-from tieline.wire.codes import Refusal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import (
     ConnectionId,
     FrameDigest,
@@ -179,8 +179,8 @@ def test_a_hostile_id_travels_inside_a_message_unchanged(identifier: str) -> Non
     assert decode_presence_request(encode(message)) == message
 
 
-@pytest.mark.parametrize("refusal", Refusal)
-def test_a_refusal_is_found_again_by_its_name(refusal: Refusal) -> None:
+@pytest.mark.parametrize("refusal", ErrorCode)
+def test_a_refusal_is_found_again_by_its_name(refusal: ErrorCode) -> None:
     assert Refused(refusal.reason).refusal is refusal
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.unit.wire.samples import HOSTILE_IDS, REFUSALS
 from tieline.wire import envelope, replies
-from tieline.wire.codes import Denial, Refusal
+from tieline.wire.codes import ErrorCode, HandshakeError
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.replies import (
     HangupBody,
@@ -130,14 +130,14 @@ def test_an_ack_is_a_success_without_data_that_says_what_became_of_the_message(c
 
 @pytest.mark.parametrize(("code", "msg", "reason"), REFUSALS)
 def test_an_error_is_its_row_of_the_protocol_s_table(code: int, msg: str, reason: str) -> None:
-    assert replies.error("r-1", "WEBRTC_OFFER", Refusal[reason]).decode() == (
+    assert replies.error("r-1", "WEBRTC_OFFER", ErrorCode[reason]).decode() == (
         f'{{"requestId":"r-1","module":"ROOM","cmd":"WEBRTC_OFFER","code":{code},"msg":"{msg}",'
         f'"data":null,"reason":"{reason}"}}'
     )
 
 
 def test_an_error_to_an_unreadable_frame_still_has_every_field() -> None:
-    assert replies.error("", "", Refusal.BAD_MESSAGE).decode() == (
+    assert replies.error("", "", ErrorCode.BAD_MESSAGE).decode() == (
         '{"requestId":"","module":"ROOM","cmd":"","code":400,"msg":"消息格式错误","data":null,"reason":"BAD_MESSAGE"}'
     )
 
@@ -147,15 +147,15 @@ def test_ids_of_every_kind_come_out_as_they_went_in(text: str) -> None:
     for encoded in (
         replies.success(text, "LEAVE", RoomOnly(RoomId(text))),
         replies.ack(text, "WEBRTC_OFFER", "held"),
-        replies.error(text, text, Refusal.UNKNOWN_COMMAND),
+        replies.error(text, text, ErrorCode.UNKNOWN_COMMAND),
     ):
         assert json.loads(encoded)["requestId"] == text
         assert b"\n" not in encoded
-    assert json.loads(replies.error(text, text, Refusal.UNKNOWN_COMMAND))["cmd"] == text
+    assert json.loads(replies.error(text, text, ErrorCode.UNKNOWN_COMMAND))["cmd"] == text
 
 
-@pytest.mark.parametrize("denial", Denial)
-def test_an_http_refusal_has_code_msg_and_reason_in_its_body(denial: Denial) -> None:
+@pytest.mark.parametrize("denial", HandshakeError)
+def test_an_http_refusal_has_code_msg_and_reason_in_its_body(denial: HandshakeError) -> None:
     assert replies.denial(denial.status, denial.msg, denial.reason).decode() == (
         f'{{"code":{denial.status},"msg":"{denial.msg}","reason":"{denial.name}"}}'
     )

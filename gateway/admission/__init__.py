@@ -1,0 +1,1 @@
+"""Who may connect: tokens, the keys that verify them, origins, addresses, and the HTTP upgrade itself."""

@@ -1,0 +1,191 @@
+"""Decide on an upgrade request: who is it, and if not, with which HTTP refusal.
+
+A refusal is an ordinary HTTP response with a JSON body; only what passes here becomes a WebSocket.
+"""
+
+import enum
+import http
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from gateway.admission.addresses import Network, client_address
+from gateway.admission.auth_throttle import WINDOW_S, Guesses
+from gateway.admission.origins import Origins
+from gateway.admission.tokens import BadToken, Claims, Tokens, UnknownKey
+from tieline.wire import replies
+from tieline.wire.codes import HandshakeError
+from tieline.wire.ids import ResumeToken
+
+PATH: Final = "/ws"
+SUBPROTOCOL: Final = Subprotocol("tieline.v1")
+RETRY_AFTER_S: Final = 2
+"""What a 503 asks for: a balancer has taken a draining gateway out by then, a broker has come back."""
+
+_BEARER: Final = "bearer."
+
+
+class Now(NamedTuple):
+    """The time, in seconds, by both clocks."""
+
+    unix: float
+    monotonic: float
+
+
+_log = logging.getLogger(__name__)
+
+
+class Admitted(NamedTuple):
+    """Who connects, with what the connection asked for."""
+
+    claims: Claims
+    acks: bool
+    resume: ResumeToken | None
+    """None: the client cannot resume. Empty: it can, and has nothing to resume yet."""
+    last: str
+    """The `requestId` of the last message that it has had."""
+
+
+class Pending(enum.Enum):
+    """What a verdict waits for."""
+
+    KEYS = enum.auto()
+    """The token is of a key that is not known here: the key server may know it."""
+
+
+Verdict = Admitted | HandshakeError | Pending
+
+
+class Admission:
+    """Judges upgrade requests; remembers nothing but the bad tokens of the last minute."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        origins: Origins,
+        trusted_proxies: Sequence[Network] = (),
+        refresh_keys: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
+        """Take also what fetches the keys anew if they are fetched; it says whether they are fresh then."""
+        self._tokens = tokens
+        self._refresh_keys = refresh_keys
+        self._origins = origins
+        self._trusted_proxies = trusted_proxies
+        self._guesses = Guesses()
+
+    def judge(self, request: Request, response: Response, peer: str, now: Now) -> Verdict:
+        """Judge a request that came from `peer`. `response` is what websockets would answer it."""
+        verdict = judge(request, response, self._tokens, self._origins, now.unix)
+        return self._counted(verdict, request, peer, now)
+
+    async def settle(
+        self, request: Request, response: Response, peer: str, clock: Callable[[], Now]
+    ) -> Admitted | HandshakeError:
+        """Judge a request with fresh keys that could not be judged with the ones that were known."""
+        is_fresh = await self.refresh_keys()
+        verdict = judge(request, response, self._tokens, self._origins, clock().unix)
+        if isinstance(verdict, Pending):
+            verdict = HandshakeError.UNAUTHORIZED if is_fresh else HandshakeError.KEYS_UNAVAILABLE
+        settled = self._counted(verdict, request, peer, clock())
+        assert not isinstance(settled, Pending)
+        return settled
+
+    async def refresh_keys(self) -> bool:
+        """Fetch the keys anew, unless that was done just now; says whether they are fresh then."""
+        return True if self._refresh_keys is None else await self._refresh_keys()
+
+    def _counted(self, verdict: Verdict, request: Request, peer: str, now: Now) -> Verdict:
+        if verdict is not HandshakeError.UNAUTHORIZED:
+            return verdict
+        forwarded = request.headers.get_all("X-Forwarded-For")
+        address = client_address(peer, forwarded, self._trusted_proxies)
+        return (
+            HandshakeError.TOO_MANY_BAD_TOKENS
+            if self._guesses.is_one_too_many(address, now.monotonic)
+            else verdict
+        )
+
+
+def judge(request: Request, response: Response, tokens: Tokens, origins: Origins, now: float) -> Verdict:
+    """Judge a request alone, whatever came before it. `now` is Unix seconds."""
+    try:
+        url = urlsplit(request.path)
+    except ValueError:  # half of an IPv6 address, for one
+        return HandshakeError.MALFORMED
+    if url.path != PATH:
+        return HandshakeError.NOT_FOUND
+    if response.status_code == http.HTTPStatus.UPGRADE_REQUIRED:
+        return HandshakeError.UPGRADE_REQUIRED
+    if response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
+        return HandshakeError.MALFORMED
+    if not origins.allow(request.headers.get_all("Origin"), request.headers.get_all("Host")):
+        return HandshakeError.FOREIGN_ORIGIN
+    query = parse_qs(url.query, keep_blank_values=True)
+    try:
+        claims = tokens.verify(_token(request.headers, query), now)
+    except UnknownKey:
+        return Pending.KEYS
+    except BadToken as problem:  # the client is told no more than that
+        _log.debug("token refused", extra={"why": str(problem)})
+        return HandshakeError.UNAUTHORIZED
+    resume = query.get("resume")
+    return Admitted(
+        claims,
+        acks=query.get("acks", [""])[0] == "1",
+        resume=None if resume is None else ResumeToken(resume[0]),
+        last=query.get("last", [""])[0],
+    )
+
+
+def _token(headers: Headers, query: dict[str, list[str]]) -> str:
+    """Find the token: the first of the three places that has one counts, even if it is bad."""
+    for value in headers.get_all("Authorization"):
+        scheme, _, token = value.strip().partition(" ")
+        if scheme.lower() == "bearer":
+            return token.strip()
+    for protocol in _offered(headers):
+        if protocol.startswith(_BEARER):
+            return protocol.removeprefix(_BEARER)
+    if "token" in query:
+        return query["token"][0]
+    raise BadToken("none given")
+
+
+def _offered(headers: Headers) -> list[str]:
+    values = headers.get_all("Sec-WebSocket-Protocol")
+    return [protocol.strip() for value in values for protocol in value.split(",")]
+
+
+def select_subprotocol(_protocol: ServerProtocol, offered: object) -> Subprotocol | None:
+    """Answer the one subprotocol we speak, when it is among those offered; without it go on all the same."""
+    return SUBPROTOCOL if isinstance(offered, list | tuple) and SUBPROTOCOL in offered else None
+
+
+def denied(denial: HandshakeError) -> Response:
+    """Make the HTTP response of a refusal."""
+    body = replies.denial(denial.status, denial.msg, denial.reason)
+    headers = Headers(
+        {
+            "Content-Type": "application/json; charset=utf-8",
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+            "Cache-Control": "no-store",
+        }
+    )
+    status = http.HTTPStatus(denial.status)
+    match status:
+        case http.HTTPStatus.SERVICE_UNAVAILABLE:
+            headers["Retry-After"] = str(RETRY_AFTER_S)
+        case http.HTTPStatus.TOO_MANY_REQUESTS:
+            headers["Retry-After"] = str(int(WINDOW_S))
+        case http.HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = "Bearer"
+        case http.HTTPStatus.UPGRADE_REQUIRED:
+            headers["Upgrade"] = "websocket"
+    return Response(status.value, status.phrase, headers, body)

@@ -1,0 +1,122 @@
+"""Fetch a key set from its URL, and keep what was fetched last.
+
+The keys are fetched anew now and then, so that one that was withdrawn is forgotten, and at once, but not
+too often, when a token names one that is not known. A failure changes nothing: the older keys stay good.
+"""
+
+import asyncio
+import logging
+import time
+import urllib.request
+from http.client import HTTPException
+from typing import Final
+
+from gateway.admission.keys import Key, UnusableKey, read_key_set
+from gateway.admission.tokens import Tokens
+from tieline import metrics
+
+FETCH_S: Final = 3.0
+"""For one fetch: it must leave the client whose token waits for it most of its 5 s of upgrade."""
+
+REFRESH_S: Final = 300.0
+"""Between two fetches when nothing asks for one: so long a withdrawn key stays good at the most."""
+
+RETRY_S: Final = 5.0
+"""After a failure."""
+
+MIN_INTERVAL_S: Final = 10.0
+"""Between two fetches for tokens that name an unknown key: anybody may send such tokens."""
+
+LONGEST_BYTES: Final = 1_048_576
+"""Of a key set: a hundred keys take a tenth of it."""
+
+_CHUNK: Final = 65_536
+
+_log = logging.getLogger(__name__)
+
+
+class KeyServer:
+    """Keeps the keys of `tokens` as `url` has them."""
+
+    def __init__(
+        self, url: str, tokens: Tokens, tasks: asyncio.TaskGroup, min_interval_s: float = MIN_INTERVAL_S
+    ) -> None:
+        self._url = url
+        self._min_interval_s = min_interval_s
+        self._tokens = tokens
+        self._tasks = tasks
+        self.good = asyncio.Event()
+        """Keys were fetched, now or before."""
+        self._fetching: asyncio.Task[bool] | None = None
+        self._fetched_at = 0.0
+        self._is_good = False
+
+    async def keep(self) -> None:
+        """Fetch now and then, for ever."""
+        while True:
+            is_good = await self._fetch()
+            await asyncio.sleep(REFRESH_S if is_good else RETRY_S)
+
+    async def refresh(self) -> bool:
+        """Fetch because of an unknown key, unless that was done just now.
+
+        Says whether what is known is what the server has; False: it could not be asked.
+        """
+        if self._is_good and asyncio.get_running_loop().time() - self._fetched_at < self._min_interval_s:
+            return True
+        return await self._fetch()
+
+    async def _fetch(self) -> bool:
+        """Fetch, or wait for the fetch that is under way."""
+        if self._fetching is None:
+            self._fetching = self._tasks.create_task(self._fetch_once())
+            self._fetching.add_done_callback(self._fetch_done)
+        return await asyncio.shield(self._fetching)
+
+    def _fetch_done(self, _task: asyncio.Task[bool]) -> None:
+        self._fetching = None
+
+    async def _fetch_once(self) -> bool:
+        try:
+            keys = await asyncio.to_thread(fetch, self._url)
+        except (OSError, ValueError, HTTPException, UnusableKey) as problem:
+            metrics.KEY_FETCHES.labels("failed").inc()
+            _log.warning("keys not fetched", extra={"url": self._url, "error": str(problem)})
+            self._is_good = False
+        except Exception:  # a bug met by one key set must not end the gateway, and all clients
+            metrics.KEY_FETCHES.labels("failed").inc()
+            _log.exception("keys not fetched: a bug", extra={"url": self._url})
+            self._is_good = False
+        else:
+            metrics.KEY_FETCHES.labels("ok").inc()
+            self._tokens.fetched = keys
+            self._is_good = True
+            self.good.set()
+        self._fetched_at = asyncio.get_running_loop().time()
+        return self._is_good
+
+
+def fetch(url: str) -> tuple[Key, ...]:
+    """Fetch a key set within `FETCH_S`. Blocks: call it in a thread.
+
+    Raises:
+        OSError: it cannot be had.
+        HTTPException, ValueError: the answer is not HTTP.
+        UnusableKey: it is no key set.
+    """
+    until = time.monotonic() + FETCH_S
+    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310  # see `is_url`
+    body = bytearray()
+    with urllib.request.urlopen(request, timeout=FETCH_S) as answer:  # noqa: S310
+        while chunk := answer.read1(_CHUNK):
+            body += chunk
+            if len(body) > LONGEST_BYTES:
+                raise UnusableKey(f"it is longer than {LONGEST_BYTES} bytes")
+            if time.monotonic() > until:
+                raise TimeoutError(f"not here within {FETCH_S:g} s")
+    return read_key_set(bytes(body))
+
+
+def is_url(text: str) -> bool:
+    """Whether keys can be fetched from there."""
+    return text.startswith(("https://", "http://"))

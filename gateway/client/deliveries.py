@@ -1,0 +1,65 @@
+"""What comes for one client from others: each frame once, and none while an older one may be missing."""
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.client.duplicates import Duplicates
+from gateway.delivery.mailbox import Missed
+from tieline import metrics
+
+
+class Deliveries:
+    """Passes frames on to `say`, which tells whether the client is still there. Begins by holding back."""
+
+    __slots__ = ("_early", "_had", "_loop", "_say")
+
+    def __init__(self, say: Callable[[bytes], bool], loop: asyncio.AbstractEventLoop) -> None:
+        self._say = say
+        self._loop = loop
+        self._early: list[bytes] | None = []
+        self._had: Duplicates | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether what comes waits for something older."""
+        return self._early is not None
+
+    def hold(self) -> None:
+        """Keep what comes back until `release`, because something older may be missing."""
+        if self._early is None:
+            self._early = []
+
+    def forget_early(self) -> None:
+        """Drop what came before the WELCOME: it was for an older session, which is over."""
+        self._early = []
+
+    def release(self, missed: Missed) -> None:
+        """Deliver what was missed, then what came meanwhile, each frame once."""
+        early, self._early = self._early, None
+        if missed.known:
+            self._had = self._had or Duplicates()
+            for frame in missed.known:
+                self._had.is_new(frame, self._loop.time())
+        for frame in missed.fresh:
+            if not self.has_had(frame):
+                self.deliver(frame)
+        for frame in early or ():
+            self.deliver(frame)
+
+    def has_had(self, frame: bytes) -> bool:
+        """Whether the client was sent this very frame in the last minute."""
+        return self._had is not None and self._had.has(frame)
+
+    def deliver(self, frame: bytes) -> None:
+        """Send the client a frame, unless it has had the very same one."""
+        if self._early is not None:
+            self._early.append(frame)
+            return
+        if self._had is None:
+            self._had = Duplicates()
+        if not self._had.is_new(frame, self._loop.time()):
+            metrics.DELIVERED_AGAIN.inc()
+        elif self._say(frame):
+            metrics.DELIVERED.inc()
+        else:
+            metrics.DELIVERED_TO_NOBODY.inc()

@@ -1,0 +1,47 @@
+"""What waits to be written to one client: bounded, so that a client that does not read costs only itself."""
+
+from asyncio import Transport
+from typing import Final
+
+from websockets.protocol import SEND_EOF, State
+from websockets.server import ServerProtocol
+
+from gateway.client.frames import text_head
+
+MAX_WAITING_BYTES: Final = 1024 * 1024
+"""More than the whole set-up of six calls; a client this far behind has lost its network."""
+
+
+class Outbox:
+    """Writes WebSocket frames to a transport."""
+
+    __slots__ = ("_protocol", "_transport")
+
+    def __init__(self, protocol: ServerProtocol, transport: Transport) -> None:
+        self._protocol = protocol
+        self._transport = transport
+
+    @property
+    def is_over_limit(self) -> bool:
+        """Whether the client reads too slowly to be served any longer."""
+        return self._transport.get_write_buffer_size() > MAX_WAITING_BYTES
+
+    def send(self, frame: bytes) -> bool:
+        """Send one text message of valid UTF-8; False: the connection is closing, and it is not sent.
+
+        Straight to the transport: between messages the protocol has nothing of its own to be kept in order.
+        """
+        if self._protocol.state is not State.OPEN or self._transport.is_closing():
+            return False
+        self._transport.write(text_head(len(frame)) + frame)
+        return True
+
+    def flush(self) -> None:
+        """Write what the protocol wants written: control frames, handshakes, the end of the stream."""
+        for data in self._protocol.data_to_send():
+            if self._transport.is_closing():
+                return
+            if data is SEND_EOF or not data:
+                self._transport.write_eof()
+            else:
+                self._transport.write(data)

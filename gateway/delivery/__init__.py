@@ -1,0 +1,1 @@
+"""What the mailbox holds for the sessions of this gateway, and how it reaches them whole and in order."""

@@ -1,0 +1,210 @@
+"""A scenario in numbers, and what presence says to it: its own code, asked once for each question.
+
+Users, frames, pairs and verdicts are numbered, so that a state is a few small numbers. Pure.
+"""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from model.design import Design
+from model.scenario import Scenario
+from presence import negotiation
+from presence.decide import Situation, decide
+from presence.member import User
+from presence.negotiation import NOTHING, Pair, Said
+from tieline.wire import internal
+from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.internal import Check, Relay
+from tieline.wire.subjects import Keys
+
+NOW: Final = 1_000_000
+"""Unix milliseconds. The model's time stands still: all of it happens well within the shortest memory."""
+
+COMMANDS: Final = {
+    "offer": "WEBRTC_OFFER",
+    "answer": "WEBRTC_ANSWER",
+    "candidate": "WEBRTC_ICE_CANDIDATE",
+    "hangup": "WEBRTC_HANGUP",
+}
+
+
+class Frame(NamedTuple):
+    """One frame, by the numbers of its users."""
+
+    sender: int
+    target: int
+    name: str
+    check: Check
+    rank: int
+    """Its place among its sender's frames for this target, as they must arrive."""
+    once_heard: int
+    """The number of a frame, or -1; so is the next."""
+    exchange: int
+    outcome: str
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether routers may relay it on a lease."""
+        return self.check.cmd == COMMANDS["candidate"]
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends every lease."""
+        return self.check.cmd == COMMANDS["hangup"]
+
+
+class Verdict(NamedTuple):
+    """What presence says about a frame, by numbers."""
+
+    frames: tuple[int, ...]
+    """To be delivered, in this order, each to its target."""
+    writes: int = -1
+    """The pair to commit first; -1: none."""
+    lease: tuple[int, ...] | None = None
+    """The router may go on unasked; these of the sender's frames it then answers as held."""
+    refused: str = ""
+
+
+class Cast:
+    """A scenario in numbers, and presence's word on everything in it."""
+
+    def __init__(self, scenario: Scenario, design: Design) -> None:
+        self.scenario = scenario
+        self.design = design
+        names = dict.fromkeys(name for line in scenario.lines for name in (line.sender, line.target))
+        self.users: Final = tuple(names)
+        self.frames: Final = _frames(scenario, self.users)
+        self.programs: Final = tuple(
+            tuple(number for number, frame in enumerate(self.frames) if frame.sender == user)
+            for user in range(len(self.users))
+        )
+        self.gateways: Final = tuple(
+            tuple(self.users.index(name) for name in names.split()) for names in scenario.gateways
+        )
+        self.may_lose: Final = self.users.index(scenario.may_lose)
+        self._records = tuple(_online(name) for name in self.users)
+        self._by_digest = {frame.check.digest: number for number, frame in enumerate(self.frames)}
+        self._by_bytes = {frame.check.frame: number for number, frame in enumerate(self.frames)}
+        self.pairs: Final[list[Pair]] = []
+        self._numbers: dict[Pair, int] = {}
+        self._judged: dict[tuple[int, int], Verdict] = {}
+        keys = [self._key(frame) for frame in self.frames]
+        self.sides: Final = tuple(dict.fromkeys(keys))
+        self.side_of: Final = tuple(self.sides.index(key) for key in keys)
+
+    def _key(self, frame: Frame) -> str:
+        return Keys.pair(frame.check.user, frame.check.to)
+
+    def first_pairs(self) -> tuple[int, ...]:
+        """Number what is negotiated at the beginning, for each side."""
+        pairs = dict.fromkeys(self.sides, NOTHING)
+        for offerer, target in (*self.scenario.offered, *self.scenario.established):
+            one, other = UserId(offerer), UserId(target)
+            before = Said(one, other, _session(target), FrameDigest(b"before"), NOW)
+            pair = negotiation.offer(NOTHING, before).pair
+            if (offerer, target) in self.scenario.established:
+                answer = before._replace(sender=other, target=one, session=_session(offerer))
+                step = negotiation.answer(pair, answer)
+                assert isinstance(step, negotiation.Step)
+                pair = step.pair
+            pairs[Keys.pair(one, other)] = pair
+        return tuple(self._number(pairs[key]) for key in self.sides)
+
+    def _number(self, pair: Pair) -> int:
+        number = self._numbers.get(pair)
+        if number is None:
+            number = self._numbers[pair] = len(self.pairs)
+            self.pairs.append(pair)
+        return number
+
+    def judge(self, pair: int, number: int) -> Verdict:
+        """Ask presence about a frame, given what it has read of the pair."""
+        verdict = self._judged.get((pair, number))
+        if verdict is None:
+            verdict = self._judged[pair, number] = self._ask(pair, number)
+        return verdict
+
+    def remembers(self, pair: int, number: int) -> bool:
+        """Whether a frame is accepted and remembered: then presence writes nothing for it any more."""
+        check = self.frames[number].check
+        return self.pairs[pair].memory_of(check.user, check.digest, NOW) is not None
+
+    def _ask(self, pair: int, number: int) -> Verdict:
+        frame = self.frames[number]
+        before = self.pairs[pair]
+        situation = Situation(self._records[frame.sender], self._records[frame.target], before)
+        judgement = decide(situation, frame.check, NOW, "hold")
+        verdict = judgement.verdict
+        if not isinstance(verdict, Relay):
+            return Verdict((), refused=repr(verdict))
+        frames = [number if line.frame is None else self._by_bytes[line.frame] for line in verdict.deliveries]
+        after = None if judgement.pair is None else self._written(judgement.pair)
+        if not self.design.brings_earlier and number in frames:
+            frames = frames[frames.index(number) :]
+        return Verdict(
+            tuple(frames),
+            -1 if after is None else self._number(after),
+            tuple(self._by_digest[digest] for digest in verdict.lease_held)
+            if verdict.lease_seconds
+            else None,
+        )
+
+    def _written(self, pair: Pair) -> Pair:
+        """Plant a bug, if one is to be planted in what is kept beyond an answer, or beyond the end."""
+        if self.design.keeps_released == "never" or (
+            self.design.keeps_released == "while it lasts" and not pair.is_active
+        ):
+            waiting = tuple(held for held in pair.held if held.released_by is None)
+            pair = msgspec.structs.replace(pair, held=waiting)
+        if self.design.repeats == "while it lasts" and not pair.is_active:
+            *before, newest = pair.remembered
+            silent = (msgspec.structs.replace(known, deliver=False) for known in before)
+            pair = msgspec.structs.replace(pair, remembered=(*silent, newest))
+        return pair
+
+
+def _frames(scenario: Scenario, users: tuple[str, ...]) -> tuple[Frame, ...]:
+    names = [line.name for line in scenario.lines]
+    ranks = {name: rank for order in scenario.order for rank, name in enumerate(order)}
+    frames = []
+    for line in scenario.lines:
+        content = f"{line.name} for {line.target}".encode()
+        cmd = COMMANDS[line.what.rstrip("0123456789")]
+        check = Check(
+            UserId(line.sender),
+            _session(line.sender),
+            UserId(line.target),
+            cmd,
+            internal.digest(content),
+            content if cmd == COMMANDS["candidate"] else b"",
+        )
+        frames.append(
+            Frame(
+                users.index(line.sender),
+                users.index(line.target),
+                line.name,
+                check,
+                ranks[line.name],
+                names.index(line.once_heard) if line.once_heard else -1,
+                names.index(line.exchange) if line.exchange else -1,
+                line.outcome,
+            )
+        )
+    return tuple(frames)
+
+
+def _session(name: str) -> SessionId:
+    return SessionId(f"session of {name}")
+
+
+def _online(name: str) -> User:
+    return User(
+        session=_session(name),
+        gateway=GatewayId("gateway"),
+        connection=ConnectionId("connection"),
+        secret=SecretHash(b"secret"),
+        status="online",
+        voice=True,
+        rooms={RoomId("room"): NOW},
+    )

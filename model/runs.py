@@ -1,0 +1,79 @@
+"""What is explored: the proofs, and the planted bugs."""
+
+from typing import Final, NamedTuple
+
+from model.design import ONE_NODE, THREE_NODES, Design
+from model.explore import Found, explore
+from model.scenario import (
+    ANOTHER_CALL,
+    CALL,
+    CALLED_AGAIN,
+    CANCELLED,
+    TWO_FRAMES,
+    TWO_SENDERS,
+    Scenario,
+)
+from model.system import Ills
+
+NO_ILLS: Final = Ills(crashes=0, losses=0, hastes=0)
+LOSS: Final = Ills(crashes=0, losses=1, hastes=0)
+CRASH: Final = Ills(crashes=1, losses=0, hastes=0)
+CRASH_AND_LOSS: Final = Ills(crashes=1, losses=1, hastes=0)
+CRASH_AND_HASTE: Final = Ills(crashes=1, losses=0, hastes=1)
+EVERYTHING: Final = Ills(crashes=1, losses=1, hastes=1)
+"""All in one story. With the longer scenarios only by hand: it takes minutes and gigabytes."""
+
+
+class Run(NamedTuple):
+    """One exploration, and what it must find."""
+
+    scenario: Scenario
+    ills: Ills
+    design: Design = THREE_NODES
+    breaks: str = ""
+    """Words of the promise that must break; "": none may."""
+
+    def explore(self) -> Found:
+        """Visit every state, or all up to the first in which that promise breaks."""
+        return explore(self.scenario, self.design, self.ills, self.breaks)
+
+
+def _proofs(title: str, scenario: Scenario) -> dict[str, Run]:
+    return {
+        f"{title}, one crash, one lost connection": Run(scenario, CRASH_AND_LOSS),
+        f"{title}, one crash, one lost connection, one node": Run(scenario, CRASH_AND_LOSS, ONE_NODE),
+        f"{title}, one crash, one hasty retry": Run(scenario, CRASH_AND_HASTE),
+    }
+
+
+PROOFS: Final = {
+    "two frames, all at once": Run(TWO_FRAMES, EVERYTHING),
+    "two frames, all at once, one node": Run(TWO_FRAMES, EVERYTHING, ONE_NODE),
+    **_proofs("call", CALL),
+    "call, on one gateway": Run(CALL._replace(gateways=("adam ruth",)), CRASH_AND_LOSS),
+    **_proofs("two senders", TWO_SENDERS),
+    "two senders, on one gateway": Run(
+        TWO_SENDERS._replace(gateways=("adam cora", "adam ruth", "cora ruth", "adam cora ruth")), CRASH
+    ),
+    **_proofs("another call", ANOTHER_CALL),
+    **_proofs("cancelled call", CANCELLED),
+    **_proofs("called again", CALLED_AGAIN),
+}
+"""No promise breaks. Where nothing else is said, on a broker of three nodes."""
+
+PLANTED: Final = {
+    "replay-before-subscribe": Run(TWO_FRAMES, LOSS, Design(reads="before listening"), "never"),
+    "mark-left-out": Run(TWO_FRAMES, LOSS, Design(reads="after listening"), "never"),
+    "any-replica-believed": Run(TWO_FRAMES, LOSS, Design(reads="from any replica"), "never"),
+    "overlap-sent-twice": Run(TWO_FRAMES, LOSS, Design(drops_overlap=False), "twice"),
+    "pushed-past-the-stream": Run(TWO_FRAMES, LOSS, Design(pushed_by="publisher"), "never"),
+    "published-all-at-once": Run(CALL, NO_ILLS, Design(publishes="all at once"), "after"),
+    "ack-before-stored": Run(TWO_FRAMES, CRASH, Design(acks="when judged"), "never"),
+    "hold-blindly": Run(CALL, NO_ILLS, Design(writes="blind holds"), "never receives"),
+    "released-left-behind": Run(CALL, NO_ILLS, Design(brings_earlier=False), "after"),
+    "released-forgotten": Run(TWO_SENDERS, CRASH, Design(keeps_released="never"), "never receives"),
+    "released-until-the-end": Run(CANCELLED, CRASH, Design(keeps_released="while it lasts"), "after"),
+    "silent-after-the-end": Run(CANCELLED, CRASH, Design(repeats="while it lasts"), "never receives"),
+    "changes-told-once": Run(ANOTHER_CALL, CRASH, Design(tells="once written"), "before the exchange"),
+}
+"""One mistake each, in the design or around presence's own code. Each must be found."""

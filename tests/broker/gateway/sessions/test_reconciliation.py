@@ -1,0 +1,146 @@
+"""Connections that were replaced while the broker was away are closed when it is back, by a real broker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from gateway.admission.tokens import Claims
+from gateway.client.session import Session
+from gateway.delivery.connections import Live
+from gateway.sessions.reconciliation import AT_ONCE, RollCall
+from tests.broker.runtime.watching import happens, watch
+from tests.support.pip_nats import PipNats
+from tests.support.waiting import until
+from tests.unit.gateway.client.alice import PLAIN
+from tests.unit.gateway.client.stage import AN_HOUR_S, Stage, connected
+from tieline.runtime.broker import Broker, connect
+from tieline.runtime.message import Message
+from tieline.runtime.requests import Requests
+from tieline.wire import internal
+from tieline.wire.codes import CloseCode
+from tieline.wire.ids import ConnectionId, SecretHash, SessionId
+from tieline.wire.internal import FindReplaced, Replaced
+from tieline.wire.subjects import Subjects
+
+SUBJECTS = Subjects("t")
+
+
+class Scene:
+    """A gateway's connections by name, and a presence that knows which of them are replaced."""
+
+    def __init__(self, nats: PipNats, gateway: Broker, presence: Broker, tasks: asyncio.TaskGroup) -> None:
+        self.live = Live(gateway, SUBJECTS)
+        self.stages: dict[str, Stage] = {}
+        self.replaced: set[str] = set()
+        self.asked: set[tuple[ConnectionId, ...]] = set()
+        """The connections of each question that was answered, be it once or, as it was repeated, twice."""
+        self.silent = 0
+        """How many questions presence does not answer."""
+        self._nats = nats
+        self._gateway = gateway
+        self._presence = presence
+        self._requests = Requests(gateway, SUBJECTS.replies("test", "1"))
+        self._tasks = tasks
+
+    async def start(self) -> None:
+        await self._requests.start()
+        RollCall(self._gateway, self._requests, SUBJECTS, self.live, self._tasks)
+        await self._presence.subscribe(SUBJECTS.presence("replaced"), self._answer)
+        await self._presence.flush()
+
+    def _answer(self, question: Message) -> None:
+        ask = internal.decode_presence_request(question.data)
+        assert isinstance(ask, FindReplaced)
+        if self.silent:
+            self.silent -= 1
+            return
+        names = tuple(connection for _, connection in ask.connections)
+        self.asked.add(names)
+        answer = Replaced(tuple(name for name in names if name in self.replaced))
+        self._presence.send(question.reply, internal.encode(answer))
+
+    def let_in(self, *names: str) -> None:
+        for name in names:
+            claims = Claims(name, AN_HOUR_S, rooms="*")
+            session = Session(SessionId(name), ConnectionId(name), claims, SecretHash(b""), False, PLAIN)
+            self.stages[name] = connected(session)
+            self.live.add(self.stages[name].connection, session)
+
+    async def lose_the_broker(self) -> None:
+        """Have it away for a moment."""
+        both = [watch(broker) for broker in (self._gateway, self._presence)]
+        self._nats.kill()
+        for away, _ in both:
+            await happens(away)
+        self._nats.start()
+        for _, back in both:
+            await happens(back)
+
+    def closed(self) -> list[str]:
+        """List who was closed because of a newer connection, in the end."""
+        codes = {name: stage.close_code for name, stage in self.stages.items()}
+        assert set(codes.values()) <= {None, CloseCode.REPLACED}
+        return [name for name, code in codes.items() if code]
+
+
+@pytest.fixture
+async def scene(pip_nats: PipNats) -> AsyncIterator[Scene]:
+    async with AsyncExitStack() as stack:
+        gateway, presence = [await connect(pip_nats.url, name) for name in ("gateway", "presence")]
+        for broker in (gateway, presence):
+            stack.push_async_callback(broker.close)
+        async with asyncio.TaskGroup() as tasks:
+            scene = Scene(pip_nats, gateway, presence, tasks)
+            await scene.start()
+            yield scene
+
+
+async def test_who_was_replaced_while_the_broker_was_away_is_closed_and_nobody_else(scene: Scene) -> None:
+    scene.let_in("alice", "bob", "carol")
+    scene.replaced |= {"bob", "somebody who has gone meanwhile"}
+
+    await scene.lose_the_broker()
+
+    await until(lambda: scene.closed() == ["bob"])
+    assert scene.asked == {("alice", "bob", "carol")}
+
+
+async def test_nobody_is_asked_about_where_nobody_is(scene: Scene) -> None:
+    await scene.lose_the_broker()
+    scene.let_in("alice")
+    await scene.lose_the_broker()
+    await until(lambda: scene.asked)
+    assert scene.asked == {("alice",)}
+
+
+async def test_many_are_asked_about_by_and_by(scene: Scene) -> None:
+    names = [f"user-{number}" for number in range(2 * AT_ONCE + 1)]
+    scene.let_in(*names)
+    scene.replaced |= {names[0], names[-1]}
+
+    await scene.lose_the_broker()
+
+    await until(lambda: scene.closed() == [names[0], names[-1]])
+    assert sorted(len(some) for some in scene.asked) == [1, AT_ONCE, AT_ONCE]
+
+
+async def test_a_question_without_an_answer_is_asked_again(scene: Scene) -> None:
+    scene.let_in("alice")
+    scene.replaced.add("alice")
+    scene.silent = 2
+
+    await scene.lose_the_broker()
+
+    await until(lambda: scene.closed() == ["alice"])
+    assert scene.silent == 0
+
+
+async def test_each_return_of_the_broker_is_a_reason_to_ask(scene: Scene) -> None:
+    names = ["alice", "bob", "carol"]
+    scene.let_in(*names)
+    for count, name in enumerate(names, 1):
+        scene.replaced.add(name)
+        await scene.lose_the_broker()
+        await until(lambda count=count: scene.closed() == names[:count])  # type: ignore[misc]

@@ -1,0 +1,153 @@
+"""Signals travel in packs, over a real broker, to somebody who answers as a test wants."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.sessions.signals import MAX_BYTES, MAX_SIGNALS, Signals
+from tests.broker.runtime.watching import PATIENCE_S as WATCH_S
+from tests.broker.runtime.watching import Inbox
+from tests.support.pip_nats import PipNats
+from tieline.runtime.broker import Broker, connect
+from tieline.runtime.requests import Requests
+from tieline.wire import internal
+from tieline.wire.ids import SessionId, UserId
+from tieline.wire.internal import Accepted, Refused, RouterReply, Signal
+from tieline.wire.subjects import Subjects
+
+SUBJECTS = Subjects("t")
+CANDIDATE, OFFER = "WEBRTC_ICE_CANDIDATE", "WEBRTC_OFFER"
+RELAYED, HELD = Accepted("relayed"), Accepted("held")
+
+
+class Routers:
+    """Who answers signals, and who asks about them."""
+
+    def __init__(self, gateway: Broker, router: Broker) -> None:
+        self._router = router
+        self._gateway = gateway
+        self._requests = Requests(gateway, "t.gateway.g.reply")
+        self.signals = Signals(gateway, self._requests, SUBJECTS)
+        self.packs = Inbox()
+        self.heard: list[tuple[str, RouterReply | None]] = []
+        self._something_heard = asyncio.Event()
+
+    def have_patience(self, seconds: float) -> None:
+        self.signals = Signals(self._gateway, self._requests, SUBJECTS, seconds)
+
+    async def open(self) -> None:
+        await self._requests.start()
+        await self._router.subscribe(SUBJECTS.signals(), self.packs.put, queue="router")
+        await self._router.flush()
+
+    def ask(self, *names: str, cmd: str = CANDIDATE, size: int = 0) -> None:
+        """Ask about signals, all in this turn of the loop."""
+        for name in names:
+            self.signals.ask(cmd, signal(name, size), functools.partial(self._hear, name))
+
+    def _hear(self, name: str, reply: RouterReply | None) -> None:
+        self.heard.append((name, reply))
+        self._something_heard.set()
+
+    async def next(self) -> tuple[str, list[str], str]:
+        """Return the next pack: its command, the names of what is in it, and where to answer."""
+        message = await self.packs.next()
+        inside = internal.decode_signals(message.data)
+        names = ["-" if one is None else one.frame.rstrip(b".").decode() for one in inside]
+        return message.subject.rpartition(".")[2], names, message.reply
+
+    def answer(self, reply: str, *answers: tuple[int, RouterReply]) -> None:
+        self._router.send(reply, internal.encode(answers))
+
+    async def until_heard(self, count: int) -> None:
+        async with asyncio.timeout(WATCH_S):
+            while len(self.heard) < count:
+                self._something_heard.clear()
+                await self._something_heard.wait()
+
+
+def signal(name: str, size: int = 0) -> Signal:
+    frame = name.encode().ljust(size, b".")
+    return Signal(UserId("alice"), SessionId("s"), UserId("bob"), frame, stored=False)
+
+
+@pytest.fixture
+async def routers(pip_nats: PipNats) -> AsyncIterator[Routers]:
+    gateway, router = await connect(pip_nats.url, "gateway"), await connect(pip_nats.url, "router")
+    routers = Routers(gateway, router)
+    await routers.open()
+    yield routers
+    await gateway.close()
+    await router.close()
+
+
+async def test_what_one_turn_brings_travels_together_and_each_hears_its_own_answer(routers: Routers) -> None:
+    routers.ask("a", "b", "c")
+    cmd, names, reply = await routers.next()
+    routers.answer(reply, (2, HELD), (0, RELAYED), (1, Refused("ROOM_FULL")))
+    await routers.until_heard(3)
+
+    assert (cmd, names) == (CANDIDATE, ["a", "b", "c"])
+    assert routers.heard == [("c", HELD), ("a", RELAYED), ("b", Refused("ROOM_FULL"))]
+
+
+async def test_each_command_and_each_turn_has_a_pack_of_its_own(routers: Routers) -> None:
+    routers.ask("a")
+    routers.ask("b", cmd=OFFER)
+    routers.ask("c")
+    packs = [await routers.next() for _ in range(2)]
+    routers.ask("d")
+    packs.append(await routers.next())
+
+    assert [(cmd, names) for cmd, names, _ in packs] == [
+        (CANDIDATE, ["a", "c"]),
+        (OFFER, ["b"]),
+        (CANDIDATE, ["d"]),
+    ]
+
+
+async def test_answers_may_come_one_by_one_and_what_has_none_is_asked_again_alone(routers: Routers) -> None:
+    routers.ask("a", "b", "c")
+    _, _, reply = await routers.next()
+    routers.answer(reply, (1, RELAYED))
+    await routers.until_heard(1)
+
+    _, names, again = await routers.next()
+    routers.answer(again, (0, RELAYED))
+    routers.answer(
+        reply, (0, HELD), (1, HELD), (2, HELD)
+    )  # late, of the first attempt: what is new in it counts
+    await routers.until_heard(3)
+
+    assert names == ["a", "-", "c"]
+    assert routers.heard == [("b", RELAYED), ("a", RELAYED), ("c", HELD)]
+
+
+async def test_who_gets_no_answer_in_time_is_told_and_who_got_one_is_not_told_again(routers: Routers) -> None:
+    routers.have_patience(0.2)
+    routers.ask("a", "b", "c")
+    _, _, reply = await routers.next()
+    routers.answer(reply, (1, RELAYED))
+    await routers.until_heard(3)
+
+    assert routers.heard == [("b", RELAYED), ("a", None), ("c", None)]
+
+
+@pytest.mark.parametrize(("count", "size"), [(MAX_SIGNALS + 1, 0), (3, MAX_BYTES // 2)])
+async def test_no_pack_is_too_long(routers: Routers, count: int, size: int) -> None:
+    names = [f"s{number}" for number in range(count)]
+    routers.ask(*names, size=size)
+
+    packs = [(await routers.next())[1] for _ in range(2)]
+
+    assert packs == [names[:-1], names[-1:]]
+
+
+async def test_a_frame_that_is_longer_than_a_pack_may_be_travels_alone(routers: Routers) -> None:
+    routers.ask("a")
+    routers.ask("b", size=2 * MAX_BYTES)
+    routers.ask("c")
+
+    assert [(await routers.next())[1] for _ in range(3)] == [["a"], ["b"], ["c"]]

@@ -1,0 +1,216 @@
+"""Publishing to users of a real broker, with and without the mailbox's word."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from nats.js.api import StreamConfig
+
+from presence.mailbox import make_mailbox
+from router.relay import NotStored, Relaying
+from tests.broker.runtime.watching import PATIENCE_S, Inbox, happens, watch
+from tests.support.pip_nats import PipNats
+from tests.unit.wire.samples import HOSTILE_IDS
+from tieline.runtime.broker import Broker, BrokerAway, connect
+from tieline.runtime.requests import NoAnswer, Requests
+from tieline.wire.ids import SessionId, UserId
+from tieline.wire.internal import Delivery
+from tieline.wire.subjects import Subjects
+
+SUBJECTS = Subjects("t")
+ALICE, BOB = UserId("alice"), UserId("bob")
+HERS, HIS = SessionId("hers"), SessionId("his")
+
+TOO_BIG = b"x" * 2000
+"""More than the mailbox of these tests takes."""
+
+
+class Post:
+    """A broker, what is relayed over it, and what arrives."""
+
+    def __init__(self, broker: Broker, requests: Requests) -> None:
+        self.broker = broker
+        self.relaying = Relaying(broker, requests, SUBJECTS)
+        self.arrived = Inbox()
+
+    async def arrivals(self, count: int) -> list[tuple[str, bytes]]:
+        """Return what arrived for whom, so much of it and nothing more."""
+        await self.broker.flush()
+        messages = [await self.arrived.next() for _ in range(count)]
+        assert self.arrived.is_empty()
+        return [(message.subject, message.data) for message in messages]
+
+    async def kept(self) -> list[tuple[str, bytes]]:
+        """Return what the mailbox has, in order."""
+        jetstream = self.broker.client.jetstream()
+        state = (await jetstream.stream_info(SUBJECTS.mailbox())).state
+        messages = [
+            await jetstream.get_msg(SUBJECTS.mailbox(), number) for number in range(1, state.messages + 1)
+        ]
+        return [(message.subject or "", message.data or b"") for message in messages]
+
+    async def is_stored(self, user: UserId, session: SessionId, frame: bytes) -> bool:
+        """Store a frame, and return what was said of it."""
+        said: asyncio.Queue[bool] = asyncio.Queue()
+        self.relaying.store(user, session, frame, said.put_nowait)
+        async with asyncio.timeout(PATIENCE_S):
+            return await said.get()
+
+
+@pytest.fixture
+async def bare_post(pip_nats: PipNats) -> AsyncIterator[Post]:
+    """A broker without a mailbox."""
+    broker = await connect(pip_nats.url, "test")
+    requests = Requests(broker, SUBJECTS.replies("router", "1"))
+    await requests.start()
+    post = Post(broker, requests)
+    await broker.subscribe(SUBJECTS.users(), post.arrived.put)
+    await broker.flush()
+    yield post
+    await broker.close()
+
+
+@pytest.fixture
+async def post(bare_post: Post) -> Post:
+    """A broker with a mailbox as presence makes it."""
+    await make_mailbox(bare_post.broker, SUBJECTS, "memory", 1, 30)
+    return bare_post
+
+
+@pytest.fixture
+async def small_post(bare_post: Post) -> Post:
+    """A broker whose mailbox refuses what is too big."""
+    await bare_post.broker.client.jetstream().add_stream(
+        StreamConfig(SUBJECTS.mailbox(), subjects=[SUBJECTS.users()], max_msg_size=1000)
+    )
+    return bare_post
+
+
+# One frame. -----------------------------------------------------------------------------------------
+
+
+async def test_a_frame_reaches_whoever_listens_and_the_mailbox_byte_for_byte(post: Post) -> None:
+    frame, subject = bytes(range(256)), SUBJECTS.user(BOB, HIS)
+
+    post.relaying.send(BOB, HIS, frame)
+
+    assert await post.arrivals(1) == [(subject, frame)]
+    assert await post.is_stored(BOB, HIS, b"another")
+    assert await post.kept() == [(subject, frame), (subject, b"another")]
+
+
+async def test_a_frame_reaches_a_user_of_any_name(post: Post) -> None:
+    for name in HOSTILE_IDS:
+        assert await post.is_stored(UserId(name), HIS, b"frame")
+
+    expected = [(SUBJECTS.user(UserId(name), HIS), b"frame") for name in HOSTILE_IDS]
+    assert await post.arrivals(len(HOSTILE_IDS)) == expected
+    assert await post.kept() == expected
+
+
+async def test_a_frame_relayed_again_reaches_whoever_listens_again_and_the_mailbox_once(post: Post) -> None:
+    post.relaying.send(BOB, HIS, b"frame")
+    for _ in range(2):
+        assert await post.is_stored(BOB, HIS, b"frame")
+
+    assert await post.arrivals(3) == [(SUBJECTS.user(BOB, HIS), b"frame")] * 3
+    assert await post.kept() == [(SUBJECTS.user(BOB, HIS), b"frame")]
+
+
+async def test_a_frame_the_mailbox_refuses_is_not_stored(small_post: Post) -> None:
+    assert await small_post.is_stored(BOB, HIS, b"frame")
+    assert not await small_post.is_stored(BOB, HIS, TOO_BIG)
+
+
+# What a verdict says. -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_frames_are_published_in_order_and_none_stands_for_the_signal_s_own(
+    post: Post, stored: bool
+) -> None:
+    deliveries = (
+        Delivery(BOB, HIS, b"released before"),
+        Delivery(BOB, HIS, None),
+        Delivery(ALICE, HERS, b"released by it"),
+    )
+
+    await post.relaying.carry(deliveries, b"own", stored=stored)
+
+    assert await post.arrivals(3) == [
+        (SUBJECTS.user(BOB, HIS), b"released before"),
+        (SUBJECTS.user(BOB, HIS), b"own"),
+        (SUBJECTS.user(ALICE, HERS), b"released by it"),
+    ]
+
+
+async def test_what_is_carried_with_the_mailbox_s_word_is_in_it(post: Post) -> None:
+    deliveries = tuple(Delivery(BOB, HIS, b"%d" % number) for number in range(200))
+
+    await post.relaying.carry(deliveries, b"", stored=True)
+
+    assert await post.kept() == [(SUBJECTS.user(BOB, HIS), b"%d" % number) for number in range(200)]
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_a_verdict_that_delivers_nothing_publishes_nothing(post: Post, stored: bool) -> None:
+    await post.relaying.carry((), b"own", stored=stored)
+
+    assert await post.arrivals(0) == []
+
+
+async def test_what_comes_after_a_frame_that_is_not_stored_does_not_overtake_it(small_post: Post) -> None:
+    deliveries = (Delivery(BOB, HIS, b"fine"), Delivery(BOB, HIS, TOO_BIG), Delivery(BOB, HIS, b"fine too"))
+
+    with pytest.raises(NotStored):
+        await small_post.relaying.carry(deliveries, b"", stored=True)
+
+    assert [frame for _, frame in await small_post.kept()] == [b"fine"]
+    await small_post.relaying.carry(deliveries, b"", stored=False)  # nobody asks, nobody is told
+
+
+async def test_without_a_broker_nothing_is_published_and_that_is_said(post: Post, pip_nats: PipNats) -> None:
+    away, _ = watch(post.broker)
+    pip_nats.kill()
+    await happens(away)
+
+    with pytest.raises(BrokerAway):
+        post.relaying.send(BOB, HIS, b"frame")
+    with pytest.raises(BrokerAway):
+        await post.relaying.carry((Delivery(BOB, HIS, None),), b"own", stored=False)
+
+
+# What the mailbox remembers. ------------------------------------------------------------------------
+
+
+async def test_the_mailbox_knows_what_it_was_given_however_it_was_given(post: Post) -> None:
+    post.relaying.send(BOB, HIS, b"sent")
+    await post.relaying.carry((Delivery(BOB, HIS, None),), b"stored", stored=True)
+
+    for frame in (b"sent", b"stored"):
+        for _ in range(2):
+            assert await post.relaying.was_stored(BOB, frame)
+    assert not await post.relaying.was_stored(BOB, b"sent ")
+    assert not await post.relaying.was_stored(ALICE, b"sent")
+
+
+async def test_a_question_gives_the_mailbox_nothing_and_whoever_listens_neither(post: Post) -> None:
+    for _ in range(3):
+        assert not await post.relaying.was_stored(BOB, b"frame")
+
+    assert await post.kept() == []
+    assert await post.arrivals(0) == []
+
+
+async def test_what_was_asked_about_before_it_was_sent_can_be_stored_still(post: Post) -> None:
+    assert not await post.relaying.was_stored(BOB, b"frame")
+
+    assert await post.is_stored(BOB, HIS, b"frame")
+
+    assert await post.kept() == [(SUBJECTS.user(BOB, HIS), b"frame")]
+    assert await post.relaying.was_stored(BOB, b"frame")
+
+
+async def test_without_a_mailbox_a_question_has_no_answer(bare_post: Post) -> None:
+    with pytest.raises(NoAnswer):
+        await bare_post.relaying.was_stored(BOB, b"frame")

@@ -1,0 +1,291 @@
+"""A broker that goes away and comes back, hangs, is not there yet, or misbehaves."""
+
+import asyncio
+import logging
+
+import pytest
+
+from tests.broker.runtime.conftest import NatsServer
+from tests.broker.runtime.watching import PATIENCE_S, Inbox, LogTap, happens, watch
+from tieline import metrics
+from tieline.runtime.broker import Broker, BrokerAway, connect
+
+
+async def test_subscriptions_live_again_when_a_killed_broker_is_back(
+    nats: NatsServer, broker: Broker
+) -> None:
+    inbox = Inbox()
+    await broker.subscribe("a.b", inbox.put)
+    await broker.flush()
+    away, back = watch(broker)
+    reconnects = metrics.NATS_RECONNECTS._value.get()
+
+    nats.kill()
+    await happens(away)
+    assert metrics.NATS_CONNECTED._value.get() == 0
+    nats.start()
+    await happens(back)
+
+    broker.send("a.b", b"again")
+    assert (await inbox.next()).data == b"again"
+    assert broker.is_connected
+    assert metrics.NATS_CONNECTED._value.get() == 1
+    assert metrics.NATS_RECONNECTS._value.get() == reconnects + 1
+
+
+async def test_every_listener_is_called_each_time(nats: NatsServer, broker: Broker) -> None:
+    calls: list[str] = []
+    broker.when_away(lambda: calls.append("away 1"))
+    broker.when_away(lambda: calls.append("away 2"))
+    broker.when_back(lambda: calls.append("back 1"))
+    broker.when_back(lambda: calls.append("back 2"))
+
+    for _ in range(2):
+        away, back = watch(broker)
+        nats.kill()
+        await happens(away)
+        nats.start()
+        await happens(back)
+
+    assert calls == ["away 1", "away 2", "back 1", "back 2"] * 2
+
+
+async def test_nothing_is_sent_or_kept_while_the_broker_is_away(nats: NatsServer, broker: Broker) -> None:
+    inbox = Inbox()
+    await broker.subscribe("a.b", inbox.put)
+    await broker.flush()
+    away, back = watch(broker)
+
+    nats.kill()
+    await happens(away)
+    assert not broker.is_connected
+    with pytest.raises(BrokerAway):
+        broker.send("a.b", b"lost")
+    with pytest.raises(BrokerAway):
+        await broker.flush()
+    nats.start()
+    await happens(back)
+
+    broker.send("a.b", b"fresh")
+    assert (await inbox.next()).data == b"fresh"
+
+
+async def test_a_subscription_made_while_the_broker_is_away_lives_when_it_is_back(
+    nats: NatsServer, broker: Broker
+) -> None:
+    away, back = watch(broker)
+    nats.kill()
+    await happens(away)
+
+    inbox = Inbox()
+    await broker.subscribe("a.b", inbox.put)
+    nats.start()
+    await happens(back)
+
+    broker.send("a.b", b"once")
+    broker.send("a.b", b"twice")
+    assert [(await inbox.next()).data, (await inbox.next()).data] == [b"once", b"twice"]
+
+
+async def test_what_a_hung_broker_did_not_take_is_not_sent_stale(nats: NatsServer, broker: Broker) -> None:
+    inbox = Inbox()
+    await broker.subscribe("a.b", inbox.put)
+    await broker.flush()
+    leaving = await connect(nats.url, "leaving")
+    away, back = watch(broker)
+
+    nats.freeze()
+    for _ in range(100):
+        broker.send("elsewhere", b"x" * 65_536)  # more than the sockets between them hold
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(leaving.close())
+        with pytest.raises(BrokerAway):
+            await broker.flush()
+    broker.send("a.b", b"stale")
+    nats.kill()
+    await happens(away)
+    nats.start()
+    await happens(back)
+
+    broker.send("a.b", b"fresh")
+    assert (await inbox.next()).data == b"fresh"
+
+
+async def test_draining_and_closing_need_no_broker(nats: NatsServer, broker: Broker) -> None:
+    subscription = await broker.subscribe("a.b", Inbox().put)
+    await broker.flush()
+    away, _ = watch(broker)
+    nats.kill()
+    await happens(away)
+
+    await broker.drain(subscription)
+    await broker.close()
+
+    assert not broker.is_connected
+
+
+async def test_draining_what_is_closed_is_told_in_the_log(
+    nats: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = await connect(nats.url, "closed")
+    subscription = await broker.subscribe("a.b", Inbox().put)
+    await broker.close()
+
+    await broker.drain(subscription)
+
+    assert caplog.messages == ["not drained: what was asked of us is asked again"]
+
+
+async def test_closing_on_purpose_is_no_broker_away(
+    nats: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = await connect(nats.url, "closing")
+    away, _ = watch(broker)
+
+    await broker.close()
+
+    assert not away.is_set()
+    assert not caplog.messages
+    assert metrics.NATS_CONNECTED._value.get() == 0
+    with pytest.raises(BrokerAway):
+        broker.send("a.b", b"x")
+
+
+async def test_what_was_sent_before_closing_arrives(nats: NatsServer, service: Broker) -> None:
+    inbox = Inbox()
+    await service.subscribe("a.b", inbox.put)
+    await service.flush()
+    broker = await connect(nats.url, "closing")
+
+    broker.send("a.b", b"last words")
+    await broker.close()
+
+    assert (await inbox.next()).data == b"last words"
+
+
+# Not there yet, or odd. -----------------------------------------------------------------------------
+
+
+async def test_connecting_before_the_broker_is_up_waits_for_it_and_says_so(nats: NatsServer) -> None:
+    nats.kill()
+    tap, log = LogTap(), logging.getLogger("tieline.runtime.broker")
+    log.addHandler(tap)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            connecting = tasks.create_task(connect(nats.url, "early"))
+            await tap.until("waiting for the broker")
+            assert not connecting.done()
+            nats.start()
+    finally:
+        log.removeHandler(tap)
+
+    broker = connecting.result()
+    assert broker.is_connected
+    await broker.flush()
+    await broker.close()
+
+
+async def test_the_first_of_several_addresses_that_answers_is_taken(nats: NatsServer) -> None:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as mute:
+        mute_url = f"nats://127.0.0.1:{mute.sockets[0].getsockname()[1]}"
+        async with asyncio.timeout(PATIENCE_S):
+            broker = await connect(f"{mute_url}, {nats.url}", "choosy")
+
+    await broker.flush()
+    await broker.close()
+
+
+async def test_a_broker_that_talks_nonsense_is_left_and_come_back_to(nats: NatsServer) -> None:
+    inbox, to_client, both_ways = Inbox(), list[asyncio.StreamWriter](), list[asyncio.Task[None]]()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+        writer.close()
+        await writer.wait_closed()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_client.append(writer)
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", int(nats.url.rpartition(":")[2]))
+        both_ways.append(asyncio.create_task(pass_on(reader, to_server)))
+        both_ways.append(asyncio.create_task(pass_on(from_server, writer)))
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as between:
+        broker = await connect(f"nats://127.0.0.1:{between.sockets[0].getsockname()[1]}", "patient")
+        await broker.subscribe("a.b", inbox.put)
+        await broker.flush()
+        away, back = watch(broker)
+        to_client[0].write(b"MSG a.b 1 nonsense\r\n")
+        await happens(away)
+        await happens(back)
+
+        broker.send("a.b", b"again")
+
+        assert (await inbox.next()).data == b"again"
+        assert len(to_client) == 2
+        await broker.close()
+        await asyncio.gather(*both_ways, return_exceptions=True)  # a connection may have been reset
+
+
+@pytest.mark.parametrize("urls", ["", "nats://", "nats://host:port", "ws://a:1,nats://b:2", "nats://a:99999"])
+async def test_an_address_that_can_never_be_connected_to_is_not_waited_for(urls: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        await connect(urls, "lost")
+
+
+class ComplainingBroker:
+    """A few lines of a broker: it greets, answers pings, and sends its first client an error."""
+
+    def __init__(self, complaint: str) -> None:
+        self._complaint = f"-ERR '{complaint}'\r\n".encode()
+        self.clients = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.clients += 1
+        first = self.clients == 1
+        writer.write(b'INFO {"version":"2.12.0","headers":true,"max_payload":1048576}\r\n')
+        while line := await reader.readline():
+            if line.startswith(b"PING"):
+                writer.write(b"PONG\r\n" + (self._complaint if first else b""))
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    ["Maximum Subscriptions Exceeded", "Authorization Violation", "Stale Connection", "Slow Consumer"],
+)
+async def test_whatever_the_broker_complains_of_a_new_connection_is_made(
+    complaint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    complaining = ComplainingBroker(complaint)
+    async with await asyncio.start_server(complaining.serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        broker = await connect(f"nats://user:hunter2@127.0.0.1:{port}", "staying")
+        _, back = watch(broker)
+        await happens(back)
+
+        assert broker.is_connected
+        assert complaining.clients == 2
+        await broker.close()
+
+    (returned,) = [record for record in caplog.records if record.getMessage() == "broker back"]
+    assert vars(returned)["broker"] == f"127.0.0.1:{port}"
+    assert not any("hunter2" in str(vars(record)) for record in caplog.records)
+
+
+async def test_a_refused_permission_is_logged_and_keeps_the_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    complaining = ComplainingBroker("Permissions Violation for Publish to x")
+    tap, log = LogTap(), logging.getLogger("tieline.runtime.broker")
+    log.addHandler(tap)
+    try:
+        async with await asyncio.start_server(complaining.serve, "127.0.0.1", 0) as server:
+            broker = await connect(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}", "limited")
+            await tap.until("broker error")
+            await broker.flush()
+
+            assert complaining.clients == 1
+            await broker.close()
+    finally:
+        log.removeHandler(tap)

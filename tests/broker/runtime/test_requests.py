@@ -1,0 +1,186 @@
+"""Asking until somebody answers."""
+
+import asyncio
+
+import pytest
+
+from tests.broker.runtime.watching import (
+    ONE_RETRY_S,
+    PATIENCE_S,
+    SHORT_S,
+    Attempts,
+    Inbox,
+    answering,
+    listen,
+)
+from tieline import metrics
+from tieline.runtime.broker import Broker, Message
+from tieline.runtime.requests import NoAnswer, Requests
+
+
+async def test_a_request_gets_its_answer(requests: Requests, service: Broker) -> None:
+    await listen(service, answering(service, lambda question: b"re: " + question.data))
+
+    assert await requests.ask("t.ask", b"hello") == b"re: hello"
+
+
+async def test_each_of_many_requests_gets_its_own_answer(requests: Requests, service: Broker) -> None:
+    await listen(service, answering(service, lambda question: b"re: " + question.data))
+
+    async with asyncio.TaskGroup() as asking:
+        answers = [asking.create_task(requests.ask("t.ask", b"%d" % number)) for number in range(200)]
+
+    assert [answer.result() for answer in answers] == [b"re: %d" % number for number in range(200)]
+
+
+async def test_an_answer_without_content_is_an_answer(requests: Requests, service: Broker) -> None:
+    await listen(service, answering(service, lambda _: b""))
+
+    assert await requests.ask("t.ask", b"hello") == b""
+
+
+async def test_a_request_nobody_listens_to_is_repeated_until_someone_does(
+    requests: Requests, service: Broker, attempts: Attempts
+) -> None:
+    retries = metrics.REQUEST_RETRIES._value.get()
+
+    async with asyncio.TaskGroup() as asking:
+        answer = asking.create_task(requests.ask("t.ask", b"hello", PATIENCE_S))
+        assert [await attempts.next() for _ in range(3)] == [b"hello"] * 3
+        assert not answer.done()
+        await listen(service, answering(service, lambda _: b"at last"))
+
+    assert answer.result() == b"at last"
+    assert metrics.REQUEST_RETRIES._value.get() >= retries + 2
+
+
+async def test_a_request_nobody_ever_listens_to_fails_after_its_patience(requests: Requests) -> None:
+    with pytest.raises(NoAnswer, match=r"t\.ask"):
+        await requests.ask("t.ask", b"hello", 3 * SHORT_S)
+
+
+async def test_a_request_that_is_not_answered_is_sent_again_as_it_was_and_then_fails(
+    requests: Requests, service: Broker
+) -> None:
+    inbox = Inbox()
+    await listen(service, inbox.put)
+    payload = bytes(range(256))
+
+    with pytest.raises(NoAnswer):
+        await requests.ask("t.ask", payload, ONE_RETRY_S)
+
+    first, second = await inbox.next(), await inbox.next()
+    assert first.data == second.data == payload
+    assert first.reply == second.reply
+
+
+async def test_the_second_attempt_may_be_answered_when_the_first_was_lost(
+    requests: Requests, service: Broker
+) -> None:
+    inbox = Inbox()
+    await listen(service, inbox.put)
+
+    async with asyncio.TaskGroup() as asking:
+        answer = asking.create_task(requests.ask("t.ask", b"hello", PATIENCE_S))
+        await inbox.next()
+        service.send((await inbox.next()).reply, b"second time lucky")
+
+    assert answer.result() == b"second time lucky"
+
+
+async def test_one_who_comes_late_and_loses_the_request_is_soon_asked_again(
+    requests: Requests, service: Broker, attempts: Attempts
+) -> None:
+    inbox = Inbox()
+
+    async with asyncio.TaskGroup() as asking:
+        answer = asking.create_task(requests.ask("t.ask", b"hello", PATIENCE_S))
+        for _ in range(8):  # nobody listens, for longer than any first retry takes
+            await attempts.next()
+        await listen(service, inbox.put)
+        await inbox.next()
+        service.send((await inbox.next()).reply, b"second time lucky")
+
+    assert answer.result() == b"second time lucky"
+
+
+async def test_an_answer_to_an_earlier_attempt_counts_and_later_ones_are_ignored(
+    requests: Requests, service: Broker
+) -> None:
+    inbox, answers = Inbox(), list[bytes]()
+    await listen(service, inbox.put)
+
+    def done(reply: Message | None) -> None:
+        assert reply is not None
+        answers.append(reply.data)
+
+    requests.begin("t.ask", b"hello", done, PATIENCE_S)
+    question, again = await inbox.next(), await inbox.next()
+    service.send(question.reply, b"first")
+    service.send(again.reply, b"second")
+    service.send(again.reply, b"third")
+
+    async with asyncio.TaskGroup() as asking:  # whose answer comes behind all of these
+        other = asking.create_task(requests.ask("t.ask", b"other", PATIENCE_S))
+        service.send((await inbox.next()).reply, b"re: other")
+    assert other.result() == b"re: other"
+    assert answers == [b"first"]
+
+
+async def test_without_an_answer_the_one_who_asked_is_told_once(requests: Requests) -> None:
+    told: asyncio.Queue[Message | None] = asyncio.Queue()
+
+    requests.begin("t.ask", b"hello", told.put_nowait, SHORT_S)
+
+    async with asyncio.timeout(PATIENCE_S):
+        assert await told.get() is None
+    with pytest.raises(NoAnswer):
+        await requests.ask("t.ask", b"another", SHORT_S)
+    assert told.empty()
+
+
+async def test_an_answer_that_comes_after_the_patience_is_ignored(
+    requests: Requests, service: Broker
+) -> None:
+    inbox = Inbox()
+    await listen(service, inbox.put)
+    with pytest.raises(NoAnswer):
+        await requests.ask("t.ask", b"hello", SHORT_S)
+
+    service.send((await inbox.next()).reply, b"too late")
+    async with asyncio.TaskGroup() as asking:
+        other = asking.create_task(requests.ask("t.ask", b"other", PATIENCE_S))
+        service.send((await inbox.next()).reply, b"re: other")
+
+    assert other.result() == b"re: other"
+
+
+async def test_whoever_asked_and_went_away_is_no_trouble_to_others(
+    requests: Requests, service: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox = Inbox()
+    await listen(service, inbox.put)
+
+    async with asyncio.TaskGroup() as asking:
+        gone = asking.create_task(requests.ask("t.ask", b"gone", PATIENCE_S))
+        question = await inbox.next()
+        gone.cancel()
+        service.send(question.reply, b"re: gone")
+        other = asking.create_task(requests.ask("t.ask", b"other", PATIENCE_S))
+        service.send((await inbox.next()).reply, b"re: other")
+
+    assert other.result() == b"re: other"
+    assert not caplog.records
+
+
+async def test_two_processes_that_ask_the_same_get_their_own_answers(
+    requests: Requests, broker: Broker, service: Broker
+) -> None:
+    others = Requests(broker, "t.router.r-2.reply")
+    await others.start()
+    await listen(service, answering(service, lambda question: question.reply.encode()))
+
+    mine, theirs = await requests.ask("t.ask", b"x"), await others.ask("t.ask", b"x")
+
+    assert mine == b"t.router.r-1.reply.1"
+    assert theirs == b"t.router.r-2.reply.1"

@@ -1,0 +1,173 @@
+"""Pairs that talk both ways while something dies, and what they saw of it."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from tests.support.frames import new_id
+from tests.support.peer import Peer
+from tests.support.tally import Letters, Tally
+
+BEAT_S: Final = 0.02
+"""Between two messages of one client: 50 a second, more than browsers trickle."""
+
+PATIENCE_S: Final = 60.0
+"""For whatever must come in the end: far more than a lease, for machines that have other things to do."""
+
+WINDOWS: Final = (1, 4)
+"""How many messages a client sends ahead of their acks: one pair waits for each, the next pair does not."""
+
+
+class Load:
+    """So many pairs. Each has a room of its own and an established call. See `running`."""
+
+    def __init__(
+        self, urls: Sequence[str], pairs: int, windows: Sequence[int], chance: random.Random
+    ) -> None:
+        self._news = asyncio.Event()
+        self.peers: list[Peer] = []
+        self.callers: list[Peer] = []
+        for pair in range(pairs):
+            users = new_id("caller"), new_id("callee")
+            letters = Letters.both_ways()
+            room, window = new_id("room"), windows[pair % len(windows)]
+            one, other = [
+                Peer(
+                    users[side],
+                    users[1 - side],
+                    room,
+                    urls,
+                    (pair // 2 + side) % len(urls),
+                    letters[side],
+                    letters[1 - side],
+                    window,
+                    chance,
+                    self._news.set,
+                )
+                for side in (0, 1)
+            ]
+            self.callers.append(one)
+            self.peers += one, other
+
+    # Waiting ----------------------------------------------------------------------------------------
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until `condition` holds; looked at whenever a client hears something, and with every beat."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not condition():
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            states = "\n".join(f"{peer.user}: {peer.progress} {dict(peer.counts)}" for peer in self.peers)
+            raise AssertionError(f"not {what} within {PATIENCE_S:g} s: {self.tally()}\n{states}") from None
+
+    async def progress(self, messages: int) -> None:
+        """Wait until every client has had so many more acks, and so many more messages."""
+        before = {peer: peer.progress for peer in self.peers}
+
+        def are_through() -> bool:
+            return all(
+                now >= then + messages
+                for peer in self.peers
+                for now, then in zip(peer.progress, before[peer], strict=True)
+            )
+
+        await self.until(are_through, f"{messages} more messages for everybody")
+
+    async def silence(self, seconds: float) -> None:
+        """Wait until nobody has heard anything for so long."""
+        await self.until(
+            lambda: all(peer.silence_s >= seconds for peer in self.peers), f"silent for {seconds:g} s"
+        )
+
+    # What was seen ----------------------------------------------------------------------------------
+
+    def begin_pauses(self) -> None:
+        """Measure pauses anew from here."""
+        for peer in self.peers:
+            peer.begin_pause()
+
+    @property
+    def longest_pause_s(self) -> float:
+        """The longest that any client has had to wait for an ack or a message since `begin_pauses`."""
+        return max(peer.longest_pause_s for peer in self.peers)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What happened to all connections."""
+        return sum((peer.counts for peer in self.peers), Counter[str]())
+
+    async def spread(self) -> None:
+        """Bring the two of each pair to different gateways again."""
+        pairs = list(zip(self.peers[::2], self.peers[1::2], strict=True))
+
+        def are_apart() -> bool:
+            for caller, callee in pairs:
+                if caller.url_in_use == callee.url_in_use:
+                    caller.move()
+            return all(caller.url_in_use not in (None, callee.url_in_use) for caller, callee in pairs)
+
+        await self.until(are_apart, "on two gateways, each pair")
+
+    def users_on(self, url: str) -> list[Peer]:
+        """The clients of one gateway."""
+        return [peer for peer in self.peers if peer.url_in_use == url]
+
+    def tally(self, *, at_rest: bool = False) -> Tally:
+        """Sum up all clients (see `Letters.tally`)."""
+        return sum((peer.tally(at_rest=at_rest) for peer in self.peers), Tally())
+
+    async def settle(self) -> Tally:
+        """Send nothing new, wait for every ack and every message, and sum up."""
+        for peer in self.peers:
+            peer.stop()
+        await self.until(lambda: all(peer.is_settled for peer in self.peers), "all acknowledged")
+        await self.until(lambda: all(peer.has_left_nothing_open for peer in self.peers), "left alone")
+        with suppress(AssertionError):  # then something is lost, and the tally says so
+            await self.until(lambda: not self.tally(at_rest=True).lost, "all received")
+        return self.tally(at_rest=True)
+
+    # Running ----------------------------------------------------------------------------------------
+
+    async def establish(self) -> None:
+        """Have every pair make its call, then send candidates both ways."""
+        await self.until(lambda: all(peer.url_in_use is not None for peer in self.peers), "all connected")
+        for caller in self.callers:
+            caller.call()
+        await self.until(
+            lambda: all("WEBRTC_ANSWER" in caller.heard_cmds for caller in self.callers), "all answered"
+        )
+        for peer in self.peers:
+            peer.begin()
+
+    async def beat(self) -> None:
+        """Give the beat until cancelled."""
+        while True:
+            for peer in self.peers:
+                peer.beat()
+            self._news.set()
+            await asyncio.sleep(BEAT_S)
+
+
+@asynccontextmanager
+async def running(
+    urls: Sequence[str],
+    pairs: int,
+    windows: Sequence[int] = WINDOWS,
+    chance: random.Random | None = None,
+) -> AsyncIterator[Load]:
+    """Run pairs on these gateways, the two of a pair on different ones; they talk when this begins."""
+    load = Load(urls, pairs, windows, chance or random.Random(0))
+    async with asyncio.TaskGroup() as living:
+        tasks = [living.create_task(peer.live()) for peer in load.peers]
+        tasks.append(living.create_task(load.beat()))
+        try:
+            await load.establish()
+            yield load
+        finally:
+            for task in tasks:
+                task.cancel()

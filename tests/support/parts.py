@@ -1,0 +1,65 @@
+"""The parts of a running `tieline dev`: where they are, and how they are made to fail."""
+
+import os
+import signal
+import urllib.request
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.load import PATIENCE_S, Load
+from tests.support.running_dev import RunningDev
+
+SIZES: Final = ("--gateways", "2", "--routers", "2", "--presences", "2")
+
+SETTINGS: Final = {
+    "TIELINE_DRAIN_WAIT": "0",  # there is no balancer that would have to notice
+    "TIELINE_DRAIN_SPREAD": "0.5",
+}
+
+
+class Parts:
+    """What dies, and comes back."""
+
+    def __init__(self, running: RunningDev) -> None:
+        self._running = running
+
+    @property
+    def urls(self) -> list[str]:
+        """Of the gateways."""
+        urls: list[str] = self._running.document["gateways"]
+        return urls
+
+    def pid(self, kind: str, number: int = 0) -> int:
+        """The process of that kind, since all was ready last."""
+        pid: int = self._running.document["pids"][kind][number]
+        return pid
+
+    def send(self, number: signal.Signals, kind: str, which: int = 0) -> int:
+        """Send one part a signal; returns its process id."""
+        pid = self.pid(kind, which)
+        os.kill(pid, number)
+        return pid
+
+    def replayed(self, gateway: int) -> float:
+        """Count what a gateway has sent to its clients from the mailbox."""
+        return self._count("gateway", gateway, "tieline_replayed_frames_total")
+
+    def asked_again(self, kind: str) -> float:
+        """Count the requests that the processes of one kind have had to send again."""
+        return sum(self._count(kind, which, "tieline_request_retries_total") for which in (0, 1))
+
+    def _count(self, kind: str, which: int, name: str) -> float:
+        url = self._running.document["ops"][kind][which]
+        with urllib.request.urlopen(f"{url}/metrics", timeout=PATIENCE_S) as answer:
+            text = answer.read().decode()
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name
+        )
+
+    async def replaced(self, load: Load, kind: str, which: int, pid: int) -> None:
+        """Wait until another process has taken the place of `pid`, and all is ready."""
+        await load.until(lambda: self.pid(kind, which) != pid, f"{kind} {which} replaced")

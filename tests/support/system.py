@@ -1,0 +1,232 @@
+"""A whole Tieline as processes of the tests: so many gateways, routers and presences on one broker."""
+
+import http.client
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol, Self
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.raw_client import HOST
+from tests.support.waiting import PATIENCE_S, until_now
+from tieline.cli.dev.ports import hold_ports
+
+SECRET: Final = "the secret of all tokens that are good here"
+PREVIOUS_SECRET: Final = "the secret that was good before, and still is"
+
+ORDERLY: Final = (0, -signal.SIGKILL)
+"""Exit statuses of a process that was asked to end, or killed by a test."""
+
+Kind = Literal["gateway", "router", "presence"]
+Settings = Mapping[str, str]
+"""Environment variables, without their prefix."""
+
+
+class Clustered(Protocol):
+    """What a scenario needs to know of a system: where its gateways are."""
+
+    @property
+    def ports(self) -> Sequence[int]:
+        """The gateways' ports, for clients."""
+        ...
+
+    @property
+    def log(self) -> str:
+        """Everything that its processes have logged."""
+        ...
+
+
+class Process:
+    """One process of a system."""
+
+    def __init__(self, kind: Kind, ports: Sequence[int], environ: Settings, log: Path) -> None:
+        self.kind = kind
+        self.port, self.ops_port = ports
+        own = {"OPS_PORT": str(self.ops_port), "LISTEN_PORT": str(self.port), "LISTEN_HOST": HOST, **environ}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TIELINE_")}
+        with log.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", kind],
+                env={**kept, **{f"TIELINE_{name}": value for name, value in own.items()}},
+                stdin=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Ask its ops port; returns the status and the body, (0, "") if nobody answers."""
+        connection = http.client.HTTPConnection(HOST, self.ops_port, timeout=PATIENCE_S)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except OSError:
+            return 0, ""
+        finally:
+            connection.close()
+
+    def count(self, sample: str, **labels: str) -> float:
+        """Sum up one of its metrics (see `summed_up`)."""
+        return summed_up(self.get("/metrics")[1], sample, labels)
+
+    def is_ready(self) -> bool:
+        """Say whether it takes work; fail when it has ended."""
+        assert self._process.poll() is None, f"{self.kind} ended with {self._process.returncode}"
+        return self.get("/readyz") == (200, "ready\n")
+
+    def kill(self) -> None:
+        """End it without giving it a chance to say anything."""
+        self._process.kill()
+        self._process.wait()
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._process.terminate()
+
+    def wait(self) -> int:
+        """Wait for its end, with force if need be; returns its exit status."""
+        try:
+            return self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+
+def summed_up(exposition: str, sample: str, labels: Mapping[str, str]) -> float:
+    """Sum up one sample of what `/metrics` says, over all labels that are not named."""
+    return sum(
+        found.value
+        for family in text_string_to_metric_families(exposition)
+        for found in family.samples
+        if found.name == sample and labels.items() <= found.labels.items()
+    )
+
+
+@contextmanager
+def stopped(process: Process) -> Iterator[None]:
+    """Let a process stand still while the block runs."""
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+class System:
+    """Runs while its `with` block does. It has a namespace of its own, so several may share a broker."""
+
+    def __init__(
+        self,
+        nats_url: str,
+        folder: Path,
+        *,
+        gateways: int = 1,
+        routers: int = 1,
+        presences: int = 1,
+        settings: Settings | None = None,
+        own_settings: Mapping[Kind, Settings] | None = None,
+    ) -> None:
+        self._counts: dict[Kind, int] = {"presence": presences, "router": routers, "gateway": gateways}
+        self._log = folder / "log"
+        self._settings: Settings = {
+            "NATS_URL": nats_url,
+            "NAMESPACE": f"test-{secrets.token_hex(4)}",
+            "JWT_SECRET": SECRET,
+            "JWT_SECRET_PREVIOUS": PREVIOUS_SECRET,
+            "PONG_TIMEOUT": "60",  # a person of these tests answers only while it listens
+            "DRAIN_WAIT": "0",
+            "DRAIN_SPREAD": "0",
+            **(settings or {}),
+        }
+        self._own_settings = own_settings or {}
+        self._held = ExitStack()
+        """The ports of all its processes: who still asks at those of one that has ended is refused."""
+        self.processes: list[Process] = []
+        """Those that were started with the system, and those that are extra now."""
+
+    def __enter__(self) -> Self:
+        try:
+            for kind, count in self._counts.items():
+                for _ in range(count):
+                    self._start(kind, {})
+            for process in self.processes:
+                until_now(process.is_ready)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        ended: dict[str, int] = {}
+        for kind in ("gateway", "router", "presence"):  # each kind needs the next to end in order
+            for process in self.all(kind):
+                process.terminate()
+            ended |= {f"{kind} {process.pid}": process.wait() for process in self.all(kind)}
+        self._held.close()
+        badly = {name: status for name, status in ended.items() if status not in ORDERLY}
+        assert not badly, f"these did not end in order: {badly}\n{self.log}"
+
+    def add(self, kind: Kind, **settings: str) -> Process:
+        """Start one more process, with settings of its own; it is ready when this returns."""
+        process = self._start(kind, settings)
+        until_now(process.is_ready)
+        return process
+
+    @contextmanager
+    def extra(self, kind: Kind, **settings: str) -> Iterator[Process]:
+        """Have one more process, with settings of its own, while the block runs."""
+        with self.starting(kind, **settings) as process:
+            until_now(process.is_ready)
+            yield process
+
+    @contextmanager
+    def starting(self, kind: Kind, **settings: str) -> Iterator[Process]:
+        """Like `extra`, but the process may not be ready yet."""
+        process = self._start(kind, settings)
+        try:
+            yield process
+        finally:
+            self.processes.remove(process)
+            process.terminate()
+            process.wait()
+
+    def _start(self, kind: Kind, settings: Settings) -> Process:
+        own = self._own_settings.get(kind, {})
+        ports = self._held.enter_context(hold_ports(2, HOST))
+        process = Process(kind, ports, {**self._settings, **own, **settings}, self._log)
+        self.processes.append(process)
+        return process
+
+    def all(self, kind: Kind) -> list[Process]:
+        """List the processes of one kind."""
+        return [process for process in self.processes if process.kind == kind]
+
+    @property
+    def ports(self) -> list[int]:
+        """See `Clustered.ports`."""
+        return [process.port for process in self.all("gateway")]
+
+    @property
+    def log(self) -> str:
+        """See `Clustered.log`."""
+        return self._log.read_text(errors="replace")
+
+    def events(self, event: str, **fields: object) -> list[dict[str, Any]]:
+        """Find the log lines of one event with these fields."""
+        lines = (msgspec.json.decode(line) for line in self.log.splitlines())
+        return [line for line in lines if line["event"] == event and fields.items() <= line.items()]
+
+    def count(self, kind: Kind, sample: str, **labels: str) -> float:
+        """Sum up one metric over all processes of a kind, and all labels that are not named here."""
+        return sum(process.count(sample, **labels) for process in self.all(kind))

@@ -1,0 +1,35 @@
+"""What `tieline dev` decides before it starts anything."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tieline.cli.dev.local_system import GATEWAY, LocalSystem, Size, plan
+
+
+def planned(folder: Path, environ: Mapping[str, str]) -> LocalSystem:
+    with ExitStack() as held:
+        return plan(Size(gateways=3, routers=2, presences=2, port=0), environ, folder / "jetstream", held)
+
+
+def test_every_part_has_a_port_of_its_own(tmp_path: Path) -> None:
+    system = planned(tmp_path, {})
+    urls = [
+        *system.gateway_urls,
+        system.nats_url,
+        *(url for urls in system.ops_urls.values() for url in urls),
+    ]
+    assert len({urlsplit(url).port for url in urls}) == len(urls) == 3 + 1 + (3 + 2 + 2)
+
+
+@pytest.mark.parametrize(
+    ("environ", "wait"), [({}, "0"), ({"TIELINE_DRAIN_WAIT": ""}, "0"), ({"TIELINE_DRAIN_WAIT": "3"}, "3")]
+)
+def test_gateways_wait_for_a_balancer_only_if_told_to(
+    environ: Mapping[str, str], wait: str, tmp_path: Path
+) -> None:
+    gateways = [part for part in planned(tmp_path, environ).parts if part.kind == GATEWAY]
+    assert [part.environ["TIELINE_DRAIN_WAIT"] for part in gateways] == [wait] * 3

@@ -1,0 +1,357 @@
+import json
+
+import jwt
+import pytest
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+
+from gateway.admission.addresses import read_networks
+from gateway.admission.handshake import (
+    Admission,
+    Admitted,
+    Now,
+    Pending,
+    Verdict,
+    denied,
+    judge,
+    select_subprotocol,
+)
+from gateway.admission.keys import read_key_set
+from gateway.admission.origins import Origins
+from gateway.admission.tokens import Tokens
+from tests.unit.gateway.admission.issuer import EC, RSA, key_set
+from tieline.wire.codes import HandshakeError
+
+NOW = 1_700_000_000.0
+SECRET = "secret" * 8
+TOKENS = Tokens(SECRET)
+
+UPGRADE = {
+    "Host": "gateway.example",
+    "Upgrade": "websocket",
+    "Connection": "keep-alive, Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
+
+
+def token(user: str = "alice", **claims: object) -> str:
+    return jwt.encode({"sub": user, "exp": NOW + 60} | claims, SECRET)
+
+
+BAD = "bad.bad.bad"
+
+
+def asked(
+    path: str, *headers: tuple[str, str], without: str = "", method: str = "GET", version: str = "HTTP/1.1"
+) -> tuple[Request, Response]:
+    """Make an upgrade request of a path and headers, and what websockets would answer it."""
+    lines = [f"{name}: {value}" for name, value in (*UPGRADE.items(), *headers) if name != without]
+    protocol = ServerProtocol(select_subprotocol=select_subprotocol)
+    protocol.receive_data("\r\n".join([f"{method} {path} {version}", *lines, "", ""]).encode("latin-1"))
+    (request,) = protocol.events_received()
+    assert isinstance(request, Request)
+    return request, protocol.accept(request)
+
+
+def verdict(path: str, *headers: tuple[str, str]) -> Verdict:
+    return judge(*asked(path, *headers), TOKENS, Origins(), NOW)
+
+
+def admitted(path: str, *headers: tuple[str, str]) -> Admitted:
+    found = verdict(path, *headers)
+    assert isinstance(found, Admitted)
+    return found
+
+
+# Where the token is. --------------------------------------------------------------------------------
+
+
+def test_the_token_may_come_in_the_authorization_header() -> None:
+    for value in (f"Bearer {token()}", f"bearer   {token()} ", f"BEARER {token()}"):
+        assert admitted("/ws", ("Authorization", value)).claims.sub == "alice"
+
+
+def test_the_token_may_come_as_a_subprotocol_and_the_server_answers_with_its_own() -> None:
+    request, response = asked("/ws", ("Sec-WebSocket-Protocol", f"tieline.v1, bearer.{token()}"))
+
+    assert isinstance(judge(request, response, TOKENS, Origins(), NOW), Admitted)
+    assert response.headers["Sec-WebSocket-Protocol"] == "tieline.v1"
+
+
+def test_subprotocols_may_come_in_several_headers() -> None:
+    found = admitted(
+        "/ws", ("Sec-WebSocket-Protocol", "tieline.v1"), ("Sec-WebSocket-Protocol", f"bearer.{token()}")
+    )
+
+    assert found.claims.sub == "alice"
+
+
+def test_the_token_may_come_in_the_query() -> None:
+    assert admitted(f"/ws?token={token()}").claims.sub == "alice"
+    assert admitted(f"/ws?x=1&token={token()}&token={BAD}").claims.sub == "alice"
+
+
+def test_of_several_tokens_the_header_counts_before_the_subprotocol_and_that_before_the_query() -> None:
+    header = ("Authorization", f"Bearer {token('header')}")
+    subprotocol = ("Sec-WebSocket-Protocol", f"tieline.v1, bearer.{token('subprotocol')}")
+    query = f"/ws?token={token('query')}"
+
+    assert admitted(query, subprotocol, header).claims.sub == "header"
+    assert admitted(query, subprotocol).claims.sub == "subprotocol"
+    assert admitted(query).claims.sub == "query"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Authorization", f"Bearer {BAD}"),
+        ("Authorization", "Bearer"),
+        ("Authorization", "Bearer "),
+        ("Sec-WebSocket-Protocol", f"tieline.v1, bearer.{BAD}"),
+        ("Sec-WebSocket-Protocol", "tieline.v1, bearer."),
+    ],
+)
+def test_the_first_token_found_counts_even_if_it_is_bad(name: str, value: str) -> None:
+    assert verdict(f"/ws?token={token()}", (name, value)) is HandshakeError.UNAUTHORIZED
+
+
+def test_an_authorization_of_another_kind_is_no_token() -> None:
+    assert admitted(f"/ws?token={token()}", ("Authorization", "Basic YTpi")).claims.sub == "alice"
+    assert admitted("/ws", ("Authorization", "Basic x"), ("Authorization", f"Bearer {token()}"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/ws",
+        "/ws?",
+        "/ws?token",
+        "/ws?token=",
+        f"/ws?token={BAD}",
+        "/ws?token=%FF%00",
+        f"/ws?TOKEN={token()}",
+        f"/ws?token={token(exp=NOW)}",
+        f"/ws?token={token(nbf=NOW + 61)}",
+        f"/ws?token={token('')}",
+    ],
+)
+def test_without_a_token_that_is_good_now_nobody_is_let_in(path: str) -> None:
+    assert verdict(path) is HandshakeError.UNAUTHORIZED
+
+
+# What the connection asks for. ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "acks"),
+    [("", False), ("&acks=1", True), ("&acks=0", False), ("&acks", False), ("&acks=true", False)],
+)
+def test_acks_are_sent_to_whoever_asks_for_them(query: str, acks: bool) -> None:
+    assert admitted(f"/ws?token={token()}{query}").acks is acks
+
+
+@pytest.mark.parametrize(
+    ("query", "resume", "last"),
+    [
+        ("", None, ""),
+        ("&last=r-1", None, "r-1"),
+        ("&resume=", "", ""),
+        ("&resume", "", ""),
+        ("&resume=secret", "secret", ""),
+        ("&resume=secret&last=r-1", "secret", "r-1"),
+        ("&resume=%E7%94%A8&last=a%20b%26c%25+d", "用", "a b&c% d"),
+    ],
+)
+def test_a_client_says_whether_it_can_resume_and_what(query: str, resume: str | None, last: str) -> None:
+    found = admitted(f"/ws?token={token()}{query}")
+
+    assert (found.resume, found.last) == (resume, last)
+
+
+# What is no upgrade. --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/ws/", "/WS", "/wss", "/ws;x", "/%77s", "/x?/ws", "//ws", "*"])
+def test_every_other_path_is_not_found(path: str) -> None:
+    assert verdict(path, ("Authorization", f"Bearer {token()}")) is HandshakeError.NOT_FOUND
+
+
+def test_a_path_that_is_none_is_malformed() -> None:
+    assert verdict("//[") is HandshakeError.MALFORMED
+
+
+@pytest.mark.parametrize("missing", ["Upgrade", "Connection"])
+def test_a_request_that_asks_for_no_upgrade_is_told_to(missing: str) -> None:
+    request, response = asked(f"/ws?token={token()}", without=missing)
+
+    assert judge(request, response, TOKENS, Origins(), NOW) is HandshakeError.UPGRADE_REQUIRED
+
+
+@pytest.mark.parametrize("missing", ["Sec-WebSocket-Version", "Sec-WebSocket-Key"])
+def test_an_upgrade_that_lacks_what_it_needs_is_malformed(missing: str) -> None:
+    request, response = asked(f"/ws?token={token()}", without=missing)
+
+    assert judge(request, response, TOKENS, Origins(), NOW) is HandshakeError.MALFORMED
+
+
+def test_another_method_or_version_or_a_header_that_cannot_be_read_is_malformed() -> None:
+    for request, response in (
+        asked(f"/ws?token={token()}", method="PUT"),
+        asked(f"/ws?token={token()}", version="HTTP/1.0"),
+        asked(f"/ws?token={token()}", ("Sec-WebSocket-Version", "12"), without="Sec-WebSocket-Version"),
+        asked(f"/ws?token={token()}", ("Sec-WebSocket-Protocol", "a/b")),
+    ):
+        assert judge(request, response, TOKENS, Origins(), NOW) is HandshakeError.MALFORMED
+
+
+def test_the_path_is_judged_before_the_upgrade_and_that_before_the_token() -> None:
+    assert judge(*asked("/", without="Upgrade"), TOKENS, Origins(), NOW) is HandshakeError.NOT_FOUND
+    assert judge(*asked("/ws", without="Upgrade"), TOKENS, Origins(), NOW) is HandshakeError.UPGRADE_REQUIRED
+    assert (
+        judge(*asked("/ws", without="Sec-WebSocket-Key"), TOKENS, Origins(), NOW) is HandshakeError.MALFORMED
+    )
+
+
+def test_a_client_that_offers_other_subprotocols_only_is_let_in_without_one() -> None:
+    request, response = asked(f"/ws?token={token()}", ("Sec-WebSocket-Protocol", "chat"))
+
+    assert isinstance(judge(request, response, TOKENS, Origins(), NOW), Admitted)
+    assert "Sec-WebSocket-Protocol" not in response.headers
+
+
+# How a refusal reads. -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("denial", HandshakeError)
+def test_a_refusal_is_a_small_json_document_that_nobody_keeps(denial: HandshakeError) -> None:
+    response = denied(denial)
+
+    assert response.status_code == denial.status
+    assert json.loads(response.body) == {"code": denial.status, "msg": denial.msg, "reason": denial.reason}
+    assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert response.headers["Content-Length"] == str(len(response.body))
+    assert response.headers["Connection"] == "close"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_what_may_pass_says_when_to_come_back_and_nothing_else_does() -> None:
+    for denial in HandshakeError:
+        assert ("Retry-After" in denied(denial).headers) == (denial.status in {429, 503})
+
+
+def test_a_refusal_says_in_its_headers_what_was_missing() -> None:
+    assert denied(HandshakeError.UNAUTHORIZED).headers["WWW-Authenticate"] == "Bearer"
+    assert denied(HandshakeError.UPGRADE_REQUIRED).headers["Upgrade"] == "websocket"
+
+
+# Foreign pages, and too many bad tokens. ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/ws", f"/ws?token={token()}"])
+def test_a_page_from_elsewhere_is_refused_whatever_its_token(path: str) -> None:
+    assert verdict(path, ("Origin", "https://evil.example")) is HandshakeError.FOREIGN_ORIGIN
+
+
+def test_a_page_of_the_gateway_s_own_and_one_that_is_listed_are_let_in() -> None:
+    path = f"/ws?token={token()}"
+    assert isinstance(verdict(path, ("Origin", "https://gateway.example")), Admitted)
+    request, response = asked(path, ("Origin", "https://app.example"))
+    assert isinstance(judge(request, response, TOKENS, Origins(["https://app.example"]), NOW), Admitted)
+
+
+def test_other_requests_are_refused_for_what_they_are_before_that() -> None:
+    assert verdict("/nowhere", ("Origin", "https://evil.example")) is HandshakeError.NOT_FOUND
+
+
+def admission(proxies: str = "") -> Admission:
+    return Admission(TOKENS, Origins(), read_networks("X", proxies))
+
+
+def tries(desk: Admission, count: int, path: str, peer: str, *headers: tuple[str, str]) -> list[Verdict]:
+    request, response = asked(path, *headers)
+    return [desk.judge(request, response, peer, Now(NOW, 1000)) for _ in range(count)]
+
+
+def test_after_thirty_bad_tokens_from_one_address_more_of_them_are_too_many() -> None:
+    desk = admission()
+    bad, none = f"/ws?token={BAD}", "/ws"
+    assert set(tries(desk, 20, bad, "1.1.1.1")) == {HandshakeError.UNAUTHORIZED}
+    assert set(tries(desk, 10, none, "1.1.1.1")) == {HandshakeError.UNAUTHORIZED}
+    assert set(tries(desk, 5, bad, "1.1.1.1")) == {HandshakeError.TOO_MANY_BAD_TOKENS}
+    assert tries(desk, 1, bad, "2.2.2.2") == [HandshakeError.UNAUTHORIZED]
+    assert tries(desk, 1, "/nowhere", "1.1.1.1") == [HandshakeError.NOT_FOUND]
+
+
+def test_a_good_token_is_let_in_all_the_same_and_does_not_count() -> None:
+    desk = admission()
+    good = f"/ws?token={token()}"
+    assert all(isinstance(found, Admitted) for found in tries(desk, 50, good, "1.1.1.1"))
+    tries(desk, 50, f"/ws?token={BAD}", "1.1.1.1")
+    assert isinstance(tries(desk, 1, good, "1.1.1.1")[0], Admitted)
+
+
+def test_behind_a_proxy_of_our_own_its_clients_are_told_apart() -> None:
+    desk, bad = admission("10.0.0.0/8"), f"/ws?token={BAD}"
+    tries(desk, 40, bad, "10.0.0.1", ("X-Forwarded-For", "1.1.1.1"))
+    assert tries(desk, 1, bad, "10.0.0.2", ("X-Forwarded-For", "1.1.1.1")) == [
+        HandshakeError.TOO_MANY_BAD_TOKENS
+    ]
+    assert tries(desk, 1, bad, "10.0.0.1", ("X-Forwarded-For", "2.2.2.2")) == [HandshakeError.UNAUTHORIZED]
+    stranger = admission()
+    tries(stranger, 40, bad, "10.0.0.1", ("X-Forwarded-For", "1.1.1.1"))
+    assert tries(stranger, 1, bad, "10.0.0.1", ("X-Forwarded-For", "2.2.2.2")) == [
+        HandshakeError.TOO_MANY_BAD_TOKENS
+    ]
+
+
+# Tokens of keys that are not known. -----------------------------------------------------------------
+
+
+def ask_of(token_: str) -> tuple[Request, Response]:
+    return asked("/ws", ("Authorization", f"Bearer {token_}"))
+
+
+class Keys:
+    """Tokens of fetched keys, which become known when they are fetched, if that works."""
+
+    def __init__(self, is_reachable: bool) -> None:
+        self.tokens = Tokens(fetches=True)
+        self.fetches = 0
+        self._is_reachable = is_reachable
+        self.desk = Admission(self.tokens, Origins(), refresh_keys=self._refresh)
+
+    async def _refresh(self) -> bool:
+        self.fetches += 1
+        if self._is_reachable:
+            self.tokens.fetched = read_key_set(key_set(RSA.jwk()))
+        return self._is_reachable
+
+    async def settle(self, token_: str) -> Admitted | HandshakeError:
+        request, response = ask_of(token_)
+        assert self.desk.judge(request, response, "1.1.1.1", Now(NOW, 1000)) is Pending.KEYS
+        return await self.desk.settle(request, response, "1.1.1.1", lambda: Now(NOW, 1000))
+
+
+async def test_a_token_of_an_unknown_key_waits_for_fresh_keys() -> None:
+    keys = Keys(is_reachable=True)
+    assert isinstance(await keys.settle(RSA.token()), Admitted)
+    assert isinstance(keys.desk.judge(*ask_of(RSA.token()), "1.1.1.1", Now(NOW, 1000)), Admitted)
+    assert await keys.settle(EC.token()) is HandshakeError.UNAUTHORIZED
+    assert keys.fetches == 2
+
+
+async def test_when_no_keys_can_be_had_nobody_is_told_that_his_token_is_bad() -> None:
+    keys = Keys(is_reachable=False)
+    for _ in range(40):
+        assert await keys.settle(RSA.token()) is HandshakeError.KEYS_UNAVAILABLE
+
+
+async def test_tokens_of_keys_that_nobody_knows_are_counted_as_bad_ones() -> None:
+    keys = Keys(is_reachable=True)
+    found = [await keys.settle(EC.token()) for _ in range(31)]
+    assert found == [HandshakeError.UNAUTHORIZED] * 30 + [HandshakeError.TOO_MANY_BAD_TOKENS]
+
+
+async def test_where_no_keys_are_fetched_they_are_always_fresh() -> None:
+    assert await admission().refresh_keys() is True

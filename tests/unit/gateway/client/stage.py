@@ -1,0 +1,184 @@
+"""One connection with everything around it in a test's hands: the house, the clock, the wire, the client."""
+
+import json
+import time
+from typing import Any
+
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
+from websockets.uri import parse_uri
+
+from gateway.admission.tokens import Claims
+from gateway.client.connection import Connection
+from gateway.client.session import Session, Terms
+from gateway.delivery.mailbox import Missed
+from tests.unit.gateway.client.alice import PLAIN
+from tests.unit.gateway.client.clock import Clock
+from tests.unit.gateway.client.host import RELAYED, DollHouse
+from tests.unit.gateway.client.transport import Socket
+from tests.unit.wire import samples
+from tieline.wire.ids import ConnectionId, SecretHash, SessionId
+from tieline.wire.internal import PresenceReply, RouterReply
+
+WELCOME = b'{"requestId":"","module":"ROOM","cmd":"WELCOME"}'
+NOTHING_MISSED = Missed([], [], is_whole=True)
+
+AN_HOUR_S = 3600.0
+
+
+def session(token_lasts_s: float = AN_HOUR_S, acks: bool = False, terms: Terms = PLAIN) -> Session:
+    """The session of `samples`' sender."""
+    claims = Claims("alice", time.time() + token_lasts_s, rooms="*")
+    return Session(SessionId("s-1"), ConnectionId("c-1"), claims, SecretHash(b"secret"), acks, terms)
+
+
+def signal(request_id: str, cmd: str = "WEBRTC_ICE_CANDIDATE", size: int = 0) -> bytes:
+    """A frame that has to be asked about; `size` is that of what the two clients say to each other."""
+    message = samples.signal_message(cmd) | {"requestId": request_id}
+    message["data"]["data"] = "x" * size
+    return samples.frame(message)
+
+
+def signals(count: int) -> list[bytes]:
+    """Frames s-0, s-1, ... that have to be asked about."""
+    return [signal(f"s-{number}") for number in range(count)]
+
+
+def ping(request_id: str) -> bytes:
+    """A frame that is answered at once."""
+    return samples.frame(samples.ping_message() | {"requestId": request_id})
+
+
+def join(request_id: str) -> bytes:
+    """A frame that presence is asked about."""
+    return samples.frame(samples.room_message("JOIN") | {"requestId": request_id})
+
+
+def event(name: str) -> bytes:
+    """A frame from others."""
+    return json.dumps({"requestId": name, "module": "ROOM", "cmd": "MEMBER_JOINED"}).encode()
+
+
+class Stage:
+    """A connection, and a real client's protocol at the other end of its wire."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.house = DollHouse()
+        self.socket = Socket()
+        self.house.connection = self.connection = Connection(self.house, self.clock.loop, now=self.clock.time)
+        self.connection.connection_made(self.socket)
+        self.client = ClientProtocol(parse_uri("ws://gateway.example/ws"))
+        self._texts: list[bytes] = []
+        self.pings: list[bytes] = []
+        self._pongs = 0
+
+    # The client's end. ---------------------------------------------------------------------------------
+
+    def put(self, data: bytes) -> None:
+        """Let bytes of the client arrive."""
+        self.connection.data_received(data)
+
+    def request(self) -> bytes:
+        """Make the client's upgrade request."""
+        self.client.send_request(self.client.connect())
+        return b"".join(self.client.data_to_send())
+
+    def send(self, *frames: bytes) -> None:
+        """Let whole messages arrive, all at once."""
+        for frame in frames:
+            self.client.send_text(frame)
+        self.flush()
+
+    def send_frames(self, *frames: Frame) -> None:
+        """Let WebSocket frames arrive, all at once, whether or not a client may send them so."""
+        self.put(b"".join(frame.serialize(mask=True) for frame in frames))
+
+    def say_goodbye(self, code: int = 1000) -> None:
+        """Let the client close."""
+        self.client.send_close(code)
+        self.flush()
+
+    def flush(self) -> None:
+        """Let arrive what the client's protocol wants sent, its answers to pings and closes too."""
+        if data := b"".join(self.client.data_to_send()):
+            self.put(data)
+
+    def live_on(self, seconds: float) -> None:
+        """Let whole seconds pass for a client that answers its pings."""
+        for _ in range(int(seconds)):
+            self.clock.advance(1)
+            self.look()
+            self.flush()
+
+    def lose(self) -> None:
+        """Cut the wire, or tell that it has been cut as the gateway wished."""
+        self.socket.abort()
+        self.connection.connection_lost(None)
+
+    # What the client sees. -----------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Let the client read what was written."""
+        self.client.receive_data(self.socket.taken())
+        for event_ in self.client.events_received():
+            match event_:
+                case Frame(opcode=Opcode.TEXT, data=data):
+                    self._texts.append(bytes(data))
+                case Frame(opcode=Opcode.PING, data=data):
+                    self.pings.append(bytes(data))
+                case Frame(opcode=Opcode.PONG):
+                    self._pongs += 1
+                case _:
+                    assert isinstance(event_, Response | Frame)
+
+    def texts(self) -> list[bytes]:
+        """Return the messages that have come since the last time."""
+        self.look()
+        texts, self._texts = self._texts, []
+        return texts
+
+    def names(self) -> list[str]:
+        """Return the `requestId` of each message that has come since the last time."""
+        return [str(message["requestId"]) for message in self.messages()]
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return what has come since the last time, as JSON."""
+        return [json.loads(text) for text in self.texts()]
+
+    def socket_pongs(self) -> int:
+        """Count the pongs that have come so far."""
+        self.look()
+        return self._pongs
+
+    @property
+    def close_code(self) -> int | None:
+        """With what code the gateway closed, as the client sees it; None: it has not."""
+        self.look()
+        close = self.client.close_rcvd
+        return None if close is None else close.code
+
+    # The house's end. ----------------------------------------------------------------------------------
+
+    def welcome(self, whom: Session | None = None, missed: Missed = NOTHING_MISSED) -> None:
+        """Let in the one client that has asked."""
+        ((_, response),) = self.house.arrivals
+        self.connection.welcome(response, whom or session(), WELCOME, missed)
+
+    def answer(self, router: RouterReply | None = RELAYED) -> None:
+        """Answer the one question to a router that is under way."""
+        self.house.answer(router)
+
+    def answer_room(self, presence: PresenceReply | None) -> None:
+        """Answer the one question to presence that is under way."""
+        self.house.answer(presence=presence)
+
+
+def connected(whom: Session | None = None) -> Stage:
+    """Set the stage with a client that has been welcomed, and has read that."""
+    stage = Stage()
+    stage.put(stage.request())
+    stage.welcome(whom)
+    assert stage.texts() == [WELCOME]
+    return stage

@@ -1,0 +1,217 @@
+"""WebSocket frames as a client may send them, and as it must not."""
+
+import pytest
+from websockets.frames import Frame, Opcode
+
+from gateway.client.connection import CLOSING_S
+from tests.unit.gateway.client.stage import Stage, connected, ping, signal
+from tests.unit.wire import samples
+from tieline.wire.codes import CLOSE_REASONS, CloseCode
+from tieline.wire.envelope import MAX_MESSAGE_BYTES
+
+TEXT, CONT, BINARY = Opcode.TEXT, Opcode.CONT, Opcode.BINARY
+
+
+def ping_of_size(size: int) -> bytes:
+    """A PING of so many bytes."""
+    empty = samples.frame(samples.ping_message() | {"data": ""})
+    return empty[:-2] + b"x" * (size - len(empty)) + empty[-2:]
+
+
+def has_failed(stage: Stage, code: CloseCode) -> bool:
+    """Whether the gateway has closed with a code, will hear nothing more, and will cut the wire."""
+    if stage.close_code != code or not stage.socket.is_ended:
+        return False
+    stage.texts()
+    stage.send_frames(Frame(TEXT, ping("late")))
+    stage.clock.advance(CLOSING_S)
+    return stage.texts() == [] and stage.socket.is_aborted
+
+
+# Fragments. -----------------------------------------------------------------------------------------
+
+
+def test_a_message_in_fragments_is_put_together_wherever_it_was_cut() -> None:
+    frame = samples.frame(samples.ping_message() | {"requestId": "用户 😀"})
+
+    for cut in range(len(frame)):
+        stage = connected()
+        stage.send_frames(Frame(TEXT, frame[:cut], fin=False), Frame(CONT, frame[cut:]))
+        assert stage.names() == ["用户 😀"]
+
+
+def test_every_byte_may_be_a_fragment_and_control_frames_may_come_between() -> None:
+    stage, frame = connected(), ping("p-1")
+
+    stage.send_frames(Frame(TEXT, b"", fin=False))
+    for byte in frame:
+        stage.send_frames(Frame(CONT, bytes([byte]), fin=False), Frame(Opcode.PING, b"still there?"))
+    stage.send_frames(Frame(CONT, b""))
+
+    assert stage.names() == ["p-1"]
+
+
+def test_the_next_message_starts_afresh() -> None:
+    stage = connected()
+
+    stage.send_frames(
+        Frame(TEXT, ping("p-1")[:9], fin=False),
+        Frame(CONT, ping("p-1")[9:]),
+        Frame(TEXT, ping("p-2")),
+        Frame(TEXT, ping("p-3")[:5], fin=False),
+        Frame(CONT, ping("p-3")[5:]),
+    )
+
+    assert stage.names() == ["p-1", "p-2", "p-3"]
+
+
+def test_a_message_may_arrive_in_any_pieces_of_the_network_s() -> None:
+    stage = connected()
+    data = Frame(TEXT, ping("p-1")).serialize(mask=True) + Frame(TEXT, ping("p-2")).serialize(mask=True)
+
+    for byte in data:
+        stage.put(bytes([byte]))
+
+    assert stage.names() == ["p-1", "p-2"]
+
+
+# What ends the connection. --------------------------------------------------------------------------
+
+
+def test_a_binary_frame_closes_with_1003() -> None:
+    stage = connected()
+
+    stage.send_frames(Frame(BINARY, ping("p-1")))
+
+    assert has_failed(stage, CloseCode.BINARY_FRAME)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [Frame(TEXT, b'"\xff"')],
+        [Frame(TEXT, b'"\xed\xa0\x80"')],
+        [Frame(TEXT, "用".encode()[:2])],
+        [Frame(TEXT, "用".encode()[:2], fin=False), Frame(CONT, b"x")],
+        [Frame(TEXT, b"", fin=False), Frame(CONT, b"\xc0\x80")],
+    ],
+    ids=["no UTF-8 at all", "a surrogate", "cut short", "wrongly continued", "overlong"],
+)
+def test_text_that_is_not_utf_8_closes_with_1007(frames: list[Frame]) -> None:
+    stage = connected()
+
+    stage.send_frames(*frames)
+
+    assert has_failed(stage, CloseCode.NOT_UTF8)
+
+
+def test_the_longest_message_allowed_is_answered_and_one_byte_more_closes_with_1009() -> None:
+    stage = connected()
+
+    stage.send(ping_of_size(MAX_MESSAGE_BYTES))
+    assert len(stage.texts()) == 1
+    stage.send(ping_of_size(MAX_MESSAGE_BYTES + 1))
+
+    assert has_failed(stage, CloseCode.TOO_BIG)
+
+
+def test_fragments_that_are_too_big_together_close_with_1009() -> None:
+    stage, frame = connected(), ping_of_size(MAX_MESSAGE_BYTES + 1)
+
+    stage.send_frames(Frame(TEXT, frame[:40_000], fin=False), Frame(CONT, frame[40_000:]))
+
+    assert has_failed(stage, CloseCode.TOO_BIG)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        Frame(TEXT, ping("p-1")).serialize(mask=False),
+        Frame(CONT, b"of what?").serialize(mask=True),
+        b"\xc1\x80\0\0\0\0",
+        Frame(TEXT, b"x", fin=False).serialize(mask=True) + Frame(TEXT, b"y").serialize(mask=True),
+        b"\x83\x80\0\0\0\0",
+    ],
+    ids=["not masked", "continues nothing", "compressed", "not continued", "unknown opcode"],
+)
+def test_what_is_no_websocket_closes_with_1002(data: bytes) -> None:
+    stage = connected()
+
+    stage.put(data)
+
+    assert stage.close_code == 1002
+    stage.clock.advance(CLOSING_S)
+    assert stage.socket.is_aborted
+
+
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [
+        (Frame(BINARY, b""), 1003),
+        (Frame(TEXT, b"\xff"), 1007),
+        (Frame(TEXT, b"x" * (MAX_MESSAGE_BYTES + 1)), 1009),
+        (Frame(CONT, b""), 1002),
+    ],
+)
+def test_what_was_said_before_the_wrong_frame_is_carried_out_and_nothing_after_it(
+    last: Frame, code: int
+) -> None:
+    stage = connected()
+
+    stage.send_frames(
+        Frame(TEXT, signal("s-1")), Frame(TEXT, signal("s-2")), last, Frame(TEXT, signal("late"))
+    )
+
+    assert stage.close_code == code
+    stage.answer()
+    stage.answer()
+    stage.lose()
+    assert stage.house.asked == ["s-1", "s-2"]
+    assert len(stage.house.gone_with) == 1
+
+
+def test_a_wrong_frame_from_a_client_that_is_leaving_changes_nothing() -> None:
+    stage = connected()
+
+    stage.send_frames(Frame(BINARY, b""), Frame(Opcode.CLOSE, b"\x03\xe8"))
+
+    assert stage.close_code == 1000
+
+
+@pytest.mark.parametrize("code", [CloseCode.BINARY_FRAME, CloseCode.NOT_UTF8, CloseCode.SLOW_CONSUMER])
+def test_a_close_frame_says_in_words_why(code: CloseCode) -> None:
+    stage = connected()
+
+    match code:
+        case CloseCode.BINARY_FRAME:
+            stage.send_frames(Frame(BINARY, b""))
+        case CloseCode.NOT_UTF8:
+            stage.send_frames(Frame(TEXT, b"\xff"))
+        case _:
+            stage.connection.close(code)
+
+    assert stage.close_code == code
+    assert stage.client.close_rcvd is not None
+    assert stage.client.close_rcvd.reason == CLOSE_REASONS[code]
+
+
+# Control frames. ------------------------------------------------------------------------------------
+
+
+def test_a_client_s_ping_is_answered_with_its_own_payload_even_while_a_message_is_under_way() -> None:
+    stage = connected()
+    stage.send(signal("s-1"))
+    stage.texts()
+
+    stage.client.send_ping(b"hello?")
+    stage.flush()
+
+    assert stage.socket.taken() == Frame(Opcode.PONG, b"hello?").serialize(mask=False)
+
+
+def test_a_pong_nobody_asked_for_is_ignored() -> None:
+    stage = connected()
+
+    stage.send_frames(Frame(Opcode.PONG, b"?"))
+
+    assert stage.close_code is None

@@ -1,0 +1,133 @@
+"""The short way for whole text frames gives what the long way gives."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from gateway.client.frames import is_between_messages, next_text, text_head
+from tests.unit.gateway.client.stage import connected
+from tests.unit.wire import samples
+
+TEXT, CONT, PING = Opcode.TEXT, Opcode.CONT, Opcode.PING
+SIZES = (0, 1, 125, 126, 127, 65_535)
+
+
+def masked(frame: Frame) -> bytes:
+    return frame.serialize(mask=True)
+
+
+def a_ping(number: int, size: int) -> bytes:
+    return samples.frame(samples.ping_message() | {"requestId": f"p-{number}", "data": "用" * size})
+
+
+def opened() -> ServerProtocol:
+    protocol = ServerProtocol()
+    protocol.receive_data(
+        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    (request,) = protocol.events_received()
+    assert not isinstance(request, Frame)
+    protocol.send_response(protocol.accept(request))  # type: ignore[arg-type]  # it is a request
+    return protocol
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(("whole", "fragments", "ping")), st.integers(0, 300)), max_size=6),
+    st.lists(st.integers(0, 3000), max_size=6),
+)
+def test_whatever_a_client_sends_and_however_it_is_cut_every_message_is_heard_in_order(
+    sent: list[tuple[str, int]], cuts: list[int]
+) -> None:
+    stage, names, stream, control = connected(), [], b"", 0
+    for number, (kind, size) in enumerate(sent):
+        message = a_ping(number, size)
+        if kind == "ping":
+            stream += masked(Frame(PING, b"?"))
+            control += 1
+            continue
+        names.append(f"p-{number}")
+        if kind == "whole":
+            stream += masked(Frame(TEXT, message))
+        else:
+            stream += masked(Frame(TEXT, message[:size], fin=False)) + masked(Frame(CONT, message[size:]))
+
+    pongs = stage.socket_pongs()
+    places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    for start, end in itertools.pairwise(places):
+        if start < end:
+            stage.put(stream[start:end])
+
+    assert stage.names() == names
+    assert stage.socket_pongs() - pongs == control
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_whole_frame_is_read_wherever_it_stands(size: int) -> None:
+    payload = bytes(range(256)) * 256
+    frame = masked(Frame(TEXT, payload[:size]))
+
+    assert next_text(b"before" + frame + b"behind", 6) == (payload[:size], 6 + len(frame))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        Frame(TEXT, b"hello").serialize(mask=False),
+        masked(Frame(TEXT, b"hello", fin=False)),
+        b"\xc1" + masked(Frame(TEXT, b"hello"))[1:],
+        masked(Frame(Opcode.BINARY, b"hello")),
+        masked(Frame(PING, b"hello")),
+        masked(Frame(TEXT, b"x" * 65_536)),
+        masked(Frame(TEXT, b"hello"))[:-1],
+        masked(Frame(TEXT, b"x" * 126))[:-1],
+        masked(Frame(TEXT, b"x" * 126))[:7],
+        masked(Frame(TEXT, b""))[:5],
+    ],
+    ids=range(11),
+)
+def test_anything_else_is_left_to_the_protocol(frame: bytes) -> None:
+    assert next_text(frame, 0) is None
+
+
+@pytest.mark.parametrize("size", [*SIZES, 65_536, 70_000])
+def test_what_is_written_is_what_the_protocol_would_write(size: int) -> None:
+    payload = b"x" * size
+
+    assert text_head(size) + payload == Frame(TEXT, payload).serialize(mask=False)
+
+
+def test_a_message_may_begin_after_each_whole_one_and_never_within_one() -> None:
+    protocol, frame = opened(), masked(Frame(TEXT, b"hello"))
+    assert is_between_messages(protocol)
+    for end in range(1, len(frame)):
+        protocol.receive_data(frame[end - 1 : end])
+        assert not is_between_messages(protocol)
+    protocol.receive_data(frame[-1:])
+    assert is_between_messages(protocol)
+
+    protocol.receive_data(masked(Frame(TEXT, b"hel", fin=False)))
+    assert not is_between_messages(protocol)
+    protocol.receive_data(masked(Frame(CONT, b"lo")))
+    assert is_between_messages(protocol)
+
+
+def test_no_message_may_begin_before_the_upgrade_nor_after_a_close() -> None:
+    assert not is_between_messages(ServerProtocol())
+    protocol = opened()
+    protocol.send_close(1000)
+    assert protocol.state is not State.OPEN
+    assert not is_between_messages(protocol)
+
+
+def test_a_protocol_that_keeps_its_place_otherwise_is_left_to_itself() -> None:
+    protocol = opened()
+    protocol.parser = iter(())  # type: ignore[assignment]
+
+    assert not is_between_messages(protocol)

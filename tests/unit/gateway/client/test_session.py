@@ -1,0 +1,249 @@
+"""What a client's frame means to the gateway, and what the cluster's answer means to the client."""
+
+from typing import Literal
+
+import pytest
+
+from gateway.client.session import (
+    UNKNOWN,
+    AskPresence,
+    AskRouter,
+    HangUp,
+    Say,
+)
+from tests.unit.gateway.client.alice import (
+    ALICE,
+    BOB,
+    NOW,
+    ROOM,
+    SESSION,
+    alice,
+    room_ask,
+    said,
+    signal_ask,
+)
+from tests.unit.wire.samples import SIGNALS, frame, ping_message, room_message, signal_message
+from tieline.wire.codes import CloseCode, ErrorCode
+from tieline.wire.internal import (
+    Accepted,
+    Done,
+    JoinRoom,
+    LeaseKept,
+    LeaveRoom,
+    ListMembers,
+    Refused,
+    RoomMembers,
+    SessionGone,
+    Signal,
+)
+from tieline.wire.replies import Member
+
+# What a client says. --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cmd", SIGNALS)
+@pytest.mark.parametrize("acks", [True, False])
+def test_a_signal_goes_to_a_router_as_it_came(cmd: str, acks: bool) -> None:
+    sent = frame(signal_message(cmd))
+
+    assert alice(acks=acks).receive(sent, NOW) == AskRouter(
+        "r-1", cmd, Signal(ALICE, SESSION, BOB, sent, stored=acks)
+    )
+
+
+@pytest.mark.parametrize("cmd", SIGNALS)
+def test_a_signal_in_somebody_else_s_name_is_refused(cmd: str) -> None:
+    message = signal_message(cmd)
+    message["data"]["from"] = "carol"
+
+    answer = alice().receive(frame(message), NOW)
+
+    assert said(answer) | {"msg": ""} == {
+        "requestId": "r-1",
+        "module": "ROOM",
+        "cmd": cmd,
+        "code": 1000,
+        "msg": "",
+        "data": None,
+        "reason": "SENDER_MISMATCH",
+    }
+
+
+def test_a_signal_to_oneself_is_malformed() -> None:
+    message = signal_message()
+    message["data"]["to"] = "alice"
+
+    assert said(alice().receive(frame(message), NOW))["reason"] == "BAD_MESSAGE"
+
+
+def test_a_signal_of_somebody_else_to_himself_is_a_mismatch_first() -> None:
+    message = signal_message()
+    message["data"] |= {"from": "bob", "to": "bob"}
+
+    assert said(alice().receive(frame(message), NOW))["reason"] == "SENDER_MISMATCH"
+
+
+def test_a_ping_is_answered_with_its_own_data() -> None:
+    answer = alice().receive(frame(ping_message() | {"data": {"用": [1, None]}}), NOW)
+
+    assert said(answer) == {
+        "requestId": "r-1",
+        "module": "ROOM",
+        "cmd": "PONG",
+        "code": 200,
+        "msg": "success",
+        "data": {"用": [1, None]},
+    }
+    assert isinstance(answer, Say)
+    assert (answer.cmd, answer.outcome) == ("PING", "ok")
+
+
+@pytest.mark.parametrize(
+    ("cmd", "request_"),
+    [
+        ("JOIN", JoinRoom(ALICE, SESSION, ROOM)),
+        ("LEAVE", LeaveRoom(ALICE, SESSION, ROOM)),
+        ("MEMBERS", ListMembers(ALICE, SESSION, ROOM)),
+    ],
+)
+def test_a_room_command_goes_to_presence(cmd: str, request_: JoinRoom | LeaveRoom | ListMembers) -> None:
+    assert alice().receive(frame(room_message(cmd)), NOW) == AskPresence("r-1", cmd, ROOM, request_)
+
+
+def test_a_room_that_the_token_does_not_grant_cannot_be_joined_but_left_and_asked_about() -> None:
+    session = alice(rooms=("hall",), join=("cellar",))
+
+    refused = said(session.receive(frame(room_message("JOIN")), NOW))
+
+    assert (refused["cmd"], refused["reason"]) == ("JOIN", "ROOM_FORBIDDEN")
+    for cmd in ("LEAVE", "MEMBERS"):
+        assert isinstance(session.receive(frame(room_message(cmd)), NOW), AskPresence)
+
+
+@pytest.mark.parametrize("room", ["hall", "cellar"])
+def test_a_room_named_in_either_claim_may_be_joined(room: str) -> None:
+    message = room_message("JOIN") | {"data": {"room": room}}
+
+    assert isinstance(alice(rooms=("hall",), join=("cellar",)).receive(frame(message), NOW), AskPresence)
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (b"", ("", "", "BAD_MESSAGE")),
+        (b'{"requestId":"r-1"', ("", "", "BAD_MESSAGE")),
+        (frame(signal_message() | {"data": None}), ("r-1", "WEBRTC_OFFER", "BAD_MESSAGE")),
+        (frame(signal_message() | {"cmd": "DANCE"}), ("r-1", "DANCE", "UNKNOWN_COMMAND")),
+    ],
+)
+def test_what_is_no_message_is_refused_with_what_could_be_read_of_it(
+    sent: bytes, expected: tuple[str, str, str]
+) -> None:
+    refused = said(alice().receive(sent, NOW))
+
+    assert (refused["requestId"], refused["cmd"], refused["reason"]) == expected
+
+
+def test_a_command_that_a_client_made_up_is_no_label_of_a_metric() -> None:
+    answer = alice().receive(frame(signal_message() | {"cmd": "DANCE"}), NOW)
+
+    assert isinstance(answer, Say)
+    assert (answer.cmd, answer.outcome) == (UNKNOWN, "UNKNOWN_COMMAND")
+
+
+# What the cluster answers. --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ack", ["relayed", "held"])
+def test_a_signal_that_is_safe_is_acknowledged_to_whoever_asked_for_that(
+    ack: Literal["relayed", "held"],
+) -> None:
+    eager, quiet = alice(acks=True), alice()
+
+    answer = eager.hear_router(signal_ask(eager), Accepted(ack))
+
+    assert said(answer) == {
+        "requestId": "r-1",
+        "module": "ROOM",
+        "cmd": "WEBRTC_OFFER",
+        "code": 200,
+        "msg": "success",
+        "data": None,
+        "ack": ack,
+    }
+    assert quiet.hear_router(signal_ask(quiet), Accepted(ack)) == Say(b"", "r-1", "WEBRTC_OFFER", ack)
+
+
+@pytest.mark.parametrize("refusal", ErrorCode)
+def test_a_refusal_reaches_the_client_in_the_protocol_s_words(refusal: ErrorCode) -> None:
+    session = alice()
+
+    for answer in (
+        session.hear_router(signal_ask(session), Refused(refusal.name)),
+        session.hear_presence(room_ask(session), Refused(refusal.name)),
+    ):
+        error = said(answer)
+        assert (error["code"], error["msg"], error["reason"]) == (refusal.code, refusal.msg, refusal.reason)
+        assert (error["requestId"], error["data"]) == ("r-1", None)
+
+
+def test_no_answer_is_an_internal_error() -> None:
+    session = alice()
+
+    assert said(session.hear_router(signal_ask(session), None))["reason"] == "INTERNAL"
+    assert said(session.hear_presence(room_ask(session, "MEMBERS"), None))["code"] == 500
+
+
+@pytest.mark.parametrize(("replaced", "code"), [(True, CloseCode.REPLACED), (False, CloseCode.BROKER_LOST)])
+def test_a_session_that_is_gone_hangs_up_for_good_only_if_another_took_its_place(
+    replaced: bool, code: CloseCode
+) -> None:
+    session = alice()
+
+    assert session.hear_router(signal_ask(session), SessionGone(replaced)) == HangUp(
+        code, "r-1", "WEBRTC_OFFER"
+    )
+    assert session.hear_presence(room_ask(session), SessionGone(replaced)) == HangUp(code, "r-1", "JOIN")
+
+
+@pytest.mark.parametrize("cmd", ["JOIN", "MEMBERS"])
+def test_a_roster_is_sent_as_presence_says_it(cmd: str) -> None:
+    session = alice()
+    members = (Member(BOB, "away", False, 3), Member(ALICE, "online", True, 7))
+
+    answer = session.hear_presence(room_ask(session, cmd), RoomMembers(members))
+
+    assert said(answer)["data"] == {
+        "room": "room-1",
+        "members": [
+            {"userId": "bob", "status": "away", "voice": False, "joinedAt": 3},
+            {"userId": "alice", "status": "online", "voice": True, "joinedAt": 7},
+        ],
+    }
+    assert said(answer)["cmd"] == cmd
+
+
+def test_leaving_is_confirmed_with_the_room() -> None:
+    session = alice()
+
+    assert said(session.hear_presence(room_ask(session, "LEAVE"), Done()))["data"] == {"room": "room-1"}
+
+
+def test_an_answer_to_another_question_is_a_bug_of_ours() -> None:
+    session = alice()
+
+    with pytest.raises(TypeError, match="LeaseKept"):
+        session.hear_presence(room_ask(session), LeaseKept("run"))
+
+
+def test_the_session_knows_its_rooms_and_since_when() -> None:
+    session = alice()
+    mine, bobs = Member(ALICE, "online", True, 7), Member(BOB, "online", True, 3)
+
+    session.hear_presence(room_ask(session), RoomMembers((bobs, mine)))
+    assert session.rooms == {ROOM: 7}
+    session.hear_presence(room_ask(session, "MEMBERS"), RoomMembers((bobs,)))
+    assert session.rooms == {ROOM: 7}
+    for _ in range(2):
+        session.hear_presence(room_ask(session, "LEAVE"), Done())
+        assert session.rooms == {}

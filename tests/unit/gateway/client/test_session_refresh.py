@@ -1,0 +1,181 @@
+"""A client that stays with a newer token (PROTOCOL, section 3, REFRESH_TOKEN)."""
+
+import time
+
+import jwt
+import pytest
+
+from gateway.admission.keys import read_key_set
+from gateway.admission.tokens import Tokens
+from gateway.client.ice_servers import IceServers
+from gateway.client.session import AskKeys, AskPresence, HangUp, Say, Session, Terms
+from tests.unit.gateway.admission.issuer import EC, RSA, key_set
+from tests.unit.gateway.client.alice import (
+    ALICE,
+    CELLAR,
+    GATEWAY,
+    HALL,
+    JWT_SECRET,
+    NOW,
+    PLAIN,
+    ROOM,
+    SESSION,
+    alice,
+    room_ask,
+    said,
+)
+from tests.unit.gateway.client.stage import connected
+from tests.unit.gateway.client.stage import session as live_session
+from tests.unit.wire.samples import frame, ping_message, refresh_message, room_message
+from tieline.wire.codes import CloseCode
+from tieline.wire.internal import Done, Regrant, RoomMembers, SessionGone
+from tieline.wire.replies import Member
+
+LATER = NOW + 900
+
+
+def token(**claims: object) -> str:
+    secret = str(claims.pop("secret", JWT_SECRET))
+    return jwt.encode({"sub": "alice", "exp": LATER, "rooms": "*", **claims}, secret, "HS256")
+
+
+def in_rooms(session: Session, *rooms: str) -> Session:
+    for room in rooms:
+        ask = session.receive(frame(room_message("JOIN") | {"data": {"room": room}}), NOW)
+        assert isinstance(ask, AskPresence)
+        session.hear_presence(ask, RoomMembers((Member(ALICE, "online", True, 7),)))
+    return session
+
+
+def refresh(session: Session, newer: str, now: float = NOW) -> AskPresence:
+    ask = session.receive(frame(refresh_message(newer)), now)
+    assert isinstance(ask, AskPresence)
+    return ask
+
+
+def test_presence_is_asked_to_know_the_session_by_what_the_newer_token_grants() -> None:
+    session = in_rooms(alice(), "hall", "cellar")
+
+    ask = refresh(session, token(rooms=["hall"], join=["room-1"], voice=False))
+
+    assert (ask.request_id, ask.cmd) == ("r-1", "REFRESH_TOKEN")
+    assert ask.request == Regrant(ALICE, SESSION, False, (HALL, ROOM), (HALL, CELLAR))
+    assert refresh(session, token(rooms="*")).request == Regrant(ALICE, SESSION, True, None, (HALL, CELLAR))
+
+
+def test_nothing_changes_before_presence_has_agreed() -> None:
+    session = in_rooms(alice(), "hall")
+    before = session.claims
+    ask = refresh(session, token(rooms=[]))
+
+    assert said(session.hear_presence(ask, None))["reason"] == "INTERNAL"
+    assert session.hear_presence(ask, SessionGone(replaced=True)) == HangUp(
+        CloseCode.REPLACED, "r-1", "REFRESH_TOKEN"
+    )
+    assert session.claims is before
+    assert session.rooms == {HALL: 7}
+
+
+def test_then_the_newer_token_counts_for_all() -> None:
+    session = in_rooms(alice(), "hall", "cellar")
+
+    answer = session.hear_presence(refresh(session, token(rooms=["hall"], voice=False)), Done())
+
+    assert said(answer) == {
+        "requestId": "r-1",
+        "module": "ROOM",
+        "cmd": "REFRESH_TOKEN",
+        "code": 200,
+        "msg": "success",
+        "data": {"expiresAt": LATER * 1000},
+    }
+    assert isinstance(answer, Say)
+    assert (answer.cmd, answer.outcome) == ("REFRESH_TOKEN", "ok")
+    assert session.claims.exp == LATER
+    assert session.rooms == {HALL: 7}
+    assert session.registration(GATEWAY).voice is False
+    assert said(session.receive(frame(room_message("JOIN")), NOW))["reason"] == "ROOM_FORBIDDEN"
+    assert isinstance(room_ask(session, "LEAVE"), AskPresence)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "rubbish",
+        "用",
+        token(secret="another secret, which is as long as it has to be"),
+        token(exp=NOW),
+        token(exp="soon"),
+        token(nbf=NOW + 61),
+        token(sub=None),
+        token(rooms=[""]),
+        jwt.encode({"sub": "alice", "exp": LATER}, "", "none"),
+    ],
+)
+def test_a_token_that_would_not_admit_anybody_is_refused(bad: str) -> None:
+    refused = said(alice().receive(frame(refresh_message(bad)), NOW))
+
+    assert (refused["requestId"], refused["cmd"]) == ("r-1", "REFRESH_TOKEN")
+    assert (refused["code"], refused["msg"], refused["reason"]) == (1000, "令牌无效", "BAD_TOKEN")
+
+
+def test_a_token_of_somebody_else_is_refused() -> None:
+    refused = said(alice().receive(frame(refresh_message(token(sub="bob"))), NOW))
+
+    assert (refused["code"], refused["reason"]) == (1000, "SENDER_MISMATCH")
+
+
+# A newer token of a newer key. ----------------------------------------------------------------------
+
+
+def fetching() -> Terms:
+    """Terms of a gateway that fetches its keys, and has none yet."""
+    return Terms(IceServers(), Tokens(fetches=True))
+
+
+def test_a_token_of_an_unknown_key_waits_for_fresh_keys() -> None:
+    terms = fetching()
+    session = alice(terms=terms)
+    newer = RSA.token()
+    ask = session.receive(frame(refresh_message(newer)), NOW)
+    assert ask == AskKeys("r-1", "REFRESH_TOKEN", newer)
+    assert isinstance(ask, AskKeys)
+
+    assert said(session.hear_keys(ask, False, NOW))["reason"] == "INTERNAL"
+    assert said(session.hear_keys(ask, True, NOW))["reason"] == "BAD_TOKEN"
+    terms.tokens.fetched = read_key_set(key_set(EC.jwk(), RSA.jwk()))
+    assert isinstance(session.hear_keys(ask, True, NOW), AskPresence)
+    assert isinstance(session.hear_keys(ask, False, NOW), AskPresence)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_the_next_message_waits_until_the_keys_have_come(is_known: bool) -> None:
+    terms = fetching()
+    stage = connected(live_session(terms=terms))
+    later = RSA.token(exp=time.time() + 9000)
+    stage.send(frame(refresh_message(later)), frame(ping_message() | {"requestId": "next"}))
+    (ask,) = stage.house.keys_asked
+    assert stage.messages() == []
+
+    if is_known:
+        terms.tokens.fetched = read_key_set(key_set(RSA.jwk()))
+    stage.connection.turns.keys_answered(ask, is_fresh=True)
+    if is_known:
+        assert stage.messages() == []
+        stage.answer_room(Done())
+
+    answer, pong = stage.messages()
+    assert answer.get("reason") == (None if is_known else "BAD_TOKEN")
+    assert pong["requestId"] == "next"
+
+
+def test_a_newer_token_winds_the_clock_up_again() -> None:
+    stage = connected(live_session(token_lasts_s=100, terms=PLAIN))
+    stage.send(frame(refresh_message(token(exp=time.time() + 9000))))
+    stage.answer_room(Done())
+
+    stage.live_on(1000)
+    assert [message.get("reason") for message in stage.messages()] == [None]
+    assert stage.house.told == []
+    assert stage.close_code is None

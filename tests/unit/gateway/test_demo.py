@@ -1,0 +1,143 @@
+"""The demo's files and tokens, and that nobody gets them unasked."""
+
+import json
+import time
+from urllib.parse import urlencode
+
+import pytest
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from gateway.__main__ import GatewaySettings, pages_of
+from gateway.admission.tokens import Tokens
+from gateway.client.connection import Connection
+from gateway.demo import FILES, TOKEN_TTL_S, WEB, Pages
+from tests.unit.gateway.client.clock import Clock
+from tests.unit.gateway.client.host import DollHouse
+from tests.unit.gateway.client.stage import Stage
+from tests.unit.gateway.client.transport import Socket
+from tieline.runtime.settings import SettingsError, read_settings
+
+SECRET = "a secret that is long enough for HMAC-SHA256"
+
+
+@pytest.fixture(scope="module")
+def pages() -> Pages:
+    return Pages(SECRET)
+
+
+def ask(pages: Pages, path: str, **headers: str) -> Response | None:
+    return pages.answer(Request(path, Headers({"Host": "localhost:8080", **headers})))
+
+
+def ask_token(pages: Pages, **query: str) -> Response:
+    response = ask(pages, f"/token?{urlencode(query)}")
+    assert response is not None
+    return response
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_its_files_are_served_as_they_are(path: str, pages: Pages) -> None:
+    response = ask(pages, f"{path}?user=ann&room=demo")
+    assert response is not None
+    file, kind = FILES[path]
+    assert response.status_code == 200
+    assert response.body == (WEB / file).read_bytes()
+    assert response.headers["Content-Type"] == f"{kind}; charset=utf-8"
+    assert response.headers["Content-Length"] == str(len(response.body))
+
+
+def test_every_file_of_the_demo_is_served() -> None:
+    served = {file for file, _ in FILES.values()}
+    assert {f"demo/{path.name}" for path in (WEB / "demo").iterdir()} <= served
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/ws", "/ws?token=x", "/demo/index.html", "/../pyproject.toml", "//", "/favicon.ico", "http://[x"],
+)
+def test_other_paths_are_not_its_business(path: str, pages: Pages) -> None:
+    assert ask(pages, path) is None
+
+
+def test_neither_is_an_upgrade(pages: Pages) -> None:
+    assert ask(pages, "/", Upgrade="websocket") is None
+
+
+def test_a_page_may_load_nothing_from_elsewhere(pages: Pages) -> None:
+    response = ask(pages, "/")
+    assert response is not None
+    assert "default-src 'self'" in response.headers["Content-Security-Policy"]
+
+
+def test_its_tokens_admit_whoever_asks_to_the_room_asked_for(pages: Pages) -> None:
+    response = ask_token(pages, user="晓 &", room="tea/1")
+    assert response.status_code == 200
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.body is not None
+    content = json.loads(response.body)
+    claims = Tokens(SECRET).verify(content["token"], time.time())
+    assert (claims.sub, claims.rooms, claims.voice) == ("晓 &", ("tea/1",), True)
+    assert content["expiresAt"] == claims.exp * 1000 <= (time.time() + TOKEN_TTL_S) * 1000
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"user": "ann"},
+        {"room": "demo"},
+        {"user": "", "room": "demo"},
+        {"user": "a" * 129, "room": "demo"},
+        {"user": "ann", "room": "\n"},
+    ],
+    ids=str,
+)
+def test_a_token_is_for_a_user_and_a_room(query: dict[str, str], pages: Pages) -> None:
+    response = ask_token(pages, **query)
+    assert response.status_code == 400
+    assert response.body is not None
+    assert json.loads(response.body)["reason"] == "MALFORMED"
+
+
+def test_a_connection_answers_with_a_page_and_is_done(pages: Pages) -> None:
+    house, socket = DollHouse(), Socket()
+    connection = Connection(house, Clock().loop, pages)
+    connection.connection_made(socket)
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    head, _, body = socket.taken().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert body == (WEB / "demo/index.html").read_bytes()
+    assert socket.is_closing()
+    assert house.arrivals == []
+
+
+def test_a_connection_leaves_everything_else_to_the_house(pages: Pages) -> None:
+    house = DollHouse()
+    house.connection = connection = Connection(house, Clock().loop, pages)
+    connection.connection_made(Socket())
+    connection.data_received(b"GET /ws HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert len(house.arrivals) == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/token?user=ann&room=demo"])
+def test_without_the_demo_there_are_neither_pages_nor_tokens(path: str) -> None:
+    stage = Stage()
+    stage.put(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+    assert len(stage.house.arrivals) == 1
+    assert stage.socket.taken() == b""
+
+
+def settings(**variables: str) -> GatewaySettings:
+    return read_settings(GatewaySettings, {f"TIELINE_{name}": value for name, value in variables.items()})
+
+
+def test_the_demo_is_off_unless_asked_for() -> None:
+    assert pages_of(settings(JWT_SECRET=SECRET)) is None
+    assert pages_of(settings(JWT_SECRET=SECRET, DEMO="0")) is None
+    assert pages_of(settings(JWT_SECRET=SECRET, DEMO="1")) is not None
+
+
+def test_it_needs_a_secret_to_sign_with() -> None:
+    with pytest.raises(SettingsError, match="TIELINE_DEMO is on, but TIELINE_JWT_SECRET"):
+        pages_of(settings(JWKS_URL="https://issuer.example/keys", DEMO="1"))

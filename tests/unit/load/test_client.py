@@ -1,0 +1,65 @@
+"""`tieline.load.client`: what may arrive, and what counts as a fault."""
+
+import asyncio
+
+import pytest
+
+from tieline.load.client import Client, LoadError
+from tieline.load.faults import Faults
+from tieline.load.letters import candidates
+
+first, second, third = (candidates("a", "b").write(number) for number in range(3))
+
+
+def after(client: Client, *messages: bytes) -> Faults:
+    for message in messages:
+        client.on_text(message)
+    return client.faults
+
+
+def test_messages_in_the_announced_order_are_no_fault() -> None:
+    client = Client("b")
+    client.expect(first, second)
+    assert after(client, first, second) == Faults()
+    assert client.arrived == 2
+
+
+@pytest.mark.parametrize(
+    ("arriving", "faults"),
+    [
+        ([second, first], Faults(out_of_order=1)),
+        ([first, first, second], Faults(duplicate=1)),
+        ([first, third], Faults(foreign=1)),
+        ([first + b" "], Faults(foreign=1)),
+        ([b"no JSON"], Faults(foreign=1)),
+        ([b'{"requestId":"","cmd":"WEBRTC_OFFER","code":1000,"reason":"TARGET_OFFLINE"}'], Faults(refused=1)),
+        ([b'{"requestId":"1","cmd":"MEMBER_LEFT","code":200,"data":{}}'], Faults()),
+    ],
+)
+def test_everything_else_is_counted(arriving: list[bytes], faults: Faults) -> None:
+    client = Client("b")
+    client.expect(first, second)
+    assert after(client, *arriving) == faults
+
+
+async def test_a_waiting_client_goes_on_when_the_last_message_has_arrived() -> None:
+    client = Client("b")
+    client.expect(first, second)
+    waiting = asyncio.ensure_future(client.until_arrived(2, Client("a")))
+    await asyncio.sleep(0)
+    after(client, first)
+    assert not waiting.done()
+    after(client, second)
+    await waiting
+    await client.until_arrived(2, Client("a"))
+
+
+async def test_replies_and_events_reach_whoever_noticed_them() -> None:
+    client = Client("b")
+    reply, event = client.notice("7"), client.notice("MEMBER_JOINED")
+    after(client, b'{"requestId":"x1","cmd":"MEMBER_JOINED","code":200,"data":{}}')
+    assert event.done()
+    assert not reply.done()
+    after(client, b'{"requestId":"7","cmd":"JOIN","code":1000,"reason":"ROOM_FULL"}')
+    with pytest.raises(LoadError, match="JOIN refused: ROOM_FULL"):
+        await reply

@@ -1,0 +1,57 @@
+"""`tieline.load.letters`: messages that Tieline takes, each a different one."""
+
+import msgspec
+import pytest
+
+from tieline.load.letters import CANDIDATE_BYTES, Letters, answers, candidates, hangups, offers
+from tieline.wire import envelope
+
+
+@pytest.mark.parametrize(
+    ("letters", "kind"),
+    [
+        (offers("a", "b"), envelope.Offer),
+        (answers("a", "b"), envelope.Answer),
+        (candidates("a", "b"), envelope.Candidate),
+        (hangups("a", "b"), envelope.Hangup),
+    ],
+)
+def test_every_message_is_well_formed_and_names_its_users(letters: Letters, kind: type) -> None:
+    message = envelope.decode(letters.write(7))
+    assert isinstance(message, kind)
+    assert isinstance(message, envelope.Signal)
+    assert (message.data.sender, message.data.to) == ("a", "b")
+    assert msgspec.json.decode(message.data.data)
+
+
+def test_a_candidate_has_the_length_that_is_measured() -> None:
+    assert (
+        len(candidates("load_0badcafe_17_a", "load_0badcafe_17_b").write(123_456)) == CANDIDATE_BYTES == 330
+    )
+
+
+def test_ids_too_long_for_that_length_make_a_longer_candidate() -> None:
+    assert isinstance(envelope.decode(candidates("a" * 128, "b" * 128).write(1)), envelope.Candidate)
+
+
+def test_no_two_messages_are_alike_and_each_is_recognized() -> None:
+    letters = candidates("a", "b")
+    written = [letters.write(number) for number in range(100)]
+    assert len(set(written)) == 100
+    assert [letters.read(message) for message in written] == list(range(100))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"{}",
+        candidates("b", "a").write(1),
+        offers("a", "b").write(1),
+        candidates("a", "b").write(1) + b" ",
+        candidates("a", "b").write(1).replace(b"000000000001", b"000000000002", 1),
+    ],
+    ids=["nothing", "other", "the other way", "an offer", "altered", "numbers that differ"],
+)
+def test_what_was_never_written_is_not_recognized(message: bytes) -> None:
+    assert candidates("a", "b").read(message) is None

@@ -1,0 +1,23 @@
+"""`tieline.load.processes` and `bench.machine`: what the kernel writes."""
+
+import os
+
+from bench.machine import processor
+from tieline.load.processes import cpu_seconds, cpu_seconds_of, resident_kib
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def test_cpu_seconds_are_those_of_user_and_system_whatever_the_name() -> None:
+    stat = f"17 (a ) b) S 1 17 17 0 -1 4194304 9 0 0 0 {3 * TICKS} {TICKS} 99 99 20 0 5 0 100 1 2"
+    assert cpu_seconds(stat) == 4.0
+
+
+def test_this_process_has_used_time_and_memory() -> None:
+    assert cpu_seconds_of({"tests": [os.getpid()]})["tests"] > 0
+    assert resident_kib(os.getpid()) > 1000
+
+
+def test_the_processor_is_named() -> None:
+    assert processor("processor\t: 0\nmodel name\t: Fast One  \nflags\t: x\n") == "Fast One"
+    assert processor("") == "unknown processor"

@@ -1,0 +1,1 @@
+"""`tieline call`: real WebRTC peers that call each other, or answer whoever calls."""

@@ -1,0 +1,221 @@
+"""`tieline call`: make a real voice call through a running system, and say step by step how it went.
+
+Two WebRTC peers on two gateways call each other and each sends a tone; the call is good when both hear the
+other's. With `--answer` or `--to` there is one end only, and the other is whoever calls or is called: a
+person in a browser, say. The calls are `conversation` and `bot`, which need aiortc and are imported only when
+they are made.
+"""
+
+import argparse
+import asyncio
+import functools
+import math
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from tieline.cli.token import SECRET_VARIABLE, make_token
+
+CALLER_HZ: Final = 440.0
+CALLEE_HZ: Final = 660.0
+"""A fifth apart: no echo, resampling or harmonic turns one into the other."""
+
+TIMEOUT_S: Final = 30.0
+"""For the whole call: it takes two seconds when all is well, and a broken one shall not stop a pipeline."""
+
+LISTEN_S: Final = 1.0
+"""How much sound each end measures: fifty packets, and pitches told apart to a hertz."""
+
+GOOD: Final = 0
+BAD: Final = 1
+UNUSABLE: Final = 2
+
+
+_OF_TWO: Final = ("--caller-token", "--callee-token", "--listen")
+_OF_BOTS: Final = ("--once", "--user", "--token", "--play", "--record", "--hang-up-after")
+"""Options that only one of the two kinds of calls has."""
+
+
+class _Ready(msgspec.Struct, frozen=True):
+    """What is read of the file that `tieline dev` writes."""
+
+    gateways: Annotated[list[str], msgspec.Meta(min_length=1)]
+
+
+class _Unusable(Exception):
+    """The options do not say what to call through, or as whom."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `tieline call`."""
+    system = parser.add_mutually_exclusive_group(required=True)
+    system.add_argument(
+        "--ready-file", metavar="F", type=Path, help="call through the system of this `tieline dev`"
+    )
+    system.add_argument(
+        "--url",
+        metavar="URL",
+        action="append",
+        help="a gateway's ws:// or wss:// URL; give a second one for the callee, or more for a bot",
+    )
+    parser.add_argument(
+        "--secret",
+        metavar="S",
+        help=f"make the tokens with this secret instead of the variable {SECRET_VARIABLE}",
+    )
+    parser.add_argument("--caller-token", metavar="T", help="the caller's own token; it must allow the room")
+    parser.add_argument("--callee-token", metavar="T", help="the callee's own token; it must allow the room")
+    parser.add_argument("--room", metavar="R", help="where they meet (default: a new room)")
+    parser.add_argument(
+        "--listen",
+        metavar="S",
+        type=_seconds,
+        help=f"how many seconds of sound each end measures (default: {LISTEN_S:g})",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        type=_seconds,
+        help=f"give up after so many seconds in all (default: {TIMEOUT_S:g}; of a bot: never)",
+    )
+    bot = parser.add_argument_group("a bot", "one end only, in the room of --room")
+    part = bot.add_mutually_exclusive_group()
+    part.add_argument("--answer", action="store_true", help="wait to be called, and answer whoever calls")
+    part.add_argument("--to", metavar="USER", help="ring this user, who may still have to join the room")
+    bot.add_argument("--once", action="store_true", help="end after the first call")
+    bot.add_argument("--user", metavar="NAME", help="be this user (default: bot- and something random)")
+    bot.add_argument("--token", metavar="T", help="the bot's own token; it must allow the room")
+    bot.add_argument(
+        "--play", metavar="F", type=Path, help="play this sound file instead of a tone, again and again"
+    )
+    bot.add_argument(
+        "--record",
+        metavar="F",
+        type=Path,
+        help="keep what is heard in this WAV file, of further calls in F-2, F-3, ...",
+    )
+    bot.add_argument(
+        "--hang-up-after", metavar="S", type=_seconds, help="hang up after so many seconds of sound"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the call. Returns 0 if both ends heard the right tone, 1 if not, 2 if the options are unusable.
+
+    Of a bot for one call: 0 if it heard anything. A bot for many ends with 0 when it is told to.
+    """
+    try:
+        from tieline.cli.call.call_end import Line
+        from tieline.cli.call.conversation import tell
+    except ModuleNotFoundError as missing:
+        sys.stderr.write(
+            f"tieline call needs the package {missing.name!r}, which is not installed:"
+            " pip install 'tieline[tools]'\n"
+        )
+        return BAD
+    try:
+        _check(args)
+        if args.answer or args.to:
+            return _run_bot(args)
+        caller_url, callee_url = _gateways(args)
+        name = f"call-{secrets.token_hex(4)}"
+        room = args.room or name
+        secret = args.secret or os.environ.get(SECRET_VARIABLE, "")
+        caller_token = args.caller_token or _make_token(secret, f"{name}-caller", room)
+        callee_token = args.callee_token or _make_token(secret, f"{name}-callee", room)
+    except _Unusable as problem:
+        sys.stderr.write(f"tieline call: {problem}\n")
+        return UNUSABLE
+    caller = Line("caller", caller_url, caller_token, sends_hz=CALLER_HZ, expects_hz=CALLEE_HZ)
+    callee = Line("callee", callee_url, callee_token, sends_hz=CALLEE_HZ, expects_hz=CALLER_HZ)
+    works = asyncio.run(tell(caller, callee, room, args.listen or LISTEN_S, args.timeout or TIMEOUT_S, _say))
+    return GOOD if works else BAD
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Find options that do not go together."""
+    is_bot = args.answer or args.to is not None
+    strangers = _OF_TWO if is_bot else _OF_BOTS
+    for option in strangers:
+        if getattr(args, option.removeprefix("--").replace("-", "_")) not in (None, False):
+            only = "a call between two ends" if is_bot else "a bot: --answer, or --to USER"
+            raise _Unusable(f"{option} is for {only}")
+    if is_bot and not args.room:
+        raise _Unusable("name the room in which the bot shall be: --room R")
+
+
+def _run_bot(args: argparse.Namespace) -> int:
+    from tieline.cli.call.bot import Part
+    from tieline.cli.call.bot_runner import Post, work
+    from tieline.cli.call.sound import Unplayable, check_playable, repeated, tones
+
+    sound = functools.partial(tones, CALLEE_HZ if args.answer else CALLER_HZ)
+    if args.play is not None:
+        try:
+            check_playable(args.play)
+        except Unplayable as problem:
+            raise _Unusable(str(problem)) from None
+        sound = functools.partial(repeated, args.play)
+    if args.record is not None and not args.record.parent.is_dir():
+        raise _Unusable(f"cannot record to {args.record}: there is no folder {args.record.parent}")
+    user = args.user or f"bot-{secrets.token_hex(2)}"
+    secret = args.secret or os.environ.get(SECRET_VARIABLE, "")
+    if args.token is None:
+        _make_token(secret, user, args.room)
+
+    async def fresh_token() -> str:
+        return _make_token(secret, user, args.room)
+
+    urls = args.url or _read_ready_file(args.ready_file)
+    post = Post(urls, args.token or fresh_token, args.timeout)
+    renewal = None if args.token else fresh_token
+    part = Part(args.room, args.to, args.once, sound, args.record, args.hang_up_after, renewal)
+    return GOOD if asyncio.run(work(post, part, _say)) else BAD
+
+
+def _gateways(args: argparse.Namespace) -> tuple[str, str]:
+    """Choose the caller's and the callee's gateway; the same one, if there is but one."""
+    if args.url is None:
+        urls = _read_ready_file(args.ready_file)
+    elif len(args.url) > 2:
+        raise _Unusable("--url can be given twice: for the caller and for the callee")
+    else:
+        urls = args.url
+    return urls[0], urls[min(1, len(urls) - 1)]
+
+
+def _read_ready_file(path: Path) -> Sequence[str]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Ready).gateways
+    except OSError as problem:
+        raise _Unusable(f"cannot read {path}: {problem.strerror}; is `tieline dev` ready yet?") from None
+    except msgspec.DecodeError as problem:
+        raise _Unusable(f"{path} is not what `tieline dev` writes: {problem}") from None
+
+
+def _make_token(secret: str, user: str, room: str) -> str:
+    if not secret:
+        raise _Unusable(
+            f"set {SECRET_VARIABLE} to the secret the gateways have, or give --secret, or both tokens"
+        )
+    try:
+        return make_token(secret, user, [room])
+    except ValueError as problem:
+        raise _Unusable(str(problem)) from None
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no time to wait")
+    return seconds
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()  # a pipe shall see each step when it happens

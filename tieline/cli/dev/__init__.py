@@ -1,0 +1,1 @@
+"""`tieline dev`: the whole system on one machine, its processes, ports and broker."""

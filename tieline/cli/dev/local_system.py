@@ -1,0 +1,124 @@
+"""The whole system on this machine: which processes it consists of, on which ports, with which settings.
+
+Everything is decided here before anything starts, so that a part which ends comes back where it was.
+"""
+
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tieline.cli.dev import broker_process, ports, readiness
+from tieline.cli.dev.supervisor import Part
+from tieline.cli.token import SECRET_VARIABLE
+
+LOOPBACK: Final = "127.0.0.1"
+NO: Final = ("0", "false")
+"""How a setting says no."""
+GATEWAY, ROUTER, PRESENCE, NATS = "gateway", "router", "presence", "nats"
+
+
+class Size(NamedTuple):
+    """How many processes of each kind, and the first gateway's port (0: any free ones)."""
+
+    gateways: int
+    routers: int
+    presences: int
+    port: int
+
+
+class LocalSystem(NamedTuple):
+    """What `tieline dev` runs."""
+
+    parts: list[Part]
+    """In the order of who needs whom."""
+    gateway_urls: list[str]
+    ops_urls: dict[str, list[str]]
+    nats_url: str
+    secret: str
+    """Signs the tokens that the gateways take."""
+    has_demo: bool
+
+    @property
+    def demo_urls(self) -> list[str]:
+        """The pages to try a call with, one a gateway."""
+        pages = [url.replace("ws://", "http://").removesuffix("ws") for url in self.gateway_urls]
+        return pages if self.has_demo else []
+
+    def ready_document(self, pids: Callable[[str], list[int]]) -> dict[str, object]:
+        """Build what the ready file says (DESIGN, "Commands"); `pids` gives the processes of a kind."""
+        return {
+            "gateways": self.gateway_urls,
+            "ops": self.ops_urls,
+            "nats": self.nats_url,
+            "pids": {kind: pids(kind) for kind in (NATS, GATEWAY, ROUTER, PRESENCE)},
+        }
+
+
+def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack) -> LocalSystem:
+    """Choose programs, ports and settings. `storage` is an empty folder for the broker's streams.
+
+    The ports are kept from others until `held` is closed.
+
+    Raises:
+        NoNatsServer: there is no broker to run.
+        PortTaken: a port that was asked for is taken, or there are not enough free ones.
+    """
+    program = broker_process.find_nats_server(environ)
+    listen_host = environ.get("TIELINE_LISTEN_HOST") or LOOPBACK
+    ops_host = environ.get("TIELINE_OPS_HOST") or LOOPBACK
+    wanted = [size.port + nth for nth in range(size.gateways)] if size.port else []
+    for port in wanted:
+        ports.check_free(listen_host, port)
+    processes = size.gateways + size.routers + size.presences
+    gateway_ports = wanted or held.enter_context(ports.hold_ports(size.gateways, listen_host))
+    nats_port, *ops_ports = held.enter_context(ports.hold_ports(1 + processes, LOOPBACK, but=gateway_ports))
+    nats_url = f"nats://{LOOPBACK}:{nats_port}"
+    secret = environ.get(SECRET_VARIABLE) or secrets.token_urlsafe(32)
+    demo = environ.get("TIELINE_DEMO") or "1"
+
+    broker = Part(
+        NATS,
+        "the nats-server",
+        broker_process.broker_command(program, LOOPBACK, nats_port, storage),
+        broker_process.broker_environment(environ),
+        partial(broker_process.why_broker_not_ready, LOOPBACK, nats_port),
+    )
+    system = LocalSystem(
+        [broker], [], {GATEWAY: [], ROUTER: [], PRESENCE: []}, nats_url, secret, demo not in NO
+    )
+
+    def add(kind: str, settings: Mapping[str, str]) -> None:
+        ops_port = ops_ports.pop()
+        ops_urls = system.ops_urls[kind]
+        ops_urls.append(f"http://{ports.reachable(ops_host)}:{ops_port}")
+        system.parts.append(
+            Part(
+                kind,
+                f"{kind} {len(ops_urls)}",
+                [sys.executable, "-m", kind],
+                {**environ, "TIELINE_NATS_URL": nats_url, "TIELINE_OPS_PORT": str(ops_port), **settings},
+                partial(readiness.why_not_ready, ports.reachable(ops_host), ops_port),
+            )
+        )
+
+    for _ in range(size.presences):
+        add(PRESENCE, {"TIELINE_REPLICAS": "1", "TIELINE_STORAGE": "file"})
+    for _ in range(size.routers):
+        add(ROUTER, {})
+    # The page of one gateway may use every other one, too.
+    own = [f"http://{host}:{port}" for host in (LOOPBACK, "localhost") for port in gateway_ports]
+    settings = {
+        SECRET_VARIABLE: secret,
+        "TIELINE_ORIGINS": environ.get("TIELINE_ORIGINS") or ",".join(own),
+        "TIELINE_LISTEN_HOST": listen_host,
+        "TIELINE_DEMO": demo,
+        "TIELINE_DRAIN_WAIT": environ.get("TIELINE_DRAIN_WAIT") or "0",  # there is no balancer in front
+    }
+    for port in gateway_ports:
+        add(GATEWAY, {**settings, "TIELINE_LISTEN_PORT": str(port)})
+        system.gateway_urls.append(f"ws://{ports.reachable(listen_host)}:{port}/ws")
+    return system

@@ -1,0 +1,212 @@
+"""One user under load: a connection, what must arrive on it next, and what it asks the server.
+
+Knows three kinds of server by its `Target`: Tieline, a relay that checks nothing, and an echo.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from tieline.cli.token import EVERY_ROOM, make_token
+from tieline.load.connection import Connection, connect
+from tieline.load.faults import Faults
+
+ANSWER_TIMEOUT_S: Final = 10.0
+"""For one step of a set-up. Tieline itself gives up after 5 s, so what takes longer has been lost."""
+
+ARRIVALS_AT_ONCE: Final = 8
+"""So few, because many handshakes at once leave holes in a server's memory that its sessions do not need."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the load goes, and what must be done there before a message passes."""
+
+    sender_url: str
+    receiver_url: str | None
+    """None: the server echoes, so that a sender is its own receiver."""
+    secret: str | None = None
+    """What Tieline's tokens are signed with. None: no tokens, and neither rooms nor negotiations."""
+
+    @property
+    def echoes(self) -> bool:
+        """Whether a message comes back to its sender; such a server does not greet either."""
+        return self.receiver_url is None
+
+
+class LoadError(Exception):
+    """The load cannot go on: a step of a set-up was refused, or took too long."""
+
+
+class _FromServer(msgspec.Struct):
+    request_id: str = msgspec.field(name="requestId", default="")
+    cmd: str = ""
+    code: int = 200
+    reason: str = ""
+
+
+class Client:
+    """A connected user. Messages announced by `expect` must arrive in that order, byte for byte."""
+
+    connection: Connection
+
+    def __init__(self, user: str) -> None:
+        self.user = user
+        self.faults = Faults()
+        self.last_refusal = ""
+        self.arrived = 0
+        self._due: deque[bytes] = deque()
+        self._past: deque[bytes] = deque(maxlen=64)
+        self._goal: tuple[int, asyncio.Future[None]] | None = None
+        self._noticed: dict[str, asyncio.Future[None]] = {}
+        self._requests = 0
+
+    def expect(self, *messages: bytes) -> None:
+        """Announce what must arrive next, after what was announced before."""
+        self._due.extend(messages)
+
+    async def until_arrived(self, count: int, sender: "Client") -> None:
+        """Wait until `count` announced messages, of which `sender` sent the last, have arrived in all.
+
+        Raises:
+            LoadError: they did not in time; what is missing is counted as lost.
+        """
+        if self.arrived >= count:
+            return
+        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._goal = (count, reached)
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await reached
+        except TimeoutError:
+            self.faults.lost += len(self._due)
+            said = f"; the sender was told {sender.last_refusal}" if sender.last_refusal else ""
+            what = f"message {self.arrived + 1} from {sender.user}"
+            raise LoadError(f"{self.user} waited in vain for {what}{said}") from None
+
+    def notice(self, key: str) -> asyncio.Future[None]:
+        """A future for the server's next reply to this requestId, or next event of this `cmd`."""
+        noticed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._noticed[key] = noticed
+        return noticed
+
+    async def ask(self, cmd: str, room: str) -> None:
+        """Send JOIN or LEAVE and wait for the reply.
+
+        Raises:
+            LoadError: refused, or no reply in time.
+        """
+        self._requests += 1
+        key = f"{self.user}_{self._requests}"
+        reply = self.notice(key)
+        self.connection.send(
+            f'{{"requestId":"{key}","module":"ROOM","cmd":"{cmd}","data":{{"room":"{room}"}}}}'.encode()
+        )
+        await within_patience(reply, f"{cmd} of {self.user}")
+
+    def on_text(self, message: bytes) -> None:
+        """Take a message that was announced, or something that the server says itself."""
+        if self._due and message == self._due[0]:
+            self._past.append(self._due.popleft())
+            self.arrived += 1
+            if self._goal is not None and self.arrived >= self._goal[0]:
+                if not self._goal[1].done():
+                    self._goal[1].set_result(None)
+                self._goal = None
+        elif message in self._due:
+            self.faults.out_of_order += 1
+        elif message in self._past:
+            self.faults.duplicate += 1
+        else:
+            self._read_own_words(message)
+
+    def _read_own_words(self, message: bytes) -> None:
+        try:
+            said = msgspec.json.decode(message, type=_FromServer)
+        except msgspec.DecodeError:
+            self.faults.foreign += 1
+            return
+        noticed = self._noticed.pop(said.request_id, None) or self._noticed.pop(said.cmd, None)
+        if said.code != 200:
+            self.faults.refused += 1
+            self.last_refusal = said.reason or str(said.code)
+            if noticed is not None and not noticed.done():
+                noticed.set_exception(LoadError(f"{said.cmd} refused: {self.last_refusal}"))
+        elif noticed is not None:
+            if not noticed.done():
+                noticed.set_result(None)
+        elif said.cmd.startswith("WEBRTC_"):
+            self.faults.foreign += 1
+
+
+async def arrive(target: Target, user: str, url: str) -> Client:
+    """Connect a user, and wait until others can reach it.
+
+    Raises:
+        LoadError: the server did not greet in time.
+        UpgradeRefused, OSError, TimeoutError: as `connect`.
+    """
+    client = Client(user)
+    headers = {}
+    if target.secret is not None:
+        headers["Authorization"] = f"Bearer {make_token(target.secret, user, [EVERY_ROOM])}"
+    else:
+        url = f"{url}?user={quote(user)}"
+    welcome = client.notice("WELCOME")
+    client.connection = await connect(url, client.on_text, headers)
+    if not target.echoes:
+        await within_patience(welcome, f"WELCOME of {user}")
+    return client
+
+
+async def arrive_all(target: Target, names: Iterable[str], url: str) -> list[Client]:
+    """Connect many users, a few at a time.
+
+    Raises:
+        LoadError, UpgradeRefused, OSError, TimeoutError: as `arrive`.
+    """
+    clients: list[Client] = []
+    waiting = iter(names)
+
+    async def keep_arriving() -> None:
+        for name in waiting:
+            client = await arrive(target, name, url)
+            clients.append(client)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(ARRIVALS_AT_ONCE):
+                group.create_task(keep_arriving())
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return clients
+
+
+async def within_patience(future: asyncio.Future[None], what: str) -> None:
+    """Wait for one step of a set-up.
+
+    Raises:
+        LoadError: it failed, or took longer than `ANSWER_TIMEOUT_S`.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            await future
+    except TimeoutError:
+        raise LoadError(f"no answer in time: {what}") from None
+
+
+async def leave(clients: list[Client]) -> Faults:
+    """Close all connections; return all faults, with those that the server had ended already."""
+    faults = Faults()
+    for client in clients:
+        faults += client.faults
+        faults.closed += client.connection.closed.done()
+    async with asyncio.TaskGroup() as closing:
+        for client in clients:
+            closing.create_task(client.connection.close())
+    return faults
