@@ -9,10 +9,11 @@ import msgspec
 
 from model.design import Design
 from model.scenario import Scenario
-from presence import negotiation
-from presence.decide import Situation, decide
-from presence.member import User
-from presence.negotiation import NOTHING, Pair, Said
+from presence.rules import negotiation
+from presence.rules.change import Change, Facts
+from presence.rules.negotiation import NOTHING, Incoming, Negotiation
+from presence.rules.signals import Terms, check
+from presence.rules.user import Membership, Session, User
 from tieline.wire import internal
 from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import Check, Relay
@@ -20,6 +21,11 @@ from tieline.wire.subjects import Keys
 
 NOW: Final = 1_000_000
 """Unix milliseconds. The model's time stands still: all of it happens well within the shortest memory."""
+
+TERMS: Final = Terms("hold", 60.0)
+
+NOBODY: Final = SessionId("of nobody")
+"""A session that never lives: what is remembered for it is delivered to nobody."""
 
 COMMANDS: Final = {
     "offer": "WEBRTC_OFFER",
@@ -86,8 +92,8 @@ class Cast:
         self._records = tuple(_online(name) for name in self.users)
         self._by_digest = {frame.check.digest: number for number, frame in enumerate(self.frames)}
         self._by_bytes = {frame.check.frame: number for number, frame in enumerate(self.frames)}
-        self.pairs: Final[list[Pair]] = []
-        self._numbers: dict[Pair, int] = {}
+        self.pairs: Final[list[Negotiation]] = []
+        self._numbers: dict[Negotiation, int] = {}
         self._judged: dict[tuple[int, int], Verdict] = {}
         keys = [self._key(frame) for frame in self.frames]
         self.sides: Final = tuple(dict.fromkeys(keys))
@@ -101,17 +107,17 @@ class Cast:
         pairs = dict.fromkeys(self.sides, NOTHING)
         for offerer, target in (*self.scenario.offered, *self.scenario.established):
             one, other = UserId(offerer), UserId(target)
-            before = Said(one, other, _session(target), FrameDigest(b"before"), NOW)
-            pair = negotiation.offer(NOTHING, before).pair
+            before = Incoming(one, other, _session(target), FrameDigest(b"before"), NOW)
+            pair = negotiation.offer(NOTHING, before).negotiation
             if (offerer, target) in self.scenario.established:
                 answer = before._replace(sender=other, target=one, session=_session(offerer))
                 step = negotiation.answer(pair, answer)
-                assert isinstance(step, negotiation.Step)
-                pair = step.pair
+                assert isinstance(step, negotiation.Outcome)
+                pair = step.negotiation
             pairs[Keys.pair(one, other)] = pair
         return tuple(self._number(pairs[key]) for key in self.sides)
 
-    def _number(self, pair: Pair) -> int:
+    def _number(self, pair: Negotiation) -> int:
         number = self._numbers.get(pair)
         if number is None:
             number = self._numbers[pair] = len(self.pairs)
@@ -133,13 +139,14 @@ class Cast:
     def _ask(self, pair: int, number: int) -> Verdict:
         frame = self.frames[number]
         before = self.pairs[pair]
-        situation = Situation(self._records[frame.sender], self._records[frame.target], before)
-        judgement = decide(situation, frame.check, NOW, "hold")
-        verdict = judgement.verdict
+        users = {frame.check.user: self._records[frame.sender], frame.check.to: self._records[frame.target]}
+        judgement = check(frame.check, TERMS, before, users, Facts(NOW))
+        assert isinstance(judgement, Change)
+        verdict = judgement.reply
         if not isinstance(verdict, Relay):
             return Verdict((), refused=repr(verdict))
         frames = [number if line.frame is None else self._by_bytes[line.frame] for line in verdict.deliveries]
-        after = None if judgement.pair is None else self._written(judgement.pair)
+        after = None if judgement.record is None else self._written(judgement.record)
         if not self.design.brings_earlier and number in frames:
             frames = frames[frames.index(number) :]
         return Verdict(
@@ -150,7 +157,7 @@ class Cast:
             else None,
         )
 
-    def _written(self, pair: Pair) -> Pair:
+    def _written(self, pair: Negotiation) -> Negotiation:
         """Plant a bug, if one is to be planted in what is kept beyond an answer, or beyond the end."""
         if self.design.keeps_released == "never" or (
             self.design.keeps_released == "while it lasts" and not pair.is_active
@@ -159,7 +166,7 @@ class Cast:
             pair = msgspec.structs.replace(pair, held=waiting)
         if self.design.repeats == "while it lasts" and not pair.is_active:
             *before, newest = pair.remembered
-            silent = (msgspec.structs.replace(known, deliver=False) for known in before)
+            silent = (msgspec.structs.replace(known, session=NOBODY) for known in before)
             pair = msgspec.structs.replace(pair, remembered=(*silent, newest))
         return pair
 
@@ -199,12 +206,7 @@ def _session(name: str) -> SessionId:
 
 
 def _online(name: str) -> User:
-    return User(
-        session=_session(name),
-        gateway=GatewayId("gateway"),
-        connection=ConnectionId("connection"),
-        secret=SecretHash(b"secret"),
-        status="online",
-        voice=True,
-        rooms={RoomId("room"): NOW},
+    session = Session(
+        _session(name), GatewayId("gateway"), ConnectionId("connection"), SecretHash(b"secret"), "online"
     )
+    return User((session,), voice=True, rooms={RoomId("room"): Membership(NOW, 1)})

@@ -105,8 +105,6 @@ class Services:
             if task.asks
         ]
 
-    # A router's ------------------------------------------------------------------------------------------
-
     def _task_moves(self, side: Side, index: int) -> Iterator[Move]:
         task = side.tasks[index]
         name = self._name(task.frame)
@@ -177,8 +175,6 @@ class Services:
                 (move,) = self._ask_moves(side, index, task.asks[0])
                 return move
         return None
-
-    # A presence's ----------------------------------------------------------------------------------------
 
     def _ask_moves(self, side: Side, index: int, ask: Ask) -> Iterator[Move]:
         task = side.tasks[index]
@@ -274,8 +270,6 @@ class Services:
         elif self._cast.frames[frame].ends:
             written = with_strays(written, [(frame, Ask(ask.pair, is_written=True))])
         yield Move(f"{label}, for nobody", written)
-
-    # Crashes ---------------------------------------------------------------------------------------------
 
     def router_crashes(self, side: Side) -> list[Side]:
         """List what may be left after a router crashed: the first is everything."""

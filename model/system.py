@@ -91,8 +91,6 @@ class System:
             self._ill.number(self._ills),
         )
 
-    # What the system does --------------------------------------------------------------------------------
-
     def steps(self, state: State) -> list[Step]:
         """List what the system and its clients do by themselves. If it is nothing, all is said."""
         certain = self._certain(state)
@@ -184,8 +182,6 @@ class System:
                 return f"{frame.name} is acknowledged, and {self._cast.users[frame.target]} never receives it"
         return unanswered
 
-    # What goes wrong -------------------------------------------------------------------------------------
-
     def ills(self, state: State) -> Iterator[Step]:
         """List what may go wrong now."""
         ills = self._ill[state[-1]]
@@ -226,8 +222,6 @@ class System:
         for after in product(*(left(side) for side in sides)):
             if after != sides:
                 yield label, (*state[: self._many], *after, state[-1]), ""
-
-    # What the parts of a state do, by number -------------------------------------------------------------
 
     def _client_steps(self, who: int, client: int) -> list[tuple[str, int, str]]:
         moves = self._clients.moves(who, self._client[client])

@@ -1,6 +1,7 @@
 """Presence: who is where, and who negotiates with whom. Any number of processes, no memory that matters.
 
-The pure core is `member` (one user's session and rooms), `negotiation` (what two users negotiate) and
-`decide` (the protocol's rules over both). `store` keeps their records in a JetStream KV bucket; `sessions`,
-`rooms`, `pairs` and `service` load, decide, commit and publish; `timers` consumes what expires.
+What is decided stands in `rules`, pure functions over records; `changes` is the loop that reads a record,
+asks a rule, commits by compare-and-set and has `effects` tell the others. `operations` says which rule
+decides which request. `store` keeps the records in a JetStream KV bucket; `timers` consumes what expires,
+`gateways` looks after the sessions of a gateway that died.
 """

@@ -11,15 +11,16 @@ from typing import Annotated, Literal
 import msgspec
 
 from presence.announce import Announcer
+from presence.changes import Changes
 from presence.fill import measure_fill
 from presence.gateways import Gateways
 from presence.mailbox import Mailbox, make_mailbox
-from presence.negotiation import CandidatePolicy
-from presence.pairs import Pairs
+from presence.operations import Operations
 from presence.records import Records
-from presence.rooms import Rooms
+from presence.rosters import Rosters
+from presence.rules.negotiation import CandidatePolicy
+from presence.rules.signals import Terms
 from presence.service import PresenceService
-from presence.sessions import Sessions
 from presence.store import Bucket, StoreUnavailable, make_bucket
 from presence.timers import RETRY_S, Timers
 from tieline.runtime.broker import Broker, connect
@@ -68,10 +69,8 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
     await requests.start()
     bucket = Bucket(broker, requests, subjects.namespace)
     records = Records(bucket, settings.offline_retention)
-    announcer = Announcer(broker, subjects)
-    pairs = Pairs(records, announcer, _now_ms, settings.candidates, settings.offer_timeout)
-    rooms = Rooms(records, pairs, announcer, _now_ms, settings.room_max_members)
-    sessions = Sessions(records, rooms, pairs, announcer, _now_ms, settings.resume_window)
+    rosters = Rosters(records, settings.room_max_members)
+    changes = Changes(records, rosters, Announcer(broker, subjects), _now_ms)
 
     async def is_alive(gateway: GatewayId, patience_s: float) -> bool:
         try:
@@ -80,8 +79,10 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
             return False
         return True
 
-    gateways = Gateways(records, sessions, announcer, is_alive, settings.gateway_lease)
-    timers = Timers(broker, bucket.stream, bucket.prefix, gateways, sessions, pairs)
+    gateways = Gateways(records, changes, is_alive, settings.gateway_lease, settings.resume_window)
+    timers = Timers(broker, bucket.stream, bucket.prefix, gateways, changes)
+    terms = Terms(settings.candidates, settings.offer_timeout)
+    operations = Operations(records, changes, gateways, terms, settings.resume_window)
     async with asyncio.TaskGroup() as background:
         consuming = background.create_task(timers.run())
         watching = background.create_task(
@@ -92,7 +93,7 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
         streams = {"bucket": bucket.stream, "mailbox": subjects.mailbox()}
         measuring = background.create_task(measure_fill(requests, streams))
         async with asyncio.TaskGroup() as answering:
-            service = PresenceService(broker, answering, gateways, sessions, rooms, pairs)
+            service = PresenceService(broker, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
             await broker.flush()
             ready.clear(STARTING)

@@ -2,7 +2,7 @@
 
 Everything here is sent after the commit that makes it true, and may be sent twice when a process dies in
 between: an event's `requestId` follows from what happened, so that its repetition is the very same frame,
-which the receiving gateway drops.
+which the receiving gateway drops. What is to be told is decided in `presence.rules`.
 """
 
 import hashlib
@@ -11,15 +11,13 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from presence.member import Former, User
+from presence.rules.effects import CloseConnection, HangUp
+from presence.rules.user import Session
 from tieline.wire import internal, replies
-from tieline.wire.codes import CloseCode
-from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.replies import HangupBody, MemberJoined, MemberLeft, MemberUpdated, ServerHangup
+from tieline.wire.ids import Address, RoomId, UserId
+from tieline.wire.internal import Happened
+from tieline.wire.replies import HangupBody, LeftReason, MemberJoined, MemberLeft, MemberUpdated, ServerHangup
 from tieline.wire.subjects import Subjects
-
-LeftReason = Literal["left", "disconnected", "kicked"]
-HangupReason = Literal["timeout", "disconnected", "left", "kicked"]
 
 
 class Publisher(Protocol):
@@ -39,52 +37,44 @@ class Announcer:
         self._publisher = publisher
         self._subjects = subjects
 
-    def deliver(self, user: UserId, session: SessionId, frame: bytes) -> None:
+    def deliver(self, to: Address, frame: bytes) -> None:
         """Send one frame to one session of a user; the mailbox keeps it, once."""
-        headers = {"Nats-Msg-Id": internal.message_id(user, frame)}
-        self._publisher.send(self._subjects.user(user, session), frame, headers=headers)
+        headers = {"Nats-Msg-Id": internal.message_id(to.user, frame)}
+        self._publisher.send(self._subjects.user(*to), frame, headers=headers)
 
     def changed(self, user: UserId) -> None:
-        """Make every router forget what it cached about a user."""
+        """Make every router forget what it remembers of a user."""
         self._publisher.send(self._subjects.changed(user), b"")
 
-    def close(self, user: UserId, session: SessionId, where: User | Former, code: CloseCode) -> None:
+    def close(self, lost: CloseConnection) -> None:
         """Have the gateway of a connection that has lost its session close it."""
-        message = internal.CloseSession(user, session, where.connection, int(code))
-        self._publisher.send(self._subjects.gateway(where.gateway, "close"), internal.encode(message))
+        message = internal.CloseSession(lost.user, lost.session, lost.connection, lost.code)
+        self._publisher.send(self._subjects.gateway(lost.gateway, "close"), internal.encode(message))
 
-    def joined_frame(self, room: RoomId, user: UserId, seat: int) -> bytes:
-        """Encode MEMBER_JOINED. `seat` is the revision of the seat taken."""
-        return replies.success(f"joined-{seat}", "MEMBER_JOINED", MemberJoined(room, user))
+    def joined_frame(self, room: RoomId, user: UserId, entry: int) -> bytes:
+        """Encode MEMBER_JOINED. `entry` is the revision of the roster entry that was made."""
+        return replies.success(f"joined-{entry}", "MEMBER_JOINED", MemberJoined(room, user))
 
-    def left_frame(self, room: RoomId, user: UserId, seat: int, reason: LeftReason) -> bytes:
-        """Encode MEMBER_LEFT. `seat` is the revision of the seat given up."""
-        return replies.success(f"left-{seat}", "MEMBER_LEFT", MemberLeft(room, user, reason))
+    def left_frame(self, room: RoomId, user: UserId, entry: int, reason: LeftReason) -> bytes:
+        """Encode MEMBER_LEFT. `entry` is the revision of the roster entry that is given up."""
+        return replies.success(f"left-{entry}", "MEMBER_LEFT", MemberLeft(room, user, reason))
 
-    def updated_frame(self, room: RoomId, user: UserId, record: User) -> bytes:
+    def updated_frame(self, room: RoomId, user: UserId, session: Session) -> bytes:
         """Encode MEMBER_UPDATED for a session that went away or came back."""
-        status: Literal["online", "away"] = "away" if record.status == "away" else "online"
-        name = f"updated-{record.session}-{record.turns}"
+        status: Literal["online", "away"] = "away" if session.status == "away" else "online"
+        name = f"updated-{session.id}-{session.status_changes}"
         return replies.success(name, "MEMBER_UPDATED", MemberUpdated(room, user, status))
 
-    def hangup(
-        self, to: UserId, session: SessionId, peer: UserId, reason: HangupReason, ended_by: str
-    ) -> None:
-        """Tell one user that the server has ended its negotiation with `peer`."""
-        name = hashlib.blake2b(f"{ended_by} {to} {peer}".encode(), digest_size=12).hexdigest()
-        body = HangupBody(peer, to, ServerHangup(reason))
-        self.deliver(to, session, replies.success(f"hangup-{name}", "WEBRTC_HANGUP", body))
+    def hangup(self, hangup: HangUp) -> None:
+        """Tell one user that the server has ended its negotiation with another."""
+        named_after = f"{hangup.cause} {hangup.user} {hangup.peer}"
+        name = hashlib.blake2b(named_after.encode(), digest_size=12).hexdigest()
+        body = HangupBody(hangup.peer, hangup.user, ServerHangup(hangup.reason))
+        to = Address(hangup.user, hangup.session)
+        self.deliver(to, replies.success(f"hangup-{name}", "WEBRTC_HANGUP", body))
 
     def happened(
-        self,
-        kind: Literal["joined", "left", "offered", "answered", "ended"],
-        at: int,
-        user: UserId,
-        *,
-        peer: UserId | None = None,
-        room: RoomId | None = None,
-        reason: str | None = None,
+        self, kind: Literal["joined", "left", "offered", "answered", "ended"], fact: Happened
     ) -> None:
         """Publish one fact for backends and audits, as JSON."""
-        fact = internal.Happened(at, user, peer, room, reason)
         self._publisher.send(self._subjects.event(kind), msgspec.json.encode(fact))

@@ -1,17 +1,17 @@
 """Gateways: keeping their leases, and what becomes of the sessions of one that died."""
 
 import asyncio
+import functools
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from presence.announce import Announcer
+from presence.changes import Changes
 from presence.records import Records
-from presence.sessions import Sessions
+from presence.rules import session as session_rules
 from tieline import metrics
-from tieline.wire.codes import CloseCode
-from tieline.wire.ids import GatewayId, SessionId, UserId
-from tieline.wire.internal import KeepLease, LeaseKept
+from tieline.wire.ids import Address, GatewayId, SessionId, UserId
+from tieline.wire.internal import KeepLease, LeaseKept, SessionGone
 from tieline.wire.subjects import Keys
 
 AT_ONCE: Final = 64
@@ -32,16 +32,16 @@ class Gateways:
     def __init__(
         self,
         records: Records,
-        sessions: Sessions,
-        announcer: Announcer,
+        changes: Changes,
         is_alive: AskWhetherAlive,
         lease_s: float,
+        resume_window_s: float,
     ) -> None:
         self._records = records
-        self._sessions = sessions
-        self._announcer = announcer
+        self._changes = changes
         self._is_alive = is_alive
         self._lease_s = lease_s
+        self._resume_window_s = resume_window_s
 
     async def keep_lease(self, ask: KeepLease) -> LeaseKept:
         """Let a gateway live for another lease."""
@@ -52,30 +52,29 @@ class Gateways:
         return LeaseKept(run)
 
     async def lease_ran_out(self, gateway: GatewayId, before: int) -> bool:
-        """Bury a gateway whose lease ran out at revision `before`, unless it answers; say whether it is dead.
+        """Treat a gateway whose lease ran out at revision `before` as dead, unless it answers.
 
-        Sessions noted later are spared: the gateway lives after all, and began them since.
+        Returns whether it is dead. Sessions noted later are spared: the gateway lives after all, and began
+        them since.
         """
         if await self._is_alive(gateway, self._lease_s * (1 - LEASE_SHARE)):
             return False
         noted = await self._records.store.read(Keys.sessions_of(gateway))
         left = [
-            (UserId(str(record.value, "utf-8")), SessionId(key.rpartition(".")[2]), key)
+            (Address(UserId(str(record.value, "utf-8")), SessionId(key.rpartition(".")[2])), record.revision)
             for key, record in noted.items()
             if record.value and record.revision < before
         ]
         for start in range(0, len(left), AT_ONCE):
             async with asyncio.TaskGroup() as looking_after:
-                for user, session, key in left[start : start + AT_ONCE]:
-                    looking_after.create_task(self._orphaned(gateway, user, session, key))
+                for address, note in left[start : start + AT_ONCE]:
+                    looking_after.create_task(self._orphaned(gateway, address, note))
         return True
 
-    async def _orphaned(self, gateway: GatewayId, user: UserId, session: SessionId, key: str) -> None:
-        """Let one session of a dead gateway wait to be resumed, or end it."""
-        record, _ = await self._records.user(user)
-        if record is not None and record.session == session and record.gateway == gateway:
-            if not record.secret:  # told first: once it has ended, nobody who repeats this finds it any more
-                self._announcer.close(user, session, record, CloseCode.BROKER_LOST)
-            await self._sessions.lose_connection(user, record.connection, resumable=True)
-        await self._records.forget(key)
+    async def _orphaned(self, gateway: GatewayId, address: Address, note: int) -> None:
+        """Let one session of a dead gateway wait to be resumed, or end it; then remove its note."""
+        rule = functools.partial(session_rules.orphan, address, gateway, self._resume_window_s)
+        reply = await self._changes.user(address.user, rule)
+        if isinstance(reply, SessionGone):
+            await self._records.remove(Keys.session(gateway, address.session), note)
         metrics.SESSIONS_ORPHANED.inc()

@@ -6,6 +6,7 @@ with a revision, and may be written over with that revision like any other.
 """
 
 import asyncio
+import contextlib
 import json
 import math
 from typing import Final, Literal, NamedTuple, Protocol
@@ -16,7 +17,7 @@ from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StorageType, StreamConfig
 from nats.js.errors import APIError
 
-from tieline.runtime.broker import Broker
+from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.settings import SettingsError
@@ -66,10 +67,13 @@ class Store(Protocol):
         """
         ...
 
-    async def write(self, key: str, value: bytes, revision: int, ttl_s: float | None = None) -> int:
+    async def write(
+        self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True
+    ) -> int:
         """Replace the record of that revision (0: none yet), for `ttl_s` seconds or for good.
 
-        Returns the new revision.
+        Returns the new revision. Without `confirm` the write is sent and not waited for: whether it was
+        lost, or lost to another write, nobody learns, and 0 is returned.
 
         Raises:
             Conflict: the record has another revision.
@@ -131,6 +135,7 @@ class Bucket:
     def __init__(self, broker: Broker, requests: Requests, name: str) -> None:
         self.stream = f"KV_{name}"
         self._jetstream: JetStreamContext = broker.client.jetstream(timeout=TIMEOUT_S)
+        self._broker = broker
         self._requests = requests
         self.prefix = f"$KV.{name}."
         self._cut = len(self.prefix)
@@ -185,12 +190,18 @@ class Bucket:
             raise StoreUnavailable(answer.error)
         return Record(answer.message.data, answer.message.seq)
 
-    async def write(self, key: str, value: bytes, revision: int, ttl_s: float | None = None) -> int:
+    async def write(
+        self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True
+    ) -> int:
         """See `Store.write`."""
         headers = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
         if ttl_s is not None:
             headers["Nats-TTL"] = _whole_seconds(ttl_s)
-        return await self._publish(key, value, headers)
+        if confirm:
+            return await self._publish(key, value, headers)
+        with contextlib.suppress(BrokerAway):
+            self._broker.send(self.prefix + key, value, headers=headers)
+        return 0
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> int:
         """See `Store.put`."""

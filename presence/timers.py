@@ -7,15 +7,16 @@ before it has acknowledged it.
 
 import asyncio
 import contextlib
+import functools
 import logging
 from typing import Final
 
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig
 
+from presence.changes import Changes
 from presence.gateways import Gateways
-from presence.pairs import Pairs
-from presence.sessions import Sessions
+from presence.rules import endings, session
 from presence.store import StoreUnavailable
 from tieline import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Msg
@@ -50,15 +51,13 @@ class Timers:
         stream: str,
         prefix: str,
         gateways: Gateways,
-        sessions: Sessions,
-        pairs: Pairs,
+        changes: Changes,
     ) -> None:
         self._broker = broker
         self._stream = stream
         self._prefix = prefix
         self._gateways = gateways
-        self._sessions = sessions
-        self._pairs = pairs
+        self._changes = changes
         self._stopping = False
 
     def stop(self) -> None:
@@ -114,14 +113,18 @@ class Timers:
         metrics.TIMERS_FIRED.labels(kind).inc()
         match kind, names:
             case "offer", [offerer, target, generation]:
-                await self._pairs.expire(UserId(identifier(offerer)), UserId(identifier(target)), generation)
+                one, other = UserId(identifier(offerer)), UserId(identifier(target))
+                expire = functools.partial(endings.expire, one, other, generation)
+                await self._changes.negotiation(one, other, expire)
             case "lease", [gateway]:
                 dead = await self._gateways.lease_ran_out(
                     GatewayId(identifier(gateway)), before=marker.metadata.sequence.stream
                 )
                 _log.warning("gateway lease ran out", extra={"gateway": identifier(gateway), "dead": dead})
             case "away", [user, connection]:
-                await self._sessions.give_up_waiting(UserId(identifier(user)), ConnectionId(connection))
+                waiting = UserId(identifier(user))
+                give_up = functools.partial(session.give_up, waiting, ConnectionId(connection))
+                await self._changes.user(waiting, give_up)
             case _:
                 _log.error("a timer of no known kind", extra={"key": marker.subject})
 

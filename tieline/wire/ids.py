@@ -4,7 +4,7 @@ What they look like on a NATS subject is said in `subjects`; this module only sa
 """
 
 import re
-from typing import NewType
+from typing import NamedTuple, NewType
 
 UserId = NewType("UserId", str)
 """A user, as the token's `sub` names it."""
@@ -14,6 +14,14 @@ RoomId = NewType("RoomId", str)
 
 SessionId = NewType("SessionId", str)
 """One session of a user: public, made by the gateway, safe inside a subject."""
+
+
+class Address(NamedTuple):
+    """Where a user's messages go: to one session, and to no later one."""
+
+    user: UserId
+    session: SessionId
+
 
 ResumeToken = NewType("ResumeToken", str)
 """The secret that proves a session is one's own. Never logged, never stored in the clear."""

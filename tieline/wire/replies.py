@@ -10,6 +10,12 @@ import msgspec
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, SessionId, UserId
 
+LeftReason = Literal["left", "disconnected", "kicked"]
+"""Why a member is none any more."""
+
+HangupReason = Literal["timeout", "disconnected", "left", "kicked"]
+"""Why the server has ended a negotiation."""
+
 
 class Member(msgspec.Struct, frozen=True, rename="camel"):
     """One line of a roster."""
@@ -75,7 +81,7 @@ class MemberLeft(msgspec.Struct, frozen=True, rename="camel"):
 
     room: RoomId
     user_id: UserId
-    reason: Literal["left", "disconnected", "kicked"]
+    reason: LeftReason
 
 
 class MemberUpdated(msgspec.Struct, frozen=True, rename="camel"):
@@ -89,7 +95,7 @@ class MemberUpdated(msgspec.Struct, frozen=True, rename="camel"):
 class ServerHangup(msgspec.Struct, frozen=True):
     """The inner `data` of a WEBRTC_HANGUP that the server sends."""
 
-    reason: Literal["timeout", "disconnected", "left", "kicked"]
+    reason: HangupReason
     server: bool = True
 
 

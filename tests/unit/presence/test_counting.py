@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from presence.negotiation import WaitingOffer
-from tests.unit.presence.frames import NOW
-from tests.unit.presence.house import House, opening
+from presence.rules.negotiation import WaitingOffer
+from tests.unit.presence.presence_process import PresenceProcess, opening
+from tests.unit.presence.rules.frames import NOW
 from tieline.metrics import REGISTRY
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.internal import digest
@@ -38,23 +38,23 @@ class Counted:
         }
 
 
-async def ringing() -> House:
+async def ringing() -> PresenceProcess:
     """Alice has called Bob, and trickled two candidates."""
-    house = House()
-    await house.open(opening("alice", "hall"))
-    await house.open(opening("bob", "hall"))
-    await house.signal("alice", "bob", "OFFER", "offer")
+    process = PresenceProcess()
+    await process.open(opening("alice", "hall"))
+    await process.open(opening("bob", "hall"))
+    await process.signal("alice", "bob", "OFFER", "offer")
     for name in ("one", "two"):
-        await house.signal("alice", "bob", "ICE_CANDIDATE", name)
-    return house
+        await process.signal("alice", "bob", "ICE_CANDIDATE", name)
+    return process
 
 
 async def test_a_call_that_is_answered() -> None:
     counted = Counted()
-    house = await ringing()
+    process = await ringing()
     for _ in range(2):
-        await house.signal("bob", "alice", "ANSWER", "answer")
-    await house.signal("alice", "bob", "HANGUP", "hangup")
+        await process.signal("bob", "alice", "ANSWER", "answer")
+    await process.signal("alice", "bob", "HANGUP", "hangup")
     assert counted.since() == {
         "negotiations begun": 1,
         "negotiations established": 1,
@@ -67,10 +67,10 @@ async def test_a_call_that_is_answered() -> None:
 
 async def test_a_call_that_nobody_answers() -> None:
     counted = Counted()
-    house = await ringing()
+    process = await ringing()
     generation = WaitingOffer(ALICE, digest(b"offer"), NOW).generation
     for _ in range(2):
-        await house.pairs.expire(ALICE, BOB, generation)
+        await process.expire(ALICE, BOB, generation)
     assert counted.since() == {
         "negotiations begun": 1,
         "negotiations unanswered": 1,
@@ -81,15 +81,15 @@ async def test_a_call_that_nobody_answers() -> None:
 
 async def test_a_call_whose_caller_goes() -> None:
     counted = Counted()
-    house = await ringing()
-    await house.pairs.end_all(ALICE, SessionId("alice-s1"))
-    await house.end("alice")
+    process = await ringing()
+    await process.end_calls(ALICE, SessionId("alice-s1"))
+    await process.end("alice")
     assert counted.since()["negotiations abandoned"] == 1
     assert "negotiations unanswered" not in counted.since()
 
 
 async def test_a_refused_signal_is_no_step() -> None:
-    house = await ringing()
+    process = await ringing()
     counted = Counted()
-    await house.signal("alice", "bob", "ANSWER", "no offer of bob's")
+    await process.signal("alice", "bob", "ANSWER", "no offer of bob's")
     assert counted.since() == {}

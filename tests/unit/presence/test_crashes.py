@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 import msgspec
 import pytest
 
-from presence.member import User
-from presence.negotiation import WaitingOffer
-from tests.unit.presence.frames import NOW
-from tests.unit.presence.house import SUBJECTS, House, in_words, opening, registering
-from tests.unit.presence.mortal import Died, Sent
+from presence.rules.negotiation import WaitingOffer
+from presence.rules.user import User
+from tests.unit.presence.lifetime import Died, Sent
+from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, in_words, opening, registering
+from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import (
     EndSession,
@@ -33,112 +33,106 @@ ALICE, BOB, CAROL, DAN, EVE = (UserId(name) for name in ("alice", "bob", "carol"
 G1 = GatewayId("g1")
 HALL, CELLAR, ATTIC = RoomId("hall"), RoomId("cellar"), RoomId("attic")
 
-Act = Callable[[House], Awaitable[object]]
+Act = Callable[[PresenceProcess], Awaitable[object]]
 
 
-# Who is there before. ---------------------------------------------------------------------------------
+async def nobody(process: PresenceProcess) -> None:
+    """Begin with an empty process."""
 
 
-async def nobody(house: House) -> None:
-    """Begin with an empty house."""
-
-
-async def a_full_house(house: House) -> None:
+async def everybody(process: PresenceProcess) -> None:
     """Alice is in two rooms, in a call with Bob, whose new offer waits, and is called by Carol.
 
     She shares the hall with all and the cellar with Carol. Dan had called her and hung up.
     """
-    await house.open(opening("alice", "hall", "cellar", secret="alice's"))
-    await house.open(opening("bob", "hall", gateway="g2"))
-    await house.open(opening("carol", "cellar", "hall", gateway="g2", secret="carol's"))
-    await house.open(opening("dan", "hall", "attic"))
-    await house.signal("alice", "bob", "OFFER", "offer to bob")
-    await house.signal("alice", "bob", "ICE_CANDIDATE", "candidate to bob")
-    await house.signal("bob", "alice", "ANSWER", "answer of bob")
-    await house.signal("dan", "alice", "OFFER", "offer of dan")
-    await house.signal("dan", "alice", "HANGUP", "hangup of dan")
-    house.clock.pass_s(20)
-    await house.signal("bob", "alice", "OFFER", "offer of bob")
-    await house.signal("carol", "alice", "OFFER", "offer of carol")
-    await house.signal("carol", "alice", "ICE_CANDIDATE", "candidate of carol")
+    await process.open(opening("alice", "hall", "cellar", secret="alice's"))
+    await process.open(opening("bob", "hall", gateway="g2"))
+    await process.open(opening("carol", "cellar", "hall", gateway="g2", secret="carol's"))
+    await process.open(opening("dan", "hall", "attic"))
+    await process.signal("alice", "bob", "OFFER", "offer to bob")
+    await process.signal("alice", "bob", "ICE_CANDIDATE", "candidate to bob")
+    await process.signal("bob", "alice", "ANSWER", "answer of bob")
+    await process.signal("dan", "alice", "OFFER", "offer of dan")
+    await process.signal("dan", "alice", "HANGUP", "hangup of dan")
+    process.clock.pass_s(20)
+    await process.signal("bob", "alice", "OFFER", "offer of bob")
+    await process.signal("carol", "alice", "OFFER", "offer of carol")
+    await process.signal("carol", "alice", "ICE_CANDIDATE", "candidate of carol")
 
 
-async def alice_is_away(house: House) -> None:
+async def alice_is_away(process: PresenceProcess) -> None:
     """Alice has lost her connection."""
-    await a_full_house(house)
-    await house.end("alice", resumable=True)
+    await everybody(process)
+    await process.end("alice", resumable=True)
 
 
-async def alice_is_offline(house: House) -> None:
+async def alice_is_offline(process: PresenceProcess) -> None:
     """Alice's session has ended."""
-    await a_full_house(house)
-    await house.end("alice")
+    await everybody(process)
+    await process.end("alice")
 
 
-async def alice_is_forgotten(house: House) -> None:
+async def alice_is_forgotten(process: PresenceProcess) -> None:
     """The records are gone; the gateways, and Alice on one of them, are not."""
-    await house.open(opening("bob", "hall", gateway="g2"))
+    await process.open(opening("bob", "hall", gateway="g2"))
 
 
-async def all_on_one_gateway(house: House) -> None:
+async def all_on_one_gateway(process: PresenceProcess) -> None:
     """Some of a gateway's clients can resume, and some cannot."""
-    await a_full_house(house)
-    await house.open(opening("eve", "attic", "hall"))
-    await house.gateways.keep_lease(KeepLease(G1))
-
-
-# What happens. ----------------------------------------------------------------------------------------
+    await everybody(process)
+    await process.open(opening("eve", "attic", "hall"))
+    await process.gateways.keep_lease(KeepLease(G1))
 
 
 def opens(ask: OpenSession) -> Act:
     """Let somebody connect."""
-    return lambda house: house.sessions.open(ask)
+    return lambda process: process.ask(ask)
 
 
 def ends(user: str, number: int = 1, *, resumable: bool = False) -> Act:
     """Let somebody's first connection end, or a later one."""
     ask = EndSession(UserId(user), ConnectionId(f"{user}-c{number}"), resumable)
-    return lambda house: house.sessions.end(ask)
+    return lambda process: process.ask(ask)
 
 
 def joins(user: UserId, room: RoomId) -> Act:
     """Let somebody join a room in the first session."""
-    return lambda house: house.rooms.join(JoinRoom(user, SessionId(f"{user}-s1"), room))
+    return lambda process: process.ask(JoinRoom(user, SessionId(f"{user}-s1"), room))
 
 
 def leaves(user: UserId, room: RoomId) -> Act:
     """Let somebody leave a room in the first session."""
-    return lambda house: house.rooms.leave(LeaveRoom(user, SessionId(f"{user}-s1"), room))
+    return lambda process: process.ask(LeaveRoom(user, SessionId(f"{user}-s1"), room))
 
 
 def regrants(user: UserId, *granted: str, voice: bool = True) -> Act:
     """Let somebody have a newer token in the first session; the gateway knows the rooms that it was in."""
     rooms = tuple(RoomId(room) for room in granted)
     ask = Regrant(user, SessionId(f"{user}-s1"), voice, rooms, (HALL, CELLAR))
-    return lambda house: house.sessions.regrant(ask)
+    return lambda process: process.ask(ask)
 
 
 def signals(user: str, to: str, cmd: str, frame: str) -> Act:
     """Let somebody send a WEBRTC message."""
-    return lambda house: house.signal(user, to, cmd, frame)
+    return lambda process: process.signal(user, to, cmd, frame)
 
 
-async def an_offer_expires(house: House) -> None:
+async def an_offer_expires(process: PresenceProcess) -> None:
     """Carol's offer has waited long enough."""
     waiting = WaitingOffer(CAROL, digest(b"offer of carol"), NOW + 20_000)
-    await house.pairs.expire(CAROL, ALICE, waiting.generation)
+    await process.expire(CAROL, ALICE, waiting.generation)
 
 
-async def a_lease_runs_out(house: House) -> None:
+async def a_lease_runs_out(process: PresenceProcess) -> None:
     """The gateway of Alice, Dan and Eve has died."""
-    await house.gateways.lease_ran_out(G1, before=1_000_000)
+    await process.gateways.lease_ran_out(G1, before=1_000_000)
 
 
 SCENES: Final[dict[str, tuple[Act, Act]]] = {
     "a session begins": (nobody, opens(opening("alice", "hall", "cellar"))),
-    "a session begins among others": (a_full_house, opens(opening("eve", "hall", "cellar"))),
+    "a session begins among others": (everybody, opens(opening("eve", "hall", "cellar"))),
     "a session begins after an older one": (alice_is_offline, opens(opening("alice", "hall", number=2))),
-    "a session replaces a live one": (a_full_house, opens(opening("alice", "hall", number=2, gateway="g3"))),
+    "a session replaces a live one": (everybody, opens(opening("alice", "hall", number=2, gateway="g3"))),
     "a session replaces one that is away": (alice_is_away, opens(opening("alice", "attic", number=2))),
     "a session is resumed": (
         alice_is_away,
@@ -149,7 +143,7 @@ SCENES: Final[dict[str, tuple[Act, Act]]] = {
         opens(opening("alice", number=2, resume="alice's")),
     ),
     "a session is resumed while its connection lives": (
-        a_full_house,
+        everybody,
         opens(opening("alice", number=2, gateway="g3", resume="alice's")),
     ),
     "a session is resumed without the right to one of its rooms": (
@@ -160,43 +154,43 @@ SCENES: Final[dict[str, tuple[Act, Act]]] = {
         alice_is_away,
         opens(opening("alice", number=2, resume="alice's", granted=())),
     ),
-    "a session ends": (a_full_house, ends("alice")),
-    "a session goes away": (a_full_house, ends("alice", resumable=True)),
-    "a session that cannot be resumed loses its connection": (a_full_house, ends("bob", resumable=True)),
+    "a session ends": (everybody, ends("alice")),
+    "a session goes away": (everybody, ends("alice", resumable=True)),
+    "a session that cannot be resumed loses its connection": (everybody, ends("bob", resumable=True)),
     "a session that is away is given up": (
         alice_is_away,
-        lambda house: house.sessions.give_up_waiting(ALICE, ConnectionId("alice-c1")),
+        lambda process: process.give_up(ALICE, ConnectionId("alice-c1")),
     ),
     "a forgotten session is registered": (
         alice_is_forgotten,
-        lambda house: house.sessions.register(registering(opening("alice"), {"hall": NOW, "cellar": NOW})),
+        lambda process: process.ask(registering(opening("alice"), {"hall": NOW, "cellar": NOW})),
     ),
     "a session given up for dead is registered": (
         alice_is_offline,
-        lambda house: house.sessions.register(registering(opening("alice"), {"hall": NOW, "cellar": NOW})),
+        lambda process: process.ask(registering(opening("alice"), {"hall": NOW, "cellar": NOW})),
     ),
     "a session that seemed away is registered": (
         alice_is_away,
-        lambda house: house.sessions.register(registering(opening("alice"), {"hall": NOW, "cellar": NOW})),
+        lambda process: process.ask(registering(opening("alice"), {"hall": NOW, "cellar": NOW})),
     ),
-    "a session has a token for fewer rooms": (a_full_house, regrants(ALICE, "attic")),
+    "a session has a token for fewer rooms": (everybody, regrants(ALICE, "attic")),
     "a session has a token for one room less, and for voice no more": (
-        a_full_house,
+        everybody,
         regrants(ALICE, "cellar", voice=False),
     ),
-    "a room is joined": (a_full_house, joins(ALICE, ATTIC)),
-    "a room is left": (a_full_house, leaves(ALICE, HALL)),
-    "a room is left by one who shares another with the peer": (a_full_house, leaves(CAROL, HALL)),
-    "the last room is left": (a_full_house, leaves(BOB, HALL)),
-    "somebody offers": (a_full_house, signals("alice", "dan", "OFFER", "offer to dan")),
-    "somebody offers anew": (a_full_house, signals("alice", "bob", "OFFER", "another offer to bob")),
-    "somebody answers": (a_full_house, signals("alice", "carol", "ANSWER", "answer to carol")),
+    "a room is joined": (everybody, joins(ALICE, ATTIC)),
+    "a room is left": (everybody, leaves(ALICE, HALL)),
+    "a room is left by one who shares another with the peer": (everybody, leaves(CAROL, HALL)),
+    "the last room is left": (everybody, leaves(BOB, HALL)),
+    "somebody offers": (everybody, signals("alice", "dan", "OFFER", "offer to dan")),
+    "somebody offers anew": (everybody, signals("alice", "bob", "OFFER", "another offer to bob")),
+    "somebody answers": (everybody, signals("alice", "carol", "ANSWER", "answer to carol")),
     "somebody trickles before the answer": (
-        a_full_house,
+        everybody,
         signals("alice", "carol", "ICE_CANDIDATE", "candidate"),
     ),
-    "somebody hangs up": (a_full_house, signals("alice", "bob", "HANGUP", "hangup")),
-    "an offer expires": (a_full_house, an_offer_expires),
+    "somebody hangs up": (everybody, signals("alice", "bob", "HANGUP", "hangup")),
+    "an offer expires": (everybody, an_offer_expires),
     "a gateway dies": (all_on_one_gateway, a_lease_runs_out),
 }
 
@@ -215,22 +209,22 @@ async def outcome_of(before: Act, *acts: Act, dies_after: int | None = None) -> 
     The outcome is that of all acts, but for the answer, which is the last one's. Also returns how many
     effects the first act had.
     """
-    house = House()
-    await before(house)
-    house.recorder.sent.clear()
-    house.life.begin(dies_after)
+    process = PresenceProcess()
+    await before(process)
+    process.recorder.sent.clear()
+    process.life.begin(dies_after)
     first, *others = acts
     if dies_after is None:
-        answer = await first(house)
+        answer = await first(process)
     else:
-        await dies(first(house))
-    effects = house.life.effects
-    house.life.begin(None)
+        await dies(first(process))
+    effects = process.life.effects
+    process.life.begin(None)
     for act in others:
-        answer = await act(house)
-    records = house.store.contents()
-    records.pop(Keys.lease_timer(G1), None)  # whose value is made up anew for each house
-    return Outcome(answer, records, await house.told()), effects
+        answer = await act(process)
+    records = process.store.contents()
+    records.pop(Keys.lease_timer(G1), None)  # whose value is made up anew for each process
+    return Outcome(answer, records, await process.told()), effects
 
 
 async def dies(act: Awaitable[object]) -> None:
@@ -264,12 +258,12 @@ async def test_asking_again_although_nobody_has_died_tells_nobody_anything_new(s
 @pytest.mark.parametrize(
     ("before", "now", "then"),
     [
-        (a_full_house, ends("alice"), opens(opening("alice", "hall", number=2))),
-        (a_full_house, ends("bob"), opens(opening("bob", "attic", number=2, gateway="g3"))),
-        (a_full_house, ends("alice", resumable=True), opens(opening("alice", "hall", number=2))),
-        (a_full_house, ends("alice", resumable=True), opens(opening("alice", number=2, resume="alice's"))),
+        (everybody, ends("alice"), opens(opening("alice", "hall", number=2))),
+        (everybody, ends("bob"), opens(opening("bob", "attic", number=2, gateway="g3"))),
+        (everybody, ends("alice", resumable=True), opens(opening("alice", "hall", number=2))),
+        (everybody, ends("alice", resumable=True), opens(opening("alice", number=2, resume="alice's"))),
         (all_on_one_gateway, a_lease_runs_out, opens(opening("dan", "hall", number=2, gateway="g3"))),
-        (a_full_house, leaves(BOB, HALL), ends("bob")),
+        (everybody, leaves(BOB, HALL), ends("bob")),
     ],
     ids=[
         "a session ends, then the user begins another",
@@ -314,16 +308,16 @@ async def test_a_connection_whose_session_was_resumed_elsewhere_is_closed_though
     story: list[Act],
 ) -> None:
     resumes = opens(opening("alice", number=2, gateway="g3", resume="alice's"))
-    _, effects = await outcome_of(a_full_house, resumes)
+    _, effects = await outcome_of(everybody, resumes)
     for dies_after in range(1, effects + 1):
-        outcome, _ = await outcome_of(a_full_house, resumes, *story, dies_after=dies_after)
+        outcome, _ = await outcome_of(everybody, resumes, *story, dies_after=dies_after)
         user = msgspec.msgpack.decode(outcome.records[Keys.user(ALICE)], type=User)
         closed = {
             decode_close_session(sent.payload).connection
             for sent in outcome.frames
             if sent.subject == SUBJECTS.gateway(G1, "close")
         }
-        is_done = user.connection == "alice-c1" or "alice-c1" in closed
+        is_done = user.session.connection == "alice-c1" or "alice-c1" in closed
         assert is_done, f"having died after effect {dies_after} of {effects}"
 
 
@@ -342,9 +336,9 @@ def gist_of(outcome: Outcome) -> set[tuple[str, str]]:
 
 
 async def test_a_lease_whose_keeping_was_not_answered_is_still_of_the_same_run() -> None:
-    house = House()
-    house.life.begin(1)
-    await dies(house.gateways.keep_lease(KeepLease(G1)))
-    house.life.begin(None)
-    first = await house.gateways.keep_lease(KeepLease(G1))
-    assert await house.gateways.keep_lease(KeepLease(G1)) == first
+    process = PresenceProcess()
+    process.life.begin(1)
+    await dies(process.gateways.keep_lease(KeepLease(G1)))
+    process.life.begin(None)
+    first = await process.gateways.keep_lease(KeepLease(G1))
+    assert await process.gateways.keep_lease(KeepLease(G1)) == first

@@ -1,7 +1,7 @@
 import pytest
 
 from presence.gateways import LEASE_SHARE
-from tests.unit.presence.house import GATEWAY_LEASE_S, House, opening
+from tests.unit.presence.presence_process import GATEWAY_LEASE_S, PresenceProcess, opening
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import GatewayId
 from tieline.wire.internal import KeepLease, decode_close_session
@@ -12,82 +12,82 @@ FOR_EVER = 1_000_000
 """A revision that nothing reaches here."""
 
 
-async def statuses(house: House, *users: str) -> list[str]:
+async def statuses(process: PresenceProcess, *users: str) -> list[str]:
     """List who is where."""
-    records = [await house.user(user) for user in users]
-    return ["unknown" if record is None else record.status for record in records]
+    records = [await process.user(user) for user in users]
+    return ["unknown" if record is None else record.session.status for record in records]
 
 
 async def test_a_lease_lasts_so_long_that_a_silent_gateway_can_still_be_asked() -> None:
-    house = House()
-    await house.gateways.keep_lease(KeepLease(G1))
-    assert house.store.time_to_live(Keys.lease_timer(G1)) == GATEWAY_LEASE_S * LEASE_SHARE
+    process = PresenceProcess()
+    await process.gateways.keep_lease(KeepLease(G1))
+    assert process.store.time_to_live(Keys.lease_timer(G1)) == GATEWAY_LEASE_S * LEASE_SHARE
 
 
 async def test_a_lease_kept_in_time_is_of_the_same_run_and_one_that_ran_out_of_another() -> None:
-    house = House()
-    first = await house.gateways.keep_lease(KeepLease(G1))
-    house.clock.pass_s(GATEWAY_LEASE_S * LEASE_SHARE - 1)
-    assert await house.gateways.keep_lease(KeepLease(G1)) == first
-    house.clock.pass_s(GATEWAY_LEASE_S * LEASE_SHARE)
-    assert await house.gateways.keep_lease(KeepLease(G1)) != first
+    process = PresenceProcess()
+    first = await process.gateways.keep_lease(KeepLease(G1))
+    process.clock.pass_s(GATEWAY_LEASE_S * LEASE_SHARE - 1)
+    assert await process.gateways.keep_lease(KeepLease(G1)) == first
+    process.clock.pass_s(GATEWAY_LEASE_S * LEASE_SHARE)
+    assert await process.gateways.keep_lease(KeepLease(G1)) != first
 
 
 async def test_the_sessions_of_a_dead_gateway_end_or_wait_to_be_resumed_and_others_do_not() -> None:
-    house = House()
-    await house.open(opening("alice", "hall", secret="alice's"))
-    await house.open(opening("bob", "hall"))
-    await house.open(opening("carol", "hall", gateway="g2"))
-    house.recorder.sent.clear()
-    assert await house.gateways.lease_ran_out(G1, before=FOR_EVER)
-    assert await statuses(house, "alice", "bob", "carol") == ["away", "offline", "online"]
-    assert sorted(house.heard_by("carol")) == ["alice is away in hall", "bob left hall: disconnected"]
-    (close,) = house.heard_elsewhere("gateway")
+    process = PresenceProcess()
+    await process.open(opening("alice", "hall", secret="alice's"))
+    await process.open(opening("bob", "hall"))
+    await process.open(opening("carol", "hall", gateway="g2"))
+    process.recorder.sent.clear()
+    assert await process.gateways.lease_ran_out(G1, before=FOR_EVER)
+    assert await statuses(process, "alice", "bob", "carol") == ["away", "offline", "online"]
+    assert sorted(process.heard_by("carol")) == ["alice is away in hall", "bob left hall: disconnected"]
+    (close,) = process.heard_elsewhere("gateway")
     assert close.subject == "tieline.gateway.g1.close"
     assert decode_close_session(close.payload).session == "bob-s1"
     assert decode_close_session(close.payload).code == CloseCode.BROKER_LOST
-    assert [key for key in house.store.contents() if key.startswith("session.")] == ["session.g2.carol-s1"]
+    assert [key for key in process.store.contents() if key.startswith("session.")] == ["session.g2.carol-s1"]
 
 
 async def test_a_gateway_that_answers_is_not_dead() -> None:
-    house = House()
-    await house.open(opening("alice", "hall"))
-    house.living_gateways.add(G1)
-    assert not await house.gateways.lease_ran_out(G1, before=FOR_EVER)
-    assert await statuses(house, "alice") == ["online"]
+    process = PresenceProcess()
+    await process.open(opening("alice", "hall"))
+    process.living_gateways.add(G1)
+    assert not await process.gateways.lease_ran_out(G1, before=FOR_EVER)
+    assert await statuses(process, "alice") == ["online"]
 
 
 async def test_sessions_begun_after_the_lease_ran_out_are_spared() -> None:
-    house = House()
-    await house.open(opening("alice"))
-    ran_out_at = await house.store.put("timer.lease.g1", b"", 1)
-    await house.open(opening("bob"))
-    await house.gateways.lease_ran_out(G1, before=ran_out_at)
-    assert await statuses(house, "alice", "bob") == ["offline", "online"]
+    process = PresenceProcess()
+    await process.open(opening("alice"))
+    ran_out_at = await process.store.put("timer.lease.g1", b"", 1)
+    await process.open(opening("bob"))
+    await process.gateways.lease_ran_out(G1, before=ran_out_at)
+    assert await statuses(process, "alice", "bob") == ["offline", "online"]
 
 
 @pytest.mark.parametrize("number", [65, 130])
 async def test_more_sessions_than_are_looked_after_at_once_are_all_looked_after(number: int) -> None:
-    house = House()
+    process = PresenceProcess()
     users = [f"user{n}" for n in range(number)]
     for user in users:
-        await house.open(opening(user))
-    await house.gateways.lease_ran_out(G1, before=FOR_EVER)
-    assert set(await statuses(house, *users)) == {"offline"}
+        await process.open(opening(user))
+    await process.gateways.lease_ran_out(G1, before=FOR_EVER)
+    assert set(await statuses(process, *users)) == {"offline"}
 
 
 async def test_a_session_resumed_elsewhere_is_not_the_dead_gateways() -> None:
-    house = House()
-    await house.open(opening("alice", "hall", secret="alice's"))
-    await house.store.write("session.g1.stale", b"alice", 0)
-    await house.open(opening("alice", number=2, gateway="g2", resume="alice's"))
-    await house.gateways.lease_ran_out(G1, before=FOR_EVER)
-    assert await statuses(house, "alice") == ["online"]
-    assert [key for key in house.store.contents() if key.startswith("session.")] == ["session.g2.alice-s1"]
+    process = PresenceProcess()
+    await process.open(opening("alice", "hall", secret="alice's"))
+    await process.store.write("session.g1.stale", b"alice", 0)
+    await process.open(opening("alice", number=2, gateway="g2", resume="alice's"))
+    await process.gateways.lease_ran_out(G1, before=FOR_EVER)
+    assert await statuses(process, "alice") == ["online"]
+    assert [key for key in process.store.contents() if key.startswith("session.")] == ["session.g2.alice-s1"]
 
 
 async def test_a_note_of_a_user_who_is_forgotten_is_removed() -> None:
-    house = House()
-    await house.store.write("session.g1.old", b"nobody", 0)
-    await house.gateways.lease_ran_out(G1, before=FOR_EVER)
-    assert house.store.contents() == {}
+    process = PresenceProcess()
+    await process.store.write("session.g1.old", b"nobody", 0)
+    await process.gateways.lease_ran_out(G1, before=FOR_EVER)
+    assert process.store.contents() == {}

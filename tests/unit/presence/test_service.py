@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from presence.service import UNKNOWN, PresenceService
-from tests.unit.presence.house import SUBJECTS, House, opening
+from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, opening
 from tieline import metrics
 from tieline.runtime.message import Message
 from tieline.wire import internal
@@ -17,28 +17,26 @@ def asking(op: str, data: bytes, reply: str) -> Message:
     return Message(SUBJECTS.presence(op), reply, data, b"")
 
 
-async def answers(house: House, *messages: Message) -> dict[str, object]:
+async def answers(process: PresenceProcess, *messages: Message) -> dict[str, object]:
     """Let a service answer these; returns what came, by where it was to go."""
     async with asyncio.TaskGroup() as tasks:
-        service = PresenceService(
-            house.recorder, tasks, house.gateways, house.sessions, house.rooms, house.pairs
-        )
+        service = PresenceService(process.recorder, tasks, process.operations)
         for message in messages:
             service.on_request(message)
     asked = {message.reply for message in messages}
     return {
         sent.subject: internal.decode_presence_reply(sent.payload)
-        for sent in house.recorder.sent
+        for sent in process.recorder.sent
         if sent.subject in asked
     }
 
 
 async def test_each_request_is_answered_where_it_says() -> None:
-    house = House()
-    found = await answers(house, asking("open", internal.encode(opening("alice", "hall")), "a"))
+    process = PresenceProcess()
+    found = await answers(process, asking("open", internal.encode(opening("alice", "hall")), "a"))
     alice, session, hall = UserId("alice"), SessionId("alice-s1"), RoomId("hall")
     found |= await answers(
-        house,
+        process,
         asking("members", internal.encode(ListMembers(alice, session, hall)), "b"),
         asking("join", internal.encode(JoinRoom(UserId("bob"), session, hall)), "c"),
     )
@@ -55,7 +53,7 @@ async def test_what_cannot_be_read_is_counted_and_takes_no_other_along(data: byt
     failed = metrics.PRESENCE_REQUESTS.labels(UNKNOWN, "failed")
     before = failed._value.get()
     found = await answers(
-        House(),
+        PresenceProcess(),
         asking("replaced", data, "a"),
         asking("open", internal.encode(opening("alice", "hall")), "b"),
     )
@@ -64,4 +62,6 @@ async def test_what_cannot_be_read_is_counted_and_takes_no_other_along(data: byt
 
 
 async def test_a_request_on_the_subject_of_another_stays_unanswered() -> None:
-    assert await answers(House(), asking("join", internal.encode(opening("alice", "hall")), "a")) == {}
+    assert (
+        await answers(PresenceProcess(), asking("join", internal.encode(opening("alice", "hall")), "a")) == {}
+    )

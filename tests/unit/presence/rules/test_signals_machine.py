@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from presence.negotiation import CandidatePolicy
-from tests.unit.presence.world import ALICE, BOB, CAROL, CELLAR, HALL, ROOMS, USERS, Fate, World
+from presence.rules.negotiation import CandidatePolicy
+from tests.unit.presence.rules.world import ALICE, BOB, CAROL, CELLAR, HALL, ROOMS, USERS, Fate, World
 from tieline.wire.ids import RoomId, UserId
 
 COMMANDS: Final = (
@@ -55,8 +55,6 @@ class Signaling(RuleBasedStateMachine):
 
     def _say(self, sender: UserId, to: UserId, cmd: str, fate: Fate, padding: int = 0) -> None:
         self.world.signal(self.world.frame(sender, to, cmd, padding), fate)
-
-    # Signals. -----------------------------------------------------------------------------------------
 
     @rule(
         data=st.data(),
@@ -132,8 +130,6 @@ class Signaling(RuleBasedStateMachine):
         else:
             self.world.ask_again(sender, fate)
 
-    # What else happens. -------------------------------------------------------------------------------
-
     @precondition(lambda self: self.world.missing())
     @rule(data=st.data())
     def come_back(self, data: st.DataObject) -> None:
@@ -142,7 +138,7 @@ class Signaling(RuleBasedStateMachine):
         user = data.draw(st.sampled_from(world.missing()))
         if user not in world.oracle.live:
             world.connect(user, {HALL}, voice=True)
-        elif world.users[user].status == "away":
+        elif world.users[user].session.status == "away":
             world.resume(user)
         elif world.may_send(user):
             world.join(user, HALL)
@@ -192,8 +188,6 @@ class Signaling(RuleBasedStateMachine):
     def let_an_offer_expire(self, data: st.DataObject) -> None:
         """Let nobody have answered."""
         self.world.expire(*data.draw(st.sampled_from(self.world.waiting())))
-
-    # What holds. --------------------------------------------------------------------------------------
 
     @invariant()
     def pairs_are_what_the_oracle_knows(self) -> None:

@@ -6,15 +6,19 @@ another one is asked meanwhile. What a router has begun it ends, or dies, before
 takes its time: a call, a session, half a second.
 """
 
+from collections.abc import Iterable
 from itertools import count, permutations
 from typing import Final, Literal
 
-from presence import member, negotiation
-from presence.decide import Situation, decide
-from presence.member import User
-from presence.negotiation import NOTHING, CandidatePolicy, Pair
-from tests.unit.presence.oracle import Frame, Oracle
-from tests.unit.presence.relays import Duty, Receivers, Relay
+from presence.rules import endings, negotiation
+from presence.rules.change import Change, Facts
+from presence.rules.effects import EndCalls, EndCallsWithoutRoom
+from presence.rules.negotiation import NOTHING, CandidatePolicy, Negotiation
+from presence.rules.signals import Terms, check
+from presence.rules.user import User
+from tests.unit.presence.rules import people
+from tests.unit.presence.rules.oracle import Frame, Oracle
+from tests.unit.presence.rules.relays import Duty, Receivers, Relay
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import Check, Delivery, OpenSession, Refused, SessionGone, digest
@@ -23,7 +27,7 @@ from tieline.wire.internal import Relay as RelayVerdict
 ALICE, BOB, CAROL = USERS = (UserId("alice"), UserId("bob"), UserId("carol"))
 HALL, CELLAR = ROOMS = (RoomId("hall"), RoomId("cellar"))
 GATEWAY: Final = GatewayId("g")
-NO_SECRET: Final = SecretHash(b"")
+OFFER_TIMEOUT_S: Final = 60.0
 
 Fate = Literal["done", "slow"] | int
 """Of a relay: complete at once; carried out step by step between other things; or so many deliveries, and
@@ -37,24 +41,22 @@ class World:
         self.oracle = Oracle(policy)
         self.receivers = Receivers(self.oracle)
         self.users: dict[UserId, User] = {}
-        self.pairs: dict[frozenset[UserId], Pair] = {}
+        self.pairs: dict[frozenset[UserId], Negotiation] = {}
         self.under_way: dict[UserId, Relay] = {}
         """By the sender, who sends nothing else meanwhile."""
         self.strays: list[Relay] = []
         """Of routers that are at it still, although another one was asked."""
         self.unanswered: dict[UserId, Frame] = {}
         """By the sender: frames whose router died, which the gateway is about to send again."""
-        self.endings: dict[UserId, tuple[Literal["left", "disconnected"], str]] = {}
+        self.endings: dict[UserId, EndCalls | EndCallsWithoutRoom] = {}
         """Users whose record says that they left or are offline, and whose pairs do not know it yet."""
         self.sent: dict[UserId, list[Frame]] = {user: [] for user in USERS}
         self.old_sessions: dict[UserId, SessionId] = {}
         self.numbers = count(1)
 
-    # Who may do what. ---------------------------------------------------------------------------------
-
     def may_send(self, user: UserId) -> bool:
         """Say whether a user has a connection, and nothing under way on it."""
-        has_connection = user in self.oracle.live and self.users[user].status == "online"
+        has_connection = user in self.oracle.live and self.users[user].session.status == "online"
         return has_connection and not (
             user in self.under_way or user in self.unanswered or user in self.endings
         )
@@ -98,7 +100,7 @@ class World:
             return True
         is_to_come = frame.ack == "held" and not frame.arrivals
         is_retry = self.oracle.is_retry(frame)
-        is_too_late = self.oracle.now - frame.accepted_at >= negotiation.EARLIER_MS
+        is_too_late = self.oracle.now - frame.accepted_at >= negotiation.PRECEDED_MS
         return not (is_to_come and not is_retry) and not (frame.was_given_up and is_too_late)
 
     def missing(self) -> list[UserId]:
@@ -107,11 +109,9 @@ class World:
             user
             for user in USERS
             if user not in self.oracle.live
-            or self.users[user].status == "away"
+            or self.users[user].session.status == "away"
             or HALL not in self.oracle.rooms[user]
         ]
-
-    # Signals. -----------------------------------------------------------------------------------------
 
     def frame(self, sender: UserId, to: UserId, cmd: str, padding: int = 0) -> Frame:
         """Make a frame like no other."""
@@ -147,28 +147,32 @@ class World:
         """Judge a frame, compare with what the oracle says, and commit."""
         pair_of = frozenset((frame.sender, frame.to))
         pair = self.pairs.get(pair_of, NOTHING)
-        situation = Situation(self.users.get(frame.sender), self.users.get(frame.to), pair)
         held = frame.body if frame.is_candidate else b""
-        check = Check(frame.sender, session, frame.to, frame.cmd, digest(frame.body), held)
+        ask = Check(frame.sender, session, frame.to, frame.cmd, digest(frame.body), held)
         expected = self.oracle.expect(frame, session)
-        judgement = decide(situation, check, self.oracle.now, self.oracle.policy)
-        match judgement.verdict:
+        terms = Terms(self.oracle.policy, OFFER_TIMEOUT_S)
+        judgement = check(ask, terms, pair, self.users, Facts(self.oracle.now))
+        assert isinstance(judgement, Change)
+        verdict = judgement.reply
+        match verdict:
             case RelayVerdict(ack=ack):
                 assert ack == expected
                 if self.oracle.is_retry(frame):
-                    assert judgement.pair is None, "a retry changed something"
+                    assert judgement.record is None, "a retry changed something"
                 else:
                     self.oracle.accept(frame, ack)
             case Refused(reason=reason):
                 assert isinstance(expected, ErrorCode), f"{frame}: {reason}, but expected {expected}"
                 assert reason == expected.name
-                assert judgement.pair is None, "a refusal changed something"
+                assert judgement.record is None, "a refusal changed something"
             case SessionGone():
                 assert expected == "gone"
-                assert judgement.pair is None, "a session that is gone changed something"
-        if judgement.pair is not None:
-            self.pairs[pair_of] = judgement.pair
-        return judgement.verdict
+                assert judgement.record is None, "a session that is gone changed something"
+            case _:
+                raise AssertionError(f"{frame} was answered with {verdict}")
+        if judgement.record is not None:
+            self.pairs[pair_of] = judgement.record
+        return verdict
 
     def duties(self, frame: Frame) -> list[Duty]:
         """List what must have arrived, and where, when an accepted frame is relayed."""
@@ -231,8 +235,6 @@ class World:
         if self.may_send(sender):
             self.signal(frame, "done")
 
-    # Coming and going. --------------------------------------------------------------------------------
-
     def connect(self, user: UserId, rooms: set[RoomId], voice: bool) -> None:
         """Begin a session, after ending the older one."""
         self.disconnect(user)
@@ -242,20 +244,20 @@ class World:
     def open(self, user: UserId, rooms: set[RoomId], voice: bool) -> None:
         """Begin a session."""
         session = SessionId(f"{user}-{next(self.numbers)}")
-        ask = self.opening(user, session, voice)
-        self.users[user] = member.begun(ask, dict.fromkeys(rooms, self.oracle.now))
+        ask = self.opening(user, session, voice, rooms)
+        self.users[user] = people.began(ask, self.users.get(user), self.oracle.now)
         self.oracle.live[user], self.oracle.voice[user] = session, voice
         self.oracle.rooms[user] = set(rooms)
         self.receivers.open(user, session)
 
     def lose(self, user: UserId) -> None:
         """Let a user lose the connection, but not the session."""
-        self.users[user] = member.away(self.users[user])
+        self.users[user] = people.away(self.users[user])
 
     def resume(self, user: UserId) -> None:
         """Let a user go on with a session that is away."""
         ask = self.opening(user, self.oracle.live[user], self.oracle.voice[user])
-        self.users[user] = member.resumed(self.users[user], ask)
+        self.users[user] = people.resumed(ask, self.users[user], self.oracle.now)
 
     def expire(self, offerer: UserId, target: UserId) -> None:
         """Let an offer have waited long enough."""
@@ -269,10 +271,14 @@ class World:
         self.pairs[frozenset((offerer, target))] = expired
         self.oracle.expire(offerer, target)
 
-    def opening(self, user: UserId, session: SessionId, voice: bool) -> OpenSession:
+    def opening(
+        self, user: UserId, session: SessionId, voice: bool, rooms: Iterable[RoomId] = ()
+    ) -> OpenSession:
         """What a gateway asks for a new connection."""
-        connection = ConnectionId(f"{next(self.numbers)}")
-        return OpenSession(user, session, GATEWAY, connection, voice, (), NO_SECRET, NO_SECRET, None)
+        connection, secret = ConnectionId(f"{next(self.numbers)}"), SecretHash(session.encode())
+        return OpenSession(
+            user, session, GATEWAY, connection, voice, tuple(sorted(rooms)), secret, secret, None
+        )
 
     def disconnect(self, user: UserId) -> None:
         """End a session in the user's record; its pairs learn of it when that is concluded."""
@@ -282,35 +288,46 @@ class World:
         self.conclude(user)
         if user in self.unanswered:
             self.give_up(user)
-        self.users[user] = member.ended(self.users[user])
+        self.users[user] = people.ended(self.users[user])
         self.old_sessions[user] = self.oracle.live.pop(user)
         self.receivers.close(self.old_sessions[user])
-        self.endings[user] = ("disconnected", self.old_sessions[user])
+        self.endings[user] = EndCalls(self.old_sessions[user], self.oracle.now)
 
     def join(self, user: UserId, room: RoomId) -> None:
         """Make a user a member."""
-        self.users[user] = member.joined(self.users[user], room, self.oracle.now)
+        self.users[user] = people.joined(self.users[user], room, self.oracle.now)
         self.oracle.rooms[user].add(room)
 
     def leave(self, user: UserId, room: RoomId) -> None:
         """Make a user no member in its record; its pairs learn of it when that is concluded."""
         self.settle()
-        self.users[user] = member.left(self.users[user], room)
+        self.users[user] = people.left(self.users[user], room)
         self.oracle.rooms[user].discard(room)
-        self.endings[user] = ("left", f"left-{next(self.numbers)}")
+        cause = f"left-{next(self.numbers)}"
+        self.endings[user] = EndCallsWithoutRoom("left", cause, self.oracle.now)
 
     def conclude(self, user: UserId) -> None:
         """Let the pairs of a user know that it left or is offline."""
         if user not in self.endings:
             return
         self.settle()
-        why, ended_by = self.endings.pop(user)
+        effect = self.endings.pop(user)
         for users, pair in self.pairs.items():
-            if user in users:
-                (peer,) = users - {user}
-                if why == "left" and self.oracle.share_a_room(user, peer):
-                    continue
-                self.pairs[users] = negotiation.end(pair, ended_by)
+            if user not in users:
+                continue
+            (peer,) = users - {user}
+            facts = Facts(self.oracle.now)
+            if isinstance(effect, EndCalls):
+                step = endings.end_calls(effect, user, peer, pair, self.users, facts)
+                is_over = True
+            else:
+                step = endings.end_calls_without_room(effect, user, peer, pair, self.users, facts)
+                is_over = not self.oracle.share_a_room(user, peer)
+            assert isinstance(step, Change)
+            assert (step.record is not None) == (is_over and pair.is_active)
+            if step.record is not None:
+                self.pairs[users] = step.record
+            if is_over:
                 self.oracle.book(user, peer).over()
 
     def wait(self, ms: int) -> None:

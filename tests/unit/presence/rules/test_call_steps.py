@@ -2,31 +2,31 @@
 
 import pytest
 
-from presence import negotiation
-from presence.funnel import Candidates, candidates, step
-from presence.negotiation import NOTHING, Pair, Step
-from tests.unit.presence.frames import ALICE, BOB, answers, hangs_up, offers, trickles
+from presence.rules import negotiation
+from presence.rules.call_steps import Candidates, candidates, step
+from presence.rules.negotiation import NOTHING, Negotiation, Outcome
+from tests.unit.presence.rules.frames import ALICE, BOB, answers, hangs_up, offers, trickles
 from tieline.wire.codes import ErrorCode
 
 
-def after(step_or_refusal: Step | ErrorCode) -> Pair:
-    assert isinstance(step_or_refusal, Step)
-    return step_or_refusal.pair
+def after(step_or_refusal: Outcome | ErrorCode) -> Negotiation:
+    assert isinstance(step_or_refusal, Outcome)
+    return step_or_refusal.negotiation
 
 
-def offered(pair: Pair = NOTHING, name: str = "offer") -> Pair:
+def offered(pair: Negotiation = NOTHING, name: str = "offer") -> Negotiation:
     return after(offers(ALICE, name, pair))
 
 
-def held(pair: Pair, name: str) -> Pair:
+def held(pair: Negotiation, name: str) -> Negotiation:
     return after(trickles(ALICE, name, pair))
 
 
-def answered(pair: Pair) -> Pair:
+def answered(pair: Negotiation) -> Negotiation:
     return after(answers(BOB, "answer", pair))
 
 
-def hung_up(pair: Pair) -> Pair:
+def hung_up(pair: Negotiation) -> Negotiation:
     return after(hangs_up(ALICE, "hangup", pair))
 
 
@@ -41,8 +41,8 @@ ESTABLISHED = answered(WAITING)
         (WAITING, ESTABLISHED, "established"),
         (WAITING, hung_up(WAITING), "abandoned"),
         (ESTABLISHED, hung_up(ESTABLISHED), "ended"),
-        (ESTABLISHED, negotiation.end(ESTABLISHED, "session"), "ended"),
-        (WAITING, negotiation.end(WAITING, "session"), "abandoned"),
+        (ESTABLISHED, negotiation.end(ESTABLISHED), "ended"),
+        (WAITING, negotiation.end(WAITING), "abandoned"),
         (WAITING, offered(WAITING, "again"), None),
         (ESTABLISHED, offered(ESTABLISHED, "renegotiation"), None),
         (WAITING, held(WAITING, "candidate"), None),
@@ -50,7 +50,7 @@ ESTABLISHED = answered(WAITING)
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_change_is_at_most_one_step(before: Pair, now: Pair, expected: str | None) -> None:
+def test_a_change_is_at_most_one_step(before: Negotiation, now: Negotiation, expected: str | None) -> None:
     assert step(before, now) == expected
 
 

@@ -1,13 +1,14 @@
-"""Rules 2 to 7 of PROTOCOL, "The rules of the four WEBRTC commands": each, and that it precedes the next."""
+"""Rules 2 to 7 of docs/protocol.md#the-rules-of-the-four-webrtc-commands: each comes before the next."""
 
 import msgspec
 import pytest
 
-from presence import member, negotiation
-from presence.decide import LEASE_S, Judgement, Situation, decide
-from presence.member import User
-from presence.negotiation import MAX_HELD, NOTHING, RETRY_MS, CandidatePolicy, Pair
-from tests.unit.presence.frames import (
+from presence.rules import negotiation
+from presence.rules.change import Change, Facts, Timer
+from presence.rules.negotiation import MAX_HELD, NOTHING, RETRY_MS, CandidatePolicy, Negotiation
+from presence.rules.signals import GRANT_S, Terms, check
+from presence.rules.user import User
+from tests.unit.presence.rules.frames import (
     ALICE,
     BOB,
     NOW,
@@ -20,11 +21,12 @@ from tests.unit.presence.frames import (
     trickles,
     waiting,
     went,
-    without_sessions,
 )
+from tests.unit.presence.rules.people import away, ended, online
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import Check, Delivery, Refused, Relay, SessionGone
+from tieline.wire.subjects import Keys
 
 HALL, CELLAR = RoomId("hall"), RoomId("cellar")
 OFFER, ANSWER, CANDIDATE, HANGUP = COMMANDS = (
@@ -34,20 +36,16 @@ OFFER, ANSWER, CANDIDATE, HANGUP = COMMANDS = (
     "WEBRTC_HANGUP",
 )
 
+TIMEOUT_S = 60.0
+
+Judged = Change[Negotiation]
+
 every_command = pytest.mark.parametrize("cmd", COMMANDS)
 
 
 def user(name: UserId, *rooms: RoomId, voice: bool = True) -> User:
     """An online user in these rooms."""
-    return User(
-        SESSIONS[name],
-        GatewayId("g"),
-        ConnectionId("c"),
-        SecretHash(b""),
-        "online",
-        voice,
-        dict.fromkeys(rooms, NOW),
-    )
+    return online(SESSIONS[name], rooms, voice=voice)
 
 
 IN_HALL = {name: user(name, HALL) for name in (ALICE, BOB)}
@@ -55,7 +53,7 @@ IN_HALL = {name: user(name, HALL) for name in (ALICE, BOB)}
 
 def judge(
     cmd: str,
-    pair: Pair = NOTHING,
+    pair: Negotiation = NOTHING,
     sender: UserId = ALICE,
     frame: str = "frame",
     *,
@@ -63,28 +61,38 @@ def judge(
     session: SessionId | None = None,
     now: int = NOW,
     policy: CandidatePolicy = "hold",
-) -> Judgement:
+) -> Change[Negotiation]:
     """Judge a frame of one of the two for the other, both in one room unless said otherwise."""
     users = IN_HALL if known is None else known
     body = frame.encode() if cmd == CANDIDATE else b""
-    check = Check(sender, session or SESSIONS[sender], PEER[sender], cmd, named(frame), body)
-    return decide(Situation(users.get(sender), users.get(PEER[sender]), pair), check, now, policy)
+    ask = Check(sender, session or SESSIONS[sender], PEER[sender], cmd, named(frame), body)
+    step = check(ask, Terms(policy, TIMEOUT_S), pair, users, Facts(now))
+    assert isinstance(step, Change)
+    return step
 
 
-def refusal_of(judgement: Judgement) -> ErrorCode:
+def bare(judgement: Change[Negotiation]) -> Change[Negotiation]:
+    """Leave out what backends and routers are told, and the second look."""
+    return msgspec.structs.replace(judgement, said=(), then=None)
+
+
+def timer_for(offer: negotiation.WaitingOffer | None, left_s: float = TIMEOUT_S) -> Timer:
+    """The timer of an offer of Alice's."""
+    assert offer is not None
+    return Timer(Keys.offer_timer(ALICE, BOB, offer.generation), left_s)
+
+
+def refusal_of(judgement: Change[Negotiation]) -> ErrorCode:
     """Find that it is refused, and that nothing is to be written for it."""
-    assert isinstance(judgement.verdict, Refused)
-    assert judgement == Judgement(judgement.verdict)
-    return judgement.verdict.refusal
+    assert isinstance(judgement.reply, Refused)
+    assert judgement == Judged(judgement.reply)
+    return judgement.reply.refusal
 
 
-def relay_of(judgement: Judgement) -> Relay:
+def relay_of(judgement: Change[Negotiation]) -> Relay:
     """Find that it passes."""
-    assert isinstance(judgement.verdict, Relay)
-    return judgement.verdict
-
-
-# The session that asks. -------------------------------------------------------------------------------
+    assert isinstance(judgement.reply, Relay)
+    return judgement.reply
 
 
 @every_command
@@ -92,34 +100,31 @@ def relay_of(judgement: Judgement) -> Relay:
     ("known", "replaced"),
     [
         ({BOB: user(BOB, HALL)}, False),
-        ({ALICE: member.ended(user(ALICE, HALL)), BOB: user(BOB, HALL)}, False),
-        ({ALICE: msgspec.structs.replace(user(ALICE, HALL), session=SessionId("newer"))}, True),
+        ({ALICE: ended(user(ALICE, HALL)), BOB: user(BOB, HALL)}, False),
+        ({ALICE: online(SessionId("newer"), [HALL])}, True),
     ],
     ids=["unknown", "ended", "replaced"],
 )
 def test_a_session_that_is_not_the_live_one_is_told_so_whatever_it_asks(
     cmd: str, known: dict[UserId, User], replaced: bool
 ) -> None:
-    assert judge(cmd, waiting(), known=known) == Judgement(SessionGone(replaced))
+    assert judge(cmd, waiting(), known=known) == Judged(SessionGone(replaced))
 
 
 def test_a_session_that_is_not_the_live_one_gets_no_answer_to_a_retry_either() -> None:
-    known = {ALICE: member.ended(user(ALICE, HALL)), BOB: user(BOB, HALL)}
-    assert judge(OFFER, waiting(), frame="offer", known=known) == Judgement(SessionGone(False))
+    known = {ALICE: ended(user(ALICE, HALL)), BOB: user(BOB, HALL)}
+    assert judge(OFFER, waiting(), frame="offer", known=known) == Judged(SessionGone(False))
 
 
 def test_a_session_that_is_away_still_speaks() -> None:
-    known = {**IN_HALL, ALICE: member.away(user(ALICE, HALL))}
+    known = {**IN_HALL, ALICE: away(user(ALICE, HALL))}
     assert relay_of(judge(OFFER, known=known)).ack == "relayed"
-
-
-# Rule 2: one room. ------------------------------------------------------------------------------------
 
 
 @every_command
 @pytest.mark.parametrize(
     "bob",
-    [None, user(BOB), user(BOB, CELLAR), member.ended(user(BOB, CELLAR))],
+    [None, user(BOB), user(BOB, CELLAR), ended(user(BOB, CELLAR))],
     ids=["unknown", "in no room", "in another room", "offline, was in another room"],
 )
 def test_without_a_room_in_common_nothing_passes_whatever_else_is_wrong(cmd: str, bob: User | None) -> None:
@@ -131,7 +136,7 @@ def test_without_a_room_in_common_nothing_passes_whatever_else_is_wrong(cmd: str
 @every_command
 def test_who_left_the_room_of_an_established_pair_says_nothing_more_in_it(cmd: str) -> None:
     known = {**IN_HALL, BOB: user(BOB)}
-    pair = offers(BOB, "offer 2", established()).pair
+    pair = offers(BOB, "offer 2", established()).negotiation
     assert refusal_of(judge(cmd, pair, known=known)) is ErrorCode.NOT_IN_SAME_ROOM
 
 
@@ -140,11 +145,8 @@ def test_one_room_of_several_in_common_is_enough() -> None:
     assert relay_of(judge(OFFER, known=known)).ack == "relayed"
 
 
-# Rule 3: the permission to start voice. ---------------------------------------------------------------
-
-
 def test_who_may_not_start_voice_may_not_offer_and_learns_nothing_about_the_target() -> None:
-    known = {ALICE: user(ALICE, HALL, voice=False), BOB: member.ended(user(BOB, HALL))}
+    known = {ALICE: user(ALICE, HALL, voice=False), BOB: ended(user(BOB, HALL))}
     assert refusal_of(judge(OFFER, known=known)) is ErrorCode.NO_VOICE_PERMISSION
 
 
@@ -165,23 +167,17 @@ def test_the_permission_of_the_target_is_not_asked_for() -> None:
     assert relay_of(judge(OFFER, known=known)).ack == "relayed"
 
 
-# Rule 4: the target is there. -------------------------------------------------------------------------
-
-
 @every_command
 def test_nothing_passes_to_who_is_offline_whatever_else_is_wrong(cmd: str) -> None:
-    known = {**IN_HALL, BOB: member.ended(user(BOB, HALL))}
+    known = {**IN_HALL, BOB: ended(user(BOB, HALL))}
     assert refusal_of(judge(cmd, known=known)) is ErrorCode.TARGET_OFFLINE
     full = waiting(*(f"c{number}" for number in range(MAX_HELD)))
     assert refusal_of(judge(cmd, full, known=known)) is ErrorCode.TARGET_OFFLINE
 
 
 def test_messages_pass_to_who_is_away() -> None:
-    known = {**IN_HALL, BOB: member.away(user(BOB, HALL))}
+    known = {**IN_HALL, BOB: away(user(BOB, HALL))}
     assert relay_of(judge(OFFER, known=known)).deliveries == (Delivery(BOB, SESSIONS[BOB], None),)
-
-
-# Rules 5 to 7: the negotiation. -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cmd", [ANSWER, CANDIDATE, HANGUP])
@@ -208,38 +204,35 @@ def test_a_command_that_nobody_knows_is_refused() -> None:
 
 def test_an_offer_passes_to_the_targets_session_and_its_timer_must_run() -> None:
     judgement = judge(OFFER, frame="offer")
-    assert judgement.verdict == Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),))
-    assert judgement.pair == waiting()
-    assert judgement.waiting == waiting().offer_of(ALICE)
+    assert judgement.reply == Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),))
+    assert judgement.record == waiting()
+    assert judgement.timer == timer_for(waiting().offer_of(ALICE))
 
 
 def test_an_answer_passes_with_what_it_releases_to_the_sessions_of_both() -> None:
     judgement = judge(ANSWER, waiting("c1"), BOB, "answer")
     deliveries = (Delivery(ALICE, SESSIONS[ALICE], None), Delivery(BOB, SESSIONS[BOB], b"c1"))
-    assert judgement == Judgement(Relay("relayed", deliveries), established("c1"))
+    assert bare(judgement) == Judged(Relay("relayed", deliveries), established("c1"))
 
 
 def test_a_held_candidate_is_written_and_delivered_to_nobody() -> None:
-    assert judge(CANDIDATE, waiting(), frame="c1") == Judgement(Relay("held", ()), waiting("c1"))
+    assert judge(CANDIDATE, waiting(), frame="c1") == Judged(Relay("held", ()), waiting("c1"))
 
 
 def test_a_hangup_passes_and_ends_the_negotiation() -> None:
     judgement = judge(HANGUP, established())
-    assert judgement.verdict == Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),))
-    assert judgement.pair is not None
-    assert not judgement.pair.is_active
-
-
-# The lease. -------------------------------------------------------------------------------------------
+    assert judgement.reply == Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),))
+    assert judgement.record is not None
+    assert not judgement.record.is_active
 
 
 def test_a_candidate_of_an_established_pair_passes_with_a_lease_and_nothing_is_written() -> None:
     deliveries = (Delivery(BOB, SESSIONS[BOB], None),)
-    assert judge(CANDIDATE, established()) == Judgement(Relay("relayed", deliveries, LEASE_S, ()))
+    assert judge(CANDIDATE, established()) == Judged(Relay("relayed", deliveries, GRANT_S, ()))
 
 
 def test_the_lease_names_the_senders_candidates_that_were_held() -> None:
-    pair = went(trickles(BOB, "b1", established("a1", "a2"))).pair
+    pair = went(trickles(BOB, "b1", established("a1", "a2"))).negotiation
     verdict = relay_of(judge(CANDIDATE, pair, now=NOW + 20_000))
     assert verdict.lease_held == (named("a1"), named("a2"))
 
@@ -248,20 +241,17 @@ def test_the_lease_names_the_senders_candidates_that_were_held() -> None:
     ("cmd", "sender"), [(OFFER, ALICE), (ANSWER, ALICE), (HANGUP, ALICE)], ids=["offer", "answer", "hangup"]
 )
 def test_nothing_but_a_candidate_gets_a_lease(cmd: str, sender: UserId) -> None:
-    pair = offers(BOB, "offer 2", established()).pair
+    pair = offers(BOB, "offer 2", established()).negotiation
     assert relay_of(judge(cmd, pair, sender)).lease_seconds == 0
 
 
 def test_a_candidate_forwarded_before_the_answer_gets_no_lease() -> None:
     judgement = judge(CANDIDATE, waiting(), policy="forward")
-    assert judgement == Judgement(Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),)))
+    assert judgement == Judged(Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),)))
 
 
 def test_the_leased_and_the_established_are_two_things_a_held_retry_gets_no_lease() -> None:
-    assert judge(CANDIDATE, established("c1"), frame="c1") == Judgement(Relay("held", ()))
-
-
-# Retries. ---------------------------------------------------------------------------------------------
+    assert judge(CANDIDATE, established("c1"), frame="c1") == Judged(Relay("held", ()))
 
 
 def test_a_retry_is_answered_before_any_rule_is_asked() -> None:
@@ -272,28 +262,28 @@ def test_a_retry_is_answered_before_any_rule_is_asked() -> None:
     ):
         judgement = judge(OFFER, waiting(), frame="offer", known=known)
         assert relay_of(judgement).ack == "relayed"
-        assert judgement.pair is None
+        assert judgement.record is None
 
 
-@pytest.mark.parametrize("known", [{ALICE: IN_HALL[ALICE]}, {**IN_HALL, BOB: member.ended(IN_HALL[BOB])}])
+@pytest.mark.parametrize("known", [{ALICE: IN_HALL[ALICE]}, {**IN_HALL, BOB: ended(IN_HALL[BOB])}])
 def test_a_retry_for_who_is_gone_is_acknowledged_and_delivered_to_nobody(known: dict[UserId, User]) -> None:
     pair = waiting()
-    assert judge(OFFER, pair, frame="offer", known=known) == Judgement(
-        Relay("relayed", ()), waiting=pair.offer_of(ALICE)
+    assert bare(judge(OFFER, pair, frame="offer", known=known)) == Judged(
+        Relay("relayed", ()), timer=timer_for(pair.offer_of(ALICE))
     )
 
 
 def test_a_retried_offer_that_waits_has_its_timer_set_again() -> None:
     judgement = judge(OFFER, waiting(), frame="offer")
-    assert judgement.waiting == waiting().offer_of(ALICE)
+    assert judgement.timer == timer_for(waiting().offer_of(ALICE))
     assert relay_of(judgement).deliveries == (Delivery(BOB, SESSIONS[BOB], None),)
 
 
 @pytest.mark.parametrize(
-    "pair", [established(), offers(ALICE, "offer 2", waiting()).pair], ids=["answered", "replaced"]
+    "pair", [established(), offers(ALICE, "offer 2", waiting()).negotiation], ids=["answered", "replaced"]
 )
-def test_a_retried_offer_that_waits_no_more_needs_no_timer(pair: Pair) -> None:
-    assert judge(OFFER, pair, frame="offer").waiting is None
+def test_a_retried_offer_that_waits_no_more_needs_no_timer(pair: Negotiation) -> None:
+    assert judge(OFFER, pair, frame="offer").timer is None
 
 
 @pytest.mark.parametrize(
@@ -307,17 +297,17 @@ def test_a_retried_offer_that_waits_no_more_needs_no_timer(pair: Pair) -> None:
 )
 @pytest.mark.parametrize(
     "pair",
-    [established("c1"), went(hangs_up(ALICE, "hangup", established("c1"))).pair],
+    [established("c1"), went(hangs_up(ALICE, "hangup", established("c1"))).negotiation],
     ids=["established", "over"],
 )
 def test_a_retried_answer_is_delivered_with_what_it_released_to_the_sessions_they_were_for(
-    pair: Pair, newer: UserId | None, delivered: tuple[Delivery, ...]
+    pair: Negotiation, newer: UserId | None, delivered: tuple[Delivery, ...]
 ) -> None:
     known = dict(IN_HALL)
     if newer is not None:
-        known[newer] = msgspec.structs.replace(known[newer], session=SessionId("newer"))
-    judgement = judge(ANSWER, pair, BOB, "answer", known=known, session=known[BOB].session)
-    assert judgement == Judgement(Relay("relayed", delivered))
+        known[newer] = online(SessionId("newer"), [HALL])
+    judgement = judge(ANSWER, pair, BOB, "answer", known=known, session=known[BOB].session.id)
+    assert bare(judgement) == Judged(Relay("relayed", delivered))
 
 
 @pytest.mark.parametrize("cmd", [OFFER, HANGUP])
@@ -325,24 +315,16 @@ def test_what_a_sender_says_to_a_newer_session_brings_nothing_along_that_was_for
     cmd: str,
 ) -> None:
     newer = SessionId("newer session of bob")
-    known = {**IN_HALL, BOB: msgspec.structs.replace(IN_HALL[BOB], session=newer)}
+    known = {**IN_HALL, BOB: online(newer, [HALL])}
     verdict = relay_of(judge(cmd, established("c1"), known=known))
     assert verdict.deliveries == (Delivery(BOB, newer, None),)
 
 
-def test_what_was_remembered_without_a_session_is_delivered_to_the_one_that_lives() -> None:
-    newer = SessionId("newer session of alice")
-    known = {**IN_HALL, ALICE: msgspec.structs.replace(IN_HALL[ALICE], session=newer)}
-    judgement = judge(ANSWER, without_sessions(established("c1")), BOB, "answer", known=known)
-    deliveries = (Delivery(ALICE, newer, None), Delivery(BOB, SESSIONS[BOB], b"c1"))
-    assert judgement == Judgement(Relay("relayed", deliveries))
-
-
 def test_a_frame_of_more_than_a_minute_ago_is_judged_like_a_new_one() -> None:
     judgement = judge(OFFER, waiting(), frame="offer", now=NOW + RETRY_MS)
-    assert judgement.pair is not None
-    assert judgement.waiting is not None
-    assert judgement.waiting.at == NOW + RETRY_MS
+    assert judgement.record is not None
+    assert judgement.timer == timer_for(judgement.record.offer_of(ALICE))
+    assert judgement.record.offers[-1].at == NOW + RETRY_MS
 
 
 def test_a_refused_frame_is_not_remembered_and_may_be_tried_again() -> None:
@@ -351,8 +333,8 @@ def test_a_refused_frame_is_not_remembered_and_may_be_tried_again() -> None:
 
 
 def test_after_the_servers_end_a_retry_is_acknowledged_and_a_new_frame_is_refused() -> None:
-    over = negotiation.end(established("c1"), "session s-1")
+    over = negotiation.end(established("c1"))
     deliveries = (Delivery(ALICE, SESSIONS[ALICE], None), Delivery(BOB, SESSIONS[BOB], b"c1"))
-    assert judge(ANSWER, over, BOB, "answer") == Judgement(Relay("relayed", deliveries))
-    assert judge(CANDIDATE, over, ALICE, "c1") == Judgement(Relay("held", ()))
+    assert bare(judge(ANSWER, over, BOB, "answer")) == Judged(Relay("relayed", deliveries))
+    assert judge(CANDIDATE, over, ALICE, "c1") == Judged(Relay("held", ()))
     assert refusal_of(judge(CANDIDATE, over, ALICE, "c2")) is ErrorCode.NO_MATCHING_OFFER

@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import count
 from typing import Final, Literal
 
-from presence.negotiation import CandidatePolicy
+from presence.rules.negotiation import CandidatePolicy
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, SessionId, UserId
 

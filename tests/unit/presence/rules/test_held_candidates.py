@@ -1,7 +1,7 @@
 import pytest
 
-from presence.negotiation import EARLIER_MS, MAX_HELD, MAX_HELD_BYTES, NOTHING, RETRY_MS, Pair
-from tests.unit.presence.frames import (
+from presence.rules.negotiation import MAX_HELD, MAX_HELD_BYTES, NOTHING, PRECEDED_MS, RETRY_MS, Negotiation
+from tests.unit.presence.rules.frames import (
     ALICE,
     BOB,
     NOW,
@@ -18,15 +18,13 @@ from tests.unit.presence.frames import (
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import UserId
 
-# Before the answer. -----------------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize("sender", [ALICE, BOB])
 def test_a_candidate_before_the_answer_is_held_whichever_side_it_comes_from(sender: UserId) -> None:
     step = went(trickles(sender, "c1", waiting()))
     assert step.ack == "held"
     assert step.outgoing == ()
-    assert [(held.sender, held.frame) for held in step.pair.held] == [(sender, b"c1")]
+    assert [(held.sender, held.frame) for held in step.negotiation.held] == [(sender, b"c1")]
 
 
 def test_a_candidate_without_an_offer_is_refused() -> None:
@@ -36,7 +34,7 @@ def test_a_candidate_without_an_offer_is_refused() -> None:
 def test_in_an_established_pair_a_candidate_passes_and_changes_nothing() -> None:
     pair = established()
     step = went(trickles(ALICE, "c1", pair))
-    assert step.pair is pair
+    assert step.negotiation is pair
     assert step.outgoing == to_bob(None)
     assert step.ack == "relayed"
 
@@ -44,7 +42,7 @@ def test_in_an_established_pair_a_candidate_passes_and_changes_nothing() -> None
 def test_where_candidates_are_forwarded_they_pass_before_the_answer_and_change_nothing() -> None:
     pair = waiting()
     step = went(trickles(ALICE, "c1", pair, policy="forward"))
-    assert step.pair is pair
+    assert step.negotiation is pair
     assert step.outgoing == to_bob(None)
     assert step.ack == "relayed"
     assert trickles(ALICE, "c1", NOTHING, policy="forward") is ErrorCode.NO_MATCHING_OFFER
@@ -65,19 +63,16 @@ def test_as_many_are_held_as_the_protocol_says_and_no_more() -> None:
 def test_as_many_bytes_are_held_as_the_protocol_says_and_no_more() -> None:
     assert MAX_HELD_BYTES == 64 * 1024
     half = MAX_HELD_BYTES // 2
-    pair = went(trickles(BOB, "b" * half, waiting("a" * half))).pair
+    pair = went(trickles(BOB, "b" * half, waiting("a" * half))).negotiation
     assert trickles(ALICE, "c", pair) is ErrorCode.TOO_MANY_CANDIDATES
     assert trickles(ALICE, "c" * (half + 1), waiting("a" * half)) is ErrorCode.TOO_MANY_CANDIDATES
 
 
 def test_what_was_released_leaves_room_for_others() -> None:
     pair = established(*(f"c{number}" for number in range(MAX_HELD)))
-    over = went(hangs_up(ALICE, "hangup", pair)).pair
-    step = went(trickles(ALICE, "c", offers(ALICE, "offer 2", over).pair))
+    over = went(hangs_up(ALICE, "hangup", pair)).negotiation
+    step = went(trickles(ALICE, "c", offers(ALICE, "offer 2", over).negotiation))
     assert step.ack == "held"
-
-
-# The answer. ------------------------------------------------------------------------------------------
 
 
 def test_the_answer_releases_everything_in_order_after_itself() -> None:
@@ -88,17 +83,14 @@ def test_the_answer_releases_everything_in_order_after_itself() -> None:
 def test_the_answer_releases_both_sides_each_to_the_other() -> None:
     pair = waiting()
     for sender, frame in ((ALICE, "a1"), (BOB, "b1"), (ALICE, "a2"), (BOB, "b2")):
-        pair = went(trickles(sender, frame, pair)).pair
+        pair = went(trickles(sender, frame, pair)).negotiation
     step = went(answers(BOB, "answer", pair))
     assert step.outgoing == to_alice(None) + to_bob("a1") + to_alice("b1") + to_bob("a2") + to_alice("b2")
 
 
 def test_a_later_answer_does_not_release_them_again() -> None:
-    renegotiating = offers(ALICE, "offer 2", established("c1"), NOW + 20_000).pair
+    renegotiating = offers(ALICE, "offer 2", established("c1"), NOW + 20_000).negotiation
     assert went(answers(BOB, "answer 2", renegotiating, NOW + 20_000)).outgoing == to_alice(None)
-
-
-# After the answer. ------------------------------------------------------------------------------------
 
 
 def test_the_next_candidate_brings_along_those_that_were_released_before_it() -> None:
@@ -110,7 +102,7 @@ def test_nothing_that_a_sender_says_overtakes_its_released_candidates() -> None:
     pair = established("c1", "c2")
     assert offers(ALICE, "offer 2", pair).outgoing == to_bob("c1", "c2", None)
     assert went(hangs_up(ALICE, "hangup", pair)).outgoing == to_bob("c1", "c2", None)
-    crossed = offers(BOB, "offer 2", pair).pair
+    crossed = offers(BOB, "offer 2", pair).negotiation
     assert went(answers(ALICE, "answer 2", crossed)).outgoing == to_bob("c1", "c2", None)
 
 
@@ -122,7 +114,7 @@ def test_what_the_other_side_says_brings_nothing_along() -> None:
 
 
 @pytest.mark.parametrize(
-    ("later_ms", "brought_along"), [(EARLIER_MS - 1, ("c1", None)), (EARLIER_MS, (None,))]
+    ("later_ms", "brought_along"), [(PRECEDED_MS - 1, ("c1", None)), (PRECEDED_MS, (None,))]
 )
 def test_released_candidates_are_brought_along_for_a_while_only(
     later_ms: int, brought_along: tuple[str | None, ...]
@@ -141,9 +133,9 @@ def test_what_is_still_held_is_not_brought_along() -> None:
 @pytest.mark.parametrize(("later_ms", "kept"), [(RETRY_MS - 1, 1), (RETRY_MS, 0)])
 def test_released_candidates_are_dropped_when_no_retry_can_ask_for_them(later_ms: int, kept: int) -> None:
     pair = established("c1")
-    assert len(offers(BOB, "offer 2", pair, NOW + later_ms).pair.held) == kept
+    assert len(offers(BOB, "offer 2", pair, NOW + later_ms).negotiation.held) == kept
 
 
 def test_what_is_still_held_is_kept_however_long_it_takes() -> None:
-    pair: Pair = offers(ALICE, "offer 2", waiting("c1"), NOW + RETRY_MS + 1).pair
+    pair: Negotiation = offers(ALICE, "offer 2", waiting("c1"), NOW + RETRY_MS + 1).negotiation
     assert [held.frame for held in pair.held] == [b"c1"]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from presence.store import Conflict, Store, StoreUnavailable
 from tests.contract.fake_store import FakeStore
-from tests.unit.presence.frames import NOW
+from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import BrokerAway
 
 
@@ -117,9 +117,11 @@ class BusyStore:
         self.delete = store.delete
         self.refused = 0
 
-    async def write(self, key: str, value: bytes, revision: int, ttl_s: float | None = None) -> int:
+    async def write(
+        self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True
+    ) -> int:
         """Write, or lose."""
         if key.startswith(self._prefix):
             self.refused += 1
             raise Conflict(key)
-        return await self._store.write(key, value, revision, ttl_s)
+        return await self._store.write(key, value, revision, ttl_s, confirm=confirm)

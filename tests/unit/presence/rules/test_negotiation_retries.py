@@ -1,29 +1,27 @@
-from typing import Literal
-
 import msgspec
 import pytest
 
-from presence.negotiation import (
-    EARLIER_MS,
+from presence.rules.negotiation import (
     MAX_HELD,
     MAX_HELD_BYTES,
     MAX_RELEASED,
     MAX_RELEASED_BYTES,
     MAX_REMEMBERED,
     NOTHING,
+    PRECEDED_MS,
     RETRY_MS,
     HeldCandidate,
+    Negotiation,
+    Outcome,
     Outgoing,
-    Pair,
     Remembered,
-    Step,
     WaitingOffer,
-    again,
     end,
     expire,
     held_digests,
+    replay,
 )
-from tests.unit.presence.frames import (
+from tests.unit.presence.rules.frames import (
     ALICE,
     BOB,
     NOW,
@@ -38,16 +36,15 @@ from tests.unit.presence.frames import (
     trickles,
     waiting,
     went,
-    without_sessions,
 )
-from tieline.wire.ids import FrameDigest, SessionId, UserId
+from tieline.wire.ids import SessionId, UserId
 
 
-def retries(sender: UserId, frame: str, pair: Pair, now: int = NOW) -> Step:
+def retries(sender: UserId, frame: str, pair: Negotiation, now: int = NOW) -> Outcome:
     """Let one of the two send a remembered frame again."""
     known = pair.memory_of(sender, named(frame), now)
     assert known is not None, f"{frame} is not remembered"
-    return again(pair, known, PEER[sender], now)
+    return replay(pair, known, PEER[sender], now)
 
 
 def test_a_frame_never_seen_is_not_remembered() -> None:
@@ -66,7 +63,7 @@ def test_the_same_frame_is_a_retry_for_a_minute(later_ms: int, is_retry: bool) -
 
 
 def test_a_frame_sent_anew_after_its_minute_is_remembered_for_another_one() -> None:
-    pair = offers(ALICE, "offer", waiting(), NOW + RETRY_MS).pair
+    pair = offers(ALICE, "offer", waiting(), NOW + RETRY_MS).negotiation
     known = pair.memory_of(ALICE, named("offer"), NOW + 2 * RETRY_MS - 1)
     assert known is not None
     assert known.at == NOW + RETRY_MS
@@ -75,55 +72,55 @@ def test_a_frame_sent_anew_after_its_minute_is_remembered_for_another_one() -> N
 def test_a_retried_offer_is_delivered_again_and_changes_nothing() -> None:
     pair = waiting("c1")
     step = retries(ALICE, "offer", pair, NOW + 1000)
-    assert step.pair is pair
-    assert step == Step(pair, to_bob(None), "relayed")
+    assert step.negotiation is pair
+    assert step == Outcome(pair, to_bob(None), "relayed")
 
 
 def test_a_retried_answer_releases_again_what_it_released() -> None:
     pair = waiting("a1")
-    pair = went(trickles(BOB, "b1", pair)).pair
+    pair = went(trickles(BOB, "b1", pair)).negotiation
     first = went(answers(BOB, "answer", pair))
-    retried = retries(BOB, "answer", first.pair, NOW + 5000)
+    retried = retries(BOB, "answer", first.negotiation, NOW + 5000)
     assert retried.outgoing == first.outgoing == to_alice(None) + to_bob("a1") + to_alice("b1")
-    assert retried.pair is first.pair
+    assert retried.negotiation is first.negotiation
 
 
 def test_a_retried_answer_releases_again_after_the_others_have_gone_on() -> None:
-    pair = offers(ALICE, "offer 2", established("c1")).pair
-    pair = went(answers(BOB, "answer 2", pair)).pair
+    pair = offers(ALICE, "offer 2", established("c1")).negotiation
+    pair = went(answers(BOB, "answer 2", pair)).negotiation
     assert retries(BOB, "answer", pair).outgoing == to_alice(None) + to_bob("c1")
     assert retries(BOB, "answer 2", pair).outgoing == to_alice(None)
 
 
 def test_a_retried_held_candidate_is_acknowledged_as_held_and_not_held_twice() -> None:
     pair = waiting("c1")
-    assert retries(ALICE, "c1", pair) == Step(pair, (), "held")
+    assert retries(ALICE, "c1", pair) == Outcome(pair, (), "held")
 
 
 def test_a_held_candidate_retried_after_its_release_is_acknowledged_as_held_and_not_delivered() -> None:
     pair = established("c1")
-    assert retries(ALICE, "c1", pair) == Step(pair, (), "held")
+    assert retries(ALICE, "c1", pair) == Outcome(pair, (), "held")
 
 
 def test_a_retried_hangup_is_delivered_again_with_what_it_brought_along() -> None:
-    first = went(hangs_up(ALICE, "hangup", established("c1"), NOW + EARLIER_MS - 1))
-    retried = retries(ALICE, "hangup", first.pair, NOW + EARLIER_MS + 5000)
-    assert retried == Step(first.pair, first.outgoing, "relayed")
+    first = went(hangs_up(ALICE, "hangup", established("c1"), NOW + PRECEDED_MS - 1))
+    retried = retries(ALICE, "hangup", first.negotiation, NOW + PRECEDED_MS + 5000)
+    assert retried == Outcome(first.negotiation, first.outgoing, "relayed")
     assert retried.outgoing == to_bob("c1", None)
 
 
 def test_a_retry_brings_along_what_the_first_attempt_did_and_what_was_released_since() -> None:
-    pair = offers(ALICE, "offer 2", established("c1"), NOW + EARLIER_MS - 1).pair
-    assert retries(ALICE, "offer 2", pair, NOW + EARLIER_MS).outgoing == to_bob("c1", None)
+    pair = offers(ALICE, "offer 2", established("c1"), NOW + PRECEDED_MS - 1).negotiation
+    assert retries(ALICE, "offer 2", pair, NOW + PRECEDED_MS).outgoing == to_bob("c1", None)
     assert retries(ALICE, "offer 2", pair, NOW + RETRY_MS - 1).outgoing == to_bob("c1", None)
     assert retries(ALICE, "offer 2", pair, NOW + RETRY_MS).outgoing == to_bob(None)
-    late = offers(ALICE, "offer 2", established("c1"), NOW + EARLIER_MS).pair
-    assert retries(ALICE, "offer 2", late, NOW + EARLIER_MS).outgoing == to_bob(None)
-    replaced = offers(ALICE, "offer 2", waiting("c1"), NOW).pair
-    since = went(answers(BOB, "answer", replaced, NOW + EARLIER_MS + 1)).pair
-    assert retries(ALICE, "offer 2", since, NOW + EARLIER_MS + 2).outgoing == to_bob("c1", None)
-    assert retries(ALICE, "offer 2", since, NOW + 2 * EARLIER_MS).outgoing == to_bob("c1", None)
-    assert retries(ALICE, "offer 2", since, NOW + 2 * EARLIER_MS + 1).outgoing == to_bob(None)
+    late = offers(ALICE, "offer 2", established("c1"), NOW + PRECEDED_MS).negotiation
+    assert retries(ALICE, "offer 2", late, NOW + PRECEDED_MS).outgoing == to_bob(None)
+    replaced = offers(ALICE, "offer 2", waiting("c1"), NOW).negotiation
+    since = went(answers(BOB, "answer", replaced, NOW + PRECEDED_MS + 1)).negotiation
+    assert retries(ALICE, "offer 2", since, NOW + PRECEDED_MS + 2).outgoing == to_bob("c1", None)
+    assert retries(ALICE, "offer 2", since, NOW + 2 * PRECEDED_MS).outgoing == to_bob("c1", None)
+    assert retries(ALICE, "offer 2", since, NOW + 2 * PRECEDED_MS + 1).outgoing == to_bob(None)
 
 
 def test_what_an_answer_released_of_the_answerer_follows_its_retry_and_does_not_precede_it() -> None:
@@ -131,13 +128,10 @@ def test_what_an_answer_released_of_the_answerer_follows_its_retry_and_does_not_
     assert retries(BOB, "answer", pair).outgoing == to_alice(None, "b1")
 
 
-# After the end. ---------------------------------------------------------------------------------------
-
-
-def expired_after_all() -> Pair:
+def expired_after_all() -> Negotiation:
     """Alice's unanswered offer has ended a negotiation in which everything had been sent."""
-    begun = went(hangs_up(BOB, "hangup", established("c1"))).pair
-    pair = offers(ALICE, "offer 2", begun).pair
+    begun = went(hangs_up(BOB, "hangup", established("c1"))).negotiation
+    pair = offers(ALICE, "offer 2", begun).negotiation
     over = expire(pair, ALICE, pair.offers[0].generation)
     assert over is not None
     return over
@@ -146,10 +140,10 @@ def expired_after_all() -> Pair:
 @pytest.mark.parametrize(
     "over",
     [
-        went(hangs_up(ALICE, "hangup", established("c1"))).pair,
-        end(established("c1"), "session s-1"),
+        went(hangs_up(ALICE, "hangup", established("c1"))).negotiation,
+        end(established("c1")),
         expired_after_all(),
-        offers(ALICE, "offer 3", expired_after_all()).pair,
+        offers(ALICE, "offer 3", expired_after_all()).negotiation,
     ],
     ids=["hung up", "ended by the server", "expired", "followed by another"],
 )
@@ -163,51 +157,41 @@ def expired_after_all() -> Pair:
     ids=["offer", "answer", "held candidate"],
 )
 def test_a_frame_retried_after_the_end_is_acknowledged_and_delivered_as_before(
-    over: Pair, frame: str, sender: UserId, outgoing: tuple[Outgoing, ...]
+    over: Negotiation, frame: str, sender: UserId, outgoing: tuple[Outgoing, ...]
 ) -> None:
     step = retries(sender, frame, over)
-    assert step == Step(over, outgoing, "relayed" if outgoing else "held")
-    assert step.pair is over
+    assert step == Outcome(over, outgoing, "relayed" if outgoing else "held")
+    assert step.negotiation is over
 
 
 def test_what_was_still_held_at_the_end_is_delivered_to_nobody() -> None:
-    over = went(hangs_up(ALICE, "hangup", waiting("c1"))).pair
-    assert retries(ALICE, "c1", over) == Step(over, (), "held")
+    over = went(hangs_up(ALICE, "hangup", waiting("c1"))).negotiation
+    assert retries(ALICE, "c1", over) == Outcome(over, (), "held")
     assert retries(ALICE, "hangup", over).outgoing == to_bob(None)
-    anew = offers(ALICE, "offer 2", over).pair
+    anew = offers(ALICE, "offer 2", over).negotiation
     assert went(answers(BOB, "answer 2", anew)).outgoing == to_alice(None)
 
 
 def test_the_first_words_of_the_next_negotiation_do_not_overtake_what_the_last_one_released() -> None:
-    over = went(hangs_up(BOB, "hangup", established("c1"))).pair
+    over = went(hangs_up(BOB, "hangup", established("c1"))).negotiation
     assert offers(ALICE, "offer 2", over).outgoing == to_bob("c1", None)
 
 
-def test_what_was_remembered_as_over_before_sessions_were_noted_stays_silent() -> None:
-    pair = established()
-    silent = tuple(msgspec.structs.replace(known, deliver=False) for known in pair.remembered)
-    over = msgspec.structs.replace(pair, remembered=silent)
-    assert retries(BOB, "answer", over) == Step(over, (), "relayed")
-
-
-# How much is remembered. ------------------------------------------------------------------------------
-
-
 def test_what_no_retry_can_ask_for_any_more_is_forgotten() -> None:
-    pair = offers(ALICE, "offer 2", waiting("c1"), NOW + RETRY_MS).pair
+    pair = offers(ALICE, "offer 2", waiting("c1"), NOW + RETRY_MS).negotiation
     assert [known.digest for known in pair.remembered] == [named("offer 2")]
 
 
 def test_too_many_frames_in_a_minute_make_it_forget_the_oldest() -> None:
     pair = NOTHING
     for number in range(MAX_REMEMBERED + 1):
-        pair = offers(ALICE, f"offer {number}", pair).pair
+        pair = offers(ALICE, f"offer {number}", pair).negotiation
     assert len(pair.remembered) == MAX_REMEMBERED
     assert pair.memory_of(ALICE, named("offer 0"), NOW) is None
     assert pair.memory_of(ALICE, named("offer 1"), NOW) is not None
 
 
-def full(size: int) -> Pair:
+def full(size: int) -> Negotiation:
     """As many candidates of so many bytes are held as can be."""
     many = min(MAX_HELD, MAX_HELD_BYTES // size)
     return waiting(*(f"c{number}".ljust(size, ".") for number in range(many)))
@@ -217,12 +201,12 @@ def full(size: int) -> Pair:
 def test_of_what_was_released_no_more_is_kept_than_of_two_calls(size: int) -> None:
     pair = NOTHING
     for number in range(4):
-        pair = offers(ALICE, f"offer {number}", pair).pair
+        pair = offers(ALICE, f"offer {number}", pair).negotiation
         for held in full(size).held:
             frame = f"{number}{held.frame.decode()[1:]}"
-            pair = went(trickles(ALICE, frame, pair)).pair
-        pair = went(answers(BOB, f"answer {number}", pair)).pair
-        pair = went(hangs_up(BOB, f"hangup {number}", pair)).pair
+            pair = went(trickles(ALICE, frame, pair)).negotiation
+        pair = went(answers(BOB, f"answer {number}", pair)).negotiation
+        pair = went(hangs_up(BOB, f"hangup {number}", pair)).negotiation
     assert {held.frame[:1] for held in pair.held} == {b"2", b"3"}
     assert len(pair.held) == 2 * len(full(size).held)
     assert sum(len(held.frame) for held in pair.held) <= MAX_RELEASED_BYTES
@@ -232,63 +216,26 @@ def test_a_record_stays_well_below_what_nats_lets_through() -> None:
     longest = UserId("a" * 128)
     session = SessionId("5" * 24)
     frame = named("frame")
-    pair = Pair(
+    pair = Negotiation(
         offers=(WaitingOffer(longest, frame, NOW),) * 2,
         held=(
-            *[HeldCandidate(longest, frame, b"." * 1024, frame, NOW, session)] * MAX_RELEASED,
-            *[HeldCandidate(longest, frame, b"." * 1024, session=session)] * MAX_HELD,
+            *[HeldCandidate(longest, frame, b"." * 1024, session, frame, NOW)] * MAX_RELEASED,
+            *[HeldCandidate(longest, frame, b"." * 1024, session)] * MAX_HELD,
         ),
-        remembered=(Remembered(longest, frame, "relayed", NOW, True, session),) * MAX_REMEMBERED,
+        remembered=(Remembered(longest, frame, "relayed", NOW, session),) * MAX_REMEMBERED,
     )
     assert sum(len(held.frame) for held in pair.held) == MAX_HELD_BYTES + MAX_RELEASED_BYTES
     assert len(msgspec.msgpack.encode(pair)) < 512 * 1024
 
 
-# Records of other versions. ---------------------------------------------------------------------------
-
-
-class OldHeldCandidate(msgspec.Struct, frozen=True, array_like=True):
-    """As it was before sessions were noted; so are the next two."""
-
-    sender: UserId
-    digest: FrameDigest
-    frame: bytes
-    released_by: FrameDigest | None = None
-    released_at: int = 0
-
-
-class OldRemembered(msgspec.Struct, frozen=True, array_like=True):
-    sender: UserId
-    digest: FrameDigest
-    ack: Literal["relayed", "held"]
-    at: int
-    deliver: bool
-
-
-class OldPair(msgspec.Struct, frozen=True, array_like=True):
-    established: bool = False
-    offers: tuple[WaitingOffer, ...] = ()
-    held: tuple[OldHeldCandidate, ...] = ()
-    remembered: tuple[OldRemembered, ...] = ()
-    ended_by: str = ""
-
-
-def test_a_record_without_sessions_is_read_and_so_is_a_new_one_by_who_knows_none() -> None:
-    over = went(hangs_up(BOB, "hangup", established("c1"))).pair
-    pair = went(trickles(BOB, "b2", offers(ALICE, "offer 2", over).pair)).pair
-    old = msgspec.msgpack.decode(msgspec.msgpack.encode(pair), type=OldPair)
-    assert len(old.held) == 2
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=Pair) == without_sessions(pair)
-
-
 def test_a_candidate_that_passes_at_once_is_not_remembered() -> None:
-    assert went(trickles(ALICE, "c1", established())).pair.memory_of(ALICE, named("c1"), NOW) is None
+    assert went(trickles(ALICE, "c1", established())).negotiation.memory_of(ALICE, named("c1"), NOW) is None
 
 
 def test_the_retries_to_be_told_held_are_the_senders_own_of_the_last_minute() -> None:
-    pair = went(trickles(BOB, "b1", waiting("a1"))).pair
-    pair = went(trickles(ALICE, "a2", pair, NOW + 10)).pair
-    pair = went(answers(BOB, "answer", pair, NOW + 20)).pair
+    pair = went(trickles(BOB, "b1", waiting("a1"))).negotiation
+    pair = went(trickles(ALICE, "a2", pair, NOW + 10)).negotiation
+    pair = went(answers(BOB, "answer", pair, NOW + 20)).negotiation
     assert held_digests(pair, ALICE, NOW + 30) == (named("a1"), named("a2"))
     assert held_digests(pair, BOB, NOW + 30) == (named("b1"),)
     assert held_digests(pair, ALICE, NOW + RETRY_MS) == (named("a2"),)

@@ -2,16 +2,13 @@
 
 from typing import Final
 
-import msgspec
-
-from presence.negotiation import (
-    ANY_SESSION,
+from presence.rules.negotiation import (
     NOTHING,
     CandidatePolicy,
+    Incoming,
+    Negotiation,
+    Outcome,
     Outgoing,
-    Pair,
-    Said,
-    Step,
     answer,
     candidate,
     hangup,
@@ -49,57 +46,48 @@ def _to(user: UserId, frames: tuple[str | None, ...]) -> tuple[Outgoing, ...]:
     return tuple(Outgoing(user, session, frame if frame is None else frame.encode()) for frame in frames)
 
 
-def said(sender: UserId, frame: str, now: int) -> Said:
+def said(sender: UserId, frame: str, now: int) -> Incoming:
     """Let one of the two say something to the other."""
     target = PEER[sender]
-    return Said(sender, target, SESSIONS[target], named(frame), now)
+    return Incoming(sender, target, SESSIONS[target], named(frame), now)
 
 
-def offers(sender: UserId, frame: str, pair: Pair = NOTHING, now: int = NOW) -> Step:
+def offers(sender: UserId, frame: str, pair: Negotiation = NOTHING, now: int = NOW) -> Outcome:
     """Let one of the two offer."""
     return offer(pair, said(sender, frame, now))
 
 
-def answers(sender: UserId, frame: str, pair: Pair, now: int = NOW) -> Step | ErrorCode:
+def answers(sender: UserId, frame: str, pair: Negotiation, now: int = NOW) -> Outcome | ErrorCode:
     """Let one of the two answer."""
     return answer(pair, said(sender, frame, now))
 
 
 def trickles(
-    sender: UserId, frame: str, pair: Pair, now: int = NOW, policy: CandidatePolicy = "hold"
-) -> Step | ErrorCode:
+    sender: UserId, frame: str, pair: Negotiation, now: int = NOW, policy: CandidatePolicy = "hold"
+) -> Outcome | ErrorCode:
     """Let one of the two send a candidate, whose bytes are its name."""
     return candidate(pair, said(sender, frame, now), frame.encode(), policy)
 
 
-def hangs_up(sender: UserId, frame: str, pair: Pair, now: int = NOW) -> Step | ErrorCode:
+def hangs_up(sender: UserId, frame: str, pair: Negotiation, now: int = NOW) -> Outcome | ErrorCode:
     """Let one of the two hang up."""
     return hangup(pair, said(sender, frame, now))
 
 
-def went(step: Step | ErrorCode) -> Step:
+def went(step: Outcome | ErrorCode) -> Outcome:
     """Find that a frame was not refused."""
-    assert isinstance(step, Step), step
+    assert isinstance(step, Outcome), step
     return step
 
 
-def without_sessions(pair: Pair) -> Pair:
-    """Make of a pair what a process wrote that did not note which session a frame is for."""
-    return msgspec.structs.replace(
-        pair,
-        held=tuple(msgspec.structs.replace(held, session=ANY_SESSION) for held in pair.held),
-        remembered=tuple(msgspec.structs.replace(known, session=ANY_SESSION) for known in pair.remembered),
-    )
-
-
-def waiting(*held: str, by: UserId = ALICE) -> Pair:
+def waiting(*held: str, by: UserId = ALICE) -> Negotiation:
     """Alice's offer waits, and these candidates of one side are held."""
-    pair = offers(ALICE, "offer").pair
+    pair = offers(ALICE, "offer").negotiation
     for frame in held:
-        pair = went(trickles(by, frame, pair)).pair
+        pair = went(trickles(by, frame, pair)).negotiation
     return pair
 
 
-def established(*held: str, by: UserId = ALICE, now: int = NOW) -> Pair:
+def established(*held: str, by: UserId = ALICE, now: int = NOW) -> Negotiation:
     """Bob has answered Alice's offer, which released these candidates of one side."""
-    return went(answers(BOB, "answer", waiting(*held, by=by), now)).pair
+    return went(answers(BOB, "answer", waiting(*held, by=by), now)).negotiation

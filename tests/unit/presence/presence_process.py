@@ -1,22 +1,28 @@
 """Presence without a broker: its shells, asked directly, with a store in memory and all messages at hand."""
 
+import functools
 from typing import Final, Self
 
 import msgspec
 
 from presence.announce import Announcer
+from presence.changes import Changes
 from presence.gateways import Gateways
-from presence.member import Seat, User
-from presence.negotiation import CandidatePolicy, Pair
-from presence.pairs import Pairs
-from presence.records import Records, pair_in, user_in
-from presence.rooms import Rooms
-from presence.sessions import Sessions
+from presence.operations import Operations
+from presence.records import Records, negotiation_in, user_in
+from presence.rosters import Rosters
+from presence.rules import endings, session
+from presence.rules.change import Change
+from presence.rules.effects import EndCalls
+from presence.rules.negotiation import NOTHING, CandidatePolicy, Negotiation
+from presence.rules.signals import Terms
+from presence.rules.user import RosterEntry, User
 from presence.store import Store
-from tests.unit.presence.mortal import Clock, Life, MortalStore, Recorder, Sent
+from tests.unit.presence.lifetime import Clock, Life, MortalStore, Recorder, Sent
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import (
     Check,
+    Done,
     EndSession,
     JoinRoom,
     LeaveRoom,
@@ -41,7 +47,7 @@ GATEWAY_LEASE_S: Final = 10.0
 NO_SECRET: Final = SecretHash(b"")
 
 
-class House:
+class PresenceProcess:
     """One presence process and all that it works with."""
 
     def __init__(self, policy: CandidatePolicy = "hold", max_members: int = 1000) -> None:
@@ -61,31 +67,48 @@ class House:
 
     def _furnish(self, store: Store) -> None:
         records = self.records = Records(store, OFFLINE_RETENTION_S)
-        announcer = Announcer(self.recorder, SUBJECTS)
-        self.pairs = Pairs(records, announcer, self.clock, self._policy, OFFER_TIMEOUT_S)
-        self.rooms = Rooms(records, self.pairs, announcer, self.clock, self._max_members)
-        self.sessions = Sessions(records, self.rooms, self.pairs, announcer, self.clock, RESUME_WINDOW_S)
-        self.gateways = Gateways(records, self.sessions, announcer, self._is_alive, GATEWAY_LEASE_S)
+        rosters = Rosters(records, self._max_members)
+        self.changes = Changes(records, rosters, Announcer(self.recorder, SUBJECTS), self.clock)
+        self.gateways = Gateways(records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S)
+        terms = Terms(self._policy, OFFER_TIMEOUT_S)
+        self.operations = Operations(records, self.changes, self.gateways, terms, RESUME_WINDOW_S)
+        self.ask = self.operations.carry_out
 
     async def _is_alive(self, gateway: GatewayId, patience_s: float) -> bool:
         assert patience_s > 0
         return gateway in self.living_gateways
 
-    # What gateways and routers ask. -------------------------------------------------------------------
-
     async def open(self, ask: OpenSession) -> Opened:
         """Begin or resume a session, which must succeed."""
-        reply = await self.sessions.open(ask)
+        reply = await self.ask(ask)
         assert isinstance(reply, Opened)
         return reply
 
+    async def give_up(self, user: UserId, connection: ConnectionId) -> None:
+        """Let the window pass in which a session may be resumed after this connection of it was lost."""
+        await self.changes.user(user, functools.partial(session.give_up, user, connection))
+
+    async def expire(self, offerer: UserId, target: UserId, generation: str) -> None:
+        """Let an offer have waited long enough."""
+        rule = functools.partial(endings.expire, offerer, target, generation)
+        await self.changes.negotiation(offerer, target, rule)
+
+    async def end_calls(self, user: UserId, ended: SessionId) -> None:
+        """Let the end of a session end its calls, although the record may say that it lives."""
+        key = Keys.user(user)
+        record, revision = user_in(await self.store.read(key), key)
+        assert record is not None
+        pending = msgspec.structs.replace(record, pending=(EndCalls(ended, self.clock()),))
+        await self.records.write_user(key, pending, revision)
+        await self.changes.user(user, lambda _user, _beside, _facts: Change(Done()))
+
     async def join(self, user: str, room: str) -> PresenceReply:
         """Let a user join a room in its live session."""
-        return await self.rooms.join(JoinRoom(UserId(user), await self._session(user), RoomId(room)))
+        return await self.ask(JoinRoom(UserId(user), await self._session(user), RoomId(room)))
 
     async def leave(self, user: str, room: str) -> PresenceReply:
         """Let a user leave a room."""
-        return await self.rooms.leave(LeaveRoom(UserId(user), await self._session(user), RoomId(room)))
+        return await self.ask(LeaveRoom(UserId(user), await self._session(user), RoomId(room)))
 
     async def regrant(
         self, user: str, *granted: str, voice: bool = True, rooms: tuple[str, ...] = ()
@@ -93,17 +116,15 @@ class House:
         """Let a user have a newer token, for these rooms ("*": all)."""
         every = None if granted == ("*",) else tuple(RoomId(room) for room in granted)
         known = tuple(RoomId(room) for room in rooms)
-        return await self.sessions.regrant(
-            Regrant(UserId(user), await self._session(user), voice, every, known)
-        )
+        return await self.ask(Regrant(UserId(user), await self._session(user), voice, every, known))
 
     async def end(self, user: str, *, resumable: bool = False) -> PresenceReply:
         """Let a user's connection end."""
-        return await self.sessions.end(EndSession(UserId(user), await self._connection(user), resumable))
+        return await self.ask(EndSession(UserId(user), await self._connection(user), resumable))
 
     async def signal(self, user: str, to: str, cmd: str, frame: str) -> PresenceReply:
         """Let a user send a WEBRTC message, whose bytes are `frame`."""
-        return await self.pairs.check(await self.check(user, to, cmd, frame))
+        return await self.ask(await self.check(user, to, cmd, frame))
 
     async def check(self, user: str, to: str, cmd: str, frame: str) -> Check:
         """What a router asks about such a message."""
@@ -113,28 +134,27 @@ class House:
 
     async def leave_a_seat_behind(self, user: str, room: str) -> None:
         """Leave what a process leaves that dies between the two writes of a join."""
-        seat = Seat(await self._session(user), self.clock())
+        entry = RosterEntry(await self._session(user), self.clock())
         key = Keys.room(RoomId(room), UserId(user))
-        await self.store.write(key, msgspec.msgpack.encode(seat), 0)
-
-    # What is there. -----------------------------------------------------------------------------------
+        await self.store.write(key, msgspec.msgpack.encode(entry), 0)
 
     async def user(self, user: str) -> User | None:
         """Read a user's record."""
-        return user_in(await self.store.read(Keys.user(UserId(user))), UserId(user))[0]
+        key = Keys.user(UserId(user))
+        return user_in(await self.store.read(key), key)[0]
 
-    async def pair(self, one: str, other: str) -> Pair:
+    async def pair(self, one: str, other: str) -> Negotiation:
         """Read what two users negotiate."""
         key = Keys.pair(UserId(one), UserId(other))
-        return pair_in(await self.store.read(key), key)[0]
+        return negotiation_in(await self.store.read(key), key)[0] or NOTHING
 
     async def _session(self, user: str) -> SessionId:
         record = await self.user(user)
-        return SessionId("none") if record is None else record.session
+        return SessionId("none") if record is None else record.session.id
 
     async def _connection(self, user: str) -> ConnectionId:
         record = await self.user(user)
-        return ConnectionId("none") if record is None else record.connection
+        return ConnectionId("none") if record is None else record.session.connection
 
     def heard_by(self, user: str) -> list[str]:
         """List what was delivered to a user, in a word or two each."""
@@ -145,9 +165,9 @@ class House:
         """Collect what was sent, but for what was sent to sessions that have ended since."""
         found = await self.store.read("user.*")
         live = {
-            SUBJECTS.user(user, record.session)
+            SUBJECTS.user(user, record.session.id)
             for user in (UserId(identifier(key.rpartition(".")[2])) for key in found)
-            if (record := user_in(found, user)[0]) is not None and record.is_reachable
+            if (record := user_in(found, Keys.user(user))[0]) is not None and record.is_reachable
         }
         to_users = SUBJECTS.users().removesuffix(">")
         return {

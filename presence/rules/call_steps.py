@@ -1,17 +1,17 @@
-"""What a change to a pair means for the call that is being set up, in words that operators count.
+"""What a change of a negotiation means for the call that is being set up, in words that operators count.
 
     begun ---> established ---> ended
        |
        +-----> unanswered, when the offer timed out
        +-----> abandoned, when it ended in any other way
 
-Pure; `pairs` asks it after each write, and counts. What is negotiated again within an established call is no
-step here: offers and answers are counted as signals, by the gateways.
+Pure; the loop of `presence.changes` asks after each write, and counts. What is negotiated again within an
+established call is no step here: offers and answers are counted as signals, by the gateways.
 """
 
 from typing import Literal, NamedTuple
 
-from presence.negotiation import Pair
+from presence.rules.negotiation import Negotiation
 
 Step = Literal["begun", "established", "unanswered", "abandoned", "ended"]
 
@@ -24,7 +24,7 @@ class Candidates(NamedTuple):
     discarded: int = 0
 
 
-def step(before: Pair, after: Pair, *, timed_out: bool = False) -> Step | None:
+def step(before: Negotiation, after: Negotiation, *, timed_out: bool = False) -> Step | None:
     """Name the step of the call; None: it took none. `timed_out` says that an offer's time was up."""
     if before.established:
         return None if after.established else "ended"
@@ -37,7 +37,7 @@ def step(before: Pair, after: Pair, *, timed_out: bool = False) -> Step | None:
     return "unanswered" if timed_out else "abandoned"
 
 
-def candidates(before: Pair, after: Pair) -> Candidates:
+def candidates(before: Negotiation, after: Negotiation) -> Candidates:
     """Count what was held, released or discarded."""
     more = _waiting(after) - _waiting(before)
     if more >= 0:
@@ -45,5 +45,13 @@ def candidates(before: Pair, after: Pair) -> Candidates:
     return Candidates(released=-more) if after.established else Candidates(discarded=-more)
 
 
-def _waiting(pair: Pair) -> int:
+def _waiting(pair: Negotiation) -> int:
     return sum(held.released_by is None for held in pair.held)
+
+
+def answered_offer_at(before: Negotiation, after: Negotiation) -> int | None:
+    """When the offer was made that an answer has established; None: none was. Unix milliseconds."""
+    if before.established or not after.established:
+        return None
+    answered = next(offer for offer in before.offers if offer not in after.offers)
+    return answered.at

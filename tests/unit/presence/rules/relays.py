@@ -8,7 +8,7 @@ from collections import Counter, deque
 from typing import NamedTuple
 
 from gateway.client.duplicates import Duplicates
-from tests.unit.presence.oracle import Frame, Oracle
+from tests.unit.presence.rules.oracle import Frame, Oracle
 from tieline.wire.ids import SessionId, UserId
 
 

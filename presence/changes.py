@@ -1,0 +1,316 @@
+"""The loop in which every record of presence is changed: read, decide, compare and set, tell others.
+
+What is decided is a rule's business (`presence.rules`); what others are told is carried out by
+`presence.effects`. A process may die anywhere in between: what it has committed and not told is pending in
+the record, and the next change of that record tells it first. What it has not committed has not happened,
+and is asked for again.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from presence.announce import Announcer
+from presence.effects import Effects, RosterMap
+from presence.records import MAX_TRIES, Records, negotiation_in, user_in, users_in
+from presence.rosters import Rosters
+from presence.rules import call_steps
+from presence.rules.change import Change, Facts, ListRoom, Prepare, RecordT, Reply, Rule
+from presence.rules.effects import RemoveNote, is_cheap
+from presence.rules.negotiation import NOTHING, Negotiation
+from presence.rules.user import User
+from presence.side_by_side import both, side_by_side
+from presence.store import Conflict, Record, StoreUnavailable
+from tieline import metrics
+from tieline.wire.ids import RoomId, UserId
+from tieline.wire.internal import PresenceReply, Refused, SessionGone
+from tieline.wire.subjects import Keys
+
+Clock = Callable[[], int]
+"""Unix milliseconds."""
+
+Found = Mapping[str, Record]
+
+NO_ROSTERS: RosterMap = {}
+
+MAX_CARRIED_OUT: Final = 65_536
+"""Records of which a process remembers that it told others: as many users as change theirs within minutes."""
+
+
+class Target(Protocol[RecordT]):
+    """One record, and how it is read, written and told of."""
+
+    key: str
+    owner: UserId
+    beside: tuple[UserId, ...]
+    """The users whom the rule looks at beside the record."""
+
+    def find(self, found: Found) -> tuple[RecordT | None, int]:
+        """Find the record and its revision among what was read."""
+        ...
+
+    async def write(
+        self, before: RecordT | None, change: Change[RecordT], after: RecordT, revision: int
+    ) -> int:
+        """Replace the record of that revision, and count what that means for operators. See `Store.write`."""
+        ...
+
+    async def carry_out(self, record: RecordT, revision: int) -> RosterMap:
+        """Carry out what is pending in the record; returns the rosters that were read for it."""
+        ...
+
+    async def settle(self, record: RecordT, revision: int, *, drop: bool) -> None:
+        """Finish with what is carried out; with `drop` the record forgets it, which nobody waits for."""
+        ...
+
+
+class Finished(NamedTuple):
+    """How a change ended."""
+
+    reply: Reply
+    rosters: RosterMap
+    """The rosters that were read to tell others of the change."""
+    record: User | Negotiation | None
+
+
+class Changes:
+    """Every change of a record. Raises what `Store` and `Publisher` raise; repeating is always safe."""
+
+    def __init__(self, records: Records, rosters: Rosters, announcer: Announcer, clock: Clock) -> None:
+        self._records = records
+        self._rosters = rosters
+        self._clock = clock
+        self._effects = Effects(records, rosters, announcer, self._end_negotiation)
+        self._carried_out: dict[str, int] = {}
+        """The revisions of records, by key, whose pending effects need not be repeated by this process."""
+
+    async def user(
+        self,
+        user: UserId,
+        rule: Rule[User],
+        *,
+        rooms: tuple[RoomId, ...] = (),
+        confirmed: bool = False,
+    ) -> PresenceReply:
+        """Change a user's record by a rule, which may want to enter `rooms`.
+
+        With `confirmed` the rule decides on what the leader says; else the record may lag a moment behind,
+        and only a write finds out.
+        """
+        target = _UserRecord(user, self._records, self._effects)
+        entries = tuple(Keys.room(room, user) for room in rooms)
+
+        async def load(leader: bool) -> Found:
+            return await self._records.store.read(target.key, *entries, confirmed=leader)
+
+        finished = await self._change(target, rule, load, entries, confirmed=confirmed)
+        if not isinstance(finished.reply, ListRoom):
+            return finished.reply
+        room = finished.reply.room
+        rosters = finished.rosters if room in finished.rosters else await self._rosters.read([room])
+        known = {user: finished.record} if isinstance(finished.record, User) else {}
+        return await self._rosters.members(room, rosters[room], known)
+
+    async def negotiation(
+        self, one: UserId, other: UserId, rule: Rule[Negotiation], *, confirms_refusals: bool = False
+    ) -> PresenceReply:
+        """Change what two users negotiate by a rule.
+
+        With `confirms_refusals` a refusal is confirmed by the leader's records before it is believed: a
+        replica that lags a moment behind must not refuse the answer to an offer that was just accepted.
+        """
+        target = _NegotiationRecord(one, other, self._records, self._effects, self._clock)
+        users = (Keys.user(one), Keys.user(other))
+
+        async def load(leader: bool) -> Found:
+            return await self._records.store.read(*users, target.key, confirmed=leader)
+
+        finished = await self._change(target, rule, load, users, confirms_refusals=confirms_refusals)
+        assert not isinstance(finished.reply, ListRoom)  # no rule of negotiations lists rooms
+        return finished.reply
+
+    async def _end_negotiation(
+        self, user: UserId, peer: UserId, rule: Rule[Negotiation], found: Found
+    ) -> None:
+        """Change a negotiation that is among what was read, because of what has become of its users.
+
+        The users are read after the negotiation, from the leader: had one of them gone on since, the
+        negotiation would have another revision.
+        """
+        target = _NegotiationRecord(user, peer, self._records, self._effects, self._clock)
+        users = (Keys.user(user), Keys.user(peer))
+        first: list[Found] = [{target.key: found[target.key]}]
+
+        async def load(_leader: bool) -> Found:
+            stored = first.pop() if first else await self._records.store.read(target.key, confirmed=True)
+            return {**stored, **await self._records.store.read(*users, confirmed=True)}
+
+        await self._change(target, rule, load, users)
+
+    async def _change(
+        self,
+        target: Target[RecordT],
+        rule: Rule[RecordT],
+        load: Callable[[bool], Awaitable[Found]],
+        others: tuple[str, ...],
+        *,
+        confirmed: bool = False,
+        confirms_refusals: bool = False,
+    ) -> Finished:
+        """Ask a rule until its change is stored. `others` are the keys that it looks at beside the record."""
+        facts = Facts(self._clock())
+        for _ in range(MAX_TRIES):
+            found = await load(confirmed)
+            record, revision = target.find(found)
+            rosters = NO_ROSTERS
+            if record is not None and record.pending and not self._has_carried_out(target.key, revision):
+                # The process that wrote it has died, or is still at it.
+                rosters = await target.carry_out(record, revision)
+                await target.settle(record, revision, drop=False)
+            while True:
+                step = rule(record, users_in(found, target.beside), facts)
+                if isinstance(step, Prepare):
+                    facts = await self._prepare(target.owner, step, found, facts)
+                    continue
+                if confirms_refusals and not confirmed and isinstance(step.reply, Refused | SessionGone):
+                    confirmed = True
+                    break
+                try:
+                    stored = await self._commit(target, record, step, revision)
+                except Conflict:
+                    metrics.CAS_CONFLICTS.inc()
+                    break
+                if stored is not None:
+                    record, revision = stored
+                    rosters = await target.carry_out(record, revision)
+                for said in step.said:
+                    self._effects.say(said)
+                if record is not None and record.pending:
+                    await target.settle(record, revision, drop=step.then is None)
+                    self._note_carried_out(target.key, revision)
+                if step.then is None:
+                    return Finished(step.reply, rosters, record)
+                rule, confirmed = step.then, True
+                if others:
+                    found = {**found, **await self._records.store.read(*others, confirmed=True)}
+        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {target.owner!r}")
+
+    def _has_carried_out(self, key: str, revision: int) -> bool:
+        """Whether this very process has carried out what is pending in a record."""
+        return self._carried_out.get(key) == revision
+
+    def _note_carried_out(self, key: str, revision: int) -> None:
+        """Remember that this process has carried out what is pending in a record, the newest for each key."""
+        self._carried_out.pop(key, None)
+        self._carried_out[key] = revision
+        if len(self._carried_out) > MAX_CARRIED_OUT:
+            del self._carried_out[next(iter(self._carried_out))]
+
+    async def _prepare(self, user: UserId, wanted: Prepare, found: Found, facts: Facts) -> Facts:
+        """Store what must be there before the record says so."""
+        entering = self._rosters.enter(user, wanted.session, wanted.rooms, found, facts.now)
+        if wanted.note_of is None:
+            return Facts(facts.now, wanted, entries=await entering)
+        noting = self._records.note(wanted.note_of, wanted.session, user)
+        return Facts(facts.now, wanted, *await both(noting, entering))
+
+    async def _commit(
+        self, target: Target[RecordT], before: RecordT | None, change: Change[RecordT], revision: int
+    ) -> tuple[RecordT, int] | None:
+        """Set the timer and write the record, in one round trip; returns the record as it is stored now.
+
+        The timer is sent first, so that nothing is ever stored without one; if the record is not stored, the
+        timer fires for something that does not wait, and is ignored.
+        """
+        writes: list[Awaitable[int]] = []
+        if change.timer is not None:
+            writes.append(self._records.store.put(change.timer.key, b"", change.timer.seconds))
+        if change.record is None:
+            await side_by_side(*writes)
+            return None
+        after = msgspec.structs.replace(change.record, pending=change.effects)
+        *_, written = await side_by_side(*writes, target.write(before, change, after, revision))
+        return after, written
+
+
+class _UserRecord:
+    """A user's record. See `Target`."""
+
+    def __init__(self, user: UserId, records: Records, effects: Effects) -> None:
+        self.owner = user
+        self.beside: tuple[UserId, ...] = ()
+        self.key = Keys.user(user)
+        self._records = records
+        self._effects = effects
+
+    def find(self, found: Found) -> tuple[User | None, int]:
+        """Find the record and its revision among what was read."""
+        return user_in(found, self.key)
+
+    async def write(self, _before: User | None, _change: Change[User], after: User, revision: int) -> int:
+        """Replace the record of that revision."""
+        return await self._records.write_user(self.key, after, revision)
+
+    async def carry_out(self, record: User, revision: int) -> RosterMap:
+        """Carry out what is pending in the record, but for what removes the traces by which it is found."""
+        return await self._effects.of_user(self.owner, record, revision)
+
+    async def settle(self, record: User, revision: int, *, drop: bool) -> None:
+        """Let the record forget what is carried out, if repeating that costs much; then remove the traces.
+
+        That these are to be removed, it does not forget before its next write.
+        """
+        if drop and not all(map(is_cheap, record.pending)):
+            traces = tuple(effect for effect in record.pending if isinstance(effect, RemoveNote))
+            settled = msgspec.structs.replace(record, pending=traces)
+            await self._records.write_user(self.key, settled, revision, confirm=False)
+        await self._effects.remove_notes(record)
+
+
+class _NegotiationRecord:
+    """What two users negotiate. See `Target`."""
+
+    def __init__(self, one: UserId, other: UserId, records: Records, effects: Effects, clock: Clock) -> None:
+        self.owner = one
+        self.beside: tuple[UserId, ...] = (one, other)
+        self.key = Keys.pair(one, other)
+        self._records = records
+        self._effects = effects
+        self._clock = clock
+
+    def find(self, found: Found) -> tuple[Negotiation | None, int]:
+        """Find the record and its revision among what was read."""
+        return negotiation_in(found, self.key)
+
+    async def write(
+        self,
+        before: Negotiation | None,
+        change: Change[Negotiation],
+        after: Negotiation,
+        revision: int,
+    ) -> int:
+        """Replace the record of that revision; count what became of call, offer and candidates."""
+        written = await self._records.write_negotiation(self.key, after, revision)
+        before = before or NOTHING
+        step = call_steps.step(before, after, timed_out=change.timed_out)
+        if step is not None:
+            metrics.NEGOTIATIONS.labels(step).inc()
+        for outcome, count in call_steps.candidates(before, after)._asdict().items():
+            if count:
+                metrics.HELD_CANDIDATES.labels(outcome).inc(count)
+        answered_at = call_steps.answered_offer_at(before, after)
+        if answered_at is not None:
+            metrics.ANSWER_SECONDS.observe(max(0, self._clock() - answered_at) / 1000)
+        return written
+
+    async def carry_out(self, record: Negotiation, _revision: int) -> RosterMap:
+        """Carry out what is pending in the record, which needs no roster."""
+        self._effects.of_negotiation(record)
+        return NO_ROSTERS
+
+    async def settle(self, record: Negotiation, revision: int, *, drop: bool) -> None:
+        """Let the record forget what is carried out."""
+        if drop:
+            settled = msgspec.structs.replace(record, pending=())
+            await self._records.write_negotiation(self.key, settled, revision, confirm=False)

@@ -1,0 +1,130 @@
+"""What may be asked of presence: for each request, the rule that decides it and the record that it changes.
+
+A new operation is a message in `tieline.wire.internal`, a rule in `presence.rules`, and a row here; who may
+ask for it is said in `tieline.wire.permissions`.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Protocol, TypeVar
+
+from presence.changes import Changes
+from presence.gateways import Gateways
+from presence.records import Records
+from presence.rules import room, session, signals
+from presence.rules.change import Facts, Step
+from presence.rules.signals import Terms
+from presence.rules.user import User
+from tieline.wire.ids import RoomId, UserId
+from tieline.wire.internal import (
+    Check,
+    EndSession,
+    FindReplaced,
+    JoinRoom,
+    KeepLease,
+    LeaveRoom,
+    ListMembers,
+    OpenSession,
+    PresenceReply,
+    PresenceRequest,
+    Register,
+    Regrant,
+    Replaced,
+    Tell,
+)
+
+NO_ROOMS: Final[tuple[RoomId, ...]] = ()
+
+
+class OfUser(Protocol):
+    """A request about one user's record."""
+
+    @property
+    def user(self) -> UserId:
+        """Whose record it is about."""
+        ...
+
+
+AskT = TypeVar("AskT", bound=OfUser)
+
+UserRule = Callable[[AskT, User | None, Mapping[UserId, User], Facts], Step[User]]
+
+Handler = Callable[..., Awaitable[PresenceReply]]
+"""Takes a request of one kind, and carries it out."""
+
+
+class Operations:
+    """Carries out requests. Raises what `Store` and `Publisher` raise; asking again is always safe."""
+
+    def __init__(
+        self,
+        records: Records,
+        changes: Changes,
+        gateways: Gateways,
+        terms: Terms,
+        resume_window_s: float,
+    ) -> None:
+        self._records = records
+        self._changes = changes
+        self._terms = terms
+
+        def lose(
+            ask: EndSession, user: User | None, beside: Mapping[UserId, User], facts: Facts
+        ) -> Step[User]:
+            return session.lose_connection(ask, resume_window_s, user, beside, facts)
+
+        self._table: dict[type[PresenceRequest], Handler] = {
+            Check: self._check,
+            OpenSession: self._on_user(session.open_session, lambda ask: tuple(dict.fromkeys(ask.join))),
+            EndSession: self._on_user(lose),
+            Register: self._on_user(session.register, lambda ask: tuple(ask.rooms)),
+            Regrant: self._on_user(session.regrant),
+            Tell: self._on_user(session.tell, confirmed=True),
+            FindReplaced: self._find_replaced,
+            JoinRoom: self._on_user(room.join, lambda ask: (ask.room,)),
+            LeaveRoom: self._on_user(room.leave),
+            ListMembers: self._on_user(room.list_members),
+            KeepLease: gateways.keep_lease,
+        }
+
+    async def carry_out(self, request: PresenceRequest) -> PresenceReply:
+        """Carry out one request.
+
+        Raises:
+            StoreUnavailable: not carried out, or not known whether it is.
+            BrokerAway: others could not be told.
+        """
+        return await self._table[type(request)](request)
+
+    def _on_user(
+        self,
+        rule: UserRule[AskT],
+        rooms: Callable[[AskT], tuple[RoomId, ...]] = lambda _: NO_ROOMS,
+        *,
+        confirmed: bool = False,
+    ) -> Callable[[AskT], Awaitable[PresenceReply]]:
+        """Have a rule decide on the record of the user who is named in the request.
+
+        `rooms` are those that the rule may want to enter. See `Changes.user`.
+        """
+
+        async def carry_out(ask: AskT) -> PresenceReply:
+            decide = functools.partial(rule, ask)
+            return await self._changes.user(ask.user, decide, rooms=rooms(ask), confirmed=confirmed)
+
+        return carry_out
+
+    async def _check(self, ask: Check) -> PresenceReply:
+        rule = functools.partial(signals.check, ask, self._terms)
+        return await self._changes.negotiation(ask.user, ask.to, rule, confirms_refusals=True)
+
+    async def _find_replaced(self, ask: FindReplaced) -> Replaced:
+        """List those of a gateway's connections whose users have another one by now.
+
+        What is read first may lag behind the beginning of a connection, and the answer closes it: so the
+        leader is asked about those who seem to be replaced.
+        """
+        asked = dict(ask.connections)
+        suspects = session.replaced(ask.connections, await self._records.users(asked))
+        users = await self._records.users({user for user, _ in suspects}, confirmed=True)
+        return Replaced(tuple(connection for _, connection in session.replaced(suspects, users)))

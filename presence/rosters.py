@@ -1,0 +1,85 @@
+"""Rosters as they are stored: entering a session, removing entries, and listing a room's members.
+
+Who counts as a member, and which entries are left behind, is decided in `presence.rules.room`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from presence.records import Records, entry_in, rosters_in
+from presence.rules import room as rules
+from presence.rules.room import StoredEntry
+from presence.rules.user import RosterEntry, User
+from presence.side_by_side import side_by_side
+from presence.store import Record
+from tieline.wire.ids import RoomId, SessionId, UserId
+from tieline.wire.internal import RoomMembers
+from tieline.wire.subjects import Keys
+
+
+class Rosters:
+    """Every room's roster. Raises what `Store` raises; repeating is always safe."""
+
+    def __init__(self, records: Records, max_members: int) -> None:
+        self._records = records
+        self._max_members = max_members
+
+    async def read(self, rooms: Sequence[RoomId]) -> dict[RoomId, list[StoredEntry]]:
+        """Read the rosters of several rooms at once."""
+        if not rooms:
+            return {}
+        found = await self._records.store.read(*(Keys.roster(room) for room in rooms))
+        return rosters_in(found, rooms)
+
+    async def enter(
+        self,
+        user: UserId,
+        session: SessionId,
+        rooms: Sequence[RoomId],
+        found: Mapping[str, Record],
+        now: int,
+    ) -> dict[RoomId, int]:
+        """Enter a session into each room that is not full; returns the revisions of its entries.
+
+        `found` holds what was read of the user's entries. Of users who come at the same moment, those are in
+        whose entries were stored first, as many as there is room for; the others are removed again.
+        """
+        entry = RosterEntry(session, now)
+        revisions = await side_by_side(
+            *(
+                self._records.enter(room, user, entry, *entry_in(found, Keys.room(room, user)))
+                for room in rooms
+            )
+        )
+        entered = dict(zip(rooms, revisions, strict=True))
+        rosters = await self.read(rooms)
+        for room, revision in list(entered.items()):
+            ahead = [stored for stored in rosters[room] if stored.revision < revision]
+            if await self._is_full(room, ahead, now):
+                await self._records.remove(Keys.room(room, user), revision)
+                del entered[room]
+        return entered
+
+    async def _is_full(self, room: RoomId, ahead: list[StoredEntry], now: int) -> bool:
+        """Whether those who came earlier fill a room, after removing the entries that were left behind."""
+        if len(ahead) < self._max_members:
+            return False
+        users = await self._records.users(stored.user for stored in ahead)
+        abandoned = [
+            stored
+            for stored in ahead
+            if rules.is_left_behind(users.get(stored.user), stored.entry, room, now)
+        ]
+        await side_by_side(*(self.remove(room, stored) for stored in abandoned))
+        return len(ahead) - len(abandoned) >= self._max_members
+
+    async def remove(self, room: RoomId, stored: StoredEntry) -> None:
+        """Remove an entry, unless it has been written anew since."""
+        await self._records.remove(Keys.room(room, stored.user), stored.revision)
+
+    async def members(
+        self, room: RoomId, entries: Iterable[StoredEntry], known: Mapping[UserId, User]
+    ) -> RoomMembers:
+        """List the members behind these entries. `known` are users whose records need not be read."""
+        entries = list(entries)
+        users = await self._records.users(stored.user for stored in entries if stored.user not in known)
+        return rules.roster(room, entries, users | dict(known))

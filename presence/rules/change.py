@@ -1,0 +1,85 @@
+"""The words in which a rule answers: what to change, what to do first, what to say. Pure.
+
+A rule is a function `(record, beside, facts) -> Step`. The loop of `presence.changes` reads the record and
+the users beside it, asks the rule, does what a `Prepare` names and asks again, commits a `Change` by
+compare-and-set, carries out its effects, and replies. When somebody else has changed the record meanwhile,
+it reads and asks anew: so a rule may be asked any number of times, and must not remember anything.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from presence.rules.effects import Effect, Said
+from presence.rules.negotiation import Negotiation
+from presence.rules.user import User
+from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
+from tieline.wire.internal import PresenceReply
+
+RecordT = TypeVar("RecordT", User, Negotiation)
+
+
+class ListRoom(NamedTuple):
+    """A reply that is the roster of a room, as it stands when the change is made."""
+
+    room: RoomId
+
+
+Reply = PresenceReply | ListRoom
+
+NO_ENTRIES: Final[Mapping[RoomId, int]] = MappingProxyType({})
+
+
+class Timer(NamedTuple):
+    """A key that expires, and is handed to `presence.timers` then."""
+
+    key: str
+    seconds: float
+
+
+class Prepare(NamedTuple):
+    """What must be stored before a change is, so that the indexes never lack what a record says."""
+
+    session: SessionId
+    note_of: GatewayId | None = None
+    """Note that the session is one of this gateway's."""
+    rooms: tuple[RoomId, ...] = ()
+    """Enter the session into the rosters of these rooms."""
+
+
+class Facts(NamedTuple):
+    """What a rule knows beside the records."""
+
+    now: int
+    """Unix milliseconds."""
+    prepared: Prepare | None = None
+    """What has been prepared; the other two are its outcome."""
+    note: int = 0
+    """The revision of the note."""
+    entries: Mapping[RoomId, int] = NO_ENTRIES
+    """The revisions of the roster entries; a full room has none."""
+
+
+class Change(msgspec.Struct, Generic[RecordT], frozen=True):
+    """What a request does to a record, and what it is answered."""
+
+    reply: Reply
+    record: RecordT | None = None
+    """The record as it must be stored; None: it stays as it is."""
+    effects: tuple[Effect, ...] = ()
+    """What the change means for others. They are stored with the record, if that changes."""
+    timer: Timer | None = None
+    """Set before the record is stored, so that nothing ever waits without one; it may be running already."""
+    said: tuple[Said, ...] = ()
+    """What goes with the reply."""
+    timed_out: bool = False
+    """An offer's time was up: whoever counts calls wants to know."""
+    then: "Rule[RecordT] | None" = None
+    """Decide once more by this rule, on what the leader says of the users beside; its step replies."""
+
+
+Step = Prepare | Change[RecordT]
+
+Rule = Callable[[RecordT | None, Mapping[UserId, User], Facts], Step[RecordT]]

@@ -1,0 +1,154 @@
+"""What a change of a record means for others, as values that are stored with it until they are carried out.
+
+An effect is written in the same compare-and-set as the change that causes it, and dropped by the next write.
+A process that dies in between leaves it in the record, and the next process that touches the record carries
+it out first. So each effect may be carried out more than once, and says everything that its repetition needs
+to be the very same: frames are named after what happened (`presence.announce`), and receivers drop the
+repetition.
+
+`presence.effects` carries effects out. Pure; times are Unix milliseconds. Records are decoded by other
+versions, so classes and fields are only ever added, at the end and with defaults (docs/decisions/0060).
+"""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.internal import Happened
+from tieline.wire.replies import HangupReason, LeftReason
+
+EndReason = HangupReason | Literal["hangup"]
+"""Why a negotiation ended; `hangup` is the word of one of the two, the others are the server's."""
+
+
+class _Effect(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """One thing to do for others: positional, tagged by its class."""
+
+
+class Changed(_Effect, frozen=True, array_like=True, tag=True):
+    """Make every router forget what it remembers of a user."""
+
+    user: UserId
+
+
+class CloseConnection(_Effect, frozen=True, array_like=True, tag=True):
+    """Have a gateway close a connection that has lost its session."""
+
+    user: UserId
+    session: SessionId
+    gateway: GatewayId
+    connection: ConnectionId
+    code: int
+    """A `CloseCode`."""
+
+
+class RemoveNote(_Effect, frozen=True, array_like=True, tag=True):
+    """Remove the note that a session is one of this gateway's."""
+
+    session: SessionId
+    gateway: GatewayId
+    revision: int
+
+
+class EndCalls(_Effect, frozen=True, array_like=True, tag=True):
+    """End every negotiation of a session that has ended, and tell the peers (`disconnected`)."""
+
+    session: SessionId
+    at: int
+
+
+class EndCallsWithoutRoom(_Effect, frozen=True, array_like=True, tag=True):
+    """End the negotiations with users who share no room with this one now, and tell them."""
+
+    reason: Literal["left", "kicked"]
+    cause: str
+    """What ended them, which tells one hangup from the next."""
+    at: int
+    tell_user: bool = False
+    """The user is told, too."""
+
+
+class MemberCame(_Effect, frozen=True, array_like=True, tag=True):
+    """Tell the other members of a room that this user has come."""
+
+    room: RoomId
+    entry: int
+    """The revision of the user's roster entry."""
+    at: int
+
+
+class MemberWent(_Effect, frozen=True, array_like=True, tag=True):
+    """Tell the other members of a room that this user is none any more; then remove its roster entry."""
+
+    room: RoomId
+    session: SessionId
+    entry: int
+    reason: LeftReason
+    at: int
+    tell_user: bool = False
+
+
+class StatusChanged(_Effect, frozen=True, array_like=True, tag=True):
+    """Tell the members of the user's rooms that the session went away or came back."""
+
+
+class HangUp(_Effect, frozen=True, array_like=True, tag=True):
+    """Tell one user that the server has ended its negotiation with `peer`."""
+
+    user: UserId
+    session: SessionId
+    peer: UserId
+    reason: HangupReason
+    cause: str
+
+
+class CallEnded(_Effect, frozen=True, array_like=True, tag=True):
+    """Tell backends that the server has ended a negotiation."""
+
+    at: int
+    user: UserId
+    """Who ended it, or offered it."""
+    peer: UserId
+    reason: HangupReason
+
+
+UserEffect = (
+    Changed
+    | CloseConnection
+    | RemoveNote
+    | EndCalls
+    | EndCallsWithoutRoom
+    | MemberCame
+    | MemberWent
+    | StatusChanged
+)
+"""What the change of a user's record may cause."""
+
+CallEffect = HangUp | CallEnded
+"""What the change of a negotiation may cause."""
+
+Effect = UserEffect | CallEffect
+
+
+class Deliver(NamedTuple):
+    """Send one frame to one session, with a reply; it is not stored."""
+
+    to: Address
+    frame: bytes
+
+
+class Happening(NamedTuple):
+    """Tell backends something, with a reply, and again with the reply to each retry; it is not stored."""
+
+    kind: Literal["joined", "left", "offered", "answered", "ended"]
+    fact: Happened
+
+
+Said = Changed | Deliver | Happening
+"""What goes with a reply."""
+
+
+def is_cheap(effect: Effect) -> bool:
+    """Whether an effect may be repeated at any time for a message, and need not be known to be done."""
+    return isinstance(effect, Changed | CloseConnection | RemoveNote)

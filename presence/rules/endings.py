@@ -1,0 +1,99 @@
+"""The ends that the server makes of negotiations. Pure.
+
+Somebody is gone, shares no room with the other any more, or never answered. The end that one of the two
+makes, WEBRTC_HANGUP, is in `negotiation`.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from presence.rules import negotiation
+from presence.rules.change import Change, Facts, Reply, Step
+from presence.rules.effects import CallEffect, CallEnded, EndCalls, EndCallsWithoutRoom, HangUp
+from presence.rules.negotiation import NOTHING, Negotiation
+from presence.rules.user import User, share_a_room
+from tieline.wire.ids import UserId
+from tieline.wire.internal import Done
+from tieline.wire.replies import HangupReason
+
+
+class Ending(NamedTuple):
+    """Why a negotiation ends, and who is told."""
+
+    user: UserId
+    """The user with whom it ends; told only if `tell_user` says so."""
+    peer: UserId
+    reason: HangupReason
+    cause: str
+    """What ended it: a session, a roster entry, an offer. It tells one hangup from the next."""
+    at: int
+    tell_user: bool = False
+
+
+def end_calls(
+    effect: EndCalls,
+    user: UserId,
+    peer: UserId,
+    stored: Negotiation | None,
+    users: Mapping[UserId, User],
+    _facts: Facts,
+) -> Step[Negotiation]:
+    """End a negotiation of a session that has ended; the next session's are left alone."""
+    mine = users.get(user)
+    if mine is not None and mine.session.id != effect.session:
+        return Change(Done())
+    ending = Ending(user, peer, "disconnected", effect.session, effect.at)
+    return ended(stored or NOTHING, ending, users, Done())
+
+
+def end_calls_without_room(
+    effect: EndCallsWithoutRoom,
+    user: UserId,
+    peer: UserId,
+    stored: Negotiation | None,
+    users: Mapping[UserId, User],
+    _facts: Facts,
+) -> Step[Negotiation]:
+    """End a negotiation if its two users share no room now."""
+    mine, theirs = users.get(user), users.get(peer)
+    if mine is not None and theirs is not None and share_a_room(mine, theirs):
+        return Change(Done())
+    ending = Ending(user, peer, effect.reason, effect.cause, effect.at, effect.tell_user)
+    return ended(stored or NOTHING, ending, users, Done())
+
+
+def expire(
+    offerer: UserId,
+    target: UserId,
+    generation: str,
+    stored: Negotiation | None,
+    users: Mapping[UserId, User],
+    facts: Facts,
+) -> Step[Negotiation]:
+    """Stop waiting for the answer to one offer; tell both users when that ends their negotiation."""
+    expired = None if stored is None else negotiation.expire(stored, offerer, generation)
+    if expired is None:
+        return Change(Done())
+    if expired.is_active:
+        return Change(Done(), expired, timed_out=True)
+    ending = Ending(offerer, target, "timeout", generation, facts.now, tell_user=True)
+    return Change(Done(), expired, _told(ending, users), timed_out=True)
+
+
+def ended(
+    current: Negotiation, ending: Ending, users: Mapping[UserId, User], reply: Reply
+) -> Change[Negotiation]:
+    """End a negotiation, if there is one to end."""
+    if not current.is_active:
+        return Change(reply)
+    return Change(reply, negotiation.end(current), _told(ending, users))
+
+
+def _told(ending: Ending, users: Mapping[UserId, User]) -> tuple[CallEffect, ...]:
+    told = ((ending.user, ending.peer), (ending.peer, ending.user))
+    hangups = (
+        HangUp(to, user.session.id, other, ending.reason, ending.cause)
+        for to, other in (told if ending.tell_user else told[1:])
+        if (user := users.get(to)) is not None and user.is_reachable
+    )
+    return *hangups, CallEnded(ending.at, ending.user, ending.peer, ending.reason)

@@ -1,0 +1,308 @@
+r"""What two users negotiate: one `Negotiation`, changed by the functions here and by nothing else.
+
+                       offer                        answer to a waiting offer
+        idle ------------------------> waiting ------------------------> established
+         ^                             |  ^  \                             |   ^  |
+         |   the last offer times out  |  |   candidates are held,         |   |  | offer: also waits,
+         +-----------------------------+  |   in order                     |   |  | stays established
+         |   hangup, disconnect, leave    +-- offer: replaces one's own    |   +--+
+         +-----------------------------------------------------------------+
+
+An answer releases, in the same write, everything held in both directions. The released frames stay in the
+record for a while, for two reasons. A retry of the answer must release them again: the process that released
+them first may have died before it delivered them. And no later frame of their sender may overtake them: each
+is preceded by them (`PRECEDED_MS`), and the mailbox drops what it has been given already.
+
+Every accepted offer, answer, hangup and held candidate is remembered for `RETRY_MS`, so that the very same
+frame gets the very same answer again, changes nothing, and delivers at least what it delivered the first
+time: the first attempt may have delivered nothing, or may still be in progress. All this outlives the
+negotiation. Only what was still held at its end is dropped.
+
+Pure: no clock, no I/O. Times are Unix milliseconds. The rules about rooms and sessions are in `signals`, the
+ends that the server makes in `endings`; here it is only noted for which session of the other user each frame
+is.
+"""
+
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from presence.rules.effects import CallEffect
+from tieline.wire.codes import ErrorCode
+from tieline.wire.ids import FrameDigest, SessionId, UserId
+
+RETRY_MS: Final = 60_000
+"""How long the very same frame counts as a retry (docs/protocol.md#2-envelope)."""
+
+PRECEDED_MS: Final = 15_000
+"""How long a sender's frames are preceded by its candidates that another frame released: well over the 5 s
+for which an answer is retried, well under the 60 s for which a gateway recognizes duplicates."""
+
+MAX_HELD: Final = 64
+MAX_HELD_BYTES: Final = 65_536
+
+MAX_RELEASED: Final = 2 * MAX_HELD
+MAX_RELEASED_BYTES: Final = 2 * MAX_HELD_BYTES
+"""Released frames that are kept: those of a call, and of the one before it. Two users who release more within
+a minute have their oldest forgotten first. So a record stays well below the 1 MiB of a NATS message."""
+
+MAX_REMEMBERED: Final = 256
+"""A sender that exceeds this within a minute has its oldest frames forgotten first."""
+
+CandidatePolicy = Literal["hold", "forward", "reject"]
+"""What to do with candidates that arrive while an offer waits for its answer."""
+
+
+class WaitingOffer(msgspec.Struct, frozen=True, array_like=True):
+    """An offer nobody has answered yet."""
+
+    sender: UserId
+    digest: FrameDigest
+    at: int
+
+    @property
+    def generation(self) -> str:
+        """What tells this offer's timer from that of the offer it replaced. Safe inside a key."""
+        return f"{self.at:x}-{self.digest.hex()}"
+
+
+class HeldCandidate(msgspec.Struct, frozen=True, array_like=True):
+    """A candidate that arrived before the answer; after the answer, kept for retries only."""
+
+    sender: UserId
+    digest: FrameDigest
+    frame: bytes
+    session: SessionId
+    """The session of the other user that the candidate is for."""
+    released_by: FrameDigest | None = None
+    released_at: int = 0
+
+
+class Remembered(msgspec.Struct, frozen=True, array_like=True):
+    """A frame that was accepted: what its retry is told, and for whom it is delivered again.
+
+    A held frame is not: what releases it delivers it.
+    """
+
+    sender: UserId
+    digest: FrameDigest
+    ack: Literal["relayed", "held"]
+    at: int
+    session: SessionId
+    """The session of the other user that the frame is for."""
+
+
+class Negotiation(msgspec.Struct, frozen=True, array_like=True):
+    """Everything that is known of two users' negotiation."""
+
+    established: bool = False
+    offers: tuple[WaitingOffer, ...] = ()
+    held: tuple[HeldCandidate, ...] = ()
+    remembered: tuple[Remembered, ...] = ()
+    pending: tuple[CallEffect, ...] = ()
+    """What the last change means for others, until it is known to be carried out."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether there is a negotiation to end."""
+        return self.established or bool(self.offers)
+
+    def offer_of(self, sender: UserId) -> WaitingOffer | None:
+        """The waiting offer of one side."""
+        return next((offer for offer in self.offers if offer.sender == sender), None)
+
+    def memory_of(self, sender: UserId, digest: FrameDigest, now: int) -> Remembered | None:
+        """What is remembered of a frame that may be a retry."""
+        for known in self.remembered:
+            if known.digest == digest and known.sender == sender and now - known.at < RETRY_MS:
+                return known
+        return None
+
+
+NOTHING: Final = Negotiation()
+
+
+class Incoming(NamedTuple):
+    """A frame that one of the two sends to the other now; what kind of frame it is, the caller knows."""
+
+    sender: UserId
+    target: UserId
+    session: SessionId
+    """The session of the target that the frame is for."""
+    digest: FrameDigest
+    now: int
+
+
+class Outgoing(NamedTuple):
+    """One frame for one session of one of the two, and for no later one."""
+
+    to: UserId
+    session: SessionId
+    frame: bytes | None
+    """None stands for the frame that is being judged."""
+
+
+class Outcome(NamedTuple):
+    """What a frame did: the negotiation after it, what to deliver in this order, what to acknowledge."""
+
+    negotiation: Negotiation
+    outgoing: tuple[Outgoing, ...]
+    ack: Literal["relayed", "held"] = "relayed"
+
+
+def offer(negotiation: Negotiation, incoming: Incoming) -> Outcome:
+    """Let an offer wait, in place of the sender's earlier one."""
+    others = tuple(waiting for waiting in negotiation.offers if waiting.sender != incoming.sender)
+    waiting = WaitingOffer(incoming.sender, incoming.digest, incoming.now)
+    changed = msgspec.structs.replace(negotiation, offers=(*others, waiting))
+    return Outcome(_remember(changed, incoming, "relayed"), _preceded(negotiation, incoming))
+
+
+def answer(negotiation: Negotiation, incoming: Incoming) -> Outcome | ErrorCode:
+    """Establish the negotiation by answering the target's waiting offer, and release what is held."""
+    if negotiation.offer_of(incoming.target) is None:
+        return ErrorCode.NO_MATCHING_OFFER
+    released = tuple(
+        msgspec.structs.replace(held, released_by=incoming.digest, released_at=incoming.now)
+        for held in negotiation.held
+        if held.released_by is None
+    )
+    changed = msgspec.structs.replace(
+        negotiation,
+        established=True,
+        offers=tuple(waiting for waiting in negotiation.offers if waiting.sender != incoming.target),
+        held=(*_released(negotiation), *released),
+    )
+    changed = _remember(changed, incoming, "relayed")
+    return Outcome(changed, (*_preceded(negotiation, incoming), *_released_by(changed, incoming)))
+
+
+def candidate(
+    negotiation: Negotiation, incoming: Incoming, frame: bytes, policy: CandidatePolicy
+) -> Outcome | ErrorCode:
+    """Forward a candidate of an established negotiation; hold one that came before the answer."""
+    if not negotiation.is_active:
+        return ErrorCode.NO_MATCHING_OFFER
+    if negotiation.established or policy == "forward":
+        return Outcome(negotiation, _preceded(negotiation, incoming))
+    if policy == "reject":
+        return ErrorCode.NO_MATCHING_OFFER
+    waiting = [held for held in negotiation.held if held.released_by is None]
+    if len(waiting) >= MAX_HELD or sum(len(held.frame) for held in waiting) + len(frame) > MAX_HELD_BYTES:
+        return ErrorCode.TOO_MANY_CANDIDATES
+    held = HeldCandidate(incoming.sender, incoming.digest, frame, incoming.session)
+    changed = msgspec.structs.replace(negotiation, held=(*negotiation.held, held))
+    return Outcome(_remember(changed, incoming, "held"), (), "held")
+
+
+def hangup(negotiation: Negotiation, incoming: Incoming) -> Outcome | ErrorCode:
+    """End the negotiation at the word of one of the two."""
+    if not negotiation.is_active:
+        return ErrorCode.NO_MATCHING_OFFER
+    return Outcome(_remember(end(negotiation), incoming, "relayed"), _preceded(negotiation, incoming))
+
+
+def replay(negotiation: Negotiation, known: Remembered, target: UserId, now: int) -> Outcome:
+    """Give a retried frame the answer that it got the first time, and deliver again what it caused.
+
+    At least what the first attempt delivered is delivered, because that attempt may still be in progress;
+    and what was released since, as before any frame, for a while: after that, newer candidates may have
+    passed it.
+    """
+    if known.ack == "held":
+        return Outcome(negotiation, (), known.ack)
+    then = Incoming(known.sender, target, known.session, known.digest, known.at)
+    later = negotiation.remembered[negotiation.remembered.index(known) + 1 :]
+    since = {frame.digest for frame in later}
+    relevant = tuple(
+        held
+        for held in _released(negotiation, now)
+        if held.released_by not in since or now - held.released_at < PRECEDED_MS
+    )
+    recent = msgspec.structs.replace(negotiation, held=relevant)
+    return Outcome(negotiation, (*_preceded(recent, then), *_released_by(recent, then)), known.ack)
+
+
+def end(negotiation: Negotiation) -> Negotiation:
+    """End whatever is negotiated. What is remembered for retries stays, what is held is dropped."""
+    if not negotiation.is_active:
+        return negotiation
+    return Negotiation(held=_released(negotiation), remembered=negotiation.remembered)
+
+
+def expire(negotiation: Negotiation, sender: UserId, generation: str) -> Negotiation | None:
+    """Stop waiting for the answer to one offer; None if that offer does not wait (any more).
+
+    It ends the negotiation only when nothing else holds it: an established negotiation stays, and so does an
+    offer that crossed this one.
+    """
+    expired = negotiation.offer_of(sender)
+    if expired is None or expired.generation != generation:
+        return None
+    rest = tuple(waiting for waiting in negotiation.offers if waiting is not expired)
+    if rest or negotiation.established:
+        return msgspec.structs.replace(negotiation, offers=rest)
+    return end(negotiation)
+
+
+def held_digests(negotiation: Negotiation, sender: UserId, now: int) -> tuple[FrameDigest, ...]:
+    """Name the sender's candidates whose retry is to be told "held"."""
+    return tuple(
+        known.digest
+        for known in negotiation.remembered
+        if known.sender == sender and known.ack == "held" and now - known.at < RETRY_MS
+    )
+
+
+def _released(negotiation: Negotiation, now: int = 0) -> tuple[HeldCandidate, ...]:
+    """List the candidates that an answer has released less than `RETRY_MS` ago."""
+    return tuple(
+        held
+        for held in negotiation.held
+        if held.released_by is not None and now - held.released_at < RETRY_MS
+    )
+
+
+def _preceded(negotiation: Negotiation, incoming: Incoming) -> tuple[Outgoing, ...]:
+    """List the frame itself, after its sender's candidates that another one released lately."""
+    earlier = (
+        Outgoing(incoming.target, held.session, held.frame)
+        for held in negotiation.held
+        if held.sender == incoming.sender
+        and held.released_by not in (None, incoming.digest)
+        and incoming.now - held.released_at < PRECEDED_MS
+    )
+    return (*earlier, Outgoing(incoming.target, incoming.session, None))
+
+
+def _released_by(negotiation: Negotiation, incoming: Incoming) -> tuple[Outgoing, ...]:
+    """List what a frame released for each side, if it is an answer."""
+    return tuple(
+        Outgoing(
+            incoming.target if held.sender == incoming.sender else incoming.sender, held.session, held.frame
+        )
+        for held in negotiation.held
+        if held.released_by == incoming.digest
+    )
+
+
+def _remember(negotiation: Negotiation, incoming: Incoming, ack: Literal["relayed", "held"]) -> Negotiation:
+    """Remember a frame, and forget what no retry can ask for any more."""
+    recent = [known for known in negotiation.remembered if incoming.now - known.at < RETRY_MS]
+    recent.append(Remembered(incoming.sender, incoming.digest, ack, incoming.now, incoming.session))
+    waiting = tuple(held for held in negotiation.held if held.released_by is None)
+    return msgspec.structs.replace(
+        negotiation,
+        held=(*_newest(_released(negotiation, incoming.now)), *waiting),
+        remembered=tuple(recent[-MAX_REMEMBERED:]),
+    )
+
+
+def _newest(released: tuple[HeldCandidate, ...]) -> tuple[HeldCandidate, ...]:
+    """Leave out the oldest of what was released, where there is too much of it."""
+    size = 0
+    for count, held in enumerate(reversed(released)):
+        size += len(held.frame)
+        if count == MAX_RELEASED or size > MAX_RELEASED_BYTES:
+            return released[len(released) - count :]
+    return released

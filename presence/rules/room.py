@@ -1,0 +1,114 @@
+"""A membership: how a user joins a room and leaves it, and who counts as a member. Pure.
+
+                 an entry in          the record         the record            the entry
+                 the roster           says so            says no more          is removed
+        (none) ------------> entered ---------> member --------------> gone ------------> (none)
+                                |
+                                +-- the record never says so: left behind, and removed when a room seems full
+
+The roster is an index: an entry is written before the record that makes it true and removed after the one
+that ends it, so the roster never lacks a member. What it has too much, left behind by a process that died in
+between, is told apart by the users' records.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from presence.rules.change import Change, Facts, ListRoom, Prepare, Step
+from presence.rules.effects import Changed, EndCallsWithoutRoom, MemberCame, MemberWent
+from presence.rules.user import Membership, RosterEntry, User, gone
+from tieline.wire.codes import ErrorCode
+from tieline.wire.ids import RoomId, UserId
+from tieline.wire.internal import Done, JoinRoom, LeaveRoom, ListMembers, Refused, RoomMembers
+from tieline.wire.replies import Member
+
+UNCLAIMED_MS: Final = 10_000
+"""How old a roster entry without a record behind it must be before it counts as left behind: its owner may
+still be between the two writes, which take milliseconds and are given up after 5 s."""
+
+Beside = Mapping[UserId, User]
+
+
+class StoredEntry(NamedTuple):
+    """A roster entry as it was found."""
+
+    user: UserId
+    entry: RosterEntry
+    revision: int
+
+
+def join(ask: JoinRoom, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
+    """Make a user a member, and tell the others. Again: the same roster, and nobody is told."""
+    if user is None or not user.has_live(ask.session):
+        return Change(gone(user))
+    if ask.room in user.rooms:
+        return Change(ListRoom(ask.room))
+    wanted = Prepare(ask.session, rooms=(ask.room,))
+    if facts.prepared != wanted:
+        return wanted
+    if ask.room not in facts.entries:
+        return Change(Refused(ErrorCode.ROOM_FULL.name))
+    entry = facts.entries[ask.room]
+    rooms = {ask.room: Membership(facts.now, entry)} | user.rooms
+    joined = msgspec.structs.replace(user, rooms=rooms)
+    return Change(ListRoom(ask.room), joined, (MemberCame(ask.room, entry, facts.now),))
+
+
+def leave(ask: LeaveRoom, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
+    """Make a user no member, end the negotiations that lose their last room, and tell the others."""
+    if user is None or not user.has_live(ask.session):
+        return Change(gone(user))  # the end of a session takes care of its rooms
+    member = user.rooms.get(ask.room)
+    if member is None:
+        return Change(Done())
+    left = msgspec.structs.replace(
+        user, rooms={room: other for room, other in user.rooms.items() if room != ask.room}
+    )
+    effects = (
+        Changed(ask.user),
+        EndCallsWithoutRoom("left", f"left-{member.entry}", facts.now),
+        MemberWent(ask.room, ask.session, member.entry, "left", facts.now),
+    )
+    return Change(Done(), left, effects)
+
+
+def list_members(ask: ListMembers, user: User | None, _beside: Beside, _facts: Facts) -> Step[User]:
+    """List a room's members for one of them."""
+    if user is None or not user.has_live(ask.session):
+        return Change(gone(user))
+    if ask.room not in user.rooms:
+        return Change(Refused(ErrorCode.NOT_IN_SAME_ROOM.name))
+    return Change(ListRoom(ask.room))
+
+
+def is_held(user: User | None, entry: RosterEntry, room: RoomId) -> bool:
+    """Whether the record of an entry's user says that the entry's session is in the room."""
+    return user is not None and user.has_live(entry.session) and room in user.rooms
+
+
+def may_be_kept(stored: RosterEntry, wanted: RosterEntry) -> bool:
+    """Whether an entry that is there serves for the one that is wanted: of the same session, and young.
+
+    An old one may be taken for left behind, and removed, while the record is written that makes it true.
+    """
+    return stored.session == wanted.session and wanted.at - stored.at < UNCLAIMED_MS // 2
+
+
+def is_left_behind(user: User | None, entry: RosterEntry, room: RoomId, now: int) -> bool:
+    """Whether nobody will ever claim an entry, so that it may be removed."""
+    return not is_held(user, entry, room) and now - entry.at >= UNCLAIMED_MS
+
+
+def roster(room: RoomId, entries: Iterable[StoredEntry], users: Mapping[UserId, User]) -> RoomMembers:
+    """List the members of a room, in the order of joining, and of names at one moment."""
+    members = [
+        Member(stored.user, user.session.status, user.voice, user.rooms[room].since)
+        for stored in entries
+        if (user := users.get(stored.user)) is not None
+        and user.session.status != "offline"
+        and is_held(user, stored.entry, room)
+    ]
+    members.sort(key=lambda member: (member.joined_at, member.user_id))
+    return RoomMembers(tuple(members))

@@ -1,0 +1,261 @@
+r"""A session's life: how it begins, is resumed, loses its connection, and ends. Pure.
+
+                 open, register                      end, give_up, orphan, a newer session
+        (none) ------------------> online -----------------------------------+
+                                   |   ^  \                                  v
+                lose, orphan       |   |   +-- open: resumed elsewhere    offline --(retention)--> (none)
+                                   v   |       regrant: other rights         ^   |
+                                   away ----------------------------------->-+   | open: a new session
+                                       open: resumed; register                   v register: the same again
+                                                                              online
+
+One session of a user lives at a time: a newer one ends it (docs/decisions/0062). Whoever knows the secret of
+the live session takes it over, with its rooms and negotiations, on another connection. Each function here
+decides one request on the record of its user; nothing else changes a session. What the others are told of it
+are effects in the record.
+"""
+
+import functools
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from presence.rules.change import Change, Facts, Prepare, Step, Timer
+from presence.rules.effects import (
+    Changed,
+    CloseConnection,
+    Deliver,
+    EndCalls,
+    EndCallsWithoutRoom,
+    MemberCame,
+    MemberWent,
+    RemoveNote,
+    StatusChanged,
+    UserEffect,
+)
+from presence.rules.user import Membership, Session, User, gone, may_be_resumed_by, with_session
+from tieline.wire.codes import CloseCode
+from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, UserId
+from tieline.wire.internal import Done, EndSession, Opened, OpenSession, Register, Regrant, SessionGone, Tell
+from tieline.wire.subjects import Keys
+
+Beside = Mapping[UserId, User]
+
+
+def open_session(ask: OpenSession, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
+    """Resume the session whose secret the client knows, or begin one; the user's older one ends first."""
+    if user is not None and user.session.connection == ask.connection:
+        return Change(_opened(ask, user) if user.is_reachable else gone(user))  # a retry: it is done
+    if user is not None and user.session.taken_from == ask.connection:
+        return Change(gone(user))  # a retry so late that the session has gone on elsewhere
+    if user is not None and may_be_resumed_by(user, ask.resume):
+        return _resume(ask, user, facts)
+    if user is not None and user.is_reachable:
+        close = _close(ask.user, user.session, CloseCode.REPLACED)
+        return msgspec.structs.replace(
+            _end(ask.user, user, facts, close), then=functools.partial(open_session, ask)
+        )
+    wanted = Prepare(ask.session, ask.gateway, tuple(dict.fromkeys(ask.join)))
+    if facts.prepared != wanted:
+        return wanted
+    begun = _begun(ask, {}, facts)
+    return Change(_opened(ask, begun), begun, (Changed(ask.user), *_came(begun, facts)))
+
+
+def register(ask: Register, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
+    """Restore a session that its gateway still has, and presence may have forgotten or ended."""
+    if user is not None and (user.session.id != ask.session or user.session.connection != ask.connection):
+        return Change(SessionGone(replaced=True))
+    if user is None or not user.is_reachable:
+        wanted = Prepare(ask.session, ask.gateway, tuple(ask.rooms))
+        if facts.prepared != wanted:
+            return wanted
+        begun = _begun(ask, ask.rooms, facts)
+        return Change(Done(), begun, (Changed(ask.user), *_came(begun, facts)))
+    wanted = Prepare(ask.session, ask.gateway)
+    if not user.session.note and facts.prepared != wanted:
+        return wanted
+    note = user.session.note or facts.note
+    if user.session.status == "away":
+        return Change(Done(), _online(user, ask, note), (Changed(ask.user), StatusChanged()))
+    if user.session.note:
+        return Change(Done(), said=(Changed(ask.user),))
+    noted = with_session(user, msgspec.structs.replace(user.session, note=note))
+    return Change(Done(), noted, (Changed(ask.user),))
+
+
+def lose_connection(
+    ask: EndSession, resume_window_s: float, user: User | None, _beside: Beside, facts: Facts
+) -> Step[User]:
+    """Let a session whose connection is lost be away, if it can be resumed, or end it."""
+    if user is None or user.session.connection != ask.connection or not user.is_reachable:
+        return Change(Done())
+    if not (ask.resumable and user.session.secret):
+        return _end(ask.user, user, facts)
+    return _away(ask.user, user, resume_window_s)
+
+
+def orphan(
+    asked: Address,
+    gateway: GatewayId,
+    resume_window_s: float,
+    user: User | None,
+    _beside: Beside,
+    facts: Facts,
+) -> Step[User]:
+    """Let a session whose gateway has died be away, if it can be resumed, or end it."""
+    if user is None or user.session.id != asked.session or user.session.gateway != gateway:
+        return Change(gone(user))  # it lives elsewhere, or never began
+    if not user.session.note:
+        return Change(gone(user))  # it has ended, or was looked after before
+    if not user.session.secret:
+        return _end(asked.user, user, facts, _close(asked.user, user.session, CloseCode.BROKER_LOST))
+    unnoted = with_session(user, msgspec.structs.replace(user.session, note=0))
+    away = _away(asked.user, unnoted, resume_window_s)
+    effects = (*away.effects, *_remove_note(user.session))
+    return msgspec.structs.replace(away, record=away.record or unnoted, effects=effects)
+
+
+def give_up(
+    asked: UserId, connection: ConnectionId, user: User | None, _beside: Beside, facts: Facts
+) -> Step[User]:
+    """End a session that was not resumed within its window after this connection of it was lost."""
+    if user is None or user.session.connection != connection or user.session.status != "away":
+        return Change(Done())
+    return _end(asked, user, facts)
+
+
+def regrant(ask: Regrant, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
+    """Let a session have what its newer token grants, and nothing else."""
+    if user is None or not user.has_live(ask.session):
+        return Change(gone(user))
+    kept, effects = _kicked(user, ask.granted, facts, tell_user=True)
+    changed = msgspec.structs.replace(user, voice=ask.voice, rooms=kept, pending=())
+    if changed == msgspec.structs.replace(user, pending=()):
+        return Change(Done())
+    return Change(Done(), changed, effects and (Changed(ask.user), *effects))
+
+
+def tell(ask: Tell, user: User | None, _beside: Beside, _facts: Facts) -> Step[User]:
+    """Send a client what its gateway has to say, if the connection still has the session."""
+    if user is None or user.session.connection != ask.connection:
+        return Change(gone(user))
+    return Change(Done(), said=(Deliver(user.address(ask.user), ask.frame),))
+
+
+def replaced(
+    connections: Iterable[tuple[UserId, ConnectionId]], users: Mapping[UserId, User]
+) -> tuple[tuple[UserId, ConnectionId], ...]:
+    """List the connections whose users have another one by now."""
+    return tuple(
+        (user, connection)
+        for user, connection in connections
+        if user in users and users[user].session.connection != connection
+    )
+
+
+def _opened(ask: OpenSession, user: User) -> Opened:
+    rooms = {room: membership.since for room, membership in user.rooms.items()}
+    return Opened(user.session.id, user.session.id != ask.session, rooms)
+
+
+def _begun(ask: OpenSession | Register, since: Mapping[RoomId, int], facts: Facts) -> User:
+    """Begin a session in the rooms that are not full, in which it is since the times given, or now."""
+    session = Session(ask.session, ask.gateway, ask.connection, ask.secret, "online", facts.note)
+    rooms = {room: Membership(since.get(room, facts.now), entry) for room, entry in facts.entries.items()}
+    return User((session,), ask.voice, rooms)
+
+
+def _came(user: User, facts: Facts) -> tuple[MemberCame, ...]:
+    return tuple(MemberCame(room, member.entry, facts.now) for room, member in user.rooms.items())
+
+
+def _resume(ask: OpenSession, user: User, facts: Facts) -> Step[User]:
+    """Go on with another connection, and with what its token grants."""
+    session, moves = user.session, user.session.gateway != ask.gateway
+    is_noted = bool(session.note) and not moves
+    wanted = Prepare(session.id, ask.gateway)
+    if not is_noted and facts.prepared != wanted:
+        return wanted
+    note = session.note if is_noted else facts.note
+    kept, kicked = _kicked(user, ask.granted, facts)
+    online = _online(msgspec.structs.replace(user, rooms=kept), ask, note)
+    resumed = with_session(online, msgspec.structs.replace(online.session, taken_from=session.connection))
+    effects: list[UserEffect] = []
+    if session.status == "online":
+        effects.append(_close(ask.user, session, CloseCode.REPLACED))
+    if moves:
+        effects += _remove_note(session)
+    effects += (Changed(ask.user), *kicked)
+    if session.status == "away":
+        effects.append(StatusChanged())
+    return Change(_opened(ask, resumed), resumed, tuple(effects))
+
+
+def _online(user: User, ask: OpenSession | Register, note: int) -> User:
+    """Let a session be online on the connection that asks, with what its token grants."""
+    session = msgspec.structs.replace(
+        user.session,
+        gateway=ask.gateway,
+        connection=ask.connection,
+        status="online",
+        note=note,
+        status_changes=user.session.status_changes + 1,
+    )
+    return msgspec.structs.replace(with_session(user, session), voice=ask.voice)
+
+
+def _away(asked: UserId, user: User, resume_window_s: float) -> Change[User]:
+    """Let a session wait to be resumed. Again: only the timer is set once more."""
+    session = user.session
+    timer = Timer(Keys.away_timer(asked, session.connection), resume_window_s)
+    if session.status == "away":
+        return Change(Done(), timer=timer)
+    changes = session.status_changes + 1
+    waiting = msgspec.structs.replace(session, status="away", status_changes=changes)
+    return Change(Done(), with_session(user, waiting), (StatusChanged(),), timer)
+
+
+def _end(asked: UserId, user: User, facts: Facts, *first: UserEffect) -> Change[User]:
+    """End the session; its rooms stay, as the memory of where the user was."""
+    session = user.session
+    ended = with_session(user, msgspec.structs.replace(session, status="offline", note=0))
+    effects = (
+        *first,
+        Changed(asked),
+        EndCalls(session.id, facts.now),
+        *(
+            MemberWent(room, session.id, member.entry, "disconnected", facts.now)
+            for room, member in user.rooms.items()
+        ),
+        *_remove_note(session),
+    )
+    return Change(Done(), ended, effects)
+
+
+def _kicked(
+    user: User,
+    granted: tuple[RoomId, ...] | None,
+    facts: Facts,
+    *,
+    tell_user: bool = False,
+) -> tuple[dict[RoomId, Membership], tuple[UserEffect, ...]]:
+    """Part the rooms that a token grants from the others; returns those, and what losing these means."""
+    lost = {} if granted is None else {room: user.rooms[room] for room in user.rooms if room not in granted}
+    if not lost:
+        return user.rooms, ()
+    cause = f"left-{min(member.entry for member in lost.values())}"
+    went = (
+        MemberWent(room, user.session.id, member.entry, "kicked", facts.now, tell_user)
+        for room, member in lost.items()
+    )
+    kept = {room: member for room, member in user.rooms.items() if room not in lost}
+    return kept, (EndCallsWithoutRoom("kicked", cause, facts.now, tell_user), *went)
+
+
+def _close(asked: UserId, session: Session, code: CloseCode) -> CloseConnection:
+    return CloseConnection(asked, session.id, session.gateway, session.connection, int(code))
+
+
+def _remove_note(session: Session) -> tuple[RemoveNote, ...]:
+    return (RemoveNote(session.id, session.gateway, session.note),) if session.note else ()

@@ -1,0 +1,183 @@
+"""The protocol's rules for the four WEBRTC commands, in their order. Pure.
+
+Rule 1 of docs/protocol.md#the-rules-of-the-four-webrtc-commands, the form of the message, is the gateway's;
+here begin rules 2 to 7. What a frame does to the negotiation is in `negotiation`.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from presence.rules import endings, negotiation
+from presence.rules.change import Change, Facts, Step, Timer
+from presence.rules.effects import Changed, Happening, Said
+from presence.rules.negotiation import (
+    NOTHING,
+    CandidatePolicy,
+    Incoming,
+    Negotiation,
+    Outcome,
+    Remembered,
+    WaitingOffer,
+)
+from presence.rules.user import User, gone, share_a_room
+from tieline.wire.codes import ErrorCode
+from tieline.wire.ids import SessionId, UserId
+from tieline.wire.internal import Check, Delivery, Happened, Refused, Relay, SessionGone
+from tieline.wire.subjects import Keys
+
+GRANT_S: Final = 5.0
+"""How long a router may relay an established pair's candidates unasked; `changed.<u>` ends it early."""
+
+MIN_TIMER_S: Final = 1.0
+"""The shortest time that NATS can set a timer for."""
+
+
+class Terms(NamedTuple):
+    """What operators decide of negotiations."""
+
+    policy: CandidatePolicy
+    offer_timeout_s: float
+
+
+def check(
+    ask: Check, terms: Terms, stored: Negotiation | None, users: Mapping[UserId, User], facts: Facts
+) -> Step[Negotiation]:
+    """Judge one signal: what to answer the router, and what becomes of the negotiation."""
+    sender, target, current = users.get(ask.user), users.get(ask.to), stored or NOTHING
+    if sender is None or not sender.has_live(ask.session):
+        return Change(gone(sender))
+    known = current.memory_of(ask.user, ask.digest, facts.now)
+    if known is not None:
+        return _repeat(ask, terms, current, known, target, facts)
+    if target is None or not share_a_room(sender, target):
+        return _refuse(ErrorCode.NOT_IN_SAME_ROOM)
+    if ask.cmd == "WEBRTC_OFFER" and not sender.voice:
+        return _refuse(ErrorCode.NO_VOICE_PERMISSION)
+    if not target.is_reachable:
+        return _refuse(ErrorCode.TARGET_OFFLINE)
+    incoming = Incoming(ask.user, ask.to, target.session.id, ask.digest, facts.now)
+    outcome = _outcome(current, ask, incoming, terms.policy)
+    if isinstance(outcome, ErrorCode):
+        return _refuse(outcome)
+    relay = _relay(ask, target, outcome)
+    after = outcome.negotiation
+    if ask.cmd == "WEBRTC_ICE_CANDIDATE" and after.established:
+        held = negotiation.held_digests(current, ask.user, facts.now)
+        relay = Relay(relay.ack, relay.deliveries, GRANT_S, held)
+    if after is current:
+        return Change(relay)
+    said = _said(ask, facts.now)
+    waiting = after.offer_of(ask.user) if ask.cmd == "WEBRTC_OFFER" else None
+    if waiting is None:
+        return Change(relay, after, said=said)
+    timer = _timer(ask, terms, waiting, facts.now)
+    look_again = None
+    if not current.is_active:
+        look_again = functools.partial(still_wanted, ask, relay, waiting, target.session.id)
+    return Change(relay, after, timer=timer, said=said, then=look_again)
+
+
+def still_wanted(
+    ask: Check,
+    relay: Relay,
+    offer: WaitingOffer,
+    expected: SessionId,
+    stored: Negotiation | None,
+    users: Mapping[UserId, User],
+    facts: Facts,
+) -> Step[Negotiation]:
+    """End an offer at once if one of the two has gone while it was stored.
+
+    Ending a session, or leaving a room, ends the negotiations stored at that moment. One stored just after
+    is missed, so its users are looked at once more. If the sender has gone, nobody waits for an answer, and
+    the offer must not be delivered after its end. `expected` is the session of the target that the offer is
+    for.
+    """
+    sender, target, current = users.get(ask.user), users.get(ask.to), stored or NOTHING
+    if sender is None or not sender.has_live(ask.session):
+        end = endings.Ending(ask.user, ask.to, "disconnected", ask.session, facts.now)
+        reply: Relay | SessionGone = gone(sender)
+    elif target is None or not target.has_live(expected):
+        end = endings.Ending(ask.to, ask.user, "disconnected", expected, facts.now)
+        reply = relay
+    elif not share_a_room(sender, target):
+        end = endings.Ending(ask.to, ask.user, "left", offer.generation, facts.now)
+        reply = relay
+    else:
+        return Change(relay)
+    if current.offer_of(ask.user) != offer:
+        return Change(reply)
+    return endings.ended(current, end, users, reply)
+
+
+def _outcome(
+    current: Negotiation, ask: Check, incoming: Incoming, policy: CandidatePolicy
+) -> Outcome | ErrorCode:
+    match ask.cmd:
+        case "WEBRTC_OFFER":
+            return negotiation.offer(current, incoming)
+        case "WEBRTC_ANSWER":
+            return negotiation.answer(current, incoming)
+        case "WEBRTC_ICE_CANDIDATE":
+            return negotiation.candidate(current, incoming, ask.frame, policy)
+        case "WEBRTC_HANGUP":
+            return negotiation.hangup(current, incoming)
+        case _:
+            return ErrorCode.UNKNOWN_COMMAND
+
+
+def _repeat(
+    ask: Check, terms: Terms, current: Negotiation, known: Remembered, target: User | None, facts: Facts
+) -> Change[Negotiation]:
+    """Answer a retry as before, deliver and tell again what the first attempt may not have.
+
+    If it is an offer that still waits, its timer must run, and its users are looked at, too.
+    """
+    relay = _relay(ask, target, negotiation.replay(current, known, ask.to, facts.now))
+    said = _said(ask, known.at)
+    waiting = current.offer_of(ask.user)
+    if waiting is None or waiting.digest != ask.digest:
+        return Change(relay, said=said)
+    timer = _timer(ask, terms, waiting, facts.now)
+    look_again = None
+    if target is not None:
+        look_again = functools.partial(still_wanted, ask, relay, waiting, target.session.id)
+    return Change(relay, timer=timer, said=said, then=look_again)
+
+
+def _relay(ask: Check, target: User | None, outcome: Outcome) -> Relay:
+    """Deliver to the sessions for which the frames were accepted, as far as those live."""
+    live = {ask.user: ask.session}
+    if target is not None and target.is_reachable:
+        live[ask.to] = target.session.id
+    deliveries = tuple(
+        Delivery(frame.to, frame.session, frame.frame)
+        for frame in outcome.outgoing
+        if live.get(frame.to) == frame.session
+    )
+    return Relay(outcome.ack, deliveries)
+
+
+def _said(ask: Check, at: int) -> tuple[Said, ...]:
+    """Tell what a frame did that was accepted at `at`; a retry of it tells the very same again."""
+    match ask.cmd:
+        case "WEBRTC_OFFER":
+            return (Happening("offered", Happened(at, ask.user, ask.to)),)
+        case "WEBRTC_ANSWER":
+            return (Happening("answered", Happened(at, ask.user, ask.to)),)
+        case "WEBRTC_HANGUP":
+            ended = Happened(at, ask.user, ask.to, reason="hangup")
+            return Changed(ask.user), Happening("ended", ended)
+        case _:
+            return ()
+
+
+def _timer(ask: Check, terms: Terms, waiting: WaitingOffer, now: int) -> Timer:
+    """Time what is left to an offer: a retry sets the timer again, and prolongs nothing."""
+    left_s = terms.offer_timeout_s - max(0, now - waiting.at) / 1000
+    return Timer(Keys.offer_timer(ask.user, ask.to, waiting.generation), max(MIN_TIMER_S, left_s))
+
+
+def _refuse(error: ErrorCode) -> Change[Negotiation]:
+    return Change(Refused(error.name))

@@ -1,0 +1,102 @@
+"""A user's record: the session, the rooms, and what is still to be told of its last change. Pure.
+
+Times are Unix milliseconds. How a session changes is in `session`, how a membership does in `room`; the
+user's line in a room's roster is a record of its own, `RosterEntry`.
+"""
+
+import hmac
+from typing import Literal
+
+import msgspec
+
+from presence.rules.effects import UserEffect
+from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.internal import SessionGone
+
+
+class Session(msgspec.Struct, frozen=True, array_like=True):
+    """One session of a user: the one that lives, or the last one that did."""
+
+    id: SessionId
+    gateway: GatewayId
+    connection: ConnectionId
+    """The connection that has the session, or had it last."""
+    secret: SecretHash
+    """The session may be resumed by whoever knows this; empty: it ends with its connection."""
+    status: Literal["online", "away", "offline"]
+    note: int = 0
+    """The revision of the note by which the session is found when its gateway dies; 0: there is none."""
+    status_changes: int = 0
+    """How often the session went away or came back, which tells one MEMBER_UPDATED from the next."""
+    taken_from: ConnectionId | None = None
+    """The connection from which the session was resumed last."""
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether messages to the session are delivered or kept."""
+        return self.status != "offline"
+
+
+class Membership(msgspec.Struct, frozen=True, array_like=True):
+    """That a user is in a room."""
+
+    since: int
+    entry: int
+    """The revision of the roster entry with which the membership began."""
+
+
+class User(msgspec.Struct, frozen=True, array_like=True):
+    """A user's record. An offline user keeps its rooms, to tell "offline" from "in another room"."""
+
+    sessions: tuple[Session, ...]
+    """One for now, and never none."""
+    voice: bool
+    """Whether the user may send WEBRTC_OFFER."""
+    rooms: dict[RoomId, Membership]
+    pending: tuple[UserEffect, ...] = ()
+    """What the last change of this record means for others, until it is known to be carried out."""
+
+    @property
+    def session(self) -> Session:
+        """The session that lives, or the last one."""
+        return self.sessions[0]
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether messages to the user are delivered or kept."""
+        return self.session.is_reachable
+
+    def has_live(self, session: SessionId) -> bool:
+        """Whether this very session is the user's live one."""
+        return self.session.id == session and self.is_reachable
+
+    def address(self, user: UserId) -> Address:
+        """Where messages to this user, whose name is `user`, go now."""
+        return Address(user, self.session.id)
+
+
+class RosterEntry(msgspec.Struct, frozen=True, array_like=True):
+    """One line of a room's roster: an index; the user's record is the truth."""
+
+    session: SessionId
+    at: int
+
+
+def with_session(user: User, session: Session) -> User:
+    """Replace the session of a user."""
+    return msgspec.structs.replace(user, sessions=(session,))
+
+
+def may_be_resumed_by(user: User, secret: SecretHash) -> bool:
+    """Whether a client's secret is the session's. Takes the same time whatever the secret is."""
+    return hmac.compare_digest(user.session.secret, secret) and bool(secret) and user.is_reachable
+
+
+def share_a_room(one: User, other: User) -> bool:
+    """Whether the two are, or one of them was, members of one room."""
+    return not one.rooms.keys().isdisjoint(other.rooms)
+
+
+def gone(user: User | None) -> SessionGone:
+    """Tell whoever asks for a session that is not the user's live one what has become of it."""
+    return SessionGone(replaced=user is not None and user.is_reachable)

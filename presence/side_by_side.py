@@ -1,0 +1,37 @@
+"""Wait for several things that do not depend on each other, in the time of the slowest."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+ResultT = TypeVar("ResultT")
+OtherT = TypeVar("OtherT")
+
+
+async def side_by_side(*awaited: Awaitable[ResultT]) -> list[ResultT]:
+    """Await all; returns their results in order, or raises the last failure when all have ended.
+
+    What is sent on one connection is sent in the order of the arguments.
+    """
+    if len(awaited) == 1:
+        return [await awaited[0]]
+    results: list[ResultT] = []
+    failure: BaseException | None = None
+    for outcome in await asyncio.gather(*awaited, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            failure = outcome
+        else:
+            results.append(outcome)
+    if failure is not None:
+        raise failure
+    return results
+
+
+async def both(one: Awaitable[ResultT], other: Awaitable[OtherT]) -> tuple[ResultT, OtherT]:
+    """Await two things of different kinds. See `side_by_side`."""
+    first, second = await asyncio.gather(one, other, return_exceptions=True)
+    if isinstance(second, BaseException):
+        raise second
+    if isinstance(first, BaseException):
+        raise first
+    return first, second

@@ -1,0 +1,79 @@
+"""Users' records as the rules make them: what the tests of the rules begin with."""
+
+from collections.abc import Iterable
+
+from presence.rules import room as room_rules
+from presence.rules import session as session_rules
+from presence.rules.change import Change, Facts, Prepare, Step
+from presence.rules.user import Membership, Session, User
+from tests.unit.presence.rules.frames import NOW
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.internal import EndSession, JoinRoom, LeaveRoom, OpenSession
+
+WINDOW_S = 30.0
+
+
+def online(session: SessionId, rooms: Iterable[RoomId] = (), *, voice: bool = True) -> User:
+    """A user whose session is online in these rooms."""
+    connection = ConnectionId(f"connection of {session}")
+    live = Session(session, GatewayId("g"), connection, SecretHash(b""), "online", 1)
+    return User((live,), voice, {room: Membership(NOW, 2) for room in rooms})
+
+
+def record_of(step: Step[User]) -> User:
+    """Find that a rule changes the record, and how."""
+    assert isinstance(step, Change), step
+    assert step.record is not None, step
+    return step.record
+
+
+def began(ask: OpenSession, user: User | None = None, now: int = NOW) -> User:
+    """Begin a session in the rooms it asks for, none of which is full."""
+    facts = Facts(now, Prepare(ask.session, ask.gateway, ask.join), 1, dict.fromkeys(ask.join, 2))
+    return record_of(session_rules.open_session(ask, user, {}, facts))
+
+
+def resumed(ask: OpenSession, user: User, now: int = NOW) -> User:
+    """Resume a session."""
+    facts = Facts(now, Prepare(user.session.id, ask.gateway), 3)
+    return record_of(session_rules.open_session(ask, user, {}, facts))
+
+
+def away(user: User) -> User:
+    """Let a session lose its connection; it can be resumed."""
+    session = user.session
+    if not session.secret:
+        user = _with_secret(user)
+    ask = EndSession(UserId("x"), session.connection, resumable=True)
+    return record_of(session_rules.lose_connection(ask, WINDOW_S, user, {}, Facts(NOW)))
+
+
+def ended(user: User) -> User:
+    """End a session."""
+    ask = EndSession(UserId("x"), user.session.connection, resumable=False)
+    return record_of(session_rules.lose_connection(ask, WINDOW_S, user, {}, Facts(NOW)))
+
+
+def joined(user: User, room: RoomId, now: int = NOW) -> User:
+    """Join a room that is not full, or be in it already."""
+    if room in user.rooms:
+        return user
+    ask = JoinRoom(UserId("x"), user.session.id, room)
+    facts = Facts(now, Prepare(user.session.id, rooms=(room,)), entries={room: 2})
+    return record_of(room_rules.join(ask, user, {}, facts))
+
+
+def left(user: User, room: RoomId) -> User:
+    """Leave a room, or be in it no more."""
+    if room not in user.rooms:
+        return user
+    ask = LeaveRoom(UserId("x"), user.session.id, room)
+    return record_of(room_rules.leave(ask, user, {}, Facts(NOW)))
+
+
+def _with_secret(user: User) -> User:
+    session = user.session
+    known = Session(
+        session.id, session.gateway, session.connection, SecretHash(b"secret"), session.status, session.note
+    )
+    return User((known,), user.voice, user.rooms)
