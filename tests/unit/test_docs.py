@@ -139,9 +139,12 @@ def test_the_protocol_has_a_row_for_every_close_code(code: CloseCode) -> None:
     assert str(int(code)) in numbers
 
 
-def test_the_example_of_the_readme_is_python() -> None:
-    readme = (ROOT / "README.md").read_text()
-    examples = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
-    assert examples
-    for example in examples:
-        compile(example, "README.md", "exec")
+def test_the_python_examples_of_the_documents_compile() -> None:
+    examples = [
+        (document.name, example)
+        for document in DOCUMENTS
+        for example in re.findall(r"^```python\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
+    ]
+    assert "python-client.md" in [name for name, _ in examples]
+    for name, example in examples:
+        compile(example, name, "exec")
