@@ -1,4 +1,4 @@
-"""Put the fragments of a text message together, and see that it is UTF-8: websockets leaves both to us."""
+"""Put the fragments of a text message together, and check that it is UTF-8; websockets does neither. Pure."""
 
 
 class NotUtf8(Exception):

@@ -1,4 +1,4 @@
-"""What presence decides: pure functions, from a record and a request to a change and a reply.
+"""What presence decides, from a record and a request to a change and a reply. Pure.
 
 A session's life is in `session`, a membership's in `room`, a negotiation's in `negotiation`; the rules of
 the protocol over all three are in `signals`, the ends that the server makes of negotiations in `endings`.

@@ -22,7 +22,7 @@ from tieline.runtime.broker import BrokerAway, Message, connect
 PAIRS = 4
 
 MOST_MISSED = 256
-"""Messages that a session may miss (PROTOCOL, section 6)."""
+"""Messages that a session may miss (docs/protocol.md#6-losing-the-connection)."""
 
 
 @dataclass(frozen=True)

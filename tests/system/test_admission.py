@@ -1,4 +1,4 @@
-"""Pages from elsewhere, and too many bad tokens (PROTOCOL, section 1)."""
+"""Pages from elsewhere, and too many bad tokens (docs/protocol.md#1-connecting)."""
 
 import json
 from urllib.parse import urlencode

@@ -1,4 +1,4 @@
-"""The bytes delivered are the bytes sent (PROTOCOL, section 3)."""
+"""The bytes delivered are the bytes sent (docs/protocol.md#3-commands)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Who gets in, and how it is said to those who do not (PROTOCOL, section 1)."""
+"""Who gets in, and how it is said to those who do not (docs/protocol.md#1-connecting)."""
 
 import ipaddress
 import json

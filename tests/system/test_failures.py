@@ -1,4 +1,4 @@
-"""What clients see when a part of the system dies (DESIGN, "When something dies")."""
+"""What clients see when a part of the system dies (README.md#what-it-promises-when-something-dies)."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Messages that are none: each gets its error, and the connection stays (PROTOCOL, sections 2 and 5)."""
+"""A message that cannot be read gets its error, and the connection stays (docs/protocol.md#5-errors)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Clients that break the rules of WebSocket: each is closed, and harms nobody (PROTOCOL, section 5)."""
+"""Clients that break the rules of WebSocket: each is closed, and harms nobody (docs/protocol.md#5-errors)."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

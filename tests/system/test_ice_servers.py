@@ -1,4 +1,4 @@
-"""ICE_SERVERS, and what a real TURN server makes of the credentials (PROTOCOL, section 3)."""
+"""ICE_SERVERS, and what a real TURN server makes of the credentials (docs/protocol.md#3-commands)."""
 
 import asyncio
 import time

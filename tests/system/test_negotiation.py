@@ -1,4 +1,4 @@
-"""How a negotiation begins, goes on and ends (PROTOCOL, section 3)."""
+"""How a negotiation begins, goes on and ends (docs/protocol.md#3-commands)."""
 
 import asyncio
 import json

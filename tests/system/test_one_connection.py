@@ -1,4 +1,4 @@
-"""A user has one live connection: a newer one replaces the older (PROTOCOL, section 1)."""
+"""A user has one live connection: a newer one replaces the older (docs/protocol.md#1-connecting)."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,7 @@
-"""Candidates trickled while the answer is in flight, a thousand times over (PROTOCOL, section 3, rule 6)."""
+"""Candidates trickled while the answer is in flight, a thousand times over.
+
+They test rule 6 of docs/protocol.md#the-rules-of-the-four-webrtc-commands.
+"""
 
 import asyncio
 import json

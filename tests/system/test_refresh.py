@@ -1,4 +1,4 @@
-"""REFRESH_TOKEN: staying connected with a newer token (PROTOCOL, sections 3 and 5)."""
+"""REFRESH_TOKEN: staying connected with a newer token (docs/protocol.md#3-commands, #5-errors)."""
 
 import time
 

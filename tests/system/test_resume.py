@@ -1,4 +1,4 @@
-"""Losing the connection and taking the session up again (PROTOCOL, section 6)."""
+"""Losing the connection and taking the session up again (docs/protocol.md#6-losing-the-connection)."""
 
 import json
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""What cannot be resumed, and what a resuming token may do (PROTOCOL, section 6)."""
+"""What cannot be resumed, and what a resuming token may do (docs/protocol.md#6-losing-the-connection)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

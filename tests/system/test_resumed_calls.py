@@ -1,4 +1,4 @@
-"""Calls that go on while one of the two comes and goes (PROTOCOL, section 6)."""
+"""Calls that go on while one of the two comes and goes (docs/protocol.md#6-losing-the-connection)."""
 
 import asyncio
 import json

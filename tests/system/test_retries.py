@@ -1,4 +1,4 @@
-"""The very same frame again is a retry: the same answer, and nothing twice (PROTOCOL, section 2)."""
+"""The very same frame again is a retry: the same answer, and nothing twice (docs/protocol.md#2-envelope)."""
 
 import json
 

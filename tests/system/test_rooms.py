@@ -1,4 +1,4 @@
-"""JOIN, LEAVE, MEMBERS, and what the others hear (PROTOCOL, section 3)."""
+"""JOIN, LEAVE, MEMBERS, and what the others hear (docs/protocol.md#3-commands)."""
 
 import asyncio
 import time

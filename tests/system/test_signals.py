@@ -1,4 +1,4 @@
-"""The four WEBRTC commands: what passes, and the rules in their order (PROTOCOL, section 3)."""
+"""The four WEBRTC commands: what passes, and the rules in their order (docs/protocol.md#3-commands)."""
 
 import pytest
 

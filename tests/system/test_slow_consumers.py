@@ -1,4 +1,4 @@
-"""A client that does not read costs only itself (PROTOCOL, section 5: 4000), and loses nothing."""
+"""A client that does not read costs only itself (docs/protocol.md#5-errors: 4000), and loses nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,8 @@
-"""What the documents say that can be compared with the code: links, settings, metrics, codes and texts."""
+"""Whatever documents say that can be compared with the code: links, paths, settings, metrics, codes, texts.
+
+Also what the code says of the documents: every page and heading that a comment cites exists. The list of pure
+modules has tests of its own (`test_pure_modules`).
+"""
 
 import re
 from pathlib import Path
@@ -22,6 +26,7 @@ DOCUMENTS = [
     ROOT / "deploy/README.md",
     ROOT / "model/README.md",
 ]
+DECISIONS = ROOT / "docs/decisions"
 PROTOCOL = (ROOT / "docs/protocol.md").read_text()
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 
@@ -34,6 +39,49 @@ SECTIONS: dict[str, type[ProcessSettings]] = {
 
 TOOLS = {PROGRAM_VARIABLE, DEMAND_VARIABLE}
 """Variables that no process of the system reads."""
+
+PLANS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/style.md"]
+"""Documents that say where things are: every path in them exists."""
+
+PLANNED = {
+    "docs/glossary.md",
+    "docs/protocol.zh-CN.md",
+    "gateway/client/life.py",
+    "gateway/delivery/delivery.py",
+    "gateway/delivery/feed.py",
+    "gateway/sessions/questions.py",
+    "gateway/sessions/registrations.py",
+    "gateway/sessions/upgrades.py",
+    "gateway/settings.py",
+    "presence/rules/",
+    "presence/rules/negotiation.py",
+    "presence/rules/room.py",
+    "presence/rules/session.py",
+    "presence/stream_size.py",
+    "requirements-run.lock",
+    "tieline/runtime/metrics.py",
+    "tieline/tokens.py",
+    "tieline/wire/jetstream.py",
+    "tieline/wire/limits.py",
+}
+"""Paths that documents name already. Those that exist by now are removed."""
+
+COMMENTED = {".py", ".js", ".ts", ".html", ".css", ".yaml", ".yml", ".toml", ".conf", ".cfg"}
+"""Files whose comments may cite a document."""
+
+CITED_BY_TITLE = {
+    "gateway/client/duplicates.py",
+    "gateway/delivery/mailbox.py",
+    "presence/mailbox.py",
+    "tests/support/peer.py",
+    "tests/support/resuming.py",
+    "tests/unit/gateway/client/test_session_refresh.py",
+    "tieline/cli/dev/local_system.py",
+    "tieline/cli/token.py",
+    "tieline/wire/ids.py",
+    "tieline/wire/internal.py",
+}
+"""Files that still call a page by a title instead of its path. None is added; those mended are removed."""
 
 
 def section(document: str, heading: str) -> str:
@@ -67,6 +115,37 @@ def relative_links() -> list[tuple[Path, str]]:
     return [(document, target) for document, target in links if not re.match(r"[a-z]+:", target)]
 
 
+def commented_files() -> list[Path]:
+    """Every file of the project that may cite a document in a comment."""
+    top_level = [entry for entry in ROOT.iterdir() if entry.is_dir() and entry.name not in ("build", "dist")]
+    folders = [entry for entry in top_level if not entry.name.startswith(".")]
+    inner = [path for folder in folders for path in folder.rglob("*") if "node_modules" not in path.parts]
+    files = [path for path in inner if path.suffix in COMMENTED and path != Path(__file__)]
+    return sorted([*files, ROOT / "Makefile", ROOT / "pyproject.toml"])
+
+
+def citations() -> list[tuple[Path, str]]:
+    """Every document that is cited in a comment by its path from the root, with the file that cites it.
+
+    In tests only those with a heading: other paths may be made up.
+    """
+    cited = re.compile(r"(?<![\w/.-])(?:docs/[\w./-]+|README|CONTRIBUTING|CHANGELOG)\.md(?:#[\w-]+)?")
+    found = [(path, target) for path in commented_files() for target in cited.findall(path.read_text())]
+    return [(path, target) for path, target in found if "#" in target or ROOT / "tests" not in path.parents]
+
+
+def named_paths(document: str) -> set[str]:
+    """The paths of this project that a document names between code marks."""
+    spans = re.findall(r"`([\w./*-]+)(?:#[\w-]+)?`", (ROOT / document).read_text().replace("NNNN-*", "*"))
+    top_level = {entry.name for entry in ROOT.iterdir()}
+    return {span for span in spans if "/" in span and span.split("/")[0] in top_level}
+
+
+def decisions() -> list[Path]:
+    """The pages of all decisions."""
+    return sorted(DECISIONS.glob("[0-9]*.md"))
+
+
 def own_fields(kind: type[ProcessSettings]) -> dict[str, msgspec.structs.FieldInfo]:
     """The fields that a settings class has beyond those of every process, by variable."""
     common = () if kind is ProcessSettings else ProcessSettings.__struct_fields__
@@ -82,9 +161,49 @@ def own_fields(kind: type[ProcessSettings]) -> dict[str, msgspec.structs.FieldIn
 def test_a_relative_link_leads_somewhere(document: Path, target: str) -> None:
     name, _, anchor = target.partition("#")
     there = (document.parent / name).resolve() if name else document
-    assert there.exists()
+    assert there.exists() or str(there.relative_to(ROOT)) in PLANNED
     if anchor:
         assert anchor in anchors(there)
+
+
+@pytest.mark.parametrize("document", PLANS)
+def test_every_path_that_a_plan_names_exists(document: str) -> None:
+    missing = {path for path in named_paths(document) if not list(ROOT.glob(path.rstrip("/")))}
+    assert missing <= PLANNED
+
+
+def test_every_page_and_heading_cited_in_a_comment_exists() -> None:
+    wrong = []
+    for path, target in citations():
+        name, _, anchor = target.partition("#")
+        there = ROOT / name
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            wrong.append((str(path.relative_to(ROOT)), target))
+    assert wrong == []
+
+
+def test_comments_cite_a_page_by_its_path_and_not_by_a_title() -> None:
+    by_title = re.compile(r"\b(?:DESIGN|PROTOCOL)(?:,| section|\))")
+    citing = {str(path.relative_to(ROOT)) for path in commented_files() if by_title.search(path.read_text())}
+    assert citing <= CITED_BY_TITLE
+
+
+@pytest.mark.parametrize("page", decisions(), ids=lambda page: page.stem)
+def test_a_decision_has_its_parts_and_a_row_in_the_index(page: Path) -> None:
+    number = page.name[:4]
+    text = page.read_text()
+    title = re.match(rf"# {number}: (.+)\n\nStatus: (.+)\n", text)
+    assert title
+    parts = re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE)
+    assert parts == ["Context", "Decision", "Considered", "Consequences"]
+    listed = [row for row in rows((DECISIONS / "README.md").read_text()) if row[0].startswith(f"[{number}]")]
+    assert [row[:3] for row in listed] == [[f"[{number}]({page.name})", title[1], title[2]]]
+    assert listed[0][3]
+
+
+def test_the_index_lists_decisions_in_order_and_no_others() -> None:
+    listed = [row[0] for row in rows((DECISIONS / "README.md").read_text()) if row[0].startswith("[")]
+    assert listed == [f"[{page.name[:4]}]({page.name})" for page in decisions()]
 
 
 @pytest.mark.parametrize(("heading", "kind"), list(SECTIONS.items()), ids=list(SECTIONS))
@@ -139,9 +258,12 @@ def test_the_protocol_has_a_row_for_every_close_code(code: CloseCode) -> None:
     assert str(int(code)) in numbers
 
 
-def test_the_example_of_the_readme_is_python() -> None:
-    readme = (ROOT / "README.md").read_text()
-    examples = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
-    assert examples
-    for example in examples:
-        compile(example, "README.md", "exec")
+def test_the_python_examples_of_the_documents_compile() -> None:
+    examples = [
+        (document.name, example)
+        for document in DOCUMENTS
+        for example in re.findall(r"^```python\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
+    ]
+    assert "python-client.md" in [name for name, _ in examples]
+    for name, example in examples:
+        compile(example, name, "exec")

@@ -1,4 +1,4 @@
-"""One message as it came off the broker; its headers stay bytes until somebody asks for one."""
+"""One message as it came off the broker; its headers stay bytes until somebody asks for one. Pure."""
 
 from collections.abc import Mapping
 from typing import Final

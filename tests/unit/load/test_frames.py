@@ -39,6 +39,15 @@ def test_frames_are_the_same_however_the_bytes_are_cut(payloads: list[bytes], cu
     assert frames == [(TEXT, payload) for payload in payloads]
 
 
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 5])
+def test_a_frame_with_two_bytes_of_length_is_read_however_cut(cut: int) -> None:
+    payload = b"x" * 200
+    stream = server_frame(payload)
+    reader = FrameReader()
+    assert reader.feed(stream[:cut]) == []
+    assert reader.feed(stream[cut:]) == [(TEXT, payload)]
+
+
 def test_a_long_frame_cut_inside_its_length_is_read_once_whole() -> None:
     payload = b"x" * 70_000
     stream = server_frame(payload)

@@ -1,4 +1,4 @@
-"""The rules of PROTOCOL section 3 once more, in the plainest words: what `decide` must say, and about what.
+"""The rules of docs/protocol.md#the-rules-of-the-four-webrtc-commands once more: what a verdict must be.
 
 It shares no code with `presence`: frames are objects here, and a call is one from its first offer to its end.
 """
