@@ -1,8 +1,8 @@
 """Each page that exists in two languages says the same in both, as far as a program can tell.
 
-Compared are headings, code blocks, tables, links, code words and numbers, section by section; not the prose.
-The English page comes first: change it, then its translation. Whether links lead somewhere is tested in
-`test_docs`, for all pages.
+Compared are headings, code blocks, tables, and of each section how many paragraphs and list items it has,
+where its links lead, and what code words and numbers stand in it; not the wording. The English page comes
+first: change it, then its translation. Whether links lead somewhere is tested in `test_docs`, for all pages.
 """
 
 import re
@@ -82,8 +82,8 @@ def links(text: str) -> list[str]:
 def _without_anchor(target: str) -> str:
     """Leave out the anchor that a translated heading calls otherwise."""
     name, _, anchor = target.partition("#")
-    is_translated = any(PurePosixPath(page).name == PurePosixPath(name).name for page in PAGES)
-    return f"{name}#" if anchor and (not name or is_translated) else target
+    is_translated = any(page.endswith(name.removeprefix("../")) for page in PAGES)  # as the page itself, ""
+    return f"{name}#" if anchor and is_translated else target
 
 
 def code_words(text: str) -> list[str]:
@@ -111,12 +111,18 @@ def differences(english: str, chinese: str) -> list[str]:
     found = _compared("code blocks", code_blocks(english), code_blocks(chinese))
     for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         place = f"section {one.number or index}"
-        found += _compared(f"{place}: links", links(one.prose), links(other.prose))
+        found += _compared(f"{place}: paragraphs", _paragraphs(one.prose), _paragraphs(other.prose))
         found += _compared(f"{place}: list items", _items(one.prose), _items(other.prose))
+        found += _compared(f"{place}: links", links(one.prose), links(other.prose))
         for kind, listed in (("code words", code_words), ("numbers", numbers)):
             found += _compared(f"{place}: {kind}", _once(listed, one.prose), _once(listed, other.prose))
         found += _compared_tables(place, one.tables, other.tables)
     return found
+
+
+def _paragraphs(prose: str) -> int:
+    """Count what blank lines part; a list counts as one."""
+    return len([block for block in re.split(r"\n\s*\n", prose) if block.strip()])
 
 
 def _items(prose: str) -> int:
@@ -255,6 +261,7 @@ def test_a_translation_does_not_differ() -> None:
         ("docs/protocol", "docs/operations", "links"),
         ("b.md#part", "b.md#other", "links"),
         ("](b.md#part)", "]", "links"),
+        ("\n\n- ", "\n\nMore.\n\n- ", "paragraphs"),
         ("\n\n## 1.", "\n- more\n\n## 1.", "list items"),
         ("| 500 | ", "| 501 | ", "cell"),
         ("消息错误", "消息有误", "cell"),
