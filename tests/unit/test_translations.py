@@ -15,7 +15,7 @@ import pytest
 from tests.unit.test_docs import DOCUMENTS, ROOT
 
 SUFFIX: Final = ".zh-CN.md"
-PAGES: Final = ("docs/protocol.md",)
+PAGES: Final = ("README.md", "docs/protocol.md")
 """The pages that are translated, by the name of the English one."""
 
 _BLOCK: Final = re.compile(r"^```(?:.*\n)*?```$|(?<=\n\n)(?: {4}\S.*\n)+", re.MULTILINE)
