@@ -130,7 +130,7 @@ def _closed(end: ConnectionClosed) -> Closed:
 def _denied(response: Response) -> Denied:
     try:
         body = msgspec.json.decode(response.body, type=_Denial)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         body = _Denial(response.reason_phrase, "")
     return Denied(response.status_code, body.msg, body.reason, _seconds(response.headers.get("Retry-After")))
 

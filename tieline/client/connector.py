@@ -130,6 +130,10 @@ class Connector:
             except BaseException:
                 await connection.close(CloseCode.GOING_AWAY)
                 raise
+        except BaseException as failure:
+            if _may_have_arrived(failure):
+                self._abandoned_at = _now()
+            raise
         finally:
             self.is_attempting = False
         self._refused_tokens = 0
@@ -156,8 +160,6 @@ class Connector:
         self._gateways.failed(_now(), retry_after_s)
         if _is_about_token(failure):
             self._refused_tokens += 1
-        if _may_have_arrived(failure):
-            self._abandoned_at = _now()
 
     def _is_worth_another(self, failure: Exception) -> bool:
         return self.may_get_better_token if _is_about_token(failure) else _is_temporary(failure)
@@ -167,7 +169,7 @@ def _is_about_token(failure: Exception) -> bool:
     return isinstance(failure, Denied | Closed) and failure.code in (_UNAUTHORIZED, CloseCode.TOKEN_EXPIRED)
 
 
-def _may_have_arrived(failure: Exception) -> bool:
+def _may_have_arrived(failure: BaseException) -> bool:
     """Whether a gateway may have begun to take up the session, and not said how that ended."""
     return not isinstance(failure, Denied) and not isinstance(failure.__cause__, ConnectionRefusedError)
 

@@ -124,7 +124,7 @@ def data_of(reply: Reply, kind: type[DataT]) -> DataT:
     """
     try:
         return msgspec.json.decode(reply.data, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable(f"the reply to {reply.cmd} is unreadable: {error}") from error
 
 

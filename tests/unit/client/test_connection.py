@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import Final
 
 import pytest
 from websockets.asyncio.server import ServerConnection
@@ -15,6 +16,9 @@ from tieline.client import Closed, Denied, Unreachable, connect
 from tieline.client.connection import Connection
 from tieline.wire.codes import CloseCode, HandshakeError
 from tieline.wire.replies import denial
+
+NESTED: Final = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+"""JSON that is too deep to be read."""
 
 
 def refusing(status: int, body: bytes, **headers: str) -> Response:
@@ -38,7 +42,7 @@ async def test_a_refusal_over_http_carries_its_body() -> None:
     assert refusal.retry_after == 7
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"[]", b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"[]", b"\xff", NESTED])
 async def test_a_refusal_by_a_proxy_has_no_reason(body: bytes) -> None:
     refusal = await denied(refusing(502, body, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT"))
     assert (refusal.code, refusal.msg, refusal.reason) == (502, "Bad Gateway", "")

@@ -268,6 +268,12 @@ async def test_a_refused_tcp_connection_replaced_nothing(gateway: Gateway, refus
     assert not connector.may_have_replaced
 
 
+async def test_a_token_source_that_failed_replaced_nothing(gateway: Gateway) -> None:
+    connector = connector_to(gateway.url, token=Tokens(TimeoutError(), "ann"))
+    await connected(connector)
+    assert not connector.may_have_replaced
+
+
 @pytest.mark.parametrize(
     "first", [event("MEMBER_JOINED", {}), welcome("a").replace("maxMessageBytes", "x"), "?"]
 )

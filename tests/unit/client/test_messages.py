@@ -122,6 +122,11 @@ def test_a_reply_of_another_kind_is_unreadable(data: bytes) -> None:
             messages.data_of(reply, kind)
 
 
+def test_data_too_deep_to_be_read_is_unreadable() -> None:
+    with pytest.raises(Unreadable, match="PONG"):
+        messages.data_of(Reply("PONG", "r1", msgspec.Raw(b"[" * 100_000 + b"]" * 100_000)), object)
+
+
 def test_what_is_sent_has_the_envelope_of_the_api_document() -> None:
     data = messages.signal_data(UserId("user_123"), "user_456", {"type": "offer", "sdp": "v=0"})
     assert json.loads(messages.encode("id", "WEBRTC_OFFER", data)) == {
