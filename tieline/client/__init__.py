@@ -7,9 +7,10 @@
             match event:
                 case Answer(sender, description): ...
 
-Errors are exceptions (`errors`), what others do comes as typed events (`events`). With `resume=True` a lost
-connection is made again and nothing is lost with it (`line`). The browser's client is
-`web/`; both speak the protocol of `docs/protocol.md`.
+Errors are exceptions (`errors`), what other users do comes as typed events (`events`). With `resume=True` a
+lost connection is made again and the session goes on (`reconnector`). The browser's client of the same
+protocol (docs/protocol.md#the-tieline-client-protocol-version-1) is `web/tieline.js`. What is not named in
+`__all__` is internal.
 """
 
 from tieline.client.client import Ack, Client, connect

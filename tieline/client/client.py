@@ -1,7 +1,7 @@
 """One user's client of a Tieline system: requests with answers, and the events in between.
 
-Here is what an application calls. How a connection is kept is `line`, what comes over it `reception`, what
-leaves `letters`.
+This is what an application calls. How a connection is kept is `reconnector`; what comes over it goes through
+`dispatcher`, what leaves through `pending`.
 """
 
 import asyncio
@@ -12,14 +12,14 @@ from typing import Final, Literal, cast
 from weakref import WeakValueDictionary
 
 from tieline.client import messages
-from tieline.client.connector import Dialer, TokenSource
-from tieline.client.dispatcher import Reception
+from tieline.client.connector import Connector, TokenSource
+from tieline.client.dispatcher import Dispatcher
 from tieline.client.errors import Closed, NoReply, Refused, SessionLost, Unreadable
 from tieline.client.events import Event
-from tieline.client.gateway_pool import Backoff, Jitter, Rotation
+from tieline.client.gateway_pool import Backoff, GatewayPool, Jitter
 from tieline.client.messages import Reply
-from tieline.client.pending import REPLY_TIMEOUT_S, RESEND_WINDOW_S, Letter, Letters
-from tieline.client.reconnector import Line
+from tieline.client.pending import REPLY_TIMEOUT_S, RESEND_WINDOW_S, PendingRequest, PendingRequests
+from tieline.client.reconnector import Reconnector
 from tieline.client.stats import Stats
 from tieline.wire.codes import ErrorCode
 from tieline.wire.replies import IceServerList, Roster, TokenRefreshed, Welcome
@@ -31,7 +31,7 @@ _ACKS: Final = frozenset(("relayed", "held"))
 
 
 class Client:
-    """A connected user. Made by `connect`; methods may be used by many tasks at once.
+    """A connected user. Made by `connect`; many tasks may use its methods at once.
 
     Every method that sends raises `Closed` once the connection has ended, or for a client that resumes once
     it has ended for good; every one that waits for the server also `Refused`, `NoReply` and `Unreadable`.
@@ -40,9 +40,9 @@ class Client:
 
     def __init__(
         self,
-        line: Line,
-        reception: Reception,
-        letters: Letters,
+        reconnector: Reconnector,
+        dispatcher: Dispatcher,
+        pending: PendingRequests,
         stats: Stats,
         *,
         acks: bool,
@@ -50,37 +50,38 @@ class Client:
         jitter: Jitter,
     ) -> None:
         self.stats = stats
-        self._line = line
-        self._reception = reception
-        self._letters = letters
+        self._reconnector = reconnector
+        self._dispatcher = dispatcher
+        self._pending = pending
         self._acks = acks
         self._insist_s = insist_s
         self._jitter = jitter
-        self._lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By target, held by the message to that user which is being insisted on."""
 
     @property
     def welcome(self) -> Welcome:
         """What the server said first, over the newest connection."""
-        return self._reception.session.welcome
+        return self._dispatcher.session.welcome
 
     @property
     def url(self) -> str:
         """The gateway of the newest connection."""
-        return self._line.link.url
+        return self._reconnector.established.url
 
     @property
     def closed(self) -> Closed | None:
         """How the connection ended; None while it lives, or is being made again."""
-        return self._line.closed
+        return self._reconnector.closed
 
     def events(self) -> AsyncIterator[Event]:
         """Iterate over what others do and the server says, in order, until the connection ends.
 
         Of a client that resumes: until it ends for good, with what becomes of the connection in between.
-        Events that nobody has read yet are kept, without limit. Every event is handed out once: iterating
+        Events that have not been read yet are kept, without limit. Every event is handed out once: iterating
         again goes on where the last iteration stopped.
         """
-        return self._reception.inbox
+        return self._dispatcher.inbox
 
     async def join(self, room: str) -> Roster:
         """Become a member of a room; returns its members, oneself included."""
@@ -91,7 +92,7 @@ class Client:
         await self._ask("LEAVE", {"room": room})
 
     async def members(self, room: str) -> Roster:
-        """Ask who is in a room one is a member of."""
+        """Ask for the members of a room, which one must be a member of."""
         return messages.data_of(await self._ask("MEMBERS", {"room": room}), Roster)
 
     async def ping(self, data: object = None) -> object:
@@ -133,64 +134,64 @@ class Client:
     async def close(self) -> None:
         """End the connection with 1000, and with it the session. Leaving the `async with` does the same.
 
-        A client that is just reconnecting has nobody to tell: its session ends when its time has passed.
+        A client that is reconnecting cannot tell the server: its session ends when it can be resumed no more.
         """
-        await self._line.close()
+        await self._reconnector.close()
 
     async def _signal(self, cmd: str, to: str, data: object) -> Ack | None:
         body = messages.signal_data(self.welcome.user_id, to, data)
-        letter = self._letter(cmd, body, wants_reply=self._acks)
+        request = self._request(cmd, body, wants_reply=self._acks)
         if not self._acks:
-            await self._deliver(letter)
+            await self._deliver(request)
             return None
-        reply = await (self._insist(letter, to) if self._insist_s > 0 else self._deliver(letter))
+        reply = await (self._insist(request, to) if self._insist_s > 0 else self._deliver(request))
         if reply is None or reply.ack not in _ACKS:
             raise Unreadable(f"{reply.ack if reply else None!r} is no ack of {cmd}")
         return cast("Ack", reply.ack)
 
-    async def _insist(self, letter: Letter, to: str) -> Reply | None:
-        """Deliver a letter, the very same again and again, until the server says what became of it.
+    async def _insist(self, request: PendingRequest, to: str) -> Reply | None:
+        """Send a request again, the very same frame, until the server says what became of it.
 
-        The next one to the same user waits, or it might overtake this one.
+        The next one to the same user waits meanwhile, because it might overtake this one.
         """
         insist_s, backoff = min(self._insist_s, RESEND_WINDOW_S), Backoff(self._jitter)
-        lane = self._lanes.setdefault(to, asyncio.Lock())
+        lock = self._locks.setdefault(to, asyncio.Lock())
         session_id, pause_s = self.welcome.session_id, 0.0
-        async with lane:
+        async with lock:
             while True:
                 if session_id != self.welcome.session_id:
-                    raise SessionLost(letter.cmd, letter.request_id)
+                    raise SessionLost(request.cmd, request.request_id)
                 try:
-                    return await self._deliver(letter)
+                    return await self._deliver(request)
                 except (Refused, NoReply) as failure:
                     now, pause_s = asyncio.get_running_loop().time(), backoff.next_s()
-                    sent_at = now if letter.first_sent_at is None else letter.first_sent_at
-                    if _is_clear(failure) or now + pause_s > sent_at + insist_s:
+                    sent_at = now if request.first_sent_at is None else request.first_sent_at
+                    if _is_certain(failure) or now + pause_s > sent_at + insist_s:
                         raise
                 await asyncio.sleep(pause_s)
 
     async def _ask(self, cmd: str, data: object) -> Reply:
-        reply = await self._deliver(self._letter(cmd, data, wants_reply=True))
+        reply = await self._deliver(self._request(cmd, data, wants_reply=True))
         assert reply is not None
         return reply
 
-    def _letter(self, cmd: str, data: object, *, wants_reply: bool) -> Letter:
-        request_id = self._letters.next_id()
+    def _request(self, cmd: str, data: object, *, wants_reply: bool) -> PendingRequest:
+        request_id = self._pending.next_id()
         frame = messages.encode(request_id, cmd, data)
         longest = self.welcome.max_message_bytes
         if len(frame) > longest:
-            # Said here, because the server's way of saying it is to hang up.
+            # Checked here, because the server closes the connection for it.
             raise ValueError(f"a message of {len(frame)} bytes is longer than the {longest} that are allowed")
-        return Letter(request_id, cmd, frame, wants_reply=wants_reply)
+        return PendingRequest(request_id, cmd, frame, wants_reply=wants_reply)
 
-    async def _deliver(self, letter: Letter) -> Reply | None:
-        if self._line.closed is not None:
-            raise self._line.closed.again()
-        return await self._letters.deliver(letter)
+    async def _deliver(self, request: PendingRequest) -> Reply | None:
+        if self._reconnector.closed is not None:
+            raise self._reconnector.closed.again()
+        return await self._pending.ask(request)
 
 
-def _is_clear(failure: Refused | NoReply) -> bool:
-    """Whether it is known that the message has not been carried out."""
+def _is_certain(failure: Refused | NoReply) -> bool:
+    """Whether it is certain that the message has not been carried out."""
     return isinstance(failure, Refused) and failure.reason != ErrorCode.INTERNAL.reason
 
 
@@ -209,18 +210,19 @@ async def connect(
 ) -> AsyncIterator[Client]:
     """Connect to a gateway as the user of `token`, for as long as the block runs.
 
-    `url`: a gateway, or several, tried in this order and in rotation from then on. `token`: itself, or an
+    `url`: a gateway, or several, tried in this order and in turn from then on. `token`: itself, or an
     async function that gives one for every connection. With `acks` every WEBRTC message is confirmed; see
     `Client.call`. `reply_timeout_s` is for each answer over a connection that stands, and for the WELCOME.
 
     With `resume` a connection that is lost is made again, with full jitter, and the session goes on: what
     has no answer yet is sent again, in order and before anything newer, what was missed is replayed, and
-    what comes twice is dropped. `Client.events` tells, `Client.stats` counts. It ends for good by a close
-    code that says so (see `Closed.may_reconnect`; an expired token is no end when `token` is a function), by
-    a refusal that will not change, and `give_up_after_s` after a loss. Then `Client.closed` says why.
+    what comes twice is dropped. `Client.events` reports it, `Client.stats` counts it. It ends for good by a
+    close code that says so (see `Closed.may_reconnect`; an expired token is no end when `token` is a
+    function), by a refusal that will not change, and `give_up_after_s` after a loss. Then `Client.closed`
+    says why.
 
-    When the server has given up the session, a new one begins: whatever waited raises `SessionLost`, and
-    with `rejoin` the rooms of the old one are joined again; see `SessionReset`.
+    When the server has given up the session, a new one begins: every request without an answer raises
+    `SessionLost`, and with `rejoin` the rooms of the old one are joined again; see `SessionReset`.
 
     `insist_s`: for so long after its first sending a WEBRTC message with ack is sent again, the very same,
     when the server says INTERNAL or nothing, which leaves open what became of it; at most 55 s, because the
@@ -236,23 +238,29 @@ async def connect(
     """
     urls = (url,) if isinstance(url, str) else tuple(url)
     query = {"acks": "1"} if acks else {}
-    dialer = Dialer(Rotation(urls, jitter), token, query, reply_timeout_s)
-    link = await dialer.first({"resume": ""} if resume else {})
+    connector = Connector(GatewayPool(urls, jitter), token, query, reply_timeout_s)
+    established = await connector.connect_first({"resume": ""} if resume else {})
     stats = Stats()
-    letters = Letters(reply_timeout_s, stats)
-    reception = Reception(link.welcome, letters, stats, resume=resume, rejoin=rejoin)
-    line = Line(
-        link, dialer, letters, reception, resume=resume, give_up_after_s=give_up_after_s, jitter=jitter
+    pending = PendingRequests(reply_timeout_s, stats)
+    dispatcher = Dispatcher(established.welcome, pending, stats, resume=resume, rejoin=rejoin)
+    reconnector = Reconnector(
+        established,
+        connector,
+        pending,
+        dispatcher,
+        resume=resume,
+        give_up_after_s=give_up_after_s,
+        jitter=jitter,
     )
-    client = Client(line, reception, letters, stats, acks=acks, insist_s=insist_s, jitter=jitter)
+    client = Client(reconnector, dispatcher, pending, stats, acks=acks, insist_s=insist_s, jitter=jitter)
     failure: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(line.hold())
+        tasks.create_task(reconnector.run())
         try:
             yield client
         except Exception as error:  # raised again below, without the group around it
             failure = error
         finally:
-            await line.close()
+            await reconnector.close()
     if failure is not None:
         raise failure

@@ -1,6 +1,7 @@
 """One WebSocket to one gateway, from the upgrade to its close. The only module that knows websockets.
 
-It carries frames and knows nothing of what they mean; who waits for which is `requests`.
+It carries frames and does not read them: that is `messages`. Retries and the WELCOME are `connector`. The
+gateway's end of it is `gateway.client.connection`.
 """
 
 import re
@@ -20,10 +21,10 @@ OPEN_TIMEOUT_S: Final = 10.0
 """For TCP, TLS and the upgrade: the gateway itself ends an upgrade after 5 s, the rest is the network's."""
 
 CLOSE_TIMEOUT_S: Final = 2.0
-"""For the other side to confirm a close: whoever leaves does not care for longer."""
+"""For the gateway to confirm a close: after that nothing depends on it any more."""
 
 PING_INTERVAL_S: Final = 20.0
-"""Between this side's pings. The gateway pings too, but only its owner notices a gateway that vanished."""
+"""Between the client's pings. The gateway pings too, but its silence alone tells a client nothing."""
 
 PING_TIMEOUT_S: Final = 10.0
 """A gateway answers a ping in milliseconds; a mobile network may sleep for some seconds."""
@@ -32,7 +33,7 @@ MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 """The longest frame taken from the server: far above the roster of a full room."""
 
 _BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-"""What RFC 6750 allows as a token. Said without the token, which belongs in no error's text."""
+"""What RFC 6750 allows as a token."""
 
 _BROKEN: Final = 1006
 """The close code of RFC 6455 for a connection that ended without a close frame."""
@@ -56,11 +57,12 @@ class Connection:
         """Connect to a gateway's `ws://` or `wss://` URL, with more options in its query.
 
         Raises:
-            Unreachable: nobody there who speaks WebSocket, or not in time.
-            Denied: the gateway, or something before it, refused.
-            ValueError: the token holds what no token holds, such as the line end of the file it came from.
+            Unreachable: nothing there speaks WebSocket, or not in time.
+            Denied: the gateway, or a proxy before it, refused.
+            ValueError: the token holds a character that no token has, such as the end of a line.
         """
         if not _BEARER.fullmatch(token):
+            # The text does not quote the token: errors are logged.
             raise ValueError("the token holds characters that no token has")
         try:
             return cls(
@@ -106,9 +108,9 @@ class Connection:
             raise _closed(end) from end
 
     async def close(self, code: CloseCode = CloseCode.NORMAL) -> None:
-        """End the connection, and wait until it has ended. Again: nothing.
+        """End the connection, and wait until it has ended. The second time it does nothing.
 
-        With 1000 it is a goodbye, and the session ends with it; with any other code it may be resumed.
+        With 1000 the session ends too; with any other code it may be resumed.
         """
         await self._socket.close(code)
 
@@ -120,7 +122,7 @@ def _with_query(url: str, query: Mapping[str, str]) -> str:
 
 
 def _closed(end: ConnectionClosed) -> Closed:
-    """Translate the end. What the server said counts; else what this side said, such as "1011 no pong"."""
+    """Translate the end: the server's code if it sent one, else this client's, such as 1011 for no pong."""
     frame = end.rcvd or end.sent
     return Closed(frame.code, frame.reason) if frame is not None else Closed(_BROKEN, "connection lost")
 
@@ -128,7 +130,7 @@ def _closed(end: ConnectionClosed) -> Closed:
 def _denied(response: Response) -> Denied:
     try:
         body = msgspec.json.decode(response.body, type=_Denial)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         body = _Denial(response.reason_phrase, "")
     return Denied(response.status_code, body.msg, body.reason, _seconds(response.headers.get("Retry-After")))
 

@@ -1,7 +1,8 @@
-"""Everything that comes for one client, put where it belongs: answers, events, and changes of the session.
+"""Each frame that comes for one client is handed on: an answer to its request, an event to the application.
 
-No I/O and no waiting: frame by frame, in the order of arrival, so that the order in which the application
-reads is the order in which the server spoke.
+No I/O and no waiting: frame by frame, in the order of arrival, so that the application reads in the order in
+which the server sent. Reading from the connection is `reconnector`; the answers go to `pending`, the events
+to `inbox`, and `session` remembers what a connection must ask for to take the session up again.
 """
 
 import asyncio
@@ -20,80 +21,84 @@ from tieline.client.events import (
 )
 from tieline.client.inbox import Inbox
 from tieline.client.messages import Reply
-from tieline.client.pending import Letter, Letters
+from tieline.client.pending import PendingRequest, PendingRequests
 from tieline.client.session import Session
 from tieline.client.stats import Stats
 from tieline.wire.ids import RoomId
 from tieline.wire.replies import Roster, Welcome
 
 
-class Reception:
-    """Where the frames of one client arrive. With `resume` its session may go on over another connection."""
+class Dispatcher:
+    """Dispatches the frames of one client, over whichever connection they come.
+
+    `resume`: the session may go on over another connection, so duplicates are dropped. `rejoin`: a new
+    session joins the rooms of the old one.
+    """
 
     def __init__(
-        self, welcome: Welcome, letters: Letters, stats: Stats, *, resume: bool, rejoin: bool
+        self, welcome: Welcome, pending: PendingRequests, stats: Stats, *, resume: bool, rejoin: bool
     ) -> None:
         self.session = Session(welcome)
         self.inbox = Inbox()
-        self._letters = letters
+        self._pending = pending
         self._stats = stats
         self._resume = resume
         self._rejoin = rejoin
 
-    def take(self, frame: bytes) -> Reconnect | None:
-        """Take in one frame; returns a request to leave that is to be obeyed."""
+    def dispatch(self, frame: bytes) -> Reconnect | None:
+        """Hand on one frame; returns a request to leave the gateway if it is to be obeyed."""
         message = messages.decode(frame)
         match message:
             case Reply():
-                self.session.hear_reply(message)
-                self._letters.answer(message)
+                self.session.record_reply(message)
+                self._pending.answer(message)
             case ErrorEvent():
-                if not self._letters.refuse(message):
+                if not self._pending.refuse(message):
                     self.inbox.put(message)
             case _:
-                return self._hear(frame, message)
+                return self._hand_out(frame, message)
         return None
 
-    def _hear(self, frame: bytes, message: Message) -> Reconnect | None:
+    def _hand_out(self, frame: bytes, message: Message) -> Reconnect | None:
         if not self._resume:
             self.inbox.put(message)
             return None
-        if not self.session.hear(frame, message, asyncio.get_running_loop().time()):
+        if not self.session.record(frame, message, asyncio.get_running_loop().time()):
             self._stats.duplicates += 1
             return None
         self.inbox.put(message)
         return message if isinstance(message, Reconnect) else None
 
-    def lose(self, end: Closed) -> None:
-        """The connection is lost: let everything that is open wait for the next one."""
-        self._letters.disconnect()
+    def connection_lost(self, end: Closed) -> None:
+        """Let every open request wait for the next connection, and report the loss."""
+        self._pending.disconnected()
         self.inbox.put(Reconnecting(end.code, end.reason))
 
-    def change(self, welcome: Welcome, away_s: float) -> None:
-        """Go on with the next connection, whichever session it has."""
+    def connection_replaced(self, welcome: Welcome, away_s: float) -> None:
+        """Go on with the next connection, and with the session that its WELCOME names."""
         self._stats.reconnects += 1
         if welcome.resumed:
             self._stats.resumes += 1
             self.session.resume(welcome)
-            self.inbox.put(Resumed(away_s, self._letters.connect()))
+            self.inbox.put(Resumed(away_s, self._pending.connected()))
             return
         self._stats.resets += 1
         rooms = self.session.reset(welcome, rejoin=self._rejoin)
-        self._letters.give_up(lambda letter: SessionLost(letter.cmd, letter.request_id))
-        self._letters.connect()
+        self._pending.fail_all(lambda request: SessionLost(request.cmd, request.request_id))
+        self._pending.connected()
         self.inbox.put(SessionReset(rooms, self._rejoin))
         if self._rejoin:
             for room in rooms:
-                self._letters.post(self._joining(room))
+                self._pending.send(self._join_again(room))
 
-    def end(self, end: Closed) -> None:
-        """Nothing can come any more."""
+    def connection_ended(self, end: Closed) -> None:
+        """Fail every open request and end the events: there will be no other connection."""
         # To each its own: an exception raised twice would mix up its tracebacks.
-        self._letters.give_up(lambda _: end.again())
+        self._pending.fail_all(lambda _: end.again())
         self.inbox.end()
 
-    def _joining(self, room: RoomId) -> Letter:
-        """Ask for a room of the old session. Nobody waits for it: its outcome is an event."""
+    def _join_again(self, room: RoomId) -> PendingRequest:
+        """Make the request for a room of the old session. No caller waits for it: its outcome is an event."""
 
         def on_answer(answer: Reply | ClientError | None) -> None:
             match answer:
@@ -107,12 +112,12 @@ class Reception:
                 case NoReply():
                     self._lose_room(room, "NO_REPLY")
                 case _:
-                    pass  # the session or all is over, which is told otherwise
+                    pass  # the session or the client has ended, which has an event or an end of its own
 
-        request_id = self._letters.next_id()
+        request_id = self._pending.next_id()
         frame = messages.encode(request_id, "JOIN", {"room": room})
-        return Letter(request_id, "JOIN", frame, on_answer=on_answer)
+        return PendingRequest(request_id, "JOIN", frame, on_answer=on_answer)
 
     def _lose_room(self, room: RoomId, reason: str) -> None:
-        self.session.give_up(room)
+        self.session.stop_rejoining(room)
         self.inbox.put(RoomLost(room, reason))

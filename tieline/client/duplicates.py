@@ -1,7 +1,8 @@
-"""What came within the last minute, so that a message which comes twice is handed out once.
+"""The messages of the last minute, so that one that comes twice is handed out once.
 
-A replay repeats what came before when the server no longer knows the message that the client names as its
-last. Pure: times are seconds of a monotonic clock. The gateways keep such a list too, of their own.
+A replay repeats messages when the server no longer knows the one that the client names as its last
+(docs/protocol.md#6-losing-the-connection). Pure: times are seconds of a monotonic clock. The counterpart, for
+what the gateways deliver, is `gateway.client.duplicates`.
 """
 
 from typing import Final

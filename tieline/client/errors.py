@@ -1,7 +1,8 @@
 """What can go wrong for a client, one exception each; all of them are `ClientError`.
 
-The server has two ways of saying no, and they stay apart here: `Refused` (you stay connected) and `Closed`
-(it hung up). `Denied` is a no before there was a connection.
+The server refuses in three ways, which stay apart here: `Refused` is about one message, and the connection
+stays (docs/protocol.md#5-errors); `Closed` ends the connection (docs/protocol.md#6-losing-the-connection);
+`Denied` comes instead of one (docs/protocol.md#1-connecting). The codes themselves are `tieline.wire.codes`.
 """
 
 from typing import Final
@@ -9,15 +10,15 @@ from typing import Final
 from tieline.wire.codes import may_reconnect
 
 _PASSING: Final = frozenset((408, 425, 429))
-"""Refusals of the 400s that pass with time; proxies give them when everybody comes at once."""
+"""HTTP statuses below 500 that pass with time; proxies give them under load."""
 
 
 class ClientError(Exception):
-    """Anything this client raises on purpose."""
+    """Any error that this client raises on purpose."""
 
 
 class Unreachable(ClientError):
-    """No gateway answered at the URL: nobody listens there, or somebody who speaks something else."""
+    """No gateway answered at the URL: nothing listens there, or not something that speaks the protocol."""
 
 
 class Denied(ClientError):
@@ -41,7 +42,7 @@ class Denied(ClientError):
 
 
 class Refused(ClientError):
-    """The server refuses one message; the connection stays. `reason` is the word to act on."""
+    """The server refuses one message; the connection stays. A program acts on `reason`."""
 
     def __init__(self, code: int, msg: str, reason: str, cmd: str, request_id: str) -> None:
         super().__init__(f"{cmd or 'message'} refused: {code} {msg} ({reason})")
@@ -66,15 +67,14 @@ class Closed(ClientError):
         return may_reconnect(self.code)
 
     def again(self) -> "Closed":
-        """Say the same once more: an exception raised twice would mix up its tracebacks."""
+        """Make an equal one: an exception raised twice would mix up its tracebacks."""
         return Closed(self.code, self.reason)
 
 
 class GaveUp(Closed):
     """The connection was lost and is not made again. `code` and `reason` are those of the loss.
 
-    `last` is what the last attempt failed of: `Denied`, `Closed`, `Unreachable`, or what the token source
-    raised.
+    `last` is why the last attempt failed: `Denied`, `Closed`, `Unreachable`, or what the token source raised.
     """
 
     def __init__(self, code: int, reason: str, last: Exception) -> None:
@@ -83,7 +83,7 @@ class GaveUp(Closed):
         self.last = last
 
     def again(self) -> "GaveUp":
-        """Say the same once more."""
+        """Make an equal one."""
         return GaveUp(self.code, self.reason, self.last)
 
     @property

@@ -1,6 +1,7 @@
-"""Everything a client hears of: what others do, what the server says, what became of its own connection.
+"""What `Client.events` gives: what other users do, what the server says, what becomes of the connection.
 
-The last of these (`Reconnecting` and what follows it here) come only to a client that resumes.
+The last of these (`Reconnecting` and those after it) come only to a client that resumes. How frames become
+these is `messages`; the frames themselves are docs/protocol.md#3-commands.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from tieline.wire.replies import Roster
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """Somebody calls, or renegotiates."""
+    """`sender` calls, or renegotiates."""
 
     sender: UserId
     description: Any
@@ -20,7 +21,7 @@ class Offer(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Somebody accepts this client's offer."""
+    """`sender` accepts this client's offer."""
 
     sender: UserId
     description: Any
@@ -89,7 +90,7 @@ class Reconnect(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ErrorEvent(msgspec.Struct, frozen=True):
-    """A refusal that nobody waits for: of a message sent without an ack, or one that came too late."""
+    """A refusal that no caller waits for: of a message sent without an ack, or one that came too late."""
 
     code: int
     msg: str
@@ -99,7 +100,7 @@ class ErrorEvent(msgspec.Struct, frozen=True):
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """A frame this version has no type for, as it came. `cmd` is "" when not even that can be read."""
+    """A frame for which this version has no type, as it came. `cmd` is "" when even that cannot be read."""
 
     cmd: str
     frame: bytes
@@ -116,8 +117,8 @@ class Reconnecting(msgspec.Struct, frozen=True):
 class Resumed(msgspec.Struct, frozen=True):
     """The session goes on over another connection, and nothing is lost: what was missed comes next.
 
-    `away_s`: how long there was no connection, in seconds; next to nothing when the gateway had asked to be
-    left, which is done without a `Reconnecting`.
+    `away_s`: how long there was no connection, in seconds; about 0 when the gateway had asked to be left,
+    which is done without a `Reconnecting`.
     `resent`: messages that had no answer yet and are sent again.
     """
 
@@ -128,8 +129,8 @@ class Resumed(msgspec.Struct, frozen=True):
 class SessionReset(msgspec.Struct, frozen=True):
     """The session could not be resumed, and this is a new one: what was sent to the old one is lost.
 
-    Whatever waited for an answer has failed with `SessionLost`; negotiations are over. `rooms` are those of
-    the old session; when `rejoining`, a `Rejoined` or a `RoomLost` follows for each.
+    Every request that had no answer has failed with `SessionLost`; negotiations are over. `rooms` are those
+    of the old session; when `rejoining`, a `Rejoined` or a `RoomLost` follows for each.
     """
 
     rooms: tuple[RoomId, ...]
@@ -162,6 +163,6 @@ Message = (
     | ErrorEvent
     | Unknown
 )
-"""What a frame from the server can say, beside the replies."""
+"""What a frame from the server can be, beside a reply."""
 
 Event = Message | Reconnecting | Resumed | SessionReset | Rejoined | RoomLost

@@ -1,4 +1,7 @@
-"""The events that came and were not read yet, as an iterator that ends when no more can come."""
+"""The events that have come and were not read yet, as an iterator that ends when no more can come.
+
+`dispatcher` puts them in; `Client.events` hands it to the application.
+"""
 
 import asyncio
 
@@ -8,8 +11,8 @@ from tieline.client.events import Event
 class Inbox:
     """An unbounded queue of events, and its end.
 
-    Unbounded, because a full one could only be answered by not reading on: then the answers to requests,
-    which come on the same connection, would wait behind events that nobody reads.
+    Unbounded, because if it were full the client would have to stop reading the connection: then the answers
+    to requests, which come over the same one, would wait behind events that the application does not read.
     """
 
     def __init__(self) -> None:
@@ -29,6 +32,6 @@ class Inbox:
     async def __anext__(self) -> Event:
         event = await self._events.get()
         if event is None:
-            self.end()  # for the next reader, who would otherwise wait for ever
+            self.end()  # for the next reader, which would otherwise wait for ever
             raise StopAsyncIteration
         return event

@@ -1,10 +1,10 @@
-"""What the client reads and writes: frames into `events` and replies, requests into frames.
+"""The client's frames: decodes those of the server into `events` and replies, encodes requests.
 
-Pure; the server's side of the same frames is `tieline.wire`.
+Pure; the server's side of the same frames is `tieline.wire`, their form docs/protocol.md#2-envelope.
 
-A frame from another user is relayed byte for byte, with whatever that user put beside the fields the server
-checks. So nothing but `cmd`, `requestId` and `data` is believed of a frame until it is certain that the
-server made it: the answers to WEBRTC commands have no `data`, and what others send always has.
+A frame from another user is relayed byte for byte, with whatever that user put beside the fields that the
+server checks. So only `cmd`, `requestId` and `data` of a frame are trusted until it is certain that the
+server made it: its answers to WEBRTC commands have no `data`, and what other users send always has.
 """
 
 from typing import Final, TypeVar
@@ -44,7 +44,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class _Head(msgspec.Struct, frozen=True):
-    """All of a frame that may be believed before it is known who made it."""
+    """All of a frame that may be trusted before it is known who made it."""
 
     cmd: str
     data: msgspec.Raw
@@ -92,7 +92,7 @@ def encode(request_id: str, cmd: str, data: object) -> bytes:
     """Encode one frame to send.
 
     Raises:
-        TypeError: `data` holds something that JSON has no word for.
+        TypeError: `data` holds something that JSON cannot express.
     """
     return _encoder.encode(_Request(request_id=request_id, cmd=cmd, data=data))
 
@@ -124,7 +124,7 @@ def data_of(reply: Reply, kind: type[DataT]) -> DataT:
     """
     try:
         return msgspec.json.decode(reply.data, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable(f"the reply to {reply.cmd} is unreadable: {error}") from error
 
 
@@ -144,12 +144,12 @@ def _signal(head: _Head) -> Message:
 
 
 def _hangup_detail(detail: object) -> tuple[str, bool]:
-    """Read what a hangup says. The sender may say anything: what makes no sense counts as unsaid."""
+    """Read the reason of a hangup, and whether the server ended it. A sender's nonsense counts as nothing."""
     try:
-        said = msgspec.convert(detail, _HangupDetail)
+        hangup = msgspec.convert(detail, _HangupDetail)
     except msgspec.ValidationError:
         return "", False
-    return said.reason, said.server
+    return hangup.reason, hangup.server
 
 
 def _from_server(head: _Head, frame: bytes) -> Message | Reply:

@@ -1,4 +1,8 @@
-"""What a client must know of its session to take it up again. Pure: times are arguments."""
+"""What a client must know of its session to take it up again. Pure: times are arguments.
+
+It sends nothing. The server's side of the same session is `presence`, and what a connection asks for to take
+it up again is in docs/protocol.md#6-losing-the-connection.
+"""
 
 from typing import Final
 
@@ -22,11 +26,12 @@ class Session:
         """The `requestId` of the newest message from others that was handed out; "" if there is none."""
         self.rooms = dict.fromkeys(welcome.rooms)
         """Its rooms, in the order of joining."""
-        self._wanted: dict[RoomId, None] = {}
+        self._rejoining: dict[RoomId, None] = {}
+        """Rooms of an older session that are not among `rooms` yet."""
         self._duplicates = Duplicates()
 
     def query(self) -> dict[str, str]:
-        """Say what stands in the URL of the connection that takes this session up."""
+        """Make the query of the connection that takes this session up."""
         return {"resume": self.welcome.resume_token, "last": self.last}
 
     def resume(self, welcome: Welcome) -> None:
@@ -35,41 +40,41 @@ class Session:
         self.rooms = dict.fromkeys(welcome.rooms)
 
     def reset(self, welcome: Welcome, *, rejoin: bool) -> tuple[RoomId, ...]:
-        """Begin a new session; return the rooms of the old one, which are wanted again with `rejoin`."""
-        old = tuple(self.rooms | self._wanted)
+        """Begin a new session; returns the rooms of the old one, to be joined again with `rejoin`."""
+        old = tuple(self.rooms | self._rejoining)
         self.welcome = welcome
         self.last = ""
         self.rooms = dict.fromkeys(welcome.rooms)
-        self._wanted = dict.fromkeys(old if rejoin else ())
+        self._rejoining = dict.fromkeys(old if rejoin else ())
         return old
 
-    def give_up(self, room: RoomId) -> None:
-        """Want a room no more."""
-        self._wanted.pop(room, None)
+    def stop_rejoining(self, room: RoomId) -> None:
+        """Leave a room of the old session to the old session."""
+        self._rejoining.pop(room, None)
 
-    def hear(self, frame: bytes, message: Message, now: float) -> bool:
-        """Take note of a message from others or the server. False: it came before, and must be dropped.
+    def record(self, frame: bytes, message: Message, now: float) -> bool:
+        """Record a message from others or the server. False: it came before, and must be dropped.
 
         `message` is what `frame` says; `now` is in seconds of a monotonic clock.
         """
         if not self._duplicates.is_new(frame, now):
             return False
-        # Without a readable name the place before it is kept: it comes again then, and is dropped.
+        # A message without a readable id leaves `last` as it is: it comes again then, and is dropped.
         self.last = message.request_id or self.last
         match message:
             case MemberLeft(room=room, user_id=user) if user == self.welcome.user_id:
                 self.rooms.pop(room, None)
         return True
 
-    def hear_reply(self, reply: Reply) -> None:
-        """Take note of a room that was joined or left."""
+    def record_reply(self, reply: Reply) -> None:
+        """Record which room a reply says was joined or left, if any."""
         if reply.cmd not in _ROOM_REPLIES:
             return
         try:
             room = messages.data_of(reply, RoomOnly).room
         except Unreadable:
-            return  # whoever asked is told
-        self.give_up(room)
+            return  # the request's caller is told
+        self.stop_rejoining(room)
         if reply.cmd == "JOIN":
             self.rooms[room] = None
         else:

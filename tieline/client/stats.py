@@ -1,4 +1,4 @@
-"""What a client had to do to stay connected, counted."""
+"""Counters of what a client did to stay connected. The server's metrics are `tieline.metrics`."""
 
 from dataclasses import dataclass
 

@@ -1,39 +1,39 @@
-"""Two gateways of one exchange, for the tests of a client that resumes."""
+"""Two gateways of one backend, for the tests of a client that resumes."""
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.unit.client.resuming_gateway import Dice, Door, Exchange
+from tests.unit.client.resuming_gateways import Backend, FixedJitter, Gateway
 from tieline.cli.dev.ports import hold_ports
 
 
 @pytest.fixture
-def exchange() -> Exchange:
-    return Exchange()
+def backend() -> Backend:
+    return Backend()
 
 
 @pytest.fixture
-def dice() -> Dice:
-    return Dice()
+def jitter() -> FixedJitter:
+    return FixedJitter()
 
 
 @pytest.fixture
-async def door(exchange: Exchange) -> AsyncIterator[Door]:
-    door = Door()
-    async with door.open(exchange):
-        yield door
+async def gateway(backend: Backend) -> AsyncIterator[Gateway]:
+    gateway = Gateway()
+    async with gateway.open(backend):
+        yield gateway
 
 
 @pytest.fixture
-def shut_door() -> Iterator[Door]:
-    """One that can be opened and closed, and is always found at the same place."""
+def stopped_gateway() -> Iterator[Gateway]:
+    """Make one that can be started and stopped, and always listens at the same place."""
     with hold_ports(1, "127.0.0.1") as (port,):
-        yield Door(port)
+        yield Gateway(port)
 
 
 @pytest.fixture
-async def other_door(exchange: Exchange) -> AsyncIterator[Door]:
-    door = Door()
-    async with door.open(exchange):
-        yield door
+async def other_gateway(backend: Backend) -> AsyncIterator[Gateway]:
+    gateway = Gateway()
+    async with gateway.open(backend):
+        yield gateway

@@ -3,11 +3,10 @@ from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
-from tests.unit.client.small_gateway import (
-    Switchboard,
+from tests.unit.client.minimal_gateway import (
+    MinimalGateway,
     error,
     event,
-    lose_patience,
     reply,
     serving,
     within,
@@ -21,7 +20,6 @@ from tieline.client import (
     IceServer,
     IceServerList,
     MemberJoined,
-    NoReply,
     Offer,
     Refused,
     Unknown,
@@ -31,17 +29,17 @@ from tieline.client import (
 
 
 @pytest.fixture
-def board() -> Switchboard:
-    return Switchboard()
+def gateway() -> MinimalGateway:
+    return MinimalGateway()
 
 
 @pytest.fixture
-async def url(board: Switchboard) -> AsyncIterator[str]:
-    async with serving(board.handle) as address:
+async def url(gateway: MinimalGateway) -> AsyncIterator[str]:
+    async with serving(gateway.handle) as address:
         yield address
 
 
-async def test_the_welcome_says_who_one_is(url: str) -> None:
+async def test_the_welcome_names_the_user(url: str) -> None:
     async with connect(url, "somebody") as client:
         assert client.welcome.user_id == "somebody"
         assert client.welcome.max_message_bytes == 65_536
@@ -65,10 +63,10 @@ async def test_a_ping_brings_its_data_back(url: str) -> None:
         assert await client.ping() is None
 
 
-async def test_ice_servers_come_as_a_browser_would_take_them(board: Switchboard, url: str) -> None:
+async def test_ice_servers_come_as_a_browser_would_take_them(gateway: MinimalGateway, url: str) -> None:
     async with connect(url, "a") as client:
         assert await client.ice_servers() == IceServerList((), 600)
-        board.ice_servers = [
+        gateway.ice_servers = [
             {"urls": ["stun:s"]},
             {"urls": ["turn:t", "turns:t"], "username": "1:a", "credential": "secret"},
         ]
@@ -77,7 +75,7 @@ async def test_ice_servers_come_as_a_browser_would_take_them(board: Switchboard,
         )
 
 
-async def test_a_newer_token_says_when_it_ends_and_a_bad_one_is_refused(url: str) -> None:
+async def test_a_newer_token_has_an_end_and_a_bad_one_is_refused(url: str) -> None:
     async with connect(url, "a") as client:
         assert await client.refresh_token("newer") == 1_700_000_000_000
         with pytest.raises(Refused) as refused:
@@ -109,22 +107,22 @@ async def test_a_call_reaches_the_other_side_in_order(url: str) -> None:
         assert isinstance(await within(anext(a.events())), Answer)
 
 
-async def test_each_message_has_a_name_of_its_own(board: Switchboard, url: str) -> None:
+async def test_each_message_has_an_id_of_its_own(gateway: MinimalGateway, url: str) -> None:
     async with connect(url, "a") as a, connect(url, "b") as b:
         for client in (a, b, a, b):
             await client.ping()
-    names = [frame["requestId"] for frame in board.received]
+    names = [frame["requestId"] for frame in gateway.received]
     assert len(set(names)) == len(names) == 4
 
 
-async def test_a_refusal_is_an_exception_and_the_connection_stays(board: Switchboard, url: str) -> None:
-    board.forbidden.add("cellar")
+async def test_a_refusal_is_an_exception_and_the_connection_stays(gateway: MinimalGateway, url: str) -> None:
+    gateway.forbidden.add("cellar")
     async with connect(url, "a") as client:
         with pytest.raises(Refused) as refused:
             await client.join("cellar")
         assert (refused.value.code, refused.value.reason) == (1000, "ROOM_FORBIDDEN")
         assert (refused.value.msg, refused.value.cmd) == ("没有权限加入该房间", "JOIN")
-        assert refused.value.request_id == board.received[-1]["requestId"]
+        assert refused.value.request_id == gateway.received[-1]["requestId"]
         assert await client.ping("still here") == "still here"
 
 
@@ -147,55 +145,31 @@ async def test_many_requests_at_once_get_each_its_own_answer(url: str) -> None:
         assert await asyncio.gather(*(client.ping(n) for n in range(100))) == list(range(100))
 
 
-async def test_no_reply_is_named_and_the_late_refusal_is_told(board: Switchboard, url: str) -> None:
-    board.deaf.add("JOIN")
-    async with connect(url, "a") as client:
-        lose_patience(client)
-        with pytest.raises(NoReply) as silence:
-            await client.join("r")
-        assert silence.value.cmd == "JOIN"
-        await board.send("a", error(board.received[-1], "ROOM_FORBIDDEN"))
-        late = await within(anext(client.events()))
-        assert isinstance(late, ErrorEvent)
-        assert late.request_id == silence.value.request_id
-
-
-async def test_a_late_answer_disturbs_nobody(board: Switchboard, url: str) -> None:
-    board.deaf.add("JOIN")
-    async with connect(url, "a") as client:
-        lose_patience(client)
-        with pytest.raises(NoReply):
-            await client.join("r")
-        await board.send("a", reply(board.received[-1], {"room": "r", "members": []}))
-        await board.send("a", event("SOMETHING_NEW", {}))
-        assert isinstance(await within(anext(client.events())), Unknown)
-
-
-async def test_a_peers_frame_never_answers_a_request(board: Switchboard, url: str) -> None:
-    board.deaf.add("WEBRTC_OFFER")
+async def test_a_peers_frame_never_answers_a_request(gateway: MinimalGateway, url: str) -> None:
+    gateway.ignored.add("WEBRTC_OFFER")
     async with connect(url, "a") as client, asyncio.TaskGroup() as tasks:
         calling = tasks.create_task(client.call("b", {}))
-        offer = await within(board.unanswered.get())
+        offer = await within(gateway.unanswered.get())
         hostile = {**offer, "data": {"from": "b", "to": "a", "data": 1}}
-        await board.send("a", reply(hostile, hostile["data"], ack="held"))
-        await board.send("a", reply(hostile, hostile["data"], code=1000, reason="TARGET_OFFLINE"))
+        await gateway.send("a", reply(hostile, hostile["data"], ack="held"))
+        await gateway.send("a", reply(hostile, hostile["data"], code=1000, reason="TARGET_OFFLINE"))
         for _ in range(2):
             assert isinstance(await within(anext(client.events())), Offer)
-        await board.send("a", reply(offer, None, ack="relayed"))
+        await gateway.send("a", reply(offer, None, ack="relayed"))
         assert await within(calling) == "relayed"
 
 
-async def test_an_answer_that_is_none_is_unreadable(board: Switchboard, url: str) -> None:
-    board.deaf |= {"JOIN", "WEBRTC_OFFER"}
+async def test_an_answer_of_another_kind_is_unreadable(gateway: MinimalGateway, url: str) -> None:
+    gateway.ignored |= {"JOIN", "WEBRTC_OFFER"}
     async with connect(url, "a") as client:
         with pytest.raises(Unreadable, match="JOIN"):
-            await asyncio.gather(client.join("r"), _answer_next(board, {"room": 7}))
+            await asyncio.gather(client.join("r"), _answer_next(gateway, {"room": 7}))
         with pytest.raises(Unreadable, match="maybe"):
-            await asyncio.gather(client.call("b", {}), _answer_next(board, None, ack="maybe"))
+            await asyncio.gather(client.call("b", {}), _answer_next(gateway, None, ack="maybe"))
 
 
-async def _answer_next(board: Switchboard, data: object, **more: object) -> None:
-    await board.send("a", reply(await within(board.unanswered.get()), data, **more))
+async def _answer_next(gateway: MinimalGateway, data: object, **more: object) -> None:
+    await gateway.send("a", reply(await within(gateway.unanswered.get()), data, **more))
 
 
 async def test_too_long_a_message_is_not_sent(url: str) -> None:
@@ -205,10 +179,10 @@ async def test_too_long_a_message_is_not_sent(url: str) -> None:
         assert await client.ping(1) == 1
 
 
-async def test_events_end_when_the_server_closes(board: Switchboard, url: str) -> None:
+async def test_events_end_when_the_server_closes(gateway: MinimalGateway, url: str) -> None:
     async with connect(url, "a") as client:
-        await board.send("a", event("SOMETHING_NEW", {}))
-        await board.close("a", 4500, "replaced by a newer connection")
+        await gateway.send("a", event("SOMETHING_NEW", {}))
+        await gateway.close("a", 4500, "replaced by a newer connection")
         assert [type(seen) async for seen in client.events()] == [Unknown]
         assert [seen async for seen in client.events()] == []
         assert client.closed is not None
@@ -221,23 +195,23 @@ async def test_events_end_when_the_server_closes(board: Switchboard, url: str) -
 
 @pytest.mark.parametrize(("code", "again"), [(1012, True), (4000, True), (4503, False), (1009, False)])
 async def test_the_close_code_says_whether_to_come_back(
-    board: Switchboard, url: str, code: int, again: bool
+    gateway: MinimalGateway, url: str, code: int, again: bool
 ) -> None:
-    board.deaf.add("PING")
+    gateway.ignored.add("PING")
     async with connect(url, "a") as client, asyncio.TaskGroup() as tasks:
         end = tasks.create_task(_end_of(client.ping()))
-        await within(board.unanswered.get())
-        await board.close("a", code)
+        await within(gateway.unanswered.get())
+        await gateway.close("a", code)
         closed = await within(end)
         assert (closed.code, closed.may_reconnect) == (code, again)
 
 
-async def test_a_connection_that_breaks_has_code_1006(board: Switchboard, url: str) -> None:
-    board.deaf.add("PING")
+async def test_a_connection_that_breaks_has_code_1006(gateway: MinimalGateway, url: str) -> None:
+    gateway.ignored.add("PING")
     async with connect(url, "a") as client, asyncio.TaskGroup() as tasks:
         end = tasks.create_task(_end_of(client.ping()))
-        await within(board.unanswered.get())
-        board.vanish("a")
+        await within(gateway.unanswered.get())
+        gateway.vanish("a")
         closed = await within(end)
         assert (closed.code, closed.may_reconnect) == (1006, True)
 
@@ -248,14 +222,14 @@ async def _end_of(request: Awaitable[object]) -> Closed:
     return closed.value
 
 
-async def test_a_request_given_up_leaves_no_trace(board: Switchboard, url: str) -> None:
-    board.deaf.add("PING")
+async def test_a_request_given_up_leaves_no_trace(gateway: MinimalGateway, url: str) -> None:
+    gateway.ignored.add("PING")
     async with connect(url, "a") as client:
         async with asyncio.TaskGroup() as tasks:
             given_up = tasks.create_task(client.ping())
-            ping = await within(board.unanswered.get())
+            ping = await within(gateway.unanswered.get())
             given_up.cancel()
-        await board.send("a", error(ping, "ROOM_FORBIDDEN"))
+        await gateway.send("a", error(ping, "ROOM_FORBIDDEN"))
         assert isinstance(await within(anext(client.events())), ErrorEvent)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tieline.client.gateway_pool import BACKOFF_CAP_S, RETRY_AFTER_CAP_S, STEADY_S, Backoff, Rotation
+from tieline.client.gateway_pool import BACKOFF_CAP_S, RETRY_AFTER_CAP_S, STABLE_S, Backoff, GatewayPool
 
 
 def never() -> float:
@@ -24,54 +24,54 @@ def test_waits_grow_up_to_the_cap_and_are_any_part_of_that() -> None:
     assert max(endless.next_s() for _ in range(5000)) < BACKOFF_CAP_S
 
 
-def test_a_good_connection_makes_the_waits_short_again_and_a_bad_one_does_not() -> None:
-    rotation = Rotation(["a"], half)
-    assert [rotation.wait_s(0) for _ in range(3)] == [0.5, 1, 2]
-    rotation.connected(100)
-    rotation.leave(100 + STEADY_S / 2)
-    assert rotation.wait_s(200) == 4
-    rotation.connected(200)
-    rotation.leave(200 + STEADY_S)
-    assert rotation.wait_s(300) == 0.5
+def test_only_a_stable_connection_makes_the_waits_short_again() -> None:
+    pool = GatewayPool(["a"], half)
+    assert [pool.wait_s(0) for _ in range(3)] == [0.5, 1, 2]
+    pool.connected(100)
+    pool.leave(100 + STABLE_S / 2)
+    assert pool.wait_s(200) == 4
+    pool.connected(200)
+    pool.leave(200 + STABLE_S)
+    assert pool.wait_s(300) == 0.5
 
 
 @pytest.mark.parametrize(("number", "urls"), [(0.0, "bcab"), (0.5, "cbac"), (0.999, "cbac")])
-def test_whoever_leaves_goes_to_any_of_the_others(number: float, urls: str) -> None:
-    rotation = Rotation("abc", lambda: number)
+def test_a_client_that_leaves_goes_to_any_other_gateway(number: float, urls: str) -> None:
+    pool = GatewayPool("abc", lambda: number)
     seen = ""
     for _ in urls:
-        rotation.leave(0)
-        seen += rotation.url
+        pool.leave(0)
+        seen += pool.url
     assert seen == urls
 
 
-def test_who_takes_nobody_is_followed_by_the_next() -> None:
-    rotation = Rotation("abc", almost)
-    seen = rotation.url
+def test_a_gateway_that_fails_is_followed_by_the_next() -> None:
+    pool = GatewayPool("abc", almost)
+    seen = pool.url
     for _ in range(3):
-        rotation.failed(0, None)
-        rotation.wait_s(0, at_once=True)
-        seen += rotation.url
+        pool.failed(0, None)
+        pool.wait_s(0, at_once=True)
+        seen += pool.url
     assert seen == "abca"
 
 
-def test_gateways_that_ask_for_time_are_left_out_until_it_is_over() -> None:
-    rotation = Rotation("abc", never)
-    rotation.failed(0, 9)
-    rotation.failed(0, 5)
-    assert (rotation.wait_s(1), rotation.url) == (0, "c")
-    rotation.failed(1, 100)
-    assert (rotation.wait_s(2), rotation.url) == (3, "b")
-    rotation.failed(5, None)
-    assert (rotation.wait_s(8), rotation.url) == (0, "b")
-    rotation.failed(8, 1000)
-    assert (rotation.wait_s(9), rotation.url) == (0, "a")
+def test_gateways_that_ask_for_time_are_not_tried_before_it() -> None:
+    pool = GatewayPool("abc", never)
+    pool.failed(0, 9)
+    pool.failed(0, 5)
+    assert (pool.wait_s(1), pool.url) == (0, "c")
+    pool.failed(1, 100)
+    assert (pool.wait_s(2), pool.url) == (3, "b")
+    pool.failed(5, None)
+    assert (pool.wait_s(8), pool.url) == (0, "b")
+    pool.failed(8, 1000)
+    assert (pool.wait_s(9), pool.url) == (0, "a")
 
 
 def test_the_wait_that_is_asked_for_comes_before_ones_own() -> None:
-    rotation = Rotation("a", half)
-    rotation.failed(0, 7)
-    assert rotation.wait_s(0, at_once=True) == 7
-    assert rotation.wait_s(0) == 7.5
-    rotation.failed(0, 10 * RETRY_AFTER_CAP_S)
-    assert rotation.wait_s(0, at_once=True) == RETRY_AFTER_CAP_S
+    pool = GatewayPool("a", half)
+    pool.failed(0, 7)
+    assert pool.wait_s(0, at_once=True) == 7
+    assert pool.wait_s(0) == 7.5
+    pool.failed(0, 10 * RETRY_AFTER_CAP_S)
+    assert pool.wait_s(0, at_once=True) == RETRY_AFTER_CAP_S

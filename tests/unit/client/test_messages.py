@@ -1,8 +1,10 @@
 import json
 
+import msgspec
 import pytest
 
 from tieline.client import messages
+from tieline.client.errors import Unreadable
 from tieline.client.events import (
     Answer,
     Candidate,
@@ -20,7 +22,7 @@ from tieline.client.events import (
 from tieline.client.messages import Reply
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.replies import HangupBody, ServerHangup, ack, error, success
+from tieline.wire.replies import HangupBody, RoomOnly, Roster, ServerHangup, ack, error, success
 
 ROOM, USER, PEER = RoomId("r"), UserId("u"), UserId("a")
 
@@ -110,6 +112,19 @@ def test_what_cannot_be_understood_is_handed_on_as_it_came(frame: bytes, cmd: st
     event = messages.decode(frame)
     assert isinstance(event, Unknown)
     assert (event.cmd, event.frame) == (cmd, frame)
+
+
+@pytest.mark.parametrize("data", [b'{"room":7}', b"null", b"[]"])
+def test_a_reply_of_another_kind_is_unreadable(data: bytes) -> None:
+    reply = Reply("LEAVE", "r1", msgspec.Raw(data))
+    for kind in (RoomOnly, Roster):
+        with pytest.raises(Unreadable, match="the reply to LEAVE is unreadable"):
+            messages.data_of(reply, kind)
+
+
+def test_data_too_deep_to_be_read_is_unreadable() -> None:
+    with pytest.raises(Unreadable, match="PONG"):
+        messages.data_of(Reply("PONG", "r1", msgspec.Raw(b"[" * 100_000 + b"]" * 100_000)), object)
 
 
 def test_what_is_sent_has_the_envelope_of_the_api_document() -> None:

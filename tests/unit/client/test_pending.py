@@ -1,3 +1,5 @@
+"""Requests without an answer: when they are written, written again, and how each of them ends."""
+
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -5,15 +7,15 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from tests.unit.client.small_gateway import within
+from tests.unit.client.minimal_gateway import within
 from tieline.client import Closed, ErrorEvent, NoReply, Refused
 from tieline.client.messages import Reply
-from tieline.client.pending import RESEND_WINDOW_S, Letter, Letters
+from tieline.client.pending import RESEND_WINDOW_S, PendingRequest, PendingRequests
 from tieline.client.stats import Stats
 
 
-class Wire:
-    """What is written stands in `written`; after `breaks_after` of them nothing can be."""
+class RecordingWriter:
+    """A connection that keeps what is written in `written`; after `breaks_after` frames it is closed."""
 
     def __init__(self, breaks_after: int = 1000) -> None:
         self.written: asyncio.Queue[bytes] = asyncio.Queue()
@@ -29,169 +31,201 @@ class Wire:
         return [(await within(self.written.get())).decode() for _ in range(count)]
 
 
-class Desk:
-    """Letters, posted by name, and what became of them."""
+class Requests:
+    """Pending requests that are sent by id, and how each ended."""
 
     def __init__(self, timeout_s: float = 10) -> None:
         self.stats = Stats()
-        self.letters = Letters(timeout_s, self.stats)
+        self.pending = PendingRequests(timeout_s, self.stats)
         self.ended: list[tuple[str, object]] = []
+        self._changed = asyncio.Event()
 
-    def post(self, *names: str, wants_reply: bool = True) -> list[Letter]:
-        posted = [self._letter(name, wants_reply) for name in names]
-        for letter in posted:
-            self.letters.post(letter)
-        return posted
+    def send(self, *ids: str, wants_reply: bool = True) -> list[PendingRequest]:
+        sent = [self._request(request_id, wants_reply) for request_id in ids]
+        for request in sent:
+            self.pending.send(request)
+        return sent
 
-    def _letter(self, name: str, wants_reply: bool) -> Letter:
+    def _request(self, request_id: str, wants_reply: bool) -> PendingRequest:
         def end(answer: object) -> None:
-            self.ended.append((name, answer))
+            self.ended.append((request_id, answer))
+            self._changed.set()
 
-        return Letter(name, "PING", name.encode(), wants_reply=wants_reply, on_answer=end)
+        frame = request_id.encode()
+        return PendingRequest(request_id, "PING", frame, wants_reply=wants_reply, on_answer=end)
 
-    def answer(self, *names: str) -> None:
-        for name in names:
-            self.letters.answer(pong(name))
+    def answer(self, *ids: str) -> None:
+        for request_id in ids:
+            self.pending.answer(pong(request_id))
+
+    async def all_ended(self, count: int) -> list[tuple[str, type]]:
+        """Wait until so many have ended."""
+        async with asyncio.timeout(20):
+            while len(self.ended) < count:
+                self._changed.clear()
+                await self._changed.wait()
+        return [(request_id, type(answer)) for request_id, answer in self.ended]
 
 
-def pong(name: str) -> Reply:
-    return Reply(cmd="PONG", request_id=name, data=msgspec.Raw(b"null"))
+def pong(request_id: str) -> Reply:
+    return Reply(cmd="PONG", request_id=request_id, data=msgspec.Raw(b"null"))
 
 
-def refusal(name: str) -> ErrorEvent:
-    return ErrorEvent(1000, "no", "ROOM_FULL", "JOIN", name)
+def refusal(request_id: str) -> ErrorEvent:
+    return ErrorEvent(1000, "no", "ROOM_FULL", "JOIN", request_id)
 
 
 @asynccontextmanager
-async def writing(letters: Letters, wire: Wire) -> AsyncIterator[None]:
+async def writing(pending: PendingRequests, writer: RecordingWriter) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(letters.write_to(wire))
+        task = tasks.create_task(pending.write_to(writer))
         yield
         task.cancel()
 
 
 @pytest.fixture
-async def desk() -> Desk:
-    return Desk()
+async def requests() -> Requests:
+    return Requests()
 
 
-async def test_letters_wait_for_a_wire_and_leave_in_order(desk: Desk) -> None:
-    wire = Wire()
-    desk.post("a", "b")
-    assert desk.letters.connect() == 0
-    desk.post("c")
-    async with writing(desk.letters, wire):
-        assert await wire.next(3) == ["a", "b", "c"]
-        desk.answer("c", "a", "c", "unknown")
-    assert desk.ended == [("c", pong("c")), ("a", pong("a"))]
+async def test_requests_wait_for_a_connection_and_leave_in_order(requests: Requests) -> None:
+    writer = RecordingWriter()
+    requests.send("a", "b")
+    assert requests.pending.connected() == 0
+    requests.send("c")
+    async with writing(requests.pending, writer):
+        assert await writer.next(3) == ["a", "b", "c"]
+        requests.answer("c", "a", "c", "unknown")
+    assert requests.ended == [("c", pong("c")), ("a", pong("a"))]
 
 
-async def test_over_the_next_wire_what_is_open_leaves_first(desk: Desk) -> None:
-    broken, whole = Wire(breaks_after=2), Wire()
-    desk.post("a", "b", "c")
-    desk.letters.connect()
-    async with writing(desk.letters, broken):
+async def test_over_the_next_connection_open_requests_leave_first(requests: Requests) -> None:
+    broken, whole = RecordingWriter(breaks_after=2), RecordingWriter()
+    requests.send("a", "b", "c")
+    requests.pending.connected()
+    async with writing(requests.pending, broken):
         await broken.next(2)
-    desk.answer("a")
-    desk.letters.disconnect()
-    desk.post("d")
-    assert desk.letters.connect() == 2  # nobody knows whether the wire broke before "c" or after it
-    desk.post("e")
-    async with writing(desk.letters, whole):
+    requests.answer("a")
+    requests.pending.disconnected()
+    requests.send("d")
+    # "c" too: it is unknown whether the connection broke before it or after.
+    assert requests.pending.connected() == 2
+    requests.send("e")
+    async with writing(requests.pending, whole):
         assert await whole.next(4) == ["b", "c", "d", "e"]
-    assert desk.stats.resent == 2
+    assert requests.stats.resent == 2
 
 
-async def test_what_is_answered_before_its_turn_is_not_written(desk: Desk) -> None:
-    wire = Wire()
-    desk.post("a", "b")
-    desk.letters.connect()
-    desk.answer("a")
-    async with writing(desk.letters, wire):
-        assert await wire.next(1) == ["b"]
+async def test_a_request_answered_before_its_turn_is_not_written(requests: Requests) -> None:
+    writer = RecordingWriter()
+    requests.send("a", "b")
+    requests.pending.connected()
+    requests.answer("a")
+    async with writing(requests.pending, writer):
+        assert await writer.next(1) == ["b"]
 
 
-async def test_a_letter_that_is_too_old_is_not_sent_again(desk: Desk) -> None:
-    wire, now = Wire(), asyncio.get_running_loop().time()
-    for letter, age_s in zip(desk.post("old", "older", "young"), (55.5, 500, 54), strict=True):
-        letter.first_sent_at = now - age_s
-    assert desk.letters.connect() == 1
-    async with writing(desk.letters, wire):
-        assert await wire.next(1) == ["young"]
-    assert [(name, type(why)) for name, why in desk.ended] == [("old", NoReply), ("older", NoReply)]
+async def test_a_request_that_is_too_old_is_not_sent_again(requests: Requests) -> None:
+    writer, now = RecordingWriter(), asyncio.get_running_loop().time()
+    for request, age_s in zip(requests.send("old", "older", "young"), (55.5, 500, 54), strict=True):
+        request.first_sent_at = now - age_s
+    assert requests.pending.connected() == 1
+    async with writing(requests.pending, writer):
+        assert await writer.next(1) == ["young"]
+    assert await requests.all_ended(2) == [("old", NoReply), ("older", NoReply)]
 
 
-async def test_no_reply_is_only_said_of_a_connection_that_stands() -> None:
+async def test_no_reply_is_only_said_over_a_connection() -> None:
     timeout_s = 0.05
-    desk = Desk(timeout_s)
-    desk.post("a")
-    desk.letters.connect()
-    desk.letters.disconnect()
-    await asyncio.sleep(3 * timeout_s)
-    assert desk.ended == []
-    desk.letters.connect()
-    await asyncio.sleep(3 * timeout_s)
-    assert [(name, type(why)) for name, why in desk.ended] == [("a", NoReply)]
+    disconnected, control = Requests(timeout_s), Requests(timeout_s)
+    for requests in (disconnected, control):
+        requests.send("a")
+        requests.pending.connected()
+    disconnected.pending.disconnected()
+    # The control's timer began later than the other's, so when it is over the other's would be too.
+    assert await control.all_ended(1) == [("a", NoReply)]
+    assert disconnected.ended == []
+    disconnected.pending.connected()
+    assert await disconnected.all_ended(1) == [("a", NoReply)]
 
 
-async def test_a_letter_that_wants_no_reply_ends_when_it_is_written_and_no_earlier(desk: Desk) -> None:
-    wire = Wire()
-    desk.post("a", "b", wants_reply=False)
-    desk.answer("a")
-    assert not desk.letters.refuse(refusal("a"))
-    assert desk.ended == []
-    desk.letters.connect()
-    async with writing(desk.letters, wire):
-        assert await wire.next(2) == ["a", "b"]
-    assert desk.ended == [("a", None), ("b", None)]
-    assert desk.letters.connect() == 0
+async def test_a_request_without_reply_ends_once_it_is_written(requests: Requests) -> None:
+    writer = RecordingWriter()
+    requests.send("a", "b", wants_reply=False)
+    requests.answer("a")
+    assert not requests.pending.refuse(refusal("a"))
+    assert requests.ended == []
+    requests.pending.connected()
+    async with writing(requests.pending, writer):
+        assert await writer.next(2) == ["a", "b"]
+    assert requests.ended == [("a", None), ("b", None)]
+    assert requests.pending.connected() == 0
 
 
-async def test_a_refusal_is_of_one_letter(desk: Desk) -> None:
-    desk.post("a", "b")
-    assert desk.letters.refuse(refusal("b"))
-    assert not desk.letters.refuse(refusal("b"))
-    assert [(name, type(why)) for name, why in desk.ended] == [("b", Refused)]
+async def test_a_request_without_reply_outlives_a_break(requests: Requests) -> None:
+    broken, whole = RecordingWriter(breaks_after=0), RecordingWriter()
+    requests.send("a", wants_reply=False)
+    requests.pending.connected()
+    await within(requests.pending.write_to(broken))
+    assert requests.ended == []
+    assert requests.pending.connected() == 1
+    async with writing(requests.pending, whole):
+        assert await whole.next(1) == ["a"]
+    assert requests.ended == [("a", None)]
 
 
-async def test_each_letter_is_given_up_with_an_exception_of_its_own(desk: Desk) -> None:
-    desk.post("a", "b")
-    desk.letters.give_up(lambda letter: Closed(1006, letter.request_id))
-    desk.letters.give_up(lambda letter: Closed(1006, letter.request_id))
-    assert [(name, str(why)) for name, why in desk.ended] == [
-        (name, f"connection closed: 1006 {name}") for name in "ab"
+async def test_a_refusal_ends_one_request_once(requests: Requests) -> None:
+    requests.send("a", "b")
+    assert requests.pending.refuse(refusal("b"))
+    assert not requests.pending.refuse(refusal("b"))
+    assert await requests.all_ended(1) == [("b", Refused)]
+
+
+async def test_each_request_fails_with_an_exception_of_its_own(requests: Requests) -> None:
+    requests.send("a", "b")
+    requests.pending.fail_all(lambda request: Closed(1006, request.request_id))
+    requests.pending.fail_all(lambda request: Closed(1006, request.request_id))
+    assert [(request_id, str(why)) for request_id, why in requests.ended] == [
+        (request_id, f"connection closed: 1006 {request_id}") for request_id in "ab"
     ]
 
 
-async def test_a_letter_may_be_delivered_once_more(desk: Desk) -> None:
-    letter, wire = Letter("a", "PING", b"a"), Wire()
-    desk.letters.connect()
-    async with writing(desk.letters, wire), asyncio.TaskGroup() as tasks:
-        first = tasks.create_task(refused(desk.letters.deliver(letter)))
-        await wire.next(1)
-        desk.letters.refuse(refusal("a"))
+async def test_a_refused_request_may_be_asked_again(requests: Requests) -> None:
+    request, writer = PendingRequest("a", "PING", b"a"), RecordingWriter()
+    requests.pending.connected()
+    async with writing(requests.pending, writer), asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(refused(requests.pending.ask(request)))
+        await writer.next(1)
+        requests.pending.refuse(refusal("a"))
         await within(first)
-        second = tasks.create_task(desk.letters.deliver(letter))
-        assert await wire.next(1) == ["a"]
-        desk.answer("a")
+        second = tasks.create_task(requests.pending.ask(request))
+        assert await writer.next(1) == ["a"]
+        requests.answer("a")
         assert await within(second) == pong("a")
-    assert desk.stats.resent == 1
+    assert requests.stats.resent == 1
 
 
-async def test_an_answer_for_somebody_who_just_left_changes_nothing(desk: Desk) -> None:
-    wire = Wire()
-    desk.letters.connect()
-    async with writing(desk.letters, wire), asyncio.TaskGroup() as tasks:
-        delivering = tasks.create_task(desk.letters.deliver(Letter("a", "PING", b"a")))
-        await wire.next(1)
-        delivering.cancel()
-        desk.answer("a")
-    assert delivering.cancelled()
+async def test_an_answer_for_a_cancelled_caller_changes_nothing(requests: Requests) -> None:
+    writer = RecordingWriter()
+    requests.pending.connected()
+    async with writing(requests.pending, writer), asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(requests.pending.ask(PendingRequest("a", "PING", b"a")))
+        await writer.next(1)
+        asking.cancel()
+        requests.answer("a")
+    assert asking.cancelled()
 
 
-async def refused(delivering: Awaitable[object]) -> None:
+async def test_every_request_has_an_id_of_its_own() -> None:
+    ids = [Requests().pending.next_id() for _ in range(100)]
+    one = Requests().pending
+    ids += [one.next_id() for _ in range(100)]
+    assert len(set(ids)) == 200
+
+
+async def refused(asking: Awaitable[object]) -> None:
     with pytest.raises(Refused):
-        await delivering
+        await asking
 
 
 def test_resending_stops_before_the_server_forgets() -> None:

@@ -1,5 +1,4 @@
 from tieline.client import messages
-from tieline.client.duplicates import WINDOW_S, Duplicates
 from tieline.client.messages import Reply
 from tieline.client.session import Session
 from tieline.wire.ids import RoomId, SessionId, UserId
@@ -16,27 +15,17 @@ def welcome(*rooms: RoomId, token: str = "t", resumed: bool = False) -> Welcome:
 def hear(session: Session, frame: bytes, now: float = 0) -> bool:
     message = messages.decode(frame)
     assert not isinstance(message, Reply)
-    return session.hear(frame, message, now)
+    return session.record(frame, message, now)
 
 
 def answer(session: Session, cmd: str, data: object) -> None:
     reply = messages.decode(success("r", cmd, data))
     assert isinstance(reply, Reply)
-    session.hear_reply(reply)
+    session.record_reply(reply)
 
 
 def joined(session: Session, room: RoomId) -> None:
     answer(session, "JOIN", Roster(room, (Member(ANN, "online", voice=True, joined_at=1),)))
-
-
-def test_the_same_within_a_minute_is_a_duplicate() -> None:
-    duplicates = Duplicates()
-    assert duplicates.is_new(b"x", 0)
-    assert duplicates.is_new(b"y", 1)
-    assert not duplicates.is_new(b"x", WINDOW_S - 0.1)
-    assert duplicates.is_new(b"x", WINDOW_S)
-    assert not duplicates.is_new(b"y", WINDOW_S)
-    assert not duplicates.is_new(b"x", 2 * WINDOW_S - 0.1)
 
 
 def test_the_last_message_is_the_newest_that_was_new() -> None:
@@ -65,7 +54,7 @@ def test_rooms_are_those_of_the_welcome_and_of_the_replies() -> None:
     assert list(session.rooms) == [A, C]
 
 
-def test_a_new_session_remembers_what_the_old_one_had_and_was_about_to_have() -> None:
+def test_a_new_session_remembers_old_rooms_and_those_on_the_way() -> None:
     session = Session(welcome(A, B, C))
     hear(session, success("1", "MEMBER_LEFT", MemberLeft(A, UserId("bob"), "left")))
     assert session.reset(welcome(A, token="new"), rejoin=True) == (A, B, C)
@@ -73,6 +62,6 @@ def test_a_new_session_remembers_what_the_old_one_had_and_was_about_to_have() ->
     assert list(session.rooms) == [A]
     joined(session, B)
     assert session.reset(welcome(), rejoin=True) == (A, B, C)
-    session.give_up(C)
+    session.stop_rejoining(C)
     assert session.reset(welcome(), rejoin=False) == (A, B)
     assert session.reset(welcome(), rejoin=False) == ()

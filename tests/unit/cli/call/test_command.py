@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.unit.client.small_gateway import Switchboard, serving
+from tests.unit.client.minimal_gateway import MinimalGateway, serving
 from tieline.cli.call import command as call
 from tieline.cli.token import SECRET_VARIABLE
 
@@ -30,7 +30,7 @@ def _no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_call_through_the_gateways_of_a_ready_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    board, ready = Switchboard(), tmp_path / "ready.json"
+    board, ready = MinimalGateway(), tmp_path / "ready.json"
     async with AsyncExitStack() as stack:
         gateways = [await stack.enter_async_context(serving(board.handle)) for _ in range(3)]
         ready.write_bytes(msgspec.json.encode({"gateways": gateways, "pids": {}}))
@@ -102,7 +102,7 @@ def test_a_bot_that_reaches_no_gateway_says_so(capsys: pytest.CaptureFixture[str
 
 
 async def test_a_bot_that_may_not_join_the_room_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    board = Switchboard()
+    board = MinimalGateway()
     board.forbidden.add("r")
     async with serving(board.handle) as gateway:
         process = await asyncio.create_subprocess_exec(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.unit.client.small_gateway import Frame, Switchboard, serving
+from tests.unit.client.minimal_gateway import Frame, MinimalGateway, serving
 from tieline.cli.call.call_end import Line
 from tieline.cli.call.conversation import tell
 
@@ -16,7 +16,7 @@ LISTEN_S = 0.3
 
 
 class System(NamedTuple):
-    board: Switchboard
+    board: MinimalGateway
     caller: Line
     callee: Line
 
@@ -24,7 +24,7 @@ class System(NamedTuple):
 @pytest.fixture
 async def system() -> AsyncIterator[System]:
     """Two gateways that share one switchboard, and the two ends of a call."""
-    board = Switchboard()
+    board = MinimalGateway()
     async with AsyncExitStack() as stack:
         one, other = [await stack.enter_async_context(serving(board.handle)) for _ in range(2)]
         yield System(
@@ -89,7 +89,7 @@ async def test_a_refusal_names_its_step(system: System) -> None:
 
 
 async def test_a_step_that_never_ends_is_named_when_time_is_up(system: System) -> None:
-    system.board.deaf.add("WEBRTC_ANSWER")
+    system.board.ignored.add("WEBRTC_ANSWER")
     assert await fails(system, timeout_s=2) == (
         "after 2 s caller was still trying to receive the answer; callee was still trying to send the answer"
     )

@@ -1,6 +1,6 @@
-"""A gateway in a page, on loopback: enough of the protocol to try the client, and no more.
+"""A gateway on loopback with rooms, relay and held candidates: enough of the protocol to test the client.
 
-A token is simply the user's name. Two of these may share a `Switchboard`, as two gateways share a broker.
+A token is simply the user's name. Two of these may share a `MinimalGateway`, as two gateways share a broker.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from tests.support.accepting import stop_accepting
-from tieline.client import Client
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 Frame = dict[str, Any]
@@ -89,15 +88,15 @@ async def serving(
         await stop_accepting(server)
 
 
-class Switchboard:
-    """Rooms, relay and held candidates; whoever may not be in a room is named in `forbidden`."""
+class MinimalGateway:
+    """What is behind one or two listening gateways. The rooms named in `forbidden` refuse everyone."""
 
     def __init__(self) -> None:
         self.received: list[Frame] = []
         self.unanswered: asyncio.Queue[Frame] = asyncio.Queue()
-        """Frames of the commands in `deaf`, for a test that answers them itself."""
+        """Frames of the commands in `ignored`, for a test that answers them itself."""
         self.forbidden: set[str] = set()
-        self.deaf: set[str] = set()
+        self.ignored: set[str] = set()
         """Commands that get no answer."""
         self.change: Callable[[Frame], list[Frame]] = lambda frame: [frame]
         """What a relay makes of a signal: another one, several, none, for a test in which it is faulty."""
@@ -116,7 +115,7 @@ class Switchboard:
             async for text in connection:
                 frame = json.loads(text)
                 self.received.append(frame)
-                if frame["cmd"] in self.deaf:
+                if frame["cmd"] in self.ignored:
                     self.unanswered.put_nowait(frame)
                 else:
                     await self._act(user, connection, frame)
@@ -208,8 +207,3 @@ class Switchboard:
 async def within(awaitable: Awaitable[ResultT], seconds: float = 20) -> ResultT:
     """Await something that a loopback brings in milliseconds, on any machine; longer is a failure."""
     return await asyncio.wait_for(awaitable, seconds)
-
-
-def lose_patience(client: Client) -> None:
-    """Let a client that has waited for its WELCOME, and for its first replies, wait for no further one."""
-    client._letters._timeout_s = 0.05
