@@ -12,7 +12,6 @@ import msgspec
 
 from presence.announce import Announcer
 from presence.changes import Changes
-from presence.fill import measure_fill
 from presence.gateways import Gateways
 from presence.mailbox import Mailbox, make_mailbox
 from presence.operations import Operations
@@ -22,6 +21,7 @@ from presence.rules.negotiation import CandidatePolicy
 from presence.rules.signals import Terms
 from presence.service import PresenceService
 from presence.store import Bucket, StoreUnavailable, make_bucket
+from presence.stream_size import measure_sizes
 from presence.timers import RETRY_S, Timers
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.ops import BROKER_AWAY, STARTING, STOPPING, Ready, bound_port, serve_ops
@@ -91,7 +91,7 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
             )
         )
         streams = {"bucket": bucket.stream, "mailbox": subjects.mailbox()}
-        measuring = background.create_task(measure_fill(requests, streams))
+        measuring = background.create_task(measure_sizes(requests, streams))
         async with asyncio.TaskGroup() as answering:
             service = PresenceService(broker, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")

@@ -13,7 +13,7 @@ import msgspec
 
 from presence.rules.effects import CloseConnection, HangUp
 from presence.rules.user import Session
-from tieline.wire import internal, replies
+from tieline.wire import internal, jetstream, replies
 from tieline.wire.ids import Address, RoomId, UserId
 from tieline.wire.internal import Happened
 from tieline.wire.replies import HangupBody, LeftReason, MemberJoined, MemberLeft, MemberUpdated, ServerHangup
@@ -39,7 +39,7 @@ class Announcer:
 
     def deliver(self, to: Address, frame: bytes) -> None:
         """Send one frame to one session of a user; the mailbox keeps it, once."""
-        headers = {"Nats-Msg-Id": internal.message_id(to.user, frame)}
+        headers = {jetstream.MESSAGE_ID: internal.message_id(to.user, frame)}
         self._publisher.send(self._subjects.user(*to), frame, headers=headers)
 
     def changed(self, user: UserId) -> None:

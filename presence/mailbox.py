@@ -8,14 +8,14 @@ listen to it (`gateway.delivery.connections`) and read it (`gateway.delivery.mai
 
 from typing import Final, Literal
 
-import msgspec
 from nats.errors import Error as NatsError
 from nats.js.api import RePublish, StorageType, StreamConfig
 from nats.js.errors import APIError
 
-from presence.store import NAME_IN_USE, TIMEOUT_S, StoreUnavailable
+from presence.store import TIMEOUT_S, StoreUnavailable
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import NoAnswer, Requests
+from tieline.wire import jetstream
 from tieline.wire.subjects import Subjects
 
 MIN_KEEP_S: Final = 75.0
@@ -28,19 +28,12 @@ MAX_MISSED: Final = 256
 """Messages a session may miss and still be resumed (PROTOCOL, "Losing the connection")."""
 
 
-class _StreamInfo(msgspec.Struct, frozen=True):
-    error: dict[str, object] | None = None
-
-
-_stream_info = msgspec.json.Decoder(_StreamInfo)
-
-
 class Mailbox:
     """The stream, as far as presence must know whether it is there."""
 
     def __init__(self, requests: Requests, subjects: Subjects) -> None:
         self._requests = requests
-        self._info = f"$JS.API.STREAM.INFO.{subjects.mailbox()}"
+        self._info = jetstream.stream_info(subjects.mailbox())
 
     async def is_usable(self) -> bool:
         """Whether the stream answers now."""
@@ -48,7 +41,7 @@ class Mailbox:
             answer = await self._requests.ask_once(self._info, b"", TIMEOUT_S)
         except NoAnswer:
             return False
-        return _stream_info.decode(answer.data).error is None
+        return jetstream.read_stream(answer.data).error is None
 
 
 async def make_mailbox(
@@ -77,13 +70,13 @@ async def make_mailbox(
         duplicate_window=MIN_KEEP_S,
         allow_direct=True,
     )
-    jetstream = broker.client.jetstream(timeout=TIMEOUT_S)
+    context = broker.client.jetstream(timeout=TIMEOUT_S)
     try:
         try:
-            await jetstream.add_stream(config)
+            await context.add_stream(config)
         except APIError as error:
-            if error.err_code != NAME_IN_USE:
+            if error.err_code != jetstream.NAME_IN_USE:
                 raise
-            await jetstream.update_stream(config)
+            await context.update_stream(config)
     except (NatsError, TimeoutError) as error:
         raise StoreUnavailable(f"no mailbox: {error}") from error

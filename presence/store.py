@@ -7,11 +7,9 @@ with a revision, and may be written over with that revision like any other.
 
 import asyncio
 import contextlib
-import json
 import math
 from typing import Final, Literal, NamedTuple, Protocol
 
-import msgspec
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StorageType, StreamConfig
@@ -21,6 +19,7 @@ from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.settings import SettingsError
+from tieline.wire import jetstream
 
 TIMEOUT_S: Final = 2.0
 """For one read or write: a leader election of the stream takes about one second."""
@@ -30,10 +29,6 @@ MARKER_TTL_S: Final = 600.0
 
 _BATCH: Final = 512
 """Keys asked for at once; the server refuses to answer with more than 1,024."""
-
-_TOO_MANY: Final = "413"
-_WRONG_LAST_SEQUENCE: Final = (10071, 10164)
-NAME_IN_USE: Final = 10058
 
 
 class Conflict(Exception):
@@ -99,48 +94,18 @@ class Store(Protocol):
         ...
 
 
-class _Published(msgspec.Struct, frozen=True):
-    """JetStream's answer to a publish."""
-
-    class Error(msgspec.Struct, frozen=True):
-        code: int = 0
-        err_code: int = 0
-        description: str = ""
-
-    seq: int = 0
-    error: Error | None = None
-
-
-_published = msgspec.json.Decoder(_Published)
-
-
-class _LastMessage(msgspec.Struct, frozen=True):
-    """JetStream's answer to STREAM.MSG.GET, which the leader gives."""
-
-    class Message(msgspec.Struct, frozen=True):
-        seq: int
-        hdrs: bytes = b""
-        data: bytes = b""
-
-    message: Message | None = None
-    error: _Published.Error | None = None
-
-
-_last_message = msgspec.json.Decoder(_LastMessage)
-
-
 class Bucket:
     """The real store, over one broker connection."""
 
     def __init__(self, broker: Broker, requests: Requests, name: str) -> None:
-        self.stream = f"KV_{name}"
-        self._jetstream: JetStreamContext = broker.client.jetstream(timeout=TIMEOUT_S)
+        self.stream = jetstream.bucket_stream(name)
+        self._context: JetStreamContext = broker.client.jetstream(timeout=TIMEOUT_S)
         self._broker = broker
         self._requests = requests
-        self.prefix = f"$KV.{name}."
+        self.prefix = jetstream.bucket_prefix(name)
         self._cut = len(self.prefix)
-        self._get = f"$JS.API.DIRECT.GET.{self.stream}"
-        self._get_from_leader = f"$JS.API.STREAM.MSG.GET.{self.stream}"
+        self._get = jetstream.direct_get(self.stream)
+        self._get_from_leader = jetstream.get_from_leader(self.stream)
 
     async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
         """See `Store.read`."""
@@ -153,39 +118,38 @@ class Bucket:
         return found
 
     async def _read_batch(self, keys: tuple[str, ...]) -> dict[str, Record]:
-        ask = json.dumps({"multi_last": [self.prefix + key for key in keys]}).encode()
+        ask = jetstream.last_messages_of([self.prefix + key for key in keys])
         try:
             replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
         except NoAnswer as error:
             raise StoreUnavailable(keys) from error
-        if replies[-1].status == _TOO_MANY:
+        if replies[-1].status == jetstream.TOO_MANY_MESSAGES:
             return await self.read(*await self._keys(keys))
         return dict(self._record(reply) for reply in replies[:-1])
 
     def _record(self, reply: Message) -> tuple[str, Record]:
-        revision = int(reply.header(b"Nats-Sequence"))
-        return reply.header(b"Nats-Subject")[self._cut :], Record(reply.data, revision)
+        return jetstream.subject(reply)[self._cut :], Record(reply.data, jetstream.sequence(reply))
 
     async def _keys(self, patterns: tuple[str, ...]) -> list[str]:
         """List the keys that patterns match, when they are too many for one answer."""
         keys: list[str] = []
         for pattern in patterns:
             try:
-                info = await self._jetstream.stream_info(self.stream, subjects_filter=self.prefix + pattern)
+                info = await self._context.stream_info(self.stream, subjects_filter=self.prefix + pattern)
             except (NatsError, TimeoutError) as error:
                 raise StoreUnavailable(pattern) from error
             keys.extend(subject[self._cut :] for subject in info.state.subjects or ())
         return keys
 
     async def _read_from_leader(self, key: str) -> Record | None:
-        ask = json.dumps({"last_by_subj": self.prefix + key}).encode()
+        ask = jetstream.last_message_of(self.prefix + key)
         try:
             reply = await self._requests.ask_once(self._get_from_leader, ask, TIMEOUT_S)
         except NoAnswer as error:
             raise StoreUnavailable(key) from error
-        answer = _last_message.decode(reply.data)
+        answer = jetstream.read_message(reply.data)
         if answer.message is None:
-            if answer.error is not None and answer.error.code == 404:
+            if answer.error is not None and answer.error.is_not_found:
                 return None
             raise StoreUnavailable(answer.error)
         return Record(answer.message.data, answer.message.seq)
@@ -194,9 +158,8 @@ class Bucket:
         self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True
     ) -> int:
         """See `Store.write`."""
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
-        if ttl_s is not None:
-            headers["Nats-TTL"] = _whole_seconds(ttl_s)
+        ttl = None if ttl_s is None else _whole_seconds(ttl_s)
+        headers = jetstream.replacing(revision, ttl)
         if confirm:
             return await self._publish(key, value, headers)
         with contextlib.suppress(BrokerAway):
@@ -205,26 +168,21 @@ class Bucket:
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> int:
         """See `Store.put`."""
-        return await self._publish(key, value, {"Nats-TTL": _whole_seconds(ttl_s)})
+        return await self._publish(key, value, jetstream.expiring(_whole_seconds(ttl_s)))
 
     async def delete(self, key: str, revision: int) -> None:
         """See `Store.delete`. Others' KV clients see a deletion; the marker goes after `MARKER_TTL_S`."""
-        headers = {
-            "KV-Operation": "DEL",
-            "Nats-Expected-Last-Subject-Sequence": str(revision),
-            "Nats-TTL": _whole_seconds(MARKER_TTL_S),
-        }
-        await self._publish(key, b"", headers)
+        await self._publish(key, b"", jetstream.deleting(revision, _whole_seconds(MARKER_TTL_S)))
 
     async def _publish(self, key: str, value: bytes, headers: dict[str, str]) -> int:
         try:
             reply = await self._requests.ask_once(self.prefix + key, value, TIMEOUT_S, headers)
         except NoAnswer as error:
             raise StoreUnavailable(key) from error
-        answer = _published.decode(reply.data)
+        answer = jetstream.read_published(reply.data)
         if answer.error is None:
             return answer.seq
-        if answer.error.err_code in _WRONG_LAST_SEQUENCE:
+        if answer.error.is_conflict:
             raise Conflict(key)
         raise StoreUnavailable(key, answer.error)
 
@@ -237,9 +195,9 @@ class Bucket:
         return True
 
 
-def _whole_seconds(ttl_s: float) -> str:
-    """Format a TTL, which NATS takes in whole seconds, at least one."""
-    return f"{max(1, math.ceil(ttl_s))}s"
+def _whole_seconds(ttl_s: float) -> int:
+    """Round a TTL up to what JetStream takes: whole seconds, at least one."""
+    return max(1, math.ceil(ttl_s))
 
 
 async def make_bucket(broker: Broker, name: str, storage: Literal["file", "memory"], replicas: int) -> None:
@@ -249,7 +207,7 @@ async def make_bucket(broker: Broker, name: str, storage: Literal["file", "memor
         StoreUnavailable: JetStream does not answer (yet), or has no room for so many replicas.
         SettingsError: a bucket of this name is there, and cannot become what is asked.
     """
-    jetstream = broker.client.jetstream(timeout=TIMEOUT_S)
+    context = broker.client.jetstream(timeout=TIMEOUT_S)
     wanted = StorageType.FILE if storage == "file" else StorageType.MEMORY
     config = KeyValueConfig(
         bucket=name,
@@ -260,26 +218,24 @@ async def make_bucket(broker: Broker, name: str, storage: Literal["file", "memor
         limit_marker_ttl=MARKER_TTL_S,
     )
     try:
-        await jetstream.create_key_value(config=config)
+        await context.create_key_value(config=config)
     except APIError as error:
-        if error.err_code != NAME_IN_USE:
+        if error.err_code != jetstream.NAME_IN_USE:
             raise StoreUnavailable(error.description) from error
-        await _adapt_bucket(jetstream, f"KV_{name}", wanted, replicas)
+        await _adapt_bucket(context, jetstream.bucket_stream(name), wanted, replicas)
     except (NatsError, TimeoutError) as error:
         raise StoreUnavailable("JetStream does not answer") from error
 
 
-async def _adapt_bucket(
-    jetstream: JetStreamContext, stream: str, storage: StorageType, replicas: int
-) -> None:
+async def _adapt_bucket(context: JetStreamContext, stream: str, storage: StorageType, replicas: int) -> None:
     try:
-        current: StreamConfig = (await jetstream.stream_info(stream)).config
+        current: StreamConfig = (await context.stream_info(stream)).config
         if current.storage != storage:
             raise SettingsError(
                 f"TIELINE_STORAGE: the stream {stream} is there with {current.storage} storage, and cannot "
                 f"become {storage.value}; set TIELINE_STORAGE={current.storage}, or delete the stream"
             )
-        await jetstream.update_stream(
+        await context.update_stream(
             current.evolve(
                 num_replicas=replicas,
                 allow_direct=True,

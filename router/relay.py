@@ -9,11 +9,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from tieline.runtime.broker import Broker, Message
 from tieline.runtime.requests import Requests
-from tieline.wire import internal
+from tieline.wire import internal, jetstream
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.internal import Delivery
 from tieline.wire.subjects import Subjects
@@ -24,19 +22,6 @@ STORE_PATIENCE_S: Final = 4.0
 
 class NotStored(Exception):
     """The mailbox did not confirm; the frame may have been delivered all the same."""
-
-
-class _Stored(msgspec.Struct, frozen=True):
-    """JetStream's answer to a publish; `error` is there when it was not stored."""
-
-    class Error(msgspec.Struct, frozen=True):
-        code: int = 0
-
-    duplicate: bool = False
-    error: Error | None = None
-
-
-_stored = msgspec.json.Decoder(_Stored)
 
 
 class Relaying:
@@ -53,16 +38,16 @@ class Relaying:
         Raises:
             BrokerAway: not published.
         """
-        headers = b"NATS/1.0\r\nNats-Msg-Id: %b\r\n\r\n" % internal.message_id(user, frame).encode()
+        headers = jetstream.named(internal.message_id(user, frame))
         self._broker.send(self._subjects.user(user, session), frame, headers=headers)
 
     def store(self, user: UserId, session: SessionId, frame: bytes, done: Callable[[bool], None]) -> None:
         """Publish one frame, and call `done` once: True when it is stored, False when that is not known."""
 
         def answered(reply: Message | None) -> None:
-            done(reply is not None and _stored.decode(reply.data).error is None)
+            done(reply is not None and jetstream.read_published(reply.data).error is None)
 
-        headers = {"Nats-Msg-Id": internal.message_id(user, frame)}
+        headers = jetstream.named(internal.message_id(user, frame))
         subject = self._subjects.user(user, session)
         self._requests.begin(subject, frame, answered, STORE_PATIENCE_S, headers)
 
@@ -90,16 +75,10 @@ class Relaying:
     async def was_stored(self, user: UserId, frame: bytes) -> bool:
         """Ask the mailbox whether it was given a frame within its minute, without giving it one.
 
-        The question is a publish that expects an impossible predecessor: JetStream looks for duplicates
-        before it looks at that.
-
         Raises:
             NoAnswer: the mailbox does not answer.
         """
-        headers = {
-            "Nats-Msg-Id": internal.message_id(user, frame),
-            "Nats-Expected-Last-Msg-Id": "never",
-        }
+        headers = jetstream.only_asking(internal.message_id(user, frame))
         subject = self._subjects.mailbox_question()
         reply = await self._requests.ask_once(subject, b"", STORE_PATIENCE_S, headers)
-        return _stored.decode(reply.data).duplicate
+        return jetstream.read_published(reply.data).duplicate

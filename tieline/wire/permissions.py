@@ -7,6 +7,7 @@ but presence can read or write the bucket, and nobody but routers and presence c
 
 from typing import Final, NamedTuple
 
+from tieline.wire import jetstream
 from tieline.wire.internal import OPERATIONS, Check
 from tieline.wire.subjects import Keys, Subjects
 
@@ -33,7 +34,7 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.signal.*",
                 *(f"{ns}.presence.{op}" for op in asked_by_gateways),
                 f"{ns}.mark.*",
-                f"$JS.API.DIRECT.GET.{subjects.mailbox()}",
+                jetstream.direct_get(subjects.mailbox()),
             ),
             hear=(
                 f"{ns}.gateway.*.reply.*",
@@ -57,7 +58,7 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.gateway.*.close",
                 f"{ns}.changed.*",
                 f"{ns}.events.*",
-                *_bucket(f"KV_{ns}", f"$KV.{ns}."),
+                *_bucket(jetstream.bucket_stream(ns), jetstream.bucket_prefix(ns)),
                 *_stream(subjects.mailbox()),
             ),
             hear=(f"{ns}.presence.*.reply.*", f"{ns}.presence.*.inbox.>", f"{ns}.presence.* presence"),
@@ -71,17 +72,17 @@ def _bucket(stream: str, prefix: str) -> tuple[str, ...]:
     """The bucket's keys, its stream, and the consumer of its timers."""
     return (
         f"{prefix}>",
-        "$JS.API.INFO",
+        jetstream.ACCOUNT_INFO,
         *_stream(stream),
-        f"$JS.API.STREAM.MSG.GET.{stream}",
-        f"$JS.API.DIRECT.GET.{stream}",
-        f"$JS.API.CONSUMER.CREATE.{stream}.{TIMERS}.{prefix}{Keys.timers()}",
-        f"$JS.API.CONSUMER.INFO.{stream}.{TIMERS}",
-        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{TIMERS}",
-        f"$JS.ACK.{stream}.{TIMERS}.>",
+        jetstream.get_from_leader(stream),
+        jetstream.direct_get(stream),
+        jetstream.create_consumer(stream, TIMERS, prefix + Keys.timers()),
+        jetstream.consumer_info(stream, TIMERS),
+        jetstream.next_message(stream, TIMERS),
+        jetstream.consumer_acks(stream, TIMERS),
     )
 
 
 def _stream(name: str) -> tuple[str, ...]:
     """Making a stream, and adapting it; not deleting or purging it, or anything of what it keeps."""
-    return tuple(f"$JS.API.STREAM.{what}.{name}" for what in ("CREATE", "INFO", "UPDATE"))
+    return jetstream.create_stream(name), jetstream.stream_info(name), jetstream.update_stream(name)

@@ -8,6 +8,7 @@ a line end would otherwise be protocol injection.
 import functools
 from typing import Final
 
+from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 
 _PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
@@ -107,7 +108,7 @@ class Subjects:
 
     def mailbox_elections(self) -> str:
         """Where the broker tells that the mailbox has a new leader, whose pushes come from elsewhere now."""
-        return f"$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.{self.mailbox()}"
+        return jetstream.leader_elected(self.mailbox())
 
     def gateway(self, gateway: GatewayId, what: str) -> str:
         """Something for one gateway: `close`, `alive`, or the prefix of its replies (`reply`)."""

@@ -7,37 +7,24 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
-
 from presence.store import TIMEOUT_S
 from tieline import metrics
 from tieline.runtime.requests import NoAnswer, Requests
+from tieline.wire import jetstream
 
 EVERY_S: Final = 5.0
 """Between two measurements: more often than Prometheus looks."""
 
 
-class _State(msgspec.Struct, frozen=True):
-    bytes: int
-
-
-class _Info(msgspec.Struct, frozen=True):
-    state: _State | None = None
-    """Not there when there is no such stream."""
-
-
-_info = msgspec.json.Decoder(_Info)
-
-
-async def measure_fill(requests: Requests, streams: Mapping[str, str]) -> None:
+async def measure_sizes(requests: Requests, streams: Mapping[str, str]) -> None:
     """Measure until cancelled. `streams` are the names of the streams by what they are called in metrics."""
     while True:
         for kind, stream in streams.items():
             try:
-                answer = await requests.ask_once(f"$JS.API.STREAM.INFO.{stream}", b"", TIMEOUT_S)
+                answer = await requests.ask_once(jetstream.stream_info(stream), b"", TIMEOUT_S)
             except NoAnswer:
                 continue
-            state = _info.decode(answer.data).state
+            state = jetstream.read_stream(answer.data).state
             if state is not None:
                 metrics.STREAM_BYTES.labels(kind).set(state.bytes)
         await asyncio.sleep(EVERY_S)

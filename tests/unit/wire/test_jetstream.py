@@ -1,0 +1,157 @@
+"""What is asked of JetStream, byte for byte, and what its answers are read as.
+
+The answers here were taken from a real broker; that it understands the questions is tried in `tests/contract`
+and `tests/broker`.
+"""
+
+import json
+
+import pytest
+
+from tieline.runtime.message import Message, block
+from tieline.wire import jetstream
+
+PUSHED = (
+    b"NATS/1.0\r\nNats-Msg-Id: 7f.alice\r\nNats-Stream: MAILBOX_t\r\nNats-Subject: t.user.alice.s-1\r\n"
+    b"Nats-Sequence: 4711\r\nNats-Time-Stamp: 2025-11-28T21:14:49.5Z\r\nNats-Last-Sequence: 4700\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("subject", "spelled"),
+    [
+        (jetstream.ACCOUNT_INFO, "$JS.API.INFO"),
+        (jetstream.create_stream("S"), "$JS.API.STREAM.CREATE.S"),
+        (jetstream.stream_info("S"), "$JS.API.STREAM.INFO.S"),
+        (jetstream.update_stream("S"), "$JS.API.STREAM.UPDATE.S"),
+        (jetstream.get_from_leader("S"), "$JS.API.STREAM.MSG.GET.S"),
+        (jetstream.direct_get("S"), "$JS.API.DIRECT.GET.S"),
+        (jetstream.create_consumer("S", "c", "a.>"), "$JS.API.CONSUMER.CREATE.S.c.a.>"),
+        (jetstream.consumer_info("S", "c"), "$JS.API.CONSUMER.INFO.S.c"),
+        (jetstream.next_message("S", "c"), "$JS.API.CONSUMER.MSG.NEXT.S.c"),
+        (jetstream.consumer_acks("S", "c"), "$JS.ACK.S.c.>"),
+        (jetstream.leader_elected("S"), "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.S"),
+        (jetstream.bucket_stream("b"), "KV_b"),
+        (jetstream.bucket_prefix("b"), "$KV.b."),
+    ],
+)
+def test_a_subject_is_spelled_as_jetstream_has_it(subject: str, spelled: str) -> None:
+    assert subject == spelled
+
+
+def test_a_named_message_carries_its_name_and_nothing_else() -> None:
+    assert jetstream.named("7f.alice") == block({"Nats-Msg-Id": "7f.alice"})
+
+
+def test_a_publish_that_only_asks_expects_what_never_was() -> None:
+    assert jetstream.only_asking("7f") == {"Nats-Msg-Id": "7f", "Nats-Expected-Last-Msg-Id": "never"}
+
+
+def test_a_write_names_the_revision_that_it_replaces() -> None:
+    assert jetstream.replacing(0) == {"Nats-Expected-Last-Subject-Sequence": "0"}
+    assert jetstream.replacing(7, 2) == {"Nats-Expected-Last-Subject-Sequence": "7", "Nats-TTL": "2s"}
+
+
+def test_a_deletion_is_one_to_other_clients_of_the_bucket_too() -> None:
+    assert jetstream.deleting(7, 600) == {
+        "KV-Operation": "DEL",
+        "Nats-Expected-Last-Subject-Sequence": "7",
+        "Nats-TTL": "600s",
+    }
+
+
+def test_a_message_that_expires_says_after_how_many_seconds() -> None:
+    assert jetstream.expiring(1) == {"Nats-TTL": "1s"}
+
+
+def test_a_pushed_message_tells_its_place_and_that_before_it() -> None:
+    assert jetstream.position(PUSHED) == (4700, 4711)
+
+
+@pytest.mark.parametrize("headers", [b"", b"NATS/1.0\r\n\r\n", b"NATS/1.0\r\nNats-Sequence: 7\r\n\r\n"])
+def test_a_message_that_no_stream_pushed_has_no_position(headers: bytes) -> None:
+    with pytest.raises(ValueError, match="not found"):
+        jetstream.position(headers)
+
+
+def test_a_stored_message_tells_its_subject_and_sequence() -> None:
+    message = Message("_INBOX.1", "", b"", PUSHED)
+
+    assert (jetstream.subject(message), jetstream.sequence(message)) == ("t.user.alice.s-1", 4711)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expired"),
+    [({"Nats-Marker-Reason": "MaxAge"}, True), ({"Nats-Marker-Reason": "Remove"}, False), (None, False)],
+)
+def test_only_a_marker_of_its_age_says_that_a_key_expired(
+    headers: dict[str, str] | None, expired: bool
+) -> None:
+    assert jetstream.has_expired(headers) is expired
+
+
+def test_a_question_is_the_json_that_jetstream_reads() -> None:
+    assert json.loads(jetstream.last_message_of("a.b")) == {"last_by_subj": "a.b"}
+    assert json.loads(jetstream.last_messages_of(["a.*", "b"])) == {"multi_last": ["a.*", "b"]}
+    assert json.loads(jetstream.messages_of("a.b", 5, 257)) == {
+        "seq": 5,
+        "batch": 257,
+        "next_by_subj": "a.b",
+    }
+
+
+def test_a_publish_that_was_stored_has_a_sequence() -> None:
+    answer = jetstream.read_published(b'{"stream":"KV_t", "seq":17}')
+
+    assert (answer.seq, answer.duplicate, answer.error) == (17, False, None)
+
+
+def test_a_publish_that_was_had_before_is_a_duplicate() -> None:
+    assert jetstream.read_published(b'{"stream":"MAILBOX_t", "seq":17,"duplicate": true}').duplicate
+
+
+@pytest.mark.parametrize(("err_code", "is_conflict"), [(10071, True), (10164, True), (10077, False)])
+def test_a_write_over_another_revision_is_a_conflict(err_code: int, is_conflict: bool) -> None:
+    answer = jetstream.read_published(
+        b'{"error":{"code":400,"err_code":%d,"description":"wrong last sequence: 7"},"seq":0}' % err_code
+    )
+
+    assert answer.error is not None
+    assert answer.error.is_conflict is is_conflict
+    assert not answer.error.is_not_found
+
+
+def test_a_message_from_the_leader_is_decoded() -> None:
+    answer = jetstream.read_message(
+        b'{"type":"io.nats.jetstream.api.v1.stream_msg_get_response",'
+        b'"message":{"subject":"$KV.t.a","seq":3,"hdrs":"TkFUUw==","data":"AAEC","time":"2025-11-28T21:14:49Z"}}'
+    )
+
+    assert answer.message == jetstream.StoredMessage(3, b"\x00\x01\x02")
+
+
+def test_a_message_that_is_not_there_is_not_found() -> None:
+    answer = jetstream.read_message(
+        b'{"error":{"code":404,"err_code":10037,"description":"no message found"}}'
+    )
+
+    assert answer.message is None
+    assert answer.error is not None
+    assert answer.error.is_not_found
+
+
+def test_a_stream_tells_how_much_it_keeps() -> None:
+    answer = jetstream.read_stream(b'{"config":{"name":"KV_t"},"state":{"messages":2,"bytes":1024}}')
+
+    assert answer.state == jetstream.StreamState(1024)
+    assert answer.error is None
+
+
+def test_a_stream_that_is_not_there_has_no_state() -> None:
+    answer = jetstream.read_stream(
+        b'{"error":{"code":404,"err_code":10059,"description":"stream not found"}}'
+    )
+
+    assert answer.state is None
+    assert answer.error is not None
+    assert answer.error.is_not_found

@@ -1,0 +1,260 @@
+"""What is asked of JetStream and how it answers: its subjects, headers, statuses, error codes and JSON.
+
+They are spelled here and nowhere else. Pure: a subject, headers or a payload go out, an answer is read.
+Asking, and what the answer means, is the caller's: presence (`presence.store`, `presence.mailbox`,
+`presence.stream_size`), the router (`router.relay`) and the gateway (`gateway.delivery`). What a service may
+ask is in `permissions`; our own subjects are in `subjects`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+# The subjects of its API.
+
+ACCOUNT_INFO: Final = "$JS.API.INFO"
+
+
+def create_stream(stream: str) -> str:
+    """Where a stream is made."""
+    return f"$JS.API.STREAM.CREATE.{stream}"
+
+
+def stream_info(stream: str) -> str:
+    """Where a stream's configuration and state are asked for; `read_stream` reads the answer."""
+    return f"$JS.API.STREAM.INFO.{stream}"
+
+
+def update_stream(stream: str) -> str:
+    """Where a stream's configuration is changed."""
+    return f"$JS.API.STREAM.UPDATE.{stream}"
+
+
+def get_from_leader(stream: str) -> str:
+    """Where the leader is asked for one message (`last_message_of`); `read_message` reads the answer."""
+    return f"$JS.API.STREAM.MSG.GET.{stream}"
+
+
+def direct_get(stream: str) -> str:
+    """Where any replica is asked for messages (`last_messages_of`, `messages_of`).
+
+    Each message comes as a reply of its own, and then one with a status. A replica may lag a moment behind
+    its leader.
+    """
+    return f"$JS.API.DIRECT.GET.{stream}"
+
+
+def create_consumer(stream: str, consumer: str, filter_subject: str) -> str:
+    """Where a durable consumer of the messages on some subjects is made."""
+    return f"$JS.API.CONSUMER.CREATE.{stream}.{consumer}.{filter_subject}"
+
+
+def consumer_info(stream: str, consumer: str) -> str:
+    """Where a consumer's configuration and state are asked for."""
+    return f"$JS.API.CONSUMER.INFO.{stream}.{consumer}"
+
+
+def next_message(stream: str, consumer: str) -> str:
+    """Where a consumer is asked for more messages."""
+    return f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+
+
+def consumer_acks(stream: str, consumer: str) -> str:
+    """The pattern of the subjects where a consumer's messages are acknowledged."""
+    return f"$JS.ACK.{stream}.{consumer}.>"
+
+
+def leader_elected(stream: str) -> str:
+    """Where the broker tells that a stream has a new leader."""
+    return f"$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.{stream}"
+
+
+def bucket_stream(bucket: str) -> str:
+    """Name the stream of a key-value bucket."""
+    return f"KV_{bucket}"
+
+
+def bucket_prefix(bucket: str) -> str:
+    """Name what the subject of each key of a bucket begins with."""
+    return f"$KV.{bucket}."
+
+
+# Headers of a publish.
+
+MESSAGE_ID: Final = "Nats-Msg-Id"
+"""A message of this name that the stream had within its duplicate window is not stored again."""
+
+_EXPECTED_LAST_ID: Final = "Nats-Expected-Last-Msg-Id"
+_EXPECTED_REVISION: Final = "Nats-Expected-Last-Subject-Sequence"
+_TTL: Final = "Nats-TTL"
+_OPERATION: Final = "KV-Operation"
+
+
+def named(message_id: str) -> bytes:
+    """Encode the headers of a message that is to be stored once, however often it is published."""
+    return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n\r\n" % message_id.encode()
+
+
+def only_asking(message_id: str) -> dict[str, str]:
+    """Return headers with which a publish is never stored, and says whether a message of this name was.
+
+    It expects an impossible predecessor; JetStream looks for duplicates before it looks at that.
+    """
+    return {MESSAGE_ID: message_id, _EXPECTED_LAST_ID: "never"}
+
+
+def replacing(revision: int, ttl_s: int | None = None) -> dict[str, str]:
+    """Return the headers of a write that is refused (`Error.is_conflict`) unless it replaces `revision`.
+
+    0 stands for no message yet. It lives for `ttl_s` seconds, or for good.
+    """
+    return {_EXPECTED_REVISION: str(revision)} | ({} if ttl_s is None else expiring(ttl_s))
+
+
+def expiring(ttl_s: int) -> dict[str, str]:
+    """Return the headers of a message that lives for so many seconds; JetStream takes whole ones."""
+    return {_TTL: f"{ttl_s}s"}
+
+
+def deleting(revision: int, ttl_s: int) -> dict[str, str]:
+    """Return the headers of what marks a bucket's key as deleted for `ttl_s` seconds; see `replacing`."""
+    return {_OPERATION: "DEL", **replacing(revision, ttl_s)}
+
+
+# Headers of a message that JetStream sends.
+
+_SEQUENCE: Final = b"Nats-Sequence"
+_SUBJECT: Final = b"Nats-Subject"
+_MARKER_REASON: Final = "Nats-Marker-Reason"
+_AT_SEQUENCE: Final = b"\r\n%b: " % _SEQUENCE
+_AT_PREVIOUS: Final = b"\r\nNats-Last-Sequence: "
+
+
+class Headers(Protocol):
+    """A message, as far as it is read here; `tieline.runtime.message.Message` is one."""
+
+    def header(self, name: bytes) -> str:
+        """Read one header; "" if it is not there."""
+        ...
+
+
+def sequence(message: Headers) -> int:
+    """Read a stored message's place in its stream."""
+    return int(message.header(_SEQUENCE))
+
+
+def subject(message: Headers) -> str:
+    """Read the subject under which a message is stored."""
+    return message.header(_SUBJECT)
+
+
+def position(headers: bytes) -> tuple[int, int]:
+    """Read the place of a message that a stream republishes; every frame for a client passes here.
+
+    Returns the sequence of the message before it on the same subject (0: none is kept), and its own. They
+    stand in this order, which is tested with a real broker.
+    """
+    start = headers.index(_AT_SEQUENCE) + len(_AT_SEQUENCE)
+    end = headers.index(b"\r", start)
+    previous = headers.index(_AT_PREVIOUS, end) + len(_AT_PREVIOUS)
+    return int(headers[previous : headers.index(b"\r", previous)]), int(headers[start:end])
+
+
+def has_expired(headers: Mapping[str, str] | None) -> bool:
+    """Whether a message says that what stood under its subject has outlived its TTL."""
+    return (headers or {}).get(_MARKER_REASON) == "MaxAge"
+
+
+# Questions, and the statuses that end the answers to a direct get.
+
+END_OF_MESSAGES: Final = ("204", "404")
+"""All messages asked for have come; or there is none at all."""
+
+TOO_MANY_MESSAGES: Final = "413"
+"""More subjects match than may be answered at once."""
+
+
+def last_message_of(subject: str) -> bytes:
+    """Ask (`get_from_leader`) for the last message of one subject."""
+    return _encoder.encode({"last_by_subj": subject})
+
+
+def last_messages_of(subjects: Sequence[str]) -> bytes:
+    """Ask (`direct_get`) for the last message of each subject; they may be patterns."""
+    return _encoder.encode({"multi_last": subjects})
+
+
+def messages_of(subject: str, start: int, at_most: int) -> bytes:
+    """Ask (`direct_get`) for the messages of one subject, from a sequence on."""
+    return _encoder.encode({"seq": start, "batch": at_most, "next_by_subj": subject})
+
+
+_encoder = msgspec.json.Encoder()
+
+
+# Answers.
+
+NAME_IN_USE: Final = 10058
+"""`err_code`: a stream of this name is there, with another configuration."""
+
+_WRONG_LAST_SEQUENCE: Final = (10071, 10164)
+_NOT_FOUND: Final = 404
+
+
+class Error(msgspec.Struct, frozen=True):
+    """Why JetStream refuses."""
+
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+    @property
+    def is_conflict(self) -> bool:
+        """Whether the message to be replaced has another revision."""
+        return self.err_code in _WRONG_LAST_SEQUENCE
+
+    @property
+    def is_not_found(self) -> bool:
+        """Whether there is no such message."""
+        return self.code == _NOT_FOUND
+
+
+class Published(msgspec.Struct, frozen=True):
+    """The answer to a publish; without an error the message is stored."""
+
+    seq: int = 0
+    duplicate: bool = False
+    error: Error | None = None
+
+
+class StoredMessage(msgspec.Struct, frozen=True):
+    """One message, as the leader returns it."""
+
+    seq: int
+    data: bytes = b""
+
+
+class LeaderAnswer(msgspec.Struct, frozen=True):
+    """The answer to `get_from_leader`."""
+
+    message: StoredMessage | None = None
+    error: Error | None = None
+
+
+class StreamState(msgspec.Struct, frozen=True):
+    """What a stream keeps."""
+
+    bytes: int
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """The answer to `stream_info`; without a state there is no such stream."""
+
+    state: StreamState | None = None
+    error: Error | None = None
+
+
+read_published = msgspec.json.Decoder(Published).decode
+read_message = msgspec.json.Decoder(LeaderAnswer).decode
+read_stream = msgspec.json.Decoder(Stream).decode
