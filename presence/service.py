@@ -14,6 +14,7 @@ from presence.operations import Operations
 from presence.store import StoreUnavailable
 from tieline import metrics
 from tieline.runtime.broker import BrokerAway, Message
+from tieline.runtime.guard import bug_guard
 from tieline.wire import internal
 from tieline.wire.internal import OPERATIONS, PresenceReply, Refused, SessionGone
 
@@ -47,17 +48,16 @@ class PresenceService:
             metrics.PRESENCE_REQUESTS.labels(op, "failed").inc()
             _log.error("request unanswered: not on its own subject", extra={"op": op})
             return
-        try:
-            reply = await self._operations.carry_out(request)
-            self._broker.send(message.reply, internal.encode(reply))
-        except (StoreUnavailable, BrokerAway) as error:
-            metrics.PRESENCE_REQUESTS.labels(op, "failed").inc()
-            _log.warning("request unanswered", extra={"op": op, "error": repr(error)})
-        except Exception:  # a bug met by one request must not end the process, and all other requests
-            metrics.PRESENCE_REQUESTS.labels(op, "failed").inc()
-            _log.exception("request unanswered: a bug", extra={"op": op})
-        else:
-            metrics.PRESENCE_REQUESTS.labels(op, _outcome(reply)).inc()
+        failed = metrics.PRESENCE_REQUESTS.labels(op, "failed")
+        with bug_guard(_log, "request unanswered: a bug", failed.inc, op=op):
+            try:
+                reply = await self._operations.carry_out(request)
+                self._broker.send(message.reply, internal.encode(reply))
+            except (StoreUnavailable, BrokerAway) as error:
+                failed.inc()
+                _log.warning("request unanswered", extra={"op": op, "error": repr(error)})
+            else:
+                metrics.PRESENCE_REQUESTS.labels(op, _outcome(reply)).inc()
 
 
 def _outcome(reply: PresenceReply) -> str:

@@ -1,4 +1,5 @@
-"""The router: for each signal ask presence, relay, answer. Never reads SDP or ICE.
+"""The router: for each signal it asks presence, relays, and answers. It never reads SDP or ICE.
 
-`leases` is what it remembers of established pairs, `service` what it does. Any number in one queue group.
+`service` is what it does with a signal, `relay` how a frame is published, `grants` the permissions it has
+cached. Any number of routers are in one queue group.
 """

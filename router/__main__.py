@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 
+from router.grants import Grants
 from router.service import RouterService
 from tieline.runtime.broker import connect
 from tieline.runtime.ops import BROKER_AWAY, STARTING, STOPPING, Ready, bound_port, serve_ops
@@ -31,7 +32,7 @@ async def main(settings: ProcessSettings, stopping: asyncio.Event) -> None:
     requests = Requests(broker, subjects.replies("router", instance))
     await requests.start()
     async with asyncio.TaskGroup() as routing:
-        signals = await RouterService(broker, requests, subjects, routing).start()
+        signals = await RouterService(broker, requests, subjects, Grants(), routing).start()
         await broker.flush()
         ready.clear(STARTING)
         await stopping.wait()

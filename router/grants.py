@@ -1,19 +1,19 @@
-"""Leases: presence's word that one user's candidates for another may pass unasked for a few seconds.
+"""Cached permissions: for a few seconds one user's candidates for another pass without asking presence.
 
-A lease is dropped as soon as presence says that either user has changed. A question to presence that was
-under way at that moment yields no lease: its answer may have been formed before. Pure; times are seconds of
-a monotonic clock.
+A grant is dropped as soon as presence says that either user has changed. A question to presence that was
+under way at that moment yields no grant: its answer may have been formed before. Pure; times are seconds of
+a monotonic clock. Presence decides what is granted (`presence.decide`).
 """
 
 from typing import Final, NamedTuple
 
 from tieline.wire.ids import FrameDigest, SessionId, UserId
 
-MAX_LEASES: Final = 100_000
-"""About 50 MiB; past it everything is forgotten, and asked again within one round trip each."""
+MAX_GRANTS: Final = 100_000
+"""About 50 MiB; past it all are dropped, and each is asked for again within one round trip."""
 
 
-class Lease(NamedTuple):
+class Grant(NamedTuple):
     """Permission to relay candidates of one session to another."""
 
     session: SessionId
@@ -35,23 +35,29 @@ class Ticket:
         self.spoiled = False
 
 
-class Leases:
-    """What one router remembers."""
+class Grants:
+    """The grants that one router has cached, by sender and target."""
 
     def __init__(self) -> None:
-        self._leases: dict[tuple[UserId, UserId], Lease] = {}
-        self._peers: dict[UserId, set[tuple[UserId, UserId]]] = {}
+        self._grants: dict[tuple[UserId, UserId], Grant] = {}
+        self._keys: dict[UserId, set[tuple[UserId, UserId]]] = {}
+        """Those under which a user stands on either side."""
         self._tickets: set[Ticket] = set()
 
     def __len__(self) -> int:
-        return len(self._leases)
+        return len(self._grants)
 
-    def find(self, user: UserId, session: SessionId, target: UserId, now: float) -> Lease | None:
-        """Find a lease that is good now."""
-        lease = self._leases.get((user, target))
-        if lease is None or lease.session != session or lease.until <= now:
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is remembered of any user."""
+        return not (self._grants or self._keys)
+
+    def find(self, user: UserId, session: SessionId, target: UserId, now: float) -> Grant | None:
+        """Find a grant that is good now."""
+        grant = self._grants.get((user, target))
+        if grant is None or grant.session != session or grant.until <= now:
             return None
-        return lease
+        return grant
 
     def ask(self, user: UserId, target: UserId) -> Ticket:
         """Note that presence is being asked about these two. Give the ticket back to `answered`."""
@@ -59,35 +65,35 @@ class Leases:
         self._tickets.add(ticket)
         return ticket
 
-    def answered(self, ticket: Ticket, lease: Lease | None) -> None:
-        """Keep the lease that presence granted, unless it may be older than a change."""
+    def answered(self, ticket: Ticket, grant: Grant | None) -> None:
+        """Keep what presence granted, unless the answer may be older than a change."""
         self._tickets.discard(ticket)
-        if lease is None or ticket.spoiled:
+        if grant is None or ticket.spoiled:
             return
-        if len(self._leases) >= MAX_LEASES:
+        if len(self._grants) >= MAX_GRANTS:
             self.drop_all()
-        pair = (ticket.user, ticket.target)
-        self._leases[pair] = lease
-        for user in pair:
-            self._peers.setdefault(user, set()).add(pair)
+        key = (ticket.user, ticket.target)
+        self._grants[key] = grant
+        for user in key:
+            self._keys.setdefault(user, set()).add(key)
 
     def drop(self, changed: UserId) -> None:
         """Forget everything about a user."""
         for ticket in self._tickets:
             if changed in (ticket.user, ticket.target):
                 ticket.spoiled = True
-        for pair in self._peers.pop(changed, ()):
-            self._leases.pop(pair, None)
-            other = pair[0] if pair[1] == changed else pair[1]
-            pairs = self._peers.get(other)
-            if pairs is not None:
-                pairs.discard(pair)
-                if not pairs:
-                    del self._peers[other]
+        for key in self._keys.pop(changed, ()):
+            self._grants.pop(key, None)
+            other = key[0] if key[1] == changed else key[1]
+            keys = self._keys.get(other)
+            if keys is not None:
+                keys.discard(key)
+                if not keys:
+                    del self._keys[other]
 
     def drop_all(self) -> None:
         """Forget everything: after a time in which changes may have been missed."""
         for ticket in self._tickets:
             ticket.spoiled = True
-        self._leases.clear()
-        self._peers.clear()
+        self._grants.clear()
+        self._keys.clear()

@@ -1,15 +1,17 @@
-"""Publish frames for users: to whoever listens now, and into the mailbox for who does not.
+"""Publish frames for users: into the mailbox, which republishes them to the gateways of their sessions.
 
-Both are one publish: the mailbox stream captures the users' subjects, and keeps a frame once however often
-it is published. For a sender that asked for acks the stream's word is awaited: a bare publish may die in the
-buffers of a broker node after the answer has left.
+The mailbox's stream captures the users' subjects, and keeps a frame once however often it is published. For
+a sender that asked for acks the stream's answer is awaited: a bare publish may be lost in the buffers of a
+broker node after the sender has been answered. The stream is made by `presence.mailbox`, and read by
+`gateway.delivery`.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from tieline.runtime.broker import Broker, Message
+from tieline.runtime.broker import Broker
+from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
 from tieline.wire import internal, jetstream
 from tieline.wire.ids import SessionId, UserId
@@ -17,7 +19,7 @@ from tieline.wire.internal import Delivery
 from tieline.wire.subjects import Subjects
 
 STORE_PATIENCE_S: Final = 4.0
-"""For the mailbox's word; it is asked again meanwhile, as a stream needs a second to elect a new leader."""
+"""For the mailbox to confirm; the frame is resent meanwhile, as a stream takes a second to elect a leader."""
 
 
 class NotStored(Exception):
@@ -33,7 +35,7 @@ class Relaying:
         self._subjects = subjects
 
     def send(self, user: UserId, session: SessionId, frame: bytes) -> None:
-        """Publish one frame, and trust.
+        """Publish one frame, without waiting for the mailbox to confirm.
 
         Raises:
             BrokerAway: not published.
@@ -54,13 +56,13 @@ class Relaying:
     async def carry(self, deliveries: tuple[Delivery, ...], own: bytes, *, stored: bool) -> None:
         """Publish frames in their order; with `stored`, each when the mailbox has the one before it.
 
-        What is published again because its first attempt was lost must not come after what did not get lost.
+        A frame whose first attempt was lost is published again, and must not come after the next one.
 
         Raises:
             BrokerAway: not all are published.
             NotStored: one is not known to be stored, and those after it are not published.
         """
-        frames = [(line.user, line.session, line.frame or own) for line in deliveries]
+        frames = [(each.user, each.session, each.frame or own) for each in deliveries]
         if not stored:
             for user, session, frame in frames:
                 self.send(user, session, frame)
@@ -73,7 +75,7 @@ class Relaying:
                 raise NotStored
 
     async def was_stored(self, user: UserId, frame: bytes) -> bool:
-        """Ask the mailbox whether it was given a frame within its minute, without giving it one.
+        """Ask the mailbox whether it was given this frame within its duplicate window, without publishing it.
 
         Raises:
             NoAnswer: the mailbox does not answer.

@@ -1,6 +1,7 @@
 """Route signals: ask presence, deliver what it says, answer the gateway.
 
 A signal that cannot be judged now stays unanswered: the gateway sends it again, and any router may get it.
+How a frame is published is in `relay`; the permissions cached between questions are in `grants`.
 """
 
 import asyncio
@@ -10,10 +11,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from router.grants import Lease, Leases
+from router.grants import Grant, Grants
 from router.relay import NotStored, Relaying
 from tieline import metrics
-from tieline.runtime.broker import Broker, BrokerAway, Message, Subscription
+from tieline.runtime.broker import Broker, BrokerAway, Subscription
+from tieline.runtime.guard import Guard, bug_guard
+from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal
 from tieline.wire.ids import UserId
@@ -46,9 +49,9 @@ class _Answers:
         self._ready: list[tuple[int, RouterReply]] = []
 
     def give(self, place: int, answer: RouterReply) -> None:
-        """Answer the signal in that place, behind everything that has been published for it."""
+        """Answer the signal in that place, after everything that has been published for it."""
         if not self._ready:
-            self._broker.before_writing(self._send)
+            self._broker.on_flush(self._send)
         self._ready.append((place, answer))
 
     def _send(self) -> None:
@@ -63,15 +66,20 @@ class RouterService:
     """What one router does with signals. Tasks belong to the given group."""
 
     def __init__(
-        self, broker: Broker, requests: Requests, subjects: Subjects, tasks: asyncio.TaskGroup
+        self,
+        broker: Broker,
+        requests: Requests,
+        subjects: Subjects,
+        grants: Grants,
+        tasks: asyncio.TaskGroup,
     ) -> None:
         self._broker = broker
         self._requests = requests
         self._subjects = subjects
         self._tasks = tasks
         self._relaying = Relaying(broker, requests, subjects)
-        self._leases = Leases()
-        broker.when_away(self._leases.drop_all)
+        self._grants = grants
+        broker.when_away(grants.drop_all)
 
     async def start(self) -> Subscription:
         """Listen; returns the subscription to signals, to be drained at the end."""
@@ -79,32 +87,29 @@ class RouterService:
         return await self._broker.subscribe(self._subjects.signals(), self._on_signals, queue="router")
 
     def _on_change(self, message: Message) -> None:
-        self._leases.drop(UserId(identifier(message.subject.rpartition(".")[2])))
+        self._grants.drop(UserId(identifier(message.subject.rpartition(".")[2])))
 
     def _on_signals(self, message: Message) -> None:
         cmd = message.subject.rpartition(".")[2]
         answers = _Answers(self._broker, message.reply)
         now = time.monotonic()
+        guard = _guard(cmd)
         for place, signal in enumerate(internal.decode_signals(message.data)):
             if signal is None:
                 continue
             answer = functools.partial(answers.give, place)
-            lease = None
+            grant = None
             if cmd == CANDIDATE:
-                lease = self._leases.find(signal.user, signal.session, signal.to, now)
-            if lease is None:
+                grant = self._grants.find(signal.user, signal.session, signal.to, now)
+            if grant is None:
                 self._tasks.create_task(self._judge(signal, cmd, answer))
                 continue
-            try:
-                self._relay_on_lease(signal, lease, answer)
-            except BrokerAway:
-                _log.warning("signal unanswered: broker away")
-            except Exception:  # a bug met by one signal must not take the others of its pack along
-                _log.exception("signal unanswered: a bug", extra={"cmd": cmd})
+            with guard:
+                self._relay_granted(signal, grant, answer)
 
-    def _relay_on_lease(self, signal: Signal, lease: Lease, answer: Answer) -> None:
+    def _relay_granted(self, signal: Signal, grant: Grant, answer: Answer) -> None:
         metrics.LEASED_SIGNALS.inc()
-        if lease.held and internal.digest(signal.frame) in lease.held:
+        if grant.held and internal.digest(signal.frame) in grant.held:
             answer(_HELD)
             return
         if signal.stored:
@@ -113,27 +118,30 @@ class RouterService:
                 if is_stored:
                     answer(_RELAYED)
 
-            self._relaying.store(signal.to, lease.target_session, signal.frame, stored)
+            self._relaying.store(signal.to, grant.target_session, signal.frame, stored)
             return
-        self._relaying.send(signal.to, lease.target_session, signal.frame)
-        answer(_RELAYED)
+        try:
+            self._relaying.send(signal.to, grant.target_session, signal.frame)
+        except BrokerAway:
+            _log.warning("signal unanswered: broker away")
+        else:
+            answer(_RELAYED)
 
     async def _judge(self, signal: Signal, cmd: str, answer: Answer) -> None:
-        ticket = self._leases.ask(signal.user, signal.to)
-        lease = None
-        try:
-            verdict = await self._ask_presence(signal, cmd)
-            now = time.monotonic()
-            reply = await self._carry_out(signal, cmd, verdict)
-            # Not before all of it is published, or what comes on the lease would overtake it.
-            lease = _granted(signal, verdict, now)
-            answer(reply)
-        except (NoAnswer, NotStored, BrokerAway) as error:
-            _log.warning("signal unanswered", extra={"cmd": cmd, "error": repr(error)})
-        except Exception:  # a bug met by one signal must not end the process, and all other signals
-            _log.exception("signal unanswered: a bug", extra={"cmd": cmd})
-        finally:
-            self._leases.answered(ticket, lease)
+        ticket = self._grants.ask(signal.user, signal.to)
+        grant = None
+        with _guard(cmd):
+            try:
+                verdict = await self._ask_presence(signal, cmd)
+                now = time.monotonic()
+                reply = await self._carry_out(signal, cmd, verdict)
+                # Only when all of it is published, or a candidate that the grant lets pass would overtake it.
+                grant = _granted(signal, verdict, now)
+                answer(reply)
+            except (NoAnswer, NotStored, BrokerAway) as error:
+                _log.warning("signal unanswered", extra={"cmd": cmd, "error": repr(error)})
+            finally:
+                self._grants.answered(ticket, grant)
 
     async def _ask_presence(self, signal: Signal, cmd: str) -> Verdict:
         check = Check(
@@ -165,18 +173,23 @@ class RouterService:
         return _HELD if verdict.ack == "held" else _RELAYED
 
     async def _is_retry(self, signal: Signal, cmd: str) -> bool:
-        """Whether a refused candidate was relayed before its call ended: then it is a retry, and told so.
+        """Whether a refused candidate was relayed before its call ended: then it is a retry, answered as one.
 
-        What changes a negotiation presence remembers itself; a candidate of an established pair changes
-        nothing, and only the mailbox has seen it.
+        Presence remembers the signals that change a negotiation; a candidate of an established one changes
+        nothing, and only the mailbox has had it.
         """
         return cmd == CANDIDATE and await self._relaying.was_stored(signal.to, signal.frame)
 
 
-def _granted(signal: Signal, verdict: Verdict, now: float) -> Lease | None:
+def _guard(cmd: str) -> Guard:
+    """Keep a bug that one signal meets from the others of its pack, and from the process."""
+    return bug_guard(_log, "signal unanswered: a bug", cmd=cmd)
+
+
+def _granted(signal: Signal, verdict: Verdict, now: float) -> Grant | None:
     if not isinstance(verdict, Relay) or not verdict.lease_seconds:
         return None
-    target = next((line.session for line in verdict.deliveries if line.user == signal.to), None)
+    target = next((each.session for each in verdict.deliveries if each.user == signal.to), None)
     if target is None:
         return None
-    return Lease(signal.session, target, now + verdict.lease_seconds, frozenset(verdict.lease_held))
+    return Grant(signal.session, target, now + verdict.lease_seconds, frozenset(verdict.lease_held))

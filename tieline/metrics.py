@@ -1,49 +1,32 @@
-"""Every metric of Tieline, with a sentence each. Labels are outcomes and kinds: never users, rooms or ids.
+"""The metrics of gateways, routers and presence, with a sentence each.
 
-All names begin with `tieline_`. Durations are seconds, sizes bytes.
+Labels are outcomes and kinds: never users, rooms or ids. All names begin with `tieline_`; durations are
+seconds, sizes bytes. The registry, and the metrics that every process has, are in `tieline.runtime.metrics`.
 """
 
 import functools
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.process_collector import ProcessCollector
+from prometheus_client import Counter, Gauge, Histogram
 
-from tieline.runtime.fast_metrics import Tally, TallyCounter, TallyHistogram
+from tieline.runtime.fast_metrics import FastCounter, FastHistogram, Series
+from tieline.runtime.metrics import REGISTRY as REGISTRY
+from tieline.runtime.metrics import exposition as exposition
 from tieline.wire.codes import CloseCode, HandshakeError
 from tieline.wire.internal import OPERATIONS
-
-REGISTRY: Final = CollectorRegistry()
 
 _RELAY_BUCKETS: Final = (
     0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 )  # fmt: skip
 
-_LAG_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-
 _ANSWER_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
 """People answer in seconds, machines in less; an offer waits a minute unless an operator says otherwise."""
 
 _CODES: Final = frozenset({*map(int, CloseCode), 1002, 1005, 1006})
-"""What we close with, and what stands for no code (1005) and for no close at all (1006)."""
+"""The codes that a gateway closes with, and those for no code (1005) and no close at all (1006)."""
 
 OTHER_CODE: Final = "other"
 
-BUILD_INFO = Gauge(
-    "tieline_build_info",
-    "Always 1; says which service this process is, and of which version.",
-    ["service", "version"],
-    registry=REGISTRY,
-)
-READY = Gauge(
-    "tieline_ready", "1 while /readyz says that this process should get work, else 0.", registry=REGISTRY
-)
-EVENT_LOOP_LAG = Histogram(
-    "tieline_event_loop_lag_seconds",
-    "Seconds by which the event loop of this process was late for a timer, measured four times a second.",
-    registry=REGISTRY,
-    buckets=_LAG_BUCKETS,
-)
 CONNECTIONS = Gauge(
     "tieline_connections", "WebSocket connections with a live session on this gateway.", registry=REGISTRY
 )
@@ -61,28 +44,28 @@ SESSIONS_CLOSED = Counter(
 )
 SESSIONS_REGISTERED_AGAIN = Counter(
     "tieline_sessions_registered_again_total",
-    "Sessions this gateway told presence of again, because it had forgotten them.",
+    "Sessions that this gateway registered again with a presence that had lost them.",
     registry=REGISTRY,
 )
 SESSIONS_ORPHANED = Counter(
     "tieline_sessions_orphaned_total",
-    "Sessions left behind by gateways that died, which presence let wait to be resumed, or ended.",
+    "Sessions of gateways that died, which presence keeps to be resumed, or has ended.",
     registry=REGISTRY,
 )
 DRAINING = Gauge(
     "tieline_draining",
-    "1 while this gateway sends its clients away before it ends, else 0.",
+    "1 while this gateway asks its clients to reconnect elsewhere before it stops, else 0.",
     registry=REGISTRY,
 )
 DRAINED = Counter(
     "tieline_drained_connections_total",
-    "Connections that a draining gateway got rid of, by how (left: by themselves when told to; closed: with 1012).",  # noqa: E501
+    "Connections that ended while a gateway drained, by how (left: the client closed when told to; closed: with 1012).",  # noqa: E501
     ["how"],
     registry=REGISTRY,
 )
 REPLAYED = Counter(
     "tieline_replayed_frames_total",
-    "Frames that clients were sent from the mailbox, because they had not come live.",
+    "Frames sent to clients from the mailbox because their live delivery was missed.",
     registry=REGISTRY,
 )
 HANDSHAKES_REFUSED = Counter(
@@ -93,23 +76,23 @@ HANDSHAKES_REFUSED = Counter(
 )
 KEY_FETCHES = Counter(
     "tieline_key_fetches_total",
-    "Fetches of the key set that verifies tokens, by outcome (ok, failed: the older keys stay good).",
+    "Fetches of the key set that verifies tokens, by outcome (ok, failed: the older keys stay in use).",
     ["outcome"],
     registry=REGISTRY,
 )
-SIGNALS = TallyCounter(
+SIGNALS = FastCounter(
     "tieline_signals_total",
     "Client messages answered by this gateway, by command and outcome (relayed, held, ok, or the reason of the refusal).",  # noqa: E501
     ["cmd", "outcome"],
     registry=REGISTRY,
 )
-RELAY_SECONDS = TallyHistogram(
+RELAY_SECONDS = FastHistogram(
     "tieline_relay_seconds",
     "Seconds from a client's WEBRTC frame read by the gateway to the router's answer.",
     _RELAY_BUCKETS,
     registry=REGISTRY,
 )
-DELIVERIES = TallyCounter(
+DELIVERIES = FastCounter(
     "tieline_deliveries_total",
     "Frames for users that reached this gateway, by outcome (sent, duplicate, dropped).",
     ["outcome"],
@@ -117,11 +100,11 @@ DELIVERIES = TallyCounter(
 )
 CHECK_SECONDS = Histogram(
     "tieline_presence_check_seconds",
-    "Seconds a router waited for presence to judge one signal.",
+    "Seconds a router waited for the verdict of presence on one signal.",
     registry=REGISTRY,
     buckets=_RELAY_BUCKETS,
 )
-LEASED_SIGNALS = TallyCounter(
+LEASED_SIGNALS = FastCounter(
     "tieline_leased_signals_total",
     "Candidates a router relayed on a cached permission, without asking presence.",
     registry=REGISTRY,
@@ -152,41 +135,21 @@ HELD_CANDIDATES = Counter(
 )
 CAS_CONFLICTS = Counter(
     "tieline_cas_conflicts_total",
-    "Compare-and-set writes that found the record changed and were decided again.",
+    "Compare-and-set writes that found the record changed, and were decided again.",
     registry=REGISTRY,
 )
 STREAM_BYTES = Gauge(
     "tieline_stream_bytes",
-    "Bytes that the broker keeps for us, by stream (bucket, mailbox), as presence sees it.",
+    "Bytes that the broker keeps, by stream (bucket, mailbox), as presence measures them.",
     ["stream"],
     registry=REGISTRY,
 )
 TIMERS_FIRED = Counter(
     "tieline_timers_fired_total",
-    "Timers whose expiry this presence process consumed, by kind.",
+    "Expired timers that this presence process handled, by kind.",
     ["kind"],
     registry=REGISTRY,
 )
-REQUEST_RETRIES = Counter(
-    "tieline_request_retries_total",
-    "Requests of this process sent again because nobody had answered yet.",
-    registry=REGISTRY,
-)
-NATS_RECONNECTS = Counter(
-    "tieline_nats_reconnects_total", "Times this process connected to NATS again.", registry=REGISTRY
-)
-NATS_CONNECTED = Gauge(
-    "tieline_nats_connected", "1 while this process is connected to NATS, else 0.", registry=REGISTRY
-)
-NATS_ERRORS = Counter(
-    "tieline_nats_errors_total",
-    "Errors the NATS client reported, by kind (slow_consumer: messages were dropped).",
-    ["kind"],
-    registry=REGISTRY,
-)
-
-
-ProcessCollector(namespace="tieline", registry=REGISTRY)  # memory, CPU and descriptors of this process
 
 
 # Looking a labelled metric up costs more than counting: what a frame passes is looked up once.
@@ -196,7 +159,7 @@ DELIVERED_TO_NOBODY = DELIVERIES.labels("dropped")
 
 
 @functools.cache
-def _signals(cmd: str, outcome: str) -> Tally:
+def _signals(cmd: str, outcome: str) -> Series:
     return SIGNALS.labels(cmd, outcome)
 
 
@@ -221,8 +184,6 @@ for _outcome in ("held", "released", "discarded"):
     HELD_CANDIDATES.labels(_outcome)
 for _kind in ("offer", "away", "lease"):
     TIMERS_FIRED.labels(_kind)
-for _kind in ("slow_consumer", "other"):
-    NATS_ERRORS.labels(_kind)
 for _outcome in ("ok", "failed"):
     KEY_FETCHES.labels(_outcome)
 for _how in ("left", "closed"):
@@ -237,8 +198,3 @@ def session_closed(code: int) -> None:
 def signal_answered(cmd: str, outcome: str) -> None:
     """Count one client message. Both labels must come from fixed vocabularies."""
     _signals(cmd, outcome).inc()
-
-
-def exposition() -> bytes:
-    """Render everything in Prometheus's text format."""
-    return generate_latest(REGISTRY)

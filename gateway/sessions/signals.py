@@ -80,7 +80,7 @@ class Signals:
     def ask(self, cmd: str, signal: Signal, hear: Hear) -> None:
         """Ask a router to carry one signal."""
         if not self._filling:
-            self._broker.before_writing(self._send)
+            self._broker.on_flush(self._send)
         pack = self._filling.get(cmd)
         if pack is None or not pack.has_room_for(signal):
             if pack is not None:

@@ -12,7 +12,7 @@ from nats.errors import Error as NatsError
 from tests.support.secured import KINDS, Prepared, SecuredCluster
 from tests.support.waiting import POLL_S, until
 from tieline.runtime import broker as runtime
-from tieline.runtime.nats_client import SteadyClient
+from tieline.runtime.nats_client import NatsClient
 from tieline.runtime.settings import BrokerLogin, SettingsError
 
 pytestmark = pytest.mark.needs("openssl")
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.needs("openssl")
 
 async def log_in(cluster: SecuredCluster, user: str | None = None, password: str | None = None) -> None:
     tls = ssl.create_default_context(cafile=cluster.prepared.ca)
-    client = SteadyClient()
+    client = NatsClient()
     try:
         await client.connect(
             cluster.url.split(","), tls=tls, allow_reconnect=False, user=user, password=password

@@ -18,7 +18,7 @@ from tests.support.waiting import PATIENCE_S, until_now
 from tieline.cli.dev.broker_process import find_nats_server
 from tieline.cli.dev.ports import hold_ports
 from tieline.cli.permissions import accounts
-from tieline.runtime.nats_client import SteadyClient
+from tieline.runtime.nats_client import NatsClient
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 NODES: Final = ("nats-1", "nats-2", "nats-3")
@@ -154,7 +154,7 @@ class Intruder:
     """A client of its own that has come by the password of some user, and what the broker told it."""
 
     def __init__(self) -> None:
-        self.client = SteadyClient()
+        self.client = NatsClient()
         self._errors: list[str] = []
 
     async def told(self) -> list[str]:

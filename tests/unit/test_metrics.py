@@ -3,14 +3,22 @@ import re
 import pytest
 from prometheus_client import Histogram
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from tieline import metrics
+from tieline.runtime import metrics as metrics_of_every_process
 
-METRICS = {name: value for name, value in vars(metrics).items() if isinstance(value, MetricWrapperBase)}
+METRICS = {
+    name: value
+    for module in (metrics, metrics_of_every_process)
+    for name, value in vars(module).items()
+    if isinstance(value, MetricWrapperBase)
+}
 FAMILIES = {family.name: family for family in metrics.REGISTRY.collect()}
 
 every_metric = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS.keys())
+every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
 
 
 def test_there_are_the_metrics_that_the_first_dashboards_need() -> None:
@@ -25,19 +33,21 @@ def test_there_are_the_metrics_that_the_first_dashboards_need() -> None:
     }
 
 
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
-def test_every_name_begins_with_tieline(family: object) -> None:
-    name = getattr(family, "name", "")
-
-    assert re.fullmatch(r"tieline_[a-z0-9_]+", name)
+@every_family
+def test_every_name_begins_with_tieline(family: Metric) -> None:
+    assert re.fullmatch(r"tieline_[a-z0-9_]+", family.name)
 
 
-@every_metric
-def test_every_metric_has_a_sentence(metric: MetricWrapperBase) -> None:
-    sentence = metric._documentation
+@every_family
+def test_every_metric_has_a_sentence(family: Metric) -> None:
+    if family.name.startswith("tieline_process_"):  # prometheus_client's own
+        return
+    sentence = family.documentation
 
     assert sentence[0].isupper() or sentence[0].isdigit()
     assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert ". " not in sentence, "one sentence, of one line"
     assert len(sentence.split()) >= 4
 
 

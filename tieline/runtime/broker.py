@@ -16,10 +16,10 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
-from tieline import metrics
+from tieline.runtime import metrics
 from tieline.runtime.message import Message, block
-from tieline.runtime.nats_client import SteadyClient
-from tieline.runtime.nats_parser import Listen
+from tieline.runtime.nats_client import NatsClient
+from tieline.runtime.nats_parser import Listener
 from tieline.runtime.settings import BrokerLogin, SettingsError
 
 PING_INTERVAL_S: Final = 2
@@ -33,11 +33,11 @@ CONNECT_TIMEOUT_S: Final = 2
 RECONNECT_WAIT_S: Final = 0.25
 """Between two attempts on one server: short, because every second without the broker is one without calls."""
 
-COMPLAIN_EVERY_S: Final = 5.0
+LOG_EVERY_S: Final = 5.0
 """Between two log lines about a broker that is away: there are four attempts a second on each server."""
 
 DRAIN_S: Final = 2.0
-"""For the broker's word that no more messages come: without a broker, none do."""
+"""For the broker to confirm that no more messages come: without a broker, none do."""
 
 MAX_PENDING_SEND_BYTES: Final = 8 * 1024 * 1024
 """What may wait to be written to a broker that does not read: past it, sending fails instead of piling up."""
@@ -46,21 +46,21 @@ NO_LOGIN: Final = BrokerLogin()
 
 _log = logging.getLogger(__name__)
 
-Listener = Callable[[], None]
+Callback = Callable[[], None]
 
 
 class BrokerAway(Exception):
-    """The broker cannot be reached, or does not read: nothing was sent. It may have come back in a moment."""
+    """The broker cannot be reached, or does not read: nothing was sent. It may be back in a moment."""
 
 
 class Broker:
     """One process's connection to NATS.
 
     Sending is synchronous: it hands the bytes to nats-py's buffer, or raises `BrokerAway`. Nothing is kept
-    for a broker that is away: whoever needs an answer asks again (`requests`).
+    for a broker that is away: a caller that needs an answer asks again (`requests`).
     """
 
-    def __init__(self, client: SteadyClient, on_away: list[Listener], on_back: list[Listener]) -> None:
+    def __init__(self, client: NatsClient, on_away: list[Callback], on_back: list[Callback]) -> None:
         self.client = client
         self._on_away = on_away
         self._on_back = on_back
@@ -80,18 +80,18 @@ class Broker:
         """Whether the broker answers, as far as is known now."""
         return bool(self.client.is_connected)
 
-    def when_away(self, listener: Listener) -> None:
-        """Call `listener` each time the connection is lost."""
-        self._on_away.append(listener)
+    def when_away(self, callback: Callback) -> None:
+        """Call `callback` each time the connection is lost."""
+        self._on_away.append(callback)
 
-    def when_back(self, listener: Listener) -> None:
-        """Call `listener` each time it has come back, with all subscriptions made again."""
-        self._on_back.append(listener)
+    def when_back(self, callback: Callback) -> None:
+        """Call `callback` each time it has come back, with all subscriptions made again."""
+        self._on_back.append(callback)
 
     def send(
         self, subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] | bytes = b""
     ) -> None:
-        """Publish one message. `subject` must come from `tieline.wire.subjects`: nothing checks it here.
+        """Publish one message. `subject` must be well formed: nothing checks it here.
 
         `headers` as bytes is a whole block, as `message.block` makes it.
 
@@ -107,20 +107,20 @@ class Broker:
             raise BrokerAway
         client.write(subject, reply, payload, headers if isinstance(headers, bytes) else block(headers))
 
-    def before_writing(self, speak: Callable[[], None]) -> None:
-        """Call `speak` once, at the end of this turn of the loop; what it sends goes out with the rest."""
-        self.client.before_writing(speak)
+    def on_flush(self, callback: Callback) -> None:
+        """Call `callback` once, at the end of this turn of the loop; what it sends goes out with the rest."""
+        self.client.on_flush(callback)
 
-    async def subscribe(self, subject: str, hear: Listen, queue: str = "") -> Subscription:
+    async def subscribe(self, subject: str, listener: Listener, queue: str = "") -> Subscription:
         """Listen to a subject, alone or as one of a queue group. Made again after every reconnect.
 
-        `hear` must return soon: until it does, nothing else is read from the broker. What piles up meanwhile
-        waits in the sockets, and then in the broker, which hangs up on a reader that is too slow.
+        `listener` must return soon: until it does, nothing else is read from the broker. Messages wait
+        meanwhile in the sockets, and then in the broker, which disconnects a reader that is too slow.
         """
-        return await self.client.listen(subject, queue, hear)
+        return await self.client.listen(subject, queue, listener)
 
     async def drain(self, subscription: Subscription) -> None:
-        """Get no more messages on a subscription, after its callback has seen those that came already."""
+        """Unsubscribe after delivering what has already arrived."""
         try:
             async with asyncio.timeout(DRAIN_S):
                 await subscription.drain()  # type: ignore[no-untyped-call]
@@ -128,7 +128,7 @@ class Broker:
             _log.warning("not drained: what was asked of us is asked again", extra={"error": repr(error)})
 
     async def flush(self) -> None:
-        """Wait until the broker has taken everything sent before, subscriptions too.
+        """Wait until the broker has received everything sent before, subscriptions too.
 
         Raises:
             BrokerAway: it did not answer in time.
@@ -141,7 +141,7 @@ class Broker:
             raise BrokerAway from error
 
     async def close(self) -> None:
-        """Hand over what is still buffered, then hang up."""
+        """Send what is still buffered, then disconnect."""
         if self.client.is_connected:
             try:
                 await self.flush()
@@ -150,12 +150,12 @@ class Broker:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self.client.close()
-        except OSError as error:  # a timeout is one; there is nobody to take leave of
+        except OSError as error:  # a timeout is one
             _log.warning("hung up on a broker that was gone", extra={"error": repr(error)})
 
 
 async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: str = "") -> Broker:
-    """Connect to the first of `urls` (comma-separated) that answers, and stay connected for ever.
+    """Connect to the first of `urls` (comma-separated) that answers, and reconnect for ever.
 
     `inbox` is the prefix of the subjects for the answers to what nats-py itself asks, for JetStream.
     Waits for a broker that is not up yet, or does not let us in (yet), saying so every few seconds.
@@ -163,28 +163,28 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
     Raises:
         SettingsError: `urls` can never be connected to, or the login is unusable.
     """
-    on_away: list[Listener] = []
-    on_back: list[Listener] = []
-    complained = -COMPLAIN_EVERY_S
+    on_away: list[Callback] = []
+    on_back: list[Callback] = []
+    logged_at = -LOG_EVERY_S
 
     async def disconnected() -> None:
         metrics.NATS_CONNECTED.set(0)
-        if client.is_closed:  # by ourselves
+        if client.is_closed:  # by `close`
             return
         client.forget_unsent()
         _log.warning("broker away")
-        for listener in on_away:
-            listener()
+        for callback in on_away:
+            callback()
 
     async def reconnected() -> None:
         metrics.NATS_CONNECTED.set(1)
         metrics.NATS_RECONNECTS.inc()
         _log.warning("broker back", extra={"broker": _place(client.connected_url)})
-        for listener in on_back:
-            listener()
+        for callback in on_back:
+            callback()
 
     async def failed(error: Exception) -> None:
-        nonlocal complained
+        nonlocal logged_at
         if isinstance(error, SlowConsumerError):
             metrics.NATS_ERRORS.labels("slow_consumer").inc()
             _log.error("messages dropped: a subscription is too slow", extra={"subject": error.subject})
@@ -194,11 +194,11 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
             _log.error("broker error", exc_info=error)
         elif client.is_connected:
             _log.warning("broker error", extra={"error": repr(error)})
-        elif (now := asyncio.get_running_loop().time()) - complained >= COMPLAIN_EVERY_S:
-            complained = now
+        elif (now := asyncio.get_running_loop().time()) - logged_at >= LOG_EVERY_S:
+            logged_at = now
             _log.warning("waiting for the broker", extra={"error": repr(error)})
 
-    def stumbled(error: Exception) -> None:
+    def on_listener_error(error: Exception) -> None:
         metrics.NATS_ERRORS.labels("other").inc()
         _log.error("broker error", exc_info=error)
 
@@ -208,7 +208,7 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
             "TIELINE_NATS_URL: an address begins with nats:// or tls://; WebSocket is not spoken here"
         )
     demands_tls = bool(login.ca) or any(url.startswith("tls://") for url in servers)
-    client = SteadyClient(stumbled, demands_tls=demands_tls)
+    client = NatsClient(on_listener_error, demands_tls=demands_tls)
     try:
         await client.connect(
             servers,
@@ -223,14 +223,14 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
             ping_interval=PING_INTERVAL_S,
             max_outstanding_pings=MAX_OUTSTANDING_PINGS,
             pending_size=0,  # no stale replay after a reconnect, and no waiting inside publish
-            skip_subject_validation=True,  # every subject is built by tieline.wire.subjects
+            skip_subject_validation=True,  # subjects are the caller's
             inbox_prefix=inbox or f"_INBOX_{name}",
             **_credentials(login, demands_tls),
         )
     except asyncio.CancelledError:
         client.abandon()
         raise
-    except NatsError as error:  # for everything that may pass, nats-py itself tries for ever
+    except NatsError as error:  # where it may help, nats-py itself tries again for ever
         raise SettingsError(
             f"TIELINE_NATS_URL: no broker can be reached at such an address: {error}"
         ) from None
@@ -239,7 +239,7 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
 
 
 def _credentials(login: BrokerLogin, demands_tls: bool) -> dict[str, Any]:
-    """Put a login into nats-py's words.
+    """Turn a login into options of nats-py.
 
     Raises:
         SettingsError: it is half a login, or there are no such certificates.

@@ -1,7 +1,7 @@
-"""A counter and a histogram for what happens with every message: they count in plain numbers of this process.
+"""A counter and a histogram for what happens with every message: they count in plain numbers.
 
-Those of prometheus_client take a lock and several calls a time, which together cost a gateway a twentieth
-of all that it does. Only for processes with one thread.
+Those of prometheus_client take a lock and several calls each time, which together cost a gateway a twentieth
+of its CPU time. Only for processes with one thread.
 """
 
 from bisect import bisect_left
@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 
-class Tally:
+class Series:
     """One time series of a counter."""
 
     __slots__ = ("count",)
@@ -25,7 +25,7 @@ class Tally:
         self.count += 1
 
 
-class TallyCounter(Collector):
+class FastCounter(Collector):
     """A counter; `name` ends in `_total`."""
 
     def __init__(
@@ -34,22 +34,22 @@ class TallyCounter(Collector):
         self._name = name
         self._documentation = documentation
         self._labels = labels
-        self._tallies: dict[tuple[str, ...], Tally] = {}
+        self._series: dict[tuple[str, ...], Series] = {}
         registry.register(self)
 
-    def labels(self, *values: str) -> Tally:
+    def labels(self, *values: str) -> Series:
         """Return the series with these labels, which stands at 0 from now on if it is new."""
-        return self._tallies.setdefault(values, Tally())
+        return self._series.setdefault(values, Series())
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """See `Collector.collect`."""
         family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
-        for values, tally in self._tallies.items():
-            family.add_metric(values, tally.count)
+        for values, series in self._series.items():
+            family.add_metric(values, series.count)
         yield family
 
 
-class TallyHistogram(Collector):
+class FastHistogram(Collector):
     """A histogram without labels. `bounds` rise; what is beyond the last of them is counted too."""
 
     def __init__(

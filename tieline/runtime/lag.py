@@ -1,10 +1,10 @@
-"""Measure how late the event loop is: whatever holds it up holds up every client of this process."""
+"""Measure how late the event loop is: what delays it delays every client of this process."""
 
 import asyncio
 import time
 from typing import Final
 
-from tieline import metrics
+from tieline.runtime import metrics
 
 EVERY_S: Final = 0.25
 """Between two measurements: often enough to meet a short stall, too seldom to be one."""

@@ -1,7 +1,7 @@
-"""Take the messages that are listened to out of the broker's byte stream, as soon as each is whole.
+"""Read the messages that have a listener out of the broker's byte stream, as soon as each is whole.
 
 nats-py's own parser costs a match of several patterns, a coroutine and two copies a message. This one knows
-only the two lines that carry messages; all other lines are handed on as they came. Pure.
+only the two lines that carry messages, and leaves all other lines to it (`nats_client`). Pure.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from typing import Final
 
 from tieline.runtime.message import Message
 
-Listen = Callable[[Message], None]
+Listener = Callable[[Message], None]
 
 _END: Final = b"\r\n"
 _MESSAGE: Final = ord("M")
@@ -18,18 +18,18 @@ _WITH_HEADERS: Final = ord("H")
 """HMSG, subject, subscription, perhaps a reply subject, size of the headers, size of all."""
 
 
-class Sieve:
-    """What one connection to the broker brings. `listeners` go by the numbers of their subscriptions."""
+class Parser:
+    """Parses what one connection brings. `listeners` go by the numbers of their subscriptions."""
 
-    def __init__(self, listeners: Mapping[bytes, Listen], failed: Callable[[Exception], None]) -> None:
+    def __init__(self, listeners: Mapping[bytes, Listener], failed: Callable[[Exception], None]) -> None:
         self._listeners = listeners
         self._failed = failed
         self._incomplete = b""
 
     def take(self, data: bytes) -> bytes:
-        """Hand each whole message to its listener; returns what is nobody's here: whole lines and messages.
+        """Give each whole message to its listener; returns the lines and messages without one.
 
-        An exception of a listener is given to `failed`, and the others hear what is theirs.
+        An exception of a listener is given to `failed`, and the other listeners get their messages.
 
         Raises:
             ValueError, IndexError: the broker does not speak its own protocol.
@@ -48,8 +48,8 @@ class Sieve:
             end = body + int(fields[-1])
             if end + 2 > size:
                 break
-            hear = self._listeners.get(fields[2])
-            if hear is None:
+            listener = self._listeners.get(fields[2])
+            if listener is None:
                 others.append(data[at : end + 2])
             else:
                 headers = b""
@@ -58,7 +58,7 @@ class Sieve:
                     headers = data[start:body]
                 reply = fields[3].decode() if len(fields) == (5 if kind == _MESSAGE else 6) else ""
                 try:
-                    hear(Message(fields[1].decode(), reply, data[body:end], headers))
+                    listener(Message(fields[1].decode(), reply, data[body:end], headers))
                 except Exception as error:  # a bug met by one message must not take it from all others
                     self._failed(error)
             at = end + 2

@@ -1,8 +1,8 @@
 """The ops endpoints of every process, on a port of their own: /metrics, /healthz, /readyz.
 
-`/healthz` answers from the event loop and asks nobody else, so it fails when this process hangs and not
-when the broker is away. `/readyz` says whether work should be sent here. websockets serves them: it is
-here anyway, and answers plain HTTP before an upgrade.
+`/healthz` is answered from the event loop alone, so it fails when this process hangs and not when the broker
+is away. `/readyz` says whether work should be sent here. They are served by websockets, a library that is
+needed anyway and answers plain HTTP before an upgrade.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from tieline import metrics
+from tieline.runtime import metrics
 from tieline.runtime.settings import SettingsError
 
 Readiness = Callable[[], str]

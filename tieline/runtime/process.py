@@ -10,8 +10,8 @@ from typing import Final, TypeVar
 
 import uvloop
 
-from tieline import __version__, metrics
-from tieline.runtime import logs
+from tieline import __version__
+from tieline.runtime import logs, metrics
 from tieline.runtime.lag import measure_lag
 from tieline.runtime.settings import ProcessSettings, SettingsError, misspelt, read_settings, usage
 
@@ -55,9 +55,8 @@ def run(
         uvloop.run(_until_signalled(settings, main))
     except* SettingsError as problems:
         problem_found = _first(problems)
-    if (
-        problem_found is not None
-    ):  # out here: before Python 3.11.4, what is raised in there comes out as a group
+    # Not in the `except*`: before Python 3.11.4, what is raised in there comes out as a group.
+    if problem_found is not None:
         sys.stderr.write(f"{service}: {problem_found}\n")
         sys.exit(EXIT_BAD_SETTINGS)
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-from tieline import metrics
+from tieline.runtime import metrics
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import NO_RESPONDERS, Message
 

@@ -1,4 +1,4 @@
-"""One pack of signals that come on leases, over a real broker."""
+"""One pack of signals that cached permissions let pass, over a real broker."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from router.grants import Lease
+from router.grants import Grant, Grants
 from router.service import RouterService
 from tests.broker.runtime.watching import Inbox
 from tests.support.pip_nats import PipNats
@@ -28,20 +28,21 @@ async def broker(pip_nats: PipNats) -> AsyncIterator[Broker]:
     await connected.close()
 
 
-async def test_a_bug_met_by_one_signal_takes_none_of_its_pack_along(
+async def test_a_bug_that_one_signal_meets_spares_its_pack(
     broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     users = [UserId("bob"), UserId(""), UserId("carol")]  # of which one can stand in no subject
     answers, frames = Inbox(), Inbox()
+    grants = Grants()
     async with asyncio.TaskGroup() as tasks:
-        service = RouterService(broker, Requests(broker, "t.router.r.reply"), SUBJECTS, tasks)
+        service = RouterService(broker, Requests(broker, "t.router.r.reply"), SUBJECTS, grants, tasks)
         subscription = await service.start()
         await broker.subscribe("t.answers", answers.put)
         await broker.subscribe(SUBJECTS.users(), frames.put)
         await broker.flush()
         for user in users:
-            lease = Lease(SESSION, TARGET, time.monotonic() + 60, frozenset())
-            service._leases.answered(service._leases.ask(ALICE, user), lease)
+            grant = Grant(SESSION, TARGET, time.monotonic() + 60, frozenset())
+            grants.answered(grants.ask(ALICE, user), grant)
 
         pack = [Signal(ALICE, SESSION, user, user.encode(), stored=False) for user in users]
         broker.send(SUBJECTS.signal("WEBRTC_ICE_CANDIDATE"), internal.encode(pack), "t.answers")

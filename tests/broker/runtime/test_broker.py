@@ -110,8 +110,8 @@ async def test_what_is_said_at_the_end_of_a_turn_goes_out_behind_what_was_sent_i
     def stumble() -> None:
         raise LookupError("a bug of ours")
 
-    broker.before_writing(stumble)
-    broker.before_writing(lambda: broker.send("a.b", b"last"))
+    broker.on_flush(stumble)
+    broker.on_flush(lambda: broker.send("a.b", b"last"))
     broker.send("a.b", b"first")
 
     assert [(await inbox.next()).data, (await inbox.next()).data] == [b"first", b"last"]

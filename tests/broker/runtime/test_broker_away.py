@@ -7,8 +7,9 @@ import pytest
 
 from tests.broker.runtime.conftest import NatsServer
 from tests.broker.runtime.watching import PATIENCE_S, Inbox, LogTap, happens, watch
-from tieline import metrics
+from tests.support.metrics import value_of
 from tieline.runtime.broker import Broker, BrokerAway, connect
+from tieline.runtime.metrics import NATS_CONNECTED, NATS_RECONNECTS
 
 
 async def test_subscriptions_live_again_when_a_killed_broker_is_back(
@@ -18,19 +19,19 @@ async def test_subscriptions_live_again_when_a_killed_broker_is_back(
     await broker.subscribe("a.b", inbox.put)
     await broker.flush()
     away, back = watch(broker)
-    reconnects = metrics.NATS_RECONNECTS._value.get()
+    reconnects = value_of(NATS_RECONNECTS)
 
     nats.kill()
     await happens(away)
-    assert metrics.NATS_CONNECTED._value.get() == 0
+    assert value_of(NATS_CONNECTED) == 0
     nats.start()
     await happens(back)
 
     broker.send("a.b", b"again")
     assert (await inbox.next()).data == b"again"
     assert broker.is_connected
-    assert metrics.NATS_CONNECTED._value.get() == 1
-    assert metrics.NATS_RECONNECTS._value.get() == reconnects + 1
+    assert value_of(NATS_CONNECTED) == 1
+    assert value_of(NATS_RECONNECTS) == reconnects + 1
 
 
 async def test_every_listener_is_called_each_time(nats: NatsServer, broker: Broker) -> None:
@@ -146,7 +147,7 @@ async def test_closing_on_purpose_is_no_broker_away(
 
     assert not away.is_set()
     assert not caplog.messages
-    assert metrics.NATS_CONNECTED._value.get() == 0
+    assert value_of(NATS_CONNECTED) == 0
     with pytest.raises(BrokerAway):
         broker.send("a.b", b"x")
 

@@ -13,8 +13,9 @@ from tests.broker.runtime.watching import (
     answering,
     listen,
 )
-from tieline import metrics
+from tests.support.metrics import value_of
 from tieline.runtime.broker import Broker, Message
+from tieline.runtime.metrics import REQUEST_RETRIES
 from tieline.runtime.requests import NoAnswer, Requests
 
 
@@ -42,7 +43,7 @@ async def test_an_answer_without_content_is_an_answer(requests: Requests, servic
 async def test_a_request_nobody_listens_to_is_repeated_until_someone_does(
     requests: Requests, service: Broker, attempts: Attempts
 ) -> None:
-    retries = metrics.REQUEST_RETRIES._value.get()
+    retries = value_of(REQUEST_RETRIES)
 
     async with asyncio.TaskGroup() as asking:
         answer = asking.create_task(requests.ask("t.ask", b"hello", PATIENCE_S))
@@ -51,7 +52,7 @@ async def test_a_request_nobody_listens_to_is_repeated_until_someone_does(
         await listen(service, answering(service, lambda _: b"at last"))
 
     assert answer.result() == b"at last"
-    assert metrics.REQUEST_RETRIES._value.get() >= retries + 2
+    assert value_of(REQUEST_RETRIES) >= retries + 2
 
 
 async def test_a_request_nobody_ever_listens_to_fails_after_its_patience(requests: Requests) -> None:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from tieline.runtime.broker import Broker, Message
-from tieline.runtime.nats_parser import Listen
+from tieline.runtime.nats_parser import Listener
 
 PATIENCE_S = 20
 """For what must happen, however busy the machine is."""
@@ -82,13 +82,13 @@ class Attempts(Broker):
             return await self._sent.get()
 
 
-def answering(service: Broker, answer: Callable[[Message], bytes]) -> Listen:
+def answering(service: Broker, answer: Callable[[Message], bytes]) -> Listener:
     def callback(question: Message) -> None:
         service.send(question.reply, answer(question))
 
     return callback
 
 
-async def listen(service: Broker, callback: Listen) -> None:
+async def listen(service: Broker, callback: Listener) -> None:
     await service.subscribe("t.ask", callback, queue="answering")
     await service.flush()

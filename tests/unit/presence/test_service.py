@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from presence.service import UNKNOWN, PresenceService
+from tests.support.metrics import value_of
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, opening
 from tieline import metrics
 from tieline.runtime.message import Message
@@ -51,14 +52,14 @@ async def test_each_request_is_answered_where_it_says() -> None:
 )
 async def test_what_cannot_be_read_is_counted_and_takes_no_other_along(data: bytes) -> None:
     failed = metrics.PRESENCE_REQUESTS.labels(UNKNOWN, "failed")
-    before = failed._value.get()
+    before = value_of(failed)
     found = await answers(
         PresenceProcess(),
         asking("replaced", data, "a"),
         asking("open", internal.encode(opening("alice", "hall")), "b"),
     )
     assert found.keys() == {"b"}
-    assert failed._value.get() == before + 1
+    assert value_of(failed) == before + 1
 
 
 async def test_a_request_on_the_subject_of_another_stays_unanswered() -> None:

@@ -4,15 +4,15 @@ import time
 import pytest
 
 from tests.support.waiting import until
-from tieline import metrics
 from tieline.runtime import lag
+from tieline.runtime.metrics import EVENT_LOOP_LAG
 
 
 def over_a_tenth() -> float:
     """How many measurements were above a tenth of a second."""
     samples = {
         sample.labels["le"]: sample.value
-        for sample in next(iter(metrics.EVENT_LOOP_LAG.collect())).samples
+        for sample in next(iter(EVENT_LOOP_LAG.collect())).samples
         if sample.name.endswith("_bucket")
     }
     return samples["+Inf"] - samples["0.1"]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieline.runtime.message import Message
-from tieline.runtime.nats_parser import Sieve
+from tieline.runtime.nats_parser import Parser
 
 PLAIN = b"MSG t.a 1 5\r\nhello\r\n"
 ANSWERED = b"MSG t.a 1 t.reply.7 0\r\n\r\n"
@@ -28,7 +28,7 @@ class Listening:
     def __init__(self) -> None:
         self.heard: list[tuple[str, str, bytes, bytes]] = []
         self.failures: list[Exception] = []
-        self.sieve = Sieve({b"1": self._hear, b"2": self._hear}, self.failures.append)
+        self.parser = Parser({b"1": self._hear, b"2": self._hear}, self.failures.append)
 
     def _hear(self, message: Message) -> None:
         self.heard.append((message.subject, message.reply, message.data, message.headers))
@@ -45,22 +45,22 @@ def test_however_the_bytes_are_cut_everything_gets_where_it_belongs(
 ) -> None:
     listening, stream = Listening(), b"".join(parts)
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    rest = b"".join(listening.sieve.take(stream[a:b]) for a, b in itertools.pairwise(places))
+    rest = b"".join(listening.parser.take(stream[a:b]) for a, b in itertools.pairwise(places))
     assert listening.heard == [HEARD[part] for part in parts if part in HEARD]
     assert rest == b"".join(part for part in parts if part not in HEARD)
 
 
 def test_what_is_not_whole_yet_is_kept_back() -> None:
     listening = Listening()
-    assert listening.sieve.take(b"PI") == b""
-    assert listening.sieve.take(b"NG\r\nMSG t.a 1 5\r\nhello") == b"PING\r\n"
+    assert listening.parser.take(b"PI") == b""
+    assert listening.parser.take(b"NG\r\nMSG t.a 1 5\r\nhello") == b"PING\r\n"
     assert listening.heard == []
-    assert listening.sieve.take(b"\r\n") == b""
+    assert listening.parser.take(b"\r\n") == b""
     assert listening.heard == [HEARD[PLAIN]]
 
 
 def test_a_listener_that_stumbles_takes_nothing_from_the_others() -> None:
     listening = Listening()
-    assert listening.sieve.take(b"MSG t.a 1 7\r\nstumble\r\n" + PLAIN + OTHERS) == OTHERS
+    assert listening.parser.take(b"MSG t.a 1 7\r\nstumble\r\n" + PLAIN + OTHERS) == OTHERS
     assert len(listening.heard) == 2
     assert [type(failure) for failure in listening.failures] == [LookupError]

@@ -6,8 +6,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.server import Server
 
+from tests.support.metrics import value_of
 from tieline import metrics
 from tieline.runtime.logs import JsonLines
+from tieline.runtime.metrics import READY
 from tieline.runtime.ops import Ready, bound_port, serve_ops
 from tieline.runtime.settings import SettingsError
 
@@ -192,9 +194,9 @@ def test_readiness_is_a_metric_too() -> None:
     ready = Ready("starting", "the broker is away")
     shown = []
     for reason in ("starting", "the broker is away"):
-        shown.append(metrics.READY._value.get())
+        shown.append(value_of(READY))
         ready.clear(reason)
-    shown.append(metrics.READY._value.get())
+    shown.append(value_of(READY))
     ready.hold("draining")
-    shown.append(metrics.READY._value.get())
+    shown.append(value_of(READY))
     assert shown == [0, 0, 1, 0]

@@ -7,6 +7,7 @@ from websockets.frames import Frame, Opcode
 
 from gateway.client.connection import HANDSHAKE_S
 from gateway.delivery.mailbox import Missed
+from tests.support.metrics import value_of
 from tests.unit.gateway.client.stage import WELCOME, Stage, connected, event, ping, session
 from tieline import metrics
 from tieline.wire.codes import CloseCode, HandshakeError
@@ -158,7 +159,7 @@ def test_a_denial_is_an_http_answer_and_the_end(denial: HandshakeError) -> None:
 
 def test_a_second_denial_says_nothing_more_and_is_not_counted() -> None:
     stage, counter = Stage(), metrics.HANDSHAKES_REFUSED.labels("DRAINING")
-    before = counter._value.get()
+    before = value_of(counter)
     stage.put(stage.request())
     stage.connection.deny(HandshakeError.FULL)
     stage.socket.taken()
@@ -166,7 +167,7 @@ def test_a_second_denial_says_nothing_more_and_is_not_counted() -> None:
     stage.connection.deny(HandshakeError.DRAINING)
 
     assert stage.socket.taken() == b""
-    assert counter._value.get() == before
+    assert value_of(counter) == before
 
 
 def test_before_the_welcome_neither_a_close_nor_an_event_of_one_s_own_has_any_effect() -> None:
