@@ -16,16 +16,14 @@ from presence.store import TIMEOUT_S, StoreUnavailable
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import jetstream
+from tieline.wire.limits import MAX_MISSED, RETRY_WINDOW_S
 from tieline.wire.subjects import Subjects
 
-MIN_KEEP_S: Final = 75.0
-"""Longer than a retry is recognized (60 s): one that is judged at the very end of that is published later."""
+MIN_KEEP_S: Final = RETRY_WINDOW_S + 15.0
+"""Longer than a retry is recognized: one that is judged at the very end of that time is published later."""
 
 MARGIN_S: Final = 20.0
 """Beyond the longest absence: for clocks, and for the time a replay takes."""
-
-MAX_MISSED: Final = 256
-"""Messages a session may miss and still be resumed (PROTOCOL, "Losing the connection")."""
 
 
 class Mailbox:

@@ -19,6 +19,7 @@ from tieline.runtime.guard import Guard, bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal
+from tieline.wire.envelope import COMMAND_OF, Candidate
 from tieline.wire.ids import UserId
 from tieline.wire.internal import Accepted, Check, Refused, Relay, RouterReply, SessionGone, Signal, Verdict
 from tieline.wire.subjects import Subjects, identifier
@@ -30,8 +31,7 @@ this one, is the one that is answered late."""
 Answer = Callable[[RouterReply], None]
 """How one signal is answered."""
 
-CANDIDATE: Final = "WEBRTC_ICE_CANDIDATE"
-
+_CANDIDATE: Final = COMMAND_OF[Candidate]
 _RELAYED: Final = Accepted("relayed")
 _HELD: Final = Accepted("held")
 
@@ -99,7 +99,7 @@ class RouterService:
                 continue
             answer = functools.partial(answers.give, place)
             grant = None
-            if cmd == CANDIDATE:
+            if cmd == _CANDIDATE:
                 grant = self._grants.find(signal.user, signal.session, signal.to, now)
             if grant is None:
                 self._tasks.create_task(self._judge(signal, cmd, answer))
@@ -150,7 +150,7 @@ class RouterService:
             signal.to,
             cmd,
             internal.digest(signal.frame),
-            signal.frame if cmd == CANDIDATE else b"",
+            signal.frame if cmd == _CANDIDATE else b"",
         )
         with metrics.CHECK_SECONDS.time():
             answer = await self._requests.ask(
@@ -178,7 +178,7 @@ class RouterService:
         Presence remembers the signals that change a negotiation; a candidate of an established one changes
         nothing, and only the mailbox has had it.
         """
-        return cmd == CANDIDATE and await self._relaying.was_stored(signal.to, signal.frame)
+        return cmd == _CANDIDATE and await self._relaying.was_stored(signal.to, signal.frame)
 
 
 def _guard(cmd: str) -> Guard:

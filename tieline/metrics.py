@@ -13,6 +13,7 @@ from tieline.runtime.fast_metrics import FastCounter, FastHistogram, Series
 from tieline.runtime.metrics import REGISTRY as REGISTRY
 from tieline.runtime.metrics import exposition as exposition
 from tieline.wire.codes import CloseCode, HandshakeError
+from tieline.wire.envelope import COMMANDS, SIGNAL_COMMANDS
 from tieline.wire.internal import OPERATIONS
 
 _RELAY_BUCKETS: Final = (
@@ -170,10 +171,8 @@ for _code in (*_CODES, OTHER_CODE):
     SESSIONS_CLOSED.labels(str(_code))
 for _denial in HandshakeError:
     HANDSHAKES_REFUSED.labels(_denial.reason)
-for _cmd in ("WEBRTC_OFFER", "WEBRTC_ANSWER", "WEBRTC_ICE_CANDIDATE", "WEBRTC_HANGUP"):
-    for _outcome in (
-        ("relayed", "held", "INTERNAL") if _cmd == "WEBRTC_ICE_CANDIDATE" else ("relayed", "INTERNAL")
-    ):
+for _cmd in SIGNAL_COMMANDS:
+    for _outcome in (*COMMANDS[_cmd].acks, "INTERNAL"):
         _signals(_cmd, _outcome)
 for _op in OPERATIONS.values():
     for _outcome in ("ok", "failed"):

@@ -1,5 +1,7 @@
-"""What two Tieline processes exchange, and what a client sends and gets. Pure: msgspec and nothing else.
+"""What Tieline's processes exchange with each other, with clients and with NATS. Pure: msgspec alone.
 
-Ids (`ids`), the client's envelope (`envelope`), messages between processes (`internal`), subjects and
-keys (`subjects`), and the two vocabularies of saying no (`codes`).
+Clients: what they send (`envelope`), what they are sent (`replies`), error and close codes (`codes`).
+Processes: messages (`internal`), subjects and keys (`subjects`), what each service may publish and subscribe
+to (`permissions`), JetStream's own words (`jetstream`). Both: ids (`ids`), and numbers that several processes
+must agree on (`limits`).
 """

@@ -1,6 +1,6 @@
-"""The two vocabularies of saying no: `ErrorCode` (you stay connected) and `CloseCode` (we hang up).
+"""How a client is refused: a message (`ErrorCode`), an upgrade (`HandshakeError`), or closed (`CloseCode`).
 
-Both are fixed by the client protocol; the client's own reading of them is in `tieline.client`.
+All are fixed by the client protocol; the client's own reading of them is in `tieline.client`.
 """
 
 import enum
@@ -107,13 +107,14 @@ CLOSE_REASONS: Final[dict[CloseCode, str]] = {
     CloseCode.FLOODING: "flooding",
     CloseCode.PROTOCOL_VIOLATION: "protocol violation",
 }
-"""What stands in the close frame beside the code, for people."""
+"""The text in the close frame beside the code, for people."""
 
 
 def may_reconnect(code: int) -> bool:
-    """Say whether a client that was closed with `code` should come back.
+    """Say whether a client that was closed with `code` should reconnect.
 
-    Codes from 4500 on are final; so are the three by which the server says that the client spoke wrongly.
+    Codes from 4500 on are final; so are those that say that the client broke the WebSocket protocol, or its
+    rules here.
     """
     if code >= 4000:
         return code < 4500

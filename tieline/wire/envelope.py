@@ -11,7 +11,7 @@ every browser.
 
 import functools
 import re
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -22,13 +22,11 @@ MAX_MESSAGE_BYTES: Final = 65_536
 """The longest message a client may send, in bytes; longer ones close the connection with 1009."""
 
 MAX_DEPTH: Final = 512
-"""How deep a message may nest: more would exhaust the stack of receivers that parse recursively."""
-
-SIGNAL_COMMANDS: Final = ("WEBRTC_OFFER", "WEBRTC_ANSWER", "WEBRTC_ICE_CANDIDATE", "WEBRTC_HANGUP")
+"""The deepest nesting of a message: more would exhaust the stack of receivers that parse recursively."""
 
 
 class SignalBody(msgspec.Struct, frozen=True, gc=False):
-    """`data` of the four WEBRTC commands; `data` in it belongs to the two clients alone."""
+    """`data` of the four WEBRTC commands; the server never reads the `data` in it."""
 
     sender: str = msgspec.field(name="from")
     to: str
@@ -101,29 +99,55 @@ class Ping(_FromClient, frozen=True, gc=False, tag="PING"):
 
 
 class IceServers(_FromClient, frozen=True, gc=False, tag="ICE_SERVERS"):
-    """Ask for the STUN and TURN servers, with credentials of one's own; whatever `data` says is not read."""
+    """Ask for the STUN and TURN servers, with credentials for this user; `data` is not read."""
 
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class RefreshToken(_FromClient, frozen=True, gc=False, tag="REFRESH_TOKEN"):
-    """Stay with a newer token, and with what that one grants."""
+    """Go on with a newer token, and what it grants."""
 
     data: TokenBody
 
 
 Signal = Offer | Answer | Candidate | Hangup
 ClientMessage = Signal | Join | Leave | Members | Ping | IceServers | RefreshToken
-COMMANDS: Final = frozenset(
-    (*SIGNAL_COMMANDS, "JOIN", "LEAVE", "MEMBERS", "PING", "ICE_SERVERS", "REFRESH_TOKEN")
-)
 
 
-_COMMAND_OF: Final = {kind: str(kind.__struct_config__.tag) for kind in get_args(ClientMessage)}
+class Command(NamedTuple):
+    """One line of the table of commands (docs/protocol.md#3-commands)."""
+
+    message: type[ClientMessage]
+    to: Literal["user", "room", "server"]
+    """Whom it is addressed to: `data.to`, the members of `data.room`, or the server alone."""
+    reply: str
+    """The `cmd` of the reply; "": the server does not reply, but acknowledges if asked to."""
+    acks: tuple[Literal["relayed", "held"], ...] = ()
+    """The acks that there are."""
+
+
+COMMANDS: Final[dict[str, Command]] = {
+    "WEBRTC_OFFER": Command(Offer, "user", "", ("relayed",)),
+    "WEBRTC_ANSWER": Command(Answer, "user", "", ("relayed",)),
+    "WEBRTC_ICE_CANDIDATE": Command(Candidate, "user", "", ("relayed", "held")),
+    "WEBRTC_HANGUP": Command(Hangup, "user", "", ("relayed",)),
+    "JOIN": Command(Join, "room", "JOIN"),
+    "LEAVE": Command(Leave, "room", "LEAVE"),
+    "MEMBERS": Command(Members, "room", "MEMBERS"),
+    "PING": Command(Ping, "server", "PONG"),
+    "ICE_SERVERS": Command(IceServers, "server", "ICE_SERVERS"),
+    "REFRESH_TOKEN": Command(RefreshToken, "server", "REFRESH_TOKEN"),
+}
+"""Every command that a client may send."""
+
+SIGNAL_COMMANDS: Final = tuple(cmd for cmd, command in COMMANDS.items() if command.to == "user")
+"""Those that are relayed to another user."""
+
+COMMAND_OF: Final = {command.message: cmd for cmd, command in COMMANDS.items()}
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """A frame that is no message: the refusal, with whatever of it could be read."""
+    """A frame that is no message: the refusal, with those of its fields that could be read."""
 
     refusal: ErrorCode
     request_id: str = ""
@@ -135,7 +159,7 @@ _loose = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
 
 REPLACED: Final = "\x01"
-"""What stands for a lone surrogate, see `_without_lone_surrogates`."""
+"""The stand-in for a lone surrogate; see `_without_lone_surrogates`."""
 
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair of surrogates
@@ -148,8 +172,8 @@ _ESCAPE = re.compile(
 def decode(frame: bytes) -> ClientMessage | Malformed:
     """Decode one client frame of at most `MAX_MESSAGE_BYTES` of valid UTF-8.
 
-    Ids are checked; whether `from` is the authenticated user, and `to` somebody else, is the session's
-    business. Never raises for anything that `frame` holds.
+    Ids are checked; that `from` is the authenticated user, and `to` another one, is checked by the gateway's
+    session. Never raises for anything that `frame` holds.
     """
     if len(frame) > MAX_DEPTH and frame.count(b"[") + frame.count(b"{") > MAX_DEPTH < _depth(frame):
         return Malformed(ErrorCode.BAD_MESSAGE)
@@ -163,9 +187,10 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
             message = _decoder.decode(readable)
         except (msgspec.DecodeError, RecursionError):
             return _why_not(readable)
-        if isinstance(message, Ping):  # its data goes back as it was read, and must not be another
+        # The data of a PING goes back as it was read, and must be what was sent; so must a token.
+        if isinstance(message, Ping) and _data_was_replaced(frame, message):
             return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, "PING")
-        if isinstance(message, RefreshToken) and REPLACED in message.data.token:  # nor must this be another
+        if isinstance(message, RefreshToken) and REPLACED in message.data.token:
             return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, "REFRESH_TOKEN")
     if not is_valid_id(message.request_id):
         return Malformed(ErrorCode.BAD_MESSAGE, "", command_of(message))
@@ -182,7 +207,7 @@ def _names_are_valid(message: ClientMessage) -> bool:
 
 
 _is_valid_name = functools.lru_cache(maxsize=16_384)(is_valid_id)
-"""Names come again and again, unlike the ids of requests."""
+"""Cached, because names recur, unlike the ids of requests."""
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -202,11 +227,11 @@ def request_id_of(frame: bytes) -> str:
 
 def command_of(message: ClientMessage) -> str:
     """Name a message's command."""
-    return _COMMAND_OF[type(message)]
+    return COMMAND_OF[type(message)]
 
 
 def _why_not(frame: bytes) -> Malformed:
-    """Say what is wrong with a frame that is no message, echoing what can be read of it."""
+    """Say what is wrong with a frame that is no message, with its fields that can be read."""
     try:
         fields = _loose.decode(frame)
     except (msgspec.DecodeError, RecursionError):
@@ -227,7 +252,13 @@ def _text(raw: msgspec.Raw | None) -> str:
     return text if is_valid_id(text) else ""
 
 
-def _without_lone_surrogates(frame: bytes) -> bytes:
+def _data_was_replaced(frame: bytes, message: Ping) -> bool:
+    """Whether there are lone surrogates in the `data` of a frame that was read without them as `message`."""
+    otherwise = _decoder.decode(_without_lone_surrogates(frame, b"\\u0002"))
+    return not isinstance(otherwise, Ping) or bytes(otherwise.data) != bytes(message.data)
+
+
+def _without_lone_surrogates(frame: bytes, replacement: bytes = b"\\u0001") -> bytes:
     """Replace escapes of lone surrogates, which JSON allows and UTF-8 cannot hold, by a control character.
 
     In `data.data` that makes the frame readable without touching what is relayed; in an id the control
@@ -235,7 +266,7 @@ def _without_lone_surrogates(frame: bytes) -> bytes:
     """
     if b"\\u" not in frame:
         return frame
-    return _ESCAPE.sub(lambda escape: b"\\u0001" if escape[1] else escape[0], frame)
+    return _ESCAPE.sub(lambda escape: replacement if escape[1] else escape[0], frame)
 
 
 def _depth(frame: bytes) -> int:

@@ -1,6 +1,6 @@
 """The identifiers of Tieline, each a type of its own.
 
-What they look like on a NATS subject is said in `subjects`; this module only says what they are.
+What they look like on a NATS subject is in `subjects`; this module only says what they are.
 """
 
 import re
@@ -24,7 +24,7 @@ class Address(NamedTuple):
 
 
 ResumeToken = NewType("ResumeToken", str)
-"""The secret that proves a session is one's own. Never logged, never stored in the clear."""
+"""The secret by which a client proves that a session is its own. Never logged, never stored in the clear."""
 
 SecretHash = NewType("SecretHash", bytes)
 """What is stored of a `ResumeToken`; empty for a session that cannot be resumed."""
@@ -33,16 +33,16 @@ GatewayId = NewType("GatewayId", str)
 """One run of one gateway process: a restarted gateway is another gateway."""
 
 RequestId = NewType("RequestId", str)
-"""What a message is called by the one who sent it."""
+"""The name that a sender gives its message."""
 
 ConnectionId = NewType("ConnectionId", str)
 """One connection of a session: a resumed session goes on with another connection."""
 
 FrameDigest = NewType("FrameDigest", bytes)
-"""What tells one frame of a sender from any other: the same bytes, the same digest."""
+"""A hash that tells one frame from any other: the same bytes, the same digest."""
 
 MAX_ID_BYTES = 128
-"""The longest user, room or request id, in bytes of UTF-8 (PROTOCOL, "Envelope")."""
+"""The longest user, room or request id, in bytes of UTF-8 (docs/protocol.md#2-envelope)."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 

@@ -1,7 +1,10 @@
-"""What gateways, routers and presences say to each other, in msgpack.
+"""What gateways, routers and presence processes send to each other, in msgpack.
 
-Each direction is one tagged union with one decoder. Who cannot answer, because what he needs does not
-answer him, stays silent: the request is sent again, and finds another.
+Each direction is one tagged union with one decoder. A process that cannot answer sends nothing. The caller
+resends, and another process answers.
+
+Fields are told apart by their position. A message may only grow, at its end, by fields with defaults:
+neighbouring versions run side by side (docs/decisions/0060-messages-and-records-change-by-rule.md).
 
 Nothing here reaches a client; that is `envelope`. The frame of a client travels inside these messages as
 bytes and is never decoded again.
@@ -40,7 +43,7 @@ def message_id(user: UserId, frame: bytes) -> str:
 
 
 def digest(frame: bytes) -> FrameDigest:
-    """Name a frame in 16 bytes: the same frame of the same sender again is a retry (PROTOCOL, "Envelope").
+    """Name a frame in 16 bytes: the same name again is a retry (docs/protocol.md#2-envelope).
 
     The sender stands in the frame (`from`), checked, so two senders' frames never share a name.
     """
@@ -51,11 +54,11 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False)
     """One message between two processes: positional, tagged by its class."""
 
 
-# gateway -> router -----------------------------------------------------------------------------------
+# From gateways to routers.
 
 
 class Signal(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """One WEBRTC frame of a client, well formed and truly from `user`; `cmd` stands in the subject."""
+    """One WEBRTC frame of a client, well formed and checked to be from `user`; `cmd` is in the subject."""
 
     user: UserId
     session: SessionId
@@ -72,24 +75,24 @@ class Accepted(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Refused(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """The request is refused; `reason` names a `ErrorCode`."""
+    """The request is refused; `reason` names an `ErrorCode`."""
 
     reason: str
 
     @property
     def refusal(self) -> ErrorCode:
-        """The refusal behind the name."""
+        """The error code of that name."""
         return ErrorCode[self.reason]
 
 
 class SessionGone(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """The session that asks is not (any more) the live one of its user."""
+    """The session in the request is not, or no longer, the live one of its user."""
 
     replaced: bool
-    """A newer session of the user lives; else none does."""
+    """A newer session of the user is live; otherwise none is."""
 
 
-# router -> presence ----------------------------------------------------------------------------------
+# From routers to presence.
 
 
 class Check(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -121,15 +124,15 @@ class Relay(_Message, frozen=True, array_like=True, tag=True, gc=False):
     ack: Ack
     deliveries: tuple[Delivery, ...]
     lease_seconds: float = 0.0
-    """How long candidates of this sender to this target may pass unasked; 0: not at all."""
+    """How long the router may relay this sender's candidates to this target without asking; 0: not at all."""
     lease_held: tuple[FrameDigest, ...] = ()
-    """Under the lease, these are retries of candidates that were held: acknowledge them as such."""
+    """Meanwhile these are retries of candidates that were held: acknowledge them as held."""
 
 
 Verdict = Relay | Refused | SessionGone
 
 
-# gateway -> presence ---------------------------------------------------------------------------------
+# From gateways to presence.
 
 
 class OpenSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -160,17 +163,17 @@ class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class EndSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """The connection of this session has ended, and so does the session."""
+    """The connection of this session has ended; the session ends too, unless it can be resumed."""
 
     user: UserId
     connection: ConnectionId
     """An end that comes late, when another connection has the session, ends nothing."""
     resumable: bool
-    """The connection was lost rather than closed: if the session can be resumed, it waits for that."""
+    """The connection was lost rather than closed: a session that can be resumed waits for that."""
 
 
 class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """Say again that a session lives here, with these rooms, to a presence that may have forgotten it."""
+    """Tell presence, which may have lost it, that a session is live here, with these rooms."""
 
     user: UserId
     session: SessionId
@@ -182,40 +185,41 @@ class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Regrant(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """The session has a newer token: only what this one grants counts from now on."""
+    """The session has a newer token: only what it grants counts from now on."""
 
     user: UserId
     session: SessionId
     voice: bool
     granted: tuple[RoomId, ...] | None
-    """The rooms that it grants; None: all. The session leaves the others, and is told."""
+    """The rooms that it grants; None: all. The session leaves the others, and its client is told."""
     rooms: tuple[RoomId, ...]
-    """Those that the gateway knows it to be in, or to have been: a process may have died at leaving one."""
+    """The rooms in which the gateway knows the session to be, or to have been: a process may have died while
+    it left one."""
 
 
 class Tell(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """Send the client of this connection, on its way through the mailbox, what its own gateway has to say."""
+    """Send the client of this connection a frame of its own gateway, through the mailbox."""
 
     user: UserId
     connection: ConnectionId
-    """Known to its gateway and to presence alone: nobody else's client can be told anything."""
+    """Known to its gateway and to presence alone, so that a gateway can send to its own clients only."""
     frame: bytes
 
 
 class FindReplaced(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """Ask which of these connections have lost their user to another one, of this session or the next."""
+    """Ask which of these connections were replaced by another one, of the same session or a newer."""
 
     connections: tuple[tuple[UserId, ConnectionId], ...]
 
 
 class Replaced(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """These have."""
+    """The connections that were replaced."""
 
     connections: tuple[ConnectionId, ...]
 
 
 class JoinRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """Make the user a member; being allowed to is the gateway's business, who holds the token."""
+    """Make the user a member; the gateway, which has the token, has checked that this is allowed."""
 
     user: UserId
     session: SessionId
@@ -223,7 +227,7 @@ class JoinRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class LeaveRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """Make the user no member any more."""
+    """End the user's membership."""
 
     user: UserId
     session: SessionId
@@ -231,7 +235,7 @@ class LeaveRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class ListMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """Ask who is in the room; only a member may know."""
+    """Ask for the room's members; only a member is told."""
 
     user: UserId
     session: SessionId
@@ -245,7 +249,7 @@ class RoomMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Done(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """It is so now, whether or not it was before."""
+    """The request is carried out, now or by an earlier attempt."""
 
 
 class KeepLease(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -255,16 +259,17 @@ class KeepLease(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class LeaseKept(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """The lease is good again for its whole length."""
+    """The lease is valid again for its whole length."""
 
     run: str
-    """Names the time since it was first taken, or taken again after it had run out. A name that changes
-    says that it had; and says so again to whoever did not hear the first answer."""
+    """Names the time since the lease was taken, or taken again after it had run out. A name that has changed
+    says that it had run out, also to a gateway that did not get the first answer."""
 
 
-PresenceRequest = (
-    Check
-    | OpenSession
+RouterRequest = Check
+"""What a router may ask presence."""
+GatewayRequest = (
+    OpenSession
     | EndSession
     | Register
     | Regrant
@@ -275,6 +280,10 @@ PresenceRequest = (
     | ListMembers
     | KeepLease
 )
+"""What a gateway may ask presence; gateways face the internet."""
+PresenceRequest = RouterRequest | GatewayRequest
+"""What presence reads. A kind that is in neither union is readable by no process, and permitted to none
+(`permissions`)."""
 PresenceReply = Relay | Refused | SessionGone | Opened | Replaced | RoomMembers | Done | LeaseKept
 RouterReply = Accepted | Refused | SessionGone
 
@@ -291,14 +300,14 @@ OPERATIONS: dict[type[PresenceRequest], str] = {
     ListMembers: "members",
     KeepLease: "lease",
 }
-"""The word that stands for a presence request in its subject."""
+"""The word for a presence request in its subject."""
 
 
-# presence -> gateway ---------------------------------------------------------------------------------
+# From presence to gateways.
 
 
 class CloseSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
-    """Close the connection of this session with this close code; presence has ended it already."""
+    """Close the connection of this session with this close code; presence has already ended the session."""
 
     user: UserId
     session: SessionId
@@ -307,7 +316,7 @@ class CloseSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Happened(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What `events.>` carries, as JSON: for backends, audits and webhooks. Kinds stand in the subject."""
+    """What `events.>` carries, as JSON: for backends, audits and webhooks. The kind is in the subject."""
 
     at: int
     """Unix milliseconds."""
@@ -326,8 +335,8 @@ _closings = msgspec.msgpack.Decoder(CloseSession)
 
 encode = _encoder.encode
 decode_signals = _signals.decode
-"""A pack: the signals of one command that one turn of a gateway's event loop has brought, and None for each
-that has been answered since, when the pack is sent again."""
+"""A pack: the signals of one command that one turn of a gateway's event loop has brought. When it is sent
+again, None stands for each signal that has been answered since."""
 decode_answers = _answers.decode
 """Answers to signals of one pack, each with its place in it; there may be several such messages a pack."""
 decode_presence_request = _presence_requests.decode

@@ -1,38 +1,40 @@
-"""What each service may say and hear on the broker: exactly what it needs, and nothing else.
+"""What each service may publish and subscribe to on the broker: exactly what it needs, and nothing else.
 
-The broker holds every process to it (`tieline permissions` writes it in the broker's words). A pattern
-cannot say "its own": all gateways are one user, so any of them may ask for what another one is sent. Nobody
-but presence can read or write the bucket, and nobody but routers and presence can write to users.
+The broker enforces it (`tieline permissions` writes it as the broker's configuration). A pattern cannot say
+"its own": all gateways are one user of the broker, so each may subscribe to what another one is sent. Only
+presence can read or write the bucket, and only routers and presence can publish to users.
+
+What may be asked of presence is listed by inclusion, in two unions of `internal`: a new operation is
+permitted to no service until it is in one of them.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 from tieline.wire import jetstream
-from tieline.wire.internal import OPERATIONS, Check
+from tieline.wire.internal import OPERATIONS, GatewayRequest, RouterRequest
 from tieline.wire.subjects import Keys, Subjects
 
 TIMERS: Final = "timers"
-"""The durable consumer that hands expired timers to presence processes."""
+"""The durable consumer that gives expired timers to presence processes."""
 
 
 class Permissions(NamedTuple):
-    """Patterns of subjects. One to hear may name the only queue group as whose member it may be heard."""
+    """Patterns of subjects. One in `hear` may be followed by the queue group it may be heard in."""
 
     say: tuple[str, ...]
     hear: tuple[str, ...]
     answer: bool
-    """Whether it may answer whoever asks it something, where the question says, and nowhere else."""
+    """Whether it may answer a question, on the reply subject that the question names."""
 
 
 def permissions(subjects: Subjects) -> dict[str, Permissions]:
     """List what each service of one namespace may do; `observer` is for backends, audits and webhooks."""
     ns = subjects.namespace
-    asked_by_gateways = sorted(op for kind, op in OPERATIONS.items() if kind is not Check)
     return {
         "gateway": Permissions(
             say=(
                 f"{ns}.signal.*",
-                *(f"{ns}.presence.{op}" for op in asked_by_gateways),
+                *_requests(subjects, GatewayRequest),
                 f"{ns}.mark.*",
                 jetstream.direct_get(subjects.mailbox()),
             ),
@@ -47,7 +49,7 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
             answer=True,
         ),
         "router": Permissions(
-            say=(f"{ns}.presence.{OPERATIONS[Check]}", f"{ns}.user.*.*", subjects.mailbox_question()),
+            say=(*_requests(subjects, RouterRequest), f"{ns}.user.*.*", subjects.mailbox_question()),
             hear=(f"{ns}.router.*.reply.*", f"{ns}.signal.* router", f"{ns}.changed.*"),
             answer=True,
         ),
@@ -68,8 +70,14 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
     }
 
 
+def _requests(subjects: Subjects, union: object) -> tuple[str, ...]:
+    """The subjects of the presence requests in a union, which may be a single class."""
+    kinds = get_args(union) or (union,)
+    return tuple(sorted(subjects.presence(OPERATIONS[kind]) for kind in kinds))
+
+
 def _bucket(stream: str, prefix: str) -> tuple[str, ...]:
-    """The bucket's keys, its stream, and the consumer of its timers."""
+    """The bucket's keys, its stream, and the consumer of its expired timers."""
     return (
         f"{prefix}>",
         jetstream.ACCOUNT_INFO,
@@ -84,5 +92,5 @@ def _bucket(stream: str, prefix: str) -> tuple[str, ...]:
 
 
 def _stream(name: str) -> tuple[str, ...]:
-    """Making a stream, and adapting it; not deleting or purging it, or anything of what it keeps."""
+    """Making a stream and adapting it; not deleting or purging it, or anything that it keeps."""
     return jetstream.create_stream(name), jetstream.stream_info(name), jetstream.update_stream(name)

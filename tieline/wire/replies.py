@@ -18,7 +18,7 @@ HangupReason = Literal["timeout", "disconnected", "left", "kicked"]
 
 
 class Member(msgspec.Struct, frozen=True, rename="camel"):
-    """One line of a roster."""
+    """One member of a room."""
 
     user_id: UserId
     status: Literal["online", "away"]
@@ -100,7 +100,7 @@ class ServerHangup(msgspec.Struct, frozen=True):
 
 
 class HangupBody(msgspec.Struct, frozen=True):
-    """`data` of a WEBRTC_HANGUP that the server sends: `sender` is the other peer, `to` is you."""
+    """`data` of a WEBRTC_HANGUP that the server sends: `sender` is the other peer, `to` the receiver."""
 
     sender: UserId = msgspec.field(name="from")
     to: UserId
@@ -158,7 +158,7 @@ def success(request_id: str, cmd: str, data: object) -> bytes:
 
 
 def ack(request_id: str, cmd: str, kind: Literal["relayed", "held"]) -> bytes:
-    """Encode what tells a sender that asked for acks that its message is safe."""
+    """Encode the ack for a sender that asked for acks: its message is safe."""
     return _encoder.encode(_Ack(request_id=request_id, cmd=cmd, data=None, ack=kind))
 
 

@@ -86,7 +86,7 @@ async def small_post(bare_post: Post) -> Post:
     return bare_post
 
 
-# One frame. -----------------------------------------------------------------------------------------
+# One frame.
 
 
 async def test_a_frame_reaches_whoever_listens_and_the_mailbox_byte_for_byte(post: Post) -> None:
@@ -122,7 +122,7 @@ async def test_a_frame_the_mailbox_refuses_is_not_stored(small_post: Post) -> No
     assert not await small_post.is_stored(BOB, HIS, TOO_BIG)
 
 
-# What a verdict says. -------------------------------------------------------------------------------
+# What a verdict says.
 
 
 @pytest.mark.parametrize("stored", [True, False])
@@ -180,7 +180,7 @@ async def test_without_a_broker_nothing_is_published_and_that_is_said(post: Post
         await post.relaying.carry((Delivery(BOB, HIS, None),), b"own", stored=False)
 
 
-# What the mailbox remembers. ------------------------------------------------------------------------
+# What the mailbox remembers.
 
 
 async def test_the_mailbox_knows_what_it_was_given_however_it_was_given(post: Post) -> None:

@@ -164,7 +164,7 @@ async def test_what_was_sent_before_closing_arrives(nats: NatsServer, service: B
     assert (await inbox.next()).data == b"last words"
 
 
-# Not there yet, or odd. -----------------------------------------------------------------------------
+# Not there yet, or odd.
 
 
 async def test_connecting_before_the_broker_is_up_waits_for_it_and_says_so(nats: NatsServer) -> None:

@@ -58,7 +58,7 @@ async def test_what_is_asked_once_fails_at_once_when_nobody_listens(requests: Re
         await requests.gather("t.nobody", b"", PATIENCE_S)
 
 
-# Gathering. -----------------------------------------------------------------------------------------
+# Gathering.
 
 
 async def test_a_gathering_ends_with_the_reply_that_has_a_status(requests: Requests, service: Broker) -> None:

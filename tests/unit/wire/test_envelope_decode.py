@@ -1,8 +1,9 @@
 """Which messages there are, what each must hold, and what is echoed of one that is none."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
 
 from tests.unit.wire.samples import (
@@ -18,11 +19,13 @@ from tests.unit.wire.samples import (
 )
 from tieline.wire.codes import ErrorCode
 from tieline.wire.envelope import (
+    COMMAND_OF,
     COMMANDS,
     MAX_MESSAGE_BYTES,
     SIGNAL_COMMANDS,
     Answer,
     Candidate,
+    ClientMessage,
     Hangup,
     IceServers,
     Join,
@@ -32,6 +35,8 @@ from tieline.wire.envelope import (
     Offer,
     Ping,
     RefreshToken,
+    RoomBody,
+    SignalBody,
     decode,
 )
 
@@ -48,12 +53,33 @@ def without(message: dict[str, Any], field: str) -> dict[str, Any]:
     return {name: value for name, value in message.items() if name != field}
 
 
-# Well-formed messages. ------------------------------------------------------------------------------
+# Well-formed messages.
 
 
 def test_the_commands_are_those_of_the_protocol() -> None:
     assert SIGNAL_COMMANDS == SIGNALS
-    assert {*SIGNALS, *ROOM_COMMANDS, *FREE_DATA, "REFRESH_TOKEN"} == COMMANDS
+    assert {*SIGNALS, *ROOM_COMMANDS, *FREE_DATA, "REFRESH_TOKEN"} == set(COMMANDS)
+
+
+def test_every_message_is_in_the_table_under_its_command() -> None:
+    assert {kind: str(kind.__struct_config__.tag) for kind in get_args(ClientMessage)} == COMMAND_OF
+
+
+@pytest.mark.parametrize("cmd", COMMANDS)
+def test_a_command_is_addressed_to_whom_its_data_names(cmd: str) -> None:
+    command = COMMANDS[cmd]
+    (body,) = (field.type for field in msgspec.structs.fields(command.message) if field.name == "data")
+
+    assert command.to == {SignalBody: "user", RoomBody: "room"}.get(body, "server")
+
+
+@pytest.mark.parametrize("cmd", COMMANDS)
+def test_a_command_is_replied_to_or_acknowledged(cmd: str) -> None:
+    command = COMMANDS[cmd]
+
+    assert bool(command.reply) is (cmd not in SIGNALS)
+    assert bool(command.acks) is (cmd in SIGNALS)
+    assert ("held" in command.acks) is (cmd == "WEBRTC_ICE_CANDIDATE")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +196,7 @@ def test_a_message_as_long_as_allowed_is_read() -> None:
     assert isinstance(decode(frame(message)), Offer)
 
 
-# Fields missing, or of another type. ----------------------------------------------------------------
+# Fields missing, or of another type.
 
 
 @every_well_formed
@@ -241,7 +267,7 @@ def test_another_module_is_bad(module: str, message: dict[str, Any]) -> None:
     assert decode(frame(message | {"module": module})) == Malformed(BAD, "r-1", message["cmd"])
 
 
-# Commands that nobody knows. ------------------------------------------------------------------------
+# Commands that nobody knows.
 
 STRANGE_COMMANDS = (
     "ping",

@@ -178,6 +178,7 @@ def test_whatever_is_accepted_is_read_the_same_by_another_reader(text: str) -> N
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(envelopes(), st.booleans(), st.sampled_from([None, 0, "\t", " \n\r"]))
+@example({"\ud800": None, "requestId": "0", "module": "ROOM", "cmd": "PING"}, False, None)
 def test_every_valid_envelope_is_accepted_however_it_is_spelled(
     message: dict[str, Any], escaped: bool, indent: int | str | None
 ) -> None:

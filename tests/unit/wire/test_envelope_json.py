@@ -20,7 +20,7 @@ BAD = ErrorCode.BAD_MESSAGE
 UNREADABLE = Malformed(BAD)
 
 
-# What is no JSON at all. ----------------------------------------------------------------------------
+# What is no JSON at all.
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_frame_cut_short_anywhere_is_bad(cut: int) -> None:
     assert isinstance(decode(frame(signal_message())[:cut]), Malformed)
 
 
-# Raw values that nobody decodes, but everybody must be able to. -------------------------------------
+# Raw values that nobody decodes, but everybody must be able to.
 
 INVALID_VALUES = (
     *(
@@ -157,7 +157,7 @@ def test_huge_numbers_are_fine_in_fields_that_nobody_reads(number: bytes) -> Non
         assert isinstance(decode(head + b',"requestId":"r-1","module":"ROOM","cmd":"PING"}'), Ping)
 
 
-# Keys that are escaped, or named twice. -------------------------------------------------------------
+# Keys that are escaped, or named twice.
 
 
 def test_escapes_in_keys_and_values_are_read() -> None:
@@ -222,7 +222,7 @@ def test_of_other_keys_named_twice_the_last_counts_as_in_every_browser() -> None
     )
 
 
-# Surrogates. ----------------------------------------------------------------------------------------
+# Surrogates.
 
 LONE_SURROGATES = (
     *(rb"\ud800", rb"\uDBFF", rb"\udc00", rb"\uDfFf", rb"\ud800\ud800", rb"\udc00\ud800", rb"\ud800x"),
@@ -257,6 +257,17 @@ def test_an_escape_of_a_lone_surrogate_in_a_token_is_refused_and_beside_it_harms
 
     assert decode(spoiled) == Malformed(BAD, "r-1", "REFRESH_TOKEN")
     assert decode(beside) == decode(frame(refresh_message()))
+
+
+def test_a_lone_surrogate_in_the_data_of_a_ping_is_refused_and_beside_it_harms_nothing() -> None:
+    head = b'{"requestId":"r-1","module":"ROOM","cmd":"PING"'
+    fine = decode(head + b',"data":"\\u0001","x\\udfff":["\\ud800"]}')
+
+    assert isinstance(fine, Ping)
+    assert bytes(fine.data) == b'"\\u0001"'
+    for data in (b'"\\ud800"', b'{"a\\udc00":1}'):
+        refused = decode(head + b',"x":"\\u0001","data":' + data + b"}")
+        assert refused == Malformed(ErrorCode.BAD_MESSAGE, "r-1", "PING")
 
 
 def test_an_escape_of_a_lone_surrogate_in_an_unknown_key_harms_nothing() -> None:

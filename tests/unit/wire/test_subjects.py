@@ -63,7 +63,7 @@ every_builder = pytest.mark.parametrize(("build", "places"), BUILDERS.values(), 
 every_hostile_id = pytest.mark.parametrize("text", HOSTILE_IDS, ids=ascii)
 
 
-# Tokens. --------------------------------------------------------------------------------------------
+# Tokens.
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_what_no_id_is_encoded_as_is_not_decoded(text: str) -> None:
         identifier(text)
 
 
-# Builders. ------------------------------------------------------------------------------------------
+# Builders.
 
 
 def test_no_builder_is_missing_in_these_tests() -> None:
@@ -242,7 +242,7 @@ def test_the_keys_are_spelled_as_the_design_draws_them() -> None:
     assert Keys.lease_timer(gateway) == "timer.lease.g"
 
 
-# Pairs. ---------------------------------------------------------------------------------------------
+# Pairs.
 
 
 @given(ANY_TEXT, ANY_TEXT)
