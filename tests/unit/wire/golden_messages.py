@@ -1,0 +1,134 @@
+"""Samples of everything that two processes send to each other, and of `events.>` (`tests.support.golden`).
+
+A message that is added gets its samples here: one with a different value in each field, and one with every
+default.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tests.support.golden import Codec, Golden, Sample
+from tieline.wire import internal
+from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.internal import (
+    Accepted,
+    Check,
+    CloseSession,
+    Delivery,
+    Done,
+    EndSession,
+    FindReplaced,
+    Happened,
+    JoinRoom,
+    KeepLease,
+    LeaseKept,
+    LeaveRoom,
+    ListMembers,
+    Opened,
+    OpenSession,
+    Refused,
+    Register,
+    Regrant,
+    Relay,
+    Replaced,
+    RoomMembers,
+    SessionGone,
+    Signal,
+    Tell,
+)
+from tieline.wire.replies import Member
+
+ALICE, BOB = UserId("alice"), UserId("用户 一")
+HERS, HIS = SessionId("s-1"), SessionId("s-2")
+GATEWAY, CONNECTION, OTHER = GatewayId("g-1"), ConnectionId("c-1"), ConnectionId("c-2")
+ROOM, LOBBY = RoomId("a.b *"), RoomId("lobby")
+SECRET, OLDER, NONE = SecretHash(bytes(range(32))), SecretHash(bytes(range(32, 64))), SecretHash(b"")
+FRAME = b'{"x":"\xff\x00"}'
+DIGEST = FrameDigest(bytes(range(16)))
+JOINED_AT = 1_700_000_000_000
+
+CANDIDATE: Final = "WEBRTC_ICE_CANDIDATE"
+REQUEST, REPLY = "request to presence", "reply of presence"
+
+SAMPLES: Final = (
+    Sample(
+        "a pack of signals, one of them answered",
+        "signals",
+        [Signal(ALICE, HERS, BOB, FRAME, True), None, Signal(BOB, HIS, ALICE, b"", False)],
+    ),
+    Sample(
+        "answers to a pack",
+        "answers",
+        [
+            (0, Accepted("relayed")),
+            (2, Accepted("held")),
+            (3, Refused("INTERNAL")),
+            (127, SessionGone(replaced=False)),
+            (128, SessionGone(replaced=True)),
+        ],
+    ),
+    Sample("a candidate to be judged", REQUEST, Check(ALICE, HERS, BOB, CANDIDATE, DIGEST, FRAME)),
+    Sample("an offer to be judged", REQUEST, Check(ALICE, HERS, BOB, "WEBRTC_OFFER", DIGEST, b"")),
+    Sample(
+        "a session to be resumed",
+        REQUEST,
+        OpenSession(ALICE, HERS, GATEWAY, CONNECTION, True, (ROOM, LOBBY), SECRET, OLDER, (ROOM,)),
+    ),
+    Sample(
+        "a session of a client that cannot resume",
+        REQUEST,
+        OpenSession(ALICE, HERS, GATEWAY, CONNECTION, False, (), NONE, NONE, None),
+    ),
+    Sample("a connection that was lost", REQUEST, EndSession(ALICE, CONNECTION, resumable=True)),
+    Sample("a connection that was closed", REQUEST, EndSession(ALICE, CONNECTION, resumable=False)),
+    Sample(
+        "a session to be registered again",
+        REQUEST,
+        Register(ALICE, HERS, GATEWAY, CONNECTION, True, {ROOM: JOINED_AT, LOBBY: 0}, SECRET),
+    ),
+    Sample("a token for all rooms", REQUEST, Regrant(ALICE, HERS, True, None, (ROOM,))),
+    Sample("a token for two rooms", REQUEST, Regrant(ALICE, HERS, False, (ROOM, LOBBY), ())),
+    Sample("a frame of the gateway", REQUEST, Tell(ALICE, CONNECTION, FRAME)),
+    Sample("connections asked about", REQUEST, FindReplaced(((ALICE, CONNECTION), (BOB, OTHER)))),
+    Sample("a room to be joined", REQUEST, JoinRoom(ALICE, HERS, ROOM)),
+    Sample("a room to be left", REQUEST, LeaveRoom(ALICE, HERS, ROOM)),
+    Sample("a room to be listed", REQUEST, ListMembers(ALICE, HERS, ROOM)),
+    Sample("a lease to be kept", REQUEST, KeepLease(GATEWAY)),
+    Sample(
+        "deliveries, and a permission",
+        REPLY,
+        Relay("relayed", (Delivery(BOB, HIS, None), Delivery(ALICE, HERS, FRAME)), 5.0, (DIGEST,)),
+    ),
+    Sample("nothing to be delivered", REPLY, Relay("held", ())),
+    Sample("a refusal", REPLY, Refused("NOT_IN_SAME_ROOM")),
+    Sample("a session that was replaced", REPLY, SessionGone(replaced=True)),
+    Sample("a new session", REPLY, Opened(HERS, resumed=False, rooms={})),
+    Sample("a resumed session", REPLY, Opened(HERS, resumed=True, rooms={ROOM: JOINED_AT})),
+    Sample(
+        "the members of a room",
+        REPLY,
+        RoomMembers((Member(ALICE, "online", True, JOINED_AT), Member(BOB, "away", False, 0))),
+    ),
+    Sample("carried out", REPLY, Done()),
+    Sample("a lease that was kept", REPLY, LeaseKept("run")),
+    Sample("connections that were replaced", REPLY, Replaced((CONNECTION, OTHER))),
+    Sample("a connection to be closed", "close", CloseSession(ALICE, HERS, CONNECTION, 4500)),
+    Sample("a user joined a room", "event", Happened(JOINED_AT, ALICE, room=ROOM)),
+    Sample("a call ended", "event", Happened(JOINED_AT, ALICE, peer=BOB, reason="timeout")),
+)
+
+GOLDEN: Final = Golden(
+    folder=Path(__file__).with_name("golden"),
+    file="messages.json",
+    codecs={
+        "signals": Codec(internal.encode, internal.decode_signals),
+        "answers": Codec(internal.encode, internal.decode_answers),
+        REQUEST: Codec(internal.encode, internal.decode_presence_request),
+        REPLY: Codec(internal.encode, internal.decode_presence_reply),
+        "close": Codec(internal.encode, internal.decode_close_session),
+        "event": Codec(msgspec.json.encode, msgspec.json.Decoder(Happened).decode),
+    },
+    samples=SAMPLES,
+)
