@@ -1,9 +1,8 @@
 """One presence process: `python -m presence`, configured by the environment alone."""
 
 import asyncio
+import functools
 import logging
-import os
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
@@ -23,10 +22,10 @@ from presence.service import PresenceService
 from presence.store import Bucket, StoreUnavailable, make_bucket
 from presence.stream_size import measure_sizes
 from presence.timers import RETRY_S, Timers
-from tieline.runtime.broker import Broker, connect
-from tieline.runtime.ops import BROKER_AWAY, STARTING, STOPPING, Ready, bound_port, serve_ops
-from tieline.runtime.process import run, unless_stopped
-from tieline.runtime.requests import NoAnswer, Requests
+from tieline.runtime.broker import Broker
+from tieline.runtime.ops import STARTING, STOPPING, Ready
+from tieline.runtime.process import Joined, joined, run, unless_stopped
+from tieline.runtime.requests import NoAnswer
 from tieline.runtime.settings import Positive, ProcessSettings, Seconds
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
@@ -54,19 +53,18 @@ class PresenceSettings(ProcessSettings, frozen=True, kw_only=True):
 
 async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
     """Serve until `stopping`, then finish what is begun."""
-    instance = f"p{os.getpid()}-{secrets.token_hex(4)}"
-    ready = Ready(STARTING)
-    ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not)
-    _log.info("presence starts", extra={"instance": instance, "ops_port": bound_port(ops)})
     subjects = Subjects(settings.namespace)
-    inbox = subjects.inbox("presence", instance)
-    connecting = connect(settings.nats_url, f"tieline-presence-{instance}", settings.nats_login, inbox)
-    broker = await unless_stopped(stopping, connecting)
-    broker.when_away(lambda: ready.hold(BROKER_AWAY))
-    broker.when_back(lambda: ready.clear(BROKER_AWAY))
+    replies = functools.partial(subjects.replies, "presence")
+    inbox = functools.partial(subjects.inbox, "presence")
+    async with joined("presence", settings, stopping, replies, inbox) as process:
+        await _serve(settings, stopping, subjects, process)
+
+
+async def _serve(
+    settings: PresenceSettings, stopping: asyncio.Event, subjects: Subjects, process: Joined
+) -> None:
+    _, ready, broker, requests = process
     await unless_stopped(stopping, _streams_made(broker, subjects, settings))
-    requests = Requests(broker, subjects.replies("presence", instance))
-    await requests.start()
     bucket = Bucket(broker, requests, subjects.namespace)
     records = Records(bucket, settings.offline_retention)
     rosters = Rosters(records, settings.room_max_members)
@@ -105,8 +103,6 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
             await broker.drain(requested)
         timers.stop()
         consuming.cancel()
-    ops.close()
-    await broker.close()
 
 
 async def _streams_made(broker: Broker, subjects: Subjects, settings: PresenceSettings) -> None:

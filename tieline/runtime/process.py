@@ -1,18 +1,27 @@
-"""Run one service as a process: uvloop, logs, settings with clear errors, and signals that end it."""
+"""Run one service as a process: uvloop, logs, settings with clear errors, and signals that end it.
+
+`run` is what a `__main__` ends with. What its `main` then begins with is `joined`: the ops endpoints, and a
+connection to the broker over which it can ask.
+"""
 
 import asyncio
+import contextlib
 import logging
 import os
+import secrets
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Final, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Final, NamedTuple, TypeVar
 
 import uvloop
 
 from tieline import __version__
 from tieline.runtime import logs, metrics
+from tieline.runtime.broker import Broker, connect
 from tieline.runtime.lag import measure_lag
+from tieline.runtime.ops import BROKER_AWAY, STARTING, Ready, bound_port, serve_ops
+from tieline.runtime.requests import Requests
 from tieline.runtime.settings import ProcessSettings, SettingsError, misspelt, read_settings, usage
 
 _log = logging.getLogger(__name__)
@@ -88,6 +97,54 @@ async def unless_stopped(stopping: asyncio.Event, needed: Coroutine[None, None, 
     if not done:
         raise Stopped
     return getting.result()
+
+
+class Joined(NamedTuple):
+    """A process that is connected to the broker."""
+
+    instance: str
+    """The id of this run of the process."""
+    ready: Ready
+    """Not ready: it still holds `STARTING`."""
+    broker: Broker
+    requests: Requests
+
+
+@contextlib.asynccontextmanager
+async def joined(
+    service: str,
+    settings: ProcessSettings,
+    stopping: asyncio.Event,
+    replies: Callable[[str], str],
+    inbox: Callable[[str], str] = lambda _: "",
+    id_name: str = "instance",
+) -> AsyncIterator[Joined]:
+    """Serve the ops endpoints, connect to the broker, and close both in the end.
+
+    `replies` and `inbox` give the subjects, for the id of this run, on which it is answered (see `Requests`
+    and `connect`). The first line of the log has that id as `id_name`, and the port of the ops endpoints.
+
+    Raises:
+        SettingsError: the ops endpoints cannot be served, or the broker can never be reached so.
+        Stopped: `stopping` was set while the broker did not answer.
+    """
+    instance = f"{service[0]}{os.getpid()}-{secrets.token_hex(4)}"
+    ready = Ready(STARTING)
+    ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not)
+    try:
+        starts = {id_name: instance, "ops_port": bound_port(ops)}
+        logging.getLogger(service).info("%s starts", service, extra=starts)
+        name = f"tieline-{service}-{instance}"
+        connecting = connect(settings.nats_url, name, settings.nats_login, inbox(instance))
+        broker = await unless_stopped(stopping, connecting)
+        broker.when_away(lambda: ready.hold(BROKER_AWAY))
+        broker.when_back(lambda: ready.clear(BROKER_AWAY))
+        requests = Requests(broker, replies(instance))
+        await requests.start()
+        yield Joined(instance, ready, broker, requests)
+    finally:
+        ops.close()
+    await broker.close()  # not after an error, with which the process ends at once
 
 
 async def _until_signalled(
