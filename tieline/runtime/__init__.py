@@ -1,1 +1,6 @@
-"""How any Tieline process lives: settings, the broker, metrics, logs, health. Knows nothing of signaling."""
+"""What every Tieline process needs: settings, the broker, metrics, logs, health. Knows nothing of signaling.
+
+`process` runs a service and joins it to the broker (`broker`, over `nats_client` and `nats_parser`);
+`requests` asks over it, `message` is what comes off it. `ops` serves `metrics` (and `fast_metrics`) and
+health, `lag` measures the event loop, `guard` keeps a bug from ending more than its own work.
+"""

@@ -1,6 +1,6 @@
 """Structured logs: one JSON object a line on standard error, fields instead of sentences.
 
-Never logged, by anyone: tokens, resume secrets, SDP, candidates.
+Never logged: tokens, resume secrets, SDP, candidates.
 """
 
 import json

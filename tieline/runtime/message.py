@@ -1,16 +1,16 @@
-"""One message as it came off the broker; its headers stay bytes until somebody asks for one. Pure."""
+"""One message as it came off the broker; its headers stay bytes until one is asked for. Pure."""
 
 from collections.abc import Mapping
 from typing import Final
 
 NO_RESPONDERS: Final = "503"
-"""The broker's status for a request that nobody listens to."""
+"""The broker's status for a request on a subject that no process listens to."""
 
 _LINE: Final = len(b"NATS/1.0")
 
 
 class Message:
-    """What a listener gets. `headers` is NATS's own block, from its version line to its empty line."""
+    """What a listener is given. `headers` is NATS's own block, from its version line to its empty line."""
 
     __slots__ = ("data", "headers", "reply", "subject")
 
@@ -22,13 +22,13 @@ class Message:
 
     @property
     def status(self) -> str:
-        """The status the broker itself gave instead of, or after, an answer; "" if none."""
+        """The status that the broker itself gave instead of an answer, or after it; "" if none."""
         if self.headers[_LINE : _LINE + 1] != b" ":
             return ""
         return self.headers[_LINE + 1 : _LINE + 4].decode()
 
     def header(self, name: bytes) -> str:
-        """One header that JetStream sets; "" if it did not. Names are taken as JetStream spells them."""
+        """Read one header that JetStream has set; "" if it has not. The name is case-sensitive."""
         at = self.headers.find(b"\r\n%b: " % name)
         if at < 0:
             return ""

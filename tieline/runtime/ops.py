@@ -17,7 +17,7 @@ from tieline.runtime import metrics
 from tieline.runtime.settings import SettingsError
 
 Readiness = Callable[[], str]
-"""Say why this process should get no work now; "" when it should."""
+"""Return why this process should get no work now; "" when it should."""
 
 STARTING: Final = "starting: what it needs has not answered yet"
 STOPPING: Final = "stopping"
@@ -28,7 +28,7 @@ _EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Ready:
-    """Why a process should get no work: several reasons may hold at once, and each ends by itself."""
+    """Reasons why a process should get no work; several may hold at once, and each is cleared by itself."""
 
     def __init__(self, *reasons: str) -> None:
         self._reasons = dict.fromkeys(reasons)
@@ -39,12 +39,12 @@ class Ready:
         return next(iter(self._reasons), "")
 
     def hold(self, reason: str) -> None:
-        """Be not ready because of this."""
+        """Stop being ready, for this reason."""
         self._reasons[reason] = None
         self._show()
 
     def clear(self, reason: str) -> None:
-        """Be ready as far as this is concerned."""
+        """Drop this reason."""
         self._reasons.pop(reason, None)
         self._show()
 

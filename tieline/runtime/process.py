@@ -78,7 +78,7 @@ def _first(problems: BaseExceptionGroup[SettingsError]) -> BaseException:
 
 
 class Stopped(Exception):
-    """The process was told to end while it was still waiting for what it needs to begin."""
+    """The process was told to stop before it had what it needs to begin."""
 
 
 async def unless_stopped(stopping: asyncio.Event, needed: Coroutine[None, None, T]) -> T:

@@ -1,7 +1,7 @@
-"""Requests over the broker, all answered on one wildcard subscription, resent until somebody answers.
+"""Requests over the broker, all answered on one wildcard subscription, resent until they are answered.
 
-Every request of Tieline may be asked twice: whoever answers recognizes a retry. So a request that nobody
-answers is sent again as it was, and reaches another member of the queue group when the first has died.
+Every request of Tieline may be sent twice: the process that answers recognizes a retry. So a request without
+an answer is resent as it was, and reaches another member of the queue group when the first has died.
 """
 
 import asyncio
@@ -13,36 +13,36 @@ from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import NO_RESPONDERS, Message
 
 FIRST_RETRY_S: Final = 0.5
-"""Hundreds of times the usual answer: whoever has not answered by then is most likely dead."""
+"""Hundreds of times the usual answer: a process that has not answered by then is most likely dead."""
 
 NOBODY_RETRY_S: Final = 0.1
-"""After the broker said that nobody listens: soon, for the one that restarts will be back at once."""
+"""After the broker said that no process listens: soon, because one that restarts is back at once."""
 
-LOOK_EVERY_S: Final = 0.05
-"""Between two looks at what is due to be sent again. A timer for each request would cost a twentieth of all
-that a gateway does."""
+CHECK_EVERY_S: Final = 0.05
+"""Between two checks of what is due to be resent. A timer for each request would cost a twentieth of a
+gateway's CPU time."""
 
 PATIENCE_S: Final = 5.0
-"""In all, then the caller is told: a client's user waits no longer for a call to begin."""
+"""Total time before the caller is told that nobody answered."""
 
 
 class NoAnswer(Exception):
-    """Nobody answered within the patience of the request; it may or may not have been carried out."""
+    """No answer came within the patience of the request; it may or may not have been carried out."""
 
 
 class Question(Protocol):
-    """What is asked: resent until it is answered."""
+    """A request that is resent until it is answered."""
 
     def payload(self) -> bytes:
-        """Say what is to be sent, the first time and again."""
+        """Return what is to be sent, the first time and again."""
         ...
 
     def hear(self, reply: Message) -> bool:
-        """Take a reply; False: it is not the whole answer."""
+        """Take a reply; returns whether the answer is complete."""
         ...
 
     def give_up(self) -> None:
-        """Take note that nobody has answered in time."""
+        """Take note that no answer has come in time."""
         ...
 
 
@@ -66,8 +66,8 @@ class _Plain:
         self._done(None)
 
 
-class _Asked:
-    """A question that waits for its answer, and when to do what about it, in seconds of the loop."""
+class _Pending:
+    """A question that waits for its answer; `deadline` and `due` are seconds of the loop's clock."""
 
     __slots__ = ("deadline", "delay", "due", "headers", "question", "subject")
 
@@ -83,7 +83,7 @@ class _Asked:
 
 
 class _Collection:
-    """One request that is sent once, with all its answers up to the last."""
+    """A request that is sent once, with all its answers up to the last."""
 
     __slots__ = ("complete", "is_last", "replies")
 
@@ -101,9 +101,9 @@ class Requests:
         self._prefix = prefix
         self._cut = len(prefix) + 1
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[str, _Asked | _Collection] = {}
+        self._waiting: dict[str, _Pending | _Collection] = {}
         self._count = 0
-        self._looking: asyncio.TimerHandle | None = None
+        self._checking: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Listen for replies. Call once, before the first request."""
@@ -127,19 +127,19 @@ class Requests:
         patience: float = PATIENCE_S,
         headers: Mapping[str, str] | bytes = b"",
     ) -> None:
-        """Ask; `question` hears what is answered, or that nothing is after `patience` seconds."""
+        """Ask; `question` is given the replies, or told after `patience` seconds that none came."""
         now = self._loop.time()
         token = self._token()
-        asked = self._waiting[token] = _Asked(subject, question, headers, now + patience)
-        self._attempt(token, asked, now)
-        if self._looking is None:
-            self._looking = self._loop.call_later(LOOK_EVERY_S, self._look)
+        pending = self._waiting[token] = _Pending(subject, question, headers, now + patience)
+        self._attempt(token, pending, now)
+        if self._checking is None:
+            self._checking = self._loop.call_later(CHECK_EVERY_S, self._check_due)
 
     async def ask(self, subject: str, payload: bytes, patience: float = PATIENCE_S) -> bytes:
         """Ask, and return the reply's payload.
 
         Raises:
-            NoAnswer: nobody answered within `patience` seconds.
+            NoAnswer: no answer came within `patience` seconds.
         """
         answered: asyncio.Future[Message | None] = self._loop.create_future()
 
@@ -156,10 +156,10 @@ class Requests:
     async def ask_once(
         self, subject: str, payload: bytes, timeout: float, headers: Mapping[str, str] | bytes = b""
     ) -> Message:
-        """Ask without ever asking again, for what would be no retry the second time (a compare-and-set).
+        """Ask without ever resending, for what would not be a retry the second time (a compare-and-set).
 
         Raises:
-            NoAnswer: no reply within `timeout` seconds, or nobody listens.
+            NoAnswer: no reply within `timeout` seconds, or no process listens.
         """
         (reply,) = await self._collect(subject, payload, timeout, headers, lambda _: True)
         if reply.status == NO_RESPONDERS:
@@ -170,7 +170,7 @@ class Requests:
         """Ask once, and return all replies up to the one with a status, which says that it is the last.
 
         Raises:
-            NoAnswer: the last reply did not come within `timeout` seconds, or nobody listens.
+            NoAnswer: the last reply did not come within `timeout` seconds, or no process listens.
         """
         replies = await self._collect(subject, payload, timeout, b"", lambda reply: reply.status != "")
         if replies[-1].status == NO_RESPONDERS:
@@ -201,36 +201,36 @@ class Requests:
         self._count += 1
         return str(self._count)
 
-    def _attempt(self, token: str, asked: _Asked, now: float) -> None:
+    def _attempt(self, token: str, pending: _Pending, now: float) -> None:
         try:
-            payload = asked.question.payload()
-            self._broker.send(asked.subject, payload, f"{self._prefix}.{token}", asked.headers)
+            payload = pending.question.payload()
+            self._broker.send(pending.subject, payload, f"{self._prefix}.{token}", pending.headers)
         except BrokerAway:
-            asked.due = now + NOBODY_RETRY_S
+            pending.due = now + NOBODY_RETRY_S
         else:
-            asked.due = now + asked.delay
-            asked.delay *= 2
+            pending.due = now + pending.delay
+            pending.delay *= 2
 
-    def _look(self) -> None:
-        """Send again what is due, and give up what has waited long enough."""
-        self._looking = self._loop.call_later(LOOK_EVERY_S, self._look) if self._waiting else None
+    def _check_due(self) -> None:
+        """Resend what is due, and give up what has waited long enough."""
+        self._checking = self._loop.call_later(CHECK_EVERY_S, self._check_due) if self._waiting else None
         now = self._loop.time()
-        for token, asked in list(self._waiting.items()):
-            if not isinstance(asked, _Asked):
+        for token, pending in list(self._waiting.items()):
+            if not isinstance(pending, _Pending):
                 continue
-            if asked.deadline <= now:
+            if pending.deadline <= now:
                 del self._waiting[token]
-                asked.question.give_up()
-            elif asked.due <= now:
+                pending.question.give_up()
+            elif pending.due <= now:
                 metrics.REQUEST_RETRIES.inc()
-                self._attempt(token, asked, now)
+                self._attempt(token, pending, now)
 
     def _on_reply(self, reply: Message) -> None:
         token = reply.subject[self._cut :]
         waiting = self._waiting.get(token)
-        if isinstance(waiting, _Asked):
+        if isinstance(waiting, _Pending):
             if reply.headers and reply.status == NO_RESPONDERS:
-                waiting.delay = FIRST_RETRY_S  # nobody had it: nobody was slow
+                waiting.delay = FIRST_RETRY_S  # no process had it: none was slow
                 waiting.due = self._loop.time() + NOBODY_RETRY_S
             elif waiting.question.hear(reply):
                 del self._waiting[token]

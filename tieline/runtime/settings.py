@@ -13,7 +13,7 @@ import msgspec
 PREFIX: Final = "TIELINE_"
 
 LONGEST_S: Final = 31_536_000.0
-"""A year, longer than anything here lasts: it is there to keep out `inf`, which is a float too."""
+"""A year, longer than anything here lasts; it refuses `inf`, which is a float too."""
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -22,7 +22,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 ALIKE: Final = 0.9
-"""How alike two names must be to be taken for one that was misspelt; one letter more makes 0.95."""
+"""The similarity from which a name counts as another one misspelt; one letter more makes 0.95."""
 
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
@@ -32,12 +32,12 @@ class SettingsError(ValueError):
 
 
 class BrokerLogin(NamedTuple):
-    """How a process and the broker prove to each other who they are. Each may be empty: then they do not."""
+    """How a process and the broker authenticate to each other. Each field may be empty: then they do not."""
 
     user: str = ""
     password: str = ""
     ca: str = ""
-    """A file with the certificates of those who may vouch for the broker: with it, TLS is demanded."""
+    """A file with the certificates of authorities that may sign the broker's; with it, TLS is demanded."""
 
     def __repr__(self) -> str:
         return f"BrokerLogin(user={self.user!r}, password={'...' if self.password else ''!r}, ca={self.ca!r})"
@@ -62,12 +62,12 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def nats_login(self) -> BrokerLogin:
-        """What the broker is told, and must show."""
+        """How this process logs in, and how the broker must authenticate."""
         return BrokerLogin(self.nats_user, self.nats_password, self.nats_ca)
 
     @property
     def longest_stop_s(self) -> float:
-        """From the first signal to the end, whatever hangs: a broker may be waited for in vain."""
+        """From the first signal to the end, whatever hangs, such as a broker that does not answer."""
         return 10.0
 
 
@@ -91,13 +91,13 @@ def read_settings(kind: type[SettingsT], environ: Mapping[str, str]) -> Settings
 
 
 def misspelt(kind: type[msgspec.Struct], environ: Mapping[str, str]) -> dict[str, str]:
-    """Find variables that are set and look like a setting of `kind` but are none, with what may be meant.
+    """Find variables that look like a misspelt setting of `kind`, with the setting that they resemble.
 
-    Others are nobody's business here: those of other processes, and whatever an orchestrator adds.
+    All others are ignored: settings of other processes, and variables that an orchestrator adds.
     """
     known = [PREFIX + field.name.upper() for field in msgspec.structs.fields(kind)]
-    strangers = [name for name in environ if name.startswith(PREFIX) and name not in known]
-    alike = {name: get_close_matches(name, known, n=1, cutoff=ALIKE) for name in strangers}
+    unknown = [name for name in environ if name.startswith(PREFIX) and name not in known]
+    alike = {name: get_close_matches(name, known, n=1, cutoff=ALIKE) for name in unknown}
     return {name: meant[0] for name, meant in alike.items() if meant}
 
 

@@ -1,8 +1,8 @@
-"""Every NATS subject and every key of the presence bucket, spelled in one place.
+"""Every subject of Tieline and every key of the presence bucket, spelled in one place.
 
 An id from outside becomes one subject token: letters, digits, `_` and `-` stand for themselves, every
 other byte of its UTF-8 is `=XX`. nats-py checks no subject, so an id with a space, a dot, a wildcard or
-a line end would otherwise be protocol injection.
+a line end would otherwise be protocol injection. The subjects of JetStream's own API are in `jetstream`.
 """
 
 import functools
@@ -15,7 +15,7 @@ _PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 _ENCODED: Final = tuple(chr(byte) if byte in _PLAIN else f"={byte:02X}" for byte in range(256))
 
 ANY: Final = "*"
-"""The wildcard for one token, where this module takes no id from outside: a session, a word of our own.
+"""The wildcard for one token, for arguments that are no ids from outside: a session, or a word of our own.
 
 An id that happens to be `*` is encoded like any other, so no id is ever a pattern.
 """
@@ -55,7 +55,7 @@ class Subjects:
         self.namespace = token(namespace)
 
     def signal(self, cmd: str) -> str:
-        """One client's signal, to one router. `cmd` is one of the protocol's own words."""
+        """Signals, to one router. `cmd` is a command of the protocol."""
         return f"{self.namespace}.signal.{cmd}"
 
     def signals(self) -> str:
@@ -71,7 +71,7 @@ class Subjects:
         return f"{self.namespace}.presence.*"
 
     def user(self, user: UserId, session: SessionId) -> str:
-        """Frames for one session of a user, byte for byte: to the mailbox, which pushes them on to `live`."""
+        """Frames for one session of a user, byte for byte: to the mailbox, which republishes on `live`."""
         return f"{self.namespace}.user.{token(user)}.{session}"
 
     def users(self) -> str:
@@ -79,27 +79,27 @@ class Subjects:
         return f"{self.namespace}.user.>"
 
     def live(self, user: UserId, session: SessionId) -> str:
-        """The same frames, stored, in the order in which they were: what the owning gateway listens to."""
+        """The same frames, once they are stored, in that order: what the session's gateway listens to."""
         return f"{self.namespace}.live.user.{token(user)}.{session}"
 
     def mark(self, gateway: GatewayId) -> str:
-        """What a gateway sends through the mailbox to itself, to know that what it listens to is heard."""
+        """Markers that a gateway sends itself through the mailbox, to know that its subscriptions deliver."""
         return f"{self.namespace}.mark.{token(gateway)}"
 
     def marks(self) -> str:
-        """Every gateway's marks: the mailbox keeps them too."""
+        """Every gateway's markers: the mailbox keeps them too."""
         return f"{self.namespace}.mark.*"
 
     def live_mark(self, gateway: GatewayId) -> str:
-        """Where a gateway's marks come back."""
+        """Where a gateway's markers come back."""
         return f"{self.namespace}.live.mark.{token(gateway)}"
 
     def pushed(self) -> tuple[str, str]:
-        """What the mailbox pushes on, and where to: patterns of which the last tokens are the same."""
+        """What the mailbox republishes, and where to: patterns whose last tokens are the same."""
         return f"{self.namespace}.>", f"{self.namespace}.live.>"
 
     def mailbox_question(self) -> str:
-        """Captured by the mailbox like a user's frame, but nobody listens: for asking it about duplicates."""
+        """Captured by the mailbox like a user's frame, but without a listener: to ask it about duplicates."""
         return f"{self.namespace}.mailbox.question"
 
     def mailbox(self) -> str:
@@ -107,11 +107,11 @@ class Subjects:
         return f"MAILBOX_{self.namespace}"
 
     def mailbox_elections(self) -> str:
-        """Where the broker tells that the mailbox has a new leader, whose pushes come from elsewhere now."""
+        """Where the broker tells that the mailbox has a new leader, which republishes from another node."""
         return jetstream.leader_elected(self.mailbox())
 
     def gateway(self, gateway: GatewayId, what: str) -> str:
-        """Something for one gateway: `close`, `alive`, or the prefix of its replies (`reply`)."""
+        """For one gateway: `close`, `alive`, or the prefix of the replies to its requests (`reply`)."""
         return f"{self.namespace}.gateway.{token(gateway)}.{what}"
 
     def replies(self, service: str, instance: str) -> str:
@@ -123,7 +123,7 @@ class Subjects:
         return f"{self.namespace}.{service}.{token(instance)}.inbox"
 
     def changed(self, user: UserId) -> str:
-        """Drop what you cached about this user."""
+        """Tell routers to drop what they have cached about this user."""
         return f"{self.namespace}.changed.{token(user)}"
 
     def changes(self) -> str:
@@ -131,7 +131,7 @@ class Subjects:
         return f"{self.namespace}.changed.*"
 
     def event(self, kind: str) -> str:
-        """Something that happened, for backends and audits."""
+        """What has happened, for backends and audits."""
         return f"{self.namespace}.events.{kind}"
 
 
@@ -140,33 +140,33 @@ class Keys:
 
     @staticmethod
     def user(user: UserId) -> str:
-        """A user's record: the truth about its session, status and rooms."""
+        """A user's record, which decides on its session, status and rooms."""
         return f"user.{token(user)}"
 
     @staticmethod
     def room(room: RoomId, user: UserId) -> str:
-        """One line of a room's roster; the user's record is the truth."""
+        """One entry of a room's roster; the user's record decides."""
         return f"room.{token(room)}.{token(user)}"
 
     @staticmethod
     def roster(room: RoomId) -> str:
-        """The pattern of all lines of a room's roster."""
+        """The pattern of all entries of a room's roster."""
         return f"room.{token(room)}.*"
 
     @staticmethod
     def pair(one: UserId, other: UserId) -> str:
-        """What two users negotiate. The same key from either side."""
+        """The negotiation of two users. The same key from either side."""
         first, second = sorted((token(one), token(other)))
         return f"pair.{first}.{second}"
 
     @staticmethod
     def pairs_of(user: UserId) -> tuple[str, str]:
-        """The two patterns that cover every pair a user is in."""
+        """The two patterns that cover every negotiation of a user."""
         return f"pair.{token(user)}.*", f"pair.*.{token(user)}"
 
     @staticmethod
     def session(gateway: GatewayId, session: SessionId) -> str:
-        """Which user a session of a gateway belongs to: read when the gateway died."""
+        """Which user a session of a gateway belongs to; read when the gateway has died."""
         return f"session.{token(gateway)}.{session}"
 
     @staticmethod

@@ -1,24 +1,83 @@
-"""One pack of signals that cached permissions let pass, over a real broker."""
+"""What a router does with signals, over a real broker, with a presence of the test's own."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 
+from presence.mailbox import make_mailbox
 from router.grants import Grant, Grants
 from router.service import RouterService
 from tests.broker.runtime.watching import Inbox
 from tests.support.pip_nats import PipNats
-from tieline.runtime.broker import Broker, connect
+from tests.support.waiting import until
+from tieline import metrics
+from tieline.runtime.broker import Broker, Subscription, connect
+from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
 from tieline.wire import internal
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import Accepted, Signal
+from tieline.wire.internal import (
+    Accepted,
+    Check,
+    Delivery,
+    Done,
+    PresenceReply,
+    Refused,
+    Relay,
+    SessionGone,
+    Signal,
+)
 from tieline.wire.subjects import Subjects
 
 SUBJECTS = Subjects("t")
-ALICE, SESSION, TARGET = UserId("alice"), SessionId("s"), SessionId("t")
+ALICE, BOB = UserId("alice"), UserId("bob")
+SESSION, TARGET = SessionId("s"), SessionId("t")
+OFFER, CANDIDATE = "WEBRTC_OFFER", "WEBRTC_ICE_CANDIDATE"
+
+
+class Routing:
+    """One router, and what it says to whom."""
+
+    def __init__(self, broker: Broker, grants: Grants, subscription: Subscription) -> None:
+        self.broker = broker
+        self.grants = grants
+        self.subscription = subscription
+        self.answers, self.frames, self.checks = Inbox(), Inbox(), Inbox()
+        self.verdict: Callable[[Check], PresenceReply | None] = lambda _: None
+        """How presence answers; None: not at all."""
+
+    def on_check(self, message: Message) -> None:
+        self.checks.put(message)
+        check = internal.decode_presence_request(message.data)
+        assert isinstance(check, Check)
+        verdict = self.verdict(check)
+        if verdict is not None:
+            self.broker.send(message.reply, internal.encode(verdict))
+
+    def signal(self, cmd: str, *pack: Signal | None) -> None:
+        self.broker.send(SUBJECTS.signal(cmd), internal.encode(pack), "t.answers")
+
+    async def answer(self) -> list[tuple[int, internal.RouterReply]]:
+        return internal.decode_answers((await self.answers.next()).data)
+
+    async def frame(self) -> tuple[str, bytes]:
+        message = await self.frames.next()
+        return message.subject, message.data
+
+
+def signal(frame: bytes = b"frame", to: UserId = BOB, *, stored: bool = False) -> Signal:
+    return Signal(ALICE, SESSION, to, frame, stored)
+
+
+def to_bob(frame: bytes | None = None) -> Relay:
+    return Relay("relayed", (Delivery(BOB, TARGET, frame),))
+
+
+def granting(check: Check) -> PresenceReply:
+    return Relay("relayed", (Delivery(BOB, TARGET, None),), 60.0, (internal.digest(b"held before"),))
 
 
 @pytest.fixture
@@ -28,29 +87,174 @@ async def broker(pip_nats: PipNats) -> AsyncIterator[Broker]:
     await connected.close()
 
 
-async def test_a_bug_that_one_signal_meets_spares_its_pack(
-    broker: Broker, caplog: pytest.LogCaptureFixture
-) -> None:
-    users = [UserId("bob"), UserId(""), UserId("carol")]  # of which one can stand in no subject
-    answers, frames = Inbox(), Inbox()
+@pytest.fixture
+async def routing(broker: Broker) -> AsyncIterator[Routing]:
+    """A router with a mailbox, and a presence that says nothing until it is told what."""
+    await make_mailbox(broker, SUBJECTS, "memory", 1, 30)
     grants = Grants()
+    requests = Requests(broker, "t.router.r.reply")
+    await requests.start()
     async with asyncio.TaskGroup() as tasks:
-        service = RouterService(broker, Requests(broker, "t.router.r.reply"), SUBJECTS, grants, tasks)
-        subscription = await service.start()
-        await broker.subscribe("t.answers", answers.put)
-        await broker.subscribe(SUBJECTS.users(), frames.put)
+        subscription = await RouterService(broker, requests, SUBJECTS, grants, tasks).start()
+        routing = Routing(broker, grants, subscription)
+        await broker.subscribe("t.answers", routing.answers.put)
+        await broker.subscribe(SUBJECTS.users(), routing.frames.put)
+        await broker.subscribe(SUBJECTS.presence("check"), routing.on_check)
         await broker.flush()
-        for user in users:
-            grant = Grant(SESSION, TARGET, time.monotonic() + 60, frozenset())
-            grants.answered(grants.ask(ALICE, user), grant)
-
-        pack = [Signal(ALICE, SESSION, user, user.encode(), stored=False) for user in users]
-        broker.send(SUBJECTS.signal("WEBRTC_ICE_CANDIDATE"), internal.encode(pack), "t.answers")
-
-        answered = internal.decode_answers((await answers.next()).data)
-        delivered = [(await frames.next()).data for _ in range(2)]
+        yield routing
         await broker.drain(subscription)
 
-    assert answered == [(0, Accepted("relayed")), (2, Accepted("relayed"))]
-    assert delivered == [b"bob", b"carol"]
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_a_signal_goes_where_presence_says_and_is_answered(routing: Routing, stored: bool) -> None:
+    routing.verdict = lambda _: Relay(
+        "relayed", (Delivery(BOB, TARGET, b"before"), Delivery(BOB, TARGET, None))
+    )
+
+    routing.signal(OFFER, signal(stored=stored))
+
+    assert await routing.answer() == [(0, Accepted("relayed"))]
+    assert [await routing.frame() for _ in range(2)] == [
+        (SUBJECTS.user(BOB, TARGET), b"before"),
+        (SUBJECTS.user(BOB, TARGET), b"frame"),
+    ]
+
+
+@pytest.mark.parametrize(("cmd", "shown"), [(OFFER, b""), (CANDIDATE, b"frame")])
+async def test_presence_is_shown_the_frame_of_a_candidate_alone(
+    routing: Routing, cmd: str, shown: bytes
+) -> None:
+    routing.verdict = lambda _: Relay("held", ())
+
+    routing.signal(cmd, signal())
+
+    assert await routing.answer() == [(0, Accepted("held"))]
+    check = internal.decode_presence_request((await routing.checks.next()).data)
+    assert check == Check(ALICE, SESSION, BOB, cmd, internal.digest(b"frame"), shown)
+
+
+@pytest.mark.parametrize("verdict", [Refused("TARGET_OFFLINE"), SessionGone(replaced=True)])
+async def test_what_presence_refuses_is_told_and_goes_nowhere(
+    routing: Routing, verdict: Refused | SessionGone
+) -> None:
+    routing.verdict = lambda _: verdict
+
+    routing.signal(OFFER, signal())
+
+    assert await routing.answer() == [(0, verdict)]
+    await routing.broker.flush()
+    assert routing.frames.is_empty()
+
+
+async def test_a_signal_that_was_answered_before_is_left_out(routing: Routing) -> None:
+    routing.verdict = lambda _: to_bob()
+
+    routing.signal(OFFER, None, signal())
+
+    assert await routing.answer() == [(1, Accepted("relayed"))]
+
+
+async def test_a_granted_candidate_passes_without_a_question(routing: Routing) -> None:
+    routing.verdict = granting
+    routing.signal(CANDIDATE, signal(b"1"))
+    await routing.answer()
+    await routing.checks.next()
+    asked = metrics.LEASED_SIGNALS.count
+
+    for stored in (False, True):
+        routing.signal(CANDIDATE, signal(b"2 %d" % stored, stored=stored))
+        assert await routing.answer() == [(0, Accepted("relayed"))]
+
+    assert [(await routing.frame())[1] for _ in range(3)] == [b"1", b"2 0", b"2 1"]
+    assert routing.checks.is_empty()
+    assert metrics.LEASED_SIGNALS.count == asked + 2
+
+
+async def test_a_grant_knows_retries_of_what_is_held(routing: Routing) -> None:
+    routing.verdict = granting
+    routing.signal(CANDIDATE, signal(b"1"))
+    await routing.answer()
+    await routing.frame()
+
+    routing.signal(CANDIDATE, signal(b"held before"))
+
+    assert await routing.answer() == [(0, Accepted("held"))]
+    await routing.broker.flush()
+    assert routing.frames.is_empty()
+
+
+async def test_a_change_of_either_user_ends_a_grant(routing: Routing) -> None:
+    routing.verdict = granting
+    routing.signal(CANDIDATE, signal(b"1"))
+    await routing.answer()
+    await routing.checks.next()
+
+    routing.broker.send(SUBJECTS.changed(BOB), b"")
+    routing.signal(CANDIDATE, signal(b"2"))
+
+    await routing.answer()
+    await routing.checks.next()
+
+
+async def test_a_grant_is_for_candidates_alone(routing: Routing) -> None:
+    routing.verdict = granting
+    routing.signal(CANDIDATE, signal(b"1"))
+    await routing.answer()
+    await routing.checks.next()
+
+    routing.signal(OFFER, signal(b"2"))
+
+    await routing.answer()
+    await routing.checks.next()
+
+
+async def test_a_refused_candidate_that_was_relayed_before_is_a_retry(routing: Routing) -> None:
+    routing.verdict = lambda _: to_bob()
+    routing.signal(CANDIDATE, signal(b"old", stored=True))
+    await routing.answer()
+    routing.verdict = lambda _: Refused("NO_MATCHING_OFFER")
+
+    routing.signal(CANDIDATE, signal(b"old"), signal(b"new"))
+
+    answers = dict(await routing.answer())
+    if len(answers) == 1:
+        answers |= dict(await routing.answer())
+    assert answers == {0: Accepted("relayed"), 1: Refused("NO_MATCHING_OFFER")}
+
+
+async def test_a_bug_that_one_signal_meets_spares_its_pack(
+    routing: Routing, caplog: pytest.LogCaptureFixture
+) -> None:
+    users = [UserId("bob"), UserId(""), UserId("carol")]  # the empty one can stand in no subject
+    for user in users:
+        grant = Grant(SESSION, TARGET, time.monotonic() + 60, frozenset())
+        routing.grants.answered(routing.grants.ask(ALICE, user), grant)
+
+    routing.signal(CANDIDATE, *(signal(user.encode(), user) for user in users))
+
+    assert await routing.answer() == [(0, Accepted("relayed")), (2, Accepted("relayed"))]
+    assert [(await routing.frame())[1] for _ in range(2)] == [b"bob", b"carol"]
     assert caplog.messages == ["signal unanswered: a bug"]
+
+
+async def test_an_odd_verdict_is_a_bug_and_spares_the_process(
+    routing: Routing, caplog: pytest.LogCaptureFixture
+) -> None:
+    routing.verdict = lambda check: Done() if check.to == "carol" else to_bob()
+
+    routing.signal(OFFER, signal(to=UserId("carol")), signal())
+
+    assert await routing.answer() == [(1, Accepted("relayed"))]
+    await until(lambda: "signal unanswered: a bug" in caplog.messages)
+
+
+async def test_how_long_presence_took_is_measured(routing: Routing) -> None:
+    routing.verdict = lambda _: to_bob()
+    count = partial(metrics.REGISTRY.get_sample_value, "tieline_presence_check_seconds_count")
+    before = count()
+
+    routing.signal(OFFER, signal())
+    await routing.answer()
+
+    assert before is not None
+    assert count() == before + 1

@@ -1,0 +1,81 @@
+"""The mailbox's stream, as presence makes it on a real broker."""
+
+import pytest
+from nats.js.api import StorageType, StreamConfig
+
+from presence.mailbox import MARGIN_S, MIN_KEEP_S, Mailbox, make_mailbox
+from presence.store import StoreUnavailable
+from tests.broker.presence.conftest import SUBJECTS
+from tests.broker.runtime.watching import happens, watch
+from tests.support.pip_nats import PipNats
+from tieline.runtime.broker import Broker
+from tieline.runtime.requests import Requests
+from tieline.wire.limits import MAX_MISSED, RETRY_WINDOW_S
+
+
+async def made(broker: Broker) -> StreamConfig:
+    info = await broker.client.jetstream().stream_info(SUBJECTS.mailbox())
+    return info.config
+
+
+async def test_it_keeps_a_message_for_as_long_as_a_session_may_be_away(broker: Broker) -> None:
+    await make_mailbox(broker, SUBJECTS, "memory", 1, keep_s=100)
+
+    assert (await made(broker)).max_age == 100 + MARGIN_S
+
+
+async def test_it_keeps_a_message_for_longer_than_a_retry_is_recognized(broker: Broker) -> None:
+    await make_mailbox(broker, SUBJECTS, "memory", 1, keep_s=1)
+
+    config = await made(broker)
+    assert config.max_age == config.duplicate_window == MIN_KEEP_S
+    assert MIN_KEEP_S > RETRY_WINDOW_S
+
+
+async def test_it_keeps_one_message_more_than_may_be_missed(broker: Broker) -> None:
+    await make_mailbox(broker, SUBJECTS, "memory", 1, keep_s=30)
+
+    assert (await made(broker)).max_msgs_per_subject == MAX_MISSED + 1
+
+
+async def test_alone_it_is_stored_as_it_is_set(broker: Broker) -> None:
+    await make_mailbox(broker, SUBJECTS, "file", 1, keep_s=30)
+
+    assert (await made(broker)).storage == StorageType.FILE
+
+
+async def test_made_again_it_is_adapted_and_keeps_what_it_has(broker: Broker) -> None:
+    await make_mailbox(broker, SUBJECTS, "memory", 1, keep_s=30)
+    await broker.client.jetstream().publish(f"{SUBJECTS.namespace}.user.alice.s", b"frame")
+
+    await make_mailbox(broker, SUBJECTS, "memory", 1, keep_s=200)
+
+    info = await broker.client.jetstream().stream_info(SUBJECTS.mailbox())
+    assert (info.config.max_age, info.state.messages) == (200 + MARGIN_S, 1)
+
+
+async def test_what_it_cannot_become_is_said(broker: Broker) -> None:
+    await make_mailbox(broker, SUBJECTS, "file", 1, keep_s=30)
+
+    with pytest.raises(StoreUnavailable, match="no mailbox"):
+        await make_mailbox(broker, SUBJECTS, "memory", 1, keep_s=30)
+
+
+async def test_it_is_usable_when_it_is_there(broker: Broker, requests: Requests) -> None:
+    mailbox = Mailbox(requests, SUBJECTS)
+    assert not await mailbox.is_usable()
+
+    await make_mailbox(broker, SUBJECTS, "memory", 1, keep_s=30)
+
+    assert await mailbox.is_usable()
+
+
+async def test_without_a_broker_it_is_not_usable(
+    broker: Broker, requests: Requests, pip_nats: PipNats
+) -> None:
+    await make_mailbox(broker, SUBJECTS, "memory", 1, keep_s=30)
+    away, _ = watch(broker)
+    pip_nats.kill()
+    await happens(away)
+
+    assert not await Mailbox(requests, SUBJECTS).is_usable()

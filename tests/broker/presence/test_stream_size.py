@@ -1,0 +1,54 @@
+"""How much the streams keep, as the metric tells it."""
+
+import asyncio
+
+import pytest
+
+from presence import stream_size
+from presence.mailbox import make_mailbox
+from presence.stream_size import measure_sizes
+from tests.broker.presence.conftest import SUBJECTS
+from tests.support.metrics import value_of
+from tests.support.waiting import until
+from tieline import metrics
+from tieline.runtime.broker import Broker
+from tieline.runtime.requests import Requests
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure again at once."""
+    monkeypatch.setattr(stream_size, "EVERY_S", 0.01)
+
+
+async def test_a_stream_is_measured_again_and_again(broker: Broker, requests: Requests, soon: None) -> None:
+    size = metrics.STREAM_BYTES.labels("mailbox")
+    size.set(0)
+    measuring = asyncio.create_task(measure_sizes(requests, {"mailbox": SUBJECTS.mailbox()}))
+
+    await make_mailbox(broker, SUBJECTS, "memory", 1, keep_s=30)
+    jetstream = broker.client.jetstream()
+    await jetstream.publish(f"{SUBJECTS.namespace}.user.alice.s", bytes(1_000))
+    await until(lambda: value_of(size) > 1_000)
+    await jetstream.publish(f"{SUBJECTS.namespace}.user.alice.s", bytes(10_000))
+    await until(lambda: value_of(size) > 11_000)
+
+    measuring.cancel()
+
+
+async def test_a_stream_that_is_not_there_keeps_no_other_from_being_measured(
+    broker: Broker, requests: Requests, soon: None
+) -> None:
+    size, missing = metrics.STREAM_BYTES.labels("mailbox"), metrics.STREAM_BYTES.labels("bucket")
+    size.set(0)
+    missing.set(-1)
+    await make_mailbox(broker, SUBJECTS, "memory", 1, keep_s=30)
+    await broker.client.jetstream().publish(f"{SUBJECTS.namespace}.user.alice.s", bytes(1_000))
+
+    measuring = asyncio.create_task(
+        measure_sizes(requests, {"bucket": "KV_t", "mailbox": SUBJECTS.mailbox()})
+    )
+    await until(lambda: value_of(size) > 1_000)
+
+    assert value_of(missing) == -1
+    measuring.cancel()
