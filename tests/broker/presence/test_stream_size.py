@@ -36,7 +36,7 @@ async def test_a_stream_is_measured_again_and_again(broker: Broker, requests: Re
     measuring.cancel()
 
 
-async def test_a_stream_that_is_not_there_keeps_no_other_from_being_measured(
+async def test_a_missing_stream_keeps_no_other_from_being_measured(
     broker: Broker, requests: Requests, soon: None
 ) -> None:
     size, missing = metrics.STREAM_BYTES.labels("mailbox"), metrics.STREAM_BYTES.labels("bucket")

@@ -89,7 +89,7 @@ async def small_post(bare_post: Post) -> Post:
 # One frame.
 
 
-async def test_a_frame_reaches_whoever_listens_and_the_mailbox_byte_for_byte(post: Post) -> None:
+async def test_a_frame_reaches_listeners_and_mailbox_byte_for_byte(post: Post) -> None:
     frame, subject = bytes(range(256)), SUBJECTS.user(BOB, HIS)
 
     post.relaying.send(BOB, HIS, frame)
@@ -108,7 +108,7 @@ async def test_a_frame_reaches_a_user_of_any_name(post: Post) -> None:
     assert await post.kept() == expected
 
 
-async def test_a_frame_relayed_again_reaches_whoever_listens_again_and_the_mailbox_once(post: Post) -> None:
+async def test_a_frame_relayed_again_is_in_the_mailbox_once(post: Post) -> None:
     post.relaying.send(BOB, HIS, b"frame")
     for _ in range(2):
         assert await post.is_stored(BOB, HIS, b"frame")
@@ -126,9 +126,7 @@ async def test_a_frame_the_mailbox_refuses_is_not_stored(small_post: Post) -> No
 
 
 @pytest.mark.parametrize("stored", [True, False])
-async def test_frames_are_published_in_order_and_none_stands_for_the_signal_s_own(
-    post: Post, stored: bool
-) -> None:
+async def test_frames_are_published_in_order_and_none_is_the_signal_s(post: Post, stored: bool) -> None:
     deliveries = (
         Delivery(BOB, HIS, b"released before"),
         Delivery(BOB, HIS, None),
@@ -159,7 +157,7 @@ async def test_a_verdict_that_delivers_nothing_publishes_nothing(post: Post, sto
     assert await post.arrivals(0) == []
 
 
-async def test_what_comes_after_a_frame_that_is_not_stored_does_not_overtake_it(small_post: Post) -> None:
+async def test_a_frame_does_not_overtake_one_that_is_not_stored(small_post: Post) -> None:
     deliveries = (Delivery(BOB, HIS, b"fine"), Delivery(BOB, HIS, TOO_BIG), Delivery(BOB, HIS, b"fine too"))
 
     with pytest.raises(NotStored):
@@ -194,7 +192,7 @@ async def test_the_mailbox_knows_what_it_was_given_however_it_was_given(post: Po
     assert not await post.relaying.was_stored(ALICE, b"sent")
 
 
-async def test_a_question_gives_the_mailbox_nothing_and_whoever_listens_neither(post: Post) -> None:
+async def test_a_question_gives_mailbox_and_listeners_nothing(post: Post) -> None:
     for _ in range(3):
         assert not await post.relaying.was_stored(BOB, b"frame")
 
@@ -202,7 +200,7 @@ async def test_a_question_gives_the_mailbox_nothing_and_whoever_listens_neither(
     assert await post.arrivals(0) == []
 
 
-async def test_what_was_asked_about_before_it_was_sent_can_be_stored_still(post: Post) -> None:
+async def test_a_frame_can_be_stored_after_a_question_about_it(post: Post) -> None:
     assert not await post.relaying.was_stored(BOB, b"frame")
 
     assert await post.is_stored(BOB, HIS, b"frame")

@@ -62,9 +62,7 @@ async def test_of_a_queue_group_one_alone_gets_each_message(broker: Broker, serv
     assert group.is_empty()
 
 
-async def test_a_drained_subscription_has_seen_what_came_and_gets_no_more(
-    broker: Broker, service: Broker
-) -> None:
+async def test_a_drained_subscription_gets_what_came_and_no_more(broker: Broker, service: Broker) -> None:
     drained, other = Inbox(), Inbox()
     subscription = await service.subscribe("a.b", drained.put)
     await service.subscribe("a.b", other.put)
@@ -100,7 +98,7 @@ async def test_a_message_the_broker_would_not_take_is_not_sent(broker: Broker) -
     assert broker.is_connected
 
 
-async def test_what_is_said_at_the_end_of_a_turn_goes_out_behind_what_was_sent_in_it(
+async def test_a_flush_callback_sends_behind_what_was_sent_before(
     broker: Broker, service: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     inbox = Inbox()

@@ -71,9 +71,7 @@ async def test_nothing_is_sent_or_kept_while_the_broker_is_away(nats: NatsServer
     assert (await inbox.next()).data == b"fresh"
 
 
-async def test_a_subscription_made_while_the_broker_is_away_lives_when_it_is_back(
-    nats: NatsServer, broker: Broker
-) -> None:
+async def test_a_subscription_made_without_a_broker_works_later(nats: NatsServer, broker: Broker) -> None:
     away, back = watch(broker)
     nats.kill()
     await happens(away)
@@ -167,7 +165,7 @@ async def test_what_was_sent_before_closing_arrives(nats: NatsServer, service: B
 # Not there yet, or odd.
 
 
-async def test_connecting_before_the_broker_is_up_waits_for_it_and_says_so(nats: NatsServer) -> None:
+async def test_connecting_waits_for_a_broker_that_is_not_up_yet(nats: NatsServer) -> None:
     nats.kill()
     tap, log = LogTap(), logging.getLogger("tieline.runtime.broker")
     log.addHandler(tap)
@@ -229,7 +227,7 @@ async def test_a_broker_that_talks_nonsense_is_left_and_come_back_to(nats: NatsS
 
 
 @pytest.mark.parametrize("urls", ["", "nats://", "nats://host:port", "ws://a:1,nats://b:2", "nats://a:99999"])
-async def test_an_address_that_can_never_be_connected_to_is_not_waited_for(urls: str) -> None:
+async def test_an_impossible_address_is_not_waited_for(urls: str) -> None:
     with pytest.raises(ValueError, match="address"):
         await connect(urls, "lost")
 
@@ -255,7 +253,7 @@ class ComplainingBroker:
     "complaint",
     ["Maximum Subscriptions Exceeded", "Authorization Violation", "Stale Connection", "Slow Consumer"],
 )
-async def test_whatever_the_broker_complains_of_a_new_connection_is_made(
+async def test_any_complaint_of_the_broker_is_followed_by_reconnect(
     complaint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     complaining = ComplainingBroker(complaint)

@@ -32,7 +32,7 @@ def readyz(caplog: pytest.LogCaptureFixture) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-async def test_a_joined_process_is_answered_and_tells_whether_it_is_ready(
+async def test_a_joined_process_can_ask_and_tells_if_it_is_ready(
     nats: NatsServer, service: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "sample")
@@ -80,7 +80,7 @@ async def test_the_log_may_call_the_id_what_the_service_does(
     assert vars(caplog.records[0])["gateway"] == process.instance
 
 
-async def test_a_process_that_is_stopped_before_the_broker_answers_gives_up(nats: NatsServer) -> None:
+async def test_a_process_stopped_before_the_broker_answers_gives_up(nats: NatsServer) -> None:
     nats.kill()
     stopping = asyncio.Event()
     stopping.set()

@@ -40,7 +40,7 @@ async def test_an_answer_without_content_is_an_answer(requests: Requests, servic
     assert await requests.ask("t.ask", b"hello") == b""
 
 
-async def test_a_request_nobody_listens_to_is_repeated_until_someone_does(
+async def test_a_request_is_resent_until_a_process_listens(
     requests: Requests, service: Broker, attempts: Attempts
 ) -> None:
     retries = value_of(REQUEST_RETRIES)
@@ -55,12 +55,12 @@ async def test_a_request_nobody_listens_to_is_repeated_until_someone_does(
     assert value_of(REQUEST_RETRIES) >= retries + 2
 
 
-async def test_a_request_nobody_ever_listens_to_fails_after_its_patience(requests: Requests) -> None:
+async def test_a_request_without_listeners_fails_after_its_patience(requests: Requests) -> None:
     with pytest.raises(NoAnswer, match=r"t\.ask"):
         await requests.ask("t.ask", b"hello", 3 * SHORT_S)
 
 
-async def test_a_request_that_is_not_answered_is_sent_again_as_it_was_and_then_fails(
+async def test_an_unanswered_request_is_resent_as_it_was_and_fails(
     requests: Requests, service: Broker
 ) -> None:
     inbox = Inbox()
@@ -75,7 +75,7 @@ async def test_a_request_that_is_not_answered_is_sent_again_as_it_was_and_then_f
     assert first.reply == second.reply
 
 
-async def test_the_second_attempt_may_be_answered_when_the_first_was_lost(
+async def test_the_second_attempt_is_answered_if_the_first_was_lost(
     requests: Requests, service: Broker
 ) -> None:
     inbox = Inbox()
@@ -89,7 +89,7 @@ async def test_the_second_attempt_may_be_answered_when_the_first_was_lost(
     assert answer.result() == b"second time lucky"
 
 
-async def test_one_who_comes_late_and_loses_the_request_is_soon_asked_again(
+async def test_a_late_listener_that_loses_the_request_is_soon_asked(
     requests: Requests, service: Broker, attempts: Attempts
 ) -> None:
     inbox = Inbox()
@@ -105,9 +105,7 @@ async def test_one_who_comes_late_and_loses_the_request_is_soon_asked_again(
     assert answer.result() == b"second time lucky"
 
 
-async def test_an_answer_to_an_earlier_attempt_counts_and_later_ones_are_ignored(
-    requests: Requests, service: Broker
-) -> None:
+async def test_an_answer_to_an_earlier_attempt_counts(requests: Requests, service: Broker) -> None:
     inbox, answers = Inbox(), list[bytes]()
     await listen(service, inbox.put)
 
@@ -156,7 +154,7 @@ async def test_an_answer_that_comes_after_the_patience_is_ignored(
     assert other.result() == b"re: other"
 
 
-async def test_whoever_asked_and_went_away_is_no_trouble_to_others(
+async def test_a_caller_that_went_away_disturbs_no_other(
     requests: Requests, service: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     inbox = Inbox()

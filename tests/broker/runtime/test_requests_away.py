@@ -17,7 +17,7 @@ from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.requests import NoAnswer, Requests
 
 
-async def test_a_request_made_while_the_broker_is_away_is_answered_when_it_is_back(
+async def test_a_request_made_without_a_broker_is_answered_later(
     nats: NatsServer, broker: Broker, requests: Requests, service: Broker, attempts: Attempts
 ) -> None:
     await listen(service, answering(service, lambda question: b"re: " + question.data))
@@ -33,7 +33,7 @@ async def test_a_request_made_while_the_broker_is_away_is_answered_when_it_is_ba
     assert answer.result() == b"re: hello"
 
 
-async def test_a_request_fails_after_its_patience_when_the_broker_stays_away(
+async def test_a_request_fails_if_the_broker_stays_away(
     nats: NatsServer, broker: Broker, requests: Requests
 ) -> None:
     away, _ = watch(broker)
@@ -44,7 +44,7 @@ async def test_a_request_fails_after_its_patience_when_the_broker_stays_away(
         await requests.ask("t.ask", b"hello", 0.3)
 
 
-async def test_what_must_not_be_repeated_fails_at_once_while_the_broker_is_away(
+async def test_a_request_without_retries_fails_at_once_if_it_is_away(
     nats: NatsServer, broker: Broker, requests: Requests
 ) -> None:
     away, _ = watch(broker)

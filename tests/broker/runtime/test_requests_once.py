@@ -51,7 +51,7 @@ async def test_what_is_asked_once_is_never_sent_again(
         service.send(question.reply, b"")
 
 
-async def test_what_is_asked_once_fails_at_once_when_nobody_listens(requests: Requests) -> None:
+async def test_a_request_without_retries_fails_without_listeners(requests: Requests) -> None:
     with pytest.raises(NoAnswer):
         await requests.ask_once("t.nobody", b"", PATIENCE_S)
     with pytest.raises(NoAnswer):

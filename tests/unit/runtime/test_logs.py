@@ -81,7 +81,7 @@ FIELDS = st.dictionaries(
 
 
 @given(st.text(st.characters(exclude_categories=())), FIELDS)
-def test_whatever_is_logged_is_one_line_of_json(message: str, fields: dict[str, object]) -> None:
+def test_each_record_is_one_line_of_json(message: str, fields: dict[str, object]) -> None:
     line = line_of(message, **fields)
 
     assert line["event"] == message
@@ -102,7 +102,7 @@ def untouched_logging() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("untouched_logging")
-def test_every_log_of_the_process_goes_to_standard_error_as_json_lines(
+def test_every_log_goes_to_standard_error_as_json_lines(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     set_up("router", "info")

@@ -287,7 +287,7 @@ async def test_a_broker_without_the_tls_that_is_demanded_is_told_nothing(
     assert broker.received == b""
 
 
-async def test_any_error_that_the_broker_reports_leads_to_another_connection(
+async def test_any_error_of_the_broker_leads_to_another_connection(
     small: tuple[SmallBroker, str],
 ) -> None:
     broker, url = small

@@ -40,9 +40,7 @@ class Listening:
     st.lists(st.sampled_from((*HEARD, OTHERS, *LINES)), max_size=8),
     st.lists(st.integers(0, 200), max_size=8),
 )
-def test_however_the_bytes_are_cut_everything_gets_where_it_belongs(
-    parts: list[bytes], cuts: list[int]
-) -> None:
+def test_messages_are_read_however_the_bytes_are_cut(parts: list[bytes], cuts: list[int]) -> None:
     listening, stream = Listening(), b"".join(parts)
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     rest = b"".join(listening.parser.take(stream[a:b]) for a, b in itertools.pairwise(places))

@@ -123,7 +123,7 @@ async def test_an_answer_says_how_long_it_is_and_ends_the_connection(ops: Server
     assert answer.headers["content-type"].startswith("text/plain")
 
 
-async def test_nobody_gets_a_websocket_here(ops: Server) -> None:
+async def test_a_websocket_is_not_given_here(ops: Server) -> None:
     for path, status in (("/healthz", 200), ("/ws", 404)):
         answer = await talk(
             ops,
@@ -147,7 +147,7 @@ async def test_rubbish_harms_nobody(ops: Server, request_: bytes) -> None:
     assert (await get(ops, "/healthz")).status == 200
 
 
-async def test_a_readiness_that_fails_is_500_and_what_the_library_logs_of_it_is_one_line_of_json(
+async def test_a_readiness_that_fails_is_500_and_one_line_of_json(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail() -> str:

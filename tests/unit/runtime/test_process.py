@@ -58,7 +58,7 @@ def start() -> Iterator[Start]:
 
 
 @pytest.mark.parametrize(("word", "code"), [("--help", os.EX_OK), ("--port", os.EX_USAGE)])
-def test_given_an_argument_it_lists_its_settings_and_does_not_start(word: str, code: int) -> None:
+def test_given_an_argument_it_lists_settings_and_exits(word: str, code: int) -> None:
     process = subprocess.run(
         [sys.executable, "-m", MODULE, word], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )

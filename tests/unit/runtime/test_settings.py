@@ -83,7 +83,7 @@ def test_other_variables_do_not_matter() -> None:
     assert read(PATH="/bin", LISTEN_PORT="1", tieline_listen_port="2", TIELINE_UNHEARD_OF="3") == read()
 
 
-def test_a_variable_that_looks_like_a_setting_is_taken_for_a_misspelt_one() -> None:
+def test_a_variable_like_a_setting_is_taken_for_misspelt() -> None:
     environ = {
         "TIELINE_OFER_TIMEOUT": "5",
         "TIELINE_NATSURL": "nats://a",
@@ -169,7 +169,7 @@ def test_a_password_is_as_secret_as_a_secret() -> None:
     assert SECRET not in repr(settings.nats_login)
 
 
-def test_a_problem_with_one_variable_does_not_show_another_that_is_secret() -> None:
+def test_a_problem_with_one_variable_shows_no_secret_one() -> None:
     assert SECRET not in problem_of(TIELINE_LISTEN_PORT="http")
 
 

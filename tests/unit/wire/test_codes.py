@@ -30,7 +30,7 @@ def test_a_denial_says_something_to_people_and_a_word_to_programs(denial: Handsh
     assert denial.reason == denial.name
 
 
-def test_denials_and_refusals_that_share_status_and_text_are_still_told_apart() -> None:
+def test_refusals_that_share_status_and_text_differ_in_reason() -> None:
     assert (
         len({denial.reason for denial in HandshakeError})
         == len(list(HandshakeError))
@@ -61,7 +61,7 @@ def test_a_close_code_is_the_number_of_the_protocol(code: CloseCode, number: int
     assert code == number
 
 
-def test_every_close_code_has_a_reason_that_fits_into_a_close_frame() -> None:
+def test_every_close_reason_fits_into_a_close_frame() -> None:
     assert set(CLOSE_REASONS) == set(CloseCode)
     assert all(len(reason.encode()) <= 123 for reason in CLOSE_REASONS.values())
 
@@ -87,5 +87,5 @@ def test_a_normal_end_and_the_client_s_own_mistakes_are_final(code: int) -> None
 
 
 @pytest.mark.parametrize("code", CloseCode)
-def test_every_code_the_server_uses_is_readable_by_its_number_alone(code: CloseCode) -> None:
+def test_a_close_code_is_read_by_its_number_alone(code: CloseCode) -> None:
     assert may_reconnect(code) == may_reconnect(int(code))

@@ -156,7 +156,7 @@ def test_the_inner_data_of_a_signal_may_be_any_value(cmd: str, inner: object) ->
 
 
 @every_well_formed
-def test_code_and_msg_are_optional_and_whatever_they_are_is_ignored(message: dict[str, Any]) -> None:
+def test_code_and_msg_are_optional_and_ignored(message: dict[str, Any]) -> None:
     plain = without(without(message, "code"), "msg")
 
     assert not isinstance(decode(frame(plain)), Malformed)
@@ -297,7 +297,7 @@ def test_an_unknown_command_may_have_any_data_or_none() -> None:
 
 
 @pytest.mark.parametrize("spoil", [{"module": "CHAT"}, {"module": None}, {"requestId": 7}, {"requestId": ""}])
-def test_an_unknown_command_in_a_message_that_is_otherwise_bad_is_a_bad_message(
+def test_an_unknown_command_in_a_bad_message_is_a_bad_message(
     spoil: dict[str, Any],
 ) -> None:
     message = signal_message("NEW") | spoil
@@ -306,5 +306,5 @@ def test_an_unknown_command_in_a_message_that_is_otherwise_bad_is_a_bad_message(
 
 
 @pytest.mark.parametrize("cmd", ["", "x" * 129, "A\nB", "\x85"], ids=ascii)
-def test_a_command_that_could_not_be_echoed_safely_is_a_bad_message(cmd: str) -> None:
+def test_a_command_that_is_no_id_is_a_bad_message(cmd: str) -> None:
     assert decode(frame(signal_message(cmd))) == Malformed(BAD, "r-1", "")

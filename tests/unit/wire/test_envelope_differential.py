@@ -169,7 +169,7 @@ def in_any_order(draw: st.DrawFn, fields: dict[str, Any]) -> dict[str, Any]:
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spoiled_frames())
 @example('{"requestId": "r-1", "module": "ROOM", "cmd": "REFRESH_TOKEN", "data": {"token": "a\\ud800.b.c"}}')
-def test_whatever_is_accepted_is_read_the_same_by_another_reader(text: str) -> None:
+def test_an_accepted_frame_is_read_the_same_by_another_reader(text: str) -> None:
     message = decode(text.encode())
 
     if not isinstance(message, Malformed):

@@ -15,7 +15,7 @@ from tests.unit.wire.samples import (
     signal_message,
 )
 from tieline.wire.codes import ErrorCode
-from tieline.wire.envelope import Join, Malformed, Offer, RoomBody, SignalBody, decode
+from tieline.wire.envelope import Join, Malformed, Offer, RoomBody, SignalBody, decode, request_id_of
 from tieline.wire.ids import is_valid_id
 
 BAD = ErrorCode.BAD_MESSAGE
@@ -75,3 +75,17 @@ def test_an_odd_but_printable_id_is_read_as_it_stands(text: str) -> None:
     assert (sent.request_id, sent.data.sender, sent.data.to) == (text, text, text)
     assert isinstance(joined, Join)
     assert (joined.request_id, joined.data) == (text, RoomBody(text))
+
+
+@pytest.mark.parametrize(
+    ("frame_", "request_id"),
+    [
+        (b'{"requestId":"r-1","cmd":"MEMBER_JOINED","data":{}}', "r-1"),
+        (b'{"requestId":"r-1","data":"\\ud800"}', "r-1"),
+        (b'{"cmd":"WELCOME"}', ""),
+        (b'{"requestId":7}', ""),
+        (b"no JSON", ""),
+    ],
+)
+def test_the_request_id_of_an_accepted_frame_is_read(frame_: bytes, request_id: str) -> None:
+    assert request_id_of(frame_) == request_id

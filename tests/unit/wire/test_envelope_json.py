@@ -175,7 +175,7 @@ def test_escapes_in_keys_and_values_are_read() -> None:
 
 @pytest.mark.parametrize("second", [b'"cmd"', rb'"c\u006dd"', rb'"\u0063\u006d\u0064"'])
 @pytest.mark.parametrize("first", [b'"cmd"', rb'"\u0063md"'])
-def test_a_frame_that_names_two_commands_is_refused_wherever_they_stand(first: bytes, second: bytes) -> None:
+def test_a_frame_with_two_commands_is_refused(first: bytes, second: bytes) -> None:
     fields = (
         first + b':"WEBRTC_OFFER"',
         second + b':"WEBRTC_ANSWER"',
@@ -203,7 +203,7 @@ def test_the_same_command_named_twice_is_no_contradiction() -> None:
     assert isinstance(decode(b'{"cmd":"WEBRTC_OFFER",' + offer_with(b"null")[1:]), Offer)
 
 
-def test_of_other_keys_named_twice_the_last_counts_as_in_every_browser() -> None:
+def test_of_other_keys_named_twice_the_last_counts() -> None:
     twice = (
         b'{"requestId":"first","requestId":"r-2","module":"ROOM","module":"ROOM","cmd":"WEBRTC_OFFER",'
         b'"data":{"from":"x","to":"y","data":1},'
@@ -231,27 +231,27 @@ LONE_SURROGATES = (
 
 
 @pytest.mark.parametrize("escape", LONE_SURROGATES)
-def test_an_escape_of_a_lone_surrogate_inside_data_data_harms_nothing(escape: bytes) -> None:
+def test_a_lone_surrogate_inside_data_data_harms_nothing(escape: bytes) -> None:
     for value in (b'"' + escape + b'"', b'{"' + escape + b'":["' + escape + b'"]}'):
         assert isinstance(decode(offer_with(value)), Offer)
 
 
 @pytest.mark.parametrize("escape", LONE_SURROGATES)
-def test_an_escape_of_a_lone_surrogate_in_an_id_is_refused(escape: bytes) -> None:
+def test_a_lone_surrogate_in_an_id_is_refused(escape: bytes) -> None:
     for place, request_id in ((b"r-1", ""), (b"alice", "r-1"), (b"bob", "r-1")):
         spoiled = offer_with(b"null").replace(place, escape)
         assert decode(spoiled) == Malformed(BAD, request_id, "WEBRTC_OFFER")
 
 
 @pytest.mark.parametrize("escape", LONE_SURROGATES)
-def test_an_escape_of_a_lone_surrogate_in_a_command_or_module_is_refused(escape: bytes) -> None:
+def test_a_lone_surrogate_in_a_command_or_module_is_refused(escape: bytes) -> None:
     good = offer_with(b"null")
 
     assert decode(good.replace(b"WEBRTC_OFFER", escape)) == Malformed(BAD, "r-1", "")
     assert decode(good.replace(b"ROOM", escape)) == Malformed(BAD, "r-1", "WEBRTC_OFFER")
 
 
-def test_an_escape_of_a_lone_surrogate_in_a_token_is_refused_and_beside_it_harms_nothing() -> None:
+def test_a_lone_surrogate_matters_in_a_token_but_not_beside_it() -> None:
     spoiled = json.dumps(refresh_message("a\ud800.b.c")).encode()
     beside = json.dumps(refresh_message() | {"extra": "\ud800"}).encode()
 
@@ -259,7 +259,7 @@ def test_an_escape_of_a_lone_surrogate_in_a_token_is_refused_and_beside_it_harms
     assert decode(beside) == decode(frame(refresh_message()))
 
 
-def test_a_lone_surrogate_in_the_data_of_a_ping_is_refused_and_beside_it_harms_nothing() -> None:
+def test_a_lone_surrogate_in_a_ping_matters_in_its_data_alone() -> None:
     head = b'{"requestId":"r-1","module":"ROOM","cmd":"PING"'
     fine = decode(head + b',"data":"\\u0001","x\\udfff":["\\ud800"]}')
 
@@ -270,11 +270,11 @@ def test_a_lone_surrogate_in_the_data_of_a_ping_is_refused_and_beside_it_harms_n
         assert refused == Malformed(ErrorCode.BAD_MESSAGE, "r-1", "PING")
 
 
-def test_an_escape_of_a_lone_surrogate_in_an_unknown_key_harms_nothing() -> None:
+def test_a_lone_surrogate_in_an_unknown_key_harms_nothing() -> None:
     assert isinstance(decode(rb'{"\ud800":1,' + offer_with(b"null")[1:]), Offer)
 
 
-def test_a_frame_with_a_lone_surrogate_that_is_bad_for_another_reason_is_echoed_all_the_same() -> None:
+def test_a_bad_frame_with_a_lone_surrogate_is_echoed() -> None:
     assert decode(offer_with(rb'"\ud800"').replace(b"ROOM", b"CHAT")) == Malformed(BAD, "r-1", "WEBRTC_OFFER")
     assert decode(offer_with(rb'"\ud800"').replace(b"WEBRTC_OFFER", b"NEW")) == Malformed(
         ErrorCode.UNKNOWN_COMMAND, "r-1", "NEW"
@@ -290,7 +290,7 @@ def test_an_escaped_backslash_before_ud800_is_no_surrogate(text: bytes) -> None:
     assert isinstance(decode(offer_with(b"null").replace(b"bob", text)), Offer)
 
 
-def test_an_escaped_backslash_before_ud800_is_no_surrogate_beside_a_real_one_either() -> None:
+def test_an_escaped_backslash_is_none_beside_a_surrogate_either() -> None:
     message = decode(offer_with(rb'"\ud800"').replace(b"bob", rb"\\ud800"))
 
     assert isinstance(message, Offer)
@@ -311,6 +311,6 @@ def test_a_pair_beside_a_lone_one_keeps_its_meaning() -> None:
     assert message.data.to == "😀A\\"
 
 
-def test_a_ping_whose_data_could_not_be_sent_back_as_it_came_is_refused() -> None:
+def test_a_ping_whose_data_cannot_go_back_as_it_came_is_refused() -> None:
     lone = rb'{"requestId":"p","module":"ROOM","cmd":"PING","data":"\ud800"}'
     assert decode(lone) == Malformed(BAD, "p", "PING")

@@ -70,7 +70,7 @@ def test_brackets_inside_strings_do_not_count(text: bytes) -> None:
     assert inner_of(offer_with(value)) == value
 
 
-def test_brackets_behind_a_string_that_ends_in_a_backslash_do_count() -> None:
+def test_brackets_after_a_string_that_ends_in_a_backslash_count() -> None:
     value = b'["\\\\",' + b"[" * 600 + b"]" * 600 + b"]"
 
     assert decode(offer_with(value)) == UNREADABLE

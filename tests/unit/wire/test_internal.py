@@ -136,7 +136,7 @@ def test_a_closing_arrives_at_the_gateway_as_it_left() -> None:
     assert decode_close_session(encode(CLOSING)) == CLOSING
 
 
-def test_no_message_between_two_processes_is_missing_in_these_tests() -> None:
+def test_no_message_is_missing_in_these_tests() -> None:
     sampled: set[type] = {
         type(message) for message in (*REQUESTS, *PRESENCE_REPLIES, *ROUTER_REPLIES, *SIGNALS, CLOSING)
     }
@@ -151,7 +151,7 @@ def test_every_member_of_every_union_is_sampled() -> None:
     assert {type(message) for message in ROUTER_REPLIES} == set(get_args(RouterReply))
 
 
-def test_every_presence_request_has_a_word_of_its_own_for_its_subject() -> None:
+def test_every_presence_request_has_a_word_for_its_subject() -> None:
     words = list(internal.OPERATIONS.values())
 
     assert set(internal.OPERATIONS) == set(get_args(PresenceRequest))
@@ -216,7 +216,7 @@ def test_a_frame_for_two_users_has_two_names_in_the_mailbox() -> None:
 
 
 @pytest.mark.parametrize("identifier", HOSTILE_IDS)
-def test_a_frame_s_name_in_the_mailbox_can_stand_in_a_header_whoever_it_is_for(identifier: str) -> None:
+def test_a_message_id_can_stand_in_a_header_for_any_user(identifier: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_=.-]+", message_id(UserId(identifier), b"frame"))
 
 

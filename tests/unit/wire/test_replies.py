@@ -108,7 +108,7 @@ def test_member_left_names_room_user_and_reason(reason: str) -> None:
 
 
 @pytest.mark.parametrize("reason", ["timeout", "disconnected", "left", "kicked"])
-def test_a_hangup_of_the_server_comes_from_the_peer_and_says_who_sent_it(reason: str) -> None:
+def test_a_hangup_of_the_server_says_that_the_server_sent_it(reason: str) -> None:
     body = HangupBody(sender=BOB, to=ALICE, data=msgspec.convert({"reason": reason}, ServerHangup))
 
     assert text_of("WEBRTC_HANGUP", body) == (
@@ -123,7 +123,7 @@ def test_token_expiring_and_reconnect_are_camel_case() -> None:
 
 
 @pytest.mark.parametrize("cmd", envelope.SIGNAL_COMMANDS)
-def test_an_ack_is_a_success_without_data_that_says_what_became_of_the_message(cmd: str) -> None:
+def test_an_ack_is_a_success_without_data(cmd: str) -> None:
     assert replies.ack("r-1", cmd, "relayed").decode() == HEAD % cmd + 'null,"ack":"relayed"}'
     assert replies.ack("r-1", cmd, "held").decode() == HEAD % cmd + 'null,"ack":"held"}'
 

@@ -81,9 +81,7 @@ every_hostile_id = pytest.mark.parametrize("text", HOSTILE_IDS, ids=ascii)
         ("=41", "=3D41"),
     ],
 )
-def test_plain_signs_stand_for_themselves_and_every_other_byte_is_spelled_in_hex(
-    text: str, encoded: str
-) -> None:
+def test_plain_signs_stay_and_every_other_byte_is_hex(text: str, encoded: str) -> None:
     assert token(text) == encoded
     assert identifier(encoded) == text
 
@@ -177,7 +175,7 @@ def test_a_hostile_id_stands_in_its_subject_as_one_readable_token(
 
 
 @given(ANY_TEXT)
-def test_no_id_whatsoever_changes_the_number_of_tokens_of_a_subject(text: str) -> None:
+def test_no_id_changes_the_number_of_tokens_of_a_subject(text: str) -> None:
     for build, _ in BUILDERS.values():
         subject = build(text)
         assert subject.count(".") == build("ordinary").count(".")
@@ -211,7 +209,7 @@ def test_every_key_is_one_that_the_bucket_takes(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE_IDS, ids=ascii)
-def test_every_namespace_names_a_stream_of_its_own_that_the_broker_takes(text: str) -> None:
+def test_every_namespace_has_a_stream_with_a_valid_name(text: str) -> None:
     assert re.fullmatch(r"MAILBOX_[A-Za-z0-9_=-]+", Subjects(text).mailbox())
     assert len({Subjects(name).mailbox() for name in HOSTILE_IDS}) == len(HOSTILE_IDS)
 

@@ -78,9 +78,7 @@ def every_subject(text: str) -> dict[str, str]:
         (SUBJECTS.marks(), "mark"),
     ],
 )
-def test_what_is_listened_to_or_kept_is_its_own_subjects_and_no_replies(
-    pattern: str, kind: str, text: str
-) -> None:
+def test_patterns_cover_their_own_subjects_and_no_replies(pattern: str, kind: str, text: str) -> None:
     assert [name for name, subject in every_subject(text).items() if matches(pattern, subject)] == [kind]
 
 
@@ -114,9 +112,7 @@ def test_a_roster_is_every_line_of_one_room_alone(room: str, another: str, user:
 
 @given(ANY_TEXT, ANY_TEXT, ANY_TEXT)
 @example("*", "a", "b")
-def test_the_two_patterns_of_a_user_s_pairs_cover_these_pairs_alone(
-    user: str, other: str, stranger: str
-) -> None:
+def test_the_patterns_of_a_user_cover_its_negotiations_alone(user: str, other: str, stranger: str) -> None:
     patterns = Keys.pairs_of(UserId(user))
 
     assert any(matches(pattern, Keys.pair(UserId(user), UserId(other))) for pattern in patterns)
@@ -157,7 +153,7 @@ def test_a_timer_of_one_generation_is_not_that_of_the_next(text: str) -> None:
 
 
 @every_hostile_id
-def test_what_the_mailbox_keeps_it_pushes_to_where_it_is_listened_to(text: str) -> None:
+def test_the_mailbox_republishes_to_where_gateways_listen(text: str) -> None:
     source, destination = (pattern.removesuffix(">") for pattern in SUBJECTS.pushed())
     user, gateway = UserId(text), GatewayId(text)
     for kept, pushed in (
