@@ -32,7 +32,7 @@ _BATCH: Final = 512
 
 
 class Conflict(Exception):
-    """The record was changed by somebody else since it was read: read it again and decide again."""
+    """The record was changed since it was read: read it again and decide again."""
 
 
 class StoreUnavailable(Exception):

@@ -20,6 +20,7 @@ from presence.rules import endings, session
 from presence.store import StoreUnavailable
 from tieline import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Msg
+from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, GatewayId, UserId
 from tieline.wire.permissions import TIMERS
 from tieline.wire.subjects import Keys, identifier
@@ -74,9 +75,9 @@ class Timers:
                 await asyncio.sleep(RETRY_S)
 
     async def _consume(self) -> None:
-        jetstream = self._broker.client.jetstream()
+        context = self._broker.client.jetstream()
         config = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT, ack_wait=ACK_WAIT_S, max_ack_pending=10_000)
-        subscription = await jetstream.pull_subscribe(
+        subscription = await context.pull_subscribe(
             self._prefix + Keys.timers(), durable=TIMERS, stream=self._stream, config=config
         )
         try:
@@ -94,7 +95,7 @@ class Timers:
 
     async def _fire(self, marker: Msg) -> None:
         """Carry out one expiry; settings and cancellations of timers pass here too, and mean nothing."""
-        if (marker.headers or {}).get("Nats-Marker-Reason") != "MaxAge":
+        if not jetstream.has_expired(marker.headers):
             await marker.ack()
             return
         try:

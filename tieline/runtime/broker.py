@@ -1,7 +1,7 @@
 """The connection to NATS, with every option of nats-py set on purpose.
 
 nats-py's defaults give up after 60 reconnects, notice a dead broker after minutes, replay a buffer of
-messages that nobody waits for any more, and let half a million messages pile up behind a slow callback.
+messages that are not waited for any more, and let half a million messages pile up behind a slow callback.
 """
 
 import asyncio

@@ -173,7 +173,7 @@ class NatsClient(Client):
         await super()._process_info(info, initial_connection)
 
     async def _process_err(self, err_msg: str) -> None:
-        """Connect again whatever error the broker reports: nats-py closes for ever on most of them."""
+        """Reconnect after any error that the broker reports; nats-py closes for ever on most of them."""
         await self._error_cb(NatsError(err_msg))
         if "permissions violation" not in err_msg.lower():  # the one that leaves the connection usable
             await self._process_op_err(NatsError(err_msg))
@@ -185,7 +185,7 @@ class NatsClient(Client):
         await self._flush_pending()
 
     async def _process_pong(self) -> None:
-        """Take a PONG whose waiter has given up; nats-py's reading would end at it, without a word."""
+        """Take a PONG whose waiter has given up; nats-py's reading would end at it without an error."""
         if self._pongs and self._pongs[0].done():
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()

@@ -15,7 +15,7 @@ from tieline.runtime.message import NO_RESPONDERS, Message
 FIRST_RETRY_S: Final = 0.5
 """Hundreds of times the usual answer: a process that has not answered by then is most likely dead."""
 
-NOBODY_RETRY_S: Final = 0.1
+NO_LISTENER_RETRY_S: Final = 0.1
 """After the broker said that no process listens: soon, because one that restarts is back at once."""
 
 CHECK_EVERY_S: Final = 0.05
@@ -206,7 +206,7 @@ class Requests:
             payload = pending.question.payload()
             self._broker.send(pending.subject, payload, f"{self._prefix}.{token}", pending.headers)
         except BrokerAway:
-            pending.due = now + NOBODY_RETRY_S
+            pending.due = now + NO_LISTENER_RETRY_S
         else:
             pending.due = now + pending.delay
             pending.delay *= 2
@@ -231,7 +231,7 @@ class Requests:
         if isinstance(waiting, _Pending):
             if reply.headers and reply.status == NO_RESPONDERS:
                 waiting.delay = FIRST_RETRY_S  # no process had it: none was slow
-                waiting.due = self._loop.time() + NOBODY_RETRY_S
+                waiting.due = self._loop.time() + NO_LISTENER_RETRY_S
             elif waiting.question.hear(reply):
                 del self._waiting[token]
         elif waiting is not None:

@@ -97,7 +97,7 @@ def named(message_id: str) -> bytes:
 
 
 def only_asking(message_id: str) -> dict[str, str]:
-    """Return headers with which a publish is never stored, and says whether a message of this name was.
+    """Return headers that make a publish ask whether a message of this name was stored, and store nothing.
 
     It expects an impossible predecessor; JetStream looks for duplicates before it looks at that.
     """
@@ -162,7 +162,7 @@ def position(headers: bytes) -> tuple[int, int]:
 
 
 def has_expired(headers: Mapping[str, str] | None) -> bool:
-    """Whether a message says that what stood under its subject has outlived its TTL."""
+    """Whether a message marks the end of a TTL: the message before it on its subject has expired."""
     return (headers or {}).get(_MARKER_REASON) == "MaxAge"
 
 
