@@ -105,6 +105,10 @@ class Requests:
         self._count = 0
         self._checking: asyncio.TimerHandle | None = None
 
+    def __len__(self) -> int:
+        """Count the requests that wait for an answer."""
+        return len(self._waiting)
+
     async def start(self) -> None:
         """Listen for replies. Call once, before the first request."""
         await self._broker.subscribe(f"{self._prefix}.*", self._on_reply)
