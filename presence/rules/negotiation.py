@@ -30,8 +30,9 @@ import msgspec
 from presence.rules.effects import CallEffect
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import FrameDigest, SessionId, UserId
+from tieline.wire.limits import RETRY_WINDOW_S
 
-RETRY_MS: Final = 60_000
+RETRY_MS: Final = int(RETRY_WINDOW_S * 1000)
 """How long the very same frame counts as a retry (docs/protocol.md#2-envelope)."""
 
 PRECEDED_MS: Final = 15_000
