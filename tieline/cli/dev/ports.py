@@ -3,7 +3,7 @@
 import secrets
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -36,7 +36,7 @@ def check_free(host: str, port: int) -> None:
 
 
 @contextmanager
-def hold_ports(count: int, host: str, but: Sequence[int] = ()) -> Iterator[list[int]]:
+def hold_ports(count: int, host: str, but: Iterable[int] = ()) -> Iterator[list[int]]:
     """Have `count` free ports on `host` while the block runs, likely to stay free while a process restarts.
 
     For that they lie outside the range from which the system serves outgoing connections, and no other call
@@ -47,8 +47,9 @@ def hold_ports(count: int, host: str, but: Sequence[int] = ()) -> Iterator[list[
         PortTaken: there are not so many.
     """
     first, last = _outgoing()
+    excluded = frozenset(but)
     candidates = [
-        port for port in range(_LOWEST, HIGHEST + 1) if not first <= port <= last and port not in but
+        port for port in range(_LOWEST, HIGHEST + 1) if not first <= port <= last and port not in excluded
     ]
     found: list[int] = []
     with ExitStack() as holding:
