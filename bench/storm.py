@@ -23,12 +23,12 @@ import uvloop
 
 from bench import machine
 from bench.systems import StartError, tieline
-from tieline.cli.token import EVERY_ROOM, make_token
 from tieline.client.gateway_pool import Backoff
 from tieline.load.client import LoadError, Target
 from tieline.load.connection import Connection, UpgradeRefused, connect
 from tieline.load.figures import RelayFigures
 from tieline.load.relay import measure_relay
+from tieline.tokens import EVERY_ROOM, make_token
 
 ARRIVALS_AT_ONCE: Final = 16
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from playwright.async_api import Browser, Page
 
 from tests.support.system import SECRET
-from tieline.cli.token import make_token
+from tieline.tokens import make_token
 
 PATIENCE_S: Final = 30.0
 """For anything that must come: far more than it takes, for a machine that has other things to do."""

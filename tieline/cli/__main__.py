@@ -1,7 +1,7 @@
 """The command line: `tieline COMMAND`, also as `python -m tieline.cli`.
 
 Each command is a module with `add_arguments(parser)` and `run(args) -> int`, imported only when it is the
-one asked for: a package that only one command needs is missed by that command alone.
+one asked for: only a command that needs a package fails when it is missing.
 """
 
 import argparse
@@ -11,9 +11,11 @@ import warnings
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from tieline.cli.exits import EXIT_INTERRUPTED, fail_without_package
+
 
 class Command(NamedTuple):
-    """Where one command lives, and what it does in a few words."""
+    """The module of one command, and a summary for the list of commands."""
 
     module: str
     summary: str
@@ -26,9 +28,6 @@ COMMANDS: Final = {
     "call": Command("tieline.cli.call.command", "make a real voice call through a running system"),
     "bench": Command("tieline.cli.bench", "measure a running system"),
 }
-
-EXIT_MISSING_PACKAGE: Final = 1
-EXIT_INTERRUPTED: Final = 130  # as shells count it: 128 + SIGINT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,11 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ModuleNotFoundError as missing:
             if (missing.name or "").startswith("tieline"):
                 raise
-            sys.stderr.write(
-                f"tieline {name} needs the package {missing.name!r}, which is not installed:"
-                " pip install 'tieline[tools]'\n"
-            )
-            return EXIT_MISSING_PACKAGE
+            return fail_without_package(name, missing)
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)
     options = parser.parse_args(words)

@@ -7,17 +7,16 @@ import argparse
 import sys
 from typing import Final
 
+from tieline.cli.exits import EXIT_OK, refuse
 from tieline.runtime.settings import ProcessSettings, SettingsError, read_settings
 from tieline.wire.permissions import Permissions, permissions
 from tieline.wire.subjects import Subjects
 
-EXIT_UNUSABLE: Final = 2
-
 ANSWER_WITHIN_S: Final = 10
-"""Twice as long as anybody waits for an answer."""
+"""An answer is allowed for twice as long as any process waits for one."""
 
 ANSWERS: Final = 5
-"""To one place: a question that nobody answers soon is sent again as it was, and each attempt is answered."""
+"""To one reply subject: a request that is not answered soon is sent again, and each copy is answered."""
 
 _HEAD: Final = """\
 # Who may log in to NATS, and what each may say and hear. Written by `tieline permissions{arguments}`: change
@@ -28,7 +27,7 @@ _HEAD: Final = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `tieline permissions`."""
+    """Declare the namespace."""
     parser.add_argument(
         "--namespace",
         metavar="N",
@@ -38,14 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the accounts."""
+    """Print the accounts; returns the exit status."""
     try:
         read_settings(ProcessSettings, {"TIELINE_NAMESPACE": options.namespace})
     except SettingsError as problem:
-        sys.stderr.write(f"tieline permissions: {problem}\n")
-        return EXIT_UNUSABLE
+        return refuse("permissions", str(problem))
     sys.stdout.write(accounts(options.namespace))
-    return 0
+    return EXIT_OK
 
 
 def accounts(namespace: str) -> str:

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from tieline.cli.token import EVERY_ROOM, make_token
 from tieline.load.connection import Connection, connect
 from tieline.load.faults import Faults
+from tieline.tokens import EVERY_ROOM, make_token
 
 ANSWER_TIMEOUT_S: Final = 10.0
 """For one step of a set-up. Tieline itself gives up after 5 s, so what takes longer has been lost."""

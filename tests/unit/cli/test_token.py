@@ -6,7 +6,7 @@ import jwt
 import pytest
 
 from tieline.cli.__main__ import main
-from tieline.cli.token import DEFAULT_TTL_S, SECRET_VARIABLE, make_token
+from tieline.tokens import DEFAULT_TTL_S, SECRET_VARIABLE, make_token
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 

@@ -1,19 +1,18 @@
-"""A bot that waits in a room and answers whoever calls, or rings one user: `tieline call --answer`, `--to`.
+"""A bot that waits in a room and answers every caller, or rings one user: `tieline call --answer`, `--to`.
 
-It does one thing at a time, in the order in which it hears of things: what the server says and what becomes
-of the media come through one queue. While it talks to one user others are told
-that it is busy. Its connection resumes; a session that is lost ends the talk, not the bot.
+Events of the server and of the media come through one queue, and the bot handles them one after the other.
+While it is in a call with one user, other callers are told that it is busy. Its connection resumes; a lost
+session ends the call, not the bot. `bot_script` says what a bot is to do, `bot_call` is one of its calls.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final, NamedTuple
 
-from tieline.cli.call.bot_call import News, PeerFound, PeerLost, Talk
+from tieline.cli.call.bot_call import BotCall, MediaEvent, MediaFlows, MediaStopped
+from tieline.cli.call.bot_script import BotScript
 from tieline.cli.call.peer import Description, Peer, PeerFailed
-from tieline.cli.call.sound import Source
 from tieline.cli.call.trickle import read_candidate
 from tieline.client import (
     Answer,
@@ -38,67 +37,50 @@ from tieline.client import (
 from tieline.wire.replies import Roster
 
 
-class Ended(NamedTuple):
+class ConnectionEnded(NamedTuple):
     """The connection has ended for good, for this reason."""
 
     why: str
 
 
-class HangUpNow(NamedTuple):
-    """A talk has lasted as long as it may."""
+class CallTimeUp(NamedTuple):
+    """A call has lasted as long as it may."""
 
-    talk: Talk
-
-
-class Part(NamedTuple):
-    """What the bot is to do."""
-
-    room: str
-    to: str | None
-    """Ring this user instead of waiting to be rung."""
-    once: bool
-    """End after the first talk."""
-    sound: Callable[[], Source]
-    """Makes what one talk sends."""
-    record: Path | None
-    """Where the first talk is recorded; the next ones get a number."""
-    hang_up_after_s: float | None
-    fresh_token: TokenSource | None
-    """Where a newer token comes from before the one in use ends."""
+    call: BotCall
 
 
-_Input = Event | News | Ended | HangUpNow
+_Input = Event | MediaEvent | ConnectionEnded | CallTimeUp
 
-OVER: Final = frozenset(("NO_MATCHING_OFFER", "TARGET_OFFLINE", "NOT_IN_SAME_ROOM"))
-"""Refusals of a candidate that mean that the call has ended meanwhile; an event says so, too, and why."""
+CALL_IS_OVER: Final = frozenset(("NO_MATCHING_OFFER", "TARGET_OFFLINE", "NOT_IN_SAME_ROOM"))
+"""Refusals of a candidate that mean that the call has ended meanwhile; an event says the same, and why."""
 
 GOODBYE_S: Final = 3.0
-"""For the last hang-up to be heard; a bot that is to end while it has no connection does not wait for one."""
+"""For the server to take the last hang-up; a bot that ends without a connection does not wait for one."""
 
 
 class Bot:
     """One bot on one connection. `say` takes a line without its end."""
 
-    def __init__(self, client: Client, part: Part, say: Callable[[str], None]) -> None:
+    def __init__(self, client: Client, script: BotScript, say: Callable[[str], None]) -> None:
         self._client = client
-        self._part = part
+        self._script = script
         self._say = say
         self._me = str(client.welcome.user_id)
-        self._inbox: asyncio.Queue[_Input] = asyncio.Queue()
-        self._talk: Talk | None = None
-        self._talks = 0
+        self._inputs: asyncio.Queue[_Input] = asyncio.Queue()
+        self._call: BotCall | None = None
+        self._calls = 0
         self._result: bool | None = None
-        """How it went, as soon as it is over."""
+        """Whether it went well, once the bot is done."""
 
     async def run(self, stopping: asyncio.Event) -> bool:
-        """Do all there is to do, or what can be done before `stopping`; says whether it went well.
+        """Carry out the script, or what can be done before `stopping`; returns whether it went well.
 
-        One talk went well if any sound came. A bot for many talks went well if it was stopped.
+        One call went well if any sound came. A bot for many calls went well if it was stopped.
 
         Raises:
             ClientError: the room cannot be joined.
         """
-        roster = await self._client.join(self._part.room)
+        roster = await self._client.join(self._script.room)
         async with asyncio.TaskGroup() as self._tasks:
             running = [
                 self._tasks.create_task(task) for task in (self._serve(roster), self._pump(), stopping.wait())
@@ -108,78 +90,80 @@ class Bot:
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
-            if self._talk is not None:
+            if self._call is not None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(GOODBYE_S):
-                        await self._over(self._talk, "hangup")
-        return not self._is_for_one_talk if self._result is None else self._result
+                        await self._end_call(self._call, "hangup")
+        return not self._script.is_for_one_call if self._result is None else self._result
 
     async def _serve(self, roster: Roster) -> None:
-        await self._begin(roster)
+        await self._announce(roster)
         while self._result is None:
-            await self._take(await self._inbox.get())
+            await self._handle(await self._inputs.get())
 
     async def _pump(self) -> None:
         async for event in self._client.events():
-            self._inbox.put_nowait(event)
-        self._inbox.put_nowait(Ended(str(self._client.closed)))
+            self._inputs.put_nowait(event)
+        self._inputs.put_nowait(ConnectionEnded(str(self._client.closed)))
 
-    async def _begin(self, roster: Roster) -> None:
+    async def _announce(self, roster: Roster) -> None:
         others = [str(member.user_id) for member in roster.members if member.user_id != self._me]
         who = ", ".join(others) or "nobody else"
-        if self._part.to is None:
-            self._say(f"{self._me} waits in the room {self._part.room} to be called; with {who}")
-        elif self._part.to in others:
-            await self._ring(self._part.to)
+        if self._script.to is None:
+            self._say(f"{self._me} waits in the room {self._script.room} to be called; with {who}")
+        elif self._script.to in others:
+            await self._ring(self._script.to)
         else:
-            self._say(f"{self._me} waits for {self._part.to} to join the room {self._part.room}; with {who}")
+            self._say(
+                f"{self._me} waits for {self._script.to} to join the room {self._script.room}; with {who}"
+            )
 
-    async def _take(self, came: _Input) -> None:
-        talk = self._talk
-        match came:
+    async def _handle(self, input_: _Input) -> None:
+        call = self._call
+        match input_:
             case Offer(sender=sender, description=offer):
-                await self._hear_offer(str(sender), offer)
-            case Answer(sender=sender, description=answer) if talk and talk.user == sender:
-                await self._hear_answer(talk, answer)
-            case Candidate(sender=sender, candidate=said) if talk and talk.user == sender:
-                candidate = read_candidate(said)
-                if candidate is not None and talk.peer is not None:
-                    await talk.peer.add(candidate)
-            case Hangup(sender=sender, reason=reason, server=server) if talk and talk.user == sender:
+                await self._handle_offer(str(sender), offer)
+            case Answer(sender=sender, description=answer) if call and call.user == sender:
+                await self._handle_answer(call, answer)
+            case Candidate(sender=sender, candidate=sent) if call and call.user == sender:
+                candidate = read_candidate(sent)
+                if candidate is not None and call.peer is not None:
+                    await call.peer.add(candidate)
+            case Hangup(sender=sender, reason=reason, server=server) if call and call.user == sender:
                 self._say(
                     f"{'the server' if server else sender} ended the call: {reason or 'no reason given'}"
                 )
-                await self._over(talk)
-            case MemberJoined(user_id=user) if user == self._part.to and talk is None:
+                await self._end_call(call)
+            case MemberJoined(user_id=user) if user == self._script.to and call is None:
                 await self._ring(str(user))
-            case PeerFound(talk=about, path=path) if about is talk:
+            case MediaFlows(call=about, path=path) if about is call:
                 self._say(f"{about.user}: sound flows, {path}")
-                if self._part.hang_up_after_s is not None:
+                if self._script.hang_up_after_s is not None:
                     loop = asyncio.get_running_loop()
-                    loop.call_later(self._part.hang_up_after_s, self._inbox.put_nowait, HangUpNow(about))
-            case PeerLost(talk=about, reason=reason) if about is talk:
+                    loop.call_later(self._script.hang_up_after_s, self._inputs.put_nowait, CallTimeUp(about))
+            case MediaStopped(call=about, reason=reason) if about is call:
                 self._say(f"{about.user}: no sound comes any more")
-                await self._over(about, reason)
-            case HangUpNow(talk=about) if about is talk:
-                await self._over(about, "hangup")
-            case SessionReset() if talk:
+                await self._end_call(about, reason)
+            case CallTimeUp(call=about) if about is call:
+                await self._end_call(about, "hangup")
+            case SessionReset() if call:
                 self._say("the session is lost, and the call with it")
-                await self._over(talk)
-            case TokenExpiring() if self._part.fresh_token is not None:
-                await self._refresh(self._part.fresh_token)
+                await self._end_call(call)
+            case TokenExpiring() if self._script.fresh_token is not None:
+                await self._refresh(self._script.fresh_token)
             case Reconnecting(reason=reason, code=code):
                 self._say(f"the connection is lost ({code} {reason}), and being made again")
             case Resumed(away_s=away_s):
                 self._say(f"the connection is back after {away_s:.1f} s, with nothing lost")
-            case Rejoined(roster=roster) if talk is None:
-                await self._begin(roster)
-            case MemberLeft(user_id=user, room=room) if user == self._me and room == self._part.room:
+            case Rejoined(roster=roster) if call is None:
+                await self._announce(roster)
+            case MemberLeft(user_id=user, room=room) if user == self._me and room == self._script.room:
                 self._finish(False, f"was made to leave the room {room}")
             case RoomLost(room=room, reason=reason):
                 self._finish(False, f"cannot be in the room {room} any more: {reason}")
             case ErrorEvent(cmd=cmd, code=code, msg=msg, reason=reason):
                 self._say(f"{cmd or 'a message'} was refused: {code} {msg} ({reason})")
-            case Ended(why=why):
+            case ConnectionEnded(why=why):
                 self._finish(False, why)
 
     async def _refresh(self, fresh_token: TokenSource) -> None:
@@ -188,111 +172,101 @@ class Bot:
         except ClientError as problem:  # at its end the connection is closed, and made again with a newer one
             self._say(f"the token could not be refreshed: {problem}")
 
-    @property
-    def _is_for_one_talk(self) -> bool:
-        return self._part.once or self._part.to is not None
-
-    # Calling ----------------------------------------------------------------------------------------
-
     async def _ring(self, user: str) -> None:
-        talk = self._start(user)
+        call = self._start(user)
         self._say(f"rings {user}")
         try:
-            peer = await self._new_peer(talk)
-            await self._describe(talk, await peer.offer())
+            peer = await self._new_peer(call)
+            await self._describe(call, await peer.offer())
         except ClientError as problem:
             self._say(f"{user} cannot be rung: {problem}")
-            await self._over(talk)
+            await self._end_call(call)
 
-    async def _hear_answer(self, talk: Talk, answer: object) -> None:
-        if talk.peer is None or talk.is_answered:
+    async def _handle_answer(self, call: BotCall, answer: object) -> None:
+        if call.peer is None or call.is_answered:
             return
-        self._say(f"{talk.user} answers")
+        self._say(f"{call.user} answers")
         try:
-            await talk.peer.accept(_sdp(answer))
+            await call.peer.accept(_sdp(answer))
         except PeerFailed as problem:
-            self._say(f"{talk.user}: {problem}")
-            await self._over(talk, "failed")
+            self._say(f"{call.user}: {problem}")
+            await self._end_call(call, "failed")
             return
-        talk.answered()
+        call.answered()
 
-    # Being called -----------------------------------------------------------------------------------
-
-    async def _hear_offer(self, user: str, offer: object) -> None:
-        talk = self._talk
-        if talk is not None and talk.user != user:
+    async def _handle_offer(self, user: str, offer: object) -> None:
+        call = self._call
+        if call is not None and call.user != user:
             self._say(f"{user} calls, and is told that this end is busy")
-            await self._tell_end(user, "busy")
+            await self._send_hangup(user, "busy")
             return
-        if talk is not None and not talk.is_answered and not self._gives_way_to(user):
-            return  # two offers have crossed, and ours counts
-        if talk is None and self._part.to not in (None, user):
-            await self._tell_end(user, "busy")
+        if call is not None and not call.is_answered and not self._yields_to(user):
+            return  # two offers have crossed, and this end's counts
+        if call is None and self._script.to not in (None, user):
+            await self._send_hangup(user, "busy")
             return
-        if talk is None:
+        if call is None:
             self._say(f"{user} calls")
-            talk = self._start(user)
+            call = self._start(user)
         try:
-            await self._agree(talk, _sdp(offer))
+            await self._accept_offer(call, _sdp(offer))
         except (PeerFailed, ClientError) as problem:
             self._say(f"{user} cannot be answered: {problem}")
-            await self._over(talk, "failed")
+            await self._end_call(call, "failed")
 
-    def _gives_way_to(self, user: str) -> bool:
-        """Whose offer counts when two cross: that of the greater user id, by its bytes, as in the browser."""
+    def _yields_to(self, user: str) -> bool:
+        """When two offers cross, the one of the greater user id (by bytes) counts, as in the browser."""
         return self._me.encode() < user.encode()
 
-    async def _agree(self, talk: Talk, offer: dict[str, str]) -> None:
-        peer, is_new = talk.peer, False
+    async def _accept_offer(self, call: BotCall, offer: dict[str, str]) -> None:
+        peer, is_new = call.peer, False
         if peer is None or not peer.is_meant_for_this(offer):
-            if talk.is_answered:
-                self._say(f"{talk.user} looks for another path")
-            peer, is_new = await self._new_peer(talk), True
-        await self._describe(talk, await peer.answer(offer), only_description=not is_new)
-        talk.answered()
+            if call.is_answered:
+                self._say(f"{call.user} looks for another path")
+            peer, is_new = await self._new_peer(call), True
+        await self._describe(call, await peer.answer(offer), only_description=not is_new)
+        call.answered()
 
-    # Both -------------------------------------------------------------------------------------------
+    def _start(self, user: str) -> BotCall:
+        self._calls += 1
+        record = self._script.record
+        if record is not None and self._calls > 1:
+            record = record.with_stem(f"{record.stem}-{self._calls}")
+        self._call = BotCall(user, record, self._tasks, self._inputs.put_nowait)
+        return self._call
 
-    def _start(self, user: str) -> Talk:
-        self._talks += 1
-        record = self._part.record
-        if record is not None and self._talks > 1:
-            record = record.with_stem(f"{record.stem}-{self._talks}")
-        self._talk = Talk(user, record, self._tasks, self._inbox.put_nowait)
-        return self._talk
-
-    async def _new_peer(self, talk: Talk) -> Peer:
+    async def _new_peer(self, call: BotCall) -> Peer:
         servers = (await self._client.ice_servers()).ice_servers
-        peer = Peer(self._part.sound(), servers)
-        await talk.use(peer)
+        peer = Peer(self._script.sound(), servers)
+        await call.use(peer)
         return peer
 
-    async def _describe(self, talk: Talk, sent: Description, *, only_description: bool = False) -> None:
+    async def _describe(self, call: BotCall, sent: Description, *, only_description: bool = False) -> None:
         """Send a description, then its candidates one by one."""
         is_offer = sent.description["type"] == "offer"
-        await (self._client.call if is_offer else self._client.answer)(talk.user, sent.description)
+        await (self._client.call if is_offer else self._client.answer)(call.user, sent.description)
         try:
             for candidate in () if only_description else sent.candidates:
-                await self._client.candidate(talk.user, candidate)
+                await self._client.candidate(call.user, candidate)
         except Refused as refused:
-            if refused.reason not in OVER:
+            if refused.reason not in CALL_IS_OVER:
                 raise
 
-    async def _over(self, talk: Talk, tell: str | None = None) -> None:
-        """Conclude a talk; `tell`: the other end does not know yet, and is told this reason."""
-        self._talk = None
-        await talk.close()
-        if tell is not None:
-            await self._tell_end(talk.user, tell)
-        self._say(f"{talk.user}: {talk.summary}")
-        if self._is_for_one_talk and self._result is None:
-            self._result = talk.has_heard
+    async def _end_call(self, call: BotCall, reason: str | None = None) -> None:
+        """Conclude a call; `reason`: the other end does not know yet, and is sent this reason."""
+        self._call = None
+        await call.close()
+        if reason is not None:
+            await self._send_hangup(call.user, reason)
+        self._say(f"{call.user}: {call.summary}")
+        if self._script.is_for_one_call and self._result is None:
+            self._result = call.has_heard
 
-    async def _tell_end(self, user: str, reason: str) -> None:
+    async def _send_hangup(self, user: str, reason: str) -> None:
         try:
             await self._client.hangup(user, reason)
         except ClientError as problem:
-            if not isinstance(problem, Refused) or problem.reason not in OVER:
+            if not isinstance(problem, Refused) or problem.reason not in CALL_IS_OVER:
                 self._say(f"{user} could not be told {reason}: {problem}")
 
     def _finish(self, result: bool, why: str) -> None:
@@ -300,13 +274,13 @@ class Bot:
         self._result = result
 
 
-def _sdp(said: object) -> dict[str, str]:
-    """Read a description; what else stands in it is the application's.
+def _sdp(sent: object) -> dict[str, str]:
+    """Read a description; other fields in it are the application's.
 
     Raises:
-        PeerFailed: it is none.
+        PeerFailed: it is not a description.
     """
-    match said:
+    match sent:
         case {"type": str(kind), "sdp": str(sdp)}:
             return {"type": kind, "sdp": sdp}
         case _:

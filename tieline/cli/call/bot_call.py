@@ -1,6 +1,6 @@
-"""One call of the bot: the peer it speaks through at the moment, what it has heard, and how it ended.
+"""One call of the bot: its present peer, the sound that has come, and how the call ended.
 
-What is said to the other end, and when, is `bot`'s business.
+Signals to the other end are sent by `bot`.
 """
 
 import asyncio
@@ -15,35 +15,35 @@ from tieline.cli.call.tone import RATE, SHORTEST, measure
 CONNECT_S: Final = 30.0
 """From the answer to the first packet; ICE itself gives up sooner, unless candidates are still missing."""
 
-WORD_S: Final = 2.0
-"""For the other end to say that it hangs up, after its media has said so."""
+HANGUP_S: Final = 2.0
+"""For the hang-up of the other end to arrive, after its media has ended."""
 
 RESTART_S: Final = 30.0
 """For the other end to restart ICE after the media has stopped; browsers try within seconds."""
 
 
-class PeerLost(NamedTuple):
-    """The media of a talk has ended, for this reason."""
+class MediaStopped(NamedTuple):
+    """The media of a call has ended, for this reason."""
 
-    talk: "Talk"
+    call: "BotCall"
     reason: str
 
 
-class PeerFound(NamedTuple):
+class MediaFlows(NamedTuple):
     """Media flows, over this path."""
 
-    talk: "Talk"
+    call: "BotCall"
     path: str
 
 
-News = PeerLost | PeerFound
+MediaEvent = MediaStopped | MediaFlows
 
 
-class Talk:
-    """One call with one user. `close` ends it; until then `tell` is given what becomes of its media."""
+class BotCall:
+    """One call with one user. `close` ends it; until then `report` gets the events of its media."""
 
     def __init__(
-        self, user: str, record: Path | None, tasks: asyncio.TaskGroup, tell: Callable[[News], None]
+        self, user: str, record: Path | None, tasks: asyncio.TaskGroup, report: Callable[[MediaEvent], None]
     ) -> None:
         self.user = user
         self.peer: Peer | None = None
@@ -51,17 +51,17 @@ class Talk:
         self._recorder = Recorder(record)
         self._record = record
         self._tasks = tasks
-        self._tell = tell
+        self._report = report
         self._running: list[asyncio.Task[None]] = []
 
     async def use(self, peer: Peer) -> None:
-        """Go on through another peer, or begin with the first."""
+        """Replace the peer by another, or begin with the first."""
         await self._drop_peer()
         self.peer = peer
         self._running = [self._tasks.create_task(self._listen(peer))]
 
     def answered(self) -> None:
-        """Both ends have described themselves: media is to come."""
+        """Note that both ends have sent a description: media is to come."""
         assert self.peer is not None
         if len(self._running) == 1:
             self._running.append(self._tasks.create_task(self._watch(self.peer)))
@@ -79,7 +79,7 @@ class Talk:
 
     @property
     def summary(self) -> str:
-        """Say what was heard, and where it is kept."""
+        """A sentence for people: which sound came, and where it is kept."""
         return f"{self._heard}{self._recorded}"
 
     @property
@@ -112,13 +112,13 @@ class Talk:
 
     async def _watch(self, peer: Peer) -> None:
         if await _within(CONNECT_S, peer.connected()):
-            self._tell(PeerFound(self, peer.path))
+            self._report(MediaFlows(self, peer.path))
             if await peer.ended() == "closed":
-                await asyncio.sleep(WORD_S)  # a hang-up ends this
-                self._tell(PeerLost(self, "hangup"))
+                await asyncio.sleep(HANGUP_S)  # a hang-up ends this
+                self._report(MediaStopped(self, "hangup"))
                 return
         await asyncio.sleep(RESTART_S)  # an ICE restart brings another peer, and cancels this
-        self._tell(PeerLost(self, "failed"))
+        self._report(MediaStopped(self, "failed"))
 
 
 async def _within(seconds: float, event: Awaitable[None]) -> bool:

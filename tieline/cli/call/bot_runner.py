@@ -1,33 +1,34 @@
-"""One shift of the bot: connect, play a part, and end on a signal or when time is up."""
+"""Run one bot: connect, carry out its script, and end on a signal or when time is up."""
 
 import asyncio
 import signal
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from tieline.cli.call.bot import Bot, Part
+from tieline.cli.call.bot import Bot
+from tieline.cli.call.bot_script import BotScript
 from tieline.client import ClientError, TokenSource, connect
 
 INSIST_S: Final = 30.0
-"""For so long a message is sent again when the system leaves open what became of it."""
+"""A message is sent again for so long while the system leaves open whether it was delivered."""
 
 ENDING_S: Final = 8.0
-"""From the signal to the end, whatever hangs: a last hang-up, a connection that is being made, or closed."""
+"""From the signal to the end, whatever hangs: a last hang-up, a connection being made or being closed."""
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-class Post(NamedTuple):
-    """Where the bot works, and as whom."""
+class BotTarget(NamedTuple):
+    """The system that a bot connects to, and as which user."""
 
     urls: Sequence[str]
     token: str | TokenSource
     timeout_s: float | None
-    """After which it goes home; None: never."""
+    """The bot ends after so long; None: never."""
 
 
-async def work(post: Post, part: Part, say: Callable[[str], None]) -> bool:
-    """Connect, and play the part until it is over, a signal comes, or time is up; says if it went well."""
+async def run_bot(target: BotTarget, script: BotScript, say: Callable[[str], None]) -> bool:
+    """Run the bot until its script is done, a signal comes, or time is up; returns whether it went well."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -39,17 +40,17 @@ async def work(post: Post, part: Part, say: Callable[[str], None]) -> bool:
     for number in SIGNALS:
         loop.add_signal_handler(number, stop, f"ended by {number.name}")
     time_up = None
-    if post.timeout_s is not None:
-        time_up = loop.call_later(post.timeout_s, stop, f"ended: {post.timeout_s:g} s are over")
+    if target.timeout_s is not None:
+        time_up = loop.call_later(target.timeout_s, stop, f"ended: {target.timeout_s:g} s are over")
     try:
         async with asyncio.TaskGroup() as tasks:
-            playing = tasks.create_task(_play(post, part, say, stopping))
+            running = tasks.create_task(_carry_out(target, script, say, stopping))
             stopped = tasks.create_task(stopping.wait())
-            await asyncio.wait((playing, stopped), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
-            await asyncio.wait((playing,), timeout=ENDING_S)
-            playing.cancel()
-        return not playing.cancelled() and playing.result()
+            await asyncio.wait((running,), timeout=ENDING_S)
+            running.cancel()
+        return not running.cancelled() and running.result()
     finally:
         if time_up is not None:
             time_up.cancel()
@@ -57,10 +58,12 @@ async def work(post: Post, part: Part, say: Callable[[str], None]) -> bool:
             loop.remove_signal_handler(number)
 
 
-async def _play(post: Post, part: Part, say: Callable[[str], None], stopping: asyncio.Event) -> bool:
+async def _carry_out(
+    target: BotTarget, script: BotScript, say: Callable[[str], None], stopping: asyncio.Event
+) -> bool:
     try:
-        async with connect(post.urls, post.token, resume=True, insist_s=INSIST_S) as client:
-            return await Bot(client, part, say).run(stopping)
+        async with connect(target.urls, target.token, resume=True, insist_s=INSIST_S) as client:
+            return await Bot(client, script, say).run(stopping)
     except (ClientError, ValueError) as problem:
         say(str(problem))
         return False

@@ -1,6 +1,7 @@
-"""One end of a call: its connection to the system, its peer, and what has come for it.
+"""One end of a call: its connection to the system, its peer, and what it has received.
 
-It insists that what comes is what the other end sent, whole and in order.
+It checks that it receives what the other end sent, complete and in order. The steps of the two ends are in
+`conversation`.
 """
 
 import asyncio
@@ -13,8 +14,8 @@ from tieline.cli.call.trickle import END_OF_CANDIDATES, IceCandidate
 from tieline.client import Answer, Candidate, Client, ErrorEvent, Event, Hangup, MemberJoined, Offer
 
 
-class Line(NamedTuple):
-    """How one end takes part: through which gateway, sending which tone, expecting which."""
+class EndConfig(NamedTuple):
+    """What one end uses: a gateway, a token, the tone it sends and the tone it expects."""
 
     who: str
     url: str
@@ -23,21 +24,21 @@ class Line(NamedTuple):
     expects_hz: float
 
 
-class Party:
+class CallEnd:
     """One end. Set `other` before `follow` runs."""
 
-    other: "Party"
+    other: "CallEnd"
 
-    def __init__(self, line: Line, client: Client, peer: Peer, timeline: Timeline) -> None:
+    def __init__(self, config: EndConfig, client: Client, peer: Peer, timeline: Timeline) -> None:
         loop = asyncio.get_running_loop()
-        self.line = line
+        self.config = config
         self.client = client
         self.peer = peer
         self.user = client.welcome.user_id
         self.joined: asyncio.Future[None] = loop.create_future()
         """The other end came into the room."""
         self.description: asyncio.Future[dict[str, str]] = loop.create_future()
-        """What the other peer says about itself."""
+        """The session description of the other peer."""
         self.hung_up: asyncio.Future[str] = loop.create_future()
         """With which reason."""
         self.may_be_hung_up = False
@@ -47,8 +48,8 @@ class Party:
         self._all_arrived = asyncio.Event()
 
     def step(self, what: str) -> AbstractContextManager[Step]:
-        """Begin a step of this end."""
-        return self._timeline.step(self.line.who, what)
+        """Begin a step of this end on the timeline."""
+        return self._timeline.step(self.config.who, what)
 
     async def describe(self, sent: Description) -> None:
         """Send a description, then its candidates one by one."""
@@ -63,7 +64,7 @@ class Party:
                 step.result = str(await client.candidate(to, candidate))
 
     async def candidates(self) -> list[IceCandidate]:
-        """Wait until the other end's candidates are all here.
+        """Wait until all candidates of the other end have arrived.
 
         Raises:
             PeerFailed: some are missing, or in another order.
@@ -74,16 +75,16 @@ class Party:
         return self._arrived
 
     async def follow(self) -> None:
-        """Take in what comes. Never returns: the connection is not expected to end.
+        """Handle every event. Never returns: the connection is not expected to end.
 
         Raises:
-            StepFailed: something came that should not have, or the connection ended.
+            StepFailed: an event came that should not have, or the connection ended.
         """
         async for event in self.client.events():
-            await self._take(event)
-        raise StepFailed(self.line.who, "stay connected", str(self.client.closed))
+            await self._handle(event)
+        raise StepFailed(self.config.who, "stay connected", str(self.client.closed))
 
-    async def _take(self, event: Event) -> None:
+    async def _handle(self, event: Event) -> None:
         match event:
             case MemberJoined(user_id=user):
                 if user == self.other.user and not self.joined.done():
@@ -91,13 +92,13 @@ class Party:
             case Offer() | Answer() | Candidate() | Hangup() if event.sender != self.other.user:
                 pass  # a room of the user's own choice may have other people in it
             case Offer(description=description) | Answer(description=description):
-                self._insist(
+                self._check(
                     description == self.other._sent.description, event, "the other end has not sent it"
                 )
-                self._insist(not self.description.done(), event, "there was one before")
+                self._check(not self.description.done(), event, "there was one before")
                 self.description.set_result(description)
             case Candidate(candidate=candidate):
-                self._insist(candidate in self.other._sent.candidates, event, "the other end has not sent it")
+                self._check(candidate in self.other._sent.candidates, event, "the other end has not sent it")
                 self._arrived.append(candidate)
                 await self.peer.add(candidate)
                 if candidate["candidate"] == END_OF_CANDIDATES:
@@ -105,13 +106,13 @@ class Party:
             case Hangup(reason=reason) if self.may_be_hung_up:
                 self.hung_up.set_result(reason)
             case Hangup(reason=reason, server=server):
-                raise self._out_of_the_call(f"the {'server' if server else 'other end'} ended it: {reason}")
+                raise self._call_broken(f"the {'server' if server else 'other end'} ended it: {reason}")
             case ErrorEvent(code=code, msg=msg, reason=reason):
-                raise self._out_of_the_call(f"an error came: {code} {msg} ({reason})")
+                raise self._call_broken(f"an error came: {code} {msg} ({reason})")
 
-    def _insist(self, so: bool, event: Event, otherwise: str) -> None:
-        if not so:
-            raise StepFailed(self.line.who, f"use the {type(event).__name__} that came", otherwise)
+    def _check(self, is_right: bool, event: Event, otherwise: str) -> None:
+        if not is_right:
+            raise StepFailed(self.config.who, f"use the {type(event).__name__} that came", otherwise)
 
-    def _out_of_the_call(self, why: str) -> StepFailed:
-        return StepFailed(self.line.who, "stay in the call", why)
+    def _call_broken(self, why: str) -> StepFailed:
+        return StepFailed(self.config.who, "stay in the call", why)

@@ -1,9 +1,9 @@
-"""`tieline call`: make a real voice call through a running system, and say step by step how it went.
+"""`tieline call`: make a real voice call through a running system, and print each step.
 
 Two WebRTC peers on two gateways call each other and each sends a tone; the call is good when both hear the
-other's. With `--answer` or `--to` there is one end only, and the other is whoever calls or is called: a
-person in a browser, say. The calls are `conversation` and `bot`, which need aiortc and are imported only when
-they are made.
+other's. With `--answer` or `--to` there is one end only, a bot, and the other end is another user: a person
+in a browser, say. The calls are made by `conversation` and `bot`, which need aiortc and are imported only
+when a call is made.
 """
 
 import argparse
@@ -15,11 +15,13 @@ import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
-from tieline.cli.token import SECRET_VARIABLE, make_token
+from tieline.cli import ready_file
+from tieline.cli.exits import EXIT_FAILED, EXIT_OK, fail_without_package, refuse
+from tieline.tokens import SECRET_VARIABLE, make_token
 
 CALLER_HZ: Final = 440.0
 CALLEE_HZ: Final = 660.0
@@ -31,28 +33,17 @@ TIMEOUT_S: Final = 30.0
 LISTEN_S: Final = 1.0
 """How much sound each end measures: fifty packets, and pitches told apart to a hertz."""
 
-GOOD: Final = 0
-BAD: Final = 1
-UNUSABLE: Final = 2
-
-
 _OF_TWO: Final = ("--caller-token", "--callee-token", "--listen")
 _OF_BOTS: Final = ("--once", "--user", "--token", "--play", "--record", "--hang-up-after")
-"""Options that only one of the two kinds of calls has."""
-
-
-class _Ready(msgspec.Struct, frozen=True):
-    """What is read of the file that `tieline dev` writes."""
-
-    gateways: Annotated[list[str], msgspec.Meta(min_length=1)]
+"""Options that only a call between two ends, or only a bot, has."""
 
 
 class _Unusable(Exception):
-    """The options do not say what to call through, or as whom."""
+    """The options do not say which system to call through, or as which user."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `tieline call`."""
+    """Declare which system to call through, and how: between two ends, or as a bot."""
     system = parser.add_mutually_exclusive_group(required=True)
     system.add_argument(
         "--ready-file", metavar="F", type=Path, help="call through the system of this `tieline dev`"
@@ -84,9 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"give up after so many seconds in all (default: {TIMEOUT_S:g}; of a bot: never)",
     )
     bot = parser.add_argument_group("a bot", "one end only, in the room of --room")
-    part = bot.add_mutually_exclusive_group()
-    part.add_argument("--answer", action="store_true", help="wait to be called, and answer whoever calls")
-    part.add_argument("--to", metavar="USER", help="ring this user, who may still have to join the room")
+    role = bot.add_mutually_exclusive_group()
+    role.add_argument("--answer", action="store_true", help="wait to be called, and answer whoever calls")
+    role.add_argument("--to", metavar="USER", help="ring this user, who may still have to join the room")
     bot.add_argument("--once", action="store_true", help="end after the first call")
     bot.add_argument("--user", metavar="NAME", help="be this user (default: bot- and something random)")
     bot.add_argument("--token", metavar="T", help="the bot's own token; it must allow the room")
@@ -107,17 +98,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the call. Returns 0 if both ends heard the right tone, 1 if not, 2 if the options are unusable.
 
-    Of a bot for one call: 0 if it heard anything. A bot for many ends with 0 when it is told to.
+    For a bot that makes one call: 0 if it heard anything. A bot for many calls ends with 0 on a signal.
     """
     try:
-        from tieline.cli.call.call_end import Line
-        from tieline.cli.call.conversation import tell
+        from tieline.cli.call.call_end import EndConfig
+        from tieline.cli.call.conversation import run_call
     except ModuleNotFoundError as missing:
-        sys.stderr.write(
-            f"tieline call needs the package {missing.name!r}, which is not installed:"
-            " pip install 'tieline[tools]'\n"
-        )
-        return BAD
+        return fail_without_package("call", missing)
     try:
         _check(args)
         if args.answer or args.to:
@@ -129,19 +116,22 @@ def run(args: argparse.Namespace) -> int:
         caller_token = args.caller_token or _make_token(secret, f"{name}-caller", room)
         callee_token = args.callee_token or _make_token(secret, f"{name}-callee", room)
     except _Unusable as problem:
-        sys.stderr.write(f"tieline call: {problem}\n")
-        return UNUSABLE
-    caller = Line("caller", caller_url, caller_token, sends_hz=CALLER_HZ, expects_hz=CALLEE_HZ)
-    callee = Line("callee", callee_url, callee_token, sends_hz=CALLEE_HZ, expects_hz=CALLER_HZ)
-    works = asyncio.run(tell(caller, callee, room, args.listen or LISTEN_S, args.timeout or TIMEOUT_S, _say))
-    return GOOD if works else BAD
+        return refuse("call", str(problem))
+    caller = EndConfig("caller", caller_url, caller_token, sends_hz=CALLER_HZ, expects_hz=CALLEE_HZ)
+    callee = EndConfig("callee", callee_url, callee_token, sends_hz=CALLEE_HZ, expects_hz=CALLER_HZ)
+    listen_s, timeout_s = args.listen or LISTEN_S, args.timeout or TIMEOUT_S
+    works = asyncio.run(run_call(caller, callee, room, listen_s, timeout_s, _print))
+    return EXIT_OK if works else EXIT_FAILED
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Find options that do not go together."""
+    """Find options that do not go together.
+
+    Raises:
+        _Unusable: there are some.
+    """
     is_bot = args.answer or args.to is not None
-    strangers = _OF_TWO if is_bot else _OF_BOTS
-    for option in strangers:
+    for option in _OF_TWO if is_bot else _OF_BOTS:
         if getattr(args, option.removeprefix("--").replace("-", "_")) not in (None, False):
             only = "a call between two ends" if is_bot else "a bot: --answer, or --to USER"
             raise _Unusable(f"{option} is for {only}")
@@ -150,8 +140,8 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _run_bot(args: argparse.Namespace) -> int:
-    from tieline.cli.call.bot import Part
-    from tieline.cli.call.bot_runner import Post, work
+    from tieline.cli.call.bot_runner import BotTarget, run_bot
+    from tieline.cli.call.bot_script import BotScript
     from tieline.cli.call.sound import Unplayable, check_playable, repeated, tones
 
     sound = functools.partial(tones, CALLEE_HZ if args.answer else CALLER_HZ)
@@ -172,14 +162,14 @@ def _run_bot(args: argparse.Namespace) -> int:
         return _make_token(secret, user, args.room)
 
     urls = args.url or _read_ready_file(args.ready_file)
-    post = Post(urls, args.token or fresh_token, args.timeout)
+    target = BotTarget(urls, args.token or fresh_token, args.timeout)
     renewal = None if args.token else fresh_token
-    part = Part(args.room, args.to, args.once, sound, args.record, args.hang_up_after, renewal)
-    return GOOD if asyncio.run(work(post, part, _say)) else BAD
+    script = BotScript(args.room, args.to, args.once, sound, args.record, args.hang_up_after, renewal)
+    return EXIT_OK if asyncio.run(run_bot(target, script, _print)) else EXIT_FAILED
 
 
 def _gateways(args: argparse.Namespace) -> tuple[str, str]:
-    """Choose the caller's and the callee's gateway; the same one, if there is but one."""
+    """Choose the gateways of the caller and the callee: the same one if there is only one."""
     if args.url is None:
         urls = _read_ready_file(args.ready_file)
     elif len(args.url) > 2:
@@ -191,7 +181,7 @@ def _gateways(args: argparse.Namespace) -> tuple[str, str]:
 
 def _read_ready_file(path: Path) -> Sequence[str]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Ready).gateways
+        return ready_file.read(path).gateways
     except OSError as problem:
         raise _Unusable(f"cannot read {path}: {problem.strerror}; is `tieline dev` ready yet?") from None
     except msgspec.DecodeError as problem:
@@ -216,6 +206,6 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()  # a pipe shall see each step when it happens
+    sys.stdout.flush()  # a reader of a pipe sees each step when it happens

@@ -19,7 +19,7 @@ from tieline.cli.dev.broker_process import NoNatsServer
 from tieline.cli.dev.local_system import GATEWAY, LocalSystem, Size, plan
 from tieline.cli.dev.ports import HIGHEST, PortTaken
 from tieline.cli.dev.supervisor import Supervisor, SystemFailed, say
-from tieline.cli.token import SECRET_VARIABLE, make_token
+from tieline.tokens import SECRET_VARIABLE, make_token
 
 DEFAULT_PORT: Final = 8080
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from tieline.cli.dev import broker_process, ports, readiness
 from tieline.cli.dev.supervisor import Part
-from tieline.cli.token import SECRET_VARIABLE
+from tieline.tokens import SECRET_VARIABLE
 
 LOOPBACK: Final = "127.0.0.1"
 NO: Final = ("0", "false")

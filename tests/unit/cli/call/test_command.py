@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.client.minimal_gateway import MinimalGateway, serving
 from tieline.cli.call import command as call
-from tieline.cli.token import SECRET_VARIABLE
+from tieline.tokens import SECRET_VARIABLE
 
 URL = "ws://127.0.0.1:1/ws"
 BOT = ("--answer", "--room", "r", "--token", "bot")

@@ -9,16 +9,16 @@ from typing import NamedTuple
 import pytest
 
 from tests.unit.client.minimal_gateway import Frame, MinimalGateway, serving
-from tieline.cli.call.call_end import Line
-from tieline.cli.call.conversation import tell
+from tieline.cli.call.call_end import EndConfig
+from tieline.cli.call.conversation import run_call
 
 LISTEN_S = 0.3
 
 
 class System(NamedTuple):
     board: MinimalGateway
-    caller: Line
-    callee: Line
+    caller: EndConfig
+    callee: EndConfig
 
 
 @pytest.fixture
@@ -29,14 +29,14 @@ async def system() -> AsyncIterator[System]:
         one, other = [await stack.enter_async_context(serving(board.handle)) for _ in range(2)]
         yield System(
             board,
-            Line("caller", one, "ann", sends_hz=440, expects_hz=660),
-            Line("callee", other, "bob", sends_hz=660, expects_hz=440),
+            EndConfig("caller", one, "ann", sends_hz=440, expects_hz=660),
+            EndConfig("callee", other, "bob", sends_hz=660, expects_hz=440),
         )
 
 
 async def call(system: System, timeout_s: float = 20) -> tuple[bool, list[str]]:
     said: list[str] = []
-    works = await tell(system.caller, system.callee, "r", LISTEN_S, timeout_s, said.append)
+    works = await run_call(system.caller, system.callee, "r", LISTEN_S, timeout_s, said.append)
     return works, said
 
 

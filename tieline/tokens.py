@@ -1,0 +1,54 @@
+"""Make the JWT that admits a user, for the command line, the load generator and tests.
+
+An application's own backend makes these tokens in production. The gateway reads the claims in
+`gateway.admission.tokens`.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import jwt
+
+from tieline.wire.ids import MAX_ID_BYTES, is_valid_id
+
+SECRET_VARIABLE: Final = "TIELINE_JWT_SECRET"  # noqa: S105  # the name of the variable, not a secret
+DEFAULT_TTL_S: Final = 3600.0
+EVERY_ROOM: Final = "*"
+
+
+def make_token(
+    secret: str,
+    user: str,
+    rooms: Sequence[str],
+    ttl_s: float = DEFAULT_TTL_S,
+    voice: bool = True,
+    join: Sequence[str] = (),
+) -> str:
+    """Sign a token (HS256) for `user`, valid from now for `ttl_s` seconds; a negative `ttl_s`: expired.
+
+    `rooms` may be joined by the user (only "*": all of them), `join` are joined at connect, and without
+    `voice` the user may not send an offer.
+
+    Raises:
+        ValueError: the secret is empty, or an id is not valid (docs/protocol.md#2-envelope).
+    """
+    if not secret:
+        raise ValueError("the secret is empty")
+    for kind, name in (("user", user), *(("room", room) for room in (*rooms, *join))):
+        if not is_valid_id(name):
+            raise ValueError(
+                f"{name!r} is no {kind} id: 1 to {MAX_ID_BYTES} bytes of UTF-8, no control characters"
+            )
+    now = int(time.time())
+    claims: dict[str, object] = {
+        "sub": user,
+        "iat": now,
+        "exp": now + int(ttl_s),
+        "rooms": EVERY_ROOM if list(rooms) == [EVERY_ROOM] else list(rooms),
+    }
+    if not voice:
+        claims["voice"] = False
+    if join:
+        claims["join"] = list(join)
+    return jwt.encode(claims, secret, algorithm="HS256")
