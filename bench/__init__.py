@@ -1,6 +1,7 @@
 """`python -m bench`: Tieline beside two references, measured in one run on one machine.
 
-Only ratios within one interleaved round count, because machines drift. The load itself is
-`tieline.load`; here are the references (`echo`, `handrolled`), how each system is started and ended
-(`systems`), the order of the measurements (`rounds`) and what is printed (`table`).
+Only ratios within one interleaved round are compared, because the speed of a machine changes with time. The
+load itself is `tieline.load`. Here are the references (`echo`, `handrolled`), the start and end of each
+system (`systems`), the order of the measurements (`rounds`) and the printed tables (`table`). `storm` is a
+benchmark of its own: the end of a gateway with thousands of clients.
 """

@@ -1,4 +1,4 @@
-"""A bare echo: what one process of websockets.asyncio can do at most, with no relay behind it."""
+"""A bare echo: the most that one process of websockets.asyncio can do, with no relay behind it."""
 
 import argparse
 

@@ -1,8 +1,8 @@
-"""The relay one would write in an afternoon: websockets and nats-py, and no checks at all.
+"""A minimal relay, as one would write it in an afternoon: websockets and nats-py, without any checks.
 
-No tokens, no rooms, no negotiations, no answers, nothing kept: a message for a user who is not there is
-gone. Written to be fast all the same, for it is what Tieline is measured against. Several processes of it
-are gateways to each other's users through the broker. Needs a NATS server; not part of Tieline.
+It has no tokens, rooms, negotiations or answers and stores nothing: a message for an absent user is lost. It
+is written to be fast, because Tieline is measured against it. Several processes reach each other's users
+through the broker. It needs a NATS server, and is not part of Tieline.
 """
 
 import argparse
@@ -21,13 +21,13 @@ WELCOME = b'{"requestId":"","module":"ROOM","cmd":"WELCOME","code":200,"msg":"su
 
 
 class Body(msgspec.Struct):
-    """All that is read of a message's `data`."""
+    """The one field of a message's `data` that is read."""
 
     to: str
 
 
 class Message(msgspec.Struct):
-    """All that is read of a message."""
+    """The one field of a message that is read."""
 
     data: Body
 
@@ -47,8 +47,8 @@ async def main(nats_url: str, port: int) -> None:
         (user,) = parse_qs(urlsplit(websocket.request.path).query)["user"]
         subscription = await broker.subscribe(f"user.{user}", cb=deliver)
         try:
-            # Through the broker, so that the user who is welcome can be reached from every gateway. (A flush
-            # would not do: nats-py's PING overtakes the subscription.)
+            # Through the broker, so that a welcomed user can be reached from every gateway. (A flush does not
+            # ensure that: nats-py's PING overtakes the subscription.)
             await broker.publish(f"user.{user}", WELCOME)
             while True:
                 message = await websocket.recv(decode=False)

@@ -1,4 +1,4 @@
-"""What a benchmark ran on."""
+"""A description of the machine that a benchmark ran on."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ def processor(cpuinfo: str) -> str:
 
 
 def describe() -> str:
-    """Say in one line what this machine is."""
+    """Describe this machine in one line."""
     cores = len(os.sched_getaffinity(0))
     system = f"{platform.system()} {platform.release().partition('-')[0]}"
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)

@@ -16,14 +16,14 @@ from tieline.load.relay import measure_relay
 
 QUIET_WINDOW_S: Final = 0.5
 QUIET_SHARE: Final = 0.06
-"""All systems at rest use less than so much of one core: heartbeats and pings."""
+"""All systems at rest use a smaller share of one core than this: heartbeats and pings."""
 
 QUIET_TIMEOUT_S: Final = 30.0
-"""For a system to clear up after a measurement; then the next one begins all the same."""
+"""For a system to finish its work after a measurement; then the next measurement begins in any case."""
 
 
 class FaultyRun(Exception):
-    """Messages were lost, doubled, changed or refused: the measurement is worth nothing."""
+    """Messages were lost, repeated, changed or refused: the measurement is worthless."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,7 @@ class Plan:
     rounds: int
     seconds: float
     pairs: tuple[int, ...]
-    lines: int
-    """Calls that are set up at the same time."""
+    calls_at_once: int
     idle: int
     """Idle sessions; 0: not measured."""
 
@@ -53,7 +52,7 @@ async def measure(systems: Sequence[System], plan: Plan) -> Results:
 
     Raises:
         FaultyRun: a message was not relayed as it should be.
-        LoadError, UpgradeRefused, OSError, TimeoutError: a system did not do its part of a set-up.
+        LoadError, UpgradeRefused, OSError, TimeoutError: a step of a set-up failed.
         FileNotFoundError: a process has ended.
     """
     results = Results({system.name: {count: [] for count in plan.pairs} for system in systems})
@@ -64,24 +63,24 @@ async def measure(systems: Sequence[System], plan: Plan) -> Results:
             results.idle_kib[system.name] = kib
             await _after(f"{plan.idle} idle sessions, {kib:.1f} KiB each", system, systems, faults)
     for number in range(1, plan.rounds + 1):
-        said = f"round {number} of {plan.rounds}"
+        title = f"round {number} of {plan.rounds}"
         for count in plan.pairs:
             for system in systems:
                 figures, faults = await measure_relay(system.target, count, plan.seconds, system.pids)
                 results.relay[system.name][count].append(figures)
                 rate, p50 = figures.signals_per_second, figures.p50_ms
-                told = f"{said}, {count} pairs: {rate:,.0f} signals/s, {p50:.2f} ms"
-                await _after(told, system, systems, faults)
+                what = f"{title}, {count} pairs: {rate:,.0f} signals/s, {p50:.2f} ms"
+                await _after(what, system, systems, faults)
         for system in systems:
             if not system.target.echoes:
-                calls, faults = await measure_calls(system.target, plan.lines, plan.seconds)
+                calls, faults = await measure_calls(system.target, plan.calls_at_once, plan.seconds)
                 results.calls.setdefault(system.name, []).append(calls)
-                await _after(f"{said}, {calls.calls_per_second:,.0f} calls/s", system, systems, faults)
+                await _after(f"{title}, {calls.calls_per_second:,.0f} calls/s", system, systems, faults)
     return results
 
 
 async def _after(what: str, system: System, systems: Sequence[System], faults: Faults) -> None:
-    """Say what was measured, refuse it if anything went wrong, and let the systems come to rest."""
+    """Print what was measured, raise if it has faults, and wait until the systems are at rest."""
     sys.stderr.write(f"{system.name}: {what}\n")
     if faults:
         raise FaultyRun(f"{system.name}: {what}: {faults}")

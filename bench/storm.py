@@ -1,8 +1,8 @@
-"""`python -m bench.storm`: kill a gateway with thousands of clients, and time their coming back elsewhere.
+"""`python -m bench.storm`: kill a gateway with thousands of clients, and time their return to another one.
 
 All clients of one gateway can resume. They reconnect to the other one as `tieline.client` and the browser's
-client do: at a moment of their own within a second, then with growing waits. Meanwhile other pairs go on
-talking on the gateway that lives. Ends with 1 if a session did not come back, or a message went amiss.
+client do: each at a random moment within a second, then with growing waits. Meanwhile other pairs go on
+sending on the gateway that lives. Ends with 1 if a session did not return, or a message has a fault.
 """
 
 import argparse
@@ -33,13 +33,13 @@ from tieline.tokens import EVERY_ROOM, make_token
 ARRIVALS_AT_ONCE: Final = 16
 
 PATIENCE_S: Final = 60.0
-"""For all to be back: twice the resume window, after which nobody can be."""
+"""For all to be back: twice the resume window, after which no session can be resumed."""
 
 TALK_S: Final = 8.0
-"""For which the pairs talk: before the storm, and through it."""
+"""For which the pairs send: before the storm, and through it."""
 
 CALM_S: Final = 1.0
-"""Of talk before the gateway is killed."""
+"""From the start of the second measurement until the gateway is killed."""
 
 
 class _Welcome(msgspec.Struct):
@@ -54,7 +54,7 @@ _welcome = msgspec.json.Decoder(_Welcome)
 
 
 @dataclass
-class Guest:
+class ResumingClient:
     """One client that can resume."""
 
     user: str
@@ -72,18 +72,18 @@ class Guest:
         """
         welcome: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-        def hear(frame: bytes) -> None:
+        def on_text(frame: bytes) -> None:
             if not welcome.done():
                 welcome.set_result(frame)
 
         self.attempts += 1
         headers = {"Authorization": f"Bearer {self.token}"}
-        self.connection = await connect(f"{url}?acks=1&resume={self.secret}", hear, headers)
+        self.connection = await connect(f"{url}?acks=1&resume={self.secret}", on_text, headers)
         data = _welcome.decode(await welcome).data
         self.secret, self.resumed = data.resume_token, data.resumed
 
-    async def come_back(self, url: str) -> float:
-        """Reconnect until it works; returns when that was."""
+    async def reconnect(self, url: str) -> float:
+        """Reconnect until it succeeds; returns the monotonic time of that moment."""
         backoff = Backoff(random.random)
         while True:
             await asyncio.sleep(backoff.next_s())
@@ -95,60 +95,61 @@ class Guest:
 
 
 async def storm(options: argparse.Namespace) -> tuple[str, bool]:
-    """Run it; returns what is to be said, and whether all is well."""
+    """Run it; returns the lines to be printed, and whether there were no faults."""
     async with tieline() as system:
         secret = system.target.secret
         assert secret is not None
         assert system.target.receiver_url is not None
         dying, living = system.target.sender_url, system.target.receiver_url
-        guests = [
-            Guest(user, make_token(secret, user, [EVERY_ROOM], join=[f"room_{user[:-2]}"]))
+        clients = [
+            ResumingClient(user, make_token(secret, user, [EVERY_ROOM], join=[f"room_{user[:-2]}"]))
             for user in _names(options.sessions)
         ]
-        await _seat(guests, dying)
-        talkers = Target(living, living, secret)
-        calm, _ = await measure_relay(talkers, options.pairs, TALK_S)
+        await _connect_all(clients, dying)
+        talking = Target(living, living, secret)
+        calm, _ = await measure_relay(talking, options.pairs, TALK_S)
         async with asyncio.TaskGroup() as group:
-            talk = group.create_task(measure_relay(talkers, options.pairs, TALK_S))
+            talk = group.create_task(measure_relay(talking, options.pairs, TALK_S))
             await asyncio.sleep(CALM_S)
             began = time.monotonic()
             os.kill(next(iter(system.pids()["gateways"])), signal.SIGKILL)
             async with asyncio.timeout(PATIENCE_S):
-                back = await asyncio.gather(*(guest.come_back(living) for guest in guests))
+                back = await asyncio.gather(*(client.reconnect(living) for client in clients))
         stormy, faults = talk.result()
-        for guest in guests:
-            assert guest.connection is not None
-            await guest.connection.close()
+        for client in clients:
+            assert client.connection is not None
+            await client.connection.close()
     waits = sorted([moment - began for moment in back])
-    lost = sum(not guest.resumed for guest in guests)
+    lost = sum(not client.resumed for client in clients)
+    failed = sum(client.attempts for client in clients) - 2 * len(clients)
     lines = (
-        f"{len(guests)} sessions: all back after {waits[-1]:.2f} s (median {statistics.median(waits):.2f} s),"
-        f" {sum(guest.attempts for guest in guests) - 2 * len(guests)} attempts in vain, {lost} not resumed.",
-        f"{options.pairs} pairs that talked meanwhile: {_said(calm)} before, {_said(stormy)} through it; "
-        f"amiss: {faults or 'nothing'}.",
+        f"{len(clients)} sessions: all back after {waits[-1]:.2f} s (median {statistics.median(waits):.2f} s),"
+        f" {failed} attempts failed, {lost} not resumed.",
+        f"{options.pairs} pairs that sent meanwhile: {_describe(calm)} before, {_describe(stormy)} through"
+        f" it; faults: {faults or 'none'}.",
     )
     return "\n".join(lines if options.pairs else lines[:1]), not lost and not faults
 
 
 def _names(count: int) -> list[str]:
-    """Name guests; two share a room, and so hear that the other is away, and back."""
+    """Make user ids: two users share a room, and so are told that the other is away, and back."""
     run = uuid.uuid4().hex[:8]
     return [f"guest_{run}_{number // 2}_{number % 2}" for number in range(count)]
 
 
-async def _seat(guests: list[Guest], url: str) -> None:
-    waiting = iter(guests)
+async def _connect_all(clients: list[ResumingClient], url: str) -> None:
+    waiting = iter(clients)
 
     async def keep_arriving() -> None:
-        for guest in waiting:
-            await guest.arrive(url)
+        for client in waiting:
+            await client.arrive(url)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(ARRIVALS_AT_ONCE):
             group.create_task(keep_arriving())
 
 
-def _said(figures: RelayFigures) -> str:
+def _describe(figures: RelayFigures) -> str:
     ways = f"p50 {figures.p50_ms:.2f} ms, p99 {figures.p99_ms:.2f} ms"
     return f"{figures.signals_per_second:,.0f} signals/s, {ways}"
 
@@ -157,7 +158,7 @@ def main(words: list[str]) -> int:
     """Run, and print the figures."""
     parser = argparse.ArgumentParser(prog="python -m bench.storm", description=__doc__)
     parser.add_argument("--sessions", type=int, default=2000, help="(%(default)s)")
-    parser.add_argument("--pairs", type=int, default=10, help="that talk meanwhile; 0: none (%(default)s)")
+    parser.add_argument("--pairs", type=int, default=10, help="that send meanwhile; 0: none (%(default)s)")
     options = parser.parse_args(words)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

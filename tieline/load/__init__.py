@@ -1,6 +1,7 @@
-"""A load generator cheap enough to share two cores with what it measures.
+"""A load generator cheap enough to share two cores with the system that it measures.
 
-Bytes (`frames`), one WebSocket (`connection`), what may arrive on it (`client`), the messages (`letters`),
-and three loads: the closed-loop relay (`relay`), whole calls (`calls`), idle sessions (`idle`). What was
-measured is summed up by `figures`, and `processes` reads what it cost. `tieline bench` and `bench/` use it.
+Bytes (`frames`), one WebSocket (`connection`), one user on it (`client`), the messages that are sent
+(`messages`), and three loads: the closed-loop relay (`relay`), whole calls (`calls`), idle sessions (`idle`).
+`faults` counts what goes wrong, `figures` sums up, and `processes` reads CPU time and memory. Used by
+`tieline bench` and by `bench/`; it imports neither.
 """

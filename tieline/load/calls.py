@@ -1,7 +1,7 @@
 """Whole calls: both join, offer, answer, ten candidates each way, hang up, and both leave.
 
-The caller trickles its first candidates while the answer does not exist yet, as browsers do. Each call is
-between two users who have not called each other for a long while: people do not redial ten times a second.
+The caller sends its first candidates before the answer exists, as browsers do. Each call is between two users
+who have not called each other for a long while: people do not redial ten times a second.
 """
 
 import asyncio
@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Final
 
-from tieline.load.client import Client, Target, arrive_all, leave, within_patience
+from tieline.load.client import LoadClient, Target, arrive_all, leave, within_timeout
 from tieline.load.faults import Faults
 from tieline.load.figures import CallFigures, call_figures
-from tieline.load.letters import answers, candidates, hangups, offers
+from tieline.load.messages import answers, candidates, hangups, offers
 
 CANDIDATES: Final = 10
 EARLY_CANDIDATES: Final = 5
-"""So many of the caller's are on their way before the answer exists."""
+"""So many of the caller's candidates are sent before the answer exists."""
 
-CALLERS_PER_LINE: Final = 16
-"""So that nobody makes more than a few calls while it is measured: a busy person is an unusual one."""
+CALLERS_A_CALL: Final = 16
+"""Callers for each call at once, so that a user makes only a few calls during a measurement, as people do."""
 
 _clock = time.perf_counter
 
@@ -30,7 +30,7 @@ _clock = time.perf_counter
 class Call:
     """The n-th call, between two connected users who are in no other. Each step may raise `LoadError`."""
 
-    def __init__(self, target: Target, caller: Client, callee: Client, number: int) -> None:
+    def __init__(self, target: Target, caller: LoadClient, callee: LoadClient, number: int) -> None:
         self._is_checked = target.secret is not None
         self._caller = caller
         self._callee = callee
@@ -43,7 +43,7 @@ class Call:
             await self._caller.ask("JOIN", self._room)
             joined = self._caller.notice("MEMBER_JOINED")
             await self._callee.ask("JOIN", self._room)
-            await within_patience(joined, f"MEMBER_JOINED at {self._caller.user}")
+            await within_timeout(joined, f"MEMBER_JOINED at {self._caller.user}")
 
     async def negotiate(self) -> None:
         """Offer, answer, and all candidates, until both have what the other sent."""
@@ -55,12 +55,12 @@ class Call:
         back = self._candidates(callee, caller)
         early, late = there[:EARLY_CANDIDATES], there[EARLY_CANDIDATES:]
         callee.expect(offer)
-        if not self._is_checked:  # nobody holds them back
+        if not self._is_checked:  # this server holds no candidates back
             callee.expect(*early)
         for message in (offer, *early):
             caller.connection.send(message)
         await callee.until_arrived(callee_had + 1, caller)
-        if self._is_checked:  # none may have come yet: they are due from now on
+        if self._is_checked:  # none may have arrived yet: they are due from now on
             callee.expect(*early)
         caller.expect(answer, *back)
         for message in (answer, *back):
@@ -82,16 +82,16 @@ class Call:
             await self._callee.ask("LEAVE", self._room)
             await self._caller.ask("LEAVE", self._room)
 
-    def _candidates(self, sender: Client, receiver: Client) -> list[bytes]:
-        letters = candidates(sender.user, receiver.user)
+    def _candidates(self, sender: LoadClient, receiver: LoadClient) -> list[bytes]:
+        series = candidates(sender.user, receiver.user)
         first = self._number * CANDIDATES
-        return [letters.write(number) for number in range(first, first + CANDIDATES)]
+        return [series.write(number) for number in range(first, first + CANDIDATES)]
 
 
-class Crowd:
-    """Users who call each other: one callee more than callers, so that the pairs change all the time."""
+class UserPool:
+    """Users who call each other: one callee more than callers, so that each call is between two others."""
 
-    def __init__(self, target: Target, callers: list[Client], callees: list[Client]) -> None:
+    def __init__(self, target: Target, callers: list[LoadClient], callees: list[LoadClient]) -> None:
         self._target = target
         self._callers = deque(callers)
         self._callees = deque(callees)
@@ -115,32 +115,32 @@ class Crowd:
         return took
 
 
-async def measure_calls(target: Target, lines: int, seconds: float) -> tuple[CallFigures, Faults]:
-    """Have `lines` calls at once for `seconds`, each followed by the next.
+async def measure_calls(target: Target, at_once: int, seconds: float) -> tuple[CallFigures, Faults]:
+    """Keep `at_once` calls going for `seconds`, each followed by the next.
 
     Raises:
         LoadError, UpgradeRefused, OSError, TimeoutError: a step failed.
     """
     assert target.receiver_url is not None
     name = f"call_{uuid.uuid4().hex[:8]}"
-    several = lines * CALLERS_PER_LINE
+    several = at_once * CALLERS_A_CALL
     callers = await arrive_all(target, (f"{name}_{n}_a" for n in range(several)), target.sender_url)
     callees = await arrive_all(target, (f"{name}_{n}_b" for n in range(several + 1)), target.receiver_url)
-    crowd = Crowd(target, callers, callees)
-    took: list[float] = []
+    pool = UserPool(target, callers, callees)
+    set_ups: list[float] = []
 
     async def keep_calling(deadline: float) -> None:
         while _clock() < deadline:
-            took.append(await crowd.call())
+            set_ups.append(await pool.call())
 
-    for _ in range(lines):
-        await crowd.call()  # a warm-up
+    for _ in range(at_once):
+        await pool.call()  # a warm-up
     started = _clock()
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(lines):
+            for _ in range(at_once):
                 group.create_task(keep_calling(started + seconds))
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     duration = _clock() - started
-    return call_figures(took, duration), await leave([*callers, *callees])
+    return call_figures(set_ups, duration), await leave([*callers, *callees])

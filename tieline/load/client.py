@@ -1,6 +1,7 @@
-"""One user under load: a connection, what must arrive on it next, and what it asks the server.
+"""One user under load: a connection, the messages that must arrive on it next, and requests to the server.
 
-Knows three kinds of server by its `Target`: Tieline, a relay that checks nothing, and an echo.
+A `Target` is one of three kinds of server: Tieline, a relay that checks nothing, or an echo. The client
+library for applications is `tieline.client`; this one is made to cost little.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from tieline.load.faults import Faults
 from tieline.tokens import EVERY_ROOM, make_token
 
 ANSWER_TIMEOUT_S: Final = 10.0
-"""For one step of a set-up. Tieline itself gives up after 5 s, so what takes longer has been lost."""
+"""For one step of a set-up. Tieline itself gives up after 5 s, so a message that takes longer is lost."""
 
 ARRIVALS_AT_ONCE: Final = 8
 """So few, because many handshakes at once leave holes in a server's memory that its sessions do not need."""
@@ -25,13 +26,13 @@ ARRIVALS_AT_ONCE: Final = 8
 
 @dataclass(frozen=True)
 class Target:
-    """Where the load goes, and what must be done there before a message passes."""
+    """Where the load goes, and which steps it needs before a message passes."""
 
     sender_url: str
     receiver_url: str | None
     """None: the server echoes, so that a sender is its own receiver."""
     secret: str | None = None
-    """What Tieline's tokens are signed with. None: no tokens, and neither rooms nor negotiations."""
+    """Signs the tokens for Tieline. None: no tokens, and neither rooms nor negotiations."""
 
     @property
     def echoes(self) -> bool:
@@ -50,7 +51,7 @@ class _FromServer(msgspec.Struct):
     reason: str = ""
 
 
-class Client:
+class LoadClient:
     """A connected user. Messages announced by `expect` must arrive in that order, byte for byte."""
 
     connection: Connection
@@ -61,16 +62,16 @@ class Client:
         self.last_refusal = ""
         self.arrived = 0
         self._due: deque[bytes] = deque()
-        self._past: deque[bytes] = deque(maxlen=64)
+        self._received: deque[bytes] = deque(maxlen=64)
         self._goal: tuple[int, asyncio.Future[None]] | None = None
-        self._noticed: dict[str, asyncio.Future[None]] = {}
+        self._awaited: dict[str, asyncio.Future[None]] = {}
         self._requests = 0
 
     def expect(self, *messages: bytes) -> None:
         """Announce what must arrive next, after what was announced before."""
         self._due.extend(messages)
 
-    async def until_arrived(self, count: int, sender: "Client") -> None:
+    async def until_arrived(self, count: int, sender: "LoadClient") -> None:
         """Wait until `count` announced messages, of which `sender` sent the last, have arrived in all.
 
         Raises:
@@ -85,15 +86,15 @@ class Client:
                 await reached
         except TimeoutError:
             self.faults.lost += len(self._due)
-            said = f"; the sender was told {sender.last_refusal}" if sender.last_refusal else ""
+            refusal = f"; the sender was told {sender.last_refusal}" if sender.last_refusal else ""
             what = f"message {self.arrived + 1} from {sender.user}"
-            raise LoadError(f"{self.user} waited in vain for {what}{said}") from None
+            raise LoadError(f"{self.user} did not receive {what}{refusal}") from None
 
     def notice(self, key: str) -> asyncio.Future[None]:
         """A future for the server's next reply to this requestId, or next event of this `cmd`."""
-        noticed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._noticed[key] = noticed
-        return noticed
+        awaited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited[key] = awaited
+        return awaited
 
     async def ask(self, cmd: str, room: str) -> None:
         """Send JOIN or LEAVE and wait for the reply.
@@ -107,12 +108,12 @@ class Client:
         self.connection.send(
             f'{{"requestId":"{key}","module":"ROOM","cmd":"{cmd}","data":{{"room":"{room}"}}}}'.encode()
         )
-        await within_patience(reply, f"{cmd} of {self.user}")
+        await within_timeout(reply, f"{cmd} of {self.user}")
 
     def on_text(self, message: bytes) -> None:
-        """Take a message that was announced, or something that the server says itself."""
+        """Handle a message that was announced, or a reply or event of the server."""
         if self._due and message == self._due[0]:
-            self._past.append(self._due.popleft())
+            self._received.append(self._due.popleft())
             self.arrived += 1
             if self._goal is not None and self.arrived >= self._goal[0]:
                 if not self._goal[1].done():
@@ -120,38 +121,38 @@ class Client:
                 self._goal = None
         elif message in self._due:
             self.faults.out_of_order += 1
-        elif message in self._past:
+        elif message in self._received:
             self.faults.duplicate += 1
         else:
-            self._read_own_words(message)
+            self._read_reply(message)
 
-    def _read_own_words(self, message: bytes) -> None:
+    def _read_reply(self, message: bytes) -> None:
         try:
-            said = msgspec.json.decode(message, type=_FromServer)
+            reply = msgspec.json.decode(message, type=_FromServer)
         except msgspec.DecodeError:
             self.faults.foreign += 1
             return
-        noticed = self._noticed.pop(said.request_id, None) or self._noticed.pop(said.cmd, None)
-        if said.code != 200:
+        awaited = self._awaited.pop(reply.request_id, None) or self._awaited.pop(reply.cmd, None)
+        if reply.code != 200:
             self.faults.refused += 1
-            self.last_refusal = said.reason or str(said.code)
-            if noticed is not None and not noticed.done():
-                noticed.set_exception(LoadError(f"{said.cmd} refused: {self.last_refusal}"))
-        elif noticed is not None:
-            if not noticed.done():
-                noticed.set_result(None)
-        elif said.cmd.startswith("WEBRTC_"):
+            self.last_refusal = reply.reason or str(reply.code)
+            if awaited is not None and not awaited.done():
+                awaited.set_exception(LoadError(f"{reply.cmd} refused: {self.last_refusal}"))
+        elif awaited is not None:
+            if not awaited.done():
+                awaited.set_result(None)
+        elif reply.cmd.startswith("WEBRTC_"):
             self.faults.foreign += 1
 
 
-async def arrive(target: Target, user: str, url: str) -> Client:
+async def arrive(target: Target, user: str, url: str) -> LoadClient:
     """Connect a user, and wait until others can reach it.
 
     Raises:
         LoadError: the server did not greet in time.
         UpgradeRefused, OSError, TimeoutError: as `connect`.
     """
-    client = Client(user)
+    client = LoadClient(user)
     headers = {}
     if target.secret is not None:
         headers["Authorization"] = f"Bearer {make_token(target.secret, user, [EVERY_ROOM])}"
@@ -160,17 +161,17 @@ async def arrive(target: Target, user: str, url: str) -> Client:
     welcome = client.notice("WELCOME")
     client.connection = await connect(url, client.on_text, headers)
     if not target.echoes:
-        await within_patience(welcome, f"WELCOME of {user}")
+        await within_timeout(welcome, f"WELCOME of {user}")
     return client
 
 
-async def arrive_all(target: Target, names: Iterable[str], url: str) -> list[Client]:
+async def arrive_all(target: Target, names: Iterable[str], url: str) -> list[LoadClient]:
     """Connect many users, a few at a time.
 
     Raises:
         LoadError, UpgradeRefused, OSError, TimeoutError: as `arrive`.
     """
-    clients: list[Client] = []
+    clients: list[LoadClient] = []
     waiting = iter(names)
 
     async def keep_arriving() -> None:
@@ -187,7 +188,7 @@ async def arrive_all(target: Target, names: Iterable[str], url: str) -> list[Cli
     return clients
 
 
-async def within_patience(future: asyncio.Future[None], what: str) -> None:
+async def within_timeout(future: asyncio.Future[None], what: str) -> None:
     """Wait for one step of a set-up.
 
     Raises:
@@ -200,7 +201,7 @@ async def within_patience(future: asyncio.Future[None], what: str) -> None:
         raise LoadError(f"no answer in time: {what}") from None
 
 
-async def leave(clients: list[Client]) -> Faults:
+async def leave(clients: list[LoadClient]) -> Faults:
     """Close all connections; return all faults, with those that the server had ended already."""
     faults = Faults()
     for client in clients:

@@ -16,24 +16,24 @@ from websockets.utils import accept_key
 from tieline.load.frames import CLOSE, PING, PONG, TEXT, FrameError, FrameReader, client_frame
 
 UPGRADE_TIMEOUT_S: Final = 10.0
-"""A server that opens hundreds of sessions at once may take seconds for the last of them."""
+"""A server that opens hundreds of sessions at once may take seconds for the last one."""
 
 CLOSE_TIMEOUT_S: Final = 5.0
-"""For the server's close frame: by then it has surely read ours, and the socket may simply be cut."""
+"""For the server's close frame: by then it has surely read the client's, and the socket can be cut."""
 
 _NORMAL: Final = (1000).to_bytes(2, "big")
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 class UpgradeRefused(Exception):
-    """The server answered the upgrade with something else than 101; the text is its answer's first line."""
+    """The server did not answer the upgrade with 101; the text is the first line of its answer."""
 
 
 class Connection(asyncio.Protocol):
     """A socket to one server. `on_text` gets every text message, as bytes, and may be exchanged any time.
 
-    The mask is random but one for all frames of a connection: it protects proxies from scripts in
-    browsers, and there are neither here.
+    All frames of a connection have one random mask. Masks protect proxies from scripts in browsers, and there
+    are neither here.
     """
 
     def __init__(self, request: bytes, key: str, on_text: Callable[[bytes], None]) -> None:
@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._why_closed = "the server cut the connection"
 
     def send(self, payload: bytes) -> None:
-        """Send one text message; nothing on a connection that is closing, whose end is about to be told."""
+        """Send one text message, or nothing if the connection is closing: its end is about to be reported."""
         if not self._transport.is_closing():
             self._transport.write(client_frame(TEXT, payload, self._mask))
 
@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
                 self._transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell whoever waits."""
+        """Complete both futures."""
         if not self.opened.done():
             self.opened.set_exception(UpgradeRefused(f"no answer to the upgrade: {error or 'closed'}"))
         if not self.closed.done():
@@ -116,7 +116,7 @@ async def connect(
 
     Raises:
         UpgradeRefused: the server did not answer with 101.
-        OSError: nobody listens.
+        OSError: no process listens there.
         TimeoutError: no answer within `UPGRADE_TIMEOUT_S`.
     """
     parts = urlsplit(url)

@@ -1,11 +1,11 @@
-"""What must not happen to a message, counted. Any of it makes a measurement worthless. Pure."""
+"""Counts of faults in the delivery of messages. Any fault makes a measurement worthless. Pure."""
 
 from dataclasses import dataclass, fields
 
 
 @dataclass
 class Faults:
-    """Counts of what went wrong."""
+    """Faults by their kind."""
 
     lost: int = 0
     """Did not arrive before the end."""

@@ -1,4 +1,4 @@
-"""Sums of what was measured. Pure."""
+"""Rates and percentiles of measurements. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ SIGNALS_PER_COST: Final = 100_000
 """CPU seconds are given for so many signals: a number with one digit before the point."""
 
 GENERATOR: Final = "load generator"
-"""The part that is no part of the system, but uses the same processors."""
+"""The process that measures. It is not of the system, but uses the same processors."""
 
 
 def percentile(sorted_values: Sequence[float], percent: float) -> float:
@@ -34,14 +34,14 @@ class RelayFigures:
 def relay_figures(
     pairs: int, seconds: Sequence[float], duration: float, cpu_seconds: dict[str, float]
 ) -> RelayFigures:
-    """Sum up the ways of single messages (`seconds` each) that arrived within `duration` seconds."""
-    ways = sorted(seconds)
+    """Sum up the latencies of single messages (`seconds` each) that arrived within `duration` seconds."""
+    latencies = sorted(seconds)
     return RelayFigures(
         pairs=pairs,
-        signals_per_second=len(ways) / duration,
-        p50_ms=percentile(ways, 50) * 1000,
-        p99_ms=percentile(ways, 99) * 1000,
-        cpu={part: used * SIGNALS_PER_COST / max(1, len(ways)) for part, used in cpu_seconds.items()},
+        signals_per_second=len(latencies) / duration,
+        p50_ms=percentile(latencies, 50) * 1000,
+        p99_ms=percentile(latencies, 99) * 1000,
+        cpu={part: used * SIGNALS_PER_COST / max(1, len(latencies)) for part, used in cpu_seconds.items()},
     )
 
 

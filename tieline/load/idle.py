@@ -4,12 +4,12 @@ import asyncio
 import uuid
 from typing import Final
 
-from tieline.load.client import Client, Target, arrive_all, leave
+from tieline.load.client import LoadClient, Target, arrive_all, leave
 from tieline.load.faults import Faults
 from tieline.load.processes import resident_kib
 
 SETTLE_S: Final = 1.0
-"""For what opening has started, such as subscriptions and closing handshakes, to come to its end."""
+"""For subscriptions and closing handshakes that opening has started to be completed."""
 
 FIRST_SESSIONS: Final = 50
 """Opened and closed before: the first sessions of a process load code, which is not memory a connection."""
@@ -32,6 +32,6 @@ async def measure_idle(target: Target, sessions: int, pid: int) -> tuple[float, 
     return (after - before) / sessions, faults
 
 
-async def _open(target: Target, sessions: int) -> list[Client]:
+async def _open(target: Target, sessions: int) -> list[LoadClient]:
     name = f"idle_{uuid.uuid4().hex[:8]}"
     return await arrive_all(target, (f"{name}_{number}" for number in range(sessions)), target.sender_url)

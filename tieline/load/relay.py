@@ -1,4 +1,4 @@
-"""The closed-loop relay: every pair has one candidate on its way, and the next leaves when it has arrived."""
+"""The closed-loop relay: every pair has one candidate under way, and sends the next when it has arrived."""
 
 import asyncio
 import gc
@@ -8,20 +8,20 @@ import uuid
 from collections.abc import Callable
 from typing import Final
 
-from tieline.load.client import Client, Target, arrive, leave, within_patience
+from tieline.load.client import LoadClient, Target, arrive, leave, within_timeout
 from tieline.load.faults import Faults
 from tieline.load.figures import GENERATOR, RelayFigures, relay_figures
-from tieline.load.letters import answers, candidates, offers
+from tieline.load.messages import answers, candidates, offers
 from tieline.load.processes import Pids, cpu_seconds_of
 
 WARM_UP_S: Final = 0.5
 """Before counting: the first messages fill caches and buffers, and the processors wake up."""
 
 LAST_ARRIVALS_S: Final = 2.0
-"""After counting, for what is still on its way; more than the slowest message ever took."""
+"""After counting, for messages still under way; more than the slowest message ever took."""
 
 LATE_COPIES_S: Final = 0.05
-"""After that, for a copy of the last messages that should not come."""
+"""After that, for a repeated copy of the last messages, which would be a fault."""
 
 SET_UPS_AT_ONCE: Final = 16
 """While pairs are made: quick, and not a load that would be counted in the measurement that follows."""
@@ -29,12 +29,12 @@ SET_UPS_AT_ONCE: Final = 16
 _clock = time.perf_counter
 
 
-class Loop:
+class RelayRun:
     """What all pairs of one measurement share."""
 
     def __init__(self) -> None:
         self.faults = Faults()
-        self.ways: list[float] = []
+        self.latencies: list[float] = []
         """Seconds from sending to receiving, since counting began."""
         self.is_running = True
 
@@ -42,8 +42,8 @@ class Loop:
 class Pair:
     """One sender and one receiver on two gateways, established, with one message on its way."""
 
-    def __init__(self, loop: Loop, sender: Client, receiver: Client) -> None:
-        self._loop = loop
+    def __init__(self, run: RelayRun, sender: LoadClient, receiver: LoadClient) -> None:
+        self._run = run
         self._send = sender.connection.send
         self._candidates = candidates(sender.user, receiver.user)
         self._number = 0
@@ -66,26 +66,26 @@ class Pair:
 
     def _on_arrival(self, message: bytes) -> None:
         if message == self._due:
-            loop = self._loop
-            loop.ways.append(_clock() - self._sent_at)
+            run = self._run
+            run.latencies.append(_clock() - self._sent_at)
             self._due = b""
-            if loop.is_running:
+            if run.is_running:
                 self.send()
         else:
-            self._blame(message)
+            self._count_fault(message)
 
     def _on_answer(self, _message: bytes) -> None:
-        """The sender gets nothing but errors, for it asked for no acks."""
-        self._loop.faults.refused += 1
+        """Count an error: the sender gets nothing else, because it asked for no acks."""
+        self._run.faults.refused += 1
 
-    def _blame(self, message: bytes) -> None:
+    def _count_fault(self, message: bytes) -> None:
         number = self._candidates.read(message)
         if number is None:
-            self._loop.faults.foreign += 1
+            self._run.faults.foreign += 1
         elif number <= self._number:
-            self._loop.faults.duplicate += 1
+            self._run.faults.duplicate += 1
         else:
-            self._loop.faults.out_of_order += 1
+            self._run.faults.out_of_order += 1
 
 
 async def measure_relay(
@@ -100,25 +100,25 @@ async def measure_relay(
         FileNotFoundError: one of the processes has ended.
     """
     clients = await make_pairs(target, pairs)
-    loop = Loop()
-    all_pairs = [Pair(loop, sender, receiver) for sender, receiver in clients]
+    run = RelayRun()
+    all_pairs = [Pair(run, sender, receiver) for sender, receiver in clients]
     gc.collect()
-    gc.freeze()  # the collector of the generator must not visit what lives until the end anyway
+    gc.freeze()  # these objects live until the end: the collector need not visit them
     for pair in all_pairs:
         pair.send()
     await asyncio.sleep(WARM_UP_S)
     before, started = _used(pids), _clock()
-    loop.ways.clear()
+    run.latencies.clear()
     await asyncio.sleep(seconds)
-    ways, duration, after = list(loop.ways), _clock() - started, _used(pids)
-    loop.is_running = False
+    latencies, duration, after = list(run.latencies), _clock() - started, _used(pids)
+    run.is_running = False
     await _until_quiet(all_pairs)
     gc.unfreeze()
-    loop.faults.lost += sum(pair.is_waiting for pair in all_pairs)
-    everybody = {id(client): client for pair in clients for client in pair}
-    loop.faults += await leave(list(everybody.values()))
+    run.faults.lost += sum(pair.is_waiting for pair in all_pairs)
+    both_ends = {id(client): client for pair in clients for client in pair}
+    run.faults += await leave(list(both_ends.values()))
     used = {part: after[part] - before[part] for part in after}
-    return relay_figures(pairs, ways, duration, used), loop.faults
+    return relay_figures(pairs, latencies, duration, used), run.faults
 
 
 def _used(pids: Callable[[], Pids]) -> dict[str, float]:
@@ -126,24 +126,24 @@ def _used(pids: Callable[[], Pids]) -> dict[str, float]:
 
 
 async def _until_quiet(pairs: list[Pair]) -> None:
-    """Wait for what is on its way, then a little for what should not be."""
+    """Wait for the messages under way, then a little for repeated ones."""
     deadline = _clock() + LAST_ARRIVALS_S
     while any(pair.is_waiting for pair in pairs) and _clock() < deadline:  # noqa: ASYNC110  # no event in the hot path
         await asyncio.sleep(LATE_COPIES_S)
     await asyncio.sleep(LATE_COPIES_S)
 
 
-async def make_pairs(target: Target, count: int) -> list[tuple[Client, Client]]:
-    """Connect `count` pairs of users nobody has seen before, and establish each.
+async def make_pairs(target: Target, count: int) -> list[tuple[LoadClient, LoadClient]]:
+    """Connect `count` pairs of new users, and establish a call between the two of each.
 
     Raises:
         LoadError, UpgradeRefused, OSError, TimeoutError: one could not be made.
     """
     name = f"load_{uuid.uuid4().hex[:8]}"
-    turns = asyncio.Semaphore(SET_UPS_AT_ONCE)
+    slots = asyncio.Semaphore(SET_UPS_AT_ONCE)
 
-    async def make(number: int) -> tuple[Client, Client]:
-        async with turns:
+    async def make(number: int) -> tuple[LoadClient, LoadClient]:
+        async with slots:
             return await _make_pair(target, f"{name}_{number}")
 
     try:
@@ -154,7 +154,7 @@ async def make_pairs(target: Target, count: int) -> list[tuple[Client, Client]]:
     return [task.result() for task in tasks]
 
 
-async def _make_pair(target: Target, name: str) -> tuple[Client, Client]:
+async def _make_pair(target: Target, name: str) -> tuple[LoadClient, LoadClient]:
     sender = await arrive(target, f"{name}_a", target.sender_url)
     if target.receiver_url is None:
         return sender, sender
@@ -163,7 +163,7 @@ async def _make_pair(target: Target, name: str) -> tuple[Client, Client]:
         await sender.ask("JOIN", name)
         joined = sender.notice("MEMBER_JOINED")
         await receiver.ask("JOIN", name)
-        await within_patience(joined, f"MEMBER_JOINED at {sender.user}")
+        await within_timeout(joined, f"MEMBER_JOINED at {sender.user}")
     offer = offers(sender.user, receiver.user).write(0)
     answer = answers(receiver.user, sender.user).write(0)
     receiver.expect(offer)

@@ -1,24 +1,24 @@
-"""`tieline.load.client`: what may arrive, and what counts as a fault."""
+"""`tieline.load.client`: which messages may arrive, and which count as a fault."""
 
 import asyncio
 
 import pytest
 
-from tieline.load.client import Client, LoadError
+from tieline.load.client import LoadClient, LoadError
 from tieline.load.faults import Faults
-from tieline.load.letters import candidates
+from tieline.load.messages import candidates
 
 first, second, third = (candidates("a", "b").write(number) for number in range(3))
 
 
-def after(client: Client, *messages: bytes) -> Faults:
+def after(client: LoadClient, *messages: bytes) -> Faults:
     for message in messages:
         client.on_text(message)
     return client.faults
 
 
 def test_messages_in_the_announced_order_are_no_fault() -> None:
-    client = Client("b")
+    client = LoadClient("b")
     client.expect(first, second)
     assert after(client, first, second) == Faults()
     assert client.arrived == 2
@@ -37,25 +37,25 @@ def test_messages_in_the_announced_order_are_no_fault() -> None:
     ],
 )
 def test_everything_else_is_counted(arriving: list[bytes], faults: Faults) -> None:
-    client = Client("b")
+    client = LoadClient("b")
     client.expect(first, second)
     assert after(client, *arriving) == faults
 
 
 async def test_a_waiting_client_goes_on_when_the_last_message_has_arrived() -> None:
-    client = Client("b")
+    client = LoadClient("b")
     client.expect(first, second)
-    waiting = asyncio.ensure_future(client.until_arrived(2, Client("a")))
+    waiting = asyncio.ensure_future(client.until_arrived(2, LoadClient("a")))
     await asyncio.sleep(0)
     after(client, first)
     assert not waiting.done()
     after(client, second)
     await waiting
-    await client.until_arrived(2, Client("a"))
+    await client.until_arrived(2, LoadClient("a"))
 
 
-async def test_replies_and_events_reach_whoever_noticed_them() -> None:
-    client = Client("b")
+async def test_replies_and_events_complete_the_futures_of_notice() -> None:
+    client = LoadClient("b")
     reply, event = client.notice("7"), client.notice("MEMBER_JOINED")
     after(client, b'{"requestId":"x1","cmd":"MEMBER_JOINED","code":200,"data":{}}')
     assert event.done()

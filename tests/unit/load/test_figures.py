@@ -30,7 +30,7 @@ def test_there_is_no_percentile_of_nothing() -> None:
     assert math.isnan(percentile([], 50))
 
 
-def test_a_relay_is_summed_up_in_any_order_of_its_ways() -> None:
+def test_a_relay_is_summed_up_in_any_order_of_its_latencies() -> None:
     figures = relay_figures(2, [0.004, 0.001, 0.002, 0.003], 0.5, {"gateways": 0.0002})
     assert figures.pairs == 2
     assert figures.signals_per_second == 8

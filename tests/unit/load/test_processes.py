@@ -1,8 +1,7 @@
-"""`tieline.load.processes` and `bench.machine`: what the kernel writes."""
+"""`tieline.load.processes`: the files of the kernel in /proc."""
 
 import os
 
-from bench.machine import processor
 from tieline.load.processes import cpu_seconds, cpu_seconds_of, resident_kib
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -16,8 +15,3 @@ def test_cpu_seconds_are_those_of_user_and_system_whatever_the_name() -> None:
 def test_this_process_has_used_time_and_memory() -> None:
     assert cpu_seconds_of({"tests": [os.getpid()]})["tests"] > 0
     assert resident_kib(os.getpid()) > 1000
-
-
-def test_the_processor_is_named() -> None:
-    assert processor("processor\t: 0\nmodel name\t: Fast One  \nflags\t: x\n") == "Fast One"
-    assert processor("") == "unknown processor"

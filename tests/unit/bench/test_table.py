@@ -4,7 +4,7 @@ from bench.rounds import Plan, Results
 from bench.table import ratios, render
 from tieline.load.figures import GENERATOR, CallFigures, RelayFigures
 
-PLAN = Plan(rounds=3, seconds=1, pairs=(1, 50), lines=8, idle=100)
+PLAN = Plan(rounds=3, seconds=1, pairs=(1, 50), calls_at_once=8, idle=100)
 
 
 def relay(pairs: int, *rates: float) -> list[RelayFigures]:

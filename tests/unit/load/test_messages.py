@@ -1,14 +1,14 @@
-"""`tieline.load.letters`: messages that Tieline takes, each a different one."""
+"""`tieline.load.messages`: messages that Tieline takes, each a different one."""
 
 import msgspec
 import pytest
 
-from tieline.load.letters import CANDIDATE_BYTES, Letters, answers, candidates, hangups, offers
+from tieline.load.messages import CANDIDATE_BYTES, MessageSeries, answers, candidates, hangups, offers
 from tieline.wire import envelope
 
 
 @pytest.mark.parametrize(
-    ("letters", "kind"),
+    ("series", "kind"),
     [
         (offers("a", "b"), envelope.Offer),
         (answers("a", "b"), envelope.Answer),
@@ -16,8 +16,8 @@ from tieline.wire import envelope
         (hangups("a", "b"), envelope.Hangup),
     ],
 )
-def test_every_message_is_well_formed_and_names_its_users(letters: Letters, kind: type) -> None:
-    message = envelope.decode(letters.write(7))
+def test_every_message_is_well_formed_and_names_its_users(series: MessageSeries, kind: type) -> None:
+    message = envelope.decode(series.write(7))
     assert isinstance(message, kind)
     assert isinstance(message, envelope.Signal)
     assert (message.data.sender, message.data.to) == ("a", "b")
@@ -35,10 +35,10 @@ def test_ids_too_long_for_that_length_make_a_longer_candidate() -> None:
 
 
 def test_no_two_messages_are_alike_and_each_is_recognized() -> None:
-    letters = candidates("a", "b")
-    written = [letters.write(number) for number in range(100)]
+    series = candidates("a", "b")
+    written = [series.write(number) for number in range(100)]
     assert len(set(written)) == 100
-    assert [letters.read(message) for message in written] == list(range(100))
+    assert [series.read(message) for message in written] == list(range(100))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""The messages that are sent: each a different one, told apart by a number of fixed width. Pure.
+"""The messages that a load sends: each is different, by a number of fixed width in it. Pure.
 
-Different, because a server may drop the exact copy of a message, and because only then can the receiver
-say which one was lost, doubled or overtaken.
+A server may drop the exact copy of a message, and only numbered messages let the receiver say which one was
+lost, repeated or overtaken.
 """
 
 from typing import Final
@@ -27,28 +27,28 @@ _DESCRIPTION: Final = (
 _HANGUP: Final = '{{"reason":"hangup","call":"{number}"}}'
 
 
-class Letters:
-    """All messages of one command from one user to another; the n-th is `letters.write(n)`."""
+class MessageSeries:
+    """All messages of one command from one user to another; `write(n)` makes the n-th."""
 
     def __init__(self, cmd: str, data: str, sender: str, to: str) -> None:
-        mark = "\0"
-        text = _ENVELOPE.format(number=mark, cmd=cmd, sender=sender, to=to, data=data.format(number=mark))
-        self._parts = [part.encode() for part in text.split(mark)]
-        self._head = len(self._parts[0])
+        gap = "\0"
+        text = _ENVELOPE.format(number=gap, cmd=cmd, sender=sender, to=to, data=data.format(number=gap))
+        self._between = [piece.encode() for piece in text.split(gap)]
+        self._head = len(self._between[0])
 
     def write(self, number: int) -> bytes:
         """Write the message with this number, from 0 to 10**12 - 1."""
-        return (b"%0*d" % (DIGITS, number)).join(self._parts)
+        return (b"%0*d" % (DIGITS, number)).join(self._between)
 
     def read(self, message: bytes) -> int | None:
-        """Say which of these messages this is; None if none of them."""
+        """Tell the number of a message; None: it is not in this series."""
         digits = message[self._head : self._head + DIGITS]
         if not digits.isdigit() or self.write(int(digits)) != message:
             return None
         return int(digits)
 
 
-def candidates(sender: str, to: str, length: int = CANDIDATE_BYTES) -> Letters:
+def candidates(sender: str, to: str, length: int = CANDIDATE_BYTES) -> MessageSeries:
     """ICE candidates of `length` bytes each, or a little more if the ids alone are longer."""
     bare = len(_candidates(sender, to, "").write(0))
     return _candidates(
@@ -56,21 +56,21 @@ def candidates(sender: str, to: str, length: int = CANDIDATE_BYTES) -> Letters:
     )
 
 
-def _candidates(sender: str, to: str, padding: str) -> Letters:
+def _candidates(sender: str, to: str, padding: str) -> MessageSeries:
     data = _CANDIDATE.replace("{padding}", padding)
-    return Letters("WEBRTC_ICE_CANDIDATE", data, sender, to)
+    return MessageSeries("WEBRTC_ICE_CANDIDATE", data, sender, to)
 
 
-def offers(sender: str, to: str) -> Letters:
+def offers(sender: str, to: str) -> MessageSeries:
     """Offers with a short SDP."""
-    return Letters("WEBRTC_OFFER", _DESCRIPTION.replace("{kind}", "offer"), sender, to)
+    return MessageSeries("WEBRTC_OFFER", _DESCRIPTION.replace("{kind}", "offer"), sender, to)
 
 
-def answers(sender: str, to: str) -> Letters:
+def answers(sender: str, to: str) -> MessageSeries:
     """Answers with a short SDP."""
-    return Letters("WEBRTC_ANSWER", _DESCRIPTION.replace("{kind}", "answer"), sender, to)
+    return MessageSeries("WEBRTC_ANSWER", _DESCRIPTION.replace("{kind}", "answer"), sender, to)
 
 
-def hangups(sender: str, to: str) -> Letters:
+def hangups(sender: str, to: str) -> MessageSeries:
     """Hang-ups."""
-    return Letters("WEBRTC_HANGUP", _HANGUP, sender, to)
+    return MessageSeries("WEBRTC_HANGUP", _HANGUP, sender, to)
