@@ -123,8 +123,8 @@ async def storm(options: argparse.Namespace) -> tuple[str, bool]:
     lost = sum(not client.resumed for client in clients)
     failed = sum(client.attempts for client in clients) - 2 * len(clients)
     lines = (
-        f"{len(clients)} sessions: all back after {waits[-1]:.2f} s (median {statistics.median(waits):.2f} s),"
-        f" {failed} attempts failed, {lost} not resumed.",
+        f"{len(clients)} sessions: all back after {waits[-1]:.2f} s (median {statistics.median(waits):.2f}"
+        f" s), {failed} attempts failed, {lost} not resumed.",
         f"{options.pairs} pairs that sent meanwhile: {_describe(calm)} before, {_describe(stormy)} through"
         f" it; faults: {faults or 'none'}.",
     )

@@ -80,7 +80,10 @@ async def tieline() -> AsyncIterator[System]:
     secret = secrets.token_urlsafe(32)
     with tempfile.TemporaryDirectory(prefix="tieline-bench-") as folder:
         ready = Path(folder, "ready.json")
-        words = ("-m", "tieline.cli", "dev", "--gateways", "2", "--port", "0", "--ready-file", str(ready))
+        words = (
+            *("-m", "tieline.cli", "dev", "--gateways", "2", "--port", "0", "--ready-file", str(ready)),
+            *("--log-file", str(Path(folder, "log")), "--verbose"),
+        )
         environment = {
             "TIELINE_JWT_SECRET": secret,
             "TIELINE_RATE_LIMIT": "0",

@@ -13,29 +13,30 @@ READY_AGAIN = "Tieline is ready again."
 
 
 class RunningDev:
-    """One `tieline dev`, which ends with the `with` block. Its logs, and those of all parts, go to a file."""
+    """One `tieline dev`, which ends with the `with` block. Its standard error and all logs go to files."""
 
     def __init__(
         self, folder: Path, arguments: Sequence[str] = (), environ: Mapping[str, str] | None = None
     ) -> None:
         self.ready_file = folder / "ready.json"
         self.temporary = folder / "temporary"
-        self._log = folder / "log"
+        self.log_file = folder / "processes.log"
+        self._errors = folder / "errors"
         self._arguments = arguments
         self._environ = environ or {}
 
     def __enter__(self) -> Self:
         self.temporary.mkdir()
-        with self._log.open("wb") as log:
+        with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "tieline.cli", "dev", "--ready-file", str(self.ready_file)),
-                    *self._arguments,
+                    *("--log-file", str(self.log_file), *self._arguments),
                 ],
                 env={**os.environ, "TMPDIR": str(self.temporary), **self._environ},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=log,
+                stderr=errors,
                 text=True,
             )
         return self
@@ -47,9 +48,15 @@ class RunningDev:
         self.process.stdout.close()
 
     @property
+    def errors(self) -> str:
+        """Standard error so far."""
+        return self._errors.read_text(errors="replace")
+
+    @property
     def log(self) -> str:
-        """Everything said on standard error so far."""
-        return self._log.read_text(errors="replace")
+        """Standard error and the logs of all processes so far."""
+        logs = self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+        return self.errors + logs
 
     @property
     def document(self) -> Any:

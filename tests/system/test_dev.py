@@ -1,4 +1,4 @@
-"""`tieline dev`, as whoever starts it sees it: real processes, a real broker."""
+"""`tieline dev` as its user sees it: real processes, a real broker."""
 
 import os
 import select
@@ -15,6 +15,7 @@ import nats
 import pytest
 
 from tests.support.running_dev import READY, READY_AGAIN, RunningDev
+from tieline.cli.dev.log_file import SHOWN_LINES
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 KINDS = ["nats", "gateway", "router", "presence"]
@@ -82,7 +83,7 @@ def test_gateways_have_the_ports_asked_for_in_order(tmp_path: Path) -> None:
         assert dev.document["gateways"] == [f"ws://127.0.0.1:{port}/ws"]
 
 
-def test_what_is_printed_lets_one_start(tmp_path: Path) -> None:
+def test_the_greeting_has_urls_and_tokens_that_work(tmp_path: Path) -> None:
     with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_JWT_SECRET": ""}) as dev:
         said = dev.until_said(READY)
         document = dev.document
@@ -98,7 +99,7 @@ def test_what_is_printed_lets_one_start(tmp_path: Path) -> None:
             assert claims["rooms"] == ["demo"]
 
 
-def test_a_secret_of_ones_own_is_used_and_not_printed(tmp_path: Path) -> None:
+def test_a_given_secret_is_used_and_not_printed(tmp_path: Path) -> None:
     with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_JWT_SECRET": SECRET}) as dev:
         said = dev.until_said(READY)
         assert SECRET not in "\n".join(said)
@@ -106,7 +107,7 @@ def test_a_secret_of_ones_own_is_used_and_not_printed(tmp_path: Path) -> None:
         assert jwt.decode(line.split()[1], SECRET, algorithms=["HS256"])["sub"] == "alice"
 
 
-def test_it_serves_the_demo_and_says_where(tmp_path: Path) -> None:
+def test_it_serves_the_demo_and_prints_its_urls(tmp_path: Path) -> None:
     with RunningDev(tmp_path, ["--port", "0"]) as dev:
         said = dev.until_said(READY)
         pages = [url.replace("ws:", "http:").removesuffix("ws") for url in dev.document["gateways"]]
@@ -135,7 +136,7 @@ def test_a_killed_gateway_comes_back_on_its_port(dev: RunningDev) -> None:
     assert but_pid(after, "gateway") == but_pid(before, "gateway")
 
 
-def test_a_part_that_ends_by_itself_comes_back_too(dev: RunningDev) -> None:
+def test_a_process_that_ends_by_itself_is_restarted_too(dev: RunningDev) -> None:
     before = dev.document
     os.kill(before["pids"]["router"][0], signal.SIGTERM)  # it ends with status 0
     dev.until_said(READY_AGAIN)
@@ -168,7 +169,7 @@ def test_nothing_is_left_after_a_signal(dev: RunningDev, number: signal.Signals)
     assert list(dev.temporary.iterdir()) == []
 
 
-def test_it_does_not_mind_that_nobody_reads_its_words(dev: RunningDev) -> None:
+def test_it_runs_on_when_its_output_has_no_reader(dev: RunningDev) -> None:
     assert dev.process.stdout is not None
     dev.process.stdout.close()
     dev.process.terminate()
@@ -176,7 +177,82 @@ def test_it_does_not_mind_that_nobody_reads_its_words(dev: RunningDev) -> None:
     assert "BrokenPipe" not in dev.log
 
 
-def test_a_second_signal_does_not_wait_for_a_part_that_hangs(dev: RunningDev) -> None:
+def test_each_step_of_the_start_is_one_line(tmp_path: Path) -> None:
+    with RunningDev(tmp_path, ["--port", "0", "--gateways", "1"]) as dev:
+        started, *steps = dev.until_said(READY)[:5]
+        assert started == f"Starting 4 processes; all their logs go to {dev.log_file}"
+        steps = [step.split(" s  ")[1] for step in steps]
+        assert steps == [
+            f"{name} is ready" for name in ("the nats-server", "presence 1", "router 1", "gateway 1")
+        ]
+
+
+def test_logs_of_every_process_go_to_the_file_alone(dev: RunningDev) -> None:
+    logs = dev.log_file.read_text()
+    for service in ("gateway", "router", "presence"):
+        assert f'"service":"{service}"' in logs
+    assert "Starting nats-server" in logs
+    assert dev.errors == ""
+
+
+def test_the_greeting_ends_with_urls_logs_and_the_way_out(tmp_path: Path) -> None:
+    with RunningDev(tmp_path, ["--port", "0"]) as dev:
+        *_, gateway, _, demo, other, logs, end = dev.until_said(READY)
+        urls = dev.document["gateways"]
+        assert gateway.split()[:2] == ["gateway", urls[0]]
+        assert [demo.split()[0], other.split()[0]] == ["demo", "demo"]
+        assert logs.split() == ["logs", str(dev.log_file)]
+        assert end == READY
+
+
+def test_verbose_shows_the_logs_on_standard_error_too(tmp_path: Path) -> None:
+    with RunningDev(tmp_path, ["--port", "0", "--verbose"]) as dev:
+        dev.until_said(READY)
+        dev.process.terminate()
+        assert dev.process.wait() == 0
+        assert dev.errors == dev.log_file.read_text() != ""
+
+
+def test_a_killed_process_is_told_with_the_end_of_its_log(dev: RunningDev) -> None:
+    pid = dev.document["pids"]["nats"][0]
+    os.kill(pid, signal.SIGKILL)
+    dev.until_said(READY_AGAIN)
+    told, *last_lines = dev.errors.splitlines()
+    assert told == f"tieline: the nats-server (pid {pid}) ended: killed by SIGKILL; starting it again"
+    assert 0 < len(last_lines) <= SHOWN_LINES
+    assert all(line.startswith(f"  | [{pid}] ") for line in last_lines)
+    assert last_lines[-1].removeprefix("  | ") in dev.log_file.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_quietly_and_names_the_logs_once_more(dev: RunningDev, number: signal.Signals) -> None:
+    dev.process.send_signal(number)
+    assert dev.until_said(str(dev.log_file)) == [
+        "Ending everything; once more kills it.",
+        f"Everything has ended; the logs are in {dev.log_file}",
+    ]
+    assert dev.process.wait() == 0
+    assert dev.errors == ""
+
+
+def test_a_log_file_in_use_is_named_before_the_start(dev: RunningDev, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with RunningDev(tmp_path / "other", ["--port", "0", "--log-file", str(dev.log_file)]) as other:
+        assert other.process.wait() == 2
+        assert other.errors.count("\n") == 1
+        assert f"{dev.log_file}: another `tieline dev` writes to it" in other.errors
+    assert "Starting nats-server" in dev.log_file.read_text()
+
+
+def test_an_unwritable_log_file_is_named_before_the_start(tmp_path: Path) -> None:
+    missing = tmp_path / "missing" / "dev.log"
+    with RunningDev(tmp_path, ["--port", "0", "--log-file", str(missing)]) as dev:
+        assert dev.process.wait() == 2
+        assert str(missing) in dev.errors
+        assert dev.errors.count("\n") == 1
+
+
+def test_a_second_signal_kills_a_process_that_hangs(dev: RunningDev) -> None:
     document = dev.document
     os.kill(document["pids"]["gateway"][0], signal.SIGSTOP)
     dev.process.terminate()
@@ -186,7 +262,7 @@ def test_a_second_signal_does_not_wait_for_a_part_that_hangs(dev: RunningDev) ->
     assert not any(is_alive(pid) for pid in pids(document))
 
 
-def test_no_part_outlives_a_killed_supervisor(dev: RunningDev) -> None:
+def test_no_process_outlives_a_killed_supervisor(dev: RunningDev) -> None:
     watched = [os.pidfd_open(pid) for pid in pids(dev.document)]
     ended = select.poll()
     for descriptor in watched:
@@ -199,10 +275,12 @@ def test_no_part_outlives_a_killed_supervisor(dev: RunningDev) -> None:
             os.close(descriptor)
 
 
-def test_a_call_is_made_before_the_system_is_offered(tmp_path: Path) -> None:
+def test_a_call_is_made_before_the_greeting(tmp_path: Path) -> None:
     with RunningDev(tmp_path, ["--port", "0", "--call"]) as dev:
         said = dev.until_said(READY)
-        assert any(line.startswith("the call works") for line in said)
+        (works,) = (nth for nth, line in enumerate(said) if line.startswith("the call works"))
+        (ready,) = (nth for nth, line in enumerate(said) if line.startswith("Tieline is ready"))
+        assert works < ready
         assert all(is_alive(pid) for pid in pids(dev.document))
         dev.process.terminate()
         assert dev.process.wait() == 0
@@ -215,7 +293,7 @@ def test_a_call_that_fails_ends_everything_with_its_status(tmp_path: Path) -> No
         assert not any(is_alive(pid) for pid in pids(dev.document))
 
 
-def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+def test_a_taken_port_is_named_before_the_start(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with RunningDev(tmp_path, ["--gateways", "1", "--port", str(port)]) as dev:
@@ -225,7 +303,7 @@ def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
             assert not dev.ready_file.exists()
 
 
-def test_a_missing_nats_server_is_said_before_anything_starts(tmp_path: Path) -> None:
+def test_a_missing_nats_server_is_named_before_the_start(tmp_path: Path) -> None:
     environ = {"TIELINE_NATS_SERVER": str(tmp_path / "nothing")}
     with RunningDev(tmp_path, ["--port", "0"], environ) as dev:
         assert dev.process.wait() == 2
@@ -235,25 +313,26 @@ def test_a_missing_nats_server_is_said_before_anything_starts(tmp_path: Path) ->
 
 def test_a_nats_server_that_dies_again_and_again_ends_it(tmp_path: Path) -> None:
     program = tmp_path / "dying"
-    program.write_text("#!/bin/sh\nexit 7\n")
+    program.write_text("#!/bin/sh\necho no room left\nexit 7\n")
     program.chmod(0o755)
     with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_NATS_SERVER": str(program)}) as dev:
         assert dev.process.wait() == 1
         assert (
             "the nats-server ended 5 times before it was ready, the last time with exit status 7" in dev.log
         )
+        assert dev.errors.endswith("  | no room left\n")
         assert not dev.ready_file.exists()
         assert list(dev.temporary.iterdir()) == []
 
 
-def test_settings_that_a_part_cannot_use_end_it_at_once(tmp_path: Path) -> None:
+def test_settings_that_a_process_refuses_end_it_at_once(tmp_path: Path) -> None:
     with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_LOG_LEVEL": "shouting"}) as dev:
         assert dev.process.wait() == 1
-        assert "cannot run with these settings" in dev.log
-        assert "TIELINE_LOG_LEVEL" in dev.log
+        assert "cannot run with these settings" in dev.errors
+        assert "TIELINE_LOG_LEVEL" in dev.errors
 
 
-def test_a_ready_file_that_cannot_be_written_is_said_before_anything_starts(tmp_path: Path) -> None:
+def test_an_unwritable_ready_file_is_named_before_the_start(tmp_path: Path) -> None:
     missing = tmp_path / "missing" / "ready.json"
     with RunningDev(tmp_path, ["--port", "0", "--ready-file", str(missing)]) as dev:
         assert dev.process.wait() == 2

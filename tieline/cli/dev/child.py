@@ -1,4 +1,4 @@
-"""One process started by us: out of reach of the terminal's Ctrl-C, and gone when we are gone."""
+"""One child process: out of reach of the terminal's Ctrl-C, and gone when its parent is gone."""
 
 import asyncio
 import ctypes
@@ -11,14 +11,14 @@ from contextlib import suppress
 from typing import Final
 
 STOP_DEADLINE_S: Final = 10.0
-"""From SIGTERM to SIGKILL: more than a drain of anything here takes, and all that one waits at a prompt."""
+"""From SIGTERM to SIGKILL: longer than any drain here, and short enough to wait for at a prompt."""
 
 _PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-async def start(command: Sequence[str], environ: Mapping[str, str], stdout: int | None = None) -> Process:
-    """Start `command` in a session of its own, with our standard error; `stdout` (default: the same).
+async def start(command: Sequence[str], environ: Mapping[str, str], output: int | None = None) -> Process:
+    """Start `command` in a session of its own. `output` gets standard output and error; None: this process's.
 
     Raises:
         OSError: there is no such program, or it cannot be run.
@@ -27,7 +27,8 @@ async def start(command: Sequence[str], environ: Mapping[str, str], stdout: int 
         *command,
         env=environ,
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=sys.stderr.fileno() if stdout is None else stdout,
+        stdout=output,
+        stderr=output,
         start_new_session=True,
         preexec_fn=_die_with(os.getpid()),
     )
@@ -68,13 +69,13 @@ def how_it_ended(status: int) -> str:
 
 
 def _die_with(parent: int) -> Callable[[], None]:
-    """Make what the child runs before its program: it asks Linux to kill it when we die, however we die.
+    """Make the function that a child runs before its program: it asks Linux for SIGKILL when the parent dies.
 
-    Nobody else could: a supervisor ended by SIGKILL runs no handler, and its children, in sessions of their
-    own, get no hang-up from the terminal. Code between fork and exec is safe only if it takes no lock that
-    another thread may hold; this looks nothing up, imports nothing, and makes two system calls. Linux sends
-    the signal when the *thread* that forked ends: that is our main thread, which runs the event loop. Other
-    systems have no such call, and there a killed supervisor leaves its children behind.
+    Only the kernel can do that: a supervisor ended by SIGKILL runs no handler, and its children, in sessions
+    of their own, get no hang-up from the terminal. Code between fork and exec is safe only if it takes no
+    lock that another thread may hold; this looks nothing up, imports nothing, and makes two system calls.
+    Linux sends the signal when the *thread* that forked ends: that is the main thread, which runs the event
+    loop. Other systems have no such call, and there a killed supervisor leaves its children behind.
     """
     libc, request, signal_number, exit_now = _libc, _PR_SET_PDEATHSIG, int(signal.SIGKILL), os._exit
     prctl = libc.prctl if libc is not None else None
@@ -84,7 +85,7 @@ def _die_with(parent: int) -> Callable[[], None]:
         if prctl is None:
             return
         prctl(request, signal_number)
-        if parent_now() != parent:  # it died before the request was made
+        if parent_now() != parent:  # the parent died before the request was made
             exit_now(1)
 
     return in_the_child

@@ -1,6 +1,6 @@
 """The whole system on this machine: which processes it consists of, on which ports, with which settings.
 
-Everything is decided here before anything starts, so that a part which ends comes back where it was.
+All of it is decided before anything starts, so that a process which ends is restarted on its old port.
 """
 
 import secrets
@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tieline.cli.dev import broker_process, ports, readiness
-from tieline.cli.dev.supervisor import Part
+from tieline.cli.dev.supervisor import ProcessSpec
+from tieline.cli.ready_file import ReadyFile
 from tieline.tokens import SECRET_VARIABLE
 
 LOOPBACK: Final = "127.0.0.1"
 NO: Final = ("0", "false")
-"""How a setting says no."""
+"""The values with which a setting says no."""
 GATEWAY, ROUTER, PRESENCE, NATS = "gateway", "router", "presence", "nats"
 
 
@@ -31,37 +32,37 @@ class Size(NamedTuple):
 
 
 class LocalSystem(NamedTuple):
-    """What `tieline dev` runs."""
+    """The processes that `tieline dev` runs, and the addresses at which they will be."""
 
-    parts: list[Part]
-    """In the order of who needs whom."""
+    specs: list[ProcessSpec]
+    """In the order of their dependencies."""
     gateway_urls: list[str]
     ops_urls: dict[str, list[str]]
     nats_url: str
     secret: str
-    """Signs the tokens that the gateways take."""
+    """Signs the tokens that the gateways accept."""
     has_demo: bool
 
     @property
     def demo_urls(self) -> list[str]:
-        """The pages to try a call with, one a gateway."""
+        """The pages on which to try a call, one for each gateway."""
         pages = [url.replace("ws://", "http://").removesuffix("ws") for url in self.gateway_urls]
         return pages if self.has_demo else []
 
-    def ready_document(self, pids: Callable[[str], list[int]]) -> dict[str, object]:
-        """Build what the ready file says (DESIGN, "Commands"); `pids` gives the processes of a kind."""
-        return {
-            "gateways": self.gateway_urls,
-            "ops": self.ops_urls,
-            "nats": self.nats_url,
-            "pids": {kind: pids(kind) for kind in (NATS, GATEWAY, ROUTER, PRESENCE)},
-        }
+    def ready_file(self, pids: Callable[[str], list[int]]) -> ReadyFile:
+        """Build the contents of the ready file; `pids` gives the processes of a kind."""
+        return ReadyFile(
+            self.gateway_urls,
+            self.ops_urls,
+            self.nats_url,
+            {kind: pids(kind) for kind in (NATS, GATEWAY, ROUTER, PRESENCE)},
+        )
 
 
 def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack) -> LocalSystem:
     """Choose programs, ports and settings. `storage` is an empty folder for the broker's streams.
 
-    The ports are kept from others until `held` is closed.
+    The ports are kept from other programs until `held` is closed.
 
     Raises:
         NoNatsServer: there is no broker to run.
@@ -80,7 +81,7 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
     secret = environ.get(SECRET_VARIABLE) or secrets.token_urlsafe(32)
     demo = environ.get("TIELINE_DEMO") or "1"
 
-    broker = Part(
+    broker = ProcessSpec(
         NATS,
         "the nats-server",
         broker_process.broker_command(program, LOOPBACK, nats_port, storage),
@@ -95,8 +96,8 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
         ops_port = ops_ports.pop()
         ops_urls = system.ops_urls[kind]
         ops_urls.append(f"http://{ports.reachable(ops_host)}:{ops_port}")
-        system.parts.append(
-            Part(
+        system.specs.append(
+            ProcessSpec(
                 kind,
                 f"{kind} {len(ops_urls)}",
                 [sys.executable, "-m", kind],
@@ -109,7 +110,7 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
         add(PRESENCE, {"TIELINE_REPLICAS": "1", "TIELINE_STORAGE": "file"})
     for _ in range(size.routers):
         add(ROUTER, {})
-    # The page of one gateway may use every other one, too.
+    # The page of one gateway may connect to every other one, too.
     own = [f"http://{host}:{port}" for host in (LOOPBACK, "localhost") for port in gateway_ports]
     settings = {
         SECRET_VARIABLE: secret,

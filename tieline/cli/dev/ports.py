@@ -16,18 +16,18 @@ _OUTGOING: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _OUTGOING_ELSEWHERE: Final = (32_768, 60_999)
 
 _MAY_BE_HELD: Final = sys.platform == "linux"
-"""Whether one may listen on a port to which another socket is bound, if both ask for SO_REUSEADDR."""
+"""Whether a socket may listen on a port to which another one is bound, if both set SO_REUSEADDR."""
 
 
 class PortTaken(Exception):
-    """Somebody else listens on the port, or we may not; the text says which and why."""
+    """A port cannot be listened on, or there are not enough free ones; the text says which and why."""
 
 
 def check_free(host: str, port: int) -> None:
-    """Find out whether we could listen on `host`:`port` now.
+    """Find out whether this process could listen on `host`:`port` now.
 
     Raises:
-        PortTaken: we could not.
+        PortTaken: it could not.
     """
     try:
         _listen(host, port).close()
@@ -37,11 +37,11 @@ def check_free(host: str, port: int) -> None:
 
 @contextmanager
 def hold_ports(count: int, host: str, but: Iterable[int] = ()) -> Iterator[list[int]]:
-    """Have `count` free ports on `host` while the block runs, likely to stay free while a process restarts.
+    """Reserve `count` free ports on `host` while the block runs, none of them in `but`.
 
-    For that they lie outside the range from which the system serves outgoing connections, and no other call
-    gives them out, here or in another process, whether or not somebody listens on them already (Linux only:
-    elsewhere they are free when they are found, and that is all).
+    They are likely to stay free while a process restarts: they lie outside the range from which the system
+    serves outgoing connections, and no other call gives them out, here or in another process, whether or not
+    a process listens on them already. (On Linux only; elsewhere they are free when they are found.)
 
     Raises:
         PortTaken: there are not so many.
@@ -92,11 +92,11 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _hold(host: str, port: int) -> socket.socket:
-    """Take a port that nobody has, so that services can listen on it and nobody else can hold it."""
+    """Bind a port that no socket has, so that services can listen on it and no other program can hold it."""
     holder = _socket(host)
     try:
-        holder.bind((host, port))  # fails beside any other socket, one that holds included
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # lets in who has set this, too
+        holder.bind((host, port))  # fails beside any other socket, also one that holds the port
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # allows sockets that set this, too
     except OSError:
         holder.close()
         raise

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 
 async def why_not_ready(host: str, port: int) -> str:
-    """GET /readyz of the process whose ops port this is; "" when it is ready, else what is wrong."""
+    """GET /readyz from the ops port of a process; "" when the process is ready, else what is wrong."""
     try:
         reader, writer = await asyncio.open_connection(host.strip("[]"), port)
     except OSError as error:

@@ -31,5 +31,5 @@ def test_every_part_has_a_port_of_its_own(tmp_path: Path) -> None:
 def test_gateways_wait_for_a_balancer_only_if_told_to(
     environ: Mapping[str, str], wait: str, tmp_path: Path
 ) -> None:
-    gateways = [part for part in planned(tmp_path, environ).parts if part.kind == GATEWAY]
-    assert [part.environ["TIELINE_DRAIN_WAIT"] for part in gateways] == [wait] * 3
+    gateways = [spec for spec in planned(tmp_path, environ).specs if spec.kind == GATEWAY]
+    assert [spec.environ["TIELINE_DRAIN_WAIT"] for spec in gateways] == [wait] * 3
