@@ -4,39 +4,69 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+RUN_STAMP := $(VENV)/.installed-run
 PORT ?= 8080
 
 .PHONY: install run test test-inside test-outside check bench lock dashboards k8s-tools
 
-# The lock is complete, so nothing is resolved (--no-deps): some versions of pip would look for newer ones.
-# Touches nothing while pyproject.toml and requirements.lock are older than the last installation.
+# Everything that is here, for those who change it. Touches nothing while pyproject.toml and requirements.lock are
+# older than the last installation.
 install: $(STAMP)
 	@:
 
 $(STAMP): pyproject.toml requirements.lock
-	@set -e; \
-	wanted='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'; \
-	if ! $(PYTHON) -c "$$wanted" 2>/dev/null || ! $(PYTHON) -m pip --version >/dev/null 2>&1; then \
-		for candidate in python3.13 python3.12 python3.11 python3; do \
-			$$candidate -c "$$wanted" >/dev/null 2>&1 || continue; \
-			echo "making $(VENV) with $$candidate"; \
-			if $$candidate -m venv --clear $(VENV); then break; fi; \
-			rm -rf $(VENV); \
-		done; \
-		if ! test -x $(PYTHON); then \
-			echo "make: no Python of at least 3.11 that can make a virtual environment was found" >&2; \
-			echo "(looked for python3.13, python3.12, python3.11, python3; on Debian the modules venv" >&2; \
-			echo "and ensurepip are the package python3-venv)" >&2; \
-			exit 1; \
-		fi; \
-	fi
-	$(PYTHON) -m pip install --quiet --no-deps --require-hashes -r requirements.lock
-	$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@touch $(STAMP)
+	@$(make-venv)
+	@echo "installing into $(VENV) what requirements.lock names"
+	@$(call install-lock,requirements.lock)
+	@$(install-tieline)
+	@touch $(RUN_STAMP) $(STAMP)
+
+# No more than `make run` needs: a part of the above, in the same versions. `make install` adds the rest.
+$(RUN_STAMP): pyproject.toml requirements-run.lock
+	@$(make-venv)
+	@echo "installing into $(VENV) what requirements-run.lock names"
+	@$(call install-lock,requirements-run.lock,--no-compile)
+	@$(install-tieline)
+	@touch $(RUN_STAMP)
+
+define make-venv
+set -e; \
+wanted='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'; \
+if ! $(PYTHON) -c "$$wanted" 2>/dev/null || ! $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+	for candidate in python3.13 python3.12 python3.11 python3; do \
+		$$candidate -c "$$wanted" >/dev/null 2>&1 || continue; \
+		echo "making $(VENV) with $$candidate"; \
+		if $$candidate -m venv --clear $(VENV); then break; fi; \
+		rm -rf $(VENV); \
+	done; \
+	if ! test -x $(PYTHON); then \
+		echo "make: no Python of at least 3.11 that can make a virtual environment was found" >&2; \
+		echo "(looked for python3.13, python3.12, python3.11, python3; on Debian the modules venv" >&2; \
+		echo "and ensurepip are the package python3-venv)" >&2; \
+		exit 1; \
+	fi; \
+fi
+endef
+
+# A lock is complete, so nothing is resolved (--no-deps): some versions of pip would look for newer ones. Of what pip
+# says, the line with each file's name and size is shown, and whatever is not part of a good run.
+define install-lock
+{ $(PYTHON) -m pip install --no-deps --require-hashes --progress-bar off $(2) -r $(1) 2>&1 || echo "pip failed"; } | \
+while IFS= read -r line; do case $$line in \
+	"Looking in "*|"Collecting "*|"Requirement already "*|"Processing "*|"Installing "*|"Successfully "*) ;; \
+	"  Attempting uninstall:"*|"    Found existing installation:"*|"    Uninstalling "*|"      Successfully "*) ;; \
+	"pip failed") exit 1 ;; \
+	*) echo "$$line" ;; \
+esac; done
+endef
+
+define install-tieline
+$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation --editable .
+endef
 
 # The whole system on this machine, a voice call through it, and then it stays up.
-run: install
-	$(VENV)/bin/tieline dev --call --port $(PORT)
+run: $(RUN_STAMP)
+	@$(VENV)/bin/tieline dev --call --port $(PORT)
 
 # Every test, in two halves side by side: most of them wait more than they work. The output of each half comes
 # when it is done.
@@ -70,6 +100,9 @@ lock: install
 	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --upgrade --all-extras --generate-hashes \
 		--universal --python-version 3.11 --fork-strategy fewest \
 		--custom-compile-command 'make lock' --output-file requirements.lock
+	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --constraint requirements.lock \
+		--extra tools --group build --generate-hashes --universal --python-version 3.11 --fork-strategy fewest \
+		--custom-compile-command 'make lock' --output-file requirements-run.lock
 	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --constraint requirements.lock \
 		--generate-hashes --universal --python-version 3.11 --fork-strategy fewest \
 		--custom-compile-command 'make lock' --output-file deploy/requirements.lock
