@@ -1,0 +1,66 @@
+"""The greeting of `tieline dev`: all that one needs to begin, the most useful last."""
+
+from pathlib import Path
+
+import jwt
+import pytest
+
+from tieline.cli.dev.local_system import LocalSystem
+from tieline.cli.dev.screen import greeting
+from tieline.tokens import SECRET_VARIABLE
+
+SECRET = "a secret that is long enough for HMAC-SHA256"
+LOG = Path("/state/dev.log")
+
+SYSTEM = LocalSystem(
+    [],
+    ["ws://127.0.0.1:8080/ws", "ws://127.0.0.1:8081/ws"],
+    {"gateway": ["http://127.0.0.1:1", "http://127.0.0.1:2"], "router": ["http://127.0.0.1:3"]},
+    "nats://127.0.0.1:4",
+    SECRET,
+    has_demo=True,
+)
+
+
+def lines(system: LocalSystem = SYSTEM, environ: dict[str, str] | None = None) -> list[str]:
+    return greeting(system, 1.84, [11, 12], LOG, environ or {}).splitlines()
+
+
+def test_the_last_lines_are_the_most_useful() -> None:
+    assert lines()[-6:] == [
+        "gateway   ws://127.0.0.1:8080/ws  (process 11)",
+        "gateway   ws://127.0.0.1:8081/ws  (process 12)",
+        "demo      http://127.0.0.1:8080/",
+        "demo      http://127.0.0.1:8081/",
+        "logs      /state/dev.log",
+        "Ctrl-C ends everything.",
+    ]
+
+
+def test_addresses_for_operators_come_before() -> None:
+    assert lines()[:7] == [
+        "",
+        "Tieline is ready, after 1.8 s.",
+        "broker    nats://127.0.0.1:4",
+        "ops endpoints (/metrics, /healthz, /readyz):",
+        "  gateway   http://127.0.0.1:1",
+        "  gateway   http://127.0.0.1:2",
+        "  router    http://127.0.0.1:3",
+    ]
+
+
+def test_there_is_a_token_for_each_of_two_users() -> None:
+    for user in ("alice", "bob"):
+        (line,) = (line for line in lines() if line.split()[:1] == [user])
+        claims = jwt.decode(line.split()[1], SECRET, algorithms=["HS256"])
+        assert (claims["sub"], claims["rooms"], claims["exp"] - claims["iat"]) == (user, ["demo"], 86_400)
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_the_secret_is_printed_only_if_it_was_made_up(is_known: bool) -> None:
+    printed = "\n".join(lines(environ={SECRET_VARIABLE: SECRET} if is_known else {}))
+    assert (SECRET in printed) is not is_known
+
+
+def test_pages_are_named_only_if_they_are_served() -> None:
+    assert not any(line.startswith("demo ") for line in lines(SYSTEM._replace(has_demo=False)))

@@ -1,0 +1,22 @@
+"""The lines with which a command ends, and the exit statuses that belong to them."""
+
+import pytest
+
+from tieline.cli.exits import EXIT_FAILED, EXIT_UNUSABLE, fail, fail_without_package, refuse
+
+
+def test_a_failure_is_one_line_that_names_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fail("bench", "no gateway") == EXIT_FAILED == 1
+    assert capsys.readouterr() == ("", "tieline bench: no gateway\n")
+
+
+def test_a_refusal_has_the_status_of_unusable_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refuse("token", "name a room") == EXIT_UNUSABLE == 2
+    assert capsys.readouterr() == ("", "tieline token: name a room\n")
+
+
+def test_a_missing_package_is_named_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fail_without_package("call", ModuleNotFoundError(name="aiortc")) == EXIT_FAILED
+    assert capsys.readouterr().err == (
+        "tieline call needs the package 'aiortc', which is not installed: pip install 'tieline[tools]'\n"
+    )

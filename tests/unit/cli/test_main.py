@@ -1,0 +1,53 @@
+"""`tieline COMMAND`: which command runs, and how it ends."""
+
+import argparse
+import sys
+
+import pytest
+
+from tieline.cli import token
+from tieline.cli.__main__ import COMMANDS, main
+
+
+def test_help_lists_every_command_and_imports_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in COMMANDS.values():
+        monkeypatch.setitem(sys.modules, command.module, None)
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert all(name in said and command.summary in said for name, command in COMMANDS.items())
+
+
+@pytest.mark.parametrize("words", [[], ["dance"]])
+def test_no_command_or_an_unknown_one_is_refused(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert COMMANDS[name].summary in capsys.readouterr().out
+
+
+def test_a_package_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "tieline.cli.bench", raising=False)
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert main(["bench", "--url", "ws://127.0.0.1:1/ws"]) == 1
+    assert "tieline bench needs the package 'uvloop'" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_with_the_status_of_shells(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_options: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(token, "run", interrupted)
+    assert main(["token", "alice"]) == 130
