@@ -1,10 +1,9 @@
-"""`tieline.load.figures` and `faults`: sums."""
+"""`tieline.load.figures`: rates and percentiles."""
 
 import math
 
 import pytest
 
-from tieline.load.faults import Faults
 from tieline.load.figures import call_figures, percentile, relay_figures
 
 
@@ -47,16 +46,3 @@ def test_a_relay_that_relayed_nothing_says_so() -> None:
 def test_calls_are_summed_up() -> None:
     assert call_figures([0.02, 0.01, 0.03], 2).calls_per_second == 1.5
     assert call_figures([0.02, 0.01, 0.03], 2).p50_ms == 20
-
-
-def test_any_fault_makes_a_run_faulty() -> None:
-    assert not Faults()
-    for fault in Faults.__dataclass_fields__:
-        assert Faults(**{fault: 1})
-
-
-def test_faults_add_up_and_are_named() -> None:
-    faults = Faults(lost=1)
-    faults += Faults(lost=2, duplicate=1)
-    assert faults == Faults(lost=3, duplicate=1)
-    assert str(faults).startswith("3 lost, 1 duplicate, 0 ")
