@@ -77,9 +77,15 @@ class ProcessOutput(asyncio.Protocol):
         """The last lines, without their ends."""
         return list(self._last)
 
-    async def until_ended(self, timeout_s: float) -> None:
-        """Wait until all output is written, at most `timeout_s`: a descendant may hold the pipe open."""
+    async def finish(self, timeout_s: float) -> None:
+        """Wait until all is written, and close. After `timeout_s` a descendant is holding the pipe open."""
         await asyncio.wait((self._ended,), timeout=timeout_s)
+        self._pipe.close()
+        await self._ended
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note the pipe."""
+        self._pipe = transport
 
     def data_received(self, data: bytes) -> None:
         """Write the lines that are complete."""

@@ -130,7 +130,7 @@ class Supervisor:
             self._starts += 1
             self._started.set()
             status = await process.wait()
-            await self._outputs[spec.name].until_ended(OUTPUT_DEADLINE_S)
+            await self._outputs[spec.name].finish(OUTPUT_DEADLINE_S)
             await asyncio.sleep(self._backoff_s(spec, process.pid, status))
 
     async def _start(self, spec: ProcessSpec) -> Process:
@@ -213,7 +213,7 @@ class Supervisor:
                     f" it had not ended {deadline_s:g} s after SIGTERM"
                 )
         for output in self._outputs.values():
-            await output.until_ended(OUTPUT_DEADLINE_S)
+            await output.finish(OUTPUT_DEADLINE_S)
 
 
 async def _probe(spec: ProcessSpec) -> str:

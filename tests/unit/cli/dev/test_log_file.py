@@ -1,11 +1,14 @@
 """The one log file of `tieline dev`: whole lines, one writer, and the end of each process's log."""
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import until
 from tieline.cli.dev.log_file import (
     LONGEST_LINE_BYTES,
     SHOWN_LINE_BYTES,
@@ -23,6 +26,17 @@ def log(tmp_path: Path) -> Iterator[LogFile]:
     log.close()
 
 
+@asynccontextmanager
+async def reading(log: LogFile) -> AsyncIterator[tuple[ProcessOutput, int]]:
+    """The output of a process whose end of the pipe is the second value."""
+    reading_end, writing_end = os.pipe()
+    _, output = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: ProcessOutput(log), os.fdopen(reading_end, "rb", buffering=0)
+    )
+    yield output, writing_end
+    os.close(writing_end)
+
+
 async def test_lines_of_two_processes_never_mix(log: LogFile) -> None:
     one, other = ProcessOutput(log), ProcessOutput(log)
     one.data_received(b"one ")
@@ -33,19 +47,21 @@ async def test_lines_of_two_processes_never_mix(log: LogFile) -> None:
 
 
 async def test_what_a_process_left_unfinished_is_written_at_its_end(log: LogFile) -> None:
-    output = ProcessOutput(log)
-    output.data_received(b"a line\nno end")
-    output.connection_lost(None)
-    await output.until_ended(timeout_s=0)
+    async with reading(log) as (output, pipe):
+        os.write(pipe, b"a line\nno end")
+    await output.finish(timeout_s=10)
     assert log.path.read_text() == "a line\nno end\n"
     assert output.last_lines == [b"a line", b"no end"]
 
 
-async def test_an_output_that_goes_on_is_not_waited_for(log: LogFile) -> None:
-    output = ProcessOutput(log)
-    await output.until_ended(timeout_s=0)
-    output.data_received(b"a late line\n")
-    assert log.path.read_text() == "a late line\n"
+async def test_a_pipe_that_is_held_open_is_closed_in_the_end(log: LogFile) -> None:
+    async with reading(log) as (output, pipe):
+        os.write(pipe, b"a line\nno end")
+        await until(lambda: output.last_lines)
+        await output.finish(timeout_s=0)
+        assert log.path.read_text() == "a line\nno end\n"
+        with pytest.raises(BrokenPipeError):
+            os.write(pipe, b"a late line\n")
 
 
 async def test_the_last_lines_are_few_and_not_too_long(log: LogFile) -> None:
