@@ -1,5 +1,5 @@
 # The verbs of this project. They need GNU make and a Python of at least 3.11 with venv, and nothing else:
-# neither root nor a tool installed beside it. Everything goes to .venv.
+# neither root nor a tool installed beside it. Everything is installed into .venv.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python

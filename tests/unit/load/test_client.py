@@ -42,7 +42,7 @@ def test_everything_else_is_counted(arriving: list[bytes], faults: Faults) -> No
     assert after(client, *arriving) == faults
 
 
-async def test_a_waiting_client_goes_on_when_the_last_message_has_arrived() -> None:
+async def test_a_wait_ends_when_the_last_message_has_arrived() -> None:
     client = LoadClient("b")
     client.expect(first, second)
     waiting = asyncio.ensure_future(client.until_arrived(2, LoadClient("a")))

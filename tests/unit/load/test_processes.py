@@ -7,7 +7,7 @@ from tieline.load.processes import cpu_seconds, cpu_seconds_of, resident_kib
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def test_cpu_seconds_are_those_of_user_and_system_whatever_the_name() -> None:
+def test_cpu_seconds_are_read_behind_any_process_name() -> None:
     stat = f"17 (a ) b) S 1 17 17 0 -1 4194304 9 0 0 0 {3 * TICKS} {TICKS} 99 99 20 0 5 0 100 1 2"
     assert cpu_seconds(stat) == 4.0
 

@@ -13,7 +13,7 @@ INSIST_S: Final = 30.0
 """A message is sent again for so long while the system leaves open whether it was delivered."""
 
 ENDING_S: Final = 8.0
-"""From the signal to the end, whatever hangs: a last hang-up, a connection being made or being closed."""
+"""From the signal to the end, even if something hangs: a last hang-up, a connect, a close."""
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 

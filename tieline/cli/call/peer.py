@@ -1,4 +1,4 @@
-"""One end of a voice call, made with aiortc: it sends sound and listens. Others do its signaling.
+"""One end of a voice call, made with aiortc: it sends sound and listens. Its callers do the signaling.
 
 Importing this needs aiortc, av and numpy.
 """
@@ -26,10 +26,10 @@ _log = logging.getLogger(__name__)
 LOOPBACK: Final = "127.0.0.1"
 
 SETTLE_SAMPLES: Final = RATE // 5
-"""What is heard first and not measured: a codec and a jitter buffer take some packets to settle."""
+"""The first sound is not measured: a codec and a jitter buffer take some packets to settle."""
 
 LISTEN_GRACE_S: Final = 3.0
-"""How much longer than the sound itself listening may take, before what is missing counts as silence."""
+"""Listening may take so much longer than the sound itself; after that, missing sound counts as silence."""
 
 
 class PeerFailed(Exception):
@@ -41,7 +41,7 @@ End = Literal["failed", "closed"]
 
 
 class Description(NamedTuple):
-    """What a peer sends about itself: first the description, then each candidate."""
+    """A session description without candidates, and the candidates, which are sent after it."""
 
     description: dict[str, str]
     candidates: list[IceCandidate]
@@ -56,7 +56,7 @@ class Packets(NamedTuple):
 
 
 class SoundTrack(MediaStreamTrack):
-    """Sound of a source, in frames of 20 ms, each when it is due."""
+    """The sound of a source, in frames of 20 ms, each at its time."""
 
     kind = "audio"
 
@@ -83,7 +83,7 @@ class SoundTrack(MediaStreamTrack):
 
 
 class Peer:
-    """One WebRTC peer that sends `sound` and takes one sound of the other's. Call `close` in the end.
+    """One WebRTC peer that sends `sound` and receives one sound of the other peer. Call `close` in the end.
 
     Of `ice_servers` aiortc uses the first STUN and the first TURN server.
     """
@@ -98,7 +98,7 @@ class Peer:
         self._ended: asyncio.Future[End] = loop.create_future()
         self._incoming: asyncio.Future[MediaStreamTrack] = loop.create_future()
         self._early: list[IceCandidate] = []
-        # Candidates are taken in one at a time and in order: none counts that comes after their end.
+        # Candidates are added one at a time and in order: one that is added after their end is ignored.
         self._remote = asyncio.Lock()
         self._rtc.on("track", self._on_track)
         self._rtc.on("connectionstatechange", self._on_state)
@@ -109,12 +109,12 @@ class Peer:
         return await self._describe(await self._rtc.createOffer())
 
     async def answer(self, offer: dict[str, str]) -> Description:
-        """Take the other peer's offer, the first or a later one, and describe this end of the call.
+        """Accept an offer of the other peer, the first or a later one, and describe this end of the call.
 
-        Of what it offers one sound is taken, and no picture.
+        One audio track of the offer is accepted, and no video.
 
         Raises:
-            PeerFailed: it cannot be understood.
+            PeerFailed: the offer cannot be understood.
         """
         await self._gather()
         await self.accept(offer)
@@ -124,10 +124,10 @@ class Peer:
             return await self._describe(await self._rtc.createAnswer())
 
     async def accept(self, description: dict[str, str]) -> None:
-        """Take the other peer's description, and the candidates that came before it.
+        """Accept the other peer's description, and the candidates that came before it.
 
         Raises:
-            PeerFailed: it cannot be understood.
+            PeerFailed: the description cannot be understood.
         """
         async with self._remote:
             with _understanding():
@@ -137,15 +137,15 @@ class Peer:
                 await self._add(candidate)
 
     def is_meant_for_this(self, offer: Mapping[str, Any]) -> bool:
-        """Whether a later offer goes on with this connection; else it restarts ICE, which aiortc cannot.
+        """Whether a later offer continues this connection; if not, it restarts ICE, which aiortc cannot.
 
-        Then another peer must take it: to the other side the two are one with new keys.
+        Another peer must accept it then: to the other side the two are one peer with new keys.
         """
         known = self._rtc.remoteDescription
         return bool(known) and ice_names(known.sdp)[:1] == ice_names(offer["sdp"])[:1]
 
     async def add(self, candidate: IceCandidate) -> None:
-        """Take one candidate of the other peer; one that comes before its description waits for that."""
+        """Add a candidate of the other peer; a candidate that comes before the description waits for it."""
         async with self._remote:
             if self._rtc.remoteDescription is None:
                 self._early.append(candidate)
@@ -160,7 +160,7 @@ class Peer:
             parsed = candidate_from_sdp(candidate["candidate"].removeprefix("candidate:"))
             parsed.sdpMid, parsed.sdpMLineIndex = candidate["sdpMid"], candidate["sdpMLineIndex"]
             await self._rtc.addIceCandidate(parsed)
-        except Exception as error:  # browsers know more kinds than aiortc does: such a one leads nowhere
+        except Exception as error:  # browsers know kinds of candidates that aiortc cannot use
             _log.debug("a candidate cannot be used: %r", error)
 
     async def connected(self) -> None:
@@ -176,7 +176,7 @@ class Peer:
         return await asyncio.shield(self._ended)
 
     async def frames(self) -> AsyncIterator[AudioFrame]:
-        """Give what the other peer sends, as it comes, until this peer is closed."""
+        """Yield the frames of the other peer as they come, until this peer is closed."""
         track = await asyncio.shield(self._incoming)
         while True:
             try:
@@ -188,12 +188,12 @@ class Peer:
 
     @property
     def path(self) -> str:
-        """Between which kinds of candidates media flows: host, srflx, prflx or relay, this end's first."""
+        """The kinds of candidates between which media flows (host, srflx, prflx, relay), this end's first."""
         pair = self._rtc.getTransceivers()[0].receiver.transport.transport._connection._nominated.get(1)
         return "none" if pair is None else f"{pair.local_candidate.type} to {pair.remote_candidate.type}"
 
     async def listen(self, seconds: float) -> Samples:
-        """Record up to so many seconds of what the other peer sends; fewer if fewer come in time."""
+        """Record so many seconds of the other peer's sound, or fewer if fewer come in time."""
         wanted = int(seconds * RATE)
         chunks: list[Samples] = []
         got = -SETTLE_SAMPLES
@@ -205,7 +205,7 @@ class Peer:
                     got += len(chunk)
                     chunks.append(chunk)
         except (TimeoutError, MediaStreamError):
-            pass  # what did not come was not heard
+            pass  # the sound that has come is returned
         heard: Samples = np.concatenate(chunks) if chunks else np.zeros(0, np.int16)
         return heard[SETTLE_SAMPLES:]
 
@@ -222,14 +222,14 @@ class Peer:
     async def close(self) -> None:
         """Stop sending and listening."""
         if not self._connected.cancel() and not self._connected.cancelled():
-            self._connected.exception()  # read, so that one nobody awaited any more is not reported as a bug
+            self._connected.exception()  # read, so that asyncio does not report an exception without a reader
         await self._rtc.close()
 
     async def _gather(self) -> None:
         """Gather candidates.
 
-        aiortc never offers loopback, but on a machine without a network loopback is all there is, and it
-        leads to the other peer, which is on this machine too.
+        aiortc never offers loopback, but a machine without a network has no other address, and loopback leads
+        to the other peer, which is on this machine too.
         """
         gatherer = self._rtc.getTransceivers()[0].receiver.transport.transport.iceGatherer
         await gatherer.gather()
@@ -262,7 +262,7 @@ class Peer:
 def _understanding() -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # aiortc fails in many ways at what the other side may write
+    except Exception as error:  # aiortc raises many exceptions at a description that it cannot read
         raise PeerFailed(f"the description cannot be understood: {error!r}") from error
 
 

@@ -1,6 +1,6 @@
-"""Sound that is sent, and sound that is kept: endless sources in packets of 20 ms, and WAV files.
+"""Sound to send, and sound to keep: endless sources in packets of 20 ms, and WAV files.
 
-Importing this needs av and numpy. Who sends and receives it is `peer`.
+Importing this needs av and numpy. Sound is sent and received by `peer`.
 """
 
 import errno
@@ -24,7 +24,7 @@ Source = Iterator[Samples]
 SAMPLE_BYTES: Final = 2
 
 LONGEST_WAV_BYTES: Final = 0xFFFF_FFFF - 64
-"""What the size in a WAV header can say, less the header: twelve hours."""
+"""The greatest size that a WAV header can name, less the header: twelve hours."""
 
 
 _WAV_HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
@@ -32,7 +32,7 @@ _PCM: Final = 1
 
 
 class Unplayable(Exception):
-    """A file is not there, or holds no sound; the text says which and why."""
+    """A file is missing, or holds no sound; the text says which and why."""
 
 
 def tones(hz: float) -> Source:
@@ -41,7 +41,7 @@ def tones(hz: float) -> Source:
 
 
 def repeated(path: Path) -> Source:
-    """Play a file, WAV or whatever else is known here, again and again.
+    """Play a file, WAV or another format that FFmpeg reads, again and again.
 
     Raises:
         Unplayable: when the first packet is asked for, or a later one if the file has changed.
@@ -53,10 +53,10 @@ def repeated(path: Path) -> Source:
                 if not container.streams.audio:
                     raise Unplayable(f"{path} holds no sound")
                 resampler = _mono(FRAME_SAMPLES)
-                for frame in itertools.chain(container.decode(audio=0), (None,)):  # None: what is left over
-                    for part in resampler.resample(frame):
+                for frame in itertools.chain(container.decode(audio=0), (None,)):  # None: flush the rest
+                    for piece in resampler.resample(frame):
                         is_silent = False
-                        samples: Samples = part.to_ndarray()[0]
+                        samples: Samples = piece.to_ndarray()[0]
                         yield np.pad(samples, (0, FRAME_SAMPLES - len(samples)))
         except (FFmpegError, OSError) as error:
             raise Unplayable(f"cannot play {path}: {error}") from error
@@ -74,21 +74,21 @@ def check_playable(path: Path) -> None:
 
 
 class Recorder:
-    """What is heard: how much, the last second of it, and all of it in a WAV file if one is wanted.
+    """Received sound: its length, its last second, and all of it in a WAV file if one is wanted.
 
-    The file is complete after every packet, so that it can be played however this process ends. What was
-    not sent takes no time in it.
+    The file is complete after every packet, so that it can be played however this process ends. Sound that
+    was not sent takes no time in it.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.samples = 0
-        """How many were heard, `RATE` of them a second."""
+        """How many were received, `RATE` of them a second."""
         self._form = (0, "")
         self._resampler = _mono()
         self._last: deque[Samples] = deque(maxlen=RATE // FRAME_SAMPLES)
         self._wav: _Wav | None = None
         self.problem: OSError | None = None
-        """Why it is not written to any more; what is heard is counted all the same."""
+        """Why the file is not written any more; samples are counted all the same."""
         if path is not None:
             try:
                 self._wav = _Wav(path)
@@ -96,18 +96,18 @@ class Recorder:
                 self.problem = problem
 
     def close(self) -> None:
-        """Hear no more."""
+        """Close the file."""
         if self._wav is not None:
             self._wav.close()
             self._wav = None
 
     def hear(self, frame: av.AudioFrame) -> None:
-        """Take in one packet, of whatever rate and layout the codec has."""
+        """Add one packet, with the rate and layout of its codec."""
         form = (frame.sample_rate, frame.layout.name)
         if form != self._form:  # another codec was agreed on
             self._form, self._resampler = form, _mono()
-        for part in self._resampler.resample(frame):
-            samples: Samples = part.to_ndarray()[0]
+        for piece in self._resampler.resample(frame):
+            samples: Samples = piece.to_ndarray()[0]
             self._last.append(samples)
             self.samples += len(samples)
             try:
@@ -119,7 +119,7 @@ class Recorder:
 
     @property
     def last(self) -> Samples:
-        """What was heard last, at most about a second of it."""
+        """The last samples, about a second of them at most."""
         return np.concatenate(self._last) if self._last else np.zeros(0, np.int16)
 
 

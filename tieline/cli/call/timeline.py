@@ -1,18 +1,18 @@
-"""What happened when, said as it happens: one line a step, in milliseconds since the start."""
+"""The steps of a call, each printed when it is done: one line a step, in milliseconds since the start."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
 class StepFailed(Exception):
-    """A step did not succeed; the text says whose, which, and why."""
+    """A step did not succeed; the text says which step of which participant, and why."""
 
     def __init__(self, who: str, what: str, why: str) -> None:
         super().__init__(f"{who} could not {what}: {why}")
 
 
 class Step:
-    """One step under way. Set `result` to say how it came out."""
+    """One step under way. Set `result` to print an outcome with it."""
 
     def __init__(self, who: str, what: str) -> None:
         self.who = who
@@ -46,7 +46,7 @@ class Timeline:
 
     @contextmanager
     def step(self, who: str, what: str) -> Iterator[Step]:
-        """Say that `who` has done `what` when the block ends well.
+        """Print that `who` has done `what` when the block ends without an exception.
 
         Raises:
             StepFailed: it did not.
@@ -61,5 +61,5 @@ class Timeline:
         self._say(f"{self.milliseconds:9.1f} ms  {who:<7} {what}{step.result and ': '}{step.result}")
 
     def under_way(self) -> str:
-        """Say which steps have begun and not ended: what everybody was waiting for when time was up."""
+        """List the steps that have begun and not ended: what each participant waited for when time was up."""
         return "; ".join(f"{step.who} was still trying to {step.what}" for step in self._open)

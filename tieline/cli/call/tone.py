@@ -1,4 +1,4 @@
-"""Make a tone, and say which tone was heard. Pure: samples in, numbers out; sound itself is `peer`.
+"""Make a tone, and find out which tone was heard. Pure: samples in, numbers out. Sound is sent by `peer`.
 
 Samples are signed 16-bit, one channel, `RATE` of them a second. Levels are in dB, 0 being the loudest sine
 that fits into 16 bits.
@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 Samples = NDArray[np.int16]
 
 RATE: Final = 48_000
-"""Samples a second: what Opus works with, so that nothing is resampled on the way."""
+"""Samples a second: the rate of Opus, so that sound is not resampled on the way."""
 
 FRAME_SAMPLES: Final = RATE // 50
 """20 ms, the usual packet of a voice call."""
 
 LEVEL_DB: Final = -6.0
-"""How loud a tone is made: far above any noise, and with room so that the codec clips nothing."""
+"""The level of a tone: far above any noise, and low enough that the codec does not clip it."""
 
 SILENCE_DB: Final = -40.0
-"""Below this nothing is heard: a tone sent at `LEVEL_DB` comes out of the codec within a few dB."""
+"""A lower level counts as silence: a tone sent at `LEVEL_DB` comes out of the codec within a few dB."""
 
 PITCH_TOLERANCE_HZ: Final = 10.0
-"""How far off a tone may be: more than a tenth of a second of samples can blur it, less than a semitone
+"""A tone may be off by so much: more than the error of a tenth of a second of samples, less than a semitone
 at 440 Hz."""
 
 LOWEST_HZ: Final = 50.0
-"""Below this is no tone but offset and rumble."""
+"""Lower frequencies are offset and rumble, not a tone."""
 
 SHORTEST: Final = RATE // 10
 """Fewer samples than this say nothing about a pitch."""
@@ -39,7 +39,7 @@ _FULL_SCALE: Final = 32_767.0
 
 
 class Heard(NamedTuple):
-    """What a stretch of sound is, mainly. Nothing at all is -inf dB at 0 Hz."""
+    """The main frequency of some sound, and its level. Silence is -inf dB at 0 Hz."""
 
     hz: float
     level_db: float

@@ -1,7 +1,7 @@
 """Take the candidates out of a session description, to send them one by one. Pure text, no aiortc.
 
 aiortc gathers every candidate before it writes a description; a browser sends the description first and
-each candidate as it finds it. Here the one becomes the other: RFC 8840's form of the same offer.
+each candidate as it finds it. This module turns the first form into the second, that of RFC 8840.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypedDict
 import msgspec
 
 END_OF_CANDIDATES: Final = ""
-"""What a browser sends as `candidate` after the last one."""
+"""The value that a browser sends as `candidate` after the last one."""
 
 _SECTION: Final = re.compile(r"^(?=m=)", re.MULTILINE)
 _MID: Final = re.compile(r"^a=mid:([^\r\n]+)", re.MULTILINE)
@@ -20,7 +20,7 @@ _CANDIDATE: Final = re.compile(
 
 _ICE_NAME: Final = re.compile(r"^a=ice-ufrag:([^\r\n]+)", re.MULTILINE)
 
-# The default address of a medium is a candidate too: RFC 8840 says to send port 9 and no address.
+# The default address of a medium is a candidate too: by RFC 8840 port 9 and no address are sent instead.
 _PORT: Final = re.compile(r"^(m=\S+) \d+", re.MULTILINE)
 _NO_PORT: Final = r"\1 9"
 _ADDRESS: Final = re.compile(r"^c=[^\r\n]+", re.MULTILINE)
@@ -40,18 +40,18 @@ class IceCandidate(TypedDict):
     sdpMLineIndex: int | None
 
 
-def read_candidate(said: object) -> IceCandidate | None:
-    """Read what somebody sent as a candidate; null is the end of them. None: it is none."""
-    if said is None:
+def read_candidate(sent: object) -> IceCandidate | None:
+    """Read a candidate of another client; null is the end of candidates. None: it is not a candidate."""
+    if sent is None:
         return IceCandidate(candidate=END_OF_CANDIDATES, sdpMid=None, sdpMLineIndex=None)
     try:
-        found = msgspec.convert(said, _Said)
+        found = msgspec.convert(sent, _Sent)
     except msgspec.ValidationError:
         return None
     return IceCandidate(candidate=found.candidate, sdpMid=found.sdp_mid, sdpMLineIndex=found.sdp_m_line_index)
 
 
-class _Said(msgspec.Struct, frozen=True):
+class _Sent(msgspec.Struct, frozen=True):
     candidate: str
     sdp_mid: str | None = msgspec.field(name="sdpMid", default=None)
     sdp_m_line_index: int | None = msgspec.field(name="sdpMLineIndex", default=None)
@@ -65,7 +65,7 @@ class Trickled(NamedTuple):
 
 
 def split(sdp: str) -> Trickled:
-    """Split a description into what is sent first and what trickles after it."""
+    """Split a description into the part that is sent first and the candidates that follow."""
     head, *media = _SECTION.split(sdp)
     kept: list[str] = [head]
     candidates: list[IceCandidate] = []

@@ -23,7 +23,7 @@ SHOWN_LINE_BYTES: Final = 2000
 """A JSON line with an exception in it is long; what is cut off can be read in the file."""
 
 LONGEST_LINE_BYTES: Final = 1 << 20
-"""A longer line is written in pieces: memory is bounded whatever a process writes."""
+"""A longer line is written in pieces, so that memory stays bounded."""
 
 
 class LogFile:

@@ -56,7 +56,7 @@ def test_a_file_is_played_again_and_again_at_the_rate_of_calls(
         assert judge(measure(np.concatenate(second)), 440) is Verdict.RIGHT
 
 
-def test_a_file_that_is_not_there_or_holds_no_sound_cannot_be_played(tmp_path: Path) -> None:
+def test_a_missing_or_silent_file_cannot_be_played(tmp_path: Path) -> None:
     text, empty = tmp_path / "text.wav", tmp_path / "empty.wav"
     text.write_text("no sound")
     write_wav(empty, np.zeros(0, np.int16), RATE)
@@ -103,7 +103,7 @@ def test_a_codec_of_another_rate_is_recorded_at_the_rate_of_calls(tmp_path: Path
     assert judge(measure(read_wav(path)[RATE // 10 :]), 440) is Verdict.RIGHT
 
 
-def test_where_nothing_can_be_written_it_is_said_and_hearing_goes_on(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_ends_only_the_recording(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "missing" / "heard.wav")
     recorder.hear(packet(next(tones(440))))
     recorder.close()

@@ -10,7 +10,7 @@ from tieline.cli.dev.ports import HIGHEST, PortTaken, check_free, hold_ports, re
 LOOPBACK = "127.0.0.1"
 
 
-def test_a_port_that_somebody_listens_on_is_named() -> None:
+def test_a_port_in_use_is_named() -> None:
     with socket.create_server((LOOPBACK, 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(PortTaken, match=f"port {port} on {LOOPBACK}"):
@@ -40,7 +40,7 @@ def test_too_many_ports_are_refused() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port cannot be held for another process")
 @pytest.mark.parametrize("other", [LOOPBACK, "0.0.0.0"])
-def test_what_is_held_is_given_to_nobody_else_until_it_is_released(other: str) -> None:
+def test_a_held_port_is_not_given_out_again_until_released(other: str) -> None:
     with hold_ports(6, LOOPBACK) as ports:
         others = [port for port in range(1, HIGHEST + 1) if port not in ports]
         with pytest.raises(PortTaken), hold_ports(1, other, but=others):

@@ -96,7 +96,7 @@ async def test_a_process_that_ends_is_restarted_and_reported(
     )
 
 
-async def test_a_process_that_ends_again_and_again_waits_longer_each_time(log: LogFile) -> None:
+async def test_a_process_that_ends_repeatedly_waits_longer_each_time(log: LogFile) -> None:
     heard, stop = Heard(), asyncio.Event()
     # It serves when it is started first, is not ready any more when it ends, and ends at once from then on.
     is_up, was_up = (log.path.with_name(f"router.{word}") for word in ("up", "was"))
