@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.unit.client.small_gateway import Switchboard, event, serving, within
+from tests.unit.client.minimal_gateway import MinimalGateway, event, serving, within
 from tieline.cli.call.bot import Bot
 from tieline.cli.call.bot_script import BotScript
 from tieline.cli.call.sound import tones
@@ -27,8 +27,8 @@ RUBBISH = {"type": "offer", "sdp": "rubbish"}
 class Running:
     """One bot under test: the lines that it says, its result, and a way to stop it."""
 
-    def __init__(self, board: Switchboard, url: str, client: Client, script: BotScript) -> None:
-        self.board = board
+    def __init__(self, gateway: MinimalGateway, url: str, client: Client, script: BotScript) -> None:
+        self.gateway = gateway
         self.url = url
         self.user = client.welcome.user_id
         self.stopping = asyncio.Event()
@@ -48,9 +48,9 @@ class Running:
 
 @asynccontextmanager
 async def running(script: BotScript = SCRIPT, user: str = "bot") -> AsyncIterator[Running]:
-    board = Switchboard()
-    async with serving(board.handle) as url, connect(url, user) as client:
-        bot = Running(board, url, client, script)
+    gateway = MinimalGateway()
+    async with serving(gateway.handle) as url, connect(url, user) as client:
+        bot = Running(gateway, url, client, script)
         yield bot
         bot.stopping.set()
         await within(asyncio.wait((bot.result,)))
@@ -87,7 +87,9 @@ async def test_a_bot_for_many_calls_succeeds_when_stopped() -> None:
 async def test_a_bot_that_must_leave_its_room_fails() -> None:
     async with running() as bot:
         await bot.says("bot waits")
-        await bot.board.send("bot", event("MEMBER_LEFT", {"room": "r", "userId": "bot", "reason": "kicked"}))
+        await bot.gateway.send(
+            "bot", event("MEMBER_LEFT", {"room": "r", "userId": "bot", "reason": "kicked"})
+        )
         await bot.says("was made to leave the room r")
         assert not await within(bot.result)
 
@@ -95,7 +97,7 @@ async def test_a_bot_that_must_leave_its_room_fails() -> None:
 async def test_a_bot_fails_when_its_connection_ends_for_good() -> None:
     async with running() as bot:
         await bot.says("bot waits")
-        await bot.board.close("bot", 4001, "replaced")
+        await bot.gateway.close("bot", 4001, "replaced")
         assert not await within(bot.result)
 
 
@@ -159,9 +161,9 @@ async def test_a_token_that_expires_is_refreshed() -> None:
 
     async with running(SCRIPT._replace(fresh_token=fresh_token)) as bot:
         await bot.says("bot waits")
-        await bot.board.send("bot", event("TOKEN_EXPIRING", {"expiresAt": 1_700_000_000_000}))
-        bot.board.deaf.add("REFRESH_TOKEN")
-        frame = await within(bot.board.unanswered.get())
+        bot.gateway.ignored.add("REFRESH_TOKEN")
+        await bot.gateway.send("bot", event("TOKEN_EXPIRING", {"expiresAt": 1_700_000_000_000}))
+        frame = await within(bot.gateway.unanswered.get())
         assert frame["data"] == {"token": "a newer token"}
 
 
@@ -171,6 +173,6 @@ async def test_a_refused_token_is_reported_and_the_bot_goes_on() -> None:
 
     async with running(SCRIPT._replace(fresh_token=fresh_token)) as bot:
         await bot.says("bot waits")
-        await bot.board.send("bot", event("TOKEN_EXPIRING", {"expiresAt": 1_700_000_000_000}))
+        await bot.gateway.send("bot", event("TOKEN_EXPIRING", {"expiresAt": 1_700_000_000_000}))
         await bot.says("the token could not be refreshed: ")
         assert not bot.result.done()

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from tests.unit.cli.call.test_bot import SCRIPT
-from tests.unit.client.small_gateway import Switchboard, serving, within
+from tests.unit.client.minimal_gateway import MinimalGateway, serving, within
 from tieline.cli.call.bot_runner import BotTarget, run_bot
 
 
@@ -29,7 +29,7 @@ class Said:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_a_waiting_bot_well(number: signal.Signals) -> None:
     said = Said()
-    async with serving(Switchboard().handle) as url:
+    async with serving(MinimalGateway().handle) as url:
         running = asyncio.ensure_future(run_bot(BotTarget([url], "bot", None), SCRIPT, said))
         await said.something()
         os.kill(os.getpid(), number)
@@ -39,7 +39,7 @@ async def test_a_signal_ends_a_waiting_bot_well(number: signal.Signals) -> None:
 
 async def test_a_bot_ends_when_its_time_is_up() -> None:
     said = Said()
-    async with serving(Switchboard().handle) as url:
+    async with serving(MinimalGateway().handle) as url:
         assert await within(run_bot(BotTarget([url], "bot", 0.5), SCRIPT, said))
     assert said.lines[-1] == "ended: 0.5 s are over"
 
