@@ -1,15 +1,17 @@
 """`tieline.load.relay`: the figures of a good relay, and the faults of a bad one."""
 
+import asyncio
 import os
 from collections.abc import Callable
 
 import pytest
+from websockets.utils import accept_key
 
 from tests.unit.load.small_relay import echoing, relaying
-from tieline.load.client import LoadError
+from tieline.load.client import LoadError, Target, arrive, leave
 from tieline.load.faults import Faults
 from tieline.load.figures import GENERATOR
-from tieline.load.relay import make_pairs, measure_relay
+from tieline.load.relay import Pair, RelayRun, make_pairs, measure_relay
 
 SECONDS = 0.2
 
@@ -71,3 +73,25 @@ async def test_a_pair_that_cannot_be_made_ends_the_measurement(monkeypatch: pyte
     async with relaying(lambda _message: []) as target:
         with pytest.raises(LoadError, match="did not receive message 1 from"):
             await measure_relay(target, 1, SECONDS)
+
+
+async def say_goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serve one WebSocket: send a text between the close frames of the client and of the server."""
+    request = (await reader.readuntil(b"\r\n\r\n")).decode()
+    key = request.partition("Sec-WebSocket-Key: ")[2].partition("\r\n")[0]
+    writer.write(f"HTTP/1.1 101 Switching\r\nSec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode())
+    await reader.readexactly(2 + 4 + 2)  # a masked close frame with its code
+    writer.write(b"\x81\x04left" + b"\x88\x02\x03\xe8")
+    await reader.read()
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_events_of_the_common_end_are_no_faults() -> None:
+    async with await asyncio.start_server(say_goodbye, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        sender, receiver = [await arrive(Target(url, None), user, url) for user in ("a", "b")]
+        run = RelayRun()
+        Pair(run, sender, receiver)
+        assert await leave([sender, receiver]) == Faults()
+        assert run.faults == Faults()
