@@ -8,8 +8,8 @@ import pytest
 from tests.containers.fleet import Fleet
 from tests.containers.test_deaths import MESSAGES, is_whole
 from tests.faults.test_kills import nothing_is_amiss
+from tests.support.container import RunningContainer
 from tests.support.load import running
-from tests.support.part import Part
 from tests.support.waiting import until_true
 
 pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
@@ -39,7 +39,7 @@ async def test_all_gateways_are_replaced(fleet: Fleet, capsys: pytest.CaptureFix
         )
 
 
-async def replace(fleet: Fleet, old: Part) -> None:
+async def replace(fleet: Fleet, old: RunningContainer) -> None:
     """Start one more, wait until it gets clients, then stop the old one: no surge below what there was."""
     await asyncio.to_thread(fleet.add, "gateway")
 

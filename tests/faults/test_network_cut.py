@@ -12,10 +12,10 @@ from tests.faults.test_kills import MESSAGES, nothing_is_amiss
 from tests.support.cast import establish
 from tests.support.frames import CANDIDATE
 from tests.support.load import Load, running
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.support.proxy import Proxy
 from tests.support.resuming import Resumers, id_of
-from tests.support.system import Process, System
+from tests.support.system import Service, System
 from tests.support.waiting import until_true
 from tieline.runtime.broker import BrokerAway, Message, connect
 
@@ -31,7 +31,7 @@ class Cuttable:
 
     system: System
     proxy: Proxy
-    gateway: Process
+    gateway: Service
     """The one behind the proxy."""
 
     @property
@@ -77,20 +77,20 @@ async def cuttable(nats_url: str, folder: Path, lease_s: float) -> AsyncIterator
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PipNats]:
-    with PipNats(tmp_path_factory.mktemp("nats") / "jetstream") as nats:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with NatsServer.alone(tmp_path_factory.mktemp("nats") / "jetstream") as nats:
         yield nats
 
 
 @pytest.fixture
-async def patient(broker: PipNats, tmp_path: Path) -> AsyncIterator[Cuttable]:
+async def patient(broker: NatsServer, tmp_path: Path) -> AsyncIterator[Cuttable]:
     """With a lease that outlasts every cut."""
     async with cuttable(broker.url, tmp_path, 60) as made:
         yield made
 
 
 @pytest.fixture
-async def impatient(broker: PipNats, tmp_path: Path) -> AsyncIterator[Cuttable]:
+async def impatient(broker: NatsServer, tmp_path: Path) -> AsyncIterator[Cuttable]:
     """With a lease that ends soon."""
     async with cuttable(broker.url, tmp_path, 3) as made:
         yield made
@@ -181,7 +181,7 @@ async def test_a_gateway_stops_while_messages_to_it_are_held_up(patient: Cuttabl
         assert await asyncio.to_thread(patient.gateway.wait) == 0
 
 
-async def test_an_answer_that_comes_too_late_leaves_the_connection_as_it_was(broker: PipNats) -> None:
+async def test_an_answer_that_comes_too_late_leaves_the_connection_as_it_was(broker: NatsServer) -> None:
     async with Proxy(broker.url) as proxy:
         connection = await connect(proxy.url, "test")
         heard = asyncio.Queue[bytes]()

@@ -11,7 +11,7 @@ from tests.support.cast import Person, establish
 from tests.support.frames import CANDIDATE
 from tests.support.resuming import Resumers, up_to_the_end
 from tests.support.secured import DEPLOY, KINDS, NODES, Intruder, Prepared, SecuredCluster
-from tests.support.system import Kind, Process, System
+from tests.support.system import Kind, Service, System
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.needs("openssl")
@@ -44,7 +44,7 @@ def replace(system: System, kind: Kind) -> None:
     assert old.wait() == 0
 
 
-def all_ready(processes: list[Process]) -> bool:
+def all_ready(processes: list[Service]) -> bool:
     return all(process.is_ready() for process in processes)
 
 

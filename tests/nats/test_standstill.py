@@ -28,7 +28,7 @@ async def test_a_broker_that_stands_still_is_left_for_another(cluster: SecuredCl
     broker.when_back(back.set)
     url = broker.client.connected_url
     assert url is not None
-    with cluster.standing_still(url.port):
+    with cluster.frozen(url.port):
         await until(back.is_set)
         assert broker.client.connected_url is not None
         assert broker.client.connected_url.port != url.port

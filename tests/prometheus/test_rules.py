@@ -11,7 +11,7 @@ import yaml
 from deploy.monitoring.generated import PROMETHEUS_RULE, RULES
 from tests.prometheus.expressions import ALERTS
 from tests.prometheus.scenarios import FAILURES, HARMLESS, HEALTHY, MINUTES, Series
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.support.prometheus import Prometheus, promtool
 from tests.support.system import System
 from tests.support.waiting import until_now
@@ -122,7 +122,7 @@ def impatient(rules: str) -> str:
 
 @pytest.fixture
 def doomed(
-    pip_nats: PipNats, tmp_path_factory: pytest.TempPathFactory
+    pip_nats: NatsServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[System, Prometheus]]:
     """A small system on a broker of its own, watched by the same rules, but without patience."""
     folder = tmp_path_factory.mktemp("doomed")
@@ -134,7 +134,7 @@ def doomed(
 
 
 @pytest.mark.needs("prometheus")
-def test_what_dies_sets_its_alert_off(doomed: tuple[System, Prometheus], pip_nats: PipNats) -> None:
+def test_what_dies_sets_its_alert_off(doomed: tuple[System, Prometheus], pip_nats: NatsServer) -> None:
     system, prometheus = doomed
     until_now(lambda: len(prometheus.query("tieline_ready == 1")) == 3)
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.cast import Cast
 from tests.support.running_dev import READY, RunningDev
-from tests.support.system import SECRET, Clustered, Process, System
+from tests.support.system import SECRET, Clustered, Service, System
 
 SIZES: Final = {"one": 1, "three": 3}
 """How many gateways, routers and presences."""
@@ -19,7 +19,7 @@ MAX_MEMBERS: Final = 6
 everywhere = pytest.mark.parametrize("system", ["one", "three", "dev"], indirect=True)
 """For the scenarios that are tried on what `tieline dev` starts, too."""
 
-NewGateway = Callable[..., Process]
+NewGateway = Callable[..., Service]
 
 SHOWN_LOG: Final = 12_000
 """How many characters of a system's log stand under a failure."""

@@ -168,12 +168,15 @@ def test_nothing_is_left_after_a_signal(dev: RunningDev, number: signal.Signals)
     assert list(dev.temporary.iterdir()) == []
 
 
-def test_it_does_not_mind_that_nobody_reads_its_words(dev: RunningDev) -> None:
-    assert dev.process.stdout is not None
-    dev.process.stdout.close()
-    dev.process.terminate()
-    assert dev.process.wait() == 0
-    assert "BrokenPipe" not in dev.log
+def test_it_does_not_mind_that_its_words_are_not_read(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    environ = {"TIELINE_JWT_SECRET": SECRET}
+    with open(reading) as words, RunningDev(tmp_path, ["--port", "0"], environ, writing) as dev:
+        os.close(writing)
+        assert any(READY in line for line in words)
+        words.close()
+        assert dev.process.end() == 0
+        assert "BrokenPipe" not in dev.log
 
 
 def test_a_second_signal_does_not_wait_for_a_part_that_hangs(dev: RunningDev) -> None:

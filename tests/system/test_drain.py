@@ -13,7 +13,7 @@ from tests.support.cast import establish
 from tests.support.frames import CANDIDATE
 from tests.support.raw_client import Refused
 from tests.support.resuming import SETTINGS, Resumers, id_of, up_to_the_end
-from tests.support.system import Process, System
+from tests.support.system import Service, System
 from tests.support.waiting import until
 
 SPREAD_S = 0.3
@@ -36,7 +36,7 @@ def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 class Scene(Resumers):
     """People on a gateway that stays (0), and on one that is told to stop (1)."""
 
-    def __init__(self, system: System, leaving: Process) -> None:
+    def __init__(self, system: System, leaving: Service) -> None:
         super().__init__(system)
         self.leaving = leaving
         assert self.ports[1] == leaving.port

@@ -12,9 +12,9 @@ import pytest
 from tests.support import frames
 from tests.support.cast import Cast, Person, establish
 from tests.support.frames import CANDIDATE, HANGUP, OFFER, new_id, token
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.support.raw_client import CUT, RawClient, Refused, upgrade
-from tests.support.system import Process, System
+from tests.support.system import Service, System
 from tests.support.waiting import until
 
 MESSAGES = 400
@@ -99,7 +99,7 @@ async def is_sent_away(person: Person) -> None:
     assert (end.code, end.reason) == (1012, "server restarting")
 
 
-async def two_on(gateway: Process, cast: Cast, witness: Person) -> tuple[Person, Person]:
+async def two_on(gateway: Service, cast: Cast, witness: Person) -> tuple[Person, Person]:
     """Let two users enter the room through one gateway."""
     bob, carol = [
         await cast.connect(name, claims={"join": [cast.room]}, port=gateway.port) for name in ("bob", "carol")
@@ -161,7 +161,7 @@ async def test_nobody_notices_when_one_of_two_is_killed(
 
 
 @pytest.fixture
-def alone(pip_nats: PipNats, tmp_path: Path) -> Iterator[System]:
+def alone(pip_nats: NatsServer, tmp_path: Path) -> Iterator[System]:
     """A system with a broker that no other test needs."""
     folder = tmp_path / "system"
     folder.mkdir()
@@ -170,7 +170,7 @@ def alone(pip_nats: PipNats, tmp_path: Path) -> Iterator[System]:
 
 
 async def test_without_a_broker_sockets_stay_requests_fail_and_nobody_new_gets_in(
-    alone: System, pip_nats: PipNats
+    alone: System, pip_nats: NatsServer
 ) -> None:
     async with Cast(alone) as cast:
         alice, bob = await cast.call()

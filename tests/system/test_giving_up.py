@@ -13,7 +13,7 @@ from tests.support.cast import Person
 from tests.support.frames import CANDIDATE
 from tests.support.raw_client import RawClient, upgrade
 from tests.support.resuming import Resumers, id_of
-from tests.support.system import System, stopped
+from tests.support.system import System
 
 ATTEMPTS = 40
 """More than a gateway lets in at once."""
@@ -46,7 +46,7 @@ async def test_an_attempt_that_was_given_up_replaces_nobody(
     people: Resumers, system: System, how: str
 ) -> None:
     alice, bob = await people.pair()  # alice on gateway 1
-    with stopped(system.all("gateway")[0]):
+    with system.all("gateway")[0].frozen():
         for _ in range(ATTEMPTS):
             await give_up(alice, people.ports[0], how)
     # Whoever comes there after them is let in after them.
@@ -63,7 +63,7 @@ async def test_an_attempt_that_was_given_up_takes_nothing_from_the_next(
     alice, bob = await people.pair()
     last = await bob.relays(CANDIDATE, alice)
     await people.lose(alice, bob)
-    with stopped(system.all("gateway")[0]):
+    with system.all("gateway")[0].frozen():
         await give_up(alice, people.ports[0], "resuming")
         again = await people.resumed(alice, id_of(last), gateway=1)
     await people.hears_status(bob, again, "online")

@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.cast import Person, establish
 from tests.support.frames import CANDIDATE
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.support.resuming import SETTINGS, Resumers, up_to_the_end
-from tests.support.system import System, stopped
+from tests.support.system import System
 from tests.support.waiting import until
 
 LEASE = {**SETTINGS, "GATEWAY_LEASE": "2"}
@@ -41,7 +41,7 @@ async def people(system: System) -> AsyncIterator[Resumers]:
 
 async def test_a_gateway_that_stood_still_longer_than_its_lease(people: Resumers, system: System) -> None:
     alice, bob = await people.pair()
-    with stopped(system.all("gateway")[0]):
+    with system.all("gateway")[0].frozen():
         await people.hears_status(alice, bob, "away")
         missed = [alice.say(CANDIDATE, bob) for _ in range(5)]
         for frame in missed:
@@ -56,7 +56,7 @@ async def test_a_gateway_that_stood_still_longer_than_its_lease(people: Resumers
 async def test_the_others_hear_of_each_time(people: Resumers, system: System) -> None:
     alice, bob = await people.pair()
     for _ in range(3):
-        with stopped(system.all("gateway")[0]):
+        with system.all("gateway")[0].frozen():
             await people.hears_status(alice, bob, "away")
         await people.hears_status(alice, bob, "online")
         assert await people.statuses(alice) == {alice.user: "online", bob.user: "online"}
@@ -81,7 +81,7 @@ async def test_whoever_cannot_resume_is_closed_and_gone(people: Resumers, system
     bob = await people.connect("bob", claims={"join": [people.room]}, port=people.ports[0])
     await people.meet(bob)
     await establish(alice, bob)
-    with stopped(system.all("gateway")[0]):
+    with system.all("gateway")[0].frozen():
         await alice.hears_hangup(bob.user, "disconnected")
         await alice.hears_left(people.room, bob.user, "disconnected")
     assert (await bob.line.ended()).code == 4002
@@ -91,7 +91,7 @@ async def test_whoever_cannot_resume_is_closed_and_gone(people: Resumers, system
 async def test_a_gateway_that_stood_still_longer_than_the_window(brief: System) -> None:
     async with Resumers(brief) as people:
         alice, bob = await people.pair()
-        with stopped(brief.all("gateway")[0]):
+        with brief.all("gateway")[0].frozen():
             await people.hears_status(alice, bob, "away")
             await alice.hears_hangup(bob.user, "disconnected")
             await alice.hears_left(people.room, bob.user, "disconnected")
@@ -102,7 +102,7 @@ async def test_a_gateway_that_stood_still_longer_than_the_window(brief: System) 
 
 async def test_whoever_has_resumed_elsewhere_meanwhile_stays_there(people: Resumers, system: System) -> None:
     alice, bob = await people.pair()
-    with stopped(system.all("gateway")[0]):
+    with system.all("gateway")[0].frozen():
         await people.hears_status(alice, bob, "away")
         again = await people.resumed(bob, "", gateway=1)
         await people.hears_status(alice, bob, "online")
@@ -120,7 +120,7 @@ async def test_whoever_has_resumed_elsewhere_meanwhile_stays_there(people: Resum
 
 
 @pytest.fixture
-def alone(pip_nats: PipNats, tmp_path: Path) -> Iterator[System]:
+def alone(pip_nats: NatsServer, tmp_path: Path) -> Iterator[System]:
     """A system with a broker that no other test needs."""
     folder = tmp_path / "system"
     folder.mkdir()
@@ -129,7 +129,9 @@ def alone(pip_nats: PipNats, tmp_path: Path) -> Iterator[System]:
         yield running
 
 
-async def test_streams_that_are_deleted_are_made_and_filled_again(alone: System, pip_nats: PipNats) -> None:
+async def test_streams_that_are_deleted_are_made_and_filled_again(
+    alone: System, pip_nats: NatsServer
+) -> None:
     async with Resumers(alone) as people:
         await people.pair()
         client = await nats.connect(pip_nats.url)
@@ -141,7 +143,7 @@ async def test_streams_that_are_deleted_are_made_and_filled_again(alone: System,
         await everything_works_again(people, alone)
 
 
-async def test_a_broker_that_comes_back_empty(alone: System, pip_nats: PipNats, tmp_path: Path) -> None:
+async def test_a_broker_that_comes_back_empty(alone: System, pip_nats: NatsServer, tmp_path: Path) -> None:
     async with Resumers(alone) as people:
         await people.pair()
         pip_nats.kill()

@@ -47,8 +47,9 @@ def hold_ports(count: int, host: str, but: Sequence[int] = ()) -> Iterator[list[
         PortTaken: there are not so many.
     """
     first, last = _outgoing()
+    taken = frozenset(but)
     candidates = [
-        port for port in range(_LOWEST, HIGHEST + 1) if not first <= port <= last and port not in but
+        port for port in range(_LOWEST, HIGHEST + 1) if not first <= port <= last and port not in taken
     ]
     found: list[int] = []
     with ExitStack() as holding:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from presence.rules.negotiation import CandidatePolicy
+from tests.support.examples import scaled
 from tests.unit.presence.rules.world import ALICE, BOB, CAROL, CELLAR, HALL, ROOMS, USERS, Fate, World
 from tieline.wire.ids import RoomId, UserId
 
@@ -207,8 +208,7 @@ class Signaling(RuleBasedStateMachine):
 
 TestSignaling = Signaling.TestCase
 TestSignaling.settings = settings(
-    max_examples=400,
+    max_examples=scaled(400),
     stateful_step_count=50,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
