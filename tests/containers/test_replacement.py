@@ -28,14 +28,14 @@ async def test_all_gateways_are_replaced(fleet: Fleet, capsys: pytest.CaptureFix
         took_s = time.monotonic() - began
         pause_s = load.longest_pause_s
         await is_whole(fleet)
-        tally = await nothing_is_amiss(load)
+        report = await nothing_is_amiss(load)
         assert not set(replaced) & set(fleet.all("gateway"))
-        assert all("RECONNECT" in peer.heard_cmds for peer in load.peers)
-        assert load.counts["resumed"] >= len(load.peers)
+        assert all("RECONNECT" in client.heard_cmds for client in load.clients)
+        assert load.counts["resumed"] >= len(load.clients)
     with capsys.disabled():
         print(
             f"\nrolling replacement of {len(replaced)} gateways: {took_s:.1f} s,"
-            f" the longest that a client was kept waiting {pause_s:.2f} s; {tally}"
+            f" the longest that a client was kept waiting {pause_s:.2f} s; {report}"
         )
 
 

@@ -18,11 +18,11 @@ from typing import Final, NamedTuple
 
 import uvloop
 
+from tests.support.delivery_report import DeliveryReport
 from tests.support.dev_processes import SETTINGS, SIZES, DevProcesses
 from tests.support.load import Load, running
 from tests.support.running_dev import READY, RunningDev
 from tests.support.system import SECRET
-from tests.support.tally import Tally
 
 
 class Fault(NamedTuple):
@@ -59,7 +59,9 @@ def parse(words: list[str]) -> argparse.Namespace:
     return options
 
 
-async def rounds(options: argparse.Namespace, processes: DevProcesses, tell: Callable[[str], None]) -> Tally:
+async def rounds(
+    options: argparse.Namespace, processes: DevProcesses, tell: Callable[[str], None]
+) -> DeliveryReport:
     """Run all rounds; tells each, and the table at the end."""
     chance = random.Random(options.seed)
     pauses: dict[str, list[float]] = defaultdict(list)
@@ -71,14 +73,14 @@ async def rounds(options: argparse.Namespace, processes: DevProcesses, tell: Cal
             which = chance.randrange(fault.processes)
             pause_s = await one(load, processes, fault, which, options.messages)
             pauses[fault.name].append(pause_s)
-            tell(f"{nth:4} {fault.name} {which}: {pause_s:.2f} s; {faults(load.tally())}")
-        tally = await load.settle()
+            tell(f"{nth:4} {fault.name} {which}: {pause_s:.2f} s; {faults(load.report())}")
+        report = await load.settle()
     tell("")
-    tell(f"seed {options.seed}, {options.rounds} rounds in {time.monotonic() - began:.0f} s: {tally}")
+    tell(f"seed {options.seed}, {options.rounds} rounds in {time.monotonic() - began:.0f} s: {report}")
     tell(f"connections: {dict(load.counts)}")
     tell("")
     tell(table(pauses))
-    return tally
+    return report
 
 
 async def one(load: Load, processes: DevProcesses, fault: Fault, which: int, messages: int) -> float:
@@ -92,9 +94,9 @@ async def one(load: Load, processes: DevProcesses, fault: Fault, which: int, mes
     return pause_s
 
 
-def faults(tally: Tally) -> str:
+def faults(report: DeliveryReport) -> str:
     """Say what must not be, and is."""
-    return ", ".join(f"{count} {name}" for name, count in tally.faults.items()) or "nothing amiss"
+    return ", ".join(f"{count} {name}" for name, count in report.faults.items()) or "nothing amiss"
 
 
 def table(pauses: dict[str, list[float]]) -> str:
@@ -121,13 +123,13 @@ def main(words: list[str]) -> int:
     ):
         dev.until_said(READY)
         try:
-            tally = uvloop.run(rounds(options, DevProcesses(dev), tell))
+            report = uvloop.run(rounds(options, DevProcesses(dev), tell))
         except BaseException:
             kept = Path(tempfile.gettempdir(), f"tieline-rounds-{options.seed}.log")
             kept.write_text(dev.log)
             tell(f"seed {options.seed}; the log is {kept}")
             raise
-    return 1 if tally.faults else 0
+    return 1 if report.faults else 0
 
 
 if __name__ == "__main__":

@@ -42,10 +42,10 @@ async def leader_of(cluster: Cluster, stream: str) -> NatsServer:
 async def kill_and_restart(load: Load, cluster: Cluster, node: NatsServer) -> None:
     """Kill a node while everybody talks, have them talk on without it, and let it catch up."""
     await load.progress(MESSAGES)
-    sent = load.tally().sent
+    sent = load.report().sent
     node.kill()
     await load.progress(MESSAGES)
-    assert load.tally().sent > sent
+    assert load.report().sent > sent
     node.start()
     await until_true(lambda: asyncio.to_thread(lambda: cluster.is_whole))
 
@@ -76,8 +76,8 @@ async def test_the_node_that_leads_the_mailbox_stands_still_then_is_killed(
         await load.progress(MESSAGES)
         leader.freeze()
         await load.silence(1)
-        for peer in load.peers[::2]:
-            peer.move()
+        for client in load.clients[::2]:
+            client.move()
         await load.progress(MESSAGES)
         leader.kill()
         leader.start()

@@ -5,9 +5,9 @@ from typing import Literal
 
 import pytest
 
+from tests.support.delivery_report import DeliveryReport
 from tests.support.dev_processes import DevProcesses
 from tests.support.load import Load, running
-from tests.support.tally import Tally
 from tests.support.waiting import until
 
 PAIRS = 6
@@ -21,22 +21,22 @@ GRACE_S = 5.0
 """For which a request is asked again: past it the client would be told, and have to ask again itself."""
 
 
-async def nothing_is_amiss(load: Load) -> Tally:
+async def nothing_is_amiss(load: Load) -> DeliveryReport:
     """Let everybody talk on, then settle the accounts."""
     await load.progress(MESSAGES)
-    tally = await load.settle()
-    assert tally.faults == {}
-    assert tally.sent == tally.acked == tally.received
-    return tally
+    report = await load.settle()
+    assert report.faults == {}
+    assert report.sent == report.acked == report.received
+    return report
 
 
 async def kill(load: Load, processes: DevProcesses, kind: str, which: int) -> None:
     """Kill a process while everybody talks, and wait until it is back. Messages were sent meanwhile."""
     await load.progress(MESSAGES)
-    sent = load.tally().sent
+    sent = load.report().sent
     pid = processes.send(signal.SIGKILL, kind, which)
     await processes.replaced(load, kind, which, pid)
-    assert load.tally().sent > sent
+    assert load.report().sent > sent
 
 
 async def test_both_gateways_are_killed_in_turn(processes: DevProcesses) -> None:
@@ -46,7 +46,7 @@ async def test_both_gateways_are_killed_in_turn(processes: DevProcesses) -> None
             replayed = processes.replayed(1 - which)
             await kill(load, processes, "gateway", which)
             await load.progress(MESSAGES)
-            assert len(load.users_on(processes.urls[1 - which])) == len(load.peers)
+            assert len(load.users_on(processes.urls[1 - which])) == len(load.clients)
             assert processes.replayed(1 - which) > replayed
         await nothing_is_amiss(load)
         assert load.counts["asked again"] == 0
@@ -100,22 +100,22 @@ async def test_a_gateway_is_told_to_stop(processes: DevProcesses, which: int) ->
         assert here
         pid = processes.send(signal.SIGTERM, "gateway", which)
         await processes.replaced(load, "gateway", which, pid)
-        assert all("RECONNECT" in peer.heard_cmds for peer in here)
+        assert all("RECONNECT" in client.heard_cmds for client in here)
         await nothing_is_amiss(load)
         assert load.counts["asked again"] == 0
         assert load.counts["moved"] + load.counts["the server closed with 1012"] >= len(here)
 
 
-async def test_clients_move_to_the_other_gateway_and_back_without_leaving_the_first(
+async def test_clients_move_to_the_other_gateway_before_leaving_the_first(
     processes: DevProcesses,
 ) -> None:
     async with running(processes.urls, PAIRS) as load:
         for _ in range(4):
             await load.progress(MESSAGES // 2)
-            for peer in load.peers:
-                peer.move()
+            for client in load.clients:
+                client.move()
         await nothing_is_amiss(load)
-        assert load.counts["moved"] == load.counts["resumed"] == 4 * len(load.peers)
+        assert load.counts["moved"] == load.counts["resumed"] == 4 * len(load.clients)
 
 
 async def test_the_broker_is_killed(processes: DevProcesses) -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.needs("openssl")
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[SecuredCluster]:
-    """One that nobody else is disturbed by."""
+    """One that no other test uses."""
     with SecuredCluster(tmp_path, "standstill") as running:
         yield running
 

@@ -51,7 +51,7 @@ def test_promtool_finds_nothing_wrong_with_the_rules() -> None:
 
 
 @pytest.mark.needs("promtool")
-def test_the_composition_s_prometheus_reads_the_rules_and_names_its_jobs_after_the_services() -> None:
+def test_the_prometheus_of_compose_reads_the_rules() -> None:
     config = RULES.parent / "prometheus.yml"
     assert f"{len(ALERTS)} rules found" in promtool("check", "config", str(config))
     jobs = {job["job_name"] for job in yaml.safe_load(config.read_text())["scrape_configs"]}
@@ -99,9 +99,6 @@ def test_there_is_no_runbook_for_an_alert_that_is_no_more() -> None:
 
 def test_kubernetes_gets_the_same_rules() -> None:
     assert yaml.safe_load(PROMETHEUS_RULE.read_text())["spec"] == yaml.safe_load(RULES.read_text())
-
-
-# With a real Prometheus. ------------------------------------------------------------------------------
 
 
 @pytest.mark.needs("prometheus")

@@ -71,7 +71,7 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """All of its nodes, for those who connect."""
+        """All of its nodes, for clients to connect to."""
         return ",".join(node.url for node in self.nodes)
 
     def leader_of(self, stream: str) -> NatsServer | None:

@@ -38,7 +38,7 @@ class RunningContainer:
         return int(self._managed.get_exposed_port(inside))
 
     def kill(self) -> None:
-        """`docker kill`: it gets no chance to say anything."""
+        """`docker kill`: it gets no chance to write anything."""
         self.container.kill()
         self.container.wait()
 
@@ -77,7 +77,7 @@ class RunningContainer:
         return said.decode(errors="replace")
 
     def get(self, path: str) -> tuple[int, str]:
-        """Ask its port for operators; returns the status and the body, (0, "") if nobody answers."""
+        """Ask its port for operators; returns the status and the body, (0, "") if nothing answers."""
         return http_get(self.port(MONITOR_PORT.get(self.kind, OPS_PORT)), path)
 
     def is_ready(self) -> bool:

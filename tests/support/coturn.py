@@ -16,7 +16,7 @@ RELAYED: Final = (40_000, 60_000)
 """Ports for relays: not among those from which its own is taken, or a relay might be opened on that, too."""
 
 _BINDING: Final = bytes.fromhex("000100002112a442") + b"twelve bytes"
-"""What asks a STUN server for one's own address (RFC 8489, 5)."""
+"""The request for one's own address that every STUN server answers (RFC 8489, 5)."""
 
 _ANSWER_S: Final = 0.2
 """For one answer from loopback; then it is asked again."""

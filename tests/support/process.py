@@ -26,7 +26,7 @@ SHOWN_OUTPUT: Final = 12_000
 
 
 class Process:
-    """One program that runs from now on. Whoever starts it calls `end` or `kill`, or waits for its end."""
+    """One program that runs from now on. The caller ends it, kills it, or waits for its end."""
 
     def __init__(
         self,

@@ -143,7 +143,7 @@ class Intruder:
     @classmethod
     @asynccontextmanager
     async def as_user(cls, cluster: SecuredCluster, user: str) -> AsyncIterator["Intruder"]:
-        """Log in as `user`, until the block ends. All on one node, which knows at once who listens."""
+        """Log in as `user`, until the block ends. All on one node, which knows every subscription at once."""
         intruder = cls()
         await intruder.client.connect(
             cluster.url.split(",")[0],

@@ -1,4 +1,4 @@
-"""`tieline dev`, as whoever starts it sees it: real processes, a real broker."""
+"""`tieline dev` as its user sees it: real processes, a real broker."""
 
 import os
 import select
@@ -256,7 +256,7 @@ def test_settings_that_a_part_cannot_use_end_it_at_once(tmp_path: Path) -> None:
         assert "TIELINE_LOG_LEVEL" in dev.log
 
 
-def test_a_ready_file_that_cannot_be_written_is_said_before_anything_starts(tmp_path: Path) -> None:
+def test_a_ready_file_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
     missing = tmp_path / "missing" / "ready.json"
     with RunningDev(tmp_path, ["--port", "0", "--ready-file", str(missing)]) as dev:
         assert dev.process.wait() == 2
