@@ -85,7 +85,7 @@ async def test_what_was_held_for_a_call_that_ended_is_forgotten(people: People) 
     await people.hear_nothing(alice, bob)
 
 
-async def test_a_pair_holds_so_many_candidates_and_no_more(people: People) -> None:
+async def test_a_call_holds_so_many_candidates_and_no_more(people: People) -> None:
     alice, bob = await people.two()
     await alice.relays(OFFER, bob)
     held = [await alice.holds(bob) for _ in range(MAX_HELD - 1)]
@@ -98,7 +98,7 @@ async def test_a_pair_holds_so_many_candidates_and_no_more(people: People) -> No
     await alice.relays(CANDIDATE, bob)
 
 
-async def test_a_pair_holds_so_many_bytes_and_no_more(people: People) -> None:
+async def test_a_call_holds_so_many_bytes_and_no_more(people: People) -> None:
     alice, bob = await people.two()
     await alice.relays(OFFER, bob)
     held = [candidate_of(size, alice, bob) for size in (MAX_HELD_BYTES // 2, MAX_HELD_BYTES // 2)]

@@ -1,4 +1,4 @@
-"""What clients see when a part of the system dies (README.md#what-it-promises-when-something-dies)."""
+"""What clients see when a process of the system dies (README.md#what-it-promises-when-something-dies)."""
 
 import asyncio
 import json
@@ -18,6 +18,9 @@ from tests.support.system import Service, System
 from tests.support.waiting import until
 
 MESSAGES = 400
+
+REFUSED_WITHIN_S = 20.0
+"""For a client to hear that its request failed: it is asked again for 5 s, on a machine that may be busy."""
 
 
 async def test_when_a_gateway_is_killed_its_sessions_end_with_its_lease(
@@ -180,7 +183,7 @@ async def test_without_a_broker_sockets_stay_and_requests_fail(alone: System, pi
         bob.connection.send(join)
         await alice.hears_refusal("INTERNAL", candidate)
         await bob.hears_refusal("INTERNAL", join)
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < REFUSED_WITHIN_S
         await until(lambda: all(process.get("/readyz")[0] == 503 for process in alone.processes))
         assert all(process.get("/healthz") == (200, "alive\n") for process in alone.processes)
         with pytest.raises(Refused) as refused:

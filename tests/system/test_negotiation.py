@@ -43,7 +43,7 @@ async def test_either_answer_to_crossed_offers_establishes(people: People, first
     await other.is_refused(ANSWER, one, "NO_MATCHING_OFFER")
 
 
-async def test_a_new_offer_in_an_established_pair_leaves_it_established(people: People) -> None:
+async def test_a_new_offer_in_an_established_call_leaves_it_established(people: People) -> None:
     alice, bob = await people.call()
     await alice.relays(OFFER, bob)
     await alice.relays(CANDIDATE, bob)
@@ -75,7 +75,7 @@ async def test_either_side_ends_an_offer_that_waits(people: People, reason: str)
     await establish(bob, alice)
 
 
-async def test_a_hangup_ends_an_established_pair_at_once(people: People) -> None:
+async def test_a_hangup_ends_an_established_call_at_once(people: People) -> None:
     alice, bob = await people.two()
     for one, other in ((alice, bob), (bob, alice)):
         await establish(alice, bob)

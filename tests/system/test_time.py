@@ -5,7 +5,7 @@ import time
 
 from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, names_of, refusal
 from tests.support.people import People, Person, establish
-from tests.support.raw_client import CUT, Ended, Opcode, RawClient, frame, upgrade
+from tests.support.raw_client import CUT, Ended, Frame, Opcode, RawClient, frame, upgrade
 from tests.support.system import System
 from tests.support.waiting import until_true
 
@@ -52,7 +52,7 @@ async def test_a_new_offer_has_its_own_time_and_so_have_crossing_ones(hasty_peop
     await hasty_people.hear_nothing(alice, bob)
 
 
-async def test_an_offer_in_an_established_pair_stops_waiting_in_silence(hasty_people: People) -> None:
+async def test_an_offer_in_an_established_call_stops_waiting_in_silence(hasty_people: People) -> None:
     alice, bob = await hasty_people.call()
     await alice.relays(OFFER, bob)
     carol = await hasty_people.enter("carol")
@@ -123,22 +123,22 @@ async def test_a_token_is_warned_of_and_then_ends_the_connection(hasty_people: P
 
 
 async def test_only_a_client_that_answers_no_ping_is_closed(hasty: System, hasty_people: People) -> None:
-    with hasty.extra("gateway", PING_INTERVAL="0.4", PONG_TIMEOUT="0.3") as gateway:
+    with hasty.extra("gateway", PING_INTERVAL="0.4", PONG_TIMEOUT="2") as gateway:
         deaf, wrong, good = [
             await hasty_people.connect(name, port=gateway.port) for name in ("deaf", "wrong", "good")
         ]
         assert good.welcome["data"]["pingInterval"] == 0.4
-        pings = []
+        pings: list[Frame] = []
         async with asyncio.TaskGroup() as listening:
             ends = [
                 listening.create_task(end_of(person, pong)) for person, pong in ((deaf, b""), (wrong, b"?"))
             ]
-            for _ in range(4):
+            while len(pings) < 4 or not all(end.done() for end in ends):
                 pings.append(await good.connection.receive_frame())
                 good.connection.write(frame(Opcode.PONG, pings[-1].payload))
         assert [end.result() for end in ends] == [(4001, "ping unanswered")] * 2
-        assert [ping.opcode for ping in pings] == [Opcode.PING] * 4
-        assert len({ping.payload for ping in pings}) == 4
+        assert {ping.opcode for ping in pings} == {Opcode.PING}
+        assert len({ping.payload for ping in pings}) == len(pings) >= 4
         await good.pings()
         await good.connection.close()
 
