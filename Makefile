@@ -51,23 +51,28 @@ unit: install ## the tests that need no broker and no process, within a minute
 test: install ## every test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-inside test-outside
 
+# Where the time goes is listed in CI.
+SLOWEST := $(if $(CI),--durations=25 --durations-min=2)
+
 # What needs nothing but a broker; every branch of the pure modules is demanded.
 INSIDE := tests/unit tests/broker tests/contract tests/system
 test-inside: install
-	$(PYTHON) -m pytest $(INSIDE) --cov --cov-report=term --cov-fail-under=100
+	$(PYTHON) -m pytest $(INSIDE) $(SLOWEST) --cov --cov-report=term --cov-fail-under=100
 
 # Everything else: the model, faults, browsers, containers, Prometheus, Kubernetes.
-OUTSIDE = $(filter-out $(INSIDE) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+OUTSIDE = $(filter-out $(INSIDE) tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 test-outside: install
-	$(PYTHON) -m pytest $(OUTSIDE) -p no:cacheprovider
+	$(PYTHON) -m pytest $(OUTSIDE) $(SLOWEST) -p no:cacheprovider
 
-# What runs long, a fault a round and twenty times the examples: for a night, and before a release. Each part says
-# the seed with which it can be repeated; `make soak SEED=7 ROUNDS=10` takes that seed, and so many rounds.
-SEED ?= $(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')
+# What runs long: the model with everything in one story (minutes, gigabytes), twenty times the examples, and faults
+# round after round. For a night, and before a release. `make soak SEED=7 ROUNDS=10` is the same once more.
 ROUNDS ?= 100
+ifndef SEED
+SEED := $(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')
+endif
 soak: install ## what runs long: faults round after round, the whole model, many more examples
-	@echo "seed $(SEED): make soak SEED=$(SEED) ROUNDS=$(ROUNDS)"
-	$(PYTHON) -m model
+	@echo "once more: make soak SEED=$(SEED) ROUNDS=$(ROUNDS)"
+	$(PYTHON) -m model --everything
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=soak --hypothesis-seed=$(SEED) --timeout=3600
 	$(PYTHON) -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
 

@@ -22,7 +22,7 @@ COMMANDS: Final = (
     HANGUP := "WEBRTC_HANGUP",
 )
 
-pytestmark = pytest.mark.timeout(600)  # thousands of steps, on a machine that may do other things
+pytestmark = pytest.mark.timeout(scaled(600))  # thousands of steps, on a machine that may do other things
 
 some_users: Final = st.sampled_from((ALICE, BOB, ALICE, BOB, CAROL))
 some_fate: Final = st.sampled_from(("done", "slow", "slow", 0, 1, 2))
