@@ -8,11 +8,15 @@ STAMP := $(VENV)/.installed
 RUN_STAMP := $(VENV)/.installed-run
 PORT ?= 8080
 
-.PHONY: install run test test-inside test-outside check bench lock dashboards k8s-tools
+.DEFAULT_GOAL := help
+.PHONY: help install run unit test test-inside test-outside soak flaky check bench lock dashboards k8s-tools
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 # Everything that is here, for those who change it. Touches nothing while pyproject.toml and requirements.lock are
 # older than the last installation.
-install: $(STAMP)
+install: $(STAMP) ## put everything that developers need into .venv
 	@:
 
 $(STAMP): pyproject.toml requirements.lock
@@ -66,36 +70,60 @@ $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 endef
 
 # The whole system on this machine, a voice call through it, and then it stays up.
-run: $(RUN_STAMP)
+run: $(RUN_STAMP) ## the whole system on this machine, with a voice call through it
 	@$(VENV)/bin/tieline dev --call --port $(PORT)
+
+# The inner loop: what needs neither a broker nor another process, with few examples of what Hypothesis makes up.
+unit: install ## the tests that need no broker and no process, within a minute
+	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=quick
 
 # Every test, in two halves side by side: most of them wait more than they work. The output of each half comes
 # when it is done.
-test: install
+test: install ## every test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-inside test-outside
+
+# Where the time goes is listed in CI.
+SLOWEST := $(if $(CI),--durations=25 --durations-min=2)
 
 # What needs nothing but a broker; every branch of the pure modules is demanded.
 INSIDE := tests/unit tests/broker tests/contract tests/system
 test-inside: install
-	$(PYTHON) -m pytest $(INSIDE) --cov --cov-report=term --cov-fail-under=100
+	$(PYTHON) -m pytest $(INSIDE) $(SLOWEST) --cov --cov-report=term --cov-fail-under=100
 
 # Everything else: the model, faults, browsers, containers, Prometheus, Kubernetes.
-OUTSIDE = $(filter-out $(INSIDE) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+OUTSIDE = $(filter-out $(INSIDE) tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 test-outside: install
-	$(PYTHON) -m pytest $(OUTSIDE) -p no:cacheprovider
+	$(PYTHON) -m pytest $(OUTSIDE) $(SLOWEST) -p no:cacheprovider
 
-check: install
+# What runs long: the model with everything in one story (minutes, gigabytes), twenty times the examples, and faults
+# round after round. For a night, and before a release. `make soak SEED=7 ROUNDS=10` is the same once more.
+ROUNDS ?= 100
+ifndef SEED
+SEED := $(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')
+endif
+soak: install ## what runs long: faults round after round, the whole model, many more examples
+	@echo "once more: make soak SEED=$(SEED) ROUNDS=$(ROUNDS)"
+	$(PYTHON) -m model --everything
+	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=soak --hypothesis-seed=$(SEED) --timeout=3600
+	$(PYTHON) -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
+
+# The tests of what has changed since BASE, twenty times beside two busy processors, up to the first failure.
+BASE ?= HEAD
+flaky: install ## twenty times beside load, the tests of what has changed since BASE (HEAD)
+	$(PYTHON) -m tests.support.flaky --base $(BASE)
+
+check: install ## lint, format, types, who may import whom
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy --strict
 	$(VENV)/bin/lint-imports
 
-bench: install
+bench: install ## how fast it is, beside a hand-rolled relay and a bare echo
 	$(PYTHON) -m bench
 
 # Resolve what pyproject.toml asks for anew, one set of versions for every Python and system, with hashes.
 # Name no --emit-index-url here: where packages come from is the business of whoever installs.
-lock: install
+lock: install ## resolve all dependencies anew
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/python -m pip install --quiet uv
 	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --upgrade --all-extras --generate-hashes \
@@ -111,12 +139,12 @@ lock: install
 		--universal --python-version 3.11 --custom-compile-command 'make lock' --output-file tests/k8s/tools.lock
 
 # The dashboard and the PrometheusRule, from deploy/monitoring and deploy/prometheus/rules.yaml.
-dashboards: install
+dashboards: install ## the dashboard and the rules of Prometheus, from deploy/monitoring
 	$(PYTHON) -m deploy.monitoring
 
 # checkov and kubectl, for tests/k8s, in an environment of their own: checkov wants a hundred packages in versions
 # of its own.
-k8s-tools: build/k8s-tools/.installed
+k8s-tools: build/k8s-tools/.installed ## checkov and kubectl, for tests/k8s
 
 build/k8s-tools/.installed: tests/k8s/tools.lock | install
 	$(PYTHON) -m venv --clear build/k8s-tools

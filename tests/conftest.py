@@ -16,8 +16,11 @@ from tests.support.demand import (
     skip_without,
     stand_ins,
 )
+from tests.support.examples import register_profiles
 from tests.support.nats_container import docker_answers, nats_container
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
+
+register_profiles()
 
 BrokerKind = Literal["container", "pip"]
 
@@ -44,14 +47,14 @@ def nats_url(broker_kind: BrokerKind, tmp_path_factory: pytest.TempPathFactory) 
         with nats_container() as url:
             yield url
         return
-    with PipNats(tmp_path_factory.mktemp("jetstream")) as server:
+    with NatsServer.alone(tmp_path_factory.mktemp("jetstream")) as server:
         yield server.url
 
 
 @pytest.fixture
-def pip_nats(tmp_path: Path) -> Iterator[PipNats]:
+def pip_nats(tmp_path: Path) -> Iterator[NatsServer]:
     """A nats-server for one test alone, which may kill it and start it again."""
-    with PipNats(tmp_path / "jetstream") as server:
+    with NatsServer.alone(tmp_path / "jetstream") as server:
         yield server
 
 

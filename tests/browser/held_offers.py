@@ -1,4 +1,4 @@
-"""Hold offers on their way to people until so many have been made: so that they cross, whoever is faster."""
+"""Hold offers back until so many have been made: so that they cross, however fast each page is."""
 
 from typing import Final
 

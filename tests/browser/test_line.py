@@ -153,7 +153,7 @@ async def test_after_another_it_does_not(ann: Person, backend: Backend, gateway:
         assert len(backend.queries) == count
 
 
-async def test_with_a_source_of_tokens_an_expired_one_is_followed_by_another(
+async def test_an_expired_token_is_followed_by_one_from_the_source(
     ann: Person, backend: Backend, gateway: Gateway
 ) -> None:
     await come(ann, gateway.url, later=True)

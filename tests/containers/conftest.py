@@ -7,7 +7,7 @@ import pytest
 from tests.containers.fleet import Fleet, Images
 from tests.containers.images import base_image, haproxy_image, tieline_image
 from tests.faults.conftest import pytest_runtest_makereport  # noqa: F401  # shows the logs under a failure
-from tests.support.resuming import Resumers
+from tests.support.resuming import ResumingPeople
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,6 @@ def fleet(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-async def people(fleet: Fleet) -> AsyncIterator[Resumers]:
-    async with Resumers(fleet) as present:
+async def people(fleet: Fleet) -> AsyncIterator[ResumingPeople]:
+    async with ResumingPeople(fleet) as present:
         yield present

@@ -13,8 +13,9 @@ from typing import Final, NamedTuple, Self
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
+from tests.support.container import CLIENT_PORT, MONITOR_PORT, OPS_PORT, ContainerKind, RunningContainer
 from tests.support.nats_container import IMAGE_VARIABLE, nats_image
-from tests.support.part import CLIENT_PORT, MONITOR_PORT, OPS_PORT, Part, PartKind
+from tests.support.nats_server import leader_of
 from tests.support.secured import DEPLOY, NODES, Prepared
 from tests.support.system import SECRET, Kind
 from tests.support.waiting import until_now
@@ -43,7 +44,7 @@ class Fleet:
         self._prepared = Prepared(folder / "prepared")
         self._ending = ExitStack()
         self._count = 0
-        self.parts: list[Part] = []
+        self.containers: list[RunningContainer] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as starting:
@@ -68,10 +69,8 @@ class Fleet:
         self._ending.close()
 
     def _remove_all(self) -> None:
-        for part in self.parts:
-            part.remove()
-
-    # What there is ----------------------------------------------------------------------------------
+        for container in self.containers:
+            container.remove()
 
     @property
     def url(self) -> str:
@@ -86,59 +85,52 @@ class Fleet:
     @property
     def log(self) -> str:
         """See `Clustered.log`."""
-        return "\n".join(f"--- {part.name}\n{part.log}" for part in self.parts)
+        return "\n".join(f"{container.name}:\n{container.log}" for container in self.containers)
 
-    def all(self, kind: PartKind) -> list[Part]:
-        """List the parts of one kind."""
-        return [part for part in self.parts if part.kind == kind]
+    def all(self, kind: ContainerKind) -> list[RunningContainer]:
+        """List the containers of one kind."""
+        return [container for container in self.containers if container.kind == kind]
 
     @property
     def balanced(self) -> int:
         """To how many gateways the balancer sends new clients."""
         return int(self.balancer.count("haproxy_server_status", proxy="gateways", state="UP"))
 
-    def leader_of(self, stream: str) -> Part | None:
-        """Find the broker that leads a stream now, by the word of any; None while there is none."""
-        for broker in self.all("nats"):
-            for described in broker.streams():
-                if described["name"] == stream:
-                    leader = described.get("cluster", {}).get("leader")
-                    return next((each for each in self.all("nats") if each.name == leader), None)
-        return None
+    def leader_of(self, stream: str) -> RunningContainer | None:
+        """Find the broker that leads a stream now; None while there is none, or none that says so."""
+        return leader_of(stream, self.all("nats"))
 
-    # Changing it ------------------------------------------------------------------------------------
-
-    def add(self, kind: Kind) -> Part:
+    def add(self, kind: Kind) -> RunningContainer:
         """Start one more container of a service; it is ready when this returns."""
-        part = self._add_service(kind)
-        until_now(part.is_ready)
-        return part
+        container = self._add_service(kind)
+        until_now(container.is_ready)
+        return container
 
-    def remove(self, part: Part) -> None:
-        """Have a part gone, dead or alive."""
-        self.parts.remove(part)
-        part.remove()
+    def remove(self, container: RunningContainer) -> None:
+        """Have a container gone, dead or alive."""
+        self.containers.remove(container)
+        container.remove()
 
-    def replace(self, part: Part) -> Part:
+    def replace(self, container: RunningContainer) -> RunningContainer:
         """Have another container instead of one that has died."""
-        assert part.kind in TWICE
-        self.remove(part)
-        return self.add(part.kind)
+        assert container.kind in TWICE
+        self.remove(container)
+        return self.add(container.kind)
 
-    def until_ready(self, but: Callable[[Part], bool] = lambda _: False) -> None:
-        """Wait until every part takes work."""
-        for part in self.parts:
-            if not but(part):
-                until_now(part.is_ready)
+    def until_ready(self, but: Callable[[RunningContainer], bool] = lambda _: False) -> None:
+        """Wait until every container takes work."""
+        for container in self.containers:
+            if not but(container):
+                until_now(container.is_ready)
 
-    def _start(self, kind: PartKind, name: str, container: DockerContainer) -> Part:
+    def _start(self, kind: ContainerKind, name: str, container: DockerContainer) -> RunningContainer:
         container.with_network(self._network).with_kwargs(hostname=name, **CONFINED)
         container.start()
-        part = Part(kind, name, container)
-        self.parts.append(part)
-        return part
+        running = RunningContainer(kind, name, container)
+        self.containers.append(running)
+        return running
 
-    def _add_broker(self, name: str) -> Part:
+    def _add_broker(self, name: str) -> RunningContainer:
         storage = self._folder / name
         storage.mkdir()
         routes = ", ".join(f"nats://{node}:6222" for node in NODES)
@@ -160,7 +152,7 @@ class Fleet:
         )
         return self._start("nats", name, container)
 
-    def _add_service(self, kind: Kind) -> Part:
+    def _add_service(self, kind: Kind) -> RunningContainer:
         self._count += 1
         settings = {
             "NATS_URL": ",".join(f"tls://{node}:4222" for node in NODES),
@@ -179,7 +171,7 @@ class Fleet:
         )
         return self._start(kind, f"{kind}-{self._count}", container)
 
-    def _add_balancer(self, port: int) -> Part:
+    def _add_balancer(self, port: int) -> RunningContainer:
         container = (
             DockerContainer(self._images.haproxy)
             .with_command(["-f", "/etc/haproxy.cfg"])

@@ -5,17 +5,17 @@ import asyncio
 import pytest
 
 from tests.containers.fleet import Fleet
-from tests.support.cast import establish
 from tests.support.frames import CANDIDATE, HANGUP
+from tests.support.people import establish
 from tests.support.raw_client import Refused
-from tests.support.resuming import Resumers, id_of
+from tests.support.resuming import ResumingPeople, id_of
 from tests.support.waiting import until_true
 
 pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
 
 
 async def test_calls_between_all_gateways_are_set_up_resumed_and_ended(
-    fleet: Fleet, people: Resumers
+    fleet: Fleet, people: ResumingPeople
 ) -> None:
     pairs = [(await people.in_room("alice"), await people.in_room("bob")) for _ in range(1)]
     for alice, bob in pairs:
@@ -31,7 +31,7 @@ async def test_calls_between_all_gateways_are_set_up_resumed_and_ended(
         await again.relays(HANGUP, alice, {"reason": "hangup"})
 
 
-async def test_the_balancer_spreads_clients_over_the_gateways(fleet: Fleet, people: Resumers) -> None:
+async def test_the_balancer_spreads_clients_over_the_gateways(fleet: Fleet, people: ResumingPeople) -> None:
     for _ in range(8):
         await people.come("somebody")
 
@@ -44,7 +44,7 @@ async def test_the_balancer_spreads_clients_over_the_gateways(fleet: Fleet, peop
     await until_true(are_spread)
 
 
-async def test_a_bad_token_is_refused_through_the_balancer(fleet: Fleet, people: Resumers) -> None:
+async def test_a_bad_token_is_refused_through_the_balancer(fleet: Fleet, people: ResumingPeople) -> None:
     with pytest.raises(Refused) as refusal:
         await people.come("mallory", claims={"exp": 1})
     assert refusal.value.answer.status == 401

@@ -85,9 +85,7 @@ def test_ports_are_open_to_this_machine_alone() -> None:
 
 @pytest.mark.needs("openssl")
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_secret_that_it_needs_is_prepared_and_no_other_is_given_to_it(
-    name: str, tmp_path: Path
-) -> None:
+def test_it_is_given_every_secret_that_it_needs_and_no_other(name: str, tmp_path: Path) -> None:
     wanted = required(name)
     assert wanted <= Prepared(tmp_path).environ.keys()
     allowed: dict[str, set[str]] = {
@@ -147,7 +145,7 @@ def test_haproxy_finds_nothing_wrong() -> None:
     assert "warning" not in (checked.stdout + checked.stderr).lower()
 
 
-def test_grafana_finds_the_dashboards_and_the_datasource_where_they_are_mounted() -> None:
+def test_grafana_finds_its_files_where_they_are_mounted() -> None:
     volumes = dict(volume.split(":")[:2] for volume in SERVICES["grafana"]["volumes"])
     providers = yaml.safe_load((DEPLOY / "grafana/provisioning/dashboards/tieline.yaml").read_text())
     assert {each["options"]["path"] for each in providers["providers"]} <= set(volumes.values())

@@ -1,4 +1,4 @@
-"""`docker kill` and `docker pause` of each kind of part, under load: nothing is lost, and no session ends."""
+"""`docker kill` and `docker pause` of each kind of container under load: nothing is lost, no session ends."""
 
 import asyncio
 from typing import Literal
@@ -7,8 +7,8 @@ import pytest
 
 from tests.containers.fleet import Fleet
 from tests.faults.test_kills import nothing_is_amiss
+from tests.support.container import RunningContainer
 from tests.support.load import Load, running
-from tests.support.part import Part
 from tests.support.waiting import until_true
 
 pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
@@ -18,18 +18,18 @@ MESSAGES = 30
 """That everybody sends and receives before the fault, and after it."""
 
 FEW = 5
-"""Messages while a part stands still: half of them are asked a second time, after half a second."""
+"""Messages while a container stands still: half of them are asked a second time, after half a second."""
 
 STREAMS = ("KV_tieline", "MAILBOX_tieline")
 
 
-async def leader_of(fleet: Fleet, stream: str) -> Part:
+async def leader_of(fleet: Fleet, stream: str) -> RunningContainer:
     """Wait until a stream has a leader."""
     return await until_true(lambda: asyncio.to_thread(fleet.leader_of, stream))
 
 
 async def is_whole(fleet: Fleet) -> None:
-    """Wait until every part takes work, and the balancer knows."""
+    """Wait until every container takes work, and the balancer knows."""
     await asyncio.to_thread(fleet.until_ready)
 
     async def are_balanced() -> bool:
@@ -39,9 +39,9 @@ async def is_whole(fleet: Fleet) -> None:
 
 
 async def still_talk(load: Load, messages: int) -> None:
-    sent = load.tally().sent
+    sent = load.report().sent
     await load.progress(messages)
-    assert load.tally().sent > sent
+    assert load.report().sent > sent
 
 
 async def test_a_gateway_is_killed(fleet: Fleet) -> None:
@@ -59,7 +59,7 @@ async def test_a_gateway_is_killed(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("kind", ["router", "presence"])
-async def test_a_part_that_no_client_is_connected_to_is_killed(
+async def test_a_service_that_no_client_is_connected_to_is_killed(
     fleet: Fleet, kind: Literal["router", "presence"]
 ) -> None:
     async with running([fleet.url], PAIRS) as load:
@@ -93,7 +93,7 @@ async def test_the_balancer_is_killed(fleet: Fleet) -> None:
         await asyncio.to_thread(fleet.balancer.start)
         await is_whole(fleet)
         await nothing_is_amiss(load)
-        assert load.counts["resumed"] >= len(load.peers)
+        assert load.counts["resumed"] >= len(load.clients)
 
 
 async def test_a_gateway_stands_still_for_longer_than_its_lease(fleet: Fleet) -> None:
@@ -117,11 +117,13 @@ async def test_a_gateway_stands_still_for_longer_than_its_lease(fleet: Fleet) ->
 
 
 def count_leases_out(fleet: Fleet) -> float:
-    return sum(part.count("tieline_timers_fired_total", kind="lease") for part in fleet.all("presence"))
+    return sum(
+        container.count("tieline_timers_fired_total", kind="lease") for container in fleet.all("presence")
+    )
 
 
 @pytest.mark.parametrize("kind", ["router", "presence"])
-async def test_a_part_that_no_client_is_connected_to_stands_still(
+async def test_a_service_that_no_client_is_connected_to_stands_still(
     fleet: Fleet, kind: Literal["router", "presence"]
 ) -> None:
     # One at a time: what has to be asked again, after 5 s of bad luck, comes after what was sent meanwhile.

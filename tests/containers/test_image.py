@@ -72,5 +72,5 @@ def test_it_adds_little_to_its_base(images: Images, capsys: pytest.CaptureFixtur
 
 async def test_its_own_check_finds_every_service_healthy(fleet: Fleet) -> None:
     for kind in ("presence", "router", "gateway"):
-        for part in fleet.all(kind):
-            await until(lambda part=part: part.health == "healthy")  # type: ignore[misc]
+        for container in fleet.all(kind):
+            await until(lambda container=container: container.health == "healthy")  # type: ignore[misc]

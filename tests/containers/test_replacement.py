@@ -8,8 +8,8 @@ import pytest
 from tests.containers.fleet import Fleet
 from tests.containers.test_deaths import MESSAGES, is_whole
 from tests.faults.test_kills import nothing_is_amiss
+from tests.support.container import RunningContainer
 from tests.support.load import running
-from tests.support.part import Part
 from tests.support.waiting import until_true
 
 pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
@@ -28,18 +28,18 @@ async def test_all_gateways_are_replaced(fleet: Fleet, capsys: pytest.CaptureFix
         took_s = time.monotonic() - began
         pause_s = load.longest_pause_s
         await is_whole(fleet)
-        tally = await nothing_is_amiss(load)
+        report = await nothing_is_amiss(load)
         assert not set(replaced) & set(fleet.all("gateway"))
-        assert all("RECONNECT" in peer.heard_cmds for peer in load.peers)
-        assert load.counts["resumed"] >= len(load.peers)
+        assert all("RECONNECT" in client.heard_cmds for client in load.clients)
+        assert load.counts["resumed"] >= len(load.clients)
     with capsys.disabled():
         print(
             f"\nrolling replacement of {len(replaced)} gateways: {took_s:.1f} s,"
-            f" the longest that a client was kept waiting {pause_s:.2f} s; {tally}"
+            f" the longest that a client was kept waiting {pause_s:.2f} s; {report}"
         )
 
 
-async def replace(fleet: Fleet, old: Part) -> None:
+async def replace(fleet: Fleet, old: RunningContainer) -> None:
     """Start one more, wait until it gets clients, then stop the old one: no surge below what there was."""
     await asyncio.to_thread(fleet.add, "gateway")
 

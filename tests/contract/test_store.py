@@ -8,7 +8,7 @@ import pytest
 
 from presence.store import Bucket, Conflict, Record, Store, StoreUnavailable, make_bucket
 from tests.contract.fake_store import FakeStore
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.support.waiting import until_true
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import Requests
@@ -261,7 +261,7 @@ async def test_a_fake_store_that_is_away_says_so() -> None:
     assert await store.read("a.1") == {}
 
 
-async def test_a_bucket_whose_broker_is_gone_says_so(pip_nats: PipNats) -> None:
+async def test_a_bucket_whose_broker_is_gone_says_so(pip_nats: NatsServer) -> None:
     broker = await connect(pip_nats.url, "contract")
     bucket = await bucket_of(broker, "away")
     assert await bucket.is_usable()

@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.support.parts import SETTINGS, SIZES, Parts
+from tests.support.dev_processes import SETTINGS, SIZES, DevProcesses
 from tests.support.running_dev import READY, RunningDev
 from tests.support.system import SECRET
 
@@ -23,9 +23,9 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDev]:
 
 
 @pytest.fixture
-def parts(dev: RunningDev) -> Parts:
-    """The parts of the `tieline dev`."""
-    return Parts(dev)
+def processes(dev: RunningDev) -> DevProcesses:
+    """The processes of the `tieline dev`."""
+    return DevProcesses(dev)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,6 @@
-"""`python -m tests.faults.rounds`: kill a random part of a `tieline dev` under load, round after round.
+"""`python -m tests.faults.rounds`: kill a random process of a `tieline dev` under load, round after round.
 
-Prints how long clients were kept waiting, by part, and what became of the messages; ends with 1 if any was
+Prints how long clients were kept waiting, by process, and what became of the messages; ends with 1 if any was
 lost, repeated or out of order, or a session was lost.
 """
 
@@ -18,20 +18,20 @@ from typing import Final, NamedTuple
 
 import uvloop
 
+from tests.support.delivery_report import DeliveryReport
+from tests.support.dev_processes import SETTINGS, SIZES, DevProcesses
 from tests.support.load import Load, running
-from tests.support.parts import SETTINGS, SIZES, Parts
 from tests.support.running_dev import READY, RunningDev
 from tests.support.system import SECRET
-from tests.support.tally import Tally
 
 
 class Fault(NamedTuple):
-    """One way in which a part may fail."""
+    """One way in which a process may fail."""
 
     name: str
     kind: str
-    parts: int
-    """How many parts of that kind there are."""
+    processes: int
+    """How many processes of that kind there are."""
     signal: signal.Signals
 
 
@@ -59,42 +59,44 @@ def parse(words: list[str]) -> argparse.Namespace:
     return options
 
 
-async def rounds(options: argparse.Namespace, parts: Parts, tell: Callable[[str], None]) -> Tally:
+async def rounds(
+    options: argparse.Namespace, processes: DevProcesses, tell: Callable[[str], None]
+) -> DeliveryReport:
     """Run all rounds; tells each, and the table at the end."""
     chance = random.Random(options.seed)
     pauses: dict[str, list[float]] = defaultdict(list)
     began = time.monotonic()
-    async with running(parts.urls, options.pairs, chance=chance) as load:
+    async with running(processes.urls, options.pairs, chance=chance) as load:
         await load.progress(options.messages)
         for nth in range(1, options.rounds + 1):
             fault = chance.choice(FAULTS)
-            which = chance.randrange(fault.parts)
-            pause_s = await one(load, parts, fault, which, options.messages)
+            which = chance.randrange(fault.processes)
+            pause_s = await one(load, processes, fault, which, options.messages)
             pauses[fault.name].append(pause_s)
-            tell(f"{nth:4} {fault.name} {which}: {pause_s:.2f} s; {faults(load.tally())}")
-        tally = await load.settle()
+            tell(f"{nth:4} {fault.name} {which}: {pause_s:.2f} s; {faults(load.report())}")
+        report = await load.settle()
     tell("")
-    tell(f"seed {options.seed}, {options.rounds} rounds in {time.monotonic() - began:.0f} s: {tally}")
+    tell(f"seed {options.seed}, {options.rounds} rounds in {time.monotonic() - began:.0f} s: {report}")
     tell(f"connections: {dict(load.counts)}")
     tell("")
     tell(table(pauses))
-    return tally
+    return report
 
 
-async def one(load: Load, parts: Parts, fault: Fault, which: int, messages: int) -> float:
-    """Make a part fail, wait until it is back and everybody has talked on; returns the longest pause."""
+async def one(load: Load, processes: DevProcesses, fault: Fault, which: int, messages: int) -> float:
+    """Make a process fail, wait until it is back and everybody has talked on; returns the longest pause."""
     load.begin_pauses()
-    pid = parts.send(fault.signal, fault.kind, which)
-    await parts.replaced(load, fault.kind, which, pid)
+    pid = processes.send(fault.signal, fault.kind, which)
+    await processes.replaced(load, fault.kind, which, pid)
     await load.progress(messages)
     pause_s = load.longest_pause_s
     await load.spread()
     return pause_s
 
 
-def faults(tally: Tally) -> str:
+def faults(report: DeliveryReport) -> str:
     """Say what must not be, and is."""
-    return ", ".join(f"{count} {name}" for name, count in tally.faults.items()) or "nothing amiss"
+    return ", ".join(f"{count} {name}" for name, count in report.faults.items()) or "nothing amiss"
 
 
 def table(pauses: dict[str, list[float]]) -> str:
@@ -121,13 +123,13 @@ def main(words: list[str]) -> int:
     ):
         dev.until_said(READY)
         try:
-            tally = uvloop.run(rounds(options, Parts(dev), tell))
+            report = uvloop.run(rounds(options, DevProcesses(dev), tell))
         except BaseException:
             kept = Path(tempfile.gettempdir(), f"tieline-rounds-{options.seed}.log")
             kept.write_text(dev.log)
             tell(f"seed {options.seed}; the log is {kept}")
             raise
-    return 1 if tally.faults else 0
+    return 1 if report.faults else 0
 
 
 if __name__ == "__main__":

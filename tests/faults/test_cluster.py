@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.test_kills import MESSAGES, PAIRS, nothing_is_amiss
-from tests.support.cluster import Cluster, Node
+from tests.support.cluster import Cluster
 from tests.support.load import Load, running
+from tests.support.nats_server import NatsServer
 from tests.support.system import System
 from tests.support.waiting import until_true
 
@@ -33,18 +34,18 @@ def urls(system: System) -> list[str]:
     return [f"ws://127.0.0.1:{port}/ws" for port in system.ports]
 
 
-async def leader_of(cluster: Cluster, stream: str) -> Node:
+async def leader_of(cluster: Cluster, stream: str) -> NatsServer:
     """Wait until a stream has a leader."""
     return await until_true(lambda: asyncio.to_thread(cluster.leader_of, stream))
 
 
-async def kill_and_restart(load: Load, cluster: Cluster, node: Node) -> None:
+async def kill_and_restart(load: Load, cluster: Cluster, node: NatsServer) -> None:
     """Kill a node while everybody talks, have them talk on without it, and let it catch up."""
     await load.progress(MESSAGES)
-    sent = load.tally().sent
+    sent = load.report().sent
     node.kill()
     await load.progress(MESSAGES)
-    assert load.tally().sent > sent
+    assert load.report().sent > sent
     node.start()
     await until_true(lambda: asyncio.to_thread(lambda: cluster.is_whole))
 
@@ -73,10 +74,10 @@ async def test_the_node_that_leads_the_mailbox_stands_still_then_is_killed(
     async with running(urls(system), PAIRS, windows=(1,)) as load:
         leader = await leader_of(cluster, STREAMS[1])
         await load.progress(MESSAGES)
-        leader.stop()
+        leader.freeze()
         await load.silence(1)
-        for peer in load.peers[::2]:
-            peer.move()
+        for client in load.clients[::2]:
+            client.move()
         await load.progress(MESSAGES)
         leader.kill()
         leader.start()

@@ -1,13 +1,13 @@
-"""Each part of `tieline dev` dies under load: nothing is lost, repeated or reordered, and no session ends."""
+"""Each process of `tieline dev` dies under load: nothing is lost, repeated or reordered; no session ends."""
 
 import signal
 from typing import Literal
 
 import pytest
 
+from tests.support.delivery_report import DeliveryReport
+from tests.support.dev_processes import DevProcesses
 from tests.support.load import Load, running
-from tests.support.parts import Parts
-from tests.support.tally import Tally
 from tests.support.waiting import until
 
 PAIRS = 6
@@ -21,129 +21,131 @@ GRACE_S = 5.0
 """For which a request is asked again: past it the client would be told, and have to ask again itself."""
 
 
-async def nothing_is_amiss(load: Load) -> Tally:
+async def nothing_is_amiss(load: Load) -> DeliveryReport:
     """Let everybody talk on, then settle the accounts."""
     await load.progress(MESSAGES)
-    tally = await load.settle()
-    assert tally.faults == {}
-    assert tally.sent == tally.acked == tally.received
-    return tally
+    report = await load.settle()
+    assert report.faults == {}
+    assert report.sent == report.acked == report.received
+    return report
 
 
-async def kill(load: Load, parts: Parts, kind: str, which: int) -> None:
-    """Kill a part while everybody talks, and wait until it is there again. Messages were sent meanwhile."""
+async def kill(load: Load, processes: DevProcesses, kind: str, which: int) -> None:
+    """Kill a process while everybody talks, and wait until it is back. Messages were sent meanwhile."""
     await load.progress(MESSAGES)
-    sent = load.tally().sent
-    pid = parts.send(signal.SIGKILL, kind, which)
-    await parts.replaced(load, kind, which, pid)
-    assert load.tally().sent > sent
+    sent = load.report().sent
+    pid = processes.send(signal.SIGKILL, kind, which)
+    await processes.replaced(load, kind, which, pid)
+    assert load.report().sent > sent
 
 
-async def test_both_gateways_are_killed_in_turn(parts: Parts) -> None:
-    async with running(parts.urls, PAIRS) as load:
+async def test_both_gateways_are_killed_in_turn(processes: DevProcesses) -> None:
+    async with running(processes.urls, PAIRS) as load:
         for which in (0, 1):
             await load.spread()
-            replayed = parts.replayed(1 - which)
-            await kill(load, parts, "gateway", which)
+            replayed = processes.replayed(1 - which)
+            await kill(load, processes, "gateway", which)
             await load.progress(MESSAGES)
-            assert len(load.users_on(parts.urls[1 - which])) == len(load.peers)
-            assert parts.replayed(1 - which) > replayed
+            assert len(load.users_on(processes.urls[1 - which])) == len(load.clients)
+            assert processes.replayed(1 - which) > replayed
         await nothing_is_amiss(load)
         assert load.counts["asked again"] == 0
 
 
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("kind", ["router", "presence"])
-async def test_a_part_that_no_client_is_connected_to_is_killed(
-    parts: Parts, kind: Literal["router", "presence"], which: int
+async def test_a_process_that_no_client_is_connected_to_is_killed(
+    processes: DevProcesses, kind: Literal["router", "presence"], which: int
 ) -> None:
-    async with running(parts.urls, PAIRS) as load:
-        await kill(load, parts, kind, which)
+    async with running(processes.urls, PAIRS) as load:
+        await kill(load, processes, kind, which)
         await nothing_is_amiss(load)
         assert load.counts == {}  # no client has noticed
 
 
 @pytest.mark.parametrize("kind", ["router", "presence"])
-async def test_a_part_hangs_then_is_killed_with_what_it_was_asked(
-    parts: Parts, kind: Literal["router", "presence"]
+async def test_a_process_hangs_then_is_killed_with_what_it_was_asked(
+    processes: DevProcesses, kind: Literal["router", "presence"]
 ) -> None:
     asking = "gateway" if kind == "router" else "router"
-    async with running(parts.urls, PAIRS) as load:
+    async with running(processes.urls, PAIRS) as load:
         await load.progress(MESSAGES)
-        asked_again = parts.asked_again(asking)
-        pid = parts.send(signal.SIGSTOP, kind)
-        await until(lambda: parts.asked_again(asking) > asked_again)
-        parts.send(signal.SIGKILL, kind)
-        await parts.replaced(load, kind, 0, pid)
+        asked_again = processes.asked_again(asking)
+        pid = processes.send(signal.SIGSTOP, kind)
+        await until(lambda: processes.asked_again(asking) > asked_again)
+        processes.send(signal.SIGKILL, kind)
+        await processes.replaced(load, kind, 0, pid)
         await nothing_is_amiss(load)
         assert load.counts == {}  # no client has noticed
 
 
-async def test_every_router_and_every_presence_is_killed_at_once(parts: Parts) -> None:
-    async with running(parts.urls, PAIRS) as load:
+async def test_every_router_and_every_presence_is_killed_at_once(processes: DevProcesses) -> None:
+    async with running(processes.urls, PAIRS) as load:
         await load.progress(MESSAGES)
         killed = {
-            (kind, which): parts.send(signal.SIGKILL, kind, which)
+            (kind, which): processes.send(signal.SIGKILL, kind, which)
             for kind in ("router", "presence")
             for which in (0, 1)
         }
         for (kind, which), pid in killed.items():
-            await parts.replaced(load, kind, which, pid)
+            await processes.replaced(load, kind, which, pid)
         await nothing_is_amiss(load)
 
 
 @pytest.mark.parametrize("which", [0, 1])
-async def test_a_gateway_is_told_to_stop(parts: Parts, which: int) -> None:
-    async with running(parts.urls, PAIRS) as load:
+async def test_a_gateway_is_told_to_stop(processes: DevProcesses, which: int) -> None:
+    async with running(processes.urls, PAIRS) as load:
         await load.progress(MESSAGES)
-        here = load.users_on(parts.urls[which])
+        here = load.users_on(processes.urls[which])
         assert here
-        pid = parts.send(signal.SIGTERM, "gateway", which)
-        await parts.replaced(load, "gateway", which, pid)
-        assert all("RECONNECT" in peer.heard_cmds for peer in here)
+        pid = processes.send(signal.SIGTERM, "gateway", which)
+        await processes.replaced(load, "gateway", which, pid)
+        assert all("RECONNECT" in client.heard_cmds for client in here)
         await nothing_is_amiss(load)
         assert load.counts["asked again"] == 0
         assert load.counts["moved"] + load.counts["the server closed with 1012"] >= len(here)
 
 
-async def test_clients_move_to_the_other_gateway_and_back_without_leaving_the_first(parts: Parts) -> None:
-    async with running(parts.urls, PAIRS) as load:
+async def test_clients_move_to_the_other_gateway_before_leaving_the_first(
+    processes: DevProcesses,
+) -> None:
+    async with running(processes.urls, PAIRS) as load:
         for _ in range(4):
             await load.progress(MESSAGES // 2)
-            for peer in load.peers:
-                peer.move()
+            for client in load.clients:
+                client.move()
         await nothing_is_amiss(load)
-        assert load.counts["moved"] == load.counts["resumed"] == 4 * len(load.peers)
+        assert load.counts["moved"] == load.counts["resumed"] == 4 * len(load.clients)
 
 
-async def test_the_broker_is_killed(parts: Parts) -> None:
-    async with running(parts.urls, PAIRS) as load:
+async def test_the_broker_is_killed(processes: DevProcesses) -> None:
+    async with running(processes.urls, PAIRS) as load:
         await load.progress(MESSAGES)
-        pid = parts.send(signal.SIGKILL, "nats")
-        await parts.replaced(load, "nats", 0, pid)
+        pid = processes.send(signal.SIGKILL, "nats")
+        await processes.replaced(load, "nats", 0, pid)
         await nothing_is_amiss(load)
         assert load.counts["resumed"] == 0  # no socket was closed
 
 
-async def test_the_broker_stands_still(parts: Parts) -> None:
-    async with running(parts.urls, PAIRS) as load:
+async def test_the_broker_stands_still(processes: DevProcesses) -> None:
+    async with running(processes.urls, PAIRS) as load:
         await load.progress(MESSAGES)
-        pid = parts.send(signal.SIGSTOP, "nats")
+        pid = processes.send(signal.SIGSTOP, "nats")
         try:
             await load.silence(PAUSE_S)
         finally:
-            parts.send(signal.SIGCONT, "nats")
+            processes.send(signal.SIGCONT, "nats")
         await nothing_is_amiss(load)
-        assert parts.pid("nats") == pid
+        assert processes.pid("nats") == pid
         assert load.counts["resumed"] == 0
 
 
-async def test_a_gateway_is_killed_while_the_broker_restarts(parts: Parts) -> None:
-    async with running(parts.urls, PAIRS) as load:
+async def test_a_gateway_is_killed_while_the_broker_restarts(processes: DevProcesses) -> None:
+    async with running(processes.urls, PAIRS) as load:
         await load.progress(MESSAGES)
-        here = load.users_on(parts.urls[0])
-        killed = {kind: parts.send(signal.SIGKILL, kind) for kind in ("nats", "gateway")}
+        here = load.users_on(processes.urls[0])
+        killed = {kind: processes.send(signal.SIGKILL, kind) for kind in ("nats", "gateway")}
         for kind, pid in killed.items():
-            await parts.replaced(load, kind, 0, pid)
+            await processes.replaced(load, kind, 0, pid)
         await nothing_is_amiss(load)
         assert load.counts["resumed"] >= len(here)

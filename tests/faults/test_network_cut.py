@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.faults.test_kills import MESSAGES, nothing_is_amiss
-from tests.support.cast import establish
 from tests.support.frames import CANDIDATE
 from tests.support.load import Load, running
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
+from tests.support.people import establish
 from tests.support.proxy import Proxy
-from tests.support.resuming import Resumers, id_of
-from tests.support.system import Process, System
+from tests.support.resuming import ResumingPeople, id_of
+from tests.support.system import Service, System
 from tests.support.waiting import until_true
 from tieline.runtime.broker import BrokerAway, Message, connect
 
@@ -31,7 +31,7 @@ class Cuttable:
 
     system: System
     proxy: Proxy
-    gateway: Process
+    gateway: Service
     """The one behind the proxy."""
 
     @property
@@ -77,20 +77,20 @@ async def cuttable(nats_url: str, folder: Path, lease_s: float) -> AsyncIterator
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PipNats]:
-    with PipNats(tmp_path_factory.mktemp("nats") / "jetstream") as nats:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with NatsServer.alone(tmp_path_factory.mktemp("nats") / "jetstream") as nats:
         yield nats
 
 
 @pytest.fixture
-async def patient(broker: PipNats, tmp_path: Path) -> AsyncIterator[Cuttable]:
+async def patient(broker: NatsServer, tmp_path: Path) -> AsyncIterator[Cuttable]:
     """With a lease that outlasts every cut."""
     async with cuttable(broker.url, tmp_path, 60) as made:
         yield made
 
 
 @pytest.fixture
-async def impatient(broker: PipNats, tmp_path: Path) -> AsyncIterator[Cuttable]:
+async def impatient(broker: NatsServer, tmp_path: Path) -> AsyncIterator[Cuttable]:
     """With a lease that ends soon."""
     async with cuttable(broker.url, tmp_path, 3) as made:
         yield made
@@ -110,7 +110,7 @@ async def test_a_cut_that_nobody_notices(patient: Cuttable) -> None:
     async with running(patient.urls, PAIRS, windows=(1,)) as load:
         await load.progress(MESSAGES)
         here = patient.cut_off(load)
-        assert 0 < here < len(load.peers)
+        assert 0 < here < len(load.clients)
         patient.proxy.cut()
         await load.silence(1)
         patient.proxy.heal()
@@ -132,7 +132,7 @@ async def test_a_cut_shorter_than_the_lease(patient: Cuttable) -> None:
         assert patient.system.count("gateway", "tieline_sessions_registered_again_total") == 0
 
 
-async def test_the_connections_of_who_resumed_elsewhere_during_a_cut_are_closed_after_it(
+async def test_a_connection_resumed_elsewhere_is_closed_after_the_cut(
     patient: Cuttable,
 ) -> None:
     async with running(patient.urls, PAIRS, windows=(1,)) as load:
@@ -141,8 +141,8 @@ async def test_the_connections_of_who_resumed_elsewhere_during_a_cut_are_closed_
         assert here > 0
         patient.proxy.cut()
         await patient.until_noticed()
-        for peer in load.users_on(patient.url):
-            peer.move()
+        for client in load.users_on(patient.url):
+            client.move()
         await load.until(lambda: patient.cut_off(load) == 0, "all gone elsewhere")
         patient.proxy.heal()
         await patient.until_ready()
@@ -169,10 +169,10 @@ async def test_a_gateway_stops_while_messages_to_it_are_held_up(patient: Cuttabl
     async with running(patient.urls, PAIRS, windows=(1,)) as load:
         await load.progress(MESSAGES)
         here = patient.cut_off(load)
-        assert 0 < here < len(load.peers)
+        assert 0 < here < len(load.clients)
         patient.proxy.hold_up()
-        sent = load.tally().sent
-        await load.until(lambda: load.tally().sent >= sent + MESSAGES, "more sent")
+        sent = load.report().sent
+        await load.until(lambda: load.report().sent >= sent + MESSAGES, "more sent")
         patient.gateway.terminate()
         await load.until(lambda: patient.cut_off(load) == 0, "all gone elsewhere")
         patient.proxy.heal()
@@ -181,7 +181,7 @@ async def test_a_gateway_stops_while_messages_to_it_are_held_up(patient: Cuttabl
         assert await asyncio.to_thread(patient.gateway.wait) == 0
 
 
-async def test_an_answer_that_comes_too_late_leaves_the_connection_as_it_was(broker: PipNats) -> None:
+async def test_an_answer_that_is_late_leaves_the_connection_as_it_was(broker: NatsServer) -> None:
     async with Proxy(broker.url) as proxy:
         connection = await connect(proxy.url, "test")
         heard = asyncio.Queue[bytes]()
@@ -205,7 +205,7 @@ async def test_an_answer_that_comes_too_late_leaves_the_connection_as_it_was(bro
 async def test_a_cut_during_which_as_much_or_more_is_sent_than_is_kept(
     patient: Cuttable, missed: int
 ) -> None:
-    async with Resumers(patient.system) as people:
+    async with ResumingPeople(patient.system) as people:
         alice, bob = [await people.in_room(name, gateway=nth) for nth, name in enumerate(("alice", "bob"))]
         assert people.ports[1] == patient.gateway.port
         await establish(alice, bob)
@@ -221,7 +221,7 @@ async def test_a_cut_during_which_as_much_or_more_is_sent_than_is_kept(
             await bob.hear_all(sent)
             await bob.pings()
             return
-        end = await bob.line.ended()
+        end = await bob.connection.ended()
         assert (end.code, end.reason) == (4002, "broker lost")
         again = await people.resume(bob, id_of(had))
         assert again.welcome["resumed"] is False

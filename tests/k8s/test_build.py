@@ -107,6 +107,6 @@ def test_an_operator_is_told_to_make_the_secrets_that_are_referred_to() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PodMonitor", "PrometheusRule"])
-def test_what_the_prometheus_operator_reads_is_only_where_there_is_one(kind: str) -> None:
+def test_what_prometheus_operator_reads_is_only_where_there_is_one(kind: str) -> None:
     assert len(rendered("production").all(kind)) == 1
     assert rendered("dev").all(kind) == []

@@ -49,7 +49,7 @@ def test_the_arrow_to_the_keys_is_a_valid_policy() -> None:
     kubernetes_validate.validate(policy, "1.32", strict=True)
 
 
-def test_the_adapter_is_told_of_the_metric_that_the_autoscaler_asks_for() -> None:
+def test_the_adapter_serves_the_metric_that_the_autoscaler_reads() -> None:
     (rule,) = yaml.safe_load(block_with("metricsQuery"))["rules"]
     assert re.fullmatch(rule["name"]["matches"], "tieline_connections")
     assert "tieline_connections" in rule["seriesQuery"]

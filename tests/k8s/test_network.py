@@ -140,7 +140,7 @@ def test_the_way_in_has_no_favourites_and_is_patient_with_websockets(overlay: st
     assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
 
 
-def test_prometheus_scrapes_every_service_and_calls_its_job_by_its_name() -> None:
+def test_prometheus_scrapes_every_service_as_a_job_of_its_name() -> None:
     monitor = rendered("production").get("PodMonitor", "tieline")["spec"]
     for service in SERVICES:
         template = rendered("production").pod(service)

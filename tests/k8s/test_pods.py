@@ -32,9 +32,6 @@ def workload(overlay: str, component: str) -> Json:
     return found
 
 
-# What they may do. --------------------------------------------------------------------------------------
-
-
 @each_overlay
 @each_component
 def test_a_pod_is_restricted_as_its_namespace_demands(overlay: str, component: str) -> None:
@@ -84,9 +81,6 @@ def test_a_container_has_requests_and_limits(overlay: str, component: str) -> No
     assert resources["requests"].keys() == resources["limits"].keys() == {"cpu", "memory"}
 
 
-# What they are told. ------------------------------------------------------------------------------------
-
-
 @each_overlay
 @each_service
 def test_every_setting_is_known_and_usable(overlay: str, service: str) -> None:
@@ -131,9 +125,6 @@ def test_gateways_and_presence_agree(overlay: str) -> None:
         assert one[name] == other[name]
 
 
-# How they are asked how they are. -----------------------------------------------------------------------
-
-
 @each_overlay
 @each_service
 def test_the_probes_ask_different_things(overlay: str, service: str) -> None:
@@ -152,9 +143,6 @@ def test_the_brokers_probes_ask_different_things(overlay: str) -> None:
     paths = [container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")]
     assert len(set(paths)) == 3
     assert paths[1] == "/healthz?js-enabled-only=true"  # a lost majority is no reason to restart
-
-
-# How they go. -------------------------------------------------------------------------------------------
 
 
 @each_overlay
@@ -191,9 +179,6 @@ def test_a_broker_has_time_for_its_lame_duck(overlay: str) -> None:
 def test_a_new_pod_works_before_an_old_one_goes(overlay: str, service: str) -> None:
     strategy = workload(overlay, service)["spec"]["strategy"]
     assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
-
-
-# How many there are, and where. -------------------------------------------------------------------------
 
 
 @each_overlay
@@ -233,7 +218,7 @@ def test_a_workload_selects_its_own_pods_and_no_others(overlay: str, component: 
 
 
 @each_overlay
-def test_gateways_are_scaled_by_connections_and_cpu_up_at_once_and_down_slowly(overlay: str) -> None:
+def test_gateways_are_scaled_up_at_once_and_down_slowly(overlay: str) -> None:
     scaler = rendered(overlay).get("HorizontalPodAutoscaler", "gateway")["spec"]
     assert "replicas" not in workload(overlay, "gateway")["spec"]
     by_connections, by_cpu = scaler["metrics"]

@@ -47,7 +47,7 @@ def test_a_planted_bug_is_found(name: str, findings: Findings) -> None:
     assert found.trace
 
 
-def test_a_blind_hold_is_found_where_an_answer_came_between_its_read_and_its_write(
+def test_a_blind_hold_is_found_around_an_answer(
     findings: Findings,
 ) -> None:
     trace = findings["hold-blindly"].result().trace
@@ -57,7 +57,7 @@ def test_a_blind_hold_is_found_where_an_answer_came_between_its_read_and_its_wri
     assert read < answered < written
 
 
-def test_the_shortest_trace_of_a_late_subscription_reads_the_mailbox_first(findings: Findings) -> None:
+def test_a_late_subscription_is_shown_to_read_the_mailbox_first(findings: Findings) -> None:
     trace = findings["replay-before-subscribe"].result().trace
     read = trace.index("ruth's new gateway reads the mailbox: nothing new")
     published = trace.index("the router of adam's candidate publishes adam's candidate")
@@ -66,7 +66,7 @@ def test_the_shortest_trace_of_a_late_subscription_reads_the_mailbox_first(findi
     assert "the stream hears of ruth's subscription" not in trace[:published]
 
 
-def test_without_a_mark_what_is_stored_before_the_subscription_counts_is_missed(findings: Findings) -> None:
+def test_without_a_barrier_what_is_stored_too_early_is_missed(findings: Findings) -> None:
     trace = findings["mark-left-out"].result().trace
     subscribed = trace.index("ruth's new gateway subscribes")
     read = trace.index("ruth's new gateway reads the mailbox: nothing new")

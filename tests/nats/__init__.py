@@ -1,1 +1,1 @@
-"""The NATS configuration that is shipped (`deploy/nats`): the system runs with it, and nobody may more."""
+"""The NATS configuration that is shipped (`deploy/nats`): the system runs with it, and allows no more."""

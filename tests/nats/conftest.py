@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.support.resuming import Resumers
+from tests.support.resuming import ResumingPeople
 from tests.support.secured import KINDS, SecuredCluster
 from tests.support.system import System
 
@@ -41,6 +41,6 @@ def system(cluster: SecuredCluster, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-async def people(system: System) -> AsyncIterator[Resumers]:
-    async with Resumers(system) as present:
+async def people(system: System) -> AsyncIterator[ResumingPeople]:
+    async with ResumingPeople(system) as present:
         yield present

@@ -1,4 +1,4 @@
-"""Who is not let in, and by whom we do not let ourselves be taken in."""
+"""Which clients the broker refuses, and which brokers a process refuses."""
 
 import asyncio
 import ssl
@@ -30,7 +30,7 @@ async def log_in(cluster: SecuredCluster, user: str | None = None, password: str
         client.abandon()
 
 
-async def test_nobody_gets_in_without_a_password_or_with_a_wrong_one_or_anothers(
+async def test_without_the_right_password_nobody_is_let_in(
     cluster: SecuredCluster,
 ) -> None:
     prepared = cluster.prepared

@@ -1,4 +1,4 @@
-"""What somebody who has come by one service's password can not do; the broker says so each time."""
+"""What the password of one service does not allow; the broker says so each time."""
 
 import asyncio
 
@@ -149,7 +149,7 @@ async def test_what_a_gateway_writes_to_the_bucket_does_not_get_there(
         assert await presence.told() == []
 
 
-async def test_a_router_gets_nothing_but_checks_by_what_it_may_say_to_presence(
+async def test_a_router_can_ask_presence_for_nothing_but_checks(
     cluster: SecuredCluster, system: System
 ) -> None:
     user, frame = UserId("trudy"), b"{}"
@@ -170,7 +170,7 @@ async def test_a_router_gets_nothing_but_checks_by_what_it_may_say_to_presence(
         await hears_nothing_but(answers, internal.encode(SessionGone(replaced=False)))
 
 
-async def test_a_question_is_answered_only_by_whom_it_was_put_to_and_not_for_ever(
+async def test_only_the_process_asked_can_answer_and_not_for_ever(
     cluster: SecuredCluster,
 ) -> None:
     subject, reply = f"{NS}.gateway.intruder.alive", f"{NS}.presence.intruder.reply.7"

@@ -1,4 +1,4 @@
-"""Secrets are changed as docs/operations.md says, under people who notice nothing."""
+"""Secrets are changed as docs/operations.md says, during calls that notice nothing."""
 
 import subprocess
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from nats.errors import Error as NatsError
 
-from tests.support.cast import Person, establish
 from tests.support.frames import CANDIDATE
-from tests.support.resuming import Resumers, up_to_the_end
+from tests.support.people import Person, establish
+from tests.support.resuming import ResumingPeople, up_to_the_end
 from tests.support.secured import DEPLOY, KINDS, NODES, Intruder, Prepared, SecuredCluster
-from tests.support.system import Kind, Process, System
+from tests.support.system import Kind, Service, System
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.needs("openssl")
@@ -44,7 +44,7 @@ def replace(system: System, kind: Kind) -> None:
     assert old.wait() == 0
 
 
-def all_ready(processes: list[Process]) -> bool:
+def all_ready(processes: list[Service]) -> bool:
     return all(process.is_ready() for process in processes)
 
 
@@ -56,10 +56,8 @@ async def talk(*pair: Person) -> None:
 
 
 @pytest.mark.timeout(240)
-async def test_passwords_are_changed_two_nodes_then_the_services_then_the_third(
-    rotating: SecuredCluster, system: System
-) -> None:
-    async with Resumers(system) as people:
+async def test_passwords_are_changed_under_calls_that_go_on(rotating: SecuredCluster, system: System) -> None:
+    async with ResumingPeople(system) as people:
         alice = await people.in_room("alice")
         bob = await people.in_room("bob")
         await establish(alice, bob)
@@ -78,7 +76,7 @@ async def test_passwords_are_changed_two_nodes_then_the_services_then_the_third(
         assert all(person.welcome["resumed"] for person in again)
         rotating.restart(0, **NEW)
         await until(lambda: all_ready(system.processes))
-        async with Resumers(system) as others:
+        async with ResumingPeople(system) as others:
             carol = await others.in_room("carol")
             dave = await others.in_room("dave")
             await establish(carol, dave)

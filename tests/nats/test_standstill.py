@@ -16,7 +16,7 @@ pytestmark = pytest.mark.needs("openssl")
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[SecuredCluster]:
-    """One that nobody else is disturbed by."""
+    """One that no other test uses."""
     with SecuredCluster(tmp_path, "standstill") as running:
         yield running
 
@@ -28,7 +28,7 @@ async def test_a_broker_that_stands_still_is_left_for_another(cluster: SecuredCl
     broker.when_back(back.set)
     url = broker.client.connected_url
     assert url is not None
-    with cluster.standing_still(url.port):
+    with cluster.frozen(url.port):
         await until(back.is_set)
         assert broker.client.connected_url is not None
         assert broker.client.connected_url.port != url.port

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.nats.conftest import NAMESPACE
-from tests.support.cast import Person, establish
 from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER
-from tests.support.resuming import Resumers, id_of
+from tests.support.people import Person, establish
+from tests.support.resuming import ResumingPeople, id_of
 from tests.support.secured import KINDS, Intruder, SecuredCluster
 from tests.support.system import System
 from tests.support.waiting import PATIENCE_S, until, until_true
@@ -23,7 +23,7 @@ def nothing_was_refused(system: System, cluster: SecuredCluster) -> None:
     assert "permissions violation" not in system.log.lower()
 
 
-async def test_a_call_is_set_up_resumed_and_ended(people: Resumers) -> None:
+async def test_a_call_is_set_up_resumed_and_ended(people: ResumingPeople) -> None:
     alice = await people.in_room("alice", gateway=1)
     bob = await people.in_room("bob", gateway=0)
     await alice.relays(OFFER, bob)
@@ -49,7 +49,7 @@ async def answer(callee: Person, caller: Person, held: bytes) -> None:
     assert json.loads(heard[0])["ack"] == "relayed"
 
 
-async def test_an_offer_that_nobody_answers_ends_by_its_timer(people: Resumers) -> None:
+async def test_an_offer_that_nobody_answers_ends_by_its_timer(people: ResumingPeople) -> None:
     alice = await people.in_room("alice", gateway=0)
     bob = await people.in_room("bob", gateway=1)
     await alice.relays(OFFER, bob)
@@ -58,9 +58,7 @@ async def test_an_offer_that_nobody_answers_ends_by_its_timer(people: Resumers) 
         await person.hears("WEBRTC_HANGUP", data)
 
 
-async def test_a_gateway_that_stops_tells_its_clients_though_it_may_not_write_to_users(
-    system: System, people: Resumers
-) -> None:
+async def test_a_gateway_that_stops_tells_its_clients(system: System, people: ResumingPeople) -> None:
     with system.extra("gateway") as leaving:
         people.ports.append(leaving.port)
         alice = await people.in_room("alice", gateway=0)
@@ -72,7 +70,7 @@ async def test_a_gateway_that_stops_tells_its_clients_though_it_may_not_write_to
         await alice.relays(CANDIDATE, again)
 
 
-async def test_an_observer_hears_what_happened(cluster: SecuredCluster, people: Resumers) -> None:
+async def test_an_observer_hears_what_happened(cluster: SecuredCluster, people: ResumingPeople) -> None:
     async with Intruder.as_user(cluster, "observer") as observer:
         heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
 

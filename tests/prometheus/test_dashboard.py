@@ -53,7 +53,7 @@ def test_every_metric_is_on_the_dashboard() -> None:
 
 
 @pytest.mark.needs("prometheus")
-def test_every_metric_that_is_asked_for_is_exposed_by_the_running_system(busy: System) -> None:
+def test_every_metric_that_is_asked_for_is_exposed(busy: System) -> None:
     exposed = {
         sample.name
         for process in busy.processes

@@ -11,7 +11,7 @@ import yaml
 from deploy.monitoring.generated import PROMETHEUS_RULE, RULES
 from tests.prometheus.expressions import ALERTS
 from tests.prometheus.scenarios import FAILURES, HARMLESS, HEALTHY, MINUTES, Series
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.support.prometheus import Prometheus, promtool
 from tests.support.system import System
 from tests.support.waiting import until_now
@@ -51,7 +51,7 @@ def test_promtool_finds_nothing_wrong_with_the_rules() -> None:
 
 
 @pytest.mark.needs("promtool")
-def test_the_composition_s_prometheus_reads_the_rules_and_names_its_jobs_after_the_services() -> None:
+def test_the_prometheus_of_compose_reads_the_rules() -> None:
     config = RULES.parent / "prometheus.yml"
     assert f"{len(ALERTS)} rules found" in promtool("check", "config", str(config))
     jobs = {job["job_name"] for job in yaml.safe_load(config.read_text())["scrape_configs"]}
@@ -101,9 +101,6 @@ def test_kubernetes_gets_the_same_rules() -> None:
     assert yaml.safe_load(PROMETHEUS_RULE.read_text())["spec"] == yaml.safe_load(RULES.read_text())
 
 
-# With a real Prometheus. ------------------------------------------------------------------------------
-
-
 @pytest.mark.needs("prometheus")
 def test_a_running_system_sets_no_alert_off(prometheus: Prometheus) -> None:
     def evaluated() -> list[dict[str, Any]]:
@@ -122,7 +119,7 @@ def impatient(rules: str) -> str:
 
 @pytest.fixture
 def doomed(
-    pip_nats: PipNats, tmp_path_factory: pytest.TempPathFactory
+    pip_nats: NatsServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[System, Prometheus]]:
     """A small system on a broker of its own, watched by the same rules, but without patience."""
     folder = tmp_path_factory.mktemp("doomed")
@@ -134,7 +131,7 @@ def doomed(
 
 
 @pytest.mark.needs("prometheus")
-def test_what_dies_sets_its_alert_off(doomed: tuple[System, Prometheus], pip_nats: PipNats) -> None:
+def test_what_dies_sets_its_alert_off(doomed: tuple[System, Prometheus], pip_nats: NatsServer) -> None:
     system, prometheus = doomed
     until_now(lambda: len(prometheus.query("tieline_ready == 1")) == 3)
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, Self
 
-from tests.support.cast import Cast, Person
 from tests.support.frames import ANSWER, HANGUP, OFFER
 from tests.support.load import running
+from tests.support.people import People, Person
 from tests.support.raw_client import RawClient, Refused
-from tests.support.resuming import Resumers, id_of
+from tests.support.resuming import ResumingPeople, id_of
 from tests.support.system import System
 
 PAIRS: Final = 2
@@ -59,16 +59,16 @@ class Traffic:
         urls = [f"ws://127.0.0.1:{port}/ws" for port in self._gateways.ports]
         async with running(urls, PAIRS):
             while not self._stopping.is_set():
-                async with Cast(self._gateways) as cast:
-                    await _calls(cast)
-                async with Resumers(self._gateways) as resumers:
+                async with People(self._gateways) as people:
+                    await _calls(people)
+                async with ResumingPeople(self._gateways) as resumers:
                     await _resumes(resumers)
                 await _refusals(self._gateways.ports)
                 self.rounds += 1
 
 
-async def _calls(cast: Cast) -> None:
-    alice, bob = await cast.two()
+async def _calls(people: People) -> None:
+    alice, bob = await people.two()
     await _answered(alice, bob)
     await alice.relays(HANGUP, bob)
     await alice.is_refused(ANSWER, bob, "NO_MATCHING_OFFER")
@@ -88,8 +88,8 @@ async def _answered(alice: Person, bob: Person) -> None:
     assert await alice.hear_frame() == answer
 
 
-async def _resumes(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def _resumes(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     frame = await alice.relays("WEBRTC_ICE_CANDIDATE", bob)
     await people.lose(bob, alice)
     missed = alice.say("WEBRTC_ICE_CANDIDATE", bob)

@@ -15,10 +15,10 @@ class _Listening(Protocol):
 
 
 async def stop_accepting(server: _Listening) -> None:
-    """Let nobody in any more, just before `server` is closed.
+    """Accept no more connections, just before `server` is closed.
 
     In Python 3.11 a connection that was accepted in the very turn of the loop in which its server is closed
-    is forgotten, and stays open: `asyncio.Server._attach` fails then, before anybody knows of the transport.
+    is forgotten, and stays open: `asyncio.Server._attach` fails then, before the transport is known.
     """
     for listener in server.sockets:
         asyncio.get_running_loop().remove_reader(listener.fileno())

@@ -1,4 +1,4 @@
-"""Somebody who talks to a bot: a client and a WebRTC peer, which do what a test says, step by step."""
+"""A user who talks to a bot: a client and a WebRTC peer, which do what a test says, step by step."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,14 +1,13 @@
 """A real coturn on loopback, which shares a secret with the gateways and nothing else."""
 
 import socket
-import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
 
 from tests.support.demand import program
-from tests.support.raw_client import HOST
-from tests.support.waiting import PATIENCE_S, until_now
+from tests.support.http_get import HOST
+from tests.support.process import Process
 from tieline.cli.dev.ports import hold_ports
 
 TURN_SECRET: Final = "the secret of the relay, and no other's"
@@ -17,7 +16,7 @@ RELAYED: Final = (40_000, 60_000)
 """Ports for relays: not among those from which its own is taken, or a relay might be opened on that, too."""
 
 _BINDING: Final = bytes.fromhex("000100002112a442") + b"twelve bytes"
-"""What asks a STUN server for one's own address (RFC 8489, 5)."""
+"""The request for one's own address that every STUN server answers (RFC 8489, 5)."""
 
 _ANSWER_S: Final = 0.2
 """For one answer from loopback; then it is asked again."""
@@ -35,36 +34,25 @@ class Coturn:
         assert found is not None
         self._held = ExitStack()
         (self.port,) = self._held.enter_context(hold_ports(1, HOST))
-        with (self._folder / "coturn.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    *(found, "-n", "--no-cli", "--no-tls", "--no-dtls", "--allow-loopback-peers"),
-                    *(f"--listening-ip={HOST}", f"--listening-port={self.port}", f"--relay-ip={HOST}"),
-                    *(f"--min-port={RELAYED[0]}", f"--max-port={RELAYED[1]}"),
-                    *("--use-auth-secret", f"--static-auth-secret={self._secret}", "--realm=tieline.test"),
-                    *(f"--userdb={self._folder / 'turndb'}", f"--pidfile={self._folder / 'turnserver.pid'}"),
-                    *("--log-file=stdout", "--simple-log"),
-                ],
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        command = [
+            *(found, "-n", "--no-cli", "--no-tls", "--no-dtls", "--allow-loopback-peers"),
+            *(f"--listening-ip={HOST}", f"--listening-port={self.port}", f"--relay-ip={HOST}"),
+            *(f"--min-port={RELAYED[0]}", f"--max-port={RELAYED[1]}"),
+            *("--use-auth-secret", f"--static-auth-secret={self._secret}", "--realm=tieline.test"),
+            *(f"--userdb={self._folder / 'turndb'}", f"--pidfile={self._folder / 'turnserver.pid'}"),
+            *("--log-file=stdout", "--simple-log"),
+        ]
         try:
-            until_now(self._answers)
+            self._process = Process(command, self._folder / "coturn.log", folder=self._folder)
+            self._process.until_ready(self._answers)
         except BaseException:
-            self.__exit__()
+            self._held.close()
             raise
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._process.terminate()
         try:
-            self._process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise
+            self._process.end()
         finally:
             self._held.close()
 
@@ -76,10 +64,9 @@ class Coturn:
     @property
     def log(self) -> str:
         """Everything that it has said."""
-        return (self._folder / "coturn.log").read_text(errors="replace")
+        return self._process.output
 
     def _answers(self) -> bool:
-        assert self._process.poll() is None, f"coturn ended with {self._process.returncode}\n{self.log}"
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
             asking.settimeout(_ANSWER_S)
             asking.sendto(_BINDING, (HOST, self.port))

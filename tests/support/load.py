@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from tests.support.delivery_report import DeliveryReport, NumberedMessages
 from tests.support.frames import new_id
-from tests.support.peer import Peer
-from tests.support.tally import Letters, Tally
+from tests.support.load_client import LoadClient
 
 BEAT_S: Final = 0.02
 """Between two messages of one client: 50 a second, more than browsers trickle."""
@@ -28,21 +28,21 @@ class Load:
         self, urls: Sequence[str], pairs: int, windows: Sequence[int], chance: random.Random
     ) -> None:
         self._news = asyncio.Event()
-        self.peers: list[Peer] = []
-        self.callers: list[Peer] = []
+        self.clients: list[LoadClient] = []
+        self.callers: list[LoadClient] = []
         for pair in range(pairs):
             users = new_id("caller"), new_id("callee")
-            letters = Letters.both_ways()
+            messages = NumberedMessages.both_ways()
             room, window = new_id("room"), windows[pair % len(windows)]
             one, other = [
-                Peer(
+                LoadClient(
                     users[side],
                     users[1 - side],
                     room,
                     urls,
                     (pair // 2 + side) % len(urls),
-                    letters[side],
-                    letters[1 - side],
+                    messages[side],
+                    messages[1 - side],
                     window,
                     chance,
                     self._news.set,
@@ -50,9 +50,7 @@ class Load:
                 for side in (0, 1)
             ]
             self.callers.append(one)
-            self.peers += one, other
-
-    # Waiting ----------------------------------------------------------------------------------------
+            self.clients += one, other
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait until `condition` holds; looked at whenever a client hears something, and with every beat."""
@@ -62,48 +60,48 @@ class Load:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            states = "\n".join(f"{peer.user}: {peer.progress} {dict(peer.counts)}" for peer in self.peers)
-            raise AssertionError(f"not {what} within {PATIENCE_S:g} s: {self.tally()}\n{states}") from None
+            states = "\n".join(
+                f"{client.user}: {client.progress} {dict(client.counts)}" for client in self.clients
+            )
+            raise AssertionError(f"not {what} within {PATIENCE_S:g} s: {self.report()}\n{states}") from None
 
     async def progress(self, messages: int) -> None:
         """Wait until every client has had so many more acks, and so many more messages."""
-        before = {peer: peer.progress for peer in self.peers}
+        before = {client: client.progress for client in self.clients}
 
         def are_through() -> bool:
             return all(
                 now >= then + messages
-                for peer in self.peers
-                for now, then in zip(peer.progress, before[peer], strict=True)
+                for client in self.clients
+                for now, then in zip(client.progress, before[client], strict=True)
             )
 
         await self.until(are_through, f"{messages} more messages for everybody")
 
     async def silence(self, seconds: float) -> None:
-        """Wait until nobody has heard anything for so long."""
+        """Wait until no client has heard anything for so long."""
         await self.until(
-            lambda: all(peer.silence_s >= seconds for peer in self.peers), f"silent for {seconds:g} s"
+            lambda: all(client.silence_s >= seconds for client in self.clients), f"silent for {seconds:g} s"
         )
-
-    # What was seen ----------------------------------------------------------------------------------
 
     def begin_pauses(self) -> None:
         """Measure pauses anew from here."""
-        for peer in self.peers:
-            peer.begin_pause()
+        for client in self.clients:
+            client.begin_pause()
 
     @property
     def longest_pause_s(self) -> float:
         """The longest that any client has had to wait for an ack or a message since `begin_pauses`."""
-        return max(peer.longest_pause_s for peer in self.peers)
+        return max(client.longest_pause_s for client in self.clients)
 
     @property
     def counts(self) -> Counter[str]:
         """What happened to all connections."""
-        return sum((peer.counts for peer in self.peers), Counter[str]())
+        return sum((client.counts for client in self.clients), Counter[str]())
 
     async def spread(self) -> None:
         """Bring the two of each pair to different gateways again."""
-        pairs = list(zip(self.peers[::2], self.peers[1::2], strict=True))
+        pairs = list(zip(self.clients[::2], self.clients[1::2], strict=True))
 
         def are_apart() -> bool:
             for caller, callee in pairs:
@@ -113,42 +111,42 @@ class Load:
 
         await self.until(are_apart, "on two gateways, each pair")
 
-    def users_on(self, url: str) -> list[Peer]:
+    def users_on(self, url: str) -> list[LoadClient]:
         """The clients of one gateway."""
-        return [peer for peer in self.peers if peer.url_in_use == url]
+        return [client for client in self.clients if client.url_in_use == url]
 
-    def tally(self, *, at_rest: bool = False) -> Tally:
-        """Sum up all clients (see `Letters.tally`)."""
-        return sum((peer.tally(at_rest=at_rest) for peer in self.peers), Tally())
+    def report(self, *, at_rest: bool = False) -> DeliveryReport:
+        """Sum up all clients (see `NumberedMessages.report`)."""
+        return sum((client.report(at_rest=at_rest) for client in self.clients), DeliveryReport())
 
-    async def settle(self) -> Tally:
+    async def settle(self) -> DeliveryReport:
         """Send nothing new, wait for every ack and every message, and sum up."""
-        for peer in self.peers:
-            peer.stop()
-        await self.until(lambda: all(peer.is_settled for peer in self.peers), "all acknowledged")
-        await self.until(lambda: all(peer.has_left_nothing_open for peer in self.peers), "left alone")
-        with suppress(AssertionError):  # then something is lost, and the tally says so
-            await self.until(lambda: not self.tally(at_rest=True).lost, "all received")
-        return self.tally(at_rest=True)
-
-    # Running ----------------------------------------------------------------------------------------
+        for client in self.clients:
+            client.stop()
+        await self.until(lambda: all(client.is_settled for client in self.clients), "all acknowledged")
+        await self.until(lambda: all(client.has_left_nothing_open for client in self.clients), "left alone")
+        with suppress(AssertionError):  # then something is lost, and the report says so
+            await self.until(lambda: not self.report(at_rest=True).lost, "all received")
+        return self.report(at_rest=True)
 
     async def establish(self) -> None:
         """Have every pair make its call, then send candidates both ways."""
-        await self.until(lambda: all(peer.url_in_use is not None for peer in self.peers), "all connected")
+        await self.until(
+            lambda: all(client.url_in_use is not None for client in self.clients), "all connected"
+        )
         for caller in self.callers:
             caller.call()
         await self.until(
             lambda: all("WEBRTC_ANSWER" in caller.heard_cmds for caller in self.callers), "all answered"
         )
-        for peer in self.peers:
-            peer.begin()
+        for client in self.clients:
+            client.begin()
 
     async def beat(self) -> None:
         """Give the beat until cancelled."""
         while True:
-            for peer in self.peers:
-                peer.beat()
+            for client in self.clients:
+                client.beat()
             self._news.set()
             await asyncio.sleep(BEAT_S)
 
@@ -163,7 +161,7 @@ async def running(
     """Run pairs on these gateways, the two of a pair on different ones; they talk when this begins."""
     load = Load(urls, pairs, windows, chance or random.Random(0))
     async with asyncio.TaskGroup() as living:
-        tasks = [living.create_task(peer.live()) for peer in load.peers]
+        tasks = [living.create_task(client.live()) for client in load.clients]
         tasks.append(living.create_task(load.beat()))
         try:
             await load.establish()

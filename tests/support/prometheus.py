@@ -3,7 +3,6 @@
 import json
 import subprocess
 import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import Any, Final, Self
 import yaml
 
 from tests.support.demand import program
-from tests.support.system import Process
-from tests.support.waiting import PATIENCE_S, until_now
+from tests.support.http_get import HOST, http_get
+from tests.support.process import Process
+from tests.support.system import Service
 from tieline.cli.dev.ports import hold_ports
 
-HOST: Final = "127.0.0.1"
 SCRAPE: Final = "1s"
 """Between two scrapes, and two evaluations of the rules."""
 
@@ -27,14 +26,14 @@ Result = list[Mapping[str, Any]]
 
 
 class Prometheus:
-    """Scrapes these processes while its `with` block runs, each kind as a job of its name."""
+    """Scrapes these services while its `with` block runs, each kind as a job of its name."""
 
-    def __init__(self, folder: Path, processes: Iterable[Process], rules: str) -> None:
+    def __init__(self, folder: Path, services: Iterable[Service], rules: str) -> None:
         self._folder = folder
         self._rules = rules
         self._targets: dict[str, list[str]] = {}
-        for process in processes:
-            self._targets.setdefault(process.kind, []).append(f"{HOST}:{process.ops_port}")
+        for service in services:
+            self._targets.setdefault(service.kind, []).append(f"{HOST}:{service.ops_port}")
 
     def __enter__(self) -> Self:
         self._folder.mkdir(exist_ok=True)
@@ -55,47 +54,31 @@ class Prometheus:
                 }
             )
         )
-        self._log = (self._folder / "log").open("wb")
-        self._process = subprocess.Popen(
-            [
-                str(program("prometheus")),
-                f"--config.file={config}",
-                f"--storage.tsdb.path={self._folder / 'data'}",
-                f"--web.listen-address={HOST}:{self._port}",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._log,
-        )
+        command = [
+            str(program("prometheus")),
+            f"--config.file={config}",
+            f"--storage.tsdb.path={self._folder / 'data'}",
+            f"--web.listen-address={HOST}:{self._port}",
+        ]
         try:
-            until_now(self._is_ready)
+            self._process = Process(command, self._folder / "log")
+            self._process.until_ready(lambda: http_get(self._port, "/-/ready")[0] == 200)
         except BaseException:
-            self.__exit__()
+            self._held.close()
             raise
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._process.terminate()
-        self._process.wait()
-        self._log.close()
-        self._held.close()
-
-    def _is_ready(self) -> bool:
-        assert self._process.poll() is None, (self._folder / "log").read_text()
         try:
-            self._get("/-/ready")
-        except OSError:
-            return False
-        return True
-
-    def _get(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"http://{HOST}:{self._port}{path}", timeout=PATIENCE_S) as answer:
-            body: bytes = answer.read()
-            return body
+            self._process.end()
+        finally:
+            self._held.close()
 
     def api(self, path: str) -> Any:
         """Ask its API; returns the data of the answer."""
-        return json.loads(self._get(f"/api/v1/{path}"))["data"]
+        status, body = http_get(self._port, f"/api/v1/{path}")
+        assert status == 200, f"{status} for {path}: {body}"
+        return json.loads(body)["data"]
 
     def query(self, expr: str) -> Result:
         """Evaluate an expression now, as a panel would."""

@@ -170,8 +170,6 @@ class RawClient:
             body = await self._reader.readexactly(int(headers.get("content-length", 0)))
         return HttpAnswer(int(status.split()[1]), headers, body)
 
-    # Sending --------------------------------------------------------------------------------------
-
     def write(self, data: bytes) -> None:
         """Write bytes as they are."""
         self._writer.write(data)
@@ -183,8 +181,6 @@ class RawClient:
     def write_end(self) -> None:
         """Say in TCP's words that nothing more will be sent."""
         self._writer.write_eof()
-
-    # Receiving ------------------------------------------------------------------------------------
 
     async def receive(self) -> bytes:
         """Wait for the next text message; pings in between are answered.
@@ -243,8 +239,6 @@ class RawClient:
         except Ended as end:
             return end
         raise AssertionError(f"not the end, but {received!r}")
-
-    # The end --------------------------------------------------------------------------------------
 
     async def close(self, code: int = 1000) -> Ended:
         """Close as RFC 6455 has it; returns the server's answer, skipping what came before it."""

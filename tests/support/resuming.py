@@ -1,12 +1,12 @@
-"""People whose sessions outlive their connections (PROTOCOL, section 6)."""
+"""People whose sessions outlive their connections (docs/protocol.md#6-losing-the-connection)."""
 
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
 from tests.support import frames
-from tests.support.cast import Cast, Person, establish
 from tests.support.frames import NO_CLAIMS, new_id
+from tests.support.people import People, Person, establish
 from tests.support.raw_client import Ended, RawClient
 
 OTHERS: Final = {"the same gateway": 0, "another gateway": 1}
@@ -14,10 +14,10 @@ OTHERS: Final = {"the same gateway": 0, "another gateway": 1}
 
 
 SETTINGS: Final = {"DRAIN_WAIT": "0", "DRAIN_SPREAD": "0"}
-"""Of a system whose end nobody needs to be warned of."""
+"""Of a system that ends without a warning to its clients."""
 
 
-class Resumers(Cast):
+class ResumingPeople(People):
     """The users of one test, whose clients say at connect that they can resume."""
 
     async def come(
@@ -38,8 +38,8 @@ class Resumers(Cast):
         if acks:
             query["acks"] = "1"
         port = self.ports[gateway]
-        line = await RawClient.open(port, f"/ws?{urlencode(query)}", receive_buffer=receive_buffer)
-        person = Person(user, line, acks)
+        connection = await RawClient.open(port, f"/ws?{urlencode(query)}", receive_buffer=receive_buffer)
+        person = Person(user, connection, acks)
         self._all.append(person)
         person.welcome = (await person.hear())["data"]
         return person
@@ -50,8 +50,8 @@ class Resumers(Cast):
         await self.meet(person)
         return person
 
-    async def pair(self) -> tuple[Person, Person]:
-        """Let two users come to the room, each on a gateway of its own, and establish a pair."""
+    async def in_call(self) -> tuple[Person, Person]:
+        """Let two users come to the room, each on a gateway of its own, and establish a call."""
         alice = await self.in_room("alice", gateway=1)
         bob = await self.in_room("bob", gateway=0)
         await establish(alice, bob)
@@ -74,7 +74,7 @@ class Resumers(Cast):
 
     async def lose(self, person: Person, *others: Person) -> None:
         """Cut a connection without a word; the others in the room hear that its user is away."""
-        await person.line.drop()
+        await person.connection.drop()
         for other in others:
             await self.hears_status(other, person, "away")
 
@@ -93,7 +93,7 @@ async def up_to_the_end(person: Person) -> tuple[list[bytes], Ended]:
     heard: list[bytes] = []
     try:
         while True:
-            heard.append(await person.line.receive())
+            heard.append(await person.connection.receive())
     except Ended as end:
         return heard, end
 

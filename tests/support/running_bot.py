@@ -1,15 +1,16 @@
 """`tieline call --answer` or `--to` as a process of the tests."""
 
 import os
-import subprocess
 import sys
-import threading
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Self
 
-from tests.support.raw_client import HOST
+from tests.support.http_get import HOST
+from tests.support.process import Process
 from tests.support.system import SECRET
-from tests.support.waiting import PATIENCE_S, until
+from tests.support.waiting import until
 
 
 class RunningBot:
@@ -19,32 +20,26 @@ class RunningBot:
         urls = [word for port in ports for word in ("--url", f"ws://{HOST}:{port}/ws")]
         self.user = user
         self._words = ["call", *urls, "--room", room, "--user", user, *options]
-        self._lines: list[str] = []
+        self._said: str | None = None
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
+        self._folder = tempfile.TemporaryDirectory()
+        self.process = Process(
             [sys.executable, "-m", "tieline.cli", *self._words],
-            env={**os.environ, "TIELINE_JWT_SECRET": SECRET},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            Path(self._folder.name, "log"),
+            environ={**os.environ, "TIELINE_JWT_SECRET": SECRET},
         )
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self.process.kill()
-        self.process.wait()
-        self._reader.join()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self._said = self.process.output
+        self._folder.cleanup()
 
     @property
     def said(self) -> str:
         """Everything it has said so far."""
-        return "".join(self._lines)
+        return self.process.output if self._said is None else self._said
 
     async def says(self, words: str) -> None:
         """Wait until it has said something."""
@@ -52,17 +47,11 @@ class RunningBot:
 
     async def ended(self) -> int:
         """Wait for its end; returns its exit status."""
-        await until(lambda: self.process.poll() is not None)
-        self._reader.join(PATIENCE_S)
-        assert self.process.returncode is not None
-        return self.process.returncode
+        await until(lambda: self.process.status is not None)
+        assert self.process.status is not None
+        return self.process.status
 
     def _fail_if_over(self, words: str) -> bool:
-        is_over = self.process.poll() is not None and not self._reader.is_alive()
+        is_over = self.process.status is not None
         assert not is_over or words in self.said, f"it ended without saying {words!r}, and said\n{self.said}"
         return False
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.append(line)

@@ -1,21 +1,17 @@
 """A NATS cluster of three nodes as `deploy/nats` configures it, with what `deploy/prepare` makes."""
 
 import asyncio
-import http.client
-import json
-import os
-import signal
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from tests.support.raw_client import HOST
+from tests.support.http_get import HOST
+from tests.support.nats_server import Json, NatsServer
 from tests.support.system import Kind, Settings
-from tests.support.waiting import PATIENCE_S, until_now
-from tieline.cli.dev.broker_process import find_nats_server
+from tests.support.waiting import PATIENCE_S
 from tieline.cli.dev.ports import hold_ports
 from tieline.cli.permissions import accounts
 from tieline.runtime.nats_client import NatsClient
@@ -54,18 +50,23 @@ class SecuredCluster:
         self._folder = folder
         self._held = ExitStack()
         ports = self._held.enter_context(hold_ports(3 * len(NODES), HOST))
-        self._clients, routes, self._monitors = ports[:3], ports[3:6], ports[6:]
+        clients, routes, monitors = ports[:3], ports[3:6], ports[6:]
         self._routes = ", ".join(f"nats://{HOST}:{port}" for port in routes)
         (folder / "accounts.conf").write_text(accounts(namespace))
-        for name, client, route, monitor in zip(NODES, self._clients, routes, self._monitors, strict=True):
-            self._write_config(name, client, route, monitor)
-        self._passwords = [
-            {name: value for name, value in self.prepared.environ.items() if name.endswith("_PASSWORD")}
-            for _ in NODES
-        ]
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._nodes = [self._node(*each) for each in zip(NODES, clients, routes, monitors, strict=True)]
 
-    def _write_config(self, name: str, client: int, route: int, monitor: int) -> None:
+    def _node(self, name: str, client: int, route: int, monitor: int) -> NatsServer:
+        config = self._folder / f"{name}.conf"
+        self._write_config(config, name, client, route, monitor)
+        passwords = {
+            variable: value
+            for variable, value in self.prepared.environ.items()
+            if variable.endswith("_PASSWORD")
+        }
+        environ = {"NATS_NAME": name, "NATS_ROUTES": f"[{self._routes}]", **passwords}
+        return NatsServer.configured(name, config, client, monitor, environ)
+
+    def _write_config(self, config: Path, name: str, client: int, route: int, monitor: int) -> None:
         """Take what is shipped, with other places than those of a container."""
         text = (DEPLOY / "nats/nats.conf").read_text()
         for shipped, here in {
@@ -77,77 +78,50 @@ class SecuredCluster:
         }.items():
             assert shipped in text
             text = text.replace(shipped, here)
-        (self._folder / f"{name}.conf").write_text(text)
+        config.write_text(text)
 
     def __enter__(self) -> Self:
-        self._processes += [self._start(nth) for nth in range(len(NODES))]
         try:
-            for nth in range(len(NODES)):
-                until_now(lambda nth=nth: self._is_well(nth))  # type: ignore[misc]
+            for node in self._nodes:
+                node.launch()
+            for node in self._nodes:
+                node.process.until_ready(node.is_whole)
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        for process in self._processes:
-            process.kill()
-            process.wait()
+        for node in self._nodes:
+            node.kill()
         self._held.close()
-
-    def _start(self, nth: int) -> subprocess.Popen[bytes]:
-        name = NODES[nth]
-        with (self._folder / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(
-                [find_nats_server(os.environ), "--config", self._folder / f"{name}.conf"],
-                env={"NATS_NAME": name, "NATS_ROUTES": f"[{self._routes}]", **self._passwords[nth]},
-                stdin=subprocess.DEVNULL,
-                stderr=log,
-            )
 
     def restart(self, nth: int, **passwords: str) -> None:
         """End one node in order, and start it with other passwords; it has caught up when this returns."""
-        self._processes[nth].terminate()
-        self._processes[nth].wait(PATIENCE_S)
-        self._passwords[nth] |= passwords
-        self._processes[nth] = self._start(nth)
-        until_now(lambda: self._is_well(nth))
+        node = self._nodes[nth]
+        node.stop()
+        node.environ = {**(node.environ or {}), **passwords}
+        node.launch()
+        node.process.until_ready(node.is_whole)
 
-    def _is_well(self, nth: int) -> bool:
-        assert self._processes[nth].poll() is None, self.log
-        return self.monitored(nth, "/healthz").get("status") == "ok"
-
-    def monitored(self, nth: int, path: str) -> dict[str, Any]:
+    def monitored(self, nth: int, path: str) -> Json:
         """Ask the monitoring port of one node."""
-        connection = http.client.HTTPConnection(HOST, self._monitors[nth], timeout=PATIENCE_S)
-        try:
-            connection.request("GET", path)
-            answer: dict[str, Any] = json.load(connection.getresponse())
-        except OSError:
-            return {}
-        finally:
-            connection.close()
-        return answer
+        return self._nodes[nth].monitored(path)
 
-    @contextmanager
-    def standing_still(self, port: int | None) -> Iterator[None]:
-        """Let the node with this port for clients stand still while the block runs."""
-        process = self._processes[self._clients.index(port or 0)]
-        process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            process.send_signal(signal.SIGCONT)
+    def frozen(self, port: int | None) -> AbstractContextManager[None]:
+        """Make the node with this port for clients stand still while the block runs."""
+        (node,) = (each for each in self._nodes if each.port == port)
+        return node.process.frozen()
 
     @property
     def url(self) -> str:
         """All of its nodes."""
-        return ",".join(f"nats://{HOST}:{port}" for port in self._clients)
+        return ",".join(node.url for node in self._nodes)
 
     @property
     def log(self) -> str:
         """What all of its nodes have logged."""
-        return "".join((self._folder / f"{name}.log").read_text() for name in NODES)
+        return "".join(node.log for node in self._nodes)
 
 
 class Intruder:
@@ -169,7 +143,7 @@ class Intruder:
     @classmethod
     @asynccontextmanager
     async def as_user(cls, cluster: SecuredCluster, user: str) -> AsyncIterator["Intruder"]:
-        """Log in as `user`, until the block ends. All on one node, which knows at once who listens."""
+        """Log in as `user`, until the block ends. All on one node, which knows every subscription at once."""
         intruder = cls()
         await intruder.client.connect(
             cluster.url.split(",")[0],

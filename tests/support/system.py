@@ -1,10 +1,8 @@
 """A whole Tieline as processes of the tests: so many gateways, routers and presences on one broker."""
 
-import http.client
 import os
 import secrets
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,8 +12,8 @@ from typing import Any, Final, Literal, Protocol, Self
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.raw_client import HOST
-from tests.support.waiting import PATIENCE_S, until_now
+from tests.support.http_get import HOST, http_get
+from tests.support.process import SHOWN_OUTPUT, Process
 from tieline.cli.dev.ports import hold_ports
 
 SECRET: Final = "the secret of all tokens that are good here"
@@ -43,7 +41,7 @@ class Clustered(Protocol):
         ...
 
 
-class Process:
+class Service(Process):
     """One process of a system."""
 
     def __init__(self, kind: Kind, ports: Sequence[int], environ: Settings, log: Path) -> None:
@@ -51,56 +49,24 @@ class Process:
         self.port, self.ops_port = ports
         own = {"OPS_PORT": str(self.ops_port), "LISTEN_PORT": str(self.port), "LISTEN_HOST": HOST, **environ}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIELINE_")}
-        with log.open("ab") as stderr:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", kind],
-                env={**kept, **{f"TIELINE_{name}": value for name, value in own.items()}},
-                stdin=subprocess.DEVNULL,
-                stderr=stderr,
-            )
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
+        super().__init__(
+            [sys.executable, "-m", kind],
+            log,
+            environ={**kept, **{f"TIELINE_{name}": value for name, value in own.items()}},
+        )
 
     def get(self, path: str) -> tuple[int, str]:
-        """Ask its ops port; returns the status and the body, (0, "") if nobody answers."""
-        connection = http.client.HTTPConnection(HOST, self.ops_port, timeout=PATIENCE_S)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        except OSError:
-            return 0, ""
-        finally:
-            connection.close()
+        """Ask its ops port; returns the status and the body, (0, "") if nothing answers there."""
+        return http_get(self.ops_port, path)
 
     def count(self, sample: str, **labels: str) -> float:
         """Sum up one of its metrics (see `summed_up`)."""
         return summed_up(self.get("/metrics")[1], sample, labels)
 
     def is_ready(self) -> bool:
-        """Say whether it takes work; fail when it has ended."""
-        assert self._process.poll() is None, f"{self.kind} ended with {self._process.returncode}"
+        """Whether it takes work; fails when it has ended."""
+        assert self.status is None, f"{self.kind} ended with {self.status}\n{self.output[-SHOWN_OUTPUT:]}"
         return self.get("/readyz") == (200, "ready\n")
-
-    def kill(self) -> None:
-        """End it without giving it a chance to say anything."""
-        self._process.kill()
-        self._process.wait()
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-        self._process.terminate()
-
-    def wait(self) -> int:
-        """Wait for its end, with force if need be; returns its exit status."""
-        try:
-            return self._process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise
 
 
 def summed_up(exposition: str, sample: str, labels: Mapping[str, str]) -> float:
@@ -111,16 +77,6 @@ def summed_up(exposition: str, sample: str, labels: Mapping[str, str]) -> float:
         for found in family.samples
         if found.name == sample and labels.items() <= found.labels.items()
     )
-
-
-@contextmanager
-def stopped(process: Process) -> Iterator[None]:
-    """Let a process stand still while the block runs."""
-    os.kill(process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(process.pid, signal.SIGCONT)
 
 
 class System:
@@ -144,15 +100,15 @@ class System:
             "NAMESPACE": f"test-{secrets.token_hex(4)}",
             "JWT_SECRET": SECRET,
             "JWT_SECRET_PREVIOUS": PREVIOUS_SECRET,
-            "PONG_TIMEOUT": "60",  # a person of these tests answers only while it listens
+            "PONG_TIMEOUT": "60",  # a client of these tests answers only while a test listens to it
             "DRAIN_WAIT": "0",
             "DRAIN_SPREAD": "0",
             **(settings or {}),
         }
         self._own_settings = own_settings or {}
         self._held = ExitStack()
-        """The ports of all its processes: who still asks at those of one that has ended is refused."""
-        self.processes: list[Process] = []
+        """The ports of all its processes: a connection to one that has ended is refused."""
+        self.processes: list[Service] = []
         """Those that were started with the system, and those that are extra now."""
 
     def __enter__(self) -> Self:
@@ -161,7 +117,7 @@ class System:
                 for _ in range(count):
                     self._start(kind, {})
             for process in self.processes:
-                until_now(process.is_ready)
+                process.until_ready(process.is_ready)
         except BaseException:
             self.__exit__()
             raise
@@ -177,38 +133,37 @@ class System:
         badly = {name: status for name, status in ended.items() if status not in ORDERLY}
         assert not badly, f"these did not end in order: {badly}\n{self.log}"
 
-    def add(self, kind: Kind, **settings: str) -> Process:
+    def add(self, kind: Kind, **settings: str) -> Service:
         """Start one more process, with settings of its own; it is ready when this returns."""
         process = self._start(kind, settings)
-        until_now(process.is_ready)
+        process.until_ready(process.is_ready)
         return process
 
     @contextmanager
-    def extra(self, kind: Kind, **settings: str) -> Iterator[Process]:
+    def extra(self, kind: Kind, **settings: str) -> Iterator[Service]:
         """Have one more process, with settings of its own, while the block runs."""
         with self.starting(kind, **settings) as process:
-            until_now(process.is_ready)
+            process.until_ready(process.is_ready)
             yield process
 
     @contextmanager
-    def starting(self, kind: Kind, **settings: str) -> Iterator[Process]:
+    def starting(self, kind: Kind, **settings: str) -> Iterator[Service]:
         """Like `extra`, but the process may not be ready yet."""
         process = self._start(kind, settings)
         try:
             yield process
         finally:
             self.processes.remove(process)
-            process.terminate()
-            process.wait()
+            process.end()
 
-    def _start(self, kind: Kind, settings: Settings) -> Process:
+    def _start(self, kind: Kind, settings: Settings) -> Service:
         own = self._own_settings.get(kind, {})
         ports = self._held.enter_context(hold_ports(2, HOST))
-        process = Process(kind, ports, {**self._settings, **own, **settings}, self._log)
+        process = Service(kind, ports, {**self._settings, **own, **settings}, self._log)
         self.processes.append(process)
         return process
 
-    def all(self, kind: Kind) -> list[Process]:
+    def all(self, kind: Kind) -> list[Service]:
         """List the processes of one kind."""
         return [process for process in self.processes if process.kind == kind]
 

@@ -1,4 +1,4 @@
-"""The one time-out of the scenarios, and the one place in which they wait for what nobody announces."""
+"""The one timeout of the scenarios, and the one place in which they wait by looking again and again."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ PATIENCE_S: Final = 40.0
 """For anything that must come: far more than it takes, for a machine that has other things to do."""
 
 POLL_S: Final = 0.02
-"""Between two looks at what tells nobody that it has changed: a file, an endpoint of another process."""
+"""Between two looks at what does not announce its changes: a file, an endpoint of another process."""
 
 ResultT = TypeVar("ResultT")
 

@@ -6,9 +6,9 @@ from typing import Final
 
 import pytest
 
-from tests.support.cast import Cast
+from tests.support.people import People
 from tests.support.running_dev import READY, RunningDev
-from tests.support.system import SECRET, Clustered, Process, System
+from tests.support.system import SECRET, Clustered, Service, System
 
 SIZES: Final = {"one": 1, "three": 3}
 """How many gateways, routers and presences."""
@@ -19,7 +19,7 @@ MAX_MEMBERS: Final = 6
 everywhere = pytest.mark.parametrize("system", ["one", "three", "dev"], indirect=True)
 """For the scenarios that are tried on what `tieline dev` starts, too."""
 
-NewGateway = Callable[..., Process]
+NewGateway = Callable[..., Service]
 
 SHOWN_LOG: Final = 12_000
 """How many characters of a system's log stand under a failure."""
@@ -73,23 +73,23 @@ def hasty(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 def new_gateway(system: System) -> Iterator[NewGateway]:
     """Give a way to add a gateway with settings of its own to `system`; it goes with the test.
 
-    Name it before `cast`: then its clients go first.
+    Name it before `people`: then its clients go first.
     """
     with ExitStack() as running:
         yield lambda **settings: running.enter_context(system.extra("gateway", **settings))
 
 
 @pytest.fixture
-async def cast(system: Clustered) -> AsyncIterator[Cast]:
+async def people(system: Clustered) -> AsyncIterator[People]:
     """The people of a test on `system`."""
-    async with Cast(system) as people:
+    async with People(system) as people:
         yield people
 
 
 @pytest.fixture
-async def hasty_cast(hasty: System) -> AsyncIterator[Cast]:
+async def hasty_people(hasty: System) -> AsyncIterator[People]:
     """The people of a test on `hasty`."""
-    async with Cast(hasty) as people:
+    async with People(hasty) as people:
         yield people
 
 

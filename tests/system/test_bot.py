@@ -95,9 +95,7 @@ async def test_while_it_talks_others_are_told_that_it_is_busy(system: Clustered)
 
 
 @three
-async def test_it_renegotiates_follows_an_ice_restart_and_takes_late_candidates(
-    system: Clustered, tmp_path: Path
-) -> None:
+async def test_it_follows_an_ice_restart_and_takes_late_candidates(system: Clustered, tmp_path: Path) -> None:
     room, record = new_id("room"), tmp_path / "heard.wav"
     with RunningBot(system.ports, room, new_id("bot"), "--answer", "--once", "--record", str(record)) as bot:
         async with calling(system.ports[0], room) as caller:
@@ -150,9 +148,6 @@ async def test_a_gateway_that_is_killed_ends_no_call(nats_url: str, tmp_path: Pa
                 assert await hears(caller, BOTS_HZ)
                 await caller.client.hangup(bot.user, "enough")
                 await bot.says(f"{caller.user} ended the call: enough")
-
-
-# Ringing. -------------------------------------------------------------------------------------------
 
 
 @three

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.cast import Cast, Person
 from tests.support.frames import new_id
+from tests.support.people import People, Person
 from tests.support.raw_client import Opcode, frame
 
 MAX_MESSAGE_BYTES = 65_536
@@ -54,15 +54,15 @@ def written(form: str, cmd: str, sender: Person, to: Person) -> bytes:
 
 
 async def passes(message: bytes, sender: Person, to: Person) -> None:
-    sender.line.send(message)
+    sender.connection.send(message)
     heard = await to.hear_frame()
     assert heard == message
     assert (await sender.hear())["ack"] == "relayed"
 
 
 @pytest.mark.parametrize("form", ODD.values(), ids=ODD)
-async def test_every_byte_of_every_command_arrives_as_it_was_sent(cast: Cast, form: str) -> None:
-    alice, bob = await cast.two()
+async def test_every_byte_of_every_command_arrives_as_it_was_sent(people: People, form: str) -> None:
+    alice, bob = await people.two()
     await passes(written(form, "WEBRTC_OFFER", alice, bob), alice, bob)
     await passes(written(form, "WEBRTC_ANSWER", bob, alice), bob, alice)
     await passes(written(form, "WEBRTC_ICE_CANDIDATE", alice, bob), alice, bob)
@@ -71,46 +71,46 @@ async def test_every_byte_of_every_command_arrives_as_it_was_sent(cast: Cast, fo
 
 
 @pytest.mark.parametrize("form", ODD.values(), ids=ODD)
-async def test_every_byte_that_was_held_arrives_as_it_was_sent(cast: Cast, form: str) -> None:
-    alice, bob = await cast.two()
+async def test_every_byte_that_was_held_arrives_as_it_was_sent(people: People, form: str) -> None:
+    alice, bob = await people.two()
     await alice.relays("WEBRTC_OFFER", bob)
     held = written(form, "WEBRTC_ICE_CANDIDATE", alice, bob)
-    alice.line.send(held)
+    alice.connection.send(held)
     assert (await alice.hear())["ack"] == "held"
     answer = bob.say("WEBRTC_ANSWER", alice)
     await bob.hear_all([held], besides=[answer])
 
 
-async def test_a_name_may_be_written_in_escapes(cast: Cast) -> None:
-    alice, bob = await cast.two()
+async def test_a_name_may_be_written_in_escapes(people: People) -> None:
+    alice, bob = await people.two()
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in bob.user)
     message = (
         r'{"requestId":"\u0072","module":"ROOM","cmd":"WEBRTC_\u004fFFER",'
         f'"data":{{"from":"{alice.user}","to":"{escaped}","data":1}}}}'
     ).encode()
-    alice.line.send(message)
+    alice.connection.send(message)
     assert await bob.hear_frame() == message
     ack = await alice.hear()
     assert (ack["requestId"], ack["cmd"], ack["ack"]) == ("r", "WEBRTC_OFFER", "relayed")
 
 
-async def test_a_message_of_exactly_the_greatest_size_arrives(cast: Cast) -> None:
-    alice, bob = await cast.two()
+async def test_a_message_of_exactly_the_greatest_size_arrives(people: People) -> None:
+    alice, bob = await people.two()
     start, end = written(USUAL, "WEBRTC_OFFER", alice, bob).split(b"$")
     message = start + b'"' + b"x" * (MAX_MESSAGE_BYTES - len(start) - len(end) - 2) + b'"' + end
     assert len(message) == MAX_MESSAGE_BYTES
     await passes(message, alice, bob)
 
 
-async def test_a_message_in_fragments_arrives_whole(cast: Cast) -> None:
-    alice, bob = await cast.two()
+async def test_a_message_in_fragments_arrives_whole(people: People) -> None:
+    alice, bob = await people.two()
     message = written(ODD["data: unicode"], "WEBRTC_OFFER", alice, bob)
-    alice.line.write(frame(Opcode.TEXT, message[:1], fin=False))
+    alice.connection.write(frame(Opcode.TEXT, message[:1], fin=False))
     for number, byte in enumerate(message[1:]):  # between the bytes of a character, too
-        alice.line.write(frame(Opcode.CONTINUATION, bytes([byte]), fin=False))
+        alice.connection.write(frame(Opcode.CONTINUATION, bytes([byte]), fin=False))
         if number == 7:  # a ping may come in between
-            alice.line.write(frame(Opcode.PING, b"still there?"))
-    alice.line.write(frame(Opcode.CONTINUATION, b""))
-    assert await alice.line.receive_frame() == (Opcode.PONG, b"still there?")
+            alice.connection.write(frame(Opcode.PING, b"still there?"))
+    alice.connection.write(frame(Opcode.CONTINUATION, b""))
+    assert await alice.connection.receive_frame() == (Opcode.PONG, b"still there?")
     assert await bob.hear_frame() == message
     assert (await alice.hear())["ack"] == "relayed"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cast import Cast, Person
 from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, signal
+from tests.support.people import People, Person
 from tests.support.system import System
 from tests.system.conftest import everywhere
 
@@ -32,42 +32,42 @@ def candidate_of(size: int, sender: Person, to: Person) -> bytes:
 
 
 @everywhere
-async def test_candidates_are_held_until_the_answer_and_released_in_order(cast: Cast) -> None:
-    alice, bob = await cast.two()
+async def test_candidates_are_held_until_the_answer_and_released_in_order(people: People) -> None:
+    alice, bob = await people.two()
     await alice.relays(OFFER, bob)
     held = [await alice.holds(bob) for _ in range(30)]
-    await cast.hear_nothing(alice, bob)
+    await people.hear_nothing(alice, bob)
     await answered(bob, alice, held)
     await alice.relays(CANDIDATE, bob)
-    await cast.hear_nothing(alice, bob)
+    await people.hear_nothing(alice, bob)
 
 
-async def test_candidates_of_the_one_who_has_not_answered_yet_are_held_too(cast: Cast) -> None:
-    alice, bob = await cast.two()
+async def test_candidates_of_the_one_who_has_not_answered_yet_are_held_too(people: People) -> None:
+    alice, bob = await people.two()
     await alice.relays(OFFER, bob)
     hers, his = [], []
     for _ in range(5):
         hers.append(await alice.holds(bob))
         his.append(await bob.holds(alice))
-    await cast.hear_nothing(alice, bob)
+    await people.hear_nothing(alice, bob)
     answer = bob.say(ANSWER, alice)
     await bob.hear_all(hers, besides=[answer])
     await alice.hear_all([answer, *his])
 
 
-async def test_nothing_held_is_released_twice(cast: Cast) -> None:
-    alice, bob = await cast.two()
+async def test_nothing_held_is_released_twice(people: People) -> None:
+    alice, bob = await people.two()
     await alice.relays(OFFER, bob)
     await answered(bob, alice, [await alice.holds(bob) for _ in range(3)])
     await alice.relays(OFFER, bob)
     await answered(bob, alice, [])
     for _ in range(3):
         await alice.relays(CANDIDATE, bob)
-    await cast.hear_nothing(alice, bob)
+    await people.hear_nothing(alice, bob)
 
 
-async def test_what_is_held_stays_held_when_a_new_offer_replaces_the_waiting_one(cast: Cast) -> None:
-    alice, bob = await cast.two()
+async def test_held_candidates_stay_held_when_a_new_offer_comes(people: People) -> None:
+    alice, bob = await people.two()
     await alice.relays(OFFER, bob)
     first = await alice.holds(bob)
     await alice.relays(OFFER, bob)
@@ -75,18 +75,18 @@ async def test_what_is_held_stays_held_when_a_new_offer_replaces_the_waiting_one
     await answered(bob, alice, [first, second])
 
 
-async def test_what_was_held_for_a_call_that_ended_is_forgotten(cast: Cast) -> None:
-    alice, bob = await cast.two()
+async def test_what_was_held_for_a_call_that_ended_is_forgotten(people: People) -> None:
+    alice, bob = await people.two()
     await alice.relays(OFFER, bob)
     await alice.holds(bob)
     await bob.relays(HANGUP, alice)
     await alice.relays(OFFER, bob)
     await answered(bob, alice, [await alice.holds(bob)])
-    await cast.hear_nothing(alice, bob)
+    await people.hear_nothing(alice, bob)
 
 
-async def test_a_pair_holds_so_many_candidates_and_no_more(cast: Cast) -> None:
-    alice, bob = await cast.two()
+async def test_a_call_holds_so_many_candidates_and_no_more(people: People) -> None:
+    alice, bob = await people.two()
     await alice.relays(OFFER, bob)
     held = [await alice.holds(bob) for _ in range(MAX_HELD - 1)]
     his = await bob.holds(alice)
@@ -98,12 +98,12 @@ async def test_a_pair_holds_so_many_candidates_and_no_more(cast: Cast) -> None:
     await alice.relays(CANDIDATE, bob)
 
 
-async def test_a_pair_holds_so_many_bytes_and_no_more(cast: Cast) -> None:
-    alice, bob = await cast.two()
+async def test_a_call_holds_so_many_bytes_and_no_more(people: People) -> None:
+    alice, bob = await people.two()
     await alice.relays(OFFER, bob)
     held = [candidate_of(size, alice, bob) for size in (MAX_HELD_BYTES // 2, MAX_HELD_BYTES // 2)]
     for frame in held:
-        alice.line.send(frame)
+        alice.connection.send(frame)
         await alice.hears_ack(frame, "held")
     await alice.is_refused(CANDIDATE, bob, "TOO_MANY_CANDIDATES")
     await answered(bob, alice, held)
@@ -125,24 +125,24 @@ only_reject = pytest.mark.parametrize("of_policy", ["reject"], indirect=True)
 
 @only_forward
 async def test_an_operator_may_have_early_candidates_forwarded(of_policy: System) -> None:
-    async with Cast(of_policy) as cast:
-        alice, bob = await cast.two()
+    async with People(of_policy) as people:
+        alice, bob = await people.two()
         await alice.is_refused(CANDIDATE, bob, "NO_MATCHING_OFFER")
         await alice.relays(OFFER, bob)
         await alice.relays(CANDIDATE, bob)
         await bob.relays(CANDIDATE, alice)
         await bob.relays(ANSWER, alice)
         await alice.relays(CANDIDATE, bob)
-        await cast.hear_nothing(alice, bob)
+        await people.hear_nothing(alice, bob)
 
 
 @only_reject
 async def test_an_operator_may_have_early_candidates_rejected(of_policy: System) -> None:
-    async with Cast(of_policy) as cast:
-        alice, bob = await cast.two()
+    async with People(of_policy) as people:
+        alice, bob = await people.two()
         await alice.relays(OFFER, bob)
         await alice.is_refused(CANDIDATE, bob, "NO_MATCHING_OFFER")
         await bob.is_refused(CANDIDATE, alice, "NO_MATCHING_OFFER")
         await bob.relays(ANSWER, alice)
         await alice.relays(CANDIDATE, bob)
-        await cast.hear_nothing(alice, bob)
+        await people.hear_nothing(alice, bob)

@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 
 from tests.support import frames
-from tests.support.cast import Cast
 from tests.support.frames import new_id, token
+from tests.support.people import People
 from tests.support.raw_client import HttpAnswer, RawClient, Refused, upgrade
 from tests.support.system import PREVIOUS_SECRET, System
 from tests.support.waiting import until_true
@@ -48,9 +48,9 @@ async def knock(port: int, request: bytes) -> HttpAnswer:
     return answer
 
 
-async def welcomed(cast: Cast, target: str, headers: Sequence[tuple[str, str]] = ()) -> str:
-    """Connect, and return who one is."""
-    client = await RawClient.open(cast.ports[0], target, headers)
+async def welcomed(people: People, target: str, headers: Sequence[tuple[str, str]] = ()) -> str:
+    """Connect, and return the user id that the gateway names."""
+    client = await RawClient.open(people.ports[0], target, headers)
     try:
         user = json.loads(await client.receive())["data"]["userId"]
         assert isinstance(user, str)
@@ -68,8 +68,8 @@ def subprotocol(user: str) -> tuple[str, str]:
 
 
 @everywhere
-async def test_welcome_is_exactly_as_promised(cast: Cast) -> None:
-    alice = await cast.connect("alice", claims={"join": [cast.room]})
+async def test_welcome_is_exactly_as_promised(people: People) -> None:
+    alice = await people.connect("alice", claims={"join": [people.room]})
     data = alice.welcome["data"]
     assert alice.welcome == {
         "requestId": "",
@@ -82,13 +82,13 @@ async def test_welcome_is_exactly_as_promised(cast: Cast) -> None:
             "sessionId": data["sessionId"],
             "resumeToken": data["resumeToken"],
             "resumed": False,
-            "rooms": [cast.room],
+            "rooms": [people.room],
             "resumeWindow": 30,
             "pingInterval": 25,
             "maxMessageBytes": 65536,
         },
     }
-    bob = await cast.connect("bob")
+    bob = await people.connect("bob")
     assert bob.welcome["data"]["rooms"] == []
     secrets = [
         data["sessionId"],
@@ -99,19 +99,19 @@ async def test_welcome_is_exactly_as_promised(cast: Cast) -> None:
     assert all(isinstance(secret, str) and secret for secret in secrets)
 
 
-async def test_a_token_may_stand_in_any_of_three_places(cast: Cast) -> None:
+async def test_a_token_may_stand_in_any_of_three_places(people: People) -> None:
     user = new_id("alice")
-    assert await welcomed(cast, "/ws", [bearer(user)]) == user
-    assert await welcomed(cast, "/ws", [("authorization", f"bearer {token(user)}")]) == user
-    assert await welcomed(cast, "/ws", [subprotocol(user)]) == user
-    assert await welcomed(cast, f"/ws?token={token(user)}") == user
+    assert await welcomed(people, "/ws", [bearer(user)]) == user
+    assert await welcomed(people, "/ws", [("authorization", f"bearer {token(user)}")]) == user
+    assert await welcomed(people, "/ws", [subprotocol(user)]) == user
+    assert await welcomed(people, f"/ws?token={token(user)}") == user
 
 
-async def test_the_header_counts_before_the_subprotocol_and_that_before_the_query(cast: Cast) -> None:
+async def test_header_goes_before_subprotocol_goes_before_query(people: People) -> None:
     first, second, third = new_id("first"), new_id("second"), new_id("third")
     everywhere = f"/ws?token={token(third)}"
-    assert await welcomed(cast, everywhere, [bearer(first), subprotocol(second)]) == first
-    assert await welcomed(cast, everywhere, [subprotocol(second)]) == second
+    assert await welcomed(people, everywhere, [bearer(first), subprotocol(second)]) == first
+    assert await welcomed(people, everywhere, [subprotocol(second)]) == second
 
 
 @pytest.mark.parametrize(
@@ -123,21 +123,21 @@ async def test_the_header_counts_before_the_subprotocol_and_that_before_the_quer
     ],
 )
 async def test_the_first_token_found_counts_even_if_it_is_bad(
-    cast: Cast, headers: Sequence[tuple[str, str]]
+    people: People, headers: Sequence[tuple[str, str]]
 ) -> None:
     target = f"/ws?token={token('somebody')}"
-    is_denied(await knock(cast.ports[0], upgrade(target, headers)), "UNAUTHORIZED")
+    is_denied(await knock(people.ports[0], upgrade(target, headers)), "UNAUTHORIZED")
 
 
-async def test_another_scheme_of_authorization_is_no_token(cast: Cast) -> None:
+async def test_another_scheme_of_authorization_is_no_token(people: People) -> None:
     user = new_id("alice")
     basic = ("Authorization", "Basic dXNlcjpwYXNz")
-    assert await welcomed(cast, f"/ws?token={token(user)}", [basic]) == user
+    assert await welcomed(people, f"/ws?token={token(user)}", [basic]) == user
 
 
-async def test_the_subprotocol_is_answered_if_it_was_offered(cast: Cast) -> None:
+async def test_the_subprotocol_is_answered_if_it_was_offered(people: People) -> None:
     user = new_id("alice")
-    port = cast.ports[0]
+    port = people.ports[0]
     offered = await RawClient.open(port, "/ws", [subprotocol(user)])
     assert offered.answer.headers["sec-websocket-protocol"] == "tieline.v1"
     await offered.drop()
@@ -146,14 +146,14 @@ async def test_the_subprotocol_is_answered_if_it_was_offered(cast: Cast) -> None
     await silent.drop()
 
 
-async def test_compression_is_never_agreed_on(cast: Cast) -> None:
+async def test_compression_is_never_agreed_on(people: People) -> None:
     extension = ("Sec-WebSocket-Extensions", "permessage-deflate")
-    await welcomed(cast, "/ws", [bearer(new_id("alice")), extension])  # `open` looks at the answer
+    await welcomed(people, "/ws", [bearer(new_id("alice")), extension])  # `open` looks at the answer
 
 
-async def test_a_token_signed_with_the_previous_secret_is_good(cast: Cast) -> None:
+async def test_a_token_signed_with_the_previous_secret_is_good(people: People) -> None:
     user = new_id("alice")
-    assert await welcomed(cast, f"/ws?token={token(user, secret=PREVIOUS_SECRET)}") == user
+    assert await welcomed(people, f"/ws?token={token(user, secret=PREVIOUS_SECRET)}") == user
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ async def test_a_token_signed_with_the_previous_secret_is_good(cast: Cast) -> No
     ],
     ids=str,
 )
-async def test_a_token_that_says_nonsense_is_refused(cast: Cast, claims: Mapping[str, object]) -> None:
+async def test_a_token_that_says_nonsense_is_refused(people: People, claims: Mapping[str, object]) -> None:
     bad = token("somebody", claims)
-    is_denied(await knock(cast.ports[0], upgrade(f"/ws?token={bad}")), "UNAUTHORIZED")
+    is_denied(await knock(people.ports[0], upgrade(f"/ws?token={bad}")), "UNAUTHORIZED")
 
 
 @pytest.mark.parametrize(
@@ -200,28 +200,28 @@ async def test_a_token_that_says_nonsense_is_refused(cast: Cast, claims: Mapping
     ],
     ids=["forged", "unsigned", "HS512", "cut", "empty", "dots", "letters", "bytes", "long"],
 )
-async def test_a_token_that_nobody_signed_for_us_is_refused(cast: Cast, bad: str) -> None:
-    is_denied(await knock(cast.ports[0], upgrade(f"/ws?token={bad}")), "UNAUTHORIZED")
+async def test_a_token_that_nobody_signed_for_us_is_refused(people: People, bad: str) -> None:
+    is_denied(await knock(people.ports[0], upgrade(f"/ws?token={bad}")), "UNAUTHORIZED")
 
 
-async def test_no_token_at_all_is_refused(cast: Cast) -> None:
-    is_denied(await knock(cast.ports[0], upgrade("/ws")), "UNAUTHORIZED")
+async def test_no_token_at_all_is_refused(people: People) -> None:
+    is_denied(await knock(people.ports[0], upgrade("/ws")), "UNAUTHORIZED")
 
 
-async def test_a_token_may_come_from_a_clock_that_is_a_minute_ahead(cast: Cast) -> None:
+async def test_a_token_may_come_from_a_clock_that_is_a_minute_ahead(people: People) -> None:
     user = new_id("alice")
     ahead = token(user, {"iat": int(time.time()) + 50, "nbf": int(time.time()) + 50})
-    assert await welcomed(cast, f"/ws?token={ahead}") == user
+    assert await welcomed(people, f"/ws?token={ahead}") == user
 
 
 @pytest.mark.parametrize("path", ["/", "/wss", "/ws/", "/WS", "/metrics", "//ws"])
-async def test_any_other_path_is_refused(cast: Cast, path: str) -> None:
-    is_denied(await knock(cast.ports[0], upgrade(f"{path}?token={token('a')}")), "NOT_FOUND")
+async def test_any_other_path_is_refused(people: People, path: str) -> None:
+    is_denied(await knock(people.ports[0], upgrade(f"{path}?token={token('a')}")), "NOT_FOUND")
 
 
-async def test_a_request_for_no_upgrade_is_told_so(cast: Cast) -> None:
+async def test_a_request_for_no_upgrade_is_told_so(people: People) -> None:
     request = upgrade(f"/ws?token={token('a')}", without=["upgrade", "connection"])
-    answer = await knock(cast.ports[0], request)
+    answer = await knock(people.ports[0], request)
     is_denied(answer, "UPGRADE_REQUIRED")
     assert answer.headers["upgrade"] == "websocket"
 
@@ -241,31 +241,31 @@ async def test_a_request_for_no_upgrade_is_told_so(cast: Cast) -> None:
     ],
     ids=["no key", "bad key", "old version", "POST", "HTTP/1.0", "words", "TLS", "long line", "many lines"],
 )
-async def test_a_malformed_request_is_refused(cast: Cast, request_: bytes) -> None:
-    is_denied(await knock(cast.ports[0], request_), "MALFORMED")
+async def test_a_malformed_request_is_refused(people: People, request_: bytes) -> None:
+    is_denied(await knock(people.ports[0], request_), "MALFORMED")
 
 
-async def test_acks_are_sent_to_whoever_asked_for_them_and_to_nobody_else(cast: Cast) -> None:
-    alice = await cast.enter("alice", acks=False)
-    bob = await cast.enter("bob", acks=True)
+async def test_acks_are_sent_to_whoever_asked_for_them_and_to_nobody_else(people: People) -> None:
+    alice = await people.enter("alice", acks=False)
+    bob = await people.enter("bob", acks=True)
     await alice.relays(frames.OFFER, bob)
     await alice.pings()
     await bob.relays(frames.ANSWER, alice)  # which waits for the ack
 
 
-async def test_a_full_gateway_says_so_and_has_room_again_later(hasty: System, hasty_cast: Cast) -> None:
+async def test_a_full_gateway_says_so_and_has_room_again_later(hasty: System, hasty_people: People) -> None:
     with hasty.extra("gateway", MAX_CONNECTIONS="2") as gateway:
-        await hasty_cast.connect("alice", port=gateway.port)
-        bob = await hasty_cast.connect("bob", port=gateway.port)
+        await hasty_people.connect("alice", port=gateway.port)
+        bob = await hasty_people.connect("bob", port=gateway.port)
         with pytest.raises(Refused) as refused:
-            await hasty_cast.connect("carol", port=gateway.port)
+            await hasty_people.connect("carol", port=gateway.port)
         is_denied(refused.value.answer, "FULL")
         assert int(refused.value.answer.headers["retry-after"]) > 0
-        await bob.line.close()
+        await bob.connection.close()
 
         async def has_room() -> bool:
             with suppress(Refused):
-                await hasty_cast.connect("carol", port=gateway.port)
+                await hasty_people.connect("carol", port=gateway.port)
                 return True
             return False
 

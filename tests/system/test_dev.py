@@ -169,12 +169,15 @@ def test_nothing_is_left_after_a_signal(dev: RunningDev, number: signal.Signals)
     assert list(dev.temporary.iterdir()) == []
 
 
-def test_it_runs_on_when_its_output_has_no_reader(dev: RunningDev) -> None:
-    assert dev.process.stdout is not None
-    dev.process.stdout.close()
-    dev.process.terminate()
-    assert dev.process.wait() == 0
-    assert "BrokenPipe" not in dev.log
+def test_it_runs_on_when_its_output_has_no_reader(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    environ = {"TIELINE_JWT_SECRET": SECRET}
+    with open(reading) as words, RunningDev(tmp_path, ["--port", "0"], environ, writing) as dev:
+        os.close(writing)
+        assert any(READY in line for line in words)
+        words.close()
+        assert dev.process.end() == 0
+        assert "BrokenPipe" not in dev.log
 
 
 def test_each_step_of_the_start_is_one_line(tmp_path: Path) -> None:

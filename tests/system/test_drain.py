@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cast import establish
 from tests.support.frames import CANDIDATE
+from tests.support.people import establish
 from tests.support.raw_client import Refused
-from tests.support.resuming import SETTINGS, Resumers, id_of, up_to_the_end
-from tests.support.system import Process, System
+from tests.support.resuming import SETTINGS, ResumingPeople, id_of, up_to_the_end
+from tests.support.system import Service, System
 from tests.support.waiting import until
 
 SPREAD_S = 0.3
@@ -33,10 +33,10 @@ def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield running
 
 
-class Scene(Resumers):
+class Scene(ResumingPeople):
     """People on a gateway that stays (0), and on one that is told to stop (1)."""
 
-    def __init__(self, system: System, leaving: Process) -> None:
+    def __init__(self, system: System, leaving: Service) -> None:
         super().__init__(system)
         self.leaving = leaving
         assert self.ports[1] == leaving.port
@@ -58,7 +58,7 @@ async def test_clients_are_asked_to_go_then_closed_and_lose_nothing(scene: Scene
     last = await bob.hears("RECONNECT", {"afterMs": 0, "jitterMs": JITTER_MS})
     frame = await alice.relays(CANDIDATE, bob)  # bob is served for as long as he stays
     assert last != id_of(frame)
-    end = await bob.line.ended()
+    end = await bob.connection.ended()
     assert (end.code, end.reason) == (1012, "server restarting")
     await scene.hears_status(alice, bob, "away")
     missed = alice.say(CANDIDATE, bob)
@@ -78,7 +78,7 @@ async def test_whoever_goes_when_asked_to_is_not_closed(scene: Scene) -> None:
     scene.leaving.terminate()
     last = await bob.hears("RECONNECT", {"afterMs": 0, "jitterMs": JITTER_MS})
     again = await scene.resumed(bob, last)
-    assert (await bob.line.ended()).code == 4500
+    assert (await bob.connection.ended()).code == 4500
     await alice.relays(CANDIDATE, again)
     assert scene.leaving.wait() == 0
 
@@ -92,7 +92,7 @@ async def test_everybody_is_told_and_closed_one_after_the_other(scene: Scene) ->
 
     async def go_to_the_end(nth: int) -> None:
         assert (await people[nth].hear())["cmd"] == "RECONNECT"
-        assert (await people[nth].line.ended()).code == 1012
+        assert (await people[nth].connection.ended()).code == 1012
         closed_at.append(loop.time())
 
     async with asyncio.TaskGroup() as waiting:
@@ -103,7 +103,7 @@ async def test_everybody_is_told_and_closed_one_after_the_other(scene: Scene) ->
 
 
 @pytest.mark.parametrize("scene", [{"DRAIN_WAIT": FOREVER}], indirect=True)
-async def test_until_the_balancer_has_noticed_clients_are_served_and_nobody_new_gets_in(scene: Scene) -> None:
+async def test_until_the_balancer_notices_clients_are_served(scene: Scene) -> None:
     alice = await scene.in_room("alice", gateway=0)
     bob = await scene.in_room("bob", gateway=1)
     await establish(alice, bob)
@@ -133,7 +133,7 @@ async def test_a_second_signal_ends_it_in_the_middle(scene: Scene) -> None:
     assert (await bob.hear())["cmd"] == "RECONNECT"
     scene.leaving.terminate()
     assert scene.leaving.wait() == 128 + signal.SIGTERM
-    assert (await bob.line.ended()).code == 1006
+    assert (await bob.connection.ended()).code == 1006
     missed = alice.say(CANDIDATE, bob)
     await alice.hears_ack(missed)
     again = await scene.resumed(bob, id_of(frame))
@@ -144,7 +144,7 @@ async def test_a_second_signal_ends_it_in_the_middle(scene: Scene) -> None:
 async def test_clients_that_neither_go_nor_read_hold_nothing_up(scene: Scene) -> None:
     alice = await scene.in_room("alice", gateway=0)
     for _ in range(5):
-        await scene.come("somebody", gateway=1)  # who will not answer the close
+        await scene.come("somebody", gateway=1)  # a client that will not answer the close
     scene.leaving.terminate()
     assert await asyncio.to_thread(scene.leaving.wait) == 0
     await alice.pings()
@@ -155,8 +155,8 @@ async def test_routers_and_presences_finish_what_they_have_begun(
     kind: str, nats_url: str, tmp_path: Path
 ) -> None:
     with System(nats_url, tmp_path, gateways=2, routers=2, presences=2, settings=SETTINGS) as system:
-        async with Resumers(system) as people:
-            alice, bob = await people.pair()
+        async with ResumingPeople(system) as people:
+            alice, bob = await people.in_call()
             said = []
             for nth in range(300):
                 said.append(alice.say(CANDIDATE, bob))

@@ -1,10 +1,10 @@
-"""TIELINE_RATE_LIMIT: what is over the limit is refused, and who does not stop is sent away."""
+"""TIELINE_RATE_LIMIT: what is over the limit is refused, and a client that goes on is closed."""
 
 import pytest
 
 from tests.support import frames
-from tests.support.cast import Cast, Person
 from tests.support.frames import OFFER
+from tests.support.people import People, Person
 from tests.support.raw_client import Ended
 from tests.support.system import System
 from tests.system.conftest import NewGateway
@@ -18,7 +18,7 @@ def floods(person: Person, count: int) -> list[bytes]:
     """Send many messages at once, and return them."""
     sent = [frames.command("PING", {"number": number}) for number in range(count)]
     for frame in sent:
-        person.line.send(frame)
+        person.connection.send(frame)
     return sent
 
 
@@ -34,26 +34,26 @@ async def heard_of(person: Person, frame: bytes) -> str:
 
 @one
 async def test_what_is_over_the_limit_is_refused_and_not_carried_out(
-    system: System, new_gateway: NewGateway, cast: Cast
+    system: System, new_gateway: NewGateway, people: People
 ) -> None:
-    bob = await cast.enter("bob")
+    bob = await people.enter("bob")
     limited = new_gateway(RATE_LIMIT=str(LIMIT))
-    alice = await cast.connect("alice", port=limited.port, claims={"join": [cast.room]})
-    await cast.meet(alice)
+    alice = await people.connect("alice", port=limited.port, claims={"join": [people.room]})
+    await people.meet(alice)
     sent = [alice.say(OFFER, bob) for _ in range(3 * LIMIT)]
     passed = [frame for frame in sent if await alice.hear() == frames.ack(frame, "relayed")]
     assert LIMIT <= len(passed) < len(sent)
     for frame in passed:
         assert await bob.hear_frame() == frame
-    await cast.hear_nothing(bob)
+    await people.hear_nothing(bob)
     signals = {"cmd": OFFER, "outcome": "RATE_LIMITED"}
     assert system.count("gateway", "tieline_signals_total", **signals) == len(sent) - len(passed)
 
 
 @one
-async def test_who_does_not_stop_is_sent_away_for_good(new_gateway: NewGateway, cast: Cast) -> None:
+async def test_who_does_not_stop_is_sent_away_for_good(new_gateway: NewGateway, people: People) -> None:
     limited = new_gateway(RATE_LIMIT=str(LIMIT))
-    alice = await cast.connect("alice", port=limited.port)
+    alice = await people.connect("alice", port=limited.port)
     answers = [await heard_of(alice, frame) for frame in floods(alice, LIMIT)]
     assert answers == ["ok"] * LIMIT
 
@@ -67,6 +67,6 @@ async def test_who_does_not_stop_is_sent_away_for_good(new_gateway: NewGateway, 
     assert (ended.value.code, ended.value.reason) == (4503, "flooding")
 
 
-async def test_without_a_limit_nobody_is_refused(cast: Cast) -> None:
-    alice = await cast.connect("alice")
+async def test_without_a_limit_nobody_is_refused(people: People) -> None:
+    alice = await people.connect("alice")
     assert {await heard_of(alice, frame) for frame in floods(alice, 300)} == {"ok"}

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.support import frames
-from tests.support.cast import Cast, establish
 from tests.support.frames import new_id
+from tests.support.people import People, establish
 
 BAD, UNKNOWN = "BAD_MESSAGE", "UNKNOWN_COMMAND"
 DEEP = 5000
@@ -88,51 +88,53 @@ REFUSED_IDS = ["a\r\nb", "\t", "\x00", "\x7f", "\x85", "x" * 129, "é" * 64 + "x
 
 
 @pytest.mark.parametrize("form", NO_JSON.values(), ids=NO_JSON)
-async def test_what_is_no_message_at_all_is_refused_and_the_connection_stays(cast: Cast, form: str) -> None:
-    alice = await cast.connect("alice")
-    alice.line.send(form)
+async def test_what_is_no_message_is_refused_and_the_connection_stays(people: People, form: str) -> None:
+    alice = await people.connect("alice")
+    alice.connection.send(form)
     await alice.hears_refusal(BAD)
     await alice.pings()
 
 
 @pytest.mark.parametrize(("form", "reason", "request_id", "cmd"), HALF_READABLE, ids=lambda part: part[:60])
-async def test_what_is_wrong_in_a_message_is_said_with_the_names_that_could_be_read(
-    cast: Cast, form: str, reason: str, request_id: str, cmd: str
+async def test_an_error_echoes_the_names_that_could_be_read(
+    people: People, form: str, reason: str, request_id: str, cmd: str
 ) -> None:
-    alice = await cast.connect("alice")
-    alice.line.send(form)
+    alice = await people.connect("alice")
+    alice.connection.send(form)
     assert await alice.hear() == frames.refusal(reason, {"requestId": request_id, "cmd": cmd})
     await alice.pings()
 
 
 @pytest.mark.parametrize("hostile", HOSTILE_IDS)
-async def test_an_id_may_look_like_anything(cast: Cast, hostile: str) -> None:
-    cast.room = hostile
-    bystander = await cast.connect("bystander", claims={"join": [new_id("room")]})
-    alice = await cast.connect("alice", user=hostile, claims={"rooms": [hostile]})
+async def test_an_id_may_look_like_anything(people: People, hostile: str) -> None:
+    people.room = hostile
+    bystander = await people.connect("bystander", claims={"join": [new_id("room")]})
+    alice = await people.connect("alice", user=hostile, claims={"rooms": [hostile]})
     assert alice.welcome["data"]["userId"] == hostile
     assert len((await alice.asks("JOIN", {"room": hostile}))["members"]) == 1
-    bob = await cast.connect("bob", claims={"join": [hostile]})
+    bob = await people.connect("bob", claims={"join": [hostile]})
     await alice.hears_joined(hostile, bob.user)
     await establish(alice, bob)
     await alice.asks("LEAVE", {"room": hostile})
     await bob.hears_hangup(hostile, "left")
     await bob.hears_left(hostile, hostile, "left")
     await bystander.pings()
-    alice.line.send(frames.command("PING", hostile, hostile))
+    alice.connection.send(frames.command("PING", hostile, hostile))
     pong = await alice.hear()
     assert (pong["requestId"], pong["data"]) == (hostile, hostile)
 
 
 @pytest.mark.parametrize("refused", REFUSED_IDS)
-async def test_an_id_that_is_too_long_or_has_control_characters_is_refused(cast: Cast, refused: str) -> None:
-    alice = await cast.enter("alice")
+async def test_an_id_that_is_too_long_or_has_control_characters_is_refused(
+    people: People, refused: str
+) -> None:
+    alice = await people.enter("alice")
     for cmd in ("JOIN", "LEAVE", "MEMBERS"):
         await alice.asks_in_vain(cmd, {"room": refused}, BAD)
     for cmd in ("WEBRTC_OFFER", "WEBRTC_ANSWER", "WEBRTC_ICE_CANDIDATE", "WEBRTC_HANGUP"):
         await alice.is_refused(cmd, refused, BAD)
         frame = frames.signal(cmd, refused, alice.user)
-        alice.line.send(frame)
+        alice.connection.send(frame)
         await alice.hears_refusal(BAD, frame)
-    alice.line.send(frames.command("PING", 1, refused))
+    alice.connection.send(frames.command("PING", 1, refused))
     assert await alice.hear() == frames.refusal(BAD, {"cmd": "PING"})

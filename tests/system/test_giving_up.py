@@ -1,4 +1,4 @@
-"""Who gives up an attempt to connect, and is connected elsewhere by then or still, stays that.
+"""A client that gives up an attempt to connect stays connected where it is.
 
 A gateway that stood still meanwhile finds the request and its end together.
 """
@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.support import frames
-from tests.support.cast import Person
 from tests.support.frames import CANDIDATE
+from tests.support.people import Person
 from tests.support.raw_client import RawClient, upgrade
-from tests.support.resuming import Resumers, id_of
-from tests.support.system import System, stopped
+from tests.support.resuming import ResumingPeople, id_of
+from tests.support.system import System
 
 ATTEMPTS = 40
 """More than a gateway lets in at once."""
@@ -26,9 +26,9 @@ def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-async def people(system: System) -> AsyncIterator[Resumers]:
-    async with Resumers(system) as cast:
-        yield cast
+async def people(system: System) -> AsyncIterator[ResumingPeople]:
+    async with ResumingPeople(system) as people:
+        yield people
 
 
 async def give_up(person: Person, port: int, how: str) -> None:
@@ -43,13 +43,13 @@ async def give_up(person: Person, port: int, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["resuming", "anew"])
 async def test_an_attempt_that_was_given_up_replaces_nobody(
-    people: Resumers, system: System, how: str
+    people: ResumingPeople, system: System, how: str
 ) -> None:
-    alice, bob = await people.pair()  # alice on gateway 1
-    with stopped(system.all("gateway")[0]):
+    alice, bob = await people.in_call()  # alice on gateway 1
+    with system.all("gateway")[0].frozen():
         for _ in range(ATTEMPTS):
             await give_up(alice, people.ports[0], how)
-    # Whoever comes there after them is let in after them.
+    # A client that comes there after them is let in after them.
     for _ in range(2):
         await people.come("later", gateway=0)
         await alice.relays(CANDIDATE, bob)
@@ -58,12 +58,12 @@ async def test_an_attempt_that_was_given_up_replaces_nobody(
 
 
 async def test_an_attempt_that_was_given_up_takes_nothing_from_the_next(
-    people: Resumers, system: System
+    people: ResumingPeople, system: System
 ) -> None:
-    alice, bob = await people.pair()
+    alice, bob = await people.in_call()
     last = await bob.relays(CANDIDATE, alice)
     await people.lose(alice, bob)
-    with stopped(system.all("gateway")[0]):
+    with system.all("gateway")[0].frozen():
         await give_up(alice, people.ports[0], "resuming")
         again = await people.resumed(alice, id_of(last), gateway=1)
     await people.hears_status(bob, again, "online")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.support import frames
-from tests.support.cast import Cast, Person, establish
 from tests.support.frames import CANDIDATE, new_id
+from tests.support.people import People, Person, establish
 from tests.support.raw_client import CUT, Ended, Opcode, RawClient, frame
 
 SMALL_BUFFER = 4096
@@ -19,7 +19,7 @@ UNREAD_MESSAGES = 200
 class Neighbours:
     """Mallory is in a call with a victim. Alice and Bob are on the same gateway, and in another room."""
 
-    cast: Cast
+    people: People
     mallory: Person
     victim: Person
     alice: Person
@@ -28,23 +28,24 @@ class Neighbours:
 
 
 @pytest.fixture
-async def neighbours(cast: Cast) -> AsyncIterator[Neighbours]:
+async def neighbours(people: People) -> AsyncIterator[Neighbours]:
     """After the test the victim has heard nothing but that Mallory has gone; alice and bob still talk."""
-    port = cast.ports[0]
+    port = people.ports[0]
     mallory, victim = [
-        await cast.connect(name, claims={"join": [cast.room]}, port=port) for name in ("mallory", "victim")
+        await people.connect(name, claims={"join": [people.room]}, port=port)
+        for name in ("mallory", "victim")
     ]
-    await mallory.hears_joined(cast.room, victim.user)
+    await mallory.hears_joined(people.room, victim.user)
     await establish(mallory, victim)
     elsewhere = new_id("room")
     alice, bob = [
-        await cast.connect(name, claims={"join": [elsewhere]}, port=port) for name in ("alice", "bob")
+        await people.connect(name, claims={"join": [elsewhere]}, port=port) for name in ("alice", "bob")
     ]
     await alice.hears_joined(elsewhere, bob.user)
-    yield Neighbours(cast, mallory, victim, alice, bob, port)
+    yield Neighbours(people, mallory, victim, alice, bob, port)
     await victim.hears_hangup(mallory.user, "disconnected")
-    await victim.hears_left(cast.room, mallory.user, "disconnected")
-    await cast.hear_nothing(victim)
+    await victim.hears_left(people.room, mallory.user, "disconnected")
+    await people.hear_nothing(victim)
     await establish(alice, bob)
     await alice.relays(CANDIDATE, bob)
 
@@ -56,7 +57,7 @@ def candidate(neighbours: Neighbours, data: bytes) -> bytes:
 
 
 async def closes(neighbours: Neighbours, code: int) -> None:
-    assert (await neighbours.mallory.line.ended()).code == code
+    assert (await neighbours.mallory.connection.ended()).code == code
 
 
 INVALID_UTF8 = {
@@ -70,44 +71,44 @@ INVALID_UTF8 = {
 
 @pytest.mark.parametrize("data", INVALID_UTF8.values(), ids=INVALID_UTF8)
 async def test_text_that_is_not_utf8_closes_with_1007(neighbours: Neighbours, data: bytes) -> None:
-    neighbours.mallory.line.send(candidate(neighbours, data))
+    neighbours.mallory.connection.send(candidate(neighbours, data))
     await closes(neighbours, 1007)
 
 
 async def test_fragments_that_are_not_utf8_together_close_with_1007(neighbours: Neighbours) -> None:
     message = candidate(neighbours, "用".encode()[:2])
     middle = len(message) // 2
-    neighbours.mallory.line.write(frame(Opcode.TEXT, message[:middle], fin=False))
-    neighbours.mallory.line.write(frame(Opcode.CONTINUATION, message[middle:]))
+    neighbours.mallory.connection.write(frame(Opcode.TEXT, message[:middle], fin=False))
+    neighbours.mallory.connection.write(frame(Opcode.CONTINUATION, message[middle:]))
     await closes(neighbours, 1007)
 
 
 async def test_nothing_is_read_after_what_closed_the_connection(neighbours: Neighbours) -> None:
     good = candidate(neighbours, b"good")
-    neighbours.mallory.line.write(frame(Opcode.TEXT, b"\xff") + frame(Opcode.TEXT, good))
+    neighbours.mallory.connection.write(frame(Opcode.TEXT, b"\xff") + frame(Opcode.TEXT, good))
     await closes(neighbours, 1007)
 
 
 @pytest.mark.parametrize("size", [65_537, 70_000, 1_000_000])
 async def test_a_message_that_is_too_big_closes_with_1009(neighbours: Neighbours, size: int) -> None:
     empty = candidate(neighbours, b"")
-    neighbours.mallory.line.send(candidate(neighbours, b"x" * (size - len(empty))))
+    neighbours.mallory.connection.send(candidate(neighbours, b"x" * (size - len(empty))))
     await closes(neighbours, 1009)
 
 
 async def test_a_message_that_only_says_it_will_be_too_big_closes_with_1009(neighbours: Neighbours) -> None:
-    neighbours.mallory.line.write(b"\x81\xff" + (1 << 62).to_bytes(8, "big") + b"mask")
+    neighbours.mallory.connection.write(b"\x81\xff" + (1 << 62).to_bytes(8, "big") + b"mask")
     await closes(neighbours, 1009)
 
 
 async def test_fragments_that_are_too_big_together_close_with_1009(neighbours: Neighbours) -> None:
-    neighbours.mallory.line.write(frame(Opcode.TEXT, b"[" * 40_000, fin=False))
-    neighbours.mallory.line.write(frame(Opcode.CONTINUATION, b"]" * 40_000))
+    neighbours.mallory.connection.write(frame(Opcode.TEXT, b"[" * 40_000, fin=False))
+    neighbours.mallory.connection.write(frame(Opcode.CONTINUATION, b"]" * 40_000))
     await closes(neighbours, 1009)
 
 
 async def test_a_binary_message_closes_with_1003(neighbours: Neighbours) -> None:
-    neighbours.mallory.line.write(frame(Opcode.BINARY, candidate(neighbours, b"binary")))
+    neighbours.mallory.connection.write(frame(Opcode.BINARY, candidate(neighbours, b"binary")))
     await closes(neighbours, 1003)
 
 
@@ -127,28 +128,28 @@ BROKEN_FRAMES = {
 
 @pytest.mark.parametrize("data", BROKEN_FRAMES.values(), ids=BROKEN_FRAMES)
 async def test_what_is_not_websocket_closes_with_1002(neighbours: Neighbours, data: bytes) -> None:
-    neighbours.mallory.line.write(data)
+    neighbours.mallory.connection.write(data)
     await closes(neighbours, 1002)
 
 
 async def test_a_close_reason_that_is_not_utf8_closes(neighbours: Neighbours) -> None:
-    neighbours.mallory.line.write(frame(Opcode.CLOSE, b"\x03\xe8\xff"))
+    neighbours.mallory.connection.write(frame(Opcode.CLOSE, b"\x03\xe8\xff"))
     await closes(neighbours, 1007)
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 3000, 4999])
 async def test_a_close_is_answered_with_its_code(neighbours: Neighbours, code: int) -> None:
-    assert (await neighbours.mallory.line.close(code)).code == code
+    assert (await neighbours.mallory.connection.close(code)).code == code
 
 
 async def test_a_client_that_half_closes_is_gone(neighbours: Neighbours) -> None:
-    neighbours.mallory.line.write_end()
+    neighbours.mallory.connection.write_end()
     await closes(neighbours, CUT)
 
 
 async def test_a_client_that_is_cut_in_the_middle_of_a_message_is_gone(neighbours: Neighbours) -> None:
-    neighbours.mallory.line.write(frame(Opcode.TEXT, candidate(neighbours, b"x" * 5000))[:2000])
-    await neighbours.mallory.line.drop()
+    neighbours.mallory.connection.write(frame(Opcode.TEXT, candidate(neighbours, b"x" * 5000))[:2000])
+    await neighbours.mallory.connection.drop()
 
 
 async def test_messages_before_the_upgrade_get_nobody_in(neighbours: Neighbours) -> None:
@@ -156,16 +157,16 @@ async def test_messages_before_the_upgrade_get_nobody_in(neighbours: Neighbours)
     client.write(frame(Opcode.TEXT, b"{}") * 3 + b"\r\n\r\n")
     assert (await client.read_answer()).status == 400
     await client.drop()
-    await neighbours.mallory.line.drop()
+    await neighbours.mallory.connection.drop()
 
 
 async def test_a_client_that_does_not_read_is_cut_and_costs_only_itself(neighbours: Neighbours) -> None:
-    cast, victim, mallory = neighbours.cast, neighbours.victim, neighbours.mallory
-    sleepy = await cast.connect(
-        "sleepy", claims={"join": [cast.room]}, port=neighbours.port, receive_buffer=SMALL_BUFFER
+    people, victim, mallory = neighbours.people, neighbours.victim, neighbours.mallory
+    sleepy = await people.connect(
+        "sleepy", claims={"join": [people.room]}, port=neighbours.port, receive_buffer=SMALL_BUFFER
     )
     for other in (mallory, victim):
-        await other.hears_joined(cast.room, sleepy.user)
+        await other.hears_joined(people.room, sleepy.user)
     await establish(victim, sleepy)
     for _ in range(UNREAD_MESSAGES):
         sent = victim.say(CANDIDATE, sleepy, "x" * 60_000)
@@ -173,9 +174,9 @@ async def test_a_client_that_does_not_read_is_cut_and_costs_only_itself(neighbou
         await neighbours.alice.pings()
     await victim.hears_hangup(sleepy.user, "disconnected")
     for other in (mallory, victim):
-        await other.hears_left(cast.room, sleepy.user, "disconnected")
+        await other.hears_left(people.room, sleepy.user, "disconnected")
     assert await end_behind_messages(sleepy) in (4000, CUT)
-    await mallory.line.drop()
+    await mallory.connection.drop()
 
 
 async def end_behind_messages(person: Person) -> int:

@@ -9,9 +9,9 @@ import pytest
 from aioice import stun
 from aioice.turn import TurnClientUdpProtocol
 
-from tests.support.cast import Cast, Person
 from tests.support.coturn import TURN_SECRET, Coturn
 from tests.support.frames import Json
+from tests.support.people import People, Person
 from tests.support.raw_client import HOST
 from tests.support.waiting import until_true
 from tests.system.conftest import NewGateway
@@ -30,9 +30,9 @@ def coturn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coturn]:
         yield running
 
 
-async def connect(cast: Cast, new_gateway: NewGateway, name: str, **settings: str) -> Person:
+async def connect(people: People, new_gateway: NewGateway, name: str, **settings: str) -> Person:
     """Connect a user to a gateway of its own, which has these settings."""
-    return await cast.connect(name, port=new_gateway(**settings).port)
+    return await people.connect(name, port=new_gateway(**settings).port)
 
 
 @asynccontextmanager
@@ -65,18 +65,18 @@ def relay_of(reply: Json) -> Json:
     return entry
 
 
-async def test_nothing_is_told_where_nothing_is_configured(cast: Cast) -> None:
-    alice = await cast.connect("alice")
+async def test_nothing_is_told_where_nothing_is_configured(people: People) -> None:
+    alice = await people.connect("alice")
     assert await alice.asks("ICE_SERVERS", None) == {"iceServers": [], "ttl": 3600}
 
 
 @pytest.mark.needs("coturn")
 @pytest.mark.parametrize("system", ["one"], indirect=True)
 async def test_a_relay_lets_in_whoever_has_our_credential_and_nobody_else(
-    new_gateway: NewGateway, cast: Cast, coturn: Coturn
+    new_gateway: NewGateway, people: People, coturn: Coturn
 ) -> None:
     settings = {"STUN_URLS": "stun:a,stun:b", "TURN_URLS": coturn.url, "TURN_SECRET": TURN_SECRET}
-    alice = await connect(cast, new_gateway, "alice", **settings)
+    alice = await connect(people, new_gateway, "alice", **settings)
 
     before = int(time.time())
     reply = await alice.asks("ICE_SERVERS", None)
@@ -103,11 +103,13 @@ async def test_a_relay_lets_in_whoever_has_our_credential_and_nobody_else(
 
 @pytest.mark.needs("coturn")
 @pytest.mark.parametrize("system", ["one"], indirect=True)
-async def test_a_relay_lets_in_users_of_any_name(new_gateway: NewGateway, cast: Cast, coturn: Coturn) -> None:
+async def test_a_relay_lets_in_users_of_any_name(
+    new_gateway: NewGateway, people: People, coturn: Coturn
+) -> None:
     gateway = new_gateway(TURN_URLS=coturn.url, TURN_SECRET=TURN_SECRET)
     names = [name for name in HOSTILE_IDS if is_valid_id(name)]
     for name in (*names, "2:1", "Union of Select", "unionselect", "x" * 128, "界" * 42, "\xa0"):
-        person = await cast.connect("", user=name, port=gateway.port)
+        person = await people.connect("", user=name, port=gateway.port)
         relay = relay_of(await person.asks("ICE_SERVERS", None))
         async with relaying(coturn, relay["username"], relay["credential"]) as allocation:
             assert allocation.relayed_address is not None, name
@@ -116,10 +118,10 @@ async def test_a_relay_lets_in_users_of_any_name(new_gateway: NewGateway, cast: 
 @pytest.mark.needs("coturn")
 @pytest.mark.parametrize("system", ["one"], indirect=True)
 async def test_a_credential_ends_but_a_relay_that_is_in_use_stays(
-    new_gateway: NewGateway, cast: Cast, coturn: Coturn
+    new_gateway: NewGateway, people: People, coturn: Coturn
 ) -> None:
     alice = await connect(
-        cast, new_gateway, "alice", TURN_URLS=coturn.url, TURN_SECRET=TURN_SECRET, TURN_TTL="5"
+        people, new_gateway, "alice", TURN_URLS=coturn.url, TURN_SECRET=TURN_SECRET, TURN_TTL="5"
     )
     relay = relay_of(await alice.asks("ICE_SERVERS", None))
     async with relaying(coturn, relay["username"], relay["credential"]) as allocation:
@@ -139,10 +141,10 @@ async def test_a_credential_ends_but_a_relay_that_is_in_use_stays(
 
 @pytest.mark.needs("coturn")
 @pytest.mark.parametrize("system", ["one"], indirect=True)
-async def test_an_aiortc_peer_finds_its_way_through_the_relay_only_with_our_credential(
-    new_gateway: NewGateway, cast: Cast, coturn: Coturn
+async def test_a_peer_gets_through_the_relay_only_with_our_credential(
+    new_gateway: NewGateway, people: People, coturn: Coturn
 ) -> None:
-    alice = await connect(cast, new_gateway, "alice", TURN_URLS=coturn.url, TURN_SECRET=TURN_SECRET)
+    alice = await connect(people, new_gateway, "alice", TURN_URLS=coturn.url, TURN_SECRET=TURN_SECRET)
     relay = relay_of(await alice.asks("ICE_SERVERS", None))
     good = IceServer(tuple(relay["urls"]), relay["username"], relay["credential"])
     forged = IceServer(good.urls, good.username, good.credential[::-1])

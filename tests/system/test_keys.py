@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cast import Person
 from tests.support.frames import new_id
+from tests.support.people import Person
 from tests.support.raw_client import RawClient, Refused
 from tests.support.system import System
 from tests.support.waiting import until, until_true
@@ -66,7 +66,7 @@ async def test_an_issuer_may_change_its_keys_and_fail_for_a_while(system: System
             assert site.asked == 2
             alice = await connected(gateway.port, new_id("alice"))
             reply = await alice.asks("REFRESH_TOKEN", {"token": good(ED, alice.user)})
-            await alice.line.drop()
+            await alice.connection.drop()
             assert reply["expiresAt"] > time.time() * 1000
             site.status = "503 Service Unavailable"
             await until_true(lambda: answers(EC, 503))
@@ -92,7 +92,7 @@ async def test_a_gateway_that_has_no_keys_yet_waits_for_them(system: System) -> 
 
 
 @one
-async def test_when_the_issuer_cannot_be_asked_nobody_is_told_that_his_token_is_bad(
+async def test_an_issuer_that_cannot_be_asked_makes_no_token_bad(
     new_gateway: NewGateway,
 ) -> None:
     async with key_site() as site:

@@ -6,27 +6,29 @@ from functools import partial
 import pytest
 
 from tests.support import frames
-from tests.support.cast import Cast
 from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, new_id, token
+from tests.support.people import People
 from tests.support.raw_client import Opcode, RawClient, Refused, frame
 from tests.support.system import SECRET, System
 from tests.support.waiting import until
 
 
-async def test_a_session_is_logged_when_it_opens_and_when_it_ends(hasty: System, hasty_cast: Cast) -> None:
-    alice = await hasty_cast.connect("alice")
+async def test_a_session_is_logged_when_it_opens_and_when_it_ends(
+    hasty: System, hasty_people: People
+) -> None:
+    alice = await hasty_people.connect("alice")
     session = alice.welcome["data"]["sessionId"]
     (opened,) = await until(lambda: hasty.events("session opened", user=alice.user))
     assert (opened["session"], opened["level"], opened["service"]) == (session, "info", "gateway")
     assert hasty.events("session ended", user=alice.user) == []
-    await alice.line.close(3456)
+    await alice.connection.close(3456)
     (ended,) = await until(lambda: hasty.events("session ended", user=alice.user))
     assert (ended["session"], ended["level"], ended["code"]) == (session, "info", 3456)
     assert ended["seconds"] >= 0
 
 
-async def test_a_signal_is_logged_at_debug_level(hasty: System, hasty_cast: Cast) -> None:
-    alice, bob = await hasty_cast.two()
+async def test_a_signal_is_logged_at_debug_level(hasty: System, hasty_people: People) -> None:
+    alice, bob = await hasty_people.two()
     offer = await alice.relays(OFFER, bob)
     held = await alice.holds(bob)
     refused = await alice.is_refused(ANSWER, bob, "NO_MATCHING_OFFER")
@@ -40,9 +42,11 @@ async def test_a_signal_is_logged_at_debug_level(hasty: System, hasty_cast: Cast
         assert 0 < line["ms"] < 60_000
 
 
-async def test_nothing_that_people_say_and_no_token_is_ever_logged(hasty: System, hasty_cast: Cast) -> None:
+async def test_nothing_that_people_say_and_no_token_is_ever_logged(
+    hasty: System, hasty_people: People
+) -> None:
     """The words `secret-...` stand wherever a client may say something that is nobody else's business."""
-    alice, bob = await hasty_cast.two()
+    alice, bob = await hasty_people.two()
     await alice.relays(OFFER, bob, {"sdp": "secret-sdp"})
     await alice.holds(bob, {"candidate": "secret-held"})
     answer = bob.say(ANSWER, alice, "secret-answer")
@@ -52,16 +56,16 @@ async def test_nothing_that_people_say_and_no_token_is_ever_logged(hasty: System
     await alice.relays(CANDIDATE, bob, {"candidate": "secret-candidate"})
     await alice.asks_in_vain("DANCE", "secret-dance", "UNKNOWN_COMMAND")
     await alice.is_refused(ANSWER, bob, "NO_MATCHING_OFFER", "secret-refused")
-    alice.line.send('{"requestId":"r","data":"secret-half')
+    alice.connection.send('{"requestId":"r","data":"secret-half')
     await alice.hears_refusal("BAD_MESSAGE")
     await bob.relays(HANGUP, alice, {"reason": "secret-reason"})
-    alice.line.write(frame(Opcode.TEXT, b"secret-bytes\xff"))
-    await alice.line.ended()
+    alice.connection.write(frame(Opcode.TEXT, b"secret-bytes\xff"))
+    await alice.connection.ended()
     good, forged = (
         token(new_id("carol")),
         token(new_id("carol"), secret="some other secret: secret-of-forgers"),
     )
-    port = hasty_cast.ports[0]
+    port = hasty_people.ports[0]
     for headers, target in (
         ([("Authorization", f"Bearer {good}")], "/ws?secret-query"),
         ([("Sec-WebSocket-Protocol", f"tieline.v1, bearer.{good}")], "/ws"),
@@ -87,7 +91,7 @@ async def test_every_log_line_is_a_json_object_that_says_what_happened(hasty: Sy
         assert {"at", "level", "service", "event"} <= json.loads(line).keys()
 
 
-async def test_metrics_count_what_happened(hasty: System, hasty_cast: Cast) -> None:
+async def test_metrics_count_what_happened(hasty: System, hasty_people: People) -> None:
     def counted() -> dict[str, float]:
         def signals(cmd: str, outcome: str) -> float:
             return hasty.count("gateway", "tieline_signals_total", cmd=cmd, outcome=outcome)
@@ -114,11 +118,11 @@ async def test_metrics_count_what_happened(hasty: System, hasty_cast: Cast) -> N
         }
 
     before = counted()
-    alice = await hasty_cast.connect("alice")
-    bob = await hasty_cast.connect("bob")
-    await alice.asks("JOIN", {"room": hasty_cast.room})
-    await bob.asks("JOIN", {"room": hasty_cast.room})
-    await alice.hears_joined(hasty_cast.room, bob.user)
+    alice = await hasty_people.connect("alice")
+    bob = await hasty_people.connect("bob")
+    await alice.asks("JOIN", {"room": hasty_people.room})
+    await bob.asks("JOIN", {"room": hasty_people.room})
+    await alice.hears_joined(hasty_people.room, bob.user)
     await alice.is_refused(OFFER, "nobody", "NOT_IN_SAME_ROOM")
     await alice.relays(OFFER, bob)
     held = [await alice.holds(bob) for _ in range(2)]
@@ -132,8 +136,8 @@ async def test_metrics_count_what_happened(hasty: System, hasty_cast: Cast) -> N
     await alice.asks_in_vain("DANCE", {}, "UNKNOWN_COMMAND")
     with pytest.raises(Refused):
         await RawClient.open(hasty.ports[0], "/ws")
-    await bob.line.close(4321)
-    await alice.hears_left(hasty_cast.room, bob.user, "disconnected")
+    await bob.connection.close(4321)
+    await alice.hears_left(hasty_people.room, bob.user, "disconnected")
     after = counted()
     assert {
         name: after[name] - count for name, count in before.items() if name not in ("checks", "duplicates")
@@ -156,15 +160,15 @@ async def test_metrics_count_what_happened(hasty: System, hasty_cast: Cast) -> N
     }
 
 
-async def test_the_connections_of_a_gateway_are_counted(hasty: System, hasty_cast: Cast) -> None:
+async def test_the_connections_of_a_gateway_are_counted(hasty: System, hasty_people: People) -> None:
     with hasty.extra("gateway") as gateway:
         before = hasty.count("gateway", "tieline_connections")
-        people = [await hasty_cast.connect("member", port=gateway.port) for _ in range(3)]
+        people = [await hasty_people.connect("member", port=gateway.port) for _ in range(3)]
         assert hasty.count("gateway", "tieline_connections") == before + 3
-        await people[0].line.close()
-        await people[1].line.drop()
+        await people[0].connection.close()
+        await people[1].connection.drop()
         await until(lambda: hasty.count("gateway", "tieline_connections") == before + 1)
-        await people[2].line.close()
+        await people[2].connection.close()
         await until(lambda: hasty.count("gateway", "tieline_connections") == before)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 import pytest
 
 from tests.support import frames
-from tests.support.cast import Cast, Person
 from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, Json, signal
+from tests.support.people import People, Person
 
 PAIRS = 50
 ROUNDS = [range(first, first + 5) for first in (0, 5, 10, 15)]
@@ -45,7 +45,7 @@ class Race:
         replies = [signal(CANDIDATE, callee.user, caller.user) for _ in range(REPLIES)]
         judged = asyncio.Event()
         for frame in (offer, *trickled):
-            caller.line.send(frame)
+            caller.connection.send(frame)
 
         async def call() -> None:
             acks: list[Json] = []
@@ -70,7 +70,7 @@ class Race:
             assert await callee.hear_frame() == offer
             await judged.wait()
             for frame in (answer, *replies):  # nothing has come before this
-                callee.line.send(frame)
+                callee.connection.send(frame)
             await callee.hear_all(trickled, besides=[answer, *replies])
 
         async with asyncio.TaskGroup() as racing:
@@ -81,26 +81,24 @@ class Race:
 
 @pytest.mark.parametrize("system", ["three"], indirect=True)
 @pytest.mark.parametrize("rounds", ROUNDS, ids=str)
-async def test_no_candidate_is_lost_doubled_early_or_out_of_order_in_a_thousand_races(
-    cast: Cast, rounds: range
-) -> None:
-    people = [
-        await cast.connect("racer", claims={"join": [f"{cast.room}-{n // 2}"]}) for n in range(2 * PAIRS)
+async def test_a_thousand_races_lose_double_and_reorder_no_candidate(people: People, rounds: range) -> None:
+    racers = [
+        await people.connect("racer", claims={"join": [f"{people.room}-{n // 2}"]}) for n in range(2 * PAIRS)
     ]
     async with asyncio.TaskGroup() as racing:
-        for one, other in zip(people[::2], people[1::2], strict=True):
+        for one, other in zip(racers[::2], racers[1::2], strict=True):
             await one.hears_joined(one.welcome["data"]["rooms"][0], other.user)
             racing.create_task(Race(one, other).run(rounds))
 
 
 @pytest.mark.parametrize("system", ["three"], indirect=True)
-async def test_an_offer_of_somebody_who_vanishes_with_it_does_not_ring_on(cast: Cast) -> None:
-    bob = await cast.enter("bob")
+async def test_an_offer_of_somebody_who_vanishes_with_it_does_not_ring_on(people: People) -> None:
+    bob = await people.enter("bob")
     for _ in range(VANISHING):
-        caller = await cast.connect("caller", claims={"join": [cast.room]})
-        await bob.hears_joined(cast.room, caller.user)
+        caller = await people.connect("caller", claims={"join": [people.room]})
+        await bob.hears_joined(people.room, caller.user)
         offer = caller.say(OFFER, bob)
-        await caller.line.drop()
+        await caller.connection.drop()
         heard = await bob.hear_frame()
         if heard == offer:
             await bob.hears_hangup(caller.user, "disconnected")

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.support.cast import Person, establish
 from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, ack
-from tests.support.resuming import OTHERS, SETTINGS, Resumers, id_of
+from tests.support.people import Person, establish
+from tests.support.resuming import OTHERS, SETTINGS, ResumingPeople, id_of
 from tests.support.system import System
 
 
@@ -19,23 +19,20 @@ def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-async def people(system: System) -> AsyncIterator[Resumers]:
-    async with Resumers(system) as cast:
-        yield cast
+async def people(system: System) -> AsyncIterator[ResumingPeople]:
+    async with ResumingPeople(system) as people:
+        yield people
 
 
 elsewhere = pytest.mark.parametrize("gateway", OTHERS.values(), ids=OTHERS)
 
 
-# Being away -----------------------------------------------------------------------------------------
-
-
-async def test_a_client_that_cannot_resume_is_gone_with_its_connection(people: Resumers) -> None:
+async def test_a_client_that_cannot_resume_is_gone_with_its_connection(people: ResumingPeople) -> None:
     alice = await people.in_room("alice", gateway=1)
     bob = await people.enter("bob")
     assert bob.welcome["data"]["resumed"] is False
     await establish(alice, bob)
-    await bob.line.drop()
+    await bob.connection.drop()
     await alice.hears_hangup(bob.user, "disconnected")
     await alice.hears_left(people.room, bob.user, "disconnected")
     await alice.is_refused(OFFER, bob, "TARGET_OFFLINE")
@@ -43,8 +40,8 @@ async def test_a_client_that_cannot_resume_is_gone_with_its_connection(people: R
     assert again.welcome["resumed"] is False
 
 
-async def test_a_client_that_can_resume_is_away(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def test_a_client_that_can_resume_is_away(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     assert bob.welcome["resumed"] is False
     assert bob.welcome["resumeWindow"] == 30
     await people.lose(bob, alice)
@@ -52,9 +49,9 @@ async def test_a_client_that_can_resume_is_away(people: Resumers) -> None:
     await people.hear_nothing(alice)
 
 
-async def test_a_client_that_closes_with_1000_is_gone_at_once(people: Resumers) -> None:
-    alice, bob = await people.pair()
-    await bob.line.close(1000)
+async def test_a_client_that_closes_with_1000_is_gone_at_once(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
+    await bob.connection.close(1000)
     await alice.hears_hangup(bob.user, "disconnected")
     await alice.hears_left(people.room, bob.user, "disconnected")
     again = await people.resume(bob, "")
@@ -64,14 +61,14 @@ async def test_a_client_that_closes_with_1000_is_gone_at_once(people: Resumers) 
 
 
 @pytest.mark.parametrize("code", [1001, 4000])
-async def test_a_client_that_closes_otherwise_is_away(people: Resumers, code: int) -> None:
-    alice, bob = await people.pair()
-    await bob.line.close(code)
+async def test_a_client_that_closes_otherwise_is_away(people: ResumingPeople, code: int) -> None:
+    alice, bob = await people.in_call()
+    await bob.connection.close(code)
     await people.hears_status(alice, bob, "away")
 
 
-async def test_messages_to_somebody_away_cause_no_error(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def test_messages_to_somebody_away_cause_no_error(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     await people.lose(bob, alice)
     for cmd in (CANDIDATE, OFFER, CANDIDATE, HANGUP, OFFER):
         frame = alice.say(cmd, bob)
@@ -80,12 +77,11 @@ async def test_messages_to_somebody_away_cause_no_error(people: Resumers) -> Non
     await alice.hears_ack(frame, "held")
 
 
-# Coming back ----------------------------------------------------------------------------------------
-
-
 @elsewhere
-async def test_a_session_is_taken_up_with_what_was_missed_in_order(people: Resumers, gateway: int) -> None:
-    alice, bob = await people.pair()
+async def test_a_session_is_taken_up_with_what_was_missed_in_order(
+    people: ResumingPeople, gateway: int
+) -> None:
+    alice, bob = await people.in_call()
     had = await alice.relays(CANDIDATE, bob)
     await people.lose(bob, alice)
     missed = []
@@ -102,7 +98,7 @@ async def test_a_session_is_taken_up_with_what_was_missed_in_order(people: Resum
 
 
 @pytest.mark.parametrize("last", ["", "never heard of", "用户"])
-async def test_without_a_known_last_everything_kept_comes_again(people: Resumers, last: str) -> None:
+async def test_without_a_known_last_everything_kept_comes_again(people: ResumingPeople, last: str) -> None:
     alice = await people.in_room("alice", gateway=1)
     bob = await people.come("bob", claims={"join": [people.room]})
     await alice.hears_joined(people.room, bob.user)
@@ -118,11 +114,11 @@ async def test_without_a_known_last_everything_kept_comes_again(people: Resumers
     await people.hear_nothing(alice, again)
 
 
-async def test_after_the_last_of_several_messages_of_one_name(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def test_after_the_last_of_several_messages_of_one_name(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     first = await alice.relays(CANDIDATE, bob)
     second = json.dumps({**json.loads(first), "msg": "another of the same name"}).encode()
-    alice.line.send(second)
+    alice.connection.send(second)
     await alice.hears_ack(second)
     assert await bob.hear_frame() == second
     await people.lose(bob, alice)
@@ -132,8 +128,8 @@ async def test_after_the_last_of_several_messages_of_one_name(people: Resumers) 
     assert await again.hear_frame() == missed
 
 
-async def test_an_event_may_be_the_last(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def test_an_event_may_be_the_last(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     await people.lose(alice, bob)
     again = await people.resumed(alice, "")
     event = (await bob.hear())["requestId"]
@@ -151,8 +147,8 @@ async def heard_up(person: Person) -> Person:
     return person
 
 
-async def test_a_session_is_taken_up_again_and_again(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def test_a_session_is_taken_up_again_and_again(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     last = id_of(await alice.relays(CANDIDATE, bob))
     for gateway in (1, 1, 0, 1):
         await people.lose(bob, alice)
@@ -166,11 +162,11 @@ async def test_a_session_is_taken_up_again_and_again(people: Resumers) -> None:
 
 
 @elsewhere
-async def test_an_old_connection_that_still_lives_is_closed(people: Resumers, gateway: int) -> None:
-    alice, bob = await people.pair()
+async def test_an_old_connection_that_still_lives_is_closed(people: ResumingPeople, gateway: int) -> None:
+    alice, bob = await people.in_call()
     had = await alice.relays(CANDIDATE, bob)
     again = await people.resumed(bob, id_of(had), gateway=gateway)
-    end = await bob.line.ended()
+    end = await bob.connection.ended()
     assert (end.code, end.reason) == (4500, "replaced by a newer connection")
     await establish(alice, again)  # who has heard of nothing
     await establish(again, alice)
@@ -178,21 +174,21 @@ async def test_an_old_connection_that_still_lives_is_closed(people: Resumers, ga
     await people.hear_nothing(alice, again)
 
 
-async def test_what_a_sender_repeats_after_coming_back_comes_once(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def test_what_a_sender_repeats_after_coming_back_comes_once(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     frames = [await bob.relays(cmd, alice) for cmd in (CANDIDATE, OFFER, CANDIDATE, HANGUP)]
     await people.lose(bob, alice)
     again = await people.resumed(bob, "", gateway=1)
     await people.hears_status(alice, bob, "online")
     assert (await again.hear())["cmd"] == OFFER
     for frame in frames:
-        again.line.send(frame)
+        again.connection.send(frame)
         assert await again.hear() == ack(frame, "relayed")
     await people.hear_nothing(alice, again)
 
 
-async def test_what_a_sender_repeats_comes_once_to_who_came_back(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def test_what_a_sender_repeats_comes_once_to_who_came_back(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     had = await alice.relays(CANDIDATE, bob)
     await people.lose(bob, alice)
     missed = alice.say(CANDIDATE, bob)
@@ -201,15 +197,15 @@ async def test_what_a_sender_repeats_comes_once_to_who_came_back(people: Resumer
     assert await again.hear_frame() == missed
     await people.hears_status(alice, bob, "online")
     for frame in (had, missed):
-        alice.line.send(frame)
+        alice.connection.send(frame)
         await alice.hears_ack(frame)
     await people.hear_nothing(alice, again)
 
 
-async def test_a_repeated_candidate_of_a_call_that_is_over_is_acknowledged_a_new_one_is_not(
-    people: Resumers,
+async def test_after_a_call_a_repeated_candidate_is_acked_a_new_one_not(
+    people: ResumingPeople,
 ) -> None:
-    alice, bob = await people.pair()
+    alice, bob = await people.in_call()
     had = await alice.relays(CANDIDATE, bob)
     await people.lose(bob, alice)
     missed = alice.say(CANDIDATE, bob)
@@ -221,7 +217,7 @@ async def test_a_repeated_candidate_of_a_call_that_is_over_is_acknowledged_a_new
     await people.hears_status(alice, bob, "online")
     await bob.relays(HANGUP, alice)
     for frame in (had, missed):
-        alice.line.send(frame)
+        alice.connection.send(frame)
         await alice.hears_ack(frame)
     await alice.is_refused(CANDIDATE, bob, "NO_MATCHING_OFFER")
     await people.hear_nothing(alice, bob)

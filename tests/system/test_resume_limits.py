@@ -7,9 +7,9 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from tests.support.cast import Person, establish
 from tests.support.frames import CANDIDATE, OFFER, Json, new_id
-from tests.support.resuming import OTHERS, SETTINGS, Resumers, id_of, up_to_the_end
+from tests.support.people import Person, establish
+from tests.support.resuming import OTHERS, SETTINGS, ResumingPeople, id_of, up_to_the_end
 from tests.support.system import System
 
 MOST = 256
@@ -36,21 +36,18 @@ def brief(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 @pytest.fixture
-async def people(system: System) -> AsyncIterator[Resumers]:
-    async with Resumers(system) as cast:
-        yield cast
+async def people(system: System) -> AsyncIterator[ResumingPeople]:
+    async with ResumingPeople(system) as people:
+        yield people
 
 
 @pytest.fixture
-async def brief_people(brief: System) -> AsyncIterator[Resumers]:
-    async with Resumers(brief) as cast:
-        yield cast
+async def brief_people(brief: System) -> AsyncIterator[ResumingPeople]:
+    async with ResumingPeople(brief) as people:
+        yield people
 
 
 elsewhere = pytest.mark.parametrize("gateway", OTHERS.values(), ids=OTHERS)
-
-
-# How much may be missed -----------------------------------------------------------------------------
 
 
 async def send(sender: Person, to: Person, count: int) -> list[bytes]:
@@ -61,8 +58,8 @@ async def send(sender: Person, to: Person, count: int) -> list[bytes]:
 
 
 @elsewhere
-async def test_256_missed_messages_come_again(people: Resumers, gateway: int) -> None:
-    alice, bob = await people.pair()
+async def test_256_missed_messages_come_again(people: ResumingPeople, gateway: int) -> None:
+    alice, bob = await people.in_call()
     had = await alice.relays(CANDIDATE, bob)
     await people.lose(bob, alice)
     missed = await send(alice, bob, MOST)
@@ -73,8 +70,8 @@ async def test_256_missed_messages_come_again(people: Resumers, gateway: int) ->
 
 
 @elsewhere
-async def test_257_missed_messages_end_the_session(people: Resumers, gateway: int) -> None:
-    alice, bob = await people.pair()
+async def test_257_missed_messages_end_the_session(people: ResumingPeople, gateway: int) -> None:
+    alice, bob = await people.in_call()
     had = await alice.relays(CANDIDATE, bob)
     await people.lose(bob, alice)
     await send(alice, bob, MOST + 1)
@@ -89,8 +86,8 @@ async def test_257_missed_messages_end_the_session(people: Resumers, gateway: in
     await people.resumed(again, "")  # the new session
 
 
-async def test_after_too_much_was_missed_the_rooms_of_the_token_are_joined(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def test_after_too_much_was_missed_the_rooms_of_the_token_are_joined(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     await people.lose(bob, alice)
     await send(alice, bob, MOST + 1)
     again = await people.resume(bob, "", claims={"join": [people.room]})
@@ -105,8 +102,8 @@ async def test_after_too_much_was_missed_the_rooms_of_the_token_are_joined(peopl
     await establish(alice, again)
 
 
-async def test_messages_that_were_received_do_not_count_as_missed(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def test_messages_that_were_received_do_not_count_as_missed(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     for _ in range(MOST + 50):
         had = await alice.relays(CANDIDATE, bob)
     await people.lose(bob, alice)
@@ -115,11 +112,8 @@ async def test_messages_that_were_received_do_not_count_as_missed(people: Resume
     await again.hear_all(missed)
 
 
-# How long it may take -------------------------------------------------------------------------------
-
-
-async def test_a_session_ends_when_its_window_has_passed(brief_people: Resumers) -> None:
-    alice, bob = await brief_people.pair()
+async def test_a_session_ends_when_its_window_has_passed(brief_people: ResumingPeople) -> None:
+    alice, bob = await brief_people.in_call()
     assert bob.welcome["resumeWindow"] == 2
     await brief_people.lose(bob, alice)
     await alice.hears_hangup(bob.user, "disconnected")
@@ -131,8 +125,8 @@ async def test_a_session_ends_when_its_window_has_passed(brief_people: Resumers)
     assert again.welcome["rooms"] == []
 
 
-async def test_a_window_that_was_left_in_time_ends_nothing(brief_people: Resumers) -> None:
-    alice, bob = await brief_people.pair()
+async def test_a_window_that_was_left_in_time_ends_nothing(brief_people: ResumingPeople) -> None:
+    alice, bob = await brief_people.in_call()
     carol = await brief_people.in_room("carol")
     await brief_people.lose(bob, alice, carol)
     bob = await brief_people.resumed(bob, "")
@@ -146,21 +140,18 @@ async def test_a_window_that_was_left_in_time_ends_nothing(brief_people: Resumer
     await heard_up_to(bob, frame)
 
 
-# Who may resume -------------------------------------------------------------------------------------
-
-
 def shape(welcome: Json) -> Json:
     """What of a welcome is the same for every new session of a user."""
     return {name: value for name, value in welcome.items() if name not in ("sessionId", "resumeToken")}
 
 
-async def test_a_token_that_is_not_the_sessions_says_nothing(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def test_a_token_that_is_not_the_sessions_says_nothing(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     older = await people.come("carol")
-    await older.line.close(1000)
+    await older.connection.close(1000)
     carol = await people.come("carol", user=older.user)
     plain = shape(carol.welcome)
-    await carol.line.close(1000)
+    await carol.connection.close(1000)
     tokens = {
         "another user's, who is online": alice.welcome["resumeToken"],
         "an older session's": older.welcome["resumeToken"],
@@ -175,25 +166,25 @@ async def test_a_token_that_is_not_the_sessions_says_nothing(people: Resumers) -
         assert shape(again.welcome) == plain, kind
         assert again.welcome["resumeToken"] not in tokens.values()
         await again.pings()  # and heard nothing before
-        await again.line.close(1000)
+        await again.connection.close(1000)
     await alice.relays(CANDIDATE, bob)
     await bob.relays(CANDIDATE, alice)
     await people.hear_nothing(alice, bob)
 
 
-async def test_a_wrong_token_does_not_save_the_older_session(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def test_a_wrong_token_does_not_save_the_older_session(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     again = await people.come("bob", user=bob.user, resume=bob.welcome["resumeToken"] + "x")
     assert again.welcome["resumed"] is False
-    assert (await bob.line.ended()).code == 4500
+    assert (await bob.connection.ended()).code == 4500
     await alice.hears_hangup(bob.user, "disconnected")
     await alice.hears_left(people.room, bob.user, "disconnected")
     late = await people.come("bob", user=bob.user, resume=bob.welcome["resumeToken"])
     assert late.welcome["resumed"] is False
 
 
-async def test_a_secret_is_stored_nowhere(people: Resumers, nats_url: str) -> None:
-    alice, bob = await people.pair()
+async def test_a_secret_is_stored_nowhere(people: ResumingPeople, nats_url: str) -> None:
+    alice, bob = await people.in_call()
     await people.lose(bob, alice)
     bob = await people.resumed(bob, "")
     client = await nats.connect(nats_url)
@@ -219,11 +210,8 @@ async def all_of_the_bucket(client: Client) -> list[tuple[str, bytes]]:
     return [(message.subject, message.data) for message in messages]
 
 
-# What the new token grants --------------------------------------------------------------------------
-
-
-async def test_a_room_that_is_not_granted_any_more_is_left(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def test_a_room_that_is_not_granted_any_more_is_left(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     other_room = new_id("room")
     carol = await people.come("carol", gateway=1, claims={"join": [other_room]})
     assert len((await bob.asks("JOIN", {"room": other_room}))["members"]) == 2
@@ -239,11 +227,11 @@ async def test_a_room_that_is_not_granted_any_more_is_left(people: Resumers) -> 
     status = {"room": other_room, "userId": bob.user, "status": "online"}
     await carol.hears("MEMBER_UPDATED", status)
     await alice.is_refused(OFFER, again, "NOT_IN_SAME_ROOM")
-    await again.line.close()
+    await again.connection.close()
 
 
-async def test_a_room_that_two_still_share_keeps_their_call(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def test_a_room_that_two_still_share_keeps_their_call(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     other_room = new_id("room")
     await alice.asks("JOIN", {"room": other_room})
     await bob.asks("JOIN", {"room": other_room})
@@ -257,7 +245,7 @@ async def test_a_room_that_two_still_share_keeps_their_call(people: Resumers) ->
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-async def test_the_new_token_says_whether_voice_may_be_started(people: Resumers, allowed: bool) -> None:
+async def test_the_new_token_says_whether_voice_may_be_started(people: ResumingPeople, allowed: bool) -> None:
     alice = await people.in_room("alice", gateway=1)
     bob = await people.come("bob", claims={"join": [people.room], "voice": not allowed})
     await alice.hears_joined(people.room, bob.user)
@@ -272,8 +260,8 @@ async def test_the_new_token_says_whether_voice_may_be_started(people: Resumers,
     assert {member["userId"]: member["voice"] for member in members}[bob.user] is allowed
 
 
-async def test_two_who_resume_at_once_leave_one_connection(people: Resumers) -> None:
-    alice, bob = await people.pair()
+async def test_two_who_resume_at_once_leave_one_connection(people: ResumingPeople) -> None:
+    alice, bob = await people.in_call()
     await people.lose(bob, alice)
     async with asyncio.TaskGroup() as both:
         attempts = [both.create_task(people.resumed(bob, "", gateway=nth % 2)) for nth in range(6)]

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.support.cast import establish
 from tests.support.frames import ANSWER, CANDIDATE, OFFER, ack
-from tests.support.resuming import SETTINGS, Resumers, id_of
+from tests.support.people import establish
+from tests.support.resuming import SETTINGS, ResumingPeople, id_of
 from tests.support.system import System
 
 STREAMED = 600
@@ -26,12 +26,12 @@ def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-async def people(system: System) -> AsyncIterator[Resumers]:
-    async with Resumers(system) as cast:
-        yield cast
+async def people(system: System) -> AsyncIterator[ResumingPeople]:
+    async with ResumingPeople(system) as people:
+        yield people
 
 
-async def test_an_offer_to_somebody_away_is_there_when_he_comes_back(people: Resumers) -> None:
+async def test_an_offer_to_somebody_away_is_there_when_he_comes_back(people: ResumingPeople) -> None:
     alice = await people.in_room("alice", gateway=1)
     bob = await people.in_room("bob")
     await people.lose(bob, alice)
@@ -47,7 +47,7 @@ async def test_an_offer_to_somebody_away_is_there_when_he_comes_back(people: Res
     await people.hear_nothing(alice, again)
 
 
-async def test_held_candidates_survive_the_callee(people: Resumers) -> None:
+async def test_held_candidates_survive_the_callee(people: ResumingPeople) -> None:
     alice = await people.in_room("alice", gateway=1)
     bob = await people.in_room("bob")
     offer = await alice.relays(OFFER, bob)
@@ -62,7 +62,7 @@ async def test_held_candidates_survive_the_callee(people: Resumers) -> None:
     await people.hear_nothing(alice, bob)
 
 
-async def test_held_candidates_survive_the_caller(people: Resumers) -> None:
+async def test_held_candidates_survive_the_caller(people: ResumingPeople) -> None:
     alice = await people.in_room("alice", gateway=1)
     bob = await people.in_room("bob")
     await alice.relays(OFFER, bob)
@@ -78,7 +78,7 @@ async def test_held_candidates_survive_the_caller(people: Resumers) -> None:
     await people.hear_nothing(alice, bob)
 
 
-async def test_messages_that_keep_coming_have_no_gap_and_no_repetition(people: Resumers) -> None:
+async def test_messages_that_keep_coming_have_no_gap_and_no_repetition(people: ResumingPeople) -> None:
     alice = await people.come("alice", gateway=1, claims={"join": [people.room]})
     bob = await people.in_room("bob")
     await alice.hears_joined(people.room, bob.user)
@@ -105,7 +105,7 @@ async def test_messages_that_keep_coming_have_no_gap_and_no_repetition(people: R
             last = id_of(frame)
             if len(heard) % (STREAMED // COMINGS) == 0:
                 if len(heard) % 2:
-                    await bob.line.drop()
+                    await bob.connection.drop()
                 bob = await people.resumed(bob, last, gateway=len(heard) % 3 % 2)
 
     async with asyncio.TaskGroup() as both:

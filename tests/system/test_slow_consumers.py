@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.support.cast import Person, establish
 from tests.support.frames import CANDIDATE
-from tests.support.resuming import SETTINGS, Resumers, id_of, up_to_the_end
+from tests.support.people import Person, establish
+from tests.support.resuming import SETTINGS, ResumingPeople, id_of, up_to_the_end
 from tests.support.system import System
 from tests.support.waiting import until
 
@@ -34,23 +34,25 @@ def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-async def people(system: System) -> AsyncIterator[Resumers]:
-    async with Resumers(system) as cast:
-        yield cast
+async def people(system: System) -> AsyncIterator[ResumingPeople]:
+    async with ResumingPeople(system) as people:
+        yield people
 
 
 def closed_as_slow(system: System) -> float:
     return system.count("gateway", "tieline_sessions_closed_total", code="4000")
 
 
-async def sleeper(people: Resumers) -> Person:
+async def sleeper(people: ResumingPeople) -> Person:
     """Let somebody come to the room who will not read what comes."""
     bob = await people.come("bob", gateway=0, claims={"join": [people.room]}, receive_buffer=SMALL_BUFFER)
     await people.meet(bob)
     return bob
 
 
-async def test_a_client_that_does_not_read_is_closed_and_resumes(people: Resumers, system: System) -> None:
+async def test_a_client_that_does_not_read_is_closed_and_resumes(
+    people: ResumingPeople, system: System
+) -> None:
     alice = await people.in_room("alice", gateway=1)
     bob = await sleeper(people)
     await establish(alice, bob)
@@ -69,13 +71,13 @@ async def test_a_client_that_does_not_read_is_closed_and_resumes(people: Resumer
     await again.hear_all(sent[len(got) :])
 
 
-async def test_the_memory_of_the_gateway_stays_bounded(people: Resumers, system: System) -> None:
+async def test_the_memory_of_the_gateway_stays_bounded(people: ResumingPeople, system: System) -> None:
     """While somebody does not read, others talk as ever."""
     alice = await people.in_room("alice", gateway=1)
     bob = await sleeper(people)
     await establish(alice, bob)
-    async with Resumers(system) as other:
-        carol, dave = await other.pair()
+    async with ResumingPeople(system) as other:
+        carol, dave = await other.in_call()
         before = memory(system)
         async with asyncio.TaskGroup() as talking:
             flood = talking.create_task(send_large(alice, bob, FLOOD))

@@ -73,8 +73,6 @@ CITED_BY_TITLE = {
     "gateway/client/duplicates.py",
     "gateway/delivery/mailbox.py",
     "presence/mailbox.py",
-    "tests/support/peer.py",
-    "tests/support/resuming.py",
     "tests/unit/gateway/client/test_session_refresh.py",
     "tieline/cli/dev/local_system.py",
     "tieline/cli/token.py",

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import Requests
 from tieline.wire.subjects import Subjects
@@ -13,7 +13,7 @@ SUBJECTS = Subjects("t")
 
 
 @pytest.fixture
-async def broker(pip_nats: PipNats) -> AsyncIterator[Broker]:
+async def broker(pip_nats: NatsServer) -> AsyncIterator[Broker]:
     connected = await connect(pip_nats.url, "test")
     yield connected
     await connected.close()

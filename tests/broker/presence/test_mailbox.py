@@ -7,7 +7,7 @@ from presence.mailbox import MARGIN_S, MIN_KEEP_S, Mailbox, make_mailbox
 from presence.store import StoreUnavailable
 from tests.broker.presence.conftest import SUBJECTS
 from tests.broker.runtime.watching import happens, watch
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
 from tieline.wire.limits import MAX_MISSED, RETRY_WINDOW_S
@@ -71,7 +71,7 @@ async def test_it_is_usable_when_it_is_there(broker: Broker, requests: Requests)
 
 
 async def test_without_a_broker_it_is_not_usable(
-    broker: Broker, requests: Requests, pip_nats: PipNats
+    broker: Broker, requests: Requests, pip_nats: NatsServer
 ) -> None:
     await make_mailbox(broker, SUBJECTS, "memory", 1, keep_s=30)
     away, _ = watch(broker)

@@ -9,7 +9,7 @@ from nats.js.api import StreamConfig
 from presence.mailbox import make_mailbox
 from router.relay import NotStored, Relaying
 from tests.broker.runtime.watching import PATIENCE_S, Inbox, happens, watch
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.unit.wire.samples import HOSTILE_IDS
 from tieline.runtime.broker import Broker, BrokerAway, connect
 from tieline.runtime.requests import NoAnswer, Requests
@@ -58,7 +58,7 @@ class Post:
 
 
 @pytest.fixture
-async def bare_post(pip_nats: PipNats) -> AsyncIterator[Post]:
+async def bare_post(pip_nats: NatsServer) -> AsyncIterator[Post]:
     """A broker without a mailbox."""
     broker = await connect(pip_nats.url, "test")
     requests = Requests(broker, SUBJECTS.replies("router", "1"))
@@ -167,7 +167,9 @@ async def test_a_frame_does_not_overtake_one_that_is_not_stored(small_post: Post
     await small_post.relaying.carry(deliveries, b"", stored=False)  # nobody asks, nobody is told
 
 
-async def test_without_a_broker_nothing_is_published_and_that_is_said(post: Post, pip_nats: PipNats) -> None:
+async def test_without_a_broker_nothing_is_published_and_that_is_said(
+    post: Post, pip_nats: NatsServer
+) -> None:
     away, _ = watch(post.broker)
     pip_nats.kill()
     await happens(away)

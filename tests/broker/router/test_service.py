@@ -11,7 +11,7 @@ from presence.mailbox import make_mailbox
 from router.grants import Grant, Grants
 from router.service import RouterService
 from tests.broker.runtime.watching import Inbox
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.support.waiting import until
 from tieline import metrics
 from tieline.runtime.broker import Broker, Subscription, connect
@@ -81,7 +81,7 @@ def granting(check: Check) -> PresenceReply:
 
 
 @pytest.fixture
-async def broker(pip_nats: PipNats) -> AsyncIterator[Broker]:
+async def broker(pip_nats: NatsServer) -> AsyncIterator[Broker]:
     connected = await connect(pip_nats.url, "test")
     yield connected
     await connected.close()

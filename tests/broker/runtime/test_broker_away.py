@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from tests.broker.runtime.conftest import NatsServer
 from tests.broker.runtime.watching import PATIENCE_S, Inbox, LogTap, happens, watch
 from tests.support.metrics import value_of
+from tests.support.nats_server import NatsServer
 from tieline.runtime.broker import Broker, BrokerAway, connect
 from tieline.runtime.metrics import NATS_CONNECTED, NATS_RECONNECTS
 

@@ -9,8 +9,8 @@ from urllib.error import HTTPError
 
 import pytest
 
-from tests.broker.runtime.conftest import NatsServer
 from tests.broker.runtime.watching import Inbox, happens, watch
+from tests.support.nats_server import NatsServer
 from tieline.runtime.broker import Broker
 from tieline.runtime.ops import BROKER_AWAY, STARTING
 from tieline.runtime.process import Stopped, joined

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from tests.broker.runtime.conftest import NatsServer
 from tests.broker.runtime.watching import (
     PATIENCE_S,
     Attempts,
@@ -13,6 +12,7 @@ from tests.broker.runtime.watching import (
     listen,
     watch,
 )
+from tests.support.nats_server import NatsServer
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.requests import NoAnswer, Requests
 

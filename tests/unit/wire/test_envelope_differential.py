@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import scaled
 from tests.unit.wire.samples import ROOM_COMMANDS, SIGNALS, VALID_IDS, every_message, frame
 from tieline.wire.envelope import (
     COMMANDS,
@@ -166,7 +167,7 @@ def in_any_order(draw: st.DrawFn, fields: dict[str, Any]) -> dict[str, Any]:
     return dict(draw(st.permutations(list(fields.items()))))
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=scaled(1000), suppress_health_check=[HealthCheck.too_slow])
 @given(spoiled_frames())
 @example('{"requestId": "r-1", "module": "ROOM", "cmd": "REFRESH_TOKEN", "data": {"token": "a\\ud800.b.c"}}')
 def test_an_accepted_frame_is_read_the_same_by_another_reader(text: str) -> None:
@@ -176,7 +177,7 @@ def test_an_accepted_frame_is_read_the_same_by_another_reader(text: str) -> None
         assert_both_read_the_same(text, message)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=scaled(200), suppress_health_check=[HealthCheck.too_slow])
 @given(envelopes(), st.booleans(), st.sampled_from([None, 0, "\t", " \n\r"]))
 @example({"\ud800": None, "requestId": "0", "module": "ROOM", "cmd": "PING"}, False, None)
 def test_every_valid_envelope_is_accepted_however_it_is_spelled(
@@ -192,7 +193,7 @@ def test_every_valid_envelope_is_accepted_however_it_is_spelled(
     assert_both_read_the_same(text, decoded)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=scaled(300))
 @given(st.text(st.characters(codec="utf-8"), max_size=300))
 def test_no_text_whatsoever_makes_decode_raise(text: str) -> None:
     message = decode(text.encode())
@@ -200,7 +201,7 @@ def test_no_text_whatsoever_makes_decode_raise(text: str) -> None:
     assert isinstance(message, Malformed)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=scaled(200))
 @given(st.lists(st.one_of(FIELDS, SIGNS, RUBBISH), max_size=60).map("".join))
 def test_no_heap_of_json_s_own_signs_makes_decode_raise(text: str) -> None:
     message = decode(text.encode())

@@ -13,7 +13,7 @@ from gateway.delivery.connections import Ear, Live
 from gateway.delivery.mailbox import MAX_MISSED, Mailbox
 from presence.mailbox import make_mailbox
 from tests.broker.runtime.watching import happens, watch
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.support.waiting import until
 from tests.unit.gateway.client.alice import PLAIN
 from tests.unit.gateway.client.stage import AN_HOUR_S, Stage, connected, event
@@ -98,7 +98,7 @@ class SmallGateway:
 
 
 @pytest.fixture
-async def gateway(pip_nats: PipNats) -> AsyncIterator[SmallGateway]:
+async def gateway(pip_nats: NatsServer) -> AsyncIterator[SmallGateway]:
     broker = await connect(pip_nats.url, "test")
     await make_mailbox(broker, SUBJECTS, "file", 1, 30)
     async with asyncio.TaskGroup() as tasks:
@@ -155,7 +155,7 @@ async def test_a_disturbance_while_it_is_read_has_it_read_again(gateway: SmallGa
 
 
 async def test_what_a_broker_stored_before_it_died_comes_when_it_is_back(
-    gateway: SmallGateway, pip_nats: PipNats
+    gateway: SmallGateway, pip_nats: NatsServer
 ) -> None:
     alice = await gateway.let_in("alice")
     await alice.turn_deaf()

@@ -9,7 +9,7 @@ from gateway.delivery.barriers import Mark, Marks
 from gateway.delivery.mailbox import MAX_MISSED, Mailbox, Missed, News
 from presence.mailbox import make_mailbox
 from tests.broker.runtime.watching import happens, watch
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.unit.gateway.client.stage import event
 from tests.unit.wire.samples import HOSTILE_IDS
 from tieline.runtime.broker import Broker, BrokerAway, connect
@@ -59,7 +59,7 @@ class Post:
 
 
 @pytest.fixture
-async def bare_post(pip_nats: PipNats) -> AsyncIterator[Post]:
+async def bare_post(pip_nats: NatsServer) -> AsyncIterator[Post]:
     """A broker that has no mailbox yet."""
     broker = await connect(pip_nats.url, "test")
     requests = Requests(broker, SUBJECTS.replies("test", "1"))
@@ -271,7 +271,7 @@ async def test_a_mailbox_that_does_not_have_the_mark_yet_is_no_answer(post: Post
         await post.mailbox.news({MINE: 0}, later)
 
 
-async def test_without_a_broker_there_is_no_answer(post: Post, pip_nats: PipNats) -> None:
+async def test_without_a_broker_there_is_no_answer(post: Post, pip_nats: NatsServer) -> None:
     away, _ = watch(post.broker)
     pip_nats.kill()
     await happens(away)

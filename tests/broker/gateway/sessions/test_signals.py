@@ -9,7 +9,7 @@ import pytest
 from gateway.sessions.signals import MAX_BYTES, MAX_SIGNALS, Signals
 from tests.broker.runtime.watching import PATIENCE_S as WATCH_S
 from tests.broker.runtime.watching import Inbox
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import Requests
 from tieline.wire import internal
@@ -74,7 +74,7 @@ def signal(name: str, size: int = 0) -> Signal:
 
 
 @pytest.fixture
-async def routers(pip_nats: PipNats) -> AsyncIterator[Routers]:
+async def routers(pip_nats: NatsServer) -> AsyncIterator[Routers]:
     gateway, router = await connect(pip_nats.url, "gateway"), await connect(pip_nats.url, "router")
     routers = Routers(gateway, router)
     await routers.open()

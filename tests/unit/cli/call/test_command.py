@@ -101,19 +101,6 @@ def test_a_bot_that_reaches_no_gateway_says_so(capsys: pytest.CaptureFixture[str
     assert f"no gateway at {URL}" in capsys.readouterr().out
 
 
-async def test_a_bot_that_may_not_join_the_room_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    board = MinimalGateway()
-    board.forbidden.add("r")
-    async with serving(board.handle) as gateway:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tieline.cli", "call", "--url", gateway, *BOT),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        said, _ = await process.communicate()
-    assert process.returncode == 1
-    assert "ROOM_FORBIDDEN" in said.decode()
-
-
 def test_a_gateway_that_is_not_there_fails_the_call(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--url", URL, "--secret", "s" * 32) == 1
     said = capsys.readouterr().out

@@ -5,7 +5,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.admission.tokens import CLOCK_SKEW_S, BadToken, Claims, Tokens
@@ -90,7 +90,6 @@ def test_a_list_that_names_a_star_grants_a_room_of_that_name_only() -> None:
     assert not claims.may_join(RoomId("hall"))
 
 
-@settings(deadline=None)
 @given(VALID_IDS, st.lists(VALID_IDS, max_size=3))
 def test_every_valid_id_may_connect_and_be_granted(user: str, rooms: list[str]) -> None:
     claims = TOKENS.verify(token(sub=user, rooms=rooms), NOW)

@@ -7,7 +7,6 @@ import re
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as testing
 
 from gateway.__main__ import GatewaySettings, ice_servers_of
 from gateway.client.ice_servers import IceServers, password, turn_user
@@ -110,7 +109,6 @@ def test_no_user_is_refused_or_misread_for_its_name(user: str) -> None:
     assert_harmless(turn_user(UserId(user)))
 
 
-@testing(deadline=None)
 @given(VALID_IDS)
 def test_every_user_has_a_name_that_is_nobody_elses(user: str) -> None:
     spelled = turn_user(UserId(user))

@@ -1,6 +1,6 @@
 """How much one client may say."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.client.rate_limit import TOO_MUCH_S, Allowance, Ruling
@@ -58,7 +58,6 @@ def test_who_goes_on_a_little_over_the_limit_is_sent_away_in_the_end() -> None:
     assert found.index(CLOSE) == [number for number, ruling in enumerate(found) if ruling is not PASS][19]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 50), st.lists(st.floats(0, 2), max_size=300))
 def test_in_any_time_no_more_passes_than_the_limit_and_a_second_s_worth(
     rate: int, pauses: list[float]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from presence.rules.negotiation import CandidatePolicy
+from tests.support.examples import scaled
 from tests.unit.presence.rules.world import ALICE, BOB, CAROL, CELLAR, HALL, ROOMS, USERS, Fate, World
 from tieline.wire.ids import RoomId, UserId
 
@@ -21,7 +22,7 @@ COMMANDS: Final = (
     HANGUP := "WEBRTC_HANGUP",
 )
 
-pytestmark = pytest.mark.timeout(600)  # thousands of steps, on a machine that may do other things
+pytestmark = pytest.mark.timeout(scaled(600))  # thousands of steps, on a machine that may do other things
 
 some_users: Final = st.sampled_from((ALICE, BOB, ALICE, BOB, CAROL))
 some_fate: Final = st.sampled_from(("done", "slow", "slow", 0, 1, 2))
@@ -207,8 +208,7 @@ class Signaling(RuleBasedStateMachine):
 
 TestSignaling = Signaling.TestCase
 TestSignaling.settings = settings(
-    max_examples=400,
+    max_examples=scaled(400),
     stateful_step_count=50,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -5,7 +5,7 @@ from typing import Self
 
 
 @dataclass(frozen=True)
-class Tally:
+class DeliveryReport:
     """Counts over all clients of a load. All but the first three must be zero, whatever died."""
 
     sent: int = 0
@@ -26,8 +26,10 @@ class Tally:
     sessions_lost: int = 0
     """Clients that came back and could not resume."""
 
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+    def __add__(self, other: "DeliveryReport") -> "DeliveryReport":
+        return DeliveryReport(
+            *(getattr(self, each.name) + getattr(other, each.name) for each in fields(self))
+        )
 
     @property
     def faults(self) -> dict[str, int]:
@@ -43,7 +45,7 @@ class Tally:
 
 
 @dataclass
-class Letters:
+class NumberedMessages:
     """The numbered messages of one sender to one receiver, as both ends see them."""
 
     sent: int = 0
@@ -73,15 +75,15 @@ class Letters:
         else:
             self._repeated += 1
 
-    def tally(self, *, at_rest: bool) -> Tally:
+    def report(self, *, at_rest: bool) -> DeliveryReport:
         """Sum up; `at_rest`: nothing is under way any more, and what was acknowledged must have come.
 
         Before, what is lost shows when a later message comes. What has no ack is not lost: it is sent again.
         """
         lost = max(0, self.acked - self.received) if at_rest else len(self._missing)
-        return Tally(self.sent, self.acked, self.received, lost, self._repeated, self._out_of_order)
+        return DeliveryReport(self.sent, self.acked, self.received, lost, self._repeated, self._out_of_order)
 
     @classmethod
     def both_ways(cls) -> tuple[Self, Self]:
-        """Make the letters of two who write to each other."""
+        """Make the messages of two who write to each other."""
         return cls(), cls()

@@ -1,29 +1,29 @@
 """One container of the system: what is done to it, and what it says."""
 
-import http.client
 import json
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from docker.models.containers import Container
 from testcontainers.core.container import DockerContainer
 
+from tests.support.http_get import http_get
+from tests.support.nats_server import Json, streams_of
 from tests.support.system import summed_up
-from tests.support.waiting import PATIENCE_S
 
-PartKind = Literal["nats", "presence", "router", "gateway", "haproxy"]
+ContainerKind = Literal["nats", "presence", "router", "gateway", "haproxy"]
 
 OPS_PORT: Final = 9464
 CLIENT_PORT: Final = 8080
 MONITOR_PORT: Final = {"nats": 8222, "haproxy": 8404}
 
 STOP_S: Final = 30
-"""For a part to end by itself: longer than a gateway's drain."""
+"""For a container to end by itself: longer than a gateway's drain."""
 
 
-class Part:
+class RunningContainer:
     """A container that has been started. One that is started again is found on another port."""
 
-    def __init__(self, kind: PartKind, name: str, container: DockerContainer) -> None:
+    def __init__(self, kind: ContainerKind, name: str, container: DockerContainer) -> None:
         self.kind = kind
         self.name = name
         self._managed = container
@@ -38,7 +38,7 @@ class Part:
         return int(self._managed.get_exposed_port(inside))
 
     def kill(self) -> None:
-        """`docker kill`: it gets no chance to say anything."""
+        """`docker kill`: it gets no chance to write anything."""
         self.container.kill()
         self.container.wait()
 
@@ -77,17 +77,8 @@ class Part:
         return said.decode(errors="replace")
 
     def get(self, path: str) -> tuple[int, str]:
-        """Ask its port for operators; returns the status and the body, (0, "") if nobody answers."""
-        port = self.port(MONITOR_PORT.get(self.kind, OPS_PORT))
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        except (OSError, http.client.HTTPException):
-            return 0, ""
-        finally:
-            connection.close()
+        """Ask its port for operators; returns the status and the body, (0, "") if nothing answers."""
+        return http_get(self.port(MONITOR_PORT.get(self.kind, OPS_PORT)), path)
 
     def is_ready(self) -> bool:
         """Whether it takes work; fails when it has ended."""
@@ -98,14 +89,9 @@ class Part:
         except ConnectionError:  # it has no port yet
             return False
 
-    def streams(self) -> list[dict[str, Any]]:
+    def streams(self) -> list[Json]:
         """Describe the streams that a broker takes part in."""
-        accounts = json.loads(self.get("/jsz?accounts=true&streams=true")[1] or "{}")
-        return [
-            stream
-            for account in accounts.get("account_details", [])
-            for stream in account.get("stream_detail", [])
-        ]
+        return streams_of(json.loads(self.get("/jsz?accounts=true&streams=true")[1] or "{}"))
 
     def count(self, sample: str, **labels: str) -> float:
         """Sum up one of its metrics (see `summed_up`)."""

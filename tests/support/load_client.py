@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from tests.support.delivery_report import DeliveryReport, NumberedMessages
 from tests.support.frames import ANSWER, CANDIDATE, OFFER, token
-from tests.support.tally import Letters, Tally
 from tieline.load.connection import Connection, UpgradeRefused, connect
 
 BACKOFF_S: Final = 0.3
@@ -24,14 +24,14 @@ WELCOME_S: Final = 10.0
 """For the WELCOME after the upgrade; they are sent together."""
 
 MAX_UNDER_WAY: Final = 100
-"""Messages to one receiver that it has not got yet. A session may miss 256 and no more (PROTOCOL, "Losing the
-connection"), and an event or two come on top."""
+"""Messages to one receiver that it has not got yet. A session may miss 256 and no more (see
+docs/protocol.md#6-losing-the-connection), and an event or two come on top."""
 
 Json = dict[str, Any]
 
 
-class Peer:
-    """One user. `wrote` are the letters that it sends to its peer, `reads` those that it gets."""
+class LoadClient:
+    """One user. `wrote` are the messages that it sends to its peer, `reads` those that it gets."""
 
     def __init__(
         self,
@@ -40,8 +40,8 @@ class Peer:
         room: str,
         urls: Sequence[str],
         first: int,
-        wrote: Letters,
-        reads: Letters,
+        wrote: NumberedMessages,
+        reads: NumberedMessages,
         window: int,
         chance: random.Random,
         news: Callable[[], None],
@@ -71,8 +71,6 @@ class Peer:
         self.heard_cmds: set[str] = set()
         self.counts: Counter[str] = Counter()
         """What happened to its connections, and what it was asked to send again: for people."""
-
-    # What the load says -----------------------------------------------------------------------------
 
     def call(self) -> None:
         """Offer; the other answers by itself."""
@@ -138,18 +136,16 @@ class Peer:
         """The gateway it is connected to now."""
         return self._url if self._connection is not None else None
 
-    def tally(self, *, at_rest: bool) -> Tally:
-        """Sum up what this client saw, and its letters (see `Letters.tally`)."""
-        mine = Tally(
+    def report(self, *, at_rest: bool) -> DeliveryReport:
+        """Sum up what this client saw, and its messages (see `NumberedMessages.report`)."""
+        mine = DeliveryReport(
             repeated=self._repeated,
             foreign=self._foreign,
             refused=self._refused,
             hung_up=self._hung_up,
             sessions_lost=self._sessions_lost,
         )
-        return mine + self._wrote.tally(at_rest=at_rest)
-
-    # Connections ------------------------------------------------------------------------------------
+        return mine + self._wrote.report(at_rest=at_rest)
 
     async def live(self) -> None:
         """Be connected, again and again, until cancelled; then say goodbye."""
@@ -230,8 +226,6 @@ class Peer:
         connection.on_text = _ignore
         self._left.append(connection)
 
-    # What comes -------------------------------------------------------------------------------------
-
     def _hear(self, frame: bytes) -> None:
         heard: Json = json.loads(frame)
         request_id, cmd, data = heard["requestId"], heard["cmd"], heard["data"]
@@ -285,8 +279,6 @@ class Peer:
         now = time.monotonic()
         self._longest_s = max(self._longest_s, now - since)
         return now
-
-    # What it sends ----------------------------------------------------------------------------------
 
     def _send(self, cmd: str, request_id: str, data: object) -> None:
         frame = _signal(cmd, self.user, self._other, request_id, data)

@@ -1,4 +1,4 @@
-"""The parts of a running `tieline dev`: where they are, and how they are made to fail."""
+"""The processes of a running `tieline dev`: where they are, and how they are made to fail."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ SETTINGS: Final = {
 }
 
 
-class Parts:
+class DevProcesses:
     """What dies, and comes back."""
 
     def __init__(self, running: RunningDev) -> None:
@@ -36,7 +36,7 @@ class Parts:
         return pid
 
     def send(self, number: signal.Signals, kind: str, which: int = 0) -> int:
-        """Send one part a signal; returns its process id."""
+        """Send one process a signal; returns its process id."""
         pid = self.pid(kind, which)
         os.kill(pid, number)
         return pid

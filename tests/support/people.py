@@ -1,4 +1,4 @@
-"""The people of a scenario: each a client of some gateway, who says things and hears exactly what is due."""
+"""The people of a scenario: each a client of some gateway, which expects exactly what is due."""
 
 import asyncio
 import json
@@ -17,22 +17,20 @@ _OF_EVENTS: Final = {"requestId", "module", "cmd", "code", "msg", "data"}
 class Person:
     """One user on one connection. What comes is expected in the order in which it is asked for here."""
 
-    def __init__(self, user: str, line: RawClient, acks: bool) -> None:
+    def __init__(self, user: str, connection: RawClient, acks: bool) -> None:
         self.user = user
-        self.line = line
+        self.connection = connection
         self.acks = acks
         self.welcome: Json = {}
         self._events: set[str] = set()
 
-    # What comes -----------------------------------------------------------------------------------
-
     async def hear_frame(self) -> bytes:
         """Wait for the next message, as it comes."""
-        return await self.line.receive()
+        return await self.connection.receive()
 
     async def hear(self) -> Json:
         """Wait for the next message."""
-        heard: Json = json.loads(await self.line.receive())
+        heard: Json = json.loads(await self.connection.receive())
         return heard
 
     async def hears(self, cmd: str, data: object) -> str:
@@ -88,12 +86,10 @@ class Person:
                 assert coming
                 assert heard == coming.pop(0)
 
-    # What is said ---------------------------------------------------------------------------------
-
     def say(self, cmd: str, to: "Person | str", data: object = None) -> bytes:
         """Send one WEBRTC frame, and return it."""
         frame = frames.signal(cmd, self.user, to if isinstance(to, str) else to.user, data)
-        self.line.send(frame)
+        self.connection.send(frame)
         return frame
 
     async def relays(self, cmd: str, to: "Person", data: object = None) -> bytes:
@@ -118,7 +114,7 @@ class Person:
     async def asks(self, cmd: str, data: object) -> Json:
         """Send a command, expect success, and return the reply's data."""
         frame = frames.command(cmd, data)
-        self.line.send(frame)
+        self.connection.send(frame)
         heard = await self.hear()
         expected = {**frames.names_of(frame), "code": 200, "msg": "success", "data": heard.get("data")}
         assert heard == expected
@@ -128,19 +124,19 @@ class Person:
     async def asks_in_vain(self, cmd: str, data: object, reason: str) -> None:
         """Send a command that is refused."""
         frame = frames.command(cmd, data)
-        self.line.send(frame)
+        self.connection.send(frame)
         await self.hears_refusal(reason, frame)
 
     async def pings(self) -> None:
         """Hear the answer to a PING, and nothing before it."""
         frame = frames.command("PING", {"at": new_id("ping")})
-        self.line.send(frame)
+        self.connection.send(frame)
         heard = await self.hear()
         asked = json.loads(frame)
         assert heard == {**asked, "cmd": "PONG", "code": 200, "msg": "success"}
 
 
-class Cast:
+class People:
     """The users of one test, on the gateways in turn, with a room of their own. They go with the block."""
 
     def __init__(self, system: Clustered) -> None:
@@ -155,7 +151,7 @@ class Cast:
     async def __aexit__(self, *_exception: object) -> None:
         async with asyncio.TaskGroup() as leaving:
             for person in self._all:
-                leaving.create_task(person.line.drop())
+                leaving.create_task(person.connection.drop())
 
     async def connect(
         self,
@@ -172,8 +168,8 @@ class Cast:
         if port is None:
             port = self.ports[len(self._all) % len(self.ports)]
         query = {"token": frames.token(user, claims), **({"acks": "1"} if acks else {})}
-        line = await RawClient.open(port, f"/ws?{urlencode(query)}", receive_buffer=receive_buffer)
-        person = Person(user, line, acks)
+        connection = await RawClient.open(port, f"/ws?{urlencode(query)}", receive_buffer=receive_buffer)
+        person = Person(user, connection, acks)
         self._all.append(person)
         person.welcome = await person.hear()
         return person
@@ -187,7 +183,7 @@ class Cast:
         return person
 
     async def meet(self, person: Person) -> None:
-        """Have everybody in the room hear that somebody has come."""
+        """Have everybody in the room hear that a user has come."""
         for other in self.present:
             await other.hears_joined(self.room, person.user)
         self.present.append(person)
@@ -197,7 +193,7 @@ class Cast:
         return await self.enter("alice"), await self.enter("bob")
 
     async def call(self) -> tuple[Person, Person]:
-        """Let two users enter the room and establish a pair."""
+        """Let two users enter the room and establish a call."""
         alice, bob = await self.two()
         await establish(alice, bob)
         return alice, bob
@@ -205,11 +201,11 @@ class Cast:
     async def hear_nothing(self, *people: Person) -> None:
         """Expect that nothing has come for these members of the room.
 
-        A herald joins, which they hear of. Whatever was sent to them before would be heard before that.
+        A newcomer joins, which they hear of. Whatever was sent to them before would be heard before that.
         """
-        herald = await self.connect("herald", claims={"join": [self.room]})
+        newcomer = await self.connect("newcomer", claims={"join": [self.room]})
         for person in people:
-            await person.hears_joined(self.room, herald.user)
+            await person.hears_joined(self.room, newcomer.user)
 
 
 async def establish(caller: Person, callee: Person) -> None:

@@ -1,0 +1,132 @@
+"""A service's process, started and stopped as an operator would."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tieline.runtime.process import EXIT_BAD_SETTINGS
+
+PATIENCE_S = 20
+MODULE = "tests.broker.runtime.a_process"
+
+
+class Running:
+    """One process, started as an operator would."""
+
+    def __init__(self, **environ: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", MODULE],
+            env={name: value for name, value in os.environ.items() if not name.startswith("TIELINE_")}
+            | environ,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def line(self) -> dict[str, Any]:
+        """Return the next line of its log."""
+        assert self.process.stderr is not None
+        return dict(json.loads(self.process.stderr.readline()))
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for its end; return exit code, output and the rest of its log."""
+        output, log = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, output, log
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start processes, and leave none behind."""
+    started: list[Running] = []
+
+    def start_one(**environ: str) -> Running:
+        started.append(Running(**environ))
+        return started[-1]
+
+    yield start_one
+    for running in started:
+        running.process.kill()
+        running.process.communicate()
+
+
+@pytest.mark.parametrize(("word", "code"), [("--help", os.EX_OK), ("--port", os.EX_USAGE)])
+def test_given_an_argument_it_lists_settings_and_exits(word: str, code: int) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", MODULE, word], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+
+    assert process.returncode == code
+    said, other = process.stdout, process.stderr
+    if code:
+        said, other = other, said
+    assert other == ""
+    first, *settings = said.splitlines()
+    assert first.startswith("sample takes no arguments")
+    assert "  TIELINE_JWT_SECRET" in settings
+
+
+def test_a_setting_that_is_probably_misspelt_is_warned_of(start: Start) -> None:
+    process = start(TIELINE_JWT_SECRET="x", TIELINE_LOGLEVEL="debug")
+
+    line = process.line()
+
+    assert line["level"] == "warning"
+    assert (line["variable"], line["perhaps"]) == ("TIELINE_LOGLEVEL", "TIELINE_LOG_LEVEL")
+
+
+def test_settings_that_are_missing_end_it_with_one_clear_line(start: Start) -> None:
+    code, output, log = start().end()
+
+    assert code == EXIT_BAD_SETTINGS == 78
+    assert output == ""
+    assert log == "sample: TIELINE_JWT_SECRET is not set, and has no default\n"
+
+
+def test_settings_that_are_unusable_end_it_without_a_traceback(start: Start) -> None:
+    code, _, log = start(TIELINE_JWT_SECRET="x", TIELINE_OPS_PORT="http").end()
+
+    assert code == EXIT_BAD_SETTINGS
+    assert log.startswith("sample: TIELINE_OPS_PORT: 'http' is unusable")
+    assert log.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_it_stop_in_order(start: Start, number: signal.Signals) -> None:
+    running = start(TIELINE_JWT_SECRET="x", TIELINE_NAMESPACE="mine")
+    starts = running.line()
+
+    running.process.send_signal(number)
+
+    assert (starts["service"], starts["event"], starts["namespace"]) == ("sample", "starts", "mine")
+    assert starts["loop"].startswith("uvloop")
+    assert running.line()["event"] == "stops"
+    assert running.end() == (0, "", "")
+
+
+def test_a_second_signal_ends_it_at_once(start: Start) -> None:
+    running = start(TIELINE_JWT_SECRET="x", TIELINE_NAMESPACE="stubborn")
+    running.line()
+
+    running.process.send_signal(signal.SIGTERM)
+    assert running.line()["event"] == "stops"
+    running.process.send_signal(signal.SIGTERM)
+
+    assert running.end() == (128 + signal.SIGTERM, "", "")
+
+
+def test_a_signal_before_it_could_begin_ends_it_in_order_too(start: Start) -> None:
+    running = start(TIELINE_JWT_SECRET="x", TIELINE_NAMESPACE="early")
+    running.line()
+
+    running.process.send_signal(signal.SIGTERM)
+
+    assert running.end() == (0, "", "")
