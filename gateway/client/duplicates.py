@@ -1,14 +1,14 @@
 """Remember what was delivered to one client, so that a frame that comes twice is delivered once.
 
-Whoever relays may have to do it again after a crash, and cannot know whether the first time worked. Pure:
-times are seconds of a monotonic clock.
+A router may have to relay again after a crash, and cannot know whether the first time worked. Pure: times are
+seconds of a monotonic clock.
 """
 
 from collections import OrderedDict
 from typing import Final
 
 WINDOW_S: Final = 60.0
-"""How long the very same frame counts as the same message (PROTOCOL, "Envelope")."""
+"""How long the very same frame counts as the same message (docs/protocol.md#2-envelope)."""
 
 MAX_FRAMES: Final = 65_536
 """Past it the oldest are forgotten: about 10 MiB for a client that gets a thousand frames a second."""
@@ -26,7 +26,7 @@ class Duplicates:
         """No later than the oldest of them."""
 
     def is_new(self, frame: bytes, now: float) -> bool:
-        """Remember a frame; say whether it was unknown."""
+        """Remember a frame; returns whether it was unknown."""
         seen = self._seen
         name = hash(frame)
         at = seen.get(name)

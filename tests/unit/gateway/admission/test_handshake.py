@@ -64,7 +64,7 @@ def admitted(path: str, *headers: tuple[str, str]) -> Admitted:
     return found
 
 
-# Where the token is. --------------------------------------------------------------------------------
+# Where the token is.
 
 
 def test_the_token_may_come_in_the_authorization_header() -> None:
@@ -140,7 +140,7 @@ def test_without_a_token_that_is_good_now_nobody_is_let_in(path: str) -> None:
     assert verdict(path) is HandshakeError.UNAUTHORIZED
 
 
-# What the connection asks for. ----------------------------------------------------------------------
+# What the connection asks for.
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_client_says_whether_it_can_resume_and_what(query: str, resume: str | 
     assert (found.resume, found.last) == (resume, last)
 
 
-# What is no upgrade. --------------------------------------------------------------------------------
+# What is no upgrade.
 
 
 @pytest.mark.parametrize("path", ["/", "/ws/", "/WS", "/wss", "/ws;x", "/%77s", "/x?/ws", "//ws", "*"])
@@ -220,7 +220,7 @@ def test_a_client_that_offers_other_subprotocols_only_is_let_in_without_one() ->
     assert "Sec-WebSocket-Protocol" not in response.headers
 
 
-# How a refusal reads. -------------------------------------------------------------------------------
+# How a refusal reads.
 
 
 @pytest.mark.parametrize("denial", HandshakeError)
@@ -245,7 +245,7 @@ def test_a_refusal_says_in_its_headers_what_was_missing() -> None:
     assert denied(HandshakeError.UPGRADE_REQUIRED).headers["Upgrade"] == "websocket"
 
 
-# Foreign pages, and too many bad tokens. ------------------------------------------------------------
+# Foreign pages, and too many bad tokens.
 
 
 @pytest.mark.parametrize("path", ["/ws", f"/ws?token={token()}"])
@@ -305,7 +305,7 @@ def test_behind_a_proxy_of_our_own_its_clients_are_told_apart() -> None:
     ]
 
 
-# Tokens of keys that are not known. -----------------------------------------------------------------
+# Tokens of keys that are not known.
 
 
 def ask_of(token_: str) -> tuple[Request, Response]:

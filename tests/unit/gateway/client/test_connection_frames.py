@@ -28,7 +28,7 @@ def has_failed(stage: Stage, code: CloseCode) -> bool:
     return stage.texts() == [] and stage.socket.is_aborted
 
 
-# Fragments. -----------------------------------------------------------------------------------------
+# Fragments.
 
 
 def test_a_message_in_fragments_is_put_together_wherever_it_was_cut() -> None:
@@ -75,7 +75,7 @@ def test_a_message_may_arrive_in_any_pieces_of_the_network_s() -> None:
     assert stage.names() == ["p-1", "p-2"]
 
 
-# What ends the connection. --------------------------------------------------------------------------
+# What ends the connection.
 
 
 def test_a_binary_frame_closes_with_1003() -> None:
@@ -166,8 +166,8 @@ def test_what_was_said_before_the_wrong_frame_is_carried_out_and_nothing_after_i
     stage.answer()
     stage.answer()
     stage.lose()
-    assert stage.house.asked == ["s-1", "s-2"]
-    assert len(stage.house.gone_with) == 1
+    assert stage.host.asked == ["s-1", "s-2"]
+    assert len(stage.gone_with) == 1
 
 
 def test_a_wrong_frame_from_a_client_that_is_leaving_changes_nothing() -> None:
@@ -195,7 +195,7 @@ def test_a_close_frame_says_in_words_why(code: CloseCode) -> None:
     assert stage.client.close_rcvd.reason == CLOSE_REASONS[code]
 
 
-# Control frames. ------------------------------------------------------------------------------------
+# Control frames.
 
 
 def test_a_client_s_ping_is_answered_with_its_own_payload_even_while_a_message_is_under_way() -> None:

@@ -1,7 +1,8 @@
 """What time does to a connection: pings, a client that has died, and a token that ends."""
 
 from gateway.client.inbound import MAX_UNREAD
-from gateway.client.keepalive import WARNING_S, Pace
+from gateway.client.keepalive import WARNING_S
+from gateway.client.terms import Pace
 from tests.unit.gateway.client.stage import AN_HOUR_S, connected, session, signal, signals
 from tieline.wire.codes import CloseCode
 
@@ -58,7 +59,7 @@ def test_a_client_that_stays_silent_once_it_is_read_again_is_closed() -> None:
     stage.send(*signals(MAX_UNREAD + 2))
     stage.clock.advance(PING_S + 2 * PONG_S)
 
-    while stage.house.under_way:
+    while stage.host.under_way:
         stage.answer()
     assert stage.socket.is_read
     stage.clock.advance(PONG_S)
@@ -71,7 +72,7 @@ def test_a_client_whose_pong_is_read_late_lives_on() -> None:
     stage.send(*signals(MAX_UNREAD + 2))
     stage.clock.advance(PING_S + 2 * PONG_S)
 
-    while stage.house.under_way:
+    while stage.host.under_way:
         stage.answer()
     stage.live_on(PING_S)
 
@@ -83,10 +84,10 @@ def test_a_client_is_told_30_seconds_before_its_token_ends_and_closed_with_4501_
     stage = connected(alice)
 
     stage.live_on(AN_HOUR_S - WARNING_S - 60)  # a minute for the tests themselves: tokens go by the real time
-    assert stage.house.told == []
+    assert stage.host.told == []
     stage.live_on(60)
 
-    assert stage.house.told == [(alice.session, alice.expiring())]
+    assert stage.host.told == [(alice.session, alice.expiring())]
     assert stage.close_code is None
     stage.live_on(AN_HOUR_S)
     assert stage.close_code == 4501
@@ -97,7 +98,7 @@ def test_a_client_whose_token_ends_sooner_is_told_at_once() -> None:
     stage = connected(alice)
 
     stage.clock.advance(0)
-    assert stage.house.told == [(alice.session, alice.expiring())]
+    assert stage.host.told == [(alice.session, alice.expiring())]
     stage.live_on(WARNING_S)
 
     assert stage.close_code == 4501
@@ -112,7 +113,7 @@ def test_a_token_that_ends_while_a_message_is_under_way_ends_the_connection_all_
     assert stage.close_code == 4501
     stage.answer()
     stage.lose()
-    assert stage.house.gone_with == [4501]
+    assert stage.gone_with == [4501]
 
 
 def test_after_the_end_time_does_nothing_more() -> None:
@@ -130,7 +131,7 @@ def test_after_the_end_time_does_nothing_more() -> None:
     for stage in (closed, lost, left):
         assert stage.clock.is_idle
         assert stage.pings == []
-        assert len(stage.house.gone_with) == 1
+        assert len(stage.gone_with) == 1
 
 
 def test_a_connection_that_closes_sends_no_ping() -> None:
