@@ -59,12 +59,14 @@ class Departures:
         delivery: Delivering,
         notices: Notices,
         tasks: asyncio.TaskGroup,
+        retry_s: float = ENDING_RETRY_S,
     ) -> None:
         self._presence = presence
         self._connections = connections
         self._delivery = delivery
         self._notices = notices
         self._tasks = tasks
+        self._retry_s = retry_s
         self._expected: set[ConnectionId] = set()
         self._ended: dict[ConnectionId, CloseCode] = {}
         self.draining = False
@@ -118,7 +120,7 @@ class Departures:
                 if self.draining:  # and the lease, not renewed any more, ends what is left
                     _log.warning("session end untold: no answer", extra={"session": session.session})
                     return
-                await asyncio.sleep(ENDING_RETRY_S)
+                await asyncio.sleep(self._retry_s)
             else:
                 return
 

@@ -62,7 +62,7 @@ def event(name: str) -> bytes:
 class Stage:
     """A connection, and a real client's protocol at the other end of its wire."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str = "/ws") -> None:
         self.clock = Clock()
         self.host = FakeHost()
         self.socket = Socket()
@@ -75,7 +75,7 @@ class Stage:
         )
         self.deliveries = Deliveries(self.connection.say, self.clock.loop)
         self.connection.connection_made(self.socket)
-        self.client = ClientProtocol(parse_uri("ws://gateway.example/ws"))
+        self.client = ClientProtocol(parse_uri(f"ws://gateway.example{path}"))
         self._texts: list[bytes] = []
         self.pings: list[bytes] = []
         self._pongs = 0
