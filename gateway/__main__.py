@@ -3,8 +3,6 @@
 import asyncio
 import functools
 import logging
-import os
-import secrets
 import sys
 import warnings
 from typing import Final
@@ -27,10 +25,8 @@ from gateway.sessions.registrations import Registrations
 from gateway.sessions.signals import Signals
 from gateway.sessions.upgrades import Upgrades
 from gateway.settings import GatewaySettings, pages_of, terms_of, tokens_of
-from tieline.runtime.broker import connect
-from tieline.runtime.ops import BROKER_AWAY, STARTING, Ready, bound_port, serve_ops
-from tieline.runtime.process import run, unless_stopped
-from tieline.runtime.requests import Requests
+from tieline.runtime.ops import STARTING
+from tieline.runtime.process import joined, run, unless_stopped
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
@@ -53,19 +49,17 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     terms = terms_of(settings, tokens)
     origins = Origins(read_origins("TIELINE_ORIGINS", settings.origins))
     proxies = read_networks("TIELINE_TRUSTED_PROXIES", settings.trusted_proxies)
-    gateway = GatewayId(f"g{os.getpid()}-{secrets.token_hex(4)}")
-    ready = Ready(STARTING)
-    ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not)
-    _log.info("gateway starts", extra={"gateway": gateway, "ops_port": bound_port(ops)})
-    broker = await unless_stopped(
-        stopping, connect(settings.nats_url, f"tieline-gateway-{gateway}", settings.nats_login)
-    )
-    broker.when_away(lambda: ready.hold(BROKER_AWAY))
-    broker.when_back(lambda: ready.clear(BROKER_AWAY))
     subjects = Subjects(settings.namespace)
-    requests = Requests(broker, subjects.gateway(gateway, "reply"))
-    await requests.start()
-    async with asyncio.TaskGroup() as background, asyncio.TaskGroup() as clients:
+
+    def replies(instance: str) -> str:
+        return subjects.gateway(GatewayId(instance), "reply")
+
+    async with (
+        joined("gateway", settings, stopping, replies, id_name="gateway") as process,
+        asyncio.TaskGroup() as background,
+        asyncio.TaskGroup() as clients,
+    ):
+        gateway, broker, requests = GatewayId(process.instance), process.broker, process.requests
         key_server = KeyServer(settings.jwks_url, tokens, background) if settings.jwks_url else None
         admission = Admission(tokens, origins, proxies, None if key_server is None else key_server.refresh)
         presence = RemotePresence(requests, subjects)
@@ -128,17 +122,15 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             settings.listen_host,
             settings.listen_port,
         )
-        ready.clear(STARTING)
+        process.ready.clear(STARTING)
         await stopping.wait()
 
         _log.info("gateway stops", extra={"connections": len(connections)})
-        ready.hold("draining")
+        process.ready.hold("draining")
         await departures.drain(Drain(settings.drain_wait, settings.drain_spread))
         server.close()
         for task in keeping:
             task.cancel()
-    ops.close()
-    await broker.close()
 
 
 async def _listen(

@@ -14,6 +14,7 @@ from typing import Final
 from gateway.admission.keys import Key, UnusableKey, read_key_set
 from gateway.admission.tokens import Tokens
 from tieline import metrics
+from tieline.runtime.guard import bug_guard
 from tieline.runtime.single_flight import SingleFlight
 
 FETCH_S: Final = 3.0
@@ -67,21 +68,19 @@ class KeyServer:
         return await self._fetching.result()
 
     async def _fetch_once(self) -> bool:
-        try:
-            keys = await asyncio.to_thread(fetch, self._url)
-        except (OSError, ValueError, HTTPException, UnusableKey) as problem:
-            metrics.KEY_FETCHES.labels("failed").inc()
-            _log.warning("keys not fetched", extra={"url": self._url, "error": str(problem)})
-            self._is_good = False
-        except Exception:  # a bug met by one key set must not end the gateway, and all clients
-            metrics.KEY_FETCHES.labels("failed").inc()
-            _log.exception("keys not fetched: a bug", extra={"url": self._url})
-            self._is_good = False
-        else:
-            metrics.KEY_FETCHES.labels("ok").inc()
-            self._tokens.fetched = keys
-            self._is_good = True
-            self.good.set()
+        is_good = False
+        failed = metrics.KEY_FETCHES.labels("failed").inc
+        with bug_guard(_log, "keys not fetched: a bug", failed, url=self._url):
+            try:
+                self._tokens.fetched = await asyncio.to_thread(fetch, self._url)
+            except (OSError, ValueError, HTTPException, UnusableKey) as problem:
+                failed()
+                _log.warning("keys not fetched", extra={"url": self._url, "error": str(problem)})
+            else:
+                metrics.KEY_FETCHES.labels("ok").inc()
+                is_good = True
+                self.good.set()
+        self._is_good = is_good
         self._fetched_at = asyncio.get_running_loop().time()
         return self._is_good
 

@@ -7,8 +7,7 @@ seconds of a monotonic clock.
 from collections import OrderedDict
 from typing import Final
 
-WINDOW_S: Final = 60.0
-"""How long the very same frame counts as the same message (docs/protocol.md#2-envelope)."""
+from tieline.wire.limits import RETRY_WINDOW_S
 
 MAX_FRAMES: Final = 65_536
 """Past it the oldest are forgotten: about 10 MiB for a client that gets a thousand frames a second."""
@@ -31,11 +30,11 @@ class Duplicates:
         name = hash(frame)
         at = seen.get(name)
         if at is not None:
-            if now - at < WINDOW_S:
+            if now - at < RETRY_WINDOW_S:
                 return False
             del seen[name]
         seen[name] = now
-        if now - self._oldest_at >= WINDOW_S or len(seen) > MAX_FRAMES:
+        if now - self._oldest_at >= RETRY_WINDOW_S or len(seen) > MAX_FRAMES:
             self._forget(now)
         return True
 
@@ -49,6 +48,6 @@ class Duplicates:
         for _ in range(2):
             oldest = next(iter(seen))
             self._oldest_at = seen[oldest]
-            if now - self._oldest_at < WINDOW_S and len(seen) <= MAX_FRAMES:
+            if now - self._oldest_at < RETRY_WINDOW_S and len(seen) <= MAX_FRAMES:
                 return
             del seen[oldest]

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from tieline.runtime.broker import Broker
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
+from tieline.wire import jetstream
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
@@ -62,4 +63,4 @@ class Barriers:
     def _on_pushed(self, message: Message) -> None:
         back = self._awaited.get(message.data)
         if back is not None and not back.done():
-            back.set_result(Barrier(self._subject, int(message.header(b"Nats-Sequence"))))
+            back.set_result(Barrier(self._subject, jetstream.sequence(message)))

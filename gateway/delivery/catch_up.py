@@ -11,12 +11,13 @@ from typing import Final
 from gateway.client.deliveries import Missed
 from gateway.delivery.barriers import Barriers
 from gateway.delivery.feed import Feeds
-from gateway.delivery.mailbox import MAX_MISSED, Mailbox, News
+from gateway.delivery.mailbox import Mailbox, News
 from tieline import metrics
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.requests import NoAnswer
 from tieline.runtime.single_flight import SingleFlight
 from tieline.wire.codes import CloseCode
+from tieline.wire.limits import MAX_MISSED
 
 RETRY_S: Final = 0.5
 """Between attempts to read the mailbox: an election takes a second or more."""

@@ -8,7 +8,6 @@ what is missing has been read (`catch_up`).
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Final
 
 from nats.errors import Error as NatsError
 
@@ -18,6 +17,7 @@ from gateway.client.session import Session
 from gateway.delivery.barriers import Barrier
 from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
+from tieline.wire import jetstream
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId
 from tieline.wire.subjects import Subjects
@@ -66,7 +66,7 @@ class Feed:
 
     def on_message(self, message: Message) -> None:
         """Deliver a frame that was pushed, or keep it back because an older one is missing."""
-        previous, sequence = _position(message.headers)
+        previous, sequence = jetstream.position(message.headers)
         deliveries = self._deliveries
         if previous > self.last_sequence and not deliveries.is_held:
             self._on_gap()
@@ -135,18 +135,3 @@ class Feeds:
         if subscription is not None:
             with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from
                 await subscription.unsubscribe()
-
-
-_SEQUENCE: Final = b"\r\nNats-Sequence: "
-_PREVIOUS: Final = b"\r\nNats-Last-Sequence: "
-
-
-def _position(headers: bytes) -> tuple[int, int]:
-    """Read what JetStream puts on each message that it pushes on; the shape is tested on a real one.
-
-    Returns the sequence of the message before it for the same session (0: none is stored), and its own.
-    """
-    start = headers.index(_SEQUENCE) + len(_SEQUENCE)
-    end = headers.index(b"\r", start)
-    previous = headers.index(_PREVIOUS, end) + len(_PREVIOUS)
-    return int(headers[previous : headers.index(b"\r", previous)]), int(headers[start:end])

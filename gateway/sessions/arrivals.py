@@ -18,6 +18,7 @@ from gateway.sessions.departures import Departures
 from gateway.sessions.presence import Presence
 from tieline import metrics
 from tieline.runtime.broker import BrokerAway
+from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
 from tieline.wire import internal
 from tieline.wire.codes import CloseCode, HandshakeError
@@ -94,28 +95,12 @@ class Arrivals:
         )
         self.under_way += 1
         try:
-            async with self._slots:
-                if connection.is_closing:  # it could not wait so long
-                    raise _HasGone
-                losses = self._delivery.suspected_losses
-                self._departures.expect(session)
-                resumed, missed = await self._open(connection, session, admitted)
-            if self._delivery.suspected_losses != losses:
-                raise NoAnswer("something that was pushed in between may not have come")
-        except _HasGone:
-            connection.abandon()
-            await self._departures.forget(session)
-            return
-        except (NoAnswer, BrokerAway, NatsError) as error:
-            _log.warning("session not opened", extra={"user": session.user, "error": repr(error)})
-            await self._turn_away(connection, session, admitted, HandshakeError.BROKER_UNAVAILABLE)
-            return
-        except Exception:  # a bug met by one client must not end the gateway, and all other clients
-            _log.exception("session not opened: a bug", extra={"user": session.user})
-            await self._turn_away(connection, session, admitted, HandshakeError.BROKER_UNAVAILABLE)
-            return
+            opened = await self._open_or_deny(connection, session, admitted)
         finally:
             self.under_way -= 1
+        if opened is None:
+            return
+        resumed, missed = opened
         if self._departures.draining or connection.is_closing:
             await self._turn_away(connection, session, admitted, HandshakeError.DRAINING)
             return
@@ -131,6 +116,31 @@ class Arrivals:
         ended = self._departures.ended_with(session)
         if ended is not None:  # replaced before it was welcome: only a close code tells it not to come back
             connection.close(ended)
+
+    async def _open_or_deny(
+        self, connection: Connection, session: Session, admitted: Admitted
+    ) -> tuple[bool, Missed] | None:
+        """Open a session when its turn has come; None: it could not be, and the client is denied or gone."""
+        with bug_guard(_log, "session not opened: a bug", user=session.user):
+            try:
+                async with self._slots:
+                    if connection.is_closing:  # it could not wait so long
+                        raise _HasGone
+                    losses = self._delivery.suspected_losses
+                    self._departures.expect(session)
+                    opened = await self._open(connection, session, admitted)
+                if self._delivery.suspected_losses != losses:
+                    raise NoAnswer("something that was pushed in between may not have come")
+            except _HasGone:
+                connection.abandon()
+                await self._departures.forget(session)
+                return None
+            except (NoAnswer, BrokerAway, NatsError) as error:
+                _log.warning("session not opened", extra={"user": session.user, "error": repr(error)})
+            else:
+                return opened
+        await self._turn_away(connection, session, admitted, HandshakeError.BROKER_UNAVAILABLE)
+        return None
 
     async def _turn_away(
         self, connection: Connection, session: Session, admitted: Admitted, error: HandshakeError

@@ -6,7 +6,7 @@ from typing import Protocol
 from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, Requests
 from tieline.wire import internal
-from tieline.wire.internal import OPERATIONS, PresenceReply, PresenceRequest
+from tieline.wire.internal import OPERATIONS, GatewayRequest, PresenceReply
 from tieline.wire.subjects import Subjects
 
 PresenceAnswered = Callable[[PresenceReply | None], None]
@@ -16,7 +16,7 @@ PresenceAnswered = Callable[[PresenceReply | None], None]
 class Presence(Protocol):
     """Presence, as a gateway asks it. A request is repeated until it is answered, maybe carried out twice."""
 
-    async def ask(self, request: PresenceRequest, patience_s: float = PATIENCE_S) -> PresenceReply:
+    async def ask(self, request: GatewayRequest, patience_s: float = PATIENCE_S) -> PresenceReply:
         """Ask, and return the reply.
 
         Raises:
@@ -25,7 +25,7 @@ class Presence(Protocol):
         ...
 
     def begin(
-        self, request: PresenceRequest, answered: PresenceAnswered, patience_s: float = PATIENCE_S
+        self, request: GatewayRequest, answered: PresenceAnswered, patience_s: float = PATIENCE_S
     ) -> None:
         """Ask, and call `answered` when the reply has come, or none within `patience_s`."""
         ...
@@ -38,7 +38,7 @@ class RemotePresence:
         self._requests = requests
         self._subjects = subjects
 
-    async def ask(self, request: PresenceRequest, patience_s: float = PATIENCE_S) -> PresenceReply:
+    async def ask(self, request: GatewayRequest, patience_s: float = PATIENCE_S) -> PresenceReply:
         """Ask, and return the reply.
 
         Raises:
@@ -49,7 +49,7 @@ class RemotePresence:
         return reply
 
     def begin(
-        self, request: PresenceRequest, answered: PresenceAnswered, patience_s: float = PATIENCE_S
+        self, request: GatewayRequest, answered: PresenceAnswered, patience_s: float = PATIENCE_S
     ) -> None:
         """Ask, and call `answered` when the reply has come, or none within `patience_s`."""
 
@@ -58,5 +58,5 @@ class RemotePresence:
 
         self._requests.begin(self._subject(request), internal.encode(request), on_reply, patience_s)
 
-    def _subject(self, request: PresenceRequest) -> str:
+    def _subject(self, request: GatewayRequest) -> str:
         return self._subjects.presence(OPERATIONS[type(request)])

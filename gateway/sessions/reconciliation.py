@@ -12,6 +12,7 @@ from typing import Final
 from gateway.client.session import Session
 from gateway.delivery.connections import Connections
 from gateway.sessions.presence import Presence
+from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
 from tieline.runtime.single_flight import SingleFlight
 from tieline.wire.codes import CloseCode
@@ -46,14 +47,12 @@ class Reconciliation:
 
     async def _ask_about_all(self) -> None:
         """Ask about all connections that are here now, and once more if the broker was away meanwhile."""
-        try:
+        with bug_guard(_log, "reconciliation: a bug"):
             while self._is_due:
                 self._is_due = False
                 here = [one.session for one in self._connections if one.session is not None]
                 for start in range(0, len(here), AT_ONCE):
                     await self._ask_about(here[start : start + AT_ONCE])
-        except Exception:  # a bug met here must not end the gateway, and all its clients
-            _log.exception("reconciliation: a bug")
 
     async def _ask_about(self, some: list[Session]) -> None:
         """Close those of them that are replaced; ask until presence answers, or it is of no use any more."""

@@ -9,7 +9,6 @@ from gateway.admission.tokens import Claims
 from gateway.client.deliveries import NOTHING
 from gateway.client.session import Session
 from gateway.delivery.delivery import Delivery
-from gateway.delivery.mailbox import MAX_MISSED
 from presence.mailbox import make_mailbox
 from tests.broker.runtime.watching import happens, watch
 from tests.support.nats_server import NatsServer
@@ -18,10 +17,11 @@ from tests.unit.gateway.client.alice import PLAIN
 from tests.unit.gateway.client.stage import AN_HOUR_S, Stage, connected, event
 from tieline.runtime.broker import Broker, Subscription, connect
 from tieline.runtime.message import Message
-from tieline.runtime.nats_parser import Listen
+from tieline.runtime.nats_parser import Listener
 from tieline.runtime.requests import Requests
 from tieline.wire import internal
 from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
+from tieline.wire.limits import MAX_MISSED
 from tieline.wire.subjects import Subjects
 
 SUBJECTS = Subjects("t")
@@ -42,7 +42,7 @@ class LossyBroker(Broker):
     def when_back(self, listener: Callable[[], None]) -> None:
         self._broker.when_back(listener)
 
-    async def subscribe(self, subject: str, callback: Listen, queue: str = "") -> Subscription:
+    async def subscribe(self, subject: str, callback: Listener, queue: str = "") -> Subscription:
         def pass_on(message: Message) -> None:
             if message.subject not in self.lost:
                 callback(message)

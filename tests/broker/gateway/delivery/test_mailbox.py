@@ -7,7 +7,7 @@ import pytest
 
 from gateway.client.deliveries import Missed
 from gateway.delivery.barriers import Barrier, Barriers
-from gateway.delivery.mailbox import MAX_MISSED, Mailbox, News
+from gateway.delivery.mailbox import Mailbox, News
 from presence.mailbox import make_mailbox
 from tests.broker.runtime.watching import happens, watch
 from tests.support.pip_nats import PipNats
@@ -17,6 +17,7 @@ from tieline.runtime.broker import Broker, BrokerAway, connect
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal
 from tieline.wire.ids import GatewayId, SessionId, UserId
+from tieline.wire.limits import MAX_MISSED
 from tieline.wire.subjects import Subjects
 
 SUBJECTS = Subjects("t")

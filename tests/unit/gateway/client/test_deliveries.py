@@ -3,7 +3,6 @@
 import pytest
 
 from gateway.client.deliveries import NOTHING, Missed
-from gateway.client.duplicates import WINDOW_S
 from gateway.client.keepalive import WARNING_S
 from gateway.client.outbox import MAX_WAITING_BYTES
 from tests.unit.gateway.client.stage import (
@@ -16,6 +15,7 @@ from tests.unit.gateway.client.stage import (
     signal,
 )
 from tieline import metrics
+from tieline.wire.limits import RETRY_WINDOW_S
 
 
 def missed(*fresh: str, known: tuple[str, ...] = ()) -> Missed:
@@ -56,7 +56,7 @@ def test_the_very_same_frame_is_delivered_once_within_a_minute_and_again_after_i
     stage = connected()
     for _ in range(3):
         stage.deliveries.deliver(event("e-1"))
-    stage.live_on(WINDOW_S - 1)
+    stage.live_on(RETRY_WINDOW_S - 1)
     stage.deliveries.deliver(event("e-1"))
     assert names(stage) == ["e-1"]
 
@@ -128,7 +128,7 @@ def test_what_the_client_has_had_is_only_remembered() -> None:
 def test_a_minute_after_the_replay_what_was_only_remembered_may_come_again() -> None:
     stage = welcomed(missed(known=("e-1",)))
 
-    stage.live_on(WINDOW_S)
+    stage.live_on(RETRY_WINDOW_S)
     stage.deliveries.deliver(event("e-1"))
 
     assert names(stage) == ["e-1"]
@@ -178,7 +178,7 @@ def test_what_comes_while_held_waits_for_what_is_older() -> None:
 def test_a_frame_delivered_long_ago_is_not_delivered_again_when_the_mailbox_still_has_it() -> None:
     stage = connected()
     stage.deliveries.deliver(event("e-1"))
-    stage.live_on(WINDOW_S + 15)
+    stage.live_on(RETRY_WINDOW_S + 15)
     assert names(stage) == ["e-1"]
 
     stage.deliveries.hold()

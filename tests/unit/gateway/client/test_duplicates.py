@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.client.duplicates import MAX_FRAMES, WINDOW_S, Duplicates
+from gateway.client.duplicates import MAX_FRAMES, Duplicates
+from tieline.wire.limits import RETRY_WINDOW_S
 
 
 def test_the_very_same_frame_is_new_once_within_a_minute() -> None:
@@ -9,15 +10,15 @@ def test_the_very_same_frame_is_new_once_within_a_minute() -> None:
 
     assert duplicates.is_new(b"frame", 100)
     assert not duplicates.is_new(b"frame", 100)
-    assert not duplicates.is_new(b"frame", 100 + WINDOW_S - 0.001)
+    assert not duplicates.is_new(b"frame", 100 + RETRY_WINDOW_S - 0.001)
 
 
 def test_a_frame_is_new_again_after_a_minute_and_then_once_more() -> None:
     duplicates = Duplicates()
     duplicates.is_new(b"frame", 100)
 
-    assert duplicates.is_new(b"frame", 100 + WINDOW_S)
-    assert not duplicates.is_new(b"frame", 100 + 2 * WINDOW_S - 0.001)
+    assert duplicates.is_new(b"frame", 100 + RETRY_WINDOW_S)
+    assert not duplicates.is_new(b"frame", 100 + 2 * RETRY_WINDOW_S - 0.001)
 
 
 def test_a_frame_that_comes_again_and_again_is_not_new_for_longer_than_a_minute_from_the_first() -> None:
@@ -48,7 +49,7 @@ def test_what_is_too_old_is_forgotten_as_others_come_faster_than_it_came() -> No
         duplicates.is_new(b"old %d" % number, 100)
 
     for number in range(5):
-        duplicates.is_new(b"new %d" % number, 100 + WINDOW_S)
+        duplicates.is_new(b"new %d" % number, 100 + RETRY_WINDOW_S)
 
     assert not any(duplicates.has(b"old %d" % number) for number in range(10))
     assert all(duplicates.has(b"new %d" % number) for number in range(5))
@@ -59,8 +60,8 @@ def test_a_frame_that_is_new_again_is_the_youngest_and_others_are_forgotten_befo
     duplicates.is_new(b"a", 100)
     duplicates.is_new(b"b", 101)
 
-    assert duplicates.is_new(b"a", 100 + WINDOW_S)
-    duplicates.is_new(b"c", 101 + WINDOW_S)
+    assert duplicates.is_new(b"a", 100 + RETRY_WINDOW_S)
+    duplicates.is_new(b"c", 101 + RETRY_WINDOW_S)
 
     assert [duplicates.has(frame) for frame in (b"a", b"b", b"c")] == [True, False, True]
 
@@ -84,7 +85,7 @@ def test_whatever_comes_when_it_is_new_exactly_if_it_was_not_within_the_minute(
 
     for name, pause in arrivals:
         now += pause
-        expected = name not in last_new or now - last_new[name] >= WINDOW_S
+        expected = name not in last_new or now - last_new[name] >= RETRY_WINDOW_S
         assert duplicates.is_new(name.encode(), now) == expected
         if expected:
             last_new[name] = now

@@ -6,32 +6,32 @@ from collections.abc import Callable
 
 from gateway.sessions.presence import PresenceAnswered
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
-from tieline.wire.internal import Done, Opened, OpenSession, PresenceReply, PresenceRequest
+from tieline.wire.internal import Done, GatewayRequest, Opened, OpenSession, PresenceReply
 
 
 class FakePresence:
     """Answers everything at once, with `Done` or a new session, unless it is told to answer otherwise."""
 
     def __init__(self) -> None:
-        self.asked: list[PresenceRequest] = []
+        self.asked: list[GatewayRequest] = []
         self.patience: list[float] = []
         """How long each answer would have been waited for."""
         self.may_answer = asyncio.Event()
         self.may_answer.set()
-        self.on_ask: Callable[[PresenceRequest], None] = lambda _: None
+        self.on_ask: Callable[[GatewayRequest], None] = lambda _: None
         """Called with each request, before it is answered."""
-        self._replies: dict[type[PresenceRequest], deque[PresenceReply | None]] = {}
+        self._replies: dict[type[GatewayRequest], deque[PresenceReply | None]] = {}
         self._begun: list[Callable[[], None]] = []
 
-    def reply(self, kind: type[PresenceRequest], *replies: PresenceReply | None) -> None:
+    def reply(self, kind: type[GatewayRequest], *replies: PresenceReply | None) -> None:
         """Answer the next requests of a kind so, and all after them as the last; None: not at all."""
         self._replies[kind] = deque(replies)
 
-    def asked_for(self, kind: type[PresenceRequest]) -> list[PresenceRequest]:
+    def asked_for(self, kind: type[GatewayRequest]) -> list[GatewayRequest]:
         """List the requests of a kind."""
         return [request for request in self.asked if isinstance(request, kind)]
 
-    async def ask(self, request: PresenceRequest, patience_s: float = PATIENCE_S) -> PresenceReply:
+    async def ask(self, request: GatewayRequest, patience_s: float = PATIENCE_S) -> PresenceReply:
         """Answer, when that is allowed."""
         self._note(request, patience_s)
         await self.may_answer.wait()
@@ -41,7 +41,7 @@ class FakePresence:
         return reply
 
     def begin(
-        self, request: PresenceRequest, answered: PresenceAnswered, patience_s: float = PATIENCE_S
+        self, request: GatewayRequest, answered: PresenceAnswered, patience_s: float = PATIENCE_S
     ) -> None:
         """Answer when the test says so, with `answer_begun`."""
         self._note(request, patience_s)
@@ -53,12 +53,12 @@ class FakePresence:
         for answer in begun:
             answer()
 
-    def _note(self, request: PresenceRequest, patience_s: float) -> None:
+    def _note(self, request: GatewayRequest, patience_s: float) -> None:
         self.asked.append(request)
         self.patience.append(patience_s)
         self.on_ask(request)
 
-    def _next(self, request: PresenceRequest) -> PresenceReply | None:
+    def _next(self, request: GatewayRequest) -> PresenceReply | None:
         replies = self._replies.get(type(request))
         if replies is None:
             if isinstance(request, OpenSession):

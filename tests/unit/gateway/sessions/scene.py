@@ -21,7 +21,7 @@ from tests.unit.gateway.sessions.delivery import FakeDelivery
 from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.runtime.broker import BrokerAway
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId, UserId
-from tieline.wire.internal import PresenceRequest
+from tieline.wire.internal import GatewayRequest
 
 GATEWAY: Final = GatewayId("g-1")
 TERMS: Final = Terms(IceServers(), TOKENS, pace=Pace(20, 5), resume_window_s=7.5)
@@ -107,7 +107,7 @@ class Scene:
         for _ in range(20):
             await asyncio.sleep(0)
 
-    def requests(self, kind: type[PresenceRequest]) -> list[PresenceRequest]:
+    def requests(self, kind: type[GatewayRequest]) -> list[GatewayRequest]:
         """List what presence was asked of a kind."""
         return self.presence.asked_for(kind)
 

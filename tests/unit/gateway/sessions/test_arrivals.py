@@ -12,9 +12,9 @@ from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ResumeToken, RoomId, SecretHash, SessionId
 from tieline.wire.internal import (
     EndSession,
+    GatewayRequest,
     Opened,
     OpenSession,
-    PresenceRequest,
     SessionGone,
     secret_hash,
 )
@@ -174,7 +174,7 @@ async def test_a_bug_met_by_one_client_denies_that_client_alone(scene: Scene) ->
 
 
 async def test_a_loss_suspected_meanwhile_denies_the_client(scene: Scene) -> None:
-    def lose(request: PresenceRequest) -> None:
+    def lose(request: GatewayRequest) -> None:
         if isinstance(request, OpenSession):
             scene.delivery.suspected_losses += 1
 
@@ -219,7 +219,7 @@ async def test_a_client_that_left_while_presence_began_is_undone(scene: Scene) -
 
 
 async def test_a_gateway_that_began_to_drain_lets_no_more_in(scene: Scene) -> None:
-    def drain(_request: PresenceRequest) -> None:
+    def drain(_request: GatewayRequest) -> None:
         scene.departures.draining = True
 
     scene.presence.on_ask = drain
@@ -231,7 +231,7 @@ async def test_a_gateway_that_began_to_drain_lets_no_more_in(scene: Scene) -> No
 
 
 async def test_a_client_replaced_before_its_welcome_is_told_by_a_close(scene: Scene) -> None:
-    def replace(request: PresenceRequest) -> None:
+    def replace(request: GatewayRequest) -> None:
         if isinstance(request, OpenSession):
             scene.departures.note_ended(request.connection, CloseCode.REPLACED)
 

@@ -9,7 +9,7 @@ from tieline.runtime.message import Message
 from tieline.wire import internal
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId
-from tieline.wire.internal import CloseSession, Done, EndSession, PresenceRequest, Register, SessionGone
+from tieline.wire.internal import CloseSession, Done, EndSession, GatewayRequest, Register, SessionGone
 
 ALICES = ConnectionId("c-alice")
 REGISTRATION = Register(ALICE, SessionId("s-alice"), GATEWAY, ALICES, True, {}, SecretHash(b"hash"))
@@ -96,7 +96,7 @@ async def test_a_session_that_ends_or_has_ended_is_not_brought_back(scene: Scene
 async def test_a_session_that_ends_meanwhile_is_ended_again(scene: Scene) -> None:
     alice = scene.here("alice")
 
-    def leave(request: PresenceRequest) -> None:
+    def leave(request: GatewayRequest) -> None:
         if isinstance(request, Register):
             scene.leaves(alice)
 
