@@ -39,8 +39,7 @@ CLOSING_S: Final = 3.0
 """For the client to complete the closing handshake; then the socket is cut."""
 
 OnRequest = Callable[["Connection", Request, Response], None]
-"""Decides on an upgrade request, then calls `welcome`, `deny` or `abandon`, now or later. The response is
-what websockets would answer."""
+"""Answers an upgrade request, now or later: calls `welcome` with the response, `deny` or `abandon`."""
 
 OnGone = Callable[["Connection"], None]
 """Takes note that a connection has ended and everything it said is answered; called once."""

@@ -28,7 +28,7 @@ class Ceasing:
         ]
 
 
-async def test_reading_it_fails_with_what_its_readers_expect_and_not_with_a_group() -> None:
+async def test_reading_it_fails_with_no_answer_and_not_with_a_group() -> None:
     requests: Any = Ceasing()
     with pytest.raises(NoAnswer):
         await Mailbox(requests, Subjects("tieline")).news(KNOWN, BARRIER)

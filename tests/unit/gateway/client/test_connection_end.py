@@ -11,7 +11,7 @@ from tieline.wire.envelope import MAX_MESSAGE_BYTES
 from tieline.wire.internal import Refused, SessionGone
 
 
-def test_what_was_said_before_the_close_is_still_carried_out_and_only_then_is_the_client_gone() -> None:
+def test_a_client_is_gone_when_all_it_said_before_closing_is_done() -> None:
     stage = connected()
 
     stage.send(*signals(3))
@@ -25,7 +25,7 @@ def test_what_was_said_before_the_close_is_still_carried_out_and_only_then_is_th
     assert stage.gone_with == [1000]
 
 
-def test_a_client_that_has_closed_is_gone_however_long_its_socket_stays_open() -> None:
+def test_a_client_that_has_closed_is_gone_with_an_open_socket() -> None:
     stage = connected()
 
     stage.say_goodbye(4321)
@@ -35,7 +35,7 @@ def test_a_client_that_has_closed_is_gone_however_long_its_socket_stays_open() -
     assert stage.gone_with == [4321]
 
 
-def test_a_client_that_breaks_the_protocol_is_gone_however_long_its_socket_stays_open() -> None:
+def test_a_client_that_breaks_the_protocol_is_gone_with_an_open_socket() -> None:
     for frames, code in (
         ([Frame(Opcode.BINARY, b"x")], 1003),
         ([Frame(Opcode.TEXT, b"\xff")], 1007),
@@ -74,7 +74,7 @@ def test_what_was_said_before_the_wire_was_cut_is_still_carried_out() -> None:
     assert stage.socket.taken() == b""
 
 
-def test_with_nothing_under_way_a_lost_client_is_gone_at_once_and_keeps_no_timer() -> None:
+def test_a_lost_client_with_nothing_under_way_is_gone_at_once() -> None:
     stage = connected()
 
     stage.lose()
@@ -83,7 +83,7 @@ def test_with_nothing_under_way_a_lost_client_is_gone_at_once_and_keeps_no_timer
     assert stage.clock.is_idle
 
 
-def test_a_session_that_ended_while_it_was_asked_for_closes_and_nothing_else_is_asked() -> None:
+def test_a_session_that_ended_while_it_asked_closes_and_asks_no_more() -> None:
     for replaced, code in ((True, 4500), (False, 4002)):
         stage = connected()
         stage.send(*signals(3))
@@ -96,7 +96,7 @@ def test_a_session_that_ended_while_it_was_asked_for_closes_and_nothing_else_is_
         assert stage.gone_with == [code]
 
 
-def test_a_session_that_ended_after_the_client_left_is_gone_with_the_client_s_code() -> None:
+def test_a_session_that_ended_after_the_client_left_has_its_code() -> None:
     stage = connected()
     stage.send(*signals(2))
     stage.say_goodbye()

@@ -9,7 +9,7 @@ from tieline.wire.codes import CloseCode
 PING_S, PONG_S = Pace()
 
 
-def test_a_client_is_asked_every_25_seconds_whether_it_lives_and_stays_when_it_says_so() -> None:
+def test_a_client_that_answers_the_ping_every_25_seconds_stays() -> None:
     stage = connected()
 
     stage.live_on(10 * PING_S)
@@ -19,7 +19,7 @@ def test_a_client_is_asked_every_25_seconds_whether_it_lives_and_stays_when_it_s
     assert stage.close_code is None
 
 
-def test_a_client_that_does_not_answer_a_ping_within_8_seconds_is_closed_with_4001() -> None:
+def test_a_client_that_leaves_a_ping_unanswered_for_8_s_is_closed() -> None:
     stage = connected()
 
     stage.clock.advance(PING_S + PONG_S - 0.1)
@@ -29,7 +29,7 @@ def test_a_client_that_does_not_answer_a_ping_within_8_seconds_is_closed_with_40
     assert stage.close_code == 4001
 
 
-def test_messages_are_no_answer_to_a_ping_and_an_old_pong_is_none_either() -> None:
+def test_neither_messages_nor_old_pongs_answer_a_ping() -> None:
     stage = connected()
     stage.live_on(PING_S)
     (first,) = stage.pings
@@ -79,7 +79,7 @@ def test_a_client_whose_pong_is_read_late_lives_on() -> None:
     assert stage.close_code is None
 
 
-def test_a_client_is_told_30_seconds_before_its_token_ends_and_closed_with_4501_when_it_does() -> None:
+def test_a_client_is_told_30_s_before_its_token_ends_then_closed() -> None:
     alice = session(token_lasts_s=AN_HOUR_S)
     stage = connected(alice)
 
@@ -104,7 +104,7 @@ def test_a_client_whose_token_ends_sooner_is_told_at_once() -> None:
     assert stage.close_code == 4501
 
 
-def test_a_token_that_ends_while_a_message_is_under_way_ends_the_connection_all_the_same() -> None:
+def test_a_token_that_ends_while_a_message_is_under_way_still_closes() -> None:
     stage = connected(session(token_lasts_s=0))
     stage.send(signal("s-1"))
 

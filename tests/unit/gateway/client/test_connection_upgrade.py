@@ -24,7 +24,7 @@ def http_answer(stage: Stage) -> tuple[bytes, dict[str, object]]:
 # The request.
 
 
-def test_a_request_is_the_house_s_to_decide_and_nothing_is_read_or_said_before() -> None:
+def test_a_request_is_decided_before_anything_is_read_or_said() -> None:
     stage = Stage()
 
     stage.put(stage.request())
@@ -46,7 +46,7 @@ def test_a_request_that_comes_byte_by_byte_arrives_once() -> None:
     assert len(stage.requests) == 1
 
 
-def test_a_request_without_an_upgrade_is_the_house_s_to_refuse() -> None:
+def test_a_request_without_an_upgrade_is_decided_like_any_other() -> None:
     stage = Stage()
 
     stage.put(b"GET /ws HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -95,7 +95,7 @@ def test_what_is_no_http_request_is_refused_with_400_and_json(data: bytes) -> No
     ],
     ids=["text", "ping", "close", "unmasked", "pipelined", "junk"],
 )
-def test_whoever_does_not_wait_for_the_answer_to_the_request_is_refused_with_400(early: bytes) -> None:
+def test_a_client_that_does_not_wait_for_the_answer_is_refused(early: bytes) -> None:
     stage = Stage()
 
     stage.put(stage.request() + early)
@@ -106,7 +106,7 @@ def test_whoever_does_not_wait_for_the_answer_to_the_request_is_refused_with_400
     assert not stage.requests
 
 
-def test_a_frame_that_comes_although_nothing_is_read_ends_the_connection() -> None:
+def test_a_frame_while_nothing_is_read_ends_the_connection() -> None:
     stage = Stage()
     stage.put(stage.request())
 
@@ -119,7 +119,7 @@ def test_a_frame_that_comes_although_nothing_is_read_ends_the_connection() -> No
 # The answer.
 
 
-def test_a_welcome_is_the_upgrade_then_what_was_missed_then_what_came_meanwhile_then_reading() -> None:
+def test_a_welcome_precedes_what_was_missed_and_what_came_meanwhile() -> None:
     stage = Stage()
     stage.put(stage.request())
     stage.deliveries.deliver(event("early"))
@@ -132,7 +132,7 @@ def test_a_welcome_is_the_upgrade_then_what_was_missed_then_what_came_meanwhile_
     assert stage.names() == ["p-1"]
 
 
-def test_a_connection_that_is_welcome_has_a_session_and_the_time_it_began() -> None:
+def test_a_connection_that_is_welcome_has_a_session_and_an_age() -> None:
     stage, alice = Stage(), session()
     stage.put(stage.request())
     stage.clock.advance(2)
@@ -187,7 +187,7 @@ def test_before_the_welcome_a_close_has_no_effect() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"GET /ws HTTP/1.1\r\n"], ids=["nothing", "half a request"])
-def test_whoever_does_not_ask_in_time_is_cut_off(data: bytes) -> None:
+def test_a_client_that_does_not_ask_in_time_is_cut_off(data: bytes) -> None:
     stage = Stage()
     if data:
         stage.put(data)
@@ -199,7 +199,7 @@ def test_whoever_does_not_ask_in_time_is_cut_off(data: bytes) -> None:
     assert stage.socket.is_aborted
 
 
-def test_whoever_is_not_let_in_in_time_is_cut_off() -> None:
+def test_a_client_that_is_not_let_in_in_time_is_cut_off() -> None:
     stage = Stage()
     stage.put(stage.request())
 
@@ -208,7 +208,7 @@ def test_whoever_is_not_let_in_in_time_is_cut_off() -> None:
     assert stage.connection.is_closing
 
 
-def test_whoever_is_welcome_is_not_cut_off_when_the_time_for_that_has_passed() -> None:
+def test_a_client_that_is_welcome_is_not_cut_off_later() -> None:
     stage = connected()
 
     stage.clock.advance(HANDSHAKE_S)
@@ -216,7 +216,7 @@ def test_whoever_is_welcome_is_not_cut_off_when_the_time_for_that_has_passed() -
     assert not stage.connection.is_closing
 
 
-def test_a_connection_lost_before_its_welcome_is_gone_and_keeps_no_timer() -> None:
+def test_a_connection_lost_before_its_welcome_keeps_no_timer() -> None:
     stage = Stage()
     stage.put(stage.request())
 

@@ -52,7 +52,7 @@ def test_what_others_send_is_delivered_byte_for_byte_in_order() -> None:
     assert stage.texts() == frames
 
 
-def test_the_very_same_frame_is_delivered_once_within_a_minute_and_again_after_it() -> None:
+def test_the_very_same_frame_is_delivered_once_a_minute() -> None:
     stage = connected()
     for _ in range(3):
         stage.deliveries.deliver(event("e-1"))
@@ -111,7 +111,7 @@ def test_deliveries_are_counted_by_what_became_of_them() -> None:
 # A replay.
 
 
-def test_a_replay_comes_before_what_came_early_and_nothing_comes_twice() -> None:
+def test_a_replay_comes_before_what_came_early_and_all_comes_once() -> None:
     stage = welcomed(missed("e-1", "e-2", "e-3"), early=("e-3", "e-2", "e-4", "e-4"))
 
     assert names(stage) == ["e-1", "e-2", "e-3", "e-4"]
@@ -125,7 +125,7 @@ def test_what_the_client_has_had_is_only_remembered() -> None:
     assert names(stage) == ["e-3", "e-4"]
 
 
-def test_a_minute_after_the_replay_what_was_only_remembered_may_come_again() -> None:
+def test_a_minute_after_the_replay_what_was_known_may_come_again() -> None:
     stage = welcomed(missed(known=("e-1",)))
 
     stage.live_on(RETRY_WINDOW_S)
@@ -134,7 +134,7 @@ def test_a_minute_after_the_replay_what_was_only_remembered_may_come_again() -> 
     assert names(stage) == ["e-1"]
 
 
-def test_a_message_missed_that_is_the_same_as_one_the_client_has_had_is_not_sent_again() -> None:
+def test_a_missed_message_that_equals_a_known_one_is_not_sent() -> None:
     stage = welcomed(missed("e-1", "e-2", known=("e-1",)))
 
     assert names(stage) == ["e-2"]
@@ -175,7 +175,7 @@ def test_what_comes_while_held_waits_for_what_is_older() -> None:
     assert names(stage) == ["e-2", "e-3", "e-4", "e-5", "e-6"]
 
 
-def test_a_frame_delivered_long_ago_is_not_delivered_again_when_the_mailbox_still_has_it() -> None:
+def test_a_frame_delivered_long_ago_is_not_read_from_the_mailbox() -> None:
     stage = connected()
     stage.deliveries.deliver(event("e-1"))
     stage.live_on(RETRY_WINDOW_S + 15)
@@ -220,7 +220,7 @@ def test_a_client_that_left_while_held_is_no_trouble() -> None:
 # Events of the gateway's own.
 
 
-def test_an_event_of_the_gateway_s_own_goes_the_way_of_those_from_others() -> None:
+def test_an_event_of_the_gateway_s_own_goes_like_those_of_others() -> None:
     alice = session(token_lasts_s=WARNING_S - 1)
     stage = connected(alice)
 
@@ -238,7 +238,7 @@ def test_an_event_of_the_gateway_s_own_goes_the_way_of_those_from_others() -> No
 # A client that does not read.
 
 
-def test_a_client_that_does_not_read_is_closed_with_4000_and_costs_no_more() -> None:
+def test_a_client_that_does_not_read_is_closed_and_costs_no_more() -> None:
     stage = connected()
 
     stage.socket.waiting_bytes = MAX_WAITING_BYTES
@@ -252,7 +252,7 @@ def test_a_client_that_does_not_read_is_closed_with_4000_and_costs_no_more() -> 
     assert names(stage) == ["e-1", "e-2"]
 
 
-def test_a_client_that_does_not_read_its_answers_is_closed_too_and_heard_no_more() -> None:
+def test_a_client_that_does_not_read_its_answers_is_closed_too() -> None:
     stage = connected()
     stage.socket.waiting_bytes = MAX_WAITING_BYTES + 1
 
@@ -264,7 +264,7 @@ def test_a_client_that_does_not_read_its_answers_is_closed_too_and_heard_no_more
 
 
 @pytest.mark.parametrize("late", ["e-1", "e-2"])
-def test_a_replay_that_is_too_much_at_once_breaks_off_and_keeps_what_the_client_has_in_order(
+def test_a_replay_that_is_too_much_breaks_off_in_order(
     late: str,
 ) -> None:
     stage = Stage()

@@ -25,7 +25,7 @@ def test_a_signal_is_asked_about_as_it_came() -> None:
     assert stage.texts() == []
 
 
-def test_the_next_message_is_looked_at_when_the_one_before_is_answered() -> None:
+def test_a_message_is_acted_on_when_the_one_before_is_answered() -> None:
     stage = connected()
 
     stage.send(*signals(3))
@@ -75,7 +75,7 @@ def test_a_client_that_asked_for_acks_gets_them_and_another_does_not() -> None:
     assert without.texts() == []
 
 
-def test_a_refusal_and_no_answer_at_all_are_errors_and_the_connection_stays() -> None:
+def test_a_refusal_and_no_answer_are_errors_and_close_nothing() -> None:
     stage = connected()
 
     stage.send(*signals(2))
@@ -105,7 +105,7 @@ def test_a_room_command_is_asked_of_presence_and_answered() -> None:
 # Back-pressure.
 
 
-def test_a_client_that_says_more_than_may_wait_is_not_read_until_all_of_it_is_answered() -> None:
+def test_a_client_that_says_more_than_may_wait_is_not_read() -> None:
     stage = connected()
 
     stage.send(*signals(1 + MAX_UNREAD))
@@ -144,7 +144,7 @@ def test_what_is_answered_at_once_never_stops_the_reading() -> None:
 # Words about it.
 
 
-def test_a_signal_is_logged_by_its_envelope_and_never_by_what_the_clients_say_to_each_other(
+def test_a_signal_is_logged_by_its_envelope_never_by_its_content(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="gateway.client.inbound")

@@ -43,7 +43,7 @@ def test_refusals_worth_ten_seconds_send_a_client_away() -> None:
     assert found == [PASS] * 3 + [REFUSE] * 29 + [CLOSE]
 
 
-def test_who_is_refused_nothing_for_ten_seconds_begins_anew() -> None:
+def test_ten_seconds_without_a_refusal_reset_the_count() -> None:
     limit, now = RateLimit(3), 1000.0
     for _ in range(20):
         assert decisions(limit, 3 + 29, now).count(REFUSE) == 29
@@ -51,7 +51,7 @@ def test_who_is_refused_nothing_for_ten_seconds_begins_anew() -> None:
     assert CLOSE in decisions(limit, 3 + 30, now)
 
 
-def test_who_goes_on_a_little_over_the_limit_is_sent_away_in_the_end() -> None:
+def test_a_client_that_stays_over_the_limit_is_closed_in_the_end() -> None:
     limit = RateLimit(2)
     found = [limit.decide(1000 + number / 3) for number in range(100)]
 
@@ -59,9 +59,7 @@ def test_who_goes_on_a_little_over_the_limit_is_sent_away_in_the_end() -> None:
 
 
 @given(st.integers(1, 50), st.lists(st.floats(0, 2), max_size=300))
-def test_in_any_time_no_more_passes_than_the_limit_and_a_second_s_worth(
-    rate: int, pauses: list[float]
-) -> None:
+def test_no_more_passes_than_the_limit_and_a_second_s_worth(rate: int, pauses: list[float]) -> None:
     limit, now, passed = RateLimit(rate), 1000.0, []
     for pause in pauses:
         now += pause
@@ -75,7 +73,7 @@ def test_in_any_time_no_more_passes_than_the_limit_and_a_second_s_worth(
 # What the client sees.
 
 
-def test_what_is_over_the_limit_is_refused_by_its_names_and_not_carried_out() -> None:
+def test_what_is_over_the_limit_is_refused_by_its_names() -> None:
     person = alice()
 
     for message, cmd in (
@@ -115,7 +113,7 @@ def test_a_client_is_limited_from_its_first_message_on() -> None:
     assert reasons(stage) == ["ok"] * 3 + ["RATE_LIMITED"]
 
 
-def test_a_client_that_does_not_stop_is_closed_with_4503_after_its_last_refusal() -> None:
+def test_a_client_that_does_not_stop_is_closed_after_its_last_refusal() -> None:
     stage = limited(THREE)
     stage.send(*(ping(f"p-{number}") for number in range(100)))
 

@@ -105,7 +105,7 @@ def test_a_room_command_goes_to_presence(cmd: str, request_: JoinRoom | LeaveRoo
     assert alice().receive(frame(room_message(cmd)), NOW) == AskPresence("r-1", cmd, ROOM, request_)
 
 
-def test_a_room_that_the_token_does_not_grant_cannot_be_joined_but_left_and_asked_about() -> None:
+def test_a_room_not_granted_can_be_left_and_listed_but_not_joined() -> None:
     session = alice(rooms=("hall",), join=("cellar",))
 
     refused = said(session.receive(frame(room_message("JOIN")), NOW))
@@ -150,7 +150,7 @@ def test_a_command_that_a_client_made_up_is_no_label_of_a_metric() -> None:
 
 
 @pytest.mark.parametrize("ack", ["relayed", "held"])
-def test_a_signal_that_is_safe_is_acknowledged_to_whoever_asked_for_that(
+def test_a_signal_that_is_safe_is_acknowledged_to_clients_with_acks(
     ack: Literal["relayed", "held"],
 ) -> None:
     eager, quiet = alice(acks=True), alice()
@@ -190,9 +190,7 @@ def test_no_answer_is_an_internal_error() -> None:
 
 
 @pytest.mark.parametrize(("replaced", "code"), [(True, CloseCode.REPLACED), (False, CloseCode.BROKER_LOST)])
-def test_a_session_that_is_gone_hangs_up_for_good_only_if_another_took_its_place(
-    replaced: bool, code: CloseCode
-) -> None:
+def test_a_session_that_is_gone_closes_for_good_only_if_replaced(replaced: bool, code: CloseCode) -> None:
     session = alice()
 
     assert session.router_answered(signal_ask(session), SessionGone(replaced)) == HangUp(

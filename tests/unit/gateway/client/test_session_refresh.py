@@ -55,7 +55,7 @@ def refresh(session: Session, newer: str, now: float = NOW) -> AskPresence:
     return ask
 
 
-def test_presence_is_asked_to_know_the_session_by_what_the_newer_token_grants() -> None:
+def test_presence_is_told_what_the_newer_token_grants() -> None:
     session = in_rooms(alice(), "hall", "cellar")
 
     ask = refresh(session, token(rooms=["hall"], join=["room-1"], voice=False))
@@ -172,7 +172,7 @@ def test_the_next_message_waits_until_the_keys_have_come(is_known: bool) -> None
     assert pong["requestId"] == "next"
 
 
-def test_a_newer_token_winds_the_clock_up_again() -> None:
+def test_a_newer_token_restarts_its_timer() -> None:
     stage = connected(live_session(token_lasts_s=100, terms=PLAIN))
     stage.send(frame(refresh_message(token(exp=time.time() + 9000))))
     stage.answer_room(Done())

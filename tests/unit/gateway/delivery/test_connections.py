@@ -7,7 +7,7 @@ from tests.unit.gateway.client.stage import connected, session
 from tieline.wire.ids import ConnectionId
 
 
-def test_a_connection_is_here_from_when_it_is_added_until_it_is_removed() -> None:
+def test_a_connection_is_here_from_its_adding_to_its_removal() -> None:
     connections, alice = Connections(), session()
     connection = connected(alice).connection
     assert connections.get(alice.connection) is None

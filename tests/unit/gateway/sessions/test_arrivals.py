@@ -70,7 +70,7 @@ async def test_the_welcome_says_what_the_client_may_rely_on(scene: Scene) -> Non
     }
 
 
-async def test_a_client_that_cannot_resume_begins_a_session_without_a_secret(scene: Scene) -> None:
+async def test_a_client_that_cannot_resume_has_no_secret(scene: Scene) -> None:
     await let_in(scene, resume=None)
     assert opening(scene).secret == SecretHash(b"")
 

@@ -145,7 +145,7 @@ async def test_all_are_advised_to_reconnect_by_the_gateway_s_own_event(scene: Sc
     assert [stage.close_code for stage in stages] == [1000, 1000]
 
 
-async def test_a_client_that_stays_is_closed_with_1012_when_its_time_is_over(scene: Scene) -> None:
+async def test_a_client_that_stays_is_closed_when_its_time_is_over(scene: Scene) -> None:
     alice, bob = scene.here("alice"), scene.here("bob")
 
     draining = scene.tasks.create_task(scene.departures.drain(AT_ONCE))

@@ -49,7 +49,7 @@ async def test_a_return_while_it_is_asked_has_it_asked_again(scene: Scene) -> No
     assert len(scene.presence.asked) == 3
 
 
-async def test_a_bug_of_presence_ends_no_gateway_and_the_next_return_asks_again(
+async def test_after_a_bug_of_presence_the_next_return_asks_again(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     alice = scene.here("alice")
