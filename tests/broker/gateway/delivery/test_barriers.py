@@ -7,7 +7,7 @@ import pytest
 from gateway.delivery.barriers import Barriers
 from presence.mailbox import make_mailbox
 from tests.broker.runtime.watching import Inbox, happens, watch
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.unit.wire.samples import HOSTILE_IDS
 from tieline.runtime.broker import Broker, BrokerAway, connect
 from tieline.runtime.requests import NoAnswer
@@ -19,7 +19,7 @@ ALICE, SESSION = UserId("alice"), SessionId("s-1")
 
 
 @pytest.fixture
-async def broker(pip_nats: PipNats) -> AsyncIterator[Broker]:
+async def broker(pip_nats: NatsServer) -> AsyncIterator[Broker]:
     connected = await connect(pip_nats.url, "test")
     yield connected
     await connected.close()
@@ -73,7 +73,7 @@ async def test_a_barrier_that_is_not_stored_does_not_come_back(broker: Broker) -
         await barriers.passed()
 
 
-async def test_without_a_broker_no_barrier_is_sent(broker: Broker, pip_nats: PipNats) -> None:
+async def test_without_a_broker_no_barrier_is_sent(broker: Broker, pip_nats: NatsServer) -> None:
     barriers = await barriers_of(broker, "g")
     away, _ = watch(broker)
     pip_nats.kill()

@@ -11,7 +11,7 @@ from gateway.client.session import Session
 from gateway.delivery.delivery import Delivery
 from presence.mailbox import make_mailbox
 from tests.broker.runtime.watching import happens, watch
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.support.waiting import until
 from tests.unit.gateway.client.alice import PLAIN
 from tests.unit.gateway.client.stage import AN_HOUR_S, Stage, connected, event
@@ -50,7 +50,7 @@ class Way:
 
 
 @pytest.fixture
-async def way(pip_nats: PipNats) -> AsyncIterator[Way]:
+async def way(pip_nats: NatsServer) -> AsyncIterator[Way]:
     broker = await connect(pip_nats.url, "test")
     async with asyncio.TaskGroup() as tasks:
         way = Way(broker, tasks)
@@ -110,7 +110,7 @@ async def test_after_it_is_dropped_nothing_comes(way: Way) -> None:
     assert way.stage.names() == []
 
 
-async def test_without_a_broker_no_session_can_be_followed(way: Way, pip_nats: PipNats) -> None:
+async def test_without_a_broker_no_session_can_be_followed(way: Way, pip_nats: NatsServer) -> None:
     away, _ = watch(way.broker)
     pip_nats.kill()
     await happens(away)
@@ -123,7 +123,7 @@ async def test_without_a_broker_no_session_can_be_followed(way: Way, pip_nats: P
 
 
 async def test_a_session_that_is_followed_without_a_broker_can_be_dropped(
-    way: Way, pip_nats: PipNats
+    way: Way, pip_nats: NatsServer
 ) -> None:
     await way.follow()
     away, _ = watch(way.broker)

@@ -10,7 +10,7 @@ from gateway.delivery.barriers import Barrier, Barriers
 from gateway.delivery.mailbox import Mailbox, News
 from presence.mailbox import make_mailbox
 from tests.broker.runtime.watching import happens, watch
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.unit.gateway.client.stage import event
 from tests.unit.wire.samples import HOSTILE_IDS
 from tieline.runtime.broker import Broker, BrokerAway, connect
@@ -61,7 +61,7 @@ class Setup:
 
 
 @pytest.fixture
-async def bare(pip_nats: PipNats) -> AsyncIterator[Setup]:
+async def bare(pip_nats: NatsServer) -> AsyncIterator[Setup]:
     """A broker that has no mailbox yet."""
     broker = await connect(pip_nats.url, "test")
     requests = Requests(broker, SUBJECTS.replies("test", "1"))
@@ -273,7 +273,7 @@ async def test_a_mailbox_that_does_not_have_the_barrier_is_no_answer(setup: Setu
         await setup.mailbox.news({MINE: 0}, later)
 
 
-async def test_without_a_broker_there_is_no_answer(setup: Setup, pip_nats: PipNats) -> None:
+async def test_without_a_broker_there_is_no_answer(setup: Setup, pip_nats: NatsServer) -> None:
     away, _ = watch(setup.broker)
     pip_nats.kill()
     await happens(away)

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 import pytest
 
 from gateway.sessions.presence import Presence, RemotePresence
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.support.waiting import until
 from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.runtime.broker import Broker, connect
@@ -101,7 +101,7 @@ class Real:
 
 
 @pytest.fixture(params=["fake", "real"])
-async def setup(request: pytest.FixtureRequest, pip_nats: PipNats) -> AsyncIterator[Setup]:
+async def setup(request: pytest.FixtureRequest, pip_nats: NatsServer) -> AsyncIterator[Setup]:
     if request.param == "fake":
         yield Fake()
         return

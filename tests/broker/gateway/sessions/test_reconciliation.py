@@ -12,7 +12,7 @@ from gateway.delivery.connections import Connections
 from gateway.sessions.presence import RemotePresence
 from gateway.sessions.reconciliation import AT_ONCE, Reconciliation
 from tests.broker.runtime.watching import happens, watch
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.support.waiting import until
 from tests.unit.gateway.client.alice import PLAIN
 from tests.unit.gateway.client.stage import AN_HOUR_S, Stage, connected
@@ -31,7 +31,7 @@ SUBJECTS = Subjects("t")
 class Scene:
     """A gateway's connections by name, and a presence that knows which of them are replaced."""
 
-    def __init__(self, nats: PipNats, gateway: Broker, presence: Broker, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, nats: NatsServer, gateway: Broker, presence: Broker, tasks: asyncio.TaskGroup) -> None:
         self.connections = Connections()
         self.stages: dict[str, Stage] = {}
         self.replaced: set[str] = set()
@@ -91,7 +91,7 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(pip_nats: PipNats) -> AsyncIterator[Scene]:
+async def scene(pip_nats: NatsServer) -> AsyncIterator[Scene]:
     async with AsyncExitStack() as stack:
         gateway, presence = [await connect(pip_nats.url, name) for name in ("gateway", "presence")]
         for broker in (gateway, presence):
