@@ -1,6 +1,7 @@
 """The gateway: the edge that clients connect to. No state that must survive it.
 
-`connection` owns a socket and *has* a `session` (pure: what a frame means) and an `outbox` (bounded
-writes). `admission` and `tokens` decide who may connect, `registry` begins and ends sessions with presence,
-`lease` says that this gateway lives.
+From the outside in, each folder imports only those below it: `sessions` (what presence and routers are asked:
+how sessions begin, live and end), `delivery` (what the mailbox stores for them, and how it reaches them),
+`client` (what exists once a client: its socket and its session), `admission` (who may connect). `demo` serves
+the demo page; `settings` and `__main__` put it all together.
 """

@@ -1,4 +1,4 @@
-"""The demo: a fixed set of files, and tokens for whoever asks. Off unless `TIELINE_DEMO` says otherwise.
+"""The demo: a fixed set of files, and tokens for any request. Off unless `TIELINE_DEMO` says otherwise.
 
 It answers plain GETs before `admission` sees them. The files are those of `web/`, which stands beside this
 package in the source and in an installation alike. They are read once, when the gateway starts.
@@ -67,7 +67,7 @@ class Pages:
         return _response(http.HTTPStatus.OK, body, kind, "no-cache")
 
     def _token(self, query: Mapping[str, list[str]]) -> Response:
-        """Make a token for any user and room: whoever asks is believed, which only a demo may do."""
+        """Make a token for any user and room: what the request says is believed, which only a demo may do."""
         user, room = (query.get(name, [""])[0] for name in ("user", "room"))
         if not (is_valid_id(user) and is_valid_id(room)):
             text = "user and room: 1 to 128 bytes of UTF-8 each, no control characters"

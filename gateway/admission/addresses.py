@@ -1,7 +1,7 @@
 """Where a client comes from, also behind proxies. Pure.
 
 A proxy appends the address that it was called from to `X-Forwarded-For`; what stands before that may be
-anybody's invention. So the list is read from its end, and only as far as the proxies are our own.
+invented by the client. So the list is read from its end, and only as far as the proxies are our own.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ _WITH_PORT: Final = re.compile(r"(?:([0-9.]+)|\[([^\[\]]+)\]):[0-9]+")
 """As some proxies write it."""
 
 SITE_BITS: Final = 64
-"""Of an IPv6 address: the rest belongs to one customer, who may use all of it."""
+"""Of an IPv6 address: the rest belongs to one customer, and any of it may be used."""
 
 
 def read_networks(variable: str, value: str) -> tuple[Network, ...]:

@@ -1,4 +1,4 @@
-"""Count the bad tokens that come from one address, so that guessing does not pay. Pure.
+"""Limit the bad tokens that one address may try, so that guessing tokens does not pay. Pure.
 
 Times are seconds of a monotonic clock. A good token is never counted, and never refused for others' bad ones:
 many people may share one address.
@@ -11,12 +11,13 @@ MOST: Final = 30
 """Bad tokens from one address within `WINDOW_S`: more than a page with an expired token tries by itself."""
 
 WINDOW_S: Final = 60.0
+"""A minute: long enough that guessing is hopeless, short enough for a person whose token was mended."""
 
 MAX_ADDRESSES: Final = 10_000
 """Past it those that were quiet for the longest are forgotten: about 20 MiB if all of them guess."""
 
 
-class Guesses:
+class AuthThrottle:
     """The last minute's bad tokens, by address."""
 
     def __init__(self) -> None:

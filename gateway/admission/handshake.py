@@ -1,4 +1,4 @@
-"""Decide on an upgrade request: who is it, and if not, with which HTTP refusal.
+"""Decide on an upgrade request: which user it admits, or with which HTTP response it is refused.
 
 A refusal is an ordinary HTTP response with a JSON body; only what passes here becomes a WebSocket.
 """
@@ -16,7 +16,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from gateway.admission.addresses import Network, client_address
-from gateway.admission.auth_throttle import WINDOW_S, Guesses
+from gateway.admission.auth_throttle import WINDOW_S, AuthThrottle
 from gateway.admission.origins import Origins
 from gateway.admission.tokens import BadToken, Claims, Tokens, UnknownKey
 from tieline.wire import replies
@@ -42,14 +42,14 @@ _log = logging.getLogger(__name__)
 
 
 class Admitted(NamedTuple):
-    """Who connects, with what the connection asked for."""
+    """What an admitted client may do, and what it asked for."""
 
     claims: Claims
     acks: bool
     resume: ResumeToken | None
     """None: the client cannot resume. Empty: it can, and has nothing to resume yet."""
     last: str
-    """The `requestId` of the last message that it has had."""
+    """The `requestId` of the last message that the client has had."""
 
 
 class Pending(enum.Enum):
@@ -72,12 +72,12 @@ class Admission:
         trusted_proxies: Sequence[Network] = (),
         refresh_keys: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
-        """Take also what fetches the keys anew if they are fetched; it says whether they are fresh then."""
+        """Take also what fetches the keys anew, if they are fetched; it tells whether they are fresh."""
         self._tokens = tokens
         self._refresh_keys = refresh_keys
         self._origins = origins
         self._trusted_proxies = trusted_proxies
-        self._guesses = Guesses()
+        self._throttle = AuthThrottle()
 
     def judge(self, request: Request, response: Response, peer: str, now: Now) -> Verdict:
         """Judge a request that came from `peer`. `response` is what websockets would answer it."""
@@ -97,7 +97,7 @@ class Admission:
         return settled
 
     async def refresh_keys(self) -> bool:
-        """Fetch the keys anew, unless that was done just now; says whether they are fresh then."""
+        """Fetch the keys anew, unless that was done just now; returns whether they are fresh then."""
         return True if self._refresh_keys is None else await self._refresh_keys()
 
     def _counted(self, verdict: Verdict, request: Request, peer: str, now: Now) -> Verdict:
@@ -107,13 +107,13 @@ class Admission:
         address = client_address(peer, forwarded, self._trusted_proxies)
         return (
             HandshakeError.TOO_MANY_BAD_TOKENS
-            if self._guesses.is_one_too_many(address, now.monotonic)
+            if self._throttle.is_one_too_many(address, now.monotonic)
             else verdict
         )
 
 
 def judge(request: Request, response: Response, tokens: Tokens, origins: Origins, now: float) -> Verdict:
-    """Judge a request alone, whatever came before it. `now` is Unix seconds."""
+    """Judge a request alone, regardless of those before it. `now` is Unix seconds."""
     try:
         url = urlsplit(request.path)
     except ValueError:  # half of an IPv6 address, for one
@@ -167,9 +167,9 @@ def select_subprotocol(_protocol: ServerProtocol, offered: object) -> Subprotoco
     return SUBPROTOCOL if isinstance(offered, list | tuple) and SUBPROTOCOL in offered else None
 
 
-def denied(denial: HandshakeError) -> Response:
+def denied(error: HandshakeError) -> Response:
     """Make the HTTP response of a refusal."""
-    body = replies.denial(denial.status, denial.msg, denial.reason)
+    body = replies.denial(error.status, error.msg, error.reason)
     headers = Headers(
         {
             "Content-Type": "application/json; charset=utf-8",
@@ -178,7 +178,7 @@ def denied(denial: HandshakeError) -> Response:
             "Cache-Control": "no-store",
         }
     )
-    status = http.HTTPStatus(denial.status)
+    status = http.HTTPStatus(error.status)
     match status:
         case http.HTTPStatus.SERVICE_UNAVAILABLE:
             headers["Retry-After"] = str(RETRY_AFTER_S)

@@ -14,9 +14,11 @@ from typing import Final
 from gateway.admission.keys import Key, UnusableKey, read_key_set
 from gateway.admission.tokens import Tokens
 from tieline import metrics
+from tieline.runtime.guard import bug_guard
+from tieline.runtime.single_flight import SingleFlight
 
 FETCH_S: Final = 3.0
-"""For one fetch: it must leave the client whose token waits for it most of its 5 s of upgrade."""
+"""For one fetch: it must leave the client whose token waits for it most of the 5 s for its upgrade."""
 
 REFRESH_S: Final = 300.0
 """Between two fetches when nothing asks for one: so long a withdrawn key stays good at the most."""
@@ -25,7 +27,7 @@ RETRY_S: Final = 5.0
 """After a failure."""
 
 MIN_INTERVAL_S: Final = 10.0
-"""Between two fetches for tokens that name an unknown key: anybody may send such tokens."""
+"""Between two fetches for tokens that name an unknown key: any client may send such tokens."""
 
 LONGEST_BYTES: Final = 1_048_576
 """Of a key set: a hundred keys take a tenth of it."""
@@ -44,54 +46,41 @@ class KeyServer:
         self._url = url
         self._min_interval_s = min_interval_s
         self._tokens = tokens
-        self._tasks = tasks
         self.good = asyncio.Event()
         """Keys were fetched, now or before."""
-        self._fetching: asyncio.Task[bool] | None = None
+        self._fetching = SingleFlight(tasks, self._fetch_once)
         self._fetched_at = 0.0
         self._is_good = False
 
     async def keep(self) -> None:
         """Fetch now and then, for ever."""
         while True:
-            is_good = await self._fetch()
+            is_good = await self._fetching.result()
             await asyncio.sleep(REFRESH_S if is_good else RETRY_S)
 
     async def refresh(self) -> bool:
         """Fetch because of an unknown key, unless that was done just now.
 
-        Says whether what is known is what the server has; False: it could not be asked.
+        Returns whether what is known is what the server has; False: it could not be asked.
         """
         if self._is_good and asyncio.get_running_loop().time() - self._fetched_at < self._min_interval_s:
             return True
-        return await self._fetch()
-
-    async def _fetch(self) -> bool:
-        """Fetch, or wait for the fetch that is under way."""
-        if self._fetching is None:
-            self._fetching = self._tasks.create_task(self._fetch_once())
-            self._fetching.add_done_callback(self._fetch_done)
-        return await asyncio.shield(self._fetching)
-
-    def _fetch_done(self, _task: asyncio.Task[bool]) -> None:
-        self._fetching = None
+        return await self._fetching.result()
 
     async def _fetch_once(self) -> bool:
-        try:
-            keys = await asyncio.to_thread(fetch, self._url)
-        except (OSError, ValueError, HTTPException, UnusableKey) as problem:
-            metrics.KEY_FETCHES.labels("failed").inc()
-            _log.warning("keys not fetched", extra={"url": self._url, "error": str(problem)})
-            self._is_good = False
-        except Exception:  # a bug met by one key set must not end the gateway, and all clients
-            metrics.KEY_FETCHES.labels("failed").inc()
-            _log.exception("keys not fetched: a bug", extra={"url": self._url})
-            self._is_good = False
-        else:
-            metrics.KEY_FETCHES.labels("ok").inc()
-            self._tokens.fetched = keys
-            self._is_good = True
-            self.good.set()
+        is_good = False
+        failed = metrics.KEY_FETCHES.labels("failed").inc
+        with bug_guard(_log, "keys not fetched: a bug", failed, url=self._url):
+            try:
+                self._tokens.fetched = await asyncio.to_thread(fetch, self._url)
+            except (OSError, ValueError, HTTPException, UnusableKey) as problem:
+                failed()
+                _log.warning("keys not fetched", extra={"url": self._url, "error": str(problem)})
+            else:
+                metrics.KEY_FETCHES.labels("ok").inc()
+                is_good = True
+                self.good.set()
+        self._is_good = is_good
         self._fetched_at = asyncio.get_running_loop().time()
         return self._is_good
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 SHORTEST_RSA_BITS: Final = 2048
-"""Shorter keys are within reach of somebody with means (NIST SP 800-131A)."""
+"""Shorter keys are within reach of well-funded attackers (NIST SP 800-131A)."""
 
 _PEM_BLOCK: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
@@ -115,6 +115,6 @@ def _read_entry(entry: Mapping[str, Any]) -> Key | None:
             case _:
                 return None
         key = _key(public, kid)
-    except Exception:  # whatever a key server may send: it is unusable, and the others are not
+    except Exception:  # a key server may send anything: this key is unusable, and the others are not
         return None
     return key if entry.get("alg", key.algorithm) == key.algorithm else None

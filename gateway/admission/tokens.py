@@ -1,4 +1,4 @@
-"""Read the admission token: a JWT whose claims say who connects and what he may.
+"""Read the admission token: a JWT whose claims name the user and what is granted.
 
 The algorithm is ours to choose, never the token's. PyJWT checks the signature; the claims and their times
 are checked here, for the protocol is strict where PyJWT is lenient and the other way round.
@@ -43,7 +43,7 @@ class Claims(msgspec.Struct, frozen=True):
 
     @property
     def user(self) -> UserId:
-        """Who connects."""
+        """The user that it admits."""
         return UserId(self.sub)
 
     @property
@@ -72,7 +72,7 @@ class Tokens:
     ) -> None:
         """Take the secret, the one before it while they are changed, and the public keys that stay.
 
-        With `fetches` there are others, which somebody puts into `fetched`.
+        With `fetches` there are others, which `key_server` puts into `fetched`.
         """
         secrets = (Key(_SHARED, text.encode()) for text in (secret, previous_secret) if text)
         self._keys = (*secrets, *keys)
@@ -82,14 +82,14 @@ class Tokens:
 
     @property
     def has_own_keys(self) -> bool:
-        """Whether anybody can be let in before keys are fetched."""
+        """Whether clients can be let in before keys are fetched."""
         return bool(self._keys)
 
     def verify(self, token: str, now: float) -> Claims:
         """Verify a token at `now` (Unix seconds).
 
         Raises:
-            BadToken: it admits nobody.
+            BadToken: it does not admit its user.
             UnknownKey: not with the keys that are known.
         """
         claims = self._read(token)

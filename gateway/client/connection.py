@@ -1,15 +1,13 @@
 """One client's socket: bytes in, frames to the session, frames out, and the end.
 
 The WebSocket itself is the Sans-I/O protocol of websockets. It leaves to us whether text is UTF-8 and
-putting fragments together (`fragments`), pings and their time-outs (`clocks`), closing time-outs, and not
-reading faster than the cluster answers. One message is under way at a time (`turns`), and what comes for the
-client comes once and in order (`deliveries`). What a client said before it went is still carried out.
+putting fragments together (`fragments`), pings and their time-outs (`keepalive`), closing time-outs, and not
+reading faster than the system answers. One message is under way at a time (`inbound`). How far a connection
+has come is one of the states of `life`. What others send to the client comes from `gateway/delivery/`.
 """
 
 import asyncio
 import logging
-import select
-import sys
 import time
 from collections.abc import Callable
 from typing import Final, cast
@@ -20,28 +18,31 @@ from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from gateway.admission import handshake
-from gateway.client.deliveries import Deliveries
 from gateway.client.fragments import Fragments, NotUtf8
 from gateway.client.frames import is_between_messages, next_text
-from gateway.client.host import House
-from gateway.client.inbound import Turns
-from gateway.client.keepalive import Keepalive, TokenClock
+from gateway.client.hang_up import has_hung_up
+from gateway.client.host import Host
+from gateway.client.inbound import Inbound
+from gateway.client.keepalive import Timers
+from gateway.client.life import Life
 from gateway.client.outbox import Outbox
-from gateway.client.session import NO_WORD, Session
-from gateway.delivery.mailbox import Missed
+from gateway.client.session import NO_CLOSE_FRAME, Session
 from gateway.demo import Pages
 from tieline import metrics
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, HandshakeError
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
 
 HANDSHAKE_S: Final = 5.0
-"""For the upgrade, in all: who takes longer to send a few hundred bytes only holds a place."""
+"""For the upgrade, in all: a client that takes longer to send a few hundred bytes only holds a place."""
 
 CLOSING_S: Final = 3.0
 """For the client to complete the closing handshake; then the socket is cut."""
 
-_HUNG_UP: Final = select.POLLRDHUP if sys.platform == "linux" else 0
-"""What to look for beside errors and a line that is closed both ways, which are told in any case."""
+OnRequest = Callable[["Connection", Request, Response], None]
+"""Answers an upgrade request, now or later: calls `welcome` with the response, `deny` or `abandon`."""
+
+OnGone = Callable[["Connection"], None]
+"""Takes note that a connection has ended and everything it said is answered; called once."""
 
 _quiet = logging.getLogger("websockets.server")
 
@@ -50,61 +51,54 @@ class Connection(asyncio.Protocol):
     """One client, from the TCP connection to its end."""
 
     __slots__ = (
-        "_closing_code",
-        "_deaf",
+        "_close_code",
         "_fragments",
-        "_house",
+        "_host",
+        "_inbound",
         "_is_between_messages",
-        "_is_gone",
-        "_is_leaving",
-        "_keepalive",
+        "_is_read_paused",
+        "_life",
         "_loop",
         "_now",
+        "_on_gone",
+        "_on_request",
+        "_opened_at",
         "_outbox",
         "_pages",
-        "_paused",
         "_protocol",
-        "_timer",
-        "_token_clock",
+        "_timers",
         "_transport",
-        "deliveries",
-        "opened_at",
         "session",
-        "turns",
     )
 
     _protocol: ServerProtocol
     _transport: asyncio.Transport
     _outbox: Outbox
-    turns: Turns
-    """Of the session, once there is one."""
+    _inbound: Inbound  # once there is a session
 
     def __init__(
         self,
-        house: House,
         loop: asyncio.AbstractEventLoop,
+        host: Host,
+        on_request: OnRequest,
+        on_gone: OnGone,
         pages: Pages | None = None,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._house = house
         self._loop = loop
+        self._host = host
+        self._on_request = on_request
+        self._on_gone = on_gone
         self._pages = pages
         self._now = now  # for measuring: uvloop's own clock counts whole milliseconds
+        self._life = Life.HANDSHAKE
         self._fragments = Fragments()
-        self._paused = False
-        self._deaf = False
-        self._is_between_messages = False
-        self._is_leaving = False
-        self._is_gone = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._keepalive: Keepalive | None = None
-        self._token_clock: TokenClock | None = None
-        self._closing_code: CloseCode | None = None
-        self.deliveries = Deliveries(self.say, loop)
-        self.opened_at = 0.0
+        self._is_between_messages = False  # the parser's: `next_text` may look at what comes next
+        self._is_read_paused = False
+        self._timers = Timers(loop)
+        self._close_code: CloseCode | None = None
+        self._opened_at = 0.0
         self.session: Session | None = None
-
-    # The transport's side ---------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
@@ -113,7 +107,7 @@ class Connection(asyncio.Protocol):
             select_subprotocol=handshake.select_subprotocol, max_size=MAX_MESSAGE_BYTES, logger=_quiet
         )
         self._outbox = Outbox(self._protocol, self._transport)
-        self._timer = self._loop.call_later(HANDSHAKE_S, self._transport.abort)
+        self._timers.call_after(HANDSHAKE_S, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and act on it."""
@@ -139,7 +133,7 @@ class Connection(asyncio.Protocol):
             self._on_event(event)
         if protocol.close_expected():
             self._cut_later()
-            if self._closing_code is None or protocol.close_rcvd is not None:
+            if self._life is not Life.CLOSING or protocol.close_rcvd is not None:
                 self._leave()  # else it has yet to answer our close
 
     def eof_received(self) -> bool:
@@ -148,12 +142,10 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Stop the clocks; the house ends the session, if not before, when all that was said is answered."""
-        self._stop_timers()
+        """Stop the timers; the connection is gone, if not before, when all that was said is answered."""
+        self._timers.stop()
         self._protocol.receive_eof()
         self._leave()
-
-    # What the house says ----------------------------------------------------------------------------
 
     @property
     def peer(self) -> str:
@@ -164,69 +156,54 @@ class Connection(asyncio.Protocol):
     @property
     def is_closing(self) -> bool:
         """Whether the client is gone, or about to be, though its end may not have been read yet."""
-        return self._transport.is_closing() or _has_hung_up(self._transport)
+        return self._transport.is_closing() or has_hung_up(self._transport)
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether what the client sends is being read."""
+        return not self._is_read_paused
 
     @property
     def close_code(self) -> int:
-        """Why it ended: our code, the client's, or 1006 when nobody said."""
-        if self._closing_code is not None:
-            return int(self._closing_code)
+        """Why it ended: our code, the client's, or 1006 when neither sent one."""
+        if self._close_code is not None:
+            return int(self._close_code)
         close = self._protocol.close_rcvd or self._protocol.close_sent
-        return NO_WORD if close is None else close.code
+        return NO_CLOSE_FRAME if close is None else close.code
 
-    def welcome(self, response: Response, session: Session, frame: bytes, missed: Missed) -> None:
-        """Complete the upgrade; `frame` is the WELCOME. Then deliver what was missed, and what came early."""
-        self._stop_timers()
+    @property
+    def seconds_open(self) -> float:
+        """How long ago the client was let in."""
+        return self._loop.time() - self._opened_at
+
+    def welcome(self, response: Response, session: Session, frame: bytes) -> None:
+        """Complete the upgrade; `frame` is the WELCOME."""
+        self._life = Life.OPEN
+        self._opened_at = self._loop.time()
         self.session = session
-        self.turns = Turns(self, session, self._house, self._now)
-        self.opened_at = self._loop.time()
+        self._timers.begin(self, session, self._host)
+        self._inbound = Inbound(self, session, self._host, self._timers.on_newer_token, self._now)
         self._protocol.send_response(response)
         self._outbox.flush()
         self._outbox.send(frame)
-        self.deliveries.release(missed)
-        self._keepalive = Keepalive(self, self._house.pace, self._loop)
-        self._token_clock = TokenClock(self, session, self._loop)
         self._resume()
 
-    def deny(self, denial: HandshakeError) -> None:
+    def deny(self, error: HandshakeError) -> None:
         """Refuse the upgrade."""
         if self._transport.is_closing():
             return
-        metrics.HANDSHAKES_REFUSED.labels(denial.reason).inc()
-        self._respond(handshake.denied(denial))
+        metrics.HANDSHAKES_REFUSED.labels(error.reason).inc()
+        self._respond(handshake.denied(error))
 
     def abandon(self) -> None:
         """Forget a client that has gone before it was let in."""
         self._transport.abort()
 
-    def _respond(self, response: Response) -> None:
-        """Answer over HTTP, and be done."""
-        self._stop_timers()
-        self._transport.write(response.serialize())
-        self._transport.close()
-
-    # What the clocks say, and the house too ---------------------------------------------------------
-
-    @property
-    def is_reading(self) -> bool:
-        """See `Clocked.is_reading`."""
-        return not self._paused
-
     def ping(self, payload: bytes) -> None:
-        """See `Clocked.ping`."""
+        """Send a ping; nothing once the connection is closing."""
         if self._protocol.state is State.OPEN:
             self._protocol.send_ping(payload)
             self._outbox.flush()
-
-    def tell(self, event: bytes) -> None:
-        """See `Clocked.tell`."""
-        if self.session is not None:
-            self._house.tell(self.session, event)
-
-    def advise_to_reconnect(self, after_ms: int, jitter_ms: int) -> None:
-        """Ask the client to go elsewhere by itself."""
-        if self.session is not None:
-            self.tell(self.session.reconnecting(after_ms, jitter_ms))
 
     def say(self, frame: bytes) -> bool:
         """Send the client a frame; False: the connection is closing, and it is not sent."""
@@ -236,35 +213,25 @@ class Connection(asyncio.Protocol):
         return is_sent
 
     def close(self, code: CloseCode) -> None:
-        """Close the connection in order, hear nothing more, and cut it if the client does not close."""
-        if self._protocol.state is not State.OPEN:
-            return
-        self._closing_code = code
-        self._deaf = True
-        self.turns.drop_unread()
-        self._protocol.send_close(code, CLOSE_REASONS[code])
-        self._outbox.flush()
-        self._cut_later()
-
-    # What its turns say -----------------------------------------------------------------------------
+        """Close the connection in order, act on nothing more, and cut it if the client does not close."""
+        if self._protocol.state is State.OPEN:
+            self._life = Life.CLOSING
+            self._close_code = code
+            self._inbound.drop_unread()
+            self._protocol.send_close(code, CLOSE_REASONS[code])
+            self._outbox.flush()
+            self._cut_later()
 
     def pause(self) -> None:
-        """Read nothing more until `has_caught_up`: enough waits for its turn."""
-        if not self._paused:
-            self._paused = True
+        """Read nothing more until `on_all_answered`: enough messages wait."""
+        if not self._is_read_paused:
+            self._is_read_paused = True
             self._transport.pause_reading()
 
-    def has_newer_token(self) -> None:
-        """Go by the end of the newer token from now on."""
-        if self._token_clock is not None:
-            self._token_clock.reset()
-
-    def has_caught_up(self) -> None:
-        """Read on, or be gone: everything that was said is answered."""
+    def on_all_answered(self) -> None:
+        """Read on, or be gone: everything that was received is answered."""
         self._resume()
-        self._tell_gone()
-
-    # The client's side ------------------------------------------------------------------------------
+        self._be_gone_if_done()
 
     def _on_event(self, event: Event) -> None:
         match event:
@@ -273,20 +240,19 @@ class Connection(asyncio.Protocol):
                 page = None if self._pages is None else self._pages.answer(event)
                 if page is not None:
                     self._respond(page)
-                    return
-                response = self._protocol.accept(event)
-                self._house.arrived(self, event, response)
-            case Frame() if self.session is None:
+                else:
+                    self._on_request(self, event, self._protocol.accept(event))
+            case Frame() if self._life is Life.HANDSHAKE:
                 self._transport.abort()  # frames before the upgrade: not a WebSocket client
             case Frame(opcode=Opcode.TEXT | Opcode.CONT, data=data, fin=fin):
                 self._on_text(bytes(data), fin)
             case Frame(opcode=Opcode.BINARY):
                 self._fail(CloseCode.BINARY_FRAME)
-            case Frame(opcode=Opcode.PONG, data=data) if self._keepalive is not None:
-                self._keepalive.heard(bytes(data))
+            case Frame(opcode=Opcode.PONG, data=data):
+                self._timers.on_pong(bytes(data))
 
     def _on_text(self, data: bytes, fin: bool) -> None:
-        if self._deaf:
+        if self._life is not Life.OPEN:
             return
         try:
             message = self._fragments.add(data, fin)
@@ -294,20 +260,23 @@ class Connection(asyncio.Protocol):
             self._fail(CloseCode.NOT_UTF8)
             return
         if message is not None:
-            self.turns.hear(message)
+            self._inbound.receive(message)
 
-    # Pausing and ending -----------------------------------------------------------------------------
+    def _respond(self, response: Response) -> None:
+        """Answer over HTTP, and close the connection."""
+        self._timers.stop()
+        self._transport.write(response.serialize())
+        self._transport.close()
 
     def _resume(self) -> None:
-        if self._paused and not self._transport.is_closing():
-            self._paused = False
+        if self._is_read_paused and not self._transport.is_closing():
+            self._is_read_paused = False
             self._transport.resume_reading()
 
     def _fail(self, code: CloseCode) -> None:
         """End the connection of a client that does not speak the protocol; nothing after that is read."""
         if self._protocol.state is State.OPEN:
-            self._closing_code = code
-            self._deaf = True
+            self._close_code = code
             self._protocol.fail(code, CLOSE_REASONS[code])
             self._outbox.flush()
             self._cut_later()
@@ -315,35 +284,16 @@ class Connection(asyncio.Protocol):
 
     def _leave(self) -> None:
         """Take note that the client will say nothing more: it has closed, even if its socket stays open."""
-        self._is_leaving = True
-        self._tell_gone()
+        if self._life is not Life.GONE:
+            self._life = Life.LEFT
+            self._be_gone_if_done()
 
-    def _tell_gone(self) -> None:
-        is_busy = self.session is not None and self.turns.is_busy
-        if self._is_leaving and not is_busy and not self._is_gone:
-            self._is_gone = True
-            self._house.gone(self)
+    def _be_gone_if_done(self) -> None:
+        if self._life is Life.LEFT and (self.session is None or not self._inbound.is_busy):
+            self._life = Life.GONE
+            self._on_gone(self)
 
     def _cut_later(self) -> None:
         """Give the client a moment to complete the closing handshake."""
-        self._stop_timers()
         self._resume()
-        self._timer = self._loop.call_later(CLOSING_S, self._transport.abort)
-
-    def _stop_timers(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._keepalive is not None:
-            self._keepalive.stop()
-        if self._token_clock is not None:
-            self._token_clock.stop()
-
-
-def _has_hung_up(transport: asyncio.Transport) -> bool:
-    """Whether the other end is closed: while nothing is read, only the system knows."""
-    descriptor = transport.get_extra_info("socket")
-    if descriptor is None:
-        return False
-    poll = select.poll()
-    poll.register(descriptor.fileno(), _HUNG_UP)
-    return bool(poll.poll(0))
+        self._timers.call_after(CLOSING_S, self._transport.abort)

@@ -2,10 +2,26 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from gateway.client.duplicates import Duplicates
-from gateway.delivery.mailbox import Missed
 from tieline import metrics
+
+
+class Missed(NamedTuple):
+    """What the mailbox holds for a session beyond what was pushed to it, in order."""
+
+    known: list[bytes]
+    """What the client has had: only to be remembered, for its senders may yet retry it."""
+    fresh: list[bytes]
+    """What it has not had."""
+    is_whole: bool
+    """Nothing in between is lost; else it missed too much to be resumed."""
+    newest: int = 0
+    """The sequence of the last of them; 0: there is none."""
+
+
+NOTHING: Final = Missed([], [], is_whole=True)
 
 
 class Deliveries:

@@ -1,14 +1,13 @@
 """Remember what was delivered to one client, so that a frame that comes twice is delivered once.
 
-Whoever relays may have to do it again after a crash, and cannot know whether the first time worked. Pure:
-times are seconds of a monotonic clock.
+A router may have to relay again after a crash, and cannot know whether the first time worked. Pure: times are
+seconds of a monotonic clock.
 """
 
 from collections import OrderedDict
 from typing import Final
 
-WINDOW_S: Final = 60.0
-"""How long the very same frame counts as the same message (PROTOCOL, "Envelope")."""
+from tieline.wire.limits import RETRY_WINDOW_S
 
 MAX_FRAMES: Final = 65_536
 """Past it the oldest are forgotten: about 10 MiB for a client that gets a thousand frames a second."""
@@ -26,16 +25,16 @@ class Duplicates:
         """No later than the oldest of them."""
 
     def is_new(self, frame: bytes, now: float) -> bool:
-        """Remember a frame; say whether it was unknown."""
+        """Remember a frame; returns whether it was unknown."""
         seen = self._seen
         name = hash(frame)
         at = seen.get(name)
         if at is not None:
-            if now - at < WINDOW_S:
+            if now - at < RETRY_WINDOW_S:
                 return False
             del seen[name]
         seen[name] = now
-        if now - self._oldest_at >= WINDOW_S or len(seen) > MAX_FRAMES:
+        if now - self._oldest_at >= RETRY_WINDOW_S or len(seen) > MAX_FRAMES:
             self._forget(now)
         return True
 
@@ -49,6 +48,6 @@ class Duplicates:
         for _ in range(2):
             oldest = next(iter(seen))
             self._oldest_at = seen[oldest]
-            if now - self._oldest_at < WINDOW_S and len(seen) <= MAX_FRAMES:
+            if now - self._oldest_at < RETRY_WINDOW_S and len(seen) <= MAX_FRAMES:
                 return
             del seen[oldest]

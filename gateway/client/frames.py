@@ -2,7 +2,7 @@
 
 websockets' protocol takes every frame apart in steps that may each have to wait for more bytes, and builds
 objects for it. A frame that is there as a whole, and is plain, needs neither; everything else (fragments,
-control frames, frames in pieces, whatever is wrong) is left to the protocol. RFC 6455, section 5.2. Pure.
+control frames, frames in pieces, frames that are wrong) is left to the protocol. RFC 6455, section 5.2. Pure.
 """
 
 from typing import Final

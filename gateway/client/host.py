@@ -1,44 +1,40 @@
-"""What a connection needs from the gateway around it. `registry` is the real one."""
+"""What a connection asks of the rest of the system. `gateway/sessions/questions.py` is the real one."""
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
-from websockets.http11 import Request, Response
+from gateway.client.actions import AskKeys, AskPresence, AskRouter
+from gateway.client.session import Session
+from tieline.wire.internal import PresenceReply, RouterReply
 
-from gateway.client.keepalive import Pace
-from gateway.client.session import AskKeys, AskPresence, AskRouter, Session
+RouterAnswered = Callable[[AskRouter, RouterReply | None], None]
+"""Called once, with what was asked and the reply, or None when no reply came in time."""
 
-if TYPE_CHECKING:
-    from gateway.client.connection import Connection
+PresenceAnswered = Callable[[AskPresence, PresenceReply | None], None]
+"""Called once, with what was asked and the reply, or None when no reply came in time."""
+
+KeysAnswered = Callable[[AskKeys, bool], None]
+"""Called once, with what was asked and whether the keys are fresh now; they are not if they cannot be had."""
 
 
-class House(Protocol):
-    """Admits connections, asks the cluster on their behalf, and ends their sessions."""
+class Host(Protocol):
+    """Asks others on behalf of the sessions of this gateway."""
 
-    pace: Pace
-
-    def arrived(self, connection: "Connection", request: Request, response: Response) -> None:
-        """Decide on an upgrade request, then call `welcome`, `deny` or `abandon`, now or later."""
+    def ask_router(self, session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
+        """Ask a router to carry a signal of a session."""
         ...
 
-    def ask_router(self, connection: "Connection", ask: AskRouter) -> None:
-        """Ask a router, then call `router_answered` once."""
+    def ask_presence(self, session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:
+        """Ask presence about a room of a session, or to take note of its newer token."""
         ...
 
-    def ask_keys(self, connection: "Connection", ask: AskKeys) -> None:
-        """Have the keys of tokens fetched anew, then call `keys_answered` once."""
-        ...
-
-    def ask_presence(self, connection: "Connection", ask: AskPresence) -> None:
-        """Ask presence, then call `presence_answered` once."""
+    def ask_keys(self, ask: AskKeys, answered: KeysAnswered) -> None:
+        """Have the keys that verify tokens fetched anew."""
         ...
 
     def tell(self, session: Session, event: bytes) -> None:
         """Send a session an event the way that those from others come: behind what is stored for it already.
 
-        A client that names it as the last it has had must have had everything before it.
+        A client that names it as the last message it has had must have had everything before it.
         """
-        ...
-
-    def gone(self, connection: "Connection") -> None:
-        """Take note that the socket is closed and everything it said is answered; called once."""
         ...

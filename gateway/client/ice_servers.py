@@ -2,7 +2,7 @@
 
 The credentials are those of the "REST API for access to TURN services", which coturn calls
 `use-auth-secret`: the TURN server and this gateway share a secret and nothing else. The user name says until
-when it is good and for whom; the password is its HMAC. Nobody has to store or revoke anything.
+when it is good and for which user; the password is its HMAC. Nothing has to be stored or revoked.
 """
 
 import base64

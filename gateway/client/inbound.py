@@ -1,119 +1,151 @@
-"""What one client says, a message at a time: the next one is looked at when the one before it is answered."""
+"""What one client sends, a message at a time: the next one is acted on when the one before it is answered."""
 
 import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from gateway.client.host import House
-from gateway.client.rate_limit import Allowance, Ruling
-from gateway.client.session import AskKeys, AskPresence, AskRouter, HangUp, Say, Session
+from gateway.client.actions import AskKeys, AskPresence, AskRouter, HangUp, Say
+from gateway.client.host import Host
+from gateway.client.rate_limit import Decision, RateLimit
+from gateway.client.session import Session
 from tieline import metrics
 from tieline.wire.codes import CloseCode
 from tieline.wire.internal import PresenceReply, RouterReply
 
-if TYPE_CHECKING:
-    from gateway.client.connection import Connection
-
 MAX_UNREAD: Final = 32
-"""Messages of one client that may wait for their turn before its socket is not read any further."""
+"""Messages of one client that may wait before its socket is not read any further."""
 
 _log = logging.getLogger(__name__)
 
 
-class Turns:
+class Client(Protocol):
+    """What the messages of a client need of its connection."""
+
+    def say(self, frame: bytes) -> bool:
+        """Send the client a frame; False: the connection is closing, and it is not sent."""
+        ...
+
+    def close(self, code: CloseCode) -> None:
+        """Close the connection; nothing once it is closing."""
+        ...
+
+    def pause(self) -> None:
+        """Read nothing more until `on_all_answered`: enough messages wait."""
+        ...
+
+    def on_all_answered(self) -> None:
+        """Read on, or be gone: everything that was received is answered."""
+        ...
+
+
+class Inbound:
     """The messages of one session, from WELCOME to the end. `now` is for measuring, in seconds."""
 
-    __slots__ = ("_allowance", "_asked_at", "_connection", "_house", "_now", "_session", "_unread", "is_busy")
+    __slots__ = (
+        "_asked_at",
+        "_client",
+        "_host",
+        "_now",
+        "_on_newer_token",
+        "_rate_limit",
+        "_session",
+        "_unread",
+        "is_busy",
+    )
 
     def __init__(
-        self, connection: "Connection", session: Session, house: House, now: Callable[[], float]
+        self,
+        client: Client,
+        session: Session,
+        host: Host,
+        on_newer_token: Callable[[], None],
+        now: Callable[[], float],
     ) -> None:
-        self._connection = connection
+        self._client = client
         self._session = session
-        self._house = house
+        self._host = host
+        self._on_newer_token = on_newer_token
         self._now = now
         limit = session.terms.rate_limit
-        self._allowance = Allowance(limit) if limit else None
+        self._rate_limit = RateLimit(limit) if limit else None
         self._asked_at = 0.0
         self._unread: deque[bytes] = deque()
         self.is_busy = False
-        """Whether a message waits for the cluster's answer."""
+        """Whether a message waits for the answer of a router, of presence or of the key server."""
 
-    def hear(self, message: bytes) -> None:
-        """Take the next message: look at it now, or when it is its turn."""
+    def receive(self, message: bytes) -> None:
+        """Act on the next message, at once or when those before it are answered."""
         if not self.is_busy:
-            self._take(message)
+            self._act_on(message)
             return
         self._unread.append(message)
         if len(self._unread) > MAX_UNREAD:
-            self._connection.pause()
+            self._client.pause()
 
     def drop_unread(self) -> None:
-        """Forget what has not had its turn."""
+        """Forget the messages that are not acted on yet."""
         self._unread.clear()
 
-    def router_answered(self, ask: AskRouter, reply: RouterReply | None) -> None:
-        """Say what came of a signal, and go on to the next message."""
-        metrics.RELAY_SECONDS.observe(self._now() - self._asked_at)
-        self._answered(self._session.hear_router(ask, reply), len(ask.signal.frame), ask.signal.to)
-
-    def presence_answered(self, ask: AskPresence, reply: PresenceReply | None) -> None:
-        """Say what came of a room command or a newer token, and go on to the next message."""
-        claims = self._session.claims
-        answer = self._session.hear_presence(ask, reply)
-        if self._session.claims is not claims:
-            self._connection.has_newer_token()
-        self._answered(answer, 0, "")
-
-    def keys_answered(self, ask: AskKeys, is_fresh: bool) -> None:
-        """Look once more at a newer token, with fresh keys if they could be had."""
-        action = self._session.hear_keys(ask, is_fresh, time.time())
-        if isinstance(action, AskPresence):
-            self._house.ask_presence(self._connection, action)
-        else:
-            self._answered(action, 0, "")
-
-    def _take(self, frame: bytes) -> None:
-        """Look at one message. What it asks of the cluster is answered later."""
+    def _act_on(self, frame: bytes) -> None:
+        """Act on one message. What is asked of others is answered later."""
         self._asked_at = self._now()
-        ruling = Ruling.PASS if self._allowance is None else self._allowance.rule(self._asked_at)
-        if ruling is not Ruling.PASS:
+        decision = Decision.PASS if self._rate_limit is None else self._rate_limit.decide(self._asked_at)
+        if decision is not Decision.PASS:
             self._finish(self._session.over_limit(frame), len(frame), "")
-            if ruling is Ruling.CLOSE:
-                self._connection.close(CloseCode.FLOODING)
+            if decision is Decision.CLOSE:
+                self._client.close(CloseCode.FLOODING)
             return
         action = self._session.receive(frame, time.time())
         match action:
             case AskRouter():
                 self.is_busy = True
-                self._house.ask_router(self._connection, action)
+                self._host.ask_router(self._session, action, self._router_answered)
             case Say():
                 self._finish(action, len(frame), "")
             case AskPresence():
                 self.is_busy = True
-                self._house.ask_presence(self._connection, action)
+                self._host.ask_presence(self._session, action, self._presence_answered)
             case AskKeys():
                 self.is_busy = True
-                self._house.ask_keys(self._connection, action)
+                self._host.ask_keys(action, self._keys_answered)
+
+    def _router_answered(self, ask: AskRouter, reply: RouterReply | None) -> None:
+        metrics.RELAY_SECONDS.observe(self._now() - self._asked_at)
+        self._answered(self._session.router_answered(ask, reply), len(ask.signal.frame), ask.signal.to)
+
+    def _presence_answered(self, ask: AskPresence, reply: PresenceReply | None) -> None:
+        claims = self._session.claims
+        answer = self._session.presence_answered(ask, reply)
+        if self._session.claims is not claims:
+            self._on_newer_token()
+        self._answered(answer, 0, "")
+
+    def _keys_answered(self, ask: AskKeys, is_fresh: bool) -> None:
+        action = self._session.keys_answered(ask, is_fresh, time.time())
+        if isinstance(action, AskPresence):
+            self._host.ask_presence(self._session, action, self._presence_answered)
+        else:
+            self._answered(action, 0, "")
 
     def _answered(self, answer: Say | HangUp, size: int, to: str) -> None:
+        """Tell the client what came of its message, and go on to the next one."""
         self.is_busy = False
         match answer:
             case Say():
                 self._finish(answer, size, to)
             case HangUp(code=code):
-                self._connection.close(code)
+                self._client.close(code)
                 self._unread.clear()
         while self._unread and not self.is_busy:
-            self._take(self._unread.popleft())
+            self._act_on(self._unread.popleft())
         if not self.is_busy:
-            self._connection.has_caught_up()
+            self._client.on_all_answered()
 
     def _finish(self, say: Say, size: int, to: str) -> None:
         if say.frame:
-            self._connection.say(say.frame)
+            self._client.say(say.frame)
         metrics.signal_answered(say.cmd, say.outcome)
         if _log.isEnabledFor(logging.DEBUG):
             fields = {

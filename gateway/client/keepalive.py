@@ -1,30 +1,24 @@
-"""What time alone does to a connection: pings that must be answered, and a token that ends.
+"""What time alone does to a connection: pings that must be answered, a token that expires, a last delay.
 
-Both call back into the connection; neither touches the socket.
+All of it calls back into the connection, and none of it touches the socket.
 """
 
 import asyncio
 import time
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
+from gateway.client.host import Host
 from gateway.client.session import Session
+from gateway.client.terms import Pace
 from tieline.wire.codes import CloseCode
 
 WARNING_S: Final = 30.0
-"""How long before its token ends a client is told."""
+"""How long before its token expires a client is told."""
 
 
-class Pace(NamedTuple):
-    """How often a client is asked whether it lives, in seconds."""
-
-    ping_interval_s: float = 25.0
-    """Below the 30 s after which mobile networks and some balancers forget a silent connection."""
-    pong_timeout_s: float = 8.0
-    """For the answer: long enough for a phone that changes networks."""
-
-
-class Clocked(Protocol):
-    """What the clocks need of a connection."""
+class TimedClient(Protocol):
+    """What the timers need of a connection."""
 
     @property
     def is_reading(self) -> bool:
@@ -33,10 +27,6 @@ class Clocked(Protocol):
 
     def ping(self, payload: bytes) -> None:
         """Send a ping; nothing once the connection is closing."""
-        ...
-
-    def tell(self, event: bytes) -> None:
-        """Send an event of the gateway's own, which a client may name when it resumes."""
         ...
 
     def close(self, code: CloseCode) -> None:
@@ -49,14 +39,14 @@ class Keepalive:
 
     __slots__ = ("_awaited", "_client", "_loop", "_pace", "_timer")
 
-    def __init__(self, client: Clocked, pace: Pace, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, client: TimedClient, pace: Pace, loop: asyncio.AbstractEventLoop) -> None:
         self._client = client
         self._pace = pace
         self._loop = loop
         self._awaited = b""
         self._timer = loop.call_later(pace.ping_interval_s, self._ping)
 
-    def heard(self, payload: bytes) -> None:
+    def on_pong(self, payload: bytes) -> None:
         """Take note of a pong; only the one to the last ping counts."""
         if payload == self._awaited:
             self._awaited = b""
@@ -80,14 +70,17 @@ class Keepalive:
             self._client.close(CloseCode.PONG_TIMEOUT)
 
 
-class TokenClock:
+class TokenExpiry:
     """Warns a client before its token expires, and closes with 4501 when it does."""
 
-    __slots__ = ("_client", "_loop", "_session", "_timer")
+    __slots__ = ("_client", "_host", "_loop", "_session", "_timer")
 
-    def __init__(self, client: Clocked, session: Session, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, client: TimedClient, session: Session, host: Host, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._client = client
         self._session = session
+        self._host = host
         self._loop = loop
         self._timer = loop.call_later(max(0.0, self._left() - WARNING_S), self._warn)
 
@@ -105,8 +98,49 @@ class TokenClock:
         return self._session.claims.exp - time.time()
 
     def _warn(self) -> None:
-        self._client.tell(self._session.expiring())
+        self._host.tell(self._session, self._session.expiring())
         self._timer = self._loop.call_later(max(0.0, self._left()), self._expire)
 
     def _expire(self) -> None:
         self._client.close(CloseCode.TOKEN_EXPIRED)
+
+
+class Timers:
+    """All timers of one connection, to be stopped together."""
+
+    __slots__ = ("_delayed", "_keepalive", "_loop", "_token_expiry")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._delayed: asyncio.TimerHandle | None = None
+        self._keepalive: Keepalive | None = None
+        self._token_expiry: TokenExpiry | None = None
+
+    def begin(self, client: TimedClient, session: Session, host: Host) -> None:
+        """Ping the client of a session, and watch its token, instead of what was timed before."""
+        self.stop()
+        self._keepalive = Keepalive(client, session.terms.pace, self._loop)
+        self._token_expiry = TokenExpiry(client, session, host, self._loop)
+
+    def call_after(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call once, instead of what was timed before."""
+        self.stop()
+        self._delayed = self._loop.call_later(seconds, callback)
+
+    def on_pong(self, payload: bytes) -> None:
+        """Take note of a pong of the client."""
+        if self._keepalive is not None:
+            self._keepalive.on_pong(payload)
+
+    def on_newer_token(self) -> None:
+        """Go by the session's newer token from now on."""
+        if self._token_expiry is not None:
+            self._token_expiry.reset()
+
+    def stop(self) -> None:
+        """Do nothing more."""
+        for timer in (self._keepalive, self._token_expiry):
+            if timer is not None:
+                timer.stop()
+        if self._delayed is not None:
+            self._delayed.cancel()

@@ -1,27 +1,29 @@
-"""How much one client may say. Pure: times are seconds of a monotonic clock.
+"""How many messages one client may send. Pure: times are seconds of a monotonic clock.
 
-A bucket that holds a second's worth of messages and is refilled at the limit: who was silent may say a
-second's worth at once. What is over the limit is refused; who goes on in spite of that is sent away.
+A token bucket that holds a second's worth of messages and is refilled at the limit: a client that was silent
+may send a second's worth at once. What is over the limit is refused; a client that goes on in spite of that
+is disconnected.
 """
 
 import enum
 from typing import Final
 
 TOO_MUCH_S: Final = 10.0
-"""Refusals worth so many seconds of the limit are too many; who is refused none for as long begins anew."""
+"""Refusals for this many seconds' worth of messages close the connection; as long without a refusal resets
+the count."""
 
 
-class Ruling(enum.Enum):
+class Decision(enum.Enum):
     """What to do with one message."""
 
     PASS = enum.auto()
     REFUSE = enum.auto()
     CLOSE = enum.auto()
-    """Refuse it, and send the client away."""
+    """Refuse it, and close the connection."""
 
 
-class Allowance:
-    """What one connection may say; `rate` is messages a second, more than 0."""
+class RateLimit:
+    """The bucket of one connection; `rate` is messages a second, more than 0."""
 
     __slots__ = ("_at", "_left", "_rate", "_refused", "_refused_at")
 
@@ -32,15 +34,15 @@ class Allowance:
         self._refused = 0
         self._refused_at = 0.0
 
-    def rule(self, now: float) -> Ruling:
-        """Rule on one more message."""
+    def decide(self, now: float) -> Decision:
+        """Decide on one more message."""
         self._left = min(self._left + (now - self._at) * self._rate, float(self._rate))
         self._at = now
         if self._left >= 1:
             self._left -= 1
-            return Ruling.PASS
+            return Decision.PASS
         if now - self._refused_at >= TOO_MUCH_S:
             self._refused = 0
         self._refused += 1
         self._refused_at = now
-        return Ruling.CLOSE if self._refused >= TOO_MUCH_S * self._rate else Ruling.REFUSE
+        return Decision.CLOSE if self._refused >= TOO_MUCH_S * self._rate else Decision.REFUSE

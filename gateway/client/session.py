@@ -1,18 +1,17 @@
-"""What a client's frame means, and what the answer of the cluster means to the client. Pure.
+"""What a client's frame means, and what the answer of a router or of presence means to the client. Pure.
 
-The session knows who speaks and what the token grants; it decides what to say at once, whom to ask, and
-what to say when the answer comes. The socket is `connection`'s, the asking too.
+The session knows whose client it is and what the token grants; it decides what to say at once, what to ask,
+and what to say when the answer comes (`actions`). `inbound` carries that out.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
-import msgspec
-
-from gateway.admission.tokens import BadToken, Claims, Tokens, UnknownKey
-from gateway.client.ice_servers import IceServers
+from gateway.admission.tokens import BadToken, Claims, UnknownKey
+from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, Say
+from gateway.client.terms import Terms
 from tieline.wire import envelope, replies
 from tieline.wire.codes import CloseCode, ErrorCode
-from tieline.wire.envelope import Join, Leave, Malformed, Members, Ping, RefreshToken
+from tieline.wire.envelope import MAX_MESSAGE_BYTES, Join, Leave, Malformed, Members, Ping, RefreshToken
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import (
     Accepted,
@@ -33,76 +32,18 @@ from tieline.wire.internal import (
     Signal,
     secret_hash,
 )
-from tieline.wire.replies import Reconnect, RoomOnly, Roster, TokenExpiring, TokenRefreshed
+from tieline.wire.replies import Reconnect, RoomOnly, Roster, TokenExpiring, TokenRefreshed, Welcome
 
 UNKNOWN: Final = "unknown"
 """What an unreadable or unknown command is called in the metrics: clients must not invent labels."""
 
-
-NO_WORD: Final = 1006
+NO_CLOSE_FRAME: Final = 1006
 """What RFC 6455 calls a connection that ended without a close frame."""
 
 FINAL_CLOSES: Final = frozenset(
     (CloseCode.NORMAL, CloseCode.KICKED, CloseCode.FLOODING, CloseCode.PROTOCOL_VIOLATION)
 )
-"""Ends after which nobody waits for the client to resume: its own goodbye, and our sending it away."""
-
-
-class Say(msgspec.Struct, frozen=True, gc=False):
-    """Answer the client; an empty frame says nothing. `outcome` is for the metrics and the log."""
-
-    frame: bytes
-    request_id: str
-    cmd: str
-    outcome: str
-
-
-class AskRouter(msgspec.Struct, frozen=True, gc=False):
-    """Ask a router to carry a signal."""
-
-    request_id: str
-    cmd: str
-    signal: Signal
-
-
-class AskPresence(NamedTuple):
-    """Ask presence about a room, or to know the session by a newer token's claims."""
-
-    request_id: str
-    cmd: str
-    room: RoomId
-    """Empty when it is about claims."""
-    request: JoinRoom | LeaveRoom | ListMembers | Regrant
-    claims: Claims | None = None
-    """What the session has when presence agrees."""
-
-
-class AskKeys(NamedTuple):
-    """Ask for fresh keys: a newer token is of one that is not known."""
-
-    request_id: str
-    cmd: str
-    token: str
-
-
-class HangUp(NamedTuple):
-    """Close the connection: its session is over."""
-
-    code: CloseCode
-    request_id: str
-    cmd: str
-
-
-Action = Say | AskRouter | AskPresence | AskKeys
-
-
-class Terms(NamedTuple):
-    """What a gateway grants every client alike, and whom it believes."""
-
-    ice_servers: IceServers
-    tokens: Tokens
-    rate_limit: int = 0
-    """Messages a second a connection; 0: no limit."""
+"""Ends after which the session does not wait to be resumed: the client closed it, or has to stay away."""
 
 
 class Session:
@@ -130,14 +71,14 @@ class Session:
 
     @property
     def user(self) -> UserId:
-        """Who speaks."""
+        """The user that the token names."""
         return self.claims.user
 
     def receive(self, frame: bytes, now: float) -> Action:
         """Decide at `now` (Unix seconds) about one frame of valid UTF-8 within the size limit."""
         message = envelope.decode(frame)
         if isinstance(message, envelope.Signal):
-            return self._to_somebody(message, frame)
+            return self._to_user(message, frame)
         match message:
             case Malformed(refusal=refusal, request_id=request_id, cmd=cmd):
                 return _refuse(request_id, cmd, refusal)
@@ -158,7 +99,7 @@ class Session:
         cmd = message.cmd if isinstance(message, Malformed) else envelope.command_of(message)
         return _refuse(message.request_id, cmd, ErrorCode.RATE_LIMITED)
 
-    def _to_somebody(self, message: envelope.Signal, frame: bytes) -> Action:
+    def _to_user(self, message: envelope.Signal, frame: bytes) -> Action:
         body, cmd = message.data, envelope.command_of(message)
         if body.sender != self.claims.sub:
             return _refuse(message.request_id, cmd, ErrorCode.SENDER_MISMATCH)
@@ -180,7 +121,7 @@ class Session:
         regrant = Regrant(self.user, self.session, claims.voice, claims.granted, rooms)
         return AskPresence(request_id, "REFRESH_TOKEN", RoomId(""), regrant, claims)
 
-    def hear_keys(self, ask: AskKeys, is_fresh: bool, now: float) -> Say | AskPresence:
+    def keys_answered(self, ask: AskKeys, is_fresh: bool, now: float) -> Say | AskPresence:
         """Decide on a newer token with the keys as they are now; not `is_fresh`: they could not be had."""
         action = self._refresh(ask.request_id, ask.token, now)
         if isinstance(action, AskKeys):
@@ -199,16 +140,16 @@ class Session:
             case Members():  # pragma: no branch  # there is no other
                 return AskPresence(request_id, "MEMBERS", room, ListMembers(self.user, self.session, room))
 
-    def hear_router(self, ask: AskRouter, reply: RouterReply | None) -> Say | HangUp:
+    def router_answered(self, ask: AskRouter, reply: RouterReply | None) -> Say | HangUp:
         """Say what the router's reply means; None: there was none."""
         match reply:
             case Accepted(ack=ack):
                 frame = replies.ack(ask.request_id, ask.cmd, ack) if self.acks else b""
                 return Say(frame, ask.request_id, ask.cmd, ack)
             case _:
-                return _hear_no(ask.request_id, ask.cmd, reply)
+                return _refused(ask.request_id, ask.cmd, reply)
 
-    def hear_presence(self, ask: AskPresence, reply: PresenceReply | None) -> Say | HangUp:
+    def presence_answered(self, ask: AskPresence, reply: PresenceReply | None) -> Say | HangUp:
         """Say what presence's reply means; None: there was none."""
         match reply:
             case RoomMembers(members=members):
@@ -222,7 +163,7 @@ class Session:
                 data = RoomOnly(ask.room)
                 self.rooms.pop(ask.room, None)
             case Refused() | SessionGone() | None:
-                return _hear_no(ask.request_id, ask.cmd, reply)
+                return _refused(ask.request_id, ask.cmd, reply)
             case _:
                 raise TypeError(f"presence answered {ask.cmd} with {type(reply).__name__}")
         return Say(replies.success(ask.request_id, ask.cmd, data), ask.request_id, ask.cmd, "ok")
@@ -273,6 +214,20 @@ class Session:
         resumable = bool(self.secret) and close_code not in FINAL_CLOSES
         return EndSession(self.user, self.connection, resumable)
 
+    def welcome(self, token: ResumeToken, resumed: bool) -> bytes:
+        """Make the WELCOME; `token` is what the client resumes the session with."""
+        data = Welcome(
+            self.user,
+            self.session,
+            token,
+            resumed=resumed,
+            rooms=tuple(self.rooms),
+            resume_window=_number(self.terms.resume_window_s),
+            ping_interval=_number(self.terms.pace.ping_interval_s),
+            max_message_bytes=MAX_MESSAGE_BYTES,
+        )
+        return replies.success("", "WELCOME", data)
+
     def reconnecting(self, after_ms: int, jitter_ms: int) -> bytes:
         """Make the event that asks a client to go elsewhere, at a moment of its own within the jitter."""
         event = Reconnect(after_ms, jitter_ms)
@@ -286,7 +241,7 @@ class Session:
         )
 
 
-def _hear_no(request_id: str, cmd: str, reply: Refused | SessionGone | None) -> Say | HangUp:
+def _refused(request_id: str, cmd: str, reply: Refused | SessionGone | None) -> Say | HangUp:
     match reply:
         case Refused():
             return _refuse(request_id, cmd, reply.refusal)
@@ -303,3 +258,8 @@ def _refuse(request_id: str, cmd: str, refusal: ErrorCode) -> Say:
         cmd if cmd in envelope.COMMANDS else UNKNOWN,
         refusal.reason,
     )
+
+
+def _number(seconds: float) -> int | float:
+    """Show whole seconds without a fraction."""
+    return int(seconds) if seconds == int(seconds) else seconds

@@ -1,7 +1,7 @@
-"""Marks that a gateway sends to itself through the mailbox.
+"""Barriers that a gateway sends to itself through the mailbox.
 
 A subscription is confirmed by the broker's node that takes it, but frames are pushed by the node that leads
-the mailbox, which may hear of it later. A mark takes the same way as the subscription and comes back the
+the mailbox, which may hear of it later. A barrier takes the same way as the subscription and comes back the
 same way as the frames: when it is back, everything that is stored from then on will be pushed to us.
 """
 
@@ -11,36 +11,37 @@ from typing import Final, NamedTuple
 from tieline.runtime.broker import Broker
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
+from tieline.wire import jetstream
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
 TIMEOUT_S: Final = 2.0
-"""For a mark to come back: a leader election takes about as long, and then it is lost."""
+"""For a barrier to come back: a leader election takes about as long, and then it is lost."""
 
 
-class Mark(NamedTuple):
-    """A mark that has come back: where it is kept."""
+class Barrier(NamedTuple):
+    """A barrier that has come back: where it is stored."""
 
     subject: str
     sequence: int
 
 
-class Marks:
-    """The marks of one gateway."""
+class Barriers:
+    """The barriers of one gateway."""
 
     def __init__(self, broker: Broker, subjects: Subjects, gateway: GatewayId) -> None:
         self._broker = broker
         self._subject = subjects.mark(gateway)
         self._live_subject = subjects.live_mark(gateway)
-        self._awaited: dict[bytes, asyncio.Future[Mark]] = {}
+        self._awaited: dict[bytes, asyncio.Future[Barrier]] = {}
         self._count = 0
 
     async def start(self) -> None:
-        """Listen for marks. Call once, before the first."""
-        await self._broker.subscribe(self._live_subject, self._on_mark)
+        """Subscribe to barriers. Call once, before the first."""
+        await self._broker.subscribe(self._live_subject, self._on_pushed)
 
-    async def passed(self) -> Mark:
-        """Send a mark, and return when it is back.
+    async def passed(self) -> Barrier:
+        """Send a barrier, and return when it is back.
 
         Raises:
             BrokerAway: it was not sent.
@@ -48,7 +49,7 @@ class Marks:
         """
         self._count += 1
         name = b"%d" % self._count
-        back: asyncio.Future[Mark] = asyncio.get_running_loop().create_future()
+        back: asyncio.Future[Barrier] = asyncio.get_running_loop().create_future()
         self._awaited[name] = back
         try:
             self._broker.send(self._subject, name)
@@ -59,7 +60,7 @@ class Marks:
         finally:
             del self._awaited[name]
 
-    def _on_mark(self, message: Message) -> None:
+    def _on_pushed(self, message: Message) -> None:
         back = self._awaited.get(message.data)
         if back is not None and not back.done():
-            back.set_result(Mark(self._subject, int(message.header(b"Nats-Sequence"))))
+            back.set_result(Barrier(self._subject, jetstream.sequence(message)))

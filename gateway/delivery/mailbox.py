@@ -1,19 +1,20 @@
 """Read the mailbox: what was published for users, kept in a JetStream stream for about a minute.
 
-A direct get may be answered by a replica that lags a moment behind. Whoever relies on having read everything
-up to a mark (`marks`) therefore reads until the mark is among what he reads.
+A direct get may be answered by a replica that lags a moment behind. To have read everything up to a barrier
+(`barriers`), one therefore reads until the barrier is among what is read.
 """
 
 import asyncio
-import json
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from gateway.delivery.barriers import Mark
+from gateway.client.deliveries import Missed
+from gateway.delivery.barriers import Barrier
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import envelope
+from tieline.wire import envelope, jetstream
 from tieline.wire.ids import SessionId, UserId
+from tieline.wire.limits import MAX_MISSED
 from tieline.wire.subjects import Subjects
 
 TIMEOUT_S: Final = 2.0
@@ -22,28 +23,11 @@ TIMEOUT_S: Final = 2.0
 TRIES: Final = 5
 """Reads until a replica has caught up with its leader, which takes milliseconds, or a leader is elected."""
 
-MAX_MISSED: Final = 256
-"""Messages a session may miss and still be resumed (PROTOCOL, "Losing the connection"). The stream keeps one
-more, which tells "just as many" from "more"."""
-
 _CHUNK: Final = 128
 """Sessions asked about at once: the answer brings a message of each, which may have 64 KiB."""
 
 _AT_ONCE: Final = 32
 """Sessions whose messages are read at the same time."""
-
-
-class Missed(NamedTuple):
-    """What the mailbox holds for a session that is resumed, in order."""
-
-    known: list[bytes]
-    """What the client has had: only to be remembered, for its senders may yet retry it."""
-    fresh: list[bytes]
-    """What it has not had."""
-    is_whole: bool
-    """Nothing in between is lost; else it missed too much to be resumed."""
-    newest: int = 0
-    """The sequence of the last of them; 0: there is none."""
 
 
 class News(NamedTuple):
@@ -60,88 +44,84 @@ class Mailbox:
     def __init__(self, requests: Requests, subjects: Subjects) -> None:
         self._requests = requests
         self._subjects = subjects
-        self._get = f"$JS.API.DIRECT.GET.{subjects.mailbox()}"
+        self._get = jetstream.direct_get(subjects.mailbox())
 
-    async def missed(self, user: UserId, session: SessionId, last: str, mark: Mark) -> Missed:
-        """Read what a session was sent before a mark, split after the last message called `last`.
+    async def missed(self, user: UserId, session: SessionId, last: str, barrier: Barrier) -> Missed:
+        """Read what a session was sent before a barrier, split after the last message called `last`.
 
-        Listen to the session's subject before the mark is sent: what is stored later is pushed.
+        Subscribe to the session's subject before the barrier is sent: what is stored later is pushed.
         """
         subject = self._subjects.user(user, session)
-        ask = {"seq": 1, "batch": MAX_MISSED + 1, "next_by_subj": subject}
+        ask = jetstream.messages_of(subject, 1, MAX_MISSED + 1)
         for _ in range(TRIES):  # both in one round trip; two replicas may answer, and the slower one lag
-            newest, replies = await asyncio.gather(self._newest([subject], mark), self._read(ask))
-            reached = _sequence(replies[-1]) if replies else 0
+            newest, replies = await asyncio.gather(self._newest([subject], barrier), self._read(ask))
+            reached = jetstream.sequence(replies[-1]) if replies else 0
             if reached >= newest.get(subject, 0):
-                return _split([reply.data for reply in replies], last, reached)
+                return split([reply.data for reply in replies], last, reached)
         raise NoAnswer(f"{self._get}: behind its leader, or overrun")
 
-    async def news(self, known: Mapping[str, int], mark: Mark) -> dict[str, News]:
-        """Read what was stored before a mark under each subject, beyond the sequence that is known.
+    async def news(self, known: Mapping[str, int], barrier: Barrier) -> dict[str, News]:
+        """Read what was stored before a barrier under each subject, beyond the sequence that is known.
 
         A subject without news is left out.
         """
         subjects = list(known)
         newest: dict[str, int] = {}
         for start in range(0, len(subjects), _CHUNK):
-            newest |= await self._newest(subjects[start : start + _CHUNK], mark)
-        turns = asyncio.Semaphore(_AT_ONCE)
+            newest |= await self._newest(subjects[start : start + _CHUNK], barrier)
+        slots = asyncio.Semaphore(_AT_ONCE)
         news: dict[str, News] = {}
         failures: BaseExceptionGroup[NoAnswer] | None = None
 
         async def read(subject: str, beyond: int, last: int) -> None:
-            async with turns:
+            async with slots:
                 replies = await self._read_up_to(subject, beyond + 1, last)
-            news[subject] = News([reply.data for reply in replies], _sequence(replies[-1]))
+            news[subject] = News([reply.data for reply in replies], jetstream.sequence(replies[-1]))
 
         try:
             async with asyncio.TaskGroup() as reading:
                 for subject, last in newest.items():
-                    heard = known[subject]
-                    if last < heard:  # the stream was lost, and begins anew
+                    have = known[subject]
+                    if last < have:  # the stream was lost, and begins anew
                         reading.create_task(read(subject, 0, last))
-                    elif last > heard:
-                        reading.create_task(read(subject, heard, last))
+                    elif last > have:
+                        reading.create_task(read(subject, have, last))
         except* NoAnswer as several:
             failures = several
-        if (
-            failures is not None
-        ):  # out here: before Python 3.11.4, what is raised in there comes out as a group
+        # Not where it is caught: before Python 3.11.4, what is raised in there comes out as a group.
+        if failures is not None:
             raise NoAnswer(self._get) from failures
         return news
 
-    async def _newest(self, subjects: list[str], mark: Mark) -> dict[str, int]:
-        """Look up the sequence of the last message of each subject, as it was at the mark or later."""
-        ask = {"multi_last": [mark.subject, *subjects]}
+    async def _newest(self, subjects: list[str], barrier: Barrier) -> dict[str, int]:
+        """Look up the sequence of the last message of each subject, as it was at the barrier or later."""
+        ask = jetstream.last_messages_of([barrier.subject, *subjects])
         for _ in range(TRIES):
             replies = await self._read(ask)
-            newest = {reply.header(b"Nats-Subject"): _sequence(reply) for reply in replies}
-            if newest.pop(mark.subject, 0) >= mark.sequence:
+            newest = {jetstream.subject(reply): jetstream.sequence(reply) for reply in replies}
+            if newest.pop(barrier.subject, 0) >= barrier.sequence:
                 return newest
         raise NoAnswer(f"{self._get}: behind its leader")
 
     async def _read_up_to(self, subject: str, start: int, newest: int) -> list[Message]:
         """Read one subject's messages, up to one that is known to be there."""
-        ask = {"seq": start, "batch": MAX_MISSED + 1, "next_by_subj": subject}
+        ask = jetstream.messages_of(subject, start, MAX_MISSED + 1)
         for _ in range(TRIES):
             replies = await self._read(ask)
-            if replies and _sequence(replies[-1]) >= newest:
+            if replies and jetstream.sequence(replies[-1]) >= newest:
                 return replies
         raise NoAnswer(f"{self._get}: behind its leader, or overrun")
 
-    async def _read(self, ask: Mapping[str, object]) -> list[Message]:
-        replies = await self._requests.gather(self._get, json.dumps(ask).encode(), TIMEOUT_S)
-        if replies[-1].status not in ("204", "404"):
+    async def _read(self, ask: bytes) -> list[Message]:
+        replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
+        if replies[-1].status not in jetstream.END_OF_MESSAGES:
             raise NoAnswer(f"{self._get}: {replies[-1].headers!r}")
         return replies[:-1]
 
 
-def _split(frames: list[bytes], last: str, newest: int) -> Missed:
+def split(frames: list[bytes], last: str, newest: int) -> Missed:
+    """Split what was stored after the last message called `last`; without one, the client has had nothing."""
     for index in range(len(frames) - 1, -1, -1) if last else ():
         if envelope.request_id_of(frames[index]) == last:
             return Missed(frames[: index + 1], frames[index + 1 :], True, newest)
     return Missed([], frames, len(frames) <= MAX_MISSED, newest)
-
-
-def _sequence(reply: Message) -> int:
-    return int(reply.header(b"Nats-Sequence"))

@@ -1,15 +1,17 @@
-"""Say again and again that this gateway lives; learn when the cluster has given it up for dead."""
+"""Tell presence again and again that this gateway is alive; learn when presence has taken it for dead.
+
+How long presence waits for that, and what it does then, is `presence/gateways.py`.
+"""
 
 import asyncio
 import logging
 from collections.abc import Callable
 from typing import Final
 
-from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import internal
+from gateway.sessions.presence import Presence
+from tieline.runtime.requests import NoAnswer
 from tieline.wire.ids import GatewayId
-from tieline.wire.internal import OPERATIONS, KeepLease, LeaseKept
-from tieline.wire.subjects import Subjects
+from tieline.wire.internal import KeepLease, LeaseKept
 
 RENEWALS: Final = 3.3
 """Renewals a lease: two may be lost before it runs out (a lease of 10 s is renewed every 3 s)."""
@@ -18,21 +20,19 @@ _log = logging.getLogger(__name__)
 
 
 class Lease:
-    """The gateway's lease in presence. `lost` is called when it had run out: its sessions have ended."""
+    """The gateway's lease in presence, renewed while the gateway runs.
+
+    `on_lost` is called when the lease had run out in between: presence has then treated the gateway as dead.
+    Its sessions that can be resumed wait for that, and the others have ended.
+    """
 
     def __init__(
-        self,
-        requests: Requests,
-        subjects: Subjects,
-        gateway: GatewayId,
-        length_s: float,
-        lost: Callable[[], None],
+        self, presence: Presence, gateway: GatewayId, length_s: float, on_lost: Callable[[], None]
     ) -> None:
-        self._requests = requests
-        self._subject = subjects.presence(OPERATIONS[KeepLease])
-        self._ask = internal.encode(KeepLease(gateway))
+        self._presence = presence
+        self._gateway = gateway
         self._interval_s = length_s / RENEWALS
-        self._lost = lost
+        self._on_lost = on_lost
         self._run = ""
 
     async def take(self) -> None:
@@ -48,13 +48,12 @@ class Lease:
 
     async def _renew(self) -> None:
         try:
-            answer = await self._requests.ask(self._subject, self._ask, patience=self._interval_s)
+            reply = await self._presence.ask(KeepLease(self._gateway), self._interval_s)
         except NoAnswer:
             _log.warning("lease not renewed: no answer")
             return
-        reply = internal.decode_presence_reply(answer)
         assert isinstance(reply, LeaseKept)
         if self._run not in ("", reply.run):
             _log.error("lease lost")
-            self._lost()
+            self._on_lost()
         self._run = reply.run

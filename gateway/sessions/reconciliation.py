@@ -6,16 +6,17 @@ then does not hear it, and the connection would stay open beside the one that ha
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from gateway.client.session import Session
-from gateway.delivery.connections import Live
-from tieline.runtime.broker import Broker
-from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import internal
+from gateway.delivery.connections import Connections
+from gateway.sessions.presence import Presence
+from tieline.runtime.guard import bug_guard
+from tieline.runtime.requests import NoAnswer
+from tieline.runtime.single_flight import SingleFlight
 from tieline.wire.codes import CloseCode
-from tieline.wire.internal import OPERATIONS, FindReplaced, Replaced
-from tieline.wire.subjects import Subjects
+from tieline.wire.internal import FindReplaced, Replaced
 
 AT_ONCE: Final = 64
 """Connections that are asked about together: one read for presence."""
@@ -23,54 +24,49 @@ AT_ONCE: Final = 64
 _log = logging.getLogger(__name__)
 
 
-class RollCall:
-    """Looks after the connections of one gateway. Tasks belong to the given group."""
+class Reconciliation:
+    """Compares the connections of one gateway with what presence knows. Tasks belong to the given group."""
 
     def __init__(
-        self, broker: Broker, requests: Requests, subjects: Subjects, live: Live, tasks: asyncio.TaskGroup
+        self,
+        presence: Presence,
+        connections: Connections,
+        has_broker: Callable[[], bool],
+        tasks: asyncio.TaskGroup,
     ) -> None:
-        self._broker = broker
-        self._requests = requests
-        self._subject = subjects.presence(OPERATIONS[FindReplaced])
-        self._live = live
-        self._tasks = tasks
+        self._presence = presence
+        self._connections = connections
+        self._has_broker = has_broker
+        self._asking = SingleFlight(tasks, self._ask_about_all)
         self._is_due = False
-        self._is_running = False
-        broker.when_back(self._start)
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Ask about all connections that are here; to be called each time the broker is back."""
         self._is_due = True
-        if not self._is_running:
-            self._is_running = True
-            self._tasks.create_task(self._run())
+        self._asking.start()
 
-    async def _run(self) -> None:
-        """Ask about all who are here now, and once more if the broker was away meanwhile."""
-        try:
+    async def _ask_about_all(self) -> None:
+        """Ask about all connections that are here now, and once more if the broker was away meanwhile."""
+        with bug_guard(_log, "reconciliation: a bug"):
             while self._is_due:
                 self._is_due = False
-                here = [session for connection in self._live if (session := connection.session) is not None]
+                here = [one.session for one in self._connections if one.session is not None]
                 for start in range(0, len(here), AT_ONCE):
-                    await self._ask(here[start : start + AT_ONCE])
-        except Exception:  # a bug met here must not end the gateway, and all its clients
-            _log.exception("roll call: a bug")
-        finally:
-            self._is_running = False
+                    await self._ask_about(here[start : start + AT_ONCE])
 
-    async def _ask(self, some: list[Session]) -> None:
+    async def _ask_about(self, some: list[Session]) -> None:
         """Close those of them that are replaced; ask until presence answers, or it is of no use any more."""
-        ask = internal.encode(FindReplaced(tuple((one.user, one.connection) for one in some)))
-        while self._broker.is_connected and len(self._live):
+        question = FindReplaced(tuple((one.user, one.connection) for one in some))
+        while self._has_broker() and len(self._connections):
             try:
-                answer = await self._requests.ask(self._subject, ask)
+                reply = await self._presence.ask(question)
             except NoAnswer:
-                _log.warning("roll call: no answer")
+                _log.warning("reconciliation: no answer")
                 continue
-            reply = internal.decode_presence_reply(answer)
             if not isinstance(reply, Replaced):
-                raise TypeError(f"presence answered a roll call with {type(reply).__name__}")
+                raise TypeError(f"presence answered {type(question).__name__} with {type(reply).__name__}")
             for name in reply.connections:
-                connection = self._live.get(name)
+                connection = self._connections.get(name)
                 if connection is not None:
                     connection.close(CloseCode.REPLACED)
             return

@@ -2,7 +2,7 @@
 
 What one turn of the event loop brings travels together: one message for each command, and one or a few back.
 Under load most of what a message costs in a gateway, a router and the broker is then shared; a signal that
-comes alone travels alone, and waits for nobody.
+comes alone travels alone, and does not wait for others.
 """
 
 import asyncio
@@ -22,27 +22,27 @@ MAX_SIGNALS: Final = 128
 MAX_BYTES: Final = 64 * 1024
 """In one pack, unless a single frame is as long: far below what any broker takes in one message."""
 
-Hear = Callable[[RouterReply | None], None]
+Answered = Callable[[RouterReply | None], None]
 """Called once, with the answer, or with None when there was none in time."""
 
 
 class _Pack:
     """A `Question`: signals of one command. Asked again, it holds only those that have no answer yet."""
 
-    __slots__ = ("_bytes", "_hears", "_open", "_signals")
+    __slots__ = ("_answered", "_bytes", "_open", "_signals")
 
     def __init__(self) -> None:
         self._signals: list[Signal | None] = []
-        self._hears: list[Hear | None] = []
+        self._answered: list[Answered | None] = []
         self._open = 0
         self._bytes = 0
 
     def has_room_for(self, signal: Signal) -> bool:
         return self._open < MAX_SIGNALS and self._bytes + len(signal.frame) <= MAX_BYTES
 
-    def add(self, signal: Signal, hear: Hear) -> None:
+    def add(self, signal: Signal, answered: Answered) -> None:
         self._signals.append(signal)
-        self._hears.append(hear)
+        self._answered.append(answered)
         self._open += 1
         self._bytes += len(signal.frame)
 
@@ -51,18 +51,18 @@ class _Pack:
 
     def hear(self, reply: Message) -> bool:
         for place, answer in internal.decode_answers(reply.data):
-            hear = self._hears[place]
-            if hear is not None:  # else it is an answer to an earlier attempt; the first one counts
-                self._signals[place] = self._hears[place] = None
+            answered = self._answered[place]
+            if answered is not None:  # else it is an answer to an earlier attempt; the first one counts
+                self._signals[place] = self._answered[place] = None
                 self._open -= 1
-                hear(answer)
+                answered(answer)
         return not self._open
 
     def give_up(self) -> None:
         loop = asyncio.get_running_loop()
-        for hear in self._hears:
-            if hear is not None:
-                loop.call_soon(hear, None)  # each by itself: a bug met by one must not leave others waiting
+        for answered in self._answered:
+            if answered is not None:  # each by itself: a bug met by one must not leave others waiting
+                loop.call_soon(answered, None)
 
 
 class Signals:
@@ -75,21 +75,21 @@ class Signals:
         self._patience_s = patience_s
         self._requests = requests
         self._subjects = subjects
-        self._filling: dict[str, _Pack] = {}
+        self._packs: dict[str, _Pack] = {}
 
-    def ask(self, cmd: str, signal: Signal, hear: Hear) -> None:
-        """Ask a router to carry one signal."""
-        if not self._filling:
+    def ask(self, cmd: str, signal: Signal, answered: Answered) -> None:
+        """Ask a router to carry one signal; `answered` is called once."""
+        if not self._packs:
             self._broker.on_flush(self._send)
-        pack = self._filling.get(cmd)
+        pack = self._packs.get(cmd)
         if pack is None or not pack.has_room_for(signal):
             if pack is not None:
                 self._put(cmd, pack)
-            pack = self._filling[cmd] = _Pack()
-        pack.add(signal, hear)
+            pack = self._packs[cmd] = _Pack()
+        pack.add(signal, answered)
 
     def _send(self) -> None:
-        packs, self._filling = self._filling, {}
+        packs, self._packs = self._packs, {}
         for cmd, pack in packs.items():
             self._put(cmd, pack)
 

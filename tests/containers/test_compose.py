@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from gateway.__main__ import GatewaySettings
+from gateway.settings import GatewaySettings
 from tests.support.demand import program
 from tests.support.secured import DEPLOY, KINDS, NODES, Prepared
 from tieline.cli.permissions import accounts

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gateway.__main__ import GatewaySettings
+from gateway.settings import GatewaySettings
 from tests.k8s.rendered import NAMESPACE, SERVICES, Json, each_overlay, rendered, selects
 from tieline.runtime.settings import read_settings
 

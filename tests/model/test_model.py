@@ -84,7 +84,7 @@ def test_the_model_splits_a_mailbox_as_the_gateway_does() -> None:
             for last in range(4):
                 client = Client(got=(last,), kept=kept, link=LISTENING)
                 (read,) = (move for move in clients.moves(ruth, client) if "reads" in move.label)
-                missed = mailbox._split(frames, f"frame {last}", len(frames))
+                missed = mailbox.split(frames, f"frame {last}", len(frames))
                 assert [frames[kept.index(number)] for number in read.after.replay] == missed.fresh
 
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from prometheus_client import Metric
 
-from gateway.__main__ import GatewaySettings
+from gateway.settings import GatewaySettings
 from presence.__main__ import PresenceSettings
 from tests.support.demand import DEMAND_VARIABLE
 from tieline.cli.dev.broker_process import PROGRAM_VARIABLE

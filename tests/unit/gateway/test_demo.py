@@ -1,4 +1,4 @@
-"""The demo's files and tokens, and that nobody gets them unasked."""
+"""The demo's files and tokens, and that no gateway serves them unless it is told to."""
 
 import json
 import time
@@ -8,15 +8,12 @@ import pytest
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from gateway.__main__ import GatewaySettings, pages_of
 from gateway.admission.tokens import Tokens
 from gateway.client.connection import Connection
 from gateway.demo import FILES, TOKEN_TTL_S, WEB, Pages
 from tests.unit.gateway.client.clock import Clock
-from tests.unit.gateway.client.host import DollHouse
-from tests.unit.gateway.client.stage import Stage
+from tests.unit.gateway.client.host import FakeHost
 from tests.unit.gateway.client.transport import Socket
-from tieline.runtime.settings import SettingsError, read_settings
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 
@@ -70,7 +67,7 @@ def test_a_page_may_load_nothing_from_elsewhere(pages: Pages) -> None:
     assert "default-src 'self'" in response.headers["Content-Security-Policy"]
 
 
-def test_its_tokens_admit_whoever_asks_to_the_room_asked_for(pages: Pages) -> None:
+def test_its_tokens_admit_the_user_asked_for_to_the_room_asked_for(pages: Pages) -> None:
     response = ask_token(pages, user="晓 &", room="tea/1")
     assert response.status_code == 200
     assert response.headers["Cache-Control"] == "no-store"
@@ -100,44 +97,42 @@ def test_a_token_is_for_a_user_and_a_room(query: dict[str, str], pages: Pages) -
     assert json.loads(response.body)["reason"] == "MALFORMED"
 
 
-def test_a_connection_answers_with_a_page_and_is_done(pages: Pages) -> None:
-    house, socket = DollHouse(), Socket()
-    connection = Connection(house, Clock().loop, pages)
-    connection.connection_made(socket)
-    connection.data_received(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-    head, _, body = socket.taken().partition(b"\r\n\r\n")
+class Browser:
+    """A connection of a gateway that may serve the demo."""
+
+    def __init__(self, pages: Pages | None) -> None:
+        self.socket = Socket()
+        self.requests: list[str] = []
+        """The paths of the requests that were left to the gateway."""
+        connection = Connection(Clock().loop, FakeHost(), self._on_request, lambda _: None, pages)
+        connection.connection_made(self.socket)
+        self._connection = connection
+
+    def _on_request(self, _connection: Connection, request: Request, _response: Response) -> None:
+        self.requests.append(request.path)
+
+    def get(self, path: str) -> bytes:
+        self._connection.data_received(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        return self.socket.taken()
+
+
+def test_a_connection_answers_with_a_page_and_closes(pages: Pages) -> None:
+    browser = Browser(pages)
+    head, _, body = browser.get("/").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert body == (WEB / "demo/index.html").read_bytes()
-    assert socket.is_closing()
-    assert house.arrivals == []
+    assert browser.socket.is_closing()
+    assert browser.requests == []
 
 
-def test_a_connection_leaves_everything_else_to_the_house(pages: Pages) -> None:
-    house = DollHouse()
-    house.connection = connection = Connection(house, Clock().loop, pages)
-    connection.connection_made(Socket())
-    connection.data_received(b"GET /ws HTTP/1.1\r\nHost: h\r\n\r\n")
-    assert len(house.arrivals) == 1
+def test_a_connection_leaves_all_other_requests_to_the_gateway(pages: Pages) -> None:
+    browser = Browser(pages)
+    assert browser.get("/ws") == b""
+    assert browser.requests == ["/ws"]
 
 
 @pytest.mark.parametrize("path", ["/", "/token?user=ann&room=demo"])
 def test_without_the_demo_there_are_neither_pages_nor_tokens(path: str) -> None:
-    stage = Stage()
-    stage.put(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
-    assert len(stage.house.arrivals) == 1
-    assert stage.socket.taken() == b""
-
-
-def settings(**variables: str) -> GatewaySettings:
-    return read_settings(GatewaySettings, {f"TIELINE_{name}": value for name, value in variables.items()})
-
-
-def test_the_demo_is_off_unless_asked_for() -> None:
-    assert pages_of(settings(JWT_SECRET=SECRET)) is None
-    assert pages_of(settings(JWT_SECRET=SECRET, DEMO="0")) is None
-    assert pages_of(settings(JWT_SECRET=SECRET, DEMO="1")) is not None
-
-
-def test_it_needs_a_secret_to_sign_with() -> None:
-    with pytest.raises(SettingsError, match="TIELINE_DEMO is on, but TIELINE_JWT_SECRET"):
-        pages_of(settings(JWKS_URL="https://issuer.example/keys", DEMO="1"))
+    browser = Browser(None)
+    assert browser.get(path) == b""
+    assert browser.requests == [path]

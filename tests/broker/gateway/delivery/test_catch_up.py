@@ -1,35 +1,57 @@
-"""Everybody is sent what is missing, from a real mailbox, when pushes were lost or may have been."""
+"""Every client is sent what is missing, from a real mailbox, when pushes were lost or may have been."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from gateway.admission.tokens import Claims
+from gateway.client.deliveries import NOTHING
 from gateway.client.session import Session
-from gateway.delivery.barriers import Marks
-from gateway.delivery.catch_up import CatchUp
-from gateway.delivery.connections import Ear, Live
-from gateway.delivery.mailbox import MAX_MISSED, Mailbox
+from gateway.delivery.delivery import Delivery
 from presence.mailbox import make_mailbox
 from tests.broker.runtime.watching import happens, watch
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import until
 from tests.unit.gateway.client.alice import PLAIN
 from tests.unit.gateway.client.stage import AN_HOUR_S, Stage, connected, event
-from tieline.runtime.broker import Broker, connect
+from tieline.runtime.broker import Broker, Subscription, connect
 from tieline.runtime.message import Message
+from tieline.runtime.nats_parser import Listener
 from tieline.runtime.requests import Requests
 from tieline.wire import internal
 from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
+from tieline.wire.limits import MAX_MISSED
 from tieline.wire.subjects import Subjects
 
 SUBJECTS = Subjects("t")
 ELECTED = Message(SUBJECTS.mailbox_elections(), "", b"{}", b"")
 
 
+class LossyBroker(Broker):
+    """A broker from which nothing comes on the subjects that a test names."""
+
+    def __init__(self, broker: Broker) -> None:
+        super().__init__(broker.client, [], [])
+        self._broker = broker
+        self.lost: set[str] = set()
+
+    def when_away(self, listener: Callable[[], None]) -> None:
+        self._broker.when_away(listener)
+
+    def when_back(self, listener: Callable[[], None]) -> None:
+        self._broker.when_back(listener)
+
+    async def subscribe(self, subject: str, callback: Listener, queue: str = "") -> Subscription:
+        def pass_on(message: Message) -> None:
+            if message.subject not in self.lost:
+                callback(message)
+
+        return await super().subscribe(subject, pass_on, queue)
+
+
 class Listening:
-    """One user of the gateway, and everything that has come to his client."""
+    """One user of the gateway, and everything that has come to the user's client."""
 
     def __init__(self, gateway: "SmallGateway", user: str) -> None:
         self._gateway = gateway
@@ -42,7 +64,7 @@ class Listening:
         self.names: list[str] = []
 
     def send(self, *names: str) -> None:
-        """Have somebody publish events for this user."""
+        """Have events published for this user."""
         for name in names:
             headers = {"Nats-Msg-Id": internal.message_id(self.user, event(name))}
             subject = SUBJECTS.user(self.user, self.session.session)
@@ -58,42 +80,33 @@ class Listening:
         await until(has_come)
         assert self.names == list(names)
 
-    async def turn_deaf(self) -> None:
+    def lose_pushes(self) -> None:
         """Lose what is pushed from now on."""
-        await self._ear.subscription.unsubscribe()
+        self._gateway.broker.lost.add(SUBJECTS.live(self.user, self.session.session))
 
-    async def hear_again(self) -> None:
-        """Hear what is pushed from now on, with the same ear."""
-        pushed = SUBJECTS.live(self.user, self.session.session)
-        self._ear.subscription = await self._gateway.broker.subscribe(pushed, self._ear.hear)
-
-    @property
-    def _ear(self) -> Ear:
-        (ear,) = [ear for ear in self._gateway.live.ears() if ear.connection is self.stage.connection]
-        return ear
+    def get_pushes_again(self) -> None:
+        """Get what is pushed from now on."""
+        self._gateway.broker.lost.clear()
 
 
 class SmallGateway:
     """What a gateway does about deliveries, and nothing else."""
 
-    def __init__(self, broker: Broker, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, broker: LossyBroker, tasks: asyncio.TaskGroup) -> None:
         self.broker = broker
-        self.live = Live(broker, SUBJECTS)
-        self.marks = Marks(broker, SUBJECTS, GatewayId("g"))
         self._requests = Requests(broker, SUBJECTS.replies("test", "1"))
-        mailbox = Mailbox(self._requests, SUBJECTS)
-        self.catch_up = CatchUp(broker, self.live, mailbox, self.marks, tasks)
+        self.delivery = Delivery(broker, self._requests, SUBJECTS, GatewayId("g"), tasks)
 
     async def start(self) -> None:
-        """Listen for replies and marks."""
+        """Listen for replies, and watch for losses."""
         await self._requests.start()
-        await self.marks.start()
+        await self.delivery.start()
 
     async def let_in(self, user: str) -> Listening:
         """Have one more user."""
         listening = Listening(self, user)
-        self.live.add(listening.stage.connection, listening.session)
-        await self.live.listen(listening.stage.connection, listening.session)
+        await self.delivery.follow(listening.stage.connection, listening.session)
+        self.delivery.release(listening.session, NOTHING)
         return listening
 
 
@@ -102,39 +115,39 @@ async def gateway(pip_nats: NatsServer) -> AsyncIterator[SmallGateway]:
     broker = await connect(pip_nats.url, "test")
     await make_mailbox(broker, SUBJECTS, "file", 1, 30)
     async with asyncio.TaskGroup() as tasks:
-        small = SmallGateway(broker, tasks)
+        small = SmallGateway(LossyBroker(broker), tasks)
         await small.start()
         yield small
         await broker.close()
 
 
-async def test_a_push_that_did_not_come_is_read_before_anything_newer_is_delivered(
+async def test_a_push_that_did_not_come_is_read_before_newer_ones_come(
     gateway: SmallGateway,
 ) -> None:
     alice = await gateway.let_in("alice")
     alice.send("a")
     await alice.hears("a")
-    await alice.turn_deaf()
+    alice.lose_pushes()
     alice.send("b", "c")
-    await gateway.marks.passed()
-    await alice.hear_again()
+    await gateway.delivery.settled()
+    alice.get_pushes_again()
 
     alice.send("d")
 
     await alice.hears("a", "b", "c", "d")
-    assert gateway.live.disturbances == 1
+    assert gateway.delivery.suspected_losses == 1
 
 
-async def test_an_election_has_everybody_s_mailbox_read(gateway: SmallGateway) -> None:
+async def test_an_election_has_the_mailbox_read_for_every_client(gateway: SmallGateway) -> None:
     alice, bob = await gateway.let_in("alice"), await gateway.let_in("bob")
     alice.send("a")
     await alice.hears("a")
-    await alice.turn_deaf()
+    alice.lose_pushes()
     alice.send("b")
     bob.send("c")
     await bob.hears("c")
 
-    gateway.catch_up.on_election(ELECTED)
+    gateway.delivery.on_election(ELECTED)
 
     await alice.hears("a", "b")
     bob.send("d")
@@ -142,45 +155,45 @@ async def test_an_election_has_everybody_s_mailbox_read(gateway: SmallGateway) -
     assert bob.stage.close_code is None
 
 
-async def test_a_disturbance_while_it_is_read_has_it_read_again(gateway: SmallGateway) -> None:
+async def test_a_loss_suspected_while_it_is_read_has_it_read_again(gateway: SmallGateway) -> None:
     alice = await gateway.let_in("alice")
-    await alice.turn_deaf()
+    alice.lose_pushes()
 
-    gateway.catch_up.on_election(ELECTED)
+    gateway.delivery.on_election(ELECTED)
     alice.send("a")
-    gateway.catch_up.on_election(ELECTED)
+    gateway.delivery.on_election(ELECTED)
 
     await alice.hears("a")
-    assert not alice.stage.connection.deliveries.is_held
+    assert not gateway.delivery.is_held(alice.session)
 
 
 async def test_what_a_broker_stored_before_it_died_comes_when_it_is_back(
     gateway: SmallGateway, pip_nats: NatsServer
 ) -> None:
     alice = await gateway.let_in("alice")
-    await alice.turn_deaf()
+    alice.lose_pushes()
     alice.send("a", "b")
-    await gateway.marks.passed()
+    await gateway.delivery.settled()
     away, back = watch(gateway.broker)
     pip_nats.kill()
     await happens(away)
-    assert alice.stage.connection.deliveries.is_held
+    assert gateway.delivery.is_held(alice.session)
 
     pip_nats.start()
     await happens(back)
 
     await alice.hears("a", "b")
-    assert not alice.stage.connection.deliveries.is_held
+    assert not gateway.delivery.is_held(alice.session)
 
 
 @pytest.mark.parametrize("missing", [MAX_MISSED, MAX_MISSED + 1])
-async def test_who_lacks_more_than_is_kept_is_sent_away(gateway: SmallGateway, missing: int) -> None:
+async def test_a_client_that_lacks_more_than_is_stored_is_closed(gateway: SmallGateway, missing: int) -> None:
     alice, bob = await gateway.let_in("alice"), await gateway.let_in("bob")
-    await alice.turn_deaf()
+    alice.lose_pushes()
     names = [f"e-{number}" for number in range(missing)]
     alice.send(*names)
 
-    gateway.catch_up.on_election(ELECTED)
+    gateway.delivery.on_election(ELECTED)
 
     if missing == MAX_MISSED:
         await alice.hears(*names)

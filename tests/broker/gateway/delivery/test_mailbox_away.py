@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from gateway.delivery.barriers import Mark
+from gateway.delivery.barriers import Barrier
 from gateway.delivery.mailbox import Mailbox
 from tieline.runtime.message import Message, block
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.subjects import Subjects
 
-MARK = Mark("tieline.mark.g1", 9)
+BARRIER = Barrier("tieline.mark.g1", 9)
 KNOWN = {"tieline.user.alice.s1": 1, "tieline.user.bob.s2": 2}
 
 
@@ -20,7 +20,7 @@ class Ceasing:
     async def gather(self, subject: str, payload: bytes, _timeout: float) -> list[Message]:
         if b"multi_last" not in payload:
             raise NoAnswer(subject)
-        newest = {MARK.subject: MARK.sequence, **dict.fromkeys(KNOWN, 8)}
+        newest = {BARRIER.subject: BARRIER.sequence, **dict.fromkeys(KNOWN, 8)}
         heads = [block({"Nats-Subject": name, "Nats-Sequence": str(at)}) for name, at in newest.items()]
         return [
             *(Message("", "", b"", head) for head in heads),
@@ -28,7 +28,7 @@ class Ceasing:
         ]
 
 
-async def test_reading_it_fails_with_what_its_readers_expect_and_not_with_a_group() -> None:
+async def test_reading_it_fails_with_no_answer_and_not_with_a_group() -> None:
     requests: Any = Ceasing()
     with pytest.raises(NoAnswer):
-        await Mailbox(requests, Subjects("tieline")).news(KNOWN, MARK)
+        await Mailbox(requests, Subjects("tieline")).news(KNOWN, BARRIER)

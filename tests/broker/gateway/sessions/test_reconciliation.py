@@ -8,8 +8,9 @@ import pytest
 
 from gateway.admission.tokens import Claims
 from gateway.client.session import Session
-from gateway.delivery.connections import Live
-from gateway.sessions.reconciliation import AT_ONCE, RollCall
+from gateway.delivery.connections import Connections
+from gateway.sessions.presence import RemotePresence
+from gateway.sessions.reconciliation import AT_ONCE, Reconciliation
 from tests.broker.runtime.watching import happens, watch
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import until
@@ -31,7 +32,7 @@ class Scene:
     """A gateway's connections by name, and a presence that knows which of them are replaced."""
 
     def __init__(self, nats: NatsServer, gateway: Broker, presence: Broker, tasks: asyncio.TaskGroup) -> None:
-        self.live = Live(gateway, SUBJECTS)
+        self.connections = Connections()
         self.stages: dict[str, Stage] = {}
         self.replaced: set[str] = set()
         self.asked: set[tuple[ConnectionId, ...]] = set()
@@ -46,7 +47,11 @@ class Scene:
 
     async def start(self) -> None:
         await self._requests.start()
-        RollCall(self._gateway, self._requests, SUBJECTS, self.live, self._tasks)
+        presence = RemotePresence(self._requests, SUBJECTS)
+        reconciliation = Reconciliation(
+            presence, self.connections, lambda: self._gateway.is_connected, self._tasks
+        )
+        self._gateway.when_back(reconciliation.start)
         await self._presence.subscribe(SUBJECTS.presence("replaced"), self._answer)
         await self._presence.flush()
 
@@ -66,7 +71,7 @@ class Scene:
             claims = Claims(name, AN_HOUR_S, rooms="*")
             session = Session(SessionId(name), ConnectionId(name), claims, SecretHash(b""), False, PLAIN)
             self.stages[name] = connected(session)
-            self.live.add(self.stages[name].connection, session)
+            self.connections.add(self.stages[name].connection, session)
 
     async def lose_the_broker(self) -> None:
         """Have it away for a moment."""
@@ -97,7 +102,7 @@ async def scene(pip_nats: NatsServer) -> AsyncIterator[Scene]:
             yield scene
 
 
-async def test_who_was_replaced_while_the_broker_was_away_is_closed_and_nobody_else(scene: Scene) -> None:
+async def test_what_was_replaced_while_the_broker_was_away_is_closed_alone(scene: Scene) -> None:
     scene.let_in("alice", "bob", "carol")
     scene.replaced |= {"bob", "somebody who has gone meanwhile"}
 
@@ -107,7 +112,7 @@ async def test_who_was_replaced_while_the_broker_was_away_is_closed_and_nobody_e
     assert scene.asked == {("alice", "bob", "carol")}
 
 
-async def test_nobody_is_asked_about_where_nobody_is(scene: Scene) -> None:
+async def test_without_connections_nothing_is_asked(scene: Scene) -> None:
     await scene.lose_the_broker()
     scene.let_in("alice")
     await scene.lose_the_broker()
@@ -115,7 +120,7 @@ async def test_nobody_is_asked_about_where_nobody_is(scene: Scene) -> None:
     assert scene.asked == {("alice",)}
 
 
-async def test_many_are_asked_about_by_and_by(scene: Scene) -> None:
+async def test_many_are_asked_about_in_several_questions(scene: Scene) -> None:
     names = [f"user-{number}" for number in range(2 * AT_ONCE + 1)]
     scene.let_in(*names)
     scene.replaced |= {names[0], names[-1]}

@@ -1,4 +1,4 @@
-"""Signals travel in packs, over a real broker, to somebody who answers as a test wants."""
+"""Signals travel in packs, over a real broker, to a router that answers as a test wants."""
 
 import asyncio
 import functools
@@ -23,7 +23,7 @@ RELAYED, HELD = Accepted("relayed"), Accepted("held")
 
 
 class Routers:
-    """Who answers signals, and who asks about them."""
+    """A router that answers as told, and a gateway that asks."""
 
     def __init__(self, gateway: Broker, router: Broker) -> None:
         self._router = router
@@ -83,7 +83,7 @@ async def routers(pip_nats: NatsServer) -> AsyncIterator[Routers]:
     await router.close()
 
 
-async def test_what_one_turn_brings_travels_together_and_each_hears_its_own_answer(routers: Routers) -> None:
+async def test_signals_of_one_moment_travel_together_each_has_its_answer(routers: Routers) -> None:
     routers.ask("a", "b", "c")
     cmd, names, reply = await routers.next()
     routers.answer(reply, (2, HELD), (0, RELAYED), (1, Refused("ROOM_FULL")))
@@ -93,7 +93,7 @@ async def test_what_one_turn_brings_travels_together_and_each_hears_its_own_answ
     assert routers.heard == [("c", HELD), ("a", RELAYED), ("b", Refused("ROOM_FULL"))]
 
 
-async def test_each_command_and_each_turn_has_a_pack_of_its_own(routers: Routers) -> None:
+async def test_each_command_and_each_moment_has_a_pack_of_its_own(routers: Routers) -> None:
     routers.ask("a")
     routers.ask("b", cmd=OFFER)
     routers.ask("c")
@@ -108,7 +108,7 @@ async def test_each_command_and_each_turn_has_a_pack_of_its_own(routers: Routers
     ]
 
 
-async def test_answers_may_come_one_by_one_and_what_has_none_is_asked_again_alone(routers: Routers) -> None:
+async def test_answers_may_come_singly_and_the_rest_is_asked_again(routers: Routers) -> None:
     routers.ask("a", "b", "c")
     _, _, reply = await routers.next()
     routers.answer(reply, (1, RELAYED))
@@ -125,7 +125,7 @@ async def test_answers_may_come_one_by_one_and_what_has_none_is_asked_again_alon
     assert routers.heard == [("b", RELAYED), ("a", RELAYED), ("c", HELD)]
 
 
-async def test_who_gets_no_answer_in_time_is_told_and_who_got_one_is_not_told_again(routers: Routers) -> None:
+async def test_a_signal_without_an_answer_in_time_is_told_once(routers: Routers) -> None:
     routers.have_patience(0.2)
     routers.ask("a", "b", "c")
     _, _, reply = await routers.next()
@@ -145,7 +145,7 @@ async def test_no_pack_is_too_long(routers: Routers, count: int, size: int) -> N
     assert packs == [names[:-1], names[-1:]]
 
 
-async def test_a_frame_that_is_longer_than_a_pack_may_be_travels_alone(routers: Routers) -> None:
+async def test_a_frame_that_is_longer_than_a_pack_travels_alone(routers: Routers) -> None:
     routers.ask("a")
     routers.ask("b", size=2 * MAX_BYTES)
     routers.ask("c")

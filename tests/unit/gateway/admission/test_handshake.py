@@ -64,7 +64,7 @@ def admitted(path: str, *headers: tuple[str, str]) -> Admitted:
     return found
 
 
-# Where the token is. --------------------------------------------------------------------------------
+# Where the token is.
 
 
 def test_the_token_may_come_in_the_authorization_header() -> None:
@@ -72,7 +72,7 @@ def test_the_token_may_come_in_the_authorization_header() -> None:
         assert admitted("/ws", ("Authorization", value)).claims.sub == "alice"
 
 
-def test_the_token_may_come_as_a_subprotocol_and_the_server_answers_with_its_own() -> None:
+def test_the_token_may_come_as_a_subprotocol_beside_the_server_s_own() -> None:
     request, response = asked("/ws", ("Sec-WebSocket-Protocol", f"tieline.v1, bearer.{token()}"))
 
     assert isinstance(judge(request, response, TOKENS, Origins(), NOW), Admitted)
@@ -92,7 +92,7 @@ def test_the_token_may_come_in_the_query() -> None:
     assert admitted(f"/ws?x=1&token={token()}&token={BAD}").claims.sub == "alice"
 
 
-def test_of_several_tokens_the_header_counts_before_the_subprotocol_and_that_before_the_query() -> None:
+def test_header_counts_before_subprotocol_and_that_before_query() -> None:
     header = ("Authorization", f"Bearer {token('header')}")
     subprotocol = ("Sec-WebSocket-Protocol", f"tieline.v1, bearer.{token('subprotocol')}")
     query = f"/ws?token={token('query')}"
@@ -136,11 +136,11 @@ def test_an_authorization_of_another_kind_is_no_token() -> None:
         f"/ws?token={token('')}",
     ],
 )
-def test_without_a_token_that_is_good_now_nobody_is_let_in(path: str) -> None:
+def test_without_a_token_that_is_good_now_no_client_is_let_in(path: str) -> None:
     assert verdict(path) is HandshakeError.UNAUTHORIZED
 
 
-# What the connection asks for. ----------------------------------------------------------------------
+# What the connection asks for.
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_client_says_whether_it_can_resume_and_what(query: str, resume: str | 
     assert (found.resume, found.last) == (resume, last)
 
 
-# What is no upgrade. --------------------------------------------------------------------------------
+# What is no upgrade.
 
 
 @pytest.mark.parametrize("path", ["/", "/ws/", "/WS", "/wss", "/ws;x", "/%77s", "/x?/ws", "//ws", "*"])
@@ -195,7 +195,7 @@ def test_an_upgrade_that_lacks_what_it_needs_is_malformed(missing: str) -> None:
     assert judge(request, response, TOKENS, Origins(), NOW) is HandshakeError.MALFORMED
 
 
-def test_another_method_or_version_or_a_header_that_cannot_be_read_is_malformed() -> None:
+def test_another_method_or_version_or_a_bad_header_is_malformed() -> None:
     for request, response in (
         asked(f"/ws?token={token()}", method="PUT"),
         asked(f"/ws?token={token()}", version="HTTP/1.0"),
@@ -205,7 +205,7 @@ def test_another_method_or_version_or_a_header_that_cannot_be_read_is_malformed(
         assert judge(request, response, TOKENS, Origins(), NOW) is HandshakeError.MALFORMED
 
 
-def test_the_path_is_judged_before_the_upgrade_and_that_before_the_token() -> None:
+def test_path_is_judged_before_upgrade_and_that_before_token() -> None:
     assert judge(*asked("/", without="Upgrade"), TOKENS, Origins(), NOW) is HandshakeError.NOT_FOUND
     assert judge(*asked("/ws", without="Upgrade"), TOKENS, Origins(), NOW) is HandshakeError.UPGRADE_REQUIRED
     assert (
@@ -213,14 +213,14 @@ def test_the_path_is_judged_before_the_upgrade_and_that_before_the_token() -> No
     )
 
 
-def test_a_client_that_offers_other_subprotocols_only_is_let_in_without_one() -> None:
+def test_a_client_with_other_subprotocols_only_is_let_in_without_one() -> None:
     request, response = asked(f"/ws?token={token()}", ("Sec-WebSocket-Protocol", "chat"))
 
     assert isinstance(judge(request, response, TOKENS, Origins(), NOW), Admitted)
     assert "Sec-WebSocket-Protocol" not in response.headers
 
 
-# How a refusal reads. -------------------------------------------------------------------------------
+# How a refusal reads.
 
 
 @pytest.mark.parametrize("denial", HandshakeError)
@@ -245,7 +245,7 @@ def test_a_refusal_says_in_its_headers_what_was_missing() -> None:
     assert denied(HandshakeError.UPGRADE_REQUIRED).headers["Upgrade"] == "websocket"
 
 
-# Foreign pages, and too many bad tokens. ------------------------------------------------------------
+# Foreign pages, and too many bad tokens.
 
 
 @pytest.mark.parametrize("path", ["/ws", f"/ws?token={token()}"])
@@ -253,7 +253,7 @@ def test_a_page_from_elsewhere_is_refused_whatever_its_token(path: str) -> None:
     assert verdict(path, ("Origin", "https://evil.example")) is HandshakeError.FOREIGN_ORIGIN
 
 
-def test_a_page_of_the_gateway_s_own_and_one_that_is_listed_are_let_in() -> None:
+def test_pages_of_the_gateway_s_own_and_listed_ones_are_let_in() -> None:
     path = f"/ws?token={token()}"
     assert isinstance(verdict(path, ("Origin", "https://gateway.example")), Admitted)
     request, response = asked(path, ("Origin", "https://app.example"))
@@ -273,7 +273,7 @@ def tries(desk: Admission, count: int, path: str, peer: str, *headers: tuple[str
     return [desk.judge(request, response, peer, Now(NOW, 1000)) for _ in range(count)]
 
 
-def test_after_thirty_bad_tokens_from_one_address_more_of_them_are_too_many() -> None:
+def test_more_than_thirty_bad_tokens_of_one_address_are_too_many() -> None:
     desk = admission()
     bad, none = f"/ws?token={BAD}", "/ws"
     assert set(tries(desk, 20, bad, "1.1.1.1")) == {HandshakeError.UNAUTHORIZED}
@@ -305,7 +305,7 @@ def test_behind_a_proxy_of_our_own_its_clients_are_told_apart() -> None:
     ]
 
 
-# Tokens of keys that are not known. -----------------------------------------------------------------
+# Tokens of keys that are not known.
 
 
 def ask_of(token_: str) -> tuple[Request, Response]:
@@ -341,13 +341,13 @@ async def test_a_token_of_an_unknown_key_waits_for_fresh_keys() -> None:
     assert keys.fetches == 2
 
 
-async def test_when_no_keys_can_be_had_nobody_is_told_that_his_token_is_bad() -> None:
+async def test_when_no_keys_can_be_had_no_token_is_called_bad() -> None:
     keys = Keys(is_reachable=False)
     for _ in range(40):
         assert await keys.settle(RSA.token()) is HandshakeError.KEYS_UNAVAILABLE
 
 
-async def test_tokens_of_keys_that_nobody_knows_are_counted_as_bad_ones() -> None:
+async def test_tokens_of_unknown_keys_are_counted_as_bad_ones() -> None:
     keys = Keys(is_reachable=True)
     found = [await keys.settle(EC.token()) for _ in range(31)]
     assert found == [HandshakeError.UNAUTHORIZED] * 30 + [HandshakeError.TOO_MANY_BAD_TOKENS]

@@ -66,7 +66,7 @@ async def test_many_who_ask_at_once_wait_for_one_fetch() -> None:
         assert site.asked == 1
 
 
-async def test_who_gives_up_waiting_does_not_take_the_fetch_from_others() -> None:
+async def test_a_waiter_that_gives_up_leaves_the_fetch_to_the_others() -> None:
     async with key_site(SET) as site, open_desk(site) as desk:
         site.may_answer.clear()
         impatient, patient = (asyncio.ensure_future(desk.server.refresh()) for _ in range(2))
@@ -99,7 +99,7 @@ async def test_a_failure_keeps_the_older_keys_and_is_said(status: str, document:
         assert (desk.knows(RSA), desk.knows(EC)) == (False, True)
 
 
-async def test_nobody_there_is_a_failure_until_somebody_is() -> None:
+async def test_a_server_that_is_away_is_a_failure_until_it_is_back() -> None:
     with hold_ports(1, "127.0.0.1") as (port,):
         async with key_site(SET, port) as site:
             pass

@@ -1,18 +1,15 @@
 """Public keys, and tokens that they verify."""
 
 import json
-from pathlib import Path
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.__main__ import GatewaySettings, tokens_of
 from gateway.admission.keys import UnusableKey, read_key_set, read_pem
 from gateway.admission.tokens import BadToken, Tokens, UnknownKey
 from tests.unit.gateway.admission.issuer import EC, ED, ISSUERS, NOW, RSA, Issuer, another, key_set, stranger
-from tieline.runtime.settings import SettingsError
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 
@@ -38,7 +35,7 @@ def problem_of(text: str) -> str:
     return str(problem.value)
 
 
-# Keys in PEM form. ----------------------------------------------------------------------------------
+# Keys in PEM form.
 
 
 @every_issuer
@@ -73,7 +70,7 @@ def test_what_is_no_public_key_for_tokens_is_named() -> None:
     assert "Ed448" in problem_of(text)
 
 
-# Key sets. ------------------------------------------------------------------------------------------
+# Key sets.
 
 
 def test_every_key_of_a_set_verifies_its_own_tokens() -> None:
@@ -124,7 +121,7 @@ def test_what_is_no_key_set_is_an_error(document: bytes) -> None:
         read_key_set(document)
 
 
-# Which algorithm. -----------------------------------------------------------------------------------
+# Which algorithm.
 
 
 @every_issuer
@@ -160,7 +157,7 @@ def test_secrets_and_keys_are_good_side_by_side() -> None:
     assert not admits(tokens, EC.token())
 
 
-# Keys that are not known. ---------------------------------------------------------------------------
+# Keys that are not known.
 
 
 def test_a_name_that_the_set_does_not_have_may_be_known_later() -> None:
@@ -184,43 +181,3 @@ def test_where_no_keys_are_fetched_none_is_unknown() -> None:
     with pytest.raises(BadToken) as problem:
         Tokens(SECRET).verify(RSA.token(), NOW)
     assert not isinstance(problem.value, UnknownKey)
-
-
-# Settings. ------------------------------------------------------------------------------------------
-
-
-def test_a_key_may_be_given_itself_or_as_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "keys.pem"
-    file.write_text(RSA.pem + ED.pem)
-    for value, issuers in ((EC.pem, [EC]), (str(file), [RSA, ED])):
-        tokens = tokens_of(GatewaySettings(jwt_public_key=value))
-        assert all(admits(tokens, issuer.token()) for issuer in issuers)
-        assert tokens.has_own_keys
-
-
-def test_without_anything_to_verify_with_there_is_no_gateway() -> None:
-    with pytest.raises(SettingsError, match="TIELINE_JWT_SECRET is not set, and neither is"):
-        tokens_of(GatewaySettings())
-    assert not tokens_of(GatewaySettings(jwks_url="https://issuer.example/keys")).has_own_keys
-
-
-@pytest.mark.parametrize(
-    ("settings", "problem"),
-    [
-        ({"jwt_public_key": "/nowhere/key.pem"}, "TIELINE_JWT_PUBLIC_KEY: [Errno 2] No such file"),
-        ({"jwt_public_key": "-----BEGIN"}, "TIELINE_JWT_PUBLIC_KEY: it holds no -----BEGIN PUBLIC KEY"),
-        ({"jwt_public_key": "\0"}, "TIELINE_JWT_PUBLIC_KEY: "),
-        ({"jwks_url": "file:///etc/passwd"}, "TIELINE_JWKS_URL: 'file:///etc/passwd' is no http:// or"),
-    ],
-)
-def test_settings_that_cannot_be_used_are_named(settings: dict[str, str], problem: str) -> None:
-    with pytest.raises(SettingsError) as found:
-        tokens_of(GatewaySettings(**settings))  # type: ignore[arg-type]
-    assert str(found.value).startswith(problem)
-
-
-def test_a_private_key_that_was_given_by_mistake_is_not_shown() -> None:
-    with pytest.raises(SettingsError) as found:
-        tokens_of(GatewaySettings(jwt_public_key=RSA.private_pem))
-    assert "private key" in str(found.value)
-    assert RSA.private_pem.splitlines()[1] not in str(found.value)

@@ -39,7 +39,7 @@ def is_bad(text: str, tokens: Tokens = TOKENS, now: float = NOW) -> bool:
     return False
 
 
-# What it says. --------------------------------------------------------------------------------------
+# What it says.
 
 
 def test_a_token_says_who_connects_and_by_default_no_more_than_that() -> None:
@@ -97,7 +97,7 @@ def test_every_valid_id_may_connect_and_be_granted(user: str, rooms: list[str]) 
     assert (claims.sub, claims.rooms) == (user, tuple(rooms))
 
 
-# Whether it is genuine. -----------------------------------------------------------------------------
+# Whether it is genuine.
 
 
 def test_a_token_of_another_secret_is_bad() -> None:
@@ -164,7 +164,7 @@ def test_a_header_that_nests_too_deep_is_bad() -> None:
     assert is_bad(f"{nested}.e30.e30")
 
 
-# Whether it is usable. ------------------------------------------------------------------------------
+# Whether it is usable.
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_payload_that_is_not_json_makes_the_token_bad(payload: bytes) -> None:
     assert is_bad(jwt.PyJWS().encode(payload, SECRET, algorithm="HS256"))
 
 
-# Whether it is valid now. ---------------------------------------------------------------------------
+# Whether it is valid now.
 
 
 def test_the_end_is_taken_strictly() -> None:

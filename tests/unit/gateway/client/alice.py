@@ -4,8 +4,10 @@ import json
 from typing import Any, Final, Literal
 
 from gateway.admission.tokens import Claims, Tokens
+from gateway.client.actions import AskPresence, AskRouter, Say
 from gateway.client.ice_servers import IceServers
-from gateway.client.session import AskPresence, AskRouter, Say, Session, Terms
+from gateway.client.session import Session
+from gateway.client.terms import Terms
 from tests.unit.wire.samples import frame, room_message, signal_message
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 

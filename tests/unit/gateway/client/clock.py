@@ -15,7 +15,7 @@ class Clock:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """Itself, for whoever asks for a loop and only looks at its clock."""
+        """Itself, for code that wants a loop and only looks at its clock."""
         return cast("asyncio.AbstractEventLoop", self)
 
     def time(self) -> float:

@@ -1,12 +1,11 @@
-"""The house that a connection under test lives in: it keeps what it is asked, and answers when told to."""
+"""What a connection under test asks: kept until the test answers."""
 
+from collections.abc import Callable
 from typing import Final
 
-from websockets.http11 import Request, Response
-
-from gateway.client.connection import Connection
-from gateway.client.keepalive import Pace
-from gateway.client.session import AskKeys, AskPresence, AskRouter, Session
+from gateway.client.actions import AskKeys, AskPresence, AskRouter
+from gateway.client.host import KeysAnswered, PresenceAnswered, RouterAnswered
+from gateway.client.session import Session
 from tieline.wire.ids import SessionId
 from tieline.wire.internal import Accepted, Done, PresenceReply, RouterReply
 
@@ -14,60 +13,54 @@ RELAYED: Final = Accepted("relayed")
 DONE: Final = Done()
 
 
-class DollHouse:
-    """See `gateway.client.host.House`. One connection lives in it."""
-
-    connection: Connection
+class FakeHost:
+    """A `Host` in whose hands nothing is answered by itself."""
 
     def __init__(self) -> None:
-        self.pace = Pace()
-        self.arrivals: list[tuple[Request, Response]] = []
         self.under_way: list[AskRouter | AskPresence] = []
         """What was asked and is not answered yet."""
         self.asked: list[str] = []
         """The `requestId` of everything that was asked, in order."""
         self.keys_asked: list[AskKeys] = []
         self.told: list[tuple[SessionId, bytes]] = []
-        self.gone_with: list[int] = []
-        """The close code each time that the connection was said to be gone."""
+        self._to_answer: list[Callable[[RouterReply | None, PresenceReply | None], None]] = []
+        self._keys_answered: list[Callable[[bool], None]] = []
 
-    def arrived(self, connection: Connection, request: Request, response: Response) -> None:
-        """See `House.arrived`."""
-        assert connection is self.connection
-        self.arrivals.append((request, response))
+    def ask_router(self, _session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
+        """Keep a question to a router."""
+        self._keep(ask, lambda router, _: answered(ask, router))
 
-    def ask_router(self, connection: Connection, ask: AskRouter) -> None:
-        """See `House.ask_router`."""
-        self._ask(connection, ask)
+    def ask_presence(self, _session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:
+        """Keep a question to presence."""
+        self._keep(ask, lambda _, presence: answered(ask, presence))
 
-    def ask_keys(self, connection: Connection, ask: AskKeys) -> None:
-        """See `House.ask_keys`."""
-        assert connection is self.connection
+    def ask_keys(self, ask: AskKeys, answered: KeysAnswered) -> None:
+        """Keep a question to the key server."""
         self.keys_asked.append(ask)
-
-    def ask_presence(self, connection: Connection, ask: AskPresence) -> None:
-        """See `House.ask_presence`."""
-        self._ask(connection, ask)
-
-    def _ask(self, connection: Connection, ask: AskRouter | AskPresence) -> None:
-        assert connection is self.connection
-        self.asked.append(ask.request_id)
-        self.under_way.append(ask)
+        self._keys_answered.append(lambda is_fresh: answered(ask, is_fresh))
 
     def tell(self, session: Session, event: bytes) -> None:
-        """See `House.tell`."""
+        """Keep an event of the gateway's own."""
         self.told.append((session.session, event))
-
-    def gone(self, connection: Connection) -> None:
-        """See `House.gone`."""
-        self.gone_with.append(connection.close_code)
 
     def answer(self, router: RouterReply | None = RELAYED, presence: PresenceReply | None = DONE) -> None:
         """Answer what is under way, which must be one thing."""
-        (ask,) = self.under_way
+        (answered,) = self._to_answer
         self.under_way.clear()
-        match ask:
-            case AskRouter():
-                self.connection.turns.router_answered(ask, router)
-            case AskPresence():
-                self.connection.turns.presence_answered(ask, presence)
+        self._to_answer.clear()
+        answered(router, presence)
+
+    def answer_keys(self, is_fresh: bool) -> None:
+        """Answer the one question to the key server."""
+        (answered,) = self._keys_answered
+        self._keys_answered.clear()
+        answered(is_fresh)
+
+    def _keep(
+        self,
+        ask: AskRouter | AskPresence,
+        answered: Callable[[RouterReply | None, PresenceReply | None], None],
+    ) -> None:
+        self.asked.append(ask.request_id)
+        self.under_way.append(ask)
+        self._to_answer.append(answered)

@@ -1,4 +1,4 @@
-"""One connection with everything around it in a test's hands: the house, the clock, the wire, the client."""
+"""One connection with everything around it in a test's hands: its host, the clock, the wire, the client."""
 
 import json
 import time
@@ -6,24 +6,23 @@ from typing import Any
 
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Response
+from websockets.http11 import Request, Response
 from websockets.uri import parse_uri
 
 from gateway.admission.tokens import Claims
 from gateway.client.connection import Connection
-from gateway.client.session import Session, Terms
-from gateway.delivery.mailbox import Missed
+from gateway.client.deliveries import NOTHING, Deliveries, Missed
+from gateway.client.session import Session
+from gateway.client.terms import Terms
 from tests.unit.gateway.client.alice import PLAIN
 from tests.unit.gateway.client.clock import Clock
-from tests.unit.gateway.client.host import RELAYED, DollHouse
+from tests.unit.gateway.client.host import RELAYED, FakeHost
 from tests.unit.gateway.client.transport import Socket
 from tests.unit.wire import samples
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId
 from tieline.wire.internal import PresenceReply, RouterReply
 
 WELCOME = b'{"requestId":"","module":"ROOM","cmd":"WELCOME"}'
-NOTHING_MISSED = Missed([], [], is_whole=True)
-
 AN_HOUR_S = 3600.0
 
 
@@ -63,18 +62,33 @@ def event(name: str) -> bytes:
 class Stage:
     """A connection, and a real client's protocol at the other end of its wire."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str = "/ws") -> None:
         self.clock = Clock()
-        self.house = DollHouse()
+        self.host = FakeHost()
         self.socket = Socket()
-        self.house.connection = self.connection = Connection(self.house, self.clock.loop, now=self.clock.time)
+        self.requests: list[tuple[Request, Response]] = []
+        """Upgrade requests, with what websockets would answer."""
+        self.gone_with: list[int] = []
+        """The close code each time that the connection was said to be gone."""
+        self.connection = Connection(
+            self.clock.loop, self.host, self._on_request, self._on_gone, now=self.clock.time
+        )
+        self.deliveries = Deliveries(self.connection.say, self.clock.loop)
         self.connection.connection_made(self.socket)
-        self.client = ClientProtocol(parse_uri("ws://gateway.example/ws"))
+        self.client = ClientProtocol(parse_uri(f"ws://gateway.example{path}"))
         self._texts: list[bytes] = []
         self.pings: list[bytes] = []
         self._pongs = 0
 
-    # The client's end. ---------------------------------------------------------------------------------
+    def _on_request(self, connection: Connection, request: Request, response: Response) -> None:
+        assert connection is self.connection
+        self.requests.append((request, response))
+
+    def _on_gone(self, connection: Connection) -> None:
+        assert connection is self.connection
+        self.gone_with.append(connection.close_code)
+
+    # The client's end.
 
     def put(self, data: bytes) -> None:
         """Let bytes of the client arrive."""
@@ -117,7 +131,7 @@ class Stage:
         self.socket.abort()
         self.connection.connection_lost(None)
 
-    # What the client sees. -----------------------------------------------------------------------------
+    # What the client sees.
 
     def look(self) -> None:
         """Let the client read what was written."""
@@ -159,20 +173,21 @@ class Stage:
         close = self.client.close_rcvd
         return None if close is None else close.code
 
-    # The house's end. ----------------------------------------------------------------------------------
+    # The host's end.
 
-    def welcome(self, whom: Session | None = None, missed: Missed = NOTHING_MISSED) -> None:
-        """Let in the one client that has asked."""
-        ((_, response),) = self.house.arrivals
-        self.connection.welcome(response, whom or session(), WELCOME, missed)
+    def welcome(self, whom: Session | None = None, missed: Missed = NOTHING) -> None:
+        """Let in the one client that has asked, and send it what it missed."""
+        ((_, response),) = self.requests
+        self.connection.welcome(response, whom or session(), WELCOME)
+        self.deliveries.release(missed)
 
     def answer(self, router: RouterReply | None = RELAYED) -> None:
         """Answer the one question to a router that is under way."""
-        self.house.answer(router)
+        self.host.answer(router)
 
     def answer_room(self, presence: PresenceReply | None) -> None:
         """Answer the one question to presence that is under way."""
-        self.house.answer(presence=presence)
+        self.host.answer(presence=presence)
 
 
 def connected(whom: Session | None = None) -> Stage:

@@ -11,7 +11,7 @@ from tieline.wire.envelope import MAX_MESSAGE_BYTES
 from tieline.wire.internal import Refused, SessionGone
 
 
-def test_what_was_said_before_the_close_is_still_carried_out_and_only_then_is_the_client_gone() -> None:
+def test_a_client_is_gone_when_all_it_said_before_closing_is_done() -> None:
     stage = connected()
 
     stage.send(*signals(3))
@@ -19,23 +19,23 @@ def test_what_was_said_before_the_close_is_still_carried_out_and_only_then_is_th
     stage.lose()
 
     for _ in range(3):
-        assert stage.house.gone_with == []
+        assert stage.gone_with == []
         stage.answer()
-    assert stage.house.asked == ["s-0", "s-1", "s-2"]
-    assert stage.house.gone_with == [1000]
+    assert stage.host.asked == ["s-0", "s-1", "s-2"]
+    assert stage.gone_with == [1000]
 
 
-def test_a_client_that_has_closed_is_gone_however_long_its_socket_stays_open() -> None:
+def test_a_client_that_has_closed_is_gone_with_an_open_socket() -> None:
     stage = connected()
 
     stage.say_goodbye(4321)
-    assert stage.house.gone_with == [4321]
+    assert stage.gone_with == [4321]
 
     stage.lose()
-    assert stage.house.gone_with == [4321]
+    assert stage.gone_with == [4321]
 
 
-def test_a_client_that_breaks_the_protocol_is_gone_however_long_its_socket_stays_open() -> None:
+def test_a_client_that_breaks_the_protocol_is_gone_with_an_open_socket() -> None:
     for frames, code in (
         ([Frame(Opcode.BINARY, b"x")], 1003),
         ([Frame(Opcode.TEXT, b"\xff")], 1007),
@@ -44,9 +44,9 @@ def test_a_client_that_breaks_the_protocol_is_gone_however_long_its_socket_stays
     ):
         stage = connected()
         stage.send_frames(*frames)
-        assert stage.house.gone_with == [code]
+        assert stage.gone_with == [code]
         stage.lose()
-        assert stage.house.gone_with == [code]
+        assert stage.gone_with == [code]
 
 
 def test_a_client_that_has_yet_to_answer_our_close_is_not_gone() -> None:
@@ -54,10 +54,10 @@ def test_a_client_that_has_yet_to_answer_our_close_is_not_gone() -> None:
     stage.connection.close(CloseCode.SERVICE_RESTART)
 
     stage.send_frames(Frame(Opcode.TEXT, ping("crossing")))
-    assert stage.house.gone_with == []
+    assert stage.gone_with == []
 
     stage.send_frames(Frame(Opcode.CLOSE, (1012).to_bytes(2, "big")))
-    assert stage.house.gone_with == [1012]
+    assert stage.gone_with == [1012]
 
 
 def test_what_was_said_before_the_wire_was_cut_is_still_carried_out() -> None:
@@ -66,24 +66,24 @@ def test_what_was_said_before_the_wire_was_cut_is_still_carried_out() -> None:
     stage.send(signal("s-0"), ping("p-1"), join("j-1"), ping("p-2"))
     stage.lose()
     stage.answer()
-    assert stage.house.gone_with == []
+    assert stage.gone_with == []
     stage.answer_room(None)
 
-    assert stage.house.asked == ["s-0", "j-1"]
-    assert stage.house.gone_with == [1006]
+    assert stage.host.asked == ["s-0", "j-1"]
+    assert stage.gone_with == [1006]
     assert stage.socket.taken() == b""
 
 
-def test_with_nothing_under_way_a_lost_client_is_gone_at_once_and_keeps_no_timer() -> None:
+def test_a_lost_client_with_nothing_under_way_is_gone_at_once() -> None:
     stage = connected()
 
     stage.lose()
 
-    assert stage.house.gone_with == [1006]
+    assert stage.gone_with == [1006]
     assert stage.clock.is_idle
 
 
-def test_a_session_that_ended_while_it_was_asked_for_closes_and_nothing_else_is_asked() -> None:
+def test_a_session_that_ended_while_it_asked_closes_and_asks_no_more() -> None:
     for replaced, code in ((True, 4500), (False, 4002)):
         stage = connected()
         stage.send(*signals(3))
@@ -91,12 +91,12 @@ def test_a_session_that_ended_while_it_was_asked_for_closes_and_nothing_else_is_
         stage.answer(SessionGone(replaced=replaced))
 
         assert stage.close_code == code
-        assert stage.house.asked == ["s-0"]
+        assert stage.host.asked == ["s-0"]
         stage.lose()
-        assert stage.house.gone_with == [code]
+        assert stage.gone_with == [code]
 
 
-def test_a_session_that_ended_after_the_client_left_is_gone_with_the_client_s_code() -> None:
+def test_a_session_that_ended_after_the_client_left_has_its_code() -> None:
     stage = connected()
     stage.send(*signals(2))
     stage.say_goodbye()
@@ -104,8 +104,8 @@ def test_a_session_that_ended_after_the_client_left_is_gone_with_the_client_s_co
 
     stage.answer(SessionGone(replaced=True))
 
-    assert stage.house.gone_with == [1000]
-    assert stage.house.asked == ["s-0"]
+    assert stage.gone_with == [1000]
+    assert stage.host.asked == ["s-0"]
 
 
 def test_a_close_of_ours_ends_the_hearing_but_not_what_is_under_way() -> None:
@@ -115,10 +115,10 @@ def test_a_close_of_ours_ends_the_hearing_but_not_what_is_under_way() -> None:
     stage.connection.close(CloseCode.KICKED)
     stage.lose()
 
-    assert stage.house.gone_with == []
+    assert stage.gone_with == []
     stage.answer()
-    assert stage.house.gone_with == [4502]
-    assert stage.house.asked == ["s-0"]
+    assert stage.gone_with == [4502]
+    assert stage.host.asked == ["s-0"]
 
 
 @pytest.mark.parametrize("code", CloseCode)
@@ -141,9 +141,9 @@ def test_after_a_close_of_ours_nothing_is_heard_or_delivered() -> None:
     stage.client.send_text(late)
     stage.flush()
     stage.answer()
-    stage.connection.deliveries.deliver(event("late"))
+    stage.deliveries.deliver(event("late"))
 
-    assert stage.house.asked == ["s-0"]
+    assert stage.host.asked == ["s-0"]
     assert stage.texts() == []
 
 
@@ -179,7 +179,7 @@ def test_a_client_that_closes_is_answered_and_the_wire_ended() -> None:
     stage.clock.advance(CLOSING_S)
     assert stage.socket.is_aborted
     stage.lose()
-    assert stage.house.gone_with == [4321]
+    assert stage.gone_with == [4321]
 
 
 def test_a_client_that_only_stops_sending_is_closed_by_its_transport() -> None:
@@ -188,9 +188,9 @@ def test_a_client_that_only_stops_sending_is_closed_by_its_transport() -> None:
 
     keep_open = stage.connection.eof_received()
     stage.answer(Refused("TARGET_OFFLINE"))
-    stage.connection.deliveries.deliver(event("late"))
+    stage.deliveries.deliver(event("late"))
     stage.lose()
 
     assert not keep_open
     assert stage.texts() == []
-    assert stage.house.gone_with == [1006]
+    assert stage.gone_with == [1006]

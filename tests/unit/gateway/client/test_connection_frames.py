@@ -28,7 +28,7 @@ def has_failed(stage: Stage, code: CloseCode) -> bool:
     return stage.texts() == [] and stage.socket.is_aborted
 
 
-# Fragments. -----------------------------------------------------------------------------------------
+# Fragments.
 
 
 def test_a_message_in_fragments_is_put_together_wherever_it_was_cut() -> None:
@@ -40,7 +40,7 @@ def test_a_message_in_fragments_is_put_together_wherever_it_was_cut() -> None:
         assert stage.names() == ["用户 😀"]
 
 
-def test_every_byte_may_be_a_fragment_and_control_frames_may_come_between() -> None:
+def test_control_frames_may_come_between_fragments_of_one_byte() -> None:
     stage, frame = connected(), ping("p-1")
 
     stage.send_frames(Frame(TEXT, b"", fin=False))
@@ -75,7 +75,7 @@ def test_a_message_may_arrive_in_any_pieces_of_the_network_s() -> None:
     assert stage.names() == ["p-1", "p-2"]
 
 
-# What ends the connection. --------------------------------------------------------------------------
+# What ends the connection.
 
 
 def test_a_binary_frame_closes_with_1003() -> None:
@@ -105,7 +105,7 @@ def test_text_that_is_not_utf_8_closes_with_1007(frames: list[Frame]) -> None:
     assert has_failed(stage, CloseCode.NOT_UTF8)
 
 
-def test_the_longest_message_allowed_is_answered_and_one_byte_more_closes_with_1009() -> None:
+def test_the_longest_message_is_answered_one_byte_more_closes() -> None:
     stage = connected()
 
     stage.send(ping_of_size(MAX_MESSAGE_BYTES))
@@ -153,9 +153,7 @@ def test_what_is_no_websocket_closes_with_1002(data: bytes) -> None:
         (Frame(CONT, b""), 1002),
     ],
 )
-def test_what_was_said_before_the_wrong_frame_is_carried_out_and_nothing_after_it(
-    last: Frame, code: int
-) -> None:
+def test_what_was_said_before_a_wrong_frame_is_carried_out(last: Frame, code: int) -> None:
     stage = connected()
 
     stage.send_frames(
@@ -166,8 +164,8 @@ def test_what_was_said_before_the_wrong_frame_is_carried_out_and_nothing_after_i
     stage.answer()
     stage.answer()
     stage.lose()
-    assert stage.house.asked == ["s-1", "s-2"]
-    assert len(stage.house.gone_with) == 1
+    assert stage.host.asked == ["s-1", "s-2"]
+    assert len(stage.gone_with) == 1
 
 
 def test_a_wrong_frame_from_a_client_that_is_leaving_changes_nothing() -> None:
@@ -195,10 +193,10 @@ def test_a_close_frame_says_in_words_why(code: CloseCode) -> None:
     assert stage.client.close_rcvd.reason == CLOSE_REASONS[code]
 
 
-# Control frames. ------------------------------------------------------------------------------------
+# Control frames.
 
 
-def test_a_client_s_ping_is_answered_with_its_own_payload_even_while_a_message_is_under_way() -> None:
+def test_a_client_s_ping_is_answered_while_a_message_is_under_way() -> None:
     stage = connected()
     stage.send(signal("s-1"))
     stage.texts()

@@ -1,14 +1,15 @@
 """What time does to a connection: pings, a client that has died, and a token that ends."""
 
 from gateway.client.inbound import MAX_UNREAD
-from gateway.client.keepalive import WARNING_S, Pace
+from gateway.client.keepalive import WARNING_S
+from gateway.client.terms import Pace
 from tests.unit.gateway.client.stage import AN_HOUR_S, connected, session, signal, signals
 from tieline.wire.codes import CloseCode
 
 PING_S, PONG_S = Pace()
 
 
-def test_a_client_is_asked_every_25_seconds_whether_it_lives_and_stays_when_it_says_so() -> None:
+def test_a_client_that_answers_the_ping_every_25_seconds_stays() -> None:
     stage = connected()
 
     stage.live_on(10 * PING_S)
@@ -18,7 +19,7 @@ def test_a_client_is_asked_every_25_seconds_whether_it_lives_and_stays_when_it_s
     assert stage.close_code is None
 
 
-def test_a_client_that_does_not_answer_a_ping_within_8_seconds_is_closed_with_4001() -> None:
+def test_a_client_that_leaves_a_ping_unanswered_for_8_s_is_closed() -> None:
     stage = connected()
 
     stage.clock.advance(PING_S + PONG_S - 0.1)
@@ -28,7 +29,7 @@ def test_a_client_that_does_not_answer_a_ping_within_8_seconds_is_closed_with_40
     assert stage.close_code == 4001
 
 
-def test_messages_are_no_answer_to_a_ping_and_an_old_pong_is_none_either() -> None:
+def test_neither_messages_nor_old_pongs_answer_a_ping() -> None:
     stage = connected()
     stage.live_on(PING_S)
     (first,) = stage.pings
@@ -58,7 +59,7 @@ def test_a_client_that_stays_silent_once_it_is_read_again_is_closed() -> None:
     stage.send(*signals(MAX_UNREAD + 2))
     stage.clock.advance(PING_S + 2 * PONG_S)
 
-    while stage.house.under_way:
+    while stage.host.under_way:
         stage.answer()
     assert stage.socket.is_read
     stage.clock.advance(PONG_S)
@@ -71,22 +72,22 @@ def test_a_client_whose_pong_is_read_late_lives_on() -> None:
     stage.send(*signals(MAX_UNREAD + 2))
     stage.clock.advance(PING_S + 2 * PONG_S)
 
-    while stage.house.under_way:
+    while stage.host.under_way:
         stage.answer()
     stage.live_on(PING_S)
 
     assert stage.close_code is None
 
 
-def test_a_client_is_told_30_seconds_before_its_token_ends_and_closed_with_4501_when_it_does() -> None:
+def test_a_client_is_told_30_s_before_its_token_ends_then_closed() -> None:
     alice = session(token_lasts_s=AN_HOUR_S)
     stage = connected(alice)
 
     stage.live_on(AN_HOUR_S - WARNING_S - 60)  # a minute for the tests themselves: tokens go by the real time
-    assert stage.house.told == []
+    assert stage.host.told == []
     stage.live_on(60)
 
-    assert stage.house.told == [(alice.session, alice.expiring())]
+    assert stage.host.told == [(alice.session, alice.expiring())]
     assert stage.close_code is None
     stage.live_on(AN_HOUR_S)
     assert stage.close_code == 4501
@@ -97,13 +98,13 @@ def test_a_client_whose_token_ends_sooner_is_told_at_once() -> None:
     stage = connected(alice)
 
     stage.clock.advance(0)
-    assert stage.house.told == [(alice.session, alice.expiring())]
+    assert stage.host.told == [(alice.session, alice.expiring())]
     stage.live_on(WARNING_S)
 
     assert stage.close_code == 4501
 
 
-def test_a_token_that_ends_while_a_message_is_under_way_ends_the_connection_all_the_same() -> None:
+def test_a_token_that_ends_while_a_message_is_under_way_still_closes() -> None:
     stage = connected(session(token_lasts_s=0))
     stage.send(signal("s-1"))
 
@@ -112,7 +113,7 @@ def test_a_token_that_ends_while_a_message_is_under_way_ends_the_connection_all_
     assert stage.close_code == 4501
     stage.answer()
     stage.lose()
-    assert stage.house.gone_with == [4501]
+    assert stage.gone_with == [4501]
 
 
 def test_after_the_end_time_does_nothing_more() -> None:
@@ -130,7 +131,7 @@ def test_after_the_end_time_does_nothing_more() -> None:
     for stage in (closed, lost, left):
         assert stage.clock.is_idle
         assert stage.pings == []
-        assert len(stage.house.gone_with) == 1
+        assert len(stage.gone_with) == 1
 
 
 def test_a_connection_that_closes_sends_no_ping() -> None:

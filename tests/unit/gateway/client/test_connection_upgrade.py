@@ -1,4 +1,4 @@
-"""Before the WebSocket: the upgrade request, its answer, and whoever sends something else."""
+"""Before the WebSocket: the upgrade request, its answer, and clients that send something else."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from gateway.client.connection import HANDSHAKE_S
-from gateway.delivery.mailbox import Missed
+from gateway.client.deliveries import Missed
 from tests.support.metrics import value_of
 from tests.unit.gateway.client.stage import WELCOME, Stage, connected, event, ping, session
 from tieline import metrics
@@ -21,15 +21,15 @@ def http_answer(stage: Stage) -> tuple[bytes, dict[str, object]]:
     return lines[0], json.loads(body)
 
 
-# The request. ---------------------------------------------------------------------------------------
+# The request.
 
 
-def test_a_request_is_the_house_s_to_decide_and_nothing_is_read_or_said_before() -> None:
+def test_a_request_is_decided_before_anything_is_read_or_said() -> None:
     stage = Stage()
 
     stage.put(stage.request())
 
-    ((request, response),) = stage.house.arrivals
+    ((request, response),) = stage.requests
     assert (request.path, response.status_code) == ("/ws", 101)
     assert not stage.socket.is_read
     assert stage.socket.taken() == b""
@@ -40,18 +40,18 @@ def test_a_request_that_comes_byte_by_byte_arrives_once() -> None:
     stage = Stage()
 
     for byte in stage.request():
-        assert not stage.house.arrivals
+        assert not stage.requests
         stage.put(bytes([byte]))
 
-    assert len(stage.house.arrivals) == 1
+    assert len(stage.requests) == 1
 
 
-def test_a_request_without_an_upgrade_is_the_house_s_to_refuse() -> None:
+def test_a_request_without_an_upgrade_is_decided_like_any_other() -> None:
     stage = Stage()
 
     stage.put(b"GET /ws HTTP/1.1\r\nHost: h\r\n\r\n")
 
-    ((_, response),) = stage.house.arrivals
+    ((_, response),) = stage.requests
     assert response.status_code == 426
 
 
@@ -80,7 +80,7 @@ def test_what_is_no_http_request_is_refused_with_400_and_json(data: bytes) -> No
     assert status == b"HTTP/1.1 400 Bad Request"
     assert body == {"code": 400, "msg": HandshakeError.MALFORMED.msg, "reason": "MALFORMED"}
     assert stage.socket.is_closing()
-    assert not stage.house.arrivals
+    assert not stage.requests
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_what_is_no_http_request_is_refused_with_400_and_json(data: bytes) -> No
     ],
     ids=["text", "ping", "close", "unmasked", "pipelined", "junk"],
 )
-def test_whoever_does_not_wait_for_the_answer_to_the_request_is_refused_with_400(early: bytes) -> None:
+def test_a_client_that_does_not_wait_for_the_answer_is_refused(early: bytes) -> None:
     stage = Stage()
 
     stage.put(stage.request() + early)
@@ -103,10 +103,10 @@ def test_whoever_does_not_wait_for_the_answer_to_the_request_is_refused_with_400
     status, _ = http_answer(stage)
     assert status == b"HTTP/1.1 400 Bad Request"
     assert stage.socket.is_closing()
-    assert not stage.house.arrivals
+    assert not stage.requests
 
 
-def test_a_frame_that_comes_although_nothing_is_read_ends_the_connection() -> None:
+def test_a_frame_while_nothing_is_read_ends_the_connection() -> None:
     stage = Stage()
     stage.put(stage.request())
 
@@ -116,13 +116,13 @@ def test_a_frame_that_comes_although_nothing_is_read_ends_the_connection() -> No
     assert stage.socket.taken() == b""
 
 
-# The answer. ----------------------------------------------------------------------------------------
+# The answer.
 
 
-def test_a_welcome_is_the_upgrade_then_what_was_missed_then_what_came_meanwhile_then_reading() -> None:
+def test_a_welcome_precedes_what_was_missed_and_what_came_meanwhile() -> None:
     stage = Stage()
     stage.put(stage.request())
-    stage.connection.deliveries.deliver(event("early"))
+    stage.deliveries.deliver(event("early"))
 
     stage.welcome(missed=Missed([], [event("missed 1"), event("missed 2")], is_whole=True))
 
@@ -132,7 +132,7 @@ def test_a_welcome_is_the_upgrade_then_what_was_missed_then_what_came_meanwhile_
     assert stage.names() == ["p-1"]
 
 
-def test_a_connection_that_is_welcome_has_a_session_and_the_time_it_began() -> None:
+def test_a_connection_that_is_welcome_has_a_session_and_an_age() -> None:
     stage, alice = Stage(), session()
     stage.put(stage.request())
     stage.clock.advance(2)
@@ -140,7 +140,8 @@ def test_a_connection_that_is_welcome_has_a_session_and_the_time_it_began() -> N
     stage.welcome(alice)
 
     assert stage.connection.session is alice
-    assert stage.connection.opened_at == stage.clock.time()
+    stage.clock.advance(3)
+    assert stage.connection.seconds_open == 3
 
 
 @pytest.mark.parametrize("denial", HandshakeError)
@@ -170,25 +171,23 @@ def test_a_second_denial_says_nothing_more_and_is_not_counted() -> None:
     assert value_of(counter) == before
 
 
-def test_before_the_welcome_neither_a_close_nor_an_event_of_one_s_own_has_any_effect() -> None:
+def test_before_the_welcome_a_close_has_no_effect() -> None:
     stage = Stage()
     stage.put(stage.request())
 
     stage.connection.close(CloseCode.REPLACED)
-    stage.connection.tell(event("own"))
-    stage.connection.advise_to_reconnect(0, 0)
     stage.welcome()
 
     assert stage.texts() == [WELCOME]
     assert stage.close_code is None
-    assert stage.house.told == []
+    assert stage.host.told == []
 
 
-# Time and loss. -------------------------------------------------------------------------------------
+# Time and loss.
 
 
 @pytest.mark.parametrize("data", [b"", b"GET /ws HTTP/1.1\r\n"], ids=["nothing", "half a request"])
-def test_whoever_does_not_ask_in_time_is_cut_off(data: bytes) -> None:
+def test_a_client_that_does_not_ask_in_time_is_cut_off(data: bytes) -> None:
     stage = Stage()
     if data:
         stage.put(data)
@@ -200,7 +199,7 @@ def test_whoever_does_not_ask_in_time_is_cut_off(data: bytes) -> None:
     assert stage.socket.is_aborted
 
 
-def test_whoever_is_not_let_in_in_time_is_cut_off() -> None:
+def test_a_client_that_is_not_let_in_in_time_is_cut_off() -> None:
     stage = Stage()
     stage.put(stage.request())
 
@@ -209,7 +208,7 @@ def test_whoever_is_not_let_in_in_time_is_cut_off() -> None:
     assert stage.connection.is_closing
 
 
-def test_whoever_is_welcome_is_not_cut_off_when_the_time_for_that_has_passed() -> None:
+def test_a_client_that_is_welcome_is_not_cut_off_later() -> None:
     stage = connected()
 
     stage.clock.advance(HANDSHAKE_S)
@@ -217,13 +216,13 @@ def test_whoever_is_welcome_is_not_cut_off_when_the_time_for_that_has_passed() -
     assert not stage.connection.is_closing
 
 
-def test_a_connection_lost_before_its_welcome_is_gone_and_keeps_no_timer() -> None:
+def test_a_connection_lost_before_its_welcome_keeps_no_timer() -> None:
     stage = Stage()
     stage.put(stage.request())
 
     stage.lose()
 
-    assert stage.house.gone_with == [1006]
+    assert stage.gone_with == [1006]
     assert stage.clock.is_idle
     stage.connection.deny(HandshakeError.DRAINING)
 
@@ -236,4 +235,4 @@ def test_a_client_that_ends_before_it_has_asked_is_no_trouble() -> None:
     stage.lose()
 
     assert not keep_open
-    assert stage.house.gone_with == [1006]
+    assert stage.gone_with == [1006]

@@ -2,11 +2,10 @@
 
 import pytest
 
-from gateway.client.duplicates import WINDOW_S
+from gateway.client.deliveries import NOTHING, Missed
+from gateway.client.keepalive import WARNING_S
 from gateway.client.outbox import MAX_WAITING_BYTES
-from gateway.delivery.mailbox import Missed
 from tests.unit.gateway.client.stage import (
-    NOTHING_MISSED,
     WELCOME,
     Stage,
     connected,
@@ -16,6 +15,7 @@ from tests.unit.gateway.client.stage import (
     signal,
 )
 from tieline import metrics
+from tieline.wire.limits import RETRY_WINDOW_S
 
 
 def missed(*fresh: str, known: tuple[str, ...] = ()) -> Missed:
@@ -28,7 +28,7 @@ def welcomed(what: Missed, early: tuple[str, ...] = ()) -> Stage:
     stage = Stage()
     stage.put(stage.request())
     for name in early:
-        stage.connection.deliveries.deliver(event(name))
+        stage.deliveries.deliver(event(name))
     stage.welcome(missed=what)
     stage.look()
     return stage
@@ -39,7 +39,7 @@ def names(stage: Stage) -> list[str]:
     return [name for name in stage.names() if name]
 
 
-# Delivered once. ------------------------------------------------------------------------------------
+# Delivered once.
 
 
 def test_what_others_send_is_delivered_byte_for_byte_in_order() -> None:
@@ -47,42 +47,42 @@ def test_what_others_send_is_delivered_byte_for_byte_in_order() -> None:
     frames = [b"1", "用户".encode(), b"\x00", b"x" * 65_536, b""]
 
     for frame in frames:
-        stage.connection.deliveries.deliver(frame)
+        stage.deliveries.deliver(frame)
 
     assert stage.texts() == frames
 
 
-def test_the_very_same_frame_is_delivered_once_within_a_minute_and_again_after_it() -> None:
+def test_the_very_same_frame_is_delivered_once_a_minute() -> None:
     stage = connected()
     for _ in range(3):
-        stage.connection.deliveries.deliver(event("e-1"))
-    stage.live_on(WINDOW_S - 1)
-    stage.connection.deliveries.deliver(event("e-1"))
+        stage.deliveries.deliver(event("e-1"))
+    stage.live_on(RETRY_WINDOW_S - 1)
+    stage.deliveries.deliver(event("e-1"))
     assert names(stage) == ["e-1"]
 
     stage.live_on(1)
-    stage.connection.deliveries.deliver(event("e-1"))
+    stage.deliveries.deliver(event("e-1"))
 
     assert names(stage) == ["e-1"]
 
 
 def test_what_the_client_was_sent_can_be_asked() -> None:
     stage = connected()
-    assert not stage.connection.deliveries.has_had(event("e-1"))
+    assert not stage.deliveries.has_had(event("e-1"))
 
-    stage.connection.deliveries.deliver(event("e-1"))
-    stage.connection.deliveries.hold()
-    stage.connection.deliveries.deliver(event("e-2"))
+    stage.deliveries.deliver(event("e-1"))
+    stage.deliveries.hold()
+    stage.deliveries.deliver(event("e-2"))
 
-    assert stage.connection.deliveries.has_had(event("e-1"))
-    assert not stage.connection.deliveries.has_had(event("e-2"))
+    assert stage.deliveries.has_had(event("e-1"))
+    assert not stage.deliveries.has_had(event("e-2"))
 
 
 def test_two_frames_of_one_name_are_two() -> None:
     stage = connected()
 
-    stage.connection.deliveries.deliver(signal("s-1"))
-    stage.connection.deliveries.deliver(signal("s-1", size=1))
+    stage.deliveries.deliver(signal("s-1"))
+    stage.deliveries.deliver(signal("s-1", size=1))
 
     assert names(stage) == ["s-1", "s-1"]
 
@@ -101,17 +101,17 @@ def test_deliveries_are_counted_by_what_became_of_them() -> None:
     stage = connected()
 
     for name in ("e-1", "e-1", "e-2", "e-1"):
-        stage.connection.deliveries.deliver(event(name))
+        stage.deliveries.deliver(event(name))
     stage.say_goodbye()
-    stage.connection.deliveries.deliver(event("e-3"))
+    stage.deliveries.deliver(event("e-3"))
 
     assert [counter.count - was for counter, was in zip(counters, before, strict=True)] == [2, 2, 1]
 
 
-# A replay. ------------------------------------------------------------------------------------------
+# A replay.
 
 
-def test_a_replay_comes_before_what_came_early_and_nothing_comes_twice() -> None:
+def test_a_replay_comes_before_what_came_early_and_all_comes_once() -> None:
     stage = welcomed(missed("e-1", "e-2", "e-3"), early=("e-3", "e-2", "e-4", "e-4"))
 
     assert names(stage) == ["e-1", "e-2", "e-3", "e-4"]
@@ -119,70 +119,70 @@ def test_a_replay_comes_before_what_came_early_and_nothing_comes_twice() -> None
 
 def test_what_the_client_has_had_is_only_remembered() -> None:
     stage = welcomed(missed("e-3", known=("e-1", "e-2")), early=("e-2",))
-    stage.connection.deliveries.deliver(event("e-1"))
-    stage.connection.deliveries.deliver(event("e-4"))
+    stage.deliveries.deliver(event("e-1"))
+    stage.deliveries.deliver(event("e-4"))
 
     assert names(stage) == ["e-3", "e-4"]
 
 
-def test_a_minute_after_the_replay_what_was_only_remembered_may_come_again() -> None:
+def test_a_minute_after_the_replay_what_was_known_may_come_again() -> None:
     stage = welcomed(missed(known=("e-1",)))
 
-    stage.live_on(WINDOW_S)
-    stage.connection.deliveries.deliver(event("e-1"))
+    stage.live_on(RETRY_WINDOW_S)
+    stage.deliveries.deliver(event("e-1"))
 
     assert names(stage) == ["e-1"]
 
 
-def test_a_message_missed_that_is_the_same_as_one_the_client_has_had_is_not_sent_again() -> None:
+def test_a_missed_message_that_equals_a_known_one_is_not_sent() -> None:
     stage = welcomed(missed("e-1", "e-2", known=("e-1",)))
 
     assert names(stage) == ["e-2"]
 
 
 def test_a_client_that_missed_nothing_is_sent_nothing() -> None:
-    assert names(welcomed(NOTHING_MISSED)) == []
+    assert names(welcomed(NOTHING)) == []
 
 
 def test_what_came_early_for_an_older_session_is_forgotten_with_it() -> None:
     stage = Stage()
     stage.put(stage.request())
-    stage.connection.deliveries.deliver(event("for the older one"))
+    stage.deliveries.deliver(event("for the older one"))
 
-    stage.connection.deliveries.forget_early()
-    stage.connection.deliveries.deliver(event("for this one"))
+    stage.deliveries.forget_early()
+    stage.deliveries.deliver(event("for this one"))
     stage.welcome()
 
     assert names(stage) == ["for this one"]
 
 
-# Holding. -------------------------------------------------------------------------------------------
+# Holding.
 
 
 def test_what_comes_while_held_waits_for_what_is_older() -> None:
     stage = connected()
-    stage.connection.deliveries.deliver(event("e-1"))
+    stage.deliveries.deliver(event("e-1"))
 
-    stage.connection.deliveries.hold()
-    stage.connection.deliveries.deliver(event("e-4"))
-    stage.connection.deliveries.hold()
-    stage.connection.deliveries.deliver(event("e-5"))
+    stage.deliveries.hold()
+    stage.deliveries.deliver(event("e-4"))
+    stage.deliveries.hold()
+    stage.deliveries.deliver(event("e-5"))
     assert names(stage) == ["e-1"]
 
-    stage.connection.deliveries.release(missed("e-1", "e-2", "e-3"))
-    stage.connection.deliveries.deliver(event("e-6"))
+    stage.deliveries.release(missed("e-1", "e-2", "e-3"))
+    stage.deliveries.deliver(event("e-6"))
 
     assert names(stage) == ["e-2", "e-3", "e-4", "e-5", "e-6"]
 
 
-def test_a_frame_delivered_long_ago_is_not_delivered_again_when_the_mailbox_still_has_it() -> None:
+def test_a_frame_delivered_long_ago_is_not_read_from_the_mailbox() -> None:
     stage = connected()
-    stage.connection.deliveries.deliver(event("e-1"))
-    stage.live_on(WINDOW_S + 15)
+    stage.deliveries.deliver(event("e-1"))
+    stage.live_on(RETRY_WINDOW_S + 15)
     assert names(stage) == ["e-1"]
 
-    stage.connection.deliveries.hold()
-    stage.connection.deliveries.release(missed("e-1", "e-2"))
+    stage.deliveries.hold()
+    stage.deliveries.release(missed("e-1", "e-2"))
 
     assert names(stage) == ["e-2"]
 
@@ -190,7 +190,7 @@ def test_a_frame_delivered_long_ago_is_not_delivered_again_when_the_mailbox_stil
 def test_answers_are_not_held() -> None:
     stage = connected()
 
-    stage.connection.deliveries.hold()
+    stage.deliveries.hold()
     stage.send(ping("p-1"))
 
     assert names(stage) == ["p-1"]
@@ -198,70 +198,61 @@ def test_answers_are_not_held() -> None:
 
 def test_what_is_released_though_nothing_was_held_is_delivered_once() -> None:
     stage = connected()
-    stage.connection.deliveries.deliver(event("e-1"))
+    stage.deliveries.deliver(event("e-1"))
 
-    stage.connection.deliveries.release(missed("e-1", "e-2"))
+    stage.deliveries.release(missed("e-1", "e-2"))
 
     assert names(stage) == ["e-1", "e-2"]
 
 
 def test_a_client_that_left_while_held_is_no_trouble() -> None:
     stage = connected()
-    stage.connection.deliveries.hold()
-    stage.connection.deliveries.deliver(event("e-2"))
+    stage.deliveries.hold()
+    stage.deliveries.deliver(event("e-2"))
     stage.say_goodbye()
     stage.look()
 
-    stage.connection.deliveries.release(missed("e-1"))
+    stage.deliveries.release(missed("e-1"))
 
     assert stage.texts() == []
 
 
-# Events of the gateway's own. -----------------------------------------------------------------------
+# Events of the gateway's own.
 
 
-def test_an_event_of_the_gateway_s_own_goes_the_way_of_those_from_others() -> None:
-    stage = connected()
+def test_an_event_of_the_gateway_s_own_goes_like_those_of_others() -> None:
+    alice = session(token_lasts_s=WARNING_S - 1)
+    stage = connected(alice)
 
-    stage.connection.tell(event("own"))
-    assert stage.house.told == [("s-1", event("own"))]
+    stage.clock.advance(0)
+    own = alice.expiring()
+    assert stage.host.told == [("s-1", own)]
     assert stage.texts() == []
 
-    stage.connection.deliveries.deliver(event("older"))
-    for _ in range(2):
-        stage.connection.deliveries.deliver(
-            event("own")
-        )  # as it comes back, and as a replay may bring it once more
-    assert names(stage) == ["older", "own"]
+    stage.deliveries.deliver(event("older"))
+    for _ in range(2):  # as it comes back, and as a replay may bring it once more
+        stage.deliveries.deliver(own)
+    assert stage.texts() == [event("older"), own]
 
 
-def test_the_advice_to_go_elsewhere_is_such_an_event() -> None:
-    stage, alice = connected(), session()
-
-    stage.connection.advise_to_reconnect(after_ms=5, jitter_ms=2000)
-
-    assert stage.house.told == [("s-1", alice.reconnecting(5, 2000))]
-    assert stage.texts() == []
+# A client that does not read.
 
 
-# A client that does not read. -----------------------------------------------------------------------
-
-
-def test_a_client_that_does_not_read_is_closed_with_4000_and_costs_no_more() -> None:
+def test_a_client_that_does_not_read_is_closed_and_costs_no_more() -> None:
     stage = connected()
 
     stage.socket.waiting_bytes = MAX_WAITING_BYTES
-    stage.connection.deliveries.deliver(event("e-1"))
+    stage.deliveries.deliver(event("e-1"))
     assert stage.close_code is None
     stage.socket.waiting_bytes += 1
-    stage.connection.deliveries.deliver(event("e-2"))
-    stage.connection.deliveries.deliver(event("e-3"))
+    stage.deliveries.deliver(event("e-2"))
+    stage.deliveries.deliver(event("e-3"))
 
     assert stage.close_code == 4000
     assert names(stage) == ["e-1", "e-2"]
 
 
-def test_a_client_that_does_not_read_its_answers_is_closed_too_and_heard_no_more() -> None:
+def test_a_client_that_does_not_read_its_answers_is_closed_too() -> None:
     stage = connected()
     stage.socket.waiting_bytes = MAX_WAITING_BYTES + 1
 
@@ -269,11 +260,11 @@ def test_a_client_that_does_not_read_its_answers_is_closed_too_and_heard_no_more
 
     assert stage.close_code == 4000
     assert names(stage) == ["p-1"]
-    assert stage.house.asked == []
+    assert stage.host.asked == []
 
 
 @pytest.mark.parametrize("late", ["e-1", "e-2"])
-def test_a_replay_that_is_too_much_at_once_breaks_off_and_keeps_what_the_client_has_in_order(
+def test_a_replay_that_is_too_much_breaks_off_in_order(
     late: str,
 ) -> None:
     stage = Stage()
@@ -281,7 +272,7 @@ def test_a_replay_that_is_too_much_at_once_breaks_off_and_keeps_what_the_client_
     stage.socket.waiting_bytes = MAX_WAITING_BYTES + 1
 
     stage.welcome(missed=missed("e-1", "e-2", "e-3"))
-    stage.connection.deliveries.deliver(event(late))
+    stage.deliveries.deliver(event(late))
 
     assert stage.texts() == [WELCOME, event("e-1")]
     assert stage.close_code == 4000

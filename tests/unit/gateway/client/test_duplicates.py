@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.client.duplicates import MAX_FRAMES, WINDOW_S, Duplicates
+from gateway.client.duplicates import MAX_FRAMES, Duplicates
+from tieline.wire.limits import RETRY_WINDOW_S
 
 
 def test_the_very_same_frame_is_new_once_within_a_minute() -> None:
@@ -9,18 +10,18 @@ def test_the_very_same_frame_is_new_once_within_a_minute() -> None:
 
     assert duplicates.is_new(b"frame", 100)
     assert not duplicates.is_new(b"frame", 100)
-    assert not duplicates.is_new(b"frame", 100 + WINDOW_S - 0.001)
+    assert not duplicates.is_new(b"frame", 100 + RETRY_WINDOW_S - 0.001)
 
 
 def test_a_frame_is_new_again_after_a_minute_and_then_once_more() -> None:
     duplicates = Duplicates()
     duplicates.is_new(b"frame", 100)
 
-    assert duplicates.is_new(b"frame", 100 + WINDOW_S)
-    assert not duplicates.is_new(b"frame", 100 + 2 * WINDOW_S - 0.001)
+    assert duplicates.is_new(b"frame", 100 + RETRY_WINDOW_S)
+    assert not duplicates.is_new(b"frame", 100 + 2 * RETRY_WINDOW_S - 0.001)
 
 
-def test_a_frame_that_comes_again_and_again_is_not_new_for_longer_than_a_minute_from_the_first() -> None:
+def test_a_frame_that_keeps_coming_is_new_a_minute_after_the_first() -> None:
     duplicates = Duplicates()
 
     news = [second for second in range(0, 180, 10) if duplicates.is_new(b"frame", second)]
@@ -42,30 +43,30 @@ def test_what_is_remembered_can_be_asked_without_remembering_it() -> None:
     assert duplicates.has(b"frame")
 
 
-def test_what_is_too_old_is_forgotten_as_others_come_faster_than_it_came() -> None:
+def test_what_is_too_old_is_forgotten_faster_than_others_come() -> None:
     duplicates = Duplicates()
     for number in range(10):
         duplicates.is_new(b"old %d" % number, 100)
 
     for number in range(5):
-        duplicates.is_new(b"new %d" % number, 100 + WINDOW_S)
+        duplicates.is_new(b"new %d" % number, 100 + RETRY_WINDOW_S)
 
     assert not any(duplicates.has(b"old %d" % number) for number in range(10))
     assert all(duplicates.has(b"new %d" % number) for number in range(5))
 
 
-def test_a_frame_that_is_new_again_is_the_youngest_and_others_are_forgotten_before_it() -> None:
+def test_a_frame_that_is_new_again_is_forgotten_after_the_others() -> None:
     duplicates = Duplicates()
     duplicates.is_new(b"a", 100)
     duplicates.is_new(b"b", 101)
 
-    assert duplicates.is_new(b"a", 100 + WINDOW_S)
-    duplicates.is_new(b"c", 101 + WINDOW_S)
+    assert duplicates.is_new(b"a", 100 + RETRY_WINDOW_S)
+    duplicates.is_new(b"c", 101 + RETRY_WINDOW_S)
 
     assert [duplicates.has(frame) for frame in (b"a", b"b", b"c")] == [True, False, True]
 
 
-def test_past_the_most_that_is_remembered_the_oldest_are_forgotten_first() -> None:
+def test_past_the_most_remembered_the_oldest_are_forgotten_first() -> None:
     duplicates = Duplicates()
 
     for number in range(MAX_FRAMES + 3):
@@ -77,14 +78,14 @@ def test_past_the_most_that_is_remembered_the_oldest_are_forgotten_first() -> No
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.floats(0, 30)), max_size=60))
-def test_whatever_comes_when_it_is_new_exactly_if_it_was_not_within_the_minute(
+def test_a_frame_is_new_exactly_if_it_did_not_come_within_a_minute(
     arrivals: list[tuple[str, float]],
 ) -> None:
     duplicates, now, last_new = Duplicates(), 0.0, dict[str, float]()
 
     for name, pause in arrivals:
         now += pause
-        expected = name not in last_new or now - last_new[name] >= WINDOW_S
+        expected = name not in last_new or now - last_new[name] >= RETRY_WINDOW_S
         assert duplicates.is_new(name.encode(), now) == expected
         if expected:
             last_new[name] = now

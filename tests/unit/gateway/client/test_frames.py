@@ -41,7 +41,7 @@ def opened() -> ServerProtocol:
     st.lists(st.tuples(st.sampled_from(("whole", "fragments", "ping")), st.integers(0, 300)), max_size=6),
     st.lists(st.integers(0, 3000), max_size=6),
 )
-def test_whatever_a_client_sends_and_however_it_is_cut_every_message_is_heard_in_order(
+def test_however_messages_are_cut_each_is_received_in_order(
     sent: list[tuple[str, int]], cuts: list[int]
 ) -> None:
     stage, names, stream, control = connected(), [], b"", 0
@@ -103,7 +103,7 @@ def test_what_is_written_is_what_the_protocol_would_write(size: int) -> None:
     assert text_head(size) + payload == Frame(TEXT, payload).serialize(mask=False)
 
 
-def test_a_message_may_begin_after_each_whole_one_and_never_within_one() -> None:
+def test_a_message_begins_after_a_whole_one_and_never_within_one() -> None:
     protocol, frame = opened(), masked(Frame(TEXT, b"hello"))
     assert is_between_messages(protocol)
     for end in range(1, len(frame)):

@@ -1,4 +1,4 @@
-"""Which servers a client is told, with which credentials, and which settings cannot be told to anybody."""
+"""Which servers a client is told, and with which credentials."""
 
 import base64
 import hashlib
@@ -8,12 +8,11 @@ import re
 import pytest
 from hypothesis import given
 
-from gateway.__main__ import GatewaySettings, ice_servers_of
+from gateway.client.actions import Say
 from gateway.client.ice_servers import IceServers, password, turn_user
-from gateway.client.session import Say, Terms
+from gateway.client.terms import Terms
 from tests.unit.gateway.client.alice import ALICE, NOW, TOKENS, alice, said
 from tests.unit.wire.samples import HOSTILE_IDS, VALID_IDS, frame, ice_servers_message
-from tieline.runtime.settings import SettingsError
 from tieline.wire.ids import UserId
 from tieline.wire.replies import IceServer, IceServerList
 
@@ -24,22 +23,18 @@ STUN, TURN = (
 )
 
 
-def settings(**given: str | int) -> GatewaySettings:
-    return GatewaySettings(jwt_secret="s", **given)  # type: ignore[arg-type]
-
-
-# What is told. --------------------------------------------------------------------------------------
+# What is told.
 
 
 def test_nothing_is_listed_where_nothing_is_configured() -> None:
-    assert ice_servers_of(settings()).listed(ALICE, NOW) == IceServerList((), 3600)
+    assert IceServers().listed(ALICE, NOW) == IceServerList((), 3600)
 
 
 def test_stun_needs_no_credential() -> None:
     assert IceServers(stun_urls=STUN).listed(ALICE, NOW) == IceServerList((IceServer(STUN),), 3600)
 
 
-def test_a_relay_comes_with_a_credential_that_says_how_long_it_is_good_and_for_whom() -> None:
+def test_a_relay_comes_with_a_credential_for_a_user_and_a_time() -> None:
     servers = IceServers(STUN, TURN, SECRET, ttl_s=600)
 
     name = "1700000600:alice"
@@ -81,7 +76,7 @@ def test_the_session_answers_for_the_user_of_the_token() -> None:
     assert (answer.cmd, answer.outcome) == ("ICE_SERVERS", "ok")
 
 
-# How a user is spelled. -----------------------------------------------------------------------------
+# How a user is spelled.
 
 
 @pytest.mark.parametrize(
@@ -100,7 +95,7 @@ def test_the_session_answers_for_the_user_of_the_token() -> None:
         ("uni-on", "uni-on"),
     ],
 )
-def test_whatever_a_turn_server_may_misread_is_escaped(user: str, spelled: str) -> None:
+def test_what_a_turn_server_may_misread_is_escaped(user: str, spelled: str) -> None:
     assert turn_user(UserId(user)) == spelled
 
 
@@ -110,7 +105,7 @@ def test_no_user_is_refused_or_misread_for_its_name(user: str) -> None:
 
 
 @given(VALID_IDS)
-def test_every_user_has_a_name_that_is_nobody_elses(user: str) -> None:
+def test_every_user_has_a_name_of_its_own(user: str) -> None:
     spelled = turn_user(UserId(user))
 
     assert_harmless(spelled)
@@ -122,65 +117,3 @@ def assert_harmless(spelled: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_.=-]+", spelled)
     assert not ("union" in spelled.lower() and "select" in spelled.lower())
     assert len(f"9999999999:{spelled}") < 509  # RFC 8489, 14.3
-
-
-# What is configured. --------------------------------------------------------------------------------
-
-
-def test_settings_name_several_urls_with_commas_between_them() -> None:
-    servers = ice_servers_of(
-        settings(
-            stun_urls="stun:a, stuns:b:5349,",
-            turn_urls="turn:c:3478?transport=tcp,turns:[2001:db8::1]:443?transport=tcp",
-            turn_secret=SECRET,
-            turn_ttl=60,
-        )
-    )
-
-    assert servers == IceServers(
-        ("stun:a", "stuns:b:5349"),
-        ("turn:c:3478?transport=tcp", "turns:[2001:db8::1]:443?transport=tcp"),
-        SECRET,
-        60,
-    )
-
-
-def problem_of(**given: str) -> str:
-    with pytest.raises(SettingsError) as problem:
-        ice_servers_of(settings(**given))
-    return str(problem.value)
-
-
-def test_relays_without_a_secret_are_an_error() -> None:
-    assert problem_of(turn_urls="turn:a").startswith(
-        "TIELINE_TURN_URLS is set, but TIELINE_TURN_SECRET is not"
-    )
-
-
-@pytest.mark.parametrize(
-    ("variable", "url", "problem"),
-    [
-        ("stun_urls", "a.example.org", "does not begin with stun: or stuns:"),
-        ("stun_urls", "turn:a", "does not begin with stun: or stuns:"),
-        ("turn_urls", "stun:a", "does not begin with turn: or turns:"),
-        ("turn_urls", "https://a", "does not begin with turn: or turns:"),
-        ("turn_urls", "TURN:a", "does not begin with turn: or turns:"),
-        ("turn_urls", "turn", "is not of the form turn:host or turn:host:port (no slashes)"),
-        ("turn_urls", "turn:", "is not of the form turn:host or turn:host:port (no slashes)"),
-        ("turn_urls", "turn://a", "is not of the form turn:host or turn:host:port (no slashes)"),
-        ("turn_urls", "turns:a:0", "is not of the form turns:host or turns:host:port (no slashes)"),
-        ("turn_urls", "turns:a:65536", "is not of the form turns:host or turns:host:port (no slashes)"),
-        ("turn_urls", "turn:user@a", "is not of the form turn:host or turn:host:port (no slashes)"),
-        ("turn_urls", "turn:::1", "is not of the form turn:host or turn:host:port (no slashes)"),
-        ("turn_urls", "turn:a?transport=sctp", "is not of the form turn:host or turn:host:port (no slashes)"),
-        ("stun_urls", "stun:a?transport=udp", "names a transport, which only turn: and turns: have"),
-    ],
-)
-def test_a_url_that_no_client_could_use_is_named(variable: str, url: str, problem: str) -> None:
-    found = problem_of(**{variable: f" {url} ", "turn_secret": SECRET})
-
-    assert found == f"TIELINE_{variable.upper()}: {url!r} {problem}"
-
-
-def test_a_problem_never_shows_the_secret() -> None:
-    assert SECRET not in problem_of(turn_urls="turn:a b", turn_secret=SECRET)

@@ -4,14 +4,14 @@ import logging
 
 import pytest
 
+from gateway.client.actions import AskPresence, AskRouter
 from gateway.client.inbound import MAX_UNREAD
-from gateway.client.session import AskPresence, AskRouter
 from tests.unit.gateway.client.stage import connected, join, ping, session, signal, signals
 from tieline.wire.ids import UserId
 from tieline.wire.internal import Accepted, Refused, RoomMembers
 from tieline.wire.replies import Member
 
-# One after the other. -------------------------------------------------------------------------------
+# One after the other.
 
 
 def test_a_signal_is_asked_about_as_it_came() -> None:
@@ -19,24 +19,24 @@ def test_a_signal_is_asked_about_as_it_came() -> None:
 
     stage.send(frame)
 
-    (ask,) = stage.house.under_way
+    (ask,) = stage.host.under_way
     assert isinstance(ask, AskRouter)
     assert (ask.signal.user, ask.signal.to, ask.signal.frame) == ("alice", "bob", frame)
     assert stage.texts() == []
 
 
-def test_the_next_message_is_looked_at_when_the_one_before_is_answered() -> None:
+def test_a_message_is_acted_on_when_the_one_before_is_answered() -> None:
     stage = connected()
 
     stage.send(*signals(3))
 
-    assert stage.house.asked == ["s-0"]
+    assert stage.host.asked == ["s-0"]
     stage.answer()
-    assert stage.house.asked == ["s-0", "s-1"]
+    assert stage.host.asked == ["s-0", "s-1"]
     stage.answer(None)
-    assert stage.house.asked == ["s-0", "s-1", "s-2"]
+    assert stage.host.asked == ["s-0", "s-1", "s-2"]
     stage.answer()
-    assert stage.house.under_way == []
+    assert stage.host.under_way == []
 
 
 def test_messages_that_arrive_one_by_one_wait_in_the_same_order() -> None:
@@ -47,7 +47,7 @@ def test_messages_that_arrive_one_by_one_wait_in_the_same_order() -> None:
     for _ in range(4):
         stage.answer()
 
-    assert stage.house.asked == ["s-0", "s-1", "s-2", "s-3"]
+    assert stage.host.asked == ["s-0", "s-1", "s-2", "s-3"]
 
 
 def test_what_could_be_answered_at_once_waits_for_its_turn_too() -> None:
@@ -58,7 +58,7 @@ def test_what_could_be_answered_at_once_waits_for_its_turn_too() -> None:
     assert stage.names() == ["p-1"]
     stage.answer()
     assert stage.names() == ["s-1", "p-2", ""]
-    assert stage.house.asked == ["s-1", "s-2"]
+    assert stage.host.asked == ["s-1", "s-2"]
     stage.answer()
     assert stage.names() == ["s-2", "p-3"]
 
@@ -75,7 +75,7 @@ def test_a_client_that_asked_for_acks_gets_them_and_another_does_not() -> None:
     assert without.texts() == []
 
 
-def test_a_refusal_and_no_answer_at_all_are_errors_and_the_connection_stays() -> None:
+def test_a_refusal_and_no_answer_are_errors_and_close_nothing() -> None:
     stage = connected()
 
     stage.send(*signals(2))
@@ -94,7 +94,7 @@ def test_a_room_command_is_asked_of_presence_and_answered() -> None:
 
     stage.send(join("j-1"), ping("p-1"))
 
-    (ask,) = stage.house.under_way
+    (ask,) = stage.host.under_way
     assert isinstance(ask, AskPresence)
     stage.answer_room(RoomMembers((Member(UserId("alice"), "online", True, 7),)))
     joined, pong = stage.messages()
@@ -102,10 +102,10 @@ def test_a_room_command_is_asked_of_presence_and_answered() -> None:
     assert pong["cmd"] == "PONG"
 
 
-# Back-pressure. -------------------------------------------------------------------------------------
+# Back-pressure.
 
 
-def test_a_client_that_says_more_than_may_wait_is_not_read_until_all_of_it_is_answered() -> None:
+def test_a_client_that_says_more_than_may_wait_is_not_read() -> None:
     stage = connected()
 
     stage.send(*signals(1 + MAX_UNREAD))
@@ -118,7 +118,7 @@ def test_a_client_that_says_more_than_may_wait_is_not_read_until_all_of_it_is_an
         assert not stage.socket.is_read
     stage.answer()
     assert stage.socket.is_read
-    assert len(stage.house.asked) == MAX_UNREAD + 2
+    assert len(stage.host.asked) == MAX_UNREAD + 2
 
 
 def test_what_comes_at_once_is_kept_however_much_it_is() -> None:
@@ -128,7 +128,7 @@ def test_what_comes_at_once_is_kept_however_much_it_is() -> None:
     for _ in range(10 * MAX_UNREAD):
         stage.answer()
 
-    assert stage.house.asked == [f"s-{number}" for number in range(10 * MAX_UNREAD)]
+    assert stage.host.asked == [f"s-{number}" for number in range(10 * MAX_UNREAD)]
     assert stage.socket.is_read
 
 
@@ -141,10 +141,10 @@ def test_what_is_answered_at_once_never_stops_the_reading() -> None:
     assert len(stage.texts()) == 10 * MAX_UNREAD
 
 
-# Words about it. ------------------------------------------------------------------------------------
+# Words about it.
 
 
-def test_a_signal_is_logged_by_its_envelope_and_never_by_what_the_clients_say_to_each_other(
+def test_a_signal_is_logged_by_its_envelope_never_by_its_content(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="gateway.client.inbound")

@@ -4,13 +4,8 @@ from typing import Literal
 
 import pytest
 
-from gateway.client.session import (
-    UNKNOWN,
-    AskPresence,
-    AskRouter,
-    HangUp,
-    Say,
-)
+from gateway.client.actions import AskPresence, AskRouter, HangUp, Say
+from gateway.client.session import UNKNOWN
 from tests.unit.gateway.client.alice import (
     ALICE,
     BOB,
@@ -38,7 +33,7 @@ from tieline.wire.internal import (
 )
 from tieline.wire.replies import Member
 
-# What a client says. --------------------------------------------------------------------------------
+# What a client says.
 
 
 @pytest.mark.parametrize("cmd", SIGNALS)
@@ -110,7 +105,7 @@ def test_a_room_command_goes_to_presence(cmd: str, request_: JoinRoom | LeaveRoo
     assert alice().receive(frame(room_message(cmd)), NOW) == AskPresence("r-1", cmd, ROOM, request_)
 
 
-def test_a_room_that_the_token_does_not_grant_cannot_be_joined_but_left_and_asked_about() -> None:
+def test_a_room_not_granted_can_be_left_and_listed_but_not_joined() -> None:
     session = alice(rooms=("hall",), join=("cellar",))
 
     refused = said(session.receive(frame(room_message("JOIN")), NOW))
@@ -151,16 +146,16 @@ def test_a_command_that_a_client_made_up_is_no_label_of_a_metric() -> None:
     assert (answer.cmd, answer.outcome) == (UNKNOWN, "UNKNOWN_COMMAND")
 
 
-# What the cluster answers. --------------------------------------------------------------------------
+# What the cluster answers.
 
 
 @pytest.mark.parametrize("ack", ["relayed", "held"])
-def test_a_signal_that_is_safe_is_acknowledged_to_whoever_asked_for_that(
+def test_a_signal_that_is_safe_is_acknowledged_to_clients_with_acks(
     ack: Literal["relayed", "held"],
 ) -> None:
     eager, quiet = alice(acks=True), alice()
 
-    answer = eager.hear_router(signal_ask(eager), Accepted(ack))
+    answer = eager.router_answered(signal_ask(eager), Accepted(ack))
 
     assert said(answer) == {
         "requestId": "r-1",
@@ -171,7 +166,7 @@ def test_a_signal_that_is_safe_is_acknowledged_to_whoever_asked_for_that(
         "data": None,
         "ack": ack,
     }
-    assert quiet.hear_router(signal_ask(quiet), Accepted(ack)) == Say(b"", "r-1", "WEBRTC_OFFER", ack)
+    assert quiet.router_answered(signal_ask(quiet), Accepted(ack)) == Say(b"", "r-1", "WEBRTC_OFFER", ack)
 
 
 @pytest.mark.parametrize("refusal", ErrorCode)
@@ -179,8 +174,8 @@ def test_a_refusal_reaches_the_client_in_the_protocol_s_words(refusal: ErrorCode
     session = alice()
 
     for answer in (
-        session.hear_router(signal_ask(session), Refused(refusal.name)),
-        session.hear_presence(room_ask(session), Refused(refusal.name)),
+        session.router_answered(signal_ask(session), Refused(refusal.name)),
+        session.presence_answered(room_ask(session), Refused(refusal.name)),
     ):
         error = said(answer)
         assert (error["code"], error["msg"], error["reason"]) == (refusal.code, refusal.msg, refusal.reason)
@@ -190,20 +185,18 @@ def test_a_refusal_reaches_the_client_in_the_protocol_s_words(refusal: ErrorCode
 def test_no_answer_is_an_internal_error() -> None:
     session = alice()
 
-    assert said(session.hear_router(signal_ask(session), None))["reason"] == "INTERNAL"
-    assert said(session.hear_presence(room_ask(session, "MEMBERS"), None))["code"] == 500
+    assert said(session.router_answered(signal_ask(session), None))["reason"] == "INTERNAL"
+    assert said(session.presence_answered(room_ask(session, "MEMBERS"), None))["code"] == 500
 
 
 @pytest.mark.parametrize(("replaced", "code"), [(True, CloseCode.REPLACED), (False, CloseCode.BROKER_LOST)])
-def test_a_session_that_is_gone_hangs_up_for_good_only_if_another_took_its_place(
-    replaced: bool, code: CloseCode
-) -> None:
+def test_a_session_that_is_gone_closes_for_good_only_if_replaced(replaced: bool, code: CloseCode) -> None:
     session = alice()
 
-    assert session.hear_router(signal_ask(session), SessionGone(replaced)) == HangUp(
+    assert session.router_answered(signal_ask(session), SessionGone(replaced)) == HangUp(
         code, "r-1", "WEBRTC_OFFER"
     )
-    assert session.hear_presence(room_ask(session), SessionGone(replaced)) == HangUp(code, "r-1", "JOIN")
+    assert session.presence_answered(room_ask(session), SessionGone(replaced)) == HangUp(code, "r-1", "JOIN")
 
 
 @pytest.mark.parametrize("cmd", ["JOIN", "MEMBERS"])
@@ -211,7 +204,7 @@ def test_a_roster_is_sent_as_presence_says_it(cmd: str) -> None:
     session = alice()
     members = (Member(BOB, "away", False, 3), Member(ALICE, "online", True, 7))
 
-    answer = session.hear_presence(room_ask(session, cmd), RoomMembers(members))
+    answer = session.presence_answered(room_ask(session, cmd), RoomMembers(members))
 
     assert said(answer)["data"] == {
         "room": "room-1",
@@ -226,24 +219,24 @@ def test_a_roster_is_sent_as_presence_says_it(cmd: str) -> None:
 def test_leaving_is_confirmed_with_the_room() -> None:
     session = alice()
 
-    assert said(session.hear_presence(room_ask(session, "LEAVE"), Done()))["data"] == {"room": "room-1"}
+    assert said(session.presence_answered(room_ask(session, "LEAVE"), Done()))["data"] == {"room": "room-1"}
 
 
 def test_an_answer_to_another_question_is_a_bug_of_ours() -> None:
     session = alice()
 
     with pytest.raises(TypeError, match="LeaseKept"):
-        session.hear_presence(room_ask(session), LeaseKept("run"))
+        session.presence_answered(room_ask(session), LeaseKept("run"))
 
 
 def test_the_session_knows_its_rooms_and_since_when() -> None:
     session = alice()
     mine, bobs = Member(ALICE, "online", True, 7), Member(BOB, "online", True, 3)
 
-    session.hear_presence(room_ask(session), RoomMembers((bobs, mine)))
+    session.presence_answered(room_ask(session), RoomMembers((bobs, mine)))
     assert session.rooms == {ROOM: 7}
-    session.hear_presence(room_ask(session, "MEMBERS"), RoomMembers((bobs,)))
+    session.presence_answered(room_ask(session, "MEMBERS"), RoomMembers((bobs,)))
     assert session.rooms == {ROOM: 7}
     for _ in range(2):
-        session.hear_presence(room_ask(session, "LEAVE"), Done())
+        session.presence_answered(room_ask(session, "LEAVE"), Done())
         assert session.rooms == {}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.client.session import FINAL_CLOSES, NO_WORD
+from gateway.client.session import FINAL_CLOSES, NO_CLOSE_FRAME
 from tests.unit.gateway.client.alice import (
     ALICE,
     CELLAR,
@@ -23,7 +23,7 @@ from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, ResumeToken, SecretHash, SessionId
 from tieline.wire.internal import Done, EndSession, Opened, OpenSession, Register, secret_hash
 
-# Beginning and ending. ------------------------------------------------------------------------------
+# Beginning and ending.
 
 
 def test_a_session_is_opened_with_what_the_token_grants() -> None:
@@ -58,7 +58,7 @@ def test_a_session_becomes_what_presence_says_it_is() -> None:
     )
 
 
-def test_a_session_that_begins_again_has_a_connection_and_a_secret_of_its_own_and_no_rooms() -> None:
+def test_a_session_that_begins_again_has_nothing_of_the_older_one() -> None:
     session = alice()
     session.opened(Opened(SessionId("older"), resumed=True, rooms={HALL: 5}), SecretHash(b"older's"))
 
@@ -74,13 +74,13 @@ def test_the_rooms_a_session_was_opened_with_are_its_own_copy() -> None:
     session, reply = alice(), Opened(SESSION, resumed=False, rooms={ROOM: 5})
 
     session.opened(reply, SECRET)
-    session.hear_presence(room_ask(session, "LEAVE"), Done())
+    session.presence_answered(room_ask(session, "LEAVE"), Done())
 
     assert reply.rooms == {ROOM: 5}
 
 
-@pytest.mark.parametrize("code", [*CloseCode, NO_WORD, 1005, 1002, 3000, 4999])
-def test_every_end_but_the_final_ones_can_be_resumed_if_the_client_can(code: int) -> None:
+@pytest.mark.parametrize("code", [*CloseCode, NO_CLOSE_FRAME, 1005, 1002, 3000, 4999])
+def test_every_end_but_the_final_ones_can_be_resumed(code: int) -> None:
     resumable = code not in {1000, 4502, 4503, 4504}
 
     assert alice().ending(code) == EndSession(ALICE, CONNECTION, resumable)
@@ -91,10 +91,10 @@ def test_the_final_closes_are_those_of_the_protocol() -> None:
     assert {1000, 4502, 4503, 4504} == FINAL_CLOSES
 
 
-# Events of its own. ---------------------------------------------------------------------------------
+# Events of its own.
 
 
-def test_the_warning_of_a_token_s_end_is_an_event_that_says_when_in_milliseconds() -> None:
+def test_the_warning_of_a_token_s_end_says_when_in_milliseconds() -> None:
     warning = json.loads(alice().expiring())
 
     assert (warning["cmd"], warning["code"], warning["msg"]) == ("TOKEN_EXPIRING", 200, "success")

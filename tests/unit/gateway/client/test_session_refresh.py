@@ -1,4 +1,4 @@
-"""A client that stays with a newer token (PROTOCOL, section 3, REFRESH_TOKEN)."""
+"""A client that stays with a newer token (docs/protocol.md#3-commands, REFRESH_TOKEN)."""
 
 import time
 
@@ -7,8 +7,10 @@ import pytest
 
 from gateway.admission.keys import read_key_set
 from gateway.admission.tokens import Tokens
+from gateway.client.actions import AskKeys, AskPresence, HangUp, Say
 from gateway.client.ice_servers import IceServers
-from gateway.client.session import AskKeys, AskPresence, HangUp, Say, Session, Terms
+from gateway.client.session import Session
+from gateway.client.terms import Terms
 from tests.unit.gateway.admission.issuer import EC, RSA, key_set
 from tests.unit.gateway.client.alice import (
     ALICE,
@@ -43,7 +45,7 @@ def in_rooms(session: Session, *rooms: str) -> Session:
     for room in rooms:
         ask = session.receive(frame(room_message("JOIN") | {"data": {"room": room}}), NOW)
         assert isinstance(ask, AskPresence)
-        session.hear_presence(ask, RoomMembers((Member(ALICE, "online", True, 7),)))
+        session.presence_answered(ask, RoomMembers((Member(ALICE, "online", True, 7),)))
     return session
 
 
@@ -53,7 +55,7 @@ def refresh(session: Session, newer: str, now: float = NOW) -> AskPresence:
     return ask
 
 
-def test_presence_is_asked_to_know_the_session_by_what_the_newer_token_grants() -> None:
+def test_presence_is_told_what_the_newer_token_grants() -> None:
     session = in_rooms(alice(), "hall", "cellar")
 
     ask = refresh(session, token(rooms=["hall"], join=["room-1"], voice=False))
@@ -68,8 +70,8 @@ def test_nothing_changes_before_presence_has_agreed() -> None:
     before = session.claims
     ask = refresh(session, token(rooms=[]))
 
-    assert said(session.hear_presence(ask, None))["reason"] == "INTERNAL"
-    assert session.hear_presence(ask, SessionGone(replaced=True)) == HangUp(
+    assert said(session.presence_answered(ask, None))["reason"] == "INTERNAL"
+    assert session.presence_answered(ask, SessionGone(replaced=True)) == HangUp(
         CloseCode.REPLACED, "r-1", "REFRESH_TOKEN"
     )
     assert session.claims is before
@@ -79,7 +81,7 @@ def test_nothing_changes_before_presence_has_agreed() -> None:
 def test_then_the_newer_token_counts_for_all() -> None:
     session = in_rooms(alice(), "hall", "cellar")
 
-    answer = session.hear_presence(refresh(session, token(rooms=["hall"], voice=False)), Done())
+    answer = session.presence_answered(refresh(session, token(rooms=["hall"], voice=False)), Done())
 
     assert said(answer) == {
         "requestId": "r-1",
@@ -126,7 +128,7 @@ def test_a_token_of_somebody_else_is_refused() -> None:
     assert (refused["code"], refused["reason"]) == (1000, "SENDER_MISMATCH")
 
 
-# A newer token of a newer key. ----------------------------------------------------------------------
+# A newer token of a newer key.
 
 
 def fetching() -> Terms:
@@ -142,11 +144,11 @@ def test_a_token_of_an_unknown_key_waits_for_fresh_keys() -> None:
     assert ask == AskKeys("r-1", "REFRESH_TOKEN", newer)
     assert isinstance(ask, AskKeys)
 
-    assert said(session.hear_keys(ask, False, NOW))["reason"] == "INTERNAL"
-    assert said(session.hear_keys(ask, True, NOW))["reason"] == "BAD_TOKEN"
+    assert said(session.keys_answered(ask, False, NOW))["reason"] == "INTERNAL"
+    assert said(session.keys_answered(ask, True, NOW))["reason"] == "BAD_TOKEN"
     terms.tokens.fetched = read_key_set(key_set(EC.jwk(), RSA.jwk()))
-    assert isinstance(session.hear_keys(ask, True, NOW), AskPresence)
-    assert isinstance(session.hear_keys(ask, False, NOW), AskPresence)
+    assert isinstance(session.keys_answered(ask, True, NOW), AskPresence)
+    assert isinstance(session.keys_answered(ask, False, NOW), AskPresence)
 
 
 @pytest.mark.parametrize("is_known", [True, False])
@@ -155,12 +157,12 @@ def test_the_next_message_waits_until_the_keys_have_come(is_known: bool) -> None
     stage = connected(live_session(terms=terms))
     later = RSA.token(exp=time.time() + 9000)
     stage.send(frame(refresh_message(later)), frame(ping_message() | {"requestId": "next"}))
-    (ask,) = stage.house.keys_asked
+    assert len(stage.host.keys_asked) == 1
     assert stage.messages() == []
 
     if is_known:
         terms.tokens.fetched = read_key_set(key_set(RSA.jwk()))
-    stage.connection.turns.keys_answered(ask, is_fresh=True)
+    stage.host.answer_keys(is_fresh=True)
     if is_known:
         assert stage.messages() == []
         stage.answer_room(Done())
@@ -170,12 +172,12 @@ def test_the_next_message_waits_until_the_keys_have_come(is_known: bool) -> None
     assert pong["requestId"] == "next"
 
 
-def test_a_newer_token_winds_the_clock_up_again() -> None:
+def test_a_newer_token_restarts_its_timer() -> None:
     stage = connected(live_session(token_lasts_s=100, terms=PLAIN))
     stage.send(frame(refresh_message(token(exp=time.time() + 9000))))
     stage.answer_room(Done())
 
     stage.live_on(1000)
     assert [message.get("reason") for message in stage.messages()] == [None]
-    assert stage.house.told == []
+    assert stage.host.told == []
     assert stage.close_code is None

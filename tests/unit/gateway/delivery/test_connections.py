@@ -1,101 +1,66 @@
-"""How far a connection has heard, by the sequences that the mailbox puts on what it pushes."""
+"""Which connections are here, by their ids."""
 
-from gateway.delivery.connections import Ear
-from gateway.delivery.mailbox import Missed
-from tests.unit.gateway.client.stage import NOTHING_MISSED, Stage, connected, event
-from tieline.runtime.message import Message, block
+import asyncio
 
-
-class Listener:
-    """An ear on a connection that has been welcomed, and how often it found something amiss."""
-
-    def __init__(self) -> None:
-        self.stage: Stage = connected()
-        self.amiss = 0
-        self.ear = Ear(self.stage.connection, "t.user.alice.s-1", self._amiss)
-
-    def _amiss(self) -> None:
-        self.amiss += 1
-        self.stage.connection.deliveries.hold()
-
-    def push(self, name: str, sequence: int, previous: int) -> None:
-        """Let a frame come as JetStream pushes it."""
-        headers = {
-            "Nats-Stream": "MAILBOX_t",
-            "Nats-Subject": "t.user.alice.s-1",
-            "Nats-Sequence": str(sequence),
-            "Nats-Last-Sequence": str(previous),
-        }
-        self.ear.hear(Message("t.live.user.alice.s-1", "", event(name), block(headers)))
-
-    def read(self, *names: str, newest: int) -> None:
-        """Bring what is missing."""
-        self.stage.connection.deliveries.release(Missed([], [event(name) for name in names], is_whole=True))
-        self.ear.has_read(newest)
+from gateway.delivery.connections import Connections
+from tests.unit.gateway.client.stage import connected, session
+from tieline.wire.ids import ConnectionId
 
 
-def test_what_follows_what_came_before_is_delivered() -> None:
-    listener = Listener()
-    listener.push("a", 3, 0)
-    listener.push("b", 9, 3)
+def test_a_connection_is_here_from_its_adding_to_its_removal() -> None:
+    connections, alice = Connections(), session()
+    connection = connected(alice).connection
+    assert connections.get(alice.connection) is None
 
-    assert listener.stage.names() == ["a", "b"]
-    assert (listener.amiss, listener.ear.heard) == (0, 9)
+    connections.add(connection, alice)
+    assert connections.get(alice.connection) is connection
+    assert (list(connections), len(connections)) == ([connection], 1)
 
-
-def test_nothing_is_missing_when_what_came_before_is_kept_no_more() -> None:
-    listener = Listener()
-    listener.push("a", 3, 0)
-    listener.push("b", 900, 0)
-
-    assert (listener.amiss, listener.stage.names()) == (0, ["a", "b"])
+    connections.remove(alice)
+    assert connections.get(alice.connection) is None
+    assert (list(connections), len(connections)) == ([], 0)
 
 
-def test_a_gap_holds_everything_back_until_what_is_missing_has_been_read() -> None:
-    listener = Listener()
-    listener.push("a", 3, 0)
-    listener.push("c", 9, 6)
-    listener.push("d", 12, 9)
-    assert listener.stage.names() == ["a"]
-    assert (listener.amiss, listener.ear.heard) == (1, 3)
+def test_a_session_on_two_connections_is_here_twice() -> None:
+    connections, older, newer = Connections(), session(), session()
+    newer.connection = ConnectionId("c-2")
+    for one in (older, newer):
+        connections.add(connected(one).connection, one)
 
-    listener.read("b", newest=6)
+    connections.remove(older)
 
-    assert listener.stage.names() == ["b", "c", "d"]
-    assert (listener.amiss, listener.ear.heard) == (1, 12)
+    assert connections.get(newer.connection) is not None
+    assert len(connections) == 1
 
 
-def test_what_was_read_and_pushed_too_is_delivered_once() -> None:
-    listener = Listener()
-    listener.push("b", 9, 6)
-    listener.push("c", 12, 9)
-
-    listener.read("a", "b", "c", newest=12)
-    listener.push("d", 14, 12)
-
-    assert listener.stage.names() == ["a", "b", "c", "d"]
-    assert (listener.amiss, listener.ear.heard) == (1, 14)
+def test_a_connection_that_is_not_here_may_be_removed() -> None:
+    connections = Connections()
+    connections.remove(session())
+    assert len(connections) == 0
 
 
-def test_a_second_gap_among_what_was_held_back_is_amiss_again() -> None:
-    listener = Listener()
-    listener.push("b", 9, 6)
-    listener.push("d", 20, 15)
+def test_connections_may_come_and_go_while_they_are_listed() -> None:
+    connections = Connections()
+    for name in ("c-1", "c-2", "c-3"):
+        one = session()
+        one.connection = ConnectionId(name)
+        connections.add(connected(one).connection, one)
 
-    listener.read("a", newest=6)
+    for connection in connections:
+        assert connection.session is not None
+        connections.remove(connection.session)
 
-    assert (listener.amiss, listener.ear.heard) == (2, 9)
+    assert len(connections) == 0
 
 
-def test_what_comes_while_held_for_another_reason_is_looked_at_afterwards() -> None:
-    listener = Listener()
-    listener.stage.connection.deliveries.hold()
-    listener.push("a", 3, 0)
-    listener.push("b", 5, 3)
-    assert (listener.amiss, listener.stage.names()) == (0, [])
+async def test_the_last_one_to_leave_ends_the_wait() -> None:
+    connections, alice = Connections(), session()
+    await connections.emptied()
+    connections.add(connected(alice).connection, alice)
+    waiting = asyncio.ensure_future(connections.emptied())
+    await asyncio.sleep(0)
+    assert not waiting.done()
 
-    listener.stage.connection.deliveries.release(NOTHING_MISSED)
-    listener.ear.has_read(0)
+    connections.remove(alice)
 
-    assert listener.stage.names() == ["a", "b"]
-    assert (listener.amiss, listener.ear.heard) == (0, 5)
+    await waiting

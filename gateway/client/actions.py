@@ -1,0 +1,58 @@
+"""What a session decides to do about a message of its client: made by `session`, carried out by `inbound`."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from gateway.admission.tokens import Claims
+from tieline.wire.codes import CloseCode
+from tieline.wire.ids import RoomId
+from tieline.wire.internal import JoinRoom, LeaveRoom, ListMembers, Regrant, Signal
+
+
+class Say(msgspec.Struct, frozen=True, gc=False):
+    """Answer the client; an empty frame says nothing. `outcome` is for the metrics and the log."""
+
+    frame: bytes
+    request_id: str
+    cmd: str
+    outcome: str
+
+
+class AskRouter(msgspec.Struct, frozen=True, gc=False):
+    """Ask a router to carry a signal."""
+
+    request_id: str
+    cmd: str
+    signal: Signal
+
+
+class AskPresence(NamedTuple):
+    """Ask presence about a room, or to know the session by a newer token's claims."""
+
+    request_id: str
+    cmd: str
+    room: RoomId
+    """Empty when it is about claims."""
+    request: JoinRoom | LeaveRoom | ListMembers | Regrant
+    claims: Claims | None = None
+    """What the session has when presence agrees."""
+
+
+class AskKeys(NamedTuple):
+    """Ask for fresh keys: a newer token names a key that is not known."""
+
+    request_id: str
+    cmd: str
+    token: str
+
+
+class HangUp(NamedTuple):
+    """Close the connection: its session is over."""
+
+    code: CloseCode
+    request_id: str
+    cmd: str
+
+
+Action = Say | AskRouter | AskPresence | AskKeys

@@ -1,0 +1,19 @@
+"""Find out whether the other end of a socket is closed, while nothing is read from it."""
+
+import asyncio
+import select
+import sys
+from typing import Final
+
+_HUNG_UP: Final = select.POLLRDHUP if sys.platform == "linux" else 0
+"""poll() flag for a peer that closed its sending side; errors and hang-ups are always reported."""
+
+
+def has_hung_up(transport: asyncio.Transport) -> bool:
+    """Whether the other end is closed: while nothing is read, only the operating system knows."""
+    descriptor = transport.get_extra_info("socket")
+    if descriptor is None:
+        return False
+    poll = select.poll()
+    poll.register(descriptor.fileno(), _HUNG_UP)
+    return bool(poll.poll(0))

@@ -1,0 +1,27 @@
+"""What a gateway grants every client alike, as its settings have it. Pure values."""
+
+from typing import NamedTuple
+
+from gateway.admission.tokens import Tokens
+from gateway.client.ice_servers import IceServers
+
+
+class Pace(NamedTuple):
+    """How often a client is asked whether it lives, in seconds."""
+
+    ping_interval_s: float = 25.0
+    """Below the 30 s after which mobile networks and some balancers forget a silent connection."""
+    pong_timeout_s: float = 8.0
+    """For the answer: long enough for a phone that changes networks."""
+
+
+class Terms(NamedTuple):
+    """What every client is granted, how often it is asked for a sign of life, and which tokens count."""
+
+    ice_servers: IceServers
+    tokens: Tokens
+    rate_limit: int = 0
+    """Messages a second a connection; 0: no limit."""
+    pace: Pace = Pace()
+    resume_window_s: float = 30.0
+    """How long presence keeps the session of a client that was lost."""

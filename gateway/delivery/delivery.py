@@ -1,0 +1,99 @@
+"""What sessions are sent by others: all of it, in order, from the mailbox to their clients.
+
+The rest of the gateway knows no more of this folder than this class and `connections`. Behind it, `feed` has
+what the mailbox pushes, `mailbox` reads what was stored, `barriers` tell that a subscription has taken
+effect, and `catch_up` reads what was pushed but did not come.
+"""
+
+import asyncio
+
+from gateway.client.connection import Connection
+from gateway.client.deliveries import Missed
+from gateway.client.session import Session
+from gateway.delivery.barriers import Barriers
+from gateway.delivery.catch_up import CatchUp
+from gateway.delivery.feed import Feeds
+from gateway.delivery.mailbox import Mailbox
+from tieline.runtime.broker import Broker
+from tieline.runtime.message import Message
+from tieline.runtime.requests import Requests
+from tieline.wire.ids import GatewayId
+from tieline.wire.subjects import Subjects
+
+
+class Delivery:
+    """The way from the mailbox to the clients of one gateway. Tasks belong to the given group."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        requests: Requests,
+        subjects: Subjects,
+        gateway: GatewayId,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._broker = broker
+        self._elections = subjects.mailbox_elections()
+        self._barriers = Barriers(broker, subjects, gateway)
+        self._mailbox = Mailbox(requests, subjects)
+        self._feeds = Feeds(broker, subjects)
+        self._catch_up = CatchUp(broker, self._feeds, self._mailbox, self._barriers, tasks)
+
+    async def start(self) -> None:
+        """Watch for what may lose frames that are pushed. Call once, before the first session is followed."""
+        self._broker.when_away(self._catch_up.suspect_loss)
+        self._broker.when_back(self._catch_up.start)
+        await self._broker.subscribe(self._elections, self.on_election)
+        await self._barriers.start()
+
+    @property
+    def suspected_losses(self) -> int:
+        """How often something that was pushed may have been lost so far."""
+        return self._catch_up.suspected_losses
+
+    async def follow(self, connection: Connection, session: Session) -> None:
+        """Have what is stored for a session from now on pushed to its connection, once it is released.
+
+        Raises:
+            BrokerAway, NatsError, NoAnswer: that cannot be told, or there is no broker.
+        """
+        feed = await self._feeds.subscribe(connection, session, self._catch_up.suspect_loss)
+        feed.barrier = await self._barriers.passed()
+
+    async def missed(self, session: Session, last: str) -> Missed:
+        """Read what was stored before a session was followed, split after the last message called `last`.
+
+        Raises:
+            NoAnswer: it cannot be read.
+        """
+        feed = self._feeds.get(session)
+        assert feed is not None
+        assert feed.barrier is not None
+        return await self._mailbox.missed(session.user, session.session, last, feed.barrier)
+
+    def release(self, session: Session, missed: Missed) -> None:
+        """Deliver what a session missed, then what was pushed meanwhile, and go on with what is pushed."""
+        feed = self._feeds.get(session)
+        if feed is not None:
+            feed.release(missed)
+
+    def is_held(self, session: Session) -> bool:
+        """Whether what is pushed to a session waits for something older that is being read."""
+        feed = self._feeds.get(session)
+        return feed is not None and feed.is_held
+
+    async def settled(self) -> None:
+        """Return when everything that was stored until now has been pushed, unless it was lost.
+
+        Raises:
+            BrokerAway, NoAnswer: that cannot be told.
+        """
+        await self._barriers.passed()
+
+    async def drop(self, session: Session) -> None:
+        """Deliver nothing more to a session; nothing if it is not followed."""
+        await self._feeds.drop(session)
+
+    def on_election(self, _message: Message) -> None:
+        """Take note that another node pushes from now on; the one before may have died before it had."""
+        self._catch_up.suspect_loss()

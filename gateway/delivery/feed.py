@@ -1,0 +1,137 @@
+"""What the mailbox pushes to the sessions of this gateway, to each without gaps.
+
+The mailbox pushes a session's frames in their order, each with its own sequence and that of the one before
+it. Where these do not meet something was pushed and did not come: the client then gets nothing more until
+what is missing has been read (`catch_up`).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from nats.errors import Error as NatsError
+
+from gateway.client.connection import Connection
+from gateway.client.deliveries import Deliveries, Missed
+from gateway.client.session import Session
+from gateway.delivery.barriers import Barrier
+from tieline.runtime.broker import Broker, Subscription
+from tieline.runtime.message import Message
+from tieline.wire import jetstream
+from tieline.wire.codes import CloseCode
+from tieline.wire.ids import ConnectionId
+from tieline.wire.subjects import Subjects
+
+
+class Feed:
+    """The frames for one connection, and how far it has got. Begins by holding everything back."""
+
+    __slots__ = (
+        "_deliveries",
+        "_on_gap",
+        "_waiting",
+        "barrier",
+        "close",
+        "is_live",
+        "last_sequence",
+        "stored_as",
+    )
+
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        stored_as: str,
+        on_gap: Callable[[], None],
+        close: Callable[[CloseCode], None],
+    ) -> None:
+        self._deliveries = deliveries
+        self._on_gap = on_gap
+        self._waiting: list[tuple[int, int]] = []
+        """Of what is held back: the sequences of the frame before each, and of each."""
+        self.stored_as = stored_as
+        """The subject under which the mailbox stores what it pushes."""
+        self.close = close
+        """Closes the connection."""
+        self.last_sequence = 0
+        """The sequence of the last frame that the client was sent, nothing before it missing."""
+        self.barrier: Barrier | None = None
+        """Everything that is stored behind it is pushed, as far as is known."""
+        self.is_live = False
+        """Whether the client is let in: it has been released once."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether what is pushed waits for something older."""
+        return self._deliveries.is_held
+
+    def on_message(self, message: Message) -> None:
+        """Deliver a frame that was pushed, or keep it back because an older one is missing."""
+        previous, sequence = jetstream.position(message.headers)
+        deliveries = self._deliveries
+        if previous > self.last_sequence and not deliveries.is_held:
+            self._on_gap()
+        if deliveries.is_held:
+            self._waiting.append((previous, sequence))
+        else:
+            self.last_sequence = sequence
+        deliveries.deliver(message.data)
+
+    def hold(self) -> None:
+        """Keep back what is pushed until `release`, because something older may be missing."""
+        self._deliveries.hold()
+
+    def release(self, missed: Missed) -> None:
+        """Deliver what was missed, then what was kept back, and go on with what is pushed."""
+        self._deliveries.release(missed)
+        self.is_live = True
+        self.last_sequence = missed.newest
+        waiting, self._waiting = self._waiting, []
+        for previous, sequence in waiting:
+            if sequence <= self.last_sequence:
+                continue
+            if previous > self.last_sequence:
+                self._on_gap()
+                return
+            self.last_sequence = sequence
+
+
+class Feeds:
+    """The feeds of one gateway, by connection."""
+
+    def __init__(self, broker: Broker, subjects: Subjects) -> None:
+        self._broker = broker
+        self._subjects = subjects
+        self._feeds: dict[ConnectionId, Feed] = {}
+        self._subscriptions: dict[ConnectionId, Subscription] = {}
+        self._loop = asyncio.get_running_loop()
+
+    def get(self, session: Session) -> Feed | None:
+        """Find the feed of a session that was subscribed and not dropped."""
+        return self._feeds.get(session.connection)
+
+    def live(self) -> list[Feed]:
+        """List the feeds of the clients that are let in."""
+        return [feed for feed in self._feeds.values() if feed.is_live]
+
+    def hold(self) -> None:
+        """Keep everything back from every client."""
+        for feed in self._feeds.values():
+            feed.hold()
+
+    async def subscribe(self, connection: Connection, session: Session, on_gap: Callable[[], None]) -> Feed:
+        """Have what is stored for a session pushed to its connection."""
+        stored_as = self._subjects.user(session.user, session.session)
+        feed = Feed(Deliveries(connection.say, self._loop), stored_as, on_gap, connection.close)
+        pushed_as = self._subjects.live(session.user, session.session)
+        subscription = await self._broker.subscribe(pushed_as, feed.on_message)
+        self._subscriptions[session.connection] = subscription
+        self._feeds[session.connection] = feed
+        return feed
+
+    async def drop(self, session: Session) -> None:
+        """Deliver nothing more to a session; nothing if it has no feed."""
+        self._feeds.pop(session.connection, None)
+        subscription = self._subscriptions.pop(session.connection, None)
+        if subscription is not None:
+            with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from
+                await subscription.unsubscribe()

@@ -1,0 +1,62 @@
+"""Ask presence, with typed requests and replies. Which process of presence answers is the broker's choice."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from tieline.runtime.message import Message
+from tieline.runtime.requests import PATIENCE_S, Requests
+from tieline.wire import internal
+from tieline.wire.internal import OPERATIONS, GatewayRequest, PresenceReply
+from tieline.wire.subjects import Subjects
+
+PresenceAnswered = Callable[[PresenceReply | None], None]
+"""Called once, with the reply, or with None when no reply came in time."""
+
+
+class Presence(Protocol):
+    """Presence, as a gateway asks it. A request is repeated until it is answered, maybe carried out twice."""
+
+    async def ask(self, request: GatewayRequest, patience_s: float = PATIENCE_S) -> PresenceReply:
+        """Ask, and return the reply.
+
+        Raises:
+            NoAnswer: no reply came within `patience_s`; the request may or may not have been carried out.
+        """
+        ...
+
+    def begin(
+        self, request: GatewayRequest, answered: PresenceAnswered, patience_s: float = PATIENCE_S
+    ) -> None:
+        """Ask, and call `answered` when the reply has come, or none within `patience_s`."""
+        ...
+
+
+class RemotePresence:
+    """The presence processes of one namespace, over the broker."""
+
+    def __init__(self, requests: Requests, subjects: Subjects) -> None:
+        self._requests = requests
+        self._subjects = subjects
+
+    async def ask(self, request: GatewayRequest, patience_s: float = PATIENCE_S) -> PresenceReply:
+        """Ask, and return the reply.
+
+        Raises:
+            NoAnswer: no reply came within `patience_s`; the request may or may not have been carried out.
+        """
+        answer = await self._requests.ask(self._subject(request), internal.encode(request), patience_s)
+        reply: PresenceReply = internal.decode_presence_reply(answer)
+        return reply
+
+    def begin(
+        self, request: GatewayRequest, answered: PresenceAnswered, patience_s: float = PATIENCE_S
+    ) -> None:
+        """Ask, and call `answered` when the reply has come, or none within `patience_s`."""
+
+        def on_reply(message: Message | None) -> None:
+            answered(None if message is None else internal.decode_presence_reply(message.data))
+
+        self._requests.begin(self._subject(request), internal.encode(request), on_reply, patience_s)
+
+    def _subject(self, request: GatewayRequest) -> str:
+        return self._subjects.presence(OPERATIONS[type(request)])

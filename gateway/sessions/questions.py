@@ -1,0 +1,93 @@
+"""What is asked on behalf of one session: routers, presence, and the key server. A connection's `Host`.
+
+When the answer is that the session is not known, although no other connection has its user, presence has
+forgotten it: the session is registered again, and what was asked is asked once more.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from gateway.client.actions import AskKeys, AskPresence, AskRouter
+from gateway.client.host import KeysAnswered, PresenceAnswered, RouterAnswered
+from gateway.client.session import Session
+from gateway.sessions.notices import Notices
+from gateway.sessions.presence import Presence
+from gateway.sessions.registrations import Registrations
+from gateway.sessions.signals import Answered
+from tieline.runtime.requests import NoAnswer
+from tieline.wire.internal import PresenceReply, RouterReply, SessionGone, Signal
+
+AskSignal = Callable[[str, Signal, Answered], None]
+"""Asks a router to carry a signal of a command."""
+
+
+class Questions:
+    """The questions of one gateway's sessions. Tasks belong to the given group."""
+
+    def __init__(
+        self,
+        *,
+        ask_signal: AskSignal,
+        presence: Presence,
+        refresh_keys: Callable[[], Awaitable[bool]],
+        registrations: Registrations,
+        notices: Notices,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._ask_signal = ask_signal
+        self._presence = presence
+        self._refresh_keys = refresh_keys
+        self._registrations = registrations
+        self._notices = notices
+        self._tasks = tasks
+
+    def ask_router(self, session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
+        """Ask a router to carry a signal of a session; `answered` is called once."""
+
+        def on_reply(reply: RouterReply | None) -> None:
+            if isinstance(reply, SessionGone) and not reply.replaced:
+                self._tasks.create_task(self._ask_router_again(session, ask, answered))
+            else:
+                answered(ask, reply)
+
+        self._ask_signal(ask.cmd, ask.signal, on_reply)
+
+    async def _ask_router_again(self, session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
+        gone = await self._registrations.register(session)
+        if gone is not None:
+            answered(ask, gone)
+        else:
+            self._ask_signal(ask.cmd, ask.signal, lambda reply: answered(ask, reply))
+
+    def ask_presence(self, session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:
+        """Ask presence about a room or a newer token of a session; `answered` is called once."""
+
+        def on_reply(reply: PresenceReply | None) -> None:
+            if isinstance(reply, SessionGone) and not reply.replaced:
+                self._tasks.create_task(self._ask_presence_again(session, ask, answered))
+            else:
+                answered(ask, reply)
+
+        self._presence.begin(ask.request, on_reply)
+
+    async def _ask_presence_again(
+        self, session: Session, ask: AskPresence, answered: PresenceAnswered
+    ) -> None:
+        reply: PresenceReply | None = await self._registrations.register(session)
+        if reply is None:
+            try:
+                reply = await self._presence.ask(ask.request)
+            except NoAnswer:
+                reply = None
+        answered(ask, reply)
+
+    def ask_keys(self, ask: AskKeys, answered: KeysAnswered) -> None:
+        """Have the keys that verify tokens fetched anew; `answered` is called once."""
+        self._tasks.create_task(self._ask_keys(ask, answered))
+
+    async def _ask_keys(self, ask: AskKeys, answered: KeysAnswered) -> None:
+        answered(ask, await self._refresh_keys())
+
+    def tell(self, session: Session, event: bytes) -> None:
+        """Send a session an event the way that those from others come."""
+        self._notices.send(session, event)

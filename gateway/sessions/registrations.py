@@ -1,0 +1,112 @@
+"""What presence may say to a gateway unasked, and what is done when presence has forgotten its sessions.
+
+Presence closes connections, asks whether the gateway is alive, and, once it has ended or lost the gateway's
+sessions, does not know them any more: then they are registered again, and no client has to reconnect.
+"""
+
+import asyncio
+import logging
+from typing import Final, Protocol
+
+from gateway.client.connection import Connection
+from gateway.client.session import Session
+from gateway.delivery.connections import Connections
+from gateway.sessions.departures import Departures
+from gateway.sessions.presence import Presence
+from tieline import metrics
+from tieline.runtime.broker import BrokerAway
+from tieline.runtime.message import Message
+from tieline.runtime.requests import NoAnswer
+from tieline.wire import internal
+from tieline.wire.codes import CloseCode
+from tieline.wire.ids import GatewayId
+from tieline.wire.internal import SessionGone
+
+AT_ONCE: Final = 32
+"""Sessions that are registered again side by side: presence has other gateways to answer meanwhile."""
+
+_log = logging.getLogger(__name__)
+
+
+class Sender(Protocol):
+    """What answers need of the broker."""
+
+    def send(self, subject: str, payload: bytes) -> None:
+        """Send one message.
+
+        Raises:
+            BrokerAway: not sent.
+        """
+        ...
+
+
+class Registrations:
+    """Keeps presence and the sessions of one gateway in agreement. Tasks belong to the given group."""
+
+    def __init__(
+        self,
+        *,
+        gateway: GatewayId,
+        broker: Sender,
+        presence: Presence,
+        connections: Connections,
+        departures: Departures,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._gateway = gateway
+        self._broker = broker
+        self._presence = presence
+        self._connections = connections
+        self._departures = departures
+        self._tasks = tasks
+
+    def on_close(self, message: Message) -> None:
+        """Close a connection whose session presence has ended, or given to another connection."""
+        order = internal.decode_close_session(message.data)
+        code = CloseCode(order.code)
+        self._departures.note_ended(order.connection, code)
+        connection = self._connections.get(order.connection)
+        if connection is not None:
+            connection.close(code)
+
+    def on_alive(self, message: Message) -> None:
+        """Answer presence, which has not been told for the length of a lease that this gateway is alive."""
+        try:
+            self._broker.send(message.reply, b"alive")
+        except BrokerAway:
+            _log.warning("could not say that this gateway is alive: broker away")
+
+    def on_lease_lost(self) -> None:
+        """Register every session again: presence may have ended or forgotten them."""
+        self._tasks.create_task(self._register_all())
+
+    async def _register_all(self) -> None:
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def register(connection: Connection, session: Session) -> None:
+            async with slots:
+                reply = await self.register(session)
+            if reply is not None:
+                connection.close(CloseCode.REPLACED if reply.replaced else CloseCode.BROKER_LOST)
+
+        async with asyncio.TaskGroup() as registering:
+            for connection in self._connections:
+                if connection.session is not None:
+                    registering.create_task(register(connection, connection.session))
+        _log.warning("registered all sessions again", extra={"connections": len(self._connections)})
+
+    async def register(self, session: Session) -> SessionGone | None:
+        """Register one session again; returns why that cannot be, or None."""
+        connection = self._connections.get(session.connection)
+        if self._departures.ended_with(session) is not None or connection is None:
+            return None  # it is closing, or has closed: what it asked last must not bring it back
+        try:
+            reply = await self._presence.ask(session.registration(self._gateway))
+        except NoAnswer:
+            return None  # what is asked next says so, too
+        finally:
+            if self._connections.get(session.connection) is None:
+                # It has gone meanwhile, and presence may have been told so too early for that to count.
+                await self._departures.depart(session, connection.close_code)
+        metrics.SESSIONS_REGISTERED_AGAIN.inc()
+        return reply if isinstance(reply, SessionGone) else None

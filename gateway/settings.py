@@ -1,0 +1,142 @@
+"""What a gateway is told by its environment, and what follows from it. `__main__` alone reads it."""
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from gateway.admission.key_server import is_url
+from gateway.admission.keys import Key, UnusableKey, read_pem
+from gateway.admission.tokens import Tokens
+from gateway.client.ice_servers import IceServers, read_urls
+from gateway.client.terms import Pace, Terms
+from gateway.demo import Pages
+from tieline.runtime.settings import (
+    Count,
+    NotNegative,
+    Port,
+    Positive,
+    ProcessSettings,
+    Seconds,
+    SettingsError,
+)
+
+SAFE_SECRET_BYTES: Final = 32
+"""What HS256 asks for (RFC 7518, section 3.2): as many as its hash has."""
+
+_log = logging.getLogger("gateway")
+
+
+class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
+    """The variables of one gateway; docs/configuration.md lists them."""
+
+    jwt_secret: str = ""
+    jwt_secret_previous: str = ""
+    jwt_public_key: str = ""
+    """In PEM form, or the path of a file in that form."""
+    jwks_url: str = ""
+    origins: str = ""
+    """The origins of pages beside the gateway's own that may connect, with commas between them; "*": all."""
+    trusted_proxies: str = ""
+    """Addresses and networks of proxies that are believed where a client comes from."""
+    listen_host: str = "0.0.0.0"
+    listen_port: Port = 8080
+    max_connections: Count = 0
+    """0: no limit."""
+    gateway_lease: Seconds = 10
+    resume_window: Seconds = 30
+    rate_limit: Count = 0
+    """Messages a second a connection; 0: no limit."""
+    ping_interval: Seconds = Pace().ping_interval_s
+    drain_wait: NotNegative = 5
+    """For the balancer to see that this gateway is not ready; no client is sent away before."""
+    drain_spread: NotNegative = 2
+    """Over which the clients are sent away."""
+    pong_timeout: Seconds = Pace().pong_timeout_s
+    demo: bool = False
+    """Serve the demo page, and tokens without asking who wants them: never where it matters who a user is."""
+    stun_urls: str = ""
+    turn_urls: str = ""
+    """Both with commas between them."""
+    turn_secret: str = ""
+    """What coturn calls its `static-auth-secret`."""
+    turn_ttl: Positive = 3600
+    """An hour: a credential is looked at when a relay is allocated, so it outlasts many calls of a page that
+    fetched it once, and one that is stolen can be used no longer than that."""
+
+    @property
+    def longest_stop_s(self) -> float:
+        """The drain comes on top."""
+        return 10.0 + self.drain_wait + 2 * self.drain_spread
+
+
+def ice_servers_of(settings: GatewaySettings) -> IceServers:
+    """Read the STUN and TURN servers that clients are told.
+
+    Raises:
+        SettingsError: a URL is none, or TURN servers are named and no secret for them.
+    """
+    stun = read_urls("TIELINE_STUN_URLS", settings.stun_urls, ("stun", "stuns"))
+    turn = read_urls("TIELINE_TURN_URLS", settings.turn_urls, ("turn", "turns"))
+    if turn and not settings.turn_secret:
+        raise SettingsError(
+            "TIELINE_TURN_URLS is set, but TIELINE_TURN_SECRET is not: a TURN server lets nobody in without"
+            " credentials, and they are made with the secret that it was given (static-auth-secret of coturn)"
+        )
+    return IceServers(stun, turn, settings.turn_secret, settings.turn_ttl)
+
+
+def terms_of(settings: GatewaySettings, tokens: Tokens) -> Terms:
+    """Read what every client is granted.
+
+    Raises:
+        SettingsError: something of it cannot be used.
+    """
+    return Terms(
+        ice_servers_of(settings),
+        tokens,
+        rate_limit=settings.rate_limit,
+        pace=Pace(settings.ping_interval, settings.pong_timeout),
+        resume_window_s=settings.resume_window,
+    )
+
+
+def tokens_of(settings: GatewaySettings) -> Tokens:
+    """Read what tokens are verified with.
+
+    Raises:
+        SettingsError: nothing is named, or something that cannot be used.
+    """
+    if not (settings.jwt_secret or settings.jwt_public_key or settings.jwks_url):
+        raise SettingsError(
+            "TIELINE_JWT_SECRET is not set, and neither is TIELINE_JWT_PUBLIC_KEY or TIELINE_JWKS_URL:"
+            " nobody could be let in"
+        )
+    if settings.jwks_url and not is_url(settings.jwks_url):
+        raise SettingsError(f"TIELINE_JWKS_URL: {settings.jwks_url!r} is no http:// or https:// URL")
+    for secret in filter(None, (settings.jwt_secret, settings.jwt_secret_previous)):
+        if len(secret.encode()) < SAFE_SECRET_BYTES:
+            _log.warning("a secret for tokens is so short that it may be guessed")
+    keys: tuple[Key, ...] = ()
+    if settings.jwt_public_key:
+        try:
+            keys = read_pem(_pem_of(settings.jwt_public_key))
+        except (OSError, ValueError, UnusableKey) as problem:
+            raise SettingsError(f"TIELINE_JWT_PUBLIC_KEY: {problem}") from None
+    return Tokens(settings.jwt_secret, settings.jwt_secret_previous, keys, fetches=bool(settings.jwks_url))
+
+
+def pages_of(settings: GatewaySettings) -> Pages | None:
+    """Read the demo's files, if it is on.
+
+    Raises:
+        SettingsError: there is no secret to sign its tokens with.
+    """
+    if not settings.demo:
+        return None
+    if not settings.jwt_secret:
+        raise SettingsError("TIELINE_DEMO is on, but TIELINE_JWT_SECRET, which signs its tokens, is not set")
+    return Pages(settings.jwt_secret)
+
+
+def _pem_of(value: str) -> str:
+    return value if "-----BEGIN" in value else Path(value).read_text()

@@ -1,0 +1,135 @@
+"""The way from a real mailbox to clients: followed, released, dropped. Losses are `test_catch_up`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.admission.tokens import Claims
+from gateway.client.deliveries import NOTHING, Missed
+from gateway.client.session import Session
+from gateway.delivery.delivery import Delivery
+from presence.mailbox import make_mailbox
+from tests.broker.runtime.watching import happens, watch
+from tests.support.nats_server import NatsServer
+from tests.support.waiting import until
+from tests.unit.gateway.client.alice import PLAIN
+from tests.unit.gateway.client.stage import AN_HOUR_S, Stage, connected, event
+from tieline.runtime.broker import Broker, BrokerAway, connect
+from tieline.runtime.requests import Requests
+from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
+from tieline.wire.subjects import Subjects
+
+SUBJECTS = Subjects("t")
+
+
+class Way:
+    """One client, and the way on which it gets what others send."""
+
+    def __init__(self, broker: Broker, tasks: asyncio.TaskGroup) -> None:
+        self.broker = broker
+        self._requests = Requests(broker, SUBJECTS.replies("test", "1"))
+        self.delivery = Delivery(broker, self._requests, SUBJECTS, GatewayId("g"), tasks)
+        claims = Claims("alice", AN_HOUR_S, rooms="*")
+        self.alice = Session(SessionId("s-1"), ConnectionId("c-1"), claims, SecretHash(b""), False, PLAIN)
+        self.stage: Stage = connected(self.alice)
+
+    async def start(self) -> None:
+        await make_mailbox(self.broker, SUBJECTS, "memory", 1, 30)
+        await self._requests.start()
+        await self.delivery.start()
+
+    async def follow(self) -> None:
+        await self.delivery.follow(self.stage.connection, self.alice)
+
+    async def send(self, *names: str) -> None:
+        """Have events stored, and pushed if the session is followed."""
+        for name in names:
+            self.broker.send(SUBJECTS.user(UserId("alice"), SessionId("s-1")), event(name))
+        await self.delivery.settled()
+
+
+@pytest.fixture
+async def way(pip_nats: NatsServer) -> AsyncIterator[Way]:
+    broker = await connect(pip_nats.url, "test")
+    async with asyncio.TaskGroup() as tasks:
+        way = Way(broker, tasks)
+        await way.start()
+        yield way
+        await broker.close()
+
+
+async def test_what_is_stored_after_it_is_followed_waits_for_its_release(way: Way) -> None:
+    await way.follow()
+    await way.send("a", "b")
+    assert way.delivery.is_held(way.alice)
+    assert way.stage.names() == []
+
+    way.delivery.release(way.alice, NOTHING)
+
+    assert not way.delivery.is_held(way.alice)
+    assert way.stage.names() == ["a", "b"]
+
+
+async def test_what_is_stored_after_its_release_comes_at_once(way: Way) -> None:
+    await way.follow()
+    way.delivery.release(way.alice, NOTHING)
+
+    await way.send("a")
+
+    assert way.stage.names() == ["a"]
+    assert way.delivery.suspected_losses == 0
+
+
+async def test_what_was_stored_before_is_missed_and_comes_first(way: Way) -> None:
+    await way.send("a", "b", "c")
+    await way.follow()
+    await way.send("d")
+
+    missed = await way.delivery.missed(way.alice, "a")
+    way.delivery.release(way.alice, missed)
+
+    assert (missed.known, missed.fresh) == ([event("a")], [event("b"), event("c"), event("d")])
+    assert way.stage.names() == ["b", "c", "d"]
+    await way.send("e")
+    assert way.stage.names() == ["e"]
+    assert way.delivery.suspected_losses == 0
+
+
+async def test_after_it_is_dropped_nothing_comes(way: Way) -> None:
+    await way.follow()
+    way.delivery.release(way.alice, NOTHING)
+
+    await way.delivery.drop(way.alice)
+    await way.send("a")
+
+    assert way.stage.names() == []
+    assert not way.delivery.is_held(way.alice)
+    way.delivery.release(way.alice, Missed([], [event("b")], is_whole=True))
+    await way.delivery.drop(way.alice)
+    assert way.stage.names() == []
+
+
+async def test_without_a_broker_no_session_can_be_followed(way: Way, pip_nats: NatsServer) -> None:
+    away, _ = watch(way.broker)
+    pip_nats.kill()
+    await happens(away)
+
+    with pytest.raises(BrokerAway):
+        await way.follow()
+    with pytest.raises(BrokerAway):
+        await way.delivery.settled()
+    assert way.delivery.suspected_losses == 1
+
+
+async def test_a_session_that_is_followed_without_a_broker_can_be_dropped(
+    way: Way, pip_nats: NatsServer
+) -> None:
+    await way.follow()
+    away, _ = watch(way.broker)
+    pip_nats.kill()
+    await happens(away)
+
+    await way.delivery.drop(way.alice)
+
+    await until(lambda: not way.delivery.is_held(way.alice))

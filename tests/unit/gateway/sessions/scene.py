@@ -1,0 +1,138 @@
+"""Everything of `sessions` around a fake presence and a fake delivery, with real connections."""
+
+import asyncio
+from typing import Any, Final
+
+from websockets.http11 import Response
+
+from gateway.admission.handshake import Admitted
+from gateway.admission.tokens import Claims
+from gateway.client.ice_servers import IceServers
+from gateway.client.session import Session
+from gateway.client.terms import Pace, Terms
+from gateway.delivery.connections import Connections
+from gateway.sessions.arrivals import Arrivals
+from gateway.sessions.departures import Departures
+from gateway.sessions.notices import Notices
+from gateway.sessions.registrations import Registrations
+from tests.unit.gateway.client.alice import PLAIN, TOKENS
+from tests.unit.gateway.client.stage import AN_HOUR_S, WELCOME, Stage
+from tests.unit.gateway.sessions.delivery import FakeDelivery
+from tests.unit.gateway.sessions.presence import FakePresence
+from tieline.runtime.broker import BrokerAway
+from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId, UserId
+from tieline.wire.internal import GatewayRequest
+
+GATEWAY: Final = GatewayId("g-1")
+TERMS: Final = Terms(IceServers(), TOKENS, pace=Pace(20, 5), resume_window_s=7.5)
+
+
+def admitted(resume: str | None = None, last: str = "") -> Admitted:
+    """Alice, as the upgrade request admits her."""
+    claims = Claims("alice", 4_000_000_000, rooms="*", join=("hall",))
+    return Admitted(claims, acks=True, resume=None if resume is None else ResumeToken(resume), last=last)
+
+
+class FakeSender:
+    """A broker that keeps what is sent, or is away."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.sent: list[tuple[str, bytes]] = []
+
+    def send(self, subject: str, payload: bytes) -> None:
+        """Keep a message."""
+        if self.is_away:
+            raise BrokerAway
+        self.sent.append((subject, payload))
+
+
+class Scene:
+    """One gateway's sessions. Tasks belong to the given group."""
+
+    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+        self.tasks = tasks
+        self.presence = FakePresence()
+        self.delivery = FakeDelivery()
+        self.sender = FakeSender()
+        self.connections = Connections()
+        self.notices = Notices(self.presence)
+        self.departures = Departures(
+            self.presence, self.connections, self.delivery, self.notices, tasks, retry_s=0
+        )
+        self.arrivals = Arrivals(
+            gateway=GATEWAY,
+            terms=TERMS,
+            presence=self.presence,
+            connections=self.connections,
+            delivery=self.delivery,
+            departures=self.departures,
+        )
+        self.registrations = Registrations(
+            gateway=GATEWAY,
+            broker=self.sender,
+            presence=self.presence,
+            connections=self.connections,
+            departures=self.departures,
+            tasks=tasks,
+        )
+
+    def here(self, name: str) -> Stage:
+        """Have a client that was let in some time ago."""
+        claims = Claims(name, AN_HOUR_S, rooms="*")
+        session = Session(
+            SessionId(f"s-{name}"), ConnectionId(f"c-{name}"), claims, SecretHash(b"hash"), False, PLAIN
+        )
+        stage = Stage()
+        stage.put(stage.request())
+        stage.welcome(session)
+        assert stage.texts() == [WELCOME]
+        self.departures.expect(session)
+        self.connections.add(stage.connection, session)
+        return stage
+
+    def leaves(self, stage: Stage) -> None:
+        """Let a client close, which ends its connection."""
+        stage.say_goodbye()
+        self.departures.on_gone(stage.connection)
+
+    def answers_close(self, stage: Stage) -> None:
+        """Let a client answer the gateway's close, which ends its connection."""
+        stage.look()
+        stage.flush()
+        self.departures.on_gone(stage.connection)
+
+    async def settles(self) -> None:
+        """Let everything go on that does not wait for a test."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    def requests(self, kind: type[GatewayRequest]) -> list[GatewayRequest]:
+        """List what presence was asked of a kind."""
+        return self.presence.asked_for(kind)
+
+
+class Arriving(Stage):
+    """A client whose upgrade request waits for an answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.put(self.request())
+
+    @property
+    def response(self) -> Response:
+        """What websockets would answer."""
+        return self.requests[0][1]
+
+    def http_status(self) -> int:
+        """Return the status of the refusal."""
+        return int(self.socket.taken().split(b" ", 2)[1])
+
+    def welcomed(self) -> dict[str, Any]:
+        """Return the data of the WELCOME, which must be all that has come."""
+        (welcome,) = self.messages()
+        assert welcome["cmd"] == "WELCOME"
+        return dict(welcome["data"])
+
+
+ALICE: Final = UserId("alice")

@@ -1,0 +1,264 @@
+"""How a client is let in: in what order, as whom, and what is undone when it cannot be."""
+
+import asyncio
+
+import pytest
+
+from gateway.client.deliveries import Missed
+from gateway.sessions.arrivals import AT_ONCE, OPENING_PATIENCE_S
+from tests.unit.gateway.client.stage import event
+from tests.unit.gateway.sessions.scene import ALICE, GATEWAY, Arriving, Scene, admitted
+from tieline.wire.codes import CloseCode
+from tieline.wire.ids import ResumeToken, RoomId, SecretHash, SessionId
+from tieline.wire.internal import (
+    EndSession,
+    GatewayRequest,
+    Opened,
+    OpenSession,
+    SessionGone,
+    secret_hash,
+)
+
+OLDER, HALL = SessionId("older"), RoomId("hall")
+RESUMED = Opened(OLDER, resumed=True, rooms={HALL: 5})
+TOO_MUCH = Missed([], [], is_whole=False)
+
+
+async def let_in(scene: Scene, resume: str | None = None, last: str = "") -> Arriving:
+    stage = Arriving()
+    await scene.arrivals.let_in(stage.connection, stage.response, admitted(resume, last))
+    return stage
+
+
+def opening(scene: Scene) -> OpenSession:
+    """The one request to begin or resume a session."""
+    (request,) = scene.requests(OpenSession)
+    assert isinstance(request, OpenSession)
+    return request
+
+
+# A new session.
+
+
+async def test_a_new_session_is_followed_before_presence_begins_it(scene: Scene) -> None:
+    followed: list[list[SessionId]] = []
+    scene.presence.on_ask = lambda _: followed.append(list(scene.delivery.followed))
+
+    await let_in(scene)
+
+    ask = opening(scene)
+    assert followed == [[ask.session]]
+    assert (ask.user, ask.gateway, ask.join, ask.resume) == (ALICE, GATEWAY, (HALL,), b"")
+    assert scene.presence.patience == [OPENING_PATIENCE_S]
+
+
+async def test_the_welcome_says_what_the_client_may_rely_on(scene: Scene) -> None:
+    stage = await let_in(scene, resume="")
+
+    ask = opening(scene)
+    welcome = stage.welcomed()
+    token = ResumeToken(welcome.pop("resumeToken"))
+    assert secret_hash(token) == ask.secret
+    assert welcome == {
+        "userId": "alice",
+        "sessionId": ask.session,
+        "resumed": False,
+        "rooms": [],
+        "resumeWindow": 7.5,
+        "pingInterval": 20,
+        "maxMessageBytes": 65_536,
+    }
+
+
+async def test_a_client_that_cannot_resume_has_no_secret(scene: Scene) -> None:
+    await let_in(scene, resume=None)
+    assert opening(scene).secret == SecretHash(b"")
+
+
+async def test_a_client_that_is_let_in_is_here_and_released(scene: Scene) -> None:
+    stage = await let_in(scene)
+
+    assert list(scene.connections) == [stage.connection]
+    assert [missed.fresh for _, missed in scene.delivery.released] == [[]]
+    assert scene.arrivals.under_way == 0
+
+
+# A session that is resumed.
+
+
+async def test_a_resumed_session_is_followed_when_presence_has_named_it(scene: Scene) -> None:
+    scene.presence.reply(OpenSession, RESUMED)
+    scene.delivery.mailbox = Missed([event("e-1")], [event("e-2")], is_whole=True, newest=9)
+
+    stage = await let_in(scene, resume="the older's secret", last="e-1")
+
+    assert opening(scene).resume == secret_hash(ResumeToken("the older's secret"))
+    assert scene.delivery.followed == [OLDER]
+    assert scene.delivery.asked_after == ["e-1"]
+    welcome, missed = stage.messages()
+    assert missed["requestId"] == "e-2"
+    assert welcome["data"]["resumed"] is True
+    assert welcome["data"]["sessionId"] == OLDER
+    assert welcome["data"]["rooms"] == ["hall"]
+    assert welcome["data"]["resumeToken"] == "the older's secret"
+    assert [missed.newest for _, missed in scene.delivery.released] == [9]
+
+
+async def test_a_session_that_presence_cannot_resume_is_a_new_one(scene: Scene) -> None:
+    stage = await let_in(scene, resume="of nothing", last="e-1")
+
+    welcome = stage.welcomed()
+    assert welcome["resumed"] is False
+    assert secret_hash(welcome["resumeToken"]) == opening(scene).secret
+    assert scene.delivery.asked_after == [""]
+
+
+async def test_a_client_that_missed_too_much_begins_anew(scene: Scene) -> None:
+    scene.presence.reply(OpenSession, RESUMED, Opened(SessionId("fresh"), resumed=False, rooms={}))
+    scene.delivery.mailbox = TOO_MUCH
+
+    stage = await let_in(scene, resume="the older's secret")
+
+    first, second = scene.requests(OpenSession)
+    assert isinstance(first, OpenSession)
+    assert isinstance(second, OpenSession)
+    assert scene.requests(EndSession) == [EndSession(ALICE, first.connection, resumable=False)]
+    assert scene.delivery.dropped == [first.connection]
+    assert second.session == first.session
+    assert second.connection != first.connection
+    assert second.resume == b""
+    welcome = stage.welcomed()
+    assert (welcome["sessionId"], welcome["resumed"]) == ("fresh", False)
+    assert secret_hash(welcome["resumeToken"]) == second.secret
+
+
+async def test_a_client_that_missed_too_much_and_left_may_resume_elsewhere(scene: Scene) -> None:
+    stage = Arriving()
+    scene.presence.reply(OpenSession, RESUMED)
+    scene.presence.on_ask = lambda _: stage.socket.close()
+    scene.delivery.mailbox = TOO_MUCH
+
+    await scene.arrivals.let_in(stage.connection, stage.response, admitted("secret"))
+
+    ask = opening(scene)
+    assert scene.requests(EndSession) == [EndSession(ALICE, ask.connection, resumable=True)]
+    assert stage.socket.is_aborted
+    assert len(scene.connections) == 0
+
+
+# What cannot be opened.
+
+
+@pytest.mark.parametrize("reply", [None, SessionGone(replaced=True)], ids=["none", "gone"])
+@pytest.mark.parametrize(("resume", "resumable"), [("", False), ("secret", True)])
+async def test_without_an_answer_a_client_is_denied_and_the_opening_undone(
+    scene: Scene, reply: SessionGone | None, resume: str, resumable: bool
+) -> None:
+    scene.presence.reply(OpenSession, reply)
+
+    stage = await let_in(scene, resume)
+
+    ask = opening(scene)
+    assert stage.http_status() == 503
+    assert scene.requests(EndSession) == [EndSession(ALICE, ask.connection, resumable)]
+    assert scene.delivery.dropped == [ask.connection]
+    assert (len(scene.connections), scene.arrivals.under_way) == (0, 0)
+
+
+async def test_a_bug_met_by_one_client_denies_that_client_alone(scene: Scene) -> None:
+    scene.delivery.problem = ZeroDivisionError()
+    assert (await let_in(scene)).http_status() == 503
+
+    scene.delivery.problem = None
+    assert (await let_in(scene)).welcomed()["resumed"] is False
+
+
+async def test_a_loss_suspected_meanwhile_denies_the_client(scene: Scene) -> None:
+    def lose(request: GatewayRequest) -> None:
+        if isinstance(request, OpenSession):
+            scene.delivery.suspected_losses += 1
+
+    scene.presence.on_ask = lose
+
+    stage = await let_in(scene)
+
+    assert stage.http_status() == 503
+    assert len(scene.requests(EndSession)) == 1
+
+
+async def test_a_client_that_could_not_wait_is_asked_about_nowhere(scene: Scene) -> None:
+    stage = Arriving()
+    stage.socket.close()
+
+    await scene.arrivals.let_in(stage.connection, stage.response, admitted())
+
+    assert scene.presence.asked == []
+    assert scene.delivery.followed == []
+    assert stage.socket.is_aborted
+
+
+async def test_a_client_that_left_before_presence_is_asked_is_dropped(scene: Scene) -> None:
+    stage = Arriving()
+    scene.delivery.on_follow = stage.socket.close
+
+    await scene.arrivals.let_in(stage.connection, stage.response, admitted())
+
+    assert scene.presence.asked == []
+    assert len(scene.delivery.dropped) == 1
+
+
+async def test_a_client_that_left_while_presence_began_is_undone(scene: Scene) -> None:
+    stage = Arriving()
+    scene.presence.on_ask = lambda _: stage.socket.close()
+
+    await scene.arrivals.let_in(stage.connection, stage.response, admitted())
+
+    ask = opening(scene)
+    assert scene.requests(EndSession) == [EndSession(ALICE, ask.connection, resumable=False)]
+    assert len(scene.connections) == 0
+
+
+async def test_a_gateway_that_began_to_drain_lets_no_more_in(scene: Scene) -> None:
+    def drain(_request: GatewayRequest) -> None:
+        scene.departures.draining = True
+
+    scene.presence.on_ask = drain
+
+    stage = await let_in(scene)
+
+    assert stage.http_status() == 503
+    assert len(scene.requests(EndSession)) == 1
+
+
+async def test_a_client_replaced_before_its_welcome_is_told_by_a_close(scene: Scene) -> None:
+    def replace(request: GatewayRequest) -> None:
+        if isinstance(request, OpenSession):
+            scene.departures.note_ended(request.connection, CloseCode.REPLACED)
+
+    scene.presence.on_ask = replace
+
+    stage = await let_in(scene)
+
+    assert stage.welcomed()["resumed"] is False
+    assert stage.close_code == 4500
+
+
+# Many at once.
+
+
+async def test_of_many_clients_some_wait_until_others_are_let_in(scene: Scene) -> None:
+    scene.presence.may_answer.clear()
+    stages = [Arriving() for _ in range(AT_ONCE + 5)]
+    letting_in = [
+        asyncio.ensure_future(scene.arrivals.let_in(stage.connection, stage.response, admitted()))
+        for stage in stages
+    ]
+    await scene.settles()
+    assert len(scene.presence.asked) == AT_ONCE
+    assert scene.arrivals.under_way == AT_ONCE + 5
+
+    scene.presence.may_answer.set()
+    await asyncio.gather(*letting_in)
+
+    assert len(scene.connections) == AT_ONCE + 5
+    assert scene.arrivals.under_way == 0

@@ -1,0 +1,197 @@
+"""How clients go: what presence is told, when it is not told, and how a gateway is emptied."""
+
+import asyncio
+import json
+
+import pytest
+
+from gateway.sessions.departures import DRAINING_PATIENCE_S, Drain
+from tests.unit.gateway.client.stage import Stage
+from tests.unit.gateway.sessions.scene import ALICE, Scene
+from tieline.runtime.requests import PATIENCE_S, NoAnswer
+from tieline.wire.codes import CloseCode
+from tieline.wire.ids import ConnectionId
+from tieline.wire.internal import Done, EndSession, Tell
+
+ALICES = ConnectionId("c-alice")
+AT_ONCE = Drain(0, 0)
+
+
+async def test_a_connection_that_ends_is_here_no_more_and_presence_is_told(scene: Scene) -> None:
+    alice = scene.here("alice")
+
+    scene.leaves(alice)
+    assert len(scene.connections) == 0
+    await scene.settles()
+
+    assert scene.delivery.dropped == [ALICES]
+    assert scene.presence.asked == [EndSession(ALICE, ALICES, resumable=False)]
+
+
+async def test_a_connection_that_was_lost_ends_so_that_it_can_be_resumed(scene: Scene) -> None:
+    alice = scene.here("alice")
+
+    alice.lose()
+    scene.departures.on_gone(alice.connection)
+    await scene.settles()
+
+    assert scene.presence.asked == [EndSession(ALICE, ALICES, resumable=True)]
+
+
+async def test_a_connection_that_never_had_a_session_ends_without_a_word(scene: Scene) -> None:
+    stage = Stage()
+
+    scene.departures.on_gone(stage.connection)
+    await scene.settles()
+
+    assert scene.presence.asked == []
+
+
+async def test_presence_is_told_until_it_answers(scene: Scene) -> None:
+    scene.presence.reply(EndSession, None, None, Done())
+
+    scene.leaves(scene.here("alice"))
+    await scene.settles()
+
+    assert len(scene.presence.asked) == 3
+    assert scene.presence.patience == [PATIENCE_S] * 3
+
+
+async def test_a_gateway_that_drains_tells_presence_once(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.presence.reply(EndSession, None)
+    scene.departures.draining = True
+
+    scene.leaves(scene.here("alice"))
+    await scene.settles()
+
+    assert scene.presence.patience == [DRAINING_PATIENCE_S]
+    assert [record.message for record in caplog.records] == ["session end untold: no answer"]
+
+
+# What presence itself has ended.
+
+
+async def test_a_session_that_another_connection_has_is_not_ended(scene: Scene) -> None:
+    alice = scene.here("alice")
+    scene.departures.note_ended(ALICES, CloseCode.REPLACED)
+
+    scene.leaves(alice)
+    await scene.settles()
+
+    assert scene.delivery.dropped == [ALICES]
+    assert scene.presence.asked == []
+
+
+async def test_a_session_that_presence_ended_may_be_here_again_and_is_ended(scene: Scene) -> None:
+    alice = scene.here("alice")
+    scene.departures.note_ended(ALICES, CloseCode.BROKER_LOST)
+
+    scene.leaves(alice)
+    await scene.settles()
+
+    assert len(scene.requests(EndSession)) == 1
+
+
+async def test_why_presence_ended_a_session_is_known_until_it_is_forgotten(scene: Scene) -> None:
+    session = scene.here("alice").connection.session
+    assert session is not None
+    assert scene.departures.ended_with(session) is None
+
+    scene.departures.note_ended(ALICES, CloseCode.KICKED)
+    assert scene.departures.ended_with(session) is CloseCode.KICKED
+
+    assert await scene.departures.forget(session) is CloseCode.KICKED
+    assert scene.departures.ended_with(session) is None
+
+
+async def test_a_session_that_is_not_expected_here_is_not_noted(scene: Scene) -> None:
+    session = scene.here("alice").connection.session
+    assert session is not None
+    await scene.departures.forget(session)
+
+    scene.departures.note_ended(ALICES, CloseCode.KICKED)
+
+    assert scene.departures.ended_with(session) is None
+
+
+# A drain.
+
+
+def advice(scene: Scene) -> list[tuple[str, dict[str, object]]]:
+    """Whom the advice to reconnect was sent to, and what it says."""
+    events = [(ask.user, json.loads(ask.frame)) for ask in scene.requests(Tell) if isinstance(ask, Tell)]
+    assert {event["cmd"] for _, event in events} <= {"RECONNECT"}
+    return [(user, event["data"]) for user, event in events]
+
+
+async def test_all_are_advised_to_reconnect_by_the_gateway_s_own_event(scene: Scene) -> None:
+    stages = [scene.here(name) for name in ("alice", "bob")]
+
+    draining = scene.tasks.create_task(scene.departures.drain(Drain(0, 2.5)))
+    await scene.settles()
+
+    assert advice(scene) == [
+        ("alice", {"afterMs": 0, "jitterMs": 2500}),
+        ("bob", {"afterMs": 0, "jitterMs": 2500}),
+    ]
+    assert [stage.texts() for stage in stages] == [[], []]
+    assert scene.departures.draining
+    scene.presence.answer_begun()
+    for stage in stages:
+        scene.leaves(stage)
+    await draining
+    assert [stage.close_code for stage in stages] == [1000, 1000]
+
+
+async def test_a_client_that_stays_is_closed_when_its_time_is_over(scene: Scene) -> None:
+    alice, bob = scene.here("alice"), scene.here("bob")
+
+    draining = scene.tasks.create_task(scene.departures.drain(AT_ONCE))
+    await scene.settles()
+    assert {stage.close_code for stage in (alice, bob)} == {None}
+    scene.presence.answer_begun()
+    await scene.settles()
+
+    assert {stage.close_code for stage in (alice, bob)} == {1012}
+    assert not draining.done()
+    for stage in (alice, bob):
+        scene.answers_close(stage)
+    await draining
+
+
+async def test_no_client_is_closed_before_the_advice_has_been_pushed(scene: Scene) -> None:
+    alice = scene.here("alice")
+
+    draining = scene.tasks.create_task(scene.departures.drain(AT_ONCE))
+    await scene.settles()
+    assert scene.delivery.times_settled == 0
+    scene.presence.answer_begun()
+    await scene.settles()
+
+    assert scene.delivery.times_settled == 1
+    assert alice.close_code == 1012
+    scene.answers_close(alice)
+    await draining
+
+
+async def test_without_a_broker_the_drain_goes_on(scene: Scene) -> None:
+    alice = scene.here("alice")
+    scene.presence.reply(Tell, None)
+    scene.delivery.problem = NoAnswer("barrier")
+
+    draining = scene.tasks.create_task(scene.departures.drain(AT_ONCE))
+    await scene.settles()
+    scene.presence.answer_begun()
+    await scene.settles()
+
+    assert alice.close_code == 1012
+    scene.answers_close(alice)
+    await draining
+
+
+async def test_an_empty_gateway_is_drained_at_once(scene: Scene) -> None:
+    async with asyncio.timeout(5):
+        await scene.departures.drain(AT_ONCE)
+    assert scene.presence.asked == []

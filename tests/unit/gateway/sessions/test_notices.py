@@ -1,0 +1,34 @@
+"""Events of the gateway's own, sent through presence."""
+
+import asyncio
+
+from gateway.sessions.notices import TELLING_PATIENCE_S, Notices
+from tests.unit.gateway.client.alice import ALICE, CONNECTION, alice
+from tests.unit.gateway.client.stage import event
+from tests.unit.gateway.sessions.presence import FakePresence
+from tieline.wire.internal import Tell
+
+
+async def test_presence_is_asked_to_tell_the_client_of_a_connection() -> None:
+    presence = FakePresence()
+
+    Notices(presence).send(alice(), event("own"))
+
+    assert presence.asked == [Tell(ALICE, CONNECTION, event("own"))]
+    assert presence.patience == [TELLING_PATIENCE_S]
+
+
+async def test_all_are_sent_when_each_is_answered_or_given_up() -> None:
+    presence = FakePresence()
+    presence.reply(Tell, None)
+    notices = Notices(presence)
+    await notices.all_sent()
+    for name in ("a", "b"):
+        notices.send(alice(), event(name))
+    waiting = asyncio.ensure_future(notices.all_sent())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    presence.answer_begun()
+
+    await waiting

@@ -1,0 +1,157 @@
+"""What is asked for one session, and asked again when presence has forgotten it."""
+
+import asyncio
+
+import pytest
+
+from gateway.client.actions import AskKeys, AskPresence, AskRouter
+from gateway.client.session import Session
+from gateway.sessions.questions import Questions
+from gateway.sessions.signals import Answered
+from tests.unit.gateway.client.alice import room_ask, signal_ask
+from tests.unit.gateway.client.stage import event
+from tests.unit.gateway.sessions.scene import Scene
+from tieline.wire.internal import (
+    Accepted,
+    Done,
+    JoinRoom,
+    PresenceReply,
+    Register,
+    RouterReply,
+    SessionGone,
+    Signal,
+    Tell,
+)
+
+RELAYED, FORGOTTEN, REPLACED = Accepted("relayed"), SessionGone(replaced=False), SessionGone(replaced=True)
+
+
+class Asking:
+    """A session's questions, a router that answers as told, and what was answered."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.signals: list[tuple[str, Signal]] = []
+        self.router_replies: list[RouterReply | None] = []
+        self.answers: list[object] = []
+        self.are_keys_fresh = True
+        self.questions = Questions(
+            ask_signal=self._ask_signal,
+            presence=scene.presence,
+            refresh_keys=self._refresh_keys,
+            registrations=scene.registrations,
+            notices=scene.notices,
+            tasks=scene.tasks,
+        )
+        session = scene.here("alice").connection.session
+        assert session is not None
+        self.session: Session = session
+
+    def _ask_signal(self, cmd: str, signal: Signal, answered: Answered) -> None:
+        self.signals.append((cmd, signal))
+        answered(self.router_replies.pop(0))
+
+    async def _refresh_keys(self) -> bool:
+        await asyncio.sleep(0)
+        return self.are_keys_fresh
+
+    def note(self, ask: AskRouter | AskPresence | AskKeys, reply: object) -> None:
+        self.answers.append((ask, reply))
+
+    async def router_says(self, *replies: RouterReply | None) -> AskRouter:
+        """Ask a router, which answers so, one time after the other."""
+        self.router_replies += replies
+        ask = signal_ask(self.session)
+        self.questions.ask_router(self.session, ask, self.note)
+        await self.scene.settles()
+        return ask
+
+    async def presence_says(self, *replies: PresenceReply | None) -> AskPresence:
+        """Ask presence about a room, which answers so, one time after the other."""
+        self.scene.presence.reply(JoinRoom, *replies)
+        ask = room_ask(self.session)
+        self.questions.ask_presence(self.session, ask, self.note)
+        self.scene.presence.answer_begun()
+        await self.scene.settles()
+        return ask
+
+
+@pytest.fixture
+def asking(scene: Scene) -> Asking:
+    return Asking(scene)
+
+
+@pytest.mark.parametrize("reply", [RELAYED, REPLACED, None])
+async def test_what_a_router_says_is_the_answer(asking: Asking, reply: RouterReply | None) -> None:
+    ask = await asking.router_says(reply)
+
+    assert asking.answers == [(ask, reply)]
+    assert asking.signals == [(ask.cmd, ask.signal)]
+
+
+@pytest.mark.parametrize("second", [RELAYED, FORGOTTEN, None])
+async def test_a_router_is_asked_again_for_a_session_that_was_forgotten(
+    asking: Asking, second: RouterReply | None
+) -> None:
+    ask = await asking.router_says(FORGOTTEN, second)
+
+    assert asking.answers == [(ask, second)]
+    assert len(asking.scene.requests(Register)) == 1
+    assert asking.signals == [(ask.cmd, ask.signal)] * 2
+
+
+async def test_a_router_is_not_asked_again_for_a_session_that_is_over(asking: Asking) -> None:
+    asking.scene.presence.reply(Register, REPLACED)
+
+    ask = await asking.router_says(FORGOTTEN)
+
+    assert asking.answers == [(ask, REPLACED)]
+    assert len(asking.signals) == 1
+
+
+@pytest.mark.parametrize("reply", [Done(), REPLACED, None])
+async def test_what_presence_says_is_the_answer(asking: Asking, reply: PresenceReply | None) -> None:
+    ask = await asking.presence_says(reply)
+
+    assert asking.answers == [(ask, reply)]
+    assert asking.scene.presence.asked == [ask.request]
+
+
+@pytest.mark.parametrize("second", [Done(), FORGOTTEN, None])
+async def test_presence_is_asked_again_for_a_session_that_was_forgotten(
+    asking: Asking, second: PresenceReply | None
+) -> None:
+    ask = await asking.presence_says(FORGOTTEN, second)
+
+    assert asking.answers == [(ask, second)]
+    first, registration, again = asking.scene.presence.asked
+    assert (first, again) == (ask.request, ask.request)
+    assert isinstance(registration, Register)
+
+
+async def test_presence_is_not_asked_again_for_a_session_that_is_over(asking: Asking) -> None:
+    asking.scene.presence.reply(Register, REPLACED)
+
+    ask = await asking.presence_says(FORGOTTEN)
+
+    assert asking.answers == [(ask, REPLACED)]
+    assert len(asking.scene.requests(JoinRoom)) == 1
+
+
+@pytest.mark.parametrize("is_fresh", [True, False])
+async def test_keys_are_fetched_for_a_newer_token(asking: Asking, is_fresh: bool) -> None:
+    asking.are_keys_fresh = is_fresh
+    ask = AskKeys("r-1", "REFRESH_TOKEN", "a token")
+
+    asking.questions.ask_keys(ask, asking.note)
+    await asking.scene.settles()
+
+    assert asking.answers == [(ask, is_fresh)]
+
+
+async def test_an_event_of_the_gateway_s_own_is_sent_through_presence(asking: Asking) -> None:
+    asking.questions.tell(asking.session, event("own"))
+
+    (tell,) = asking.scene.requests(Tell)
+    assert isinstance(tell, Tell)
+    assert tell.frame == event("own")

@@ -1,0 +1,133 @@
+"""What presence orders, and sessions that it has forgotten."""
+
+import pytest
+
+from gateway.client.session import Session
+from tests.unit.gateway.client.stage import Stage
+from tests.unit.gateway.sessions.scene import ALICE, GATEWAY, Scene
+from tieline.runtime.message import Message
+from tieline.wire import internal
+from tieline.wire.codes import CloseCode
+from tieline.wire.ids import ConnectionId, SecretHash, SessionId
+from tieline.wire.internal import CloseSession, Done, EndSession, GatewayRequest, Register, SessionGone
+
+ALICES = ConnectionId("c-alice")
+REGISTRATION = Register(ALICE, SessionId("s-alice"), GATEWAY, ALICES, True, {}, SecretHash(b"hash"))
+
+
+def order(connection: str, code: CloseCode) -> Message:
+    """An order of presence to close a connection."""
+    body = CloseSession(ALICE, SessionId("s-alice"), ConnectionId(connection), code)
+    return Message("t.gateway.g-1.close", "", internal.encode(body), b"")
+
+
+def session_of(stage: Stage) -> Session:
+    assert stage.connection.session is not None
+    return stage.connection.session
+
+
+# Orders.
+
+
+async def test_a_connection_is_closed_with_the_code_that_presence_says(scene: Scene) -> None:
+    alice, bob = scene.here("alice"), scene.here("bob")
+
+    scene.registrations.on_close(order("c-alice", CloseCode.KICKED))
+
+    assert (alice.close_code, bob.close_code) == (4502, None)
+    assert scene.departures.ended_with(session_of(alice)) is CloseCode.KICKED
+
+
+async def test_an_order_for_a_connection_that_is_not_here_changes_nothing(scene: Scene) -> None:
+    alice = scene.here("alice")
+
+    scene.registrations.on_close(order("c-other", CloseCode.KICKED))
+
+    assert alice.close_code is None
+
+
+async def test_a_gateway_that_is_asked_says_that_it_is_alive(scene: Scene) -> None:
+    scene.registrations.on_alive(Message("t.gateway.g-1.alive", "reply here", b"", b""))
+    assert scene.sender.sent == [("reply here", b"alive")]
+
+
+async def test_without_a_broker_it_cannot_say_so(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    scene.sender.is_away = True
+    scene.registrations.on_alive(Message("t.gateway.g-1.alive", "reply here", b"", b""))
+    assert [record.message for record in caplog.records] == [
+        "could not say that this gateway is alive: broker away"
+    ]
+
+
+# One session again.
+
+
+async def test_a_session_is_registered_again_as_it_is_now(scene: Scene) -> None:
+    alice = scene.here("alice")
+
+    assert await scene.registrations.register(session_of(alice)) is None
+
+    assert scene.presence.asked == [REGISTRATION]
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+async def test_presence_may_say_that_it_cannot_be(scene: Scene, replaced: bool) -> None:
+    gone = SessionGone(replaced)
+    scene.presence.reply(Register, gone)
+    assert await scene.registrations.register(session_of(scene.here("alice"))) == gone
+
+
+async def test_no_answer_is_left_to_what_is_asked_next(scene: Scene) -> None:
+    scene.presence.reply(Register, None)
+    assert await scene.registrations.register(session_of(scene.here("alice"))) is None
+
+
+async def test_a_session_that_ends_or_has_ended_is_not_brought_back(scene: Scene) -> None:
+    alice, bob = scene.here("alice"), scene.here("bob")
+    scene.departures.note_ended(ALICES, CloseCode.REPLACED)
+    scene.connections.remove(session_of(bob))
+
+    assert await scene.registrations.register(session_of(alice)) is None
+    assert await scene.registrations.register(session_of(bob)) is None
+
+    assert scene.presence.asked == []
+
+
+async def test_a_session_that_ends_meanwhile_is_ended_again(scene: Scene) -> None:
+    alice = scene.here("alice")
+
+    def leave(request: GatewayRequest) -> None:
+        if isinstance(request, Register):
+            scene.leaves(alice)
+
+    scene.presence.on_ask = leave
+
+    await scene.registrations.register(session_of(alice))
+    await scene.settles()
+
+    ending = EndSession(ALICE, ALICES, resumable=False)
+    assert scene.presence.asked == [REGISTRATION, ending, ending]
+
+
+# All of them, when the lease was lost.
+
+
+async def test_all_sessions_are_registered_again_when_the_lease_was_lost(scene: Scene) -> None:
+    stages = [scene.here(f"user-{number}") for number in range(100)]
+
+    scene.registrations.on_lease_lost()
+    await scene.settles()
+
+    registered = [ask.connection for ask in scene.presence.asked if isinstance(ask, Register)]
+    assert sorted(registered) == sorted(session_of(stage).connection for stage in stages)
+    assert {stage.close_code for stage in stages} == {None}
+
+
+async def test_a_session_that_cannot_be_is_closed_with_the_reason(scene: Scene) -> None:
+    stages = [scene.here(name) for name in ("alice", "bob", "carol")]
+    scene.presence.reply(Register, SessionGone(replaced=True), SessionGone(replaced=False), Done())
+
+    scene.registrations.on_lease_lost()
+    await scene.settles()
+
+    assert [stage.close_code for stage in stages] == [4500, 4002, None]

@@ -1,0 +1,111 @@
+"""Which upgrade requests are denied, and which clients begin to be let in."""
+
+import time
+
+import jwt
+import pytest
+
+from gateway.admission.handshake import Admission
+from gateway.admission.keys import read_key_set
+from gateway.admission.origins import Origins
+from gateway.admission.tokens import Tokens
+from gateway.sessions.upgrades import Upgrades
+from tests.unit.gateway.admission.issuer import RSA, key_set
+from tests.unit.gateway.client.stage import Stage
+from tests.unit.gateway.sessions.scene import Scene
+
+SECRET = "a secret that is long enough for HMAC-SHA256"
+
+
+def token(secret: str = SECRET) -> str:
+    return jwt.encode({"sub": "alice", "exp": time.time() + 60, "rooms": "*"}, secret, "HS256")
+
+
+class Door:
+    """A gateway to which clients come."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.has_broker = True
+        self.max_connections = 0
+        self.tokens = Tokens(SECRET, fetches=True)
+        self.are_keys_there = True
+
+    async def _refresh_keys(self) -> bool:
+        if self.are_keys_there:
+            self.tokens.fetched = read_key_set(key_set(RSA.jwk()))
+        return self.are_keys_there
+
+    async def comes(self, token_: str) -> Stage:
+        """Let a client ask, and everything that does not wait for a test go on."""
+        upgrades = Upgrades(
+            admission=Admission(self.tokens, Origins(), refresh_keys=self._refresh_keys),
+            arrivals=self.scene.arrivals,
+            departures=self.scene.departures,
+            connections=self.scene.connections,
+            has_broker=lambda: self.has_broker,
+            max_connections=self.max_connections,
+            tasks=self.scene.tasks,
+        )
+        stage = Stage(f"/ws?token={token_}")
+        stage.put(stage.request())
+        ((request, response),) = stage.requests
+        upgrades.on_request(stage.connection, request, response)
+        await self.scene.settles()
+        return stage
+
+
+def reason(stage: Stage) -> str:
+    """Why a client was refused; empty if it was let in."""
+    data = stage.socket.taken()
+    return "" if data.startswith(b"HTTP/1.1 101") else data.split(b'"reason":"')[1].split(b'"')[0].decode()
+
+
+@pytest.fixture
+def door(scene: Scene) -> Door:
+    return Door(scene)
+
+
+async def test_a_client_with_a_good_token_is_let_in(door: Door) -> None:
+    assert reason(await door.comes(token())) == ""
+    assert len(door.scene.connections) == 1
+
+
+async def test_a_client_with_a_bad_token_is_denied_and_asked_about_nowhere(door: Door) -> None:
+    assert (
+        reason(await door.comes(token("another secret, which is as long as it has to be"))) == "UNAUTHORIZED"
+    )
+    assert door.scene.presence.asked == []
+
+
+async def test_a_client_whose_key_is_not_known_waits_for_fresh_keys(door: Door) -> None:
+    assert reason(await door.comes(RSA.token(exp=time.time() + 60))) == ""
+
+
+async def test_a_client_whose_key_cannot_be_had_is_denied(door: Door) -> None:
+    door.are_keys_there = False
+    assert reason(await door.comes(RSA.token(exp=time.time() + 60))) == "KEYS_UNAVAILABLE"
+
+
+async def test_a_gateway_that_drains_denies_every_client(door: Door) -> None:
+    door.scene.departures.draining = True
+    assert reason(await door.comes(token())) == "DRAINING"
+
+
+async def test_without_a_broker_every_client_is_denied(door: Door) -> None:
+    door.has_broker = False
+    assert reason(await door.comes(token())) == "BROKER_UNAVAILABLE"
+
+
+async def test_clients_that_are_here_and_that_arrive_fill_the_gateway(door: Door) -> None:
+    door.max_connections = 2
+    door.scene.here("bob")
+    door.scene.presence.may_answer.clear()
+    arriving = await door.comes(token())
+    assert arriving.socket.taken() == b""
+
+    assert reason(await door.comes(token())) == "FULL"
+    door.scene.presence.may_answer.set()
+    await door.scene.settles()
+
+    assert reason(arriving) == ""

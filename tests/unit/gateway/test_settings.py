@@ -1,0 +1,160 @@
+"""What a gateway makes of its settings, and which of them cannot be used."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.admission.tokens import BadToken, Tokens
+from gateway.client.ice_servers import IceServers
+from gateway.client.terms import Pace, Terms
+from gateway.settings import GatewaySettings, ice_servers_of, pages_of, terms_of, tokens_of
+from tests.unit.gateway.admission.issuer import EC, ED, NOW, RSA
+from tieline.runtime.settings import SettingsError, read_settings
+
+SECRET = "a secret that is long enough for HMAC-SHA256"
+TURN_SECRET = "north wind"
+
+
+def settings(**variables: str) -> GatewaySettings:
+    """What the environment says; one secret is always there."""
+    variables = {"JWT_SECRET": SECRET, **variables}
+    return read_settings(GatewaySettings, {f"TIELINE_{name}": value for name, value in variables.items()})
+
+
+def admits(tokens: Tokens, token: str) -> bool:
+    try:
+        return tokens.verify(token, NOW).sub == "alice"
+    except BadToken:
+        return False
+
+
+# STUN and TURN servers.
+
+
+def test_without_urls_there_are_no_ice_servers() -> None:
+    assert ice_servers_of(settings()) == IceServers((), (), "", 3600)
+
+
+def test_settings_name_several_urls_with_commas_between_them() -> None:
+    servers = ice_servers_of(
+        settings(
+            STUN_URLS="stun:a, stuns:b:5349,",
+            TURN_URLS="turn:c:3478?transport=tcp,turns:[2001:db8::1]:443?transport=tcp",
+            TURN_SECRET=TURN_SECRET,
+            TURN_TTL="60",
+        )
+    )
+
+    assert servers == IceServers(
+        ("stun:a", "stuns:b:5349"),
+        ("turn:c:3478?transport=tcp", "turns:[2001:db8::1]:443?transport=tcp"),
+        TURN_SECRET,
+        60,
+    )
+
+
+def problem_of(**given: str) -> str:
+    with pytest.raises(SettingsError) as problem:
+        ice_servers_of(settings(**given))
+    return str(problem.value)
+
+
+def test_relays_without_a_secret_are_an_error() -> None:
+    assert problem_of(TURN_URLS="turn:a").startswith(
+        "TIELINE_TURN_URLS is set, but TIELINE_TURN_SECRET is not"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "url", "problem"),
+    [
+        ("STUN_URLS", "a.example.org", "does not begin with stun: or stuns:"),
+        ("STUN_URLS", "turn:a", "does not begin with stun: or stuns:"),
+        ("TURN_URLS", "stun:a", "does not begin with turn: or turns:"),
+        ("TURN_URLS", "https://a", "does not begin with turn: or turns:"),
+        ("TURN_URLS", "TURN:a", "does not begin with turn: or turns:"),
+        ("TURN_URLS", "turn", "is not of the form turn:host or turn:host:port (no slashes)"),
+        ("TURN_URLS", "turn:", "is not of the form turn:host or turn:host:port (no slashes)"),
+        ("TURN_URLS", "turn://a", "is not of the form turn:host or turn:host:port (no slashes)"),
+        ("TURN_URLS", "turns:a:0", "is not of the form turns:host or turns:host:port (no slashes)"),
+        ("TURN_URLS", "turns:a:65536", "is not of the form turns:host or turns:host:port (no slashes)"),
+        ("TURN_URLS", "turn:user@a", "is not of the form turn:host or turn:host:port (no slashes)"),
+        ("TURN_URLS", "turn:::1", "is not of the form turn:host or turn:host:port (no slashes)"),
+        ("TURN_URLS", "turn:a?transport=sctp", "is not of the form turn:host or turn:host:port (no slashes)"),
+        ("STUN_URLS", "stun:a?transport=udp", "names a transport, which only turn: and turns: have"),
+    ],
+)
+def test_a_url_that_no_client_could_use_is_named(variable: str, url: str, problem: str) -> None:
+    found = problem_of(**{variable: f" {url} ", "TURN_SECRET": TURN_SECRET})
+
+    assert found == f"TIELINE_{variable}: {url!r} {problem}"
+
+
+def test_a_problem_never_shows_the_secret() -> None:
+    assert TURN_SECRET not in problem_of(TURN_URLS="turn:a b", TURN_SECRET=TURN_SECRET)
+
+
+# What every client is granted.
+
+
+def test_terms_are_what_the_settings_say() -> None:
+    given = settings(RATE_LIMIT="7", PING_INTERVAL="20", PONG_TIMEOUT="5", RESUME_WINDOW="9")
+    tokens = tokens_of(given)
+
+    terms = terms_of(given, tokens)
+
+    assert terms == Terms(IceServers(), tokens, 7, Pace(20, 5), 9)
+
+
+# What tokens are verified with.
+
+
+def test_a_key_may_be_given_itself_or_as_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "keys.pem"
+    file.write_text(RSA.pem + ED.pem)
+    for value, issuers in ((EC.pem, [EC]), (str(file), [RSA, ED])):
+        tokens = tokens_of(GatewaySettings(jwt_public_key=value))
+        assert all(admits(tokens, issuer.token()) for issuer in issuers)
+        assert tokens.has_own_keys
+
+
+def test_without_anything_to_verify_with_there_is_no_gateway() -> None:
+    with pytest.raises(SettingsError, match="TIELINE_JWT_SECRET is not set, and neither is"):
+        tokens_of(GatewaySettings())
+    assert not tokens_of(GatewaySettings(jwks_url="https://issuer.example/keys")).has_own_keys
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"jwt_public_key": "/nowhere/key.pem"}, "TIELINE_JWT_PUBLIC_KEY: [Errno 2] No such file"),
+        ({"jwt_public_key": "-----BEGIN"}, "TIELINE_JWT_PUBLIC_KEY: it holds no -----BEGIN PUBLIC KEY"),
+        ({"jwt_public_key": "\0"}, "TIELINE_JWT_PUBLIC_KEY: "),
+        ({"jwks_url": "file:///etc/passwd"}, "TIELINE_JWKS_URL: 'file:///etc/passwd' is no http:// or"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named(settings: dict[str, str], problem: str) -> None:
+    with pytest.raises(SettingsError) as found:
+        tokens_of(GatewaySettings(**settings))  # type: ignore[arg-type]
+    assert str(found.value).startswith(problem)
+
+
+def test_a_private_key_that_was_given_by_mistake_is_not_shown() -> None:
+    with pytest.raises(SettingsError) as found:
+        tokens_of(GatewaySettings(jwt_public_key=RSA.private_pem))
+    assert "private key" in str(found.value)
+    assert RSA.private_pem.splitlines()[1] not in str(found.value)
+
+
+# The demo.
+
+
+def test_the_demo_is_off_unless_asked_for() -> None:
+    assert pages_of(settings()) is None
+    assert pages_of(settings(DEMO="0")) is None
+    assert pages_of(settings(DEMO="1")) is not None
+
+
+def test_the_demo_needs_a_secret_to_sign_with() -> None:
+    with pytest.raises(SettingsError, match="TIELINE_DEMO is on, but TIELINE_JWT_SECRET"):
+        pages_of(settings(JWT_SECRET="", JWKS_URL="https://issuer.example/keys", DEMO="1"))
