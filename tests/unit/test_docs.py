@@ -43,43 +43,8 @@ TOOLS = {PROGRAM_VARIABLE, DEMAND_VARIABLE}
 PLANS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/style.md"]
 """Documents that say where things are: every path in them exists."""
 
-PLANNED = {
-    "docs/glossary.md",
-    "docs/protocol.zh-CN.md",
-    "gateway/client/life.py",
-    "gateway/delivery/delivery.py",
-    "gateway/delivery/feed.py",
-    "gateway/sessions/questions.py",
-    "gateway/sessions/registrations.py",
-    "gateway/sessions/upgrades.py",
-    "gateway/settings.py",
-    "presence/rules/",
-    "presence/rules/negotiation.py",
-    "presence/rules/room.py",
-    "presence/rules/session.py",
-    "presence/stream_size.py",
-    "requirements-run.lock",
-    "tieline/runtime/metrics.py",
-    "tieline/tokens.py",
-    "tieline/wire/jetstream.py",
-    "tieline/wire/limits.py",
-}
-"""Paths that documents name already. Those that exist by now are removed."""
-
 COMMENTED = {".py", ".js", ".ts", ".html", ".css", ".yaml", ".yml", ".toml", ".conf", ".cfg"}
 """Files whose comments may cite a document."""
-
-CITED_BY_TITLE = {
-    "gateway/client/duplicates.py",
-    "gateway/delivery/mailbox.py",
-    "presence/mailbox.py",
-    "tests/unit/gateway/client/test_session_refresh.py",
-    "tieline/cli/dev/local_system.py",
-    "tieline/cli/token.py",
-    "tieline/wire/ids.py",
-    "tieline/wire/internal.py",
-}
-"""Files that still call a page by a title instead of its path. None is added; those mended are removed."""
 
 
 def section(document: str, heading: str) -> str:
@@ -159,7 +124,7 @@ def own_fields(kind: type[ProcessSettings]) -> dict[str, msgspec.structs.FieldIn
 def test_a_relative_link_leads_somewhere(document: Path, target: str) -> None:
     name, _, anchor = target.partition("#")
     there = (document.parent / name).resolve() if name else document
-    assert there.exists() or str(there.relative_to(ROOT)) in PLANNED
+    assert there.exists()
     if anchor:
         assert anchor in anchors(there)
 
@@ -167,7 +132,7 @@ def test_a_relative_link_leads_somewhere(document: Path, target: str) -> None:
 @pytest.mark.parametrize("document", PLANS)
 def test_every_path_that_a_plan_names_exists(document: str) -> None:
     missing = {path for path in named_paths(document) if not list(ROOT.glob(path.rstrip("/")))}
-    assert missing <= PLANNED
+    assert missing == set()
 
 
 def test_every_page_and_heading_cited_in_a_comment_exists() -> None:
@@ -183,7 +148,7 @@ def test_every_page_and_heading_cited_in_a_comment_exists() -> None:
 def test_comments_cite_a_page_by_its_path_and_not_by_a_title() -> None:
     by_title = re.compile(r"\b(?:DESIGN|PROTOCOL)(?:,| section|\))")
     citing = {str(path.relative_to(ROOT)) for path in commented_files() if by_title.search(path.read_text())}
-    assert citing <= CITED_BY_TITLE
+    assert citing == set()
 
 
 @pytest.mark.parametrize("page", decisions(), ids=lambda page: page.stem)
