@@ -14,7 +14,7 @@ PACKAGES: Final = ("gateway", "router", "presence", "tieline")
 LONGEST_NAME: Final = 60
 """Characters of a test's name after `test_`: a sentence that is read at one glance."""
 
-MOST_LONG_NAMES: Final = 146
+MOST_LONG_NAMES: Final = 71
 """How many tests have longer names still. May only fall; at 0, this number goes."""
 
 COVERED_ELSEWHERE: Final = {
@@ -42,7 +42,6 @@ MISSING: Final = frozenset(
         "presence/side_by_side.py",
         "presence/timers.py",
         "tieline/cli/call/call_end.py",
-        "tieline/cli/dev/broker_process.py",
         "tieline/cli/dev/command.py",
     }
 )
