@@ -17,7 +17,7 @@ from presence.records import MAX_TRIES, Records, negotiation_in, user_in, users_
 from presence.rosters import Rosters
 from presence.rules import call_steps
 from presence.rules.change import Change, Facts, ListRoom, Prepare, RecordT, Reply, Rule
-from presence.rules.effects import RemoveNote, is_cheap
+from presence.rules.effects import is_cheap
 from presence.rules.negotiation import NOTHING, Negotiation
 from presence.rules.user import User
 from presence.side_by_side import both, side_by_side
@@ -60,8 +60,8 @@ class Target(Protocol[RecordT]):
         """Carry out what is pending in the record; returns the rosters that were read for it."""
         ...
 
-    async def settle(self, record: RecordT, revision: int, *, drop: bool) -> None:
-        """Finish with what is carried out; with `drop` the record forgets it, which nobody waits for."""
+    async def settle(self, record: RecordT, revision: int) -> None:
+        """Let the record forget what is carried out, if repeating that costs much. Nobody waits for it."""
         ...
 
 
@@ -167,7 +167,9 @@ class Changes:
             if record is not None and record.pending and not self._has_carried_out(target.key, revision):
                 # The process that wrote it has died, or is still at it.
                 rosters = await target.carry_out(record, revision)
-                await target.settle(record, revision, drop=False)
+                self._note_carried_out(target.key, revision)
+                if others and not all(map(is_cheap, record.pending)):  # it may have changed what was read
+                    found = {**found, **await self._records.store.read(*others, confirmed=True)}
             while True:
                 step = rule(record, users_in(found, target.beside), facts)
                 if isinstance(step, Prepare):
@@ -183,13 +185,14 @@ class Changes:
                     break
                 if stored is not None:
                     record, revision = stored
-                    rosters = await target.carry_out(record, revision)
+                    if record.pending:
+                        rosters = await target.carry_out(record, revision)
+                        self._note_carried_out(target.key, revision)
                 for said in step.said:
                     self._effects.say(said)
-                if record is not None and record.pending:
-                    await target.settle(record, revision, drop=step.then is None)
-                    self._note_carried_out(target.key, revision)
                 if step.then is None:
+                    if record is not None and record.pending:
+                        await target.settle(record, revision)
                     return Finished(step.reply, rosters, record)
                 rule, confirmed = step.then, True
                 if others:
@@ -253,19 +256,14 @@ class _UserRecord:
         return await self._records.write_user(self.key, after, revision)
 
     async def carry_out(self, record: User, revision: int) -> RosterMap:
-        """Carry out what is pending in the record, but for what removes the traces by which it is found."""
+        """Carry out what is pending in the record."""
         return await self._effects.of_user(self.owner, record, revision)
 
-    async def settle(self, record: User, revision: int, *, drop: bool) -> None:
-        """Let the record forget what is carried out, if repeating that costs much; then remove the traces.
-
-        That these are to be removed, it does not forget before its next write.
-        """
-        if drop and not all(map(is_cheap, record.pending)):
-            traces = tuple(effect for effect in record.pending if isinstance(effect, RemoveNote))
-            settled = msgspec.structs.replace(record, pending=traces)
+    async def settle(self, record: User, revision: int) -> None:
+        """Let the record forget what is carried out; what is cheap it forgets by its next write only."""
+        if not all(map(is_cheap, record.pending)):
+            settled = msgspec.structs.replace(record, pending=())
             await self._records.write_user(self.key, settled, revision, confirm=False)
-        await self._effects.remove_notes(record)
 
 
 class _NegotiationRecord:
@@ -309,8 +307,7 @@ class _NegotiationRecord:
         self._effects.of_negotiation(record)
         return NO_ROSTERS
 
-    async def settle(self, record: Negotiation, revision: int, *, drop: bool) -> None:
+    async def settle(self, record: Negotiation, revision: int) -> None:
         """Let the record forget what is carried out."""
-        if drop:
-            settled = msgspec.structs.replace(record, pending=())
-            await self._records.write_negotiation(self.key, settled, revision, confirm=False)
+        settled = msgspec.structs.replace(record, pending=())
+        await self._records.write_negotiation(self.key, settled, revision, confirm=False)

@@ -31,9 +31,9 @@ from presence.rules.effects import (
 from presence.rules.negotiation import Negotiation
 from presence.rules.room import StoredEntry
 from presence.rules.user import RosterEntry, User
-from presence.side_by_side import side_by_side
+from presence.side_by_side import both, side_by_side
 from presence.store import Record
-from tieline.wire.ids import Address, RoomId, UserId
+from tieline.wire.ids import Address, RoomId, SessionId, UserId
 from tieline.wire.internal import Happened
 from tieline.wire.subjects import Keys, users_of_pair
 
@@ -57,14 +57,22 @@ class Effects:
         self._end_negotiation = end_negotiation
 
     async def of_user(self, user: UserId, record: User, revision: int) -> RosterMap:
-        """Carry out what is pending in a user's record of this revision; returns the rosters it read."""
+        """Carry out what is pending in a user's record of this revision.
+
+        Returns the rosters that it read and has not changed by what it did.
+        """
         rooms = list(dict.fromkeys(_rooms_of(record)))
         patterns = [Keys.roster(room) for room in rooms]
         if any(isinstance(effect, EndCalls | EndCallsWithoutRoom) for effect in record.pending):
             patterns += Keys.pairs_of(user)
-        found = await self._records.store.read(*patterns) if patterns else {}
+        # The note of a session that has ended goes last of all. That of one which was resumed on another
+        # gateway may go at any time: the session has a newer note there.
+        notes = self._note_removals(record)
+        first = notes if record.is_reachable else []
+        found, _ = await both(self._read(patterns), side_by_side(*(remove() for remove in first)))
         rosters = rosters_in(found, rooms)
         last: list[Later] = []
+        changed: list[RoomId] = []
         for effect in record.pending:
             match effect:
                 case Changed():
@@ -72,25 +80,24 @@ class Effects:
                 case CloseConnection():
                     self._announcer.close(effect)
                 case RemoveNote():
-                    pass  # last of all: see `remove_notes`
+                    pass  # above and below
                 case EndCalls() | EndCallsWithoutRoom():
                     await self._end_calls(user, effect, found)
                 case MemberCame():
-                    last += self._member_came(user, record, revision, effect, rosters[effect.room])
+                    self._member_came(user, revision, effect, rosters[effect.room])
+                    if not _has_entry(rosters[effect.room], user, record.session.id):
+                        last.append(functools.partial(self._enter_again, user, record, effect))
+                        changed.append(effect.room)
                 case MemberWent():
                     last += self._member_went(user, revision, effect, rosters[effect.room])
                 case StatusChanged():
                     self._status_changed(user, record, rosters)
                 case _:
                     assert_never(effect)
+        if not record.is_reachable:
+            last += notes
         await side_by_side(*(do() for do in last))
-        return rosters
-
-    async def remove_notes(self, record: User) -> None:
-        """Remove the notes by which the sessions of a dead gateway are found, when all else is done."""
-        notes = [effect for effect in record.pending if isinstance(effect, RemoveNote)]
-        keys = [(Keys.session(note.gateway, note.session), note.revision) for note in notes]
-        await side_by_side(*(self._records.remove(key, revision) for key, revision in keys))
+        return {room: roster for room, roster in rosters.items() if room not in changed}
 
     def of_negotiation(self, negotiation: Negotiation) -> None:
         """Carry out what is pending in a negotiation."""
@@ -116,6 +123,17 @@ class Effects:
             case _:
                 assert_never(said)
 
+    async def _read(self, patterns: list[str]) -> Mapping[str, Record]:
+        return await self._records.store.read(*patterns) if patterns else {}
+
+    def _note_removals(self, record: User) -> list[Later]:
+        keys = [
+            (Keys.session(effect.gateway, effect.session), effect.revision)
+            for effect in record.pending
+            if isinstance(effect, RemoveNote)
+        ]
+        return [functools.partial(self._records.remove, key, revision) for key, revision in keys]
+
     async def _end_calls(
         self, user: UserId, effect: EndCalls | EndCallsWithoutRoom, found: Mapping[str, Record]
     ) -> None:
@@ -134,19 +152,19 @@ class Effects:
         await side_by_side(*ends)
 
     def _member_came(
-        self, user: UserId, record: User, revision: int, effect: MemberCame, roster: list[StoredEntry]
-    ) -> list[Later]:
+        self, user: UserId, revision: int, effect: MemberCame, roster: list[StoredEntry]
+    ) -> None:
         """Tell those who were entered before the record said so: later ones find it in the roster."""
         frame = self._announcer.joined_frame(effect.room, user, effect.entry)
         for other in roster:
             if other.user != user and other.revision < revision:
                 self._announcer.deliver(Address(other.user, other.entry.session), frame)
         self._announcer.happened("joined", Happened(effect.at, user, room=effect.room))
-        if any(other.user == user for other in roster):
-            return []
-        # Its entry was so old that it was taken for left behind, and removed while the record was written.
+
+    async def _enter_again(self, user: UserId, record: User, effect: MemberCame) -> None:
+        """Enter a member whose entry was taken for left behind, and removed while the record was written."""
         entry = RosterEntry(record.session.id, effect.at)
-        return [functools.partial(self._records.enter, effect.room, user, entry, None, 0)]
+        await self._records.enter(effect.room, user, entry, None, 0)
 
     def _member_went(
         self, user: UserId, revision: int, effect: MemberWent, roster: list[StoredEntry]
@@ -171,6 +189,10 @@ class Effects:
             for other in rosters[room]:
                 if other.user != user:
                     self._announcer.deliver(Address(other.user, other.entry.session), frame)
+
+
+def _has_entry(roster: list[StoredEntry], user: UserId, session: SessionId) -> bool:
+    return any(stored.user == user and stored.entry.session == session for stored in roster)
 
 
 def _rooms_of(record: User) -> list[RoomId]:

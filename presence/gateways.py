@@ -11,7 +11,7 @@ from presence.records import Records
 from presence.rules import session as session_rules
 from tieline import metrics
 from tieline.wire.ids import Address, GatewayId, SessionId, UserId
-from tieline.wire.internal import KeepLease, LeaseKept, SessionGone
+from tieline.wire.internal import KeepLease, LeaseKept
 from tieline.wire.subjects import Keys
 
 AT_ONCE: Final = 64
@@ -72,9 +72,12 @@ class Gateways:
         return True
 
     async def _orphaned(self, gateway: GatewayId, address: Address, note: int) -> None:
-        """Let one session of a dead gateway wait to be resumed, or end it; then remove its note."""
+        """Let one session of a dead gateway wait to be resumed, or end it; then remove its note.
+
+        The note goes when all else is done: nobody asks again for this session, so another process finds by
+        its note what one that dies has left undone.
+        """
         rule = functools.partial(session_rules.orphan, address, gateway, self._resume_window_s)
-        reply = await self._changes.user(address.user, rule)
-        if isinstance(reply, SessionGone):
-            await self._records.remove(Keys.session(gateway, address.session), note)
+        await self._changes.user(address.user, rule)
+        await self._records.remove(Keys.session(gateway, address.session), note)
         metrics.SESSIONS_ORPHANED.inc()

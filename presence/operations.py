@@ -77,7 +77,7 @@ class Operations:
             Check: self._check,
             OpenSession: self._on_user(session.open_session, lambda ask: tuple(dict.fromkeys(ask.join))),
             EndSession: self._on_user(lose),
-            Register: self._on_user(session.register, lambda ask: tuple(ask.rooms)),
+            Register: self._on_user(session.register, lambda ask: tuple(ask.rooms), confirmed=True),
             Regrant: self._on_user(session.regrant),
             Tell: self._on_user(session.tell, confirmed=True),
             FindReplaced: self._find_replaced,

@@ -151,4 +151,4 @@ Said = Changed | Deliver | Happening
 
 def is_cheap(effect: Effect) -> bool:
     """Whether an effect may be repeated at any time for a message, and need not be known to be done."""
-    return isinstance(effect, Changed | CloseConnection | RemoveNote)
+    return isinstance(effect, Changed | CloseConnection)

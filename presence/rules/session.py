@@ -108,12 +108,12 @@ def orphan(
         return Change(gone(user))  # it lives elsewhere, or never began
     if not user.session.note:
         return Change(gone(user))  # it has ended, or was looked after before
-    if not user.session.secret:
-        return _end(asked.user, user, facts, _close(asked.user, user.session, CloseCode.BROKER_LOST))
+    # The note is no effect here: by it the session is found again, should this process die (`Gateways`).
     unnoted = with_session(user, msgspec.structs.replace(user.session, note=0))
+    if not user.session.secret:
+        return _end(asked.user, unnoted, facts, _close(asked.user, user.session, CloseCode.BROKER_LOST))
     away = _away(asked.user, unnoted, resume_window_s)
-    effects = (*away.effects, *_remove_note(user.session))
-    return msgspec.structs.replace(away, record=away.record or unnoted, effects=effects)
+    return msgspec.structs.replace(away, record=away.record or unnoted)
 
 
 def give_up(

@@ -1,0 +1,89 @@
+"""A store that counts what one operation asks of it, and how often the operation waits for it in a row.
+
+A round trip to a broker costs an operation the same whether it asks for one thing or for several at once.
+So the store lets everything wait that is asked for, until the operation can do nothing more without an
+answer, and then answers all of it: that is one round.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable
+from typing import Final, NamedTuple
+
+from presence.store import Record, Store
+
+TURNS: Final = 50
+"""Turns of the event loop in which an operation does whatever it can without an answer: a few are enough."""
+
+
+class Trips(NamedTuple):
+    """What one operation has cost."""
+
+    rounds: int
+    """How often it waited for the store."""
+    requests: int
+    """Messages that were sent and answered: the leader is asked for one key at a time."""
+    one_way: int
+    """Messages that were sent, and that nobody waited for."""
+
+
+class CountingStore:
+    """Another store, counted. See `presence.store.Store`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: list[asyncio.Future[None]] = []
+        self._is_counting = False
+        self.asked: Counter[str] = Counter()
+        """The messages of the operation that was counted last, by kind."""
+
+    async def count(self, operation: Awaitable[object]) -> Trips:
+        """Carry out one operation, alone, and count."""
+        self.asked.clear()
+        self._is_counting = True
+        rounds = 0
+        task = asyncio.ensure_future(operation)
+        while not task.done():
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+            rounds += bool(self._waiting)
+            for waiting in self._waiting:
+                waiting.set_result(None)
+            self._waiting.clear()
+        self._is_counting = False
+        task.result()
+        one_way = self.asked["one-way write"]
+        return Trips(rounds, self.asked.total() - one_way, one_way)
+
+    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+        """See `Store.read`."""
+        await self._wait("confirmed read" if confirmed else "read", len(keys) if confirmed else 1)
+        return await self._store.read(*keys, confirmed=confirmed)
+
+    async def write(
+        self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True
+    ) -> int:
+        """See `Store.write`."""
+        if confirm:
+            await self._wait("write")
+        else:
+            self.asked["one-way write"] += 1
+        return await self._store.write(key, value, revision, ttl_s, confirm=confirm)
+
+    async def put(self, key: str, value: bytes, ttl_s: float) -> int:
+        """See `Store.put`."""
+        await self._wait("put")
+        return await self._store.put(key, value, ttl_s)
+
+    async def delete(self, key: str, revision: int) -> None:
+        """See `Store.delete`."""
+        await self._wait("delete")
+        await self._store.delete(key, revision)
+
+    async def _wait(self, kind: str, messages: int = 1) -> None:
+        if not self._is_counting:
+            return
+        self.asked[kind] += messages
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        await waiting
