@@ -118,9 +118,7 @@ class Records:
         for _ in range(MAX_TRIES):
             try:
                 return await self.store.write(key, user.encode(), revision)
-            except (
-                Conflict
-            ):  # noted already, or noted before and removed: the session came back to this gateway
+            except Conflict:  # noted already, or noted and removed before: the session came back
                 found = (await self.store.read(key, confirmed=True)).get(key, ABSENT)
             revision = found.revision
             if found.value:

@@ -1,0 +1,94 @@
+"""Each request has a rule: what is asked finds an answer of its kind."""
+
+from typing import Final, get_args
+
+import pytest
+
+from tests.unit.presence.presence_process import NO_SECRET, PresenceProcess, opening, registering
+from tests.unit.presence.rules.frames import NOW, named
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.internal import (
+    OPERATIONS,
+    Check,
+    Done,
+    EndSession,
+    FindReplaced,
+    JoinRoom,
+    KeepLease,
+    LeaseKept,
+    LeaveRoom,
+    ListMembers,
+    Opened,
+    OpenSession,
+    PresenceReply,
+    PresenceRequest,
+    Register,
+    Regrant,
+    Relay,
+    Replaced,
+    RoomMembers,
+    Tell,
+)
+
+ALICE, BOB, HALL, CELLAR = UserId("alice"), UserId("bob"), RoomId("hall"), RoomId("cellar")
+HERS, CONNECTION = SessionId("alice-s1"), ConnectionId("alice-c1")
+
+ASKED: Final[dict[type[PresenceRequest], tuple[PresenceRequest, type[PresenceReply]]]] = {
+    Check: (Check(ALICE, HERS, BOB, "WEBRTC_OFFER", named("offer"), b""), Relay),
+    OpenSession: (opening("carol", "hall"), Opened),
+    EndSession: (EndSession(ALICE, CONNECTION, resumable=True), Done),
+    Register: (registering(opening("alice", "hall"), {"hall": NOW}), Done),
+    Regrant: (Regrant(ALICE, HERS, True, (HALL,), (HALL,)), Done),
+    Tell: (Tell(ALICE, CONNECTION, b"frame"), Done),
+    FindReplaced: (FindReplaced(((ALICE, CONNECTION),)), Replaced),
+    JoinRoom: (JoinRoom(ALICE, HERS, CELLAR), RoomMembers),
+    LeaveRoom: (LeaveRoom(ALICE, HERS, HALL), Done),
+    ListMembers: (ListMembers(ALICE, HERS, HALL), RoomMembers),
+    KeepLease: (KeepLease(GatewayId("g1")), LeaseKept),
+}
+"""A request of each kind that succeeds for Alice, and what it is answered."""
+
+
+async def with_two() -> PresenceProcess:
+    """Alice and Bob are in the hall."""
+    process = PresenceProcess()
+    for user in ("alice", "bob"):
+        await process.open(opening(user, "hall"))
+    return process
+
+
+def test_every_request_is_tried_here() -> None:
+    assert ASKED.keys() == set(get_args(PresenceRequest)) == OPERATIONS.keys()
+
+
+@pytest.mark.parametrize("kind", ASKED, ids=lambda kind: OPERATIONS[kind])
+async def test_a_request_is_answered_by_its_rule(kind: type[PresenceRequest]) -> None:
+    request, expected = ASKED[kind]
+    process = await with_two()
+
+    assert type(await process.operations.carry_out(request)) is expected
+
+
+async def test_a_room_that_is_named_twice_is_entered_once() -> None:
+    process = await with_two()
+    ask = OpenSession(
+        UserId("carol"),
+        SessionId("s"),
+        GatewayId("g1"),
+        ConnectionId("c"),
+        True,
+        (HALL, CELLAR, HALL),
+        NO_SECRET,
+        NO_SECRET,
+        None,
+    )
+
+    assert (await process.open(ask)).rooms == {HALL: NOW, CELLAR: NOW}
+
+
+async def test_a_connection_that_only_seems_replaced_is_not_named() -> None:
+    process = await with_two()
+    await process.open(opening("alice", number=2))
+    asked = FindReplaced(((ALICE, CONNECTION), (BOB, ConnectionId("bob-c1")), (UserId("x"), CONNECTION)))
+
+    assert await process.ask(asked) == Replaced((CONNECTION,))

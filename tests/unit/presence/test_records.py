@@ -1,0 +1,186 @@
+"""What is stored under each kind of key, and for how long."""
+
+import math
+
+import msgspec
+import pytest
+
+from presence.records import (
+    IDLE_NEGOTIATION_TTL_S,
+    MAX_TRIES,
+    Records,
+    entry_in,
+    negotiation_in,
+    rosters_in,
+    user_in,
+    users_in,
+)
+from presence.rules.negotiation import NOTHING, Negotiation, WaitingOffer
+from presence.rules.room import UNCLAIMED_MS, StoredEntry
+from presence.rules.user import Membership, RosterEntry, Session, User, with_session
+from presence.store import Conflict, StoreUnavailable
+from tests.contract.fake_store import FakeStore
+from tests.unit.presence.lifetime import BusyStore, Clock
+from tests.unit.presence.presence_process import NO_SECRET, OFFLINE_RETENTION_S
+from tests.unit.presence.rules.frames import NOW, named
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.subjects import Keys
+
+ALICE, BOB, ODD = UserId("alice"), UserId("bob"), UserId("用户 *.>")
+HALL, CELLAR = RoomId("hall"), RoomId("cellar .*")
+G1, S1, S2 = GatewayId("g1"), SessionId("s1"), SessionId("s2")
+ONLINE = User((Session(S1, G1, ConnectionId("c1"), NO_SECRET, "online"),), True, {HALL: Membership(NOW, 3)})
+OFFLINE = with_session(ONLINE, msgspec.structs.replace(ONLINE.session, status="offline"))
+OFFERED = Negotiation(offers=(WaitingOffer(ALICE, named("offer"), NOW),))
+KEY, PAIR, ENTRY = Keys.user(ALICE), Keys.pair(ALICE, BOB), Keys.room(HALL, ALICE)
+NOTE = Keys.session(G1, S1)
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    """An empty store."""
+    return FakeStore(Clock().seconds)
+
+
+@pytest.fixture
+def records(store: FakeStore) -> Records:
+    """Records in it."""
+    return Records(store, OFFLINE_RETENTION_S)
+
+
+async def test_what_is_absent_reads_as_nothing_to_be_replaced() -> None:
+    assert user_in({}, KEY) == negotiation_in({}, PAIR) == entry_in({}, ENTRY) == (None, 0)
+    assert users_in({}, [ALICE]) == {}
+    assert rosters_in({}, [HALL]) == {HALL: []}
+
+
+async def test_a_record_that_was_removed_reads_as_nothing(store: FakeStore, records: Records) -> None:
+    revision = await records.write_user(KEY, ONLINE, 0)
+    await records.remove(KEY, revision)
+    found = await store.read(KEY)
+    assert user_in(found, KEY) == (None, revision + 1)
+    assert await records.users([ALICE]) == {}
+
+
+async def test_each_record_is_found_as_it_was_written(store: FakeStore, records: Records) -> None:
+    user = await records.write_user(KEY, ONLINE, 0)
+    pair = await records.write_negotiation(PAIR, OFFERED, 0)
+    entry = RosterEntry(S1, NOW)
+    entered = await records.enter(HALL, ALICE, entry, None, 0)
+    found = await store.read(KEY, PAIR, ENTRY)
+    assert user_in(found, KEY) == (ONLINE, user)
+    assert negotiation_in(found, PAIR) == (OFFERED, pair)
+    assert entry_in(found, ENTRY) == (entry, entered)
+
+
+async def test_several_users_are_found_and_those_without_a_record_left_out(records: Records) -> None:
+    await records.write_user(KEY, ONLINE, 0)
+    await records.write_user(Keys.user(ODD), OFFLINE, 0)
+    assert await records.users([ALICE, BOB, ODD]) == {ALICE: ONLINE, ODD: OFFLINE}
+    assert await records.users([BOB, ALICE], confirmed=True) == {ALICE: ONLINE}
+    assert await records.users([]) == {}
+
+
+async def test_rosters_are_told_apart_by_room_and_users_by_name(store: FakeStore, records: Records) -> None:
+    entries = {
+        (room, user): await records.enter(room, user, RosterEntry(S1, NOW), None, 0)
+        for room, user in ((HALL, ALICE), (CELLAR, ODD), (HALL, BOB))
+    }
+    await records.remove(Keys.room(HALL, BOB), entries[HALL, BOB])
+    await records.write_negotiation(PAIR, OFFERED, 0)
+    found = await store.read(Keys.roster(HALL), Keys.roster(CELLAR), *Keys.pairs_of(ALICE))
+    assert rosters_in(found, [CELLAR, HALL, RoomId("attic")]) == {
+        CELLAR: [StoredEntry(ODD, RosterEntry(S1, NOW), entries[CELLAR, ODD])],
+        HALL: [StoredEntry(ALICE, RosterEntry(S1, NOW), entries[HALL, ALICE])],
+        RoomId("attic"): [],
+    }
+
+
+@pytest.mark.parametrize(("user", "lives_s"), [(ONLINE, math.inf), (OFFLINE, OFFLINE_RETENTION_S)])
+@pytest.mark.parametrize("confirm", [True, False])
+async def test_an_offline_user_is_kept_for_a_while(
+    store: FakeStore, records: Records, user: User, lives_s: float, confirm: bool
+) -> None:
+    await records.write_user(KEY, user, 0, confirm=confirm)
+    assert store.time_to_live(KEY) == lives_s
+
+
+@pytest.mark.parametrize(
+    ("negotiation", "lives_s"),
+    [(OFFERED, math.inf), (Negotiation(established=True), math.inf), (NOTHING, IDLE_NEGOTIATION_TTL_S)],
+)
+@pytest.mark.parametrize("confirm", [True, False])
+async def test_a_record_without_a_negotiation_is_kept_for_a_while(
+    store: FakeStore, records: Records, negotiation: Negotiation, lives_s: float, confirm: bool
+) -> None:
+    await records.write_negotiation(PAIR, negotiation, 0, confirm=confirm)
+    assert store.time_to_live(PAIR) == lives_s
+
+
+async def test_a_write_over_something_newer_is_a_conflict(records: Records) -> None:
+    first = await records.write_user(KEY, ONLINE, 0)
+    await records.write_user(KEY, OFFLINE, first)
+    with pytest.raises(Conflict):
+        await records.write_user(KEY, ONLINE, first)
+    assert await records.write_user(KEY, ONLINE, first, confirm=False) == 0
+    assert await records.users([ALICE]) == {ALICE: OFFLINE}
+
+
+@pytest.mark.parametrize(
+    ("session", "age_ms", "is_kept"),
+    [(S1, 0, True), (S1, UNCLAIMED_MS // 2 - 1, True), (S1, UNCLAIMED_MS // 2, False), (S2, 0, False)],
+)
+@pytest.mark.parametrize("is_read_before", [True, False])
+async def test_a_young_entry_of_the_same_session_is_kept(
+    store: FakeStore, records: Records, session: SessionId, age_ms: int, is_kept: bool, is_read_before: bool
+) -> None:
+    stored = RosterEntry(session, NOW - age_ms)
+    first = await records.enter(HALL, ALICE, stored, None, 0)
+    known = (stored, first) if is_read_before else (None, 0)
+    entered = await records.enter(HALL, ALICE, RosterEntry(S1, NOW), *known)
+    assert (entered == first) is is_kept
+    assert entry_in(await store.read(ENTRY), ENTRY) == (
+        stored if is_kept else RosterEntry(S1, NOW),
+        entered,
+    )
+
+
+async def test_an_entry_that_was_removed_is_written_again(records: Records) -> None:
+    first = await records.enter(HALL, ALICE, RosterEntry(S1, NOW), None, 0)
+    await records.remove(ENTRY, first)
+    entered = await records.enter(HALL, ALICE, RosterEntry(S1, NOW), RosterEntry(S2, NOW), first)
+    assert entered > first + 1
+
+
+async def test_a_session_is_noted_once(store: FakeStore, records: Records) -> None:
+    first = await records.note(G1, S1, ODD)
+    assert await records.note(G1, S1, ODD) == first
+    assert store.contents() == {NOTE: ODD.encode()}
+
+
+async def test_a_session_that_comes_back_to_a_gateway_is_noted_again(records: Records) -> None:
+    first = await records.note(G1, S1, ALICE)
+    await records.remove(NOTE, first)
+    assert await records.note(G1, S1, ALICE) > first
+
+
+async def test_what_has_changed_since_it_was_read_is_not_removed(store: FakeStore, records: Records) -> None:
+    first = await records.note(G1, S1, ALICE)
+    await records.remove(NOTE, first)
+    again = await records.note(G1, S1, ALICE)
+    await records.remove(NOTE, first)
+    assert (await store.read(NOTE))[NOTE].revision == again
+
+
+@pytest.mark.parametrize("what", ["room.", "session."])
+async def test_a_write_that_is_always_lost_is_given_up(store: FakeStore, what: str) -> None:
+    busy = BusyStore(store, what)
+    records = Records(busy, OFFLINE_RETENTION_S)
+    writing = (
+        records.enter(HALL, ALICE, RosterEntry(S1, NOW), None, 0)
+        if what == "room."
+        else records.note(G1, S1, ALICE)
+    )
+    with pytest.raises(StoreUnavailable):
+        await writing
+    assert busy.refused == MAX_TRIES

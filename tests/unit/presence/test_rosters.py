@@ -1,0 +1,156 @@
+"""Rosters as they are stored: who is entered, who is not, and whose entry goes."""
+
+import asyncio
+import random
+
+import msgspec
+import pytest
+
+from presence.records import Records, entry_in
+from presence.rosters import Rosters
+from presence.rules.room import UNCLAIMED_MS, StoredEntry
+from presence.rules.user import Membership, RosterEntry, Session, User, with_session
+from presence.store import Record
+from tests.unit.presence.lifetime import Clock, Life, MortalStore
+from tests.unit.presence.presence_process import NO_SECRET, OFFLINE_RETENTION_S
+from tests.unit.presence.rules.frames import NOW
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.internal import RoomMembers
+from tieline.wire.replies import Member
+from tieline.wire.subjects import Keys
+
+ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
+HALL, CELLAR = RoomId("hall"), RoomId("cellar")
+NOTHING_READ: dict[str, Record] = {}
+
+
+class Building:
+    """A few rosters in a store."""
+
+    def __init__(self, max_members: int = 2) -> None:
+        self.clock = Clock()
+        self.store = MortalStore(Life(), self.clock)
+        self.records = Records(self.store, OFFLINE_RETENTION_S)
+        self.rosters = Rosters(self.records, max_members)
+
+    async def enter(self, user: UserId, *rooms: RoomId) -> dict[RoomId, int]:
+        """Enter a user without knowing what is there."""
+        session = SessionId(f"{user}-s")
+        return await self.rosters.enter(user, session, rooms or (HALL,), NOTHING_READ, self.clock.now_ms)
+
+    async def claim(self, user: UserId, *rooms: RoomId) -> User:
+        """Let a user's record say that its session is in these rooms."""
+        session = Session(SessionId(f"{user}-s"), GatewayId("g1"), ConnectionId("c"), NO_SECRET, "online")
+        record = User((session,), True, {room: Membership(NOW, 1) for room in rooms or (HALL,)})
+        await self.records.write_user(Keys.user(user), record, 0)
+        return record
+
+    async def entered(self, room: RoomId = HALL) -> set[UserId]:
+        """Who has an entry."""
+        return {stored.user for stored in (await self.rosters.read([room]))[room]}
+
+
+async def test_the_revision_of_each_entry_is_returned() -> None:
+    building = Building()
+    revisions = await building.enter(ALICE, HALL, CELLAR)
+    found = await building.store.read(Keys.room(HALL, ALICE), Keys.room(CELLAR, ALICE))
+    assert revisions == {room: entry_in(found, Keys.room(room, ALICE))[1] for room in (HALL, CELLAR)}
+
+
+async def test_no_room_is_entered_where_none_is_wanted() -> None:
+    building = Building()
+    assert await building.rosters.enter(ALICE, SessionId("s"), (), NOTHING_READ, NOW) == {}
+    assert await building.rosters.read([]) == {}
+
+
+async def test_an_entry_that_was_read_before_is_kept() -> None:
+    building = Building()
+    first = await building.enter(ALICE)
+    found = await building.store.read(Keys.room(HALL, ALICE))
+    assert await building.rosters.enter(ALICE, SessionId("alice-s"), [HALL], found, NOW) == first
+
+
+async def test_whoever_comes_first_stays() -> None:
+    building = Building(max_members=2)
+    for user in (ALICE, BOB):
+        await building.claim(user)
+        assert HALL in await building.enter(user)
+    assert (await building.enter(CAROL, HALL, CELLAR)).keys() == {CELLAR}
+    assert await building.entered() == {ALICE, BOB}
+    assert await building.entered(CELLAR) == {CAROL}
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_of_those_who_come_at_once_the_first_entered_stay(seed: int) -> None:
+    building = Building(max_members=3)
+    building.store.lingers = random.Random(seed).randrange
+    users = [UserId(f"user{number}") for number in range(8)]
+    entered = await asyncio.gather(*(building.enter(user) for user in users))
+    building.store.lingers = None
+    inside = {user for user, rooms in zip(users, entered, strict=True) if HALL in rooms}
+    assert len(inside) == 3
+    assert await building.entered() == inside
+    revisions = {stored.user: stored.revision for stored in (await building.rosters.read([HALL]))[HALL]}
+    assert sorted(revisions.values()) == sorted(rooms[HALL] for rooms in entered if HALL in rooms)
+
+
+async def test_an_entry_left_behind_is_removed_when_a_room_seems_full() -> None:
+    building = Building(max_members=1)
+    await building.enter(ALICE)
+    building.clock.now_ms += UNCLAIMED_MS - 1
+    assert await building.enter(BOB) == {}
+    building.clock.now_ms += 1
+    assert HALL in await building.enter(BOB)
+    assert await building.entered() == {BOB}
+
+
+async def test_an_entry_left_behind_stays_where_there_is_room() -> None:
+    building = Building(max_members=2)
+    await building.enter(ALICE)
+    building.clock.now_ms += UNCLAIMED_MS
+    assert HALL in await building.enter(BOB)
+    assert await building.entered() == {ALICE, BOB}
+
+
+async def test_an_old_entry_that_a_record_claims_stays() -> None:
+    building = Building(max_members=1)
+    await building.enter(ALICE)
+    await building.claim(ALICE)
+    building.clock.now_ms += UNCLAIMED_MS
+    assert await building.enter(BOB) == {}
+    assert await building.entered() == {ALICE}
+
+
+async def test_an_entry_that_was_written_anew_is_not_removed() -> None:
+    building = Building()
+    first = await building.enter(ALICE)
+    building.clock.now_ms += UNCLAIMED_MS
+    await building.enter(ALICE)
+    await building.rosters.remove(
+        HALL, StoredEntry(ALICE, RosterEntry(SessionId("alice-s"), NOW), first[HALL])
+    )
+    assert await building.entered() == {ALICE}
+
+
+async def test_members_are_those_whose_records_say_so() -> None:
+    building = Building(max_members=9)
+    for user in (ALICE, BOB, CAROL):
+        await building.enter(user)
+    await building.claim(ALICE)
+    await building.claim(BOB, CELLAR)
+    entries = (await building.rosters.read([HALL]))[HALL]
+    assert await building.rosters.members(HALL, entries, {}) == RoomMembers(
+        (Member(ALICE, "online", True, NOW),)
+    )
+
+
+async def test_a_user_who_is_known_is_not_read() -> None:
+    building = Building()
+    await building.enter(ALICE)
+    record = await building.claim(ALICE)
+    away = with_session(record, msgspec.structs.replace(record.session, status="away"))
+    entries = (await building.rosters.read([HALL]))[HALL]
+    building.store.is_away = True
+    assert await building.rosters.members(HALL, entries, {ALICE: away}) == RoomMembers(
+        (Member(ALICE, "away", True, NOW),)
+    )
