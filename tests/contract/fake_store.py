@@ -48,6 +48,8 @@ class FakeStore:
     ) -> int:
         """See `Store.write`. What nobody waits for is stored at once, or lost."""
         if not confirm:
+            if self.is_away:
+                return 0
             with contextlib.suppress(Conflict):
                 self._compare(key, revision)
                 self._written(key, value, math.inf if ttl_s is None else ttl_s)

@@ -150,6 +150,27 @@ async def test_of_many_writes_to_one_revision_one_succeeds(store: Store) -> None
     assert found == {"a.1": Record(str(winner).encode(), found["a.1"].revision)}
 
 
+async def test_a_write_that_nobody_waits_for_replaces_the_revision_it_names(store: Store) -> None:
+    first = await store.write("a.1", b"one", 0)
+    assert await store.write("a.1", b"two", first, confirm=False) == 0
+    assert await store.write("a.2", b"new", 0, confirm=False) == 0
+    behind = await store.write("behind.1", b"what was sent before has been dealt with", 0)
+    found = await store.read("a.1", "a.2", confirmed=True)
+    assert {key: record.value for key, record in found.items()} == {"a.1": b"two", "a.2": b"new"}
+    assert first < found["a.1"].revision < found["a.2"].revision < behind
+
+
+@pytest.mark.parametrize("wrong", [-1, 0, 1])
+async def test_a_write_that_nobody_waits_for_and_that_lost_changes_nothing(store: Store, wrong: int) -> None:
+    await store.write("before.1", b"so that the revisions of the key below leave room on both sides", 0)
+    first = await store.write("a.1", b"one", 0)
+    second = await store.write("a.1", b"two", first)
+    expected = 0 if wrong == 0 else second + wrong
+    assert await store.write("a.1", b"three", expected, confirm=False) == 0
+    await store.write("behind.1", b"what was sent before has been dealt with", 0)
+    assert await store.read("a.1", confirmed=True) == {"a.1": Record(b"two", second)}
+
+
 async def test_a_put_asks_for_no_revision(store: Store) -> None:
     first = await store.put("timer.1", b"one", ttl_s=60)
     second = await store.put("timer.1", b"two", ttl_s=60)
@@ -224,6 +245,16 @@ async def test_a_record_with_a_ttl_expires_unless_it_is_replaced(
     assert (await store.read("a.2"))["a.2"].value == b"for good"
 
 
+async def test_what_was_written_for_a_while_without_waiting_expires(store: Store) -> None:
+    first = await store.write("a.1", b"for good", 0)
+    await store.write("a.1", b"for a while", first, ttl_s=1, confirm=False)
+
+    async def is_over() -> bool:
+        return (await store.read("a.1"))["a.1"].value == b""
+
+    await until_true(is_over)
+
+
 async def test_putting_again_in_time_starts_the_time_anew(store: Store) -> None:
     await store.put("timer.short", b"x", ttl_s=1)
     await store.put("timer.renewed", b"x", ttl_s=1)
@@ -257,6 +288,7 @@ async def test_a_fake_store_that_is_away_says_so() -> None:
     store = FakeStore(time.monotonic)
     store.is_away = True
     await all_fail(store)
+    assert await store.write("a.1", b"lost", 0, confirm=False) == 0
     store.is_away = False
     assert await store.read("a.1") == {}
 
@@ -271,6 +303,7 @@ async def test_a_bucket_whose_broker_is_gone_says_so(pip_nats: NatsServer) -> No
     async with asyncio.timeout(PATIENCE_S):
         await away.wait()
     await all_fail(bucket)
+    assert await bucket.write("a.1", b"lost", 0, confirm=False) == 0
     assert not await bucket.is_usable()
     with pytest.raises(StoreUnavailable):
         await make_bucket(broker, "away", "memory", 1)

@@ -65,6 +65,7 @@ class MortalStore(FakeStore):
         self._life.goes_on()
 
     def _written(self, key: str, value: bytes, ttl_s: float, *, is_marker: bool = False) -> int:
+        self._life.goes_on()
         revision = super()._written(key, value, ttl_s, is_marker=is_marker)
         self._life.spend()
         return revision
