@@ -20,6 +20,7 @@ from presence.rules import endings, session
 from presence.store import StoreUnavailable
 from tieline import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Msg
+from tieline.runtime.guard import bug_guard
 from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, GatewayId, UserId
 from tieline.wire.permissions import TIMERS
@@ -94,20 +95,24 @@ class Timers:
                 await subscription.unsubscribe()
 
     async def _fire(self, marker: Msg) -> None:
-        """Carry out one expiry; settings and cancellations of timers pass here too, and mean nothing."""
-        if not jetstream.has_expired(marker.headers):
-            await marker.ack()
-            return
-        try:
-            async with asyncio.TaskGroup() as firing:
-                alive = firing.create_task(_say_working(marker))
-                await self._carry_out(marker)
-                alive.cancel()
-        except* (StoreUnavailable, BrokerAway) as errors:
-            _log.warning("expiry failed", extra={"error": repr(errors.exceptions)})
-            await marker.nak(delay=RETRY_S)
-        else:
-            await marker.ack()
+        """Carry out one expiry; settings and cancellations of timers pass here too, and mean nothing.
+
+        A marker that meets a bug is not acknowledged: another process gets it, maybe of another version.
+        """
+        with bug_guard(_log, "expiry not carried out: a bug", key=marker.subject):
+            if not jetstream.has_expired(marker.headers):
+                await marker.ack()
+                return
+            try:
+                async with asyncio.TaskGroup() as firing:
+                    alive = firing.create_task(_say_working(marker))
+                    await self._carry_out(marker)
+                    alive.cancel()
+            except* (StoreUnavailable, BrokerAway) as errors:
+                _log.warning("expiry failed", extra={"error": repr(errors.exceptions)})
+                await marker.nak(delay=RETRY_S)
+            else:
+                await marker.ack()
 
     async def _carry_out(self, marker: Msg) -> None:
         _, kind, *names = marker.subject[len(self._prefix) :].split(".")

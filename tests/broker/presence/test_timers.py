@@ -1,0 +1,294 @@
+"""What expires in the bucket of a real broker, and what becomes of it."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from typing import Final
+
+import pytest
+from nats.js.api import ConsumerInfo
+from nats.js.errors import NotFoundError
+
+from presence.announce import Announcer
+from presence.changes import Changes
+from presence.gateways import Gateways
+from presence.operations import Operations
+from presence.records import Records, user_in
+from presence.rosters import Rosters
+from presence.rules.negotiation import WaitingOffer
+from presence.rules.signals import Terms
+from presence.store import Bucket, Record, Store, StoreUnavailable, make_bucket
+from presence.timers import Timers
+from tests.broker.presence.conftest import SUBJECTS
+from tests.support.pip_nats import PipNats
+from tests.support.waiting import until, until_true
+from tests.unit.presence.presence_process import in_words, opening
+from tests.unit.presence.rules.frames import NOW
+from tieline import metrics
+from tieline.runtime.broker import Broker, connect
+from tieline.runtime.requests import Requests
+from tieline.wire import jetstream
+from tieline.wire.ids import ConnectionId, GatewayId, SessionId, UserId
+from tieline.wire.internal import Check, EndSession, KeepLease, digest
+from tieline.wire.permissions import TIMERS
+from tieline.wire.subjects import Keys
+
+ALICE, BOB, CAROL, G1 = UserId("alice"), UserId("bob"), UserId("carol"), GatewayId("g1")
+HERS = ConnectionId("alice-c1")
+SOON_S: Final = 1.0
+"""The shortest time that a timer can be set for."""
+
+LONG_S: Final = 600.0
+
+
+class FaultyStore:
+    """A store of which one read of each of some keys goes wrong."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.faults: dict[str, Exception] = {}
+        self.write = store.write
+        self.put = store.put
+        self.delete = store.delete
+
+    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+        """See `Store.read`."""
+        for key in keys:
+            if key in self.faults:
+                raise self.faults.pop(key)
+        return await self._store.read(*keys, confirmed=confirmed)
+
+
+class Publisher:
+    """Keeps what others are told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def send(
+        self, subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] | bytes = b""
+    ) -> None:
+        """Keep what is for users."""
+        assert not reply
+        del headers
+        _, kind, user, *_ = subject.split(".")
+        if kind == "user":
+            self.told.append((user, in_words(payload)))
+
+
+class Presence:
+    """One presence process, as far as timers go. Its times are as short as they can be."""
+
+    def __init__(self, broker: Broker, bucket: Bucket) -> None:
+        self.bucket = bucket
+        self.store = FaultyStore(bucket)
+        self.publisher = Publisher()
+        self.living: set[GatewayId] = set()
+        records = Records(self.store, LONG_S)
+        announcer = Announcer(self.publisher, SUBJECTS)
+        changes = Changes(records, Rosters(records, 9), announcer, lambda: NOW)
+        gateways = Gateways(records, changes, self._is_alive, SOON_S, SOON_S)
+        self.ask = Operations(records, changes, gateways, Terms("hold", SOON_S), SOON_S).carry_out
+        self.timers = Timers(broker, bucket.stream, bucket.prefix, gateways, changes)
+        self.running = asyncio.create_task(self.timers.run())
+        self._context = broker.client.jetstream()
+
+    async def _is_alive(self, gateway: GatewayId, _patience_s: float) -> bool:
+        return gateway in self.living
+
+    async def consumer(self) -> ConsumerInfo | None:
+        """What the broker says of the consumer of markers, when it is there."""
+        try:
+            info: ConsumerInfo = await self._context.consumer_info(self.bucket.stream, TIMERS)
+        except NotFoundError:
+            return None
+        return info
+
+    async def has_acknowledged(self, stored: int) -> bool:
+        """Whether everything about timers is acknowledged, up to this place in the stream at least."""
+        info = await self.consumer()
+        if info is None or info.ack_floor is None:
+            return False
+        return info.ack_floor.stream_seq >= stored and not info.num_ack_pending and not info.num_pending
+
+    async def marker_of(self, key: str) -> int | None:
+        """Find the marker of an expired timer; returns its place in the stream."""
+        stored = await self._context.get_last_msg(self.bucket.stream, self.bucket.prefix + key)
+        return stored.seq if jetstream.has_expired(stored.headers) else None
+
+    async def has_expired(self, *keys: str) -> None:
+        """Wait until these timers have expired, and all that has come is acknowledged."""
+        markers = [await until_true(functools.partial(self.marker_of, key)) for key in keys]
+        await until_true(lambda: self.has_acknowledged(max(markers)))
+
+    async def status(self, user: UserId) -> str:
+        """How a user is."""
+        key = Keys.user(user)
+        record, _ = user_in(await self.bucket.read(key), key)
+        return "unknown" if record is None else record.session.status
+
+    async def stop(self) -> None:
+        """Stop consuming."""
+        self.timers.stop()
+        self.running.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.running
+
+
+def fired(kind: str) -> float:
+    """How many timers of a kind have been handled by the processes of all tests."""
+    return float(metrics.TIMERS_FIRED.labels(kind)._value.get())
+
+
+@pytest.fixture
+async def presence(broker: Broker, requests: Requests) -> AsyncIterator[Presence]:
+    """A presence process that consumes expiries."""
+    await make_bucket(broker, SUBJECTS.namespace, "memory", 1)
+    process = Presence(broker, Bucket(broker, requests, SUBJECTS.namespace))
+    yield process
+    await process.stop()
+
+
+@pytest.fixture
+async def another(pip_nats: PipNats, presence: Presence) -> AsyncIterator[Presence]:
+    """Another one, which shares its work."""
+    connected = await connect(pip_nats.url, "another")
+    requests = Requests(connected, SUBJECTS.replies("presence", "2"))
+    await requests.start()
+    process = Presence(connected, Bucket(connected, requests, SUBJECTS.namespace))
+    yield process
+    await process.stop()
+    await connected.close()
+
+
+async def test_offers_that_nobody_answers_time_out_once(presence: Presence, another: Presence) -> None:
+    callers = [UserId(f"caller{number}") for number in range(5)]
+    await presence.ask(opening("bob", "hall"))
+    before = fired("offer")
+    for caller in callers:
+        await presence.ask(opening(caller, "hall"))
+        offer = digest(caller.encode())
+        await presence.ask(Check(caller, SessionId(f"{caller}-s1"), BOB, "WEBRTC_OFFER", offer, b""))
+    presence.publisher.told.clear()
+
+    timers = (
+        Keys.offer_timer(caller, BOB, WaitingOffer(caller, digest(caller.encode()), NOW).generation)
+        for caller in callers
+    )
+    await presence.has_expired(*timers)
+
+    assert fired("offer") - before == len(callers)
+    assert sorted(presence.publisher.told + another.publisher.told) == sorted(
+        told
+        for caller in callers
+        for told in ((BOB, f"hangup of {caller}: timeout"), (caller, "hangup of bob: timeout"))
+    )
+
+
+async def test_a_session_that_is_not_resumed_ends_once(presence: Presence, another: Presence) -> None:
+    before = fired("away")
+    await presence.ask(opening("bob", "hall"))
+    await presence.ask(opening("alice", "hall", secret="alice's"))
+    await presence.ask(EndSession(ALICE, HERS, resumable=True))
+    presence.publisher.told.clear()
+
+    await presence.has_expired(Keys.away_timer(ALICE, HERS))
+
+    assert fired("away") - before == 1
+    assert await presence.status(ALICE) == "offline"
+    assert presence.publisher.told + another.publisher.told == [("bob", "alice left hall: disconnected")]
+
+
+async def test_the_sessions_of_a_dead_gateway_end_once(presence: Presence, another: Presence) -> None:
+    before = fired("lease")
+    await presence.ask(opening("carol", "hall", gateway="g2"))
+    await presence.ask(opening("alice", "hall"))
+    await presence.ask(KeepLease(G1))
+    presence.publisher.told.clear()
+
+    await presence.has_expired(Keys.lease_timer(G1))
+
+    assert fired("lease") - before == 1
+    assert [await presence.status(user) for user in (ALICE, CAROL)] == ["offline", "online"]
+    assert presence.publisher.told + another.publisher.told == [("carol", "alice left hall: disconnected")]
+
+
+async def test_a_gateway_that_answers_is_left_alone(presence: Presence) -> None:
+    presence.living.add(G1)
+    before = fired("lease")
+    await presence.ask(opening("alice", "hall"))
+    await presence.ask(KeepLease(G1))
+
+    await presence.has_expired(Keys.lease_timer(G1))
+
+    assert fired("lease") - before == 1
+    assert await presence.status(ALICE) == "online"
+
+
+async def test_what_is_no_expiry_is_acknowledged_and_means_nothing(presence: Presence) -> None:
+    key = Keys.away_timer(ALICE, HERS)
+    before = fired("away")
+    await presence.ask(opening("alice", secret="alice's"))
+    await presence.store.put(key, b"", LONG_S)
+    set_again = await presence.store.put(key, b"", LONG_S)
+    await until_true(lambda: presence.has_acknowledged(set_again))
+    await presence.store.delete(key, set_again)
+    await until_true(lambda: presence.has_acknowledged(set_again + 1))
+
+    assert fired("away") == before
+    assert await presence.status(ALICE) == "online"
+
+
+async def test_a_timer_of_no_known_kind_is_acknowledged(
+    presence: Presence, caplog: pytest.LogCaptureFixture
+) -> None:
+    await presence.store.put("timer.tea.5", b"", SOON_S)
+
+    await presence.has_expired("timer.tea.5")
+
+    (record,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert record.getMessage() == "a timer of no known kind"
+    assert not presence.running.done()
+
+
+async def test_an_expiry_that_cannot_be_carried_out_now_is_carried_out_later(presence: Presence) -> None:
+    before = fired("away")
+    await presence.ask(opening("alice", secret="alice's"))
+    await presence.ask(EndSession(ALICE, HERS, resumable=True))
+    presence.store.faults[Keys.user(ALICE)] = StoreUnavailable("for a moment")
+
+    await presence.has_expired(Keys.away_timer(ALICE, HERS))
+
+    assert fired("away") - before == 2
+    assert await presence.status(ALICE) == "offline"
+
+
+async def test_an_expiry_that_meets_a_bug_takes_no_other_along(
+    presence: Presence, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = fired("away")
+    presence.store.faults[Keys.user(ALICE)] = RuntimeError("a bug")
+    for user in (ALICE, BOB):
+        await presence.store.put(Keys.away_timer(user, ConnectionId("c")), b"", SOON_S)
+
+    await until(lambda: fired("away") - before == 2)
+
+    async def is_only_the_other_acknowledged() -> bool:
+        info = await presence.consumer()
+        return info is not None and not info.num_pending and info.num_ack_pending == 1
+
+    await until_true(is_only_the_other_acknowledged)
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == [
+        "expiry not carried out: a bug"
+    ]
+    assert not presence.running.done()
+
+
+async def test_it_stops_when_it_is_told_to(presence: Presence) -> None:
+    await until_true(presence.consumer)
+    presence.timers.stop()
+    await presence.store.put("timer.tea.5", b"", LONG_S)
+
+    assert await until(presence.running.done)
+    assert presence.running.exception() is None
