@@ -21,7 +21,9 @@ users who trickle at full speed do not manage."""
 IDLE_NEGOTIATION_TTL_S: Final = RETRY_MS / 1000 + 15
 """How long a record without a negotiation is kept: until none of its frames can be a retry."""
 
-_encode = msgspec.msgpack.Encoder().encode
+encode: Final = msgspec.msgpack.Encoder().encode
+"""Encode a record as it is stored; it changes by rule only (docs/decisions/0060)."""
+
 _user = msgspec.msgpack.Decoder(User)
 _negotiation = msgspec.msgpack.Decoder(Negotiation)
 _entry = msgspec.msgpack.Decoder(RosterEntry)
@@ -82,14 +84,14 @@ class Records:
     async def write_user(self, key: str, record: User, revision: int, *, confirm: bool = True) -> int:
         """Change a user's record; an offline one is kept for the retention only. See `Store.write`."""
         ttl_s = None if record.is_reachable else self._offline_retention_s
-        return await self.store.write(key, _encode(record), revision, ttl_s, confirm=confirm)
+        return await self.store.write(key, encode(record), revision, ttl_s, confirm=confirm)
 
     async def write_negotiation(
         self, key: str, record: Negotiation, revision: int, *, confirm: bool = True
     ) -> int:
         """Change a negotiation; a record without one goes by itself. See `Store.write`."""
         ttl_s = None if record.is_active else IDLE_NEGOTIATION_TTL_S
-        return await self.store.write(key, _encode(record), revision, ttl_s, confirm=confirm)
+        return await self.store.write(key, encode(record), revision, ttl_s, confirm=confirm)
 
     async def enter(
         self, room: RoomId, user: UserId, entry: RosterEntry, stored: RosterEntry | None, revision: int
@@ -103,7 +105,7 @@ class Records:
             if stored is not None and may_be_kept(stored, entry):
                 return revision
             try:
-                return await self.store.write(key, _encode(entry), revision)
+                return await self.store.write(key, encode(entry), revision)
             except Conflict:
                 metrics.CAS_CONFLICTS.inc()
                 stored, revision = entry_in(await self.store.read(key, confirmed=True), key)

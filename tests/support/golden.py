@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-COLLECTIONS: Final = ("tests.unit.wire.golden_messages",)
+COLLECTIONS: Final = ("tests.unit.wire.golden_messages", "tests.unit.presence.golden_records")
 """Modules with a `GOLDEN`: what the command writes."""
 
 ROOT: Final = Path(__file__).parents[2]

@@ -1,0 +1,133 @@
+"""Samples of every record in the bucket (`tests.support.golden`).
+
+An effect or a field that is added gets its samples here: one with a different value in each field, and one
+with every default.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from presence.records import encode, entry_in, negotiation_in, user_in
+from presence.rules.effects import (
+    CallEnded,
+    Changed,
+    CloseConnection,
+    EndCalls,
+    EndCallsWithoutRoom,
+    HangUp,
+    MemberCame,
+    MemberWent,
+    RemoveNote,
+    StatusChanged,
+)
+from presence.rules.negotiation import HeldCandidate, Negotiation, Remembered, WaitingOffer
+from presence.rules.user import Membership, RosterEntry, Session, User
+from presence.store import Record
+from tests.support.golden import Codec, Golden, Sample
+from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SecretHash, SessionId, UserId
+
+ALICE, BOB = UserId("alice"), UserId("用户 一")
+HERS, HIS = SessionId("s-1"), SessionId("s-2")
+GATEWAY, CONNECTION, OLDER = GatewayId("g-1"), ConnectionId("c-1"), ConnectionId("c-0")
+ROOM, LOBBY = RoomId("a.b *"), RoomId("lobby")
+SECRET, NONE = SecretHash(bytes(range(32))), SecretHash(b"")
+FRAME = b'{"x":"\xff\x00"}'
+OFFER, ANSWER, CANDIDATE = (FrameDigest(bytes(range(start, start + 16))) for start in (0, 16, 32))
+AT = 1_700_000_000_000
+
+USER, NEGOTIATION, ENTRY = "user", "negotiation", "roster entry"
+
+SAMPLES: Final = (
+    Sample(
+        "a session that was resumed, in two rooms",
+        USER,
+        User(
+            (Session(HERS, GATEWAY, CONNECTION, SECRET, "online", 7, 2, OLDER),),
+            True,
+            {ROOM: Membership(AT, 5), LOBBY: Membership(AT + 1, 6)},
+        ),
+    ),
+    Sample(
+        "a session that is away",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, SECRET, "away", 7, 1),), False, {LOBBY: Membership(AT, 5)}),
+    ),
+    Sample("a user who is offline", USER, User((Session(HIS, GATEWAY, OLDER, NONE, "offline"),), False, {})),
+    Sample(
+        "everything that the change of a user may mean",
+        USER,
+        User(
+            (Session(HERS, GATEWAY, CONNECTION, SECRET, "online"),),
+            True,
+            {},
+            (
+                Changed(ALICE),
+                CloseConnection(ALICE, HERS, GATEWAY, CONNECTION, 4500),
+                RemoveNote(HERS, GATEWAY, 7),
+                EndCalls(HERS, AT),
+                EndCallsWithoutRoom("left", "left-5", AT),
+                EndCallsWithoutRoom("kicked", "left-6", AT, tell_user=True),
+                MemberCame(ROOM, 5, AT),
+                MemberWent(ROOM, HERS, 5, "disconnected", AT),
+                MemberWent(LOBBY, HERS, 6, "kicked", AT, tell_user=True),
+                MemberWent(LOBBY, HERS, 6, "left", AT),
+                StatusChanged(),
+            ),
+        ),
+    ),
+    Sample("a roster entry", ENTRY, RosterEntry(HERS, AT)),
+    Sample("nothing is negotiated", NEGOTIATION, Negotiation()),
+    Sample(
+        "an offer waits, and a candidate is held",
+        NEGOTIATION,
+        Negotiation(
+            offers=(WaitingOffer(ALICE, OFFER, AT),),
+            held=(HeldCandidate(ALICE, CANDIDATE, FRAME, HIS),),
+            remembered=(
+                Remembered(ALICE, OFFER, "relayed", AT, HIS),
+                Remembered(ALICE, CANDIDATE, "held", AT + 1, HIS),
+            ),
+        ),
+    ),
+    Sample(
+        "an established call, in which both have offered again",
+        NEGOTIATION,
+        Negotiation(
+            True,
+            (WaitingOffer(BOB, OFFER, AT), WaitingOffer(ALICE, CANDIDATE, AT + 1)),
+            (HeldCandidate(BOB, CANDIDATE, FRAME, HERS, ANSWER, AT),),
+            (Remembered(BOB, ANSWER, "relayed", AT, HERS),),
+        ),
+    ),
+    Sample(
+        "everything that the end of a call may mean",
+        NEGOTIATION,
+        Negotiation(
+            pending=(
+                HangUp(ALICE, HERS, BOB, "timeout", "offer"),
+                HangUp(BOB, HIS, ALICE, "disconnected", "s-1"),
+                CallEnded(AT, ALICE, BOB, "timeout"),
+                CallEnded(AT, ALICE, BOB, "left"),
+                CallEnded(AT, ALICE, BOB, "kicked"),
+            )
+        ),
+    ),
+)
+
+
+def read_by(find: Callable[[dict[str, Record], str], tuple[Any, int]]) -> Callable[[bytes], Any]:
+    """Read a record as presence finds it in the bucket."""
+    return lambda value: find({"key": Record(value, 1)}, "key")[0]
+
+
+GOLDEN: Final = Golden(
+    folder=Path(__file__).with_name("golden"),
+    file="records.json",
+    codecs={
+        USER: Codec(encode, read_by(user_in)),
+        NEGOTIATION: Codec(encode, read_by(negotiation_in)),
+        ENTRY: Codec(encode, read_by(entry_in)),
+    },
+    samples=SAMPLES,
+)
