@@ -72,6 +72,7 @@ class Finished(NamedTuple):
     rosters: RosterMap
     """The rosters that were read to tell others of the change."""
     record: User | Negotiation | None
+    revision: int
 
 
 class Changes:
@@ -107,10 +108,12 @@ class Changes:
         finished = await self._change(target, rule, load, entries, confirmed=confirmed)
         if not isinstance(finished.reply, ListRoom):
             return finished.reply
+        assert isinstance(finished.record, User)  # nobody else is told who is in a room
         room = finished.reply.room
-        rosters = finished.rosters if room in finished.rosters else await self._rosters.read([room])
-        known = {user: finished.record} if isinstance(finished.record, User) else {}
-        return await self._rosters.members(room, rosters[room], known)
+        roster = finished.rosters.get(room)
+        if roster is None:
+            roster = await self._rosters.read(room, {target.key: finished.revision})
+        return await self._rosters.members(room, roster, (user, finished.record, finished.revision))
 
     async def negotiation(
         self, one: UserId, other: UserId, rule: Rule[Negotiation], *, confirms_refusals: bool = False
@@ -193,7 +196,7 @@ class Changes:
                 if step.then is None:
                     if record is not None and record.pending:
                         await target.settle(record, revision)
-                    return Finished(step.reply, rosters, record)
+                    return Finished(step.reply, rosters, record, revision)
                 rule, confirmed = step.then, True
                 if others:
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}

@@ -69,7 +69,8 @@ class Effects:
         # gateway may go at any time: the session has a newer note there.
         notes = self._note_removals(record)
         first = notes if record.is_reachable else []
-        found, _ = await both(self._read(patterns), side_by_side(*(remove() for remove in first)))
+        reading = self._read(Keys.user(user), revision, patterns)
+        found, _ = await both(reading, side_by_side(*(remove() for remove in first)))
         rosters = rosters_in(found, rooms)
         last: list[Later] = []
         changed: list[RoomId] = []
@@ -123,8 +124,12 @@ class Effects:
             case _:
                 assert_never(said)
 
-    async def _read(self, patterns: list[str]) -> Mapping[str, Record]:
-        return await self._records.store.read(*patterns) if patterns else {}
+    async def _read(self, key: str, revision: int, patterns: list[str]) -> Mapping[str, Record]:
+        """Read what was there when the record of this revision was written.
+
+        Whoever was entered, or offered, later than that looks at the record; whoever did so earlier is found.
+        """
+        return await self._records.read_after({key: revision}, key, *patterns) if patterns else {}
 
     def _note_removals(self, record: User) -> list[Later]:
         keys = [

@@ -1,5 +1,6 @@
 """Typed records over the store: what is stored under each kind of key, encoded in one place."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -17,6 +18,12 @@ from tieline.wire.subjects import Keys, identifier
 MAX_TRIES: Final = 50
 """Rounds of read, decide and compare-and-set before giving up: others have won all of them, which even two
 users who trickle at full speed do not manage."""
+
+LAG_S: Final = 0.02
+"""Between two looks at what a replica does not have yet: unless it is cut off, it lags less than that."""
+
+MAX_LOOKS: Final = 50
+"""Looks before giving up, after about a second: another look may be another replica's."""
 
 IDLE_NEGOTIATION_TTL_S: Final = RETRY_MS / 1000 + 15
 """How long a record without a negotiation is kept: until none of its frames can be a retry."""
@@ -73,6 +80,19 @@ class Records:
     def __init__(self, store: Store, offline_retention_s: float) -> None:
         self.store = store
         self._offline_retention_s = offline_retention_s
+
+    async def read_after(self, written: Mapping[str, int], *keys: str) -> dict[str, Record]:
+        """Read keys and patterns from a replica that has these writes: revisions, by keys that are read too.
+
+        A replica that lags behind them may lack what others have written before. What was written is never
+        lacking where it is: a record that has been removed since has a newer revision.
+        """
+        for _ in range(MAX_LOOKS):
+            found = await self.store.read(*keys)
+            if all(found.get(key, ABSENT).revision >= revision for key, revision in written.items()):
+                return found
+            await asyncio.sleep(LAG_S)
+        raise StoreUnavailable(f"no replica has {dict(written)}")
 
     async def users(self, users: Iterable[UserId], *, confirmed: bool = False) -> dict[UserId, User]:
         """Read several users' records; a user who has none is left out."""

@@ -5,7 +5,7 @@ Who counts as a member, and which entries are left behind, is decided in `presen
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from presence.records import Records, entry_in, rosters_in
+from presence.records import Records, entry_in, rosters_in, users_in
 from presence.rules import room as rules
 from presence.rules.room import StoredEntry
 from presence.rules.user import RosterEntry, User
@@ -23,12 +23,10 @@ class Rosters:
         self._records = records
         self._max_members = max_members
 
-    async def read(self, rooms: Sequence[RoomId]) -> dict[RoomId, list[StoredEntry]]:
-        """Read the rosters of several rooms at once."""
-        if not rooms:
-            return {}
-        found = await self._records.store.read(*(Keys.roster(room) for room in rooms))
-        return rosters_in(found, rooms)
+    async def read(self, room: RoomId, written: Mapping[str, int]) -> list[StoredEntry]:
+        """Read the roster of a room as it was after these writes, or later. See `Records.read_after`."""
+        found = await self._records.read_after(written, *written, Keys.roster(room))
+        return rosters_in(found, [room])[room]
 
     async def enter(
         self,
@@ -43,6 +41,8 @@ class Rosters:
         `found` holds what was read of the user's entries. Of users who come at the same moment, those are in
         whose entries were stored first, as many as there is room for; the others are removed again.
         """
+        if not rooms:
+            return {}
         entry = RosterEntry(session, now)
         revisions = await side_by_side(
             *(
@@ -51,7 +51,9 @@ class Rosters:
             )
         )
         entered = dict(zip(rooms, revisions, strict=True))
-        rosters = await self.read(rooms)
+        written = {Keys.room(room, user): revision for room, revision in entered.items()}
+        patterns = [Keys.roster(room) for room in rooms]
+        rosters = rosters_in(await self._records.read_after(written, *patterns), rooms)
         for room, revision in list(entered.items()):
             ahead = [stored for stored in rosters[room] if stored.revision < revision]
             if await self._is_full(room, ahead, now):
@@ -77,9 +79,18 @@ class Rosters:
         await self._records.remove(Keys.room(room, stored.user), stored.revision)
 
     async def members(
-        self, room: RoomId, entries: Iterable[StoredEntry], known: Mapping[UserId, User]
+        self, room: RoomId, entries: Iterable[StoredEntry], known: tuple[UserId, User, int]
     ) -> RoomMembers:
-        """List the members behind these entries. `known` are users whose records need not be read."""
+        """List the members behind these entries.
+
+        `known` is one user, with the record and its revision: the others are as they were then, or later.
+        """
         entries = list(entries)
-        users = await self._records.users(stored.user for stored in entries if stored.user not in known)
-        return rules.roster(room, entries, users | dict(known))
+        me, record, revision = known
+        others = [stored.user for stored in entries if stored.user != me]
+        users = {me: record}
+        if others:
+            key = Keys.user(me)
+            keys = (Keys.user(user) for user in others)
+            users |= users_in(await self._records.read_after({key: revision}, key, *keys), others)
+        return rules.roster(room, entries, users)

@@ -40,7 +40,7 @@ class FakeStore:
         return {
             name: stored.record
             for name, stored in self._stored.items()
-            if any(_matches(name, key) for key in keys)
+            if any(matches(name, key) for key in keys)
         }
 
     async def write(
@@ -113,7 +113,7 @@ class FakeStore:
                 self._store(key, b"", MARKER_TTL_S, is_marker=True)
 
 
-def _matches(key: str, pattern: str) -> bool:
+def matches(key: str, pattern: str) -> bool:
     """Say whether a pattern of NATS covers a key: `*` is any one token, a last `>` any number of them."""
     wanted = pattern.split(".")
     have = key.split(".")

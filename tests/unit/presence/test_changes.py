@@ -170,7 +170,7 @@ async def test_nothing_is_settled_before_it_is_carried_out() -> None:
     entry = Keys.room(HALL, ALICE)
     written = watched.said.index(f"write {KEY}")
     assert watched.said[written + 1 :] == [
-        f"read {Keys.roster(HALL)} {' '.join(Keys.pairs_of(ALICE))}",
+        f"read {KEY} {Keys.roster(HALL)} {' '.join(Keys.pairs_of(ALICE))}",
         f"send {SUBJECTS.changed(ALICE)}",
         f"send {SUBJECTS.user(BOB, SessionId('bob-s1'))}",
         f"send {SUBJECTS.event('left')}",

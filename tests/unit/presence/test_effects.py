@@ -140,13 +140,14 @@ async def test_who_came_is_told_to_the_members_of_that_room_but_not_to_itself() 
 @pytest.mark.parametrize("effect", [MemberCame(HALL, 7, NOW), MemberWent(HALL, HERS, 7, "left", NOW)])
 async def test_a_member_who_was_entered_later_is_not_told(effect: UserEffect) -> None:
     process = await with_both()
-    record, _ = user_in(await process.store.read(KEY), KEY)
+    record, revision = user_in(await process.store.read(KEY), KEY)
     assert record is not None
+    revision = await process.records.write_user(KEY, record, revision)
     await process.open(opening("carol", "hall"))
     process.recorder.sent.clear()
     rosters = Rosters(process.records, max_members=9)
     effects = Effects(process.records, rosters, Announcer(process.recorder, SUBJECTS), ends_nothing)
-    await effects.of_user(ALICE, msgspec.structs.replace(record, pending=(effect,)), 8)
+    await effects.of_user(ALICE, msgspec.structs.replace(record, pending=(effect,)), revision)
     assert len(process.told_to("bob")) == 1
     assert process.told_to("carol") == set()
 

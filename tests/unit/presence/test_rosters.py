@@ -38,16 +38,15 @@ class Building:
         session = SessionId(f"{user}-s")
         return await self.rosters.enter(user, session, rooms or (HALL,), NOTHING_READ, self.clock.now_ms)
 
-    async def claim(self, user: UserId, *rooms: RoomId) -> User:
+    async def claim(self, user: UserId, *rooms: RoomId) -> tuple[UserId, User, int]:
         """Let a user's record say that its session is in these rooms."""
         session = Session(SessionId(f"{user}-s"), GatewayId("g1"), ConnectionId("c"), NO_SECRET, "online")
         record = User((session,), True, {room: Membership(NOW, 1) for room in rooms or (HALL,)})
-        await self.records.write_user(Keys.user(user), record, 0)
-        return record
+        return user, record, await self.records.write_user(Keys.user(user), record, 0)
 
     async def entered(self, room: RoomId = HALL) -> set[UserId]:
         """Who has an entry."""
-        return {stored.user for stored in (await self.rosters.read([room]))[room]}
+        return {stored.user for stored in await self.rosters.read(room, {})}
 
 
 async def test_the_revision_of_each_entry_is_returned() -> None:
@@ -60,7 +59,6 @@ async def test_the_revision_of_each_entry_is_returned() -> None:
 async def test_no_room_is_entered_where_none_is_wanted() -> None:
     building = Building()
     assert await building.rosters.enter(ALICE, SessionId("s"), (), NOTHING_READ, NOW) == {}
-    assert await building.rosters.read([]) == {}
 
 
 async def test_an_entry_that_was_read_before_is_kept() -> None:
@@ -90,7 +88,7 @@ async def test_of_those_who_come_at_once_the_first_entered_stay(seed: int) -> No
     inside = {user for user, rooms in zip(users, entered, strict=True) if HALL in rooms}
     assert len(inside) == 3
     assert await building.entered() == inside
-    revisions = {stored.user: stored.revision for stored in (await building.rosters.read([HALL]))[HALL]}
+    revisions = {stored.user: stored.revision for stored in await building.rosters.read(HALL, {})}
     assert sorted(revisions.values()) == sorted(rooms[HALL] for rooms in entered if HALL in rooms)
 
 
@@ -136,21 +134,21 @@ async def test_members_are_those_whose_records_say_so() -> None:
     building = Building(max_members=9)
     for user in (ALICE, BOB, CAROL):
         await building.enter(user)
-    await building.claim(ALICE)
+    alice = await building.claim(ALICE)
     await building.claim(BOB, CELLAR)
-    entries = (await building.rosters.read([HALL]))[HALL]
-    assert await building.rosters.members(HALL, entries, {}) == RoomMembers(
+    entries = await building.rosters.read(HALL, {})
+    assert await building.rosters.members(HALL, entries, alice) == RoomMembers(
         (Member(ALICE, "online", True, NOW),)
     )
 
 
-async def test_a_user_who_is_known_is_not_read() -> None:
+async def test_the_one_who_is_known_is_not_read() -> None:
     building = Building()
     await building.enter(ALICE)
-    record = await building.claim(ALICE)
+    alice, record, revision = await building.claim(ALICE)
     away = with_session(record, msgspec.structs.replace(record.session, status="away"))
-    entries = (await building.rosters.read([HALL]))[HALL]
+    entries = await building.rosters.read(HALL, {})
     building.store.is_away = True
-    assert await building.rosters.members(HALL, entries, {ALICE: away}) == RoomMembers(
+    assert await building.rosters.members(HALL, entries, (alice, away, revision)) == RoomMembers(
         (Member(ALICE, "away", True, NOW),)
     )

@@ -1,0 +1,113 @@
+"""Reads may be answered by a replica that lags a moment behind: nobody is forgotten because of that.
+
+Here each read is answered once with what was there before the last thing happened, and then as it is.
+"""
+
+import pytest
+
+from presence.records import MAX_LOOKS
+from presence.store import Record, Store, StoreUnavailable
+from tests.contract.fake_store import matches
+from tests.unit.presence.presence_process import PresenceProcess, opening, refusal_in
+from tieline.wire.ids import RoomId, SessionId, UserId
+from tieline.wire.internal import JoinRoom, ListMembers, PresenceReply, RoomMembers
+from tieline.wire.subjects import Keys
+
+ALICE, HALL, HERS = UserId("alice"), RoomId("hall"), SessionId("alice-s1")
+
+
+class LaggingStore:
+    """A store whose replica has not seen what has happened since `falls_behind`."""
+
+    def __init__(self, store: Store, looks: int = 1) -> None:
+        self._store = store
+        self._looks = looks
+        self._then: dict[str, Record] = {}
+        self._answered: dict[tuple[str, ...], int] = {}
+        self.write = store.write
+        self.put = store.put
+        self.delete = store.delete
+
+    async def falls_behind(self) -> None:
+        """Let the replica stay at what is there now."""
+        self._then = await self._store.read(">")
+
+    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+        """See `Store.read`; the leader never lags."""
+        looks = self._answered.get(keys, 0)
+        if confirmed or looks == self._looks:
+            return await self._store.read(*keys, confirmed=confirmed)
+        self._answered[keys] = looks + 1
+        return {
+            name: record for name, record in self._then.items() if any(matches(name, key) for key in keys)
+        }
+
+
+async def behind(first: PresenceProcess, *, looks: int = 1, max_members: int = 1000) -> PresenceProcess:
+    """Return another process, which sees for so many looks only what is there now."""
+    lagging = LaggingStore(first.store, looks)
+    await lagging.falls_behind()
+    other = PresenceProcess(max_members=max_members)
+    other.store, other.clock, other.recorder = first.store, first.clock, first.recorder
+    return other.over(lagging)
+
+
+def members_in(reply: PresenceReply) -> list[str]:
+    """List who is in a roster."""
+    assert isinstance(reply, RoomMembers)
+    return [line.user_id for line in reply.members]
+
+
+async def test_a_member_who_came_just_before_is_told_and_listed() -> None:
+    first = PresenceProcess()
+    for user in ("alice", "bob"):
+        await first.open(opening(user))
+    lagging = await behind(first)
+    await first.join("bob", "hall")
+
+    assert members_in(await lagging.ask(JoinRoom(ALICE, HERS, HALL))) == ["alice", "bob"]
+    assert first.heard_by("bob") == ["alice joined hall"]
+
+
+async def test_a_room_that_was_filled_just_before_is_full() -> None:
+    first = PresenceProcess()
+    for user in ("alice", "bob"):
+        await first.open(opening(user))
+    lagging = await behind(first, max_members=1)
+    await first.join("bob", "hall")
+
+    assert refusal_in(await lagging.ask(JoinRoom(ALICE, HERS, HALL))) == "ROOM_FULL"
+
+
+async def test_an_offer_made_just_before_the_end_ends() -> None:
+    first = PresenceProcess()
+    for user in ("alice", "bob"):
+        await first.open(opening(user, "hall"))
+    lagging = await behind(first)
+    await first.signal("bob", "alice", "OFFER", "offer")
+    first.recorder.sent.clear()
+
+    await lagging.end("alice")
+
+    assert first.heard_by("bob") == ["hangup of alice: disconnected", "alice left hall: disconnected"]
+    assert not (await first.pair("alice", "bob")).is_active
+
+
+async def test_a_replica_that_stays_behind_is_given_up() -> None:
+    first = PresenceProcess()
+    await first.open(opening("alice", "hall"))
+    lagging = await behind(first, looks=MAX_LOOKS)
+
+    with pytest.raises(StoreUnavailable, match=Keys.user(ALICE)):
+        await lagging.end("alice")
+
+    assert not await is_told(first)
+    await lagging.over(first.store).ask(ListMembers(ALICE, HERS, HALL))
+    assert await is_told(first)
+
+
+async def is_told(process: PresenceProcess) -> bool:
+    """Whether nothing is left to be told of Alice's last change."""
+    alice = await process.user("alice")
+    assert alice is not None
+    return alice.pending == ()
