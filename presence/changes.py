@@ -96,8 +96,8 @@ class Changes:
     ) -> PresenceReply:
         """Change a user's record by a rule, which may want to enter `rooms`.
 
-        With `confirmed` the rule decides on what the leader says; else the record may lag a moment behind,
-        and only a write finds out.
+        With `confirmed` the rule decides on what the leader says. Else what it looks at may lag a moment
+        behind. A write finds that out; where nothing is written, the leader is asked, and the rule again.
         """
         target = _UserRecord(user, self._records, self._effects)
         entries = tuple(Keys.room(room, user) for room in rooms)
@@ -105,7 +105,9 @@ class Changes:
         async def load(leader: bool) -> Found:
             return await self._records.store.read(target.key, *entries, confirmed=leader)
 
-        finished = await self._change(target, rule, load, entries, confirmed=confirmed)
+        finished = await self._change(
+            target, rule, load, entries, confirmed=confirmed, confirms=_changes_nothing
+        )
         if not isinstance(finished.reply, ListRoom):
             return finished.reply
         assert isinstance(finished.record, User)  # nobody else is told who is in a room
@@ -115,13 +117,11 @@ class Changes:
             roster = await self._rosters.read(room, {target.key: finished.revision})
         return await self._rosters.members(room, roster, (user, finished.record, finished.revision))
 
-    async def negotiation(
-        self, one: UserId, other: UserId, rule: Rule[Negotiation], *, confirms_refusals: bool = False
-    ) -> PresenceReply:
+    async def negotiation(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> PresenceReply:
         """Change what two users negotiate by a rule.
 
-        With `confirms_refusals` a refusal is confirmed by the leader's records before it is believed: a
-        replica that lags a moment behind must not refuse the answer to an offer that was just accepted.
+        A refusal is confirmed by the leader's records before it is believed: a replica that lags a moment
+        behind must not refuse the answer to an offer that was just accepted.
         """
         target = _NegotiationRecord(one, other, self._records, self._effects, self._clock)
         users = (Keys.user(one), Keys.user(other))
@@ -129,7 +129,7 @@ class Changes:
         async def load(leader: bool) -> Found:
             return await self._records.store.read(*users, target.key, confirmed=leader)
 
-        finished = await self._change(target, rule, load, users, confirms_refusals=confirms_refusals)
+        finished = await self._change(target, rule, load, users, confirms=_refuses)
         assert not isinstance(finished.reply, ListRoom)  # no rule of negotiations lists rooms
         return finished.reply
 
@@ -149,7 +149,7 @@ class Changes:
             stored = first.pop() if first else await self._records.store.read(target.key, confirmed=True)
             return {**stored, **await self._records.store.read(*users, confirmed=True)}
 
-        await self._change(target, rule, load, users)
+        await self._change(target, rule, load, users, confirmed=True, confirms=_refuses)
 
     async def _change(
         self,
@@ -159,9 +159,12 @@ class Changes:
         others: tuple[str, ...],
         *,
         confirmed: bool = False,
-        confirms_refusals: bool = False,
+        confirms: Callable[[Change[RecordT]], bool],
     ) -> Finished:
-        """Ask a rule until its change is stored. `others` are the keys that it looks at beside the record."""
+        """Ask a rule until its change is stored. `others` are the keys that it looks at beside the record.
+
+        `confirms` says of what a rule decides whether it must have looked at what the leader says.
+        """
         facts = Facts(self._clock())
         for _ in range(MAX_TRIES):
             found = await load(confirmed)
@@ -178,7 +181,7 @@ class Changes:
                 if isinstance(step, Prepare):
                     facts = await self._prepare(target.owner, step, found, facts)
                     continue
-                if confirms_refusals and not confirmed and isinstance(step.reply, Refused | SessionGone):
+                if not confirmed and confirms(step):
                     confirmed = True
                     break
                 try:
@@ -238,6 +241,15 @@ class Changes:
         after = msgspec.structs.replace(change.record, pending=change.effects)
         *_, written = await side_by_side(*writes, target.write(before, change, after, revision))
         return after, written
+
+
+def _changes_nothing(change: Change[User]) -> bool:
+    """Whether no write will find out that the record was another one; what lists a room reads on."""
+    return change.record is None and not isinstance(change.reply, ListRoom)
+
+
+def _refuses(change: Change[Negotiation]) -> bool:
+    return isinstance(change.reply, Refused | SessionGone)
 
 
 class _UserRecord:

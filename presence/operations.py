@@ -116,7 +116,7 @@ class Operations:
 
     async def _check(self, ask: Check) -> PresenceReply:
         rule = functools.partial(signals.check, ask, self._terms)
-        return await self._changes.negotiation(ask.user, ask.to, rule, confirms_refusals=True)
+        return await self._changes.negotiation(ask.user, ask.to, rule)
 
     async def _find_replaced(self, ask: FindReplaced) -> Replaced:
         """List those of a gateway's connections whose users have another one by now.

@@ -21,7 +21,7 @@ from presence.rules.signals import Terms
 from presence.store import Bucket, Record, Store, StoreUnavailable, make_bucket
 from presence.timers import Timers
 from tests.broker.presence.conftest import SUBJECTS
-from tests.support.pip_nats import PipNats
+from tests.support.nats_server import NatsServer
 from tests.support.waiting import until, until_true
 from tests.unit.presence.presence_process import in_words, opening
 from tests.unit.presence.rules.frames import NOW
@@ -151,7 +151,7 @@ async def presence(broker: Broker, requests: Requests) -> AsyncIterator[Presence
 
 
 @pytest.fixture
-async def another(pip_nats: PipNats, presence: Presence) -> AsyncIterator[Presence]:
+async def another(pip_nats: NatsServer, presence: Presence) -> AsyncIterator[Presence]:
     """Another one, which shares its work."""
     connected = await connect(pip_nats.url, "another")
     requests = Requests(connected, SUBJECTS.replies("presence", "2"))

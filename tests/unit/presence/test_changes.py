@@ -146,7 +146,7 @@ async def test_a_rule_that_changes_nothing_writes_nothing() -> None:
 
     await another(process, watched).changes.user(ALICE, changes_nothing)
 
-    assert watched.said == [f"read {KEY}"]
+    assert watched.said == [f"read {KEY}", f"confirm {KEY}"]
     assert process.recorder.sent == []
 
 
@@ -157,7 +157,7 @@ async def test_a_rule_decides_on_what_the_leader_says_if_that_is_asked_for(confi
 
     await another(process, watched).changes.user(ALICE, changes_nothing, confirmed=confirmed)
 
-    assert watched.said == [f"{'confirm' if confirmed else 'read'} {KEY}"]
+    assert watched.said == [*([] if confirmed else [f"read {KEY}"]), f"confirm {KEY}"]
 
 
 async def test_nothing_is_settled_before_it_is_carried_out() -> None:
@@ -204,7 +204,7 @@ async def test_cheap_effects_are_left_to_the_next_write() -> None:
     await other.changes.user(ALICE, changes_note(1, Changed(ALICE), close))
     await other.changes.user(ALICE, changes_nothing)
 
-    assert watched.said == [f"read {KEY}", f"write {KEY}", f"read {KEY}"]
+    assert watched.said == [f"read {KEY}", f"write {KEY}", f"read {KEY}", f"confirm {KEY}"]
     assert await pending_of(process, "alice") == (Changed(ALICE), close)
     await other.changes.user(ALICE, changes_note(2))
     assert await pending_of(process, "alice") == ()
@@ -222,7 +222,7 @@ async def test_what_a_dead_process_left_is_carried_out_before_the_rule_is_asked(
         sent.append(len(process.recorder.sent))
         return Change(Done())
 
-    await another(process).changes.user(ALICE, rule)
+    await another(process).changes.user(ALICE, rule, confirmed=True)
 
     assert sent == [3]
     assert process.heard_by("bob") == ["alice left hall: left"]
@@ -398,7 +398,7 @@ async def test_a_refusal_is_asked_for_again_on_what_the_leader_says(refusal: Ref
         return Change(refusal)
 
     changes = another(process, watched).changes
-    assert await changes.negotiation(ALICE, BOB, rule, confirms_refusals=True) == refusal
+    assert await changes.negotiation(ALICE, BOB, rule) == refusal
     assert watched.said == [f"read {keys}", f"confirm {keys}"]
 
 

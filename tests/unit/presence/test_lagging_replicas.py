@@ -8,9 +8,18 @@ import pytest
 from presence.records import MAX_LOOKS
 from presence.store import Record, Store, StoreUnavailable
 from tests.contract.fake_store import matches
-from tests.unit.presence.presence_process import PresenceProcess, opening, refusal_in
-from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal import JoinRoom, ListMembers, PresenceReply, RoomMembers
+from tests.unit.presence.presence_process import PresenceProcess, opening, refusal_in, registering
+from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
+from tieline.wire.internal import (
+    Done,
+    EndSession,
+    JoinRoom,
+    LeaveRoom,
+    ListMembers,
+    PresenceReply,
+    RoomMembers,
+    SessionGone,
+)
 from tieline.wire.subjects import Keys
 
 ALICE, HALL, HERS = UserId("alice"), RoomId("hall"), SessionId("alice-s1")
@@ -91,6 +100,55 @@ async def test_an_offer_made_just_before_the_end_ends() -> None:
 
     assert first.heard_by("bob") == ["hangup of alice: disconnected", "alice left hall: disconnected"]
     assert not (await first.pair("alice", "bob")).is_active
+
+
+async def test_a_session_that_began_just_before_may_do_everything() -> None:
+    first = PresenceProcess()
+    lagging = await behind(first)
+    await first.open(opening("alice"))
+
+    assert members_in(await lagging.ask(JoinRoom(ALICE, HERS, HALL))) == ["alice"]
+
+
+async def test_a_session_that_began_just_before_may_end() -> None:
+    first = PresenceProcess()
+    lagging = await behind(first)
+    await first.open(opening("alice"))
+
+    await lagging.ask(EndSession(ALICE, ConnectionId("alice-c1"), resumable=False))
+
+    alice = await first.user("alice")
+    assert alice is not None
+    assert not alice.is_reachable
+
+
+async def test_a_room_that_was_joined_just_before_may_be_left() -> None:
+    first = PresenceProcess()
+    await first.open(opening("alice"))
+    lagging = await behind(first)
+    await first.join("alice", "hall")
+
+    assert await lagging.ask(LeaveRoom(ALICE, HERS, HALL)) == Done()
+
+    alice = await first.user("alice")
+    assert alice is not None
+    assert alice.rooms == {}
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_gateway_is_told_the_truth_about_its_session(again: bool) -> None:
+    first = PresenceProcess()
+    if again:
+        await first.open(opening("alice"))
+        await first.end("alice")
+    lagging = await behind(first)
+    await first.open(opening("alice", number=2))
+
+    registered = await lagging.ask(registering(opening("alice", number=2), {}))
+    replaced = await lagging.ask(registering(opening("alice"), {}))
+
+    assert registered == Done()
+    assert replaced == SessionGone(replaced=True)
 
 
 async def test_a_replica_that_stays_behind_is_given_up() -> None:
