@@ -29,18 +29,10 @@ COVERED_ELSEWHERE: Final = {
 
 MISSING: Final = frozenset(
     {
-        "presence/announce.py",
-        "presence/changes.py",
-        "presence/effects.py",
-        "presence/operations.py",
-        "presence/records.py",
-        "presence/rosters.py",
         "presence/rules/change.py",
         "presence/rules/effects.py",
         "presence/rules/endings.py",
         "presence/rules/room.py",
-        "presence/side_by_side.py",
-        "presence/timers.py",
         "tieline/cli/call/call_end.py",
         "tieline/cli/dev/command.py",
     }

@@ -252,7 +252,7 @@ async def test_a_timer_of_no_known_kind_is_acknowledged(
     assert not presence.running.done()
 
 
-async def test_an_expiry_that_cannot_be_carried_out_now_is_carried_out_later(presence: Presence) -> None:
+async def test_an_expiry_that_fails_is_carried_out_later(presence: Presence) -> None:
     before = fired("away")
     await presence.ask(opening("alice", secret="alice's"))
     await presence.ask(EndSession(ALICE, HERS, resumable=True))

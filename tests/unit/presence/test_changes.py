@@ -210,7 +210,7 @@ async def test_cheap_effects_are_left_to_the_next_write() -> None:
     assert await pending_of(process, "alice") == ()
 
 
-async def test_what_a_dead_process_left_is_carried_out_before_the_rule_is_asked() -> None:
+async def test_what_a_dead_process_left_comes_before_the_rule() -> None:
     process = await process_of("alice", "bob")
     process.life.begin(1)
     with pytest.raises(Died):
@@ -357,7 +357,7 @@ async def test_a_second_rule_decides_on_what_the_leader_says_of_the_users() -> N
     assert watched.said == [f"read {users} {pair}", f"write {pair}", f"confirm {users}"]
 
 
-async def test_a_second_rule_that_loses_its_write_is_asked_anew_and_the_first_is_not() -> None:
+async def test_a_second_rule_that_loses_its_write_is_asked_anew_alone() -> None:
     process = await process_of("alice")
     watched = WatchedStore(process.store)
     other = another(process, watched)
@@ -415,7 +415,7 @@ async def test_what_goes_with_a_reply_is_said_although_nothing_is_written() -> N
     ]
 
 
-async def test_an_entry_that_was_swept_meanwhile_is_entered_again_and_listed() -> None:
+async def test_an_entry_that_was_swept_meanwhile_is_made_again() -> None:
     process = await process_of("bob")
     await process.open(opening("alice"))
     watched = WatchedStore(process.store)

@@ -127,7 +127,7 @@ async def test_the_note_of_an_ended_session_goes_after_everything_else() -> None
     assert NOTE in process.store.contents()
 
 
-async def test_who_came_is_told_to_the_members_of_that_room_but_not_to_itself() -> None:
+async def test_who_came_is_told_to_the_other_members_of_that_room() -> None:
     process = await with_both()
     await process.open(opening("carol", "cellar"))
     process.recorder.sent.clear()

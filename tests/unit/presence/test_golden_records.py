@@ -54,7 +54,7 @@ def test_a_sample_is_named_once() -> None:
     assert len(set(names)) == len(names)
 
 
-async def test_a_note_names_the_user_and_a_timer_nothing_but_the_run_of_a_lease() -> None:
+async def test_a_note_names_its_user_and_only_a_lease_has_a_value() -> None:
     process = PresenceProcess()
     for user in ("alice", "bob"):
         await process.open(opening(user, "hall", secret=user))
