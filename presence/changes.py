@@ -165,11 +165,12 @@ class Changes:
 
         `confirms` says of what a rule decides whether it must have looked at what the leader says.
         """
-        facts = Facts(self._clock())
+        now = self._clock()
         for _ in range(MAX_TRIES):
             found = await load(confirmed)
             record, revision = target.find(found)
             rosters = NO_ROSTERS
+            facts = Facts(now)  # what an earlier round has prepared may have been replaced or removed since
             if record is not None and record.pending and not self._has_carried_out(target.key, revision):
                 # The process that wrote it has died, or is still at it.
                 rosters = await target.carry_out(record, revision)

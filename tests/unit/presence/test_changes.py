@@ -281,7 +281,7 @@ async def test_after_what_others_left_to_do_entries_are_read_anew() -> None:
     assert len(process.told_to("bob")) == 2
 
 
-async def test_what_is_prepared_is_prepared_once() -> None:
+async def test_after_a_conflict_what_is_prepared_is_looked_for_and_found() -> None:
     process = await process_of()
     await process.open(opening("alice"))
     watched = WatchedStore(process.store)
@@ -305,6 +305,7 @@ async def test_what_is_prepared_is_prepared_once() -> None:
         f"write {Keys.room(HALL, ALICE)}",
         f"write {Keys.room(CELLAR, ALICE)}",
         f"write {KEY}",
+        f"write {note}",  # which is there
         f"write {KEY}",
     ]
     found = await process.store.read(note, *(Keys.room(room, ALICE) for room in wanted.rooms))
@@ -314,7 +315,7 @@ async def test_what_is_prepared_is_prepared_once() -> None:
         found[note].revision,
         {room: found[Keys.room(room, ALICE)].revision for room in wanted.rooms},
     )
-    assert asked == [Facts(NOW), prepared, prepared]
+    assert asked == [Facts(NOW), prepared, Facts(NOW), prepared]
 
 
 async def test_a_timer_is_set_before_the_record_is_written() -> None:
