@@ -115,7 +115,7 @@ class Changes:
         roster = finished.rosters.get(room)
         if roster is None:
             roster = await self._rosters.read(room, {target.key: finished.revision})
-        return await self._rosters.members(room, roster, (user, finished.record, finished.revision))
+        return await self._rosters.members(room, roster, {user: (finished.record, finished.revision)})
 
     async def negotiation(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> PresenceReply:
         """Change what two users negotiate by a rule.

@@ -79,18 +79,18 @@ class Rosters:
         await self._records.remove(Keys.room(room, stored.user), stored.revision)
 
     async def members(
-        self, room: RoomId, entries: Iterable[StoredEntry], known: tuple[UserId, User, int]
+        self, room: RoomId, entries: Iterable[StoredEntry], written: Mapping[UserId, tuple[User, int]]
     ) -> RoomMembers:
         """List the members behind these entries.
 
-        `known` is one user, with the record and its revision: the others are as they were then, or later.
+        `written` are records that need not be read, with their revisions: the other users are as they were
+        after these writes, or later.
         """
         entries = list(entries)
-        me, record, revision = known
-        others = [stored.user for stored in entries if stored.user != me]
-        users = {me: record}
+        users = {user: record for user, (record, _) in written.items()}
+        others = [stored.user for stored in entries if stored.user not in users]
         if others:
-            key = Keys.user(me)
+            revisions = {Keys.user(user): revision for user, (_, revision) in written.items()}
             keys = (Keys.user(user) for user in others)
-            users |= users_in(await self._records.read_after({key: revision}, key, *keys), others)
+            users |= users_in(await self._records.read_after(revisions, *revisions, *keys), others)
         return rules.roster(room, entries, users)

@@ -38,11 +38,11 @@ class Building:
         session = SessionId(f"{user}-s")
         return await self.rosters.enter(user, session, rooms or (HALL,), NOTHING_READ, self.clock.now_ms)
 
-    async def claim(self, user: UserId, *rooms: RoomId) -> tuple[UserId, User, int]:
+    async def claim(self, user: UserId, *rooms: RoomId) -> tuple[User, int]:
         """Let a user's record say that its session is in these rooms."""
         session = Session(SessionId(f"{user}-s"), GatewayId("g1"), ConnectionId("c"), NO_SECRET, "online")
         record = User((session,), True, {room: Membership(NOW, 1) for room in rooms or (HALL,)})
-        return user, record, await self.records.write_user(Keys.user(user), record, 0)
+        return record, await self.records.write_user(Keys.user(user), record, 0)
 
     async def entered(self, room: RoomId = HALL) -> set[UserId]:
         """Who has an entry."""
@@ -137,7 +137,7 @@ async def test_members_are_those_whose_records_say_so() -> None:
     alice = await building.claim(ALICE)
     await building.claim(BOB, CELLAR)
     entries = await building.rosters.read(HALL, {})
-    assert await building.rosters.members(HALL, entries, alice) == RoomMembers(
+    assert await building.rosters.members(HALL, entries, {ALICE: alice}) == RoomMembers(
         (Member(ALICE, "online", True, NOW),)
     )
 
@@ -145,10 +145,10 @@ async def test_members_are_those_whose_records_say_so() -> None:
 async def test_the_one_who_is_known_is_not_read() -> None:
     building = Building()
     await building.enter(ALICE)
-    alice, record, revision = await building.claim(ALICE)
+    record, revision = await building.claim(ALICE)
     away = with_session(record, msgspec.structs.replace(record.session, status="away"))
     entries = await building.rosters.read(HALL, {})
     building.store.is_away = True
-    assert await building.rosters.members(HALL, entries, (alice, away, revision)) == RoomMembers(
+    assert await building.rosters.members(HALL, entries, {ALICE: (away, revision)}) == RoomMembers(
         (Member(ALICE, "away", True, NOW),)
     )
