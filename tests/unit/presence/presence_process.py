@@ -19,7 +19,7 @@ from presence.rules.signals import Terms
 from presence.rules.user import RosterEntry, User
 from presence.store import Store
 from tests.unit.presence.lifetime import Clock, Life, MortalStore, Recorder, Sent
-from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import (
     Check,
     Done,
@@ -30,10 +30,8 @@ from tieline.wire.internal import (
     OpenSession,
     PresenceReply,
     Refused,
-    Register,
     Regrant,
     digest,
-    secret_hash,
 )
 from tieline.wire.subjects import Keys, Subjects, identifier
 
@@ -43,8 +41,6 @@ OFFER_TIMEOUT_S: Final = 60.0
 OFFLINE_RETENTION_S: Final = 300.0
 RESUME_WINDOW_S: Final = 30.0
 GATEWAY_LEASE_S: Final = 10.0
-
-NO_SECRET: Final = SecretHash(b"")
 
 
 class PresenceProcess:
@@ -184,43 +180,6 @@ class PresenceProcess:
     def heard_elsewhere(self, kind: str) -> list[Sent]:
         """List what was sent to `changed`, `events` or a `gateway`."""
         return [sent for sent in self.recorder.sent if sent.subject.split(".")[1] == kind]
-
-
-def opening(
-    user: str,
-    *join: str,
-    number: int = 1,
-    gateway: str = "g1",
-    secret: str = "",
-    resume: str = "",
-    granted: tuple[str, ...] | None = None,
-    voice: bool = True,
-) -> OpenSession:
-    """What a gateway asks when a user connects for the so-manieth time."""
-    return OpenSession(
-        UserId(user),
-        SessionId(f"{user}-s{number}"),
-        GatewayId(gateway),
-        ConnectionId(f"{user}-c{number}"),
-        voice,
-        tuple(RoomId(room) for room in join),
-        secret_hash(ResumeToken(secret)) if secret else NO_SECRET,
-        secret_hash(ResumeToken(resume)) if resume else NO_SECRET,
-        None if granted is None else tuple(RoomId(room) for room in granted),
-    )
-
-
-def registering(ask: OpenSession, rooms: dict[str, int]) -> Register:
-    """What the gateway of a session says when presence may have forgotten it."""
-    return Register(
-        ask.user,
-        ask.session,
-        ask.gateway,
-        ask.connection,
-        ask.voice,
-        {RoomId(room): at for room, at in rooms.items()},
-        ask.secret,
-    )
 
 
 def refusal_in(reply: PresenceReply) -> str:

@@ -1,7 +1,8 @@
 import pytest
 
 from presence.gateways import LEASE_SHARE
-from tests.unit.presence.presence_process import GATEWAY_LEASE_S, PresenceProcess, opening
+from tests.unit.presence.presence_process import GATEWAY_LEASE_S, PresenceProcess
+from tests.unit.presence.requests import opening
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import GatewayId
 from tieline.wire.internal import KeepLease, decode_close_session

@@ -7,7 +7,8 @@ from presence.records import MAX_TRIES
 from presence.rules.room import UNCLAIMED_MS
 from presence.store import StoreUnavailable
 from tests.unit.presence.lifetime import BusyStore
-from tests.unit.presence.presence_process import PresenceProcess, opening, refusal_in
+from tests.unit.presence.presence_process import PresenceProcess, refusal_in
+from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import (

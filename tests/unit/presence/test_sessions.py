@@ -12,9 +12,8 @@ from tests.unit.presence.presence_process import (
     RESUME_WINDOW_S,
     PresenceProcess,
     in_words,
-    opening,
-    registering,
 )
+from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
