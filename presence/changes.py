@@ -159,15 +159,18 @@ class Changes:
         confirms_refusals: bool = False,
     ) -> Finished:
         """Ask a rule until its change is stored. `others` are the keys that it looks at beside the record."""
-        facts = Facts(self._clock())
+        now = self._clock()
         for _ in range(MAX_TRIES):
             found = await load(confirmed)
             record, revision = target.find(found)
-            rosters = NO_ROSTERS
             if record is not None and record.pending and not self._has_carried_out(target.key, revision):
                 # The process that wrote it has died, or is still at it.
-                rosters = await target.carry_out(record, revision)
+                await target.carry_out(record, revision)
                 await target.settle(record, revision, drop=False)
+                self._note_carried_out(target.key, revision)
+                continue  # among what was read may be entries that have been removed now
+            rosters = NO_ROSTERS
+            facts = Facts(now)  # what an earlier round has prepared may have been replaced or removed since
             while True:
                 step = rule(record, users_in(found, target.beside), facts)
                 if isinstance(step, Prepare):

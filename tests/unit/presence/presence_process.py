@@ -44,16 +44,22 @@ GATEWAY_LEASE_S: Final = 10.0
 
 
 class PresenceProcess:
-    """One presence process and all that it works with."""
+    """One presence process and all that it works with, which it may share with another one `beside` it."""
 
-    def __init__(self, policy: CandidatePolicy = "hold", max_members: int = 1000) -> None:
+    def __init__(
+        self,
+        policy: CandidatePolicy = "hold",
+        max_members: int = 1000,
+        *,
+        beside: "PresenceProcess | None" = None,
+    ) -> None:
         self._policy: CandidatePolicy = policy
         self._max_members = max_members
         self.life = Life()
-        self.clock = Clock()
-        self.store = MortalStore(self.life, self.clock)
-        self.recorder = Recorder(self.life)
-        self.living_gateways: set[GatewayId] = set()
+        self.clock: Clock = Clock() if beside is None else beside.clock
+        self.store: MortalStore = MortalStore(self.life, self.clock, None if beside is None else beside.store)
+        self.recorder: Recorder = Recorder(self.life, None if beside is None else beside.recorder)
+        self.living_gateways: set[GatewayId] = set() if beside is None else beside.living_gateways
         self._furnish(self.store)
 
     def over(self, store: Store) -> Self:
@@ -63,7 +69,7 @@ class PresenceProcess:
 
     def _furnish(self, store: Store) -> None:
         records = self.records = Records(store, OFFLINE_RETENTION_S)
-        rosters = Rosters(records, self._max_members)
+        rosters = self.rosters = Rosters(records, self._max_members)
         self.changes = Changes(records, rosters, Announcer(self.recorder, SUBJECTS), self.clock)
         self.gateways = Gateways(records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S)
         terms = Terms(self._policy, OFFER_TIMEOUT_S)
