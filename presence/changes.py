@@ -222,7 +222,7 @@ class Changes:
         entering = self._rosters.enter(user, wanted.session, wanted.rooms, found, facts.now)
         if wanted.note_of is None:
             return Facts(facts.now, wanted, entries=await entering)
-        noting = self._records.note(wanted.note_of, wanted.session, user)
+        noting = self._records.note(wanted.note_of, wanted.session, user, renews=wanted.renews_note)
         return Facts(facts.now, wanted, *await both(noting, entering))
 
     async def _commit(

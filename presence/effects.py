@@ -30,7 +30,7 @@ from presence.rules.effects import (
 )
 from presence.rules.negotiation import Negotiation
 from presence.rules.room import StoredEntry
-from presence.rules.user import RosterEntry, User
+from presence.rules.user import User
 from presence.side_by_side import both, side_by_side
 from presence.store import Record
 from tieline.wire.ids import Address, RoomId, SessionId, UserId
@@ -87,7 +87,8 @@ class Effects:
                 case MemberCame():
                     self._member_came(user, revision, effect, rosters[effect.room])
                     if not _has_entry(rosters[effect.room], user, record.session.id):
-                        last.append(functools.partial(self._enter_again, user, record, effect))
+                        restore = functools.partial(self._rosters.restore, effect.room, user, effect.at)
+                        last.append(restore)
                         changed.append(effect.room)
                 case MemberWent():
                     last += self._member_went(user, revision, effect, rosters[effect.room])
@@ -165,11 +166,6 @@ class Effects:
             if other.user != user and other.revision < revision:
                 self._announcer.deliver(Address(other.user, other.entry.session), frame)
         self._announcer.happened("joined", Happened(effect.at, user, room=effect.room))
-
-    async def _enter_again(self, user: UserId, record: User, effect: MemberCame) -> None:
-        """Enter a member whose entry was taken for left behind, and removed while the record was written."""
-        entry = RosterEntry(record.session.id, effect.at)
-        await self._records.enter(effect.room, user, entry, None, 0)
 
     def _member_went(
         self, user: UserId, revision: int, effect: MemberWent, roster: list[StoredEntry]

@@ -131,9 +131,12 @@ class Records:
                 stored, revision = entry_in(await self.store.read(key, confirmed=True), key)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
-    async def note(self, gateway: GatewayId, session: SessionId, user: UserId) -> int:
+    async def note(
+        self, gateway: GatewayId, session: SessionId, user: UserId, *, renews: bool = False
+    ) -> int:
         """Note which user a session of a gateway belongs to, for the case that the gateway dies.
 
+        With `renews` a note that is there is written anew, so that whoever is about to remove it fails.
         Returns the revision of the note, by which it is removed.
         """
         key, revision = Keys.session(gateway, session), 0
@@ -143,7 +146,7 @@ class Records:
             except Conflict:  # noted already, or noted and removed before: the session came back
                 found = (await self.store.read(key, confirmed=True)).get(key, ABSENT)
             revision = found.revision
-            if found.value:
+            if found.value and not renews:
                 return revision
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 

@@ -3,14 +3,15 @@
 Who counts as a member, and which entries are left behind, is decided in `presence.rules.room`.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from presence.records import Records, entry_in, rosters_in, users_in
+from presence.records import MAX_TRIES, Records, encode, entry_in, rosters_in, user_in, users_in
 from presence.rules import room as rules
 from presence.rules.room import StoredEntry
 from presence.rules.user import RosterEntry, User
 from presence.side_by_side import side_by_side
-from presence.store import Record
+from presence.store import Conflict, Record, StoreUnavailable
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import RoomMembers
 from tieline.wire.subjects import Keys
@@ -60,6 +61,29 @@ class Rosters:
                 await self._records.remove(Keys.room(room, user), revision)
                 del entered[room]
         return entered
+
+    async def restore(self, room: RoomId, user: UserId, now: int) -> None:
+        """Make a user's entry again what the record says, by the leader's word.
+
+        An entry may be taken for left behind, and be removed, while its record is written; or a newer session
+        of the user has entered, which may go on or not. So the record is looked at after the entry, and once
+        more after each entry that is written here, and the last writer of an entry leaves it right.
+        """
+        keys, entry_key = (Keys.user(user),), Keys.room(room, user)
+        written = 0
+        for _ in range(MAX_TRIES):
+            entry, revision = entry_in(await self._records.store.read(entry_key, confirmed=True), entry_key)
+            record, _ = user_in(await self._records.store.read(*keys, confirmed=True), *keys)
+            if record is None or not record.is_reachable or room not in record.rooms:
+                if revision == written and entry is not None:
+                    await self._records.remove(entry_key, revision)
+                return
+            if entry is not None and entry.session == record.session.id:
+                return
+            wanted = RosterEntry(record.session.id, now)
+            with contextlib.suppress(Conflict):
+                written = await self._records.store.write(entry_key, encode(wanted), revision)
+        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {entry_key}")
 
     async def _is_full(self, room: RoomId, ahead: list[StoredEntry], now: int) -> bool:
         """Whether those who came earlier fill a room, after removing the entries that were left behind."""

@@ -47,6 +47,8 @@ class Prepare(NamedTuple):
     """Note that the session is one of this gateway's."""
     rooms: tuple[RoomId, ...] = ()
     """Enter the session into the rosters of these rooms."""
+    renews_note: bool = False
+    """Whether a note that is there is written anew: it may be about to be removed, by its revision."""
 
 
 class Facts(NamedTuple):

@@ -72,7 +72,7 @@ def register(ask: Register, user: User | None, _beside: Beside, facts: Facts) ->
             return wanted
         begun = _begun(ask, ask.rooms, facts)
         return Change(Done(), begun, (Changed(ask.user), *_came(begun, facts)))
-    wanted = Prepare(ask.session, ask.gateway)
+    wanted = Prepare(ask.session, ask.gateway, renews_note=True)
     if not user.session.note and facts.prepared != wanted:
         return wanted
     note = user.session.note or facts.note
@@ -174,7 +174,7 @@ def _resume(ask: OpenSession, user: User, facts: Facts) -> Step[User]:
     """Go on with another connection, and with what its token grants."""
     session, moves = user.session, user.session.gateway != ask.gateway
     is_noted = bool(session.note) and not moves
-    wanted = Prepare(session.id, ask.gateway)
+    wanted = Prepare(session.id, ask.gateway, renews_note=not moves)
     if not is_noted and facts.prepared != wanted:
         return wanted
     note = session.note if is_noted else facts.note

@@ -23,7 +23,8 @@ from presence.timers import Timers
 from tests.broker.presence.conftest import SUBJECTS
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import until, until_true
-from tests.unit.presence.presence_process import in_words, opening
+from tests.unit.presence.presence_process import in_words
+from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tieline import metrics
 from tieline.runtime.broker import Broker, connect

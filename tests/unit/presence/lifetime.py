@@ -5,6 +5,7 @@ writes that are stored, messages that are sent. It can be made to die of any of 
 """
 
 import math
+import random
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -40,6 +41,11 @@ class Life:
         self.goes_on()
 
 
+def uneven(chance: random.Random) -> Callable[[int], int]:
+    """Let an operation wait for nobody, for a few turns of the others, or until others may be done."""
+    return lambda _most: chance.choice((0, 1, 1, 2, 4, 40))
+
+
 class Sent(NamedTuple):
     """One message to others."""
 
@@ -50,14 +56,28 @@ class Sent(NamedTuple):
 
 
 class MortalStore(FakeStore):
-    """A store as one process sees it."""
+    """A store as one process sees it, alone or beside others."""
 
-    def __init__(self, life: Life, clock: "Clock") -> None:
+    def __init__(self, life: Life, clock: "Clock", beside: "MortalStore | None" = None) -> None:
         super().__init__(clock.seconds)
         self._life = life
+        if beside is not None:
+            self._stored, self._revisions = beside._stored, beside._revisions
 
         self.lingers: Callable[[int], int] | None = None
         """How many turns of the others, of at most so many, an operation waits for."""
+        self.loses: Callable[[], bool] | None = None
+        """Whether a write that nobody waits for is lost."""
+
+    async def write(
+        self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True
+    ) -> int:
+        """See `Store.write`."""
+        if not confirm:
+            self._life.goes_on()
+            if self.loses is not None and self.loses():
+                return 0
+        return await super().write(key, value, revision, ttl_s, confirm=confirm)
 
     async def _reach(self, what: object) -> None:
         for _ in range(1 if self.lingers is None else self.lingers(5)):
@@ -92,9 +112,9 @@ class Clock:
 class Recorder:
     """Where announcements go. See `presence.announce.Publisher`."""
 
-    def __init__(self, life: Life) -> None:
+    def __init__(self, life: Life, beside: "Recorder | None" = None) -> None:
         self._life = life
-        self.sent: list[Sent] = []
+        self.sent: list[Sent] = [] if beside is None else beside.sent
 
     def send(
         self, subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] | bytes = b""

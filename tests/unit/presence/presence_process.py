@@ -19,7 +19,7 @@ from presence.rules.signals import Terms
 from presence.rules.user import RosterEntry, User
 from presence.store import Store
 from tests.unit.presence.lifetime import Clock, Life, MortalStore, Recorder, Sent
-from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import (
     Check,
     Done,
@@ -30,10 +30,8 @@ from tieline.wire.internal import (
     OpenSession,
     PresenceReply,
     Refused,
-    Register,
     Regrant,
     digest,
-    secret_hash,
 )
 from tieline.wire.subjects import Keys, Subjects, identifier
 
@@ -44,20 +42,24 @@ OFFLINE_RETENTION_S: Final = 300.0
 RESUME_WINDOW_S: Final = 30.0
 GATEWAY_LEASE_S: Final = 10.0
 
-NO_SECRET: Final = SecretHash(b"")
-
 
 class PresenceProcess:
-    """One presence process and all that it works with."""
+    """One presence process and all that it works with, which it may share with another one `beside` it."""
 
-    def __init__(self, policy: CandidatePolicy = "hold", max_members: int = 1000) -> None:
+    def __init__(
+        self,
+        policy: CandidatePolicy = "hold",
+        max_members: int = 1000,
+        *,
+        beside: "PresenceProcess | None" = None,
+    ) -> None:
         self._policy: CandidatePolicy = policy
         self._max_members = max_members
         self.life = Life()
-        self.clock = Clock()
-        self.store = MortalStore(self.life, self.clock)
-        self.recorder = Recorder(self.life)
-        self.living_gateways: set[GatewayId] = set()
+        self.clock: Clock = Clock() if beside is None else beside.clock
+        self.store: MortalStore = MortalStore(self.life, self.clock, None if beside is None else beside.store)
+        self.recorder: Recorder = Recorder(self.life, None if beside is None else beside.recorder)
+        self.living_gateways: set[GatewayId] = set() if beside is None else beside.living_gateways
         self._furnish(self.store)
 
     def over(self, store: Store) -> Self:
@@ -67,7 +69,7 @@ class PresenceProcess:
 
     def _furnish(self, store: Store) -> None:
         records = self.records = Records(store, OFFLINE_RETENTION_S)
-        rosters = Rosters(records, self._max_members)
+        rosters = self.rosters = Rosters(records, self._max_members)
         self.changes = Changes(records, rosters, Announcer(self.recorder, SUBJECTS), self.clock)
         self.gateways = Gateways(records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S)
         terms = Terms(self._policy, OFFER_TIMEOUT_S)
@@ -184,43 +186,6 @@ class PresenceProcess:
     def heard_elsewhere(self, kind: str) -> list[Sent]:
         """List what was sent to `changed`, `events` or a `gateway`."""
         return [sent for sent in self.recorder.sent if sent.subject.split(".")[1] == kind]
-
-
-def opening(
-    user: str,
-    *join: str,
-    number: int = 1,
-    gateway: str = "g1",
-    secret: str = "",
-    resume: str = "",
-    granted: tuple[str, ...] | None = None,
-    voice: bool = True,
-) -> OpenSession:
-    """What a gateway asks when a user connects for the so-manieth time."""
-    return OpenSession(
-        UserId(user),
-        SessionId(f"{user}-s{number}"),
-        GatewayId(gateway),
-        ConnectionId(f"{user}-c{number}"),
-        voice,
-        tuple(RoomId(room) for room in join),
-        secret_hash(ResumeToken(secret)) if secret else NO_SECRET,
-        secret_hash(ResumeToken(resume)) if resume else NO_SECRET,
-        None if granted is None else tuple(RoomId(room) for room in granted),
-    )
-
-
-def registering(ask: OpenSession, rooms: dict[str, int]) -> Register:
-    """What the gateway of a session says when presence may have forgotten it."""
-    return Register(
-        ask.user,
-        ask.session,
-        ask.gateway,
-        ask.connection,
-        ask.voice,
-        {RoomId(room): at for room, at in rooms.items()},
-        ask.secret,
-    )
 
 
 def refusal_in(reply: PresenceReply) -> str:

@@ -7,7 +7,8 @@ from presence.announce import Announcer
 from presence.rules.effects import CloseConnection, HangUp
 from presence.rules.user import Session
 from tests.unit.presence.lifetime import Life, Recorder, Sent
-from tests.unit.presence.presence_process import NO_SECRET, SUBJECTS
+from tests.unit.presence.presence_process import SUBJECTS
+from tests.unit.presence.requests import NO_SECRET
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SessionId, UserId

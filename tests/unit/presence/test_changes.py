@@ -13,7 +13,8 @@ from presence.rules.negotiation import Negotiation, WaitingOffer
 from presence.rules.user import User
 from presence.store import Record, Store, StoreUnavailable
 from tests.unit.presence.lifetime import BusyStore, Died, Sent
-from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, opening
+from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess
+from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW, named
 from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import Done, JoinRoom, LeaveRoom, Refused, RoomMembers, SessionGone

@@ -3,7 +3,8 @@
 from collections import Counter
 
 from presence.rules.negotiation import WaitingOffer
-from tests.unit.presence.presence_process import PresenceProcess, opening
+from tests.unit.presence.presence_process import PresenceProcess
+from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tieline.metrics import REGISTRY
 from tieline.wire.ids import SessionId, UserId

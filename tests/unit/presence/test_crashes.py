@@ -14,7 +14,8 @@ import pytest
 from presence.rules.negotiation import WaitingOffer
 from presence.rules.user import User
 from tests.unit.presence.lifetime import Died, Sent
-from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, in_words, opening, registering
+from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, in_words
+from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import (

@@ -29,7 +29,8 @@ from presence.rules.negotiation import NOTHING
 from presence.rules.user import RosterEntry
 from presence.store import StoreUnavailable
 from tests.unit.presence.lifetime import Sent
-from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, opening
+from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess
+from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import Done

@@ -1,7 +1,12 @@
+import asyncio
+import random
+
 import pytest
 
 from presence.gateways import LEASE_SHARE
-from tests.unit.presence.presence_process import GATEWAY_LEASE_S, PresenceProcess, opening
+from tests.unit.presence.presence_process import GATEWAY_LEASE_S, PresenceProcess
+from tests.unit.presence.requests import opening, registering
+from tests.unit.presence.rules.frames import NOW
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import GatewayId
 from tieline.wire.internal import KeepLease, decode_close_session
@@ -91,3 +96,23 @@ async def test_a_note_of_a_user_who_is_forgotten_is_removed() -> None:
     await process.store.write("session.g1.old", b"nobody", 0)
     await process.gateways.lease_ran_out(G1, before=FOR_EVER)
     assert process.store.contents() == {}
+
+
+@pytest.mark.parametrize("ask", ["register", "resume"])
+@pytest.mark.parametrize("seed", range(40))
+async def test_a_gateway_given_up_too_early_keeps_its_notes(seed: int, ask: str) -> None:
+    process = PresenceProcess()
+    await process.open(opening("alice", "hall", secret="alice's"))
+    process.store.lingers = random.Random(seed).randrange
+    comes_back = (
+        registering(opening("alice", secret="alice's"), {"hall": NOW})
+        if ask == "register"
+        else opening("alice", number=2, resume="alice's", secret="alice's")
+    )
+    await asyncio.gather(process.gateways.lease_ran_out(G1, before=FOR_EVER), process.ask(comes_back))
+    process.store.lingers = None
+    record = await process.user("alice")
+    assert record is not None
+    has_note = Keys.session(G1, record.session.id) in process.store.contents()
+    assert has_note == bool(record.session.note)
+    assert has_note or record.session.status != "online"

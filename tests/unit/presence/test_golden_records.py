@@ -15,7 +15,8 @@ from presence.rules.negotiation import HeldCandidate, Negotiation, Remembered, W
 from presence.rules.user import Membership, RosterEntry, Session, User
 from tests.support.golden import problems, rendered, unsampled
 from tests.unit.presence.golden_records import GOLDEN
-from tests.unit.presence.presence_process import PresenceProcess, opening
+from tests.unit.presence.presence_process import PresenceProcess
+from tests.unit.presence.requests import opening
 from tieline.wire.ids import GatewayId
 from tieline.wire.internal import KeepLease
 

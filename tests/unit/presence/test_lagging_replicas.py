@@ -8,7 +8,8 @@ import pytest
 from presence.records import MAX_LOOKS
 from presence.store import Record, Store, StoreUnavailable
 from tests.contract.fake_store import matches
-from tests.unit.presence.presence_process import PresenceProcess, opening, refusal_in, registering
+from tests.unit.presence.presence_process import PresenceProcess, refusal_in
+from tests.unit.presence.requests import opening, registering
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
 from tieline.wire.internal import (
     Done,

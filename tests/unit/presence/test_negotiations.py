@@ -9,7 +9,8 @@ from presence.rules.negotiation import Negotiation, WaitingOffer
 from presence.rules.signals import MIN_TIMER_S
 from presence.store import Record, Store, StoreUnavailable
 from tests.unit.presence.lifetime import BusyStore
-from tests.unit.presence.presence_process import OFFER_TIMEOUT_S, PresenceProcess, opening, refusal_in
+from tests.unit.presence.presence_process import OFFER_TIMEOUT_S, PresenceProcess, refusal_in
+from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import ended
 from tieline.wire.ids import SessionId, UserId

@@ -4,7 +4,8 @@ from typing import Final, get_args
 
 import pytest
 
-from tests.unit.presence.presence_process import NO_SECRET, PresenceProcess, opening, registering
+from tests.unit.presence.presence_process import PresenceProcess
+from tests.unit.presence.requests import NO_SECRET, opening, registering
 from tests.unit.presence.rules.frames import NOW, named
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import (

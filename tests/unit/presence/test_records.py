@@ -21,7 +21,8 @@ from presence.rules.user import Membership, RosterEntry, Session, User, with_ses
 from presence.store import Conflict, StoreUnavailable
 from tests.contract.fake_store import FakeStore
 from tests.unit.presence.lifetime import BusyStore, Clock
-from tests.unit.presence.presence_process import NO_SECRET, OFFLINE_RETENTION_S
+from tests.unit.presence.presence_process import OFFLINE_RETENTION_S
+from tests.unit.presence.requests import NO_SECRET
 from tests.unit.presence.rules.frames import NOW, named
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.subjects import Keys

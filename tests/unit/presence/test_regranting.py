@@ -5,7 +5,8 @@ import pytest
 from presence.records import MAX_TRIES
 from presence.store import StoreUnavailable
 from tests.unit.presence.lifetime import BusyStore
-from tests.unit.presence.presence_process import PresenceProcess, opening
+from tests.unit.presence.presence_process import PresenceProcess
+from tests.unit.presence.requests import opening
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import Done, PresenceReply, Refused, Regrant, SessionGone
 

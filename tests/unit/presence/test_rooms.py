@@ -6,8 +6,9 @@ import pytest
 from presence.records import MAX_TRIES
 from presence.rules.room import UNCLAIMED_MS
 from presence.store import StoreUnavailable
-from tests.unit.presence.lifetime import BusyStore
-from tests.unit.presence.presence_process import PresenceProcess, opening, refusal_in
+from tests.unit.presence.lifetime import BusyStore, Died
+from tests.unit.presence.presence_process import PresenceProcess, refusal_in
+from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import (
@@ -243,6 +244,19 @@ async def test_who_has_left_may_come_again_and_is_announced_again() -> None:
     await process.join("alice", "hall")
     assert process.heard_by("bob") == ["alice joined hall", "alice left hall: left", "alice joined hall"]
     assert len(process.told_to("bob")) == 3
+
+
+async def test_coming_again_is_announced_though_leaving_was_not_yet() -> None:
+    process = await with_users("alice", "bob")
+    await process.join("bob", "hall")
+    await process.join("alice", "hall")
+    process.life.begin(1)
+    with pytest.raises(Died):
+        await process.leave("alice", "hall")
+    process.life.begin(None)
+    await process.join("alice", "hall")
+    assert process.heard_by("bob") == ["alice joined hall", "alice left hall: left", "alice joined hall"]
+    assert len(process.told_to("bob")) == 3, "a gateway drops what it takes for a repetition"
 
 
 @pytest.mark.parametrize("op", ["join", "leave"])

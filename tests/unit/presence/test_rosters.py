@@ -12,7 +12,8 @@ from presence.rules.room import UNCLAIMED_MS, StoredEntry
 from presence.rules.user import Membership, RosterEntry, Session, User, with_session
 from presence.store import Record
 from tests.unit.presence.lifetime import Clock, Life, MortalStore
-from tests.unit.presence.presence_process import NO_SECRET, OFFLINE_RETENTION_S
+from tests.unit.presence.presence_process import OFFLINE_RETENTION_S
+from tests.unit.presence.requests import NO_SECRET
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import RoomMembers

@@ -13,7 +13,8 @@ import pytest
 
 from presence.rules.negotiation import WaitingOffer
 from tests.unit.presence.counting_store import CountingStore, Trips
-from tests.unit.presence.presence_process import PresenceProcess, opening, registering
+from tests.unit.presence.presence_process import PresenceProcess
+from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import ListMembers, OpenSession, digest

@@ -6,7 +6,8 @@ import pytest
 
 from presence.service import UNKNOWN, PresenceService
 from tests.support.metrics import value_of
-from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, opening
+from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess
+from tests.unit.presence.requests import opening
 from tieline import metrics
 from tieline.runtime.message import Message
 from tieline.wire import internal

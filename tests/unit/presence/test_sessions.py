@@ -6,15 +6,14 @@ import pytest
 from presence.records import MAX_TRIES
 from presence.rules.user import User
 from presence.store import StoreUnavailable
-from tests.unit.presence.lifetime import BusyStore
+from tests.unit.presence.lifetime import BusyStore, uneven
 from tests.unit.presence.presence_process import (
     OFFLINE_RETENTION_S,
     RESUME_WINDOW_S,
     PresenceProcess,
     in_words,
-    opening,
-    registering,
 )
+from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
@@ -23,13 +22,16 @@ from tieline.wire.internal import (
     Done,
     EndSession,
     FindReplaced,
+    ListMembers,
     Opened,
     PresenceReply,
     Replaced,
+    RoomMembers,
     SessionGone,
     Tell,
     decode_close_session,
 )
+from tieline.wire.replies import Member
 from tieline.wire.subjects import Keys
 
 ALICE, BOB = UserId("alice"), UserId("bob")
@@ -108,11 +110,12 @@ async def test_a_newer_session_replaces_the_older_one_which_ends_like_any_other(
     }
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(60))
 async def test_of_many_sessions_that_begin_at_once_one_is_left_and_every_other_is_closed(seed: int) -> None:
     process = PresenceProcess()
-    process.store.lingers = random.Random(seed).randrange
+    process.store.lingers = uneven(random.Random(seed))
     replies = await asyncio.gather(*(process.open(opening("alice", "hall", number=n)) for n in range(1, 6)))
+    process.store.lingers = None
     sessions = {reply.session for reply in replies}
     assert sessions == {f"alice-s{n}" for n in range(1, 6)}
     alice = await known(process, "alice")
@@ -121,6 +124,8 @@ async def test_of_many_sessions_that_begin_at_once_one_is_left_and_every_other_i
         f"session.g1.{alice.session.id}",
         "room.hall.alice",
     }
+    roster = await process.ask(ListMembers(ALICE, alice.session.id, HALL))
+    assert roster == RoomMembers((Member(ALICE, "online", True, NOW),))
 
 
 async def test_the_end_of_a_session_ends_its_calls_and_memberships_and_leaves_a_memory() -> None:

@@ -2,15 +2,23 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from presence.rules import room as room_rules
 from presence.rules import session as session_rules
 from presence.rules.change import Change, Facts, Prepare, Step
-from presence.rules.user import Membership, Session, User
+from presence.rules.user import Membership, Session, User, with_session
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import EndSession, JoinRoom, LeaveRoom, OpenSession
 
 WINDOW_S = 30.0
+
+NOTE = 101
+"""The revision of every note that is made here."""
+
+FIRST_ENTRY = 11
+"""The revision of the first of several roster entries; the others follow."""
 
 
 def online(session: SessionId, rooms: Iterable[RoomId] = (), *, voice: bool = True) -> User:
@@ -27,15 +35,23 @@ def record_of(step: Step[User]) -> User:
     return step.record
 
 
+def prepared(wanted: Step[User], now: int = NOW, full: Iterable[RoomId] = ()) -> Facts:
+    """Prepare what a rule wants; rooms that are full are not entered."""
+    assert isinstance(wanted, Prepare), wanted
+    entries = {room: FIRST_ENTRY + place for place, room in enumerate(wanted.rooms) if room not in full}
+    return Facts(now, wanted, NOTE if wanted.note_of is not None else 0, entries)
+
+
 def began(ask: OpenSession, user: User | None = None, now: int = NOW) -> User:
     """Begin a session in the rooms it asks for, none of which is full."""
-    facts = Facts(now, Prepare(ask.session, ask.gateway, ask.join), 1, dict.fromkeys(ask.join, 2))
-    return record_of(session_rules.open_session(ask, user, {}, facts))
+    wanted = session_rules.open_session(ask, user, {}, Facts(now))
+    return record_of(session_rules.open_session(ask, user, {}, prepared(wanted, now)))
 
 
 def resumed(ask: OpenSession, user: User, now: int = NOW) -> User:
     """Resume a session."""
-    facts = Facts(now, Prepare(user.session.id, ask.gateway), 3)
+    renews = user.session.gateway == ask.gateway
+    facts = Facts(now, Prepare(user.session.id, ask.gateway, renews_note=renews), NOTE)
     return record_of(session_rules.open_session(ask, user, {}, facts))
 
 
@@ -43,7 +59,7 @@ def away(user: User) -> User:
     """Let a session lose its connection; it can be resumed."""
     session = user.session
     if not session.secret:
-        user = _with_secret(user)
+        user = with_session(user, msgspec.structs.replace(session, secret=SecretHash(b"secret")))
     ask = EndSession(UserId("x"), session.connection, resumable=True)
     return record_of(session_rules.lose_connection(ask, WINDOW_S, user, {}, Facts(NOW)))
 
@@ -69,11 +85,3 @@ def left(user: User, room: RoomId) -> User:
         return user
     ask = LeaveRoom(UserId("x"), user.session.id, room)
     return record_of(room_rules.leave(ask, user, {}, Facts(NOW)))
-
-
-def _with_secret(user: User) -> User:
-    session = user.session
-    known = Session(
-        session.id, session.gateway, session.connection, SecretHash(b"secret"), session.status, session.note
-    )
-    return User((known,), user.voice, user.rooms)

@@ -3,9 +3,9 @@
 import pytest
 
 from presence.rules import negotiation
-from presence.rules.call_steps import Candidates, candidates, step
+from presence.rules.call_steps import Candidates, answered_offer_at, candidates, step
 from presence.rules.negotiation import NOTHING, Negotiation, Outcome
-from tests.unit.presence.rules.frames import ALICE, BOB, answers, hangs_up, offers, trickles
+from tests.unit.presence.rules.frames import ALICE, BOB, NOW, answers, hangs_up, offers, trickles
 from tieline.wire.codes import ErrorCode
 
 
@@ -69,3 +69,19 @@ def test_candidates_are_held_and_then_released_or_discarded() -> None:
     assert candidates(two, answered(two)) == Candidates(released=2)
     assert candidates(two, hung_up(two)) == Candidates(discarded=2)
     assert candidates(answered(two), hung_up(answered(two))) == Candidates()
+
+
+def test_the_offer_that_an_answer_establishes_is_found() -> None:
+    assert answered_offer_at(WAITING, ESTABLISHED) == NOW
+    crossed = offers(BOB, "offer of bob", WAITING, NOW + 5).negotiation
+    assert answered_offer_at(crossed, answered(crossed)) == NOW
+    assert answered_offer_at(crossed, after(answers(ALICE, "answer of alice", crossed))) == NOW + 5
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [(NOTHING, WAITING), (WAITING, hung_up(WAITING)), (offered(ESTABLISHED, "renegotiation"), ESTABLISHED)],
+    ids=["offered", "hung up", "in an established call"],
+)
+def test_nothing_else_answers_an_offer_that_counts(before: Negotiation, now: Negotiation) -> None:
+    assert answered_offer_at(before, now) is None

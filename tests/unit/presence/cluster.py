@@ -1,0 +1,177 @@
+"""Several presence processes over one store, which carry out what they are asked, alone or at once.
+
+A process may die in the middle of anything; another one takes its place. What it was asked is asked again, at
+once or later, or never; and what was answered may arrive once more.
+"""
+
+import asyncio
+import functools
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
+
+from presence.rules import room as room_rules
+from presence.rules.change import Change, Step
+from presence.rules.user import User
+from tests.unit.presence.lifetime import Died, uneven
+from tests.unit.presence.observers import Observers
+from tests.unit.presence.presence_process import PresenceProcess
+from tieline.wire.ids import RoomId, UserId
+from tieline.wire.internal import Check, Done, JoinRoom, PresenceRequest, Regrant, RoomMembers
+from tieline.wire.subjects import users_of_pair
+
+ALICE, BOB, CAROL = USERS = (UserId("alice"), UserId("bob"), UserId("carol"))
+HALL, CELLAR = ROOMS = (RoomId("hall"), RoomId("cellar"))
+
+PROCESSES: Final = 2
+
+
+class Act(NamedTuple):
+    """One request, or one timer that fires."""
+
+    users: frozenset[UserId]
+    """Whose records and negotiations it is about."""
+    ask: Callable[[PresenceProcess], Awaitable[object]]
+    answered: Callable[[object], None] = lambda _reply: None
+    """What the answer means to whoever asked."""
+    request: PresenceRequest | None = None
+    """It is this request, and no timer."""
+    is_repeated: bool = False
+    """It is asked again until it is answered."""
+
+
+class Result(NamedTuple):
+    """What came of an act."""
+
+    act: Act
+    is_answered: bool
+    reply: object = None
+
+
+class Cluster:
+    """The processes, and what the clients of the system know."""
+
+    def __init__(self, max_members: int) -> None:
+        self.max_members = max_members
+        self.witness = PresenceProcess(max_members=max_members)
+        """A process that is only looked through, and never dies."""
+        self.clock = self.witness.clock
+        self.store = self.witness.store
+        self.observers = Observers(self.witness.recorder.sent, self.clock)
+        self.processes = [self.another() for _ in range(PROCESSES)]
+
+    def another(self) -> PresenceProcess:
+        """Start a process beside the others."""
+        return PresenceProcess(max_members=self.max_members, beside=self.witness)
+
+    async def carry_out(
+        self,
+        threads: Sequence[Sequence[Act]],
+        deaths: Sequence[int | None] = (None,) * PROCESSES,
+        chance: random.Random | None = None,
+    ) -> list[Act]:
+        """Carry out several threads of acts at once; returns the acts that were not answered.
+
+        The processes take the threads in turn, and die after so many effects. With `chance` their operations
+        wait for each other, and some of what nobody waits for is lost.
+        """
+        for process, dies_after in zip(self.processes, deaths, strict=True):
+            process.life.begin(dies_after)
+            if chance is not None:
+                process.store.lingers = uneven(chance)
+                process.store.loses = functools.partial(_is_lost, chance)
+        carried = await asyncio.gather(
+            *(_carry_out(self.processes[place % PROCESSES], thread) for place, thread in enumerate(threads))
+        )
+        results = [result for thread in carried for result in thread]
+        for place, process in enumerate(self.processes):
+            is_dead = process.life.effects >= process.life.last
+            process.life.begin(None)
+            process.store.lingers = process.store.loses = None
+            if is_dead:
+                self.processes[place] = self.another()
+        await self._tell(results)
+        return [result.act for result in results if not result.is_answered]
+
+    async def _tell(self, results: list[Result]) -> None:
+        """Let the answers come, then the frames that were sent meanwhile."""
+        about = [user for result in results for user in result.act.users]
+        is_alone = len(about) == len(set(about))
+        for result in results:
+            if result.is_answered:
+                result.act.answered(result.reply)
+                if is_alone and isinstance(result.reply, RoomMembers):
+                    await self._learn(result.act.request, result.reply)
+        self.observers.read()
+        live = await self.live()
+        told = {act.request.user for act, *_ in results if isinstance(act.request, Regrant)}
+        self.observers.forget(live, told)
+        for user, record in live.items():
+            for room in record.rooms:
+                if not self.observers.knows(record, room):
+                    self.observers.learn(user, record, room, await self.roster(room))
+        for result in results:
+            if isinstance(result.act.request, Check) and not (is_alone and result.is_answered):
+                await self._look_at_call(result.act.request)
+
+    async def _look_at_call(self, signal: Check) -> None:
+        """Let two users know whether they are in a call, of which nobody can say what they were told last."""
+        if not (await self.witness.pair(signal.user, signal.to)).is_active:
+            live = await self.live()
+            self.observers.calls -= {
+                (live[one].session.id, other)
+                for one, other in ((signal.user, signal.to), (signal.to, signal.user))
+                if one in live
+            }
+
+    async def _learn(self, joins: PresenceRequest | None, members: RoomMembers) -> None:
+        assert isinstance(joins, JoinRoom)
+        record = (await self.live()).get(joins.user)
+        if record is not None and record.has_live(joins.session) and joins.room in record.rooms:
+            self.observers.learn(joins.user, record, joins.room, members)
+
+    async def live(self) -> dict[UserId, User]:
+        """Read the records of the users whose session lives."""
+        records = await self.witness.records.users(USERS)
+        return {user: record for user, record in records.items() if record.is_reachable}
+
+    async def roster(self, room: RoomId) -> RoomMembers:
+        """List the members of a room as a process does that is asked; carry out nothing that is pending."""
+        entries = await self.witness.rosters.read(room, {})
+        users = await self.witness.records.users(stored.user for stored in entries)
+        return room_rules.roster(room, entries, users)
+
+    async def touch_everything(self) -> None:
+        """Ask one process about every user and every negotiation, but change nothing."""
+
+        def look(user: User | None, _beside: object, _facts: object) -> Step[User]:
+            return Change(Done())
+
+        process = self.another()
+        for user in USERS:
+            await process.changes.user(user, look)
+        for key in list(self.store.contents()):
+            if key.startswith("pair."):
+                one, other = users_of_pair(key)
+                await process.expire(one, other, "an offer of another time")
+        self.observers.read()
+
+
+async def _carry_out(process: PresenceProcess, thread: Sequence[Act]) -> list[Result]:
+    results = []
+    for act in thread:
+        try:
+            reply = await act.ask(process)
+        except Died:
+            results.append(Result(act, is_answered=False))
+        except ExceptionGroup as group:
+            if group.split(Died)[1] is not None:
+                raise
+            results.append(Result(act, is_answered=False))
+        else:
+            results.append(Result(act, is_answered=True, reply=reply))
+    return results
+
+
+def _is_lost(chance: random.Random) -> bool:
+    return chance.random() < 0.1

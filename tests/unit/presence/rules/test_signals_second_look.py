@@ -1,0 +1,120 @@
+"""An offer that has just been stored, when one of its users has gone in that very moment."""
+
+import functools
+
+import pytest
+
+from presence.rules import negotiation, signals
+from presence.rules.change import Change, Facts
+from presence.rules.effects import CallEnded, HangUp
+from presence.rules.negotiation import NOTHING, Negotiation
+from presence.rules.signals import Terms
+from presence.rules.user import User
+from tests.unit.presence.rules.frames import ALICE, BOB, NOW, SESSIONS, established, named, offers, waiting
+from tests.unit.presence.rules.people import away, ended, online
+from tieline.wire.ids import RoomId, SessionId, UserId
+from tieline.wire.internal import Check, Delivery, Relay, SessionGone
+from tieline.wire.replies import HangupReason
+
+HALL = RoomId("hall")
+IN_HALL = {user: online(SESSIONS[user], [HALL]) for user in (ALICE, BOB)}
+OFFER = Check(ALICE, SESSIONS[ALICE], BOB, "WEBRTC_OFFER", named("offer"), b"")
+RELAY = Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),))
+LATER = NOW + 5
+NEWER = SessionId("newer")
+
+Users = dict[UserId, User]
+
+
+def looks_again(users: Users, pair: Negotiation | None = None) -> object:
+    """Decide once more on an offer of Alice's, on what has become of the users since."""
+    offer = waiting().offer_of(ALICE)
+    assert offer is not None
+    pair = waiting() if pair is None else pair
+    return signals.still_wanted(OFFER, RELAY, offer, SESSIONS[BOB], pair, users, Facts(LATER))
+
+
+def over(
+    reply: Relay | SessionGone, told: UserId | None, who: UserId, reason: HangupReason, cause: str
+) -> Change[Negotiation]:
+    """End the negotiation, and tell one of the two that `who` has gone."""
+    peer = BOB if who == ALICE else ALICE
+    hangups = () if told is None else (HangUp(told, SESSIONS[told], who, reason, cause),)
+    effects = (*hangups, CallEnded(LATER, who, peer, reason))
+    return Change(reply, negotiation.end(waiting()), effects)
+
+
+def test_an_offer_of_users_who_are_still_there_is_delivered() -> None:
+    for bob in (IN_HALL[BOB], away(IN_HALL[BOB])):
+        assert looks_again({**IN_HALL, BOB: bob}) == Change(RELAY)
+
+
+@pytest.mark.parametrize(
+    ("users", "replaced"),
+    [
+        ({BOB: IN_HALL[BOB]}, False),
+        ({**IN_HALL, ALICE: ended(IN_HALL[ALICE])}, False),
+        ({**IN_HALL, ALICE: online(NEWER, [HALL])}, True),
+    ],
+    ids=["unknown", "ended", "replaced"],
+)
+def test_an_offer_whose_sender_has_gone_is_not_delivered(users: Users, replaced: bool) -> None:
+    gone = SessionGone(replaced)
+    assert looks_again(users) == over(gone, BOB, ALICE, "disconnected", SESSIONS[ALICE])
+
+
+@pytest.mark.parametrize(
+    "users",
+    [
+        {ALICE: IN_HALL[ALICE]},
+        {**IN_HALL, BOB: ended(IN_HALL[BOB])},
+        {**IN_HALL, BOB: online(NEWER, [HALL])},
+    ],
+    ids=["unknown", "ended", "replaced"],
+)
+def test_an_offer_to_a_session_that_has_gone_ends(users: Users) -> None:
+    assert looks_again(users) == over(RELAY, ALICE, BOB, "disconnected", SESSIONS[BOB])
+
+
+def test_an_offer_of_users_who_share_no_room_any_more_ends() -> None:
+    offer = waiting().offer_of(ALICE)
+    assert offer is not None
+    apart = {**IN_HALL, BOB: online(SESSIONS[BOB])}
+    assert looks_again(apart) == over(RELAY, ALICE, BOB, "left", offer.generation)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [NOTHING, established(), offers(ALICE, "offer 2", now=LATER).negotiation],
+    ids=["ended", "answered", "replaced"],
+)
+def test_an_offer_that_waits_no_more_is_not_ended(pair: Negotiation) -> None:
+    assert looks_again({ALICE: IN_HALL[ALICE]}, pair) == Change(RELAY)
+    assert looks_again({BOB: IN_HALL[BOB]}, pair) == Change(SessionGone(replaced=False))
+
+
+def checks(pair: Negotiation, users: Users | None = None, ask: Check = OFFER) -> Change[Negotiation]:
+    """Judge an offer for the first time, or as a retry."""
+    step = signals.check(ask, Terms("hold", 60.0), pair, users or IN_HALL, Facts(NOW))
+    assert isinstance(step, Change)
+    return step
+
+
+@pytest.mark.parametrize("pair", [NOTHING, waiting()], ids=["a first offer", "its retry"])
+def test_an_offer_that_begins_a_negotiation_is_looked_at_again(pair: Negotiation) -> None:
+    step = checks(pair)
+    assert isinstance(step.then, functools.partial)
+    gone = {**IN_HALL, BOB: ended(IN_HALL[BOB])}
+    assert step.then(waiting(), gone, Facts(LATER)) == looks_again(gone)
+
+
+def test_an_offer_within_a_negotiation_needs_no_second_look() -> None:
+    newer = Check(ALICE, SESSIONS[ALICE], BOB, "WEBRTC_OFFER", named("offer 2"), b"")
+    for pair in (waiting(), established()):
+        step = checks(pair, ask=newer)
+        assert step.record is not None
+        assert step.then is None
+
+
+def test_a_retry_to_a_user_nobody_knows_needs_no_second_look() -> None:
+    assert checks(waiting(), {ALICE: IN_HALL[ALICE]}).then is None
