@@ -4,14 +4,16 @@ An effect may be carried out twice: by the process that wrote it, and by the nex
 when that one died. What others are sent is then the very same, and what is stored is compared first.
 """
 
+import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import assert_never
 
 from presence.announce import Announcer
-from presence.records import Records, rosters_in
+from presence.records import MAX_TRIES, Records, entry_in, rosters_in, user_in
 from presence.rosters import Rosters
 from presence.rules import endings
+from presence.rules import room as room_rules
 from presence.rules.change import Rule
 from presence.rules.effects import (
     CallEnded,
@@ -32,7 +34,7 @@ from presence.rules.negotiation import Negotiation
 from presence.rules.room import StoredEntry
 from presence.rules.user import RosterEntry, User
 from presence.side_by_side import both, side_by_side
-from presence.store import Record
+from presence.store import Conflict, Record, StoreUnavailable
 from tieline.wire.ids import Address, RoomId, SessionId, UserId
 from tieline.wire.internal import Happened
 from tieline.wire.subjects import Keys, users_of_pair
@@ -87,7 +89,7 @@ class Effects:
                 case MemberCame():
                     self._member_came(user, revision, effect, rosters[effect.room])
                     if not _has_entry(rosters[effect.room], user, record.session.id):
-                        last.append(functools.partial(self._enter_again, user, record, effect))
+                        last.append(functools.partial(self._enter_again, user, record.session.id, effect))
                         changed.append(effect.room)
                 case MemberWent():
                     last += self._member_went(user, revision, effect, rosters[effect.room])
@@ -166,10 +168,26 @@ class Effects:
                 self._announcer.deliver(Address(other.user, other.entry.session), frame)
         self._announcer.happened("joined", Happened(effect.at, user, room=effect.room))
 
-    async def _enter_again(self, user: UserId, record: User, effect: MemberCame) -> None:
-        """Enter a member whose entry was taken for left behind, and removed while the record was written."""
-        entry = RosterEntry(record.session.id, effect.at)
-        await self._records.enter(effect.room, user, entry, None, 0)
+    async def _enter_again(self, user: UserId, session: SessionId, effect: MemberCame) -> None:
+        """Enter a member that has no entry, if it still is one.
+
+        Its entry was taken for left behind, and removed while the record was written; or another session was
+        entered in its place, which has not begun. The record is read after the entry: if the member has been
+        replaced since, the newer session's entry has another revision.
+        """
+        key, entry_key = Keys.user(user), Keys.room(effect.room, user)
+        entry = RosterEntry(session, effect.at)
+        for _ in range(MAX_TRIES):
+            stored, revision = entry_in(await self._records.store.read(entry_key, confirmed=True), entry_key)
+            record, _ = user_in(await self._records.store.read(key, confirmed=True), key)
+            if not room_rules.is_held(record, entry, effect.room):
+                return
+            if stored is not None and stored.session == session:
+                return
+            with contextlib.suppress(Conflict):
+                await self._records.write_entry(effect.room, user, entry, revision)
+                return
+        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {entry_key}")
 
     def _member_went(
         self, user: UserId, revision: int, effect: MemberWent, roster: list[StoredEntry]
