@@ -113,6 +113,10 @@ class Records:
         ttl_s = None if record.is_active else IDLE_NEGOTIATION_TTL_S
         return await self.store.write(key, encode(record), revision, ttl_s, confirm=confirm)
 
+    async def write_entry(self, room: RoomId, user: UserId, entry: RosterEntry, revision: int) -> int:
+        """Write a roster entry. See `Store.write`."""
+        return await self.store.write(Keys.room(room, user), encode(entry), revision)
+
     async def enter(
         self, room: RoomId, user: UserId, entry: RosterEntry, stored: RosterEntry | None, revision: int
     ) -> int:
@@ -125,7 +129,7 @@ class Records:
             if stored is not None and may_be_kept(stored, entry):
                 return revision
             try:
-                return await self.store.write(key, encode(entry), revision)
+                return await self.write_entry(room, user, entry, revision)
             except Conflict:
                 metrics.CAS_CONFLICTS.inc()
                 stored, revision = entry_in(await self.store.read(key, confirmed=True), key)

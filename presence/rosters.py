@@ -6,7 +6,7 @@ Who counts as a member, and which entries are left behind, is decided in `presen
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from presence.records import MAX_TRIES, Records, encode, entry_in, rosters_in, user_in, users_in
+from presence.records import MAX_TRIES, Records, entry_in, rosters_in, user_in, users_in
 from presence.rules import room as rules
 from presence.rules.room import StoredEntry
 from presence.rules.user import RosterEntry, User
@@ -82,7 +82,7 @@ class Rosters:
                 return
             wanted = RosterEntry(record.session.id, now)
             with contextlib.suppress(Conflict):
-                written = await self._records.store.write(entry_key, encode(wanted), revision)
+                written = await self._records.write_entry(room, user, wanted, revision)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {entry_key}")
 
     async def _is_full(self, room: RoomId, ahead: list[StoredEntry], now: int) -> bool:

@@ -170,6 +170,19 @@ async def test_a_member_without_its_entry_is_entered_again(left_over: RosterEntr
     assert entry == RosterEntry(HERS, NOW)
 
 
+async def test_a_member_that_was_replaced_meanwhile_is_not_entered_again() -> None:
+    process = await with_both()
+    record, revision = user_in(await process.store.read(KEY), KEY)
+    assert record is not None
+    await process.open(opening("alice", "hall", number=2))
+    rosters = Rosters(process.records, max_members=9)
+    effects = Effects(process.records, rosters, Announcer(process.recorder, SUBJECTS), ends_nothing)
+    late = msgspec.structs.replace(record, pending=(MemberCame(HALL, record.rooms[HALL].entry, NOW),))
+    await effects.of_user(ALICE, late, revision)
+    entry = msgspec.msgpack.decode(process.store.contents()[ENTRY], type=RosterEntry)
+    assert entry.session == "alice-s2"
+
+
 @pytest.mark.parametrize("tell_user", [False, True])
 async def test_who_went_is_told_and_its_entry_removed(tell_user: bool) -> None:
     process = await with_both()
