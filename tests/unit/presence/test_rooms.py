@@ -6,7 +6,7 @@ import pytest
 from presence.records import MAX_TRIES
 from presence.rules.room import UNCLAIMED_MS
 from presence.store import StoreUnavailable
-from tests.unit.presence.lifetime import BusyStore, Died
+from tests.unit.presence.lifetime import BusyStore, Died, HeldUpStore
 from tests.unit.presence.presence_process import PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
@@ -257,6 +257,29 @@ async def test_coming_again_is_announced_though_leaving_was_not_yet() -> None:
     await process.join("alice", "hall")
     assert process.heard_by("bob") == ["alice joined hall", "alice left hall: left", "alice joined hall"]
     assert len(process.told_to("bob")) == 3, "a gateway drops what it takes for a repetition"
+
+
+async def test_a_slow_leave_takes_no_later_membership_along() -> None:
+    process = await with_users("alice", "bob")
+    for user in ("alice", "bob"):
+        await process.join(user, "hall")
+    quick, slow = PresenceProcess(beside=process), HeldUpStore(process.store, "room.hall.*")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(process.over(slow).leave("alice", "hall"))
+        await slow.is_reached.wait()
+        await quick.leave("alice", "hall")
+        await quick.join("alice", "hall")
+        slow.may_go_on.set()
+    assert members_in(await quick.join("bob", "hall")) == ["alice", "bob"]
+
+
+async def test_who_joins_while_away_is_announced_as_such() -> None:
+    process = await with_users("bob")
+    await process.open(opening("alice", secret="alice's"))
+    await process.join("bob", "hall")
+    await process.end("alice", resumable=True)
+    await process.join("alice", "hall")
+    assert process.heard_by("bob") == ["alice joined hall", "alice is away in hall"]
 
 
 @pytest.mark.parametrize("op", ["join", "leave"])

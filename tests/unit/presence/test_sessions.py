@@ -6,7 +6,7 @@ import pytest
 from presence.records import MAX_TRIES
 from presence.rules.user import User
 from presence.store import StoreUnavailable
-from tests.unit.presence.lifetime import BusyStore, uneven
+from tests.unit.presence.lifetime import BusyStore, HeldUpStore, uneven
 from tests.unit.presence.presence_process import (
     OFFLINE_RETENTION_S,
     RESUME_WINDOW_S,
@@ -349,6 +349,41 @@ async def test_a_gateway_is_told_which_of_its_connections_are_replaced_and_of_no
     assert await process.ask(ask) == Replaced(
         (ConnectionId("alice-c1"), ConnectionId("bob-c1"), ConnectionId("carol-c1"))
     )
+
+
+async def test_a_slow_process_tells_nobody_new_of_an_absence_that_is_over() -> None:
+    process = await with_both(secret="alice's")
+    quick, slow = PresenceProcess(beside=process), HeldUpStore(process.store, "room.hall.*")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(process.over(slow).end("alice", resumable=True))
+        await slow.is_reached.wait()
+        await quick.open(opening("alice", number=2, resume="alice's"))
+        await quick.open(opening("carol", "hall"))
+        slow.may_go_on.set()
+    assert process.heard_by("carol") == []
+
+
+async def test_a_restored_session_is_told_of_in_frames_of_its_own() -> None:
+    process = await with_both(secret="alice's")
+    alice = opening("alice", secret="alice's")
+    for attempt in range(2):
+        await process.signal("alice", "bob", "OFFER", f"another offer {attempt}")
+        await process.end("alice", resumable=True)
+        await process.give_up(ALICE, ConnectionId("alice-c1"))
+        process.clock.pass_s(1)
+        await process.ask(registering(alice, {"hall": NOW}))
+    heard = process.heard_by("bob")
+    assert (
+        heard
+        == [
+            "alice is away in hall",
+            "hangup of alice: disconnected",
+            "alice left hall: disconnected",
+            "alice joined hall",
+        ]
+        * 2
+    )
+    assert len(process.told_to("bob")) == len(heard), "a gateway drops what it takes for a repetition"
 
 
 @pytest.mark.parametrize("op", ["open", "resume", "register", "away", "end"])
