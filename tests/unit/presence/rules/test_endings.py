@@ -113,7 +113,7 @@ def test_users_without_a_room_in_common_do_not_go_on(pair: Negotiation) -> None:
     )
 
 
-def test_who_did_not_ask_to_leave_is_told_too() -> None:
+def test_a_user_who_did_not_ask_to_leave_is_told_too() -> None:
     step = end_without_room(waiting(), APART, tell_user=True)
     assert isinstance(step, Change)
     assert step.effects == (

@@ -67,7 +67,9 @@ def test_what_another_step_had_prepared_does_not_serve() -> None:
 @pytest.mark.parametrize(
     ("before", "also"), [(IN_HALL, ()), (away(IN_HALL), (StatusChanged(),))], ids=["online", "away"]
 )
-def test_who_joins_is_a_member_and_the_others_are_told(before: User, also: tuple[UserEffect, ...]) -> None:
+def test_a_user_who_joins_is_a_member_and_the_others_are_told(
+    before: User, also: tuple[UserEffect, ...]
+) -> None:
     entered = msgspec.structs.replace(
         before, rooms={CELLAR: Membership(LATER, FIRST_ENTRY), HALL: before.rooms[HALL]}
     )
@@ -84,7 +86,7 @@ def test_joining_again_gives_the_roster_and_changes_nothing() -> None:
     assert joins(began(opening("alice", "cellar"))) == Change(ListRoom(CELLAR))
 
 
-def test_who_leaves_loses_calls_without_a_room_and_is_no_member() -> None:
+def test_leaving_ends_a_membership_and_calls_without_a_room() -> None:
     assert leaves(IN_HALL) == Change(
         Done(),
         msgspec.structs.replace(IN_HALL, rooms={}),
