@@ -93,7 +93,7 @@ class Effects:
                 case MemberWent():
                     last += self._member_went(user, revision, effect, rosters[effect.room])
                 case StatusChanged():
-                    self._status_changed(user, record, rosters)
+                    self._status_changed(user, record, revision, rosters)
                 case _:
                     assert_never(effect)
         if not record.is_reachable:
@@ -170,7 +170,10 @@ class Effects:
     def _member_went(
         self, user: UserId, revision: int, effect: MemberWent, roster: list[StoredEntry]
     ) -> list[Later]:
-        """Tell those who were entered before the record said so: later ones never saw this member."""
+        """Tell those who were entered before the record said so: later ones never saw this member.
+
+        Nor is a later entry of its own removed, with which it has come again.
+        """
         frame = self._announcer.left_frame(effect.room, user, effect.entry, effect.reason)
         for other in roster:
             if other.user != user and other.revision < revision:
@@ -181,14 +184,15 @@ class Effects:
         return [
             functools.partial(self._rosters.remove, effect.room, stored)
             for stored in roster
-            if stored.user == user and stored.entry.session == effect.session
+            if stored.user == user and stored.entry.session == effect.session and stored.revision < revision
         ]
 
-    def _status_changed(self, user: UserId, record: User, rosters: RosterMap) -> None:
+    def _status_changed(self, user: UserId, record: User, revision: int, rosters: RosterMap) -> None:
+        """Tell those who were entered before the record said so: later ones find it in the roster."""
         for room in record.rooms:
             frame = self._announcer.updated_frame(room, user, record.session)
             for other in rosters[room]:
-                if other.user != user:
+                if other.user != user and other.revision < revision:
                     self._announcer.deliver(Address(other.user, other.entry.session), frame)
 
 

@@ -42,7 +42,8 @@ def end_calls(
     mine = users.get(user)
     if mine is not None and mine.session.id != effect.session:
         return Change(Done())
-    ending = Ending(user, peer, "disconnected", effect.session, effect.at)
+    cause = f"{effect.session} {effect.at:x}"  # a session that is restored may end once more
+    ending = Ending(user, peer, "disconnected", cause, effect.at)
     return ended(stored or NOTHING, ending, users, Done())
 
 

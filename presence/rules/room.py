@@ -17,7 +17,14 @@ from typing import Final, NamedTuple
 import msgspec
 
 from presence.rules.change import Change, Facts, ListRoom, Prepare, Step
-from presence.rules.effects import Changed, EndCallsWithoutRoom, MemberCame, MemberWent
+from presence.rules.effects import (
+    Changed,
+    EndCallsWithoutRoom,
+    MemberCame,
+    MemberWent,
+    StatusChanged,
+    UserEffect,
+)
 from presence.rules.user import Membership, RosterEntry, User, gone
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId
@@ -53,7 +60,10 @@ def join(ask: JoinRoom, user: User | None, _beside: Beside, facts: Facts) -> Ste
     entry = facts.entries[ask.room]
     rooms = {ask.room: Membership(facts.now, entry)} | user.rooms
     joined = msgspec.structs.replace(user, rooms=rooms)
-    return Change(ListRoom(ask.room), joined, (MemberCame(ask.room, entry, facts.now),))
+    effects: list[UserEffect] = [MemberCame(ask.room, entry, facts.now)]
+    if user.session.status == "away":  # its connection was lost while it asked; who comes seems to be online
+        effects.append(StatusChanged())
+    return Change(ListRoom(ask.room), joined, tuple(effects))
 
 
 def leave(ask: LeaveRoom, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:

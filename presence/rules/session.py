@@ -70,7 +70,7 @@ def register(ask: Register, user: User | None, _beside: Beside, facts: Facts) ->
         wanted = Prepare(ask.session, ask.gateway, tuple(ask.rooms))
         if facts.prepared != wanted:
             return wanted
-        begun = _begun(ask, ask.rooms, facts)
+        begun = _begun(ask, ask.rooms, facts, 0 if user is None else user.session.status_changes + 1)
         return Change(Done(), begun, (Changed(ask.user), *_came(begun, facts)))
     wanted = Prepare(ask.session, ask.gateway, renews_note=True)
     if not user.session.note and facts.prepared != wanted:
@@ -159,9 +159,13 @@ def _opened(ask: OpenSession, user: User) -> Opened:
     return Opened(user.session.id, user.session.id != ask.session, rooms)
 
 
-def _begun(ask: OpenSession | Register, since: Mapping[RoomId, int], facts: Facts) -> User:
+def _begun(
+    ask: OpenSession | Register, since: Mapping[RoomId, int], facts: Facts, status_changes: int = 0
+) -> User:
     """Begin a session in the rooms that are not full, in which it is since the times given, or now."""
-    session = Session(ask.session, ask.gateway, ask.connection, ask.secret, "online", facts.note)
+    session = Session(
+        ask.session, ask.gateway, ask.connection, ask.secret, "online", facts.note, status_changes
+    )
     rooms = {room: Membership(since.get(room, facts.now), entry) for room, entry in facts.entries.items()}
     return User((session,), ask.voice, rooms)
 

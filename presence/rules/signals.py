@@ -96,10 +96,10 @@ def still_wanted(
     """
     sender, target, current = users.get(ask.user), users.get(ask.to), stored or NOTHING
     if sender is None or not sender.has_live(ask.session):
-        end = endings.Ending(ask.user, ask.to, "disconnected", ask.session, facts.now)
+        end = endings.Ending(ask.user, ask.to, "disconnected", offer.generation, facts.now)
         reply: Relay | SessionGone = gone(sender)
     elif target is None or not target.has_live(expected):
-        end = endings.Ending(ask.to, ask.user, "disconnected", expected, facts.now)
+        end = endings.Ending(ask.to, ask.user, "disconnected", offer.generation, facts.now)
         reply = relay
     elif not share_a_room(sender, target):
         end = endings.Ending(ask.to, ask.user, "left", offer.generation, facts.now)
@@ -142,7 +142,7 @@ def _repeat(
     timer = _timer(ask, terms, waiting, facts.now)
     look_again = None
     if target is not None:
-        look_again = functools.partial(still_wanted, ask, relay, waiting, target.session.id)
+        look_again = functools.partial(still_wanted, ask, relay, waiting, known.session)
     return Change(relay, timer=timer, said=said, then=look_again)
 
 

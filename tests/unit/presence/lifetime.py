@@ -4,12 +4,13 @@ The store is in memory and the publisher only writes down. What a process does t
 writes that are stored, messages that are sent. It can be made to die of any of them.
 """
 
+import asyncio
 import math
 import random
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from presence.store import Conflict, Store, StoreUnavailable
+from presence.store import Conflict, Record, Store, StoreUnavailable
 from tests.contract.fake_store import FakeStore
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import BrokerAway
@@ -146,3 +147,23 @@ class BusyStore:
             self.refused += 1
             raise Conflict(key)
         return await self._store.write(key, value, revision, ttl_s, confirm=confirm)
+
+
+class HeldUpStore:
+    """A store that lets what is read so wait until it may go on: its process is slow."""
+
+    def __init__(self, store: Store, pattern: str) -> None:
+        self._store = store
+        self._pattern = pattern
+        self.write = store.write
+        self.put = store.put
+        self.delete = store.delete
+        self.is_reached = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+
+    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+        """Read, after waiting for the first time that the pattern is among the keys."""
+        if self._pattern in keys:
+            self.is_reached.set()
+            await self.may_go_on.wait()
+        return await self._store.read(*keys, confirmed=confirmed)

@@ -134,7 +134,7 @@ class PresenceProcess:
         held = body if cmd == "ICE_CANDIDATE" else b""
         return Check(UserId(user), await self._session(user), UserId(to), f"WEBRTC_{cmd}", digest(body), held)
 
-    async def leave_a_seat_behind(self, user: str, room: str) -> None:
+    async def leave_an_entry_behind(self, user: str, room: str) -> None:
         """Leave what a process leaves that dies between the two writes of a join."""
         entry = RosterEntry(await self._session(user), self.clock())
         key = Keys.room(RoomId(room), UserId(user))

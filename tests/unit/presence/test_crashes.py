@@ -251,7 +251,7 @@ async def test_whenever_a_process_dies_asking_again_brings_about_the_same(scene:
 
 
 @pytest.mark.parametrize("scene", SCENES)
-async def test_asking_again_although_nobody_has_died_tells_nobody_anything_new(scene: str) -> None:
+async def test_asking_again_though_none_has_died_tells_nothing_new(scene: str) -> None:
     before, now = SCENES[scene]
     assert (await outcome_of(before, now, now))[0] == (await outcome_of(before, now))[0]
 
@@ -275,7 +275,7 @@ async def test_asking_again_although_nobody_has_died_tells_nobody_anything_new(s
         "a room is left, then the session ends",
     ],
 )
-async def test_what_happens_before_it_is_asked_again_makes_no_difference_to_what_others_know(
+async def test_what_happens_before_asking_again_changes_nothing_for_others(
     before: Act, now: Act, then: Act
 ) -> None:
     undisturbed, effects = await outcome_of(before, now, then, now)
@@ -305,7 +305,7 @@ async def test_what_happens_before_it_is_asked_again_makes_no_difference_to_what
         "it is lost",
     ],
 )
-async def test_a_connection_whose_session_was_resumed_elsewhere_is_closed_though_nobody_asks_again(
+async def test_a_replaced_connection_is_closed_though_nobody_asks_again(
     story: list[Act],
 ) -> None:
     resumes = opens(opening("alice", number=2, gateway="g3", resume="alice's"))
@@ -336,7 +336,7 @@ def gist_of(outcome: Outcome) -> set[tuple[str, str]]:
     }
 
 
-async def test_a_lease_whose_keeping_was_not_answered_is_still_of_the_same_run() -> None:
+async def test_a_lease_kept_without_an_answer_is_of_the_same_run() -> None:
     process = PresenceProcess()
     process.life.begin(1)
     await dies(process.gateways.keep_lease(KeepLease(G1)))

@@ -23,13 +23,13 @@ async def statuses(process: PresenceProcess, *users: str) -> list[str]:
     return ["unknown" if record is None else record.session.status for record in records]
 
 
-async def test_a_lease_lasts_so_long_that_a_silent_gateway_can_still_be_asked() -> None:
+async def test_a_lease_leaves_time_to_ask_a_silent_gateway() -> None:
     process = PresenceProcess()
     await process.gateways.keep_lease(KeepLease(G1))
     assert process.store.time_to_live(Keys.lease_timer(G1)) == GATEWAY_LEASE_S * LEASE_SHARE
 
 
-async def test_a_lease_kept_in_time_is_of_the_same_run_and_one_that_ran_out_of_another() -> None:
+async def test_a_lease_that_ran_out_is_kept_as_another_run() -> None:
     process = PresenceProcess()
     first = await process.gateways.keep_lease(KeepLease(G1))
     process.clock.pass_s(GATEWAY_LEASE_S * LEASE_SHARE - 1)
@@ -38,7 +38,7 @@ async def test_a_lease_kept_in_time_is_of_the_same_run_and_one_that_ran_out_of_a
     assert await process.gateways.keep_lease(KeepLease(G1)) != first
 
 
-async def test_the_sessions_of_a_dead_gateway_end_or_wait_to_be_resumed_and_others_do_not() -> None:
+async def test_the_sessions_of_a_dead_gateway_end_or_wait() -> None:
     process = PresenceProcess()
     await process.open(opening("alice", "hall", secret="alice's"))
     await process.open(opening("bob", "hall"))
@@ -72,7 +72,7 @@ async def test_sessions_begun_after_the_lease_ran_out_are_spared() -> None:
 
 
 @pytest.mark.parametrize("number", [65, 130])
-async def test_more_sessions_than_are_looked_after_at_once_are_all_looked_after(number: int) -> None:
+async def test_all_of_very_many_sessions_are_looked_after(number: int) -> None:
     process = PresenceProcess()
     users = [f"user{n}" for n in range(number)]
     for user in users:

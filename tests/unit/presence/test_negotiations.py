@@ -56,7 +56,7 @@ async def test_an_offer_is_stored_with_its_timer_and_backends_are_told() -> None
     assert events_of(process) == [("offered", {"at": NOW, "user": "alice", "peer": "bob"})]
 
 
-async def test_a_call_from_offer_to_hangup_is_told_to_backends_and_its_end_to_routers() -> None:
+async def test_a_call_is_told_to_backends_and_its_end_to_routers() -> None:
     process = await with_both()
     await process.signal("alice", "bob", "OFFER", "offer")
     await process.signal("alice", "bob", "ICE_CANDIDATE", "c1")
@@ -84,9 +84,7 @@ async def test_a_retry_tells_what_was_told_with_the_time_of_the_first() -> None:
 @pytest.mark.parametrize(
     ("later_s", "left_s"), [(0, OFFER_TIMEOUT_S), (3, OFFER_TIMEOUT_S - 3), (59.5, MIN_TIMER_S)]
 )
-async def test_a_retried_offer_has_its_timer_set_for_what_is_left_of_its_time(
-    later_s: float, left_s: float
-) -> None:
+async def test_a_retried_offer_is_timed_for_what_is_left_of_its_time(later_s: float, left_s: float) -> None:
     process = await with_both()
     await process.signal("alice", "bob", "OFFER", "offer")
     process.clock.pass_s(later_s)
@@ -102,7 +100,7 @@ async def test_a_clock_that_is_behind_gives_an_offer_no_more_than_its_time() -> 
     assert process.store.time_to_live(offer_timer("offer")) == OFFER_TIMEOUT_S
 
 
-async def test_a_retried_offer_whose_target_has_gone_meanwhile_does_not_wait_for_ever() -> None:
+async def test_a_retried_offer_to_a_user_who_has_gone_does_not_wait() -> None:
     process = await with_both()
     await process.signal("alice", "bob", "OFFER", "offer")
     key = Keys.user(BOB)
@@ -114,7 +112,7 @@ async def test_a_retried_offer_whose_target_has_gone_meanwhile_does_not_wait_for
     assert not (await process.pair("alice", "bob")).is_active
 
 
-async def test_a_pair_without_a_negotiation_goes_when_no_frame_of_it_can_be_a_retry() -> None:
+async def test_a_record_goes_when_no_frame_of_it_can_be_a_retry() -> None:
     process = await with_both()
     await process.signal("alice", "bob", "OFFER", "offer")
     assert process.store.time_to_live(Keys.pair(ALICE, BOB)) == float("inf")
@@ -127,7 +125,7 @@ async def test_a_pair_without_a_negotiation_goes_when_no_frame_of_it_can_be_a_re
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_candidates_judged_at_once_with_the_answer_are_each_held_and_released_or_relayed(
+async def test_candidates_beside_the_answer_are_released_or_relayed(
     seed: int,
 ) -> None:
     process = await with_both()
@@ -171,7 +169,7 @@ async def test_a_refusal_is_confirmed_by_the_leader_before_it_is_believed() -> N
     assert isinstance(verdict, Relay)
 
 
-async def test_a_session_that_has_just_begun_is_not_turned_away_by_a_replica_that_does_not_know_it() -> None:
+async def test_a_session_unknown_to_a_lagging_replica_is_not_turned_away() -> None:
     process = await with_both()
     check = await process.check("alice", "bob", "OFFER", "offer")
     process.over(LaggingStore(process.store, {}))
@@ -194,7 +192,7 @@ async def test_an_offer_that_nobody_answered_ends_and_both_are_told() -> None:
     assert not (await process.pair("alice", "bob")).is_active
 
 
-async def test_who_is_gone_when_an_offer_expires_is_told_nothing() -> None:
+async def test_a_user_who_is_gone_hears_nothing_of_an_expired_offer() -> None:
     process = await with_both()
     await process.signal("alice", "bob", "OFFER", "offer")
     key = Keys.user(BOB)
@@ -205,7 +203,7 @@ async def test_who_is_gone_when_an_offer_expires_is_told_nothing() -> None:
 
 
 @pytest.mark.parametrize("what", ["answered", "hung up", "renegotiated"])
-async def test_the_timer_of_an_offer_that_does_not_wait_any_more_tells_nobody(what: str) -> None:
+async def test_the_timer_of_an_offer_that_waits_no_more_tells_nobody(what: str) -> None:
     process = await with_both()
     await process.signal("alice", "bob", "OFFER", "offer")
     if what == "hung up":
@@ -221,7 +219,7 @@ async def test_the_timer_of_an_offer_that_does_not_wait_any_more_tells_nobody(wh
     assert process.heard_by("alice") == process.heard_by("bob") == []
 
 
-async def test_only_the_negotiations_of_who_is_gone_are_ended() -> None:
+async def test_only_the_negotiations_of_a_user_who_is_gone_end() -> None:
     process = await with_both()
     await process.open(opening("carol", "hall"))
     await process.signal("alice", "bob", "OFFER", "offer")
@@ -231,7 +229,7 @@ async def test_only_the_negotiations_of_who_is_gone_are_ended() -> None:
     assert (await process.pair("bob", "carol")).is_active
 
 
-async def test_what_the_next_session_negotiates_is_left_alone_by_a_late_end_of_the_last_one() -> None:
+async def test_a_late_end_of_a_session_leaves_the_next_ones_calls_alone() -> None:
     process = await with_both()
     await process.end("alice")
     await process.open(opening("alice", "hall", number=2))
@@ -243,7 +241,7 @@ async def test_what_the_next_session_negotiates_is_left_alone_by_a_late_end_of_t
 
 
 @pytest.mark.parametrize("seed", range(40))
-async def test_an_offer_to_who_goes_at_that_moment_does_not_wait_for_ever(seed: int) -> None:
+async def test_an_offer_to_a_user_who_goes_just_then_does_not_wait(seed: int) -> None:
     process = await with_both()
     process.store.lingers = random.Random(seed).randrange
     verdict, _ = await asyncio.gather(process.signal("bob", "alice", "OFFER", "offer"), process.end("alice"))
@@ -253,7 +251,7 @@ async def test_an_offer_to_who_goes_at_that_moment_does_not_wait_for_ever(seed: 
 
 
 @pytest.mark.parametrize("seed", range(40))
-async def test_an_offer_to_who_leaves_the_room_at_that_moment_does_not_wait_for_ever(seed: int) -> None:
+async def test_an_offer_to_a_user_who_leaves_just_then_does_not_wait(seed: int) -> None:
     process = await with_both()
     process.store.lingers = random.Random(seed).randrange
     await asyncio.gather(process.signal("bob", "alice", "OFFER", "offer"), process.leave("alice", "hall"))
@@ -261,7 +259,7 @@ async def test_an_offer_to_who_leaves_the_room_at_that_moment_does_not_wait_for_
 
 
 @pytest.mark.parametrize("seed", range(40))
-async def test_an_offer_of_who_goes_at_that_moment_does_not_wait_for_ever(seed: int) -> None:
+async def test_an_offer_of_a_user_who_goes_just_then_does_not_wait(seed: int) -> None:
     process = await with_both()
     process.store.lingers = random.Random(seed).randrange
     verdict, _ = await asyncio.gather(process.signal("bob", "alice", "OFFER", "offer"), process.end("bob"))
@@ -273,7 +271,7 @@ async def test_an_offer_of_who_goes_at_that_moment_does_not_wait_for_ever(seed: 
 
 
 @pytest.mark.parametrize("op", ["offer", "end", "expire"])
-async def test_who_never_gets_a_write_through_gives_up(op: str) -> None:
+async def test_a_process_that_loses_every_round_gives_up(op: str) -> None:
     process = await with_both()
     await process.signal("alice", "bob", "OFFER", "offer")
     busy = BusyStore(process.store, "pair.")

@@ -30,7 +30,7 @@ async def rooms_of(process: PresenceProcess, user: str) -> set[str]:
     return set(record.rooms)
 
 
-async def test_a_room_that_is_not_granted_any_more_is_left_and_everybody_concerned_is_told() -> None:
+async def test_a_room_not_granted_any_more_is_left_and_all_are_told() -> None:
     process = await a_call("hall")
     assert await process.regrant("alice", "cellar") == Done()
     assert await rooms_of(process, "alice") == set()
@@ -49,14 +49,14 @@ async def test_a_call_goes_on_in_a_room_that_is_still_granted() -> None:
 
 
 @pytest.mark.parametrize("granted", ["*", "hall"])
-async def test_who_keeps_everything_is_not_disturbed(granted: str) -> None:
+async def test_a_user_who_keeps_everything_is_not_disturbed(granted: str) -> None:
     process = await a_call("hall")
     assert await process.regrant("alice", granted) == Done()
     assert await rooms_of(process, "alice") == {"hall"}
     assert process.recorder.sent == []
 
 
-async def test_a_room_that_was_joined_before_an_answer_was_lost_is_left_too() -> None:
+async def test_a_room_joined_when_the_answer_was_lost_is_left_too() -> None:
     process = await a_call("hall")
     await process.regrant("alice", rooms=("cellar",))
     assert await rooms_of(process, "alice") == set()
@@ -88,7 +88,7 @@ async def test_a_session_that_is_gone_is_told_so() -> None:
     assert await rooms_of(process, "alice") == {"hall"}
 
 
-async def test_who_never_gets_a_write_through_gives_up() -> None:
+async def test_a_process_that_loses_every_round_gives_up() -> None:
     process = await a_call("hall")
     busy = BusyStore(process.store, "user.")
     with pytest.raises(StoreUnavailable):

@@ -6,7 +6,7 @@ import pytest
 from presence.records import MAX_TRIES
 from presence.rules.room import UNCLAIMED_MS
 from presence.store import StoreUnavailable
-from tests.unit.presence.lifetime import BusyStore, Died
+from tests.unit.presence.lifetime import BusyStore, Died, HeldUpStore
 from tests.unit.presence.presence_process import PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
@@ -40,7 +40,7 @@ def members_in(reply: PresenceReply) -> list[str]:
     return [line.user_id for line in reply.members]
 
 
-async def test_who_joins_gets_the_roster_with_himself_in_it() -> None:
+async def test_a_user_who_joins_gets_the_roster_and_is_in_it() -> None:
     process = await with_users("alice")
     assert await process.join("alice", "hall") == RoomMembers((Member(ALICE, "online", True, NOW),))
 
@@ -55,7 +55,7 @@ async def test_the_roster_says_who_is_away_and_who_may_not_start_voice() -> None
     )
 
 
-async def test_the_roster_is_in_the_order_of_joining_and_of_names_at_one_moment() -> None:
+async def test_the_roster_is_in_the_order_of_joining_then_of_names() -> None:
     process = await with_users("dan", "carol", "alice", "bob")
     for user in ("dan", "alice"):
         await process.join(user, "hall")
@@ -74,7 +74,7 @@ async def test_the_others_are_told_who_joins_and_nobody_of_another_room_is() -> 
     assert process.heard_by("carol") == process.heard_by("alice") == []
 
 
-async def test_joining_again_gives_the_roster_again_and_tells_nobody_anything_new() -> None:
+async def test_joining_again_gives_the_roster_and_tells_nobody_again() -> None:
     process = await with_users("alice", "bob", "carol")
     await process.join("bob", "hall")
     first = await process.join("alice", "hall")
@@ -111,7 +111,7 @@ async def ask(process: PresenceProcess, op: str, session: SessionId) -> Presence
             return await process.ask(ListMembers(ALICE, session, HALL))
 
 
-async def test_who_is_not_known_at_all_is_told_that_his_session_is_gone() -> None:
+async def test_a_user_who_is_not_known_is_told_that_its_session_is_gone() -> None:
     assert await ask(await with_users(), "join", SessionId("s")) == SessionGone(replaced=False)
 
 
@@ -149,7 +149,7 @@ async def test_a_full_room_named_at_connect_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_of_many_who_join_at_once_as_many_come_in_as_there_is_room_for(seed: int) -> None:
+async def test_of_many_who_join_at_once_as_many_come_in_as_may(seed: int) -> None:
     users = [f"user{number}" for number in range(12)]
     process = await with_users(*users, max_members=5)
     process.store.lingers = random.Random(seed).randrange
@@ -158,28 +158,28 @@ async def test_of_many_who_join_at_once_as_many_come_in_as_there_is_room_for(see
     inside = [user for user, reply in zip(users, replies, strict=True) if isinstance(reply, RoomMembers)]
     assert len(inside) == 5
     assert sorted(members_in(await process.join(inside[0], "hall"))) == sorted(inside)
-    seats = {key for key in process.store.contents() if key.startswith("room.hall.")}
-    assert seats == {f"room.hall.{user}" for user in inside}
+    entries = {key for key in process.store.contents() if key.startswith("room.hall.")}
+    assert entries == {f"room.hall.{user}" for user in inside}
 
 
-async def test_a_seat_that_was_left_behind_is_swept_when_the_room_seems_full() -> None:
+async def test_an_entry_left_behind_is_removed_when_the_room_seems_full() -> None:
     process = await with_users("alice", "bob", max_members=1)
-    await process.leave_a_seat_behind("alice", "hall")
+    await process.leave_an_entry_behind("alice", "hall")
     assert refusal_in(await process.join("bob", "hall")) == "ROOM_FULL"
     process.clock.now_ms += UNCLAIMED_MS
     assert members_in(await process.join("bob", "hall")) == ["bob"]
     assert "room.hall.alice" not in process.store.contents()
 
 
-async def test_a_seat_that_was_left_behind_stands_in_no_roster() -> None:
+async def test_an_entry_left_behind_stands_in_no_roster() -> None:
     process = await with_users("alice", "bob", "carol")
-    await process.leave_a_seat_behind("alice", "hall")
+    await process.leave_an_entry_behind("alice", "hall")
     assert members_in(await process.join("bob", "hall")) == ["bob"]
-    await process.leave_a_seat_behind("nobody", "hall")
+    await process.leave_an_entry_behind("nobody", "hall")
     assert members_in(await process.join("carol", "hall")) == ["bob", "carol"]
 
 
-async def test_the_seat_of_a_session_that_is_away_is_not_swept() -> None:
+async def test_the_entry_of_a_session_that_is_away_is_not_removed() -> None:
     process = await with_users("bob", max_members=1)
     await process.open(opening("alice", "hall", secret="alice's"))
     await process.end("alice", resumable=True)
@@ -188,9 +188,9 @@ async def test_the_seat_of_a_session_that_is_away_is_not_swept() -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-async def test_who_comes_back_to_the_seat_he_left_behind_is_not_swept_from_it(seed: int) -> None:
+async def test_a_user_who_joins_by_an_entry_left_behind_keeps_it(seed: int) -> None:
     process = await with_users("alice", "bob", max_members=1)
-    await process.leave_a_seat_behind("alice", "hall")
+    await process.leave_an_entry_behind("alice", "hall")
     process.clock.now_ms += UNCLAIMED_MS
     process.store.lingers = random.Random(seed).randrange
     replies = await asyncio.gather(process.join("alice", "hall"), process.join("bob", "hall"))
@@ -212,7 +212,7 @@ async def test_the_others_are_told_who_leaves() -> None:
     assert members_in(await process.join("bob", "hall")) == ["bob"]
 
 
-async def test_who_leaves_without_being_a_member_is_told_that_it_is_so_and_others_are_told_nothing() -> None:
+async def test_leaving_without_being_a_member_tells_nobody_anything() -> None:
     process = await with_users("alice", "bob")
     await process.join("bob", "hall")
     assert await process.leave("alice", "hall") == Done()
@@ -220,7 +220,7 @@ async def test_who_leaves_without_being_a_member_is_told_that_it_is_so_and_other
     assert process.heard_by("bob") == []
 
 
-async def test_leaving_the_last_common_room_ends_a_negotiation_and_tells_the_peer() -> None:
+async def test_leaving_the_last_common_room_ends_a_call_and_the_peer_hears() -> None:
     process = await with_users("alice", "bob")
     for user in ("alice", "bob"):
         await process.join(user, "hall")
@@ -236,7 +236,7 @@ async def test_leaving_the_last_common_room_ends_a_negotiation_and_tells_the_pee
     assert [sent.subject for sent in process.heard_elsewhere("changed")] == ["tieline.changed.alice"]
 
 
-async def test_who_has_left_may_come_again_and_is_announced_again() -> None:
+async def test_a_user_who_left_may_come_again_and_is_announced() -> None:
     process = await with_users("alice", "bob")
     await process.join("bob", "hall")
     await process.join("alice", "hall")
@@ -259,8 +259,31 @@ async def test_coming_again_is_announced_though_leaving_was_not_yet() -> None:
     assert len(process.told_to("bob")) == 3, "a gateway drops what it takes for a repetition"
 
 
+async def test_a_slow_leave_takes_no_later_membership_along() -> None:
+    process = await with_users("alice", "bob")
+    for user in ("alice", "bob"):
+        await process.join(user, "hall")
+    quick, slow = PresenceProcess(beside=process), HeldUpStore(process.store, "room.hall.*")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(process.over(slow).leave("alice", "hall"))
+        await slow.is_reached.wait()
+        await quick.leave("alice", "hall")
+        await quick.join("alice", "hall")
+        slow.may_go_on.set()
+    assert members_in(await quick.join("bob", "hall")) == ["alice", "bob"]
+
+
+async def test_a_user_who_joins_while_away_is_announced_as_away() -> None:
+    process = await with_users("bob")
+    await process.open(opening("alice", secret="alice's"))
+    await process.join("bob", "hall")
+    await process.end("alice", resumable=True)
+    await process.join("alice", "hall")
+    assert process.heard_by("bob") == ["alice joined hall", "alice is away in hall"]
+
+
 @pytest.mark.parametrize("op", ["join", "leave"])
-async def test_who_never_gets_a_write_through_gives_up(op: str) -> None:
+async def test_a_process_that_loses_every_round_gives_up(op: str) -> None:
     process = await with_users("alice")
     await process.join("alice", "cellar" if op == "join" else "hall")
     busy = BusyStore(process.store, "user.")

@@ -6,7 +6,7 @@ import pytest
 from presence.records import MAX_TRIES
 from presence.rules.user import User
 from presence.store import StoreUnavailable
-from tests.unit.presence.lifetime import BusyStore, uneven
+from tests.unit.presence.lifetime import BusyStore, HeldUpStore, uneven
 from tests.unit.presence.presence_process import (
     OFFLINE_RETENTION_S,
     RESUME_WINDOW_S,
@@ -86,14 +86,14 @@ async def test_the_members_of_its_rooms_are_told_and_the_routers_too() -> None:
     ]
 
 
-async def test_asking_again_for_a_session_that_has_ended_does_not_begin_it_again() -> None:
+async def test_asking_again_does_not_begin_an_ended_session_again() -> None:
     process = PresenceProcess()
     await process.open(opening("alice", "hall"))
     await process.end("alice")
     assert await process.ask(opening("alice", "hall")) == SessionGone(replaced=False)
 
 
-async def test_a_newer_session_replaces_the_older_one_which_ends_like_any_other() -> None:
+async def test_a_replaced_session_ends_like_any_other() -> None:
     process = await with_both()
     await process.open(opening("alice", "hall", number=2, gateway="g3"))
     close = CloseSession(ALICE, SessionId("alice-s1"), ConnectionId("alice-c1"), CloseCode.REPLACED)
@@ -111,7 +111,7 @@ async def test_a_newer_session_replaces_the_older_one_which_ends_like_any_other(
 
 
 @pytest.mark.parametrize("seed", range(60))
-async def test_of_many_sessions_that_begin_at_once_one_is_left_and_every_other_is_closed(seed: int) -> None:
+async def test_of_many_sessions_begun_at_once_all_but_one_are_closed(seed: int) -> None:
     process = PresenceProcess()
     process.store.lingers = uneven(random.Random(seed))
     replies = await asyncio.gather(*(process.open(opening("alice", "hall", number=n)) for n in range(1, 6)))
@@ -128,7 +128,7 @@ async def test_of_many_sessions_that_begin_at_once_one_is_left_and_every_other_i
     assert roster == RoomMembers((Member(ALICE, "online", True, NOW),))
 
 
-async def test_the_end_of_a_session_ends_its_calls_and_memberships_and_leaves_a_memory() -> None:
+async def test_the_end_of_a_session_ends_its_calls_and_memberships() -> None:
     process = await with_both()
     assert await process.end("alice") == Done()
     assert process.heard_by("bob") == ["hangup of alice: disconnected", "alice left hall: disconnected"]
@@ -160,7 +160,7 @@ async def test_a_gateway_tells_its_client_by_way_of_presence() -> None:
     ("user", "connection", "replaced"),
     [(ALICE, "bob-c1", True), (UserId("nobody"), "alice-c1", False)],
 )
-async def test_who_does_not_know_the_connection_tells_its_client_nothing(
+async def test_without_the_connection_nothing_is_told_to_its_client(
     user: UserId, connection: str, replaced: bool
 ) -> None:
     process = await with_both()
@@ -169,7 +169,7 @@ async def test_who_does_not_know_the_connection_tells_its_client_nothing(
     assert process.recorder.sent == []
 
 
-async def test_the_end_of_a_connection_that_has_the_session_no_more_ends_nothing() -> None:
+async def test_the_end_of_a_replaced_connection_ends_nothing() -> None:
     process = await with_both()
     await process.open(opening("alice", "hall", number=2))
     assert await process.ask(EndSession(ALICE, ConnectionId("alice-c1"), False)) == Done()
@@ -184,7 +184,7 @@ async def test_the_end_of_a_session_that_never_began_is_done() -> None:
     assert process.recorder.sent == []
 
 
-async def test_a_session_that_can_be_resumed_goes_away_and_keeps_its_rooms_and_calls() -> None:
+async def test_a_session_that_is_away_keeps_its_rooms_and_calls() -> None:
     process = await with_both(secret="alice's")
     await process.end("alice", resumable=True)
     assert (await known(process, "alice")).session.status == "away"
@@ -195,13 +195,13 @@ async def test_a_session_that_can_be_resumed_goes_away_and_keeps_its_rooms_and_c
 
 
 @pytest.mark.parametrize(("secret", "resumable"), [("", True), ("alice's", False)])
-async def test_a_session_ends_that_cannot_be_resumed_or_said_goodbye(secret: str, resumable: bool) -> None:
+async def test_a_session_that_cannot_be_resumed_or_was_closed_ends(secret: str, resumable: bool) -> None:
     process = await with_both(secret=secret)
     await process.end("alice", resumable=resumable)
     assert (await known(process, "alice")).session.status == "offline"
 
 
-async def test_who_knows_the_secret_gets_the_session_and_its_rooms_back_on_any_gateway() -> None:
+async def test_whoever_knows_the_secret_resumes_on_any_gateway() -> None:
     process = await with_both(secret="alice's")
     await process.end("alice", resumable=True)
     process.clock.pass_s(10)
@@ -223,7 +223,7 @@ async def test_who_knows_the_secret_gets_the_session_and_its_rooms_back_on_any_g
     ]
 
 
-async def test_each_going_and_coming_is_told_in_a_frame_of_its_own() -> None:
+async def test_each_absence_and_return_is_told_in_a_frame_of_its_own() -> None:
     process = await with_both(secret="alice's")
     for number in range(2, 5):
         await process.end("alice", resumable=True)
@@ -244,7 +244,7 @@ async def test_a_wrong_secret_gets_a_new_session_and_ends_the_older_one() -> Non
     assert "alice left hall: disconnected" in process.heard_by("bob")
 
 
-async def test_resuming_closes_a_connection_that_still_lives_and_tells_nobody_of_an_absence() -> None:
+async def test_resuming_closes_a_live_connection_and_tells_no_absence() -> None:
     process = await with_both(secret="alice's")
     await process.open(opening("alice", number=2, gateway="g3", resume="alice's"))
     close = CloseSession(ALICE, SessionId("alice-s1"), ConnectionId("alice-c1"), CloseCode.REPLACED)
@@ -254,7 +254,7 @@ async def test_resuming_closes_a_connection_that_still_lives_and_tells_nobody_of
     assert (await known(process, "alice")).session.status == "online"
 
 
-async def test_asking_again_for_a_resumption_after_the_next_one_takes_nothing_from_that() -> None:
+async def test_a_late_retry_of_a_resumption_takes_nothing_from_the_next() -> None:
     process = await with_both(secret="alice's")
     late = opening("alice", number=2, gateway="g3", resume="alice's")
     await process.open(late)
@@ -286,7 +286,7 @@ async def test_a_session_that_was_not_resumed_in_its_window_ends() -> None:
     ]
 
 
-async def test_the_end_of_the_window_means_nothing_to_a_session_that_was_resumed_or_ended() -> None:
+async def test_the_window_means_nothing_to_a_session_that_was_resumed() -> None:
     process = await with_both(secret="alice's")
     await process.give_up(UserId("nobody"), ConnectionId("alice-c1"))
     await process.end("alice", resumable=True)
@@ -336,7 +336,7 @@ async def test_a_gateway_whose_session_has_gone_on_elsewhere_is_told_so() -> Non
     assert await process.ask(stale) == SessionGone(replaced=True)
 
 
-async def test_a_gateway_is_told_which_of_its_connections_are_replaced_and_of_no_other() -> None:
+async def test_a_gateway_is_told_which_of_its_connections_are_replaced() -> None:
     process = PresenceProcess()
     for user in ("alice", "bob", "carol", "dan", "eve"):
         await process.open(opening(user, secret=f"{user}'s"))
@@ -351,8 +351,43 @@ async def test_a_gateway_is_told_which_of_its_connections_are_replaced_and_of_no
     )
 
 
+async def test_a_slow_process_tells_nobody_new_of_an_absence_that_is_over() -> None:
+    process = await with_both(secret="alice's")
+    quick, slow = PresenceProcess(beside=process), HeldUpStore(process.store, "room.hall.*")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(process.over(slow).end("alice", resumable=True))
+        await slow.is_reached.wait()
+        await quick.open(opening("alice", number=2, resume="alice's"))
+        await quick.open(opening("carol", "hall"))
+        slow.may_go_on.set()
+    assert process.heard_by("carol") == []
+
+
+async def test_a_restored_session_is_told_of_in_frames_of_its_own() -> None:
+    process = await with_both(secret="alice's")
+    alice = opening("alice", secret="alice's")
+    for attempt in range(2):
+        await process.signal("alice", "bob", "OFFER", f"another offer {attempt}")
+        await process.end("alice", resumable=True)
+        await process.give_up(ALICE, ConnectionId("alice-c1"))
+        process.clock.pass_s(1)
+        await process.ask(registering(alice, {"hall": NOW}))
+    heard = process.heard_by("bob")
+    assert (
+        heard
+        == [
+            "alice is away in hall",
+            "hangup of alice: disconnected",
+            "alice left hall: disconnected",
+            "alice joined hall",
+        ]
+        * 2
+    )
+    assert len(process.told_to("bob")) == len(heard), "a gateway drops what it takes for a repetition"
+
+
 @pytest.mark.parametrize("op", ["open", "resume", "register", "away", "end"])
-async def test_who_never_gets_a_write_through_gives_up(op: str) -> None:
+async def test_a_process_that_loses_every_round_gives_up(op: str) -> None:
     process = await with_both(secret="alice's")
     if op in ("resume", "register"):
         await process.end("alice", resumable=True)

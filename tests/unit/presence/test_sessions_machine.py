@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.unit.presence.acts import Gateways
-from tests.unit.presence.cluster import PROCESSES, ROOMS, USERS, Act, Cluster
+from tests.unit.presence.cluster import CELLAR, HALL, PROCESSES, ROOMS, USERS, Act, Cluster
 from tests.unit.presence.consistency import Consistency
 from tieline.wire.ids import GatewayId, RoomId, UserId
 from tieline.wire.internal import Check, OpenSession
@@ -62,7 +62,7 @@ wishes: Final = st.builds(
     st.sampled_from(KINDS),
     st.sampled_from(USERS),
     st.sampled_from(USERS),
-    st.sampled_from(((ROOMS[0],), ROOMS, (ROOMS[1],), ())),
+    st.sampled_from(((CELLAR,), (HALL,), (CELLAR,), ROOMS, ())),
     st.booleans(),
     st.integers(0, 5),
     st.booleans(),
@@ -84,8 +84,8 @@ class Sessions(RuleBasedStateMachine):
         self.consistency = Consistency(self.cluster, self.gateways)
         self.unanswered: list[Act] = []
         self.untouched_s = 0.0
-        for user, gateway in zip(USERS, ("g1", "g2", "g1"), strict=True):
-            self._carry_out([[self.gateways.connect(user, gateway, ROOMS[:1], resumable=resumable)]])
+        for user, gateway, rooms in zip(USERS, ("g1", "g2", "g1"), ((HALL,), ROOMS, ROOMS), strict=True):
+            self._carry_out([[self.gateways.connect(user, gateway, rooms, resumable=resumable)]])
 
     def _run(self, what: Coroutine[object, object, object]) -> object:
         return self._runner.run(what)
@@ -192,6 +192,7 @@ class Sessions(RuleBasedStateMachine):
         for act in firing:
             self._carry_out([[act]], deaths, persistence=persistence)
 
+    @precondition(lambda self: not self.gateways.orphaned and not self.gateways.silent)
     @rule(place=st.integers(0, 1), is_dead=st.booleans())
     def a_gateway_is_not_reached(self, place: int, is_dead: bool) -> None:
         """Let a gateway die, or only seem to."""

@@ -1,4 +1,4 @@
-"""Two users, and frames by name: what the tests of `negotiation` and `decide` talk about."""
+"""Two users, and frames by name: what the tests of negotiations and signals talk about."""
 
 from typing import Final
 

@@ -19,6 +19,8 @@ APART = {ALICE: online(SESSIONS[ALICE]), BOB: IN_HALL[BOB]}
 ALICE_GONE = {**IN_HALL, ALICE: ended(IN_HALL[ALICE])}
 LATER = NOW + 20_000
 NOTHING_LEFT = negotiation.end(waiting())
+ENDED = f"{SESSIONS[ALICE]} {NOW:x}"
+"""The cause of what the end of Alice's session ends."""
 
 AT_WORK = pytest.mark.parametrize("pair", [waiting("c1"), established("c1")], ids=["waiting", "established"])
 
@@ -49,7 +51,7 @@ def test_the_end_of_a_session_ends_its_call_and_the_peer_is_told(pair: Negotiati
             Done(),
             negotiation.end(pair),
             (
-                told(BOB, ALICE, "disconnected", SESSIONS[ALICE]),
+                told(BOB, ALICE, "disconnected", ENDED),
                 CallEnded(NOW, ALICE, BOB, "disconnected"),
             ),
         )
@@ -71,7 +73,23 @@ def test_a_peer_who_is_gone_is_told_nothing(bob: User | None) -> None:
 def test_a_peer_who_is_away_is_told() -> None:
     step = end_of_session(waiting(), {**ALICE_GONE, BOB: away(IN_HALL[BOB])})
     assert isinstance(step, Change)
-    assert told(BOB, ALICE, "disconnected", SESSIONS[ALICE]) in step.effects
+    assert told(BOB, ALICE, "disconnected", ENDED) in step.effects
+
+
+def test_the_next_end_of_a_restored_session_has_another_cause() -> None:
+    first, second = (EndCalls(SESSIONS[ALICE], at) for at in (NOW, NOW + 1))
+    steps = [
+        endings.end_calls(effect, ALICE, BOB, waiting(), ALICE_GONE, Facts(LATER))
+        for effect in (first, second)
+    ]
+    causes = [
+        effect.cause
+        for step in steps
+        if isinstance(step, Change)
+        for effect in step.effects
+        if isinstance(effect, HangUp)
+    ]
+    assert len(set(causes)) == 2
 
 
 @pytest.mark.parametrize(
@@ -95,7 +113,7 @@ def test_users_without_a_room_in_common_do_not_go_on(pair: Negotiation) -> None:
     )
 
 
-def test_who_did_not_ask_to_leave_is_told_too() -> None:
+def test_a_user_who_did_not_ask_to_leave_is_told_too() -> None:
     step = end_without_room(waiting(), APART, tell_user=True)
     assert isinstance(step, Change)
     assert step.effects == (

@@ -20,7 +20,7 @@ from tieline.wire.ids import UserId
 
 
 @pytest.mark.parametrize("sender", [ALICE, BOB])
-def test_a_candidate_before_the_answer_is_held_whichever_side_it_comes_from(sender: UserId) -> None:
+def test_a_candidate_of_either_side_is_held_before_the_answer(sender: UserId) -> None:
     step = went(trickles(sender, "c1", waiting()))
     assert step.ack == "held"
     assert step.outgoing == ()
@@ -31,7 +31,7 @@ def test_a_candidate_without_an_offer_is_refused() -> None:
     assert trickles(ALICE, "c1", NOTHING) is ErrorCode.NO_MATCHING_OFFER
 
 
-def test_in_an_established_pair_a_candidate_passes_and_changes_nothing() -> None:
+def test_in_an_established_pair_a_candidate_passes_unrecorded() -> None:
     pair = established()
     step = went(trickles(ALICE, "c1", pair))
     assert step.negotiation is pair
@@ -39,7 +39,7 @@ def test_in_an_established_pair_a_candidate_passes_and_changes_nothing() -> None
     assert step.ack == "relayed"
 
 
-def test_where_candidates_are_forwarded_they_pass_before_the_answer_and_change_nothing() -> None:
+def test_forwarded_candidates_pass_before_the_answer_unrecorded() -> None:
     pair = waiting()
     step = went(trickles(ALICE, "c1", pair, policy="forward"))
     assert step.negotiation is pair
@@ -48,7 +48,7 @@ def test_where_candidates_are_forwarded_they_pass_before_the_answer_and_change_n
     assert trickles(ALICE, "c1", NOTHING, policy="forward") is ErrorCode.NO_MATCHING_OFFER
 
 
-def test_where_candidates_are_rejected_they_are_refused_before_the_answer_and_pass_after_it() -> None:
+def test_rejected_candidates_pass_after_the_answer_only() -> None:
     assert trickles(ALICE, "c1", waiting(), policy="reject") is ErrorCode.NO_MATCHING_OFFER
     assert went(trickles(ALICE, "c1", established(), policy="reject")).outgoing == to_bob(None)
 
@@ -93,12 +93,12 @@ def test_a_later_answer_does_not_release_them_again() -> None:
     assert went(answers(BOB, "answer 2", renegotiating, NOW + 20_000)).outgoing == to_alice(None)
 
 
-def test_the_next_candidate_brings_along_those_that_were_released_before_it() -> None:
+def test_the_next_candidate_comes_after_those_released_before_it() -> None:
     pair = established("c1", "c2")
     assert went(trickles(ALICE, "c3", pair)).outgoing == to_bob("c1", "c2", None)
 
 
-def test_nothing_that_a_sender_says_overtakes_its_released_candidates() -> None:
+def test_no_frame_overtakes_the_released_candidates_of_its_sender() -> None:
     pair = established("c1", "c2")
     assert offers(ALICE, "offer 2", pair).outgoing == to_bob("c1", "c2", None)
     assert went(hangs_up(ALICE, "hangup", pair)).outgoing == to_bob("c1", "c2", None)
@@ -131,7 +131,7 @@ def test_what_is_still_held_is_not_brought_along() -> None:
 
 
 @pytest.mark.parametrize(("later_ms", "kept"), [(RETRY_MS - 1, 1), (RETRY_MS, 0)])
-def test_released_candidates_are_dropped_when_no_retry_can_ask_for_them(later_ms: int, kept: int) -> None:
+def test_released_candidates_go_when_no_retry_can_ask_for_them(later_ms: int, kept: int) -> None:
     pair = established("c1")
     assert len(offers(BOB, "offer 2", pair, NOW + later_ms).negotiation.held) == kept
 

@@ -54,7 +54,7 @@ def test_offers_that_cross_both_wait() -> None:
 
 
 @pytest.mark.parametrize("answerer", [ALICE, BOB])
-def test_of_offers_that_cross_either_answer_establishes_and_the_other_goes_on_waiting(
+def test_of_crossing_offers_one_is_answered_and_the_other_waits_on(
     answerer: UserId,
 ) -> None:
     crossed = offers(BOB, "offer 2", waiting()).negotiation
@@ -85,7 +85,7 @@ def test_an_answer_without_an_offer_is_refused(pair: Negotiation) -> None:
     assert answers(BOB, "answer 2", pair) is ErrorCode.NO_MATCHING_OFFER
 
 
-def test_nobody_answers_an_offer_of_his_own() -> None:
+def test_nobody_answers_an_offer_of_its_own() -> None:
     assert answers(ALICE, "answer", waiting()) is ErrorCode.NO_MATCHING_OFFER
 
 
@@ -111,7 +111,7 @@ def test_after_the_end_nothing_is_left_of_the_negotiation() -> None:
     assert hangs_up(ALICE, "hangup 2", over) is ErrorCode.NO_MATCHING_OFFER
 
 
-def test_after_the_end_an_offer_begins_anew_and_candidates_are_held_again() -> None:
+def test_after_the_end_an_offer_begins_and_candidates_wait_again() -> None:
     over = went(hangs_up(BOB, "hangup", established("c1"))).negotiation
     step = went(trickles(ALICE, "c2", offers(ALICE, "offer 2", over).negotiation))
     assert step.ack == "held"
@@ -147,7 +147,7 @@ def test_an_offer_that_nobody_answered_ends_the_negotiation() -> None:
     assert held_in(expired) == []
 
 
-def test_in_an_established_pair_an_unanswered_offer_only_stops_waiting() -> None:
+def test_in_a_call_an_unanswered_offer_only_stops_waiting() -> None:
     pair = offers(ALICE, "offer 2", established("c1")).negotiation
     expired = expire(pair, ALICE, generation_of(pair))
     assert expired is not None
@@ -170,7 +170,7 @@ def test_the_timer_of_a_replaced_offer_means_nothing() -> None:
     assert expire(replaced, ALICE, generation_of(pair)) is None
 
 
-def test_the_timer_of_the_same_frame_offered_again_later_is_another_one() -> None:
+def test_the_same_frame_offered_again_later_has_another_timer() -> None:
     pair = waiting()
     again = offers(ALICE, "offer", pair, NOW + 90_000).negotiation
     assert expire(again, ALICE, generation_of(pair)) is None

@@ -62,7 +62,7 @@ def test_the_same_frame_is_a_retry_for_a_minute(later_ms: int, is_retry: bool) -
     assert (waiting().memory_of(ALICE, named("offer"), NOW + later_ms) is not None) is is_retry
 
 
-def test_a_frame_sent_anew_after_its_minute_is_remembered_for_another_one() -> None:
+def test_a_frame_sent_anew_after_a_minute_is_remembered_again() -> None:
     pair = offers(ALICE, "offer", waiting(), NOW + RETRY_MS).negotiation
     known = pair.memory_of(ALICE, named("offer"), NOW + 2 * RETRY_MS - 1)
     assert known is not None
@@ -85,31 +85,31 @@ def test_a_retried_answer_releases_again_what_it_released() -> None:
     assert retried.negotiation is first.negotiation
 
 
-def test_a_retried_answer_releases_again_after_the_others_have_gone_on() -> None:
+def test_a_retried_answer_releases_again_after_others_have_gone_on() -> None:
     pair = offers(ALICE, "offer 2", established("c1")).negotiation
     pair = went(answers(BOB, "answer 2", pair)).negotiation
     assert retries(BOB, "answer", pair).outgoing == to_alice(None) + to_bob("c1")
     assert retries(BOB, "answer 2", pair).outgoing == to_alice(None)
 
 
-def test_a_retried_held_candidate_is_acknowledged_as_held_and_not_held_twice() -> None:
+def test_a_retried_held_candidate_is_held_once() -> None:
     pair = waiting("c1")
     assert retries(ALICE, "c1", pair) == Outcome(pair, (), "held")
 
 
-def test_a_held_candidate_retried_after_its_release_is_acknowledged_as_held_and_not_delivered() -> None:
+def test_a_held_candidate_retried_after_its_release_is_still_held() -> None:
     pair = established("c1")
     assert retries(ALICE, "c1", pair) == Outcome(pair, (), "held")
 
 
-def test_a_retried_hangup_is_delivered_again_with_what_it_brought_along() -> None:
+def test_a_retried_hangup_is_delivered_with_what_preceded_it() -> None:
     first = went(hangs_up(ALICE, "hangup", established("c1"), NOW + PRECEDED_MS - 1))
     retried = retries(ALICE, "hangup", first.negotiation, NOW + PRECEDED_MS + 5000)
     assert retried == Outcome(first.negotiation, first.outgoing, "relayed")
     assert retried.outgoing == to_bob("c1", None)
 
 
-def test_a_retry_brings_along_what_the_first_attempt_did_and_what_was_released_since() -> None:
+def test_a_retry_delivers_what_the_first_did_and_what_came_since() -> None:
     pair = offers(ALICE, "offer 2", established("c1"), NOW + PRECEDED_MS - 1).negotiation
     assert retries(ALICE, "offer 2", pair, NOW + PRECEDED_MS).outgoing == to_bob("c1", None)
     assert retries(ALICE, "offer 2", pair, NOW + RETRY_MS - 1).outgoing == to_bob("c1", None)
@@ -123,7 +123,7 @@ def test_a_retry_brings_along_what_the_first_attempt_did_and_what_was_released_s
     assert retries(ALICE, "offer 2", since, NOW + 2 * PRECEDED_MS + 1).outgoing == to_bob(None)
 
 
-def test_what_an_answer_released_of_the_answerer_follows_its_retry_and_does_not_precede_it() -> None:
+def test_what_an_answer_released_of_its_sender_follows_its_retry() -> None:
     pair = established("b1", by=BOB)
     assert retries(BOB, "answer", pair).outgoing == to_alice(None, "b1")
 
@@ -156,7 +156,7 @@ def expired_after_all() -> Negotiation:
     ],
     ids=["offer", "answer", "held candidate"],
 )
-def test_a_frame_retried_after_the_end_is_acknowledged_and_delivered_as_before(
+def test_a_frame_retried_after_the_end_is_delivered_as_before(
     over: Negotiation, frame: str, sender: UserId, outgoing: tuple[Outgoing, ...]
 ) -> None:
     step = retries(sender, frame, over)
@@ -172,7 +172,7 @@ def test_what_was_still_held_at_the_end_is_delivered_to_nobody() -> None:
     assert went(answers(BOB, "answer 2", anew)).outgoing == to_alice(None)
 
 
-def test_the_first_words_of_the_next_negotiation_do_not_overtake_what_the_last_one_released() -> None:
+def test_the_next_call_does_not_overtake_what_the_last_released() -> None:
     over = went(hangs_up(BOB, "hangup", established("c1"))).negotiation
     assert offers(ALICE, "offer 2", over).outgoing == to_bob("c1", None)
 
@@ -232,7 +232,7 @@ def test_a_candidate_that_passes_at_once_is_not_remembered() -> None:
     assert went(trickles(ALICE, "c1", established())).negotiation.memory_of(ALICE, named("c1"), NOW) is None
 
 
-def test_the_retries_to_be_told_held_are_the_senders_own_of_the_last_minute() -> None:
+def test_only_the_senders_own_recent_retries_are_to_be_told_held() -> None:
     pair = went(trickles(BOB, "b1", waiting("a1"))).negotiation
     pair = went(trickles(ALICE, "a2", pair, NOW + 10)).negotiation
     pair = went(answers(BOB, "answer", pair, NOW + 20)).negotiation

@@ -5,7 +5,14 @@ import pytest
 
 from presence.rules import room
 from presence.rules.change import Change, Facts, ListRoom, Prepare, Step
-from presence.rules.effects import Changed, EndCallsWithoutRoom, MemberCame, MemberWent
+from presence.rules.effects import (
+    Changed,
+    EndCallsWithoutRoom,
+    MemberCame,
+    MemberWent,
+    StatusChanged,
+    UserEffect,
+)
 from presence.rules.room import UNCLAIMED_MS, StoredEntry
 from presence.rules.user import Membership, RosterEntry, User
 from tests.unit.presence.requests import opening
@@ -57,14 +64,17 @@ def test_what_another_step_had_prepared_does_not_serve() -> None:
     assert joins(IN_HALL, Facts(LATER, Prepare(S1, rooms=(HALL,)), entries={HALL: 3})) == joins(IN_HALL)
 
 
-@pytest.mark.parametrize("before", [IN_HALL, away(IN_HALL)], ids=["online", "away"])
-def test_who_joins_is_a_member_and_the_others_are_told(before: User) -> None:
+@pytest.mark.parametrize(
+    ("before", "also"), [(IN_HALL, ()), (away(IN_HALL), (StatusChanged(),))], ids=["online", "away"]
+)
+def test_a_user_who_joins_is_a_member_and_the_others_are_told(
+    before: User, also: tuple[UserEffect, ...]
+) -> None:
     entered = msgspec.structs.replace(
         before, rooms={CELLAR: Membership(LATER, FIRST_ENTRY), HALL: before.rooms[HALL]}
     )
-    assert joins(before, prepared(joins(before), LATER)) == Change(
-        ListRoom(CELLAR), entered, (MemberCame(CELLAR, FIRST_ENTRY, LATER),)
-    )
+    effects = (MemberCame(CELLAR, FIRST_ENTRY, LATER), *also)
+    assert joins(before, prepared(joins(before), LATER)) == Change(ListRoom(CELLAR), entered, effects)
 
 
 def test_a_room_that_is_full_is_not_joined() -> None:
@@ -76,7 +86,7 @@ def test_joining_again_gives_the_roster_and_changes_nothing() -> None:
     assert joins(began(opening("alice", "cellar"))) == Change(ListRoom(CELLAR))
 
 
-def test_who_leaves_loses_calls_without_a_room_and_is_no_member() -> None:
+def test_leaving_ends_a_membership_and_calls_without_a_room() -> None:
     assert leaves(IN_HALL) == Change(
         Done(),
         msgspec.structs.replace(IN_HALL, rooms={}),

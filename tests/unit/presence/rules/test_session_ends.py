@@ -154,7 +154,7 @@ def test_a_session_that_was_not_resumed_in_its_window_ends() -> None:
     ],
     ids=["unknown", "online", "ended", "away for the loss of another connection"],
 )
-def test_the_end_of_the_window_concerns_who_still_waits(user: User | None, connection: ConnectionId) -> None:
+def test_the_end_of_the_window_concerns_what_still_waits(user: User | None, connection: ConnectionId) -> None:
     assert gives_up(user, connection) == Change(Done())
 
 

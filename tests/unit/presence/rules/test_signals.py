@@ -105,18 +105,18 @@ def relay_of(judgement: Change[Negotiation]) -> Relay:
     ],
     ids=["unknown", "ended", "replaced"],
 )
-def test_a_session_that_is_not_the_live_one_is_told_so_whatever_it_asks(
+def test_a_session_that_is_gone_is_told_so_whatever_it_sends(
     cmd: str, known: dict[UserId, User], replaced: bool
 ) -> None:
     assert judge(cmd, waiting(), known=known) == Judged(SessionGone(replaced))
 
 
-def test_a_session_that_is_not_the_live_one_gets_no_answer_to_a_retry_either() -> None:
+def test_a_session_that_is_gone_gets_no_answer_to_a_retry_either() -> None:
     known = {ALICE: ended(user(ALICE, HALL)), BOB: user(BOB, HALL)}
     assert judge(OFFER, waiting(), frame="offer", known=known) == Judged(SessionGone(False))
 
 
-def test_a_session_that_is_away_still_speaks() -> None:
+def test_the_frames_of_a_session_that_is_away_still_pass() -> None:
     known = {**IN_HALL, ALICE: away(user(ALICE, HALL))}
     assert relay_of(judge(OFFER, known=known)).ack == "relayed"
 
@@ -127,14 +127,14 @@ def test_a_session_that_is_away_still_speaks() -> None:
     [None, user(BOB), user(BOB, CELLAR), ended(user(BOB, CELLAR))],
     ids=["unknown", "in no room", "in another room", "offline, was in another room"],
 )
-def test_without_a_room_in_common_nothing_passes_whatever_else_is_wrong(cmd: str, bob: User | None) -> None:
+def test_without_a_room_in_common_nothing_passes(cmd: str, bob: User | None) -> None:
     mute = user(ALICE, HALL, voice=False)
     known = {ALICE: mute} if bob is None else {ALICE: mute, BOB: bob}
     assert refusal_of(judge(cmd, known=known)) is ErrorCode.NOT_IN_SAME_ROOM
 
 
 @every_command
-def test_who_left_the_room_of_an_established_pair_says_nothing_more_in_it(cmd: str) -> None:
+def test_a_user_who_left_the_room_sends_nothing_more_in_the_call(cmd: str) -> None:
     known = {**IN_HALL, BOB: user(BOB)}
     pair = offers(BOB, "offer 2", established()).negotiation
     assert refusal_of(judge(cmd, pair, known=known)) is ErrorCode.NOT_IN_SAME_ROOM
@@ -145,17 +145,17 @@ def test_one_room_of_several_in_common_is_enough() -> None:
     assert relay_of(judge(OFFER, known=known)).ack == "relayed"
 
 
-def test_who_may_not_start_voice_may_not_offer_and_learns_nothing_about_the_target() -> None:
+def test_without_the_right_to_offer_nothing_is_learnt_of_the_target() -> None:
     known = {ALICE: user(ALICE, HALL, voice=False), BOB: ended(user(BOB, HALL))}
     assert refusal_of(judge(OFFER, known=known)) is ErrorCode.NO_VOICE_PERMISSION
 
 
-def test_who_may_not_start_voice_may_not_renegotiate_either() -> None:
+def test_without_the_right_to_offer_none_may_be_renewed() -> None:
     known = {**IN_HALL, ALICE: user(ALICE, HALL, voice=False)}
     assert refusal_of(judge(OFFER, established(), known=known)) is ErrorCode.NO_VOICE_PERMISSION
 
 
-def test_who_may_not_start_voice_may_answer_and_trickle_and_hang_up() -> None:
+def test_without_the_right_to_offer_all_else_may_be_sent() -> None:
     known = {**IN_HALL, BOB: user(BOB, HALL, voice=False)}
     assert relay_of(judge(ANSWER, waiting(), BOB, known=known)).ack == "relayed"
     assert relay_of(judge(CANDIDATE, waiting(), BOB, known=known)).ack == "held"
@@ -168,14 +168,14 @@ def test_the_permission_of_the_target_is_not_asked_for() -> None:
 
 
 @every_command
-def test_nothing_passes_to_who_is_offline_whatever_else_is_wrong(cmd: str) -> None:
+def test_nothing_passes_to_a_user_who_is_offline(cmd: str) -> None:
     known = {**IN_HALL, BOB: ended(user(BOB, HALL))}
     assert refusal_of(judge(cmd, known=known)) is ErrorCode.TARGET_OFFLINE
     full = waiting(*(f"c{number}" for number in range(MAX_HELD)))
     assert refusal_of(judge(cmd, full, known=known)) is ErrorCode.TARGET_OFFLINE
 
 
-def test_messages_pass_to_who_is_away() -> None:
+def test_messages_pass_to_a_session_that_is_away() -> None:
     known = {**IN_HALL, BOB: away(user(BOB, HALL))}
     assert relay_of(judge(OFFER, known=known)).deliveries == (Delivery(BOB, SESSIONS[BOB], None),)
 
@@ -194,7 +194,7 @@ def test_more_candidates_than_may_be_held_are_refused() -> None:
     assert refusal_of(judge(CANDIDATE, full)) is ErrorCode.TOO_MANY_CANDIDATES
 
 
-def test_a_candidate_that_may_not_wait_is_refused_for_want_of_an_offer() -> None:
+def test_a_rejected_candidate_is_refused_for_want_of_an_offer() -> None:
     assert refusal_of(judge(CANDIDATE, waiting(), policy="reject")) is ErrorCode.NO_MATCHING_OFFER
 
 
@@ -202,14 +202,14 @@ def test_a_command_that_nobody_knows_is_refused() -> None:
     assert refusal_of(judge("WEBRTC_DANCE")) is ErrorCode.UNKNOWN_COMMAND
 
 
-def test_an_offer_passes_to_the_targets_session_and_its_timer_must_run() -> None:
+def test_an_offer_passes_to_the_session_of_its_target_with_a_timer() -> None:
     judgement = judge(OFFER, frame="offer")
     assert judgement.reply == Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),))
     assert judgement.record == waiting()
     assert judgement.timer == timer_for(waiting().offer_of(ALICE))
 
 
-def test_an_answer_passes_with_what_it_releases_to_the_sessions_of_both() -> None:
+def test_an_answer_passes_with_what_it_releases_for_both() -> None:
     judgement = judge(ANSWER, waiting("c1"), BOB, "answer")
     deliveries = (Delivery(ALICE, SESSIONS[ALICE], None), Delivery(BOB, SESSIONS[BOB], b"c1"))
     assert bare(judgement) == Judged(Relay("relayed", deliveries), established("c1"))
@@ -226,7 +226,7 @@ def test_a_hangup_passes_and_ends_the_negotiation() -> None:
     assert not judgement.record.is_active
 
 
-def test_a_candidate_of_an_established_pair_passes_with_a_lease_and_nothing_is_written() -> None:
+def test_a_candidate_in_a_call_passes_unrecorded_with_a_lease() -> None:
     deliveries = (Delivery(BOB, SESSIONS[BOB], None),)
     assert judge(CANDIDATE, established()) == Judged(Relay("relayed", deliveries, GRANT_S, ()))
 
@@ -250,7 +250,7 @@ def test_a_candidate_forwarded_before_the_answer_gets_no_lease() -> None:
     assert judgement == Judged(Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),)))
 
 
-def test_the_leased_and_the_established_are_two_things_a_held_retry_gets_no_lease() -> None:
+def test_a_retry_of_a_held_candidate_gets_no_lease() -> None:
     assert judge(CANDIDATE, established("c1"), frame="c1") == Judged(Relay("held", ()))
 
 
@@ -266,7 +266,7 @@ def test_a_retry_is_answered_before_any_rule_is_asked() -> None:
 
 
 @pytest.mark.parametrize("known", [{ALICE: IN_HALL[ALICE]}, {**IN_HALL, BOB: ended(IN_HALL[BOB])}])
-def test_a_retry_for_who_is_gone_is_acknowledged_and_delivered_to_nobody(known: dict[UserId, User]) -> None:
+def test_a_retry_to_a_user_who_is_gone_is_delivered_to_nobody(known: dict[UserId, User]) -> None:
     pair = waiting()
     assert bare(judge(OFFER, pair, frame="offer", known=known)) == Judged(
         Relay("relayed", ()), timer=timer_for(pair.offer_of(ALICE))
@@ -300,7 +300,7 @@ def test_a_retried_offer_that_waits_no_more_needs_no_timer(pair: Negotiation) ->
     [established("c1"), went(hangs_up(ALICE, "hangup", established("c1"))).negotiation],
     ids=["established", "over"],
 )
-def test_a_retried_answer_is_delivered_with_what_it_released_to_the_sessions_they_were_for(
+def test_a_retried_answer_goes_to_the_sessions_that_it_was_for(
     pair: Negotiation, newer: UserId | None, delivered: tuple[Delivery, ...]
 ) -> None:
     known = dict(IN_HALL)
@@ -311,7 +311,7 @@ def test_a_retried_answer_is_delivered_with_what_it_released_to_the_sessions_the
 
 
 @pytest.mark.parametrize("cmd", [OFFER, HANGUP])
-def test_what_a_sender_says_to_a_newer_session_brings_nothing_along_that_was_for_an_older_one(
+def test_a_newer_session_gets_nothing_that_was_for_an_older_one(
     cmd: str,
 ) -> None:
     newer = SessionId("newer session of bob")
@@ -332,7 +332,7 @@ def test_a_refused_frame_is_not_remembered_and_may_be_tried_again() -> None:
     assert relay_of(judge(ANSWER, waiting(), BOB, "answer")).ack == "relayed"
 
 
-def test_after_the_servers_end_a_retry_is_acknowledged_and_a_new_frame_is_refused() -> None:
+def test_after_the_servers_end_a_retry_passes_but_no_new_frame() -> None:
     over = negotiation.end(established("c1"))
     deliveries = (Delivery(ALICE, SESSIONS[ALICE], None), Delivery(BOB, SESSIONS[BOB], b"c1"))
     assert bare(judge(ANSWER, over, BOB, "answer")) == Judged(Relay("relayed", deliveries))

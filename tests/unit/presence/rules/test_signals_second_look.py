@@ -7,7 +7,7 @@ import pytest
 from presence.rules import negotiation, signals
 from presence.rules.change import Change, Facts
 from presence.rules.effects import CallEnded, HangUp
-from presence.rules.negotiation import NOTHING, Negotiation
+from presence.rules.negotiation import NOTHING, Negotiation, WaitingOffer
 from presence.rules.signals import Terms
 from presence.rules.user import User
 from tests.unit.presence.rules.frames import ALICE, BOB, NOW, SESSIONS, established, named, offers, waiting
@@ -26,22 +26,22 @@ NEWER = SessionId("newer")
 Users = dict[UserId, User]
 
 
+def stored_offer() -> WaitingOffer:
+    """The offer of Alice's as it has just been stored."""
+    (offer,) = waiting().offers
+    return offer
+
+
 def looks_again(users: Users, pair: Negotiation | None = None) -> object:
     """Decide once more on an offer of Alice's, on what has become of the users since."""
-    offer = waiting().offer_of(ALICE)
-    assert offer is not None
     pair = waiting() if pair is None else pair
-    return signals.still_wanted(OFFER, RELAY, offer, SESSIONS[BOB], pair, users, Facts(LATER))
+    return signals.still_wanted(OFFER, RELAY, stored_offer(), SESSIONS[BOB], pair, users, Facts(LATER))
 
 
-def over(
-    reply: Relay | SessionGone, told: UserId | None, who: UserId, reason: HangupReason, cause: str
-) -> Change[Negotiation]:
+def over(reply: Relay | SessionGone, told: UserId, who: UserId, reason: HangupReason) -> Change[Negotiation]:
     """End the negotiation, and tell one of the two that `who` has gone."""
-    peer = BOB if who == ALICE else ALICE
-    hangups = () if told is None else (HangUp(told, SESSIONS[told], who, reason, cause),)
-    effects = (*hangups, CallEnded(LATER, who, peer, reason))
-    return Change(reply, negotiation.end(waiting()), effects)
+    hangup = HangUp(told, SESSIONS[told], who, reason, stored_offer().generation)
+    return Change(reply, negotiation.end(waiting()), (hangup, CallEnded(LATER, who, told, reason)))
 
 
 def test_an_offer_of_users_who_are_still_there_is_delivered() -> None:
@@ -60,7 +60,7 @@ def test_an_offer_of_users_who_are_still_there_is_delivered() -> None:
 )
 def test_an_offer_whose_sender_has_gone_is_not_delivered(users: Users, replaced: bool) -> None:
     gone = SessionGone(replaced)
-    assert looks_again(users) == over(gone, BOB, ALICE, "disconnected", SESSIONS[ALICE])
+    assert looks_again(users) == over(gone, BOB, ALICE, "disconnected")
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,12 @@ def test_an_offer_whose_sender_has_gone_is_not_delivered(users: Users, replaced:
     ids=["unknown", "ended", "replaced"],
 )
 def test_an_offer_to_a_session_that_has_gone_ends(users: Users) -> None:
-    assert looks_again(users) == over(RELAY, ALICE, BOB, "disconnected", SESSIONS[BOB])
+    assert looks_again(users) == over(RELAY, ALICE, BOB, "disconnected")
 
 
 def test_an_offer_of_users_who_share_no_room_any_more_ends() -> None:
-    offer = waiting().offer_of(ALICE)
-    assert offer is not None
     apart = {**IN_HALL, BOB: online(SESSIONS[BOB])}
-    assert looks_again(apart) == over(RELAY, ALICE, BOB, "left", offer.generation)
+    assert looks_again(apart) == over(RELAY, ALICE, BOB, "left")
 
 
 @pytest.mark.parametrize(
@@ -106,6 +104,15 @@ def test_an_offer_that_begins_a_negotiation_is_looked_at_again(pair: Negotiation
     assert isinstance(step.then, functools.partial)
     gone = {**IN_HALL, BOB: ended(IN_HALL[BOB])}
     assert step.then(waiting(), gone, Facts(LATER)) == looks_again(gone)
+
+
+def test_a_retry_is_for_the_session_that_the_offer_was_for() -> None:
+    newer = {**IN_HALL, BOB: online(NEWER, [HALL])}
+    step = checks(waiting(), newer)
+    assert step.reply == Relay("relayed", ())
+    assert step.then is not None
+    ended_offer = step.then(waiting(), newer, Facts(LATER))
+    assert ended_offer == over(Relay("relayed", ()), ALICE, BOB, "disconnected")
 
 
 def test_an_offer_within_a_negotiation_needs_no_second_look() -> None:
