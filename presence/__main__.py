@@ -5,9 +5,6 @@ import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Literal
-
-import msgspec
 
 from presence.announce import Announcer
 from presence.changes import Changes
@@ -16,9 +13,9 @@ from presence.mailbox import Mailbox, make_mailbox
 from presence.operations import Operations
 from presence.records import Records
 from presence.rosters import Rosters
-from presence.rules.negotiation import CandidatePolicy
 from presence.rules.signals import Terms
 from presence.service import PresenceService
+from presence.settings import PresenceSettings
 from presence.store import Bucket, StoreUnavailable, make_bucket
 from presence.stream_size import measure_sizes
 from presence.timers import RETRY_S, Timers
@@ -26,7 +23,6 @@ from tieline.runtime.broker import Broker
 from tieline.runtime.ops import STARTING, STOPPING, Ready
 from tieline.runtime.process import Joined, joined, run, unless_stopped
 from tieline.runtime.requests import NoAnswer
-from tieline.runtime.settings import Positive, ProcessSettings, Seconds
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
@@ -36,19 +32,6 @@ USABLE_CHECK_S = 2.0
 """How often readiness asks the bucket."""
 
 _log = logging.getLogger("presence")
-
-
-class PresenceSettings(ProcessSettings, frozen=True, kw_only=True):
-    """What a presence process is told by its environment."""
-
-    storage: Literal["file", "memory"] = "file"
-    replicas: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
-    offer_timeout: Seconds = 60
-    offline_retention: Seconds = 300
-    gateway_lease: Seconds = 10
-    resume_window: Seconds = 30
-    room_max_members: Positive = 1000
-    candidates: CandidatePolicy = "hold"
 
 
 async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:

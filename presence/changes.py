@@ -82,7 +82,7 @@ class Changes:
         self._records = records
         self._rosters = rosters
         self._clock = clock
-        self._effects = Effects(records, rosters, announcer, self._end_negotiation)
+        self._effects = Effects(records, rosters, announcer, clock, self._end_negotiation)
         self._carried_out: dict[str, int] = {}
         """The revisions of records, by key, whose pending effects need not be repeated by this process."""
 

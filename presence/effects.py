@@ -5,7 +5,7 @@ when that one died. What others are sent is then the very same, and what is stor
 """
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import assert_never
 
 from presence.announce import Announcer
@@ -26,9 +26,11 @@ from presence.rules.effects import (
     MemberWent,
     RemoveNote,
     Said,
+    SessionBegan,
+    SessionEnded,
     StatusChanged,
 )
-from presence.rules.negotiation import Negotiation
+from presence.rules.negotiation import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry
 from presence.rules.user import User
 from presence.side_by_side import both, side_by_side
@@ -42,6 +44,18 @@ EndNegotiation = Callable[[UserId, UserId, Rule[Negotiation], Mapping[str, Recor
 
 Later = Callable[[], Awaitable[object]]
 
+_RoomEffect = (
+    Changed
+    | CloseConnection
+    | RemoveNote
+    | EndCalls
+    | EndCallsWithoutRoom
+    | MemberCame
+    | MemberWent
+    | StatusChanged
+)
+"""What is carried out: what concerns all rooms of a record is carried out for each of them."""
+
 RosterMap = dict[RoomId, list[StoredEntry]]
 
 
@@ -49,11 +63,17 @@ class Effects:
     """Carries out effects. Raises what `Store` and `Publisher` raise; repeating is always safe."""
 
     def __init__(
-        self, records: Records, rosters: Rosters, announcer: Announcer, end_negotiation: EndNegotiation
+        self,
+        records: Records,
+        rosters: Rosters,
+        announcer: Announcer,
+        clock: Callable[[], int],
+        end_negotiation: EndNegotiation,
     ) -> None:
         self._records = records
         self._rosters = rosters
         self._announcer = announcer
+        self._clock = clock
         self._end_negotiation = end_negotiation
 
     async def of_user(self, user: UserId, record: User, revision: int) -> RosterMap:
@@ -61,7 +81,8 @@ class Effects:
 
         Returns the rosters that it read and has not changed by what it did.
         """
-        rooms = list(dict.fromkeys(_rooms_of(record)))
+        pending = list(_by_room(record))
+        rooms = list(dict.fromkeys(_rooms_of(record, pending)))
         patterns = [Keys.roster(room) for room in rooms]
         if any(isinstance(effect, EndCalls | EndCallsWithoutRoom) for effect in record.pending):
             patterns += Keys.pairs_of(user)
@@ -74,7 +95,7 @@ class Effects:
         rosters = rosters_in(found, rooms)
         last: list[Later] = []
         changed: list[RoomId] = []
-        for effect in record.pending:
+        for effect in pending:
             match effect:
                 case Changed():
                     self._announcer.changed(effect.user)
@@ -160,7 +181,13 @@ class Effects:
     def _member_came(
         self, user: UserId, revision: int, effect: MemberCame, roster: list[StoredEntry]
     ) -> None:
-        """Tell those who were entered before the record said so: later ones find it in the roster."""
+        """Tell those who were entered before the record said so: later ones find it in the roster.
+
+        After the time in which a repetition is recognized nobody is told once more: whoever asked for this
+        has asked again long since, or is gone.
+        """
+        if self._clock() - effect.at >= RETRY_MS:
+            return
         frame = self._announcer.joined_frame(effect.room, user, effect.entry)
         for other in roster:
             if other.user != user and other.revision < revision:
@@ -200,15 +227,27 @@ def _has_entry(roster: list[StoredEntry], user: UserId, session: SessionId) -> b
     return any(stored.user == user and stored.entry.session == session for stored in roster)
 
 
-def _rooms_of(record: User) -> list[RoomId]:
-    """List the rooms whose members hear of what is pending."""
-    rooms: list[RoomId] = []
+def _by_room(record: User) -> Iterator[_RoomEffect]:
+    """List what is pending, with what concerns all rooms of the record for each of them."""
     for effect in record.pending:
         match effect:
+            case SessionBegan():
+                for room, member in record.rooms.items():
+                    yield MemberCame(room, member.entry, effect.at)
+            case SessionEnded():
+                for room, member in record.rooms.items():
+                    yield MemberWent(room, effect.session, member.entry, "disconnected", effect.at)
+            case _:
+                yield effect
+
+
+def _rooms_of(record: User, pending: Iterable[_RoomEffect]) -> Iterator[RoomId]:
+    """List the rooms whose members hear of what is pending."""
+    for effect in pending:
+        match effect:
             case MemberCame() | MemberWent():
-                rooms.append(effect.room)
+                yield effect.room
             case StatusChanged():
-                rooms += record.rooms
+                yield from record.rooms
             case _:
                 pass
-    return rooms

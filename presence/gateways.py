@@ -1,6 +1,5 @@
 """Gateways: keeping their leases, and what becomes of the sessions of one that died."""
 
-import asyncio
 import functools
 import secrets
 from collections.abc import Awaitable, Callable
@@ -9,7 +8,10 @@ from typing import Final
 from presence.changes import Changes
 from presence.records import Records
 from presence.rules import session as session_rules
+from presence.side_by_side import side_by_side
+from presence.store import StoreUnavailable
 from tieline import metrics
+from tieline.runtime.broker import BrokerAway
 from tieline.wire.ids import Address, GatewayId, SessionId, UserId
 from tieline.wire.internal import KeepLease, LeaseKept
 from tieline.wire.subjects import Keys
@@ -65,10 +67,15 @@ class Gateways:
             for key, record in noted.items()
             if record.value and record.revision < before
         ]
+        failure: Exception | None = None
         for start in range(0, len(left), AT_ONCE):
-            async with asyncio.TaskGroup() as looking_after:
-                for address, note in left[start : start + AT_ONCE]:
-                    looking_after.create_task(self._orphaned(gateway, address, note))
+            some = left[start : start + AT_ONCE]
+            try:
+                await side_by_side(*(self._orphaned(gateway, address, note) for address, note in some))
+            except (StoreUnavailable, BrokerAway) as error:  # it must not keep the others waiting
+                failure = error
+        if failure is not None:
+            raise failure
         return True
 
     async def _orphaned(self, gateway: GatewayId, address: Address, note: int) -> None:

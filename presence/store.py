@@ -123,6 +123,9 @@ class Bucket:
             replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
         except NoAnswer as error:
             raise StoreUnavailable(keys) from error
+        if replies[-1].status == jetstream.TOO_MANY_MESSAGES and len(keys) > 1:
+            half = len(keys) // 2  # several rosters are read in parts; one of that size, by its keys
+            return await self._read_batch(keys[:half]) | await self._read_batch(keys[half:])
         if replies[-1].status == jetstream.TOO_MANY_MESSAGES:
             return await self.read(*await self._keys(keys))
         return dict(self._record(reply) for reply in replies[:-1])

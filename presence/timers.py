@@ -108,11 +108,13 @@ class Timers:
                     alive = firing.create_task(_say_working(marker))
                     await self._carry_out(marker)
                     alive.cancel()
-            except* (StoreUnavailable, BrokerAway) as errors:
+            except* (StoreUnavailable, BrokerAway, NatsError) as errors:
                 _log.warning("expiry failed", extra={"error": repr(errors.exceptions)})
-                await marker.nak(delay=RETRY_S)
+                with contextlib.suppress(NatsError):  # without a broker another process gets it, later
+                    await marker.nak(delay=RETRY_S)
             else:
-                await marker.ack()
+                with contextlib.suppress(NatsError):
+                    await marker.ack()
 
     async def _carry_out(self, marker: Msg) -> None:
         _, kind, *names = marker.subject[len(self._prefix) :].split(".")

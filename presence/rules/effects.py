@@ -89,6 +89,22 @@ class MemberWent(_Effect, frozen=True, array_like=True, tag=True):
     tell_user: bool = False
 
 
+class SessionBegan(_Effect, frozen=True, array_like=True, tag=True):
+    """Tell the other members of all rooms of the record that this user has come. See `MemberCame`."""
+
+    at: int
+
+
+class SessionEnded(_Effect, frozen=True, array_like=True, tag=True):
+    """Tell the other members of all rooms of the record that this user is none any more (`disconnected`).
+
+    See `MemberWent`. The rooms stay in the record: it must not grow by them once more.
+    """
+
+    session: SessionId
+    at: int
+
+
 class StatusChanged(_Effect, frozen=True, array_like=True, tag=True):
     """Tell the members of the user's rooms that the session went away or came back."""
 
@@ -122,6 +138,8 @@ UserEffect = (
     | MemberCame
     | MemberWent
     | StatusChanged
+    | SessionBegan
+    | SessionEnded
 )
 """What the change of a user's record may cause."""
 

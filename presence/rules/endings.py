@@ -40,8 +40,8 @@ def end_calls(
 ) -> Step[Negotiation]:
     """End a negotiation of a session that has ended; the next session's are left alone."""
     mine = users.get(user)
-    if mine is not None and mine.session.id != effect.session:
-        return Change(Done())
+    if mine is not None and (mine.session.id != effect.session or mine.is_reachable):
+        return Change(Done())  # another session, or the same one, which was restored since
     cause = f"{effect.session} {effect.at:x}"  # a session that is restored may end once more
     ending = Ending(user, peer, "disconnected", cause, effect.at)
     return ended(stored or NOTHING, ending, users, Done())

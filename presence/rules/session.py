@@ -27,9 +27,10 @@ from presence.rules.effects import (
     Deliver,
     EndCalls,
     EndCallsWithoutRoom,
-    MemberCame,
     MemberWent,
     RemoveNote,
+    SessionBegan,
+    SessionEnded,
     StatusChanged,
     UserEffect,
 )
@@ -59,7 +60,7 @@ def open_session(ask: OpenSession, user: User | None, _beside: Beside, facts: Fa
     if facts.prepared != wanted:
         return wanted
     begun = _begun(ask, {}, facts)
-    return Change(_opened(ask, begun), begun, (Changed(ask.user), *_came(begun, facts)))
+    return Change(_opened(ask, begun), begun, _told_of_beginning(ask.user, begun, facts))
 
 
 def register(ask: Register, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
@@ -71,7 +72,7 @@ def register(ask: Register, user: User | None, _beside: Beside, facts: Facts) ->
         if facts.prepared != wanted:
             return wanted
         begun = _begun(ask, ask.rooms, facts, 0 if user is None else user.session.status_changes + 1)
-        return Change(Done(), begun, (Changed(ask.user), *_came(begun, facts)))
+        return Change(Done(), begun, _told_of_beginning(ask.user, begun, facts))
     wanted = Prepare(ask.session, ask.gateway, renews_note=True)
     if not user.session.note and facts.prepared != wanted:
         return wanted
@@ -170,8 +171,8 @@ def _begun(
     return User((session,), ask.voice, rooms)
 
 
-def _came(user: User, facts: Facts) -> tuple[MemberCame, ...]:
-    return tuple(MemberCame(room, member.entry, facts.now) for room, member in user.rooms.items())
+def _told_of_beginning(asked: UserId, begun: User, facts: Facts) -> tuple[UserEffect, ...]:
+    return (Changed(asked), SessionBegan(facts.now)) if begun.rooms else (Changed(asked),)
 
 
 def _resume(ask: OpenSession, user: User, facts: Facts) -> Step[User]:
@@ -228,10 +229,7 @@ def _end(asked: UserId, user: User, facts: Facts, *first: UserEffect) -> Change[
         *first,
         Changed(asked),
         EndCalls(session.id, facts.now),
-        *(
-            MemberWent(room, session.id, member.entry, "disconnected", facts.now)
-            for room, member in user.rooms.items()
-        ),
+        SessionEnded(session.id, facts.now),
         *_remove_note(session),
     )
     return Change(Done(), ended, effects)

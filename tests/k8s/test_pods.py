@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gateway.settings import GatewaySettings
-from presence.__main__ import PresenceSettings
+from presence.settings import PresenceSettings
 from tests.k8s.rendered import SERVICES, Json, container_of, each_overlay, rendered, selects
 from tieline.runtime.settings import PREFIX, ProcessSettings, read_settings
 

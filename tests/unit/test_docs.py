@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import Metric
 
 from gateway.settings import GatewaySettings
-from presence.__main__ import PresenceSettings
+from presence.settings import PresenceSettings
 from tests.support.demand import DEMAND_VARIABLE
 from tieline.cli.dev.broker_process import PROGRAM_VARIABLE
 from tieline.metrics import REGISTRY

@@ -19,6 +19,8 @@ from presence.rules.effects import (
     MemberCame,
     MemberWent,
     RemoveNote,
+    SessionBegan,
+    SessionEnded,
     StatusChanged,
 )
 from presence.rules.negotiation import HeldCandidate, Negotiation, Remembered, WaitingOffer
@@ -69,6 +71,8 @@ SAMPLES: Final = (
                 EndCallsWithoutRoom("left", "left-5", AT),
                 EndCallsWithoutRoom("kicked", "left-6", AT, tell_user=True),
                 MemberCame(ROOM, 5, AT),
+                SessionBegan(AT),
+                SessionEnded(HERS, AT),
                 MemberWent(ROOM, HERS, 5, "disconnected", AT),
                 MemberWent(LOBBY, HERS, 6, "kicked", AT, tell_user=True),
                 MemberWent(LOBBY, HERS, 6, "left", AT),

@@ -67,6 +67,8 @@ class MortalStore(FakeStore):
 
         self.lingers: Callable[[int], int] | None = None
         """How many turns of the others, of at most so many, an operation waits for."""
+        self.largest: dict[str, int] = {}
+        """By key: the size of the largest record that this process wrote, in bytes."""
         self.loses: Callable[[], bool] | None = None
         """Whether a write that nobody waits for is lost."""
 
@@ -88,6 +90,7 @@ class MortalStore(FakeStore):
     def _written(self, key: str, value: bytes, ttl_s: float, *, is_marker: bool = False) -> int:
         self._life.goes_on()
         revision = super()._written(key, value, ttl_s, is_marker=is_marker)
+        self.largest[key] = max(len(value), self.largest.get(key, 0))
         self._life.spend()
         return revision
 

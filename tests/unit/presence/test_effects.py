@@ -21,6 +21,8 @@ from presence.rules.effects import (
     MemberCame,
     MemberWent,
     RemoveNote,
+    SessionBegan,
+    SessionEnded,
     StatusChanged,
     UserEffect,
     is_cheap,
@@ -147,7 +149,8 @@ async def test_a_member_who_was_entered_later_is_not_told(effect: UserEffect) ->
     await process.open(opening("carol", "hall"))
     process.recorder.sent.clear()
     rosters = Rosters(process.records, max_members=9)
-    effects = Effects(process.records, rosters, Announcer(process.recorder, SUBJECTS), ends_nothing)
+    announcer = Announcer(process.recorder, SUBJECTS)
+    effects = Effects(process.records, rosters, announcer, process.clock, ends_nothing)
     await effects.of_user(ALICE, msgspec.structs.replace(record, pending=(effect,)), revision)
     assert len(process.told_to("bob")) == 1
     assert process.told_to("carol") == set()
@@ -176,7 +179,8 @@ async def test_a_member_that_was_replaced_meanwhile_is_not_entered_again() -> No
     assert record is not None
     await process.open(opening("alice", "hall", number=2))
     rosters = Rosters(process.records, max_members=9)
-    effects = Effects(process.records, rosters, Announcer(process.recorder, SUBJECTS), ends_nothing)
+    announcer = Announcer(process.recorder, SUBJECTS)
+    effects = Effects(process.records, rosters, announcer, process.clock, ends_nothing)
     late = msgspec.structs.replace(record, pending=(MemberCame(HALL, record.rooms[HALL].entry, NOW),))
     await effects.of_user(ALICE, late, revision)
     entry = msgspec.msgpack.decode(process.store.contents()[ENTRY], type=RosterEntry)
@@ -212,10 +216,31 @@ async def test_an_absence_is_told_in_every_room(status: str) -> None:
 
 async def test_the_calls_of_a_session_that_ended_end() -> None:
     process = await with_both()
-    await carry_out(process, EndCalls(HERS, NOW))
+    await carry_out(process, EndCalls(HERS, NOW), status="offline")
     assert not (await process.pair("alice", "bob")).is_active
     assert process.heard_by("bob") == ["hangup of alice: disconnected"]
     assert events(process) == ["ended"]
+
+
+async def test_the_calls_of_a_session_that_was_restored_since_do_not_end() -> None:
+    process = await with_both()
+    await carry_out(process, EndCalls(HERS, NOW))
+    assert (await process.pair("alice", "bob")).is_active
+    assert process.recorder.sent == []
+
+
+async def test_the_end_of_a_session_is_told_in_all_its_rooms() -> None:
+    process = await with_both()
+    await carry_out(process, SessionEnded(HERS, NOW), status="offline")
+    assert process.heard_by("bob") == ["alice left hall: disconnected"]
+    assert ENTRY not in process.store.contents()
+
+
+async def test_who_came_long_ago_is_told_to_nobody_once_more() -> None:
+    process = await with_both()
+    process.clock.pass_s(60)
+    await carry_out(process, MemberCame(HALL, 7, NOW))
+    assert process.recorder.sent == []
 
 
 async def test_the_calls_of_a_later_session_do_not_end() -> None:
@@ -261,6 +286,8 @@ USER_EFFECTS: Final[tuple[UserEffect, ...]] = (
     EndCalls(HERS, NOW),
     EndCallsWithoutRoom("left", "left-7", NOW),
     MemberCame(HALL, 7, NOW),
+    SessionBegan(NOW),
+    SessionEnded(HERS, NOW),
     MemberWent(CELLAR, HERS, 7, "left", NOW),
     StatusChanged(),
 )

@@ -4,6 +4,8 @@ import random
 import pytest
 
 from presence.gateways import LEASE_SHARE
+from presence.store import StoreUnavailable
+from tests.unit.presence.lifetime import BusyStore
 from tests.unit.presence.presence_process import GATEWAY_LEASE_S, PresenceProcess
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
@@ -116,3 +118,13 @@ async def test_a_gateway_given_up_too_early_keeps_its_notes(seed: int, ask: str)
     has_note = Keys.session(G1, record.session.id) in process.store.contents()
     assert has_note == bool(record.session.note)
     assert has_note or record.session.status != "online"
+
+
+async def test_a_session_that_cannot_be_looked_after_keeps_no_other_waiting() -> None:
+    process = PresenceProcess()
+    for user in ("alice", "bob", "carol"):
+        await process.open(opening(user, "hall"))
+    busy = BusyStore(process.store, "user.alice")
+    with pytest.raises(StoreUnavailable):
+        await process.over(busy).gateways.lease_ran_out(G1, before=FOR_EVER)
+    assert await statuses(process, "alice", "bob", "carol") == ["online", "offline", "offline"]

@@ -17,6 +17,8 @@ from presence.rules.effects import (
     MemberCame,
     MemberWent,
     RemoveNote,
+    SessionBegan,
+    SessionEnded,
     StatusChanged,
     UserEffect,
     is_cheap,
@@ -36,6 +38,8 @@ OF_USERS: Final[tuple[UserEffect, ...]] = (
     EndCalls(SESSION, 1000),
     EndCallsWithoutRoom("kicked", "left-7", 1000, tell_user=True),
     MemberCame(HALL, 7, 1000),
+    SessionBegan(1000),
+    SessionEnded(SESSION, 1000),
     MemberWent(HALL, SESSION, 7, "kicked", 1000, tell_user=True),
     StatusChanged(),
 )

@@ -10,9 +10,10 @@ from presence.rules.effects import (
     CloseConnection,
     EndCalls,
     EndCallsWithoutRoom,
-    MemberCame,
     MemberWent,
     RemoveNote,
+    SessionBegan,
+    SessionEnded,
     StatusChanged,
 )
 from presence.rules.user import Membership, Session, User, with_session
@@ -81,8 +82,7 @@ def test_a_session_begins_in_its_rooms_and_others_are_told(before: User | None) 
         User((alice,), True, rooms),
         (
             Changed(ALICE),
-            MemberCame(HALL, FIRST_ENTRY, LATER),
-            MemberCame(CELLAR, FIRST_ENTRY + 1, LATER),
+            SessionBegan(LATER),
         ),
     )
 
@@ -91,7 +91,7 @@ def test_a_session_begins_outside_of_a_room_that_is_full() -> None:
     step = opens(FIRST, None, prepared(opens(FIRST, None), LATER, full=[HALL]))
     assert isinstance(step, Change)
     assert step.reply == Opened(SessionId("alice-s1"), False, {CELLAR: LATER})
-    assert step.effects == (Changed(ALICE), MemberCame(CELLAR, FIRST_ENTRY + 1, LATER))
+    assert step.effects == (Changed(ALICE), SessionBegan(LATER))
 
 
 def test_asking_again_for_a_session_that_has_begun_changes_nothing() -> None:
@@ -127,8 +127,7 @@ def test_a_newer_session_ends_the_older_one_first(before: User, resume: str) -> 
         CLOSE_FIRST,
         Changed(ALICE),
         EndCalls(SessionId("alice-s1"), LATER),
-        MemberWent(HALL, SessionId("alice-s1"), FIRST_ENTRY, "disconnected", LATER),
-        MemberWent(CELLAR, SessionId("alice-s1"), FIRST_ENTRY + 1, "disconnected", LATER),
+        SessionEnded(SessionId("alice-s1"), LATER),
         RemoveNote(SessionId("alice-s1"), G1, NOTE),
     )
     assert step.then is not None
@@ -216,7 +215,7 @@ def test_a_session_is_restored_in_its_rooms_since_it_was_there(before: User | No
     changes = 0 if before is None else 1  # so that what is told of it next is no repetition
     assert step.record.session == msgspec.structs.replace(ONLINE.session, status_changes=changes)
     assert step.record.rooms == {CELLAR: Membership(NOW - 3, FIRST_ENTRY + 1)}
-    assert step.effects == (Changed(ALICE), MemberCame(CELLAR, FIRST_ENTRY + 1, LATER))
+    assert step.effects == (Changed(ALICE), SessionBegan(LATER))
 
 
 def test_a_session_that_seemed_away_is_online_again() -> None:

@@ -13,6 +13,7 @@ from presence.rules.effects import (
     EndCallsWithoutRoom,
     MemberWent,
     RemoveNote,
+    SessionEnded,
     StatusChanged,
     UserEffect,
 )
@@ -36,8 +37,7 @@ LATER = NOW + 10_000
 ENDED: tuple[UserEffect, ...] = (
     Changed(ALICE),
     EndCalls(S1, LATER),
-    MemberWent(HALL, S1, FIRST_ENTRY, "disconnected", LATER),
-    MemberWent(CELLAR, S1, FIRST_ENTRY + 1, "disconnected", LATER),
+    SessionEnded(S1, LATER),
     RemoveNote(S1, G1, NOTE),
 )
 ENDED_UNNOTED = ENDED[:-1]

@@ -1,0 +1,21 @@
+"""What a presence process is told by its environment (docs/configuration.md#presence)."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from presence.rules.negotiation import CandidatePolicy
+from tieline.runtime.settings import Positive, ProcessSettings, Seconds
+
+
+class PresenceSettings(ProcessSettings, frozen=True, kw_only=True):
+    """What a presence process is told by its environment."""
+
+    storage: Literal["file", "memory"] = "file"
+    replicas: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
+    offer_timeout: Seconds = 60
+    offline_retention: Seconds = 300
+    gateway_lease: Seconds = 10
+    resume_window: Seconds = 30
+    room_max_members: Positive = 1000
+    candidates: CandidatePolicy = "hold"
