@@ -74,7 +74,7 @@ run: $(RUN_STAMP) ## the whole system on this machine, with a voice call through
 	@$(VENV)/bin/tieline dev --call --port $(PORT)
 
 # The inner loop: what needs neither a broker nor another process, with few examples of what Hypothesis makes up.
-unit: install ## the tests that need no broker and no process, within a minute
+unit: install ## the tests that need no broker and no process: under 40 s of CPU
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=quick
 
 # Every test, in two halves side by side: most of them wait more than they work. The output of each half comes

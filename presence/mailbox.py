@@ -3,7 +3,7 @@
 It keeps a frame, once however often it is published, and then pushes it on to the gateway that listens. So
 what is pushed is stored, and comes in the order in which it is stored: a client that comes back gets exactly
 what it has not had. Only made here; routers and presence publish into it by publishing to users, gateways
-listen to it (`gateway.delivery.connections`) and read it (`gateway.delivery.mailbox`).
+listen to it (`gateway.delivery.feed`) and read it (`gateway.delivery.mailbox`).
 """
 
 from typing import Final, Literal

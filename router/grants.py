@@ -2,7 +2,7 @@
 
 A grant is dropped as soon as presence says that either user has changed. A question to presence that was
 under way at that moment yields no grant: its answer may have been formed before. Pure; times are seconds of
-a monotonic clock. Presence decides what is granted (`presence.decide`).
+a monotonic clock. Presence decides what is granted (`presence.rules.signals`).
 """
 
 from typing import Final, NamedTuple

@@ -132,6 +132,15 @@ def unsampled(golden: Golden, kinds: set[type]) -> Iterator[str]:
                 yield f"{kind.__name__}: no sample has the default of {field.name}"
 
 
+def how_to_write(version: str) -> str:
+    """Say, to whoever has changed bytes, how those of the newest version are written anew."""
+    return (
+        f"the bytes of {version} changed. While CHANGELOG.md does not have {version}, write them anew:\n"
+        f"    .venv/bin/python -m tests.support.golden {version} --unreleased\n"
+        "else see docs/decisions/0060-messages-and-records-change-by-rule.md"
+    )
+
+
 def write(golden: Golden, version: str, *, overwrite: bool) -> Path:
     """Write the file of a version.
 

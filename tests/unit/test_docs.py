@@ -6,18 +6,21 @@ modules has tests of its own (`test_pure_modules`).
 
 import re
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import msgspec
 import pytest
 from prometheus_client import Metric
 
 from gateway.settings import GatewaySettings
+from presence.rules.effects import Happening
 from presence.settings import PresenceSettings
 from tests.support.demand import DEMAND_VARIABLE
 from tieline.cli.dev.broker_process import PROGRAM_VARIABLE
 from tieline.metrics import REGISTRY
 from tieline.runtime.settings import PREFIX, ProcessSettings
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
+from tieline.wire.internal import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -27,6 +30,7 @@ DOCUMENTS = [
     ROOT / "model/README.md",
 ]
 DECISIONS = ROOT / "docs/decisions"
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 PROTOCOL = (ROOT / "docs/protocol.md").read_text()
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 
@@ -193,7 +197,7 @@ def test_the_configuration_names_no_variable_that_nobody_reads() -> None:
 
 
 def test_every_metric_is_listed_and_no_other_is() -> None:
-    listed = {row[0] for row in rows(section((ROOT / "docs/architecture.md").read_text(), "Metrics"))}
+    listed = {row[0] for row in rows(section(ARCHITECTURE, "Metrics"))}
     assert {name for name in listed if name.startswith("tieline_")} == {
         _exposed(metric) for metric in REGISTRY.collect() if not metric.name.startswith("tieline_process_")
     }
@@ -201,6 +205,22 @@ def test_every_metric_is_listed_and_no_other_is() -> None:
 
 def _exposed(metric: Metric) -> str:
     return f"{metric.name}_total" if metric.type == "counter" else metric.name
+
+
+def listed_below(subject: str) -> list[str]:
+    """The words that the architecture's table of subjects lists for the last token of a subject."""
+    (row,) = [row for row in rows(section(ARCHITECTURE, "Subjects")) if row[0] == subject]
+    words = re.match(r"`?((?:\w+`, `)*\w+)`", row[2])
+    assert words
+    return words[1].split("`, `")
+
+
+def test_the_table_of_subjects_lists_every_presence_operation() -> None:
+    assert listed_below("presence.<op>") == list(OPERATIONS.values())
+
+
+def test_the_table_of_subjects_lists_every_kind_of_event() -> None:
+    assert listed_below("events.<kind>") == list(get_args(get_type_hints(Happening)["kind"]))
 
 
 @pytest.mark.parametrize("refusal", ErrorCode)

@@ -316,7 +316,10 @@ class CloseSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Happened(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What `events.>` carries, as JSON: for backends, audits and webhooks. The kind is in the subject."""
+    """What `events.>` carries, as JSON: for backends, audits and webhooks. The kind is in the subject.
+
+    Told at least once (docs/architecture.md#events-for-backends).
+    """
 
     at: int
     """Unix milliseconds."""

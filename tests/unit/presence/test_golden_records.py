@@ -13,7 +13,7 @@ import pytest
 from presence.rules import effects
 from presence.rules.negotiation import HeldCandidate, Negotiation, Remembered, WaitingOffer
 from presence.rules.user import Membership, RosterEntry, Session, User
-from tests.support.golden import problems, rendered, unsampled
+from tests.support.golden import how_to_write, problems, rendered, unsampled
 from tests.unit.presence.golden_records import GOLDEN
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
@@ -40,7 +40,9 @@ def test_the_bytes_of_every_version_are_still_understood(version: str) -> None:
 
 
 def test_the_newest_version_is_written_byte_for_byte() -> None:
-    assert rendered(GOLDEN) == GOLDEN.path(VERSIONS[-1]).read_text(encoding="utf-8")
+    stored = GOLDEN.path(VERSIONS[-1]).read_text(encoding="utf-8")
+
+    assert rendered(GOLDEN) == stored, how_to_write(VERSIONS[-1])
 
 
 def test_every_record_has_samples_that_show_a_change() -> None:

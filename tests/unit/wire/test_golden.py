@@ -7,7 +7,7 @@ docs/decisions/0060-messages-and-records-change-by-rule.md.
 
 import pytest
 
-from tests.support.golden import problems, rendered, unsampled
+from tests.support.golden import how_to_write, problems, rendered, unsampled
 from tests.unit.wire.golden_messages import GOLDEN
 from tieline.wire import internal
 from tieline.wire.replies import Member
@@ -21,7 +21,9 @@ def test_the_bytes_of_every_version_are_still_understood(version: str) -> None:
 
 
 def test_the_newest_version_is_written_byte_for_byte() -> None:
-    assert rendered(GOLDEN) == GOLDEN.path(VERSIONS[-1]).read_text(encoding="utf-8")
+    stored = GOLDEN.path(VERSIONS[-1]).read_text(encoding="utf-8")
+
+    assert rendered(GOLDEN) == stored, how_to_write(VERSIONS[-1])
 
 
 def test_every_message_has_samples_that_show_a_change() -> None:

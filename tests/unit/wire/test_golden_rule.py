@@ -7,7 +7,17 @@ import msgspec
 import pytest
 
 from tests.support import golden
-from tests.support.golden import Codec, Golden, Sample, is_released, problems, rendered, unsampled, write
+from tests.support.golden import (
+    Codec,
+    Golden,
+    Sample,
+    how_to_write,
+    is_released,
+    problems,
+    rendered,
+    unsampled,
+    write,
+)
 from tests.unit.wire.golden_messages import GOLDEN
 
 
@@ -215,3 +225,7 @@ def test_the_command_refuses_what_would_break_the_rule(
 
     assert said in capsys.readouterr().err
     assert GOLDEN.path("0.2").read_bytes() == kept
+
+
+def test_who_changes_bytes_is_told_the_command() -> None:
+    assert "\n    .venv/bin/python -m tests.support.golden 0.2 --unreleased\n" in how_to_write("0.2")
