@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import Final
 
 from gateway.admission.key_server import is_url
 from gateway.admission.keys import Key, UnusableKey, read_pem
@@ -19,9 +18,7 @@ from tieline.runtime.settings import (
     Seconds,
     SettingsError,
 )
-
-SAFE_SECRET_BYTES: Final = 32
-"""What HS256 asks for (RFC 7518, section 3.2): as many as its hash has."""
+from tieline.tokens import SAFE_SECRET_BYTES
 
 _log = logging.getLogger("gateway")
 

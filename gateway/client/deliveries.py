@@ -45,10 +45,6 @@ class Deliveries:
         if self._early is None:
             self._early = []
 
-    def forget_early(self) -> None:
-        """Drop what came before the WELCOME: it was for an older session, which is over."""
-        self._early = []
-
     def release(self, missed: Missed) -> None:
         """Deliver what was missed, then what came meanwhile, each frame once."""
         early, self._early = self._early, None

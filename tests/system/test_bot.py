@@ -176,6 +176,7 @@ async def test_a_call_that_is_declined_fails(system: Clustered) -> None:
             await called.client.hangup(offer.sender, "decline")
             assert await bot.ended() == 1
             assert f"{friend} ended the call: decline" in bot.said
+            assert "heard nothing" not in bot.said
 
 
 @three

@@ -99,6 +99,19 @@ def test_the_greeting_has_urls_and_tokens_that_work(tmp_path: Path) -> None:
             assert claims["rooms"] == ["demo"]
 
 
+def test_the_greeting_has_the_id_of_every_process(tmp_path: Path) -> None:
+    with RunningDev(tmp_path, ["--port", "0"]) as dev:
+        said = dev.until_said(READY)
+        for pid in pids(dev.document):
+            assert any(line.endswith(f"  (process {pid})") for line in said)
+
+
+def test_a_short_secret_is_warned_of_on_the_screen(tmp_path: Path) -> None:
+    with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_JWT_SECRET": "short"}) as dev:
+        said = dev.until_said(READY)
+        assert any(line.startswith("TIELINE_JWT_SECRET is so short") for line in said)
+
+
 def test_a_given_secret_is_used_and_not_printed(tmp_path: Path) -> None:
     with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_JWT_SECRET": SECRET}) as dev:
         said = dev.until_said(READY)
@@ -129,18 +142,22 @@ def test_it_serves_no_demo_when_told_so(tmp_path: Path) -> None:
 def test_a_killed_gateway_comes_back_on_its_port(dev: RunningDev) -> None:
     before = dev.document
     os.kill(before["pids"]["gateway"][0], signal.SIGKILL)
-    dev.until_said(READY_AGAIN)
+    said = dev.until_said(READY_AGAIN)
     after = dev.document
-    assert after["pids"]["gateway"][0] != before["pids"]["gateway"][0]
-    assert is_alive(after["pids"]["gateway"][0])
+    pid = after["pids"]["gateway"][0]
+    assert pid != before["pids"]["gateway"][0]
+    assert is_alive(pid)
+    assert said == [f"gateway   {after['gateways'][0]}  (process {pid})", READY_AGAIN]
     assert but_pid(after, "gateway") == but_pid(before, "gateway")
 
 
 def test_a_process_that_ends_by_itself_is_restarted_too(dev: RunningDev) -> None:
     before = dev.document
     os.kill(before["pids"]["router"][0], signal.SIGTERM)  # it ends with status 0
-    dev.until_said(READY_AGAIN)
-    assert dev.document["pids"]["router"] != before["pids"]["router"]
+    said = dev.until_said(READY_AGAIN)
+    (pid,) = dev.document["pids"]["router"]
+    assert [pid] != before["pids"]["router"]
+    assert said == [f"router    {before['ops']['router'][0]}  (process {pid})", READY_AGAIN]
 
 
 async def test_a_killed_broker_comes_back_with_what_it_had_stored(dev: RunningDev) -> None:
@@ -216,14 +233,29 @@ def test_verbose_shows_the_logs_on_standard_error_too(tmp_path: Path) -> None:
         assert dev.errors == dev.log_file.read_text() != ""
 
 
-def test_a_killed_process_is_told_with_the_end_of_its_log(dev: RunningDev) -> None:
+@pytest.mark.parametrize(
+    ("number", "how"), [(signal.SIGKILL, "killed by SIGKILL"), (signal.SIGTERM, "exit status 0")]
+)
+def test_a_killed_process_is_told_with_the_name_of_the_log(
+    dev: RunningDev, number: signal.Signals, how: str
+) -> None:
     pid = dev.document["pids"]["nats"][0]
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid, number)
+    dev.until_said(READY_AGAIN)
+    assert dev.errors == (
+        f"tieline: the nats-server (pid {pid}) ended: {how}; starting it again;"
+        f" its log is in {dev.log_file}\n"
+    )
+
+
+def test_a_process_that_crashes_is_told_with_the_end_of_its_log(dev: RunningDev) -> None:
+    pid = dev.document["pids"]["router"][0]
+    os.kill(pid, signal.SIGABRT)
     dev.until_said(READY_AGAIN)
     told, *last_lines = dev.errors.splitlines()
-    assert told == f"tieline: the nats-server (pid {pid}) ended: killed by SIGKILL; starting it again"
+    assert told == f"tieline: router 1 (pid {pid}) ended: killed by SIGABRT; starting it again"
     assert 0 < len(last_lines) <= SHOWN_LINES
-    assert all(line.startswith(f"  | [{pid}] ") for line in last_lines)
+    assert all(line.startswith("  | ") and '"service":"router"' in line for line in last_lines)
     assert last_lines[-1].removeprefix("  | ") in dev.log_file.read_text()
 
 
@@ -231,7 +263,7 @@ def test_a_killed_process_is_told_with_the_end_of_its_log(dev: RunningDev) -> No
 def test_it_ends_quietly_and_names_the_logs_once_more(dev: RunningDev, number: signal.Signals) -> None:
     dev.process.send_signal(number)
     assert dev.until_said(str(dev.log_file)) == [
-        "Ending everything; once more kills it.",
+        "Ending everything, and waiting for the clients to leave; once more kills it.",
         f"Everything has ended; the logs are in {dev.log_file}",
     ]
     assert dev.process.wait() == 0

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--url",
         metavar="URL",
         action="append",
-        help="a gateway's ws:// URL; give it twice: for the senders, and for the receivers",
+        help="a gateway's ws:// URL; one is enough, a second is for the receivers",
     )
     parser.add_argument(
         "--pairs", metavar="N", type=int, nargs="+", default=DEFAULT_PAIRS, help="numbers of pairs (1 50 200)"

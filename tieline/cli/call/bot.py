@@ -133,7 +133,7 @@ class Bot:
                 self._say(
                     f"{'the server' if server else sender} ended the call: {reason or 'no reason given'}"
                 )
-                await self._end_call(call)
+                await self._end_call(call, is_summed_up=call.is_answered)
             case MemberJoined(user_id=user) if user == self._script.to and call is None:
                 await self._ring(str(user))
             case MediaFlows(call=about, path=path) if about is call:
@@ -252,13 +252,17 @@ class Bot:
             if refused.reason not in CALL_IS_OVER:
                 raise
 
-    async def _end_call(self, call: BotCall, reason: str | None = None) -> None:
-        """Conclude a call; `reason`: the other end does not know yet, and is sent this reason."""
+    async def _end_call(self, call: BotCall, reason: str | None = None, *, is_summed_up: bool = True) -> None:
+        """Conclude a call; `reason`: the other end does not know yet, and is sent this reason.
+
+        Not summed up is a call that the other end declined: to have heard nothing is no fault of it.
+        """
         self._call = None
         await call.close()
         if reason is not None:
             await self._send_hangup(call.user, reason)
-        self._say(f"{call.user}: {call.summary}")
+        if is_summed_up:
+            self._say(f"{call.user}: {call.summary}")
         if self._script.is_for_one_call and self._result is None:
             self._result = call.has_heard
 

@@ -58,6 +58,14 @@ def send(process: Process, number: signal.Signals) -> None:
             os.kill(process.pid, number)
 
 
+def is_ended_from_outside(status: int) -> bool:
+    """Whether a return code is that of a process that did not fail, but was told to end, or was killed.
+
+    A process that handles SIGTERM ends with 0 then, and one that does not has the signal as its return code.
+    """
+    return status in (0, -signal.SIGTERM, -signal.SIGKILL)
+
+
 def how_it_ended(status: int) -> str:
     """Say in words what a return code means."""
     if status >= 0:

@@ -14,10 +14,10 @@ from typing import Final
 from tieline.cli import ready_file
 from tieline.cli.dev import child
 from tieline.cli.dev.broker_process import NoNatsServer
-from tieline.cli.dev.local_system import GATEWAY, LocalSystem, Size, plan
+from tieline.cli.dev.local_system import LocalSystem, Size, plan
 from tieline.cli.dev.log_file import LogFile, open_log
 from tieline.cli.dev.ports import HIGHEST, PortTaken
-from tieline.cli.dev.screen import greeting, show
+from tieline.cli.dev.screen import Pids, greeting, restarted, show
 from tieline.cli.dev.supervisor import Supervisor, SystemFailed
 from tieline.cli.exits import EXIT_FAILED, EXIT_OK, refuse
 from tieline.tokens import SECRET_VARIABLE
@@ -126,7 +126,8 @@ class _Run:
         self._log = log
         self._with_call = with_call
         self._began = time.monotonic()
-        self._is_greeted = False
+        self._last_ready: Pids = {}
+        """The processes when all were ready last; none before the greeting."""
         self._stop = asyncio.Event()
         self._supervisor = Supervisor(system.specs, log, self)
 
@@ -149,29 +150,32 @@ class _Run:
         show(f"  {time.monotonic() - self._began:4.1f} s  {name} is ready\n")
 
     async def on_all_ready(self) -> None:
-        """Write the ready file. The first time, make the call if one is wanted, and print the greeting.
+        """Write the ready file, and print what is new.
+
+        The first time, the call is made if one is wanted, and the greeting is new; later, the processes that
+        were restarted.
 
         Raises:
             CallFailed: the call did not succeed.
         """
-        pids = self._supervisor.pids
-        ready_file.write(self._written, self._system.ready_file(pids))
-        if self._is_greeted:
-            show("Tieline is ready again.\n")
+        contents = self._system.ready_file(self._supervisor.pids)
+        ready_file.write(self._written, contents)
+        before, self._last_ready = self._last_ready, contents.pids
+        if before:
+            show(f"{restarted(self._system, before, contents.pids)}Tieline is ready again.\n")
             return
-        self._is_greeted = True
         took_s = time.monotonic() - self._began
         if self._with_call:
             show("A call through the system:\n")
             await _call(self._system, self._written)
-        show(greeting(self._system, took_s, pids(GATEWAY), self._log.path, os.environ))
+        show(greeting(self._system, took_s, contents.pids, self._log.path, os.environ))
 
     def _on_signal(self) -> None:
         if self._stop.is_set():
             self._supervisor.kill()
         else:
             self._stop.set()
-            show("Ending everything; once more kills it.\n")
+            show("Ending everything, and waiting for the clients to leave; once more kills it.\n")
 
 
 async def _call(system: LocalSystem, written: Path) -> None:

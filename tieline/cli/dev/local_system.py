@@ -20,6 +20,7 @@ LOOPBACK: Final = "127.0.0.1"
 NO: Final = ("0", "false")
 """The values with which a setting says no."""
 GATEWAY, ROUTER, PRESENCE, NATS = "gateway", "router", "presence", "nats"
+KINDS: Final = (NATS, GATEWAY, ROUTER, PRESENCE)
 
 
 class Size(NamedTuple):
@@ -49,13 +50,19 @@ class LocalSystem(NamedTuple):
         pages = [url.replace("ws://", "http://").removesuffix("ws") for url in self.gateway_urls]
         return pages if self.has_demo else []
 
+    def urls(self, kind: str) -> list[str]:
+        """The address of each process of a kind: a gateway's is for clients, a router's for operators."""
+        if kind == NATS:
+            return [self.nats_url]
+        return self.gateway_urls if kind == GATEWAY else self.ops_urls[kind]
+
     def ready_file(self, pids: Callable[[str], list[int]]) -> ReadyFile:
         """Build the contents of the ready file; `pids` gives the processes of a kind."""
         return ReadyFile(
             self.gateway_urls,
             self.ops_urls,
             self.nats_url,
-            {kind: pids(kind) for kind in (NATS, GATEWAY, ROUTER, PRESENCE)},
+            {kind: pids(kind) for kind in KINDS},
         )
 
 

@@ -6,12 +6,12 @@ Logs go to a file (`log_file`), and notes about a process that ended to standard
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from tieline.cli.dev.local_system import LocalSystem
-from tieline.tokens import SECRET_VARIABLE, make_token
+from tieline.cli.dev.local_system import GATEWAY, KINDS, NATS, LocalSystem
+from tieline.tokens import SAFE_SECRET_BYTES, SECRET_VARIABLE, make_token
 
 READY_MADE_TTL_S: Final = 24 * 3600.0
 """The printed tokens are for trying things out: they should outlive a day's work."""
@@ -19,33 +19,47 @@ READY_MADE_TTL_S: Final = 24 * 3600.0
 ROOM: Final = "demo"
 USERS: Final = ("alice", "bob")
 
+Pids = Mapping[str, list[int]]
+"""The processes of each kind, as in the ready file."""
 
-def greeting(
-    system: LocalSystem, took_s: float, gateway_pids: Sequence[int], log: Path, environ: Mapping[str, str]
-) -> str:
+
+def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ: Mapping[str, str]) -> str:
     """Write what a user needs, the most useful part last: pages, where the logs are, how to end."""
-    ops = [f"{kind:<9} {url}" for kind, urls in system.ops_urls.items() for url in urls]
+    ops = [
+        _process(kind, url, pid)
+        for kind, urls in system.ops_urls.items()
+        for url, pid in zip(urls, pids[kind], strict=True)
+    ]
     tokens = [f"{user:<9} {make_token(system.secret, user, [ROOM], READY_MADE_TTL_S)}" for user in USERS]
     is_known = environ.get(SECRET_VARIABLE) == system.secret
     prefix = f"with the same {SECRET_VARIABLE}: " if is_known else f"{SECRET_VARIABLE}={system.secret} "
-    gateways = zip(system.gateway_urls, gateway_pids, strict=True)
+    is_guessable = len(system.secret.encode()) < SAFE_SECRET_BYTES
+    warning = f"{SECRET_VARIABLE} is so short that it may be guessed: give it {SAFE_SECRET_BYTES} bytes"
     return "\n".join(
         [
             "",
             f"Tieline is ready, after {took_s:.1f} s.",
-            f"broker    {system.nats_url}",
+            *_processes(system, NATS, pids),
             "ops endpoints (/metrics, /healthz, /readyz):",
             *(f"  {line}" for line in ops),
             f"tokens for the room {ROOM}, for a day:",
             *(f"  {line}" for line in tokens),
             f"more tokens: {prefix}{_own_command()} token USER --room ROOM",
-            *(f"gateway   {url}  (process {pid})" for url, pid in gateways),
+            *((warning,) if is_guessable else ()),
+            *_processes(system, GATEWAY, pids),
             *(f"demo      {url}" for url in system.demo_urls),
             f"logs      {log}",
             "Ctrl-C ends everything.",
             "",
         ]
     )
+
+
+def restarted(system: LocalSystem, before: Pids, now: Pids) -> str:
+    """Write a line for each process whose id was another one `before`, with its address and its new id."""
+    known = {pid for each in before.values() for pid in each}
+    lines = [line for kind in KINDS for line in _processes(system, kind, now, known)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def show(text: str) -> None:
@@ -56,6 +70,16 @@ def show(text: str) -> None:
     except BrokenPipeError:
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def _processes(system: LocalSystem, kind: str, pids: Pids, but: Collection[int] = ()) -> Iterator[str]:
+    for url, pid in zip(system.urls(kind), pids[kind], strict=True):
+        if pid not in but:
+            yield _process("broker" if kind == NATS else kind, url, pid)
+
+
+def _process(what: str, url: str, pid: int) -> str:
+    return f"{what:<9} {url}  (process {pid})"
 
 
 def _own_command() -> str:

@@ -158,10 +158,11 @@ class Supervisor:
                     last_lines,
                 )
         if ends == 1:
-            is_crash = status != 0
-            self._log.note(
-                f"{spec.name} (pid {pid}) ended: {how}; starting it again", last_lines if is_crash else ()
-            )
+            told = f"{spec.name} (pid {pid}) ended: {how}; starting it again"
+            if child.is_ended_from_outside(status):  # the end of its log would say nothing about the cause
+                self._log.note(f"{told}; its log is in {self._log.path}")
+            else:
+                self._log.note(told, last_lines)
             return 0
         delay = min(FIRST_BACKOFF_S * 2.0 ** (ends - 2), LONGEST_BACKOFF_S)
         self._log.note(

@@ -92,8 +92,28 @@ async def test_a_process_that_ends_is_restarted_and_reported(
     stop.set()
     await asyncio.wait_for(running, PATIENCE_S)
     assert capsys.readouterr().err == (
-        f"tieline: router (pid {before}) ended: killed by SIGKILL; starting it again\n  | router serves\n"
+        f"tieline: router (pid {before}) ended: killed by SIGKILL; starting it again;"
+        f" its log is in {log.path}\n"
     )
+
+
+async def test_a_process_that_fails_is_reported_with_the_end_of_its_log(
+    log: LogFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heard, stop = Heard(), asyncio.Event()
+    is_up = log.path.with_name("router.up")
+    script = f"trap 'echo no room left; exit 3' TERM; touch {is_up}; while :; do sleep 0.02; done"
+    supervisor = Supervisor([spec(log, "router", script)], log, heard)
+    running = asyncio.ensure_future(supervisor.run(stop))
+    await heard.until_ready(1)
+    (pid,) = supervisor.pids("router")
+    os.kill(pid, signal.SIGTERM)
+    await heard.until_ready(2)
+    assert capsys.readouterr().err == (
+        f"tieline: router (pid {pid}) ended: exit status 3; starting it again\n  | no room left\n"
+    )
+    stop.set()
+    await asyncio.wait_for(running, PATIENCE_S)
 
 
 async def test_a_process_that_ends_repeatedly_waits_longer_each_time(log: LogFile) -> None:
@@ -110,7 +130,7 @@ async def test_a_process_that_ends_repeatedly_waits_longer_each_time(log: LogFil
     await asyncio.wait_for(running, PATIENCE_S)
     told = [line.partition(") ")[2] for line in log.path.read_text().splitlines() if "tieline: " in line]
     assert told[:3] == [
-        "ended: exit status 0; starting it again",
+        f"ended: exit status 0; starting it again; its log is in {log.path}",
         "ended 2 times in a row: exit status 3; starting it again in 0.1 s",
         "ended 3 times in a row: exit status 3; starting it again in 0.2 s",
     ]

@@ -32,16 +32,16 @@ class Running:
         self.url = url
         self.user = client.welcome.user_id
         self.stopping = asyncio.Event()
-        self._said: list[str] = []
+        self.said: list[str] = []
         self._news = asyncio.Event()
         self.result = asyncio.ensure_future(Bot(client, script, self._say).run(self.stopping))
 
     def _say(self, line: str) -> None:
-        self._said.append(line)
+        self.said.append(line)
         self._news.set()
 
     async def says(self, words: str) -> None:
-        while not any(words in line for line in self._said):
+        while not any(words in line for line in self.said):
             self._news.clear()
             await within(self._news.wait())
 
@@ -109,6 +109,7 @@ async def test_a_ringing_bot_rings_when_its_user_joins() -> None:
             await ann.hangup("bot", "decline")
             await bot.says("ann ended the call: decline")
             assert not await within(bot.result)
+            assert bot.said[-1] == "ann ended the call: decline"
 
 
 async def test_a_ringing_bot_tells_other_callers_that_it_is_busy() -> None:

@@ -6,7 +6,7 @@ import jwt
 import pytest
 
 from tieline.cli.dev.local_system import LocalSystem
-from tieline.cli.dev.screen import greeting
+from tieline.cli.dev.screen import greeting, restarted
 from tieline.tokens import SECRET_VARIABLE
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
@@ -15,15 +15,20 @@ LOG = Path("/state/dev.log")
 SYSTEM = LocalSystem(
     [],
     ["ws://127.0.0.1:8080/ws", "ws://127.0.0.1:8081/ws"],
-    {"gateway": ["http://127.0.0.1:1", "http://127.0.0.1:2"], "router": ["http://127.0.0.1:3"]},
+    {
+        "gateway": ["http://127.0.0.1:1", "http://127.0.0.1:2"],
+        "router": ["http://127.0.0.1:3"],
+        "presence": ["http://127.0.0.1:5"],
+    },
     "nats://127.0.0.1:4",
     SECRET,
     has_demo=True,
 )
+PIDS = {"nats": [10], "gateway": [11, 12], "router": [13], "presence": [14]}
 
 
 def lines(system: LocalSystem = SYSTEM, environ: dict[str, str] | None = None) -> list[str]:
-    return greeting(system, 1.84, [11, 12], LOG, environ or {}).splitlines()
+    return greeting(system, 1.84, PIDS, LOG, environ or {}).splitlines()
 
 
 def test_the_last_lines_are_the_most_useful() -> None:
@@ -38,14 +43,15 @@ def test_the_last_lines_are_the_most_useful() -> None:
 
 
 def test_addresses_for_operators_come_before() -> None:
-    assert lines()[:7] == [
+    assert lines()[:8] == [
         "",
         "Tieline is ready, after 1.8 s.",
-        "broker    nats://127.0.0.1:4",
+        "broker    nats://127.0.0.1:4  (process 10)",
         "ops endpoints (/metrics, /healthz, /readyz):",
-        "  gateway   http://127.0.0.1:1",
-        "  gateway   http://127.0.0.1:2",
-        "  router    http://127.0.0.1:3",
+        "  gateway   http://127.0.0.1:1  (process 11)",
+        "  gateway   http://127.0.0.1:2  (process 12)",
+        "  router    http://127.0.0.1:3  (process 13)",
+        "  presence  http://127.0.0.1:5  (process 14)",
     ]
 
 
@@ -60,6 +66,25 @@ def test_there_is_a_token_for_each_of_two_users() -> None:
 def test_the_secret_is_printed_only_if_it_was_made_up(is_known: bool) -> None:
     printed = "\n".join(lines(environ={SECRET_VARIABLE: SECRET} if is_known else {}))
     assert (SECRET in printed) is not is_known
+
+
+@pytest.mark.filterwarnings("ignore:The HMAC key is")  # as the command line ignores it
+@pytest.mark.parametrize(("secret", "is_warned"), [("s" * 31, True), ("s" * 32, False)])
+def test_a_secret_that_may_be_guessed_is_warned_of(secret: str, is_warned: bool) -> None:
+    said = lines(SYSTEM._replace(secret=secret), {SECRET_VARIABLE: secret})
+    warning = "TIELINE_JWT_SECRET is so short that it may be guessed: give it 32 bytes"
+    assert (warning in said) is is_warned
+
+
+def test_restarted_processes_are_named_with_their_new_ids() -> None:
+    assert restarted(SYSTEM, PIDS, PIDS) == ""
+    now = {"nats": [20], "gateway": [11, 22], "router": [23], "presence": [24]}
+    assert restarted(SYSTEM, PIDS, now).splitlines() == [
+        "broker    nats://127.0.0.1:4  (process 20)",
+        "gateway   ws://127.0.0.1:8081/ws  (process 22)",
+        "router    http://127.0.0.1:3  (process 23)",
+        "presence  http://127.0.0.1:5  (process 24)",
+    ]
 
 
 def test_pages_are_named_only_if_they_are_served() -> None:

@@ -144,18 +144,6 @@ def test_a_client_that_missed_nothing_is_sent_nothing() -> None:
     assert names(welcomed(NOTHING)) == []
 
 
-def test_what_came_early_for_an_older_session_is_forgotten_with_it() -> None:
-    stage = Stage()
-    stage.put(stage.request())
-    stage.deliveries.deliver(event("for the older one"))
-
-    stage.deliveries.forget_early()
-    stage.deliveries.deliver(event("for this one"))
-    stage.welcome()
-
-    assert names(stage) == ["for this one"]
-
-
 # Holding.
 
 
