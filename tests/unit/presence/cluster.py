@@ -7,12 +7,12 @@ once or later, or never; and what was answered may arrive once more.
 import asyncio
 import functools
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from presence.rules import room as room_rules
 from presence.rules.change import Change, Step
-from presence.rules.user import User
+from presence.rules.user import User, share_a_room
 from tests.unit.presence.lifetime import Died, uneven
 from tests.unit.presence.observers import Observers
 from tests.unit.presence.presence_process import PresenceProcess
@@ -104,25 +104,26 @@ class Cluster:
                     await self._learn(result.act.request, result.reply)
         self.observers.read()
         live = await self.live()
-        told = {act.request.user for act, *_ in results if isinstance(act.request, Regrant)}
-        self.observers.forget(live, told)
+        kicked = {act.request.user for act, *_ in results if is_alone and isinstance(act.request, Regrant)}
+        for user in self.observers.forget(live) - kicked:
+            for peer in USERS:  # who leaves a room is not told which of its calls are over by that
+                await self._look_at_call(live, user, peer)
         for user, record in live.items():
             for room in record.rooms:
                 if not self.observers.knows(record, room):
                     self.observers.learn(user, record, room, await self.roster(room))
-        for result in results:
-            if isinstance(result.act.request, Check) and not (is_alone and result.is_answered):
-                await self._look_at_call(result.act.request)
+        for act, is_answered, _ in results:
+            if isinstance(act.request, Check) and not (is_alone and is_answered):
+                await self._look_at_call(live, act.request.user, act.request.to)
+                await self._look_at_call(live, act.request.to, act.request.user)
 
-    async def _look_at_call(self, signal: Check) -> None:
-        """Let two users know whether they are in a call, of which nobody can say what they were told last."""
-        if not (await self.witness.pair(signal.user, signal.to)).is_active:
-            live = await self.live()
-            self.observers.calls -= {
-                (live[one].session.id, other)
-                for one, other in ((signal.user, signal.to), (signal.to, signal.user))
-                if one in live
-            }
+    async def _look_at_call(self, live: Mapping[UserId, User], user: UserId, peer: UserId) -> None:
+        """Let a user know whether it is in a call, where nobody can say what it must have been told last."""
+        if user not in live:
+            return
+        is_apart = peer not in live or not share_a_room(live[user], live[peer])
+        if is_apart or not (await self.witness.pair(user, peer)).is_active:
+            self.observers.calls.discard((live[user].session.id, peer))
 
     async def _learn(self, joins: PresenceRequest | None, members: RoomMembers) -> None:
         assert isinstance(joins, JoinRoom)

@@ -71,6 +71,8 @@ class MortalStore(FakeStore):
         """By key: the size of the largest record that this process wrote, in bytes."""
         self.loses: Callable[[], bool] | None = None
         """Whether a write that nobody waits for is lost."""
+        self._timers: list[asyncio.Event] = []
+        """Those that are being set: what is sent after them on the same connection comes after them."""
 
     async def write(
         self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True
@@ -80,7 +82,19 @@ class MortalStore(FakeStore):
             self._life.goes_on()
             if self.loses is not None and self.loses():
                 return 0
+        for timer in list(self._timers):
+            await timer.wait()
         return await super().write(key, value, revision, ttl_s, confirm=confirm)
+
+    async def put(self, key: str, value: bytes, ttl_s: float) -> int:
+        """See `Store.put`."""
+        is_set = asyncio.Event()
+        self._timers.append(is_set)
+        try:
+            return await super().put(key, value, ttl_s)
+        finally:
+            self._timers.remove(is_set)
+            is_set.set()
 
     async def _reach(self, what: object) -> None:
         for _ in range(1 if self.lingers is None else self.lingers(5)):

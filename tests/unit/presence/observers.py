@@ -4,7 +4,7 @@ A client learns the members of a room when it joins or asks, and from then on by
 each frame on once, however often it was sent within a minute.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -60,31 +60,22 @@ class Observers:
         view = self.views.get((record.session.id, room))
         return view is not None and view.entry == record.rooms[room].entry
 
-    def forget(self, live: Mapping[UserId, User], told: Collection[UserId]) -> None:
+    def forget(self, live: Mapping[UserId, User]) -> set[UserId]:
         """Forget the clients whose sessions have ended, and rooms in which a session is not any more.
 
-        A client that has left a room knows by itself that its calls there are over; `told` are users who did
-        not want to leave, and must be told.
+        Returns the users of such sessions.
         """
         users = {record.session.id: user for user, record in live.items()}
         self.calls = {call for call in self.calls if call[0] in users}
+        left = set()
         for session, room in list(self.views):
-            if session not in users:
+            user = users.get(session)
+            if user is None:
                 del self.views[session, room]
-                continue
-            user = users[session]
-            if room not in live[user].rooms or not self.knows(live[user], room):
+            elif room not in live[user].rooms or not self.knows(live[user], room):
                 del self.views[session, room]
-                if user not in told:
-                    met = {
-                        peer
-                        for (one, _), view in self.views.items()
-                        if one == session
-                        for peer in view.statuses
-                    }
-                    self.calls -= {
-                        (one, peer) for one, peer in self.calls if one == session and peer not in met
-                    }
+                left.add(user)
+        return left
 
     def offers(self, ask: Check) -> None:
         """Let a client believe to be in a negotiation as soon as it has sent its offer."""

@@ -75,9 +75,13 @@ Persistence = Literal["at once", "later", "never"]
 class Sessions(RuleBasedStateMachine):
     """What may happen; see `acts` for what it does, and `consistency` for what must hold."""
 
-    @initialize(max_members=st.sampled_from((1000, 1000, 2)), resumable=st.booleans())
-    def begin(self, max_members: int, resumable: bool) -> None:
-        """Let everybody connect."""
+    @initialize(
+        max_members=st.sampled_from((1000, 1000, 2)),
+        resumable=st.booleans(),
+        calls=st.sets(st.sampled_from(USERS)),
+    )
+    def begin(self, max_members: int, resumable: bool, calls: set[UserId]) -> None:
+        """Let everybody connect, and some of them call others."""
         self._runner = asyncio.Runner()
         self.cluster = Cluster(max_members)
         self.gateways = Gateways(self.cluster)
@@ -86,6 +90,10 @@ class Sessions(RuleBasedStateMachine):
         self.untouched_s = 0.0
         for user, gateway, rooms in zip(USERS, ("g1", "g2", "g1"), ((HALL,), ROOMS, ROOMS), strict=True):
             self._carry_out([[self.gateways.connect(user, gateway, rooms, resumable=resumable)]])
+        for user, other in zip(USERS, (*USERS[1:], USERS[0]), strict=True):
+            connection = self.gateways.of(user)
+            if user in calls and connection is not None:
+                self._carry_out([[self.gateways.signal(connection, other, "OFFER")]])
 
     def _run(self, what: Coroutine[object, object, object]) -> object:
         return self._runner.run(what)
@@ -101,10 +109,8 @@ class Sessions(RuleBasedStateMachine):
         acts = [act for thread in threads for act in thread]
         chance = None if seed is None else random.Random(seed)
         unanswered = self._runner.run(self.cluster.carry_out(threads, deaths, chance))
-        if len(acts) > 1 or unanswered:
-            self.consistency.is_disturbed = True
-            offers = [act.users for act in acts if isinstance(act.request, Check)]
-            self.consistency.late_offers |= set(offers)
+        self.consistency.is_disturbed |= len(acts) > 1 or bool(unanswered)
+        self.consistency.late_offers |= {act.users for act in unanswered if isinstance(act.request, Check)}
         self._run(self.consistency.note_down())
         for act in unanswered:
             # A beginning that has replaced the roster entry of another one at the same moment must go on.
