@@ -17,7 +17,7 @@ from presence.records import MAX_TRIES, Records, negotiation_in, user_in, users_
 from presence.rosters import Rosters
 from presence.rules import call_steps
 from presence.rules.change import Change, Facts, ListRoom, Prepare, RecordT, Reply, Rule
-from presence.rules.effects import is_cheap
+from presence.rules.effects import RemoveNote, is_cheap
 from presence.rules.negotiation import NOTHING, Negotiation
 from presence.rules.user import User
 from presence.side_by_side import both, side_by_side
@@ -56,8 +56,11 @@ class Target(Protocol[RecordT]):
         """Replace the record of that revision, and count what that means for operators. See `Store.write`."""
         ...
 
-    async def carry_out(self, record: RecordT, revision: int) -> RosterMap:
-        """Carry out what is pending in the record; returns the rosters that were read for it."""
+    async def carry_out(self, record: RecordT, revision: int, *, to_the_last: bool = False) -> RosterMap:
+        """Carry out what is pending in the record, what comes after settling it only if that is said.
+
+        Returns the rosters that were read for it.
+        """
         ...
 
     async def settle(self, record: RecordT, revision: int) -> None:
@@ -173,7 +176,7 @@ class Changes:
             facts = Facts(now)  # what an earlier round has prepared may have been replaced or removed since
             if record is not None and record.pending and not self._has_carried_out(target.key, revision):
                 # The process that wrote it has died, or is still at it.
-                rosters = await target.carry_out(record, revision)
+                rosters = await target.carry_out(record, revision, to_the_last=True)
                 self._note_carried_out(target.key, revision)
                 if others and not all(map(is_cheap, record.pending)):  # it may have changed what was read
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
@@ -271,15 +274,23 @@ class _UserRecord:
         """Replace the record of that revision."""
         return await self._records.write_user(self.key, after, revision)
 
-    async def carry_out(self, record: User, revision: int) -> RosterMap:
+    async def carry_out(self, record: User, revision: int, *, to_the_last: bool = False) -> RosterMap:
         """Carry out what is pending in the record."""
-        return await self._effects.of_user(self.owner, record, revision)
+        rosters = await self._effects.of_user(self.owner, record, revision)
+        if to_the_last:
+            await self._effects.remove_last_notes(record)
+        return rosters
 
     async def settle(self, record: User, revision: int) -> None:
-        """Let the record forget what is carried out; what is cheap it forgets by its next write only."""
-        if not all(map(is_cheap, record.pending)):
-            settled = msgspec.structs.replace(record, pending=())
+        """Let the record forget what is carried out; what is cheap it forgets by its next write only.
+
+        By its next write, too, it forgets the note that is removed last of all.
+        """
+        kept = tuple(effect for effect in record.pending if isinstance(effect, RemoveNote) and effect.last)
+        if not all(is_cheap(effect) or effect in kept for effect in record.pending):
+            settled = msgspec.structs.replace(record, pending=kept)
             await self._records.write_user(self.key, settled, revision, confirm=False)
+        await self._effects.remove_last_notes(record)
 
 
 class _NegotiationRecord:
@@ -318,7 +329,7 @@ class _NegotiationRecord:
             metrics.ANSWER_SECONDS.observe(max(0, self._clock() - answered_at) / 1000)
         return written
 
-    async def carry_out(self, record: Negotiation, _revision: int) -> RosterMap:
+    async def carry_out(self, record: Negotiation, _revision: int, *, to_the_last: bool = False) -> RosterMap:
         """Carry out what is pending in the record, which needs no roster."""
         self._effects.of_negotiation(record)
         return NO_ROSTERS

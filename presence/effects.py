@@ -86,9 +86,9 @@ class Effects:
         patterns = [Keys.roster(room) for room in rooms]
         if any(isinstance(effect, EndCalls | EndCallsWithoutRoom) for effect in record.pending):
             patterns += Keys.pairs_of(user)
-        # The note of a session that has ended goes last of all. That of one which was resumed on another
-        # gateway may go at any time: the session has a newer note there.
-        notes = self._note_removals(record)
+        # The note of a session that has ended goes with its roster entries. That of one which was resumed on
+        # another gateway may go at any time: the session has a newer note there.
+        notes = self._note_removals(record, last=False)
         first = notes if record.is_reachable else []
         reading = self._read(Keys.user(user), revision, patterns)
         found, _ = await both(reading, side_by_side(*(remove() for remove in first)))
@@ -102,7 +102,7 @@ class Effects:
                 case CloseConnection():
                     self._announcer.close(effect)
                 case RemoveNote():
-                    pass  # above and below
+                    pass  # above and below, or when the record is settled
                 case EndCalls() | EndCallsWithoutRoom():
                     await self._end_calls(user, effect, found)
                 case MemberCame():
@@ -121,6 +121,10 @@ class Effects:
             last += notes
         await side_by_side(*(do() for do in last))
         return {room: roster for room, roster in rosters.items() if room not in changed}
+
+    async def remove_last_notes(self, record: User) -> None:
+        """Remove the notes by which the sessions of a dead gateway are found, when all else is settled."""
+        await side_by_side(*(remove() for remove in self._note_removals(record, last=True)))
 
     def of_negotiation(self, negotiation: Negotiation) -> None:
         """Carry out what is pending in a negotiation."""
@@ -153,11 +157,11 @@ class Effects:
         """
         return await self._records.read_after({key: revision}, key, *patterns) if patterns else {}
 
-    def _note_removals(self, record: User) -> list[Later]:
+    def _note_removals(self, record: User, *, last: bool) -> list[Later]:
         keys = [
             (Keys.session(effect.gateway, effect.session), effect.revision)
             for effect in record.pending
-            if isinstance(effect, RemoveNote)
+            if isinstance(effect, RemoveNote) and effect.last == last
         ]
         return [functools.partial(self._records.remove, key, revision) for key, revision in keys]
 

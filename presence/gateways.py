@@ -13,7 +13,7 @@ from presence.store import StoreUnavailable
 from tieline import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.wire.ids import Address, GatewayId, SessionId, UserId
-from tieline.wire.internal import KeepLease, LeaseKept
+from tieline.wire.internal import KeepLease, LeaseKept, SessionGone
 from tieline.wire.subjects import Keys
 
 AT_ONCE: Final = 64
@@ -79,12 +79,9 @@ class Gateways:
         return True
 
     async def _orphaned(self, gateway: GatewayId, address: Address, note: int) -> None:
-        """Let one session of a dead gateway wait to be resumed, or end it; then remove its note.
-
-        The note goes when all else is done: nobody asks again for this session, so another process finds by
-        its note what one that dies has left undone.
-        """
+        """Let one session of a dead gateway wait to be resumed, or end it; then remove its note."""
         rule = functools.partial(session_rules.orphan, address, gateway, self._resume_window_s)
-        await self._changes.user(address.user, rule)
-        await self._records.remove(Keys.session(gateway, address.session), note)
+        reply = await self._changes.user(address.user, rule)
+        if isinstance(reply, SessionGone):  # nobody's any more, so it is no effect of anything
+            await self._records.remove(Keys.session(gateway, address.session), note)
         metrics.SESSIONS_ORPHANED.inc()

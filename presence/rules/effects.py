@@ -49,6 +49,9 @@ class RemoveNote(_Effect, frozen=True, array_like=True, tag=True):
     session: SessionId
     gateway: GatewayId
     revision: int
+    last: bool = False
+    """Only when all else is carried out and the record is settled: if this process dies before, another one
+    finds the session by its note, as nobody else asks for the sessions of a dead gateway."""
 
 
 class EndCalls(_Effect, frozen=True, array_like=True, tag=True):

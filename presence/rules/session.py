@@ -109,12 +109,14 @@ def orphan(
         return Change(gone(user))  # it lives elsewhere, or never began
     if not user.session.note:
         return Change(gone(user))  # it has ended, or was looked after before
-    # The note is no effect here: by it the session is found again, should this process die (`Gateways`).
     unnoted = with_session(user, msgspec.structs.replace(user.session, note=0))
-    if not user.session.secret:
-        return _end(asked.user, unnoted, facts, _close(asked.user, user.session, CloseCode.BROKER_LOST))
-    away = _away(asked.user, unnoted, resume_window_s)
-    return msgspec.structs.replace(away, record=away.record or unnoted)
+    if user.session.secret:
+        change = _away(asked.user, unnoted, resume_window_s)
+    else:
+        close = _close(asked.user, user.session, CloseCode.BROKER_LOST)
+        change = _end(asked.user, unnoted, facts, close)
+    note = RemoveNote(user.session.id, gateway, user.session.note, last=True)
+    return msgspec.structs.replace(change, record=change.record or unnoted, effects=(*change.effects, note))
 
 
 def give_up(

@@ -100,7 +100,7 @@ def test_it_is_given_every_secret_that_it_needs_and_no_other(name: str, tmp_path
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_service_is_told_settings_that_it_has_and_logs_in_as_itself(name: str) -> None:
-    module = importlib.import_module(f"{name}.__main__")
+    module = importlib.import_module("router.__main__" if name == "router" else f"{name}.settings")
     kind = getattr(module, f"{name.capitalize()}Settings", module.ProcessSettings)
     environ = SERVICES[name]["environment"]
     fields = {PREFIX + field.upper() for field in kind.__struct_fields__}

@@ -67,6 +67,7 @@ SAMPLES: Final = (
                 Changed(ALICE),
                 CloseConnection(ALICE, HERS, GATEWAY, CONNECTION, 4500),
                 RemoveNote(HERS, GATEWAY, 7),
+                RemoveNote(HERS, GATEWAY, 7, last=True),
                 EndCalls(HERS, AT),
                 EndCallsWithoutRoom("left", "left-5", AT),
                 EndCallsWithoutRoom("kicked", "left-6", AT, tell_user=True),

@@ -40,8 +40,8 @@ ENDED: tuple[UserEffect, ...] = (
     SessionEnded(S1, LATER),
     RemoveNote(S1, G1, NOTE),
 )
-ENDED_UNNOTED = ENDED[:-1]
-"""The end of a session whose gateway has died: its note is removed by whoever found the session by it."""
+LAST_NOTE = RemoveNote(S1, G1, NOTE, last=True)
+ENDED_WITH_ITS_GATEWAY = (*ENDED[:-1], LAST_NOTE)
 
 
 def loses(user: User | None, connection: ConnectionId = C1, *, resumable: bool = True) -> object:
@@ -87,7 +87,9 @@ def test_the_end_of_a_connection_without_the_session_ends_nothing(resumable: boo
 
 def test_a_session_that_loses_its_connection_waits_to_be_resumed() -> None:
     waiting = msgspec.structs.replace(ONLINE.session, status="away", status_changes=1)
-    assert loses(ONLINE) == Change(Done(), with_session(ONLINE, waiting), (StatusChanged(),), timer())
+    assert loses(ONLINE) == Change(
+        Done(), with_session(ONLINE, waiting), (StatusChanged(), LAST_NOTE), timer()
+    )
 
 
 def test_losing_the_same_connection_again_sets_the_timer_again() -> None:
@@ -110,18 +112,22 @@ def test_the_end_of_a_session_without_a_note_removes_none() -> None:
 
 def test_a_session_whose_gateway_died_waits_to_be_resumed() -> None:
     waiting = msgspec.structs.replace(ONLINE.session, status="away", status_changes=1, note=0)
-    assert orphans(ONLINE) == Change(Done(), with_session(ONLINE, waiting), (StatusChanged(),), timer())
+    assert orphans(ONLINE) == Change(
+        Done(), with_session(ONLINE, waiting), (StatusChanged(), LAST_NOTE), timer()
+    )
 
 
 def test_a_session_that_is_away_when_its_gateway_dies_stays_away() -> None:
     before = away(ONLINE)
     after = with_session(before, msgspec.structs.replace(before.session, note=0))
-    assert orphans(before) == Change(Done(), after, timer=timer())
+    assert orphans(before) == Change(Done(), after, (LAST_NOTE,), timer())
 
 
 def test_a_session_without_a_secret_ends_with_its_gateway() -> None:
     close = CloseConnection(ALICE, S1, G1, C1, int(CloseCode.BROKER_LOST))
-    assert orphans(WITHOUT_SECRET) == Change(Done(), offline(WITHOUT_SECRET), (close, *ENDED_UNNOTED))
+    assert orphans(WITHOUT_SECRET) == Change(
+        Done(), offline(WITHOUT_SECRET), (close, *ENDED_WITH_ITS_GATEWAY)
+    )
 
 
 @pytest.mark.parametrize(
