@@ -162,7 +162,7 @@ class Gateways:
         return act._replace(answered=functools.partial(self._cluster.observers.relayed, ask))
 
     def again(self, back: int) -> Act | None:
-        """Let a request arrive once more, whose answer nobody waits for."""
+        """Let a request arrive once more, whose answer only a router still needs."""
         now = self._cluster.clock.seconds()
         late = [request for at, request in self._asked if now - at < LATE_S and not self._is_of_dead(request)]
         if not late:
@@ -170,7 +170,10 @@ class Gateways:
         request = late[-1 - back % len(late)]
         assert not isinstance(request, FindReplaced | KeepLease)  # these are never asked here
         users = (request.user, request.to) if isinstance(request, Check) else (request.user,)
-        return Act(frozenset(users), lambda process: process.ask(request), request=request)
+        act = Act(frozenset(users), lambda process: process.ask(request), request=request)
+        if isinstance(request, Check):
+            return act._replace(answered=functools.partial(self._cluster.observers.relayed, request))
+        return act
 
     def _is_of_dead(self, request: PresenceRequest) -> bool:
         return isinstance(request, OpenSession | Register) and request.gateway not in self.names
