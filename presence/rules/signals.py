@@ -90,9 +90,9 @@ def still_wanted(
     """End an offer at once if one of the two has gone while it was stored.
 
     Ending a session, or leaving a room, ends the negotiations stored at that moment. One stored just after
-    is missed, so its users are looked at once more. If the sender has gone, nobody waits for an answer, and
-    the offer must not be delivered after its end. `expected` is the session of the target that the offer is
-    for.
+    is missed, so its users are looked at once more. If the sender has gone, or shares no room with the
+    target, nobody waits for an answer, and the offer must not be delivered after its end. `expected` is the
+    session of the target that the offer is for.
     """
     sender, target, current = users.get(ask.user), users.get(ask.to), stored or NOTHING
     if sender is None or not sender.has_live(ask.session):
@@ -103,7 +103,7 @@ def still_wanted(
         reply = relay
     elif not share_a_room(sender, target):
         end = endings.Ending(ask.to, ask.user, "left", offer.generation, facts.now)
-        reply = relay
+        reply = Relay(relay.ack, ())
     else:
         return Change(relay)
     if current.offer_of(ask.user) != offer:

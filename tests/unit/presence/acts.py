@@ -68,6 +68,9 @@ class Gateways:
         """Gateways that died, and whose lease has yet to run out."""
         self.silent: set[GatewayId] = set()
         """Gateways that live, though presence does not know."""
+        self.half_looked_after: set[GatewayId] = set()
+        """Gateways of which a process that died may have left notes of sessions that it had looked after:
+        these go when the gateway dies, or is asked about once more."""
         self.connections: list[Connection] = []
         self._asked: list[tuple[float, PresenceRequest]] = []
         """When what was asked."""
@@ -159,7 +162,7 @@ class Gateways:
         return act._replace(answered=functools.partial(self._cluster.observers.relayed, ask))
 
     def again(self, back: int) -> Act | None:
-        """Let a request arrive once more, whose answer nobody waits for."""
+        """Let a request arrive once more, whose answer only a router still needs."""
         now = self._cluster.clock.seconds()
         late = [request for at, request in self._asked if now - at < LATE_S and not self._is_of_dead(request)]
         if not late:
@@ -167,7 +170,10 @@ class Gateways:
         request = late[-1 - back % len(late)]
         assert not isinstance(request, FindReplaced | KeepLease)  # these are never asked here
         users = (request.user, request.to) if isinstance(request, Check) else (request.user,)
-        return Act(frozenset(users), lambda process: process.ask(request), request=request)
+        act = Act(frozenset(users), lambda process: process.ask(request), request=request)
+        if isinstance(request, Check):
+            return act._replace(answered=functools.partial(self._cluster.observers.relayed, request))
+        return act
 
     def _is_of_dead(self, request: PresenceRequest) -> bool:
         return isinstance(request, OpenSession | Register) and request.gateway not in self.names
@@ -201,7 +207,12 @@ class Gateways:
         def run_out(process: PresenceProcess) -> Awaitable[object]:
             return process.gateways.lease_ran_out(gateway, before)
 
-        return Act(frozenset(USERS), run_out, is_repeated=True)
+        def answered(is_dead: object) -> None:
+            if is_dead:
+                self.half_looked_after.discard(gateway)
+
+        self.half_looked_after.add(gateway)
+        return Act(frozenset(USERS), run_out, answered, is_repeated=True)
 
     def timers(self, within_s: float) -> list[Act]:
         """List the timers that fire within so many seconds."""

@@ -13,7 +13,7 @@ from gateway.client.duplicates import Duplicates
 from presence.rules.user import User
 from tests.unit.presence.lifetime import Clock, Sent
 from tests.unit.presence.presence_process import SUBJECTS
-from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
+from tieline.wire.ids import ConnectionId, FrameDigest, RoomId, SessionId, UserId
 from tieline.wire.internal import Check, Relay, RoomMembers, decode_close_session
 from tieline.wire.subjects import identifier
 
@@ -47,6 +47,8 @@ class Observers:
         self.views: dict[tuple[SessionId, RoomId], View] = {}
         self.calls: set[tuple[SessionId, UserId]] = set()
         """Which session believes to be in a negotiation with whom."""
+        self._delivered: set[tuple[SessionId, FrameDigest]] = set()
+        """Signals that have come to a session, and are not passed on again."""
         self.closed: set[ConnectionId] = set()
         """Connections that gateways were told to close."""
 
@@ -85,7 +87,11 @@ class Observers:
         """Deliver what a signal causes; a refused offer begins nothing."""
         told = set()
         if isinstance(reply, Relay):
-            told = {(line.session, ask.user) for line in reply.deliveries if line.user == ask.to}
+            sessions = [line.session for line in reply.deliveries if line.user == ask.to]
+            told = {
+                (session, ask.user) for session in sessions if (session, ask.digest) not in self._delivered
+            }
+            self._delivered |= {(session, ask.digest) for session in sessions}
         match ask.cmd:
             case "WEBRTC_OFFER" if isinstance(reply, Relay):
                 self.calls |= told

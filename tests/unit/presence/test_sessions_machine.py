@@ -9,10 +9,12 @@ import random
 from collections.abc import Coroutine, Sequence
 from typing import Final, Literal, NamedTuple
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from tests.support.examples import scaled
 from tests.unit.presence.acts import Gateways
 from tests.unit.presence.cluster import CELLAR, HALL, PROCESSES, ROOMS, USERS, Act, Cluster
 from tests.unit.presence.consistency import Consistency
@@ -42,6 +44,9 @@ Kind = str
 
 MAX_UNTOUCHED_S: Final = 50.0
 """How long something may be pending before everything is touched: gateways know a frame again for 60 s."""
+
+
+pytestmark = pytest.mark.timeout(600)  # shrinking what it finds takes its time
 
 
 class Wish(NamedTuple):
@@ -261,7 +266,7 @@ class Sessions(RuleBasedStateMachine):
 
 TestSessions = Sessions.TestCase
 TestSessions.settings = settings(
+    max_examples=scaled(200),
     stateful_step_count=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -78,7 +78,12 @@ def test_an_offer_to_a_session_that_has_gone_ends(users: Users) -> None:
 
 def test_an_offer_of_users_who_share_no_room_any_more_ends() -> None:
     apart = {**IN_HALL, BOB: online(SESSIONS[BOB])}
-    assert looks_again(apart) == over(RELAY, ALICE, BOB, "left")
+    assert looks_again(apart) == over(Relay("relayed", ()), ALICE, BOB, "left")
+
+
+def test_an_offer_that_has_ended_for_want_of_a_room_is_not_delivered() -> None:
+    apart = {**IN_HALL, BOB: online(SESSIONS[BOB])}
+    assert looks_again(apart, NOTHING) == Change(Relay("relayed", ()))
 
 
 @pytest.mark.parametrize(
