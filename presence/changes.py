@@ -56,15 +56,12 @@ class Target(Protocol[RecordT]):
         """Replace the record of that revision, and count what that means for operators. See `Store.write`."""
         ...
 
-    async def carry_out(self, record: RecordT, revision: int, *, to_the_last: bool = False) -> RosterMap:
-        """Carry out what is pending in the record, what comes after settling it only if that is said.
-
-        Returns the rosters that were read for it.
-        """
+    async def carry_out(self, record: RecordT, revision: int) -> RosterMap:
+        """Carry out what is pending in the record; returns the rosters that were read for it."""
         ...
 
-    async def settle(self, record: RecordT, revision: int) -> None:
-        """Let the record forget what is carried out, if repeating that costs much. Nobody waits for it."""
+    async def settle(self, record: RecordT, revision: int, *, forget: bool) -> None:
+        """End what is carried out; with `forget` the record forgets it, which nobody waits for."""
         ...
 
 
@@ -176,7 +173,8 @@ class Changes:
             facts = Facts(now)  # what an earlier round has prepared may have been replaced or removed since
             if record is not None and record.pending and not self._has_carried_out(target.key, revision):
                 # The process that wrote it has died, or is still at it.
-                rosters = await target.carry_out(record, revision, to_the_last=True)
+                rosters = await target.carry_out(record, revision)
+                await target.settle(record, revision, forget=False)
                 self._note_carried_out(target.key, revision)
                 if others and not all(map(is_cheap, record.pending)):  # it may have changed what was read
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
@@ -202,7 +200,7 @@ class Changes:
                     self._effects.say(said)
                 if step.then is None:
                     if record is not None and record.pending:
-                        await target.settle(record, revision)
+                        await target.settle(record, revision, forget=True)
                     return Finished(step.reply, rosters, record, revision)
                 rule, confirmed = step.then, True
                 if others:
@@ -274,20 +272,17 @@ class _UserRecord:
         """Replace the record of that revision."""
         return await self._records.write_user(self.key, after, revision)
 
-    async def carry_out(self, record: User, revision: int, *, to_the_last: bool = False) -> RosterMap:
-        """Carry out what is pending in the record."""
-        rosters = await self._effects.of_user(self.owner, record, revision)
-        if to_the_last:
-            await self._effects.remove_last_notes(record)
-        return rosters
+    async def carry_out(self, record: User, revision: int) -> RosterMap:
+        """Carry out what is pending in the record, but for what comes when it is settled."""
+        return await self._effects.of_user(self.owner, record, revision)
 
-    async def settle(self, record: User, revision: int) -> None:
-        """Let the record forget what is carried out; what is cheap it forgets by its next write only.
+    async def settle(self, record: User, revision: int, *, forget: bool) -> None:
+        """Let the record forget what is carried out, then remove the note that goes last of all.
 
-        By its next write, too, it forgets the note that is removed last of all.
+        That note, and what is cheap, the record forgets by its next write only.
         """
         kept = tuple(effect for effect in record.pending if isinstance(effect, RemoveNote) and effect.last)
-        if not all(is_cheap(effect) or effect in kept for effect in record.pending):
+        if forget and not all(is_cheap(effect) or effect in kept for effect in record.pending):
             settled = msgspec.structs.replace(record, pending=kept)
             await self._records.write_user(self.key, settled, revision, confirm=False)
         await self._effects.remove_last_notes(record)
@@ -329,12 +324,13 @@ class _NegotiationRecord:
             metrics.ANSWER_SECONDS.observe(max(0, self._clock() - answered_at) / 1000)
         return written
 
-    async def carry_out(self, record: Negotiation, _revision: int, *, to_the_last: bool = False) -> RosterMap:
+    async def carry_out(self, record: Negotiation, _revision: int) -> RosterMap:
         """Carry out what is pending in the record, which needs no roster."""
         self._effects.of_negotiation(record)
         return NO_ROSTERS
 
-    async def settle(self, record: Negotiation, revision: int) -> None:
+    async def settle(self, record: Negotiation, revision: int, *, forget: bool) -> None:
         """Let the record forget what is carried out."""
-        settled = msgspec.structs.replace(record, pending=())
-        await self._records.write_negotiation(self.key, settled, revision, confirm=False)
+        if forget:
+            settled = msgspec.structs.replace(record, pending=())
+            await self._records.write_negotiation(self.key, settled, revision, confirm=False)

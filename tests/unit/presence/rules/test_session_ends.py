@@ -87,9 +87,7 @@ def test_the_end_of_a_connection_without_the_session_ends_nothing(resumable: boo
 
 def test_a_session_that_loses_its_connection_waits_to_be_resumed() -> None:
     waiting = msgspec.structs.replace(ONLINE.session, status="away", status_changes=1)
-    assert loses(ONLINE) == Change(
-        Done(), with_session(ONLINE, waiting), (StatusChanged(), LAST_NOTE), timer()
-    )
+    assert loses(ONLINE) == Change(Done(), with_session(ONLINE, waiting), (StatusChanged(),), timer())
 
 
 def test_losing_the_same_connection_again_sets_the_timer_again() -> None:
