@@ -35,7 +35,7 @@ def test_a_client_that_has_closed_is_gone_with_an_open_socket() -> None:
     assert stage.gone_with == [4321]
 
 
-def test_a_client_that_breaks_the_protocol_is_gone_with_an_open_socket() -> None:
+def test_a_client_that_breaks_the_protocol_is_gone_at_once() -> None:
     for frames, code in (
         ([Frame(Opcode.BINARY, b"x")], 1003),
         ([Frame(Opcode.TEXT, b"\xff")], 1007),
