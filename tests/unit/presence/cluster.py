@@ -59,6 +59,8 @@ class Cluster:
         self.store = self.witness.store
         self.observers = Observers(self.witness.recorder.sent, self.clock)
         self.processes = [self.another() for _ in range(PROCESSES)]
+        self._signals: set[Check] = set()
+        """Those that were tried before."""
 
     def another(self) -> PresenceProcess:
         """Start a process beside the others."""
@@ -113,7 +115,12 @@ class Cluster:
                 if not self.observers.knows(record, room):
                     self.observers.learn(user, record, room, await self.roster(room))
         for act, is_answered, _ in results:
-            if isinstance(act.request, Check) and not (is_alone and is_answered):
+            if not isinstance(act.request, Check):
+                continue
+            # A retry delivers what has ended since, which its receiver was told of before.
+            is_retry = act.request in self._signals
+            self._signals.add(act.request)
+            if is_retry or not (is_alone and is_answered):
                 await self._look_at_call(live, act.request.user, act.request.to)
                 await self._look_at_call(live, act.request.to, act.request.user)
 
