@@ -68,9 +68,6 @@ class Gateways:
         """Gateways that died, and whose lease has yet to run out."""
         self.silent: set[GatewayId] = set()
         """Gateways that live, though presence does not know."""
-        self.half_looked_after: set[GatewayId] = set()
-        """Gateways of which a process that died may have left notes of sessions that it had looked after:
-        these go when the gateway dies, or is asked about once more."""
         self.connections: list[Connection] = []
         self._asked: list[tuple[float, PresenceRequest]] = []
         """When what was asked."""
@@ -207,12 +204,7 @@ class Gateways:
         def run_out(process: PresenceProcess) -> Awaitable[object]:
             return process.gateways.lease_ran_out(gateway, before)
 
-        def answered(is_dead: object) -> None:
-            if is_dead:
-                self.half_looked_after.discard(gateway)
-
-        self.half_looked_after.add(gateway)
-        return Act(frozenset(USERS), run_out, answered, is_repeated=True)
+        return Act(frozenset(USERS), run_out, is_repeated=True)
 
     def timers(self, within_s: float) -> list[Act]:
         """List the timers that fire within so many seconds."""

@@ -9,7 +9,7 @@ from presence.store import Record
 from tests.unit.presence.acts import Gateways
 from tests.unit.presence.cluster import ROOMS, USERS, Cluster
 from tests.unit.presence.observers import statuses_in
-from tieline.wire.ids import GatewayId, UserId
+from tieline.wire.ids import UserId
 from tieline.wire.subjects import Keys
 
 Live = dict[UserId, User]
@@ -99,8 +99,7 @@ class Consistency:
         for key, record in stored.items():
             if key.startswith("session.") and key not in noted:
                 assert self.is_disturbed, f"{key} was left behind"
-                is_left = GatewayId(key.split(".")[1]) in self._gateways.half_looked_after
-                assert is_left or (key, record.revision) not in self._notes, f"{key} was not removed"
+                assert (key, record.revision) not in self._notes, f"{key} was not removed"
 
     async def _clients_know_the_rosters(self, live: Live) -> None:
         views = self._cluster.observers.views
