@@ -17,7 +17,7 @@ from presence.records import MAX_TRIES, Records, negotiation_in, user_in, users_
 from presence.rosters import Rosters
 from presence.rules import call_steps
 from presence.rules.change import Change, Facts, ListRoom, Prepare, RecordT, Reply, Rule
-from presence.rules.effects import RemoveNote, is_cheap
+from presence.rules.effects import Effect, RemoveNote, is_cheap
 from presence.rules.negotiation import NOTHING, Negotiation
 from presence.rules.user import User
 from presence.side_by_side import both, side_by_side
@@ -83,8 +83,11 @@ class Changes:
         self._rosters = rosters
         self._clock = clock
         self._effects = Effects(records, rosters, announcer, clock, self._end_negotiation)
-        self._carried_out: dict[str, int] = {}
-        """The revisions of records, by key, whose pending effects need not be repeated by this process."""
+        self._carried_out: dict[str, tuple[int, tuple[Effect, ...]]] = {}
+        """By key: the revision of a record, and its pending effects, which this process need not repeat.
+
+        A broker that comes back empty counts its revisions anew, so a revision alone says too little.
+        """
 
     async def user(
         self,
@@ -171,11 +174,15 @@ class Changes:
             record, revision = target.find(found)
             rosters = NO_ROSTERS
             facts = Facts(now)  # what an earlier round has prepared may have been replaced or removed since
-            if record is not None and record.pending and not self._has_carried_out(target.key, revision):
+            if (
+                record is not None
+                and record.pending
+                and not self._has_carried_out(target.key, record, revision)
+            ):
                 # The process that wrote it has died, or is still at it.
                 rosters = await target.carry_out(record, revision)
                 await target.settle(record, revision, forget=False)
-                self._note_carried_out(target.key, revision)
+                self._note_carried_out(target.key, record, revision)
                 if others and not all(map(is_cheap, record.pending)):  # it may have changed what was read
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
             while True:
@@ -195,7 +202,7 @@ class Changes:
                     record, revision = stored
                     if record.pending:
                         rosters = await target.carry_out(record, revision)
-                        self._note_carried_out(target.key, revision)
+                        self._note_carried_out(target.key, record, revision)
                 for said in step.said:
                     self._effects.say(said)
                 if step.then is None:
@@ -207,14 +214,14 @@ class Changes:
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {target.owner!r}")
 
-    def _has_carried_out(self, key: str, revision: int) -> bool:
+    def _has_carried_out(self, key: str, record: User | Negotiation, revision: int) -> bool:
         """Whether this very process has carried out what is pending in a record."""
-        return self._carried_out.get(key) == revision
+        return self._carried_out.get(key) == (revision, record.pending)
 
-    def _note_carried_out(self, key: str, revision: int) -> None:
+    def _note_carried_out(self, key: str, record: User | Negotiation, revision: int) -> None:
         """Remember that this process has carried out what is pending in a record, the newest for each key."""
         self._carried_out.pop(key, None)
-        self._carried_out[key] = revision
+        self._carried_out[key] = revision, record.pending
         if len(self._carried_out) > MAX_CARRIED_OUT:
             del self._carried_out[next(iter(self._carried_out))]
 

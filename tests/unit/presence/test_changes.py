@@ -12,10 +12,12 @@ from presence.rules.effects import Changed, CloseConnection, Deliver, MemberCame
 from presence.rules.negotiation import Negotiation, WaitingOffer
 from presence.rules.user import User
 from presence.store import Record, Store, StoreUnavailable
+from tests.contract.fake_store import FakeStore
 from tests.unit.presence.lifetime import BusyStore, Died, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW, named
+from tests.unit.presence.rules.people import online
 from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import Done, JoinRoom, LeaveRoom, Refused, RoomMembers, SessionGone
 from tieline.wire.subjects import Keys
@@ -241,6 +243,24 @@ async def test_a_process_does_not_repeat_what_it_has_carried_out() -> None:
     for _ in range(3):
         await other.changes.user(ALICE, changes_nothing)
     assert len(process.recorder.sent) == 2
+
+
+async def test_a_bucket_that_counts_anew_hides_no_effect() -> None:
+    process = await process_of("alice")
+    await process.changes.user(ALICE, changes_note(1, Changed(ALICE)))
+    process.recorder.sent.clear()
+    revision = (await process.store.read(KEY))[KEY].revision
+
+    process.records.store = FakeStore(process.clock.seconds)  # the broker has come back without the bucket
+    other = PresenceProcess(beside=process).over(process.records.store)
+    for number in range(revision - 1):
+        await process.records.store.put(f"timer.other.{number}", b"", 60)
+    record = renoted(online(SessionId("alice-s2")), 1)
+    pending = msgspec.structs.replace(record, pending=(Changed(BOB),))
+    assert await other.records.write_user(KEY, pending, 0) == revision
+
+    await process.changes.user(ALICE, changes_nothing)
+    assert [sent.subject for sent in process.recorder.sent] == ["tieline.changed.bob"]
 
 
 async def test_what_cannot_be_carried_out_stays_and_is_carried_out_later() -> None:
