@@ -52,6 +52,7 @@ async def _serve(
     records = Records(bucket, settings.offline_retention)
     rosters = Rosters(records, settings.room_max_members)
     changes = Changes(records, rosters, Announcer(broker, subjects), _now_ms)
+    broker.when_away(changes.forget_carried_out)
 
     async def is_alive(gateway: GatewayId, patience_s: float) -> bool:
         try:

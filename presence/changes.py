@@ -214,6 +214,10 @@ class Changes:
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {target.owner!r}")
 
+    def forget_carried_out(self) -> None:
+        """Carry out again what is still pending: what was sent when the broker went away may be lost."""
+        self._carried_out.clear()
+
     def _has_carried_out(self, key: str, record: User | Negotiation, revision: int) -> bool:
         """Whether this very process has carried out what is pending in a record."""
         return self._carried_out.get(key) == (revision, record.pending)

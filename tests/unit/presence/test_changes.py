@@ -245,6 +245,14 @@ async def test_a_process_does_not_repeat_what_it_has_carried_out() -> None:
     assert len(process.recorder.sent) == 2
 
 
+async def test_what_was_sent_as_the_broker_went_away_is_sent_again() -> None:
+    process = await process_of("alice")
+    await process.changes.user(ALICE, changes_note(1, Changed(ALICE)))
+    process.changes.forget_carried_out()
+    await process.changes.user(ALICE, changes_nothing)
+    assert [sent.subject for sent in process.recorder.sent] == ["tieline.changed.alice"] * 2
+
+
 async def test_a_bucket_that_counts_anew_hides_no_effect() -> None:
     process = await process_of("alice")
     await process.changes.user(ALICE, changes_note(1, Changed(ALICE)))
