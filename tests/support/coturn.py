@@ -56,6 +56,18 @@ class Coturn:
         finally:
             self._held.close()
 
+    def new_client(self) -> socket.socket:
+        """A socket whose address no other client has while this server runs.
+
+        For up to a second after a relay is deleted, coturn refuses another one to the same address (437).
+        """
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        client.setblocking(False)
+        client.bind((HOST, 0))
+        client.connect((HOST, self.port))
+        self._held.callback(client.dup().close)
+        return client
+
     @property
     def url(self) -> str:
         """What clients are told."""

@@ -41,7 +41,7 @@ async def relaying(coturn: Coturn, username: str, credential: str) -> AsyncItera
     server = (HOST, coturn.port)
     transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: TurnClientUdpProtocol(server, username, credential, lifetime=600, channel_refresh_time=500),
-        remote_addr=server,
+        sock=coturn.new_client(),
     )
     try:
         await protocol.connect()
