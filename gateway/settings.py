@@ -117,7 +117,11 @@ def tokens_of(settings: GatewaySettings) -> Tokens:
     if settings.jwt_public_key:
         try:
             keys = read_pem(_pem_of(settings.jwt_public_key))
-        except (OSError, ValueError, UnusableKey) as problem:
+        except OSError as problem:
+            raise SettingsError(
+                f"TIELINE_JWT_PUBLIC_KEY: neither a key in PEM form nor the path of one: {problem}"
+            ) from None
+        except (ValueError, UnusableKey) as problem:
             raise SettingsError(f"TIELINE_JWT_PUBLIC_KEY: {problem}") from None
     return Tokens(settings.jwt_secret, settings.jwt_secret_previous, keys, fetches=bool(settings.jwks_url))
 

@@ -12,7 +12,7 @@ class PresenceSettings(ProcessSettings, frozen=True, kw_only=True):
     """What a presence process is told by its environment."""
 
     storage: Literal["file", "memory"] = "file"
-    replicas: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
+    replicas: Annotated[int, msgspec.Meta(ge=1, le=5, description="a whole number, 1 to 5")] = 1
     offer_timeout: Seconds = 60
     offline_retention: Seconds = 300
     gateway_lease: Seconds = 10

@@ -6,10 +6,11 @@ messages that are not waited for any more, and let half a million messages pile 
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import ParseResult
+from urllib.parse import ParseResult, urlparse
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -43,6 +44,11 @@ MAX_PENDING_SEND_BYTES: Final = 8 * 1024 * 1024
 """What may wait to be written to a broker that does not read: past it, sending fails instead of piling up."""
 
 NO_LOGIN: Final = BrokerLogin()
+
+DEFAULT_PORT: Final = 4222
+"""Of a broker whose URL names none."""
+
+_ADDRESS: Final = re.compile(r"(nats://|tls://)?[^\s/]+/?")
 
 _log = logging.getLogger(__name__)
 
@@ -196,17 +202,14 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
             _log.warning("broker error", extra={"error": repr(error)})
         elif (now := asyncio.get_running_loop().time()) - logged_at >= LOG_EVERY_S:
             logged_at = now
-            _log.warning("waiting for the broker", extra={"error": repr(error)})
+            extra = {"error": repr(error), "brokers": [_place(urlparse(url)) for url in servers]}
+            _log.warning("waiting for the broker", extra=extra)
 
     def on_listener_error(error: Exception) -> None:
         metrics.NATS_ERRORS.labels("other").inc()
         _log.error("broker error", exc_info=error)
 
-    servers = [url.strip() for url in urls.split(",")]
-    if any(url.startswith(("ws://", "wss://")) for url in servers):
-        raise SettingsError(
-            "TIELINE_NATS_URL: an address begins with nats:// or tls://; WebSocket is not spoken here"
-        )
+    servers = [_with_scheme(url.strip()) for url in urls.split(",")]
     demands_tls = bool(login.ca) or any(url.startswith("tls://") for url in servers)
     client = NatsClient(on_listener_error, demands_tls=demands_tls)
     try:
@@ -257,9 +260,24 @@ def _credentials(login: BrokerLogin, demands_tls: bool) -> dict[str, Any]:
     return options
 
 
+def _with_scheme(url: str) -> str:
+    """Make a bare host a URL, as nats-py does.
+
+    Raises:
+        SettingsError: it is an address of something else than a broker; the text shows no credentials.
+    """
+    address = _ADDRESS.fullmatch(url)
+    if address is None:
+        raise SettingsError(
+            "TIELINE_NATS_URL: an address is nats://HOST:PORT or tls://HOST:PORT, and WebSocket is not spoken"
+            " here; several have commas between them"
+        )
+    return url if address[1] else f"nats://{url}"
+
+
 def _place(url: ParseResult | None) -> str:
     """Return host and port for a log, without the credentials that a URL may hold."""
-    return f"{url.hostname}:{url.port}" if url else ""
+    return f"{url.hostname}:{url.port or DEFAULT_PORT}" if url else ""
 
 
 __all__ = ["Broker", "BrokerAway", "Message", "Msg", "Subscription", "connect"]

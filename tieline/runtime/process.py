@@ -56,7 +56,7 @@ def run(
         sys.stderr.write(f"{service}: {problem}\n")
         sys.exit(EXIT_BAD_SETTINGS)
     logs.set_up(service, settings.log_level)
-    for name, meant in misspelt(kind, os.environ).items():
+    for name, meant in misspelt(os.environ, kind).items():
         _log.warning("no such setting", extra={"variable": name, "perhaps": meant})
     metrics.BUILD_INFO.labels(service, __version__).set(1)
     problem_found: BaseException | None = None

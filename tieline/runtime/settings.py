@@ -6,7 +6,7 @@ A settings class is a frozen `msgspec.Struct`; its field `offer_timeout` is the 
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Final, NamedTuple, TypeVar
+from typing import Annotated, Final, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -15,11 +15,14 @@ PREFIX: Final = "TIELINE_"
 LONGEST_S: Final = 31_536_000.0
 """A year, longer than anything here lasts; it refuses `inf`, which is a float too."""
 
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
-Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[
+    float, msgspec.Meta(gt=0, le=LONGEST_S, description="a number of seconds above 0, at most a year")
+]
+NotNegative = Annotated[float, msgspec.Meta(ge=0, description="a number of seconds, 0 or more")]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535, description="a port, 0 to 65535")]
+Count = Annotated[int, msgspec.Meta(ge=0, description="a whole number, 0 or more")]
+Positive = Annotated[int, msgspec.Meta(ge=1, description="a whole number, 1 or more")]
+"""The description of a type is what the user is told is allowed."""
 
 ALIKE: Final = 0.9
 """The similarity from which a name counts as another one misspelt; one letter more makes 0.95."""
@@ -52,13 +55,15 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     nats_password: str = ""
     nats_ca: str = ""
     """A file; see `BrokerLogin`."""
-    namespace: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]+\Z")] = "tieline"
+    namespace: Annotated[
+        str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]+\Z", description="letters of ASCII, digits, _ and -")
+    ] = "tieline"
     """The first token of every subject, and the name of the bucket: several systems may share a broker."""
     ops_host: str = "127.0.0.1"
     """Where /metrics, /healthz and /readyz are served; 0.0.0.0 inside a container."""
     ops_port: Port = 0
     """0: any free port; the log's first line names it."""
-    log_level: Annotated[str, msgspec.Meta(pattern=r"^(debug|info|warning|error)\Z")] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
     def nats_login(self) -> BrokerLogin:
@@ -90,12 +95,12 @@ def read_settings(kind: type[SettingsT], environ: Mapping[str, str]) -> Settings
     return msgspec.convert(given, kind, strict=False)
 
 
-def misspelt(kind: type[msgspec.Struct], environ: Mapping[str, str]) -> dict[str, str]:
-    """Find variables that look like a misspelt setting of `kind`, with the setting that they resemble.
+def misspelt(environ: Mapping[str, str], *kinds: type[msgspec.Struct]) -> dict[str, str]:
+    """Find variables that look like a misspelt setting of `kinds`, with the setting that they resemble.
 
     All others are ignored: settings of other processes, and variables that an orchestrator adds.
     """
-    known = [PREFIX + field.name.upper() for field in msgspec.structs.fields(kind)]
+    known = [PREFIX + field.name.upper() for kind in kinds for field in msgspec.structs.fields(kind)]
     unknown = [name for name in environ if name.startswith(PREFIX) and name not in known]
     alike = {name: get_close_matches(name, known, n=1, cutoff=ALIKE) for name in unknown}
     return {name: meant[0] for name, meant in alike.items() if meant}
@@ -117,6 +122,19 @@ def _check_alone(kind: type[msgspec.Struct], name: str, value: str) -> None:
     wanted = next(field.type for field in msgspec.structs.fields(kind) if field.name == name)
     try:
         msgspec.convert(value, wanted, strict=False)
-    except msgspec.ValidationError as problem:
+    except msgspec.ValidationError:
         shown = "its value" if "secret" in name or "password" in name else repr(value)
-        raise SettingsError(f"{PREFIX}{name.upper()}: {shown} is unusable: {problem}") from None
+        raise SettingsError(
+            f"{PREFIX}{name.upper()}: {shown} is unusable: expected {_allowed(wanted)}"
+        ) from None
+
+
+def _allowed(wanted: object) -> str:
+    """Say what a setting of this type may be."""
+    if wanted is bool:
+        return "0 or 1"
+    if get_origin(wanted) is Literal:
+        return f"one of {', '.join(map(str, get_args(wanted)))}"
+    meta = next(part for part in get_args(wanted) if isinstance(part, msgspec.Meta))
+    assert meta.description is not None
+    return meta.description

@@ -172,7 +172,8 @@ async def test_connecting_waits_for_a_broker_that_is_not_up_yet(nats: NatsServer
     try:
         async with asyncio.TaskGroup() as tasks:
             connecting = tasks.create_task(connect(nats.url, "early"))
-            await tap.until("waiting for the broker")
+            waiting = await tap.until("waiting for the broker")
+            assert vars(waiting)["brokers"] == [nats.url.removeprefix("nats://")]
             assert not connecting.done()
             nats.start()
     finally:
@@ -226,7 +227,10 @@ async def test_a_broker_that_talks_nonsense_is_left_and_come_back_to(nats: NatsS
         await asyncio.gather(*both_ways, return_exceptions=True)  # a connection may have been reset
 
 
-@pytest.mark.parametrize("urls", ["", "nats://", "nats://host:port", "ws://a:1,nats://b:2", "nats://a:99999"])
+@pytest.mark.parametrize(
+    "urls",
+    ["", "nats://", "nats://host:port", "ws://a:1,nats://b:2", "nats://a:99999", "http://a:1", "a b"],
+)
 async def test_an_impossible_address_is_not_waited_for(urls: str) -> None:
     with pytest.raises(ValueError, match="address"):
         await connect(urls, "lost")

@@ -127,7 +127,10 @@ def test_without_anything_to_verify_with_there_is_no_gateway() -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"jwt_public_key": "/nowhere/key.pem"}, "TIELINE_JWT_PUBLIC_KEY: [Errno 2] No such file"),
+        (
+            {"jwt_public_key": "/nowhere/key.pem"},
+            "TIELINE_JWT_PUBLIC_KEY: neither a key in PEM form nor the path",
+        ),
         ({"jwt_public_key": "-----BEGIN"}, "TIELINE_JWT_PUBLIC_KEY: it holds no -----BEGIN PUBLIC KEY"),
         ({"jwt_public_key": "\0"}, "TIELINE_JWT_PUBLIC_KEY: "),
         ({"jwks_url": "file:///etc/passwd"}, "TIELINE_JWKS_URL: 'file:///etc/passwd' is no http:// or"),

@@ -3,6 +3,8 @@ from typing import Literal
 import msgspec
 import pytest
 
+from gateway.settings import GatewaySettings
+from presence.settings import PresenceSettings
 from tieline.runtime.settings import (
     LONGEST_S,
     BrokerLogin,
@@ -32,6 +34,7 @@ class Sample(ProcessSettings, frozen=True, kw_only=True):
     room_max_members: Positive = 1000
     storage: Literal["file", "memory"] = "file"
     replicas: Literal[1, 3, 5] = 1
+    demo: bool = False
 
 
 def read(**environ: str) -> Sample:
@@ -93,7 +96,7 @@ def test_a_variable_like_a_setting_is_taken_for_misspelt() -> None:
         "OFFER_TIMEOUTS": "of another program",
     }
 
-    assert misspelt(Sample, environ) == {
+    assert misspelt(environ, Sample) == {
         "TIELINE_OFER_TIMEOUT": "TIELINE_OFFER_TIMEOUT",
         "TIELINE_NATSURL": "TIELINE_NATS_URL",
     }
@@ -149,6 +152,38 @@ def test_an_unusable_value_is_shown_with_the_name_of_its_variable(variable: str,
     problem = problem_of(**{variable: value})
 
     assert problem.startswith(f"{variable}: {value!r} is unusable: ")
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("TIELINE_OFFER_TIMEOUT", "a number of seconds above 0, at most a year"),
+        ("TIELINE_LISTEN_PORT", "a port, 0 to 65535"),
+        ("TIELINE_MAX_CONNECTIONS", "a whole number, 0 or more"),
+        ("TIELINE_STORAGE", "one of file, memory"),
+        ("TIELINE_REPLICAS", "one of 1, 3, 5"),
+        ("TIELINE_LOG_LEVEL", "one of debug, info, warning, error"),
+        ("TIELINE_NAMESPACE", "letters of ASCII, digits, _ and -"),
+        ("TIELINE_DEMO", "0 or 1"),
+    ],
+)
+def test_an_unusable_value_is_told_with_what_is_allowed(variable: str, expected: str) -> None:
+    assert problem_of(**{variable: "a b"}) == f"{variable}: 'a b' is unusable: expected {expected}"
+
+
+@pytest.mark.parametrize("kind", [GatewaySettings, PresenceSettings, ProcessSettings])
+def test_every_setting_that_can_be_unusable_says_what_is_allowed(kind: type[msgspec.Struct]) -> None:
+    for field in msgspec.structs.fields(kind):
+        if field.type is str:
+            continue
+        with pytest.raises(SettingsError, match="is unusable: expected "):
+            read_settings(kind, {f"TIELINE_{field.name.upper()}": "a b"})
+
+
+def test_what_another_process_knows_is_not_misspelt() -> None:
+    environ = {"TIELINE_REPLICA": "3", "TIELINE_REPLICAS": "3"}
+
+    assert misspelt(environ, ProcessSettings, Sample) == {"TIELINE_REPLICA": "TIELINE_REPLICAS"}
 
 
 def test_the_longest_duration_is_still_one() -> None:
