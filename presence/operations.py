@@ -1,7 +1,7 @@
 """What may be asked of presence: for each request, the rule that decides it and the record that it changes.
 
-A new operation is a message in `tieline.wire.internal`, a rule in `presence.rules`, and a row here; who may
-ask for it is said in `tieline.wire.permissions`.
+A new operation is a message in `tieline.wire.internal`, where it is put into the union of those who may ask
+for it, a rule in `presence.rules`, and a row here.
 """
 
 import functools

@@ -4,6 +4,7 @@ Also what the code says of the documents: every page and heading that a comment 
 modules has tests of its own (`test_pure_modules`).
 """
 
+import ast
 import re
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 from prometheus_client import Metric
 
+import tieline.client
 from gateway.settings import GatewaySettings
 from presence.rules.effects import Happening
 from presence.settings import PresenceSettings
@@ -249,4 +251,18 @@ def test_the_python_examples_of_the_documents_compile() -> None:
     ]
     assert "python-client.md" in [name for name, _ in examples]
     for name, example in examples:
-        compile(example, name, "exec")
+        compile(example, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_the_page_of_the_python_client_names_all_of_it() -> None:
+    page = (ROOT / "docs/python-client.md").read_text()
+    named = set(re.findall(r"`(\w+)(?:\([^`]*\))?`", page))
+    methods = {name for name in vars(tieline.client.Client) if not name.startswith("_")} | {"stats"}
+    events = {kind.__name__ for kind in get_args(tieline.client.Event)}
+    errors = {name for name in tieline.client.__all__ if _is_error(name)}
+    assert (methods | events | errors) - named == set()
+
+
+def _is_error(name: str) -> bool:
+    kind = getattr(tieline.client, name)
+    return isinstance(kind, type) and issubclass(kind, tieline.client.ClientError)

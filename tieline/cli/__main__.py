@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from tieline import __version__
 from tieline.cli.exits import EXIT_INTERRUPTED, fail_without_package
 
 
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     asked = words[0] if words else ""
     parser = argparse.ArgumentParser(prog="tieline", description="Signaling for WebRTC voice calls.")
+    parser.add_argument("--version", action="version", version=f"tieline {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         subparser = commands.add_parser(name, help=command.summary, description=command.summary)

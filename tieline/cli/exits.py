@@ -15,9 +15,14 @@ EXIT_INTERRUPTED: Final = 130
 """Ctrl-C, as shells count it: 128 + SIGINT."""
 
 
+def note(command: str, text: str) -> None:
+    """Print one line on standard error, which is no reason to end."""
+    sys.stderr.write(f"tieline {command}: {text}\n")
+
+
 def fail(command: str, problem: str, status: int = EXIT_FAILED) -> int:
     """Print one line on standard error; returns `status`, for the command to end with."""
-    sys.stderr.write(f"tieline {command}: {problem}\n")
+    note(command, problem)
     return status
 
 

@@ -4,8 +4,8 @@ import argparse
 import os
 import sys
 
-from tieline.cli.exits import EXIT_OK, refuse
-from tieline.tokens import DEFAULT_TTL_S, SECRET_VARIABLE, make_token
+from tieline.cli.exits import EXIT_OK, note, refuse
+from tieline.tokens import DEFAULT_TTL_S, SAFE_SECRET_BYTES, SECRET_VARIABLE, make_token
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
         return refuse("token", "name at least one room: --room R")
     if options.ttl < 1:
         return refuse("token", f"--ttl {options.ttl:g}: a token lives for at least one second")
+    if len(secret.encode()) < SAFE_SECRET_BYTES:
+        note("token", f"the secret is so short that it may be guessed: give it {SAFE_SECRET_BYTES} bytes")
     try:
         token = make_token(
             secret, options.user, options.room, options.ttl, voice=not options.no_voice, join=options.join

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tieline import __version__
 from tieline.cli import token
 from tieline.cli.__main__ import COMMANDS, main
 
@@ -19,6 +20,13 @@ def test_help_lists_every_command_and_imports_none(
     assert ended.value.code == 0
     said = capsys.readouterr().out
     assert all(name in said and command.summary in said for name, command in COMMANDS.items())
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"tieline {__version__}\n"
 
 
 @pytest.mark.parametrize("words", [[], ["dance"]])

@@ -40,6 +40,16 @@ def test_the_secret_may_stand_in_an_option(
     assert claims_of(capsys.readouterr().out.strip())["sub"] == "alice"
 
 
+@pytest.mark.filterwarnings("ignore:The HMAC key is")  # as the command line ignores it
+@pytest.mark.parametrize(("secret", "is_warned"), [("s" * 31, True), ("s" * 32, False)])
+def test_a_secret_that_may_be_guessed_is_warned_of(
+    secret: str, is_warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["token", "alice", "--room", "demo", "--secret", secret]) == 0
+    told = "tieline token: the secret is so short that it may be guessed: give it 32 bytes\n"
+    assert capsys.readouterr().err == (told if is_warned else "")
+
+
 @pytest.mark.parametrize(
     ("secret", "words", "complaint"),
     [

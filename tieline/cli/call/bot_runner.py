@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from tieline.cli.call.advice import explained
 from tieline.cli.call.bot import Bot
 from tieline.cli.call.bot_script import BotScript
 from tieline.client import ClientError, TokenSource, connect
@@ -65,5 +66,5 @@ async def _carry_out(
         async with connect(target.urls, target.token, resume=True, insist_s=INSIST_S) as client:
             return await Bot(client, script, say).run(stopping)
     except (ClientError, ValueError) as problem:
-        say(str(problem))
+        say(explained(problem))
         return False

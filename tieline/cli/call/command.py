@@ -135,6 +135,9 @@ def _check(args: argparse.Namespace) -> None:
         if getattr(args, option.removeprefix("--").replace("-", "_")) not in (None, False):
             only = "a call between two ends" if is_bot else "a bot: --answer, or --to USER"
             raise _Unusable(f"{option} is for {only}")
+    for url in args.url or ():
+        if not url.startswith(("ws://", "wss://")):
+            raise _Unusable(f"--url {url}: a gateway's URL is ws://HOST:PORT/ws, or wss:// with TLS")
     if is_bot and not args.room:
         raise _Unusable("name the room in which the bot shall be: --room R")
 

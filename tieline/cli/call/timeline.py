@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tieline.cli.call.advice import explained
+
 
 class StepFailed(Exception):
     """A step did not succeed; the text says which step of which participant, and why."""
@@ -56,7 +58,7 @@ class Timeline:
         try:
             yield step
         except self._failures as failure:
-            raise StepFailed(who, what, str(failure)) from failure
+            raise StepFailed(who, what, explained(failure)) from failure
         self._open.remove(step)
         self._say(f"{self.milliseconds:9.1f} ms  {who:<7} {what}{step.result and ': '}{step.result}")
 

@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         except NoNatsServer as problem:
             return refuse("dev", str(problem))
         except PortTaken as problem:
-            return refuse("dev", f"{problem}; --port names others")
+            return refuse("dev", f"{problem}; --port names others (PORT= of `make run`)")
         try:
             ready_file.check_writable(written)
         except OSError as problem:

@@ -10,7 +10,10 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from gateway.settings import GatewaySettings
+from presence.settings import PresenceSettings
 from tieline.cli.dev.local_system import GATEWAY, KINDS, NATS, LocalSystem
+from tieline.runtime.settings import misspelt
 from tieline.tokens import SAFE_SECRET_BYTES, SECRET_VARIABLE, make_token
 
 READY_MADE_TTL_S: Final = 24 * 3600.0
@@ -32,8 +35,10 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
     ]
     tokens = [f"{user:<9} {make_token(system.secret, user, [ROOM], READY_MADE_TTL_S)}" for user in USERS]
     is_known = environ.get(SECRET_VARIABLE) == system.secret
-    prefix = f"with the same {SECRET_VARIABLE}: " if is_known else f"{SECRET_VARIABLE}={system.secret} "
+    own = _own_command()
+    secret = "" if is_known else f"{SECRET_VARIABLE}={system.secret} "
     is_guessable = len(system.secret.encode()) < SAFE_SECRET_BYTES
+    unknown = misspelt(environ, GatewaySettings, PresenceSettings)
     warning = f"{SECRET_VARIABLE} is so short that it may be guessed: give it {SAFE_SECRET_BYTES} bytes"
     return "\n".join(
         [
@@ -44,8 +49,10 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
             *(f"  {line}" for line in ops),
             f"tokens for the room {ROOM}, for a day:",
             *(f"  {line}" for line in tokens),
-            f"more tokens: {prefix}{_own_command()} token USER --room ROOM",
+            f"more tokens: {secret}{own} token USER --room ROOM",
+            f"a bot to call: {secret}{own} call --url {system.urls(GATEWAY)[0]} --answer --room {ROOM}",
             *((warning,) if is_guessable else ()),
+            *(f"{name} is no setting: perhaps {meant}" for name, meant in sorted(unknown.items())),
             *_processes(system, GATEWAY, pids),
             *(f"demo      {url}" for url in system.demo_urls),
             f"logs      {log}",

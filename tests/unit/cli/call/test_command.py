@@ -61,6 +61,7 @@ async def test_a_call_through_the_gateways_of_a_ready_file(
         (("--url", URL, *BOT, "--play", "/nowhere/music.wav"), "cannot play /nowhere/music.wav: "),
         (("--url", URL, *BOT, "--record", "/nowhere/heard.wav"), "there is no folder /nowhere"),
         (("--url", URL, "--answer", "--room", "r", "--secret", "s", "--user", "x" * 129), "no user id"),
+        (("--url", "http://a/ws", *TOKENS), "--url http://a/ws: a gateway's URL is ws://HOST:PORT/ws"),
         (("--ready-file", "/nowhere/ready.json", *BOT), "is `tieline dev` ready yet?"),
     ],
 )

@@ -76,6 +76,12 @@ def test_a_secret_that_may_be_guessed_is_warned_of(secret: str, is_warned: bool)
     assert (warning in said) is is_warned
 
 
+def test_a_variable_that_is_no_setting_is_warned_of() -> None:
+    environ = {"TIELINE_OFER_TIMEOUT": "3", "TIELINE_OFFER_TIMEOUT": "3", "TIELINE_PONG_TIMEOUT": "3"}
+    said = [line for line in lines(environ=environ) if "no setting" in line]
+    assert said == ["TIELINE_OFER_TIMEOUT is no setting: perhaps TIELINE_OFFER_TIMEOUT"]
+
+
 def test_restarted_processes_are_named_with_their_new_ids() -> None:
     assert restarted(SYSTEM, PIDS, PIDS) == ""
     now = {"nats": [20], "gateway": [11, 22], "router": [23], "presence": [24]}

@@ -1,0 +1,27 @@
+import pytest
+
+from tieline.cli.call.advice import explained
+from tieline.client import Denied, Unreachable
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        (
+            Denied(401, "令牌无效", "UNAUTHORIZED", None),
+            "connection refused: 401 令牌无效 (UNAUTHORIZED); the gateway does not accept this token:"
+            " is it made with the TIELINE_JWT_SECRET that the gateway has, and still valid?",
+        ),
+        (
+            Denied(404, "路径不存在", "NOT_FOUND", None),
+            "connection refused: 404 路径不存在 (NOT_FOUND); the path of a gateway's URL is /ws",
+        ),
+        (
+            Denied(503, "服务不可用", "DRAINING", 2.0),
+            "connection refused: 503 服务不可用 (DRAINING)",
+        ),
+        (Unreachable("no gateway at ws://a"), "no gateway at ws://a"),
+    ],
+)
+def test_advice_follows_a_refusal_whose_usual_cause_is_known(problem: Exception, text: str) -> None:
+    assert explained(problem) == text

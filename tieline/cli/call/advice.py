@@ -1,0 +1,21 @@
+"""What a user can do about a gateway that refuses a connection, beside what the gateway says."""
+
+from typing import Final
+
+from tieline.client import Denied
+from tieline.tokens import SECRET_VARIABLE
+from tieline.wire.codes import HandshakeError
+
+_ADVICE: Final = {
+    HandshakeError.UNAUTHORIZED.reason: (
+        f"the gateway does not accept this token: is it made with the {SECRET_VARIABLE} that the gateway has,"
+        " and still valid?"
+    ),
+    HandshakeError.NOT_FOUND.reason: "the path of a gateway's URL is /ws",
+}
+
+
+def explained(problem: Exception) -> str:
+    """Return the text of a problem, with advice where the usual cause is known."""
+    advice = _ADVICE.get(problem.reason, "") if isinstance(problem, Denied) else ""
+    return f"{problem}; {advice}" if advice else str(problem)
