@@ -33,10 +33,12 @@ from tieline.wire.codes import CLOSE_REASONS, CloseCode, HandshakeError
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
 
 HANDSHAKE_S: Final = 5.0
-"""For the upgrade, in all: a client that takes longer to send a few hundred bytes only holds a place."""
+"""For the upgrade, in all, and for reading its refusal: a client that takes longer to send a few hundred
+bytes only holds a place."""
 
 CLOSING_S: Final = 3.0
-"""For the client to complete the closing handshake; then the socket is cut."""
+"""For the closing handshake, counted from its first close frame or from the client's end of the stream,
+whatever the client sends meanwhile; then the socket is cut."""
 
 OnRequest = Callable[["Connection", Request, Response], None]
 """Answers an upgrade request, now or later: calls `welcome` with the response, `deny` or `abandon`."""
@@ -51,7 +53,6 @@ class Connection(asyncio.Protocol):
     """One client, from the TCP connection to its end."""
 
     __slots__ = (
-        "_close_code",
         "_fragments",
         "_host",
         "_inbound",
@@ -96,7 +97,6 @@ class Connection(asyncio.Protocol):
         self._is_between_messages = False  # the parser's: `next_text` may look at what comes next
         self._is_read_paused = False
         self._timers = Timers(loop)
-        self._close_code: CloseCode | None = None
         self._opened_at = 0.0
         self.session: Session | None = None
 
@@ -131,21 +131,20 @@ class Connection(asyncio.Protocol):
         self._outbox.flush()
         for event in events:
             self._on_event(event)
-        if protocol.close_expected():
-            self._cut_later()
-            if self._life is not Life.CLOSING or protocol.close_rcvd is not None:
-                self._leave()  # else it has yet to answer our close
+        if protocol.close_expected() and (self._life is not Life.CLOSING or protocol.close_rcvd is not None):
+            self._leave()  # else it has yet to answer our close
 
     def eof_received(self) -> bool:
-        """Learn that the client sends no more; the transport then closes itself."""
+        """Learn that the client sends no more; the transport closes itself once the client has read all."""
         self._protocol.receive_eof()
+        self._leave()
         return False
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Stop the timers; the connection is gone, if not before, when all that was said is answered."""
-        self._timers.stop()
         self._protocol.receive_eof()
         self._leave()
+        self._timers.stop()
 
     @property
     def peer(self) -> str:
@@ -165,10 +164,9 @@ class Connection(asyncio.Protocol):
 
     @property
     def close_code(self) -> int:
-        """Why it ended: our code, the client's, or 1006 when neither sent one."""
-        if self._close_code is not None:
-            return int(self._close_code)
-        close = self._protocol.close_rcvd or self._protocol.close_sent
+        """Why it ended: by the first close frame, ours or the client's, or 1006 when neither sent one."""
+        protocol = self._protocol
+        close = protocol.close_rcvd if protocol.close_rcvd_then_sent else protocol.close_sent
         return NO_CLOSE_FRAME if close is None else close.code
 
     @property
@@ -208,15 +206,13 @@ class Connection(asyncio.Protocol):
     def say(self, frame: bytes) -> bool:
         """Send the client a frame; False: the connection is closing, and it is not sent."""
         is_sent = self._outbox.send(frame)
-        if self._outbox.is_over_limit:
-            self.close(CloseCode.SLOW_CONSUMER)
+        self._close_if_slow()
         return is_sent
 
     def close(self, code: CloseCode) -> None:
         """Close the connection in order, act on nothing more, and cut it if the client does not close."""
         if self._protocol.state is State.OPEN:
             self._life = Life.CLOSING
-            self._close_code = code
             self._inbound.drop_unread()
             self._protocol.send_close(code, CLOSE_REASONS[code])
             self._outbox.flush()
@@ -248,6 +244,8 @@ class Connection(asyncio.Protocol):
                 self._on_text(bytes(data), fin)
             case Frame(opcode=Opcode.BINARY):
                 self._fail(CloseCode.BINARY_FRAME)
+            case Frame(opcode=Opcode.PING):
+                self._close_if_slow()  # the protocol has answered it, and the answer has to be read, too
             case Frame(opcode=Opcode.PONG, data=data):
                 self._timers.on_pong(bytes(data))
 
@@ -263,10 +261,13 @@ class Connection(asyncio.Protocol):
             self._inbound.receive(message)
 
     def _respond(self, response: Response) -> None:
-        """Answer over HTTP, and close the connection."""
-        self._timers.stop()
+        """Answer over HTTP, and close the connection as soon as that is read."""
         self._transport.write(response.serialize())
         self._transport.close()
+
+    def _close_if_slow(self) -> None:
+        if self._outbox.is_over_limit:
+            self.close(CloseCode.SLOW_CONSUMER)
 
     def _resume(self) -> None:
         if self._is_read_paused and not self._transport.is_closing():
@@ -276,14 +277,14 @@ class Connection(asyncio.Protocol):
     def _fail(self, code: CloseCode) -> None:
         """End the connection of a client that does not speak the protocol; nothing after that is read."""
         if self._protocol.state is State.OPEN:
-            self._close_code = code
             self._protocol.fail(code, CLOSE_REASONS[code])
             self._outbox.flush()
-            self._cut_later()
             self._leave()
 
     def _leave(self) -> None:
         """Take note that the client will say nothing more: it has closed, even if its socket stays open."""
+        if self._life is Life.OPEN:
+            self._cut_later()
         if self._life is not Life.GONE:
             self._life = Life.LEFT
             self._be_gone_if_done()
@@ -294,6 +295,6 @@ class Connection(asyncio.Protocol):
             self._on_gone(self)
 
     def _cut_later(self) -> None:
-        """Give the client a moment to complete the closing handshake."""
+        """Give the client a moment to complete the closing handshake. Called once, as it leaves `OPEN`."""
         self._resume()
         self._timers.call_after(CLOSING_S, self._transport.abort)

@@ -8,6 +8,8 @@
         │ refused, or lost                                                          ▲  is answered
         └───────────────────────────────────────────────────────────────────────────┘
 
+What leaves OPEN has `CLOSING_S` until its socket is cut, whatever the client sends meanwhile.
+
 Whether its socket is read at the moment is another matter: it is not while the handshake is decided, or while
 too many of the client's messages wait. So is the state of the WebSocket, which the library keeps: it decides
 what may still be written.

@@ -5,10 +5,31 @@ from websockets.frames import Frame, Opcode
 
 from gateway.client.connection import CLOSING_S
 from gateway.client.inbound import MAX_UNREAD
-from tests.unit.gateway.client.stage import connected, event, join, ping, signal, signals
+from tests.unit.gateway.client.stage import Stage, connected, event, join, ping, signal, signals
 from tieline.wire.codes import CloseCode
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
 from tieline.wire.internal import Refused, SessionGone
+
+ANYTHING = pytest.mark.parametrize(
+    "data",
+    [
+        Frame(Opcode.PING, b"still here").serialize(mask=True),
+        Frame(Opcode.TEXT, ping("p-1")).serialize(mask=True),
+        b"\xff" * 100,
+    ],
+    ids=["a ping", "a message", "garbage"],
+)
+"""What a client may go on sending while its connection closes."""
+
+
+def is_cut_in_time(stage: Stage, data: bytes) -> bool:
+    """Let a client that closes go on sending; returns whether it is cut when its time is up."""
+    for _ in range(int(CLOSING_S / 0.5)):
+        if stage.socket.is_aborted:
+            return False
+        stage.put(data)
+        stage.clock.advance(0.5)
+    return stage.socket.is_aborted
 
 
 def test_a_client_is_gone_when_all_it_said_before_closing_is_done() -> None:
@@ -159,6 +180,53 @@ def test_a_client_that_does_not_close_in_its_turn_is_cut_off() -> None:
     assert stage.clock.is_idle
 
 
+@ANYTHING
+def test_what_a_client_sends_after_our_close_postpones_nothing(data: bytes) -> None:
+    stage = connected()
+
+    stage.connection.close(CloseCode.SERVICE_RESTART)
+
+    assert is_cut_in_time(stage, data)
+    assert stage.gone_with == []
+    stage.lose()
+    assert stage.gone_with == [1012]
+
+
+@ANYTHING
+def test_what_a_client_sends_after_its_own_close_postpones_nothing(data: bytes) -> None:
+    stage = connected()
+
+    stage.say_goodbye()
+
+    assert is_cut_in_time(stage, data)
+    stage.lose()
+    assert stage.gone_with == [1000]
+
+
+@ANYTHING
+@pytest.mark.parametrize(
+    "wrong", [Frame(Opcode.BINARY, b""), Frame(Opcode.CONT, b"")], ids=["no text", "continues nothing"]
+)
+def test_what_comes_after_a_wrong_frame_postpones_nothing(wrong: Frame, data: bytes) -> None:
+    stage = connected()
+
+    stage.send_frames(wrong)
+
+    assert is_cut_in_time(stage, data)
+
+
+def test_a_client_that_answers_our_close_late_gains_no_time_by_that() -> None:
+    stage = connected()
+    stage.connection.close(CloseCode.SERVICE_RESTART)
+    stage.clock.advance(CLOSING_S - 0.1)
+
+    stage.send_frames(Frame(Opcode.CLOSE, (1012).to_bytes(2, "big")))
+    assert stage.gone_with == [1012]
+    stage.clock.advance(0.1)
+
+    assert stage.socket.is_aborted
+
+
 def test_a_client_that_is_not_read_is_read_again_for_its_close() -> None:
     stage = connected()
     stage.send(*signals(MAX_UNREAD + 2))
@@ -194,3 +262,28 @@ def test_a_client_that_only_stops_sending_is_closed_by_its_transport() -> None:
     assert not keep_open
     assert stage.texts() == []
     assert stage.gone_with == [1006]
+
+
+def test_a_client_that_sends_no_more_and_does_not_read_is_cut_off() -> None:
+    for closes in (False, True):
+        stage = connected()
+        if closes:
+            stage.connection.close(CloseCode.SERVICE_RESTART)
+
+        stage.connection.eof_received()  # its transport waits until the client has read all, however long
+
+        assert stage.gone_with == [1012 if closes else 1006]
+        stage.clock.advance(CLOSING_S)
+        assert stage.socket.is_aborted
+        assert stage.clock.is_idle
+
+
+def test_the_first_close_frame_tells_why_a_connection_ended() -> None:
+    ours, theirs = connected(), connected()
+
+    ours.connection.close(CloseCode.KICKED)
+    ours.send_frames(Frame(Opcode.CLOSE, (1001).to_bytes(2, "big")))
+    theirs.say_goodbye(1001)
+    theirs.connection.close(CloseCode.KICKED)
+
+    assert (ours.gone_with, theirs.gone_with) == ([4502], [1001])

@@ -155,6 +155,7 @@ def test_a_denial_is_an_http_answer_and_the_end(denial: HandshakeError) -> None:
     assert status.startswith(b"HTTP/1.1 %d " % denial.status)
     assert body["reason"] == denial.reason
     assert stage.connection.is_closing
+    stage.connection.connection_lost(None)
     assert stage.clock.is_idle
 
 
@@ -206,6 +207,17 @@ def test_a_client_that_is_not_let_in_in_time_is_cut_off() -> None:
     stage.clock.advance(HANDSHAKE_S)
 
     assert stage.connection.is_closing
+
+
+def test_a_client_that_does_not_read_its_refusal_is_cut_off() -> None:
+    stage = Stage()
+    stage.put(stage.request())
+    stage.connection.deny(HandshakeError.FULL)
+    assert not stage.socket.is_aborted  # its transport waits until the client has read all, however long
+
+    stage.clock.advance(HANDSHAKE_S)
+
+    assert stage.socket.is_aborted
 
 
 def test_a_client_that_is_welcome_is_not_cut_off_later() -> None:

@@ -1,6 +1,7 @@
 """What others send to a client: in order, each once, nothing before what is older, and not for ever."""
 
 import pytest
+from websockets.frames import Frame, Opcode
 
 from gateway.client.deliveries import NOTHING, Missed
 from gateway.client.keepalive import WARNING_S
@@ -249,6 +250,15 @@ def test_a_client_that_does_not_read_its_answers_is_closed_too() -> None:
     assert stage.close_code == 4000
     assert names(stage) == ["p-1"]
     assert stage.host.asked == []
+
+
+def test_a_client_that_does_not_read_its_pongs_is_closed_too() -> None:
+    stage = connected()
+    stage.socket.waiting_bytes = MAX_WAITING_BYTES + 1
+
+    stage.send_frames(Frame(Opcode.PING, b"hello?"))
+
+    assert stage.close_code == 4000
 
 
 @pytest.mark.parametrize("late", ["e-1", "e-2"])
