@@ -1,4 +1,7 @@
-"""What comes for one client from others: each frame once, and none while an older one may be missing."""
+"""What comes for one client from others: each frame once.
+
+That none comes while an older one may be missing is the duty of `gateway/delivery/feed.py`.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -25,29 +28,17 @@ NOTHING: Final = Missed([], [], is_whole=True)
 
 
 class Deliveries:
-    """Passes frames on to `say`, which tells whether the client is still there. Begins by holding back."""
+    """Passes frames on to `say`, which tells whether the client is still there."""
 
-    __slots__ = ("_early", "_had", "_loop", "_say")
+    __slots__ = ("_had", "_loop", "_say")
 
     def __init__(self, say: Callable[[bytes], bool], loop: asyncio.AbstractEventLoop) -> None:
         self._say = say
         self._loop = loop
-        self._early: list[bytes] | None = []
         self._had: Duplicates | None = None
 
-    @property
-    def is_held(self) -> bool:
-        """Whether what comes waits for something older."""
-        return self._early is not None
-
-    def hold(self) -> None:
-        """Keep what comes back until `release`, because something older may be missing."""
-        if self._early is None:
-            self._early = []
-
-    def release(self, missed: Missed) -> None:
-        """Deliver what was missed, then what came meanwhile, each frame once."""
-        early, self._early = self._early, None
+    def replay(self, missed: Missed) -> None:
+        """Send the client what it has missed, and remember what it has had."""
         if missed.known:
             self._had = self._had or Duplicates()
             for frame in missed.known:
@@ -55,8 +46,6 @@ class Deliveries:
         for frame in missed.fresh:
             if not self.has_had(frame):
                 self.deliver(frame)
-        for frame in early or ():
-            self.deliver(frame)
 
     def has_had(self, frame: bytes) -> bool:
         """Whether the client was sent this very frame in the last minute."""
@@ -64,9 +53,6 @@ class Deliveries:
 
     def deliver(self, frame: bytes) -> None:
         """Send the client a frame, unless it has had the very same one."""
-        if self._early is not None:
-            self._early.append(frame)
-            return
         if self._had is None:
             self._had = Duplicates()
         if not self._had.is_new(frame, self._loop.time()):

@@ -71,10 +71,10 @@ class CatchUp:
         for feed in feeds:  # of a session that is resumed on its own gateway there are two
             known[feed.stored_as] = min(feed.last_sequence, known.get(feed.stored_as, feed.last_sequence))
         news = await self._mailbox.news(known, barrier)
-        if self.suspected_losses != losses:
-            return 0
         count = 0
         for feed in feeds:
+            if self.suspected_losses != losses:  # by now, or by what was released just now
+                break
             frames, newest = news.get(feed.stored_as, News([], feed.last_sequence))
             count += len(frames)
             if len(frames) > MAX_MISSED:

@@ -43,7 +43,7 @@ class Delivery:
         """Watch for what may lose frames that are pushed. Call once, before the first session is followed."""
         self._broker.when_away(self._catch_up.suspect_loss)
         self._broker.when_back(self._catch_up.start)
-        await self._broker.subscribe(self._elections, self.on_election)
+        await self._broker.subscribe(self._elections, self._on_election)
         await self._barriers.start()
 
     @property
@@ -77,11 +77,6 @@ class Delivery:
         if feed is not None:
             feed.release(missed)
 
-    def is_held(self, session: Session) -> bool:
-        """Whether what is pushed to a session waits for something older that is being read."""
-        feed = self._feeds.get(session)
-        return feed is not None and feed.is_held
-
     async def settled(self) -> None:
         """Return when everything that was stored until now has been pushed, unless it was lost.
 
@@ -94,6 +89,6 @@ class Delivery:
         """Deliver nothing more to a session; nothing if it is not followed."""
         await self._feeds.drop(session)
 
-    def on_election(self, _message: Message) -> None:
+    def _on_election(self, _message: Message) -> None:
         """Take note that another node pushes from now on; the one before may have died before it had."""
         self._catch_up.suspect_loss()

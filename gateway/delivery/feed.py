@@ -28,8 +28,8 @@ class Feed:
 
     __slots__ = (
         "_deliveries",
+        "_held",
         "_on_gap",
-        "_waiting",
         "barrier",
         "close",
         "is_live",
@@ -46,8 +46,8 @@ class Feed:
     ) -> None:
         self._deliveries = deliveries
         self._on_gap = on_gap
-        self._waiting: list[tuple[int, int]] = []
-        """Of what is held back: the sequences of the frame before each, and of each."""
+        self._held: list[tuple[int, int, bytes]] | None = []
+        """What is held back: the sequence of the frame before each, that of each, and the frame itself."""
         self.stored_as = stored_as
         """The subject under which the mailbox stores what it pushes."""
         self.close = close
@@ -59,40 +59,35 @@ class Feed:
         self.is_live = False
         """Whether the client is let in: it has been released once."""
 
-    @property
-    def is_held(self) -> bool:
-        """Whether what is pushed waits for something older."""
-        return self._deliveries.is_held
-
     def on_message(self, message: Message) -> None:
         """Deliver a frame that was pushed, or keep it back because an older one is missing."""
         previous, sequence = jetstream.position(message.headers)
-        deliveries = self._deliveries
-        if previous > self.last_sequence and not deliveries.is_held:
+        if previous > self.last_sequence and self._held is None:
             self._on_gap()
-        if deliveries.is_held:
-            self._waiting.append((previous, sequence))
+        if self._held is not None:
+            self._held.append((previous, sequence, message.data))
         else:
             self.last_sequence = sequence
-        deliveries.deliver(message.data)
+            self._deliveries.deliver(message.data)
 
     def hold(self) -> None:
         """Keep back what is pushed until `release`, because something older may be missing."""
-        self._deliveries.hold()
+        if self._held is None:
+            self._held = []
 
     def release(self, missed: Missed) -> None:
-        """Deliver what was missed, then what was kept back, and go on with what is pushed."""
-        self._deliveries.release(missed)
+        """Deliver what was missed, then what was kept back up to a next gap; go on with what is pushed."""
+        held, self._held = self._held or [], None
+        self._deliveries.replay(missed)
         self.is_live = True
         self.last_sequence = missed.newest
-        waiting, self._waiting = self._waiting, []
-        for previous, sequence in waiting:
-            if sequence <= self.last_sequence:
-                continue
+        for index, (previous, sequence, frame) in enumerate(held):
             if previous > self.last_sequence:
+                self._held = held[index:]
                 self._on_gap()
                 return
-            self.last_sequence = sequence
+            self.last_sequence = max(self.last_sequence, sequence)  # it may have been read, too
+            self._deliveries.deliver(frame)
 
 
 class Feeds:

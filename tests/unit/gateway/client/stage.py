@@ -179,7 +179,7 @@ class Stage:
         """Let in the one client that has asked, and send it what it missed."""
         ((_, response),) = self.requests
         self.connection.welcome(response, whom or session(), WELCOME)
-        self.deliveries.release(missed)
+        self.deliveries.replay(missed)
 
     def answer(self, router: RouterReply | None = RELAYED) -> None:
         """Answer the one question to a router that is under way."""

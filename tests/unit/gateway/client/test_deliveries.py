@@ -1,4 +1,4 @@
-"""What others send to a client: in order, each once, nothing before what is older, and not for ever."""
+"""What others send to a client: in order, each once, and not for ever. What waits is `test_feed`'s."""
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -24,12 +24,10 @@ def missed(*fresh: str, known: tuple[str, ...] = ()) -> Missed:
     return Missed([event(name) for name in known], [event(name) for name in fresh], is_whole=True)
 
 
-def welcomed(what: Missed, early: tuple[str, ...] = ()) -> Stage:
+def welcomed(what: Missed) -> Stage:
     """Set the stage with a client that missed something, and has read its welcome and all that followed."""
     stage = Stage()
     stage.put(stage.request())
-    for name in early:
-        stage.deliveries.deliver(event(name))
     stage.welcome(missed=what)
     stage.look()
     return stage
@@ -72,8 +70,6 @@ def test_what_the_client_was_sent_can_be_asked() -> None:
     assert not stage.deliveries.has_had(event("e-1"))
 
     stage.deliveries.deliver(event("e-1"))
-    stage.deliveries.hold()
-    stage.deliveries.deliver(event("e-2"))
 
     assert stage.deliveries.has_had(event("e-1"))
     assert not stage.deliveries.has_had(event("e-2"))
@@ -112,14 +108,9 @@ def test_deliveries_are_counted_by_what_became_of_them() -> None:
 # A replay.
 
 
-def test_a_replay_comes_before_what_came_early_and_all_comes_once() -> None:
-    stage = welcomed(missed("e-1", "e-2", "e-3"), early=("e-3", "e-2", "e-4", "e-4"))
-
-    assert names(stage) == ["e-1", "e-2", "e-3", "e-4"]
-
-
 def test_what_the_client_has_had_is_only_remembered() -> None:
-    stage = welcomed(missed("e-3", known=("e-1", "e-2")), early=("e-2",))
+    stage = welcomed(missed("e-3", known=("e-1", "e-2")))
+    stage.deliveries.deliver(event("e-2"))
     stage.deliveries.deliver(event("e-1"))
     stage.deliveries.deliver(event("e-4"))
 
@@ -145,65 +136,15 @@ def test_a_client_that_missed_nothing_is_sent_nothing() -> None:
     assert names(welcomed(NOTHING)) == []
 
 
-# Holding.
-
-
-def test_what_comes_while_held_waits_for_what_is_older() -> None:
-    stage = connected()
-    stage.deliveries.deliver(event("e-1"))
-
-    stage.deliveries.hold()
-    stage.deliveries.deliver(event("e-4"))
-    stage.deliveries.hold()
-    stage.deliveries.deliver(event("e-5"))
-    assert names(stage) == ["e-1"]
-
-    stage.deliveries.release(missed("e-1", "e-2", "e-3"))
-    stage.deliveries.deliver(event("e-6"))
-
-    assert names(stage) == ["e-2", "e-3", "e-4", "e-5", "e-6"]
-
-
 def test_a_frame_delivered_long_ago_is_not_read_from_the_mailbox() -> None:
     stage = connected()
     stage.deliveries.deliver(event("e-1"))
     stage.live_on(RETRY_WINDOW_S + 15)
     assert names(stage) == ["e-1"]
 
-    stage.deliveries.hold()
-    stage.deliveries.release(missed("e-1", "e-2"))
+    stage.deliveries.replay(missed("e-1", "e-2"))
 
     assert names(stage) == ["e-2"]
-
-
-def test_answers_are_not_held() -> None:
-    stage = connected()
-
-    stage.deliveries.hold()
-    stage.send(ping("p-1"))
-
-    assert names(stage) == ["p-1"]
-
-
-def test_what_is_released_though_nothing_was_held_is_delivered_once() -> None:
-    stage = connected()
-    stage.deliveries.deliver(event("e-1"))
-
-    stage.deliveries.release(missed("e-1", "e-2"))
-
-    assert names(stage) == ["e-1", "e-2"]
-
-
-def test_a_client_that_left_while_held_is_no_trouble() -> None:
-    stage = connected()
-    stage.deliveries.hold()
-    stage.deliveries.deliver(event("e-2"))
-    stage.say_goodbye()
-    stage.look()
-
-    stage.deliveries.release(missed("e-1"))
-
-    assert stage.texts() == []
 
 
 # Events of the gateway's own.

@@ -2,18 +2,19 @@
 
 from gateway.client.deliveries import NOTHING, Missed
 from gateway.delivery.feed import Feed
-from tests.unit.gateway.client.stage import Stage, connected, event
+from tests.unit.gateway.client.stage import WELCOME, Stage, connected, event, ping
 from tieline.runtime.message import Message, block
 
 
 class Listener:
-    """The feed of a client that is let in, and how often it found a gap."""
+    """The feed of a client that is let in, unless a test says otherwise, and how often it found a gap."""
 
-    def __init__(self) -> None:
-        self.stage: Stage = connected()
+    def __init__(self, stage: Stage | None = None) -> None:
+        self.stage: Stage = stage or connected()
         self.gaps = 0
         self.feed = Feed(self.stage.deliveries, "t.user.alice.s-1", self._on_gap, self.stage.connection.close)
-        self.feed.release(NOTHING)
+        if stage is None:
+            self.feed.release(NOTHING)
 
     def _on_gap(self) -> None:
         self.gaps += 1
@@ -83,8 +84,13 @@ def test_a_second_gap_among_what_was_held_back_is_a_gap_again() -> None:
     listener.push("d", 20, 15)
 
     listener.read("a", newest=6)
-
+    assert listener.stage.names() == ["a", "b"]
     assert (listener.gaps, listener.feed.last_sequence) == (2, 9)
+    listener.push("e", 23, 20)
+    listener.read("c", newest=15)
+
+    assert listener.stage.names() == ["c", "d", "e"]
+    assert (listener.gaps, listener.feed.last_sequence) == (2, 23)
 
 
 def test_what_comes_while_held_for_another_reason_is_looked_at_later() -> None:
@@ -98,6 +104,87 @@ def test_what_comes_while_held_for_another_reason_is_looked_at_later() -> None:
 
     assert listener.stage.names() == ["a", "b"]
     assert (listener.gaps, listener.feed.last_sequence) == (0, 5)
+
+
+def test_a_welcome_and_what_was_missed_precede_what_came_meanwhile() -> None:
+    stage = Stage()
+    stage.put(stage.request())
+    listener = Listener(stage)
+    listener.push("d", 9, 6)
+
+    stage.welcome()
+    listener.read("b", "c", newest=6)
+
+    assert stage.texts() == [WELCOME, event("b"), event("c"), event("d")]
+
+
+def test_a_replay_comes_before_what_came_early_and_all_comes_once() -> None:
+    listener = Listener(connected())
+    for name, sequence in (("c", 3), ("b", 4), ("d", 5), ("d", 6)):
+        listener.push(name, sequence, sequence - 1)
+
+    listener.read("a", "b", "c", newest=4)
+
+    assert listener.stage.names() == ["a", "b", "c", "d"]
+
+
+def test_what_is_held_twice_is_released_once() -> None:
+    listener = Listener()
+    listener.push("a", 1, 0)
+    listener.feed.hold()
+    listener.push("d", 4, 3)
+    listener.feed.hold()
+    listener.push("e", 5, 4)
+    assert listener.stage.names() == ["a"]
+
+    listener.read("a", "b", "c", newest=3)
+    listener.push("f", 6, 5)
+
+    assert listener.stage.names() == ["b", "c", "d", "e", "f"]
+    assert listener.gaps == 0
+
+
+def test_what_is_released_though_nothing_was_held_is_delivered_once() -> None:
+    listener = Listener()
+    listener.push("a", 1, 0)
+
+    listener.read("a", "b", newest=2)
+
+    assert listener.stage.names() == ["a", "b"]
+
+
+def test_a_stream_that_begins_anew_while_held_loses_nothing() -> None:
+    listener = Listener()
+    listener.push("a", 900, 0)
+    listener.feed.hold()
+    listener.push("b", 1, 0)
+
+    listener.read(newest=900)
+    listener.push("c", 2, 1)
+
+    assert listener.stage.names() == ["a", "b", "c"]
+    assert listener.gaps == 0
+
+
+def test_answers_are_not_held() -> None:
+    listener = Listener()
+
+    listener.feed.hold()
+    listener.stage.send(ping("p-1"))
+
+    assert listener.stage.names() == ["p-1"]
+
+
+def test_a_client_that_left_while_held_is_no_trouble() -> None:
+    listener = Listener()
+    listener.feed.hold()
+    listener.push("b", 2, 1)
+    listener.stage.say_goodbye()
+    listener.stage.look()
+
+    listener.read("a", newest=1)
+
+    assert listener.stage.texts() == []
 
 
 def test_a_feed_is_live_from_its_first_release_on() -> None:
