@@ -57,7 +57,6 @@ class Connection(asyncio.Protocol):
         "_host",
         "_inbound",
         "_is_between_messages",
-        "_is_read_paused",
         "_life",
         "_loop",
         "_now",
@@ -95,7 +94,6 @@ class Connection(asyncio.Protocol):
         self._life = Life.HANDSHAKE
         self._fragments = Fragments()
         self._is_between_messages = False  # the parser's: `next_text` may look at what comes next
-        self._is_read_paused = False
         self._timers = Timers(loop)
         self._opened_at = 0.0
         self.session: Session | None = None
@@ -160,7 +158,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_reading(self) -> bool:
         """Whether what the client sends is being read."""
-        return not self._is_read_paused
+        return self._transport.is_reading()
 
     @property
     def close_code(self) -> int:
@@ -220,9 +218,7 @@ class Connection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Read nothing more until `on_all_answered`: enough messages wait."""
-        if not self._is_read_paused:
-            self._is_read_paused = True
-            self._transport.pause_reading()
+        self._transport.pause_reading()
 
     def on_all_answered(self) -> None:
         """Read on, or be gone: everything that was received is answered."""
@@ -270,8 +266,7 @@ class Connection(asyncio.Protocol):
             self.close(CloseCode.SLOW_CONSUMER)
 
     def _resume(self) -> None:
-        if self._is_read_paused and not self._transport.is_closing():
-            self._is_read_paused = False
+        if not self._transport.is_closing():
             self._transport.resume_reading()
 
     def _fail(self, code: CloseCode) -> None:

@@ -38,6 +38,10 @@ class Socket(asyncio.Transport):
         """See `asyncio.WriteTransport.get_write_buffer_size`."""
         return self.waiting_bytes
 
+    def is_reading(self) -> bool:
+        """See `asyncio.ReadTransport.is_reading`."""
+        return self.is_read and not self._is_closing
+
     def pause_reading(self) -> None:
         """See `asyncio.ReadTransport.pause_reading`."""
         self.is_read = False
