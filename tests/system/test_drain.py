@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.frames import CANDIDATE
 from tests.support.people import establish
-from tests.support.raw_client import Refused
+from tests.support.raw_client import Opcode, Refused
+from tests.support.raw_client import frame as raw_frame
 from tests.support.resuming import SETTINGS, ResumingPeople, id_of, up_to_the_end
 from tests.support.system import Service, System
 from tests.support.waiting import until
@@ -148,6 +149,18 @@ async def test_clients_that_neither_go_nor_read_hold_nothing_up(scene: Scene) ->
     scene.leaving.terminate()
     assert await asyncio.to_thread(scene.leaving.wait) == 0
     await alice.pings()
+
+
+async def test_a_client_that_goes_on_sending_holds_nothing_up(scene: Scene) -> None:
+    alice = await scene.in_room("alice", gateway=0)
+    bob = await scene.come("bob", gateway=1)  # a client that will not answer the close either
+    scene.leaving.terminate()
+    async with asyncio.TaskGroup() as tasks:
+        ending = tasks.create_task(asyncio.to_thread(scene.leaving.wait))
+        while not ending.done():
+            bob.connection.write(raw_frame(Opcode.PING, b""))
+            await alice.pings()
+    assert ending.result() == 0
 
 
 @pytest.mark.parametrize("kind", ["router", "presence"])
