@@ -51,8 +51,6 @@ class HangUp(NamedTuple):
     """Close the connection: its session is over."""
 
     code: CloseCode
-    request_id: str
-    cmd: str
 
 
 Action = Say | AskRouter | AskPresence | AskKeys

@@ -246,7 +246,7 @@ def _refused(request_id: str, cmd: str, reply: Refused | SessionGone | None) -> 
         case Refused():
             return _refuse(request_id, cmd, reply.refusal)
         case SessionGone(replaced=replaced):
-            return HangUp(CloseCode.REPLACED if replaced else CloseCode.BROKER_LOST, request_id, cmd)
+            return HangUp(CloseCode.REPLACED if replaced else CloseCode.BROKER_LOST)
         case None:  # pragma: no branch  # there is no other
             return _refuse(request_id, cmd, ErrorCode.INTERNAL)
 

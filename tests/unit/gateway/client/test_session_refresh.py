@@ -71,9 +71,7 @@ def test_nothing_changes_before_presence_has_agreed() -> None:
     ask = refresh(session, token(rooms=[]))
 
     assert said(session.presence_answered(ask, None))["reason"] == "INTERNAL"
-    assert session.presence_answered(ask, SessionGone(replaced=True)) == HangUp(
-        CloseCode.REPLACED, "r-1", "REFRESH_TOKEN"
-    )
+    assert session.presence_answered(ask, SessionGone(replaced=True)) == HangUp(CloseCode.REPLACED)
     assert session.claims is before
     assert session.rooms == {HALL: 7}
 
