@@ -5,7 +5,9 @@ forgotten it: the session is registered again, and what was asked is asked once 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from gateway.client.actions import AskKeys, AskPresence, AskRouter
 from gateway.client.host import KeysAnswered, PresenceAnswered, RouterAnswered
@@ -14,11 +16,14 @@ from gateway.sessions.notices import Notices
 from gateway.sessions.presence import Presence
 from gateway.sessions.registrations import Registrations
 from gateway.sessions.signals import Answered
+from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.internal import PresenceReply, RouterReply, SessionGone, Signal
 
 AskSignal = Callable[[str, Signal, Answered], None]
 """Asks a router to carry a signal of a command."""
+
+_log = logging.getLogger(__name__)
 
 
 class Questions:
@@ -46,7 +51,7 @@ class Questions:
 
         def on_reply(reply: RouterReply | None) -> None:
             if isinstance(reply, SessionGone) and not reply.replaced:
-                self._tasks.create_task(self._ask_router_again(session, ask, answered))
+                self._begin(self._ask_router_again(session, ask, answered))
             else:
                 answered(ask, reply)
 
@@ -64,7 +69,7 @@ class Questions:
 
         def on_reply(reply: PresenceReply | None) -> None:
             if isinstance(reply, SessionGone) and not reply.replaced:
-                self._tasks.create_task(self._ask_presence_again(session, ask, answered))
+                self._begin(self._ask_presence_again(session, ask, answered))
             else:
                 answered(ask, reply)
 
@@ -83,7 +88,7 @@ class Questions:
 
     def ask_keys(self, ask: AskKeys, answered: KeysAnswered) -> None:
         """Have the keys that verify tokens fetched anew; `answered` is called once."""
-        self._tasks.create_task(self._ask_keys(ask, answered))
+        self._begin(self._ask_keys(ask, answered))
 
     async def _ask_keys(self, ask: AskKeys, answered: KeysAnswered) -> None:
         answered(ask, await self._refresh_keys())
@@ -91,3 +96,12 @@ class Questions:
     def tell(self, session: Session, event: bytes) -> None:
         """Send a session an event the way that those from others come."""
         self._notices.send(session, event)
+
+    def _begin(self, asking: Coroutine[Any, Any, None]) -> None:
+        """Ask in a task of its own."""
+
+        async def guarded() -> None:
+            with bug_guard(_log, "question unanswered: a bug"):
+                await asking
+
+        self._tasks.create_task(guarded())

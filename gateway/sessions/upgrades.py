@@ -12,6 +12,7 @@ from gateway.client.connection import Connection
 from gateway.delivery.connections import Connections
 from gateway.sessions.arrivals import Arrivals
 from gateway.sessions.departures import Departures
+from tieline.runtime.guard import bug_guard
 from tieline.wire.codes import HandshakeError
 
 _log = logging.getLogger(__name__)
@@ -49,8 +50,9 @@ class Upgrades:
             self._decide(connection, response, verdict)
 
     async def _settle(self, connection: Connection, request: Request, response: Response) -> None:
-        verdict = await self._admission.settle(request, response, connection.peer, _now)
-        self._decide(connection, response, verdict)
+        with bug_guard(_log, "upgrade not decided: a bug"):  # the client is then cut by `HANDSHAKE_S`
+            verdict = await self._admission.settle(request, response, connection.peer, _now)
+            self._decide(connection, response, verdict)
 
     def _decide(self, connection: Connection, response: Response, verdict: Admitted | HandshakeError) -> None:
         if isinstance(verdict, HandshakeError):

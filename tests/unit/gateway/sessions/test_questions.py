@@ -149,6 +149,19 @@ async def test_keys_are_fetched_for_a_newer_token(asking: Asking, is_fresh: bool
     assert asking.answers == [(ask, is_fresh)]
 
 
+async def test_a_bug_met_by_one_question_is_not_met_by_others(asking: Asking) -> None:
+    def fail(_ask: AskKeys, _is_fresh: bool) -> None:
+        raise ZeroDivisionError
+
+    ask = AskKeys("r-1", "REFRESH_TOKEN", "a token")
+
+    asking.questions.ask_keys(ask, fail)
+    asking.questions.ask_keys(ask, asking.note)
+    await asking.scene.settles()
+
+    assert asking.answers == [(ask, True)]
+
+
 async def test_an_event_of_the_gateway_s_own_is_sent_through_presence(asking: Asking) -> None:
     asking.questions.tell(asking.session, event("own"))
 

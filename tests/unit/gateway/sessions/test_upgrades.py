@@ -9,6 +9,7 @@ from gateway.admission.handshake import Admission
 from gateway.admission.keys import read_key_set
 from gateway.admission.origins import Origins
 from gateway.admission.tokens import Tokens
+from gateway.client.connection import HANDSHAKE_S
 from gateway.sessions.upgrades import Upgrades
 from tests.unit.gateway.admission.issuer import RSA, key_set
 from tests.unit.gateway.client.stage import Stage
@@ -30,8 +31,11 @@ class Door:
         self.max_connections = 0
         self.tokens = Tokens(SECRET, fetches=True)
         self.are_keys_there = True
+        self.has_bug = False
 
     async def _refresh_keys(self) -> bool:
+        if self.has_bug:
+            raise ZeroDivisionError
         if self.are_keys_there:
             self.tokens.fetched = read_key_set(key_set(RSA.jwk()))
         return self.are_keys_there
@@ -85,6 +89,15 @@ async def test_a_client_whose_key_is_not_known_waits_for_fresh_keys(door: Door) 
 async def test_a_client_whose_key_cannot_be_had_is_denied(door: Door) -> None:
     door.are_keys_there = False
     assert reason(await door.comes(RSA.token(exp=time.time() + 60))) == "KEYS_UNAVAILABLE"
+
+
+async def test_a_bug_met_while_keys_are_fetched_costs_one_client_alone(door: Door) -> None:
+    door.has_bug = True
+    stage = await door.comes(RSA.token(exp=time.time() + 60))
+    stage.clock.advance(HANDSHAKE_S)
+    assert stage.socket.is_aborted
+
+    assert reason(await door.comes(token())) == ""
 
 
 async def test_a_gateway_that_drains_denies_every_client(door: Door) -> None:
