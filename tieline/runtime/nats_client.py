@@ -30,16 +30,35 @@ CLOSE_S: Final = 0.5
 
 
 class _Transport(TcpTransport):
-    """nats-py's transport, which also tells asyncio that TLS closes both ways at once.
+    """nats-py's transport, with what nats-py and the event loop do not expect of each other.
 
-    Otherwise asyncio warns at the end of each connection.
+    uvloop raises an exception when something is written to a connection that has ended, and asyncio, which
+    nats-py is written for, drops it. A connection ends a turn of the loop before nats-py notices, and is kept
+    until the next one is made.
     """
 
     def __init__(self, plain: TcpTransport) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         vars(self).update(vars(plain))
 
+    @property
+    def unwritten_bytes(self) -> int:
+        """What the socket has had no room for yet."""
+        assert self._io_writer is not None
+        return self._io_writer.transport.get_write_buffer_size()
+
+    def write(self, payload: bytes) -> None:
+        """Write, or drop what a connection that has ended cannot take."""
+        assert self._io_writer is not None
+        if not self._io_writer.is_closing():
+            self._io_writer.write(payload)
+
+    def writelines(self, payload: list[bytes]) -> None:
+        """See `write`; one call with many parts costs more than joining them."""
+        self.write(b"".join(payload))
+
     async def connect_tls(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  # passed on
+        """Begin TLS, and tell asyncio that it closes both ways at once, or asyncio warns at its end."""
         await super().connect_tls(*arguments, **options)
         assert self._io_writer is not None
         vars(self._io_writer.transport.get_protocol())["_over_ssl"] = True
@@ -114,12 +133,12 @@ class NatsClient(Client):
         self._is_writing = False
         if not self._pending or not self.is_connected:
             return
-        writer = getattr(self._transport, "_io_writer", None)  # none between two connections
-        if writer is None or writer.transport.get_write_buffer_size() > MAX_BUFFERED_BYTES:
+        assert isinstance(self._transport, _Transport)
+        if self._transport.unwritten_bytes > MAX_BUFFERED_BYTES:
             assert self._flush_queue is not None
             self._flush_queue.put_nowait(self._loop.create_future())  # nats-py's way, which waits for room
             return
-        writer.transport.write(b"".join(self._pending))  # cheaper than one system call with many parts
+        self._transport.writelines(self._pending)
         self._pending = []
         self._pending_data_size = 0
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 import pytest
+import uvloop
 
 from tests.broker.runtime.watching import PATIENCE_S, Inbox, LogTap, happens, watch
 from tests.support.metrics import value_of
@@ -121,6 +122,24 @@ async def test_draining_and_closing_need_no_broker(nats: NatsServer, broker: Bro
     await broker.close()
 
     assert not broker.is_connected
+
+
+def test_a_process_ends_in_order_without_a_broker(nats: NatsServer, caplog: pytest.LogCaptureFixture) -> None:
+    """On uvloop, as the processes, which lets nothing be written to a connection that was lost."""
+
+    async def lose_the_broker_and_end() -> None:
+        broker = await connect(nats.url, "ending")
+        away, _ = watch(broker)
+        subscription = await broker.subscribe("a.b", Inbox().put)
+        await broker.flush()
+        nats.kill()
+        await happens(away)
+        await broker.drain(subscription)
+        await broker.close()
+
+    uvloop.run(lose_the_broker_and_end())
+
+    assert caplog.messages[-1] == "hung up on a broker that was gone"
 
 
 async def test_draining_what_is_closed_is_told_in_the_log(

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+import uvloop
 from nats.aio.msg import Msg
 
 from tieline.runtime.message import Message
@@ -304,3 +306,31 @@ async def test_any_error_of_the_broker_leads_to_another_connection(
 
     assert broker.clients == 2
     await client.close()
+
+
+def test_what_is_written_as_the_connection_breaks_is_dropped() -> None:
+    """On uvloop, as the processes: asyncio's own connections drop it by themselves."""
+    problems: list[dict[str, Any]] = []
+
+    async def write_as_it_breaks() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, problem: problems.append(problem))
+        broker, back = SmallBroker(), asyncio.Event()
+
+        async def reconnected() -> None:
+            back.set()
+
+        async with await asyncio.start_server(broker.serve, "127.0.0.1", 0) as server:
+            client = NatsClient(Errors().append)
+            url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            await client.connect([url], reconnected_cb=reconnected, reconnect_time_wait=0)
+            client.abandon()
+            client.write("lost", "", b"")
+            async with asyncio.timeout(PATIENCE_S):
+                await back.wait()
+            await client.flush(PATIENCE_S)
+            await client.close()
+        assert b"lost" not in broker.received
+
+    uvloop.run(write_as_it_breaks())
+
+    assert problems == []
