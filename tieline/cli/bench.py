@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import uvloop
 
 from tieline.cli import ready_file
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         return refuse("bench", "there is nothing to measure")
     try:
         urls, written = _where(options)
-    except (OSError, msgspec.DecodeError) as problem:
+    except (OSError, ValueError) as problem:
         return refuse("bench", f"--ready-file {options.ready_file}: {problem}")
     if any(not url.startswith("ws://") for url in urls):
         return refuse("bench", "only ws:// URLs: encryption would be measured, not the relay")

@@ -30,7 +30,7 @@ def read(path: Path) -> ReadyFile:
 
     Raises:
         OSError: it cannot be read.
-        msgspec.DecodeError: it is not what `tieline dev` writes.
+        ValueError: it is not what `tieline dev` writes.
     """
     return msgspec.json.decode(path.read_bytes(), type=ReadyFile)
 

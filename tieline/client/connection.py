@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, W
 from websockets.http11 import Response
 
 from tieline.client.errors import Closed, Denied, Unreachable
+from tieline.client.messages import UNREADABLE
 from tieline.wire.codes import CloseCode
 
 OPEN_TIMEOUT_S: Final = 10.0
@@ -130,7 +131,7 @@ def _closed(end: ConnectionClosed) -> Closed:
 def _denied(response: Response) -> Denied:
     try:
         body = msgspec.json.decode(response.body, type=_Denial)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         body = _Denial(response.reason_phrase, "")
     return Denied(response.status_code, body.msg, body.reason, _seconds(response.headers.get("Retry-After")))
 

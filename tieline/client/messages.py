@@ -31,6 +31,9 @@ from tieline.wire.ids import UserId
 
 SUCCESS: Final = 200
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for JSON that it cannot read: malformed, not UTF-8, nested too deeply."""
+
 DataT = TypeVar("DataT")
 
 
@@ -106,13 +109,13 @@ def decode(frame: bytes) -> Message | Reply:
     """Decode one frame from the server. Never raises: what cannot be read is `Unknown`."""
     try:
         head = _heads.decode(frame)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return Unknown("", frame)
     try:
         if head.cmd in SIGNAL_COMMANDS and head.data != _NULL:
             return _signal(head)
         return _from_server(head, frame)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return Unknown(head.cmd, frame, head.request_id)
 
 
@@ -124,7 +127,7 @@ def data_of(reply: Reply, kind: type[DataT]) -> DataT:
     """
     try:
         return msgspec.json.decode(reply.data, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Unreadable(f"the reply to {reply.cmd} is unreadable: {error}") from error
 
 

@@ -129,7 +129,7 @@ class LoadClient:
     def _read_reply(self, message: bytes) -> None:
         try:
             reply = msgspec.json.decode(message, type=_FromServer)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self.faults.foreign += 1
             return
         awaited = self._awaited.pop(reply.request_id, None) or self._awaited.pop(reply.cmd, None)

@@ -39,11 +39,12 @@ def test_unusable_options_are_refused(
     assert problem in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content", [b"{}", b'{"gateways": ["\xff"]}'])
 def test_a_file_that_tieline_dev_did_not_write_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "ready.json"
-    file.write_text("{}")
+    file.write_bytes(content)
     assert main(["bench", "--ready-file", str(file), "--secret", "s"]) == 2
     assert f"--ready-file {file}: " in capsys.readouterr().err
 

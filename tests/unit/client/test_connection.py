@@ -42,7 +42,9 @@ async def test_a_refusal_over_http_carries_its_body() -> None:
     assert refusal.retry_after == 7
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"[]", b"\xff", NESTED])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>Bad Gateway</html>", b"[]", b"\xff", b'{"msg":"\xff","reason":"x"}', NESTED]
+)
 async def test_a_refusal_by_a_proxy_has_no_reason(body: bytes) -> None:
     refusal = await denied(refusing(502, body, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT"))
     assert (refusal.code, refusal.msg, refusal.reason) == (502, "Bad Gateway", "")

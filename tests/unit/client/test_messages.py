@@ -103,6 +103,8 @@ def test_a_hangup_that_makes_no_sense_is_a_hangup(detail: object) -> None:
         (b"\xff", ""),
         (b'{"cmd":7,"data":null}', ""),
         (b"[" * 100_000, ""),
+        (b'{"cmd":"\xff","data":null}', ""),
+        (b'{"cmd":"JOIN","data":null,"code":1000,"msg":"\xff","reason":"ROOM_FULL"}', "JOIN"),
         (success("e", "SOMETHING_NEW", {"a": 1}), "SOMETHING_NEW"),
         (success("e", "MEMBER_JOINED", {"room": "r"}), "MEMBER_JOINED"),
         (relayed("WEBRTC_OFFER", 0).replace(b": 0", b": 1e999"), "WEBRTC_OFFER"),
@@ -122,9 +124,10 @@ def test_a_reply_of_another_kind_is_unreadable(data: bytes) -> None:
             messages.data_of(reply, kind)
 
 
-def test_data_too_deep_to_be_read_is_unreadable() -> None:
+@pytest.mark.parametrize("data", [b"[" * 100_000 + b"]" * 100_000, b'"\xff"'])
+def test_data_too_deep_or_not_utf8_is_unreadable(data: bytes) -> None:
     with pytest.raises(Unreadable, match="PONG"):
-        messages.data_of(Reply("PONG", "r1", msgspec.Raw(b"[" * 100_000 + b"]" * 100_000)), object)
+        messages.data_of(Reply("PONG", "r1", msgspec.Raw(data)), object)
 
 
 def test_what_is_sent_has_the_envelope_of_the_api_document() -> None:

@@ -32,6 +32,8 @@ def test_messages_in_the_announced_order_are_no_fault() -> None:
         ([first, third], Faults(foreign=1)),
         ([first + b" "], Faults(foreign=1)),
         ([b"no JSON"], Faults(foreign=1)),
+        ([b'{"cmd":"\xff"}'], Faults(foreign=1)),
+        ([b'{"x":' + b"[" * 100_000], Faults(foreign=1)),
         ([b'{"requestId":"","cmd":"WEBRTC_OFFER","code":1000,"reason":"TARGET_OFFLINE"}'], Faults(refused=1)),
         ([b'{"requestId":"1","cmd":"MEMBER_LEFT","code":200,"data":{}}'], Faults()),
     ],

@@ -17,8 +17,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from tieline.cli import ready_file
 from tieline.cli.exits import EXIT_FAILED, EXIT_OK, fail_without_package, refuse
 from tieline.tokens import SECRET_VARIABLE, make_token
@@ -187,7 +185,7 @@ def _read_ready_file(path: Path) -> Sequence[str]:
         return ready_file.read(path).gateways
     except OSError as problem:
         raise _Unusable(f"cannot read {path}: {problem.strerror}; is `tieline dev` ready yet?") from None
-    except msgspec.DecodeError as problem:
+    except ValueError as problem:
         raise _Unusable(f"{path} is not what `tieline dev` writes: {problem}") from None
 
 

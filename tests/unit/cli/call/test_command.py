@@ -72,7 +72,7 @@ def test_unusable_options_are_said(
     assert problem in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"gateways": []}'])
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"gateways": []}', b'{"gateways": ["\xff"]}'])
 def test_a_file_that_tieline_dev_did_not_write_is_said(
     content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
