@@ -5,10 +5,7 @@ A replay repeats messages when the server no longer knows the one that the clien
 what the gateways deliver, is `gateway.client.duplicates`.
 """
 
-from typing import Final
-
-WINDOW_S: Final = 60.0
-"""How long the very same frame counts as the same message, by the protocol."""
+from tieline.wire.limits import RETRY_WINDOW_S
 
 
 class Duplicates:
@@ -19,7 +16,7 @@ class Duplicates:
 
     def is_new(self, frame: bytes, now: float) -> bool:
         """Say whether a frame did not come within the window; if so, remember it."""
-        self._forget(now - WINDOW_S)
+        self._forget(now - RETRY_WINDOW_S)
         key = hash(frame)
         if key in self._came_at:
             return False

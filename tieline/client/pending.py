@@ -15,13 +15,14 @@ from tieline.client.errors import ClientError, Closed, NoReply, Refused
 from tieline.client.events import ErrorEvent
 from tieline.client.messages import Reply
 from tieline.client.stats import Stats
+from tieline.wire.limits import RETRY_WINDOW_S
 
 REPLY_TIMEOUT_S: Final = 10.0
 """For one answer. A gateway says INTERNAL after half of that, so the server's own word comes first."""
 
-RESEND_WINDOW_S: Final = 55.0
-"""For so long after it was first written a request may be written again. After 60 s the server has forgotten
-the first and would take the second for another message; the difference is for the way there."""
+RESEND_WINDOW_S: Final = RETRY_WINDOW_S - 5.0
+"""For so long after it was first written a request may be written again. Later the server has forgotten the
+first and would take the second for another message; the difference is for the way there."""
 
 
 class FrameWriter(Protocol):
