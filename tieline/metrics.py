@@ -4,14 +4,12 @@ Labels are outcomes and kinds: never users, rooms or ids. All names begin with `
 seconds, sizes bytes. The registry, and the metrics that every process has, are in `tieline.runtime.metrics`.
 """
 
-import functools
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from tieline.runtime.fast_metrics import FastCounter, FastHistogram, Series
+from tieline.runtime.fast_metrics import FastCounter, FastHistogram
 from tieline.runtime.metrics import REGISTRY as REGISTRY
-from tieline.runtime.metrics import exposition as exposition
 from tieline.wire.codes import CloseCode, HandshakeError
 from tieline.wire.envelope import COMMANDS, SIGNAL_COMMANDS
 from tieline.wire.internal import OPERATIONS
@@ -153,16 +151,10 @@ TIMERS_FIRED = Counter(
 )
 
 
-# Looking a labelled metric up costs more than counting: what a frame passes is looked up once.
+# Looking a series up costs more than counting: what every frame passes is looked up once.
 DELIVERED = DELIVERIES.labels("sent")
 DELIVERED_AGAIN = DELIVERIES.labels("duplicate")
 DELIVERED_TO_NOBODY = DELIVERIES.labels("dropped")
-
-
-@functools.cache
-def _signals(cmd: str, outcome: str) -> Series:
-    return SIGNALS.labels(cmd, outcome)
-
 
 # A rate needs a first sample: what an alert watches stands at 0 before it happens for the first time.
 for _how in ("new", "resumed", "not_resumed"):
@@ -173,7 +165,7 @@ for _denial in HandshakeError:
     HANDSHAKES_REFUSED.labels(_denial.reason)
 for _cmd in SIGNAL_COMMANDS:
     for _outcome in (*COMMANDS[_cmd].acks, "INTERNAL"):
-        _signals(_cmd, _outcome)
+        SIGNALS.labels(_cmd, _outcome)
 for _op in OPERATIONS.values():
     for _outcome in ("ok", "failed"):
         PRESENCE_REQUESTS.labels(_op, _outcome)
@@ -196,4 +188,4 @@ def session_closed(code: int) -> None:
 
 def signal_answered(cmd: str, outcome: str) -> None:
     """Count one client message. Both labels must come from fixed vocabularies."""
-    _signals(cmd, outcome).inc()
+    SIGNALS.labels(cmd, outcome).inc()

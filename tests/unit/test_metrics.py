@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tieline import metrics
 from tieline.runtime import metrics as metrics_of_every_process
+from tieline.runtime.metrics import exposition
 
 METRICS = {
     name: value
@@ -69,7 +70,7 @@ def test_durations_are_measured_in_seconds_and_say_so() -> None:
 
 
 def test_the_exposition_is_what_prometheus_reads() -> None:
-    read = {family.name: family for family in text_string_to_metric_families(metrics.exposition().decode())}
+    read = {family.name: family for family in text_string_to_metric_families(exposition().decode())}
 
     assert read.keys() >= FAMILIES.keys()
     assert all(name.startswith("tieline_") for name in read)
@@ -77,7 +78,7 @@ def test_the_exposition_is_what_prometheus_reads() -> None:
 
 
 def test_the_process_itself_is_measured_too() -> None:
-    read = {family.name: family for family in text_string_to_metric_families(metrics.exposition().decode())}
+    read = {family.name: family for family in text_string_to_metric_families(exposition().decode())}
 
     (sample,) = read["tieline_process_resident_memory_bytes"].samples
     assert sample.value > 1_000_000

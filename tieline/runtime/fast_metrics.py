@@ -39,7 +39,10 @@ class FastCounter(Collector):
 
     def labels(self, *values: str) -> Series:
         """Return the series with these labels, which stands at 0 from now on if it is new."""
-        return self._series.setdefault(values, Series())
+        series = self._series.get(values)
+        if series is None:
+            series = self._series[values] = Series()
+        return series
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """See `Collector.collect`."""
