@@ -26,7 +26,7 @@ from tieline.client.events import (
     TokenExpiring,
     Unknown,
 )
-from tieline.wire.envelope import SIGNAL_COMMANDS, SignalBody
+from tieline.wire.envelope import COMMANDS, SIGNAL_COMMANDS, SignalBody
 from tieline.wire.ids import UserId
 
 SUCCESS: Final = 200
@@ -79,7 +79,7 @@ _SERVER_EVENTS: Final = {
     "TOKEN_EXPIRING": TokenExpiring,
     "RECONNECT": Reconnect,
 }
-_REPLIES: Final = frozenset(("WELCOME", "JOIN", "LEAVE", "MEMBERS", "PONG", "ICE_SERVERS", "REFRESH_TOKEN"))
+_REPLIES: Final = frozenset(("WELCOME", *(command.reply for command in COMMANDS.values() if command.reply)))
 _NULL: Final = msgspec.Raw(b"null")
 
 _encoder = msgspec.json.Encoder()
