@@ -24,7 +24,8 @@ def cluster(tmp_path: Path) -> Iterator[SecuredCluster]:
 async def test_a_broker_that_stands_still_is_left_for_another(cluster: SecuredCluster) -> None:
     login = BrokerLogin("gateway", cluster.prepared.password("gateway"), str(cluster.prepared.ca))
     broker = await connect(cluster.url, "moving", login)
-    back = asyncio.Event()
+    back, losses = asyncio.Event(), list[str]()
+    broker.when_away(lambda: losses.append("away"))
     broker.when_back(back.set)
     url = broker.client.connected_url
     assert url is not None
@@ -33,5 +34,5 @@ async def test_a_broker_that_stands_still_is_left_for_another(cluster: SecuredCl
         assert broker.client.connected_url is not None
         assert broker.client.connected_url.port != url.port
         await broker.flush()
-    assert broker.absences == 1
+    assert losses == ["away"]
     await broker.close()

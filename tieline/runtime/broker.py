@@ -70,16 +70,6 @@ class Broker:
         self.client = client
         self._on_away = on_away
         self._on_back = on_back
-        self._absences = 0
-        on_away.append(self._note_absence)
-
-    @property
-    def absences(self) -> int:
-        """How often the connection has been lost so far."""
-        return self._absences
-
-    def _note_absence(self) -> None:
-        self._absences += 1
 
     @property
     def is_connected(self) -> bool:

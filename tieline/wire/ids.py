@@ -32,9 +32,6 @@ SecretHash = NewType("SecretHash", bytes)
 GatewayId = NewType("GatewayId", str)
 """One run of one gateway process: a restarted gateway is another gateway."""
 
-RequestId = NewType("RequestId", str)
-"""The name that a sender gives its message."""
-
 ConnectionId = NewType("ConnectionId", str)
 """One connection of a session: a resumed session goes on with another connection."""
 
