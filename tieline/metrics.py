@@ -4,6 +4,8 @@ Labels are outcomes and kinds: never users, rooms or ids. All names begin with `
 seconds, sizes bytes. The registry, and the metrics that every process has, are in `tieline.runtime.metrics`.
 """
 
+import itertools
+from collections.abc import Sequence
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -26,58 +28,63 @@ _CODES: Final = frozenset({*map(int, CloseCode), 1002, 1005, 1006})
 
 OTHER_CODE: Final = "other"
 
+
+def _counter(name: str, sentence: str, **labels: Sequence[str]) -> Counter:
+    """Make a counter, which stands at 0 from now on for these values of its labels.
+
+    A rate needs a first sample: what an alert watches is there before it happens for the first time. Other
+    values may follow.
+    """
+    counter = Counter(name, sentence, list(labels), registry=REGISTRY)
+    for values in itertools.product(*labels.values()) if labels else ():
+        counter.labels(*values)
+    return counter
+
+
 CONNECTIONS = Gauge(
     "tieline_connections", "WebSocket connections with a live session on this gateway.", registry=REGISTRY
 )
-SESSIONS_OPENED = Counter(
+SESSIONS_OPENED = _counter(
     "tieline_sessions_opened_total",
     "Connections with a session that began on this gateway, by how (new, resumed, not_resumed: a resume that was asked for and could not be).",  # noqa: E501
-    ["how"],
-    registry=REGISTRY,
+    how=("new", "resumed", "not_resumed"),
 )
-SESSIONS_CLOSED = Counter(
+SESSIONS_CLOSED = _counter(
     "tieline_sessions_closed_total",
     "Connections with a session that ended, by the WebSocket close code (other: one that only clients use).",
-    ["code"],
-    registry=REGISTRY,
+    code=(*map(str, _CODES), OTHER_CODE),
 )
-SESSIONS_REGISTERED_AGAIN = Counter(
+SESSIONS_REGISTERED_AGAIN = _counter(
     "tieline_sessions_registered_again_total",
     "Sessions that this gateway registered again with a presence that had lost them.",
-    registry=REGISTRY,
 )
-SESSIONS_ORPHANED = Counter(
+SESSIONS_ORPHANED = _counter(
     "tieline_sessions_orphaned_total",
     "Sessions of gateways that died, which presence keeps to be resumed, or has ended.",
-    registry=REGISTRY,
 )
 DRAINING = Gauge(
     "tieline_draining",
     "1 while this gateway asks its clients to reconnect elsewhere before it stops, else 0.",
     registry=REGISTRY,
 )
-DRAINED = Counter(
+DRAINED = _counter(
     "tieline_drained_connections_total",
     "Connections that ended while a gateway drained, by how (left: the client closed when told to; closed: with 1012).",  # noqa: E501
-    ["how"],
-    registry=REGISTRY,
+    how=("left", "closed"),
 )
-REPLAYED = Counter(
+REPLAYED = _counter(
     "tieline_replayed_frames_total",
     "Frames sent to clients from the mailbox because their live delivery was missed.",
-    registry=REGISTRY,
 )
-HANDSHAKES_REFUSED = Counter(
+HANDSHAKES_REFUSED = _counter(
     "tieline_handshakes_refused_total",
     "Connections refused before the upgrade, by reason.",
-    ["reason"],
-    registry=REGISTRY,
+    reason=[refusal.reason for refusal in HandshakeError],
 )
-KEY_FETCHES = Counter(
+KEY_FETCHES = _counter(
     "tieline_key_fetches_total",
     "Fetches of the key set that verifies tokens, by outcome (ok, failed: the older keys stay in use).",
-    ["outcome"],
-    registry=REGISTRY,
+    outcome=("ok", "failed"),
 )
 SIGNALS = FastCounter(
     "tieline_signals_total",
@@ -108,17 +115,16 @@ LEASED_SIGNALS = FastCounter(
     "Candidates a router relayed on a cached permission, without asking presence.",
     registry=REGISTRY,
 ).labels()
-PRESENCE_REQUESTS = Counter(
+PRESENCE_REQUESTS = _counter(
     "tieline_presence_requests_total",
     "Requests a presence process answered, by operation and outcome (ok, refused, gone, failed).",
-    ["op", "outcome"],
-    registry=REGISTRY,
+    op=list(OPERATIONS.values()),
+    outcome=("ok", "failed"),
 )
-NEGOTIATIONS = Counter(
+NEGOTIATIONS = _counter(
     "tieline_negotiations_total",
     "Steps of calls, by step (begun: a first offer; then established, unanswered or abandoned; established ones end as ended).",  # noqa: E501
-    ["step"],
-    registry=REGISTRY,
+    step=("begun", "established", "unanswered", "abandoned", "ended"),
 )
 ANSWER_SECONDS = Histogram(
     "tieline_answer_seconds",
@@ -126,16 +132,14 @@ ANSWER_SECONDS = Histogram(
     registry=REGISTRY,
     buckets=_ANSWER_BUCKETS,
 )
-HELD_CANDIDATES = Counter(
+HELD_CANDIDATES = _counter(
     "tieline_held_candidates_total",
     "Candidates that came before the answer, by outcome (held; then released by it, or discarded with the call).",  # noqa: E501
-    ["outcome"],
-    registry=REGISTRY,
+    outcome=("held", "released", "discarded"),
 )
-CAS_CONFLICTS = Counter(
+CAS_CONFLICTS = _counter(
     "tieline_cas_conflicts_total",
     "Compare-and-set writes that found the record changed, and were decided again.",
-    registry=REGISTRY,
 )
 STREAM_BYTES = Gauge(
     "tieline_stream_bytes",
@@ -143,42 +147,21 @@ STREAM_BYTES = Gauge(
     ["stream"],
     registry=REGISTRY,
 )
-TIMERS_FIRED = Counter(
+TIMERS_FIRED = _counter(
     "tieline_timers_fired_total",
     "Expired timers that this presence process handled, by kind.",
-    ["kind"],
-    registry=REGISTRY,
+    kind=("offer", "away", "lease"),
 )
-
 
 # Looking a series up costs more than counting: what every frame passes is looked up once.
 DELIVERED = DELIVERIES.labels("sent")
 DELIVERED_AGAIN = DELIVERIES.labels("duplicate")
 DELIVERED_TO_NOBODY = DELIVERIES.labels("dropped")
 
-# A rate needs a first sample: what an alert watches stands at 0 before it happens for the first time.
-for _how in ("new", "resumed", "not_resumed"):
-    SESSIONS_OPENED.labels(_how)
-for _code in (*_CODES, OTHER_CODE):
-    SESSIONS_CLOSED.labels(str(_code))
-for _denial in HandshakeError:
-    HANDSHAKES_REFUSED.labels(_denial.reason)
+# What an alert watches, as in `_counter`; which acks there are depends on the command.
 for _cmd in SIGNAL_COMMANDS:
     for _outcome in (*COMMANDS[_cmd].acks, "INTERNAL"):
         SIGNALS.labels(_cmd, _outcome)
-for _op in OPERATIONS.values():
-    for _outcome in ("ok", "failed"):
-        PRESENCE_REQUESTS.labels(_op, _outcome)
-for _step in ("begun", "established", "unanswered", "abandoned", "ended"):
-    NEGOTIATIONS.labels(_step)
-for _outcome in ("held", "released", "discarded"):
-    HELD_CANDIDATES.labels(_outcome)
-for _kind in ("offer", "away", "lease"):
-    TIMERS_FIRED.labels(_kind)
-for _outcome in ("ok", "failed"):
-    KEY_FETCHES.labels(_outcome)
-for _how in ("left", "closed"):
-    DRAINED.labels(_how)
 
 
 def session_closed(code: int) -> None:

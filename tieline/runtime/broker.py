@@ -56,7 +56,10 @@ Callback = Callable[[], None]
 
 
 class BrokerAway(Exception):
-    """The broker cannot be reached, or does not read: nothing was sent. It may be back in a moment."""
+    """The broker cannot be reached, does not read, or takes no message this long: nothing was sent.
+
+    It may be back in a moment.
+    """
 
 
 class Broker:
