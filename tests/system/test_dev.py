@@ -1,5 +1,6 @@
 """`tieline dev` as its user sees it: real processes, a real broker."""
 
+import json
 import os
 import select
 import signal
@@ -373,6 +374,23 @@ def test_an_unwritable_ready_file_is_named_before_the_start(tmp_path: Path) -> N
         assert dev.process.wait() == 2
         assert str(missing) in dev.log
         assert dev.log.count("\n") == 1
+
+
+def test_a_ready_file_that_cannot_be_written_any_more_ends_it(tmp_path: Path) -> None:
+    ready = tmp_path / "folder" / "ready.json"
+    ready.parent.mkdir()
+    with RunningDev(tmp_path, ["--port", "0", "--ready-file", str(ready)]) as dev:
+        dev.until_said(READY)
+        router = json.loads(ready.read_bytes())["pids"]["router"][0]
+        ready.unlink()
+        ready.parent.rmdir()
+
+        os.kill(router, signal.SIGKILL)
+
+        assert dev.process.wait() == 1
+        assert dev.errors.endswith(
+            f"tieline: --ready-file {ready} cannot be written any more: No such file or directory\n"
+        )
 
 
 @pytest.mark.parametrize("arguments", ["--port -1", "--port 65535", "--port many", "--gateways 0"])

@@ -156,10 +156,15 @@ class _Run:
         were restarted.
 
         Raises:
+            SystemFailed: the ready file cannot be written any more.
             CallFailed: the call did not succeed.
         """
         contents = self._system.ready_file(self._supervisor.pids)
-        ready_file.write(self._written, contents)
+        try:
+            ready_file.write(self._written, contents)
+        except OSError as problem:
+            why = problem.strerror or problem
+            raise SystemFailed(f"--ready-file {self._written} cannot be written any more: {why}") from None
         before, self._last_ready = self._last_ready, contents.pids
         if before:
             show(f"{restarted(self._system, before, contents.pids)}Tieline is ready again.\n")
