@@ -11,7 +11,7 @@ export interface Member {
 export interface Options {
   /** A JWT, or a function that gets one for every connection. With a function an expired token is no end. */
   token: string | (() => Promise<string>);
-  /** Calls at a time; whoever rings beyond that hears `busy`. Default 1. Voice rooms count, too. */
+  /** Calls at a time; a caller beyond that hears `busy`. Default 1. Voice rooms count, too. */
   maxCalls?: number;
   /** Whether what the other says is played. Default true; else play `call.remote` yourself. */
   play?: boolean;

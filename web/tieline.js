@@ -6,14 +6,14 @@
  *   client.addEventListener('call', ({detail: call}) => call.accept());
  *   const call = client.call('user_456');
  *
- * `Line` keeps one user connected, `Client` is what an application calls, `Call` is one voice connection to one
+ * `Reconnector` keeps one user connected, `Client` is what an application calls, `Call` is one voice connection to one
  * person, `Voice` a room in which everybody has a `Call` to everybody else. Types: tieline.d.ts. The server's
  * side is docs/protocol.md, whose words are used here; the Python client of the same protocol is tieline/client/.
  */
 
 const BACKOFF_BASE_MS = 1000; // the first wait before reconnecting is a random part of this, later ones of more
 const BACKOFF_CAP_MS = 8000; // but never more: several attempts must fit into the 30 s that a session is kept
-const STEADY_MS = 10_000; // a connection that held this long was a good one: waits are short again
+const STABLE_MS = 10_000; // a connection that held this long was a good one: waits are short again
 const ATTEMPT_MS = 10_000; // for one attempt to connect, from the token to the WELCOME
 const ABANDONED_MS = 15_000; // for so long a gateway may yet act on an attempt that was given up here
 const REPLY_MS = 10_000; // for an answer: twice as long as a gateway tries; then the same frame goes again
@@ -51,13 +51,25 @@ export class TielineError extends Error {
 }
 
 /** The connection of one user, whichever it is at the moment, and what has been sent and not answered yet. */
-class Line {
+class Reconnector {
   ended = null; // how all ended, as an error
   welcome = null;
-  #urls; #token; #hear; #tell;
-  #at = 0; #socket = null; #since = 0; #failures = 0; #dialing = false; #wake = () => {}; #abandoned = -Infinity;
-  #letters = new Map(); #prefix = newId(); #count = 0;
-  #last = ''; #seen = new Map();
+  #urls;
+  #token;
+  #hear;
+  #tell;
+  #at = 0; // which of the URLs
+  #socket = null;
+  #since = 0; // when the connection in use began
+  #failures = 0; // attempts since a good connection
+  #dialing = false;
+  #wake = () => {}; // ends the wait before the next attempt
+  #abandoned = -Infinity; // when an attempt was given up last
+  #pending = new Map(); // what was sent and is not answered yet: request id -> request
+  #prefix = newId(); // of all request ids
+  #count = 0;
+  #last = ''; // the request id of the last message from others
+  #seen = new Map(); // frame -> when it came
 
   /** `hear(message)` gets every message from others, once; `tell(type, detail)` what becomes of the connection. */
   constructor(urls, token, hear, tell) {
@@ -85,9 +97,9 @@ class Line {
     const tooLong = { reason: 'TOO_LONG', msg: `more than ${longest} bytes`, cmd, requestId };
     if (utf8(frame).length > longest) return Promise.reject(new TielineError(tooLong)); // the server would hang up
     return new Promise((resolve, reject) => {
-      const letter = { requestId, cmd, frame, resolve, reject, tries: 0 };
-      this.#letters.set(requestId, letter);
-      this.#write(letter);
+      const request = { requestId, cmd, frame, resolve, reject, tries: 0 };
+      this.#pending.set(requestId, request);
+      this.#write(request);
     });
   }
 
@@ -143,9 +155,9 @@ class Line {
     if (before && !welcome.resumed) {
       this.#last = '';
       const lost = { reason: 'SESSION_LOST', msg: 'a new session began before the answer' };
-      this.#giveUp((letter) => new TielineError({ ...letter, ...lost }));
+      this.#giveUp((request) => new TielineError({ ...request, ...lost }));
     }
-    for (const letter of this.#letters.values()) this.#write(letter);
+    for (const request of this.#pending.values()) this.#write(request);
     this.#tell(!before ? 'open' : welcome.resumed ? 'resumed' : 'reset', welcome);
   }
 
@@ -157,7 +169,7 @@ class Line {
   #lost({ code, reason }) {
     if (this.#socket) this.#abandon(this.#socket);
     this.#socket = null;
-    for (const letter of this.#letters.values()) clearTimeout(letter.clock);
+    for (const request of this.#pending.values()) clearTimeout(request.clock);
     const end = new TielineError({ code, reason: 'CLOSED', msg: reason || 'the connection broke' });
     if (this.#isFinal(end)) return this.#end(end);
     if (code === 4500 && this.#dialing) return; // replaced by the connection that is being made: nobody is away
@@ -177,7 +189,7 @@ class Line {
   async #dial(atOnce) {
     if (this.#dialing) return;
     this.#dialing = true;
-    if (performance.now() - this.#since > STEADY_MS) this.#failures = 0;
+    if (performance.now() - this.#since > STABLE_MS) this.#failures = 0;
     for (let isFirst = true; !this.ended; isFirst = false) {
       const waitMs = atOnce && isFirst ? 0 : backoff(this.#failures++);
       await new Promise((resolve) => setTimeout((this.#wake = resolve), waitMs));
@@ -194,16 +206,16 @@ class Line {
 
   #turn() { this.#at = (this.#at + 1) % this.#urls.length; }
 
-  #write(letter) {
+  #write(request) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return;
-    clearTimeout(letter.clock);
-    letter.sentAt ??= performance.now();
-    if (performance.now() - letter.sentAt < RESEND_MS) {
-      this.#socket.send(letter.frame);
-      letter.clock = setTimeout(() => this.#write(letter), REPLY_MS);
+    clearTimeout(request.clock);
+    request.sentAt ??= performance.now();
+    if (performance.now() - request.sentAt < RESEND_MS) {
+      this.#socket.send(request.frame);
+      request.clock = setTimeout(() => this.#write(request), REPLY_MS);
     } else {
-      this.#letters.delete(letter.requestId);
-      letter.reject(new TielineError({ ...letter, reason: 'NO_REPLY', msg: 'no answer' }));
+      this.#pending.delete(request.requestId);
+      request.reject(new TielineError({ ...request, reason: 'NO_REPLY', msg: 'no answer' }));
     }
   }
 
@@ -228,24 +240,24 @@ class Line {
   }
 
   #answer(message) {
-    const letter = this.#letters.get(message.requestId);
-    if (!letter) return message.code !== 200 && this.#tell('error', new TielineError(message));
-    clearTimeout(letter.clock);
-    if (TRY_AGAIN.has(message.reason) && performance.now() - letter.sentAt < RESEND_MS) {
-      letter.clock = setTimeout(() => this.#write(letter), backoff(letter.tries++));
+    const request = this.#pending.get(message.requestId);
+    if (!request) return message.code !== 200 && this.#tell('error', new TielineError(message));
+    clearTimeout(request.clock);
+    if (TRY_AGAIN.has(message.reason) && performance.now() - request.sentAt < RESEND_MS) {
+      request.clock = setTimeout(() => this.#write(request), backoff(request.tries++));
       return;
     }
-    this.#letters.delete(message.requestId);
-    if (message.code === 200) letter.resolve(message);
-    else letter.reject(new TielineError(message));
+    this.#pending.delete(message.requestId);
+    if (message.code === 200) request.resolve(message);
+    else request.reject(new TielineError(message));
   }
 
   #giveUp(why) {
-    for (const letter of this.#letters.values()) {
-      clearTimeout(letter.clock);
-      letter.reject(why(letter));
+    for (const request of this.#pending.values()) {
+      clearTimeout(request.clock);
+      request.reject(why(request));
     }
-    this.#letters.clear();
+    this.#pending.clear();
   }
 
   #end(error) {
@@ -265,41 +277,46 @@ export class Client extends EventTarget {
   rooms = new Map();
   /** The calls that have not ended, by the other's user id. */
   calls = new Map();
-  #line; #options; #voices = new Map(); #lanes = new Map(); #ice = null; #unload = new AbortController();
+  #connection;
+  #options;
+  #voices = new Map(); // by room
+  #lanes = new Map(); // what the next message to a user waits for
+  #ice = null; // the STUN and TURN servers, when they have been asked for
+  #unload = new AbortController();
 
   constructor(urls, options) {
     super();
     this.#options = { maxCalls: 1, play: true, rtc: {}, ...options };
     const tell = (type, detail) => this.#changed(type, detail);
-    this.#line = new Line(urls, options.token, (message) => this.#hear(message), tell);
+    this.#connection = new Reconnector(urls, options.token, (message) => this.#hear(message), tell);
   }
 
-  get userId() { return this.#line.welcome.userId; }
-  get closed() { return this.#line.ended; }
+  get userId() { return this.#connection.welcome.userId; }
+  get closed() { return this.#connection.ended; }
   get options() { return this.#options; }
 
   async _open() {
-    await this.#line.open();
+    await this.#connection.open();
     const signal = this.#unload.signal;
     const moved = () => {
-      this.#line.probe(PROBE_MS);
+      this.#connection.probe(PROBE_MS);
       for (const call of this.calls.values()) call.restart();
     };
     globalThis.addEventListener?.('online', moved, { signal });
     globalThis.navigator?.connection?.addEventListener?.('change', moved, { signal });
-    globalThis.addEventListener?.('pagehide', () => this.#line.close(), { signal });
+    globalThis.addEventListener?.('pagehide', () => this.#connection.close(), { signal });
     return this;
   }
 
   /** Become a member of a room; returns its members, oneself included. */
-  async join(room) { return this.#roster((await this.#line.ask('JOIN', { room })).data); }
+  async join(room) { return this.#roster((await this.#connection.ask('JOIN', { room })).data); }
 
   /** Ask who is in a room one is a member of. */
-  async members(room) { return this.#roster((await this.#line.ask('MEMBERS', { room })).data); }
+  async members(room) { return this.#roster((await this.#connection.ask('MEMBERS', { room })).data); }
 
   /** Stop being a member of a room, and end the calls of its voice room. */
   async leave(room) {
-    await Promise.all([this.#voices.get(room)?.leave(), this.#line.ask('LEAVE', { room })]);
+    await Promise.all([this.#voices.get(room)?.leave(), this.#connection.ask('LEAVE', { room })]);
     this.#forget(room);
   }
 
@@ -325,7 +342,7 @@ export class Client extends EventTarget {
 
   /** The STUN and TURN servers to use now. They are fetched again before their credentials expire. */
   iceServers() {
-    this.#ice ??= this.#line.ask('ICE_SERVERS', null).then(({ data: { iceServers, ttl } }) => {
+    this.#ice ??= this.#connection.ask('ICE_SERVERS', null).then(({ data: { iceServers, ttl } }) => {
       if (ttl > 0) setTimeout(() => this.#renewIceServers(), Math.min(ttl * 800, 2 ** 31 - 1));
       return iceServers;
     }, (error) => {
@@ -340,7 +357,7 @@ export class Client extends EventTarget {
   async close() {
     const said = Promise.all([...this.calls.values()].map((call) => call.hangup()));
     await Promise.race([said, new Promise((resolve) => setTimeout(resolve, GOODBYE_MS))]);
-    this.#line.close();
+    this.#connection.close();
   }
 
   /** Send one of the four WEBRTC messages: after the ack of the description before it, which it must not overtake. */
@@ -351,7 +368,7 @@ export class Client extends EventTarget {
     const asked = (this.#lanes.get(to) ?? Promise.resolve()).then(() => {
       began = performance.now();
       tell('out');
-      return this.#line.ask(cmd, { from: this.userId, to, data });
+      return this.#connection.ask(cmd, { from: this.userId, to, data });
     });
     if (cmd !== CANDIDATE) this.#lanes.set(to, asked.catch(() => {}));
     const { ack } = await asked;
@@ -440,7 +457,7 @@ export class Client extends EventTarget {
     emit(this, 'tokenexpiring', expiring);
     if (typeof this.#options.token !== 'function') return;
     try {
-      await this.#line.ask('REFRESH_TOKEN', { token: await this.#options.token() });
+      await this.#connection.ask('REFRESH_TOKEN', { token: await this.#options.token() });
     } catch (error) { // at its end the server closes, and we come back with a new one
       if (error.reason !== 'UNKNOWN_COMMAND') emit(this, 'error', error);
     }
@@ -458,10 +475,19 @@ export class Call extends EventTarget {
   local = null;
   remote = new MediaStream();
   audio = null;
-  #client; #queue = Promise.resolve(); #names; #offer = null; #ignored = null; #early = [];
-  #isReady = false; #mayOffer = true; #ownsMicrophone = false; #restarting = 0; #givingUp = 0;
+  #client;
+  #queue = Promise.resolve(); // the steps of the negotiation, one after the other
+  #names; // the ids that this call has had
+  #offer = null; // the other's, which is not answered yet
+  #ignored = null; // the other's, which crossed ours
+  #early = []; // candidates that came before the description they belong to
+  #isReady = false;
+  #mayOffer = true;
+  #ownsMicrophone = false;
+  #restarting = 0; // a timer, and the next
+  #givingUp = 0;
 
-  /** `id` tells this call from an earlier one with the same person. Who knows no such ids sends none. */
+  /** `id` tells this call from an earlier one with the same person. A client that knows no such ids sends none. */
   constructor(client, peer, { id, room, incoming }) {
     super();
     Object.assign(this, { peer, id, room, incoming });
@@ -756,7 +782,7 @@ export class Voice extends EventTarget {
     for (const track of (await this.#stream).getAudioTracks()) track.enabled = !isMuted;
   }
 
-  /** Call everybody who is in the room. Those who are not in its voice say so; who enters later calls us. */
+  /** Call everybody who is in the room. Those who are not in its voice say so; those who enter later call us. */
   async _enter() {
     try {
       const { calls, rooms, userId } = this.#client;

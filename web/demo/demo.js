@@ -1,7 +1,7 @@
 /** The demo: who is in a room, and talking with them. What it shows of calls comes from tieline.js alone. */
 
 import { connect } from '/tieline.js';
-import { Bell, Ear, Plot, audio } from '/meters.js';
+import { Bell, LevelMeter, Plot, audio } from '/meters.js';
 import { Timeline } from '/timeline.js';
 import { language, reasonWord, speak, word } from '/words.js';
 
@@ -17,11 +17,11 @@ let call = null; // with one person, or
 let last = null; // with nobody any more
 let isMuted = false;
 let bell = null;
-let ownEar = null;
+let ownLevel = null;
 let lineState = 'lineReconnecting';
 let notice = null; // what the page has to say: {key, values, isPassing}
 let noticeClock = 0;
-const ears = new Map(); // by call
+const levels = new Map(); // by call
 const plot = new Plot($('plot'));
 const timeline = new Timeline($('timeline'));
 
@@ -107,8 +107,8 @@ function reset(peer) {
 function watch(watched) {
   watched.addEventListener('state', render);
   watched.addEventListener('track', () => {
-    ears.get(watched)?.close();
-    ears.set(watched, new Ear(watched.remote));
+    levels.get(watched)?.close();
+    levels.set(watched, new LevelMeter(watched.remote));
     watched.mute(isMuted);
   });
   watched.addEventListener('error', ({ detail }) => {
@@ -120,19 +120,19 @@ function watch(watched) {
       watched.connectedAt ??= performance.now();
       if (notice?.isPassing) notify(null);
     }
-    if (watched.local && !ownEar) ownEar = new Ear(watched.local);
+    if (watched.local && !ownLevel) ownLevel = new LevelMeter(watched.local);
   });
   watched.addEventListener('ended', ({ detail }) => {
-    ears.get(watched)?.close();
-    ears.delete(watched);
+    levels.get(watched)?.close();
+    levels.delete(watched);
     if (call === watched) {
       call = null;
       const isMissed = watched.incoming && detail.by !== 'me' && ['cancel', 'timeout'].includes(detail.reason);
       last = { peer: watched.peer, reason: isMissed ? 'missed' : detail.reason };
     }
-    if (calls().length === 0 && ownEar) {
-      ownEar.close();
-      ownEar = null;
+    if (calls().length === 0 && ownLevel) {
+      ownLevel.close();
+      ownLevel = null;
     }
     render();
   });
@@ -217,8 +217,8 @@ function notify(told) {
 
 function showLine(state) {
   lineState = state;
-  $('line-state').textContent = word(state);
-  $('line-state').dataset.state = state;
+  $('connection-state').textContent = word(state);
+  $('connection-state').dataset.state = state;
 }
 
 function renderPeople() {
@@ -231,14 +231,14 @@ function renderPeople() {
     const about = make('span', { className: 'about' },
       make('b', { text: userId, title: userId }),
       make('small', { text: isMe ? word('you') : word(status) }));
-    const line = make('li', { className: status }, avatar(userId), about);
+    const row = make('li', { className: status }, avatar(userId), about);
     if (!isMe) {
       const button = make('button', { type: 'button', className: 'ring', disabled: isBusy, title: word('ring'), onclick: () => ring(userId) }, icon('phone'));
       button.dataset.peer = userId;
       button.setAttribute('aria-label', word('ringName', { name: userId }));
-      line.append(button);
+      row.append(button);
     }
-    return line;
+    return row;
   }));
   if (focused) document.querySelector(`[data-peer="${CSS.escape(focused)}"]`)?.focus();
   renderIdle(members.length < 2);
@@ -272,7 +272,7 @@ function render() {
   if (isRung && document.activeElement === document.body) $('accept').focus({ preventScroll: true });
   ringBell(state);
   const said = call ? `${call.peer}: ${word(call.state === 'ringing' ? (call.incoming ? 'called' : 'calling') : call.state)}` : last ? $('idle-title').textContent : '';
-  if ($('said').textContent !== said) $('said').textContent = said; // for who hears the page
+  if ($('said').textContent !== said) $('said').textContent = said; // for users who hear the page
 }
 
 function ringBell(state) {
@@ -310,11 +310,11 @@ function renderMeters(now) {
 }
 
 function drawLevels() {
-  for (const line of $('meters').children) {
-    const ear = line.source ? ears.get(line.source) : ownEar;
-    const level = line.source === null && isMuted ? 0 : ear?.level() ?? 0;
-    line.querySelector('i').style.setProperty('--level', level.toFixed(3));
-    line.source?.tile?.style.setProperty('--level', level.toFixed(3));
+  for (const meter of $('meters').children) {
+    const measured = meter.source ? levels.get(meter.source) : ownLevel;
+    const level = meter.source === null && isMuted ? 0 : measured?.level() ?? 0;
+    meter.querySelector('i').style.setProperty('--level', level.toFixed(3));
+    meter.source?.tile?.style.setProperty('--level', level.toFixed(3));
   }
   requestAnimationFrame(drawLevels);
 }

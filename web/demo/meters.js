@@ -1,6 +1,6 @@
 /** How loud a stream is, and how a connection has been: numbers drawn. Knows nothing of calls. */
 
-const FALL = 0.02; // of a level, from one look to the next: slow enough for an eye
+const FALL = 0.02; // of a level, from one look to the next: slow enough to be seen
 
 let context = null;
 
@@ -12,7 +12,7 @@ export function audio() {
 }
 
 /** Measures one stream. `level()` is from 0 (silence) to 1 (as loud as it gets), by a scale of 60 dB; it falls slowly. */
-export class Ear {
+export class LevelMeter {
   #analyser; #source; #samples; #level = 0;
 
   constructor(stream) {
@@ -33,7 +33,7 @@ export class Ear {
   close() { this.#source.disconnect(); }
 }
 
-/** A ringing tone, for as long as nobody has answered: two notes for who is called, one for who calls. */
+/** A ringing tone, for as long as nobody has answered: two notes for a user who is called, one for a user who calls. */
 export class Bell {
   #clock;
 
