@@ -95,7 +95,7 @@ OUTSIDE = $(filter-out $(INSIDE) tests/support tests/__pycache__,$(patsubst %/,%
 test-outside: install
 	$(PYTHON) -m pytest $(OUTSIDE) $(SLOWEST) -p no:cacheprovider
 
-# What runs long: the model with everything in one story (minutes, gigabytes), twenty times the examples, and faults
+# What runs long: the model with everything in one scenario (minutes, gigabytes), twenty times the examples, and faults
 # round after round. For a night, and before a release. `make soak SEED=7 ROUNDS=10` is the same once more.
 ROUNDS ?= 100
 ifndef SEED

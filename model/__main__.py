@@ -2,7 +2,7 @@
 
     python -m model                what the tests check, too
     python -m model hold-blindly   one run, or several, by name
-    python -m model --everything   a crash, a lost connection and a hasty retry in one story
+    python -m model --everything   a crash, a lost connection and a hasty retry in one scenario
 
 Ends with 1 if anything was found that must not be, or was not found that must be.
 """

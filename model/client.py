@@ -1,4 +1,4 @@
-"""One client, the gateway it is connected to, and its mailbox: the receiving half of a state, and who speaks.
+"""One client, the gateway it is connected to, and its mailbox: the receiving half of a state.
 
     up --(connection or gateway dies)--> down --subscribes--> listening --reads--> up
 
@@ -9,7 +9,7 @@ two, a death loses the rest, in the model as in the world. Pure.
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from model.cast import Cast
+from model.numbering import Numbering
 
 UP: Final = 0
 DOWN: Final = 1
@@ -35,7 +35,7 @@ class Client(NamedTuple):
     """Its mailbox, in the order of the stream."""
     link: int = UP
     counts: bool = True
-    """The subscription of its gateway reaches the one who pushes."""
+    """The subscription of its gateway reaches the node that pushes."""
     replay: tuple[int, ...] = ()
     """What its gateway has read for it and not yet sent."""
     live: tuple[int, ...] = ()
@@ -54,10 +54,10 @@ class Move(NamedTuple):
 class Clients:
     """What clients can do. `who` is always the client's number."""
 
-    def __init__(self, cast: Cast) -> None:
-        self._cast = cast
-        self._design = cast.design
-        self._names = cast.users
+    def __init__(self, numbering: Numbering) -> None:
+        self._numbering = numbering
+        self._design = numbering.design
+        self._names = numbering.users
 
     def moves(self, who: int, client: Client) -> list[Move]:
         """List what this client's gateway and the stream can do for it without anybody else."""
@@ -87,11 +87,11 @@ class Clients:
     def _readable(self, client: Client) -> Iterable[int]:
         """List how much of the mailbox its gateway may read now, for a replica may lag behind.
 
-        The mark was stored when what is pushed counted already. All that was stored since has been pushed.
+        The barrier was stored when what is pushed counted already. All that was stored since has been pushed.
         """
         many = len(client.kept)
         match self._design.reads:
-            case "after its own mark":
+            case "after its own barrier":
                 return range(many - len(client.live), many + 1) if client.counts else ()
             case "from any replica":
                 return range(many + 1) if client.counts else ()
@@ -117,7 +117,7 @@ class Clients:
         return client.link == UP and client.counts and bool(client.replay or client.live)
 
     def _receive(self, who: int, client: Client, number: int) -> Move:
-        frames = self._cast.frames
+        frames = self._numbering.frames
         frame, name = frames[number], self._names[who]
         after = client._replace(got=(*client.got, number))
         from_sender = [frames[had] for had in client.got if frames[had].sender == frame.sender]
@@ -133,15 +133,15 @@ class Clients:
 
     def _has_exchanged(self, who: int, client: Client, answer: int) -> bool:
         """Whether this client has given the answer itself, or received it."""
-        return answer in client.got or answer in self._cast.programs[who][: client.said]
+        return answer in client.got or answer in self._numbering.programs[who][: client.said]
 
     def next_frame(self, who: int, client: Client) -> int:
-        """Number the frame that the client can send now; -1: none. Who was refused says no more."""
-        program = self._cast.programs[who]
+        """Number the frame that the client can send now; -1: none. A client that was refused says no more."""
+        program = self._numbering.programs[who]
         if client.link != UP or client.asked or client.refused or client.at == len(program):
             return -1
         number = program[client.at]
-        heard = self._cast.frames[number].once_heard
+        heard = self._numbering.frames[number].once_heard
         return number if heard < 0 or heard in client.got else -1
 
     def stored(self, client: Client, frame: int) -> Client:
@@ -166,7 +166,7 @@ class Clients:
 
     def refused(self, who: int, client: Client) -> Client:
         """Let the client learn that the frame it has sent is refused."""
-        number = self._cast.programs[who][client.at]
+        number = self._numbering.programs[who][client.at]
         return self.acknowledged(client)._replace(refused=(*client.refused, number))
 
     def disconnected(self, client: Client) -> Client:
@@ -174,4 +174,4 @@ class Clients:
         return client._replace(asked=False, link=DOWN, counts=False, replay=(), live=())
 
     def _frame(self, number: int) -> str:
-        return self._cast.frames[number].name
+        return self._numbering.frames[number].name

@@ -9,17 +9,17 @@ class Design(NamedTuple):
     listening: Literal["at once", "later"] = "later"
     """When a subscription counts: on one node at once; else some time after it is confirmed, for the node
     that confirms it is not the one that leads the stream and pushes."""
-    reads: Literal["after its own mark", "after listening", "before listening", "from any replica"] = (
-        "after its own mark"
+    reads: Literal["after its own barrier", "after listening", "before listening", "from any replica"] = (
+        "after its own barrier"
     )
-    """When the gateway of a client that came back reads the mailbox. Its mark is a message that it sends
-    through the stream to itself: when that is back, the subscription counts. It reads until the mark is among
-    what it reads, so that a replica lags behind no further than that; unless it believes any replica."""
+    """When the gateway of a client that came back reads the mailbox. Its barrier is a message that it sends
+    through the stream to itself: when that is back, the subscription counts. It reads until the barrier is
+    among what it reads, so that a replica lags behind no further; unless it believes any replica."""
     drops_overlap: bool = True
     """The new gateway drops what is pushed if it has read it."""
     pushed_by: Literal["stream", "publisher"] = "stream"
-    """Who hands a frame to the gateways that listen: the stream, in its own order, and each frame once; or
-    its publisher, while the stream is only another one who listens."""
+    """What hands a frame to the gateways that listen: the stream, in its own order, and each frame once; or
+    its publisher, while the stream is only another listener."""
     publishes: Literal["one after the other", "all at once"] = "one after the other"
     """Whether a router waits until a frame is stored before it publishes the next of the same verdict."""
     acks: Literal["when stored", "when judged"] = "when stored"
@@ -27,11 +27,11 @@ class Design(NamedTuple):
     writes: Literal["compare and set", "blind holds"] = "compare and set"
     """How presence writes a pair that holds one more candidate."""
     tells: Literal["again when retried", "once written"] = "again when retried"
-    """When presence tells routers to drop their leases after a hangup; it may die after the write."""
-    brings_earlier: bool = True
-    """What a sender says brings along its candidates that an answer released before."""
+    """When presence tells routers to drop their grants after a hangup; it may die after the write."""
+    repeats_released: bool = True
+    """What a sender says is preceded by its candidates that an answer released before."""
     keeps_released: Literal["always", "while it lasts", "never"] = "always"
-    """How long the record keeps what an answer released, for its retry and for those who bring it along:
+    """How long the record keeps what an answer released, for its retry and for the messages that it precedes:
     beyond the end of the negotiation, or only up to it."""
     repeats: Literal["always", "while it lasts"] = "always"
     """Until when a retried frame is delivered again: after the end of its negotiation, too?"""

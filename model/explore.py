@@ -3,8 +3,8 @@
 from collections import deque
 from typing import NamedTuple
 
-from model.cast import Cast
 from model.design import Design
+from model.numbering import Numbering
 from model.scenario import Scenario
 from model.system import Ills, State, System
 
@@ -14,7 +14,7 @@ class Found(NamedTuple):
 
     states: int
     steps: int
-    stories: int
+    ends: int
     """States in which all is said."""
     fault: str
     """The promise that broke first, after the fewest steps; "" if all are kept."""
@@ -24,30 +24,30 @@ class Found(NamedTuple):
 
 def explore(scenario: Scenario, design: Design, ills: Ills, seeking: str = "") -> Found:
     """Visit every state of a scenario; what follows a fault without the words `seeking` is left out."""
-    system = System(Cast(scenario, design), ills)
+    system = System(Numbering(scenario, design), ills)
     first = system.first()
     came_from: dict[State, tuple[State, str] | None] = {first: None}
     waiting = deque([first])
-    steps = stories = 0
+    steps = ends = 0
     while waiting:
         state = waiting.popleft()
         own = system.steps(state)
         if not own:
-            stories += 1
+            ends += 1
             missing = system.why_not_done(state)
             if missing and seeking in missing:
-                return Found(len(came_from), steps, stories, missing, _trace(came_from, state))
+                return Found(len(came_from), steps, ends, missing, _trace(came_from, state))
         for label, after, fault in (*own, *system.ills(state)):
             steps += 1
             if fault and seeking not in fault:
                 continue
             if fault:
                 trace = (*_trace(came_from, state), label)
-                return Found(len(came_from), steps, stories, fault, trace)
+                return Found(len(came_from), steps, ends, fault, trace)
             if after not in came_from:
                 came_from[after] = (state, label)
                 waiting.append(after)
-    return Found(len(came_from), steps, stories, "", ())
+    return Found(len(came_from), steps, ends, "", ())
 
 
 def _trace(came_from: dict[State, tuple[State, str] | None], state: State) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ CRASH: Final = Ills(crashes=1, losses=0, hastes=0)
 CRASH_AND_LOSS: Final = Ills(crashes=1, losses=1, hastes=0)
 CRASH_AND_HASTE: Final = Ills(crashes=1, losses=0, hastes=1)
 EVERYTHING: Final = Ills(crashes=1, losses=1, hastes=1)
-"""All in one story. With the longer scenarios only by hand: it takes minutes and gigabytes."""
+"""All in one scenario. With the longer scenarios only by hand: it takes minutes and gigabytes."""
 
 
 class Run(NamedTuple):
@@ -70,7 +70,7 @@ PLANTED: Final = {
     "published-all-at-once": Run(CALL, NO_ILLS, Design(publishes="all at once"), "after"),
     "ack-before-stored": Run(TWO_FRAMES, CRASH, Design(acks="when judged"), "never"),
     "hold-blindly": Run(CALL, NO_ILLS, Design(writes="blind holds"), "never receives"),
-    "released-left-behind": Run(CALL, NO_ILLS, Design(brings_earlier=False), "after"),
+    "released-left-behind": Run(CALL, NO_ILLS, Design(repeats_released=False), "after"),
     "released-forgotten": Run(TWO_SENDERS, CRASH, Design(keeps_released="never"), "never receives"),
     "released-until-the-end": Run(CANCELLED, CRASH, Design(keeps_released="while it lasts"), "after"),
     "silent-after-the-end": Run(CANCELLED, CRASH, Design(repeats="while it lasts"), "never receives"),

@@ -1,4 +1,4 @@
-"""Who says what to whom: the stories that are explored. Pure data; `cast` puts them into numbers.
+"""Who says what to whom: the scenarios that are explored. Pure data; `numbering` puts them into numbers.
 
 All clients ask for acks and for resume, are connected at the beginning, and are in one room.
 """
@@ -6,15 +6,15 @@ All clients ask for acks and for resume, are connected at the beginning, and are
 from typing import Final, Literal, NamedTuple
 
 
-class Line(NamedTuple):
+class Message(NamedTuple):
     """One frame that a client sends when the one before it is acknowledged."""
 
     sender: str
     target: str
     what: str
-    """A command in small letters, and a digit that tells it from the sender's others."""
+    """A command in lower case, and a digit that tells it from the sender's others."""
     once_heard: str = ""
-    """The frame that the client must have received before: no one answers an offer he has not heard."""
+    """The frame that the client must have received before: an offer that is not there is not answered."""
     exchange: str = ""
     """The answer before which this candidate must not arrive."""
     outcome: Literal["arrives", "may be refused", "may be dropped"] = "arrives"
@@ -31,7 +31,7 @@ class Scenario(NamedTuple):
     """Some clients and what they say."""
 
     title: str
-    lines: tuple[Line, ...]
+    messages: tuple[Message, ...]
     order: tuple[tuple[str, ...], ...]
     """For each sender and target, names of frames in the order in which they must arrive."""
     gateways: tuple[str, ...]
@@ -46,21 +46,21 @@ class Scenario(NamedTuple):
 
 TWO_FRAMES: Final = Scenario(
     "two frames: two senders, each in an established call with the receiver",
-    lines=(Line("adam", "ruth", "candidate"), Line("cora", "ruth", "candidate")),
+    messages=(Message("adam", "ruth", "candidate"), Message("cora", "ruth", "candidate")),
     order=(("adam's candidate",), ("cora's candidate",)),
     gateways=("adam", "cora", "ruth"),
     may_lose="ruth",
     established=(("adam", "ruth"), ("cora", "ruth")),
 )
-"""For stories that are short to tell."""
+"""For traces that are short to read."""
 
 CALL: Final = Scenario(
     "a call: the caller's candidates race the answer",
-    lines=(
-        Line("adam", "ruth", "offer"),
-        Line("adam", "ruth", "candidate1", exchange="ruth's answer"),
-        Line("adam", "ruth", "candidate2", exchange="ruth's answer"),
-        Line("ruth", "adam", "answer", once_heard="adam's offer"),
+    messages=(
+        Message("adam", "ruth", "offer"),
+        Message("adam", "ruth", "candidate1", exchange="ruth's answer"),
+        Message("adam", "ruth", "candidate2", exchange="ruth's answer"),
+        Message("ruth", "adam", "answer", once_heard="adam's offer"),
     ),
     order=(("adam's offer", "adam's candidate1", "adam's candidate2"), ("ruth's answer",)),
     gateways=("adam", "ruth"),
@@ -69,11 +69,11 @@ CALL: Final = Scenario(
 
 TWO_SENDERS: Final = Scenario(
     "two senders: one answers after its first candidate, one trickles in an established call",
-    lines=(
-        Line("adam", "ruth", "candidate1", exchange="adam's answer"),
-        Line("adam", "ruth", "answer"),
-        Line("adam", "ruth", "candidate2", exchange="adam's answer"),
-        Line("cora", "ruth", "candidate1"),
+    messages=(
+        Message("adam", "ruth", "candidate1", exchange="adam's answer"),
+        Message("adam", "ruth", "answer"),
+        Message("adam", "ruth", "candidate2", exchange="adam's answer"),
+        Message("cora", "ruth", "candidate1"),
     ),
     order=(("adam's answer", "adam's candidate1", "adam's candidate2"), ("cora's candidate1",)),
     gateways=("adam", "cora", "ruth"),
@@ -84,12 +84,12 @@ TWO_SENDERS: Final = Scenario(
 
 ANOTHER_CALL: Final = Scenario(
     "another call: one hangs up and calls again at once",
-    lines=(
-        Line("adam", "ruth", "candidate1"),
-        Line("adam", "ruth", "hangup"),
-        Line("adam", "ruth", "offer"),
-        Line("adam", "ruth", "candidate2", exchange="ruth's answer"),
-        Line("ruth", "adam", "answer", once_heard="adam's offer"),
+    messages=(
+        Message("adam", "ruth", "candidate1"),
+        Message("adam", "ruth", "hangup"),
+        Message("adam", "ruth", "offer"),
+        Message("adam", "ruth", "candidate2", exchange="ruth's answer"),
+        Message("ruth", "adam", "answer", once_heard="adam's offer"),
     ),
     order=(
         ("adam's candidate1", "adam's hangup", "adam's offer", "adam's candidate2"),
@@ -102,11 +102,11 @@ ANOTHER_CALL: Final = Scenario(
 
 CANCELLED: Final = Scenario(
     "a cancelled call: the caller's hangup races the answer",
-    lines=(
-        Line("adam", "ruth", "offer"),
-        Line("adam", "ruth", "candidate", exchange="ruth's answer", outcome="may be dropped"),
-        Line("adam", "ruth", "hangup"),
-        Line("ruth", "adam", "answer", once_heard="adam's offer", outcome="may be refused"),
+    messages=(
+        Message("adam", "ruth", "offer"),
+        Message("adam", "ruth", "candidate", exchange="ruth's answer", outcome="may be dropped"),
+        Message("adam", "ruth", "hangup"),
+        Message("ruth", "adam", "answer", once_heard="adam's offer", outcome="may be refused"),
     ),
     order=(("adam's offer", "adam's candidate", "adam's hangup"), ("ruth's answer",)),
     gateways=("adam", "ruth"),
@@ -115,11 +115,11 @@ CANCELLED: Final = Scenario(
 
 CALLED_AGAIN: Final = Scenario(
     "a cancelled call, and another: the answer races the hangup and the next offer",
-    lines=(
-        Line("adam", "ruth", "hangup"),
-        Line("adam", "ruth", "offer2"),
-        Line("ruth", "adam", "answer", outcome="may be refused"),
-        Line("ruth", "adam", "candidate", exchange="ruth's answer", outcome="may be dropped"),
+    messages=(
+        Message("adam", "ruth", "hangup"),
+        Message("adam", "ruth", "offer2"),
+        Message("ruth", "adam", "answer", outcome="may be refused"),
+        Message("ruth", "adam", "candidate", exchange="ruth's answer", outcome="may be dropped"),
     ),
     order=(
         ("adam's hangup", "adam's offer2"),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import Literal, NamedTuple
 
-from model.cast import Cast
+from model.numbering import Numbering
 from model.side import (
     UNREAD,
     Ask,
@@ -34,13 +34,13 @@ class Move(NamedTuple):
 class Services:
     """What routers and presences can do about one pair."""
 
-    def __init__(self, cast: Cast) -> None:
-        self._cast = cast
-        self._blind = cast.design.writes == "blind holds"
-        self._pushes = cast.design.pushed_by == "publisher"
-        self._at_once = cast.design.publishes == "all at once"
-        self._tells_again = cast.design.tells == "again when retried"
-        self._acks_early = cast.design.acks == "when judged"
+    def __init__(self, numbering: Numbering) -> None:
+        self._numbering = numbering
+        self._blind = numbering.design.writes == "blind holds"
+        self._pushes = numbering.design.pushed_by == "publisher"
+        self._at_once = numbering.design.publishes == "all at once"
+        self._tells_again = numbering.design.tells == "again when retried"
+        self._acks_early = numbering.design.acks == "when judged"
 
     def asked(self, side: Side, frame: int) -> Side:
         """Let a gateway's request reach a router, and the router's question a presence."""
@@ -55,7 +55,9 @@ class Services:
         return with_tasks(
             side,
             tuple(
-                task._replace(is_awaited=False) if self._cast.frames[task.frame].sender == sender else task
+                task._replace(is_awaited=False)
+                if self._numbering.frames[task.frame].sender == sender
+                else task
                 for task in side.tasks
             ),
         )
@@ -74,8 +76,8 @@ class Services:
     def _settled(self, side: Side) -> Side:
         """Do at once what can make no difference later.
 
-        A presence whose pair somebody else has written since it read it loses the race for sure, and reads
-        again. One that is asked, by nobody who still waits, about a frame that is remembered, does nothing.
+        A presence whose pair was written by another one since it read it loses the race for sure, and reads
+        again. One that is asked about a remembered frame, and whose answer nobody awaits, does nothing.
         """
         if self._blind:
             return side
@@ -90,7 +92,7 @@ class Services:
         strays = (
             (frame, again(ask))
             for frame, ask in side.strays
-            if ask.is_written or not self._cast.remembers(side.pair, frame)
+            if ask.is_written or not self._numbering.remembers(side.pair, frame)
         )
         return side._replace(tasks=tuple(sorted(tasks)), strays=tuple(sorted(strays)))
 
@@ -109,7 +111,7 @@ class Services:
         task = side.tasks[index]
         name = self._name(task.frame)
         if not task.is_judged:
-            yield from self._leased(side, index)
+            yield from self._on_grant(side, index)
             for ask in dict.fromkeys(task.asks):
                 yield from self._ask_moves(side, index, ask)
             if not task.asks:
@@ -133,7 +135,7 @@ class Services:
             if frame < 0:
                 return Move(f"{label} {self._name(~frame)} past the stream", changed, "push", ~frame)
             return Move(f"{label} {self._name(frame)}", changed, "store", frame)
-        # Whoever else has the same to publish will find it stored: then it changes nothing, and may be now.
+        # Another router that has the same to publish finds it stored: that changes nothing, and may be now.
         tasks = (one._replace(todo=tuple(todo for todo in one.todo if todo != frame)) for one in side.tasks)
         changed = self._with_grants(side._replace(stored=tuple(sorted((*side.stored, frame)))), tasks)
         return Move(f"{label} {self._name(frame)}", changed, "store", frame)
@@ -144,33 +146,33 @@ class Services:
             return tuple(one for frame in frames for one in (~frame, frame))
         return tuple(frame for frame in frames if frame not in side.stored)
 
-    def _leased(self, side: Side, index: int) -> Iterator[Move]:
-        """Let a router relay unasked; it has published before what its lease came with."""
+    def _on_grant(self, side: Side, index: int) -> Iterator[Move]:
+        """Let a router relay unasked; it has published before what its grant came with."""
         task = side.tasks[index]
-        frame = self._cast.frames[task.frame]
+        frame = self._numbering.frames[task.frame]
         if not frame.is_candidate or task.asks != (Ask(),):
             return
-        for sender, held in side.leases:
+        for sender, held in side.grants:
             if sender == frame.sender:
                 todo = () if task.frame in held else self._to_publish(side, (task.frame,))
                 after = task._replace(asks=(), is_judged=True, todo=todo)
-                yield Move(f"a router takes {frame.name} on its lease", replaced(side, index, after))
+                yield Move(f"a router takes {frame.name} on its grant", replaced(side, index, after))
 
     def _with_grants(self, side: Side, tasks: Iterable[Task]) -> Side:
-        """Set the tasks, and note the leases of those that have published all that came with them."""
-        waiting, leases = [], set(side.leases)
+        """Set the tasks, and note the grants of those that have published all that came with them."""
+        waiting, grants = [], set(side.grants)
         for task in tasks:
             if task.grants and not task.todo:
-                sender = self._cast.frames[task.frame].sender
-                leases.update((sender, held) for held in task.grants)
+                sender = self._numbering.frames[task.frame].sender
+                grants.update((sender, held) for held in task.grants)
                 task = task._replace(grants=())
             waiting.append(task)
-        return with_tasks(side._replace(leases=tuple(sorted(leases))), waiting)
+        return with_tasks(side._replace(grants=tuple(sorted(grants))), waiting)
 
     def telling(self, side: Side) -> Move | None:
         """Find a verdict on its way to a router that has asked once, if that is all that it does."""
         for index, task in enumerate(side.tasks):
-            ends = self._cast.frames[task.frame].ends
+            ends = self._numbering.frames[task.frame].ends
             if len(task.asks) == 1 and task.asks[0].is_written and not ends:
                 (move,) = self._ask_moves(side, index, task.asks[0])
                 return move
@@ -185,7 +187,7 @@ class Services:
             yield self._told(self._after_change(side, task.frame), index, others, ask.pair, label)
             return
         if ask.pair == UNREAD:
-            verdict = self._cast.judge(side.pair, task.frame)
+            verdict = self._numbering.judge(side.pair, task.frame)
             label = f"a presence reads the pair for {name}"
             if verdict.refused:
                 yield self._refused(side, index, others, f"{label}, and refuses it")
@@ -204,7 +206,7 @@ class Services:
     def _refused(self, side: Side, index: int, others: tuple[Ask, ...], label: str) -> Move:
         """Let the sender learn that its frame is refused, if it still wants to know."""
         task = side.tasks[index]
-        frame = self._cast.frames[task.frame]
+        frame = self._numbering.frames[task.frame]
         after = with_tasks(side, side.tasks[:index] + side.tasks[index + 1 :])
         after = with_strays(after, self._going_on(task.frame, others))
         if not task.is_awaited:
@@ -218,7 +220,7 @@ class Services:
 
     def _write(self, side: Side, frame: int, ask: Ask) -> tuple[str, Side]:
         """Commit what was judged; the side itself if somebody else has written since the pair was read."""
-        verdict, name = self._cast.judge(ask.pair, frame), self._name(frame)
+        verdict, name = self._numbering.judge(ask.pair, frame), self._name(frame)
         is_hold = not verdict.frames
         if ask.pair != side.pair and not (self._blind and is_hold):
             return f"the presence of {name} loses the race", side
@@ -226,19 +228,19 @@ class Services:
         return f"the presence of {name} {what} it", side._replace(pair=verdict.writes)
 
     def _after_change(self, side: Side, frame: int) -> Side:
-        """After a hangup, let routers drop their leases, also those that are only about to be noted.
+        """After a hangup, let routers drop their grants, also those that are only about to be noted.
 
         On one broker, what presence tells them comes before the verdict that it sends next.
         """
-        if not self._cast.frames[frame].ends:
+        if not self._numbering.frames[frame].ends:
             return side
-        return side._replace(leases=(), tasks=tuple(task._replace(grants=()) for task in side.tasks))
+        return side._replace(grants=(), tasks=tuple(task._replace(grants=()) for task in side.tasks))
 
     def _told(self, side: Side, index: int, others: tuple[Ask, ...], judged_by: int, label: str) -> Move:
         """Let a verdict reach its router; further questions it asked are strays from now on."""
         task = side.tasks[index]
-        verdict = self._cast.judge(judged_by, task.frame)
-        grants = () if verdict.lease is None else (verdict.lease,)
+        verdict = self._numbering.judge(judged_by, task.frame)
+        grants = () if verdict.grant is None else (verdict.grant,)
         todo = self._to_publish(side, verdict.frames)
         told = task._replace(asks=(), is_judged=True, todo=todo, grants=grants)
         after = self._with_grants(side, with_one(side.tasks, index, told))
@@ -246,7 +248,7 @@ class Services:
 
     def _going_on(self, frame: int, asks: Iterable[Ask]) -> list[tuple[int, Ask]]:
         """List the questions that still do something when nobody waits for their answer."""
-        ends = self._cast.frames[frame].ends
+        ends = self._numbering.frames[frame].ends
         return [(frame, ask) for ask in asks if ends or not ask.is_written]
 
     def _stray_moves(self, side: Side, index: int) -> Iterator[Move]:
@@ -257,7 +259,7 @@ class Services:
             yield Move(label, self._after_change(rest, frame))
             return
         if ask.pair == UNREAD:
-            verdict = self._cast.judge(side.pair, frame)
+            verdict = self._numbering.judge(side.pair, frame)
             label = f"a presence reads the pair for {self._name(frame)}, for nobody"
             if verdict.writes < 0:
                 yield Move(label, rest)
@@ -267,7 +269,7 @@ class Services:
         label, written = self._write(rest, frame, ask)
         if written is rest:
             written = with_strays(rest, [(frame, Ask())])
-        elif self._cast.frames[frame].ends:
+        elif self._numbering.frames[frame].ends:
             written = with_strays(written, [(frame, Ask(ask.pair, is_written=True))])
         yield Move(f"{label}, for nobody", written)
 
@@ -294,4 +296,4 @@ class Services:
         return list(dict.fromkeys(left))
 
     def _name(self, frame: int) -> str:
-        return self._cast.frames[frame].name
+        return self._numbering.frames[frame].name

@@ -1,7 +1,7 @@
 """One pair's record and what is under way about its frames: one half of a state. What happens is `services`.
 
 Routers and presences have no names here. A crash of one of them takes any subset of what is under way, for
-any subset may have been with it; and a lease that one router was granted may be used for any later frame,
+any subset may have been with it; and a grant that one router was given may be used for any later frame,
 for any frame may come to that router. Pure.
 """
 
@@ -36,7 +36,7 @@ class Task(NamedTuple):
     """Frames to publish. Where their publisher pushes them itself, each stands there twice: as `~frame`, to
     be pushed, then to be stored."""
     grants: tuple[tuple[int, ...], ...] = ()
-    """The lease that came with the verdict, if one did: frames that are answered as held."""
+    """The grant that came with the verdict, if one did: frames that are answered as held."""
 
 
 class Side(NamedTuple):
@@ -48,7 +48,7 @@ class Side(NamedTuple):
     """Frames, and questions about them whose router is gone or has its verdict."""
     stored: tuple[int, ...] = ()
     """Frames that are in a mailbox: to publish them again changes nothing."""
-    leases: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    grants: tuple[tuple[int, tuple[int, ...]], ...] = ()
     """Senders, and those of their frames that are answered as held."""
 
 

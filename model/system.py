@@ -9,8 +9,8 @@ from functools import cache
 from itertools import product
 from typing import Generic, NamedTuple, TypeVar
 
-from model.cast import Cast
 from model.client import Client, Clients
+from model.numbering import Numbering
 from model.services import Services
 from model.side import Side
 
@@ -53,14 +53,14 @@ class Numbered(Generic[T]):
 
 
 class System:
-    """All steps of a cast."""
+    """Every step of a scenario that has been numbered."""
 
-    def __init__(self, cast: Cast, ills: Ills) -> None:
-        self._cast = cast
+    def __init__(self, numbering: Numbering, ills: Ills) -> None:
+        self._numbering = numbering
         self._ills = ills
-        self._clients = Clients(cast)
-        self._services = Services(cast)
-        self._many = len(cast.users)
+        self._clients = Clients(numbering)
+        self._services = Services(numbering)
+        self._many = len(numbering.users)
         self._client: Numbered[Client] = Numbered()
         self._side: Numbered[Side] = Numbered()
         self._ill: Numbered[Ills] = Numbered()
@@ -86,8 +86,8 @@ class System:
     def first(self) -> State:
         """Where everything begins."""
         return (
-            *(self._client.number(Client()) for _ in self._cast.users),
-            *(self._side.number(Side(pair)) for pair in self._cast.first_pairs()),
+            *(self._client.number(Client()) for _ in self._numbering.users),
+            *(self._side.number(Side(pair)) for pair in self._numbering.first_pairs()),
             self._ill.number(self._ills),
         )
 
@@ -103,7 +103,7 @@ class System:
                 found.append((label, _put(state, who, after), fault))
             frame = self._next(who, client)
             if frame >= 0:
-                label = f"{self._cast.users[who]} sends {self._name(frame)}"
+                label = f"{self._numbering.users[who]} sends {self._name(frame)}"
                 found.append((label, self._with_asked(state, who, self._sent(client), frame), ""))
             frame = self._awaits(who, client)
             if frame >= 0 and not self._is_awaited(state[self._place(frame)], frame):
@@ -124,7 +124,7 @@ class System:
         if ills.crashes:
             return None
         for who in range(self._many):
-            if not (ills.losses and who == self._cast.may_lose):
+            if not (ills.losses and who == self._numbering.may_lose):
                 delivery = self._delivery(who, state[who])
                 if delivery is not None:
                     label, after, fault = delivery
@@ -142,7 +142,7 @@ class System:
             if kind == "inside":
                 yield label, _put(state, place, after), fault
                 continue
-            frame = self._cast.frames[number]
+            frame = self._numbering.frames[number]
             who = frame.target if kind in ("store", "push") else frame.sender
             match kind:
                 case "store":
@@ -160,18 +160,18 @@ class System:
         return _put(_put(state, who, client), place, self._asked(state[place], frame))
 
     def _place(self, frame: int) -> int:
-        return self._many + self._cast.side_of[frame]
+        return self._many + self._numbering.side_of[frame]
 
     def _name(self, frame: int) -> str:
-        return self._cast.frames[frame].name
+        return self._numbering.frames[frame].name
 
     def why_not_done(self, state: State) -> str:
-        """Say what is missing at the end of a story; "" if nothing is."""
+        """Say what is missing at the end; "" if nothing is."""
         clients = [self._client[state[who]] for who in range(self._many)]
         unanswered = ""
-        for number, frame in enumerate(self._cast.frames):
+        for number, frame in enumerate(self._numbering.frames):
             sender = clients[frame.sender]
-            if number not in self._cast.programs[frame.sender][: sender.at]:
+            if number not in self._numbering.programs[frame.sender][: sender.at]:
                 if not sender.refused:
                     unanswered = unanswered or f"{frame.name} is never acknowledged"
             elif (
@@ -179,7 +179,8 @@ class System:
                 and number not in sender.refused
                 and frame.outcome != "may be dropped"
             ):
-                return f"{frame.name} is acknowledged, and {self._cast.users[frame.target]} never receives it"
+                target = self._numbering.users[frame.target]
+                return f"{frame.name} is acknowledged, and {target} never receives it"
         return unanswered
 
     def ills(self, state: State) -> Iterator[Step]:
@@ -189,10 +190,10 @@ class System:
             yield from self._hastes(_put(state, -1, self._ill.number(ills._replace(hastes=ills.hastes - 1))))
         if ills.losses:
             after = _put(state, -1, self._ill.number(ills._replace(losses=ills.losses - 1)))
-            yield from self._losses(after, (self._cast.may_lose,), "the connection of {} is lost")
+            yield from self._losses(after, (self._numbering.may_lose,), "the connection of {} is lost")
         if ills.crashes:
             after = _put(state, -1, self._ill.number(ills._replace(crashes=ills.crashes - 1)))
-            for users in self._cast.gateways:
+            for users in self._numbering.gateways:
                 yield from self._losses(after, users, "the gateway of {} crashes")
             yield from self._crashes(after, self._router_crashes, "a router crashes")
             yield from self._crashes(after, self._presence_crashes, "a presence crashes")
@@ -214,7 +215,7 @@ class System:
             for place in range(self._many, len(state) - 1):
                 after = _put(after, place, self._abandoned(after[place], who))
         if after != state:
-            names = " and ".join(self._cast.users[who] for who in users)
+            names = " and ".join(self._numbering.users[who] for who in users)
             yield label.format(names), after, ""
 
     def _crashes(self, state: State, left: Callable[[int], tuple[int, ...]], label: str) -> Iterator[Step]:
@@ -242,7 +243,7 @@ class System:
 
     def _awaited_frame(self, who: int, client: int) -> int:
         one = self._client[client]
-        return self._cast.programs[who][one.at] if one.asked else -1
+        return self._numbering.programs[who][one.at] if one.asked else -1
 
     def _with_sent(self, client: int) -> int:
         return self._client.number(self._clients.sends(self._client[client]))

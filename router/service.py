@@ -187,9 +187,9 @@ def _guard(cmd: str) -> Guard:
 
 
 def _granted(signal: Signal, verdict: Verdict, now: float) -> Grant | None:
-    if not isinstance(verdict, Relay) or not verdict.lease_seconds:
+    if not isinstance(verdict, Relay) or not verdict.grant_seconds:
         return None
     target = next((each.session for each in verdict.deliveries if each.user == signal.to), None)
     if target is None:
         return None
-    return Grant(signal.session, target, now + verdict.lease_seconds, frozenset(verdict.lease_held))
+    return Grant(signal.session, target, now + verdict.grant_seconds, frozenset(verdict.grant_held))

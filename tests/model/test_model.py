@@ -13,10 +13,10 @@ import pytest
 
 from gateway.delivery import mailbox
 from model.__main__ import render
-from model.cast import Cast
 from model.client import LISTENING, Client, Clients
 from model.design import Design
 from model.explore import Found
+from model.numbering import Numbering
 from model.runs import PLANTED, PROOFS
 from model.scenario import TWO_SENDERS
 
@@ -36,7 +36,7 @@ def findings() -> Iterator[Findings]:
 def test_nothing_is_lost_repeated_reordered_or_early(name: str, findings: Findings) -> None:
     found = findings[name].result()
     assert not found.fault, f"{found.fault}\n{render(found)}"
-    assert found.stories > 0
+    assert found.ends > 0
 
 
 @pytest.mark.parametrize("name", PLANTED)
@@ -76,7 +76,7 @@ def test_without_a_barrier_what_is_stored_too_early_is_missed(findings: Findings
 
 
 def test_the_model_splits_a_mailbox_as_the_gateway_does() -> None:
-    clients = Clients(Cast(TWO_SENDERS, Design(reads="after listening")))
+    clients = Clients(Numbering(TWO_SENDERS, Design(reads="after listening")))
     ruth = 1
     for count in range(5):
         for kept in permutations(range(4), count):

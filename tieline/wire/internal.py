@@ -123,9 +123,9 @@ class Relay(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
     ack: Ack
     deliveries: tuple[Delivery, ...]
-    lease_seconds: float = 0.0
+    grant_seconds: float = 0.0
     """How long the router may relay this sender's candidates to this target without asking; 0: not at all."""
-    lease_held: tuple[FrameDigest, ...] = ()
+    grant_held: tuple[FrameDigest, ...] = ()
     """Meanwhile these are retries of candidates that were held: acknowledge them as held."""
 
 

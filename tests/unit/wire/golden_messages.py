@@ -97,7 +97,7 @@ SAMPLES: Final = (
     Sample("a room to be listed", REQUEST, ListMembers(ALICE, HERS, ROOM)),
     Sample("a lease to be kept", REQUEST, KeepLease(GATEWAY)),
     Sample(
-        "deliveries, and a permission",
+        "deliveries, and a grant",
         REPLY,
         Relay("relayed", (Delivery(BOB, HIS, None), Delivery(ALICE, HERS, FRAME)), 5.0, (DIGEST,)),
     ),

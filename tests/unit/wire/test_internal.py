@@ -184,11 +184,11 @@ def test_a_refusal_is_found_again_by_its_name(refusal: ErrorCode) -> None:
     assert Refused(refusal.reason).refusal is refusal
 
 
-def test_a_relay_says_nothing_of_a_lease_unless_there_is_one() -> None:
+def test_a_relay_says_nothing_of_a_grant_unless_there_is_one() -> None:
     relay = Relay("relayed", ())
 
-    assert relay.lease_seconds == 0
-    assert relay.lease_held == ()
+    assert relay.grant_seconds == 0
+    assert relay.grant_held == ()
 
 
 @given(st.binary(max_size=256), st.binary(max_size=256))

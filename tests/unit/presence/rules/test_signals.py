@@ -226,31 +226,31 @@ def test_a_hangup_passes_and_ends_the_negotiation() -> None:
     assert not judgement.record.is_active
 
 
-def test_a_candidate_in_a_call_passes_unrecorded_with_a_lease() -> None:
+def test_a_candidate_in_a_call_passes_unrecorded_with_a_grant() -> None:
     deliveries = (Delivery(BOB, SESSIONS[BOB], None),)
     assert judge(CANDIDATE, established()) == Judged(Relay("relayed", deliveries, GRANT_S, ()))
 
 
-def test_the_lease_names_the_senders_candidates_that_were_held() -> None:
+def test_the_grant_names_the_senders_candidates_that_were_held() -> None:
     pair = went(trickles(BOB, "b1", established("a1", "a2"))).negotiation
     verdict = relay_of(judge(CANDIDATE, pair, now=NOW + 20_000))
-    assert verdict.lease_held == (named("a1"), named("a2"))
+    assert verdict.grant_held == (named("a1"), named("a2"))
 
 
 @pytest.mark.parametrize(
     ("cmd", "sender"), [(OFFER, ALICE), (ANSWER, ALICE), (HANGUP, ALICE)], ids=["offer", "answer", "hangup"]
 )
-def test_nothing_but_a_candidate_gets_a_lease(cmd: str, sender: UserId) -> None:
+def test_nothing_but_a_candidate_gets_a_grant(cmd: str, sender: UserId) -> None:
     pair = offers(BOB, "offer 2", established()).negotiation
-    assert relay_of(judge(cmd, pair, sender)).lease_seconds == 0
+    assert relay_of(judge(cmd, pair, sender)).grant_seconds == 0
 
 
-def test_a_candidate_forwarded_before_the_answer_gets_no_lease() -> None:
+def test_a_candidate_forwarded_before_the_answer_gets_no_grant() -> None:
     judgement = judge(CANDIDATE, waiting(), policy="forward")
     assert judgement == Judged(Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),)))
 
 
-def test_a_retry_of_a_held_candidate_gets_no_lease() -> None:
+def test_a_retry_of_a_held_candidate_gets_no_grant() -> None:
     assert judge(CANDIDATE, established("c1"), frame="c1") == Judged(Relay("held", ()))
 
 

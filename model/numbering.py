@@ -51,12 +51,12 @@ class Frame(NamedTuple):
 
     @property
     def is_candidate(self) -> bool:
-        """Whether routers may relay it on a lease."""
+        """Whether routers may relay it on a grant."""
         return self.check.cmd == COMMANDS["candidate"]
 
     @property
     def ends(self) -> bool:
-        """Whether it ends every lease."""
+        """Whether it ends every grant."""
         return self.check.cmd == COMMANDS["hangup"]
 
 
@@ -67,18 +67,20 @@ class Verdict(NamedTuple):
     """To be delivered, in this order, each to its target."""
     writes: int = -1
     """The pair to commit first; -1: none."""
-    lease: tuple[int, ...] | None = None
+    grant: tuple[int, ...] | None = None
     """The router may go on unasked; these of the sender's frames it then answers as held."""
     refused: str = ""
 
 
-class Cast:
-    """A scenario in numbers, and presence's word on everything in it."""
+class Numbering:
+    """A scenario in numbers, and what presence says to everything in it."""
 
     def __init__(self, scenario: Scenario, design: Design) -> None:
         self.scenario = scenario
         self.design = design
-        names = dict.fromkeys(name for line in scenario.lines for name in (line.sender, line.target))
+        names = dict.fromkeys(
+            name for message in scenario.messages for name in (message.sender, message.target)
+        )
         self.users: Final = tuple(names)
         self.frames: Final = _frames(scenario, self.users)
         self.programs: Final = tuple(
@@ -145,15 +147,18 @@ class Cast:
         verdict = judgement.reply
         if not isinstance(verdict, Relay):
             return Verdict((), refused=repr(verdict))
-        frames = [number if line.frame is None else self._by_bytes[line.frame] for line in verdict.deliveries]
+        frames = [
+            number if delivery.frame is None else self._by_bytes[delivery.frame]
+            for delivery in verdict.deliveries
+        ]
         after = None if judgement.record is None else self._written(judgement.record)
-        if not self.design.brings_earlier and number in frames:
+        if not self.design.repeats_released and number in frames:
             frames = frames[frames.index(number) :]
         return Verdict(
             tuple(frames),
             -1 if after is None else self._number(after),
-            tuple(self._by_digest[digest] for digest in verdict.lease_held)
-            if verdict.lease_seconds
+            tuple(self._by_digest[digest] for digest in verdict.grant_held)
+            if verdict.grant_seconds
             else None,
         )
 
@@ -172,30 +177,30 @@ class Cast:
 
 
 def _frames(scenario: Scenario, users: tuple[str, ...]) -> tuple[Frame, ...]:
-    names = [line.name for line in scenario.lines]
+    names = [message.name for message in scenario.messages]
     ranks = {name: rank for order in scenario.order for rank, name in enumerate(order)}
     frames = []
-    for line in scenario.lines:
-        content = f"{line.name} for {line.target}".encode()
-        cmd = COMMANDS[line.what.rstrip("0123456789")]
+    for message in scenario.messages:
+        content = f"{message.name} for {message.target}".encode()
+        cmd = COMMANDS[message.what.rstrip("0123456789")]
         check = Check(
-            UserId(line.sender),
-            _session(line.sender),
-            UserId(line.target),
+            UserId(message.sender),
+            _session(message.sender),
+            UserId(message.target),
             cmd,
             internal.digest(content),
             content if cmd == COMMANDS["candidate"] else b"",
         )
         frames.append(
             Frame(
-                users.index(line.sender),
-                users.index(line.target),
-                line.name,
+                users.index(message.sender),
+                users.index(message.target),
+                message.name,
                 check,
-                ranks[line.name],
-                names.index(line.once_heard) if line.once_heard else -1,
-                names.index(line.exchange) if line.exchange else -1,
-                line.outcome,
+                ranks[message.name],
+                names.index(message.once_heard) if message.once_heard else -1,
+                names.index(message.exchange) if message.exchange else -1,
+                message.outcome,
             )
         )
     return tuple(frames)
