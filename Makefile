@@ -122,7 +122,7 @@ bench: install ## how fast it is, beside a hand-rolled relay and a bare echo
 	$(PYTHON) -m bench
 
 # Resolve what pyproject.toml asks for anew, one set of versions for every Python and system, with hashes.
-# Name no --emit-index-url here: where packages come from is the business of whoever installs.
+# Name no --emit-index-url here: where packages come from is for each installation to say.
 lock: install ## resolve all dependencies anew
 	$(PYTHON) -m venv --clear build/lock
 	build/lock/bin/python -m pip install --quiet uv

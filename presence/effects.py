@@ -153,7 +153,7 @@ class Effects:
     async def _read(self, key: str, revision: int, patterns: list[str]) -> Mapping[str, Record]:
         """Read what was there when the record of this revision was written.
 
-        Whoever was entered, or offered, later than that looks at the record; whoever did so earlier is found.
+        Members entered and offers made earlier than that are found; those that come later look at the record.
         """
         return await self._records.read_after({key: revision}, key, *patterns) if patterns else {}
 
@@ -185,10 +185,10 @@ class Effects:
     def _member_came(
         self, user: UserId, revision: int, effect: MemberCame, roster: list[StoredEntry]
     ) -> None:
-        """Tell those who were entered before the record said so: later ones find it in the roster.
+        """Tell the members that were entered before the record said so: later ones find it in the roster.
 
-        After the time in which a repetition is recognized nobody is told once more: whoever asked for this
-        has asked again long since, or is gone.
+        After the time in which a repetition is recognized nobody is told once more: the client that asked for
+        this has asked again long since, or is gone.
         """
         if self._clock() - effect.at >= RETRY_MS:
             return
@@ -201,7 +201,7 @@ class Effects:
     def _member_went(
         self, user: UserId, revision: int, effect: MemberWent, roster: list[StoredEntry]
     ) -> list[Later]:
-        """Tell those who were entered before the record said so: later ones never saw this member.
+        """Tell the members that were entered before the record said so: later ones never saw this one.
 
         Nor is a later entry of its own removed, with which it has come again.
         """
@@ -219,7 +219,7 @@ class Effects:
         ]
 
     def _status_changed(self, user: UserId, record: User, revision: int, rosters: RosterMap) -> None:
-        """Tell those who were entered before the record said so: later ones find it in the roster."""
+        """Tell the members that were entered before the record said so: later ones find it in the roster."""
         for room in record.rooms:
             frame = self._announcer.updated_frame(room, user, record.session)
             for other in rosters[room]:

@@ -82,6 +82,6 @@ class Gateways:
         """Let one session of a dead gateway wait to be resumed, or end it; then remove its note."""
         rule = functools.partial(session_rules.orphan, address, gateway, self._resume_window_s)
         reply = await self._changes.user(address.user, rule)
-        if isinstance(reply, SessionGone):  # nobody's any more, so it is no effect of anything
+        if isinstance(reply, SessionGone):  # it is no user's live session, so no effect removes the note
             await self._records.remove(Keys.session(gateway, address.session), note)
         metrics.SESSIONS_ORPHANED.inc()

@@ -140,7 +140,7 @@ class Records:
     ) -> int:
         """Note which user a session of a gateway belongs to, for the case that the gateway dies.
 
-        With `renews` a note that is there is written anew, so that whoever is about to remove it fails.
+        With `renews` a note that is there is written anew, so that a removal of it that is under way fails.
         Returns the revision of the note, by which it is removed.
         """
         key, revision = Keys.session(gateway, session), 0

@@ -154,7 +154,7 @@ class Session:
         match reply:
             case RoomMembers(members=members):
                 data: Roster | RoomOnly | TokenRefreshed = Roster(ask.room, members)
-                self.rooms.update((ask.room, line.joined_at) for line in members if line.user_id == self.user)
+                self.rooms.update((ask.room, one.joined_at) for one in members if one.user_id == self.user)
             case Done() if ask.claims is not None:
                 self.claims = ask.claims
                 self.rooms = {room: at for room, at in self.rooms.items() if self.claims.may_join(room)}

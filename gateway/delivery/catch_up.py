@@ -1,7 +1,7 @@
 """Bring what was stored but did not come: after the broker was away, or lost some of what it pushed.
 
-The broker's nodes keep what is stored, but not what they were about to push when they died, or when a line
-between two of them broke. Every client is held back until what is missing has been read.
+The broker's nodes keep what is stored, but not what they were about to push when they died, or when the
+connection between two of them broke. Every client is held back until what is missing has been read.
 """
 
 import asyncio

@@ -77,7 +77,7 @@ class Change(msgspec.Struct, Generic[RecordT], frozen=True):
     said: tuple[Said, ...] = ()
     """What goes with the reply."""
     timed_out: bool = False
-    """An offer's time was up: whoever counts calls wants to know."""
+    """An offer's time was up, which the metrics of calls count."""
     then: "Rule[RecordT] | None" = None
     """Decide once more by this rule, on what the leader says of the users beside; its step replies."""
 

@@ -225,7 +225,7 @@ def replay(negotiation: Negotiation, known: Remembered, target: UserId, now: int
 
 
 def end(negotiation: Negotiation) -> Negotiation:
-    """End whatever is negotiated. What is remembered for retries stays, what is held is dropped."""
+    """End the negotiation. What is remembered for retries stays, what is held is dropped."""
     if not negotiation.is_active:
         return negotiation
     return Negotiation(held=_released(negotiation), remembered=negotiation.remembered)

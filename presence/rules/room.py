@@ -61,7 +61,7 @@ def join(ask: JoinRoom, user: User | None, _beside: Beside, facts: Facts) -> Ste
     rooms = {ask.room: Membership(facts.now, entry)} | user.rooms
     joined = msgspec.structs.replace(user, rooms=rooms)
     effects: list[UserEffect] = [MemberCame(ask.room, entry, facts.now)]
-    if user.session.status == "away":  # its connection was lost while it asked; who comes seems to be online
+    if user.session.status == "away":  # its connection was lost while it asked; the others take it for online
         effects.append(StatusChanged())
     return Change(ListRoom(ask.room), joined, tuple(effects))
 

@@ -9,10 +9,10 @@ r"""A session's life: how it begins, is resumed, loses its connection, and ends.
                                        open: resumed; register                   v register: the same again
                                                                               online
 
-One session of a user lives at a time: a newer one ends it (docs/decisions/0062). Whoever knows the secret of
-the live session takes it over, with its rooms and negotiations, on another connection. Each function here
-decides one request on the record of its user; nothing else changes a session. What the others are told of it
-are effects in the record.
+One session of a user lives at a time: a newer one ends it (docs/decisions/0062). A client that knows the
+secret of the live session takes it over, with its rooms and negotiations, on another connection. Each
+function here decides one request on the record of its user; nothing else changes a session. What the others
+are told of it are effects in the record.
 """
 
 import functools
@@ -244,7 +244,7 @@ def _kicked(
     *,
     tell_user: bool = False,
 ) -> tuple[dict[RoomId, Membership], tuple[UserEffect, ...]]:
-    """Part the rooms that a token grants from the others; returns those, and what losing these means."""
+    """Separate the rooms that a token grants from the others; returns those, and what losing these means."""
     lost = {} if granted is None else {room: user.rooms[room] for room in user.rooms if room not in granted}
     if not lost:
         return user.rooms, ()

@@ -1,7 +1,7 @@
 """A user's record: the session, the rooms, and what is still to be told of its last change. Pure.
 
 Times are Unix milliseconds. How a session changes is in `session`, how a membership does in `room`; the
-user's line in a room's roster is a record of its own, `RosterEntry`.
+user's place in a room's roster is a record of its own, `RosterEntry`.
 """
 
 import hmac
@@ -22,7 +22,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     connection: ConnectionId
     """The connection that has the session, or had it last."""
     secret: SecretHash
-    """The session may be resumed by whoever knows this; empty: it ends with its connection."""
+    """A client that knows this may resume the session; empty: it ends with its connection."""
     status: Literal["online", "away", "offline"]
     note: int = 0
     """The revision of the note by which the session is found when its gateway dies; 0: there is none."""
@@ -76,7 +76,7 @@ class User(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RosterEntry(msgspec.Struct, frozen=True, array_like=True):
-    """One line of a room's roster: an index; the user's record is the truth."""
+    """A user's place in a room's roster: an index; the user's record is the truth."""
 
     session: SessionId
     at: int
@@ -98,5 +98,5 @@ def share_a_room(one: User, other: User) -> bool:
 
 
 def gone(user: User | None) -> SessionGone:
-    """Tell whoever asks for a session that is not the user's live one what has become of it."""
+    """Say what has become of a session that is not the user's live one."""
     return SessionGone(replaced=user is not None and user.is_reachable)

@@ -11,8 +11,8 @@ from tests.k8s.rendered import each_overlay, text_of
 from tests.support.demand import program
 
 EXCEPTIONS = {
-    # The tag says which version was tried. Whoever runs his own registry sets the digest in `images:` of his
-    # overlay; a digest of an image that is built from this repository cannot stand in it.
+    # The tag says which version was tried. Operators with a registry of their own set the digest in `images:`
+    # of their overlay; a digest of an image that is built from this repository cannot stand in it.
     "CKV_K8S_43": "Image should use digest",
     # The tags are versions, which do not change: pulling each time makes every start depend on the registry,
     # also the one after a machine has failed.

@@ -133,7 +133,7 @@ def unsampled(golden: Golden, kinds: set[type]) -> Iterator[str]:
 
 
 def how_to_write(version: str) -> str:
-    """Say, to whoever has changed bytes, how those of the newest version are written anew."""
+    """Say how the bytes of the newest version are written anew, to the author of a change of them."""
     return (
         f"the bytes of {version} changed. While CHANGELOG.md does not have {version}, write them anew:\n"
         f"    .venv/bin/python -m tests.support.golden {version} --unreleased\n"

@@ -148,7 +148,7 @@ class Connector:
         except TimeoutError as error:
             raise Unreachable(f"no welcome from {url} within {self._timeout_s:g} s") from error
         if not isinstance(first, Reply) or first.cmd != "WELCOME":
-            raise Unreachable(f"who answers at {url} does not begin with a welcome")
+            raise Unreachable(f"the server at {url} does not begin with a welcome")
         try:
             return messages.data_of(first, Welcome)
         except Unreadable as error:

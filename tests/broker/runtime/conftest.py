@@ -29,7 +29,7 @@ async def broker(nats: NatsServer) -> AsyncIterator[Broker]:
 
 @pytest.fixture
 async def service(nats: NatsServer) -> AsyncIterator[Broker]:
-    """Another connection to that server, for whoever answers."""
+    """Another connection to that server, for the process that answers."""
     connected = await connect(nats.url, "service")
     yield connected
     await connected.close()

@@ -33,7 +33,7 @@ class Act(NamedTuple):
     """Whose records and negotiations it is about."""
     ask: Callable[[PresenceProcess], Awaitable[object]]
     answered: Callable[[object], None] = lambda _reply: None
-    """What the answer means to whoever asked."""
+    """What the answer means to the process that asked."""
     request: PresenceRequest | None = None
     """It is this request, and no timer."""
     is_repeated: bool = False

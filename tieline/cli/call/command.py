@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     bot = parser.add_argument_group("a bot", "one end only, in the room of --room")
     role = bot.add_mutually_exclusive_group()
-    role.add_argument("--answer", action="store_true", help="wait to be called, and answer whoever calls")
+    role.add_argument("--answer", action="store_true", help="wait to be called, and answer every call")
     role.add_argument("--to", metavar="USER", help="ring this user, who may still have to join the room")
     bot.add_argument("--once", action="store_true", help="end after the first call")
     bot.add_argument("--user", metavar="NAME", help="be this user (default: bot- and something random)")

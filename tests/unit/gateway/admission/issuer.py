@@ -1,4 +1,4 @@
-"""Whoever makes tokens: with a key pair of each kind, and a key set that names them."""
+"""An issuer of tokens: with a key pair of each kind, and a key set that names them."""
 
 import json
 from typing import Any, Final

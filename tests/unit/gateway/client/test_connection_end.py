@@ -1,4 +1,4 @@
-"""The end of a connection, whoever brings it about, and what was said before it."""
+"""The end of a connection, by the client, the gateway or a loss, and what was said before it."""
 
 import pytest
 from websockets.frames import Frame, Opcode
