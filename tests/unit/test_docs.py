@@ -110,6 +110,17 @@ def named_paths(document: str) -> set[str]:
     return {span for span in spans if "/" in span and span.split("/")[0] in top_level}
 
 
+def named_code() -> list[tuple[Path, str, Path]]:
+    """What a document says to be in a Python file, as "`name` in [`file.py`](...)", with the document."""
+    saying = re.compile(r"((?:`[\w.]+`(?:,\s|\sand\s)?)+)\sin\s\[`[\w/.-]+`\]\(([\w/.-]+\.py)\)")
+    return [
+        (document, name.rpartition(".")[2], (document.parent / target).resolve())
+        for document in DOCUMENTS
+        for names, target in saying.findall(document.read_text())
+        for name in re.findall(r"`([\w.]+)`", names)
+    ]
+
+
 def decisions() -> list[Path]:
     """The pages of all decisions."""
     return sorted(DECISIONS.glob("[0-9]*.md"))
@@ -139,6 +150,15 @@ def test_a_relative_link_leads_somewhere(document: Path, target: str) -> None:
 def test_every_path_that_a_plan_names_exists(document: str) -> None:
     missing = {path for path in named_paths(document) if not list(ROOT.glob(path.rstrip("/")))}
     assert missing == set()
+
+
+def test_what_a_document_finds_in_a_file_is_defined_there() -> None:
+    missing = []
+    for document, name, path in named_code():
+        defined = re.compile(rf"^\s*(?:(?:async )?def |class )?{name}\b.*?[(:=]", re.MULTILINE)
+        if not defined.search(path.read_text()):
+            missing.append((document.name, name, path.name))
+    assert missing == []
 
 
 def test_every_page_and_heading_cited_in_a_comment_exists() -> None:
