@@ -60,7 +60,7 @@ class RecordingWriter:
         return await within(self.written.get())
 
 
-class Parts:
+class Harness:
     """A dispatcher, the requests that it answers, and the connection on which those are written."""
 
     def __init__(
@@ -99,121 +99,121 @@ class Parts:
 
 
 async def test_a_reply_answers_its_request_and_is_no_event() -> None:
-    parts = Parts()
-    async with parts.connected(), asyncio.TaskGroup() as tasks:
-        asking = tasks.create_task(parts.ask("LEAVE"))
-        await parts.writer.next()
-        parts.dispatcher.dispatch(replies.success("r", "LEAVE", {"room": "a"}))
+    harness = Harness()
+    async with harness.connected(), asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(harness.ask("LEAVE"))
+        await harness.writer.next()
+        harness.dispatcher.dispatch(replies.success("r", "LEAVE", {"room": "a"}))
         assert not isinstance(await within(asking), ClientError)
-    assert await parts.events() == []
+    assert await harness.events() == []
 
 
 async def test_a_refusal_fails_its_request_and_is_no_event() -> None:
-    parts = Parts()
-    async with parts.connected(), asyncio.TaskGroup() as tasks:
-        asking = tasks.create_task(parts.ask())
-        await parts.writer.next()
-        parts.dispatcher.dispatch(replies.error("r", "JOIN", ErrorCode.ROOM_FULL))
+    harness = Harness()
+    async with harness.connected(), asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(harness.ask())
+        await harness.writer.next()
+        harness.dispatcher.dispatch(replies.error("r", "JOIN", ErrorCode.ROOM_FULL))
         failure = await within(asking)
         assert isinstance(failure, Refused)
         assert (failure.code, failure.reason, failure.cmd) == (1000, "ROOM_FULL", "JOIN")
         assert (failure.msg, failure.request_id) == ("房间已满", "r")
-    assert await parts.events() == []
+    assert await harness.events() == []
 
 
 async def test_no_reply_is_named_and_a_late_refusal_is_an_event() -> None:
-    parts = Parts(timeout_s=0.01)
-    async with parts.connected():
-        silence = await within(parts.ask())
+    harness = Harness(timeout_s=0.01)
+    async with harness.connected():
+        silence = await within(harness.ask())
         assert isinstance(silence, NoReply)
         assert (silence.cmd, silence.request_id) == ("JOIN", "r")
-        parts.dispatcher.dispatch(replies.error("r", "JOIN", ErrorCode.ROOM_FORBIDDEN))
-    (late,) = await parts.events()
+        harness.dispatcher.dispatch(replies.error("r", "JOIN", ErrorCode.ROOM_FORBIDDEN))
+    (late,) = await harness.events()
     assert isinstance(late, ErrorEvent)
     assert late.request_id == silence.request_id
 
 
 async def test_a_late_reply_is_no_event() -> None:
-    parts = Parts(timeout_s=0.01)
-    async with parts.connected():
-        assert isinstance(await within(parts.ask()), NoReply)
-        parts.dispatcher.dispatch(replies.success("r", "JOIN", {"room": "r", "members": []}))
-        parts.dispatcher.dispatch(replies.success("e", "SOMETHING_NEW", {}))
-    assert [type(event) for event in await parts.events()] == [Unknown]
+    harness = Harness(timeout_s=0.01)
+    async with harness.connected():
+        assert isinstance(await within(harness.ask()), NoReply)
+        harness.dispatcher.dispatch(replies.success("r", "JOIN", {"room": "r", "members": []}))
+        harness.dispatcher.dispatch(replies.success("e", "SOMETHING_NEW", {}))
+    assert [type(event) for event in await harness.events()] == [Unknown]
 
 
 async def test_a_refusal_of_nothing_that_was_asked_is_an_event() -> None:
-    parts = Parts()
-    parts.dispatcher.dispatch(replies.error("", "", ErrorCode.BAD_MESSAGE))
-    assert await parts.events() == [ErrorEvent(400, "消息格式错误", "BAD_MESSAGE")]
+    harness = Harness()
+    harness.dispatcher.dispatch(replies.error("", "", ErrorCode.BAD_MESSAGE))
+    assert await harness.events() == [ErrorEvent(400, "消息格式错误", "BAD_MESSAGE")]
 
 
 async def test_a_message_that_comes_twice_is_handed_out_once() -> None:
-    parts = Parts()
+    harness = Harness()
     for frame in (joined("1"), joined("2"), joined("1")):
-        parts.dispatcher.dispatch(frame)
-    assert parts.dispatcher.session.last == "2"
-    assert parts.stats.duplicates == 1
-    assert await parts.events() == [MemberJoined(A, BOB, "1"), MemberJoined(A, BOB, "2")]
+        harness.dispatcher.dispatch(frame)
+    assert harness.dispatcher.session.last == "2"
+    assert harness.stats.duplicates == 1
+    assert await harness.events() == [MemberJoined(A, BOB, "1"), MemberJoined(A, BOB, "2")]
 
 
 async def test_without_resume_everything_is_handed_out() -> None:
-    parts = Parts(resume=False)
-    parts.dispatcher.dispatch(joined("1"))
-    parts.dispatcher.dispatch(joined("1"))
-    assert parts.stats.duplicates == 0
-    assert await parts.events() == [MemberJoined(A, BOB, "1")] * 2
+    harness = Harness(resume=False)
+    harness.dispatcher.dispatch(joined("1"))
+    harness.dispatcher.dispatch(joined("1"))
+    assert harness.stats.duplicates == 0
+    assert await harness.events() == [MemberJoined(A, BOB, "1")] * 2
 
 
 @pytest.mark.parametrize("resume", [True, False])
 async def test_only_a_client_that_resumes_obeys_reconnect(resume: bool) -> None:
-    parts = Parts(resume=resume)
+    harness = Harness(resume=resume)
     frame = replies.success("go", "RECONNECT", replies.Reconnect(5, 10))
     told = Reconnect(5, 10, "go")
-    assert parts.dispatcher.dispatch(frame) == (told if resume else None)
-    assert await parts.events() == [told]
+    assert harness.dispatcher.dispatch(frame) == (told if resume else None)
+    assert await harness.events() == [told]
 
 
 async def test_the_same_reconnect_is_obeyed_once() -> None:
-    parts = Parts()
+    harness = Harness()
     frame = replies.success("go", "RECONNECT", replies.Reconnect(5, 10))
-    assert parts.dispatcher.dispatch(frame) is not None
-    assert parts.dispatcher.dispatch(frame) is None
+    assert harness.dispatcher.dispatch(frame) is not None
+    assert harness.dispatcher.dispatch(frame) is None
 
 
 async def test_requests_outlive_a_lost_connection() -> None:
-    parts = Parts(timeout_s=10)
+    harness = Harness(timeout_s=10)
     async with asyncio.TaskGroup() as tasks:
-        async with parts.connected():
-            asking = tasks.create_task(parts.ask("LEAVE"))
-            await parts.writer.next()
-        parts.dispatcher.connection_lost(LOST)
+        async with harness.connected():
+            asking = tasks.create_task(harness.ask("LEAVE"))
+            await harness.writer.next()
+        harness.dispatcher.connection_lost(LOST)
         assert not asking.done()
-        parts.dispatcher.connection_replaced(welcome(resumed=True), 1.5)
-        async with parts.writing():
-            await parts.writer.next()
-            parts.dispatcher.dispatch(replies.success("r", "LEAVE", {"room": "a"}))
+        harness.dispatcher.connection_replaced(welcome(resumed=True), 1.5)
+        async with harness.writing():
+            await harness.writer.next()
+            harness.dispatcher.dispatch(replies.success("r", "LEAVE", {"room": "a"}))
             assert not isinstance(await within(asking), ClientError)
-    assert await parts.events() == [Reconnecting(1006, "connection lost"), Resumed(1.5, resent=1)]
+    assert await harness.events() == [Reconnecting(1006, "connection lost"), Resumed(1.5, resent=1)]
 
 
 async def test_every_reconnect_counts_as_resumed_or_reset() -> None:
-    parts = Parts()
+    harness = Harness()
     for resumed in (True, False, True):
-        parts.dispatcher.connection_replaced(welcome(resumed=resumed), 0)
-    assert (parts.stats.reconnects, parts.stats.resumes, parts.stats.resets) == (3, 2, 1)
-    events = [type(event) for event in await parts.events()]
+        harness.dispatcher.connection_replaced(welcome(resumed=resumed), 0)
+    assert (harness.stats.reconnects, harness.stats.resumes, harness.stats.resets) == (3, 2, 1)
+    events = [type(event) for event in await harness.events()]
     assert events == [Resumed, SessionReset, Resumed]
 
 
 async def test_a_new_session_fails_what_the_old_one_was_asked() -> None:
-    parts = Parts()
+    harness = Harness()
     async with asyncio.TaskGroup() as tasks:
-        asking = [tasks.create_task(parts.ask(cmd, cmd)) for cmd in ("PING", "LEAVE")]
-        async with parts.connected():
+        asking = [tasks.create_task(harness.ask(cmd, cmd)) for cmd in ("PING", "LEAVE")]
+        async with harness.connected():
             for _ in asking:
-                await parts.writer.next()
-        parts.dispatcher.connection_replaced(welcome(), 0)
+                await harness.writer.next()
+        harness.dispatcher.connection_replaced(welcome(), 0)
         failures = [await within(asked) for asked in asking]
     assert [type(failure) for failure in failures] == [SessionLost, SessionLost]
     assert [str(failure) for failure in failures] == [
@@ -224,73 +224,73 @@ async def test_a_new_session_fails_what_the_old_one_was_asked() -> None:
 
 @pytest.mark.parametrize("rejoin", [True, False])
 async def test_a_new_session_joins_the_old_rooms_if_wanted(rejoin: bool) -> None:
-    parts = Parts(A, B, rejoin=rejoin)
-    parts.dispatcher.connection_replaced(welcome(), 0)
-    async with parts.writing(), asyncio.TaskGroup() as tasks:
-        asking = tasks.create_task(parts.pending.ask(PendingRequest("r", "PING", b'{"cmd":"PING"}')))
-        cmds = [(await parts.writer.next())["cmd"] for _ in range(3 if rejoin else 1)]
+    harness = Harness(A, B, rejoin=rejoin)
+    harness.dispatcher.connection_replaced(welcome(), 0)
+    async with harness.writing(), asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(harness.pending.ask(PendingRequest("r", "PING", b'{"cmd":"PING"}')))
+        cmds = [(await harness.writer.next())["cmd"] for _ in range(3 if rejoin else 1)]
         asking.cancel()
     assert cmds == (["JOIN", "JOIN", "PING"] if rejoin else ["PING"])
-    assert await parts.events() == [SessionReset((A, B), rejoining=rejoin)]
+    assert await harness.events() == [SessionReset((A, B), rejoining=rejoin)]
 
 
-async def outcome_of_rejoining(parts: Parts, make_reply: object = None) -> Event:
+async def outcome_of_rejoining(harness: Harness, make_reply: object = None) -> Event:
     """Lose the session of a client in room a, and return what becomes of that room."""
-    parts.dispatcher.connection_replaced(welcome(), 0)
-    assert await within(anext(parts.dispatcher.inbox)) == SessionReset((A,), rejoining=True)
-    async with parts.writing():
-        request_id = (await parts.writer.next())["requestId"]
+    harness.dispatcher.connection_replaced(welcome(), 0)
+    assert await within(anext(harness.dispatcher.inbox)) == SessionReset((A,), rejoining=True)
+    async with harness.writing():
+        request_id = (await harness.writer.next())["requestId"]
         match make_reply:
             case ErrorCode() as refusal:
-                parts.dispatcher.dispatch(replies.error(request_id, "JOIN", refusal))
+                harness.dispatcher.dispatch(replies.error(request_id, "JOIN", refusal))
             case None:
                 pass
             case data:
-                parts.dispatcher.dispatch(replies.success(request_id, "JOIN", data))
-        return await within(anext(parts.dispatcher.inbox))
+                harness.dispatcher.dispatch(replies.success(request_id, "JOIN", data))
+        return await within(anext(harness.dispatcher.inbox))
 
 
 async def test_a_room_that_is_joined_again_comes_with_its_members() -> None:
-    parts = Parts(A)
+    harness = Harness(A)
     roster = Roster(A, (replies.Member(ANN, "online", voice=True, joined_at=1),))
-    assert await outcome_of_rejoining(parts, roster) == Rejoined(roster)
-    assert list(parts.dispatcher.session.rooms) == [A]
+    assert await outcome_of_rejoining(harness, roster) == Rejoined(roster)
+    assert list(harness.dispatcher.session.rooms) == [A]
 
 
 async def test_a_room_that_is_refused_is_lost_with_the_reason() -> None:
-    assert await outcome_of_rejoining(Parts(A), ErrorCode.ROOM_FORBIDDEN) == RoomLost(A, "ROOM_FORBIDDEN")
+    assert await outcome_of_rejoining(Harness(A), ErrorCode.ROOM_FORBIDDEN) == RoomLost(A, "ROOM_FORBIDDEN")
 
 
 async def test_a_room_without_an_answer_is_lost() -> None:
-    assert await outcome_of_rejoining(Parts(A, timeout_s=0.01)) == RoomLost(A, "NO_REPLY")
+    assert await outcome_of_rejoining(Harness(A, timeout_s=0.01)) == RoomLost(A, "NO_REPLY")
 
 
 async def test_a_room_with_an_unreadable_answer_is_lost() -> None:
-    assert await outcome_of_rejoining(Parts(A), {"hall": 7}) == RoomLost(A, "UNREADABLE")
+    assert await outcome_of_rejoining(Harness(A), {"hall": 7}) == RoomLost(A, "UNREADABLE")
 
 
 async def test_a_lost_room_is_not_joined_by_the_next_session() -> None:
-    parts = Parts(A)
-    await outcome_of_rejoining(parts, ErrorCode.ROOM_FORBIDDEN)
-    parts.dispatcher.connection_replaced(welcome(), 0)
-    assert await parts.events() == [SessionReset((), rejoining=True)]
+    harness = Harness(A)
+    await outcome_of_rejoining(harness, ErrorCode.ROOM_FORBIDDEN)
+    harness.dispatcher.connection_replaced(welcome(), 0)
+    assert await harness.events() == [SessionReset((), rejoining=True)]
 
 
 async def test_a_room_still_being_joined_is_joined_by_the_next() -> None:
-    parts = Parts(A)
+    harness = Harness(A)
     for _ in range(2):
-        parts.dispatcher.connection_replaced(welcome(), 0)
-    assert await parts.events() == [SessionReset((A,), rejoining=True)] * 2
+        harness.dispatcher.connection_replaced(welcome(), 0)
+    assert await harness.events() == [SessionReset((A,), rejoining=True)] * 2
 
 
 async def test_the_end_fails_each_request_with_an_exception_of_its_own() -> None:
-    parts, end = Parts(), Closed(4502, "kicked")
-    async with parts.connected(), asyncio.TaskGroup() as tasks:
-        asking = [tasks.create_task(parts.ask("PING", name)) for name in "ab"]
+    harness, end = Harness(), Closed(4502, "kicked")
+    async with harness.connected(), asyncio.TaskGroup() as tasks:
+        asking = [tasks.create_task(harness.ask("PING", name)) for name in "ab"]
         for _ in asking:
-            await parts.writer.next()
-        parts.dispatcher.connection_ended(end)
+            await harness.writer.next()
+        harness.dispatcher.connection_ended(end)
         failures = [await within(asked) for asked in asking]
     assert [str(failure) for failure in failures] == [str(end)] * 2
     assert len({id(failure) for failure in (*failures, end)}) == 3
-    assert [event async for event in parts.dispatcher.inbox] == []
+    assert [event async for event in harness.dispatcher.inbox] == []

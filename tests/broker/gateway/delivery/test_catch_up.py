@@ -14,7 +14,7 @@ from tests.broker.runtime.watching import happens, watch
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import until
 from tests.unit.gateway.client.alice import PLAIN
-from tests.unit.gateway.client.stage import AN_HOUR_S, Stage, connected, event
+from tests.unit.gateway.client.harness import AN_HOUR_S, Harness, connected, event
 from tieline.runtime.broker import Broker, Subscription, connect
 from tieline.runtime.message import Message
 from tieline.runtime.nats_parser import Listener
@@ -59,7 +59,7 @@ class Listening:
         self.session = Session(
             SessionId(f"s-{user}"), ConnectionId(f"c-{user}"), claims, SecretHash(b""), False, PLAIN
         )
-        self.stage: Stage = connected(self.session)
+        self.harness: Harness = connected(self.session)
         self.names: list[str] = []
 
     def send(self, *names: str) -> None:
@@ -73,7 +73,7 @@ class Listening:
         """Wait for events, which are then all that have come."""
 
         def has_come() -> bool:
-            self.names += self.stage.names()
+            self.names += self.harness.names()
             return len(self.names) >= len(names)
 
         await until(has_come)
@@ -108,7 +108,7 @@ class SmallGateway:
     async def let_in(self, user: str) -> Listening:
         """Have one more user."""
         listening = Listening(self, user)
-        await self.delivery.follow(listening.stage.connection, listening.session)
+        await self.delivery.follow(listening.harness.connection, listening.session)
         self.delivery.release(listening.session, NOTHING)
         return listening
 
@@ -155,7 +155,7 @@ async def test_an_election_has_the_mailbox_read_for_every_client(gateway: SmallG
     await alice.hears("a", "b")
     bob.send("d")
     await bob.hears("c", "d")
-    assert bob.stage.close_code is None
+    assert bob.harness.close_code is None
 
 
 async def test_a_loss_suspected_while_it_is_read_has_it_read_again(gateway: SmallGateway) -> None:
@@ -205,7 +205,7 @@ async def test_a_client_that_lacks_more_than_is_stored_is_closed(gateway: SmallG
     if missing == MAX_MISSED:
         await alice.hears(*names)
         return
-    await until(lambda: alice.stage.close_code == 4002)
+    await until(lambda: alice.harness.close_code == 4002)
     assert alice.names == []
     bob.send("a")
     await bob.hears("a")

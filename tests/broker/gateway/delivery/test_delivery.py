@@ -13,7 +13,7 @@ from presence.mailbox import make_mailbox
 from tests.broker.runtime.watching import happens, watch
 from tests.support.nats_server import NatsServer
 from tests.unit.gateway.client.alice import PLAIN
-from tests.unit.gateway.client.stage import AN_HOUR_S, Stage, connected, event
+from tests.unit.gateway.client.harness import AN_HOUR_S, Harness, connected, event
 from tieline.runtime.broker import Broker, BrokerAway, connect
 from tieline.runtime.requests import Requests
 from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
@@ -31,7 +31,7 @@ class Way:
         self.delivery = Delivery(broker, self._requests, SUBJECTS, GatewayId("g"), tasks)
         claims = Claims("alice", AN_HOUR_S, rooms="*")
         self.alice = Session(SessionId("s-1"), ConnectionId("c-1"), claims, SecretHash(b""), False, PLAIN)
-        self.stage: Stage = connected(self.alice)
+        self.harness: Harness = connected(self.alice)
 
     async def start(self) -> None:
         await make_mailbox(self.broker, SUBJECTS, "memory", 1, 30)
@@ -39,7 +39,7 @@ class Way:
         await self.delivery.start()
 
     async def follow(self) -> None:
-        await self.delivery.follow(self.stage.connection, self.alice)
+        await self.delivery.follow(self.harness.connection, self.alice)
 
     async def send(self, *names: str) -> None:
         """Have events stored, and pushed if the session is followed."""
@@ -61,11 +61,11 @@ async def way(pip_nats: NatsServer) -> AsyncIterator[Way]:
 async def test_what_is_stored_after_it_is_followed_waits_for_its_release(way: Way) -> None:
     await way.follow()
     await way.send("a", "b")
-    assert way.stage.names() == []
+    assert way.harness.names() == []
 
     way.delivery.release(way.alice, NOTHING)
 
-    assert way.stage.names() == ["a", "b"]
+    assert way.harness.names() == ["a", "b"]
 
 
 async def test_what_is_stored_after_its_release_comes_at_once(way: Way) -> None:
@@ -74,7 +74,7 @@ async def test_what_is_stored_after_its_release_comes_at_once(way: Way) -> None:
 
     await way.send("a")
 
-    assert way.stage.names() == ["a"]
+    assert way.harness.names() == ["a"]
     assert way.delivery.suspected_losses == 0
 
 
@@ -87,9 +87,9 @@ async def test_what_was_stored_before_is_missed_and_comes_first(way: Way) -> Non
     way.delivery.release(way.alice, missed)
 
     assert (missed.known, missed.fresh) == ([event("a")], [event("b"), event("c"), event("d")])
-    assert way.stage.names() == ["b", "c", "d"]
+    assert way.harness.names() == ["b", "c", "d"]
     await way.send("e")
-    assert way.stage.names() == ["e"]
+    assert way.harness.names() == ["e"]
     assert way.delivery.suspected_losses == 0
 
 
@@ -100,10 +100,10 @@ async def test_after_it_is_dropped_nothing_comes(way: Way) -> None:
     await way.delivery.drop(way.alice)
     await way.send("a")
 
-    assert way.stage.names() == []
+    assert way.harness.names() == []
     way.delivery.release(way.alice, Missed([], [event("b")], is_whole=True))
     await way.delivery.drop(way.alice)
-    assert way.stage.names() == []
+    assert way.harness.names() == []
 
 
 async def test_without_a_broker_no_session_can_be_followed(way: Way, pip_nats: NatsServer) -> None:
@@ -129,4 +129,4 @@ async def test_a_session_that_is_followed_without_a_broker_can_be_dropped(
     await way.delivery.drop(way.alice)
 
     way.delivery.release(way.alice, Missed([], [event("a")], is_whole=True))
-    assert way.stage.names() == []
+    assert way.harness.names() == []

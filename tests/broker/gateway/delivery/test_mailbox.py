@@ -11,7 +11,7 @@ from gateway.delivery.mailbox import Mailbox, News
 from presence.mailbox import make_mailbox
 from tests.broker.runtime.watching import happens, watch
 from tests.support.nats_server import NatsServer
-from tests.unit.gateway.client.stage import event
+from tests.unit.gateway.client.harness import event
 from tests.unit.wire.samples import HOSTILE_IDS
 from tieline.runtime.broker import Broker, BrokerAway, connect
 from tieline.runtime.requests import NoAnswer, Requests

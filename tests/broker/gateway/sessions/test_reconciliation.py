@@ -15,7 +15,7 @@ from tests.broker.runtime.watching import happens, watch
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import until
 from tests.unit.gateway.client.alice import PLAIN
-from tests.unit.gateway.client.stage import AN_HOUR_S, Stage, connected
+from tests.unit.gateway.client.harness import AN_HOUR_S, Harness, connected
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
@@ -33,7 +33,7 @@ class Scene:
 
     def __init__(self, nats: NatsServer, gateway: Broker, presence: Broker, tasks: asyncio.TaskGroup) -> None:
         self.connections = Connections()
-        self.stages: dict[str, Stage] = {}
+        self.harnesses: dict[str, Harness] = {}
         self.replaced: set[str] = set()
         self.asked: set[tuple[ConnectionId, ...]] = set()
         """The connections of each question that was answered, be it once or, as it was repeated, twice."""
@@ -70,8 +70,8 @@ class Scene:
         for name in names:
             claims = Claims(name, AN_HOUR_S, rooms="*")
             session = Session(SessionId(name), ConnectionId(name), claims, SecretHash(b""), False, PLAIN)
-            self.stages[name] = connected(session)
-            self.connections.add(self.stages[name].connection, session)
+            self.harnesses[name] = connected(session)
+            self.connections.add(self.harnesses[name].connection, session)
 
     async def lose_the_broker(self) -> None:
         """Have it away for a moment."""
@@ -85,7 +85,7 @@ class Scene:
 
     def closed(self) -> list[str]:
         """List who was closed because of a newer connection, in the end."""
-        codes = {name: stage.close_code for name, stage in self.stages.items()}
+        codes = {name: harness.close_code for name, harness in self.harnesses.items()}
         assert set(codes.values()) <= {None, CloseCode.REPLACED}
         return [name for name, code in codes.items() if code]
 

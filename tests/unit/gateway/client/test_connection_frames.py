@@ -4,7 +4,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from gateway.client.connection import CLOSING_S
-from tests.unit.gateway.client.stage import Stage, connected, ping, signal
+from tests.unit.gateway.client.harness import Harness, connected, ping, signal
 from tests.unit.wire import samples
 from tieline.wire.codes import CLOSE_REASONS, CloseCode
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
@@ -18,14 +18,14 @@ def ping_of_size(size: int) -> bytes:
     return empty[:-2] + b"x" * (size - len(empty)) + empty[-2:]
 
 
-def has_failed(stage: Stage, code: CloseCode) -> bool:
+def has_failed(harness: Harness, code: CloseCode) -> bool:
     """Whether the gateway has closed with a code, will hear nothing more, and will cut the wire."""
-    if stage.close_code != code or not stage.socket.is_ended:
+    if harness.close_code != code or not harness.socket.is_ended:
         return False
-    stage.texts()
-    stage.send_frames(Frame(TEXT, ping("late")))
-    stage.clock.advance(CLOSING_S)
-    return stage.texts() == [] and stage.socket.is_aborted
+    harness.texts()
+    harness.send_frames(Frame(TEXT, ping("late")))
+    harness.clock.advance(CLOSING_S)
+    return harness.texts() == [] and harness.socket.is_aborted
 
 
 # Fragments.
@@ -35,26 +35,26 @@ def test_a_message_in_fragments_is_put_together_wherever_it_was_cut() -> None:
     frame = samples.frame(samples.ping_message() | {"requestId": "用户 😀"})
 
     for cut in range(len(frame)):
-        stage = connected()
-        stage.send_frames(Frame(TEXT, frame[:cut], fin=False), Frame(CONT, frame[cut:]))
-        assert stage.names() == ["用户 😀"]
+        harness = connected()
+        harness.send_frames(Frame(TEXT, frame[:cut], fin=False), Frame(CONT, frame[cut:]))
+        assert harness.names() == ["用户 😀"]
 
 
 def test_control_frames_may_come_between_fragments_of_one_byte() -> None:
-    stage, frame = connected(), ping("p-1")
+    harness, frame = connected(), ping("p-1")
 
-    stage.send_frames(Frame(TEXT, b"", fin=False))
+    harness.send_frames(Frame(TEXT, b"", fin=False))
     for byte in frame:
-        stage.send_frames(Frame(CONT, bytes([byte]), fin=False), Frame(Opcode.PING, b"still there?"))
-    stage.send_frames(Frame(CONT, b""))
+        harness.send_frames(Frame(CONT, bytes([byte]), fin=False), Frame(Opcode.PING, b"still there?"))
+    harness.send_frames(Frame(CONT, b""))
 
-    assert stage.names() == ["p-1"]
+    assert harness.names() == ["p-1"]
 
 
 def test_the_next_message_starts_afresh() -> None:
-    stage = connected()
+    harness = connected()
 
-    stage.send_frames(
+    harness.send_frames(
         Frame(TEXT, ping("p-1")[:9], fin=False),
         Frame(CONT, ping("p-1")[9:]),
         Frame(TEXT, ping("p-2")),
@@ -62,28 +62,28 @@ def test_the_next_message_starts_afresh() -> None:
         Frame(CONT, ping("p-3")[5:]),
     )
 
-    assert stage.names() == ["p-1", "p-2", "p-3"]
+    assert harness.names() == ["p-1", "p-2", "p-3"]
 
 
 def test_a_message_may_arrive_in_any_pieces_of_the_network_s() -> None:
-    stage = connected()
+    harness = connected()
     data = Frame(TEXT, ping("p-1")).serialize(mask=True) + Frame(TEXT, ping("p-2")).serialize(mask=True)
 
     for byte in data:
-        stage.put(bytes([byte]))
+        harness.put(bytes([byte]))
 
-    assert stage.names() == ["p-1", "p-2"]
+    assert harness.names() == ["p-1", "p-2"]
 
 
 # What ends the connection.
 
 
 def test_a_binary_frame_closes_with_1003() -> None:
-    stage = connected()
+    harness = connected()
 
-    stage.send_frames(Frame(BINARY, ping("p-1")))
+    harness.send_frames(Frame(BINARY, ping("p-1")))
 
-    assert has_failed(stage, CloseCode.BINARY_FRAME)
+    assert has_failed(harness, CloseCode.BINARY_FRAME)
 
 
 @pytest.mark.parametrize(
@@ -98,29 +98,29 @@ def test_a_binary_frame_closes_with_1003() -> None:
     ids=["no UTF-8 at all", "a surrogate", "cut short", "wrongly continued", "overlong"],
 )
 def test_text_that_is_not_utf_8_closes_with_1007(frames: list[Frame]) -> None:
-    stage = connected()
+    harness = connected()
 
-    stage.send_frames(*frames)
+    harness.send_frames(*frames)
 
-    assert has_failed(stage, CloseCode.NOT_UTF8)
+    assert has_failed(harness, CloseCode.NOT_UTF8)
 
 
 def test_the_longest_message_is_answered_one_byte_more_closes() -> None:
-    stage = connected()
+    harness = connected()
 
-    stage.send(ping_of_size(MAX_MESSAGE_BYTES))
-    assert len(stage.texts()) == 1
-    stage.send(ping_of_size(MAX_MESSAGE_BYTES + 1))
+    harness.send(ping_of_size(MAX_MESSAGE_BYTES))
+    assert len(harness.texts()) == 1
+    harness.send(ping_of_size(MAX_MESSAGE_BYTES + 1))
 
-    assert has_failed(stage, CloseCode.TOO_BIG)
+    assert has_failed(harness, CloseCode.TOO_BIG)
 
 
 def test_fragments_that_are_too_big_together_close_with_1009() -> None:
-    stage, frame = connected(), ping_of_size(MAX_MESSAGE_BYTES + 1)
+    harness, frame = connected(), ping_of_size(MAX_MESSAGE_BYTES + 1)
 
-    stage.send_frames(Frame(TEXT, frame[:40_000], fin=False), Frame(CONT, frame[40_000:]))
+    harness.send_frames(Frame(TEXT, frame[:40_000], fin=False), Frame(CONT, frame[40_000:]))
 
-    assert has_failed(stage, CloseCode.TOO_BIG)
+    assert has_failed(harness, CloseCode.TOO_BIG)
 
 
 @pytest.mark.parametrize(
@@ -135,13 +135,13 @@ def test_fragments_that_are_too_big_together_close_with_1009() -> None:
     ids=["not masked", "continues nothing", "compressed", "not continued", "unknown opcode"],
 )
 def test_what_is_no_websocket_closes_with_1002(data: bytes) -> None:
-    stage = connected()
+    harness = connected()
 
-    stage.put(data)
+    harness.put(data)
 
-    assert stage.close_code == 1002
-    stage.clock.advance(CLOSING_S)
-    assert stage.socket.is_aborted
+    assert harness.close_code == 1002
+    harness.clock.advance(CLOSING_S)
+    assert harness.socket.is_aborted
 
 
 @pytest.mark.parametrize(
@@ -154,62 +154,62 @@ def test_what_is_no_websocket_closes_with_1002(data: bytes) -> None:
     ],
 )
 def test_what_was_said_before_a_wrong_frame_is_carried_out(last: Frame, code: int) -> None:
-    stage = connected()
+    harness = connected()
 
-    stage.send_frames(
+    harness.send_frames(
         Frame(TEXT, signal("s-1")), Frame(TEXT, signal("s-2")), last, Frame(TEXT, signal("late"))
     )
 
-    assert stage.close_code == code
-    stage.answer()
-    stage.answer()
-    stage.lose()
-    assert stage.host.asked == ["s-1", "s-2"]
-    assert len(stage.gone_with) == 1
+    assert harness.close_code == code
+    harness.answer()
+    harness.answer()
+    harness.lose()
+    assert harness.host.asked == ["s-1", "s-2"]
+    assert len(harness.gone_with) == 1
 
 
 def test_a_wrong_frame_from_a_client_that_is_leaving_changes_nothing() -> None:
-    stage = connected()
+    harness = connected()
 
-    stage.send_frames(Frame(BINARY, b""), Frame(Opcode.CLOSE, b"\x03\xe8"))
+    harness.send_frames(Frame(BINARY, b""), Frame(Opcode.CLOSE, b"\x03\xe8"))
 
-    assert stage.close_code == 1000
+    assert harness.close_code == 1000
 
 
 @pytest.mark.parametrize("code", [CloseCode.BINARY_FRAME, CloseCode.NOT_UTF8, CloseCode.SLOW_CONSUMER])
 def test_a_close_frame_says_in_words_why(code: CloseCode) -> None:
-    stage = connected()
+    harness = connected()
 
     match code:
         case CloseCode.BINARY_FRAME:
-            stage.send_frames(Frame(BINARY, b""))
+            harness.send_frames(Frame(BINARY, b""))
         case CloseCode.NOT_UTF8:
-            stage.send_frames(Frame(TEXT, b"\xff"))
+            harness.send_frames(Frame(TEXT, b"\xff"))
         case _:
-            stage.connection.close(code)
+            harness.connection.close(code)
 
-    assert stage.close_code == code
-    assert stage.client.close_rcvd is not None
-    assert stage.client.close_rcvd.reason == CLOSE_REASONS[code]
+    assert harness.close_code == code
+    assert harness.client.close_rcvd is not None
+    assert harness.client.close_rcvd.reason == CLOSE_REASONS[code]
 
 
 # Control frames.
 
 
 def test_a_client_s_ping_is_answered_while_a_message_is_under_way() -> None:
-    stage = connected()
-    stage.send(signal("s-1"))
-    stage.texts()
+    harness = connected()
+    harness.send(signal("s-1"))
+    harness.texts()
 
-    stage.client.send_ping(b"hello?")
-    stage.flush()
+    harness.client.send_ping(b"hello?")
+    harness.flush()
 
-    assert stage.socket.taken() == Frame(Opcode.PONG, b"hello?").serialize(mask=False)
+    assert harness.socket.taken() == Frame(Opcode.PONG, b"hello?").serialize(mask=False)
 
 
 def test_a_pong_nobody_asked_for_is_ignored() -> None:
-    stage = connected()
+    harness = connected()
 
-    stage.send_frames(Frame(Opcode.PONG, b"?"))
+    harness.send_frames(Frame(Opcode.PONG, b"?"))
 
-    assert stage.close_code is None
+    assert harness.close_code is None

@@ -3,117 +3,118 @@
 from gateway.client.inbound import MAX_UNREAD
 from gateway.client.keepalive import WARNING_S
 from gateway.client.terms import Pace
-from tests.unit.gateway.client.stage import AN_HOUR_S, connected, session, signal, signals
+from tests.unit.gateway.client.harness import AN_HOUR_S, connected, session, signal, signals
 from tieline.wire.codes import CloseCode
 
 PING_S, PONG_S = Pace()
 
 
 def test_a_client_that_answers_the_ping_every_25_seconds_stays() -> None:
-    stage = connected()
+    harness = connected()
 
-    stage.live_on(10 * PING_S)
+    harness.live_on(10 * PING_S)
 
-    assert len(stage.pings) == 10
-    assert len(set(stage.pings)) == 10
-    assert stage.close_code is None
+    assert len(harness.pings) == 10
+    assert len(set(harness.pings)) == 10
+    assert harness.close_code is None
 
 
 def test_a_client_that_leaves_a_ping_unanswered_for_8_s_is_closed() -> None:
-    stage = connected()
+    harness = connected()
 
-    stage.clock.advance(PING_S + PONG_S - 0.1)
-    assert stage.close_code is None
-    stage.clock.advance(0.1)
+    harness.clock.advance(PING_S + PONG_S - 0.1)
+    assert harness.close_code is None
+    harness.clock.advance(0.1)
 
-    assert stage.close_code == 4001
+    assert harness.close_code == 4001
 
 
 def test_neither_messages_nor_old_pongs_answer_a_ping() -> None:
-    stage = connected()
-    stage.live_on(PING_S)
-    (first,) = stage.pings
-    stage.clock.advance(PING_S)
+    harness = connected()
+    harness.live_on(PING_S)
+    (first,) = harness.pings
+    harness.clock.advance(PING_S)
 
-    stage.client.send_pong(first)
-    stage.client.data_to_send()
-    stage.send(signal("s-1"))
-    stage.client.send_pong(first)
-    stage.clock.advance(PONG_S)
+    harness.client.send_pong(first)
+    harness.client.data_to_send()
+    harness.send(signal("s-1"))
+    harness.client.send_pong(first)
+    harness.clock.advance(PONG_S)
 
-    assert stage.close_code == 4001
+    assert harness.close_code == 4001
 
 
 def test_a_client_whose_pong_may_wait_unread_is_not_closed_for_that() -> None:
-    stage = connected()
-    stage.send(*signals(MAX_UNREAD + 2))
-    assert not stage.socket.is_read
+    harness = connected()
+    harness.send(*signals(MAX_UNREAD + 2))
+    assert not harness.socket.is_read
 
-    stage.clock.advance(PING_S + 5 * PONG_S)
+    harness.clock.advance(PING_S + 5 * PONG_S)
 
-    assert stage.close_code is None
+    assert harness.close_code is None
 
 
 def test_a_client_that_stays_silent_once_it_is_read_again_is_closed() -> None:
-    stage = connected()
-    stage.send(*signals(MAX_UNREAD + 2))
-    stage.clock.advance(PING_S + 2 * PONG_S)
+    harness = connected()
+    harness.send(*signals(MAX_UNREAD + 2))
+    harness.clock.advance(PING_S + 2 * PONG_S)
 
-    while stage.host.under_way:
-        stage.answer()
-    assert stage.socket.is_read
-    stage.clock.advance(PONG_S)
+    while harness.host.under_way:
+        harness.answer()
+    assert harness.socket.is_read
+    harness.clock.advance(PONG_S)
 
-    assert stage.close_code == 4001
+    assert harness.close_code == 4001
 
 
 def test_a_client_whose_pong_is_read_late_lives_on() -> None:
-    stage = connected()
-    stage.send(*signals(MAX_UNREAD + 2))
-    stage.clock.advance(PING_S + 2 * PONG_S)
+    harness = connected()
+    harness.send(*signals(MAX_UNREAD + 2))
+    harness.clock.advance(PING_S + 2 * PONG_S)
 
-    while stage.host.under_way:
-        stage.answer()
-    stage.live_on(PING_S)
+    while harness.host.under_way:
+        harness.answer()
+    harness.live_on(PING_S)
 
-    assert stage.close_code is None
+    assert harness.close_code is None
 
 
 def test_a_client_is_told_30_s_before_its_token_ends_then_closed() -> None:
     alice = session(token_lasts_s=AN_HOUR_S)
-    stage = connected(alice)
+    harness = connected(alice)
 
-    stage.live_on(AN_HOUR_S - WARNING_S - 60)  # a minute for the tests themselves: tokens go by the real time
-    assert stage.host.told == []
-    stage.live_on(60)
+    # A minute for the tests themselves: tokens go by the real time.
+    harness.live_on(AN_HOUR_S - WARNING_S - 60)
+    assert harness.host.told == []
+    harness.live_on(60)
 
-    assert stage.host.told == [(alice.session, alice.expiring())]
-    assert stage.close_code is None
-    stage.live_on(AN_HOUR_S)
-    assert stage.close_code == 4501
+    assert harness.host.told == [(alice.session, alice.expiring())]
+    assert harness.close_code is None
+    harness.live_on(AN_HOUR_S)
+    assert harness.close_code == 4501
 
 
 def test_a_client_whose_token_ends_sooner_is_told_at_once() -> None:
     alice = session(token_lasts_s=WARNING_S - 1)
-    stage = connected(alice)
+    harness = connected(alice)
 
-    stage.clock.advance(0)
-    assert stage.host.told == [(alice.session, alice.expiring())]
-    stage.live_on(WARNING_S)
+    harness.clock.advance(0)
+    assert harness.host.told == [(alice.session, alice.expiring())]
+    harness.live_on(WARNING_S)
 
-    assert stage.close_code == 4501
+    assert harness.close_code == 4501
 
 
 def test_a_token_that_ends_while_a_message_is_under_way_still_closes() -> None:
-    stage = connected(session(token_lasts_s=0))
-    stage.send(signal("s-1"))
+    harness = connected(session(token_lasts_s=0))
+    harness.send(signal("s-1"))
 
-    stage.clock.advance(0)
+    harness.clock.advance(0)
 
-    assert stage.close_code == 4501
-    stage.answer()
-    stage.lose()
-    assert stage.gone_with == [4501]
+    assert harness.close_code == 4501
+    harness.answer()
+    harness.lose()
+    assert harness.gone_with == [4501]
 
 
 def test_after_the_end_time_does_nothing_more() -> None:
@@ -122,24 +123,24 @@ def test_after_the_end_time_does_nothing_more() -> None:
     closed.connection.close(CloseCode.SERVICE_RESTART)
     lost.lose()
     left.say_goodbye()
-    for stage in (closed, left):
-        stage.look()
-        stage.clock.advance(2 * AN_HOUR_S)
-        assert stage.socket.is_aborted
-        stage.lose()
+    for harness in (closed, left):
+        harness.look()
+        harness.clock.advance(2 * AN_HOUR_S)
+        assert harness.socket.is_aborted
+        harness.lose()
 
-    for stage in (closed, lost, left):
-        assert stage.clock.is_idle
-        assert stage.pings == []
-        assert len(stage.gone_with) == 1
+    for harness in (closed, lost, left):
+        assert harness.clock.is_idle
+        assert harness.pings == []
+        assert len(harness.gone_with) == 1
 
 
 def test_a_connection_that_closes_sends_no_ping() -> None:
-    stage = connected()
-    stage.clock.advance(PING_S - 1)
+    harness = connected()
+    harness.clock.advance(PING_S - 1)
 
-    stage.connection.close(CloseCode.SERVICE_RESTART)
-    stage.look()
-    stage.connection.ping(b"?")
+    harness.connection.close(CloseCode.SERVICE_RESTART)
+    harness.look()
+    harness.connection.ping(b"?")
 
-    assert stage.socket.taken() == b""
+    assert harness.socket.taken() == b""

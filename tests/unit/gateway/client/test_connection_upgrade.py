@@ -8,14 +8,14 @@ from websockets.frames import Frame, Opcode
 from gateway.client.connection import HANDSHAKE_S
 from gateway.client.deliveries import Missed
 from tests.support.metrics import value_of
-from tests.unit.gateway.client.stage import WELCOME, Stage, connected, event, ping, session
+from tests.unit.gateway.client.harness import WELCOME, Harness, connected, event, ping, session
 from tieline import metrics
 from tieline.wire.codes import CloseCode, HandshakeError
 
 
-def http_answer(stage: Stage) -> tuple[bytes, dict[str, object]]:
+def http_answer(harness: Harness) -> tuple[bytes, dict[str, object]]:
     """Return the status line and the JSON body of a refusal."""
-    head, _, body = stage.socket.taken().partition(b"\r\n\r\n")
+    head, _, body = harness.socket.taken().partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     assert b"Content-Length: %d" % len(body) in lines
     return lines[0], json.loads(body)
@@ -25,33 +25,33 @@ def http_answer(stage: Stage) -> tuple[bytes, dict[str, object]]:
 
 
 def test_a_request_is_decided_before_anything_is_read_or_said() -> None:
-    stage = Stage()
+    harness = Harness()
 
-    stage.put(stage.request())
+    harness.put(harness.request())
 
-    ((request, response),) = stage.requests
+    ((request, response),) = harness.requests
     assert (request.path, response.status_code) == ("/ws", 101)
-    assert not stage.socket.is_read
-    assert stage.socket.taken() == b""
-    assert stage.connection.session is None
+    assert not harness.socket.is_read
+    assert harness.socket.taken() == b""
+    assert harness.connection.session is None
 
 
 def test_a_request_that_comes_byte_by_byte_arrives_once() -> None:
-    stage = Stage()
+    harness = Harness()
 
-    for byte in stage.request():
-        assert not stage.requests
-        stage.put(bytes([byte]))
+    for byte in harness.request():
+        assert not harness.requests
+        harness.put(bytes([byte]))
 
-    assert len(stage.requests) == 1
+    assert len(harness.requests) == 1
 
 
 def test_a_request_without_an_upgrade_is_decided_like_any_other() -> None:
-    stage = Stage()
+    harness = Harness()
 
-    stage.put(b"GET /ws HTTP/1.1\r\nHost: h\r\n\r\n")
+    harness.put(b"GET /ws HTTP/1.1\r\nHost: h\r\n\r\n")
 
-    ((_, response),) = stage.requests
+    ((_, response),) = harness.requests
     assert response.status_code == 426
 
 
@@ -72,15 +72,15 @@ def test_a_request_without_an_upgrade_is_decided_like_any_other() -> None:
     ids=range(10),
 )
 def test_what_is_no_http_request_is_refused_with_400_and_json(data: bytes) -> None:
-    stage = Stage()
+    harness = Harness()
 
-    stage.put(data)
+    harness.put(data)
 
-    status, body = http_answer(stage)
+    status, body = http_answer(harness)
     assert status == b"HTTP/1.1 400 Bad Request"
     assert body == {"code": 400, "msg": HandshakeError.MALFORMED.msg, "reason": "MALFORMED"}
-    assert stage.socket.is_closing()
-    assert not stage.requests
+    assert harness.socket.is_closing()
+    assert not harness.requests
 
 
 @pytest.mark.parametrize(
@@ -96,91 +96,91 @@ def test_what_is_no_http_request_is_refused_with_400_and_json(data: bytes) -> No
     ids=["text", "ping", "close", "unmasked", "pipelined", "junk"],
 )
 def test_a_client_that_does_not_wait_for_the_answer_is_refused(early: bytes) -> None:
-    stage = Stage()
+    harness = Harness()
 
-    stage.put(stage.request() + early)
+    harness.put(harness.request() + early)
 
-    status, _ = http_answer(stage)
+    status, _ = http_answer(harness)
     assert status == b"HTTP/1.1 400 Bad Request"
-    assert stage.socket.is_closing()
-    assert not stage.requests
+    assert harness.socket.is_closing()
+    assert not harness.requests
 
 
 def test_a_frame_while_nothing_is_read_ends_the_connection() -> None:
-    stage = Stage()
-    stage.put(stage.request())
+    harness = Harness()
+    harness.put(harness.request())
 
-    stage.send_frames(Frame(Opcode.TEXT, b"too early"))
+    harness.send_frames(Frame(Opcode.TEXT, b"too early"))
 
-    assert stage.socket.is_aborted
-    assert stage.socket.taken() == b""
+    assert harness.socket.is_aborted
+    assert harness.socket.taken() == b""
 
 
 # The answer.
 
 
 def test_a_welcome_precedes_what_was_missed() -> None:
-    stage = Stage()
-    stage.put(stage.request())
+    harness = Harness()
+    harness.put(harness.request())
 
-    stage.welcome(missed=Missed([], [event("missed 1"), event("missed 2")], is_whole=True))
+    harness.welcome(missed=Missed([], [event("missed 1"), event("missed 2")], is_whole=True))
 
-    assert stage.texts() == [WELCOME, event("missed 1"), event("missed 2")]
-    assert stage.socket.is_read
-    stage.send(ping("p-1"))
-    assert stage.names() == ["p-1"]
+    assert harness.texts() == [WELCOME, event("missed 1"), event("missed 2")]
+    assert harness.socket.is_read
+    harness.send(ping("p-1"))
+    assert harness.names() == ["p-1"]
 
 
 def test_a_connection_that_is_welcome_has_a_session_and_an_age() -> None:
-    stage, alice = Stage(), session()
-    stage.put(stage.request())
-    stage.clock.advance(2)
+    harness, alice = Harness(), session()
+    harness.put(harness.request())
+    harness.clock.advance(2)
 
-    stage.welcome(alice)
+    harness.welcome(alice)
 
-    assert stage.connection.session is alice
-    stage.clock.advance(3)
-    assert stage.connection.seconds_open == 3
+    assert harness.connection.session is alice
+    harness.clock.advance(3)
+    assert harness.connection.seconds_open == 3
 
 
 @pytest.mark.parametrize("denial", HandshakeError)
 def test_a_denial_is_an_http_answer_and_the_end(denial: HandshakeError) -> None:
-    stage = Stage()
-    stage.put(stage.request())
+    harness = Harness()
+    harness.put(harness.request())
 
-    stage.connection.deny(denial)
+    harness.connection.deny(denial)
 
-    status, body = http_answer(stage)
+    status, body = http_answer(harness)
     assert status.startswith(b"HTTP/1.1 %d " % denial.status)
     assert body["reason"] == denial.reason
-    assert stage.connection.is_closing
-    stage.connection.connection_lost(None)
-    assert stage.clock.is_idle
+    assert harness.connection.is_closing
+    harness.connection.connection_lost(None)
+    assert harness.clock.is_idle
 
 
 def test_a_second_denial_says_nothing_more_and_is_not_counted() -> None:
-    stage, counter = Stage(), metrics.HANDSHAKES_REFUSED.labels("DRAINING")
+    harness, counter = Harness(), metrics.HANDSHAKES_REFUSED.labels("DRAINING")
     before = value_of(counter)
-    stage.put(stage.request())
-    stage.connection.deny(HandshakeError.FULL)
-    stage.socket.taken()
+    harness.put(harness.request())
+    harness.connection.deny(HandshakeError.FULL)
+    harness.socket.taken()
 
-    stage.connection.deny(HandshakeError.DRAINING)
+    harness.connection.deny(HandshakeError.DRAINING)
 
-    assert stage.socket.taken() == b""
+    assert harness.socket.taken() == b""
     assert value_of(counter) == before
 
 
 def test_before_the_welcome_a_close_has_no_effect() -> None:
-    stage = Stage()
-    stage.put(stage.request())
+    harness = Harness()
+    harness.put(harness.request())
 
-    stage.connection.close(CloseCode.REPLACED)
-    stage.welcome()
+    harness.connection.close(CloseCode.REPLACED)
+    harness.welcome()
 
-    assert stage.texts() == [WELCOME]
-    assert stage.close_code is None
-    assert stage.host.told == []
+    assert harness.texts() == [WELCOME]
+    assert harness.close_code is None
+    assert harness.host.told == []
 
 
 # Time and loss.
@@ -188,62 +188,62 @@ def test_before_the_welcome_a_close_has_no_effect() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"GET /ws HTTP/1.1\r\n"], ids=["nothing", "half a request"])
 def test_a_client_that_does_not_ask_in_time_is_cut_off(data: bytes) -> None:
-    stage = Stage()
+    harness = Harness()
     if data:
-        stage.put(data)
+        harness.put(data)
 
-    stage.clock.advance(HANDSHAKE_S - 0.1)
-    assert not stage.socket.is_closing()
-    stage.clock.advance(0.1)
+    harness.clock.advance(HANDSHAKE_S - 0.1)
+    assert not harness.socket.is_closing()
+    harness.clock.advance(0.1)
 
-    assert stage.socket.is_aborted
+    assert harness.socket.is_aborted
 
 
 def test_a_client_that_is_not_let_in_in_time_is_cut_off() -> None:
-    stage = Stage()
-    stage.put(stage.request())
+    harness = Harness()
+    harness.put(harness.request())
 
-    stage.clock.advance(HANDSHAKE_S)
+    harness.clock.advance(HANDSHAKE_S)
 
-    assert stage.connection.is_closing
+    assert harness.connection.is_closing
 
 
 def test_a_client_that_does_not_read_its_refusal_is_cut_off() -> None:
-    stage = Stage()
-    stage.put(stage.request())
-    stage.connection.deny(HandshakeError.FULL)
-    assert not stage.socket.is_aborted  # its transport waits until the client has read all, however long
+    harness = Harness()
+    harness.put(harness.request())
+    harness.connection.deny(HandshakeError.FULL)
+    assert not harness.socket.is_aborted  # its transport waits until the client has read all, however long
 
-    stage.clock.advance(HANDSHAKE_S)
+    harness.clock.advance(HANDSHAKE_S)
 
-    assert stage.socket.is_aborted
+    assert harness.socket.is_aborted
 
 
 def test_a_client_that_is_welcome_is_not_cut_off_later() -> None:
-    stage = connected()
+    harness = connected()
 
-    stage.clock.advance(HANDSHAKE_S)
+    harness.clock.advance(HANDSHAKE_S)
 
-    assert not stage.connection.is_closing
+    assert not harness.connection.is_closing
 
 
 def test_a_connection_lost_before_its_welcome_keeps_no_timer() -> None:
-    stage = Stage()
-    stage.put(stage.request())
+    harness = Harness()
+    harness.put(harness.request())
 
-    stage.lose()
+    harness.lose()
 
-    assert stage.gone_with == [1006]
-    assert stage.clock.is_idle
-    stage.connection.deny(HandshakeError.DRAINING)
+    assert harness.gone_with == [1006]
+    assert harness.clock.is_idle
+    harness.connection.deny(HandshakeError.DRAINING)
 
 
 def test_a_client_that_ends_before_it_has_asked_is_no_trouble() -> None:
-    stage = Stage()
-    stage.put(b"GET /ws HTT")
+    harness = Harness()
+    harness.put(b"GET /ws HTT")
 
-    keep_open = stage.connection.eof_received()
-    stage.lose()
+    keep_open = harness.connection.eof_received()
+    harness.lose()
 
     assert not keep_open
-    assert stage.gone_with == [1006]
+    assert harness.gone_with == [1006]

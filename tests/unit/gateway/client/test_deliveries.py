@@ -6,9 +6,9 @@ from websockets.frames import Frame, Opcode
 from gateway.client.deliveries import NOTHING, Missed
 from gateway.client.keepalive import WARNING_S
 from gateway.client.outbox import MAX_WAITING_BYTES
-from tests.unit.gateway.client.stage import (
+from tests.unit.gateway.client.harness import (
     WELCOME,
-    Stage,
+    Harness,
     connected,
     event,
     ping,
@@ -24,83 +24,83 @@ def missed(*fresh: str, known: tuple[str, ...] = ()) -> Missed:
     return Missed([event(name) for name in known], [event(name) for name in fresh], is_whole=True)
 
 
-def welcomed(what: Missed) -> Stage:
-    """Set the stage with a client that missed something, and has read its welcome and all that followed."""
-    stage = Stage()
-    stage.put(stage.request())
-    stage.welcome(missed=what)
-    stage.look()
-    return stage
+def welcomed(what: Missed) -> Harness:
+    """Make a harness with a client that missed something, and has read its welcome and all that followed."""
+    harness = Harness()
+    harness.put(harness.request())
+    harness.welcome(missed=what)
+    harness.look()
+    return harness
 
 
-def names(stage: Stage) -> list[str]:
+def names(harness: Harness) -> list[str]:
     """Return what has come, without the welcome."""
-    return [name for name in stage.names() if name]
+    return [name for name in harness.names() if name]
 
 
 # Delivered once.
 
 
 def test_what_others_send_is_delivered_byte_for_byte_in_order() -> None:
-    stage = connected()
+    harness = connected()
     frames = [b"1", "用户".encode(), b"\x00", b"x" * 65_536, b""]
 
     for frame in frames:
-        stage.deliveries.deliver(frame)
+        harness.deliveries.deliver(frame)
 
-    assert stage.texts() == frames
+    assert harness.texts() == frames
 
 
 def test_the_very_same_frame_is_delivered_once_a_minute() -> None:
-    stage = connected()
+    harness = connected()
     for _ in range(3):
-        stage.deliveries.deliver(event("e-1"))
-    stage.live_on(RETRY_WINDOW_S - 1)
-    stage.deliveries.deliver(event("e-1"))
-    assert names(stage) == ["e-1"]
+        harness.deliveries.deliver(event("e-1"))
+    harness.live_on(RETRY_WINDOW_S - 1)
+    harness.deliveries.deliver(event("e-1"))
+    assert names(harness) == ["e-1"]
 
-    stage.live_on(1)
-    stage.deliveries.deliver(event("e-1"))
+    harness.live_on(1)
+    harness.deliveries.deliver(event("e-1"))
 
-    assert names(stage) == ["e-1"]
+    assert names(harness) == ["e-1"]
 
 
 def test_what_the_client_was_sent_can_be_asked() -> None:
-    stage = connected()
-    assert not stage.deliveries.has_had(event("e-1"))
+    harness = connected()
+    assert not harness.deliveries.has_had(event("e-1"))
 
-    stage.deliveries.deliver(event("e-1"))
+    harness.deliveries.deliver(event("e-1"))
 
-    assert stage.deliveries.has_had(event("e-1"))
-    assert not stage.deliveries.has_had(event("e-2"))
+    assert harness.deliveries.has_had(event("e-1"))
+    assert not harness.deliveries.has_had(event("e-2"))
 
 
 def test_two_frames_of_one_name_are_two() -> None:
-    stage = connected()
+    harness = connected()
 
-    stage.deliveries.deliver(signal("s-1"))
-    stage.deliveries.deliver(signal("s-1", size=1))
+    harness.deliveries.deliver(signal("s-1"))
+    harness.deliveries.deliver(signal("s-1", size=1))
 
-    assert names(stage) == ["s-1", "s-1"]
+    assert names(harness) == ["s-1", "s-1"]
 
 
 def test_what_the_gateway_itself_says_is_never_taken_for_a_duplicate() -> None:
-    stage = connected()
+    harness = connected()
 
-    stage.send(ping("p-1"), ping("p-1"))
+    harness.send(ping("p-1"), ping("p-1"))
 
-    assert names(stage) == ["p-1", "p-1"]
+    assert names(harness) == ["p-1", "p-1"]
 
 
 def test_deliveries_are_counted_by_what_became_of_them() -> None:
     counters = (metrics.DELIVERED, metrics.DELIVERED_AGAIN, metrics.DELIVERED_TO_NOBODY)
     before = [counter.count for counter in counters]
-    stage = connected()
+    harness = connected()
 
     for name in ("e-1", "e-1", "e-2", "e-1"):
-        stage.deliveries.deliver(event(name))
-    stage.say_goodbye()
-    stage.deliveries.deliver(event("e-3"))
+        harness.deliveries.deliver(event(name))
+    harness.say_goodbye()
+    harness.deliveries.deliver(event("e-3"))
 
     assert [counter.count - was for counter, was in zip(counters, before, strict=True)] == [2, 2, 1]
 
@@ -109,27 +109,27 @@ def test_deliveries_are_counted_by_what_became_of_them() -> None:
 
 
 def test_what_the_client_has_had_is_only_remembered() -> None:
-    stage = welcomed(missed("e-3", known=("e-1", "e-2")))
-    stage.deliveries.deliver(event("e-2"))
-    stage.deliveries.deliver(event("e-1"))
-    stage.deliveries.deliver(event("e-4"))
+    harness = welcomed(missed("e-3", known=("e-1", "e-2")))
+    harness.deliveries.deliver(event("e-2"))
+    harness.deliveries.deliver(event("e-1"))
+    harness.deliveries.deliver(event("e-4"))
 
-    assert names(stage) == ["e-3", "e-4"]
+    assert names(harness) == ["e-3", "e-4"]
 
 
 def test_a_minute_after_the_replay_what_was_known_may_come_again() -> None:
-    stage = welcomed(missed(known=("e-1",)))
+    harness = welcomed(missed(known=("e-1",)))
 
-    stage.live_on(RETRY_WINDOW_S)
-    stage.deliveries.deliver(event("e-1"))
+    harness.live_on(RETRY_WINDOW_S)
+    harness.deliveries.deliver(event("e-1"))
 
-    assert names(stage) == ["e-1"]
+    assert names(harness) == ["e-1"]
 
 
 def test_a_missed_message_that_equals_a_known_one_is_not_sent() -> None:
-    stage = welcomed(missed("e-1", "e-2", known=("e-1",)))
+    harness = welcomed(missed("e-1", "e-2", known=("e-1",)))
 
-    assert names(stage) == ["e-2"]
+    assert names(harness) == ["e-2"]
 
 
 def test_a_client_that_missed_nothing_is_sent_nothing() -> None:
@@ -137,14 +137,14 @@ def test_a_client_that_missed_nothing_is_sent_nothing() -> None:
 
 
 def test_a_frame_delivered_long_ago_is_not_read_from_the_mailbox() -> None:
-    stage = connected()
-    stage.deliveries.deliver(event("e-1"))
-    stage.live_on(RETRY_WINDOW_S + 15)
-    assert names(stage) == ["e-1"]
+    harness = connected()
+    harness.deliveries.deliver(event("e-1"))
+    harness.live_on(RETRY_WINDOW_S + 15)
+    assert names(harness) == ["e-1"]
 
-    stage.deliveries.replay(missed("e-1", "e-2"))
+    harness.deliveries.replay(missed("e-1", "e-2"))
 
-    assert names(stage) == ["e-2"]
+    assert names(harness) == ["e-2"]
 
 
 # Events of the gateway's own.
@@ -152,66 +152,66 @@ def test_a_frame_delivered_long_ago_is_not_read_from_the_mailbox() -> None:
 
 def test_an_event_of_the_gateway_s_own_goes_like_those_of_others() -> None:
     alice = session(token_lasts_s=WARNING_S - 1)
-    stage = connected(alice)
+    harness = connected(alice)
 
-    stage.clock.advance(0)
+    harness.clock.advance(0)
     own = alice.expiring()
-    assert stage.host.told == [("s-1", own)]
-    assert stage.texts() == []
+    assert harness.host.told == [("s-1", own)]
+    assert harness.texts() == []
 
-    stage.deliveries.deliver(event("older"))
+    harness.deliveries.deliver(event("older"))
     for _ in range(2):  # as it comes back, and as a replay may bring it once more
-        stage.deliveries.deliver(own)
-    assert stage.texts() == [event("older"), own]
+        harness.deliveries.deliver(own)
+    assert harness.texts() == [event("older"), own]
 
 
 # A client that does not read.
 
 
 def test_a_client_that_does_not_read_is_closed_and_costs_no_more() -> None:
-    stage = connected()
+    harness = connected()
 
-    stage.socket.waiting_bytes = MAX_WAITING_BYTES
-    stage.deliveries.deliver(event("e-1"))
-    assert stage.close_code is None
-    stage.socket.waiting_bytes += 1
-    stage.deliveries.deliver(event("e-2"))
-    stage.deliveries.deliver(event("e-3"))
+    harness.socket.waiting_bytes = MAX_WAITING_BYTES
+    harness.deliveries.deliver(event("e-1"))
+    assert harness.close_code is None
+    harness.socket.waiting_bytes += 1
+    harness.deliveries.deliver(event("e-2"))
+    harness.deliveries.deliver(event("e-3"))
 
-    assert stage.close_code == 4000
-    assert names(stage) == ["e-1", "e-2"]
+    assert harness.close_code == 4000
+    assert names(harness) == ["e-1", "e-2"]
 
 
 def test_a_client_that_does_not_read_its_answers_is_closed_too() -> None:
-    stage = connected()
-    stage.socket.waiting_bytes = MAX_WAITING_BYTES + 1
+    harness = connected()
+    harness.socket.waiting_bytes = MAX_WAITING_BYTES + 1
 
-    stage.send(ping("p-1"), ping("p-2"), signal("s-1"))
+    harness.send(ping("p-1"), ping("p-2"), signal("s-1"))
 
-    assert stage.close_code == 4000
-    assert names(stage) == ["p-1"]
-    assert stage.host.asked == []
+    assert harness.close_code == 4000
+    assert names(harness) == ["p-1"]
+    assert harness.host.asked == []
 
 
 def test_a_client_that_does_not_read_its_pongs_is_closed_too() -> None:
-    stage = connected()
-    stage.socket.waiting_bytes = MAX_WAITING_BYTES + 1
+    harness = connected()
+    harness.socket.waiting_bytes = MAX_WAITING_BYTES + 1
 
-    stage.send_frames(Frame(Opcode.PING, b"hello?"))
+    harness.send_frames(Frame(Opcode.PING, b"hello?"))
 
-    assert stage.close_code == 4000
+    assert harness.close_code == 4000
 
 
 @pytest.mark.parametrize("late", ["e-1", "e-2"])
 def test_a_replay_that_is_too_much_breaks_off_in_order(
     late: str,
 ) -> None:
-    stage = Stage()
-    stage.put(stage.request())
-    stage.socket.waiting_bytes = MAX_WAITING_BYTES + 1
+    harness = Harness()
+    harness.put(harness.request())
+    harness.socket.waiting_bytes = MAX_WAITING_BYTES + 1
 
-    stage.welcome(missed=missed("e-1", "e-2", "e-3"))
-    stage.deliveries.deliver(event(late))
+    harness.welcome(missed=missed("e-1", "e-2", "e-3"))
+    harness.deliveries.deliver(event(late))
 
-    assert stage.texts() == [WELCOME, event("e-1")]
-    assert stage.close_code == 4000
+    assert harness.texts() == [WELCOME, event("e-1")]
+    assert harness.close_code == 4000

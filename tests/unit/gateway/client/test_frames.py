@@ -10,7 +10,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gateway.client.frames import is_between_messages, next_text, text_head
-from tests.unit.gateway.client.stage import connected
+from tests.unit.gateway.client.harness import connected
 from tests.unit.wire import samples
 
 TEXT, CONT, PING = Opcode.TEXT, Opcode.CONT, Opcode.PING
@@ -44,7 +44,7 @@ def opened() -> ServerProtocol:
 def test_however_messages_are_cut_each_is_received_in_order(
     sent: list[tuple[str, int]], cuts: list[int]
 ) -> None:
-    stage, names, stream, control = connected(), [], b"", 0
+    harness, names, stream, control = connected(), [], b"", 0
     for number, (kind, size) in enumerate(sent):
         message = a_ping(number, size)
         if kind == "ping":
@@ -57,14 +57,14 @@ def test_however_messages_are_cut_each_is_received_in_order(
         else:
             stream += masked(Frame(TEXT, message[:size], fin=False)) + masked(Frame(CONT, message[size:]))
 
-    pongs = stage.socket_pongs()
+    pongs = harness.socket_pongs()
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     for start, end in itertools.pairwise(places):
         if start < end:
-            stage.put(stream[start:end])
+            harness.put(stream[start:end])
 
-    assert stage.names() == names
-    assert stage.socket_pongs() - pongs == control
+    assert harness.names() == names
+    assert harness.socket_pongs() - pongs == control
 
 
 @pytest.mark.parametrize("size", SIZES)

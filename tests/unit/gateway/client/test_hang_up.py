@@ -12,7 +12,7 @@ from tests.unit.gateway.client.transport import Socket
 
 
 @pytest.fixture
-async def line() -> AsyncIterator[tuple[asyncio.Transport, socket.socket]]:
+async def connection() -> AsyncIterator[tuple[asyncio.Transport, socket.socket]]:
     """A transport that is not read, and the other end of its socket."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
@@ -24,25 +24,25 @@ async def line() -> AsyncIterator[tuple[asyncio.Transport, socket.socket]]:
 
 
 async def test_a_socket_whose_other_end_is_open_has_not(
-    line: tuple[asyncio.Transport, socket.socket],
+    connection: tuple[asyncio.Transport, socket.socket],
 ) -> None:
-    transport, theirs = line
+    transport, theirs = connection
     theirs.send(b"something unread")
     assert not has_hung_up(transport)
 
 
 async def test_a_socket_whose_other_end_is_closed_has(
-    line: tuple[asyncio.Transport, socket.socket],
+    connection: tuple[asyncio.Transport, socket.socket],
 ) -> None:
-    transport, theirs = line
+    transport, theirs = connection
     theirs.close()
     await until(lambda: has_hung_up(transport))
 
 
 async def test_a_socket_whose_other_end_sends_no_more_has(
-    line: tuple[asyncio.Transport, socket.socket],
+    connection: tuple[asyncio.Transport, socket.socket],
 ) -> None:
-    transport, theirs = line
+    transport, theirs = connection
     theirs.shutdown(socket.SHUT_WR)
     await until(lambda: has_hung_up(transport))
 

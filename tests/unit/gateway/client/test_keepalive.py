@@ -5,8 +5,8 @@ import pytest
 from gateway.client.keepalive import WARNING_S, Keepalive, Timers, TokenExpiry
 from gateway.client.terms import Pace
 from tests.unit.gateway.client.clock import Clock
+from tests.unit.gateway.client.harness import session
 from tests.unit.gateway.client.host import FakeHost
-from tests.unit.gateway.client.stage import session
 from tieline.wire.codes import CloseCode
 
 

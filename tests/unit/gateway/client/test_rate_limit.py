@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from gateway.client.rate_limit import TOO_MUCH_S, Decision, RateLimit
 from gateway.client.terms import Terms
 from tests.unit.gateway.client.alice import PLAIN, alice, said
-from tests.unit.gateway.client.stage import Stage, connected, ping, session
+from tests.unit.gateway.client.harness import Harness, connected, ping, session
 from tests.unit.wire.samples import frame, ping_message, room_message, signal_message
 
 PASS, REFUSE, CLOSE = Decision.PASS, Decision.REFUSE, Decision.CLOSE
@@ -88,34 +88,34 @@ def test_what_is_over_the_limit_is_refused_by_its_names() -> None:
     assert said(person.over_limit(b"rubbish"))["requestId"] == ""
 
 
-def limited(terms: Terms) -> Stage:
+def limited(terms: Terms) -> Harness:
     return connected(session(terms=terms))
 
 
-def reasons(stage: Stage) -> list[str]:
-    return [message.get("reason", "ok") for message in stage.messages()]
+def reasons(harness: Harness) -> list[str]:
+    return [message.get("reason", "ok") for message in harness.messages()]
 
 
 def test_without_a_limit_everything_passes() -> None:
-    stage = limited(PLAIN)
-    stage.send(*(ping(f"p-{number}") for number in range(2000)))
+    harness = limited(PLAIN)
+    harness.send(*(ping(f"p-{number}") for number in range(2000)))
 
-    assert reasons(stage) == ["ok"] * 2000
+    assert reasons(harness) == ["ok"] * 2000
 
 
 def test_a_client_is_limited_from_its_first_message_on() -> None:
-    stage = limited(THREE)
-    stage.send(*(ping(f"p-{number}") for number in range(5)))
-    assert reasons(stage) == ["ok"] * 3 + ["RATE_LIMITED"] * 2
-    assert stage.close_code is None
-    stage.clock.advance(1)
-    stage.send(*(ping(f"q-{number}") for number in range(4)))
-    assert reasons(stage) == ["ok"] * 3 + ["RATE_LIMITED"]
+    harness = limited(THREE)
+    harness.send(*(ping(f"p-{number}") for number in range(5)))
+    assert reasons(harness) == ["ok"] * 3 + ["RATE_LIMITED"] * 2
+    assert harness.close_code is None
+    harness.clock.advance(1)
+    harness.send(*(ping(f"q-{number}") for number in range(4)))
+    assert reasons(harness) == ["ok"] * 3 + ["RATE_LIMITED"]
 
 
 def test_a_client_that_does_not_stop_is_closed_after_its_last_refusal() -> None:
-    stage = limited(THREE)
-    stage.send(*(ping(f"p-{number}") for number in range(100)))
+    harness = limited(THREE)
+    harness.send(*(ping(f"p-{number}") for number in range(100)))
 
-    assert reasons(stage) == ["ok"] * 3 + ["RATE_LIMITED"] * 30
-    assert stage.close_code == 4503
+    assert reasons(harness) == ["ok"] * 3 + ["RATE_LIMITED"] * 30
+    assert harness.close_code == 4503

@@ -26,8 +26,8 @@ from tests.unit.gateway.client.alice import (
     room_ask,
     said,
 )
-from tests.unit.gateway.client.stage import connected
-from tests.unit.gateway.client.stage import session as live_session
+from tests.unit.gateway.client.harness import connected
+from tests.unit.gateway.client.harness import session as live_session
 from tests.unit.wire.samples import frame, ping_message, refresh_message, room_message
 from tieline.wire.codes import CloseCode
 from tieline.wire.internal import Done, Regrant, RoomMembers, SessionGone
@@ -152,30 +152,30 @@ def test_a_token_of_an_unknown_key_waits_for_fresh_keys() -> None:
 @pytest.mark.parametrize("is_known", [True, False])
 def test_the_next_message_waits_until_the_keys_have_come(is_known: bool) -> None:
     terms = fetching()
-    stage = connected(live_session(terms=terms))
+    harness = connected(live_session(terms=terms))
     later = RSA.token(exp=time.time() + 9000)
-    stage.send(frame(refresh_message(later)), frame(ping_message() | {"requestId": "next"}))
-    assert len(stage.host.keys_asked) == 1
-    assert stage.messages() == []
+    harness.send(frame(refresh_message(later)), frame(ping_message() | {"requestId": "next"}))
+    assert len(harness.host.keys_asked) == 1
+    assert harness.messages() == []
 
     if is_known:
         terms.tokens.fetched = read_key_set(key_set(RSA.jwk()))
-    stage.host.answer_keys(is_fresh=True)
+    harness.host.answer_keys(is_fresh=True)
     if is_known:
-        assert stage.messages() == []
-        stage.answer_room(Done())
+        assert harness.messages() == []
+        harness.answer_room(Done())
 
-    answer, pong = stage.messages()
+    answer, pong = harness.messages()
     assert answer.get("reason") == (None if is_known else "BAD_TOKEN")
     assert pong["requestId"] == "next"
 
 
 def test_a_newer_token_restarts_its_timer() -> None:
-    stage = connected(live_session(token_lasts_s=100, terms=PLAIN))
-    stage.send(frame(refresh_message(token(exp=time.time() + 9000))))
-    stage.answer_room(Done())
+    harness = connected(live_session(token_lasts_s=100, terms=PLAIN))
+    harness.send(frame(refresh_message(token(exp=time.time() + 9000))))
+    harness.answer_room(Done())
 
-    stage.live_on(1000)
-    assert [message.get("reason") for message in stage.messages()] == [None]
-    assert stage.host.told == []
-    assert stage.close_code is None
+    harness.live_on(1000)
+    assert [message.get("reason") for message in harness.messages()] == [None]
+    assert harness.host.told == []
+    assert harness.close_code is None

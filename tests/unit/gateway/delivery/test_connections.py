@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.delivery.connections import Connections
-from tests.unit.gateway.client.stage import connected, session
+from tests.unit.gateway.client.harness import connected, session
 from tieline.wire.ids import ConnectionId
 
 

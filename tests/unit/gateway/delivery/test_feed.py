@@ -2,18 +2,20 @@
 
 from gateway.client.deliveries import NOTHING, Missed
 from gateway.delivery.feed import Feed
-from tests.unit.gateway.client.stage import WELCOME, Stage, connected, event, ping
+from tests.unit.gateway.client.harness import WELCOME, Harness, connected, event, ping
 from tieline.runtime.message import Message, block
 
 
 class Listener:
     """The feed of a client that is let in, unless a test says otherwise, and how often it found a gap."""
 
-    def __init__(self, stage: Stage | None = None) -> None:
-        self.stage: Stage = stage or connected()
+    def __init__(self, harness: Harness | None = None) -> None:
+        self.harness: Harness = harness or connected()
         self.gaps = 0
-        self.feed = Feed(self.stage.deliveries, "t.user.alice.s-1", self._on_gap, self.stage.connection.close)
-        if stage is None:
+        self.feed = Feed(
+            self.harness.deliveries, "t.user.alice.s-1", self._on_gap, self.harness.connection.close
+        )
+        if harness is None:
             self.feed.release(NOTHING)
 
     def _on_gap(self) -> None:
@@ -40,7 +42,7 @@ def test_what_follows_what_came_before_is_delivered() -> None:
     listener.push("a", 3, 0)
     listener.push("b", 9, 3)
 
-    assert listener.stage.names() == ["a", "b"]
+    assert listener.harness.names() == ["a", "b"]
     assert (listener.gaps, listener.feed.last_sequence) == (0, 9)
 
 
@@ -49,7 +51,7 @@ def test_nothing_is_missing_when_what_came_before_is_stored_no_more() -> None:
     listener.push("a", 3, 0)
     listener.push("b", 900, 0)
 
-    assert (listener.gaps, listener.stage.names()) == (0, ["a", "b"])
+    assert (listener.gaps, listener.harness.names()) == (0, ["a", "b"])
 
 
 def test_a_gap_holds_everything_back_until_what_is_missing_is_read() -> None:
@@ -57,12 +59,12 @@ def test_a_gap_holds_everything_back_until_what_is_missing_is_read() -> None:
     listener.push("a", 3, 0)
     listener.push("c", 9, 6)
     listener.push("d", 12, 9)
-    assert listener.stage.names() == ["a"]
+    assert listener.harness.names() == ["a"]
     assert (listener.gaps, listener.feed.last_sequence) == (1, 3)
 
     listener.read("b", newest=6)
 
-    assert listener.stage.names() == ["b", "c", "d"]
+    assert listener.harness.names() == ["b", "c", "d"]
     assert (listener.gaps, listener.feed.last_sequence) == (1, 12)
 
 
@@ -74,7 +76,7 @@ def test_what_was_read_and_pushed_too_is_delivered_once() -> None:
     listener.read("a", "b", "c", newest=12)
     listener.push("d", 14, 12)
 
-    assert listener.stage.names() == ["a", "b", "c", "d"]
+    assert listener.harness.names() == ["a", "b", "c", "d"]
     assert (listener.gaps, listener.feed.last_sequence) == (1, 14)
 
 
@@ -84,12 +86,12 @@ def test_a_second_gap_among_what_was_held_back_is_a_gap_again() -> None:
     listener.push("d", 20, 15)
 
     listener.read("a", newest=6)
-    assert listener.stage.names() == ["a", "b"]
+    assert listener.harness.names() == ["a", "b"]
     assert (listener.gaps, listener.feed.last_sequence) == (2, 9)
     listener.push("e", 23, 20)
     listener.read("c", newest=15)
 
-    assert listener.stage.names() == ["c", "d", "e"]
+    assert listener.harness.names() == ["c", "d", "e"]
     assert (listener.gaps, listener.feed.last_sequence) == (2, 23)
 
 
@@ -98,24 +100,24 @@ def test_what_comes_while_held_for_another_reason_is_looked_at_later() -> None:
     listener.feed.hold()
     listener.push("a", 3, 0)
     listener.push("b", 5, 3)
-    assert (listener.gaps, listener.stage.names()) == (0, [])
+    assert (listener.gaps, listener.harness.names()) == (0, [])
 
     listener.feed.release(NOTHING)
 
-    assert listener.stage.names() == ["a", "b"]
+    assert listener.harness.names() == ["a", "b"]
     assert (listener.gaps, listener.feed.last_sequence) == (0, 5)
 
 
 def test_a_welcome_and_what_was_missed_precede_what_came_meanwhile() -> None:
-    stage = Stage()
-    stage.put(stage.request())
-    listener = Listener(stage)
+    harness = Harness()
+    harness.put(harness.request())
+    listener = Listener(harness)
     listener.push("d", 9, 6)
 
-    stage.welcome()
+    harness.welcome()
     listener.read("b", "c", newest=6)
 
-    assert stage.texts() == [WELCOME, event("b"), event("c"), event("d")]
+    assert harness.texts() == [WELCOME, event("b"), event("c"), event("d")]
 
 
 def test_a_replay_comes_before_what_came_early_and_all_comes_once() -> None:
@@ -125,7 +127,7 @@ def test_a_replay_comes_before_what_came_early_and_all_comes_once() -> None:
 
     listener.read("a", "b", "c", newest=4)
 
-    assert listener.stage.names() == ["a", "b", "c", "d"]
+    assert listener.harness.names() == ["a", "b", "c", "d"]
 
 
 def test_what_is_held_twice_is_released_once() -> None:
@@ -135,12 +137,12 @@ def test_what_is_held_twice_is_released_once() -> None:
     listener.push("d", 4, 3)
     listener.feed.hold()
     listener.push("e", 5, 4)
-    assert listener.stage.names() == ["a"]
+    assert listener.harness.names() == ["a"]
 
     listener.read("a", "b", "c", newest=3)
     listener.push("f", 6, 5)
 
-    assert listener.stage.names() == ["b", "c", "d", "e", "f"]
+    assert listener.harness.names() == ["b", "c", "d", "e", "f"]
     assert listener.gaps == 0
 
 
@@ -150,7 +152,7 @@ def test_what_is_released_though_nothing_was_held_is_delivered_once() -> None:
 
     listener.read("a", "b", newest=2)
 
-    assert listener.stage.names() == ["a", "b"]
+    assert listener.harness.names() == ["a", "b"]
 
 
 def test_a_stream_that_begins_anew_while_held_loses_nothing() -> None:
@@ -162,7 +164,7 @@ def test_a_stream_that_begins_anew_while_held_loses_nothing() -> None:
     listener.read(newest=900)
     listener.push("c", 2, 1)
 
-    assert listener.stage.names() == ["a", "b", "c"]
+    assert listener.harness.names() == ["a", "b", "c"]
     assert listener.gaps == 0
 
 
@@ -170,26 +172,26 @@ def test_answers_are_not_held() -> None:
     listener = Listener()
 
     listener.feed.hold()
-    listener.stage.send(ping("p-1"))
+    listener.harness.send(ping("p-1"))
 
-    assert listener.stage.names() == ["p-1"]
+    assert listener.harness.names() == ["p-1"]
 
 
 def test_a_client_that_left_while_held_is_no_trouble() -> None:
     listener = Listener()
     listener.feed.hold()
     listener.push("b", 2, 1)
-    listener.stage.say_goodbye()
-    listener.stage.look()
+    listener.harness.say_goodbye()
+    listener.harness.look()
 
     listener.read("a", newest=1)
 
-    assert listener.stage.texts() == []
+    assert listener.harness.texts() == []
 
 
 def test_a_feed_is_live_from_its_first_release_on() -> None:
-    stage = connected()
-    feed = Feed(stage.deliveries, "t.user.alice.s-1", lambda: None, stage.connection.close)
+    harness = connected()
+    feed = Feed(harness.deliveries, "t.user.alice.s-1", lambda: None, harness.connection.close)
     assert not feed.is_live
 
     feed.release(NOTHING)

@@ -16,7 +16,7 @@ from gateway.sessions.departures import Departures
 from gateway.sessions.notices import Notices
 from gateway.sessions.registrations import Registrations
 from tests.unit.gateway.client.alice import PLAIN, TOKENS
-from tests.unit.gateway.client.stage import AN_HOUR_S, WELCOME, Stage
+from tests.unit.gateway.client.harness import AN_HOUR_S, WELCOME, Harness
 from tests.unit.gateway.sessions.delivery import FakeDelivery
 from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.runtime.broker import BrokerAway
@@ -77,30 +77,30 @@ class Scene:
             tasks=tasks,
         )
 
-    def here(self, name: str) -> Stage:
+    def here(self, name: str) -> Harness:
         """Have a client that was let in some time ago."""
         claims = Claims(name, AN_HOUR_S, rooms="*")
         session = Session(
             SessionId(f"s-{name}"), ConnectionId(f"c-{name}"), claims, SecretHash(b"hash"), False, PLAIN
         )
-        stage = Stage()
-        stage.put(stage.request())
-        stage.welcome(session)
-        assert stage.texts() == [WELCOME]
+        harness = Harness()
+        harness.put(harness.request())
+        harness.welcome(session)
+        assert harness.texts() == [WELCOME]
         self.departures.expect(session)
-        self.connections.add(stage.connection, session)
-        return stage
+        self.connections.add(harness.connection, session)
+        return harness
 
-    def leaves(self, stage: Stage) -> None:
+    def leaves(self, harness: Harness) -> None:
         """Let a client close, which ends its connection."""
-        stage.say_goodbye()
-        self.departures.on_gone(stage.connection)
+        harness.say_goodbye()
+        self.departures.on_gone(harness.connection)
 
-    def answers_close(self, stage: Stage) -> None:
+    def answers_close(self, harness: Harness) -> None:
         """Let a client answer the gateway's close, which ends its connection."""
-        stage.look()
-        stage.flush()
-        self.departures.on_gone(stage.connection)
+        harness.look()
+        harness.flush()
+        self.departures.on_gone(harness.connection)
 
     async def settles(self) -> None:
         """Let everything go on that does not wait for a test."""
@@ -112,7 +112,7 @@ class Scene:
         return self.presence.asked_for(kind)
 
 
-class Arriving(Stage):
+class Arriving(Harness):
     """A client whose upgrade request waits for an answer."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.client.deliveries import Missed
 from gateway.sessions.arrivals import AT_ONCE, OPENING_PATIENCE_S
-from tests.unit.gateway.client.stage import event
+from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.scene import ALICE, GATEWAY, Arriving, Scene, admitted
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ResumeToken, RoomId, SecretHash, SessionId
@@ -25,9 +25,9 @@ TOO_MUCH = Missed([], [], is_whole=False)
 
 
 async def let_in(scene: Scene, resume: str | None = None, last: str = "") -> Arriving:
-    stage = Arriving()
-    await scene.arrivals.let_in(stage.connection, stage.response, admitted(resume, last))
-    return stage
+    harness = Arriving()
+    await scene.arrivals.let_in(harness.connection, harness.response, admitted(resume, last))
+    return harness
 
 
 def opening(scene: Scene) -> OpenSession:
@@ -53,10 +53,10 @@ async def test_a_new_session_is_followed_before_presence_begins_it(scene: Scene)
 
 
 async def test_the_welcome_says_what_the_client_may_rely_on(scene: Scene) -> None:
-    stage = await let_in(scene, resume="")
+    harness = await let_in(scene, resume="")
 
     ask = opening(scene)
-    welcome = stage.welcomed()
+    welcome = harness.welcomed()
     token = ResumeToken(welcome.pop("resumeToken"))
     assert secret_hash(token) == ask.secret
     assert welcome == {
@@ -76,9 +76,9 @@ async def test_a_client_that_cannot_resume_has_no_secret(scene: Scene) -> None:
 
 
 async def test_a_client_that_is_let_in_is_here_and_released(scene: Scene) -> None:
-    stage = await let_in(scene)
+    harness = await let_in(scene)
 
-    assert list(scene.connections) == [stage.connection]
+    assert list(scene.connections) == [harness.connection]
     assert [missed.fresh for _, missed in scene.delivery.released] == [[]]
     assert scene.arrivals.under_way == 0
 
@@ -90,12 +90,12 @@ async def test_a_resumed_session_is_followed_when_presence_has_named_it(scene: S
     scene.presence.reply(OpenSession, RESUMED)
     scene.delivery.mailbox = Missed([event("e-1")], [event("e-2")], is_whole=True, newest=9)
 
-    stage = await let_in(scene, resume="the older's secret", last="e-1")
+    harness = await let_in(scene, resume="the older's secret", last="e-1")
 
     assert opening(scene).resume == secret_hash(ResumeToken("the older's secret"))
     assert scene.delivery.followed == [OLDER]
     assert scene.delivery.asked_after == ["e-1"]
-    welcome, missed = stage.messages()
+    welcome, missed = harness.messages()
     assert missed["requestId"] == "e-2"
     assert welcome["data"]["resumed"] is True
     assert welcome["data"]["sessionId"] == OLDER
@@ -105,9 +105,9 @@ async def test_a_resumed_session_is_followed_when_presence_has_named_it(scene: S
 
 
 async def test_a_session_that_presence_cannot_resume_is_a_new_one(scene: Scene) -> None:
-    stage = await let_in(scene, resume="of nothing", last="e-1")
+    harness = await let_in(scene, resume="of nothing", last="e-1")
 
-    welcome = stage.welcomed()
+    welcome = harness.welcomed()
     assert welcome["resumed"] is False
     assert secret_hash(welcome["resumeToken"]) == opening(scene).secret
     assert scene.delivery.asked_after == [""]
@@ -117,7 +117,7 @@ async def test_a_client_that_missed_too_much_begins_anew(scene: Scene) -> None:
     scene.presence.reply(OpenSession, RESUMED, Opened(SessionId("fresh"), resumed=False, rooms={}))
     scene.delivery.mailbox = TOO_MUCH
 
-    stage = await let_in(scene, resume="the older's secret")
+    harness = await let_in(scene, resume="the older's secret")
 
     first, second = scene.requests(OpenSession)
     assert isinstance(first, OpenSession)
@@ -127,22 +127,22 @@ async def test_a_client_that_missed_too_much_begins_anew(scene: Scene) -> None:
     assert second.session == first.session
     assert second.connection != first.connection
     assert second.resume == b""
-    welcome = stage.welcomed()
+    welcome = harness.welcomed()
     assert (welcome["sessionId"], welcome["resumed"]) == ("fresh", False)
     assert secret_hash(welcome["resumeToken"]) == second.secret
 
 
 async def test_a_client_that_missed_too_much_and_left_may_resume_elsewhere(scene: Scene) -> None:
-    stage = Arriving()
+    harness = Arriving()
     scene.presence.reply(OpenSession, RESUMED)
-    scene.presence.on_ask = lambda _: stage.socket.close()
+    scene.presence.on_ask = lambda _: harness.socket.close()
     scene.delivery.mailbox = TOO_MUCH
 
-    await scene.arrivals.let_in(stage.connection, stage.response, admitted("secret"))
+    await scene.arrivals.let_in(harness.connection, harness.response, admitted("secret"))
 
     ask = opening(scene)
     assert scene.requests(EndSession) == [EndSession(ALICE, ask.connection, resumable=True)]
-    assert stage.socket.is_aborted
+    assert harness.socket.is_aborted
     assert len(scene.connections) == 0
 
 
@@ -156,10 +156,10 @@ async def test_without_an_answer_a_client_is_denied_and_the_opening_undone(
 ) -> None:
     scene.presence.reply(OpenSession, reply)
 
-    stage = await let_in(scene, resume)
+    harness = await let_in(scene, resume)
 
     ask = opening(scene)
-    assert stage.http_status() == 503
+    assert harness.http_status() == 503
     assert scene.requests(EndSession) == [EndSession(ALICE, ask.connection, resumable)]
     assert scene.delivery.dropped == [ask.connection]
     assert (len(scene.connections), scene.arrivals.under_way) == (0, 0)
@@ -180,38 +180,38 @@ async def test_a_loss_suspected_meanwhile_denies_the_client(scene: Scene) -> Non
 
     scene.presence.on_ask = lose
 
-    stage = await let_in(scene)
+    harness = await let_in(scene)
 
-    assert stage.http_status() == 503
+    assert harness.http_status() == 503
     assert len(scene.requests(EndSession)) == 1
 
 
 async def test_a_client_that_could_not_wait_is_asked_about_nowhere(scene: Scene) -> None:
-    stage = Arriving()
-    stage.socket.close()
+    harness = Arriving()
+    harness.socket.close()
 
-    await scene.arrivals.let_in(stage.connection, stage.response, admitted())
+    await scene.arrivals.let_in(harness.connection, harness.response, admitted())
 
     assert scene.presence.asked == []
     assert scene.delivery.followed == []
-    assert stage.socket.is_aborted
+    assert harness.socket.is_aborted
 
 
 async def test_a_client_that_left_before_presence_is_asked_is_dropped(scene: Scene) -> None:
-    stage = Arriving()
-    scene.delivery.on_follow = stage.socket.close
+    harness = Arriving()
+    scene.delivery.on_follow = harness.socket.close
 
-    await scene.arrivals.let_in(stage.connection, stage.response, admitted())
+    await scene.arrivals.let_in(harness.connection, harness.response, admitted())
 
     assert scene.presence.asked == []
     assert len(scene.delivery.dropped) == 1
 
 
 async def test_a_client_that_left_while_presence_began_is_undone(scene: Scene) -> None:
-    stage = Arriving()
-    scene.presence.on_ask = lambda _: stage.socket.close()
+    harness = Arriving()
+    scene.presence.on_ask = lambda _: harness.socket.close()
 
-    await scene.arrivals.let_in(stage.connection, stage.response, admitted())
+    await scene.arrivals.let_in(harness.connection, harness.response, admitted())
 
     ask = opening(scene)
     assert scene.requests(EndSession) == [EndSession(ALICE, ask.connection, resumable=False)]
@@ -224,9 +224,9 @@ async def test_a_gateway_that_began_to_drain_lets_no_more_in(scene: Scene) -> No
 
     scene.presence.on_ask = drain
 
-    stage = await let_in(scene)
+    harness = await let_in(scene)
 
-    assert stage.http_status() == 503
+    assert harness.http_status() == 503
     assert len(scene.requests(EndSession)) == 1
 
 
@@ -237,10 +237,10 @@ async def test_a_client_replaced_before_its_welcome_is_told_by_a_close(scene: Sc
 
     scene.presence.on_ask = replace
 
-    stage = await let_in(scene)
+    harness = await let_in(scene)
 
-    assert stage.welcomed()["resumed"] is False
-    assert stage.close_code == 4500
+    assert harness.welcomed()["resumed"] is False
+    assert harness.close_code == 4500
 
 
 # Many at once.
@@ -248,10 +248,10 @@ async def test_a_client_replaced_before_its_welcome_is_told_by_a_close(scene: Sc
 
 async def test_of_many_clients_some_wait_until_others_are_let_in(scene: Scene) -> None:
     scene.presence.may_answer.clear()
-    stages = [Arriving() for _ in range(AT_ONCE + 5)]
+    harnesses = [Arriving() for _ in range(AT_ONCE + 5)]
     letting_in = [
-        asyncio.ensure_future(scene.arrivals.let_in(stage.connection, stage.response, admitted()))
-        for stage in stages
+        asyncio.ensure_future(scene.arrivals.let_in(harness.connection, harness.response, admitted()))
+        for harness in harnesses
     ]
     await scene.settles()
     assert len(scene.presence.asked) == AT_ONCE

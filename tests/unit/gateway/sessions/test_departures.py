@@ -6,7 +6,7 @@ import json
 import pytest
 
 from gateway.sessions.departures import DRAINING_PATIENCE_S, Drain
-from tests.unit.gateway.client.stage import Stage
+from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import ALICE, Scene
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
 from tieline.wire.codes import CloseCode
@@ -39,9 +39,9 @@ async def test_a_connection_that_was_lost_ends_so_that_it_can_be_resumed(scene: 
 
 
 async def test_a_connection_that_never_had_a_session_ends_without_a_word(scene: Scene) -> None:
-    stage = Stage()
+    harness = Harness()
 
-    scene.departures.on_gone(stage.connection)
+    scene.departures.on_gone(harness.connection)
     await scene.settles()
 
     assert scene.presence.asked == []
@@ -127,7 +127,7 @@ def advice(scene: Scene) -> list[tuple[str, dict[str, object]]]:
 
 
 async def test_all_are_advised_to_reconnect_by_the_gateway_s_own_event(scene: Scene) -> None:
-    stages = [scene.here(name) for name in ("alice", "bob")]
+    harnesses = [scene.here(name) for name in ("alice", "bob")]
 
     draining = scene.tasks.create_task(scene.departures.drain(Drain(0, 2.5)))
     await scene.settles()
@@ -136,13 +136,13 @@ async def test_all_are_advised_to_reconnect_by_the_gateway_s_own_event(scene: Sc
         ("alice", {"afterMs": 0, "jitterMs": 2500}),
         ("bob", {"afterMs": 0, "jitterMs": 2500}),
     ]
-    assert [stage.texts() for stage in stages] == [[], []]
+    assert [harness.texts() for harness in harnesses] == [[], []]
     assert scene.departures.draining
     scene.presence.answer_begun()
-    for stage in stages:
-        scene.leaves(stage)
+    for harness in harnesses:
+        scene.leaves(harness)
     await draining
-    assert [stage.close_code for stage in stages] == [1000, 1000]
+    assert [harness.close_code for harness in harnesses] == [1000, 1000]
 
 
 async def test_a_client_that_stays_is_closed_when_its_time_is_over(scene: Scene) -> None:
@@ -150,14 +150,14 @@ async def test_a_client_that_stays_is_closed_when_its_time_is_over(scene: Scene)
 
     draining = scene.tasks.create_task(scene.departures.drain(AT_ONCE))
     await scene.settles()
-    assert {stage.close_code for stage in (alice, bob)} == {None}
+    assert {harness.close_code for harness in (alice, bob)} == {None}
     scene.presence.answer_begun()
     await scene.settles()
 
-    assert {stage.close_code for stage in (alice, bob)} == {1012}
+    assert {harness.close_code for harness in (alice, bob)} == {1012}
     assert not draining.done()
-    for stage in (alice, bob):
-        scene.answers_close(stage)
+    for harness in (alice, bob):
+        scene.answers_close(harness)
     await draining
 
 

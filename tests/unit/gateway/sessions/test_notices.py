@@ -4,7 +4,7 @@ import asyncio
 
 from gateway.sessions.notices import TELLING_PATIENCE_S, Notices
 from tests.unit.gateway.client.alice import ALICE, CONNECTION, alice
-from tests.unit.gateway.client.stage import event
+from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.wire.internal import Tell
 

@@ -9,7 +9,7 @@ from gateway.client.session import Session
 from gateway.sessions.questions import Questions
 from gateway.sessions.signals import Answered
 from tests.unit.gateway.client.alice import room_ask, signal_ask
-from tests.unit.gateway.client.stage import event
+from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.scene import Scene
 from tieline.wire.internal import (
     Accepted,

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.client.session import Session
-from tests.unit.gateway.client.stage import Stage
+from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import ALICE, GATEWAY, Scene
 from tieline.runtime.message import Message
 from tieline.wire import internal
@@ -21,9 +21,9 @@ def order(connection: str, code: CloseCode) -> Message:
     return Message("t.gateway.g-1.close", "", internal.encode(body), b"")
 
 
-def session_of(stage: Stage) -> Session:
-    assert stage.connection.session is not None
-    return stage.connection.session
+def session_of(harness: Harness) -> Session:
+    assert harness.connection.session is not None
+    return harness.connection.session
 
 
 # Orders.
@@ -113,21 +113,21 @@ async def test_a_session_that_ends_meanwhile_is_ended_again(scene: Scene) -> Non
 
 
 async def test_all_sessions_are_registered_again_when_the_lease_was_lost(scene: Scene) -> None:
-    stages = [scene.here(f"user-{number}") for number in range(100)]
+    harnesses = [scene.here(f"user-{number}") for number in range(100)]
 
     scene.registrations.on_lease_lost()
     await scene.settles()
 
     registered = [ask.connection for ask in scene.presence.asked if isinstance(ask, Register)]
-    assert sorted(registered) == sorted(session_of(stage).connection for stage in stages)
-    assert {stage.close_code for stage in stages} == {None}
+    assert sorted(registered) == sorted(session_of(harness).connection for harness in harnesses)
+    assert {harness.close_code for harness in harnesses} == {None}
 
 
 async def test_a_session_that_cannot_be_is_closed_with_the_reason(scene: Scene) -> None:
-    stages = [scene.here(name) for name in ("alice", "bob", "carol")]
+    harnesses = [scene.here(name) for name in ("alice", "bob", "carol")]
     scene.presence.reply(Register, SessionGone(replaced=True), SessionGone(replaced=False), Done())
 
     scene.registrations.on_lease_lost()
     await scene.settles()
 
-    assert [stage.close_code for stage in stages] == [4500, 4002, None]
+    assert [harness.close_code for harness in harnesses] == [4500, 4002, None]

@@ -12,7 +12,7 @@ from gateway.admission.tokens import Tokens
 from gateway.client.connection import HANDSHAKE_S
 from gateway.sessions.upgrades import Upgrades
 from tests.unit.gateway.admission.issuer import RSA, key_set
-from tests.unit.gateway.client.stage import Stage
+from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import Scene
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
@@ -40,7 +40,7 @@ class Door:
             self.tokens.fetched = read_key_set(key_set(RSA.jwk()))
         return self.are_keys_there
 
-    async def comes(self, token_: str) -> Stage:
+    async def comes(self, token_: str) -> Harness:
         """Let a client ask, and everything that does not wait for a test go on."""
         upgrades = Upgrades(
             admission=Admission(self.tokens, Origins(), refresh_keys=self._refresh_keys),
@@ -51,17 +51,17 @@ class Door:
             max_connections=self.max_connections,
             tasks=self.scene.tasks,
         )
-        stage = Stage(f"/ws?token={token_}")
-        stage.put(stage.request())
-        ((request, response),) = stage.requests
-        upgrades.on_request(stage.connection, request, response)
+        harness = Harness(f"/ws?token={token_}")
+        harness.put(harness.request())
+        ((request, response),) = harness.requests
+        upgrades.on_request(harness.connection, request, response)
         await self.scene.settles()
-        return stage
+        return harness
 
 
-def reason(stage: Stage) -> str:
+def reason(harness: Harness) -> str:
     """Why a client was refused; empty if it was let in."""
-    data = stage.socket.taken()
+    data = harness.socket.taken()
     return "" if data.startswith(b"HTTP/1.1 101") else data.split(b'"reason":"')[1].split(b'"')[0].decode()
 
 
@@ -93,9 +93,9 @@ async def test_a_client_whose_key_cannot_be_had_is_denied(door: Door) -> None:
 
 async def test_a_bug_met_while_keys_are_fetched_costs_one_client_alone(door: Door) -> None:
     door.has_bug = True
-    stage = await door.comes(RSA.token(exp=time.time() + 60))
-    stage.clock.advance(HANDSHAKE_S)
-    assert stage.socket.is_aborted
+    harness = await door.comes(RSA.token(exp=time.time() + 60))
+    harness.clock.advance(HANDSHAKE_S)
+    assert harness.socket.is_aborted
 
     assert reason(await door.comes(token())) == ""
 

@@ -59,7 +59,7 @@ def event(name: str) -> bytes:
     return json.dumps({"requestId": name, "module": "ROOM", "cmd": "MEMBER_JOINED"}).encode()
 
 
-class Stage:
+class Harness:
     """A connection, and a real client's protocol at the other end of its wire."""
 
     def __init__(self, path: str = "/ws") -> None:
@@ -190,10 +190,10 @@ class Stage:
         self.host.answer(presence=presence)
 
 
-def connected(whom: Session | None = None) -> Stage:
-    """Set the stage with a client that has been welcomed, and has read that."""
-    stage = Stage()
-    stage.put(stage.request())
-    stage.welcome(whom)
-    assert stage.texts() == [WELCOME]
-    return stage
+def connected(whom: Session | None = None) -> Harness:
+    """Make a harness with a client that has been welcomed, and has read that."""
+    harness = Harness()
+    harness.put(harness.request())
+    harness.welcome(whom)
+    assert harness.texts() == [WELCOME]
+    return harness
