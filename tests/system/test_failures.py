@@ -80,9 +80,8 @@ async def test_a_gateway_that_stops_closes_with_1012_and_ends_sessions(
 
 async def test_a_gateway_that_stops_lets_nobody_in(hasty: System, hasty_people: People) -> None:
     with hasty.extra("gateway") as gateway:
-        alice = await hasty_people.connect(
-            "alice", port=gateway.port
-        )  # who keeps it up by not saying goodbye
+        # Alice keeps the gateway up by not saying goodbye.
+        alice = await hasty_people.connect("alice", port=gateway.port)
         bob = await RawClient.dial(gateway.port)
         gateway.terminate()
         await until(lambda: gateway.get("/readyz")[0] == 503)

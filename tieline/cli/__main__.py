@@ -51,9 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)
     options = parser.parse_args(words)
-    warnings.filterwarnings(
-        "ignore", message="The HMAC key is"
-    )  # a gateway and `tieline dev` say so in their own words
+    # A gateway and `tieline dev` say so in their own words.
+    warnings.filterwarnings("ignore", message="The HMAC key is")
     try:
         return int(options.run(options))
     except KeyboardInterrupt:

@@ -25,7 +25,7 @@ TOO_BIG = b"x" * 2000
 """More than the mailbox of these tests takes."""
 
 
-class Post:
+class Harness:
     """A broker, what is relayed over it, and what arrives."""
 
     def __init__(self, broker: Broker, requests: Requests) -> None:
@@ -58,159 +58,159 @@ class Post:
 
 
 @pytest.fixture
-async def bare_post(pip_nats: NatsServer) -> AsyncIterator[Post]:
+async def without_mailbox(pip_nats: NatsServer) -> AsyncIterator[Harness]:
     """A broker without a mailbox."""
     broker = await connect(pip_nats.url, "test")
     requests = Requests(broker, SUBJECTS.replies("router", "1"))
     await requests.start()
-    post = Post(broker, requests)
-    await broker.subscribe(SUBJECTS.users(), post.arrived.put)
+    harness = Harness(broker, requests)
+    await broker.subscribe(SUBJECTS.users(), harness.arrived.put)
     await broker.flush()
-    yield post
+    yield harness
     await broker.close()
 
 
 @pytest.fixture
-async def post(bare_post: Post) -> Post:
+async def harness(without_mailbox: Harness) -> Harness:
     """A broker with a mailbox as presence makes it."""
-    await make_mailbox(bare_post.broker, SUBJECTS, "memory", 1, 30)
-    return bare_post
+    await make_mailbox(without_mailbox.broker, SUBJECTS, "memory", 1, 30)
+    return without_mailbox
 
 
 @pytest.fixture
-async def small_post(bare_post: Post) -> Post:
+async def small_mailbox(without_mailbox: Harness) -> Harness:
     """A broker whose mailbox refuses what is too big."""
-    await bare_post.broker.client.jetstream().add_stream(
+    await without_mailbox.broker.client.jetstream().add_stream(
         StreamConfig(SUBJECTS.mailbox(), subjects=[SUBJECTS.users()], max_msg_size=1000)
     )
-    return bare_post
+    return without_mailbox
 
 
 # One frame.
 
 
-async def test_a_frame_reaches_listeners_and_mailbox_byte_for_byte(post: Post) -> None:
+async def test_a_frame_reaches_listeners_and_mailbox_byte_for_byte(harness: Harness) -> None:
     frame, subject = bytes(range(256)), SUBJECTS.user(BOB, HIS)
 
-    post.relaying.send(BOB, HIS, frame)
+    harness.relaying.send(BOB, HIS, frame)
 
-    assert await post.arrivals(1) == [(subject, frame)]
-    assert await post.is_stored(BOB, HIS, b"another")
-    assert await post.kept() == [(subject, frame), (subject, b"another")]
+    assert await harness.arrivals(1) == [(subject, frame)]
+    assert await harness.is_stored(BOB, HIS, b"another")
+    assert await harness.kept() == [(subject, frame), (subject, b"another")]
 
 
-async def test_a_frame_reaches_a_user_of_any_name(post: Post) -> None:
+async def test_a_frame_reaches_a_user_of_any_name(harness: Harness) -> None:
     for name in HOSTILE_IDS:
-        assert await post.is_stored(UserId(name), HIS, b"frame")
+        assert await harness.is_stored(UserId(name), HIS, b"frame")
 
     expected = [(SUBJECTS.user(UserId(name), HIS), b"frame") for name in HOSTILE_IDS]
-    assert await post.arrivals(len(HOSTILE_IDS)) == expected
-    assert await post.kept() == expected
+    assert await harness.arrivals(len(HOSTILE_IDS)) == expected
+    assert await harness.kept() == expected
 
 
-async def test_a_frame_relayed_again_is_in_the_mailbox_once(post: Post) -> None:
-    post.relaying.send(BOB, HIS, b"frame")
+async def test_a_frame_relayed_again_is_in_the_mailbox_once(harness: Harness) -> None:
+    harness.relaying.send(BOB, HIS, b"frame")
     for _ in range(2):
-        assert await post.is_stored(BOB, HIS, b"frame")
+        assert await harness.is_stored(BOB, HIS, b"frame")
 
-    assert await post.arrivals(3) == [(SUBJECTS.user(BOB, HIS), b"frame")] * 3
-    assert await post.kept() == [(SUBJECTS.user(BOB, HIS), b"frame")]
+    assert await harness.arrivals(3) == [(SUBJECTS.user(BOB, HIS), b"frame")] * 3
+    assert await harness.kept() == [(SUBJECTS.user(BOB, HIS), b"frame")]
 
 
-async def test_a_frame_the_mailbox_refuses_is_not_stored(small_post: Post) -> None:
-    assert await small_post.is_stored(BOB, HIS, b"frame")
-    assert not await small_post.is_stored(BOB, HIS, TOO_BIG)
+async def test_a_frame_the_mailbox_refuses_is_not_stored(small_mailbox: Harness) -> None:
+    assert await small_mailbox.is_stored(BOB, HIS, b"frame")
+    assert not await small_mailbox.is_stored(BOB, HIS, TOO_BIG)
 
 
 # What a verdict says.
 
 
 @pytest.mark.parametrize("stored", [True, False])
-async def test_frames_are_published_in_order_and_none_is_the_signal_s(post: Post, stored: bool) -> None:
+async def test_frames_are_published_in_order_and_none_is_the_signal_s(harness: Harness, stored: bool) -> None:
     deliveries = (
         Delivery(BOB, HIS, b"released before"),
         Delivery(BOB, HIS, None),
         Delivery(ALICE, HERS, b"released by it"),
     )
 
-    await post.relaying.carry(deliveries, b"own", stored=stored)
+    await harness.relaying.carry(deliveries, b"own", stored=stored)
 
-    assert await post.arrivals(3) == [
+    assert await harness.arrivals(3) == [
         (SUBJECTS.user(BOB, HIS), b"released before"),
         (SUBJECTS.user(BOB, HIS), b"own"),
         (SUBJECTS.user(ALICE, HERS), b"released by it"),
     ]
 
 
-async def test_what_is_carried_with_the_mailbox_s_word_is_in_it(post: Post) -> None:
+async def test_what_is_carried_with_the_mailbox_s_word_is_in_it(harness: Harness) -> None:
     deliveries = tuple(Delivery(BOB, HIS, b"%d" % number) for number in range(200))
 
-    await post.relaying.carry(deliveries, b"", stored=True)
+    await harness.relaying.carry(deliveries, b"", stored=True)
 
-    assert await post.kept() == [(SUBJECTS.user(BOB, HIS), b"%d" % number) for number in range(200)]
+    assert await harness.kept() == [(SUBJECTS.user(BOB, HIS), b"%d" % number) for number in range(200)]
 
 
 @pytest.mark.parametrize("stored", [True, False])
-async def test_a_verdict_that_delivers_nothing_publishes_nothing(post: Post, stored: bool) -> None:
-    await post.relaying.carry((), b"own", stored=stored)
+async def test_a_verdict_that_delivers_nothing_publishes_nothing(harness: Harness, stored: bool) -> None:
+    await harness.relaying.carry((), b"own", stored=stored)
 
-    assert await post.arrivals(0) == []
+    assert await harness.arrivals(0) == []
 
 
-async def test_a_frame_does_not_overtake_one_that_is_not_stored(small_post: Post) -> None:
+async def test_a_frame_does_not_overtake_one_that_is_not_stored(small_mailbox: Harness) -> None:
     deliveries = (Delivery(BOB, HIS, b"fine"), Delivery(BOB, HIS, TOO_BIG), Delivery(BOB, HIS, b"fine too"))
 
     with pytest.raises(NotStored):
-        await small_post.relaying.carry(deliveries, b"", stored=True)
+        await small_mailbox.relaying.carry(deliveries, b"", stored=True)
 
-    assert [frame for _, frame in await small_post.kept()] == [b"fine"]
-    await small_post.relaying.carry(deliveries, b"", stored=False)  # nobody asks, nobody is told
+    assert [frame for _, frame in await small_mailbox.kept()] == [b"fine"]
+    await small_mailbox.relaying.carry(deliveries, b"", stored=False)  # nobody asks, nobody is told
 
 
 async def test_without_a_broker_nothing_is_published_and_that_is_said(
-    post: Post, pip_nats: NatsServer
+    harness: Harness, pip_nats: NatsServer
 ) -> None:
-    away, _ = watch(post.broker)
+    away, _ = watch(harness.broker)
     pip_nats.kill()
     await happens(away)
 
     with pytest.raises(BrokerAway):
-        post.relaying.send(BOB, HIS, b"frame")
+        harness.relaying.send(BOB, HIS, b"frame")
     with pytest.raises(BrokerAway):
-        await post.relaying.carry((Delivery(BOB, HIS, None),), b"own", stored=False)
+        await harness.relaying.carry((Delivery(BOB, HIS, None),), b"own", stored=False)
 
 
 # What the mailbox remembers.
 
 
-async def test_the_mailbox_knows_what_it_was_given_however_it_was_given(post: Post) -> None:
-    post.relaying.send(BOB, HIS, b"sent")
-    await post.relaying.carry((Delivery(BOB, HIS, None),), b"stored", stored=True)
+async def test_the_mailbox_knows_what_it_was_given_however_it_was_given(harness: Harness) -> None:
+    harness.relaying.send(BOB, HIS, b"sent")
+    await harness.relaying.carry((Delivery(BOB, HIS, None),), b"stored", stored=True)
 
     for frame in (b"sent", b"stored"):
         for _ in range(2):
-            assert await post.relaying.was_stored(BOB, frame)
-    assert not await post.relaying.was_stored(BOB, b"sent ")
-    assert not await post.relaying.was_stored(ALICE, b"sent")
+            assert await harness.relaying.was_stored(BOB, frame)
+    assert not await harness.relaying.was_stored(BOB, b"sent ")
+    assert not await harness.relaying.was_stored(ALICE, b"sent")
 
 
-async def test_a_question_gives_mailbox_and_listeners_nothing(post: Post) -> None:
+async def test_a_question_gives_mailbox_and_listeners_nothing(harness: Harness) -> None:
     for _ in range(3):
-        assert not await post.relaying.was_stored(BOB, b"frame")
+        assert not await harness.relaying.was_stored(BOB, b"frame")
 
-    assert await post.kept() == []
-    assert await post.arrivals(0) == []
-
-
-async def test_a_frame_can_be_stored_after_a_question_about_it(post: Post) -> None:
-    assert not await post.relaying.was_stored(BOB, b"frame")
-
-    assert await post.is_stored(BOB, HIS, b"frame")
-
-    assert await post.kept() == [(SUBJECTS.user(BOB, HIS), b"frame")]
-    assert await post.relaying.was_stored(BOB, b"frame")
+    assert await harness.kept() == []
+    assert await harness.arrivals(0) == []
 
 
-async def test_without_a_mailbox_a_question_has_no_answer(bare_post: Post) -> None:
+async def test_a_frame_can_be_stored_after_a_question_about_it(harness: Harness) -> None:
+    assert not await harness.relaying.was_stored(BOB, b"frame")
+
+    assert await harness.is_stored(BOB, HIS, b"frame")
+
+    assert await harness.kept() == [(SUBJECTS.user(BOB, HIS), b"frame")]
+    assert await harness.relaying.was_stored(BOB, b"frame")
+
+
+async def test_without_a_mailbox_a_question_has_no_answer(without_mailbox: Harness) -> None:
     with pytest.raises(NoAnswer):
-        await bare_post.relaying.was_stored(BOB, b"frame")
+        await without_mailbox.relaying.was_stored(BOB, b"frame")

@@ -120,9 +120,8 @@ def assert_both_read_the_same(text: str, message: ClientMessage) -> None:
             return
         case inner:
             raw, value = bytes(inner), theirs.get("data")
-    if (
-        "\\ud" not in text.lower()
-    ):  # a frame with lone surrogates is relayed as it came, and read without them
+    # A frame with lone surrogates is relayed as it came, and read without them.
+    if "\\ud" not in text.lower():
         assert read_strictly(raw.decode()) == value
 
 

@@ -116,9 +116,8 @@ async def test_answers_may_come_singly_and_the_rest_is_asked_again(routers: Rout
 
     _, names, again = await routers.next()
     routers.answer(again, (0, RELAYED))
-    routers.answer(
-        reply, (0, HELD), (1, HELD), (2, HELD)
-    )  # late, of the first attempt: what is new in it counts
+    # Late, and of the first attempt: what is new in it counts.
+    routers.answer(reply, (0, HELD), (1, HELD), (2, HELD))
     await routers.until_heard(3)
 
     assert names == ["a", "-", "c"]

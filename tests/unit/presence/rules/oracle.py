@@ -160,10 +160,8 @@ class Oracle:
                 assert call is not None
                 del call.offers[frame.to]
                 call.was_established = True
-                frame.released, call.held = (
-                    list(dict.fromkeys(call.held)),
-                    [],
-                )  # each once, in its first place
+                # Each once, in its first place.
+                frame.released, call.held = list(dict.fromkeys(call.held)), []
                 for held in frame.released:
                     held.passed = next(self._places)
                     held.was_released = True
