@@ -33,10 +33,10 @@ def is_denied(answer: HttpAnswer, reason: str) -> None:
 
 
 _hosts = (str(address) for address in ipaddress.ip_network("127.1.0.0/16"))
-"""Addresses of this machine: one that has knocked often with bad tokens is answered otherwise."""
+"""Addresses of this machine: one that has come often with bad tokens is answered otherwise."""
 
 
-async def knock(port: int, request: bytes) -> HttpAnswer:
+async def refused(port: int, request: bytes) -> HttpAnswer:
     """Send a request that is refused; the connection ends with the answer."""
     client = await RawClient.dial(port, source=next(_hosts))
     try:
@@ -126,7 +126,7 @@ async def test_the_first_token_found_counts_even_if_it_is_bad(
     people: People, headers: Sequence[tuple[str, str]]
 ) -> None:
     target = f"/ws?token={token('somebody')}"
-    is_denied(await knock(people.ports[0], upgrade(target, headers)), "UNAUTHORIZED")
+    is_denied(await refused(people.ports[0], upgrade(target, headers)), "UNAUTHORIZED")
 
 
 async def test_another_scheme_of_authorization_is_no_token(people: People) -> None:
@@ -182,7 +182,7 @@ async def test_a_token_signed_with_the_previous_secret_is_good(people: People) -
 )
 async def test_a_token_that_says_nonsense_is_refused(people: People, claims: Mapping[str, object]) -> None:
     bad = token("somebody", claims)
-    is_denied(await knock(people.ports[0], upgrade(f"/ws?token={bad}")), "UNAUTHORIZED")
+    is_denied(await refused(people.ports[0], upgrade(f"/ws?token={bad}")), "UNAUTHORIZED")
 
 
 @pytest.mark.parametrize(
@@ -201,11 +201,11 @@ async def test_a_token_that_says_nonsense_is_refused(people: People, claims: Map
     ids=["forged", "unsigned", "HS512", "cut", "empty", "dots", "letters", "bytes", "long"],
 )
 async def test_a_token_that_nobody_signed_for_us_is_refused(people: People, bad: str) -> None:
-    is_denied(await knock(people.ports[0], upgrade(f"/ws?token={bad}")), "UNAUTHORIZED")
+    is_denied(await refused(people.ports[0], upgrade(f"/ws?token={bad}")), "UNAUTHORIZED")
 
 
 async def test_no_token_at_all_is_refused(people: People) -> None:
-    is_denied(await knock(people.ports[0], upgrade("/ws")), "UNAUTHORIZED")
+    is_denied(await refused(people.ports[0], upgrade("/ws")), "UNAUTHORIZED")
 
 
 async def test_a_token_may_come_from_a_clock_that_is_a_minute_ahead(people: People) -> None:
@@ -216,12 +216,12 @@ async def test_a_token_may_come_from_a_clock_that_is_a_minute_ahead(people: Peop
 
 @pytest.mark.parametrize("path", ["/", "/wss", "/ws/", "/WS", "/metrics", "//ws"])
 async def test_any_other_path_is_refused(people: People, path: str) -> None:
-    is_denied(await knock(people.ports[0], upgrade(f"{path}?token={token('a')}")), "NOT_FOUND")
+    is_denied(await refused(people.ports[0], upgrade(f"{path}?token={token('a')}")), "NOT_FOUND")
 
 
 async def test_a_request_for_no_upgrade_is_told_so(people: People) -> None:
     request = upgrade(f"/ws?token={token('a')}", without=["upgrade", "connection"])
-    answer = await knock(people.ports[0], request)
+    answer = await refused(people.ports[0], request)
     is_denied(answer, "UPGRADE_REQUIRED")
     assert answer.headers["upgrade"] == "websocket"
 
@@ -242,7 +242,7 @@ async def test_a_request_for_no_upgrade_is_told_so(people: People) -> None:
     ids=["no key", "bad key", "old version", "POST", "HTTP/1.0", "words", "TLS", "long line", "many lines"],
 )
 async def test_a_malformed_request_is_refused(people: People, request_: bytes) -> None:
-    is_denied(await knock(people.ports[0], request_), "MALFORMED")
+    is_denied(await refused(people.ports[0], request_), "MALFORMED")
 
 
 async def test_acks_are_sent_to_whoever_asked_for_them_and_to_nobody_else(people: People) -> None:

@@ -21,6 +21,7 @@ from presence.rules.signals import Terms
 from presence.store import Bucket, Record, Store, StoreUnavailable, make_bucket
 from presence.timers import Timers
 from tests.broker.presence.conftest import SUBJECTS
+from tests.support.metrics import value_of
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import until, until_true
 from tests.unit.presence.presence_process import in_words
@@ -139,7 +140,7 @@ class Presence:
 
 def fired(kind: str) -> float:
     """How many timers of a kind have been handled by the processes of all tests."""
-    return float(metrics.TIMERS_FIRED.labels(kind)._value.get())
+    return value_of(metrics.TIMERS_FIRED.labels(kind))
 
 
 @pytest.fixture

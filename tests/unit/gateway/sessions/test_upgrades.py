@@ -22,7 +22,7 @@ def token(secret: str = SECRET) -> str:
     return jwt.encode({"sub": "alice", "exp": time.time() + 60, "rooms": "*"}, secret, "HS256")
 
 
-class Door:
+class UpgradingGateway:
     """A gateway to which clients come."""
 
     def __init__(self, scene: Scene) -> None:
@@ -66,59 +66,60 @@ def reason(harness: Harness) -> str:
 
 
 @pytest.fixture
-def door(scene: Scene) -> Door:
-    return Door(scene)
+def gateway(scene: Scene) -> UpgradingGateway:
+    return UpgradingGateway(scene)
 
 
-async def test_a_client_with_a_good_token_is_let_in(door: Door) -> None:
-    assert reason(await door.comes(token())) == ""
-    assert len(door.scene.connections) == 1
+async def test_a_client_with_a_good_token_is_let_in(gateway: UpgradingGateway) -> None:
+    assert reason(await gateway.comes(token())) == ""
+    assert len(gateway.scene.connections) == 1
 
 
-async def test_a_client_with_a_bad_token_is_denied_and_asked_about_nowhere(door: Door) -> None:
+async def test_a_client_with_a_bad_token_is_denied_and_asked_about_nowhere(gateway: UpgradingGateway) -> None:
     assert (
-        reason(await door.comes(token("another secret, which is as long as it has to be"))) == "UNAUTHORIZED"
+        reason(await gateway.comes(token("another secret, which is as long as it has to be")))
+        == "UNAUTHORIZED"
     )
-    assert door.scene.presence.asked == []
+    assert gateway.scene.presence.asked == []
 
 
-async def test_a_client_whose_key_is_not_known_waits_for_fresh_keys(door: Door) -> None:
-    assert reason(await door.comes(RSA.token(exp=time.time() + 60))) == ""
+async def test_a_client_whose_key_is_not_known_waits_for_fresh_keys(gateway: UpgradingGateway) -> None:
+    assert reason(await gateway.comes(RSA.token(exp=time.time() + 60))) == ""
 
 
-async def test_a_client_whose_key_cannot_be_had_is_denied(door: Door) -> None:
-    door.are_keys_there = False
-    assert reason(await door.comes(RSA.token(exp=time.time() + 60))) == "KEYS_UNAVAILABLE"
+async def test_a_client_whose_key_cannot_be_had_is_denied(gateway: UpgradingGateway) -> None:
+    gateway.are_keys_there = False
+    assert reason(await gateway.comes(RSA.token(exp=time.time() + 60))) == "KEYS_UNAVAILABLE"
 
 
-async def test_a_bug_met_while_keys_are_fetched_costs_one_client_alone(door: Door) -> None:
-    door.has_bug = True
-    harness = await door.comes(RSA.token(exp=time.time() + 60))
+async def test_a_bug_met_while_keys_are_fetched_costs_one_client_alone(gateway: UpgradingGateway) -> None:
+    gateway.has_bug = True
+    harness = await gateway.comes(RSA.token(exp=time.time() + 60))
     harness.clock.advance(HANDSHAKE_S)
     assert harness.socket.is_aborted
 
-    assert reason(await door.comes(token())) == ""
+    assert reason(await gateway.comes(token())) == ""
 
 
-async def test_a_gateway_that_drains_denies_every_client(door: Door) -> None:
-    door.scene.departures.draining = True
-    assert reason(await door.comes(token())) == "DRAINING"
+async def test_a_gateway_that_drains_denies_every_client(gateway: UpgradingGateway) -> None:
+    gateway.scene.departures.draining = True
+    assert reason(await gateway.comes(token())) == "DRAINING"
 
 
-async def test_without_a_broker_every_client_is_denied(door: Door) -> None:
-    door.has_broker = False
-    assert reason(await door.comes(token())) == "BROKER_UNAVAILABLE"
+async def test_without_a_broker_every_client_is_denied(gateway: UpgradingGateway) -> None:
+    gateway.has_broker = False
+    assert reason(await gateway.comes(token())) == "BROKER_UNAVAILABLE"
 
 
-async def test_clients_that_are_here_and_that_arrive_fill_the_gateway(door: Door) -> None:
-    door.max_connections = 2
-    door.scene.here("bob")
-    door.scene.presence.may_answer.clear()
-    arriving = await door.comes(token())
+async def test_clients_that_are_here_and_that_arrive_fill_the_gateway(gateway: UpgradingGateway) -> None:
+    gateway.max_connections = 2
+    gateway.scene.here("bob")
+    gateway.scene.presence.may_answer.clear()
+    arriving = await gateway.comes(token())
     assert arriving.socket.taken() == b""
 
-    assert reason(await door.comes(token())) == "FULL"
-    door.scene.presence.may_answer.set()
-    await door.scene.settles()
+    assert reason(await gateway.comes(token())) == "FULL"
+    gateway.scene.presence.may_answer.set()
+    await gateway.scene.settles()
 
     assert reason(arriving) == ""
