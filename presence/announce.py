@@ -6,7 +6,6 @@ which the receiving gateway drops. What is to be told is decided in `presence.ru
 """
 
 import hashlib
-from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -23,9 +22,7 @@ from tieline.wire.subjects import Subjects
 class Publisher(Protocol):
     """Where announcements go; `tieline.runtime.broker.Broker` is one."""
 
-    def send(
-        self, subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] | bytes = b""
-    ) -> None:
+    def send(self, subject: str, payload: bytes, reply: str = "", headers: bytes = b"") -> None:
         """Publish one message, or raise `BrokerAway`."""
         ...
 
@@ -39,7 +36,7 @@ class Announcer:
 
     def deliver(self, to: Address, frame: bytes) -> None:
         """Send one frame to one session of a user; the mailbox keeps it, once."""
-        headers = {jetstream.MESSAGE_ID: internal.message_id(to.user, frame)}
+        headers = jetstream.named(internal.message_id(to.user, frame))
         self._publisher.send(self._subjects.user(*to), frame, headers=headers)
 
     def changed(self, user: UserId) -> None:

@@ -89,9 +89,12 @@ class Effects:
         # The note of a session that has ended goes with its roster entries. That of one which was resumed on
         # another gateway may go at any time: the session has a newer note there.
         notes = self._note_removals(record, last=False)
-        first = notes if record.is_reachable else []
         reading = self._read(Keys.user(user), revision, patterns)
-        found, _ = await both(reading, side_by_side(*(remove() for remove in first)))
+        if record.is_reachable and notes:
+            found, _ = await both(reading, side_by_side(*(remove() for remove in notes)))
+            notes = []
+        else:
+            found = await reading
         rosters = rosters_in(found, rooms)
         last: list[Later] = []
         changed: list[RoomId] = []
@@ -117,9 +120,7 @@ class Effects:
                     self._status_changed(user, record, revision, rosters)
                 case _:
                     assert_never(effect)
-        if not record.is_reachable:
-            last += notes
-        await side_by_side(*(do() for do in last))
+        await side_by_side(*(do() for do in (*last, *notes)))
         return {room: roster for room, roster in rosters.items() if room not in changed}
 
     async def remove_last_notes(self, record: User) -> None:
@@ -193,9 +194,7 @@ class Effects:
         if self._clock() - effect.at >= RETRY_MS:
             return
         frame = self._announcer.joined_frame(effect.room, user, effect.entry)
-        for other in roster:
-            if other.user != user and other.revision < revision:
-                self._announcer.deliver(Address(other.user, other.entry.session), frame)
+        self._tell_others(user, revision, roster, frame)
         self._announcer.happened("joined", Happened(effect.at, user, room=effect.room))
 
     def _member_went(
@@ -206,9 +205,7 @@ class Effects:
         Nor is a later entry of its own removed, with which it has come again.
         """
         frame = self._announcer.left_frame(effect.room, user, effect.entry, effect.reason)
-        for other in roster:
-            if other.user != user and other.revision < revision:
-                self._announcer.deliver(Address(other.user, other.entry.session), frame)
+        self._tell_others(user, revision, roster, frame)
         if effect.tell_user:
             self._announcer.deliver(Address(user, effect.session), frame)
         self._announcer.happened("left", Happened(effect.at, user, room=effect.room, reason=effect.reason))
@@ -222,9 +219,13 @@ class Effects:
         """Tell the members that were entered before the record said so: later ones find it in the roster."""
         for room in record.rooms:
             frame = self._announcer.updated_frame(room, user, record.session)
-            for other in rosters[room]:
-                if other.user != user and other.revision < revision:
-                    self._announcer.deliver(Address(other.user, other.entry.session), frame)
+            self._tell_others(user, revision, rosters[room], frame)
+
+    def _tell_others(self, user: UserId, revision: int, roster: list[StoredEntry], frame: bytes) -> None:
+        """Send a frame to the other members, as they were entered when this revision was written."""
+        for other in roster:
+            if other.user != user and other.revision < revision:
+                self._announcer.deliver(Address(other.user, other.entry.session), frame)
 
 
 def _has_entry(roster: list[StoredEntry], user: UserId, session: SessionId) -> bool:

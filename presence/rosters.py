@@ -54,7 +54,10 @@ class Rosters:
         entered = dict(zip(rooms, revisions, strict=True))
         written = {Keys.room(room, user): revision for room, revision in entered.items()}
         patterns = [Keys.roster(room) for room in rooms]
-        rosters = rosters_in(await self._records.read_after(written, *patterns), rooms)
+        found = await self._records.read_after(written, *patterns)
+        if len(found) <= self._max_members:  # in all rooms together
+            return entered
+        rosters = rosters_in(found, rooms)
         for room, revision in list(entered.items()):
             ahead = [stored for stored in rosters[room] if stored.revision < revision]
             if await self._is_full(room, ahead, now):

@@ -13,8 +13,8 @@ async def side_by_side(*awaited: Awaitable[ResultT]) -> list[ResultT]:
 
     What is sent on one connection is sent in the order of the arguments.
     """
-    if len(awaited) == 1:
-        return [await awaited[0]]
+    if len(awaited) <= 1:  # which needs no task
+        return [await each for each in awaited]
     results: list[ResultT] = []
     failure: BaseException | None = None
     for outcome in await asyncio.gather(*awaited, return_exceptions=True):

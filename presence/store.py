@@ -5,7 +5,6 @@ a TTL on updates. A record that is gone may leave a marker behind for a while: s
 with a revision, and may be written over with that revision like any other.
 """
 
-import asyncio
 import contextlib
 import math
 from typing import Final, Literal, NamedTuple, Protocol
@@ -15,6 +14,7 @@ from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StorageType, StreamConfig
 from nats.js.errors import APIError
 
+from presence.side_by_side import side_by_side
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
@@ -110,7 +110,7 @@ class Bucket:
     async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
         """See `Store.read`."""
         if confirmed:
-            answers = await asyncio.gather(*(self._read_from_leader(key) for key in keys))
+            answers = await side_by_side(*(self._read_from_leader(key) for key in keys))
             return {key: record for key, record in zip(keys, answers, strict=True) if record is not None}
         found: dict[str, Record] = {}
         for start in range(0, len(keys), _BATCH):
@@ -131,7 +131,8 @@ class Bucket:
         return dict(self._record(reply) for reply in replies[:-1])
 
     def _record(self, reply: Message) -> tuple[str, Record]:
-        return jetstream.subject(reply)[self._cut :], Record(reply.data, jetstream.sequence(reply))
+        subject, revision = jetstream.stored_as(reply.headers)
+        return subject[self._cut :], Record(reply.data, revision)
 
     async def _keys(self, patterns: tuple[str, ...]) -> list[str]:
         """List the keys that patterns match, when they are too many for one answer."""

@@ -98,7 +98,7 @@ class Mailbox:
         ask = jetstream.last_messages_of([barrier.subject, *subjects])
         for _ in range(TRIES):
             replies = await self._read(ask)
-            newest = {jetstream.subject(reply): jetstream.sequence(reply) for reply in replies}
+            newest = dict(jetstream.stored_as(reply.headers) for reply in replies)
             if newest.pop(barrier.subject, 0) >= barrier.sequence:
                 return newest
         raise NoAnswer(f"{self._get}: behind its leader")

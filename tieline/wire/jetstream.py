@@ -82,7 +82,7 @@ def bucket_prefix(bucket: str) -> str:
 
 # Headers of a publish.
 
-MESSAGE_ID: Final = "Nats-Msg-Id"
+_MESSAGE_ID: Final = "Nats-Msg-Id"
 """A message of this name that the stream had within its duplicate window is not stored again."""
 
 _EXPECTED_LAST_ID: Final = "Nats-Expected-Last-Msg-Id"
@@ -101,7 +101,7 @@ def only_asking(message_id: str) -> dict[str, str]:
 
     It expects an impossible predecessor; JetStream looks for duplicates before it looks at that.
     """
-    return {MESSAGE_ID: message_id, _EXPECTED_LAST_ID: "never"}
+    return {_MESSAGE_ID: message_id, _EXPECTED_LAST_ID: "never"}
 
 
 def replacing(revision: int, ttl_s: int | None = None) -> dict[str, str]:
@@ -125,8 +125,8 @@ def deleting(revision: int, ttl_s: int) -> dict[str, str]:
 # Headers of a message that JetStream sends.
 
 _SEQUENCE: Final = b"Nats-Sequence"
-_SUBJECT: Final = b"Nats-Subject"
 _MARKER_REASON: Final = "Nats-Marker-Reason"
+_AT_SUBJECT: Final = b"\r\nNats-Subject: "
 _AT_SEQUENCE: Final = b"\r\n%b: " % _SEQUENCE
 _AT_PREVIOUS: Final = b"\r\nNats-Last-Sequence: "
 
@@ -144,9 +144,15 @@ def sequence(message: Headers) -> int:
     return int(message.header(_SEQUENCE))
 
 
-def subject(message: Headers) -> str:
-    """Read the subject under which a message is stored."""
-    return message.header(_SUBJECT)
+def stored_as(headers: bytes) -> tuple[str, int]:
+    """Read the subject under which a message is stored, and its sequence; every record read passes here.
+
+    They stand in this order, which is tested with a real broker.
+    """
+    start = headers.index(_AT_SUBJECT) + len(_AT_SUBJECT)
+    end = headers.index(b"\r", start)
+    sequence_at = headers.index(_AT_SEQUENCE, end) + len(_AT_SEQUENCE)
+    return headers[start:end].decode(), int(headers[sequence_at : headers.index(b"\r", sequence_at)])
 
 
 def position(headers: bytes) -> tuple[int, int]:

@@ -34,6 +34,7 @@ def token(identifier: str) -> str:
     return "".join(_ENCODED[byte] for byte in identifier.encode())
 
 
+@functools.lru_cache(maxsize=65_536)  # whenever a roster is read, each of its members is decoded again
 def identifier(encoded: str) -> str:
     """Decode what `token` encoded.
 

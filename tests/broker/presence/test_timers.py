@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final
 
@@ -68,9 +68,7 @@ class Publisher:
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
 
-    def send(
-        self, subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] | bytes = b""
-    ) -> None:
+    def send(self, subject: str, payload: bytes, reply: str = "", headers: bytes = b"") -> None:
         """Keep what is for users."""
         assert not reply
         del headers

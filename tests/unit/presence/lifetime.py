@@ -7,13 +7,14 @@ writes that are stored, messages that are sent. It can be made to die of any of 
 import asyncio
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from presence.store import Conflict, Record, Store, StoreUnavailable
 from tests.contract.fake_store import FakeStore
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import BrokerAway
+from tieline.runtime.message import Message
 
 
 class Died(StoreUnavailable, BrokerAway):
@@ -134,13 +135,11 @@ class Recorder:
         self._life = life
         self.sent: list[Sent] = [] if beside is None else beside.sent
 
-    def send(
-        self, subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] | bytes = b""
-    ) -> None:
+    def send(self, subject: str, payload: bytes, reply: str = "", headers: bytes = b"") -> None:
         """Write a message down."""
         assert not reply, "an announcement wants no answer"
         self._life.goes_on()
-        name = headers.get("Nats-Msg-Id", "") if isinstance(headers, Mapping) else ""
+        name = Message(subject, reply, payload, headers).header(b"Nats-Msg-Id")
         self.sent.append(Sent(subject, payload, name))
         self._life.spend()
 

@@ -75,9 +75,14 @@ def test_a_message_that_no_stream_pushed_has_no_position(headers: bytes) -> None
 
 
 def test_a_stored_message_tells_its_subject_and_sequence() -> None:
-    message = Message("_INBOX.1", "", b"", PUSHED)
+    assert jetstream.stored_as(PUSHED) == ("t.user.alice.s-1", 4711)
+    assert jetstream.sequence(Message("_INBOX.1", "", b"", PUSHED)) == 4711
 
-    assert (jetstream.subject(message), jetstream.sequence(message)) == ("t.user.alice.s-1", 4711)
+
+@pytest.mark.parametrize("headers", [b"", b"NATS/1.0\r\n\r\n", b"NATS/1.0\r\nNats-Subject: t.a\r\n\r\n"])
+def test_a_message_that_is_not_stored_names_no_subject(headers: bytes) -> None:
+    with pytest.raises(ValueError, match="not found"):
+        jetstream.stored_as(headers)
 
 
 @pytest.mark.parametrize(
