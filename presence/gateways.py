@@ -9,9 +9,7 @@ from presence.changes import Changes
 from presence.records import Records
 from presence.rules import session as session_rules
 from presence.side_by_side import side_by_side
-from presence.store import StoreUnavailable
 from tieline import metrics
-from tieline.runtime.broker import BrokerAway
 from tieline.wire.ids import Address, GatewayId, SessionId, UserId
 from tieline.wire.internal import KeepLease, LeaseKept, SessionGone
 from tieline.wire.subjects import Keys
@@ -72,7 +70,7 @@ class Gateways:
             some = left[start : start + AT_ONCE]
             try:
                 await side_by_side(*(self._orphaned(gateway, address, note) for address, note in some))
-            except (StoreUnavailable, BrokerAway) as error:  # it must not keep the others waiting
+            except Exception as error:  # a record that cannot be read, too, must not keep the others waiting
                 failure = error
         if failure is not None:
             raise failure

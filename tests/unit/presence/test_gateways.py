@@ -1,16 +1,17 @@
 import asyncio
 import random
 
+import msgspec
 import pytest
 
-from presence.gateways import LEASE_SHARE
+from presence.gateways import AT_ONCE, LEASE_SHARE
 from presence.store import StoreUnavailable
 from tests.unit.presence.lifetime import BusyStore
 from tests.unit.presence.presence_process import GATEWAY_LEASE_S, PresenceProcess
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import GatewayId
+from tieline.wire.ids import GatewayId, UserId
 from tieline.wire.internal import KeepLease, decode_close_session
 from tieline.wire.subjects import Keys
 
@@ -118,6 +119,17 @@ async def test_a_gateway_given_up_too_early_keeps_its_notes(seed: int, ask: str)
     has_note = Keys.session(G1, record.session.id) in process.store.contents()
     assert has_note == bool(record.session.note)
     assert has_note or record.session.status != "online"
+
+
+async def test_a_record_that_cannot_be_read_keeps_no_other_waiting() -> None:
+    process = PresenceProcess()
+    users = [f"user-{number}" for number in range(AT_ONCE + 1)]
+    for user in users:
+        await process.open(opening(user))
+    await process.store.put(Keys.user(UserId(users[0])), b"of another version", 60)
+    with pytest.raises(msgspec.DecodeError):
+        await process.gateways.lease_ran_out(G1, before=FOR_EVER)
+    assert await statuses(process, *users[1:]) == ["offline"] * AT_ONCE
 
 
 async def test_a_session_that_cannot_be_looked_after_keeps_no_other_waiting() -> None:
