@@ -69,10 +69,12 @@ class Timers:
     async def run(self) -> None:
         """Consume until stopped."""
         while not self._stopping:
-            try:
-                await self._consume()
-            except (NatsError, TimeoutError, OSError) as error:
-                _log.warning("timers pause", extra={"error": repr(error)})
+            with bug_guard(_log, "timers pause: a bug"):  # of nats-py, which takes up the connection again
+                try:
+                    await self._consume()
+                except (NatsError, TimeoutError) as error:
+                    _log.warning("timers pause", extra={"error": repr(error)})
+            if not self._stopping:
                 await asyncio.sleep(RETRY_S)
 
     async def _consume(self) -> None:
@@ -100,21 +102,18 @@ class Timers:
         A marker that meets a bug is not acknowledged: another process gets it, maybe of another version.
         """
         with bug_guard(_log, "expiry not carried out: a bug", key=marker.subject):
-            if not jetstream.has_expired(marker.headers):
-                await marker.ack()
-                return
-            try:
-                async with asyncio.TaskGroup() as firing:
-                    alive = firing.create_task(_say_working(marker))
-                    await self._carry_out(marker)
-                    alive.cancel()
-            except* (StoreUnavailable, BrokerAway, NatsError) as errors:
-                _log.warning("expiry failed", extra={"error": repr(errors.exceptions)})
-                with contextlib.suppress(NatsError):  # without a broker another process gets it, later
-                    await marker.nak(delay=RETRY_S)
-            else:
-                with contextlib.suppress(NatsError):
-                    await marker.ack()
+            settle = marker.ack
+            if jetstream.has_expired(marker.headers):
+                try:
+                    async with asyncio.TaskGroup() as firing:
+                        alive = firing.create_task(_say_working(marker))
+                        await self._carry_out(marker)
+                        alive.cancel()
+                except* (StoreUnavailable, BrokerAway) as errors:
+                    _log.warning("expiry failed", extra={"error": repr(errors.exceptions)})
+                    settle = functools.partial(marker.nak, delay=RETRY_S)
+            with contextlib.suppress(NatsError):  # without a broker the marker is handed out again, later
+                await settle()
 
     async def _carry_out(self, marker: Msg) -> None:
         _, kind, *names = marker.subject[len(self._prefix) :].split(".")
@@ -140,4 +139,5 @@ class Timers:
 async def _say_working(marker: Msg) -> None:
     while True:
         await asyncio.sleep(WORKING_S)
-        await marker.in_progress()
+        with contextlib.suppress(NatsError):  # whether the work can go on is found out by the work itself
+            await marker.in_progress()
