@@ -5,8 +5,8 @@
        +-----> unanswered, when the offer timed out
        +-----> abandoned, when it ended in any other way
 
-Pure; the loop of `presence.changes` asks after each write, and counts. What is negotiated again within an
-established call is no step here: offers and answers are counted as signals, by the gateways.
+Pure; `presence.targets` asks after each write, and counts. What is negotiated again within an established
+call is no step here: offers and answers are counted as signals, by the gateways.
 """
 
 from typing import Literal, NamedTuple

@@ -1,0 +1,138 @@
+"""What the loop of `presence.changes` changes: a user's record, or what two users negotiate.
+
+How each is found among what was read, written, told of and settled. What becomes of it is decided by a rule
+(`presence.rules`); when each of these is done is the loop's.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from presence.effects import Effects, RosterMap
+from presence.records import Records, negotiation_in, user_in
+from presence.rules import call_steps
+from presence.rules.change import Change, RecordT
+from presence.rules.effects import RemoveNote, is_cheap
+from presence.rules.negotiation import NOTHING, Negotiation
+from presence.rules.user import User
+from presence.store import Record
+from tieline import metrics
+from tieline.wire.ids import UserId
+from tieline.wire.subjects import Keys
+
+Clock = Callable[[], int]
+"""Unix milliseconds."""
+
+Found = Mapping[str, Record]
+
+NO_ROSTERS: RosterMap = {}
+
+
+class Target(Protocol[RecordT]):
+    """One record, and how it is read, written and told of."""
+
+    key: str
+    owner: UserId
+    beside: tuple[UserId, ...]
+    """The users whom the rule looks at beside the record."""
+
+    def find(self, found: Found) -> tuple[RecordT | None, int]:
+        """Find the record and its revision among what was read."""
+        ...
+
+    async def write(
+        self, before: RecordT | None, change: Change[RecordT], after: RecordT, revision: int
+    ) -> int:
+        """Replace the record of that revision, and count what that means for operators. See `Store.write`."""
+        ...
+
+    async def carry_out(self, record: RecordT, revision: int) -> RosterMap:
+        """Carry out what is pending in the record; returns the rosters that were read for it."""
+        ...
+
+    async def settle(self, record: RecordT, revision: int, *, forget: bool) -> None:
+        """End what is carried out; with `forget` the record forgets it, which nobody waits for."""
+        ...
+
+
+class UserRecord:
+    """A user's record. See `Target`."""
+
+    def __init__(self, user: UserId, records: Records, effects: Effects) -> None:
+        self.owner = user
+        self.beside: tuple[UserId, ...] = ()
+        self.key = Keys.user(user)
+        self._records = records
+        self._effects = effects
+
+    def find(self, found: Found) -> tuple[User | None, int]:
+        """Find the record and its revision among what was read."""
+        return user_in(found, self.key)
+
+    async def write(self, _before: User | None, _change: Change[User], after: User, revision: int) -> int:
+        """Replace the record of that revision."""
+        return await self._records.write_user(self.key, after, revision)
+
+    async def carry_out(self, record: User, revision: int) -> RosterMap:
+        """Carry out what is pending in the record, but for what comes when it is settled."""
+        return await self._effects.of_user(self.owner, record, revision)
+
+    async def settle(self, record: User, revision: int, *, forget: bool) -> None:
+        """Let the record forget what is carried out, then remove the note that goes last of all.
+
+        That note, and what is cheap, the record forgets by its next write only.
+        """
+        kept = tuple(effect for effect in record.pending if isinstance(effect, RemoveNote) and effect.last)
+        if forget and not all(is_cheap(effect) or effect in kept for effect in record.pending):
+            settled = msgspec.structs.replace(record, pending=kept)
+            await self._records.write_user(self.key, settled, revision, confirm=False)
+        await self._effects.remove_last_notes(record)
+
+
+class NegotiationRecord:
+    """What two users negotiate. See `Target`."""
+
+    def __init__(self, one: UserId, other: UserId, records: Records, effects: Effects, clock: Clock) -> None:
+        self.owner = one
+        self.beside: tuple[UserId, ...] = (one, other)
+        self.key = Keys.pair(one, other)
+        self._records = records
+        self._effects = effects
+        self._clock = clock
+
+    def find(self, found: Found) -> tuple[Negotiation | None, int]:
+        """Find the record and its revision among what was read."""
+        return negotiation_in(found, self.key)
+
+    async def write(
+        self,
+        before: Negotiation | None,
+        change: Change[Negotiation],
+        after: Negotiation,
+        revision: int,
+    ) -> int:
+        """Replace the record of that revision; count what became of call, offer and candidates."""
+        written = await self._records.write_negotiation(self.key, after, revision)
+        before = before or NOTHING
+        step = call_steps.step(before, after, timed_out=change.timed_out)
+        if step is not None:
+            metrics.NEGOTIATIONS.labels(step).inc()
+        for outcome, count in call_steps.candidates(before, after)._asdict().items():
+            if count:
+                metrics.HELD_CANDIDATES.labels(outcome).inc(count)
+        answered_at = call_steps.answered_offer_at(before, after)
+        if answered_at is not None:
+            metrics.ANSWER_SECONDS.observe(max(0, self._clock() - answered_at) / 1000)
+        return written
+
+    async def carry_out(self, record: Negotiation, _revision: int) -> RosterMap:
+        """Carry out what is pending in the record, which needs no roster."""
+        self._effects.of_negotiation(record)
+        return NO_ROSTERS
+
+    async def settle(self, record: Negotiation, revision: int, *, forget: bool) -> None:
+        """Let the record forget what is carried out."""
+        if forget:
+            settled = msgspec.structs.replace(record, pending=())
+            await self._records.write_negotiation(self.key, settled, revision, confirm=False)
