@@ -69,7 +69,7 @@ class Timers:
     async def run(self) -> None:
         """Consume until stopped."""
         while not self._stopping:
-            with bug_guard(_log, "timers pause: a bug"):  # of nats-py, which takes up the connection again
+            with bug_guard(_log, "timers pause: a bug"):  # nats-py's, after which it is asked anew
                 try:
                     await self._consume()
                 except (NatsError, TimeoutError) as error:

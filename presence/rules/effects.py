@@ -18,9 +18,6 @@ from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SessionId
 from tieline.wire.internal import Happened
 from tieline.wire.replies import HangupReason, LeftReason
 
-EndReason = HangupReason | Literal["hangup"]
-"""Why a negotiation ended; `hangup` is the word of one of the two, the others are the server's."""
-
 
 class _Effect(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """One thing to do for others: positional, tagged by its class."""

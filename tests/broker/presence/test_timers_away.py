@@ -41,8 +41,12 @@ async def paused(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def bugs(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What was taken for a bug."""
-    return [record.getMessage() for record in caplog.records if record.exc_info]
+    """What the timers took for a bug."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.exc_info and record.name.startswith("presence.")
+    ]
 
 
 async def test_what_expires_while_the_broker_is_away_comes_later(
