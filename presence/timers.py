@@ -72,7 +72,7 @@ class Timers:
             with bug_guard(_log, "timers pause: a bug"):  # nats-py's, after which it is asked anew
                 try:
                     await self._consume()
-                except (NatsError, TimeoutError) as error:
+                except (NatsError, OSError) as error:  # a TimeoutError is one
                     _log.warning("timers pause", extra={"error": repr(error)})
             if not self._stopping:
                 await asyncio.sleep(RETRY_S)
