@@ -24,6 +24,7 @@ from presence.rules.effects import (
     Happening,
     MemberCame,
     MemberWent,
+    OneRoomEffect,
     RemoveNote,
     Said,
     SessionBegan,
@@ -43,18 +44,6 @@ EndNegotiation = Callable[[UserId, UserId, Rule[Negotiation], Mapping[str, Recor
 """Change the negotiation of two users by a rule; its record, as it was read, is among what is given last."""
 
 Later = Callable[[], Awaitable[object]]
-
-_RoomEffect = (
-    Changed
-    | CloseConnection
-    | RemoveNote
-    | EndCalls
-    | EndCallsWithoutRoom
-    | MemberCame
-    | MemberWent
-    | StatusChanged
-)
-"""What is carried out: what concerns all rooms of a record is carried out for each of them."""
 
 RosterMap = dict[RoomId, list[StoredEntry]]
 
@@ -232,7 +221,7 @@ def _has_entry(roster: list[StoredEntry], user: UserId, session: SessionId) -> b
     return any(stored.user == user and stored.entry.session == session for stored in roster)
 
 
-def _by_room(record: User) -> Iterator[_RoomEffect]:
+def _by_room(record: User) -> Iterator[OneRoomEffect]:
     """List what is pending, with what concerns all rooms of the record for each of them."""
     for effect in record.pending:
         match effect:
@@ -246,7 +235,7 @@ def _by_room(record: User) -> Iterator[_RoomEffect]:
                 yield effect
 
 
-def _rooms_of(record: User, pending: Iterable[_RoomEffect]) -> Iterator[RoomId]:
+def _rooms_of(record: User, pending: Iterable[OneRoomEffect]) -> Iterator[RoomId]:
     """List the rooms whose members hear of what is pending."""
     for effect in pending:
         match effect:

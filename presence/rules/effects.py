@@ -129,7 +129,7 @@ class CallEnded(_Effect, frozen=True, array_like=True, tag=True):
     reason: HangupReason
 
 
-UserEffect = (
+OneRoomEffect = (
     Changed
     | CloseConnection
     | RemoveNote
@@ -138,9 +138,10 @@ UserEffect = (
     | MemberCame
     | MemberWent
     | StatusChanged
-    | SessionBegan
-    | SessionEnded
 )
+"""What is carried out: an effect on all rooms of a record is carried out for each of them."""
+
+UserEffect = OneRoomEffect | SessionBegan | SessionEnded
 """What the change of a user's record may cause."""
 
 CallEffect = HangUp | CallEnded
