@@ -134,11 +134,6 @@ class Fleet:
         storage = self._folder / name
         storage.mkdir()
         routes = ", ".join(f"nats://{node}:6222" for node in NODES)
-        passwords = {
-            variable: value
-            for variable, value in self._prepared.environ.items()
-            if variable.endswith("_PASSWORD")
-        }
         container = (
             DockerContainer(os.environ.get(IMAGE_VARIABLE) or nats_image())
             .with_command(["--config", "/etc/nats/nats.conf"])
@@ -146,7 +141,7 @@ class Fleet:
             .with_volume_mapping(DEPLOY / "nats/accounts.conf", "/etc/nats/accounts.conf")
             .with_volume_mapping(self._prepared.folder / "tls", "/etc/nats/tls")
             .with_volume_mapping(storage, "/data", "rw")
-            .with_envs(NATS_NAME=name, NATS_ROUTES=f"[{routes}]", **passwords)
+            .with_envs(NATS_NAME=name, NATS_ROUTES=f"[{routes}]", **self._prepared.passwords)
             .with_network_aliases(name)
             .with_exposed_ports(MONITOR_PORT["nats"])
         )

@@ -18,7 +18,7 @@ STREAMS = (f"KV_{NAMESPACE}", f"MAILBOX_{NAMESPACE}")
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("cluster")) as running_cluster:
+    with Cluster.plain(tmp_path_factory.mktemp("cluster")) as running_cluster:
         yield running_cluster
 
 

@@ -21,7 +21,7 @@ NEW = {f"TIELINE_{kind.upper()}_PASSWORD": f"pnew{kind}" for kind in KINDS}
 
 @pytest.fixture
 def rotating(tmp_path: Path) -> Iterator[SecuredCluster]:
-    with SecuredCluster(tmp_path, "rotating") as running:
+    with SecuredCluster.in_namespace(tmp_path, "rotating") as running:
         yield running
 
 
