@@ -10,7 +10,7 @@ from nats.errors import Error as NatsError
 from tests.support.frames import CANDIDATE
 from tests.support.people import Person, establish
 from tests.support.resuming import ResumingPeople, up_to_the_end
-from tests.support.secured import DEPLOY, KINDS, NODES, Intruder, Prepared, SecuredCluster
+from tests.support.secured import KINDS, NODES, Intruder, Prepared, SecuredCluster
 from tests.support.system import Kind, Service, System
 from tests.support.waiting import until
 
@@ -88,12 +88,12 @@ async def test_passwords_are_changed_under_calls_that_go_on(rotating: SecuredClu
 
 
 def test_the_next_certificate_is_of_the_same_authority(tmp_path: Path) -> None:
-    prepared = Prepared(tmp_path)
+    prepared = Prepared(tmp_path, *NODES)
     before = prepared.ca.read_bytes(), (tmp_path / ".env").read_bytes()
     certificate = tmp_path / "tls/tls.crt"
     old = certificate.read_bytes()
     certificate.unlink()
-    subprocess.run([DEPLOY / "prepare", tmp_path, *NODES], check=True, capture_output=True)
+    Prepared(tmp_path, *NODES)
     assert (prepared.ca.read_bytes(), (tmp_path / ".env").read_bytes()) == before
     assert certificate.read_bytes() != old
     subprocess.run(

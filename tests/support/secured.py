@@ -27,9 +27,10 @@ KINDS: Final[tuple[Kind, ...]] = ("gateway", "router", "presence")
 class Prepared:
     """What `deploy/prepare` has put into a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *hosts: str) -> None:
+        """Make it, with a certificate for these hosts, or for those of `deploy/compose.yaml`."""
         self.folder = folder
-        subprocess.run([DEPLOY / "prepare", folder], check=True, capture_output=True)
+        subprocess.run([DEPLOY / "prepare", folder, *hosts], check=True, capture_output=True)
         lines = (folder / ".env").read_text().splitlines()
         self.environ = dict(line.split("=", 1) for line in lines)
         self.ca = folder / "tls/ca.crt"
