@@ -16,7 +16,7 @@ EVERY_S: Final = 5.0
 """Between two measurements: more often than Prometheus looks."""
 
 
-async def measure_sizes(requests: Requests, streams: Mapping[str, str]) -> None:
+async def measure_sizes(requests: Requests, streams: Mapping[str, str], every_s: float = EVERY_S) -> None:
     """Measure until cancelled. `streams` are the names of the streams by what they are called in metrics."""
     while True:
         for kind, stream in streams.items():
@@ -27,4 +27,4 @@ async def measure_sizes(requests: Requests, streams: Mapping[str, str]) -> None:
             state = jetstream.read_stream(answer.data).state
             if state is not None:
                 metrics.STREAM_BYTES.labels(kind).set(state.bytes)
-        await asyncio.sleep(EVERY_S)
+        await asyncio.sleep(every_s)

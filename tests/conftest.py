@@ -1,9 +1,9 @@
 """Fixtures of all tests: a real broker, and the duty to say what did not run in its real form."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import pytest
 
@@ -23,6 +23,9 @@ from tests.support.nats_server import NatsServer
 register_profiles()
 
 BrokerKind = Literal["container", "pip"]
+
+SHOWN_LOG: Final = 12_000
+"""How many characters of the log of each fixture that has one stand under a failure."""
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +70,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                     skip_without(DOCKER, "no Docker engine answers")
             elif program(thing) is None:
                 skip_without(thing, f"no {thing} is installed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the logs of systems and brokers under a test that failed."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for name, value in item.funcargs.items():
+            log = getattr(value, "log", None)
+            if isinstance(log, str):
+                report.sections.append((f"the end of the log of {name}", log[-SHOWN_LOG:]))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

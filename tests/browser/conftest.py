@@ -80,3 +80,11 @@ async def person(browser: Browser, dev: RunningDev) -> AsyncIterator[PersonMaker
     yield make
     for one in opened:
         await one.page.context.close()
+
+
+async def pair(person: PersonMaker) -> tuple[Person, Person]:
+    """Open a page on each gateway; both are in the same room."""
+    alice, bob = await person("alice"), await person("bob", gateway=1)
+    await alice.come("demo")
+    await bob.come("demo")
+    return alice, bob

@@ -27,7 +27,6 @@ COME: Final = """async ({urls, token, rooms, options}) => {
 }"""
 
 RING: Final = "(peer) => { window.call = client.call(peer); }"
-STATE: Final = "() => window.call?.state"
 HEARD: Final = """async ({peer, after}) => {
     const call = peer ? client.calls.get(peer) : window.call;
     if (call?.state !== 'connected') return null;

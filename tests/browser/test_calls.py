@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.browser.conftest import PersonMaker
+from tests.browser.conftest import PersonMaker, pair
 from tests.browser.held_offers import HeldOffers
-from tests.browser.person import Person
 from tests.support.running_bot import RunningBot
 from tests.support.running_dev import RunningDev
 
@@ -20,13 +19,6 @@ SILENT = """async () => {
 }"""
 """Whether three seconds of packets have come without sound: a beep of the fake microphone, one a second, has
 an energy of 0.2 or more."""
-
-
-async def pair(person: PersonMaker) -> tuple[Person, Person]:
-    alice, bob = await person("alice"), await person("bob", gateway=1)
-    await alice.come("demo")
-    await bob.come("demo")
-    return alice, bob
 
 
 async def test_two_browsers_on_two_gateways_hear_each_other(person: PersonMaker) -> None:

@@ -5,8 +5,7 @@ import signal
 
 import pytest
 
-from tests.browser.conftest import PersonMaker
-from tests.browser.person import Person
+from tests.browser.conftest import PersonMaker, pair
 from tests.support.running_dev import READY_AGAIN, RunningDev
 
 pytestmark = pytest.mark.needs("chromium")
@@ -14,13 +13,6 @@ pytestmark = pytest.mark.needs("chromium")
 
 def kill_gateway(dev: RunningDev, number: int) -> None:
     os.kill(dev.document["pids"]["gateway"][number], signal.SIGKILL)
-
-
-async def pair(person: PersonMaker) -> tuple[Person, Person]:
-    alice, bob = await person("alice"), await person("bob", gateway=1)
-    await alice.come("demo")
-    await bob.come("demo")
-    return alice, bob
 
 
 async def test_a_gateway_killed_during_the_call_is_not_heard(person: PersonMaker, dev: RunningDev) -> None:

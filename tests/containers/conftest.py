@@ -6,7 +6,6 @@ import pytest
 
 from tests.containers.fleet import Fleet, Images
 from tests.containers.images import base_image, haproxy_image, tieline_image
-from tests.faults.conftest import pytest_runtest_makereport  # noqa: F401  # shows the logs under a failure
 from tests.support.resuming import ResumingPeople
 
 

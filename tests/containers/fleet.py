@@ -4,6 +4,7 @@ Three brokers with permissions and TLS, two of each service, HAProxy in front. L
 tests replace what has died by a new container.
 """
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from tests.support.nats_container import IMAGE_VARIABLE, nats_image
 from tests.support.nats_server import leader_of
 from tests.support.secured import DEPLOY, NODES, Prepared
 from tests.support.system import SECRET, Kind
-from tests.support.waiting import until_now
+from tests.support.waiting import until_now, until_true
 from tieline.cli.dev.ports import hold_ports
 
 CONFINED: Final = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
@@ -123,6 +124,11 @@ class Fleet:
             if not but(container):
                 until_now(container.is_ready)
 
+    async def is_whole(self) -> None:
+        """Wait until every container takes work, and the balancer knows."""
+        await asyncio.to_thread(self.until_ready)
+        await until_true(lambda: asyncio.to_thread(lambda: self.balanced == len(self.all("gateway"))))
+
     def _start(self, kind: ContainerKind, name: str, container: DockerContainer) -> RunningContainer:
         container.with_network(self._network).with_kwargs(hostname=name, **CONFINED)
         container.start()
@@ -134,11 +140,6 @@ class Fleet:
         storage = self._folder / name
         storage.mkdir()
         routes = ", ".join(f"nats://{node}:6222" for node in NODES)
-        passwords = {
-            variable: value
-            for variable, value in self._prepared.environ.items()
-            if variable.endswith("_PASSWORD")
-        }
         container = (
             DockerContainer(os.environ.get(IMAGE_VARIABLE) or nats_image())
             .with_command(["--config", "/etc/nats/nats.conf"])
@@ -146,7 +147,7 @@ class Fleet:
             .with_volume_mapping(DEPLOY / "nats/accounts.conf", "/etc/nats/accounts.conf")
             .with_volume_mapping(self._prepared.folder / "tls", "/etc/nats/tls")
             .with_volume_mapping(storage, "/data", "rw")
-            .with_envs(NATS_NAME=name, NATS_ROUTES=f"[{routes}]", **passwords)
+            .with_envs(NATS_NAME=name, NATS_ROUTES=f"[{routes}]", **self._prepared.passwords)
             .with_network_aliases(name)
             .with_exposed_ports(MONITOR_PORT["nats"])
         )

@@ -70,9 +70,9 @@ def test_its_health_is_looked_at_and_it_comes_back(name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_its_image_has_a_version_and_can_be_another(name: str) -> None:
-    variable, default = re.fullmatch(r"\$\{(\w+_IMAGE):-(\S+)\}", SERVICES[name]["image"]).groups()  # type: ignore[union-attr]
-    assert variable
-    version = default.rpartition(":")[2]
+    image = re.fullmatch(r"\$\{\w+_IMAGE:-(\S+)\}", SERVICES[name]["image"])
+    assert image is not None
+    version = image[1].rpartition(":")[2]
     assert re.match(r"v?\d+\.\d+\.\d+", version)
 
 

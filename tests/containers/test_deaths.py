@@ -1,14 +1,15 @@
 """`docker kill` and `docker pause` of each kind of container under load: nothing is lost, no session ends."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Literal
 
 import pytest
 
 from tests.containers.fleet import Fleet
-from tests.faults.test_kills import nothing_is_amiss
 from tests.support.container import RunningContainer
-from tests.support.load import Load, running
+from tests.support.load import Load, nothing_is_amiss, running
 from tests.support.waiting import until_true
 
 pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
@@ -28,14 +29,14 @@ async def leader_of(fleet: Fleet, stream: str) -> RunningContainer:
     return await until_true(lambda: asyncio.to_thread(fleet.leader_of, stream))
 
 
-async def is_whole(fleet: Fleet) -> None:
-    """Wait until every container takes work, and the balancer knows."""
-    await asyncio.to_thread(fleet.until_ready)
-
-    async def are_balanced() -> bool:
-        return await asyncio.to_thread(lambda: fleet.balanced) == 2
-
-    await until_true(are_balanced)
+@asynccontextmanager
+async def standing_still(container: RunningContainer) -> AsyncIterator[None]:
+    """Have every process of a container stand still while the block runs."""
+    await asyncio.to_thread(container.pause)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(container.unpause)
 
 
 async def still_talk(load: Load, messages: int) -> None:
@@ -53,7 +54,7 @@ async def test_a_gateway_is_killed(fleet: Fleet) -> None:
         await asyncio.to_thread(victim.kill)
         await still_talk(load, MESSAGES)
         await asyncio.to_thread(fleet.replace, victim)
-        await is_whole(fleet)
+        await fleet.is_whole()
         await nothing_is_amiss(load)
         assert load.counts["resumed"] >= here
 
@@ -68,7 +69,7 @@ async def test_a_service_that_no_client_is_connected_to_is_killed(
         await asyncio.to_thread(victim.kill)
         await still_talk(load, MESSAGES)
         await asyncio.to_thread(fleet.replace, victim)
-        await is_whole(fleet)
+        await fleet.is_whole()
         await nothing_is_amiss(load)
         assert load.counts["resumed"] == 0  # no socket was closed
 
@@ -81,7 +82,7 @@ async def test_the_broker_that_leads_a_stream_is_killed(fleet: Fleet, stream: st
         await asyncio.to_thread(victim.kill)
         await still_talk(load, MESSAGES)
         await asyncio.to_thread(victim.start)
-        await is_whole(fleet)
+        await fleet.is_whole()
         await nothing_is_amiss(load)
         assert load.counts["resumed"] == 0
 
@@ -91,7 +92,7 @@ async def test_the_balancer_is_killed(fleet: Fleet) -> None:
         await load.progress(MESSAGES)
         await asyncio.to_thread(fleet.balancer.kill)
         await asyncio.to_thread(fleet.balancer.start)
-        await is_whole(fleet)
+        await fleet.is_whole()
         await nothing_is_amiss(load)
         assert load.counts["resumed"] >= len(load.clients)
 
@@ -112,7 +113,7 @@ async def test_a_gateway_stands_still_for_longer_than_its_lease(fleet: Fleet) ->
             await until_true(is_noticed)
         finally:
             await asyncio.to_thread(victim.unpause)
-        await is_whole(fleet)
+        await fleet.is_whole()
         await nothing_is_amiss(load)
 
 
@@ -130,12 +131,9 @@ async def test_a_service_that_no_client_is_connected_to_stands_still(
     async with running([fleet.url], PAIRS, windows=(1,)) as load:
         await load.progress(MESSAGES)
         victim = fleet.all(kind)[0]
-        await asyncio.to_thread(victim.pause)
-        try:
+        async with standing_still(victim):
             await still_talk(load, FEW)
-        finally:
-            await asyncio.to_thread(victim.unpause)
-        await is_whole(fleet)
+        await fleet.is_whole()
         await nothing_is_amiss(load)
         assert load.counts["resumed"] == 0
 
@@ -143,12 +141,9 @@ async def test_a_service_that_no_client_is_connected_to_stands_still(
 async def test_the_balancer_stands_still(fleet: Fleet) -> None:
     async with running([fleet.url], PAIRS) as load:
         await load.progress(MESSAGES)
-        await asyncio.to_thread(fleet.balancer.pause)
-        try:
+        async with standing_still(fleet.balancer):
             await load.silence(2)
-        finally:
-            await asyncio.to_thread(fleet.balancer.unpause)
-        await is_whole(fleet)
+        await fleet.is_whole()
         await nothing_is_amiss(load)
         assert load.counts["resumed"] == 0
 
@@ -157,11 +152,8 @@ async def test_the_broker_that_leads_the_mailbox_stands_still(fleet: Fleet) -> N
     async with running([fleet.url], PAIRS, windows=(1,)) as load:
         await load.progress(MESSAGES)
         victim = await leader_of(fleet, STREAMS[1])
-        await asyncio.to_thread(victim.pause)
-        try:
+        async with standing_still(victim):
             await still_talk(load, FEW)
-        finally:
-            await asyncio.to_thread(victim.unpause)
-        await is_whole(fleet)
+        await fleet.is_whole()
         await nothing_is_amiss(load)
         assert load.counts["resumed"] == 0

@@ -1,12 +1,14 @@
 """The image holds what a service needs, and little else."""
 
 import json
+from functools import partial
 
 import docker
 import pytest
 
 from tests.containers.fleet import CONFINED, Fleet, Images
 from tests.containers.images import size_mb
+from tests.support.container import RunningContainer
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
@@ -70,7 +72,11 @@ def test_it_adds_little_to_its_base(images: Images, capsys: pytest.CaptureFixtur
     assert 0 < whole - base < LARGEST_MB
 
 
+def is_healthy(container: RunningContainer) -> bool:
+    return container.health == "healthy"
+
+
 async def test_its_own_check_finds_every_service_healthy(fleet: Fleet) -> None:
     for kind in ("presence", "router", "gateway"):
         for container in fleet.all(kind):
-            await until(lambda container=container: container.health == "healthy")  # type: ignore[misc]
+            await until(partial(is_healthy, container))

@@ -6,10 +6,8 @@ import time
 import pytest
 
 from tests.containers.fleet import Fleet
-from tests.containers.test_deaths import MESSAGES, is_whole
-from tests.faults.test_kills import nothing_is_amiss
 from tests.support.container import RunningContainer
-from tests.support.load import running
+from tests.support.load import MESSAGES, nothing_is_amiss, running
 from tests.support.waiting import until_true
 
 pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
@@ -27,7 +25,7 @@ async def test_all_gateways_are_replaced(fleet: Fleet, capsys: pytest.CaptureFix
             await replace(fleet, old)
         took_s = time.monotonic() - began
         pause_s = load.longest_pause_s
-        await is_whole(fleet)
+        await fleet.is_whole()
         report = await nothing_is_amiss(load)
         assert not set(replaced) & set(fleet.all("gateway"))
         assert all("RECONNECT" in client.heard_cmds for client in load.clients)

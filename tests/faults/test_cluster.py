@@ -5,20 +5,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.test_kills import MESSAGES, PAIRS, nothing_is_amiss
 from tests.support.cluster import Cluster
-from tests.support.load import Load, running
+from tests.support.load import MESSAGES, Load, nothing_is_amiss, running
 from tests.support.nats_server import NatsServer
 from tests.support.system import System
 from tests.support.waiting import until_true
 
+PAIRS = 6
 NAMESPACE = "tests"
 STREAMS = (f"KV_{NAMESPACE}", f"MAILBOX_{NAMESPACE}")
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("cluster")) as running_cluster:
+    with Cluster.plain(tmp_path_factory.mktemp("cluster")) as running_cluster:
         yield running_cluster
 
 

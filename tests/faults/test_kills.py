@@ -5,29 +5,13 @@ from typing import Literal
 
 import pytest
 
-from tests.support.delivery_report import DeliveryReport
 from tests.support.dev_processes import DevProcesses
-from tests.support.load import Load, running
+from tests.support.load import MESSAGES, Load, nothing_is_amiss, running
 from tests.support.waiting import until
 
 PAIRS = 6
-MESSAGES = 50
-"""That everybody sends and receives before the fault, and after it."""
-
 PAUSE_S = 3.0
 """How long the broker stands still."""
-
-GRACE_S = 5.0
-"""For which a request is asked again: past it the client would be told, and have to ask again itself."""
-
-
-async def nothing_is_amiss(load: Load) -> DeliveryReport:
-    """Let everybody talk on, then settle the accounts."""
-    await load.progress(MESSAGES)
-    report = await load.settle()
-    assert report.faults == {}
-    assert report.sent == report.acked == report.received
-    return report
 
 
 async def kill(load: Load, processes: DevProcesses, kind: str, which: int) -> None:

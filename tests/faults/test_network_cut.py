@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.test_kills import MESSAGES, nothing_is_amiss
 from tests.support.frames import CANDIDATE
-from tests.support.load import Load, running
+from tests.support.load import MESSAGES, Load, nothing_is_amiss, running
 from tests.support.nats_server import NatsServer
 from tests.support.people import establish
 from tests.support.proxy import Proxy

@@ -6,21 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.k8s.rendered import ROOT, each_overlay, rendered
+from tests.k8s.rendered import each_overlay, rendered
+from tests.support.secured import Prepared
 from tieline.cli.dev.broker_process import find_nats_server
 
 
 @pytest.mark.needs("kubectl", "openssl")
 @each_overlay
 def test_a_real_server_takes_the_configuration(overlay: str, tmp_path: Path) -> None:
-    subprocess.run([ROOT / "deploy/prepare", tmp_path, "nats-0.nats"], check=True, capture_output=True)
+    prepared = Prepared(tmp_path, "nats-0.nats")
     for name, text in rendered(overlay).get("ConfigMap", "nats-config")["data"].items():
         (tmp_path / name).write_text(text.replace("/etc/nats/tls/", f"{tmp_path}/tls/"))
-    environ = dict(line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines())
-    environ |= {**rendered(overlay).environ("nats"), "NATS_NAME": "nats-0"}
     done = subprocess.run(
         [find_nats_server(os.environ), "-t", "--config", tmp_path / "nats.conf"],
-        env=environ,
+        env={**prepared.environ, **rendered(overlay).environ("nats"), "NATS_NAME": "nats-0"},
         capture_output=True,
         text=True,
         check=False,

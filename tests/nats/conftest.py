@@ -13,7 +13,7 @@ NAMESPACE = "secured"
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredCluster]:
-    with SecuredCluster(tmp_path_factory.mktemp("nats"), NAMESPACE) as running:
+    with SecuredCluster.in_namespace(tmp_path_factory.mktemp("nats"), NAMESPACE) as running:
         yield running
 
 

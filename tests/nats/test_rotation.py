@@ -10,7 +10,7 @@ from nats.errors import Error as NatsError
 from tests.support.frames import CANDIDATE
 from tests.support.people import Person, establish
 from tests.support.resuming import ResumingPeople, up_to_the_end
-from tests.support.secured import DEPLOY, KINDS, NODES, Intruder, Prepared, SecuredCluster
+from tests.support.secured import KINDS, NODES, Intruder, Prepared, SecuredCluster
 from tests.support.system import Kind, Service, System
 from tests.support.waiting import until
 
@@ -21,7 +21,7 @@ NEW = {f"TIELINE_{kind.upper()}_PASSWORD": f"pnew{kind}" for kind in KINDS}
 
 @pytest.fixture
 def rotating(tmp_path: Path) -> Iterator[SecuredCluster]:
-    with SecuredCluster(tmp_path, "rotating") as running:
+    with SecuredCluster.in_namespace(tmp_path, "rotating") as running:
         yield running
 
 
@@ -88,12 +88,12 @@ async def test_passwords_are_changed_under_calls_that_go_on(rotating: SecuredClu
 
 
 def test_the_next_certificate_is_of_the_same_authority(tmp_path: Path) -> None:
-    prepared = Prepared(tmp_path)
+    prepared = Prepared(tmp_path, *NODES)
     before = prepared.ca.read_bytes(), (tmp_path / ".env").read_bytes()
     certificate = tmp_path / "tls/tls.crt"
     old = certificate.read_bytes()
     certificate.unlink()
-    subprocess.run([DEPLOY / "prepare", tmp_path, *NODES], check=True, capture_output=True)
+    Prepared(tmp_path, *NODES)
     assert (prepared.ca.read_bytes(), (tmp_path / ".env").read_bytes()) == before
     assert certificate.read_bytes() != old
     subprocess.run(

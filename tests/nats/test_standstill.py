@@ -17,7 +17,7 @@ pytestmark = pytest.mark.needs("openssl")
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[SecuredCluster]:
     """One that no other test uses."""
-    with SecuredCluster(tmp_path, "standstill") as running:
+    with SecuredCluster.in_namespace(tmp_path, "standstill") as running:
         yield running
 
 

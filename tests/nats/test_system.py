@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 
 from tests.nats.conftest import NAMESPACE
 from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER
@@ -74,18 +76,17 @@ async def test_an_observer_hears_what_happened(cluster: SecuredCluster, people: 
     async with Intruder.as_user(cluster, "observer") as observer:
         heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
 
-        async def hear(message: object) -> None:
-            subject, data = message.subject, json.loads(message.data)  # type: ignore[attr-defined]
-            heard.put_nowait((subject, data["user"]))
+        async def hear(message: Msg) -> None:
+            heard.put_nowait((message.subject, json.loads(message.data)["user"]))
 
         await observer.client.subscribe(f"{NAMESPACE}.events.*", cb=hear)
         assert await observer.told() == []
 
-        def knows_of_it(node: int) -> bool:
-            return f"{NAMESPACE}.events.*" in json.dumps(cluster.monitored(node, "/routez?subs=1"))
+        def knows_of_it(nth: int) -> bool:
+            return f"{NAMESPACE}.events.*" in json.dumps(cluster.nodes[nth].monitored("/routez?subs=1"))
 
-        for node in (1, 2):  # the observer is on the other one
-            await until_true(lambda node=node: asyncio.to_thread(knows_of_it, node))  # type: ignore[misc]
+        for nth in (1, 2):  # the observer is on the other one
+            await until_true(partial(asyncio.to_thread, knows_of_it, nth))
         alice = await people.in_room("alice", gateway=0)
         bob = await people.in_room("bob", gateway=1)
         await establish(alice, bob)
@@ -106,7 +107,7 @@ async def test_every_connection_is_encrypted_and_has_a_user(cluster: SecuredClus
     assert all(process.is_ready() for process in system.processes)
 
     def connections() -> list[dict[str, Any]]:
-        asked = [cluster.monitored(nth, "/connz?auth=1") for nth in range(3)]
+        asked = [node.monitored("/connz?auth=1") for node in cluster.nodes]
         return [each for answer in asked for each in answer.get("connections", [])]
 
     def are_the_systems() -> bool:  # and those of earlier tests are gone
@@ -114,7 +115,7 @@ async def test_every_connection_is_encrypted_and_has_a_user(cluster: SecuredClus
 
     await until(are_the_systems)
     assert {each["tls_version"] for each in connections()} <= {"1.2", "1.3"}
-    routes = [route for nth in range(3) for route in cluster.monitored(nth, "/routez")["routes"]]
+    routes = [route for node in cluster.nodes for route in node.monitored("/routez")["routes"]]
     assert routes
 
 

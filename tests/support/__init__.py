@@ -3,4 +3,4 @@
 import pytest
 
 # Their assertions are a test's own: a failure shows both sides.
-pytest.register_assert_rewrite("tests.support.people", "tests.support.raw_client")
+pytest.register_assert_rewrite("tests.support.load", "tests.support.people", "tests.support.raw_client")

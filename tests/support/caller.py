@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from tests.support.frames import new_id, token
-from tests.support.raw_client import HOST
+from tests.support.http_get import HOST
 from tests.support.waiting import PATIENCE_S
 from tieline.cli.call.peer import Description, Peer
 from tieline.cli.call.sound import tones

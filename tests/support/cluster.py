@@ -3,7 +3,8 @@
 The secured one, as `deploy/nats` configures it, is in `secured.py`.
 """
 
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
@@ -42,37 +43,44 @@ def _node(name: str, port: int, monitor: int, route: int, routes: str, folder: P
 
 
 class Cluster:
-    """Runs while its `with` block does."""
+    """Nodes that know of each other, and do not run yet. See `plain`, and `SecuredCluster`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._held = ExitStack()
-        ports = self._held.enter_context(hold_ports(3 * NODES, HOST))
-        routes = ", ".join(f'"nats://{HOST}:{port}"' for port in ports[:NODES])
-        self.nodes = [
-            _node(f"node-{nth}", ports[NODES + nth], ports[2 * NODES + nth], ports[nth], routes, folder)
-            for nth in range(NODES)
-        ]
+    def __init__(self, nodes: Sequence[NatsServer]) -> None:
+        self.nodes = nodes
 
-    def __enter__(self) -> Self:
+    @classmethod
+    @contextmanager
+    def plain(cls, folder: Path) -> Iterator["Cluster"]:
+        """Run one that asks nobody who he is, with its streams in `folder`, while the block runs."""
+        with hold_ports(3 * NODES, HOST) as ports:
+            clients, monitors, routes = ports[:NODES], ports[NODES : 2 * NODES], ports[2 * NODES :]
+            urls = ", ".join(f'"nats://{HOST}:{port}"' for port in routes)
+            places = enumerate(zip(clients, monitors, routes, strict=True))
+            with cls([_node(f"node-{nth}", *place, urls, folder) for nth, place in places]).running() as it:
+                yield it
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """Run the nodes while the block does; when it begins, none has anything to catch up on."""
         try:
             for node in self.nodes:
                 node.launch()
             for node in self.nodes:
                 node.process.until_ready(node.is_whole)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        for node in self.nodes:
-            node.kill()
-        self._held.close()
+            yield self
+        finally:
+            for node in self.nodes:
+                node.kill()
 
     @property
     def url(self) -> str:
         """All of its nodes, for clients to connect to."""
         return ",".join(node.url for node in self.nodes)
+
+    @property
+    def log(self) -> str:
+        """What all of its nodes have logged."""
+        return "".join(node.log for node in self.nodes)
 
     def leader_of(self, stream: str) -> NatsServer | None:
         """Find the node that leads a stream now; None while there is none, or none that says so."""

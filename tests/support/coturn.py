@@ -28,33 +28,29 @@ class Coturn:
     def __init__(self, folder: Path, secret: str = TURN_SECRET) -> None:
         self._folder = folder
         self._secret = secret
+        self._ending = ExitStack()
 
     def __enter__(self) -> Self:
         found = program("coturn")
         assert found is not None
-        self._held = ExitStack()
-        (self.port,) = self._held.enter_context(hold_ports(1, HOST))
-        command = [
-            *(found, "-n", "--no-cli", "--no-tls", "--no-dtls", "--allow-loopback-peers"),
-            *(f"--listening-ip={HOST}", f"--listening-port={self.port}", f"--relay-ip={HOST}"),
-            *(f"--min-port={RELAYED[0]}", f"--max-port={RELAYED[1]}"),
-            *("--use-auth-secret", f"--static-auth-secret={self._secret}", "--realm=tieline.test"),
-            *(f"--userdb={self._folder / 'turndb'}", f"--pidfile={self._folder / 'turnserver.pid'}"),
-            *("--log-file=stdout", "--simple-log"),
-        ]
-        try:
+        with ExitStack() as starting:
+            (self.port,) = starting.enter_context(hold_ports(1, HOST))
+            command = [
+                *(found, "-n", "--no-cli", "--no-tls", "--no-dtls", "--allow-loopback-peers"),
+                *(f"--listening-ip={HOST}", f"--listening-port={self.port}", f"--relay-ip={HOST}"),
+                *(f"--min-port={RELAYED[0]}", f"--max-port={RELAYED[1]}"),
+                *("--use-auth-secret", f"--static-auth-secret={self._secret}", "--realm=tieline.test"),
+                *(f"--userdb={self._folder / 'turndb'}", f"--pidfile={self._folder / 'turnserver.pid'}"),
+                *("--log-file=stdout", "--simple-log"),
+            ]
             self._process = Process(command, self._folder / "coturn.log", folder=self._folder)
+            starting.callback(self._process.end)
             self._process.until_ready(self._answers)
-        except BaseException:
-            self._held.close()
-            raise
+            self._ending = starting.pop_all()
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        try:
-            self._process.end()
-        finally:
-            self._held.close()
+        self._ending.close()
 
     def new_client(self) -> socket.socket:
         """A socket whose address no other client has while this server runs.
@@ -65,7 +61,7 @@ class Coturn:
         client.setblocking(False)
         client.bind((HOST, 0))
         client.connect((HOST, self.port))
-        self._held.callback(client.dup().close)
+        self._ending.callback(client.dup().close)
         return client
 
     @property

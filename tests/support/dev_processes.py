@@ -2,13 +2,12 @@
 
 import os
 import signal
-import urllib.request
 from typing import Final
 
-from prometheus_client.parser import text_string_to_metric_families
-
-from tests.support.load import PATIENCE_S, Load
+from tests.support.http_get import http_get
+from tests.support.load import Load
 from tests.support.running_dev import RunningDev
+from tests.support.system import summed_up
 
 SIZES: Final = ("--gateways", "2", "--routers", "2", "--presences", "2")
 
@@ -50,15 +49,10 @@ class DevProcesses:
         return sum(self._count(kind, which, "tieline_request_retries_total") for which in (0, 1))
 
     def _count(self, kind: str, which: int, name: str) -> float:
-        url = self._running.document["ops"][kind][which]
-        with urllib.request.urlopen(f"{url}/metrics", timeout=PATIENCE_S) as answer:
-            text = answer.read().decode()
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == name
-        )
+        port = int(self._running.document["ops"][kind][which].rpartition(":")[2])
+        status, exposition = http_get(port, "/metrics")
+        assert status == 200
+        return summed_up(exposition, name, {})
 
     async def replaced(self, load: Load, kind: str, which: int, pid: int) -> None:
         """Wait until another process has taken the place of `pid`, and all is ready."""

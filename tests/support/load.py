@@ -11,6 +11,9 @@ from tests.support.delivery_report import DeliveryReport, NumberedMessages
 from tests.support.frames import new_id
 from tests.support.load_client import LoadClient
 
+MESSAGES: Final = 50
+"""That everybody sends and receives before a fault, and after it."""
+
 BEAT_S: Final = 0.02
 """Between two messages of one client: 50 a second, more than browsers trickle."""
 
@@ -149,6 +152,15 @@ class Load:
                 client.beat()
             self._news.set()
             await asyncio.sleep(BEAT_S)
+
+
+async def nothing_is_amiss(load: Load) -> DeliveryReport:
+    """Let everybody talk on, then settle the accounts: nothing was lost, repeated, refused or reordered."""
+    await load.progress(MESSAGES)
+    report = await load.settle()
+    assert report.faults == {}
+    assert report.sent == report.acked == report.received
+    return report
 
 
 @asynccontextmanager

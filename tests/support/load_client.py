@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from tests.support.delivery_report import DeliveryReport, NumberedMessages
-from tests.support.frames import ANSWER, CANDIDATE, OFFER, token
+from tests.support.frames import ANSWER, CANDIDATE, OFFER, Json, token
 from tieline.load.connection import Connection, UpgradeRefused, connect
 
 BACKOFF_S: Final = 0.3
@@ -26,8 +26,6 @@ WELCOME_S: Final = 10.0
 MAX_UNDER_WAY: Final = 100
 """Messages to one receiver that it has not got yet. A session may miss 256 and no more (see
 docs/protocol.md#6-losing-the-connection), and an event or two come on top."""
-
-Json = dict[str, Any]
 
 
 class LoadClient:

@@ -64,11 +64,11 @@ class NatsServer:
         with hold_ports(1, HOST) as (port,):
             command = broker_command(find_nats_server(os.environ), HOST, port, storage)
             server = cls("nats-server", command, port, storage.with_name(f"{storage.name}.log"))
-            server.start()
             try:
+                server.start()
                 yield server
             finally:
-                server.stop()
+                server.kill()  # it may stand still, and nobody reads again what it stores
 
     @classmethod
     def configured(
@@ -98,11 +98,7 @@ class NatsServer:
     def start(self) -> None:
         """Start it, and return when it serves."""
         self.launch()
-        try:
-            self.process.until_ready(lambda: _READY in self.process.output)
-        except BaseException:
-            self._process = None
-            raise
+        self.process.until_ready(lambda: _READY in self.process.output)
 
     def stop(self) -> None:
         """End it as an operator would, if it runs."""

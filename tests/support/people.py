@@ -3,15 +3,13 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import Final, Self
+from typing import Self
 from urllib.parse import urlencode
 
 from tests.support import frames
 from tests.support.frames import CANDIDATE, NO_CLAIMS, Json, new_id
 from tests.support.raw_client import RawClient
 from tests.support.system import Clustered
-
-_OF_EVENTS: Final = {"requestId", "module", "cmd", "code", "msg", "data"}
 
 
 class Person:

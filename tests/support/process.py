@@ -5,6 +5,7 @@ The services (`system.py`), `tieline dev`, bots, nats-server, Prometheus and cot
 A container is no process of ours: see `container.py`.
 """
 
+import os
 import signal
 import subprocess
 import time
@@ -79,17 +80,17 @@ class Process:
     def _described(self) -> str:
         return f"{' '.join(self.command)}\n{self.output[-SHOWN_OUTPUT:]}"
 
-    def until_ready(self, is_ready: Callable[[], object]) -> None:
+    def until_ready(self, is_ready: Callable[[], object], timeout_s: float = START_TIMEOUT_S) -> None:
         """Wait until `is_ready` gives something true.
 
         Raises:
             AssertionError: it ended before, or took too long; it is gone, and the error shows what it wrote.
         """
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + timeout_s
         try:
             while not is_ready():
                 assert self.status is None or is_ready(), f"it ended with {self.status} before it was ready"
-                assert time.monotonic() < deadline, f"it was not ready within {START_TIMEOUT_S:g} s"
+                assert time.monotonic() < deadline, f"it was not ready within {timeout_s:g} s"
                 time.sleep(POLL_S)
         except AssertionError as failed:
             self.kill()
@@ -128,19 +129,28 @@ class Process:
         self.send_signal(signal.SIGKILL)
         self._process.wait()
 
-    def wait(self) -> int:
+    def wait(self, timeout_s: float = END_TIMEOUT_S) -> int:
         """Wait for its end; returns its exit status.
 
         Raises:
             AssertionError: it did not end in time; it is gone, and the error shows what it wrote.
         """
         try:
-            return self._process.wait(END_TIMEOUT_S)
+            return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"it did not end within {END_TIMEOUT_S:g} s: {self._described}") from None
+            raise AssertionError(f"it did not end within {timeout_s:g} s: {self._described}") from None
 
     def end(self) -> int:
         """Ask it to end, and wait for that; returns its exit status."""
         self.terminate()
         return self.wait()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process with this id, of ours or of anybody's."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -31,14 +31,13 @@ class Prometheus:
     def __init__(self, folder: Path, services: Iterable[Service], rules: str) -> None:
         self._folder = folder
         self._rules = rules
+        self._ending = ExitStack()
         self._targets: dict[str, list[str]] = {}
         for service in services:
             self._targets.setdefault(service.kind, []).append(f"{HOST}:{service.ops_port}")
 
     def __enter__(self) -> Self:
         self._folder.mkdir(exist_ok=True)
-        self._held = ExitStack()
-        (self._port,) = self._held.enter_context(hold_ports(1, HOST))
         rules = self._folder / "rules.yaml"
         rules.write_text(self._rules)
         config = self._folder / "prometheus.yaml"
@@ -54,25 +53,22 @@ class Prometheus:
                 }
             )
         )
-        command = [
-            str(program("prometheus")),
-            f"--config.file={config}",
-            f"--storage.tsdb.path={self._folder / 'data'}",
-            f"--web.listen-address={HOST}:{self._port}",
-        ]
-        try:
-            self._process = Process(command, self._folder / "log")
-            self._process.until_ready(lambda: http_get(self._port, "/-/ready")[0] == 200)
-        except BaseException:
-            self._held.close()
-            raise
+        with ExitStack() as starting:
+            (self._port,) = starting.enter_context(hold_ports(1, HOST))
+            command = [
+                str(program("prometheus")),
+                f"--config.file={config}",
+                f"--storage.tsdb.path={self._folder / 'data'}",
+                f"--web.listen-address={HOST}:{self._port}",
+            ]
+            process = Process(command, self._folder / "log")
+            starting.callback(process.end)
+            process.until_ready(lambda: http_get(self._port, "/-/ready")[0] == 200)
+            self._ending = starting.pop_all()
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        try:
-            self._process.end()
-        finally:
-            self._held.close()
+        self._ending.close()
 
     def api(self, path: str) -> Any:
         """Ask its API; returns the data of the answer."""

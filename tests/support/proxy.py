@@ -6,7 +6,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from tests.support.accepting import stop_accepting
-from tests.support.raw_client import HOST
+from tests.support.http_get import HOST
 
 _CHUNK: Final = 65_536
 

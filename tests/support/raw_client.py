@@ -13,9 +13,8 @@ from contextlib import suppress
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from tests.support.http_get import HOST
 from tests.support.waiting import PATIENCE_S
-
-HOST: Final = "127.0.0.1"
 
 CUT: Final = 1006
 """The code of a connection that ended without a word (RFC 6455, 7.1.5)."""

@@ -3,13 +3,14 @@
 import asyncio
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
+from tests.support.cluster import Cluster
 from tests.support.http_get import HOST
-from tests.support.nats_server import Json, NatsServer
+from tests.support.nats_server import NatsServer
 from tests.support.system import Kind, Settings
 from tests.support.waiting import PATIENCE_S
 from tieline.cli.dev.ports import hold_ports
@@ -26,12 +27,18 @@ KINDS: Final[tuple[Kind, ...]] = ("gateway", "router", "presence")
 class Prepared:
     """What `deploy/prepare` has put into a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *hosts: str) -> None:
+        """Make it, with a certificate for these hosts, or for those of `deploy/compose.yaml`."""
         self.folder = folder
-        subprocess.run([DEPLOY / "prepare", folder], check=True, capture_output=True)
+        subprocess.run([DEPLOY / "prepare", folder, *hosts], check=True, capture_output=True)
         lines = (folder / ".env").read_text().splitlines()
         self.environ = dict(line.split("=", 1) for line in lines)
         self.ca = folder / "tls/ca.crt"
+
+    @property
+    def passwords(self) -> Settings:
+        """All passwords, by the variables that the broker's configuration takes them from."""
+        return {name: value for name, value in self.environ.items() if name.endswith("_PASSWORD")}
 
     def password(self, user: str) -> str:
         """The password of a user of the broker's."""
@@ -42,86 +49,58 @@ class Prepared:
         return {"NATS_USER": user, "NATS_PASSWORD": self.password(user), "NATS_CA": str(self.ca)}
 
 
-class SecuredCluster:
-    """Runs while its `with` block does, with permissions for one namespace."""
+class SecuredCluster(Cluster):
+    """A cluster whose clients log in. See `in_namespace`."""
 
-    def __init__(self, folder: Path, namespace: str) -> None:
-        self.prepared = Prepared(folder / "prepared")
-        self._folder = folder
-        self._held = ExitStack()
-        ports = self._held.enter_context(hold_ports(3 * len(NODES), HOST))
-        clients, routes, monitors = ports[:3], ports[3:6], ports[6:]
-        self._routes = ", ".join(f"nats://{HOST}:{port}" for port in routes)
+    def __init__(self, nodes: Sequence[NatsServer], prepared: Prepared) -> None:
+        super().__init__(nodes)
+        self.prepared = prepared
+
+    @classmethod
+    @contextmanager
+    def in_namespace(cls, folder: Path, namespace: str) -> Iterator["SecuredCluster"]:
+        """Run one with permissions for one namespace while the block runs."""
+        prepared = Prepared(folder / "prepared")
         (folder / "accounts.conf").write_text(accounts(namespace))
-        self._nodes = [self._node(*each) for each in zip(NODES, clients, routes, monitors, strict=True)]
-
-    def _node(self, name: str, client: int, route: int, monitor: int) -> NatsServer:
-        config = self._folder / f"{name}.conf"
-        self._write_config(config, name, client, route, monitor)
-        passwords = {
-            variable: value
-            for variable, value in self.prepared.environ.items()
-            if variable.endswith("_PASSWORD")
-        }
-        environ = {"NATS_NAME": name, "NATS_ROUTES": f"[{self._routes}]", **passwords}
-        return NatsServer.configured(name, config, client, monitor, environ)
-
-    def _write_config(self, config: Path, name: str, client: int, route: int, monitor: int) -> None:
-        """Take what is shipped, with other places than those of a container."""
-        text = (DEPLOY / "nats/nats.conf").read_text()
-        for shipped, here in {
-            '"0.0.0.0:4222"': f'"{HOST}:{client}"',
-            '"0.0.0.0:6222"': f'"{HOST}:{route}"',
-            '"0.0.0.0:8222"': f'"{HOST}:{monitor}"',
-            '"/etc/nats/tls/': f'"{self.prepared.folder}/tls/',
-            '"/data"': f'"{self._folder / name}"',
-        }.items():
-            assert shipped in text
-            text = text.replace(shipped, here)
-        config.write_text(text)
-
-    def __enter__(self) -> Self:
-        try:
-            for node in self._nodes:
-                node.launch()
-            for node in self._nodes:
-                node.process.until_ready(node.is_whole)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        for node in self._nodes:
-            node.kill()
-        self._held.close()
+        with hold_ports(3 * len(NODES), HOST) as ports:
+            clients, routes, monitors = ports[:3], ports[3:6], ports[6:]
+            urls = ", ".join(f"nats://{HOST}:{port}" for port in routes)
+            nodes = []
+            for name, client, route, monitor in zip(NODES, clients, routes, monitors, strict=True):
+                config = folder / f"{name}.conf"
+                _write_config(config, prepared, client, route, monitor)
+                environ = {"NATS_NAME": name, "NATS_ROUTES": f"[{urls}]", **prepared.passwords}
+                nodes.append(NatsServer.configured(name, config, client, monitor, environ))
+            with cls(nodes, prepared).running() as it:
+                yield it
 
     def restart(self, nth: int, **passwords: str) -> None:
         """End one node in order, and start it with other passwords; it has caught up when this returns."""
-        node = self._nodes[nth]
+        node = self.nodes[nth]
         node.stop()
         node.environ = {**(node.environ or {}), **passwords}
         node.launch()
         node.process.until_ready(node.is_whole)
 
-    def monitored(self, nth: int, path: str) -> Json:
-        """Ask the monitoring port of one node."""
-        return self._nodes[nth].monitored(path)
-
     def frozen(self, port: int | None) -> AbstractContextManager[None]:
         """Make the node with this port for clients stand still while the block runs."""
-        (node,) = (each for each in self._nodes if each.port == port)
+        (node,) = (each for each in self.nodes if each.port == port)
         return node.process.frozen()
 
-    @property
-    def url(self) -> str:
-        """All of its nodes."""
-        return ",".join(node.url for node in self._nodes)
 
-    @property
-    def log(self) -> str:
-        """What all of its nodes have logged."""
-        return "".join(node.log for node in self._nodes)
+def _write_config(config: Path, prepared: Prepared, client: int, route: int, monitor: int) -> None:
+    """Take what is shipped, with other places than those of a container."""
+    text = (DEPLOY / "nats/nats.conf").read_text()
+    for shipped, here in {
+        '"0.0.0.0:4222"': f'"{HOST}:{client}"',
+        '"0.0.0.0:6222"': f'"{HOST}:{route}"',
+        '"0.0.0.0:8222"': f'"{HOST}:{monitor}"',
+        '"/etc/nats/tls/': f'"{prepared.folder}/tls/',
+        '"/data"': f'"{config.with_suffix("")}"',
+    }.items():
+        assert shipped in text
+        text = text.replace(shipped, here)
+    config.write_text(text)
 
 
 class Intruder:

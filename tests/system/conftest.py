@@ -1,12 +1,13 @@
 """Fixtures of the scenarios: systems of several sizes on one broker, and the people who use them."""
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Final
 
 import pytest
 
 from tests.support.people import People
+from tests.support.resuming import ResumingPeople
 from tests.support.running_dev import READY, RunningDev
 from tests.support.system import SECRET, Clustered, Service, System
 
@@ -20,9 +21,6 @@ everywhere = pytest.mark.parametrize("system", ["one", "three", "dev"], indirect
 """For the scenarios that are tried on what `tieline dev` starts, too."""
 
 NewGateway = Callable[..., Service]
-
-SHOWN_LOG: Final = 12_000
-"""How many characters of a system's log stand under a failure."""
 
 
 class DevSystem:
@@ -80,9 +78,9 @@ def new_gateway(system: System) -> Iterator[NewGateway]:
 
 
 @pytest.fixture
-async def people(system: Clustered) -> AsyncIterator[People]:
-    """The people of a test on `system`."""
-    async with People(system) as people:
+async def people(system: Clustered) -> AsyncIterator[ResumingPeople]:
+    """The people of a test on `system`: the one here, or the one of the test's own file."""
+    async with ResumingPeople(system) as people:
         yield people
 
 
@@ -91,14 +89,3 @@ async def hasty_people(hasty: System) -> AsyncIterator[People]:
     """The people of a test on `hasty`."""
     async with People(hasty) as people:
         yield people
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the logs of the systems under a test that failed."""
-    report = yield
-    if report.failed and isinstance(item, pytest.Function):
-        for name, value in item.funcargs.items():
-            if isinstance(value, System | DevSystem):
-                report.sections.append((f"the end of the log of {name}", value.log[-SHOWN_LOG:]))
-    return report

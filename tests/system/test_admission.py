@@ -6,8 +6,9 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.support.frames import new_id, token
+from tests.support.http_get import HOST
 from tests.support.people import People
-from tests.support.raw_client import HOST, Headers, HttpAnswer, RawClient, Refused
+from tests.support.raw_client import Headers, HttpAnswer, RawClient, Refused
 from tests.support.system import System
 from tests.system.conftest import NewGateway
 

@@ -15,8 +15,10 @@ import jwt
 import nats
 import pytest
 
+from tests.support.process import is_alive
 from tests.support.running_dev import READY, READY_AGAIN, RunningDev
 from tieline.cli.dev.log_file import SHOWN_LINES
+from tieline.cli.dev.ports import hold_ports
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 KINDS = ["nats", "gateway", "router", "presence"]
@@ -31,14 +33,6 @@ def dev(tmp_path: Path) -> Iterator[RunningDev]:
 
 def pids(document: dict[str, dict[str, list[int]]]) -> list[int]:
     return [pid for kind in KINDS for pid in document["pids"][kind]]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def but_pid(document: dict[str, dict[str, list[int]]], kind: str) -> dict[str, object]:
@@ -77,9 +71,10 @@ def test_the_ready_file_says_where_everything_is(tmp_path: Path) -> None:
 
 
 def test_gateways_have_the_ports_asked_for_in_order(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as first:
-        port = first.getsockname()[1]
-    with RunningDev(tmp_path, ["--gateways", "1", "--port", str(port)]) as dev:
+    with (
+        hold_ports(1, "127.0.0.1") as (port,),
+        RunningDev(tmp_path, ["--gateways", "1", "--port", str(port)]) as dev,
+    ):
         dev.until_said(READY)
         assert dev.document["gateways"] == [f"ws://127.0.0.1:{port}/ws"]
 

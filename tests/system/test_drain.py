@@ -14,7 +14,7 @@ from tests.support.people import establish
 from tests.support.raw_client import Opcode, Refused
 from tests.support.raw_client import frame as raw_frame
 from tests.support.resuming import SETTINGS, ResumingPeople, id_of, up_to_the_end
-from tests.support.system import Service, System
+from tests.support.system import Kind, Service, System
 from tests.support.waiting import until
 
 SPREAD_S = 0.3
@@ -165,7 +165,7 @@ async def test_a_client_that_goes_on_sending_holds_nothing_up(scene: Scene) -> N
 
 @pytest.mark.parametrize("kind", ["router", "presence"])
 async def test_routers_and_presences_finish_what_they_have_begun(
-    kind: str, nats_url: str, tmp_path: Path
+    kind: Kind, nats_url: str, tmp_path: Path
 ) -> None:
     with System(nats_url, tmp_path, gateways=2, routers=2, presences=2, settings=SETTINGS) as system:
         async with ResumingPeople(system) as people:
@@ -174,7 +174,7 @@ async def test_routers_and_presences_finish_what_they_have_begun(
             for nth in range(300):
                 said.append(alice.say(CANDIDATE, bob))
                 if nth == 100:
-                    stopped = system.all(kind)[0]  # type: ignore[arg-type]
+                    stopped = system.all(kind)[0]
                     stopped.terminate()
                 assert await bob.hear_frame() == said[-1]
             for frame in said:

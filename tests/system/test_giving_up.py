@@ -3,7 +3,7 @@
 A gateway that stood still meanwhile finds the request and its end together.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
@@ -23,12 +23,6 @@ ATTEMPTS = 40
 def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with System(nats_url, tmp_path_factory.mktemp("giving-up"), gateways=2) as running:
         yield running
-
-
-@pytest.fixture
-async def people(system: System) -> AsyncIterator[ResumingPeople]:
-    async with ResumingPeople(system) as people:
-        yield people
 
 
 async def give_up(person: Person, port: int, how: str) -> None:

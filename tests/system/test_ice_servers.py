@@ -11,8 +11,8 @@ from aioice.turn import TurnClientUdpProtocol
 
 from tests.support.coturn import TURN_SECRET, Coturn
 from tests.support.frames import Json
+from tests.support.http_get import HOST
 from tests.support.people import People, Person
-from tests.support.raw_client import HOST
 from tests.support.waiting import until_true
 from tests.system.conftest import NewGateway
 from tests.unit.wire.samples import HOSTILE_IDS

@@ -1,4 +1,4 @@
-"""An installed wheel, as an application uses it: its types are found by a strict type checker."""
+"""An installed wheel: what it has beside the packages, and what an application finds of its types."""
 
 import os
 import shutil
@@ -10,6 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from gateway.demo import FILES
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,22 +39,27 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that has the wheel, and what the wheel needs."""
-    folder = tmp_path_factory.mktemp("installed")
-    source = folder / "source"
-    source.mkdir()
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of what is here, built without what earlier builds have left."""
+    source = tmp_path_factory.mktemp("source")
     for name in ("gateway", "router", "presence", "tieline", "web"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source)
     build = "from setuptools.build_meta import build_wheel; build_wheel('.')"
     subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
+    (built,) = source.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that has the wheel, and what the wheel needs."""
+    folder = tmp_path_factory.mktemp("installed")
     venv.create(folder / "environment")
     python = folder / "environment/bin/python"
     asked = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     packages = Path(subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip())
-    (wheel,) = source.glob("*.whl")
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(packages)
     # Found after the wheel: of this environment's tieline there is only a link, which mypy does not follow.
@@ -79,3 +86,20 @@ def test_a_bot_finds_the_types_of_the_client(python: Path, tmp_path: Path) -> No
     bad = check(python, bot)
     assert bad.returncode == 1
     assert 'error: Argument 2 to "hangup" of "Client" has incompatible type "int"' in bad.stdout
+
+
+def test_a_wheel_brings_the_demo_along(wheel: Path, tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(installed)
+    assert all((installed / "web" / file).is_file() for file, _ in FILES.values())
+    read = "from gateway import demo; demo.Pages('secret'); print(demo.WEB)"
+    found = subprocess.run(
+        [sys.executable, "-c", read],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert found.stdout.strip() == str(installed / "web")

@@ -1,7 +1,7 @@
 """A gateway that was taken for dead and is not: its sessions are registered again, no client reconnects."""
 
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import nats
@@ -31,12 +31,6 @@ def brief(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     settings = {**LEASE, "RESUME_WINDOW": "1"}
     with System(nats_url, folder, gateways=2, presences=2, settings=settings) as running:
         yield running
-
-
-@pytest.fixture
-async def people(system: System) -> AsyncIterator[ResumingPeople]:
-    async with ResumingPeople(system) as people:
-        yield people
 
 
 async def test_a_gateway_that_stood_still_longer_than_its_lease(

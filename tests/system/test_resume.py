@@ -1,7 +1,7 @@
 """Losing the connection and taking the session up again (docs/protocol.md#6-losing-the-connection)."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,12 +16,6 @@ def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("resume")
     with System(nats_url, folder, gateways=2, routers=2, presences=2, settings=SETTINGS) as running:
         yield running
-
-
-@pytest.fixture
-async def people(system: System) -> AsyncIterator[ResumingPeople]:
-    async with ResumingPeople(system) as people:
-        yield people
 
 
 elsewhere = pytest.mark.parametrize("gateway", OTHERS.values(), ids=OTHERS)

@@ -36,12 +36,6 @@ def brief(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 @pytest.fixture
-async def people(system: System) -> AsyncIterator[ResumingPeople]:
-    async with ResumingPeople(system) as people:
-        yield people
-
-
-@pytest.fixture
 async def brief_people(brief: System) -> AsyncIterator[ResumingPeople]:
     async with ResumingPeople(brief) as people:
         yield people

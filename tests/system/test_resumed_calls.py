@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,12 +23,6 @@ def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("calls")
     with System(nats_url, folder, gateways=2, routers=2, presences=2, settings=SETTINGS) as running:
         yield running
-
-
-@pytest.fixture
-async def people(system: System) -> AsyncIterator[ResumingPeople]:
-    async with ResumingPeople(system) as people:
-        yield people
 
 
 async def test_an_offer_to_somebody_away_is_there_when_he_comes_back(people: ResumingPeople) -> None:

@@ -1,7 +1,7 @@
 """A client that does not read costs only itself (docs/protocol.md#5-errors: 4000), and loses nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -31,12 +31,6 @@ def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("slow")
     with System(nats_url, folder, gateways=2, settings=SETTINGS) as running:
         yield running
-
-
-@pytest.fixture
-async def people(system: System) -> AsyncIterator[ResumingPeople]:
-    async with ResumingPeople(system) as people:
-        yield people
 
 
 def closed_as_slow(system: System) -> float:

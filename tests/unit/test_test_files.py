@@ -1,11 +1,14 @@
 """What holds for all test files: each module has one, names can be read, units are units."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from tests.support.demand import DEMAND_VARIABLE, DOCKER, PROGRAMS
 
 ROOT: Final = Path(__file__).parents[2]
 TESTS: Final = ROOT / "tests"
@@ -105,3 +108,10 @@ def test_no_unit_test_asks_for_a_broker() -> None:
         if BROKERS & {argument.arg for argument in node.args.args}
     ]
     assert not asking
+
+
+def test_ci_does_without_nothing_that_a_test_may_need() -> None:
+    (demanded,) = re.findall(
+        rf"^export {DEMAND_VARIABLE}=(.+)$", (ROOT / ".ci/run").read_text(), re.MULTILINE
+    )
+    assert set(demanded.split(",")) == {DOCKER, *PROGRAMS}

@@ -10,12 +10,12 @@ EVERY_S: Final = 0.25
 """Between two measurements: often enough to meet a short stall, too seldom to be one."""
 
 
-async def measure_lag() -> None:
+async def measure_lag(every_s: float = EVERY_S) -> None:
     """Measure until cancelled.
 
     Not with the loop's own clock: uvloop reads it once a turn, in whole milliseconds.
     """
     while True:
-        due = time.perf_counter() + EVERY_S
-        await asyncio.sleep(EVERY_S)
+        due = time.perf_counter() + every_s
+        await asyncio.sleep(every_s)
         metrics.EVENT_LOOP_LAG.observe(max(0.0, time.perf_counter() - due))

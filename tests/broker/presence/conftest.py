@@ -1,22 +1,12 @@
-"""A connection to a nats-server of the test's own."""
-
-from collections.abc import AsyncIterator
+"""Requests on the connection to the test's own nats-server."""
 
 import pytest
 
-from tests.support.nats_server import NatsServer
-from tieline.runtime.broker import Broker, connect
+from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
 from tieline.wire.subjects import Subjects
 
 SUBJECTS = Subjects("t")
-
-
-@pytest.fixture
-async def broker(pip_nats: NatsServer) -> AsyncIterator[Broker]:
-    connected = await connect(pip_nats.url, "test")
-    yield connected
-    await connected.close()
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 import asyncio
 
-import pytest
-
-from presence import stream_size
 from presence.mailbox import make_mailbox
 from presence.stream_size import measure_sizes
 from tests.broker.presence.conftest import SUBJECTS
@@ -14,17 +11,13 @@ from tieline import metrics
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
 
-
-@pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure again at once."""
-    monkeypatch.setattr(stream_size, "EVERY_S", 0.01)
+SOON_S = 0.01
 
 
-async def test_a_stream_is_measured_again_and_again(broker: Broker, requests: Requests, soon: None) -> None:
+async def test_a_stream_is_measured_again_and_again(broker: Broker, requests: Requests) -> None:
     size = metrics.STREAM_BYTES.labels("mailbox")
     size.set(0)
-    measuring = asyncio.create_task(measure_sizes(requests, {"mailbox": SUBJECTS.mailbox()}))
+    measuring = asyncio.create_task(measure_sizes(requests, {"mailbox": SUBJECTS.mailbox()}, SOON_S))
 
     await make_mailbox(broker, SUBJECTS, "memory", 1, keep_s=30)
     jetstream = broker.client.jetstream()
@@ -37,7 +30,7 @@ async def test_a_stream_is_measured_again_and_again(broker: Broker, requests: Re
 
 
 async def test_a_missing_stream_keeps_no_other_from_being_measured(
-    broker: Broker, requests: Requests, soon: None
+    broker: Broker, requests: Requests
 ) -> None:
     size, missing = metrics.STREAM_BYTES.labels("mailbox"), metrics.STREAM_BYTES.labels("bucket")
     size.set(0)
@@ -46,7 +39,7 @@ async def test_a_missing_stream_keeps_no_other_from_being_measured(
     await broker.client.jetstream().publish(f"{SUBJECTS.namespace}.user.alice.s", bytes(1_000))
 
     measuring = asyncio.create_task(
-        measure_sizes(requests, {"bucket": "KV_t", "mailbox": SUBJECTS.mailbox()})
+        measure_sizes(requests, {"bucket": "KV_t", "mailbox": SUBJECTS.mailbox()}, SOON_S)
     )
     await until(lambda: value_of(size) > 1_000)
 

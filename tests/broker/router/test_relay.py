@@ -1,7 +1,6 @@
 """Publishing to users of a real broker, with and without the mailbox's word."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from nats.js.api import StreamConfig
@@ -11,7 +10,7 @@ from router.relay import NotStored, Relaying
 from tests.broker.runtime.watching import PATIENCE_S, Inbox, happens, watch
 from tests.support.nats_server import NatsServer
 from tests.unit.wire.samples import HOSTILE_IDS
-from tieline.runtime.broker import Broker, BrokerAway, connect
+from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.internal import Delivery
@@ -58,16 +57,14 @@ class Harness:
 
 
 @pytest.fixture
-async def without_mailbox(pip_nats: NatsServer) -> AsyncIterator[Harness]:
+async def without_mailbox(broker: Broker) -> Harness:
     """A broker without a mailbox."""
-    broker = await connect(pip_nats.url, "test")
     requests = Requests(broker, SUBJECTS.replies("router", "1"))
     await requests.start()
     harness = Harness(broker, requests)
     await broker.subscribe(SUBJECTS.users(), harness.arrived.put)
     await broker.flush()
-    yield harness
-    await broker.close()
+    return harness
 
 
 @pytest.fixture

@@ -11,10 +11,9 @@ from presence.mailbox import make_mailbox
 from router.grants import Grant, Grants
 from router.service import RouterService
 from tests.broker.runtime.watching import Inbox
-from tests.support.nats_server import NatsServer
 from tests.support.waiting import until
 from tieline import metrics
-from tieline.runtime.broker import Broker, Subscription, connect
+from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
 from tieline.wire import internal
@@ -78,13 +77,6 @@ def to_bob(frame: bytes | None = None) -> Relay:
 
 def granting(check: Check) -> PresenceReply:
     return Relay("relayed", (Delivery(BOB, TARGET, None),), 60.0, (internal.digest(b"held before"),))
-
-
-@pytest.fixture
-async def broker(pip_nats: NatsServer) -> AsyncIterator[Broker]:
-    connected = await connect(pip_nats.url, "test")
-    yield connected
-    await connected.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
-"""A nats-server of its own for each test that needs one: to be killed, and started again on its port."""
+"""Both ends of a question over the test's own nats-server."""
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,25 +11,9 @@ from tieline.runtime.requests import Requests
 
 
 @pytest.fixture
-def nats(tmp_path: Path) -> Iterator[NatsServer]:
-    """A running nats-server for one test alone."""
-    with NatsServer.alone(tmp_path / "jetstream") as server:
-        yield server
-        server.kill()  # it may stand still
-
-
-@pytest.fixture
-async def broker(nats: NatsServer) -> AsyncIterator[Broker]:
-    """A connection to that server."""
-    connected = await connect(nats.url, "test")
-    yield connected
-    await connected.close()
-
-
-@pytest.fixture
-async def service(nats: NatsServer) -> AsyncIterator[Broker]:
+async def service(pip_nats: NatsServer) -> AsyncIterator[Broker]:
     """Another connection to that server, for the process that answers."""
-    connected = await connect(nats.url, "service")
+    connected = await connect(pip_nats.url, "service")
     yield connected
     await connected.close()
 

@@ -14,7 +14,7 @@ from tieline.runtime.metrics import NATS_CONNECTED, NATS_RECONNECTS
 
 
 async def test_subscriptions_live_again_when_a_killed_broker_is_back(
-    nats: NatsServer, broker: Broker
+    pip_nats: NatsServer, broker: Broker
 ) -> None:
     inbox = Inbox()
     await broker.subscribe("a.b", inbox.put)
@@ -22,10 +22,10 @@ async def test_subscriptions_live_again_when_a_killed_broker_is_back(
     away, back = watch(broker)
     reconnects = value_of(NATS_RECONNECTS)
 
-    nats.kill()
+    pip_nats.kill()
     await happens(away)
     assert value_of(NATS_CONNECTED) == 0
-    nats.start()
+    pip_nats.start()
     await happens(back)
 
     broker.send("a.b", b"again")
@@ -35,7 +35,7 @@ async def test_subscriptions_live_again_when_a_killed_broker_is_back(
     assert value_of(NATS_RECONNECTS) == reconnects + 1
 
 
-async def test_every_listener_is_called_each_time(nats: NatsServer, broker: Broker) -> None:
+async def test_every_listener_is_called_each_time(pip_nats: NatsServer, broker: Broker) -> None:
     calls: list[str] = []
     broker.when_away(lambda: calls.append("away 1"))
     broker.when_away(lambda: calls.append("away 2"))
@@ -44,42 +44,42 @@ async def test_every_listener_is_called_each_time(nats: NatsServer, broker: Brok
 
     for _ in range(2):
         away, back = watch(broker)
-        nats.kill()
+        pip_nats.kill()
         await happens(away)
-        nats.start()
+        pip_nats.start()
         await happens(back)
 
     assert calls == ["away 1", "away 2", "back 1", "back 2"] * 2
 
 
-async def test_nothing_is_sent_or_kept_while_the_broker_is_away(nats: NatsServer, broker: Broker) -> None:
+async def test_nothing_is_sent_or_kept_while_the_broker_is_away(pip_nats: NatsServer, broker: Broker) -> None:
     inbox = Inbox()
     await broker.subscribe("a.b", inbox.put)
     await broker.flush()
     away, back = watch(broker)
 
-    nats.kill()
+    pip_nats.kill()
     await happens(away)
     assert not broker.is_connected
     with pytest.raises(BrokerAway):
         broker.send("a.b", b"lost")
     with pytest.raises(BrokerAway):
         await broker.flush()
-    nats.start()
+    pip_nats.start()
     await happens(back)
 
     broker.send("a.b", b"fresh")
     assert (await inbox.next()).data == b"fresh"
 
 
-async def test_a_subscription_made_without_a_broker_works_later(nats: NatsServer, broker: Broker) -> None:
+async def test_a_subscription_made_without_a_broker_works_later(pip_nats: NatsServer, broker: Broker) -> None:
     away, back = watch(broker)
-    nats.kill()
+    pip_nats.kill()
     await happens(away)
 
     inbox = Inbox()
     await broker.subscribe("a.b", inbox.put)
-    nats.start()
+    pip_nats.start()
     await happens(back)
 
     broker.send("a.b", b"once")
@@ -87,14 +87,16 @@ async def test_a_subscription_made_without_a_broker_works_later(nats: NatsServer
     assert [(await inbox.next()).data, (await inbox.next()).data] == [b"once", b"twice"]
 
 
-async def test_what_a_hung_broker_did_not_take_is_not_sent_stale(nats: NatsServer, broker: Broker) -> None:
+async def test_what_a_hung_broker_did_not_take_is_not_sent_stale(
+    pip_nats: NatsServer, broker: Broker
+) -> None:
     inbox = Inbox()
     await broker.subscribe("a.b", inbox.put)
     await broker.flush()
-    leaving = await connect(nats.url, "leaving")
+    leaving = await connect(pip_nats.url, "leaving")
     away, back = watch(broker)
 
-    nats.freeze()
+    pip_nats.freeze()
     for _ in range(100):
         broker.send("elsewhere", b"x" * 65_536)  # more than the sockets between them hold
     async with asyncio.TaskGroup() as tasks:
@@ -102,20 +104,20 @@ async def test_what_a_hung_broker_did_not_take_is_not_sent_stale(nats: NatsServe
         with pytest.raises(BrokerAway):
             await broker.flush()
     broker.send("a.b", b"stale")
-    nats.kill()
+    pip_nats.kill()
     await happens(away)
-    nats.start()
+    pip_nats.start()
     await happens(back)
 
     broker.send("a.b", b"fresh")
     assert (await inbox.next()).data == b"fresh"
 
 
-async def test_draining_and_closing_need_no_broker(nats: NatsServer, broker: Broker) -> None:
+async def test_draining_and_closing_need_no_broker(pip_nats: NatsServer, broker: Broker) -> None:
     subscription = await broker.subscribe("a.b", Inbox().put)
     await broker.flush()
     away, _ = watch(broker)
-    nats.kill()
+    pip_nats.kill()
     await happens(away)
 
     await broker.drain(subscription)
@@ -124,15 +126,17 @@ async def test_draining_and_closing_need_no_broker(nats: NatsServer, broker: Bro
     assert not broker.is_connected
 
 
-def test_a_process_ends_in_order_without_a_broker(nats: NatsServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_process_ends_in_order_without_a_broker(
+    pip_nats: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
     """On uvloop, as the processes, which lets nothing be written to a connection that was lost."""
 
     async def lose_the_broker_and_end() -> None:
-        broker = await connect(nats.url, "ending")
+        broker = await connect(pip_nats.url, "ending")
         away, _ = watch(broker)
         subscription = await broker.subscribe("a.b", Inbox().put)
         await broker.flush()
-        nats.kill()
+        pip_nats.kill()
         await happens(away)
         await broker.drain(subscription)
         await broker.close()
@@ -143,9 +147,9 @@ def test_a_process_ends_in_order_without_a_broker(nats: NatsServer, caplog: pyte
 
 
 async def test_draining_what_is_closed_is_told_in_the_log(
-    nats: NatsServer, caplog: pytest.LogCaptureFixture
+    pip_nats: NatsServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broker = await connect(nats.url, "closed")
+    broker = await connect(pip_nats.url, "closed")
     subscription = await broker.subscribe("a.b", Inbox().put)
     await broker.close()
 
@@ -155,9 +159,9 @@ async def test_draining_what_is_closed_is_told_in_the_log(
 
 
 async def test_closing_on_purpose_is_no_broker_away(
-    nats: NatsServer, caplog: pytest.LogCaptureFixture
+    pip_nats: NatsServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broker = await connect(nats.url, "closing")
+    broker = await connect(pip_nats.url, "closing")
     away, _ = watch(broker)
 
     await broker.close()
@@ -169,11 +173,11 @@ async def test_closing_on_purpose_is_no_broker_away(
         broker.send("a.b", b"x")
 
 
-async def test_what_was_sent_before_closing_arrives(nats: NatsServer, service: Broker) -> None:
+async def test_what_was_sent_before_closing_arrives(pip_nats: NatsServer, service: Broker) -> None:
     inbox = Inbox()
     await service.subscribe("a.b", inbox.put)
     await service.flush()
-    broker = await connect(nats.url, "closing")
+    broker = await connect(pip_nats.url, "closing")
 
     broker.send("a.b", b"last words")
     await broker.close()
@@ -184,17 +188,17 @@ async def test_what_was_sent_before_closing_arrives(nats: NatsServer, service: B
 # Not there yet, or odd.
 
 
-async def test_connecting_waits_for_a_broker_that_is_not_up_yet(nats: NatsServer) -> None:
-    nats.kill()
+async def test_connecting_waits_for_a_broker_that_is_not_up_yet(pip_nats: NatsServer) -> None:
+    pip_nats.kill()
     tap, log = LogTap(), logging.getLogger("tieline.runtime.broker")
     log.addHandler(tap)
     try:
         async with asyncio.TaskGroup() as tasks:
-            connecting = tasks.create_task(connect(nats.url, "early"))
+            connecting = tasks.create_task(connect(pip_nats.url, "early"))
             waiting = await tap.until("waiting for the broker")
-            assert vars(waiting)["brokers"] == [nats.url.removeprefix("nats://")]
+            assert vars(waiting)["brokers"] == [pip_nats.url.removeprefix("nats://")]
             assert not connecting.done()
-            nats.start()
+            pip_nats.start()
     finally:
         log.removeHandler(tap)
 
@@ -204,17 +208,17 @@ async def test_connecting_waits_for_a_broker_that_is_not_up_yet(nats: NatsServer
     await broker.close()
 
 
-async def test_the_first_of_several_addresses_that_answers_is_taken(nats: NatsServer) -> None:
+async def test_the_first_of_several_addresses_that_answers_is_taken(pip_nats: NatsServer) -> None:
     async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as mute:
         mute_url = f"nats://127.0.0.1:{mute.sockets[0].getsockname()[1]}"
         async with asyncio.timeout(PATIENCE_S):
-            broker = await connect(f"{mute_url}, {nats.url}", "choosy")
+            broker = await connect(f"{mute_url}, {pip_nats.url}", "choosy")
 
     await broker.flush()
     await broker.close()
 
 
-async def test_a_broker_that_talks_nonsense_is_left_and_come_back_to(nats: NatsServer) -> None:
+async def test_a_broker_that_talks_nonsense_is_left_and_come_back_to(pip_nats: NatsServer) -> None:
     inbox, to_client, both_ways = Inbox(), list[asyncio.StreamWriter](), list[asyncio.Task[None]]()
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -225,7 +229,9 @@ async def test_a_broker_that_talks_nonsense_is_left_and_come_back_to(nats: NatsS
 
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         to_client.append(writer)
-        from_server, to_server = await asyncio.open_connection("127.0.0.1", int(nats.url.rpartition(":")[2]))
+        from_server, to_server = await asyncio.open_connection(
+            "127.0.0.1", int(pip_nats.url.rpartition(":")[2])
+        )
         both_ways.append(asyncio.create_task(pass_on(reader, to_server)))
         both_ways.append(asyncio.create_task(pass_on(from_server, writer)))
 

@@ -33,14 +33,14 @@ def readyz(caplog: pytest.LogCaptureFixture) -> tuple[int, str]:
 
 
 async def test_a_joined_process_can_ask_and_tells_if_it_is_ready(
-    nats: NatsServer, service: Broker, caplog: pytest.LogCaptureFixture
+    pip_nats: NatsServer, service: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "sample")
     questions = Inbox()
 
     await service.subscribe("t.ask", questions.put)
     await service.flush()
-    async with joined("sample", ProcessSettings(nats_url=nats.url), asyncio.Event(), replies) as process:
+    async with joined("sample", ProcessSettings(nats_url=pip_nats.url), asyncio.Event(), replies) as process:
         assert await asyncio.to_thread(readyz, caplog) == (503, f"{STARTING}\n")
         process.ready.clear(STARTING)
         assert await asyncio.to_thread(readyz, caplog) == (200, "ready\n")
@@ -52,10 +52,10 @@ async def test_a_joined_process_can_ask_and_tells_if_it_is_ready(
         assert await asking == b"re: hello"
         assert question.reply.startswith(f"t.sample.{process.instance}.reply.")
         away, back = watch(process.broker)
-        nats.kill()
+        pip_nats.kill()
         await happens(away)
         assert process.ready.why_not() == BROKER_AWAY
-        nats.start()
+        pip_nats.start()
         await happens(back)
         assert process.ready.why_not() == ""
 
@@ -69,10 +69,10 @@ async def test_a_joined_process_can_ask_and_tells_if_it_is_ready(
 
 
 async def test_the_log_may_call_the_id_what_the_service_does(
-    nats: NatsServer, caplog: pytest.LogCaptureFixture
+    pip_nats: NatsServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "sample")
-    settings = ProcessSettings(nats_url=nats.url)
+    settings = ProcessSettings(nats_url=pip_nats.url)
 
     async with joined("sample", settings, asyncio.Event(), replies, id_name="gateway") as process:
         pass
@@ -80,13 +80,13 @@ async def test_the_log_may_call_the_id_what_the_service_does(
     assert vars(caplog.records[0])["gateway"] == process.instance
 
 
-async def test_a_process_stopped_before_the_broker_answers_gives_up(nats: NatsServer) -> None:
-    nats.kill()
+async def test_a_process_stopped_before_the_broker_answers_gives_up(pip_nats: NatsServer) -> None:
+    pip_nats.kill()
     stopping = asyncio.Event()
     stopping.set()
 
     with pytest.raises(Stopped):
-        async with joined("sample", ProcessSettings(nats_url=nats.url), stopping, replies):
+        async with joined("sample", ProcessSettings(nats_url=pip_nats.url), stopping, replies):
             raise AssertionError("it has no broker")
 
 

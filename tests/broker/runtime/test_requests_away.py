@@ -18,26 +18,26 @@ from tieline.runtime.requests import NoAnswer, Requests
 
 
 async def test_a_request_made_without_a_broker_is_answered_later(
-    nats: NatsServer, broker: Broker, requests: Requests, service: Broker, attempts: Attempts
+    pip_nats: NatsServer, broker: Broker, requests: Requests, service: Broker, attempts: Attempts
 ) -> None:
     await listen(service, answering(service, lambda question: b"re: " + question.data))
     away, _ = watch(broker)
-    nats.kill()
+    pip_nats.kill()
     await happens(away)
 
     async with asyncio.TaskGroup() as asking:
         answer = asking.create_task(requests.ask("t.ask", b"hello", PATIENCE_S))
         assert [await attempts.next(), await attempts.next()] == [b"hello"] * 2
-        nats.start()
+        pip_nats.start()
 
     assert answer.result() == b"re: hello"
 
 
 async def test_a_request_fails_if_the_broker_stays_away(
-    nats: NatsServer, broker: Broker, requests: Requests
+    pip_nats: NatsServer, broker: Broker, requests: Requests
 ) -> None:
     away, _ = watch(broker)
-    nats.kill()
+    pip_nats.kill()
     await happens(away)
 
     with pytest.raises(NoAnswer):
@@ -45,10 +45,10 @@ async def test_a_request_fails_if_the_broker_stays_away(
 
 
 async def test_a_request_without_retries_fails_at_once_if_it_is_away(
-    nats: NatsServer, broker: Broker, requests: Requests
+    pip_nats: NatsServer, broker: Broker, requests: Requests
 ) -> None:
     away, _ = watch(broker)
-    nats.kill()
+    pip_nats.kill()
     await happens(away)
 
     with pytest.raises(NoAnswer) as once:

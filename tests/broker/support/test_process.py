@@ -1,15 +1,13 @@
 """The wrapper of processes that the tests themselves rely on."""
 
-import os
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support import process as wrapper
 from tests.support.nats_server import NatsServer
-from tests.support.process import Process
+from tests.support.process import Process, is_alive
 
 WAITS = "print('up', flush=True); import time; time.sleep(600)"
 IS_STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WAITS
@@ -17,14 +15,6 @@ IS_STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " +
 
 def python(program: str, log: Path) -> Process:
     return Process([sys.executable, "-c", program], log)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_it_is_ready_when_it_says_so_and_ends_when_asked(tmp_path: Path) -> None:
@@ -41,21 +31,20 @@ def test_one_that_ends_before_it_is_ready_shows_its_output(tmp_path: Path) -> No
         process.until_ready(lambda: False)
 
 
-def test_one_that_is_never_ready_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wrapper, "START_TIMEOUT_S", 0.0)
+def test_one_that_is_never_ready_is_gone(tmp_path: Path) -> None:
     process = python(WAITS, tmp_path / "log")
     with pytest.raises(AssertionError, match="not ready within 0 s"):
-        process.until_ready(lambda: False)
+        process.until_ready(lambda: False, timeout_s=0)
     assert process.status == -signal.SIGKILL
     assert not is_alive(process.pid)
 
 
-def test_one_that_does_not_end_when_asked_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_does_not_end_when_asked_is_gone(tmp_path: Path) -> None:
     process = python(IS_STUBBORN, tmp_path / "log")
     process.until_ready(lambda: "up" in process.output)
-    monkeypatch.setattr(wrapper, "END_TIMEOUT_S", 0.1)
+    process.terminate()
     with pytest.raises(AssertionError, match=r"did not end within(.|\n)*up"):
-        process.end()
+        process.wait(timeout_s=0.1)
     assert not is_alive(process.pid)
 
 

@@ -105,6 +105,12 @@ class Backend:
         connection = self._take_connection(user)
         connection.transport.abort()
 
+    async def break_off(self, session: StoredSession) -> None:
+        """Break a connection instead of its WELCOME. It is for `before_welcome`, and happens once."""
+        self.before_welcome = None
+        assert session.connection is not None
+        session.connection.transport.abort()
+
     async def close(self, user: str, code: int) -> None:
         """Close a connection."""
         await self._take_connection(user).close(code)

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from tests.unit.client.minimal_gateway import within
-from tests.unit.client.resuming_gateways import Backend, FixedJitter, Gateway, StoredSession, denied
+from tests.unit.client.resuming_gateways import Backend, FixedJitter, Gateway, denied
 from tieline.client import Candidate, Client, Event, Reconnect, Reconnecting, Resumed, connect
 
 
@@ -111,13 +111,8 @@ async def test_being_replaced_by_another_client_is_still_the_end(
 async def test_a_welcome_that_is_lost_on_the_way_is_asked_for_again(
     backend: Backend, gateway: Gateway, jitter: FixedJitter
 ) -> None:
-    async def break_off(session: StoredSession) -> None:
-        backend.before_welcome = None
-        assert session.connection is not None
-        session.connection.transport.abort()
-
     async with connect(gateway.url, "ann", resume=True, jitter=jitter) as ann:
-        backend.before_welcome = break_off
+        backend.before_welcome = backend.break_off
         await reconnect(backend)
         assert await next_of(ann, 2) == [Reconnect, Resumed]
         assert len(gateway.attempts) == 3

@@ -129,13 +129,8 @@ async def test_closing_during_an_attempt_ends_at_once(
 async def test_an_attempt_that_failed_may_yet_replace_the_next(
     backend: Backend, gateway: Gateway, jitter: FixedJitter
 ) -> None:
-    async def break_off(session: StoredSession) -> None:
-        backend.before_welcome = None
-        assert session.connection is not None
-        session.connection.transport.abort()
-
     async with connect(gateway.url, "ann", resume=True, jitter=jitter) as ann:
-        backend.before_welcome = break_off
+        backend.before_welcome = backend.break_off
         backend.cut("ann")
         await resumed(ann)
         await backend.close("ann", 4500)

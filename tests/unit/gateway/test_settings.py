@@ -128,17 +128,23 @@ def test_without_anything_to_verify_with_there_is_no_gateway() -> None:
     ("settings", "problem"),
     [
         (
-            {"jwt_public_key": "/nowhere/key.pem"},
+            GatewaySettings(jwt_public_key="/nowhere/key.pem"),
             "TIELINE_JWT_PUBLIC_KEY: neither a key in PEM form nor the path",
         ),
-        ({"jwt_public_key": "-----BEGIN"}, "TIELINE_JWT_PUBLIC_KEY: it holds no -----BEGIN PUBLIC KEY"),
-        ({"jwt_public_key": "\0"}, "TIELINE_JWT_PUBLIC_KEY: "),
-        ({"jwks_url": "file:///etc/passwd"}, "TIELINE_JWKS_URL: 'file:///etc/passwd' is no http:// or"),
+        (
+            GatewaySettings(jwt_public_key="-----BEGIN"),
+            "TIELINE_JWT_PUBLIC_KEY: it holds no -----BEGIN PUBLIC KEY",
+        ),
+        (GatewaySettings(jwt_public_key="\0"), "TIELINE_JWT_PUBLIC_KEY: "),
+        (
+            GatewaySettings(jwks_url="file:///etc/passwd"),
+            "TIELINE_JWKS_URL: 'file:///etc/passwd' is no http:// or",
+        ),
     ],
 )
-def test_settings_that_cannot_be_used_are_named(settings: dict[str, str], problem: str) -> None:
+def test_settings_that_cannot_be_used_are_named(settings: GatewaySettings, problem: str) -> None:
     with pytest.raises(SettingsError) as found:
-        tokens_of(GatewaySettings(**settings))  # type: ignore[arg-type]
+        tokens_of(settings)
     assert str(found.value).startswith(problem)
 
 

@@ -8,6 +8,7 @@ from websockets.asyncio.server import Server
 
 from tests.support.metrics import value_of
 from tieline import metrics
+from tieline.cli.dev.ports import hold_ports
 from tieline.runtime.logs import JsonLines
 from tieline.runtime.metrics import READY
 from tieline.runtime.ops import Ready, bound_port, serve_ops
@@ -180,14 +181,14 @@ async def test_a_port_that_is_taken_is_named_with_its_setting(ops: Server, proce
 
 
 async def test_when_closed_its_port_is_free_again(process: Process) -> None:
-    first = await serve_ops(HOST, 0, process.why_not_ready)
-    port = bound_port(first)
-    first.close()
-    await first.wait_closed()
+    with hold_ports(1, HOST) as (port,):  # no other test is given it meanwhile
+        first = await serve_ops(HOST, port, process.why_not_ready)
+        first.close()
+        await first.wait_closed()
 
-    async with await serve_ops(HOST, port, process.why_not_ready) as second:
-        assert bound_port(second) == port
-        assert (await get(second, "/healthz")).status == 200
+        async with await serve_ops(HOST, port, process.why_not_ready) as second:
+            assert bound_port(second) == port
+            assert (await get(second, "/healthz")).status == 200
 
 
 def test_readiness_is_a_metric_too() -> None:

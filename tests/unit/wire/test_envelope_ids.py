@@ -37,10 +37,6 @@ def spoil_room(message: dict[str, Any], text: str) -> None:
     message["data"]["room"] = text
 
 
-def spoil_request_id(message: dict[str, Any], text: str) -> None:
-    message["requestId"] = text
-
-
 NAMES: list[tuple[dict[str, Any], Callable[[dict[str, Any], str], None]]] = [
     *((signal_message(cmd), spoil) for cmd in SIGNALS for spoil in (spoil_sender, spoil_target)),
     *((room_message(cmd), spoil_room) for cmd in ROOM_COMMANDS),

@@ -80,10 +80,18 @@ class Supervisor:
     All are started at once: each waits by itself for those that it depends on.
     """
 
-    def __init__(self, specs: Sequence[ProcessSpec], log: LogFile, listener: Listener) -> None:
+    def __init__(
+        self,
+        specs: Sequence[ProcessSpec],
+        log: LogFile,
+        listener: Listener,
+        *,
+        ready_deadline_s: float = READY_DEADLINE_S,
+    ) -> None:
         self._specs = specs
         self._log = log
         self._listener = listener
+        self._ready_deadline_s = ready_deadline_s
         self._processes: dict[str, Process] = {}  # by the spec's name; of a process that is down, the last
         self._outputs: dict[str, ProcessOutput] = {}
         self._ends_since_ready: dict[str, int] = {}
@@ -172,12 +180,13 @@ class Supervisor:
 
     async def _announce(self) -> None:
         try:
-            async with asyncio.timeout(READY_DEADLINE_S):
+            async with asyncio.timeout(self._ready_deadline_s):
                 await self._everything_ready()
         except TimeoutError:
             waiting = [f"{spec.name}: {why}" for spec in self._specs if (why := await _probe(spec))]
             raise SystemFailed(
-                f"not ready within {READY_DEADLINE_S:g} s. " + "; ".join(waiting or ["All is ready now"])
+                f"not ready within {self._ready_deadline_s:g} s. "
+                + "; ".join(waiting or ["All is ready now"])
             ) from None
         self._was_ready = True
         while True:

@@ -1,7 +1,5 @@
 """Barriers go through a real mailbox and come back, behind everything that was stored before them."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from gateway.delivery.barriers import Barriers
@@ -9,20 +7,13 @@ from presence.mailbox import make_mailbox
 from tests.broker.runtime.watching import Inbox, happens, watch
 from tests.support.nats_server import NatsServer
 from tests.unit.wire.samples import HOSTILE_IDS
-from tieline.runtime.broker import Broker, BrokerAway, connect
+from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.ids import GatewayId, SessionId, UserId
 from tieline.wire.subjects import Subjects
 
 SUBJECTS = Subjects("t")
 ALICE, SESSION = UserId("alice"), SessionId("s-1")
-
-
-@pytest.fixture
-async def broker(pip_nats: NatsServer) -> AsyncIterator[Broker]:
-    connected = await connect(pip_nats.url, "test")
-    yield connected
-    await connected.close()
 
 
 async def barriers_of(broker: Broker, gateway: str) -> Barriers:

@@ -1,7 +1,6 @@
 """What the mailbox of a real broker holds for a session, split where the client's memory ends."""
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,7 +12,7 @@ from tests.broker.runtime.watching import happens, watch
 from tests.support.nats_server import NatsServer
 from tests.unit.gateway.client.harness import event
 from tests.unit.wire.samples import HOSTILE_IDS
-from tieline.runtime.broker import Broker, BrokerAway, connect
+from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal
 from tieline.wire.ids import GatewayId, SessionId, UserId
@@ -61,15 +60,13 @@ class Setup:
 
 
 @pytest.fixture
-async def bare(pip_nats: NatsServer) -> AsyncIterator[Setup]:
+async def bare(broker: Broker) -> Setup:
     """A broker that has no mailbox yet."""
-    broker = await connect(pip_nats.url, "test")
     requests = Requests(broker, SUBJECTS.replies("test", "1"))
     await requests.start()
     bare = Setup(broker, requests)
     await bare.barriers.start()
-    yield bare
-    await broker.close()
+    return bare
 
 
 @pytest.fixture

@@ -83,8 +83,11 @@ class Scene:
         for _, back in both:
             await happens(back)
 
-    def closed(self) -> list[str]:
-        """List who was closed because of a newer connection, in the end."""
+    async def until_closed(self, names: list[str]) -> None:
+        """Wait until these and no others were closed because of a newer connection."""
+        await until(lambda: self._closed() == names)
+
+    def _closed(self) -> list[str]:
         codes = {name: harness.close_code for name, harness in self.harnesses.items()}
         assert set(codes.values()) <= {None, CloseCode.REPLACED}
         return [name for name, code in codes.items() if code]
@@ -108,7 +111,7 @@ async def test_what_was_replaced_while_the_broker_was_away_is_closed_alone(scene
 
     await scene.lose_the_broker()
 
-    await until(lambda: scene.closed() == ["bob"])
+    await scene.until_closed(["bob"])
     assert scene.asked == {("alice", "bob", "carol")}
 
 
@@ -127,7 +130,7 @@ async def test_many_are_asked_about_in_several_questions(scene: Scene) -> None:
 
     await scene.lose_the_broker()
 
-    await until(lambda: scene.closed() == [names[0], names[-1]])
+    await scene.until_closed([names[0], names[-1]])
     assert sorted(len(some) for some in scene.asked) == [1, AT_ONCE, AT_ONCE]
 
 
@@ -138,7 +141,7 @@ async def test_a_question_without_an_answer_is_asked_again(scene: Scene) -> None
 
     await scene.lose_the_broker()
 
-    await until(lambda: scene.closed() == ["alice"])
+    await scene.until_closed(["alice"])
     assert scene.silent == 0
 
 
@@ -148,4 +151,4 @@ async def test_each_return_of_the_broker_is_a_reason_to_ask(scene: Scene) -> Non
     for count, name in enumerate(names, 1):
         scene.replaced.add(name)
         await scene.lose_the_broker()
-        await until(lambda count=count: scene.closed() == names[:count])  # type: ignore[misc]
+        await scene.until_closed(names[:count])

@@ -11,11 +11,13 @@ LOOPBACK = "127.0.0.1"
 
 
 def test_a_port_in_use_is_named() -> None:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port = listener.getsockname()[1]
-        with pytest.raises(PortTaken, match=f"port {port} on {LOOPBACK}"):
+    with hold_ports(1, LOOPBACK) as (port,):
+        with (
+            socket.create_server((LOOPBACK, port)),
+            pytest.raises(PortTaken, match=f"port {port} on {LOOPBACK}"),
+        ):
             check_free(LOOPBACK, port)
-    check_free(LOOPBACK, port)
+        check_free(LOOPBACK, port)
 
 
 def test_held_ports_are_different_and_can_be_listened_on() -> None:

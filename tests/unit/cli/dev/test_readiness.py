@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from tieline.cli.dev.broker_process import why_broker_not_ready
+from tieline.cli.dev.ports import hold_ports
 from tieline.cli.dev.readiness import why_not_ready
 
 HOST = "127.0.0.1"
@@ -45,10 +46,9 @@ async def test_the_answer_says_what_is_wrong(answer: bytes, why: str) -> None:
 
 
 async def test_a_process_that_does_not_listen_is_not_ready() -> None:
-    async with answering(b"") as port:
-        pass
-    assert "its ops port: " in await why_not_ready(HOST, port)
-    assert await why_broker_not_ready(HOST, port) != ""
+    with hold_ports(1, HOST) as (port,):
+        assert "its ops port: " in await why_not_ready(HOST, port)
+        assert await why_broker_not_ready(HOST, port) != ""
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
@@ -32,8 +33,8 @@ def opened() -> ServerProtocol:
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     (request,) = protocol.events_received()
-    assert not isinstance(request, Frame)
-    protocol.send_response(protocol.accept(request))  # type: ignore[arg-type]  # it is a request
+    assert isinstance(request, Request)
+    protocol.send_response(protocol.accept(request))
     return protocol
 
 

@@ -95,12 +95,6 @@ class Oracle:
         """Open the book of two users."""
         return self._books.setdefault(frozenset((one, other)), Book())
 
-    def books_of(self, user: UserId) -> dict[UserId, Book]:
-        """Open all books in which a user stands, by the peer."""
-        return {
-            peer: book for pair, book in self._books.items() if user in pair for peer in pair if peer != user
-        }
-
     def share_a_room(self, one: UserId, other: UserId) -> bool:
         """Say whether the two are, or were when last seen, in one room."""
         return not self.rooms.get(one, set()).isdisjoint(self.rooms.get(other, set()))
