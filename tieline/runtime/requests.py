@@ -1,7 +1,9 @@
 """Requests over the broker, all answered on one wildcard subscription, resent until they are answered.
 
-Every request of Tieline may be sent twice: the process that answers recognizes a retry. So a request without
-an answer is resent as it was, and reaches another member of the queue group when the first has died.
+Every request of Tieline may be sent twice: the process that answers recognizes a retry of what it, or another
+process, has just done. So a request without an answer is resent as it was, and reaches another member of the
+queue group when the first has died. If the first was only slow, it carries out its copy later: how far such a
+copy is recognized is said in docs/decisions/0013-sessions-are-handed-over-by-connection.md.
 """
 
 import asyncio
