@@ -65,13 +65,14 @@ class CatchUp:
 
     async def _read(self, losses: int) -> int:
         """Read what is missing and release every client, unless a new loss is suspected; returns how much."""
+        held = {feed: feed.held_count for feed in self._feeds.live()}  # before the barrier is sent
         barrier = await self._barriers.passed()
         feeds = self._feeds.live()
         known: dict[str, int] = {}
         for feed in feeds:  # of a session that is resumed on its own gateway there are two
             known[feed.stored_as] = min(feed.last_sequence, known.get(feed.stored_as, feed.last_sequence))
         news = await self._mailbox.news(known, barrier)
-        count = 0
+        count = incomplete = 0
         for feed in feeds:
             if self.suspected_losses != losses:  # by now, or by what was released just now
                 break
@@ -80,6 +81,9 @@ class CatchUp:
             if len(frames) > MAX_MISSED:
                 feed.close(CloseCode.BROKER_LOST)  # what came before those is not stored any more
                 continue
-            feed.release(Missed([], frames, is_whole=True, newest=newest))
+            missed = Missed([], frames, is_whole=True, newest=newest)
+            incomplete += feed.release(missed, older=held.get(feed, 0))
+        if incomplete:
+            _log.error("messages lost: stored no more", extra={"clients": incomplete})
         metrics.REPLAYED.inc(count)
         return count

@@ -75,19 +75,33 @@ class Feed:
         if self._held is None:
             self._held = []
 
-    def release(self, missed: Missed) -> None:
-        """Deliver what was missed, then what was kept back up to a next gap; go on with what is pushed."""
+    @property
+    def held_count(self) -> int:
+        """How many frames are kept back."""
+        return len(self._held or ())
+
+    def release(self, missed: Missed, older: int = 0) -> bool:
+        """Deliver what was missed, then what was kept back up to a next gap; go on with what is pushed.
+
+        Of what was kept back, the first `older` frames had come before the barrier up to which was read.
+        What is missing in front of those is stored no more, and nothing brings it: they are delivered all
+        the same. Returns whether that was so.
+        """
         held, self._held = self._held or [], None
+        is_lost = False
         self._deliveries.replay(missed)
         self.is_live = True
         self.last_sequence = missed.newest
         for index, (previous, sequence, frame) in enumerate(held):
-            if previous > self.last_sequence:
+            if previous > self.last_sequence and index < older:
+                is_lost = True
+            elif previous > self.last_sequence:
                 self._held = held[index:]
                 self._on_gap()
-                return
+                break
             self.last_sequence = max(self.last_sequence, sequence)  # it may have been read, too
             self._deliveries.deliver(frame)
+        return is_lost
 
 
 class Feeds:

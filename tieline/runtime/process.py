@@ -26,6 +26,10 @@ from tieline.runtime.settings import ProcessSettings, SettingsError, misspelt, r
 
 _log = logging.getLogger(__name__)
 
+CANCEL_AGAIN_S: Final = 0.1
+"""Until a task is cancelled once more: nats-py waits for a connection with `asyncio.wait_for`, which before
+Python 3.12 loses a cancellation that comes in the turn in which the connection fails."""
+
 T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
@@ -93,7 +97,9 @@ async def unless_stopped(stopping: asyncio.Event, needed: Coroutine[None, None, 
         await asyncio.wait((getting, stopped), return_when=asyncio.FIRST_COMPLETED)
         done = getting.done()
         stopped.cancel()
-        getting.cancel()
+        while not getting.done():
+            getting.cancel()
+            await asyncio.wait((getting,), timeout=CANCEL_AGAIN_S)
     if not done:
         raise Stopped
     return getting.result()

@@ -193,6 +193,31 @@ async def test_what_a_broker_stored_before_it_died_comes_when_it_is_back(
     await alice.hears("a", "b", "c", "d")
 
 
+async def test_a_message_that_is_lost_for_good_holds_no_client_back(gateway: SmallGateway) -> None:
+    alice, bob = await gateway.let_in("alice"), await gateway.let_in("bob")
+    alice.send("a")
+    await alice.hears("a")
+    alice.lose_pushes()
+    alice.send("b")
+    await gateway.delivery.settled()
+    gateway.broker.lost = {
+        SUBJECTS.live_mark(GatewayId("g"))
+    }  # nothing is read until the mailbox has lost it
+    alice.send("c")
+    await until(lambda: gateway.delivery.suspected_losses == 1)
+    stored = SUBJECTS.user(alice.user, alice.session.session)
+    await gateway.broker.client.jetstream().purge_stream(SUBJECTS.mailbox(), subject=stored)
+    gateway.broker.lost.clear()
+
+    bob.send("d")
+
+    await bob.hears("d")
+    await alice.hears("a", "c")
+    alice.send("e")
+    await alice.hears("a", "c", "e")
+    assert gateway.delivery.suspected_losses == 1
+
+
 @pytest.mark.parametrize("missing", [MAX_MISSED, MAX_MISSED + 1])
 async def test_a_client_that_lacks_more_than_is_stored_is_closed(gateway: SmallGateway, missing: int) -> None:
     alice, bob = await gateway.let_in("alice"), await gateway.let_in("bob")

@@ -32,9 +32,10 @@ class Listener:
         }
         self.feed.on_message(Message("t.live.user.alice.s-1", "", event(name), block(headers)))
 
-    def read(self, *names: str, newest: int) -> None:
-        """Bring what is missing."""
-        self.feed.release(Missed([], [event(name) for name in names], is_whole=True, newest=newest))
+    def read(self, *names: str, newest: int, older: int = 0) -> bool:
+        """Bring what is missing; returns whether something stays missing."""
+        frames = [event(name) for name in names]
+        return self.feed.release(Missed([], frames, is_whole=True, newest=newest), older)
 
 
 def test_what_follows_what_came_before_is_delivered() -> None:
@@ -198,3 +199,31 @@ def test_a_feed_is_live_from_its_first_release_on() -> None:
     feed.hold()
 
     assert feed.is_live
+
+
+def test_what_is_stored_no_more_holds_nothing_back() -> None:
+    listener = Listener()
+    listener.push("a", 3, 0)
+    listener.push("c", 9, 6)
+    listener.push("d", 12, 9)
+
+    assert listener.read(newest=3, older=listener.feed.held_count)
+
+    assert listener.harness.names() == ["a", "c", "d"]
+    assert (listener.gaps, listener.feed.last_sequence) == (1, 12)
+    listener.push("e", 13, 12)
+    assert listener.harness.names() == ["e"]
+
+
+def test_a_gap_behind_the_barrier_is_read_before_what_follows() -> None:
+    listener = Listener()
+    listener.push("b", 9, 6)
+    older = listener.feed.held_count
+    listener.push("d", 15, 12)
+
+    assert listener.read(newest=0, older=older)
+
+    assert listener.harness.names() == ["b"]
+    assert (listener.gaps, listener.feed.held_count) == (2, 1)
+    assert not listener.read("c", newest=12, older=1)
+    assert listener.harness.names() == ["c", "d"]
