@@ -240,6 +240,11 @@ def test_what_may_pass_says_when_to_come_back_and_nothing_else_does() -> None:
         assert ("Retry-After" in denied(denial).headers) == (denial.status in {429, 503})
 
 
+def test_a_refusal_may_say_another_time_to_come_back() -> None:
+    assert denied(HandshakeError.FULL, 7).headers["Retry-After"] == "7"
+    assert denied(HandshakeError.RATE_LIMITED, 7).headers["Retry-After"] == "7"
+
+
 def test_a_refusal_says_in_its_headers_what_was_missing() -> None:
     assert denied(HandshakeError.UNAUTHORIZED).headers["WWW-Authenticate"] == "Bearer"
     assert denied(HandshakeError.UPGRADE_REQUIRED).headers["Upgrade"] == "websocket"
