@@ -115,6 +115,9 @@ class Admission:
 
 def judge(request: Request, response: Response, tokens: Tokens, origins: Origins, now: float) -> Verdict:
     """Judge a request alone, regardless of those before it. `now` is Unix seconds."""
+    hosts = request.headers.get_all("Host")
+    if len(hosts) != 1:  # RFC 9112, section 3.2
+        return HandshakeError.MALFORMED
     try:
         url = urlsplit(request.path)
     except ValueError:  # half of an IPv6 address, for one
@@ -125,7 +128,7 @@ def judge(request: Request, response: Response, tokens: Tokens, origins: Origins
         return HandshakeError.UPGRADE_REQUIRED
     if response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
         return HandshakeError.MALFORMED
-    if not origins.allow(request.headers.get_all("Origin"), request.headers.get_all("Host")):
+    if not origins.allow(request.headers.get_all("Origin"), hosts):
         return HandshakeError.FOREIGN_ORIGIN
     query = parse_qs(url.query, keep_blank_values=True)
     try:

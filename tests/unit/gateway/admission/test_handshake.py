@@ -250,6 +250,13 @@ def test_a_refusal_says_in_its_headers_what_was_missing() -> None:
     assert denied(HandshakeError.UPGRADE_REQUIRED).headers["Upgrade"] == "websocket"
 
 
+def test_a_request_has_exactly_one_host() -> None:
+    path = f"/ws?token={token()}"
+    assert judge(*asked(path, without="Host"), TOKENS, Origins(), NOW) is HandshakeError.MALFORMED
+    for host in ("gateway.example", "elsewhere.example"):
+        assert verdict(path, ("Host", host)) is HandshakeError.MALFORMED
+
+
 # Foreign pages, and too many bad tokens.
 
 
