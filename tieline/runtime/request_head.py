@@ -12,8 +12,8 @@ from websockets.server import ServerProtocol
 from websockets.streams import StreamReader
 
 HEAD_BYTES: Final = 32_768
-"""The request line and all headers: a token of 16 KiB in one, cookies of nearly as much in another. That is what
-proxies let through, too."""
+"""The request line and all headers: a token of 16 KiB in one, cookies of nearly as much in another.
+Proxies let no more through."""
 
 
 class HeadReader(StreamReader):
@@ -24,9 +24,9 @@ class HeadReader(StreamReader):
         self._left = HEAD_BYTES
 
     def read_line(
-        self, m: int, too_long_exc_type: type[Exception] = RuntimeError
+        self, _m: int, too_long_exc_type: type[Exception] = RuntimeError
     ) -> Generator[None, None, bytearray]:
-        """Read a line as long as what is left for all of them, whatever `m` says."""
+        """Read a line as long as what is left for all of them, whatever the limit of one line is."""
         line = yield from super().read_line(self._left, too_long_exc_type)
         self._left -= len(line)
         return line
