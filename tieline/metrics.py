@@ -28,6 +28,20 @@ _CODES: Final = frozenset({*map(int, CloseCode), 1002, 1005, 1006})
 
 OTHER_CODE: Final = "other"
 
+LIMITS: Final = (
+    "rate",
+    "bytes",
+    "pair",
+    "pair_bytes",
+    "offers",
+    "pair_offers",
+    "refreshes",
+    "rooms",
+    "connects",
+    "resumes",
+)
+"""What a gateway limits (`gateway/limits/limit.py`)."""
+
 
 def _counter(name: str, sentence: str, **labels: Sequence[str]) -> Counter:
     """Make a counter, which stands at 0 from now on for these values of its labels.
@@ -80,6 +94,11 @@ HANDSHAKES_REFUSED = _counter(
     "tieline_handshakes_refused_total",
     "Connections refused before the upgrade, by reason.",
     reason=[refusal.reason for refusal in HandshakeError],
+)
+LIMITED = _counter(
+    "tieline_limited_total",
+    "Times that a user began to be held back by a limit of this gateway, or was refused something for it, by limit.",  # noqa: E501
+    limit=LIMITS,
 )
 KEY_FETCHES = _counter(
     "tieline_key_fetches_total",

@@ -1,0 +1,238 @@
+"""What one user may still ask for on this gateway, on whichever connection. Pure.
+
+It is the `Budget` of `gateway/client/budget.py`. Over a limit of what is done for it, in all or to one other
+user, a user is not read; over a limit of offers or refreshes, which its other messages must not wait for, the
+message is refused. Who goes on for `TOO_LONG_S` is closed, and kept out for a while. Times are seconds of a
+monotonic clock.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from gateway.limits.limit import Limit
+from gateway.limits.rate import NEVER_USED
+from gateway.limits.rates import Rates
+from gateway.limits.usage import Usage
+from tieline.wire.ids import UserId
+
+TOO_LONG_S: Final = 10.0
+"""Over the limit for so long without a break, a client is not catching up after a stall: it floods."""
+
+BREAK_S: Final = 1.0
+"""A break is this much of the limit that is not asked for: who takes all that the bucket fills with makes
+none."""
+
+OUT_S: Final = 30.0
+"""How long a user that was closed with 4503 is kept out: long enough that coming back does not pay."""
+
+MOST_OUT_S: Final = 600.0
+"""The same at most: it doubles each time that the user is closed again, as long as it is remembered."""
+
+MOST_OWED_S: Final = 60.0
+"""What a user may owe that comes from elsewhere: nonsense from another gateway must not silence a user for
+ever."""
+
+MAX_PEERS: Final = 128
+"""Others to whom one user's messages are counted; beyond them the half that was sent least is forgotten."""
+
+
+class _Peer:
+    """What goes to one other user: the moments at which its buckets are full."""
+
+    __slots__ = ("messages", "offers", "size")
+
+    def __init__(self) -> None:
+        self.messages = NEVER_USED
+        self.size = NEVER_USED
+        self.offers = NEVER_USED
+
+    def idle_at(self) -> float:
+        return max(self.messages, self.size, self.offers)
+
+
+def _nobody(_limit: Limit) -> None:
+    """Tell nobody."""
+
+
+class UserBudget:
+    """Counts what one user does, and says when it is too much."""
+
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_connects",
+        "_given",
+        "_held_until",
+        "_offers",
+        "_out_until",
+        "_over_since",
+        "_peers",
+        "_rates",
+        "_refreshes",
+        "_resumes",
+        "_size",
+        "_units",
+        "on_limited",
+        "usage",
+        "user",
+    )
+
+    def __init__(self, user: UserId, rates: Rates) -> None:
+        self.user = user
+        self.usage = Usage()
+        self.on_limited: Callable[[Limit], None] = _nobody
+        """Told when the user begins to be limited, or is refused something."""
+        self._rates = rates
+        self._units = self._size = self._offers = self._refreshes = NEVER_USED
+        self._connects = self._resumes = NEVER_USED
+        self._given = NEVER_USED
+        self._held_until = NEVER_USED
+        self._over_since: float | None = None
+        self._closed = 0
+        self._out_until = NEVER_USED
+        self._peers: dict[UserId, _Peer] = {}
+
+    def charge(self, price: float, now: float) -> None:
+        """Take note that something of this price was done for the user."""
+        if self._over_since is not None and self._has_rested(now):
+            self._over_since = None
+        self._units = full_at = self._rates.units.full_at(self._units, price, now)
+        self.usage.add(price, now)
+        if full_at - now > self._rates.units.holds_s:
+            self._is_over(Limit.RATE, now)
+
+    def carry(self, to: UserId, size: int, now: float) -> None:
+        """Take note of a WEBRTC message of so many bytes to another user."""
+        rates = self._rates
+        self.usage.carry(size)
+        self._size = rates.size.full_at(self._size, size, now)
+        if self._size - now > rates.size.holds_s:
+            self._is_over(Limit.BYTES, now)
+        peer = self._peers.get(to)
+        if peer is None:
+            peer = self._new_peer(to)
+        peer.messages = rates.pair_messages.full_at(peer.messages, 1, now)
+        peer.size = rates.pair_size.full_at(peer.size, size, now)
+        if peer.messages - now > rates.pair_messages.holds_s:
+            self._hold(Limit.PAIR, rates.pair_messages.wait_s(peer.messages, now), now)
+        if peer.size - now > rates.pair_size.holds_s:
+            self._hold(Limit.PAIR_BYTES, rates.pair_size.wait_s(peer.size, now), now)
+
+    def wait_s(self, now: float) -> float:
+        """Return in how many seconds the user may be read again; 0: it may be now."""
+        rates = self._rates
+        return max(
+            rates.units.wait_s(self._units, now),
+            rates.size.wait_s(self._size, now),
+            self._held_until - now,
+            0.0,
+        )
+
+    def has_gone_on(self, now: float) -> bool:
+        """Whether the user has been over its limit for `TOO_LONG_S` without a break.
+
+        Its next message is refused with RATE_LIMITED, and then the connection is closed with 4503. What
+        holds it back on account of one other user does not count: it costs nobody anything.
+        """
+        since = self._over_since
+        return since is not None and now - since >= TOO_LONG_S and not self._has_rested(now)
+
+    def may_offer(self, to: UserId, now: float) -> bool:
+        """Count one more offer, or tell that there were too many."""
+        rates, peer = self._rates, self._peers.get(to)
+        if peer is None:
+            peer = self._new_peer(to)
+        if rates.offers.wait_s(self._offers + rates.offers.each_s, now):
+            return self._refuse(Limit.OFFERS)
+        if rates.pair_offers.wait_s(peer.offers + rates.pair_offers.each_s, now):
+            return self._refuse(Limit.PAIR_OFFERS)
+        self._offers = rates.offers.full_at(self._offers, 1, now)
+        peer.offers = rates.pair_offers.full_at(peer.offers, 1, now)
+        return True
+
+    def may_refresh(self, now: float) -> bool:
+        """Count one more newer token, or tell that there were too many."""
+        refreshes = self._rates.refreshes
+        if refreshes.wait_s(self._refreshes + refreshes.each_s, now):
+            return self._refuse(Limit.REFRESHES)
+        self._refreshes = refreshes.full_at(self._refreshes, 1, now)
+        return True
+
+    def may_join(self, rooms: int) -> bool:
+        """Whether a user that is in so many rooms may join one more."""
+        most = self._rates.rooms
+        return not most or rooms < most or self._refuse(Limit.ROOMS)
+
+    def connect(self, resumes: bool, now: float) -> float:
+        """Count an attempt to connect; returns in how many seconds it may be made, 0: it is.
+
+        An attempt that has to wait is not counted, or trying again would keep the user out.
+        """
+        rates = self._rates
+        wait = self._out_until - now
+        if wait > 0:
+            return wait
+        wait = rates.connects.wait_s(self._connects + rates.connects.each_s, now)
+        if wait:
+            self._refuse(Limit.CONNECTS)
+            return wait
+        if resumes:
+            wait = rates.resumes.wait_s(self._resumes + rates.resumes.each_s, now)
+            if wait:
+                self._refuse(Limit.RESUMES)
+                return wait
+            self._resumes = rates.resumes.full_at(self._resumes, 1, now)
+        self._connects = rates.connects.full_at(self._connects, 1, now)
+        return 0.0
+
+    def closed_for_flooding(self, now: float) -> None:
+        """Keep the user out for a while: it was closed with 4503."""
+        self._out_until = now + min(OUT_S * 2**self._closed, MOST_OUT_S)
+        self._closed += 1
+        self._over_since = None
+
+    def owe(self, seconds: float, now: float) -> None:
+        """Take over what the user used up on other gateways, in seconds until its bucket is full.
+
+        What it has used up here counts among that, so the larger of the two does.
+        """
+        full_at = now + min(seconds, MOST_OWED_S)
+        self._units = max(self._units, full_at)
+        self._given = max(self._units, now)
+
+    def owed_s(self, now: float) -> float:
+        """Return what the user has used up since `owe` was told, and not had back; it is told once.
+
+        That is what presence adds to what the user owes (docs/decisions/0071-everything-has-its-price.md).
+        """
+        owed = max(self._units, self._size, now) - max(self._given, now)
+        self._given = max(self._units, self._size)
+        return max(0.0, owed)
+
+    def _is_over(self, limit: Limit, now: float) -> None:
+        if self._over_since is None:
+            self._over_since = now
+            self.on_limited(limit)
+
+    def _has_rested(self, now: float) -> bool:
+        rates = self._rates
+        return (
+            self._units - now <= rates.units.holds_s - BREAK_S
+            and self._size - now <= rates.size.holds_s - BREAK_S
+        )
+
+    def _hold(self, limit: Limit, wait_s: float, now: float) -> None:
+        if self._held_until <= now:
+            self.on_limited(limit)
+        self._held_until = max(self._held_until, now + wait_s)
+
+    def _refuse(self, limit: Limit) -> bool:
+        self.on_limited(limit)
+        return False
+
+    def _new_peer(self, to: UserId) -> _Peer:
+        if len(self._peers) >= MAX_PEERS:
+            busiest = sorted(self._peers.items(), key=lambda item: item[1].idle_at(), reverse=True)
+            self._peers = dict(busiest[: MAX_PEERS // 2])
+        peer = self._peers[to] = _Peer()
+        return peer

@@ -1,0 +1,234 @@
+"""What one user may still ask for: who waits, who is refused, and who is closed."""
+
+import pytest
+
+from gateway.limits.limit import Limit
+from gateway.limits.rate import UNLIMITED, rate
+from gateway.limits.rates import NO_LIMITS, Rates
+from gateway.limits.user_budget import MAX_PEERS, MOST_OUT_S, MOST_OWED_S, UserBudget
+from tieline.wire.ids import UserId
+
+ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
+
+RATES = NO_LIMITS._replace(units=rate(10, 100))
+
+
+def budget(rates: Rates = RATES) -> tuple[UserBudget, list[Limit]]:
+    """A budget of Alice's, and the limits that she meets."""
+    made, met = UserBudget(ALICE, rates), list[Limit]()
+    made.on_limited = met.append
+    return made, met
+
+
+def flood(alice: UserBudget, since: float, until: float) -> float:
+    """Let somebody send as soon as it is read; returns when it was read last."""
+    now = since
+    while now < until:
+        alice.charge(32, now)
+        now += max(alice.wait_s(now), 0.001)
+    return now
+
+
+def test_a_burst_passes_and_what_is_more_waits() -> None:
+    alice, met = budget()
+    alice.charge(100, 50.0)
+    assert (alice.wait_s(50.0), met) == (0, [])
+    alice.charge(20, 50.0)
+    assert (alice.wait_s(50.0), met) == (2.0, [Limit.RATE])
+    assert alice.wait_s(52.0) == 0
+
+
+def test_it_is_told_once_that_a_user_is_over_its_limit() -> None:
+    alice, met = budget()
+    flood(alice, 50.0, 59.0)
+    assert met == [Limit.RATE]
+    alice.charge(1, 100.0)
+    flood(alice, 200.0, 209.0)
+    assert met == [Limit.RATE] * 2
+
+
+def test_who_goes_on_for_ten_seconds_floods() -> None:
+    alice, _ = budget()
+    now = flood(alice, 50.0, 59.0)
+    assert not alice.has_gone_on(now)
+    now = flood(alice, now, 61.0)
+    assert alice.has_gone_on(now)
+
+
+def test_who_makes_a_break_does_not_flood() -> None:
+    alice, _ = budget()
+    now = flood(alice, 50.0, 59.0) + 1.0
+    assert not alice.has_gone_on(now)
+    now = flood(alice, now + 0.5, 66.0)
+    assert not alice.has_gone_on(now)
+
+
+def test_a_long_burst_of_old_is_no_flood() -> None:
+    alice, _ = budget()
+    alice.charge(150, 50.0)
+    assert not alice.has_gone_on(500.0)
+    alice.charge(1, 500.0)
+    assert not alice.has_gone_on(500.0)
+
+
+def test_bytes_are_counted_beside_messages() -> None:
+    alice, met = budget(RATES._replace(size=rate(1000, 10_000)))
+    alice.charge(1, 50.0)
+    alice.carry(BOB, 12_000, 50.0)
+    assert (alice.wait_s(50.0), met) == (2.0, [Limit.BYTES])
+
+
+def test_bytes_over_the_limit_for_ten_seconds_are_a_flood() -> None:
+    alice, _ = budget(RATES._replace(size=rate(1000, 10_000)))
+    now = 50.0
+    while now < 61.0:
+        alice.charge(1, now)
+        alice.carry(BOB, 2000, now)
+        now += max(alice.wait_s(now), 0.001)
+    assert alice.has_gone_on(now)
+
+
+def test_messages_to_one_user_hold_back_the_sender() -> None:
+    alice, met = budget(RATES._replace(pair_messages=rate(2, 4)))
+    for _ in range(4):
+        alice.carry(BOB, 10, 50.0)
+    alice.carry(CAROL, 10, 50.0)
+    assert (alice.wait_s(50.0), met) == (0, [])
+    alice.carry(BOB, 10, 50.0)
+    assert (alice.wait_s(50.0), met) == (0.5, [Limit.PAIR])
+    assert not alice.has_gone_on(70.0)
+
+
+def test_bytes_to_one_user_hold_back_the_sender() -> None:
+    alice, met = budget(RATES._replace(pair_size=rate(100, 1000)))
+    alice.carry(BOB, 1200, 50.0)
+    alice.carry(BOB, 100, 50.0)
+    assert (alice.wait_s(50.0), met) == (3.0, [Limit.PAIR_BYTES])
+
+
+def test_who_is_sent_least_is_forgotten_first() -> None:
+    alice, met = budget(RATES._replace(pair_messages=rate(2, 4)))
+    for _ in range(4):
+        alice.carry(BOB, 10, 50.0)
+    for number in range(3 * MAX_PEERS):
+        alice.carry(UserId(f"user{number}"), 10, 50.0)
+    alice.carry(BOB, 10, 50.0)
+    assert met == [Limit.PAIR]
+
+
+def test_offers_over_the_limit_are_refused_one_by_one() -> None:
+    alice, met = budget(RATES._replace(offers=rate(1, 3), pair_offers=UNLIMITED))
+    assert [alice.may_offer(BOB, 50.0) for _ in range(5)] == [True, True, True, False, False]
+    assert met == [Limit.OFFERS] * 2
+    assert alice.may_offer(BOB, 51.0)
+    assert not alice.may_offer(CAROL, 51.0)
+    assert alice.wait_s(51.0) == 0
+
+
+def test_offers_to_one_user_leave_those_to_others() -> None:
+    alice, met = budget(RATES._replace(offers=rate(1, 9), pair_offers=rate(1, 2)))
+    assert [alice.may_offer(BOB, 50.0) for _ in range(3)] == [True, True, False]
+    assert met == [Limit.PAIR_OFFERS]
+    assert alice.may_offer(CAROL, 50.0)
+
+
+def test_newer_tokens_over_the_limit_are_refused() -> None:
+    alice, met = budget(RATES._replace(refreshes=rate(0.1, 2)))
+    assert [alice.may_refresh(50.0) for _ in range(3)] == [True, True, False]
+    assert met == [Limit.REFRESHES]
+    assert alice.may_refresh(60.0)
+
+
+def test_a_user_is_in_so_many_rooms_at_most() -> None:
+    alice, met = budget(RATES._replace(rooms=2))
+    assert [alice.may_join(rooms) for rooms in (0, 1, 2)] == [True, True, False]
+    assert met == [Limit.ROOMS]
+    assert budget(RATES)[0].may_join(7000)
+
+
+def test_who_connects_too_often_waits() -> None:
+    alice, met = budget(RATES._replace(connects=rate(0.5, 2)))
+    assert [alice.connect(resumes=False, now=50.0) for _ in range(4)] == [0, 0, 2.0, 2.0]
+    assert met == [Limit.CONNECTS] * 2
+    assert alice.connect(resumes=True, now=52.0) == 0
+
+
+def test_who_resumes_too_often_may_begin_anew() -> None:
+    alice, met = budget(RATES._replace(resumes=rate(0.5, 1)))
+    assert [alice.connect(resumes=True, now=50.0) for _ in range(2)] == [0, 2.0]
+    assert met == [Limit.RESUMES]
+    assert alice.connect(resumes=False, now=50.0) == 0
+
+
+def test_who_was_closed_for_flooding_stays_out_longer_each_time() -> None:
+    alice, _ = budget()
+    waits = []
+    now = 50.0
+    for _ in range(7):
+        alice.closed_for_flooding(now)
+        waits.append(alice.connect(resumes=False, now=now))
+        now += waits[-1]
+        assert alice.connect(resumes=False, now=now) == 0
+    assert waits == [30, 60, 120, 240, 480, MOST_OUT_S, MOST_OUT_S]
+
+
+def test_who_was_closed_for_flooding_begins_with_a_break() -> None:
+    alice, _ = budget()
+    now = flood(alice, 50.0, 61.0)
+    assert alice.has_gone_on(now)
+    alice.closed_for_flooding(now)
+    assert not alice.has_gone_on(now)
+
+
+def test_what_was_used_up_elsewhere_is_not_there() -> None:
+    alice, _ = budget()
+    alice.owe(6.0, 50.0)
+    alice.charge(50, 50.0)
+    assert alice.wait_s(50.0) == 1.0
+
+
+def test_what_was_used_up_here_counts_among_what_is_owed() -> None:
+    alice, _ = budget()
+    alice.charge(80, 50.0)
+    alice.owe(6.0, 50.0)
+    alice.charge(20, 50.0)
+    assert alice.wait_s(50.0) == 0
+
+
+def test_nobody_can_owe_without_bounds() -> None:
+    alice, _ = budget()
+    alice.owe(1e9, 50.0)
+    assert alice.wait_s(50.0) == MOST_OWED_S - 10.0
+
+
+@pytest.mark.parametrize(("later", "owed"), [(0.0, 5.0), (6.0, 5.0), (7.0, 4.0), (20.0, 0.0)])
+def test_only_what_was_used_up_since_is_told(later: float, owed: float) -> None:
+    alice, _ = budget()
+    alice.owe(6.0, 50.0)
+    alice.charge(50, 50.0)
+    assert alice.owed_s(50.0 + later) == owed
+
+
+def test_what_was_used_up_is_told_once() -> None:
+    alice, _ = budget()
+    alice.charge(50, 50.0)
+    assert [alice.owed_s(50.0), alice.owed_s(50.0)] == [5.0, 0.0]
+    alice.charge(10, 50.0)
+    assert alice.owed_s(51.0) == 1.0
+
+
+def test_without_limits_nobody_ever_waits() -> None:
+    alice, met = budget(NO_LIMITS)
+    for _ in range(1000):
+        alice.charge(100, 50.0)
+        alice.carry(BOB, 65_536, 50.0)
+        assert alice.may_offer(BOB, 50.0)
+        assert alice.may_refresh(50.0)
+        assert alice.connect(resumes=True, now=50.0) == 0
+    assert (alice.wait_s(50.0), alice.has_gone_on(50.0), met) == (0, False, [])
+
+
+def test_nobody_need_be_told_of_a_limit() -> None:
+    alice = UserBudget(ALICE, RATES)
+    alice.charge(200, 50.0)
+    assert alice.wait_s(50.0) == 10.0
