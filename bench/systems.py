@@ -85,7 +85,7 @@ async def tieline() -> AsyncIterator[System]:
         )
         environment = {
             "TIELINE_JWT_SECRET": secret,
-            "TIELINE_RATE_LIMIT": "0",
+            "TIELINE_LIMITS": "off",
             "TIELINE_LOG_LEVEL": "warning",
         }
         async with _process((sys.executable, *words), environment=environment) as process:

@@ -14,9 +14,11 @@ from gateway.admission.origins import Origins, read_origins
 from gateway.client.connection import Connection
 from gateway.delivery.connections import Connections
 from gateway.delivery.delivery import Delivery
+from gateway.limits.users import Users
 from gateway.sessions.arrivals import Arrivals
 from gateway.sessions.departures import Departures, Drain
 from gateway.sessions.lease import Lease
+from gateway.sessions.limit_log import LimitLog
 from gateway.sessions.notices import Notices
 from gateway.sessions.presence import RemotePresence
 from gateway.sessions.questions import Questions
@@ -24,7 +26,7 @@ from gateway.sessions.reconciliation import Reconciliation
 from gateway.sessions.registrations import Registrations
 from gateway.sessions.signals import Signals
 from gateway.sessions.upgrades import Upgrades
-from gateway.settings import GatewaySettings, pages_of, terms_of, tokens_of
+from gateway.settings import GatewaySettings, pages_of, rates_of, terms_of, tokens_of
 from tieline.runtime.ops import STARTING
 from tieline.runtime.process import joined, run, unless_stopped
 from tieline.wire.ids import GatewayId
@@ -66,7 +68,9 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         connections = Connections()
         delivery = Delivery(broker, requests, subjects, gateway, clients)
         notices = Notices(presence)
-        departures = Departures(presence, connections, delivery, notices, clients)
+        limit_log = LimitLog(asyncio.get_running_loop().time)
+        users = Users(rates_of(settings), limit_log.limited)
+        departures = Departures(presence, connections, delivery, notices, clients, on_closed=limit_log.closed)
         arrivals = Arrivals(
             gateway=gateway,
             terms=terms,
@@ -74,6 +78,8 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             connections=connections,
             delivery=delivery,
             departures=departures,
+            users=users,
+            on_welcome=limit_log.watch,
         )
         upgrades = Upgrades(
             admission=admission,

@@ -9,6 +9,15 @@ from gateway.admission.tokens import Tokens
 from gateway.client.ice_servers import IceServers, read_urls
 from gateway.client.terms import Pace, Terms
 from gateway.demo import Pages
+from gateway.limits.rate import Rate, rate
+from gateway.limits.rates import (
+    AT_ONCE_S,
+    MINUTE_S,
+    NO_LIMITS,
+    PAIR_AT_ONCE_S,
+    PAIR_BYTES_AT_ONCE_S,
+    Rates,
+)
 from tieline.runtime.settings import (
     Count,
     NotNegative,
@@ -41,8 +50,26 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     """0: no limit."""
     gateway_lease: Seconds = 10
     resume_window: Seconds = 30
-    rate_limit: Count = 0
-    """Messages a second a connection; 0: no limit."""
+    rate_limit: Count = 50
+    """Messages a second a user, and twenty seconds' worth at once; 0: no limit."""
+    byte_limit: Count = 65_536
+    """Bytes of messages a second a user; 0: no limit."""
+    pair_limit: Count = 120
+    """Messages a minute from one user to one other; 0: no limit."""
+    pair_byte_limit: Count = 16_384
+    """Bytes a second from one user to one other; 0: no limit."""
+    offer_limit: Count = 120
+    """Offers a minute of a user; 0: no limit."""
+    pair_offer_limit: Count = 30
+    """Offers a minute from one user to one other; 0: no limit."""
+    refresh_limit: Count = 20
+    """Newer tokens a minute of a user; 0: no limit."""
+    connect_limit: Count = 60
+    """Connections a minute that a user may begin; 0: no limit."""
+    resume_limit: Count = 30
+    """Connections a minute on which a user may ask to resume; 0: no limit."""
+    max_rooms: Count = 100
+    """Of one user; 0: no limit."""
     ping_interval: Seconds = Pace().ping_interval_s
     drain_wait: NotNegative = 5
     """For the balancer to see that this gateway is not ready; no client is sent away before."""
@@ -82,6 +109,28 @@ def ice_servers_of(settings: GatewaySettings) -> IceServers:
     return IceServers(stun, turn, settings.turn_secret, settings.turn_ttl)
 
 
+def rates_of(settings: GatewaySettings) -> Rates:
+    """Read how much one user may ask for."""
+    if settings.limits == "off":
+        return NO_LIMITS
+
+    def a_minute(count: int, at_once: float) -> Rate:
+        return rate(count / MINUTE_S, count * at_once)
+
+    return Rates(
+        units=rate(settings.rate_limit, settings.rate_limit * AT_ONCE_S),
+        size=rate(settings.byte_limit, settings.byte_limit * AT_ONCE_S),
+        pair_messages=a_minute(settings.pair_limit, PAIR_AT_ONCE_S / MINUTE_S),
+        pair_size=rate(settings.pair_byte_limit, settings.pair_byte_limit * PAIR_BYTES_AT_ONCE_S),
+        offers=a_minute(settings.offer_limit, 1),
+        pair_offers=a_minute(settings.pair_offer_limit, 1),
+        refreshes=a_minute(settings.refresh_limit, 1),
+        connects=a_minute(settings.connect_limit, 0.5),
+        resumes=a_minute(settings.resume_limit, 0.5),
+        rooms=settings.max_rooms,
+    )
+
+
 def terms_of(settings: GatewaySettings, tokens: Tokens) -> Terms:
     """Read what every client is granted.
 
@@ -91,7 +140,6 @@ def terms_of(settings: GatewaySettings, tokens: Tokens) -> Terms:
     return Terms(
         ice_servers_of(settings),
         tokens,
-        rate_limit=settings.rate_limit,
         pace=Pace(settings.ping_interval, settings.pong_timeout),
         resume_window_s=settings.resume_window,
     )

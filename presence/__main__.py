@@ -64,7 +64,8 @@ async def _serve(
     gateways = Gateways(records, changes, is_alive, settings.gateway_lease, settings.resume_window)
     timers = Timers(broker, bucket.stream, bucket.prefix, gateways, changes)
     terms = Terms(settings.candidates, settings.offer_timeout)
-    operations = Operations(records, changes, gateways, terms, settings.resume_window)
+    max_rooms = settings.max_rooms if settings.limits == "on" else 0
+    operations = Operations(records, changes, gateways, terms, settings.resume_window, max_rooms)
     async with asyncio.TaskGroup() as background:
         consuming = background.create_task(timers.run())
         watching = background.create_task(

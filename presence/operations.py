@@ -63,10 +63,17 @@ class Operations:
         gateways: Gateways,
         terms: Terms,
         resume_window_s: float,
+        max_rooms: int = 0,
     ) -> None:
+        """Take also the rooms that a user may be in at most; 0: any number."""
         self._records = records
         self._changes = changes
         self._terms = terms
+
+        def begin(
+            ask: OpenSession, user: User | None, beside: Mapping[UserId, User], facts: Facts
+        ) -> Step[User]:
+            return session.open_session(session.within_limit(ask, max_rooms), user, beside, facts)
 
         def lose(
             ask: EndSession, user: User | None, beside: Mapping[UserId, User], facts: Facts
@@ -75,13 +82,15 @@ class Operations:
 
         self._table: dict[type[PresenceRequest], Handler] = {
             Check: self._check,
-            OpenSession: self._on_user(session.open_session, lambda ask: tuple(dict.fromkeys(ask.join))),
+            OpenSession: self._on_user(begin, lambda ask: session.within_limit(ask, max_rooms).join),
             EndSession: self._on_user(lose),
             Register: self._on_user(session.register, lambda ask: tuple(ask.rooms), confirmed=True),
             Regrant: self._on_user(session.regrant),
             Tell: self._on_user(session.tell, confirmed=True),
             FindReplaced: self._find_replaced,
-            JoinRoom: self._on_user(room.join, lambda ask: (ask.room,)),
+            JoinRoom: self._on_user(
+                functools.partial(room.join, max_rooms=max_rooms), lambda ask: (ask.room,)
+            ),
             LeaveRoom: self._on_user(room.leave),
             ListMembers: self._on_user(room.list_members),
             KeepLease: gateways.keep_lease,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from presence.rules.negotiation import CandidatePolicy
-from tieline.runtime.settings import Positive, ProcessSettings, Seconds
+from tieline.runtime.settings import Count, Positive, ProcessSettings, Seconds
 
 
 class PresenceSettings(ProcessSettings, frozen=True, kw_only=True):
@@ -18,4 +18,6 @@ class PresenceSettings(ProcessSettings, frozen=True, kw_only=True):
     gateway_lease: Seconds = 10
     resume_window: Seconds = 30
     room_max_members: Positive = 1000
+    max_rooms: Count = 100
+    """Of one user; 0: no limit."""
     candidates: CandidatePolicy = "hold"

@@ -8,7 +8,6 @@ from typing import Final, Protocol
 
 from gateway.client.actions import AskKeys, AskPresence, AskRouter, HangUp, Say
 from gateway.client.host import Host
-from gateway.client.rate_limit import Decision, RateLimit
 from gateway.client.session import Session
 from tieline import metrics
 from tieline.wire.codes import CloseCode
@@ -49,7 +48,6 @@ class Inbound:
         "_host",
         "_now",
         "_on_newer_token",
-        "_rate_limit",
         "_session",
         "_unread",
         "is_busy",
@@ -68,8 +66,6 @@ class Inbound:
         self._host = host
         self._on_newer_token = on_newer_token
         self._now = now
-        limit = session.terms.rate_limit
-        self._rate_limit = RateLimit(limit) if limit else None
         self._asked_at = 0.0
         self._unread: deque[bytes] = deque()
         self.is_busy = False
@@ -91,13 +87,11 @@ class Inbound:
     def _act_on(self, frame: bytes) -> None:
         """Act on one message. What is asked of others is answered later."""
         self._asked_at = self._now()
-        decision = Decision.PASS if self._rate_limit is None else self._rate_limit.decide(self._asked_at)
-        if decision is not Decision.PASS:
+        if self._session.budget.has_gone_on(self._asked_at):
             self._finish(self._session.over_limit(frame), len(frame), "")
-            if decision is Decision.CLOSE:
-                self._client.close(CloseCode.FLOODING)
+            self._client.close(CloseCode.FLOODING)
             return
-        action = self._session.receive(frame, time.time())
+        action = self._session.receive(frame, time.time(), self._asked_at)
         match action:
             case AskRouter():
                 self.is_busy = True

@@ -9,6 +9,9 @@ from typing import Final
 from gateway.admission.tokens import BadToken, Claims, UnknownKey
 from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, Say
 from gateway.client.terms import Terms
+from gateway.limits import prices
+from gateway.limits.rates import NO_LIMITS
+from gateway.limits.user_budget import UserBudget
 from tieline.wire import envelope, replies
 from tieline.wire.codes import CloseCode, ErrorCode
 from tieline.wire.envelope import MAX_MESSAGE_BYTES, Join, Leave, Malformed, Members, Ping, RefreshToken
@@ -45,11 +48,14 @@ FINAL_CLOSES: Final = frozenset(
 )
 """Ends after which the session does not wait to be resumed: the client closed it, or has to stay away."""
 
+LEAST_OWED_S: Final = 1.0
+"""Of its user's budget: what a connection has used up is told to presence if it is as much as this."""
+
 
 class Session:
     """One client, from WELCOME to the end."""
 
-    __slots__ = ("acks", "claims", "connection", "rooms", "secret", "session", "terms")
+    __slots__ = ("_at", "acks", "budget", "claims", "connection", "rooms", "secret", "session", "terms")
 
     def __init__(
         self,
@@ -59,8 +65,12 @@ class Session:
         secret: SecretHash,
         acks: bool,
         terms: Terms,
+        budget: UserBudget | None = None,
     ) -> None:
+        """Take also what the user may still ask for; None: anything."""
         self.terms = terms
+        self.budget = budget or UserBudget(claims.user, NO_LIMITS)
+        self._at = 0.0
         self.session = session
         self.connection = connection
         self.claims = claims
@@ -74,8 +84,13 @@ class Session:
         """The user that the token names."""
         return self.claims.user
 
-    def receive(self, frame: bytes, now: float) -> Action:
-        """Decide at `now` (Unix seconds) about one frame of valid UTF-8 within the size limit."""
+    def receive(self, frame: bytes, now: float, at: float = 0.0) -> Action:
+        """Decide at `now` (Unix seconds) about one frame of valid UTF-8 within the size limit.
+
+        What is done for it beside reading it is charged to its user, also when the answer comes. `at` is the
+        time for that, in seconds of a monotonic clock.
+        """
+        self._at = at
         message = envelope.decode(frame)
         if isinstance(message, envelope.Signal):
             return self._to_user(message, frame)
@@ -89,6 +104,9 @@ class Session:
                 reply = replies.success(request_id, "ICE_SERVERS", servers)
                 return Say(reply, request_id, "ICE_SERVERS", "ok")
             case RefreshToken(request_id=request_id, data=body):
+                if not self.budget.may_refresh(at):
+                    return _refuse(request_id, "REFRESH_TOKEN", ErrorCode.RATE_LIMITED)
+                self._charge(prices.REFRESH)
                 return self._refresh(request_id, body.token, now)
             case Join() | Leave() | Members():  # pragma: no branch  # there is no other
                 return self._about_room(message)
@@ -105,8 +123,19 @@ class Session:
             return _refuse(message.request_id, cmd, ErrorCode.SENDER_MISMATCH)
         if body.to == body.sender:
             return _refuse(message.request_id, cmd, ErrorCode.BAD_MESSAGE)
-        signal = Signal(self.user, self.session, UserId(body.to), frame, self.acks)
-        return AskRouter(message.request_id, cmd, signal)
+        to = UserId(body.to)
+        self.budget.carry(to, len(frame), self._at)
+        price = prices.SIGNALS.get(cmd)
+        if price is not None:
+            if cmd == "WEBRTC_OFFER" and not self.budget.may_offer(to, self._at):
+                return _refuse(message.request_id, cmd, ErrorCode.RATE_LIMITED)
+            if cmd == "WEBRTC_ANSWER" and self.budget.answers_again(to, frame):
+                price = prices.ANSWER_AGAIN
+            self._charge(price)
+        return AskRouter(message.request_id, cmd, Signal(self.user, self.session, to, frame, self.acks))
+
+    def _charge(self, price: float) -> None:
+        self.budget.charge(price, self._at)
 
     def _refresh(self, request_id: str, token: str, now: float) -> Say | AskPresence | AskKeys:
         try:
@@ -133,26 +162,36 @@ class Session:
         match message:
             case Join() if not self.claims.may_join(room):
                 return _refuse(request_id, "JOIN", ErrorCode.ROOM_FORBIDDEN)
+            case Join() if room not in self.rooms and not self.budget.may_join(len(self.rooms)):
+                return _refuse(request_id, "JOIN", ErrorCode.TOO_MANY_ROOMS)
             case Join():
-                return AskPresence(request_id, "JOIN", room, JoinRoom(self.user, self.session, room))
+                self._charge(prices.LIST if room in self.rooms else prices.JOIN)
+                join = JoinRoom(self.user, self.session, room, knows_too_many_rooms=True)
+                return AskPresence(request_id, "JOIN", room, join)
             case Leave():
+                self._charge(prices.LEAVE)
                 return AskPresence(request_id, "LEAVE", room, LeaveRoom(self.user, self.session, room))
             case Members():  # pragma: no branch  # there is no other
+                self._charge(prices.LIST)
                 return AskPresence(request_id, "MEMBERS", room, ListMembers(self.user, self.session, room))
 
     def router_answered(self, ask: AskRouter, reply: RouterReply | None) -> Say | HangUp:
         """Say what the router's reply means; None: there was none."""
         match reply:
             case Accepted(ack=ack):
+                if ack == "held":
+                    self._charge(prices.HELD)
                 frame = replies.ack(ask.request_id, ask.cmd, ack) if self.acks else b""
                 return Say(frame, ask.request_id, ask.cmd, ack)
             case _:
-                return _refused(ask.request_id, ask.cmd, reply)
+                return self._refused(ask.request_id, ask.cmd, reply)
 
     def presence_answered(self, ask: AskPresence, reply: PresenceReply | None) -> Say | HangUp:
         """Say what presence's reply means; None: there was none."""
         match reply:
             case RoomMembers(members=members):
+                is_new = ask.cmd == "JOIN" and ask.room not in self.rooms
+                self._charge(len(members) * (prices.JOIN_MEMBER if is_new else prices.LIST_MEMBER))
                 data: Roster | RoomOnly | TokenRefreshed = Roster(ask.room, members)
                 self.rooms.update((ask.room, one.joined_at) for one in members if one.user_id == self.user)
             case Done() if ask.claims is not None:
@@ -163,10 +202,20 @@ class Session:
                 data = RoomOnly(ask.room)
                 self.rooms.pop(ask.room, None)
             case Refused() | SessionGone() | None:
-                return _refused(ask.request_id, ask.cmd, reply)
+                return self._refused(ask.request_id, ask.cmd, reply)
             case _:
                 raise TypeError(f"presence answered {ask.cmd} with {type(reply).__name__}")
         return Say(replies.success(ask.request_id, ask.cmd, data), ask.request_id, ask.cmd, "ok")
+
+    def _refused(self, request_id: str, cmd: str, reply: Refused | SessionGone | None) -> Say | HangUp:
+        match reply:
+            case Refused():
+                self._charge(prices.REFUSED)
+                return _refuse(request_id, cmd, reply.refusal)
+            case SessionGone(replaced=replaced):
+                return HangUp(CloseCode.REPLACED if replaced else CloseCode.BROKER_LOST)
+            case None:  # pragma: no branch  # there is no other
+                return _refuse(request_id, cmd, ErrorCode.INTERNAL)
 
     def opening(self, gateway: GatewayId, resume: ResumeToken | None) -> OpenSession:
         """Ask presence to begin this session, or to resume the one with that secret instead."""
@@ -209,10 +258,14 @@ class Session:
             self.secret,
         )
 
-    def ending(self, close_code: int) -> EndSession:
-        """Tell presence that the connection has ended, with this close code."""
+    def ending(self, close_code: int, at: float = 0.0) -> EndSession:
+        """Tell presence that the connection has ended, with this close code, and what it has used up.
+
+        `at` is the time for that, in seconds of a monotonic clock.
+        """
         resumable = bool(self.secret) and close_code not in FINAL_CLOSES
-        return EndSession(self.user, self.connection, resumable)
+        owed_s = self.budget.owed_s(at)
+        return EndSession(self.user, self.connection, resumable, owed_s if owed_s >= LEAST_OWED_S else 0.0)
 
     def welcome(self, token: ResumeToken, resumed: bool) -> bytes:
         """Make the WELCOME; `token` is what the client resumes the session with."""
@@ -239,16 +292,6 @@ class Session:
         return replies.success(
             f"expiring-{self.session}-{expires_at}", "TOKEN_EXPIRING", TokenExpiring(expires_at)
         )
-
-
-def _refused(request_id: str, cmd: str, reply: Refused | SessionGone | None) -> Say | HangUp:
-    match reply:
-        case Refused():
-            return _refuse(request_id, cmd, reply.refusal)
-        case SessionGone(replaced=replaced):
-            return HangUp(CloseCode.REPLACED if replaced else CloseCode.BROKER_LOST)
-        case None:  # pragma: no branch  # there is no other
-            return _refuse(request_id, cmd, ErrorCode.INTERNAL)
 
 
 def _refuse(request_id: str, cmd: str, refusal: ErrorCode) -> Say:

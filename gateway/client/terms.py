@@ -20,8 +20,6 @@ class Terms(NamedTuple):
 
     ice_servers: IceServers
     tokens: Tokens
-    rate_limit: int = 0
-    """Messages a second a connection; 0: no limit."""
     pace: Pace = Pace()
     resume_window_s: float = 30.0
     """How long presence keeps the session of a client that was lost."""

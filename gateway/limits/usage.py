@@ -41,8 +41,10 @@ class Usage:
             self._next_half(now)
         self._units += units
 
-    def carry(self, size: int) -> None:
-        """Count a WEBRTC message, after it has been added."""
+    def carry(self, size: int, now: float) -> None:
+        """Count a WEBRTC message."""
+        if now - self._began >= HALF_S:
+            self._next_half(now)
         self._messages += 1
         self._size += size
 

@@ -39,9 +39,10 @@ MAX_PEERS: Final = 128
 class _Peer:
     """What goes to one other user: the moments at which its buckets are full."""
 
-    __slots__ = ("messages", "offers", "size")
+    __slots__ = ("answer", "messages", "offers", "size")
 
     def __init__(self) -> None:
+        self.answer = 0
         self.messages = NEVER_USED
         self.size = NEVER_USED
         self.offers = NEVER_USED
@@ -104,7 +105,7 @@ class UserBudget:
     def carry(self, to: UserId, size: int, now: float) -> None:
         """Take note of a WEBRTC message of so many bytes to another user."""
         rates = self._rates
-        self.usage.carry(size)
+        self.usage.carry(size, now)
         self._size = rates.size.full_at(self._size, size, now)
         if self._size - now > rates.size.holds_s:
             self._is_over(Limit.BYTES, now)
@@ -117,6 +118,12 @@ class UserBudget:
             self._hold(Limit.PAIR, rates.pair_messages.wait_s(peer.messages, now), now)
         if peer.size - now > rates.pair_size.holds_s:
             self._hold(Limit.PAIR_BYTES, rates.pair_size.wait_s(peer.size, now), now)
+
+    def answers_again(self, to: UserId, frame: bytes) -> bool:
+        """Whether an answer to another user is the very one that was sent to it before."""
+        peer = self._peers.get(to) or self._new_peer(to)
+        before, peer.answer = peer.answer, hash(frame)
+        return before == peer.answer
 
     def wait_s(self, now: float) -> float:
         """Return in how many seconds the user may be read again; 0: it may be now."""
@@ -139,9 +146,7 @@ class UserBudget:
 
     def may_offer(self, to: UserId, now: float) -> bool:
         """Count one more offer, or tell that there were too many."""
-        rates, peer = self._rates, self._peers.get(to)
-        if peer is None:
-            peer = self._new_peer(to)
+        rates, peer = self._rates, self._peers.get(to) or self._new_peer(to)
         if rates.offers.wait_s(self._offers + rates.offers.each_s, now):
             return self._refuse(Limit.OFFERS)
         if rates.pair_offers.wait_s(peer.offers + rates.pair_offers.each_s, now):
@@ -186,8 +191,13 @@ class UserBudget:
         return 0.0
 
     def closed_for_flooding(self, now: float) -> None:
-        """Keep the user out for a while: it was closed with 4503."""
+        """Keep the user out for a while: it was closed with 4503.
+
+        On this gateway it may not connect; on others it owes as much, and is not read.
+        """
         self._out_until = now + min(OUT_S * 2**self._closed, MOST_OUT_S)
+        if self._rates.units.each_s:
+            self._units = max(self._units, now) + OUT_S
         self._closed += 1
         self._over_since = None
 

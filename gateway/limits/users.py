@@ -4,11 +4,13 @@ So who comes back finds what is left of its budget. What follows a user to anoth
 which presence keeps (`presence/rules/session.py`). Times are seconds of a monotonic clock.
 """
 
+import functools
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
+from gateway.limits.limit import Limit
 from gateway.limits.rates import Rates
 from gateway.limits.user_budget import MOST_OUT_S, UserBudget
 from tieline.wire.ids import UserId
@@ -28,8 +30,12 @@ class _Kept(NamedTuple):
 class Users:
     """One budget a user. A session keeps its user's alive; `keep` does so for a while when it ends."""
 
-    def __init__(self, rates: Rates) -> None:
+    def __init__(
+        self, rates: Rates, on_limited: Callable[[UserId, Limit], None] = lambda _user, _limit: None
+    ) -> None:
+        """Take also what is told that a limit was met by a user who may have no session."""
         self._rates = rates
+        self._on_limited = on_limited
         self._all: WeakValueDictionary[UserId, UserBudget] = WeakValueDictionary()
         self._kept: OrderedDict[UserId, _Kept] = OrderedDict()
 
@@ -42,6 +48,7 @@ class Users:
         budget = self._all.get(user)
         if budget is None:
             budget = self._all[user] = UserBudget(user, self._rates)
+            budget.on_limited = functools.partial(self._on_limited, user)
         self.keep(budget, now)
         return budget
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from nats.errors import Error as NatsError
@@ -14,6 +15,9 @@ from gateway.client.deliveries import NOTHING, Missed
 from gateway.client.session import NO_CLOSE_FRAME, Session
 from gateway.client.terms import Terms
 from gateway.delivery.connections import Connections
+from gateway.limits import prices
+from gateway.limits.rates import NO_LIMITS
+from gateway.limits.users import Users
 from gateway.sessions.departures import Departures
 from gateway.sessions.presence import Presence
 from tieline import metrics
@@ -72,7 +76,12 @@ class Arrivals:
         connections: Connections,
         delivery: Delivering,
         departures: Departures,
+        users: Users | None = None,
+        on_welcome: Callable[[Session, Connection], None] = lambda _session, _connection: None,
     ) -> None:
+        """Take also the budgets of users, None: without limits; and what is told of each who is let in."""
+        self._users = users or Users(NO_LIMITS)
+        self._on_welcome = on_welcome
         self._gateway = gateway
         self._terms = terms
         self._presence = presence
@@ -92,6 +101,7 @@ class Arrivals:
             SecretHash(b"") if admitted.resume is None else internal.secret_hash(secret),
             admitted.acks,
             self._terms,
+            self._users.of(admitted.claims.user, _now()),
         )
         self.under_way += 1
         try:
@@ -105,6 +115,8 @@ class Arrivals:
             await self._turn_away(connection, session, admitted, HandshakeError.DRAINING)
             return
         self._connections.add(connection, session)
+        session.budget.charge(prices.RESUME if resumed else prices.CONNECT, _now())
+        self._on_welcome(session, connection)
         metrics.SESSIONS_OPENED.labels(_how(admitted, resumed)).inc()
         token = admitted.resume if resumed and admitted.resume else secret
         connection.welcome(response, session, session.welcome(token, resumed))
@@ -200,11 +212,17 @@ class Arrivals:
         reply = await self._presence.ask(session.opening(self._gateway, resume), OPENING_PATIENCE_S)
         if not isinstance(reply, Opened):
             raise NoAnswer(f"presence answered with {type(reply).__name__}")
+        if reply.owed_s:
+            session.budget.owe(reply.owed_s, _now())
         return reply
 
 
 def _connection_id() -> ConnectionId:
     return ConnectionId(secrets.token_hex(6))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _how(admitted: Admitted, resumed: bool) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from gateway.client.connection import Connection
@@ -25,6 +26,9 @@ DRAINING_PATIENCE_S: Final = 2.0
 that stops has 10 s in all beside its drain. What presence was not told, it learns when the lease runs out."""
 
 _log = logging.getLogger(__name__)
+
+
+OnClosed = Callable[[Session, Connection], None]
 
 
 class Drain(NamedTuple):
@@ -60,7 +64,10 @@ class Departures:
         notices: Notices,
         tasks: asyncio.TaskGroup,
         retry_s: float = ENDING_RETRY_S,
+        on_closed: OnClosed = lambda _session, _connection: None,
     ) -> None:
+        """Take also what is told of each connection that had a session and has ended."""
+        self._on_closed = on_closed
         self._presence = presence
         self._connections = connections
         self._delivery = delivery
@@ -91,6 +98,7 @@ class Departures:
             return
         self._connections.remove(session)
         metrics.session_closed(connection.close_code)
+        self._on_closed(session, connection)
         _log.info(
             "session ended",
             extra={
@@ -110,9 +118,10 @@ class Departures:
 
     async def depart(self, session: Session, close_code: int) -> None:
         """Forget a session, and tell presence until it has answered."""
-        if await self.forget(session) is CloseCode.REPLACED:
+        is_replaced = await self.forget(session) is CloseCode.REPLACED
+        ending = session.ending(close_code, asyncio.get_running_loop().time())
+        if is_replaced and not ending.owed_s:
             return  # another connection has the user; otherwise this one may have been registered since
-        ending = session.ending(close_code)
         while True:
             try:
                 await self._presence.ask(ending, DRAINING_PATIENCE_S if self.draining else PATIENCE_S)

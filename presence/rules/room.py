@@ -46,12 +46,18 @@ class StoredEntry(NamedTuple):
     revision: int
 
 
-def join(ask: JoinRoom, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
-    """Make a user a member, and tell the others. Again: the same roster, and nobody is told."""
+def join(ask: JoinRoom, user: User | None, _beside: Beside, facts: Facts, max_rooms: int = 0) -> Step[User]:
+    """Make a user a member, and tell the others. Again: the same roster, and nobody is told.
+
+    A user is in `max_rooms` at most; 0: in any number.
+    """
     if user is None or not user.has_live(ask.session):
         return Change(gone(user))
     if ask.room in user.rooms:
         return Change(ListRoom(ask.room))
+    if max_rooms and len(user.rooms) >= max_rooms:
+        refusal = ErrorCode.TOO_MANY_ROOMS if ask.knows_too_many_rooms else ErrorCode.ROOM_FULL
+        return Change(Refused(refusal.name))
     wanted = Prepare(ask.session, rooms=(ask.room,))
     if facts.prepared != wanted:
         return wanted

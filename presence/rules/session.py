@@ -17,6 +17,7 @@ are told of it are effects in the record.
 
 import functools
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -34,7 +35,7 @@ from presence.rules.effects import (
     StatusChanged,
     UserEffect,
 )
-from presence.rules.user import Membership, Session, User, gone, may_be_resumed_by, with_session
+from presence.rules.user import Membership, Owed, Session, User, gone, may_be_resumed_by, with_session
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, UserId
 from tieline.wire.internal import Done, EndSession, Opened, OpenSession, Register, Regrant, SessionGone, Tell
@@ -42,11 +43,21 @@ from tieline.wire.subjects import Keys
 
 Beside = Mapping[UserId, User]
 
+MOST_OWED_MS: Final = 60_000
+"""What a user can owe at most: what gateways say must not keep a user silent for longer than that."""
+
+
+def within_limit(ask: OpenSession, max_rooms: int) -> OpenSession:
+    """Ask for as many rooms at most as a user may be in; `max_rooms` 0: for all."""
+    join = tuple(dict.fromkeys(ask.join))
+    return msgspec.structs.replace(ask, join=join[:max_rooms] if max_rooms else join)
+
 
 def open_session(ask: OpenSession, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
     """Resume the session whose secret the client knows, or begin one; the user's older one ends first."""
     if user is not None and user.session.connection == ask.connection:
-        return Change(_opened(ask, user) if user.is_reachable else gone(user))  # a retry: it is done
+        reply = _opened(ask, user, facts) if user.is_reachable else gone(user)
+        return Change(reply)  # a retry: it is done
     if user is not None and user.session.taken_from == ask.connection:
         return Change(gone(user))  # a retry so late that the session has gone on elsewhere
     if user is not None and may_be_resumed_by(user, ask.resume):
@@ -59,8 +70,8 @@ def open_session(ask: OpenSession, user: User | None, _beside: Beside, facts: Fa
     wanted = Prepare(ask.session, ask.gateway, tuple(dict.fromkeys(ask.join)))
     if facts.prepared != wanted:
         return wanted
-    begun = _begun(ask, {}, facts)
-    return Change(_opened(ask, begun), begun, _told_of_beginning(ask.user, begun, facts))
+    begun = _begun(ask, {}, facts, user)
+    return Change(_opened(ask, begun, facts), begun, _told_of_beginning(ask.user, begun, facts))
 
 
 def register(ask: Register, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
@@ -71,7 +82,7 @@ def register(ask: Register, user: User | None, _beside: Beside, facts: Facts) ->
         wanted = Prepare(ask.session, ask.gateway, tuple(ask.rooms))
         if facts.prepared != wanted:
             return wanted
-        begun = _begun(ask, ask.rooms, facts, 0 if user is None else user.session.status_changes + 1)
+        begun = _begun(ask, ask.rooms, facts, user, 0 if user is None else user.session.status_changes + 1)
         return Change(Done(), begun, _told_of_beginning(ask.user, begun, facts))
     wanted = Prepare(ask.session, ask.gateway, renews_note=True)
     if not user.session.note and facts.prepared != wanted:
@@ -89,11 +100,14 @@ def lose_connection(
     ask: EndSession, resume_window_s: float, user: User | None, _beside: Beside, facts: Facts
 ) -> Step[User]:
     """Let a session whose connection is lost be away, if it can be resumed, or end it."""
-    if user is None or user.session.connection != ask.connection or not user.is_reachable:
+    if user is None:
         return Change(Done())
+    owing = _owing(ask, user, facts)
+    if user.session.connection != ask.connection or not user.is_reachable:
+        return Change(Done(), None if owing is user else owing)
     if not (ask.resumable and user.session.secret):
-        return _end(ask.user, user, facts)
-    return _away(ask.user, user, resume_window_s)
+        return _end(ask.user, owing, facts)
+    return _away(ask.user, owing, resume_window_s)
 
 
 def orphan(
@@ -157,20 +171,36 @@ def replaced(
     )
 
 
-def _opened(ask: OpenSession, user: User) -> Opened:
+def _opened(ask: OpenSession, user: User, facts: Facts) -> Opened:
     rooms = {room: membership.since for room, membership in user.rooms.items()}
-    return Opened(user.session.id, user.session.id != ask.session, rooms)
+    owed_ms = 0 if user.owed is None else max(0, user.owed.until - facts.now)
+    return Opened(user.session.id, user.session.id != ask.session, rooms, owed_ms / 1000)
+
+
+def _owing(ask: EndSession, user: User, facts: Facts) -> User:
+    """Add what a connection has used up to what its user owes, once."""
+    owed = user.owed
+    if not ask.owed_s > 0 or (owed is not None and owed.told_by == ask.connection):
+        return user
+    since = facts.now if owed is None else max(owed.until, facts.now)
+    until = min(since + int(min(ask.owed_s, MOST_OWED_MS) * 1000), facts.now + MOST_OWED_MS)
+    return msgspec.structs.replace(user, pending=(), owed=Owed(until, ask.connection))
 
 
 def _begun(
-    ask: OpenSession | Register, since: Mapping[RoomId, int], facts: Facts, status_changes: int = 0
+    ask: OpenSession | Register,
+    since: Mapping[RoomId, int],
+    facts: Facts,
+    before: User | None,
+    status_changes: int = 0,
 ) -> User:
     """Begin a session in the rooms that are not full, in which it is since the times given, or now."""
     session = Session(
         ask.session, ask.gateway, ask.connection, ask.secret, "online", facts.note, status_changes
     )
     rooms = {room: Membership(since.get(room, facts.now), entry) for room, entry in facts.entries.items()}
-    return User((session,), ask.voice, rooms)
+    owed = None if before is None else before.owed
+    return User((session,), ask.voice, rooms, owed=owed)
 
 
 def _told_of_beginning(asked: UserId, begun: User, facts: Facts) -> tuple[UserEffect, ...]:
@@ -196,7 +226,7 @@ def _resume(ask: OpenSession, user: User, facts: Facts) -> Step[User]:
     effects += (Changed(ask.user), *kicked)
     if session.status == "away":
         effects.append(StatusChanged())
-    return Change(_opened(ask, resumed), resumed, tuple(effects))
+    return Change(_opened(ask, resumed, facts), resumed, tuple(effects))
 
 
 def _online(user: User, ask: OpenSession | Register, note: int) -> User:

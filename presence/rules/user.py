@@ -45,6 +45,15 @@ class Membership(msgspec.Struct, frozen=True, array_like=True):
     """The revision of the roster entry with which the membership began."""
 
 
+class Owed(msgspec.Struct, frozen=True, array_like=True):
+    """What a user has used up of its budget; nothing once that moment has come."""
+
+    until: int
+    """The Unix millisecond at which its budget is full again."""
+    told_by: ConnectionId
+    """The connection that told of it last, so that a retry adds nothing."""
+
+
 class User(msgspec.Struct, frozen=True, array_like=True):
     """A user's record. An offline user keeps its rooms, to tell "offline" from "in another room"."""
 
@@ -55,6 +64,8 @@ class User(msgspec.Struct, frozen=True, array_like=True):
     rooms: dict[RoomId, Membership]
     pending: tuple[UserEffect, ...] = ()
     """What the last change of this record means for others, until it is known to be carried out."""
+    owed: Owed | None = None
+    """What the user owes to the budgets that gateways keep, wherever it connects next."""
 
     @property
     def session(self) -> Session:

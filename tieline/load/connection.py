@@ -60,6 +60,10 @@ class Connection(asyncio.Protocol):
             await asyncio.wait([self.closed], timeout=CLOSE_TIMEOUT_S)
             self._transport.abort()
 
+    def cut(self) -> None:
+        """Lose the connection without a word."""
+        self._transport.abort()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the upgrade."""
         self._transport = cast("asyncio.Transport", transport)

@@ -151,6 +151,8 @@ async def joined(
     try:
         starts = {id_name: instance, "ops_port": bound_port(ops)}
         logging.getLogger(service).info("%s starts", service, extra=starts)
+        if settings.limits == "off":
+            _log.warning("limits are off: one client can use up what all need (TIELINE_LIMITS)")
         name = f"tieline-{service}-{instance}"
         connecting = connect(settings.nats_url, name, settings.nats_login, inbox(instance))
         broker = await unless_stopped(stopping, connecting)

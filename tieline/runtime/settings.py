@@ -64,6 +64,8 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     ops_port: Port = 0
     """0: any free port; the log's first line names it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    limits: Literal["on", "off"] = "on"
+    """off: nobody is limited in what it asks for, for benchmarks and networks where all are trusted."""
 
     @property
     def nats_login(self) -> BrokerLogin:

@@ -22,6 +22,7 @@ class ErrorCode(enum.Enum):
     ROOM_FULL = (1000, "房间已满")
     RATE_LIMITED = (1000, "请求过于频繁")
     TOO_MANY_CANDIDATES = (1000, "候选信息过多")
+    TOO_MANY_ROOMS = (1000, "加入的房间过多")
     INTERNAL = (500, "服务器内部错误")
 
     @property

@@ -81,8 +81,8 @@ class Refused(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
     @property
     def refusal(self) -> ErrorCode:
-        """The error code of that name."""
-        return ErrorCode[self.reason]
+        """The error code of that name; of one that only a newer process knows, that something failed."""
+        return ErrorCode.__members__.get(self.reason, ErrorCode.INTERNAL)
 
 
 class SessionGone(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -160,6 +160,8 @@ class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):
     resumed: bool
     rooms: dict[RoomId, int]
     """Its rooms, with when they were joined; a full one is not among them."""
+    owed_s: float = 0.0
+    """What the user has used up on other connections, in seconds until its budget is full again."""
 
 
 class EndSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -170,6 +172,8 @@ class EndSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """An end that comes late, when another connection has the session, ends nothing."""
     resumable: bool
     """The connection was lost rather than closed: a session that can be resumed waits for that."""
+    owed_s: float = 0.0
+    """What the user has used up on this connection and not had back, in seconds of its budget."""
 
 
 class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -224,6 +228,8 @@ class JoinRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
     user: UserId
     session: SessionId
     room: RoomId
+    knows_too_many_rooms: bool = False
+    """The gateway knows the refusal TOO_MANY_ROOMS; an older one is told ROOM_FULL instead."""
 
 
 class LeaveRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):

@@ -7,7 +7,9 @@ import pytest
 from gateway.admission.tokens import BadToken, Tokens
 from gateway.client.ice_servers import IceServers
 from gateway.client.terms import Pace, Terms
-from gateway.settings import GatewaySettings, ice_servers_of, pages_of, terms_of, tokens_of
+from gateway.limits.rate import UNLIMITED, rate
+from gateway.limits.rates import NO_LIMITS, Rates
+from gateway.settings import GatewaySettings, ice_servers_of, pages_of, rates_of, terms_of, tokens_of
 from tests.unit.gateway.admission.issuer import EC, ED, NOW, RSA
 from tieline.runtime.settings import SettingsError, read_settings
 
@@ -98,12 +100,51 @@ def test_a_problem_never_shows_the_secret() -> None:
 
 
 def test_terms_are_what_the_settings_say() -> None:
-    given = settings(RATE_LIMIT="7", PING_INTERVAL="20", PONG_TIMEOUT="5", RESUME_WINDOW="9")
+    given = settings(PING_INTERVAL="20", PONG_TIMEOUT="5", RESUME_WINDOW="9")
     tokens = tokens_of(given)
 
     terms = terms_of(given, tokens)
 
-    assert terms == Terms(IceServers(), tokens, 7, Pace(20, 5), 9)
+    assert terms == Terms(IceServers(), tokens, Pace(20, 5), 9)
+
+
+# What one user may ask for.
+
+
+def test_the_default_limits_are_those_of_the_settings() -> None:
+    assert rates_of(settings()) == Rates()
+
+
+def test_each_limit_is_what_its_setting_says() -> None:
+    given = settings(
+        RATE_LIMIT="7",
+        BYTE_LIMIT="1000",
+        PAIR_LIMIT="60",
+        PAIR_BYTE_LIMIT="500",
+        OFFER_LIMIT="30",
+        PAIR_OFFER_LIMIT="6",
+        REFRESH_LIMIT="3",
+        CONNECT_LIMIT="10",
+        RESUME_LIMIT="20",
+        MAX_ROOMS="4",
+    )
+    assert rates_of(given) == Rates(
+        units=rate(7, 140),
+        size=rate(1000, 20_000),
+        pair_messages=rate(1, 48),
+        pair_size=rate(500, 16_000),
+        offers=rate(0.5, 30),
+        pair_offers=rate(0.1, 6),
+        refreshes=rate(0.05, 3),
+        connects=rate(10 / 60, 5),
+        resumes=rate(20 / 60, 10),
+        rooms=4,
+    )
+
+
+def test_off_and_0_lift_limits() -> None:
+    assert rates_of(settings(LIMITS="off", RATE_LIMIT="7", MAX_ROOMS="4")) == NO_LIMITS
+    assert rates_of(settings(RATE_LIMIT="0")) == Rates()._replace(units=UNLIMITED)
 
 
 # What tokens are verified with.

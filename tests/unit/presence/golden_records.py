@@ -24,7 +24,7 @@ from presence.rules.effects import (
     StatusChanged,
 )
 from presence.rules.negotiation import HeldCandidate, Negotiation, Remembered, WaitingOffer
-from presence.rules.user import Membership, RosterEntry, Session, User
+from presence.rules.user import Membership, Owed, RosterEntry, Session, User
 from presence.store import Record
 from tests.support.golden import Codec, Golden, Sample
 from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SecretHash, SessionId, UserId
@@ -54,6 +54,11 @@ SAMPLES: Final = (
         "a session that is away",
         USER,
         User((Session(HERS, GATEWAY, CONNECTION, SECRET, "away", 7, 1),), False, {LOBBY: Membership(AT, 5)}),
+    ),
+    Sample(
+        "a user who has used up something",
+        USER,
+        User((Session(HIS, GATEWAY, OLDER, NONE, "offline"),), False, {}, (), Owed(AT + 9000, CONNECTION)),
     ),
     Sample("a user who is offline", USER, User((Session(HIS, GATEWAY, OLDER, NONE, "offline"),), False, {})),
     Sample(

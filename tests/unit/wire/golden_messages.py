@@ -83,6 +83,7 @@ SAMPLES: Final = (
     ),
     Sample("a connection that was lost", REQUEST, EndSession(ALICE, CONNECTION, resumable=True)),
     Sample("a connection that was closed", REQUEST, EndSession(ALICE, CONNECTION, resumable=False)),
+    Sample("what a connection used up", REQUEST, EndSession(ALICE, CONNECTION, resumable=True, owed_s=7.5)),
     Sample(
         "a session to be registered again",
         REQUEST,
@@ -93,6 +94,11 @@ SAMPLES: Final = (
     Sample("a frame of the gateway", REQUEST, Tell(ALICE, CONNECTION, FRAME)),
     Sample("connections asked about", REQUEST, FindReplaced(((ALICE, CONNECTION), (BOB, OTHER)))),
     Sample("a room to be joined", REQUEST, JoinRoom(ALICE, HERS, ROOM)),
+    Sample(
+        "a room to be joined, for a newer gateway",
+        REQUEST,
+        JoinRoom(ALICE, HERS, ROOM, knows_too_many_rooms=True),
+    ),
     Sample("a room to be left", REQUEST, LeaveRoom(ALICE, HERS, ROOM)),
     Sample("a room to be listed", REQUEST, ListMembers(ALICE, HERS, ROOM)),
     Sample("a lease to be kept", REQUEST, KeepLease(GATEWAY)),
@@ -106,6 +112,7 @@ SAMPLES: Final = (
     Sample("a session that was replaced", REPLY, SessionGone(replaced=True)),
     Sample("a new session", REPLY, Opened(HERS, resumed=False, rooms={})),
     Sample("a resumed session", REPLY, Opened(HERS, resumed=True, rooms={ROOM: JOINED_AT})),
+    Sample("what a user owes", REPLY, Opened(HERS, resumed=True, rooms={ROOM: JOINED_AT}, owed_s=2.5)),
     Sample(
         "the members of a room",
         REPLY,

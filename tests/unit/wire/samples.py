@@ -70,6 +70,7 @@ REFUSALS = (
     (1000, "房间已满", "ROOM_FULL"),
     (1000, "请求过于频繁", "RATE_LIMITED"),
     (1000, "候选信息过多", "TOO_MANY_CANDIDATES"),
+    (1000, "加入的房间过多", "TOO_MANY_ROOMS"),
     (500, "服务器内部错误", "INTERNAL"),
 )
 """The table of the client protocol, "Errors", in its order."""

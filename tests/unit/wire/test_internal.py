@@ -184,6 +184,10 @@ def test_a_refusal_is_found_again_by_its_name(refusal: ErrorCode) -> None:
     assert Refused(refusal.reason).refusal is refusal
 
 
+def test_a_refusal_of_a_newer_version_is_a_failure() -> None:
+    assert Refused("NOT_KNOWN_YET").refusal is ErrorCode.INTERNAL
+
+
 def test_a_relay_says_nothing_of_a_grant_unless_there_is_one() -> None:
     relay = Relay("relayed", ())
 

@@ -8,6 +8,8 @@ from gateway.client.actions import AskPresence, AskRouter, Say
 from gateway.client.ice_servers import IceServers
 from gateway.client.session import Session
 from gateway.client.terms import Terms
+from gateway.limits.rates import NO_LIMITS, Rates
+from gateway.limits.user_budget import UserBudget
 from tests.unit.wire.samples import frame, room_message, signal_message
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 
@@ -30,10 +32,11 @@ def alice(
     acks: bool = False,
     secret: SecretHash = SECRET,
     terms: Terms = PLAIN,
+    rates: Rates = NO_LIMITS,
 ) -> Session:
     """Her session, as her token and her wishes make it."""
     claims = Claims("alice", 1_700_000_000.5, rooms=rooms, join=join, voice=voice)
-    return Session(SESSION, CONNECTION, claims, secret, acks, terms)
+    return Session(SESSION, CONNECTION, claims, secret, acks, terms, UserBudget(ALICE, rates))
 
 
 def signal_ask(session: Session, cmd: str = "WEBRTC_OFFER") -> AskRouter:

@@ -14,6 +14,8 @@ from gateway.client.connection import Connection
 from gateway.client.deliveries import NOTHING, Deliveries, Missed
 from gateway.client.session import Session
 from gateway.client.terms import Terms
+from gateway.limits.rates import NO_LIMITS, Rates
+from gateway.limits.user_budget import UserBudget
 from tests.unit.gateway.client.alice import PLAIN
 from tests.unit.gateway.client.clock import Clock
 from tests.unit.gateway.client.host import RELAYED, FakeHost
@@ -26,10 +28,20 @@ WELCOME = b'{"requestId":"","module":"ROOM","cmd":"WELCOME"}'
 AN_HOUR_S = 3600.0
 
 
-def session(token_lasts_s: float = AN_HOUR_S, acks: bool = False, terms: Terms = PLAIN) -> Session:
+def session(
+    token_lasts_s: float = AN_HOUR_S, acks: bool = False, terms: Terms = PLAIN, rates: Rates = NO_LIMITS
+) -> Session:
     """The session of `samples`' sender."""
     claims = Claims("alice", time.time() + token_lasts_s, rooms="*")
-    return Session(SessionId("s-1"), ConnectionId("c-1"), claims, SecretHash(b"secret"), acks, terms)
+    return Session(
+        SessionId("s-1"),
+        ConnectionId("c-1"),
+        claims,
+        SecretHash(b"secret"),
+        acks,
+        terms,
+        UserBudget(claims.user, rates),
+    )
 
 
 def signal(request_id: str, cmd: str = "WEBRTC_ICE_CANDIDATE", size: int = 0) -> bytes:

@@ -96,7 +96,7 @@ def test_a_ping_is_answered_with_its_own_data() -> None:
 @pytest.mark.parametrize(
     ("cmd", "request_"),
     [
-        ("JOIN", JoinRoom(ALICE, SESSION, ROOM)),
+        ("JOIN", JoinRoom(ALICE, SESSION, ROOM, knows_too_many_rooms=True)),
         ("LEAVE", LeaveRoom(ALICE, SESSION, ROOM)),
         ("MEMBERS", ListMembers(ALICE, SESSION, ROOM)),
     ],

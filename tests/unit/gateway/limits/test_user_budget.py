@@ -172,12 +172,27 @@ def test_who_was_closed_for_flooding_stays_out_longer_each_time() -> None:
     assert waits == [30, 60, 120, 240, 480, MOST_OUT_S, MOST_OUT_S]
 
 
+def test_who_was_closed_for_flooding_owes_it_elsewhere_too() -> None:
+    alice, _ = budget()
+    alice.charge(50, 50.0)
+    alice.closed_for_flooding(50.0)
+    assert alice.owed_s(50.0) == 35.0
+
+
+def test_an_answer_that_was_sent_before_is_known() -> None:
+    alice, _ = budget()
+    sent = [(BOB, b"one"), (BOB, b"one"), (CAROL, b"one"), (BOB, b"two"), (BOB, b"one")]
+    assert [alice.answers_again(to, frame) for to, frame in sent] == [False, True, False, False, False]
+
+
 def test_who_was_closed_for_flooding_begins_with_a_break() -> None:
     alice, _ = budget()
     now = flood(alice, 50.0, 61.0)
     assert alice.has_gone_on(now)
     alice.closed_for_flooding(now)
     assert not alice.has_gone_on(now)
+    alice.charge(1, now + 35.0)
+    assert not alice.has_gone_on(now + 40.0)
 
 
 def test_what_was_used_up_elsewhere_is_not_there() -> None:

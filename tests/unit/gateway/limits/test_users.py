@@ -5,6 +5,7 @@ import gc
 import pytest
 
 from gateway.limits import users as module
+from gateway.limits.limit import Limit
 from gateway.limits.rate import rate
 from gateway.limits.rates import NO_LIMITS
 from gateway.limits.users import KEPT_S, Users
@@ -69,3 +70,11 @@ def test_a_user_may_connect_so_often() -> None:
     users = Users(RATES)
     assert [users.may_connect(ALICE, resumes=False, now=50.0) for _ in range(2)] == [0, 2.0]
     assert users.may_connect(BOB, resumes=True, now=50.0) == 0
+
+
+def test_it_is_told_who_meets_a_limit() -> None:
+    met: list[tuple[UserId, Limit]] = []
+    users = Users(RATES, lambda user, limit: met.append((user, limit)))
+    for _ in range(2):
+        users.may_connect(ALICE, resumes=False, now=50.0)
+    assert met == [(ALICE, Limit.CONNECTS)]

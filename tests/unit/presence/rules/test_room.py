@@ -64,6 +64,19 @@ def test_what_another_step_had_prepared_does_not_serve() -> None:
     assert joins(IN_HALL, Facts(LATER, Prepare(S1, rooms=(HALL,)), entries={HALL: 3})) == joins(IN_HALL)
 
 
+@pytest.mark.parametrize(("knows", "reason"), [(True, "TOO_MANY_ROOMS"), (False, "ROOM_FULL")])
+def test_who_is_in_enough_rooms_joins_no_other(knows: bool, reason: str) -> None:
+    ask = JoinRoom(ALICE, S1, CELLAR, knows_too_many_rooms=knows)
+    refused = Change[User](Refused(reason))
+    assert room.join(ask, IN_HALL, {}, Facts(LATER), max_rooms=1) == refused
+    assert room.join(ask, IN_HALL, {}, Facts(LATER), max_rooms=2) == joins(IN_HALL)
+
+
+def test_who_is_in_enough_rooms_may_join_them_again() -> None:
+    again = JoinRoom(ALICE, S1, HALL)
+    assert room.join(again, IN_HALL, {}, Facts(LATER), max_rooms=1) == Change(ListRoom(HALL))
+
+
 @pytest.mark.parametrize(
     ("before", "also"), [(IN_HALL, ()), (away(IN_HALL), (StatusChanged(),))], ids=["online", "away"]
 )

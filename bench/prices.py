@@ -1,0 +1,319 @@
+"""`python -m bench.prices`: what each thing that a client may ask for costs all processes together.
+
+CPU seconds of gateways, router, presence and broker, without the load generator, while several pairs of users
+ask for one thing over and over, each when it has the answer to the one before. Its table gives the constants
+of `gateway/limits/prices.py`, which are in units: what a candidate of an established pair costs.
+"""
+
+import argparse
+import asyncio
+import itertools
+import resource
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from statistics import median
+from typing import Final
+
+import msgspec
+import uvloop
+
+from bench import machine
+from bench.systems import StartError, System, tieline
+from bench.table import markdown
+from tieline.load.client import ANSWER_TIMEOUT_S, LoadError
+from tieline.load.connection import Connection, UpgradeRefused, connect
+from tieline.load.processes import cpu_seconds_of
+from tieline.tokens import EVERY_ROOM, make_token
+
+PAIRS: Final = 8
+"""Pairs that ask side by side: as under load, some of what a request costs is then shared with others."""
+
+HELD: Final = 30
+"""Candidates that are held, or released by an answer: what browsers send before there is one."""
+
+UNIT: Final = "a candidate of an established pair"
+
+
+class _FromServer(msgspec.Struct, rename="camel"):
+    request_id: str = ""
+    cmd: str = ""
+    code: int = 200
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Welcome(msgspec.Struct, rename="camel"):
+    resume_token: str = ""
+
+
+_read = msgspec.json.Decoder(_FromServer).decode
+_numbers = itertools.count()
+
+
+class Person:
+    """A connected user who asks, and waits for the answer."""
+
+    connection: Connection
+
+    def __init__(self, user: str, secret: str, url: str) -> None:
+        self.user = user
+        self.token = make_token(secret, user, [EVERY_ROOM])
+        self.secret = ""
+        self._url = url
+        self._waits: dict[str, asyncio.Future[_FromServer]] = {}
+
+    async def arrive(self, *, resumes: bool = False) -> None:
+        """Connect, and wait for the WELCOME."""
+        welcome = self._notice("")
+        resume = f"&resume={self.secret}" if resumes else ""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        self.connection = await connect(f"{self._url}?acks=1{resume}", self._on_text, headers)
+        self.secret = msgspec.json.decode((await welcome).data, type=_Welcome).resume_token
+
+    async def ask(self, cmd: str, data: object) -> int:
+        """Send a message, and wait for its answer; returns the code of that."""
+        return await self.send(self.frame(cmd, data))
+
+    def frame(self, cmd: str, data: object) -> bytes:
+        """Make a message that no other is like."""
+        body = {"requestId": f"r{next(_numbers)}", "module": "ROOM", "cmd": cmd, "data": data}
+        return msgspec.json.encode(body)
+
+    async def send(self, frame: bytes) -> int:
+        """Send a message, and wait for its answer."""
+        answer = self._notice(_read(frame).request_id)
+        self.connection.send(frame)
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            return (await answer).code
+
+    def signal(self, kind: str, to: "Person") -> bytes:
+        """Make a signal as long as browsers send it."""
+        data = "x" * (1500 if kind in {"OFFER", "ANSWER"} else 150)
+        return self.frame(f"WEBRTC_{kind}", {"from": self.user, "to": to.user, "data": data})
+
+    async def say(self, kind: str, to: "Person") -> int:
+        """Send a signal, and wait for its ack."""
+        return await self.send(self.signal(kind, to))
+
+    def _notice(self, key: str) -> "asyncio.Future[_FromServer]":
+        waits: asyncio.Future[_FromServer] = asyncio.get_running_loop().create_future()
+        self._waits[key] = waits
+        return waits
+
+    def _on_text(self, frame: bytes) -> None:
+        message = _read(frame)
+        waits = self._waits.pop(message.request_id, None)
+        if waits is not None and not waits.done():
+            waits.set_result(message)
+
+
+Pair = tuple[Person, Person]
+
+
+class Scene:
+    """The pairs, each in a room of its own and in a call, and a room with many members beside."""
+
+    def __init__(self, system: System, members: int) -> None:
+        self._system = system
+        self.members = members
+        self.name = uuid.uuid4().hex[:8]
+        self.pairs: list[Pair] = []
+        self.crowd: list[Person] = []
+        self.crowded = f"crowd_{self.name}"
+
+    def person(self, user: str, *, receives: bool = False) -> Person:
+        """Make a user of one of the two gateways."""
+        target = self._system.target
+        assert target.secret is not None
+        assert target.receiver_url is not None
+        return Person(
+            f"{self.name}_{user}", target.secret, target.receiver_url if receives else target.sender_url
+        )
+
+    async def __aenter__(self) -> "Scene":
+        for number in range(PAIRS):
+            pair = self.person(f"{number}_a"), self.person(f"{number}_b", receives=True)
+            for one in pair:
+                await one.arrive()
+                await one.ask("JOIN", {"room": f"{self.name}_{number}"})
+            self.pairs.append(pair)
+        for number in range(self.members):
+            member = self.person(f"member_{number}", receives=bool(number % 2))
+            await member.arrive()
+            await member.ask("JOIN", {"room": self.crowded})
+            self.crowd.append(member)
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        for person in (*itertools.chain(*self.pairs), *self.crowd):
+            await person.connection.close()
+
+    async def cost(self, step: Callable[[Person, Person], Awaitable[object]], times: int) -> float:
+        """Return the CPU milliseconds that one step costs when all pairs take it so many times in all."""
+        async with asyncio.TaskGroup() as group:
+            before = self._cpu_s()
+            for pair in self.pairs:
+                group.create_task(_repeat(step, pair, times // PAIRS))
+        return (self._cpu_s() - before) * 1000 / (times // PAIRS * PAIRS)
+
+    def _cpu_s(self) -> float:
+        return sum(cpu_seconds_of(self._system.pids()).values())
+
+
+async def _repeat(step: Callable[[Person, Person], Awaitable[object]], pair: Pair, times: int) -> None:
+    for _ in range(times):
+        await step(*pair)
+
+
+async def established(scene: Scene) -> None:
+    """Let each pair be in a call."""
+    for one, other in scene.pairs:
+        await one.say("OFFER", other)
+        await other.say("ANSWER", one)
+
+
+async def measure(scene: Scene, times: int) -> dict[str, float]:
+    """Return the CPU milliseconds of each thing."""
+    found: dict[str, float] = {}
+    crowded, dear = {"room": scene.crowded}, max(times // 10, PAIRS)
+
+    async def offer_and_hang_up(one: Person, other: Person) -> None:
+        await one.say("OFFER", other)
+        await one.say("HANGUP", other)
+
+    async def hold(one: Person, other: Person) -> None:
+        await one.say("OFFER", other)
+        for _ in range(HELD):
+            await one.say("ICE_CANDIDATE", other)
+        await one.say("HANGUP", other)
+
+    async def renegotiate(one: Person, other: Person) -> None:
+        await one.say("OFFER", other)
+        await other.say("ANSWER", one)
+
+    async def join_and_leave(one: Person, _other: Person) -> None:
+        room = {"room": f"{one.user}_{next(_numbers)}"}
+        await one.ask("JOIN", room)
+        await one.ask("LEAVE", room)
+
+    async def come_and_go(one: Person, _other: Person) -> None:
+        await one.ask("JOIN", crowded)
+        await one.ask("LEAVE", crowded)
+
+    async def connect_and_close(_one: Person, _other: Person) -> None:
+        guest = scene.person(f"guest_{next(_numbers)}")
+        await guest.arrive()
+        await guest.connection.close()
+
+    async def resume(one: Person, _other: Person) -> None:
+        await one.arrive(resumes=True)
+
+    async def lose_and_resume(one: Person, _other: Person) -> None:
+        one.connection.cut()
+        await one.arrive(resumes=True)
+
+    await established(scene)
+    found[UNIT] = await scene.cost(lambda one, other: one.say("ICE_CANDIDATE", other), 4 * times)
+    found["PING"] = await scene.cost(lambda one, _: one.ask("PING", None), 4 * times)
+    found["ICE_SERVERS"] = await scene.cost(lambda one, _: one.ask("ICE_SERVERS", None), 4 * times)
+    found["REFRESH_TOKEN"] = await scene.cost(
+        lambda one, _: one.ask("REFRESH_TOKEN", {"token": one.token}), times
+    )
+    found["a message that is refused at once"] = await scene.cost(
+        lambda one, _: one.ask("NOTHING", None), 4 * times
+    )
+    found["an offer and its answer, in a call"] = await scene.cost(renegotiate, times)
+    found["a hang-up without a call, refused"] = await scene.cost(
+        lambda one, _: one.send(one.signal("HANGUP", scene.crowd[0])), times
+    )
+    retries = {one.user: other.signal("ANSWER", one) for one, other in scene.pairs}
+    for one, other in scene.pairs:
+        await one.say("HANGUP", other)
+        await one.say("OFFER", other)
+        for _ in range(HELD):
+            await one.say("ICE_CANDIDATE", other)
+            await other.say("ICE_CANDIDATE", one)
+        await other.send(retries[one.user])
+    found[f"an answer sent again that released {2 * HELD} candidates"] = await scene.cost(
+        lambda one, other: other.send(retries[one.user]), dear
+    )
+    for one, other in scene.pairs:
+        await one.say("HANGUP", other)
+    both = await scene.cost(offer_and_hang_up, times)
+    found["a first offer and its hang-up"] = both
+    found["a candidate that is held"] = (await scene.cost(hold, dear) - both) / HELD
+    found["JOIN and LEAVE of a room of one's own"] = await scene.cost(join_and_leave, times)
+    found["JOIN of a room that one is in, of two"] = await scene.cost(
+        lambda one, _: one.ask("JOIN", {"room": f"{scene.name}_{one.user.split('_')[1]}"}), times
+    )
+    found["MEMBERS of two"] = await scene.cost(
+        lambda one, _: one.ask("MEMBERS", {"room": f"{scene.name}_{one.user.split('_')[1]}"}), times
+    )
+    found["a session: connect and close"] = await scene.cost(connect_and_close, times // 2)
+    many = f"a room of {scene.members}"
+    found[f"JOIN and LEAVE of {many}"] = await scene.cost(come_and_go, dear)
+    for one, _other in scene.pairs:
+        await one.ask("JOIN", crowded)
+    found[f"JOIN of {many} that one is in"] = await scene.cost(lambda one, _: one.ask("JOIN", crowded), dear)
+    found[f"MEMBERS of {many}"] = await scene.cost(lambda one, _: one.ask("MEMBERS", crowded), dear)
+    for one, _other in scene.pairs:
+        await one.connection.close()
+        await one.arrive(resumes=True)
+        await one.ask("JOIN", crowded)
+    found[f"a return to {many}, on another connection"] = await scene.cost(resume, dear)
+    found[f"a loss and a return to {many}"] = await scene.cost(lose_and_resume, dear)
+    return found
+
+
+def table(rounds: Sequence[Mapping[str, float]]) -> str:
+    """Render the medians of the rounds, in milliseconds and in units."""
+    rows = []
+    for name in rounds[0]:
+        ms = median(found[name] for found in rounds)
+        units = median(found[name] / found[UNIT] for found in rounds)
+        rows.append([name, f"{ms:.2f}", f"{units:.1f}"])
+    return markdown(["", "CPU s of all processes a thousand", "units"], rows)
+
+
+@asynccontextmanager
+async def scenes(members: int) -> AsyncIterator[Scene]:
+    """Start Tieline, and let everybody come."""
+    async with AsyncExitStack() as stack:
+        system = await stack.enter_async_context(tieline())
+        yield await stack.enter_async_context(Scene(system, members))
+
+
+async def main(options: argparse.Namespace) -> str:
+    """Measure, and return the table.
+
+    Raises:
+        StartError, LoadError, UpgradeRefused, OSError, TimeoutError: no figures, and why.
+    """
+    rounds = []
+    for _ in range(options.rounds):
+        async with scenes(options.members) as scene:
+            rounds.append(await measure(scene, options.times))
+    return table(rounds)
+
+
+def run(words: list[str]) -> int:
+    """Read the options, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.prices", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
+    parser.add_argument("--times", type=int, default=1000, help="each thing is asked for (%(default)s)")
+    parser.add_argument("--members", type=int, default=100, help="of the larger room (%(default)s)")
+    options = parser.parse_args(words)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    try:
+        said = uvloop.run(main(options))
+    except (StartError, LoadError, UpgradeRefused, OSError, TimeoutError) as problem:
+        sys.stderr.write(f"bench.prices: {type(problem).__name__}: {problem}\n")
+        return 1
+    sys.stdout.write(f"{said}\n\nMachine: {machine.describe()}.\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

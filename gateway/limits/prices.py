@@ -1,0 +1,49 @@
+"""What each thing that a client may ask for costs all processes together, beside its frame. Pure values.
+
+In units: 1 is what a small candidate of an established pair costs, which is what a frame is charged for
+(`gateway/client/budget.py`). The figures are those of `python -m bench.prices`, rounded up
+(docs/performance.md#prices). What is cheaper than a candidate, such as PING, costs its frame alone.
+"""
+
+from typing import Final
+
+OFFER: Final = 10.0
+"""A record is written, and a timer."""
+
+ANSWER: Final = 4.0
+HANGUP: Final = 9.0
+
+ANSWER_AGAIN: Final = 15.0
+"""The very answer that came before: it brings along what it released."""
+
+HELD: Final = 4.0
+"""A candidate that is held: it is written into the pair's record."""
+
+REFUSED: Final = 2.0
+"""A refusal that presence makes: it reads twice, so that no replica that lags refuses anything."""
+
+JOIN: Final = 7.0
+"""With the LEAVE that follows some time."""
+
+JOIN_MEMBER: Final = 0.5
+"""For each member who is told of both."""
+
+LIST: Final = 1.0
+"""A list of members, also for who joins again."""
+
+LIST_MEMBER: Final = 0.2
+"""For each member on it."""
+
+LEAVE: Final = 1.0
+"""Of who is in the room or not; the rest is paid with JOIN."""
+
+REFRESH: Final = 2.0
+
+CONNECT: Final = 8.0
+"""A session begins, and will end."""
+
+RESUME: Final = 10.0
+"""A session goes on, and others are told."""
+
+SIGNALS: Final = {"WEBRTC_OFFER": OFFER, "WEBRTC_ANSWER": ANSWER, "WEBRTC_HANGUP": HANGUP}
+"""Of the signals that cost more than a candidate."""

@@ -1,0 +1,190 @@
+"""What is charged for what a client asks, what is refused for its limits, and what is told in the end."""
+
+from typing import Any
+
+import pytest
+
+from gateway.client.actions import AskPresence, AskRouter
+from gateway.client.session import Session
+from gateway.limits import prices
+from gateway.limits.rate import rate
+from gateway.limits.rates import NO_LIMITS, Rates
+from tests.unit.gateway.client.alice import NOW, ROOM, alice, room_ask, said, signal_ask
+from tests.unit.gateway.client.harness import Harness, connected, ping, session
+from tests.unit.wire.samples import frame, ping_message, room_message, signal_message
+from tieline.wire.ids import UserId
+from tieline.wire.internal import Accepted, Done, Refused, RoomMembers, RouterReply, SessionGone
+from tieline.wire.replies import Member
+
+AT = 100.0
+OFFER, ANSWER, HANGUP, CANDIDATE = (
+    f"WEBRTC_{kind}" for kind in ("OFFER", "ANSWER", "HANGUP", "ICE_CANDIDATE")
+)
+MEMBERS = RoomMembers(tuple(Member(UserId(f"user{number}"), "online", True, 1) for number in range(10)))
+LIMITED = NO_LIMITS._replace(units=rate(10, 1000))
+
+
+def spent(person: Session, at: float = AT) -> float:
+    """What has been charged."""
+    return person.budget.usage.last_minute(at).units
+
+
+def says(person: Session, message: dict[str, Any], at: float = AT) -> object:
+    """Let her say something."""
+    return person.receive(frame(message), NOW, at)
+
+
+@pytest.mark.parametrize(
+    ("cmd", "price"),
+    [(CANDIDATE, 0), (OFFER, prices.OFFER), (ANSWER, prices.ANSWER), (HANGUP, prices.HANGUP)],
+)
+def test_a_signal_is_charged_what_it_costs_beside_its_frame(cmd: str, price: float) -> None:
+    person = alice()
+    says(person, signal_message(cmd))
+    assert spent(person) == price
+    used = person.budget.usage.last_minute(AT)
+    assert (used.messages, used.size) == (1, len(frame(signal_message(cmd))))
+
+
+def test_an_answer_that_comes_again_costs_what_it_brings_along() -> None:
+    person = alice()
+    for _ in range(2):
+        says(person, signal_message(ANSWER))
+    assert spent(person) == prices.ANSWER + prices.ANSWER_AGAIN
+
+
+@pytest.mark.parametrize(
+    ("reply", "price"),
+    [
+        (Accepted("relayed"), 0),
+        (Accepted("held"), prices.HELD),
+        (Refused("TARGET_OFFLINE"), prices.REFUSED),
+        (SessionGone(replaced=True), 0),
+        (None, 0),
+    ],
+)
+def test_what_comes_of_a_signal_is_charged_too(reply: RouterReply | None, price: float) -> None:
+    person = alice()
+    person.router_answered(signal_ask(person, CANDIDATE), reply)
+    assert spent(person, 0.0) == price
+
+
+def test_a_join_is_charged_by_the_members_who_are_told() -> None:
+    person = alice()
+    person.presence_answered(room_ask(person), MEMBERS)
+    assert spent(person, 0.0) == prices.JOIN + 10 * prices.JOIN_MEMBER
+
+
+def test_a_list_of_members_is_charged_by_its_length() -> None:
+    person = alice()
+    person.rooms[ROOM] = 1
+    for cmd in ("MEMBERS", "JOIN"):
+        person.presence_answered(room_ask(person, cmd), MEMBERS)
+    assert spent(person, 0.0) == 2 * (prices.LIST + 10 * prices.LIST_MEMBER)
+
+
+def test_a_refused_join_is_charged_as_well() -> None:
+    person = alice()
+    person.presence_answered(room_ask(person), Refused("ROOM_FULL"))
+    assert spent(person, 0.0) == prices.JOIN + prices.REFUSED
+
+
+def test_leaving_and_refreshing_are_charged() -> None:
+    person = alice()
+    person.presence_answered(room_ask(person, "LEAVE"), Done())
+    assert spent(person, 0.0) == prices.LEAVE
+    says(person, room_message("REFRESH_TOKEN") | {"data": {"token": "bad"}}, 0.0)
+    assert spent(person, 0.0) == prices.LEAVE + prices.REFRESH
+
+
+def test_what_is_answered_at_once_costs_its_frame_alone() -> None:
+    person = alice()
+    says(person, ping_message())
+    says(person, signal_message() | {"data": None})
+    assert spent(person) == 0
+
+
+def refusals(person: Session, message: dict[str, Any], times: int) -> list[str]:
+    """Let her say something several times; returns the reasons, or "asked"."""
+    answers = [says(person, message) for _ in range(times)]
+    return [
+        "asked" if isinstance(answer, AskRouter | AskPresence) else said(answer)["reason"]
+        for answer in answers
+    ]
+
+
+def test_offers_over_the_limit_are_refused() -> None:
+    person = alice(rates=NO_LIMITS._replace(offers=rate(1, 2)))
+    assert refusals(person, signal_message(OFFER), 3) == ["asked", "asked", "RATE_LIMITED"]
+    assert refusals(person, signal_message(CANDIDATE), 1) == ["asked"]
+
+
+def test_newer_tokens_over_the_limit_are_not_looked_at() -> None:
+    person = alice(rates=NO_LIMITS._replace(refreshes=rate(1, 2)))
+    message = room_message("REFRESH_TOKEN") | {"data": {"token": "bad"}}
+    assert refusals(person, message, 3) == ["BAD_TOKEN", "BAD_TOKEN", "RATE_LIMITED"]
+
+
+def test_a_room_too_many_is_not_joined() -> None:
+    person = alice(rates=NO_LIMITS._replace(rooms=1))
+    person.rooms[ROOM] = 1
+    other = room_message() | {"data": {"room": "another"}}
+    assert refusals(person, other, 1) == ["TOO_MANY_ROOMS"]
+    assert refusals(person, room_message(), 1) == ["asked"]
+
+
+def test_what_is_over_the_limit_is_refused_by_its_names() -> None:
+    person = alice()
+    for message, cmd in (
+        (signal_message(), "WEBRTC_OFFER"),
+        (room_message(), "JOIN"),
+        (ping_message(), "PING"),
+    ):
+        refused = said(person.over_limit(frame(message)))
+        assert (refused["requestId"], refused["cmd"]) == ("r-1", cmd)
+        assert (refused["code"], refused["msg"], refused["reason"]) == (1000, "请求过于频繁", "RATE_LIMITED")
+    assert said(person.over_limit(frame(ping_message() | {"cmd": "DANCE"})))["cmd"] == "DANCE"
+    assert said(person.over_limit(b"rubbish"))["requestId"] == ""
+
+
+def test_what_a_connection_used_up_is_told_with_its_end() -> None:
+    person = alice(rates=LIMITED)
+    for _ in range(5):
+        says(person, signal_message(OFFER))
+    assert person.ending(1006, AT).owed_s == 5.0
+    assert person.ending(1006, AT).owed_s == 0
+
+
+def test_what_is_hardly_anything_is_not_told() -> None:
+    person = alice(rates=LIMITED)
+    says(person, signal_message(HANGUP))
+    assert person.ending(1006, AT).owed_s == 0
+
+
+def limited(rates: Rates) -> Harness:
+    """A connection of a client with these limits."""
+    return connected(session(rates=rates))
+
+
+def reasons(harness: Harness) -> list[str]:
+    """What the client has been told since."""
+    return [message.get("reason", "ok") for message in harness.messages()]
+
+
+def test_without_limits_everything_passes() -> None:
+    harness = limited(NO_LIMITS)
+    harness.send(*(ping(f"p-{number}") for number in range(2000)))
+    assert reasons(harness) == ["ok"] * 2000
+
+
+def test_who_goes_on_is_refused_once_and_closed() -> None:
+    harness = limited(NO_LIMITS._replace(units=rate(1, 100)))
+    here = harness.connection.session
+    assert here is not None
+    here.budget.charge(500, harness.clock.time())
+    harness.send(ping("p-1"))
+    assert reasons(harness) == ["ok"]
+    harness.clock.advance(10)
+    harness.send(ping("p-2"), ping("p-3"))
+    assert reasons(harness) == ["RATE_LIMITED"]
+    assert harness.close_code == 4503
