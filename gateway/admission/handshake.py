@@ -50,6 +50,8 @@ class Admitted(NamedTuple):
     """None: the client cannot resume. Empty: it can, and has nothing to resume yet."""
     last: str
     """The `requestId` of the last message that the client has had."""
+    address: str = ""
+    """Where the client comes from, as `addresses` tells it."""
 
 
 class Pending(enum.Enum):
@@ -101,10 +103,12 @@ class Admission:
         return True if self._refresh_keys is None else await self._refresh_keys()
 
     def _counted(self, verdict: Verdict, request: Request, peer: str, now: Now) -> Verdict:
-        if verdict is not HandshakeError.UNAUTHORIZED:
+        if verdict is not HandshakeError.UNAUTHORIZED and not isinstance(verdict, Admitted):
             return verdict
         forwarded = request.headers.get_all("X-Forwarded-For")
         address = client_address(peer, forwarded, self._trusted_proxies)
+        if isinstance(verdict, Admitted):
+            return verdict._replace(address=address)
         return (
             HandshakeError.TOO_MANY_BAD_TOKENS
             if self._throttle.is_one_too_many(address, now.monotonic)
@@ -167,8 +171,8 @@ def select_subprotocol(_protocol: ServerProtocol, offered: object) -> Subprotoco
     return SUBPROTOCOL if isinstance(offered, list | tuple) and SUBPROTOCOL in offered else None
 
 
-def denied(error: HandshakeError) -> Response:
-    """Make the HTTP response of a refusal."""
+def denied(error: HandshakeError, retry_after_s: int | None = None) -> Response:
+    """Make the HTTP response of a refusal, with another time to come back than what is usual for it."""
     body = replies.denial(error.status, error.msg, error.reason)
     headers = Headers(
         {
@@ -181,7 +185,7 @@ def denied(error: HandshakeError) -> Response:
     status = http.HTTPStatus(error.status)
     match status:
         case http.HTTPStatus.SERVICE_UNAVAILABLE:
-            headers["Retry-After"] = str(RETRY_AFTER_S)
+            headers["Retry-After"] = str(RETRY_AFTER_S if retry_after_s is None else retry_after_s)
         case http.HTTPStatus.TOO_MANY_REQUESTS:
             headers["Retry-After"] = str(int(WINDOW_S))
         case http.HTTPStatus.UNAUTHORIZED:

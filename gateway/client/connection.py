@@ -184,12 +184,12 @@ class Connection(asyncio.Protocol):
         self._outbox.send(frame)
         self._resume()
 
-    def deny(self, error: HandshakeError) -> None:
-        """Refuse the upgrade."""
+    def deny(self, error: HandshakeError, retry_after_s: int | None = None) -> None:
+        """Refuse the upgrade; a client that is refused for now may be told when to come back."""
         if self._transport.is_closing():
             return
         metrics.HANDSHAKES_REFUSED.labels(error.reason).inc()
-        self._respond(handshake.denied(error))
+        self._respond(handshake.denied(error, retry_after_s))
 
     def abandon(self) -> None:
         """Forget a client that has gone before it was let in."""

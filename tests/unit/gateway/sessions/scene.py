@@ -1,6 +1,7 @@
 """Everything of `sessions` around a fake presence and a fake delivery, with real connections."""
 
 import asyncio
+import json
 from typing import Any, Final
 
 from websockets.http11 import Response
@@ -11,7 +12,7 @@ from gateway.client.ice_servers import IceServers
 from gateway.client.session import Session
 from gateway.client.terms import Pace, Terms
 from gateway.delivery.connections import Connections
-from gateway.sessions.arrivals import Arrivals
+from gateway.sessions.arrivals import WAITING_S, Arrivals
 from gateway.sessions.departures import Departures
 from gateway.sessions.notices import Notices
 from gateway.sessions.registrations import Registrations
@@ -27,10 +28,13 @@ GATEWAY: Final = GatewayId("g-1")
 TERMS: Final = Terms(IceServers(), TOKENS, pace=Pace(20, 5), resume_window_s=7.5)
 
 
-def admitted(resume: str | None = None, last: str = "") -> Admitted:
-    """Alice, as the upgrade request admits her."""
-    claims = Claims("alice", 4_000_000_000, rooms="*", join=("hall",))
-    return Admitted(claims, acks=True, resume=None if resume is None else ResumeToken(resume), last=last)
+def admitted(
+    resume: str | None = None, last: str = "", *, user: str = "alice", address: str = "192.0.2.1"
+) -> Admitted:
+    """Alice, or somebody else, as the upgrade request admits them."""
+    claims = Claims(user, 4_000_000_000, rooms="*", join=("hall",))
+    token = None if resume is None else ResumeToken(resume)
+    return Admitted(claims, acks=True, resume=token, last=last, address=address)
 
 
 class FakeSender:
@@ -60,14 +64,7 @@ class Scene:
         self.departures = Departures(
             self.presence, self.connections, self.delivery, self.notices, tasks, retry_s=0
         )
-        self.arrivals = Arrivals(
-            gateway=GATEWAY,
-            terms=TERMS,
-            presence=self.presence,
-            connections=self.connections,
-            delivery=self.delivery,
-            departures=self.departures,
-        )
+        self.arrivals = self.arrivals_within(WAITING_S)
         self.registrations = Registrations(
             gateway=GATEWAY,
             broker=self.sender,
@@ -75,6 +72,20 @@ class Scene:
             connections=self.connections,
             departures=self.departures,
             tasks=tasks,
+        )
+
+    def arrivals_within(self, waiting_s: float) -> Arrivals:
+        """Have arrivals that let nobody wait for longer than that, and look all the time for who has gone."""
+        return Arrivals(
+            gateway=GATEWAY,
+            terms=TERMS,
+            presence=self.presence,
+            connections=self.connections,
+            delivery=self.delivery,
+            departures=self.departures,
+            jitter=lambda: 0.5,
+            waiting_s=waiting_s,
+            look_s=0,
         )
 
     def here(self, name: str) -> Harness:
@@ -127,6 +138,12 @@ class Arriving(Harness):
     def http_status(self) -> int:
         """Return the status of the refusal."""
         return int(self.socket.taken().split(b" ", 2)[1])
+
+    def refusal(self) -> tuple[str, int]:
+        """Return the reason of the refusal, and after how many seconds to come back."""
+        head, _, body = self.socket.taken().partition(b"\r\n\r\n")
+        (retry_after,) = (line for line in head.split(b"\r\n") if line.startswith(b"Retry-After: "))
+        return json.loads(body)["reason"], int(retry_after.split()[1])
 
     def welcomed(self) -> dict[str, Any]:
         """Return the data of the WELCOME, which must be all that has come."""
