@@ -66,7 +66,9 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         connections = Connections()
         delivery = Delivery(broker, requests, subjects, gateway, clients)
         notices = Notices(presence)
-        departures = Departures(presence, connections, delivery, notices, clients)
+        departures = Departures(
+            presence, connections, delivery, notices, clients, away_delay_s=settings.longest_away_delay_s
+        )
         arrivals = Arrivals(
             gateway=gateway,
             terms=terms,

@@ -62,16 +62,21 @@ class Changes:
         *,
         rooms: tuple[RoomId, ...] = (),
         confirmed: bool = False,
+        found: Found | None = None,
     ) -> PresenceReply:
         """Change a user's record by a rule, which may want to enter `rooms`.
 
         With `confirmed` the rule decides on what the leader says. Else what it looks at may lag a moment
         behind. A write finds that out; where nothing is written, the leader is asked, and the rule again.
+        `found` may hold the record as it was read just now, together with those of others.
         """
         target = UserRecord(user, self._records, self._effects)
         entries = tuple(Keys.room(room, user) for room in rooms)
+        first = [] if found is None else [found]
 
         async def load(leader: bool) -> Found:
+            if first and not leader:
+                return first.pop()
             return await self._records.store.read(target.key, *entries, confirmed=leader)
 
         finished = await self._change(

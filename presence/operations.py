@@ -15,9 +15,11 @@ from presence.rules import room, session, signals
 from presence.rules.change import Facts, Step
 from presence.rules.signals import Terms
 from presence.rules.user import User
+from presence.side_by_side import some_at_once
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import (
     Check,
+    Done,
     EndSession,
     FindReplaced,
     JoinRoom,
@@ -32,6 +34,11 @@ from tieline.wire.internal import (
     Replaced,
     Tell,
 )
+from tieline.wire.subjects import Keys
+
+ENDS_AT_ONCE: Final = 8
+"""Of the ends that a gateway tells together, so many are carried out side by side: a hundred who lose their
+connection at once must leave the others their share of the store."""
 
 NO_ROOMS: Final[tuple[RoomId, ...]] = ()
 
@@ -67,16 +74,12 @@ class Operations:
         self._records = records
         self._changes = changes
         self._terms = terms
-
-        def lose(
-            ask: EndSession, user: User | None, beside: Mapping[UserId, User], facts: Facts
-        ) -> Step[User]:
-            return session.lose_connection(ask, resume_window_s, user, beside, facts)
+        self._resume_window_s = resume_window_s
 
         self._table: dict[type[PresenceRequest], Handler] = {
             Check: self._check,
             OpenSession: self._on_user(session.open_session, lambda ask: tuple(dict.fromkeys(ask.join))),
-            EndSession: self._on_user(lose),
+            EndSession: self._end,
             Register: self._on_user(session.register, lambda ask: tuple(ask.rooms), confirmed=True),
             Regrant: self._on_user(session.regrant),
             Tell: self._on_user(session.tell, confirmed=True),
@@ -117,6 +120,18 @@ class Operations:
     async def _check(self, ask: Check) -> PresenceReply:
         rule = functools.partial(signals.check, ask, self._terms)
         return await self._changes.negotiation(ask.user, ask.to, rule)
+
+    async def _end(self, ask: EndSession) -> Done:
+        """Carry out the end of one connection, or of several; again, it changes nothing."""
+        ends = (ask, *ask.also)
+        found = await self._records.store.read(*dict.fromkeys(Keys.user(end.user) for end in ends))
+
+        async def lose(end: EndSession) -> None:
+            rule = functools.partial(session.lose_connection, end, self._resume_window_s)
+            await self._changes.user(end.user, rule, found=found)
+
+        await some_at_once(lose, ends, ENDS_AT_ONCE)
+        return Done(len(ends))
 
     async def _find_replaced(self, ask: FindReplaced) -> Replaced:
         """List those of a gateway's connections whose users have another one by now.

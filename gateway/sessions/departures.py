@@ -1,13 +1,20 @@
-"""Let clients go: tell presence that a connection has ended, and empty the gateway before it stops."""
+"""Let clients go: tell presence that a connection has ended, and empty the gateway before it stops.
+
+A connection that was lost, and may be resumed, is told of only when nobody has resumed it for a while: then a
+client that is back within seconds was never away, for presence as for the others in its rooms.
+"""
 
 import asyncio
 import contextlib
 import logging
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
+
 from gateway.client.connection import Connection
 from gateway.client.session import Session
 from gateway.delivery.connections import Connections
+from gateway.sessions.endings import Endings
 from gateway.sessions.notices import Notices
 from gateway.sessions.presence import Presence
 from tieline import metrics
@@ -60,8 +67,12 @@ class Departures:
         notices: Notices,
         tasks: asyncio.TaskGroup,
         retry_s: float = ENDING_RETRY_S,
+        away_delay_s: float = 0.0,
     ) -> None:
-        self._presence = presence
+        """Take also for how long a lost connection may be resumed before presence is told that it is lost."""
+        self._endings = Endings(presence, tasks)
+        self._away_delay_s = away_delay_s
+        self._hurry = asyncio.Event()
         self._connections = connections
         self._delivery = delivery
         self._notices = notices
@@ -104,18 +115,30 @@ class Departures:
 
     async def forget(self, session: Session) -> CloseCode | None:
         """Deliver nothing more to a session, and expect nothing; returns why presence ended it, if it did."""
-        self._expected.discard(session.connection)
         await self._delivery.drop(session)
+        return self._unexpect(session)
+
+    def _unexpect(self, session: Session) -> CloseCode | None:
+        self._expected.discard(session.connection)
         return self._ended.pop(session.connection, None)
 
     async def depart(self, session: Session, close_code: int) -> None:
-        """Forget a session, and tell presence until it has answered."""
-        if await self.forget(session) is CloseCode.REPLACED:
-            return  # another connection has the user; otherwise this one may have been registered since
+        """Forget a session, and tell presence until it has answered, unless another connection has it."""
         ending = session.ending(close_code)
+        lost_at = asyncio.get_running_loop().time()
+        waits = ending.resumable and self._away_delay_s > 0
+        await self._delivery.drop(session)
+        if waits:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._away_delay_s):
+                    await self._hurry.wait()
+        if self._unexpect(session) is CloseCode.REPLACED:
+            return  # another connection has the user; otherwise this one may have been registered since
         while True:
+            lost_for_s = asyncio.get_running_loop().time() - lost_at if waits else 0.0
+            told = msgspec.structs.replace(ending, lost_for_s=lost_for_s)
             try:
-                await self._presence.ask(ending, DRAINING_PATIENCE_S if self.draining else PATIENCE_S)
+                await self._endings.tell(told, DRAINING_PATIENCE_S if self.draining else PATIENCE_S)
             except NoAnswer:
                 if self.draining:  # and the lease, not renewed any more, ends what is left
                     _log.warning("session end untold: no answer", extra={"session": session.session})
@@ -130,6 +153,7 @@ class Departures:
         Returns when no client is connected any more.
         """
         self.draining = True
+        self._hurry.set()
         metrics.DRAINING.set(1)
         await asyncio.sleep(how.balancer_s)
         _log.info("draining", extra={"connections": len(self._connections)})

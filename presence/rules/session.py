@@ -17,6 +17,7 @@ are told of it are effects in the record.
 
 import functools
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -41,6 +42,9 @@ from tieline.wire.internal import Done, EndSession, Opened, OpenSession, Registe
 from tieline.wire.subjects import Keys
 
 Beside = Mapping[UserId, User]
+
+MIN_TIMER_S: Final = 1.0
+"""The shortest time that NATS can set a timer for."""
 
 
 def open_session(ask: OpenSession, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
@@ -93,7 +97,7 @@ def lose_connection(
         return Change(Done())
     if not (ask.resumable and user.session.secret):
         return _end(ask.user, user, facts)
-    return _away(ask.user, user, resume_window_s)
+    return _away(ask.user, user, max(MIN_TIMER_S, resume_window_s - ask.lost_for_s))
 
 
 def orphan(

@@ -84,6 +84,17 @@ SAMPLES: Final = (
     Sample("a connection that was lost", REQUEST, EndSession(ALICE, CONNECTION, resumable=True)),
     Sample("a connection that was closed", REQUEST, EndSession(ALICE, CONNECTION, resumable=False)),
     Sample(
+        "several connections that have ended",
+        REQUEST,
+        EndSession(
+            ALICE,
+            CONNECTION,
+            resumable=True,
+            lost_for_s=2.5,
+            also=(EndSession(BOB, CONNECTION, resumable=False),),
+        ),
+    ),
+    Sample(
         "a session to be registered again",
         REQUEST,
         Register(ALICE, HERS, GATEWAY, CONNECTION, True, {ROOM: JOINED_AT, LOBBY: 0}, SECRET),

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any, Final
 
+import msgspec
 from websockets.http11 import Response
 
 from gateway.admission.handshake import Admitted
@@ -22,7 +23,7 @@ from tests.unit.gateway.sessions.delivery import FakeDelivery
 from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.runtime.broker import BrokerAway
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId, UserId
-from tieline.wire.internal import GatewayRequest
+from tieline.wire.internal import EndSession, GatewayRequest
 
 GATEWAY: Final = GatewayId("g-1")
 TERMS: Final = Terms(IceServers(), TOKENS, pace=Pace(20, 5), resume_window_s=7.5)
@@ -54,7 +55,7 @@ class FakeSender:
 class Scene:
     """One gateway's sessions. Tasks belong to the given group."""
 
-    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, tasks: asyncio.TaskGroup, away_delay_s: float = 0.0) -> None:
         self.tasks = tasks
         self.presence = FakePresence()
         self.delivery = FakeDelivery()
@@ -62,7 +63,13 @@ class Scene:
         self.connections = Connections()
         self.notices = Notices(self.presence)
         self.departures = Departures(
-            self.presence, self.connections, self.delivery, self.notices, tasks, retry_s=0
+            self.presence,
+            self.connections,
+            self.delivery,
+            self.notices,
+            tasks,
+            retry_s=0,
+            away_delay_s=away_delay_s,
         )
         self.arrivals = self.arrivals_within(WAITING_S)
         self.registrations = Registrations(
@@ -121,6 +128,11 @@ class Scene:
     def requests(self, kind: type[GatewayRequest]) -> list[GatewayRequest]:
         """List what presence was asked of a kind."""
         return self.presence.asked_for(kind)
+
+    def ends(self) -> list[EndSession]:
+        """List the ends that presence was told, each by itself."""
+        requests = [ask for ask in self.presence.asked if isinstance(ask, EndSession)]
+        return [end for ask in requests for end in (msgspec.structs.replace(ask, also=()), *ask.also)]
 
 
 class Arriving(Harness):
