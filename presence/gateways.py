@@ -8,7 +8,7 @@ from typing import Final
 from presence.changes import Changes
 from presence.records import Records
 from presence.rules import session as session_rules
-from presence.side_by_side import some_at_once
+from presence.side_by_side import batched, some_at_once
 from presence.store import Record
 from tieline import metrics
 from tieline.wire.ids import Address, GatewayId, SessionId, UserId
@@ -70,8 +70,7 @@ class Gateways:
             if record.value and record.revision < before
         ]
         failure: Exception | None = None
-        for start in range(0, len(left), TOGETHER):
-            some = left[start : start + TOGETHER]
+        for some in batched(left, TOGETHER):
             try:
                 await self._leave_behind(gateway, some)
             except Exception as error:  # a record that cannot be read, too, must not keep the others waiting

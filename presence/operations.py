@@ -4,6 +4,7 @@ A new operation is a message in `tieline.wire.internal`, where it is put into th
 for it, a rule in `presence.rules`, and a row here.
 """
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol, TypeVar
@@ -16,6 +17,7 @@ from presence.rules.change import Facts, Step
 from presence.rules.signals import Terms
 from presence.rules.user import User
 from presence.side_by_side import some_at_once
+from presence.store import StoreUnavailable
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import (
     Check,
@@ -76,9 +78,13 @@ class Operations:
         self._terms = terms
         self._resume_window_s = resume_window_s
 
+        self._begin: Callable[[OpenSession], Awaitable[PresenceReply]] = self._on_user(
+            session.open_session, lambda ask: tuple(dict.fromkeys(ask.join))
+        )
+        self._opening: dict[OpenSession, asyncio.Future[PresenceReply | None]] = {}
         self._table: dict[type[PresenceRequest], Handler] = {
             Check: self._check,
-            OpenSession: self._on_user(session.open_session, lambda ask: tuple(dict.fromkeys(ask.join))),
+            OpenSession: self._open,
             EndSession: self._end,
             Register: self._on_user(session.register, lambda ask: tuple(ask.rooms), confirmed=True),
             Regrant: self._on_user(session.regrant),
@@ -120,6 +126,27 @@ class Operations:
     async def _check(self, ask: Check) -> PresenceReply:
         rule = functools.partial(signals.check, ask, self._terms)
         return await self._changes.negotiation(ask.user, ask.to, rule)
+
+    async def _open(self, ask: OpenSession) -> PresenceReply:
+        """Begin or resume a session; the same request again, while it is under way, waits for its answer.
+
+        A gateway asks again after half a second, and ending hundreds of calls of an older session may take
+        that long: done several times side by side it would take longer still.
+        """
+        under_way = self._opening.get(ask)
+        if under_way is not None:
+            reply = await asyncio.shield(under_way)
+            if reply is None:
+                raise StoreUnavailable(f"not begun: {ask.session}")
+            return reply
+        outcome = self._opening[ask] = asyncio.get_running_loop().create_future()
+        reply = None
+        try:
+            reply = await self._begin(ask)
+        finally:
+            del self._opening[ask]
+            outcome.set_result(reply)
+        return reply
 
     async def _end(self, ask: EndSession) -> Done:
         """Carry out the end of one connection, or of several; again, it changes nothing."""

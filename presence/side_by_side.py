@@ -1,7 +1,8 @@
 """Wait for several things that do not depend on each other, in the time of the slowest."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -26,6 +27,13 @@ async def side_by_side(*awaited: Awaitable[ResultT]) -> list[ResultT]:
     if failure is not None:
         raise failure
     return results
+
+
+def batched(items: Iterable[ItemT], size: int) -> Iterator[list[ItemT]]:
+    """List items in batches of a size, the last of which may be smaller."""
+    left = iter(items)
+    while batch := list(itertools.islice(left, size)):
+        yield batch
 
 
 async def some_at_once(
