@@ -70,7 +70,15 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         notices = Notices(presence)
         limit_log = LimitLog(asyncio.get_running_loop().time)
         users = Users(rates_of(settings), limit_log.limited)
-        departures = Departures(presence, connections, delivery, notices, clients, on_closed=limit_log.closed)
+        departures = Departures(
+            presence,
+            connections,
+            delivery,
+            notices,
+            clients,
+            on_closed=limit_log.closed,
+            away_delay_s=settings.longest_away_delay_s,
+        )
         arrivals = Arrivals(
             gateway=gateway,
             terms=terms,

@@ -50,6 +50,8 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     """0: no limit."""
     gateway_lease: Seconds = 10
     resume_window: Seconds = 30
+    away_delay: NotNegative = 3
+    """For a lost connection to be resumed before others are told that its user is away; 0: told at once."""
     rate_limit: Count = 50
     """Messages a second a user, and twenty seconds' worth at once; 0: no limit."""
     byte_limit: Count = 65_536
@@ -86,6 +88,11 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     turn_ttl: Positive = 3600
     """An hour: a credential is looked at when a relay is allocated, so it outlasts many calls of a page that
     fetched it once, and one that is stolen can be used no longer than that."""
+
+    @property
+    def longest_away_delay_s(self) -> float:
+        """A tenth of the resume window at most: while presence is not told, its timer does not run."""
+        return min(self.away_delay, self.resume_window / 10)
 
     @property
     def longest_stop_s(self) -> float:

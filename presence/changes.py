@@ -20,7 +20,7 @@ from presence.rules.effects import Effect, is_cheap
 from presence.rules.negotiation import Negotiation
 from presence.rules.user import User
 from presence.side_by_side import both, side_by_side
-from presence.store import Conflict, StoreUnavailable
+from presence.store import Conflict, Record, StoreUnavailable
 from presence.targets import NO_ROSTERS, Clock, Found, NegotiationRecord, Target, UserRecord
 from tieline import metrics
 from tieline.wire.ids import RoomId, UserId
@@ -62,16 +62,21 @@ class Changes:
         *,
         rooms: tuple[RoomId, ...] = (),
         confirmed: bool = False,
+        found: Found | None = None,
     ) -> PresenceReply:
         """Change a user's record by a rule, which may want to enter `rooms`.
 
         With `confirmed` the rule decides on what the leader says. Else what it looks at may lag a moment
         behind. A write finds that out; where nothing is written, the leader is asked, and the rule again.
+        `found` may hold the record as it was read just now, together with those of others.
         """
         target = UserRecord(user, self._records, self._effects)
         entries = tuple(Keys.room(room, user) for room in rooms)
+        first = [] if found is None else [found]
 
         async def load(leader: bool) -> Found:
+            if first and not leader:
+                return first.pop()
             return await self._records.store.read(target.key, *entries, confirmed=leader)
 
         finished = await self._change(
@@ -107,14 +112,16 @@ class Changes:
     ) -> None:
         """Change a negotiation that is among what was read, because of what has become of its users.
 
-        The users are read after the negotiation, from the leader: had one of them gone on since, the
-        negotiation would have another revision.
+        The users are read after the negotiation, from the leader, unless they are among it, too: had one of
+        them gone on since, the negotiation would have another revision.
         """
         target = NegotiationRecord(user, peer, self._records, self._effects, self._clock)
         users = (Keys.user(user), Keys.user(peer))
-        first: list[Found] = [{target.key: found[target.key]}]
+        first: list[dict[str, Record]] = [{target.key: found[target.key]}]
 
         async def load(_leader: bool) -> Found:
+            if first and all(key in found for key in users):
+                return first.pop() | {key: found[key] for key in users}
             stored = first.pop() if first else await self._records.store.read(target.key, confirmed=True)
             return {**stored, **await self._records.store.read(*users, confirmed=True)}
 

@@ -5,11 +5,11 @@ when that one died. What others are sent is then the very same, and what is stor
 """
 
 import functools
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import assert_never
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, assert_never
 
 from presence.announce import Announcer
-from presence.records import Records, rosters_in
+from presence.records import Records, negotiation_in, rosters_in
 from presence.rosters import Rosters
 from presence.rules import endings
 from presence.rules.change import Rule
@@ -34,14 +34,18 @@ from presence.rules.effects import (
 from presence.rules.negotiation import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry
 from presence.rules.user import User
-from presence.side_by_side import both, side_by_side
-from presence.store import Record
+from presence.side_by_side import batched, both, side_by_side
+from presence.store import ABSENT, Record
 from tieline.wire.ids import Address, RoomId, SessionId, UserId
 from tieline.wire.internal import Happened
 from tieline.wire.subjects import Keys, users_of_pair
 
 EndNegotiation = Callable[[UserId, UserId, Rule[Negotiation], Mapping[str, Record]], Awaitable[object]]
-"""Change the negotiation of two users by a rule; its record, as it was read, is among what is given last."""
+"""Change the negotiation of two users by a rule; its record, as it was read, is among what is given last, and
+maybe those of both users, as they were read after it."""
+
+ENDED_AT_ONCE: Final = 32
+"""Negotiations of one user that are ended side by side, so that others keep their share of the store."""
 
 Later = Callable[[], Awaitable[object]]
 
@@ -96,7 +100,7 @@ class Effects:
                 case RemoveNote():
                     pass  # above and below, or when the record is settled
                 case EndCalls() | EndCallsWithoutRoom():
-                    await self._end_calls(user, effect, found)
+                    await self._end_calls(user, revision, effect, found)
                 case MemberCame():
                     self._member_came(user, revision, effect, rosters[effect.room])
                     if not _has_entry(rosters[effect.room], user, record.session.id):
@@ -156,21 +160,42 @@ class Effects:
         return [functools.partial(self._records.remove, key, revision) for key, revision in keys]
 
     async def _end_calls(
-        self, user: UserId, effect: EndCalls | EndCallsWithoutRoom, found: Mapping[str, Record]
+        self,
+        user: UserId,
+        revision: int,
+        effect: EndCalls | EndCallsWithoutRoom,
+        found: Mapping[str, Record],
     ) -> None:
-        ends = []
+        """End the negotiations among what was read, some at a time: there may be hundreds."""
+        peers: dict[UserId, str] = {}
         for key, record in found.items():
-            if not record.value or not key.startswith("pair."):
-                continue
-            one, other = users_of_pair(key)
-            peer = other if one == user else one
-            rule = (
-                functools.partial(endings.end_calls, effect, user, peer)
-                if isinstance(effect, EndCalls)
-                else functools.partial(endings.end_calls_without_room, effect, user, peer)
+            if record.value and key.startswith("pair."):
+                negotiation, _ = negotiation_in(found, key)
+                if negotiation is not None and (negotiation.is_active or negotiation.pending):
+                    one, other = users_of_pair(key)
+                    peers[other if one == user else one] = key
+        for some in batched(peers, ENDED_AT_ONCE):
+            beside: Mapping[str, Record] = {}
+            if isinstance(effect, EndCalls):
+                beside = await self._beside(user, revision, some)
+            ends = (
+                self._end_negotiation(user, peer, _end_of(effect, user, peer), {**found, **beside})
+                for peer in some
             )
-            ends.append(self._end_negotiation(user, peer, rule, found))
-        await side_by_side(*ends)
+            await side_by_side(*ends)
+
+    async def _beside(self, user: UserId, revision: int, peers: Sequence[UserId]) -> Mapping[str, Record]:
+        """Read the peers of a user whose session has ended, all at once, and whether it is back meanwhile.
+
+        Of the peers it is needed where they are told: a session that is newer than what a replica has, which
+        has the end of this user's session, knows nothing of the call.
+        """
+        key, keys = Keys.user(user), [Keys.user(peer) for peer in peers]
+        mine, theirs = await both(
+            self._records.store.read(key, confirmed=True),
+            self._records.read_after({key: revision}, key, *keys),
+        )
+        return {each: theirs.get(each, ABSENT) for each in keys} | {key: mine.get(key, ABSENT)}
 
     def _member_came(
         self, user: UserId, revision: int, effect: MemberCame, roster: list[StoredEntry]
@@ -215,6 +240,12 @@ class Effects:
         for other in roster:
             if other.user != user and other.revision < revision:
                 self._announcer.deliver(Address(other.user, other.entry.session), frame)
+
+
+def _end_of(effect: EndCalls | EndCallsWithoutRoom, user: UserId, peer: UserId) -> Rule[Negotiation]:
+    if isinstance(effect, EndCalls):
+        return functools.partial(endings.end_calls, effect, user, peer)
+    return functools.partial(endings.end_calls_without_room, effect, user, peer)
 
 
 def _has_entry(roster: list[StoredEntry], user: UserId, session: SessionId) -> bool:

@@ -2,19 +2,23 @@
 
 import functools
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from presence.changes import Changes
 from presence.records import Records
 from presence.rules import session as session_rules
-from presence.side_by_side import side_by_side
+from presence.side_by_side import batched, some_at_once
+from presence.store import Record
 from tieline import metrics
 from tieline.wire.ids import Address, GatewayId, SessionId, UserId
 from tieline.wire.internal import KeepLease, LeaseKept, SessionGone
 from tieline.wire.subjects import Keys
 
-AT_ONCE: Final = 64
+TOGETHER: Final = 64
+"""Sessions of a dead gateway whose records are read in one go."""
+
+AT_ONCE: Final = 8
 """Sessions of a dead gateway that are looked after side by side, so that live traffic keeps its share."""
 
 LEASE_SHARE: Final = 0.8
@@ -66,20 +70,29 @@ class Gateways:
             if record.value and record.revision < before
         ]
         failure: Exception | None = None
-        for start in range(0, len(left), AT_ONCE):
-            some = left[start : start + AT_ONCE]
+        for some in batched(left, TOGETHER):
             try:
-                await side_by_side(*(self._orphaned(gateway, address, note) for address, note in some))
+                await self._leave_behind(gateway, some)
             except Exception as error:  # a record that cannot be read, too, must not keep the others waiting
                 failure = error
         if failure is not None:
             raise failure
         return True
 
-    async def _orphaned(self, gateway: GatewayId, address: Address, note: int) -> None:
+    async def _leave_behind(self, gateway: GatewayId, some: list[tuple[Address, int]]) -> None:
+        found = await self._records.store.read(*(Keys.user(address.user) for address, _ in some))
+
+        async def leave(one: tuple[Address, int]) -> None:
+            await self._orphaned(gateway, *one, found)
+
+        await some_at_once(leave, some, AT_ONCE)
+
+    async def _orphaned(
+        self, gateway: GatewayId, address: Address, note: int, found: Mapping[str, Record]
+    ) -> None:
         """Let one session of a dead gateway wait to be resumed, or end it; then remove its note."""
         rule = functools.partial(session_rules.orphan, address, gateway, self._resume_window_s)
-        reply = await self._changes.user(address.user, rule)
+        reply = await self._changes.user(address.user, rule, found=found)
         if isinstance(reply, SessionGone):  # it is no user's live session, so no effect removes the note
             await self._records.remove(Keys.session(gateway, address.session), note)
         metrics.SESSIONS_ORPHANED.inc()

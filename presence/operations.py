@@ -4,6 +4,7 @@ A new operation is a message in `tieline.wire.internal`, where it is put into th
 for it, a rule in `presence.rules`, and a row here.
 """
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol, TypeVar
@@ -15,9 +16,12 @@ from presence.rules import room, session, signals
 from presence.rules.change import Facts, Step
 from presence.rules.signals import Terms
 from presence.rules.user import User
+from presence.side_by_side import some_at_once
+from presence.store import StoreUnavailable
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import (
     Check,
+    Done,
     EndSession,
     FindReplaced,
     JoinRoom,
@@ -32,6 +36,11 @@ from tieline.wire.internal import (
     Replaced,
     Tell,
 )
+from tieline.wire.subjects import Keys
+
+ENDS_AT_ONCE: Final = 8
+"""Of the ends that a gateway tells together, so many are carried out side by side: a hundred who lose their
+connection at once must leave the others their share of the store."""
 
 NO_ROOMS: Final[tuple[RoomId, ...]] = ()
 
@@ -69,21 +78,21 @@ class Operations:
         self._records = records
         self._changes = changes
         self._terms = terms
+        self._resume_window_s = resume_window_s
 
         def begin(
             ask: OpenSession, user: User | None, beside: Mapping[UserId, User], facts: Facts
         ) -> Step[User]:
             return session.open_session(session.within_limit(ask, max_rooms), user, beside, facts)
 
-        def lose(
-            ask: EndSession, user: User | None, beside: Mapping[UserId, User], facts: Facts
-        ) -> Step[User]:
-            return session.lose_connection(ask, resume_window_s, user, beside, facts)
-
+        self._begin: Callable[[OpenSession], Awaitable[PresenceReply]] = self._on_user(
+            begin, lambda ask: session.within_limit(ask, max_rooms).join
+        )
+        self._opening: dict[OpenSession, asyncio.Future[PresenceReply | None]] = {}
         self._table: dict[type[PresenceRequest], Handler] = {
             Check: self._check,
-            OpenSession: self._on_user(begin, lambda ask: session.within_limit(ask, max_rooms).join),
-            EndSession: self._on_user(lose),
+            OpenSession: self._open,
+            EndSession: self._end,
             Register: self._on_user(session.register, lambda ask: tuple(ask.rooms), confirmed=True),
             Regrant: self._on_user(session.regrant),
             Tell: self._on_user(session.tell, confirmed=True),
@@ -126,6 +135,39 @@ class Operations:
     async def _check(self, ask: Check) -> PresenceReply:
         rule = functools.partial(signals.check, ask, self._terms)
         return await self._changes.negotiation(ask.user, ask.to, rule)
+
+    async def _open(self, ask: OpenSession) -> PresenceReply:
+        """Begin or resume a session; the same request again, while it is under way, waits for its answer.
+
+        A gateway asks again after half a second, and ending hundreds of calls of an older session may take
+        that long: done several times side by side it would take longer still.
+        """
+        under_way = self._opening.get(ask)
+        if under_way is not None:
+            reply = await asyncio.shield(under_way)
+            if reply is None:
+                raise StoreUnavailable(f"not begun: {ask.session}")
+            return reply
+        outcome = self._opening[ask] = asyncio.get_running_loop().create_future()
+        reply = None
+        try:
+            reply = await self._begin(ask)
+        finally:
+            del self._opening[ask]
+            outcome.set_result(reply)
+        return reply
+
+    async def _end(self, ask: EndSession) -> Done:
+        """Carry out the end of one connection, or of several; again, it changes nothing."""
+        ends = (ask, *ask.also)
+        found = await self._records.store.read(*dict.fromkeys(Keys.user(end.user) for end in ends))
+
+        async def lose(end: EndSession) -> None:
+            rule = functools.partial(session.lose_connection, end, self._resume_window_s)
+            await self._changes.user(end.user, rule, found=found)
+
+        await some_at_once(lose, ends, ENDS_AT_ONCE)
+        return Done(len(ends))
 
     async def _find_replaced(self, ask: FindReplaced) -> Replaced:
         """List those of a gateway's connections whose users have another one by now.

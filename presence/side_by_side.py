@@ -1,10 +1,12 @@
 """Wait for several things that do not depend on each other, in the time of the slowest."""
 
 import asyncio
-from collections.abc import Awaitable
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 ResultT = TypeVar("ResultT")
+ItemT = TypeVar("ItemT")
 OtherT = TypeVar("OtherT")
 
 
@@ -25,6 +27,29 @@ async def side_by_side(*awaited: Awaitable[ResultT]) -> list[ResultT]:
     if failure is not None:
         raise failure
     return results
+
+
+def batched(items: Iterable[ItemT], size: int) -> Iterator[list[ItemT]]:
+    """List items in batches of a size, the last of which may be smaller."""
+    left = iter(items)
+    while batch := list(itertools.islice(left, size)):
+        yield batch
+
+
+async def some_at_once(
+    carry_out: Callable[[ItemT], Awaitable[ResultT]], items: Sequence[ItemT], at_once: int
+) -> list[ResultT]:
+    """Carry something out for each item, for so many of them side by side. See `side_by_side`.
+
+    Each is tried, also when another one fails.
+    """
+    slots = asyncio.Semaphore(at_once)
+
+    async def take(item: ItemT) -> ResultT:
+        async with slots:
+            return await carry_out(item)
+
+    return await side_by_side(*(take(item) for item in items))
 
 
 async def both(one: Awaitable[ResultT], other: Awaitable[OtherT]) -> tuple[ResultT, OtherT]:

@@ -51,6 +51,8 @@ class Admitted(NamedTuple):
     """None: the client cannot resume. Empty: it can, and has nothing to resume yet."""
     last: str
     """The `requestId` of the last message that the client has had."""
+    address: str = ""
+    """Where the client comes from, as `addresses` tells it."""
 
 
 class Pending(enum.Enum):
@@ -102,10 +104,12 @@ class Admission:
         return True if self._refresh_keys is None else await self._refresh_keys()
 
     def _counted(self, verdict: Verdict, request: Request, peer: str, now: Now) -> Verdict:
-        if verdict is not HandshakeError.UNAUTHORIZED:
+        if verdict is not HandshakeError.UNAUTHORIZED and not isinstance(verdict, Admitted):
             return verdict
         forwarded = request.headers.get_all("X-Forwarded-For")
         address = client_address(peer, forwarded, self._trusted_proxies)
+        if isinstance(verdict, Admitted):
+            return verdict._replace(address=address)
         return (
             HandshakeError.TOO_MANY_BAD_TOKENS
             if self._throttle.is_one_too_many(address, now.monotonic)

@@ -1,16 +1,19 @@
 """Let clients in: begin a session with presence, or resume one and replay what it missed."""
 
 import asyncio
+import contextlib
 import logging
+import math
+import random
 import secrets
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Callable
+from typing import Final, NamedTuple, Protocol
 
 from nats.errors import Error as NatsError
 from websockets.http11 import Response
 
 from gateway.admission.handshake import Admitted
-from gateway.client.connection import Connection
+from gateway.client.connection import HANDSHAKE_S, Connection
 from gateway.client.deliveries import NOTHING, Missed
 from gateway.client.session import NO_CLOSE_FRAME, Session
 from gateway.client.terms import Terms
@@ -18,6 +21,7 @@ from gateway.delivery.connections import Connections
 from gateway.limits import prices
 from gateway.limits.rates import NO_LIMITS
 from gateway.limits.users import Users
+from gateway.sessions.arrival_queue import ArrivalQueue, Waiting
 from gateway.sessions.departures import Departures
 from gateway.sessions.presence import Presence
 from tieline import metrics
@@ -32,15 +36,37 @@ from tieline.wire.internal import EndSession, Opened
 OPENING_PATIENCE_S: Final = 4.0
 """For presence to begin a session: what the 5 s of the upgrade leave after the request has been read."""
 
-AT_ONCE: Final = 32
-"""Upgrades under way side by side: when thousands come back at once, the others wait, and the
-clients that are here keep their share."""
+WAITING_S: Final = 3.0
+"""For a client's turn to come: what is left of the upgrade's time then must be enough to let it in, and one
+that is refused can still read why, and when to come back."""
+
+ANSWERING_S: Final = 0.5
+"""What the answer itself needs of the upgrade's time, and the request needed to come."""
+
+LOOK_S: Final = 0.25
+"""Between two looks at whether the clients that have their turn are still there: the place of one that has
+gone is another one's."""
+
+Jitter = Callable[[], float]
+"""A source of numbers from 0 to below 1, evenly."""
 
 _log = logging.getLogger(__name__)
 
 
 class _HasGone(Exception):
     """The client has closed its end before it was let in."""
+
+
+class _WaitedTooLong(Exception):
+    """Too many clients come at once: this one's turn has not come in time."""
+
+
+class _Turn(NamedTuple):
+    """A client that waits for its turn, or has it."""
+
+    connection: Connection
+    has_come: asyncio.Future[bool]
+    """Whether it may be let in; False: too many wait."""
 
 
 class Delivering(Protocol):
@@ -78,6 +104,9 @@ class Arrivals:
         departures: Departures,
         users: Users | None = None,
         on_welcome: Callable[[Session, Connection], None] = lambda _session, _connection: None,
+        jitter: Jitter = random.random,
+        waiting_s: float = WAITING_S,
+        look_s: float = LOOK_S,
     ) -> None:
         """Take also the budgets of users, None: without limits; and what is told of each who is let in."""
         self._users = users or Users(NO_LIMITS)
@@ -88,7 +117,14 @@ class Arrivals:
         self._connections = connections
         self._delivery = delivery
         self._departures = departures
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._jitter = jitter
+        self._waiting_s = waiting_s
+        self._look_s = look_s
+        self._loop = asyncio.get_running_loop()
+        self._queue = ArrivalQueue()
+        self._waiting: dict[Waiting, _Turn] = {}
+        self._having_turn: dict[Waiting, Connection] = {}
+        self._looking: asyncio.TimerHandle | None = None
         self.under_way = 0
 
     async def let_in(self, connection: Connection, response: Response, admitted: Admitted) -> None:
@@ -133,19 +169,21 @@ class Arrivals:
         self, connection: Connection, session: Session, admitted: Admitted
     ) -> tuple[bool, Missed] | None:
         """Open a session when its turn has come; None: it could not be, and the client is denied or gone."""
+        deadline = self._loop.time() + HANDSHAKE_S - ANSWERING_S
         with bug_guard(_log, "session not opened: a bug", user=session.user):
             try:
-                async with self._slots:
-                    if connection.is_closing:  # it could not wait so long
-                        raise _HasGone
+                async with self._turn(connection, Waiting(session.user, admitted.address)):
                     losses = self._delivery.suspected_losses
                     self._departures.expect(session)
-                    opened = await self._open(connection, session, admitted)
+                    opened = await self._open(connection, session, admitted, deadline)
                 if self._delivery.suspected_losses != losses:
                     raise NoAnswer("something that was pushed in between may not have come")
             except _HasGone:
                 connection.abandon()
                 await self._departures.forget(session)
+                return None
+            except _WaitedTooLong:
+                self._deny(connection, HandshakeError.BUSY)
                 return None
             except (NoAnswer, BrokerAway, NatsError) as error:
                 _log.warning("session not opened", extra={"user": session.user, "error": repr(error)})
@@ -154,11 +192,68 @@ class Arrivals:
         await self._turn_away(connection, session, admitted, HandshakeError.BROKER_UNAVAILABLE)
         return None
 
+    @contextlib.asynccontextmanager
+    async def _turn(self, connection: Connection, arrival: Waiting) -> AsyncIterator[None]:
+        """Wait for a client's turn, and have it until it is let in, or has gone.
+
+        Raises:
+            _HasGone: it has gone while it waited.
+            _WaitedTooLong: it is to be refused.
+        """
+        turn = self._waiting[arrival] = _Turn(connection, self._loop.create_future())
+        try:
+            pushed_out = self._queue.add(arrival)
+            if pushed_out is not None:
+                self._waiting.pop(pushed_out).has_come.set_result(False)
+            self._give_turns()
+            if not turn.has_come.done():
+                await asyncio.wait((turn.has_come,), timeout=self._waiting_s)
+            if not turn.has_come.done() or not turn.has_come.result():
+                raise _WaitedTooLong
+            if connection.is_closing:
+                raise _HasGone
+            yield
+        finally:
+            if self._waiting.pop(arrival, None) is not None:
+                self._queue.remove(arrival)
+            self._release(arrival)
+
+    def _give_turns(self) -> None:
+        """Let the next ones in, as many as there is room for."""
+        while (arrival := self._queue.next()) is not None:
+            turn = self._waiting.pop(arrival)
+            self._having_turn[arrival] = turn.connection
+            turn.has_come.set_result(True)
+            if turn.connection.is_closing:  # it could not wait so long
+                self._having_turn.pop(arrival)
+                self._queue.done(arrival)
+        if self._having_turn and self._looking is None:
+            self._looking = self._loop.call_later(self._look_s, self._look)
+
+    def _release(self, arrival: Waiting) -> None:
+        """Give a client's place to another one."""
+        if self._having_turn.pop(arrival, None) is not None:
+            self._queue.done(arrival)
+            self._give_turns()
+
+    def _look(self) -> None:
+        """Give the places of clients that have gone to others, although presence is still at them."""
+        self._looking = None
+        for arrival, connection in list(self._having_turn.items()):
+            if connection.is_closing:
+                self._release(arrival)
+        if self._having_turn and self._looking is None:
+            self._looking = self._loop.call_later(self._look_s, self._look)
+
+    def _deny(self, connection: Connection, error: HandshakeError) -> None:
+        """Refuse a client, and ask it to come back at a moment that few others are told, too."""
+        connection.deny(error, math.ceil(self._jitter() * self._queue.spread_s()) or 1)
+
     async def _turn_away(
         self, connection: Connection, session: Session, admitted: Admitted, error: HandshakeError
     ) -> None:
         """Refuse, and undo an opening. What was to be resumed still can be; what was to begin has not."""
-        connection.deny(error)
+        self._deny(connection, error)
         await self._undo(session, admitted)
 
     async def _undo(self, session: Session, admitted: Admitted) -> None:
@@ -166,14 +261,14 @@ class Arrivals:
         await self._departures.depart(session, code)
 
     async def _open(
-        self, connection: Connection, session: Session, admitted: Admitted
+        self, connection: Connection, session: Session, admitted: Admitted, deadline: float
     ) -> tuple[bool, Missed]:
         """Make the session what presence says; returns whether it is an older one, and what that missed."""
         if not admitted.resume:
-            await self._begin(connection, session)
+            await self._begin(connection, session, deadline)
             return False, NOTHING
         fresh, secret = session.session, session.secret
-        reply = await self._ask(connection, session, admitted.resume)
+        reply = await self._ask(connection, session, admitted.resume, deadline)
         session.opened(reply, internal.secret_hash(admitted.resume) if reply.resumed else secret)
         await self._delivery.follow(connection, session)
         missed = await self._delivery.missed(session, admitted.last if reply.resumed else "")
@@ -192,16 +287,20 @@ class Arrivals:
         await self._departures.forget(session)
         session.begin_again(fresh, _connection_id(), secret)
         self._departures.expect(session)
-        await self._begin(connection, session)
+        await self._begin(connection, session, deadline)
         return False, NOTHING
 
-    async def _begin(self, connection: Connection, session: Session) -> None:
+    async def _begin(self, connection: Connection, session: Session, deadline: float) -> None:
         """Begin a new session; presence announces it only when it can be reached."""
         await self._delivery.follow(connection, session)
-        session.opened(await self._ask(connection, session, None), session.secret)
+        session.opened(await self._ask(connection, session, None, deadline), session.secret)
 
-    async def _ask(self, connection: Connection, session: Session, resume: ResumeToken | None) -> Opened:
+    async def _ask(
+        self, connection: Connection, session: Session, resume: ResumeToken | None, deadline: float
+    ) -> Opened:
         """Ask presence, unless the client has given up: it may be connected elsewhere, and stay that.
+
+        Once it has given up, presence is not asked again; but what was asked may yet be answered, and undone.
 
         Raises:
             NoAnswer: presence does not answer, or says that another connection has the session by now.
@@ -209,7 +308,9 @@ class Arrivals:
         """
         if connection.is_closing:
             raise _HasGone
-        reply = await self._presence.ask(session.opening(self._gateway, resume), OPENING_PATIENCE_S)
+        patience_s = max(0.0, min(OPENING_PATIENCE_S, deadline - self._loop.time()))
+        opening = session.opening(self._gateway, resume)
+        reply = await self._presence.ask(opening, patience_s, lambda: not connection.is_closing)
         if not isinstance(reply, Opened):
             raise NoAnswer(f"presence answered with {type(reply).__name__}")
         if reply.owed_s:

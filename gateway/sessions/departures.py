@@ -1,4 +1,8 @@
-"""Let clients go: tell presence that a connection has ended, and empty the gateway before it stops."""
+"""Let clients go: tell presence that a connection has ended, and empty the gateway before it stops.
+
+A connection that was lost, and may be resumed, is told of only when nobody has resumed it for a while: then a
+client that is back within seconds was never away, for presence as for the others in its rooms.
+"""
 
 import asyncio
 import contextlib
@@ -6,9 +10,12 @@ import logging
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
+
 from gateway.client.connection import Connection
 from gateway.client.session import Session
 from gateway.delivery.connections import Connections
+from gateway.sessions.endings import Endings
 from gateway.sessions.notices import Notices
 from gateway.sessions.presence import Presence
 from tieline import metrics
@@ -29,6 +36,11 @@ _log = logging.getLogger(__name__)
 
 
 OnClosed = Callable[[Session, Connection], None]
+
+
+UNTOLD_DEBT_S: Final = 5.0
+"""Seconds of a user's budget that may be used up without presence being told at once: a page that is reloaded
+in the middle of a call has used up less. Who has used up more owes it on every gateway without delay."""
 
 
 class Drain(NamedTuple):
@@ -65,10 +77,16 @@ class Departures:
         tasks: asyncio.TaskGroup,
         retry_s: float = ENDING_RETRY_S,
         on_closed: OnClosed = lambda _session, _connection: None,
+        away_delay_s: float = 0.0,
     ) -> None:
-        """Take also what is told of each connection that had a session and has ended."""
+        """Take also what is told of each connection that had a session and has ended.
+
+        A lost connection may be resumed for `away_delay_s` before presence is told that it is lost.
+        """
         self._on_closed = on_closed
-        self._presence = presence
+        self._endings = Endings(presence, tasks)
+        self._away_delay_s = away_delay_s
+        self._hurry = asyncio.Event()
         self._connections = connections
         self._delivery = delivery
         self._notices = notices
@@ -112,19 +130,34 @@ class Departures:
 
     async def forget(self, session: Session) -> CloseCode | None:
         """Deliver nothing more to a session, and expect nothing; returns why presence ended it, if it did."""
-        self._expected.discard(session.connection)
         await self._delivery.drop(session)
+        return self._unexpect(session)
+
+    def _unexpect(self, session: Session) -> CloseCode | None:
+        self._expected.discard(session.connection)
         return self._ended.pop(session.connection, None)
 
     async def depart(self, session: Session, close_code: int) -> None:
-        """Forget a session, and tell presence until it has answered."""
-        is_replaced = await self.forget(session) is CloseCode.REPLACED
-        ending = session.ending(close_code, asyncio.get_running_loop().time())
+        """Forget a session, and tell presence until it has answered.
+
+        Of a session that another connection has, presence is told only what its user has used up.
+        """
+        lost_at = asyncio.get_running_loop().time()
+        ending = session.ending(close_code, lost_at)
+        waits = ending.resumable and self._away_delay_s > 0 and ending.owed_s <= UNTOLD_DEBT_S
+        await self._delivery.drop(session)
+        if waits:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._away_delay_s):
+                    await self._hurry.wait()
+        is_replaced = self._unexpect(session) is CloseCode.REPLACED
         if is_replaced and not ending.owed_s:
             return  # another connection has the user; otherwise this one may have been registered since
         while True:
+            lost_for_s = asyncio.get_running_loop().time() - lost_at if waits else 0.0
+            told = msgspec.structs.replace(ending, lost_for_s=lost_for_s)
             try:
-                await self._presence.ask(ending, DRAINING_PATIENCE_S if self.draining else PATIENCE_S)
+                await self._endings.tell(told, DRAINING_PATIENCE_S if self.draining else PATIENCE_S)
             except NoAnswer:
                 if self.draining:  # and the lease, not renewed any more, ends what is left
                     _log.warning("session end untold: no answer", extra={"session": session.session})
@@ -139,6 +172,7 @@ class Departures:
         Returns when no client is connected any more.
         """
         self.draining = True
+        self._hurry.set()
         metrics.DRAINING.set(1)
         await asyncio.sleep(how.balancer_s)
         _log.info("draining", extra={"connections": len(self._connections)})

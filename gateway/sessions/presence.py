@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tieline.runtime.message import Message
-from tieline.runtime.requests import PATIENCE_S, Requests
+from tieline.runtime.requests import PATIENCE_S, Requests, always
 from tieline.wire import internal
 from tieline.wire.internal import OPERATIONS, GatewayRequest, PresenceReply
 from tieline.wire.subjects import Subjects
@@ -16,8 +16,13 @@ PresenceAnswered = Callable[[PresenceReply | None], None]
 class Presence(Protocol):
     """Presence, as a gateway asks it. A request is repeated until it is answered, maybe carried out twice."""
 
-    async def ask(self, request: GatewayRequest, patience_s: float = PATIENCE_S) -> PresenceReply:
-        """Ask, and return the reply.
+    async def ask(
+        self,
+        request: GatewayRequest,
+        patience_s: float = PATIENCE_S,
+        is_wanted: Callable[[], bool] = always,
+    ) -> PresenceReply:
+        """Ask, and return the reply. Once it `is_wanted` no more, the request is not repeated.
 
         Raises:
             NoAnswer: no reply came within `patience_s`; the request may or may not have been carried out.
@@ -38,13 +43,20 @@ class RemotePresence:
         self._requests = requests
         self._subjects = subjects
 
-    async def ask(self, request: GatewayRequest, patience_s: float = PATIENCE_S) -> PresenceReply:
-        """Ask, and return the reply.
+    async def ask(
+        self,
+        request: GatewayRequest,
+        patience_s: float = PATIENCE_S,
+        is_wanted: Callable[[], bool] = always,
+    ) -> PresenceReply:
+        """Ask, and return the reply. Once it `is_wanted` no more, the request is not repeated.
 
         Raises:
             NoAnswer: no reply came within `patience_s`; the request may or may not have been carried out.
         """
-        answer = await self._requests.ask(self._subject(request), internal.encode(request), patience_s)
+        answer = await self._requests.ask(
+            self._subject(request), internal.encode(request), patience_s, is_wanted
+        )
         reply: PresenceReply = internal.decode_presence_reply(answer)
         return reply
 

@@ -46,6 +46,9 @@ Beside = Mapping[UserId, User]
 MOST_OWED_MS: Final = 60_000
 """What a user can owe at most: what gateways say must not keep a user silent for longer than that."""
 
+MIN_TIMER_S: Final = 1.0
+"""The shortest time that NATS can set a timer for."""
+
 
 def within_limit(ask: OpenSession, max_rooms: int) -> OpenSession:
     """Ask for as many rooms at most as a user may be in; `max_rooms` 0: for all."""
@@ -107,7 +110,7 @@ def lose_connection(
         return Change(Done(), None if owing is user else owing)
     if not (ask.resumable and user.session.secret):
         return _end(ask.user, owing, facts)
-    return _away(ask.user, owing, resume_window_s)
+    return _away(ask.user, owing, max(MIN_TIMER_S, resume_window_s - ask.lost_for_s))
 
 
 def orphan(

@@ -35,8 +35,8 @@ class NoAnswer(Exception):
 class Question(Protocol):
     """A request that is resent until it is answered."""
 
-    def payload(self) -> bytes:
-        """Return what is to be sent, the first time and again."""
+    def payload(self) -> bytes | None:
+        """Return what is to be sent, the first time and again; None: nothing more, only the answer counts."""
         ...
 
     def hear(self, reply: Message) -> bool:
@@ -48,17 +48,28 @@ class Question(Protocol):
         ...
 
 
+def always() -> bool:
+    """Say that a request is wanted, whatever happens meanwhile."""
+    return True
+
+
 class _Plain:
     """A question with one answer, or with None."""
 
-    __slots__ = ("_done", "_payload")
+    __slots__ = ("_done", "_is_wanted", "_payload")
 
-    def __init__(self, payload: bytes, done: Callable[[Message | None], None]) -> None:
+    def __init__(
+        self,
+        payload: bytes,
+        done: Callable[[Message | None], None],
+        is_wanted: Callable[[], bool] = always,
+    ) -> None:
         self._payload = payload
         self._done = done
+        self._is_wanted = is_wanted
 
-    def payload(self) -> bytes:
-        return self._payload
+    def payload(self) -> bytes | None:
+        return self._payload if self._is_wanted() else None
 
     def hear(self, reply: Message) -> bool:
         self._done(reply)
@@ -141,8 +152,14 @@ class Requests:
         if self._checking is None:
             self._checking = self._loop.call_later(CHECK_EVERY_S, self._check_due)
 
-    async def ask(self, subject: str, payload: bytes, patience: float = PATIENCE_S) -> bytes:
-        """Ask, and return the reply's payload.
+    async def ask(
+        self,
+        subject: str,
+        payload: bytes,
+        patience: float = PATIENCE_S,
+        is_wanted: Callable[[], bool] = always,
+    ) -> bytes:
+        """Ask, and return the reply's payload. Once it `is_wanted` no more, the request is not sent again.
 
         Raises:
             NoAnswer: no answer came within `patience` seconds.
@@ -153,7 +170,7 @@ class Requests:
             if not answered.done():
                 answered.set_result(reply)
 
-        self.begin(subject, payload, done, patience)
+        self.put(subject, _Plain(payload, done, is_wanted), patience)
         reply = await answered
         if reply is None:
             raise NoAnswer(subject)
@@ -208,8 +225,11 @@ class Requests:
         return str(self._count)
 
     def _attempt(self, token: str, pending: _Pending, now: float) -> None:
+        payload = pending.question.payload()
+        if payload is None:
+            pending.due = pending.deadline
+            return
         try:
-            payload = pending.question.payload()
             self._broker.send(pending.subject, payload, f"{self._prefix}.{token}", pending.headers)
         except BrokerAway:
             pending.due = now + NO_LISTENER_RETRY_S

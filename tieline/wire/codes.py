@@ -56,6 +56,7 @@ class HandshakeError(enum.Enum):
     RATE_LIMITED = (429, "请求过于频繁")
     DRAINING = (503, "服务器正在下线")
     FULL = (503, "服务器连接已满")
+    BUSY = (503, "服务器繁忙")
     KEYS_UNAVAILABLE = (503, "密钥暂时不可用")
     BROKER_UNAVAILABLE = (503, "服务暂时不可用")
 

@@ -174,6 +174,10 @@ class EndSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The connection was lost rather than closed: a session that can be resumed waits for that."""
     owed_s: float = 0.0
     """What the user has used up on this connection and not had back, in seconds of its budget."""
+    lost_for_s: float = 0.0
+    """How long ago it was lost: the time in which the session may be resumed began then."""
+    also: tuple["EndSession", ...] = ()
+    """Other connections that have ended. An older process overlooks them: see `Done.ended`."""
 
 
 class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -256,6 +260,9 @@ class RoomMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):
 
 class Done(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The request is carried out, now or by an earlier attempt."""
+
+    ended: int = 1
+    """Of the ends in a request, in their order, so many are carried out."""
 
 
 class KeepLease(_Message, frozen=True, array_like=True, tag=True, gc=False):

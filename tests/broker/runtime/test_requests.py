@@ -75,6 +75,18 @@ async def test_an_unanswered_request_is_resent_as_it_was_and_fails(
     assert first.reply == second.reply
 
 
+async def test_a_request_is_not_resent_once_it_is_not_wanted(requests: Requests, service: Broker) -> None:
+    inbox = Inbox()
+    await listen(service, inbox.put)
+    wanted = iter((True, False))
+
+    with pytest.raises(NoAnswer):
+        await requests.ask("t.ask", b"hello", 2 * ONE_RETRY_S, lambda: next(wanted))
+
+    await inbox.next()
+    assert list(wanted) == []
+
+
 async def test_the_second_attempt_is_answered_if_the_first_was_lost(
     requests: Requests, service: Broker
 ) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from presence.side_by_side import both, side_by_side
+from presence.side_by_side import both, side_by_side, some_at_once
 
 
 class Waits:
@@ -124,3 +124,27 @@ async def test_a_failure_of_one_of_both_is_raised_when_both_have_ended(
         await waiting
     assert sorted(waits.ended) == ["a", "b"]
     assert others() == set()
+
+
+async def test_so_many_are_carried_out_at_a_time_and_no_more() -> None:
+    waits = Waits()
+    waiting = asyncio.ensure_future(some_at_once(waits.wait, "abc", 2))
+    await turns()
+    assert waits.began == ["a", "b"]
+    waits.open("b")
+    await turns()
+    assert waits.began == ["a", "b", "c"]
+    waits.open("a", "c")
+    assert await waiting == ["A", "B", "C"]
+
+
+async def test_one_that_fails_does_not_keep_the_others_from_their_turn() -> None:
+    waits = Waits()
+    waits.open("a", "b", "c")
+
+    async def fail_first(name: str) -> str:
+        return await waits.wait(name, ValueError(name) if name == "a" else None)
+
+    with pytest.raises(ValueError, match="a"):
+        await some_at_once(fail_first, "abc", 1)
+    assert waits.ended == ["a", "b", "c"]

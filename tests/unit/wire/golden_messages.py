@@ -85,6 +85,17 @@ SAMPLES: Final = (
     Sample("a connection that was closed", REQUEST, EndSession(ALICE, CONNECTION, resumable=False)),
     Sample("what a connection used up", REQUEST, EndSession(ALICE, CONNECTION, resumable=True, owed_s=7.5)),
     Sample(
+        "several connections that have ended",
+        REQUEST,
+        EndSession(
+            ALICE,
+            CONNECTION,
+            resumable=True,
+            lost_for_s=2.5,
+            also=(EndSession(BOB, CONNECTION, resumable=False),),
+        ),
+    ),
+    Sample(
         "a session to be registered again",
         REQUEST,
         Register(ALICE, HERS, GATEWAY, CONNECTION, True, {ROOM: JOINED_AT, LOBBY: 0}, SECRET),

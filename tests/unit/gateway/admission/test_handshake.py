@@ -367,3 +367,7 @@ async def test_tokens_of_unknown_keys_are_counted_as_bad_ones() -> None:
 
 async def test_where_no_keys_are_fetched_they_are_always_fresh() -> None:
     assert await admission().refresh_keys() is True
+
+
+def test_a_refusal_may_name_another_time_to_come_back() -> None:
+    assert denied(HandshakeError.BUSY, 7).headers["Retry-After"] == "7"

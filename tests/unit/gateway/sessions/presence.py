@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 from gateway.sessions.presence import PresenceAnswered
-from tieline.runtime.requests import PATIENCE_S, NoAnswer
+from tieline.runtime.requests import PATIENCE_S, NoAnswer, always
 from tieline.wire.internal import Done, GatewayRequest, Opened, OpenSession, PresenceReply
 
 
@@ -16,6 +16,8 @@ class FakePresence:
         self.asked: list[GatewayRequest] = []
         self.patience: list[float] = []
         """How long each answer would have been waited for."""
+        self.is_wanted: list[Callable[[], bool]] = []
+        """What says of each request whether it is to be repeated, if nobody answers."""
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.on_ask: Callable[[GatewayRequest], None] = lambda _: None
@@ -31,9 +33,15 @@ class FakePresence:
         """List the requests of a kind."""
         return [request for request in self.asked if isinstance(request, kind)]
 
-    async def ask(self, request: GatewayRequest, patience_s: float = PATIENCE_S) -> PresenceReply:
+    async def ask(
+        self,
+        request: GatewayRequest,
+        patience_s: float = PATIENCE_S,
+        is_wanted: Callable[[], bool] = always,
+    ) -> PresenceReply:
         """Answer, when that is allowed."""
         self._note(request, patience_s)
+        self.is_wanted.append(is_wanted)
         await self.may_answer.wait()
         reply = self._next(request)
         if reply is None:

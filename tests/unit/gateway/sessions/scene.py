@@ -1,8 +1,10 @@
 """Everything of `sessions` around a fake presence and a fake delivery, with real connections."""
 
 import asyncio
+import json
 from typing import Any, Final
 
+import msgspec
 from websockets.http11 import Response
 
 from gateway.admission.handshake import Admitted
@@ -11,7 +13,7 @@ from gateway.client.ice_servers import IceServers
 from gateway.client.session import Session
 from gateway.client.terms import Pace, Terms
 from gateway.delivery.connections import Connections
-from gateway.sessions.arrivals import Arrivals
+from gateway.sessions.arrivals import WAITING_S, Arrivals
 from gateway.sessions.departures import Departures
 from gateway.sessions.notices import Notices
 from gateway.sessions.registrations import Registrations
@@ -21,16 +23,19 @@ from tests.unit.gateway.sessions.delivery import FakeDelivery
 from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.runtime.broker import BrokerAway
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId, UserId
-from tieline.wire.internal import GatewayRequest
+from tieline.wire.internal import EndSession, GatewayRequest
 
 GATEWAY: Final = GatewayId("g-1")
 TERMS: Final = Terms(IceServers(), TOKENS, pace=Pace(20, 5), resume_window_s=7.5)
 
 
-def admitted(resume: str | None = None, last: str = "") -> Admitted:
-    """Alice, as the upgrade request admits her."""
-    claims = Claims("alice", 4_000_000_000, rooms="*", join=("hall",))
-    return Admitted(claims, acks=True, resume=None if resume is None else ResumeToken(resume), last=last)
+def admitted(
+    resume: str | None = None, last: str = "", *, user: str = "alice", address: str = "192.0.2.1"
+) -> Admitted:
+    """Alice, or somebody else, as the upgrade request admits them."""
+    claims = Claims(user, 4_000_000_000, rooms="*", join=("hall",))
+    token = None if resume is None else ResumeToken(resume)
+    return Admitted(claims, acks=True, resume=token, last=last, address=address)
 
 
 class FakeSender:
@@ -50,7 +55,7 @@ class FakeSender:
 class Scene:
     """One gateway's sessions. Tasks belong to the given group."""
 
-    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, tasks: asyncio.TaskGroup, away_delay_s: float = 0.0) -> None:
         self.tasks = tasks
         self.presence = FakePresence()
         self.delivery = FakeDelivery()
@@ -58,16 +63,15 @@ class Scene:
         self.connections = Connections()
         self.notices = Notices(self.presence)
         self.departures = Departures(
-            self.presence, self.connections, self.delivery, self.notices, tasks, retry_s=0
+            self.presence,
+            self.connections,
+            self.delivery,
+            self.notices,
+            tasks,
+            retry_s=0,
+            away_delay_s=away_delay_s,
         )
-        self.arrivals = Arrivals(
-            gateway=GATEWAY,
-            terms=TERMS,
-            presence=self.presence,
-            connections=self.connections,
-            delivery=self.delivery,
-            departures=self.departures,
-        )
+        self.arrivals = self.arrivals_within(WAITING_S)
         self.registrations = Registrations(
             gateway=GATEWAY,
             broker=self.sender,
@@ -75,6 +79,20 @@ class Scene:
             connections=self.connections,
             departures=self.departures,
             tasks=tasks,
+        )
+
+    def arrivals_within(self, waiting_s: float) -> Arrivals:
+        """Have arrivals that let nobody wait for longer than that, and look all the time for who has gone."""
+        return Arrivals(
+            gateway=GATEWAY,
+            terms=TERMS,
+            presence=self.presence,
+            connections=self.connections,
+            delivery=self.delivery,
+            departures=self.departures,
+            jitter=lambda: 0.5,
+            waiting_s=waiting_s,
+            look_s=0,
         )
 
     def here(self, name: str) -> Harness:
@@ -111,6 +129,11 @@ class Scene:
         """List what presence was asked of a kind."""
         return self.presence.asked_for(kind)
 
+    def ends(self) -> list[EndSession]:
+        """List the ends that presence was told, each by itself."""
+        requests = [ask for ask in self.presence.asked if isinstance(ask, EndSession)]
+        return [end for ask in requests for end in (msgspec.structs.replace(ask, also=()), *ask.also)]
+
 
 class Arriving(Harness):
     """A client whose upgrade request waits for an answer."""
@@ -127,6 +150,12 @@ class Arriving(Harness):
     def http_status(self) -> int:
         """Return the status of the refusal."""
         return int(self.socket.taken().split(b" ", 2)[1])
+
+    def refusal(self) -> tuple[str, int]:
+        """Return the reason of the refusal, and after how many seconds to come back."""
+        head, _, body = self.socket.taken().partition(b"\r\n\r\n")
+        (retry_after,) = (line for line in head.split(b"\r\n") if line.startswith(b"Retry-After: "))
+        return json.loads(body)["reason"], int(retry_after.split()[1])
 
     def welcomed(self) -> dict[str, Any]:
         """Return the data of the WELCOME, which must be all that has come."""

@@ -1,11 +1,21 @@
 """How a client is let in: in what order, as whom, and what is undone when it cannot be."""
 
 import asyncio
+import math
+from collections import Counter
 
 import pytest
 
 from gateway.client.deliveries import Missed
-from gateway.sessions.arrivals import AT_ONCE, OPENING_PATIENCE_S
+from gateway.sessions.arrival_queue import (
+    AT_ONCE,
+    LONGEST_SPREAD_S,
+    MAX_WAITING,
+    OF_A_USER,
+    SHORTEST_SPREAD_S,
+)
+from gateway.sessions.arrivals import OPENING_PATIENCE_S
+from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.scene import ALICE, GATEWAY, Arriving, Scene, admitted
 from tieline.wire.codes import CloseCode
@@ -246,19 +256,118 @@ async def test_a_client_replaced_before_its_welcome_is_told_by_a_close(scene: Sc
 # Many at once.
 
 
-async def test_of_many_clients_some_wait_until_others_are_let_in(scene: Scene) -> None:
+def comes(scene: Scene, user: str, address: str = "192.0.2.1") -> tuple[Arriving, asyncio.Task[None]]:
+    """Let a client come, and wait for its turn."""
+    harness = Arriving()
+    who = admitted(user=user, address=address)
+    return harness, scene.tasks.create_task(scene.arrivals.let_in(harness.connection, harness.response, who))
+
+
+async def fill(scene: Scene, count: int = AT_ONCE) -> None:
+    """Let clients come whom presence does not answer yet, all from addresses of their own."""
     scene.presence.may_answer.clear()
-    harnesses = [Arriving() for _ in range(AT_ONCE + 5)]
-    letting_in = [
-        asyncio.ensure_future(scene.arrivals.let_in(harness.connection, harness.response, admitted()))
-        for harness in harnesses
-    ]
+    for number in range(count):
+        comes(scene, f"user-{number}", f"198.51.100.{number}")
     await scene.settles()
+
+
+async def test_of_many_clients_some_wait_until_others_are_let_in(scene: Scene) -> None:
+    await fill(scene, AT_ONCE + 5)
     assert len(scene.presence.asked) == AT_ONCE
     assert scene.arrivals.under_way == AT_ONCE + 5
 
     scene.presence.may_answer.set()
-    await asyncio.gather(*letting_in)
+    await scene.settles()
 
     assert len(scene.connections) == AT_ONCE + 5
     assert scene.arrivals.under_way == 0
+
+
+async def test_one_user_or_address_keeps_nobody_else_waiting(scene: Scene) -> None:
+    scene.presence.may_answer.clear()
+    for _ in range(300):
+        comes(scene, "eve", "203.0.113.1")
+    for number in range(300):
+        comes(scene, f"mallory-{number}", "203.0.113.2")
+
+    comes(scene, "bob")
+    await scene.settles()
+
+    asked = Counter(
+        str(request.user) for request in scene.requests(OpenSession) if isinstance(request, OpenSession)
+    )
+    assert asked["bob"] == 1
+    assert asked["eve"] == OF_A_USER
+    assert sum(asked.values()) <= AT_ONCE
+    scene.presence.may_answer.set()
+
+
+async def test_a_client_whose_turn_does_not_come_is_told_when_to_come_back(scene: Scene) -> None:
+    scene.arrivals = scene.arrivals_within(0)
+    await fill(scene)
+    asked = list(scene.presence.asked)
+    assert len(asked) == AT_ONCE
+
+    harness, letting_in = comes(scene, "bob")
+    await letting_in
+
+    assert harness.refusal() == ("BUSY", math.ceil(0.5 * SHORTEST_SPREAD_S))
+    assert scene.presence.asked == asked
+    assert scene.arrivals.under_way == AT_ONCE
+    scene.presence.may_answer.set()
+
+
+async def test_of_too_many_the_oldest_waits_no_more(scene: Scene) -> None:
+    await fill(scene)
+    first, letting_in = comes(scene, "first", "203.0.113.1")
+    for number in range(MAX_WAITING - 1):
+        comes(scene, f"crowd-{number}", "203.0.113.1")
+    await scene.settles()
+    assert not letting_in.done()
+
+    comes(scene, "last", "203.0.113.1")
+    await letting_in
+
+    assert first.refusal() == ("BUSY", math.ceil(0.5 * LONGEST_SPREAD_S))
+    scene.presence.may_answer.set()
+
+
+async def test_a_client_that_went_while_it_waited_is_asked_about_nowhere(scene: Scene) -> None:
+    await fill(scene)
+    asked = list(scene.presence.asked)
+    gone, _ = comes(scene, "gone")
+    await scene.settles()
+    gone.socket.close()
+
+    scene.presence.may_answer.set()
+    await scene.settles()
+
+    assert scene.presence.asked == asked
+    assert gone.socket.is_aborted
+
+
+async def test_the_place_of_a_client_that_has_gone_is_another_one_s(scene: Scene) -> None:
+    scene.presence.may_answer.clear()
+    gone, letting_in = comes(scene, "gone")
+    await fill(scene, AT_ONCE - 1)
+    comes(scene, "bob")
+    await scene.settles()
+    assert "bob" not in {request.user for request in scene.presence.asked if isinstance(request, OpenSession)}
+
+    gone.socket.close()
+    await until(lambda: len(scene.requests(OpenSession)) == AT_ONCE + 1)
+
+    assert not letting_in.done()
+    scene.presence.may_answer.set()
+    await letting_in
+    assert [ask.user for ask in scene.requests(EndSession) if isinstance(ask, EndSession)] == ["gone"]
+
+
+async def test_presence_is_asked_again_only_while_the_client_is_there(scene: Scene) -> None:
+    harness = await let_in(scene)
+    (is_wanted,) = scene.presence.is_wanted
+    assert is_wanted()
+
+    harness.socket.close()
+
+    assert not is_wanted()

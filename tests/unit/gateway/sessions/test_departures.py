@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 
 from gateway.sessions.departures import DRAINING_PATIENCE_S, Drain
+from tests.support.waiting import until
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import ALICE, Scene
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
@@ -68,6 +70,62 @@ async def test_a_gateway_that_drains_tells_presence_once(
 
     assert scene.presence.patience == [DRAINING_PATIENCE_S]
     assert [record.message for record in caplog.records] == ["session end untold: no answer"]
+
+
+# A connection that is lost, and may be resumed in a moment.
+
+
+@pytest.fixture
+async def patient() -> AsyncIterator[Scene]:
+    """A gateway that lets an hour pass before it tells presence that a connection is lost."""
+    async with asyncio.TaskGroup() as tasks:
+        yield Scene(tasks, away_delay_s=3600.0)
+
+
+def loses(scene: Scene, name: str) -> None:
+    harness = scene.here(name)
+    harness.lose()
+    scene.departures.on_gone(harness.connection)
+
+
+async def test_a_lost_connection_is_not_told_before_it_has_lasted(patient: Scene) -> None:
+    loses(patient, "alice")
+    await patient.settles()
+
+    assert patient.delivery.dropped == [ALICES]
+    assert patient.presence.asked == []
+
+    await patient.departures.drain(AT_ONCE)
+    await patient.settles()
+    assert [end.connection for end in patient.ends()] == [ALICES]
+
+
+async def test_a_connection_that_was_lost_and_resumed_is_never_told(patient: Scene) -> None:
+    loses(patient, "alice")
+    await patient.settles()
+
+    patient.departures.note_ended(ALICES, CloseCode.REPLACED)
+    await patient.departures.drain(AT_ONCE)
+    await patient.settles()
+
+    assert patient.presence.asked == []
+
+
+async def test_a_connection_that_was_closed_for_good_is_told_at_once(patient: Scene) -> None:
+    patient.leaves(patient.here("alice"))
+    await patient.settles()
+
+    assert patient.ends() == [EndSession(ALICE, ALICES, resumable=False)]
+
+
+async def test_presence_is_told_how_long_ago_a_connection_was_lost() -> None:
+    async with asyncio.TaskGroup() as tasks:
+        scene = Scene(tasks, away_delay_s=0.01)
+        loses(scene, "alice")
+        await until(scene.ends)
+
+    (end,) = scene.ends()
+    assert end.lost_for_s >= 0.01
 
 
 # What presence itself has ended.

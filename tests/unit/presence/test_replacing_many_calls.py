@@ -1,0 +1,108 @@
+"""A user who is called by hundreds comes back: what ending the older session's calls costs, and when."""
+
+import asyncio
+from typing import Final
+
+from presence.effects import ENDED_AT_ONCE
+from presence.rules.effects import HangUp
+from presence.rules.negotiation import Negotiation
+from presence.store import StoreUnavailable
+from tests.unit.presence.counting_store import CountingStore
+from tests.unit.presence.lifetime import BusyStore, HeldUpStore
+from tests.unit.presence.presence_process import PresenceProcess
+from tests.unit.presence.requests import opening
+from tieline.wire.ids import SessionId, UserId
+from tieline.wire.internal import Opened
+from tieline.wire.subjects import Keys
+
+CALLERS: Final = tuple(f"caller-{number}" for number in range(2 * ENDED_AT_ONCE))
+
+
+async def called_by(*callers: str) -> PresenceProcess:
+    """Alice has the offers of all these users, from their common room."""
+    process = PresenceProcess()
+    for user in ("alice", *callers):
+        await process.open(opening(user, "hall"))
+    for caller in callers:
+        await process.signal(caller, "alice", "OFFER", f"offer of {caller}")
+    process.recorder.sent.clear()
+    return process
+
+
+async def test_all_who_called_hear_that_the_older_session_has_ended() -> None:
+    process = await called_by(*CALLERS)
+
+    await process.open(opening("alice", "hall", number=2))
+
+    for caller in CALLERS:
+        assert process.heard_by(caller)[0] == "hangup of alice: disconnected"
+        assert not (await process.pair("alice", caller)).is_active
+
+
+async def test_the_users_of_many_calls_are_read_together() -> None:
+    process = await called_by(*CALLERS)
+    counting = CountingStore(process.store)
+    process.over(counting)
+    await counting.count(process.open(opening("alice", number=2)))
+    many = counting.asked.copy()
+
+    process = await called_by(*CALLERS[:1])
+    process.over(counting := CountingStore(process.store))
+    await counting.count(process.open(opening("alice", number=2)))
+
+    assert many["read"] - counting.asked["read"] == 1
+    assert many["confirmed read"] - counting.asked["confirmed read"] == 1
+    assert many["write"] - counting.asked["write"] == len(CALLERS) - 1
+
+
+async def test_calls_that_have_ended_already_are_not_looked_at_again() -> None:
+    process = await called_by(*CALLERS)
+    for caller in CALLERS:
+        await process.signal(caller, "alice", "HANGUP", f"hangup of {caller}")
+    counting = CountingStore(process.store)
+    process.over(counting)
+
+    await counting.count(process.open(opening("alice", number=2)))
+
+    assert counting.asked["write"] < 10
+    assert counting.asked["confirmed read"] < 10
+
+
+async def test_a_call_that_ended_untold_is_told() -> None:
+    process = await called_by("bob")
+    told = HangUp(UserId("bob"), SessionId("bob-s1"), UserId("alice"), "disconnected", "a cause")
+    key = Keys.pair(UserId("alice"), UserId("bob"))
+    stored = (await process.store.read(key))[key]
+    await process.records.write_negotiation(key, Negotiation(pending=(told,)), stored.revision)
+
+    await process.open(opening("alice", number=2))  # its older session ends, and the process before has died
+
+    assert process.heard_by("bob")[0] == "hangup of alice: disconnected"
+
+
+async def test_the_same_request_again_waits_for_the_first() -> None:
+    process = await called_by("bob")
+    held_up = HeldUpStore(process.store, Keys.user(UserId("alice")))
+    process.over(held_up)
+    first = asyncio.ensure_future(process.ask(opening("alice", number=2)))
+    await held_up.is_reached.wait()
+    again = asyncio.ensure_future(process.ask(opening("alice", number=2)))
+
+    held_up.may_go_on.set()
+
+    assert await first == await again
+    assert isinstance(await first, Opened)
+    assert process.heard_by("bob") == ["hangup of alice: disconnected", "alice left hall: disconnected"]
+
+
+async def test_what_the_first_could_not_do_the_same_request_is_not_told() -> None:
+    process = PresenceProcess()
+    process.over(BusyStore(process.store, Keys.user(UserId("alice"))))
+
+    outcomes = await asyncio.gather(
+        *(process.ask(opening("alice")) for _ in range(2)), return_exceptions=True
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 2
+    process.over(process.store)
+    assert isinstance(await process.ask(opening("alice")), Opened)
