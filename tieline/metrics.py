@@ -147,6 +147,17 @@ STREAM_BYTES = Gauge(
     ["stream"],
     registry=REGISTRY,
 )
+STREAM_MAX_BYTES = Gauge(
+    "tieline_stream_max_bytes",
+    "Bytes that the broker may keep, by stream (bucket, mailbox); 0: as many as it has room for.",
+    ["stream"],
+    registry=REGISTRY,
+)
+MAIL_KEPT_TOO_SHORT = Gauge(
+    "tieline_mail_kept_too_short_seconds",
+    "By how many seconds the oldest message of a full mailbox is younger than the longest absence; else 0.",
+    registry=REGISTRY,
+)
 TIMERS_FIRED = _counter(
     "tieline_timers_fired_total",
     "Expired timers that this presence process handled, by kind.",

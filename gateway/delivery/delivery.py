@@ -14,9 +14,9 @@ from gateway.delivery.barriers import Barriers
 from gateway.delivery.catch_up import CatchUp
 from gateway.delivery.feed import Feeds
 from gateway.delivery.mailbox import Mailbox
-from tieline.runtime.broker import Broker
+from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
-from tieline.runtime.requests import Requests
+from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
@@ -84,6 +84,16 @@ class Delivery:
             BrokerAway, NoAnswer: that cannot be told.
         """
         await self._barriers.passed()
+
+    async def stores(self) -> bool:
+        """Whether what is sent to sessions is stored and pushed; an absent broker is told elsewhere."""
+        try:
+            await self._barriers.passed()
+        except NoAnswer:
+            return False
+        except BrokerAway:
+            pass
+        return True
 
     async def drop(self, session: Session) -> None:
         """Deliver nothing more to a session; nothing if it is not followed."""
