@@ -76,6 +76,10 @@ REPLAYED = _counter(
     "tieline_replayed_frames_total",
     "Frames sent to clients from the mailbox because their live delivery was missed.",
 )
+LEFT_OUT = _counter(
+    "tieline_left_out_frames_total",
+    "Frames left out of what clients were sent from the mailbox, because somebody had sent too much.",
+)
 HANDSHAKES_REFUSED = _counter(
     "tieline_handshakes_refused_total",
     "Connections refused before the upgrade, by reason.",

@@ -138,6 +138,7 @@ def passing(ttl_s: int) -> dict[str, str]:
 # Headers of a message that JetStream sends.
 
 _SEQUENCE: Final = b"Nats-Sequence"
+_PENDING: Final = b"Nats-Num-Pending"
 _MARKER_REASON: Final = "Nats-Marker-Reason"
 _AT_SUBJECT: Final = b"\r\nNats-Subject: "
 _AT_SEQUENCE: Final = b"\r\n%b: " % _SEQUENCE
@@ -155,6 +156,11 @@ class Headers(Protocol):
 def sequence(message: Headers) -> int:
     """Read a stored message's place in its stream."""
     return int(message.header(_SEQUENCE))
+
+
+def pending(message: Headers) -> int:
+    """Read from the reply that ends the answers to `messages_of` how many messages there are beyond those."""
+    return int(message.header(_PENDING) or 0)
 
 
 def stored_as(headers: bytes) -> tuple[str, int]:
@@ -204,9 +210,12 @@ def last_messages_of(subjects: Sequence[str]) -> bytes:
     return _encoder.encode({"multi_last": subjects})
 
 
-def messages_of(subject: str, start: int, at_most: int) -> bytes:
-    """Ask (`direct_get`) for the messages of one subject, from a sequence on."""
-    return _encoder.encode({"seq": start, "batch": at_most, "next_by_subj": subject})
+def messages_of(subject: str, start: int, at_most: int, max_bytes: int) -> bytes:
+    """Ask (`direct_get`) for the messages of one subject, from a sequence on.
+
+    No more come once `max_bytes` have: how many there are beyond those, `pending` reads from the last reply.
+    """
+    return _encoder.encode({"seq": start, "batch": at_most, "max_bytes": max_bytes, "next_by_subj": subject})
 
 
 _encoder = msgspec.json.Encoder()

@@ -102,9 +102,10 @@ def test_only_a_marker_of_its_age_says_that_a_key_expired(
 def test_a_question_is_the_json_that_jetstream_reads() -> None:
     assert json.loads(jetstream.last_message_of("a.b")) == {"last_by_subj": "a.b"}
     assert json.loads(jetstream.last_messages_of(["a.*", "b"])) == {"multi_last": ["a.*", "b"]}
-    assert json.loads(jetstream.messages_of("a.b", 5, 257)) == {
+    assert json.loads(jetstream.messages_of("a.b", 5, 257, 1000)) == {
         "seq": 5,
         "batch": 257,
+        "max_bytes": 1000,
         "next_by_subj": "a.b",
     }
 
@@ -171,7 +172,7 @@ def test_an_error_says_whether_room_would_help() -> None:
     assert not jetstream.Error(400, 10071).is_no_room
 
 
-def test_a_stream_tells_how_old_its_oldest_message_is_and_how_much_it_may_keep() -> None:
+def test_a_stream_tells_the_age_of_its_oldest_and_its_limit() -> None:
     answer = {
         "config": {"max_bytes": 1024},
         "state": {"bytes": 3, "first_ts": "2026-11-29T02:28:03.652303366Z"},
@@ -185,3 +186,11 @@ def test_a_stream_tells_how_old_its_oldest_message_is_and_how_much_it_may_keep()
 
 def test_a_stream_without_a_limit_may_keep_what_there_is_room_for() -> None:
     assert jetstream.read_stream(b'{"config":{"max_bytes":-1}}').max_bytes == 0
+
+
+def test_the_end_of_an_answer_says_how_many_messages_were_left() -> None:
+    end = block(
+        {"Nats-Num-Pending": "17", "Nats-Last-Sequence": "149"},
+    )
+    assert jetstream.pending(Message("r", "", b"", end)) == 17
+    assert jetstream.pending(Message("r", "", b"", b"NATS/1.0 404 No Results\r\n\r\n")) == 0
