@@ -7,6 +7,7 @@ from nats.js.api import StorageType, StreamConfig
 
 from tests.support.http_get import HOST
 from tests.support.nats_server import NatsServer
+from tests.support.waiting import PATIENCE_S
 from tieline.runtime.broker import Broker
 from tieline.wire import jetstream
 
@@ -33,7 +34,7 @@ async def fill(broker: Broker, storage: StorageType) -> None:
     context = broker.client.jetstream()
     await context.add_stream(StreamConfig(_BALLAST, subjects=[_SUBJECT], storage=storage))
     while True:
-        reply = await broker.client.request(_SUBJECT, _PIECE)
+        reply = await broker.client.request(_SUBJECT, _PIECE, timeout=PATIENCE_S)
         if (error := jetstream.read_published(reply.data).error) is not None:
             assert error.is_no_room
             return
