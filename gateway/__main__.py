@@ -29,8 +29,11 @@ from gateway.sessions.upgrades import Upgrades
 from gateway.settings import GatewaySettings, pages_of, rates_of, terms_of, tokens_of
 from tieline.runtime.ops import STARTING
 from tieline.runtime.process import joined, run, unless_stopped
+from tieline.runtime.watch import NO_ROOM, hold_while_unwell
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
+
+PRESENCE_SILENT: Final = "presence does not answer: no session can begin"
 
 LISTEN_BACKLOG: Final = 4096
 """Connections that may wait to be accepted: a gateway's worth of clients that come back at once."""
@@ -115,7 +118,13 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             tasks=clients,
         )
         reconciliation = Reconciliation(presence, connections, lambda: broker.is_connected, clients)
-        lease = Lease(presence, gateway, settings.gateway_lease, on_lost=registrations.on_lease_lost)
+        lease = Lease(
+            presence,
+            gateway,
+            settings.gateway_lease,
+            on_lost=registrations.on_lease_lost,
+            on_answer=functools.partial(process.ready.hold_unless, PRESENCE_SILENT),
+        )
 
         await delivery.start()
         broker.when_back(reconciliation.start)
@@ -124,6 +133,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         keeping = [] if key_server is None else [background.create_task(key_server.keep())]
         await unless_stopped(stopping, lease.take())
         keeping.append(background.create_task(lease.keep()))
+        keeping.append(background.create_task(hold_while_unwell(process.ready, NO_ROOM, delivery.stores)))
         if key_server is not None and not tokens.has_own_keys:
             await unless_stopped(stopping, key_server.good.wait())
 

@@ -27,6 +27,7 @@ from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
 BUCKET_AWAY = "the bucket does not answer"
+BUCKET_FULL = "the bucket does not store: no session can begin"
 
 USABLE_CHECK_S = 2.0
 """How often readiness asks the bucket."""
@@ -74,7 +75,7 @@ async def _serve(
             )
         )
         streams = {"bucket": bucket.stream, "mailbox": subjects.mailbox()}
-        measuring = background.create_task(measure_sizes(requests, streams))
+        measuring = background.create_task(measure_sizes(requests, streams, _keep_s(settings)))
         async with asyncio.TaskGroup() as answering:
             service = PresenceService(broker, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
@@ -94,8 +95,14 @@ async def _streams_made(broker: Broker, subjects: Subjects, settings: PresenceSe
     while True:
         try:
             await make_bucket(broker, settings.namespace, settings.storage, settings.replicas)
-            keep_s = settings.resume_window + settings.gateway_lease
-            await make_mailbox(broker, subjects, settings.storage, settings.replicas, keep_s)
+            await make_mailbox(
+                broker,
+                subjects,
+                settings.storage,
+                settings.replicas,
+                _keep_s(settings),
+                settings.mailbox_max_bytes,
+            )
         except StoreUnavailable as error:
             _log.warning("waiting for JetStream", extra={"error": str(error)})
             await asyncio.sleep(RETRY_S)
@@ -111,9 +118,15 @@ async def _watch(
         await asyncio.sleep(USABLE_CHECK_S)
         if await bucket.is_usable() and await mailbox.is_usable():
             ready.clear(BUCKET_AWAY)
+            ready.hold_unless(BUCKET_FULL, await bucket.has_room())
         else:
             ready.hold(BUCKET_AWAY)
             await make_streams()
+
+
+def _keep_s(settings: PresenceSettings) -> float:
+    """The longest absence after which a session is resumed: its gateway's death is noticed first."""
+    return settings.resume_window + settings.gateway_lease
 
 
 def _now_ms() -> int:

@@ -6,11 +6,13 @@ what it has not had. Only made here; routers and presence publish into it by pub
 listen to it (`gateway.delivery.feed`) and read it (`gateway.delivery.mailbox`).
 """
 
+import logging
 from typing import Final, Literal
 
 from nats.errors import Error as NatsError
-from nats.js.api import RePublish, StorageType, StreamConfig
-from nats.js.errors import APIError
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, RePublish, StorageType, StreamConfig
+from nats.js.errors import APIError, NotFoundError
 
 from presence.store import TIMEOUT_S, StoreUnavailable
 from tieline.runtime.broker import Broker
@@ -24,6 +26,17 @@ MIN_KEEP_S: Final = RETRY_WINDOW_S + 15.0
 
 MARGIN_S: Final = 20.0
 """Beyond the longest absence: for clocks, and for the time a replay takes."""
+
+MAX_BYTES: Final = 512 * 1024 * 1024
+"""Half of the memory that deploy/nats/nats.conf gives JetStream; a million small messages make nats-server
+more than three times as big as they are."""
+
+MIN_BYTES: Final = 1024 * 1024
+"""Less would not hold what one call needs at its beginning."""
+
+_NOT_MADE: Final = (jetstream.NAME_IN_USE, *jetstream.NO_ROOM_FOR_STREAM)
+
+_log = logging.getLogger(__name__)
 
 
 class Mailbox:
@@ -48,11 +61,15 @@ async def make_mailbox(
     storage: Literal["file", "memory"],
     replicas: int,
     keep_s: float,
+    max_bytes: int = MAX_BYTES,
 ) -> None:
     """Make the stream, or adapt the one that is there; `keep_s` is the longest absence to be bridged.
 
-    With replicas it lives in memory: what one node loses the others have, and it is spared the disk. One
-    more message than may be missed is kept, which tells "just as many" from "more".
+    With replicas it lives in memory: what one node loses the others have, and it is spared the disk. Of a
+    session one message more is kept than is replayed, which tells "just as many" from "more". When
+    `max_bytes` are kept the oldest go first, whosever they are, so that what is new always has room. The
+    broker reserves that room, so that mail never takes what the bucket needs. Where it has not so much to
+    give, the mailbox takes half of it, or a quarter, and so on.
 
     Raises:
         StoreUnavailable: JetStream does not answer (yet), or cannot make it so.
@@ -66,15 +83,36 @@ async def make_mailbox(
         max_age=max(MIN_KEEP_S, keep_s + MARGIN_S),
         max_msgs_per_subject=MAX_MISSED + 1,
         duplicate_window=MIN_KEEP_S,
+        discard=DiscardPolicy.OLD,
         allow_direct=True,
     )
     context = broker.client.jetstream(timeout=TIMEOUT_S)
-    try:
+    room = max_bytes
+    while not await _is_made(context, config.evolve(max_bytes=room)):
+        room //= 2
+        if room < MIN_BYTES:
+            raise StoreUnavailable("no mailbox: the broker has no room for it")
+    if room < max_bytes:
+        _log.warning("the mailbox is smaller than it should be", extra={"bytes": room, "wanted": max_bytes})
+
+
+async def _is_made(context: JetStreamContext, config: StreamConfig) -> bool:
+    """Make the stream so, or adapt the one that is there; False: the broker has no room for it.
+
+    Of a stream that is there JetStream counts the room twice when it is asked to make it. So it is asked to
+    adapt it first, and again when another process has made it in between.
+
+    Raises:
+        StoreUnavailable: JetStream does not answer (yet), or cannot make it so.
+    """
+    for attempt in (context.update_stream, context.add_stream, context.update_stream):
         try:
-            await context.add_stream(config)
+            await attempt(config)
         except APIError as error:
-            if error.err_code != jetstream.NAME_IN_USE:
-                raise
-            await context.update_stream(config)
-    except (NatsError, TimeoutError) as error:
-        raise StoreUnavailable(f"no mailbox: {error}") from error
+            if not (isinstance(error, NotFoundError) or error.err_code in _NOT_MADE):
+                raise StoreUnavailable(f"no mailbox: {error}") from error
+        except (NatsError, TimeoutError) as error:
+            raise StoreUnavailable(f"no mailbox: {error}") from error
+        else:
+            return True
+    return False

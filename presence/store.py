@@ -1,8 +1,8 @@
 """Records in a JetStream KV bucket: read several in one round trip, change one by compare-and-set.
 
 The bucket is made by nats-py; reads and writes go around its KV class, which knows neither a batch get nor
-a TTL on updates. A record that is gone may leave a marker behind for a while: such a record reads as empty
-with a revision, and may be written over with that revision like any other.
+a TTL on updates. A timer that expires, and a record that is removed, leave a marker behind for a while: it
+reads as an empty record with a revision, and may be written over with that revision like any other.
 """
 
 import contextlib
@@ -25,7 +25,17 @@ TIMEOUT_S: Final = 2.0
 """For one read or write: a leader election of the stream takes about one second."""
 
 MARKER_TTL_S: Final = 600.0
-"""How long the marker of an expired key waits for a presence process to be alive and see it."""
+"""How long the marker of an expired timer waits for a presence process to be alive and see it."""
+
+REMOVED_TTL_S: Final = 30.0
+"""How long the marker of a removed record stays: longer than a replica lags behind the removal
+(`presence.records`)."""
+
+PROBE: Final = "usable"
+"""The key that is read and written to see whether that is possible."""
+
+PROBE_TTL_S: Final = 10.0
+"""What was written for that is soon gone."""
 
 _BATCH: Final = 512
 """Keys asked for at once; the server refuses to answer with more than 1,024."""
@@ -67,6 +77,8 @@ class Store(Protocol):
     ) -> int:
         """Replace the record of that revision (0: none yet), for `ttl_s` seconds or for good.
 
+        What is written for a while leaves nothing behind.
+
         Returns the new revision. Without `confirm` the write is sent and not waited for: whether it was
         lost, or lost to another write, nobody learns, and 0 is returned.
 
@@ -77,7 +89,7 @@ class Store(Protocol):
         ...
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> int:
-        """Write without looking, for `ttl_s` seconds: how timers are set, and set again.
+        """Write without looking, for `ttl_s` seconds: how timers are set, and set again. It leaves a marker.
 
         Raises:
             StoreUnavailable: no answer; it may have been written.
@@ -175,8 +187,8 @@ class Bucket:
         return await self._publish(key, value, jetstream.expiring(_whole_seconds(ttl_s)))
 
     async def delete(self, key: str, revision: int) -> None:
-        """See `Store.delete`. Others' KV clients see a deletion; the marker goes after `MARKER_TTL_S`."""
-        await self._publish(key, b"", jetstream.deleting(revision, _whole_seconds(MARKER_TTL_S)))
+        """See `Store.delete`. Others' KV clients see a deletion; the marker goes after `REMOVED_TTL_S`."""
+        await self._publish(key, b"", jetstream.deleting(revision, _whole_seconds(REMOVED_TTL_S)))
 
     async def _publish(self, key: str, value: bytes, headers: dict[str, str]) -> int:
         try:
@@ -193,7 +205,16 @@ class Bucket:
     async def is_usable(self) -> bool:
         """Whether the bucket answers now."""
         try:
-            await self._read_batch(("usable",))
+            await self._read_batch((PROBE,))
+        except StoreUnavailable:
+            return False
+        return True
+
+    async def has_room(self) -> bool:
+        """Whether the bucket stores what it is given now."""
+        headers = jetstream.passing(_whole_seconds(PROBE_TTL_S))
+        try:
+            await self._publish(PROBE, b"", headers)
         except StoreUnavailable:
             return False
         return True

@@ -1,6 +1,8 @@
-"""Measure how much the streams keep: when the broker's room for them is full, nothing is relayed any more.
+"""Measure how much the streams keep, how much they may, and whether mail goes too early.
 
-Every presence process measures the same. Whether a stream is usable at all is asked elsewhere (`__main__`).
+A mailbox that is full drops its oldest messages: as long as those are older than the longest absence, nobody
+misses them. Every presence process measures the same. Whether a stream is usable at all is asked elsewhere
+(`__main__`).
 """
 
 import asyncio
@@ -15,16 +17,34 @@ from tieline.wire import jetstream
 EVERY_S: Final = 5.0
 """Between two measurements: more often than Prometheus looks."""
 
+FULL: Final = 0.9
+"""From this share of its room on a stream counts as full: with big messages it is never all of it."""
 
-async def measure_sizes(requests: Requests, streams: Mapping[str, str], every_s: float = EVERY_S) -> None:
-    """Measure until cancelled. `streams` are the names of the streams by what they are called in metrics."""
+
+async def measure_sizes(
+    requests: Requests, streams: Mapping[str, str], keep_s: float, every_s: float = EVERY_S
+) -> None:
+    """Measure until cancelled. `streams` are the names of the streams by what they are called in metrics.
+
+    `keep_s` is the longest absence that the mailbox is to bridge.
+    """
     while True:
-        for kind, stream in streams.items():
+        for kind, name in streams.items():
             try:
-                answer = await requests.ask_once(jetstream.stream_info(stream), b"", TIMEOUT_S)
+                answer = await requests.ask_once(jetstream.stream_info(name), b"", TIMEOUT_S)
             except NoAnswer:
                 continue
-            state = jetstream.read_stream(answer.data).state
-            if state is not None:
-                metrics.STREAM_BYTES.labels(kind).set(state.bytes)
+            stream = jetstream.read_stream(answer.data)
+            if stream.state is not None:
+                metrics.STREAM_BYTES.labels(kind).set(stream.state.bytes)
+                metrics.STREAM_MAX_BYTES.labels(kind).set(stream.max_bytes)
+                if kind == "mailbox":
+                    metrics.MAIL_KEPT_TOO_SHORT.set(_too_short_s(stream, keep_s))
         await asyncio.sleep(every_s)
+
+
+def _too_short_s(stream: jetstream.Stream, keep_s: float) -> float:
+    """Return by how many seconds a full stream's oldest message is younger than it should be; else 0."""
+    if stream.state is None or not stream.max_bytes or stream.state.bytes < FULL * stream.max_bytes:
+        return 0.0
+    return max(0.0, keep_s - (stream.ts - stream.state.first_ts).total_seconds())

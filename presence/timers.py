@@ -39,6 +39,9 @@ FETCH_WAIT_S: Final = 5.0
 RETRY_S: Final = 1.0
 """Between attempts when the broker or the bucket does not answer."""
 
+CARRIED_OUT_TTL_S: Final = 1
+"""How long what takes the place of a carried out marker stays; JetStream takes nothing shorter."""
+
 _BATCH: Final = 64
 
 _log = logging.getLogger(__name__)
@@ -99,11 +102,13 @@ class Timers:
     async def _fire(self, marker: Msg) -> None:
         """Carry out one expiry; settings and cancellations of timers pass here too, and mean nothing.
 
-        A marker that meets a bug is not acknowledged: another process gets it, maybe of another version.
+        A marker that meets a bug is not acknowledged: another process gets it, maybe of another version. One
+        that is carried out is removed: it would take up room for as long as one waits for a process.
         """
         with bug_guard(_log, "expiry not carried out: a bug", key=marker.subject):
             settle = marker.ack
-            if jetstream.has_expired(marker.headers):
+            expired = jetstream.has_expired(marker.headers)
+            if expired:
                 try:
                     async with asyncio.TaskGroup() as firing:
                         alive = firing.create_task(_say_working(marker))
@@ -111,9 +116,17 @@ class Timers:
                         alive.cancel()
                 except* (StoreUnavailable, BrokerAway) as errors:
                     _log.warning("expiry failed", extra={"error": repr(errors.exceptions)})
-                    settle = functools.partial(marker.nak, delay=RETRY_S)
+                    settle, expired = functools.partial(marker.nak, delay=RETRY_S), False
             with contextlib.suppress(NatsError):  # without a broker the marker is handed out again, later
                 await settle()
+                if expired:
+                    self._remove(marker)
+
+    def _remove(self, marker: Msg) -> None:
+        """Replace a marker by one that goes at once, unless the timer has been set again."""
+        headers = jetstream.deleting(marker.metadata.sequence.stream, CARRIED_OUT_TTL_S)
+        with contextlib.suppress(BrokerAway):
+            self._broker.send(marker.subject, b"", headers=headers)
 
     async def _carry_out(self, marker: Msg) -> None:
         _, kind, *names = marker.subject[len(self._prefix) :].split(".")

@@ -9,6 +9,7 @@ from router.service import RouterService
 from tieline.runtime.ops import STARTING, STOPPING
 from tieline.runtime.process import joined, run
 from tieline.runtime.settings import ProcessSettings
+from tieline.runtime.watch import NO_ROOM, hold_while_unwell
 from tieline.wire.subjects import Subjects
 
 _log = logging.getLogger("router")
@@ -26,7 +27,9 @@ async def main(settings: ProcessSettings, stopping: asyncio.Event) -> None:
         signals = await service.start()
         await process.broker.flush()
         process.ready.clear(STARTING)
+        watching = routing.create_task(hold_while_unwell(process.ready, NO_ROOM, service.has_room))
         await stopping.wait()
+        watching.cancel()
         _log.info("router stops")
         process.ready.hold(STOPPING)
         await process.broker.drain(signals)

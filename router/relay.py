@@ -1,18 +1,22 @@
 """Publish frames for users: into the mailbox, which republishes them to the gateways of their sessions.
 
 The mailbox's stream captures the users' subjects, and keeps a frame once however often it is published. For
-a sender that asked for acks the stream's answer is awaited: a bare publish may be lost in the buffers of a
-broker node after the sender has been answered. The stream is made by `presence.mailbox`, and read by
-`gateway.delivery`.
+a sender that asked for acks the stream's answer to each frame is awaited: a bare publish may be lost in the
+buffers of a broker node after the sender has been answered. Of the others' frames one every few milliseconds
+is awaited as well, and every one after the mailbox had no room, so that these senders hear it, too.
+The stream is made by `presence.mailbox`, and read by `gateway.delivery`.
 """
 
 import asyncio
+import enum
+import functools
+import logging
 from collections.abc import Callable
 from typing import Final
 
-from tieline.runtime.broker import Broker
+from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
-from tieline.runtime.requests import Requests
+from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal, jetstream
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.internal import Delivery
@@ -21,37 +25,111 @@ from tieline.wire.subjects import Subjects
 STORE_PATIENCE_S: Final = 4.0
 """For the mailbox to confirm; the frame is resent meanwhile, as a stream takes a second to elect a leader."""
 
+ASK_EVERY_S: Final = 0.02
+"""Between two frames that are awaited for no sender that asks for acks. To await each costs a tenth of what a
+signal costs all processes together; so it costs a hundredth of that. A mailbox that loses its room is noticed
+so much later at most, and what a busy router publishes meanwhile for such senders is lost without a word."""
+
+SUSPICIOUS_S: Final = 60.0
+"""After the mailbox had no room every frame is awaited for so long: it may have room for some, and not for
+others."""
+
+PROBE_S: Final = 2.0
+"""For the answer to a probe."""
+
+_log = logging.getLogger(__name__)
+
 
 class NotStored(Exception):
     """The mailbox did not confirm; the frame may have been delivered all the same."""
 
 
+class NoRoom(NotStored):
+    """The mailbox says that it cannot store."""
+
+
+class Outcome(enum.Enum):
+    """What became of a frame."""
+
+    STORED = enum.auto()
+    """It is stored, or published without a reason to think that it is not."""
+    NO_ROOM = enum.auto()
+    UNKNOWN = enum.auto()
+    """No answer: it may be stored, or not."""
+
+
+Done = Callable[[Outcome], None]
+"""Called once, with what became of a frame."""
+
+
 class Relaying:
     """Publishes what a verdict says."""
 
-    def __init__(self, broker: Broker, requests: Requests, subjects: Subjects) -> None:
+    def __init__(
+        self, broker: Broker, requests: Requests, subjects: Subjects, ask_every_s: float = ASK_EVERY_S
+    ) -> None:
+        self._ask_every_s = ask_every_s
         self._broker = broker
         self._requests = requests
         self._subjects = subjects
+        self._loop = asyncio.get_running_loop()
+        self._ask_at = 0.0
+        """When the next frame is awaited for a sender that has not asked for it."""
+        self._asked: list[Done] | None = None
+        """While such a frame is awaited: whose frames were published behind it."""
+        self._suspicious_until = 0.0
 
-    def send(self, user: UserId, session: SessionId, frame: bytes) -> None:
-        """Publish one frame, without waiting for the mailbox to confirm.
-
-        Raises:
-            BrokerAway: not published.
-        """
+    def publish(self, user: UserId, session: SessionId, frame: bytes, done: Done) -> None:
+        """Publish one frame, and call `done`: at once, or with the mailbox's answer if it is asked now."""
+        now = self._loop.time()
+        asked = self._asked
+        if now < self._suspicious_until:
+            self.store(user, session, frame, done)
+            return
+        if asked is None and now >= self._ask_at and self._broker.is_connected:
+            self._ask_at = now + self._ask_every_s
+            self._asked = [done]
+            self.store(user, session, frame, self._answered)
+            return
         headers = jetstream.named(internal.message_id(user, frame))
-        self._broker.send(self._subjects.user(user, session), frame, headers=headers)
+        try:
+            self._broker.send(self._subjects.user(user, session), frame, headers=headers)
+        except BrokerAway:
+            done(Outcome.UNKNOWN)
+            return
+        if asked is None:
+            done(Outcome.STORED)
+        else:
+            asked.append(done)
 
-    def store(self, user: UserId, session: SessionId, frame: bytes, done: Callable[[bool], None]) -> None:
-        """Publish one frame, and call `done` once: True when it is stored, False when that is not known."""
+    def _answered(self, outcome: Outcome) -> None:
+        """Tell the outcome of the frame that was awaited, also to those whose frames came behind it."""
+        asked, self._asked = self._asked, None
+        for done in asked or ():
+            done(outcome)
+
+    def store(self, user: UserId, session: SessionId, frame: bytes, done: Done) -> None:
+        """Publish one frame, and call `done` with the mailbox's own answer to it."""
 
         def answered(reply: Message | None) -> None:
-            done(reply is not None and jetstream.read_published(reply.data).error is None)
+            done(Outcome.UNKNOWN if reply is None else self._settle(reply))
 
         headers = jetstream.named(internal.message_id(user, frame))
         subject = self._subjects.user(user, session)
         self._requests.begin(subject, frame, answered, STORE_PATIENCE_S, headers)
+
+    def _settle(self, reply: Message) -> Outcome:
+        """Read the mailbox's answer to a publish."""
+        error = jetstream.read_published(reply.data).error
+        if error is None:
+            return Outcome.STORED
+        if not error.is_no_room:
+            return Outcome.UNKNOWN
+        now = self._loop.time()
+        if now >= self._suspicious_until:
+            _log.error("the mailbox has no room", extra={"error": error.description})
+        self._suspicious_until = now + SUSPICIOUS_S
+        return Outcome.NO_ROOM
 
     async def carry(self, deliveries: tuple[Delivery, ...], own: bytes, *, stored: bool) -> None:
         """Publish frames in their order; with `stored`, each when the mailbox has the one before it.
@@ -59,20 +137,26 @@ class Relaying:
         A frame whose first attempt was lost is published again, and must not come after the next one.
 
         Raises:
-            BrokerAway: not all are published.
+            NoRoom: the mailbox cannot store one of them, and those after it are not published.
             NotStored: one is not known to be stored, and those after it are not published.
         """
-        frames = [(each.user, each.session, each.frame or own) for each in deliveries]
-        if not stored:
-            for user, session, frame in frames:
-                self.send(user, session, frame)
-            return
-        loop = asyncio.get_running_loop()
-        for user, session, frame in frames:
-            is_stored: asyncio.Future[bool] = loop.create_future()
-            self.store(user, session, frame, is_stored.set_result)
-            if not await is_stored:
+        publish = self.store if stored else self.publish
+        for each in deliveries:
+            done: asyncio.Future[Outcome] = self._loop.create_future()
+            publish(each.user, each.session, each.frame or own, functools.partial(_set, done))
+            outcome = await done
+            if outcome is Outcome.NO_ROOM:
+                raise NoRoom
+            if outcome is Outcome.UNKNOWN:
                 raise NotStored
+
+    async def has_room(self) -> bool:
+        """Whether the mailbox stores what it is given now."""
+        try:
+            reply = await self._requests.ask_once(self._subjects.mailbox_question(), b"", PROBE_S)
+        except NoAnswer:
+            return not self._broker.is_connected  # that it is away is said elsewhere
+        return self._settle(reply) is Outcome.STORED
 
     async def was_stored(self, user: UserId, frame: bytes) -> bool:
         """Ask the mailbox whether it was given this frame within its duplicate window, without publishing it.
@@ -84,3 +168,8 @@ class Relaying:
         subject = self._subjects.mailbox_question()
         reply = await self._requests.ask_once(subject, b"", STORE_PATIENCE_S, headers)
         return jetstream.read_published(reply.data).duplicate
+
+
+def _set(outcome: asyncio.Future[Outcome], value: Outcome) -> None:
+    if not outcome.done():  # else who awaited it was cancelled
+        outcome.set_result(value)

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from typing import Final
 
 from router.grants import Grant, Grants
-from router.relay import NotStored, Relaying
+from router.relay import NoRoom, NotStored, Outcome, Relaying
 from tieline import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Subscription
 from tieline.runtime.guard import Guard, bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal
+from tieline.wire.codes import ErrorCode
 from tieline.wire.envelope import COMMAND_OF, Candidate
 from tieline.wire.ids import UserId
 from tieline.wire.internal import Accepted, Check, Refused, Relay, RouterReply, SessionGone, Signal, Verdict
@@ -34,6 +35,7 @@ Answer = Callable[[RouterReply], None]
 _CANDIDATE: Final = COMMAND_OF[Candidate]
 _RELAYED: Final = Accepted("relayed")
 _HELD: Final = Accepted("held")
+_NO_ROOM: Final = Refused(ErrorCode.INTERNAL.reason)
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +81,8 @@ class RouterService:
         self._tasks = tasks
         self._relaying = Relaying(broker, requests, subjects)
         self._grants = grants
+        self.has_room = self._relaying.has_room
+        """Whether the mailbox stores what it is given now."""
         broker.when_away(grants.drop_all)
 
     async def start(self) -> Subscription:
@@ -112,20 +116,8 @@ class RouterService:
         if grant.held and internal.digest(signal.frame) in grant.held:
             answer(_HELD)
             return
-        if signal.stored:
-
-            def stored(is_stored: bool) -> None:
-                if is_stored:
-                    answer(_RELAYED)
-
-            self._relaying.store(signal.to, grant.target_session, signal.frame, stored)
-            return
-        try:
-            self._relaying.send(signal.to, grant.target_session, signal.frame)
-        except BrokerAway:
-            _log.warning("signal unanswered: broker away")
-        else:
-            answer(_RELAYED)
+        publish = self._relaying.store if signal.stored else self._relaying.publish
+        publish(signal.to, grant.target_session, signal.frame, functools.partial(_tell, answer))
 
     async def _judge(self, signal: Signal, cmd: str, answer: Answer) -> None:
         ticket = self._grants.ask(signal.user, signal.to)
@@ -138,7 +130,9 @@ class RouterService:
                 # Only when all of it is published, or a candidate that the grant lets pass would overtake it.
                 grant = _granted(signal, verdict, now)
                 answer(reply)
-            except (NoAnswer, NotStored, BrokerAway) as error:
+            except NoRoom:
+                answer(_NO_ROOM)
+            except (NoAnswer, NotStored) as error:
                 _log.warning("signal unanswered", extra={"cmd": cmd, "error": repr(error)})
             finally:
                 self._grants.answered(ticket, grant)
@@ -184,6 +178,14 @@ class RouterService:
 def _guard(cmd: str) -> Guard:
     """Keep a bug that one signal meets from the others of its pack, and from the process."""
     return bug_guard(_log, "signal unanswered: a bug", cmd=cmd)
+
+
+def _tell(answer: Answer, outcome: Outcome) -> None:
+    """Answer a signal; one whose outcome is unknown is not answered, and sent again by its gateway."""
+    if outcome is Outcome.STORED:
+        answer(_RELAYED)
+    elif outcome is Outcome.NO_ROOM:
+        answer(_NO_ROOM)
 
 
 def _granted(signal: Signal, verdict: Verdict, now: float) -> Grant | None:

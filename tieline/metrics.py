@@ -90,6 +90,10 @@ REPLAYED = _counter(
     "tieline_replayed_frames_total",
     "Frames sent to clients from the mailbox because their live delivery was missed.",
 )
+LEFT_OUT = _counter(
+    "tieline_left_out_frames_total",
+    "Frames left out of what clients were sent from the mailbox, because somebody had sent too much.",
+)
 HANDSHAKES_REFUSED = _counter(
     "tieline_handshakes_refused_total",
     "Connections refused before the upgrade, by reason.",
@@ -164,6 +168,17 @@ STREAM_BYTES = Gauge(
     "tieline_stream_bytes",
     "Bytes that the broker keeps, by stream (bucket, mailbox), as presence measures them.",
     ["stream"],
+    registry=REGISTRY,
+)
+STREAM_MAX_BYTES = Gauge(
+    "tieline_stream_max_bytes",
+    "Bytes that the broker may keep, by stream (bucket, mailbox); 0: as many as it has room for.",
+    ["stream"],
+    registry=REGISTRY,
+)
+MAIL_KEPT_TOO_SHORT = Gauge(
+    "tieline_mail_kept_too_short_seconds",
+    "By how many seconds the oldest message of a full mailbox is younger than the longest absence; else 0.",
     registry=REGISTRY,
 )
 TIMERS_FIRED = _counter(

@@ -146,7 +146,7 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
         ),
         Chart(
             "Resumes that failed",
-            "Share of the resumes asked for: too late, too much missed, or a session nobody knows.",
+            "Share of the resumes asked for: too late, or of a session nobody knows.",
             "percentunit",
             [Query(_ratio(_rate(_OPENED, where='how="not_resumed"'), _RESUMES), "failed")],
         ),
@@ -157,6 +157,7 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             "ops",
             [
                 Query(_rate("tieline_replayed_frames_total"), "frames replayed"),
+                Query(_rate("tieline_left_out_frames_total"), "frames left out"),
                 Query(_rate("tieline_sessions_orphaned_total"), "sessions orphaned"),
                 Query(_rate("tieline_sessions_registered_again_total"), "sessions registered again"),
             ],
@@ -320,7 +321,16 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             "Stored",
             "What the streams keep: the mailbox in memory (files on a single node), the bucket in files.",
             "bytes",
-            [Query("max by (stream) (tieline_stream_bytes)", "{{stream}}")],
+            [
+                Query("max by (stream) (tieline_stream_bytes)", "{{stream}}"),
+                Query('max by (stream) (tieline_stream_max_bytes{stream="mailbox"})', "{{stream}}: at most"),
+            ],
+        ),
+        Chart(
+            "Mail kept too short",
+            "By how much a full mailbox drops its oldest messages before the longest absence is over.",
+            "s",
+            [Query("max(tieline_mail_kept_too_short_seconds)", "too short")],
         ),
         Chart(
             "Reconnects",

@@ -159,6 +159,11 @@ class Connection(asyncio.Protocol):
         return self._transport.is_closing() or has_hung_up(self._transport)
 
     @property
+    def waiting_bytes(self) -> int:
+        """How much waits for the client to read."""
+        return self._outbox.waiting_bytes
+
+    @property
     def is_reading(self) -> bool:
         """Whether what the client sends is being read."""
         return self._transport.is_reading()

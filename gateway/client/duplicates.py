@@ -13,6 +13,11 @@ MAX_FRAMES: Final = 65_536
 """Past it the oldest are forgotten: about 10 MiB for a client that gets a thousand frames a second."""
 
 
+def name_of(frame: bytes) -> int:
+    """Name a frame in this process: what is remembered of it."""
+    return hash(frame)
+
+
 class Duplicates:
     """The last minute of one client's frames, by hash: Python's own of bytes, 64 bits, keyed by process."""
 
@@ -26,8 +31,11 @@ class Duplicates:
 
     def is_new(self, frame: bytes, now: float) -> bool:
         """Remember a frame; returns whether it was unknown."""
+        return self.is_new_name(hash(frame), now)
+
+    def is_new_name(self, name: int, now: float) -> bool:
+        """Remember a frame by its name (`name_of`); returns whether it was unknown."""
         seen = self._seen
-        name = hash(frame)
         at = seen.get(name)
         if at is not None:
             if now - at < RETRY_WINDOW_S:

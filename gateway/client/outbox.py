@@ -22,9 +22,14 @@ class Outbox:
         self._transport = transport
 
     @property
+    def waiting_bytes(self) -> int:
+        """How much waits for the client to read."""
+        return self._transport.get_write_buffer_size()
+
+    @property
     def is_over_limit(self) -> bool:
         """Whether the client reads too slowly to be served any longer."""
-        return self._transport.get_write_buffer_size() > MAX_WAITING_BYTES
+        return self.waiting_bytes > MAX_WAITING_BYTES
 
     def send(self, frame: bytes) -> bool:
         """Send one text message of valid UTF-8; False: the connection is closing, and it is not sent.

@@ -239,13 +239,6 @@ class Session:
         self.secret = secret
         self.rooms = dict(reply.rooms)
 
-    def begin_again(self, session: SessionId, connection: ConnectionId, secret: SecretHash) -> None:
-        """Be a new session after all, for a client that missed too much of its older one."""
-        self.session = session
-        self.connection = connection
-        self.secret = secret
-        self.rooms = {}
-
     def registration(self, gateway: GatewayId) -> Register:
         """Tell presence again what it may have forgotten."""
         return Register(

@@ -16,8 +16,6 @@ from tieline import metrics
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.requests import NoAnswer
 from tieline.runtime.single_flight import SingleFlight
-from tieline.wire.codes import CloseCode
-from tieline.wire.limits import MAX_MISSED
 
 RETRY_S: Final = 0.5
 """Between attempts to read the mailbox: an election takes a second or more."""
@@ -78,10 +76,7 @@ class CatchUp:
                 break
             frames, newest = news.get(feed.stored_as, News([], feed.last_sequence))
             count += len(frames)
-            if len(frames) > MAX_MISSED:
-                feed.close(CloseCode.BROKER_LOST)  # what came before those is not stored any more
-                continue
-            missed = Missed([], frames, is_whole=True, newest=newest)
+            missed = Missed([], frames, newest)
             incomplete += feed.release(missed, older=held.get(feed, 0))
         if incomplete:
             _log.error("messages lost: stored no more", extra={"clients": incomplete})

@@ -6,19 +6,23 @@ effect, and `catch_up` reads what was pushed but did not come.
 """
 
 import asyncio
+from typing import Final
 
 from gateway.client.connection import Connection
-from gateway.client.deliveries import Missed
+from gateway.client.deliveries import PART_BYTES, Missed
 from gateway.client.session import Session
 from gateway.delivery.barriers import Barriers
 from gateway.delivery.catch_up import CatchUp
 from gateway.delivery.feed import Feeds
 from gateway.delivery.mailbox import Mailbox
-from tieline.runtime.broker import Broker
+from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
-from tieline.runtime.requests import Requests
+from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
+
+MAX_BACKLOG_BYTES: Final = 64 * 1024 * 1024
+"""Of replays that wait for their clients to read, in all; who missed more than a little comes again later."""
 
 
 class Delivery:
@@ -69,7 +73,10 @@ class Delivery:
         feed = self._feeds.get(session)
         assert feed is not None
         assert feed.barrier is not None
-        return await self._mailbox.missed(session.user, session.session, last, feed.barrier)
+        missed = await self._mailbox.missed(session.user, session.session, last, feed.barrier)
+        if missed.size > PART_BYTES and self._feeds.backlogs.bytes + missed.size > MAX_BACKLOG_BYTES:
+            raise NoAnswer("too many others are sent what they missed")
+        return missed
 
     def release(self, session: Session, missed: Missed) -> None:
         """Deliver what a session missed, then what was pushed meanwhile, and go on with what is pushed."""
@@ -84,6 +91,16 @@ class Delivery:
             BrokerAway, NoAnswer: that cannot be told.
         """
         await self._barriers.passed()
+
+    async def stores(self) -> bool:
+        """Whether what is sent to sessions is stored and pushed; an absent broker is told elsewhere."""
+        try:
+            await self._barriers.passed()
+        except NoAnswer:
+            return False
+        except BrokerAway:
+            pass
+        return True
 
     async def drop(self, session: Session) -> None:
         """Deliver nothing more to a session; nothing if it is not followed."""

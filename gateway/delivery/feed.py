@@ -7,12 +7,13 @@ what is missing has been read (`catch_up`).
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Callable
 
 from nats.errors import Error as NatsError
 
 from gateway.client.connection import Connection
-from gateway.client.deliveries import Deliveries, Missed
+from gateway.client.deliveries import Backlogs, Deliveries, Missed
 from gateway.client.session import Session
 from gateway.delivery.barriers import Barrier
 from tieline.runtime.broker import Broker, Subscription
@@ -31,7 +32,6 @@ class Feed:
         "_held",
         "_on_gap",
         "barrier",
-        "close",
         "is_live",
         "last_sequence",
         "stored_as",
@@ -42,7 +42,6 @@ class Feed:
         deliveries: Deliveries,
         stored_as: str,
         on_gap: Callable[[], None],
-        close: Callable[[CloseCode], None],
     ) -> None:
         self._deliveries = deliveries
         self._on_gap = on_gap
@@ -50,8 +49,6 @@ class Feed:
         """What is held back: the sequence of the frame before each, that of each, and the frame itself."""
         self.stored_as = stored_as
         """The subject under which the mailbox stores what it pushes."""
-        self.close = close
-        """Closes the connection."""
         self.last_sequence = 0
         """The sequence of the last frame that the client was sent, nothing before it missing."""
         self.barrier: Barrier | None = None
@@ -113,6 +110,7 @@ class Feeds:
         self._feeds: dict[ConnectionId, Feed] = {}
         self._subscriptions: dict[ConnectionId, Subscription] = {}
         self._loop = asyncio.get_running_loop()
+        self.backlogs = Backlogs()
 
     def get(self, session: Session) -> Feed | None:
         """Find the feed of a session that was subscribed and not dropped."""
@@ -130,7 +128,14 @@ class Feeds:
     async def subscribe(self, connection: Connection, session: Session, on_gap: Callable[[], None]) -> Feed:
         """Have what is stored for a session pushed to its connection."""
         stored_as = self._subjects.user(session.user, session.session)
-        feed = Feed(Deliveries(connection.say, self._loop), stored_as, on_gap, connection.close)
+        deliveries = Deliveries(
+            connection.say,
+            self._loop,
+            lambda: connection.waiting_bytes,
+            functools.partial(connection.close, CloseCode.SLOW_CONSUMER),
+            self.backlogs,
+        )
+        feed = Feed(deliveries, stored_as, on_gap)
         pushed_as = self._subjects.live(session.user, session.session)
         subscription = await self._broker.subscribe(pushed_as, feed.on_message)
         self._subscriptions[session.connection] = subscription

@@ -1,20 +1,23 @@
 """Read the mailbox: what was published for users, kept in a JetStream stream for about a minute.
 
 A direct get may be answered by a replica that lags a moment behind. To have read everything up to a barrier
-(`barriers`), one therefore reads until the barrier is among what is read.
+(`barriers`), one therefore reads until the barrier is among what is read. What is kept of one session may be
+128 MiB; it is read in parts, and what of it is worth keeping is chosen as it comes (`replay`).
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from gateway.client.deliveries import Missed
 from gateway.delivery.barriers import Barrier
+from gateway.delivery.replay import Replay
+from tieline import metrics
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import envelope, jetstream
+from tieline.wire import jetstream
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.limits import MAX_MISSED
 from tieline.wire.subjects import Subjects
 
 TIMEOUT_S: Final = 2.0
@@ -28,6 +31,14 @@ _CHUNK: Final = 128
 
 _AT_ONCE: Final = 32
 """Sessions whose messages are read at the same time."""
+
+PART_MESSAGES: Final = 128
+"""Messages of a session that are read at once: what nearly all have missed is read in one round trip."""
+
+PART_BYTES: Final = 256 * 1024
+"""Bytes of them, after which no more come: to look at so much takes the loop less than a millisecond."""
+
+_log = logging.getLogger(__name__)
 
 
 class News(NamedTuple):
@@ -52,12 +63,15 @@ class Mailbox:
         Subscribe to the session's subject before the barrier is sent: what is stored later is pushed.
         """
         subject = self._subjects.user(user, session)
-        ask = jetstream.messages_of(subject, 1, MAX_MISSED + 1)
+        replay = Replay(last)
+        reached = 0
         for _ in range(TRIES):  # both in one round trip; two replicas may answer, and the slower one lag
-            newest, replies = await asyncio.gather(self._newest([subject], barrier), self._read(ask))
-            reached = jetstream.sequence(replies[-1]) if replies else 0
+            newest, reached = await asyncio.gather(
+                self._newest([subject], barrier), self._read_into(replay, subject, reached)
+            )
             if reached >= newest.get(subject, 0):
-                return split([reply.data for reply in replies], last, reached)
+                _note_left_out(subject, replay)
+                return Missed(replay.known, replay.fresh, reached)
         raise NoAnswer(f"{self._get}: behind its leader, or overrun")
 
     async def news(self, known: Mapping[str, int], barrier: Barrier) -> dict[str, News]:
@@ -75,8 +89,7 @@ class Mailbox:
 
         async def read(subject: str, beyond: int, last: int) -> None:
             async with slots:
-                replies = await self._read_up_to(subject, beyond + 1, last)
-            news[subject] = News([reply.data for reply in replies], jetstream.sequence(replies[-1]))
+                news[subject] = await self._read_up_to(subject, beyond, last)
 
         try:
             async with asyncio.TaskGroup() as reading:
@@ -103,25 +116,44 @@ class Mailbox:
                 return newest
         raise NoAnswer(f"{self._get}: behind its leader")
 
-    async def _read_up_to(self, subject: str, start: int, newest: int) -> list[Message]:
-        """Read one subject's messages, up to one that is known to be there."""
-        ask = jetstream.messages_of(subject, start, MAX_MISSED + 1)
+    async def _read_up_to(self, subject: str, beyond: int, newest: int) -> News:
+        """Read one subject's messages beyond a sequence, up to one that is known to be there."""
+        replay = Replay()
+        reached = beyond
         for _ in range(TRIES):
-            replies = await self._read(ask)
-            if replies and jetstream.sequence(replies[-1]) >= newest:
-                return replies
+            reached = await self._read_into(replay, subject, reached)
+            if reached >= newest:
+                _note_left_out(subject, replay)
+                return News(replay.fresh, reached)
         raise NoAnswer(f"{self._get}: behind its leader, or overrun")
 
+    async def _read_into(self, replay: Replay, subject: str, beyond: int) -> int:
+        """Read all that a replica has of one subject beyond a sequence; returns the sequence of the last."""
+        while True:
+            ask = jetstream.messages_of(subject, beyond + 1, PART_MESSAGES, PART_BYTES)
+            *messages, end = await self._read_all(ask)
+            for message in messages:
+                replay.add(message.data)
+            if messages:
+                beyond = jetstream.sequence(messages[-1])
+            if not messages or not jetstream.pending(end):
+                return beyond
+
     async def _read(self, ask: bytes) -> list[Message]:
+        return (await self._read_all(ask))[:-1]
+
+    async def _read_all(self, ask: bytes) -> list[Message]:
+        """Read messages, and the reply that ends them."""
         replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
         if replies[-1].status not in jetstream.END_OF_MESSAGES:
             raise NoAnswer(f"{self._get}: {replies[-1].headers!r}")
-        return replies[:-1]
+        return replies
 
 
-def split(frames: list[bytes], last: str, newest: int) -> Missed:
-    """Split what was stored after the last message called `last`; without one, the client has had nothing."""
-    for index in range(len(frames) - 1, -1, -1) if last else ():
-        if envelope.request_id_of(frames[index]) == last:
-            return Missed(frames[: index + 1], frames[index + 1 :], True, newest)
-    return Missed([], frames, len(frames) <= MAX_MISSED, newest)
+def _note_left_out(subject: str, replay: Replay) -> None:
+    """Say who sent so much that not all of it is replayed."""
+    if not replay.left_out:
+        return
+    ((sender, count),) = replay.left_out.most_common(1)
+    metrics.LEFT_OUT.inc(replay.left_out.total())
+    _log.warning("a session missed too much", extra={"mail": subject, "sender": sender, "left_out": count})

@@ -31,7 +31,7 @@ from tieline.runtime.requests import NoAnswer
 from tieline.wire import internal
 from tieline.wire.codes import CloseCode, HandshakeError
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId
-from tieline.wire.internal import EndSession, Opened
+from tieline.wire.internal import Opened
 
 OPENING_PATIENCE_S: Final = 4.0
 """For presence to begin a session: what the 5 s of the upgrade leave after the request has been read."""
@@ -267,28 +267,15 @@ class Arrivals:
         if not admitted.resume:
             await self._begin(connection, session, deadline)
             return False, NOTHING
-        fresh, secret = session.session, session.secret
+        secret = session.secret
         reply = await self._ask(connection, session, admitted.resume, deadline)
         session.opened(reply, internal.secret_hash(admitted.resume) if reply.resumed else secret)
         await self._delivery.follow(connection, session)
         missed = await self._delivery.missed(session, admitted.last if reply.resumed else "")
         if not reply.resumed:
             return False, missed
-        if missed.is_whole:
-            metrics.REPLAYED.inc(len(missed.fresh))
-            return True, missed
-        _log.warning("too much missed to resume", extra={"user": session.user, "session": session.session})
-        if connection.is_closing:  # then it may come back to where it is whole
-            await self._undo(session, admitted)
-            raise _HasGone
-        await self._presence.ask(
-            EndSession(session.user, session.connection, resumable=False), OPENING_PATIENCE_S
-        )
-        await self._departures.forget(session)
-        session.begin_again(fresh, _connection_id(), secret)
-        self._departures.expect(session)
-        await self._begin(connection, session, deadline)
-        return False, NOTHING
+        metrics.REPLAYED.inc(len(missed.fresh))
+        return True, missed
 
     async def _begin(self, connection: Connection, session: Session, deadline: float) -> None:
         """Begin a new session; presence announces it only when it can be reached."""

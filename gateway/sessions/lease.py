@@ -22,17 +22,24 @@ _log = logging.getLogger(__name__)
 class Lease:
     """The gateway's lease in presence, renewed while the gateway runs.
 
-    `on_lost` is called when the lease had run out in between: presence has then treated the gateway as dead.
-    Its sessions that can be resumed wait for that, and the others have ended.
+    `on_answer` is told after each attempt whether presence has renewed it. `on_lost` is called when it had
+    run out in between: presence has then treated the gateway as dead. Its sessions that can be resumed wait
+    for that, and the others have ended.
     """
 
     def __init__(
-        self, presence: Presence, gateway: GatewayId, length_s: float, on_lost: Callable[[], None]
+        self,
+        presence: Presence,
+        gateway: GatewayId,
+        length_s: float,
+        on_lost: Callable[[], None],
+        on_answer: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._presence = presence
         self._gateway = gateway
         self._interval_s = length_s / RENEWALS
         self._on_lost = on_lost
+        self._on_answer = on_answer
         self._run = ""
 
     async def take(self) -> None:
@@ -51,7 +58,9 @@ class Lease:
             reply = await self._presence.ask(KeepLease(self._gateway), self._interval_s)
         except NoAnswer:
             _log.warning("lease not renewed: no answer")
+            self._on_answer(False)
             return
+        self._on_answer(True)
         assert isinstance(reply, LeaseKept)
         if self._run not in ("", reply.run):
             _log.error("lease lost")

@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Generator
 from typing import NamedTuple
 
-from presence.store import MARKER_TTL_S, Conflict, Record, StoreUnavailable
+from presence.store import MARKER_TTL_S, REMOVED_TTL_S, Conflict, Record, StoreUnavailable
 
 Seconds = float
 
@@ -21,6 +21,7 @@ class _Stored(NamedTuple):
     expires_at: Seconds
     """`math.inf`: never."""
     is_marker: bool
+    leaves_marker: bool = False
 
 
 class FakeStore:
@@ -62,13 +63,13 @@ class FakeStore:
         """See `Store.put`."""
         await self._reach(key)
         self._expire()
-        return self._written(key, value, ttl_s)
+        return self._written(key, value, ttl_s, leaves_marker=True)
 
     async def delete(self, key: str, revision: int) -> None:
         """See `Store.delete`."""
         await self._reach(key)
         self._compare(key, revision)
-        self._written(key, b"", MARKER_TTL_S, is_marker=True)
+        self._written(key, b"", REMOVED_TTL_S, is_marker=True)
 
     def contents(self) -> dict[str, bytes]:
         """Return what every key holds now."""
@@ -91,26 +92,42 @@ class FakeStore:
         if revision != (stored.record.revision if stored else 0):
             raise Conflict(key)
 
-    def _written(self, key: str, value: bytes, ttl_s: Seconds, *, is_marker: bool = False) -> int:
+    def _written(
+        self,
+        key: str,
+        value: bytes,
+        ttl_s: Seconds,
+        *,
+        is_marker: bool = False,
+        leaves_marker: bool = False,
+    ) -> int:
         """Note what a caller has written; the expiry of a key is not a caller's."""
-        return self._store(key, value, ttl_s, is_marker=is_marker)
+        return self._store(key, value, ttl_s, is_marker=is_marker, leaves_marker=leaves_marker)
 
-    def _store(self, key: str, value: bytes, ttl_s: Seconds, *, is_marker: bool = False) -> int:
+    def _store(
+        self,
+        key: str,
+        value: bytes,
+        ttl_s: Seconds,
+        *,
+        is_marker: bool = False,
+        leaves_marker: bool = False,
+    ) -> int:
         record = Record(value, next(self._revisions))
         lifetime = ttl_s if ttl_s == math.inf else max(1, math.ceil(ttl_s))  # NATS counts whole seconds
-        self._stored[key] = _Stored(record, self._clock() + lifetime, is_marker)
+        self._stored[key] = _Stored(record, self._clock() + lifetime, is_marker, leaves_marker)
         return record.revision
 
     def _expire(self) -> None:
-        """Put a marker in the place of what has expired, and let old markers go."""
+        """Put a marker in the place of a timer that has expired, and let everything else go."""
         now = self._clock()
         for key, stored in list(self._stored.items()):
             if stored.expires_at > now:
                 continue
-            if stored.is_marker:
-                del self._stored[key]
-            else:
+            if stored.leaves_marker:
                 self._store(key, b"", MARKER_TTL_S, is_marker=True)
+            else:
+                del self._stored[key]
 
 
 def matches(key: str, pattern: str) -> bool:

@@ -231,6 +231,17 @@ async def test_what_was_put_expires_and_leaves_a_marker_to_write_over(store: Sto
     assert await store.read("timer.1") == {"timer.1": Record(b"again", written)}
 
 
+async def test_what_was_written_for_a_while_leaves_nothing_behind(store: Store) -> None:
+    await store.write("a.1", b"for a while", 0, ttl_s=1)
+    assert (await store.read("a.1", confirmed=True))["a.1"].value == b"for a while"
+
+    async def is_gone() -> bool:
+        return not await store.read("a.1") and not await store.read("a.1", confirmed=True)
+
+    await until_true(is_gone)
+    await store.write("a.1", b"as if it had never been", 0)
+
+
 async def test_a_record_with_a_ttl_expires_unless_it_is_replaced(
     store: Store,
 ) -> None:
@@ -239,7 +250,7 @@ async def test_a_record_with_a_ttl_expires_unless_it_is_replaced(
     await store.write("a.2", b"for good", replaced)
 
     async def is_over() -> bool:
-        return (await store.read("a.1"))["a.1"].value == b""
+        return not await store.read("a.1")
 
     await until_true(is_over)
     assert (await store.read("a.2"))["a.2"].value == b"for good"
@@ -250,7 +261,7 @@ async def test_what_was_written_for_a_while_without_waiting_expires(store: Store
     await store.write("a.1", b"for a while", first, ttl_s=1, confirm=False)
 
     async def is_over() -> bool:
-        return (await store.read("a.1"))["a.1"].value == b""
+        return not await store.read("a.1")
 
     await until_true(is_over)
 
@@ -297,6 +308,7 @@ async def test_a_bucket_whose_broker_is_gone_says_so(pip_nats: NatsServer) -> No
     broker = await connect(pip_nats.url, "contract")
     bucket = await bucket_of(broker, "away")
     assert await bucket.is_usable()
+    assert await bucket.has_room()
     away = asyncio.Event()
     broker.when_away(away.set)
     pip_nats.kill()
@@ -305,6 +317,7 @@ async def test_a_bucket_whose_broker_is_gone_says_so(pip_nats: NatsServer) -> No
     await all_fail(bucket)
     assert await bucket.write("a.1", b"lost", 0, confirm=False) == 0
     assert not await bucket.is_usable()
+    assert not await bucket.has_room()
     with pytest.raises(StoreUnavailable):
         await make_bucket(broker, "away", "memory", 1)
     await broker.close()

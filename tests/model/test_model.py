@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.delivery import mailbox
+from gateway.delivery.replay import Replay
 from model.__main__ import render
 from model.client import LISTENING, Client, Clients
 from model.design import Design
@@ -84,8 +84,10 @@ def test_the_model_splits_a_mailbox_as_the_gateway_does() -> None:
             for last in range(4):
                 client = Client(got=(last,), kept=kept, link=LISTENING)
                 (read,) = (move for move in clients.moves(ruth, client) if "reads" in move.label)
-                missed = mailbox.split(frames, f"frame {last}", len(frames))
-                assert [frames[kept.index(number)] for number in read.after.replay] == missed.fresh
+                replay = Replay(f"frame {last}")
+                for frame in frames:
+                    replay.add(frame)
+                assert [frames[kept.index(number)] for number in read.after.replay] == replay.fresh
 
 
 def test_the_command_prints_the_trace_of_what_it_is_asked_for() -> None:

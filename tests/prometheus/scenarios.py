@@ -92,6 +92,8 @@ def _of_presence(instance: str) -> dict[str, str]:
         _of("tieline_sessions_orphaned_total", instance): steady(0),
         _of("tieline_stream_bytes", instance, stream="mailbox"): steady(300e6),
         _of("tieline_stream_bytes", instance, stream="bucket"): steady(100e6),
+        _of("tieline_stream_max_bytes", instance, stream="mailbox"): steady(512 * 1024**2),
+        _of("tieline_mail_kept_too_short_seconds", instance): steady(0),
     }
 
 
@@ -144,8 +146,9 @@ FAILURES: Final[Mapping[str, Failure]] = {
         {_of("tieline_nats_errors_total", "g1", kind="slow_consumer"): f"0x24 1x{MINUTES}"}
     ),
     "TielineStorageNearlyFull": Failure(
-        {_of("tieline_stream_bytes", "p1", stream="mailbox"): changed(300e6, 750e6)}
+        {_of("tieline_stream_bytes", "p1", stream="mailbox"): changed(300e6, 450e6)}
     ),
+    "TielineMailDiscarded": Failure({_of("tieline_mail_kept_too_short_seconds", "p1"): changed(0, 5)}),
     "TielineBucketFailing": Failure(
         {_of("tieline_presence_requests_total", "p1", op="check", outcome="failed"): rising(12)}
     ),

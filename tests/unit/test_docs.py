@@ -210,7 +210,9 @@ def _shown(field: msgspec.structs.FieldInfo) -> str:
     """A default as the table shows it."""
     if field.required:
         return "required"
-    return (f"{field.default:g}" if isinstance(field.default, int | float) else field.default) or "none"
+    if isinstance(field.default, int):
+        return str(int(field.default))
+    return (f"{field.default:g}" if isinstance(field.default, float) else field.default) or "none"
 
 
 def test_the_configuration_names_no_variable_that_nobody_reads() -> None:

@@ -58,6 +58,13 @@ class Ready:
         self._reasons.pop(reason, None)
         self._show()
 
+    def hold_unless(self, reason: str, is_well: bool) -> None:
+        """Stop being ready, for this reason, or drop it."""
+        if is_well:
+            self.clear(reason)
+        else:
+            self.hold(reason)
+
     def _show(self) -> None:
         metrics.READY.set(not self._reasons)
 

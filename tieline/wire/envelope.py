@@ -225,6 +225,33 @@ def request_id_of(frame: bytes) -> str:
         return ""
 
 
+class _From(msgspec.Struct, frozen=True):
+    sender: str = msgspec.field(name="from", default="")
+
+
+class _Origin(msgspec.Struct, frozen=True):
+    request_id: str = msgspec.field(name="requestId", default="")
+    data: _From | None = None
+
+
+_origin = msgspec.json.Decoder(_Origin)
+
+
+def origin_of(frame: bytes) -> tuple[str, str]:
+    """Read the `requestId` and the sender of a frame that was accepted or made here.
+
+    Each is "" if it is not there or cannot be read.
+    """
+    try:
+        origin = _origin.decode(frame)
+    except (msgspec.DecodeError, RecursionError):
+        try:
+            origin = _origin.decode(_without_lone_surrogates(frame))
+        except (msgspec.DecodeError, RecursionError):
+            return request_id_of(frame), ""
+    return origin.request_id, "" if origin.data is None else origin.data.sender
+
+
 def command_of(message: ClientMessage) -> str:
     """Name a message's command."""
     return COMMAND_OF[type(message)]

@@ -7,6 +7,7 @@ ask is in `permissions`; our own subjects are in `subjects`.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import msgspec
@@ -107,24 +108,37 @@ def only_asking(message_id: str) -> dict[str, str]:
 def replacing(revision: int, ttl_s: int | None = None) -> dict[str, str]:
     """Return the headers of a write that is refused (`Error.is_conflict`) unless it replaces `revision`.
 
-    0 stands for no message yet. It lives for `ttl_s` seconds, or for good.
+    0 stands for no message yet. It lives for `ttl_s` seconds, and then leaves nothing behind, or for good.
     """
-    return {_EXPECTED_REVISION: str(revision)} | ({} if ttl_s is None else expiring(ttl_s))
+    return {_EXPECTED_REVISION: str(revision)} | ({} if ttl_s is None else passing(ttl_s))
 
 
 def expiring(ttl_s: int) -> dict[str, str]:
-    """Return the headers of a message that lives for so many seconds; JetStream takes whole ones."""
+    """Return the headers of a message that lives for so many seconds, and then leaves a marker behind.
+
+    JetStream takes whole seconds.
+    """
     return {_TTL: f"{ttl_s}s"}
 
 
 def deleting(revision: int, ttl_s: int) -> dict[str, str]:
     """Return the headers of what marks a bucket's key as deleted for `ttl_s` seconds; see `replacing`."""
-    return {_OPERATION: "DEL", **replacing(revision, ttl_s)}
+    return replacing(revision, ttl_s)
+
+
+def passing(ttl_s: int) -> dict[str, str]:
+    """Return the headers of a message that lives for a while, and whose end nobody waits for.
+
+    JetStream leaves no marker of what is purged already, and takes a message for that by this header,
+    whatever it holds. (Of one that says `DEL` it leaves a marker.)
+    """
+    return {_OPERATION: "PURGE", **expiring(ttl_s)}
 
 
 # Headers of a message that JetStream sends.
 
 _SEQUENCE: Final = b"Nats-Sequence"
+_PENDING: Final = b"Nats-Num-Pending"
 _MARKER_REASON: Final = "Nats-Marker-Reason"
 _AT_SUBJECT: Final = b"\r\nNats-Subject: "
 _AT_SEQUENCE: Final = b"\r\n%b: " % _SEQUENCE
@@ -142,6 +156,11 @@ class Headers(Protocol):
 def sequence(message: Headers) -> int:
     """Read a stored message's place in its stream."""
     return int(message.header(_SEQUENCE))
+
+
+def pending(message: Headers) -> int:
+    """Read from the reply that ends the answers to `messages_of` how many messages there are beyond those."""
+    return int(message.header(_PENDING) or 0)
 
 
 def stored_as(headers: bytes) -> tuple[str, int]:
@@ -191,9 +210,12 @@ def last_messages_of(subjects: Sequence[str]) -> bytes:
     return _encoder.encode({"multi_last": subjects})
 
 
-def messages_of(subject: str, start: int, at_most: int) -> bytes:
-    """Ask (`direct_get`) for the messages of one subject, from a sequence on."""
-    return _encoder.encode({"seq": start, "batch": at_most, "next_by_subj": subject})
+def messages_of(subject: str, start: int, at_most: int, max_bytes: int) -> bytes:
+    """Ask (`direct_get`) for the messages of one subject, from a sequence on.
+
+    No more come once `max_bytes` have: how many there are beyond those, `pending` reads from the last reply.
+    """
+    return _encoder.encode({"seq": start, "batch": at_most, "max_bytes": max_bytes, "next_by_subj": subject})
 
 
 _encoder = msgspec.json.Encoder()
@@ -201,8 +223,17 @@ _encoder = msgspec.json.Encoder()
 
 # Answers.
 
+NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
+"""What JetStream calls the time of a message that there is not."""
+
 NAME_IN_USE: Final = 10058
 """`err_code`: a stream of this name is there, with another configuration."""
+
+NO_ROOM_FOR_STREAM: Final = (10005, 10028, 10047)
+"""`err_code`: so many bytes cannot be reserved, on any node of a cluster, in memory, or in files."""
+
+_NO_ROOM: Final = (10002, 10023, 10077)
+"""What the account, or the server, may store is stored; or the stream cannot store."""
 
 _WRONG_LAST_SEQUENCE: Final = (10071, 10164)
 _NOT_FOUND: Final = 404
@@ -219,6 +250,11 @@ class Error(msgspec.Struct, frozen=True):
     def is_conflict(self) -> bool:
         """Whether the message to be replaced has another revision."""
         return self.err_code in _WRONG_LAST_SEQUENCE
+
+    @property
+    def is_no_room(self) -> bool:
+        """Whether the message could be stored if there were room."""
+        return self.err_code in _NO_ROOM
 
     @property
     def is_not_found(self) -> bool:
@@ -252,6 +288,14 @@ class StreamState(msgspec.Struct, frozen=True):
     """What a stream keeps."""
 
     bytes: int
+    first_ts: datetime = NEVER
+    """When the oldest message was stored, by the server's clock; long ago when there is none."""
+
+
+class StreamLimits(msgspec.Struct, frozen=True):
+    """What a stream may keep."""
+
+    max_bytes: int = -1
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -259,6 +303,14 @@ class Stream(msgspec.Struct, frozen=True):
 
     state: StreamState | None = None
     error: Error | None = None
+    config: StreamLimits = StreamLimits()
+    ts: datetime = NEVER
+    """When it was asked, by the server's clock."""
+
+    @property
+    def max_bytes(self) -> int:
+        """The most it may keep; 0: it has no limit of its own."""
+        return max(0, self.config.max_bytes)
 
 
 read_published = msgspec.json.Decoder(Published).decode

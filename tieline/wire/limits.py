@@ -9,6 +9,10 @@ RETRY_WINDOW_S: Final = 60.0
 """How long the very same frame from the same sender is a retry (docs/protocol.md#2-envelope): presence
 remembers so long what it decided, the mailbox what it stored, gateways and clients what they were sent."""
 
-MAX_MISSED: Final = 256
-"""Messages that a session may miss and still be resumed (docs/protocol.md#6-losing-the-connection). The
-mailbox keeps one more, which tells "just as many" from "more"."""
+MAX_MISSED: Final = 2048
+"""Messages that are replayed to a session (docs/protocol.md#6-losing-the-connection): what eight others may
+send it in the minute for which they are kept. The mailbox keeps one more, which tells "just as many" from
+"more"."""
+
+MAX_MISSED_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of them: the set-up of a hundred calls. A gateway holds so much for a client that reads a replay."""

@@ -107,9 +107,13 @@ class Presence:
         return info.ack_floor.stream_seq >= stored and not info.num_ack_pending and not info.num_pending
 
     async def marker_of(self, key: str) -> int | None:
-        """Find the marker of an expired timer; returns its place in the stream."""
-        stored = await self._context.get_last_msg(self.bucket.stream, self.bucket.prefix + key)
-        return stored.seq if jetstream.has_expired(stored.headers) else None
+        """Find the marker of an expired timer, or what has replaced it; returns its place in the stream."""
+        try:
+            stored = await self._context.get_last_msg(self.bucket.stream, self.bucket.prefix + key)
+        except NotFoundError:  # it was carried out, and is gone
+            return 1
+        is_over = jetstream.has_expired(stored.headers) or "KV-Operation" in (stored.headers or {})
+        return stored.seq if is_over else None
 
     async def has_expired(self, *keys: str) -> None:
         """Wait until these timers have expired, and all that has come is acknowledged."""

@@ -1,14 +1,15 @@
 """The mailbox's stream, as presence makes it on a real broker."""
 
 import pytest
-from nats.js.api import StorageType, StreamConfig
+from nats.js.api import RePublish, StorageType, StreamConfig
 
-from presence.mailbox import MARGIN_S, MIN_KEEP_S, Mailbox, make_mailbox
+from presence.mailbox import MARGIN_S, MIN_BYTES, MIN_KEEP_S, Mailbox, make_mailbox
 from presence.store import StoreUnavailable
+from tests.broker.conftest import SMALL
 from tests.broker.presence.conftest import SUBJECTS
 from tests.broker.runtime.watching import happens, watch
 from tests.support.nats_server import NatsServer
-from tieline.runtime.broker import Broker
+from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import Requests
 from tieline.wire.limits import MAX_MISSED, RETRY_WINDOW_S
 
@@ -36,6 +37,68 @@ async def test_it_keeps_one_message_more_than_may_be_missed(broker: Broker) -> N
     await make_mailbox(broker, SUBJECTS, "memory", 1, keep_s=30)
 
     assert (await made(broker)).max_msgs_per_subject == MAX_MISSED + 1
+
+
+async def test_its_oldest_messages_go_when_it_is_full(broker: Broker) -> None:
+    await make_mailbox(broker, SUBJECTS, "memory", 1, 30, max_bytes=MIN_BYTES)
+
+    jetstream = broker.client.jetstream()
+    for number in range(40):
+        ack = await jetstream.publish(f"{SUBJECTS.namespace}.user.u{number}.s", bytes(64_000))
+
+    info = await jetstream.stream_info(SUBJECTS.mailbox())
+    assert (await made(broker)).max_bytes == MIN_BYTES
+    assert info.state.bytes <= MIN_BYTES
+    assert info.state.last_seq == ack.seq
+    assert info.state.first_seq > 1
+
+
+async def test_one_of_version_1_is_adapted_and_keeps_its_newest_mail(broker: Broker) -> None:
+    jetstream = broker.client.jetstream()
+    ns = SUBJECTS.namespace
+    await jetstream.add_stream(
+        StreamConfig(
+            name=SUBJECTS.mailbox(),
+            subjects=[SUBJECTS.users(), SUBJECTS.marks(), SUBJECTS.mailbox_question()],
+            republish=RePublish(*SUBJECTS.pushed()),
+            storage=StorageType.MEMORY,
+            max_age=MIN_KEEP_S,
+            max_msgs_per_subject=257,
+            duplicate_window=MIN_KEEP_S,
+            allow_direct=True,
+        )
+    )
+    for number in range(40):
+        await jetstream.publish(f"{ns}.user.u{number}.s", bytes(64_000))
+
+    await make_mailbox(broker, SUBJECTS, "memory", 1, 30, max_bytes=MIN_BYTES)
+
+    info = await jetstream.stream_info(SUBJECTS.mailbox())
+    assert (info.config.max_bytes, info.config.max_msgs_per_subject) == (MIN_BYTES, MAX_MISSED + 1)
+    assert (info.state.bytes <= MIN_BYTES, info.state.last_seq) == (True, 40)
+
+
+async def test_a_broker_with_little_room_gets_a_smaller_one(
+    small_nats: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = await connect(small_nats.url, "test")
+
+    for _ in range(2):  # the second time it is there
+        await make_mailbox(broker, SUBJECTS, "memory", 1, 30)
+        assert (await made(broker)).max_bytes == SMALL
+
+    assert caplog.messages == ["the mailbox is smaller than it should be"] * 2
+    await broker.close()
+
+
+async def test_a_broker_without_any_room_is_said(small_nats: NatsServer) -> None:
+    broker = await connect(small_nats.url, "test")
+    taken = StreamConfig("TAKEN", subjects=["taken"], storage=StorageType.MEMORY, max_bytes=SMALL)
+    await broker.client.jetstream().add_stream(taken)
+
+    with pytest.raises(StoreUnavailable, match="no room"):
+        await make_mailbox(broker, SUBJECTS, "memory", 1, 30)
+    await broker.close()
 
 
 async def test_alone_it_is_stored_as_it_is_set(broker: Broker) -> None:

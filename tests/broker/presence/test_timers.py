@@ -74,6 +74,21 @@ async def test_offers_that_nobody_answers_time_out_once(presence: Presence, anot
     )
 
 
+async def test_a_timer_that_has_fired_leaves_nothing_behind(presence: Presence) -> None:
+    await presence.ask(opening("bob", "hall"))
+    await presence.ask(opening("alice", "hall"))
+    await presence.ask(Check(ALICE, SessionId("alice-s1"), BOB, "WEBRTC_OFFER", digest(b"offer"), b""))
+    timer = Keys.offer_timer(ALICE, BOB, WaitingOffer(ALICE, digest(b"offer"), NOW).generation)
+    assert (await presence.bucket.read(Keys.timers())).keys() == {timer}
+
+    await presence.has_expired(timer)
+
+    async def is_gone() -> bool:
+        return not await presence.bucket.read(Keys.timers())
+
+    await until_true(is_gone)
+
+
 async def test_a_session_that_is_not_resumed_ends_once(presence: Presence, another: Presence) -> None:
     before = fired("away")
     await presence.ask(opening("bob", "hall"))

@@ -6,11 +6,13 @@ import pytest
 from nats.js.api import StreamConfig
 
 from presence.mailbox import make_mailbox
-from router.relay import NotStored, Relaying
+from router.relay import NoRoom, NotStored, Outcome, Relaying
 from tests.broker.runtime.watching import PATIENCE_S, Inbox, happens, watch
+from tests.support.full_broker import make_room
 from tests.support.nats_server import NatsServer
+from tests.support.waiting import until
 from tests.unit.wire.samples import HOSTILE_IDS
-from tieline.runtime.broker import Broker, BrokerAway
+from tieline.runtime.broker import Broker
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.internal import Delivery
@@ -29,6 +31,7 @@ class Harness:
 
     def __init__(self, broker: Broker, requests: Requests) -> None:
         self.broker = broker
+        self.requests = requests
         self.relaying = Relaying(broker, requests, SUBJECTS)
         self.arrived = Inbox()
 
@@ -50,10 +53,18 @@ class Harness:
 
     async def is_stored(self, user: UserId, session: SessionId, frame: bytes) -> bool:
         """Store a frame, and return what was said of it."""
-        said: asyncio.Queue[bool] = asyncio.Queue()
+        said: asyncio.Queue[Outcome] = asyncio.Queue()
         self.relaying.store(user, session, frame, said.put_nowait)
         async with asyncio.timeout(PATIENCE_S):
-            return await said.get()
+            return await said.get() is Outcome.STORED
+
+    async def published(self, *frames: bytes) -> list[Outcome]:
+        """Publish frames to Bob in one turn, and return what became of each."""
+        said: list[Outcome] = []
+        for frame in frames:
+            self.relaying.publish(BOB, HIS, frame, said.append)
+        await until(lambda: len(said) == len(frames))
+        return said
 
 
 @pytest.fixture
@@ -89,7 +100,7 @@ async def small_mailbox(without_mailbox: Harness) -> Harness:
 async def test_a_frame_reaches_listeners_and_mailbox_byte_for_byte(harness: Harness) -> None:
     frame, subject = bytes(range(256)), SUBJECTS.user(BOB, HIS)
 
-    harness.relaying.send(BOB, HIS, frame)
+    assert await harness.published(frame) == [Outcome.STORED]
 
     assert await harness.arrivals(1) == [(subject, frame)]
     assert await harness.is_stored(BOB, HIS, b"another")
@@ -106,7 +117,7 @@ async def test_a_frame_reaches_a_user_of_any_name(harness: Harness) -> None:
 
 
 async def test_a_frame_relayed_again_is_in_the_mailbox_once(harness: Harness) -> None:
-    harness.relaying.send(BOB, HIS, b"frame")
+    await harness.published(b"frame")
     for _ in range(2):
         assert await harness.is_stored(BOB, HIS, b"frame")
 
@@ -161,27 +172,90 @@ async def test_a_frame_does_not_overtake_one_that_is_not_stored(small_mailbox: H
         await small_mailbox.relaying.carry(deliveries, b"", stored=True)
 
     assert [frame for _, frame in await small_mailbox.kept()] == [b"fine"]
-    await small_mailbox.relaying.carry(deliveries, b"", stored=False)  # nobody asks, nobody is told
 
 
+@pytest.mark.parametrize("stored", [True, False])
 async def test_without_a_broker_nothing_is_published_and_that_is_said(
-    harness: Harness, pip_nats: NatsServer
+    harness: Harness, pip_nats: NatsServer, stored: bool
 ) -> None:
     away, _ = watch(harness.broker)
     pip_nats.kill()
     await happens(away)
 
-    with pytest.raises(BrokerAway):
-        harness.relaying.send(BOB, HIS, b"frame")
-    with pytest.raises(BrokerAway):
-        await harness.relaying.carry((Delivery(BOB, HIS, None),), b"own", stored=False)
+    with pytest.raises(NotStored):
+        await harness.relaying.carry((Delivery(BOB, HIS, None),), b"own", stored=stored)
+
+
+# A broker without room.
+
+
+@pytest.fixture
+async def full(full_broker: Broker) -> Harness:
+    """A broker that has no room for another message; `make_room` gives it some."""
+    requests = Requests(full_broker, SUBJECTS.replies("router", "1"))
+    await requests.start()
+    return Harness(full_broker, requests)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_a_mailbox_without_room_is_told_at_once(
+    full: Harness, stored: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(3):
+        with pytest.raises(NoRoom):
+            await full.relaying.carry((Delivery(BOB, HIS, None),), b"%d" % number, stored=stored)
+    assert not await full.relaying.has_room()
+    assert caplog.messages == ["the mailbox has no room"]
+
+
+async def test_what_is_published_while_one_is_asked_about_shares_its_answer(full: Harness) -> None:
+    assert await full.published(b"1", b"2", b"3") == [Outcome.NO_ROOM] * 3
+    assert await full.published(b"4", b"5") == [Outcome.NO_ROOM] * 2
+
+
+async def test_of_many_frames_without_acks_few_are_awaited(harness: Harness) -> None:
+    harness.relaying = Relaying(harness.broker, harness.requests, SUBJECTS, ask_every_s=1000)
+    assert await harness.published(b"first") == [Outcome.STORED]
+    said: list[Outcome] = []
+    for number in range(3):
+        harness.relaying.publish(BOB, HIS, b"%d" % number, said.append)
+
+    assert said == [Outcome.STORED] * 3  # and nothing is waited for
+
+    await harness.broker.flush()
+    assert [frame for _, frame in await harness.kept()] == [b"first", b"0", b"1", b"2"]
+
+
+async def test_a_router_that_finds_no_room_by_itself_asks_about_every_frame(full: Harness) -> None:
+    assert not await full.relaying.has_room()
+    await make_room(full.broker)
+
+    for frame in (b"1", b"2"):
+        said: list[Outcome] = []
+        full.relaying.publish(BOB, HIS, frame, said.append)
+        assert said == []
+        await until(said.copy)
+        assert said == [Outcome.STORED]
+
+
+async def test_with_room_again_frames_are_stored(full: Harness) -> None:
+    assert await full.published(b"1") == [Outcome.NO_ROOM]
+
+    await make_room(full.broker)
+
+    assert await full.published(b"2", b"3") == [Outcome.STORED] * 2
+    assert await full.relaying.has_room()
+
+
+async def test_without_a_mailbox_there_is_no_room(without_mailbox: Harness) -> None:
+    assert not await without_mailbox.relaying.has_room()
 
 
 # What the mailbox remembers.
 
 
 async def test_the_mailbox_knows_what_it_was_given_however_it_was_given(harness: Harness) -> None:
-    harness.relaying.send(BOB, HIS, b"sent")
+    await harness.published(b"sent")
     await harness.relaying.carry((Delivery(BOB, HIS, None),), b"stored", stored=True)
 
     for frame in (b"sent", b"stored"):

@@ -102,9 +102,11 @@ class MortalStore(FakeStore):
             await super()._reach(what)
         self._life.goes_on()
 
-    def _written(self, key: str, value: bytes, ttl_s: float, *, is_marker: bool = False) -> int:
+    def _written(
+        self, key: str, value: bytes, ttl_s: float, *, is_marker: bool = False, leaves_marker: bool = False
+    ) -> int:
         self._life.goes_on()
-        revision = super()._written(key, value, ttl_s, is_marker=is_marker)
+        revision = super()._written(key, value, ttl_s, is_marker=is_marker, leaves_marker=leaves_marker)
         self.largest[key] = max(len(value), self.largest.get(key, 0))
         self._life.spend()
         return revision

@@ -49,12 +49,16 @@ def test_a_publish_that_only_asks_expects_what_never_was() -> None:
 
 def test_a_write_names_the_revision_that_it_replaces() -> None:
     assert jetstream.replacing(0) == {"Nats-Expected-Last-Subject-Sequence": "0"}
-    assert jetstream.replacing(7, 2) == {"Nats-Expected-Last-Subject-Sequence": "7", "Nats-TTL": "2s"}
+    assert jetstream.replacing(7, 2) == {
+        "Nats-Expected-Last-Subject-Sequence": "7",
+        "KV-Operation": "PURGE",
+        "Nats-TTL": "2s",
+    }
 
 
 def test_a_deletion_is_one_to_other_clients_of_the_bucket_too() -> None:
     assert jetstream.deleting(7, 600) == {
-        "KV-Operation": "DEL",
+        "KV-Operation": "PURGE",
         "Nats-Expected-Last-Subject-Sequence": "7",
         "Nats-TTL": "600s",
     }
@@ -98,9 +102,10 @@ def test_only_a_marker_of_its_age_says_that_a_key_expired(
 def test_a_question_is_the_json_that_jetstream_reads() -> None:
     assert json.loads(jetstream.last_message_of("a.b")) == {"last_by_subj": "a.b"}
     assert json.loads(jetstream.last_messages_of(["a.*", "b"])) == {"multi_last": ["a.*", "b"]}
-    assert json.loads(jetstream.messages_of("a.b", 5, 257)) == {
+    assert json.loads(jetstream.messages_of("a.b", 5, 257, 1000)) == {
         "seq": 5,
         "batch": 257,
+        "max_bytes": 1000,
         "next_by_subj": "a.b",
     }
 
@@ -160,3 +165,32 @@ def test_a_stream_that_is_not_there_has_no_state() -> None:
     assert answer.state is None
     assert answer.error is not None
     assert answer.error.is_not_found
+
+
+def test_an_error_says_whether_room_would_help() -> None:
+    assert all(jetstream.Error(500, code).is_no_room for code in (10002, 10023, 10077))
+    assert not jetstream.Error(400, 10071).is_no_room
+
+
+def test_a_stream_tells_the_age_of_its_oldest_and_its_limit() -> None:
+    answer = {
+        "config": {"max_bytes": 1024},
+        "state": {"bytes": 3, "first_ts": "2026-11-29T02:28:03.652303366Z"},
+        "ts": "2026-11-29T02:28:05.652303366Z",
+    }
+    stream = jetstream.read_stream(json.dumps(answer).encode())
+    assert stream.state is not None
+    assert (stream.ts - stream.state.first_ts).total_seconds() == 2
+    assert stream.max_bytes == 1024
+
+
+def test_a_stream_without_a_limit_may_keep_what_there_is_room_for() -> None:
+    assert jetstream.read_stream(b'{"config":{"max_bytes":-1}}').max_bytes == 0
+
+
+def test_the_end_of_an_answer_says_how_many_messages_were_left() -> None:
+    end = block(
+        {"Nats-Num-Pending": "17", "Nats-Last-Sequence": "149"},
+    )
+    assert jetstream.pending(Message("r", "", b"", end)) == 17
+    assert jetstream.pending(Message("r", "", b"", b"NATS/1.0 404 No Results\r\n\r\n")) == 0

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.admission.tokens import Claims
 from gateway.client.deliveries import NOTHING, Missed
+from gateway.client.duplicates import name_of
 from gateway.client.session import Session
 from gateway.delivery.delivery import Delivery
 from presence.mailbox import make_mailbox
@@ -86,7 +87,7 @@ async def test_what_was_stored_before_is_missed_and_comes_first(way: Way) -> Non
     missed = await way.delivery.missed(way.alice, "a")
     way.delivery.release(way.alice, missed)
 
-    assert (missed.known, missed.fresh) == ([event("a")], [event("b"), event("c"), event("d")])
+    assert (missed.known, missed.fresh) == ([name_of(event("a"))], [event("b"), event("c"), event("d")])
     assert way.harness.names() == ["b", "c", "d"]
     await way.send("e")
     assert way.harness.names() == ["e"]
@@ -101,7 +102,7 @@ async def test_after_it_is_dropped_nothing_comes(way: Way) -> None:
     await way.send("a")
 
     assert way.harness.names() == []
-    way.delivery.release(way.alice, Missed([], [event("b")], is_whole=True))
+    way.delivery.release(way.alice, Missed([], [event("b")]))
     await way.delivery.drop(way.alice)
     assert way.harness.names() == []
 
@@ -128,5 +129,5 @@ async def test_a_session_that_is_followed_without_a_broker_can_be_dropped(
 
     await way.delivery.drop(way.alice)
 
-    way.delivery.release(way.alice, Missed([], [event("a")], is_whole=True))
+    way.delivery.release(way.alice, Missed([], [event("a")]))
     assert way.harness.names() == []

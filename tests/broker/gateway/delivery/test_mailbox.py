@@ -5,18 +5,21 @@ import json
 import pytest
 
 from gateway.client.deliveries import Missed
+from gateway.client.duplicates import name_of
 from gateway.delivery.barriers import Barrier, Barriers
 from gateway.delivery.mailbox import Mailbox, News
 from presence.mailbox import make_mailbox
 from tests.broker.runtime.watching import happens, watch
+from tests.support.metrics import value_of
 from tests.support.nats_server import NatsServer
-from tests.unit.gateway.client.harness import event
+from tests.unit.gateway.client.harness import event, signal
 from tests.unit.wire.samples import HOSTILE_IDS
+from tieline import metrics
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal
 from tieline.wire.ids import GatewayId, SessionId, UserId
-from tieline.wire.limits import MAX_MISSED
+from tieline.wire.limits import MAX_MISSED, MAX_MISSED_BYTES
 from tieline.wire.subjects import Subjects
 
 SUBJECTS = Subjects("t")
@@ -76,6 +79,11 @@ async def setup(bare: Setup) -> Setup:
     return bare
 
 
+def split(known: list[bytes], fresh: list[bytes], newest: int = 0) -> Missed:
+    """What is missed when a client has had the one and not the other."""
+    return Missed([name_of(frame) for frame in known], fresh, newest)
+
+
 def events(*names: str) -> list[bytes]:
     return [event(name) for name in names]
 
@@ -85,30 +93,30 @@ def events(*names: str) -> list[bytes]:
 
 async def test_a_session_that_was_sent_nothing_has_missed_nothing(setup: Setup) -> None:
     for last in ("", "unknown"):
-        assert await setup.missed(last) == Missed([], [], is_whole=True)
+        assert await setup.missed(last) == split([], [])
 
 
 async def test_what_came_after_the_last_message_is_fresh(setup: Setup) -> None:
     await setup.send(*events("a", "b", "c"))
 
-    assert await setup.missed("a") == Missed(events("a"), events("b", "c"), is_whole=True)
-    assert await setup.missed("b") == Missed(events("a", "b"), events("c"), is_whole=True)
-    assert await setup.missed("c") == Missed(events("a", "b", "c"), [], is_whole=True)
+    assert await setup.missed("a") == split(events("a"), events("b", "c"))
+    assert await setup.missed("b") == split(events("a", "b"), events("c"))
+    assert await setup.missed("c") == split(events("a", "b", "c"), [])
 
 
 async def test_without_a_last_message_that_is_known_all_is_fresh(setup: Setup) -> None:
     await setup.send(*events("a", "b"))
 
     for last in ("", "unknown", "A", "a "):
-        assert await setup.missed(last) == Missed([], events("a", "b"), is_whole=True)
+        assert await setup.missed(last) == split([], events("a", "b"))
 
 
 async def test_of_several_messages_of_one_name_the_latest_is_the_last(setup: Setup) -> None:
     frames = [event("a"), event("a") + b" ", event("b"), event("a") + b"\n", event("c")]
     await setup.send(*frames)
 
-    assert await setup.missed("a") == Missed(frames[:4], frames[4:], is_whole=True)
-    assert await setup.missed("b") == Missed(frames[:3], frames[3:], is_whole=True)
+    assert await setup.missed("a") == split(frames[:4], frames[4:])
+    assert await setup.missed("b") == split(frames[:3], frames[3:])
 
 
 async def test_frames_come_back_byte_for_byte_however_names_are_written(setup: Setup) -> None:
@@ -121,9 +129,9 @@ async def test_frames_come_back_byte_for_byte_however_names_are_written(setup: S
     ]
     await setup.send(*odd)
 
-    assert await setup.missed("用") == Missed(odd[:1], odd[1:], is_whole=True)
-    assert await setup.missed("用户 😀") == Missed(odd[:2], odd[2:], is_whole=True)
-    assert await setup.missed("x" * 128) == Missed(odd[:3], odd[3:], is_whole=True)
+    assert await setup.missed("用") == split(odd[:1], odd[1:])
+    assert await setup.missed("用户 😀") == split(odd[:2], odd[2:])
+    assert await setup.missed("x" * 128) == split(odd[:3], odd[3:])
     assert (await setup.missed("")).fresh == odd
 
 
@@ -161,31 +169,52 @@ async def test_what_is_sent_twice_is_kept_once(setup: Setup) -> None:
     assert (await setup.missed("", user=BOB)).fresh == events("a")
 
 
-async def test_as_many_as_may_be_missed_are_whole_and_one_more_is_not(setup: Setup) -> None:
+async def test_as_many_as_may_be_missed_come_and_of_more_the_newest(
+    setup: Setup, caplog: pytest.LogCaptureFixture
+) -> None:
     names = [f"e-{number}" for number in range(MAX_MISSED)]
     await setup.send(*events(*names))
 
-    assert await setup.missed("") == Missed([], events(*names), is_whole=True)
+    assert await setup.missed("") == split([], events(*names))
+    assert caplog.messages == []
+    left_out = value_of(metrics.LEFT_OUT)
     await setup.send(event("one more"))
-    assert not (await setup.missed("")).is_whole
-    assert await setup.missed("e-0") == Missed(events("e-0"), events(*names[1:], "one more"), is_whole=True)
+    assert await setup.missed("") == split([], events(*names[1:], "one more"))
+    assert caplog.messages == ["a session missed too much"]
+    assert value_of(metrics.LEFT_OUT) == left_out + 1
+    assert await setup.missed("e-0") == split(events("e-0"), events(*names[1:], "one more"))
+    assert value_of(metrics.LEFT_OUT) == left_out + 1
 
 
-async def test_a_last_message_that_is_stored_no_more_is_too_much_missed(
-    setup: Setup,
-) -> None:
+async def test_after_a_lost_last_message_all_that_is_kept_comes(setup: Setup) -> None:
     names = [f"e-{number}" for number in range(MAX_MISSED + 10)]
     await setup.send(*events(*names))
 
-    assert not (await setup.missed("e-0")).is_whole
-    kept = await setup.missed("e-9")
-    assert (len(kept.known), len(kept.fresh), kept.is_whole) == (1, MAX_MISSED, True)
+    assert (await setup.missed("e-0")).fresh == events(*names[10:])
+    assert await setup.missed("e-9") == split(events("e-9"), events(*names[10:]))
+
+
+async def test_a_flood_leaves_what_others_sent_whole_and_is_named(
+    setup: Setup, caplog: pytest.LogCaptureFixture
+) -> None:
+    flood = [signal(f"f-{number}", "WEBRTC_OFFER", 64_000) for number in range(200)]
+    honest = events(*(f"e-{number}" for number in range(50)))
+    for number in range(50):
+        await setup.send(*flood[4 * number : 4 * number + 4], honest[number])
+
+    missed = await setup.missed("")
+
+    assert [frame for frame in missed.fresh if frame in honest] == honest
+    kept = [frame for frame in missed.fresh if frame not in honest]
+    assert kept == flood[-len(kept) :]
+    assert MAX_MISSED_BYTES - 64_000 - 200 < missed.size <= MAX_MISSED_BYTES
+    (record,) = caplog.records
+    assert (record.__dict__["sender"], record.__dict__["left_out"]) == ("alice", 200 - len(kept))
 
 
 async def test_all_of_it_is_read_however_big_it_is(setup: Setup) -> None:
-    frames = [b"%d" % number + b"x" * 65_000 for number in range(MAX_MISSED)]
-    for start in range(0, MAX_MISSED, 64):  # no more may wait to be written at once
-        await setup.send(*frames[start : start + 64])
+    frames = [b"%d" % number + b"x" * 64_000 for number in range(MAX_MISSED_BYTES // 65_000)]
+    await setup.send(*frames)
 
     assert (await setup.missed("")).fresh == frames
 
@@ -214,7 +243,7 @@ async def test_what_is_missed_comes_with_the_sequence_of_its_last_too(setup: Set
 
     missed = await setup.mailbox.missed(ALICE, SESSION, "a", await setup.barriers.passed())
 
-    assert missed == Missed(events("a"), events("b"), is_whole=True, newest=newest)
+    assert missed == split(events("a"), events("b"), newest=newest)
 
 
 async def test_the_news_of_any_number_of_sessions_are_read(setup: Setup) -> None:
@@ -233,7 +262,7 @@ async def test_of_more_news_than_are_stored_those_that_are_come(setup: Setup) ->
     names = [f"e-{number}" for number in range(MAX_MISSED + 10)]
     await setup.send(*events(*names))
 
-    assert (await setup.news({MINE: 0}))[MINE].frames == events(*names[9:])
+    assert (await setup.news({MINE: 0}))[MINE].frames == events(*names[10:])
 
 
 async def test_a_mailbox_that_was_lost_and_begun_anew_is_all_news(setup: Setup) -> None:

@@ -49,6 +49,15 @@ class Clock:
                 callback(*args)
         self._now = end
 
+    def turn(self) -> None:
+        """Call what is due now, and nothing of what that sets in motion."""
+        due = [entry for entry in self._timers if entry[0].when() <= self._now]
+        for entry in due:
+            self._timers.remove(entry)
+            timer, callback, args = entry
+            if not timer.cancelled():
+                callback(*args)
+
     @property
     def is_idle(self) -> bool:
         """Whether nothing will happen however much time passes."""

@@ -150,7 +150,7 @@ def test_a_welcome_precedes_what_was_missed() -> None:
     harness = Harness()
     harness.put(harness.request())
 
-    harness.welcome(missed=Missed([], [event("missed 1"), event("missed 2")], is_whole=True))
+    harness.welcome(missed=Missed([], [event("missed 1"), event("missed 2")]))
 
     assert harness.texts() == [WELCOME, event("missed 1"), event("missed 2")]
     assert harness.socket.is_read

@@ -20,7 +20,7 @@ from tests.unit.gateway.client.alice import (
     signal_ask,
 )
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import ConnectionId, ResumeToken, SecretHash, SessionId
+from tieline.wire.ids import ResumeToken, SecretHash, SessionId
 from tieline.wire.internal import Done, EndSession, Opened, OpenSession, Register, secret_hash
 
 # Beginning and ending.
@@ -56,18 +56,6 @@ def test_a_session_becomes_what_presence_says_it_is() -> None:
     assert session.registration(GATEWAY) == Register(
         ALICE, SessionId("older"), GATEWAY, CONNECTION, True, {HALL: 5}, SecretHash(b"older's")
     )
-
-
-def test_a_session_that_begins_again_has_nothing_of_the_older_one() -> None:
-    session = alice()
-    session.opened(Opened(SessionId("older"), resumed=True, rooms={HALL: 5}), SecretHash(b"older's"))
-
-    session.begin_again(SESSION, ConnectionId("c-2"), SECRET)
-
-    assert session.opening(GATEWAY, None) == OpenSession(
-        ALICE, SESSION, GATEWAY, ConnectionId("c-2"), True, (), SECRET, NO_SECRET, None
-    )
-    assert session.rooms == {}
 
 
 def test_the_rooms_a_session_was_opened_with_are_its_own_copy() -> None:

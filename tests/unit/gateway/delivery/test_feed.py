@@ -12,9 +12,7 @@ class Listener:
     def __init__(self, harness: Harness | None = None) -> None:
         self.harness: Harness = harness or connected()
         self.gaps = 0
-        self.feed = Feed(
-            self.harness.deliveries, "t.user.alice.s-1", self._on_gap, self.harness.connection.close
-        )
+        self.feed = Feed(self.harness.deliveries, "t.user.alice.s-1", self._on_gap)
         if harness is None:
             self.feed.release(NOTHING)
 
@@ -35,7 +33,7 @@ class Listener:
     def read(self, *names: str, newest: int, older: int = 0) -> bool:
         """Bring what is missing; returns whether something stays missing."""
         frames = [event(name) for name in names]
-        return self.feed.release(Missed([], frames, is_whole=True, newest=newest), older)
+        return self.feed.release(Missed([], frames, newest), older)
 
 
 def test_what_follows_what_came_before_is_delivered() -> None:
@@ -192,7 +190,7 @@ def test_a_client_that_left_while_held_is_no_trouble() -> None:
 
 def test_a_feed_is_live_from_its_first_release_on() -> None:
     harness = connected()
-    feed = Feed(harness.deliveries, "t.user.alice.s-1", lambda: None, harness.connection.close)
+    feed = Feed(harness.deliveries, "t.user.alice.s-1", lambda: None)
     assert not feed.is_live
 
     feed.release(NOTHING)

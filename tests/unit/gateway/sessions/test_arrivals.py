@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from gateway.client.deliveries import Missed
+from gateway.client.duplicates import name_of
 from gateway.sessions.arrival_queue import (
     AT_ONCE,
     LONGEST_SPREAD_S,
@@ -31,7 +32,6 @@ from tieline.wire.internal import (
 
 OLDER, HALL = SessionId("older"), RoomId("hall")
 RESUMED = Opened(OLDER, resumed=True, rooms={HALL: 5})
-TOO_MUCH = Missed([], [], is_whole=False)
 
 
 async def let_in(scene: Scene, resume: str | None = None, last: str = "") -> Arriving:
@@ -98,7 +98,7 @@ async def test_a_client_that_is_let_in_is_here_and_released(scene: Scene) -> Non
 
 async def test_a_resumed_session_is_followed_when_presence_has_named_it(scene: Scene) -> None:
     scene.presence.reply(OpenSession, RESUMED)
-    scene.delivery.mailbox = Missed([event("e-1")], [event("e-2")], is_whole=True, newest=9)
+    scene.delivery.mailbox = Missed([name_of(event("e-1"))], [event("e-2")], newest=9)
 
     harness = await let_in(scene, resume="the older's secret", last="e-1")
 
@@ -121,39 +121,6 @@ async def test_a_session_that_presence_cannot_resume_is_a_new_one(scene: Scene) 
     assert welcome["resumed"] is False
     assert secret_hash(welcome["resumeToken"]) == opening(scene).secret
     assert scene.delivery.asked_after == [""]
-
-
-async def test_a_client_that_missed_too_much_begins_anew(scene: Scene) -> None:
-    scene.presence.reply(OpenSession, RESUMED, Opened(SessionId("fresh"), resumed=False, rooms={}))
-    scene.delivery.mailbox = TOO_MUCH
-
-    harness = await let_in(scene, resume="the older's secret")
-
-    first, second = scene.requests(OpenSession)
-    assert isinstance(first, OpenSession)
-    assert isinstance(second, OpenSession)
-    assert scene.requests(EndSession) == [EndSession(ALICE, first.connection, resumable=False)]
-    assert scene.delivery.dropped == [first.connection]
-    assert second.session == first.session
-    assert second.connection != first.connection
-    assert second.resume == b""
-    welcome = harness.welcomed()
-    assert (welcome["sessionId"], welcome["resumed"]) == ("fresh", False)
-    assert secret_hash(welcome["resumeToken"]) == second.secret
-
-
-async def test_a_client_that_missed_too_much_and_left_may_resume_elsewhere(scene: Scene) -> None:
-    harness = Arriving()
-    scene.presence.reply(OpenSession, RESUMED)
-    scene.presence.on_ask = lambda _: harness.socket.close()
-    scene.delivery.mailbox = TOO_MUCH
-
-    await scene.arrivals.let_in(harness.connection, harness.response, admitted("secret"))
-
-    ask = opening(scene)
-    assert scene.requests(EndSession) == [EndSession(ALICE, ask.connection, resumable=True)]
-    assert harness.socket.is_aborted
-    assert len(scene.connections) == 0
 
 
 # What cannot be opened.

@@ -23,7 +23,8 @@ class Kept:
         self.renewed = asyncio.Event()
         self._left = 0
         self.presence.on_ask = lambda _: self._count()
-        self.lease = Lease(self.presence, GATEWAY, SHORT_S, self._on_lost)
+        self.answered: list[bool] = []
+        self.lease = Lease(self.presence, GATEWAY, SHORT_S, self._on_lost, self.answered.append)
 
     def _on_lost(self) -> None:
         self.lost += 1
@@ -48,6 +49,8 @@ async def test_a_lease_is_taken_as_soon_as_presence_answers() -> None:
     kept = Kept(None, None, FIRST)
 
     await kept.lease.take()
+
+    assert kept.answered == [False, False, True]
 
     assert kept.presence.asked == [KeepLease(GATEWAY)] * 3
     assert kept.lost == 0

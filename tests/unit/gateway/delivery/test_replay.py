@@ -1,0 +1,100 @@
+"""What of a session's mail is replayed, and what is left out of too much."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.client.duplicates import name_of
+from gateway.delivery.replay import Replay
+from tests.unit.gateway.client.harness import event
+from tests.unit.wire import samples
+
+
+def sent_by(sender: str, request_id: str, size: int = 0) -> bytes:
+    """A frame of one sender."""
+    message = samples.signal_message("WEBRTC_OFFER") | {"requestId": request_id}
+    message["data"] |= {"from": sender, "data": "x" * size}
+    return samples.frame(message)
+
+
+def read(*frames: bytes, last: str = "", messages: int = 100, size: int = 1_000_000) -> Replay:
+    """What is chosen of frames that are read one after the other."""
+    replay = Replay(last, messages, size)
+    for frame in frames:
+        replay.add(frame)
+    return replay
+
+
+def test_all_of_it_is_replayed_in_its_order() -> None:
+    frames = [sent_by("bob", "1"), event("2"), sent_by("carol", "3"), b"{}", b"", b"[]"]
+    replay = read(*frames)
+    assert (replay.known, replay.fresh, replay.left_out.total()) == ([], frames, 0)
+
+
+def test_what_came_up_to_the_last_message_is_known_by_name() -> None:
+    frames = [sent_by("bob", "1"), event("2"), sent_by("bob", "3")]
+    replay = read(*frames, last="2")
+    assert (replay.known, replay.fresh) == ([name_of(frame) for frame in frames[:2]], frames[2:])
+
+
+def test_of_several_last_messages_the_newest_counts() -> None:
+    frames = [sent_by("bob", "1"), sent_by("carol", "1"), event("2")]
+    replay = read(*frames, last="1")
+    assert (replay.known, replay.fresh) == ([name_of(frame) for frame in frames[:2]], frames[2:])
+
+
+def test_of_too_many_bytes_the_oldest_of_the_heaviest_sender_go() -> None:
+    flood = [sent_by("eve", f"e-{number}", 1000) for number in range(10)]
+    honest = [sent_by("bob", f"b-{number}") for number in range(10)]
+    frames = [frame for both in zip(flood, honest, strict=True) for frame in both]
+
+    replay = read(*frames, size=8000)
+
+    assert replay.left_out == {"eve": 10 - len([frame for frame in replay.fresh if frame in flood])}
+    assert replay.fresh == [frame for frame in frames if frame in honest or frame in replay.fresh]
+    assert [frame for frame in replay.fresh if frame in flood] == flood[replay.left_out["eve"] :]
+    assert 7000 - 300 < sum(map(len, replay.fresh)) <= 8000
+
+
+def test_of_too_many_messages_the_oldest_of_who_sent_most_go() -> None:
+    flood = [sent_by("eve", f"e-{number}") for number in range(10)]
+    honest = [sent_by("bob", f"b-{number}", 1000) for number in range(5)]
+
+    replay = read(*honest, *flood, messages=12)
+
+    assert replay.fresh == [*honest, *flood[3:]]
+    assert replay.left_out == {"eve": 3}
+
+
+def test_what_is_left_out_before_the_last_message_is_nothing_missed() -> None:
+    flood = [sent_by("eve", f"e-{number}", 1000) for number in range(10)]
+    assert read(*flood, size=3000).left_out["eve"] > 0
+    assert read(*flood, last="e-9", size=3000).left_out.total() == 0
+
+
+def test_a_single_message_that_is_too_much_is_left_out() -> None:
+    replay = read(sent_by("eve", "1", 5000), sent_by("bob", "2"), size=1000)
+    assert (len(replay.fresh), replay.left_out) == (1, {"eve": 1})
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 300)), max_size=40),
+    st.integers(0, 20),
+    st.integers(0, 4000),
+)
+def test_each_sender_s_newest_are_kept_within_the_bounds(
+    sent: list[tuple[str, int]], messages: int, size: int
+) -> None:
+    frames = [(sender, sent_by(sender, f"{number}", length)) for number, (sender, length) in enumerate(sent)]
+
+    replay = read(*(frame for _, frame in frames), messages=messages, size=size)
+
+    fresh = replay.fresh
+    assert len(fresh) <= messages
+    assert sum(map(len, fresh)) <= size
+    assert fresh == [frame for _, frame in frames if frame in fresh]
+    senders = {sender for sender, _ in frames}
+    for sender in senders:
+        own = [frame for whose, frame in frames if whose == sender]
+        kept = [frame for frame in fresh if frame in own]
+        assert kept == own[len(own) - len(kept) :]
+        assert replay.left_out[sender] == len(own) - len(kept)

@@ -1,0 +1,49 @@
+"""Readiness, held to what a process needs."""
+
+import asyncio
+from collections.abc import Iterator
+
+from tests.support.waiting import until
+from tieline.runtime.ops import Ready
+from tieline.runtime.watch import hold_while_unwell
+
+REASON = "the mailbox does not store"
+
+
+class Needed:
+    """Something that is well as often as a test says, and then for good."""
+
+    def __init__(self, ready: Ready, *answers: bool) -> None:
+        self._answers: Iterator[bool] = iter(answers)
+        self._ready = ready
+        self.seen: list[str] = []
+        """Why the process was not ready, each time before it asked."""
+
+    async def is_well(self) -> bool:
+        """Answer."""
+        self.seen.append(self._ready.why_not())
+        return next(self._answers, True)
+
+
+async def reasons(ready: Ready, *answers: bool) -> list[str]:
+    """Ask until every answer has been acted on; returns the reasons that were held after each."""
+    needed = Needed(ready, *answers)
+    watching = asyncio.create_task(hold_while_unwell(ready, REASON, needed.is_well, every_s=0))
+    await until(lambda: len(needed.seen) > len(answers))
+    watching.cancel()
+    return needed.seen[1 : len(answers) + 1]
+
+
+async def test_what_fails_twice_in_a_row_is_believed_and_heals() -> None:
+    assert await reasons(Ready(), False, False, False, True) == ["", REASON, REASON, ""]
+
+
+async def test_what_fails_once_is_not_believed() -> None:
+    assert await reasons(Ready(), False, True, False, True) == ["", "", "", ""]
+
+
+async def test_other_reasons_stay() -> None:
+    ready = Ready("stopping")
+    assert await reasons(ready, False, False, True) == ["stopping"] * 3
+    ready.clear("stopping")
+    assert ready.why_not() == ""

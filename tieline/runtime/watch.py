@@ -1,0 +1,30 @@
+"""Hold a process's readiness to whether something that it needs is well, asked again and again.
+
+What is asked is the caller's: a router asks the mailbox for room, a gateway lets a message pass through it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from tieline.runtime.ops import Ready
+
+NO_ROOM: Final = "the mailbox does not store"
+"""The reason while what clients say cannot be stored for whom it is meant."""
+
+EVERY_S: Final = 2.0
+"""Between two questions."""
+
+FAILURES: Final = 2
+"""In a row, to be believed: the election of a stream's leader takes about a second."""
+
+
+async def hold_while_unwell(
+    ready: Ready, reason: str, is_well: Callable[[], Awaitable[bool]], every_s: float = EVERY_S
+) -> None:
+    """Ask until cancelled; hold readiness, for this reason, while the answer is no."""
+    failures = 0
+    while True:
+        await asyncio.sleep(every_s)
+        failures = 0 if await is_well() else failures + 1
+        ready.hold_unless(reason, failures < FAILURES)
