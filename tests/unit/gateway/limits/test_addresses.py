@@ -22,6 +22,8 @@ def test_an_address_has_so_many_connections_and_no_more() -> None:
     assert addresses.has_room("203.0.113.8")
     addresses.leave(HOME)
     assert addresses.has_room(HOME)
+    addresses.leave(HOME)
+    assert addresses.has_room(HOME)
 
 
 def test_an_address_connects_so_often_a_minute_all_at_once_if_need_be() -> None:
