@@ -25,8 +25,9 @@ from tieline.wire.ids import ResumeToken
 
 PATH: Final = "/ws"
 SUBPROTOCOL: Final = Subprotocol("tieline.v1")
-RETRY_AFTER_S: Final = 2
-"""What a 503 asks for: a balancer has taken a draining gateway out by then, a broker has come back."""
+USUAL_RETRY_AFTER_S: Final = {503: 2, 429: int(WINDOW_S)}
+"""What a refusal asks for by its status, unless it knows better: by then a balancer has taken a draining
+gateway out, and a broker has come back; a 429 is about the last minute."""
 
 _BEARER: Final = "bearer."
 
@@ -114,6 +115,9 @@ class Admission:
 
 def judge(request: Request, response: Response, tokens: Tokens, origins: Origins, now: float) -> Verdict:
     """Judge a request alone, regardless of those before it. `now` is Unix seconds."""
+    hosts = request.headers.get_all("Host")
+    if len(hosts) != 1:  # RFC 9112, section 3.2
+        return HandshakeError.MALFORMED
     try:
         url = urlsplit(request.path)
     except ValueError:  # half of an IPv6 address, for one
@@ -124,7 +128,7 @@ def judge(request: Request, response: Response, tokens: Tokens, origins: Origins
         return HandshakeError.UPGRADE_REQUIRED
     if response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
         return HandshakeError.MALFORMED
-    if not origins.allow(request.headers.get_all("Origin"), request.headers.get_all("Host")):
+    if not origins.allow(request.headers.get_all("Origin"), hosts):
         return HandshakeError.FOREIGN_ORIGIN
     query = parse_qs(url.query, keep_blank_values=True)
     try:
@@ -167,8 +171,8 @@ def select_subprotocol(_protocol: ServerProtocol, offered: object) -> Subprotoco
     return SUBPROTOCOL if isinstance(offered, list | tuple) and SUBPROTOCOL in offered else None
 
 
-def denied(error: HandshakeError) -> Response:
-    """Make the HTTP response of a refusal."""
+def denied(error: HandshakeError, retry_after_s: int | None = None) -> Response:
+    """Make the HTTP response of a refusal, which may say when to come back; None: when it is usual."""
     body = replies.denial(error.status, error.msg, error.reason)
     headers = Headers(
         {
@@ -179,11 +183,11 @@ def denied(error: HandshakeError) -> Response:
         }
     )
     status = http.HTTPStatus(error.status)
+    if retry_after_s is None:
+        retry_after_s = USUAL_RETRY_AFTER_S.get(error.status)
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(retry_after_s)
     match status:
-        case http.HTTPStatus.SERVICE_UNAVAILABLE:
-            headers["Retry-After"] = str(RETRY_AFTER_S)
-        case http.HTTPStatus.TOO_MANY_REQUESTS:
-            headers["Retry-After"] = str(int(WINDOW_S))
         case http.HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = "Bearer"
         case http.HTTPStatus.UPGRADE_REQUIRED:

@@ -29,6 +29,7 @@ from gateway.client.outbox import Outbox
 from gateway.client.session import NO_CLOSE_FRAME, Session
 from gateway.demo import Pages
 from tieline import metrics
+from tieline.runtime.request_head import bound_head, was_too_long
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, HandshakeError
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
 
@@ -104,6 +105,7 @@ class Connection(asyncio.Protocol):
         self._protocol = ServerProtocol(
             select_subprotocol=handshake.select_subprotocol, max_size=MAX_MESSAGE_BYTES, logger=_quiet
         )
+        bound_head(self._protocol)
         self._outbox = Outbox(self._protocol, self._transport)
         self._timers.call_after(HANDSHAKE_S, self._transport.abort)
 
@@ -124,7 +126,8 @@ class Connection(asyncio.Protocol):
         if protocol.state is State.CONNECTING and (protocol.close_expected() or len(events) > 1):
             # No request, or one with something behind it, which would have to wait for our answer.
             protocol.data_to_send()  # the library's own answer; ours is JSON
-            self.deny(HandshakeError.MALFORMED)
+            too_long = was_too_long(protocol)
+            self.deny(HandshakeError.HEADERS_TOO_LARGE if too_long else HandshakeError.MALFORMED)
             return
         self._outbox.flush()
         for event in events:
@@ -184,12 +187,12 @@ class Connection(asyncio.Protocol):
         self._outbox.send(frame)
         self._resume()
 
-    def deny(self, error: HandshakeError) -> None:
-        """Refuse the upgrade."""
+    def deny(self, error: HandshakeError, retry_after_s: int | None = None) -> None:
+        """Refuse the upgrade, and say when to come back; None: when it is usual after such a refusal."""
         if self._transport.is_closing():
             return
         metrics.HANDSHAKES_REFUSED.labels(error.reason).inc()
-        self._respond(handshake.denied(error))
+        self._respond(handshake.denied(error, retry_after_s))
 
     def abandon(self) -> None:
         """Forget a client that has gone before it was let in."""

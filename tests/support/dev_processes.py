@@ -4,7 +4,7 @@ import os
 import signal
 from typing import Final
 
-from tests.support.http_get import http_get
+from tests.support.http_get import FreshMetrics
 from tests.support.load import Load
 from tests.support.running_dev import RunningDev
 from tests.support.system import summed_up
@@ -22,6 +22,7 @@ class DevProcesses:
 
     def __init__(self, running: RunningDev) -> None:
         self._running = running
+        self._metrics: dict[int, FreshMetrics] = {}
 
     @property
     def urls(self) -> list[str]:
@@ -50,8 +51,8 @@ class DevProcesses:
 
     def _count(self, kind: str, which: int, name: str) -> float:
         port = int(self._running.document["ops"][kind][which].rpartition(":")[2])
-        status, exposition = http_get(port, "/metrics")
-        assert status == 200
+        exposition = self._metrics.setdefault(port, FreshMetrics(port)).text()
+        assert exposition
         return summed_up(exposition, name, {})
 
     async def replaced(self, load: Load, kind: str, which: int, pid: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Protocol, Self
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.http_get import HOST, http_get
+from tests.support.http_get import HOST, FreshMetrics, http_get
 from tests.support.process import SHOWN_OUTPUT, Process
 from tieline.cli.dev.ports import hold_ports
 
@@ -49,6 +49,7 @@ class Service(Process):
         self.port, self.ops_port = ports
         own = {"OPS_PORT": str(self.ops_port), "LISTEN_PORT": str(self.port), "LISTEN_HOST": HOST, **environ}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIELINE_")}
+        self._fresh = FreshMetrics(self.ops_port)
         super().__init__(
             [sys.executable, "-m", kind],
             log,
@@ -60,8 +61,8 @@ class Service(Process):
         return http_get(self.ops_port, path)
 
     def count(self, sample: str, **labels: str) -> float:
-        """Sum up one of its metrics (see `summed_up`)."""
-        return summed_up(self.get("/metrics")[1], sample, labels)
+        """Sum up one of its metrics (see `summed_up`), as of now."""
+        return summed_up(self._fresh.text(), sample, labels)
 
     def is_ready(self) -> bool:
         """Whether it takes work; fails when it has ended."""

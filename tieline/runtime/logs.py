@@ -1,15 +1,19 @@
 """Structured logs: one JSON object a line on standard error, fields instead of sentences.
 
+They are written in a thread of their own (`log_writer`).
+
 Never logged: tokens, resume secrets, SDP, candidates.
 """
 
 import json
 import logging
-import sys
 from typing import Final
 
 import msgspec
 
+from tieline.runtime.log_writer import LogWriter
+
+_STANDARD_ERROR: Final = 2
 _encoder = msgspec.json.Encoder()
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -38,12 +42,15 @@ class JsonLines(logging.Formatter):
             return json.dumps(line, default=repr, skipkeys=True)
 
 
-def set_up(service: str, level: str) -> None:
-    """Send every log of this process to standard error as JSON lines. `level` is a name, such as "info"."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines(service))
+def set_up(service: str, level: str) -> LogWriter:
+    """Send every log of this process to standard error as JSON lines, until the writer is ended.
+
+    `level` is a name, such as "info".
+    """
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    writer = LogWriter(JsonLines(service), _STANDARD_ERROR)
+    writer.begin(root)
     root.setLevel(level.upper())
     for noisy in ("asyncio", "websockets", "nats"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    return writer

@@ -45,6 +45,12 @@ NATS_ERRORS = Counter(
     registry=REGISTRY,
 )
 
+LOG_LINES_DROPPED = Counter(
+    "tieline_log_lines_dropped_total",
+    "Log lines of this process that were not written, because its standard error was not read fast enough.",
+    registry=REGISTRY,
+)
+
 ProcessCollector(namespace="tieline", registry=REGISTRY)  # memory, CPU and descriptors of this process
 
 for _kind in ("slow_consumer", "other"):  # an alert watches their rate, which needs a first sample

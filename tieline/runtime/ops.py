@@ -5,6 +5,7 @@ is away. `/readyz` says whether work should be sent here. They are served by web
 needed anyway and answers plain HTTP before an upgrade.
 """
 
+import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
@@ -14,7 +15,16 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from tieline.runtime import metrics
+from tieline.runtime.exposition import Exposition
+from tieline.runtime.request_head import bound_head
 from tieline.runtime.settings import SettingsError
+
+MOST_AT_ONCE: Final = 64
+"""Connections to one port. One more ends the oldest, which asks for nothing: the others are answered at once.
+A gateway keeps descriptors free for so many."""
+
+ANSWER_S: Final = 5.0
+"""For one connection to ask and be answered. A probe has given up by then."""
 
 Readiness = Callable[[], str]
 """Return why this process should get no work now; "" when it should."""
@@ -58,11 +68,14 @@ async def serve_ops(host: str, port: int, why_not_ready: Readiness) -> Server:
     Raises:
         SettingsError: nothing can listen there.
     """
+    exposition = Exposition()
 
-    def answer(_connection: ServerConnection, request: Request) -> Response:
+    async def answer(_connection: ServerConnection, request: Request) -> Response:
         match request.path.partition("?")[0]:
             case "/metrics":
-                return _response(HTTPStatus.OK, metrics.exposition(), _EXPOSITION)
+                response = _response(HTTPStatus.OK, await exposition.text(), _EXPOSITION)
+                response.headers["ETag"] = f'"{exposition.number}"'
+                return response
             case "/healthz":
                 return _response(HTTPStatus.OK, b"alive\n", _TEXT)
             case "/readyz":
@@ -76,11 +89,40 @@ async def serve_ops(host: str, port: int, why_not_ready: Readiness) -> Server:
         raise AssertionError("every request is answered before an upgrade")
 
     try:
-        return await serve(no_websocket, host, port, process_request=answer, compression=None)
+        return await serve(
+            no_websocket,
+            host,
+            port,
+            process_request=answer,
+            compression=None,
+            open_timeout=ANSWER_S,
+            create_connection=_connections(),
+        )
     except OSError as error:
         raise SettingsError(
             f"TIELINE_OPS_HOST, TIELINE_OPS_PORT: cannot listen on {host}, port {port}: {error}"
         ) from error
+
+
+def _connections() -> type[ServerConnection]:
+    """Make the connections of one port: bounded in what they send, and in number."""
+    here: dict[ServerConnection, None] = {}
+
+    class Connection(ServerConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            bound_head(self.protocol)
+            super().connection_made(transport)
+            here[self] = None
+            if len(here) > MOST_AT_ONCE:
+                oldest = next(iter(here))
+                del here[oldest]
+                oldest.transport.abort()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            here.pop(self, None)
+            super().connection_lost(exc)
+
+    return Connection
 
 
 def bound_port(server: Server) -> int:

@@ -20,6 +20,7 @@ from tieline import __version__
 from tieline.runtime import logs, metrics
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.lag import measure_lag
+from tieline.runtime.log_writer import LogWriter
 from tieline.runtime.ops import BROKER_AWAY, STARTING, Ready, bound_port, serve_ops
 from tieline.runtime.requests import Requests
 from tieline.runtime.settings import ProcessSettings, SettingsError, misspelt, read_settings, usage
@@ -33,6 +34,10 @@ Python 3.12 loses a cancellation that comes in the turn in which the connection 
 T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
+LAST_LINES_S: Final = 0.5
+"""For the last lines of the log when a process is to end at once."""
+
+EXIT_NOT_READ: Final = 74  # EX_IOERR of sysexits.h: it failed, and could not say why
 EXIT_NOT_STOPPED: Final = 75  # EX_TEMPFAIL of sysexits.h: cut off, not finished
 EXIT_BAD_SETTINGS: Final = 78  # EX_CONFIG of sysexits.h: starting again will not help
 
@@ -59,15 +64,21 @@ def run(
     except SettingsError as problem:
         sys.stderr.write(f"{service}: {problem}\n")
         sys.exit(EXIT_BAD_SETTINGS)
-    logs.set_up(service, settings.log_level)
+    log_lines = logs.set_up(service, settings.log_level)
     for name, meant in misspelt(os.environ, kind).items():
         _log.warning("no such setting", extra={"variable": name, "perhaps": meant})
     metrics.BUILD_INFO.labels(service, __version__).set(1)
     problem_found: BaseException | None = None
+    is_failing = True
     try:
-        uvloop.run(_until_signalled(settings, main))
+        uvloop.run(_until_signalled(settings, main, log_lines))
+        is_failing = False
     except* SettingsError as problems:
         problem_found = _first(problems)
+    finally:
+        is_written = log_lines.end()
+        if is_failing and not is_written:
+            os._exit(EXIT_NOT_READ)  # nobody reads standard error, so a traceback could not be written either
     # Not in the `except*`: before Python 3.11.4, what is raised in there comes out as a group.
     if problem_found is not None:
         sys.stderr.write(f"{service}: {problem_found}\n")
@@ -156,16 +167,20 @@ async def joined(
 
 
 async def _until_signalled(
-    settings: SettingsT, main: Callable[[SettingsT, asyncio.Event], Awaitable[None]]
+    settings: SettingsT, main: Callable[[SettingsT, asyncio.Event], Awaitable[None]], log_lines: LogWriter
 ) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
         if stopping.is_set():
-            os._exit(128 + number)
+            exit_now(128 + number)
         stopping.set()
-        loop.call_later(settings.longest_stop_s, os._exit, EXIT_NOT_STOPPED)
+        loop.call_later(settings.longest_stop_s, exit_now, EXIT_NOT_STOPPED)
+
+    def exit_now(status: int) -> None:
+        log_lines.end(LAST_LINES_S)
+        os._exit(status)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.broker.runtime.a_process import MANY_LINES
 from tieline.runtime.process import EXIT_BAD_SETTINGS
 
 PATIENCE_S = 20
@@ -121,6 +122,32 @@ def test_a_second_signal_ends_it_at_once(start: Start) -> None:
     running.process.send_signal(signal.SIGTERM)
 
     assert running.end() == (128 + signal.SIGTERM, "", "")
+
+
+def test_a_log_that_nobody_reads_does_not_hold_it_up(start: Start) -> None:
+    running = start(TIELINE_JWT_SECRET="x", TIELINE_NAMESPACE="chatty")
+    assert running.process.stdout is not None
+    assert running.process.stdout.readline() == "all said\n"
+
+    running.process.send_signal(signal.SIGTERM)
+    code, _, log = running.end()
+
+    assert code == 0
+    lines = [json.loads(line) for line in log.splitlines()]
+    written = [line["number"] for line in lines if line["event"] == "a line"]
+    dropped = sum(line["lines"] for line in lines if line["event"] == "log lines dropped")
+    assert written == list(range(len(written)))
+    assert MANY_LINES <= len(written) + dropped <= MANY_LINES + 1  # "stops" may be one of them
+    assert dropped > 0
+
+
+def test_a_bug_that_ends_it_is_the_last_thing_it_says(start: Start) -> None:
+    code, _, log = start(TIELINE_JWT_SECRET="x", TIELINE_NAMESPACE="crashing").end()
+
+    assert code == 1
+    first, *rest = log.splitlines()
+    assert json.loads(first)["event"] == "starts"
+    assert any(line.endswith("LookupError: a bug of ours") for line in rest)
 
 
 def test_a_signal_before_it_could_begin_ends_it_in_order_too(start: Start) -> None:

@@ -103,14 +103,15 @@ def untouched_logging() -> Iterator[None]:
 
 @pytest.mark.usefixtures("untouched_logging")
 def test_every_log_goes_to_standard_error_as_json_lines(
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    set_up("router", "info")
+    writer = set_up("router", "info")
 
     logging.getLogger("router").info("router starts", extra={"instance": "r-1"})
     logging.getLogger("some.library").warning("beware")
+    assert writer.end()
 
-    output = capsys.readouterr()
+    output = capfd.readouterr()
     assert output.out == ""
     first, second = map(json.loads, output.err.splitlines())
     assert first | {"at": 0} == {
@@ -130,34 +131,36 @@ def test_every_log_goes_to_standard_error_as_json_lines(
     ],
 )
 def test_what_is_below_the_level_is_not_logged(
-    level: str, events: list[str], capsys: pytest.CaptureFixture[str]
+    level: str, events: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    set_up("router", level)
+    writer = set_up("router", level)
     log = logging.getLogger("router")
 
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         log.log(number, logging.getLevelName(number).lower())
+    assert writer.end()
 
-    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == events
+    assert [json.loads(line)["event"] for line in capfd.readouterr().err.splitlines()] == events
 
 
 @pytest.mark.usefixtures("untouched_logging")
 @pytest.mark.parametrize("library", ["asyncio", "websockets.server", "nats.aio.client"])
-def test_libraries_are_heard_only_when_they_warn(library: str, capsys: pytest.CaptureFixture[str]) -> None:
-    set_up("router", "debug")
+def test_libraries_are_heard_only_when_they_warn(library: str, capfd: pytest.CaptureFixture[str]) -> None:
+    writer = set_up("router", "debug")
 
     logging.getLogger(library).info("connection open")
     logging.getLogger(library).warning("connection broken")
+    assert writer.end()
 
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = capfd.readouterr().err.splitlines()
     assert json.loads(line)["event"] == "connection broken"
 
 
 @pytest.mark.usefixtures("untouched_logging")
-def test_set_up_twice_logs_once(capsys: pytest.CaptureFixture[str]) -> None:
-    set_up("router", "info")
-    set_up("router", "info")
+def test_set_up_twice_logs_once(capfd: pytest.CaptureFixture[str]) -> None:
+    writers = set_up("router", "info"), set_up("router", "info")
 
     logging.getLogger("router").info("once")
+    assert all(writer.end() for writer in writers)
 
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert len(capfd.readouterr().err.splitlines()) == 1

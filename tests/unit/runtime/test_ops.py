@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 
@@ -11,7 +12,8 @@ from tieline import metrics
 from tieline.cli.dev.ports import hold_ports
 from tieline.runtime.logs import JsonLines
 from tieline.runtime.metrics import READY
-from tieline.runtime.ops import Ready, bound_port, serve_ops
+from tieline.runtime.ops import MOST_AT_ONCE, Ready, bound_port, serve_ops
+from tieline.runtime.request_head import HEAD_BYTES
 from tieline.runtime.settings import SettingsError
 
 HOST = "127.0.0.1"
@@ -81,6 +83,13 @@ async def test_the_metrics_are_what_prometheus_reads(ops: Server) -> None:
     assert sample.value >= 1
 
 
+async def test_metrics_are_rendered_once_a_second_however_many_ask(ops: Server) -> None:
+    first, second = await get(ops, "/metrics"), await get(ops, "/metrics")
+
+    assert first.headers["etag"] == second.headers["etag"] == '"1"'
+    assert first.body == second.body
+
+
 async def test_health_is_being_alive_whether_ready_or_not(ops: Server, process: Process) -> None:
     for problem in ("", "the broker is away"):
         process.problem = problem
@@ -139,6 +148,27 @@ async def test_many_at_once_are_answered(ops: Server) -> None:
         answers = [asking.create_task(get(ops, "/healthz")) for _ in range(50)]
 
     assert {answer.result().status for answer in answers} == {200}
+
+
+async def test_connections_that_ask_for_nothing_make_room_for_those_that_do(ops: Server) -> None:
+    silent = [await asyncio.open_connection(HOST, bound_port(ops)) for _ in range(MOST_AT_ONCE)]
+    try:
+        assert (await get(ops, "/healthz")).status == 200
+        async with asyncio.timeout(PATIENCE_S):
+            with contextlib.suppress(ConnectionResetError):
+                assert await silent[0][0].read() == b""
+        assert not silent[1][0].at_eof()
+    finally:
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_a_request_without_an_end_is_cut_short(ops: Server) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        reader, writer = await asyncio.open_connection(HOST, bound_port(ops))
+        writer.write(b"GET /metrics HTTP/1.1\r\n" + b"X: " + b"y" * HEAD_BYTES)
+        assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+        writer.close()
 
 
 @pytest.mark.parametrize("request_", [b"\x16\x03\x01\x02\x00\r\n\r\n", b"hello\r\n\r\n", b"GET /metrics"])

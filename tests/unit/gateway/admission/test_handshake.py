@@ -240,9 +240,21 @@ def test_what_may_pass_says_when_to_come_back_and_nothing_else_does() -> None:
         assert ("Retry-After" in denied(denial).headers) == (denial.status in {429, 503})
 
 
+def test_a_refusal_may_say_another_time_to_come_back() -> None:
+    assert denied(HandshakeError.FULL, 7).headers["Retry-After"] == "7"
+    assert denied(HandshakeError.RATE_LIMITED, 7).headers["Retry-After"] == "7"
+
+
 def test_a_refusal_says_in_its_headers_what_was_missing() -> None:
     assert denied(HandshakeError.UNAUTHORIZED).headers["WWW-Authenticate"] == "Bearer"
     assert denied(HandshakeError.UPGRADE_REQUIRED).headers["Upgrade"] == "websocket"
+
+
+def test_a_request_has_exactly_one_host() -> None:
+    path = f"/ws?token={token()}"
+    assert judge(*asked(path, without="Host"), TOKENS, Origins(), NOW) is HandshakeError.MALFORMED
+    for host in ("gateway.example", "elsewhere.example"):
+        assert verdict(path, ("Host", host)) is HandshakeError.MALFORMED
 
 
 # Foreign pages, and too many bad tokens.

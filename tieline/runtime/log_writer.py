@@ -1,0 +1,127 @@
+"""Write log lines in a thread of its own, so that a reader of standard error that stops stops no service.
+
+Lines wait in a queue that is bounded; what does not fit is dropped, counted, and said once a second. How a
+line looks is up to `tieline.runtime.logs`.
+"""
+
+import logging
+import os
+import queue
+import select
+import threading
+import time
+from collections.abc import Callable
+from logging.handlers import QueueHandler, QueueListener
+from typing import Final
+
+from tieline.runtime import metrics
+
+MOST_WAITING: Final = 4096
+"""Lines that wait to be written: about 2 MiB. A reader that is merely slow reads so many within seconds."""
+
+SAY_EVERY_S: Final = 1.0
+"""Between two lines that say how many were dropped."""
+
+FLUSH_S: Final = 2.0
+"""For writing what waits when the process ends: less than an orchestrator waits before it kills."""
+
+Queue = queue.Queue[logging.LogRecord | None]
+
+
+class LogWriter:
+    """Writes the lines of all loggers to one descriptor, from `begin` to `end`."""
+
+    def __init__(self, formatter: logging.Formatter, descriptor: int, most: int = MOST_WAITING) -> None:
+        waiting: Queue = queue.Queue(most)
+        self._taking = _Taking(waiting, formatter)
+        self._writing = _Writing(waiting, self._taking, _Descriptor(descriptor))
+
+    def begin(self, logger: logging.Logger) -> None:
+        """Take the place of all handlers of a logger."""
+        logger.handlers[:] = [self._taking]
+        self._writing.start()
+
+    def end(self, patience_s: float = FLUSH_S) -> bool:
+        """Write what waits; returns whether all of it was written. What is logged later is lost."""
+        ending = threading.Thread(target=self._writing.stop, daemon=True)
+        ending.start()
+        ending.join(patience_s)
+        return not ending.is_alive()
+
+
+class _Taking(QueueHandler):
+    """Formats a record where it is logged, which takes microseconds, and leaves the line to the thread."""
+
+    def __init__(self, waiting: Queue, formatter: logging.Formatter) -> None:
+        super().__init__(waiting)
+        self.setFormatter(formatter)
+        self._waiting = waiting
+        self.dropped = 0
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Keep a line, or drop it when too many wait."""
+        try:
+            self._waiting.put_nowait(record)
+        except queue.Full:
+            self.dropped += 1
+            metrics.LOG_LINES_DROPPED.inc()
+
+
+class _Writing(QueueListener):
+    """The thread."""
+
+    def __init__(
+        self,
+        waiting: Queue,
+        taking: _Taking,
+        writing: logging.Handler,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(waiting, writing)
+        self._waiting = waiting
+        self._taking = taking
+        self._now = now
+        self._said = 0
+        self._say_at = 0.0
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        super().handle(record)
+        if self._taking.dropped > self._said and self._now() >= self._say_at:
+            self._say_dropped()
+
+    def enqueue_sentinel(self) -> None:
+        """Ask the thread to end when it has written what waits."""
+        self._waiting.put(None)  # there may be no room just now
+
+    def stop(self) -> None:
+        """Wait until all is written; for ever, if nobody reads it."""
+        super().stop()
+        if self._taking.dropped > self._said:
+            self._say_dropped()
+
+    def _say_dropped(self) -> None:
+        dropped = self._taking.dropped
+        fields = {"msg": "log lines dropped", "lines": dropped - self._said}
+        record = logging.makeLogRecord({"levelno": logging.WARNING, "levelname": "WARNING", **fields})
+        self._said = dropped
+        self._say_at = self._now() + SAY_EVERY_S
+        super().handle(self._taking.prepare(record))
+
+
+class _Descriptor(logging.Handler):
+    """Writes without a buffer: one that is locked when the process ends would abort it."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a whole line, or as much of it as can be when nobody will read it any more."""
+        line = memoryview(f"{record.getMessage()}\n".encode(errors="backslashreplace"))
+        try:
+            while line:
+                select.select((), (self._descriptor,), ())  # it may be one that does not block
+                line = line[os.write(self._descriptor, line) :]
+        except OSError:  # its reader has gone
+            pass
