@@ -4,7 +4,7 @@ What a user costs is shared out evenly to the rooms that it is in: which of them
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -36,39 +36,42 @@ class Heaviest(msgspec.Struct, frozen=True, rename="camel"):
     rooms: list[Share]
 
 
-def heaviest(
-    budgets: Iterable[UserBudget],
-    rooms: Iterable[tuple[UserBudget, Iterable[RoomId]]],
-    count: int,
-    now: float,
-) -> Heaviest:
-    """Find the `count` heaviest users of `budgets`, and rooms of those that sessions are in.
+class Ranking:
+    """Ranks users and rooms, which are added one by one. `now` is seconds of a monotonic clock."""
 
-    `now` is seconds of a monotonic clock.
-    """
-    users = [_share(budget, now) for budget in budgets]
-    by_room: dict[str, Share] = {}
-    for budget, names in rooms:
-        share, here = _share(budget, now), tuple(names)
-        for name in here:
-            by_room[name] = _sum(by_room.get(name, Share(name, 0, 0, 0)), share, len(here))
-    return Heaviest(SECONDS, _most(users, count), _most(by_room.values(), count))
+    def __init__(self, now: float) -> None:
+        self._now = now
+        self._users: list[Share] = []
+        self._rooms: dict[str, Share] = {}
 
+    def add_user(self, budget: UserBudget) -> None:
+        """Take note of what a user has had done for it."""
+        share = self._share(budget)
+        if share.cpu_seconds:
+            self._users.append(share)
 
-def _share(budget: UserBudget, now: float) -> Share:
-    used = budget.usage.last_minute(now)
-    return Share(budget.user, used.messages, used.size, used.units * CPU_S_A_UNIT)
+    def add_rooms(self, budget: UserBudget, rooms: Collection[RoomId]) -> None:
+        """Take note of the rooms in which a user is."""
+        share = self._share(budget)
+        if not share.cpu_seconds:
+            return
+        for name in rooms:
+            room = self._rooms.get(name, Share(name, 0, 0, 0))
+            self._rooms[name] = Share(
+                name,
+                room.messages + share.messages / len(rooms),
+                room.bytes + share.bytes / len(rooms),
+                room.cpu_seconds + share.cpu_seconds / len(rooms),
+            )
 
+    def heaviest(self, count: int) -> Heaviest:
+        """Return so many of each kind."""
+        users, rooms = (
+            heapq.nlargest(count, shares, key=lambda share: (share.cpu_seconds, share.name))
+            for shares in (self._users, self._rooms.values())
+        )
+        return Heaviest(SECONDS, users, rooms)
 
-def _sum(room: Share, user: Share, rooms: int) -> Share:
-    return Share(
-        room.name,
-        room.messages + user.messages / rooms,
-        room.bytes + user.bytes / rooms,
-        room.cpu_seconds + user.cpu_seconds / rooms,
-    )
-
-
-def _most(shares: Iterable[Share], count: int) -> list[Share]:
-    used = (share for share in shares if share.cpu_seconds)
-    return heapq.nlargest(count, used, key=lambda share: (share.cpu_seconds, share.name))
+    def _share(self, budget: UserBudget) -> Share:
+        used = budget.usage.last_minute(self._now)
+        return Share(budget.user, used.messages, used.size, used.units * CPU_S_A_UNIT)

@@ -7,7 +7,6 @@ replays them against the default limits. The system that is recorded has no limi
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -22,7 +21,7 @@ import msgspec
 from playwright.async_api import Browser, Error, WebSocket, async_playwright
 
 from tests.browser.conftest import FLAGS, running_system
-from tests.browser.person import Person, page_of
+from tests.browser.person import Person
 from tests.support.demand import program
 from tests.support.running_dev import RunningDev
 
@@ -121,9 +120,12 @@ async def reloads(people: list[Person], _dev: RunningDev) -> None:
 
     async def reload(one: Person, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        with contextlib.suppress(Error):  # Chromium may try a spare connection that the gateway has cut
-            await one.page.reload()
-        await one.page.goto(page_of(one.urls[0]))
+        while True:
+            try:
+                await one.page.reload()
+                break
+            except Error:  # Chromium has tried a spare connection that the gateway has cut
+                await asyncio.sleep(BETWEEN_RELOADS_S / 4)
         await one.come(ROOM)
         await one.page.evaluate(ENTER)
 
