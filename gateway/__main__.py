@@ -5,6 +5,7 @@ import functools
 import logging
 import sys
 import warnings
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.admission.descriptors import sockets_allowed
@@ -19,6 +20,7 @@ from gateway.limits.addresses import Addresses
 from gateway.limits.users import Users
 from gateway.sessions.arrivals import Arrivals
 from gateway.sessions.departures import Departures, Drain
+from gateway.sessions.heaviest_page import heaviest_page
 from gateway.sessions.lease import Lease
 from gateway.sessions.limit_log import LimitLog
 from gateway.sessions.notices import Notices
@@ -70,8 +72,9 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     def replies(instance: str) -> str:
         return subjects.gateway(GatewayId(instance), "reply")
 
+    ops_pages: dict[str, Callable[[], Awaitable[bytes]]] = {}
     async with (
-        joined("gateway", settings, stopping, replies, id_name="gateway") as process,
+        joined("gateway", settings, stopping, replies, id_name="gateway", pages=ops_pages) as process,
         asyncio.TaskGroup() as background,
         asyncio.TaskGroup() as clients,
     ):
@@ -125,6 +128,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         reconciliation = Reconciliation(presence, connections, lambda: broker.is_connected, clients)
         lease = Lease(presence, gateway, settings.gateway_lease, on_lost=registrations.on_lease_lost)
 
+        ops_pages["/heaviest"] = functools.partial(heaviest_page, users, connections)
         await delivery.start()
         broker.when_back(reconciliation.start)
         await broker.subscribe(subjects.gateway(gateway, "close"), registrations.on_close)
