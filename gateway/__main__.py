@@ -30,6 +30,7 @@ from gateway.sessions.reconciliation import Reconciliation
 from gateway.sessions.registrations import Registrations
 from gateway.sessions.signals import Signals
 from gateway.sessions.upgrades import Upgrades
+from gateway.sessions.user_share import measure_user_share
 from gateway.settings import (
     GatewaySettings,
     address_limits_of,
@@ -136,6 +137,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         keeping = [] if key_server is None else [background.create_task(key_server.keep())]
         await unless_stopped(stopping, lease.take())
         keeping.append(background.create_task(lease.keep()))
+        keeping.append(background.create_task(measure_user_share(users)))
         if key_server is not None and not tokens.has_own_keys:
             await unless_stopped(stopping, key_server.good.wait())
 
