@@ -5,18 +5,22 @@ import functools
 import logging
 import sys
 import warnings
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from gateway.admission.addresses import read_networks
+from gateway.admission.descriptors import sockets_allowed
+from gateway.admission.entrance import Entrance
 from gateway.admission.handshake import Admission
 from gateway.admission.key_server import KeyServer
 from gateway.admission.origins import Origins, read_origins
 from gateway.client.connection import Connection
 from gateway.delivery.connections import Connections
 from gateway.delivery.delivery import Delivery
+from gateway.limits.addresses import Addresses
 from gateway.limits.users import Users
 from gateway.sessions.arrivals import Arrivals
 from gateway.sessions.departures import Departures, Drain
+from gateway.sessions.heaviest_page import heaviest_page
 from gateway.sessions.lease import Lease
 from gateway.sessions.limit_log import LimitLog
 from gateway.sessions.notices import Notices
@@ -26,9 +30,21 @@ from gateway.sessions.reconciliation import Reconciliation
 from gateway.sessions.registrations import Registrations
 from gateway.sessions.signals import Signals
 from gateway.sessions.upgrades import Upgrades
-from gateway.settings import GatewaySettings, pages_of, rates_of, terms_of, tokens_of
+from gateway.sessions.user_share import measure_user_share
+from gateway.settings import (
+    GatewaySettings,
+    address_limits_of,
+    max_connections_of,
+    pages_of,
+    proxies_of,
+    rates_of,
+    room_of,
+    terms_of,
+    tokens_of,
+)
 from tieline.runtime.ops import STARTING
 from tieline.runtime.process import joined, run, unless_stopped
+from tieline.runtime.tally import Tally
 from tieline.runtime.watch import NO_ROOM, hold_while_unwell
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
@@ -53,14 +69,16 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     pages = pages_of(settings)
     terms = terms_of(settings, tokens)
     origins = Origins(read_origins("TIELINE_ORIGINS", settings.origins))
-    proxies = read_networks("TIELINE_TRUSTED_PROXIES", settings.trusted_proxies)
+    proxies = proxies_of(settings)
+    room = room_of(settings, sockets_allowed())
     subjects = Subjects(settings.namespace)
 
     def replies(instance: str) -> str:
         return subjects.gateway(GatewayId(instance), "reply")
 
+    ops_pages: dict[str, Callable[[], Awaitable[bytes]]] = {}
     async with (
-        joined("gateway", settings, stopping, replies, id_name="gateway") as process,
+        joined("gateway", settings, stopping, replies, id_name="gateway", pages=ops_pages) as process,
         asyncio.TaskGroup() as background,
         asyncio.TaskGroup() as clients,
     ):
@@ -97,8 +115,10 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             arrivals=arrivals,
             departures=departures,
             connections=connections,
+            users=users,
+            addresses=Addresses(address_limits_of(settings)),
             has_broker=lambda: broker.is_connected,
-            max_connections=settings.max_connections,
+            max_connections=max_connections_of(settings, room),
             tasks=clients,
         )
         registrations = Registrations(
@@ -126,6 +146,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             on_answer=functools.partial(process.ready.hold_unless, PRESENCE_SILENT),
         )
 
+        ops_pages["/heaviest"] = functools.partial(heaviest_page, users, connections)
         await delivery.start()
         broker.when_back(reconciliation.start)
         await broker.subscribe(subjects.gateway(gateway, "close"), registrations.on_close)
@@ -134,14 +155,17 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         await unless_stopped(stopping, lease.take())
         keeping.append(background.create_task(lease.keep()))
         keeping.append(background.create_task(hold_while_unwell(process.ready, NO_ROOM, delivery.stores)))
+        keeping.append(background.create_task(measure_user_share(users)))
         if key_server is not None and not tokens.has_own_keys:
             await unless_stopped(stopping, key_server.good.wait())
 
         loop = asyncio.get_running_loop()
+        tally = Tally(_log)
+        entrance = Entrance(room, tally, proxies, expects_header=settings.proxy_protocol)
         server = await _listen(
             loop,
             functools.partial(
-                Connection, loop, questions, upgrades.on_request, departures.on_gone, pages=pages
+                Connection, loop, entrance, questions, upgrades.on_request, departures.on_gone, pages=pages
             ),
             settings.listen_host,
             settings.listen_port,
@@ -153,6 +177,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         process.ready.hold("draining")
         await departures.drain(Drain(settings.drain_wait, settings.drain_spread))
         server.close()
+        tally.flush()
         for task in keeping:
             task.cancel()
 

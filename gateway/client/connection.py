@@ -18,6 +18,7 @@ from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from gateway.admission import handshake
+from gateway.admission.entrance import Entrance, Visit
 from gateway.client.fragments import Fragments, NotUtf8
 from gateway.client.frames import is_between_messages, next_text
 from gateway.client.hang_up import has_hung_up
@@ -28,7 +29,6 @@ from gateway.client.life import Life
 from gateway.client.outbox import Outbox
 from gateway.client.session import NO_CLOSE_FRAME, Session
 from gateway.demo import Pages
-from tieline import metrics
 from tieline.runtime.request_head import bound_head, was_too_long
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, HandshakeError
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
@@ -54,6 +54,7 @@ class Connection(asyncio.Protocol):
     """One client, from the TCP connection to its end."""
 
     __slots__ = (
+        "_entrance",
         "_fragments",
         "_host",
         "_inbound",
@@ -69,6 +70,7 @@ class Connection(asyncio.Protocol):
         "_protocol",
         "_timers",
         "_transport",
+        "_visit",
         "session",
     )
 
@@ -76,10 +78,12 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport
     _outbox: Outbox
     _inbound: Inbound  # once there is a session
+    _visit: Visit
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        entrance: Entrance,
         host: Host,
         on_request: OnRequest,
         on_gone: OnGone,
@@ -87,6 +91,7 @@ class Connection(asyncio.Protocol):
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._loop = loop
+        self._entrance = entrance
         self._host = host
         self._on_request = on_request
         self._on_gone = on_gone
@@ -108,6 +113,8 @@ class Connection(asyncio.Protocol):
         bound_head(self._protocol)
         self._outbox = Outbox(self._protocol, self._transport)
         self._timers.call_after(HANDSHAKE_S, self._transport.abort)
+        name = transport.get_extra_info("peername")
+        self._visit = self._entrance.enter(self, str(name[0]) if name else "")
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and act on it."""
@@ -120,6 +127,10 @@ class Connection(asyncio.Protocol):
                 if at == size:
                     return
             data = data[at:]
+        elif protocol.state is State.CONNECTING:
+            data = self._visit.read(data)
+            if not data:
+                return
         protocol.receive_data(data)
         self._is_between_messages = is_between_messages(protocol)
         events = protocol.events_received()
@@ -143,15 +154,20 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Stop the timers; the connection is gone, if not before, when all that was said is answered."""
+        self._visit.over()
         self._protocol.receive_eof()
         self._leave()
         self._timers.stop()
 
     @property
     def peer(self) -> str:
-        """The address that the connection comes from."""
-        name = self._transport.get_extra_info("peername")
-        return str(name[0]) if name else ""
+        """Where the client comes from, as far as that is known by now."""
+        return self._visit.address
+
+    @property
+    def visit(self) -> Visit:
+        """How its socket is counted, and what a refusal says of it."""
+        return self._visit
 
     @property
     def is_closing(self) -> bool:
@@ -196,7 +212,7 @@ class Connection(asyncio.Protocol):
         """Refuse the upgrade, and say when to come back; None: when it is usual after such a refusal."""
         if self._transport.is_closing():
             return
-        metrics.HANDSHAKES_REFUSED.labels(error.reason).inc()
+        self._visit.denied(error)
         self._respond(handshake.denied(error, retry_after_s))
 
     def abandon(self) -> None:
@@ -236,6 +252,7 @@ class Connection(asyncio.Protocol):
     def _on_event(self, event: Event) -> None:
         match event:
             case Request():
+                self._visit.asked()
                 self.pause()
                 page = None if self._pages is None else self._pages.answer(event)
                 if page is not None:

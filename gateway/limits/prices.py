@@ -7,31 +7,31 @@ In units: 1 is what a small candidate of an established pair costs, which is wha
 
 from typing import Final
 
-OFFER: Final = 10.0
+OFFER: Final = 15.0
 """A record is written, and a timer."""
 
-ANSWER: Final = 4.0
-HANGUP: Final = 9.0
+ANSWER: Final = 6.0
+HANGUP: Final = 12.0
 
-ANSWER_AGAIN: Final = 15.0
+ANSWER_AGAIN: Final = 18.0
 """The very answer that came before: it brings along what it released."""
 
-HELD: Final = 4.0
+HELD: Final = 6.0
 """A candidate that is held: it is written into the pair's record."""
 
-REFUSED: Final = 2.0
+REFUSED: Final = 3.0
 """A refusal that presence makes: it reads twice, so that no replica that lags refuses anything."""
 
-JOIN: Final = 7.0
+JOIN: Final = 9.0
 """With the LEAVE that follows some time."""
 
-JOIN_MEMBER: Final = 0.5
+JOIN_MEMBER: Final = 1.0
 """For each member who is told of both."""
 
-LIST: Final = 1.0
+LIST: Final = 2.0
 """A list of members, also for who joins again."""
 
-LIST_MEMBER: Final = 0.2
+LIST_MEMBER: Final = 0.4
 """For each member on it."""
 
 LEAVE: Final = 1.0
@@ -39,10 +39,10 @@ LEAVE: Final = 1.0
 
 REFRESH: Final = 2.0
 
-CONNECT: Final = 8.0
+CONNECT: Final = 11.0
 """A session begins, and will end."""
 
-RESUME: Final = 10.0
+RESUME: Final = 15.0
 """A session goes on, and others are told."""
 
 SIGNALS: Final = {"WEBRTC_OFFER": OFFER, "WEBRTC_ANSWER": ANSWER, "WEBRTC_HANGUP": HANGUP}

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "token": Command("tieline.cli.token", "make an admission token for a user"),
     "call": Command("tieline.cli.call.command", "make a real voice call through a running system"),
     "bench": Command("tieline.cli.bench", "measure a running system"),
+    "top": Command("tieline.cli.top", "show which users and rooms cost a running system most"),
 }
 
 

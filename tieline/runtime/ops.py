@@ -1,4 +1,4 @@
-"""The ops endpoints of every process, on a port of their own: /metrics, /healthz, /readyz.
+"""The ops endpoints of every process, on a port of their own: /metrics, /healthz, /readyz, and what it adds.
 
 `/healthz` is answered from the event loop alone, so it fails when this process hangs and not when the broker
 is away. `/readyz` says whether work should be sent here. They are served by websockets, a library that is
@@ -6,8 +6,9 @@ needed anyway and answers plain HTTP before an upgrade.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -33,6 +34,7 @@ STARTING: Final = "starting: what it needs has not answered yet"
 STOPPING: Final = "stopping"
 BROKER_AWAY: Final = "the broker is away"
 
+_JSON: Final = "application/json; charset=utf-8"
 _TEXT: Final = "text/plain; charset=utf-8"
 _EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -69,8 +71,16 @@ class Ready:
         metrics.READY.set(not self._reasons)
 
 
-async def serve_ops(host: str, port: int, why_not_ready: Readiness) -> Server:
+Pages = Mapping[str, Callable[[], Awaitable[bytes]]]
+"""What makes the JSON of a page, by its path; pages may be added while others are served."""
+
+
+async def serve_ops(
+    host: str, port: int, why_not_ready: Readiness, pages: Pages = MappingProxyType({})
+) -> Server:
     """Serve until the returned server is closed. Port 0 takes a free one (`bound_port`).
+
+    `pages` are served besides.
 
     Raises:
         SettingsError: nothing can listen there.
@@ -89,6 +99,8 @@ async def serve_ops(host: str, port: int, why_not_ready: Readiness) -> Server:
                 problem = why_not_ready()
                 status = HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK
                 return _response(status, f"{problem or 'ready'}\n".encode(), _TEXT)
+            case path if path in pages:
+                return _response(HTTPStatus.OK, await pages[path](), _JSON)
             case _:
                 return _response(HTTPStatus.NOT_FOUND, b"there are /metrics, /healthz and /readyz\n", _TEXT)
 

@@ -12,6 +12,7 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 
 import uvloop
@@ -21,7 +22,7 @@ from tieline.runtime import logs, metrics
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.lag import measure_lag
 from tieline.runtime.log_writer import LogWriter
-from tieline.runtime.ops import BROKER_AWAY, STARTING, Ready, bound_port, serve_ops
+from tieline.runtime.ops import BROKER_AWAY, STARTING, Pages, Ready, bound_port, serve_ops
 from tieline.runtime.requests import Requests
 from tieline.runtime.settings import ProcessSettings, SettingsError, misspelt, read_settings, usage
 
@@ -135,11 +136,13 @@ async def joined(
     replies: Callable[[str], str],
     inbox: Callable[[str], str] = lambda _: "",
     id_name: str = "instance",
+    pages: Pages = MappingProxyType({}),
 ) -> AsyncIterator[Joined]:
     """Serve the ops endpoints, connect to the broker, and close both in the end.
 
-    `replies` and `inbox` give the subjects, for the id of this run, on which it is answered (see `Requests`
-    and `connect`). The first line of the log has that id as `id_name`, and the port of the ops endpoints.
+    `pages` are more endpoints. `replies` and `inbox` give the subjects, for the id of this run, on which
+    it is answered (see `Requests` and `connect`). The first line of the log has that id as `id_name`, and
+    the port of the ops endpoints.
 
     Raises:
         SettingsError: the ops endpoints cannot be served, or the broker can never be reached so.
@@ -147,7 +150,7 @@ async def joined(
     """
     instance = f"{service[0]}{os.getpid()}-{secrets.token_hex(4)}"
     ready = Ready(STARTING)
-    ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not)
+    ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not, pages)
     try:
         starts = {id_name: instance, "ops_port": bound_port(ops)}
         logging.getLogger(service).info("%s starts", service, extra=starts)

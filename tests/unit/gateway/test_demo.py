@@ -12,6 +12,7 @@ from gateway.admission.tokens import Tokens
 from gateway.client.connection import Connection
 from gateway.demo import FILES, TOKEN_TTL_S, WEB, Pages
 from tests.unit.gateway.client.clock import Clock
+from tests.unit.gateway.client.harness import ANYBODY
 from tests.unit.gateway.client.host import FakeHost
 from tests.unit.gateway.client.transport import Socket
 
@@ -104,7 +105,7 @@ class Browser:
         self.socket = Socket()
         self.requests: list[str] = []
         """The paths of the requests that were left to the gateway."""
-        connection = Connection(Clock().loop, FakeHost(), self._on_request, lambda _: None, pages)
+        connection = Connection(Clock().loop, ANYBODY, FakeHost(), self._on_request, lambda _: None, pages)
         connection.connection_made(self.socket)
         self._connection = connection
 

@@ -1,7 +1,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -53,6 +53,19 @@ async def talk(server: Server, request: bytes) -> Answer:
 
 async def get(server: Server, path: str) -> Answer:
     return await talk(server, f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+
+
+async def test_a_process_may_have_pages_of_its_own(process: Process) -> None:
+    async def page() -> bytes:
+        return b'{"found":1}'
+
+    pages: dict[str, Callable[[], Awaitable[bytes]]] = {}
+    async with await serve_ops(HOST, 0, process.why_not_ready, pages) as server:
+        assert (await get(server, "/found")).status == 404
+        pages["/found"] = page
+        answer = await get(server, "/found?in=vain")
+    assert (answer.status, json.loads(answer.body)) == (200, {"found": 1})
+    assert answer.headers["content-type"].startswith("application/json")
 
 
 @pytest.fixture

@@ -1,0 +1,197 @@
+"""`python -m tests.browser.record_traffic`: what browsers send while people talk, as files for a test.
+
+Each scene is a file of `tests/unit/gateway/limits/traffic/`: by user, what was sent and when, how long it
+was, to whom, and what came of it; nothing of what it said. `tests/unit/gateway/limits/test_honest_traffic.py`
+replays them against the default limits. The system that is recorded has no limits itself.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from playwright.async_api import Browser, Error, WebSocket, async_playwright
+
+from tests.browser.conftest import FLAGS, running_system
+from tests.browser.person import Person
+from tests.support.demand import program
+from tests.support.running_dev import RunningDev
+
+FOLDER: Final = Path(__file__).parents[1] / "unit/gateway/limits/traffic"
+
+ROOM: Final = "demo"
+SIX: Final = ("ann", "ben", "cat", "dan", "eve", "fay")
+ENTER: Final = "() => { window.voice = client.enterVoice('demo'); return voice.entered; }"
+BETWEEN_RELOADS_S: Final = 0.6
+"""So that six pages are reloaded within three seconds."""
+
+SETTLES_S: Final = 15.0
+"""After each step: for all calls to come about again, or most of them where the machine is slow."""
+
+PATIENCE_S: Final = 5.0
+"""After each scene: for candidates that come late."""
+
+
+class Traffic:
+    """What one page sends, and its answers. A row: milliseconds, command, bytes, receiver, outcome."""
+
+    def __init__(self, began: float) -> None:
+        self._began = began
+        self._open: dict[str, list[Any]] = {}
+        self.rows: list[list[Any]] = []
+
+    def watch(self, socket: WebSocket) -> None:
+        """Record a WebSocket from its beginning on."""
+        if "/ws" not in socket.url:
+            return
+        resumes = (
+            "resume=" in socket.url and "resume=&" not in socket.url and not socket.url.endswith("resume=")
+        )
+        self._add("RESUME" if resumes else "CONNECT", 0, "")
+        socket.on("framesent", self._on_sent)
+        socket.on("framereceived", self._on_received)
+
+    def _add(self, cmd: str, size: int, to: str) -> list[Any]:
+        row: list[Any] = [round((time.monotonic() - self._began) * 1000), cmd, size, to, ""]
+        self.rows.append(row)
+        return row
+
+    def _on_sent(self, payload: bytes | str) -> None:
+        text = payload.encode() if isinstance(payload, str) else payload
+        message = msgspec.json.decode(text)
+        data = message.get("data") or {}
+        row = self._add(message["cmd"], len(text), data.get("to") or data.get("room") or "")
+        self._open[message["requestId"]] = row
+
+    def _on_received(self, payload: bytes | str) -> None:
+        message = msgspec.json.decode(payload)
+        row = self._open.pop(message.get("requestId", ""), None)
+        if row is not None:
+            members = (message.get("data") or {}).get("members")
+            row[4] = message.get("ack") or message.get("reason") or (len(members) if members else "ok")
+
+
+async def enter(people: list[Person]) -> None:
+    """Let all enter the voice of the room, at once."""
+    await asyncio.gather(*(one.page.evaluate(ENTER) for one in people))
+    await asyncio.sleep(SETTLES_S)
+
+
+async def a_call(people: list[Person], _dev: RunningDev) -> None:
+    """Two talk, one shares something anew, and they hang up; then once more."""
+    alice, bob = people
+    for _ in range(2):
+        await alice.calls(bob)
+        await alice.page.evaluate("() => call.restart()")
+        await alice.hears(after=await alice.hears())
+        await alice.hang_up()
+        await bob.ends()
+
+
+async def six_talk(people: list[Person], _dev: RunningDev) -> None:
+    """Six enter at once."""
+    await enter(people)
+
+
+async def ice_restarts(people: list[Person], _dev: RunningDev) -> None:
+    """Six restart ICE in all their calls at once, three times."""
+    await enter(people)
+    for _ in range(3):
+        await asyncio.gather(
+            *(
+                one.page.evaluate("() => { for (const c of client.calls.values()) c.restart(); }")
+                for one in people
+            )
+        )
+        await asyncio.sleep(SETTLES_S)
+
+
+async def reloads(people: list[Person], _dev: RunningDev) -> None:
+    """Six pages are reloaded within three seconds, and again when all are back."""
+    await enter(people)
+
+    async def reload(one: Person, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        while True:
+            try:
+                await one.page.reload()
+                break
+            except Error:  # Chromium has tried a spare connection that the gateway has cut
+                await asyncio.sleep(BETWEEN_RELOADS_S / 4)
+        await one.come(ROOM)
+        await one.page.evaluate(ENTER)
+
+    for _ in range(2):
+        await asyncio.gather(*(reload(one, place * BETWEEN_RELOADS_S) for place, one in enumerate(people)))
+        await asyncio.sleep(SETTLES_S)
+
+
+async def a_gateway_dies(people: list[Person], dev: RunningDev) -> None:
+    """Six talk, and all lose their gateway at once: they resume on the other one."""
+    await enter(people)
+    os.kill(dev.document["pids"]["gateway"][0], signal.SIGKILL)
+    await asyncio.gather(*(one.until("() => events.some(([type]) => type === 'resumed')") for one in people))
+    await asyncio.sleep(SETTLES_S)
+
+
+Scene = Callable[[list[Person], RunningDev], Awaitable[None]]
+
+SCENES: Final[dict[str, tuple[tuple[str, ...], Scene]]] = {
+    "call": (("alice", "bob"), a_call),
+    "six": (SIX, six_talk),
+    "ice-restarts": (SIX, ice_restarts),
+    "reloads": (SIX, reloads),
+    "gateway-dies": (SIX, a_gateway_dies),
+}
+
+
+async def record(browser: Browser, dev: RunningDev, names: tuple[str, ...], scene: Scene) -> dict[str, Any]:
+    """Let a scene happen, and return what each page sent."""
+    began = time.monotonic()
+    people, found = [], {}
+    for name in names:
+        one = await Person.open(browser, name, dev.document["gateways"])
+        traffic = Traffic(began)
+        one.page.on("websocket", traffic.watch)
+        found[name] = traffic.rows
+        people.append(one)
+        await one.come(ROOM)
+    await scene(people, dev)
+    await asyncio.sleep(PATIENCE_S)
+    for one in people:
+        await one.page.context.close()
+    return found
+
+
+async def main(names: list[str]) -> None:
+    """Record scenes, each on a system of its own."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program("chromium"), args=FLAGS)
+        for name in names:
+            people, scene = SCENES[name]
+            with tempfile.TemporaryDirectory() as folder, running_system(Path(folder), LIMITS="off") as dev:
+                sent = await record(browser, dev, people, scene)
+            lines = ",\n".join(
+                f' "{user}": [\n  ' + ",\n  ".join(json.dumps(row) for row in rows) + "\n ]"
+                for user, rows in sent.items()
+            )
+            FOLDER.mkdir(exist_ok=True)
+            (FOLDER / f"{name}.json").write_text(
+                f'{{"browser": "Chromium {browser.version}", "sent": {{\n{lines}\n}}}}\n'
+            )
+            sys.stdout.write(f"{name}: {sum(map(len, sent.values()))} messages\n")
+        await browser.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.browser.record_traffic", description=__doc__)
+    parser.add_argument("scenes", nargs="*", help=f"of {', '.join(SCENES)}; all if none is named")
+    asyncio.run(main(parser.parse_args().scenes or list(SCENES)))

@@ -1,0 +1,82 @@
+"""`tieline top`: what several gateways say, added up."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tieline.cli.__main__ import main
+
+ANN = {"name": "ann", "messages": 3, "bytes": 2048, "cpuSeconds": 0.5}
+BEN = {"name": "ben", "messages": 9, "bytes": 1024, "cpuSeconds": 0.75}
+HALL = {"name": "hall", "messages": 12, "bytes": 3072, "cpuSeconds": 1.25}
+
+
+@contextmanager
+def gateway(body: bytes, status: int = 200) -> Iterator[str]:
+    """An ops port that answers everything alike; gives its URL."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the library's name
+            self.send_response(status if self.path == "/heaviest" else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_words: object) -> None:
+            """Say nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def says(users: list[dict[str, object]], rooms: list[dict[str, object]]) -> bytes:
+    """What a gateway says at /heaviest."""
+    return json.dumps({"seconds": 60, "users": users, "rooms": rooms}).encode()
+
+
+def test_what_gateways_say_is_added_up(capsys: pytest.CaptureFixture[str]) -> None:
+    with gateway(says([BEN, ANN], [HALL])) as one, gateway(says([ANN], [])) as other:
+        assert main(["top", one, other, "--once", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["users"] == [
+        {"name": "ann", "messages": 6, "bytes": 4096, "cpuSeconds": 1.0},
+        BEN,
+    ]
+    assert shown["rooms"] == [HALL]
+
+
+def test_it_is_shown_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    with gateway(says([BEN, ANN], [HALL])) as one:
+        assert main(["top", one, "--once", "--count", "1"]) == 0
+    assert capsys.readouterr().out.split("\n") == [
+        "the last 60 s",
+        "",
+        "  messages        KiB    CPU s  user",
+        "         9          1    0.750  ben",
+        "",
+        "  messages        KiB    CPU s  room",
+        "        12          3    1.250  hall",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"nothing", 200), (b"not here", 404)])
+def test_what_does_not_answer_is_named(body: bytes, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with gateway(body, status) as broken, gateway(says([ANN], [])) as sound:
+        assert main(["top", broken, sound, "--once"]) == 1
+    told = capsys.readouterr()
+    assert "ann" in told.out
+    assert told.err.startswith(f"tieline top: {broken}: ")
+
+
+def test_what_is_away_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with gateway(b"") as away:
+        pass
+    assert main(["top", away.removeprefix("http://"), "--once"]) == 1
+    assert "tieline top: 127.0.0.1" in capsys.readouterr().err

@@ -1,0 +1,127 @@
+"""`tieline top`: which users and rooms cost the gateways most, from the ops ports of all of them."""
+
+import argparse
+import http.client
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tieline.cli.exits import EXIT_FAILED, note
+
+TIMEOUT_S: Final = 5.0
+"""For one gateway to answer: one that takes longer is not shown, and named."""
+
+EVERY_S: Final = 2.0
+"""Between two looks; what is shown is of the last minute."""
+
+CLEAR: Final = "\x1b[2J\x1b[H"
+"""Of a terminal: clear the screen, and begin in its corner."""
+
+
+class Share(msgspec.Struct, rename="camel"):
+    """What one user, or one room, has had done for it in the last minute."""
+
+    name: str
+    messages: float
+    bytes: float
+    cpu_seconds: float
+
+
+class Heaviest(msgspec.Struct, rename="camel"):
+    """What a gateway says at /heaviest."""
+
+    seconds: int
+    users: list[Share]
+    rooms: list[Share]
+
+
+class Unreachable(Exception):
+    """A gateway did not answer as it should; the text says which, and how."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Name the options."""
+    parser.add_argument("urls", nargs="+", metavar="URL", help="ops ports of gateways: http://HOST:PORT")
+    parser.add_argument("--once", action="store_true", help="show it once, and end")
+    parser.add_argument("--json", action="store_true", help="print one JSON object each time")
+    parser.add_argument("--every", type=float, default=EVERY_S, metavar="S", help="seconds (%(default)g)")
+    parser.add_argument("--count", type=int, default=10, help="so many users and rooms (%(default)d)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show who is heaviest, until interrupted."""
+    while True:
+        answers, problems = [], []
+        for url in options.urls:
+            try:
+                answers.append(ask(url))
+            except Unreachable as problem:
+                problems.append(str(problem))
+        shown = added_up(answers, options.count)
+        if options.json:
+            sys.stdout.write(msgspec.json.encode(shown).decode() + "\n")
+        else:
+            sys.stdout.write(("" if options.once else CLEAR) + table(shown))
+        sys.stdout.flush()
+        for line in problems:
+            note("top", line)
+        if options.once:
+            return EXIT_FAILED if problems else 0
+        time.sleep(options.every)
+
+
+def ask(url: str) -> Heaviest:
+    """Ask one gateway.
+
+    Raises:
+        Unreachable: it does not answer as it should.
+    """
+    parts = urlsplit(url if "//" in url else f"//{url}")
+    try:
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=TIMEOUT_S)
+        try:
+            connection.request("GET", "/heaviest")
+            answer = connection.getresponse()
+            body = answer.read()
+        finally:
+            connection.close()
+        if answer.status != http.client.OK:
+            raise Unreachable(f"{url}: status {answer.status}; only gateways have /heaviest")
+        return msgspec.json.decode(body, type=Heaviest)
+    except (OSError, ValueError, http.client.HTTPException, msgspec.MsgspecError) as problem:
+        raise Unreachable(f"{url}: {problem}") from None
+
+
+def added_up(answers: Sequence[Heaviest], count: int) -> Heaviest:
+    """Add up what several gateways say; who is among the heaviest of none is not known."""
+    return Heaviest(
+        max((answer.seconds for answer in answers), default=0),
+        _sums((share for answer in answers for share in answer.users), count),
+        _sums((share for answer in answers for share in answer.rooms), count),
+    )
+
+
+def _sums(shares: Iterable[Share], count: int) -> list[Share]:
+    sums: dict[str, Share] = {}
+    for share in shares:
+        one = sums.setdefault(share.name, Share(share.name, 0, 0, 0))
+        one.messages += share.messages
+        one.bytes += share.bytes
+        one.cpu_seconds += share.cpu_seconds
+    return sorted(sums.values(), key=lambda share: -share.cpu_seconds)[:count]
+
+
+def table(shown: Heaviest) -> str:
+    """Render it for a terminal. Control characters are not among names (docs/protocol.md#2-envelope)."""
+    lines = [f"the last {shown.seconds} s"]
+    for kind, shares in (("user", shown.users), ("room", shown.rooms)):
+        lines += ["", f"{'messages':>10} {'KiB':>10} {'CPU s':>8}  {kind}"]
+        lines += [
+            f"{share.messages:>10,.0f} {share.bytes / 1024:>10,.0f} {share.cpu_seconds:>8.3f}  {share.name}"
+            for share in shares
+        ]
+    return "\n".join(lines) + "\n"
