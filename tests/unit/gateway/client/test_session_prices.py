@@ -149,16 +149,17 @@ def test_what_is_over_the_limit_is_refused_by_its_names() -> None:
 
 def test_what_a_connection_used_up_is_told_with_its_end() -> None:
     person = alice(rates=LIMITED)
-    for _ in range(5):
+    for _ in range(4):
         says(person, signal_message(OFFER))
-    assert person.ending(1006, AT).owed_s == 5.0
-    assert person.ending(1006, AT).owed_s == 0
+    ending = person.ending(1006, AT + 2.0)
+    assert (ending.spent_s, ending.owed_s) == (4 * prices.OFFER / 10, 4 * prices.OFFER / 10 - 2)
+    assert person.ending(1006, AT).spent_s == 0
 
 
 def test_what_is_hardly_anything_is_not_told() -> None:
     person = alice(rates=LIMITED)
-    says(person, signal_message(HANGUP))
-    assert person.ending(1006, AT).owed_s == 0
+    says(person, signal_message(ANSWER))
+    assert person.ending(1006, AT).spent_s == 0
 
 
 def limited(rates: Rates) -> Harness:
