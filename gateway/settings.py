@@ -48,6 +48,8 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     listen_port: Port = 8080
     max_connections: Count = 0
     """0: no limit."""
+    max_waiting_bytes: Positive = 256 * 1024 * 1024
+    """Of all connections: a quarter of a pod of 1 GiB."""
     gateway_lease: Seconds = 10
     resume_window: Seconds = 30
     rate_limit: Count = 50

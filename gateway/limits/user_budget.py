@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gateway.limits.limit import Limit
-from gateway.limits.rate import NEVER_USED
+from gateway.limits.rate import INSTANT_S, NEVER_USED
 from gateway.limits.rates import Rates
 from gateway.limits.usage import Usage
 from tieline.wire.ids import UserId
@@ -115,7 +115,7 @@ class UserBudget:
         self._units = full_at = units.full_at(self._units, price, now)
         self._spend(price * units.each_s, now)
         self.usage.add(price, now)
-        if full_at - now > units.holds_s:
+        if full_at + units.each_s - now > units.holds_s + INSTANT_S:
             self._is_over(Limit.RATE, now)
 
     def carry(self, to: UserId, size: int, now: float) -> None:
@@ -145,10 +145,10 @@ class UserBudget:
         return before == peer.answer
 
     def wait_s(self, now: float) -> float:
-        """Return in how many seconds the user may be read again; 0: it may be now."""
+        """Return in how many seconds the user may be read again, for a small message; 0: it may be now."""
         rates = self._rates
         return max(
-            rates.units.wait_s(self._units, now),
+            rates.units.wait_s(self._units + rates.units.each_s, now),
             rates.size.wait_s(self._size, now),
             self._held_until - now,
             0.0,
@@ -253,7 +253,7 @@ class UserBudget:
     def _has_rested(self, now: float) -> bool:
         rates = self._rates
         return (
-            self._units - now <= rates.units.holds_s - BREAK_S
+            self._units + rates.units.each_s - now <= rates.units.holds_s - BREAK_S
             and self._size - now <= rates.size.holds_s - BREAK_S
         )
 

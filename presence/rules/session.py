@@ -183,8 +183,8 @@ def _opened(ask: OpenSession, user: User, facts: Facts) -> Opened:
 def _owing(ask: EndSession, user: User, facts: Facts) -> User:
     """Add what a connection has used up to what its user owes, once.
 
-    Each thing that is charged moves the moment at which a budget is full: to the later of that and now, and on.
-    Of all charges of a connection together that leaves two numbers, whatever was owed before.
+    Each charge moves the moment at which a budget is full to the later of that moment and now, and on. Of all
+    charges of a connection together that leaves two numbers, whatever was owed before.
     """
     owed = user.owed
     if not ask.spent_s > 0 or (owed is not None and owed.told_by == ask.connection):

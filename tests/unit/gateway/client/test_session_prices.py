@@ -8,9 +8,8 @@ from gateway.client.actions import AskPresence, AskRouter
 from gateway.client.session import Session
 from gateway.limits import prices
 from gateway.limits.rate import rate
-from gateway.limits.rates import NO_LIMITS, Rates
+from gateway.limits.rates import NO_LIMITS
 from tests.unit.gateway.client.alice import NOW, ROOM, alice, room_ask, said, signal_ask
-from tests.unit.gateway.client.harness import Harness, connected, ping, session
 from tests.unit.wire.samples import frame, ping_message, room_message, signal_message
 from tieline.wire.ids import UserId
 from tieline.wire.internal import Accepted, Done, Refused, RoomMembers, RouterReply, SessionGone
@@ -160,32 +159,3 @@ def test_what_is_hardly_anything_is_not_told() -> None:
     person = alice(rates=LIMITED)
     says(person, signal_message(ANSWER))
     assert person.ending(1006, AT).spent_s == 0
-
-
-def limited(rates: Rates) -> Harness:
-    """A connection of a client with these limits."""
-    return connected(session(rates=rates))
-
-
-def reasons(harness: Harness) -> list[str]:
-    """What the client has been told since."""
-    return [message.get("reason", "ok") for message in harness.messages()]
-
-
-def test_without_limits_everything_passes() -> None:
-    harness = limited(NO_LIMITS)
-    harness.send(*(ping(f"p-{number}") for number in range(2000)))
-    assert reasons(harness) == ["ok"] * 2000
-
-
-def test_who_goes_on_is_refused_once_and_closed() -> None:
-    harness = limited(NO_LIMITS._replace(units=rate(1, 100)))
-    here = harness.connection.session
-    assert here is not None
-    here.budget.charge(500, harness.clock.time())
-    harness.send(ping("p-1"))
-    assert reasons(harness) == ["ok"]
-    harness.clock.advance(10)
-    harness.send(ping("p-2"), ping("p-3"))
-    assert reasons(harness) == ["RATE_LIMITED"]
-    assert harness.close_code == 4503
