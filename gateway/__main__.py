@@ -9,7 +9,8 @@ import warnings
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from gateway.admission.addresses import read_networks
+from gateway.admission.descriptors import sockets_allowed
+from gateway.admission.entrance import Entrance
 from gateway.admission.handshake import Admission
 from gateway.admission.key_server import KeyServer
 from gateway.admission.origins import Origins, read_origins
@@ -18,6 +19,7 @@ from gateway.client.turns import Turns
 from gateway.client.waiting import Waiting
 from gateway.delivery.connections import Connections
 from gateway.delivery.delivery import Delivery
+from gateway.limits.addresses import Addresses
 from gateway.limits.users import Users
 from gateway.sessions.arrivals import Arrivals
 from gateway.sessions.departures import Departures, Drain
@@ -31,10 +33,22 @@ from gateway.sessions.reconciliation import Reconciliation
 from gateway.sessions.registrations import Registrations
 from gateway.sessions.signals import Signals
 from gateway.sessions.upgrades import Upgrades
-from gateway.settings import GatewaySettings, pages_of, rates_of, terms_of, tokens_of
+from gateway.sessions.user_share import measure_user_share
+from gateway.settings import (
+    GatewaySettings,
+    address_limits_of,
+    max_connections_of,
+    pages_of,
+    proxies_of,
+    rates_of,
+    room_of,
+    terms_of,
+    tokens_of,
+)
 from tieline import metrics
 from tieline.runtime.ops import STARTING
 from tieline.runtime.process import joined, run, unless_stopped
+from tieline.runtime.tally import Tally
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
@@ -56,7 +70,8 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     pages = pages_of(settings)
     terms = terms_of(settings, tokens)
     origins = Origins(read_origins("TIELINE_ORIGINS", settings.origins))
-    proxies = read_networks("TIELINE_TRUSTED_PROXIES", settings.trusted_proxies)
+    proxies = proxies_of(settings)
+    room = room_of(settings, sockets_allowed())
     subjects = Subjects(settings.namespace)
 
     def replies(instance: str) -> str:
@@ -93,8 +108,10 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             arrivals=arrivals,
             departures=departures,
             connections=connections,
+            users=users,
+            addresses=Addresses(address_limits_of(settings)),
             has_broker=lambda: broker.is_connected,
-            max_connections=settings.max_connections,
+            max_connections=max_connections_of(settings, room),
             tasks=clients,
         )
         registrations = Registrations(
@@ -124,9 +141,12 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         keeping = [] if key_server is None else [background.create_task(key_server.keep())]
         await unless_stopped(stopping, lease.take())
         keeping.append(background.create_task(lease.keep()))
+        keeping.append(background.create_task(measure_user_share(users)))
         if key_server is not None and not tokens.has_own_keys:
             await unless_stopped(stopping, key_server.good.wait())
 
+        tally = Tally(_log)
+        entrance = Entrance(room, tally, proxies, expects_header=settings.proxy_protocol)
         loop, waiting = asyncio.get_running_loop(), Waiting(settings.max_waiting_bytes)
         metrics.WAITING_BYTES.labels("in").set_function(lambda: waiting.bytes_in)
         metrics.WAITING_BYTES.labels("out").set_function(lambda: waiting.bytes_out)
@@ -135,6 +155,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             functools.partial(
                 Connection,
                 loop,
+                entrance,
                 questions,
                 upgrades.on_request,
                 departures.on_gone,
@@ -152,6 +173,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         process.ready.hold("draining")
         await departures.drain(Drain(settings.drain_wait, settings.drain_spread))
         server.close()
+        tally.flush()
         for task in keeping:
             task.cancel()
 

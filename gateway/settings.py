@@ -3,12 +3,15 @@
 import logging
 from pathlib import Path
 
+from gateway.admission.addresses import Network, read_networks
+from gateway.admission.entrance import MAX_HALF_OPEN, Room, room
 from gateway.admission.key_server import is_url
 from gateway.admission.keys import Key, UnusableKey, read_pem
-from gateway.admission.tokens import Tokens
+from gateway.admission.tokens import MAX_ROOMS, Tokens
 from gateway.client.ice_servers import IceServers, read_urls
 from gateway.client.terms import Pace, Terms
 from gateway.demo import Pages
+from gateway.limits.addresses import NO_ADDRESS_LIMITS, AddressLimits, connects_a_minute
 from gateway.limits.rate import Rate, rate
 from gateway.limits.rates import (
     AT_ONCE_S,
@@ -46,8 +49,18 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     """Addresses and networks of proxies that are believed where a client comes from."""
     listen_host: str = "0.0.0.0"
     listen_port: Port = 8080
+    proxy_protocol: bool = False
+    """Whether what a trusted proxy opens begins with a header of the PROXY protocol."""
     max_connections: Count = 0
-    """0: no limit."""
+    """0: as many as the process may have files open, but a reserve."""
+    max_handshakes: Count = MAX_HALF_OPEN
+    """Connections whose request has not been read yet; 0: a quarter of all."""
+    max_connections_per_address: Count = AddressLimits().connections
+    """0: no limit; as in the next one, private addresses are not counted."""
+    address_connect_limit: Count = 6_000
+    """Connections a minute that one address may begin; 0: no limit."""
+    max_token_rooms: Count = MAX_ROOMS
+    """That one token may name; 0: no limit."""
     max_waiting_bytes: Positive = 256 * 1024 * 1024
     """Of all connections: a quarter of a pod of 1 GiB."""
     gateway_lease: Seconds = 10
@@ -133,6 +146,39 @@ def rates_of(settings: GatewaySettings) -> Rates:
     )
 
 
+def address_limits_of(settings: GatewaySettings) -> AddressLimits:
+    """Read what one address may have."""
+    if settings.limits == "off":
+        return NO_ADDRESS_LIMITS
+    connects = connects_a_minute(settings.address_connect_limit)
+    return AddressLimits(settings.max_connections_per_address, connects)
+
+
+def room_of(settings: GatewaySettings, sockets: int) -> Room:
+    """Divide the sockets that clients may have."""
+    return room(sockets, 0 if settings.limits == "off" else settings.max_handshakes)
+
+
+def max_connections_of(settings: GatewaySettings, room: Room) -> int:
+    """Read how many clients may be here, for whom there must be room."""
+    return min(settings.max_connections or room.sessions, room.sessions)
+
+
+def proxies_of(settings: GatewaySettings) -> tuple[Network, ...]:
+    """Read which proxies are believed.
+
+    Raises:
+        SettingsError: one of them is no address or network, or a header is expected of none.
+    """
+    proxies = read_networks("TIELINE_TRUSTED_PROXIES", settings.trusted_proxies)
+    if settings.proxy_protocol and not proxies:
+        raise SettingsError(
+            "TIELINE_PROXY_PROTOCOL is on, but TIELINE_TRUSTED_PROXIES, which names who is believed,"
+            " is not set"
+        )
+    return proxies
+
+
 def terms_of(settings: GatewaySettings, tokens: Tokens) -> Terms:
     """Read what every client is granted.
 
@@ -162,7 +208,10 @@ def tokens_of(settings: GatewaySettings) -> Tokens:
         raise SettingsError(f"TIELINE_JWKS_URL: {settings.jwks_url!r} is no http:// or https:// URL")
     for secret in filter(None, (settings.jwt_secret, settings.jwt_secret_previous)):
         if len(secret.encode()) < SAFE_SECRET_BYTES:
-            _log.warning("a secret for tokens is so short that it may be guessed")
+            _log.warning(
+                "a secret for tokens is so short that it may be guessed",
+                extra={"bytes": len(secret.encode()), "bytes_at_least": SAFE_SECRET_BYTES},
+            )
     keys: tuple[Key, ...] = ()
     if settings.jwt_public_key:
         try:
@@ -173,7 +222,13 @@ def tokens_of(settings: GatewaySettings) -> Tokens:
             ) from None
         except (ValueError, UnusableKey) as problem:
             raise SettingsError(f"TIELINE_JWT_PUBLIC_KEY: {problem}") from None
-    return Tokens(settings.jwt_secret, settings.jwt_secret_previous, keys, fetches=bool(settings.jwks_url))
+    return Tokens(
+        settings.jwt_secret,
+        settings.jwt_secret_previous,
+        keys,
+        fetches=bool(settings.jwks_url),
+        max_rooms=0 if settings.limits == "off" else settings.max_token_rooms,
+    )
 
 
 def pages_of(settings: GatewaySettings) -> Pages | None:

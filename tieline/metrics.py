@@ -106,6 +106,16 @@ LIMITED = _counter(
     "Times that a user began to be held back by a limit of this gateway, or was refused something for it, by limit.",  # noqa: E501
     limit=LIMITS,
 )
+HEAVIEST_USER_SHARE = Gauge(
+    "tieline_heaviest_user_share",
+    "Part of what this gateway did in the last minute, by its price, that was done for one user: the one with the most.",  # noqa: E501
+    registry=REGISTRY,
+)
+HALF_OPEN_CUT = _counter(
+    "tieline_half_open_cut_total",
+    "Connections cut before their request was read, by why (half_open: too many had not asked yet; descriptors: too many were open; proxy_header: a proxy did not say for whom).",  # noqa: E501
+    why=("half_open", "descriptors", "proxy_header"),
+)
 KEY_FETCHES = _counter(
     "tieline_key_fetches_total",
     "Fetches of the key set that verifies tokens, by outcome (ok, failed: the older keys stay in use).",

@@ -139,6 +139,25 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             "stack",
         ),
         Chart(
+            "Half-open connections cut",
+            "Before they had asked: too many were, or no socket was free, or a proxy did not say for whom.",
+            "ops",
+            [Query(_rate("tieline_half_open_cut_total", "why"), "{{why}}")],
+        ),
+        Chart(
+            "Limits met",
+            "Times that users began to be held back, or were refused something, by limit.",
+            "ops",
+            [Query(_rate("tieline_limited_total", "limit"), "{{limit}}")],
+            "stack",
+        ),
+        Chart(
+            "Heaviest user",
+            "Its share of what its gateway does. Who it is: `tieline top`, or /heaviest on the ops port.",
+            "percentunit",
+            [Query(_of("gateway", "tieline_heaviest_user_share"), "{{instance}}")],
+        ),
+        Chart(
             "Key fetches",
             "Of the key set that verifies tokens, if there is one. If they fail, the older keys stay good.",
             "ops",
@@ -359,6 +378,12 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             "Share of those that a process may have; each client is one.",
             "percentunit",
             [Query("tieline_process_open_fds / tieline_process_max_fds", "{{job}} {{instance}}")],
+        ),
+        Chart(
+            "Log lines dropped",
+            "Because nobody read standard error fast enough.",
+            "ops",
+            [Query(_rate("tieline_log_lines_dropped_total", "job, instance"), "{{job}} {{instance}}")],
         ),
     ],
 }

@@ -14,6 +14,16 @@ from tieline.runtime.settings import SettingsError
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+PRIVATE: Final = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("::1/128", "fc00::/7", "fe80::/10"),
+    )
+)
+"""Networks that the Internet does not carry (RFC 6890). A balancer that is not named as trusted is in one
+of them, and so is whatever translates addresses for clients of the same house."""
+
 _WITH_PORT: Final = re.compile(r"(?:([0-9.]+)|\[([^\[\]]+)\]):[0-9]+")
 """As some proxies write it."""
 
@@ -40,8 +50,8 @@ def read_networks(variable: str, value: str) -> tuple[Network, ...]:
 def client_address(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:
     """Find out where a client comes from.
 
-    `peer` is where the connection comes from, `forwarded` the values of `X-Forwarded-For`. Clients of one
-    IPv6 site have one address here. What is no address, as that of a socket in the file system, is `peer`.
+    `peer` is where the connection comes from, `forwarded` the values of `X-Forwarded-For`. What is no
+    address, as that of a socket in the file system, is `peer`.
     """
     hops = [peer, *(hop.strip() for value in reversed(forwarded) for hop in reversed(value.split(",")))]
     nearest = address = _read(peer)
@@ -52,7 +62,24 @@ def client_address(peer: str, forwarded: Sequence[str], trusted: Sequence[Networ
         nearest = address
         if not any(address in network for network in trusted):
             break
-    return peer if nearest is None else _site(nearest)
+    return peer if nearest is None else str(nearest)
+
+
+def is_among(address: str, networks: Sequence[Network]) -> bool:
+    """Whether an address belongs to one of these networks."""
+    read = _read(address)
+    return read is not None and any(read in network for network in networks)
+
+
+def site_of(address: str) -> str:
+    """Return what limits count an address as: one IPv6 site is one, for its addresses are free."""
+    read = _read(address)
+    return address if read is None else _site(read)
+
+
+def is_private(address: str) -> bool:
+    """Whether any number of clients may come from there, as it is a proxy, a bridge or a house."""
+    return not address or is_among(address, PRIVATE)
 
 
 def _read(text: str) -> Address | None:

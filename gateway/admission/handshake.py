@@ -15,10 +15,10 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from gateway.admission.addresses import Network, client_address
+from gateway.admission.addresses import Network, client_address, site_of
 from gateway.admission.auth_throttle import WINDOW_S, AuthThrottle
 from gateway.admission.origins import Origins
-from gateway.admission.tokens import BadToken, Claims, Tokens, UnknownKey
+from gateway.admission.tokens import BadToken, Claims, Tokens, TooManyRooms, UnknownKey
 from tieline.wire import replies
 from tieline.wire.codes import HandshakeError
 from tieline.wire.ids import ResumeToken
@@ -51,6 +51,8 @@ class Admitted(NamedTuple):
     """None: the client cannot resume. Empty: it can, and has nothing to resume yet."""
     last: str
     """The `requestId` of the last message that the client has had."""
+    address: str = ""
+    """What limits count its address as."""
 
 
 class Pending(enum.Enum):
@@ -80,6 +82,10 @@ class Admission:
         self._trusted_proxies = trusted_proxies
         self._throttle = AuthThrottle()
 
+    def address_of(self, request: Request, peer: str) -> str:
+        """Find out for whom `peer` asks, if that is a proxy of our own."""
+        return client_address(peer, request.headers.get_all("X-Forwarded-For"), self._trusted_proxies)
+
     def judge(self, request: Request, response: Response, peer: str, now: Now) -> Verdict:
         """Judge a request that came from `peer`. `response` is what websockets would answer it."""
         verdict = judge(request, response, self._tokens, self._origins, now.unix)
@@ -102,10 +108,11 @@ class Admission:
         return True if self._refresh_keys is None else await self._refresh_keys()
 
     def _counted(self, verdict: Verdict, request: Request, peer: str, now: Now) -> Verdict:
-        if verdict is not HandshakeError.UNAUTHORIZED:
+        if verdict is not HandshakeError.UNAUTHORIZED and not isinstance(verdict, Admitted):
             return verdict
-        forwarded = request.headers.get_all("X-Forwarded-For")
-        address = client_address(peer, forwarded, self._trusted_proxies)
+        address = site_of(self.address_of(request, peer))
+        if isinstance(verdict, Admitted):
+            return verdict._replace(address=address)
         return (
             HandshakeError.TOO_MANY_BAD_TOKENS
             if self._throttle.is_one_too_many(address, now.monotonic)
@@ -135,6 +142,9 @@ def judge(request: Request, response: Response, tokens: Tokens, origins: Origins
         claims = tokens.verify(_token(request.headers, query), now)
     except UnknownKey:
         return Pending.KEYS
+    except TooManyRooms as problem:
+        _log.debug("token refused", extra={"why": str(problem)})
+        return HandshakeError.TOO_MANY_ROOMS
     except BadToken as problem:  # the client is told no more than that
         _log.debug("token refused", extra={"why": str(problem)})
         return HandshakeError.UNAUTHORIZED

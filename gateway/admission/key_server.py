@@ -49,7 +49,7 @@ class KeyServer:
         self.good = asyncio.Event()
         """Keys were fetched, now or before."""
         self._fetching = SingleFlight(tasks, self._fetch_once)
-        self._fetched_at = 0.0
+        self._fetched_at = float("-inf")
         self._is_good = False
 
     async def keep(self) -> None:
@@ -59,12 +59,12 @@ class KeyServer:
             await asyncio.sleep(REFRESH_S if is_good else RETRY_S)
 
     async def refresh(self) -> bool:
-        """Fetch because of an unknown key, unless that was done just now.
+        """Fetch because of an unknown key, unless that was done just now, whether or not it succeeded.
 
         Returns whether what is known is what the server has; False: it could not be asked.
         """
-        if self._is_good and asyncio.get_running_loop().time() - self._fetched_at < self._min_interval_s:
-            return True
+        if asyncio.get_running_loop().time() - self._fetched_at < self._min_interval_s:
+            return self._is_good
         return await self._fetching.result()
 
     async def _fetch_once(self) -> bool:

@@ -1,29 +1,43 @@
 """Read the admission token: a JWT whose claims name the user and what is granted.
 
-The algorithm is ours to choose, never the token's. PyJWT checks the signature; the claims and their times
-are checked here, for the protocol is strict where PyJWT is lenient and the other way round.
+The algorithm is ours to choose, never the token's. `jws` checks the signature; the claims and their times are
+checked here, for the protocol is strict where PyJWT is lenient and the other way round.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Final, Literal
 
-import jwt
 import msgspec
 
+from gateway.admission.jws import Malformed, read_signed
 from gateway.admission.keys import Key
 from tieline.wire.ids import RoomId, UserId, is_valid_id
+
+LONGEST_TOKEN: Final = 16_384
+"""Bytes of a token: what a request line or a header may have of it, with room for the rest. A longer one
+is not even decoded: a stranger may send any number."""
+
+MOST_KEYS_TRIED: Final = 4
+"""Keys that one token is tried with in vain. A set that has more of one algorithm names them, and so do its
+tokens."""
+
+MAX_ROOMS: Final = 256
+"""That a token may name: each is checked, and goes to presence with every connect."""
 
 CLOCK_SKEW_S: Final = 60
 """How far ahead of this clock the issuer's may be (`nbf`, `iat`). `exp` is taken strictly."""
 
 _SHARED: Final = "HS256"
-_ALGORITHMS: Final = (_SHARED, "RS256", "ES256", "EdDSA")
 
 RoomName = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class BadToken(Exception):
     """The token is missing, forged, malformed or not valid now. The text is for our log, not for clients."""
+
+
+class TooManyRooms(BadToken):
+    """The token is good, but names more rooms than one may."""
 
 
 class UnknownKey(BadToken):
@@ -68,17 +82,24 @@ class Tokens:
     """Verifies tokens with secrets (HS256) and with public keys (RS256, ES256, EdDSA)."""
 
     def __init__(
-        self, secret: str = "", previous_secret: str = "", keys: Sequence[Key] = (), *, fetches: bool = False
+        self,
+        secret: str = "",
+        previous_secret: str = "",
+        keys: Sequence[Key] = (),
+        *,
+        fetches: bool = False,
+        max_rooms: int = MAX_ROOMS,
     ) -> None:
         """Take the secret, the one before it while they are changed, and the public keys that stay.
 
-        With `fetches` there are others, which `key_server` puts into `fetched`.
+        With `fetches` there are others, which `key_server` puts into `fetched`. `max_rooms` are those that
+        a token may name, 0: any number.
         """
+        self._max_rooms = max_rooms
         secrets = (Key(_SHARED, text.encode()) for text in (secret, previous_secret) if text)
         self._keys = (*secrets, *keys)
         self._fetches = fetches
         self.fetched: tuple[Key, ...] = ()
-        self._jws = jwt.PyJWS(algorithms=_ALGORITHMS)
 
     @property
     def has_own_keys(self) -> bool:
@@ -90,8 +111,11 @@ class Tokens:
 
         Raises:
             BadToken: it does not admit its user.
+            TooManyRooms: for that reason.
             UnknownKey: not with the keys that are known.
         """
+        if len(token) > LONGEST_TOKEN:
+            raise BadToken(f"longer than {LONGEST_TOKEN} bytes")
         claims = self._read(token)
         if claims.exp <= now:
             raise BadToken("expired")
@@ -99,33 +123,34 @@ class Tokens:
             raise BadToken("not valid yet")
         if not is_valid_id(claims.sub):
             raise BadToken("unusable sub")
+        named = len({*claims.rooms, *claims.join})
+        if 0 < self._max_rooms < named:
+            raise TooManyRooms(f"it names {named} rooms, and {self._max_rooms} are allowed")
         if not all(is_valid_id(room) for room in (*claims.rooms, *claims.join)):
             raise BadToken("unusable room")
         return claims
 
     def _read(self, token: str) -> Claims:
-        kid = self._kid(token) if self._fetches else None  # the other keys have no names
+        try:
+            signed = read_signed(token)
+        except Malformed as error:
+            raise BadToken("malformed") from error
+        kid = signed.kid if self._fetches else None  # the other keys have no names
+        tried = 0
         for key in (*self._keys, *self.fetched):
-            if key.kid is not None and kid is not None and key.kid != kid:
+            if key.algorithm != signed.algorithm or (None not in (key.kid, kid) and key.kid != kid):
                 continue
-            try:
-                payload = self._jws.decode(token, cast("Any", key.key), algorithms=[key.algorithm])
-            except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError):
-                continue
-            except (jwt.InvalidTokenError, UnicodeEncodeError) as error:
-                raise BadToken("malformed") from error
-            try:
-                return _claims.decode(payload)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise BadToken("unusable claims") from error
+            if signed.is_by(key):
+                return self._claims(signed.payload)
+            tried += 1
+            if tried == MOST_KEYS_TRIED:
+                break
         if self._fetches and (kid is None or all(key.kid != kid for key in self.fetched)):
             raise UnknownKey("of a key that is not known")
         raise BadToken("forged")
 
-    def _kid(self, token: str) -> str | None:
-        """Read which key a token says it is of. That may be anything, and only narrows the choice."""
+    def _claims(self, payload: bytes) -> Claims:
         try:
-            kid = self._jws.get_unverified_header(token).get("kid")
-        except (jwt.InvalidTokenError, UnicodeEncodeError) as error:
-            raise BadToken("malformed") from error
-        return kid if isinstance(kid, str) else None
+            return _claims.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadToken("unusable claims") from error

@@ -19,6 +19,7 @@ from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from gateway.admission import handshake
+from gateway.admission.entrance import Entrance, Visit
 from gateway.client.fragments import Fragments, NotUtf8
 from gateway.client.hang_up import has_hung_up
 from gateway.client.host import Host
@@ -31,7 +32,6 @@ from gateway.client.session import NO_CLOSE_FRAME, Session
 from gateway.client.turns import Turns
 from gateway.client.waiting import Held, Waiting
 from gateway.demo import Pages
-from tieline import metrics
 from tieline.runtime.request_head import bound_head, was_too_long
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, HandshakeError
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
@@ -64,6 +64,7 @@ class Connection(asyncio.BufferedProtocol):
     """One client, from the TCP connection to its end."""
 
     __slots__ = (
+        "_entrance",
         "_fragments",
         "_held",
         "_host",
@@ -84,6 +85,7 @@ class Connection(asyncio.BufferedProtocol):
         "_timers",
         "_transport",
         "_turns",
+        "_visit",
         "_waiting",
         "session",
     )
@@ -93,10 +95,12 @@ class Connection(asyncio.BufferedProtocol):
     _outbox: Outbox
     _held: Held
     _inbound: Inbound  # once there is a session; so is the reader
+    _visit: Visit
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        entrance: Entrance,
         host: Host,
         on_request: OnRequest,
         on_gone: OnGone,
@@ -106,6 +110,7 @@ class Connection(asyncio.BufferedProtocol):
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._loop = loop
+        self._entrance = entrance
         self._host = host
         self._on_request = on_request
         self._on_gone = on_gone
@@ -132,6 +137,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(FULL_BYTES)
         self._held = Held(self._waiting, self._outbox.unsent_bytes, self._give_up)
         self._timers.call_after(HANDSHAKE_S, self._transport.abort)
+        name = transport.get_extra_info("peername")
+        self._visit = self._entrance.enter(self, str(name[0]) if name else "")
 
     def get_buffer(self, _sizehint: int) -> bytearray:
         """Lend the buffer that all connections are read into."""
@@ -147,6 +154,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _shake_hands(self, data: bytes) -> None:
         protocol = self._protocol
+        if protocol.state is State.CONNECTING:
+            data = self._visit.read(data)
+            if not data:
+                return
         protocol.receive_data(data)
         events = protocol.events_received()
         if protocol.state is State.CONNECTING and (protocol.close_expected() or len(events) > 1):
@@ -168,6 +179,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Stop the timers; the connection is gone, if not before, when all that was said is answered."""
+        self._visit.over()
         self._is_lost = True
         self._held.note_gone()
         self._end()
@@ -185,9 +197,13 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def peer(self) -> str:
-        """The address that the connection comes from."""
-        name = self._transport.get_extra_info("peername")
-        return str(name[0]) if name else ""
+        """Where the client comes from, as far as that is known by now."""
+        return self._visit.address
+
+    @property
+    def visit(self) -> Visit:
+        """How its socket is counted, and what a refusal says of it."""
+        return self._visit
 
     @property
     def is_closing(self) -> bool:
@@ -237,7 +253,7 @@ class Connection(asyncio.BufferedProtocol):
         """Refuse the upgrade, and say when to come back; None: when it is usual after such a refusal."""
         if self._transport.is_closing():
             return
-        metrics.HANDSHAKES_REFUSED.labels(error.reason).inc()
+        self._visit.denied(error)
         self._respond(handshake.denied(error, retry_after_s))
 
     def abandon(self) -> None:
@@ -319,6 +335,7 @@ class Connection(asyncio.BufferedProtocol):
     def _on_event(self, event: Event) -> None:
         match event:
             case Request():
+                self._visit.asked()
                 self._transport.pause_reading()
                 page = None if self._pages is None else self._pages.answer(event)
                 if page is not None:

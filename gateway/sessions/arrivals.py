@@ -123,7 +123,12 @@ class Arrivals:
         self._delivery.release(session, missed)
         _log.info(
             "session opened",
-            extra={"user": session.user, "session": session.session, "resumed": resumed},
+            extra={
+                "user": session.user,
+                "address": connection.peer,
+                "session": session.session,
+                "resumed": resumed,
+            },
         )
         ended = self._departures.ended_with(session)
         if ended is not None:  # replaced before it was welcome: only a close code tells it not to come back

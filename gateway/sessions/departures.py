@@ -103,6 +103,7 @@ class Departures:
             "session ended",
             extra={
                 "user": session.user,
+                "address": connection.peer,
                 "session": session.session,
                 "code": connection.close_code,
                 "seconds": round(connection.seconds_open, 3),

@@ -1,21 +1,52 @@
-"""Judge upgrade requests: by the token and what comes with it, then by whether clients can be let in now."""
+"""Judge upgrade requests: by the token and what comes with it, then by whether clients can be let in now.
+
+What one user or address may do is asked of `gateway/limits/`; who is let in first is up to `arrivals`.
+"""
 
 import asyncio
 import logging
+import math
+import random
 import time
 from collections.abc import Callable
+from typing import Final, Protocol
 
 from websockets.http11 import Request, Response
 
+from gateway.admission.addresses import is_private
 from gateway.admission.handshake import Admission, Admitted, Now, Pending
 from gateway.client.connection import Connection
 from gateway.delivery.connections import Connections
+from gateway.limits.addresses import Addresses
 from gateway.sessions.arrivals import Arrivals
+from gateway.sessions.attempts import Attempt, Attempts
 from gateway.sessions.departures import Departures
 from tieline.runtime.guard import bug_guard
 from tieline.wire.codes import HandshakeError
+from tieline.wire.ids import UserId
+
+MOST_SETTLING: Final = 1_000
+"""Requests that wait for a fetch of keys: it takes 3 s at most, and anybody may name a key that is not
+known."""
+
+SPREAD_S: Final = 5.0
+"""Over which those come back, at the least, who were refused for the same reason at the same moment."""
+
+ROOM_S: Final = 10.0
+"""Until an address may have room for one more connection: nobody knows when one of them ends."""
+
+NEWER_S: Final = 1.0
+"""Until a user may try again whose newer attempts are under way."""
 
 _log = logging.getLogger(__name__)
+
+
+class Users(Protocol):
+    """What is known of how often users have connected."""
+
+    def may_connect(self, user: UserId, resumes: bool, now: float, /) -> float:
+        """Count an attempt of a user to connect, or to resume; returns in how many seconds it may, 0: now."""
+        ...
 
 
 class Upgrades:
@@ -28,47 +59,99 @@ class Upgrades:
         arrivals: Arrivals,
         departures: Departures,
         connections: Connections,
+        users: Users,
+        addresses: Addresses,
         has_broker: Callable[[], bool],
         max_connections: int,
         tasks: asyncio.TaskGroup,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         """Take also the most clients that may be here, 0 for any number, and what tells of the broker."""
         self._admission = admission
         self._arrivals = arrivals
         self._departures = departures
         self._connections = connections
+        self._users = users
+        self._addresses = addresses
         self._has_broker = has_broker
         self._max_connections = max_connections
         self._tasks = tasks
+        self._jitter = jitter
+        self._settling = 0
+        self._attempts = Attempts()
 
     def on_request(self, connection: Connection, request: Request, response: Response) -> None:
         """Deny an upgrade request, or begin to let the client in, now or when its key has been fetched."""
+        connection.visit.address = self._admission.address_of(request, connection.peer)
         verdict = self._admission.judge(request, response, connection.peer, _now())
-        if isinstance(verdict, Pending):
-            self._tasks.create_task(self._settle(connection, request, response))
-        else:
+        if not isinstance(verdict, Pending):
             self._decide(connection, response, verdict)
+        elif self._settling >= MOST_SETTLING:
+            connection.deny(HandshakeError.KEYS_UNAVAILABLE)
+        else:
+            self._settling += 1
+            self._tasks.create_task(self._settle(connection, request, response))
 
     async def _settle(self, connection: Connection, request: Request, response: Response) -> None:
-        with bug_guard(_log, "upgrade not decided: a bug"):  # the client is then cut by `HANDSHAKE_S`
-            verdict = await self._admission.settle(request, response, connection.peer, _now)
-            self._decide(connection, response, verdict)
+        try:
+            with bug_guard(_log, "upgrade not decided: a bug"):  # the client is then cut by `HANDSHAKE_S`
+                verdict = await self._admission.settle(request, response, connection.peer, _now)
+                if not connection.is_closing:
+                    self._decide(connection, response, verdict)
+        finally:
+            self._settling -= 1
 
     def _decide(self, connection: Connection, response: Response, verdict: Admitted | HandshakeError) -> None:
         if isinstance(verdict, HandshakeError):
-            _log.debug("connection refused", extra={"reason": verdict.reason, "peer": connection.peer})
             connection.deny(verdict)
-        elif self._departures.draining:
+            return
+        connection.visit.user = verdict.claims.user
+        if self._departures.draining:
             connection.deny(HandshakeError.DRAINING)
         elif self._is_full():
             connection.deny(HandshakeError.FULL)
         elif not self._has_broker():
             connection.deny(HandshakeError.BROKER_UNAVAILABLE)
-        else:
-            self._tasks.create_task(self._arrivals.let_in(connection, response, verdict))
+        elif not self._is_over_limit(connection, verdict):
+            self._begin(Attempt(connection, response, verdict))
+
+    def _is_over_limit(self, connection: Connection, admitted: Admitted) -> bool:
+        """Count an attempt, or deny it for what its user or its address has done within the last minute."""
+        now, address = time.monotonic(), admitted.address
+        is_counted = not is_private(connection.peer)
+        if is_counted and not self._addresses.has_room(address):
+            connection.deny(HandshakeError.TOO_MANY_CONNECTIONS, self._retry_after_s(ROOM_S))
+            return True
+        wait = self._users.may_connect(admitted.claims.user, bool(admitted.resume), now)
+        if is_counted and not wait:
+            wait = self._addresses.may_connect(address, now)
+        if wait:
+            connection.deny(HandshakeError.RATE_LIMITED, self._retry_after_s(wait))
+            return True
+        if is_counted:
+            self._addresses.enter(address)
+            connection.visit.counted(lambda: self._addresses.leave(address))
+        return False
+
+    def _begin(self, attempt: Attempt) -> None:
+        """Let a client in; if its user has enough attempts under way, the newest of the others waits."""
+        if self._attempts.begin(attempt):
+            self._tasks.create_task(self._let_in(attempt))
+        elif (outdated := self._attempts.wait(attempt)) is not None:
+            outdated.connection.deny(HandshakeError.RATE_LIMITED, self._retry_after_s(NEWER_S))
+
+    async def _let_in(self, attempt: Attempt) -> None:
+        await self._arrivals.let_in(attempt.connection, attempt.response, attempt.admitted)
+        following = self._attempts.done(attempt)
+        if following is not None:
+            self._tasks.create_task(self._let_in(following))
+
+    def _retry_after_s(self, wait_s: float) -> int:
+        """Say when to come back: not before `wait_s`, and each at a moment of its own."""
+        return math.ceil(wait_s + self._jitter() * max(wait_s, SPREAD_S))
 
     def _is_full(self) -> bool:
-        here = len(self._connections) + self._arrivals.under_way
+        here = len(self._connections) + self._arrivals.under_way + self._attempts.waiting
         return 0 < self._max_connections <= here
 
 

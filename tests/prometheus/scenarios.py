@@ -60,6 +60,7 @@ def _of_every_process(instance: str, service: str) -> dict[str, str]:
         _of("tieline_request_retries_total", instance): rising(1),
         _of("tieline_process_open_fds", instance): steady(500),
         _of("tieline_process_max_fds", instance): steady(1000),
+        _of("tieline_log_lines_dropped_total", instance): steady(0),
         **_buckets("tieline_event_loop_lag_seconds", instance, 240, 0.004),
     }
 
@@ -75,6 +76,10 @@ def _of_a_gateway(instance: str) -> dict[str, str]:
         _of("tieline_handshakes_refused_total", instance, reason="UNAUTHORIZED"): rising(60),
         _of("tieline_handshakes_refused_total", instance, reason="FULL"): steady(0),
         _of("tieline_handshakes_refused_total", instance, reason="BROKER_UNAVAILABLE"): steady(0),
+        _of("tieline_handshakes_refused_total", instance, reason="RATE_LIMITED"): rising(2),
+        _of("tieline_half_open_cut_total", instance, why="half_open"): rising(2),
+        _of("tieline_limited_total", instance, limit="rate"): rising(2),
+        _of("tieline_heaviest_user_share", instance): steady(0.1),
         _of("tieline_key_fetches_total", instance, outcome="ok"): rising(0.2),
         _of("tieline_key_fetches_total", instance, outcome="failed"): rising(0.1),
         **_buckets("tieline_relay_seconds", instance, 600, 0.004),
@@ -174,6 +179,24 @@ FAILURES: Final[Mapping[str, Failure]] = {
     ),
     "TielineSessionsOrphaned": Failure({_of("tieline_sessions_orphaned_total", "p1"): f"0x24 12x{MINUTES}"}),
     "TielineSlowClients": Failure({_of("tieline_sessions_closed_total", "g1", code="4000"): rising(5)}),
+    "TielineTokensRefused": Failure(
+        {
+            _of("tieline_handshakes_refused_total", g, reason="UNAUTHORIZED"): rising(2000)
+            for g in ("g1", "g2")
+        }
+    ),
+    "TielineClientsTurnedAway": Failure(
+        {_of("tieline_handshakes_refused_total", "g1", reason="RATE_LIMITED"): rising(90)}
+    ),
+    "TielineDoorCrowded": Failure({_of("tieline_half_open_cut_total", "g1", why="half_open"): rising(600)}),
+    "TielineLimitsMet": Failure({_of("tieline_limited_total", "g1", limit="rate"): rising(90)}),
+    "TielineOneUserHeavy": Failure(
+        {
+            _of("tieline_heaviest_user_share", "g1"): steady(0.8),
+            _of("tieline_signals_total", "g1", cmd="WEBRTC_OFFER", outcome="relayed"): rising(6000),
+        }
+    ),
+    "TielineLogLinesDropped": Failure({_of("tieline_log_lines_dropped_total", "r1"): f"0x24 100x{MINUTES}"}),
 }
 """By the alert that is due."""
 
@@ -192,6 +215,7 @@ HARMLESS: Final[Mapping[str, Series]] = {
     "a thousand clients with bad tokens": {
         _of("tieline_handshakes_refused_total", "g1", reason="UNAUTHORIZED"): rising(1000)
     },
+    "one user alone, who does little": {_of("tieline_heaviest_user_share", "g1"): steady(1)},
     "nothing at all happens": {
         name: steady(0) for name in HEALTHY if "_total" in name or "_seconds_" in name
     },

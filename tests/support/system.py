@@ -44,14 +44,18 @@ class Clustered(Protocol):
 class Service(Process):
     """One process of a system."""
 
-    def __init__(self, kind: Kind, ports: Sequence[int], environ: Settings, log: Path) -> None:
+    def __init__(
+        self, kind: Kind, ports: Sequence[int], environ: Settings, log: Path, descriptors: int | None = None
+    ) -> None:
+        """Start it, with so many descriptors at the most, if that is given."""
+        limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$0" "$@"'] if descriptors else []
         self.kind = kind
         self.port, self.ops_port = ports
         own = {"OPS_PORT": str(self.ops_port), "LISTEN_PORT": str(self.port), "LISTEN_HOST": HOST, **environ}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIELINE_")}
         self._fresh = FreshMetrics(self.ops_port)
         super().__init__(
-            [sys.executable, "-m", kind],
+            [*limited, sys.executable, "-m", kind],
             log,
             environ={**kept, **{f"TIELINE_{name}": value for name, value in own.items()}},
         )
@@ -150,17 +154,28 @@ class System:
     @contextmanager
     def starting(self, kind: Kind, **settings: str) -> Iterator[Service]:
         """Like `extra`, but the process may not be ready yet."""
-        process = self._start(kind, settings)
+        with self._ending(self._start(kind, settings)) as process:
+            yield process
+
+    @contextmanager
+    def confined(self, kind: Kind, descriptors: int) -> Iterator[Service]:
+        """Like `extra`, but the process may have so many descriptors only."""
+        with self._ending(self._start(kind, {}, descriptors)) as process:
+            process.until_ready(process.is_ready)
+            yield process
+
+    @contextmanager
+    def _ending(self, process: Service) -> Iterator[Service]:
         try:
             yield process
         finally:
             self.processes.remove(process)
             process.end()
 
-    def _start(self, kind: Kind, settings: Settings) -> Service:
+    def _start(self, kind: Kind, settings: Settings, descriptors: int | None = None) -> Service:
         own = self._own_settings.get(kind, {})
         ports = self._held.enter_context(hold_ports(2, HOST))
-        process = Service(kind, ports, {**self._settings, **own, **settings}, self._log)
+        process = Service(kind, ports, {**self._settings, **own, **settings}, self._log, descriptors)
         self.processes.append(process)
         return process
 

@@ -14,6 +14,7 @@ from gateway.client.turns import Turns
 from gateway.client.waiting import Waiting
 from gateway.demo import FILES, TOKEN_TTL_S, WEB, Pages
 from tests.unit.gateway.client.clock import Clock
+from tests.unit.gateway.client.harness import ANYBODY
 from tests.unit.gateway.client.host import FakeHost
 from tests.unit.gateway.client.transport import Socket
 
@@ -109,7 +110,7 @@ class Browser:
         clock = Clock()
         turns, waiting = Turns(clock.loop, clock.time), Waiting(1 << 30)
         connection = Connection(
-            clock.loop, FakeHost(), self._on_request, lambda _: None, turns, waiting, pages
+            clock.loop, ANYBODY, FakeHost(), self._on_request, lambda _: None, turns, waiting, pages
         )
         connection.connection_made(self.socket)
         self._connection = connection

@@ -2,14 +2,27 @@
 
 from pathlib import Path
 
+import jwt
 import pytest
 
-from gateway.admission.tokens import BadToken, Tokens
+from gateway.admission.tokens import BadToken, Tokens, TooManyRooms
 from gateway.client.ice_servers import IceServers
 from gateway.client.terms import Pace, Terms
+from gateway.limits.addresses import NO_ADDRESS_LIMITS, AddressLimits
 from gateway.limits.rate import UNLIMITED, rate
 from gateway.limits.rates import NO_LIMITS, Rates
-from gateway.settings import GatewaySettings, ice_servers_of, pages_of, rates_of, terms_of, tokens_of
+from gateway.settings import (
+    GatewaySettings,
+    address_limits_of,
+    ice_servers_of,
+    max_connections_of,
+    pages_of,
+    proxies_of,
+    rates_of,
+    room_of,
+    terms_of,
+    tokens_of,
+)
 from tests.unit.gateway.admission.issuer import EC, ED, NOW, RSA
 from tieline.runtime.settings import SettingsError, read_settings
 
@@ -208,3 +221,49 @@ def test_the_demo_is_off_unless_asked_for() -> None:
 def test_the_demo_needs_a_secret_to_sign_with() -> None:
     with pytest.raises(SettingsError, match="TIELINE_DEMO is on, but TIELINE_JWT_SECRET"):
         pages_of(settings(JWT_SECRET="", JWKS_URL="https://issuer.example/keys", DEMO="1"))
+
+
+# What comes before a session.
+
+
+@pytest.mark.parametrize(
+    ("variables", "sockets", "half_open", "connections"),
+    [
+        ({}, 100_000, 1_000, 99_000),
+        ({"MAX_CONNECTIONS": "500"}, 100_000, 1_000, 500),
+        ({"MAX_CONNECTIONS": "5000"}, 896, 224, 672),
+        ({"MAX_HANDSHAKES": "10"}, 896, 10, 886),
+        ({"MAX_HANDSHAKES": "0"}, 896, 224, 672),
+        ({"LIMITS": "off"}, 100_000, 25_000, 75_000),
+    ],
+)
+def test_sockets_are_divided_between_newcomers_and_the_others(
+    variables: dict[str, str], sockets: int, half_open: int, connections: int
+) -> None:
+    said = settings(**variables)
+    room = room_of(said, sockets)
+    assert (room.half_open, max_connections_of(said, room)) == (half_open, connections)
+
+
+def test_by_default_an_address_has_limits_that_a_company_never_meets() -> None:
+    assert address_limits_of(settings()) == AddressLimits()
+    assert address_limits_of(settings(LIMITS="off")) == NO_ADDRESS_LIMITS
+    few = address_limits_of(settings(MAX_CONNECTIONS_PER_ADDRESS="7", ADDRESS_CONNECT_LIMIT="60"))
+    assert few.connections == 7
+    assert few.connects == rate(1, 60)
+
+
+def test_a_header_of_proxies_needs_proxies() -> None:
+    assert proxies_of(settings()) == ()
+    with_proxies = settings(PROXY_PROTOCOL="1", TRUSTED_PROXIES="10.0.0.0/8")
+    assert len(proxies_of(with_proxies)) == 1
+    with pytest.raises(SettingsError, match="TIELINE_PROXY_PROTOCOL is on, but TIELINE_TRUSTED_PROXIES"):
+        proxies_of(settings(PROXY_PROTOCOL="1"))
+
+
+def test_rooms_of_a_token_are_limited_unless_limits_are_off() -> None:
+    many = jwt.encode({"sub": "a", "exp": 2e10, "rooms": [str(room) for room in range(300)]}, SECRET)
+    with pytest.raises(TooManyRooms):
+        tokens_of(settings()).verify(many, 0)
+    for said in (settings(LIMITS="off"), settings(MAX_TOKEN_ROOMS="300")):
+        assert tokens_of(said).verify(many, 0).user == "a"

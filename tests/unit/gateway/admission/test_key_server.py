@@ -56,6 +56,13 @@ async def test_an_unknown_key_is_asked_for_once_and_not_again_at_once() -> None:
         assert not desk.knows(EC)
 
 
+async def test_a_server_that_fails_is_not_asked_again_at_once_either() -> None:
+    async with key_site(SET) as site, open_desk(site) as desk:
+        site.status = "500 Internal Server Error"
+        assert [await desk.server.refresh() for _ in range(20)] == [False] * 20
+        assert site.asked == 1
+
+
 async def test_many_who_ask_at_once_wait_for_one_fetch() -> None:
     async with key_site(SET) as site, open_desk(site) as desk:
         site.may_answer.clear()
@@ -103,7 +110,7 @@ async def test_a_server_that_is_away_is_a_failure_until_it_is_back() -> None:
     with hold_ports(1, "127.0.0.1") as (port,):
         async with key_site(SET, port) as site:
             pass
-        async with open_desk(site) as desk:
+        async with open_desk(site, min_interval_s=0) as desk:
             assert await desk.server.refresh() is False
             assert not desk.server.good.is_set()
             async with key_site(SET, port):

@@ -8,7 +8,17 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission.tokens import CLOCK_SKEW_S, BadToken, Claims, Tokens
+from gateway.admission.keys import read_key_set
+from gateway.admission.tokens import (
+    CLOCK_SKEW_S,
+    LONGEST_TOKEN,
+    MOST_KEYS_TRIED,
+    BadToken,
+    Claims,
+    Tokens,
+    TooManyRooms,
+)
+from tests.unit.gateway.admission.issuer import ED, another, key_set, stranger
 from tests.unit.wire.samples import VALID_IDS
 from tieline.wire.ids import RoomId
 
@@ -232,3 +242,43 @@ def test_the_issuer_s_clock_may_be_a_minute_ahead_and_no_more(claim: str) -> Non
     assert not is_bad(since(NOW + CLOCK_SKEW_S))
     assert is_bad(since(NOW + CLOCK_SKEW_S + 0.01))
     assert not is_bad(since(-1))
+
+
+# How much a token may be.
+
+
+def test_a_token_that_is_too_long_is_bad_whoever_signed_it() -> None:
+    text = jwt.encode({"sub": "alice", "exp": NOW + 60, "x": "y" * LONGEST_TOKEN}, SECRET, "HS256")
+    with pytest.raises(BadToken, match="longer than 16384 bytes"):
+        Tokens(SECRET).verify(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("rooms", "join", "allowed"),
+    [(256, 0, True), (257, 0, False), (0, 257, False), (200, 57, False), (200, 56, True), ("*", 257, False)],
+)
+def test_a_token_names_so_many_rooms_and_no_more(rooms: int | str, join: int, allowed: bool) -> None:
+    named = rooms if isinstance(rooms, str) else [f"room {number}" for number in range(rooms)]
+    joined = [f"hall {number}" for number in range(join)]
+    text = jwt.encode({"sub": "alice", "exp": NOW + 60, "rooms": named, "join": joined}, SECRET, "HS256")
+    if allowed:
+        Tokens(SECRET).verify(text, NOW)
+        return
+    with pytest.raises(TooManyRooms, match="and 256 are allowed"):
+        Tokens(SECRET).verify(text, NOW)
+    assert Tokens(SECRET, max_rooms=0).verify(text, NOW).user == "alice"
+
+
+def test_a_room_that_is_granted_and_joined_counts_once() -> None:
+    rooms = [f"room {number}" for number in range(256)]
+    text = jwt.encode({"sub": "alice", "exp": NOW + 60, "rooms": rooms, "join": rooms}, SECRET, "HS256")
+    assert Tokens(SECRET).verify(text, NOW).join == tuple(rooms)
+
+
+def test_a_token_without_a_name_is_tried_with_a_few_keys_only() -> None:
+    ours, others = another(ED, None), stranger(None)
+    tokens = Tokens(fetches=True)
+    tokens.fetched = read_key_set(key_set(*[others.jwk()] * MOST_KEYS_TRIED, ours.jwk()))
+    assert is_bad(ours.token(), tokens)
+    tokens.fetched = tokens.fetched[1:]
+    assert not is_bad(ours.token(), tokens)

@@ -1,6 +1,7 @@
 """One connection with everything around it in a test's hands: its host, the clock, the wire, the client."""
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.uri import parse_uri
 
+from gateway.admission.entrance import Entrance, Room
 from gateway.admission.tokens import Claims
 from gateway.client.connection import READ_BYTES, Connection
 from gateway.client.deliveries import NOTHING, Deliveries, Missed
@@ -24,6 +26,7 @@ from tests.unit.gateway.client.clock import Clock
 from tests.unit.gateway.client.host import RELAYED, FakeHost
 from tests.unit.gateway.client.transport import Socket
 from tests.unit.wire import samples
+from tieline.runtime.tally import Tally
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId
 from tieline.wire.internal import PresenceReply, RouterReply
 
@@ -74,6 +77,10 @@ def event(name: str) -> bytes:
     return json.dumps({"requestId": name, "module": "ROOM", "cmd": "MEMBER_JOINED"}).encode()
 
 
+ANYBODY = Entrance(Room(), Tally(logging.getLogger("gateway"), lambda _delay, _callback: None))
+"""Lets everybody come."""
+
+
 class Harness:
     """A connection, and a real client's protocol at the other end of its wire."""
 
@@ -95,6 +102,7 @@ class Harness:
         self.waiting = waiting or Waiting(1 << 30)
         self.connection = Connection(
             self.clock.loop,
+            ANYBODY,
             self.host,
             self._on_request,
             self._on_gone,

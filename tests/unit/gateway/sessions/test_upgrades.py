@@ -10,16 +10,31 @@ from gateway.admission.keys import read_key_set
 from gateway.admission.origins import Origins
 from gateway.admission.tokens import Tokens
 from gateway.client.connection import HANDSHAKE_S
+from gateway.limits.addresses import NO_ADDRESS_LIMITS, Addresses, AddressLimits, connects_a_minute
+from gateway.sessions.attempts import MOST_OF_A_USER
 from gateway.sessions.upgrades import Upgrades
 from tests.unit.gateway.admission.issuer import RSA, key_set
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import Scene
+from tieline.wire.ids import UserId
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 
 
 def token(secret: str = SECRET) -> str:
     return jwt.encode({"sub": "alice", "exp": time.time() + 60, "rooms": "*"}, secret, "HS256")
+
+
+class FakeUsers:
+    """Lets users connect, or has them wait."""
+
+    def __init__(self) -> None:
+        self.wait_s = 0.0
+        self.attempts: list[tuple[str, bool]] = []
+
+    def may_connect(self, user: UserId, resumes: bool, _now: float) -> float:
+        self.attempts.append((user, resumes))
+        return self.wait_s
 
 
 class UpgradingGateway:
@@ -32,6 +47,9 @@ class UpgradingGateway:
         self.tokens = Tokens(SECRET, fetches=True)
         self.are_keys_there = True
         self.has_bug = False
+        self.users = FakeUsers()
+        self.addresses = Addresses(NO_ADDRESS_LIMITS)
+        self._upgrades: Upgrades | None = None
 
     async def _refresh_keys(self) -> bool:
         if self.has_bug:
@@ -40,21 +58,34 @@ class UpgradingGateway:
             self.tokens.fetched = read_key_set(key_set(RSA.jwk()))
         return self.are_keys_there
 
-    async def comes(self, token_: str) -> Harness:
-        """Let a client ask, and everything that does not wait for a test go on."""
-        upgrades = Upgrades(
+    @property
+    def upgrades(self) -> Upgrades:
+        """What judges, as the gateway is when the first client comes."""
+        if self._upgrades is None:
+            self._upgrades = self._made()
+        return self._upgrades
+
+    def _made(self) -> Upgrades:
+        return Upgrades(
             admission=Admission(self.tokens, Origins(), refresh_keys=self._refresh_keys),
             arrivals=self.scene.arrivals,
             departures=self.scene.departures,
             connections=self.scene.connections,
+            users=self.users,
+            addresses=self.addresses,
             has_broker=lambda: self.has_broker,
             max_connections=self.max_connections,
             tasks=self.scene.tasks,
+            jitter=lambda: 0.5,
         )
+
+    async def comes(self, token_: str, address: str = "") -> Harness:
+        """Let a client ask, and everything that does not wait for a test go on."""
         harness = Harness(f"/ws?token={token_}")
         harness.put(harness.request())
         ((request, response),) = harness.requests
-        upgrades.on_request(harness.connection, request, response)
+        harness.connection.visit.address = address
+        self.upgrades.on_request(harness.connection, request, response)
         await self.scene.settles()
         return harness
 
@@ -123,3 +154,116 @@ async def test_clients_that_are_here_and_that_arrive_fill_the_gateway(gateway: U
     await gateway.scene.settles()
 
     assert reason(arriving) == ""
+
+
+# What one user, or one address, may do.
+
+
+def retry_after(data: bytes) -> int:
+    """When a refusal asks to come back."""
+    return int(data.split(b"Retry-After: ")[1].split(b"\r\n")[0])
+
+
+async def test_a_user_that_connects_too_often_is_told_when_to_come_back(gateway: UpgradingGateway) -> None:
+    gateway.users.wait_s = 20.0
+    data = (await gateway.comes(token())).socket.taken()
+
+    assert data.startswith(b"HTTP/1.1 429 ")
+    assert b'"reason":"RATE_LIMITED"' in data
+    assert retry_after(data) == 30
+    assert gateway.users.attempts == [("alice", False)]
+    assert gateway.scene.presence.asked == []
+
+
+async def test_a_client_that_resumes_is_counted_as_that(gateway: UpgradingGateway) -> None:
+    await gateway.comes(f"{token()}&resume=x")
+    await gateway.comes(f"{token()}&resume=")
+
+    assert gateway.users.attempts == [("alice", True), ("alice", False)]
+
+
+async def test_an_attempt_that_cannot_succeed_now_is_not_counted(gateway: UpgradingGateway) -> None:
+    gateway.has_broker = False
+    await gateway.comes(token())
+    gateway.scene.departures.draining = True
+    await gateway.comes(token())
+
+    assert gateway.users.attempts == []
+
+
+HOME = "203.0.113.7"
+
+
+async def test_an_address_that_connects_too_often_waits(gateway: UpgradingGateway) -> None:
+    gateway.addresses = Addresses(AddressLimits(connects=connects_a_minute(1)))
+
+    assert reason(await gateway.comes(token(), HOME)) == ""
+    assert reason(await gateway.comes(token(), HOME)) == "RATE_LIMITED"
+    assert reason(await gateway.comes(token(), "203.0.113.8")) == ""
+
+
+async def test_an_address_has_so_many_connections_until_one_ends(gateway: UpgradingGateway) -> None:
+    gateway.addresses = Addresses(AddressLimits(connections=1))
+    here = await gateway.comes(token(), HOME)
+    assert reason(here) == ""
+    assert reason(await gateway.comes(token(), HOME)) == "TOO_MANY_CONNECTIONS"
+
+    here.lose()
+
+    assert reason(await gateway.comes(token(), HOME)) == ""
+
+
+@pytest.mark.parametrize("address", ["", "127.0.0.1", "10.1.2.3", "fd00::1"])
+async def test_private_addresses_are_not_counted(gateway: UpgradingGateway, address: str) -> None:
+    gateway.addresses = Addresses(AddressLimits(1, connects_a_minute(1)))
+
+    assert [reason(await gateway.comes(token(), address)) for _ in range(3)] == ["", "", ""]
+
+
+async def test_clients_of_one_ipv6_site_are_one_address(gateway: UpgradingGateway) -> None:
+    gateway.addresses = Addresses(AddressLimits(connections=1))
+    await gateway.comes(token(), "2001:db8::1")
+
+    assert reason(await gateway.comes(token(), "2001:db8::2")) == "TOO_MANY_CONNECTIONS"
+
+
+async def test_of_a_user_s_attempts_few_are_under_way_and_the_newest_waits(
+    gateway: UpgradingGateway,
+) -> None:
+    gateway.scene.presence.may_answer.clear()
+    first = [await gateway.comes(token()) for _ in range(MOST_OF_A_USER)]
+    older, newer = await gateway.comes(token()), await gateway.comes(token())
+
+    assert reason(older) == "RATE_LIMITED"
+    assert [waiting.socket.taken() for waiting in (*first, newer)] == [b""] * 3
+    assert gateway.scene.arrivals.under_way == MOST_OF_A_USER
+
+    gateway.scene.presence.may_answer.set()
+    await gateway.scene.settles()
+    assert reason(newer) == ""
+
+
+async def test_an_attempt_that_was_given_up_while_it_waited_is_forgotten(gateway: UpgradingGateway) -> None:
+    gateway.scene.presence.may_answer.clear()
+    for _ in range(MOST_OF_A_USER):
+        await gateway.comes(token())
+    waiting = await gateway.comes(token())
+    waiting.lose()
+    asked = len(gateway.scene.presence.asked)
+
+    gateway.scene.presence.may_answer.set()
+    await gateway.scene.settles()
+
+    assert len(gateway.scene.presence.asked) == asked
+    assert reason(await gateway.comes(token())) == ""
+
+
+async def test_the_log_says_who_is_refused(
+    gateway: UpgradingGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    gateway.users.wait_s = 1.0
+    await gateway.comes(token(), HOME)
+
+    (said,) = [vars(record) for record in caplog.records if record.message == "connection refused"]
+    assert (said["user"], said["address"], said["reason"]) == ("alice", HOME, "RATE_LIMITED")
