@@ -152,7 +152,7 @@ class Departures:
                 async with asyncio.timeout(self._away_delay_s):
                     await self._hurry.wait()
         is_replaced = self._unexpect(session) is CloseCode.REPLACED
-        if is_replaced and not ending.owed_s:
+        if is_replaced and not ending.spent_s:
             return  # another connection has the user; otherwise this one may have been registered since
         while True:
             lost_for_s = asyncio.get_running_loop().time() - lost_at if waits else 0.0
