@@ -22,6 +22,7 @@ from tieline.runtime.broker import BrokerAway
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId
+from tieline.wire.internal import EndSession
 
 ENDING_RETRY_S: Final = 1.0
 """Between attempts to tell presence that a connection has ended. They go on for as long as this gateway runs:
@@ -132,13 +133,27 @@ class Departures:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._away_delay_s):
                     await self._hurry.wait()
-        if self._unexpect(session) is CloseCode.REPLACED:
-            return  # another connection has the user; otherwise this one may have been registered since
-        while True:
-            lost_for_s = asyncio.get_running_loop().time() - lost_at if waits else 0.0
-            told = msgspec.structs.replace(ending, lost_for_s=lost_for_s)
+        try:
+            await self._tell(session, ending, lost_at if waits else None)
+        finally:
+            self._unexpect(session)
+
+    async def _tell(self, session: Session, ending: EndSession, lost_at: float | None) -> None:
+        """Tell presence until it has answered, unless another connection has the user.
+
+        What presence itself has ended otherwise may have been registered since, and is told.
+        """
+
+        def is_due() -> bool:
+            return self._ended.get(session.connection) is not CloseCode.REPLACED
+
+        while is_due():
+            if lost_at is not None:
+                lost_for_s = asyncio.get_running_loop().time() - lost_at
+                ending = msgspec.structs.replace(ending, lost_for_s=lost_for_s)
             try:
-                await self._endings.tell(told, DRAINING_PATIENCE_S if self.draining else PATIENCE_S)
+                patience_s = DRAINING_PATIENCE_S if self.draining else PATIENCE_S
+                await self._endings.tell(ending, patience_s, is_due)
             except NoAnswer:
                 if self.draining:  # and the lease, not renewed any more, ends what is left
                     _log.warning("session end untold: no answer", extra={"session": session.session})
