@@ -32,6 +32,10 @@ DRAINING_PATIENCE_S: Final = 2.0
 """For presence to answer that it knows of an end while this gateway drains: less than usual, for a process
 that stops has 10 s in all beside its drain. What presence was not told, it learns when the lease runs out."""
 
+LONGEST_DELAY: Final = 5
+"""Times the delay at most, before presence is told of a lost connection while crowds come back: half the
+resume window, of which the delay is a tenth at most."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -74,6 +78,7 @@ class Departures:
         self._endings = Endings(presence, tasks)
         self._away_delay_s = away_delay_s
         self._hurry = asyncio.Event()
+        self._expects_until = 0.0
         self._connections = connections
         self._delivery = delivery
         self._notices = notices
@@ -86,6 +91,14 @@ class Departures:
     def expect(self, session: Session) -> None:
         """Take note that a session is about to begin: from now on presence may end it again."""
         self._expected.add(session.connection)
+
+    def expect_others(self, within_s: float) -> None:
+        """Take note that clients which could not be let in now may come back within so many seconds.
+
+        Until then lost connections are not told: the others would hear that those have gone who are on their
+        way back, each of them of hundreds, which would be in their way.
+        """
+        self._expects_until = max(self._expects_until, asyncio.get_running_loop().time() + within_s)
 
     def note_ended(self, connection: ConnectionId, code: CloseCode) -> None:
         """Take note that presence itself has ended a connection, if it is one that is expected or here."""
@@ -130,13 +143,22 @@ class Departures:
         waits = ending.resumable and self._away_delay_s > 0
         await self._delivery.drop(session)
         if waits:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._away_delay_s):
-                    await self._hurry.wait()
+            await self._linger(lost_at)
         try:
             await self._tell(session, ending, lost_at if waits else None)
         finally:
             self._unexpect(session)
+
+    async def _linger(self, lost_at: float) -> None:
+        """Give a client that was lost at this time a while to come back, unless this gateway drains."""
+        now = asyncio.get_running_loop().time
+        due, latest = lost_at + self._away_delay_s, lost_at + LONGEST_DELAY * self._away_delay_s
+        while now() < due:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._hurry.wait()
+                    return
+            due = min(self._expects_until, latest)
 
     async def _tell(self, session: Session, ending: EndSession, lost_at: float | None) -> None:
         """Tell presence until it has answered, unless another connection has the user.
