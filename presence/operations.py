@@ -38,7 +38,7 @@ from tieline.wire.internal import (
 )
 from tieline.wire.subjects import Keys
 
-ENDS_AT_ONCE: Final = 8
+ENDS_AT_ONCE: Final = 4
 """Of the ends that a gateway tells together, so many are carried out side by side: a hundred who lose their
 connection at once must leave the others their share of the store."""
 

@@ -212,6 +212,7 @@ class Arrivals:
                 self._waiting.pop(pushed_out).has_come.set_result(False)
             self._give_turns()
             if not turn.has_come.done():
+                self._departures.expect_others(self._waiting_s)
                 await asyncio.wait((turn.has_come,), timeout=self._waiting_s)
             if not turn.has_come.done() or not turn.has_come.result():
                 raise _WaitedTooLong
@@ -252,7 +253,9 @@ class Arrivals:
 
     def _deny(self, connection: Connection, error: HandshakeError) -> None:
         """Refuse a client, and ask it to come back at a moment that few others are told, too."""
-        connection.deny(error, math.ceil(self._jitter() * self._queue.spread_s()) or 1)
+        spread_s = self._queue.spread_s()
+        self._departures.expect_others(spread_s + HANDSHAKE_S)
+        connection.deny(error, math.ceil(self._jitter() * spread_s) or 1)
 
     async def _turn_away(
         self, connection: Connection, session: Session, admitted: Admitted, error: HandshakeError

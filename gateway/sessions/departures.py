@@ -23,6 +23,7 @@ from tieline.runtime.broker import BrokerAway
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId
+from tieline.wire.internal import EndSession
 
 ENDING_RETRY_S: Final = 1.0
 """Between attempts to tell presence that a connection has ended. They go on for as long as this gateway runs:
@@ -31,6 +32,10 @@ as long as it keeps its lease, no other process tells presence."""
 DRAINING_PATIENCE_S: Final = 2.0
 """For presence to answer that it knows of an end while this gateway drains: less than usual, for a process
 that stops has 10 s in all beside its drain. What presence was not told, it learns when the lease runs out."""
+
+LONGEST_DELAY: Final = 5
+"""Times the delay at most, before presence is told of a lost connection while crowds come back: half the
+resume window, of which the delay is a tenth at most."""
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +92,7 @@ class Departures:
         self._endings = Endings(presence, tasks)
         self._away_delay_s = away_delay_s
         self._hurry = asyncio.Event()
+        self._expects_until = 0.0
         self._connections = connections
         self._delivery = delivery
         self._notices = notices
@@ -99,6 +105,14 @@ class Departures:
     def expect(self, session: Session) -> None:
         """Take note that a session is about to begin: from now on presence may end it again."""
         self._expected.add(session.connection)
+
+    def expect_others(self, within_s: float) -> None:
+        """Take note that clients which could not be let in now may come back within so many seconds.
+
+        Until then lost connections are not told: the others would hear that those have gone who are on their
+        way back, each of them of hundreds, which would be in their way.
+        """
+        self._expects_until = max(self._expects_until, asyncio.get_running_loop().time() + within_s)
 
     def note_ended(self, connection: ConnectionId, code: CloseCode) -> None:
         """Take note that presence itself has ended a connection, if it is one that is expected or here."""
@@ -148,17 +162,40 @@ class Departures:
         waits = ending.resumable and self._away_delay_s > 0 and ending.owed_s <= UNTOLD_DEBT_S
         await self._delivery.drop(session)
         if waits:
+            await self._linger(lost_at)
+        try:
+            await self._tell(session, ending, lost_at if waits else None)
+        finally:
+            self._unexpect(session)
+
+    async def _linger(self, lost_at: float) -> None:
+        """Give a client that was lost at this time a while to come back, unless this gateway drains."""
+        now = asyncio.get_running_loop().time
+        due, latest = lost_at + self._away_delay_s, lost_at + LONGEST_DELAY * self._away_delay_s
+        while now() < due:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._away_delay_s):
+                async with asyncio.timeout_at(due):
                     await self._hurry.wait()
-        is_replaced = self._unexpect(session) is CloseCode.REPLACED
-        if is_replaced and not ending.spent_s:
-            return  # another connection has the user; otherwise this one may have been registered since
-        while True:
-            lost_for_s = asyncio.get_running_loop().time() - lost_at if waits else 0.0
-            told = msgspec.structs.replace(ending, lost_for_s=lost_for_s)
+                    return
+            due = min(self._expects_until, latest)
+
+    async def _tell(self, session: Session, ending: EndSession, lost_at: float | None) -> None:
+        """Tell presence until it has answered.
+
+        Of a session that another connection has, presence is told only what its user has used up. What presence
+        itself has ended otherwise may have been registered since, and is told.
+        """
+
+        def is_due() -> bool:
+            return ending.spent_s > 0 or self._ended.get(session.connection) is not CloseCode.REPLACED
+
+        while is_due():
+            if lost_at is not None:
+                lost_for_s = asyncio.get_running_loop().time() - lost_at
+                ending = msgspec.structs.replace(ending, lost_for_s=lost_for_s)
             try:
-                await self._endings.tell(told, DRAINING_PATIENCE_S if self.draining else PATIENCE_S)
+                patience_s = DRAINING_PATIENCE_S if self.draining else PATIENCE_S
+                await self._endings.tell(ending, patience_s, is_due)
             except NoAnswer:
                 if self.draining:  # and the lease, not renewed any more, ends what is left
                     _log.warning("session end untold: no answer", extra={"session": session.session})

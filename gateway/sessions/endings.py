@@ -6,19 +6,21 @@ those that come back. What an end means for a session is presence's to decide (`
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
 
 from gateway.sessions.presence import Presence
-from tieline.runtime.requests import NoAnswer
+from tieline.runtime.requests import NoAnswer, always
 from tieline.wire.internal import Done, EndSession
 
-TOGETHER: Final = 64
+TOGETHER: Final = 32
 """Ends that are told together: presence reads their records in one go, and answers well within a second."""
 
-AT_ONCE: Final = 4
-"""Requests about ends that are under way at a time; what ends meanwhile waits, and then is told together."""
+AT_ONCE: Final = 2
+"""Requests about ends that are under way at a time; what ends meanwhile waits, and then is told together, or
+not at all if the client is back. So those who have gone are not in the way of those who come back."""
 
 OLDER_PRESENCE_S: Final = 60.0
 """For so long ends are told one by one, after a presence of an older version has answered: it knows no other
@@ -30,8 +32,10 @@ class _Untold(NamedTuple):
 
     ending: EndSession
     patience_s: float
+    is_due: Callable[[], bool]
+    """Whether presence has to be told still."""
     told: asyncio.Future[bool]
-    """Whether presence has answered."""
+    """Whether presence has answered, or needs not be told any more."""
 
 
 class Endings:
@@ -46,14 +50,14 @@ class Endings:
         self._is_sending = False
         self._one_by_one_until = 0.0
 
-    async def tell(self, ending: EndSession, patience_s: float) -> None:
-        """Tell presence of one end, with others that come at the same time.
+    async def tell(self, ending: EndSession, patience_s: float, is_due: Callable[[], bool] = always) -> None:
+        """Tell presence of one end, with others that come at the same time; nothing if it is not due by then.
 
         Raises:
             NoAnswer: presence has not answered within `patience_s`.
         """
         told: asyncio.Future[bool] = self._loop.create_future()
-        self._untold.append(_Untold(ending, patience_s, told))
+        self._untold.append(_Untold(ending, patience_s, is_due, told))
         if not self._is_sending:
             self._is_sending = True
             self._loop.call_soon(self._send)
@@ -64,9 +68,20 @@ class Endings:
         self._is_sending = False
         while self._untold and self._under_way < AT_ONCE:
             most = 1 if self._loop.time() < self._one_by_one_until else TOGETHER
-            some = [self._untold.popleft() for _ in range(min(most, len(self._untold)))]
-            self._under_way += 1
-            self._tasks.create_task(self._ask(some))
+            if some := self._take(most):
+                self._under_way += 1
+                self._tasks.create_task(self._ask(some))
+
+    def _take(self, most: int) -> list[_Untold]:
+        """Take the next ones that are due, and let the others in between be."""
+        some: list[_Untold] = []
+        while self._untold and len(some) < most:
+            one = self._untold.popleft()
+            if one.is_due():
+                some.append(one)
+            else:
+                self._settle([one], is_told=True)
+        return some
 
     async def _ask(self, some: list[_Untold]) -> None:
         first, *others = (one.ending for one in some)

@@ -43,6 +43,15 @@ async def test_a_client_that_can_resume_is_away(people: ResumingPeople) -> None:
     await people.hear_nothing(alice)
 
 
+@elsewhere
+async def test_a_client_that_is_back_at_once_was_never_away(people: ResumingPeople, gateway: int) -> None:
+    alice, bob = await people.in_call()
+    await bob.connection.drop()
+    await people.resumed(bob, "", gateway=gateway)
+    assert await people.statuses(alice) == {alice.user: "online", bob.user: "online"}
+    await people.hear_nothing(alice)
+
+
 async def test_a_client_that_closes_with_1000_is_gone_at_once(people: ResumingPeople) -> None:
     alice, bob = await people.in_call()
     await bob.connection.close(1000)

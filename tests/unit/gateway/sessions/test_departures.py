@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.sessions.departures import DRAINING_PATIENCE_S, Drain
+from gateway.sessions.departures import DRAINING_PATIENCE_S, LONGEST_DELAY, Drain
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import ALICE, Scene
@@ -116,6 +116,31 @@ async def test_a_connection_that_was_closed_for_good_is_told_at_once(patient: Sc
     await patient.settles()
 
     assert patient.ends() == [EndSession(ALICE, ALICES, resumable=False)]
+
+
+async def test_a_loss_is_not_told_while_others_are_expected_back() -> None:
+    async with asyncio.TaskGroup() as tasks:
+        scene = Scene(tasks, away_delay_s=0.01)
+        told_at: list[float] = []
+        now = asyncio.get_running_loop().time
+        scene.presence.on_ask = lambda _: told_at.append(now())
+        others_are_back = now() + 0.03
+        scene.departures.expect_others(within_s=0.03)
+        loses(scene, "alice")
+        await until(lambda: told_at)
+
+    assert told_at[0] >= others_are_back
+
+
+async def test_a_loss_is_told_in_the_end_whoever_is_expected_back() -> None:
+    async with asyncio.TaskGroup() as tasks:
+        scene = Scene(tasks, away_delay_s=0.01)
+        scene.departures.expect_others(within_s=3600)
+        loses(scene, "alice")
+        await until(scene.ends)
+
+    (end,) = scene.ends()
+    assert end.lost_for_s >= LONGEST_DELAY * 0.01
 
 
 async def test_presence_is_told_how_long_ago_a_connection_was_lost() -> None:

@@ -19,7 +19,7 @@ def end(number: int) -> EndSession:
     return EndSession(UserId(f"user-{number}"), ConnectionId(f"c-{number}"), resumable=True)
 
 
-def tell(scene: Scene, endings: Endings, *numbers: int) -> list[asyncio.Future[None]]:
+def tell(endings: Endings, *numbers: int) -> list[asyncio.Future[None]]:
     """Let connections end, all in one turn of the event loop."""
     return [asyncio.ensure_future(endings.tell(end(number), PATIENCE_S)) for number in numbers]
 
@@ -33,7 +33,7 @@ async def test_ends_of_one_moment_are_told_together(scene: Scene) -> None:
     scene.presence.reply(EndSession, Done(100))
     endings = Endings(scene.presence, scene.tasks)
 
-    await asyncio.gather(*tell(scene, endings, *range(TOGETHER + 6)))
+    await asyncio.gather(*tell(endings, *range(TOGETHER + 6)))
 
     assert sizes(scene) == [TOGETHER, 6]
     assert scene.ends() == [end(number) for number in range(TOGETHER + 6)]
@@ -41,7 +41,7 @@ async def test_ends_of_one_moment_are_told_together(scene: Scene) -> None:
 
 
 async def test_a_single_end_is_told_as_it_always_was(scene: Scene) -> None:
-    await asyncio.gather(*tell(scene, Endings(scene.presence, scene.tasks), 1))
+    await asyncio.gather(*tell(Endings(scene.presence, scene.tasks), 1))
     assert scene.presence.asked == [end(1)]
 
 
@@ -51,7 +51,7 @@ async def test_what_ends_while_much_is_told_waits_and_is_told_together(scene: Sc
     endings = Endings(scene.presence, scene.tasks)
     telling = []
     for number in range(AT_ONCE + 3):
-        telling += tell(scene, endings, number)
+        telling += tell(endings, number)
         await scene.settles()
     assert sizes(scene) == [1] * AT_ONCE
 
@@ -61,14 +61,33 @@ async def test_what_ends_while_much_is_told_waits_and_is_told_together(scene: Sc
     assert sizes(scene) == [1] * AT_ONCE + [3]
 
 
+async def test_an_end_that_is_not_due_any_more_is_not_told(scene: Scene) -> None:
+    scene.presence.reply(EndSession, Done(100))
+    scene.presence.may_answer.clear()
+    endings = Endings(scene.presence, scene.tasks)
+    telling = []
+    for number in range(AT_ONCE):
+        telling += tell(endings, number)
+        await scene.settles()
+    are_back: list[bool] = []
+    waiting = asyncio.ensure_future(endings.tell(end(AT_ONCE), PATIENCE_S, lambda: not are_back))
+    await scene.settles()
+
+    are_back.append(True)
+    scene.presence.may_answer.set()
+    await asyncio.gather(*telling, waiting)
+
+    assert scene.ends() == [end(number) for number in range(AT_ONCE)]
+
+
 async def test_a_presence_that_knows_no_batches_is_told_one_by_one(scene: Scene) -> None:
     endings = Endings(scene.presence, scene.tasks)  # it answers `Done`, as version 0.1.0 does
 
-    await asyncio.gather(*tell(scene, endings, 1, 2, 3))
+    await asyncio.gather(*tell(endings, 1, 2, 3))
     assert sizes(scene) == [3, 1, 1]
     assert scene.ends() == [end(1), end(2), end(3), end(2), end(3)]
 
-    await asyncio.gather(*tell(scene, endings, 4, 5))
+    await asyncio.gather(*tell(endings, 4, 5))
     assert sizes(scene) == [3, 1, 1, 1, 1]
 
 
@@ -76,10 +95,10 @@ async def test_without_an_answer_each_of_them_is_told_so(scene: Scene) -> None:
     scene.presence.reply(EndSession, None, Done(2))
     endings = Endings(scene.presence, scene.tasks)
 
-    for telling in tell(scene, endings, 1, 2):
+    for telling in tell(endings, 1, 2):
         with pytest.raises(NoAnswer):
             await telling
-    await asyncio.gather(*tell(scene, endings, 1, 2))
+    await asyncio.gather(*tell(endings, 1, 2))
 
     assert sizes(scene) == [2, 2]
 
@@ -87,7 +106,7 @@ async def test_without_an_answer_each_of_them_is_told_so(scene: Scene) -> None:
 async def test_one_that_waits_no_more_disturbs_no_other(scene: Scene) -> None:
     scene.presence.reply(EndSession, Done(2))
     scene.presence.may_answer.clear()
-    gone, here = tell(scene, Endings(scene.presence, scene.tasks), 1, 2)
+    gone, here = tell(Endings(scene.presence, scene.tasks), 1, 2)
     await scene.settles()
     gone.cancel()
     await asyncio.wait((gone,))
