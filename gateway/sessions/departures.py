@@ -182,8 +182,8 @@ class Departures:
     async def _tell(self, session: Session, ending: EndSession, lost_at: float | None) -> None:
         """Tell presence until it has answered.
 
-        Of a session that another connection has, presence is told only what its user has used up. What presence
-        itself has ended otherwise may have been registered since, and is told.
+        Of a session that another connection has, presence is told only what its user has used up. What
+        presence itself has ended otherwise may have been registered since, and is told.
         """
 
         def is_due() -> bool:
