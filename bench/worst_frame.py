@@ -36,7 +36,8 @@ TRIES: Final = 5
 """Measurements of a frame, of which the best counts: others use the machine as well."""
 CMDS: Final = ("PING", "WEBRTC_ICE_CANDIDATE", "JOIN", "REFRESH_TOKEN", "ICE_SERVERS", "DANCE")
 ATOMS: Final = (
-    "x", "[", "]", "{", "}", "[],", "{},", '""', '"",', '"[",', '"', ",", ":", "1,", "1e9,", "null,", " ", "用",
+    "x", "[", "]", "{", "}", "[],", "{},", '""', '"",', '"[",', '"', ",", ":", "1,", "1e9,", "null,", " ",
+    "用",
     "\\n", "\\\\", '\\"', "\\u0041", "\\u0001", "\\ud800", "\\udc00", "\\ud83d\\ude00",
     '"\\ud800",', '"\\udc00":1,',
     "[" * 12 + "]" * 12 + ",", "[" * 100 + "]" * 100 + ",", '"k":1,', "a.b.c", ".", "=",

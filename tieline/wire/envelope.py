@@ -180,7 +180,9 @@ REPLACED: Final = "\x01"
 
 _HIGH: Final = rb"[89abAB][0-9a-fA-F]{2}"
 _LOW: Final = rb"[c-fC-F][0-9a-fA-F]{2}"
-_ALONE: Final = rb"\\u[dD](?:%b(?!\\u[dD]%b)|%b(?<!\\u[dD]%b\\u[dD]%b))" % (_HIGH, _LOW, _LOW, _HIGH, _LOW)
+_ALONE: Final = rb"\\u[dD](?:%b(?:\\u[dD]%b)*(?!\\u[dD]%b)|%b(?<!\\u[dD]%b\\u[dD]%b)(?:\\u[dD]%b)*+)" % (
+    _HIGH, _HIGH, _LOW, _LOW, _HIGH, _LOW, _LOW,
+)  # fmt: skip
 _PAIR: Final = rb"\\u[dD]%b\\u[dD]%b" % (_HIGH, _LOW)
 _OTHER: Final = rb"\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}"
 _BESIDE: Final = rb"(?>[^\"\\\x00-\x1f]+|\\[\"/bfnrt]|%b|%b)*+" % (_OTHER, _PAIR)
