@@ -14,6 +14,7 @@ import itertools
 import operator
 import re
 import sys
+import zlib
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -157,6 +158,9 @@ class Malformed(msgspec.Struct, frozen=True):
     cmd: str = ""
 
 
+UNREADABLE: Final = Malformed(ErrorCode.BAD_MESSAGE)
+"""The refusal of a frame of which nothing could be read."""
+
 _decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
 
 
@@ -176,9 +180,14 @@ REPLACED: Final = "\x01"
 
 _HIGH: Final = rb"[89abAB][0-9a-fA-F]{2}"
 _LOW: Final = rb"[c-fC-F][0-9a-fA-F]{2}"
-_ALONE: Final = rb"\\u[dD](?:%b(?!\\u[dD]%b)|%b(?<!\\u[dD]%b\\u[dD]%b))" % (_HIGH, _LOW, _LOW, _HIGH, _LOW)
-_LONE = re.compile(rb"%b(?:%b)*" % (_ALONE, _ALONE))
-"""Escapes of lone surrogates, where every backslash begins an escape."""
+_ALONE: Final = rb"\\u[dD](?:%b(?:\\u[dD]%b)*(?!\\u[dD]%b)|%b(?<!\\u[dD]%b\\u[dD]%b)(?:\\u[dD]%b)*+)" % (
+    _HIGH, _HIGH, _LOW, _LOW, _HIGH, _LOW, _LOW,
+)  # fmt: skip
+_PAIR: Final = rb"\\u[dD]%b\\u[dD]%b" % (_HIGH, _LOW)
+_OTHER: Final = rb"\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}"
+_BESIDE: Final = rb"(?>[^\"\\\x00-\x1f]+|\\[\"/bfnrt]|%b|%b)*+" % (_OTHER, _PAIR)
+_LONE = re.compile(rb"%b(?>%b%b)*+" % (_ALONE, _BESIDE, _ALONE))
+"""From the first escape of a lone surrogate to the last one of a string; every backslash begins an escape."""
 
 _NO_TEXT: Final = b"\xff\xff"
 """Stands for an escaped backslash meanwhile: no UTF-8, and as long."""
@@ -190,12 +199,24 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
     Ids are checked; that `from` is the authenticated user, and `to` another one, is checked by the gateway's
     session. Never raises for anything that `frame` holds.
     """
-    if len(frame) > MAX_DEPTH and frame.count(b"[") + frame.count(b"{") > MAX_DEPTH and is_too_deep(frame):
-        return Malformed(ErrorCode.BAD_MESSAGE)
+    message = _decode(frame)
+    if (
+        len(frame) > MAX_DEPTH
+        and frame.count(b"[") + frame.count(b"{") > MAX_DEPTH
+        and message != UNREADABLE  # is no JSON at all: no need to look
+        and is_too_deep(frame)
+    ):
+        return UNREADABLE
+    return message
+
+
+def _decode(frame: bytes) -> ClientMessage | Malformed:
+    """Decode a frame however deep it nests: the decoder itself gives up where the stack would end."""
     try:
         message = _decoder.decode(frame)
     except (msgspec.DecodeError, RecursionError):
-        readable = _without_lone_surrogates(frame)
+        mark = b"\\u0001%08x" % zlib.crc32(frame)  # what nearly no frame has in it by itself
+        readable = _without_lone_surrogates(frame, mark)
         if readable == frame:
             return _why_not(frame)
         try:
@@ -203,7 +224,7 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
         except (msgspec.DecodeError, RecursionError):
             return _why_not(readable)
         # The data of a PING goes back as it was read, and must be what was sent; so must a token.
-        if isinstance(message, Ping) and _data_was_replaced(frame, message):
+        if isinstance(message, Ping) and _data_was_replaced(frame, message, mark):
             return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, "PING")
         if isinstance(message, RefreshToken) and REPLACED in message.data.token:
             return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, "REFRESH_TOKEN")
@@ -277,7 +298,7 @@ def _why_not(frame: bytes) -> Malformed:
     try:
         fields = _loose.decode(frame)
     except (msgspec.DecodeError, RecursionError):
-        return Malformed(ErrorCode.BAD_MESSAGE)
+        return UNREADABLE
     request_id, cmd = _text(fields.request_id), _text(fields.cmd)
     unknown = request_id and _text(fields.module) == "ROOM" and cmd and cmd not in COMMANDS
     return Malformed(ErrorCode.UNKNOWN_COMMAND if unknown else ErrorCode.BAD_MESSAGE, request_id, cmd)
@@ -292,11 +313,11 @@ def _text(raw: msgspec.Raw) -> str:
     return text if is_valid_id(text) else ""
 
 
-def _data_was_replaced(frame: bytes, message: Ping) -> bool:
+def _data_was_replaced(frame: bytes, message: Ping, mark: bytes) -> bool:
     """Whether there are lone surrogates in the `data` of a frame that was read without them as `message`."""
-    if b"\\u0001" not in bytes(message.data):
+    if mark not in bytes(message.data):
         return False
-    if b"\\u0001" not in frame:
+    if mark not in frame:
         return True
     otherwise = _decoder.decode(_without_lone_surrogates(frame, b"\\u0002"))
     return not isinstance(otherwise, Ping) or bytes(otherwise.data) != bytes(message.data)
@@ -306,7 +327,8 @@ def _without_lone_surrogates(frame: bytes, replacement: bytes = b"\\u0001") -> b
     """Replace escapes of lone surrogates, which JSON allows and UTF-8 cannot hold, by a control character.
 
     In `data.data` that makes the frame readable without touching what is relayed; in an id the control
-    character makes it invalid, as it should be.
+    character makes it invalid, as it should be. All of them in a string are replaced by one, with what stands
+    between them: there may be thousands.
     """
     if b"\\u" not in frame:
         return frame

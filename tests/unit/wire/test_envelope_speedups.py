@@ -6,7 +6,15 @@ from typing import Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.wire.envelope import MAX_DEPTH, _without_lone_surrogates, is_too_deep
+from tieline.wire.envelope import (
+    MAX_DEPTH,
+    Ping,
+    _data_was_replaced,
+    _decoder,
+    _without_lone_surrogates,
+    decode,
+    is_too_deep,
+)
 
 ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair of surrogates
@@ -16,10 +24,16 @@ ESCAPE: Final = re.compile(
 )
 
 
+BESIDE: Final = (
+    rb'(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}'
+    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*?"
+)
+
+
 def plainly_without(frame: bytes, replacement: bytes) -> bytes:
-    """Replace each run of lone surrogates, escape by escape."""
+    """Find lone surrogates escape by escape, and replace them with what stands between them."""
     marked = ESCAPE.sub(lambda escape: b"\xfe" if escape[1] else escape[0], frame)
-    return re.sub(rb"\xfe+", lambda _: replacement, marked)
+    return re.sub(rb"\xfe(?:%b\xfe)*" % BESIDE, lambda _: replacement, marked)
 
 
 def plain_depth(frame: bytes) -> int:
@@ -92,3 +106,22 @@ def test_depth_is_judged_to_the_very_bracket_whatever_stands_before() -> None:
             for depth in (510, 511, 512, 513):
                 frame = b"[" + before * times + b"[" * (depth - 1) + b"]" * depth
                 assert is_too_deep(frame) == (plain_depth(frame) > MAX_DEPTH)
+
+
+def test_data_that_holds_the_stand_in_itself_is_compared() -> None:
+    def ping(extra: str, data: str) -> bytes:
+        return f'{{"requestId":"r","module":"ROOM","cmd":"PING","extra":"{extra}","data":"{data}"}}'.encode()
+
+    tries = ((r"\ud800", "x", True), ("x", r"\ud800", False), (r"\ud800", r"\ud800", False))
+    for extra, data, is_good in tries:
+        assert isinstance(decode(ping(extra, data)), Ping) == is_good
+    # A frame that knows its own stand-in: the checksum of its bytes is among them.
+    alike = ping(r"\ud800", r"\u0001")
+    assert isinstance(_decoder.decode(_without_lone_surrogates(alike)), Ping)
+    message = _decoder.decode(_without_lone_surrogates(alike))
+    assert isinstance(message, Ping)
+    assert not _data_was_replaced(alike, message, rb"\u0001")
+    other = ping("x", r"\ud800\u0001")
+    message = _decoder.decode(_without_lone_surrogates(other))
+    assert isinstance(message, Ping)
+    assert _data_was_replaced(other, message, rb"\u0001")
