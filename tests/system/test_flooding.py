@@ -79,6 +79,7 @@ async def test_offers_over_the_limit_are_refused_and_not_carried_out(people: Peo
     await people.hear_nothing(bob)
 
 
+@pytest.mark.parametrize("system", ["three"], indirect=True)
 async def test_one_sender_cannot_end_the_session_of_who_is_away(people: ResumingPeople) -> None:
     alice, bob = await people.in_call()
     mallory = await people.in_room("mallory")
@@ -90,6 +91,7 @@ async def test_one_sender_cannot_end_the_session_of_who_is_away(people: Resuming
         assert heard in (frames.ack(frame, "relayed"), frames.refusal("RATE_LIMITED", frames.names_of(frame)))
     again = await people.resume(bob, id_of(had))
     assert again.welcome["resumed"] is True
+    await people.hears_status(alice, bob, "online")
     await people.hear_nothing(alice)
 
 
