@@ -35,7 +35,7 @@ _AT_ONCE: Final = 32
 PART_MESSAGES: Final = 128
 """Messages of a session that are read at once: what nearly all have missed is read in one round trip."""
 
-PART_BYTES: Final = 256 * 1024
+PART_BYTES: Final = 128 * 1024
 """Bytes of them, after which no more come: to look at so much takes the loop less than a millisecond."""
 
 _log = logging.getLogger(__name__)
