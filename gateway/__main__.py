@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import sys
+import time
 import warnings
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -14,6 +15,8 @@ from gateway.admission.handshake import Admission
 from gateway.admission.key_server import KeyServer
 from gateway.admission.origins import Origins, read_origins
 from gateway.client.connection import Connection
+from gateway.client.turns import Turns
+from gateway.client.waiting import Waiting
 from gateway.delivery.connections import Connections
 from gateway.delivery.delivery import Delivery
 from gateway.limits.addresses import Addresses
@@ -42,6 +45,7 @@ from gateway.settings import (
     terms_of,
     tokens_of,
 )
+from tieline import metrics
 from tieline.runtime.ops import STARTING
 from tieline.runtime.process import joined, run, unless_stopped
 from tieline.runtime.tally import Tally
@@ -141,13 +145,23 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         if key_server is not None and not tokens.has_own_keys:
             await unless_stopped(stopping, key_server.good.wait())
 
-        loop = asyncio.get_running_loop()
         tally = Tally(_log)
         entrance = Entrance(room, tally, proxies, expects_header=settings.proxy_protocol)
+        loop, waiting = asyncio.get_running_loop(), Waiting(settings.max_waiting_bytes)
+        metrics.WAITING_BYTES.labels("in").set_function(lambda: waiting.bytes_in)
+        metrics.WAITING_BYTES.labels("out").set_function(lambda: waiting.bytes_out)
         server = await _listen(
             loop,
             functools.partial(
-                Connection, loop, entrance, questions, upgrades.on_request, departures.on_gone, pages=pages
+                Connection,
+                loop,
+                entrance,
+                questions,
+                upgrades.on_request,
+                departures.on_gone,
+                turns=Turns(loop, time.perf_counter),
+                waiting=waiting,
+                pages=pages,
             ),
             settings.listen_host,
             settings.listen_port,

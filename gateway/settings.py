@@ -61,6 +61,8 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     """Connections a minute that one address may begin; 0: no limit."""
     max_token_rooms: Count = MAX_ROOMS
     """That one token may name; 0: no limit."""
+    max_waiting_bytes: Positive = 256 * 1024 * 1024
+    """Of all connections: a quarter of a pod of 1 GiB."""
     gateway_lease: Seconds = 10
     resume_window: Seconds = 30
     rate_limit: Count = 50

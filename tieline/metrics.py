@@ -58,6 +58,12 @@ def _counter(name: str, sentence: str, **labels: Sequence[str]) -> Counter:
 CONNECTIONS = Gauge(
     "tieline_connections", "WebSocket connections with a live session on this gateway.", registry=REGISTRY
 )
+WAITING_BYTES = Gauge(
+    "tieline_waiting_bytes",
+    "Bytes that wait on this gateway's connections, on those where it is more than a little, by direction (in: received, and not acted on yet; out: not read by the client yet).",  # noqa: E501
+    ["direction"],
+    registry=REGISTRY,
+)
 SESSIONS_OPENED = _counter(
     "tieline_sessions_opened_total",
     "Connections with a session that began on this gateway, by how (new, resumed, not_resumed: a resume that was asked for and could not be).",  # noqa: E501

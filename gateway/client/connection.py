@@ -2,8 +2,9 @@
 
 The WebSocket itself is the Sans-I/O protocol of websockets. It leaves to us whether text is UTF-8 and
 putting fragments together (`fragments`), pings and their time-outs (`keepalive`), closing time-outs, and not
-reading faster than the system answers. One message is under way at a time (`inbound`). How far a connection
-has come is one of the states of `life`. What others send to the client comes from `gateway/delivery/`.
+reading faster than the system answers, nor more than a fair share (`reader`, which gives it whole frames).
+One message is under way at a time (`inbound`). How far a connection has come is one of the states of `life`.
+What others send to the client comes from `gateway/delivery/`.
 """
 
 import asyncio
@@ -20,14 +21,16 @@ from websockets.server import ServerProtocol
 from gateway.admission import handshake
 from gateway.admission.entrance import Entrance, Visit
 from gateway.client.fragments import Fragments, NotUtf8
-from gateway.client.frames import is_between_messages, next_text
 from gateway.client.hang_up import has_hung_up
 from gateway.client.host import Host
 from gateway.client.inbound import Inbound
 from gateway.client.keepalive import Timers
 from gateway.client.life import Life
-from gateway.client.outbox import Outbox
+from gateway.client.outbox import FULL_BYTES, Outbox
+from gateway.client.reader import Reader
 from gateway.client.session import NO_CLOSE_FRAME, Session
+from gateway.client.turns import Turns
+from gateway.client.waiting import Held, Waiting
 from gateway.demo import Pages
 from tieline.runtime.request_head import bound_head, was_too_long
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, HandshakeError
@@ -41,6 +44,13 @@ CLOSING_S: Final = 3.0
 """For the closing handshake, counted from its first close frame or from the client's end of the stream,
 whatever the client sends meanwhile; then the socket is cut."""
 
+READ_BYTES: Final = 32 * 1024
+"""Read at once, of what a client has sent: of the longest message a half, and of small ones some hundreds."""
+
+_buffer: Final = bytearray(READ_BYTES)
+"""Of all connections, because what is read is copied out of it at once."""
+_read: Final = memoryview(_buffer)
+
 OnRequest = Callable[["Connection", Request, Response], None]
 """Answers an upgrade request, now or later: calls `welcome` with the response, `deny` or `abandon`."""
 
@@ -50,15 +60,18 @@ OnGone = Callable[["Connection"], None]
 _quiet = logging.getLogger("websockets.server")
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One client, from the TCP connection to its end."""
 
     __slots__ = (
         "_entrance",
         "_fragments",
+        "_held",
         "_host",
         "_inbound",
-        "_is_between_messages",
+        "_is_cut_later",
+        "_is_lost",
+        "_is_slow",
         "_life",
         "_loop",
         "_now",
@@ -68,16 +81,20 @@ class Connection(asyncio.Protocol):
         "_outbox",
         "_pages",
         "_protocol",
+        "_reader",
         "_timers",
         "_transport",
+        "_turns",
         "_visit",
+        "_waiting",
         "session",
     )
 
     _protocol: ServerProtocol
     _transport: asyncio.Transport
     _outbox: Outbox
-    _inbound: Inbound  # once there is a session
+    _held: Held
+    _inbound: Inbound  # once there is a session; so is the reader
     _visit: Visit
 
     def __init__(
@@ -87,6 +104,8 @@ class Connection(asyncio.Protocol):
         host: Host,
         on_request: OnRequest,
         on_gone: OnGone,
+        turns: Turns,
+        waiting: Waiting,
         pages: Pages | None = None,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -95,11 +114,14 @@ class Connection(asyncio.Protocol):
         self._host = host
         self._on_request = on_request
         self._on_gone = on_gone
+        self._turns = turns
+        self._waiting = waiting
         self._pages = pages
         self._now = now  # for measuring: uvloop's own clock counts whole milliseconds
         self._life = Life.HANDSHAKE
         self._fragments = Fragments()
-        self._is_between_messages = False  # the parser's: `next_text` may look at what comes next
+        self._reader: Reader | None = None
+        self._is_slow = self._is_lost = self._is_cut_later = False
         self._timers = Timers(loop)
         self._opened_at = 0.0
         self.session: Session | None = None
@@ -112,27 +134,31 @@ class Connection(asyncio.Protocol):
         )
         bound_head(self._protocol)
         self._outbox = Outbox(self._protocol, self._transport)
+        self._transport.set_write_buffer_limits(FULL_BYTES)
+        self._held = Held(self._waiting, self._outbox.unsent_bytes, self._give_up)
         self._timers.call_after(HANDSHAKE_S, self._transport.abort)
         name = transport.get_extra_info("peername")
         self._visit = self._entrance.enter(self, str(name[0]) if name else "")
 
-    def data_received(self, data: bytes) -> None:
-        """Parse what came, and act on it."""
+    def get_buffer(self, _sizehint: int) -> bytearray:
+        """Lend the buffer that all connections are read into."""
+        return _buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        data = bytes(_read[:nbytes])
+        if self._reader is not None:
+            self._reader.receive(data)
+        else:
+            self._shake_hands(data)
+
+    def _shake_hands(self, data: bytes) -> None:
         protocol = self._protocol
-        if self._is_between_messages:
-            at, size = 0, len(data)
-            while protocol.state is State.OPEN and (text := next_text(data, at)) is not None:
-                payload, at = text
-                self._on_text(payload, fin=True)
-                if at == size:
-                    return
-            data = data[at:]
-        elif protocol.state is State.CONNECTING:
+        if protocol.state is State.CONNECTING:
             data = self._visit.read(data)
             if not data:
                 return
         protocol.receive_data(data)
-        self._is_between_messages = is_between_messages(protocol)
         events = protocol.events_received()
         if protocol.state is State.CONNECTING and (protocol.close_expected() or len(events) > 1):
             # No request, or one with something behind it, which would have to wait for our answer.
@@ -143,21 +169,31 @@ class Connection(asyncio.Protocol):
         self._outbox.flush()
         for event in events:
             self._on_event(event)
-        if protocol.close_expected() and (self._life is not Life.CLOSING or protocol.close_rcvd is not None):
-            self._leave()  # else it has yet to answer our close
 
     def eof_received(self) -> bool:
         """Learn that the client sends no more; the transport closes itself once the client has read all."""
-        self._protocol.receive_eof()
-        self._leave()
+        if self._life is Life.OPEN:
+            self._cut_later()
+        self._end()
         return False
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Stop the timers; the connection is gone, if not before, when all that was said is answered."""
         self._visit.over()
-        self._protocol.receive_eof()
-        self._leave()
+        self._is_lost = True
+        self._held.note_gone()
+        self._end()
         self._timers.stop()
+
+    def pause_writing(self) -> None:
+        """Learn that the client's socket is full."""
+        self._is_slow = True
+        self._held.note_unsent()
+
+    def resume_writing(self) -> None:
+        """Learn that the client has read most of what was sent."""
+        self._is_slow = False
+        self._held.note_unsent()
 
     @property
     def peer(self) -> str:
@@ -176,8 +212,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_reading(self) -> bool:
-        """Whether what the client sends is being read."""
-        return self._transport.is_reading()
+        """Whether what the client sends is looked at as it arrives."""
+        return self._transport.is_reading() and (self._reader is None or self._reader.is_reading)
 
     @property
     def close_code(self) -> int:
@@ -197,11 +233,21 @@ class Connection(asyncio.Protocol):
         self._opened_at = self._loop.time()
         self.session = session
         self._timers.begin(self, session, self._host)
-        self._inbound = Inbound(self, session, self._host, self._timers.on_newer_token, self._now)
+        self._inbound = Inbound(self, session, self._host, self._timers.on_newer_token, self._held, self._now)
+        self._reader = Reader(
+            self,
+            self._inbound,
+            self._transport,
+            self._turns,
+            self._held,
+            session.budget,
+            self._loop,
+            self._now,
+        )
         self._protocol.send_response(response)
         self._outbox.flush()
         self._outbox.send(frame)
-        self._resume()
+        self._reader.start()
 
     def deny(self, error: HandshakeError, retry_after_s: int | None = None) -> None:
         """Refuse the upgrade, and say when to come back; None: when it is usual after such a refusal."""
@@ -223,6 +269,8 @@ class Connection(asyncio.Protocol):
     def say(self, frame: bytes) -> bool:
         """Send the client a frame; False: the connection is closing, and it is not sent."""
         is_sent = self._outbox.send(frame)
+        if self._is_slow:
+            self._held.note_unsent()
         self._close_if_slow()
         return is_sent
 
@@ -231,24 +279,64 @@ class Connection(asyncio.Protocol):
         if self._protocol.state is State.OPEN:
             self._life = Life.CLOSING
             self._inbound.drop_unread()
+            self._drop_fragments()
             self._protocol.send_close(code, CLOSE_REASONS[code])
             self._outbox.flush()
             self._cut_later()
+            if self._reader is not None:
+                self._reader.begin_closing()
 
     def pause(self) -> None:
-        """Read nothing more until `on_all_answered`: enough messages wait."""
-        self._transport.pause_reading()
+        """Take nothing more until all is answered: enough messages wait."""
+        if self._reader is not None:
+            self._reader.hold()
 
-    def on_all_answered(self) -> None:
-        """Read on, or be gone: everything that was received is answered."""
-        self._resume()
-        self._be_gone_if_done()
+    def on_answered(self) -> None:
+        """Go on with what waits, or be gone: nothing is under way."""
+        if self._reader is None:
+            return
+        if self._inbound.has_next:
+            self._reader.wake()
+        else:
+            self._reader.release()
+            self._be_gone_if_done()
+
+    def take_text(self, text: bytes) -> None:
+        """Take a whole text message."""
+        if self._life is Life.OPEN and text.isascii():
+            self._inbound.receive(text)
+        else:
+            self._on_text(text, fin=True)
+
+    def take_frame(self, frame: bytes) -> int | None:
+        """Give the protocol any other frame, and act on what it makes of it."""
+        protocol = self._protocol
+        protocol.receive_data(frame)
+        self._outbox.flush()
+        for event in protocol.events_received():
+            self._on_event(event)
+        if protocol.close_expected() and (self._life is not Life.CLOSING or protocol.close_rcvd is not None):
+            self._leave()  # else it has yet to answer our close
+        return None if protocol.current_size is None else MAX_MESSAGE_BYTES - protocol.current_size
+
+    def take_flood(self, text: bytes | None) -> None:
+        """Refuse a text message (None: another frame) of a client that goes on and on, and close."""
+        if text is not None:
+            self._inbound.refuse_flood(text)
+        self.close(CloseCode.FLOODING)
+
+    def take_end(self) -> None:
+        """Take note that there will be no more frames."""
+        self._protocol.receive_eof()
+        self._leave()
+        if self._is_lost:
+            self._timers.stop()
 
     def _on_event(self, event: Event) -> None:
         match event:
             case Request():
                 self._visit.asked()
-                self.pause()
+                self._transport.pause_reading()
                 page = None if self._pages is None else self._pages.answer(event)
                 if page is not None:
                     self._respond(page)
@@ -268,13 +356,20 @@ class Connection(asyncio.Protocol):
     def _on_text(self, data: bytes, fin: bool) -> None:
         if self._life is not Life.OPEN:
             return
+        waited = self._fragments.size
         try:
             message = self._fragments.add(data, fin)
         except NotUtf8:
+            self._held.change(-waited)
             self._fail(CloseCode.NOT_UTF8)
             return
+        self._held.change(self._fragments.size - waited)
         if message is not None:
             self._inbound.receive(message)
+
+    def _drop_fragments(self) -> None:
+        self._held.change(-self._fragments.size)
+        self._fragments.drop()
 
     def _respond(self, response: Response) -> None:
         """Answer over HTTP, and close the connection as soon as that is read."""
@@ -285,10 +380,6 @@ class Connection(asyncio.Protocol):
         if self._outbox.is_over_limit:
             self.close(CloseCode.SLOW_CONSUMER)
 
-    def _resume(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
-
     def _fail(self, code: CloseCode) -> None:
         """End the connection of a client that does not speak the protocol; nothing after that is read."""
         if self._protocol.state is State.OPEN:
@@ -296,20 +387,40 @@ class Connection(asyncio.Protocol):
             self._outbox.flush()
             self._leave()
 
+    def _end(self) -> None:
+        """Take note that no more bytes will come: once those that came are looked at, the client has left."""
+        if self._reader is not None:
+            self._reader.end()
+        else:
+            self._protocol.receive_eof()
+            self._leave()
+
+    def _give_up(self) -> None:
+        """Close for the sake of others: the gateway holds too many bytes, and this client most of them."""
+        self.close(CloseCode.SLOW_CONSUMER)
+        if self._reader is not None:
+            self._reader.stop()
+        self._transport.abort()
+        self._held.note_gone()
+
     def _leave(self) -> None:
         """Take note that the client will say nothing more: it has closed, even if its socket stays open."""
         if self._life is Life.OPEN:
             self._cut_later()
+        self._drop_fragments()
+        if self._reader is not None:
+            self._reader.stop()
         if self._life is not Life.GONE:
             self._life = Life.LEFT
             self._be_gone_if_done()
 
     def _be_gone_if_done(self) -> None:
-        if self._life is Life.LEFT and (self.session is None or not self._inbound.is_busy):
+        if self._life is Life.LEFT and (self.session is None or self._inbound.is_done):
             self._life = Life.GONE
             self._on_gone(self)
 
     def _cut_later(self) -> None:
-        """Give the client a moment to complete the closing handshake. Called once, as it leaves `OPEN`."""
-        self._resume()
-        self._timers.call_after(CLOSING_S, self._transport.abort)
+        """Give the client a moment to complete the closing handshake; counted once, as it leaves `OPEN`."""
+        if not self._is_cut_later:
+            self._is_cut_later = True
+            self._timers.call_after(CLOSING_S, self._transport.abort)

@@ -13,6 +13,15 @@ class Fragments:
     def __init__(self) -> None:
         self._parts: bytearray | None = None
 
+    @property
+    def size(self) -> int:
+        """How many bytes of a message wait for its end."""
+        return 0 if self._parts is None else len(self._parts)
+
+    def drop(self) -> None:
+        """Forget the message that is arriving."""
+        self._parts = None
+
     def add(self, data: bytes, fin: bool) -> bytes | None:
         """Add a frame's payload; returns the message when it is whole.
 

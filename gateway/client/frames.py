@@ -1,14 +1,12 @@
-"""A short way for what nearly all traffic consists of: one whole text frame, there at once.
+"""Where frames end, and a short way for what nearly all traffic consists of: one whole text frame.
 
 websockets' protocol takes every frame apart in steps that may each have to wait for more bytes, and builds
-objects for it. A frame that is there as a whole, and is plain, needs neither; everything else (fragments,
-control frames, frames in pieces, frames that are wrong) is left to the protocol. RFC 6455, section 5.2. Pure.
+objects for it. A frame that is there as a whole, and is plain, needs neither. Everything else (fragments,
+control frames, frames that are wrong) is given to the protocol, a whole frame at a time, so that it never
+holds a part of one: that is the duty of `reader`. RFC 6455, section 5.2. Pure.
 """
 
-from typing import Final
-
-from websockets.protocol import State
-from websockets.server import ServerProtocol
+from typing import Final, NamedTuple
 
 try:
     from websockets.speedups import apply_mask
@@ -19,11 +17,16 @@ _TEXT: Final = 0x81
 """The first byte of a text frame that is its whole message, without extensions."""
 _MASKED: Final = 0x80
 _TWO_BYTES: Final = 126
-"""Stands where the length does, which then follows in two bytes; 127 for eight is none of ours."""
+"""Stands where the length does, which then follows in two bytes."""
 _KEY: Final = 4
+_CONTROL: Final = 0x08
+_FIN: Final = 0x80
+_OPCODE: Final = 0x0F
+_KNOWN: Final = frozenset((0x0, 0x1, 0x2, 0x8, 0x9, 0xA))
+CLOSE: Final = 0x8
 
 
-def next_text(data: bytes, start: int) -> tuple[bytes, int] | None:
+def next_text(data: bytes | bytearray, start: int) -> tuple[bytes, int] | None:
     """Read the masked text frame that begins at `start`, if it is one and is there as a whole.
 
     Returns its payload, and where it ends.
@@ -52,14 +55,44 @@ def text_head(length: int) -> bytes:
     return bytes((_TEXT, _TWO_BYTES + 1)) + length.to_bytes(8, "big")
 
 
-def is_between_messages(protocol: ServerProtocol) -> bool:
-    """Whether a new message may begin with the next byte, as far as the protocol has been given any.
+class Shape(NamedTuple):
+    """What the header of a frame says of it, as far as it is there."""
 
-    It keeps where it is in its generators: between two frames it waits for a byte, or for the end. Should
-    a later version do so differently, this says no, and everything goes the long way.
+    end: int
+    """Up to where the frame is given to the protocol; behind what is there: wait for that much, at least.
+
+    A frame that the protocol refuses by its header ends with that.
     """
-    if protocol.state is not State.OPEN or protocol.current_size is not None or protocol.reader.buffer:
-        return False
-    step = getattr(protocol.parser, "gi_yieldfrom", None)
-    step = getattr(getattr(step, "gi_yieldfrom", None), "gi_code", None)
-    return getattr(step, "co_name", "") == "at_eof"
+    size: int
+    """Of its payload; 0 as long as that is not known."""
+    is_refused: bool = False
+
+
+def shape_of(data: bytes | bytearray, start: int, most: int) -> Shape:
+    """Read the header of the frame that begins at `start`; `most` is how many bytes its payload may have."""
+    there = len(data) - start
+    if there < 2:
+        return Shape(start + 2, 0)
+    first, size = data[start], data[start + 1]
+    if size < _MASKED or first & _OPCODE not in _KNOWN:
+        return Shape(start + 2, 0, is_refused=True)
+    size -= _MASKED
+    body = start + 2
+    if size >= _TWO_BYTES:
+        body += 2 if size == _TWO_BYTES else 8
+        if len(data) < body:
+            return Shape(body, 0)
+        size = int.from_bytes(data[start + 2 : body], "big")
+    if size > most:
+        return Shape(body, size, is_refused=True)
+    return Shape(body + _KEY + size, size)
+
+
+def opcode_of(first: int) -> int:
+    """Tell what kind of frame begins with this byte."""
+    return first & _OPCODE
+
+
+def completes_message(first: int) -> bool:
+    """Whether a frame that begins with this byte is a message, or the last part of one."""
+    return first & _FIN != 0 and not first & _CONTROL

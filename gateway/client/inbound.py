@@ -9,12 +9,16 @@ from typing import Final, Protocol
 from gateway.client.actions import AskKeys, AskPresence, AskRouter, HangUp, Say
 from gateway.client.host import Host
 from gateway.client.session import Session
+from gateway.client.waiting import LIGHT_BYTES, Held
 from tieline import metrics
 from tieline.wire.codes import CloseCode
 from tieline.wire.internal import PresenceReply, RouterReply
 
 MAX_UNREAD: Final = 32
 """Messages of one client that may wait before its socket is not read any further."""
+
+MAX_UNREAD_BYTES: Final = 32 * 1024
+"""The same in bytes. With the longest message on top of it, and what one read brings, some 128 KiB."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,11 +35,11 @@ class Client(Protocol):
         ...
 
     def pause(self) -> None:
-        """Read nothing more until `on_all_answered`: enough messages wait."""
+        """Take nothing more until all is answered: enough messages wait."""
         ...
 
-    def on_all_answered(self) -> None:
-        """Read on, or be gone: everything that was received is answered."""
+    def on_answered(self) -> None:
+        """Go on with what waits, or be gone: nothing is under way."""
         ...
 
 
@@ -45,11 +49,14 @@ class Inbound:
     __slots__ = (
         "_asked_at",
         "_client",
+        "_counted",
+        "_held",
         "_host",
         "_now",
         "_on_newer_token",
         "_session",
         "_unread",
+        "_unread_bytes",
         "is_busy",
     )
 
@@ -59,6 +66,7 @@ class Inbound:
         session: Session,
         host: Host,
         on_newer_token: Callable[[], None],
+        held: Held,
         now: Callable[[], float],
     ) -> None:
         self._client = client
@@ -66,31 +74,63 @@ class Inbound:
         self._host = host
         self._on_newer_token = on_newer_token
         self._now = now
+        self._held = held
         self._asked_at = 0.0
         self._unread: deque[bytes] = deque()
+        self._unread_bytes = 0
+        self._counted = 0  # of them, in the gateway's sum
         self.is_busy = False
         """Whether a message waits for the answer of a router, of presence or of the key server."""
 
+    @property
+    def is_done(self) -> bool:
+        """Whether everything that was received is answered."""
+        return not self.is_busy and not self._unread
+
+    @property
+    def has_next(self) -> bool:
+        """Whether the first message that waits may be acted on now."""
+        return bool(self._unread) and not self.is_busy
+
     def receive(self, message: bytes) -> None:
         """Act on the next message, at once or when those before it are answered."""
-        if not self.is_busy:
+        if not self.is_busy and not self._unread:
             self._act_on(message)
             return
         self._unread.append(message)
-        if len(self._unread) > MAX_UNREAD:
+        self._count(len(message))
+        if len(self._unread) > MAX_UNREAD or self._unread_bytes > MAX_UNREAD_BYTES or self._held.is_high:
             self._client.pause()
+
+    def act_on_next(self) -> None:
+        """Act on the first message that waits."""
+        message = self._unread.popleft()
+        self._count(-len(message))
+        self._act_on(message)
+        if not self.is_busy:
+            self._client.on_answered()
+
+    def refuse_flood(self, message: bytes) -> None:
+        """Refuse a message of a client that goes on and on over its limit."""
+        self._asked_at = self._now()
+        self._finish(self._session.over_limit(message), len(message), "")
 
     def drop_unread(self) -> None:
         """Forget the messages that are not acted on yet."""
         self._unread.clear()
+        self._count(-self._unread_bytes)
+
+    def _count(self, by: int) -> None:
+        """Count a message; the gateway's sum is told of many bytes alone, for nearly always there are few."""
+        self._unread_bytes = size = self._unread_bytes + by
+        counted = size if size > LIGHT_BYTES else 0
+        if counted != self._counted:
+            self._held.change(counted - self._counted)
+            self._counted = counted
 
     def _act_on(self, frame: bytes) -> None:
         """Act on one message. What is asked of others is answered later."""
         self._asked_at = self._now()
-        if self._session.budget.has_gone_on(self._asked_at):
-            self._finish(self._session.over_limit(frame), len(frame), "")
-            self._client.close(CloseCode.FLOODING)
-            return
         action = self._session.receive(frame, time.time(), self._asked_at)
         match action:
             case AskRouter():
@@ -131,11 +171,11 @@ class Inbound:
                 self._finish(answer, size, to)
             case HangUp(code=code):
                 self._client.close(code)
-                self._unread.clear()
-        while self._unread and not self.is_busy:
-            self._act_on(self._unread.popleft())
-        if not self.is_busy:
-            self._client.on_all_answered()
+                self.drop_unread()
+        if self._unread:
+            self.act_on_next()  # only one: the others may all be answered at once, and wait for their turn
+        else:
+            self._client.on_answered()
 
     def _finish(self, say: Say, size: int, to: str) -> None:
         if say.frame:

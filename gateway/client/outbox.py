@@ -12,6 +12,10 @@ MAX_WAITING_BYTES: Final = 1024 * 1024
 """More than the whole set-up of six calls; a client this far behind has lost its network."""
 
 
+FULL_BYTES: Final = 16 * 1024
+"""From so much on what waits counts towards the sum of the gateway (`waiting`): the socket is full."""
+
+
 class Outbox:
     """Writes WebSocket frames to a transport."""
 
@@ -25,6 +29,10 @@ class Outbox:
     def is_over_limit(self) -> bool:
         """Whether the client reads too slowly to be served any longer."""
         return self._transport.get_write_buffer_size() > MAX_WAITING_BYTES
+
+    def unsent_bytes(self) -> int:
+        """Say how many bytes wait."""
+        return self._transport.get_write_buffer_size()
 
     def send(self, frame: bytes) -> bool:
         """Send one text message of valid UTF-8; False: the connection is closing, and it is not sent.

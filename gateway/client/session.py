@@ -48,7 +48,7 @@ FINAL_CLOSES: Final = frozenset(
 )
 """Ends after which the session does not wait to be resumed: the client closed it, or has to stay away."""
 
-LEAST_OWED_S: Final = 1.0
+LEAST_SPENT_S: Final = 1.0
 """Of its user's budget: what a connection has used up is told to presence if it is as much as this."""
 
 
@@ -124,11 +124,11 @@ class Session:
         if body.to == body.sender:
             return _refuse(message.request_id, cmd, ErrorCode.BAD_MESSAGE)
         to = UserId(body.to)
+        if cmd == "WEBRTC_OFFER" and not self.budget.may_offer(to, self._at):
+            return _refuse(message.request_id, cmd, ErrorCode.RATE_LIMITED)
         self.budget.carry(to, len(frame), self._at)
         price = prices.SIGNALS.get(cmd)
         if price is not None:
-            if cmd == "WEBRTC_OFFER" and not self.budget.may_offer(to, self._at):
-                return _refuse(message.request_id, cmd, ErrorCode.RATE_LIMITED)
             if cmd == "WEBRTC_ANSWER" and self.budget.answers_again(to, frame):
                 price = prices.ANSWER_AGAIN
             self._charge(price)
@@ -264,8 +264,10 @@ class Session:
         `at` is the time for that, in seconds of a monotonic clock.
         """
         resumable = bool(self.secret) and close_code not in FINAL_CLOSES
-        owed_s = self.budget.owed_s(at)
-        return EndSession(self.user, self.connection, resumable, owed_s if owed_s >= LEAST_OWED_S else 0.0)
+        account = self.budget.account(at)
+        if account.spent_s < LEAST_SPENT_S:
+            return EndSession(self.user, self.connection, resumable)
+        return EndSession(self.user, self.connection, resumable, account.spent_s, account.owed_s)
 
     def welcome(self, token: ResumeToken, resumed: bool) -> bytes:
         """Make the WELCOME; `token` is what the client resumes the session with."""

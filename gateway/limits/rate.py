@@ -8,6 +8,9 @@ gateway understands. Times are seconds of a monotonic clock.
 
 from typing import NamedTuple
 
+INSTANT_S = 1e-6
+"""Nobody waits for less: sums of thirds are not exact."""
+
 NEVER_USED = 0.0
 """The moment at which a bucket is full that nothing was taken from."""
 
@@ -30,7 +33,7 @@ class Rate(NamedTuple):
     def wait_s(self, full_at: float, now: float) -> float:
         """Return in how many seconds something is in the bucket again; 0: something is."""
         wait = full_at - now - self.holds_s
-        return wait if wait > 0 else 0.0
+        return wait if wait > INSTANT_S else 0.0
 
 
 def rate(a_second: float, at_once: float) -> Rate:

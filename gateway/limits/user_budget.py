@@ -7,10 +7,10 @@ monotonic clock.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.limits.limit import Limit
-from gateway.limits.rate import NEVER_USED
+from gateway.limits.rate import INSTANT_S, NEVER_USED
 from gateway.limits.rates import Rates
 from gateway.limits.usage import Usage
 from tieline.wire.ids import UserId
@@ -34,6 +34,19 @@ ever."""
 
 MAX_PEERS: Final = 128
 """Others to whom one user's messages are counted; beyond them the half that was sent least is forgotten."""
+
+
+BYTES_A_UNIT: Final = 8192
+"""For which a frame is charged a unit (`gateway/client/budget.py`)."""
+
+
+class Account(NamedTuple):
+    """What a user has used up, in seconds of its budget: what has become of all its charges together."""
+
+    spent_s: float
+    """The sum of them."""
+    owed_s: float
+    """What of that it has not had back, if it owed nothing before."""
 
 
 class _Peer:
@@ -62,7 +75,6 @@ class UserBudget:
         "__weakref__",
         "_closed",
         "_connects",
-        "_given",
         "_held_until",
         "_offers",
         "_out_until",
@@ -72,6 +84,8 @@ class UserBudget:
         "_refreshes",
         "_resumes",
         "_size",
+        "_spent_s",
+        "_spent_until",
         "_units",
         "on_limited",
         "usage",
@@ -86,7 +100,7 @@ class UserBudget:
         self._rates = rates
         self._units = self._size = self._offers = self._refreshes = NEVER_USED
         self._connects = self._resumes = NEVER_USED
-        self._given = NEVER_USED
+        self._spent_s, self._spent_until = 0.0, NEVER_USED
         self._held_until = NEVER_USED
         self._over_since: float | None = None
         self._closed = 0
@@ -97,9 +111,11 @@ class UserBudget:
         """Take note that something of this price was done for the user."""
         if self._over_since is not None and self._has_rested(now):
             self._over_since = None
-        self._units = full_at = self._rates.units.full_at(self._units, price, now)
+        units = self._rates.units
+        self._units = full_at = units.full_at(self._units, price, now)
+        self._spend(price * units.each_s, now)
         self.usage.add(price, now)
-        if full_at - now > self._rates.units.holds_s:
+        if full_at + units.each_s - now > units.holds_s + INSTANT_S:
             self._is_over(Limit.RATE, now)
 
     def carry(self, to: UserId, size: int, now: float) -> None:
@@ -107,6 +123,9 @@ class UserBudget:
         rates = self._rates
         self.usage.carry(size, now)
         self._size = rates.size.full_at(self._size, size, now)
+        beyond = size * (rates.size.each_s - rates.units.each_s / BYTES_A_UNIT)
+        if size > BYTES_A_UNIT and beyond > 0:
+            self._spend(beyond, now)
         if self._size - now > rates.size.holds_s:
             self._is_over(Limit.BYTES, now)
         peer = self._peers.get(to)
@@ -126,10 +145,10 @@ class UserBudget:
         return before == peer.answer
 
     def wait_s(self, now: float) -> float:
-        """Return in how many seconds the user may be read again; 0: it may be now."""
+        """Return in how many seconds the user may be read again, for a small message; 0: it may be now."""
         rates = self._rates
         return max(
-            rates.units.wait_s(self._units, now),
+            rates.units.wait_s(self._units + rates.units.each_s, now),
             rates.size.wait_s(self._size, now),
             self._held_until - now,
             0.0,
@@ -198,6 +217,7 @@ class UserBudget:
         self._out_until = now + min(OUT_S * 2**self._closed, MOST_OUT_S)
         if self._rates.units.each_s:
             self._units = max(self._units, now) + OUT_S
+            self._spend(OUT_S, now)
         self._closed += 1
         self._over_since = None
 
@@ -207,17 +227,23 @@ class UserBudget:
         What it has used up here counts among that, so the larger of the two does.
         """
         full_at = now + min(seconds, MOST_OWED_S)
-        self._units = max(self._units, full_at)
-        self._given = max(self._units, now)
+        if self._rates.units.each_s:
+            self._units = max(self._units, full_at)
+        if self._rates.size.each_s:
+            self._size = max(self._size, full_at)
 
-    def owed_s(self, now: float) -> float:
-        """Return what the user has used up since `owe` was told, and not had back; it is told once.
+    def account(self, now: float) -> Account:
+        """Return what the user has used up since this was asked last.
 
-        That is what presence adds to what the user owes (docs/decisions/0071-everything-has-its-price.md).
+        Presence adds it to what the user owes (docs/decisions/0071-everything-has-its-price.md).
         """
-        owed = max(self._units, self._size, now) - max(self._given, now)
-        self._given = max(self._units, self._size)
-        return max(0.0, owed)
+        account = Account(self._spent_s, max(0.0, self._spent_until - now))
+        self._spent_s, self._spent_until = 0.0, NEVER_USED
+        return account
+
+    def _spend(self, seconds: float, now: float) -> None:
+        self._spent_s += seconds
+        self._spent_until = max(self._spent_until, now) + seconds
 
     def _is_over(self, limit: Limit, now: float) -> None:
         if self._over_since is None:
@@ -227,7 +253,7 @@ class UserBudget:
     def _has_rested(self, now: float) -> bool:
         rates = self._rates
         return (
-            self._units - now <= rates.units.holds_s - BREAK_S
+            self._units + rates.units.each_s - now <= rates.units.holds_s - BREAK_S
             and self._size - now <= rates.size.holds_s - BREAK_S
         )
 

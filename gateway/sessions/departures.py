@@ -121,7 +121,7 @@ class Departures:
         """Forget a session, and tell presence until it has answered."""
         is_replaced = await self.forget(session) is CloseCode.REPLACED
         ending = session.ending(close_code, asyncio.get_running_loop().time())
-        if is_replaced and not ending.owed_s:
+        if is_replaced and not ending.spent_s:
             return  # another connection has the user; otherwise this one may have been registered since
         while True:
             try:

@@ -46,6 +46,9 @@ Beside = Mapping[UserId, User]
 MOST_OWED_MS: Final = 60_000
 """What a user can owe at most: what gateways say must not keep a user silent for longer than that."""
 
+LONGEST_S: Final = 86_400.0
+"""What one connection can have used up at most, in seconds of a budget: a day's, which is as good as more."""
+
 
 def within_limit(ask: OpenSession, max_rooms: int) -> OpenSession:
     """Ask for as many rooms at most as a user may be in; `max_rooms` 0: for all."""
@@ -178,13 +181,24 @@ def _opened(ask: OpenSession, user: User, facts: Facts) -> Opened:
 
 
 def _owing(ask: EndSession, user: User, facts: Facts) -> User:
-    """Add what a connection has used up to what its user owes, once."""
+    """Add what a connection has used up to what its user owes, once.
+
+    Each charge moves the moment at which a budget is full to the later of that moment and now, and on. Of all
+    charges of a connection together that leaves two numbers, whatever was owed before.
+    """
     owed = user.owed
-    if not ask.owed_s > 0 or (owed is not None and owed.told_by == ask.connection):
+    if not ask.spent_s > 0 or (owed is not None and owed.told_by == ask.connection):
         return user
-    since = facts.now if owed is None else max(owed.until, facts.now)
-    until = min(since + int(min(ask.owed_s, MOST_OWED_MS) * 1000), facts.now + MOST_OWED_MS)
-    return msgspec.structs.replace(user, pending=(), owed=Owed(until, ask.connection))
+    until = facts.now + _ms(ask.owed_s)
+    if owed is not None:
+        until = max(until, owed.until + _ms(ask.spent_s))
+    return msgspec.structs.replace(
+        user, pending=(), owed=Owed(min(until, facts.now + MOST_OWED_MS), ask.connection)
+    )
+
+
+def _ms(seconds: float) -> int:
+    return int(min(max(seconds, 0.0), LONGEST_S) * 1000)
 
 
 def _begun(

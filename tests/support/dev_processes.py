@@ -14,6 +14,7 @@ SIZES: Final = ("--gateways", "2", "--routers", "2", "--presences", "2")
 SETTINGS: Final = {
     "TIELINE_DRAIN_WAIT": "0",  # there is no balancer that would have to notice
     "TIELINE_DRAIN_SPREAD": "0.5",
+    "TIELINE_LIMITS": "off",  # the load is more than one user may say to another
 }
 
 

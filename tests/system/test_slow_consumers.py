@@ -29,7 +29,7 @@ MOST_GROWTH_BYTES = 48 * 1024 * 1024
 @pytest.fixture(scope="module")
 def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     folder = tmp_path_factory.mktemp("slow")
-    with System(nats_url, folder, gateways=2, settings=SETTINGS) as running:
+    with System(nats_url, folder, gateways=2, settings={**SETTINGS, "LIMITS": "off"}) as running:
         yield running
 
 

@@ -172,8 +172,10 @@ class EndSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """An end that comes late, when another connection has the session, ends nothing."""
     resumable: bool
     """The connection was lost rather than closed: a session that can be resumed waits for that."""
+    spent_s: float = 0.0
+    """What the user has used up on this connection, in seconds of its budget."""
     owed_s: float = 0.0
-    """What the user has used up on this connection and not had back, in seconds of its budget."""
+    """What of that it has not had back, if it owed nothing when the connection began."""
 
 
 class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):

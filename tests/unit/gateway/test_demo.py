@@ -10,6 +10,8 @@ from websockets.http11 import Request, Response
 
 from gateway.admission.tokens import Tokens
 from gateway.client.connection import Connection
+from gateway.client.turns import Turns
+from gateway.client.waiting import Waiting
 from gateway.demo import FILES, TOKEN_TTL_S, WEB, Pages
 from tests.unit.gateway.client.clock import Clock
 from tests.unit.gateway.client.harness import ANYBODY
@@ -105,7 +107,11 @@ class Browser:
         self.socket = Socket()
         self.requests: list[str] = []
         """The paths of the requests that were left to the gateway."""
-        connection = Connection(Clock().loop, ANYBODY, FakeHost(), self._on_request, lambda _: None, pages)
+        clock = Clock()
+        turns, waiting = Turns(clock.loop, clock.time), Waiting(1 << 30)
+        connection = Connection(
+            clock.loop, ANYBODY, FakeHost(), self._on_request, lambda _: None, turns, waiting, pages
+        )
         connection.connection_made(self.socket)
         self._connection = connection
 
@@ -113,7 +119,9 @@ class Browser:
         self.requests.append(request.path)
 
     def get(self, path: str) -> bytes:
-        self._connection.data_received(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        request = f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+        self._connection.get_buffer(-1)[: len(request)] = request
+        self._connection.buffer_updated(len(request))
         return self.socket.taken()
 
 

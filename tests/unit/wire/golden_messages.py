@@ -83,7 +83,11 @@ SAMPLES: Final = (
     ),
     Sample("a connection that was lost", REQUEST, EndSession(ALICE, CONNECTION, resumable=True)),
     Sample("a connection that was closed", REQUEST, EndSession(ALICE, CONNECTION, resumable=False)),
-    Sample("what a connection used up", REQUEST, EndSession(ALICE, CONNECTION, resumable=True, owed_s=7.5)),
+    Sample(
+        "what a connection used up",
+        REQUEST,
+        EndSession(ALICE, CONNECTION, resumable=True, spent_s=7.5, owed_s=3.25),
+    ),
     Sample(
         "a session to be registered again",
         REQUEST,

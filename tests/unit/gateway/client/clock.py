@@ -11,6 +11,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._now = 1000.0
+        self._ready: list[tuple[Callable[..., object], tuple[object, ...]]] = []
         self._timers: list[tuple[asyncio.TimerHandle, Callable[..., object], tuple[object, ...]]] = []
 
     @property
@@ -30,6 +31,29 @@ class Clock:
         self._timers.append((timer, callback, args))
         return timer
 
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """See `asyncio.AbstractEventLoop.call_soon`."""
+        self._ready.append((callback, args))
+        return asyncio.Handle(callback, args, self.loop, context)
+
+    def iterate(self) -> None:
+        """Let one iteration of the loop pass, in which no time passes by itself."""
+        ready, self._ready = self._ready, []
+        for callback, args in ready:
+            callback(*args)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is to be done at once."""
+        return not self._ready
+
+    def settle(self) -> None:
+        """Let the loop iterate until nothing is left to be done at once."""
+        while self._ready:
+            self.iterate()
+
     def get_debug(self) -> bool:
         """What a `TimerHandle` asks its loop."""
         return False
@@ -47,9 +71,10 @@ class Clock:
             if not timer.cancelled():
                 self._now = max(self._now, timer.when())
                 callback(*args)
+                self.settle()
         self._now = end
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing will happen however much time passes."""
-        return all(timer.cancelled() for timer, _, _ in self._timers)
+        return not self._ready and all(timer.cancelled() for timer, _, _ in self._timers)

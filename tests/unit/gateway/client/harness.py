@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from websockets.client import ClientProtocol
@@ -12,10 +13,12 @@ from websockets.uri import parse_uri
 
 from gateway.admission.entrance import Entrance, Room
 from gateway.admission.tokens import Claims
-from gateway.client.connection import Connection
+from gateway.client.connection import READ_BYTES, Connection
 from gateway.client.deliveries import NOTHING, Deliveries, Missed
 from gateway.client.session import Session
 from gateway.client.terms import Terms
+from gateway.client.turns import Turns
+from gateway.client.waiting import Waiting
 from gateway.limits.rates import NO_LIMITS, Rates
 from gateway.limits.user_budget import UserBudget
 from tests.unit.gateway.client.alice import PLAIN
@@ -81,16 +84,31 @@ ANYBODY = Entrance(Room(), Tally(logging.getLogger("gateway"), lambda _delay, _c
 class Harness:
     """A connection, and a real client's protocol at the other end of its wire."""
 
-    def __init__(self, path: str = "/ws") -> None:
-        self.clock = Clock()
+    def __init__(
+        self,
+        path: str = "/ws",
+        clock: Clock | None = None,
+        waiting: Waiting | None = None,
+        now: Callable[[], float] | None = None,
+    ) -> None:
+        self.clock = clock or Clock()
         self.host = FakeHost()
         self.socket = Socket()
         self.requests: list[tuple[Request, Response]] = []
         """Upgrade requests, with what websockets would answer."""
         self.gone_with: list[int] = []
         """The close code each time that the connection was said to be gone."""
+        self.turns = Turns(self.clock.loop, self.clock.time)
+        self.waiting = waiting or Waiting(1 << 30)
         self.connection = Connection(
-            self.clock.loop, ANYBODY, self.host, self._on_request, self._on_gone, now=self.clock.time
+            self.clock.loop,
+            ANYBODY,
+            self.host,
+            self._on_request,
+            self._on_gone,
+            self.turns,
+            self.waiting,
+            now=now or self.clock.time,
         )
         self.deliveries = Deliveries(self.connection.say, self.clock.loop)
         self.connection.connection_made(self.socket)
@@ -110,8 +128,35 @@ class Harness:
     # The client's end.
 
     def put(self, data: bytes) -> None:
-        """Let bytes of the client arrive."""
-        self.connection.data_received(data)
+        """Let bytes of the client arrive, and the gateway act on all that it may."""
+        self.write(data)
+        self.arrive()
+
+    def write(self, data: bytes) -> None:
+        """Let the client send bytes, which wait in its socket."""
+        self.socket.arriving += data
+
+    def arrive(self) -> None:
+        """Let the loop iterate for as long as it reads, and has anything to do."""
+        while True:
+            self.read()
+            if self.clock.is_at_rest and not (self.socket.arriving and self.socket.is_reading()):
+                return
+            self.clock.iterate()
+
+    def read(self) -> None:
+        """Let the gateway read what it wants to, in an iteration of its loop."""
+        while self.socket.arriving and self.socket.is_reading():
+            some = bytes(self.socket.arriving[:READ_BYTES])
+            del self.socket.arriving[: len(some)]
+            self.hand_over(some)
+            if len(some) < READ_BYTES:
+                return
+
+    def hand_over(self, data: bytes) -> None:
+        """Let the transport hand over what it has read, whether or not it is to read on."""
+        self.connection.get_buffer(-1)[: len(data)] = data
+        self.connection.buffer_updated(len(data))
 
     def request(self) -> bytes:
         """Make the client's upgrade request."""
@@ -203,10 +248,12 @@ class Harness:
     def answer(self, router: RouterReply | None = RELAYED) -> None:
         """Answer the one question to a router that is under way."""
         self.host.answer(router)
+        self.arrive()
 
     def answer_room(self, presence: PresenceReply | None) -> None:
         """Answer the one question to presence that is under way."""
         self.host.answer(presence=presence)
+        self.arrive()
 
 
 def connected(whom: Session | None = None) -> Harness:

@@ -171,9 +171,20 @@ def test_what_was_said_before_a_wrong_frame_is_carried_out(last: Frame, code: in
 def test_a_wrong_frame_from_a_client_that_is_leaving_changes_nothing() -> None:
     harness = connected()
 
-    harness.send_frames(Frame(BINARY, b""), Frame(Opcode.CLOSE, b"\x03\xe8"))
+    harness.send_frames(Frame(Opcode.CLOSE, b"\x03\xe8"), Frame(BINARY, b""))
 
     assert harness.close_code == 1000
+
+
+def test_of_a_wrong_frame_and_a_close_the_first_counts() -> None:
+    together, apart = connected(), connected()
+
+    together.send_frames(Frame(BINARY, b""), Frame(Opcode.CLOSE, b"\x03\xe8"))
+    apart.send_frames(Frame(BINARY, b""))
+    apart.send_frames(Frame(Opcode.CLOSE, b"\x03\xe8"))
+
+    assert (together.close_code, apart.close_code) == (1003, 1003)
+    assert (together.gone_with, apart.gone_with) == ([1003], [1003])
 
 
 @pytest.mark.parametrize("code", [CloseCode.BINARY_FRAME, CloseCode.NOT_UTF8, CloseCode.SLOW_CONSUMER])

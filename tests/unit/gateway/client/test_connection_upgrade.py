@@ -137,7 +137,7 @@ def test_a_frame_while_nothing_is_read_ends_the_connection() -> None:
     harness = Harness()
     harness.put(harness.request())
 
-    harness.send_frames(Frame(Opcode.TEXT, b"too early"))
+    harness.hand_over(Frame(Opcode.TEXT, b"too early").serialize(mask=True))
 
     assert harness.socket.is_aborted
     assert harness.socket.taken() == b""

@@ -10,7 +10,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from gateway.client.frames import is_between_messages, next_text, text_head
+from gateway.client.frames import completes_message, next_text, opcode_of, shape_of, text_head
 from tests.unit.gateway.client.harness import connected
 from tests.unit.wire import samples
 
@@ -104,31 +104,53 @@ def test_what_is_written_is_what_the_protocol_would_write(size: int) -> None:
     assert text_head(size) + payload == Frame(TEXT, payload).serialize(mask=False)
 
 
-def test_a_message_begins_after_a_whole_one_and_never_within_one() -> None:
-    protocol, frame = opened(), masked(Frame(TEXT, b"hello"))
-    assert is_between_messages(protocol)
-    for end in range(1, len(frame)):
-        protocol.receive_data(frame[end - 1 : end])
-        assert not is_between_messages(protocol)
-    protocol.receive_data(frame[-1:])
-    assert is_between_messages(protocol)
+@pytest.mark.parametrize(
+    ("frame", "header"),
+    [
+        (masked(Frame(TEXT, b"")), 2),
+        (masked(Frame(PING, b"x" * 125)), 2),
+        (masked(Frame(TEXT, b"x" * 126, fin=False)), 4),
+        (masked(Frame(CONT, b"x" * 65_535)), 4),
+        (masked(Frame(Opcode.BINARY, b"x" * 65_536)), 10),
+    ],
+    ids=range(5),
+)
+def test_the_end_of_a_frame_is_known_from_its_header_on(frame: bytes, header: int) -> None:
+    for there in range(header + 1):
+        shape = shape_of(b"before" + frame[:there], 6, 65_536)
+        assert shape.end > 6 + there
+        assert not shape.is_refused
+    for there in (header, len(frame)):
+        assert shape_of(b"before" + frame[:there], 6, 65_536).end == 6 + len(frame)
+    assert shape_of(frame, 0, 65_536).size == len(frame) - header - 4
 
-    protocol.receive_data(masked(Frame(TEXT, b"hel", fin=False)))
-    assert not is_between_messages(protocol)
-    protocol.receive_data(masked(Frame(CONT, b"lo")))
-    assert is_between_messages(protocol)
 
+@pytest.mark.parametrize(
+    ("frame", "most", "end"),
+    [
+        (masked(Frame(TEXT, b"x" * 65_537)), 65_536, 10),
+        (masked(Frame(CONT, b"x" * 126)), 125, 4),
+        (masked(Frame(CONT, b"x")), 0, 2),
+        (Frame(TEXT, b"not masked").serialize(mask=False), 65_536, 2),
+        (b"\x83\x80", 65_536, 2),
+    ],
+    ids=["too long", "too long together", "one byte too long", "not masked", "unknown"],
+)
+def test_a_frame_that_is_refused_by_its_header_ends_with_it(frame: bytes, most: int, end: int) -> None:
+    assert (shape_of(frame[:end], 0, most).end, shape_of(frame, 0, most).is_refused) == (end, True)
 
-def test_no_message_may_begin_before_the_upgrade_nor_after_a_close() -> None:
-    assert not is_between_messages(ServerProtocol())
     protocol = opened()
-    protocol.send_close(1000)
-    assert protocol.state is not State.OPEN
-    assert not is_between_messages(protocol)
+    protocol.max_message_size = most
+    protocol.current_size = None if frame[0] & 15 else 0
+    protocol.receive_data(frame[:end])
+
+    assert protocol.state is State.CLOSING  # the protocol needs no more of it either
 
 
-def test_a_protocol_that_keeps_its_place_otherwise_is_left_to_itself() -> None:
-    protocol = opened()
-    protocol.parser = iter(())  # type: ignore[assignment]
+@pytest.mark.parametrize("opcode", Opcode)
+@pytest.mark.parametrize("fin", [True, False])
+def test_the_first_byte_tells_what_a_frame_is(opcode: Opcode, fin: bool) -> None:
+    first = fin << 7 | opcode
 
-    assert not is_between_messages(protocol)
+    assert opcode_of(first) == opcode
+    assert completes_message(first) == (fin and opcode < Opcode.CLOSE)

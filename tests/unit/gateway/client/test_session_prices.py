@@ -8,9 +8,8 @@ from gateway.client.actions import AskPresence, AskRouter
 from gateway.client.session import Session
 from gateway.limits import prices
 from gateway.limits.rate import rate
-from gateway.limits.rates import NO_LIMITS, Rates
+from gateway.limits.rates import NO_LIMITS
 from tests.unit.gateway.client.alice import NOW, ROOM, alice, room_ask, said, signal_ask
-from tests.unit.gateway.client.harness import Harness, connected, ping, session
 from tests.unit.wire.samples import frame, ping_message, room_message, signal_message
 from tieline.wire.ids import UserId
 from tieline.wire.internal import Accepted, Done, Refused, RoomMembers, RouterReply, SessionGone
@@ -149,42 +148,14 @@ def test_what_is_over_the_limit_is_refused_by_its_names() -> None:
 
 def test_what_a_connection_used_up_is_told_with_its_end() -> None:
     person = alice(rates=LIMITED)
-    for _ in range(5):
+    for _ in range(4):
         says(person, signal_message(OFFER))
-    assert person.ending(1006, AT).owed_s == 5.0
-    assert person.ending(1006, AT).owed_s == 0
+    ending = person.ending(1006, AT + 2.0)
+    assert (ending.spent_s, ending.owed_s) == (4 * prices.OFFER / 10, 4 * prices.OFFER / 10 - 2)
+    assert person.ending(1006, AT).spent_s == 0
 
 
 def test_what_is_hardly_anything_is_not_told() -> None:
     person = alice(rates=LIMITED)
-    says(person, signal_message(HANGUP))
-    assert person.ending(1006, AT).owed_s == 0
-
-
-def limited(rates: Rates) -> Harness:
-    """A connection of a client with these limits."""
-    return connected(session(rates=rates))
-
-
-def reasons(harness: Harness) -> list[str]:
-    """What the client has been told since."""
-    return [message.get("reason", "ok") for message in harness.messages()]
-
-
-def test_without_limits_everything_passes() -> None:
-    harness = limited(NO_LIMITS)
-    harness.send(*(ping(f"p-{number}") for number in range(2000)))
-    assert reasons(harness) == ["ok"] * 2000
-
-
-def test_who_goes_on_is_refused_once_and_closed() -> None:
-    harness = limited(NO_LIMITS._replace(units=rate(1, 100)))
-    here = harness.connection.session
-    assert here is not None
-    here.budget.charge(500, harness.clock.time())
-    harness.send(ping("p-1"))
-    assert reasons(harness) == ["ok"]
-    harness.clock.advance(10)
-    harness.send(ping("p-2"), ping("p-3"))
-    assert reasons(harness) == ["RATE_LIMITED"]
-    assert harness.close_code == 4503
+    says(person, signal_message(ANSWER))
+    assert person.ending(1006, AT).spent_s == 0

@@ -10,6 +10,10 @@ class Socket(asyncio.Transport):
         super().__init__()
         self.waiting_bytes = 0
         """What the other end has not read yet, as far as the gateway is told."""
+        self.arriving = bytearray()
+        """What the other end has sent, and nobody has read."""
+        self.high: int | None = None
+        """From so many bytes on the connection is told that the other end does not read."""
         self.is_read = True
         self.is_aborted = False
         self.is_ended = False
@@ -37,6 +41,10 @@ class Socket(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         """See `asyncio.WriteTransport.get_write_buffer_size`."""
         return self.waiting_bytes
+
+    def set_write_buffer_limits(self, high: int | None = None, _low: int | None = None) -> None:
+        """See `asyncio.WriteTransport.set_write_buffer_limits`."""
+        self.high = high
 
     def is_reading(self) -> bool:
         """See `asyncio.ReadTransport.is_reading`."""

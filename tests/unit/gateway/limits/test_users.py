@@ -30,8 +30,8 @@ def test_all_connections_of_a_user_have_one_budget() -> None:
 
 def test_who_comes_back_finds_what_is_left() -> None:
     users = Users(RATES)
-    users.of(ALICE, 50.0).charge(120, 50.0)
-    assert users.of(ALICE, 51.0).wait_s(51.0) == 1.0
+    users.of(ALICE, 50.0).charge(119, 50.0)
+    assert users.of(ALICE, 51.0).wait_s(51.0) == pytest.approx(1.0)
 
 
 def test_a_budget_is_forgotten_when_nobody_has_it_for_long() -> None:

@@ -29,7 +29,7 @@ def ends(
     now: int = NOW,
 ) -> Step[User]:
     """Decide on the end of a connection that has used up so much."""
-    ask = EndSession(ALICE, connection, resumable, owed_s)
+    ask = EndSession(ALICE, connection, resumable, owed_s, owed_s)
     return session.lose_connection(ask, WINDOW_S, user, {}, Facts(now))
 
 
@@ -68,7 +68,14 @@ def test_what_several_connections_used_up_is_added() -> None:
     lost = record_of(ends(ONLINE, 8.0))
     late = record_of(ends(lost, 4.0, C0, now=NOW + 2000))
     assert told(RESUMES, late, NOW + 2000) == 10.0
-    assert record_of(ends(lost, 4.0, C0, now=NOW + 20_000)).owed == Owed(NOW + 24_000, C0)
+
+
+def test_what_was_had_back_meanwhile_counts_once() -> None:
+    lost = record_of(ends(ONLINE, 8.0))
+    ask = EndSession(ALICE, C0, True, 12.0, 5.0)
+    for later_ms, until_ms in ((10_000, 20_000), (40_000, 45_000)):
+        step = session.lose_connection(ask, WINDOW_S, lost, {}, Facts(NOW + later_ms))
+        assert record_of(step).owed == Owed(NOW + until_ms, C0)
 
 
 def test_the_end_of_a_replaced_connection_only_adds() -> None:

@@ -1,0 +1,344 @@
+"""What one client has sent and nobody has looked at yet, and when it is looked at.
+
+Bytes in, whole frames out: `next_text` the plain ones, `taker.take_frame` all others. A frame or two are
+looked at as they arrive. The rest waits for a turn (`turns`): so many frames and bytes, and so much time with
+all that comes of them. A client over its limit (`budget`) waits for its time, one that says more than is
+answered (`inbound`) for the answers. Meanwhile it is not read: what it sends waits in its own socket.
+
+After a close frame of ours only the client's own is looked for, and nothing at all after that.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from gateway.client.budget import Budget, price_of_frame
+from gateway.client.frames import CLOSE, Shape, completes_message, next_text, opcode_of, shape_of
+from gateway.client.turns import Turns
+from gateway.client.waiting import Held
+from tieline.wire.envelope import MAX_MESSAGE_BYTES
+
+TURN_FRAMES: Final = 32
+"""Frames of one turn: more than an honest client says at once, and some 0.3 ms of small ones."""
+
+TURN_BYTES: Final = 16 * 1024
+"""Bytes of one turn, or one frame: some offers."""
+
+TURN_S: Final = 0.000_5
+"""Time of one turn, in which a frame is begun: half of a round of `turns`, so that two get on in each."""
+
+AT_ONCE_FRAMES: Final = 4
+"""Frames that are looked at as they arrive: thousands of clients may have some at the same time."""
+
+AT_ONCE_BYTES: Final = 8 * 1024
+"""Bytes that are looked at as they arrive: an offer."""
+
+READ_AHEAD_BYTES: Final = 16 * 1024
+"""A client of which as much waits for its turn is not read meanwhile."""
+
+LEAST_WAIT_S: Final = 0.001
+"""A client over its limit waits for a millisecond at least: the loop's timers count no less."""
+
+CLOSING_BYTES: Final = 256 * 1024
+"""A client that has sent so much since a close frame without its own is not read any more: more than it can
+have had under way, with sockets of the usual size. It has `CLOSING_S` then, like everybody."""
+
+
+class Taker(Protocol):
+    """What takes the frames of one client: its connection."""
+
+    def take_text(self, text: bytes) -> None:
+        """Take a whole text message."""
+        ...
+
+    def take_frame(self, frame: bytes) -> int | None:
+        """Take any other frame, or the header of one that is refused by it.
+
+        Returns how many bytes the next one may have, None: between messages, where a plain one may begin.
+        """
+        ...
+
+    def take_flood(self, text: bytes | None) -> None:
+        """Refuse a text message (None: another frame) of a client that goes on and on, and close."""
+        ...
+
+    def take_end(self) -> None:
+        """Take note that there will be no more frames; called once."""
+        ...
+
+
+class Unread(Protocol):
+    """The messages that were taken, and are not acted on yet."""
+
+    @property
+    def has_next(self) -> bool:
+        """Whether the first of them may be acted on now."""
+        ...
+
+    def act_on_next(self) -> None:
+        """Act on it."""
+        ...
+
+
+class Reader:
+    """The bytes of one client, from WELCOME to the end. `now` is for measuring, in seconds."""
+
+    __slots__ = (
+        "_budget",
+        "_closing_bytes",
+        "_has_ended",
+        "_held",
+        "_is_closing",
+        "_is_direct",
+        "_is_full",
+        "_is_looking",
+        "_is_paused",
+        "_is_queued",
+        "_is_stopped",
+        "_loop",
+        "_now",
+        "_part_most",
+        "_rest",
+        "_taker",
+        "_timer",
+        "_transport",
+        "_turns",
+        "_unread",
+        "_was_over",
+    )
+
+    def __init__(
+        self,
+        taker: Taker,
+        unread: Unread,
+        transport: asyncio.Transport,
+        turns: Turns,
+        held: Held,
+        budget: Budget | None,
+        loop: asyncio.AbstractEventLoop,
+        now: Callable[[], float],
+    ) -> None:
+        """Begin with a transport that is paused, between two messages; None: no budget limits the client."""
+        self._taker = taker
+        self._unread = unread
+        self._transport = transport
+        self._turns = turns
+        self._held = held
+        self._budget = budget
+        self._loop = loop
+        self._now = now
+        self._rest = bytearray()
+        self._part_most: int | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing_bytes = CLOSING_BYTES
+        self._is_paused = True
+        self._is_queued = self._is_looking = self._is_full = False
+        self._is_closing = self._is_stopped = self._has_ended = False
+        self._was_over = self._is_direct = False
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether what the client sends is looked at as it arrives: else its pong may be among what waits."""
+        return not self._is_paused and not self._is_queued
+
+    def start(self) -> None:
+        """Read from now on."""
+        self._wake()
+
+    def receive(self, data: bytes) -> None:
+        """Look at what has arrived, now or later."""
+        if self._is_direct and len(data) <= AT_ONCE_BYTES:
+            text = next_text(data, 0)
+            if text is not None and text[1] == len(data) and self._may_take(text[0]):
+                self._taker.take_text(text[0])
+                return
+        if self._is_stopped:
+            self._closing_bytes -= len(data)
+            self._set_reading()
+            return
+        self._is_direct = False
+        self._rest += data
+        self._held.change(len(data))
+        if self._is_queued or self._is_full or self._timer is not None:
+            self._set_reading()
+        elif len(self._rest) > AT_ONCE_BYTES:
+            self._wake()
+        elif self._look(AT_ONCE_FRAMES, AT_ONCE_BYTES):
+            self._turns.join(self)
+
+    def take_turn(self) -> bool:
+        """Look at what waits, as far as one turn goes; returns whether to be called again."""
+        return self._look(TURN_FRAMES, TURN_BYTES)
+
+    def hold(self) -> None:
+        """Look at no more frames until `release`: enough messages wait."""
+        self._is_full = True
+        self._is_direct = False
+        self._set_reading()
+
+    def release(self) -> None:
+        """Look at frames again, if that was not so."""
+        if self._is_full:
+            self._is_full = False
+            self.wake()
+
+    def wake(self) -> None:
+        """Take a turn, if there is anything to be looked at now."""
+        if not self._is_queued and not self._is_looking:
+            self._wake()
+
+    def begin_closing(self) -> None:
+        """Look for nothing but the client's close frame: ours has been sent."""
+        self._budget = None
+        self._cancel_timer()
+        self._is_full = self._is_direct = False
+        self._closing_bytes = CLOSING_BYTES
+        self._is_closing = True
+        self.wake()
+
+    def stop(self) -> None:
+        """Look at nothing any more: the client has said its last word."""
+        self._is_stopped = True
+        self._is_direct = False
+        self._cancel_timer()
+        if not self._is_looking:
+            self._drop()
+            self._set_reading()
+
+    def end(self) -> None:
+        """Take note that no more will come; what waits is still looked at, unless it is over the limit."""
+        self._has_ended = True
+        self.wake()
+
+    def _wake(self) -> None:
+        if self._settle():
+            self._turns.join(self)
+
+    def _may_take(self, text: bytes) -> bool:
+        """Charge for a plain message, unless its client has to wait or has gone on for too long."""
+        if self._budget is None:
+            return True
+        now = self._now()
+        if self._was_over or self._budget.wait_s(now) > 0:
+            return False
+        self._budget.charge(price_of_frame(len(text), is_control=False), now)
+        return True
+
+    def _look(self, frames: int, size: int) -> bool:
+        """Look at so many frames and bytes, or one frame; returns whether there is more to look at."""
+        self._is_looking = self._is_queued = True
+        rest, at, end = self._rest, 0, self._now() + TURN_S
+        while frames > 0 and at < size:
+            if self._unread.has_next:
+                self._unread.act_on_next()
+            elif (after := self._next(at)) == at:
+                break
+            else:
+                at = after
+            frames -= 1
+            if self._now() >= end:
+                break
+        self._is_looking = False
+        if self._is_stopped:
+            self._drop()
+        elif at:
+            del rest[:at]
+            self._held.change(-at)
+        return self._settle()
+
+    def _next(self, at: int) -> int:
+        """Take the frame at `at`, if it is there and may be taken; returns where the next one begins."""
+        rest = self._rest
+        if self._is_full or self._is_stopped or self._timer is not None:
+            return at
+        shape = shape_of(rest, at, MAX_MESSAGE_BYTES if self._part_most is None else self._part_most)
+        if shape.end > len(rest):
+            return at
+        first = rest[at]
+        if self._is_closing:
+            self._skip(first, at, shape)
+            return shape.end
+        text = next_text(rest, at) if self._part_most is None else None
+        if self._budget is not None:
+            now = self._now()
+            if (wait_s := self._budget.wait_s(now)) > 0:
+                self._was_over = True
+                self._timer = self._loop.call_later(max(wait_s, LEAST_WAIT_S), self._on_time)
+                return at
+            if self._was_over:
+                self._was_over = False
+                if self._budget.has_gone_on(now):
+                    self._taker.take_flood(None if text is None else text[0])
+                    return shape.end
+            self._budget.charge(price_of_frame(shape.size, not completes_message(first)), now)
+        if text is None:
+            self._part_most = self._taker.take_frame(bytes(rest[at : shape.end]))
+        else:
+            self._taker.take_text(text[0])
+        return shape.end
+
+    def _skip(self, first: int, at: int, shape: Shape) -> None:
+        """Pass over a frame, while the client's close frame is awaited."""
+        self._closing_bytes -= shape.end - at
+        if opcode_of(first) == CLOSE and not shape.is_refused:
+            self._taker.take_frame(bytes(self._rest[at : shape.end]))
+        elif shape.is_refused or self._closing_bytes < 0:
+            self.stop()
+
+    def _settle(self) -> bool:
+        """Decide what comes next; returns whether there is anything to be looked at now."""
+        if self._has_ended and self._timer is not None:
+            self._cancel_timer()
+            self._drop()
+        more = self._has_more()
+        self._is_queued = more
+        self._is_direct = not (
+            more
+            or self._rest
+            or self._is_full
+            or self._is_stopped
+            or self._is_closing
+            or self._timer is not None
+            or self._part_most is not None
+        )
+        self._set_reading()
+        if self._has_ended and not more and not self._is_full:
+            self._drop()
+            self._taker.take_end()
+        return more
+
+    def _has_more(self) -> bool:
+        if self._unread.has_next:
+            return True
+        if self._is_full or self._is_stopped or self._timer is not None:
+            return False
+        most = MAX_MESSAGE_BYTES if self._part_most is None else self._part_most
+        return shape_of(self._rest, 0, most).end <= len(self._rest)
+
+    def _set_reading(self) -> None:
+        """Read from the socket, or leave what the client sends there."""
+        pauses = (
+            self._is_full
+            or self._timer is not None
+            or (self._is_queued and len(self._rest) >= READ_AHEAD_BYTES)
+            or (self._is_stopped and self._closing_bytes < 0)
+        )
+        if pauses is not self._is_paused and not self._has_ended and not self._transport.is_closing():
+            self._is_paused = pauses
+            if pauses:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def _drop(self) -> None:
+        self._held.change(-len(self._rest))
+        self._rest.clear()
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self.wake()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
