@@ -9,6 +9,7 @@ worst frames are kept in `bench/worst_frames.json`, where the next search begins
 import argparse
 import asyncio
 import json
+import logging
 import random
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Final, NamedTuple, cast
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 
+from gateway.admission.entrance import Entrance, Room
 from gateway.admission.tokens import Claims, Tokens
 from gateway.client.actions import AskKeys, AskPresence, AskRouter
 from gateway.client.connection import READ_BYTES, Connection
@@ -26,6 +28,7 @@ from gateway.client.session import Session
 from gateway.client.terms import Terms
 from gateway.client.turns import Turns
 from gateway.client.waiting import Waiting
+from tieline.runtime.tally import Tally
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId
 
@@ -183,6 +186,7 @@ def cost_of(frame: bytes) -> float:
     loop, transport, asked = _Loop(), _Nowhere(), list[tuple[Request, Response]]()
     connection = Connection(
         cast("asyncio.AbstractEventLoop", loop),
+        Entrance(Room(), Tally(logging.getLogger("gateway"), lambda _delay, _callback: None)),
         cast("Host", _Nobody()),
         lambda _, request, response: asked.append((request, response)),
         lambda _: None,

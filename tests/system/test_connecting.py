@@ -18,6 +18,7 @@ from tests.system.conftest import everywhere
 
 DENIALS = {
     "MALFORMED": (400, "请求格式错误"),
+    "HEADERS_TOO_LARGE": (431, "请求头过大"),
     "UNAUTHORIZED": (401, "令牌无效"),
     "NOT_FOUND": (404, "路径不存在"),
     "UPGRADE_REQUIRED": (426, "需要升级为 WebSocket 连接"),
@@ -236,13 +237,25 @@ async def test_a_request_for_no_upgrade_is_told_so(people: People) -> None:
         upgrade("/ws").replace(b"HTTP/1.1", b"HTTP/1.0"),
         b"anything but HTTP\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
-        upgrade("/ws", [("X", "y" * 100_000)]),
-        upgrade("/ws", [(f"X-{number}", "y") for number in range(1000)]),
+        upgrade("/ws", without=["host"]),
+        upgrade("/ws", [("Host", "elsewhere.example")]),
     ],
-    ids=["no key", "bad key", "old version", "POST", "HTTP/1.0", "words", "TLS", "long line", "many lines"],
+    ids=["no key", "bad key", "old version", "POST", "HTTP/1.0", "words", "TLS", "no host", "two hosts"],
 )
 async def test_a_malformed_request_is_refused(people: People, request_: bytes) -> None:
     is_denied(await refused(people.ports[0], request_), "MALFORMED")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        upgrade("/ws", [("X", "y" * 100_000)]),
+        upgrade("/ws", [(f"X-{number}", "y") for number in range(1000)]),
+    ],
+    ids=["long line", "many lines"],
+)
+async def test_a_request_that_is_too_long_is_refused(people: People, request_: bytes) -> None:
+    is_denied(await refused(people.ports[0], request_), "HEADERS_TOO_LARGE")
 
 
 async def test_acks_are_sent_to_whoever_asked_for_them_and_to_nobody_else(people: People) -> None:

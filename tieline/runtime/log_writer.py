@@ -25,7 +25,8 @@ SAY_EVERY_S: Final = 1.0
 FLUSH_S: Final = 2.0
 """For writing what waits when the process ends: less than an orchestrator waits before it kills."""
 
-Queue = queue.Queue[logging.LogRecord | None]
+Queue = queue.Queue[str | None]
+"""Lines; None ends the thread."""
 
 
 class LogWriter:
@@ -34,7 +35,7 @@ class LogWriter:
     def __init__(self, formatter: logging.Formatter, descriptor: int, most: int = MOST_WAITING) -> None:
         waiting: Queue = queue.Queue(most)
         self._taking = _Taking(waiting, formatter)
-        self._writing = _Writing(waiting, self._taking, _Descriptor(descriptor))
+        self._writing = _Writing(waiting, self._taking, descriptor)
 
     def begin(self, logger: logging.Logger) -> None:
         """Take the place of all handlers of a logger."""
@@ -58,10 +59,14 @@ class _Taking(QueueHandler):
         self._waiting = waiting
         self.dropped = 0
 
-    def enqueue(self, record: logging.LogRecord) -> None:
+    def prepare(self, record: logging.LogRecord) -> str:
+        """Make the line of a record."""
+        return self.format(record)
+
+    def enqueue(self, line: object) -> None:
         """Keep a line, or drop it when too many wait."""
         try:
-            self._waiting.put_nowait(record)
+            self._waiting.put_nowait(str(line))
         except queue.Full:
             self.dropped += 1
             metrics.LOG_LINES_DROPPED.inc()
@@ -74,19 +79,20 @@ class _Writing(QueueListener):
         self,
         waiting: Queue,
         taking: _Taking,
-        writing: logging.Handler,
+        descriptor: int,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(waiting, writing)
+        super().__init__(waiting)
+        self._descriptor = descriptor
         self._waiting = waiting
         self._taking = taking
         self._now = now
         self._said = 0
         self._say_at = 0.0
 
-    def handle(self, record: logging.LogRecord) -> None:
+    def handle(self, line: object) -> None:
         """Write a line."""
-        super().handle(record)
+        self._write(str(line))
         if self._taking.dropped > self._said and self._now() >= self._say_at:
             self._say_dropped()
 
@@ -106,22 +112,17 @@ class _Writing(QueueListener):
         record = logging.makeLogRecord({"levelno": logging.WARNING, "levelname": "WARNING", **fields})
         self._said = dropped
         self._say_at = self._now() + SAY_EVERY_S
-        super().handle(self._taking.prepare(record))
+        self._write(self._taking.prepare(record))
 
+    def _write(self, line: str) -> None:
+        """Write a whole line, or as much of it as can be when nobody will read it any more.
 
-class _Descriptor(logging.Handler):
-    """Writes without a buffer: one that is locked when the process ends would abort it."""
-
-    def __init__(self, descriptor: int) -> None:
-        super().__init__()
-        self._descriptor = descriptor
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a whole line, or as much of it as can be when nobody will read it any more."""
-        line = memoryview(f"{record.getMessage()}\n".encode(errors="backslashreplace"))
+        There is no buffer: one that is locked when the process ends would abort it.
+        """
+        left = memoryview(f"{line}\n".encode(errors="backslashreplace"))
         try:
-            while line:
+            while left:
                 select.select((), (self._descriptor,), ())  # it may be one that does not block
-                line = line[os.write(self._descriptor, line) :]
+                left = left[os.write(self._descriptor, left) :]
         except OSError:  # its reader has gone
             pass

@@ -1,5 +1,6 @@
 """Which upgrade requests are denied, and which clients begin to be let in."""
 
+import asyncio
 import time
 
 import jwt
@@ -12,7 +13,7 @@ from gateway.admission.tokens import Tokens
 from gateway.client.connection import HANDSHAKE_S
 from gateway.limits.addresses import NO_ADDRESS_LIMITS, Addresses, AddressLimits, connects_a_minute
 from gateway.sessions.attempts import MOST_OF_A_USER
-from gateway.sessions.upgrades import Upgrades
+from gateway.sessions.upgrades import MOST_SETTLING, Upgrades
 from tests.unit.gateway.admission.issuer import RSA, key_set
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import Scene
@@ -47,11 +48,14 @@ class UpgradingGateway:
         self.tokens = Tokens(SECRET, fetches=True)
         self.are_keys_there = True
         self.has_bug = False
+        self.may_fetch = asyncio.Event()
+        self.may_fetch.set()
         self.users = FakeUsers()
         self.addresses = Addresses(NO_ADDRESS_LIMITS)
         self._upgrades: Upgrades | None = None
 
     async def _refresh_keys(self) -> bool:
+        await self.may_fetch.wait()
         if self.has_bug:
             raise ZeroDivisionError
         if self.are_keys_there:
@@ -130,6 +134,28 @@ async def test_a_bug_met_while_keys_are_fetched_costs_one_client_alone(gateway: 
     assert harness.socket.is_aborted
 
     assert reason(await gateway.comes(token())) == ""
+
+
+async def test_a_client_that_goes_while_keys_are_fetched_is_forgotten(gateway: UpgradingGateway) -> None:
+    gateway.may_fetch.clear()
+    harness = await gateway.comes(RSA.token(exp=time.time() + 60))
+    harness.lose()
+    gateway.may_fetch.set()
+    await gateway.scene.settles()
+
+    assert gateway.users.attempts == []
+    assert gateway.scene.presence.asked == []
+
+
+async def test_too_many_who_wait_for_keys_are_denied_at_once(gateway: UpgradingGateway) -> None:
+    gateway.may_fetch.clear()
+    unknown = RSA.token(exp=time.time() + 60)
+    for _ in range(MOST_SETTLING):
+        await gateway.comes(unknown)
+
+    assert reason(await gateway.comes(unknown)) == "KEYS_UNAVAILABLE"
+    assert reason(await gateway.comes(token())) == ""
+    gateway.may_fetch.set()
 
 
 async def test_a_gateway_that_drains_denies_every_client(gateway: UpgradingGateway) -> None:
