@@ -10,7 +10,11 @@ every browser.
 """
 
 import functools
+import itertools
+import operator
 import re
+import sys
+import zlib
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -154,19 +158,39 @@ class Malformed(msgspec.Struct, frozen=True):
     cmd: str = ""
 
 
+UNREADABLE: Final = Malformed(ErrorCode.BAD_MESSAGE)
+"""The refusal of a frame of which nothing could be read."""
+
 _decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
-_loose = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class _Loose(msgspec.Struct, frozen=True, gc=False):
+    """The fields of a frame that a refusal names, whatever they are."""
+
+    request_id: msgspec.Raw = msgspec.field(name="requestId", default=msgspec.Raw())
+    module: msgspec.Raw = msgspec.Raw()
+    cmd: msgspec.Raw = msgspec.Raw()
+
+
+_loose = msgspec.json.Decoder(_Loose)
 _string = msgspec.json.Decoder(str)
 
 REPLACED: Final = "\x01"
 """The stand-in for a lone surrogate; see `_without_lone_surrogates`."""
 
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair of surrogates
-    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})"  # a lone one
-    rb"|.)",
-    re.DOTALL,
-)
+_HIGH: Final = rb"[89abAB][0-9a-fA-F]{2}"
+_LOW: Final = rb"[c-fC-F][0-9a-fA-F]{2}"
+_ALONE: Final = rb"\\u[dD](?:%b(?:\\u[dD]%b)*(?!\\u[dD]%b)|%b(?<!\\u[dD]%b\\u[dD]%b)(?:\\u[dD]%b)*+)" % (
+    _HIGH, _HIGH, _LOW, _LOW, _HIGH, _LOW, _LOW,
+)  # fmt: skip
+_PAIR: Final = rb"\\u[dD]%b\\u[dD]%b" % (_HIGH, _LOW)
+_OTHER: Final = rb"\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}"
+_BESIDE: Final = rb"(?>[^\"\\\x00-\x1f]+|\\[\"/bfnrt]|%b|%b)*+" % (_OTHER, _PAIR)
+_LONE = re.compile(rb"%b(?>%b%b)*+" % (_ALONE, _BESIDE, _ALONE))
+"""From the first escape of a lone surrogate to the last one of a string; every backslash begins an escape."""
+
+_NO_TEXT: Final = b"\xff\xff"
+"""Stands for an escaped backslash meanwhile: no UTF-8, and as long."""
 
 
 def decode(frame: bytes) -> ClientMessage | Malformed:
@@ -175,12 +199,24 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
     Ids are checked; that `from` is the authenticated user, and `to` another one, is checked by the gateway's
     session. Never raises for anything that `frame` holds.
     """
-    if len(frame) > MAX_DEPTH and frame.count(b"[") + frame.count(b"{") > MAX_DEPTH < _depth(frame):
-        return Malformed(ErrorCode.BAD_MESSAGE)
+    message = _decode(frame)
+    if (
+        len(frame) > MAX_DEPTH
+        and frame.count(b"[") + frame.count(b"{") > MAX_DEPTH
+        and message != UNREADABLE  # is no JSON at all: no need to look
+        and is_too_deep(frame)
+    ):
+        return UNREADABLE
+    return message
+
+
+def _decode(frame: bytes) -> ClientMessage | Malformed:
+    """Decode a frame however deep it nests: the decoder itself gives up where the stack would end."""
     try:
         message = _decoder.decode(frame)
     except (msgspec.DecodeError, RecursionError):
-        readable = _without_lone_surrogates(frame)
+        mark = b"\\u0001%08x" % zlib.crc32(frame)  # what nearly no frame has in it by itself
+        readable = _without_lone_surrogates(frame, mark)
         if readable == frame:
             return _why_not(frame)
         try:
@@ -188,7 +224,7 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
         except (msgspec.DecodeError, RecursionError):
             return _why_not(readable)
         # The data of a PING goes back as it was read, and must be what was sent; so must a token.
-        if isinstance(message, Ping) and _data_was_replaced(frame, message):
+        if isinstance(message, Ping) and _data_was_replaced(frame, message, mark):
             return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, "PING")
         if isinstance(message, RefreshToken) and REPLACED in message.data.token:
             return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, "REFRESH_TOKEN")
@@ -235,16 +271,14 @@ def _why_not(frame: bytes) -> Malformed:
     try:
         fields = _loose.decode(frame)
     except (msgspec.DecodeError, RecursionError):
-        return Malformed(ErrorCode.BAD_MESSAGE)
-    request_id, cmd = _text(fields.get("requestId")), _text(fields.get("cmd"))
-    unknown = request_id and _text(fields.get("module")) == "ROOM" and cmd and cmd not in COMMANDS
+        return UNREADABLE
+    request_id, cmd = _text(fields.request_id), _text(fields.cmd)
+    unknown = request_id and _text(fields.module) == "ROOM" and cmd and cmd not in COMMANDS
     return Malformed(ErrorCode.UNKNOWN_COMMAND if unknown else ErrorCode.BAD_MESSAGE, request_id, cmd)
 
 
-def _text(raw: msgspec.Raw | None) -> str:
+def _text(raw: msgspec.Raw) -> str:
     """Read a field as an id-like text; "" if it is none."""
-    if raw is None:
-        return ""
     try:
         text = _string.decode(raw)
     except msgspec.DecodeError:
@@ -252,8 +286,12 @@ def _text(raw: msgspec.Raw | None) -> str:
     return text if is_valid_id(text) else ""
 
 
-def _data_was_replaced(frame: bytes, message: Ping) -> bool:
+def _data_was_replaced(frame: bytes, message: Ping, mark: bytes) -> bool:
     """Whether there are lone surrogates in the `data` of a frame that was read without them as `message`."""
+    if mark not in bytes(message.data):
+        return False
+    if mark not in frame:
+        return True
     otherwise = _decoder.decode(_without_lone_surrogates(frame, b"\\u0002"))
     return not isinstance(otherwise, Ping) or bytes(otherwise.data) != bytes(message.data)
 
@@ -262,21 +300,56 @@ def _without_lone_surrogates(frame: bytes, replacement: bytes = b"\\u0001") -> b
     """Replace escapes of lone surrogates, which JSON allows and UTF-8 cannot hold, by a control character.
 
     In `data.data` that makes the frame readable without touching what is relayed; in an id the control
-    character makes it invalid, as it should be.
+    character makes it invalid, as it should be. All of them in a string are replaced by one, with what stands
+    between them: there may be thousands.
     """
     if b"\\u" not in frame:
         return frame
-    return _ESCAPE.sub(lambda escape: replacement if escape[1] else escape[0], frame)
+    masked = frame.replace(b"\\\\", _NO_TEXT)
+    return _LONE.sub(replacement.replace(b"\\", b"\\\\"), masked).replace(_NO_TEXT, b"\\\\")
 
 
-def _depth(frame: bytes) -> int:
-    """Count how deep the brackets of a frame nest, outside its strings."""
-    deepest = depth = 0
-    for bracket in re.finditer(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', frame, re.DOTALL):
-        match bracket[0]:
-            case b"[" | b"{":
-                depth += 1
-                deepest = max(deepest, depth)
-            case b"]" | b"}":
-                depth -= 1
-    return deepest
+_OPEN, _SHUT = b"10"
+_AS_BITS: Final = bytes(_OPEN if byte in b"[{" else _SHUT if byte in b"]}" else byte for byte in range(256))
+_NEITHER: Final = bytes(byte for byte in range(256) if byte not in b'[]{}"')
+
+
+def _rise_and_peak(byte: int) -> tuple[int, int]:
+    """Tell of eight brackets, 1 for one that opens, how much deeper they end, and how deep they go."""
+    depth = peak = 0
+    for bit in range(7, -1, -1):
+        depth += 1 if byte >> bit & 1 else -1
+        peak = max(peak, depth)
+    return depth, peak
+
+
+_RISES, _PEAKS = zip(*map(_rise_and_peak, range(256)), strict=True)
+_RISES_OF_16: Final = tuple(one + other for one in _RISES for other in _RISES)
+_PEAKS_OF_16: Final = tuple(
+    max(_PEAKS[one], _RISES[one] + _PEAKS[other]) for one in range(256) for other in range(256)
+)
+
+
+def is_too_deep(frame: bytes) -> bool:
+    """Whether the brackets of a frame nest deeper than `MAX_DEPTH`, outside its strings.
+
+    Of a frame that is no JSON it may say either. Sixteen brackets at a time: one by one they would take ten
+    times as long, and a client may send frames of nothing else.
+    """
+    # Without escapes and all that is neither a quote nor a bracket, two quotes side by side enclose nothing.
+    text = frame.replace(b"\\\\", b"").replace(b'\\"', b"").translate(_AS_BITS, _NEITHER).replace(b'""', b"")
+    bits = b"".join(text.split(b'"')[::2])
+    if b"1" * (MAX_DEPTH + 1) in bits:
+        return True
+    most = MAX_DEPTH
+    while bits.count(b"1") > most and bits.count(b"10") > len(bits) // 4:  # many pairs: one level less
+        bits = bits.replace(b"10", b"")
+        most -= 1
+    if bits.count(b"1") <= most:
+        return False
+    size = -(-len(bits) // 16)
+    words = memoryview(int(bits.ljust(size * 16, b"0"), 2).to_bytes(size * 2, sys.byteorder)).cast("H")
+    words = words if sys.byteorder == "big" else words[::-1]
+    levels = itertools.accumulate(map(_RISES_OF_16.__getitem__, words), initial=0)
+    deepest: int = max(map(operator.add, levels, map(_PEAKS_OF_16.__getitem__, words)))
+    return deepest > most
