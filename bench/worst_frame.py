@@ -186,7 +186,7 @@ def cost_of(frame: bytes) -> float:
     loop, transport, asked = _Loop(), _Nowhere(), list[tuple[Request, Response]]()
     connection = Connection(
         cast("asyncio.AbstractEventLoop", loop),
-        Entrance(Room(), Tally(logging.getLogger("gateway"), lambda _delay, _callback: None)),
+        Entrance(Room(), Tally(logging.getLogger("bench"), lambda _delay, _callback: None)),
         cast("Host", _Nobody()),
         lambda _, request, response: asked.append((request, response)),
         lambda _: None,

@@ -1,11 +1,13 @@
 """What a user may ask for: who asks for more is read more slowly, and sent away if it goes on."""
 
+import asyncio
+
 import pytest
 
-from tests.support import frames
+from tests.support import frames, raw_client
 from tests.support.frames import CANDIDATE, OFFER
 from tests.support.people import People, Person
-from tests.support.raw_client import Ended, Refused
+from tests.support.raw_client import Ended, Opcode, Refused
 from tests.support.resuming import ResumingPeople, id_of
 from tests.support.system import System
 from tests.system.conftest import NewGateway
@@ -114,6 +116,30 @@ async def test_of_many_rooms_in_a_token_the_first_hundred_are_joined(people: Peo
     rooms = [f"{people.room}-{number}" for number in range(150)]
     alice = await people.connect("alice", claims={"join": rooms})
     assert set(alice.welcome["data"]["rooms"]) == set(rooms[:100])
+
+
+@one
+@pytest.mark.parametrize("kind", ["pongs", "fragments"])
+async def test_others_are_answered_before_a_flooder_s_bytes_are_read(
+    new_gateway: NewGateway, people: People, kind: str
+) -> None:
+    port = new_gateway(LIMITS="off").port
+    alice, mallory = await people.connect("alice", port=port), await people.connect("mallory", port=port)
+    if kind == "pongs":
+        flood = raw_client.frame(Opcode.PONG, b"") * (4_000_000 // 6)
+    else:
+        flood = raw_client.frame(Opcode.TEXT, b"", fin=False)
+        flood += raw_client.frame(Opcode.CONTINUATION, b"", fin=False) * (4_000_000 // 6)
+    mallory.connection.write(flood)
+    if kind == "fragments":
+        mallory.connection.write(raw_client.frame(Opcode.CONTINUATION, b""))
+    floods(mallory, 1)
+    all_read = asyncio.ensure_future(mallory.hear())
+    for _ in range(50):
+        (frame,) = floods(alice, 1)
+        assert await heard_of(alice, frame) == "ok"
+    assert not all_read.done()
+    all_read.cancel()
 
 
 @one
