@@ -152,6 +152,12 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             "stack",
         ),
         Chart(
+            "Waiting on connections",
+            "Where it is more than 16 KiB: received and not acted on (in), not read by the client (out).",
+            "bytes",
+            [Query("sum by (direction) (tieline_waiting_bytes)", "{{direction}}")],
+        ),
+        Chart(
             "Heaviest user",
             "Its share of what its gateway does. Who it is: `tieline top`, or /heaviest on the ops port.",
             "percentunit",
