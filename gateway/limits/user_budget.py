@@ -147,6 +147,8 @@ class UserBudget:
     def wait_s(self, now: float) -> float:
         """Return in how many seconds the user may be read again, for a small message; 0: it may be now."""
         rates = self._rates
+        if self._units <= now and self._size <= now and self._held_until <= now:
+            return 0.0  # nearly always: nothing is owed
         return max(
             rates.units.wait_s(self._units + rates.units.each_s, now),
             rates.size.wait_s(self._size, now),
@@ -243,7 +245,8 @@ class UserBudget:
 
     def _spend(self, seconds: float, now: float) -> None:
         self._spent_s += seconds
-        self._spent_until = max(self._spent_until, now) + seconds
+        until = self._spent_until
+        self._spent_until = (until if until > now else now) + seconds  # noqa: FURB136  # for every frame
 
     def _is_over(self, limit: Limit, now: float) -> None:
         if self._over_since is None:
