@@ -1,0 +1,122 @@
+"""Attacks on routers and presence: by a neighbour on the broker, and while the broker is away."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+from typing import Final
+
+from nats.aio.client import Client as Nats
+
+from tests.attacks.on_calls import _deaf_pairs, signal
+from tests.attacks.scene import Attack, Scene
+from tests.support.frames import OFFER
+
+AWAY_S: Final = 4.0
+GUARD: Final = "What cannot be read is counted, and logged once every few seconds."
+
+
+def garbage() -> list[bytes]:
+    """List what no process of this system sends."""
+    return [
+        b"",
+        b"\x00",
+        b"\xff" * 100,
+        b"\xc1",
+        b"[]",
+        b"\x90",
+        b"\x92\xa9KeepLease\xa1\xff",
+        b"\x91\xa6Signal",
+        b"\xdd\xff\xff\xff\xff",
+        b"\x91" * 5_000,
+        b"\x97\xa6Signal\xa1a\xa1b\xa1c\xc4\x02{}\xc3\xc0",
+        "好".encode() * 1_000,
+    ]
+
+
+async def _neighbour(scene: Scene) -> Nats:
+    client = Nats()
+    await client.connect(scene.document["nats"], allow_reconnect=False)
+    return client
+
+
+async def garbage_to_routers(scene: Scene) -> AsyncIterator[None]:
+    client = await _neighbour(scene)
+    yield
+    try:
+        await _throw(scene, client, ["tieline.signal.WEBRTC_OFFER", "tieline.signal.X", "tieline.changed.x"])
+    finally:
+        await client.close()
+
+
+async def garbage_to_presence(scene: Scene) -> AsyncIterator[None]:
+    client = await _neighbour(scene)
+    words = ("open", "end", "join", "leave", "members", "check", "lease", "register", "x")
+    yield
+    try:
+        await _throw(scene, client, [f"tieline.presence.{word}" for word in words])
+    finally:
+        await client.close()
+
+
+async def garbage_to_gateways(scene: Scene) -> AsyncIterator[None]:
+    client = await _neighbour(scene)
+    yield
+    try:
+        subjects = ["tieline.live.user.x.y", "tieline.live.mark.x", "tieline.events.x"]
+        await _throw(scene, client, subjects)
+    finally:
+        await client.close()
+
+
+async def _throw(scene: Scene, client: Nats, subjects: list[str]) -> None:
+    thrown = itertools.cycle(itertools.product(subjects, garbage()))
+    for nth, (subject, payload) in enumerate(thrown):
+        await client.publish(subject, payload, reply="tieline.gateway.none.reply.1" if nth % 2 else "")
+        scene.counts["thrown"] += 1
+        if nth % 50 == 0:
+            await client.flush()
+            await asyncio.sleep(0.01)
+
+
+async def offers_expire_while_broker_away(scene: Scene) -> AsyncIterator[None]:
+    pairs = await _deaf_pairs(scene, 60)
+    yield
+
+    async def offer() -> None:
+        for number in itertools.count():
+            for one, line, other, _ in pairs:
+                line.write(signal(OFFER, one, other, number, f"{number}"))
+            scene.counts["rounds of offers"] += 1
+            await asyncio.sleep(0.5)
+
+    offering = asyncio.ensure_future(offer())
+    try:
+        await asyncio.sleep(2)
+        until = asyncio.get_running_loop().time() + AWAY_S
+        while asyncio.get_running_loop().time() < until:
+            scene.counts["ended"] += scene.end_broker()
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(6)
+    finally:
+        offering.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await offering
+
+
+ROWS: Final = (
+    Attack("garbage-to-routers", "A neighbour sends routers what is no signal.", GUARD, garbage_to_routers),
+    Attack(
+        "garbage-to-presence", "A neighbour sends presence what is no request.", GUARD, garbage_to_presence
+    ),
+    Attack("garbage-to-gateways", "A neighbour sends gateways what is no frame.", GUARD, garbage_to_gateways),
+    Attack(
+        "offers-expire-while-broker-away",
+        "Sixty offers expire over and over, and the broker ends, again and again for 4 s.",
+        "No exception of a broker or of one timer ends a process.",
+        offers_expire_while_broker_away,
+        least_s=14,
+        settings=(("TIELINE_OFFER_TIMEOUT", "2"),),
+        kills_broker=True,
+    ),
+)
