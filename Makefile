@@ -101,10 +101,11 @@ ROUNDS ?= 100
 ifndef SEED
 SEED := $(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')
 endif
-soak: install ## what runs long: faults round after round, the whole model, many more examples
+soak: install ## what runs long: faults round after round, the whole model, every attack, many more examples
 	@echo "once more: make soak SEED=$(SEED) ROUNDS=$(ROUNDS)"
 	$(PYTHON) -m model --everything
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=soak --hypothesis-seed=$(SEED) --timeout=3600
+	TIELINE_FUZZ_SEED=$(SEED) $(PYTHON) -m pytest tests/fuzz -q --hypothesis-profile=soak -p no:cacheprovider
 	$(PYTHON) -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
 	$(PYTHON) -m tests.attacks --seconds $(SECONDS_EACH)
 

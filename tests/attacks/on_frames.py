@@ -77,7 +77,8 @@ async def byte_by_byte(scene: Scene) -> AsyncIterator[None]:
         await asyncio.sleep(0.002)
 
 
-def _broken() -> list[bytes]:
+def broken() -> list[bytes]:
+    """List frames that break RFC 6455, or what docs/protocol.md says of frames."""
     whole = text(command("PING", {}, "p"))
     return [
         bytes([0xF1, 0x80]) + bytes(4),  # reserved bits
@@ -101,7 +102,7 @@ def _broken() -> list[bytes]:
 
 
 async def broken_frames(scene: Scene) -> AsyncIterator[None]:
-    kinds = itertools.cycle(_broken())
+    kinds = itertools.cycle(broken())
     sources = itertools.cycle([scene.address() for _ in range(20)])
     yield
 

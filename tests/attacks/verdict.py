@@ -15,8 +15,8 @@ MOST_GROWTH_MIB: Final[Mapping[str, float]] = {"gateway": 128, "router": 96, "pr
 """By how much a process may grow in one row: well within what is left of a pod's limit (`deploy/k8s`)."""
 
 STARVED_MS: Final = 500.0
-"""If half of all messages take longer, the honest are not served any more. It is a hundred times what a message
-takes on a machine that has other things to do, so no busy machine looks like it."""
+"""If half of all messages take longer, the honest are not served any more. It is a hundred times what a
+message takes on a machine that has other things to do, so no busy machine looks like it."""
 
 BUGS: Final = (b"Traceback (most recent call last)", b"Task exception was never retrieved")
 """What the log of a process that does what it should never says."""
