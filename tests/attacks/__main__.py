@@ -27,7 +27,9 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="WORD", help="rows with WORD in their name")
     parser.add_argument("--but", default="", metavar="WORDS", help="no rows with one of these, with commas")
     parser.add_argument("--seconds", type=float, default=8.0, help="each attack lasts so long (%(default)g)")
-    parser.add_argument("--quiet", type=float, default=3.0, metavar="S", help="before each (%(default)g)")
+    parser.add_argument(
+        "--quiet", type=float, default=3.0, metavar="S", help="before each, and after it (%(default)g)"
+    )
     parser.add_argument("--share", type=float, default=1.0, help="of the size of crowds (%(default)g)")
     parser.add_argument("--one-address", action="store_true", help="everybody comes from 127.0.0.1")
     parser.add_argument("--measure", action="store_true", help="print the table, and judge no row")
@@ -62,6 +64,7 @@ def seen_of(
                         share=options.share,
                         one_address=options.one_address,
                         quiet_s=options.quiet,
+                        rest_s=options.quiet,
                     )
                 )
             seen = arena.row(attack, options.seconds)

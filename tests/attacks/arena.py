@@ -32,9 +32,6 @@ LOOK_S: Final = 0.1
 PATIENCE_S: Final = 100.0
 """For any answer of the two processes: more than the longest set-up."""
 
-REST_S: Final = 0.3
-"""After a row, before what is under way is waited for."""
-
 
 class Teller:
     """A process that takes orders and gives answers, a line of JSON each."""
@@ -88,12 +85,15 @@ class Arena:
         share: float = 1.0,
         one_address: bool = False,
         quiet_s: float = 0.5,
+        rest_s: float = 1.0,
     ) -> None:
+        """Set it up; `rest_s` is how long after a row others are watched: its end is an event, too."""
         self.settings = dict(settings)
         self._folder = folder
         self._share = share
         self._one_address = one_address
         self._quiet_s = quiet_s
+        self._rest_s = rest_s
         self._stack = ExitStack()
         self._most: dict[str, float] = {}
         self.is_fit = True
@@ -173,7 +173,7 @@ class Arena:
             self._attacker.order({"seconds": max(seconds, attack.least_s)})
             done = self._attacker.answer(watch)
         self._honest.order({"do": "phase", "name": "after"})
-        time.sleep(REST_S)
+        time.sleep(self._rest_s)
         self._honest.order({"do": "report"})
         honest = self._honest.answer(watch)
         log = self._logged(logged)

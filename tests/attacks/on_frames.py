@@ -15,6 +15,10 @@ TEXT: Final = 1
 CONTINUATION: Final = 0
 CLOSE: Final = 8
 
+HALF_CLOSED: Final = 40
+CUT_S: Final = 5.0
+"""In which a line is cut whose client says nothing more: the server gives it three."""
+
 READING: Final = "A connection's turn of reading ends after so many frames, bytes and so much time."
 
 
@@ -130,7 +134,8 @@ async def after_close(scene: Scene) -> AsyncIterator[None]:
 
 async def half_closed(scene: Scene) -> AsyncIterator[None]:
     ping = text(command("PING", "x" * 30_000, "p"))
-    lines = await scene.crowd([lambda: scene.deaf(receive_buffer=4096)] * 40)
+    lines = await scene.crowd([lambda: scene.deaf(receive_buffer=4096)] * HALF_CLOSED)
+    before = await scene.metric("gateway", "tieline_connections")
     yield
     for line in lines:
         line.stop_reading()
@@ -138,7 +143,9 @@ async def half_closed(scene: Scene) -> AsyncIterator[None]:
     for line in lines:
         line.end_writing()
     scene.counts["half-closed"] += len(lines)
-    await asyncio.sleep(3)
+    await asyncio.sleep(CUT_S)
+    left = HALF_CLOSED + await scene.metric("gateway", "tieline_connections") - before
+    scene.expect(left <= HALF_CLOSED / 2, f"{left:.0f} of {HALF_CLOSED} half-closed lines were not cut")
 
 
 async def _fill(line: Line, message: bytes) -> None:
@@ -197,7 +204,7 @@ ROWS: Final = (
         "Forty read nothing, and close their half of the line.",
         "A line whose other half is closed is cut.",
         half_closed,
-        least_s=5,
+        least_s=CUT_S + 5,
     ),
     Attack(
         "unread-replies",

@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from tests.attacks.line import Line, Refused
 from tests.attacks.player import Player
 from tests.support.frames import NO_CLAIMS, token
+from tests.support.http_get import http_get
+from tests.support.system import summed_up
 
 AT_ONCE: Final = 24
 """Connections that are opened side by side while an attack is set up."""
@@ -80,6 +82,12 @@ class Scene:
         """Of the gateways; the first one is attacked, and the honest senders are on it."""
         urls: list[str] = self.document["gateways"]
         return urls
+
+    async def metric(self, kind: str, name: str, which: int = 0) -> float:
+        """Read one sample of a process's metrics, without labels."""
+        parts = urlsplit(self.document["ops"][kind][which])
+        _, exposition = await asyncio.to_thread(http_get, parts.port or 0, "/metrics")
+        return summed_up(exposition, name, {})
 
     def end_broker(self) -> bool:
         """End the broker without a word, also one that is not ready yet; False: there is none now."""
