@@ -90,7 +90,7 @@ INSIDE := tests/unit tests/broker tests/contract tests/system
 test-inside: install
 	$(PYTHON) -m pytest $(INSIDE) $(SLOWEST) --cov --cov-report=term --cov-fail-under=100
 
-# Everything else: the model, faults, browsers, containers, Prometheus, Kubernetes.
+# Everything else: the model, faults, attacks, fuzzing, browsers, containers, Prometheus, Kubernetes.
 OUTSIDE = $(filter-out $(INSIDE) tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 test-outside: install
 	$(PYTHON) -m pytest $(OUTSIDE) $(SLOWEST) -p no:cacheprovider

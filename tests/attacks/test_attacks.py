@@ -15,6 +15,9 @@ from tests.attacks.verdict import problems
 LOUD_S: Final = 1.5
 """Of each attack: what is not bounded shows at once. `make attack` has longer ones."""
 
+REST_S: Final = 0.3
+"""After each, while others are still watched."""
+
 SHARE: Final = 0.25
 """Of the size of crowds, which take their time to come."""
 
@@ -35,7 +38,7 @@ class Arenas:
             self.end()
             self._count += 1
             arena = self._arena = self._stack.enter_context(
-                Arena(self._folder / str(self._count), settings, share=SHARE)
+                Arena(self._folder / str(self._count), settings, share=SHARE, quiet_s=0, rest_s=REST_S)
             )
         arena.is_fit = False  # until the row has held
         return arena
