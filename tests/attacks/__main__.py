@@ -55,12 +55,12 @@ def seen_of(
     with ExitStack() as stack:
         arena: Arena | None = None
         for nth, attack in enumerate(attacks):
-            if arena is None or not arena.is_fit or arena.settings != dict(attack.settings):
+            if arena is None or not arena.serves(attack):
                 stack.close()
                 arena = stack.enter_context(
                     Arena(
                         folder / str(nth),
-                        dict(attack.settings),
+                        attack,
                         share=options.share,
                         one_address=options.one_address,
                         quiet_s=options.quiet,

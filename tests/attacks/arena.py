@@ -6,14 +6,15 @@ the default ones. Both others are processes of their own; this one only watches.
 
 import json
 import os
+import resource
 import secrets
 import select
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -80,15 +81,18 @@ class Arena:
     def __init__(
         self,
         folder: Path,
-        settings: Mapping[str, str],
+        attack: Attack,
         *,
         share: float = 1.0,
         one_address: bool = False,
         quiet_s: float = 0.5,
         rest_s: float = 1.0,
     ) -> None:
-        """Set it up; `rest_s` is how long after a row others are watched: its end is an event, too."""
-        self.settings = dict(settings)
+        """Set it up for `attack`, and others that it `serves`.
+
+        `rest_s` is how long others are watched after a row: its end is an event, too.
+        """
+        self._attack = attack
         self._folder = folder
         self._share = share
         self._one_address = one_address
@@ -104,14 +108,14 @@ class Arena:
         try:
             self._key_server = self._stack.enter_context(FailingKeyServer())
             environ = {
-                name: value.format(key_server=self._key_server.url) for name, value in self.settings.items()
+                name: value.format(key_server=self._key_server.url) for name, value in self._attack.settings
             }
             kept = {name: "" for name in os.environ if name.startswith("TIELINE_")}
-            self._dev = self._stack.enter_context(
-                RunningDev(
-                    self._folder, ["--port", "0", *SIZES], {**kept, "TIELINE_JWT_SECRET": SECRET, **environ}
+            environ = {**kept, "TIELINE_JWT_SECRET": SECRET, **environ}
+            with _files(self._attack.files):
+                self._dev = self._stack.enter_context(
+                    RunningDev(self._folder, ["--port", "0", *SIZES], environ)
                 )
-            )
             self._dev.until_said(READY)
             words = [secrets.token_hex(3), str(int(self._one_address)), *self._dev.document["gateways"]]
             self._honest = self._teller("tests.attacks.honest", words)
@@ -124,6 +128,11 @@ class Arena:
 
     def __exit__(self, *_exception: object) -> None:
         self._stack.close()
+
+    def serves(self, attack: Attack) -> bool:
+        """Whether another row may be done here, too."""
+        like = (attack.settings, attack.files)
+        return self.is_fit and like == (self._attack.settings, self._attack.files)
 
     def _teller(self, module: str, words: Sequence[str]) -> Teller:
         teller = Teller(module, words, self._folder / f"{module}.errors")
@@ -193,6 +202,17 @@ class Arena:
         with self._dev.log_file.open("rb") as log:
             log.seek(start)
             return log.read()
+
+
+@contextmanager
+def _files(most: int) -> Iterator[None]:
+    """Let processes that are started in the block have so many files open; 0: as many as this one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most or soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _most_said(log: bytes) -> dict[str, int]:

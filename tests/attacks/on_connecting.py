@@ -13,8 +13,12 @@ from tests.attacks.on_calls import call
 from tests.attacks.player import Player
 from tests.attacks.scene import HOME, Attack, Scene
 from tests.support.frames import CANDIDATE, OFFER, token
+from tests.support.http_get import http_get
 
 DOOR: Final = "Connections before the upgrade: an address, and the whole gateway."
+FEW_FILES: Final = 1_024
+"""What a process may open where nobody has raised the limit."""
+
 CONNECTS: Final = "Connects and resumes a minute: a user, and an address."
 
 
@@ -36,11 +40,20 @@ async def endless_headers(scene: Scene) -> AsyncIterator[None]:
 
 
 async def descriptors(scene: Scene) -> AsyncIterator[None]:
+    source = scene.address()
     yield
-    for _ in range(3_000):
-        await scene.dial()
+
+    async def one() -> None:
+        line = await scene.dial(source, is_deaf=True)
         scene.counts["dialled"] += 1
-    await asyncio.sleep(60)
+        await asyncio.wait([line.closed], timeout=6)
+
+    try:
+        await scene.again_and_again(one, FEW_FILES + 300)
+    finally:
+        port = urlsplit(scene.document["ops"]["gateway"][0]).port or 0
+        status, _ = await asyncio.to_thread(http_get, port, "/healthz")
+        scene.expect(status == 200, f"the ops port answers {status}")
 
 
 async def half_open(scene: Scene) -> AsyncIterator[None]:
@@ -50,6 +63,7 @@ async def half_open(scene: Scene) -> AsyncIterator[None]:
     async def one() -> None:
         line = await scene.dial(is_deaf=True)
         line.write(half)
+        scene.counts["begun"] += 1
         await asyncio.wait([line.closed], timeout=6)
         line.cut()
 
@@ -235,6 +249,7 @@ async def connect_and_reset(scene: Scene) -> AsyncIterator[None]:
     async def one(source: str) -> None:
         line = await scene.dial(source, is_deaf=True)
         line.write(request_of(url))
+        scene.counts["resets"] += 1
         await asyncio.sleep(0)
         line.reset()
 
@@ -342,7 +357,13 @@ ROWS: Final = (
         "Bytes of a request's head; connections before the upgrade.",
         endless_headers,
     ),
-    Attack("descriptors", "A stranger opens 3,000 connections and says nothing.", DOOR, descriptors),
+    Attack(
+        "descriptors",
+        "A stranger opens 1,324 connections to a gateway of 1,024 files, and says nothing.",
+        DOOR,
+        descriptors,
+        files=FEW_FILES,
+    ),
     Attack("half-open", "A thousand strangers begin a request and do not end it.", DOOR, half_open),
     Attack("slow-headers", "Three hundred send a header byte by byte.", DOOR, slow_headers),
     Attack("slow-body", "Three hundred send a body byte by byte.", DOOR, slow_body),

@@ -15,7 +15,7 @@ ROWS: Final[Sequence[Attack]] = sorted(
         *on_connecting.ROWS,
         *on_processes.ROWS,
     ),
-    key=lambda attack: (attack.kills_broker, attack.settings),
+    key=lambda attack: (attack.kills_broker, attack.settings, attack.files),
 )
 
 BY_NAME: Final[Mapping[str, Attack]] = {attack.name: attack for attack in ROWS}

@@ -46,6 +46,8 @@ class Attack:
     """It lasts so long at least: for what cannot be shorter."""
     settings: tuple[tuple[str, str], ...] = ()
     """Of the system, where the row's subject is not there by default."""
+    files: int = 0
+    """How many files each process of the system may have open; 0: as many as this one."""
     kills_broker: bool = False
     """The broker ends meanwhile: messages wait, and the honest may be told to ask again."""
 

@@ -33,12 +33,12 @@ class Arenas:
 
     def of(self, attack: Attack) -> Arena:
         """Give a system for this row."""
-        arena, settings = self._arena, dict(attack.settings)
-        if arena is None or not arena.is_fit or arena.settings != settings:
+        arena = self._arena
+        if arena is None or not arena.serves(attack):
             self.end()
             self._count += 1
             arena = self._arena = self._stack.enter_context(
-                Arena(self._folder / str(self._count), settings, share=SHARE, quiet_s=0, rest_s=REST_S)
+                Arena(self._folder / str(self._count), attack, share=SHARE, quiet_s=0, rest_s=REST_S)
             )
         arena.is_fit = False  # until the row has held
         return arena
