@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import socket
+import time
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Final
@@ -292,6 +293,7 @@ async def full_mailbox_resumed(scene: Scene) -> AsyncIterator[None]:
     async def one() -> None:
         line = await scene.dial(is_deaf=True)
         secret = victim.welcome["resumeToken"]
+        scene.counts["resumes"] += 1
         await line.upgrade(scene.url_for(victim.user, claims, {"resume": secret, "last": "not among them"}))
         await asyncio.sleep(0.05)
         line.cut()
@@ -317,6 +319,34 @@ async def flapping(scene: Scene) -> AsyncIterator[None]:
                 await asyncio.sleep(0.05)
 
     await scene.all(one(person) for person in people)
+
+
+async def sessions_left_behind(scene: Scene) -> AsyncIterator[None]:
+    room = scene.name("room")
+    yield
+
+    async def one() -> None:
+        user = scene.name()
+        line = await scene.dial(is_deaf=True)
+        await line.upgrade(scene.url_for(user, {"join": [f"{room}-{user}"]}, {"resume": "", "last": ""}))
+        line.cut()
+
+    await scene.again_and_again(one, 50)
+
+
+async def short_tokens(scene: Scene) -> AsyncIterator[None]:
+    users = [scene.name() for _ in range(100)]
+    room = scene.name("room")
+    yield
+
+    async def one(user: str, source: str) -> None:
+        line = await scene.dial(source)
+        claims = {"exp": time.time() + 0.5, "join": [room]}
+        await line.upgrade(scene.url_for(user, claims, {"resume": "", "last": ""}))
+        scene.counts["entered"] += 1
+        await line.closed
+
+    await scene.all(scene.again_and_again(partial(one, user, scene.address())) for user in users)
 
 
 async def hopping_flood(scene: Scene) -> AsyncIterator[None]:
@@ -399,6 +429,18 @@ ROWS: Final = (
     Attack("flapping", "Twenty resume on one gateway after the other.", CONNECTS, flapping),
     Attack(
         "hopping-flood", "One floods, and moves on to the other gateway.", "Messages a user.", hopping_flood
+    ),
+    Attack(
+        "sessions-left-behind",
+        "Fifty new users at a time connect so that they can resume, and are gone.",
+        CONNECTS,
+        sessions_left_behind,
+    ),
+    Attack(
+        "short-tokens",
+        "A hundred members of a room connect with tokens that end within half a second, over and over.",
+        CONNECTS,
+        short_tokens,
     ),
     Attack(
         "scrapes", "Somebody reads `/metrics` as fast as it comes.", "The text is kept for a second.", scrapes

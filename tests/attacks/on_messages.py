@@ -1,7 +1,9 @@
 """Attacks by messages that a gateway answers itself, or that cost it much to read."""
 
+import itertools
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 from tests.attacks.line import Line, text
@@ -98,6 +100,35 @@ async def refreshes(scene: Scene) -> AsyncIterator[None]:
         await scene.flood(lambda: scene.deaf(user, source=source), refresh(user))
 
     await scene.all(one(user) for user in users)
+
+
+async def small_refreshes(scene: Scene) -> AsyncIterator[None]:
+    claims = {"join": [scene.name("room") for _ in range(5)]}
+    users = [scene.name() for _ in range(20)]
+    yield
+
+    async def one(user: str) -> None:
+        source = scene.address()
+        tokens = [token(user, {**claims, "voice": nth % 2 == 0}) for nth in range(2)]
+        frames = b"".join(text(command("REFRESH_TOKEN", {"token": each}, "r")) for each in tokens)
+        await scene.flood(lambda: scene.deaf(user, claims, source=source), frames * 10)
+
+    await scene.all(one(user) for user in users)
+
+
+async def to_everybody(scene: Scene) -> AsyncIterator[None]:
+    users = [scene.name() for _ in range(20)]
+    yield
+
+    async def one(user: str) -> None:
+        line = await scene.deaf(user)
+        for number in itertools.count():
+            body = {"from": user, "to": f"{user}-{number:0>90}", "data": number}
+            line.write(text(command((OFFER, CANDIDATE)[number % 2], body, f"{number}")))
+            scene.counts["targets"] += 1
+            await line.writable()
+
+    await scene.all(scene.again_and_again(partial(one, user)) for user in users)
 
 
 async def ice_servers(scene: Scene) -> AsyncIterator[None]:
@@ -199,6 +230,13 @@ ROWS: Final = (
         "The length of a token, its rooms, and refreshes a user.",
         refreshes,
     ),
+    Attack(
+        "small-refreshes",
+        "Twenty refresh with good tokens that grant now more, now less.",
+        "Refreshes a user.",
+        small_refreshes,
+    ),
+    Attack("to-everybody", "Twenty signal to users whose names nobody has, each once.", PRICE, to_everybody),
     Attack("ice-servers", "One asks for ICE servers at full speed.", PRICE, ice_servers),
     Attack(
         "bytes-that-wait",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from nats.aio.client import Client as Nats
@@ -13,6 +14,9 @@ from tests.attacks.scene import Attack, Scene
 from tests.support.frames import OFFER
 
 AWAY_S: Final = 4.0
+CLOSE_S: Final = 2.0
+"""For a broker that has other things to do."""
+
 GUARD: Final = "What cannot be read is counted, and logged once every few seconds."
 
 
@@ -34,39 +38,37 @@ def garbage() -> list[bytes]:
     ]
 
 
-async def _neighbour(scene: Scene) -> Nats:
+@asynccontextmanager
+async def _neighbour(scene: Scene) -> AsyncIterator[Nats]:
     client = Nats()
     await client.connect(scene.document["nats"], allow_reconnect=False)
-    return client
+    try:
+        yield client
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await client.close()
 
 
 async def garbage_to_routers(scene: Scene) -> AsyncIterator[None]:
-    client = await _neighbour(scene)
-    yield
-    try:
-        await _throw(scene, client, ["tieline.signal.WEBRTC_OFFER", "tieline.signal.X", "tieline.changed.x"])
-    finally:
-        await client.close()
+    subjects = ["tieline.signal.WEBRTC_OFFER", "tieline.signal.X", "tieline.changed.x"]
+    async with _neighbour(scene) as client:
+        yield
+        await _throw(scene, client, subjects)
 
 
 async def garbage_to_presence(scene: Scene) -> AsyncIterator[None]:
-    client = await _neighbour(scene)
     words = ("open", "end", "join", "leave", "members", "check", "lease", "register", "x")
-    yield
-    try:
+    async with _neighbour(scene) as client:
+        yield
         await _throw(scene, client, [f"tieline.presence.{word}" for word in words])
-    finally:
-        await client.close()
 
 
 async def garbage_to_gateways(scene: Scene) -> AsyncIterator[None]:
-    client = await _neighbour(scene)
-    yield
-    try:
+    async with _neighbour(scene) as client:
+        yield
         subjects = ["tieline.live.user.x.y", "tieline.live.mark.x", "tieline.events.x"]
         await _throw(scene, client, subjects)
-    finally:
-        await client.close()
 
 
 async def _throw(scene: Scene, client: Nats, subjects: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Attacks by rooms: large ones, full ones, many, and comings and goings."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator
 from typing import Final
@@ -172,6 +173,34 @@ async def room_fills(scene: Scene) -> AsyncIterator[None]:
     scene.counts["joined"] = scene.some(300)
 
 
+async def busy_room(scene: Scene) -> AsyncIterator[None]:
+    room, _, _ = await _big_room(scene, 1_000)
+    guests = itertools.cycle([scene.name() for _ in range(100)])
+    inside: list[Line] = []
+    yield
+    for nth in itertools.count():
+        if nth % 2 or not inside:
+            with contextlib.suppress(Refused, OSError):
+                inside.append(await scene.deaf(next(guests), {"join": [room]}, gateway=nth // 2 % 2))
+                scene.counts["came"] += 1
+        else:
+            inside.pop(0).close()
+            scene.counts["went"] += 1
+        await asyncio.sleep(0.1)
+
+
+async def reads_nothing_in_a_crowd(scene: Scene) -> AsyncIterator[None]:
+    room = scene.name("room")
+    claims = {"join": [room]}
+    lines = await scene.crowd([lambda: scene.deaf(claims=claims, receive_buffer=4096)] * 100)
+    for line in lines:
+        line.stop_reading()
+    comers = await scene.deaf_crowd(10, claims)
+    yield
+    both = text(command("LEAVE", {"room": room}, "l")) + text(command("JOIN", {"room": room}, "j"))
+    await scene.all(scene.flood(lambda: scene.deaf(claims=claims), both * 5, line) for line in comers)
+
+
 async def reloads(scene: Scene) -> AsyncIterator[None]:
     claims = {"join": [scene.name("room")]}
     people = [scene.name() for _ in range(scene.some(200))]
@@ -218,6 +247,18 @@ ROWS: Final = (
         CHANGES,
         room_fills,
         least_s=20,
+    ),
+    Attack(
+        "busy-room",
+        "Five come into a room of 1,000, and five go, each second.",
+        CHANGES,
+        busy_room,
+    ),
+    Attack(
+        "reads-nothing-in-a-crowd",
+        "A hundred members read nothing while ten leave and join.",
+        "Bytes that wait to be read: a connection, and the whole gateway.",
+        reads_nothing_in_a_crowd,
     ),
     Attack("reloads", "The members of a room of 200 reload, ten at a time.", CHANGES, reloads),
 )
