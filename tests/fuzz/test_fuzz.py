@@ -13,7 +13,7 @@ from tests.support.examples import scaled
 
 CORPUS: Final = Path(__file__).with_name("corpus")
 
-EXAMPLES: Final = 600
+EXAMPLES: Final = 450
 """Of each target in a whole run: half a minute for all. A soak has twenty times as many: ten minutes."""
 
 
