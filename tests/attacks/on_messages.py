@@ -42,7 +42,7 @@ def bombs() -> list[bytes]:
         _envelope("9" * 65_000),
         _envelope(_filled("{", '"a":1,', '"a":1}')),
         _envelope("{" + ",".join(f'"k{number}":{{}}' for number in range(4_500)) + "}"),
-        _envelope(_filled('"', "好", '"', 32_000)),
+        _envelope(_filled('"', "好", '"', 21_000)),
         _envelope(_filled('"', "\\ud83d\\ude00", '"')),
         _envelope(" " * 65_000 + "1"),
         text(_filled("{", '"cmd":"PING",', '"cmd":"JOIN"}').encode()),
