@@ -9,7 +9,7 @@ RUN_STAMP := $(VENV)/.installed-run
 PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help install run unit test test-inside test-outside soak flaky check bench lock dashboards k8s-tools
+.PHONY: help install run unit test test-inside test-outside soak attack flaky check bench bench-attacks lock dashboards k8s-tools
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -90,7 +90,7 @@ INSIDE := tests/unit tests/broker tests/contract tests/system
 test-inside: install
 	$(PYTHON) -m pytest $(INSIDE) $(SLOWEST) --cov --cov-report=term --cov-fail-under=100
 
-# Everything else: the model, faults, browsers, containers, Prometheus, Kubernetes.
+# Everything else: the model, faults, attacks, fuzzing, browsers, containers, Prometheus, Kubernetes.
 OUTSIDE = $(filter-out $(INSIDE) tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 test-outside: install
 	$(PYTHON) -m pytest $(OUTSIDE) $(SLOWEST) -p no:cacheprovider
@@ -101,11 +101,20 @@ ROUNDS ?= 100
 ifndef SEED
 SEED := $(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')
 endif
-soak: install ## what runs long: faults round after round, the whole model, many more examples
+soak: install ## what runs long: faults round after round, the whole model, every attack, many more examples
 	@echo "once more: make soak SEED=$(SEED) ROUNDS=$(ROUNDS)"
 	$(PYTHON) -m model --everything
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=soak --hypothesis-seed=$(SEED) --timeout=3600
+	TIELINE_FUZZ_SEED=$(SEED) $(PYTHON) -m pytest tests/fuzz -q --hypothesis-profile=soak -p no:cacheprovider
 	$(PYTHON) -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
+	$(PYTHON) -m tests.attacks --seconds $(SECONDS_EACH)
+
+# Every attack of docs/attacks.md against a system with its default settings, while others talk. `make attack ONLY=ping`
+# does those with that word in their names, `make attack SECONDS_EACH=30` longer ones.
+SECONDS_EACH ?= 8
+ONLY ?=
+attack: install ## every attack, while others talk: ONLY=ping, SECONDS_EACH=8
+	$(PYTHON) -m tests.attacks --seconds $(SECONDS_EACH) --only "$(ONLY)"
 
 # The tests of what has changed since BASE, twenty times beside two busy processors, up to the first failure.
 BASE ?= HEAD
@@ -117,6 +126,9 @@ check: install ## lint, format, types, who may import whom
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy --strict
 	$(VENV)/bin/lint-imports
+
+bench-attacks: install ## how long others wait during each attack: ONLY=ping, SECONDS_EACH=8
+	$(PYTHON) -m tests.attacks --measure --seconds $(SECONDS_EACH) --only "$(ONLY)" --json build/attacks.json
 
 bench: install ## how fast it is, beside a hand-rolled relay and a bare echo
 	$(PYTHON) -m bench

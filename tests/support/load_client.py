@@ -29,7 +29,10 @@ docs/protocol.md#6-losing-the-connection), and an event or two come on top."""
 
 
 class LoadClient:
-    """One user. `wrote` are the messages that it sends to its peer, `reads` those that it gets."""
+    """One user. `wrote` are the messages that it sends to its peer, `reads` those that it gets.
+
+    It connects from the address `source`, if that is given.
+    """
 
     def __init__(
         self,
@@ -43,8 +46,10 @@ class LoadClient:
         window: int,
         chance: random.Random,
         news: Callable[[], None],
+        source: str | None = None,
     ) -> None:
         self.user = user
+        self._source = source
         self._other = other
         self._room = room
         self._urls = list(urls)
@@ -183,7 +188,7 @@ class LoadClient:
 
     async def _connect(self) -> Connection | None:
         self._welcome = asyncio.get_running_loop().create_future()
-        connection = await connect(f"{self._url}?{self._query()}", self._hear)
+        connection = await connect(f"{self._url}?{self._query()}", self._hear, source=self._source)
         either: list[asyncio.Future[Any]] = [self._welcome, connection.closed]
         await asyncio.wait(either, timeout=WELCOME_S, return_when=asyncio.FIRST_COMPLETED)
         if self._welcome.done():

@@ -114,9 +114,12 @@ class Connection(asyncio.Protocol):
 
 
 async def connect(
-    url: str, on_text: Callable[[bytes], None], headers: Mapping[str, str] | None = None
+    url: str,
+    on_text: Callable[[bytes], None],
+    headers: Mapping[str, str] | None = None,
+    source: str | None = None,
 ) -> Connection:
-    """Open a WebSocket to a ws:// URL.
+    """Open a WebSocket to a ws:// URL, from the address `source` of this machine if it is given.
 
     Raises:
         UpgradeRefused: the server did not answer with 101.
@@ -138,7 +141,10 @@ async def connect(
     request = "\r\n".join(lines).encode()
     async with asyncio.timeout(UPGRADE_TIMEOUT_S):
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(request, key, on_text), parts.hostname or "", parts.port or 80
+            lambda: Connection(request, key, on_text),
+            parts.hostname or "",
+            parts.port or 80,
+            local_addr=None if source is None else (source, 0),
         )
         await connection.opened
     return connection

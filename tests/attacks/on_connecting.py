@@ -1,0 +1,448 @@
+"""Attacks before and at the door: sockets, headers, tokens, upgrades, resuming."""
+
+import asyncio
+import itertools
+import socket
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Final
+from urllib.parse import urlsplit
+
+from tests.attacks.line import Line, Refused, request_of
+from tests.attacks.on_calls import call
+from tests.attacks.player import Player
+from tests.attacks.scene import HOME, Attack, Scene
+from tests.support.frames import CANDIDATE, OFFER, token
+from tests.support.http_get import http_get
+
+DOOR: Final = "Connections before the upgrade: an address, and the whole gateway."
+FEW_FILES: Final = 1_024
+"""What a process may open where nobody has raised the limit."""
+
+CONNECTS: Final = "Connects and resumes a minute: a user, and an address."
+
+
+async def endless_headers(scene: Scene) -> AsyncIterator[None]:
+    yield
+
+    async def one(source: str) -> None:
+        line = await scene.dial(source, is_deaf=True)
+        line.write(b"GET /ws HTTP/1.1\r\nHost: x\r\n")
+        for number in range(126):
+            line.write(f"X-{number:05}: {'y' * 8_170}\r\n".encode())
+            await line.writable()
+            if not line.is_open:
+                break
+        scene.counts["sent"] += 1
+        await asyncio.wait([line.closed], timeout=6)
+
+    await scene.all(scene.again_and_again(partial(one, scene.address())) for _ in range(scene.some(300)))
+
+
+async def descriptors(scene: Scene) -> AsyncIterator[None]:
+    source = scene.address()
+    yield
+
+    async def one() -> None:
+        line = await scene.dial(source, is_deaf=True)
+        scene.counts["dialled"] += 1
+        await asyncio.wait([line.closed], timeout=6)
+
+    try:
+        await scene.again_and_again(one, FEW_FILES + 300)
+    finally:
+        port = urlsplit(scene.document["ops"]["gateway"][0]).port or 0
+        status, _ = await asyncio.to_thread(http_get, port, "/healthz")
+        scene.expect(status == 200, f"the ops port answers {status}")
+
+
+async def half_open(scene: Scene) -> AsyncIterator[None]:
+    half = b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+    yield
+
+    async def one() -> None:
+        line = await scene.dial(is_deaf=True)
+        line.write(half)
+        scene.counts["begun"] += 1
+        await asyncio.wait([line.closed], timeout=6)
+        line.cut()
+
+    await scene.again_and_again(one, scene.some(1_000))
+
+
+async def slow_headers(scene: Scene) -> AsyncIterator[None]:
+    yield
+
+    async def one() -> None:
+        line = await scene.dial(is_deaf=True)
+        line.write(b"GET /ws HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        while line.is_open:
+            line.write(b"y")
+            scene.counts["bytes"] += 1
+            await asyncio.sleep(0.1)
+
+    await scene.again_and_again(one, scene.some(300))
+
+
+async def slow_body(scene: Scene) -> AsyncIterator[None]:
+    yield
+
+    async def one() -> None:
+        line = await scene.dial(is_deaf=True)
+        line.write(b"POST /ws HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        while line.is_open:
+            line.write(b"y")
+            scene.counts["bytes"] += 1
+            await asyncio.sleep(0.1)
+
+    await scene.again_and_again(one, scene.some(300))
+
+
+async def bad_tokens(scene: Scene) -> AsyncIterator[None]:
+    urls = [
+        f"{scene.urls[0]}?token={bad}"
+        for bad in (
+            "",
+            "x.y.z",
+            token("u", secret="somebody else's secret, which is long enough"),
+            "a" * 4_000,
+        )
+    ]
+    kinds = itertools.cycle(urls)
+    yield
+
+    async def one(source: str) -> None:
+        line = await scene.dial(source)
+        await line.upgrade(next(kinds))
+
+    await scene.all(scene.again_and_again(partial(one, scene.address())) for _ in range(50))
+
+
+async def unknown_keys(scene: Scene) -> AsyncIterator[None]:
+    host = urlsplit(scene.key_server)
+    asked = [await _asked(host.port or 0)]
+    yield
+
+    async def one(source: str) -> None:
+        line = await scene.dial(source)
+        bad = token("u", secret=f"a key that nobody knows, number {scene.name()}")
+        await line.upgrade(f"{scene.urls[0]}?token={bad}")
+
+    attacking = [scene.again_and_again(partial(one, scene.address())) for _ in range(4)]
+    try:
+        await scene.all(attacking)
+    finally:
+        asked.append(await _asked(host.port or 0))
+        scene.expect(asked[1] - asked[0] <= 12, f"the key server was asked {asked[1] - asked[0]} times")
+
+
+async def _asked(port: int) -> int:
+    reader, writer = await asyncio.open_connection(HOME, port)
+    writer.write(b"GET /count HTTP/1.0\r\n\r\n")
+    count = int((await reader.read()).rpartition(b"\r\n")[2])
+    writer.close()
+    return count
+
+
+def junk() -> list[bytes]:
+    """List what is no request, or a request of another kind."""
+    end = b"\r\n\r\n"
+    good = request_of("ws://x/ws?token=x")
+    return [
+        b"",
+        b"\r\n" * 500,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/1.0" + end,
+        b"GET /ws HTTP/9.9" + end,
+        b"POST /ws HTTP/1.1\r\nContent-Length: 5" + end + b"hello",
+        b"CONNECT a:1 HTTP/1.1" + end,
+        b"GET  /ws HTTP/1.1" + end,
+        b"GET http://[::1/ws HTTP/1.1\r\nHost: x" + end,
+        b"GET /ws?token=" + b"%FF" * 2_000 + b" HTTP/1.1\r\nHost: x" + end,
+        b"GET /ws HTTP/1.1\r\nHost: x\r\nHost: y" + end,
+        b"GET /ws HTTP/1.1\r\n: x" + end,
+        b"GET /ws HTTP/1.1\r\nA\x00B: x" + end,
+        b"GET /ws HTTP/1.1\r\n A: folded" + end,
+        b"GET /ws HTTP/1.1\r\nA: \xff\xfe" + end,
+        b"GET /ws HTTP/1.1\r\n" + b"A: b\r\n" * 127 + b"\r\n",
+        b"GET /" + b"x" * 8_100 + b" HTTP/1.1" + end,
+        b"GET /../../etc/passwd HTTP/1.1\r\nHost: x" + end,
+        b"\x00" * 1_000 + end,
+        good.replace(b"13", b"8"),
+        good.replace(b"websocket", b"websockets"),
+        good.replace(b"Sec-WebSocket-Key: ", b"Sec-WebSocket-Key: x"),
+        good + b"\x89\x80\x00\x00\x00\x00",
+        good * 3,
+        b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + good,
+        b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes(12) + good,
+    ]
+
+
+async def http_junk(scene: Scene) -> AsyncIterator[None]:
+    kinds = itertools.cycle(junk())
+    yield
+
+    async def one(source: str) -> None:
+        line = await scene.dial(source, is_deaf=True)
+        line.write(next(kinds))
+        await asyncio.wait([line.closed, line.answered], timeout=0.3, return_when=asyncio.FIRST_COMPLETED)
+        line.cut()
+
+    await scene.all(scene.again_and_again(partial(one, scene.address())) for _ in range(20))
+
+
+async def pages_and_tokens(scene: Scene) -> AsyncIterator[None]:
+    yield
+
+    async def one(source: str) -> None:
+        line = await scene.dial(source, is_deaf=True)
+        line.write(b"GET /token?user=u&room=r HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.wait([line.closed, line.answered], timeout=1, return_when=asyncio.FIRST_COMPLETED)
+        line.cut()
+
+    await scene.all(scene.again_and_again(partial(one, scene.address())) for _ in range(20))
+
+
+async def one_user_connects(scene: Scene) -> AsyncIterator[None]:
+    user, source = scene.name(), scene.address()
+    yield
+    await scene.again_and_again(lambda: scene.deaf(user, source=source), 50)
+
+
+async def one_user_connects_everywhere(scene: Scene) -> AsyncIterator[None]:
+    user = scene.name()
+    gateways = itertools.cycle((0, 1))
+    yield
+    await scene.again_and_again(lambda: scene.deaf(user, gateway=next(gateways)), 300)
+
+
+async def new_users_connect(scene: Scene) -> AsyncIterator[None]:
+    sources = [scene.address() for _ in range(50)]
+    yield
+
+    async def one(source: str) -> None:
+        line = await scene.deaf(source=source)
+        line.cut()
+
+    await scene.all(scene.again_and_again(partial(one, source)) for source in sources)
+
+
+async def wrong_secrets(scene: Scene) -> AsyncIterator[None]:
+    sources = [scene.address() for _ in range(50)]
+    yield
+
+    async def one(source: str) -> None:
+        line = await scene.dial(source, is_deaf=True)
+        user = scene.name()
+        await line.upgrade(scene.url_for(user, query={"resume": f"wrong-{user}", "last": "x" * 100}))
+        line.cut()
+
+    await scene.all(scene.again_and_again(partial(one, source)) for source in sources)
+
+
+async def connect_and_reset(scene: Scene) -> AsyncIterator[None]:
+    user, sources = scene.name(), [scene.address() for _ in range(20)]
+    url = scene.url_for(user)
+    yield
+
+    async def one(source: str) -> None:
+        line = await scene.dial(source, is_deaf=True)
+        line.write(request_of(url))
+        scene.counts["resets"] += 1
+        await asyncio.sleep(0)
+        line.reset()
+
+    await scene.all(scene.again_and_again(partial(one, source)) for source in sources)
+
+
+async def tokens_with_rooms(scene: Scene) -> AsyncIterator[None]:
+    sources = [scene.address() for _ in range(10)]
+    claims = {
+        "rooms": [f"r{number}" for number in range(200)],
+        "join": [f"{scene.run}{number}" for number in range(200)],
+    }
+    yield
+
+    async def one(source: str) -> None:
+        line = await scene.deaf(claims=claims, source=source)
+        line.cut()
+
+    await scene.all(scene.again_and_again(partial(one, source)) for source in sources)
+
+
+async def full_mailbox_resumed(scene: Scene) -> AsyncIterator[None]:
+    claims = {"join": [scene.name("room")]}
+    victim = await scene.player(claims=claims, resume="")
+    sender = await scene.player(claims=claims)
+    await call(sender, victim)
+    await sender.tell(CANDIDATE, victim.user, 0, "had")
+    victim.line.cut()
+    body = "\\u0041" * 10_800
+    for number in range(255):
+        envelope = (
+            f'{{"requestId":"c{number}","module":"ROOM","cmd":"{CANDIDATE}",'
+            f'"data":{{"from":"{sender.user}","to":"{victim.user}","data":"{body}"}}}}'
+        )
+        sender.line.send(envelope.encode())
+        await sender.line.writable()
+    await asyncio.sleep(1)
+    yield
+
+    async def one() -> None:
+        line = await scene.dial(is_deaf=True)
+        secret = victim.welcome["resumeToken"]
+        scene.counts["resumes"] += 1
+        await line.upgrade(scene.url_for(victim.user, claims, {"resume": secret, "last": "not among them"}))
+        await asyncio.sleep(0.05)
+        line.cut()
+
+    await scene.again_and_again(one, 4)
+
+
+async def flapping(scene: Scene) -> AsyncIterator[None]:
+    people = await scene.players(20, {"join": [scene.name("room")]}, resume="")
+    yield
+
+    async def one(person: Player) -> None:
+        for nth in itertools.count():
+            try:
+                back = await scene.player(
+                    person.user, resume=person.welcome["resumeToken"], last="x", gateway=nth % 2
+                )
+                scene.counts["back"] += 1
+                person.line.cut()
+                person.line = back.line
+            except (Refused, OSError) as problem:
+                scene.counts[f"refused: {problem}"[:40]] += 1
+                await asyncio.sleep(0.05)
+
+    await scene.all(one(person) for person in people)
+
+
+async def sessions_left_behind(scene: Scene) -> AsyncIterator[None]:
+    room = scene.name("room")
+    yield
+
+    async def one() -> None:
+        user = scene.name()
+        line = await scene.dial(is_deaf=True)
+        await line.upgrade(scene.url_for(user, {"join": [f"{room}-{user}"]}, {"resume": "", "last": ""}))
+        line.cut()
+
+    await scene.again_and_again(one, 50)
+
+
+async def short_tokens(scene: Scene) -> AsyncIterator[None]:
+    users = [scene.name() for _ in range(100)]
+    room = scene.name("room")
+    yield
+
+    async def one(user: str, source: str) -> None:
+        line = await scene.dial(source)
+        claims = {"exp": time.time() + 0.5, "join": [room]}
+        await line.upgrade(scene.url_for(user, claims, {"resume": "", "last": ""}))
+        scene.counts["entered"] += 1
+        await line.closed
+
+    await scene.all(scene.again_and_again(partial(one, user, scene.address())) for user in users)
+
+
+async def hopping_flood(scene: Scene) -> AsyncIterator[None]:
+    user = scene.name()
+    yield
+    for nth in itertools.count():
+        try:
+            line: Line = await scene.deaf(user, gateway=nth % 2)
+        except (Refused, OSError) as problem:
+            scene.counts[f"refused: {problem}"[:40]] += 1
+            await asyncio.sleep(0.02)
+            continue
+        sender = Player(user)
+        for number in range(400):
+            line.write(sender.signal(OFFER, "nobody", number))
+        scene.counts["hops"] += 1
+        await line.writable()
+        await asyncio.sleep(0.1)
+
+
+async def scrapes(scene: Scene) -> AsyncIterator[None]:
+    port = urlsplit(scene.document["ops"]["gateway"][0]).port
+    yield
+
+    async def one() -> None:
+        reader, writer = await asyncio.open_connection(HOME, port, family=socket.AF_INET)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+    await scene.again_and_again(one, 4)
+
+
+ROWS: Final = (
+    Attack(
+        "endless-headers",
+        "Three hundred strangers send a megabyte of headers each.",
+        "Bytes of a request's head; connections before the upgrade.",
+        endless_headers,
+    ),
+    Attack(
+        "descriptors",
+        "A stranger opens 1,324 connections to a gateway of 1,024 files, and says nothing.",
+        DOOR,
+        descriptors,
+        files=FEW_FILES,
+    ),
+    Attack("half-open", "A thousand strangers begin a request and do not end it.", DOOR, half_open),
+    Attack("slow-headers", "Three hundred send a header byte by byte.", DOOR, slow_headers),
+    Attack("slow-body", "Three hundred send a body byte by byte.", DOOR, slow_body),
+    Attack("bad-tokens", "Fifty connect with tokens that are no good.", CONNECTS, bad_tokens),
+    Attack(
+        "unknown-keys",
+        "Four come with tokens of keys that nobody knows, while the key server fails.",
+        "The key server is asked every 10 s at most, whatever it answers.",
+        unknown_keys,
+        settings=(("TIELINE_JWKS_URL", "{key_server}"),),
+    ),
+    Attack("http-junk", "Twenty send what is no request of a WebSocket client.", CONNECTS, http_junk),
+    Attack("pages-and-tokens", "Twenty ask for tokens of the demo.", CONNECTS, pages_and_tokens),
+    Attack("one-user-connects", "One user connects, fifty times side by side.", CONNECTS, one_user_connects),
+    Attack(
+        "one-user-connects-everywhere",
+        "One user connects from many addresses to both gateways, 300 times side by side.",
+        CONNECTS,
+        one_user_connects_everywhere,
+    ),
+    Attack(
+        "new-users-connect", "Fifty new users at a time connect and are gone.", CONNECTS, new_users_connect
+    ),
+    Attack("wrong-secrets", "Fifty at a time resume with secrets that are wrong.", CONNECTS, wrong_secrets),
+    Attack("connect-and-reset", "Twenty ask for an upgrade and reset the line.", CONNECTS, connect_and_reset),
+    Attack("tokens-with-rooms", "Ten connect with tokens of 400 rooms.", "Rooms a token.", tokens_with_rooms),
+    Attack(
+        "full-mailbox-resumed",
+        "Four at a time resume one session with 255 messages of 64 KiB of escapes.",
+        "Resumes a user; what is replayed is read in parts.",
+        full_mailbox_resumed,
+    ),
+    Attack("flapping", "Twenty resume on one gateway after the other.", CONNECTS, flapping),
+    Attack(
+        "hopping-flood", "One floods, and moves on to the other gateway.", "Messages a user.", hopping_flood
+    ),
+    Attack(
+        "sessions-left-behind",
+        "Fifty new users at a time connect so that they can resume, and are gone.",
+        CONNECTS,
+        sessions_left_behind,
+    ),
+    Attack(
+        "short-tokens",
+        "A hundred members of a room connect with tokens that end within half a second, over and over.",
+        CONNECTS,
+        short_tokens,
+    ),
+    Attack(
+        "scrapes", "Somebody reads `/metrics` as fast as it comes.", "The text is kept for a second.", scrapes
+    ),
+)

@@ -1,0 +1,53 @@
+"""Whatever bytes come, a reader raises nothing but what it says, and does what it must."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from tests.fuzz.conftest import SEED
+from tests.fuzz.mutations import changed
+from tests.fuzz.targets import TARGETS
+from tests.support.examples import scaled
+
+CORPUS: Final = Path(__file__).with_name("corpus")
+
+EXAMPLES: Final = 450
+"""Of each target in a whole run: half a minute for all. A soak has twenty times as many: ten minutes."""
+
+
+def kept(name: str) -> list[bytes]:
+    """Read what a longer search has found for a target."""
+    return [path.read_bytes() for path in sorted((CORPUS / name).glob("*"))]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.timeout(1_800)
+def test_a_reader_survives_whatever_comes(name: str) -> None:
+    target = TARGETS[name]
+
+    @seed(SEED)
+    @settings(
+        max_examples=scaled(EXAMPLES),
+        derandomize=False,
+        database=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(changed([*target.seeds, *kept(name)]))
+    def survives(data: bytes) -> None:
+        target.read(data)
+
+    survives()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_reader_survives_what_was_found_before(name: str) -> None:
+    for data in (*TARGETS[name].seeds, *kept(name)):
+        TARGETS[name].read(data)
+
+
+def test_what_was_found_is_of_a_target_that_there_is() -> None:
+    folders = {path.name for path in CORPUS.iterdir() if path.is_dir()}
+    assert folders <= TARGETS.keys()
