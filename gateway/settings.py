@@ -71,7 +71,7 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     """Messages a second a user, and twenty seconds' worth at once; 0: no limit."""
     byte_limit: Count = 65_536
     """Bytes of messages a second a user; 0: no limit."""
-    pair_limit: Count = 120
+    pair_limit: Count = 1_200
     """Messages a minute from one user to one other; 0: no limit."""
     pair_byte_limit: Count = 16_384
     """Bytes a second from one user to one other; 0: no limit."""

@@ -12,9 +12,9 @@ AT_ONCE_S: Final = 20.0
 """So many seconds' worth of messages and bytes may come at once: a page that is reloaded in a room of six
 sets up five calls in a moment, and pages are reloaded again before that is over."""
 
-PAIR_AT_ONCE_S: Final = 48.0
-"""The same to one other user, whose mailbox is what is protected: what is stored there does not go
-as soon as it is read."""
+PAIR_AT_ONCE_S: Final = 12.0
+"""The same to one other user, whose mailbox is what is protected: it holds what one sender alone may send
+while it is kept, and that still leaves room for others."""
 
 PAIR_BYTES_AT_ONCE_S: Final = 32.0
 """The same in bytes."""
@@ -29,7 +29,7 @@ class Rates(NamedTuple):
     """What is done for it, in small messages' worth (`prices`)."""
     size: Rate = rate(65_536, 65_536 * AT_ONCE_S)
     """Bytes of its WEBRTC messages."""
-    pair_messages: Rate = rate(2, 2 * PAIR_AT_ONCE_S)
+    pair_messages: Rate = rate(20, 20 * PAIR_AT_ONCE_S)
     """Its WEBRTC messages to one other user."""
     pair_size: Rate = rate(16_384, 16_384 * PAIR_BYTES_AT_ONCE_S)
     """The bytes of those."""

@@ -123,29 +123,6 @@ async def offers_to_one_away(scene: Scene) -> AsyncIterator[None]:
     await _away(scene, victor, mallory, ann, claims, 257, lambda _: (OFFER, {"sdp": "x"}))
 
 
-async def peers_ids(scene: Scene) -> AsyncIterator[None]:
-    claims = {"join": [scene.name("room")]}
-    bo, mallory = await scene.players(2, claims)
-    victor = await scene.player(claims=claims, resume="")
-    await call(bo, victor)
-    await bo.tell(CANDIDATE, victor.user, 0, "had")
-    await victor.want(lambda heard: bool(heard["requestId"] == "had"))
-    yield
-    victor.line.cut()
-    acks = [await bo.tell(CANDIDATE, victor.user, 1, "missed")]
-    await mallory.tell(OFFER, victor.user, {}, "had")
-    scene.counts["hidden"] += 1
-    again = await scene.patiently(
-        lambda: scene.player(victor.user, claims, resume=victor.welcome["resumeToken"], last="had")
-    )
-    scene.expect(again.welcome["resumed"], "the victim was not let back into its session")
-    if "ack" in acks[0] and again.welcome["resumed"]:
-        try:
-            await again.want(lambda heard: bool(heard["requestId"] == "missed"), within_s=5)
-        except TimeoutError:
-            scene.expect(False, "an acknowledged message was hidden by another sender's requestId")
-
-
 async def _away(
     scene: Scene,
     victor: Player,
@@ -330,13 +307,6 @@ ROWS: Final = (
         "Offers a pair, and a sender's share of a mailbox.",
         offers_to_one_away,
         least_s=20,
-    ),
-    Attack(
-        "peers-ids",
-        "A member uses the requestId of the last message that another has had.",
-        "The place to resume from is the first message of that id that may be meant.",
-        peers_ids,
-        least_s=15,
     ),
     Attack(
         "never-reads", "Two hundred send to one who never reads.", "Bytes that wait to be read.", never_reads

@@ -144,7 +144,7 @@ def test_each_limit_is_what_its_setting_says() -> None:
     assert rates_of(given) == Rates(
         units=rate(7, 140),
         size=rate(1000, 20_000),
-        pair_messages=rate(1, 48),
+        pair_messages=rate(1, 12),
         pair_size=rate(500, 16_000),
         offers=rate(0.5, 30),
         pair_offers=rate(0.1, 6),
