@@ -27,6 +27,18 @@ gateway's CPU time."""
 PATIENCE_S: Final = 5.0
 """Total time before the caller is told that nobody answered."""
 
+_PATIENCE: Final = b"Tieline-Patience"
+"""The header of a request that says for how many milliseconds more its asker waits. They count from its
+arrival, so that no two clocks are compared; what it took to arrive is not known, and little."""
+
+
+def patience_of(message: Message, usual_s: float = PATIENCE_S) -> float:
+    """Return for how many seconds the asker of a request waits from now on; `usual_s` if it does not say."""
+    if not message.headers:
+        return usual_s
+    said = message.header(_PATIENCE)
+    return min(int(said) / 1000, usual_s) if said.isdecimal() else usual_s
+
 
 class NoAnswer(Exception):
     """No answer came within the patience of the request; it may or may not have been carried out."""
@@ -74,11 +86,12 @@ class _Pending:
     __slots__ = ("deadline", "delay", "due", "headers", "question", "subject")
 
     def __init__(
-        self, subject: str, question: Question, headers: Mapping[str, str] | bytes, deadline: float
+        self, subject: str, question: Question, headers: Mapping[str, str] | bytes | None, deadline: float
     ) -> None:
         self.subject = subject
         self.question = question
         self.headers = headers
+        """None: those that say how long the asker still waits."""
         self.deadline = deadline
         self.due = deadline
         self.delay = FIRST_RETRY_S
@@ -121,9 +134,12 @@ class Requests:
         payload: bytes,
         done: Callable[[Message | None], None],
         patience: float = PATIENCE_S,
-        headers: Mapping[str, str] | bytes = b"",
+        headers: Mapping[str, str] | bytes | None = b"",
     ) -> None:
-        """Ask, and call `done` once: with the reply, or with None after `patience` seconds without one."""
+        """Ask, and call `done` once: with the reply, or with None after `patience` seconds without one.
+
+        With None as `headers` each attempt says how long its asker still waits (`patience_of`).
+        """
         self.put(subject, _Plain(payload, done), patience, headers)
 
     def put(
@@ -131,9 +147,12 @@ class Requests:
         subject: str,
         question: Question,
         patience: float = PATIENCE_S,
-        headers: Mapping[str, str] | bytes = b"",
+        headers: Mapping[str, str] | bytes | None = b"",
     ) -> None:
-        """Ask; `question` is given the replies, or told after `patience` seconds that none came."""
+        """Ask; `question` is given the replies, or told after `patience` seconds that none came.
+
+        With None as `headers` each attempt says how long its asker still waits (`patience_of`).
+        """
         now = self._loop.time()
         token = self._token()
         pending = self._waiting[token] = _Pending(subject, question, headers, now + patience)
@@ -142,7 +161,7 @@ class Requests:
             self._checking = self._loop.call_later(CHECK_EVERY_S, self._check_due)
 
     async def ask(self, subject: str, payload: bytes, patience: float = PATIENCE_S) -> bytes:
-        """Ask, and return the reply's payload.
+        """Ask, and return the reply's payload. Each attempt says how long it is still waited for.
 
         Raises:
             NoAnswer: no answer came within `patience` seconds.
@@ -153,7 +172,7 @@ class Requests:
             if not answered.done():
                 answered.set_result(reply)
 
-        self.begin(subject, payload, done, patience)
+        self.begin(subject, payload, done, patience, None)
         reply = await answered
         if reply is None:
             raise NoAnswer(subject)
@@ -210,7 +229,11 @@ class Requests:
     def _attempt(self, token: str, pending: _Pending, now: float) -> None:
         try:
             payload = pending.question.payload()
-            self._broker.send(pending.subject, payload, f"{self._prefix}.{token}", pending.headers)
+            headers = pending.headers
+            if headers is None:
+                left_ms = max(0, int((pending.deadline - now) * 1000))
+                headers = b"NATS/1.0\r\n%b: %d\r\n\r\n" % (_PATIENCE, left_ms)
+            self._broker.send(pending.subject, payload, f"{self._prefix}.{token}", headers)
         except BrokerAway:
             pending.due = now + NO_LISTENER_RETRY_S
         else:

@@ -11,8 +11,10 @@ from presence.mailbox import make_mailbox
 from router.grants import Grant, Grants
 from router.service import RouterService
 from tests.broker.runtime.watching import Inbox
+from tests.support.metrics import value_of
 from tests.support.waiting import until
 from tieline import metrics
+from tieline.runtime import metrics as runtime_metrics
 from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
@@ -250,3 +252,39 @@ async def test_how_long_presence_took_is_measured(routing: Routing) -> None:
 
     assert before is not None
     assert count() == before + 1
+
+
+async def test_garbage_is_counted_and_is_no_error_of_the_broker(
+    routing: Routing, caplog: pytest.LogCaptureFixture
+) -> None:
+    routing.verdict = lambda _: to_bob()
+    unreadable = metrics.UNREADABLE_MESSAGES.labels("signal")
+    counted, errors = value_of(unreadable), value_of(runtime_metrics.NATS_ERRORS)
+
+    for garbage in (
+        b"",
+        b"\xc1",
+        b"not msgpack",
+        b"\x91\x96\xa6Signal\xa1\xff",
+        internal.encode("text"),
+    ) * 100:
+        routing.broker.send(SUBJECTS.signal(OFFER), garbage, "t.answers")
+    routing.signal(OFFER, signal())
+
+    assert await routing.answer() == [(0, Accepted("relayed"))]
+    assert value_of(unreadable) == counted + 500
+    assert value_of(runtime_metrics.NATS_ERRORS) == errors
+    assert caplog.messages == ["signals refused: of another version, or none"]
+    assert not caplog.records[0].exc_info
+
+
+async def test_a_change_of_nobody_is_counted(routing: Routing) -> None:
+    routing.verdict = lambda _: to_bob()
+    unreadable = metrics.UNREADABLE_MESSAGES.labels("changed")
+    counted = value_of(unreadable)
+
+    routing.broker.send("t.changed.=ZZ", b"")
+    routing.signal(OFFER, signal())
+
+    await routing.answer()
+    assert value_of(unreadable) == counted + 1
