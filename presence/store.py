@@ -7,6 +7,8 @@ with a revision, and may be written over with that revision like any other.
 
 import contextlib
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, Protocol
 
 from nats.errors import Error as NatsError
@@ -48,14 +50,19 @@ class Record(NamedTuple):
 
 ABSENT: Final = Record(b"", 0)
 
+NOTHING_KNOWN: Final[Mapping[str, Record]] = MappingProxyType({})
+
 
 class Store(Protocol):
     """Where presence keeps its records. Keys and patterns come from `tieline.wire.subjects.Keys`."""
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """Read all keys, and all that patterns match; absent ones are left out.
 
-        With `confirmed` (no patterns then) the answer is the leader's, else it may lag a moment behind.
+        With `confirmed` (no patterns then) the answer is the leader's, else it may lag a moment behind. What
+        is `known` already is not sent once more where it is still so.
 
         Raises:
             StoreUnavailable: no answer.
@@ -107,10 +114,14 @@ class Bucket:
         self._get = jetstream.direct_get(self.stream)
         self._get_from_leader = jetstream.get_from_leader(self.stream)
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """See `Store.read`."""
         if confirmed:
-            answers = await side_by_side(*(self._read_from_leader(key) for key in keys))
+            answers = await side_by_side(
+                *(self._read_from_leader(key, known.get(key, ABSENT)) for key in keys)
+            )
             return {key: record for key, record in zip(keys, answers, strict=True) if record is not None}
         found: dict[str, Record] = {}
         for start in range(0, len(keys), _BATCH):
@@ -145,8 +156,13 @@ class Bucket:
             keys.extend(subject[self._cut :] for subject in info.state.subjects or ())
         return keys
 
-    async def _read_from_leader(self, key: str) -> Record | None:
-        ask = jetstream.last_message_of(self.prefix + key)
+    async def _read_from_leader(self, key: str, known: Record) -> Record | None:
+        subject = self.prefix + key
+        ask = (
+            jetstream.newer_message_of(subject, known.revision)
+            if known.revision
+            else jetstream.last_message_of(subject)
+        )
         try:
             reply = await self._requests.ask_once(self._get_from_leader, ask, TIMEOUT_S)
         except NoAnswer as error:
@@ -154,7 +170,7 @@ class Bucket:
         answer = jetstream.read_message(reply.data)
         if answer.message is None:
             if answer.error is not None and answer.error.is_not_found:
-                return None
+                return known if known.revision else None
             raise StoreUnavailable(answer.error)
         return Record(answer.message.data, answer.message.seq)
 

@@ -7,9 +7,10 @@ broker node after the sender has been answered. The stream is made by `presence.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
+from router.stored import Stored
 from tieline.runtime.broker import Broker
 from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
@@ -33,6 +34,9 @@ class Relaying:
         self._broker = broker
         self._requests = requests
         self._subjects = subjects
+        self._loop = asyncio.get_running_loop()
+        self._stored = Stored()
+        broker.when_away(self._stored.forget_all)
 
     def send(self, user: UserId, session: SessionId, frame: bytes) -> None:
         """Publish one frame, without waiting for the mailbox to confirm.
@@ -53,26 +57,43 @@ class Relaying:
         subject = self._subjects.user(user, session)
         self._requests.begin(subject, frame, answered, STORE_PATIENCE_S, headers)
 
-    async def carry(self, deliveries: tuple[Delivery, ...], own: bytes, *, stored: bool) -> None:
+    async def carry(self, deliveries: tuple[Delivery, ...], own: bytes, *, stored: bool) -> int:
         """Publish frames in their order; with `stored`, each when the mailbox has the one before it.
 
-        A frame whose first attempt was lost is published again, and must not come after the next one.
+        A frame whose first attempt was lost is published again, and must not come after the next one. Of
+        several frames those are left out that the mailbox has already. Returns how many bytes of others than
+        the signal's own frame were published.
 
         Raises:
             BrokerAway: not all are published.
             NotStored: one is not known to be stored, and those after it are not published.
         """
-        frames = [(each.user, each.session, each.frame or own) for each in deliveries]
+        if len(deliveries) > 1:
+            return await self._carry_several(deliveries, own, stored=stored)
+        for user, session, frame in _frames(deliveries, own):
+            await self._publish(user, session, frame, stored=stored)
+        return 0
+
+    async def _carry_several(self, deliveries: tuple[Delivery, ...], own: bytes, *, stored: bool) -> int:
+        size = 0
+        for user, session, frame in _frames(deliveries, own):
+            name = internal.message_id(user, frame)
+            if self._stored.has(name, self._loop.time()):
+                continue
+            await self._publish(user, session, frame, stored=stored)
+            self._stored.note(name, self._loop.time(), confirmed=stored)
+            if frame is not own:
+                size += len(frame)
+        return size
+
+    async def _publish(self, user: UserId, session: SessionId, frame: bytes, *, stored: bool) -> None:
         if not stored:
-            for user, session, frame in frames:
-                self.send(user, session, frame)
+            self.send(user, session, frame)
             return
-        loop = asyncio.get_running_loop()
-        for user, session, frame in frames:
-            is_stored: asyncio.Future[bool] = loop.create_future()
-            self.store(user, session, frame, is_stored.set_result)
-            if not await is_stored:
-                raise NotStored
+        is_stored: asyncio.Future[bool] = self._loop.create_future()
+        self.store(user, session, frame, is_stored.set_result)
+        if not await is_stored:
+            raise NotStored
 
     async def was_stored(self, user: UserId, frame: bytes) -> bool:
         """Ask the mailbox whether it was given this frame within its duplicate window, without publishing it.
@@ -84,3 +105,8 @@ class Relaying:
         subject = self._subjects.mailbox_question()
         reply = await self._requests.ask_once(subject, b"", STORE_PATIENCE_S, headers)
         return jetstream.read_published(reply.data).duplicate
+
+
+def _frames(deliveries: tuple[Delivery, ...], own: bytes) -> Iterator[tuple[UserId, SessionId, bytes]]:
+    """List what is to be published, with the signal's own frame in its place."""
+    return ((each.user, each.session, each.frame or own) for each in deliveries)

@@ -196,7 +196,9 @@ class RouterService:
             return _RELAYED
         if not isinstance(verdict, Relay):
             return verdict
-        await self._relaying.carry(verdict.deliveries, signal.frame, stored=signal.stored)
+        others = await self._relaying.carry(verdict.deliveries, signal.frame, stored=signal.stored)
+        if others:
+            return Accepted(verdict.ack, others)
         return _HELD if verdict.ack == "held" else _RELAYED
 
     async def _is_retry(self, signal: Signal, cmd: str) -> bool:

@@ -8,10 +8,10 @@ import contextlib
 import itertools
 import math
 import types
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import NamedTuple
 
-from presence.store import MARKER_TTL_S, Conflict, Record, StoreUnavailable
+from presence.store import MARKER_TTL_S, NOTHING_KNOWN, Conflict, Record, StoreUnavailable
 
 Seconds = float
 
@@ -32,8 +32,11 @@ class FakeStore:
         self._revisions = itertools.count(1)
         self.is_away = False
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """See `Store.read`. There is one copy of everything, so every read is confirmed."""
+        del known
         assert not (confirmed and any("*" in key or ">" in key for key in keys)), "no patterns then"
         await self._reach(keys)
         self._expire()

@@ -107,7 +107,7 @@ async def test_a_signal_goes_where_presence_says_and_is_answered(routing: Routin
 
     routing.signal(OFFER, signal(stored=stored))
 
-    assert await routing.answer() == [(0, Accepted("relayed"))]
+    assert await routing.answer() == [(0, Accepted("relayed", len(b"before")))]
     assert [await routing.frame() for _ in range(2)] == [
         (SUBJECTS.user(BOB, TARGET), b"before"),
         (SUBJECTS.user(BOB, TARGET), b"frame"),
@@ -288,3 +288,41 @@ async def test_a_change_of_nobody_is_counted(routing: Routing) -> None:
 
     await routing.answer()
     assert value_of(unreadable) == counted + 1
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_a_retry_publishes_nothing_that_the_mailbox_has(routing: Routing, stored: bool) -> None:
+    released = tuple(Delivery(BOB, TARGET, b"released %d" % number) for number in range(60))
+    routing.verdict = lambda _: Relay("relayed", (Delivery(BOB, TARGET, None), *released))
+    size = sum(len(each.frame or b"") for each in released)
+    routing.signal(OFFER, signal(b"answer", stored=stored))
+    assert await routing.answer() == [(0, Accepted("relayed", size))]
+
+    for _ in range(20):
+        routing.signal(OFFER, signal(b"answer", stored=stored))
+        assert await routing.answer() == [(0, Accepted("relayed"))]
+    routing.verdict = lambda _: Relay("relayed", (*released, Delivery(BOB, TARGET, None)))
+    routing.signal(OFFER, signal(b"what comes next", stored=stored))
+    assert await routing.answer() == [(0, Accepted("relayed"))]
+
+    expected = [b"answer", *(each.frame for each in released), b"what comes next"]
+    assert [(await routing.frame())[1] for _ in range(62)] == expected
+    await routing.broker.flush()
+    assert routing.frames.is_empty()
+
+
+async def test_what_the_mailbox_has_not_confirmed_is_published_again(
+    routing: Routing, broker: Broker
+) -> None:
+    routing.verdict = lambda _: Relay(
+        "relayed", (Delivery(BOB, TARGET, None), Delivery(BOB, TARGET, b"released"))
+    )
+    routing.signal(OFFER, signal(b"answer", stored=True))
+    await routing.answer()
+    for callback in list(broker._on_away):
+        callback()
+
+    routing.signal(OFFER, signal(b"answer", stored=True))
+
+    assert await routing.answer() == [(0, Accepted("relayed", len(b"released")))]
+    assert [(await routing.frame())[1] for _ in range(4)] == [b"answer", b"released"] * 2

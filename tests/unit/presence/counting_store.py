@@ -7,10 +7,10 @@ answer, and then answers all of it: that is one round.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Final, NamedTuple
 
-from presence.store import Record, Store
+from presence.store import NOTHING_KNOWN, Record, Store
 
 TURNS: Final = 50
 """Turns of the event loop in which an operation does whatever it can without an answer: a few are enough."""
@@ -55,10 +55,12 @@ class CountingStore:
         one_way = self.asked["one-way write"]
         return Trips(rounds, self.asked.total() - one_way, one_way)
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """See `Store.read`."""
         await self._wait("confirmed read" if confirmed else "read", len(keys) if confirmed else 1)
-        return await self._store.read(*keys, confirmed=confirmed)
+        return await self._store.read(*keys, confirmed=confirmed, known=known)
 
     async def write(
         self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True

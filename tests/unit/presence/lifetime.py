@@ -7,10 +7,10 @@ writes that are stored, messages that are sent. It can be made to die of any of 
 import asyncio
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from presence.store import Conflict, Record, Store, StoreUnavailable
+from presence.store import NOTHING_KNOWN, Conflict, Record, Store, StoreUnavailable
 from tests.contract.fake_store import FakeStore
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import BrokerAway
@@ -177,9 +177,11 @@ class HeldUpStore:
         self.is_reached = asyncio.Event()
         self.may_go_on = asyncio.Event()
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """Read, after waiting for the first time that the pattern is among the keys."""
         if self._pattern in keys:
             self.is_reached.set()
             await self.may_go_on.wait()
-        return await self._store.read(*keys, confirmed=confirmed)
+        return await self._store.read(*keys, confirmed=confirmed, known=known)

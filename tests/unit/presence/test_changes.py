@@ -11,7 +11,7 @@ from presence.rules.change import Change, Facts, Prepare, Rule, Step, Timer
 from presence.rules.effects import Changed, CloseConnection, Deliver, MemberCame, MemberWent
 from presence.rules.negotiation import Negotiation, WaitingOffer
 from presence.rules.user import User
-from presence.store import Record, Store, StoreUnavailable
+from presence.store import NOTHING_KNOWN, Record, Store, StoreUnavailable
 from tests.contract.fake_store import FakeStore
 from tests.unit.presence.lifetime import BusyStore, Died, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess
@@ -41,10 +41,12 @@ class WatchedStore:
         self.before: dict[str, Callable[[], Awaitable[object]]] = {}
         """What is done once, before that is asked for."""
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """See `Store.read`."""
         await self._note(f"{'confirm' if confirmed else 'read'} {' '.join(keys)}")
-        return await self._store.read(*keys, confirmed=confirmed)
+        return await self._store.read(*keys, confirmed=confirmed, known=known)
 
     async def write(
         self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True

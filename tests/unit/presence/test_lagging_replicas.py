@@ -3,10 +3,12 @@
 Here each read is answered once with what was there before the last thing happened, and then as it is.
 """
 
+from collections.abc import Mapping
+
 import pytest
 
 from presence.records import MAX_LOOKS
-from presence.store import Record, Store, StoreUnavailable
+from presence.store import NOTHING_KNOWN, Record, Store, StoreUnavailable
 from tests.contract.fake_store import matches
 from tests.unit.presence.presence_process import PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening, registering
@@ -42,11 +44,13 @@ class LaggingStore:
         """Let the replica stay at what is there now."""
         self._then = await self._store.read(">")
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """See `Store.read`; the leader never lags."""
         looks = self._answered.get(keys, 0)
         if confirmed or looks == self._looks:
-            return await self._store.read(*keys, confirmed=confirmed)
+            return await self._store.read(*keys, confirmed=confirmed, known=known)
         self._answered[keys] = looks + 1
         return {
             name: record for name, record in self._then.items() if any(matches(name, key) for key in keys)
