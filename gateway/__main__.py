@@ -25,6 +25,7 @@ from gateway.sessions.registrations import Registrations
 from gateway.sessions.signals import Signals
 from gateway.sessions.upgrades import Upgrades
 from gateway.settings import GatewaySettings, pages_of, terms_of, tokens_of
+from tieline.runtime.guard import BackgroundTasks
 from tieline.runtime.ops import STARTING
 from tieline.runtime.process import joined, run, unless_stopped
 from tieline.wire.ids import GatewayId
@@ -56,8 +57,8 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
 
     async with (
         joined("gateway", settings, stopping, replies, id_name="gateway") as process,
-        asyncio.TaskGroup() as background,
-        asyncio.TaskGroup() as clients,
+        BackgroundTasks() as background,
+        BackgroundTasks() as clients,
     ):
         gateway, broker, requests = GatewayId(process.instance), process.broker, process.requests
         key_server = KeyServer(settings.jwks_url, tokens, background) if settings.jwks_url else None

@@ -54,12 +54,14 @@ class Timers:
         prefix: str,
         gateways: Gateways,
         changes: Changes,
+        retry_s: float = RETRY_S,
     ) -> None:
         self._broker = broker
         self._stream = stream
         self._prefix = prefix
         self._gateways = gateways
         self._changes = changes
+        self._retry_s = retry_s
         self._stopping = False
 
     def stop(self) -> None:
@@ -75,7 +77,7 @@ class Timers:
                 except (NatsError, OSError) as error:  # a TimeoutError is one
                     _log.warning("timers pause", extra={"error": repr(error)})
             if not self._stopping:
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._retry_s)
 
     async def _consume(self) -> None:
         context = self._broker.client.jetstream()
@@ -111,7 +113,7 @@ class Timers:
                         alive.cancel()
                 except* (StoreUnavailable, BrokerAway) as errors:
                     _log.warning("expiry failed", extra={"error": repr(errors.exceptions)})
-                    settle = functools.partial(marker.nak, delay=RETRY_S)
+                    settle = functools.partial(marker.nak, delay=self._retry_s)
             with contextlib.suppress(NatsError):  # without a broker the marker is handed out again, later
                 await settle()
 

@@ -7,11 +7,13 @@ copy is recognized is said in docs/decisions/0013-sessions-are-handed-over-by-co
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from tieline.runtime import metrics
 from tieline.runtime.broker import Broker, BrokerAway
+from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import NO_RESPONDERS, Message
 
 FIRST_RETRY_S: Final = 0.5
@@ -38,6 +40,11 @@ def patience_of(message: Message, usual_s: float = PATIENCE_S) -> float:
         return usual_s
     said = message.header(_PATIENCE)
     return min(int(said) / 1000, usual_s) if said.isdecimal() else usual_s
+
+
+_log = logging.getLogger(__name__)
+
+_guard: Final = bug_guard(_log, "request not sent again, or not given up: a bug")
 
 
 class NoAnswer(Exception):
@@ -247,12 +254,15 @@ class Requests:
         for token, pending in list(self._waiting.items()):
             if not isinstance(pending, _Pending):
                 continue
-            if pending.deadline <= now:
-                del self._waiting[token]
-                pending.question.give_up()
-            elif pending.due <= now:
-                metrics.REQUEST_RETRIES.inc()
-                self._attempt(token, pending, now)
+            if pending.deadline > now and pending.due > now:
+                continue
+            with _guard:  # a bug that one question meets must not leave the others waiting
+                if pending.deadline <= now:
+                    del self._waiting[token]
+                    pending.question.give_up()
+                else:
+                    metrics.REQUEST_RETRIES.inc()
+                    self._attempt(token, pending, now)
 
     def _on_reply(self, reply: Message) -> None:
         token = reply.subject[self._cut :]
