@@ -100,7 +100,7 @@ async def test_an_expiry_that_the_broker_does_not_outlive_is_no_bug(
     assert not presence.running.done()
 
 
-async def test_a_broker_that_goes_over_and_over_while_timers_pass_ends_nothing(
+async def test_a_broker_that_goes_over_and_over_ends_nothing(
     presence: Presence, pip_nats: NatsServer, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     await until_true(presence.consumer)

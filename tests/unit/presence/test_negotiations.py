@@ -315,7 +315,7 @@ def released() -> Relay:
     return Relay("relayed", (Delivery(ALICE, SessionId("alice-s1"), None), *to_bob))
 
 
-async def test_frames_apart_are_released_in_their_place_and_again_with_a_retry() -> None:
+async def test_frames_apart_are_released_in_place_and_with_retries() -> None:
     process = await with_large_ones()
     assert await process.signal("bob", "alice", "ANSWER", "answer") == released()
     assert await process.signal("bob", "alice", "ANSWER", "answer") == released()
@@ -328,13 +328,13 @@ async def test_a_record_is_small_whatever_is_held() -> None:
     assert process.store.largest[Keys.pair(ALICE, BOB)] < MAX_INLINE_BYTES + 4096
 
 
-async def test_a_frame_apart_is_kept_for_as_long_as_it_may_be_asked_for() -> None:
+async def test_a_frame_apart_is_kept_while_it_may_be_asked_for() -> None:
     process = await with_large_ones()
     key = Keys.held(ALICE, BOB, digest(LARGE[-1].encode()))
     assert process.store.time_to_live(key) == OFFER_TIMEOUT_S + KEPT_APART_S
 
 
-async def test_a_retry_stores_a_frame_apart_that_the_first_attempt_did_not() -> None:
+async def test_a_retry_stores_a_frame_apart_once_more() -> None:
     process = await with_large_ones()
     key = Keys.held(ALICE, BOB, digest(LARGE[-1].encode()))
     await process.store.delete(key, (await process.store.read(key))[key].revision)

@@ -33,7 +33,7 @@ def dropped(why: str) -> float:
     return value_of(metrics.JOBS_DROPPED.labels(why))
 
 
-async def test_no_more_than_so_many_are_under_way_and_all_have_their_turn() -> None:
+async def test_so_many_are_under_way_and_all_have_their_turn() -> None:
     work = Work()
     async with asyncio.TaskGroup() as tasks:
         pool = Pool(tasks, PoolSize(under_way=3, of_one=3))
