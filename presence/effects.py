@@ -6,10 +6,10 @@ when that one died. What others are sent is then the very same, and what is stor
 
 import functools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import assert_never
+from typing import Final, assert_never
 
 from presence.announce import Announcer
-from presence.records import Records, rosters_in
+from presence.records import Records, negotiation_in, rosters_in, users_in
 from presence.rosters import Rosters
 from presence.rules import endings
 from presence.rules.change import Rule
@@ -33,7 +33,7 @@ from presence.rules.effects import (
 )
 from presence.rules.negotiation import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry
-from presence.rules.user import User
+from presence.rules.user import User, share_a_room
 from presence.side_by_side import both, side_by_side
 from presence.store import Record
 from tieline.wire.ids import Address, RoomId, SessionId, UserId
@@ -42,6 +42,9 @@ from tieline.wire.subjects import Keys, users_of_pair
 
 EndNegotiation = Callable[[UserId, UserId, Rule[Negotiation], Mapping[str, Record]], Awaitable[object]]
 """Change the negotiation of two users by a rule; its record, as it was read, is among what is given last."""
+
+FEW: Final = 4
+"""So many negotiations are looked at one by one; of more it is asked first which of them may have to end."""
 
 Later = Callable[[], Awaitable[object]]
 
@@ -73,17 +76,18 @@ class Effects:
         pending = list(_by_room(record))
         rooms = list(dict.fromkeys(_rooms_of(record, pending)))
         patterns = [Keys.roster(room) for room in rooms]
-        if any(isinstance(effect, EndCalls | EndCallsWithoutRoom) for effect in record.pending):
-            patterns += Keys.pairs_of(user)
         # The note of a session that has ended goes with its roster entries. That of one which was resumed on
         # another gateway may go at any time: the session has a newer note there.
         notes = self._note_removals(record, last=False)
-        reading = self._read(Keys.user(user), revision, patterns)
+        reading = both(
+            self._read(Keys.user(user), revision, patterns),
+            self._records.store.keys(*_pairs_to_end(user, record)),
+        )
         if record.is_reachable and notes:
-            found, _ = await both(reading, side_by_side(*(remove() for remove in notes)))
+            (found, pairs), _ = await both(reading, side_by_side(*(remove() for remove in notes)))
             notes = []
         else:
-            found = await reading
+            found, pairs = await reading
         rosters = rosters_in(found, rooms)
         last: list[Later] = []
         changed: list[RoomId] = []
@@ -96,7 +100,7 @@ class Effects:
                 case RemoveNote():
                     pass  # above and below, or when the record is settled
                 case EndCalls() | EndCallsWithoutRoom():
-                    await self._end_calls(user, effect, found)
+                    await self._end_calls(user, revision, effect, pairs)
                 case MemberCame():
                     self._member_came(user, revision, effect, rosters[effect.room])
                     if not _has_entry(rosters[effect.room], user, record.session.id):
@@ -156,14 +160,26 @@ class Effects:
         return [functools.partial(self._records.remove, key, revision) for key, revision in keys]
 
     async def _end_calls(
-        self, user: UserId, effect: EndCalls | EndCallsWithoutRoom, found: Mapping[str, Record]
+        self, user: UserId, revision: int, effect: EndCalls | EndCallsWithoutRoom, pairs: list[str]
     ) -> None:
+        """End those of a user's negotiations, of which these are the keys, that the effect is about."""
+        peers = {key: _peer_in(key, user) for key in pairs}
+        mine = Keys.user(user)
+        if isinstance(effect, EndCallsWithoutRoom) and len(peers) > FEW:
+            keys = [Keys.user(peer) for peer in peers.values()]
+            # Whichever of two users changed last has a replica that has what both have done.
+            users = users_in(
+                await self._records.read_after({mine: revision}, mine, *keys), (user, *peers.values())
+            )
+            peers = {key: peer for key, peer in peers.items() if not _share_a_room(users, user, peer)}
+        if not peers:
+            return
+        found = await self._records.read_after({mine: revision}, mine, *peers)
         ends = []
-        for key, record in found.items():
-            if not record.value or not key.startswith("pair."):
+        for key, peer in peers.items():
+            negotiation, _ = negotiation_in(found, key)
+            if negotiation is None or not (negotiation.is_active or negotiation.pending):
                 continue
-            one, other = users_of_pair(key)
-            peer = other if one == user else one
             rule = (
                 functools.partial(endings.end_calls, effect, user, peer)
                 if isinstance(effect, EndCalls)
@@ -215,6 +231,22 @@ class Effects:
         for other in roster:
             if other.user != user and other.revision < revision:
                 self._announcer.deliver(Address(other.user, other.entry.session), frame)
+
+
+def _pairs_to_end(user: UserId, record: User) -> tuple[str, ...]:
+    """Return the patterns of the negotiations that the record's effects may end."""
+    if any(isinstance(effect, EndCalls | EndCallsWithoutRoom) for effect in record.pending):
+        return Keys.pairs_of(user)
+    return ()
+
+
+def _peer_in(key: str, user: UserId) -> UserId:
+    one, other = users_of_pair(key)
+    return other if one == user else one
+
+
+def _share_a_room(users: Mapping[UserId, User], one: UserId, other: UserId) -> bool:
+    return one in users and other in users and share_a_room(users[one], users[other])
 
 
 def _has_entry(roster: list[StoredEntry], user: UserId, session: SessionId) -> bool:

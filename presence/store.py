@@ -101,6 +101,20 @@ class Store(Protocol):
         ...
 
 
+class ListedStore(Store, Protocol):
+    """A store that also says what it has."""
+
+    async def keys(self, *patterns: str) -> list[str]:
+        """List the keys that patterns match, by the leader's word; some may have been removed just now.
+
+        It costs what the keys cost, and not what they hold.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        ...
+
+
 class Bucket:
     """The real store, over one broker connection."""
 
@@ -138,23 +152,24 @@ class Bucket:
             half = len(keys) // 2  # several rosters are read in parts; one of that size, by its keys
             return await self._read_batch(keys[:half]) | await self._read_batch(keys[half:])
         if replies[-1].status == jetstream.TOO_MANY_MESSAGES:
-            return await self.read(*await self._keys(keys))
+            return await self.read(*await self.keys(*keys))
         return dict(self._record(reply) for reply in replies[:-1])
 
     def _record(self, reply: Message) -> tuple[str, Record]:
         subject, revision = jetstream.stored_as(reply.headers)
         return subject[self._cut :], Record(reply.data, revision)
 
-    async def _keys(self, patterns: tuple[str, ...]) -> list[str]:
-        """List the keys that patterns match, when they are too many for one answer."""
-        keys: list[str] = []
-        for pattern in patterns:
-            try:
-                info = await self._context.stream_info(self.stream, subjects_filter=self.prefix + pattern)
-            except (NatsError, TimeoutError) as error:
-                raise StoreUnavailable(pattern) from error
-            keys.extend(subject[self._cut :] for subject in info.state.subjects or ())
-        return keys
+    async def keys(self, *patterns: str) -> list[str]:
+        """See `ListedStore.keys`."""
+        found = await side_by_side(*(self._keys(pattern) for pattern in patterns))
+        return list(dict.fromkeys(key for keys in found for key in keys))
+
+    async def _keys(self, pattern: str) -> list[str]:
+        try:
+            info = await self._context.stream_info(self.stream, subjects_filter=self.prefix + pattern)
+        except (NatsError, OSError) as error:  # a TimeoutError is one
+            raise StoreUnavailable(pattern) from error
+        return [subject[self._cut :] for subject in info.state.subjects or ()]
 
     async def _read_from_leader(self, key: str, known: Record) -> Record | None:
         subject = self.prefix + key

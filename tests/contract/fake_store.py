@@ -46,6 +46,14 @@ class FakeStore:
             if any(matches(name, key) for key in keys)
         }
 
+    async def keys(self, *patterns: str) -> list[str]:
+        """See `ListedStore.keys`."""
+        if not patterns:
+            return []
+        await self._reach(patterns)
+        self._expire()
+        return [name for name in self._stored if any(matches(name, pattern) for pattern in patterns)]
+
     async def write(
         self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True
     ) -> int:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from presence.store import Bucket, Conflict, Record, Store, StoreUnavailable, make_bucket
+from presence.store import Bucket, Conflict, ListedStore, Record, Store, StoreUnavailable, make_bucket
 from tests.contract.fake_store import FakeStore
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import until_true
@@ -329,3 +329,11 @@ async def test_what_is_known_is_confirmed_and_what_is_newer_is_sent(store: Store
     }
     assert found["a.1"] == known["a.1"]
     assert found["a.2"].revision > changed
+
+
+async def test_what_is_there_is_listed_without_what_it_holds(store: ListedStore) -> None:
+    for key in ("a.1.x", "a.2.x", "b.x.2", "c.1.x"):
+        await store.write(key, b"value", 0)
+    assert sorted(await store.keys("a.*.x", "b.x.*", "a.1.*")) == ["a.1.x", "a.2.x", "b.x.2"]
+    assert await store.keys("d.*") == []
+    assert await store.keys() == []

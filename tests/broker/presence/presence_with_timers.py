@@ -16,7 +16,7 @@ from presence.operations import Operations
 from presence.records import Records, user_in
 from presence.rosters import Rosters
 from presence.rules.signals import Terms
-from presence.store import NOTHING_KNOWN, Bucket, Record, Store
+from presence.store import NOTHING_KNOWN, Bucket, ListedStore, Record
 from presence.timers import Timers
 from tests.broker.presence.conftest import SUBJECTS
 from tests.support.waiting import until_true
@@ -37,13 +37,14 @@ LONG_S: Final = 600.0
 class FaultyStore:
     """A store of which one read of each of some keys goes wrong."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ListedStore) -> None:
         self._store = store
         self.faults: dict[str, Exception] = {}
         self.before: dict[str, Callable[[], Awaitable[object]]] = {}
         """What is done once, before that key is read."""
         self.write = store.write
         self.put = store.put
+        self.keys = store.keys
         self.delete = store.delete
 
     async def read(

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from presence.store import NOTHING_KNOWN, Conflict, Record, Store, StoreUnavailable
+from presence.store import NOTHING_KNOWN, Conflict, ListedStore, Record, StoreUnavailable
 from tests.contract.fake_store import FakeStore
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import BrokerAway
@@ -147,11 +147,12 @@ class Recorder:
 class BusyStore:
     """A store in which somebody else always wins the race for keys that begin so."""
 
-    def __init__(self, store: Store, prefix: str) -> None:
+    def __init__(self, store: ListedStore, prefix: str) -> None:
         self._store = store
         self._prefix = prefix
         self.read = store.read
         self.put = store.put
+        self.keys = store.keys
         self.delete = store.delete
         self.refused = 0
 
@@ -168,11 +169,12 @@ class BusyStore:
 class HeldUpStore:
     """A store that lets what is read so wait until it may go on: its process is slow."""
 
-    def __init__(self, store: Store, pattern: str) -> None:
+    def __init__(self, store: ListedStore, pattern: str) -> None:
         self._store = store
         self._pattern = pattern
         self.write = store.write
         self.put = store.put
+        self.keys = store.keys
         self.delete = store.delete
         self.is_reached = asyncio.Event()
         self.may_go_on = asyncio.Event()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from presence.records import MAX_LOOKS
-from presence.store import NOTHING_KNOWN, Record, Store, StoreUnavailable
+from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
 from tests.contract.fake_store import matches
 from tests.unit.presence.presence_process import PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening, registering
@@ -31,13 +31,14 @@ ALICE, HALL, HERS = UserId("alice"), RoomId("hall"), SessionId("alice-s1")
 class LaggingStore:
     """A store whose replica has not seen what has happened since `falls_behind`."""
 
-    def __init__(self, store: Store, looks: int = 1) -> None:
+    def __init__(self, store: ListedStore, looks: int = 1) -> None:
         self._store = store
         self._looks = looks
         self._then: dict[str, Record] = {}
         self._answered: dict[tuple[str, ...], int] = {}
         self.write = store.write
         self.put = store.put
+        self.keys = store.keys
         self.delete = store.delete
 
     async def falls_behind(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 from presence.records import IDLE_NEGOTIATION_TTL_S, MAX_TRIES, user_in
 from presence.rules.negotiation import MAX_HELD, MAX_INLINE_BYTES, Negotiation, WaitingOffer
 from presence.rules.signals import KEPT_APART_S, MIN_TIMER_S
-from presence.store import NOTHING_KNOWN, Record, Store, StoreUnavailable
+from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
 from tests.unit.presence.counting_store import CountingStore, Trips
 from tests.unit.presence.lifetime import BusyStore
 from tests.unit.presence.presence_process import OFFER_TIMEOUT_S, PresenceProcess, refusal_in
@@ -148,11 +148,12 @@ async def test_candidates_beside_the_answer_are_released_or_relayed(
 class LaggingStore:
     """A store whose unconfirmed reads know nothing of what was written since."""
 
-    def __init__(self, store: Store, then: dict[str, Record]) -> None:
+    def __init__(self, store: ListedStore, then: dict[str, Record]) -> None:
         self._store = store
         self._then = then
         self.write = store.write
         self.put = store.put
+        self.keys = store.keys
         self.delete = store.delete
 
     async def read(
