@@ -16,6 +16,7 @@ from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StorageType, StreamConfig
 from nats.js.errors import APIError
 
+from presence.read_budget import ReadBudget, estimated
 from presence.side_by_side import side_by_side
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
@@ -123,6 +124,7 @@ class Bucket:
         self._context: JetStreamContext = broker.client.jetstream(timeout=TIMEOUT_S)
         self._broker = broker
         self._requests = requests
+        self._budget = ReadBudget()
         self.prefix = jetstream.bucket_prefix(name)
         self._cut = len(self.prefix)
         self._get = jetstream.direct_get(self.stream)
@@ -145,7 +147,8 @@ class Bucket:
     async def _read_batch(self, keys: tuple[str, ...]) -> dict[str, Record]:
         ask = jetstream.last_messages_of([self.prefix + key for key in keys])
         try:
-            replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
+            async with self._budget.of(estimated(keys)):
+                replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
         except NoAnswer as error:
             raise StoreUnavailable(keys) from error
         if replies[-1].status == jetstream.TOO_MANY_MESSAGES and len(keys) > 1:
@@ -179,7 +182,8 @@ class Bucket:
             else jetstream.last_message_of(subject)
         )
         try:
-            reply = await self._requests.ask_once(self._get_from_leader, ask, TIMEOUT_S)
+            async with self._budget.of(estimated((key,))):
+                reply = await self._requests.ask_once(self._get_from_leader, ask, TIMEOUT_S)
         except NoAnswer as error:
             raise StoreUnavailable(key) from error
         answer = jetstream.read_message(reply.data)
