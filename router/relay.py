@@ -26,7 +26,7 @@ from tieline.wire.subjects import Subjects
 STORE_PATIENCE_S: Final = 4.0
 """For the mailbox to confirm; the frame is resent meanwhile, as a stream takes a second to elect a leader."""
 
-ASK_EVERY_S: Final = 0.02
+ASK_EVERY_S: Final = 0.05
 """Between two frames that are awaited for no sender that asks for acks. To await each costs a tenth of what a
 signal costs all processes together; so it costs a hundredth of that. A mailbox that loses its room is noticed
 so much later at most, and what a busy router publishes meanwhile for such senders is lost without a word."""

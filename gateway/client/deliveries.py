@@ -26,8 +26,7 @@ LOOK_AGAIN_S: Final = 0.05
 """Until the next look whether a client has read what it was sent."""
 
 REPLAY_S: Final = 30.0
-"""For a whole replay: a client that takes longer reads less than 140 KiB a second, and holds memory that
-others need. It comes back and is sent the rest."""
+"""For a whole replay: a client that takes longer holds memory that others need, and comes again for more."""
 
 
 class Missed(NamedTuple):

@@ -35,7 +35,9 @@ class Delivery:
         subjects: Subjects,
         gateway: GatewayId,
         tasks: asyncio.TaskGroup,
+        max_backlog_bytes: int = MAX_BACKLOG_BYTES,
     ) -> None:
+        self._max_backlog_bytes = max_backlog_bytes
         self._broker = broker
         self._elections = subjects.mailbox_elections()
         self._barriers = Barriers(broker, subjects, gateway)
@@ -74,7 +76,7 @@ class Delivery:
         assert feed is not None
         assert feed.barrier is not None
         missed = await self._mailbox.missed(session.user, session.session, last, feed.barrier)
-        if missed.size > PART_BYTES and self._feeds.backlogs.bytes + missed.size > MAX_BACKLOG_BYTES:
+        if missed.size > PART_BYTES and self._feeds.backlogs.bytes + missed.size > self._max_backlog_bytes:
             raise NoAnswer("too many others are sent what they missed")
         return missed
 

@@ -35,8 +35,11 @@ _AT_ONCE: Final = 32
 PART_MESSAGES: Final = 128
 """Messages of a session that are read at once: what nearly all have missed is read in one round trip."""
 
-PART_BYTES: Final = 256 * 1024
+PART_BYTES: Final = 128 * 1024
 """Bytes of them, after which no more come: to look at so much takes the loop less than a millisecond."""
+
+LONG_AT_ONCE: Final = 4
+"""Sessions of which more than a part is read at the same time: each may take `MAX_MISSED_BYTES`."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ class Mailbox:
         self._requests = requests
         self._subjects = subjects
         self._get = jetstream.direct_get(subjects.mailbox())
+        self._long = asyncio.Semaphore(LONG_AT_ONCE)
 
     async def missed(self, user: UserId, session: SessionId, last: str, barrier: Barrier) -> Missed:
         """Read what a session was sent before a barrier, split after the last message called `last`.
@@ -129,15 +133,22 @@ class Mailbox:
 
     async def _read_into(self, replay: Replay, subject: str, beyond: int) -> int:
         """Read all that a replica has of one subject beyond a sequence; returns the sequence of the last."""
-        while True:
-            ask = jetstream.messages_of(subject, beyond + 1, PART_MESSAGES, PART_BYTES)
-            *messages, end = await self._read_all(ask)
-            for message in messages:
-                replay.add(message.data)
-            if messages:
-                beyond = jetstream.sequence(messages[-1])
-            if not messages or not jetstream.pending(end):
-                return beyond
+        beyond, is_more = await self._read_part(replay, subject, beyond)
+        if is_more:
+            async with self._long:
+                while is_more:
+                    beyond, is_more = await self._read_part(replay, subject, beyond)
+        return beyond
+
+    async def _read_part(self, replay: Replay, subject: str, beyond: int) -> tuple[int, bool]:
+        """Read the next part; returns the sequence of the last message so far, and whether there is more."""
+        ask = jetstream.messages_of(subject, beyond + 1, PART_MESSAGES, PART_BYTES)
+        *messages, end = await self._read_all(ask)
+        for message in messages:
+            replay.add(message.data)
+        if not messages:
+            return beyond, False
+        return jetstream.sequence(messages[-1]), jetstream.pending(end) > 0
 
     async def _read(self, ask: bytes) -> list[Message]:
         return (await self._read_all(ask))[:-1]

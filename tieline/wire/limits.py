@@ -14,5 +14,5 @@ MAX_MISSED: Final = 2048
 send it in the minute for which they are kept. The mailbox keeps one more, which tells "just as many" from
 "more"."""
 
-MAX_MISSED_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of them: the set-up of a hundred calls. A gateway holds so much for a client that reads a replay."""
+MAX_MISSED_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of them: 256 messages of the greatest length. A gateway holds so much for a client at most."""

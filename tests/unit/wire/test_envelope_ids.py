@@ -15,7 +15,16 @@ from tests.unit.wire.samples import (
     signal_message,
 )
 from tieline.wire.codes import ErrorCode
-from tieline.wire.envelope import Join, Malformed, Offer, RoomBody, SignalBody, decode, request_id_of
+from tieline.wire.envelope import (
+    Join,
+    Malformed,
+    Offer,
+    RoomBody,
+    SignalBody,
+    decode,
+    origin_of,
+    request_id_of,
+)
 from tieline.wire.ids import is_valid_id
 
 BAD = ErrorCode.BAD_MESSAGE
@@ -85,3 +94,21 @@ def test_an_odd_but_printable_id_is_read_as_it_stands(text: str) -> None:
 )
 def test_the_request_id_of_an_accepted_frame_is_read(frame_: bytes, request_id: str) -> None:
     assert request_id_of(frame_) == request_id
+
+
+@pytest.mark.parametrize(
+    ("frame_", "origin"),
+    [
+        (b'{"requestId":"1","data":{"from":"bob","to":"x","data":"y"}}', ("1", "bob")),
+        (b'{"requestId":"\\u7528","data":{"from":"b","data":"\\ud800"}}', ("\u7528", "b")),
+        (b'{"requestId":"1","data":{"from":"b","data":["\\uD800\\ud800"]}}', ("1", "b")),
+        (b'{"requestId":"1","data":{"room":"r"}}', ("1", "")),
+        (b'{"requestId":"1","data":[1]}', ("1", "")),
+        (b'{"requestId":"1"}', ("1", "")),
+        (b'{"data":{"from":7}}', ("", "")),
+        (b"[]", ("", "")),
+        (b"", ("", "")),
+    ],
+)
+def test_whose_a_frame_is_and_what_it_is_called_is_read(frame_: bytes, origin: tuple[str, str]) -> None:
+    assert origin_of(frame_) == origin

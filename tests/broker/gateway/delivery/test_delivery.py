@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.admission.tokens import Claims
-from gateway.client.deliveries import NOTHING, Missed
+from gateway.client.deliveries import NOTHING, PART_BYTES, Missed
 from gateway.client.duplicates import name_of
 from gateway.client.session import Session
 from gateway.delivery.delivery import Delivery
@@ -16,7 +16,7 @@ from tests.support.nats_server import NatsServer
 from tests.unit.gateway.client.alice import PLAIN
 from tests.unit.gateway.client.harness import AN_HOUR_S, Harness, connected, event
 from tieline.runtime.broker import Broker, BrokerAway, connect
-from tieline.runtime.requests import Requests
+from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
 from tieline.wire.subjects import Subjects
 
@@ -29,7 +29,7 @@ class Way:
     def __init__(self, broker: Broker, tasks: asyncio.TaskGroup) -> None:
         self.broker = broker
         self._requests = Requests(broker, SUBJECTS.replies("test", "1"))
-        self.delivery = Delivery(broker, self._requests, SUBJECTS, GatewayId("g"), tasks)
+        self.delivery = Delivery(broker, self._requests, SUBJECTS, GatewayId("g"), tasks, PART_BYTES)
         claims = Claims("alice", AN_HOUR_S, rooms="*")
         self.alice = Session(SessionId("s-1"), ConnectionId("c-1"), claims, SecretHash(b""), False, PLAIN)
         self.harness: Harness = connected(self.alice)
@@ -131,3 +131,21 @@ async def test_a_session_that_is_followed_without_a_broker_can_be_dropped(
 
     way.delivery.release(way.alice, Missed([], [event("a")]))
     assert way.harness.names() == []
+
+
+async def test_what_is_stored_can_be_told_as_long_as_the_mailbox_answers(way: Way) -> None:
+    assert await way.delivery.stores()
+    await way.broker.client.jetstream().delete_stream(SUBJECTS.mailbox())
+    assert not await way.delivery.stores()
+
+
+async def test_while_too_many_wait_only_little_is_replayed(way: Way) -> None:
+    await way.send("a")
+    await way.follow()
+    assert (await way.delivery.missed(way.alice, "")).fresh == [event("a")]
+
+    for number in range(2):
+        await way.send(f"{number} {'x' * 50_000}")
+
+    with pytest.raises(NoAnswer, match="too many"):
+        await way.delivery.missed(way.alice, "")

@@ -197,10 +197,10 @@ async def test_after_a_lost_last_message_all_that_is_kept_comes(setup: Setup) ->
 async def test_a_flood_leaves_what_others_sent_whole_and_is_named(
     setup: Setup, caplog: pytest.LogCaptureFixture
 ) -> None:
-    flood = [signal(f"f-{number}", "WEBRTC_OFFER", 64_000) for number in range(200)]
+    flood = [signal(f"f-{number}", "WEBRTC_OFFER", 64_000) for number in range(300)]
     honest = events(*(f"e-{number}" for number in range(50)))
     for number in range(50):
-        await setup.send(*flood[4 * number : 4 * number + 4], honest[number])
+        await setup.send(*flood[6 * number : 6 * number + 6], honest[number])
 
     missed = await setup.missed("")
 
@@ -209,12 +209,13 @@ async def test_a_flood_leaves_what_others_sent_whole_and_is_named(
     assert kept == flood[-len(kept) :]
     assert MAX_MISSED_BYTES - 64_000 - 200 < missed.size <= MAX_MISSED_BYTES
     (record,) = caplog.records
-    assert (record.__dict__["sender"], record.__dict__["left_out"]) == ("alice", 200 - len(kept))
+    assert (record.__dict__["sender"], record.__dict__["left_out"]) == ("alice", 300 - len(kept))
 
 
 async def test_all_of_it_is_read_however_big_it_is(setup: Setup) -> None:
     frames = [b"%d" % number + b"x" * 64_000 for number in range(MAX_MISSED_BYTES // 65_000)]
-    await setup.send(*frames)
+    for start in range(0, len(frames), 64):  # no more may wait to be written at once
+        await setup.send(*frames[start : start + 64])
 
     assert (await setup.missed("")).fresh == frames
 
