@@ -20,7 +20,7 @@ from tieline.runtime.broker import BrokerAway, Message
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.pool import Pool, PoolSize
 from tieline.runtime.requests import patience_of
-from tieline.runtime.sparse import Sparse
+from tieline.runtime.tally import Tally
 from tieline.wire import internal
 from tieline.wire.internal import (
     OPERATIONS,
@@ -40,6 +40,10 @@ SIZE: Final = PoolSize(under_way=256, of_one=8)
 One user, whose messages are handled one after the other, needs more than one only after it has lost a
 connection or two."""
 
+_UNREADABLE: Final = "request unanswered: of another version, or none"
+_MISDIRECTED: Final = "request unanswered: not on its own subject"
+_UNANSWERED: Final = "request unanswered"
+
 _log = logging.getLogger(__name__)
 
 
@@ -52,9 +56,7 @@ class PresenceService:
         self._broker = broker
         self._pool = Pool(tasks, size)
         self._operations = operations
-        self._unreadable = Sparse(_log, "request unanswered: of another version, or none", logging.ERROR)
-        self._misdirected = Sparse(_log, "request unanswered: not on its own subject", logging.ERROR)
-        self._unanswered = Sparse(_log, "request unanswered")
+        self._tally = Tally(_log)
 
     def on_request(self, message: Message) -> None:
         """Answer one message of the queue group, in a task of its own, now or when it is its turn."""
@@ -62,12 +64,12 @@ class PresenceService:
             request = internal.decode_presence_request(message.data)
         except (msgspec.MsgspecError, ValueError) as error:  # the latter: text that is not UTF-8
             metrics.PRESENCE_REQUESTS.labels(UNKNOWN, "failed").inc()
-            self._unreadable.note(error=repr(error))
+            self._tally.note(logging.ERROR, _UNREADABLE, "", "", error=repr(error))
             return
         op = OPERATIONS[type(request)]
         if message.subject.rpartition(".")[2] != op:  # the broker has let its sender ask for something else
             metrics.PRESENCE_REQUESTS.labels(op, "failed").inc()
-            self._misdirected.note(op=op)
+            self._tally.note(logging.ERROR, _MISDIRECTED, op, "", op=op)
             return
         job = functools.partial(self._answer, request, op, message.reply)
         self._pool.submit(_owner(request, op), message.reply, job, len(message.data), patience_of(message))
@@ -80,7 +82,7 @@ class PresenceService:
                 self._broker.send(asker, internal.encode(reply))
             except (StoreUnavailable, BrokerAway) as error:
                 failed.inc()
-                self._unanswered.note(op=op, error=repr(error))
+                self._tally.note(logging.WARNING, _UNANSWERED, op, "", op=op, error=repr(error))
             else:
                 metrics.PRESENCE_REQUESTS.labels(op, _outcome(reply)).inc()
 

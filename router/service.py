@@ -21,7 +21,7 @@ from tieline.runtime.guard import Guard, bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.pool import Pool, PoolSize
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.runtime.sparse import Sparse
+from tieline.runtime.tally import Tally
 from tieline.wire import internal
 from tieline.wire.codes import ErrorCode
 from tieline.wire.envelope import COMMAND_OF, Candidate
@@ -49,18 +49,21 @@ _RELAYED: Final = Accepted("relayed")
 _HELD: Final = Accepted("held")
 _NO_ROOM: Final = Refused(ErrorCode.INTERNAL.reason)
 
+_UNANSWERED: Final = "signals unanswered"
+_UNREADABLE: Final = "signals refused: of another version, or none"
+
 _log = logging.getLogger(__name__)
 
 
 class _Answers:
     """The answers to one pack of signals: those of one turn of the event loop leave together."""
 
-    __slots__ = ("_broker", "_ready", "_reply", "_unanswered")
+    __slots__ = ("_broker", "_ready", "_reply", "_tally")
 
-    def __init__(self, broker: Broker, reply: str, unanswered: Sparse) -> None:
+    def __init__(self, broker: Broker, reply: str, tally: Tally) -> None:
         self._broker = broker
         self._reply = reply
-        self._unanswered = unanswered
+        self._tally = tally
         self._ready: list[tuple[int, RouterReply]] = []
 
     def give(self, place: int, answer: RouterReply) -> None:
@@ -74,7 +77,7 @@ class _Answers:
         try:
             self._broker.send(self._reply, internal.encode(ready))
         except BrokerAway:
-            self._unanswered.note(error="broker away", signals=len(ready))
+            self._tally.note(logging.WARNING, _UNANSWERED, "", "", error="broker away", signals=len(ready))
 
 
 class RouterService:
@@ -93,8 +96,7 @@ class RouterService:
         self._requests = requests
         self._subjects = subjects
         self._pool = Pool(tasks, size)
-        self._unreadable = Sparse(_log, "signals refused: of another version, or none", logging.ERROR)
-        self._unanswered = Sparse(_log, "signals unanswered")
+        self._tally = Tally(_log)
         self._relaying = Relaying(broker, requests, subjects)
         self._grants = grants
         self.has_room = self._relaying.has_room
@@ -118,9 +120,9 @@ class RouterService:
             pack = internal.decode_signals(message.data)
         except (msgspec.MsgspecError, ValueError) as error:  # the latter: text that is not UTF-8
             metrics.UNREADABLE_MESSAGES.labels("signal").inc()
-            self._unreadable.note(error=repr(error))
+            self._tally.note(logging.ERROR, _UNREADABLE, "", "", error=repr(error))
             return
-        answers = _Answers(self._broker, message.reply, self._unanswered)
+        answers = _Answers(self._broker, message.reply, self._tally)
         now = time.monotonic()
         guard = _guard(cmd)
         for place, signal in enumerate(pack):
@@ -160,7 +162,7 @@ class RouterService:
             except NoRoom:
                 answer(_NO_ROOM)
             except (NoAnswer, NotStored) as error:
-                self._unanswered.note(cmd=cmd, error=repr(error))
+                self._tally.note(logging.WARNING, _UNANSWERED, cmd, "", cmd=cmd, error=repr(error))
             finally:
                 self._grants.answered(ticket, grant)
 
