@@ -32,9 +32,15 @@ MOST_OWED_S: Final = 60.0
 """What a user may owe that comes from elsewhere: nonsense from another gateway must not silence a user for
 ever."""
 
-MAX_PEERS: Final = 128
-"""Others to whom one user's messages are counted; beyond them the half that was sent least is forgotten."""
+FEW_PEERS: Final = 16
+"""Others to whom one user's messages are counted, before those are forgotten to whom it owes nothing any
+more: a gateway keeps the budgets of some ten thousand users, and each may write to anybody."""
 
+MAX_PEERS: Final = 128
+"""The same at most; beyond them the half that was sent least is forgotten."""
+
+MAX_ANSWERS: Final = 16
+"""Others to whom one user's last answer is known."""
 
 BYTES_A_UNIT: Final = 8192
 """For which a frame is charged a unit (`gateway/client/budget.py`)."""
@@ -52,10 +58,9 @@ class Account(NamedTuple):
 class _Peer:
     """What goes to one other user: the moments at which its buckets are full."""
 
-    __slots__ = ("answer", "messages", "offers", "size")
+    __slots__ = ("messages", "offers", "size")
 
     def __init__(self) -> None:
-        self.answer = 0
         self.messages = NEVER_USED
         self.size = NEVER_USED
         self.offers = NEVER_USED
@@ -73,9 +78,11 @@ class UserBudget:
 
     __slots__ = (
         "__weakref__",
+        "_answers",
         "_closed",
         "_connects",
         "_held_until",
+        "_many_peers",
         "_offers",
         "_out_until",
         "_over_since",
@@ -106,6 +113,13 @@ class UserBudget:
         self._closed = 0
         self._out_until = NEVER_USED
         self._peers: dict[UserId, _Peer] = {}
+        self._many_peers = FEW_PEERS
+        self._answers: dict[UserId, int] = {}
+
+    @property
+    def peers(self) -> int:
+        """To how many others the user's messages are counted."""
+        return len(self._peers)
 
     def charge(self, price: float, now: float) -> None:
         """Take note that something of this price was done for the user."""
@@ -130,7 +144,7 @@ class UserBudget:
             self._is_over(Limit.BYTES, now)
         peer = self._peers.get(to)
         if peer is None:
-            peer = self._new_peer(to)
+            peer = self._new_peer(to, now)
         peer.messages = rates.pair_messages.full_at(peer.messages, 1, now)
         peer.size = rates.pair_size.full_at(peer.size, size, now)
         if peer.messages - now > rates.pair_messages.holds_s:
@@ -140,9 +154,12 @@ class UserBudget:
 
     def answers_again(self, to: UserId, frame: bytes) -> bool:
         """Whether an answer to another user is the very one that was sent to it before."""
-        peer = self._peers.get(to) or self._new_peer(to)
-        before, peer.answer = peer.answer, hash(frame)
-        return before == peer.answer
+        answers, answer = self._answers, hash(frame)
+        before = answers.pop(to, None)
+        answers[to] = answer
+        if len(answers) > MAX_ANSWERS:
+            del answers[next(iter(answers))]
+        return before == answer
 
     def wait_s(self, now: float) -> float:
         """Return in how many seconds the user may be read again, for a small message; 0: it may be now."""
@@ -167,7 +184,7 @@ class UserBudget:
 
     def may_offer(self, to: UserId, now: float) -> bool:
         """Count one more offer, or tell that there were too many."""
-        rates, peer = self._rates, self._peers.get(to) or self._new_peer(to)
+        rates, peer = self._rates, self._peers.get(to) or self._new_peer(to, now)
         if rates.offers.wait_s(self._offers + rates.offers.each_s, now):
             return self._refuse(Limit.OFFERS)
         if rates.pair_offers.wait_s(peer.offers + rates.pair_offers.each_s, now):
@@ -269,9 +286,16 @@ class UserBudget:
         self.on_limited(limit)
         return False
 
-    def _new_peer(self, to: UserId) -> _Peer:
-        if len(self._peers) >= MAX_PEERS:
-            busiest = sorted(self._peers.items(), key=lambda item: item[1].idle_at(), reverse=True)
-            self._peers = dict(busiest[: MAX_PEERS // 2])
+    def _new_peer(self, to: UserId, now: float) -> _Peer:
+        if len(self._peers) >= self._many_peers:
+            self._forget_peers(now)
         peer = self._peers[to] = _Peer()
         return peer
+
+    def _forget_peers(self, now: float) -> None:
+        """Forget those for whom beginning anew makes no difference, and more if these are too few."""
+        busy = [(peer.idle_at(), to, peer) for to, peer in self._peers.items() if peer.idle_at() > now]
+        if len(busy) >= MAX_PEERS:
+            busy = sorted(busy, reverse=True)[: MAX_PEERS // 2]
+        self._peers = {to: peer for _, to, peer in busy}
+        self._many_peers = min(MAX_PEERS, max(FEW_PEERS, 2 * len(busy)))

@@ -4,7 +4,6 @@ Of those that have to wait only the newest does. The others have been given up, 
 replaced.
 """
 
-from collections import Counter
 from typing import Final, NamedTuple
 
 from websockets.http11 import Response
@@ -34,7 +33,7 @@ class Attempts:
     """The attempts that are under way, by user, and the one of each that waits."""
 
     def __init__(self) -> None:
-        self._under_way: Counter[UserId] = Counter()
+        self._under_way: dict[UserId, int] = {}
         self._waiting: dict[UserId, Attempt] = {}
 
     @property
@@ -44,9 +43,10 @@ class Attempts:
 
     def begin(self, attempt: Attempt) -> bool:
         """Count an attempt as under way, until `done`; False: its user has enough of them."""
-        if self._under_way[attempt.user] >= MOST_OF_A_USER:
+        under_way = self._under_way.get(attempt.user, 0)
+        if under_way >= MOST_OF_A_USER:
             return False
-        self._under_way[attempt.user] += 1
+        self._under_way[attempt.user] = under_way + 1
         return True
 
     def wait(self, attempt: Attempt) -> Attempt | None:
@@ -60,5 +60,7 @@ class Attempts:
         following = self._waiting.pop(attempt.user, None)
         if following is not None and not following.connection.is_closing:
             return following
-        self._under_way -= Counter((attempt.user,))  # which forgets a user that has none left
+        left = self._under_way.pop(attempt.user) - 1
+        if left:
+            self._under_way[attempt.user] = left
         return None

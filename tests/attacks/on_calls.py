@@ -150,6 +150,37 @@ async def _away(
     scene.expect("ack" in await ann.tell(CANDIDATE, victor.user, 1), "the victim's call does not go on")
 
 
+async def many_to_one_away(scene: Scene) -> AsyncIterator[None]:
+    claims = {"join": [scene.name("room")]}
+    ann = await scene.player(claims=claims)
+    victor = await scene.player(claims=claims, resume="")
+    users = [scene.name() for _ in range(scene.some(200))]
+    lines = await scene.crowd([partial(scene.deaf, user, claims) for user in users])
+    await call(ann, victor)
+    await ann.tell(CANDIDATE, victor.user, 0, "had")
+    await victor.want(lambda heard: bool(heard["requestId"] == "had"))
+    victor.line.cut()
+    missed = (await ann.tell(CANDIDATE, victor.user, 1, "missed")).get("ack")
+    yield
+    for number in range(8):
+        for user, line in zip(users, lines, strict=True):
+            cmd = OFFER if number < 2 else CANDIDATE
+            line.write(signal(cmd, user, victor.user, "x" * 60_000, f"{user}/{number}"))
+            scene.counts["sent"] += 1
+            await line.writable()
+        await asyncio.sleep(0.3)
+    again = await scene.patiently(
+        lambda: scene.player(victor.user, claims, resume=victor.welcome["resumeToken"], last="had")
+    )
+    scene.expect(again.welcome["resumed"], "the victim was not let back into its session")
+    scene.expect(missed == "relayed", f"the message that the victim missed was answered with {missed}")
+    scene.expect(not ann.got(HANGUP), "the victim's call was ended")
+    try:
+        await again.want(lambda heard: bool(heard["requestId"] == "missed"))
+    except (TimeoutError, ConnectionError) as problem:
+        scene.expect(False, f"what the victim missed was not replayed: {problem!r}")
+
+
 async def never_reads(scene: Scene) -> AsyncIterator[None]:
     claims = {"join": [scene.name("room")]}
     reader = scene.name()
@@ -306,6 +337,13 @@ ROWS: Final = (
         "A member sends 257 offers to another who has a call and is away for a moment.",
         "Offers a pair, and a sender's share of a mailbox.",
         offers_to_one_away,
+        least_s=20,
+    ),
+    Attack(
+        "many-to-one-away",
+        "Two hundred members send 60 KB each, again and again, to another who has a call and is away.",
+        MAILBOX,
+        many_to_one_away,
         least_s=20,
     ),
     Attack(

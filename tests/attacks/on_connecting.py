@@ -20,6 +20,12 @@ DOOR: Final = "Connections before the upgrade: an address, and the whole gateway
 FEW_FILES: Final = 1_024
 """What a process may open where nobody has raised the limit."""
 
+KNOCKS_AT_ONCE: Final = 50
+"""Lines that are begun and ended, before the attacker looks at anything else."""
+
+ARRIVALS: Final = (
+    "Who comes last is let in first, while more come than can be; the others are told when to come."
+)
 CONNECTS: Final = "Connects and resumes a minute: a user, and an address."
 
 
@@ -257,6 +263,42 @@ async def connect_and_reset(scene: Scene) -> AsyncIterator[None]:
     await scene.all(scene.again_and_again(partial(one, source)) for source in sources)
 
 
+async def knocks(scene: Scene) -> AsyncIterator[None]:
+    parts = urlsplit(scene.urls[0])
+    sources = itertools.cycle([scene.address() for _ in range(50)])
+    yield
+    while True:
+        for _ in range(KNOCKS_AT_ONCE):
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+                sock.setblocking(False)
+                sock.bind((next(sources), 0))
+                sock.connect_ex((parts.hostname or "", parts.port or 0))
+            scene.counts["knocks"] += 1
+        await asyncio.sleep(0)
+
+
+async def crowd_of_strangers(scene: Scene) -> AsyncIterator[None]:
+    sources = [scene.address() for _ in range(scene.some(1_000))]
+    yield
+
+    async def one(source: str) -> None:
+        line = await scene.deaf(source=source)
+        line.cut()
+
+    await scene.all(scene.again_and_again(partial(one, source)) for source in sources)
+
+
+async def crowd_of_one_house(scene: Scene) -> AsyncIterator[None]:
+    source = scene.address()
+    yield
+    await scene.again_and_again(partial(_come_and_go, scene, source), scene.some(1_000))
+
+
+async def _come_and_go(scene: Scene, source: str) -> None:
+    line = await scene.deaf(source=source)
+    line.cut()
+
+
 async def tokens_with_rooms(scene: Scene) -> AsyncIterator[None]:
     sources = [scene.address() for _ in range(10)]
     claims = {
@@ -275,18 +317,20 @@ async def tokens_with_rooms(scene: Scene) -> AsyncIterator[None]:
 async def full_mailbox_resumed(scene: Scene) -> AsyncIterator[None]:
     claims = {"join": [scene.name("room")]}
     victim = await scene.player(claims=claims, resume="")
-    sender = await scene.player(claims=claims)
-    await call(sender, victim)
-    await sender.tell(CANDIDATE, victim.user, 0, "had")
+    caller = await scene.player(claims=claims)
+    await call(caller, victim)
+    senders = await scene.players(32, claims)
+    await caller.tell(CANDIDATE, victim.user, 0, "had")
     victim.line.cut()
     body = "\\u0041" * 10_800
-    for number in range(255):
-        envelope = (
-            f'{{"requestId":"c{number}","module":"ROOM","cmd":"{CANDIDATE}",'
-            f'"data":{{"from":"{sender.user}","to":"{victim.user}","data":"{body}"}}}}'
-        )
-        sender.line.send(envelope.encode())
-        await sender.line.writable()
+    for number in range(8):
+        for sender in senders:
+            envelope = (
+                f'{{"requestId":"{sender.user}/{number}","module":"ROOM","cmd":"{OFFER}",'
+                f'"data":{{"from":"{sender.user}","to":"{victim.user}","data":"{body}"}}}}'
+            )
+            sender.line.send(envelope.encode())
+            await sender.line.writable()
     await asyncio.sleep(1)
     yield
 
@@ -419,10 +463,23 @@ ROWS: Final = (
     ),
     Attack("wrong-secrets", "Fifty at a time resume with secrets that are wrong.", CONNECTS, wrong_secrets),
     Attack("connect-and-reset", "Twenty ask for an upgrade and reset the line.", CONNECTS, connect_and_reset),
+    Attack("knocks", "One opens lines and cuts them, as fast as it can, and says nothing.", DOOR, knocks),
+    Attack(
+        "crowd-of-strangers",
+        "A thousand new users at a time connect, each from an address of its own, and are gone.",
+        ARRIVALS,
+        crowd_of_strangers,
+    ),
+    Attack(
+        "crowd-of-one-house",
+        "A thousand new users at a time connect from one address, and are gone.",
+        ARRIVALS,
+        crowd_of_one_house,
+    ),
     Attack("tokens-with-rooms", "Ten connect with tokens of 400 rooms.", "Rooms a token.", tokens_with_rooms),
     Attack(
         "full-mailbox-resumed",
-        "Four at a time resume one session with 255 messages of 64 KiB of escapes.",
+        "Four at a time resume one session with 256 messages of 64 KiB of escapes, of 32 senders.",
         "Resumes a user; what is replayed is read in parts.",
         full_mailbox_resumed,
     ),

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 from tests.attacks.line import Line, Refused, text
@@ -11,7 +12,7 @@ from tests.attacks.on_calls import _away, call, signal
 from tests.attacks.on_messages import PRICE
 from tests.attacks.player import Player
 from tests.attacks.scene import Attack, Scene
-from tests.support.frames import CANDIDATE, HANGUP, OFFER, command
+from tests.support.frames import CANDIDATE, HANGUP, OFFER, command, token
 
 CHANGES: Final = "A room's change is published once to each gateway, and is in nobody's mailbox."
 BACK_S: Final = 15.0
@@ -82,6 +83,48 @@ async def comings_and_goings_while_away(scene: Scene) -> AsyncIterator[None]:
         270,
         lambda number: (("LEAVE", "JOIN")[number % 2], {"room": room}),
     )
+
+
+async def voices_of_many(scene: Scene) -> AsyncIterator[None]:
+    room = scene.name("room")
+    users = [scene.name() for _ in range(scene.some(300))]
+    tokens = {
+        user: [token(user, {"join": [room], "voice": is_allowed}) for is_allowed in (False, True)]
+        for user in users
+    }
+    lines = await scene.crowd(
+        [partial(scene.deaf, user, {"join": [room]}, gateway=nth % 2) for nth, user in enumerate(users)]
+    )
+    ways = dict(zip(lines, users, strict=True))
+    yield
+
+    async def one(line: Line, user: str) -> None:
+        for number in itertools.count():
+            newer = tokens[user][number % 2]
+            line.write(text(command("REFRESH_TOKEN", {"token": newer}, f"r{number}")))
+            scene.counts["refreshes"] += 1
+            await line.writable()
+            await asyncio.sleep(0.1)
+
+    await scene.all(one(*way) for way in ways.items())
+
+
+async def everybody_calls(scene: Scene) -> AsyncIterator[None]:
+    claims = {"join": [scene.name("room")]}
+    users = [scene.name() for _ in range(scene.some(300))]
+    lines = await scene.crowd(
+        [partial(scene.deaf, user, claims, gateway=nth % 2) for nth, user in enumerate(users)]
+    )
+    yield
+    for further in range(1, len(users)):
+        for nth, line in enumerate(lines):
+            other = users[(nth + further) % len(users)]
+            line.write(signal(OFFER, users[nth], other, "x" * 2_000, f"o{further}"))
+            for number in range(5):
+                line.write(signal(CANDIDATE, users[nth], other, "x" * 150, f"c{further}/{number}"))
+            await line.writable()
+        scene.counts["rounds"] += 1
+        await asyncio.sleep(0.05)
 
 
 async def churn(scene: Scene) -> AsyncIterator[None]:
@@ -224,6 +267,18 @@ ROWS: Final = (
         CHANGES,
         comings_and_goings_while_away,
         least_s=20,
+    ),
+    Attack(
+        "voices-of-many",
+        "Three hundred members of a room refresh with tokens that let them speak, and do not.",
+        CHANGES,
+        voices_of_many,
+    ),
+    Attack(
+        "everybody-calls",
+        "Three hundred members of a room call one another, all at the same moment.",
+        PRICE,
+        everybody_calls,
     ),
     Attack("churn", "Twenty members of a room of 100 join again and again, and leave.", CHANGES, churn),
     Attack(

@@ -9,6 +9,7 @@ from tests.support import frames
 from tests.support.frames import CANDIDATE, new_id
 from tests.support.people import People, Person, establish
 from tests.support.raw_client import CUT, Ended, Opcode, RawClient, frame
+from tests.system.conftest import NewGateway
 
 SMALL_BUFFER = 4096
 UNREAD_MESSAGES = 200
@@ -28,9 +29,15 @@ class Neighbours:
 
 
 @pytest.fixture
-async def neighbours(people: People) -> AsyncIterator[Neighbours]:
-    """After the test the victim has heard nothing but that Mallory has gone; alice and bob still talk."""
-    port = people.ports[0]
+async def neighbours(
+    request: pytest.FixtureRequest, new_gateway: NewGateway, people: People
+) -> AsyncIterator[Neighbours]:
+    """After the test the victim has heard nothing but that Mallory has gone; alice and bob still talk.
+
+    A test may name the settings of a gateway of its own for them.
+    """
+    settings: dict[str, str] | None = getattr(request, "param", None)
+    port = people.ports[0] if settings is None else new_gateway(**settings).port
     mallory, victim = [
         await people.connect(name, claims={"join": [people.room]}, port=port)
         for name in ("mallory", "victim")
@@ -160,6 +167,7 @@ async def test_messages_before_the_upgrade_get_nobody_in(neighbours: Neighbours)
     await neighbours.mallory.connection.drop()
 
 
+@pytest.mark.parametrize("neighbours", [{"LIMITS": "off"}], indirect=True)  # no user may send so much to one
 async def test_a_client_that_does_not_read_is_cut_and_costs_only_itself(neighbours: Neighbours) -> None:
     people, victim, mallory = neighbours.people, neighbours.victim, neighbours.mallory
     sleepy = await people.connect(

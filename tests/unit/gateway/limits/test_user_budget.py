@@ -5,7 +5,15 @@ import pytest
 from gateway.limits.limit import Limit
 from gateway.limits.rate import UNLIMITED, rate
 from gateway.limits.rates import NO_LIMITS, Rates
-from gateway.limits.user_budget import MAX_PEERS, MOST_OUT_S, MOST_OWED_S, Account, UserBudget
+from gateway.limits.user_budget import (
+    FEW_PEERS,
+    MAX_ANSWERS,
+    MAX_PEERS,
+    MOST_OUT_S,
+    MOST_OWED_S,
+    Account,
+    UserBudget,
+)
 from tieline.wire.ids import UserId
 
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
@@ -115,6 +123,34 @@ def test_who_is_sent_least_is_forgotten_first() -> None:
         alice.carry(UserId(f"user{number}"), 10, 50.0)
     alice.carry(BOB, 10, 50.0)
     assert met == [Limit.PAIR]
+
+
+def test_little_is_kept_of_many_who_are_owed_nothing() -> None:
+    alice, _ = budget(Rates())
+    for number in range(3 * MAX_PEERS):
+        alice.carry(UserId(f"user{number}"), 10, 50.0 + number)
+    assert alice.peers <= FEW_PEERS
+
+
+def test_all_are_kept_who_are_owed_something() -> None:
+    alice, met = budget(RATES._replace(pair_messages=rate(2, 4)))
+    for number in range(MAX_PEERS):
+        for _ in range(4):
+            alice.carry(UserId(f"user{number}"), 10, 50.0)
+    assert met == []
+    for number in range(MAX_PEERS):
+        alice.carry(UserId(f"user{number}"), 10, 60.0)
+    assert alice.peers == MAX_PEERS
+
+
+def test_an_answer_is_known_again_unless_many_others_came_since() -> None:
+    alice, _ = budget()
+    assert not alice.answers_again(BOB, b"yes")
+    assert alice.answers_again(BOB, b"yes")
+    assert not alice.answers_again(BOB, b"no")
+    for number in range(MAX_ANSWERS):
+        assert not alice.answers_again(UserId(f"user{number}"), b"yes")
+    assert not alice.answers_again(BOB, b"no")
 
 
 def test_offers_over_the_limit_are_refused_one_by_one() -> None:
