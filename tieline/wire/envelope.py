@@ -52,28 +52,26 @@ class _FromClient(msgspec.Struct, frozen=True, gc=False, tag_field="cmd"):
     module: Literal["ROOM"]
 
 
-class Offer(_FromClient, frozen=True, gc=False, tag="WEBRTC_OFFER"):
+class Signal(_FromClient, frozen=True, gc=False, tag="(any signal)"):
+    """What is relayed to another user."""
+
+    data: SignalBody
+
+
+class Offer(Signal, frozen=True, gc=False, tag="WEBRTC_OFFER"):
     """Start, or renegotiate, a voice connection."""
 
-    data: SignalBody
 
-
-class Answer(_FromClient, frozen=True, gc=False, tag="WEBRTC_ANSWER"):
+class Answer(Signal, frozen=True, gc=False, tag="WEBRTC_ANSWER"):
     """Accept the target's waiting offer."""
 
-    data: SignalBody
 
-
-class Candidate(_FromClient, frozen=True, gc=False, tag="WEBRTC_ICE_CANDIDATE"):
+class Candidate(Signal, frozen=True, gc=False, tag="WEBRTC_ICE_CANDIDATE"):
     """One way to reach the sender."""
 
-    data: SignalBody
 
-
-class Hangup(_FromClient, frozen=True, gc=False, tag="WEBRTC_HANGUP"):
+class Hangup(Signal, frozen=True, gc=False, tag="WEBRTC_HANGUP"):
     """End the negotiation with the target."""
-
-    data: SignalBody
 
 
 class Join(_FromClient, frozen=True, gc=False, tag="JOIN"):
@@ -112,8 +110,9 @@ class RefreshToken(_FromClient, frozen=True, gc=False, tag="REFRESH_TOKEN"):
     data: TokenBody
 
 
-Signal = Offer | Answer | Candidate | Hangup
-ClientMessage = Signal | Join | Leave | Members | Ping | IceServers | RefreshToken
+ClientMessage = (
+    Offer | Answer | Candidate | Hangup | Join | Leave | Members | Ping | IceServers | RefreshToken
+)
 
 
 class Command(NamedTuple):
@@ -145,7 +144,7 @@ COMMANDS: Final[dict[str, Command]] = {
 SIGNAL_COMMANDS: Final = tuple(cmd for cmd, command in COMMANDS.items() if command.to == "user")
 """Those that are relayed to another user."""
 
-COMMAND_OF: Final = {command.message: cmd for cmd, command in COMMANDS.items()}
+COMMAND_OF: Final[dict[type[_FromClient], str]] = {command.message: cmd for cmd, command in COMMANDS.items()}
 
 
 class Malformed(msgspec.Struct, frozen=True):
@@ -202,38 +201,40 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
     Ids are checked; that `from` is the authenticated user, and `to` another one, is checked by the gateway's
     session. Never raises for anything that `frame` holds.
     """
-    message = _decode(frame)
-    if (
-        len(frame) > MAX_DEPTH
-        and frame.count(b"[") + frame.count(b"{") > MAX_DEPTH
-        and message != UNREADABLE  # is no JSON at all: no need to look
-        and is_too_deep(frame)
-    ):
-        return UNREADABLE
-    return message
-
-
-def _decode(frame: bytes) -> ClientMessage | Malformed:
-    """Decode a frame however deep it nests: the decoder itself gives up where the stack would end."""
     try:
         message = _decoder.decode(frame)
     except (msgspec.DecodeError, RecursionError):
-        if not _may_have_surrogates(frame):
-            return _why_not(frame, frame)
-        masked = _masked(frame)
-        try:
-            message = _decoder.decode(masked)
-        except (msgspec.DecodeError, RecursionError):
-            return _why_not(masked, frame)
-        written = _as_written(message, masked, frame)
-        if isinstance(written, Malformed):
-            return written
-        message = written
+        found = _decode_oddly_written(frame)
+        if isinstance(found, Malformed):
+            # Of what is no JSON at all there is no need to look how deep it nests.
+            return UNREADABLE if found != UNREADABLE and _is_deep(frame) else found
+        message = found
+    if len(frame) > MAX_DEPTH and _is_deep(frame):
+        return UNREADABLE
     if not is_valid_id(message.request_id):
         return Malformed(ErrorCode.BAD_MESSAGE, "", command_of(message))
     if not _names_are_valid(message):
         return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, command_of(message))
     return message
+
+
+def _is_deep(frame: bytes) -> bool:
+    return frame.count(b"[") + frame.count(b"{") > MAX_DEPTH and is_too_deep(frame)
+
+
+def _decode_oddly_written(frame: bytes) -> ClientMessage | Malformed:
+    """Decode a frame with lone surrogates, or say why it is no message.
+
+    The decoder itself gives up where nesting would end the stack.
+    """
+    if not _may_have_surrogates(frame):
+        return _why_not(frame, frame)
+    masked = _masked(frame)
+    try:
+        message = _decoder.decode(masked)
+    except (msgspec.DecodeError, RecursionError):
+        return _why_not(masked, frame)
+    return _as_written(message, masked, frame)
 
 
 def _may_have_surrogates(frame: bytes) -> bool:
@@ -362,7 +363,7 @@ def origin_of(frame: bytes) -> tuple[str, str]:
     return _written(exact.request_id), _written(exact.data.sender)
 
 
-def command_of(message: ClientMessage) -> str:
+def command_of(message: ClientMessage | Signal) -> str:
     """Name a message's command."""
     return COMMAND_OF[type(message)]
 
