@@ -60,7 +60,7 @@ CONNECTIONS = Gauge(
 )
 WAITING_BYTES = Gauge(
     "tieline_waiting_bytes",
-    "Bytes that wait on this gateway's connections, on those where it is more than a little, by direction (in: received, and not acted on yet; out: not read by the client yet).",  # noqa: E501
+    "Bytes that wait on this gateway's connections, by direction (in: received, and not acted on yet; out: not read by the client yet, of those whose sockets are full).",  # noqa: E501
     ["direction"],
     registry=REGISTRY,
 )

@@ -47,6 +47,9 @@ whatever the client sends meanwhile; then the socket is cut."""
 READ_BYTES: Final = 32 * 1024
 """Read at once, of what a client has sent: of the longest message a half, and of small ones some hundreds."""
 
+_OPEN: Final = Life.OPEN
+"""For what is asked at every frame: members of an enumeration are slow to find."""
+
 _buffer: Final = bytearray(READ_BYTES)
 """Of all connections, because what is read is copied out of it at once."""
 _read: Final = memoryview(_buffer)
@@ -298,17 +301,20 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_answered(self) -> None:
         """Go on with what waits, or be gone: nothing is under way."""
-        if self._reader is None:
+        reader = self._reader
+        if reader is None:
             return
         if self._inbound.has_next:
-            self._reader.wake()
-        else:
-            self._reader.release()
+            reader.wake()
+            return
+        if reader.is_full:
+            reader.release()
+        if self._life is not _OPEN:
             self._be_gone_if_done()
 
     def take_text(self, text: bytes) -> None:
         """Take a whole text message."""
-        if self._life is Life.OPEN and text.isascii():
+        if self._life is _OPEN and text.isascii():
             self._inbound.receive(text)
         else:
             self._on_text(text, fin=True)

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from gateway.client.actions import AskKeys, AskPresence, AskRouter, HangUp, Say
 from gateway.client.host import Host
 from gateway.client.session import Session
-from gateway.client.waiting import LIGHT_BYTES, Held
+from gateway.client.waiting import Held
 from tieline import metrics
 from tieline.wire.codes import CloseCode
 from tieline.wire.internal import PresenceReply, RouterReply
@@ -49,7 +49,6 @@ class Inbound:
     __slots__ = (
         "_asked_at",
         "_client",
-        "_counted",
         "_held",
         "_host",
         "_now",
@@ -78,7 +77,6 @@ class Inbound:
         self._asked_at = 0.0
         self._unread: deque[bytes] = deque()
         self._unread_bytes = 0
-        self._counted = 0  # of them, in the gateway's sum
         self.is_busy = False
         """Whether a message waits for the answer of a router, of presence or of the key server."""
 
@@ -121,12 +119,9 @@ class Inbound:
         self._count(-self._unread_bytes)
 
     def _count(self, by: int) -> None:
-        """Count a message; the gateway's sum is told of many bytes alone, for nearly always there are few."""
-        self._unread_bytes = size = self._unread_bytes + by
-        counted = size if size > LIGHT_BYTES else 0
-        if counted != self._counted:
-            self._held.change(counted - self._counted)
-            self._counted = counted
+        """Count a message that waits, or waits no more; nearly always none does."""
+        self._unread_bytes += by
+        self._held.change(by)
 
     def _act_on(self, frame: bytes) -> None:
         """Act on one message. What is asked of others is answered later."""

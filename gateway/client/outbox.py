@@ -33,7 +33,7 @@ class Outbox:
     @property
     def is_over_limit(self) -> bool:
         """Whether the client reads too slowly to be served any longer."""
-        return self.waiting_bytes > MAX_WAITING_BYTES
+        return self._transport.get_write_buffer_size() > MAX_WAITING_BYTES
 
     def unsent_bytes(self) -> int:
         """Say how many bytes wait."""

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from gateway.client.budget import Budget, price_of_frame
+from gateway.client.budget import MESSAGE, Budget, price_of_frame
 from gateway.client.frames import CLOSE, Shape, completes_message, next_text, opcode_of, shape_of
 from gateway.client.turns import Turns
 from gateway.client.waiting import Held
@@ -90,7 +90,6 @@ class Reader:
         "_held",
         "_is_closing",
         "_is_direct",
-        "_is_full",
         "_is_looking",
         "_is_paused",
         "_is_queued",
@@ -105,6 +104,7 @@ class Reader:
         "_turns",
         "_unread",
         "_was_over",
+        "is_full",
     )
 
     def __init__(
@@ -132,7 +132,9 @@ class Reader:
         self._timer: asyncio.TimerHandle | None = None
         self._closing_bytes = CLOSING_BYTES
         self._is_paused = True
-        self._is_queued = self._is_looking = self._is_full = False
+        self._is_queued = self._is_looking = False
+        self.is_full = False
+        """Whether enough messages wait: `hold`, not yet `release`."""
         self._is_closing = self._is_stopped = self._has_ended = False
         self._was_over = self._is_direct = False
 
@@ -149,7 +151,7 @@ class Reader:
         """Look at what has arrived, now or later."""
         if self._is_direct and len(data) <= AT_ONCE_BYTES:
             text = next_text(data, 0)
-            if text is not None and text[1] == len(data) and self._may_take(text[0]):
+            if text is not None and text[1] == len(data) and (self._budget is None or self._may_take()):
                 self._taker.take_text(text[0])
                 return
         if self._is_stopped:
@@ -159,7 +161,7 @@ class Reader:
         self._is_direct = False
         self._rest += data
         self._held.change(len(data))
-        if self._is_queued or self._is_full or self._timer is not None:
+        if self._is_queued or self.is_full or self._timer is not None:
             self._set_reading()
         elif len(self._rest) > AT_ONCE_BYTES:
             self._wake()
@@ -172,14 +174,14 @@ class Reader:
 
     def hold(self) -> None:
         """Look at no more frames until `release`: enough messages wait."""
-        self._is_full = True
+        self.is_full = True
         self._is_direct = False
         self._set_reading()
 
     def release(self) -> None:
         """Look at frames again, if that was not so."""
-        if self._is_full:
-            self._is_full = False
+        if self.is_full:
+            self.is_full = False
             self.wake()
 
     def wake(self) -> None:
@@ -191,7 +193,7 @@ class Reader:
         """Look for nothing but the client's close frame: ours has been sent."""
         self._budget = None
         self._cancel_timer()
-        self._is_full = self._is_direct = False
+        self.is_full = self._is_direct = False
         self._closing_bytes = CLOSING_BYTES
         self._is_closing = True
         self.wake()
@@ -214,14 +216,12 @@ class Reader:
         if self._settle():
             self._turns.join(self)
 
-    def _may_take(self, text: bytes) -> bool:
-        """Charge for a plain message, unless its client has to wait or has gone on for too long."""
-        if self._budget is None:
-            return True
-        now = self._now()
-        if self._was_over or self._budget.wait_s(now) > 0:
+    def _may_take(self) -> bool:
+        """Charge for a small message, unless its client has to wait or has gone on for too long."""
+        budget, now = self._budget, self._now()
+        if budget is None or self._was_over or budget.wait_s(now) > 0:
             return False
-        self._budget.charge(price_of_frame(len(text), is_control=False), now)
+        budget.charge(MESSAGE, now)
         return True
 
     def _look(self, frames: int, size: int) -> bool:
@@ -249,7 +249,7 @@ class Reader:
     def _next(self, at: int) -> int:
         """Take the frame at `at`, if it is there and may be taken; returns where the next one begins."""
         rest = self._rest
-        if self._is_full or self._is_stopped or self._timer is not None:
+        if self.is_full or self._is_stopped or self._timer is not None:
             return at
         shape = shape_of(rest, at, MAX_MESSAGE_BYTES if self._part_most is None else self._part_most)
         if shape.end > len(rest):
@@ -295,14 +295,14 @@ class Reader:
         self._is_direct = not (
             more
             or self._rest
-            or self._is_full
+            or self.is_full
             or self._is_stopped
             or self._is_closing
             or self._timer is not None
             or self._part_most is not None
         )
         self._set_reading()
-        if self._has_ended and not more and not self._is_full:
+        if self._has_ended and not more and not self.is_full:
             self._drop()
             self._taker.take_end()
         return more
@@ -310,7 +310,7 @@ class Reader:
     def _has_more(self) -> bool:
         if self._unread.has_next:
             return True
-        if self._is_full or self._is_stopped or self._timer is not None:
+        if self.is_full or self._is_stopped or self._timer is not None:
             return False
         most = MAX_MESSAGE_BYTES if self._part_most is None else self._part_most
         return shape_of(self._rest, 0, most).end <= len(self._rest)
@@ -318,7 +318,7 @@ class Reader:
     def _set_reading(self) -> None:
         """Read from the socket, or leave what the client sends there."""
         pauses = (
-            self._is_full
+            self.is_full
             or self._timer is not None
             or (self._is_queued and len(self._rest) >= READ_AHEAD_BYTES)
             or (self._is_stopped and self._closing_bytes < 0)

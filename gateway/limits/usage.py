@@ -26,38 +26,29 @@ NOTHING: Final = Used(0, 0, 0.0)
 class Usage:
     """Counts what is done for one user."""
 
-    __slots__ = ("_before", "_began", "_messages", "_size", "_units")
+    __slots__ = ("_before", "half_ends_at", "messages", "size", "units")
 
     def __init__(self) -> None:
         self._before = NOTHING
-        self._began = 0.0
-        self._messages = 0
-        self._size = 0
-        self._units = 0.0
-
-    def add(self, units: float, now: float) -> None:
-        """Count something that cost so many units."""
-        if now - self._began >= HALF_S:
-            self._next_half(now)
-        self._units += units
-
-    def carry(self, size: int, now: float) -> None:
-        """Count a WEBRTC message."""
-        if now - self._began >= HALF_S:
-            self._next_half(now)
-        self._messages += 1
-        self._size += size
+        self.half_ends_at = 0.0
+        """When to call `begin_half` before anything is counted."""
+        self.messages = 0
+        """WEBRTC messages of this half. Who counts one adds it here: it is done for every frame."""
+        self.size = 0
+        """Their bytes."""
+        self.units = 0.0
 
     def last_minute(self, now: float) -> Used:
         """Return what was counted in the last minute."""
-        if now - self._began >= HALF_S:
-            self._next_half(now)
+        if now >= self.half_ends_at:
+            self.begin_half(now)
         before = self._before
-        return Used(self._messages + before.messages, self._size + before.size, self._units + before.units)
+        return Used(self.messages + before.messages, self.size + before.size, self.units + before.units)
 
-    def _next_half(self, now: float) -> None:
-        is_next = now - self._began < 2 * HALF_S
-        self._before = Used(self._messages, self._size, self._units) if is_next else NOTHING
-        self._began = now
-        self._messages = self._size = 0
-        self._units = 0.0
+    def begin_half(self, now: float) -> None:
+        """Count what is done from now on as another half minute."""
+        is_next = now < self.half_ends_at + HALF_S
+        self._before = Used(self.messages, self.size, self.units) if is_next else NOTHING
+        self.half_ends_at = now + HALF_S
+        self.messages = self.size = 0
+        self.units = 0.0

@@ -81,8 +81,10 @@ class UserBudget:
         "_answers",
         "_closed",
         "_connects",
+        "_each_s",
         "_held_until",
         "_many_peers",
+        "_most_owed_s",
         "_offers",
         "_out_until",
         "_over_since",
@@ -105,6 +107,8 @@ class UserBudget:
         self.on_limited: Callable[[Limit], None] = _nobody
         """Told when the user begins to be limited, or is refused something."""
         self._rates = rates
+        self._each_s = rates.units.each_s
+        self._most_owed_s = rates.units.holds_s + INSTANT_S
         self._units = self._size = self._offers = self._refreshes = NEVER_USED
         self._connects = self._resumes = NEVER_USED
         self._spent_s, self._spent_until = 0.0, NEVER_USED
@@ -125,32 +129,43 @@ class UserBudget:
         """Take note that something of this price was done for the user."""
         if self._over_since is not None and self._has_rested(now):
             self._over_since = None
-        units = self._rates.units
-        self._units = full_at = units.full_at(self._units, price, now)
-        self._spend(price * units.each_s, now)
-        self.usage.add(price, now)
-        if full_at + units.each_s - now > units.holds_s + INSTANT_S:
+        usage, at, until = self.usage, self._units, self._spent_until
+        if now >= usage.half_ends_at:
+            usage.begin_half(now)
+        usage.units += price
+        each_s = self._each_s
+        spent = price * each_s
+        # Written out, here and in `carry`: every frame passes by, and calls are dear.
+        self._units = at = (at if at > now else now) + spent  # noqa: FURB136
+        self._spent_s += spent
+        self._spent_until = (until if until > now else now) + spent  # noqa: FURB136
+        if at + each_s - now > self._most_owed_s:
             self._is_over(Limit.RATE, now)
 
     def carry(self, to: UserId, size: int, now: float) -> None:
         """Take note of a WEBRTC message of so many bytes to another user."""
-        rates = self._rates
-        self.usage.carry(size, now)
-        self._size = rates.size.full_at(self._size, size, now)
-        beyond = size * (rates.size.each_s - rates.units.each_s / BYTES_A_UNIT)
-        if size > BYTES_A_UNIT and beyond > 0:
-            self._spend(beyond, now)
-        if self._size - now > rates.size.holds_s:
+        usage, rates, at = self.usage, self._rates, self._size
+        if now >= usage.half_ends_at:
+            usage.begin_half(now)
+        usage.messages += 1
+        usage.size += size
+        each_s, holds_s = rates.size
+        self._size = at = (at if at > now else now) + size * each_s  # noqa: FURB136
+        if at - now > holds_s:
             self._is_over(Limit.BYTES, now)
-        peer = self._peers.get(to)
-        if peer is None:
-            peer = self._new_peer(to, now)
-        peer.messages = rates.pair_messages.full_at(peer.messages, 1, now)
-        peer.size = rates.pair_size.full_at(peer.size, size, now)
-        if peer.messages - now > rates.pair_messages.holds_s:
-            self._hold(Limit.PAIR, rates.pair_messages.wait_s(peer.messages, now), now)
-        if peer.size - now > rates.pair_size.holds_s:
-            self._hold(Limit.PAIR_BYTES, rates.pair_size.wait_s(peer.size, now), now)
+        if size > BYTES_A_UNIT:
+            self._spend(size * max(0.0, each_s - rates.units.each_s / BYTES_A_UNIT), now)
+        peer = self._peers.get(to) or self._new_peer(to, now)
+        at = peer.messages
+        each_s, holds_s = rates.pair_messages
+        peer.messages = at = (at if at > now else now) + each_s  # noqa: FURB136
+        if at - now > holds_s:
+            self._hold(Limit.PAIR, rates.pair_messages.wait_s(at, now), now)
+        at = peer.size
+        each_s, holds_s = rates.pair_size
+        peer.size = at = (at if at > now else now) + size * each_s  # noqa: FURB136
+        if at - now > holds_s:
+            self._hold(Limit.PAIR_BYTES, rates.pair_size.wait_s(at, now), now)
 
     def answers_again(self, to: UserId, frame: bytes) -> bool:
         """Whether an answer to another user is the very one that was sent to it before."""
@@ -163,9 +178,9 @@ class UserBudget:
 
     def wait_s(self, now: float) -> float:
         """Return in how many seconds the user may be read again, for a small message; 0: it may be now."""
-        rates = self._rates
         if self._units <= now and self._size <= now and self._held_until <= now:
             return 0.0  # nearly always: nothing is owed
+        rates = self._rates
         return max(
             rates.units.wait_s(self._units + rates.units.each_s, now),
             rates.size.wait_s(self._size, now),
@@ -263,7 +278,7 @@ class UserBudget:
     def _spend(self, seconds: float, now: float) -> None:
         self._spent_s += seconds
         until = self._spent_until
-        self._spent_until = (until if until > now else now) + seconds  # noqa: FURB136  # for every frame
+        self._spent_until = max(until, now) + seconds
 
     def _is_over(self, limit: Limit, now: float) -> None:
         if self._over_since is None:

@@ -12,15 +12,13 @@ every browser.
 import functools
 import itertools
 import operator
-import re
 import sys
-import zlib
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import is_valid_id
+from tieline.wire.ids import MAX_ID_BYTES, is_valid_id
 
 MAX_MESSAGE_BYTES: Final = 65_536
 """The longest message a client may send, in bytes; longer ones close the connection with 1009."""
@@ -54,28 +52,26 @@ class _FromClient(msgspec.Struct, frozen=True, gc=False, tag_field="cmd"):
     module: Literal["ROOM"]
 
 
-class Offer(_FromClient, frozen=True, gc=False, tag="WEBRTC_OFFER"):
+class Signal(_FromClient, frozen=True, gc=False, tag="(any signal)"):
+    """What is relayed to another user."""
+
+    data: SignalBody
+
+
+class Offer(Signal, frozen=True, gc=False, tag="WEBRTC_OFFER"):
     """Start, or renegotiate, a voice connection."""
 
-    data: SignalBody
 
-
-class Answer(_FromClient, frozen=True, gc=False, tag="WEBRTC_ANSWER"):
+class Answer(Signal, frozen=True, gc=False, tag="WEBRTC_ANSWER"):
     """Accept the target's waiting offer."""
 
-    data: SignalBody
 
-
-class Candidate(_FromClient, frozen=True, gc=False, tag="WEBRTC_ICE_CANDIDATE"):
+class Candidate(Signal, frozen=True, gc=False, tag="WEBRTC_ICE_CANDIDATE"):
     """One way to reach the sender."""
 
-    data: SignalBody
 
-
-class Hangup(_FromClient, frozen=True, gc=False, tag="WEBRTC_HANGUP"):
+class Hangup(Signal, frozen=True, gc=False, tag="WEBRTC_HANGUP"):
     """End the negotiation with the target."""
-
-    data: SignalBody
 
 
 class Join(_FromClient, frozen=True, gc=False, tag="JOIN"):
@@ -114,8 +110,9 @@ class RefreshToken(_FromClient, frozen=True, gc=False, tag="REFRESH_TOKEN"):
     data: TokenBody
 
 
-Signal = Offer | Answer | Candidate | Hangup
-ClientMessage = Signal | Join | Leave | Members | Ping | IceServers | RefreshToken
+ClientMessage = (
+    Offer | Answer | Candidate | Hangup | Join | Leave | Members | Ping | IceServers | RefreshToken
+)
 
 
 class Command(NamedTuple):
@@ -147,7 +144,7 @@ COMMANDS: Final[dict[str, Command]] = {
 SIGNAL_COMMANDS: Final = tuple(cmd for cmd, command in COMMANDS.items() if command.to == "user")
 """Those that are relayed to another user."""
 
-COMMAND_OF: Final = {command.message: cmd for cmd, command in COMMANDS.items()}
+COMMAND_OF: Final[dict[type[_FromClient], str]] = {command.message: cmd for cmd, command in COMMANDS.items()}
 
 
 class Malformed(msgspec.Struct, frozen=True):
@@ -175,22 +172,27 @@ class _Loose(msgspec.Struct, frozen=True, gc=False):
 _loose = msgspec.json.Decoder(_Loose)
 _string = msgspec.json.Decoder(str)
 
-REPLACED: Final = "\x01"
-"""The stand-in for a lone surrogate; see `_without_lone_surrogates`."""
+_raw = msgspec.json.Decoder(msgspec.Raw)
 
-_HIGH: Final = rb"[89abAB][0-9a-fA-F]{2}"
-_LOW: Final = rb"[c-fC-F][0-9a-fA-F]{2}"
-_ALONE: Final = rb"\\u[dD](?:%b(?:\\u[dD]%b)*(?!\\u[dD]%b)|%b(?<!\\u[dD]%b\\u[dD]%b)(?:\\u[dD]%b)*+)" % (
-    _HIGH, _HIGH, _LOW, _LOW, _HIGH, _LOW, _LOW,
-)  # fmt: skip
-_PAIR: Final = rb"\\u[dD]%b\\u[dD]%b" % (_HIGH, _LOW)
-_OTHER: Final = rb"\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}"
-_BESIDE: Final = rb"(?>[^\"\\\x00-\x1f]+|\\[\"/bfnrt]|%b|%b)*+" % (_OTHER, _PAIR)
-_LONE = re.compile(rb"%b(?>%b%b)*+" % (_ALONE, _BESIDE, _ALONE))
-"""From the first escape of a lone surrogate to the last one of a string; every backslash begins an escape."""
+_MAX_WRITTEN_ID: Final = 2 + 6 * MAX_ID_BYTES
+"""The longest id in quotes: all of it in escapes, of six bytes each."""
 
-_NO_TEXT: Final = b"\xff\xff"
-"""Stands for an escaped backslash meanwhile: no UTF-8, and as long."""
+
+class _Body(msgspec.Struct, frozen=True, gc=False):
+    sender: msgspec.Raw = msgspec.field(name="from", default=msgspec.Raw())
+    to: msgspec.Raw = msgspec.Raw()
+    room: msgspec.Raw = msgspec.Raw()
+    token: msgspec.Raw = msgspec.Raw()
+
+
+class _Exact(msgspec.Struct, frozen=True, gc=False):
+    """The fields of a message as they were written."""
+
+    request_id: msgspec.Raw = msgspec.field(name="requestId", default=msgspec.Raw())
+    data: _Body = msgspec.field(default_factory=_Body)
+
+
+_exact = msgspec.json.Decoder(_Exact)
 
 
 def decode(frame: bytes) -> ClientMessage | Malformed:
@@ -199,40 +201,102 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
     Ids are checked; that `from` is the authenticated user, and `to` another one, is checked by the gateway's
     session. Never raises for anything that `frame` holds.
     """
-    message = _decode(frame)
-    if (
-        len(frame) > MAX_DEPTH
-        and frame.count(b"[") + frame.count(b"{") > MAX_DEPTH
-        and message != UNREADABLE  # is no JSON at all: no need to look
-        and is_too_deep(frame)
-    ):
-        return UNREADABLE
-    return message
-
-
-def _decode(frame: bytes) -> ClientMessage | Malformed:
-    """Decode a frame however deep it nests: the decoder itself gives up where the stack would end."""
     try:
         message = _decoder.decode(frame)
     except (msgspec.DecodeError, RecursionError):
-        mark = b"\\u0001%08x" % zlib.crc32(frame)  # what nearly no frame has in it by itself
-        readable = _without_lone_surrogates(frame, mark)
-        if readable == frame:
-            return _why_not(frame)
-        try:
-            message = _decoder.decode(readable)
-        except (msgspec.DecodeError, RecursionError):
-            return _why_not(readable)
-        # The data of a PING goes back as it was read, and must be what was sent; so must a token.
-        if isinstance(message, Ping) and _data_was_replaced(frame, message, mark):
-            return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, "PING")
-        if isinstance(message, RefreshToken) and REPLACED in message.data.token:
-            return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, "REFRESH_TOKEN")
+        found = _decode_oddly_written(frame)
+        if isinstance(found, Malformed):
+            # Of what is no JSON at all there is no need to look how deep it nests.
+            return UNREADABLE if found != UNREADABLE and _is_deep(frame) else found
+        message = found
+    if len(frame) > MAX_DEPTH and _is_deep(frame):
+        return UNREADABLE
     if not is_valid_id(message.request_id):
         return Malformed(ErrorCode.BAD_MESSAGE, "", command_of(message))
     if not _names_are_valid(message):
         return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, command_of(message))
     return message
+
+
+def _is_deep(frame: bytes) -> bool:
+    return frame.count(b"[") + frame.count(b"{") > MAX_DEPTH and is_too_deep(frame)
+
+
+def _decode_oddly_written(frame: bytes) -> ClientMessage | Malformed:
+    """Decode a frame with lone surrogates, or say why it is no message.
+
+    The decoder itself gives up where nesting would end the stack.
+    """
+    if not _may_have_surrogates(frame):
+        return _why_not(frame, frame)
+    masked = _masked(frame)
+    try:
+        message = _decoder.decode(masked)
+    except (msgspec.DecodeError, RecursionError):
+        return _why_not(masked, frame)
+    return _as_written(message, masked, frame)
+
+
+def _may_have_surrogates(frame: bytes) -> bool:
+    return b"\\ud" in frame or b"\\uD" in frame
+
+
+def _masked(frame: bytes) -> bytearray:
+    r"""Copy a frame, with a harmless escape in the place of each one of a surrogate, lone or not.
+
+    JSON allows escapes of lone surrogates, and UTF-8 cannot hold them, so the decoder refuses them wherever
+    they stand. All of `\ud000` to `\udfff` become `\ue000` to `\uefff`: as long, as correct, and no part of
+    the name of a field or of a command, so that the copy has the same fields in the same places. A `Raw` of
+    the decoder is a view of what it decodes: the frame is written over the copy, and it holds what was sent.
+    """
+    return bytearray(frame.replace(b"\\ud", b"\\ue").replace(b"\\uD", b"\\uE"))
+
+
+def _as_written(message: ClientMessage, masked: bytearray, frame: bytes) -> ClientMessage | Malformed:
+    """Read what was decoded of a masked frame once more, from the frame itself.
+
+    A text with a lone surrogate is none. That makes an id invalid, as it should be, and a token; so it does
+    the data of a PING, which goes back as it was read. What is relayed may hold them anywhere else.
+    """
+    if isinstance(message, Ping | IceServers):
+        fields = _loose.decode(masked)
+        masked[:] = frame
+        request_id, data = _written(fields.request_id), msgspec.Raw(bytes(message.data))
+        if isinstance(message, IceServers):
+            return IceServers(request_id, "ROOM", data)
+        return Ping(request_id, "ROOM", data) if _is_json(data) else _spoiled(request_id, "PING")
+    exact = _exact.decode(masked)
+    masked[:] = frame
+    request_id, body = _written(exact.request_id), exact.data
+    if isinstance(message, RefreshToken):
+        if not _is_json(body.token):
+            return _spoiled(request_id, "REFRESH_TOKEN")
+        return RefreshToken(request_id, "ROOM", TokenBody(_written(body.token)))
+    if isinstance(message, Join | Leave | Members):
+        return type(message)(request_id, "ROOM", RoomBody(_written(body.room)))
+    data = msgspec.Raw(bytes(message.data.data))
+    return type(message)(request_id, "ROOM", SignalBody(_written(body.sender), _written(body.to), data))
+
+
+def _spoiled(request_id: str, cmd: str) -> Malformed:
+    return Malformed(ErrorCode.BAD_MESSAGE, request_id if is_valid_id(request_id) else "", cmd)
+
+
+def _is_json(raw: msgspec.Raw) -> bool:
+    """Whether what was correct JSON as it was masked is so as it was written: it has no lone surrogates."""
+    try:
+        _raw.decode(raw)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _written(raw: msgspec.Raw) -> str:
+    """Read a text; "" if it holds a lone surrogate, or is none."""
+    try:
+        return _string.decode(raw)
+    except msgspec.DecodeError:
+        return ""
 
 
 def _names_are_valid(message: ClientMessage) -> bool:
@@ -246,19 +310,25 @@ _is_valid_name = functools.lru_cache(maxsize=16_384)(is_valid_id)
 """Cached, because names recur, unlike the ids of requests."""
 
 
+def request_id_of(frame: bytes) -> str:
+    """Read the `requestId` of a frame that was accepted or made here; "" if it has none that can be read."""
+    try:
+        return _named.decode(frame).request_id
+    except (msgspec.DecodeError, RecursionError):
+        masked = _masked(frame)
+    try:
+        fields = _loose.decode(masked)
+    except (msgspec.DecodeError, RecursionError):
+        return ""
+    masked[:] = frame
+    return _written(fields.request_id)
+
+
 class _Named(msgspec.Struct, frozen=True):
     request_id: str = msgspec.field(name="requestId", default="")
 
 
 _named = msgspec.json.Decoder(_Named)
-
-
-def request_id_of(frame: bytes) -> str:
-    """Read the `requestId` of a frame that was accepted or made here; "" if it has none that can be read."""
-    try:
-        return _named.decode(_without_lone_surrogates(frame)).request_id
-    except (msgspec.DecodeError, RecursionError):
-        return ""
 
 
 class _From(msgspec.Struct, frozen=True):
@@ -277,65 +347,49 @@ def origin_of(frame: bytes) -> tuple[str, str]:
     """Read the `requestId` and the sender of a frame that was accepted or made here.
 
     Each is "" if it is not there or cannot be read. Whatever stands in the frame, it costs a third of a
-    millisecond at most: one that holds lone surrogates is read with all its surrogates replaced, also those
-    of an id that is written as such escapes, which then reads as another one.
+    millisecond at most.
     """
     try:
         origin = _origin.decode(frame)
     except (msgspec.DecodeError, RecursionError):
-        try:
-            origin = _origin.decode(frame.replace(rb"\ud", rb"\u0").replace(rb"\uD", rb"\u0"))
-        except (msgspec.DecodeError, RecursionError):
-            return request_id_of(frame), ""
-    return origin.request_id, "" if origin.data is None else origin.data.sender
+        masked = _masked(frame)
+    else:
+        return origin.request_id, "" if origin.data is None else origin.data.sender
+    try:
+        exact = _exact.decode(masked)
+    except (msgspec.DecodeError, RecursionError):
+        return request_id_of(frame), ""
+    masked[:] = frame
+    return _written(exact.request_id), _written(exact.data.sender)
 
 
-def command_of(message: ClientMessage) -> str:
+def command_of(message: ClientMessage | Signal) -> str:
     """Name a message's command."""
     return COMMAND_OF[type(message)]
 
 
-def _why_not(frame: bytes) -> Malformed:
-    """Say what is wrong with a frame that is no message, with its fields that can be read."""
+def _why_not(readable: bytes | bytearray, frame: bytes) -> Malformed:
+    """Say what is wrong with a frame that is no message, with its fields that can be read.
+
+    `readable` is the frame, or is masked, and is what was sent from then on.
+    """
     try:
-        fields = _loose.decode(frame)
+        fields = _loose.decode(readable)
     except (msgspec.DecodeError, RecursionError):
         return UNREADABLE
-    request_id, cmd = _text(fields.request_id), _text(fields.cmd)
-    unknown = request_id and _text(fields.module) == "ROOM" and cmd and cmd not in COMMANDS
+    if isinstance(readable, bytearray):
+        readable[:] = frame
+    request_id, cmd = _id(fields.request_id), _id(fields.cmd)
+    unknown = request_id and _id(fields.module) == "ROOM" and cmd and cmd not in COMMANDS
     return Malformed(ErrorCode.UNKNOWN_COMMAND if unknown else ErrorCode.BAD_MESSAGE, request_id, cmd)
 
 
-def _text(raw: msgspec.Raw) -> str:
+def _id(raw: msgspec.Raw) -> str:
     """Read a field as an id-like text; "" if it is none."""
-    try:
-        text = _string.decode(raw)
-    except msgspec.DecodeError:
+    if memoryview(raw).nbytes > _MAX_WRITTEN_ID:
         return ""
+    text = _written(raw)
     return text if is_valid_id(text) else ""
-
-
-def _data_was_replaced(frame: bytes, message: Ping, mark: bytes) -> bool:
-    """Whether there are lone surrogates in the `data` of a frame that was read without them as `message`."""
-    if mark not in bytes(message.data):
-        return False
-    if mark not in frame:
-        return True
-    otherwise = _decoder.decode(_without_lone_surrogates(frame, b"\\u0002"))
-    return not isinstance(otherwise, Ping) or bytes(otherwise.data) != bytes(message.data)
-
-
-def _without_lone_surrogates(frame: bytes, replacement: bytes = b"\\u0001") -> bytes:
-    """Replace escapes of lone surrogates, which JSON allows and UTF-8 cannot hold, by a control character.
-
-    In `data.data` that makes the frame readable without touching what is relayed; in an id the control
-    character makes it invalid, as it should be. All of them in a string are replaced by one, with what stands
-    between them: there may be thousands.
-    """
-    if b"\\u" not in frame:
-        return frame
-    masked = frame.replace(b"\\\\", _NO_TEXT)
-    return _LONE.sub(replacement.replace(b"\\", b"\\\\"), masked).replace(_NO_TEXT, b"\\\\")
 
 
 _OPEN, _SHUT = b"10"
@@ -366,7 +420,9 @@ def is_too_deep(frame: bytes) -> bool:
     times as long, and a client may send frames of nothing else.
     """
     # Without escapes and all that is neither a quote nor a bracket, two quotes side by side enclose nothing.
-    text = frame.replace(b"\\\\", b"").replace(b'\\"', b"").translate(_AS_BITS, _NEITHER).replace(b'""', b"")
+    if b'\\"' in frame:
+        frame = frame.replace(b"\\\\", b"").replace(b'\\"', b"")
+    text = frame.translate(_AS_BITS, _NEITHER).replace(b'""', b"")
     bits = b"".join(text.split(b'"')[::2])
     if b"1" * (MAX_DEPTH + 1) in bits:
         return True

@@ -1,6 +1,6 @@
 """What waits on all connections together: the heaviest pay, the light ones never."""
 
-from gateway.client.waiting import LIGHT_BYTES, RELIEF, Held, Waiting
+from gateway.client.waiting import CLOSED_AT_ONCE, LIGHT_BYTES, RECOUNTED_AT_ONCE, RELIEF, Held, Waiting
 
 MOST = 40 * LIGHT_BYTES
 
@@ -12,7 +12,12 @@ class One:
         self.unsent = 0
         self.is_closed = False
         self.received = 0
-        self.held = Held(waiting, lambda: self.unsent, self._give_up)
+        self.recounts = 0
+        self.held = Held(waiting, self._count, self._give_up)
+
+    def _count(self) -> int:
+        self.recounts += 1
+        return self.unsent
 
     def take(self, size: int) -> None:
         """Receive so much, which waits."""
@@ -108,3 +113,81 @@ def test_from_half_of_it_on_the_sum_is_high() -> None:
     one.take(1)
 
     assert one.held.is_high
+
+
+def test_however_many_are_heavy_a_change_recounts_some() -> None:
+    waiting = Waiting(1000 * LIGHT_BYTES)
+    everybody = [One(waiting) for _ in range(500)]
+    for one in everybody:
+        one.send(2 * LIGHT_BYTES)
+        one.unsent -= LIGHT_BYTES // 2  # read meanwhile: the sum is late
+    counted = sum(one.recounts for one in everybody)
+
+    for number in range(1, 201):
+        everybody[number].take(LIGHT_BYTES)
+        now = sum(one.recounts for one in everybody)
+        assert now - counted <= RECOUNTED_AT_ONCE
+        counted = now
+
+    assert not any(one.is_closed for one in everybody)
+    assert waiting.bytes_in + waiting.bytes_out <= 1000 * LIGHT_BYTES
+
+
+def test_however_many_are_heavy_a_change_closes_a_few() -> None:
+    waiting = Waiting(1000 * LIGHT_BYTES)
+    everybody = [One(waiting) for _ in range(500)]
+    for one in everybody:
+        one.take(2 * LIGHT_BYTES)
+    closed = 0
+
+    for _ in range(1000):
+        one = next(one for one in everybody if not one.is_closed)
+        one.take(64)
+        now = sum(one.is_closed for one in everybody)
+        assert now - closed <= CLOSED_AT_ONCE
+        closed = now
+
+    assert closed
+    assert waiting.bytes_in <= 1000 * LIGHT_BYTES
+
+
+def test_all_are_recounted_before_any_is_closed() -> None:
+    waiting = Waiting(1000 * LIGHT_BYTES)
+    everybody = [One(waiting) for _ in range(500)]
+    for one in everybody:
+        one.send(2 * LIGHT_BYTES)
+    everybody[0].unsent = 0  # the last one that would be asked
+
+    for _ in range(500 // RECOUNTED_AT_ONCE + 1):
+        everybody[-1].take(1)
+
+    assert not any(one.is_closed for one in everybody)
+    assert everybody[0].held.bytes_of() == 0
+
+
+def test_what_waits_on_light_ones_closes_a_heavy_one() -> None:
+    waiting = Waiting(MOST)
+    heavy, *light = [One(waiting) for _ in range(40)]
+    heavy.take(2 * LIGHT_BYTES)
+
+    for one in light:
+        one.take(LIGHT_BYTES)
+
+    assert heavy.is_closed
+    assert not any(one.is_closed for one in light)
+
+
+def test_who_has_gone_before_its_turn_is_not_recounted() -> None:
+    waiting = Waiting(1000 * LIGHT_BYTES)
+    everybody = [One(waiting) for _ in range(500)]
+    for one in everybody:
+        one.send(2 * LIGHT_BYTES)
+    gone, recounts = everybody[0], everybody[0].recounts
+
+    everybody[-1].take(1)
+    gone.held.note_gone()
+    for _ in range(20):
+        everybody[-1].take(2 * LIGHT_BYTES)
+
+    assert gone.recounts == recounts
+    assert gone.held.bytes_of() == 0
