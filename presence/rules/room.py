@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from presence.rules.change import Change, Facts, ListRoom, Prepare, Step
+from presence.rules.change import Change, Entered, Facts, ListRoom, Prepare, Reply, Step
 from presence.rules.effects import (
     Changed,
     EndCallsWithoutRoom,
@@ -50,9 +50,10 @@ def join(ask: JoinRoom, user: User | None, _beside: Beside, facts: Facts) -> Ste
     """Make a user a member, and tell the others. Again: the same roster, and nobody is told."""
     if user is None or not user.has_live(ask.session):
         return Change(gone(user))
+    reply: Reply = Entered(ask.room, ask.lists) if ask.hears else ListRoom(ask.room)
     if ask.room in user.rooms:
-        return Change(ListRoom(ask.room))
-    wanted = Prepare(ask.session, rooms=(ask.room,))
+        return Change(reply)
+    wanted = Prepare(ask.session, rooms=(ask.room,), hears=ask.hears)
     if facts.prepared != wanted:
         return wanted
     if ask.room not in facts.entries:
@@ -63,7 +64,7 @@ def join(ask: JoinRoom, user: User | None, _beside: Beside, facts: Facts) -> Ste
     effects: list[UserEffect] = [MemberCame(ask.room, entry, facts.now)]
     if user.session.status == "away":  # its connection was lost while it asked; the others take it for online
         effects.append(StatusChanged())
-    return Change(ListRoom(ask.room), joined, tuple(effects))
+    return Change(reply, joined, tuple(effects))
 
 
 def leave(ask: LeaveRoom, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
@@ -90,7 +91,7 @@ def list_members(ask: ListMembers, user: User | None, _beside: Beside, _facts: F
         return Change(gone(user))
     if ask.room not in user.rooms:
         return Change(Refused(ErrorCode.NOT_IN_SAME_ROOM.name))
-    return Change(ListRoom(ask.room))
+    return Change(ListRoom(ask.room, ask.hears))
 
 
 def is_held(user: User | None, entry: RosterEntry, room: RoomId) -> bool:
@@ -99,11 +100,12 @@ def is_held(user: User | None, entry: RosterEntry, room: RoomId) -> bool:
 
 
 def may_be_kept(stored: RosterEntry, wanted: RosterEntry) -> bool:
-    """Whether an entry that is there serves for the one that is wanted: of the same session, and young.
+    """Whether an entry that is there serves for the one that is wanted: the same but for its age, and young.
 
     An old one may be taken for left behind, and removed, while the record is written that makes it true.
     """
-    return stored.session == wanted.session and wanted.at - stored.at < UNCLAIMED_MS // 2
+    is_same = stored.session == wanted.session and stored.hears == wanted.hears
+    return is_same and wanted.at - stored.at < UNCLAIMED_MS // 2
 
 
 def is_left_behind(user: User | None, entry: RosterEntry, room: RoomId, now: int) -> bool:

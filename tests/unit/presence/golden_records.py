@@ -55,6 +55,11 @@ SAMPLES: Final = (
         USER,
         User((Session(HERS, GATEWAY, CONNECTION, SECRET, "away", 7, 1),), False, {LOBBY: Membership(AT, 5)}),
     ),
+    Sample(
+        "a session whose gateway hears the logs of rooms",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, SECRET, "online", 7, 2, OLDER, True),), True, {}),
+    ),
     Sample("a user who is offline", USER, User((Session(HIS, GATEWAY, OLDER, NONE, "offline"),), False, {})),
     Sample(
         "everything that the change of a user may mean",
@@ -78,10 +83,12 @@ SAMPLES: Final = (
                 MemberWent(LOBBY, HERS, 6, "kicked", AT, tell_user=True),
                 MemberWent(LOBBY, HERS, 6, "left", AT),
                 StatusChanged(),
+                StatusChanged(is_silent=True),
             ),
         ),
     ),
     Sample("a roster entry", ENTRY, RosterEntry(HERS, AT)),
+    Sample("a roster entry of a gateway that hears the log", ENTRY, RosterEntry(HERS, AT, hears=True)),
     Sample("nothing is negotiated", NEGOTIATION, Negotiation()),
     Sample(
         "an offer waits, and a candidate is held",

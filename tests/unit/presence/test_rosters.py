@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from presence.records import Records, entry_in
-from presence.rosters import Rosters
+from presence.rosters import FULL_MS, Rosters
 from presence.rules.room import UNCLAIMED_MS, StoredEntry
 from presence.rules.user import Membership, RosterEntry, Session, User, with_session
 from presence.store import Record
@@ -36,8 +36,8 @@ class Building:
 
     async def enter(self, user: UserId, *rooms: RoomId) -> dict[RoomId, int]:
         """Enter a user without knowing what is there."""
-        session = SessionId(f"{user}-s")
-        return await self.rosters.enter(user, session, rooms or (HALL,), NOTHING_READ, self.clock.now_ms)
+        entry = RosterEntry(SessionId(f"{user}-s"), self.clock.now_ms)
+        return await self.rosters.enter(user, entry, rooms or (HALL,), NOTHING_READ)
 
     async def claim(self, user: UserId, *rooms: RoomId) -> tuple[User, int]:
         """Let a user's record say that its session is in these rooms."""
@@ -59,14 +59,15 @@ async def test_the_revision_of_each_entry_is_returned() -> None:
 
 async def test_no_room_is_entered_where_none_is_wanted() -> None:
     building = Building()
-    assert await building.rosters.enter(ALICE, SessionId("s"), (), NOTHING_READ, NOW) == {}
+    assert await building.rosters.enter(ALICE, RosterEntry(SessionId("s"), NOW), (), NOTHING_READ) == {}
 
 
 async def test_an_entry_that_was_read_before_is_kept() -> None:
     building = Building()
     first = await building.enter(ALICE)
     found = await building.store.read(Keys.room(HALL, ALICE))
-    assert await building.rosters.enter(ALICE, SessionId("alice-s"), [HALL], found, NOW) == first
+    entry = RosterEntry(SessionId("alice-s"), NOW)
+    assert await building.rosters.enter(ALICE, entry, [HALL], found) == first
 
 
 async def test_whoever_comes_first_stays() -> None:
@@ -98,7 +99,7 @@ async def test_an_entry_left_behind_is_removed_when_a_room_seems_full() -> None:
     await building.enter(ALICE)
     building.clock.now_ms += UNCLAIMED_MS - 1
     assert await building.enter(BOB) == {}
-    building.clock.now_ms += 1
+    building.clock.now_ms += FULL_MS
     assert HALL in await building.enter(BOB)
     assert await building.entered() == {BOB}
 
