@@ -7,6 +7,7 @@ be full nothing is read or written for who is refused.
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -26,8 +27,14 @@ FULL_MS: Final = 1_000
 MAX_FULL: Final = 10_000
 """Rooms that are known to be full; past it the oldest are forgotten."""
 
+ROOMY_SHARE: Final = 16
+"""After all entries of a room were read, each process gives this part of the free seats away within `FULL_MS`
+without reading again: fewer processes than that never give away more seats than there are."""
+
 Count = Callable[[str, int], Awaitable[int | None]]
 """Count the keys that a pattern matches, as they were at a revision or later; None: they are not counted.
+
+Keys that were deleted some minutes ago count, too: it may be more than there are.
 
 Raises:
     StoreUnavailable: no answer.
@@ -48,6 +55,15 @@ class _Full(NamedTuple):
     """Of an entry that found no seat: nor does any that is written later."""
 
 
+@dataclasses.dataclass
+class _Roomy:
+    """That a room was found to have seats."""
+
+    until: int
+    seats: int
+    """How many may be given away up to that moment."""
+
+
 class Rosters:
     """Every room's roster. Raises what `Store` raises; repeating is always safe."""
 
@@ -57,6 +73,8 @@ class Rosters:
         self._count = count
         self._full: dict[RoomId, _Full] = {}
         """Rooms that were found full."""
+        self._roomy: dict[RoomId, _Roomy] = {}
+        """Rooms of which many members have gone, so that counting says too little, but that have seats."""
         self._looking: dict[RoomId, asyncio.Lock] = {}
         """Rooms whose entries are being read, by one request at a time."""
 
@@ -99,7 +117,7 @@ class Rosters:
     async def _has_seat(self, room: RoomId, user: UserId, revision: int, now: int) -> bool:
         """Whether an entry of this revision is among as many as there are seats; else remove it again."""
         count = await self._count(Keys.roster(room), revision)
-        if count is not None and count <= self._max_members:
+        if (count is not None and count <= self._max_members) or self._is_known_roomy(room, now):
             return True
         key = Keys.room(room, user)
         lock = self._looking.setdefault(room, asyncio.Lock())
@@ -116,6 +134,20 @@ class Rosters:
         if is_full:
             await self._records.remove(key, revision)
         return not is_full
+
+    def _is_known_roomy(self, room: RoomId, now: int) -> bool:
+        """Whether a seat can be given away without looking; takes it."""
+        roomy = self._roomy.get(room)
+        if roomy is None or roomy.until <= now or not roomy.seats:
+            return False
+        roomy.seats -= 1
+        return True
+
+    def _note_roomy(self, room: RoomId, taken: int, now: int) -> None:
+        self._roomy.pop(room, None)
+        self._roomy[room] = _Roomy(now + FULL_MS, (self._max_members - taken - 1) // ROOMY_SHARE)
+        if len(self._roomy) > MAX_FULL:
+            del self._roomy[next(iter(self._roomy))]
 
     def _note_full(self, room: RoomId, full: _Full) -> None:
         self._full.pop(room, None)
@@ -151,6 +183,7 @@ class Rosters:
         found = await self._records.read_after({key: revision}, Keys.roster(room))
         ahead = [stored for stored in rosters_in(found, [room])[room] if stored.revision < revision]
         if len(ahead) < self._max_members:
+            self._note_roomy(room, len(ahead), now)
             return False
         users = await self._records.users(stored.user for stored in ahead)
         abandoned = [

@@ -194,7 +194,9 @@ class Bucket:
         raise StoreUnavailable(key, answer.error)
 
     async def count(self, pattern: str, revision: int) -> int | None:
-        """Count the keys that a pattern matches, as they were at a revision or later; None: too many.
+        """Count the keys that a pattern matches, one at least, as they were at a revision or later.
+
+        A key that was deleted counts for as long as its marker is there. None: there are more than 1,024.
 
         Raises:
             StoreUnavailable: no answer.
@@ -207,7 +209,7 @@ class Bucket:
                 raise StoreUnavailable(pattern) from error
             if replies[-1].status == jetstream.TOO_MANY_MESSAGES:
                 return None
-            if jetstream.up_to(replies[-1]) >= revision:
+            if len(replies) > 1 and jetstream.up_to(replies[-1]) >= revision:
                 return 1 + jetstream.pending(replies[0])
         raise StoreUnavailable(f"no replica has {revision}")
 
