@@ -12,14 +12,20 @@ from gateway.admission.handshake import Admission
 from gateway.admission.key_server import KeyServer
 from gateway.admission.origins import Origins, read_origins
 from gateway.client.connection import Connection
+from gateway.client.session import Session
 from gateway.delivery.connections import Connections
 from gateway.delivery.delivery import Delivery
+from gateway.rooms.delivery import RoomDelivery
+from gateway.rooms.live_rooms import LiveRooms
+from gateway.rooms.memberships import Memberships
+from gateway.rooms.pacer import Pacer
+from gateway.rooms.reading import LogReader
 from gateway.sessions.arrivals import Arrivals
 from gateway.sessions.departures import Departures, Drain
 from gateway.sessions.lease import Lease
 from gateway.sessions.notices import Notices
 from gateway.sessions.presence import RemotePresence
-from gateway.sessions.questions import Questions
+from gateway.sessions.questions import AboutSession, Questions
 from gateway.sessions.reconciliation import Reconciliation
 from gateway.sessions.registrations import Registrations
 from gateway.sessions.signals import Signals
@@ -28,6 +34,7 @@ from gateway.settings import GatewaySettings, pages_of, terms_of, tokens_of
 from tieline.runtime.ops import STARTING
 from tieline.runtime.process import joined, run, unless_stopped
 from tieline.wire.ids import GatewayId
+from tieline.wire.internal import PresenceReply
 from tieline.wire.subjects import Subjects
 
 LISTEN_BACKLOG: Final = 4096
@@ -64,7 +71,15 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         admission = Admission(tokens, origins, proxies, None if key_server is None else key_server.refresh)
         presence = RemotePresence(requests, subjects)
         connections = Connections()
-        delivery = Delivery(broker, requests, subjects, gateway, clients)
+        mailbox = Delivery(broker, requests, subjects, gateway, clients)
+        reader, pacer = LogReader(requests, subjects), Pacer(asyncio.get_running_loop())
+        rooms = LiveRooms(broker, subjects, mailbox, reader, pacer, clients)
+        memberships = Memberships(rooms)
+
+        async def ask_for(session: Session, request: AboutSession) -> PresenceReply | None:
+            return await questions.ask_presence_for(session, request)
+
+        delivery = RoomDelivery(mailbox, rooms, memberships, reader, pacer, ask_for, clients)
         notices = Notices(presence)
         departures = Departures(presence, connections, delivery, notices, clients)
         arrivals = Arrivals(
@@ -98,16 +113,24 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             refresh_keys=admission.refresh_keys,
             registrations=registrations,
             notices=notices,
+            answer_about_room=memberships.answer,
             tasks=clients,
         )
         reconciliation = Reconciliation(presence, connections, lambda: broker.is_connected, clients)
-        lease = Lease(presence, gateway, settings.gateway_lease, on_lost=registrations.on_lease_lost)
 
-        await delivery.start()
+        def on_lease_lost() -> None:
+            registrations.on_lease_lost()
+            rooms.forget_rosters()
+
+        lease = Lease(presence, gateway, settings.gateway_lease, on_lease_lost, memberships.note_old_presence)
+
+        mailbox.catch_up_beside(rooms)
+        await mailbox.start()
         broker.when_back(reconciliation.start)
         await broker.subscribe(subjects.gateway(gateway, "close"), registrations.on_close)
         await broker.subscribe(subjects.gateway(gateway, "alive"), registrations.on_alive)
-        keeping = [] if key_server is None else [background.create_task(key_server.keep())]
+        keeping = [background.create_task(rooms.keep())]
+        keeping += [] if key_server is None else [background.create_task(key_server.keep())]
         await unless_stopped(stopping, lease.take())
         keeping.append(background.create_task(lease.keep()))
         if key_server is not None and not tokens.has_own_keys:

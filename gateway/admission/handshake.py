@@ -50,6 +50,8 @@ class Admitted(NamedTuple):
     """None: the client cannot resume. Empty: it can, and has nothing to resume yet."""
     last: str
     """The `requestId` of the last message that the client has had."""
+    batches: bool = False
+    """The client takes the changes of rooms together, and lists in pages."""
 
 
 class Pending(enum.Enum):
@@ -140,6 +142,7 @@ def judge(request: Request, response: Response, tokens: Tokens, origins: Origins
         acks=query.get("acks", [""])[0] == "1",
         resume=None if resume is None else ResumeToken(resume[0]),
         last=query.get("last", [""])[0],
+        batches=query.get("roster", [""])[0] == "1",
     )
 
 

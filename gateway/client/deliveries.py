@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gateway.client.duplicates import Duplicates
+from gateway.client.frames import Framed
 from tieline import metrics
 
 
@@ -22,6 +23,10 @@ class Missed(NamedTuple):
     """Nothing in between is lost; else it missed too much to be resumed."""
     newest: int = 0
     """The sequence of the last of them; 0: there is none."""
+    numbers: tuple[int, ...] = ()
+    """The sequences of what it has not had, if they matter."""
+    position: int | None = None
+    """The sequence of the last that the client has had; None: it is not known."""
 
 
 NOTHING: Final = Missed([], [], is_whole=True)
@@ -30,10 +35,17 @@ NOTHING: Final = Missed([], [], is_whole=True)
 class Deliveries:
     """Passes frames on to `say`, which tells whether the client is still there."""
 
-    __slots__ = ("_had", "_loop", "_say")
+    __slots__ = ("_had", "_loop", "_say", "write")
 
-    def __init__(self, say: Callable[[bytes], bool], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        say: Callable[[bytes], bool],
+        loop: asyncio.AbstractEventLoop,
+        write: Callable[[bytes], object] = bytes,
+    ) -> None:
         self._say = say
+        self.write = write
+        """Sends the client frames that have their heads."""
         self._loop = loop
         self._had: Duplicates | None = None
 
@@ -44,7 +56,9 @@ class Deliveries:
             for frame in missed.known:
                 self._had.is_new(frame, self._loop.time())
         for frame in missed.fresh:
-            if not self.has_had(frame):
+            if isinstance(frame, Framed):
+                self.write(frame)
+            elif not self.has_had(frame):
                 self.deliver(frame)
 
     def has_had(self, frame: bytes) -> bool:

@@ -23,6 +23,12 @@ _TWO_BYTES: Final = 126
 _KEY: Final = 4
 
 
+class Framed(bytes):
+    """Frames that have their heads already: what many clients are sent alike is made once."""
+
+    __slots__ = ()
+
+
 def next_text(data: bytes, start: int) -> tuple[bytes, int] | None:
     """Read the masked text frame that begins at `start`, if it is one and is there as a whole.
 

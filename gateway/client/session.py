@@ -7,11 +7,21 @@ and what to say when the answer comes (`actions`). `inbound` carries that out.
 from typing import Final
 
 from gateway.admission.tokens import BadToken, Claims, UnknownKey
-from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, Say
+from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
+from gateway.client.pages import FIRST, PAGE, Page, read_cursor
 from gateway.client.terms import Terms
 from tieline.wire import envelope, replies
 from tieline.wire.codes import CloseCode, ErrorCode
-from tieline.wire.envelope import MAX_MESSAGE_BYTES, Join, Leave, Malformed, Members, Ping, RefreshToken
+from tieline.wire.envelope import (
+    MAX_MESSAGE_BYTES,
+    Join,
+    Leave,
+    Malformed,
+    Members,
+    MembersBody,
+    Ping,
+    RefreshToken,
+)
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import (
     Accepted,
@@ -32,7 +42,15 @@ from tieline.wire.internal import (
     Signal,
     secret_hash,
 )
-from tieline.wire.replies import Reconnect, RoomOnly, Roster, TokenExpiring, TokenRefreshed, Welcome
+from tieline.wire.replies import (
+    Reconnect,
+    RoomOnly,
+    Roster,
+    RosterPage,
+    TokenExpiring,
+    TokenRefreshed,
+    Welcome,
+)
 
 UNKNOWN: Final = "unknown"
 """What an unreadable or unknown command is called in the metrics: clients must not invent labels."""
@@ -49,7 +67,17 @@ FINAL_CLOSES: Final = frozenset(
 class Session:
     """One client, from WELCOME to the end."""
 
-    __slots__ = ("acks", "claims", "connection", "rooms", "secret", "session", "terms")
+    __slots__ = (
+        "acks",
+        "batches",
+        "claims",
+        "connection",
+        "is_resumed",
+        "rooms",
+        "secret",
+        "session",
+        "terms",
+    )
 
     def __init__(
         self,
@@ -59,8 +87,13 @@ class Session:
         secret: SecretHash,
         acks: bool,
         terms: Terms,
+        *,
+        batches: bool = False,
     ) -> None:
         self.terms = terms
+        self.batches = batches
+        """The client takes the changes of rooms together, and lists in pages."""
+        self.is_resumed = False
         self.session = session
         self.connection = connection
         self.claims = claims
@@ -134,11 +167,23 @@ class Session:
             case Join() if not self.claims.may_join(room):
                 return _refuse(request_id, "JOIN", ErrorCode.ROOM_FORBIDDEN)
             case Join():
-                return AskPresence(request_id, "JOIN", room, JoinRoom(self.user, self.session, room))
+                page = FIRST if self.batches else None
+                return AskPresence(
+                    request_id, "JOIN", room, JoinRoom(self.user, self.session, room), page=page
+                )
             case Leave():
                 return AskPresence(request_id, "LEAVE", room, LeaveRoom(self.user, self.session, room))
-            case Members():  # pragma: no branch  # there is no other
-                return AskPresence(request_id, "MEMBERS", room, ListMembers(self.user, self.session, room))
+            case Members(data=body):  # pragma: no branch  # there is no other
+                return self._list(request_id, room, body)
+
+    def _list(self, request_id: str, room: RoomId, body: MembersBody) -> Say | AskPresence:
+        after = read_cursor(body.after) if body.after else None
+        if body.after and after is None:
+            return _refuse(request_id, "MEMBERS", ErrorCode.BAD_MESSAGE)
+        is_paged = self.batches or after is not None or body.limit
+        page = Page(after, body.limit or PAGE) if is_paged else None
+        request = ListMembers(self.user, self.session, room)
+        return AskPresence(request_id, "MEMBERS", room, request, page=page)
 
     def router_answered(self, ask: AskRouter, reply: RouterReply | None) -> Say | HangUp:
         """Say what the router's reply means; None: there was none."""
@@ -149,11 +194,15 @@ class Session:
             case _:
                 return _refused(ask.request_id, ask.cmd, reply)
 
-    def presence_answered(self, ask: AskPresence, reply: PresenceReply | None) -> Say | HangUp:
-        """Say what presence's reply means; None: there was none."""
+    def presence_answered(self, ask: AskPresence, reply: PresenceReply | RoomListing | None) -> Say | HangUp:
+        """Say what presence's reply means, or what is known of a room; None: there was no reply."""
         match reply:
+            case RoomListing(page=page, joined_at=joined_at):
+                data: RosterPage | Roster | RoomOnly | TokenRefreshed = page
+                if joined_at is not None:
+                    self.rooms[ask.room] = joined_at
             case RoomMembers(members=members):
-                data: Roster | RoomOnly | TokenRefreshed = Roster(ask.room, members)
+                data = Roster(ask.room, members, count=len(members) if self.batches else None)
                 self.rooms.update((ask.room, one.joined_at) for one in members if one.user_id == self.user)
             case Done() if ask.claims is not None:
                 self.claims = ask.claims
@@ -182,6 +231,7 @@ class Session:
             self.secret,
             secret_hash(resume) if resume else SecretHash(b""),
             claims.granted,
+            hears=True,
         )
 
     def opened(self, reply: Opened, secret: SecretHash) -> None:
@@ -189,6 +239,7 @@ class Session:
         self.session = reply.session
         self.secret = secret
         self.rooms = dict(reply.rooms)
+        self.is_resumed = reply.resumed
 
     def begin_again(self, session: SessionId, connection: ConnectionId, secret: SecretHash) -> None:
         """Be a new session after all, for a client that missed too much of its older one."""
@@ -196,6 +247,7 @@ class Session:
         self.connection = connection
         self.secret = secret
         self.rooms = {}
+        self.is_resumed = False
 
     def registration(self, gateway: GatewayId) -> Register:
         """Tell presence again what it may have forgotten."""
@@ -207,6 +259,7 @@ class Session:
             self.claims.voice,
             self.rooms,
             self.secret,
+            hears=True,
         )
 
     def ending(self, close_code: int) -> EndSession:

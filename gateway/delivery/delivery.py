@@ -10,9 +10,9 @@ import asyncio
 from gateway.client.connection import Connection
 from gateway.client.deliveries import Missed
 from gateway.client.session import Session
-from gateway.delivery.barriers import Barriers
-from gateway.delivery.catch_up import CatchUp
-from gateway.delivery.feed import Feeds
+from gateway.delivery.barriers import Barrier, Barriers
+from gateway.delivery.catch_up import CatchUp, CatchUpBeside
+from gateway.delivery.feed import Feed, Feeds
 from gateway.delivery.mailbox import Mailbox
 from tieline.runtime.broker import Broker
 from tieline.runtime.message import Message
@@ -76,6 +76,22 @@ class Delivery:
         feed = self._feeds.get(session)
         if feed is not None:
             feed.release(missed)
+
+    async def barrier(self) -> Barrier:
+        """Send a barrier, and return when it is back. See `Barriers.passed`."""
+        return await self._barriers.passed()
+
+    def feed(self, session: Session) -> Feed | None:
+        """Find the feed of a session that is followed."""
+        return self._feeds.get(session)
+
+    def suspect_loss(self) -> None:
+        """Hold everything back, and read what may be missing. See `CatchUp.suspect_loss`."""
+        self._catch_up.suspect_loss()
+
+    def catch_up_beside(self, beside: CatchUpBeside) -> None:
+        """Have something else caught up whenever something that is pushed may have been lost."""
+        self._catch_up.beside = beside
 
     async def settled(self) -> None:
         """Return when everything that was stored until now has been pushed, unless it was lost.

@@ -36,6 +36,8 @@ class News(NamedTuple):
     frames: list[bytes]
     newest: int
     """The sequence of the last of them."""
+    numbers: tuple[int, ...] = ()
+    """The sequences of all of them."""
 
 
 class Mailbox:
@@ -57,7 +59,9 @@ class Mailbox:
             newest, replies = await asyncio.gather(self._newest([subject], barrier), self._read(ask))
             reached = jetstream.sequence(replies[-1]) if replies else 0
             if reached >= newest.get(subject, 0):
-                return split([reply.data for reply in replies], last, reached)
+                return split(
+                    [reply.data for reply in replies], last, reached, tuple(map(jetstream.sequence, replies))
+                )
         raise NoAnswer(f"{self._get}: behind its leader, or overrun")
 
     async def news(self, known: Mapping[str, int], barrier: Barrier) -> dict[str, News]:
@@ -76,7 +80,8 @@ class Mailbox:
         async def read(subject: str, beyond: int, last: int) -> None:
             async with slots:
                 replies = await self._read_up_to(subject, beyond + 1, last)
-            news[subject] = News([reply.data for reply in replies], jetstream.sequence(replies[-1]))
+            numbers = tuple(map(jetstream.sequence, replies))
+            news[subject] = News([reply.data for reply in replies], numbers[-1], numbers)
 
         try:
             async with asyncio.TaskGroup() as reading:
@@ -119,9 +124,25 @@ class Mailbox:
         return replies[:-1]
 
 
-def split(frames: list[bytes], last: str, newest: int) -> Missed:
+def split(frames: list[bytes], last: str, newest: int, numbers: tuple[int, ...] = ()) -> Missed:
     """Split what was stored after the last message called `last`; without one, the client has had nothing."""
     for index in range(len(frames) - 1, -1, -1) if last else ():
         if envelope.request_id_of(frames[index]) == last:
-            return Missed(frames[: index + 1], frames[index + 1 :], True, newest)
-    return Missed([], frames, len(frames) <= MAX_MISSED, newest)
+            position = numbers[index] if numbers else None
+            fresh = frames[index + 1 :]
+            return Missed(frames[: index + 1], fresh, True, newest, numbers[index + 1 :], position)
+    return Missed([], frames, len(frames) <= MAX_MISSED, newest, numbers)
+
+
+def split_at(missed: Missed, position: int) -> Missed:
+    """Split once more: what is stored up to a position the client has had."""
+    count = sum(number <= position for number in missed.numbers)
+    fresh = missed.fresh[count:]
+    return Missed(
+        [*missed.known, *missed.fresh[:count]],
+        fresh,
+        len(fresh) <= MAX_MISSED,
+        missed.newest,
+        missed.numbers[count:],
+        position,
+    )

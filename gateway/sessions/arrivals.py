@@ -92,6 +92,7 @@ class Arrivals:
             SecretHash(b"") if admitted.resume is None else internal.secret_hash(secret),
             admitted.acks,
             self._terms,
+            batches=admitted.batches,
         )
         self.under_way += 1
         try:

@@ -23,16 +23,23 @@ class Lease:
     """The gateway's lease in presence, renewed while the gateway runs.
 
     `on_lost` is called when the lease had run out in between: presence has then treated the gateway as dead.
-    Its sessions that can be resumed wait for that, and the others have ended.
+    Its sessions that can be resumed wait for that, and the others have ended. `on_old_presence` is called
+    when a process of presence answers that writes no logs of rooms.
     """
 
     def __init__(
-        self, presence: Presence, gateway: GatewayId, length_s: float, on_lost: Callable[[], None]
+        self,
+        presence: Presence,
+        gateway: GatewayId,
+        length_s: float,
+        on_lost: Callable[[], None],
+        on_old_presence: Callable[[], None] = lambda: None,
     ) -> None:
         self._presence = presence
         self._gateway = gateway
         self._interval_s = length_s / RENEWALS
         self._on_lost = on_lost
+        self._on_old_presence = on_old_presence
         self._run = ""
 
     async def take(self) -> None:
@@ -48,11 +55,13 @@ class Lease:
 
     async def _renew(self) -> None:
         try:
-            reply = await self._presence.ask(KeepLease(self._gateway), self._interval_s)
+            reply = await self._presence.ask(KeepLease(self._gateway, hears=True), self._interval_s)
         except NoAnswer:
             _log.warning("lease not renewed: no answer")
             return
         assert isinstance(reply, LeaseKept)
+        if not reply.logs:
+            self._on_old_presence()
         if self._run not in ("", reply.run):
             _log.error("lease lost")
             self._on_lost()
