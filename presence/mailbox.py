@@ -76,7 +76,7 @@ async def make_mailbox(
     """
     config = StreamConfig(
         name=subjects.mailbox(),
-        subjects=[subjects.users(), subjects.marks(), subjects.mailbox_question()],
+        subjects=[subjects.users(), subjects.rooms(), subjects.marks(), subjects.mailbox_question()],
         republish=RePublish(*subjects.pushed()),
         storage=StorageType.MEMORY if replicas > 1 or storage == "memory" else StorageType.FILE,
         num_replicas=replicas,
