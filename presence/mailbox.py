@@ -6,6 +6,7 @@ what it has not had. Only made here; routers and presence publish into it by pub
 listen to it (`gateway.delivery.feed`) and read it (`gateway.delivery.mailbox`).
 """
 
+import time
 from typing import Final, Literal
 
 from nats.errors import Error as NatsError
@@ -71,7 +72,8 @@ async def make_mailbox(
     context = broker.client.jetstream(timeout=TIMEOUT_S)
     try:
         try:
-            await context.add_stream(config)
+            # Numbers of changes of rooms go on growing, also when a stream was lost and is made anew.
+            await context.add_stream(config.evolve(first_seq=time.time_ns() // 1_000))
         except APIError as error:
             if error.err_code != jetstream.NAME_IN_USE:
                 raise
