@@ -135,7 +135,8 @@ class LiveRoom:
         self._told.clear()
         if self.roster is not None:
             self.roster.apply(change)
-        if change.has_left:
+        # A session that presence has ended may be registered again as long as its connection is here.
+        if change.has_left and change.entry.reason != "disconnected":
             for seat in list(self.seats.values()):
                 if seat.owner.user == change.user and seat.owner.session == change.entry.session:
                     seat.end(change)

@@ -145,7 +145,10 @@ class LiveRooms:
         metrics.ROOM_CHANGES.inc()
         previous, number = jetstream.position(message.headers)
         user = user_of_change(message.subject)
-        if room.is_whole and previous > max(room.whole_to, room.log.last_of(user)):
+        known = room.log.last_of(user)
+        if room.is_whole and known != number <= max(room.whole_to, known):
+            room.begin_anew(number - 1)  # the stream was lost, and counts from its beginning
+        elif room.is_whole and previous > max(room.whole_to, known):
             self._stream.suspect_loss()
         try:
             change = read(room.name, user, number, message.data)

@@ -104,6 +104,8 @@ class Memberships:
                 await self._rooms.reached(room, number)
                 if members is not None and room.roster is None:
                     room.list_members(members)
+                if room.roster is not None and room.roster.joined_at(session.user) is None:
+                    room.roster = None  # it is of a log that was lost
                 seat = seats.enter(room, room.number)
                 return await self._listed_anew(seat, room, session, ask, asks)
             case _:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, Here, Scene
+from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene
 
 
 async def test_a_room_is_known_as_its_log_keeps_it(scene: Scene) -> None:
@@ -67,3 +67,21 @@ async def test_a_room_without_members_is_forgotten_after_a_while(scene: Scene) -
     await scene.rooms.look()
     assert scene.rooms.known(HALL) is None
     assert await scene.rooms.listen(HALL) is not hall
+
+
+async def test_a_stream_that_was_lost_goes_on_counting(scene: Scene) -> None:
+    carol = Here(scene, CAROL)
+    await carol.comes()
+    for _ in range(3):
+        await scene.enters(ALICE)
+        await scene.leaves(ALICE)
+    await carol.joins()
+    hall = await scene.rooms.listen(HALL)
+    await scene.broker.client.jetstream().delete_stream(SUBJECTS.mailbox())
+    before = hall.number
+    number = await scene.enters(BOB)
+    assert number > before
+    assert await carol.hears(1) == [f"room-{number}"]
+    assert hall.number == number
+    answer = await carol.joins()
+    assert answer.joined_at is not None

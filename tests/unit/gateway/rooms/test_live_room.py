@@ -120,6 +120,17 @@ def test_who_leaves_has_no_seat_any_more() -> None:
     assert hall.seats == {}
 
 
+def test_a_session_that_was_ended_may_be_registered_again() -> None:
+    hall = live()
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 0)
+    hall.take(change(5, ALICE, "left", reason="disconnected"), 0)
+    hall.take(change(6, ALICE), 0)
+    hall.take(change(7, BOB), 0)
+    alice.seats.tell()
+    assert alice.words() == ["7: bob joined"]
+
+
 def test_who_is_put_out_is_told_so_and_nothing_after() -> None:
     hall = live()
     alice = Client(ALICE)
