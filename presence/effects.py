@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple, assert_never
 import msgspec
 
 from presence.announce import Announcer
-from presence.records import Records, negotiation_in, rosters_in
+from presence.records import Records, negotiation_in, rosters_in, users_in
 from presence.room_log import RoomLog
 from presence.rosters import Rosters
 from presence.rules import endings
@@ -36,7 +36,7 @@ from presence.rules.effects import (
 )
 from presence.rules.negotiation import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry
-from presence.rules.user import User
+from presence.rules.user import User, share_a_room
 from presence.side_by_side import batched, both, side_by_side
 from presence.store import ABSENT, Record
 from tieline.wire.ids import Address, RoomId, SessionId, UserId
@@ -49,6 +49,9 @@ maybe those of both users, as they were read after it."""
 
 ENDED_AT_ONCE: Final = 32
 """Negotiations of one user that are ended side by side, so that others keep their share of the store."""
+
+FEW: Final = 4
+"""So many negotiations are looked at one by one; of more it is asked first which of them may have to end."""
 
 Later = Callable[[], Awaitable[object]]
 
@@ -101,20 +104,18 @@ class Effects:
         rooms = list(dict.fromkeys(_rooms_of(record, pending)))
         is_whole = bool(rooms) and not await self._all_hear()
         patterns = _rosters(rooms) if is_whole else _own_entries(user, pending)
-        ends_calls = any(isinstance(effect, EndCalls | EndCallsWithoutRoom) for effect in record.pending)
-        if ends_calls:
-            patterns += Keys.pairs_of(user)
+        to_end = _pairs_to_end(user, record)
         changes = self._changes(record, pending, revision)
         # The note of a session that has ended goes with its roster entries. That of one which was resumed on
         # another gateway may go at any time: the session has a newer note there.
         notes = self._note_removals(record, last=False)
-        reading = self._read(Keys.user(user), revision, patterns)
+        reading = both(self._read(Keys.user(user), revision, patterns), self._records.store.keys(*to_end))
         first = side_by_side(*(remove() for remove in notes if record.is_reachable))
         numbers: dict[RoomId, int] = {}
-        if ends_calls:
-            found, _ = await both(reading, first)
+        if to_end:
+            (found, pairs), _ = await both(reading, first)
         else:
-            (found, numbers), _ = await both(both(reading, self._log_changes(user, changes)), first)
+            ((found, pairs), numbers), _ = await both(both(reading, self._log_changes(user, changes)), first)
         rosters = rosters_in(found, rooms)
         last: list[Later] = [] if record.is_reachable else list(notes)
         changed: list[RoomId] = []
@@ -127,19 +128,21 @@ class Effects:
                 case RemoveNote():
                     pass  # above and below, or when the record is settled
                 case EndCalls() | EndCallsWithoutRoom():
-                    await self._end_calls(user, revision, effect, found)
+                    await self._end_calls(user, revision, effect, pairs)
                 case MemberCame():
                     self._member_came(user, revision, effect, rosters[effect.room])
                     if not _has_entry(rosters[effect.room], user, record.session.id):
                         last.append(functools.partial(self._rosters.restore, effect.room, user, effect.at))
                         changed.append(effect.room)
                 case MemberWent():
-                    last += self._member_went(user, record, revision, effect, rosters[effect.room])
+                    last += self._member_went(
+                        user, record, revision, effect, rosters[effect.room] if is_whole else None
+                    )
                 case StatusChanged():
                     self._status_changed(user, record, revision, effect, rosters)
                 case _:
                     assert_never(effect)
-        if ends_calls:  # hang-ups come before the departure that they follow from
+        if to_end:  # hang-ups come before the departure that they follow from
             numbers = await self._log_changes(user, changes)
         await side_by_side(*(do() for do in last))
         whole = {room: roster for room, roster in rosters.items() if is_whole and room not in changed}
@@ -222,29 +225,29 @@ class Effects:
         return [functools.partial(self._records.remove, key, revision) for key, revision in keys]
 
     async def _end_calls(
-        self,
-        user: UserId,
-        revision: int,
-        effect: EndCalls | EndCallsWithoutRoom,
-        found: Mapping[str, Record],
+        self, user: UserId, revision: int, effect: EndCalls | EndCallsWithoutRoom, pairs: list[str]
     ) -> None:
-        """End the negotiations among what was read, some at a time: there may be hundreds."""
-        peers: dict[UserId, str] = {}
-        for key, record in found.items():
-            if record.value and key.startswith("pair."):
-                negotiation, _ = negotiation_in(found, key)
-                if negotiation is not None and (negotiation.is_active or negotiation.pending):
-                    one, other = users_of_pair(key)
-                    peers[other if one == user else one] = key
-        for some in batched(peers, ENDED_AT_ONCE):
-            beside: Mapping[str, Record] = {}
-            if isinstance(effect, EndCalls):
-                beside = await self._beside(user, revision, some)
-            ends = (
-                self._end_negotiation(user, peer, _end_of(effect, user, peer), {**found, **beside})
-                for peer in some
+        """End those of a user's negotiations, of which these are the keys, that the effect is about.
+
+        They are read and ended some at a time: there may be hundreds.
+        """
+        peers = {key: _peer_in(key, user) for key in pairs}
+        mine = Keys.user(user)
+        if isinstance(effect, EndCallsWithoutRoom) and len(peers) > FEW:
+            keys = [Keys.user(peer) for peer in peers.values()]
+            # Whichever of two users changed last has a replica that has what both have done.
+            users = users_in(
+                await self._records.read_after({mine: revision}, mine, *keys), (user, *peers.values())
             )
-            await side_by_side(*ends)
+            peers = {key: peer for key, peer in peers.items() if not _share_a_room(users, user, peer)}
+        for keys in batched(peers, ENDED_AT_ONCE):
+            found = await self._records.read_after({mine: revision}, mine, *keys)
+            open_ = [peers[key] for key in keys if _may_have_to_end(found, key)]
+            if open_ and isinstance(effect, EndCalls):
+                found = {**found, **await self._beside(user, revision, open_)}
+            await side_by_side(
+                *(self._end_negotiation(user, peer, _end_of(effect, user, peer), found) for peer in open_)
+            )
 
     async def _beside(self, user: UserId, revision: int, peers: Sequence[UserId]) -> Mapping[str, Record]:
         """Read the peers of a user whose session has ended, all at once, and whether it is back meanwhile.
@@ -270,17 +273,21 @@ class Effects:
         self._announcer.happened("joined", Happened(effect.at, user, room=effect.room))
 
     def _member_went(
-        self, user: UserId, record: User, revision: int, effect: MemberWent, roster: list[StoredEntry]
+        self, user: UserId, record: User, revision: int, effect: MemberWent, roster: list[StoredEntry] | None
     ) -> list[Later]:
         """Tell the members that were entered before the record said so: later ones never saw this one.
 
-        Nor is a later entry of its own removed, with which it has come again.
+        Nor is a later entry of its own removed, with which it has come again. Without the roster nobody has
+        to be told.
         """
         frame = self._announcer.left_frame(effect.room, user, effect.entry, effect.reason)
-        self._tell_others(user, revision, roster, frame)
+        self._tell_others(user, revision, roster or [], frame)
         if effect.tell_user and not record.session.hears:
             self._announcer.deliver(Address(user, effect.session), frame)
         self._announcer.happened("left", Happened(effect.at, user, room=effect.room, reason=effect.reason))
+        if roster is None:
+            remove = self._rosters.remove_own
+            return [functools.partial(remove, effect.room, user, effect.session, effect.entry, revision)]
         return [
             functools.partial(self._rosters.remove, effect.room, stored)
             for stored in roster
@@ -313,6 +320,27 @@ def _end_of(effect: EndCalls | EndCallsWithoutRoom, user: UserId, peer: UserId) 
     return functools.partial(endings.end_calls_without_room, effect, user, peer)
 
 
+def _may_have_to_end(found: Mapping[str, Record], key: str) -> bool:
+    negotiation, _ = negotiation_in(found, key)
+    return negotiation is not None and (negotiation.is_active or bool(negotiation.pending))
+
+
+def _pairs_to_end(user: UserId, record: User) -> tuple[str, ...]:
+    """Return the patterns of the negotiations that the record's effects may end."""
+    if any(isinstance(effect, EndCalls | EndCallsWithoutRoom) for effect in record.pending):
+        return Keys.pairs_of(user)
+    return ()
+
+
+def _peer_in(key: str, user: UserId) -> UserId:
+    one, other = users_of_pair(key)
+    return other if one == user else one
+
+
+def _share_a_room(users: Mapping[UserId, User], one: UserId, other: UserId) -> bool:
+    return one in users and other in users and share_a_room(users[one], users[other])
+
+
 def _change(
     kind: Literal["joined", "updated"], room: RoomId, record: User, revision: int, at: int
 ) -> RoomChange:
@@ -335,8 +363,8 @@ def _rosters(rooms: Iterable[RoomId]) -> list[str]:
 
 
 def _own_entries(user: UserId, pending: Iterable[OneRoomEffect]) -> list[str]:
-    """List the roster entries that what is pending must find there, or remove."""
-    rooms = (effect.room for effect in pending if isinstance(effect, MemberCame | MemberWent))
+    """List the roster entries that what is pending must find there."""
+    rooms = (effect.room for effect in pending if isinstance(effect, MemberCame))
     return [Keys.room(room, user) for room in rooms]
 
 

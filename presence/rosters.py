@@ -17,7 +17,7 @@ from presence.rules.room import StoredEntry
 from presence.rules.user import RosterEntry, User
 from presence.side_by_side import side_by_side
 from presence.store import Conflict, Record, StoreUnavailable
-from tieline.wire.ids import RoomId, UserId
+from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import RoomMembers
 from tieline.wire.subjects import Keys
 
@@ -198,6 +198,23 @@ class Rosters:
         """Remove an entry, unless it has been written anew since."""
         self._full.pop(room, None)
         await self._records.remove(Keys.room(room, stored.user), stored.revision)
+
+    async def remove_own(
+        self, room: RoomId, user: UserId, session: SessionId, entry: int, before: int
+    ) -> None:
+        """Remove the entry by which a session was a member, of that revision mostly.
+
+        If it has been written anew it is looked for; one that is as new as the record `before` is another's.
+        """
+        self._full.pop(room, None)
+        mine, key = Keys.user(user), Keys.room(room, user)
+        try:
+            await self._records.store.delete(key, entry)
+        except Conflict:
+            found = await self._records.read_after({mine: before}, mine, key)
+            stored, revision = entry_in(found, key)
+            if stored is not None and stored.session == session and revision < before:
+                await self._records.remove(key, revision)
 
     async def members(
         self,

@@ -19,7 +19,7 @@ from presence.rules.effects import EndCalls
 from presence.rules.negotiation import NOTHING, CandidatePolicy, Negotiation
 from presence.rules.signals import Terms
 from presence.rules.user import RosterEntry, User
-from presence.store import Store
+from presence.store import ListedStore
 from tests.unit.presence.lifetime import Clock, FakeRoomLog, Life, MortalStore, Recorder, Sent
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import (
@@ -67,12 +67,12 @@ class PresenceProcess:
         self.living_gateways: set[GatewayId] = set() if beside is None else beside.living_gateways
         self._furnish(self.store, self.log)
 
-    def over(self, store: Store, log: RoomLog | None = None, count: Count = uncounted) -> Self:
+    def over(self, store: ListedStore, log: RoomLog | None = None, count: Count = uncounted) -> Self:
         """Work over another store from now on, and another log of rooms."""
         self._furnish(store, log or self.log, count)
         return self
 
-    def _furnish(self, store: Store, log: RoomLog, count: Count = uncounted) -> None:
+    def _furnish(self, store: ListedStore, log: RoomLog, count: Count = uncounted) -> None:
         records = self.records = Records(store, OFFLINE_RETENTION_S)
         rosters = self.rosters = Rosters(records, self._max_members, count)
         listeners = Listeners(store, self.clock)

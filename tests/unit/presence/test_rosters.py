@@ -71,6 +71,37 @@ async def test_an_entry_that_was_read_before_is_kept() -> None:
     assert await building.rosters.enter(ALICE, entry, [HALL], found) == first
 
 
+async def test_the_entry_by_which_one_was_a_member_goes_unread() -> None:
+    building = Building()
+    await building.enter(ALICE)
+    _, before = await building.claim(ALICE)
+    (entry,) = (stored.revision for stored in await building.rosters.read(HALL, {}))
+    counting = CountingStore(building.store)
+    building.rosters = Rosters(Records(counting, OFFLINE_RETENTION_S), 2)
+    for asked in ({"delete": 1}, {"delete": 1, "read": 1}):
+        await counting.count(building.rosters.remove_own(HALL, ALICE, SessionId("alice-s"), entry, before))
+        assert (await building.entered(), counting.asked) == (set(), asked)
+
+
+@pytest.mark.parametrize(
+    ("session", "is_newer", "stays"),
+    [("alice-s", False, False), ("alice-s", True, True), ("other", False, True)],
+)
+async def test_an_own_entry_that_was_written_anew_goes_with_its_session(
+    session: str, is_newer: bool, stays: bool
+) -> None:
+    building = Building()
+    record, before = await building.claim(ALICE)
+    key = Keys.room(HALL, ALICE)
+    entry = await building.records.write_entry(HALL, ALICE, RosterEntry(SessionId(session), NOW), 0)
+    anew = await building.records.write_entry(HALL, ALICE, RosterEntry(SessionId(session), NOW + 1), entry)
+    if not is_newer:
+        before = await building.records.write_user(Keys.user(ALICE), record, before)
+    await building.rosters.remove_own(HALL, ALICE, SessionId("alice-s"), entry, before)
+    assert (await building.entered() == {ALICE}) is stays
+    assert entry_in(await building.store.read(key), key)[1] >= anew
+
+
 async def test_whoever_comes_first_stays() -> None:
     building = Building(max_members=2)
     for user in (ALICE, BOB):
