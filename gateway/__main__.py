@@ -15,12 +15,18 @@ from gateway.admission.handshake import Admission
 from gateway.admission.key_server import KeyServer
 from gateway.admission.origins import Origins, read_origins
 from gateway.client.connection import Connection
+from gateway.client.session import Session
 from gateway.client.turns import Turns
 from gateway.client.waiting import Waiting
 from gateway.delivery.connections import Connections
 from gateway.delivery.delivery import Delivery
 from gateway.limits.addresses import Addresses
 from gateway.limits.users import Users
+from gateway.rooms.delivery import RoomDelivery
+from gateway.rooms.live_rooms import LiveRooms
+from gateway.rooms.memberships import Memberships
+from gateway.rooms.pacer import Pacer
+from gateway.rooms.reading import LogReader
 from gateway.sessions.arrivals import Arrivals
 from gateway.sessions.departures import Departures, Drain
 from gateway.sessions.heaviest_page import heaviest_page
@@ -28,7 +34,7 @@ from gateway.sessions.lease import Lease
 from gateway.sessions.limit_log import LimitLog
 from gateway.sessions.notices import Notices
 from gateway.sessions.presence import RemotePresence
-from gateway.sessions.questions import Questions
+from gateway.sessions.questions import AboutSession, Questions
 from gateway.sessions.reconciliation import Reconciliation
 from gateway.sessions.registrations import Registrations
 from gateway.sessions.signals import Signals
@@ -52,6 +58,7 @@ from tieline.runtime.process import joined, run, unless_stopped
 from tieline.runtime.tally import Tally
 from tieline.runtime.watch import NO_ROOM, hold_while_unwell
 from tieline.wire.ids import GatewayId
+from tieline.wire.internal import PresenceReply
 from tieline.wire.subjects import Subjects
 
 PRESENCE_SILENT: Final = "presence does not answer: no session can begin"
@@ -92,7 +99,15 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         admission = Admission(tokens, origins, proxies, None if key_server is None else key_server.refresh)
         presence = RemotePresence(requests, subjects)
         connections = Connections()
-        delivery = Delivery(broker, requests, subjects, gateway, clients)
+        mailbox = Delivery(broker, requests, subjects, gateway, clients)
+        reader, pacer = LogReader(requests, subjects), Pacer(asyncio.get_running_loop())
+        rooms = LiveRooms(broker, subjects, mailbox, reader, pacer, clients)
+        memberships = Memberships(rooms)
+
+        async def ask_for(session: Session, request: AboutSession) -> PresenceReply | None:
+            return await questions.ask_presence_for(session, request)
+
+        delivery = RoomDelivery(mailbox, rooms, memberships, reader, pacer, ask_for, clients)
         notices = Notices(presence)
         limit_log = LimitLog(asyncio.get_running_loop().time)
         users = Users(rates_of(settings), limit_log.limited)
@@ -140,26 +155,35 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             refresh_keys=admission.refresh_keys,
             registrations=registrations,
             notices=notices,
+            answer_about_room=memberships.answer,
             tasks=clients,
         )
         reconciliation = Reconciliation(presence, connections, lambda: broker.is_connected, clients)
+
+        def on_lease_lost() -> None:
+            registrations.on_lease_lost()
+            rooms.forget_rosters()
+
         lease = Lease(
             presence,
             gateway,
             settings.gateway_lease,
-            on_lost=registrations.on_lease_lost,
+            on_lost=on_lease_lost,
             on_answer=functools.partial(process.ready.hold_unless, PRESENCE_SILENT),
+            on_old_presence=memberships.note_old_presence,
         )
 
         ops_pages["/heaviest"] = functools.partial(heaviest_page, users, connections)
-        await delivery.start()
+        mailbox.catch_up_beside(rooms)
+        await mailbox.start()
         broker.when_back(reconciliation.start)
         await broker.subscribe(subjects.gateway(gateway, "close"), registrations.on_close)
         await broker.subscribe(subjects.gateway(gateway, "alive"), registrations.on_alive)
-        keeping = [] if key_server is None else [background.create_task(key_server.keep())]
+        keeping = [background.create_task(rooms.keep())]
+        keeping += [] if key_server is None else [background.create_task(key_server.keep())]
         await unless_stopped(stopping, lease.take())
         keeping.append(background.create_task(lease.keep()))
-        keeping.append(background.create_task(hold_while_unwell(process.ready, NO_ROOM, delivery.stores)))
+        keeping.append(background.create_task(hold_while_unwell(process.ready, NO_ROOM, mailbox.stores)))
         keeping.append(background.create_task(measure_user_share(users)))
         if key_server is not None and not tokens.has_own_keys:
             await unless_stopped(stopping, key_server.good.wait())

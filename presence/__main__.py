@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from presence.announce import Announcer
 from presence.changes import Changes
 from presence.gateways import Gateways
+from presence.listeners import Listeners
 from presence.mailbox import Mailbox, make_mailbox
 from presence.operations import Operations
 from presence.records import Records
+from presence.room_log import MailboxLog
 from presence.rosters import Rosters
 from presence.rules.signals import Terms
 from presence.service import PresenceService
@@ -53,8 +55,10 @@ async def _serve(
     await unless_stopped(stopping, _streams_made(broker, subjects, settings))
     bucket = Bucket(broker, requests, subjects.namespace)
     records = Records(bucket, settings.offline_retention)
-    rosters = Rosters(records, settings.room_max_members)
-    changes = Changes(records, rosters, Announcer(broker, subjects), _now_ms)
+    rosters = Rosters(records, settings.room_max_members, bucket.count)
+    listeners = Listeners(bucket, _now_ms)
+    log = MailboxLog(requests, subjects, lambda: _streams_made(broker, subjects, settings))
+    changes = Changes(records, rosters, Announcer(broker, subjects), _now_ms, log, listeners.are_all)
     broker.when_away(changes.forget_carried_out)
 
     async def is_alive(gateway: GatewayId, patience_s: float) -> bool:
@@ -64,7 +68,7 @@ async def _serve(
             return False
         return True
 
-    gateways = Gateways(records, changes, is_alive, settings.gateway_lease, settings.resume_window)
+    gateways = Gateways(records, changes, is_alive, settings.gateway_lease, settings.resume_window, listeners)
     timers = Timers(broker, bucket.stream, bucket.prefix, gateways, changes)
     terms = Terms(settings.candidates, settings.offer_timeout)
     max_rooms = settings.max_rooms if settings.limits == "on" else 0

@@ -12,20 +12,21 @@ from typing import Final, NamedTuple
 import msgspec
 
 from presence.announce import Announcer
-from presence.effects import Effects, RosterMap
+from presence.effects import NOTHING_TOLD, AllHear, Effects, Told
 from presence.records import MAX_TRIES, Records, users_in
+from presence.room_log import RoomLog
 from presence.rosters import Rosters
-from presence.rules.change import Change, Facts, ListRoom, Prepare, RecordT, Reply, Rule
+from presence.rules.change import Change, Entered, Facts, ListRoom, Prepare, RecordT, Reply, Rule
 from presence.rules.effects import Effect, is_cheap
 from presence.rules.negotiation import Negotiation, apart, lies_apart
-from presence.rules.user import User
+from presence.rules.user import RosterEntry, User
 from presence.side_by_side import both, side_by_side
 from presence.store import ABSENT, Conflict, Record, StoreUnavailable
-from presence.targets import NO_ROSTERS, Clock, Found, NegotiationRecord, Target, UserRecord
+from presence.targets import Clock, Found, NegotiationRecord, Target, UserRecord
 from tieline import metrics
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import PresenceReply, Refused, Relay, SessionGone
+from tieline.wire.internal import PresenceReply, Refused, Relay, RoomJoined, RoomMembers, SessionGone
 from tieline.wire.subjects import Keys
 
 MAX_CARRIED_OUT: Final = 65_536
@@ -36,8 +37,8 @@ class Finished(NamedTuple):
     """How a change ended."""
 
     reply: Reply
-    rosters: RosterMap
-    """The rosters that were read to tell others of the change."""
+    told: Told
+    """What was found out when others were told of the change."""
     record: User | Negotiation | None
     revision: int
 
@@ -45,11 +46,19 @@ class Finished(NamedTuple):
 class Changes:
     """Every change of a record. Raises what `Store` and `Publisher` raise; repeating is always safe."""
 
-    def __init__(self, records: Records, rosters: Rosters, announcer: Announcer, clock: Clock) -> None:
+    def __init__(
+        self,
+        records: Records,
+        rosters: Rosters,
+        announcer: Announcer,
+        clock: Clock,
+        log: RoomLog,
+        all_hear: AllHear,
+    ) -> None:
         self._records = records
         self._rosters = rosters
         self._clock = clock
-        self._effects = Effects(records, rosters, announcer, clock, self._end_negotiation)
+        self._effects = Effects(records, rosters, announcer, clock, self._end_negotiation, log, all_hear)
         self._carried_out: dict[str, tuple[int, tuple[Effect, ...]]] = {}
         """By key: the revision of a record, and its pending effects, which this process need not repeat.
 
@@ -86,14 +95,23 @@ class Changes:
             return looked_at if _changes_nothing(change) else ()
 
         finished = await self._change(target, rule, load, entries, confirmed=confirmed, doubts=doubts)
-        if not isinstance(finished.reply, ListRoom):
-            return finished.reply
+        match finished.reply:
+            case ListRoom(room=room, revisions=revisions):
+                return await self._list(user, room, finished, revisions=revisions)
+            case Entered(room=room, lists=lists):
+                roster = await self._list(user, room, finished, revisions=True) if lists else None
+                return RoomJoined(finished.told.numbers.get(room, 0), roster)
+            case reply:
+                return reply
+
+    async def _list(self, user: UserId, room: RoomId, finished: Finished, *, revisions: bool) -> RoomMembers:
+        """List a room as it is after the change that has finished."""
         assert isinstance(finished.record, User)  # nobody else is told who is in a room
-        room = finished.reply.room
-        roster = finished.rosters.get(room)
+        roster = finished.told.rosters.get(room)
         if roster is None:
-            roster = await self._rosters.read(room, {target.key: finished.revision})
-        return await self._rosters.members(room, roster, {user: (finished.record, finished.revision)})
+            roster = await self._rosters.read(room, {Keys.user(user): finished.revision})
+        known = {user: (finished.record, finished.revision)}
+        return await self._rosters.members(room, roster, known, revisions=revisions)
 
     async def negotiation(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> PresenceReply:
         """Change what two users negotiate by a rule.
@@ -112,7 +130,7 @@ class Changes:
 
         finished = await self._change(target, rule, load, users, doubts=doubts)
         reply = finished.reply
-        assert not isinstance(reply, ListRoom)  # no rule of negotiations lists rooms
+        assert not isinstance(reply, ListRoom | Entered)  # no rule of negotiations is about rooms
         if isinstance(reply, Relay) and any(lies_apart(each.frame) for each in reply.deliveries):
             return await self._completed(reply, one, other, {target.key: finished.revision})
         return reply
@@ -165,10 +183,11 @@ class Changes:
         `doubts` names the keys of which a rule must have seen what the leader says, to decide so.
         """
         now = self._clock()
+        told = NOTHING_TOLD
         for _ in range(MAX_TRIES):
             found = await load(confirmed)
             record, revision = target.find(found)
-            rosters = NO_ROSTERS
+            told = Told({}, told.numbers)
             facts = Facts(now)  # what an earlier round has prepared may have been replaced or removed since
             if (
                 record is not None
@@ -176,7 +195,7 @@ class Changes:
                 and not self._has_carried_out(target.key, record, revision)
             ):
                 # The process that wrote it has died, or is still at it.
-                rosters = await target.carry_out(record, revision)
+                told = await target.carry_out(record, revision)
                 await target.settle(record, revision, forget=False)
                 self._note_carried_out(target.key, record, revision)
                 if others and not all(map(is_cheap, record.pending)):  # it may have changed what was read
@@ -198,14 +217,14 @@ class Changes:
                 if stored is not None:
                     record, revision = stored
                     if record.pending:
-                        rosters = await target.carry_out(record, revision)
+                        told = await target.carry_out(record, revision)
                         self._note_carried_out(target.key, record, revision)
                 for said in step.said:
                     self._effects.say(said)
                 if step.then is None:
                     if record is not None and record.pending:
                         await target.settle(record, revision, forget=True)
-                    return Finished(step.reply, rosters, record, revision)
+                    return Finished(step.reply, told, record, revision)
                 rule, confirmed = step.then, True
                 if others:
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
@@ -233,7 +252,8 @@ class Changes:
 
     async def _prepare(self, user: UserId, wanted: Prepare, found: Found, facts: Facts) -> Facts:
         """Store what must be there before the record says so."""
-        entering = self._rosters.enter(user, wanted.session, wanted.rooms, found, facts.now)
+        entry = RosterEntry(wanted.session, facts.now, wanted.hears)
+        entering = self._rosters.enter(user, entry, wanted.rooms, found)
         if wanted.note_of is None:
             return Facts(facts.now, wanted, entries=await entering)
         noting = self._records.note(wanted.note_of, wanted.session, user, renews=wanted.renews_note)

@@ -6,10 +6,13 @@ when that one died. What others are sent is then the very same, and what is stor
 
 import functools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, assert_never
+from typing import Final, Literal, NamedTuple, assert_never
+
+import msgspec
 
 from presence.announce import Announcer
 from presence.records import Records, negotiation_in, rosters_in, users_in
+from presence.room_log import RoomLog
 from presence.rosters import Rosters
 from presence.rules import endings
 from presence.rules.change import Rule
@@ -37,7 +40,7 @@ from presence.rules.user import User, share_a_room
 from presence.side_by_side import batched, both, side_by_side
 from presence.store import ABSENT, Record
 from tieline.wire.ids import Address, RoomId, SessionId, UserId
-from tieline.wire.internal import Happened
+from tieline.wire.internal import Happened, RoomChange
 from tieline.wire.subjects import Keys, users_of_pair
 
 EndNegotiation = Callable[[UserId, UserId, Rule[Negotiation], Mapping[str, Record]], Awaitable[object]]
@@ -52,7 +55,22 @@ FEW: Final = 4
 
 Later = Callable[[], Awaitable[object]]
 
+AllHear = Callable[[], Awaitable[bool]]
+"""Whether every gateway hears the logs of rooms, so that nobody need be told of a change one by one."""
+
 RosterMap = dict[RoomId, list[StoredEntry]]
+
+
+class Told(NamedTuple):
+    """What carrying out effects has found out."""
+
+    rosters: RosterMap
+    """The rosters that were read whole, and that nothing has changed since."""
+    numbers: Mapping[RoomId, int]
+    """Of the change in each room's log that was written last."""
+
+
+NOTHING_TOLD: Final = Told({}, {})
 
 
 class Effects:
@@ -65,35 +83,41 @@ class Effects:
         announcer: Announcer,
         clock: Callable[[], int],
         end_negotiation: EndNegotiation,
+        log: RoomLog,
+        all_hear: AllHear,
     ) -> None:
         self._records = records
         self._rosters = rosters
         self._announcer = announcer
         self._clock = clock
         self._end_negotiation = end_negotiation
+        self._log = log
+        self._all_hear = all_hear
 
-    async def of_user(self, user: UserId, record: User, revision: int) -> RosterMap:
+    async def of_user(self, user: UserId, record: User, revision: int) -> Told:
         """Carry out what is pending in a user's record of this revision.
 
-        Returns the rosters that it read and has not changed by what it did.
+        A room hears of its change by its log. Where a gateway may live that does not hear it, the whole
+        roster is read, and those of the members who are there are told one by one.
         """
         pending = list(_by_room(record))
         rooms = list(dict.fromkeys(_rooms_of(record, pending)))
-        patterns = [Keys.roster(room) for room in rooms]
+        is_whole = bool(rooms) and not await self._all_hear()
+        patterns = _rosters(rooms) if is_whole else _own_entries(user, pending)
+        to_end = _pairs_to_end(user, record)
+        changes = self._changes(record, pending, revision)
         # The note of a session that has ended goes with its roster entries. That of one which was resumed on
         # another gateway may go at any time: the session has a newer note there.
         notes = self._note_removals(record, last=False)
-        reading = both(
-            self._read(Keys.user(user), revision, patterns),
-            self._records.store.keys(*_pairs_to_end(user, record)),
-        )
-        if record.is_reachable and notes:
-            (found, pairs), _ = await both(reading, side_by_side(*(remove() for remove in notes)))
-            notes = []
+        reading = both(self._read(Keys.user(user), revision, patterns), self._records.store.keys(*to_end))
+        first = side_by_side(*(remove() for remove in notes if record.is_reachable))
+        numbers: dict[RoomId, int] = {}
+        if to_end:
+            (found, pairs), _ = await both(reading, first)
         else:
-            found, pairs = await reading
+            ((found, pairs), numbers), _ = await both(both(reading, self._log_changes(user, changes)), first)
         rosters = rosters_in(found, rooms)
-        last: list[Later] = []
+        last: list[Later] = [] if record.is_reachable else list(notes)
         changed: list[RoomId] = []
         for effect in pending:
             match effect:
@@ -108,17 +132,54 @@ class Effects:
                 case MemberCame():
                     self._member_came(user, revision, effect, rosters[effect.room])
                     if not _has_entry(rosters[effect.room], user, record.session.id):
-                        restore = functools.partial(self._rosters.restore, effect.room, user, effect.at)
-                        last.append(restore)
+                        last.append(functools.partial(self._rosters.restore, effect.room, user, effect.at))
                         changed.append(effect.room)
                 case MemberWent():
-                    last += self._member_went(user, revision, effect, rosters[effect.room])
+                    last += self._member_went(
+                        user, record, revision, effect, rosters[effect.room] if is_whole else None
+                    )
                 case StatusChanged():
-                    self._status_changed(user, record, revision, rosters)
+                    self._status_changed(user, record, revision, effect, rosters)
                 case _:
                     assert_never(effect)
-        await side_by_side(*(do() for do in (*last, *notes)))
-        return {room: roster for room, roster in rosters.items() if room not in changed}
+        if to_end:  # hang-ups come before the departure that they follow from
+            numbers = await self._log_changes(user, changes)
+        await side_by_side(*(do() for do in last))
+        whole = {room: roster for room, roster in rosters.items() if is_whole and room not in changed}
+        return Told(whole, numbers)
+
+    def _changes(
+        self, record: User, pending: Iterable[OneRoomEffect], revision: int
+    ) -> dict[RoomId, RoomChange]:
+        """List what the logs of rooms say of what is pending; of several changes of one room the first."""
+        changes: dict[RoomId, RoomChange] = {}
+        for effect in pending:
+            match effect:
+                case MemberCame():
+                    if self._is_news(effect):
+                        changes[effect.room] = _change("joined", effect.room, record, revision, effect.at)
+                case MemberWent():
+                    changes[effect.room] = _departure(effect, record, revision)
+                case StatusChanged():
+                    for room, member in record.rooms.items():
+                        change = _change("updated", room, record, revision, member.since)
+                        silent = msgspec.structs.replace(change, is_silent=effect.is_silent)
+                        changes.setdefault(room, silent)  # who has come just now came as it is
+                case _:
+                    pass
+        return changes
+
+    async def _log_changes(self, user: UserId, changes: Mapping[RoomId, RoomChange]) -> dict[RoomId, int]:
+        """Write the logs of rooms; returns the number of the change in each."""
+        adding = (self._log.add(room, user, change) for room, change in changes.items())
+        return dict(zip(changes, await side_by_side(*adding), strict=True))
+
+    def _is_news(self, effect: MemberCame) -> bool:
+        """Whether somebody may not have heard of it: a repetition is recognized no longer than this.
+
+        The client that asked for it has asked again long since, or is gone.
+        """
+        return self._clock() - effect.at < RETRY_MS
 
     async def remove_last_notes(self, record: User) -> None:
         """Remove the notes by which the sessions of a dead gateway are found, when all else is settled."""
@@ -204,45 +265,52 @@ class Effects:
     def _member_came(
         self, user: UserId, revision: int, effect: MemberCame, roster: list[StoredEntry]
     ) -> None:
-        """Tell the members that were entered before the record said so: later ones find it in the roster.
-
-        After the time in which a repetition is recognized nobody is told once more: the client that asked for
-        this has asked again long since, or is gone.
-        """
-        if self._clock() - effect.at >= RETRY_MS:
+        """Tell the members that were entered before the record said so: later ones find it in the roster."""
+        if not self._is_news(effect):
             return
         frame = self._announcer.joined_frame(effect.room, user, effect.entry)
         self._tell_others(user, revision, roster, frame)
         self._announcer.happened("joined", Happened(effect.at, user, room=effect.room))
 
     def _member_went(
-        self, user: UserId, revision: int, effect: MemberWent, roster: list[StoredEntry]
+        self, user: UserId, record: User, revision: int, effect: MemberWent, roster: list[StoredEntry] | None
     ) -> list[Later]:
         """Tell the members that were entered before the record said so: later ones never saw this one.
 
-        Nor is a later entry of its own removed, with which it has come again.
+        Nor is a later entry of its own removed, with which it has come again. Without the roster nobody has
+        to be told.
         """
         frame = self._announcer.left_frame(effect.room, user, effect.entry, effect.reason)
-        self._tell_others(user, revision, roster, frame)
-        if effect.tell_user:
+        self._tell_others(user, revision, roster or [], frame)
+        if effect.tell_user and not record.session.hears:
             self._announcer.deliver(Address(user, effect.session), frame)
         self._announcer.happened("left", Happened(effect.at, user, room=effect.room, reason=effect.reason))
+        if roster is None:
+            remove = self._rosters.remove_own
+            return [functools.partial(remove, effect.room, user, effect.session, effect.entry, revision)]
         return [
             functools.partial(self._rosters.remove, effect.room, stored)
             for stored in roster
             if stored.user == user and stored.entry.session == effect.session and stored.revision < revision
         ]
 
-    def _status_changed(self, user: UserId, record: User, revision: int, rosters: RosterMap) -> None:
+    def _status_changed(
+        self, user: UserId, record: User, revision: int, effect: StatusChanged, rosters: RosterMap
+    ) -> None:
         """Tell the members that were entered before the record said so: later ones find it in the roster."""
+        if effect.is_silent:
+            return
         for room in record.rooms:
             frame = self._announcer.updated_frame(room, user, record.session)
             self._tell_others(user, revision, rosters[room], frame)
 
     def _tell_others(self, user: UserId, revision: int, roster: list[StoredEntry], frame: bytes) -> None:
-        """Send a frame to the other members, as they were entered when this revision was written."""
+        """Send a frame to those other members whose gateway does not hear the room's log.
+
+        They are as they were entered when this revision was written.
+        """
         for other in roster:
-            if other.user != user and other.revision < revision:
+            if other.user != user and other.revision < revision and not other.entry.hears:
                 self._announcer.deliver(Address(other.user, other.entry.session), frame)
 
 
@@ -271,6 +339,33 @@ def _peer_in(key: str, user: UserId) -> UserId:
 
 def _share_a_room(users: Mapping[UserId, User], one: UserId, other: UserId) -> bool:
     return one in users and other in users and share_a_room(users[one], users[other])
+
+
+def _change(
+    kind: Literal["joined", "updated"], room: RoomId, record: User, revision: int, at: int
+) -> RoomChange:
+    """Say in the room's log what a member is now."""
+    session, member = record.session, record.rooms.get(room)
+    status: Literal["online", "away"] = "away" if session.status == "away" else "online"
+    since = at if member is None else member.since
+    return RoomChange(kind, revision, session.id, status, record.voice, since)
+
+
+def _departure(effect: MemberWent, record: User, revision: int) -> RoomChange:
+    """Say in the room's log that a member is none any more."""
+    return RoomChange(
+        "left", revision, effect.session, "online", record.voice, 0, effect.reason, effect.tell_user
+    )
+
+
+def _rosters(rooms: Iterable[RoomId]) -> list[str]:
+    return [Keys.roster(room) for room in rooms]
+
+
+def _own_entries(user: UserId, pending: Iterable[OneRoomEffect]) -> list[str]:
+    """List the roster entries that what is pending must find there."""
+    rooms = (effect.room for effect in pending if isinstance(effect, MemberCame))
+    return [Keys.room(room, user) for room in rooms]
 
 
 def _has_entry(roster: list[StoredEntry], user: UserId, session: SessionId) -> bool:

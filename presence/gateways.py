@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from presence.changes import Changes
+from presence.listeners import Listeners
 from presence.records import Records
 from presence.rules import session as session_rules
-from presence.side_by_side import batched, some_at_once
+from presence.side_by_side import batched, side_by_side, some_at_once
 from presence.store import Record
 from tieline import metrics
 from tieline.wire.ids import Address, GatewayId, SessionId, UserId
@@ -40,20 +41,23 @@ class Gateways:
         is_alive: AskWhetherAlive,
         lease_s: float,
         resume_window_s: float,
+        listeners: Listeners,
     ) -> None:
         self._records = records
         self._changes = changes
         self._is_alive = is_alive
         self._lease_s = lease_s
         self._resume_window_s = resume_window_s
+        self._listeners = listeners
 
     async def keep_lease(self, ask: KeepLease) -> LeaseKept:
         """Let a gateway live for another lease."""
         key = Keys.lease_timer(ask.gateway)
         found = (await self._records.store.read(key)).get(key)
         run = found.value.decode() if found is not None and found.value else secrets.token_hex(8)
-        await self._records.store.put(key, run.encode(), self._lease_s * LEASE_SHARE)
-        return LeaseKept(run)
+        taking = self._records.store.put(key, run.encode(), self._lease_s * LEASE_SHARE)
+        await (side_by_side(taking, self._listeners.note(ask.gateway)) if ask.hears else taking)
+        return LeaseKept(run, logs=True)
 
     async def lease_ran_out(self, gateway: GatewayId, before: int) -> bool:
         """Treat a gateway whose lease ran out at revision `before` as dead, unless it answers.

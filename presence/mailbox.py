@@ -6,7 +6,9 @@ what it has not had. Only made here; routers and presence publish into it by pub
 listen to it (`gateway.delivery.feed`) and read it (`gateway.delivery.mailbox`).
 """
 
+import functools
 import logging
+import time
 from typing import Final, Literal
 
 from nats.errors import Error as NatsError
@@ -76,7 +78,7 @@ async def make_mailbox(
     """
     config = StreamConfig(
         name=subjects.mailbox(),
-        subjects=[subjects.users(), subjects.marks(), subjects.mailbox_question()],
+        subjects=[subjects.users(), subjects.rooms(), subjects.marks(), subjects.mailbox_question()],
         republish=RePublish(*subjects.pushed()),
         storage=StorageType.MEMORY if replicas > 1 or storage == "memory" else StorageType.FILE,
         num_replicas=replicas,
@@ -105,7 +107,9 @@ async def _is_made(context: JetStreamContext, config: StreamConfig) -> bool:
     Raises:
         StoreUnavailable: JetStream does not answer (yet), or cannot make it so.
     """
-    for attempt in (context.update_stream, context.add_stream, context.update_stream):
+    # Numbers of changes of rooms go on growing, also when a stream was lost and is made anew.
+    making = functools.partial(context.add_stream, first_seq=time.time_ns() // 1_000)
+    for attempt in (context.update_stream, making, context.update_stream):
         try:
             await attempt(config)
         except APIError as error:

@@ -1,12 +1,17 @@
 """Rosters as they are stored: entering a session, removing entries, and listing a room's members.
 
-Who counts as a member, and which entries are left behind, is decided in `presence.rules.room`.
+Who counts as a member, and which entries are left behind, is decided in `presence.rules.room`. To enter, the
+entries of a room are only counted; they are read when there seem to be too many, and while a room is known to
+be full nothing is read or written for who is refused.
 """
 
+import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
-from presence.records import MAX_TRIES, Records, entry_in, rosters_in, user_in, users_in
+from presence.records import MAX_TRIES, Records, entry_in, rosters_in, user_in
 from presence.rules import room as rules
 from presence.rules.room import StoredEntry
 from presence.rules.user import RosterEntry, User
@@ -16,13 +21,62 @@ from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import RoomMembers
 from tieline.wire.subjects import Keys
 
+FULL_MS: Final = 1_000
+"""How long a room that was found full is taken to be: a seat that becomes free is given a second later."""
+
+MAX_FULL: Final = 10_000
+"""Rooms that are known to be full; past it the oldest are forgotten."""
+
+ROOMY_SHARE: Final = 16
+"""After all entries of a room were read, each process gives this part of the free seats away within `FULL_MS`
+without reading again: fewer processes than that never give away more seats than there are."""
+
+Count = Callable[[str, int], Awaitable[int | None]]
+"""Count the keys that a pattern matches, as they were at a revision or later; None: they are not counted.
+
+Keys that were deleted some minutes ago count, too: it may be more than there are.
+
+Raises:
+    StoreUnavailable: no answer.
+"""
+
+
+async def uncounted(_pattern: str, _revision: int) -> int | None:
+    """Count nothing, for a store that cannot: each roster is read."""
+    return None
+
+
+class _Full(NamedTuple):
+    """That a room was found full."""
+
+    until: int
+    """The moment up to which that is believed."""
+    revision: int
+    """Of an entry that found no seat: nor does any that is written later."""
+
+
+@dataclasses.dataclass
+class _Roomy:
+    """That a room was found to have seats."""
+
+    until: int
+    seats: int
+    """How many may be given away up to that moment."""
+
 
 class Rosters:
     """Every room's roster. Raises what `Store` raises; repeating is always safe."""
 
-    def __init__(self, records: Records, max_members: int) -> None:
+    def __init__(self, records: Records, max_members: int, count: Count = uncounted) -> None:
         self._records = records
         self._max_members = max_members
+        self._count = count
+        self._full: dict[RoomId, _Full] = {}
+        """Rooms that were found full."""
+        self._roomy: dict[RoomId, _Roomy] = {}
+        """Rooms of which many members have gone, so that counting says too little, but that have seats."""
+        self._looking: dict[RoomId, asyncio.Lock] = {}
+        """Rooms whose entries are being read, by one request at a time."""
 
     async def read(self, room: RoomId, written: Mapping[str, int]) -> list[StoredEntry]:
         """Read the roster of a room as it was after these writes, or later. See `Records.read_after`."""
@@ -32,38 +86,74 @@ class Rosters:
     async def enter(
         self,
         user: UserId,
-        session: SessionId,
+        entry: RosterEntry,
         rooms: Sequence[RoomId],
         found: Mapping[str, Record],
-        now: int,
     ) -> dict[RoomId, int]:
         """Enter a session into each room that is not full; returns the revisions of its entries.
 
         `found` holds what was read of the user's entries. Of users who come at the same moment, those are in
         whose entries were stored first, as many as there is room for; the others are removed again.
         """
-        if not rooms:
-            return {}
-        entry = RosterEntry(session, now)
+        open_rooms = [room for room in rooms if not self._is_known_full(room, user, found, entry.at)]
         revisions = await side_by_side(
             *(
                 self._records.enter(room, user, entry, *entry_in(found, Keys.room(room, user)))
-                for room in rooms
+                for room in open_rooms
             )
         )
-        entered = dict(zip(rooms, revisions, strict=True))
-        written = {Keys.room(room, user): revision for room, revision in entered.items()}
-        patterns = [Keys.roster(room) for room in rooms]
-        found = await self._records.read_after(written, *patterns)
-        if len(found) <= self._max_members:  # in all rooms together
-            return entered
-        rosters = rosters_in(found, rooms)
-        for room, revision in list(entered.items()):
-            ahead = [stored for stored in rosters[room] if stored.revision < revision]
-            if await self._is_full(room, ahead, now):
-                await self._records.remove(Keys.room(room, user), revision)
-                del entered[room]
-        return entered
+        entered = dict(zip(open_rooms, revisions, strict=True))
+        seated = await side_by_side(
+            *(self._has_seat(room, user, revision, entry.at) for room, revision in entered.items())
+        )
+        return {room: entered[room] for room, has_seat in zip(entered, seated, strict=True) if has_seat}
+
+    def _is_known_full(self, room: RoomId, user: UserId, found: Mapping[str, Record], now: int) -> bool:
+        """Whether a room is known to have no seat for a user who has none yet."""
+        full = self._full.get(room)
+        is_full = full is not None and full.until > now
+        return is_full and entry_in(found, Keys.room(room, user))[0] is None
+
+    async def _has_seat(self, room: RoomId, user: UserId, revision: int, now: int) -> bool:
+        """Whether an entry of this revision is among as many as there are seats; else remove it again."""
+        count = await self._count(Keys.roster(room), revision)
+        if (count is not None and count <= self._max_members) or self._is_known_roomy(room, now):
+            return True
+        key = Keys.room(room, user)
+        lock = self._looking.setdefault(room, asyncio.Lock())
+        try:
+            async with lock:
+                full = self._full.get(room)
+                is_full = full is not None and full.until > now and full.revision < revision
+                if not is_full and await self._is_full(room, key, revision, now):
+                    is_full = True
+                    self._note_full(room, _Full(now + FULL_MS, revision))
+        finally:
+            if not lock.locked():
+                self._looking.pop(room, None)
+        if is_full:
+            await self._records.remove(key, revision)
+        return not is_full
+
+    def _is_known_roomy(self, room: RoomId, now: int) -> bool:
+        """Whether a seat can be given away without looking; takes it."""
+        roomy = self._roomy.get(room)
+        if roomy is None or roomy.until <= now or not roomy.seats:
+            return False
+        roomy.seats -= 1
+        return True
+
+    def _note_roomy(self, room: RoomId, taken: int, now: int) -> None:
+        self._roomy.pop(room, None)
+        self._roomy[room] = _Roomy(now + FULL_MS, (self._max_members - taken - 1) // ROOMY_SHARE)
+        if len(self._roomy) > MAX_FULL:
+            del self._roomy[next(iter(self._roomy))]
+
+    def _note_full(self, room: RoomId, full: _Full) -> None:
+        self._full.pop(room, None)
+        self._full[room] = full
+        if len(self._full) > MAX_FULL:
+            del self._full[next(iter(self._full))]
 
     async def restore(self, room: RoomId, user: UserId, now: int) -> None:
         """Make a user's entry again what the record says, by the leader's word.
@@ -81,16 +171,19 @@ class Rosters:
                 if revision == written and entry is not None:
                     await self._records.remove(entry_key, revision)
                 return
-            if entry is not None and entry.session == record.session.id:
+            wanted = RosterEntry(record.session.id, now, record.session.hears)
+            if entry is not None and entry.session == wanted.session:
                 return
-            wanted = RosterEntry(record.session.id, now)
             with contextlib.suppress(Conflict):
                 written = await self._records.write_entry(room, user, wanted, revision)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {entry_key}")
 
-    async def _is_full(self, room: RoomId, ahead: list[StoredEntry], now: int) -> bool:
+    async def _is_full(self, room: RoomId, key: str, revision: int, now: int) -> bool:
         """Whether those who came earlier fill a room, after removing the entries that were left behind."""
+        found = await self._records.read_after({key: revision}, Keys.roster(room))
+        ahead = [stored for stored in rosters_in(found, [room])[room] if stored.revision < revision]
         if len(ahead) < self._max_members:
+            self._note_roomy(room, len(ahead), now)
             return False
         users = await self._records.users(stored.user for stored in ahead)
         abandoned = [
@@ -103,21 +196,51 @@ class Rosters:
 
     async def remove(self, room: RoomId, stored: StoredEntry) -> None:
         """Remove an entry, unless it has been written anew since."""
+        self._full.pop(room, None)
         await self._records.remove(Keys.room(room, stored.user), stored.revision)
 
+    async def remove_own(
+        self, room: RoomId, user: UserId, session: SessionId, entry: int, before: int
+    ) -> None:
+        """Remove the entry by which a session was a member, of that revision mostly.
+
+        If it has been written anew it is looked for; one that is as new as the record `before` is another's.
+        """
+        self._full.pop(room, None)
+        mine, key = Keys.user(user), Keys.room(room, user)
+        try:
+            await self._records.store.delete(key, entry)
+        except Conflict:
+            found = await self._records.read_after({mine: before}, mine, key)
+            stored, revision = entry_in(found, key)
+            if stored is not None and stored.session == session and revision < before:
+                await self._records.remove(key, revision)
+
     async def members(
-        self, room: RoomId, entries: Iterable[StoredEntry], written: Mapping[UserId, tuple[User, int]]
+        self,
+        room: RoomId,
+        entries: Iterable[StoredEntry],
+        written: Mapping[UserId, tuple[User, int]],
+        *,
+        revisions: bool = False,
     ) -> RoomMembers:
-        """List the members behind these entries.
+        """List the members behind these entries, with the revisions of their records if wanted.
 
         `written` are records that need not be read, with their revisions: the other users are as they were
         after these writes, or later.
         """
         entries = list(entries)
         users = {user: record for user, (record, _) in written.items()}
+        seen = {user: revision for user, (_, revision) in written.items()}
         others = [stored.user for stored in entries if stored.user not in users]
         if others:
-            revisions = {Keys.user(user): revision for user, (_, revision) in written.items()}
-            keys = (Keys.user(user) for user in others)
-            users |= users_in(await self._records.read_after(revisions, *revisions, *keys), others)
-        return rules.roster(room, entries, users)
+            known = {Keys.user(user): revision for user, revision in seen.items()}
+            found = await self._records.read_after(known, *known, *(Keys.user(user) for user in others))
+            for user in others:
+                record, revision = user_in(found, Keys.user(user))
+                if record is not None:
+                    users[user], seen[user] = record, revision
+        roster = rules.roster(room, entries, users)
+        if not revisions:
+            return roster
+        return RoomMembers(roster.members, tuple(seen[member.user_id] for member in roster.members))

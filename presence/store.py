@@ -40,6 +40,9 @@ PROBE: Final = "usable"
 PROBE_TTL_S: Final = 10.0
 """What was written for that is soon gone."""
 
+COUNT_TRIES: Final = 50
+"""Counts by replicas that lag before giving up: each takes about a millisecond, and another may answer."""
+
 _BATCH: Final = 512
 """Keys asked for at once; the server refuses to answer with more than 1,024."""
 
@@ -236,6 +239,26 @@ class Bucket:
         if answer.error.is_conflict:
             raise Conflict(key)
         raise StoreUnavailable(key, answer.error)
+
+    async def count(self, pattern: str, revision: int) -> int | None:
+        """Count the keys that a pattern matches, one at least, as they were at a revision or later.
+
+        A key that was deleted counts for as long as its marker is there. None: there are more than 1,024.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        ask = jetstream.count_of(self.prefix + pattern)
+        for _ in range(COUNT_TRIES):
+            try:
+                replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
+            except NoAnswer as error:
+                raise StoreUnavailable(pattern) from error
+            if replies[-1].status == jetstream.TOO_MANY_MESSAGES:
+                return None
+            if len(replies) > 1 and jetstream.up_to(replies[-1]) >= revision:
+                return 1 + jetstream.pending(replies[0])
+        raise StoreUnavailable(f"no replica has {revision}")
 
     async def is_usable(self) -> bool:
         """Whether the bucket answers now."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from presence.effects import Effects, RosterMap
+from presence.effects import NOTHING_TOLD, Effects, Told
 from presence.records import Records, negotiation_in, user_in
 from presence.rules import call_steps
 from presence.rules.change import Change, RecordT
@@ -25,8 +25,6 @@ Clock = Callable[[], int]
 """Unix milliseconds."""
 
 Found = Mapping[str, Record]
-
-NO_ROSTERS: RosterMap = {}
 
 
 class Target(Protocol[RecordT]):
@@ -47,8 +45,8 @@ class Target(Protocol[RecordT]):
         """Replace the record of that revision, and count what that means for operators. See `Store.write`."""
         ...
 
-    async def carry_out(self, record: RecordT, revision: int) -> RosterMap:
-        """Carry out what is pending in the record; returns the rosters that were read for it."""
+    async def carry_out(self, record: RecordT, revision: int) -> Told:
+        """Carry out what is pending in the record; returns what was found out by it."""
         ...
 
     async def settle(self, record: RecordT, revision: int, *, forget: bool) -> None:
@@ -74,7 +72,7 @@ class UserRecord:
         """Replace the record of that revision."""
         return await self._records.write_user(self.key, after, revision)
 
-    async def carry_out(self, record: User, revision: int) -> RosterMap:
+    async def carry_out(self, record: User, revision: int) -> Told:
         """Carry out what is pending in the record, but for what comes when it is settled."""
         return await self._effects.of_user(self.owner, record, revision)
 
@@ -126,10 +124,10 @@ class NegotiationRecord:
             metrics.ANSWER_SECONDS.observe(max(0, self._clock() - answered_at) / 1000)
         return written
 
-    async def carry_out(self, record: Negotiation, _revision: int) -> RosterMap:
-        """Carry out what is pending in the record, which needs no roster."""
+    async def carry_out(self, record: Negotiation, _revision: int) -> Told:
+        """Carry out what is pending in the record, which is no room's business."""
         self._effects.of_negotiation(record)
-        return NO_ROSTERS
+        return NOTHING_TOLD
 
     async def settle(self, record: Negotiation, revision: int, *, forget: bool) -> None:
         """Let the record forget what is carried out."""

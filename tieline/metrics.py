@@ -100,6 +100,19 @@ LEFT_OUT = _counter(
     "tieline_left_out_frames_total",
     "Frames left out of what clients were sent from the mailbox, because somebody had sent too much.",
 )
+ROOMS = Gauge(
+    "tieline_rooms",
+    "Rooms whose changes this gateway hears, because it has members of them.",
+    registry=REGISTRY,
+)
+ROOM_CHANGES = _counter(
+    "tieline_room_changes_total",
+    "Changes of rooms that reached this gateway: one for each, however many members it has of the room.",
+)
+ROOM_MEMBERS_TOLD = _counter(
+    "tieline_room_members_told_total",
+    "Times that this gateway told a client what has changed in its rooms, several changes together.",
+)
 HANDSHAKES_REFUSED = _counter(
     "tieline_handshakes_refused_total",
     "Connections refused before the upgrade, by reason.",

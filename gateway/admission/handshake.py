@@ -53,6 +53,8 @@ class Admitted(NamedTuple):
     """The `requestId` of the last message that the client has had."""
     address: str = ""
     """What limits count its address as."""
+    batches: bool = False
+    """The client takes the changes of rooms together, and lists in pages."""
 
 
 class Pending(enum.Enum):
@@ -154,6 +156,7 @@ def judge(request: Request, response: Response, tokens: Tokens, origins: Origins
         acks=query.get("acks", [""])[0] == "1",
         resume=None if resume is None else ResumeToken(resume[0]),
         last=query.get("last", [""])[0],
+        batches=query.get("roster", [""])[0] == "1",
     )
 
 

@@ -5,9 +5,11 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.admission.tokens import Claims
+from gateway.client.pages import Page
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import RoomId
 from tieline.wire.internal import JoinRoom, LeaveRoom, ListMembers, Regrant, Signal
+from tieline.wire.replies import RosterPage
 
 
 class Say(msgspec.Struct, frozen=True, gc=False):
@@ -27,6 +29,18 @@ class AskRouter(msgspec.Struct, frozen=True, gc=False):
     signal: Signal
 
 
+class RoomListing(NamedTuple):
+    """Who is in a room, as this gateway knows it: the answer to JOIN and MEMBERS."""
+
+    page: RosterPage
+    joined_at: int | None
+    """When the client joined; None: it is not in the list."""
+    listed: int
+    """How many members the page has."""
+    members: int
+    """How many the room has."""
+
+
 class AskPresence(NamedTuple):
     """Ask presence about a room, or to know the session by a newer token's claims."""
 
@@ -37,6 +51,8 @@ class AskPresence(NamedTuple):
     request: JoinRoom | LeaveRoom | ListMembers | Regrant
     claims: Claims | None = None
     """What the session has when presence agrees."""
+    page: Page | None = None
+    """The part of the room's members that the client wants; None: all."""
 
 
 class AskKeys(NamedTuple):

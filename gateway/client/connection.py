@@ -282,6 +282,13 @@ class Connection(asyncio.BufferedProtocol):
         self._close_if_slow()
         return is_sent
 
+    def write(self, frames: bytes) -> None:
+        """Send the client frames that have their heads; nothing once the connection is closing."""
+        self._outbox.write(frames)
+        if self._is_slow:
+            self._held.note_unsent()
+        self._close_if_slow()
+
     def close(self, code: CloseCode) -> None:
         """Close the connection in order, act on nothing more, and cut it if the client does not close."""
         if self._protocol.state is State.OPEN:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gateway.client.duplicates import Duplicates
+from gateway.client.frames import Framed
 from gateway.client.outbox import MAX_WAITING_BYTES
 from tieline import metrics
 
@@ -39,6 +40,10 @@ class Missed(NamedTuple):
     """What it has not had."""
     newest: int = 0
     """The sequence of the last of them; 0: there is none."""
+    numbers: tuple[int, ...] = ()
+    """The sequences of what it has not had, if they matter."""
+    position: int | None = None
+    """The sequence of the last that the client has had; None: it is not known."""
 
     @property
     def size(self) -> int:
@@ -60,6 +65,7 @@ class Deliveries:
     """Passes frames on to `say`, which tells whether the client is still there.
 
     `unread` says how many bytes wait for the client to read; `on_slow` is called when it reads too little.
+    `write` takes frames that have their heads.
     """
 
     __slots__ = (
@@ -73,6 +79,7 @@ class Deliveries:
         "_on_slow",
         "_say",
         "_unread",
+        "_write",
     )
 
     def __init__(
@@ -82,8 +89,10 @@ class Deliveries:
         unread: Callable[[], int] = lambda: 0,
         on_slow: Callable[[], object] = lambda: None,
         backlogs: Backlogs | None = None,
+        write: Callable[[bytes], object] = lambda _: None,
     ) -> None:
         self._say = say
+        self._write = write
         self._loop = loop
         self._unread = unread
         self._on_slow = on_slow
@@ -132,8 +141,23 @@ class Deliveries:
         else:
             metrics.DELIVERED_TO_NOBODY.inc()
 
+    def write(self, frames: bytes) -> None:
+        """Send the client frames that have their heads, and that nobody sends twice."""
+        if self._backlog is not None:
+            self._wait_behind(Framed(frames))
+        else:
+            self._write(frames)
+
     def _send_missed(self, frame: bytes) -> None:
-        if not self.has_had(frame):
+        if isinstance(frame, Framed):
+            self._write(frame)
+        elif not self.has_had(frame):
+            self.deliver(frame)
+
+    def _send_late(self, frame: bytes) -> None:
+        if isinstance(frame, Framed):
+            self._write(frame)
+        else:
             self.deliver(frame)
 
     def _wait_behind(self, frame: bytes) -> None:
@@ -168,7 +192,7 @@ class Deliveries:
                 self._send_missed(frame)
             else:
                 self._late -= len(frame)
-                self.deliver(frame)
+                self._send_late(frame)
             if written >= PART_BYTES:
                 break
         self._grow(-written)

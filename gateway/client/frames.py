@@ -26,6 +26,12 @@ _KNOWN: Final = frozenset((0x0, 0x1, 0x2, 0x8, 0x9, 0xA))
 CLOSE: Final = 0x8
 
 
+class Framed(bytes):
+    """Frames that have their heads already: what many clients are sent alike is made once."""
+
+    __slots__ = ()
+
+
 def next_text(data: bytes | bytearray, start: int) -> tuple[bytes, int] | None:
     """Read the masked text frame that begins at `start`, if it is one and is there as a whole.
 

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.client.actions import AskKeys, AskPresence, AskRouter
+from gateway.client.actions import AskKeys, AskPresence, AskRouter, RoomListing
 from gateway.client.session import Session
 from tieline.wire.internal import PresenceReply, RouterReply
 
 RouterAnswered = Callable[[AskRouter, RouterReply | None], None]
 """Called once, with what was asked and the reply, or None when no reply came in time."""
 
-PresenceAnswered = Callable[[AskPresence, PresenceReply | None], None]
+PresenceAnswered = Callable[[AskPresence, PresenceReply | RoomListing | None], None]
 """Called once, with what was asked and the reply, or None when no reply came in time."""
 
 KeysAnswered = Callable[[AskKeys, bool], None]

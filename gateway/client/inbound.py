@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from gateway.client.actions import AskKeys, AskPresence, AskRouter, HangUp, Say
+from gateway.client.actions import AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
 from gateway.client.host import Host
 from gateway.client.session import Session
 from gateway.client.waiting import Held
@@ -144,7 +144,7 @@ class Inbound:
         metrics.RELAY_SECONDS.observe(self._now() - self._asked_at)
         self._answered(self._session.router_answered(ask, reply), len(ask.signal.frame), ask.signal.to)
 
-    def _presence_answered(self, ask: AskPresence, reply: PresenceReply | None) -> None:
+    def _presence_answered(self, ask: AskPresence, reply: PresenceReply | RoomListing | None) -> None:
         claims = self._session.claims
         answer = self._session.presence_answered(ask, reply)
         if self._session.claims is not claims:

@@ -49,6 +49,11 @@ class Outbox:
         self._transport.write(text_head(len(frame)) + frame)
         return True
 
+    def write(self, frames: bytes) -> None:
+        """Send text messages that have their heads already; nothing once the connection is closing."""
+        if self._protocol.state is State.OPEN and not self._transport.is_closing():
+            self._transport.write(frames)
+
     def flush(self) -> None:
         """Write what the protocol wants written: control frames, handshakes, the end of the stream."""
         for data in self._protocol.data_to_send():

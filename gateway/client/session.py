@@ -7,14 +7,24 @@ and what to say when the answer comes (`actions`). `inbound` carries that out.
 from typing import Final
 
 from gateway.admission.tokens import BadToken, Claims, UnknownKey
-from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, Say
+from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
+from gateway.client.pages import FIRST, PAGE, Page, read_cursor
 from gateway.client.terms import Terms
 from gateway.limits import prices
 from gateway.limits.rates import NO_LIMITS
 from gateway.limits.user_budget import UserBudget
 from tieline.wire import envelope, replies
 from tieline.wire.codes import CloseCode, ErrorCode
-from tieline.wire.envelope import MAX_MESSAGE_BYTES, Join, Leave, Malformed, Members, Ping, RefreshToken
+from tieline.wire.envelope import (
+    MAX_MESSAGE_BYTES,
+    Join,
+    Leave,
+    Malformed,
+    Members,
+    MembersBody,
+    Ping,
+    RefreshToken,
+)
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import (
     Accepted,
@@ -35,7 +45,15 @@ from tieline.wire.internal import (
     Signal,
     secret_hash,
 )
-from tieline.wire.replies import Reconnect, RoomOnly, Roster, TokenExpiring, TokenRefreshed, Welcome
+from tieline.wire.replies import (
+    Reconnect,
+    RoomOnly,
+    Roster,
+    RosterPage,
+    TokenExpiring,
+    TokenRefreshed,
+    Welcome,
+)
 
 UNKNOWN: Final = "unknown"
 """What an unreadable or unknown command is called in the metrics: clients must not invent labels."""
@@ -55,7 +73,19 @@ LEAST_SPENT_S: Final = 1.0
 class Session:
     """One client, from WELCOME to the end."""
 
-    __slots__ = ("_at", "acks", "budget", "claims", "connection", "rooms", "secret", "session", "terms")
+    __slots__ = (
+        "_at",
+        "acks",
+        "batches",
+        "budget",
+        "claims",
+        "connection",
+        "is_resumed",
+        "rooms",
+        "secret",
+        "session",
+        "terms",
+    )
 
     def __init__(
         self,
@@ -66,11 +96,16 @@ class Session:
         acks: bool,
         terms: Terms,
         budget: UserBudget | None = None,
+        *,
+        batches: bool = False,
     ) -> None:
         """Take also what the user may still ask for; None: anything."""
         self.terms = terms
         self.budget = budget or UserBudget(claims.user, NO_LIMITS)
         self._at = 0.0
+        self.batches = batches
+        """The client takes the changes of rooms together, and lists in pages."""
+        self.is_resumed = False
         self.session = session
         self.connection = connection
         self.claims = claims
@@ -167,13 +202,22 @@ class Session:
             case Join():
                 self._charge(prices.LIST if room in self.rooms else prices.JOIN)
                 join = JoinRoom(self.user, self.session, room, knows_too_many_rooms=True)
-                return AskPresence(request_id, "JOIN", room, join)
+                return AskPresence(request_id, "JOIN", room, join, page=FIRST if self.batches else None)
             case Leave():
                 self._charge(prices.LEAVE)
                 return AskPresence(request_id, "LEAVE", room, LeaveRoom(self.user, self.session, room))
-            case Members():  # pragma: no branch  # there is no other
-                self._charge(prices.LIST)
-                return AskPresence(request_id, "MEMBERS", room, ListMembers(self.user, self.session, room))
+            case Members(data=body):  # pragma: no branch  # there is no other
+                return self._list(request_id, room, body)
+
+    def _list(self, request_id: str, room: RoomId, body: MembersBody) -> Say | AskPresence:
+        after = read_cursor(body.after) if body.after else None
+        if body.after and after is None:
+            return _refuse(request_id, "MEMBERS", ErrorCode.BAD_MESSAGE)
+        self._charge(prices.LIST)
+        is_paged = self.batches or after is not None or body.limit
+        page = Page(after, body.limit or PAGE) if is_paged else None
+        request = ListMembers(self.user, self.session, room)
+        return AskPresence(request_id, "MEMBERS", room, request, page=page)
 
     def router_answered(self, ask: AskRouter, reply: RouterReply | None) -> Say | HangUp:
         """Say what the router's reply means; None: there was none."""
@@ -186,13 +230,17 @@ class Session:
             case _:
                 return self._refused(ask.request_id, ask.cmd, reply)
 
-    def presence_answered(self, ask: AskPresence, reply: PresenceReply | None) -> Say | HangUp:
-        """Say what presence's reply means; None: there was none."""
+    def presence_answered(self, ask: AskPresence, reply: PresenceReply | RoomListing | None) -> Say | HangUp:
+        """Say what presence's reply means, or what is known of a room; None: there was no reply."""
         match reply:
+            case RoomListing(page=page, joined_at=joined_at, listed=listed, members=count):
+                self._charge_for_list(ask, listed, count)
+                data: RosterPage | Roster | RoomOnly | TokenRefreshed = page
+                if joined_at is not None:
+                    self.rooms[ask.room] = joined_at
             case RoomMembers(members=members):
-                is_new = ask.cmd == "JOIN" and ask.room not in self.rooms
-                self._charge(len(members) * (prices.JOIN_MEMBER if is_new else prices.LIST_MEMBER))
-                data: Roster | RoomOnly | TokenRefreshed = Roster(ask.room, members)
+                self._charge_for_list(ask, len(members), len(members))
+                data = Roster(ask.room, members, count=len(members) if self.batches else None)
                 self.rooms.update((ask.room, one.joined_at) for one in members if one.user_id == self.user)
             case Done() if ask.claims is not None:
                 self.claims = ask.claims
@@ -206,6 +254,11 @@ class Session:
             case _:
                 raise TypeError(f"presence answered {ask.cmd} with {type(reply).__name__}")
         return Say(replies.success(ask.request_id, ask.cmd, data), ask.request_id, ask.cmd, "ok")
+
+    def _charge_for_list(self, ask: AskPresence, listed: int, members: int) -> None:
+        """Charge for what a list holds; a new member is charged for all who are told of it."""
+        is_new = ask.cmd == "JOIN" and ask.room not in self.rooms
+        self._charge(members * prices.JOIN_MEMBER if is_new else listed * prices.LIST_MEMBER)
 
     def _refused(self, request_id: str, cmd: str, reply: Refused | SessionGone | None) -> Say | HangUp:
         match reply:
@@ -231,6 +284,7 @@ class Session:
             self.secret,
             secret_hash(resume) if resume else SecretHash(b""),
             claims.granted,
+            hears=True,
         )
 
     def opened(self, reply: Opened, secret: SecretHash) -> None:
@@ -238,6 +292,7 @@ class Session:
         self.session = reply.session
         self.secret = secret
         self.rooms = dict(reply.rooms)
+        self.is_resumed = reply.resumed
 
     def registration(self, gateway: GatewayId) -> Register:
         """Tell presence again what it may have forgotten."""
@@ -249,6 +304,7 @@ class Session:
             self.claims.voice,
             self.rooms,
             self.secret,
+            hears=True,
         )
 
     def ending(self, close_code: int, at: float = 0.0) -> EndSession:

@@ -7,10 +7,10 @@ connection between two of them broke. Every client is held back until what is mi
 import asyncio
 import contextlib
 import logging
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.client.deliveries import Missed
-from gateway.delivery.barriers import Barriers
+from gateway.delivery.barriers import Barrier, Barriers
 from gateway.delivery.feed import Feeds
 from gateway.delivery.mailbox import Mailbox, News
 from tieline import metrics
@@ -25,6 +25,22 @@ RETRY_S: Final = 0.5
 _log = logging.getLogger(__name__)
 
 
+class CatchUpBeside(Protocol):
+    """What comes from the mailbox beside the frames of sessions."""
+
+    def hold(self) -> None:
+        """Take nothing up any more, for something older may be missing."""
+        ...
+
+    async def catch_up(self, barrier: Barrier) -> None:
+        """Bring what is missing, up to a barrier, and go on.
+
+        Raises:
+            NoAnswer, BrokerAway: that cannot be done now.
+        """
+        ...
+
+
 class CatchUp:
     """Keeps the feeds of one gateway whole. Tasks belong to the given group."""
 
@@ -36,6 +52,8 @@ class CatchUp:
         self._mailbox = mailbox
         self._barriers = barriers
         self._reading = SingleFlight(tasks, self._read_until_whole)
+        self.beside: CatchUpBeside | None = None
+        """What else may have been lost, and is brought before the clients go on."""
         self.suspected_losses = 0
         """How often pushes may have been lost so far: the broker was away, it lost some, or it may have."""
 
@@ -43,6 +61,8 @@ class CatchUp:
         """Hold everything back, for nothing newer may come before what may be missing, and read that."""
         self.suspected_losses += 1
         self._feeds.hold()
+        if self.beside is not None:
+            self.beside.hold()
         self.start()
 
     def start(self) -> None:
@@ -75,13 +95,15 @@ class CatchUp:
         for feed in feeds:  # of a session that is resumed on its own gateway there are two
             known[feed.stored_as] = min(feed.last_sequence, known.get(feed.stored_as, feed.last_sequence))
         news = await self._mailbox.news(known, barrier)
+        if self.beside is not None:
+            await self.beside.catch_up(barrier)
         count = incomplete = 0
         for feed in feeds:
             if self.suspected_losses != losses:  # by now, or by what was released just now
                 break
-            frames, newest = news.get(feed.stored_as, News([], feed.last_sequence))
+            frames, newest, numbers = news.get(feed.stored_as, News([], feed.last_sequence))
             count += len(frames)
-            missed = Missed([], frames, newest)
+            missed = Missed([], frames, newest, numbers)
             incomplete += feed.release(missed, older=held.get(feed, 0))
         if incomplete:
             _log.error("messages lost: stored no more", extra={"clients": incomplete})

@@ -11,9 +11,9 @@ from typing import Final
 from gateway.client.connection import Connection
 from gateway.client.deliveries import PART_BYTES, Missed
 from gateway.client.session import Session
-from gateway.delivery.barriers import Barriers
-from gateway.delivery.catch_up import CatchUp
-from gateway.delivery.feed import Feeds
+from gateway.delivery.barriers import Barrier, Barriers
+from gateway.delivery.catch_up import CatchUp, CatchUpBeside
+from gateway.delivery.feed import Feed, Feeds
 from gateway.delivery.mailbox import Mailbox
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
@@ -66,8 +66,10 @@ class Delivery:
         feed = await self._feeds.subscribe(connection, session, self._catch_up.suspect_loss)
         feed.barrier = await self._barriers.passed()
 
-    async def missed(self, session: Session, last: str) -> Missed:
+    async def missed(self, session: Session, last: str, has_had: int = 0) -> Missed:
         """Read what was stored before a session was followed, split after the last message called `last`.
+
+        `has_had` is the sequence of what is called so and is no mail; 0: nothing is.
 
         Raises:
             NoAnswer: it cannot be read.
@@ -75,7 +77,7 @@ class Delivery:
         feed = self._feeds.get(session)
         assert feed is not None
         assert feed.barrier is not None
-        missed = await self._mailbox.missed(session.user, session.session, last, feed.barrier)
+        missed = await self._mailbox.missed(session.user, session.session, last, feed.barrier, has_had)
         if missed.size > PART_BYTES and self._feeds.backlogs.bytes + missed.size > self._max_backlog_bytes:
             raise NoAnswer("too many others are sent what they missed")
         return missed
@@ -85,6 +87,22 @@ class Delivery:
         feed = self._feeds.get(session)
         if feed is not None:
             feed.release(missed)
+
+    async def barrier(self) -> Barrier:
+        """Send a barrier, and return when it is back. See `Barriers.passed`."""
+        return await self._barriers.passed()
+
+    def feed(self, session: Session) -> Feed | None:
+        """Find the feed of a session that is followed."""
+        return self._feeds.get(session)
+
+    def suspect_loss(self) -> None:
+        """Hold everything back, and read what may be missing. See `CatchUp.suspect_loss`."""
+        self._catch_up.suspect_loss()
+
+    def catch_up_beside(self, beside: CatchUpBeside) -> None:
+        """Have something else caught up whenever something that is pushed may have been lost."""
+        self._catch_up.beside = beside
 
     async def settled(self) -> None:
         """Return when everything that was stored until now has been pushed, unless it was lost.

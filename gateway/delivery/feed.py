@@ -8,7 +8,8 @@ what is missing has been read (`catch_up`).
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Final, Protocol
 
 from nats.errors import Error as NatsError
 
@@ -24,13 +25,30 @@ from tieline.wire.ids import ConnectionId
 from tieline.wire.subjects import Subjects
 
 
+class Beside(Protocol):
+    """What a client is told besides, in one order with its frames: the changes of its rooms."""
+
+    def tell(self, before: int | None = None) -> None:
+        """Tell the client everything that it has not been told; or what is stored before a number."""
+        ...
+
+    def weave(self, frames: list[bytes], numbers: list[int]) -> list[bytes]:
+        """Put before each frame, which has a number of its own, what is stored before it."""
+        ...
+
+
+NOTHING_PENDING: Final = ()
+
+
 class Feed:
     """The frames for one connection, and how far it has got. Begins by holding everything back."""
 
     __slots__ = (
+        "_beside",
         "_deliveries",
         "_held",
         "_on_gap",
+        "_pending",
         "barrier",
         "is_live",
         "last_sequence",
@@ -45,6 +63,9 @@ class Feed:
     ) -> None:
         self._deliveries = deliveries
         self._on_gap = on_gap
+        self._beside: Beside | None = None
+        self._pending: Collection[object] = NOTHING_PENDING
+        """Empty while there is nothing to be told besides, to anybody."""
         self._held: list[tuple[int, int, bytes]] | None = []
         """What is held back: the sequence of the frame before each, that of each, and the frame itself."""
         self.stored_as = stored_as
@@ -56,6 +77,11 @@ class Feed:
         self.is_live = False
         """Whether the client is let in: it has been released once."""
 
+    def attach(self, beside: Beside, pending: Collection[object]) -> None:
+        """Have the client told something besides, before each frame that is newer, while it is pending."""
+        self._beside = beside
+        self._pending = pending
+
     def on_message(self, message: Message) -> None:
         """Deliver a frame that was pushed, or keep it back because an older one is missing."""
         previous, sequence = jetstream.position(message.headers)
@@ -65,7 +91,18 @@ class Feed:
             self._held.append((previous, sequence, message.data))
         else:
             self.last_sequence = sequence
+            if self._pending and self._beside is not None:
+                self._beside.tell(sequence)
             self._deliveries.deliver(message.data)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether everything is kept back."""
+        return self._held is not None
+
+    def write(self, frames: bytes) -> None:
+        """Send the client frames that have their heads."""
+        self._deliveries.write(frames)
 
     def hold(self) -> None:
         """Keep back what is pushed until `release`, because something older may be missing."""
@@ -86,6 +123,9 @@ class Feed:
         """
         held, self._held = self._held or [], None
         is_lost = False
+        if self._beside is not None and missed.numbers:
+            woven = self._beside.weave(missed.fresh, list(missed.numbers))
+            missed = missed._replace(fresh=woven)
         self._deliveries.replay(missed)
         self.is_live = True
         self.last_sequence = missed.newest
@@ -97,7 +137,11 @@ class Feed:
                 self._on_gap()
                 break
             self.last_sequence = max(self.last_sequence, sequence)  # it may have been read, too
+            if self._beside is not None:
+                self._beside.tell(sequence)
             self._deliveries.deliver(frame)
+        if self._beside is not None:
+            self._beside.tell()
         return is_lost
 
 
@@ -134,6 +178,7 @@ class Feeds:
             lambda: connection.waiting_bytes,
             functools.partial(connection.close, CloseCode.SLOW_CONSUMER),
             self.backlogs,
+            connection.write,
         )
         feed = Feed(deliveries, stored_as, on_gap)
         pushed_as = self._subjects.live(session.user, session.session)

@@ -50,6 +50,8 @@ class News(NamedTuple):
     frames: list[bytes]
     newest: int
     """The sequence of the last of them."""
+    numbers: tuple[int, ...] = ()
+    """The sequences of these frames."""
 
 
 class Mailbox:
@@ -61,13 +63,16 @@ class Mailbox:
         self._get = jetstream.direct_get(subjects.mailbox())
         self._long = asyncio.Semaphore(LONG_AT_ONCE)
 
-    async def missed(self, user: UserId, session: SessionId, last: str, barrier: Barrier) -> Missed:
+    async def missed(
+        self, user: UserId, session: SessionId, last: str, barrier: Barrier, has_had: int = 0
+    ) -> Missed:
         """Read what a session was sent before a barrier, split after the last message called `last`.
 
+        `has_had` is the sequence of what is called so and is no mail; 0: nothing is (`Replay`).
         Subscribe to the session's subject before the barrier is sent: what is stored later is pushed.
         """
         subject = self._subjects.user(user, session)
-        replay = Replay(last)
+        replay = Replay(last, has_had)
         reached = 0
         for _ in range(TRIES):  # both in one round trip; two replicas may answer, and the slower one lag
             newest, reached = await asyncio.gather(
@@ -75,7 +80,7 @@ class Mailbox:
             )
             if reached >= newest.get(subject, 0):
                 _note_left_out(subject, replay)
-                return Missed(replay.known, replay.fresh, reached)
+                return Missed(replay.known, replay.fresh, reached, replay.numbers, replay.position)
         raise NoAnswer(f"{self._get}: behind its leader, or overrun")
 
     async def news(self, known: Mapping[str, int], barrier: Barrier) -> dict[str, News]:
@@ -128,7 +133,7 @@ class Mailbox:
             reached = await self._read_into(replay, subject, reached)
             if reached >= newest:
                 _note_left_out(subject, replay)
-                return News(replay.fresh, reached)
+                return News(replay.fresh, reached, replay.numbers)
         raise NoAnswer(f"{self._get}: behind its leader, or overrun")
 
     async def _read_into(self, replay: Replay, subject: str, beyond: int) -> int:
@@ -145,7 +150,7 @@ class Mailbox:
         ask = jetstream.messages_of(subject, beyond + 1, PART_MESSAGES, PART_BYTES)
         *messages, end = await self._read_all(ask)
         for message in messages:
-            replay.add(message.data)
+            replay.add(message.data, jetstream.sequence(message))
         if not messages:
             return beyond, False
         return jetstream.sequence(messages[-1]), jetstream.pending(end) > 0

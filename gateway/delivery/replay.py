@@ -17,9 +17,23 @@ class Replay:
     """What is replayed of one session's mail, as far as it has been read."""
 
     def __init__(
-        self, last: str = "", max_messages: int = MAX_MISSED, max_bytes: int = MAX_MISSED_BYTES
+        self,
+        last: str = "",
+        has_had: int = 0,
+        max_messages: int = MAX_MISSED,
+        max_bytes: int = MAX_MISSED_BYTES,
     ) -> None:
+        """Begin after the last message that the client has had, which is called `last`.
+
+        `has_had` is the sequence of what is called so but is no mail, such as the change of a room; 0: there
+        is none. Senders choose what their messages are called: the older of the two is believed, so that a
+        client may be sent something once more, but misses nothing.
+        """
         self._last = last
+        self._has_had = has_had
+        self.position: int | None = has_had or None
+        """The sequence of the last that the client has had; None: it is not known."""
+        self._is_found = False
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self.known: list[int] = []
@@ -30,10 +44,9 @@ class Replay:
 
     def _clear(self) -> None:
         self._fresh: dict[int, tuple[str, bytes]] = {}
-        """Sender and frame, in order, by a number."""
-        self._count = 0
+        """Sender and frame, in order, by sequence."""
         self._of: dict[str, deque[int]] = {}
-        """The numbers of each sender's, the oldest first."""
+        """The sequences of each sender's, the oldest first."""
         self._bytes: Counter[str] = Counter()
         self._total = 0
 
@@ -42,18 +55,27 @@ class Replay:
         """What the client has not had, as far as it is replayed, in order."""
         return [frame for _, frame in self._fresh.values()]
 
-    def add(self, frame: bytes) -> None:
-        """Take the next message that was read."""
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The sequences of those."""
+        return tuple(self._fresh)
+
+    def add(self, frame: bytes, number: int) -> None:
+        """Take the next message that was read, with its sequence."""
         request_id, sender = envelope.origin_of(frame)
-        if self._last and request_id == self._last:
+        is_old = number <= self._has_had
+        if self._last and request_id == self._last and (is_old or not self._has_had):
             self.known += [name_of(earlier) for _, earlier in self._fresh.values()]
             self.known.append(name_of(frame))
+            self.position, self._is_found = number, True
             self.left_out.clear()
             self._clear()
             return
-        self._count += 1
-        self._fresh[self._count] = sender, frame
-        self._of.setdefault(sender, deque()).append(self._count)
+        if is_old and not self._is_found:
+            self.known.append(name_of(frame))
+            return
+        self._fresh[number] = sender, frame
+        self._of.setdefault(sender, deque()).append(number)
         self._bytes[sender] += len(frame)
         self._total += len(frame)
         while len(self._fresh) > self._max_messages or self._total > self._max_bytes:

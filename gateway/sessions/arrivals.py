@@ -138,6 +138,7 @@ class Arrivals:
             admitted.acks,
             self._terms,
             self._users.of(admitted.claims.user, _now()),
+            batches=admitted.batches,
         )
         self.under_way += 1
         try:

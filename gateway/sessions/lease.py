@@ -25,7 +25,8 @@ class Lease:
 
     `on_answer` is told after each attempt whether presence has renewed it. `on_lost` is called when it had
     run out in between: presence has then treated the gateway as dead. Its sessions that can be resumed wait
-    for that, and the others have ended.
+    for that, and the others have ended. `on_old_presence` is called when a process of presence answers that
+    writes no logs of rooms.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Lease:
         length_s: float,
         on_lost: Callable[[], None],
         on_answer: Callable[[bool], None] = lambda _: None,
+        on_old_presence: Callable[[], None] = lambda: None,
     ) -> None:
         self._presence = presence
         self._gateway = gateway
         self._interval_s = length_s / RENEWALS
         self._on_lost = on_lost
         self._on_answer = on_answer
+        self._on_old_presence = on_old_presence
         self._run = ""
 
     async def take(self) -> None:
@@ -60,7 +63,7 @@ class Lease:
 
     async def _renew(self) -> None:
         try:
-            reply = await self._presence.ask(KeepLease(self._gateway), self._interval_s)
+            reply = await self._presence.ask(KeepLease(self._gateway, hears=True), self._interval_s)
         except NoAnswer:
             _log.warning("lease not renewed: no answer")
             self._on_answer(False)
@@ -68,6 +71,8 @@ class Lease:
         if not isinstance(reply, LeaseKept):
             raise TypeError(f"presence answered KeepLease with {type(reply).__name__}")
         self._on_answer(True)
+        if not reply.logs:
+            self._on_old_presence()
         if self._run not in ("", reply.run):
             _log.error("lease lost")
             self._on_lost()

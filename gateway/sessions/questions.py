@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from gateway.client.actions import AskKeys, AskPresence, AskRouter
+from gateway.client.actions import AskKeys, AskPresence, AskRouter, RoomListing
 from gateway.client.host import KeysAnswered, PresenceAnswered, RouterAnswered
 from gateway.client.session import Session
 from gateway.sessions.notices import Notices
@@ -18,7 +18,24 @@ from gateway.sessions.registrations import Registrations
 from gateway.sessions.signals import Answered
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
-from tieline.wire.internal import PresenceReply, RouterReply, SessionGone, Signal
+from tieline.wire.internal import (
+    JoinRoom,
+    LeaveRoom,
+    ListMembers,
+    PresenceReply,
+    Regrant,
+    RouterReply,
+    SessionGone,
+    Signal,
+)
+
+AboutSession = JoinRoom | LeaveRoom | ListMembers | Regrant
+
+AnswerAboutRoom = Callable[
+    [Session, AskPresence, Callable[[Session, AboutSession], Awaitable[PresenceReply | None]]],
+    Awaitable[PresenceReply | RoomListing | None],
+]
+"""Answers a client's JOIN, LEAVE or MEMBERS; what is given last asks presence for a session."""
 
 AskSignal = Callable[[str, Signal, Answered], None]
 """Asks a router to carry a signal of a command."""
@@ -37,6 +54,7 @@ class Questions:
         refresh_keys: Callable[[], Awaitable[bool]],
         registrations: Registrations,
         notices: Notices,
+        answer_about_room: AnswerAboutRoom,
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._ask_signal = ask_signal
@@ -44,6 +62,7 @@ class Questions:
         self._refresh_keys = refresh_keys
         self._registrations = registrations
         self._notices = notices
+        self._answer_about_room = answer_about_room
         self._tasks = tasks
 
     def ask_router(self, session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
@@ -66,6 +85,9 @@ class Questions:
 
     def ask_presence(self, session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:
         """Ask presence about a room or a newer token of a session; `answered` is called once."""
+        if not isinstance(ask.request, Regrant):
+            self._begin(self._ask_about_room(session, ask, answered))
+            return
 
         def on_reply(reply: PresenceReply | None) -> None:
             if isinstance(reply, SessionGone) and not reply.replaced:
@@ -78,13 +100,29 @@ class Questions:
     async def _ask_presence_again(
         self, session: Session, ask: AskPresence, answered: PresenceAnswered
     ) -> None:
-        reply: PresenceReply | None = await self._registrations.register(session)
-        if reply is None:
-            try:
-                reply = await self._presence.ask(ask.request)
-            except NoAnswer:
-                reply = None
-        answered(ask, reply)
+        answered(ask, await self._registered_and_asked(session, ask.request))
+
+    async def _ask_about_room(self, session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:
+        answered(ask, await self._answer_about_room(session, ask, self.ask_presence_for))
+
+    async def ask_presence_for(self, session: Session, request: AboutSession) -> PresenceReply | None:
+        """Ask presence for a session, and wait; None: there was no reply."""
+        try:
+            reply = await self._presence.ask(request)
+        except NoAnswer:
+            return None
+        if isinstance(reply, SessionGone) and not reply.replaced:
+            return await self._registered_and_asked(session, request)
+        return reply
+
+    async def _registered_and_asked(self, session: Session, request: AboutSession) -> PresenceReply | None:
+        gone = await self._registrations.register(session)
+        if gone is not None:
+            return gone
+        try:
+            return await self._presence.ask(request)
+        except NoAnswer:
+            return None
 
     def ask_keys(self, ask: AskKeys, answered: KeysAnswered) -> None:
         """Have the keys that verify tokens fetched anew; `answered` is called once."""

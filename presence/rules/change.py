@@ -25,9 +25,19 @@ class ListRoom(NamedTuple):
     """A reply that is the roster of a room, as it stands when the change is made."""
 
     room: RoomId
+    revisions: bool = False
+    """With the revision of each member's record."""
 
 
-Reply = PresenceReply | ListRoom
+class Entered(NamedTuple):
+    """A reply that says that the user is in a room, to a gateway that hears the room's log."""
+
+    room: RoomId
+    lists: bool
+    """With the roster, as it stands when the change is made."""
+
+
+Reply = PresenceReply | ListRoom | Entered
 
 NO_ENTRIES: Final[Mapping[RoomId, int]] = MappingProxyType({})
 
@@ -50,6 +60,8 @@ class Prepare(NamedTuple):
     """Enter the session into the rosters of these rooms."""
     renews_note: bool = False
     """Whether a note that is there is written anew: it may be about to be removed, by its revision."""
+    hears: bool = False
+    """Whether the session's gateway hears the logs of these rooms."""
 
 
 class Facts(NamedTuple):

@@ -108,6 +108,9 @@ class SessionEnded(_Effect, frozen=True, array_like=True, tag=True):
 class StatusChanged(_Effect, frozen=True, array_like=True, tag=True):
     """Tell the members of the user's rooms that the session went away or came back."""
 
+    is_silent: bool = False
+    """It did neither: only what else is listed of a member has changed."""
+
 
 class HangUp(_Effect, frozen=True, array_like=True, tag=True):
     """Tell one user that the server has ended its negotiation with `peer`."""

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from presence.rules.change import Change, Facts, ListRoom, Prepare, Step
+from presence.rules.change import Change, Entered, Facts, ListRoom, Prepare, Reply, Step
 from presence.rules.effects import (
     Changed,
     EndCallsWithoutRoom,
@@ -53,12 +53,13 @@ def join(ask: JoinRoom, user: User | None, _beside: Beside, facts: Facts, max_ro
     """
     if user is None or not user.has_live(ask.session):
         return Change(gone(user))
+    reply: Reply = Entered(ask.room, ask.lists) if ask.hears else ListRoom(ask.room)
     if ask.room in user.rooms:
-        return Change(ListRoom(ask.room))
+        return Change(reply)
     if max_rooms and len(user.rooms) >= max_rooms:
         refusal = ErrorCode.TOO_MANY_ROOMS if ask.knows_too_many_rooms else ErrorCode.ROOM_FULL
         return Change(Refused(refusal.name))
-    wanted = Prepare(ask.session, rooms=(ask.room,))
+    wanted = Prepare(ask.session, rooms=(ask.room,), hears=ask.hears)
     if facts.prepared != wanted:
         return wanted
     if ask.room not in facts.entries:
@@ -69,7 +70,7 @@ def join(ask: JoinRoom, user: User | None, _beside: Beside, facts: Facts, max_ro
     effects: list[UserEffect] = [MemberCame(ask.room, entry, facts.now)]
     if user.session.status == "away":  # its connection was lost while it asked; the others take it for online
         effects.append(StatusChanged())
-    return Change(ListRoom(ask.room), joined, tuple(effects))
+    return Change(reply, joined, tuple(effects))
 
 
 def leave(ask: LeaveRoom, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
@@ -96,7 +97,7 @@ def list_members(ask: ListMembers, user: User | None, _beside: Beside, _facts: F
         return Change(gone(user))
     if ask.room not in user.rooms:
         return Change(Refused(ErrorCode.NOT_IN_SAME_ROOM.name))
-    return Change(ListRoom(ask.room))
+    return Change(ListRoom(ask.room, ask.hears))
 
 
 def is_held(user: User | None, entry: RosterEntry, room: RoomId) -> bool:
@@ -105,11 +106,12 @@ def is_held(user: User | None, entry: RosterEntry, room: RoomId) -> bool:
 
 
 def may_be_kept(stored: RosterEntry, wanted: RosterEntry) -> bool:
-    """Whether an entry that is there serves for the one that is wanted: of the same session, and young.
+    """Whether an entry that is there serves for the one that is wanted: the same but for its age, and young.
 
     An old one may be taken for left behind, and removed, while the record is written that makes it true.
     """
-    return stored.session == wanted.session and wanted.at - stored.at < UNCLAIMED_MS // 2
+    is_same = stored.session == wanted.session and stored.hears == wanted.hears
+    return is_same and wanted.at - stored.at < UNCLAIMED_MS // 2
 
 
 def is_left_behind(user: User | None, entry: RosterEntry, room: RoomId, now: int) -> bool:

@@ -73,7 +73,7 @@ def open_session(ask: OpenSession, user: User | None, _beside: Beside, facts: Fa
         return msgspec.structs.replace(
             _end(ask.user, user, facts, close), then=functools.partial(open_session, ask)
         )
-    wanted = Prepare(ask.session, ask.gateway, tuple(dict.fromkeys(ask.join)))
+    wanted = Prepare(ask.session, ask.gateway, tuple(dict.fromkeys(ask.join)), hears=ask.hears)
     if facts.prepared != wanted:
         return wanted
     begun = _begun(ask, {}, facts, user)
@@ -85,7 +85,7 @@ def register(ask: Register, user: User | None, _beside: Beside, facts: Facts) ->
     if user is not None and (user.session.id != ask.session or user.session.connection != ask.connection):
         return Change(SessionGone(replaced=True))
     if user is None or not user.is_reachable:
-        wanted = Prepare(ask.session, ask.gateway, tuple(ask.rooms))
+        wanted = Prepare(ask.session, ask.gateway, tuple(ask.rooms), hears=ask.hears)
         if facts.prepared != wanted:
             return wanted
         begun = _begun(ask, ask.rooms, facts, user, 0 if user is None else user.session.status_changes + 1)
@@ -156,7 +156,10 @@ def regrant(ask: Regrant, user: User | None, _beside: Beside, facts: Facts) -> S
     changed = msgspec.structs.replace(user, voice=ask.voice, rooms=kept, pending=())
     if changed == msgspec.structs.replace(user, pending=()):
         return Change(Done())
-    return Change(Done(), changed, effects and (Changed(ask.user), *effects))
+    told: tuple[UserEffect, ...] = (Changed(ask.user), *effects) if effects else ()
+    if user.voice != ask.voice and kept:
+        told = (*told, StatusChanged(is_silent=True))
+    return Change(Done(), changed, told)
 
 
 def tell(ask: Tell, user: User | None, _beside: Beside, _facts: Facts) -> Step[User]:
@@ -213,7 +216,14 @@ def _begun(
 ) -> User:
     """Begin a session in the rooms that are not full, in which it is since the times given, or now."""
     session = Session(
-        ask.session, ask.gateway, ask.connection, ask.secret, "online", facts.note, status_changes
+        ask.session,
+        ask.gateway,
+        ask.connection,
+        ask.secret,
+        "online",
+        facts.note,
+        status_changes,
+        hears=ask.hears,
     )
     rooms = {room: Membership(since.get(room, facts.now), entry) for room, entry in facts.entries.items()}
     owed = None if before is None else before.owed
@@ -228,8 +238,9 @@ def _resume(ask: OpenSession, user: User, facts: Facts) -> Step[User]:
     """Go on with another connection, and with what its token grants."""
     session, moves = user.session, user.session.gateway != ask.gateway
     is_noted = bool(session.note) and not moves
-    wanted = Prepare(session.id, ask.gateway, renews_note=not moves)
-    if not is_noted and facts.prepared != wanted:
+    entered_anew = tuple(user.rooms) if session.hears != ask.hears else ()
+    wanted = Prepare(session.id, ask.gateway, entered_anew, renews_note=not moves, hears=ask.hears)
+    if (entered_anew or not is_noted) and facts.prepared != wanted:
         return wanted
     note = session.note if is_noted else facts.note
     kept, kicked = _kicked(user, ask.granted, facts)
@@ -243,6 +254,8 @@ def _resume(ask: OpenSession, user: User, facts: Facts) -> Step[User]:
     effects += (Changed(ask.user), *kicked)
     if session.status == "away":
         effects.append(StatusChanged())
+    elif user.voice != ask.voice and kept:
+        effects.append(StatusChanged(is_silent=True))
     return Change(_opened(ask, resumed, facts), resumed, tuple(effects))
 
 
@@ -255,6 +268,7 @@ def _online(user: User, ask: OpenSession | Register, note: int) -> User:
         status="online",
         note=note,
         status_changes=user.session.status_changes + 1,
+        hears=ask.hears,
     )
     return msgspec.structs.replace(with_session(user, session), voice=ask.voice)
 

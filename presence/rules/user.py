@@ -30,6 +30,8 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     """How often the session went away or came back, which tells one MEMBER_UPDATED from the next."""
     taken_from: ConnectionId | None = None
     """The connection from which the session was resumed last."""
+    hears: bool = False
+    """Its gateway hears the logs of rooms, and its roster entries say so."""
 
     @property
     def is_reachable(self) -> bool:
@@ -91,6 +93,8 @@ class RosterEntry(msgspec.Struct, frozen=True, array_like=True):
 
     session: SessionId
     at: int
+    hears: bool = False
+    """The session's gateway hears the room's log; else each change is sent to the session's mailbox."""
 
 
 def with_session(user: User, session: Session) -> User:

@@ -304,6 +304,23 @@ async def test_a_fake_store_that_is_away_says_so() -> None:
     assert await store.read("a.1") == {}
 
 
+async def test_a_bucket_counts_keys_without_reading_them(nats_url: str) -> None:
+    broker = await connect(nats_url, "contract")
+    namespace = f"contract-{time.monotonic_ns():x}"
+    bucket = await bucket_of(broker, namespace)
+    written = [await bucket.write(f"a.{number}", b"x", 0) for number in range(3)]
+    await bucket.write("b.1", b"x", 0)
+    assert await bucket.count("a.*", written[-1]) == 3
+    await bucket.delete("a.1", written[1])
+    assert await bucket.count("a.*", written[-1]) == 3
+    await asyncio.gather(
+        *(bucket.write(f"c.{number}", b"x", 0) for number in range(MORE_THAN_ONE_ANSWER_HOLDS))
+    )
+    assert await bucket.count("c.*", 0) is None
+    await broker.client.jetstream().delete_key_value(namespace)
+    await broker.close()
+
+
 async def test_a_bucket_whose_broker_is_gone_says_so(pip_nats: NatsServer) -> None:
     broker = await connect(pip_nats.url, "contract")
     bucket = await bucket_of(broker, "away")

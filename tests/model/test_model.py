@@ -85,8 +85,8 @@ def test_the_model_splits_a_mailbox_as_the_gateway_does() -> None:
                 client = Client(got=(last,), kept=kept, link=LISTENING)
                 (read,) = (move for move in clients.moves(ruth, client) if "reads" in move.label)
                 replay = Replay(f"frame {last}")
-                for frame in frames:
-                    replay.add(frame)
+                for sequence, frame in enumerate(frames, 1):
+                    replay.add(frame, sequence)
                 assert [frames[kept.index(number)] for number in read.after.replay] == replay.fresh
 
 

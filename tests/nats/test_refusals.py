@@ -36,7 +36,7 @@ ANSWERS = (f"{NS}.gateway.g1.reply.1", f"{NS}.router.r1.reply.1", f"{NS}.presenc
 NOT_TO_SAY = {
     "gateway": [
         FRAME_FOR_BOB,
-        *(f"{NS}.live.user.bob.s1", f"{NS}.live.mark.g1", f"{NS}.mailbox.question"),
+        *(f"{NS}.live.user.bob.s1", f"{NS}.live.mark.g1", f"{NS}.mailbox.question", f"{NS}.room.r.bob"),
         *BUCKET,
         *READS_OF_THE_BUCKET,
         *HARM_TO_STREAMS,

@@ -21,14 +21,21 @@ class Person:
         self.acks = acks
         self.welcome: Json = {}
         self._events: set[str] = set()
+        self.numbers: dict[str, int] = {}
+        """By room: how far what was heard of it goes."""
 
     async def hear_frame(self) -> bytes:
         """Wait for the next message, as it comes."""
         return await self.connection.receive()
 
     async def hear(self) -> Json:
-        """Wait for the next message."""
+        """Wait for the next message; that of a room's change is without its number, which must be due."""
         heard: Json = json.loads(await self.connection.receive())
+        if str(heard.get("cmd")).startswith("MEMBER_"):
+            data = heard["data"]
+            number = data.pop("number")
+            assert number > self.numbers.get(data["room"], 0)
+            self.numbers[data["room"]] = number
         return heard
 
     async def hears(self, cmd: str, data: object) -> str:

@@ -31,12 +31,15 @@ class ResumingPeople(People):
         acks: bool = True,
         claims: Mapping[str, object] = NO_CLAIMS,
         receive_buffer: int | None = None,
+        batches: bool = False,
     ) -> Person:
-        """Connect, and hear the WELCOME."""
+        """Connect, and hear the WELCOME. With `batches` it takes the changes of rooms together."""
         user = new_id(name) if user is None else user
         query = {"token": frames.token(user, claims), "resume": resume, "last": last}
         if acks:
             query["acks"] = "1"
+        if batches:
+            query["roster"] = "1"
         port = self.ports[gateway]
         connection = await RawClient.open(port, f"/ws?{urlencode(query)}", receive_buffer=receive_buffer)
         person = Person(user, connection, acks)

@@ -31,6 +31,7 @@ async def test_join_answers_with_everybody_in_the_order_of_joining(people: Peopl
             {"userId": bob.user, "status": "online", "voice": True, "joinedAt": times[0]},
             {"userId": alice.user, "status": "online", "voice": False, "joinedAt": times[1]},
         ],
+        "number": roster["number"],
     }
     assert before <= times[0] <= times[1] <= after
 

@@ -13,7 +13,7 @@ import functools
 import itertools
 import operator
 import sys
-from typing import Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,10 @@ MAX_DEPTH: Final = 512
 """The deepest nesting of a message: more would exhaust the stack of receivers that parse recursively."""
 
 
+MAX_PAGE: Final = 1_000
+"""The most members in one page of a room's list."""
+
+
 class SignalBody(msgspec.Struct, frozen=True, gc=False):
     """`data` of the four WEBRTC commands; the server never reads the `data` in it."""
 
@@ -36,9 +40,18 @@ class SignalBody(msgspec.Struct, frozen=True, gc=False):
 
 
 class RoomBody(msgspec.Struct, frozen=True, gc=False):
-    """`data` of JOIN, LEAVE and MEMBERS."""
+    """`data` of JOIN and LEAVE, and in part of MEMBERS."""
 
     room: str
+
+
+class MembersBody(RoomBody, frozen=True, gc=False):
+    """`data` of MEMBERS: all members, or a page of them."""
+
+    after: str = ""
+    """Where the page begins, as the page before it has said in `next`."""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)] = 0
+    """How many members it has at most; 0: the client does not say."""
 
 
 class TokenBody(msgspec.Struct, frozen=True, gc=False):
@@ -89,7 +102,7 @@ class Leave(_FromClient, frozen=True, gc=False, tag="LEAVE"):
 class Members(_FromClient, frozen=True, gc=False, tag="MEMBERS"):
     """Ask who is in a room."""
 
-    data: RoomBody
+    data: MembersBody
 
 
 class Ping(_FromClient, frozen=True, gc=False, tag="PING"):

@@ -26,7 +26,7 @@ from tieline.wire.ids import (
     SessionId,
     UserId,
 )
-from tieline.wire.replies import Member
+from tieline.wire.replies import LeftReason, Member
 from tieline.wire.subjects import token
 
 Ack = Literal["relayed", "held"]
@@ -153,6 +153,8 @@ class OpenSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The secret of an older session, to be resumed instead of beginning this one; empty: none."""
     granted: tuple[RoomId, ...] | None
     """The rooms that the token grants now; None: all. A resumed session leaves the others."""
+    hears: bool = False
+    """The gateway hears the logs of its members' rooms, so that their changes are in no mailbox."""
 
 
 class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -194,6 +196,8 @@ class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
     voice: bool
     rooms: dict[RoomId, int]
     secret: SecretHash
+    hears: bool = False
+    """See `OpenSession`."""
 
 
 class Regrant(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -238,6 +242,10 @@ class JoinRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
     room: RoomId
     knows_too_many_rooms: bool = False
     """The gateway knows the refusal TOO_MANY_ROOMS; an older one is told ROOM_FULL instead."""
+    hears: bool = False
+    """See `OpenSession`. Answered with `RoomJoined` then, else with `RoomMembers`."""
+    lists: bool = False
+    """The gateway does not know the room's members yet: list them in `RoomJoined`."""
 
 
 class LeaveRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -254,12 +262,25 @@ class ListMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):
     user: UserId
     session: SessionId
     room: RoomId
+    hears: bool = False
+    """See `OpenSession`. The answer has `revisions` then."""
 
 
 class RoomMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The room's roster, in the order of joining."""
 
     members: tuple[Member, ...]
+    revisions: tuple[int, ...] = ()
+    """Of each member's record, if asked for: a change in the room's log has another one, older or newer."""
+
+
+class RoomJoined(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The user is a member."""
+
+    number: int
+    """Of the change by which the user became one; 0: it is one already, and all is in the room's log."""
+    members: RoomMembers | None = None
+    """The roster with revisions, if it was asked for."""
 
 
 class Done(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -273,6 +294,8 @@ class KeepLease(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """Say that this gateway is alive."""
 
     gateway: GatewayId
+    hears: bool = False
+    """It hears the logs of its members' rooms."""
 
 
 class LeaseKept(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -281,6 +304,8 @@ class LeaseKept(_Message, frozen=True, array_like=True, tag=True, gc=False):
     run: str
     """Names the time since the lease was taken, or taken again after it had run out. A name that has changed
     says that it had run out, also to a gateway that did not get the first answer."""
+    logs: bool = False
+    """Presence tells the changes of rooms to their logs. An older process does not say so."""
 
 
 RouterRequest = Check
@@ -301,7 +326,9 @@ GatewayRequest = (
 PresenceRequest = RouterRequest | GatewayRequest
 """What presence reads. A kind that is in neither union is readable by no process, and permitted to none
 (`permissions`)."""
-PresenceReply = Relay | Refused | SessionGone | Opened | Replaced | RoomMembers | Done | LeaseKept
+PresenceReply = (
+    Relay | Refused | SessionGone | Opened | Replaced | RoomMembers | RoomJoined | Done | LeaseKept
+)
 RouterReply = Accepted | Refused | SessionGone
 
 OPERATIONS: dict[type[PresenceRequest], str] = {
@@ -332,6 +359,26 @@ class CloseSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     code: int
 
 
+class RoomChange(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """What has become of one user in one room: an entry of the room's log, whose subject names the two."""
+
+    kind: Literal["joined", "left", "updated"]
+    revision: int
+    """Of the user's record with which this was written. The same again is the same change."""
+    session: SessionId
+    """The user's session that came, went or changed."""
+    status: Literal["online", "away"]
+    voice: bool
+    joined_at: int
+    """Unix milliseconds."""
+    reason: LeftReason | None = None
+    """Why it left."""
+    tells_user: bool = False
+    """The user itself is told, too."""
+    is_silent: bool = False
+    """Its status is what it was: only clients that are told all of a member hear of it."""
+
+
 class Happened(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What `events.>` carries, as JSON: for backends, audits and webhooks. The kind is in the subject.
 
@@ -352,6 +399,7 @@ _answers = msgspec.msgpack.Decoder(list[tuple[int, RouterReply]])
 _presence_requests = msgspec.msgpack.Decoder(PresenceRequest)
 _presence_replies = msgspec.msgpack.Decoder(PresenceReply)
 _closings = msgspec.msgpack.Decoder(CloseSession)
+_changes = msgspec.msgpack.Decoder(RoomChange)
 
 encode = _encoder.encode
 decode_signals = _signals.decode
@@ -362,3 +410,4 @@ decode_answers = _answers.decode
 decode_presence_request = _presence_requests.decode
 decode_presence_reply = _presence_replies.decode
 decode_close_session = _closings.decode
+decode_room_change = _changes.decode

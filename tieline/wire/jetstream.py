@@ -159,7 +159,7 @@ def sequence(message: Headers) -> int:
 
 
 def pending(message: Headers) -> int:
-    """Read from the reply that ends the answers to `messages_of` how many messages there are beyond those."""
+    """Read how many messages there are beyond one that a direct get has brought, or beyond all it has."""
     return int(message.header(_PENDING) or 0)
 
 
@@ -184,6 +184,11 @@ def position(headers: bytes) -> tuple[int, int]:
     end = headers.index(b"\r", start)
     previous = headers.index(_AT_PREVIOUS, end) + len(_AT_PREVIOUS)
     return int(headers[previous : headers.index(b"\r", previous)]), int(headers[start:end])
+
+
+def up_to(message: Headers) -> int:
+    """Read from the end of an answer to `count_of` how far the replica had got; 0: it does not say."""
+    return int(message.header(b"Nats-UpTo-Sequence") or 0)
 
 
 def has_expired(headers: Mapping[str, str] | None) -> bool:
@@ -215,8 +220,23 @@ def last_messages_of(subjects: Sequence[str]) -> bytes:
     return _encoder.encode({"multi_last": subjects})
 
 
+def last_messages_since(subjects: Sequence[str], start: int) -> bytes:
+    """Ask (`direct_get`) for the last message of each subject that is stored at `start` or later."""
+    return _encoder.encode({"multi_last": subjects, "seq": start})
+
+
+def count_of(subject: str) -> bytes:
+    """Ask (`direct_get`) how many subjects a pattern matches; `pending` and `up_to` read the answer."""
+    return _encoder.encode({"multi_last": [subject], "batch": 1})
+
+
+def message_at(sequence: int) -> bytes:
+    """Ask (`direct_get`) for the message of one sequence."""
+    return _encoder.encode({"seq": sequence})
+
+
 def messages_of(subject: str, start: int, at_most: int, max_bytes: int) -> bytes:
-    """Ask (`direct_get`) for the messages of one subject, from a sequence on.
+    """Ask (`direct_get`) for the messages of one subject, which may be a pattern, from a sequence on.
 
     No more come once `max_bytes` have: how many there are beyond those, `pending` reads from the last reply.
     """

@@ -43,6 +43,7 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.gateway.*.alive",
                 f"{ns}.gateway.*.close",
                 f"{ns}.live.user.*.*",
+                f"{ns}.live.room.*.*",
                 f"{ns}.live.mark.*",
                 subjects.mailbox_elections(),
             ),
@@ -56,6 +57,7 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
         "presence": Permissions(
             say=(
                 f"{ns}.user.*.*",
+                f"{ns}.room.*.*",
                 f"{ns}.gateway.*.alive",
                 f"{ns}.gateway.*.close",
                 f"{ns}.changed.*",

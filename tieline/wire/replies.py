@@ -27,11 +27,44 @@ class Member(msgspec.Struct, frozen=True, rename="camel"):
     """Unix milliseconds."""
 
 
-class Roster(msgspec.Struct, frozen=True):
-    """`data` of the replies to JOIN and MEMBERS."""
+class Roster(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`data` of the replies to JOIN and MEMBERS, and of a ROOM_CHANGED that is a list."""
 
     room: RoomId
     members: tuple[Member, ...]
+    number: int = 0
+    """Of the last change that is in it; 0: unknown."""
+    count: int | None = None
+    """How many members there are, where `members` may be a part of them."""
+    next: str = ""
+    """Where the next page begins; "": there is none."""
+
+
+class RosterPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A `Roster` as a gateway sends it: its members are encoded once, and sent often."""
+
+    room: RoomId
+    members: msgspec.Raw
+    number: int = 0
+    count: int | None = None
+    next: str = ""
+
+
+class RoomChanged(msgspec.Struct, frozen=True):
+    """`data` of the event ROOM_CHANGED."""
+
+    room: RoomId
+    number: int
+    joined: list[Member]
+    left: list["Left"]
+    updated: list[Member]
+
+
+class Left(msgspec.Struct, frozen=True, rename="camel"):
+    """A member who is none any more, in ROOM_CHANGED."""
+
+    user_id: UserId
+    reason: LeftReason
 
 
 class RoomOnly(msgspec.Struct, frozen=True):
@@ -69,27 +102,33 @@ class Welcome(msgspec.Struct, frozen=True, rename="camel"):
     max_message_bytes: int
 
 
-class MemberJoined(msgspec.Struct, frozen=True, rename="camel"):
+class MemberJoined(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """`data` of the event MEMBER_JOINED."""
 
     room: RoomId
     user_id: UserId
+    number: int = 0
+    """Of the change in the room's log; 0: it is told to a gateway that does not hear the log."""
 
 
-class MemberLeft(msgspec.Struct, frozen=True, rename="camel"):
+class MemberLeft(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """`data` of the event MEMBER_LEFT."""
 
     room: RoomId
     user_id: UserId
     reason: LeftReason
+    number: int = 0
+    """See `MemberJoined`."""
 
 
-class MemberUpdated(msgspec.Struct, frozen=True, rename="camel"):
+class MemberUpdated(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """`data` of the event MEMBER_UPDATED."""
 
     room: RoomId
     user_id: UserId
     status: Literal["online", "away"]
+    number: int = 0
+    """See `MemberJoined`."""
 
 
 class ServerHangup(msgspec.Struct, frozen=True):

@@ -83,6 +83,22 @@ class Subjects:
         """The same frames, once they are stored, in that order: what the session's gateway listens to."""
         return f"{self.namespace}.live.user.{token(user)}.{session}"
 
+    def room(self, room: RoomId, user: UserId) -> str:
+        """One user's changes in a room's log: to the mailbox, which republishes on `live`."""
+        return f"{self.namespace}.room.{token(room)}.{token(user)}"
+
+    def room_log(self, room: RoomId) -> str:
+        """Every change of one room, as the mailbox stores them."""
+        return f"{self.namespace}.room.{token(room)}.*"
+
+    def rooms(self) -> str:
+        """Every change of every room: the mailbox keeps them too."""
+        return f"{self.namespace}.room.>"
+
+    def live_room(self, room: RoomId) -> str:
+        """Where one room's changes come once they are stored: what the gateways of its members listen to."""
+        return f"{self.namespace}.live.room.{token(room)}.*"
+
     def mark(self, gateway: GatewayId) -> str:
         """Markers that a gateway sends itself through the mailbox, to know that its subscriptions deliver."""
         return f"{self.namespace}.mark.{token(gateway)}"
@@ -197,9 +213,33 @@ class Keys:
         return f"timer.lease.{token(gateway)}"
 
     @staticmethod
+    def leases() -> str:
+        """The pattern of all gateways' leases."""
+        return "timer.lease.*"
+
+    @staticmethod
+    def listener(gateway: GatewayId) -> str:
+        """That a gateway hears the logs of rooms."""
+        return f"listener.{token(gateway)}"
+
+    @staticmethod
+    def listeners() -> str:
+        """The pattern of all gateways that hear the logs of rooms."""
+        return "listener.*"
+
+    @staticmethod
     def timers() -> str:
         """The pattern of every timer."""
         return "timer.>"
+
+
+def user_of_change(subject: str) -> UserId:
+    """Read the user back from a `Subjects.room` subject, or from that on which it is republished.
+
+    Raises:
+        ValueError: not such a subject.
+    """
+    return UserId(identifier(subject.rpartition(".")[2]))
 
 
 def users_of_pair(key: str) -> tuple[UserId, UserId]:

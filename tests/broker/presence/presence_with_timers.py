@@ -12,6 +12,7 @@ from nats.js.errors import NotFoundError
 from presence.announce import Announcer
 from presence.changes import Changes
 from presence.gateways import Gateways
+from presence.listeners import Listeners
 from presence.operations import Operations
 from presence.records import Records, user_in
 from presence.rosters import Rosters
@@ -20,6 +21,7 @@ from presence.store import NOTHING_KNOWN, Bucket, ListedStore, Record
 from presence.timers import Timers
 from tests.broker.presence.conftest import SUBJECTS
 from tests.support.waiting import until_true
+from tests.unit.presence.lifetime import FakeRoomLog, Life
 from tests.unit.presence.presence_process import in_words
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import Broker
@@ -84,8 +86,10 @@ class Presence:
         self.living: set[GatewayId] = set()
         records = Records(self.store, LONG_S)
         announcer = Announcer(self.publisher, SUBJECTS)
-        changes = Changes(records, Rosters(records, 9), announcer, lambda: NOW)
-        gateways = Gateways(records, changes, self._is_alive, SOON_S, SOON_S)
+        listeners = Listeners(self.store, lambda: NOW)
+        log = FakeRoomLog(Life())
+        changes = Changes(records, Rosters(records, 9), announcer, lambda: NOW, log, listeners.are_all)
+        gateways = Gateways(records, changes, self._is_alive, SOON_S, SOON_S, listeners)
         self.ask = Operations(records, changes, gateways, Terms("hold", SOON_S), SOON_S).carry_out
         self.timers = Timers(broker, bucket.stream, bucket.prefix, gateways, changes)
         self.running = asyncio.create_task(self.timers.run())

@@ -60,6 +60,11 @@ SAMPLES: Final = (
         USER,
         User((Session(HIS, GATEWAY, OLDER, NONE, "offline"),), False, {}, (), Owed(AT + 9000, CONNECTION)),
     ),
+    Sample(
+        "a session whose gateway hears the logs of rooms",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, SECRET, "online", 7, 2, OLDER, True),), True, {}),
+    ),
     Sample("a user who is offline", USER, User((Session(HIS, GATEWAY, OLDER, NONE, "offline"),), False, {})),
     Sample(
         "everything that the change of a user may mean",
@@ -83,10 +88,12 @@ SAMPLES: Final = (
                 MemberWent(LOBBY, HERS, 6, "kicked", AT, tell_user=True),
                 MemberWent(LOBBY, HERS, 6, "left", AT),
                 StatusChanged(),
+                StatusChanged(is_silent=True),
             ),
         ),
     ),
     Sample("a roster entry", ENTRY, RosterEntry(HERS, AT)),
+    Sample("a roster entry of a gateway that hears the log", ENTRY, RosterEntry(HERS, AT, hears=True)),
     Sample("nothing is negotiated", NEGOTIATION, Negotiation()),
     Sample(
         "an offer waits, and a candidate is held",

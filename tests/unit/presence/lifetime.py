@@ -15,6 +15,8 @@ from tests.contract.fake_store import FakeStore
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.message import Message
+from tieline.wire.ids import RoomId, UserId
+from tieline.wire.internal import RoomChange
 
 
 class Died(StoreUnavailable, BrokerAway):
@@ -144,6 +146,33 @@ class Recorder:
         name = Message(subject, reply, payload, headers).header(b"Nats-Msg-Id")
         self.sent.append(Sent(subject, payload, name))
         self._life.spend()
+
+
+class Logged(NamedTuple):
+    """One entry of the log of rooms."""
+
+    number: int
+    room: RoomId
+    user: UserId
+    change: RoomChange
+
+
+class FakeRoomLog:
+    """The log of rooms in memory. See `presence.room_log.RoomLog`."""
+
+    def __init__(self, life: Life, beside: "FakeRoomLog | None" = None) -> None:
+        self._life = life
+        self.entries: list[Logged] = [] if beside is None else beside.entries
+
+    async def add(self, room: RoomId, user: UserId, change: RoomChange) -> int:
+        """Write an entry, unless it is there."""
+        self._life.goes_on()
+        for entry in self.entries:
+            if entry[1:] == (room, user, change):
+                return entry.number
+        self.entries.append(Logged(len(self.entries) + 1, room, user, change))
+        self._life.spend()
+        return len(self.entries)
 
 
 class BusyStore:

@@ -8,9 +8,11 @@ import msgspec
 from presence.announce import Announcer
 from presence.changes import Changes
 from presence.gateways import Gateways
+from presence.listeners import Listeners
 from presence.operations import Operations
 from presence.records import Records, negotiation_in, user_in
-from presence.rosters import Rosters
+from presence.room_log import RoomLog
+from presence.rosters import Count, Rosters, uncounted
 from presence.rules import endings, session
 from presence.rules.change import Change
 from presence.rules.effects import EndCalls
@@ -18,7 +20,7 @@ from presence.rules.negotiation import NOTHING, CandidatePolicy, Negotiation
 from presence.rules.signals import Terms
 from presence.rules.user import RosterEntry, User
 from presence.store import ListedStore
-from tests.unit.presence.lifetime import Clock, Life, MortalStore, Recorder, Sent
+from tests.unit.presence.lifetime import Clock, FakeRoomLog, Life, MortalStore, Recorder, Sent
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import (
     Check,
@@ -56,25 +58,35 @@ class PresenceProcess:
         self._policy: CandidatePolicy = policy
         self._max_members = max_members
         self.life = Life()
+        self.do_all_hear = False
+        """Whether all gateways hear the logs of rooms; else members are told one by one, too."""
         self.clock: Clock = Clock() if beside is None else beside.clock
         self.store: MortalStore = MortalStore(self.life, self.clock, None if beside is None else beside.store)
         self.recorder: Recorder = Recorder(self.life, None if beside is None else beside.recorder)
+        self.log: FakeRoomLog = FakeRoomLog(self.life, None if beside is None else beside.log)
         self.living_gateways: set[GatewayId] = set() if beside is None else beside.living_gateways
-        self._furnish(self.store)
+        self._furnish(self.store, self.log)
 
-    def over(self, store: ListedStore) -> Self:
-        """Work over another store from now on."""
-        self._furnish(store)
+    def over(self, store: ListedStore, log: RoomLog | None = None, count: Count = uncounted) -> Self:
+        """Work over another store from now on, and another log of rooms."""
+        self._furnish(store, log or self.log, count)
         return self
 
-    def _furnish(self, store: ListedStore) -> None:
+    def _furnish(self, store: ListedStore, log: RoomLog, count: Count = uncounted) -> None:
         records = self.records = Records(store, OFFLINE_RETENTION_S)
-        rosters = self.rosters = Rosters(records, self._max_members)
-        self.changes = Changes(records, rosters, Announcer(self.recorder, SUBJECTS), self.clock)
-        self.gateways = Gateways(records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S)
+        rosters = self.rosters = Rosters(records, self._max_members, count)
+        listeners = Listeners(store, self.clock)
+        announcer = Announcer(self.recorder, SUBJECTS)
+        self.changes = Changes(records, rosters, announcer, self.clock, log, self._do_all_hear)
+        self.gateways = Gateways(
+            records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S, listeners
+        )
         terms = Terms(self._policy, OFFER_TIMEOUT_S)
         self.operations = Operations(records, self.changes, self.gateways, terms, RESUME_WINDOW_S)
         self.ask = self.operations.carry_out
+
+    async def _do_all_hear(self) -> bool:
+        return self.do_all_hear
 
     async def _is_alive(self, gateway: GatewayId, patience_s: float) -> bool:
         assert patience_s > 0

@@ -17,6 +17,7 @@ def opening(
     resume: str = "",
     granted: tuple[str, ...] | None = None,
     voice: bool = True,
+    hears: bool = False,
 ) -> OpenSession:
     """What a gateway asks when a user connects for the so-manieth time."""
     return OpenSession(
@@ -29,6 +30,7 @@ def opening(
         secret_hash(ResumeToken(secret)) if secret else NO_SECRET,
         secret_hash(ResumeToken(resume)) if resume else NO_SECRET,
         None if granted is None else tuple(RoomId(room) for room in granted),
+        hears,
     )
 
 

@@ -152,10 +152,17 @@ async def test_a_member_who_was_entered_later_is_not_told(effect: UserEffect) ->
     process.recorder.sent.clear()
     rosters = Rosters(process.records, max_members=9)
     announcer = Announcer(process.recorder, SUBJECTS)
-    effects = Effects(process.records, rosters, announcer, process.clock, ends_nothing)
+    effects = Effects(
+        process.records, rosters, announcer, process.clock, ends_nothing, process.log, nobody_hears
+    )
     await effects.of_user(ALICE, msgspec.structs.replace(record, pending=(effect,)), revision)
     assert len(process.told_to("bob")) == 1
     assert process.told_to("carol") == set()
+
+
+async def nobody_hears() -> bool:
+    """Say that gateways live that do not hear the logs of rooms."""
+    return False
 
 
 async def ends_nothing(*_what: object) -> None:
@@ -182,7 +189,9 @@ async def test_a_member_that_was_replaced_meanwhile_is_not_entered_again() -> No
     await process.open(opening("alice", "hall", number=2))
     rosters = Rosters(process.records, max_members=9)
     announcer = Announcer(process.recorder, SUBJECTS)
-    effects = Effects(process.records, rosters, announcer, process.clock, ends_nothing)
+    effects = Effects(
+        process.records, rosters, announcer, process.clock, ends_nothing, process.log, nobody_hears
+    )
     late = msgspec.structs.replace(record, pending=(MemberCame(HALL, record.rooms[HALL].entry, NOW),))
     await effects.of_user(ALICE, late, revision)
     entry = msgspec.msgpack.decode(process.store.contents()[ENTRY], type=RosterEntry)

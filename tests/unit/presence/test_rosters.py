@@ -7,10 +7,11 @@ import msgspec
 import pytest
 
 from presence.records import Records, entry_in
-from presence.rosters import Rosters
+from presence.rosters import FULL_MS, ROOMY_SHARE, Rosters
 from presence.rules.room import UNCLAIMED_MS, StoredEntry
 from presence.rules.user import Membership, RosterEntry, Session, User, with_session
 from presence.store import Record
+from tests.unit.presence.counting_store import CountingStore
 from tests.unit.presence.lifetime import Clock, Life, MortalStore
 from tests.unit.presence.presence_process import OFFLINE_RETENTION_S
 from tests.unit.presence.requests import NO_SECRET
@@ -36,8 +37,8 @@ class Building:
 
     async def enter(self, user: UserId, *rooms: RoomId) -> dict[RoomId, int]:
         """Enter a user without knowing what is there."""
-        session = SessionId(f"{user}-s")
-        return await self.rosters.enter(user, session, rooms or (HALL,), NOTHING_READ, self.clock.now_ms)
+        entry = RosterEntry(SessionId(f"{user}-s"), self.clock.now_ms)
+        return await self.rosters.enter(user, entry, rooms or (HALL,), NOTHING_READ)
 
     async def claim(self, user: UserId, *rooms: RoomId) -> tuple[User, int]:
         """Let a user's record say that its session is in these rooms."""
@@ -59,14 +60,46 @@ async def test_the_revision_of_each_entry_is_returned() -> None:
 
 async def test_no_room_is_entered_where_none_is_wanted() -> None:
     building = Building()
-    assert await building.rosters.enter(ALICE, SessionId("s"), (), NOTHING_READ, NOW) == {}
+    assert await building.rosters.enter(ALICE, RosterEntry(SessionId("s"), NOW), (), NOTHING_READ) == {}
 
 
 async def test_an_entry_that_was_read_before_is_kept() -> None:
     building = Building()
     first = await building.enter(ALICE)
     found = await building.store.read(Keys.room(HALL, ALICE))
-    assert await building.rosters.enter(ALICE, SessionId("alice-s"), [HALL], found, NOW) == first
+    entry = RosterEntry(SessionId("alice-s"), NOW)
+    assert await building.rosters.enter(ALICE, entry, [HALL], found) == first
+
+
+async def test_the_entry_by_which_one_was_a_member_goes_unread() -> None:
+    building = Building()
+    await building.enter(ALICE)
+    _, before = await building.claim(ALICE)
+    (entry,) = (stored.revision for stored in await building.rosters.read(HALL, {}))
+    counting = CountingStore(building.store)
+    building.rosters = Rosters(Records(counting, OFFLINE_RETENTION_S), 2)
+    for asked in ({"delete": 1}, {"delete": 1, "read": 1}):
+        await counting.count(building.rosters.remove_own(HALL, ALICE, SessionId("alice-s"), entry, before))
+        assert (await building.entered(), counting.asked) == (set(), asked)
+
+
+@pytest.mark.parametrize(
+    ("session", "is_newer", "stays"),
+    [("alice-s", False, False), ("alice-s", True, True), ("other", False, True)],
+)
+async def test_an_own_entry_that_was_written_anew_goes_with_its_session(
+    session: str, is_newer: bool, stays: bool
+) -> None:
+    building = Building()
+    record, before = await building.claim(ALICE)
+    key = Keys.room(HALL, ALICE)
+    entry = await building.records.write_entry(HALL, ALICE, RosterEntry(SessionId(session), NOW), 0)
+    anew = await building.records.write_entry(HALL, ALICE, RosterEntry(SessionId(session), NOW + 1), entry)
+    if not is_newer:
+        before = await building.records.write_user(Keys.user(ALICE), record, before)
+    await building.rosters.remove_own(HALL, ALICE, SessionId("alice-s"), entry, before)
+    assert (await building.entered() == {ALICE}) is stays
+    assert entry_in(await building.store.read(key), key)[1] >= anew
 
 
 async def test_whoever_comes_first_stays() -> None:
@@ -98,7 +131,7 @@ async def test_an_entry_left_behind_is_removed_when_a_room_seems_full() -> None:
     await building.enter(ALICE)
     building.clock.now_ms += UNCLAIMED_MS - 1
     assert await building.enter(BOB) == {}
-    building.clock.now_ms += 1
+    building.clock.now_ms += FULL_MS
     assert HALL in await building.enter(BOB)
     assert await building.entered() == {BOB}
 
@@ -109,6 +142,37 @@ async def test_an_entry_left_behind_stays_where_there_is_room() -> None:
     building.clock.now_ms += UNCLAIMED_MS
     assert HALL in await building.enter(BOB)
     assert await building.entered() == {ALICE, BOB}
+
+
+async def count_too_many(_pattern: str, _revision: int) -> int:
+    """Count many who have gone."""
+    return 1_000
+
+
+async def test_where_many_have_gone_some_seats_are_given_without_looking() -> None:
+    building = Building()
+    counting = CountingStore(building.store)
+    records = Records(counting, OFFLINE_RETENTION_S)
+    building.rosters = Rosters(records, 3 * ROOMY_SHARE, count_too_many)
+    reads = []
+    for number in range(4):
+        await counting.count(building.enter(UserId(f"user{number}")))
+        reads.append(counting.asked["read"])
+    assert reads == [1, 0, 0, 1]
+    assert len(await building.entered()) == 4
+
+
+async def test_where_few_are_counted_nothing_is_read() -> None:
+    building = Building()
+    counting = CountingStore(building.store)
+    records = Records(counting, OFFLINE_RETENTION_S)
+    building.rosters = Rosters(records, 2, counting.count_keys)
+    reads = []
+    for number in range(3):
+        await counting.count(building.enter(UserId(f"user{number}")))
+        reads.append(counting.asked["read"])
+    assert reads == [0, 0, 2], "the entries, then the records behind them"
+    assert len(await building.entered()) == 2
 
 
 async def test_an_old_entry_that_a_record_claims_stays() -> None:

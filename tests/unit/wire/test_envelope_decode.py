@@ -32,6 +32,7 @@ from tieline.wire.envelope import (
     Leave,
     Malformed,
     Members,
+    MembersBody,
     Offer,
     Ping,
     RefreshToken,
@@ -70,7 +71,7 @@ def test_a_command_is_addressed_to_whom_its_data_names(cmd: str) -> None:
     command = COMMANDS[cmd]
     (body,) = (field.type for field in msgspec.structs.fields(command.message) if field.name == "data")
 
-    assert command.to == {SignalBody: "user", RoomBody: "room"}.get(body, "server")
+    assert command.to == {SignalBody: "user", RoomBody: "room", MembersBody: "room"}.get(body, "server")
 
 
 @pytest.mark.parametrize("cmd", COMMANDS)

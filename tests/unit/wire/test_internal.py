@@ -42,6 +42,8 @@ from tieline.wire.internal import (
     Regrant,
     Relay,
     Replaced,
+    RoomChange,
+    RoomJoined,
     RoomMembers,
     RouterReply,
     SessionGone,
@@ -51,6 +53,7 @@ from tieline.wire.internal import (
     decode_close_session,
     decode_presence_reply,
     decode_presence_request,
+    decode_room_change,
     decode_signals,
     digest,
     encode,
@@ -84,6 +87,7 @@ REQUESTS: tuple[PresenceRequest, ...] = (
     FindReplaced(()),
     FindReplaced(((ALICE, CONNECTION), (BOB, ConnectionId("c-2")))),
     JoinRoom(ALICE, SESSION, ROOM),
+    JoinRoom(ALICE, SESSION, ROOM, hears=True, lists=True),
     LeaveRoom(ALICE, SESSION, ROOM),
     ListMembers(ALICE, SESSION, ROOM),
     KeepLease(GATEWAY),
@@ -98,6 +102,8 @@ PRESENCE_REPLIES: tuple[PresenceReply, ...] = (
     Opened(SESSION, resumed=True, rooms={ROOM: 1_700_000_000_000}),
     RoomMembers((Member(ALICE, "online", True, 1_700_000_000_000), Member(BOB, "away", False, 0))),
     RoomMembers(()),
+    RoomJoined(0),
+    RoomJoined(7, RoomMembers((Member(ALICE, "online", True, 0),), (7,))),
     Done(),
     LeaseKept("run"),
     Replaced(()),
@@ -111,6 +117,7 @@ ROUTER_REPLIES: tuple[RouterReply, ...] = (
 )
 SIGNALS = (Signal(ALICE, SESSION, BOB, ODD_FRAME, True), Signal(BOB, SESSION, ALICE, b"", False))
 CLOSING = CloseSession(ALICE, SESSION, CONNECTION, 4500)
+CHANGE = RoomChange("left", 7, SESSION, "online", True, 0, "kicked", tells_user=True)
 
 
 def test_signals_arrive_at_the_router_as_they_left_the_gateway() -> None:
@@ -136,9 +143,14 @@ def test_a_closing_arrives_at_the_gateway_as_it_left() -> None:
     assert decode_close_session(encode(CLOSING)) == CLOSING
 
 
+def test_a_change_of_a_room_arrives_as_it_left() -> None:
+    assert decode_room_change(encode(CHANGE)) == CHANGE
+
+
 def test_no_message_is_missing_in_these_tests() -> None:
     sampled: set[type] = {
-        type(message) for message in (*REQUESTS, *PRESENCE_REPLIES, *ROUTER_REPLIES, *SIGNALS, CLOSING)
+        type(message)
+        for message in (*REQUESTS, *PRESENCE_REPLIES, *ROUTER_REPLIES, *SIGNALS, CLOSING, CHANGE)
     }
     sampled.add(Delivery)  # travels inside Relay
 

@@ -102,6 +102,12 @@ def test_only_a_marker_of_its_age_says_that_a_key_expired(
 def test_a_question_is_the_json_that_jetstream_reads() -> None:
     assert json.loads(jetstream.last_message_of("a.b")) == {"last_by_subj": "a.b"}
     assert json.loads(jetstream.last_messages_of(["a.*", "b"])) == {"multi_last": ["a.*", "b"]}
+    assert json.loads(jetstream.last_messages_since(["a.*", "b"], 5)) == {
+        "multi_last": ["a.*", "b"],
+        "seq": 5,
+    }
+    assert json.loads(jetstream.count_of("a.*")) == {"multi_last": ["a.*"], "batch": 1}
+    assert json.loads(jetstream.message_at(5)) == {"seq": 5}
     assert json.loads(jetstream.messages_of("a.b", 5, 257, 1000)) == {
         "seq": 5,
         "batch": 257,

@@ -6,7 +6,7 @@ from hypothesis import example, given
 
 from tests.unit.wire.samples import ANY_TEXT, HOSTILE_IDS
 from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.subjects import Keys, Subjects, identifier, token, users_of_pair
+from tieline.wire.subjects import Keys, Subjects, identifier, token, user_of_change, users_of_pair
 
 SUBJECTS = Subjects("tieline")
 SESSION = SessionId("s-1")
@@ -20,6 +20,10 @@ KV_KEY = re.compile(r"[-/_=.a-zA-Z0-9]+")
 BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Subjects.user": (lambda text: SUBJECTS.user(UserId(text), SESSION), (2,)),
     "Subjects.live": (lambda text: SUBJECTS.live(UserId(text), SESSION), (3,)),
+    "Subjects.room, the room": (lambda text: SUBJECTS.room(RoomId(text), PLAIN), (2,)),
+    "Subjects.room, the user": (lambda text: SUBJECTS.room(RoomId("plain"), UserId(text)), (3,)),
+    "Subjects.room_log": (lambda text: SUBJECTS.room_log(RoomId(text)), (2,)),
+    "Subjects.live_room": (lambda text: SUBJECTS.live_room(RoomId(text)), (3,)),
     "Subjects.mark": (lambda text: SUBJECTS.mark(GatewayId(text)), (2,)),
     "Subjects.live_mark": (lambda text: SUBJECTS.live_mark(GatewayId(text)), (3,)),
     "Subjects.gateway": (lambda text: SUBJECTS.gateway(GatewayId(text), "close"), (2,)),
@@ -36,6 +40,7 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Keys.offer_timer, the target": (lambda text: Keys.offer_timer(PLAIN, UserId(text), "7"), (3,)),
     "Keys.away_timer": (lambda text: Keys.away_timer(UserId(text), CONNECTION), (2,)),
     "Keys.lease_timer": (lambda text: Keys.lease_timer(GatewayId(text)), (2,)),
+    "Keys.listener": (lambda text: Keys.listener(GatewayId(text)), (1,)),
     "Keys.roster": (lambda text: Keys.roster(RoomId(text)), (1,)),
     "Keys.held": (lambda text: Keys.held(UserId(text), UserId(text), FrameDigest(b"d")), (1, 2)),
     "Keys.pairs_of, the first": (lambda text: Keys.pairs_of(UserId(text))[0], (1,)),
@@ -50,6 +55,7 @@ WITHOUT_IDS = {
     "Subjects.presence",
     "Subjects.presences",
     "Subjects.users",
+    "Subjects.rooms",
     "Subjects.marks",
     "Subjects.pushed",
     "Subjects.mailbox_elections",
@@ -58,6 +64,8 @@ WITHOUT_IDS = {
     "Subjects.changes",
     "Subjects.event",
     "Keys.timers",
+    "Keys.leases",
+    "Keys.listeners",
 }
 
 every_builder = pytest.mark.parametrize(("build", "places"), BUILDERS.values(), ids=BUILDERS.keys())
@@ -267,3 +275,10 @@ def test_two_pairs_never_share_a_key(one: str, other: str, third: str) -> None:
 def test_a_key_of_something_else_is_no_pair(key: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # of several kinds
         users_of_pair(key)
+
+
+@every_hostile_id
+def test_whose_change_it_is_can_be_read_back(text: str) -> None:
+    subject = SUBJECTS.room(RoomId("plain"), UserId(text))
+    assert user_of_change(subject) == text
+    assert user_of_change(subject.replace(".room.", ".live.room.")) == text

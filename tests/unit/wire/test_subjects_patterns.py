@@ -55,6 +55,8 @@ def every_subject(text: str) -> dict[str, str]:
         "presence": SUBJECTS.presence("check"),
         "user": SUBJECTS.user(user, SESSION),
         "live": SUBJECTS.live(user, SESSION),
+        "room": SUBJECTS.room(RoomId(text), user),
+        "live room": SUBJECTS.live_room(RoomId(text)).replace("*", "u"),
         "mark": SUBJECTS.mark(gateway),
         "live mark": SUBJECTS.live_mark(gateway),
         "close": SUBJECTS.gateway(gateway, "close"),
@@ -75,6 +77,7 @@ def every_subject(text: str) -> dict[str, str]:
         (SUBJECTS.presences(), "presence"),
         (SUBJECTS.changes(), "changed"),
         (SUBJECTS.users(), "user"),
+        (SUBJECTS.rooms(), "room"),
         (SUBJECTS.marks(), "mark"),
     ],
 )

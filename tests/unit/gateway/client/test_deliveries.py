@@ -14,6 +14,7 @@ from gateway.client.deliveries import (
     Missed,
 )
 from gateway.client.duplicates import name_of
+from gateway.client.frames import Framed, text_head
 from gateway.client.keepalive import WARNING_S
 from gateway.client.outbox import MAX_WAITING_BYTES
 from tests.unit.gateway.client.harness import (
@@ -231,6 +232,7 @@ class Waiting:
             lambda: self.harness.socket.waiting_bytes,
             self._on_slow,
             self.backlogs,
+            self.harness.connection.write,
         )
         self.deliveries.replay(Missed([], [signal(name, size=size) for name in names or LONG]))
 
@@ -267,6 +269,33 @@ def test_what_comes_meanwhile_waits_behind_the_replay_and_comes_once() -> None:
     assert waiting.backlogs.bytes == 0
     waiting.deliveries.deliver(signal("later"))
     assert waiting.harness.names() == ["later"]
+
+
+def framed(*names: str) -> Framed:
+    """What is written for many clients alike."""
+    frames = [event(name) for name in names]
+    return Framed(b"".join(text_head(len(frame)) + frame for frame in frames))
+
+
+def test_what_has_its_heads_is_written_in_its_place_and_each_time() -> None:
+    waiting = Waiting("1")
+    waiting.harness.names()
+    for _ in range(2):
+        waiting.deliveries.replay(Missed([], [framed("r-1", "r-2"), signal("1"), signal("2")]))
+    waiting.deliveries.write(framed("r-3"))
+    assert waiting.harness.names() == ["r-1", "r-2", "2", "r-1", "r-2", "r-3"]
+
+
+def test_what_has_its_heads_waits_behind_a_long_replay_too() -> None:
+    waiting = Waiting()
+    waiting.deliveries.write(framed("r-1", "r-2"))
+    waiting.deliveries.deliver(signal("late"))
+    waiting.deliveries.replay(Missed([], [framed("r-3")]))
+
+    assert [name for _ in range(4) for name in waiting.turn()] == [*LONG, "r-1", "r-2", "late", "r-3"]
+    assert waiting.backlogs.bytes == 0
+    waiting.deliveries.write(framed("r-4"))
+    assert waiting.harness.names() == ["r-4"]
 
 
 def test_a_client_that_does_not_read_its_replay_is_not_written_to() -> None:

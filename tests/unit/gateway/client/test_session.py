@@ -2,9 +2,11 @@
 
 from typing import Literal
 
+import msgspec
 import pytest
 
-from gateway.client.actions import AskPresence, AskRouter, HangUp, Say
+from gateway.client.actions import AskPresence, AskRouter, HangUp, RoomListing, Say
+from gateway.client.pages import Page, Standing
 from gateway.client.session import UNKNOWN
 from tests.unit.gateway.client.alice import (
     ALICE,
@@ -19,6 +21,7 @@ from tests.unit.gateway.client.alice import (
 )
 from tests.unit.wire.samples import SIGNALS, frame, ping_message, room_message, signal_message
 from tieline.wire.codes import CloseCode, ErrorCode
+from tieline.wire.ids import UserId
 from tieline.wire.internal import (
     Accepted,
     Done,
@@ -31,7 +34,7 @@ from tieline.wire.internal import (
     SessionGone,
     Signal,
 )
-from tieline.wire.replies import Member
+from tieline.wire.replies import Member, RosterPage
 
 # What a client says.
 
@@ -238,3 +241,75 @@ def test_the_session_knows_its_rooms_and_since_when() -> None:
     for _ in range(2):
         session.presence_answered(room_ask(session, "LEAVE"), Done())
         assert session.rooms == {}
+
+
+def members_message(**data: object) -> dict[str, object]:
+    """What a client says who asks for a part of the members."""
+    message = room_message("MEMBERS")
+    message["data"] |= data
+    return message
+
+
+@pytest.mark.parametrize(
+    ("data", "batches", "page"),
+    [
+        ({}, False, None),
+        ({}, True, Page()),
+        ({"limit": 7}, False, Page(limit=7)),
+        ({"after": "5.bob"}, False, Page(Standing(5, UserId("bob")))),
+        ({"after": "5.bob", "limit": 7}, True, Page(Standing(5, UserId("bob")), 7)),
+    ],
+)
+def test_a_part_of_the_members_may_be_asked_for(
+    data: dict[str, object], batches: bool, page: Page | None
+) -> None:
+    session = alice()
+    session.batches = batches
+
+    asked = session.receive(frame(members_message(**data)), NOW)
+
+    assert isinstance(asked, AskPresence)
+    assert asked.page == page
+
+
+def test_a_page_that_begins_nowhere_is_refused() -> None:
+    action = alice().receive(frame(members_message(after="nowhere")), NOW)
+
+    assert said(action)["reason"] == "BAD_MESSAGE"
+
+
+@pytest.mark.parametrize("batches", [False, True])
+def test_who_takes_batches_is_listed_a_page_at_joining(batches: bool) -> None:
+    session = alice()
+    session.batches = batches
+
+    asked = session.receive(frame(room_message("JOIN")), NOW)
+
+    assert isinstance(asked, AskPresence)
+    assert asked.page == (Page() if batches else None)
+
+
+def test_what_is_known_of_a_room_answers_and_says_when_one_joined() -> None:
+    session = alice()
+    page = RosterPage(ROOM, msgspec.Raw(b"[]"), 7, 0)
+
+    answer = session.presence_answered(room_ask(session), RoomListing(page, 5, 0, 0))
+
+    assert said(answer)["data"] == {"room": ROOM, "members": [], "number": 7, "count": 0}
+    assert session.rooms == {ROOM: 5}
+
+
+def test_a_list_without_oneself_says_nothing_of_joining() -> None:
+    session = alice()
+
+    page = RosterPage(ROOM, msgspec.Raw(b"[]"))
+    session.presence_answered(room_ask(session), RoomListing(page, None, 0, 0))
+
+    assert session.rooms == {}
+
+
+def test_an_older_presence_s_list_is_counted_for_who_takes_batches() -> None:
+    session = alice()
+    session.batches = True
+
+    assert said(session.presence_answered(room_ask(session), RoomMembers(())))["data"]["count"] == 0

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from gateway.client.actions import AskPresence, AskRouter
+from gateway.client.actions import AskPresence, AskRouter, RoomListing
 from gateway.client.session import Session
 from gateway.limits import prices
 from gateway.limits.rate import rate
@@ -13,13 +14,14 @@ from tests.unit.gateway.client.alice import NOW, ROOM, alice, room_ask, said, si
 from tests.unit.wire.samples import frame, ping_message, room_message, signal_message
 from tieline.wire.ids import UserId
 from tieline.wire.internal import Accepted, Done, Refused, RoomMembers, RouterReply, SessionGone
-from tieline.wire.replies import Member
+from tieline.wire.replies import Member, RosterPage
 
 AT = 100.0
 OFFER, ANSWER, HANGUP, CANDIDATE = (
     f"WEBRTC_{kind}" for kind in ("OFFER", "ANSWER", "HANGUP", "ICE_CANDIDATE")
 )
 MEMBERS = RoomMembers(tuple(Member(UserId(f"user{number}"), "online", True, 1) for number in range(10)))
+PAGE = RoomListing(RosterPage(ROOM, msgspec.Raw(b"[]")), 1, listed=4, members=10)
 LIMITED = NO_LIMITS._replace(units=rate(10, 1000))
 
 
@@ -72,6 +74,20 @@ def test_a_join_is_charged_by_the_members_who_are_told() -> None:
     person = alice()
     person.presence_answered(room_ask(person), MEMBERS)
     assert spent(person, 0.0) == prices.JOIN + 10 * prices.JOIN_MEMBER
+
+
+def test_a_join_is_charged_by_all_members_though_a_page_is_listed() -> None:
+    person = alice()
+    person.presence_answered(room_ask(person), PAGE)
+    assert spent(person, 0.0) == prices.JOIN + 10 * prices.JOIN_MEMBER
+
+
+def test_a_page_of_members_is_charged_by_its_length() -> None:
+    person = alice()
+    person.rooms[ROOM] = 1
+    for cmd in ("MEMBERS", "JOIN"):
+        person.presence_answered(room_ask(person, cmd), PAGE)
+    assert spent(person, 0.0) == pytest.approx(2 * (prices.LIST + 4 * prices.LIST_MEMBER))
 
 
 def test_a_list_of_members_is_charged_by_its_length() -> None:

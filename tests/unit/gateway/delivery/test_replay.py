@@ -16,11 +16,13 @@ def sent_by(sender: str, request_id: str, size: int = 0) -> bytes:
     return samples.frame(message)
 
 
-def read(*frames: bytes, last: str = "", messages: int = 100, size: int = 1_000_000) -> Replay:
-    """What is chosen of frames that are read one after the other."""
-    replay = Replay(last, messages, size)
-    for frame in frames:
-        replay.add(frame)
+def read(
+    *frames: bytes, last: str = "", has_had: int = 0, messages: int = 100, size: int = 1_000_000
+) -> Replay:
+    """What is chosen of frames that are read one after the other, and numbered 1, 3, 5 and so on."""
+    replay = Replay(last, has_had, messages, size)
+    for index, frame in enumerate(frames):
+        replay.add(frame, 2 * index + 1)
     return replay
 
 
@@ -40,6 +42,39 @@ def test_of_several_last_messages_the_newest_counts() -> None:
     frames = [sent_by("bob", "1"), sent_by("carol", "1"), event("2")]
     replay = read(*frames, last="1")
     assert (replay.known, replay.fresh) == ([name_of(frame) for frame in frames[:2]], frames[2:])
+
+
+def test_a_replay_has_numbers_and_a_position_before_it() -> None:
+    frames = [sent_by("bob", "1"), event("2"), sent_by("bob", "3"), event("4")]
+    assert (read(*frames).numbers, read(*frames).position) == ((1, 3, 5, 7), None)
+    assert (read(*frames, last="2").numbers, read(*frames, last="2").position) == ((5, 7), 3)
+    assert read(*frames, last="2", messages=1).numbers == (7,)
+
+
+def test_a_client_may_have_had_something_last_that_is_no_mail() -> None:
+    frames = [sent_by("bob", "1"), event("2"), sent_by("bob", "3")]
+    replay = read(*frames, last="room-4", has_had=4)
+    assert (replay.known, replay.fresh) == ([name_of(frame) for frame in frames[:2]], frames[2:])
+    assert (replay.position, replay.left_out.total()) == (4, 0)
+
+
+def test_what_the_client_has_had_displaces_nothing() -> None:
+    flood = [sent_by("eve", f"e-{number}", 1000) for number in range(10)]
+    frames = [*flood, sent_by("bob", "1"), sent_by("bob", "2")]
+    assert read(*frames, last="room-20", has_had=20, messages=2).fresh == frames[10:]
+
+
+def test_a_message_called_like_an_older_change_hides_nothing() -> None:
+    frames = [sent_by("bob", "1"), event("2"), sent_by("eve", "room-2"), event("3")]
+    replay = read(*frames, last="room-2", has_had=2)
+    assert (replay.fresh, replay.position) == (frames[1:], 2)
+
+
+def test_a_message_called_like_a_newer_change_hides_nothing() -> None:
+    frames = [event("1"), sent_by("eve", "room-6"), event("2"), event("3")]
+    replay = read(*frames, last="room-6", has_had=6)
+    assert (replay.known, replay.fresh) == ([name_of(frame) for frame in frames[:2]], frames[2:])
+    assert replay.position == 3
 
 
 def test_of_too_many_bytes_the_oldest_of_the_heaviest_sender_go() -> None:

@@ -24,10 +24,16 @@ class Kept:
         self._left = 0
         self.presence.on_ask = lambda _: self._count()
         self.answered: list[bool] = []
-        self.lease = Lease(self.presence, GATEWAY, SHORT_S, self._on_lost, self.answered.append)
+        self.times_old = 0
+        self.lease = Lease(
+            self.presence, GATEWAY, SHORT_S, self._on_lost, self.answered.append, self._on_old_presence
+        )
 
     def _on_lost(self) -> None:
         self.lost += 1
+
+    def _on_old_presence(self) -> None:
+        self.times_old += 1
 
     def _count(self) -> None:
         self._left -= 1
@@ -52,7 +58,7 @@ async def test_a_lease_is_taken_as_soon_as_presence_answers() -> None:
 
     assert kept.answered == [False, False, True]
 
-    assert kept.presence.asked == [KeepLease(GATEWAY)] * 3
+    assert kept.presence.asked == [KeepLease(GATEWAY, hears=True)] * 3
     assert kept.lost == 0
 
 
@@ -91,3 +97,13 @@ async def test_a_lease_that_had_run_out_is_lost_once() -> None:
     await kept.renews(4)
 
     assert kept.lost == 1
+
+
+async def test_an_answer_of_an_older_presence_is_noticed() -> None:
+    kept = Kept(LeaseKept("run", logs=True), LeaseKept("run"), LeaseKept("run", logs=True))
+    await kept.lease.take()
+
+    await kept.renews(2)
+
+    assert kept.times_old == 1
+    assert kept.lost == 0

@@ -1,12 +1,13 @@
 """What is asked for one session, and asked again when presence has forgotten it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from gateway.client.actions import AskKeys, AskPresence, AskRouter
 from gateway.client.session import Session
-from gateway.sessions.questions import Questions
+from gateway.sessions.questions import AboutSession, Questions
 from gateway.sessions.signals import Answered
 from tests.unit.gateway.client.alice import room_ask, signal_ask
 from tests.unit.gateway.client.harness import event
@@ -41,6 +42,7 @@ class Asking:
             refresh_keys=self._refresh_keys,
             registrations=scene.registrations,
             notices=scene.notices,
+            answer_about_room=self._answer_about_room,
             tasks=scene.tasks,
         )
         session = scene.here("alice").connection.session
@@ -50,6 +52,14 @@ class Asking:
     def _ask_signal(self, cmd: str, signal: Signal, answered: Answered) -> None:
         self.signals.append((cmd, signal))
         answered(self.router_replies.pop(0))
+
+    async def _answer_about_room(
+        self,
+        session: Session,
+        ask: AskPresence,
+        asks: Callable[[Session, AboutSession], Awaitable[PresenceReply | None]],
+    ) -> PresenceReply | None:
+        return await asks(session, ask.request)
 
     async def _refresh_keys(self) -> bool:
         await asyncio.sleep(0)

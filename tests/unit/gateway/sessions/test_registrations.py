@@ -12,7 +12,9 @@ from tieline.wire.ids import ConnectionId, SecretHash, SessionId
 from tieline.wire.internal import CloseSession, Done, EndSession, GatewayRequest, Register, SessionGone
 
 ALICES = ConnectionId("c-alice")
-REGISTRATION = Register(ALICE, SessionId("s-alice"), GATEWAY, ALICES, True, {}, SecretHash(b"hash"))
+REGISTRATION = Register(
+    ALICE, SessionId("s-alice"), GATEWAY, ALICES, True, {}, SecretHash(b"hash"), hears=True
+)
 
 
 def order(connection: str, code: CloseCode) -> Message:

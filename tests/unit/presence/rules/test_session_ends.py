@@ -175,10 +175,10 @@ def test_rooms_that_a_newer_token_does_not_grant_are_lost() -> None:
     )
 
 
-def test_the_right_to_speak_changes_at_once_and_concerns_nobody() -> None:
+def test_the_right_to_speak_changes_at_once_for_lists_alone() -> None:
     mute = msgspec.structs.replace(ONLINE, voice=False)
-    assert regrants(ONLINE, every=True, voice=False) == Change(Done(), mute)
-    assert regrants(mute, every=True, voice=True) == Change(Done(), ONLINE)
+    assert regrants(ONLINE, every=True, voice=False) == Change(Done(), mute, (StatusChanged(is_silent=True),))
+    assert regrants(mute, every=True, voice=True) == Change(Done(), ONLINE, (StatusChanged(is_silent=True),))
 
 
 def test_a_newer_token_that_says_the_same_changes_nothing() -> None:

@@ -1,0 +1,139 @@
+"""What sessions are sent, rooms included: the way from the mailbox with the changes of rooms woven in.
+
+To the rest of the gateway it is what `gateway.delivery.delivery` is. A client is told of its rooms in one
+order with its frames, and when it comes back, of what has changed in them since the last message it has had.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from nats.errors import Error as NatsError
+
+from gateway.client.connection import Connection
+from gateway.client.deliveries import Missed
+from gateway.client.session import Session
+from gateway.delivery.delivery import Delivery
+from gateway.rooms.changes import position_in
+from gateway.rooms.live_room import LiveRoom
+from gateway.rooms.live_rooms import LiveRooms
+from gateway.rooms.memberships import Ask, Memberships
+from gateway.rooms.pacer import Pacer
+from gateway.rooms.reading import LogReader
+from gateway.rooms.seats import Seat, Seats
+from tieline.runtime.broker import BrokerAway
+from tieline.runtime.requests import NoAnswer
+from tieline.wire.ids import ConnectionId, RoomId
+
+
+class _Back(NamedTuple):
+    """Where a client that comes back goes on in its rooms."""
+
+    position: int | None
+    """None: it is not known; everything counts that is kept since the session has joined."""
+    wants_lists: bool = False
+    """It is told who is there instead."""
+
+
+class RoomDelivery:
+    """The way to the clients of one gateway. Tasks belong to the given group."""
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        rooms: LiveRooms,
+        memberships: Memberships,
+        reader: LogReader,
+        pacer: Pacer,
+        asks: Ask,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._delivery = delivery
+        self._rooms = rooms
+        self._memberships = memberships
+        self._reader = reader
+        self._pacer = pacer
+        self._asks = asks
+        self._tasks = tasks
+        self._back: dict[ConnectionId, _Back] = {}
+
+    @property
+    def suspected_losses(self) -> int:
+        """How often something that was pushed may have been lost so far."""
+        return self._delivery.suspected_losses
+
+    async def follow(self, connection: Connection, session: Session) -> None:
+        """Have what is stored for a session from now on pushed to its connection. See `Delivery.follow`."""
+        await self._delivery.follow(connection, session)
+
+    async def missed(self, session: Session, last: str) -> Missed:
+        """Read what was stored before a session was followed, and listen to its rooms.
+
+        Raises:
+            NoAnswer, BrokerAway, NatsError: it cannot be read.
+        """
+        missed, _ = await asyncio.gather(self._missed(session, last), self._listen(session.rooms))
+        if session.is_resumed:
+            is_known = missed.position is not None
+            self._back[session.connection] = _Back(missed.position, session.batches and not is_known)
+        return missed
+
+    async def _missed(self, session: Session, last: str) -> Missed:
+        """Read what was stored before a session was followed; the last that it has had may be a change."""
+        number = position_in(last) if session.is_resumed else None
+        if number is None or not await self._reader.is_change(number):
+            number = 0
+        return await self._delivery.missed(session, last, number)
+
+    async def _listen(self, rooms: Iterable[RoomId]) -> None:
+        await asyncio.gather(*(self._rooms.listen(room) for room in rooms))
+
+    def release(self, session: Session, missed: Missed) -> None:
+        """Deliver what a session missed, then what was pushed meanwhile, and go on with what is pushed."""
+        feed = self._delivery.feed(session)
+        if feed is None:
+            return
+        assert feed.barrier is not None
+        back = self._back.pop(session.connection, _Back(feed.barrier.sequence))
+        seats = Seats(session.user, session.session, session.connection, feed, batches=session.batches)
+        self._memberships.add(seats)
+        for name in session.rooms:
+            room = self._rooms.known(name)
+            if room is None:
+                self._tasks.create_task(self._enter_later(seats, name, back, session))
+            else:
+                self._enter(seats, room, back, session)
+        feed.attach(seats, self._pacer.pending)
+        self._delivery.release(session, missed)
+
+    def _enter(self, seats: Seats, room: LiveRoom, back: _Back, session: Session) -> None:
+        position = back.position
+        if position is None:
+            position = room.log.joined_at(session.user, session.session)
+        seat = seats.enter(room, position)
+        if back.wants_lists:
+            seat.waits_for_list = True
+            self._tasks.create_task(self._load(seat, session))
+
+    async def _enter_later(self, seats: Seats, name: RoomId, back: _Back, session: Session) -> None:
+        """Give a client its seat as soon as its room is known. Until then nothing of the room is told."""
+        with contextlib.suppress(NoAnswer, BrokerAway, NatsError):
+            room = await self._rooms.listen(name)
+            if name in session.rooms and seats.of(name) is None and self._memberships.has(seats):
+                self._enter(seats, room, back, session)
+                seats.tell()
+
+    async def _load(self, seat: Seat, session: Session) -> None:
+        with contextlib.suppress(NoAnswer, BrokerAway, NatsError):
+            await self._memberships.load(seat, session, self._asks)
+
+    async def settled(self) -> None:
+        """Return when everything that was stored until now has been pushed, unless it was lost."""
+        await self._delivery.settled()
+
+    async def drop(self, session: Session) -> None:
+        """Deliver nothing more to a session; nothing if it is not followed."""
+        self._back.pop(session.connection, None)
+        self._memberships.drop(session.connection)
+        await self._delivery.drop(session)

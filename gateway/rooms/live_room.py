@@ -1,0 +1,142 @@
+"""One room that this gateway has members of: its log, its roster if that is known, and the seats here. Pure.
+
+What is pushed is taken up as it comes, unless something older may be missing: then it waits until that has
+been read (`catch_up`). Who has a seat is told by `pacer`, or just before a signal that is stored later.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from gateway.client.pages import FIRST
+from gateway.rooms.changes import Change, Told, framed, name_of_list, told_singly, told_together
+from gateway.rooms.log import RoomLog
+from gateway.rooms.roster import Roster
+from gateway.rooms.seats import Seat
+from tieline.wire import replies
+from tieline.wire.ids import ConnectionId, RoomId, UserId
+from tieline.wire.internal import RoomMembers
+
+MAX_SINGLE: Final = 200
+"""Changes that one client is told one by one at once; of more than that it is told the last of each user."""
+
+MAX_TOLD: Final = 64
+"""Frames that are kept for the next member who is to be told the same."""
+
+
+class LiveRoom:
+    """One room. Numbers are those of the log."""
+
+    __slots__ = ("_told", "has_seats_since", "held", "log", "name", "roster", "seats", "told_at", "whole_to")
+
+    def __init__(self, name: RoomId) -> None:
+        self.name = name
+        self.log = RoomLog()
+        self.roster: Roster | None = None
+        self.seats: dict[ConnectionId, Seat] = {}
+        self.held: list[Change] | None = []
+        """What was pushed while something older may be missing; None: nothing may."""
+        self.whole_to = 0
+        """Nothing up to this number is missing, as far as it is stored."""
+        self.told_at = 0.0
+        """When its members were told last."""
+        self.has_seats_since = 0.0
+        """When the last of its members here went, while none is here."""
+        self._told: dict[tuple[int, int, bool], tuple[Told | None, frozenset[UserId]]] = {}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing, as far as is known."""
+        return self.held is None
+
+    @property
+    def number(self) -> int:
+        """How far a list goes that is made now."""
+        return self.log.number or self.whole_to
+
+    def hold(self) -> None:
+        """Take nothing up any more, for something older may be missing."""
+        if self.held is None:
+            self.held = []
+
+    def take(self, change: Change, now: float) -> bool:
+        """Take up a change that was pushed; returns whether members are to be told."""
+        if self.held is not None:
+            self.held.append(change)
+            return False
+        if not self.log.add(change, now):
+            return False
+        self._apply(change)
+        return True
+
+    def catch_up(self, changes: Iterable[Change], whole_to: int, now: float) -> bool:
+        """Take up what was read, up to a number, then what was pushed; returns whether any of it is news."""
+        before = self.log.number
+        missing = self.log.catch_up(changes, now)
+        for change in missing:
+            self._apply(change)
+        if missing and missing[0].number <= before:  # it is told late, with all that is newer once more
+            for seat in self.seats.values():
+                seat.position = min(seat.position, missing[0].number - 1)
+        self.whole_to = max(self.whole_to, whole_to)
+        held, self.held = self.held or [], None
+        taken = [self.take(change, now) for change in held]
+        return bool(missing) or any(taken)
+
+    def begin_anew(self, whole_to: int) -> None:
+        """Forget everything: the log was lost, and counts from its beginning."""
+        self.log = RoomLog()
+        self.roster = None
+        self.whole_to = whole_to
+        self._told.clear()
+        for seat in self.seats.values():
+            seat.position = 0
+
+    def list_members(self, listed: RoomMembers) -> Roster:
+        """Know the members from now on, by a list that was read after the room was first listened to."""
+        self.roster = Roster(self.name, listed, self.log.since(0))
+        return self.roster
+
+    def told(self, seat: Seat, up_to: int) -> Told | None:
+        """Make what a member is told up to a number; None: nothing."""
+        key = (seat.position, up_to, seat.owner.batches)
+        known = self._told.get(key)
+        if known is None:
+            changes = self.log.since(seat.position, up_to)
+            if len(self._told) >= MAX_TOLD:
+                self._told.clear()
+            known = self._told[key] = (
+                self._written(changes, batches=seat.owner.batches),
+                frozenset(change.user for change in changes),
+            )
+        told, users = known
+        if seat.owner.user not in users:
+            return told
+        changes = [change for change in self.log.since(seat.position, up_to) if seat.concerns(change)]
+        return self._written(changes, batches=seat.owner.batches)
+
+    def listed(self) -> Told | None:
+        """Make a list of the members; None: they are not known."""
+        if self.roster is None:
+            return None
+        page = self.roster.page(FIRST, self.number)
+        message = replies.success(name_of_list(self.number), "ROOM_CHANGED", page)
+        return Told(framed(message), self.number)
+
+    def _written(self, changes: list[Change], *, batches: bool) -> Told | None:
+        if batches:
+            return told_together(self.name, changes) if changes else None
+        if len(changes) > MAX_SINGLE:
+            latest = {change.user: change for change in changes}
+            changes = sorted(latest.values(), key=lambda change: change.number)
+        changes = [change for change in changes if change.event]
+        return told_singly(changes) if changes else None
+
+    def _apply(self, change: Change) -> None:
+        self._told.clear()
+        if self.roster is not None:
+            self.roster.apply(change)
+        # A session that presence has ended may be registered again as long as its connection is here.
+        if change.has_left and change.entry.reason != "disconnected":
+            for seat in list(self.seats.values()):
+                if seat.owner.user == change.user and seat.owner.session == change.entry.session:
+                    seat.end(change)

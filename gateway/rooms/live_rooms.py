@@ -1,0 +1,257 @@
+"""The rooms that this gateway has members of: listened to as long as one is here, and for a while longer.
+
+Everything that the log of such a room keeps is known here, and everything that is added to it is heard. When
+something that was pushed may have been lost, what was stored is read again before any client goes on
+(`gateway.delivery.catch_up`); and so it is now and then, because one who hears nothing cannot know.
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+from typing import Final, Protocol
+
+import msgspec
+from nats.errors import Error as NatsError
+
+from gateway.delivery.barriers import Barrier
+from gateway.rooms.changes import read
+from gateway.rooms.live_room import LiveRoom
+from gateway.rooms.pacer import Pacer
+from gateway.rooms.reading import LogReader
+from tieline import metrics
+from tieline.runtime.broker import Broker, BrokerAway, Subscription
+from tieline.runtime.guard import bug_guard
+from tieline.runtime.message import Message
+from tieline.runtime.requests import NoAnswer
+from tieline.wire import jetstream
+from tieline.wire.ids import RoomId
+from tieline.wire.subjects import Subjects, user_of_change
+
+LINGER_S: Final = 45.0
+"""How long a room without members here is listened to: longer than the window for resuming, so that one whose
+members all lose their connections at once is known when they come back."""
+
+LOOK_EVERY_S: Final = 20.0
+"""Between two looks at whether something was stored that was not heard: several times while it is kept."""
+
+KEEP_S: Final = 90.0
+"""How long each user's last change is kept here: longer than it is stored."""
+
+READ_AT_ONCE: Final = 64
+"""Rooms whose logs are read together: most have changed little."""
+
+TRIES: Final = 3
+"""Times that a room is listened to anew, because something may have been lost meanwhile."""
+
+NUMBER_S: Final = 2.0
+"""For a change that is stored to be pushed to this gateway; it takes a millisecond."""
+
+_log = logging.getLogger(__name__)
+
+
+class Stream(Protocol):
+    """What rooms need of the way from the mailbox; `gateway.delivery.delivery.Delivery` is one."""
+
+    @property
+    def suspected_losses(self) -> int:
+        """How often something that was pushed may have been lost so far."""
+        ...
+
+    async def barrier(self) -> Barrier:
+        """Send a barrier, and return when it is back."""
+        ...
+
+    def suspect_loss(self) -> None:
+        """Hold everything back, and read what may be missing."""
+        ...
+
+
+class LiveRooms:
+    """The rooms of one gateway. Tasks belong to the given group."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        subjects: Subjects,
+        stream: Stream,
+        reader: LogReader,
+        pacer: Pacer,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._broker = broker
+        self._subjects = subjects
+        self._stream = stream
+        self._reader = reader
+        self._pacer = pacer
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+        self._rooms: dict[RoomId, LiveRoom] = {}
+        self._subscriptions: dict[RoomId, Subscription] = {}
+        self._begun: dict[RoomId, asyncio.Task[None]] = {}
+        """Those that are being listened to, or have been."""
+        self._arrivals: dict[LiveRoom, list[tuple[int, asyncio.Future[None]]]] = {}
+        """Who waits for a room to reach a number."""
+
+    def known(self, name: RoomId) -> LiveRoom | None:
+        """Find a room that nothing is missing of."""
+        room = self._rooms.get(name)
+        return room if room is not None and room.is_whole else None
+
+    async def listen(self, name: RoomId) -> LiveRoom:
+        """Find a room, after listening to it if nobody here is a member yet.
+
+        Raises:
+            NoAnswer, BrokerAway, NatsError: it cannot be had now.
+        """
+        task = self._begun.get(name)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._begun[name] = self._tasks.create_task(self._guarded(name))
+        await asyncio.shield(task)
+        room = self._rooms.get(name)
+        if room is None:
+            raise NoAnswer(self._subjects.room_log(name))
+        room.has_seats_since = self._loop.time()
+        return room
+
+    async def _guarded(self, name: RoomId) -> None:
+        """Listen to a room; without success it is not there afterwards."""
+        with bug_guard(_log, "room not listened to: a bug"):
+            try:
+                await self._begin(name)
+            except (NoAnswer, BrokerAway, NatsError) as error:
+                _log.warning("room not listened to", extra={"error": repr(error)})
+                await self._drop(name)
+
+    async def _begin(self, name: RoomId) -> None:
+        room = self._rooms[name] = LiveRoom(name)
+        room.has_seats_since = self._loop.time()
+        on_message = functools.partial(self._on_message, room)
+        self._subscriptions[name] = await self._broker.subscribe(self._subjects.live_room(name), on_message)
+        metrics.ROOMS.set(len(self._rooms))
+        for _ in range(TRIES):
+            losses = self._stream.suspected_losses
+            barrier = await self._stream.barrier()
+            changes = (await self._reader.last_since([name], 1, barrier))[name]
+            history = await self._reader.history(name, changes) if changes else None
+            if self._stream.suspected_losses == losses:
+                if history is not None:
+                    room.log.begin(history, self._loop.time())
+                room.catch_up(changes, barrier.sequence, self._loop.time())
+                return
+        raise NoAnswer(self._subjects.room_log(name))
+
+    def _on_message(self, room: LiveRoom, message: Message) -> None:
+        metrics.ROOM_CHANGES.inc()
+        previous, number = jetstream.position(message.headers)
+        user = user_of_change(message.subject)
+        known = room.log.last_of(user)
+        if room.is_whole and known != number <= max(room.whole_to, known):
+            room.begin_anew(number - 1)  # the stream was lost, and counts from its beginning
+        elif room.is_whole and previous > max(room.whole_to, known):
+            self._stream.suspect_loss()
+        try:
+            change = read(room.name, user, number, message.data)
+        except msgspec.MsgspecError as error:
+            _log.error("change of a room not read: of another version", extra={"error": repr(error)})
+            return
+        if room.take(change, self._loop.time()):
+            self._advanced(room)
+
+    def _advanced(self, room: LiveRoom) -> None:
+        """Have a room's members told, and let those go on who wait for it."""
+        self._pacer.touch(room)
+        waiting = self._arrivals.get(room)
+        if waiting is None:
+            return
+        for number, arrived in waiting:
+            if number <= room.log.number and not arrived.done():
+                arrived.set_result(None)
+
+    async def reached(self, room: LiveRoom, number: int) -> None:
+        """Return when a room has everything up to a number, which is stored; 0: to what is stored now.
+
+        Raises:
+            NoAnswer, BrokerAway: it does not come.
+        """
+        if not number:
+            await self._stream.barrier()
+            return
+        if room.is_whole and number <= max(room.log.number, room.whole_to):
+            return
+        arrived = self._loop.create_future()
+        waiting = self._arrivals.setdefault(room, [])
+        waiting.append((number, arrived))
+        try:
+            async with asyncio.timeout(NUMBER_S):
+                await arrived
+        except TimeoutError as error:
+            raise NoAnswer(self._subjects.room_log(room.name)) from error
+        finally:
+            waiting.remove((number, arrived))
+            if not waiting:
+                self._arrivals.pop(room, None)
+
+    def hold(self) -> None:
+        """Take nothing up any more, for something older may be missing."""
+        for room in self._rooms.values():
+            room.hold()
+
+    async def catch_up(self, barrier: Barrier) -> None:
+        """Bring what is missing, up to a barrier, and go on.
+
+        Raises:
+            NoAnswer: that cannot be done now.
+        """
+        rooms = [room for room in self._rooms.values() if room.whole_to]  # else it is only begun with
+        for room in rooms:
+            if room.whole_to > barrier.sequence:  # the stream was lost, and counts anew
+                room.begin_anew(barrier.sequence)
+        for start in range(0, len(rooms), READ_AT_ONCE):
+            some = rooms[start : start + READ_AT_ONCE]
+            first = min(room.whole_to for room in some) + 1
+            changes = await self._reader.last_since([room.name for room in some], first, barrier)
+            for room in some:
+                if room.catch_up(changes[room.name], barrier.sequence, self._loop.time()):
+                    self._advanced(room)
+
+    async def keep(self) -> None:
+        """Look now and then for what was not heard, and stop listening to rooms without members."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            with bug_guard(_log, "rooms not looked at: a bug"):
+                await self.look()
+
+    async def look(self) -> None:
+        """Look for what was not heard, and stop listening to rooms that have had no members for a while."""
+        now = self._loop.time()
+        for name, room in list(self._rooms.items()):
+            if room.seats:
+                room.has_seats_since = now
+            elif now - room.has_seats_since >= LINGER_S:
+                await self._drop(name)
+            room.log.forget(now - KEEP_S)
+            if room.roster is not None:
+                room.roster.forget_gone()
+        if self._rooms and self._broker.is_connected:
+            losses = self._stream.suspected_losses
+            with contextlib.suppress(NoAnswer, BrokerAway):
+                barrier = await self._stream.barrier()
+                if self._stream.suspected_losses == losses:
+                    await self.catch_up(barrier)
+
+    def forget_rosters(self) -> None:
+        """Ask presence anew who is in each room: what was known of it may be of another time."""
+        for room in self._rooms.values():
+            room.roster = None
+
+    async def _drop(self, name: RoomId) -> None:
+        room = self._rooms.pop(name, None)
+        self._begun.pop(name, None)
+        subscription = self._subscriptions.pop(name, None)
+        metrics.ROOMS.set(len(self._rooms))
+        if room is not None:
+            self._pacer.drop(room)
+        if subscription is not None:
+            with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from
+                await subscription.unsubscribe()

@@ -1,0 +1,117 @@
+"""The log of one room as far as this gateway has it. Pure: times are seconds of a monotonic clock.
+
+Every change that was pushed is kept for a moment, so that members are told of each. The last change of each
+user is kept for longer: a member that comes back after a while is told of those. `number` is that of the last
+change.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from gateway.rooms.changes import Change
+from tieline.wire.ids import SessionId, UserId
+
+MAX_RECENT: Final = 2_048
+"""Changes of a room that are kept one by one, about 1 MB; of older ones the last of each user is kept."""
+
+
+class RoomLog:
+    """What has happened in a room."""
+
+    __slots__ = ("_last", "_recent", "_recent_since", "number")
+
+    def __init__(self, number: int = 0) -> None:
+        """Begin with nothing that is newer than a number."""
+        self.number = number
+        self._recent: deque[Change] = deque()
+        self._recent_since = number
+        """Of what is newer, every change is in `_recent`."""
+        self._last: dict[UserId, tuple[Change, float]] = {}
+        """The last change of each user, in order, with when it came."""
+
+    def last_of(self, user: UserId) -> int:
+        """Find the number of a user's last change; 0: none is known."""
+        known = self._last.get(user)
+        return 0 if known is None else known[0].number
+
+    def add(self, change: Change, now: float) -> bool:
+        """Take a change that was pushed; False: it is known already, or told once more."""
+        known = self._last.get(change.user)
+        if known is not None:
+            if known[0].number >= change.number:
+                return False
+            if known[0].entry == change.entry:  # told once more, after the time in which that is recognized
+                return False
+            del self._last[change.user]
+        self._last[change.user] = change, now
+        self._recent.append(change)
+        if len(self._recent) > MAX_RECENT:
+            self._recent_since = self._recent.popleft().number
+        self.number = max(self.number, change.number)
+        return True
+
+    def catch_up(self, changes: Iterable[Change], now: float) -> list[Change]:
+        """Take changes that were read, of each user the last; returns those that were not known, in order.
+
+        There may be older ones among them than were pushed meanwhile.
+        """
+        missing = sorted(
+            (change for change in changes if change.number > self.last_of(change.user)),
+            key=lambda change: change.number,
+        )
+        if missing:
+            for change in missing:
+                self._last[change.user] = change, now
+            self._last = dict(sorted(self._last.items(), key=lambda item: item[1][0].number))
+            self.number = max(self.number, missing[-1].number)
+            self._recent.clear()
+            self._recent_since = self.number
+        return missing
+
+    def begin(self, history: Iterable[Change], now: float) -> None:
+        """Take every change that is kept, if they are few, before anything else is taken."""
+        self._recent = deque(sorted(history, key=lambda change: change.number), MAX_RECENT)
+        self._recent_since = 0
+        for change in self._recent:
+            self._last.pop(change.user, None)
+            self._last[change.user] = change, now
+            self.number = change.number
+
+    def joined_at(self, user: UserId, session: SessionId) -> int:
+        """Find the number of the change by which a session joined; 0: it is not kept."""
+        for change in reversed(self._recent):
+            if change.user == user and change.entry.session == session and change.entry.kind == "joined":
+                return change.number
+        return 0
+
+    def since(self, position: int, up_to: int | None = None) -> list[Change]:
+        """List what is newer than a position, in order: every change, or the last of each user.
+
+        With `up_to` nothing that is newer than that.
+        """
+        if position >= self._recent_since:
+            newest = _newer(reversed(self._recent), position)
+        else:
+            newest = _newer((change for change, _ in reversed(self._last.values())), position)
+        return newest if up_to is None else [change for change in newest if change.number <= up_to]
+
+    def forget(self, before: float) -> None:
+        """Forget what came before a moment."""
+        for user, (_, at) in list(self._last.items()):
+            if at >= before:
+                break
+            del self._last[user]
+        while self._recent and self._recent[0].user not in self._last:
+            self._recent_since = self._recent.popleft().number
+
+
+def _newer(changes: Iterable[Change], position: int) -> list[Change]:
+    """List the changes that are newer than a position; they come newest first."""
+    found = []
+    for change in changes:
+        if change.number <= position:
+            break
+        found.append(change)
+    found.reverse()
+    return found

@@ -1,0 +1,182 @@
+"""What clients ask about rooms: to join, to leave, who is there. Presence decides who is a member.
+
+Who the members are is known here as soon as one of them is here, and presence is not asked again. While
+processes of an older version run, which write no logs, it is asked each time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+from nats.errors import Error as NatsError
+
+from gateway.client.actions import AskPresence, RoomListing
+from gateway.client.session import Session
+from gateway.rooms.live_room import LiveRoom
+from gateway.rooms.live_rooms import LiveRooms
+from gateway.rooms.roster import Roster
+from gateway.rooms.seats import Seat, Seats
+from tieline.runtime.broker import BrokerAway
+from tieline.runtime.requests import NoAnswer
+from tieline.wire.ids import ConnectionId, RoomId
+from tieline.wire.internal import (
+    Done,
+    JoinRoom,
+    LeaveRoom,
+    ListMembers,
+    PresenceReply,
+    RoomJoined,
+    RoomMembers,
+)
+
+OLD_S: Final = 60.0
+"""How long it is remembered that a process of an older version has answered: one of several answers now and
+then."""
+
+Ask = Callable[[Session, JoinRoom | LeaveRoom | ListMembers], Awaitable[PresenceReply | None]]
+"""Ask presence on behalf of a session; None: there was no answer."""
+
+Answer = PresenceReply | RoomListing | None
+
+
+class Memberships:
+    """The seats of the clients of one gateway. `ask` is how presence is asked."""
+
+    def __init__(self, rooms: LiveRooms) -> None:
+        self._rooms = rooms
+        self._loop = asyncio.get_running_loop()
+        self._seats: dict[ConnectionId, Seats] = {}
+        self._listing: dict[RoomId, asyncio.Lock] = {}
+        """Rooms whose members are being asked for, once for all who want to know."""
+        self._old_until = 0.0
+
+    def note_old_presence(self) -> None:
+        """Take note that a process answers that writes no logs: what is known of rooms may be wrong."""
+        self._old_until = self._loop.time() + OLD_S
+        self._rooms.forget_rosters()
+
+    def add(self, seats: Seats) -> None:
+        """Take note of a connection that may have seats."""
+        self._seats[seats.connection] = seats
+
+    def has(self, seats: Seats) -> bool:
+        """Whether a connection is still here."""
+        return self._seats.get(seats.connection) is seats
+
+    def drop(self, connection: ConnectionId) -> None:
+        """Give all seats of a connection up."""
+        seats = self._seats.pop(connection, None)
+        if seats is not None:
+            seats.leave_all()
+
+    async def answer(self, session: Session, ask: AskPresence, asks: Ask) -> Answer:
+        """Answer a client's JOIN, LEAVE or MEMBERS; None: it cannot be answered now."""
+        try:
+            match ask.request:
+                case JoinRoom():
+                    return await self._join(session, ask, ask.request, asks)
+                case LeaveRoom():
+                    return await self._leave(session, ask.request, asks)
+                case ListMembers():
+                    return await self._list(session, ask, ask.request, asks)
+                case _:
+                    raise TypeError(f"{type(ask.request).__name__} is not about a room")
+        except (NoAnswer, BrokerAway, NatsError):
+            return None
+
+    async def _join(self, session: Session, ask: AskPresence, request: JoinRoom, asks: Ask) -> Answer:
+        seat = self._seat(session, request.room)
+        if seat is not None and (known := self._known(request.room)) is not None:
+            return _listed(seat, known, ask)
+        room = await self._rooms.listen(request.room)
+        wanted = msgspec.structs.replace(request, hears=True, lists=room.roster is None)
+        reply = await asks(session, wanted)
+        seats = self._seats.get(session.connection)
+        if seats is None:
+            return reply  # the client has gone
+        match reply:
+            case RoomMembers():
+                seats.enter(room, room.number)
+                self.note_old_presence()
+                return reply
+            case RoomJoined(number=number, members=members):
+                await self._rooms.reached(room, number)
+                if members is not None and room.roster is None:
+                    room.list_members(members)
+                if room.roster is not None and room.roster.joined_at(session.user) is None:
+                    room.roster = None  # it is of a log that was lost
+                seat = seats.enter(room, room.number)
+                return await self._listed_anew(seat, room, session, ask, asks)
+            case _:
+                return reply
+
+    async def _leave(self, session: Session, request: LeaveRoom, asks: Ask) -> Answer:
+        reply = await asks(session, request)
+        seats = self._seats.get(session.connection)
+        if seats is not None and isinstance(reply, Done):
+            seats.leave(request.room)
+        return reply
+
+    async def _list(self, session: Session, ask: AskPresence, request: ListMembers, asks: Ask) -> Answer:
+        seat = self._seat(session, request.room)
+        room = self._rooms.known(request.room)
+        if seat is None or room is None:
+            return await asks(session, request)
+        return await self._listed_anew(seat, room, session, ask, asks)
+
+    async def _listed_anew(
+        self, seat: Seat, room: LiveRoom, session: Session, ask: AskPresence, asks: Ask
+    ) -> Answer:
+        """List a room's members, after asking presence if they are not known."""
+        request = ListMembers(session.user, session.session, room.name, hears=True)
+        reply = None if self._known(room.name) is not None else await self._load(room, session, request, asks)
+        roster = self._known(room.name)
+        if roster is None or seat.owner.of(room.name) is not seat:
+            return reply
+        return _listed(seat, roster, ask)
+
+    async def load(self, seat: Seat, session: Session, asks: Ask) -> None:
+        """Know a room's members for a client that waits for its list, and tell the client."""
+        room = self._rooms.known(seat.room.name)
+        if room is not None:
+            request = ListMembers(session.user, session.session, room.name, hears=True)
+            await self._load(room, session, request, asks)
+            seat.owner.tell()
+
+    async def _load(self, room: LiveRoom, session: Session, request: ListMembers, asks: Ask) -> Answer:
+        """Ask presence who is in a room, once for all who want to know; returns the answer."""
+        lock = self._listing.setdefault(room.name, asyncio.Lock())
+        try:
+            async with lock:
+                if self._known(room.name) is not None:
+                    return None
+                reply = await asks(session, request)
+                if isinstance(reply, RoomMembers) and len(reply.revisions) == len(reply.members):
+                    room.list_members(reply)
+                elif isinstance(reply, RoomMembers):
+                    self.note_old_presence()
+                return reply
+        finally:
+            if not lock.locked():
+                self._listing.pop(room.name, None)
+
+    def _seat(self, session: Session, room: RoomId) -> Seat | None:
+        seats = self._seats.get(session.connection)
+        return None if seats is None else seats.of(room)
+
+    def _known(self, name: RoomId) -> Roster | None:
+        """Find a roster that can be relied on."""
+        room = self._rooms.known(name)
+        if room is None or self._loop.time() < self._old_until:
+            return None
+        return room.roster
+
+
+def _listed(seat: Seat, roster: Roster, ask: AskPresence) -> RoomListing:
+    """List a room's members for one of them, who has been told everything up to there."""
+    seat.owner.tell()
+    number = seat.room.number
+    page = roster.whole(number) if ask.page is None else roster.page(ask.page, number)
+    joined_at = roster.joined_at(seat.owner.user)
+    return RoomListing(page, joined_at, roster.length(ask.page), len(roster))

@@ -1,0 +1,121 @@
+"""Read the logs of rooms from the mailbox stream: what was stored, whether or not it was pushed.
+
+A direct get may be answered by a replica that lags a moment behind. So one reads until a barrier
+(`gateway.delivery.barriers`) is among what is read: then everything before it is, too.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from gateway.delivery.barriers import Barrier
+from gateway.rooms.changes import Change, read
+from tieline.runtime.message import Message
+from tieline.runtime.requests import NoAnswer, Requests
+from tieline.wire import jetstream
+from tieline.wire.ids import RoomId
+from tieline.wire.subjects import Subjects, user_of_change
+
+TIMEOUT_S: Final = 2.0
+"""For one read: a leader election takes about one second."""
+
+TRIES: Final = 5
+"""Reads until a replica has caught up with its leader, which takes milliseconds."""
+
+PAGE: Final = 512
+"""Changes that are read at once of a room that has more than one answer holds: about 150 KB."""
+
+PAGE_BYTES: Final = 512 * 1024
+"""The same at most in bytes: users' names may be long."""
+
+_log = logging.getLogger(__name__)
+
+Changes = dict[RoomId, list[Change]]
+
+
+class LogReader:
+    """The logs of one namespace's rooms, for reading. Raises `NoAnswer` when they cannot be read."""
+
+    def __init__(self, requests: Requests, subjects: Subjects) -> None:
+        self._requests = requests
+        self._subjects = subjects
+        self._get = jetstream.direct_get(subjects.mailbox())
+
+    async def last_since(self, rooms: Sequence[RoomId], start: int, barrier: Barrier) -> Changes:
+        """Read the last change of each user in these rooms that is stored from `start` on.
+
+        They are in no order, and all that is stored before the barrier is among them.
+        """
+        patterns = [self._subjects.room_log(room) for room in rooms]
+        ask = jetstream.last_messages_since([barrier.subject, *patterns], min(start, barrier.sequence))
+        for _ in range(TRIES):
+            replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
+            if replies[-1].status == jetstream.TOO_MANY_MESSAGES:
+                return await self._in_parts(rooms, start, barrier)
+            if replies[-1].status not in jetstream.END_OF_MESSAGES:
+                raise NoAnswer(f"{self._get}: {replies[-1].headers!r}")
+            stored = {jetstream.stored_as(reply.headers): reply for reply in replies[:-1]}
+            if any(subject == barrier.subject and at >= barrier.sequence for subject, at in stored):
+                return self._by_room(rooms, replies[:-1])
+        raise NoAnswer(f"{self._get}: behind its leader")
+
+    async def _in_parts(self, rooms: Sequence[RoomId], start: int, barrier: Barrier) -> Changes:
+        """Read rooms one by one; one that has too many users by itself, change by change."""
+        if len(rooms) > 1:
+            middle = len(rooms) // 2
+            first = await self.last_since(rooms[:middle], start, barrier)
+            return first | await self.last_since(rooms[middle:], start, barrier)
+        replies: list[Message] = []
+        while True:
+            ask = jetstream.messages_of(self._subjects.room_log(rooms[0]), start, PAGE, PAGE_BYTES)
+            page = await self._requests.gather(self._get, ask, TIMEOUT_S)
+            if page[-1].status not in jetstream.END_OF_MESSAGES:
+                raise NoAnswer(f"{self._get}: {page[-1].headers!r}")
+            replies += page[:-1]
+            if not jetstream.pending(page[-1]):
+                return self._by_room(rooms, replies)
+            start = jetstream.sequence(page[-2]) + 1
+
+    async def history(self, room: RoomId, last: Iterable[Change]) -> list[Change] | None:
+        """Read every change of a room that is kept, these `last` ones among them; None: they are many."""
+        ask = jetstream.messages_of(self._subjects.room_log(room), 1, PAGE, PAGE_BYTES)
+        for _ in range(TRIES):
+            page = await self._requests.gather(self._get, ask, TIMEOUT_S)
+            if jetstream.pending(page[-1]):
+                return None
+            found = [change for reply in page[:-1] if (change := self._read(room, reply)) is not None]
+            if {change.number for change in last} <= {change.number for change in found}:
+                return found
+        raise NoAnswer(f"{self._get}: behind its leader")
+
+    async def is_change(self, number: int) -> bool:
+        """Whether there is a change of some room with this number."""
+        reply = await self._requests.ask_once(self._get, jetstream.message_at(number), TIMEOUT_S)
+        prefix = self._subjects.rooms().removesuffix(">")
+        return not reply.status and jetstream.stored_as(reply.headers)[0].startswith(prefix)
+
+    def _read(self, room: RoomId, reply: Message) -> Change | None:
+        subject, number = jetstream.stored_as(reply.headers)
+        try:
+            return read(room, user_of_change(subject), number, reply.data)
+        except msgspec.MsgspecError as error:
+            _log.error("change of a room not read: of another version", extra={"error": repr(error)})
+            return None
+
+    def _by_room(self, rooms: Iterable[RoomId], replies: Iterable[Message]) -> Changes:
+        names = {self._subjects.room_log(room).removesuffix("*"): room for room in rooms}
+        last: dict[str, tuple[RoomId, Change]] = {}
+        for reply in replies:
+            subject, _ = jetstream.stored_as(reply.headers)
+            room = names.get(subject[: subject.rfind(".") + 1])
+            if room is None:
+                continue  # the barrier
+            change = self._read(room, reply)
+            if change is not None:
+                last[subject] = room, change
+        changes: Changes = {room: [] for room in rooms}
+        for room, change in last.values():
+            changes[room].append(change)
+        return changes

@@ -1,0 +1,160 @@
+"""How far each member here has been told: its seats, one for each of its rooms. Pure.
+
+A client that names what it was told last, when it comes back, must have been told everything before that. So
+all its rooms are told up to one number together, the ones with the lower numbers first; and before it is sent
+a signal, it is told what is stored before that (`gateway.delivery.feed`).
+"""
+
+from typing import Protocol
+
+from gateway.client.frames import Framed
+from gateway.rooms.changes import Change, Told
+from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
+
+
+class Sink(Protocol):
+    """Where what a client is told is written; `gateway.delivery.feed.Feed` is one."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing may be sent, because something older may be missing."""
+        ...
+
+    def write(self, frames: bytes) -> None:
+        """Send the client frames that have their heads."""
+        ...
+
+
+class Room(Protocol):
+    """What a seat needs of its room; `gateway.rooms.live_room.LiveRoom` is one."""
+
+    name: RoomId
+    seats: "dict[ConnectionId, Seat]"
+
+    @property
+    def number(self) -> int:
+        """How far it goes."""
+        ...
+
+    def told(self, seat: "Seat", up_to: int) -> Told | None:
+        """Make what a member is told up to a number; None: nothing."""
+        ...
+
+    def listed(self) -> Told | None:
+        """Make a list of the members; None: they are not known."""
+        ...
+
+
+class Seat:
+    """One member's place in one room."""
+
+    __slots__ = ("_until", "owner", "position", "room", "waits_for_list")
+
+    def __init__(self, owner: "Seats", room: Room, position: int) -> None:
+        self.owner = owner
+        self.room = room
+        self.position = position
+        """The member has been told everything up to this number."""
+        self.waits_for_list = False
+        """It is told nothing before it has a list."""
+        self._until = 0
+        """The number of the change with which it is told that it is no member any more; 0: it is one."""
+
+    def concerns(self, change: Change) -> bool:
+        """Whether the member is told of a change: of its own only if it was put out."""
+        entry = change.entry
+        return change.user != self.owner.user or (entry.tells_user and entry.session == self.owner.session)
+
+    def end(self, change: Change) -> None:
+        """Give the seat up, for its member has left; at once, or when it has been told."""
+        if change.entry.tells_user:
+            self._until = change.number
+        else:
+            self.owner.leave(self.room.name)
+
+    def take(self, up_to: int) -> Told | None:
+        """Take what the member has to be told up to a number."""
+        if self.waits_for_list:
+            return self._take_list()
+        if self._until:
+            up_to = min(up_to, self._until)
+        if up_to <= self.position:
+            return None
+        told = self.room.told(self, up_to)
+        self.position = up_to
+        if 0 < self._until <= up_to:
+            self.owner.leave(self.room.name)
+        return told
+
+    def _take_list(self) -> Told | None:
+        """Take the list that the member waits for, if it is there."""
+        listed = self.room.listed()
+        if listed is not None:
+            self.waits_for_list = False
+            self.position = listed.last
+        return listed
+
+
+class Seats:
+    """The seats of one connection."""
+
+    __slots__ = ("_rooms", "_sink", "batches", "connection", "session", "user")
+
+    def __init__(
+        self, user: UserId, session: SessionId, connection: ConnectionId, sink: Sink, *, batches: bool
+    ) -> None:
+        """`batches`: the client is told all changes of a moment in one event, not each in its own."""
+        self.user = user
+        self.session = session
+        self.connection = connection
+        self.batches = batches
+        self._sink = sink
+        self._rooms: dict[RoomId, Seat] = {}
+
+    def of(self, room: RoomId) -> Seat | None:
+        """Find the seat in a room; None: there is none."""
+        return self._rooms.get(room)
+
+    def enter(self, room: Room, position: int) -> Seat:
+        """Take a seat in a room, whose member has been told everything up to a number."""
+        seat = self._rooms[room.name] = room.seats[self.connection] = Seat(self, room, position)
+        return seat
+
+    def leave(self, room: RoomId) -> None:
+        """Give a seat up."""
+        seat = self._rooms.pop(room, None)
+        if seat is not None:
+            seat.room.seats.pop(self.connection, None)
+
+    def leave_all(self) -> None:
+        """Give all seats up: the connection is gone."""
+        for room in list(self._rooms):
+            self.leave(room)
+
+    def tell(self, before: int | None = None) -> None:
+        """Tell the client everything that it has not been told; or what is stored before a number."""
+        if not self._sink.is_held:
+            frames = self._taken(before)
+            if frames:
+                self._sink.write(frames)
+
+    def weave(self, frames: list[bytes], numbers: list[int]) -> list[bytes]:
+        """Put before each frame, which has a number of its own, what is stored before it."""
+        woven: list[bytes] = []
+        for frame, number in zip(frames, numbers, strict=True):
+            told = self._taken(number)
+            if told:
+                woven.append(Framed(told))
+            woven.append(frame)
+        return woven
+
+    def _taken(self, before: int | None) -> bytes:
+        found = []
+        for seat in list(self._rooms.values()):
+            number = seat.room.number
+            told = seat.take(number if before is None else min(number, before - 1))
+            if told is not None:
+                found.append(told)
+        if len(found) > 1:
+            found.sort(key=lambda told: told.last)
+        return b"".join([told.data for told in found])

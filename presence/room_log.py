@@ -1,0 +1,60 @@
+"""Write the log of each room: one entry a change, told once, whoever is a member.
+
+The log lies in the mailbox stream, so its entries stand in one order with everything that is sent to users.
+The stream pushes them on to the gateways that have members of the room, which tell each member
+(`gateway.rooms`). What an entry says is in `tieline.wire.internal.RoomChange`; when one is written is decided
+by `presence.effects`.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from presence.store import TIMEOUT_S, StoreUnavailable
+from tieline.runtime.requests import NoAnswer, Requests
+from tieline.wire import internal, jetstream
+from tieline.wire.ids import RoomId, UserId
+from tieline.wire.internal import RoomChange
+from tieline.wire.subjects import Subjects
+
+
+class RoomLog(Protocol):
+    """Where the changes of rooms are written."""
+
+    async def add(self, room: RoomId, user: UserId, change: RoomChange) -> int:
+        """Write a change, once however often that is asked for; returns its number.
+
+        Raises:
+            StoreUnavailable: it may or may not be written.
+        """
+        ...
+
+
+class MailboxLog:
+    """The log in the mailbox stream. `adapt` makes the stream keep it, if it does not."""
+
+    def __init__(self, requests: Requests, subjects: Subjects, adapt: Callable[[], Awaitable[None]]) -> None:
+        self._requests = requests
+        self._subjects = subjects
+        self._adapt = adapt
+
+    async def add(self, room: RoomId, user: UserId, change: RoomChange) -> int:
+        """See `RoomLog.add`."""
+        subject, payload = self._subjects.room(room, user), internal.encode(change)
+        name = hashlib.blake2b(subject.encode() + b" " + payload, digest_size=16).hexdigest()
+        try:
+            return await self._publish(subject, payload, name)
+        except NoAnswer:
+            # A process of an older version may have made the stream anew, as it knows it.
+            await self._adapt()
+        try:
+            return await self._publish(subject, payload, name)
+        except NoAnswer as error:
+            raise StoreUnavailable(subject) from error
+
+    async def _publish(self, subject: str, payload: bytes, name: str) -> int:
+        reply = await self._requests.ask_once(subject, payload, TIMEOUT_S, jetstream.named(name))
+        answer = jetstream.read_published(reply.data)
+        if answer.error is not None:
+            raise StoreUnavailable(subject, answer.error)
+        return answer.seq

@@ -1,0 +1,171 @@
+"""The rooms of one gateway over a real broker, presence's log of rooms, and a presence that is asked."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gateway.admission.tokens import Claims
+from gateway.client.actions import AskPresence, RoomListing
+from gateway.client.deliveries import NOTHING
+from gateway.client.pages import Page
+from gateway.client.session import Session
+from gateway.delivery.delivery import Delivery
+from gateway.rooms.delivery import RoomDelivery
+from gateway.rooms.live_rooms import LiveRooms
+from gateway.rooms.memberships import Memberships
+from gateway.rooms.pacer import Pacer
+from gateway.rooms.reading import LogReader
+from presence.mailbox import make_mailbox
+from presence.room_log import MailboxLog
+from tests.support.waiting import until
+from tests.unit.gateway.client.alice import PLAIN
+from tests.unit.gateway.client.harness import AN_HOUR_S, Harness, connected
+from tieline.runtime.broker import Broker, connect
+from tieline.runtime.requests import Requests
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.internal import (
+    Done,
+    JoinRoom,
+    LeaveRoom,
+    ListMembers,
+    Opened,
+    PresenceReply,
+    RoomChange,
+    RoomJoined,
+    RoomMembers,
+)
+from tieline.wire.replies import Member
+from tieline.wire.subjects import Subjects
+
+SUBJECTS = Subjects("t")
+HALL, CELLAR = RoomId("hall"), RoomId("cellar")
+ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
+ABOUT_ROOM = JoinRoom | LeaveRoom | ListMembers
+
+
+class Here:
+    """One client of the gateway."""
+
+    def __init__(self, scene: "Scene", user: UserId, *, batches: bool = False) -> None:
+        claims = Claims(user, AN_HOUR_S, rooms="*")
+        self.session = Session(
+            SessionId(f"{user}-s"),
+            ConnectionId(f"{user}-c"),
+            claims,
+            SecretHash(b""),
+            False,
+            PLAIN,
+            batches=batches,
+        )
+        self.harness: Harness = connected(self.session)
+        self._scene = scene
+
+    async def comes(self, *rooms: RoomId, resumed: bool = False, last: str = "") -> None:
+        """Let it be let in, in these rooms."""
+        self.session.opened(Opened(self.session.session, resumed, dict.fromkeys(rooms, 1)), SecretHash(b""))
+        await self._scene.delivery.follow(self.harness.connection, self.session)
+        missed = await self._scene.delivery.missed(self.session, last) if resumed else NOTHING
+        self._scene.delivery.release(self.session, missed)
+
+    async def asks(self, request: ABOUT_ROOM, page: Page | None = None) -> object:
+        """Let it ask about a room; returns the answer."""
+        ask = AskPresence("r", "JOIN", request.room, request, page=page)
+        return await self._scene.memberships.answer(self.session, ask, self._scene.asks)
+
+    async def joins(self, room: RoomId = HALL) -> RoomListing:
+        """Let it join a room, which must succeed."""
+        answer = await self.asks(JoinRoom(self.session.user, self.session.session, room))
+        assert isinstance(answer, RoomListing)
+        return answer
+
+    async def hears(self, count: int) -> list[str]:
+        """Wait until it was told so much, and return the names of what it was told."""
+        found: list[str] = []
+
+        def has_heard() -> bool:
+            found.extend(self.harness.names())
+            return len(found) >= count
+
+        await until(has_heard)
+        return found
+
+
+class Scene:
+    """The gateway, and what presence says and does."""
+
+    def __init__(self, broker: Broker, tasks: asyncio.TaskGroup) -> None:
+        self.broker = broker
+        self.requests = Requests(broker, SUBJECTS.replies("test", "1"))
+        self.mailbox = Delivery(broker, self.requests, SUBJECTS, GatewayId("g"), tasks)
+        self.reader = LogReader(self.requests, SUBJECTS)
+        pacer = Pacer(asyncio.get_running_loop())
+        self.rooms = LiveRooms(broker, SUBJECTS, self.mailbox, self.reader, pacer, tasks)
+        self.memberships = Memberships(self.rooms)
+        self.delivery = RoomDelivery(
+            self.mailbox, self.rooms, self.memberships, self.reader, pacer, self.asks, tasks
+        )
+        self.log = MailboxLog(self.requests, SUBJECTS, self._make)
+        self.members: dict[UserId, tuple[Member, int]] = {}
+        """Who is in every room, as presence has it, with the revisions of the records."""
+        self.asked: list[ABOUT_ROOM] = []
+        self.is_old = False
+        """Presence is of a version that writes no logs."""
+        self.is_silent = False
+        self._revision = 0
+
+    async def _make(self) -> None:
+        await make_mailbox(self.broker, SUBJECTS, "memory", 1, 30)
+
+    async def start(self) -> None:
+        """Make the stream, and listen."""
+        await self._make()
+        await self.requests.start()
+        self.mailbox.catch_up_beside(self.rooms)
+        await self.mailbox.start()
+
+    async def enters(self, user: UserId, room: RoomId = HALL) -> int:
+        """Let a user of another gateway join; returns the number of that."""
+        self._revision += 1
+        self.members[user] = Member(user, "online", True, self._revision), self._revision
+        change = RoomChange("joined", self._revision, SessionId(f"{user}-s"), "online", True, self._revision)
+        return await self.log.add(room, user, change)
+
+    async def leaves(self, user: UserId, room: RoomId = HALL) -> int:
+        """Let a user leave; returns the number of that."""
+        self._revision += 1
+        self.members.pop(user, None)
+        change = RoomChange("left", self._revision, SessionId(f"{user}-s"), "online", True, 0, "left")
+        return await self.log.add(room, user, change)
+
+    async def asks(self, session: Session, request: ABOUT_ROOM) -> PresenceReply | None:
+        """Be presence."""
+        self.asked.append(request)
+        if self.is_silent:
+            return None
+        match request:
+            case JoinRoom():
+                number = await self.enters(session.user, request.room) if not self.is_old else 0
+                listed = self.listed() if request.lists else None
+                return self.listed() if self.is_old else RoomJoined(number, listed)
+            case LeaveRoom():
+                await self.leaves(session.user, request.room)
+                return Done()
+            case ListMembers():
+                return self.listed()
+
+    def listed(self) -> RoomMembers:
+        """List everybody, with revisions if presence is not too old for that."""
+        members = tuple(member for member, _ in self.members.values())
+        revisions = () if self.is_old else tuple(revision for _, revision in self.members.values())
+        return RoomMembers(members, revisions)
+
+
+@asynccontextmanager
+async def scene_at(url: str) -> AsyncIterator[Scene]:
+    """Begin a scene at a broker of its own, and end it."""
+    broker = await connect(url, "test")
+    async with asyncio.TaskGroup() as tasks:
+        scene = Scene(broker, tasks)
+        await scene.start()
+        yield scene
+        await broker.close()

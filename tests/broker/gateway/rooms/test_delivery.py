@@ -1,0 +1,80 @@
+"""What a client is told of its rooms when it comes, and when it comes back."""
+
+from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene
+from tests.unit.gateway.client.harness import event
+from tieline.wire.ids import SessionId
+
+
+async def sends(scene: Scene, name: str) -> None:
+    """Have a signal stored for Carol."""
+    scene.broker.send(SUBJECTS.user(CAROL, SessionId("carol-s")), event(name))
+    await scene.mailbox.settled()
+
+
+async def test_who_comes_hears_of_what_is_newer(scene: Scene) -> None:
+    await scene.enters(ALICE)
+    carol = Here(scene, CAROL)
+    await carol.comes(HALL)
+    number = await scene.enters(BOB)
+    assert await carol.hears(1) == [f"room-{number}"]
+
+
+async def test_rooms_and_signals_come_in_the_order_in_which_they_are_stored(scene: Scene) -> None:
+    carol = Here(scene, CAROL)
+    await carol.comes()
+    await carol.joins()
+    expected = []
+    for name in ("a", "b", "c"):
+        expected += [f"room-{await scene.enters(ALICE)}", name, f"room-{await scene.leaves(ALICE)}"]
+        await sends(scene, name) if name != "a" else None
+    del expected[1]
+    heard = await carol.hears(len(expected))
+    assert [one for one in heard if one.startswith("room")] == [
+        one for one in expected if one.startswith("room")
+    ]
+    assert [one for one in heard if not one.startswith("room")] == ["b", "c"]
+
+
+async def test_who_comes_back_is_told_what_is_newer_than_its_last(scene: Scene) -> None:
+    had = await scene.enters(ALICE)
+    await sends(scene, "a")
+    bob = await scene.enters(BOB)
+    await sends(scene, "b")
+    gone = await scene.leaves(ALICE)
+    for last, missed in (
+        (f"room-{had}", ["a", f"room-{bob}", "b", f"room-{gone}"]),
+        ("a", [f"room-{bob}", "b", f"room-{gone}"]),
+        ("b", [f"room-{gone}"]),
+        (f"room-{gone}", []),
+        ("unknown", [f"room-{had}", "a", f"room-{bob}", "b", f"room-{gone}"]),
+    ):
+        carol = Here(scene, CAROL)
+        await carol.comes(HALL, resumed=True, last=last)
+        assert carol.harness.names() == missed
+        await scene.delivery.drop(carol.session)
+
+
+async def test_a_number_that_no_change_has_is_not_believed(scene: Scene) -> None:
+    await sends(scene, "a")
+    number = await scene.enters(ALICE)
+    carol = Here(scene, CAROL)
+    await carol.comes(HALL, resumed=True, last=f"room-{number + 1_000}")
+    assert carol.harness.names() == ["a", f"room-{number}"]
+
+
+async def test_who_takes_batches_and_has_lost_its_place_gets_a_list(scene: Scene) -> None:
+    number = await scene.enters(ALICE)
+    carol = Here(scene, CAROL, batches=True)
+    await carol.comes(HALL, resumed=True, last="unknown")
+    assert await carol.hears(1) == [f"room-{number}-list"]
+    bob = await scene.enters(BOB)
+    assert await carol.hears(1) == [f"room-{bob}"]
+
+
+async def test_who_is_gone_has_no_seat(scene: Scene) -> None:
+    carol = Here(scene, CAROL)
+    await carol.comes()
+    await carol.joins()
+    hall = await scene.rooms.listen(HALL)
+    await scene.delivery.drop(carol.session)
+    assert hall.seats == {}

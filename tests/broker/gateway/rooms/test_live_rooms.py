@@ -1,0 +1,87 @@
+"""The rooms that a gateway listens to: everything that is stored is known, whatever was pushed."""
+
+import asyncio
+
+from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene
+
+
+async def test_a_room_is_known_as_its_log_keeps_it(scene: Scene) -> None:
+    numbers = [await scene.enters(ALICE), await scene.enters(BOB), await scene.leaves(ALICE)]
+    hall = await scene.rooms.listen(HALL)
+    assert [one.number for one in hall.log.since(0)] == numbers
+    assert scene.rooms.known(HALL) is hall
+    later = await scene.enters(CAROL)
+    await scene.rooms.reached(hall, later)
+    assert hall.number == later
+
+
+async def test_those_who_come_at_once_listen_once(scene: Scene) -> None:
+    halls = await asyncio.gather(*(scene.rooms.listen(HALL) for _ in range(3)))
+    assert halls[0] is halls[1] is halls[2]
+
+
+async def test_what_was_not_heard_is_brought_before_anybody_goes_on(scene: Scene) -> None:
+    carol = Here(scene, CAROL)
+    await carol.comes()
+    await carol.joins()
+    hall = await scene.rooms.listen(HALL)
+    scene.mailbox.suspect_loss()
+    assert scene.rooms.known(HALL) is None
+    number = await scene.enters(ALICE)
+    await scene.rooms.reached(hall, number)
+    assert await carol.hears(1) == [f"room-{number}"]
+
+
+async def test_what_was_lost_without_a_gap_is_found_by_looking(scene: Scene) -> None:
+    carol = Here(scene, CAROL)
+    await carol.comes()
+    await carol.joins()
+    hall = await scene.rooms.listen(HALL)
+    hall.hold()  # as if it had not come
+    number = await scene.enters(ALICE)
+    await scene.mailbox.barrier()
+    hall.held = None
+    assert hall.number < number
+    await scene.rooms.look()
+    assert hall.number == number
+    assert await carol.hears(1) == [f"room-{number}"]
+
+
+async def test_a_gap_is_noticed_by_what_comes_next(scene: Scene) -> None:
+    hall = await scene.rooms.listen(HALL)
+    hall.hold()
+    await scene.enters(ALICE)
+    await scene.mailbox.barrier()
+    hall.held = None
+    before = scene.mailbox.suspected_losses
+    last = await scene.leaves(ALICE)
+    await scene.rooms.reached(hall, last)
+    assert scene.mailbox.suspected_losses == before + 1
+
+
+async def test_a_room_without_members_is_forgotten_after_a_while(scene: Scene) -> None:
+    hall = await scene.rooms.listen(HALL)
+    await scene.rooms.look()
+    assert scene.rooms.known(HALL) is hall
+    hall.has_seats_since -= 1_000
+    await scene.rooms.look()
+    assert scene.rooms.known(HALL) is None
+    assert await scene.rooms.listen(HALL) is not hall
+
+
+async def test_a_stream_that_was_lost_goes_on_counting(scene: Scene) -> None:
+    carol = Here(scene, CAROL)
+    await carol.comes()
+    for _ in range(3):
+        await scene.enters(ALICE)
+        await scene.leaves(ALICE)
+    await carol.joins()
+    hall = await scene.rooms.listen(HALL)
+    await scene.broker.client.jetstream().delete_stream(SUBJECTS.mailbox())
+    before = hall.number
+    number = await scene.enters(BOB)
+    assert number > before
+    assert await carol.hears(1) == [f"room-{number}"]
+    assert hall.number == number
+    answer = await carol.joins()
+    assert answer.joined_at is not None

@@ -1,0 +1,92 @@
+"""JOIN, LEAVE and MEMBERS, answered from what the gateway knows."""
+
+import asyncio
+import json
+
+import msgspec
+
+from gateway.client.actions import RoomListing
+from gateway.client.pages import Page
+from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, Here, Scene
+from tieline.wire.internal import Done, JoinRoom, LeaveRoom, ListMembers, RoomMembers
+
+
+def names(answer: object) -> list[str]:
+    """Who is listed."""
+    assert isinstance(answer, RoomListing)
+    return [member["userId"] for member in json.loads(msgspec.json.encode(answer.page))["members"]]
+
+
+async def test_who_joins_is_listed_at_the_number_of_that(scene: Scene) -> None:
+    await scene.enters(ALICE)
+    bob = Here(scene, BOB)
+    await bob.comes()
+    answer = await bob.joins()
+    assert names(answer) == [ALICE, BOB]
+    assert answer.page.number == (await scene.rooms.listen(HALL)).number
+    assert answer.joined_at == 2
+    number = await scene.enters(CAROL)
+    assert await bob.hears(1) == [f"room-{number}"]
+
+
+async def test_presence_lists_a_room_once_for_all(scene: Scene) -> None:
+    await scene.enters(ALICE)
+    clients = [Here(scene, user) for user in (BOB, CAROL)]
+    for client in clients:
+        await client.comes(HALL)
+    await scene.rooms.listen(HALL)
+    await asyncio.sleep(0)
+    asks = (client.asks(ListMembers(client.session.user, client.session.session, HALL)) for client in clients)
+    answers = await asyncio.gather(*asks)
+    assert [names(answer) for answer in answers] == [[ALICE], [ALICE]]
+    assert len(scene.asked) == 1
+
+
+async def test_who_joins_again_is_answered_without_presence(scene: Scene) -> None:
+    bob = Here(scene, BOB)
+    await bob.comes()
+    first = await bob.joins()
+    asked = len(scene.asked)
+    assert await bob.joins() == first
+    assert len(scene.asked) == asked
+
+
+async def test_a_page_is_a_part_of_the_list(scene: Scene) -> None:
+    await scene.enters(ALICE)
+    bob = Here(scene, BOB, batches=True)
+    await bob.comes()
+    join = JoinRoom(BOB, bob.session.session, HALL)
+    answer = await bob.asks(join, Page(limit=1))
+    assert isinstance(answer, RoomListing)
+    assert (names(answer), answer.page.count, answer.page.next) == ([ALICE], 2, "1.alice")
+
+
+async def test_who_has_left_hears_nothing_more(scene: Scene) -> None:
+    bob = Here(scene, BOB)
+    await bob.comes()
+    await bob.joins()
+    assert await bob.asks(LeaveRoom(BOB, bob.session.session, HALL)) == Done()
+    hall = await scene.rooms.listen(HALL)
+    await scene.rooms.reached(hall, await scene.enters(ALICE))
+    assert hall.seats == {}
+    assert bob.harness.names() == []
+
+
+async def test_an_older_presence_is_asked_each_time(scene: Scene) -> None:
+    bob = Here(scene, BOB)
+    await bob.comes()
+    await scene.enters(BOB)
+    scene.is_old = True
+    join = JoinRoom(BOB, bob.session.session, HALL)
+    listed = ListMembers(BOB, bob.session.session, HALL)
+    assert isinstance(await bob.asks(join), RoomMembers)
+    assert isinstance(await bob.asks(listed), RoomMembers)
+    assert isinstance(await bob.asks(join), RoomMembers)
+    assert len(scene.asked) == 3
+
+
+async def test_without_an_answer_of_presence_there_is_none(scene: Scene) -> None:
+    bob = Here(scene, BOB)
+    await bob.comes()
+    scene.is_silent = True
+    assert await bob.asks(JoinRoom(BOB, bob.session.session, HALL)) is None

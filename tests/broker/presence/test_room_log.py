@@ -1,0 +1,76 @@
+"""The log of a room in the stream of a real broker."""
+
+import asyncio
+
+import pytest
+from nats.js.api import StorageType, StreamConfig
+
+from presence.mailbox import make_mailbox
+from presence.room_log import MailboxLog
+from presence.store import StoreUnavailable
+from tests.broker.presence.conftest import SUBJECTS
+from tieline.runtime.broker import Broker, Message
+from tieline.runtime.requests import Requests
+from tieline.wire import jetstream
+from tieline.wire.ids import RoomId, SessionId, UserId
+from tieline.wire.internal import RoomChange, decode_room_change
+from tieline.wire.subjects import user_of_change
+
+HALL, ALICE, BOB = RoomId("a hall.*"), UserId("alice"), UserId("用户 一")
+CAME = RoomChange("joined", 7, SessionId("s"), "online", True, 1)
+WENT = RoomChange("left", 8, SessionId("s"), "online", True, 0, "left")
+
+
+class Log:
+    """The log over a stream, and what a gateway hears of it."""
+
+    def __init__(self, broker: Broker, requests: Requests) -> None:
+        self._broker = broker
+        self.log = MailboxLog(requests, SUBJECTS, self.adapt)
+        self.heard: asyncio.Queue[Message] = asyncio.Queue()
+        self.adapted = 0
+
+    async def adapt(self) -> None:
+        """Make the stream as this version has it."""
+        self.adapted += 1
+        await make_mailbox(self._broker, SUBJECTS, "memory", 1, 30)
+
+    async def listen(self) -> None:
+        """Hear what the stream pushes of the hall."""
+        await self._broker.subscribe(SUBJECTS.live_room(HALL), self.heard.put_nowait)
+
+
+async def test_a_change_is_numbered_and_pushed_and_kept_once(broker: Broker, requests: Requests) -> None:
+    log = Log(broker, requests)
+    await log.adapt()
+    await log.listen()
+    first = await log.log.add(HALL, ALICE, CAME)
+    assert await log.log.add(HALL, ALICE, CAME) == first
+    second = await log.log.add(HALL, BOB, CAME)
+    third = await log.log.add(HALL, ALICE, WENT)
+    assert first < second < third
+    heard = [await log.heard.get() for _ in range(3)]
+    assert [(user_of_change(one.subject), decode_room_change(one.data)) for one in heard] == [
+        (ALICE, CAME),
+        (BOB, CAME),
+        (ALICE, WENT),
+    ]
+    assert [jetstream.position(one.headers) for one in heard] == [(0, first), (0, second), (first, third)]
+
+
+async def test_a_stream_of_an_older_version_is_adapted(broker: Broker, requests: Requests) -> None:
+    log = Log(broker, requests)
+    older = StreamConfig(
+        name=SUBJECTS.mailbox(), subjects=[SUBJECTS.users()], storage=StorageType.MEMORY, allow_direct=True
+    )
+    await broker.client.jetstream().add_stream(older)
+    assert await log.log.add(HALL, ALICE, CAME) == 1
+    assert log.adapted == 1
+
+
+async def test_a_stream_that_cannot_be_had_is_said(requests: Requests) -> None:
+    async def in_vain() -> None:
+        pass
+
+    with pytest.raises(StoreUnavailable):
+        await MailboxLog(requests, SUBJECTS, in_vain).add(HALL, ALICE, CAME)

@@ -1,0 +1,178 @@
+"""One room: what is taken up when, and what members are told of it."""
+
+from gateway.rooms.live_room import MAX_SINGLE, MAX_TOLD, LiveRoom
+from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, HALL, Client, change, live
+from tieline.wire.ids import UserId
+from tieline.wire.internal import RoomMembers
+from tieline.wire.replies import Member
+
+
+def members(*users: UserId) -> RoomMembers:
+    """A list of members that is older than every change."""
+    return RoomMembers(tuple(Member(user, "online", True, 1) for user in users), tuple(0 for _ in users))
+
+
+def test_what_is_pushed_waits_until_nothing_older_is_missing() -> None:
+    hall = LiveRoom(HALL)
+    assert not hall.is_whole
+    assert not hall.take(change(5, BOB), 0)
+    assert hall.catch_up([change(3, ALICE), change(5, BOB)], 4, 0)
+    assert hall.is_whole
+    assert [one.number for one in hall.log.since(0)] == [3, 5]
+    assert (hall.number, hall.whole_to) == (5, 4)
+    hall.hold()
+    hall.hold()
+    assert not hall.take(change(8, ALICE, "left"), 0)
+    assert hall.catch_up([], 7, 0)
+    assert hall.log.number == 8
+    assert not hall.catch_up([], 9, 0)
+
+
+def test_a_room_in_which_nothing_has_changed_goes_as_far_as_was_read() -> None:
+    hall = LiveRoom(HALL)
+    hall.catch_up([], 7, 0)
+    assert hall.number == 7
+
+
+def test_what_is_told_late_is_told_with_all_that_is_newer() -> None:
+    hall = live(change(3, ALICE))
+    carol = Client(CAROL)
+    carol.seats.enter(hall, hall.number)
+    hall.take(change(9, ALICE, "left", reason="left"), 0)
+    carol.seats.tell()
+    assert carol.words() == ["9: alice left"]
+    hall.catch_up([change(5, BOB)], 9, 0)
+    carol.seats.tell()
+    assert carol.words() == ["5: bob joined", "9: alice left"]
+
+
+def test_members_that_are_told_the_same_are_told_the_same_bytes() -> None:
+    hall = live()
+    alice, bob, carol = Client(ALICE), Client(BOB), Client(CAROL, batches=True)
+    for client in (alice, bob, carol):
+        client.seats.enter(hall, 0)
+    hall.take(change(5, UserId("dan")), 0)
+    for client in (alice, bob, carol):
+        client.seats.tell()
+    assert alice.written[0] is bob.written[0]
+    assert carol.words() == ["5: joined dan, left , updated "]
+
+
+def test_one_s_own_changes_are_told_to_the_others_alone() -> None:
+    hall = live()
+    alice, bob = Client(ALICE), Client(BOB, batches=True)
+    alice.seats.enter(hall, 0)
+    bob.seats.enter(hall, 0)
+    hall.take(change(5, ALICE, "updated", status="away"), 0)
+    hall.take(change(6, BOB, "updated", status="away"), 0)
+    hall.take(change(7, BOB, "updated"), 0)
+    alice.seats.tell()
+    bob.seats.tell()
+    assert alice.words() == ["6: bob away", "7: bob online"]
+    assert bob.words() == ["5: joined , left , updated alice"]
+    hall.take(change(9, ALICE, "updated", status="away"), 0)
+    alice.seats.tell()
+    assert alice.words() == []
+
+
+def test_what_only_lists_show_is_told_in_batches_alone() -> None:
+    hall = live()
+    alice, bob = Client(ALICE), Client(BOB, batches=True)
+    alice.seats.enter(hall, 0)
+    bob.seats.enter(hall, 0)
+    hall.take(change(5, CAROL, "updated", is_silent=True), 0)
+    alice.seats.tell()
+    bob.seats.tell()
+    assert alice.words() == []
+    assert bob.words() == ["5: joined , left , updated carol"]
+
+
+def test_of_very_many_changes_the_last_of_each_user_is_told() -> None:
+    hall = live()
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 0)
+    for number in range(1, MAX_SINGLE + 2):
+        hall.take(change(number, BOB, "updated", status="away" if number % 2 else "online"), 0)
+    hall.take(change(MAX_SINGLE + 2, CAROL), 0)
+    alice.seats.tell()
+    assert alice.words() == [f"{MAX_SINGLE + 1}: bob away", f"{MAX_SINGLE + 2}: carol joined"]
+
+
+def test_frames_are_kept_for_a_few_positions_only() -> None:
+    hall = live()
+    for number in range(1, MAX_TOLD + 3):
+        hall.take(change(number, BOB, "updated", status="away" if number % 2 else "online"), 0)
+    for number in range(MAX_TOLD + 2):
+        client = Client(ALICE)
+        client.seats.enter(hall, number)
+        client.seats.tell()
+        assert len(client.heard()) == min(MAX_TOLD + 2 - number, MAX_TOLD + 2)
+
+
+def test_who_leaves_has_no_seat_any_more() -> None:
+    hall = live()
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 0)
+    hall.take(change(5, BOB, "left", reason="left"), 0)
+    assert alice.seats.of(HALL) is not None
+    hall.take(change(6, ALICE, "left", reason="left"), 0)
+    assert alice.seats.of(HALL) is None
+    assert hall.seats == {}
+
+
+def test_a_session_that_was_ended_may_be_registered_again() -> None:
+    hall = live()
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 0)
+    hall.take(change(5, ALICE, "left", reason="disconnected"), 0)
+    hall.take(change(6, ALICE), 0)
+    hall.take(change(7, BOB), 0)
+    alice.seats.tell()
+    assert alice.words() == ["7: bob joined"]
+
+
+def test_who_is_put_out_is_told_so_and_nothing_after() -> None:
+    hall = live()
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 0)
+    hall.take(change(5, BOB), 0)
+    hall.take(change(6, ALICE, "left", reason="kicked", tells_user=True), 0)
+    hall.take(change(7, CAROL), 0)
+    alice.seats.tell()
+    assert alice.words() == ["5: bob joined", "6: alice kicked"]
+    assert alice.seats.of(HALL) is None
+
+
+def test_a_room_whose_log_was_lost_begins_anew() -> None:
+    hall = live(change(50, BOB))
+    hall.list_members(members(BOB))
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 50)
+    hall.begin_anew(2)
+    assert hall.roster is None
+    hall.take(change(3, CAROL), 0)
+    alice.seats.tell()
+    assert alice.words() == ["3: carol joined"]
+
+
+def test_a_list_takes_up_what_is_newer() -> None:
+    hall = live(change(5, BOB, "left"))
+    assert hall.listed() is None
+    roster = hall.list_members(members(ALICE, BOB))
+    assert len(roster) == 1
+    hall.take(change(6, CAROL), 0)
+    assert len(roster) == 2
+
+
+def test_who_waits_for_a_list_is_told_nothing_else_before_it() -> None:
+    hall = live(change(5, BOB))
+    alice = Client(ALICE, batches=True)
+    alice.seats.enter(hall, 0).waits_for_list = True
+    alice.seats.tell()
+    assert alice.words() == []
+    hall.list_members(members(ALICE))
+    alice.seats.tell()
+    assert alice.heard()[0]["requestId"] == "room-5-list"
+    hall.take(change(6, CAROL), 0)
+    alice.seats.tell()
+    assert alice.words() == ["6: joined carol, left , updated "]

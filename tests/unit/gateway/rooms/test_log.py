@@ -1,0 +1,85 @@
+"""What a gateway keeps of a room's log."""
+
+from gateway.rooms.log import MAX_RECENT, RoomLog
+from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, change
+from tieline.wire.ids import SessionId, UserId
+
+
+def numbers(log: RoomLog, position: int, up_to: int | None = None) -> list[int]:
+    return [one.number for one in log.since(position, up_to)]
+
+
+def test_every_change_that_was_pushed_is_there_in_order() -> None:
+    log = RoomLog()
+    assert log.add(change(3, ALICE), 0)
+    assert log.add(change(5, BOB), 0)
+    assert log.add(change(9, ALICE, "left"), 0)
+    assert numbers(log, 0) == [3, 5, 9]
+    assert numbers(log, 3) == [5, 9]
+    assert numbers(log, 0, up_to=5) == [3, 5]
+    assert (log.number, log.last_of(ALICE), log.last_of(CAROL)) == (9, 9, 0)
+
+
+def test_what_comes_once_more_is_not_taken() -> None:
+    log = RoomLog()
+    first = change(3, ALICE)
+    log.add(first, 0)
+    assert not log.add(first, 0)
+    assert not log.add(change(2, ALICE), 0)
+
+
+def test_a_change_with_another_number_is_still_the_same() -> None:
+    log = RoomLog()
+    again = change(3, ALICE)
+    log.add(again, 0)
+    assert not log.add(type(again)(8, ALICE, again.entry, again.event), 0)
+    assert log.number == 3
+
+
+def test_of_what_was_read_the_last_change_of_each_user_is_there() -> None:
+    log = RoomLog()
+    missing = log.catch_up([change(9, ALICE, "left"), change(5, BOB)], 0)
+    assert [one.number for one in missing] == [5, 9]
+    assert numbers(log, 0) == [5, 9]
+    log.add(change(12, BOB, "left"), 0)
+    assert numbers(log, 9) == [12]
+    assert numbers(log, 4) == [9, 12]
+
+
+def test_what_was_missing_takes_its_place_among_what_was_pushed() -> None:
+    log = RoomLog()
+    log.add(change(3, ALICE), 0)
+    log.add(change(9, BOB), 0)
+    assert [one.number for one in log.catch_up([change(3, ALICE), change(5, CAROL)], 0)] == [5]
+    assert numbers(log, 0) == [3, 5, 9]
+    assert log.number == 9
+    assert log.catch_up([], 0) == []
+
+
+def test_what_is_kept_is_there_whole_if_it_is_not_much() -> None:
+    log = RoomLog()
+    log.begin([change(5, ALICE, "updated"), change(3, ALICE), change(4, BOB)], 0)
+    assert numbers(log, 0) == [3, 4, 5]
+    assert log.number == 5
+    assert log.joined_at(ALICE, SessionId("alice-s")) == 3
+    assert log.joined_at(ALICE, SessionId("another")) == log.joined_at(CAROL, SessionId("carol-s")) == 0
+
+
+def test_who_is_far_behind_is_told_the_last_of_each_user() -> None:
+    log = RoomLog()
+    for number in range(1, MAX_RECENT + 2):
+        log.add(change(number, ALICE, "updated", status="away" if number % 2 else "online"), 0)
+    assert len(numbers(log, 1)) == MAX_RECENT
+    assert numbers(log, 0) == [MAX_RECENT + 1]
+
+
+def test_what_is_old_is_forgotten() -> None:
+    log = RoomLog()
+    log.add(change(1, ALICE), 0)
+    log.add(change(2, BOB), 5)
+    log.forget(before=1)
+    assert numbers(log, 0) == numbers(log, 1) == [2]
+    log.forget(before=9)
+    assert numbers(log, 0) == []
+    assert log.number == 2
+    assert log.add(change(3, UserId("dan")), 9)

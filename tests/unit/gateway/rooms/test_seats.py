@@ -1,0 +1,70 @@
+"""How far each member has been told, in all its rooms together."""
+
+from gateway.client.frames import Framed
+from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, CELLAR, HALL, Client, change, live, messages_in
+
+
+def test_all_rooms_are_told_together_the_lower_numbers_first() -> None:
+    hall, cellar = live(), live(room=CELLAR)
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 0)
+    alice.seats.enter(cellar, 0)
+    cellar.take(change(5, BOB, room=CELLAR), 0)
+    hall.take(change(7, CAROL), 0)
+    cellar.take(change(9, CAROL, room=CELLAR), 0)
+    alice.seats.tell()
+    assert alice.words() == ["7: carol joined", "5: bob joined", "9: carol joined"]
+
+
+def test_before_a_signal_only_what_is_older_is_told() -> None:
+    hall = live()
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 0)
+    for number, user in ((5, BOB), (7, CAROL)):
+        hall.take(change(number, user), 0)
+    alice.seats.tell(before=7)
+    assert alice.words() == ["5: bob joined"]
+    alice.seats.tell(before=7)
+    assert alice.words() == []
+    alice.seats.tell()
+    assert alice.words() == ["7: carol joined"]
+
+
+def test_nothing_is_told_while_something_older_may_be_missing() -> None:
+    hall = live()
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 0)
+    hall.take(change(5, BOB), 0)
+    alice.is_held = True
+    alice.seats.tell()
+    assert alice.words() == []
+    alice.is_held = False
+    alice.seats.tell()
+    assert alice.words() == ["5: bob joined"]
+
+
+def test_what_was_missed_of_rooms_stands_in_its_place_among_frames() -> None:
+    hall = live()
+    alice = Client(ALICE)
+    alice.is_held = True
+    alice.seats.enter(hall, 2)
+    for number, user in ((2, BOB), (5, BOB), (6, CAROL), (9, CAROL)):
+        hall.take(change(number, user, "updated", status="away" if number % 2 else "online"), 0)
+    woven = alice.seats.weave([b"a", b"b", b"c"], [3, 7, 8])
+    assert [type(one) for one in woven] == [bytes, Framed, bytes, bytes]
+    assert [one["data"]["number"] for one in messages_in(woven[1])] == [5, 6]
+    alice.is_held = False
+    alice.seats.tell()
+    assert alice.words() == ["9: carol away"]
+
+
+def test_a_connection_that_is_gone_has_no_seats() -> None:
+    hall, cellar = live(), live(room=CELLAR)
+    alice = Client(ALICE)
+    for room in (hall, cellar):
+        alice.seats.enter(room, 0)
+    alice.seats.leave(HALL)
+    alice.seats.leave(HALL)
+    assert (len(hall.seats), len(cellar.seats)) == (0, 1)
+    alice.seats.leave_all()
+    assert len(cellar.seats) == 0
