@@ -1,60 +1,14 @@
 """How `tieline.js` stays connected, tried in Chromium on the gateways of the Python client's tests."""
 
 import json
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from tests.browser.conftest import PersonMaker
+from tests.browser.hurried import come, frames, told
 from tests.browser.person import Person
 from tests.unit.client.resuming_gateways import INTERNAL, REFUSED, Backend, Gateway
 
 pytestmark = pytest.mark.needs("chromium")
-
-COME = """async ({urls, later}) => {
-    const {connect} = await import('/tieline.js');
-    let number = 0;
-    const token = later ? async () => `ann.${number += 1}` : 'ann';
-    window.events = [];
-    window.client = await connect(urls, {token});
-    for (const type of ['reconnecting', 'resumed', 'reset', 'closed', 'error', 'roster', 'tokenexpiring'])
-        client.addEventListener(type, ({detail}) => events.push([type, detail?.code ?? detail?.room ?? '']));
-}"""
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def backend() -> Backend:
-    return Backend()
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def gateway(backend: Backend) -> AsyncIterator[Gateway]:
-    gateway = Gateway()
-    async with gateway.open(backend):
-        yield gateway
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def ann(person: PersonMaker) -> Person:
-    """A page that hurries: no wait before it reconnects."""
-    one = await person("ann")
-    await one.page.evaluate("() => { Math.random = () => 0; }")
-    return one
-
-
-async def come(ann: Person, *urls: str, later: bool = False) -> None:
-    await ann.page.evaluate(COME, {"urls": urls, "later": later})
-
-
-async def told(ann: Person, kind: str) -> Any:
-    """Wait until the client has told of something; returns it."""
-    return await ann.until("(kind) => events.find(([type]) => type === kind)", kind)
-
-
-def frames(backend: Backend, cmd: str) -> list[str]:
-    return [frame for frame in backend.received["ann"] if json.loads(frame)["cmd"] == cmd]
 
 
 async def test_a_lost_connection_is_made_again_and_the_session_goes_on(
@@ -69,7 +23,7 @@ async def test_a_lost_connection_is_made_again_and_the_session_goes_on(
     await told(ann, "resumed")
     await ann.until("() => client.rooms.get('demo').has('cat')")
     assert backend.queries[1]["last"] == "first"
-    assert [query["acks"] for query in backend.queries] == ["1", "1"]
+    assert [(query["acks"], query["roster"]) for query in backend.queries] == [("1", "1")] * 2
 
 
 async def test_what_was_not_answered_is_sent_again_the_very_same(
