@@ -51,6 +51,8 @@ class MemberJoined(msgspec.Struct, frozen=True, rename="camel"):
     room: RoomId
     user_id: UserId
     request_id: str = ""
+    number: int = 0
+    """Of the change in the room's log, to compare with `Roster.number`; 0: the server says none."""
 
 
 class MemberLeft(msgspec.Struct, frozen=True, rename="camel"):
@@ -60,6 +62,8 @@ class MemberLeft(msgspec.Struct, frozen=True, rename="camel"):
     user_id: UserId
     reason: str
     request_id: str = ""
+    number: int = 0
+    """See `MemberJoined`."""
 
 
 class MemberUpdated(msgspec.Struct, frozen=True, rename="camel"):
@@ -69,6 +73,8 @@ class MemberUpdated(msgspec.Struct, frozen=True, rename="camel"):
     user_id: UserId
     status: str
     request_id: str = ""
+    number: int = 0
+    """See `MemberJoined`."""
 
 
 class TokenExpiring(msgspec.Struct, frozen=True, rename="camel"):
