@@ -6,9 +6,21 @@ import pytest
 
 from tests.browser.hurried import come, frames, told
 from tests.browser.person import Person
-from tests.unit.client.resuming_gateways import INTERNAL, REFUSED, Backend, Gateway
+from tests.unit.client.resuming_gateways import INTERNAL, REFUSED, Backend, Gateway, denied
 
 pytestmark = pytest.mark.needs("chromium")
+
+HURRY = """() => {
+    const later = setTimeout;
+    window.waits = [];
+    Math.random = () => 0.5;
+    window.setTimeout = (act, ms) => {
+        if (ms <= 100 || ms > 8000) return later(act, ms);  // the test's own, and those for an answer
+        waits.push(ms);
+        return later(act, 0);
+    };
+}"""
+"""Makes waits short, and writes down how long they would have been."""
 
 
 async def test_a_lost_connection_is_made_again_and_the_session_goes_on(
@@ -95,6 +107,18 @@ async def test_after_a_code_that_says_so_it_comes_back(
             "(count) => events.filter(([type]) => type === 'resumed').length === count - 1", count
         )
         assert len(backend.queries) == count
+
+
+async def test_refused_before_the_upgrade_it_waits_ever_longer(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    await come(ann, gateway.url)
+    await ann.page.evaluate(HURRY)
+    gateway.http_refusals += [denied(status, Retry_After="30") for status in (429, 503, 429, 503, 429)]
+    backend.cut("ann")
+    await told(ann, "resumed")
+    assert await ann.page.evaluate("() => waits") == [500, 1000, 2000, 4000, 4000, 4000]
+    assert len(gateway.attempts) == 7
 
 
 async def test_after_another_it_does_not(ann: Person, backend: Backend, gateway: Gateway) -> None:
