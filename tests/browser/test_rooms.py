@@ -1,15 +1,25 @@
 """How `tieline.js` knows who is in a room: lists, pages and changes, in whatever order they come."""
 
 import json
+from contextlib import AsyncExitStack
+from typing import Final
 
 import pytest
 
+from tests.browser.conftest import PersonMaker
 from tests.browser.hurried import come, frames, told
 from tests.browser.person import Person
+from tests.support.running_dev import RunningDev
+from tests.support.system import SECRET
 from tests.unit.client.lists import changed, listed, member
 from tests.unit.client.resuming_gateways import REFUSED, Backend, Gateway
+from tieline.client import connect
+from tieline.tokens import make_token
 
 pytestmark = pytest.mark.needs("chromium")
+
+CROWD: Final = 205
+"""More than the first page of a list has."""
 
 JOIN = "() => client.join('demo').then((members) => members.map(({userId}) => userId))"
 ASK = (
@@ -146,3 +156,23 @@ async def test_a_page_that_is_refused_fails_the_list(ann: Person, backend: Backe
         await ann.page.evaluate("() => client.join('demo').catch(({reason}) => reason)") == "NOT_IN_SAME_ROOM"
     )
     assert not await ann.page.evaluate("() => client.rooms.has('demo')")
+
+
+async def test_a_real_room_of_more_than_a_page_is_known_whole(person: PersonMaker, dev: RunningDev) -> None:
+    alice = await person("alice")
+    size = "(size) => client.rooms.get('crowd').size === size"
+    async with AsyncExitStack() as all_of_them:
+        for number in range(CROWD):
+            url, token = dev.document["gateways"][number % 2], make_token(SECRET, f"user-{number}", ["crowd"])
+            one = await all_of_them.enter_async_context(connect(url, token))
+            await one.join("crowd")
+            if number == CROWD - 2:
+                await alice.come("crowd")
+                await alice.until(size, CROWD)
+        await alice.until(size, CROWD + 1)
+        roster = await one.members("crowd")
+        members = {member.user_id for member in roster.members}
+        assert set(await alice.page.evaluate("() => [...client.rooms.get('crowd').keys()]")) == members
+        await one.leave("crowd")
+        await alice.until(size, CROWD)
+    await alice.until(size, 1)
