@@ -3,7 +3,7 @@
 export interface Member {
   userId: string;
   status: 'online' | 'away';
-  /** Whether this user may ring others. Of somebody who joined after us: true until `members` is asked. */
+  /** Whether this user may ring others. With a server of version 0.1 true of whoever joined after us, until `members` is asked. */
   voice: boolean;
   joinedAt: number;
 }
@@ -64,7 +64,7 @@ export interface Signal {
 export interface ClientEvents {
   /** Somebody rings: `accept` or `decline`. */
   call: Call;
-  /** The members of a room have changed, or their status. */
+  /** The members of a room have changed, or their status. Changes that come together are one event. */
   roster: { room: string; members: Member[] };
   /** The connection is lost, and being made again. */
   reconnecting: TielineError;

@@ -29,7 +29,8 @@ const VOICE_MEMBERS = 6; // of one voice room: each sends its voice to all the o
 
 const SIGNALS = new Set(['WEBRTC_OFFER', 'WEBRTC_ANSWER', 'WEBRTC_ICE_CANDIDATE', 'WEBRTC_HANGUP']);
 const [OFFER, ANSWER, CANDIDATE, HANGUP] = SIGNALS;
-const EVENTS = new Set(['MEMBER_JOINED', 'MEMBER_LEFT', 'MEMBER_UPDATED', 'TOKEN_EXPIRING', 'RECONNECT']);
+const CHANGES = { MEMBER_JOINED: 'joined', MEMBER_LEFT: 'left', MEMBER_UPDATED: 'updated' }; // of one member
+const EVENTS = new Set([...Object.keys(CHANGES), 'ROOM_CHANGED', 'TOKEN_EXPIRING', 'RECONNECT']);
 const WRONGLY_SPOKEN = new Set([1000, 1002, 1003, 1007, 1009]); // close codes below 4000 that are final
 const TRY_AGAIN = new Set(['INTERNAL', 'RATE_LIMITED']); // refusals after which the same frame may succeed
 const NO_MICROPHONE = new Set(['NotAllowedError', 'NotFoundError', 'NotReadableError', 'TypeError']); // of getUserMedia
@@ -41,6 +42,19 @@ const utf8 = (text) => new TextEncoder().encode(text);
 const isBefore = (a, b) => String.fromCharCode(...utf8(a)) < String.fromCharCode(...utf8(b)); // by their bytes
 const newId = () => crypto.getRandomValues(new Uint32Array(2)).join('-');
 const stop = (stream) => stream.getTracks().forEach((track) => track.stop());
+
+/** Read an event of a room as ROOM_CHANGED has it. A server of version 0.1 tells of each member by itself. */
+const changeIn = (cmd, { userId, status = 'online', ...data }) => (
+  CHANGES[cmd] ? { ...data, [CHANGES[cmd]]: [{ userId, status }] } : data);
+
+/** Change the members of a room. What an event does not say of one stays as it was. */
+const apply = (members, { joined = [], left = [], updated = [] }) => {
+  for (const { userId } of left) members.delete(userId);
+  for (const member of [...joined, ...updated]) {
+    const known = members.get(member.userId) ?? { joinedAt: Date.now(), voice: true };
+    members.set(member.userId, { ...known, ...member });
+  }
+};
 
 /** Anything that goes wrong on purpose. `reason` is the word to act on; `code` and `msg` are the server's. */
 export class TielineError extends Error {
@@ -122,7 +136,7 @@ class Reconnector {
     if (this.ended) throw this.ended;
     const url = new URL(this.#urls[this.#at], globalThis.location?.href);
     url.protocol = url.protocol.replace('http', 'ws');
-    const query = { acks: '1', resume: this.welcome?.resumeToken ?? '', last: this.#last };
+    const query = { acks: '1', roster: '1', resume: this.welcome?.resumeToken ?? '', last: this.#last };
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const socket = new WebSocket(url, ['tieline.v1', `bearer.${token}`]);
     await new Promise((resolve, reject) => {
@@ -279,6 +293,8 @@ export class Client extends EventTarget {
   calls = new Map();
   #connection;
   #options;
+  #numbers = new Map(); // by room: how far its list went
+  #listings = new Set(); // the lists that are on their way, and what changes meanwhile
   #voices = new Map(); // by room
   #lanes = new Map(); // what the next message to a user waits for
   #ice = null; // the STUN and TURN servers, when they have been asked for
@@ -309,10 +325,10 @@ export class Client extends EventTarget {
   }
 
   /** Become a member of a room; returns its members, oneself included. */
-  async join(room) { return this.#roster((await this.#connection.ask('JOIN', { room })).data); }
+  join(room) { return this.#list(room, this.#connection.ask('JOIN', { room })); }
 
   /** Ask who is in a room one is a member of. */
-  async members(room) { return this.#roster((await this.#connection.ask('MEMBERS', { room })).data); }
+  members(room) { return this.#list(room, this.#connection.ask('MEMBERS', { room })); }
 
   /** Stop being a member of a room, and end the calls of its voice room. */
   async leave(room) {
@@ -384,8 +400,31 @@ export class Client extends EventTarget {
     }, () => setTimeout(() => this.#renewIceServers(), BACKOFF_CAP_MS));
   }
 
-  #roster({ room, members }) {
-    this.rooms.set(room, new Map(members.map((member) => [member.userId, member])));
+  /**
+   * Take a list of a room's members, page by page. What changes meanwhile is kept and applied in the end: it may be
+   * newer than the list although it came before, and between two pages it may be about either.
+   */
+  async #list(room, asked) {
+    const listing = { room, changes: [] };
+    this.#listings.add(listing);
+    try {
+      let page = (await asked).data;
+      const { number = 0 } = page;
+      const members = new Map();
+      const take = () => page.members.forEach((member) => members.set(member.userId, member));
+      for (take(); page.next; take()) page = (await this.#connection.ask('MEMBERS', { room, after: page.next })).data;
+      for (const change of listing.changes) if (!(change.number < number)) apply(members, change);
+      if (!members.has(this.userId)) return this.#forget(room); // kicked meanwhile
+      this.rooms.set(room, members);
+      this.#numbers.set(room, number);
+      return this.#tellOf(room);
+    } finally {
+      this.#listings.delete(listing);
+    }
+  }
+
+  #tellOf(room) {
+    const members = [...this.rooms.get(room)?.values() ?? []];
     emit(this, 'roster', { room, members });
     return members;
   }
@@ -420,21 +459,27 @@ export class Client extends EventTarget {
   #forget(room) {
     this.#voices.get(room)?.leave();
     this.rooms.delete(room);
-    emit(this, 'roster', { room, members: [] });
+    this.#numbers.delete(room);
+    return this.#tellOf(room);
   }
 
   #hear({ cmd, data }) {
     if (SIGNALS.has(cmd)) return this.#hearSignal(cmd, data.from, data.data);
     if (cmd === 'TOKEN_EXPIRING') return this.#refreshToken(data);
-    const members = this.rooms.get(data.room);
-    if (!members) return;
-    if (cmd === 'MEMBER_LEFT' && data.userId === this.userId) return this.#forget(data.room); // kicked
-    if (cmd === 'MEMBER_LEFT') members.delete(data.userId);
-    else {
-      const known = members.get(data.userId) ?? { userId: data.userId, joinedAt: Date.now(), voice: true };
-      members.set(data.userId, { ...known, status: data.status ?? 'online' });
-    }
-    emit(this, 'roster', { room: data.room, members: [...members.values()] });
+    if (cmd === 'RECONNECT') return;
+    if (!data.members) return this.#change(changeIn(cmd, data));
+    this.#list(data.room, { data }).catch((error) => emit(this, 'error', error)); // we were away for too long
+  }
+
+  /** Take what has changed in a room. One that ends where our list does may be a change that came late to the server. */
+  #change(change) {
+    const { room, number, left = [] } = change;
+    for (const listing of this.#listings) if (listing.room === room) listing.changes.push(change);
+    const members = this.rooms.get(room);
+    if (!members || number < this.#numbers.get(room)) return; // older than our list
+    if (left.some(({ userId }) => userId === this.userId)) return this.#forget(room); // kicked
+    apply(members, change);
+    this.#tellOf(room);
   }
 
   #hearSignal(cmd, peer, data) {

@@ -14,6 +14,7 @@ from tests.browser.person import Person
 from tests.support.demand import program
 from tests.support.running_dev import READY, RunningDev
 from tests.support.system import SECRET
+from tests.unit.client.resuming_gateways import Backend, Gateway
 
 FLAGS: Final = [
     "--no-sandbox",
@@ -80,6 +81,26 @@ async def person(browser: Browser, dev: RunningDev) -> AsyncIterator[PersonMaker
     yield make
     for one in opened:
         await one.page.context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def backend() -> Backend:
+    return Backend()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def gateway(backend: Backend) -> AsyncIterator[Gateway]:
+    gateway = Gateway()
+    async with gateway.open(backend):
+        yield gateway
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ann(person: PersonMaker) -> Person:
+    """A page that hurries: no wait before it reconnects. See `hurried`."""
+    one = await person("ann")
+    await one.page.evaluate("() => { Math.random = () => 0; }")
+    return one
 
 
 async def pair(person: PersonMaker) -> tuple[Person, Person]:

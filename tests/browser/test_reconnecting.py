@@ -1,60 +1,26 @@
 """How `tieline.js` stays connected, tried in Chromium on the gateways of the Python client's tests."""
 
 import json
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from tests.browser.conftest import PersonMaker
+from tests.browser.hurried import come, frames, told
 from tests.browser.person import Person
-from tests.unit.client.resuming_gateways import INTERNAL, REFUSED, Backend, Gateway
+from tests.unit.client.resuming_gateways import INTERNAL, REFUSED, Backend, Gateway, denied
 
 pytestmark = pytest.mark.needs("chromium")
 
-COME = """async ({urls, later}) => {
-    const {connect} = await import('/tieline.js');
-    let number = 0;
-    const token = later ? async () => `ann.${number += 1}` : 'ann';
-    window.events = [];
-    window.client = await connect(urls, {token});
-    for (const type of ['reconnecting', 'resumed', 'reset', 'closed', 'error', 'roster', 'tokenexpiring'])
-        client.addEventListener(type, ({detail}) => events.push([type, detail?.code ?? detail?.room ?? '']));
+HURRY = """() => {
+    const later = setTimeout;
+    window.waits = [];
+    Math.random = () => 0.5;
+    window.setTimeout = (act, ms) => {
+        if (ms <= 100 || ms > 8000) return later(act, ms);  // the test's own, and those for an answer
+        waits.push(ms);
+        return later(act, 0);
+    };
 }"""
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def backend() -> Backend:
-    return Backend()
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def gateway(backend: Backend) -> AsyncIterator[Gateway]:
-    gateway = Gateway()
-    async with gateway.open(backend):
-        yield gateway
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def ann(person: PersonMaker) -> Person:
-    """A page that hurries: no wait before it reconnects."""
-    one = await person("ann")
-    await one.page.evaluate("() => { Math.random = () => 0; }")
-    return one
-
-
-async def come(ann: Person, *urls: str, later: bool = False) -> None:
-    await ann.page.evaluate(COME, {"urls": urls, "later": later})
-
-
-async def told(ann: Person, kind: str) -> Any:
-    """Wait until the client has told of something; returns it."""
-    return await ann.until("(kind) => events.find(([type]) => type === kind)", kind)
-
-
-def frames(backend: Backend, cmd: str) -> list[str]:
-    return [frame for frame in backend.received["ann"] if json.loads(frame)["cmd"] == cmd]
+"""Makes waits short, and writes down how long they would have been."""
 
 
 async def test_a_lost_connection_is_made_again_and_the_session_goes_on(
@@ -69,7 +35,7 @@ async def test_a_lost_connection_is_made_again_and_the_session_goes_on(
     await told(ann, "resumed")
     await ann.until("() => client.rooms.get('demo').has('cat')")
     assert backend.queries[1]["last"] == "first"
-    assert [query["acks"] for query in backend.queries] == ["1", "1"]
+    assert [(query["acks"], query["roster"]) for query in backend.queries] == [("1", "1")] * 2
 
 
 async def test_what_was_not_answered_is_sent_again_the_very_same(
@@ -141,6 +107,18 @@ async def test_after_a_code_that_says_so_it_comes_back(
             "(count) => events.filter(([type]) => type === 'resumed').length === count - 1", count
         )
         assert len(backend.queries) == count
+
+
+async def test_refused_before_the_upgrade_it_waits_ever_longer(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    await come(ann, gateway.url)
+    await ann.page.evaluate(HURRY)
+    gateway.http_refusals += [denied(status, Retry_After="30") for status in (429, 503, 429, 503, 429)]
+    backend.cut("ann")
+    await told(ann, "resumed")
+    assert await ann.page.evaluate("() => waits") == [500, 1000, 2000, 4000, 4000, 4000]
+    assert len(gateway.attempts) == 7
 
 
 async def test_after_another_it_does_not(ann: Person, backend: Backend, gateway: Gateway) -> None:

@@ -22,6 +22,7 @@ from tieline.client.pending import REPLY_TIMEOUT_S, RESEND_WINDOW_S, PendingRequ
 from tieline.client.reconnector import Reconnector
 from tieline.client.stats import Stats
 from tieline.wire.codes import ErrorCode
+from tieline.wire.ids import RoomId
 from tieline.wire.replies import IceServerList, Roster, TokenRefreshed, Welcome
 
 Ack = Literal["relayed", "held"]
@@ -85,7 +86,7 @@ class Client:
 
     async def join(self, room: str) -> Roster:
         """Become a member of a room; returns its members, oneself included."""
-        return messages.data_of(await self._ask("JOIN", {"room": room}), Roster)
+        return await self._list("JOIN", room)
 
     async def leave(self, room: str) -> None:
         """Stop being a member of a room, whether one was or not."""
@@ -93,7 +94,7 @@ class Client:
 
     async def members(self, room: str) -> Roster:
         """Ask for the members of a room, which one must be a member of."""
-        return messages.data_of(await self._ask("MEMBERS", {"room": room}), Roster)
+        return await self._list("MEMBERS", room)
 
     async def ping(self, data: object = None) -> object:
         """Ask for the same data back: the way to the gateway and from it works."""
@@ -170,6 +171,17 @@ class Client:
                         raise
                 await asyncio.sleep(pause_s)
 
+    async def _list(self, cmd: str, room: str) -> Roster:
+        """Ask for the members of a room; those of a large one come in pages."""
+        listing = self._dispatcher.rosters.begin(RoomId(room))
+        try:
+            reply = await self._ask(cmd, {"room": room})
+            while after := listing.add(messages.data_of(reply, Roster)):
+                reply = await self._ask("MEMBERS", {"room": room, "after": after})
+            return self._dispatcher.finish(listing)
+        finally:
+            self._dispatcher.rosters.abandon(listing)
+
     async def _ask(self, cmd: str, data: object) -> Reply:
         reply = await self._deliver(self._request(cmd, data, wants_reply=True))
         assert reply is not None
@@ -237,12 +249,12 @@ async def connect(
         ValueError: `token` cannot be a token.
     """
     urls = (url,) if isinstance(url, str) else tuple(url)
-    query = {"acks": "1"} if acks else {}
+    query = {**({"acks": "1"} if acks else {}), "roster": "1"}
     connector = Connector(GatewayPool(urls, jitter), token, query, reply_timeout_s)
     established = await connector.connect_first({"resume": ""} if resume else {})
     stats = Stats()
     pending = PendingRequests(reply_timeout_s, stats)
-    dispatcher = Dispatcher(established.welcome, pending, stats, resume=resume, rejoin=rejoin)
+    dispatcher = Dispatcher(established.welcome, pending, stats, resume=resume, rejoin=rejoin, jitter=jitter)
     reconnector = Reconnector(
         established,
         connector,

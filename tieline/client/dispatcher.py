@@ -2,15 +2,21 @@
 
 No I/O and no waiting: frame by frame, in the order of arrival, so that the application reads in the order in
 which the server sent. Reading from the connection is `reconnector`; the answers go to `pending`, the events
-to `inbox`, and `session` remembers what a connection must ask for to take the session up again.
+to `inbox`. `session` remembers what a connection must ask for to take the session up again, `rosters` which
+changes of rooms are news.
 """
 
 import asyncio
+import random
+from collections.abc import Iterable
 
 from tieline.client import messages
 from tieline.client.errors import ClientError, Closed, NoReply, Refused, SessionLost, Unreadable
 from tieline.client.events import (
     ErrorEvent,
+    MemberJoined,
+    MemberLeft,
+    MemberUpdated,
     Message,
     Reconnect,
     Reconnecting,
@@ -19,9 +25,12 @@ from tieline.client.events import (
     RoomLost,
     SessionReset,
 )
+from tieline.client.gateway_pool import Jitter
 from tieline.client.inbox import Inbox
-from tieline.client.messages import Reply
+from tieline.client.listings import Listings
+from tieline.client.messages import Reply, RoomBatch, RoomList
 from tieline.client.pending import PendingRequest, PendingRequests
+from tieline.client.rosters import Change, Listing, RoomEvent, Rosters, batch, single
 from tieline.client.session import Session
 from tieline.client.stats import Stats
 from tieline.wire.ids import RoomId
@@ -36,21 +45,32 @@ class Dispatcher:
     """
 
     def __init__(
-        self, welcome: Welcome, pending: PendingRequests, stats: Stats, *, resume: bool, rejoin: bool
+        self,
+        welcome: Welcome,
+        pending: PendingRequests,
+        stats: Stats,
+        *,
+        resume: bool,
+        rejoin: bool,
+        jitter: Jitter = random.random,
     ) -> None:
         self.session = Session(welcome)
+        self.rosters = Rosters(welcome.user_id, welcome.rooms)
         self.inbox = Inbox()
         self._pending = pending
         self._stats = stats
         self._resume = resume
         self._rejoin = rejoin
+        self._listings = Listings(pending, jitter)
 
     def dispatch(self, frame: bytes) -> Reconnect | None:
         """Hand on one frame; returns a request to leave the gateway if it is to be obeyed."""
         message = messages.decode(frame)
         match message:
             case Reply():
-                self.session.record_reply(message)
+                left = self.session.record_reply(message)
+                if left is not None:
+                    self.rosters.leave(left)
                 self._pending.answer(message)
             case ErrorEvent():
                 if not self._pending.refuse(message):
@@ -59,15 +79,48 @@ class Dispatcher:
                 return self._hand_out(frame, message)
         return None
 
-    def _hand_out(self, frame: bytes, message: Message) -> Reconnect | None:
-        if not self._resume:
-            self.inbox.put(message)
-            return None
-        if not self.session.record(frame, message, asyncio.get_running_loop().time()):
+    def _hand_out(self, frame: bytes, message: Message | RoomBatch | RoomList) -> Reconnect | None:
+        now = asyncio.get_running_loop().time()
+        if self._resume and not self.session.record(frame, message.request_id, now):
             self._stats.duplicates += 1
             return None
-        self.inbox.put(message)
-        return message if isinstance(message, Reconnect) else None
+        match message:
+            case RoomBatch():
+                self._change_room(batch(message.changed, message.request_id))
+            case RoomList():
+                self._take_list(message)
+            case MemberJoined() | MemberLeft() | MemberUpdated():
+                self._change_room(single(message))
+            case _:
+                self.inbox.put(message)
+        return message if self._resume and isinstance(message, Reconnect) else None
+
+    def _change_room(self, change: Change) -> None:
+        self._tell(self.rosters.hear(change))
+
+    def _tell(self, events: Iterable[RoomEvent]) -> None:
+        for event in events:
+            if isinstance(event, MemberLeft) and event.user_id == self.session.welcome.user_id:
+                self.session.record_left(event.room)
+            self.inbox.put(event)
+
+    def _take_list(self, message: RoomList) -> None:
+        """Tell what is new in a list that nobody has asked for, when all its pages are here."""
+        listing = self.rosters.begin(message.roster.room, is_news=True)
+
+        def on_whole() -> None:
+            self.finish(listing, message.request_id)
+
+        def on_failure(_: str) -> None:
+            self.rosters.abandon(listing)  # the room was left, of which there is an event
+
+        self._listings.fetch(listing, message.roster, on_whole, on_failure)
+
+    def finish(self, listing: Listing, request_id: str = "") -> Roster:
+        """Return a list that is whole, after the events of what is new in it."""
+        roster, events = self.rosters.finish(listing, request_id)
+        self._tell(events)
+        return roster
 
     def connection_lost(self, end: Closed) -> None:
         """Let every open request wait for the next connection, and report the loss."""
@@ -84,6 +137,7 @@ class Dispatcher:
             return
         self._stats.resets += 1
         rooms = self.session.reset(welcome, rejoin=self._rejoin)
+        self.rosters.reset(welcome.rooms)
         self._pending.fail_all(lambda request: SessionLost(request.cmd, request.request_id))
         self._pending.connected()
         self.inbox.put(SessionReset(rooms, self._rejoin))
@@ -95,22 +149,33 @@ class Dispatcher:
         """Fail every open request and end the events: there will be no other connection."""
         # To each its own: an exception raised twice would mix up its tracebacks.
         self._pending.fail_all(lambda _: end.again())
+        self.rosters.reset(())
         self.inbox.end()
 
     def _join_again(self, room: RoomId) -> PendingRequest:
         """Make the request for a room of the old session. No caller waits for it: its outcome is an event."""
+        listing = self.rosters.begin(room)
+
+        def on_whole() -> None:
+            self.inbox.put(Rejoined(self.finish(listing)))
+
+        def on_failure(reason: str) -> None:
+            self.rosters.abandon(listing)
+            self._lose_room(room, reason)
 
         def on_answer(answer: Reply | ClientError | None) -> None:
             match answer:
                 case Reply():
                     try:
-                        self.inbox.put(Rejoined(messages.data_of(answer, Roster)))
+                        page = messages.data_of(answer, Roster)
                     except Unreadable:
-                        self._lose_room(room, "UNREADABLE")
+                        on_failure("UNREADABLE")
+                    else:
+                        self._listings.fetch(listing, page, on_whole, on_failure)
                 case Refused(reason=reason):
-                    self._lose_room(room, reason)
+                    on_failure(reason)
                 case NoReply():
-                    self._lose_room(room, "NO_REPLY")
+                    on_failure("NO_REPLY")
                 case _:
                     pass  # the session or the client has ended, which has an event or an end of its own
 

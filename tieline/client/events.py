@@ -52,7 +52,7 @@ class MemberJoined(msgspec.Struct, frozen=True, rename="camel"):
     user_id: UserId
     request_id: str = ""
     number: int = 0
-    """Of the change in the room; 0: the server is of version 0.1, and has none."""
+    """Of the change in the room's log, to compare with `Roster.number`; 0: the server says none."""
 
 
 class MemberLeft(msgspec.Struct, frozen=True, rename="camel"):

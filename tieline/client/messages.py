@@ -28,6 +28,7 @@ from tieline.client.events import (
 )
 from tieline.wire.envelope import COMMANDS, SIGNAL_COMMANDS, SignalBody
 from tieline.wire.ids import UserId
+from tieline.wire.replies import RoomChanged, Roster
 
 SUCCESS: Final = 200
 
@@ -44,6 +45,24 @@ class Reply(msgspec.Struct, frozen=True):
     request_id: str = msgspec.field(name="requestId")
     data: msgspec.Raw
     ack: str = ""
+
+
+class RoomBatch(msgspec.Struct, frozen=True):
+    """What has changed in a room, of several members at once."""
+
+    changed: RoomChanged
+    request_id: str
+
+
+class RoomList(msgspec.Struct, frozen=True):
+    """Who is in a room, which nobody has asked: too much is not known of what has changed meanwhile."""
+
+    roster: Roster
+    request_id: str
+
+
+class _RoomChangedKind(msgspec.Struct, frozen=True):
+    members: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -87,6 +106,7 @@ _heads = msgspec.json.Decoder(_Head)
 _codes = msgspec.json.Decoder(_Code)
 _replies = msgspec.json.Decoder(Reply)
 _errors = msgspec.json.Decoder(ErrorEvent)
+_room_changes = msgspec.json.Decoder(_RoomChangedKind)
 _signals = msgspec.json.Decoder(SignalBody)
 _anything = msgspec.json.Decoder()
 
@@ -105,7 +125,7 @@ def signal_data(sender: UserId, to: str, data: object) -> dict[str, object]:
     return {"from": sender, "to": to, "data": data}
 
 
-def decode(frame: bytes) -> Message | Reply:
+def decode(frame: bytes) -> Message | Reply | RoomBatch | RoomList:
     """Decode one frame from the server. Never raises: what cannot be read is `Unknown`."""
     try:
         head = _heads.decode(frame)
@@ -155,9 +175,11 @@ def _hangup_detail(detail: object) -> tuple[str, bool]:
     return hangup.reason, hangup.server
 
 
-def _from_server(head: _Head, frame: bytes) -> Message | Reply:
+def _from_server(head: _Head, frame: bytes) -> Message | Reply | RoomBatch | RoomList:
     if _codes.decode(frame).code != SUCCESS:
         return _errors.decode(frame)
+    if head.cmd == "ROOM_CHANGED":
+        return _room_changed(head)
     kind = _SERVER_EVENTS.get(head.cmd)
     if kind is not None:
         event: Message = msgspec.structs.replace(
@@ -167,3 +189,9 @@ def _from_server(head: _Head, frame: bytes) -> Message | Reply:
     if head.cmd in _REPLIES or head.cmd in SIGNAL_COMMANDS:
         return _replies.decode(frame)
     return Unknown(head.cmd, frame, head.request_id)
+
+
+def _room_changed(head: _Head) -> RoomBatch | RoomList:
+    if _room_changes.decode(head.data).members is msgspec.UNSET:
+        return RoomBatch(msgspec.json.decode(head.data, type=RoomChanged), head.request_id)
+    return RoomList(msgspec.json.decode(head.data, type=Roster), head.request_id)

@@ -9,7 +9,6 @@ from typing import Final
 from tieline.client import messages
 from tieline.client.duplicates import Duplicates
 from tieline.client.errors import Unreadable
-from tieline.client.events import MemberLeft, Message
 from tieline.client.messages import Reply
 from tieline.wire.ids import RoomId
 from tieline.wire.replies import RoomOnly, Welcome
@@ -52,30 +51,32 @@ class Session:
         """Leave a room of the old session to the old session."""
         self._rejoining.pop(room, None)
 
-    def record(self, frame: bytes, message: Message, now: float) -> bool:
+    def record(self, frame: bytes, request_id: str, now: float) -> bool:
         """Record a message from others or the server. False: it came before, and must be dropped.
 
-        `message` is what `frame` says; `now` is in seconds of a monotonic clock.
+        `request_id` is that of `frame`; `now` is in seconds of a monotonic clock.
         """
         if not self._duplicates.is_new(frame, now):
             return False
         # A message without a readable id leaves `last` as it is: it comes again then, and is dropped.
-        self.last = message.request_id or self.last
-        match message:
-            case MemberLeft(room=room, user_id=user) if user == self.welcome.user_id:
-                self.rooms.pop(room, None)
+        self.last = request_id or self.last
         return True
 
-    def record_reply(self, reply: Reply) -> None:
-        """Record which room a reply says was joined or left, if any."""
+    def record_left(self, room: RoomId) -> None:
+        """Record that the server has made this client leave a room."""
+        self.rooms.pop(room, None)
+
+    def record_reply(self, reply: Reply) -> RoomId | None:
+        """Record which room a reply says was joined or left; returns one that was left."""
         if reply.cmd not in _ROOM_REPLIES:
-            return
+            return None
         try:
             room = messages.data_of(reply, RoomOnly).room
         except Unreadable:
-            return  # the request's caller is told
+            return None  # the request's caller is told
         self.stop_rejoining(room)
         if reply.cmd == "JOIN":
             self.rooms[room] = None
-        else:
-            self.rooms.pop(room, None)
+            return None
+        self.rooms.pop(room, None)
+        return room

@@ -195,6 +195,7 @@ class _Body(msgspec.Struct, frozen=True, gc=False):
     sender: msgspec.Raw = msgspec.field(name="from", default=msgspec.Raw())
     to: msgspec.Raw = msgspec.Raw()
     room: msgspec.Raw = msgspec.Raw()
+    after: msgspec.Raw = msgspec.Raw()
     token: msgspec.Raw = msgspec.Raw()
 
 
@@ -285,8 +286,11 @@ def _as_written(message: ClientMessage, masked: bytearray, frame: bytes) -> Clie
         if not _is_json(body.token):
             return _spoiled(request_id, "REFRESH_TOKEN")
         return RefreshToken(request_id, "ROOM", TokenBody(_written(body.token)))
-    if isinstance(message, Join | Leave | Members):
+    if isinstance(message, Join | Leave):
         return type(message)(request_id, "ROOM", RoomBody(_written(body.room)))
+    if isinstance(message, Members):
+        asked = MembersBody(_written(body.room), _written(body.after), message.data.limit)
+        return Members(request_id, "ROOM", asked)
     data = msgspec.Raw(bytes(message.data.data))
     return type(message)(request_id, "ROOM", SignalBody(_written(body.sender), _written(body.to), data))
 

@@ -73,6 +73,8 @@ class Backend:
         """Commands that are carried out and not answered, as if the answer were lost."""
         self.refusals: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
         """By command: what to answer first, before carrying it out."""
+        self.lists: list[Frame] = []
+        """What to answer to the next JOIN and MEMBERS, one each, instead of who is there."""
         self.before_welcome: Callable[[StoredSession], Awaitable[None]] | None = None
         """What happens between the taking up of a session and the first frame about it."""
         self._changed = asyncio.Condition()
@@ -93,6 +95,10 @@ class Backend:
     async def say(self, user: str, cmd: str, data: object, request_id: str) -> None:
         """Send a user an event."""
         await self.sessions[user].deliver(event(cmd, data, request_id))
+
+    async def answer(self, user: str, data: object) -> None:
+        """Answer a user's last message, whose command is among the ignored."""
+        await self.sessions[user].send(reply(json.loads(self.received[user][-1]), data))
 
     async def write(self, sender: str, to: str, *candidates: object) -> None:
         """Send a user candidates of another, who need not be connected."""
@@ -191,7 +197,9 @@ class Backend:
                 room = data["room"]
                 others = [name for name in session.rooms if name != room]
                 session.rooms = others if cmd == "LEAVE" else [*others, room]
-                return reply(frame, {"room": room} if cmd == "LEAVE" else self._roster(room))
+                if cmd == "LEAVE":
+                    return reply(frame, {"room": room})
+                return reply(frame, self.lists.pop(0) if self.lists else self._roster(room))
             case "PING":
                 return reply({**frame, "cmd": "PONG"}, data)
         await self.sessions[data["to"]].deliver(text)

@@ -58,7 +58,11 @@ async def test_the_token_is_in_the_header_and_acks_in_the_query() -> None:
         for address, acks in ((url, True), (f"{url}?shard=1", True), (url, False)):
             async with connect(address, "a.b-c", acks=acks) as connected:
                 assert connected.welcome.user_id == "a.b-c"
-    assert [request.path for request in asked] == ["/ws?acks=1", "/ws?shard=1&acks=1", "/ws"]
+    assert [request.path for request in asked] == [
+        "/ws?acks=1&roster=1",
+        "/ws?shard=1&acks=1&roster=1",
+        "/ws?roster=1",
+    ]
     for request in asked:
         assert request.headers["Authorization"] == "Bearer a.b-c"
         assert "Sec-WebSocket-Protocol" not in request.headers

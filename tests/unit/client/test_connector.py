@@ -69,9 +69,12 @@ async def test_the_next_connection_is_to_another_gateway(
         assert ann.url == gateway.url
 
 
-async def test_retry_after_is_obeyed(backend: Backend, gateway: Gateway, jitter: FixedJitter) -> None:
+@pytest.mark.parametrize("status", [503, 429])
+async def test_retry_after_is_obeyed(
+    backend: Backend, gateway: Gateway, jitter: FixedJitter, status: int
+) -> None:
     async with connect(gateway.url, "ann", resume=True, jitter=jitter) as ann:
-        gateway.http_refusals.append(denied(503, Retry_After="1"))
+        gateway.http_refusals.append(denied(status, Retry_After="1"))
         backend.cut("ann")
         await resumed(ann)
         _, refused, let_in = gateway.attempts

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from tieline.client import (
     ErrorEvent,
     Event,
     MemberJoined,
+    MemberLeft,
     NoReply,
     Reconnect,
     Reconnecting,
@@ -35,7 +37,7 @@ from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, SessionId, UserId
 
 A, B = RoomId("a"), RoomId("b")
-ANN, BOB = UserId("ann"), UserId("bob")
+ANN, BOB, CAT, DAN = (UserId(name) for name in ("ann", "bob", "cat", "dan"))
 LOST = Closed(1006, "connection lost")
 
 
@@ -51,12 +53,12 @@ class RecordingWriter:
     """A connection that keeps what is written."""
 
     def __init__(self) -> None:
-        self.written: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        self.written: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def send(self, frame: bytes) -> None:
         self.written.put_nowait(json.loads(frame))
 
-    async def next(self) -> dict[str, str]:
+    async def next(self) -> dict[str, Any]:
         return await within(self.written.get())
 
 
@@ -165,6 +167,86 @@ async def test_without_resume_everything_is_handed_out() -> None:
     assert await harness.events() == [MemberJoined(A, BOB, "1")] * 2
 
 
+def changed(number: int, *, joined: tuple[UserId, ...] = (), left: tuple[UserId, ...] = ()) -> bytes:
+    """Make a batch of changes, as a gateway does."""
+    gone = [replies.Left(user, "left") for user in left]
+    data = replies.RoomChanged(A, number, [member(user) for user in joined], gone, [])
+    return replies.success(f"room-{number}", "ROOM_CHANGED", data)
+
+
+def member(user: UserId) -> replies.Member:
+    return replies.Member(user, "online", voice=True, joined_at=1)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+async def test_a_batch_is_one_event_for_each_member(resume: bool) -> None:
+    harness = Harness(A, resume=resume)
+    harness.dispatcher.dispatch(changed(7, joined=(BOB, CAT)))
+    harness.dispatcher.dispatch(changed(9, left=(BOB,)))
+    assert harness.dispatcher.session.last == ("room-9" if resume else "")
+    assert await harness.events() == [
+        MemberJoined(A, BOB, "room-7", 7),
+        MemberJoined(A, CAT, "room-7", 7),
+        MemberLeft(A, BOB, "left", "room-9", 9),
+    ]
+
+
+async def test_a_batch_that_comes_twice_is_handed_out_once() -> None:
+    harness = Harness(A)
+    for _ in range(2):
+        harness.dispatcher.dispatch(changed(7, joined=(BOB,)))
+    assert harness.stats.duplicates == 1
+    assert len(await harness.events()) == 1
+
+
+async def test_a_list_that_nobody_asked_for_is_told_when_it_is_whole() -> None:
+    harness = Harness(A)
+    harness.dispatcher.dispatch(changed(7, joined=(BOB, DAN)))
+    async with harness.connected():
+        first = Roster(A, (member(ANN), member(BOB)), 9, count=3, next="b")
+        harness.dispatcher.dispatch(replies.success("room-9-list", "ROOM_CHANGED", first))
+        asked = await harness.writer.next()
+        assert (asked["cmd"], asked["data"]) == ("MEMBERS", {"room": "a", "after": "b"})
+        harness.dispatcher.dispatch(
+            replies.success(asked["requestId"], "MEMBERS", Roster(A, (member(CAT),), 9))
+        )
+    assert harness.dispatcher.session.last == "room-9-list"
+    assert (await harness.events())[2:] == [
+        MemberLeft(A, DAN, "left", "room-9-list", 9),
+        MemberJoined(A, CAT, "room-9-list", 9),
+    ]
+
+
+async def test_a_list_whose_page_is_refused_is_not_told() -> None:
+    harness = Harness(A)
+    async with harness.connected():
+        first = Roster(A, (member(ANN), member(BOB)), 9, count=3, next="b")
+        harness.dispatcher.dispatch(replies.success("room-9-list", "ROOM_CHANGED", first))
+        asked = await harness.writer.next()
+        harness.dispatcher.dispatch(replies.error(asked["requestId"], "MEMBERS", ErrorCode.NOT_IN_SAME_ROOM))
+    assert await harness.events() == []
+
+
+@pytest.mark.parametrize(
+    "kicked",
+    [changed(7, left=(ANN,)), replies.success("7", "MEMBER_LEFT", replies.MemberLeft(A, ANN, "kicked"))],
+)
+async def test_a_room_that_one_is_put_out_of_is_none_of_the_sessions(kicked: bytes) -> None:
+    harness = Harness(A, B)
+    harness.dispatcher.dispatch(replies.success("6", "MEMBER_LEFT", replies.MemberLeft(A, BOB, "left")))
+    assert list(harness.dispatcher.session.rooms) == [A, B]
+    harness.dispatcher.dispatch(kicked)
+    assert list(harness.dispatcher.session.rooms) == [B]
+    assert len(await harness.events()) == 2
+
+
+async def test_of_a_room_that_was_left_nothing_is_remembered() -> None:
+    harness = Harness(A)
+    listing = harness.dispatcher.rosters.begin(A)
+    harness.dispatcher.dispatch(replies.success("r", "LEAVE", {"room": "a"}))
+    assert listing.is_void
+
+
 @pytest.mark.parametrize("resume", [True, False])
 async def test_only_a_client_that_resumes_obeys_reconnect(resume: bool) -> None:
     harness = Harness(resume=resume)
@@ -255,6 +337,21 @@ async def test_a_room_that_is_joined_again_comes_with_its_members() -> None:
     roster = Roster(A, (replies.Member(ANN, "online", voice=True, joined_at=1),))
     assert await outcome_of_rejoining(harness, roster) == Rejoined(roster)
     assert list(harness.dispatcher.session.rooms) == [A]
+
+
+async def test_a_room_that_is_joined_again_comes_with_all_its_pages() -> None:
+    harness = Harness(A)
+    harness.dispatcher.connection_replaced(welcome(), 0)
+    await within(anext(harness.dispatcher.inbox))
+    async with harness.writing():
+        join = await harness.writer.next()
+        first = Roster(A, (member(ANN),), 5, count=2, next="x")
+        harness.dispatcher.dispatch(replies.success(join["requestId"], "JOIN", first))
+        asked = await harness.writer.next()
+        harness.dispatcher.dispatch(
+            replies.success(asked["requestId"], "MEMBERS", Roster(A, (member(BOB),), 5))
+        )
+    assert await harness.events() == [Rejoined(Roster(A, (member(ANN), member(BOB)), 5))]
 
 
 async def test_a_room_that_is_refused_is_lost_with_the_reason() -> None:

@@ -19,10 +19,21 @@ from tieline.client.events import (
     TokenExpiring,
     Unknown,
 )
-from tieline.client.messages import Reply
+from tieline.client.messages import Reply, RoomBatch, RoomList
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.replies import HangupBody, RoomOnly, Roster, ServerHangup, ack, error, success
+from tieline.wire.replies import (
+    HangupBody,
+    Left,
+    Member,
+    RoomChanged,
+    RoomOnly,
+    Roster,
+    ServerHangup,
+    ack,
+    error,
+    success,
+)
 
 ROOM, USER, PEER = RoomId("r"), UserId("u"), UserId("a")
 
@@ -55,6 +66,10 @@ def relayed(cmd: str, data: object, **fields: object) -> bytes:
         (
             success("e", "MEMBER_UPDATED", {"room": "r", "userId": "u", "status": "away"}),
             MemberUpdated(ROOM, USER, "away", "e"),
+        ),
+        (
+            success("e", "MEMBER_JOINED", {"room": "r", "userId": "u", "number": 7}),
+            MemberJoined(ROOM, USER, "e", 7),
         ),
         (success("e", "TOKEN_EXPIRING", {"expiresAt": 5}), TokenExpiring(5, "e")),
         (success("e", "RECONNECT", {"afterMs": 1, "jitterMs": 2}), Reconnect(1, 2, "e")),
@@ -107,6 +122,9 @@ def test_a_hangup_that_makes_no_sense_is_a_hangup(detail: object) -> None:
         (b'{"cmd":"JOIN","data":null,"code":1000,"msg":"\xff","reason":"ROOM_FULL"}', "JOIN"),
         (success("e", "SOMETHING_NEW", {"a": 1}), "SOMETHING_NEW"),
         (success("e", "MEMBER_JOINED", {"room": "r"}), "MEMBER_JOINED"),
+        (success("e", "ROOM_CHANGED", {"room": "r", "number": 7}), "ROOM_CHANGED"),
+        (success("e", "ROOM_CHANGED", {"room": "r", "members": 7}), "ROOM_CHANGED"),
+        (success("e", "ROOM_CHANGED", None), "ROOM_CHANGED"),
         (relayed("WEBRTC_OFFER", 0).replace(b": 0", b": 1e999"), "WEBRTC_OFFER"),
     ],
 )
@@ -114,6 +132,14 @@ def test_what_cannot_be_understood_is_handed_on_as_it_came(frame: bytes, cmd: st
     event = messages.decode(frame)
     assert isinstance(event, Unknown)
     assert (event.cmd, event.frame) == (cmd, frame)
+
+
+def test_a_room_that_has_changed_is_a_batch_or_a_list() -> None:
+    member = Member(USER, "online", voice=True, joined_at=1)
+    changed = RoomChanged(ROOM, 7, [member], [Left(PEER, "left")], [])
+    assert messages.decode(success("e", "ROOM_CHANGED", changed)) == RoomBatch(changed, "e")
+    roster = Roster(ROOM, (member,), 7, count=2, next="x")
+    assert messages.decode(success("e", "ROOM_CHANGED", roster)) == RoomList(roster, "e")
 
 
 @pytest.mark.parametrize("data", [b'{"room":7}', b"null", b"[]"])
