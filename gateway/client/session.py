@@ -66,6 +66,10 @@ FINAL_CLOSES: Final = frozenset(
 )
 """Ends after which the session does not wait to be resumed: the client closed it, or has to stay away."""
 
+HEAVY_S: Final = 0.75
+"""Of its user's budget: more than who comes into a room has used up, or who says what it could not say for
+seconds. Whoever owes more than that lets others go first."""
+
 LEAST_SPENT_S: Final = 1.0
 """Of its user's budget: what a connection has used up is told to presence if it is as much as this."""
 
@@ -118,6 +122,11 @@ class Session:
     def user(self) -> UserId:
         """The user that the token names."""
         return self.claims.user
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether so much was done for the user of late that others go first."""
+        return self.budget.owes_s(self._at) > HEAVY_S
 
     def receive(self, frame: bytes, now: float, at: float = 0.0) -> Action:
         """Decide at `now` (Unix seconds) about one frame of valid UTF-8 within the size limit.

@@ -188,6 +188,10 @@ class UserBudget:
             0.0,
         )
 
+    def owes_s(self, now: float) -> float:
+        """Return in how many seconds all that was done for the user will be paid for; 0 or less: it is."""
+        return self._units - now
+
     def has_gone_on(self, now: float) -> bool:
         """Whether the user has been over its limit for `TOO_LONG_S` without a break.
 

@@ -5,6 +5,7 @@ forgotten it: the session is registered again, and what was asked is asked once 
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from gateway.client.actions import AskKeys, AskPresence, AskRouter, RoomListing
 from gateway.client.host import KeysAnswered, PresenceAnswered, RouterAnswered
 from gateway.client.session import Session
+from gateway.sessions.heavy_lane import HeavyLane
 from gateway.sessions.notices import Notices
 from gateway.sessions.presence import Presence
 from gateway.sessions.registrations import Registrations
@@ -64,9 +66,16 @@ class Questions:
         self._notices = notices
         self._answer_about_room = answer_about_room
         self._tasks = tasks
+        self._lane = HeavyLane()
 
     def ask_router(self, session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
         """Ask a router to carry a signal of a session; `answered` is called once."""
+        if session.is_heavy:
+            self._lane.pass_on(functools.partial(self._ask_router, session, ask), answered)
+        else:
+            self._ask_router(session, ask, answered)
+
+    def _ask_router(self, session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
 
         def on_reply(reply: RouterReply | None) -> None:
             if isinstance(reply, SessionGone) and not reply.replaced:
@@ -85,6 +94,12 @@ class Questions:
 
     def ask_presence(self, session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:
         """Ask presence about a room or a newer token of a session; `answered` is called once."""
+        if session.is_heavy:
+            self._lane.pass_on(functools.partial(self._ask_presence, session, ask), answered)
+        else:
+            self._ask_presence(session, ask, answered)
+
+    def _ask_presence(self, session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:
         if not isinstance(ask.request, Regrant):
             self._begin(self._ask_about_room(session, ask, answered))
             return

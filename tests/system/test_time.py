@@ -99,9 +99,9 @@ async def test_who_has_gone_is_remembered_for_a_while_only(hasty_people: People)
     reasons: set[str] = set()
 
     async def is_forgotten() -> bool:
-        offer = alice.say(OFFER, bob)
+        frame = alice.say(CANDIDATE, bob)
         heard = await alice.hear()
-        assert heard == refusal(heard["reason"], names_of(offer))
+        assert heard == refusal(heard["reason"], names_of(frame))
         reasons.add(heard["reason"])
         return bool(heard["reason"] == "NOT_IN_SAME_ROOM")
 

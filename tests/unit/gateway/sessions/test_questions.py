@@ -7,6 +7,9 @@ import pytest
 
 from gateway.client.actions import AskKeys, AskPresence, AskRouter
 from gateway.client.session import Session
+from gateway.limits.rates import Rates
+from gateway.limits.user_budget import UserBudget
+from gateway.sessions.heavy_lane import AT_ONCE
 from gateway.sessions.questions import AboutSession, Questions
 from gateway.sessions.signals import Answered
 from tests.unit.gateway.client.alice import room_ask, signal_ask
@@ -97,6 +100,27 @@ async def test_what_a_router_says_is_the_answer(asking: Asking, reply: RouterRep
 
     assert asking.answers == [(ask, reply)]
     assert asking.signals == [(ask.cmd, ask.signal)]
+
+
+async def test_messages_of_heavy_users_wait_for_answers_and_others_do_not(asking: Asking) -> None:
+    asking.session.budget = UserBudget(asking.session.user, Rates())
+    asking.session.budget.charge(50, 0.0)
+    room, signal = room_ask(asking.session), signal_ask(asking.session)
+    for _ in range(AT_ONCE):
+        asking.questions.ask_presence(asking.session, room, asking.note)
+    asking.router_replies += [RELAYED, RELAYED]
+    asking.questions.ask_router(asking.session, signal, asking.note)
+    assert not asking.signals
+    light = asking.scene.here("bob").connection.session
+    assert light is not None
+    asking.questions.ask_router(light, signal, asking.note)
+    assert len(asking.signals) == 1
+
+    asking.scene.presence.reply(JoinRoom, *[Done()] * AT_ONCE)
+    asking.scene.presence.answer_begun()
+
+    assert len(asking.signals) == 2
+    assert len(asking.answers) == AT_ONCE + 2
 
 
 @pytest.mark.parametrize("second", [RELAYED, FORGOTTEN, None])
