@@ -46,6 +46,7 @@ from gateway.settings import (
     tokens_of,
 )
 from tieline import metrics
+from tieline.runtime.guard import BackgroundTasks
 from tieline.runtime.ops import STARTING
 from tieline.runtime.process import joined, run, unless_stopped
 from tieline.runtime.tally import Tally
@@ -83,8 +84,8 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     ops_pages: dict[str, Callable[[], Awaitable[bytes]]] = {}
     async with (
         joined("gateway", settings, stopping, replies, id_name="gateway", pages=ops_pages) as process,
-        asyncio.TaskGroup() as background,
-        asyncio.TaskGroup() as clients,
+        BackgroundTasks() as background,
+        BackgroundTasks() as clients,
     ):
         gateway, broker, requests = GatewayId(process.instance), process.broker, process.requests
         key_server = KeyServer(settings.jwks_url, tokens, background) if settings.jwks_url else None

@@ -20,9 +20,11 @@ from presence.store import Bucket, StoreUnavailable, make_bucket
 from presence.stream_size import measure_sizes
 from presence.timers import RETRY_S, Timers
 from tieline.runtime.broker import Broker
+from tieline.runtime.guard import BackgroundTasks, keep_going
 from tieline.runtime.ops import STARTING, STOPPING, Ready
 from tieline.runtime.process import Joined, joined, run, unless_stopped
 from tieline.runtime.requests import NoAnswer
+from tieline.runtime.settings import SettingsError
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
@@ -67,16 +69,18 @@ async def _serve(
     terms = Terms(settings.candidates, settings.offer_timeout)
     max_rooms = settings.max_rooms if settings.limits == "on" else 0
     operations = Operations(records, changes, gateways, terms, settings.resume_window, max_rooms)
-    async with asyncio.TaskGroup() as background:
+    mailbox = Mailbox(requests, subjects)
+    streams = {"bucket": bucket.stream, "mailbox": subjects.mailbox()}
+
+    def watch() -> Awaitable[None]:
+        return _watch(bucket, mailbox, ready, lambda: _streams_made(broker, subjects, settings))
+
+    async with BackgroundTasks() as background:
         consuming = background.create_task(timers.run())
-        watching = background.create_task(
-            _watch(
-                bucket, Mailbox(requests, subjects), ready, lambda: _streams_made(broker, subjects, settings)
-            )
-        )
-        streams = {"bucket": bucket.stream, "mailbox": subjects.mailbox()}
-        measuring = background.create_task(measure_sizes(requests, streams, _keep_s(settings)))
-        async with asyncio.TaskGroup() as answering:
+        watching = background.create_task(keep_going(_log, "streams not watched: a bug", watch))
+        measure = functools.partial(measure_sizes, requests, streams, _keep_s(settings))
+        measuring = background.create_task(keep_going(_log, "streams not measured: a bug", measure))
+        async with BackgroundTasks() as answering:
             service = PresenceService(broker, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
             await broker.flush()
@@ -121,7 +125,10 @@ async def _watch(
             ready.hold_unless(BUCKET_FULL, await bucket.has_room())
         else:
             ready.hold(BUCKET_AWAY)
-            await make_streams()
+            try:
+                await make_streams()
+            except SettingsError as problem:  # of a stream that somebody has made meanwhile
+                _log.error("streams not made", extra={"error": str(problem)})
 
 
 def _keep_s(settings: PresenceSettings) -> float:

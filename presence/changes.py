@@ -6,7 +6,7 @@ the record, and the next change of that record tells it first. What it has not c
 and is asked for again.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -17,14 +17,15 @@ from presence.records import MAX_TRIES, Records, users_in
 from presence.rosters import Rosters
 from presence.rules.change import Change, Facts, ListRoom, Prepare, RecordT, Reply, Rule
 from presence.rules.effects import Effect, is_cheap
-from presence.rules.negotiation import Negotiation
+from presence.rules.negotiation import Negotiation, apart, lies_apart
 from presence.rules.user import User
 from presence.side_by_side import both, side_by_side
-from presence.store import Conflict, Record, StoreUnavailable
+from presence.store import ABSENT, Conflict, Record, StoreUnavailable
 from presence.targets import NO_ROSTERS, Clock, Found, NegotiationRecord, Target, UserRecord
 from tieline import metrics
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import PresenceReply, Refused, SessionGone
+from tieline.wire.internal import PresenceReply, Refused, Relay, SessionGone
 from tieline.wire.subjects import Keys
 
 MAX_CARRIED_OUT: Final = 65_536
@@ -79,9 +80,12 @@ class Changes:
                 return first.pop()
             return await self._records.store.read(target.key, *entries, confirmed=leader)
 
-        finished = await self._change(
-            target, rule, load, entries, confirmed=confirmed, confirms=_changes_nothing
-        )
+        looked_at = (target.key, *entries)
+
+        def doubts(change: Change[User]) -> tuple[str, ...]:
+            return looked_at if _changes_nothing(change) else ()
+
+        finished = await self._change(target, rule, load, entries, confirmed=confirmed, doubts=doubts)
         if not isinstance(finished.reply, ListRoom):
             return finished.reply
         assert isinstance(finished.record, User)  # nobody else is told who is in a room
@@ -103,9 +107,28 @@ class Changes:
         async def load(leader: bool) -> Found:
             return await self._records.store.read(*users, target.key, confirmed=leader)
 
-        finished = await self._change(target, rule, load, users, confirms=_refuses)
-        assert not isinstance(finished.reply, ListRoom)  # no rule of negotiations lists rooms
-        return finished.reply
+        def doubts(change: Change[Negotiation]) -> tuple[str, ...]:
+            return _doubted(change.reply, users, target.key)
+
+        finished = await self._change(target, rule, load, users, doubts=doubts)
+        reply = finished.reply
+        assert not isinstance(reply, ListRoom)  # no rule of negotiations lists rooms
+        if isinstance(reply, Relay) and any(lies_apart(each.frame) for each in reply.deliveries):
+            return await self._completed(reply, one, other, {target.key: finished.revision})
+        return reply
+
+    async def _completed(self, relay: Relay, one: UserId, other: UserId, written: Mapping[str, int]) -> Relay:
+        """Put the frames that lie apart into a reply. One that is there no more has waited for too long."""
+        digests = {digest for each in relay.deliveries if (digest := lies_apart(each.frame)) is not None}
+        keys = {Keys.held(one, other, digest): digest for digest in digests}
+        found = await self._records.read_after(written, *written, *keys)
+        frames = {apart(digest): found[key].value for key, digest in keys.items() if key in found}
+        deliveries = tuple(
+            msgspec.structs.replace(each, frame=frames[each.frame]) if each.frame in frames else each
+            for each in relay.deliveries
+            if not lies_apart(each.frame) or frames.get(each.frame or b"")
+        )
+        return msgspec.structs.replace(relay, deliveries=deliveries)
 
     async def _end_negotiation(
         self, user: UserId, peer: UserId, rule: Rule[Negotiation], found: Found
@@ -125,7 +148,7 @@ class Changes:
             stored = first.pop() if first else await self._records.store.read(target.key, confirmed=True)
             return {**stored, **await self._records.store.read(*users, confirmed=True)}
 
-        await self._change(target, rule, load, users, confirmed=True, confirms=_refuses)
+        await self._change(target, rule, load, users, confirmed=True, doubts=lambda _: ())
 
     async def _change(
         self,
@@ -135,11 +158,11 @@ class Changes:
         others: tuple[str, ...],
         *,
         confirmed: bool = False,
-        confirms: Callable[[Change[RecordT]], bool],
+        doubts: Callable[[Change[RecordT]], tuple[str, ...]],
     ) -> Finished:
         """Ask a rule until its change is stored. `others` are the keys that it looks at beside the record.
 
-        `confirms` says of what a rule decides whether it must have looked at what the leader says.
+        `doubts` names the keys of which a rule must have seen what the leader says, to decide so.
         """
         now = self._clock()
         for _ in range(MAX_TRIES):
@@ -163,9 +186,10 @@ class Changes:
                 if isinstance(step, Prepare):
                     facts = await self._prepare(target.owner, step, found, facts)
                     continue
-                if not confirmed and confirms(step):
+                if not confirmed and (doubted := doubts(step)):
                     confirmed = True
-                    break
+                    if await self._has_changed(doubted, found):
+                        break
                 try:
                     stored = await self._commit(target, record, step, revision)
                 except Conflict:
@@ -186,6 +210,11 @@ class Changes:
                 if others:
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {target.owner!r}")
+
+    async def _has_changed(self, keys: tuple[str, ...], found: Found) -> bool:
+        """Whether the leader says something else of these keys than what was read of them."""
+        leader = await self._records.store.read(*keys, confirmed=True, known=found)
+        return any(leader.get(key, ABSENT) != found.get(key, ABSENT) for key in keys)
 
     def forget_carried_out(self) -> None:
         """Carry out again what is still pending: what was sent when the broker went away may be lost."""
@@ -220,7 +249,8 @@ class Changes:
         """
         writes: list[Awaitable[int]] = []
         if change.timer is not None:
-            writes.append(self._records.store.put(change.timer.key, b"", change.timer.seconds))
+            timer = change.timer
+            writes.append(self._records.store.put(timer.key, timer.value, timer.seconds))
         if change.record is None:
             await side_by_side(*writes)
             return None
@@ -234,5 +264,24 @@ def _changes_nothing(change: Change[User]) -> bool:
     return change.record is None and not isinstance(change.reply, ListRoom)
 
 
-def _refuses(change: Change[Negotiation]) -> bool:
-    return isinstance(change.reply, Refused | SessionGone)
+_NEVER_DOUBTED: Final = ErrorCode.UNKNOWN_COMMAND.name
+"""Whatever is stored, the same message is refused so."""
+
+_OF_THE_PAIR: Final = ErrorCode.TOO_MANY_CANDIDATES.name
+"""A refusal by what the two negotiate alone: what is known of the users could only refuse it otherwise."""
+
+
+def _doubted(reply: Reply, users: tuple[str, ...], pair: str) -> tuple[str, ...]:
+    """Name the keys of which a replica that lags behind could have caused this reply wrongly.
+
+    Too many candidates are held no more once the answer has released them, so that refusal is doubted, too.
+    """
+    match reply:
+        case Refused(reason) if reason == _NEVER_DOUBTED:
+            return ()
+        case Refused(reason) if reason == _OF_THE_PAIR:
+            return (pair,)
+        case Refused() | SessionGone():
+            return (*users, pair)
+        case _:
+            return ()

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from typing import Final, assert_never
 
 from presence.announce import Announcer
-from presence.records import Records, negotiation_in, rosters_in
+from presence.records import Records, negotiation_in, rosters_in, users_in
 from presence.rosters import Rosters
 from presence.rules import endings
 from presence.rules.change import Rule
@@ -33,7 +33,7 @@ from presence.rules.effects import (
 )
 from presence.rules.negotiation import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry
-from presence.rules.user import User
+from presence.rules.user import User, share_a_room
 from presence.side_by_side import batched, both, side_by_side
 from presence.store import ABSENT, Record
 from tieline.wire.ids import Address, RoomId, SessionId, UserId
@@ -46,6 +46,9 @@ maybe those of both users, as they were read after it."""
 
 ENDED_AT_ONCE: Final = 32
 """Negotiations of one user that are ended side by side, so that others keep their share of the store."""
+
+FEW: Final = 4
+"""So many negotiations are looked at one by one; of more it is asked first which of them may have to end."""
 
 Later = Callable[[], Awaitable[object]]
 
@@ -77,17 +80,18 @@ class Effects:
         pending = list(_by_room(record))
         rooms = list(dict.fromkeys(_rooms_of(record, pending)))
         patterns = [Keys.roster(room) for room in rooms]
-        if any(isinstance(effect, EndCalls | EndCallsWithoutRoom) for effect in record.pending):
-            patterns += Keys.pairs_of(user)
         # The note of a session that has ended goes with its roster entries. That of one which was resumed on
         # another gateway may go at any time: the session has a newer note there.
         notes = self._note_removals(record, last=False)
-        reading = self._read(Keys.user(user), revision, patterns)
+        reading = both(
+            self._read(Keys.user(user), revision, patterns),
+            self._records.store.keys(*_pairs_to_end(user, record)),
+        )
         if record.is_reachable and notes:
-            found, _ = await both(reading, side_by_side(*(remove() for remove in notes)))
+            (found, pairs), _ = await both(reading, side_by_side(*(remove() for remove in notes)))
             notes = []
         else:
-            found = await reading
+            found, pairs = await reading
         rosters = rosters_in(found, rooms)
         last: list[Later] = []
         changed: list[RoomId] = []
@@ -100,7 +104,7 @@ class Effects:
                 case RemoveNote():
                     pass  # above and below, or when the record is settled
                 case EndCalls() | EndCallsWithoutRoom():
-                    await self._end_calls(user, revision, effect, found)
+                    await self._end_calls(user, revision, effect, pairs)
                 case MemberCame():
                     self._member_came(user, revision, effect, rosters[effect.room])
                     if not _has_entry(rosters[effect.room], user, record.session.id):
@@ -160,29 +164,29 @@ class Effects:
         return [functools.partial(self._records.remove, key, revision) for key, revision in keys]
 
     async def _end_calls(
-        self,
-        user: UserId,
-        revision: int,
-        effect: EndCalls | EndCallsWithoutRoom,
-        found: Mapping[str, Record],
+        self, user: UserId, revision: int, effect: EndCalls | EndCallsWithoutRoom, pairs: list[str]
     ) -> None:
-        """End the negotiations among what was read, some at a time: there may be hundreds."""
-        peers: dict[UserId, str] = {}
-        for key, record in found.items():
-            if record.value and key.startswith("pair."):
-                negotiation, _ = negotiation_in(found, key)
-                if negotiation is not None and (negotiation.is_active or negotiation.pending):
-                    one, other = users_of_pair(key)
-                    peers[other if one == user else one] = key
-        for some in batched(peers, ENDED_AT_ONCE):
-            beside: Mapping[str, Record] = {}
-            if isinstance(effect, EndCalls):
-                beside = await self._beside(user, revision, some)
-            ends = (
-                self._end_negotiation(user, peer, _end_of(effect, user, peer), {**found, **beside})
-                for peer in some
+        """End those of a user's negotiations, of which these are the keys, that the effect is about.
+
+        They are read and ended some at a time: there may be hundreds.
+        """
+        peers = {key: _peer_in(key, user) for key in pairs}
+        mine = Keys.user(user)
+        if isinstance(effect, EndCallsWithoutRoom) and len(peers) > FEW:
+            keys = [Keys.user(peer) for peer in peers.values()]
+            # Whichever of two users changed last has a replica that has what both have done.
+            users = users_in(
+                await self._records.read_after({mine: revision}, mine, *keys), (user, *peers.values())
             )
-            await side_by_side(*ends)
+            peers = {key: peer for key, peer in peers.items() if not _share_a_room(users, user, peer)}
+        for keys in batched(peers, ENDED_AT_ONCE):
+            found = await self._records.read_after({mine: revision}, mine, *keys)
+            open_ = [peers[key] for key in keys if _may_have_to_end(found, key)]
+            if open_ and isinstance(effect, EndCalls):
+                found = {**found, **await self._beside(user, revision, open_)}
+            await side_by_side(
+                *(self._end_negotiation(user, peer, _end_of(effect, user, peer), found) for peer in open_)
+            )
 
     async def _beside(self, user: UserId, revision: int, peers: Sequence[UserId]) -> Mapping[str, Record]:
         """Read the peers of a user whose session has ended, all at once, and whether it is back meanwhile.
@@ -246,6 +250,27 @@ def _end_of(effect: EndCalls | EndCallsWithoutRoom, user: UserId, peer: UserId) 
     if isinstance(effect, EndCalls):
         return functools.partial(endings.end_calls, effect, user, peer)
     return functools.partial(endings.end_calls_without_room, effect, user, peer)
+
+
+def _may_have_to_end(found: Mapping[str, Record], key: str) -> bool:
+    negotiation, _ = negotiation_in(found, key)
+    return negotiation is not None and (negotiation.is_active or bool(negotiation.pending))
+
+
+def _pairs_to_end(user: UserId, record: User) -> tuple[str, ...]:
+    """Return the patterns of the negotiations that the record's effects may end."""
+    if any(isinstance(effect, EndCalls | EndCallsWithoutRoom) for effect in record.pending):
+        return Keys.pairs_of(user)
+    return ()
+
+
+def _peer_in(key: str, user: UserId) -> UserId:
+    one, other = users_of_pair(key)
+    return other if one == user else one
+
+
+def _share_a_room(users: Mapping[UserId, User], one: UserId, other: UserId) -> bool:
+    return one in users and other in users and share_a_room(users[one], users[other])
 
 
 def _has_entry(roster: list[StoredEntry], user: UserId, session: SessionId) -> bool:

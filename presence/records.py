@@ -10,7 +10,7 @@ import msgspec
 from presence.rules.negotiation import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry, may_be_kept
 from presence.rules.user import RosterEntry, User
-from presence.store import ABSENT, Conflict, Record, Store, StoreUnavailable
+from presence.store import ABSENT, Conflict, ListedStore, Record, StoreUnavailable
 from tieline import metrics
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
 from tieline.wire.subjects import Keys, identifier
@@ -77,7 +77,7 @@ def rosters_in(found: Mapping[str, Record], rooms: Iterable[RoomId]) -> dict[Roo
 class Records:
     """The store, speaking in users, negotiations, roster entries and notes. Raises what `Store` raises."""
 
-    def __init__(self, store: Store, offline_retention_s: float) -> None:
+    def __init__(self, store: ListedStore, offline_retention_s: float) -> None:
         self.store = store
         self._offline_retention_s = offline_retention_s
 

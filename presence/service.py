@@ -1,9 +1,12 @@
-"""Answer presence requests: one task each, any process of the queue group as good as any other.
+"""Answer presence requests: so many at once, any process of the queue group as good as any other.
 
-A request that cannot be answered now stays unanswered: it is sent again, and any process may get it.
+A request that cannot be answered now stays unanswered: it is sent again, and any process may get it. So does
+one that there is no room for, or that has waited here for longer than its asker does
+(`tieline.runtime.pool`).
 """
 
 import asyncio
+import functools
 import logging
 from typing import Final
 
@@ -15,11 +18,31 @@ from presence.store import StoreUnavailable
 from tieline import metrics
 from tieline.runtime.broker import BrokerAway, Message
 from tieline.runtime.guard import bug_guard
+from tieline.runtime.pool import Pool, PoolSize
+from tieline.runtime.requests import patience_of
+from tieline.runtime.tally import Tally
 from tieline.wire import internal
-from tieline.wire.internal import OPERATIONS, PresenceReply, Refused, SessionGone
+from tieline.wire.internal import (
+    OPERATIONS,
+    FindReplaced,
+    KeepLease,
+    PresenceReply,
+    PresenceRequest,
+    Refused,
+    SessionGone,
+)
 
 UNKNOWN: Final = "unknown"
 """What a request that cannot be read is called in the metrics."""
+
+SIZE: Final = PoolSize(under_way=256, of_one=8)
+"""With a round trip of a few milliseconds, 256 at once keep a process busy that does some thousands a second.
+One user, whose messages are handled one after the other, needs more than one only after it has lost a
+connection or two."""
+
+_UNREADABLE: Final = "request unanswered: of another version, or none"
+_MISDIRECTED: Final = "request unanswered: not on its own subject"
+_UNANSWERED: Final = "request unanswered"
 
 _log = logging.getLogger(__name__)
 
@@ -27,37 +50,48 @@ _log = logging.getLogger(__name__)
 class PresenceService:
     """Takes requests off the broker, has them carried out, answers. Tasks belong to the given group."""
 
-    def __init__(self, broker: Publisher, tasks: asyncio.TaskGroup, operations: Operations) -> None:
+    def __init__(
+        self, broker: Publisher, tasks: asyncio.TaskGroup, operations: Operations, size: PoolSize = SIZE
+    ) -> None:
         self._broker = broker
-        self._tasks = tasks
+        self._pool = Pool(tasks, size)
         self._operations = operations
+        self._tally = Tally(_log)
 
     def on_request(self, message: Message) -> None:
-        """Answer one message of the queue group, in a task of its own."""
-        self._tasks.create_task(self._answer(message))
-
-    async def _answer(self, message: Message) -> None:
+        """Answer one message of the queue group, in a task of its own, now or when it is its turn."""
         try:
             request = internal.decode_presence_request(message.data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError) as error:  # the latter: text that is not UTF-8
             metrics.PRESENCE_REQUESTS.labels(UNKNOWN, "failed").inc()
-            _log.error("request unanswered: of another version, or none", extra={"error": repr(error)})
+            self._tally.note(logging.ERROR, _UNREADABLE, "", "", error=repr(error))
             return
         op = OPERATIONS[type(request)]
         if message.subject.rpartition(".")[2] != op:  # the broker has let its sender ask for something else
             metrics.PRESENCE_REQUESTS.labels(op, "failed").inc()
-            _log.error("request unanswered: not on its own subject", extra={"op": op})
+            self._tally.note(logging.ERROR, _MISDIRECTED, op, "", op=op)
             return
+        job = functools.partial(self._answer, request, op, message.reply)
+        self._pool.submit(_owner(request, op), message.reply, job, len(message.data), patience_of(message))
+
+    async def _answer(self, request: PresenceRequest, op: str, asker: str) -> None:
         failed = metrics.PRESENCE_REQUESTS.labels(op, "failed")
         with bug_guard(_log, "request unanswered: a bug", failed.inc, op=op):
             try:
                 reply = await self._operations.carry_out(request)
-                self._broker.send(message.reply, internal.encode(reply))
+                self._broker.send(asker, internal.encode(reply))
             except (StoreUnavailable, BrokerAway) as error:
                 failed.inc()
-                _log.warning("request unanswered", extra={"op": op, "error": repr(error)})
+                self._tally.note(logging.WARNING, _UNANSWERED, op, "", op=op, error=repr(error))
             else:
                 metrics.PRESENCE_REQUESTS.labels(op, _outcome(reply)).inc()
+
+
+def _owner(request: PresenceRequest, op: str) -> str:
+    """Name who has its turn with a request: the user whom it is about, or all gateways together."""
+    if isinstance(request, KeepLease | FindReplaced):
+        return f"\0{op}"  # no user is called so
+    return request.user
 
 
 def _outcome(reply: PresenceReply) -> str:

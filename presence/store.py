@@ -7,6 +7,8 @@ reads as an empty record with a revision, and may be written over with that revi
 
 import contextlib
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, Protocol
 
 from nats.errors import Error as NatsError
@@ -14,6 +16,7 @@ from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StorageType, StreamConfig
 from nats.js.errors import APIError
 
+from presence.read_budget import ReadBudget, estimated
 from presence.side_by_side import side_by_side
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
@@ -58,14 +61,19 @@ class Record(NamedTuple):
 
 ABSENT: Final = Record(b"", 0)
 
+NOTHING_KNOWN: Final[Mapping[str, Record]] = MappingProxyType({})
+
 
 class Store(Protocol):
     """Where presence keeps its records. Keys and patterns come from `tieline.wire.subjects.Keys`."""
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """Read all keys, and all that patterns match; absent ones are left out.
 
-        With `confirmed` (no patterns then) the answer is the leader's, else it may lag a moment behind.
+        With `confirmed` (no patterns then) the answer is the leader's, else it may lag a moment behind. What
+        is `known` already is not sent once more where it is still so.
 
         Raises:
             StoreUnavailable: no answer.
@@ -106,6 +114,20 @@ class Store(Protocol):
         ...
 
 
+class ListedStore(Store, Protocol):
+    """A store that also says what it has."""
+
+    async def keys(self, *patterns: str) -> list[str]:
+        """List the keys that patterns match, by the leader's word; some may have been removed just now.
+
+        It costs what the keys cost, and not what they hold.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        ...
+
+
 class Bucket:
     """The real store, over one broker connection."""
 
@@ -114,15 +136,20 @@ class Bucket:
         self._context: JetStreamContext = broker.client.jetstream(timeout=TIMEOUT_S)
         self._broker = broker
         self._requests = requests
+        self._budget = ReadBudget()
         self.prefix = jetstream.bucket_prefix(name)
         self._cut = len(self.prefix)
         self._get = jetstream.direct_get(self.stream)
         self._get_from_leader = jetstream.get_from_leader(self.stream)
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """See `Store.read`."""
         if confirmed:
-            answers = await side_by_side(*(self._read_from_leader(key) for key in keys))
+            answers = await side_by_side(
+                *(self._read_from_leader(key, known.get(key, ABSENT)) for key in keys)
+            )
             return {key: record for key, record in zip(keys, answers, strict=True) if record is not None}
         found: dict[str, Record] = {}
         for start in range(0, len(keys), _BATCH):
@@ -132,41 +159,49 @@ class Bucket:
     async def _read_batch(self, keys: tuple[str, ...]) -> dict[str, Record]:
         ask = jetstream.last_messages_of([self.prefix + key for key in keys])
         try:
-            replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
+            async with self._budget.of(estimated(keys)):
+                replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
         except NoAnswer as error:
             raise StoreUnavailable(keys) from error
         if replies[-1].status == jetstream.TOO_MANY_MESSAGES and len(keys) > 1:
             half = len(keys) // 2  # several rosters are read in parts; one of that size, by its keys
             return await self._read_batch(keys[:half]) | await self._read_batch(keys[half:])
         if replies[-1].status == jetstream.TOO_MANY_MESSAGES:
-            return await self.read(*await self._keys(keys))
+            return await self.read(*await self.keys(*keys))
         return dict(self._record(reply) for reply in replies[:-1])
 
     def _record(self, reply: Message) -> tuple[str, Record]:
         subject, revision = jetstream.stored_as(reply.headers)
         return subject[self._cut :], Record(reply.data, revision)
 
-    async def _keys(self, patterns: tuple[str, ...]) -> list[str]:
-        """List the keys that patterns match, when they are too many for one answer."""
-        keys: list[str] = []
-        for pattern in patterns:
-            try:
-                info = await self._context.stream_info(self.stream, subjects_filter=self.prefix + pattern)
-            except (NatsError, TimeoutError) as error:
-                raise StoreUnavailable(pattern) from error
-            keys.extend(subject[self._cut :] for subject in info.state.subjects or ())
-        return keys
+    async def keys(self, *patterns: str) -> list[str]:
+        """See `ListedStore.keys`."""
+        found = await side_by_side(*(self._keys(pattern) for pattern in patterns))
+        return list(dict.fromkeys(key for keys in found for key in keys))
 
-    async def _read_from_leader(self, key: str) -> Record | None:
-        ask = jetstream.last_message_of(self.prefix + key)
+    async def _keys(self, pattern: str) -> list[str]:
         try:
-            reply = await self._requests.ask_once(self._get_from_leader, ask, TIMEOUT_S)
+            info = await self._context.stream_info(self.stream, subjects_filter=self.prefix + pattern)
+        except (NatsError, OSError) as error:  # a TimeoutError is one
+            raise StoreUnavailable(pattern) from error
+        return [subject[self._cut :] for subject in info.state.subjects or ()]
+
+    async def _read_from_leader(self, key: str, known: Record) -> Record | None:
+        subject = self.prefix + key
+        ask = (
+            jetstream.newer_message_of(subject, known.revision)
+            if known.revision
+            else jetstream.last_message_of(subject)
+        )
+        try:
+            async with self._budget.of(estimated((key,))):
+                reply = await self._requests.ask_once(self._get_from_leader, ask, TIMEOUT_S)
         except NoAnswer as error:
             raise StoreUnavailable(key) from error
         answer = jetstream.read_message(reply.data)
         if answer.message is None:
             if answer.error is not None and answer.error.is_not_found:
-                return None
+                return known if known.revision else None
             raise StoreUnavailable(answer.error)
         return Record(answer.message.data, answer.message.seq)
 

@@ -57,12 +57,14 @@ class Timers:
         prefix: str,
         gateways: Gateways,
         changes: Changes,
+        retry_s: float = RETRY_S,
     ) -> None:
         self._broker = broker
         self._stream = stream
         self._prefix = prefix
         self._gateways = gateways
         self._changes = changes
+        self._retry_s = retry_s
         self._stopping = False
 
     def stop(self) -> None:
@@ -78,7 +80,7 @@ class Timers:
                 except (NatsError, OSError) as error:  # a TimeoutError is one
                     _log.warning("timers pause", extra={"error": repr(error)})
             if not self._stopping:
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._retry_s)
 
     async def _consume(self) -> None:
         context = self._broker.client.jetstream()
@@ -116,7 +118,7 @@ class Timers:
                         alive.cancel()
                 except* (StoreUnavailable, BrokerAway) as errors:
                     _log.warning("expiry failed", extra={"error": repr(errors.exceptions)})
-                    settle, expired = functools.partial(marker.nak, delay=RETRY_S), False
+                    settle, expired = functools.partial(marker.nak, delay=self._retry_s), False
             with contextlib.suppress(NatsError):  # without a broker the marker is handed out again, later
                 await settle()
                 if expired:

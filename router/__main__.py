@@ -6,6 +6,7 @@ import logging
 
 from router.grants import Grants
 from router.service import RouterService
+from tieline.runtime.guard import BackgroundTasks
 from tieline.runtime.ops import STARTING, STOPPING
 from tieline.runtime.process import joined, run
 from tieline.runtime.settings import ProcessSettings
@@ -21,7 +22,7 @@ async def main(settings: ProcessSettings, stopping: asyncio.Event) -> None:
     replies = functools.partial(subjects.replies, "router")
     async with (
         joined("router", settings, stopping, replies) as process,
-        asyncio.TaskGroup() as routing,
+        BackgroundTasks() as routing,
     ):
         service = RouterService(process.broker, process.requests, subjects, Grants(), routing)
         signals = await service.start()

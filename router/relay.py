@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from router.stored import Stored
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
@@ -78,6 +79,8 @@ class Relaying:
         self._asked: list[Done] | None = None
         """While such a frame is awaited: whose frames were published behind it."""
         self._suspicious_until = 0.0
+        self._stored = Stored()
+        broker.when_away(self._stored.forget_all)
 
     def publish(self, user: UserId, session: SessionId, frame: bytes, done: Done) -> None:
         """Publish one frame, and call `done`: at once, or with the mailbox's answer if it is asked now."""
@@ -131,24 +134,40 @@ class Relaying:
         self._suspicious_until = now + SUSPICIOUS_S
         return Outcome.NO_ROOM
 
-    async def carry(self, deliveries: tuple[Delivery, ...], own: bytes, *, stored: bool) -> None:
+    async def carry(self, deliveries: tuple[Delivery, ...], own: bytes, *, stored: bool) -> int:
         """Publish frames in their order; with `stored`, each when the mailbox has the one before it.
 
-        A frame whose first attempt was lost is published again, and must not come after the next one.
+        A frame whose first attempt was lost is published again, and must not come after the next one. Of
+        several frames those are left out that the mailbox has already. Returns how many bytes of others than
+        the signal's own frame were published.
 
         Raises:
             NoRoom: the mailbox cannot store one of them, and those after it are not published.
             NotStored: one is not known to be stored, and those after it are not published.
         """
-        publish = self.store if stored else self.publish
+        several = len(deliveries) > 1
+        size = 0
         for each in deliveries:
-            done: asyncio.Future[Outcome] = self._loop.create_future()
-            publish(each.user, each.session, each.frame or own, functools.partial(_set, done))
-            outcome = await done
-            if outcome is Outcome.NO_ROOM:
-                raise NoRoom
-            if outcome is Outcome.UNKNOWN:
-                raise NotStored
+            frame = each.frame or own
+            name = internal.message_id(each.user, frame) if several else ""
+            if several and self._stored.has(name, self._loop.time()):
+                continue
+            await self._publish(each.user, each.session, frame, stored=stored)
+            if several:
+                self._stored.note(name, self._loop.time(), confirmed=stored)
+            if frame is not own:
+                size += len(frame)
+        return size
+
+    async def _publish(self, user: UserId, session: SessionId, frame: bytes, *, stored: bool) -> None:
+        publish = self.store if stored else self.publish
+        done: asyncio.Future[Outcome] = self._loop.create_future()
+        publish(user, session, frame, functools.partial(_set, done))
+        outcome = await done
+        if outcome is Outcome.NO_ROOM:
+            raise NoRoom
+        if outcome is Outcome.UNKNOWN:
+            raise NotStored
 
     async def has_room(self) -> bool:
         """Whether the mailbox stores what it is given now."""

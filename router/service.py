@@ -11,13 +11,17 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from router.grants import Grant, Grants
 from router.relay import NoRoom, NotStored, Outcome, Relaying
 from tieline import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Subscription
 from tieline.runtime.guard import Guard, bug_guard
 from tieline.runtime.message import Message
+from tieline.runtime.pool import Pool, PoolSize
 from tieline.runtime.requests import NoAnswer, Requests
+from tieline.runtime.tally import Tally
 from tieline.wire import internal
 from tieline.wire.codes import ErrorCode
 from tieline.wire.envelope import COMMAND_OF, Candidate
@@ -29,6 +33,14 @@ CHECK_PATIENCE_S: Final = 3.0
 """For presence's verdict: less than the 5 s for which the gateway asks, so that its next attempt, and not
 this one, is the one that is answered late."""
 
+SIZE: Final = PoolSize(under_way=1024, of_one=16)
+"""What presence is asked about at once: a router only waits for it, and for the mailbox. The gateway handles
+the messages of a client one after the other, so a user needs more only after a change of connections."""
+
+WAIT_S: Final = 2.0
+"""After so long in the queue a signal is dropped: its gateway has asked again twice, and what is left of its
+5 s is needed for the verdict."""
+
 Answer = Callable[[RouterReply], None]
 """How one signal is answered."""
 
@@ -37,17 +49,21 @@ _RELAYED: Final = Accepted("relayed")
 _HELD: Final = Accepted("held")
 _NO_ROOM: Final = Refused(ErrorCode.INTERNAL.reason)
 
+_UNANSWERED: Final = "signals unanswered"
+_UNREADABLE: Final = "signals refused: of another version, or none"
+
 _log = logging.getLogger(__name__)
 
 
 class _Answers:
     """The answers to one pack of signals: those of one turn of the event loop leave together."""
 
-    __slots__ = ("_broker", "_ready", "_reply")
+    __slots__ = ("_broker", "_ready", "_reply", "_tally")
 
-    def __init__(self, broker: Broker, reply: str) -> None:
+    def __init__(self, broker: Broker, reply: str, tally: Tally) -> None:
         self._broker = broker
         self._reply = reply
+        self._tally = tally
         self._ready: list[tuple[int, RouterReply]] = []
 
     def give(self, place: int, answer: RouterReply) -> None:
@@ -61,7 +77,7 @@ class _Answers:
         try:
             self._broker.send(self._reply, internal.encode(ready))
         except BrokerAway:
-            _log.warning("signals unanswered: broker away", extra={"signals": len(ready)})
+            self._tally.note(logging.WARNING, _UNANSWERED, "", "", error="broker away", signals=len(ready))
 
 
 class RouterService:
@@ -74,11 +90,13 @@ class RouterService:
         subjects: Subjects,
         grants: Grants,
         tasks: asyncio.TaskGroup,
+        size: PoolSize = SIZE,
     ) -> None:
         self._broker = broker
         self._requests = requests
         self._subjects = subjects
-        self._tasks = tasks
+        self._pool = Pool(tasks, size)
+        self._tally = Tally(_log)
         self._relaying = Relaying(broker, requests, subjects)
         self._grants = grants
         self.has_room = self._relaying.has_room
@@ -91,14 +109,23 @@ class RouterService:
         return await self._broker.subscribe(self._subjects.signals(), self._on_signals, queue="router")
 
     def _on_change(self, message: Message) -> None:
-        self._grants.drop(UserId(identifier(message.subject.rpartition(".")[2])))
+        try:
+            self._grants.drop(UserId(identifier(message.subject.rpartition(".")[2])))
+        except ValueError:
+            metrics.UNREADABLE_MESSAGES.labels("changed").inc()
 
     def _on_signals(self, message: Message) -> None:
         cmd = message.subject.rpartition(".")[2]
-        answers = _Answers(self._broker, message.reply)
+        try:
+            pack = internal.decode_signals(message.data)
+        except (msgspec.MsgspecError, ValueError) as error:  # the latter: text that is not UTF-8
+            metrics.UNREADABLE_MESSAGES.labels("signal").inc()
+            self._tally.note(logging.ERROR, _UNREADABLE, "", "", error=repr(error))
+            return
+        answers = _Answers(self._broker, message.reply, self._tally)
         now = time.monotonic()
         guard = _guard(cmd)
-        for place, signal in enumerate(internal.decode_signals(message.data)):
+        for place, signal in enumerate(pack):
             if signal is None:
                 continue
             answer = functools.partial(answers.give, place)
@@ -106,7 +133,9 @@ class RouterService:
             if cmd == _CANDIDATE:
                 grant = self._grants.find(signal.user, signal.session, signal.to, now)
             if grant is None:
-                self._tasks.create_task(self._judge(signal, cmd, answer))
+                judge = functools.partial(self._judge, signal, cmd, answer)
+                name = f"{message.reply} {place}"
+                self._pool.submit(signal.user, name, judge, len(signal.frame), WAIT_S)
                 continue
             with guard:
                 self._relay_granted(signal, grant, answer)
@@ -133,7 +162,7 @@ class RouterService:
             except NoRoom:
                 answer(_NO_ROOM)
             except (NoAnswer, NotStored) as error:
-                _log.warning("signal unanswered", extra={"cmd": cmd, "error": repr(error)})
+                self._tally.note(logging.WARNING, _UNANSWERED, cmd, "", cmd=cmd, error=repr(error))
             finally:
                 self._grants.answered(ticket, grant)
 
@@ -163,7 +192,9 @@ class RouterService:
             return _RELAYED
         if not isinstance(verdict, Relay):
             return verdict
-        await self._relaying.carry(verdict.deliveries, signal.frame, stored=signal.stored)
+        others = await self._relaying.carry(verdict.deliveries, signal.frame, stored=signal.stored)
+        if others:
+            return Accepted(verdict.ack, others)
         return _HELD if verdict.ack == "held" else _RELAYED
 
     async def _is_retry(self, signal: Signal, cmd: str) -> bool:

@@ -160,6 +160,11 @@ PRESENCE_REQUESTS = _counter(
     op=list(OPERATIONS.values()),
     outcome=("ok", "failed"),
 )
+UNREADABLE_MESSAGES = _counter(
+    "tieline_unreadable_messages_total",
+    "Messages of other processes that this router could not read, and dropped, by kind.",
+    kind=("signal", "changed"),
+)
 NEGOTIATIONS = _counter(
     "tieline_negotiations_total",
     "Steps of calls, by step (begun: a first offer; then established, unanswered or abandoned; established ones end as ended).",  # noqa: E501

@@ -5,6 +5,7 @@ connection between two of them broke. Every client is held back until what is mi
 """
 
 import asyncio
+import contextlib
 import logging
 from typing import Final
 
@@ -14,6 +15,7 @@ from gateway.delivery.feed import Feeds
 from gateway.delivery.mailbox import Mailbox, News
 from tieline import metrics
 from tieline.runtime.broker import Broker, BrokerAway
+from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
 from tieline.runtime.single_flight import SingleFlight
 
@@ -52,12 +54,15 @@ class CatchUp:
         """Read until no loss was suspected meanwhile; the broker's next return begins it again."""
         while self._broker.is_connected:
             losses = self.suspected_losses
-            try:
+            frames = None
+            with (
+                bug_guard(_log, "not caught up with the mailbox: a bug"),
+                contextlib.suppress(NoAnswer, BrokerAway),
+            ):
                 frames = await self._read(losses)
-            except (NoAnswer, BrokerAway):
+            if frames is None:
                 await asyncio.sleep(RETRY_S)
-                continue
-            if self.suspected_losses == losses:
+            elif self.suspected_losses == losses:
                 _log.info("caught up with the mailbox", extra={"frames": frames})
                 return
 

@@ -20,6 +20,7 @@ from gateway.sessions.notices import Notices
 from gateway.sessions.presence import Presence
 from tieline import metrics
 from tieline.runtime.broker import BrokerAway
+from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId
@@ -193,16 +194,17 @@ class Departures:
             if lost_at is not None:
                 lost_for_s = asyncio.get_running_loop().time() - lost_at
                 ending = msgspec.structs.replace(ending, lost_for_s=lost_for_s)
-            try:
+            with (
+                bug_guard(_log, "session end untold: a bug", session=session.session),
+                contextlib.suppress(NoAnswer),
+            ):
                 patience_s = DRAINING_PATIENCE_S if self.draining else PATIENCE_S
                 await self._endings.tell(ending, patience_s, is_due)
-            except NoAnswer:
-                if self.draining:  # and the lease, not renewed any more, ends what is left
-                    _log.warning("session end untold: no answer", extra={"session": session.session})
-                    return
-                await asyncio.sleep(self._retry_s)
-            else:
                 return
+            if self.draining:  # and the lease, not renewed any more, ends what is left
+                _log.warning("session end untold: no answer", extra={"session": session.session})
+                return
+            await asyncio.sleep(self._retry_s)
 
     async def drain(self, how: Drain) -> None:
         """Send every client away, as gently as time allows: first the advice, then the close, spread out.

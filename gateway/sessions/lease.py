@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.sessions.presence import Presence
+from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.ids import GatewayId
 from tieline.wire.internal import KeepLease, LeaseKept
@@ -45,13 +46,17 @@ class Lease:
     async def take(self) -> None:
         """Take the lease for the first time, waiting for presence as long as it takes."""
         while not self._run:
-            await self._renew()
+            with bug_guard(_log, "lease not taken: a bug"):
+                await self._renew()
+                continue
+            await asyncio.sleep(self._interval_s)
 
     async def keep(self) -> None:
         """Renew the lease until cancelled."""
         while True:
             await asyncio.sleep(self._interval_s)
-            await self._renew()
+            with bug_guard(_log, "lease not renewed: a bug"):
+                await self._renew()
 
     async def _renew(self) -> None:
         try:
@@ -60,8 +65,9 @@ class Lease:
             _log.warning("lease not renewed: no answer")
             self._on_answer(False)
             return
+        if not isinstance(reply, LeaseKept):
+            raise TypeError(f"presence answered KeepLease with {type(reply).__name__}")
         self._on_answer(True)
-        assert isinstance(reply, LeaseKept)
         if self._run not in ("", reply.run):
             _log.error("lease lost")
             self._on_lost()

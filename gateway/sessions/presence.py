@@ -68,7 +68,7 @@ class RemotePresence:
         def on_reply(message: Message | None) -> None:
             answered(None if message is None else internal.decode_presence_reply(message.data))
 
-        self._requests.begin(self._subject(request), internal.encode(request), on_reply, patience_s)
+        self._requests.begin(self._subject(request), internal.encode(request), on_reply, patience_s, None)
 
     def _subject(self, request: GatewayRequest) -> str:
         return self._subjects.presence(OPERATIONS[type(request)])

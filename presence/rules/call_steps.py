@@ -12,6 +12,7 @@ call is no step here: offers and answers are counted as signals, by the gateways
 from typing import Literal, NamedTuple
 
 from presence.rules.negotiation import Negotiation
+from tieline.wire.ids import FrameDigest, UserId
 
 Step = Literal["begun", "established", "unanswered", "abandoned", "ended"]
 
@@ -39,14 +40,15 @@ def step(before: Negotiation, after: Negotiation, *, timed_out: bool = False) ->
 
 def candidates(before: Negotiation, after: Negotiation) -> Candidates:
     """Count what was held, released or discarded."""
-    more = _waiting(after) - _waiting(before)
-    if more >= 0:
-        return Candidates(held=more)
-    return Candidates(released=-more) if after.established else Candidates(discarded=-more)
+    were, are = _waiting(before), _waiting(after)
+    gone = len(were - are)
+    if after.established:
+        return Candidates(held=len(are - were), released=gone)
+    return Candidates(held=len(are - were), discarded=gone)
 
 
-def _waiting(pair: Negotiation) -> int:
-    return sum(held.released_by is None for held in pair.held)
+def _waiting(pair: Negotiation) -> set[tuple[UserId, FrameDigest]]:
+    return {(held.sender, held.digest) for held in pair.held if held.released_by is None}
 
 
 def answered_offer_at(before: Negotiation, after: Negotiation) -> int | None:

@@ -33,10 +33,11 @@ NO_ENTRIES: Final[Mapping[RoomId, int]] = MappingProxyType({})
 
 
 class Timer(NamedTuple):
-    """A key that expires, and is handed to `presence.timers` then."""
+    """A key that expires, and is handed to `presence.timers` then if it is a timer's."""
 
     key: str
     seconds: float
+    value: bytes = b""
 
 
 class Prepare(NamedTuple):
@@ -73,7 +74,8 @@ class Change(msgspec.Struct, Generic[RecordT], frozen=True):
     effects: tuple[Effect, ...] = ()
     """What the change means for others. They are stored with the record, if that changes."""
     timer: Timer | None = None
-    """Set before the record is stored, so that nothing ever waits without one; it may be running already."""
+    """Set before the record is stored, so that nothing ever waits without one; it may be running already. So
+    is a frame stored that lies apart from the record: it is there for as long as the record speaks of it."""
     said: tuple[Said, ...] = ()
     """What goes with the reply."""
     timed_out: bool = False

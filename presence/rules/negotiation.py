@@ -13,6 +13,10 @@ record for a while, for two reasons. A retry of the answer must release them aga
 them first may have died before it delivered them. And no later frame of their sender may overtake them: each
 is preceded by them (`PRECEDED_MS`), and the mailbox drops what it has been given already.
 
+Where a candidate's frame does not fit into the record any more, it lies apart, under a key of its own, and
+the record has its digest and size. Of a sender's candidates those from before its newest offer give way to
+newer ones: its connection has begun anew since.
+
 Every accepted offer, answer, hangup and held candidate is remembered for `RETRY_MS`, so that the very same
 frame gets the very same answer again, changes nothing, and delivers at least what it delivered the first
 time: the first attempt may have delivered nothing, or may still be in progress. All this outlives the
@@ -42,6 +46,13 @@ for which an answer is retried, well under the 60 s for which a gateway recogniz
 MAX_HELD: Final = 64
 MAX_HELD_BYTES: Final = 65_536
 
+MAX_INLINE_BYTES: Final = 8192
+"""Frames of candidates in the record itself: those of nearly every call, which so cost no key of their own.
+The others lie apart, because each signal between the two reads the record, and each refused one, too."""
+
+_APART: Final = b"\0"
+"""Stands with its digest for a frame that lies apart. No frame of a client begins so: it is JSON."""
+
 MAX_RELEASED: Final = 2 * MAX_HELD
 MAX_RELEASED_BYTES: Final = 2 * MAX_HELD_BYTES
 """Released frames that are kept: those of a call, and of the one before it. Two users who release more within
@@ -52,6 +63,16 @@ MAX_REMEMBERED: Final = 256
 
 CandidatePolicy = Literal["hold", "forward", "reject"]
 """What to do with candidates that arrive while an offer waits for its answer."""
+
+
+def apart(digest: FrameDigest) -> bytes:
+    """Stand for a frame that lies apart."""
+    return _APART + digest
+
+
+def lies_apart(frame: bytes | None) -> FrameDigest | None:
+    """Return the digest of the frame for which this one stands; None: it is a frame itself."""
+    return FrameDigest(frame[1:]) if frame is not None and frame.startswith(_APART) else None
 
 
 class WaitingOffer(msgspec.Struct, frozen=True, array_like=True):
@@ -73,10 +94,20 @@ class HeldCandidate(msgspec.Struct, frozen=True, array_like=True):
     sender: UserId
     digest: FrameDigest
     frame: bytes
+    """Or what stands for it, if it lies apart."""
     session: SessionId
     """The session of the other user that the candidate is for."""
     released_by: FrameDigest | None = None
     released_at: int = 0
+    size_apart: int = 0
+    """Bytes of a frame that lies apart; 0: it does not."""
+    is_outdated: bool = False
+    """Its sender has made a newer offer since."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the frame, wherever it lies."""
+        return self.size_apart or len(self.frame)
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True):
@@ -155,7 +186,13 @@ def offer(negotiation: Negotiation, incoming: Incoming) -> Outcome:
     """Let an offer wait, in place of the sender's earlier one."""
     others = tuple(waiting for waiting in negotiation.offers if waiting.sender != incoming.sender)
     waiting = WaitingOffer(incoming.sender, incoming.digest, incoming.now)
-    changed = msgspec.structs.replace(negotiation, offers=(*others, waiting))
+    held = tuple(
+        msgspec.structs.replace(each, is_outdated=True)
+        if each.released_by is None and each.sender == incoming.sender
+        else each
+        for each in negotiation.held
+    )
+    changed = msgspec.structs.replace(negotiation, offers=(*others, waiting), held=held)
     return Outcome(_remember(changed, incoming, "relayed"), _preceded(negotiation, incoming))
 
 
@@ -188,12 +225,36 @@ def candidate(
         return Outcome(negotiation, _preceded(negotiation, incoming))
     if policy == "reject":
         return ErrorCode.NO_MATCHING_OFFER
-    waiting = [held for held in negotiation.held if held.released_by is None]
-    if len(waiting) >= MAX_HELD or sum(len(held.frame) for held in waiting) + len(frame) > MAX_HELD_BYTES:
+    kept = _with_room(negotiation, incoming.sender, len(frame))
+    if kept is None:
         return ErrorCode.TOO_MANY_CANDIDATES
-    held = HeldCandidate(incoming.sender, incoming.digest, frame, incoming.session)
-    changed = msgspec.structs.replace(negotiation, held=(*negotiation.held, held))
+    inline = sum(len(held.frame) for held in kept)
+    if inline + len(frame) <= MAX_INLINE_BYTES:
+        held = HeldCandidate(incoming.sender, incoming.digest, frame, incoming.session)
+    else:
+        standing = apart(incoming.digest)
+        held = HeldCandidate(
+            incoming.sender, incoming.digest, standing, incoming.session, size_apart=len(frame)
+        )
+    changed = msgspec.structs.replace(negotiation, held=(*kept, held))
     return Outcome(_remember(changed, incoming, "held"), (), "held")
+
+
+def _with_room(negotiation: Negotiation, sender: UserId, size: int) -> tuple[HeldCandidate, ...] | None:
+    """Return what stays when there must be room for one more candidate of so many bytes; None: there is none.
+
+    The sender's own from before its newest offer give way, the oldest first.
+    """
+    waiting = [held for held in negotiation.held if held.released_by is None]
+    count, total = len(waiting), sum(held.size for held in waiting)
+    kept: list[HeldCandidate] = []
+    for held in negotiation.held:
+        is_full = count >= MAX_HELD or total + size > MAX_HELD_BYTES
+        if is_full and held.is_outdated and held.sender == sender and held.released_by is None:
+            count, total = count - 1, total - held.size
+        else:
+            kept.append(held)
+    return None if count >= MAX_HELD or total + size > MAX_HELD_BYTES else tuple(kept)
 
 
 def hangup(negotiation: Negotiation, incoming: Incoming) -> Outcome | ErrorCode:
@@ -244,6 +305,14 @@ def expire(negotiation: Negotiation, sender: UserId, generation: str) -> Negotia
     if rest or negotiation.established:
         return msgspec.structs.replace(negotiation, offers=rest)
     return end(negotiation)
+
+
+def kept_apart(negotiation: Negotiation, sender: UserId, digest: FrameDigest) -> bool:
+    """Whether a candidate is held whose frame must lie apart: stored with it, and again with its retry."""
+    return any(
+        held.released_by is None and held.size_apart and held.digest == digest and held.sender == sender
+        for held in negotiation.held
+    )
 
 
 def held_digests(negotiation: Negotiation, sender: UserId, now: int) -> tuple[FrameDigest, ...]:
@@ -303,7 +372,7 @@ def _newest(released: tuple[HeldCandidate, ...]) -> tuple[HeldCandidate, ...]:
     """Leave out the oldest of what was released, where there is too much of it."""
     size = 0
     for count, held in enumerate(reversed(released)):
-        size += len(held.frame)
+        size += held.size
         if count == MAX_RELEASED or size > MAX_RELEASED_BYTES:
             return released[len(released) - count :]
     return released

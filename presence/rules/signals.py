@@ -24,6 +24,7 @@ from presence.rules.user import User, gone, share_a_room
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.internal import Check, Delivery, Happened, Refused, Relay, SessionGone
+from tieline.wire.limits import RETRY_WINDOW_S
 from tieline.wire.subjects import Keys
 
 GRANT_S: Final = 5.0
@@ -31,6 +32,10 @@ GRANT_S: Final = 5.0
 
 MIN_TIMER_S: Final = 1.0
 """The shortest time that NATS can set a timer for."""
+
+
+KEPT_APART_S: Final = RETRY_WINDOW_S + 15.0
+"""How long a frame that lies apart is kept beyond the offer's time: until no retry can ask for it."""
 
 
 class Terms(NamedTuple):
@@ -68,6 +73,8 @@ def check(
     if after is current:
         return Change(relay)
     said = _said(ask, facts.now)
+    if ask.cmd == "WEBRTC_ICE_CANDIDATE":
+        return Change(relay, after, said=said, timer=_apart(ask, terms, after))
     waiting = after.offer_of(ask.user) if ask.cmd == "WEBRTC_OFFER" else None
     if waiting is None:
         return Change(relay, after, said=said)
@@ -136,6 +143,8 @@ def _repeat(
     """
     relay = _relay(ask, target, negotiation.replay(current, known, ask.to, facts.now))
     said = _said(ask, known.at)
+    if known.ack == "held":
+        return Change(relay, said=said, timer=_apart(ask, terms, current))
     waiting = current.offer_of(ask.user)
     if waiting is None or waiting.digest != ask.digest:
         return Change(relay, said=said)
@@ -177,6 +186,16 @@ def _timer(ask: Check, terms: Terms, waiting: WaitingOffer, now: int) -> Timer:
     """Time what is left to an offer: a retry sets the timer again, and prolongs nothing."""
     left_s = terms.offer_timeout_s - max(0, now - waiting.at) / 1000
     return Timer(Keys.offer_timer(ask.user, ask.to, waiting.generation), max(MIN_TIMER_S, left_s))
+
+
+def _apart(ask: Check, terms: Terms, stored: Negotiation) -> Timer | None:
+    """Store the frame of a held candidate apart, if that is where it must lie.
+
+    It stays for as long as an offer may wait, and its release may be repeated.
+    """
+    if not negotiation.kept_apart(stored, ask.user, ask.digest):
+        return None
+    return Timer(Keys.held(ask.user, ask.to, ask.digest), terms.offer_timeout_s + KEPT_APART_S, ask.frame)
 
 
 def _refuse(error: ErrorCode) -> Change[Negotiation]:

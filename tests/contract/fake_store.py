@@ -8,10 +8,10 @@ import contextlib
 import itertools
 import math
 import types
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import NamedTuple
 
-from presence.store import MARKER_TTL_S, REMOVED_TTL_S, Conflict, Record, StoreUnavailable
+from presence.store import MARKER_TTL_S, NOTHING_KNOWN, REMOVED_TTL_S, Conflict, Record, StoreUnavailable
 
 Seconds = float
 
@@ -33,8 +33,11 @@ class FakeStore:
         self._revisions = itertools.count(1)
         self.is_away = False
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """See `Store.read`. There is one copy of everything, so every read is confirmed."""
+        del known
         assert not (confirmed and any("*" in key or ">" in key for key in keys)), "no patterns then"
         await self._reach(keys)
         self._expire()
@@ -43,6 +46,14 @@ class FakeStore:
             for name, stored in self._stored.items()
             if any(matches(name, key) for key in keys)
         }
+
+    async def keys(self, *patterns: str) -> list[str]:
+        """See `ListedStore.keys`."""
+        if not patterns:
+            return []
+        await self._reach(patterns)
+        self._expire()
+        return [name for name in self._stored if any(matches(name, pattern) for pattern in patterns)]
 
     async def write(
         self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True

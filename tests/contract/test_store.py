@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from presence.store import Bucket, Conflict, Record, Store, StoreUnavailable, make_bucket
+from presence.store import Bucket, Conflict, ListedStore, Record, Store, StoreUnavailable, make_bucket
 from tests.contract.fake_store import FakeStore
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import until_true
@@ -321,3 +321,32 @@ async def test_a_bucket_whose_broker_is_gone_says_so(pip_nats: NatsServer) -> No
     with pytest.raises(StoreUnavailable):
         await make_bucket(broker, "away", "memory", 1)
     await broker.close()
+
+
+async def test_what_is_known_is_confirmed_and_what_is_newer_is_sent(store: Store) -> None:
+    await store.write("a.1", b"one", 0)
+    changed = await store.write("a.2", b"old", 0)
+    gone = await store.write("a.3", b"three", 0)
+    known = await store.read("a.*")
+    await store.write("a.2", b"new", changed)
+    await store.delete("a.3", gone)
+    await store.write("a.4", b"four", 0)
+
+    found = await store.read("a.1", "a.2", "a.3", "a.4", "a.5", confirmed=True, known=known)
+
+    assert {key: record.value for key, record in found.items()} == {
+        "a.1": b"one",
+        "a.2": b"new",
+        "a.3": b"",
+        "a.4": b"four",
+    }
+    assert found["a.1"] == known["a.1"]
+    assert found["a.2"].revision > changed
+
+
+async def test_what_is_there_is_listed_without_what_it_holds(store: ListedStore) -> None:
+    for key in ("a.1.x", "a.2.x", "b.x.2", "c.1.x"):
+        await store.write(key, b"value", 0)
+    assert sorted(await store.keys("a.*.x", "b.x.*", "a.1.*")) == ["a.1.x", "a.2.x", "b.x.2"]
+    assert await store.keys("d.*") == []
+    assert await store.keys() == []

@@ -18,6 +18,7 @@ from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
 from tieline.runtime import metrics
+from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message, block
 from tieline.runtime.nats_client import NatsClient
 from tieline.runtime.nats_parser import Listener
@@ -165,6 +166,7 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
     on_away: list[Callback] = []
     on_back: list[Callback] = []
     logged_at = -LOG_EVERY_S
+    guard = bug_guard(_log, "broker away or back: a bug")
 
     async def disconnected() -> None:
         metrics.NATS_CONNECTED.set(0)
@@ -173,14 +175,16 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
         client.forget_unsent()
         _log.warning("broker away")
         for callback in on_away:
-            callback()
+            with guard:
+                callback()
 
     async def reconnected() -> None:
         metrics.NATS_CONNECTED.set(1)
         metrics.NATS_RECONNECTS.inc()
         _log.warning("broker back", extra={"broker": _place(client.connected_url)})
         for callback in on_back:
-            callback()
+            with guard:
+                callback()
 
     async def failed(error: Exception) -> None:
         nonlocal logged_at

@@ -1,13 +1,27 @@
 """Keep a bug that one message, client or task meets from ending the process and all others.
 
+Every task that outlives a process's beginning belongs to `BackgroundTasks`, and a loop that goes on for its
+whole life to `keep_going`: whatever a library, a message or a bug of ours raises in one of them ends that one
+at most.
+
 A fault that is expected (no answer, no broker) is caught by its own name where it happens, inside the guarded
 block; a cancellation is let through. `nats_parser` alone does the same by itself: it is pure, and a guard for
 each message would cost it a tenth of its time.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import Context
 from types import TracebackType
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+PAUSE_S: Final = 1.0
+"""Before a loop that has failed begins anew: a bug that it meets each time costs a line a second."""
+
+_log = logging.getLogger(__name__)
 
 
 class Guard:
@@ -41,3 +55,39 @@ def bug_guard(
         log.error(event, exc_info=error, extra=fields)
 
     return Guard(failed)
+
+
+class BackgroundTasks(asyncio.TaskGroup):
+    """A group of tasks that goes on when one of them meets a bug, which is logged."""
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[T]:
+        """Begin a task. One that meets a bug ends as if it were cancelled."""
+        assert isinstance(coro, Coroutine)
+        task = super().create_task(_guarded(coro), name=name, context=context)
+        task.add_done_callback(lambda _: coro.close())  # it may have been cancelled before it began
+        return task
+
+
+async def _guarded(coro: Coroutine[Any, Any, T]) -> T:
+    with bug_guard(_log, "task ended: a bug", task=getattr(coro, "__qualname__", "")):
+        return await coro
+    raise asyncio.CancelledError
+
+
+async def keep_going(
+    log: logging.Logger, event: str, loop: Callable[[], Awaitable[None]], pause_s: float = PAUSE_S
+) -> None:
+    """Let a loop of a process's whole life go on until it is cancelled, whatever it raises.
+
+    A bug is logged as `event`, and the loop begins anew `pause_s` later.
+    """
+    while True:
+        with bug_guard(log, event):
+            await loop()
+        await asyncio.sleep(pause_s)

@@ -44,6 +44,17 @@ NATS_ERRORS = Counter(
     ["kind"],
     registry=REGISTRY,
 )
+JOBS_WAITING = Gauge(
+    "tieline_jobs_waiting",
+    "Requests and signals that wait in this process for others to be carried out.",
+    registry=REGISTRY,
+)
+JOBS_DROPPED = Counter(
+    "tieline_jobs_dropped_total",
+    "Requests and signals dropped unread, by why (full: no room for more; late: nobody waited any more; repeated: asked again meanwhile).",  # noqa: E501
+    ["why"],
+    registry=REGISTRY,
+)
 
 LOG_LINES_DROPPED = Counter(
     "tieline_log_lines_dropped_total",
@@ -55,6 +66,8 @@ ProcessCollector(namespace="tieline", registry=REGISTRY)  # memory, CPU and desc
 
 for _kind in ("slow_consumer", "other"):  # an alert watches their rate, which needs a first sample
     NATS_ERRORS.labels(_kind)
+for _why in ("full", "late", "repeated"):
+    JOBS_DROPPED.labels(_why)
 
 
 def exposition() -> bytes:

@@ -7,11 +7,13 @@ copy is recognized is said in docs/decisions/0013-sessions-are-handed-over-by-co
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from tieline.runtime import metrics
 from tieline.runtime.broker import Broker, BrokerAway
+from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import NO_RESPONDERS, Message
 
 FIRST_RETRY_S: Final = 0.5
@@ -26,6 +28,23 @@ gateway's CPU time."""
 
 PATIENCE_S: Final = 5.0
 """Total time before the caller is told that nobody answered."""
+
+_PATIENCE: Final = b"Tieline-Patience"
+"""The header of a request that says for how many milliseconds more its asker waits. They count from its
+arrival, so that no two clocks are compared; what it took to arrive is not known, and little."""
+
+
+def patience_of(message: Message, usual_s: float = PATIENCE_S) -> float:
+    """Return for how many seconds the asker of a request waits from now on; `usual_s` if it does not say."""
+    if not message.headers:
+        return usual_s
+    said = message.header(_PATIENCE)
+    return min(int(said) / 1000, usual_s) if said.isdecimal() else usual_s
+
+
+_log = logging.getLogger(__name__)
+
+_guard: Final = bug_guard(_log, "request not sent again, or not given up: a bug")
 
 
 class NoAnswer(Exception):
@@ -85,11 +104,12 @@ class _Pending:
     __slots__ = ("deadline", "delay", "due", "headers", "question", "subject")
 
     def __init__(
-        self, subject: str, question: Question, headers: Mapping[str, str] | bytes, deadline: float
+        self, subject: str, question: Question, headers: Mapping[str, str] | bytes | None, deadline: float
     ) -> None:
         self.subject = subject
         self.question = question
         self.headers = headers
+        """None: those that say how long the asker still waits."""
         self.deadline = deadline
         self.due = deadline
         self.delay = FIRST_RETRY_S
@@ -132,9 +152,12 @@ class Requests:
         payload: bytes,
         done: Callable[[Message | None], None],
         patience: float = PATIENCE_S,
-        headers: Mapping[str, str] | bytes = b"",
+        headers: Mapping[str, str] | bytes | None = b"",
     ) -> None:
-        """Ask, and call `done` once: with the reply, or with None after `patience` seconds without one."""
+        """Ask, and call `done` once: with the reply, or with None after `patience` seconds without one.
+
+        With None as `headers` each attempt says how long its asker still waits (`patience_of`).
+        """
         self.put(subject, _Plain(payload, done), patience, headers)
 
     def put(
@@ -142,9 +165,12 @@ class Requests:
         subject: str,
         question: Question,
         patience: float = PATIENCE_S,
-        headers: Mapping[str, str] | bytes = b"",
+        headers: Mapping[str, str] | bytes | None = b"",
     ) -> None:
-        """Ask; `question` is given the replies, or told after `patience` seconds that none came."""
+        """Ask; `question` is given the replies, or told after `patience` seconds that none came.
+
+        With None as `headers` each attempt says how long its asker still waits (`patience_of`).
+        """
         now = self._loop.time()
         token = self._token()
         pending = self._waiting[token] = _Pending(subject, question, headers, now + patience)
@@ -159,7 +185,9 @@ class Requests:
         patience: float = PATIENCE_S,
         is_wanted: Callable[[], bool] = always,
     ) -> bytes:
-        """Ask, and return the reply's payload. Once it `is_wanted` no more, the request is not sent again.
+        """Ask, and return the reply's payload. Each attempt says how long it is still waited for.
+
+        Once it `is_wanted` no more, the request is not sent again.
 
         Raises:
             NoAnswer: no answer came within `patience` seconds.
@@ -170,7 +198,7 @@ class Requests:
             if not answered.done():
                 answered.set_result(reply)
 
-        self.put(subject, _Plain(payload, done, is_wanted), patience)
+        self.put(subject, _Plain(payload, done, is_wanted), patience, None)
         reply = await answered
         if reply is None:
             raise NoAnswer(subject)
@@ -230,7 +258,11 @@ class Requests:
             pending.due = pending.deadline
             return
         try:
-            self._broker.send(pending.subject, payload, f"{self._prefix}.{token}", pending.headers)
+            headers = pending.headers
+            if headers is None:
+                left_ms = max(0, int((pending.deadline - now) * 1000))
+                headers = b"NATS/1.0\r\n%b: %d\r\n\r\n" % (_PATIENCE, left_ms)
+            self._broker.send(pending.subject, payload, f"{self._prefix}.{token}", headers)
         except BrokerAway:
             pending.due = now + NO_LISTENER_RETRY_S
         else:
@@ -244,12 +276,15 @@ class Requests:
         for token, pending in list(self._waiting.items()):
             if not isinstance(pending, _Pending):
                 continue
-            if pending.deadline <= now:
-                del self._waiting[token]
-                pending.question.give_up()
-            elif pending.due <= now:
-                metrics.REQUEST_RETRIES.inc()
-                self._attempt(token, pending, now)
+            if pending.deadline > now and pending.due > now:
+                continue
+            with _guard:  # a bug that one question meets must not leave the others waiting
+                if pending.deadline <= now:
+                    del self._waiting[token]
+                    pending.question.give_up()
+                else:
+                    metrics.REQUEST_RETRIES.inc()
+                    self._attempt(token, pending, now)
 
     def _on_reply(self, reply: Message) -> None:
         token = reply.subject[self._cut :]

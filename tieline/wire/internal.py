@@ -72,6 +72,8 @@ class Accepted(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The signal was relayed, or is held."""
 
     ack: Ack
+    other_bytes: int = 0
+    """Bytes of other frames that were published for it: those that it released, or that had to precede it."""
 
 
 class Refused(_Message, frozen=True, array_like=True, tag=True, gc=False):

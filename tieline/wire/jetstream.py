@@ -205,6 +205,11 @@ def last_message_of(subject: str) -> bytes:
     return _encoder.encode({"last_by_subj": subject})
 
 
+def newer_message_of(subject: str, revision: int) -> bytes:
+    """Ask (`get_from_leader`) for the message of one subject that has replaced this one, if one has."""
+    return _encoder.encode({"seq": revision + 1, "next_by_subj": subject})
+
+
 def last_messages_of(subjects: Sequence[str]) -> bytes:
     """Ask (`direct_get`) for the last message of each subject; they may be patterns."""
     return _encoder.encode({"multi_last": subjects})

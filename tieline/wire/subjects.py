@@ -9,7 +9,7 @@ import functools
 from typing import Final
 
 from tieline.wire import jetstream
-from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SessionId, UserId
 
 _PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _ENCODED: Final = tuple(chr(byte) if byte in _PLAIN else f"={byte:02X}" for byte in range(256))
@@ -164,6 +164,12 @@ class Keys:
     def pairs_of(user: UserId) -> tuple[str, str]:
         """The two patterns that cover every negotiation of a user."""
         return f"pair.{token(user)}.*", f"pair.*.{token(user)}"
+
+    @staticmethod
+    def held(one: UserId, other: UserId, digest: FrameDigest) -> str:
+        """The frame of a candidate that two users' negotiation holds, where it lies apart from the record."""
+        first, second = sorted((token(one), token(other)))
+        return f"held.{first}.{second}.{digest.hex()}"
 
     @staticmethod
     def session(gateway: GatewayId, session: SessionId) -> str:

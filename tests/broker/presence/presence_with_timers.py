@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -16,7 +16,7 @@ from presence.operations import Operations
 from presence.records import Records, user_in
 from presence.rosters import Rosters
 from presence.rules.signals import Terms
-from presence.store import Bucket, Record, Store
+from presence.store import NOTHING_KNOWN, Bucket, ListedStore, Record
 from presence.timers import Timers
 from tests.broker.presence.conftest import SUBJECTS
 from tests.support.waiting import until_true
@@ -37,23 +37,26 @@ LONG_S: Final = 600.0
 class FaultyStore:
     """A store of which one read of each of some keys goes wrong."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ListedStore) -> None:
         self._store = store
         self.faults: dict[str, Exception] = {}
         self.before: dict[str, Callable[[], Awaitable[object]]] = {}
         """What is done once, before that key is read."""
         self.write = store.write
         self.put = store.put
+        self.keys = store.keys
         self.delete = store.delete
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """See `Store.read`."""
         for key in keys:
             if key in self.before:
                 await self.before.pop(key)()
             if key in self.faults:
                 raise self.faults.pop(key)
-        return await self._store.read(*keys, confirmed=confirmed)
+        return await self._store.read(*keys, confirmed=confirmed, known=known)
 
 
 class Publisher:

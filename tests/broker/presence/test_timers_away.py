@@ -5,19 +5,22 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from presence.rules.negotiation import WaitingOffer
 from presence.store import Bucket, StoreUnavailable, make_bucket
 from tests.broker.presence.conftest import SUBJECTS
 from tests.broker.presence.presence_with_timers import SOON_S, Presence
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import until, until_true
 from tests.unit.presence.requests import opening
+from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
-from tieline.wire.ids import ConnectionId, UserId
-from tieline.wire.internal import EndSession
+from tieline.wire.ids import ConnectionId, SessionId, UserId
+from tieline.wire.internal import Check, EndSession, Relay, digest
 from tieline.wire.subjects import Keys
 
 ALICE, HERS = UserId("alice"), ConnectionId("alice-c1")
+BOB = UserId("bob")
 
 
 @pytest.fixture
@@ -93,5 +96,32 @@ async def test_an_expiry_that_the_broker_does_not_outlive_is_no_bug(
     await paused(caplog)
 
     assert "expiry failed" in caplog.messages
+    assert bugs(caplog) == []
+    assert not presence.running.done()
+
+
+async def test_a_broker_that_goes_over_and_over_ends_nothing(
+    presence: Presence, pip_nats: NatsServer, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    await until_true(presence.consumer)
+    for user in (ALICE, BOB):
+        await presence.ask(opening(user, "hall"))
+    for again in range(3):
+        for number in range(60):
+            frame = b"offer %d of %d" % (number, again)
+            offer = Check(ALICE, SessionId("alice-s1"), BOB, "WEBRTC_OFFER", digest(frame), b"")
+            assert isinstance(await presence.ask(offer), Relay)
+        await stopped(pip_nats, broker)
+        await paused(caplog)
+        assert bugs(caplog) == []
+        caplog.clear()
+        await asyncio.to_thread(pip_nats.start)
+        await until(lambda: broker.is_connected)
+        assert not presence.running.done()
+
+    frame = b"offer 59 of 2"
+    generation = WaitingOffer(ALICE, digest(frame), NOW).generation
+    await presence.has_expired(Keys.offer_timer(ALICE, BOB, generation))
+
     assert bugs(caplog) == []
     assert not presence.running.done()

@@ -12,8 +12,10 @@ from router.grants import Grant, Grants
 from router.service import RouterService
 from tests.broker.runtime.watching import Inbox
 from tests.support.full_broker import make_room
+from tests.support.metrics import value_of
 from tests.support.waiting import until
 from tieline import metrics
+from tieline.runtime import metrics as runtime_metrics
 from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
@@ -106,7 +108,7 @@ async def test_a_signal_goes_where_presence_says_and_is_answered(routing: Routin
 
     routing.signal(OFFER, signal(stored=stored))
 
-    assert await routing.answer() == [(0, Accepted("relayed"))]
+    assert await routing.answer() == [(0, Accepted("relayed", len(b"before")))]
     assert [await routing.frame() for _ in range(2)] == [
         (SUBJECTS.user(BOB, TARGET), b"before"),
         (SUBJECTS.user(BOB, TARGET), b"frame"),
@@ -293,3 +295,77 @@ async def test_how_long_presence_took_is_measured(routing: Routing) -> None:
 
     assert before is not None
     assert count() == before + 1
+
+
+async def test_garbage_is_counted_and_is_no_error_of_the_broker(
+    routing: Routing, caplog: pytest.LogCaptureFixture
+) -> None:
+    routing.verdict = lambda _: to_bob()
+    unreadable = metrics.UNREADABLE_MESSAGES.labels("signal")
+    counted, errors = value_of(unreadable), value_of(runtime_metrics.NATS_ERRORS)
+
+    for garbage in (
+        b"",
+        b"\xc1",
+        b"not msgpack",
+        b"\x91\x96\xa6Signal\xa1\xff",
+        internal.encode("text"),
+    ) * 100:
+        routing.broker.send(SUBJECTS.signal(OFFER), garbage, "t.answers")
+    routing.signal(OFFER, signal())
+
+    assert await routing.answer() == [(0, Accepted("relayed"))]
+    assert value_of(unreadable) == counted + 500
+    assert value_of(runtime_metrics.NATS_ERRORS) == errors
+    assert caplog.messages == ["signals refused: of another version, or none"]
+    assert not caplog.records[0].exc_info
+
+
+async def test_a_change_of_nobody_is_counted(routing: Routing) -> None:
+    routing.verdict = lambda _: to_bob()
+    unreadable = metrics.UNREADABLE_MESSAGES.labels("changed")
+    counted = value_of(unreadable)
+
+    routing.broker.send("t.changed.=ZZ", b"")
+    routing.signal(OFFER, signal())
+
+    await routing.answer()
+    assert value_of(unreadable) == counted + 1
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_a_retry_publishes_nothing_that_the_mailbox_has(routing: Routing, stored: bool) -> None:
+    released = tuple(Delivery(BOB, TARGET, b"released %d" % number) for number in range(60))
+    routing.verdict = lambda _: Relay("relayed", (Delivery(BOB, TARGET, None), *released))
+    size = sum(len(each.frame or b"") for each in released)
+    routing.signal(OFFER, signal(b"answer", stored=stored))
+    assert await routing.answer() == [(0, Accepted("relayed", size))]
+
+    for _ in range(20):
+        routing.signal(OFFER, signal(b"answer", stored=stored))
+        assert await routing.answer() == [(0, Accepted("relayed"))]
+    routing.verdict = lambda _: Relay("relayed", (*released, Delivery(BOB, TARGET, None)))
+    routing.signal(OFFER, signal(b"what comes next", stored=stored))
+    assert await routing.answer() == [(0, Accepted("relayed"))]
+
+    expected = [b"answer", *(each.frame for each in released), b"what comes next"]
+    assert [(await routing.frame())[1] for _ in range(62)] == expected
+    await routing.broker.flush()
+    assert routing.frames.is_empty()
+
+
+async def test_what_the_mailbox_has_not_confirmed_is_published_again(
+    routing: Routing, broker: Broker
+) -> None:
+    routing.verdict = lambda _: Relay(
+        "relayed", (Delivery(BOB, TARGET, None), Delivery(BOB, TARGET, b"released"))
+    )
+    routing.signal(OFFER, signal(b"answer", stored=True))
+    await routing.answer()
+    for callback in list(broker._on_away):
+        callback()
+
+    routing.signal(OFFER, signal(b"answer", stored=True))
+
+    assert await routing.answer() == [(0, Accepted("relayed", len(b"released")))]
+    assert [(await routing.frame())[1] for _ in range(4)] == [b"answer", b"released"] * 2

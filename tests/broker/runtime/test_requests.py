@@ -16,7 +16,7 @@ from tests.broker.runtime.watching import (
 from tests.support.metrics import value_of
 from tieline.runtime.broker import Broker, Message
 from tieline.runtime.metrics import REQUEST_RETRIES
-from tieline.runtime.requests import NoAnswer, Requests
+from tieline.runtime.requests import NoAnswer, Requests, patience_of
 
 
 async def test_a_request_gets_its_answer(requests: Requests, service: Broker) -> None:
@@ -195,3 +195,14 @@ async def test_two_processes_that_ask_the_same_get_their_own_answers(
 
     assert mine == b"t.router.r-1.reply.1"
     assert theirs == b"t.router.r-2.reply.1"
+
+
+async def test_each_attempt_says_how_long_it_is_still_waited_for(broker: Broker, requests: Requests) -> None:
+    inbox = Inbox()
+    await broker.subscribe("t.slow", inbox.put)
+    with pytest.raises(NoAnswer):
+        await requests.ask("t.slow", b"", ONE_RETRY_S)
+
+    first, second = [patience_of(await inbox.next()) for _ in range(2)]
+
+    assert ONE_RETRY_S >= first > second > 0

@@ -7,10 +7,10 @@ answer, and then answers all of it: that is one round.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Final, NamedTuple
 
-from presence.store import Record, Store
+from presence.store import NOTHING_KNOWN, ListedStore, Record
 
 TURNS: Final = 50
 """Turns of the event loop in which an operation does whatever it can without an answer: a few are enough."""
@@ -30,7 +30,7 @@ class Trips(NamedTuple):
 class CountingStore:
     """Another store, counted. See `presence.store.Store`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ListedStore) -> None:
         self._store = store
         self._waiting: list[asyncio.Future[None]] = []
         self._is_counting = False
@@ -55,10 +55,18 @@ class CountingStore:
         one_way = self.asked["one-way write"]
         return Trips(rounds, self.asked.total() - one_way, one_way)
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """See `Store.read`."""
         await self._wait("confirmed read" if confirmed else "read", len(keys) if confirmed else 1)
-        return await self._store.read(*keys, confirmed=confirmed)
+        return await self._store.read(*keys, confirmed=confirmed, known=known)
+
+    async def keys(self, *patterns: str) -> list[str]:
+        """See `ListedStore.keys`; each pattern is a question of its own."""
+        if patterns:
+            await self._wait("list", len(patterns))
+        return await self._store.keys(*patterns)
 
     async def write(
         self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True

@@ -23,7 +23,7 @@ from presence.rules.effects import (
     SessionEnded,
     StatusChanged,
 )
-from presence.rules.negotiation import HeldCandidate, Negotiation, Remembered, WaitingOffer
+from presence.rules.negotiation import HeldCandidate, Negotiation, Remembered, WaitingOffer, apart
 from presence.rules.user import Membership, Owed, RosterEntry, Session, User
 from presence.store import Record
 from tests.support.golden import Codec, Golden, Sample
@@ -93,7 +93,10 @@ SAMPLES: Final = (
         NEGOTIATION,
         Negotiation(
             offers=(WaitingOffer(ALICE, OFFER, AT),),
-            held=(HeldCandidate(ALICE, CANDIDATE, FRAME, HIS),),
+            held=(
+                HeldCandidate(ALICE, CANDIDATE, FRAME, HIS),
+                HeldCandidate(ALICE, CANDIDATE, apart(CANDIDATE), HIS, None, 0, 1200, is_outdated=True),
+            ),
             remembered=(
                 Remembered(ALICE, OFFER, "relayed", AT, HIS),
                 Remembered(ALICE, CANDIDATE, "held", AT + 1, HIS),

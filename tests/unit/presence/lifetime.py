@@ -7,10 +7,10 @@ writes that are stored, messages that are sent. It can be made to die of any of 
 import asyncio
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from presence.store import Conflict, Record, Store, StoreUnavailable
+from presence.store import NOTHING_KNOWN, Conflict, ListedStore, Record, StoreUnavailable
 from tests.contract.fake_store import FakeStore
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import BrokerAway
@@ -149,11 +149,12 @@ class Recorder:
 class BusyStore:
     """A store in which somebody else always wins the race for keys that begin so."""
 
-    def __init__(self, store: Store, prefix: str) -> None:
+    def __init__(self, store: ListedStore, prefix: str) -> None:
         self._store = store
         self._prefix = prefix
         self.read = store.read
         self.put = store.put
+        self.keys = store.keys
         self.delete = store.delete
         self.refused = 0
 
@@ -170,18 +171,21 @@ class BusyStore:
 class HeldUpStore:
     """A store that lets what is read so wait until it may go on: its process is slow."""
 
-    def __init__(self, store: Store, pattern: str) -> None:
+    def __init__(self, store: ListedStore, pattern: str) -> None:
         self._store = store
         self._pattern = pattern
         self.write = store.write
         self.put = store.put
+        self.keys = store.keys
         self.delete = store.delete
         self.is_reached = asyncio.Event()
         self.may_go_on = asyncio.Event()
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """Read, after waiting for the first time that the pattern is among the keys."""
         if self._pattern in keys:
             self.is_reached.set()
             await self.may_go_on.wait()
-        return await self._store.read(*keys, confirmed=confirmed)
+        return await self._store.read(*keys, confirmed=confirmed, known=known)

@@ -17,7 +17,7 @@ from presence.rules.effects import EndCalls
 from presence.rules.negotiation import NOTHING, CandidatePolicy, Negotiation
 from presence.rules.signals import Terms
 from presence.rules.user import RosterEntry, User
-from presence.store import Store
+from presence.store import ListedStore
 from tests.unit.presence.lifetime import Clock, Life, MortalStore, Recorder, Sent
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import (
@@ -62,12 +62,12 @@ class PresenceProcess:
         self.living_gateways: set[GatewayId] = set() if beside is None else beside.living_gateways
         self._furnish(self.store)
 
-    def over(self, store: Store) -> Self:
+    def over(self, store: ListedStore) -> Self:
         """Work over another store from now on."""
         self._furnish(store)
         return self
 
-    def _furnish(self, store: Store) -> None:
+    def _furnish(self, store: ListedStore) -> None:
         records = self.records = Records(store, OFFLINE_RETENTION_S)
         rosters = self.rosters = Rosters(records, self._max_members)
         self.changes = Changes(records, rosters, Announcer(self.recorder, SUBJECTS), self.clock)

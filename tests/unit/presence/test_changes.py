@@ -11,7 +11,7 @@ from presence.rules.change import Change, Facts, Prepare, Rule, Step, Timer
 from presence.rules.effects import Changed, CloseConnection, Deliver, MemberCame, MemberWent
 from presence.rules.negotiation import Negotiation, WaitingOffer
 from presence.rules.user import User
-from presence.store import Record, Store, StoreUnavailable
+from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
 from tests.contract.fake_store import FakeStore
 from tests.unit.presence.lifetime import BusyStore, Died, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess
@@ -35,16 +35,24 @@ class WatchedStore:
     Its sentences and those of a recorder can be one list, which is then in the order of events.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ListedStore) -> None:
         self._store = store
         self.said: list[str] = []
         self.before: dict[str, Callable[[], Awaitable[object]]] = {}
         """What is done once, before that is asked for."""
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """See `Store.read`."""
         await self._note(f"{'confirm' if confirmed else 'read'} {' '.join(keys)}")
-        return await self._store.read(*keys, confirmed=confirmed)
+        return await self._store.read(*keys, confirmed=confirmed, known=known)
+
+    async def keys(self, *patterns: str) -> list[str]:
+        """See `ListedStore.keys`."""
+        if patterns:
+            await self._note(f"list {' '.join(patterns)}")
+        return await self._store.keys(*patterns)
 
     async def write(
         self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True
@@ -79,7 +87,7 @@ async def process_of(*opened: str) -> PresenceProcess:
     return process
 
 
-def another(process: PresenceProcess, store: Store | None = None) -> PresenceProcess:
+def another(process: PresenceProcess, store: ListedStore | None = None) -> PresenceProcess:
     """Another process over the same store, or one around it, that sends to the same others."""
     other = PresenceProcess()
     other.store, other.clock, other.life = process.store, process.clock, process.life
@@ -173,7 +181,8 @@ async def test_nothing_is_settled_before_it_is_carried_out() -> None:
     entry = Keys.room(HALL, ALICE)
     written = watched.said.index(f"write {KEY}")
     assert watched.said[written + 1 :] == [
-        f"read {KEY} {Keys.roster(HALL)} {' '.join(Keys.pairs_of(ALICE))}",
+        f"read {KEY} {Keys.roster(HALL)}",
+        f"list {' '.join(Keys.pairs_of(ALICE))}",
         f"send {SUBJECTS.changed(ALICE)}",
         f"send {SUBJECTS.user(BOB, SessionId('bob-s1'))}",
         f"send {SUBJECTS.event('left')}",

@@ -3,10 +3,12 @@
 Here each read is answered once with what was there before the last thing happened, and then as it is.
 """
 
+from collections.abc import Mapping
+
 import pytest
 
 from presence.records import MAX_LOOKS
-from presence.store import Record, Store, StoreUnavailable
+from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
 from tests.contract.fake_store import matches
 from tests.unit.presence.presence_process import PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening, registering
@@ -29,24 +31,27 @@ ALICE, HALL, HERS = UserId("alice"), RoomId("hall"), SessionId("alice-s1")
 class LaggingStore:
     """A store whose replica has not seen what has happened since `falls_behind`."""
 
-    def __init__(self, store: Store, looks: int = 1) -> None:
+    def __init__(self, store: ListedStore, looks: int = 1) -> None:
         self._store = store
         self._looks = looks
         self._then: dict[str, Record] = {}
         self._answered: dict[tuple[str, ...], int] = {}
         self.write = store.write
         self.put = store.put
+        self.keys = store.keys
         self.delete = store.delete
 
     async def falls_behind(self) -> None:
         """Let the replica stay at what is there now."""
         self._then = await self._store.read(">")
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """See `Store.read`; the leader never lags."""
         looks = self._answered.get(keys, 0)
         if confirmed or looks == self._looks:
-            return await self._store.read(*keys, confirmed=confirmed)
+            return await self._store.read(*keys, confirmed=confirmed, known=known)
         self._answered[keys] = looks + 1
         return {
             name: record for name, record in self._then.items() if any(matches(name, key) for key in keys)

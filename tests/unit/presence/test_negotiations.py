@@ -1,13 +1,15 @@
 import asyncio
 import random
+from collections.abc import Mapping
 
 import msgspec
 import pytest
 
 from presence.records import IDLE_NEGOTIATION_TTL_S, MAX_TRIES, user_in
-from presence.rules.negotiation import Negotiation, WaitingOffer
-from presence.rules.signals import MIN_TIMER_S
-from presence.store import Record, Store, StoreUnavailable
+from presence.rules.negotiation import MAX_HELD, MAX_INLINE_BYTES, Negotiation, WaitingOffer
+from presence.rules.signals import KEPT_APART_S, MIN_TIMER_S
+from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
+from tests.unit.presence.counting_store import CountingStore, Trips
 from tests.unit.presence.lifetime import BusyStore
 from tests.unit.presence.presence_process import OFFER_TIMEOUT_S, PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening
@@ -146,17 +148,20 @@ async def test_candidates_beside_the_answer_are_released_or_relayed(
 class LaggingStore:
     """A store whose unconfirmed reads know nothing of what was written since."""
 
-    def __init__(self, store: Store, then: dict[str, Record]) -> None:
+    def __init__(self, store: ListedStore, then: dict[str, Record]) -> None:
         self._store = store
         self._then = then
         self.write = store.write
         self.put = store.put
+        self.keys = store.keys
         self.delete = store.delete
 
-    async def read(self, *keys: str, confirmed: bool = False) -> dict[str, Record]:
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
         """Read from the leader, or as things were then."""
         if confirmed:
-            return await self._store.read(*keys, confirmed=True)
+            return await self._store.read(*keys, confirmed=True, known=known)
         return {key: record for key, record in self._then.items() if key in keys}
 
 
@@ -290,3 +295,81 @@ async def persist(process: PresenceProcess, op: str) -> PresenceReply | None:
         case _:
             await expires(process, "offer")
             return None
+
+
+LARGE = [f"{number} ".ljust(4000, ".") for number in range(12)]
+"""Candidates of which two fit into the record."""
+
+
+async def with_large_ones() -> PresenceProcess:
+    """Alice has called Bob, and sent some large candidates."""
+    process = await with_both()
+    await process.signal("alice", "bob", "OFFER", "offer")
+    for frame in LARGE:
+        assert await process.signal("alice", "bob", "ICE_CANDIDATE", frame) == Relay("held", ())
+    return process
+
+
+def released() -> Relay:
+    """What Bob's answer delivers then."""
+    to_bob = (Delivery(BOB, SessionId("bob-s1"), frame.encode()) for frame in LARGE)
+    return Relay("relayed", (Delivery(ALICE, SessionId("alice-s1"), None), *to_bob))
+
+
+async def test_frames_apart_are_released_in_place_and_with_retries() -> None:
+    process = await with_large_ones()
+    assert await process.signal("bob", "alice", "ANSWER", "answer") == released()
+    assert await process.signal("bob", "alice", "ANSWER", "answer") == released()
+    assert await PresenceProcess(beside=process).signal("bob", "alice", "ANSWER", "answer") == released()
+
+
+async def test_a_record_is_small_whatever_is_held() -> None:
+    process = await with_large_ones()
+    await process.signal("bob", "alice", "ANSWER", "answer")
+    assert process.store.largest[Keys.pair(ALICE, BOB)] < MAX_INLINE_BYTES + 4096
+
+
+async def test_a_frame_apart_is_kept_while_it_may_be_asked_for() -> None:
+    process = await with_large_ones()
+    key = Keys.held(ALICE, BOB, digest(LARGE[-1].encode()))
+    assert process.store.time_to_live(key) == OFFER_TIMEOUT_S + KEPT_APART_S
+
+
+async def test_a_retry_stores_a_frame_apart_once_more() -> None:
+    process = await with_large_ones()
+    key = Keys.held(ALICE, BOB, digest(LARGE[-1].encode()))
+    await process.store.delete(key, (await process.store.read(key))[key].revision)
+    assert await process.signal("alice", "bob", "ICE_CANDIDATE", LARGE[-1]) == Relay("held", ())
+    assert await process.signal("bob", "alice", "ANSWER", "answer") == released()
+
+
+async def test_a_frame_apart_that_has_expired_is_left_out() -> None:
+    process = await with_large_ones()
+    for _ in range(3):  # replaced offers keep what was held for the first
+        process.clock.pass_s(OFFER_TIMEOUT_S - 1)
+        await process.signal("alice", "bob", "OFFER", f"offer at {process.clock()}")
+    verdict = await process.signal("bob", "alice", "ANSWER", "answer")
+    assert isinstance(verdict, Relay)
+    frames = [delivery.frame for delivery in verdict.deliveries]
+    assert frames == [None, *(frame.encode() for frame in LARGE[:2])]
+
+
+async def test_no_candidate_is_too_many_because_of_a_lagging_replica() -> None:
+    process = await with_both()
+    await process.signal("alice", "bob", "OFFER", "offer")
+    for number in range(MAX_HELD):
+        await process.signal("alice", "bob", "ICE_CANDIDATE", f"c{number}")
+    before_the_answer = await process.store.read(">")
+    await process.signal("bob", "alice", "ANSWER", "answer")
+    process.over(LaggingStore(process.store, before_the_answer))
+    verdict = await process.signal("alice", "bob", "ICE_CANDIDATE", "one more")
+    assert isinstance(verdict, Relay)
+    assert verdict.deliveries[-1] == Delivery(BOB, SessionId("bob-s1"), None)
+
+
+async def test_what_can_be_refused_only_so_is_not_read_twice() -> None:
+    process = await with_both()
+    counting = CountingStore(process.store)
+    process.over(counting)
+    trips = await counting.count(process.signal("alice", "bob", "NONSENSE", "frame"))
+    assert trips == Trips(1, 1, 0)

@@ -4,25 +4,27 @@ import asyncio
 
 import pytest
 
-from presence.service import UNKNOWN, PresenceService
+from presence.service import SIZE, UNKNOWN, PresenceService
 from tests.support.metrics import value_of
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline import metrics
-from tieline.runtime.message import Message
+from tieline.runtime import metrics as runtime_metrics
+from tieline.runtime.message import Message, block
+from tieline.runtime.pool import PoolSize
 from tieline.wire import internal
-from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal import JoinRoom, ListMembers, Opened, Refused, RoomMembers
+from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
+from tieline.wire.internal import JoinRoom, KeepLease, LeaseKept, ListMembers, Opened, Refused, RoomMembers
 
 
 def asking(op: str, data: bytes, reply: str) -> Message:
     return Message(SUBJECTS.presence(op), reply, data, b"")
 
 
-async def answers(process: PresenceProcess, *messages: Message) -> dict[str, object]:
+async def answers(process: PresenceProcess, *messages: Message, size: PoolSize = SIZE) -> dict[str, object]:
     """Let a service answer these; returns what came, by where it was to go."""
     async with asyncio.TaskGroup() as tasks:
-        service = PresenceService(process.recorder, tasks, process.operations)
+        service = PresenceService(process.recorder, tasks, process.operations, size)
         for message in messages:
             service.on_request(message)
     asked = {message.reply for message in messages}
@@ -49,7 +51,15 @@ async def test_each_request_is_answered_where_it_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\xc1", b"not msgpack", b"\x92\xa9SaidToDie\x01", internal.encode([1, 2, 3])]
+    "data",
+    [
+        b"",
+        b"\xc1",
+        b"not msgpack",
+        b"\x92\xa9SaidToDie\x01",
+        b"\x92\xa9KeepLease\xa1\xff",  # text that is not UTF-8
+        internal.encode([1, 2, 3]),
+    ],
 )
 async def test_what_cannot_be_read_is_counted_and_takes_no_other_along(data: bytes) -> None:
     failed = metrics.PRESENCE_REQUESTS.labels(UNKNOWN, "failed")
@@ -67,3 +77,50 @@ async def test_a_request_on_the_subject_of_another_stays_unanswered() -> None:
     assert (
         await answers(PresenceProcess(), asking("join", internal.encode(opening("alice", "hall")), "a")) == {}
     )
+
+
+async def test_garbage_is_a_line_a_second_and_not_one_each(caplog: pytest.LogCaptureFixture) -> None:
+    await answers(PresenceProcess(), *(asking("open", b"garbage", str(number)) for number in range(1000)))
+    assert caplog.messages == ["request unanswered: of another version, or none"]
+
+
+async def test_more_than_fits_is_dropped_and_the_others_are_answered() -> None:
+    process, dropped = PresenceProcess(), runtime_metrics.JOBS_DROPPED.labels("full")
+    before = value_of(dropped)
+    flood = [
+        asking("join", internal.encode(JoinRoom(UserId("mallory"), SessionId("s"), RoomId("hall"))), f"m{n}")
+        for n in range(50)
+    ]
+    honest = [
+        asking("open", internal.encode(opening(name, "hall")), name) for name in ("alice", "bob", "carol")
+    ]
+    found = await answers(process, *flood, *honest, size=PoolSize(under_way=2, of_one=1, waiting=8))
+    assert {"alice", "bob", "carol"} <= found.keys()
+    assert value_of(dropped) - before == len(flood) + len(honest) - len(found) == 43
+
+
+async def test_what_is_not_waited_for_any_more_is_not_carried_out() -> None:
+    process, late = PresenceProcess(), runtime_metrics.JOBS_DROPPED.labels("late")
+    before = value_of(late)
+    patient, gone = (
+        Message(
+            SUBJECTS.presence("open"),
+            name,
+            internal.encode(opening(name, "hall")),
+            block({"Tieline-Patience": patience_ms}),
+        )
+        for name, patience_ms in (("patient", "3000"), ("gone", "0"))
+    )
+    first = asking("open", internal.encode(opening("alice", "hall")), "alice")
+    found = await answers(process, first, gone, patient, size=PoolSize(under_way=1, of_one=1))
+    assert found.keys() == {"alice", "patient"}
+    assert value_of(late) == before + 1
+
+
+async def test_a_gateway_s_lease_has_its_turn_among_many_users() -> None:
+    process = PresenceProcess()
+    many = [asking("open", internal.encode(opening(f"u{n}", "hall")), f"u{n}") for n in range(30)]
+    lease = asking("lease", internal.encode(KeepLease(GatewayId("g1"))), "lease")
+    found = await answers(process, *many, lease, size=PoolSize(under_way=1, of_one=1))
+    assert isinstance(found["lease"], LeaseKept)
+    assert len(found) == 31

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from tieline.runtime.guard import Guard, bug_guard
+from tieline.runtime.guard import BackgroundTasks, Guard, bug_guard, keep_going
 
 _log = logging.getLogger("test.guard")
 
@@ -65,3 +65,72 @@ def test_without_a_bug_nothing_is_counted_or_logged(caplog: pytest.LogCaptureFix
         pass
 
     assert (caplog.records, counted) == ([], [])
+
+
+async def fails() -> int:
+    raise LookupError("a bug")
+
+
+async def test_a_task_that_meets_a_bug_takes_no_other_along(caplog: pytest.LogCaptureFixture) -> None:
+    done: list[int] = []
+
+    async def works(number: int) -> None:
+        await asyncio.sleep(0)
+        done.append(number)
+
+    async with BackgroundTasks() as tasks:
+        tasks.create_task(works(1))
+        failing = tasks.create_task(fails())
+        tasks.create_task(works(2))
+        await asyncio.wait([failing])
+        tasks.create_task(works(3))
+
+    assert done == [1, 2, 3]
+    assert failing.cancelled()
+    assert caplog.messages == ["task ended: a bug"]
+    assert vars(caplog.records[0])["task"] == "fails"
+
+
+async def test_a_group_of_faults_ends_no_other_task_either(caplog: pytest.LogCaptureFixture) -> None:
+    async def group() -> None:
+        async with asyncio.TaskGroup() as inner:
+            inner.create_task(fails())
+            inner.create_task(fails())
+
+    async with BackgroundTasks() as tasks:
+        tasks.create_task(group())
+    assert caplog.messages == ["task ended: a bug"]
+
+
+async def test_a_background_task_has_its_result_and_may_be_cancelled() -> None:
+    async def gives() -> int:
+        return 7
+
+    async with BackgroundTasks() as tasks:
+        giving = tasks.create_task(gives())
+        never_begun = tasks.create_task(gives())
+        never_begun.cancel()
+        waiting = tasks.create_task(asyncio.Event().wait())
+        await asyncio.sleep(0)
+        waiting.cancel()
+    assert giving.result() == 7
+    assert never_begun.cancelled()
+    assert waiting.cancelled()
+
+
+async def test_a_loop_goes_on_after_whatever_it_raises(caplog: pytest.LogCaptureFixture) -> None:
+    faults: list[Exception] = [LookupError(), ExceptionGroup("several", [OSError()]), TimeoutError()]
+    ended = asyncio.Event()
+
+    async def loop() -> None:
+        if faults:
+            raise faults.pop()
+        ended.set()
+        await asyncio.Event().wait()
+
+    going = asyncio.create_task(keep_going(_log, "the loop paused: a bug", loop, 0))
+    await ended.wait()
+    assert caplog.messages == ["the loop paused: a bug"] * 3
+    going.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await going

@@ -64,6 +64,7 @@ SAMPLES: Final = (
         [
             (0, Accepted("relayed")),
             (2, Accepted("held")),
+            (3, Accepted("relayed", 4096)),
             (3, Refused("INTERNAL")),
             (127, SessionGone(replaced=False)),
             (128, SessionGone(replaced=True)),

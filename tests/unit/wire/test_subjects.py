@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 
 from tests.unit.wire.samples import ANY_TEXT, HOSTILE_IDS
-from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.subjects import Keys, Subjects, identifier, token, users_of_pair
 
 SUBJECTS = Subjects("tieline")
@@ -37,6 +37,7 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Keys.away_timer": (lambda text: Keys.away_timer(UserId(text), CONNECTION), (2,)),
     "Keys.lease_timer": (lambda text: Keys.lease_timer(GatewayId(text)), (2,)),
     "Keys.roster": (lambda text: Keys.roster(RoomId(text)), (1,)),
+    "Keys.held": (lambda text: Keys.held(UserId(text), UserId(text), FrameDigest(b"d")), (1, 2)),
     "Keys.pairs_of, the first": (lambda text: Keys.pairs_of(UserId(text))[0], (1,)),
     "Keys.pairs_of, the second": (lambda text: Keys.pairs_of(UserId(text))[1], (2,)),
     "Keys.sessions_of": (lambda text: Keys.sessions_of(GatewayId(text)), (1,)),

@@ -43,6 +43,8 @@ class Frame:
         """What it released, if it is an answer."""
         self.session: SessionId | None = None
         """The receiver's when it was accepted: it is for that one, and for no later one."""
+        self.is_outdated = False
+        """It is held, and its sender has made a newer offer since."""
         self.was_released = False
         self.was_given_up = False
         self.was_relayed_unremembered = False
@@ -131,10 +133,19 @@ class Oracle:
                 return "relayed"
             case "reject":
                 return ErrorCode.NO_MATCHING_OFFER
-        size = sum(len(held.body) for held in call.held) + len(frame.body)
-        if len(call.held) == MAX_HELD or size > MAX_HELD_BYTES:
-            return ErrorCode.TOO_MANY_CANDIDATES
-        return "held"
+        return "held" if self._room(call, frame) is not None else ErrorCode.TOO_MANY_CANDIDATES
+
+    def _room(self, call: Call, frame: Frame) -> list[Frame] | None:
+        """What is held of a call when there is room for one more: its sender's outdated ones give way."""
+        held = list(call.held)
+        while len(held) == MAX_HELD or sum(len(each.body) for each in (*held, frame)) > MAX_HELD_BYTES:
+            gives_way = next(
+                (each for each in held if each.sender == frame.sender and each.is_outdated), None
+            )
+            if gives_way is None:
+                return None
+            held.remove(gives_way)
+        return held
 
     def accept(self, frame: Frame, ack: Literal["relayed", "held"]) -> None:
         """Note what an accepted new frame does."""
@@ -150,6 +161,8 @@ class Oracle:
             case "WEBRTC_OFFER":
                 call = book.call = call or Call()
                 call.offers[frame.sender] = frame
+                for held in call.held:
+                    held.is_outdated = held.is_outdated or held.sender == frame.sender
             case "WEBRTC_ANSWER":
                 assert call is not None
                 del call.offers[frame.to]
@@ -164,7 +177,10 @@ class Oracle:
                 book.over()
             case _ if ack == "held":
                 assert call is not None
-                call.held.append(frame)
+                room = self._room(call, frame)
+                assert room is not None
+                frame.is_outdated = False
+                call.held = [*room, frame]
         frame.call = call
         book.memory = [known for known in book.memory if self._is_recent(known) and known is not frame]
         if frame.is_candidate and ack == "relayed":

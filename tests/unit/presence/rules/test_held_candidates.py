@@ -1,6 +1,17 @@
 import pytest
 
-from presence.rules.negotiation import MAX_HELD, MAX_HELD_BYTES, NOTHING, PRECEDED_MS, RETRY_MS, Negotiation
+from presence.rules.negotiation import (
+    MAX_HELD,
+    MAX_HELD_BYTES,
+    MAX_INLINE_BYTES,
+    NOTHING,
+    PRECEDED_MS,
+    RETRY_MS,
+    Negotiation,
+    apart,
+    kept_apart,
+    lies_apart,
+)
 from tests.unit.presence.rules.frames import (
     ALICE,
     BOB,
@@ -8,6 +19,7 @@ from tests.unit.presence.rules.frames import (
     answers,
     established,
     hangs_up,
+    named,
     offers,
     to_alice,
     to_bob,
@@ -16,7 +28,7 @@ from tests.unit.presence.rules.frames import (
     went,
 )
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import UserId
+from tieline.wire.ids import FrameDigest, UserId
 
 
 @pytest.mark.parametrize("sender", [ALICE, BOB])
@@ -139,3 +151,77 @@ def test_released_candidates_go_when_no_retry_can_ask_for_them(later_ms: int, ke
 def test_what_is_still_held_is_kept_however_long_it_takes() -> None:
     pair: Negotiation = offers(ALICE, "offer 2", waiting("c1"), NOW + RETRY_MS + 1).negotiation
     assert [held.frame for held in pair.held] == [b"c1"]
+
+
+def digests(pair: Negotiation) -> list[FrameDigest]:
+    return [held.digest for held in pair.held if held.released_by is None]
+
+
+def test_candidates_of_a_replaced_offer_give_way_to_newer_ones() -> None:
+    pair = waiting(*(f"old {number}" for number in range(MAX_HELD)))
+    pair = offers(ALICE, "offer 2", pair).negotiation
+    for number in range(3):
+        pair = went(trickles(ALICE, f"new {number}", pair)).negotiation
+    expected = [f"old {number}" for number in range(3, MAX_HELD)] + [f"new {number}" for number in range(3)]
+    assert digests(pair) == [named(frame) for frame in expected]
+
+
+def test_the_offer_that_counts_gets_all_its_candidates() -> None:
+    pair = NOTHING
+    for offer in range(5):
+        pair = offers(ALICE, f"offer {offer}", pair).negotiation
+        for number in range(40):
+            pair = went(trickles(ALICE, f"{offer} {number}", pair)).negotiation
+    assert digests(pair)[-40:] == [named(f"4 {number}") for number in range(40)]
+    assert len(digests(pair)) == MAX_HELD
+
+
+def test_as_many_bytes_give_way_as_are_needed() -> None:
+    pair = waiting("small", "a" * (MAX_HELD_BYTES // 2), "b" * (MAX_HELD_BYTES // 4))
+    pair = offers(ALICE, "offer 2", pair).negotiation
+    pair = went(trickles(ALICE, "c" * (MAX_HELD_BYTES // 2), pair)).negotiation
+    assert digests(pair) == [named("b" * (MAX_HELD_BYTES // 4)), named("c" * (MAX_HELD_BYTES // 2))]
+
+
+def test_the_other_side_s_candidates_never_give_way() -> None:
+    pair = waiting(*(f"bob's {number}" for number in range(MAX_HELD)), by=BOB)
+    pair = offers(ALICE, "offer 2", pair).negotiation
+    assert trickles(ALICE, "new", pair) is ErrorCode.TOO_MANY_CANDIDATES
+
+
+def test_candidates_of_the_offer_that_counts_do_not_give_way() -> None:
+    pair = offers(ALICE, "offer 2", waiting("old")).negotiation
+    for number in range(MAX_HELD):
+        pair = went(trickles(ALICE, f"new {number}", pair)).negotiation
+    assert named("old") not in digests(pair)
+    assert trickles(ALICE, "one more", pair) is ErrorCode.TOO_MANY_CANDIDATES
+
+
+def test_one_that_has_given_way_is_a_retry_all_the_same() -> None:
+    pair = waiting(*(f"old {number}" for number in range(MAX_HELD)))
+    pair = offers(ALICE, "offer 2", pair).negotiation
+    pair = went(trickles(ALICE, "new", pair)).negotiation
+    assert pair.memory_of(ALICE, named("old 0"), NOW) is not None
+
+
+def test_what_does_not_fit_into_the_record_lies_apart() -> None:
+    half = MAX_INLINE_BYTES // 2
+    pair = waiting("a" * half, "b" * half, "c", "d" * half)
+    assert [lies_apart(held.frame) for held in pair.held] == [None, None, named("c"), named("d" * half)]
+    assert [held.size for held in pair.held] == [half, half, 1, half]
+    assert sum(len(held.frame) for held in pair.held) <= MAX_INLINE_BYTES + 2 * len(apart(named("c")))
+    assert kept_apart(pair, ALICE, named("c"))
+    assert not kept_apart(pair, BOB, named("c"))
+    assert not kept_apart(pair, ALICE, named("a" * half))
+
+
+def test_a_released_frame_that_lies_apart_is_named_in_its_place() -> None:
+    large = "b" * MAX_INLINE_BYTES
+    step = went(answers(BOB, "answer", waiting("a", large, "c")))
+    assert [sent.frame for sent in step.outgoing] == [None, b"a", apart(named(large)), b"c"]
+    assert not kept_apart(step.negotiation, ALICE, named(large))
+
+
+@pytest.mark.parametrize("frame", [None, b"", b"{}", b' {"requestId":"1"}'])
+def test_a_frame_of_a_client_lies_where_it_is(frame: bytes | None) -> None:
+    assert lies_apart(frame) is None

@@ -23,6 +23,7 @@ from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import Check, Delivery, OpenSession, Refused, SessionGone, digest
 from tieline.wire.internal import Relay as RelayVerdict
+from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL = USERS = (UserId("alice"), UserId("bob"), UserId("carol"))
 HALL, CELLAR = ROOMS = (RoomId("hall"), RoomId("cellar"))
@@ -53,6 +54,8 @@ class World:
         self.sent: dict[UserId, list[Frame]] = {user: [] for user in USERS}
         self.old_sessions: dict[UserId, SessionId] = {}
         self.numbers = count(1)
+        self.apart: dict[bytes, bytes] = {}
+        """Frames of candidates that lie apart from the record, by what stands for them."""
 
     def may_send(self, user: UserId) -> bool:
         """Say whether a user has a connection, and nothing under way on it."""
@@ -131,7 +134,9 @@ class World:
             return
         if is_retry and frame.was_given_up:
             self.oracle.send_late(frame)
-        relay = Relay(frame, [_addressed(line, frame) for line in verdict.deliveries], self.duties(frame))
+        relay = Relay(
+            frame, [self._addressed(line, frame) for line in verdict.deliveries], self.duties(frame)
+        )
         self.under_way[frame.sender] = relay
         match fate:
             case "done":
@@ -172,7 +177,15 @@ class World:
                 raise AssertionError(f"{frame} was answered with {verdict}")
         if judgement.record is not None:
             self.pairs[pair_of] = judgement.record
+        if judgement.timer is not None and judgement.timer.value:
+            assert judgement.timer.key == Keys.held(frame.sender, frame.to, ask.digest)
+            self.apart[negotiation.apart(ask.digest)] = judgement.timer.value
         return verdict
+
+    def _addressed(self, delivery: Delivery, frame: Frame) -> tuple[SessionId, bytes]:
+        if delivery.frame is None:
+            return delivery.session, frame.body
+        return delivery.session, self.apart.get(delivery.frame, delivery.frame)
 
     def duties(self, frame: Frame) -> list[Duty]:
         """List what must have arrived, and where, when an accepted frame is relayed."""
@@ -337,7 +350,3 @@ class World:
             for sender in sorted(self.unanswered):
                 self.give_up(sender)
         self.oracle.now += ms
-
-
-def _addressed(delivery: Delivery, frame: Frame) -> tuple[SessionId, bytes]:
-    return delivery.session, frame.body if delivery.frame is None else delivery.frame

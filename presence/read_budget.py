@@ -1,0 +1,79 @@
+"""How many bytes of answers one process asks its broker for at once.
+
+NATS hangs up on a client for which more than 64 MiB wait, and everything that is under way is lost then. So
+what is asked for is estimated by the kinds of keys, and who would ask for too much waits, in order. Only
+`presence.store` uses it.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from typing import Final
+
+MAX_BYTES: Final = 32 * 1024 * 1024
+"""Half of what NATS lets wait for a client: the rest is for requests, and for estimates that are too low."""
+
+_ROSTER: Final = 256 * 1024
+"""A pattern: the default limit of a room is 1,000 members, at 100 to 250 bytes each."""
+
+_KINDS: Final = {"pair": 64 * 1024, "user": 2048, "held": 2048}
+"""A key of this kind. A pair has less, but for users with very long ids; 128 held frames have 128 KiB."""
+
+_OTHER: Final = 512
+
+
+def estimated(keys: Iterable[str]) -> int:
+    """Estimate how many bytes these keys and patterns hold, rather too high."""
+    return sum(_ROSTER if "*" in key else _KINDS.get(key.partition(".")[0], _OTHER) for key in keys)
+
+
+class ReadBudget:
+    """Bytes that may be asked for at once."""
+
+    def __init__(self, most: int = MAX_BYTES) -> None:
+        self._most = most
+        self._free = most
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def taken(self) -> int:
+        """How many bytes are asked for now."""
+        return self._most - self._free
+
+    @contextlib.asynccontextmanager
+    async def of(self, size: int) -> AsyncIterator[None]:
+        """Ask for so many bytes, now or when others have got theirs; for more than all, alone."""
+        size = min(size, self._most)
+        if self._waiting or size > self._free:
+            await self._turn(size)
+        else:
+            self._free -= size
+        try:
+            yield
+        finally:
+            self._free += size
+            self._next()
+
+    async def _turn(self, size: int) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # it came in the same moment
+                self._free += size
+            self._next()
+            raise
+
+    def _next(self) -> None:
+        while self._waiting:
+            size, turn = self._waiting[0]
+            if turn.cancelled():
+                self._waiting.popleft()
+                continue
+            if size > self._free:
+                return
+            self._waiting.popleft()
+            self._free -= size
+            turn.set_result(None)

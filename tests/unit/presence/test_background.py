@@ -1,0 +1,217 @@
+"""A broker that goes at every await of every loop of presence ends none of them.
+
+The nth thing that a loop asks of its broker goes wrong, for n = 1, 2, … until the loop asks for less: with
+each of the exceptions that nats-py and the event loop raise then.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final, cast
+
+import pytest
+from nats.errors import (
+    ConnectionClosedError,
+    ConnectionReconnectingError,
+    OutboundBufferLimitError,
+    StaleConnectionError,
+)
+from nats.js import JetStreamContext
+from nats.js.errors import APIError, ServiceUnavailableError
+
+from presence.stream_size import measure_sizes
+from presence.timers import Timers
+from tests.support.waiting import until
+from tests.unit.presence.presence_process import PresenceProcess
+from tests.unit.presence.requests import opening
+from tieline.runtime.broker import Broker, BrokerAway
+from tieline.runtime.guard import keep_going
+from tieline.runtime.message import Message
+from tieline.runtime.nats_client import NatsClient
+from tieline.runtime.requests import NoAnswer, Requests
+from tieline.wire.ids import ConnectionId, UserId
+from tieline.wire.subjects import Keys
+
+FAULTS: Final[tuple[Callable[[], Exception], ...]] = (
+    OutboundBufferLimitError,
+    ConnectionClosedError,
+    ConnectionReconnectingError,
+    StaleConnectionError,
+    TimeoutError,
+    ConnectionResetError,
+    lambda: APIError(code=503, err_code=10008, description="JetStream system temporarily unavailable"),
+    lambda: ServiceUnavailableError(code=503),
+    BrokerAway,
+    lambda: NoAnswer("subject"),
+    lambda: RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed"),
+    lambda: ExceptionGroup("several", [OutboundBufferLimitError(), ValueError("a bug")]),
+)
+
+_log = logging.getLogger("test.background")
+
+ALICE, HERS = UserId("alice"), ConnectionId("alice-c1")
+
+
+class Faults:
+    """Counts what is asked of the broker, and lets the nth thing go wrong."""
+
+    def __init__(self, nth: int, fault: Callable[[], Exception]) -> None:
+        self._nth = nth
+        self._fault = fault
+        self.asked = 0
+
+    def meet(self) -> None:
+        """Ask for something."""
+        self.asked += 1
+        if self.asked == self._nth:
+            raise self._fault()
+
+    @property
+    def has_struck(self) -> bool:
+        """Whether something has gone wrong."""
+        return self.asked >= self._nth
+
+
+class Marker:
+    """A marker as nats-py hands it out."""
+
+    def __init__(self, faults: Faults, subject: str, queue: list["Marker"], *, expired: bool = True) -> None:
+        self._faults = faults
+        self._queue = queue
+        self.subject = subject
+        self.headers = {"Nats-Marker-Reason": "MaxAge"} if expired else {}
+        self.is_acknowledged = False
+
+    async def ack(self) -> None:
+        """Acknowledge it."""
+        self._redeliver_if_lost()
+        self.is_acknowledged = True
+
+    async def nak(self, delay: float) -> None:
+        """Have it again later."""
+        assert delay >= 0
+        self._redeliver_if_lost()
+        self._queue.append(self)
+
+    async def in_progress(self) -> None:
+        """Say that it is being worked on."""
+        self._faults.meet()
+
+    def _redeliver_if_lost(self) -> None:
+        try:
+            self._faults.meet()
+        except Exception:
+            self._queue.append(self)
+            raise
+
+
+class Consumer:
+    """JetStream, as far as `Timers` uses it."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self.queue: list[Marker] = []
+
+    async def pull_subscribe(self, *_: object, **__: object) -> "Consumer":
+        """Make the consumer."""
+        self._faults.meet()
+        return self
+
+    async def fetch(self, batch: int, timeout: float) -> list[Marker]:
+        """Hand markers out, or wait."""
+        assert timeout > 0
+        self._faults.meet()
+        if not self.queue:
+            await asyncio.sleep(0.001)
+            raise TimeoutError
+        markers, self.queue[:] = self.queue[:batch], self.queue[batch:]
+        return markers
+
+    async def unsubscribe(self) -> None:
+        """Give the consumer back."""
+        self._faults.meet()
+
+
+class Client(NatsClient):
+    """A client whose JetStream is a `Consumer`."""
+
+    def __init__(self, faults: Faults, consumer: Consumer) -> None:
+        super().__init__()
+        self._faults = faults
+        self._consumer = consumer
+
+    def jetstream(self, **_options: object) -> JetStreamContext:
+        """Speak with JetStream."""
+        self._faults.meet()
+        return cast("JetStreamContext", self._consumer)
+
+
+async def consumed(nth: int, fault: Callable[[], Exception]) -> bool:
+    """Let timers be consumed while the nth thing goes wrong; returns whether it has."""
+    process = PresenceProcess()
+    await process.open(opening("alice", secret="alice's"))
+    await process.end("alice", resumable=True)
+    faults = Faults(nth, fault)
+    consumer = Consumer(faults)
+    prefix = "$KV.t."
+    expired = Marker(faults, prefix + Keys.away_timer(ALICE, HERS), consumer.queue)
+    markers = [
+        expired,
+        Marker(faults, prefix + "timer.offer.=ZZ.b.c", consumer.queue),
+        Marker(faults, prefix + "timer.nonsense", consumer.queue),
+        Marker(faults, prefix + "timer.offer.a.b.c", consumer.queue, expired=False),
+    ]
+    consumer.queue.extend(markers)
+    broker = Broker(Client(faults, consumer), [], [])
+    timers = Timers(broker, "KV_t", prefix, process.gateways, process.changes, retry_s=0.001)
+    running = asyncio.create_task(timers.run())
+    await until(lambda: running.done() or (expired.is_acknowledged and markers[3].is_acknowledged))
+    assert not running.done()
+    user = await process.user("alice")
+    assert user is not None
+    assert user.session.status == "offline"
+    timers.stop()
+    await running
+    return faults.has_struck
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: repr(fault())[:40])
+async def test_timers_outlive_a_broker_that_goes_at_any_await(fault: Callable[[], Exception]) -> None:
+    nth = 1
+    while nth <= MOST and await consumed(nth, fault):
+        nth += 1
+    assert nth > 6  # jetstream, pull_subscribe, fetch, the acknowledgements of what is done
+
+
+MOST: Final = 10
+"""What a round of the loop asks for, and some more."""
+
+
+class FaultyRequests(Requests):
+    """Requests of which the nth goes wrong."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
+    async def ask_once(self, *_: object, **__: object) -> Message:
+        """Ask, and get nonsense, or nothing."""
+        self._faults.meet()
+        await asyncio.sleep(0)
+        return Message("", "", b"{}" if self._faults.asked % 2 else b"nonsense", b"")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: repr(fault())[:40])
+@pytest.mark.parametrize("nth", range(1, 5))
+async def test_measuring_outlives_a_broker_that_goes_at_any_await(
+    nth: int, fault: Callable[[], Exception]
+) -> None:
+    faults = Faults(nth, fault)
+    requests = FaultyRequests(faults)
+
+    async def measure() -> None:
+        await measure_sizes(requests, {"bucket": "KV_t", "mailbox": "MAILBOX_t"}, 900.0, every_s=0)
+
+    measuring = asyncio.create_task(keep_going(_log, "streams not measured: a bug", measure, 0))
+    await until(lambda: faults.asked > nth + 4)
+    assert not measuring.done()
+    measuring.cancel()
