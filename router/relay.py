@@ -79,8 +79,24 @@ class Relaying:
         self._asked: list[Done] | None = None
         """While such a frame is awaited: whose frames were published behind it."""
         self._suspicious_until = 0.0
+        self._at_once_until = 0.0
+        """Until then a frame waits for no answer of the mailbox, neither its own nor another one's."""
         self._stored = Stored()
         broker.when_away(self._stored.forget_all)
+
+    def publish_at_once(self, user: UserId, session: SessionId, frame: bytes) -> bool:
+        """Publish one frame if the mailbox is not asked now; returns whether it is published.
+
+        Nearly every signal of an established pair, of a sender without acks, takes this way.
+        """
+        if self._loop.time() >= self._at_once_until:
+            return False
+        headers = jetstream.named(internal.message_id(user, frame))
+        try:
+            self._broker.send(self._subjects.user(user, session), frame, headers=headers)
+        except BrokerAway:
+            return False
+        return True
 
     def publish(self, user: UserId, session: SessionId, frame: bytes, done: Done) -> None:
         """Publish one frame, and call `done`: at once, or with the mailbox's answer if it is asked now."""
@@ -92,6 +108,7 @@ class Relaying:
         if asked is None and now >= self._ask_at and self._broker.is_connected:
             self._ask_at = now + self._ask_every_s
             self._asked = [done]
+            self._at_once_until = 0.0
             self.store(user, session, frame, self._answered)
             return
         headers = jetstream.named(internal.message_id(user, frame))
@@ -108,6 +125,7 @@ class Relaying:
     def _answered(self, outcome: Outcome) -> None:
         """Tell the outcome of the frame that was awaited, also to those whose frames came behind it."""
         asked, self._asked = self._asked, None
+        self._at_once_until = 0.0 if self._loop.time() < self._suspicious_until else self._ask_at
         for done in asked or ():
             done(outcome)
 
@@ -132,6 +150,7 @@ class Relaying:
         if now >= self._suspicious_until:
             _log.error("the mailbox has no room", extra={"error": error.description})
         self._suspicious_until = now + SUSPICIOUS_S
+        self._at_once_until = 0.0
         return Outcome.NO_ROOM
 
     async def carry(self, deliveries: tuple[Delivery, ...], own: bytes, *, stored: bool) -> int:

@@ -145,8 +145,13 @@ class RouterService:
         if grant.held and internal.digest(signal.frame) in grant.held:
             answer(_HELD)
             return
-        publish = self._relaying.store if signal.stored else self._relaying.publish
-        publish(signal.to, grant.target_session, signal.frame, functools.partial(_tell, answer))
+        relaying, to, session, frame = self._relaying, signal.to, grant.target_session, signal.frame
+        if signal.stored:
+            relaying.store(to, session, frame, functools.partial(_tell, answer))
+        elif relaying.publish_at_once(to, session, frame):
+            answer(_RELAYED)
+        else:
+            relaying.publish(to, session, frame, functools.partial(_tell, answer))
 
     async def _judge(self, signal: Signal, cmd: str, answer: Answer) -> None:
         ticket = self._grants.ask(signal.user, signal.to)

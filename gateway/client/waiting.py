@@ -36,7 +36,8 @@ class Waiting:
     """The sum, of at most `most` bytes. What it knows of bytes that go out is late: they leave silently."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
+        """The limit, in bytes."""
         self._heavy: dict[int, dict[Held, None]] = {}
         """By the number of bits of what waits on them."""
         self._is_relieving = False
@@ -51,7 +52,7 @@ class Waiting:
     @property
     def is_high(self) -> bool:
         """Whether so much waits that a connection is read only while no message of it waits."""
-        return self.bytes_in + self.bytes_out > self._most * HIGH
+        return self.bytes_in + self.bytes_out > self.most * HIGH
 
     def relieve(self) -> None:
         """Close those on which most waits, a few of them, until there is room; nothing if there is."""
@@ -71,7 +72,7 @@ class Waiting:
         del self._heavy[bits][held]
 
     def _is_over(self, part: float) -> bool:
-        return self.bytes_in + self.bytes_out > self._most * part
+        return self.bytes_in + self.bytes_out > self.most * part
 
     def _are_sure(self) -> bool:
         """Recount some; returns whether all are recounted, and too much waits nevertheless."""

@@ -226,6 +226,26 @@ async def test_of_many_frames_without_acks_few_are_awaited(harness: Harness) -> 
     assert [frame for _, frame in await harness.kept()] == [b"first", b"0", b"1", b"2"]
 
 
+async def test_a_frame_is_published_at_once_unless_the_mailbox_is_asked(harness: Harness) -> None:
+    harness.relaying = relaying = Relaying(harness.broker, harness.requests, SUBJECTS, ask_every_s=1000)
+    said: list[Outcome] = []
+    assert not relaying.publish_at_once(BOB, HIS, b"first")
+
+    relaying.publish(BOB, HIS, b"first", said.append)
+    assert not relaying.publish_at_once(BOB, HIS, b"second")
+    await until(said.copy)
+    assert relaying.publish_at_once(BOB, HIS, b"second")
+
+    await harness.broker.flush()
+    assert [frame for _, frame in await harness.kept()] == [b"first", b"second"]
+
+
+async def test_nothing_is_published_at_once_where_there_was_no_room(full: Harness) -> None:
+    assert await full.published(b"1") == [Outcome.NO_ROOM]
+
+    assert not full.relaying.publish_at_once(BOB, HIS, b"2")
+
+
 async def test_a_router_that_finds_no_room_by_itself_asks_about_every_frame(full: Harness) -> None:
     assert not await full.relaying.has_room()
     await make_room(full.broker)

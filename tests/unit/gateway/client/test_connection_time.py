@@ -1,5 +1,7 @@
 """What time does to a connection: pings, a client that has died, and a token that ends."""
 
+from websockets.frames import Frame, Opcode
+
 from gateway.client.inbound import MAX_UNREAD
 from gateway.client.keepalive import WARNING_S
 from gateway.client.terms import Pace
@@ -42,6 +44,32 @@ def test_neither_messages_nor_old_pongs_answer_a_ping() -> None:
     harness.clock.advance(PONG_S)
 
     assert harness.close_code == 4001
+
+
+def test_a_client_that_never_ends_a_frame_is_closed_with_its_ping() -> None:
+    harness = connected()
+    harness.put(Frame(Opcode.TEXT, b"x" * 40_000).serialize(mask=True)[:-1])  # its pong would be part of that
+    assert harness.waiting.bytes_in > 40_000
+
+    harness.clock.advance(PING_S + PONG_S)
+
+    assert harness.close_code == 4001
+
+
+def test_a_client_that_never_ends_a_message_is_counted_as_long_as_it_lives() -> None:
+    harness = connected()
+    harness.send_frames(
+        *(Frame(Opcode.CONT if n else Opcode.TEXT, b"x" * 10_000, fin=False) for n in range(4))
+    )
+
+    harness.live_on(10 * PING_S)
+    assert harness.close_code is None
+    assert harness.waiting.bytes_in == 40_000
+
+    harness.waiting.most = 39_000
+    harness.send_frames(Frame(Opcode.CONT, b"x", fin=False))
+    assert harness.close_code == 4000
+    assert harness.waiting.bytes_in == 0
 
 
 def test_a_client_whose_pong_may_wait_unread_is_not_closed_for_that() -> None:
