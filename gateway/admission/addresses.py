@@ -7,6 +7,7 @@ invented by the client. So the list is read from its end, and only as far as the
 import ipaddress
 import re
 from collections.abc import Sequence
+from itertools import chain, islice
 from typing import Final
 
 from tieline.runtime.settings import SettingsError
@@ -26,6 +27,9 @@ of them, and so is whatever translates addresses for clients of the same house."
 
 _WITH_PORT: Final = re.compile(r"(?:([0-9.]+)|\[([^\[\]]+)\]):[0-9]+")
 """As some proxies write it."""
+
+MOST_HOPS: Final = 32
+"""Addresses of `X-Forwarded-For` that are looked at: more proxies of one's own than anybody has in a row."""
 
 SITE_BITS: Final = 64
 """Of an IPv6 address: the rest belongs to one customer, and any of it may be used."""
@@ -53,9 +57,9 @@ def client_address(peer: str, forwarded: Sequence[str], trusted: Sequence[Networ
     `peer` is where the connection comes from, `forwarded` the values of `X-Forwarded-For`. What is no
     address, as that of a socket in the file system, is `peer`.
     """
-    hops = [peer, *(hop.strip() for value in reversed(forwarded) for hop in reversed(value.split(",")))]
+    hops = (hop.strip() for value in reversed(forwarded) for hop in reversed(value.rsplit(",", MOST_HOPS)))
     nearest = address = _read(peer)
-    for hop in hops:
+    for hop in chain((peer,), islice(hops, MOST_HOPS)):
         address = _read(hop)
         if address is None:
             break

@@ -29,6 +29,15 @@ USUAL_RETRY_AFTER_S: Final = {503: 2, 429: int(WINDOW_S)}
 """What a refusal asks for by its status, unless it knows better: by then a balancer has taken a draining
 gateway out, and a broker has come back; a 429 is about the last minute."""
 
+MOST_LISTED: Final = 64
+"""Values in the headers that list some, and fields of the query: browsers send a handful. Each is taken apart
+in Python, so that a stranger's list as long as a request may be would keep everybody waiting for 25 ms."""
+
+MOST_ESCAPED: Final = 2_048
+"""Characters of the query that are percent-encoded: a `requestId` and a resume token entirely are fewer."""
+
+_LISTS: Final = ("Connection", "Upgrade", "Sec-WebSocket-Protocol")
+
 _BEARER: Final = "bearer."
 
 
@@ -120,6 +129,13 @@ class Admission:
             if self._throttle.is_one_too_many(address, now.monotonic)
             else verdict
         )
+
+
+def lists_too_much(request: Request) -> bool:
+    """Whether a request is refused before any list in it is taken apart, which would take too long."""
+    listed = sum(value.count(",") for name in _LISTS for value in request.headers.get_all(name))
+    query = request.path.partition("?")[2]
+    return listed > MOST_LISTED or query.count("&") > MOST_LISTED or query.count("%") > MOST_ESCAPED
 
 
 def judge(request: Request, response: Response, tokens: Tokens, origins: Origins, now: float) -> Verdict:

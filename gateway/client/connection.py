@@ -355,6 +355,9 @@ class Connection(asyncio.BufferedProtocol):
             case Request():
                 self._visit.asked()
                 self._transport.pause_reading()
+                if handshake.lists_too_much(event):
+                    self.deny(HandshakeError.HEADERS_TOO_LARGE)
+                    return
                 page = None if self._pages is None else self._pages.answer(event)
                 if page is not None:
                     self._respond(page)

@@ -2,7 +2,14 @@
 
 import pytest
 
-from gateway.admission.addresses import client_address, is_among, is_private, read_networks, site_of
+from gateway.admission.addresses import (
+    MOST_HOPS,
+    client_address,
+    is_among,
+    is_private,
+    read_networks,
+    site_of,
+)
 from tieline.runtime.settings import SettingsError
 
 TRUSTED = read_networks("TIELINE_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1 ,2001:db8:1::/48,")
@@ -36,6 +43,12 @@ def test_a_proxy_of_our_own_is_believed_and_nobody_else(
     peer: str, forwarded: list[str], address: str
 ) -> None:
     assert client_address(peer, forwarded, TRUSTED) == address
+
+
+def test_no_more_addresses_are_looked_at_than_proxies_may_be() -> None:
+    hops = ["10.0.0.9"] * (MOST_HOPS - 1)
+    assert client_address("10.1.2.3", ["203.0.113.9", ",".join(hops)], TRUSTED) == "203.0.113.9"
+    assert client_address("10.1.2.3", ["203.0.113.9", ",".join(["10.0.0.8", *hops])], TRUSTED) == "10.0.0.8"
 
 
 def test_without_proxies_nobody_is_believed() -> None:

@@ -5,6 +5,7 @@ import json
 import pytest
 from websockets.frames import Frame, Opcode
 
+from gateway.admission.handshake import MOST_ESCAPED, MOST_LISTED
 from gateway.client.connection import HANDSHAKE_S
 from gateway.client.deliveries import Missed
 from tests.support.metrics import value_of
@@ -44,6 +45,28 @@ def test_a_request_that_comes_byte_by_byte_arrives_once() -> None:
         harness.put(bytes([byte]))
 
     assert len(harness.requests) == 1
+
+
+@pytest.mark.parametrize("name", ["Connection", "Upgrade", "Sec-WebSocket-Protocol"])
+def test_a_request_with_a_long_list_is_refused_before_it_is_read(name: str) -> None:
+    harness = Harness()
+    listed = ",".join(["a"] * (MOST_LISTED + 2)).encode()
+
+    harness.put(b"GET /ws HTTP/1.1\r\nHost: h\r\n%b: %b\r\n\r\n" % (name.encode(), listed))
+
+    assert harness.requests == []
+    status, body = http_answer(harness)
+    assert (status, body["reason"]) == (b"HTTP/1.1 431 Request Header Fields Too Large", "HEADERS_TOO_LARGE")
+
+
+@pytest.mark.parametrize("query", ["a&" * (MOST_LISTED + 1), "a=" + "%41" * (MOST_ESCAPED + 1)])
+def test_a_query_with_too_many_parts_is_refused_before_it_is_read(query: str) -> None:
+    harness = Harness()
+
+    harness.put(b"GET /ws?%b HTTP/1.1\r\nHost: h\r\n\r\n" % query.encode())
+
+    assert harness.requests == []
+    assert http_answer(harness)[1]["reason"] == "HEADERS_TOO_LARGE"
 
 
 def test_a_request_without_an_upgrade_is_decided_like_any_other() -> None:
