@@ -117,7 +117,7 @@ async def test_messages_of_heavy_users_wait_for_answers_and_others_do_not(asking
     assert len(asking.signals) == 1
 
     asking.scene.presence.reply(JoinRoom, *[Done()] * AT_ONCE)
-    asking.scene.presence.answer_begun()
+    await asking.scene.settles()
 
     assert len(asking.signals) == 2
     assert len(asking.answers) == AT_ONCE + 2
