@@ -142,7 +142,11 @@ class Departures:
                 "seconds": round(connection.seconds_open, 3),
             },
         )
-        self._tasks.create_task(self.depart(session, connection.close_code))
+        self.begin_departure(session, connection.close_code)
+
+    def begin_departure(self, session: Session, close_code: int) -> None:
+        """Have a session `depart`: nobody waits for presence to be told, which may take any time."""
+        self._tasks.create_task(self.depart(session, close_code))
 
     async def forget(self, session: Session) -> CloseCode | None:
         """Deliver nothing more to a session, and expect nothing; returns why presence ended it, if it did."""
