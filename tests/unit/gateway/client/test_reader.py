@@ -17,6 +17,7 @@ from gateway.client.reader import (
     TURN_S,
 )
 from gateway.client.waiting import Waiting
+from gateway.limits.limit import Limit
 from gateway.limits.rate import rate
 from gateway.limits.rates import NO_LIMITS
 from tests.unit.gateway.client.clock import Clock
@@ -361,3 +362,33 @@ def test_as_many_messages_as_may_wait_do_and_the_rest_is_not_parsed() -> None:
     assert not harness.socket.is_read
     assert harness.waiting.bytes_in > 0
     assert READ_AHEAD_BYTES < READ_BYTES
+
+
+def test_a_bug_that_one_client_meets_in_its_turn_ends_that_client_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_limit: Limit) -> None:
+        raise ZeroDivisionError
+
+    clock, waiting = Clock(), Waiting(1 << 30)
+    one = Harness(clock=clock, waiting=waiting)
+    one.put(one.request())
+    unlucky = session(rates=NO_LIMITS._replace(units=rate(1, 2 * TURN_FRAMES)))
+    unlucky.budget.on_limited = fail
+    one.welcome(unlucky)
+    other = Harness(clock=clock, waiting=waiting, turns=one.turns)
+    other.put(other.request())
+    other.welcome()
+    other.texts()
+
+    one.write(KINDS["PING messages"] * (3 * TURN_FRAMES))
+    other.write(KINDS["PING messages"] * (3 * TURN_FRAMES))
+    for harness in (one, other):
+        harness.read()
+    clock.settle()
+
+    assert one.socket.is_aborted
+    assert [record.message for record in caplog.records] == ["client cut: a bug"]
+    one.connection.connection_lost(None)
+    assert one.gone_with == [1006]
+    assert len(other.names()) == 3 * TURN_FRAMES
