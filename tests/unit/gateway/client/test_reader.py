@@ -244,6 +244,17 @@ def test_who_holds_most_is_closed_with_4000_when_there_is_no_room() -> None:
     assert (waiting.bytes_in, waiting.bytes_out) == (0, 0)
 
 
+def test_pongs_that_a_client_does_not_read_count_too() -> None:
+    harness = connected()
+    harness.socket.waiting_bytes = 20_000
+    harness.connection.pause_writing()
+
+    harness.socket.waiting_bytes = 40_000
+    harness.put(masked(Opcode.PING))
+
+    assert harness.waiting.bytes_out == 40_000
+
+
 def test_what_a_client_does_not_read_counts_as_long_as_it_waits() -> None:
     harness = connected()
     assert harness.socket.high is not None
