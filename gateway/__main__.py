@@ -119,6 +119,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             clients,
             on_closed=limit_log.closed,
             away_delay_s=settings.longest_away_delay_s,
+            users=users,
         )
         arrivals = Arrivals(
             gateway=gateway,

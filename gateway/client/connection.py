@@ -277,8 +277,7 @@ class Connection(asyncio.BufferedProtocol):
     def say(self, frame: bytes) -> bool:
         """Send the client a frame; False: the connection is closing, and it is not sent."""
         is_sent = self._outbox.send(frame)
-        if self._is_slow:
-            self._held.note_unsent()
+        self._note_if_slow()
         self._close_if_slow()
         return is_sent
 
@@ -370,6 +369,7 @@ class Connection(asyncio.BufferedProtocol):
             case Frame(opcode=Opcode.BINARY):
                 self._fail(CloseCode.BINARY_FRAME)
             case Frame(opcode=Opcode.PING):
+                self._note_if_slow()
                 self._close_if_slow()  # the protocol has answered it, and the answer has to be read, too
             case Frame(opcode=Opcode.PONG, data=data):
                 self._timers.on_pong(bytes(data))
@@ -396,6 +396,11 @@ class Connection(asyncio.BufferedProtocol):
         """Answer over HTTP, and close the connection as soon as that is read."""
         self._transport.write(response.serialize())
         self._transport.close()
+
+    def _note_if_slow(self) -> None:
+        """Count what waits for a client whose socket is full towards the sum of the gateway."""
+        if self._is_slow:
+            self._held.note_unsent()
 
     def _close_if_slow(self) -> None:
         if self._outbox.is_over_limit:

@@ -9,6 +9,7 @@ After a close frame of ours only the client's own is looked for, and nothing at 
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -16,6 +17,7 @@ from gateway.client.budget import MESSAGE, Budget, price_of_frame
 from gateway.client.frames import CLOSE, Shape, completes_message, next_text, opcode_of, shape_of
 from gateway.client.turns import Turns
 from gateway.client.waiting import Held
+from tieline.runtime.guard import bug_guard
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
 
 TURN_FRAMES: Final = 32
@@ -42,6 +44,9 @@ LEAST_WAIT_S: Final = 0.001
 CLOSING_BYTES: Final = 256 * 1024
 """A client that has sent so much since a close frame without its own is not read any more: more than it can
 have had under way, with sockets of the usual size. It has `CLOSING_S` then, like everybody."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Taker(Protocol):
@@ -169,8 +174,13 @@ class Reader:
             self._turns.join(self)
 
     def take_turn(self) -> bool:
-        """Look at what waits, as far as one turn goes; returns whether to be called again."""
-        return self._look(TURN_FRAMES, TURN_BYTES)
+        """Look at what waits, as far as one turn goes; returns whether to be called again.
+
+        A bug that a frame meets cuts its client, as it would where frames arrive: the others have their turn.
+        """
+        with bug_guard(_log, "client cut: a bug", self._transport.abort):
+            return self._look(TURN_FRAMES, TURN_BYTES)
+        return False
 
     def hold(self) -> None:
         """Look at no more frames until `release`: enough messages wait."""
@@ -228,16 +238,21 @@ class Reader:
         """Look at so many frames and bytes, or one frame; returns whether there is more to look at."""
         self._is_looking = self._is_queued = True
         rest, at, end = self._rest, 0, self._now() + TURN_S
-        while frames > 0 and at < size:
-            if self._unread.has_next:
-                self._unread.act_on_next()
-            elif (after := self._next(at)) == at:
-                break
-            else:
-                at = after
-            frames -= 1
-            if self._now() >= end:
-                break
+        try:
+            while frames > 0 and at < size:
+                if self._unread.has_next:
+                    self._unread.act_on_next()
+                elif (after := self._next(at)) == at:
+                    break
+                else:
+                    at = after
+                frames -= 1
+                if self._now() >= end:
+                    break
+        except BaseException:
+            self._is_looking = self._is_queued = False
+            self.stop()
+            raise
         self._is_looking = False
         if self._is_stopped:
             self._drop()

@@ -292,9 +292,8 @@ class UserBudget:
     def _has_rested(self, now: float) -> bool:
         rates = self._rates
         return (
-            self._units + rates.units.each_s - now <= rates.units.holds_s - BREAK_S
-            and self._size - now <= rates.size.holds_s - BREAK_S
-        )
+            not rates.units.each_s or self._units + rates.units.each_s - now <= rates.units.holds_s - BREAK_S
+        ) and (not rates.size.each_s or self._size - now <= rates.size.holds_s - BREAK_S)
 
     def _hold(self, limit: Limit, wait_s: float, now: float) -> None:
         if self._held_until <= now:

@@ -149,7 +149,7 @@ class Arrivals:
             return
         resumed, missed = opened
         if self._departures.draining or connection.is_closing:
-            await self._turn_away(connection, session, admitted, HandshakeError.DRAINING)
+            self._turn_away(connection, session, admitted, HandshakeError.DRAINING)
             return
         self._connections.add(connection, session)
         session.budget.charge(prices.RESUME if resumed else prices.CONNECT, _now())
@@ -195,7 +195,7 @@ class Arrivals:
                 _log.warning("session not opened", extra={"user": session.user, "error": repr(error)})
             else:
                 return opened
-        await self._turn_away(connection, session, admitted, HandshakeError.BROKER_UNAVAILABLE)
+        self._turn_away(connection, session, admitted, HandshakeError.BROKER_UNAVAILABLE)
         return None
 
     @contextlib.asynccontextmanager
@@ -258,16 +258,15 @@ class Arrivals:
         self._departures.expect_others(spread_s + HANDSHAKE_S)
         connection.deny(error, math.ceil(self._jitter() * spread_s) or 1)
 
-    async def _turn_away(
+    def _turn_away(
         self, connection: Connection, session: Session, admitted: Admitted, error: HandshakeError
     ) -> None:
-        """Refuse, and undo an opening. What was to be resumed still can be; what was to begin has not."""
-        self._deny(connection, error)
-        await self._undo(session, admitted)
+        """Refuse, and undo an opening. What was to be resumed still can be; what was to begin has not.
 
-    async def _undo(self, session: Session, admitted: Admitted) -> None:
-        code = NO_CLOSE_FRAME if admitted.resume else CloseCode.NORMAL
-        await self._departures.depart(session, code)
+        The client may be back before that is undone, and its next attempt must not wait for it.
+        """
+        self._deny(connection, error)
+        self._departures.begin_departure(session, NO_CLOSE_FRAME if admitted.resume else CloseCode.NORMAL)
 
     async def _open(
         self, connection: Connection, session: Session, admitted: Admitted, deadline: float

@@ -15,6 +15,7 @@ import msgspec
 from gateway.client.connection import Connection
 from gateway.client.session import Session
 from gateway.delivery.connections import Connections
+from gateway.limits.users import Users
 from gateway.sessions.endings import Endings
 from gateway.sessions.notices import Notices
 from gateway.sessions.presence import Presence
@@ -84,12 +85,14 @@ class Departures:
         retry_s: float = ENDING_RETRY_S,
         on_closed: OnClosed = lambda _session, _connection: None,
         away_delay_s: float = 0.0,
+        users: Users | None = None,
     ) -> None:
-        """Take also what is told of each connection that had a session and has ended.
+        """Take also what is told of each connection that had a session and has ended, and what keeps budgets.
 
         A lost connection may be resumed for `away_delay_s` before presence is told that it is lost.
         """
         self._on_closed = on_closed
+        self._users = users
         self._endings = Endings(presence, tasks)
         self._away_delay_s = away_delay_s
         self._hurry = asyncio.Event()
@@ -132,6 +135,8 @@ class Departures:
         self._connections.remove(session)
         metrics.session_closed(connection.close_code)
         self._on_closed(session, connection)
+        if self._users is not None:  # or who was here for long would find nothing used up when it is back
+            self._users.keep(session.budget, asyncio.get_running_loop().time())
         _log.info(
             "session ended",
             extra={
@@ -142,7 +147,11 @@ class Departures:
                 "seconds": round(connection.seconds_open, 3),
             },
         )
-        self._tasks.create_task(self.depart(session, connection.close_code))
+        self.begin_departure(session, connection.close_code)
+
+    def begin_departure(self, session: Session, close_code: int) -> None:
+        """Have a session `depart`: nobody waits for presence to be told, which may take any time."""
+        self._tasks.create_task(self.depart(session, close_code))
 
     async def forget(self, session: Session) -> CloseCode | None:
         """Deliver nothing more to a session, and expect nothing; returns why presence ended it, if it did."""

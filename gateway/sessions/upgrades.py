@@ -141,7 +141,8 @@ class Upgrades:
             outdated.connection.deny(HandshakeError.RATE_LIMITED, self._retry_after_s(NEWER_S))
 
     async def _let_in(self, attempt: Attempt) -> None:
-        await self._arrivals.let_in(attempt.connection, attempt.response, attempt.admitted)
+        with bug_guard(_log, "client not let in: a bug"):  # it is then cut by `HANDSHAKE_S`
+            await self._arrivals.let_in(attempt.connection, attempt.response, attempt.admitted)
         following = self._attempts.done(attempt)
         if following is not None:
             self._tasks.create_task(self._let_in(following))

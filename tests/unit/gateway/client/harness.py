@@ -90,6 +90,7 @@ class Harness:
         clock: Clock | None = None,
         waiting: Waiting | None = None,
         now: Callable[[], float] | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self.host = FakeHost()
@@ -98,7 +99,7 @@ class Harness:
         """Upgrade requests, with what websockets would answer."""
         self.gone_with: list[int] = []
         """The close code each time that the connection was said to be gone."""
-        self.turns = Turns(self.clock.loop, self.clock.time)
+        self.turns = turns or Turns(self.clock.loop, self.clock.time)
         self.waiting = waiting or Waiting(1 << 30)
         self.connection = Connection(
             self.clock.loop,

@@ -17,6 +17,7 @@ from gateway.client.reader import (
     TURN_S,
 )
 from gateway.client.waiting import Waiting
+from gateway.limits.limit import Limit
 from gateway.limits.rate import rate
 from gateway.limits.rates import NO_LIMITS
 from tests.unit.gateway.client.clock import Clock
@@ -243,6 +244,17 @@ def test_who_holds_most_is_closed_with_4000_when_there_is_no_room() -> None:
     assert (waiting.bytes_in, waiting.bytes_out) == (0, 0)
 
 
+def test_pongs_that_a_client_does_not_read_count_too() -> None:
+    harness = connected()
+    harness.socket.waiting_bytes = 20_000
+    harness.connection.pause_writing()
+
+    harness.socket.waiting_bytes = 40_000
+    harness.put(masked(Opcode.PING))
+
+    assert harness.waiting.bytes_out == 40_000
+
+
 def test_what_a_client_does_not_read_counts_as_long_as_it_waits() -> None:
     harness = connected()
     assert harness.socket.high is not None
@@ -361,3 +373,33 @@ def test_as_many_messages_as_may_wait_do_and_the_rest_is_not_parsed() -> None:
     assert not harness.socket.is_read
     assert harness.waiting.bytes_in > 0
     assert READ_AHEAD_BYTES < READ_BYTES
+
+
+def test_a_bug_that_one_client_meets_in_its_turn_ends_that_client_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_limit: Limit) -> None:
+        raise ZeroDivisionError
+
+    clock, waiting = Clock(), Waiting(1 << 30)
+    one = Harness(clock=clock, waiting=waiting)
+    one.put(one.request())
+    unlucky = session(rates=NO_LIMITS._replace(units=rate(1, 2 * TURN_FRAMES)))
+    unlucky.budget.on_limited = fail
+    one.welcome(unlucky)
+    other = Harness(clock=clock, waiting=waiting, turns=one.turns)
+    other.put(other.request())
+    other.welcome()
+    other.texts()
+
+    one.write(KINDS["PING messages"] * (3 * TURN_FRAMES))
+    other.write(KINDS["PING messages"] * (3 * TURN_FRAMES))
+    for harness in (one, other):
+        harness.read()
+    clock.settle()
+
+    assert one.socket.is_aborted
+    assert [record.message for record in caplog.records] == ["client cut: a bug"]
+    one.connection.connection_lost(None)
+    assert one.gone_with == [1006]
+    assert len(other.names()) == 3 * TURN_FRAMES

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.limits.limit import Limit
-from gateway.limits.rate import UNLIMITED, rate
+from gateway.limits.rate import UNLIMITED, Rate, rate
 from gateway.limits.rates import NO_LIMITS, Rates
 from gateway.limits.user_budget import (
     FEW_PEERS,
@@ -95,6 +95,17 @@ def test_bytes_over_the_limit_for_ten_seconds_are_a_flood() -> None:
         alice.carry(BOB, 2000, now)
         now += max(alice.wait_s(now), 0.001)
     assert alice.has_gone_on(now)
+
+
+@pytest.mark.parametrize("other", [UNLIMITED, rate(1e6, 1e8)], ids=["without", "with"])
+def test_who_talks_on_after_a_burst_does_not_flood_without_the_other_limit(other: Rate) -> None:
+    alice = UserBudget(ALICE, NO_LIMITS._replace(units=rate(10, 100), size=other))
+    for _ in range(101):
+        alice.charge(1.0, 50.0)
+    for tenth in range(1, 1_000):  # half of what it may
+        alice.charge(0.5, 50.0 + tenth / 10)
+        alice.carry(BOB, 100, 50.0 + tenth / 10)
+    assert not alice.has_gone_on(150.0)
 
 
 def test_messages_to_one_user_hold_back_the_sender() -> None:

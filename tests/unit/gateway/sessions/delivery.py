@@ -20,6 +20,8 @@ class FakeDelivery:
         """Raised instead of following a session, and instead of settling."""
         self.on_follow: Callable[[], None] = lambda: None
         """Called when a session is followed."""
+        self.release_problem: Exception | None = None
+        """Raised instead of sending what was missed."""
         self.followed: list[SessionId] = []
         self.asked_after: list[str] = []
         """After which last message each session asked what it had missed."""
@@ -43,6 +45,8 @@ class FakeDelivery:
 
     def release(self, session: Session, missed: Missed) -> None:
         """Send what was missed."""
+        if self.release_problem is not None:
+            raise self.release_problem
         assert session.connection in self._connections
         self.released.append((session.connection, missed))
         for frame in missed.fresh:

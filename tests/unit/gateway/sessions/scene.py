@@ -13,6 +13,8 @@ from gateway.client.ice_servers import IceServers
 from gateway.client.session import Session
 from gateway.client.terms import Pace, Terms
 from gateway.delivery.connections import Connections
+from gateway.limits.rates import NO_LIMITS
+from gateway.limits.users import Users
 from gateway.sessions.arrivals import WAITING_S, Arrivals
 from gateway.sessions.departures import Departures
 from gateway.sessions.notices import Notices
@@ -62,6 +64,7 @@ class Scene:
         self.sender = FakeSender()
         self.connections = Connections()
         self.notices = Notices(self.presence)
+        self.users = Users(NO_LIMITS)
         self.departures = Departures(
             self.presence,
             self.connections,
@@ -70,6 +73,7 @@ class Scene:
             tasks,
             retry_s=0,
             away_delay_s=away_delay_s,
+            users=self.users,
         )
         self.arrivals = self.arrivals_within(WAITING_S)
         self.registrations = Registrations(
@@ -98,8 +102,15 @@ class Scene:
     def here(self, name: str) -> Harness:
         """Have a client that was let in some time ago."""
         claims = Claims(name, AN_HOUR_S, rooms="*")
+        budget = self.users.of(claims.user, 0.0)
         session = Session(
-            SessionId(f"s-{name}"), ConnectionId(f"c-{name}"), claims, SecretHash(b"hash"), False, PLAIN
+            SessionId(f"s-{name}"),
+            ConnectionId(f"c-{name}"),
+            claims,
+            SecretHash(b"hash"),
+            False,
+            PLAIN,
+            budget,
         )
         harness = Harness()
         harness.put(harness.request())

@@ -37,6 +37,7 @@ RESUMED = Opened(OLDER, resumed=True, rooms={HALL: 5})
 async def let_in(scene: Scene, resume: str | None = None, last: str = "") -> Arriving:
     harness = Arriving()
     await scene.arrivals.let_in(harness.connection, harness.response, admitted(resume, last))
+    await scene.settles()  # what could not be opened is undone
     return harness
 
 
@@ -189,6 +190,7 @@ async def test_a_client_that_left_while_presence_began_is_undone(scene: Scene) -
     scene.presence.on_ask = lambda _: harness.socket.close()
 
     await scene.arrivals.let_in(harness.connection, harness.response, admitted())
+    await scene.settles()
 
     ask = opening(scene)
     assert scene.requests(EndSession) == [EndSession(ALICE, ask.connection, resumable=False)]
@@ -327,6 +329,7 @@ async def test_the_place_of_a_client_that_has_gone_is_another_one_s(scene: Scene
     assert not letting_in.done()
     scene.presence.may_answer.set()
     await letting_in
+    await scene.settles()
     assert [ask.user for ask in scene.requests(EndSession) if isinstance(ask, EndSession)] == ["gone"]
 
 

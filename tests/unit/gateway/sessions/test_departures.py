@@ -1,18 +1,20 @@
 """How clients go: what presence is told, when it is not told, and how a gateway is emptied."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.limits.users import KEPT_S
 from gateway.sessions.departures import DRAINING_PATIENCE_S, LONGEST_DELAY, Drain
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import ALICE, Scene
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import ConnectionId
+from tieline.wire.ids import ConnectionId, UserId
 from tieline.wire.internal import Done, EndSession, Tell
 
 ALICES = ConnectionId("c-alice")
@@ -28,6 +30,21 @@ async def test_a_connection_that_ends_is_here_no_more_and_presence_is_told(scene
 
     assert scene.delivery.dropped == [ALICES]
     assert scene.presence.asked == [EndSession(ALICE, ALICES, resumable=False)]
+
+
+async def test_what_a_user_has_used_up_outlasts_a_long_connection(scene: Scene) -> None:
+    now = asyncio.get_running_loop().time()
+    alice = scene.here("alice")
+    assert alice.connection.session is not None
+    alice.connection.session.budget.usage.carry(100, now)
+    scene.users.of(UserId("bob"), 10 * KEPT_S)  # by then only the connection keeps hers
+
+    scene.leaves(alice)
+    await scene.settles()
+    del alice
+    gc.collect()
+
+    assert scene.users.of(ALICE, now).usage.last_minute(now).messages == 1
 
 
 async def test_a_connection_that_was_lost_ends_so_that_it_can_be_resumed(scene: Scene) -> None:

@@ -18,6 +18,7 @@ from tests.unit.gateway.admission.issuer import RSA, key_set
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import Scene
 from tieline.wire.ids import UserId
+from tieline.wire.internal import EndSession, OpenSession
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 
@@ -281,6 +282,30 @@ async def test_an_attempt_that_was_given_up_while_it_waited_is_forgotten(gateway
     await gateway.scene.settles()
 
     assert len(gateway.scene.presence.asked) == asked
+    assert reason(await gateway.comes(token())) == ""
+
+
+async def test_an_attempt_does_not_wait_until_those_before_it_are_undone(gateway: UpgradingGateway) -> None:
+    presence = gateway.scene.presence
+    presence.reply(OpenSession, *[None] * MOST_OF_A_USER)
+    presence.on_ask = lambda ask: presence.may_answer.clear() if isinstance(ask, EndSession) else None
+    refused = [await gateway.comes(f"{token()}&resume=x") for _ in range(MOST_OF_A_USER)]
+    assert not presence.may_answer.is_set()
+
+    await gateway.comes(f"{token()}&resume=x")
+
+    assert len(gateway.scene.requests(OpenSession)) == MOST_OF_A_USER + 1
+    presence.may_answer.set()
+    presence.on_ask = lambda _: None
+    assert reason(refused[0]) == "BROKER_UNAVAILABLE"
+
+
+async def test_a_bug_met_by_attempts_keeps_no_later_one_out(gateway: UpgradingGateway) -> None:
+    gateway.scene.delivery.release_problem = ZeroDivisionError()
+    for _ in range(MOST_OF_A_USER):
+        await gateway.comes(token())
+
+    gateway.scene.delivery.release_problem = None
     assert reason(await gateway.comes(token())) == ""
 
 
