@@ -265,12 +265,16 @@ class Changes:
         """Set the timer and write the record, in one round trip; returns the record as it is stored now.
 
         The timer is sent first, so that nothing is ever stored without one; if the record is not stored, the
-        timer fires for something that does not wait, and is ignored.
+        timer fires for something that does not wait, and is ignored. So is a frame that lies apart: if it
+        alone is not stored, the signal is not answered, and its retry stores or delivers it.
         """
         writes: list[Awaitable[int]] = []
         if change.timer is not None:
             timer = change.timer
-            writes.append(self._records.store.put(timer.key, timer.value, timer.seconds))
+            writes.append(self._records.store.put(timer.key, b"", timer.seconds))
+        if change.apart is not None:
+            frame = change.apart
+            writes.append(self._records.store.put(frame.key, frame.value, frame.seconds, leaves_marker=False))
         if change.record is None:
             await side_by_side(*writes)
             return None

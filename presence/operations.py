@@ -17,7 +17,6 @@ from presence.rules.change import Facts, Step
 from presence.rules.signals import Terms
 from presence.rules.user import User
 from presence.side_by_side import some_at_once
-from presence.store import StoreUnavailable
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import (
     Check,
@@ -140,14 +139,13 @@ class Operations:
         """Begin or resume a session; the same request again, while it is under way, waits for its answer.
 
         A gateway asks again after half a second, and ending hundreds of calls of an older session may take
-        that long: done several times side by side it would take longer still.
+        that long: done several times side by side it would take longer still. When that has failed, it is
+        begun once more.
         """
-        under_way = self._opening.get(ask)
-        if under_way is not None:
+        while (under_way := self._opening.get(ask)) is not None:
             reply = await asyncio.shield(under_way)
-            if reply is None:
-                raise StoreUnavailable(f"not begun: {ask.session}")
-            return reply
+            if reply is not None:
+                return reply
         outcome = self._opening[ask] = asyncio.get_running_loop().create_future()
         reply = None
         try:

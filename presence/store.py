@@ -99,8 +99,10 @@ class Store(Protocol):
         """
         ...
 
-    async def put(self, key: str, value: bytes, ttl_s: float) -> int:
-        """Write without looking, for `ttl_s` seconds: how timers are set, and set again. It leaves a marker.
+    async def put(self, key: str, value: bytes, ttl_s: float, *, leaves_marker: bool = True) -> int:
+        """Write without looking, for `ttl_s` seconds: how timers are set, and set again.
+
+        At its end it leaves a marker, for whoever waits for that, or nothing.
 
         Raises:
             StoreUnavailable: no answer; it may have been written.
@@ -220,9 +222,11 @@ class Bucket:
             self._broker.send(self.prefix + key, value, headers=headers)
         return 0
 
-    async def put(self, key: str, value: bytes, ttl_s: float) -> int:
+    async def put(self, key: str, value: bytes, ttl_s: float, *, leaves_marker: bool = True) -> int:
         """See `Store.put`."""
-        return await self._publish(key, value, jetstream.expiring(_whole_seconds(ttl_s)))
+        ttl = _whole_seconds(ttl_s)
+        headers = jetstream.expiring(ttl) if leaves_marker else jetstream.passing(ttl)
+        return await self._publish(key, value, headers)
 
     async def delete(self, key: str, revision: int) -> None:
         """See `Store.delete`. Others' KV clients see a deletion; the marker goes after `REMOVED_TTL_S`."""

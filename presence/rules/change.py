@@ -43,11 +43,18 @@ NO_ENTRIES: Final[Mapping[RoomId, int]] = MappingProxyType({})
 
 
 class Timer(NamedTuple):
-    """A key that expires, and is handed to `presence.timers` then if it is a timer's."""
+    """A key that expires, and is handed to `presence.timers` then."""
 
     key: str
     seconds: float
-    value: bytes = b""
+
+
+class Apart(NamedTuple):
+    """A frame that lies apart from the record that speaks of it, and goes by itself."""
+
+    key: str
+    seconds: float
+    value: bytes
 
 
 class Prepare(NamedTuple):
@@ -86,8 +93,9 @@ class Change(msgspec.Struct, Generic[RecordT], frozen=True):
     effects: tuple[Effect, ...] = ()
     """What the change means for others. They are stored with the record, if that changes."""
     timer: Timer | None = None
-    """Set before the record is stored, so that nothing ever waits without one; it may be running already. So
-    is a frame stored that lies apart from the record: it is there for as long as the record speaks of it."""
+    """Set before the record is stored, so that nothing ever waits without one; it may be running already."""
+    apart: Apart | None = None
+    """Stored beside the record, and first, so that it is there for as long as the record speaks of it."""
     said: tuple[Said, ...] = ()
     """What goes with the reply."""
     timed_out: bool = False

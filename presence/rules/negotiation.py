@@ -27,6 +27,7 @@ ends that the server makes in `endings`; here it is only noted for which session
 is.
 """
 
+import functools
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -269,10 +270,14 @@ def replay(negotiation: Negotiation, known: Remembered, target: UserId, now: int
 
     At least what the first attempt delivered is delivered, because that attempt may still be in progress;
     and what was released since, as before any frame, for a while: after that, newer candidates may have
-    passed it.
+    passed it. A frame that lies apart may have been released before it was stored there.
     """
     if known.ack == "held":
-        return Outcome(negotiation, (), known.ack)
+        is_due = any(
+            map(functools.partial(_was_released_apart, known.sender, known.digest), negotiation.held)
+        )
+        own = (Outgoing(target, known.session, None),) if is_due else ()
+        return Outcome(negotiation, own, known.ack)
     then = Incoming(known.sender, target, known.session, known.digest, known.at)
     later = negotiation.remembered[negotiation.remembered.index(known) + 1 :]
     since = {frame.digest for frame in later}
@@ -316,12 +321,21 @@ def kept_apart(negotiation: Negotiation, sender: UserId, digest: FrameDigest) ->
 
 
 def held_digests(negotiation: Negotiation, sender: UserId, now: int) -> tuple[FrameDigest, ...]:
-    """Name the sender's candidates whose retry is to be told "held"."""
+    """Name the sender's candidates whose retry is to be told "held", and does nothing else."""
+    apart = {held.digest for held in negotiation.held if _was_released_apart(sender, held.digest, held)}
     return tuple(
         known.digest
         for known in negotiation.remembered
-        if known.sender == sender and known.ack == "held" and now - known.at < RETRY_MS
+        if known.sender == sender
+        and known.ack == "held"
+        and now - known.at < RETRY_MS
+        and known.digest not in apart
     )
+
+
+def _was_released_apart(sender: UserId, digest: FrameDigest, held: HeldCandidate) -> bool:
+    is_it = held.digest == digest and held.sender == sender
+    return is_it and bool(held.size_apart) and held.released_by is not None
 
 
 def _released(negotiation: Negotiation, now: int = 0) -> tuple[HeldCandidate, ...]:

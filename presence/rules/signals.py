@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from presence.rules import endings, negotiation
-from presence.rules.change import Change, Facts, Step, Timer
+from presence.rules.change import Apart, Change, Facts, Step, Timer
 from presence.rules.effects import Changed, Happening, Said
 from presence.rules.negotiation import (
     NOTHING,
@@ -74,7 +74,7 @@ def check(
         return Change(relay)
     said = _said(ask, facts.now)
     if ask.cmd == "WEBRTC_ICE_CANDIDATE":
-        return Change(relay, after, said=said, timer=_apart(ask, terms, after))
+        return Change(relay, after, said=said, apart=_apart(ask, terms, after))
     waiting = after.offer_of(ask.user) if ask.cmd == "WEBRTC_OFFER" else None
     if waiting is None:
         return Change(relay, after, said=said)
@@ -144,7 +144,7 @@ def _repeat(
     relay = _relay(ask, target, negotiation.replay(current, known, ask.to, facts.now))
     said = _said(ask, known.at)
     if known.ack == "held":
-        return Change(relay, said=said, timer=_apart(ask, terms, current))
+        return Change(relay, said=said, apart=_apart(ask, terms, current))
     waiting = current.offer_of(ask.user)
     if waiting is None or waiting.digest != ask.digest:
         return Change(relay, said=said)
@@ -188,14 +188,14 @@ def _timer(ask: Check, terms: Terms, waiting: WaitingOffer, now: int) -> Timer:
     return Timer(Keys.offer_timer(ask.user, ask.to, waiting.generation), max(MIN_TIMER_S, left_s))
 
 
-def _apart(ask: Check, terms: Terms, stored: Negotiation) -> Timer | None:
+def _apart(ask: Check, terms: Terms, stored: Negotiation) -> Apart | None:
     """Store the frame of a held candidate apart, if that is where it must lie.
 
     It stays for as long as an offer may wait, and its release may be repeated.
     """
     if not negotiation.kept_apart(stored, ask.user, ask.digest):
         return None
-    return Timer(Keys.held(ask.user, ask.to, ask.digest), terms.offer_timeout_s + KEPT_APART_S, ask.frame)
+    return Apart(Keys.held(ask.user, ask.to, ask.digest), terms.offer_timeout_s + KEPT_APART_S, ask.frame)
 
 
 def _refuse(error: ErrorCode) -> Change[Negotiation]:

@@ -70,11 +70,11 @@ class FakeStore:
         self._compare(key, revision)
         return self._written(key, value, math.inf if ttl_s is None else ttl_s)
 
-    async def put(self, key: str, value: bytes, ttl_s: float) -> int:
+    async def put(self, key: str, value: bytes, ttl_s: float, *, leaves_marker: bool = True) -> int:
         """See `Store.put`."""
         await self._reach(key)
         self._expire()
-        return self._written(key, value, ttl_s, leaves_marker=True)
+        return self._written(key, value, ttl_s, leaves_marker=leaves_marker)
 
     async def delete(self, key: str, revision: int) -> None:
         """See `Store.delete`."""

@@ -217,6 +217,18 @@ async def test_a_deletion_of_another_revision_deletes_nothing(
 # Expiring.
 
 
+async def test_what_was_put_may_leave_nothing_behind(store: Store) -> None:
+    await store.put("held.1", b"one", 1, leaves_marker=False)
+    assert (await store.read("held.1"))["held.1"].value == b"one"
+    await store.put("held.1", b"two", 1, leaves_marker=False)
+    assert (await store.read("held.1", confirmed=True))["held.1"].value == b"two"
+
+    async def is_gone() -> bool:
+        return not await store.read("held.1") and not await store.read("held.1", confirmed=True)
+
+    await until_true(is_gone)
+
+
 async def test_what_was_put_expires_and_leaves_a_marker_to_write_over(store: Store) -> None:
     put = await store.put("timer.1", b"alive", ttl_s=1)
     assert await store.read("timer.1") == {"timer.1": Record(b"alive", put)}

@@ -93,6 +93,8 @@ class Broker:
     ) -> None:
         """Publish one message. `subject` must be well formed: nothing checks it here.
 
+        An empty one is that of an answer for which nobody asked: it is not sent, or the broker would hang up.
+
         `headers` as bytes is a whole block, as `message.block` makes it.
 
         Raises:
@@ -105,6 +107,8 @@ class Broker:
             or len(payload) > client.max_payload
         ):
             raise BrokerAway
+        if not subject:
+            return
         client.write(subject, reply, payload, headers if isinstance(headers, bytes) else block(headers))
 
     def on_flush(self, callback: Callback) -> None:

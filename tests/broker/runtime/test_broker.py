@@ -32,6 +32,19 @@ async def test_a_message_carries_its_reply_subject_and_headers(broker: Broker, s
     assert (message.header(b"Nats-Msg-Id"), message.header(b"Msg-Id")) == ("7", "")
 
 
+async def test_an_answer_to_who_asked_for_none_is_not_sent(broker: Broker, service: Broker) -> None:
+    inbox = Inbox()
+    await service.subscribe("a.b", inbox.put)
+    await service.flush()
+
+    broker.send("", b"an answer")
+    broker.send("a.b", b"x")
+
+    assert (await inbox.next()).data == b"x"
+    await broker.flush()
+    assert broker.is_connected
+
+
 async def test_after_a_flush_a_new_subscription_misses_nothing(broker: Broker, service: Broker) -> None:
     for number in range(100):
         inbox = Inbox()

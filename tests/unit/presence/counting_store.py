@@ -80,10 +80,10 @@ class CountingStore:
             self.asked["one-way write"] += 1
         return await self._store.write(key, value, revision, ttl_s, confirm=confirm)
 
-    async def put(self, key: str, value: bytes, ttl_s: float) -> int:
+    async def put(self, key: str, value: bytes, ttl_s: float, *, leaves_marker: bool = True) -> int:
         """See `Store.put`."""
         await self._wait("put")
-        return await self._store.put(key, value, ttl_s)
+        return await self._store.put(key, value, ttl_s, leaves_marker=leaves_marker)
 
     async def delete(self, key: str, revision: int) -> None:
         """See `Store.delete`."""

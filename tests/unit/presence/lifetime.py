@@ -89,12 +89,12 @@ class MortalStore(FakeStore):
             await timer.wait()
         return await super().write(key, value, revision, ttl_s, confirm=confirm)
 
-    async def put(self, key: str, value: bytes, ttl_s: float) -> int:
+    async def put(self, key: str, value: bytes, ttl_s: float, *, leaves_marker: bool = True) -> int:
         """See `Store.put`."""
         is_set = asyncio.Event()
         self._timers.append(is_set)
         try:
-            return await super().put(key, value, ttl_s)
+            return await super().put(key, value, ttl_s, leaves_marker=leaves_marker)
         finally:
             self._timers.remove(is_set)
             is_set.set()

@@ -335,6 +335,37 @@ async def test_a_frame_apart_is_kept_while_it_may_be_asked_for() -> None:
     assert process.store.time_to_live(key) == OFFER_TIMEOUT_S + KEPT_APART_S
 
 
+async def test_a_frame_apart_leaves_nothing_behind() -> None:
+    process = await with_large_ones()
+    key = Keys.held(ALICE, BOB, digest(LARGE[-1].encode()))
+    process.clock.pass_s(OFFER_TIMEOUT_S + KEPT_APART_S)
+    assert await process.store.read(key) == {}
+
+
+class CrowdedStore(CountingStore):
+    """A store that has no room for what is put into it, and for small records still."""
+
+    async def put(self, key: str, value: bytes, ttl_s: float, *, leaves_marker: bool = True) -> int:
+        """See `Store.put`."""
+        del value, ttl_s, leaves_marker
+        raise StoreUnavailable(key)
+
+
+async def test_a_retry_delivers_what_was_released_unstored() -> None:
+    process = await with_large_ones()
+    lost = "." * 4000
+    process.over(CrowdedStore(process.store))
+    with pytest.raises(StoreUnavailable):
+        await process.signal("alice", "bob", "ICE_CANDIDATE", lost)
+    process.over(process.store)
+    assert await process.signal("bob", "alice", "ANSWER", "answer") == released()
+    at_last = Relay("held", (Delivery(BOB, SessionId("bob-s1"), None),))
+    assert await process.signal("alice", "bob", "ICE_CANDIDATE", lost) == at_last
+    granted = await process.signal("alice", "bob", "ICE_CANDIDATE", "another")
+    assert isinstance(granted, Relay)
+    assert digest(lost.encode()) not in granted.grant_held
+
+
 async def test_a_retry_stores_a_frame_apart_once_more() -> None:
     process = await with_large_ones()
     key = Keys.held(ALICE, BOB, digest(LARGE[-1].encode()))

@@ -96,7 +96,23 @@ async def test_the_same_request_again_waits_for_the_first() -> None:
     assert process.heard_by("bob") == ["hangup of alice: disconnected", "alice left hall: disconnected"]
 
 
-async def test_what_the_first_could_not_do_the_same_request_is_not_told() -> None:
+async def test_what_the_first_could_not_do_the_same_request_does() -> None:
+    process = await called_by("bob")
+    held_up = HeldUpStore(process.store, Keys.user(UserId("alice")))
+    process.over(held_up)
+    first = asyncio.ensure_future(process.ask(opening("alice", number=2)))
+    await held_up.is_reached.wait()
+    several = [asyncio.ensure_future(process.ask(opening("alice", number=2))) for _ in range(2)]
+    await asyncio.sleep(0)
+    first.cancel()
+    held_up.may_go_on.set()
+
+    found, same = await asyncio.gather(*several)
+    assert found == same
+    assert isinstance(found, Opened)
+
+
+async def test_what_nobody_could_do_the_same_request_is_not_told() -> None:
     process = PresenceProcess()
     process.over(BusyStore(process.store, Keys.user(UserId("alice"))))
 

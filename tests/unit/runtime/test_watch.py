@@ -11,10 +11,10 @@ REASON = "the mailbox does not store"
 
 
 class Needed:
-    """Something that is well as often as a test says, and then for good."""
+    """Something that is well as often as a test says, and then for good; None is a bug."""
 
-    def __init__(self, ready: Ready, *answers: bool) -> None:
-        self._answers: Iterator[bool] = iter(answers)
+    def __init__(self, ready: Ready, *answers: bool | None) -> None:
+        self._answers: Iterator[bool | None] = iter(answers)
         self._ready = ready
         self.seen: list[str] = []
         """Why the process was not ready, each time before it asked."""
@@ -22,16 +22,23 @@ class Needed:
     async def is_well(self) -> bool:
         """Answer."""
         self.seen.append(self._ready.why_not())
-        return next(self._answers, True)
+        answer = next(self._answers, True)
+        if answer is None:
+            raise ValueError
+        return answer
 
 
-async def reasons(ready: Ready, *answers: bool) -> list[str]:
+async def reasons(ready: Ready, *answers: bool | None) -> list[str]:
     """Ask until every answer has been acted on; returns the reasons that were held after each."""
     needed = Needed(ready, *answers)
     watching = asyncio.create_task(hold_while_unwell(ready, REASON, needed.is_well, every_s=0))
     await until(lambda: len(needed.seen) > len(answers))
     watching.cancel()
     return needed.seen[1 : len(answers) + 1]
+
+
+async def test_a_bug_is_no_word_that_all_is_well_and_ends_nothing() -> None:
+    assert await reasons(Ready(), None, None, None, True) == ["", REASON, REASON, ""]
 
 
 async def test_what_fails_twice_in_a_row_is_believed_and_heals() -> None:

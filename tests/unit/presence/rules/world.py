@@ -177,9 +177,9 @@ class World:
                 raise AssertionError(f"{frame} was answered with {verdict}")
         if judgement.record is not None:
             self.pairs[pair_of] = judgement.record
-        if judgement.timer is not None and judgement.timer.value:
-            assert judgement.timer.key == Keys.held(frame.sender, frame.to, ask.digest)
-            self.apart[negotiation.apart(ask.digest)] = judgement.timer.value
+        if judgement.apart is not None:
+            assert judgement.apart.key == Keys.held(frame.sender, frame.to, ask.digest)
+            self.apart[negotiation.apart(ask.digest)] = judgement.apart.value
         return verdict
 
     def _addressed(self, delivery: Delivery, frame: Frame) -> tuple[SessionId, bytes]:
