@@ -22,7 +22,7 @@ TURNS: Final = 300
 @pytest.fixture(scope="module")
 def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     folder = tmp_path_factory.mktemp("rooms")
-    settings = {**SETTINGS, "TIELINE_LIMITS": "off"}  # one user comes and goes more often than it may
+    settings = {**SETTINGS, "LIMITS": "off"}  # one user comes and goes more often than it may
     with System(nats_url, folder, gateways=2, routers=1, presences=2, settings=settings) as running:
         yield running
 

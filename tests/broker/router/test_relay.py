@@ -47,7 +47,8 @@ class Harness:
         jetstream = self.broker.client.jetstream()
         state = (await jetstream.stream_info(SUBJECTS.mailbox())).state
         messages = [
-            await jetstream.get_msg(SUBJECTS.mailbox(), number) for number in range(1, state.messages + 1)
+            await jetstream.get_msg(SUBJECTS.mailbox(), number)
+            for number in range(state.first_seq, state.last_seq + 1)
         ]
         return [(message.subject or "", message.data or b"") for message in messages]
 
