@@ -9,7 +9,7 @@ RUN_STAMP := $(VENV)/.installed-run
 PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help install run unit test test-inside test-outside soak attack flaky check bench bench-attacks lock dashboards k8s-tools
+.PHONY: help install run unit test test-inside test-outside test-attacks soak attack flaky check bench bench-attacks lock dashboards k8s-tools
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -77,10 +77,11 @@ run: $(RUN_STAMP) ## the whole system on this machine, with a voice call through
 unit: install ## the tests that need no broker and no process: under 40 s of CPU
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=quick
 
-# Every test, in two halves side by side: most of them wait more than they work. The output of each half comes
-# when it is done.
+# Every test, in two halves side by side: most of them wait more than they work. The attacks come after them, by
+# themselves. The output of each half comes when it is done.
 test: install ## every test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-inside test-outside
+	@$(MAKE) --no-print-directory test-attacks
 
 # Where the time goes is listed in CI.
 SLOWEST := $(if $(CI),--durations=25 --durations-min=2)
@@ -90,10 +91,14 @@ INSIDE := tests/unit tests/broker tests/contract tests/system
 test-inside: install
 	$(PYTHON) -m pytest $(INSIDE) $(SLOWEST) --cov --cov-report=term --cov-fail-under=100
 
-# Everything else: the model, faults, attacks, fuzzing, browsers, containers, Prometheus, Kubernetes.
-OUTSIDE = $(filter-out $(INSIDE) tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+# Everything else: the model, faults, fuzzing, browsers, containers, Prometheus, Kubernetes.
+OUTSIDE = $(filter-out $(INSIDE) tests/attacks tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 test-outside: install
 	$(PYTHON) -m pytest $(OUTSIDE) $(SLOWEST) -p no:cacheprovider
+
+# By themselves: what is judged is whether an attacker takes from others what they need, not whether other tests do.
+test-attacks: install
+	$(PYTHON) -m pytest tests/attacks $(SLOWEST) -p no:cacheprovider
 
 # What runs long: the model with everything in one scenario (minutes, gigabytes), twenty times the examples, and faults
 # round after round. For a night, and before a release. `make soak SEED=7 ROUNDS=10` is the same once more.

@@ -36,7 +36,7 @@ async def test_what_a_user_has_used_up_outlasts_a_long_connection(scene: Scene) 
     now = asyncio.get_running_loop().time()
     alice = scene.here("alice")
     assert alice.connection.session is not None
-    alice.connection.session.budget.usage.carry(100, now)
+    alice.connection.session.budget.carry(UserId("bob"), 100, now)
     scene.users.of(UserId("bob"), 10 * KEPT_S)  # by then only the connection keeps hers
 
     scene.leaves(alice)
