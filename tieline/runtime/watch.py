@@ -4,9 +4,11 @@ What is asked is the caller's: a router asks the mailbox for room, a gateway let
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from tieline.runtime.guard import bug_guard
 from tieline.runtime.ops import Ready
 
 NO_ROOM: Final = "the mailbox does not store"
@@ -18,6 +20,8 @@ EVERY_S: Final = 2.0
 FAILURES: Final = 2
 """In a row, to be believed: the election of a stream's leader takes about a second."""
 
+_log = logging.getLogger(__name__)
+
 
 async def hold_while_unwell(
     ready: Ready, reason: str, is_well: Callable[[], Awaitable[bool]], every_s: float = EVERY_S
@@ -26,5 +30,8 @@ async def hold_while_unwell(
     failures = 0
     while True:
         await asyncio.sleep(every_s)
-        failures = 0 if await is_well() else failures + 1
+        well = False
+        with bug_guard(_log, "wellness not known: a bug"):
+            well = await is_well()
+        failures = 0 if well else failures + 1
         ready.hold_unless(reason, failures < FAILURES)
