@@ -184,6 +184,13 @@ def test_who_was_closed_for_flooding_stays_out_longer_each_time() -> None:
     assert waits == [30, 60, 120, 240, 480, MOST_OUT_S, MOST_OUT_S]
 
 
+def test_who_was_closed_ever_so_often_stays_out_no_longer_than_that() -> None:
+    alice, _ = budget()
+    for _ in range(2_000):  # on as many connections
+        alice.closed_for_flooding(50.0)
+    assert alice.connect(False, 50.0) == MOST_OUT_S
+
+
 def test_who_was_closed_for_flooding_owes_it_elsewhere_too() -> None:
     alice, _ = budget()
     alice.charge(50, 50.0)
