@@ -42,7 +42,7 @@ async def test_what_fails_once_is_not_believed() -> None:
     assert await reasons(Ready(), False, True, False, True) == ["", "", "", ""]
 
 
-async def test_a_bug_counts_as_a_failure_and_is_not_the_last_question() -> None:
+async def test_a_bug_counts_as_a_failure_and_it_is_asked_on() -> None:
     ready = Ready()
     needed = Needed(ready, True)
 

@@ -294,7 +294,7 @@ def test_a_client_that_takes_too_long_for_its_replay_is_closed() -> None:
     assert (waiting.slow, waiting.backlogs.bytes, waiting.harness.names()) == (1, 0, [])
 
 
-def test_while_too_much_waits_for_all_only_a_little_of_what_comes_does() -> None:
+def test_while_much_waits_for_all_only_a_little_comes_behind() -> None:
     waiting = Waiting(most=1)
     waiting.deliveries.deliver(signal("l-1", size=PART_BYTES - 1_000))
     assert waiting.slow == 0
