@@ -137,7 +137,7 @@ def rates_of(settings: GatewaySettings) -> Rates:
         return NO_LIMITS
 
     def a_minute(count: int, at_once: float) -> Rate:
-        return rate(count / MINUTE_S, count * at_once)
+        return rate(count / MINUTE_S, max(1.0, count * at_once))
 
     return Rates(
         units=rate(settings.rate_limit, settings.rate_limit * AT_ONCE_S),

@@ -7,17 +7,13 @@ socket is the queue. Times are seconds of a monotonic clock.
 
 from typing import Final, Protocol
 
+from gateway.limits.user_budget import BYTES_A_UNIT
+
 MESSAGE: Final = 1.0
 """The price of a small message, and the least of any."""
 
 PART: Final = 0.25
 """The least price of a control frame, and of a fragment that completes no message."""
-
-BYTES_A_UNIT: Final = 8192
-"""So many bytes are copied, checked and carried at about what a small message costs besides."""
-
-TOO_LONG_S: Final = 10.0
-"""Over the limit for so long without a break, a client is not catching up after a stall: it floods."""
 
 
 class Budget(Protocol):
@@ -32,7 +28,7 @@ class Budget(Protocol):
         ...
 
     def has_gone_on(self, now: float) -> bool:
-        """Whether the client has been over its limit for `TOO_LONG_S` without a break.
+        """Whether the client has been over its limit for ten seconds without a break (`TOO_LONG_S`).
 
         Its next message is refused with RATE_LIMITED, and then the connection is closed with 4503.
         """

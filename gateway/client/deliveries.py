@@ -26,6 +26,10 @@ LOW_WATER_BYTES: Final = 128 * 1024
 LOOK_AGAIN_S: Final = 0.05
 """Until the next look whether a client has read what it was sent."""
 
+MAX_BACKLOG_BYTES: Final = 64 * 1024 * 1024
+"""Of replays that wait for their clients to read, in all. When that is used up, who missed more than a little
+comes again later, and of what comes meanwhile only a little waits."""
+
 REPLAY_S: Final = 30.0
 """For a whole replay: a client that takes longer holds memory that others need, and comes again for more."""
 
@@ -57,8 +61,13 @@ NOTHING: Final = Missed([], [])
 class Backlogs:
     """The bytes that wait to be written to all clients of a gateway, which missed much."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_BACKLOG_BYTES) -> None:
+        self._most = most
         self.bytes = 0
+
+    def have_room(self, size: int) -> bool:
+        """Whether so much more may wait."""
+        return self.bytes + size <= self._most
 
 
 class Deliveries:
@@ -164,7 +173,7 @@ class Deliveries:
         """Keep a frame until the replay before it is written, unless too much waits already."""
         assert self._backlog is not None
         self._late += len(frame)
-        if self._late > MAX_WAITING_BYTES:
+        if self._late > (MAX_WAITING_BYTES if self._backlogs.have_room(len(frame)) else PART_BYTES):
             self._drop()
             self._on_slow()
             return

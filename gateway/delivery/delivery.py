@@ -6,10 +6,9 @@ effect, and `catch_up` reads what was pushed but did not come.
 """
 
 import asyncio
-from typing import Final
 
 from gateway.client.connection import Connection
-from gateway.client.deliveries import PART_BYTES, Missed
+from gateway.client.deliveries import MAX_BACKLOG_BYTES, PART_BYTES, Backlogs, Missed
 from gateway.client.session import Session
 from gateway.delivery.barriers import Barrier, Barriers
 from gateway.delivery.catch_up import CatchUp, CatchUpBeside
@@ -20,9 +19,6 @@ from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
-
-MAX_BACKLOG_BYTES: Final = 64 * 1024 * 1024
-"""Of replays that wait for their clients to read, in all; who missed more than a little comes again later."""
 
 
 class Delivery:
@@ -37,12 +33,11 @@ class Delivery:
         tasks: asyncio.TaskGroup,
         max_backlog_bytes: int = MAX_BACKLOG_BYTES,
     ) -> None:
-        self._max_backlog_bytes = max_backlog_bytes
         self._broker = broker
         self._elections = subjects.mailbox_elections()
         self._barriers = Barriers(broker, subjects, gateway)
         self._mailbox = Mailbox(requests, subjects)
-        self._feeds = Feeds(broker, subjects)
+        self._feeds = Feeds(broker, subjects, Backlogs(max_backlog_bytes))
         self._catch_up = CatchUp(broker, self._feeds, self._mailbox, self._barriers, tasks)
 
     async def start(self) -> None:
@@ -78,7 +73,7 @@ class Delivery:
         assert feed is not None
         assert feed.barrier is not None
         missed = await self._mailbox.missed(session.user, session.session, last, feed.barrier, has_had)
-        if missed.size > PART_BYTES and self._feeds.backlogs.bytes + missed.size > self._max_backlog_bytes:
+        if missed.size > PART_BYTES and not self._feeds.backlogs.have_room(missed.size):
             raise NoAnswer("too many others are sent what they missed")
         return missed
 

@@ -148,13 +148,13 @@ class Feed:
 class Feeds:
     """The feeds of one gateway, by connection."""
 
-    def __init__(self, broker: Broker, subjects: Subjects) -> None:
+    def __init__(self, broker: Broker, subjects: Subjects, backlogs: Backlogs) -> None:
         self._broker = broker
         self._subjects = subjects
         self._feeds: dict[ConnectionId, Feed] = {}
         self._subscriptions: dict[ConnectionId, Subscription] = {}
         self._loop = asyncio.get_running_loop()
-        self.backlogs = Backlogs()
+        self.backlogs = backlogs
 
     def get(self, session: Session) -> Feed | None:
         """Find the feed of a session that was subscribed and not dropped."""

@@ -43,7 +43,7 @@ MAX_ANSWERS: Final = 16
 """Others to whom one user's last answer is known."""
 
 BYTES_A_UNIT: Final = 8192
-"""For which a frame is charged a unit (`gateway/client/budget.py`)."""
+"""So many bytes are copied, checked and carried at about what a small message costs besides."""
 
 
 class Account(NamedTuple):
@@ -79,13 +79,13 @@ class UserBudget:
     __slots__ = (
         "__weakref__",
         "_answers",
-        "_closed",
         "_connects",
         "_each_s",
         "_held_until",
         "_many_peers",
         "_most_owed_s",
         "_offers",
+        "_out_s",
         "_out_until",
         "_over_since",
         "_peers",
@@ -114,7 +114,7 @@ class UserBudget:
         self._spent_s, self._spent_until = 0.0, NEVER_USED
         self._held_until = NEVER_USED
         self._over_since: float | None = None
-        self._closed = 0
+        self._out_s = 0.0
         self._out_until = NEVER_USED
         self._peers: dict[UserId, _Peer] = {}
         self._many_peers = FEW_PEERS
@@ -252,11 +252,11 @@ class UserBudget:
 
         On this gateway it may not connect; on others it owes as much, and is not read.
         """
-        self._out_until = now + min(OUT_S * 2**self._closed, MOST_OUT_S)
+        self._out_s = min(2 * self._out_s, MOST_OUT_S) if self._out_s else OUT_S
+        self._out_until = now + self._out_s
         if self._rates.units.each_s:
             self._units = max(self._units, now) + OUT_S
             self._spend(OUT_S, now)
-        self._closed += 1
         self._over_since = None
 
     def owe(self, seconds: float, now: float) -> None:

@@ -19,7 +19,8 @@ KEPT_S: Final = MOST_OUT_S
 """How long a budget is kept that no session has: as long as its user may be kept out."""
 
 MOST_KEPT: Final = 20_000
-"""Budgets that no session has; beyond them the oldest go. About 20 MiB."""
+"""Budgets that no session has; beyond them the oldest go. About 10 MiB, and 26 KiB more for each user that
+has written to as many others as are counted."""
 
 
 class _Kept(NamedTuple):

@@ -11,6 +11,7 @@ from gateway.client.terms import Pace, Terms
 from gateway.limits.addresses import NO_ADDRESS_LIMITS, AddressLimits
 from gateway.limits.rate import UNLIMITED, rate
 from gateway.limits.rates import NO_LIMITS, Rates
+from gateway.limits.user_budget import UserBudget
 from gateway.settings import (
     GatewaySettings,
     address_limits_of,
@@ -25,6 +26,7 @@ from gateway.settings import (
 )
 from tests.unit.gateway.admission.issuer import EC, ED, NOW, RSA
 from tieline.runtime.settings import SettingsError, read_settings
+from tieline.wire.ids import UserId
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 TURN_SECRET = "north wind"
@@ -153,6 +155,13 @@ def test_each_limit_is_what_its_setting_says() -> None:
         resumes=rate(20 / 60, 10),
         rooms=4,
     )
+
+
+def test_one_a_minute_is_one_a_minute() -> None:
+    given = rates_of(settings(CONNECT_LIMIT="1", RESUME_LIMIT="1", PAIR_LIMIT="1"))
+    assert given.connects == given.resumes == given.pair_messages == rate(1 / 60, 1)
+    alice = UserBudget(UserId("alice"), given)
+    assert [alice.connect(False, now) for now in (100.0, 130.0, 160.0)] == [0, pytest.approx(30), 0]
 
 
 def test_off_and_0_lift_limits() -> None:

@@ -49,6 +49,22 @@ async def test_what_fails_once_is_not_believed() -> None:
     assert await reasons(Ready(), False, True, False, True) == ["", "", "", ""]
 
 
+async def test_a_bug_counts_as_a_failure_and_it_is_asked_on() -> None:
+    ready = Ready()
+    needed = Needed(ready, True)
+
+    async def is_well() -> bool:
+        if len(needed.seen) in (1, 2):
+            needed.seen.append(ready.why_not())
+            raise ZeroDivisionError
+        return await needed.is_well()
+
+    watching = asyncio.create_task(hold_while_unwell(ready, REASON, is_well, every_s=0))
+    await until(lambda: len(needed.seen) > 4)
+    watching.cancel()
+    assert needed.seen[:5] == ["", "", "", REASON, ""]
+
+
 async def test_other_reasons_stay() -> None:
     ready = Ready("stopping")
     assert await reasons(ready, False, False, True) == ["stopping"] * 3

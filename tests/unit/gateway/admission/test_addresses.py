@@ -45,7 +45,7 @@ def test_a_proxy_of_our_own_is_believed_and_nobody_else(
     assert client_address(peer, forwarded, TRUSTED) == address
 
 
-def test_no_more_addresses_are_looked_at_than_proxies_may_be() -> None:
+def test_no_more_hops_are_looked_at_than_proxies_may_be() -> None:
     hops = ["10.0.0.9"] * (MOST_HOPS - 1)
     assert client_address("10.1.2.3", ["203.0.113.9", ",".join(hops)], TRUSTED) == "203.0.113.9"
     assert client_address("10.1.2.3", ["203.0.113.9", ",".join(["10.0.0.8", *hops])], TRUSTED) == "10.0.0.8"

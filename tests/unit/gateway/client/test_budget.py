@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.client.budget import BYTES_A_UNIT, price_of_frame
+from gateway.client.budget import price_of_frame
+from gateway.limits.user_budget import BYTES_A_UNIT
 
 
 @pytest.mark.parametrize(

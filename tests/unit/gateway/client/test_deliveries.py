@@ -5,6 +5,7 @@ from websockets.frames import Frame, Opcode
 
 from gateway.client.deliveries import (
     LOW_WATER_BYTES,
+    MAX_BACKLOG_BYTES,
     NOTHING,
     PART_BYTES,
     PART_FRAMES,
@@ -222,9 +223,9 @@ LONG = [f"e-{number}" for number in range(3 * PART_FRAMES)]
 class Waiting:
     """A client that has missed much, and how much waits for it and for all."""
 
-    def __init__(self, *names: str, size: int = 0) -> None:
+    def __init__(self, *names: str, size: int = 0, most: int = MAX_BACKLOG_BYTES) -> None:
         self.harness = connected()
-        self.backlogs = Backlogs()
+        self.backlogs = Backlogs(most)
         self.slow = 0
         self.deliveries = Deliveries(
             self.harness.connection.say,
@@ -320,6 +321,16 @@ def test_a_client_that_takes_too_long_for_its_replay_is_closed() -> None:
     waiting.harness.clock.advance(REPLAY_S + 1)
 
     assert (waiting.slow, waiting.backlogs.bytes, waiting.harness.names()) == (1, 0, [])
+
+
+def test_while_much_waits_for_all_only_a_little_comes_behind() -> None:
+    waiting = Waiting(most=1)
+    waiting.deliveries.deliver(signal("l-1", size=PART_BYTES - 1_000))
+    assert waiting.slow == 0
+
+    waiting.deliveries.deliver(signal("l-2", size=2_000))
+
+    assert (waiting.slow, waiting.backlogs.bytes) == (1, 0)
 
 
 def test_a_client_that_is_sent_too_much_meanwhile_is_closed() -> None:

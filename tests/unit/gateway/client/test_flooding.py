@@ -2,9 +2,9 @@
 
 from websockets.frames import Frame, Opcode
 
-from gateway.client.budget import TOO_LONG_S
 from gateway.limits.rate import rate
 from gateway.limits.rates import NO_LIMITS, Rates
+from gateway.limits.user_budget import TOO_LONG_S
 from tests.unit.gateway.client.harness import Harness, connected, ping, session, signal
 
 THREE = NO_LIMITS._replace(units=rate(3, 3))

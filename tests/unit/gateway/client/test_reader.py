@@ -375,7 +375,7 @@ def test_as_many_messages_as_may_wait_do_and_the_rest_is_not_parsed() -> None:
     assert READ_AHEAD_BYTES < READ_BYTES
 
 
-def test_a_bug_that_one_client_meets_in_its_turn_ends_that_client_alone(
+def test_a_bug_in_the_turn_of_one_client_ends_that_one_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail(_limit: Limit) -> None:

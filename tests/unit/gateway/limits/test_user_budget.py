@@ -98,7 +98,7 @@ def test_bytes_over_the_limit_for_ten_seconds_are_a_flood() -> None:
 
 
 @pytest.mark.parametrize("other", [UNLIMITED, rate(1e6, 1e8)], ids=["without", "with"])
-def test_who_talks_on_after_a_burst_does_not_flood_without_the_other_limit(other: Rate) -> None:
+def test_who_talks_on_after_a_burst_with_one_limit_does_not_flood(other: Rate) -> None:
     alice = UserBudget(ALICE, NO_LIMITS._replace(units=rate(10, 100), size=other))
     for _ in range(101):
         alice.charge(1.0, 50.0)
@@ -218,6 +218,13 @@ def test_who_was_closed_for_flooding_stays_out_longer_each_time() -> None:
         now += waits[-1]
         assert alice.connect(resumes=False, now=now) == 0
     assert waits == [30, 60, 120, 240, 480, MOST_OUT_S, MOST_OUT_S]
+
+
+def test_who_was_closed_ever_so_often_stays_out_no_longer() -> None:
+    alice, _ = budget()
+    for _ in range(2_000):  # on as many connections
+        alice.closed_for_flooding(50.0)
+    assert alice.connect(False, 50.0) == MOST_OUT_S
 
 
 def test_who_was_closed_for_flooding_owes_it_elsewhere_too() -> None:

@@ -32,7 +32,7 @@ async def test_a_connection_that_ends_is_here_no_more_and_presence_is_told(scene
     assert scene.presence.asked == [EndSession(ALICE, ALICES, resumable=False)]
 
 
-async def test_what_a_user_has_used_up_outlasts_a_long_connection(scene: Scene) -> None:
+async def test_what_a_user_used_up_outlasts_a_long_connection(scene: Scene) -> None:
     now = asyncio.get_running_loop().time()
     alice = scene.here("alice")
     assert alice.connection.session is not None

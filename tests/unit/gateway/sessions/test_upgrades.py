@@ -285,7 +285,7 @@ async def test_an_attempt_that_was_given_up_while_it_waited_is_forgotten(gateway
     assert reason(await gateway.comes(token())) == ""
 
 
-async def test_an_attempt_does_not_wait_until_those_before_it_are_undone(gateway: UpgradingGateway) -> None:
+async def test_an_attempt_waits_for_none_that_is_being_undone(gateway: UpgradingGateway) -> None:
     presence = gateway.scene.presence
     presence.reply(OpenSession, *[None] * MOST_OF_A_USER)
     presence.on_ask = lambda ask: presence.may_answer.clear() if isinstance(ask, EndSession) else None
