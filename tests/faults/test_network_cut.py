@@ -51,8 +51,12 @@ class Cuttable:
         return len(load.users_on(self.url))
 
     async def until_noticed(self) -> None:
-        """Wait until the gateway knows that it is cut off."""
-        await self.until_ready(503)
+        """Wait until the gateway knows that it is cut off: much later than that presence does not answer."""
+
+        async def is_so() -> bool:
+            return await asyncio.to_thread(self.gateway.count, "tieline_nats_connected") == 0
+
+        await until_true(is_so)
 
     async def until_ready(self, status: int = 200) -> None:
         async def is_so() -> bool:
