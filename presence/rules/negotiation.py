@@ -28,6 +28,7 @@ is.
 """
 
 import functools
+import re
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -51,8 +52,12 @@ MAX_INLINE_BYTES: Final = 8192
 """Frames of candidates in the record itself: those of nearly every call, which so cost no key of their own.
 The others lie apart, because each signal between the two reads the record, and each refused one, too."""
 
-_APART: Final = b"\0"
-"""Stands with its digest for a frame that lies apart. No frame of a client begins so: it is JSON."""
+_APART: Final = b'{"cmd":"LIES_APART","data":"%b"}'
+"""Stands with its digest for a frame that lies apart. A process of 0.1.0 delivers it in the place of that: so
+it is text, on which no client hangs up, and of a command that clients do not know."""
+
+_IS_APART: Final = re.compile(rb'{"cmd":"LIES_APART","data":"([0-9a-f]{32})"}')
+"""No frame of a client is so: it has more in it."""
 
 MAX_RELEASED: Final = 2 * MAX_HELD
 MAX_RELEASED_BYTES: Final = 2 * MAX_HELD_BYTES
@@ -68,12 +73,13 @@ CandidatePolicy = Literal["hold", "forward", "reject"]
 
 def apart(digest: FrameDigest) -> bytes:
     """Stand for a frame that lies apart."""
-    return _APART + digest
+    return _APART % digest.hex().encode()
 
 
 def lies_apart(frame: bytes | None) -> FrameDigest | None:
     """Return the digest of the frame for which this one stands; None: it is a frame itself."""
-    return FrameDigest(frame[1:]) if frame is not None and frame.startswith(_APART) else None
+    found = None if frame is None else _IS_APART.fullmatch(frame)
+    return FrameDigest(bytes.fromhex(found[1].decode())) if found else None
 
 
 class WaitingOffer(msgspec.Struct, frozen=True, array_like=True):

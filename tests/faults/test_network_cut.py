@@ -13,15 +13,15 @@ from tests.support.load import MESSAGES, Load, nothing_is_amiss, running
 from tests.support.nats_server import NatsServer
 from tests.support.people import establish
 from tests.support.proxy import Proxy
-from tests.support.resuming import ResumingPeople, id_of
+from tests.support.resuming import ResumingPeople
 from tests.support.system import Service, System
 from tests.support.waiting import until_true
 from tieline.runtime.broker import BrokerAway, Message, connect
 
 PAIRS = 4
 
-MOST_MISSED = 256
-"""Messages that a session may miss (docs/protocol.md#6-losing-the-connection)."""
+MANY = 300
+"""Messages: more than are read from the mailbox at once, and than version 0.1.0 let a session miss."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,12 @@ class Cuttable:
         return len(load.users_on(self.url))
 
     async def until_noticed(self) -> None:
-        """Wait until the gateway knows that it is cut off."""
-        await self.until_ready(503)
+        """Wait until the gateway knows that it is cut off: much later than that presence does not answer."""
+
+        async def is_so() -> bool:
+            return await asyncio.to_thread(self.gateway.count, "tieline_nats_connected") == 0
+
+        await until_true(is_so)
 
     async def until_ready(self, status: int = 200) -> None:
         async def is_so() -> bool:
@@ -202,27 +206,18 @@ async def test_an_answer_that_is_late_leaves_the_connection_as_it_was(broker: Na
         await connection.close()
 
 
-@pytest.mark.parametrize("missed", [MOST_MISSED, MOST_MISSED + 1])
-async def test_a_cut_during_which_as_much_or_more_is_sent_than_is_kept(
-    patient: Cuttable, missed: int
-) -> None:
+async def test_a_cut_during_which_much_is_sent_ends_nothing(patient: Cuttable) -> None:
     async with ResumingPeople(patient.system) as people:
         alice, bob = [await people.in_room(name, gateway=nth) for nth, name in enumerate(("alice", "bob"))]
         assert people.ports[1] == patient.gateway.port
         await establish(alice, bob)
-        had = await alice.relays(CANDIDATE, bob)
+        await alice.relays(CANDIDATE, bob)
         patient.proxy.cut()
-        sent = [alice.say(CANDIDATE, bob) for _ in range(missed)]
+        sent = [alice.say(CANDIDATE, bob) for _ in range(MANY)]
         for frame in sent:
             await alice.hears_ack(frame)
         await patient.until_noticed()
         patient.proxy.close_connections()  # with what is held up
         patient.proxy.heal()
-        if missed == MOST_MISSED:
-            await bob.hear_all(sent)
-            await bob.pings()
-            return
-        end = await bob.connection.ended()
-        assert (end.code, end.reason) == (4002, "broker lost")
-        again = await people.resume(bob, id_of(had))
-        assert again.welcome["resumed"] is False
+        await bob.hear_all(sent)
+        await bob.pings()

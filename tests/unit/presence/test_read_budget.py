@@ -5,6 +5,9 @@ import asyncio
 import pytest
 
 from presence.read_budget import MAX_BYTES, ReadBudget, estimated
+from presence.records import encode
+from tests.unit.presence.rules.people import online
+from tieline.wire.ids import MAX_ID_BYTES, RoomId, SessionId
 
 
 class Reads:
@@ -76,6 +79,11 @@ async def test_one_that_is_cancelled_leaves_its_turn_to_others(has_its_turn: boo
         assert reads.begun == ["a", "c"]
         reads.may_end["c"].set()
     assert reads.budget.taken == 0
+
+
+def test_no_user_has_more_than_is_estimated() -> None:
+    rooms = (RoomId(f"{number:0{MAX_ID_BYTES}}") for number in range(100))
+    assert len(encode(online(SessionId("s"), rooms))) < estimated(["user.alice"])
 
 
 def test_the_largest_records_of_all_that_is_under_way_fit() -> None:

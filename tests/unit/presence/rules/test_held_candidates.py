@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from presence.rules.negotiation import (
@@ -222,6 +223,23 @@ def test_a_released_frame_that_lies_apart_is_named_in_its_place() -> None:
     assert not kept_apart(step.negotiation, ALICE, named(large))
 
 
-@pytest.mark.parametrize("frame", [None, b"", b"{}", b' {"requestId":"1"}'])
+def test_what_stands_for_a_frame_apart_is_a_message_to_be_overlooked() -> None:
+    said = msgspec.json.decode(apart(named("c")))
+    assert said == {"cmd": "LIES_APART", "data": named("c").hex()}
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        None,
+        b"",
+        b"{}",
+        b' {"requestId":"1"}',
+        b'{"cmd":"LIES_APART","cmd":"WEBRTC_ICE_CANDIDATE"}',
+        b'{"cmd":"LIES_APART","data":"%b"}' % (b"g" * 32),
+        b'{"cmd":"LIES_APART","data":"%b"}' % (b"0" * 34),
+        b'{"cmd":"LIES_APART","data":"%b" }' % (b"0" * 31),
+    ],
+)
 def test_a_frame_of_a_client_lies_where_it_is(frame: bytes | None) -> None:
     assert lies_apart(frame) is None
