@@ -61,6 +61,12 @@ def text_head(length: int) -> bytes:
     return bytes((_TEXT, _TWO_BYTES + 1)) + length.to_bytes(8, "big")
 
 
+def head_size(frame: bytes) -> int:
+    """Say how long the head is that `text_head` has made."""
+    length = frame[1]
+    return 2 if length < _TWO_BYTES else 4 if length == _TWO_BYTES else 10
+
+
 class Shape(NamedTuple):
     """What the header of a frame says of it, as far as it is there."""
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from gateway.client.frames import text_head
+from gateway.client.frames import head_size, text_head
 from tieline.wire import internal, replies
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import RoomChange
@@ -23,7 +23,7 @@ from tieline.wire.replies import (
     RoomChanged,
 )
 
-_ID: Final = re.compile(r"room-([1-9][0-9]{0,15})(?:-list)?")
+_ID: Final = re.compile(r"room-([1-9][0-9]{0,15})(?:-list)?(?:-after-([0-9]{1,16}))?")
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +46,15 @@ class Change(msgspec.Struct, frozen=True, gc=False):
         return self.entry.kind == "left"
 
 
+class Position(NamedTuple):
+    """How far a client has been told."""
+
+    number: int
+    """Of the last change that it was told."""
+    whole_to: int
+    """It was told everything up to this number, in all its rooms."""
+
+
 class Told(NamedTuple):
     """Changes as they are written to a client."""
 
@@ -53,6 +62,8 @@ class Told(NamedTuple):
     """Frames with their heads."""
     last: int
     """The number of the last change."""
+    changes: Sequence[Change] = ()
+    """Those that are told; none if it is a list."""
 
 
 def read(room: RoomId, user: UserId, number: int, data: bytes) -> Change:
@@ -62,7 +73,24 @@ def read(room: RoomId, user: UserId, number: int, data: bytes) -> Change:
         msgspec.MsgspecError: it is of another version, or none.
     """
     entry = internal.decode_room_change(data)
-    return Change(number, user, entry, b"" if entry.is_silent else framed(_event(room, user, number, entry)))
+    return Change(number, user, entry, b"" if entry.is_silent else _events(room, user, number, entry, number))
+
+
+def told_late(room: RoomId, change: Change, number: int) -> Change:
+    """Have clients take a change for no older than a number: lists may go so far that lack it."""
+    if change.number >= number or not change.event:
+        return change
+    event = _events(room, change.user, change.number, change.entry, number)
+    return msgspec.structs.replace(change, event=event)
+
+
+def told_anew(room: RoomId, change: Change) -> Change:
+    """Have clients told all of a member who stays, for they may not have been told that it has come."""
+    if change.entry.kind != "updated":
+        return change
+    entry = msgspec.structs.replace(change.entry, kind="joined", is_silent=False)
+    event = _events(room, change.user, change.number, entry, change.number)
+    return msgspec.structs.replace(change, event=event)
 
 
 def framed(message: bytes) -> bytes:
@@ -70,10 +98,10 @@ def framed(message: bytes) -> bytes:
     return text_head(len(message)) + message
 
 
-def position_in(request_id: str) -> int | None:
-    """Read the number of a change from the requestId of what told of it; None: it is no such requestId."""
+def position_in(request_id: str) -> Position | None:
+    """Read from the requestId of what told of a change how far that is; None: it is no such requestId."""
     match = _ID.fullmatch(request_id)
-    return None if match is None else int(match[1])
+    return None if match is None else Position(int(match[1]), int(match[2] or match[1]))
 
 
 def name_of(number: int) -> str:
@@ -81,26 +109,37 @@ def name_of(number: int) -> str:
     return f"room-{number}"
 
 
+def name_before_all(number: int, whole_to: int) -> str:
+    """Make the requestId of what tells of a change before all is told that is newer than another number."""
+    return f"room-{number}-after-{whole_to}"
+
+
 def name_of_list(number: int) -> str:
     """Make the requestId of a list that stands at a number."""
     return f"room-{number}-list"
 
 
-def _event(room: RoomId, user: UserId, number: int, entry: RoomChange) -> bytes:
+def _events(room: RoomId, user: UserId, number: int, entry: RoomChange, says: int) -> bytes:
+    """Write what tells of a change; `says` is the number that it has for clients."""
+    name = name_of(number)
+    updated = MemberUpdated(room, user, entry.status, says)
     match entry.kind:
-        case "joined":
-            return replies.success(name_of(number), "MEMBER_JOINED", MemberJoined(room, user, number))
         case "left":
-            left = MemberLeft(room, user, entry.reason or "left", number)
-            return replies.success(name_of(number), "MEMBER_LEFT", left)
-        case "updated":  # pragma: no branch  # there is no other
-            updated = MemberUpdated(room, user, entry.status, number)
-            return replies.success(name_of(number), "MEMBER_UPDATED", updated)
+            left = MemberLeft(room, user, entry.reason or "left", says)
+            return framed(replies.success(name, "MEMBER_LEFT", left))
+        case "updated":
+            return framed(replies.success(name, "MEMBER_UPDATED", updated))
+        case "joined":  # pragma: no branch  # there is no other
+            joined = MemberJoined(room, user, says)
+            if entry.status == "online":
+                return framed(replies.success(name, "MEMBER_JOINED", joined))
+            came = framed(replies.success(name_before_all(number, number - 1), "MEMBER_JOINED", joined))
+            return came + framed(replies.success(name, "MEMBER_UPDATED", updated))
 
 
 def told_singly(changes: Sequence[Change]) -> Told:
     """Tell of each change by itself."""
-    return Told(b"".join([change.event for change in changes]), changes[-1].number)
+    return Told(b"".join([change.event for change in changes]), changes[-1].number, changes)
 
 
 def told_together(room: RoomId, changes: Sequence[Change]) -> Told:
@@ -115,4 +154,25 @@ def told_together(room: RoomId, changes: Sequence[Change]) -> Told:
         [Left(user, change.entry.reason or "left") for user, change in latest.items() if change.has_left],
         [change.member for user, change in latest.items() if not change.has_left and user not in came],
     )
-    return Told(framed(replies.success(name_of(last), "ROOM_CHANGED", changed)), last)
+    return Told(framed(replies.success(name_of(last), "ROOM_CHANGED", changed)), last, changes)
+
+
+def in_one_order(told: Sequence[Told], *, batches: bool) -> bytes:
+    """Write what is told of several rooms, for a client that may get a part of it and then come back.
+
+    Single events stand in the order of their numbers. A batch before others does not say that all up to its
+    number has been told.
+    """
+    if not batches:
+        changes = sorted((one for each in told for one in each.changes), key=lambda change: change.number)
+        return b"".join([change.event for change in changes])
+    *others, last = sorted(told, key=lambda one: one.last)
+    whole_to = min(one.changes[0].number if one.changes else one.last for one in told) - 1
+    return b"".join([_renamed(one.data, whole_to) for one in others]) + last.data
+
+
+def _renamed(frame: bytes, whole_to: int) -> bytes:
+    """Give a batch or a list the requestId of one that comes before others: others share it."""
+    start = head_size(frame)
+    end = frame.index(b'"', start + len(b'{"requestId":"'))
+    return framed(frame[start:end] + b"-after-%d" % whole_to + frame[end:])

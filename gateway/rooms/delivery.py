@@ -81,10 +81,10 @@ class RoomDelivery:
 
     async def _missed(self, session: Session, last: str) -> Missed:
         """Read what was stored before a session was followed; the last that it has had may be a change."""
-        number = position_in(last) if session.is_resumed else None
-        if number is None or not await self._reader.is_change(number):
-            number = 0
-        return await self._delivery.missed(session, last, number)
+        position = position_in(last) if session.is_resumed else None
+        is_known = position is not None and await self._reader.is_change(position.number)
+        has_had = position.whole_to if position is not None and is_known else 0
+        return await self._delivery.missed(session, last, has_had)
 
     async def _listen(self, rooms: Iterable[RoomId]) -> None:
         await asyncio.gather(*(self._rooms.listen(room) for room in rooms))

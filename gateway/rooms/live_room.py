@@ -8,7 +8,16 @@ from collections.abc import Iterable
 from typing import Final
 
 from gateway.client.pages import FIRST
-from gateway.rooms.changes import Change, Told, framed, name_of_list, told_singly, told_together
+from gateway.rooms.changes import (
+    Change,
+    Told,
+    framed,
+    name_of_list,
+    told_anew,
+    told_late,
+    told_singly,
+    told_together,
+)
 from gateway.rooms.log import RoomLog
 from gateway.rooms.roster import Roster
 from gateway.rooms.seats import Seat
@@ -63,6 +72,8 @@ class LiveRoom:
         if self.held is not None:
             self.held.append(change)
             return False
+        if change.number < self.log.number:  # of two nodes that push during an election one may be slower
+            return self._take_late([change], now)
         if not self.log.add(change, now):
             return False
         self._apply(change)
@@ -70,17 +81,26 @@ class LiveRoom:
 
     def catch_up(self, changes: Iterable[Change], whole_to: int, now: float) -> bool:
         """Take up what was read, up to a number, then what was pushed; returns whether any of it is news."""
-        before = self.log.number
-        missing = self.log.catch_up(changes, now)
-        for change in missing:
-            self._apply(change)
-        if missing and missing[0].number <= before:  # it is told late, with all that is newer once more
-            for seat in self.seats.values():
-                seat.position = min(seat.position, missing[0].number - 1)
+        is_news = self._take_late(changes, now)
         self.whole_to = max(self.whole_to, whole_to)
         held, self.held = self.held or [], None
         taken = [self.take(change, now) for change in held]
-        return bool(missing) or any(taken)
+        return is_news or any(taken)
+
+    def _take_late(self, changes: Iterable[Change], now: float) -> bool:
+        """Take up what may be older than what is known; returns whether any of it is news.
+
+        Who was told what is newer is told it once more, behind what is older. Lists may have been given out
+        that lack that: it is told with the number up to which they may go.
+        """
+        before = self.log.number
+        missing = self.log.catch_up((told_late(self.name, change, before) for change in changes), now)
+        for change in missing:
+            self._apply(change)
+        if missing:
+            for seat in self.seats.values():
+                seat.position = min(seat.position, missing[0].number - 1)
+        return bool(missing)
 
     def begin_anew(self, whole_to: int) -> None:
         """Forget everything: the log was lost, and counts from its beginning."""
@@ -105,14 +125,14 @@ class LiveRoom:
             if len(self._told) >= MAX_TOLD:
                 self._told.clear()
             known = self._told[key] = (
-                self._written(changes, batches=seat.owner.batches),
+                self._written(changes, seat),
                 frozenset(change.user for change in changes),
             )
         told, users = known
         if seat.owner.user not in users:
             return told
         changes = [change for change in self.log.since(seat.position, up_to) if seat.concerns(change)]
-        return self._written(changes, batches=seat.owner.batches)
+        return self._written(changes, seat)
 
     def listed(self) -> Told | None:
         """Make a list of the members; None: they are not known."""
@@ -122,14 +142,24 @@ class LiveRoom:
         message = replies.success(name_of_list(self.number), "ROOM_CHANGED", page)
         return Told(framed(message), self.number)
 
-    def _written(self, changes: list[Change], *, batches: bool) -> Told | None:
-        if batches:
+    def _written(self, changes: list[Change], seat: Seat) -> Told | None:
+        if seat.owner.batches:
             return told_together(self.name, changes) if changes else None
-        if len(changes) > MAX_SINGLE:
-            latest = {change.user: change for change in changes}
-            changes = sorted(latest.values(), key=lambda change: change.number)
+        if len(changes) > MAX_SINGLE or not self.log.has_each_since(seat.position):
+            changes = self._latest(changes, seat.position)
         changes = [change for change in changes if change.event]
         return told_singly(changes) if changes else None
+
+    def _latest(self, changes: list[Change], position: int) -> list[Change]:
+        """Choose the last change of each user, for one who has been told all up to a position."""
+        latest = {change.user: change for change in changes}
+        came = set(latest)
+        if self.log.has_each_since(position):
+            came &= {change.user for change in changes if change.entry.kind == "joined"}
+        return [
+            told_anew(self.name, change) if change.user in came else change
+            for change in sorted(latest.values(), key=lambda change: change.number)
+        ]
 
     def _apply(self, change: Change) -> None:
         self._told.clear()

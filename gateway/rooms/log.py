@@ -90,11 +90,15 @@ class RoomLog:
 
         With `up_to` nothing that is newer than that.
         """
-        if position >= self._recent_since:
+        if self.has_each_since(position):
             newest = _newer(reversed(self._recent), position)
         else:
             newest = _newer((change for change, _ in reversed(self._last.values())), position)
         return newest if up_to is None else [change for change in newest if change.number <= up_to]
+
+    def has_each_since(self, position: int) -> bool:
+        """Whether every change that is newer than a position is kept, not only the last of each user."""
+        return position >= self._recent_since
 
     def forget(self, before: float) -> None:
         """Forget what came before a moment."""

@@ -1,14 +1,14 @@
 """How far each member here has been told: its seats, one for each of its rooms. Pure.
 
 A client that names what it was told last, when it comes back, must have been told everything before that. So
-all its rooms are told up to one number together, the ones with the lower numbers first; and before it is sent
+all its rooms are told up to one number together (`gateway.rooms.changes.in_one_order`); and before it is sent
 a signal, it is told what is stored before that (`gateway.delivery.feed`).
 """
 
 from typing import Protocol
 
 from gateway.client.frames import Framed
-from gateway.rooms.changes import Change, Told
+from gateway.rooms.changes import Change, Told, in_one_order
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
 
 
@@ -156,5 +156,5 @@ class Seats:
             if told is not None:
                 found.append(told)
         if len(found) > 1:
-            found.sort(key=lambda told: told.last)
-        return b"".join([told.data for told in found])
+            return in_one_order(found, batches=self.batches)
+        return found[0].data if found else b""

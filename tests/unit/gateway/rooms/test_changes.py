@@ -30,6 +30,12 @@ def test_one_change_is_one_event(what: Change, cmd: str, data: dict[str, str]) -
     assert told.last == 7
 
 
+def test_who_comes_while_it_is_away_is_told_as_away() -> None:
+    came, away = messages_in(told_singly([change(7, ALICE, status="away")]).data)
+    assert (came["requestId"], came["cmd"]) == ("room-7-after-6", "MEMBER_JOINED")
+    assert (away["requestId"], away["cmd"], away["data"]["status"]) == ("room-7", "MEMBER_UPDATED", "away")
+
+
 def test_what_only_lists_show_is_no_event() -> None:
     assert change(7, ALICE, "updated", is_silent=True).event == b""
 
@@ -68,7 +74,7 @@ def test_an_entry_of_another_version_is_not_read() -> None:
 
 @pytest.mark.parametrize("name", [name_of(42), name_of_list(42)])
 def test_the_number_can_be_read_from_the_name(name: str) -> None:
-    assert position_in(name) == 42
+    assert position_in(name) == (42, 42)
 
 
 @pytest.mark.parametrize(

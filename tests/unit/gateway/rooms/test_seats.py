@@ -1,10 +1,13 @@
 """How far each member has been told, in all its rooms together."""
 
 from gateway.client.frames import Framed
+from gateway.rooms.changes import position_in
 from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, CELLAR, HALL, Client, change, live, messages_in
+from tieline.wire.ids import RoomId
+from tieline.wire.internal import RoomMembers
 
 
-def test_all_rooms_are_told_together_the_lower_numbers_first() -> None:
+def test_all_rooms_are_told_together_in_the_order_of_their_numbers() -> None:
     hall, cellar = live(), live(room=CELLAR)
     alice = Client(ALICE)
     alice.seats.enter(hall, 0)
@@ -13,7 +16,24 @@ def test_all_rooms_are_told_together_the_lower_numbers_first() -> None:
     hall.take(change(7, CAROL), 0)
     cellar.take(change(9, CAROL, room=CELLAR), 0)
     alice.seats.tell()
-    assert alice.words() == ["7: carol joined", "5: bob joined", "9: carol joined"]
+    assert alice.words() == ["5: bob joined", "7: carol joined", "9: carol joined"]
+
+
+def test_a_batch_before_others_does_not_say_that_all_is_told() -> None:
+    hall, cellar, attic = live(), live(room=CELLAR), live(room=RoomId("attic"))
+    alice = Client(ALICE, batches=True)
+    for room in (hall, cellar):
+        alice.seats.enter(room, 0)
+    alice.seats.enter(attic, 0).waits_for_list = True
+    cellar.take(change(5, BOB, room=CELLAR), 0)
+    hall.take(change(7, CAROL), 0)
+    cellar.take(change(9, CAROL, room=CELLAR), 0)
+    attic.take(change(8, BOB, room=attic.name), 0)
+    attic.list_members(RoomMembers((), ()))
+    alice.seats.tell()
+    names = [message["requestId"] for message in alice.heard()]
+    assert names == ["room-7-after-4", "room-8-list-after-4", "room-9"]
+    assert [position_in(name) for name in names] == [(7, 4), (8, 4), (9, 9)]
 
 
 def test_before_a_signal_only_what_is_older_is_told() -> None:
