@@ -7,7 +7,7 @@ order with its frames, and when it comes back, of what has changed in them since
 import asyncio
 import contextlib
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from nats.errors import Error as NatsError
 
@@ -25,6 +25,9 @@ from gateway.rooms.seats import Seat, Seats
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.ids import ConnectionId, RoomId
+
+RETRY_S: Final = 1.0
+"""Between attempts to find out about a room: presence or the broker may be away for some seconds."""
 
 
 class _Back(NamedTuple):
@@ -118,15 +121,24 @@ class RoomDelivery:
 
     async def _enter_later(self, seats: Seats, name: RoomId, back: _Back, session: Session) -> None:
         """Give a client its seat as soon as its room is known. Until then nothing of the room is told."""
-        with contextlib.suppress(NoAnswer, BrokerAway, NatsError):
-            room = await self._rooms.listen(name)
-            if name in session.rooms and seats.of(name) is None and self._memberships.has(seats):
+        while name in session.rooms and seats.of(name) is None and self._memberships.has(seats):
+            room = None
+            with contextlib.suppress(NoAnswer, BrokerAway, NatsError):
+                room = await self._rooms.listen(name)
+            if room is None:
+                await asyncio.sleep(RETRY_S)
+            elif name in session.rooms and seats.of(name) is None and self._memberships.has(seats):
                 self._enter(seats, room, back, session)
                 seats.tell()
 
     async def _load(self, seat: Seat, session: Session) -> None:
-        with contextlib.suppress(NoAnswer, BrokerAway, NatsError):
-            await self._memberships.load(seat, session, self._asks)
+        """Have a client told who is in a room, for until then it is told nothing of that."""
+        while seat.owner.of(seat.room.name) is seat:
+            with contextlib.suppress(NoAnswer, BrokerAway, NatsError):
+                await self._memberships.load(seat, session, self._asks)
+            if not seat.waits_for_list:
+                return
+            await asyncio.sleep(RETRY_S)
 
     async def settled(self) -> None:
         """Return when everything that was stored until now has been pushed, unless it was lost."""

@@ -72,6 +72,8 @@ class LiveRoom:
         if self.held is not None:
             self.held.append(change)
             return False
+        if change.number <= self.whole_to:  # it has been read, or something newer of its user
+            return False
         if change.number < self.log.number:  # of two nodes that push during an election one may be slower
             return self._take_late([change], now)
         if not self.log.add(change, now):
@@ -102,11 +104,11 @@ class LiveRoom:
                 seat.position = min(seat.position, missing[0].number - 1)
         return bool(missing)
 
-    def begin_anew(self, whole_to: int) -> None:
-        """Forget everything: the log was lost, and counts from its beginning."""
+    def begin_anew(self) -> None:
+        """Forget everything: the log was lost, and counts from its beginning, from which it must be read."""
         self.log = RoomLog()
         self.roster = None
-        self.whole_to = whole_to
+        self.whole_to = 1
         self._told.clear()
         for seat in self.seats.values():
             seat.position = 0

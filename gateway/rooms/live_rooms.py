@@ -146,9 +146,9 @@ class LiveRooms:
         previous, number = jetstream.position(message.headers)
         user = user_of_change(message.subject)
         known = room.log.last_of(user)
-        if room.is_whole and known != number <= max(room.whole_to, known):
-            room.begin_anew(number - 1)  # the stream was lost, and counts from its beginning
-        elif room.is_whole and previous > max(room.whole_to, known):
+        is_old = known != number <= max(room.whole_to, known)
+        if room.is_whole and (is_old or previous > max(room.whole_to, known)):
+            # Older than what was read: the stream counts anew, or a node pushes late that leads no more.
             self._stream.suspect_loss()
         try:
             change = read(room.name, user, number, message.data)
@@ -201,15 +201,20 @@ class LiveRooms:
         """Bring what is missing, up to a barrier, and go on.
 
         Raises:
-            NoAnswer: that cannot be done now.
+            NoAnswer, BrokerAway: that cannot be done now.
         """
         rooms = [room for room in self._rooms.values() if room.whole_to]  # else it is only begun with
+        goes_to = {room: max(room.whole_to, room.log.number) for room in rooms}
+        if any(number > barrier.sequence for number in goes_to.values()):
+            # What is newer than this barrier may be known by another one. Is one that is sent now older than
+            # that, too, the stream was lost, and counts anew.
+            barrier = await self._stream.barrier()
         for room in rooms:
-            if room.whole_to > barrier.sequence:  # the stream was lost, and counts anew
-                room.begin_anew(barrier.sequence)
+            if goes_to[room] > barrier.sequence:
+                room.begin_anew()
         for start in range(0, len(rooms), READ_AT_ONCE):
             some = rooms[start : start + READ_AT_ONCE]
-            first = min(room.whole_to for room in some) + 1
+            first = min(room.whole_to for room in some)
             changes = await self._reader.last_since([room.name for room in some], first, barrier)
             for room in some:
                 if room.catch_up(changes[room.name], barrier.sequence, self._loop.time()):

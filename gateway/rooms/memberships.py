@@ -174,9 +174,12 @@ class Memberships:
 
 
 def _listed(seat: Seat, roster: Roster, ask: AskPresence) -> RoomListing:
-    """List a room's members for one of them, who has been told everything up to there."""
+    """List a room's members for one of them, at the number up to which it has been told.
+
+    While something older may be missing, it is less than the room's: what is held back comes after the list.
+    """
     seat.owner.tell()
-    number = seat.room.number
+    number = min(seat.room.number, seat.position)
     page = roster.whole(number) if ask.page is None else roster.page(ask.page, number)
     joined_at = roster.joined_at(seat.owner.user)
     return RoomListing(page, joined_at, roster.length(ask.page), len(roster))

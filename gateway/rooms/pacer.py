@@ -39,13 +39,17 @@ class Pacer:
         """Rooms with members who have not been told everything."""
         self._work: list[Seat] = []
         """Those of them whose turn it is, the last one first."""
-        self._room: tuple[LiveRoom, int] | None = None
-        """The room whose members they are, and how far it went when their turn began."""
+        self._room: LiveRoom | None = None
+        """The room whose members they are."""
+        self._is_touched = False
+        """There is more to tell since then, maybe to those who had their turn."""
         self._next: asyncio.TimerHandle | None = None
 
     def touch(self, room: LiveRoom) -> None:
         """Have the members of a room told what they have not been told."""
         self.pending[room] = None
+        if self._room is room:
+            self._is_touched = True
         if self._next is None:
             self._schedule()
 
@@ -63,7 +67,7 @@ class Pacer:
             return
         room = min(self.pending, key=lambda room: room.told_at)
         room.told_at = self._loop.time()
-        self._room = room, room.number
+        self._room, self._is_touched = room, False
         self._work = list(room.seats.values())
         self._go_on()
 
@@ -81,9 +85,9 @@ class Pacer:
             self._next = self._loop.call_later(PAUSE_S, self._go_on)
             return
         assert self._room is not None
-        room, number = self._room
-        if room.number == number:  # else it is pending again
-            self.pending.pop(room, None)
+        if not self._is_touched:
+            self.pending.pop(self._room, None)
+        self._room = None
         self._schedule()
 
     def drop(self, room: LiveRoom) -> None:

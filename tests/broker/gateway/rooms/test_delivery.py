@@ -1,8 +1,12 @@
 """What a client is told of its rooms when it comes, and when it comes back."""
 
+from gateway.client.actions import RoomListing
+from gateway.client.deliveries import NOTHING
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene
+from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
 from tieline.wire.ids import SessionId
+from tieline.wire.internal import ListMembers
 
 
 async def sends(scene: Scene, name: str) -> None:
@@ -78,3 +82,30 @@ async def test_who_is_gone_has_no_seat(scene: Scene) -> None:
     hall = await scene.rooms.listen(HALL)
     await scene.delivery.drop(carol.session)
     assert hall.seats == {}
+
+
+async def test_who_waits_for_a_list_gets_it_when_presence_is_back(scene: Scene) -> None:
+    number = await scene.enters(ALICE)
+    scene.is_silent = True
+    carol = Here(scene, CAROL, batches=True)
+    await carol.comes(HALL, resumed=True, last="unknown")
+    await until(lambda: len(scene.asked) > 0)
+    scene.is_silent = False
+    assert await carol.hears(1) == [f"room-{number}-list"]
+
+
+async def test_a_list_goes_no_further_than_what_its_reader_was_told(scene: Scene) -> None:
+    carol = Here(scene, CAROL)
+    await carol.comes()
+    joined = await carol.joins()
+    hall = await scene.rooms.listen(HALL)
+    feed = scene.mailbox.feed(carol.session)
+    assert feed is not None
+    feed.hold()
+    number = await scene.enters(BOB)
+    await scene.rooms.reached(hall, number)
+    listed = await carol.asks(ListMembers(CAROL, carol.session.session, HALL))
+    assert isinstance(listed, RoomListing)
+    assert listed.page.number == joined.page.number < number
+    feed.release(NOTHING)
+    assert await carol.hears(1) == [f"room-{number}"]

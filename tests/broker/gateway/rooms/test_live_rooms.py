@@ -85,3 +85,27 @@ async def test_a_stream_that_was_lost_goes_on_counting(scene: Scene) -> None:
     assert hall.number == number
     answer = await carol.joins()
     assert answer.joined_at is not None
+
+
+async def test_a_barrier_that_comes_after_a_newer_one_is_no_loss(scene: Scene) -> None:
+    number = await scene.enters(ALICE)
+    older = await scene.mailbox.barrier()
+    hall = await scene.rooms.listen(HALL)
+    await scene.rooms.catch_up(older)
+    assert [one.number for one in hall.log.since(0)] == [number]
+
+
+async def test_a_stream_that_counts_anew_is_read_from_its_beginning(scene: Scene) -> None:
+    carol = Here(scene, CAROL)
+    await carol.comes()
+    await carol.joins()
+    hall = await scene.rooms.listen(HALL)
+    hall.hold()  # as if it had not come
+    unheard = await scene.enters(BOB)
+    await scene.mailbox.barrier()
+    hall.held = None
+    hall.whole_to += 1_000_000  # as if a stream had been lost that had counted so far
+    number = await scene.enters(ALICE)
+    await scene.rooms.reached(hall, number)
+    assert await carol.hears(2) == [f"room-{unheard}", f"room-{number}"]
+    assert hall.whole_to < number + 1_000

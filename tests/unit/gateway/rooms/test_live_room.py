@@ -191,7 +191,7 @@ def test_a_room_whose_log_was_lost_begins_anew() -> None:
     hall.list_members(members(BOB))
     alice = Client(ALICE)
     alice.seats.enter(hall, 50)
-    hall.begin_anew(2)
+    hall.begin_anew()
     assert hall.roster is None
     hall.take(change(3, CAROL), 0)
     alice.seats.tell()

@@ -50,6 +50,21 @@ def test_the_first_change_is_told_at_once_and_the_next_ones_together() -> None:
     assert telling.clock.is_idle
 
 
+def test_what_comes_late_is_told_to_those_who_had_their_turn() -> None:
+    telling, hall = Telling(), live()
+    clients = crowd(hall, 2 * LOOK_EVERY)
+    telling.look_costs = SLICE_S
+    hall.take(change(9, ALICE), 0)
+    telling.pacer.touch(hall)
+    telling.clock.advance(0)
+    assert 0 < sum(bool(client.words()) for client in clients) < len(clients)
+    assert hall.take(change(5, BOB), 0)
+    telling.pacer.touch(hall)
+    telling.clock.advance(1)
+    assert all("9: bob joined" in client.words() for client in clients)
+    assert not telling.pacer.pending
+
+
 def test_one_room_does_not_wait_for_another() -> None:
     telling, hall, cellar = Telling(), live(), live(room=CELLAR)
     (above,), (below,) = crowd(hall), crowd(cellar)
