@@ -34,6 +34,8 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     entry: RoomChange
     event: bytes
     """The frame that tells of it, with its head; empty for one of which only a batch tells."""
+    says: int
+    """The number that it has in that frame."""
 
     @property
     def member(self) -> Member:
@@ -73,15 +75,16 @@ def read(room: RoomId, user: UserId, number: int, data: bytes) -> Change:
         msgspec.MsgspecError: it is of another version, or none.
     """
     entry = internal.decode_room_change(data)
-    return Change(number, user, entry, b"" if entry.is_silent else _events(room, user, number, entry, number))
+    event = b"" if entry.is_silent else _events(room, user, number, entry, number)
+    return Change(number, user, entry, event, number)
 
 
 def told_late(room: RoomId, change: Change, number: int) -> Change:
     """Have clients take a change for no older than a number: lists may go so far that lack it."""
-    if change.number >= number or not change.event:
+    if change.number >= number:
         return change
-    event = _events(room, change.user, change.number, change.entry, number)
-    return msgspec.structs.replace(change, event=event)
+    event = change.event and _events(room, change.user, change.number, change.entry, number)
+    return msgspec.structs.replace(change, event=event, says=number)
 
 
 def told_anew(room: RoomId, change: Change) -> Change:
@@ -89,7 +92,7 @@ def told_anew(room: RoomId, change: Change) -> Change:
     if change.entry.kind != "updated":
         return change
     entry = msgspec.structs.replace(change.entry, kind="joined", is_silent=False)
-    event = _events(room, change.user, change.number, entry, change.number)
+    event = _events(room, change.user, change.number, entry, change.says)
     return msgspec.structs.replace(change, event=event)
 
 

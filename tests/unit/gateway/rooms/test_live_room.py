@@ -73,6 +73,15 @@ def test_what_is_late_is_told_to_who_is_further_by_a_signal() -> None:
     assert carol.words() == ["5: bob joined"]
 
 
+def test_of_whom_all_is_told_late_that_is_not_left_out() -> None:
+    hall, carol = live(change(3, ALICE)), Client(CAROL)
+    carol.seats.enter(hall, hall.number)
+    hall.take(change(9, ALICE, "left", reason="left"), 0)
+    hall.catch_up([change(5, BOB, "updated", is_silent=True)], 9, 0)
+    carol.seats.tell()
+    assert carol.words() == ["9: bob joined", "9: alice left"]
+
+
 def test_of_whom_the_joining_is_not_told_all_is_told() -> None:
     hall, carol = live(change(3, ALICE)), Client(CAROL)
     carol.seats.enter(hall, hall.number)
