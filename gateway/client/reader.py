@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from gateway.client.budget import MESSAGE, Budget, price_of_frame
 from gateway.client.frames import CLOSE, Shape, completes_message, next_text, opcode_of, shape_of
+from gateway.client.hang_up import has_hung_up
 from gateway.client.turns import Turns
 from gateway.client.waiting import Held
 from tieline.runtime.guard import bug_guard
@@ -40,6 +41,10 @@ READ_AHEAD_BYTES: Final = 16 * 1024
 
 LEAST_WAIT_S: Final = 0.001
 """A client over its limit waits for a millisecond at least: the loop's timers count no less."""
+
+LOOK_UP_S: Final = 1.0
+"""After so long at most it is looked whether a client that has to wait has left: nothing is read of it, so
+that its end is not seen otherwise."""
 
 CLOSING_BYTES: Final = 256 * 1024
 """A client that has sent so much since a close frame without its own is not read any more: more than it can
@@ -278,7 +283,8 @@ class Reader:
             now = self._now()
             if (wait_s := self._budget.wait_s(now)) > 0:
                 self._was_over = True
-                self._timer = self._loop.call_later(max(wait_s, LEAST_WAIT_S), self._on_time)
+                wait_s = min(max(wait_s, LEAST_WAIT_S), LOOK_UP_S)
+                self._timer = self._loop.call_later(wait_s, self._on_time)
                 return at
             if self._was_over:
                 self._was_over = False
@@ -351,7 +357,11 @@ class Reader:
 
     def _on_time(self) -> None:
         self._timer = None
-        self.wake()
+        if has_hung_up(self._transport):
+            self._drop()
+            self._transport.abort()
+        else:
+            self.wake()
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

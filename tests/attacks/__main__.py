@@ -76,6 +76,9 @@ def main(words: list[str]) -> int:
     """Run, and say with the exit status whether all rows held."""
     options = parse(words)
     attacks = chosen(options)
+    if not attacks:
+        sys.stderr.write(f"no attack has {options.only!r} in its name; --list names all\n")
+        return 2
     if options.list:
         sys.stdout.writelines(f"{attack.name:32} {attack.what}\n" for attack in attacks)
         return 0

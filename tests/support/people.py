@@ -31,7 +31,7 @@ class Person:
     async def hear(self) -> Json:
         """Wait for the next message; that of a room's change is without its number, which must be due."""
         heard: Json = json.loads(await self.connection.receive())
-        if str(heard.get("cmd")).startswith("MEMBER_"):
+        if str(heard.get("cmd")).startswith("MEMBER_") and heard["data"] is not None:
             data = heard["data"]
             number = data.pop("number")
             assert number > self.numbers.get(data["room"], 0)

@@ -115,6 +115,7 @@ async def test_metrics_count_what_happened(hasty: System, hasty_people: People) 
             "checks": hasty.count("presence", "tieline_presence_requests_total", op="check", outcome="ok"),
             "duplicates": hasty.count("gateway", "tieline_deliveries_total", outcome="duplicate"),
             "sent": hasty.count("gateway", "tieline_deliveries_total", outcome="sent"),
+            "told of rooms": hasty.count("gateway", "tieline_room_members_told_total"),
         }
 
     before = counted()
@@ -156,7 +157,8 @@ async def test_metrics_count_what_happened(hasty: System, hasty_people: People) 
         "unknown": 1,
         "relay seconds": 11,
         "checks and leases": 11,
-        "sent": 12,
+        "sent": 10,
+        "told of rooms": 2,
     }
 
 

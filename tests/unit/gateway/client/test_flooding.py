@@ -1,5 +1,7 @@
 """What a client that says too much sees: it is read more slowly, and closed if it goes on."""
 
+import socket
+
 from websockets.frames import Frame, Opcode
 
 from gateway.limits.rate import rate
@@ -127,6 +129,21 @@ def test_what_a_flooder_said_before_is_still_answered() -> None:
     harness.answer()
 
     assert harness.gone_with == [4503]
+
+
+def test_a_client_that_waits_and_hangs_up_unread_is_cut() -> None:
+    harness = limited(NO_LIMITS._replace(units=rate(0.1, 3)))
+    ours, theirs = socket.socketpair()
+    with ours:
+        harness.socket.extra["socket"] = ours
+        harness.send(*pings(8))
+        harness.clock.advance(1.5)
+        assert not harness.socket.is_aborted
+        theirs.close()
+        harness.clock.advance(1.5)
+
+    assert harness.socket.is_aborted
+    assert harness.names() == ["p-0", "p-1", "p-2"]
 
 
 def test_a_client_that_waits_and_leaves_is_gone_without_the_rest() -> None:

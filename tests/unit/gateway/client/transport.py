@@ -15,11 +15,17 @@ class Socket(asyncio.Transport):
         self.high: int | None = None
         """From so many bytes on the connection is told that the other end does not read."""
         self.is_read = True
+        self.extra: dict[str, object] = {}
+        """What `get_extra_info` tells."""
         self.is_aborted = False
         self.is_ended = False
         """The gateway has said that it will write no more."""
         self._is_closing = False
         self._written = bytearray()
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        """See `asyncio.BaseTransport.get_extra_info`."""
+        return self.extra.get(name, default)
 
     def taken(self) -> bytes:
         """Return what was written since the last time."""

@@ -19,10 +19,10 @@ def test_only_signals_that_cost_more_than_a_candidate_have_a_price() -> None:
         (0.0, 50),
         (prices.OFFER, 5),
         (prices.ANSWER_AGAIN, 4),
-        (prices.JOIN + 100 * prices.JOIN_MEMBER, 1),
-        (prices.LIST + 100 * prices.LIST_MEMBER, 3),
+        (prices.JOIN + 1_000 * prices.JOIN_MEMBER, 1),
+        (prices.LIST + 1_000 * prices.LIST_MEMBER, 3),
     ],
-    ids=["candidates", "offers", "answers again", "joins of a hundred", "lists of a hundred"],
+    ids=["candidates", "offers", "answers again", "joins of a thousand", "lists of a thousand"],
 )
 def test_so_many_of_a_kind_are_asked_for_in_a_second_at_most(price: float, a_second: int) -> None:
     assert 1 / (Rates().units.each_s * (MESSAGE + price)) <= a_second
