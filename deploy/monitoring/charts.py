@@ -188,6 +188,16 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             ],
         ),
         Chart(
+            "Rooms",
+            "Rooms of which gateways have members, what changes in them, and how often members are told.",
+            "short",
+            [
+                Query("sum(tieline_rooms)", "rooms, once for each gateway"),
+                Query(_rate("tieline_room_changes_total"), "changes a second"),
+                Query(_rate("tieline_room_members_told_total"), "members told a second"),
+            ],
+        ),
+        Chart(
             "Drains",
             "Gateways that are sending their clients away.",
             "short",
@@ -356,6 +366,16 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             "By how much a full mailbox drops its oldest messages before the longest absence is over.",
             "s",
             [Query("max(tieline_mail_kept_too_short_seconds)", "too short")],
+        ),
+        Chart(
+            "Jobs that wait",
+            "Requests and signals that presence or a router has not begun, and those that it dropped.",
+            "short",
+            [
+                Query("sum by (job) (tieline_jobs_waiting)", "{{job}}: waiting"),
+                Query(_rate("tieline_jobs_dropped_total", "why"), "dropped a second: {{why}}"),
+                Query(_rate("tieline_unreadable_messages_total", "kind"), "unreadable a second: {{kind}}"),
+            ],
         ),
         Chart(
             "Reconnects",
