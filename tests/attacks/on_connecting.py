@@ -418,7 +418,8 @@ async def scrapes(scene: Scene) -> AsyncIterator[None]:
     async def one() -> None:
         reader, writer = await asyncio.open_connection(HOME, port, family=socket.AF_INET)
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        await asyncio.wait_for(reader.read(), 5)
+        async with asyncio.timeout(5):  # no `wait_for`, which may lose the cancellation that ends this
+            await reader.read()
         writer.close()
 
     await scene.again_and_again(one, 4)
