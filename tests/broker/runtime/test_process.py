@@ -136,7 +136,7 @@ def test_a_log_that_nobody_reads_does_not_hold_it_up(start: Start) -> None:
     lines = [json.loads(line) for line in log.splitlines()]
     written = [line["number"] for line in lines if line["event"] == "a line"]
     dropped = sum(line["lines"] for line in lines if line["event"] == "log lines dropped")
-    assert written == list(range(len(written)))
+    assert written == sorted(set(written)), "in their order, each once"
     assert MANY_LINES <= len(written) + dropped <= MANY_LINES + 1  # "stops" may be one of them
     assert dropped > 0
 
