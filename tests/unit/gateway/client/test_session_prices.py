@@ -90,6 +90,14 @@ def test_a_page_of_members_is_charged_by_its_length() -> None:
     assert spent(person, 0.0) == pytest.approx(2 * (prices.LIST + 4 * prices.LIST_MEMBER))
 
 
+def test_a_page_without_oneself_is_charged_too() -> None:
+    person = alice()
+    person.rooms[ROOM] = 1
+    person.presence_answered(room_ask(person, "MEMBERS"), PAGE._replace(joined_at=None))
+    assert spent(person, 0.0) == pytest.approx(prices.LIST + 4 * prices.LIST_MEMBER)
+    assert person.rooms == {ROOM: 1}
+
+
 def test_a_list_of_members_is_charged_by_its_length() -> None:
     person = alice()
     person.rooms[ROOM] = 1
