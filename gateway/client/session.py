@@ -244,9 +244,9 @@ class Session:
         match reply:
             case RoomListing(page=page, joined_at=joined_at, listed=listed, members=count):
                 self._charge_for_list(ask, listed, count)
-                data: RosterPage | Roster | RoomOnly | TokenRefreshed = page
                 if joined_at is not None:
                     self.rooms[ask.room] = joined_at
+                data: RosterPage | Roster | RoomOnly | TokenRefreshed = page
             case RoomMembers(members=members):
                 self._charge_for_list(ask, len(members), len(members))
                 data = Roster(ask.room, members, count=len(members) if self.batches else None)
