@@ -309,3 +309,10 @@ def test_an_unknown_command_in_a_bad_message_is_a_bad_message(
 @pytest.mark.parametrize("cmd", ["", "x" * 129, "A\nB", "\x85"], ids=ascii)
 def test_a_command_that_is_no_id_is_a_bad_message(cmd: str) -> None:
     assert decode(frame(signal_message(cmd))) == Malformed(BAD, "r-1", "")
+
+
+def test_a_page_beside_a_lone_surrogate_is_read_as_it_was_written() -> None:
+    body = rb'{"room":"a","after":"b","limit":3,"else":"\ud800"}'
+    message = decode(rb'{"requestId":"r","module":"ROOM","cmd":"MEMBERS","data":' + body + b"}")
+    assert isinstance(message, Members)
+    assert (message.data.room, message.data.after, message.data.limit) == ("a", "b", 3)
