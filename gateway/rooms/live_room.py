@@ -35,7 +35,7 @@ MAX_TOLD: Final = 64
 class LiveRoom:
     """One room. Numbers are those of the log."""
 
-    __slots__ = ("_told", "has_seats_since", "held", "log", "name", "roster", "seats", "told_at", "whole_to")
+    __slots__ = ("_told", "due_at", "has_seats_since", "held", "log", "name", "roster", "seats", "whole_to")
 
     def __init__(self, name: RoomId) -> None:
         self.name = name
@@ -46,8 +46,8 @@ class LiveRoom:
         """What was pushed while something older may be missing; None: nothing may."""
         self.whole_to = 0
         """Nothing up to this number is missing, as far as it is stored."""
-        self.told_at = 0.0
-        """When its members were told last."""
+        self.due_at = 0.0
+        """When its members may be told again, by the loop's clock."""
         self.has_seats_since = 0.0
         """When the last of its members here went, while none is here."""
         self._told: dict[tuple[int, int, bool], tuple[Told | None, frozenset[UserId]]] = {}

@@ -1,7 +1,7 @@
 """When members are told: a room at a pace, and a few members before others have the loop."""
 
 from gateway.rooms.live_room import LiveRoom
-from gateway.rooms.pacer import LOOK_EVERY, PACE_S, PAUSE_S, SLICE_S, Pacer
+from gateway.rooms.pacer import LOOK_EVERY, PACE_A_MEMBER_S, PACE_S, PAUSE_S, SLICE_S, Pacer
 from tests.unit.gateway.client.clock import Clock
 from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, CELLAR, Client, change, live
 from tieline.wire.ids import UserId
@@ -32,7 +32,7 @@ def crowd(room: LiveRoom, count: int = 1) -> list[Client]:
 
 def test_the_first_change_is_told_at_once_and_the_next_ones_together() -> None:
     telling, hall = Telling(), live()
-    (client,) = crowd(hall)
+    client, *_ = crowd(hall, 200)
     hall.take(change(1, ALICE), 0)
     telling.pacer.touch(hall)
     telling.clock.advance(0)
@@ -63,6 +63,36 @@ def test_what_comes_late_is_told_to_those_who_had_their_turn() -> None:
     telling.clock.advance(1)
     assert all("9: bob joined" in client.words() for client in clients)
     assert not telling.pacer.pending
+
+
+def test_a_small_room_is_told_again_sooner_than_a_large_one() -> None:
+    telling, small, large = Telling(), live(), live(room=CELLAR)
+    (above, _), (below, *_) = crowd(small, 2), crowd(large, 100)
+    for number, user in ((1, ALICE), (2, BOB)):
+        for room in (large, small):
+            room.take(change(number, user, room=room.name), 0)
+            telling.pacer.touch(room)
+        telling.clock.advance(0)
+    telling.clock.advance(2 * PACE_A_MEMBER_S)
+    assert above.words() == ["1: alice joined", "2: bob joined"]
+    assert below.words() == ["1: alice joined"]
+    telling.clock.advance(PACE_S)
+    assert below.words() == ["2: bob joined"]
+
+
+def test_a_room_that_waits_keeps_no_room_waiting_that_need_not() -> None:
+    telling, hall, cellar = Telling(), live(), live(room=CELLAR)
+    (above, *_), (below,) = crowd(hall, 100), crowd(cellar)
+    for number, user in ((1, ALICE), (2, BOB)):
+        hall.take(change(number, user), 0)
+        telling.pacer.touch(hall)
+        telling.clock.advance(0)
+    assert telling.pacer.pending
+    cellar.take(change(1, CAROL, room=CELLAR), 0)
+    telling.pacer.touch(cellar)
+    telling.clock.advance(0)
+    assert below.words() == ["1: carol joined"]
+    assert above.words() == ["1: alice joined"]
 
 
 def test_one_room_does_not_wait_for_another() -> None:
@@ -107,7 +137,7 @@ def test_what_changes_while_members_are_told_is_told_to_all() -> None:
 def test_a_room_that_is_dropped_is_not_waited_for() -> None:
     telling, hall = Telling(), live()
     (client,) = crowd(hall)
-    hall.told_at = telling.clock.time()
+    hall.due_at = telling.clock.time() + PACE_S
     hall.take(change(1, ALICE), 0)
     telling.pacer.touch(hall)
     telling.pacer.drop(hall)
