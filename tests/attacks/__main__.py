@@ -93,6 +93,7 @@ def main(words: list[str]) -> int:
             kept[attack.name] = {**asdict(seen), "log": len(seen.log), "problems": found}
             tell(line_of(attack, seen, found) if options.measure else verdict_of(attack, seen, found))
             if options.json is not None:
+                options.json.parent.mkdir(parents=True, exist_ok=True)
                 options.json.write_text(json.dumps(kept, indent=1))
     tell(f"\n{len(attacks) - len(failed)} of {len(attacks)} rows held; not so: {', '.join(failed) or 'none'}")
     return 0 if options.measure or not failed else 1
