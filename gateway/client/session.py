@@ -1,7 +1,8 @@
 """What a client's frame means, and what the answer of a router or of presence means to the client. Pure.
 
 The session knows whose client it is and what the token grants; it decides what to say at once, what to ask,
-and what to say when the answer comes (`actions`). `inbound` carries that out.
+and what to say when the answer comes (`actions`). `inbound` carries that out. What its client is told unasked
+is made in `events`.
 """
 
 from typing import Final
@@ -15,16 +16,7 @@ from gateway.limits.rates import NO_LIMITS
 from gateway.limits.user_budget import UserBudget
 from tieline.wire import envelope, replies
 from tieline.wire.codes import CloseCode, ErrorCode
-from tieline.wire.envelope import (
-    MAX_MESSAGE_BYTES,
-    Join,
-    Leave,
-    Malformed,
-    Members,
-    MembersBody,
-    Ping,
-    RefreshToken,
-)
+from tieline.wire.envelope import Join, Leave, Malformed, Members, MembersBody, Ping, RefreshToken
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import (
     Accepted,
@@ -45,15 +37,7 @@ from tieline.wire.internal import (
     Signal,
     secret_hash,
 )
-from tieline.wire.replies import (
-    Reconnect,
-    RoomOnly,
-    Roster,
-    RosterPage,
-    TokenExpiring,
-    TokenRefreshed,
-    Welcome,
-)
+from tieline.wire.replies import RoomOnly, Roster, RosterPage, TokenRefreshed
 
 UNKNOWN: Final = "unknown"
 """What an unreadable or unknown command is called in the metrics: clients must not invent labels."""
@@ -327,32 +311,6 @@ class Session:
             return EndSession(self.user, self.connection, resumable)
         return EndSession(self.user, self.connection, resumable, account.spent_s, account.owed_s)
 
-    def welcome(self, token: ResumeToken, resumed: bool) -> bytes:
-        """Make the WELCOME; `token` is what the client resumes the session with."""
-        data = Welcome(
-            self.user,
-            self.session,
-            token,
-            resumed=resumed,
-            rooms=tuple(self.rooms),
-            resume_window=_number(self.terms.resume_window_s),
-            ping_interval=_number(self.terms.pace.ping_interval_s),
-            max_message_bytes=MAX_MESSAGE_BYTES,
-        )
-        return replies.success("", "WELCOME", data)
-
-    def reconnecting(self, after_ms: int, jitter_ms: int) -> bytes:
-        """Make the event that asks a client to go elsewhere, at a moment of its own within the jitter."""
-        event = Reconnect(after_ms, jitter_ms)
-        return replies.success(f"reconnect-{self.connection}", "RECONNECT", event)
-
-    def expiring(self) -> bytes:
-        """Make the event that warns of the token's end."""
-        expires_at = self.claims.expires_at_ms
-        return replies.success(
-            f"expiring-{self.session}-{expires_at}", "TOKEN_EXPIRING", TokenExpiring(expires_at)
-        )
-
 
 def _refuse(request_id: str, cmd: str, refusal: ErrorCode) -> Say:
     return Say(
@@ -361,8 +319,3 @@ def _refuse(request_id: str, cmd: str, refusal: ErrorCode) -> Say:
         cmd if cmd in envelope.COMMANDS else UNKNOWN,
         refusal.reason,
     )
-
-
-def _number(seconds: float) -> int | float:
-    """Show whole seconds without a fraction."""
-    return int(seconds) if seconds == int(seconds) else seconds
