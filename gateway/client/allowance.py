@@ -26,13 +26,13 @@ class Verdict(enum.Enum):
     """It may be taken, and is charged."""
     WAIT = enum.auto()
     """It has to wait, until it is called back."""
-    REFUSE = enum.auto()
-    """Its client has gone on for too long."""
+    TOO_LONG = enum.auto()
+    """It may be taken, but its client was over the limit for so long that it may be flooding."""
 
 
 TAKE: Final = Verdict.TAKE
 WAIT: Final = Verdict.WAIT
-REFUSE: Final = Verdict.REFUSE
+TOO_LONG: Final = Verdict.TOO_LONG
 """For what is asked at every frame: members of an enumeration are slow to find."""
 
 
@@ -80,9 +80,19 @@ class Allowance:
         if self._was_over:
             self._was_over = False
             if budget.has_gone_on(now):
-                return REFUSE
+                return TOO_LONG
         budget.charge(price, now)
         return TAKE
+
+    def pay(self, price: float) -> None:
+        """Charge for a frame that is taken though its client was over the limit for too long."""
+        if self._budget is not None:
+            self._budget.charge(price, self._now())
+
+    def let_up(self) -> None:
+        """Take note that the client only waits for answers."""
+        if self._budget is not None:
+            self._budget.let_up(self._now())
 
     def lift(self) -> None:
         """Limit nothing from now on, and charge nothing."""

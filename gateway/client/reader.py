@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from gateway.client.allowance import REFUSE, WAIT, Allowance
+from gateway.client.allowance import TOO_LONG, WAIT, Allowance
 from gateway.client.budget import Budget, price_of_frame
 from gateway.client.frames import CLOSE, Shape, completes_message, next_text, opcode_of, shape_of
 from gateway.client.hang_up import has_hung_up
@@ -39,6 +39,10 @@ AT_ONCE_BYTES: Final = 8 * 1024
 
 READ_AHEAD_BYTES: Final = 16 * 1024
 """A client of which as much waits for its turn is not read meanwhile."""
+
+AWAITED_FRAMES: Final = 32
+"""What a client may have sent beside the frame that is its next, and still be one that waits for answers, for
+as many rooms or peers side by side. One that floods has sent more, or a frame and `READ_AHEAD_BYTES`."""
 
 CLOSING_BYTES: Final = 256 * 1024
 """A client that has sent so much since a close frame without its own is not read any more: more than it can
@@ -100,11 +104,13 @@ class Reader:
         "_is_stopped",
         "_now",
         "_part_most",
+        "_reads_on",
         "_rest",
         "_taker",
         "_transport",
         "_turns",
         "_unread",
+        "_waiting_bytes",
         "is_full",
     )
 
@@ -136,6 +142,8 @@ class Reader:
         """Whether enough messages wait: `hold`, not yet `release`."""
         self._is_closing = self._is_stopped = self._has_ended = False
         self._is_direct = False
+        self._reads_on = False
+        self._waiting_bytes = 0  # of the frame that waits, if one does
 
     @property
     def is_reading(self) -> bool:
@@ -259,17 +267,49 @@ class Reader:
             self._skip(first, at, shape)
             return shape.end
         text = next_text(rest, at) if self._part_most is None else None
-        verdict = self._allowance.ask(price_of_frame(shape.size, not completes_message(first)))
-        if verdict is WAIT:
+        price = price_of_frame(shape.size, not completes_message(first))
+        verdict = self._allowance.ask(price)
+        if verdict is WAIT and opcode_of(first) != CLOSE:  # who wants to go need not wait
+            self._waiting_bytes = shape.end - at
             return at
-        if verdict is REFUSE:
-            self._taker.take_flood(None if text is None else text[0])
-            return shape.end
+        if verdict is TOO_LONG:
+            if self._floods(shape.end):
+                self._taker.take_flood(None if text is None else text[0])
+                return shape.end
+            self._allowance.pay(price)
         if text is None:
             self._part_most = self._taker.take_frame(bytes(rest[at : shape.end]))
         else:
             self._taker.take_text(text[0])
         return shape.end
+
+    def _floods(self, at: int) -> bool:
+        """Whether a client that was over its limit for too long has more to say than one that only waits.
+
+        How much it has said is seen when it was read on while a frame waited; then it counts from `at` on.
+        """
+        if not self._reads_on:
+            self._reads_on = True
+            return False
+        if self._is_ahead(at):
+            return True
+        self._reads_on = False
+        self._allowance.let_up()
+        return False
+
+    def _is_ahead(self, at: int) -> bool:
+        """Whether more lies behind `at` than a client has sent that waits for answers."""
+        if self._bytes_ahead(at) >= READ_AHEAD_BYTES:
+            return True
+        for _ in range(AWAITED_FRAMES + 1):
+            at = shape_of(self._rest, at, MAX_MESSAGE_BYTES).end
+            if at > len(self._rest):
+                return False
+        return True
+
+    def _bytes_ahead(self, at: int) -> int:
+        """Say how much lies behind the frame at `at`, which may be a long one; less than 0: not all of it."""
+        return len(self._rest) - shape_of(self._rest, at, MAX_MESSAGE_BYTES).end
 
     def _skip(self, first: int, at: int, shape: Shape) -> None:
         """Pass over a frame, while the client's close frame is awaited."""
@@ -313,7 +353,7 @@ class Reader:
         """Read from the socket, or leave what the client sends there."""
         pauses = (
             self.is_full
-            or self._allowance.is_waiting
+            or (self._allowance.is_waiting and not self._has_to_be_read())
             or (self._is_queued and len(self._rest) >= READ_AHEAD_BYTES)
             or (self._is_stopped and self._closing_bytes < 0)
         )
@@ -323,6 +363,10 @@ class Reader:
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
+
+    def _has_to_be_read(self) -> bool:
+        """Whether more of a client has to be seen, though a frame of it waits, to know if it floods."""
+        return self._reads_on and self._bytes_ahead(self._waiting_bytes) < READ_AHEAD_BYTES
 
     def _drop(self) -> None:
         self._held.change(-len(self._rest))

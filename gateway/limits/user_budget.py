@@ -2,8 +2,8 @@
 
 It is the `Budget` of `gateway/client/budget.py`. Over a limit of what is done for it, in all or to one other
 user, a user is not read; over a limit of offers or refreshes, which its other messages must not wait for, the
-message is refused. Who goes on for `TOO_LONG_S` is closed, and kept out for a while. Times are seconds of a
-monotonic clock.
+message is refused. Who goes on for `TOO_LONG_S`, whatever is answered, is closed, and kept out for a while.
+Times are seconds of a monotonic clock.
 """
 
 from collections.abc import Callable
@@ -160,13 +160,17 @@ class UserBudget:
         return self._units - now
 
     def has_gone_on(self, now: float) -> bool:
-        """Whether the user has been over its limit for `TOO_LONG_S` without a break.
+        """Whether the user has been over its limit for `TOO_LONG_S` without a break, or a `let_up`.
 
-        Its next message is refused with RATE_LIMITED, and then the connection is closed with 4503. What
-        holds it back on account of one other user does not count: it costs nobody anything.
+        What holds it back on account of one other user does not count: it costs nobody anything.
         """
         since = self._over_since
         return since is not None and now - since >= TOO_LONG_S and not self._has_rested(now)
+
+    def let_up(self, now: float) -> None:
+        """Take note that the user does not flood, though it is over its limit: it only waits for answers."""
+        if self._over_since is not None:
+            self._over_since = now
 
     def may_offer(self, to: UserId, now: float) -> bool:
         """Count one more offer, or tell that there were too many."""

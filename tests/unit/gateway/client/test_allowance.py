@@ -1,6 +1,6 @@
 """When the next frame may be taken, and what is called when a wait is over."""
 
-from gateway.client.allowance import LEAST_WAIT_S, LOOK_UP_S, REFUSE, TAKE, WAIT, Allowance
+from gateway.client.allowance import LEAST_WAIT_S, LOOK_UP_S, TAKE, TOO_LONG, WAIT, Allowance
 from tests.unit.gateway.client.clock import Clock
 
 
@@ -20,6 +20,9 @@ class Budget:
 
     def has_gone_on(self, _now: float) -> bool:
         return self.is_flood
+
+    def let_up(self, _now: float) -> None:
+        self.is_flood = False
 
 
 class Scene:
@@ -77,8 +80,21 @@ def test_only_who_had_to_wait_can_have_gone_on_for_too_long() -> None:
     scene.clock.advance(0.5)
     scene.budget.waits_s = 0.0
     assert not scene.allowance.may_take_message()
-    assert scene.allowance.ask(1.0) is REFUSE
+    assert scene.allowance.ask(1.0) is TOO_LONG
     assert scene.budget.charged == [1.0]
+
+
+def test_who_is_excused_pays_and_begins_anew() -> None:
+    scene = Scene()
+    scene.budget.waits_s = 0.5
+    assert scene.allowance.ask(1.0) is WAIT
+    scene.clock.advance(0.5)
+    scene.budget.waits_s, scene.budget.is_flood = 0.0, True
+    assert scene.allowance.ask(3.0) is TOO_LONG
+    scene.allowance.let_up()
+    scene.allowance.pay(3.0)
+    assert not scene.budget.is_flood
+    assert scene.budget.charged == [3.0]
 
 
 def test_who_is_not_limited_any_more_neither_waits_nor_is_charged() -> None:
@@ -89,5 +105,7 @@ def test_who_is_not_limited_any_more_neither_waits_nor_is_charged() -> None:
     assert not scene.allowance.is_waiting
     assert scene.allowance.ask(1.0) is TAKE
     assert not scene.allowance.may_take_message()
+    scene.allowance.let_up()
+    scene.allowance.pay(3.0)
     scene.clock.advance(5)
     assert (scene.calls, scene.budget.charged) == (0, [])

@@ -239,3 +239,22 @@ def test_nobody_need_be_told_of_a_limit() -> None:
     alice = UserBudget(ALICE, RATES)
     alice.charge(199, 50.0)
     assert alice.wait_s(50.0) == pytest.approx(10.0)
+
+
+def test_who_lets_up_begins_its_ten_seconds_anew() -> None:
+    alice, met = budget()
+    now = flood(alice, 50.0, 61.0)
+    assert alice.has_gone_on(now)
+    alice.let_up(now)
+    assert not alice.has_gone_on(now)
+    now = flood(alice, now, now + 9.0)
+    assert not alice.has_gone_on(now)
+    assert alice.has_gone_on(flood(alice, now, now + 2.0))
+    assert met == [Limit.RATE]
+
+
+def test_who_is_not_over_its_limit_has_nothing_to_let_up() -> None:
+    alice, _ = budget()
+    alice.let_up(50.0)
+    alice.charge(1, 50.0)
+    assert not alice.has_gone_on(70.0)
