@@ -39,6 +39,7 @@ LIMITS: Final = (
     "rooms",
     "connects",
     "resumes",
+    "flooding",
 )
 """What a gateway limits (`gateway/limits/limit.py`)."""
 

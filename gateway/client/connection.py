@@ -249,9 +249,12 @@ class Connection(asyncio.BufferedProtocol):
         self._outbox.send(frame)
         self._reader.start()
 
-    def deny(self, error: HandshakeError, retry_after_s: int | None = None) -> None:
-        """Refuse the upgrade, and say when to come back; None: when it is usual after such a refusal."""
-        self._upgrade.deny(error, retry_after_s)
+    def deny(self, error: HandshakeError, retry_after_s: int | None = None, limit: str = "") -> None:
+        """Refuse the upgrade, and say when to come back; None: when it is usual after such a refusal.
+
+        `limit` is the one that was met, if the reason does not say it.
+        """
+        self._upgrade.deny(error, retry_after_s, limit)
 
     def abandon(self) -> None:
         """Forget a client that has gone before it was let in."""

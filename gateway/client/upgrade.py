@@ -65,12 +65,15 @@ class Upgrade:
             elif isinstance(event, Frame):
                 self._transport.abort()  # frames before the upgrade: not a WebSocket client
 
-    def deny(self, error: HandshakeError, retry_after_s: int | None = None) -> None:
-        """Refuse the upgrade, and say when to come back; None: when it is usual after such a refusal."""
+    def deny(self, error: HandshakeError, retry_after_s: int | None = None, limit: str = "") -> None:
+        """Refuse the upgrade, and say when to come back; None: when it is usual after such a refusal.
+
+        `limit` is the one that was met, if the reason does not say it.
+        """
         if self._transport.is_closing():
             return
         self.visit.denied(error)
-        self._respond(handshake.denied(error, retry_after_s))
+        self._respond(handshake.denied(error, retry_after_s, limit))
 
     def _take(self, request: Request) -> None:
         self.visit.asked()

@@ -4,8 +4,7 @@ It is the part of a user's budget (`user_budget`) that is asked before there is 
 address connects is in `addresses`. Times are seconds of a monotonic clock.
 """
 
-from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.limits.limit import Limit
 from gateway.limits.rate import NEVER_USED
@@ -16,6 +15,13 @@ OUT_S: Final = 30.0
 
 MOST_OUT_S: Final = 600.0
 """The same at most: it doubles each time that the user is closed again, as long as it is remembered."""
+
+
+class Wait(NamedTuple):
+    """Why an attempt to connect has to wait, and for how long."""
+
+    limit: Limit
+    seconds: float
 
 
 class Connects:
@@ -29,28 +35,22 @@ class Connects:
         self._out_s = 0.0
         self._out_until = NEVER_USED
 
-    def attempt(self, resumes: bool, now: float, refused: Callable[[Limit], object]) -> float:
-        """Count an attempt to connect; returns in how many seconds it may be made, 0: it is.
+    def attempt(self, resumes: bool, now: float) -> Wait | None:
+        """Count an attempt to connect, unless it has to wait; None: it need not.
 
         An attempt that has to wait is not counted, or trying again would keep the user out.
-        `refused` is told which limit it has met.
         """
         rates = self._rates
-        wait = self._out_until - now
-        if wait > 0:
-            return wait
-        wait = rates.connects.wait_s(self._connects + rates.connects.each_s, now)
-        if wait:
-            refused(Limit.CONNECTS)
-            return wait
+        if self._out_until > now:
+            return Wait(Limit.FLOODING, self._out_until - now)
+        if wait_s := rates.connects.wait_s(self._connects + rates.connects.each_s, now):
+            return Wait(Limit.CONNECTS, wait_s)
         if resumes:
-            wait = rates.resumes.wait_s(self._resumes + rates.resumes.each_s, now)
-            if wait:
-                refused(Limit.RESUMES)
-                return wait
+            if wait_s := rates.resumes.wait_s(self._resumes + rates.resumes.each_s, now):
+                return Wait(Limit.RESUMES, wait_s)
             self._resumes = rates.resumes.full_at(self._resumes, 1, now)
         self._connects = rates.connects.full_at(self._connects, 1, now)
-        return 0.0
+        return None
 
     def keep_out(self, now: float) -> None:
         """Let the user not connect for a while, longer each time."""

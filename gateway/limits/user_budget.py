@@ -9,7 +9,7 @@ Times are seconds of a monotonic clock.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from gateway.limits.connects import OUT_S, Connects
+from gateway.limits.connects import OUT_S, Connects, Wait
 from gateway.limits.limit import Limit
 from gateway.limits.peers import Peers
 from gateway.limits.rate import INSTANT_S, NEVER_USED
@@ -196,12 +196,12 @@ class UserBudget:
         most = self._rates.rooms
         return not most or rooms < most or self._refuse(Limit.ROOMS)
 
-    def connect(self, resumes: bool, now: float) -> float:
-        """Count an attempt to connect; returns in how many seconds it may be made, 0: it is.
-
-        An attempt that has to wait is not counted, or trying again would keep the user out.
-        """
-        return self._connects.attempt(resumes, now, self._refuse)
+    def connect(self, resumes: bool, now: float) -> Wait | None:
+        """Count an attempt to connect, unless it has to wait; None: it need not."""
+        wait = self._connects.attempt(resumes, now)
+        if wait is not None:
+            self._refuse(wait.limit)
+        return wait
 
     def closed_for_flooding(self, now: float) -> None:
         """Keep the user out for a while: it was closed with 4503.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
-from gateway.limits.connects import MOST_OUT_S
+from gateway.limits.connects import MOST_OUT_S, Wait
 from gateway.limits.limit import Limit
 from gateway.limits.rates import Rates
 from gateway.limits.user_budget import UserBudget
@@ -62,6 +62,6 @@ class Users:
         while len(kept) > MOST_KEPT or next(iter(kept.values())).until <= now:
             kept.popitem(last=False)
 
-    def may_connect(self, user: UserId, resumes: bool, now: float) -> float:
-        """Count an attempt of a user to connect, or to resume; returns in how many seconds it may, 0: now."""
+    def may_connect(self, user: UserId, resumes: bool, now: float) -> Wait | None:
+        """Count an attempt of a user to connect, or to resume, unless it has to wait; None: it need not."""
         return self.of(user, now).connect(resumes, now)

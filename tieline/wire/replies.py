@@ -208,6 +208,7 @@ def error(request_id: str, cmd: str, refusal: ErrorCode) -> bytes:
     )
 
 
-def denial(status: int, msg: str, reason: str) -> bytes:
-    """Encode the JSON body of an HTTP refusal before the upgrade."""
-    return _encoder.encode({"code": status, "msg": msg, "reason": reason})
+def denial(status: int, msg: str, reason: str, limit: str = "") -> bytes:
+    """Encode the JSON body of an HTTP refusal before the upgrade; `limit` is which one was met, if any."""
+    body = {"code": status, "msg": msg, "reason": reason}
+    return _encoder.encode(body | {"limit": limit} if limit else body)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.limits.connects import Wait
 from gateway.limits.limit import Limit
 from gateway.limits.rate import UNLIMITED, Rate, rate
 from gateway.limits.rates import NO_LIMITS, Rates
@@ -155,11 +156,21 @@ def test_who_was_closed_for_flooding_owes_it_elsewhere_too() -> None:
     assert alice.account(50.0) == Account(35.0, 35.0)
 
 
+def test_it_is_told_each_time_that_somebody_may_not_connect() -> None:
+    alice, met = budget(RATES._replace(connects=rate(0.5, 2)))
+    for _ in range(4):
+        alice.connect(resumes=False, now=50.0)
+    assert met == [Limit.CONNECTS] * 2
+    alice.closed_for_flooding(50.0)
+    alice.connect(resumes=False, now=50.0)
+    assert met[2:] == [Limit.FLOODING]
+
+
 def test_who_has_no_limit_of_messages_owes_none_for_flooding() -> None:
     alice, _ = budget(NO_LIMITS._replace(size=rate(1000, 10_000)))
     alice.closed_for_flooding(50.0)
     assert alice.account(50.0) == Account(0.0, 0.0)
-    assert alice.connect(resumes=False, now=50.0) == 30.0
+    assert alice.connect(resumes=False, now=50.0) == Wait(Limit.FLOODING, 30.0)
 
 
 def test_who_was_closed_for_flooding_begins_with_a_break() -> None:
@@ -231,7 +242,7 @@ def test_without_limits_nobody_ever_waits() -> None:
         alice.carry(BOB, 65_536, 50.0)
         assert alice.may_offer(BOB, 50.0)
         assert alice.may_refresh(50.0)
-        assert alice.connect(resumes=True, now=50.0) == 0
+        assert alice.connect(resumes=True, now=50.0) is None
     assert (alice.wait_s(50.0), alice.has_gone_on(50.0), met) == (0, False, [])
 
 
