@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.admission.tokens import BadToken, Claims, UnknownKey
 from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
-from gateway.client.pages import FIRST, PAGE, Page, read_cursor
+from gateway.client.pages import FIRST, PAGE, Page, read_cursor, wrong_argument
 from gateway.client.terms import Terms
 from gateway.limits import prices
 from gateway.limits.rates import NO_LIMITS
@@ -124,7 +124,8 @@ class Session:
             return self._to_user(message, frame)
         match message:
             case Malformed(refusal=refusal, request_id=request_id, cmd=cmd):
-                return _refuse(request_id, cmd, refusal)
+                argument = wrong_argument(frame) if cmd == "MEMBERS" else ""
+                return _refuse(request_id, cmd, refusal, argument=argument)
             case Ping(request_id=request_id, data=data):
                 return Say(replies.success(request_id, "PONG", data), request_id, "PING", "ok")
             case envelope.IceServers(request_id=request_id):
@@ -205,7 +206,7 @@ class Session:
     def _list(self, request_id: str, room: RoomId, body: MembersBody) -> Say | AskPresence:
         after = read_cursor(body.after) if body.after else None
         if body.after and after is None:
-            return _refuse(request_id, "MEMBERS", ErrorCode.BAD_MESSAGE)
+            return _refuse(request_id, "MEMBERS", ErrorCode.BAD_MESSAGE, argument="after")
         self._charge(prices.LIST)
         is_paged = self.batches or after is not None or body.limit
         page = Page(after, body.limit or PAGE) if is_paged else None
@@ -306,15 +307,16 @@ class Session:
         `at` is the time for that, in seconds of a monotonic clock.
         """
         resumable = bool(self.secret) and close_code not in FINAL_CLOSES
+        self.budget.rooms = tuple(self.rooms)
         account = self.budget.account(at)
         if account.spent_s < LEAST_SPENT_S:
             return EndSession(self.user, self.connection, resumable)
         return EndSession(self.user, self.connection, resumable, account.spent_s, account.owed_s)
 
 
-def _refuse(request_id: str, cmd: str, refusal: ErrorCode) -> Say:
+def _refuse(request_id: str, cmd: str, refusal: ErrorCode, *, argument: str = "") -> Say:
     return Say(
-        replies.error(request_id, cmd, refusal),
+        replies.error(request_id, cmd, refusal, argument),
         request_id,
         cmd if cmd in envelope.COMMANDS else UNKNOWN,
         refusal.reason,

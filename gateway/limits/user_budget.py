@@ -15,7 +15,7 @@ from gateway.limits.peers import Peers
 from gateway.limits.rate import INSTANT_S, NEVER_USED
 from gateway.limits.rates import Rates
 from gateway.limits.usage import Usage
-from tieline.wire.ids import UserId
+from tieline.wire.ids import RoomId, UserId
 
 TOO_LONG_S: Final = 10.0
 """Over the limit for so long without a break, a client is not catching up after a stall: it floods."""
@@ -64,6 +64,7 @@ class UserBudget:
         "_spent_until",
         "_units",
         "on_limited",
+        "rooms",
         "usage",
         "user",
     )
@@ -71,6 +72,8 @@ class UserBudget:
     def __init__(self, user: UserId, rates: Rates) -> None:
         self.user = user
         self.usage = Usage()
+        self.rooms: tuple[RoomId, ...] = ()
+        """Those in which the user was when its last connection ended: for operators, not for limits."""
         self.on_limited: Callable[[Limit], None] = _nobody
         """Told when the user begins to be limited, or is refused something."""
         self._rates = rates

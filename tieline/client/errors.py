@@ -45,15 +45,22 @@ class Denied(ClientError):
 
 
 class Refused(ClientError):
-    """The server refuses one message; the connection stays. A program acts on `reason`."""
+    """The server refuses one message; the connection stays. A program acts on `reason`.
 
-    def __init__(self, code: int, msg: str, reason: str, cmd: str, request_id: str) -> None:
-        super().__init__(f"{cmd or 'message'} refused: {code} {msg} ({reason})")
+    `argument` is which one it is about, "" unless it is about one.
+    """
+
+    def __init__(
+        self, code: int, msg: str, reason: str, cmd: str, request_id: str, argument: str = ""
+    ) -> None:
+        why = f"{reason}: {argument}" if argument else reason
+        super().__init__(f"{cmd or 'message'} refused: {code} {msg} ({why})")
         self.code = code
         self.msg = msg
         self.reason = reason
         self.cmd = cmd
         self.request_id = request_id
+        self.argument = argument
 
 
 class Closed(ClientError):
