@@ -200,9 +200,9 @@ def select_subprotocol(_protocol: ServerProtocol, offered: object) -> Subprotoco
     return SUBPROTOCOL if isinstance(offered, list | tuple) and SUBPROTOCOL in offered else None
 
 
-def denied(error: HandshakeError, retry_after_s: int | None = None) -> Response:
+def denied(error: HandshakeError, retry_after_s: int | None = None, limit: str = "") -> Response:
     """Make the HTTP response of a refusal, which may say when to come back; None: when it is usual."""
-    body = replies.denial(error.status, error.msg, error.reason)
+    body = replies.denial(error.status, error.msg, error.reason, limit)
     headers = Headers(
         {
             "Content-Type": "application/json; charset=utf-8",
