@@ -220,6 +220,11 @@ def last_messages_of(subjects: Sequence[str]) -> bytes:
     return _encoder.encode({"multi_last": subjects})
 
 
+def few_last_messages_of(subjects: Sequence[str], most: int) -> bytes:
+    """Ask as `last_messages_of` does, for so many at most; `pending` reads whether there are more."""
+    return _encoder.encode({"multi_last": subjects, "batch": most})
+
+
 def last_messages_since(subjects: Sequence[str], start: int) -> bytes:
     """Ask (`direct_get`) for the last message of each subject that is stored at `start` or later."""
     return _encoder.encode({"multi_last": subjects, "seq": start})

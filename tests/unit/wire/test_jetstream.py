@@ -106,6 +106,7 @@ def test_a_question_is_the_json_that_jetstream_reads() -> None:
         "multi_last": ["a.*", "b"],
         "seq": 5,
     }
+    assert json.loads(jetstream.few_last_messages_of(["a.*"], 5)) == {"multi_last": ["a.*"], "batch": 5}
     assert json.loads(jetstream.count_of("a.*")) == {"multi_last": ["a.*"], "batch": 1}
     assert json.loads(jetstream.message_at(5)) == {"seq": 5}
     assert json.loads(jetstream.messages_of("a.b", 5, 257, 1000)) == {
