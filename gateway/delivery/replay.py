@@ -9,8 +9,8 @@ others. Pure. The mail is read by `gateway.delivery.mailbox`, and written to the
 from collections import Counter, deque
 
 from gateway.client.duplicates import name_of
-from tieline.wire import envelope
 from tieline.wire.limits import MAX_MISSED, MAX_MISSED_BYTES
+from tieline.wire.origin import origin_of
 
 
 class Replay:
@@ -62,7 +62,7 @@ class Replay:
 
     def add(self, frame: bytes, number: int) -> None:
         """Take the next message that was read, with its sequence."""
-        request_id, sender = envelope.origin_of(frame)
+        request_id, sender = origin_of(frame)
         is_old = number <= self._has_had
         if self._last and request_id == self._last and (is_old or not self._has_had):
             self.known += [name_of(earlier) for _, earlier in self._fresh.values()]
