@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.admission.tokens import BadToken, Claims, UnknownKey
 from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
+from gateway.client.mail import with_place
 from gateway.client.pages import FIRST, PAGE, Page, read_cursor
 from gateway.client.terms import Terms
 from gateway.limits import prices
@@ -85,6 +86,7 @@ class Session:
         "claims",
         "connection",
         "is_resumed",
+        "places",
         "rooms",
         "secret",
         "session",
@@ -102,6 +104,7 @@ class Session:
         budget: UserBudget | None = None,
         *,
         batches: bool = False,
+        places: bool = False,
     ) -> None:
         """Take also what the user may still ask for; None: anything."""
         self.terms = terms
@@ -109,6 +112,8 @@ class Session:
         self._at = 0.0
         self.batches = batches
         """The client takes the changes of rooms together, and lists in pages."""
+        self.places = places
+        """The client is told the place of each message that it is sent."""
         self.is_resumed = False
         self.session = session
         self.connection = connection
@@ -327,8 +332,11 @@ class Session:
             return EndSession(self.user, self.connection, resumable)
         return EndSession(self.user, self.connection, resumable, account.spent_s, account.owed_s)
 
-    def welcome(self, token: ResumeToken, resumed: bool) -> bytes:
-        """Make the WELCOME; `token` is what the client resumes the session with."""
+    def welcome(self, token: ResumeToken, resumed: bool, position: int | None = None) -> bytes:
+        """Make the WELCOME; `token` is what the client resumes the session with.
+
+        `position` is the number up to which it has had everything; None: that is not known.
+        """
         data = Welcome(
             self.user,
             self.session,
@@ -339,7 +347,8 @@ class Session:
             ping_interval=_number(self.terms.pace.ping_interval_s),
             max_message_bytes=MAX_MESSAGE_BYTES,
         )
-        return replies.success("", "WELCOME", data)
+        frame = replies.success("", "WELCOME", data)
+        return with_place(frame, position or 0) if self.places else frame
 
     def reconnecting(self, after_ms: int, jitter_ms: int) -> bytes:
         """Make the event that asks a client to go elsewhere, at a moment of its own within the jitter."""

@@ -25,9 +25,10 @@ class Replay:
     ) -> None:
         """Begin after the last message that the client has had, which is called `last`.
 
-        `has_had` is the sequence of what is called so but is no mail, such as the change of a room; 0: there
-        is none. Senders choose what their messages are called: the older of the two is believed, so that a
-        client may be sent something once more, but misses nothing.
+        Senders choose what their messages are called, and may use a name again. The oldest that is kept is
+        believed, so that a client may be sent something once more, but misses nothing. `has_had` is a number
+        that was made by the server: of what is called `last` but is no mail, such as the change of a room, or
+        of the place that the client has named. 0: there is none.
         """
         self._last = last
         self._has_had = has_had
@@ -64,7 +65,7 @@ class Replay:
         """Take the next message that was read, with its sequence."""
         request_id, sender = origin_of(frame)
         is_old = number <= self._has_had
-        if self._last and request_id == self._last and (is_old or not self._has_had):
+        if self._last and request_id == self._last and not self._is_found and (is_old or not self._has_had):
             self.known += [name_of(earlier) for _, earlier in self._fresh.values()]
             self.known.append(name_of(frame))
             self.position, self._is_found = number, True
