@@ -113,7 +113,7 @@ async def test_without_a_last_message_that_is_known_all_is_fresh(setup: Setup) -
         assert await setup.missed(last) == split([], events("a", "b"))
 
 
-async def test_of_several_messages_of_one_name_the_oldest_is_the_last(setup: Setup) -> None:
+async def test_of_messages_of_one_name_the_oldest_is_the_last(setup: Setup) -> None:
     frames = [event("a"), event("a") + b" ", event("b"), event("a") + b"\n", event("c")]
     await setup.send(*frames)
 

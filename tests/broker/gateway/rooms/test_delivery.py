@@ -70,7 +70,12 @@ async def test_who_names_its_place_is_told_what_is_newer(scene: Scene) -> None:
     await sends(scene, "a")  # of the same name, at the end of what is missed
     expected = [f"room-{had}", "a", f"room-{bob}", "a"]
     messages: list[dict[str, Any]] = []
-    await until(lambda: len(messages.extend(carol.harness.messages()) or messages) >= 3)
+
+    def has_heard() -> bool:
+        messages.extend(carol.harness.messages())
+        return len(messages) >= 3
+
+    await until(has_heard)
     await scene.delivery.drop(carol.session)
     places = [message["place"] for message in messages]
     assert [message["requestId"] for message in messages] == expected[:3]

@@ -268,7 +268,7 @@ def test_each_frame_has_its_place_for_who_asks() -> None:
     assert places(listener) == [("3", "a"), ("6", "b"), ("9", "c"), ("12", "d")]
 
 
-def test_a_frame_that_is_stored_twice_is_delivered_with_its_first_place() -> None:
+def test_a_frame_that_is_stored_twice_has_its_first_place() -> None:
     listener = Listener(places=True)
     for sequence in (3, 4):
         listener.push("a", sequence, sequence - 1 if sequence > 3 else 0)
