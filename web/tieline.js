@@ -34,6 +34,7 @@ const EVENTS = new Set([...Object.keys(CHANGES), 'ROOM_CHANGED', 'TOKEN_EXPIRING
 const WRONGLY_SPOKEN = new Set([1000, 1002, 1003, 1007, 1009]); // close codes below 4000 that are final
 const TRY_AGAIN = new Set(['INTERNAL', 'RATE_LIMITED']); // refusals after which the same frame may succeed
 const NO_MICROPHONE = new Set(['NotAllowedError', 'NotFoundError', 'NotReadableError', 'TypeError']); // of getUserMedia
+const PLACE = /^{"place":"[^"]*",/; // the server writes it before all else
 const END_OF_CANDIDATES = { candidate: '', sdpMid: '0', sdpMLineIndex: 0 };
 
 const emit = (target, type, detail) => target.dispatchEvent(new CustomEvent(type, { detail }));
@@ -83,6 +84,7 @@ class Reconnector {
   #prefix = newId(); // of all request ids
   #count = 0;
   #last = ''; // the request id of the last message from others
+  #place = null; // where the server says that it stands; null: this server does not say
   #seen = new Map(); // frame -> when it came
 
   /** `hear(message)` gets every message from others, once; `tell(type, detail)` what becomes of the connection. */
@@ -137,6 +139,7 @@ class Reconnector {
     const url = new URL(this.#urls[this.#at], globalThis.location?.href);
     url.protocol = url.protocol.replace('http', 'ws');
     const query = { acks: '1', roster: '1', resume: this.welcome?.resumeToken ?? '', last: this.#last };
+    Object.assign(query, { place: '1', lastPlace: this.#place ?? '' });
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const socket = new WebSocket(url, ['tieline.v1', `bearer.${token}`]);
     await new Promise((resolve, reject) => {
@@ -153,16 +156,16 @@ class Reconnector {
         const first = JSON.parse(data);
         if (this.ended || first.cmd !== 'WELCOME') return fail({ code: 1006 });
         clearTimeout(clock);
-        this.#use(socket, first.data);
+        this.#use(socket, first.data, first.place ?? null);
         resolve();
       };
     });
   }
 
   /** Go on with a connection, from now on nothing of the one before is read: what it had is replayed. */
-  #use(socket, welcome) {
+  #use(socket, welcome, place) {
     const [old, before] = [this.#socket, this.welcome];
-    [this.#socket, this.welcome, this.#since] = [socket, welcome, performance.now()];
+    [this.#socket, this.welcome, this.#since, this.#place] = [socket, welcome, performance.now(), place];
     if (old) this.#abandon(old);
     socket.onmessage = ({ data }) => this.#take(data);
     socket.onclose = (end) => this.#lost(end);
@@ -243,8 +246,10 @@ class Reconnector {
       if (now - at < SEEN_MS) break;
       this.#seen.delete(seen);
     }
-    if (this.#seen.has(frame)) return;
-    this.#seen.set(frame, now);
+    const sent = this.#place === null ? frame : frame.replace(PLACE, '{'); // as others have sent it
+    if (this.#place !== null) this.#place = message.place ?? '';
+    if (this.#seen.has(sent)) return;
+    this.#seen.set(sent, now);
     this.#last = message.requestId;
     if (message.cmd === 'RECONNECT') {
       const { afterMs, jitterMs } = message.data;

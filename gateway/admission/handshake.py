@@ -64,6 +64,10 @@ class Admitted(NamedTuple):
     """What limits count its address as."""
     batches: bool = False
     """The client takes the changes of rooms together, and lists in pages."""
+    places: bool = False
+    """The client is told the place of each message that it is sent."""
+    last_place: str = ""
+    """The place of the last message that the client has had; "": it names none."""
 
 
 class Pending(enum.Enum):
@@ -173,6 +177,8 @@ def judge(request: Request, response: Response, tokens: Tokens, origins: Origins
         resume=None if resume is None else ResumeToken(resume[0]),
         last=query.get("last", [""])[0],
         batches=query.get("roster", [""])[0] == "1",
+        places=query.get("place", [""])[0] == "1",
+        last_place=query.get("lastPlace", [""])[0],
     )
 
 

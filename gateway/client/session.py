@@ -69,6 +69,7 @@ class Session:
         "claims",
         "connection",
         "is_resumed",
+        "places",
         "rooms",
         "secret",
         "session",
@@ -86,6 +87,7 @@ class Session:
         budget: UserBudget | None = None,
         *,
         batches: bool = False,
+        places: bool = False,
     ) -> None:
         """Take also what the user may still ask for; None: anything."""
         self.terms = terms
@@ -93,6 +95,8 @@ class Session:
         self._at = 0.0
         self.batches = batches
         """The client takes the changes of rooms together, and lists in pages."""
+        self.places = places
+        """The client is told the place of each message that it is sent."""
         self.is_resumed = False
         self.session = session
         self.connection = connection

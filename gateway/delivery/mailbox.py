@@ -66,9 +66,9 @@ class Mailbox:
     async def missed(
         self, user: UserId, session: SessionId, last: str, barrier: Barrier, has_had: int = 0
     ) -> Missed:
-        """Read what a session was sent before a barrier, split after the last message called `last`.
+        """Read what a session was sent before a barrier, split after what the client has had (`Replay`).
 
-        `has_had` is the sequence of what is called so and is no mail; 0: nothing is (`Replay`).
+        That is the message called `last`, or all up to the number `has_had`; 0: it is not known.
         Subscribe to the session's subject before the barrier is sent: what is stored later is pushed.
         """
         subject = self._subjects.user(user, session)
