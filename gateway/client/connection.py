@@ -209,6 +209,11 @@ class Connection(asyncio.BufferedProtocol):
         return self._visit
 
     @property
+    def held(self) -> Held:
+        """How what waits here is counted towards the sum of the gateway."""
+        return self._held
+
+    @property
     def is_closing(self) -> bool:
         """Whether the client is gone, or about to be, though its end may not have been read yet."""
         return self._transport.is_closing() or has_hung_up(self._transport)
@@ -357,7 +362,7 @@ class Connection(asyncio.BufferedProtocol):
                 if handshake.lists_too_much(event):
                     self.deny(HandshakeError.HEADERS_TOO_LARGE)
                     return
-                page = None if self._pages is None else self._pages.answer(event)
+                page = None if self._pages is None else self._pages.answer(event, self._visit.address)
                 if page is not None:
                     self._respond(page)
                 else:
