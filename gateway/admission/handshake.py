@@ -45,6 +45,11 @@ MOST_ESCAPED: Final = 2_048
 
 _LISTS: Final = ("Connection", "Upgrade", "Sec-WebSocket-Protocol")
 
+VERSION: Final = "13"
+"""Of WebSocket: the only one. Who is refused for another is told so (RFC 6455, section 4.4)."""
+
+_ABOUT_VERSIONS: Final = (http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.UPGRADE_REQUIRED)
+
 _BEARER: Final = "bearer."
 
 Note = Callable[[str], None]
@@ -290,4 +295,6 @@ def denied(error: HandshakeError, retry_after_s: int | None = None) -> Response:
             headers["WWW-Authenticate"] = "Bearer"
         case http.HTTPStatus.UPGRADE_REQUIRED:
             headers["Upgrade"] = "websocket"
+    if status in _ABOUT_VERSIONS:
+        headers["Sec-WebSocket-Version"] = VERSION
     return Response(status.value, status.phrase, headers, body)

@@ -21,6 +21,7 @@ from websockets.server import ServerProtocol
 from gateway.admission import handshake
 from gateway.admission.entrance import Entrance, Visit
 from gateway.client.fragments import Fragments, NotUtf8
+from gateway.client.frames import CLOSE, opcode_of
 from gateway.client.hang_up import has_hung_up
 from gateway.client.host import Host
 from gateway.client.inbound import Inbound
@@ -333,6 +334,10 @@ class Connection(asyncio.BufferedProtocol):
     def take_frame(self, frame: bytes) -> int | None:
         """Give the protocol any other frame, and act on what it makes of it."""
         protocol = self._protocol
+        if opcode_of(frame[0]) == CLOSE and protocol.current_size is not None:
+            # It may come between fragments (RFC 6455, section 5.4), where the library takes it for an error.
+            protocol.current_size = None
+            self._drop_fragments()
         protocol.receive_data(frame)
         self._outbox.flush()
         for event in protocol.events_received():

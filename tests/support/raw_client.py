@@ -173,6 +173,10 @@ class RawClient:
         """Write bytes as they are."""
         self._writer.write(data)
 
+    async def flush(self) -> None:
+        """Give what was written to the kernel, as a segment of its own."""
+        await self._writer.drain()
+
     def send(self, text: bytes | str) -> None:
         """Send one text message in one frame, valid UTF-8 or not."""
         self.write(frame(Opcode.TEXT, text if isinstance(text, bytes) else text.encode()))

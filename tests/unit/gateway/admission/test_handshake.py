@@ -303,6 +303,8 @@ def test_a_refusal_may_say_another_time_to_come_back() -> None:
 def test_a_refusal_says_in_its_headers_what_was_missing() -> None:
     assert denied(HandshakeError.UNAUTHORIZED).headers["WWW-Authenticate"] == "Bearer"
     assert denied(HandshakeError.UPGRADE_REQUIRED).headers["Upgrade"] == "websocket"
+    for denial in HandshakeError:
+        assert ("Sec-WebSocket-Version" in denied(denial).headers) == (denial.status in {400, 426})
 
 
 def test_a_request_has_exactly_one_host() -> None:
