@@ -145,6 +145,21 @@ KEY_FETCHES = _counter(
     "Fetches of the key set that verifies tokens, by outcome (ok, failed: the older keys stay in use).",
     outcome=("ok", "failed"),
 )
+TLS_HANDSHAKES = _counter(
+    "tieline_tls_handshakes_total",
+    "TLS handshakes that clients began with this gateway and did not leave, by outcome (ok, failed).",
+    outcome=("ok", "failed"),
+)
+TLS_RELOADS = _counter(
+    "tieline_tls_reloads_total",
+    "Readings of this gateway's certificate after its start, by outcome (ok, failed: the older one stays).",
+    outcome=("ok", "failed"),
+)
+TLS_CERTIFICATE_EXPIRES = Gauge(
+    "tieline_tls_certificate_expires_timestamp_seconds",
+    "When the certificate that this gateway shows expires, in Unix seconds; 0: clients speak no TLS to it.",
+    registry=REGISTRY,
+)
 SIGNALS = FastCounter(
     "tieline_signals_total",
     "Client messages answered by this gateway, by command and outcome (relayed, held, ok, or the reason "

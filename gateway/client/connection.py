@@ -200,6 +200,11 @@ class Connection(asyncio.BufferedProtocol):
         return self._upgrade.visit
 
     @property
+    def held(self) -> Held:
+        """How what waits here is counted towards the sum of the gateway."""
+        return self._held
+
+    @property
     def is_closing(self) -> bool:
         """Whether the client is gone, or about to be, though its end may not have been read yet."""
         return self._transport.is_closing() or has_hung_up(self._transport)

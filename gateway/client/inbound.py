@@ -176,6 +176,8 @@ class Inbound:
         if say.frame:
             self._client.say(say.frame)
         metrics.signal_answered(say.cmd, say.outcome)
+        if say.why:  # a user may refresh so many times a minute, so these are few
+            _log.info("newer token refused", extra={"user": self._session.user, "why": say.why})
         if _log.isEnabledFor(logging.DEBUG):
             fields = {
                 "requestId": say.request_id,

@@ -175,8 +175,8 @@ class Session:
             claims = self.terms.tokens.verify(token, now)
         except UnknownKey:
             return AskKeys(request_id, "REFRESH_TOKEN", token)
-        except BadToken:
-            return _refuse(request_id, "REFRESH_TOKEN", ErrorCode.BAD_TOKEN)
+        except BadToken as problem:
+            return _refuse(request_id, "REFRESH_TOKEN", ErrorCode.BAD_TOKEN, str(problem))
         if claims.sub != self.claims.sub:
             return _refuse(request_id, "REFRESH_TOKEN", ErrorCode.SENDER_MISMATCH)
         rooms = tuple(self.rooms)
@@ -187,7 +187,8 @@ class Session:
         """Decide on a newer token with the keys as they are now; not `is_fresh`: they could not be had."""
         action = self._refresh(ask.request_id, ask.token, now)
         if isinstance(action, AskKeys):
-            return _refuse(ask.request_id, ask.cmd, ErrorCode.BAD_TOKEN if is_fresh else ErrorCode.INTERNAL)
+            refusal = ErrorCode.BAD_TOKEN if is_fresh else ErrorCode.INTERNAL
+            return _refuse(ask.request_id, ask.cmd, refusal, "of a key that is not known")
         return action
 
     def _about_room(self, message: Join | Leave | Members) -> Action:
@@ -318,10 +319,11 @@ class Session:
         return EndSession(self.user, self.connection, resumable, account.spent_s, account.owed_s)
 
 
-def _refuse(request_id: str, cmd: str, refusal: ErrorCode, *, argument: str = "") -> Say:
+def _refuse(request_id: str, cmd: str, refusal: ErrorCode, why: str = "", *, argument: str = "") -> Say:
     return Say(
         replies.error(request_id, cmd, refusal, argument),
         request_id,
         cmd if cmd in envelope.COMMANDS else UNKNOWN,
         refusal.reason,
+        why,
     )
