@@ -6,17 +6,23 @@ same way as the frames: when it is back, everything that is stored from then on 
 """
 
 import asyncio
+import logging
+import secrets
 from typing import Final, NamedTuple
 
 from tieline.runtime.broker import Broker
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
 TIMEOUT_S: Final = 2.0
 """For a barrier to come back: a leader election takes about as long, and then it is lost."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Barrier(NamedTuple):
@@ -34,7 +40,7 @@ class Barriers:
         self._subject = subjects.mark(gateway)
         self._live_subject = subjects.live_mark(gateway)
         self._awaited: dict[bytes, asyncio.Future[Barrier]] = {}
-        self._count = 0
+        self._unreadable = Unreadable(_log)
 
     async def start(self) -> None:
         """Subscribe to barriers. Call once, before the first."""
@@ -47,8 +53,7 @@ class Barriers:
             BrokerAway: it was not sent.
             NoAnswer: it did not come back.
         """
-        self._count += 1
-        name = b"%d" % self._count
+        name = secrets.token_bytes(8)  # any gateway may send a barrier to any other: it must not guess a name
         back: asyncio.Future[Barrier] = asyncio.get_running_loop().create_future()
         self._awaited[name] = back
         try:
@@ -62,5 +67,11 @@ class Barriers:
 
     def _on_pushed(self, message: Message) -> None:
         back = self._awaited.get(message.data)
-        if back is not None and not back.done():
-            back.set_result(Barrier(self._subject, jetstream.sequence(message)))
+        if back is None or back.done():
+            return
+        try:
+            _, sequence = jetstream.position(message.headers)
+        except ValueError as error:
+            self._unreadable.note("barrier", error)
+            return
+        back.set_result(Barrier(self._subject, sequence))

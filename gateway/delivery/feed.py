@@ -8,6 +8,7 @@ what is missing has been read (`catch_up`).
 import asyncio
 import contextlib
 import functools
+import logging
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
@@ -19,8 +20,10 @@ from gateway.client.session import Session
 from gateway.delivery.barriers import Barrier
 from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
 from tieline.wire.codes import CloseCode
+from tieline.wire.heads import is_deliverable
 from tieline.wire.ids import ConnectionId
 from tieline.wire.subjects import Subjects
 
@@ -38,6 +41,8 @@ class Beside(Protocol):
 
 
 NOTHING_PENDING: Final = ()
+
+_unreadable: Final = Unreadable(logging.getLogger(__name__))
 
 
 class Feed:
@@ -84,7 +89,11 @@ class Feed:
 
     def on_message(self, message: Message) -> None:
         """Deliver a frame that was pushed, or keep it back because an older one is missing."""
-        previous, sequence = jetstream.position(message.headers)
+        try:
+            previous, sequence = jetstream.position(message.headers)
+        except ValueError as error:
+            _unreadable.note("frame", error)
+            return
         if previous > self.last_sequence and self._held is None:
             self._on_gap()
         if self._held is not None:
@@ -93,7 +102,13 @@ class Feed:
             self.last_sequence = sequence
             if self._pending and self._beside is not None:
                 self._beside.tell(sequence)
-            self._deliveries.deliver(message.data)
+            self._deliver(message.data)
+
+    def _deliver(self, frame: bytes) -> None:
+        if is_deliverable(frame):
+            self._deliveries.deliver(frame)
+        else:
+            _unreadable.note("frame", "no text, or too long")
 
     @property
     def is_held(self) -> bool:
@@ -139,7 +154,7 @@ class Feed:
             self.last_sequence = max(self.last_sequence, sequence)  # it may have been read, too
             if self._beside is not None:
                 self._beside.tell(sequence)
-            self._deliveries.deliver(frame)
+            self._deliver(frame)
         if self._beside is not None:
             self._beside.tell()
         return is_lost

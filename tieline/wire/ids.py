@@ -13,7 +13,7 @@ RoomId = NewType("RoomId", str)
 """A room, as the client names it."""
 
 SessionId = NewType("SessionId", str)
-"""One session of a user: public, made by the gateway, safe inside a subject."""
+"""One session of a user: public, made by the gateway. See `is_own_id`."""
 
 
 class Address(NamedTuple):
@@ -43,6 +43,8 @@ MAX_ID_BYTES = 128
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
+_OWN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
 
 def is_valid_id(text: str) -> bool:
     """Say whether `text` may be an id from outside: 1 to 128 bytes of UTF-8, no control characters."""
@@ -56,3 +58,8 @@ def is_valid_id(text: str) -> bool:
         return len(text.encode()) <= MAX_ID_BYTES
     except UnicodeEncodeError:  # a lone surrogate is no UTF-8
         return False
+
+
+def is_own_id(text: str) -> bool:
+    """Say whether `text` may be an id of our own making: of a session, a connection or a gateway."""
+    return _OWN.fullmatch(text) is not None
