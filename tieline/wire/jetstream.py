@@ -64,8 +64,8 @@ def next_message(stream: str, consumer: str) -> str:
 
 
 def consumer_acks(stream: str, consumer: str) -> str:
-    """The pattern of the subjects where a consumer's messages are acknowledged."""
-    return f"$JS.ACK.{stream}.{consumer}.>"
+    """The pattern of the subjects where a consumer's messages are acknowledged: five numbers follow."""
+    return f"$JS.ACK.{stream}.{consumer}.*.*.*.*.*"
 
 
 def leader_elected(stream: str) -> str:

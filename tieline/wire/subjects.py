@@ -245,6 +245,27 @@ class Keys:
         return "listener.*"
 
     @staticmethod
+    def kinds() -> tuple[str, ...]:
+        """The patterns of all keys that there are, each of one kind."""
+        return (
+            "user.*",
+            "room.*.*",
+            "pair.*.*",
+            "held.*.*.*",
+            "session.*.*",
+            Keys.listeners(),
+            "timer.offer.*.*.*",
+            "timer.away.*.*",
+            Keys.leases(),
+            Keys.probe(),
+        )
+
+    @staticmethod
+    def probe() -> str:
+        """What is read and written to see whether that is possible."""
+        return "usable"
+
+    @staticmethod
     def timers() -> str:
         """The pattern of every timer."""
         return "timer.>"
