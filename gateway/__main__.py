@@ -155,6 +155,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         )
         registrations = Registrations(
             gateway=gateway,
+            subjects=subjects,
             broker=broker,
             presence=presence,
             connections=connections,

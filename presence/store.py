@@ -23,6 +23,7 @@ from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.settings import SettingsError
 from tieline.wire import jetstream
+from tieline.wire.subjects import Keys
 
 TIMEOUT_S: Final = 2.0
 """For one read or write: a leader election of the stream takes about one second."""
@@ -34,7 +35,7 @@ REMOVED_TTL_S: Final = 30.0
 """How long the marker of a removed record stays: longer than a replica lags behind the removal
 (`presence.records`)."""
 
-PROBE: Final = "usable"
+PROBE: Final = Keys.probe()
 """The key that is read and written to see whether that is possible."""
 
 PROBE_TTL_S: Final = 10.0

@@ -12,6 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from tieline.runtime.fast_metrics import FastCounter, FastHistogram
 from tieline.runtime.metrics import REGISTRY as REGISTRY
+from tieline.runtime.metrics import UNREADABLE_MESSAGES as UNREADABLE_MESSAGES
 from tieline.wire.codes import CloseCode, HandshakeError
 from tieline.wire.envelope import COMMANDS, SIGNAL_COMMANDS
 from tieline.wire.internal import OPERATIONS
@@ -195,11 +196,6 @@ PRESENCE_REQUESTS = _counter(
     "Requests a presence process answered, by operation and outcome (ok, refused, gone, failed).",
     op=list(OPERATIONS.values()),
     outcome=("ok", "failed"),
-)
-UNREADABLE_MESSAGES = _counter(
-    "tieline_unreadable_messages_total",
-    "Messages of other processes that this router could not read, and dropped, by kind.",
-    kind=("signal", "changed"),
 )
 NEGOTIATIONS = _counter(
     "tieline_negotiations_total",

@@ -11,7 +11,6 @@ import functools
 import logging
 from typing import Final, Protocol
 
-import msgspec
 from nats.errors import Error as NatsError
 
 from gateway.delivery.barriers import Barrier
@@ -24,6 +23,7 @@ from tieline.runtime.broker import Broker, BrokerAway, Subscription
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
+from tieline.runtime.unreadable import UNREADABLE, Unreadable
 from tieline.wire import jetstream
 from tieline.wire.ids import RoomId
 from tieline.wire.subjects import Subjects, user_of_change
@@ -85,6 +85,7 @@ class LiveRooms:
         self._reader = reader
         self._pacer = pacer
         self._tasks = tasks
+        self._unreadable = Unreadable(_log)
         self._loop = asyncio.get_running_loop()
         self._rooms: dict[RoomId, LiveRoom] = {}
         self._subscriptions: dict[RoomId, Subscription] = {}
@@ -173,19 +174,19 @@ class LiveRooms:
                 self._remembered.pop(room, None)
 
     def _on_message(self, room: LiveRoom, message: Message) -> None:
+        try:
+            previous, number = jetstream.position(message.headers)
+            user = user_of_change(message.subject)
+            change = read(room.name, user, number, message.data)
+        except UNREADABLE as error:
+            self._unreadable.note("change", error)
+            return
         metrics.ROOM_CHANGES.inc()
-        previous, number = jetstream.position(message.headers)
-        user = user_of_change(message.subject)
         known = room.log.last_of(user)
         is_old = known != number <= max(room.whole_to, known)
         if room.is_whole and (is_old or previous > max(room.whole_to, known)):
             # Older than what was read: the stream counts anew, or a node pushes late that leads no more.
             self._stream.suspect_loss()
-        try:
-            change = read(room.name, user, number, message.data)
-        except msgspec.MsgspecError as error:
-            _log.error("change of a room not read: of another version", extra={"error": repr(error)})
-            return
         if room.take(change, self._loop.time()):
             self._advanced(room)
 
