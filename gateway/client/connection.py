@@ -241,7 +241,9 @@ class Connection(asyncio.BufferedProtocol):
         self._opened_at = self._loop.time()
         self.session = session
         self._timers.begin(self, session, self._host)
-        self._inbound = Inbound(self, session, self._host, self._timers.on_newer_token, self._held, self._now)
+        self._inbound = Inbound(
+            self, session, self._host, self._timers.on_newer_token, self._held, self._now, self.ping
+        )
         self._reader = Reader(
             self,
             self._inbound,
@@ -373,6 +375,8 @@ class Connection(asyncio.BufferedProtocol):
                 self._close_if_slow()  # the protocol has answered it, and the answer has to be read, too
             case Frame(opcode=Opcode.PONG, data=data):
                 self._timers.on_pong(bytes(data))
+                if self.session is not None:
+                    self._inbound.on_pong(bytes(data))
 
     def _on_text(self, data: bytes, fin: bool) -> None:
         if self._life is not Life.OPEN:
