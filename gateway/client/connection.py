@@ -237,7 +237,9 @@ class Connection(asyncio.BufferedProtocol):
         self._opened_at = self._loop.time()
         self.session = session
         self._timers.begin(self, session, self._host)
-        self._inbound = Inbound(self, session, self._host, self._timers.on_newer_token, self._held, self._now)
+        self._inbound = Inbound(
+            self, session, self._host, self._timers.on_newer_token, self._held, self._now, self.ping
+        )
         self._frames = FrameTaker(self, self._protocol, self._outbox, self._inbound, self._timers, self._held)
         self._reader = Reader(
             self._frames,

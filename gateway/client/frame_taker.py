@@ -115,7 +115,9 @@ class FrameTaker:
         elif event.opcode is Opcode.PING:
             self._client.close_if_slow()  # the protocol has answered it, and the answer has to be read, too
         elif event.opcode is Opcode.PONG:
-            self._timers.on_pong(bytes(event.data))
+            data = bytes(event.data)
+            self._timers.on_pong(data)
+            self._inbound.on_pong(data)
 
     def _on_text(self, data: bytes, fin: bool) -> None:
         if not self._is_open:

@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.admission.tokens import BadToken, Claims, UnknownKey
 from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
+from gateway.client.order import Order
 from gateway.client.pages import FIRST, PAGE, Page, read_cursor, wrong_argument
 from gateway.client.terms import Terms
 from gateway.limits import prices
@@ -69,6 +70,7 @@ class Session:
         "claims",
         "connection",
         "is_resumed",
+        "order",
         "places",
         "rooms",
         "secret",
@@ -98,6 +100,7 @@ class Session:
         self.places = places
         """The client is told the place of each message that it is sent."""
         self.is_resumed = False
+        self.order = Order()
         self.session = session
         self.connection = connection
         self.claims = claims
@@ -157,6 +160,8 @@ class Session:
         if body.to == body.sender:
             return _refuse(message.request_id, cmd, ErrorCode.BAD_MESSAGE)
         to = UserId(body.to)
+        if not self.order.lets_pass(to, frame, self._at):
+            return _refuse(message.request_id, cmd, ErrorCode.INTERNAL)
         if cmd == "WEBRTC_OFFER" and not self.budget.may_offer(to, self._at):
             return _refuse(message.request_id, cmd, ErrorCode.RATE_LIMITED)
         self.budget.carry(to, len(frame), self._at)
@@ -226,6 +231,9 @@ class Session:
                     self._charge(prices.HELD)
                 frame = replies.ack(ask.request_id, ask.cmd, ack) if self.acks else b""
                 return Say(frame, ask.request_id, ask.cmd, ack)
+            case None | Refused(refusal=ErrorCode.INTERNAL) if self.acks:
+                self.order.interrupt(ask.signal.to, ask.signal.frame)
+                return self._refused(ask.request_id, ask.cmd, reply)
             case _:
                 return self._refused(ask.request_id, ask.cmd, reply)
 
