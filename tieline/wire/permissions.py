@@ -5,7 +5,7 @@ The broker enforces it (`tieline permissions` writes it as the broker's configur
 presence can read or write the bucket, and only routers and presence can publish to users.
 
 Nor does a pattern say where JetStream may answer: it answers on any subject that it is told, with the
-server's own rights. So gateways have an account of their own, and `passages` lists what passes between the two.
+server's own rights. So gateways have an account of their own, and `passages` lists what passes between them.
 
 What may be asked of presence is listed by inclusion, in two unions of `internal`: a new operation is
 permitted to no service until it is in one of them. So are the kinds of keys in the bucket.
