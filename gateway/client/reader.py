@@ -242,7 +242,7 @@ class Reader:
                 frames -= 1
                 if self._now() >= end:
                     break
-        except BaseException:
+        except Exception:
             self._is_looking = self._is_queued = False
             self.stop()
             raise

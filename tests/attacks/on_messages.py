@@ -59,16 +59,17 @@ async def long_pings(scene: Scene) -> AsyncIterator[None]:
 async def brackets_from_20(scene: Scene) -> AsyncIterator[None]:
     lines = await scene.deaf_crowd(20)
     yield
-    await scene.flood_all(lines, _brackets())
+    await scene.flood_all(lines, brackets())
 
 
 async def brackets_from_one(scene: Scene) -> AsyncIterator[None]:
     (line,) = await scene.deaf_crowd(1)
     yield
-    await scene.flood_all([line], _brackets())
+    await scene.flood_all([line], brackets())
 
 
-def _brackets() -> bytes:
+def brackets() -> bytes:
+    """Write a candidate of nothing else."""
     data = _filled('{"from":"u","to":"nobody","data":[', "[],", "[]]}", 65_300)
     return _envelope(data, CANDIDATE)
 
