@@ -21,7 +21,7 @@ import uvloop
 
 from tests.attacks.line import Line, frame, request_of, text
 from tests.attacks.on_frames import PING, PONG
-from tests.attacks.on_messages import brackets
+from tests.attacks.on_messages import ICE_SERVERS, brackets
 from tests.attacks.player import Player
 from tests.support.frames import command, new_id, token
 from tests.support.running_dev import READY, RunningDev
@@ -41,7 +41,7 @@ KINDS: Final[Mapping[str, bytes]] = {
     "empty pings": frame(PING),
     "empty pongs": frame(PONG),
     "PING messages": text(command("PING", {}, "p")),
-    "ICE_SERVERS": text(b'{"requestId":"i","module":"ROOM","cmd":"ICE_SERVERS"}'),
+    "ICE_SERVERS": ICE_SERVERS,
     "candidates of 43,000 brackets": brackets(),
 }
 LIMITS: Final = ("off", "on")
