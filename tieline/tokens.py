@@ -13,9 +13,6 @@ import jwt
 from tieline.wire.ids import ID_RULE, is_valid_id
 
 SECRET_VARIABLE: Final = "TIELINE_JWT_SECRET"  # noqa: S105  # the name of the variable, not a secret
-SAFE_SECRET_BYTES: Final = 32
-"""What HS256 asks for (RFC 7518, section 3.2): as many as its hash has. A shorter secret is warned of."""
-
 DEFAULT_TTL_S: Final = 3600.0
 EVERY_ROOM: Final = "*"
 

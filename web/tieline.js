@@ -81,6 +81,7 @@ class Reconnector {
   #wake = () => {}; // ends the wait before the next attempt
   #abandoned = -Infinity; // when an attempt was given up last
   #pending = new Map(); // what was sent and is not answered yet: request id -> request
+  #waits = new Map(); // by user: until what was sent to it is sent again, and before that nothing new
   #prefix = newId(); // of all request ids
   #count = 0;
   #last = ''; // the request id of the last message from others
@@ -113,7 +114,8 @@ class Reconnector {
     const tooLong = { reason: 'TOO_LONG', msg: `more than ${longest} bytes`, cmd, requestId };
     if (utf8(frame).length > longest) return Promise.reject(new TielineError(tooLong)); // the server would hang up
     return new Promise((resolve, reject) => {
-      const request = { requestId, cmd, frame, resolve, reject, tries: 0 };
+      const to = SIGNALS.has(cmd) ? data.to : undefined;
+      const request = { requestId, cmd, frame, to, resolve, reject, tries: 0 };
       this.#pending.set(requestId, request);
       this.#write(request);
     });
@@ -174,6 +176,8 @@ class Reconnector {
       const lost = { reason: 'SESSION_LOST', msg: 'a new session began before the answer' };
       this.#giveUp((request) => new TielineError({ ...request, ...lost }));
     }
+    for (const clock of this.#waits.values()) clearTimeout(clock);
+    this.#waits.clear();
     for (const request of this.#pending.values()) this.#write(request);
     this.#tell(!before ? 'open' : welcome.resumed ? 'resumed' : 'reset', welcome);
   }
@@ -224,7 +228,7 @@ class Reconnector {
   #turn() { this.#at = (this.#at + 1) % this.#urls.length; }
 
   #write(request) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    if (this.#socket?.readyState !== WebSocket.OPEN || this.#waits.has(request.to)) return;
     clearTimeout(request.clock);
     request.sentAt ??= performance.now();
     if (performance.now() - request.sentAt < RESEND_MS) {
@@ -263,12 +267,27 @@ class Reconnector {
     if (!request) return message.code !== 200 && this.#tell('error', new TielineError(message));
     clearTimeout(request.clock);
     if (TRY_AGAIN.has(message.reason) && performance.now() - request.sentAt < RESEND_MS) {
+      if (message.reason === 'INTERNAL' && request.to !== undefined) return this.#repeat(request);
       request.clock = setTimeout(() => this.#write(request), backoff(request.tries++));
       return;
     }
     this.#pending.delete(message.requestId);
     if (message.code === 200) request.resolve(message);
     else request.reject(new TielineError(message));
+  }
+
+  /** Send what has no answer to a user again, in order: what was sent behind a message that failed, fails, too. */
+  #repeat({ to, tries }) {
+    if (this.#waits.has(to)) return;
+    const open = () => [...this.#pending.values()].filter((request) => request.to === to);
+    for (const request of open()) {
+      clearTimeout(request.clock);
+      request.tries += 1;
+    }
+    this.#waits.set(to, setTimeout(() => {
+      this.#waits.delete(to);
+      for (const request of open()) this.#write(request);
+    }, backoff(tries)));
   }
 
   #giveUp(why) {

@@ -8,6 +8,7 @@ what is missing has been read (`catch_up`).
 import asyncio
 import contextlib
 import functools
+import logging
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
@@ -20,8 +21,10 @@ from gateway.client.session import Session
 from gateway.delivery.barriers import Barrier
 from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
 from tieline.wire.codes import CloseCode
+from tieline.wire.heads import is_deliverable
 from tieline.wire.ids import ConnectionId
 from tieline.wire.subjects import Subjects
 
@@ -43,6 +46,8 @@ class Beside(Protocol):
 
 
 NOTHING_PENDING: Final = ()
+
+_unreadable: Final = Unreadable(logging.getLogger(__name__))
 
 
 class Feed:
@@ -94,7 +99,11 @@ class Feed:
 
     def on_message(self, message: Message) -> None:
         """Deliver a frame that was pushed, or keep it back because an older one is missing."""
-        previous, sequence = jetstream.position(message.headers)
+        try:
+            previous, sequence = jetstream.position(message.headers)
+        except ValueError as error:
+            _unreadable.note("frame", error)
+            return
         if previous > self.last_sequence and self._held is None:
             self._on_gap()
         if self._held is not None:
@@ -106,7 +115,10 @@ class Feed:
             self._deliver(message.data, sequence)
 
     def _deliver(self, frame: bytes, sequence: int) -> None:
-        self._deliveries.deliver(self._numbered(frame, sequence) if self._names_places else frame)
+        if is_deliverable(frame):
+            self._deliveries.deliver(self._numbered(frame, sequence) if self._names_places else frame)
+        else:
+            _unreadable.note("frame", "no text, or too long")
 
     def _numbered(self, frame: bytes, sequence: int) -> bytes:
         return numbered(frame, sequence if self._beside is None else self._beside.reached(sequence))

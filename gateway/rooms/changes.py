@@ -76,7 +76,7 @@ def read(room: RoomId, user: UserId, number: int, data: bytes) -> Change:
     """Read an entry of a room's log.
 
     Raises:
-        msgspec.MsgspecError: it is of another version, or none.
+        internal.UNREADABLE: it is of another version, or none.
     """
     entry = internal.decode_room_change(data)
     event = b"" if entry.is_silent else _events(room, user, number, entry, number)
@@ -132,7 +132,7 @@ def _events(room: RoomId, user: UserId, number: int, entry: RoomChange, says: in
     updated = MemberUpdated(room, user, entry.status, says)
     match entry.kind:
         case "left":
-            left = MemberLeft(room, user, entry.reason or "left", says)
+            left = MemberLeft(room, user, entry.left_reason, says)
             return framed(replies.success(name, "MEMBER_LEFT", left))
         case "updated":
             return framed(replies.success(name, "MEMBER_UPDATED", updated))
@@ -158,7 +158,7 @@ def told_together(room: RoomId, changes: Sequence[Change]) -> Told:
         room,
         last,
         [change.member for user, change in latest.items() if not change.has_left and user in came],
-        [Left(user, change.entry.reason or "left") for user, change in latest.items() if change.has_left],
+        [Left(user, change.entry.left_reason) for user, change in latest.items() if change.has_left],
         [change.member for user, change in latest.items() if not change.has_left and user not in came],
     )
     return Told(framed(replies.success(name_of(last), "ROOM_CHANGED", changed)), last, changes)

@@ -6,7 +6,6 @@ order with its frames, and when it comes back, of what has changed in them since
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from nats.errors import Error as NatsError
@@ -77,7 +76,7 @@ class RoomDelivery:
         Raises:
             NoAnswer, BrokerAway, NatsError: it cannot be read.
         """
-        missed, _ = await asyncio.gather(self._missed(session, had), self._listen(session.rooms))
+        missed, _ = await asyncio.gather(self._missed(session, had), self._listen(session))
         if session.is_resumed:
             is_known = missed.position is not None
             self._back[session.connection] = _Back(missed.position, session.batches and not is_known)
@@ -93,8 +92,11 @@ class RoomDelivery:
         has_had = position.whole_to if position is not None and is_known else 0
         return await self._delivery.missed(session, last, has_had)
 
-    async def _listen(self, rooms: Iterable[RoomId]) -> None:
-        await asyncio.gather(*(self._rooms.listen(room) for room in rooms))
+    async def _listen(self, session: Session) -> None:
+        """Listen to a session's rooms, and know what has happened in them if it comes back."""
+        rooms = await asyncio.gather(*(self._rooms.listen(name) for name in session.rooms))
+        if session.is_resumed:
+            await asyncio.gather(*(self._rooms.remember(room) for room in rooms))
 
     def release(self, session: Session, missed: Missed) -> None:
         """Deliver what a session missed, then what was pushed meanwhile, and go on with what is pushed."""

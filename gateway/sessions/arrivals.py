@@ -15,6 +15,7 @@ from websockets.http11 import Response
 from gateway.admission.handshake import Admitted
 from gateway.client.connection import HANDSHAKE_S, Connection
 from gateway.client.deliveries import NOTHING, Missed
+from gateway.client.events import welcome
 from gateway.client.mail import Had
 from gateway.client.session import NO_CLOSE_FRAME, Session
 from gateway.client.terms import Terms
@@ -161,7 +162,7 @@ class Arrivals:
         self._on_welcome(session, connection)
         metrics.SESSIONS_OPENED.labels(_how(admitted, resumed)).inc()
         token = admitted.resume if resumed and admitted.resume else secret
-        connection.welcome(response, session, session.welcome(token, resumed, missed.position))
+        connection.welcome(response, session, welcome(session, token, resumed, missed.position))
         self._delivery.release(session, missed)
         _log.info(
             "session opened",

@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser.hurried import come, frames, told
 from tests.browser.person import Person
-from tests.unit.client.resuming_gateways import INTERNAL, REFUSED, Backend, Gateway, denied
+from tests.unit.client.resuming_gateways import INTERNAL, REFUSED, Backend, Gateway, StoredSession, denied
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -91,6 +91,21 @@ async def test_what_failed_in_the_server_is_sent_again_the_very_same(
     sent = frames(backend, "JOIN")
     assert len(sent) == 3
     assert len(set(sent)) == 1
+
+
+async def test_what_was_sent_behind_a_failure_goes_again_in_order(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    await come(ann, gateway.url)
+    cmd = "WEBRTC_ICE_CANDIDATE"
+    backend.refusals[cmd] = [(INTERNAL, "INTERNAL")] * 3
+    backend.sessions["bob"] = StoredSession("bob")
+    await ann.page.evaluate("() => { Math.random = () => 0.99; }")  # all refusals come within the wait
+    say = "(number) => client._signal('WEBRTC_ICE_CANDIDATE', 'bob', number)"
+    await ann.page.evaluate(f"() => {{ window.said = [0, 1, 2].map({say}); }}")
+    await backend.until(lambda: not backend.refusals[cmd])
+    await ann.page.evaluate(f"() => Promise.all([...said, ({say})(3)])")
+    assert [json.loads(frame)["data"]["data"] for frame in frames(backend, cmd)] == [0, 1, 2, 0, 1, 2, 3]
 
 
 async def test_a_refusal_says_why(ann: Person, backend: Backend, gateway: Gateway) -> None:

@@ -20,9 +20,9 @@ from gateway.admission.addresses import client_address
 from gateway.admission.handshake import Admitted, Pending, judge
 from gateway.admission.origins import Origins
 from gateway.admission.tokens import BadToken, Tokens
-from tests.attacks.on_connecting import junk
 from tests.attacks.on_frames import broken
 from tests.attacks.on_messages import bombs
+from tests.attacks.on_sockets import junk
 from tests.support.golden import Golden
 from tests.unit.gateway.client.alice import ALICE, JWT_SECRET, NOW, alice
 from tests.unit.gateway.client.harness import Harness, connected

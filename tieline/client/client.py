@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from tieline.client import messages
 from tieline.client.connector import Connector, TokenSource
 from tieline.client.dispatcher import Dispatcher
-from tieline.client.errors import Closed, NoReply, Refused, SessionLost, Unreadable
+from tieline.client.errors import Closed, MessageTooLong, NoReply, Refused, SessionLost, Unreadable
 from tieline.client.events import Event
 from tieline.client.gateway_pool import Backoff, GatewayPool, Jitter
 from tieline.client.messages import Reply
@@ -192,8 +192,7 @@ class Client:
         frame = messages.encode(request_id, cmd, data)
         longest = self.welcome.max_message_bytes
         if len(frame) > longest:
-            # Checked here, because the server closes the connection for it.
-            raise ValueError(f"a message of {len(frame)} bytes is longer than the {longest} that are allowed")
+            raise MessageTooLong(cmd, len(frame), longest)
         return PendingRequest(request_id, cmd, frame, wants_reply=wants_reply)
 
     async def _deliver(self, request: PendingRequest) -> Reply | None:

@@ -13,7 +13,7 @@ RoomId = NewType("RoomId", str)
 """A room, as the client names it."""
 
 SessionId = NewType("SessionId", str)
-"""One session of a user: public, made by the gateway, safe inside a subject."""
+"""One session of a user: public, made by the gateway. See `is_own_id`."""
 
 
 class Address(NamedTuple):
@@ -62,6 +62,8 @@ _UNSEEN = re.compile(
 )
 """What a screen or a log shows as nothing, as something else, or in another order."""
 
+_OWN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
 
 def is_valid_id(text: str) -> bool:
     """Say whether `text` may be an id from outside (docs/protocol.md#2-envelope).
@@ -86,3 +88,8 @@ def is_shown(text: str) -> bool:
         return len(text.encode()) <= MAX_ID_BYTES
     except UnicodeEncodeError:  # a lone surrogate is no UTF-8
         return False
+
+
+def is_own_id(text: str) -> bool:
+    """Say whether `text` may be an id of our own making: of a session, a connection or a gateway."""
+    return _OWN.fullmatch(text) is not None

@@ -7,8 +7,10 @@ from gateway.client.deliveries import NOTHING
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
-from tieline.wire.ids import SessionId
+from tieline.wire.ids import SessionId, UserId
 from tieline.wire.internal import ListMembers
+
+DAN = UserId("dan")
 
 
 async def sends(scene: Scene, name: str) -> None:
@@ -58,6 +60,17 @@ async def test_who_comes_back_is_told_what_is_newer_than_its_last(scene: Scene) 
         await carol.comes(HALL, resumed=True, last=last)
         assert carol.harness.names() == missed
         await scene.delivery.drop(carol.session)
+
+
+async def test_who_comes_back_to_a_room_that_others_joined_is_told_each(scene: Scene) -> None:
+    had = await scene.enters(ALICE)
+    told = [await scene.enters(BOB), await scene.leaves(BOB), await scene.enters(BOB)]
+    dan = Here(scene, DAN)
+    await dan.comes()
+    told.append((await dan.joins()).page.number)
+    carol = Here(scene, CAROL)
+    await carol.comes(HALL, resumed=True, last=f"room-{had}")
+    assert carol.harness.names() == [f"room-{number}" for number in told]
 
 
 async def test_who_names_its_place_is_told_what_is_newer(scene: Scene) -> None:

@@ -3,7 +3,9 @@
 from gateway.client.deliveries import NOTHING, Deliveries, Missed
 from gateway.client.mail import Telling
 from gateway.delivery.feed import Feed
+from tests.support.metrics import value_of
 from tests.unit.gateway.client.harness import WELCOME, Harness, connected, event, ping
+from tieline import metrics
 from tieline.runtime.message import Message, block
 
 
@@ -34,6 +36,7 @@ class Listener:
             "Nats-Stream": "MAILBOX_t",
             "Nats-Subject": "t.user.alice.s-1",
             "Nats-Sequence": str(sequence),
+            "Nats-Time-Stamp": "2026-01-01T00:00:00Z",
             "Nats-Last-Sequence": str(previous),
         }
         self.feed.on_message(Message("t.live.user.alice.s-1", "", event(name), block(headers)))
@@ -286,3 +289,43 @@ def test_no_place_is_beyond_what_the_rooms_have_told() -> None:
     listener.feed.release(Missed([], [event("c")], 11, (11,)))
 
     assert places(listener) == [("3", "a"), ("5", "b"), ("5", "c"), ("5", "d")]
+
+
+async def test_what_no_stream_has_pushed_is_dropped_and_holds_nobody() -> None:
+    listener, dropped = Listener(), metrics.UNREADABLE_MESSAGES.labels("frame")
+    before = value_of(dropped)
+    listener.push("a", 3, 0)
+    forged = {"Nats-Sequence": "9999", "Nats-Time-Stamp": "x", "Nats-Last-Sequence": "9998"}
+    got = {"Nats-Sequence": "9999", "Nats-Time": "", "Nats-Num-Pending": "0", "Nats-Last-Sequence": "8"}
+    for headers in (b"", block({}), block({**forged, "Nats-Sequence": "x"}), block(got)):
+        listener.feed.on_message(Message("t.live.user.alice.s-1", "", event("forged"), headers))
+    listener.push("b", 9, 3)
+
+    assert listener.harness.names() == ["a", "b"]
+    assert (listener.gaps, listener.feed.last_sequence) == (0, 9)
+    assert value_of(dropped) == before + 4
+
+
+async def test_headers_that_a_publisher_has_forged_are_not_believed() -> None:
+    listener = Listener()
+    listener.push("a", 3, 0)
+    forged = {"Nats-Sequence": "9999", "Nats-Last-Sequence": "9998"}
+    stored = {"Nats-Sequence": "9", "Nats-Time-Stamp": "2026-01-01T00:00:00Z", "Nats-Last-Sequence": "3"}
+    headers = block(forged).removesuffix(b"\r\n") + block(stored).removeprefix(b"NATS/1.0\r\n")
+    listener.feed.on_message(Message("t.live.user.alice.s-1", "", event("b"), headers))
+
+    assert listener.harness.names() == ["a", "b"]
+    assert (listener.gaps, listener.feed.last_sequence) == (0, 9)
+
+
+async def test_what_would_end_the_connection_is_not_sent() -> None:
+    listener, dropped = Listener(), metrics.UNREADABLE_MESSAGES.labels("frame")
+    before = value_of(dropped)
+    for sequence, frame in ((3, b'{"cmd":"\xff"}'), (4, b" " * 65_537)):
+        place = {"Nats-Sequence": str(sequence), "Nats-Time-Stamp": "x", "Nats-Last-Sequence": "0"}
+        listener.feed.on_message(Message("t.live.user.alice.s-1", "", frame, block(place)))
+    listener.push("b", 9, 4)
+
+    assert listener.harness.names() == ["b"]
+    assert (listener.gaps, listener.feed.last_sequence) == (0, 9)
+    assert value_of(dropped) == before + 2

@@ -26,8 +26,10 @@ from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.runtime.broker import BrokerAway
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId, UserId
 from tieline.wire.internal import EndSession, GatewayRequest
+from tieline.wire.subjects import Subjects
 
 GATEWAY: Final = GatewayId("g-1")
+SUBJECTS: Final = Subjects("t")
 TERMS: Final = Terms(IceServers(), TOKENS, pace=Pace(20, 5), resume_window_s=7.5)
 
 
@@ -86,6 +88,7 @@ class Scene:
         self.arrivals = self.arrivals_within(WAITING_S)
         self.registrations = Registrations(
             gateway=GATEWAY,
+            subjects=SUBJECTS,
             broker=self.sender,
             presence=self.presence,
             connections=self.connections,
