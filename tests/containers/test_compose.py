@@ -119,17 +119,6 @@ def test_a_service_reads_from_files_every_secret_that_it_needs(name: str, tmp_pa
     assert paths == {f"/run/secrets/{secret}" for secret in SERVICES[name].get("secrets", [])}
 
 
-@pytest.mark.needs("openssl")
-def test_a_second_run_keeps_secrets_and_certificates(tmp_path: Path) -> None:
-    def found() -> dict[str, bytes]:
-        return {str(file): file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-
-    Prepared(tmp_path)
-    before = found()
-    Prepared(tmp_path)
-    assert found() == before
-
-
 @pytest.mark.parametrize("name", KINDS)
 def test_a_service_is_told_settings_that_it_has_and_logs_in_as_itself(name: str) -> None:
     module = importlib.import_module("router.__main__" if name == "router" else f"{name}.settings")
