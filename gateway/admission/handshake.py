@@ -64,6 +64,8 @@ class Admitted(NamedTuple):
     """What limits count its address as."""
     batches: bool = False
     """The client takes the changes of rooms together, and lists in pages."""
+    calls: bool = False
+    """The client says and hears which call a message is about."""
 
 
 class Pending(enum.Enum):
@@ -173,6 +175,7 @@ def judge(request: Request, response: Response, tokens: Tokens, origins: Origins
         resume=None if resume is None else ResumeToken(resume[0]),
         last=query.get("last", [""])[0],
         batches=query.get("roster", [""])[0] == "1",
+        calls=query.get("calls", [""])[0] == "1",
     )
 
 

@@ -19,6 +19,8 @@ class Say(msgspec.Struct, frozen=True, gc=False):
     request_id: str
     cmd: str
     outcome: str
+    call: str = ""
+    """The call that the message is about."""
 
 
 class AskRouter(msgspec.Struct, frozen=True, gc=False):

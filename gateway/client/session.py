@@ -6,6 +6,8 @@ and what to say when the answer comes (`actions`). `inbound` carries that out.
 
 from typing import Final
 
+import msgspec
+
 from gateway.admission.tokens import BadToken, Claims, UnknownKey
 from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
 from gateway.client.pages import FIRST, PAGE, Page, read_cursor
@@ -25,8 +27,18 @@ from tieline.wire.envelope import (
     Ping,
     RefreshToken,
 )
-from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.ids import (
+    CallId,
+    ConnectionId,
+    GatewayId,
+    ResumeToken,
+    RoomId,
+    SecretHash,
+    SessionId,
+    UserId,
+)
 from tieline.wire.internal import (
+    NO_CALL,
     Accepted,
     Done,
     EndSession,
@@ -70,6 +82,9 @@ HEAVY_S: Final = 0.75
 """Of its user's budget: more than who comes into a room has used up, or who says what it could not say for
 seconds. Whoever owes more than that lets others go first."""
 
+OFFER_TIMEOUT_S: Final = 60.0
+"""How long an offer waits where presence does not say: as long as by default with 0.1.0."""
+
 LEAST_SPENT_S: Final = 1.0
 """Of its user's budget: what a connection has used up is told to presence if it is as much as this."""
 
@@ -82,9 +97,11 @@ class Session:
         "acks",
         "batches",
         "budget",
+        "calls",
         "claims",
         "connection",
         "is_resumed",
+        "offer_timeout_s",
         "rooms",
         "secret",
         "session",
@@ -102,6 +119,7 @@ class Session:
         budget: UserBudget | None = None,
         *,
         batches: bool = False,
+        calls: bool = False,
     ) -> None:
         """Take also what the user may still ask for; None: anything."""
         self.terms = terms
@@ -109,6 +127,10 @@ class Session:
         self._at = 0.0
         self.batches = batches
         """The client takes the changes of rooms together, and lists in pages."""
+        self.calls = calls
+        """The client says and hears which call a message is about."""
+        self.offer_timeout_s = 0.0
+        """How long presence lets an offer wait; 0: it does not say."""
         self.is_resumed = False
         self.session = session
         self.connection = connection
@@ -167,6 +189,9 @@ class Session:
             return _refuse(message.request_id, cmd, ErrorCode.SENDER_MISMATCH)
         if body.to == body.sender:
             return _refuse(message.request_id, cmd, ErrorCode.BAD_MESSAGE)
+        call = envelope.named_call(body) if self.calls else ""
+        if call is None:
+            return _refuse(message.request_id, cmd, ErrorCode.BAD_MESSAGE)
         to = UserId(body.to)
         if cmd == "WEBRTC_OFFER" and not self.budget.may_offer(to, self._at):
             return _refuse(message.request_id, cmd, ErrorCode.RATE_LIMITED)
@@ -176,7 +201,8 @@ class Session:
             if cmd == "WEBRTC_ANSWER" and self.budget.answers_again(to, frame):
                 price = prices.ANSWER_AGAIN
             self._charge(price)
-        return AskRouter(message.request_id, cmd, Signal(self.user, self.session, to, frame, self.acks))
+        signal = Signal(self.user, self.session, to, frame, self.acks, CallId(call))
+        return AskRouter(message.request_id, cmd, signal)
 
     def _charge(self, price: float) -> None:
         self.budget.charge(price, self._at)
@@ -231,13 +257,14 @@ class Session:
     def router_answered(self, ask: AskRouter, reply: RouterReply | None) -> Say | HangUp:
         """Say what the router's reply means; None: there was none."""
         match reply:
-            case Accepted(ack=ack):
+            case Accepted(ack=ack, call=call):
                 if ack == "held":
                     self._charge(prices.HELD)
-                frame = replies.ack(ask.request_id, ask.cmd, ack) if self.acks else b""
-                return Say(frame, ask.request_id, ask.cmd, ack)
+                told = call if self.calls else ""
+                frame = replies.ack(ask.request_id, ask.cmd, ack, told) if self.acks else b""
+                return Say(frame, ask.request_id, ask.cmd, ack, call or ask.signal.call)
             case _:
-                return self._refused(ask.request_id, ask.cmd, reply)
+                return self._refused(ask.request_id, ask.cmd, reply, ask.signal.call)
 
     def presence_answered(self, ask: AskPresence, reply: PresenceReply | RoomListing | None) -> Say | HangUp:
         """Say what presence's reply means, or what is known of a room; None: there was no reply."""
@@ -269,11 +296,15 @@ class Session:
         is_new = ask.cmd == "JOIN" and ask.room not in self.rooms
         self._charge(members * prices.JOIN_MEMBER if is_new else listed * prices.LIST_MEMBER)
 
-    def _refused(self, request_id: str, cmd: str, reply: Refused | SessionGone | None) -> Say | HangUp:
+    def _refused(
+        self, request_id: str, cmd: str, reply: Refused | SessionGone | None, named: CallId = NO_CALL
+    ) -> Say | HangUp:
         match reply:
-            case Refused():
+            case Refused(fate=fate, call=call):
                 self._charge(prices.REFUSED)
-                return _refuse(request_id, cmd, reply.refusal)
+                told = (fate, call) if self.calls else ()
+                frame = replies.error(request_id, cmd, reply.refusal, *told)
+                return Say(frame, request_id, cmd, reply.refusal.reason, named or call)
             case SessionGone(replaced=replaced):
                 return HangUp(CloseCode.REPLACED if replaced else CloseCode.BROKER_LOST)
             case None:  # pragma: no branch  # there is no other
@@ -302,6 +333,7 @@ class Session:
         self.secret = secret
         self.rooms = dict(reply.rooms)
         self.is_resumed = reply.resumed
+        self.offer_timeout_s = reply.offer_timeout_s
 
     def registration(self, gateway: GatewayId) -> Register:
         """Tell presence again what it may have forgotten."""
@@ -338,6 +370,7 @@ class Session:
             resume_window=_number(self.terms.resume_window_s),
             ping_interval=_number(self.terms.pace.ping_interval_s),
             max_message_bytes=MAX_MESSAGE_BYTES,
+            offer_timeout=_number(self.offer_timeout_s or OFFER_TIMEOUT_S) if self.calls else msgspec.UNSET,
         )
         return replies.success("", "WELCOME", data)
 

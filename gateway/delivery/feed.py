@@ -15,6 +15,7 @@ from nats.errors import Error as NatsError
 
 from gateway.client.connection import Connection
 from gateway.client.deliveries import Backlogs, Deliveries, Missed
+from gateway.client.mail import Telling, mail
 from gateway.client.session import Session
 from gateway.delivery.barriers import Barrier
 from tieline.runtime.broker import Broker, Subscription
@@ -47,6 +48,7 @@ class Feed:
         "_beside",
         "_deliveries",
         "_held",
+        "_names_calls",
         "_on_gap",
         "_pending",
         "barrier",
@@ -60,9 +62,13 @@ class Feed:
         deliveries: Deliveries,
         stored_as: str,
         on_gap: Callable[[], None],
+        *,
+        names_calls: bool = False,
     ) -> None:
+        """`names_calls`: the client is told which call each frame belongs to."""
         self._deliveries = deliveries
         self._on_gap = on_gap
+        self._names_calls = names_calls
         self._beside: Beside | None = None
         self._pending: Collection[object] = NOTHING_PENDING
         """Empty while there is nothing to be told besides, to anybody."""
@@ -88,12 +94,15 @@ class Feed:
         if previous > self.last_sequence and self._held is None:
             self._on_gap()
         if self._held is not None:
-            self._held.append((previous, sequence, message.data))
+            self._held.append((previous, sequence, self._frame_of(message)))
         else:
             self.last_sequence = sequence
             if self._pending and self._beside is not None:
                 self._beside.tell(sequence)
-            self._deliveries.deliver(message.data)
+            self._deliveries.deliver(self._frame_of(message))
+
+    def _frame_of(self, message: Message) -> bytes:
+        return mail(message.data, message.headers) if self._names_calls else message.data
 
     @property
     def is_held(self) -> bool:
@@ -173,14 +182,14 @@ class Feeds:
         """Have what is stored for a session pushed to its connection."""
         stored_as = self._subjects.user(session.user, session.session)
         deliveries = Deliveries(
-            connection.say,
+            Telling(connection.say).say if session.calls else connection.say,
             self._loop,
             lambda: connection.waiting_bytes,
             functools.partial(connection.close, CloseCode.SLOW_CONSUMER),
             self.backlogs,
             connection.write,
         )
-        feed = Feed(deliveries, stored_as, on_gap)
+        feed = Feed(deliveries, stored_as, on_gap, names_calls=session.calls)
         pushed_as = self._subjects.live(session.user, session.session)
         subscription = await self._broker.subscribe(pushed_as, feed.on_message)
         self._subscriptions[session.connection] = subscription

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from gateway.client.deliveries import Missed
+from gateway.client.mail import mail
 from gateway.delivery.barriers import Barrier
 from gateway.delivery.replay import Replay
 from tieline import metrics
@@ -150,7 +151,7 @@ class Mailbox:
         ask = jetstream.messages_of(subject, beyond + 1, PART_MESSAGES, PART_BYTES)
         *messages, end = await self._read_all(ask)
         for message in messages:
-            replay.add(message.data, jetstream.sequence(message))
+            replay.add(mail(message.data, message.headers), jetstream.sequence(message))
         if not messages:
             return beyond, False
         return jetstream.sequence(messages[-1]), jetstream.pending(end) > 0

@@ -139,6 +139,7 @@ class Arrivals:
             self._terms,
             self._users.of(admitted.claims.user, _now()),
             batches=admitted.batches,
+            calls=admitted.calls,
         )
         self.under_way += 1
         try:

@@ -8,6 +8,7 @@ stays (docs/protocol.md#5-errors); `Closed` ends the connection (docs/protocol.m
 from typing import Final
 
 from tieline.wire.codes import may_reconnect
+from tieline.wire.ids import CallId
 
 _PASSING: Final = frozenset((408, 425, 429))
 """HTTP statuses below 500 that pass with time; proxies give them under load."""
@@ -42,15 +43,23 @@ class Denied(ClientError):
 
 
 class Refused(ClientError):
-    """The server refuses one message; the connection stays. A program acts on `reason`."""
+    """The server refuses one message; the connection stays. A program acts on `reason`.
 
-    def __init__(self, code: int, msg: str, reason: str, cmd: str, request_id: str) -> None:
-        super().__init__(f"{cmd or 'message'} refused: {code} {msg} ({reason})")
+    `fate`: the message is about a call that is `ended`, or `replaced` by another one, or `answered` already.
+    `call`: the call that there is with that user; both are "" where the server does not say.
+    """
+
+    def __init__(
+        self, code: int, msg: str, reason: str, cmd: str, request_id: str, fate: str = "", call: str = ""
+    ) -> None:
+        super().__init__(f"{cmd or 'message'} refused: {code} {msg} ({reason}{fate and ', '}{fate})")
         self.code = code
         self.msg = msg
         self.reason = reason
         self.cmd = cmd
         self.request_id = request_id
+        self.fate = fate
+        self.call = CallId(call)
 
 
 class Closed(ClientError):

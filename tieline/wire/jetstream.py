@@ -83,6 +83,9 @@ def bucket_prefix(bucket: str) -> str:
 
 # Headers of a publish.
 
+_CALL: Final = b"Tieline-Call"
+"""Ours: it stays with what is stored, is read with it, and pushed with it."""
+
 _MESSAGE_ID: Final = "Nats-Msg-Id"
 """A message of this name that the stream had within its duplicate window is not stored again."""
 
@@ -92,9 +95,14 @@ _TTL: Final = "Nats-TTL"
 _OPERATION: Final = "KV-Operation"
 
 
-def named(message_id: str) -> bytes:
-    """Encode the headers of a message that is to be stored once, however often it is published."""
-    return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n\r\n" % message_id.encode()
+def named(message_id: str, call: str = "") -> bytes:
+    """Encode the headers of a message that is to be stored once, however often it is published.
+
+    `call` is the id of the call that it belongs to; "": it belongs to none. `call_of` reads it.
+    """
+    if not call:
+        return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n\r\n" % message_id.encode()
+    return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n%b: %b\r\n\r\n" % (message_id.encode(), _CALL, call.encode())
 
 
 def only_asking(message_id: str) -> dict[str, str]:
@@ -184,6 +192,18 @@ def position(headers: bytes) -> tuple[int, int]:
     end = headers.index(b"\r", start)
     previous = headers.index(_AT_PREVIOUS, end) + len(_AT_PREVIOUS)
     return int(headers[previous : headers.index(b"\r", previous)]), int(headers[start:end])
+
+
+_AT_CALL: Final = b"\r\n%b: " % _CALL
+
+
+def call_of(headers: bytes) -> str:
+    """Read which call a stored message belongs to; "": none, or an older process stored it."""
+    start = headers.find(_AT_CALL)
+    if start < 0:
+        return ""
+    start += len(_AT_CALL)
+    return headers[start : headers.index(b"\r", start)].decode()
 
 
 def up_to(message: Headers) -> int:
