@@ -75,6 +75,8 @@ class Backend:
         """By command: what to answer first, before carrying it out."""
         self.lists: list[Frame] = []
         """What to answer to the next JOIN and MEMBERS, one each, instead of who is there."""
+        self.welcoming: Frame = {}
+        """What each WELCOME says beside the usual."""
         self.before_welcome: Callable[[StoredSession], Awaitable[None]] | None = None
         """What happens between the taking up of a session and the first frame about it."""
         self._changed = asyncio.Condition()
@@ -169,7 +171,9 @@ class Backend:
             if self.before_welcome is not None:
                 await self.before_welcome(session)
             state = {"resumeToken": session.secret, "resumed": resumed, "rooms": session.rooms}
-            await session.send(welcome(session.user, sessionId=session.secret[-4:], **state))
+            await session.send(
+                welcome(session.user, sessionId=session.secret[-4:], **state, **self.welcoming)
+            )
             if resumed:
                 await session.replay(query.get("last", ""))
 
