@@ -24,7 +24,9 @@ from tests.attacks.verdict import Seen, problems
 def parse(words: list[str]) -> argparse.Namespace:
     """Read the options."""
     parser = argparse.ArgumentParser(prog="python -m tests.attacks", description=__doc__)
-    parser.add_argument("--only", default="", metavar="WORD", help="rows with WORD in their name")
+    parser.add_argument(
+        "--only", default="", metavar="WORD", help="the row WORD, or all with it in their names"
+    )
     parser.add_argument("--but", default="", metavar="WORDS", help="no rows with one of these, with commas")
     parser.add_argument("--seconds", type=float, default=8.0, help="each attack lasts so long (%(default)g)")
     parser.add_argument(
@@ -39,11 +41,12 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 
 def chosen(options: argparse.Namespace) -> list[Attack]:
-    """Choose the rows."""
+    """Choose the rows: the one that is called so, or else those with that word in their names."""
     but = [word for word in options.but.split(",") if word]
+    named = [attack for attack in ROWS if attack.name == options.only]
     return [
         attack
-        for attack in ROWS
+        for attack in named or ROWS
         if options.only in attack.name and not any(word in attack.name for word in but)
     ]
 

@@ -114,6 +114,8 @@ class ErrorEvent(msgspec.Struct, frozen=True):
     reason: str
     cmd: str = ""
     request_id: str = msgspec.field(name="requestId", default="")
+    argument: str = ""
+    """Which one it is about, if it is about one."""
     fate: str = ""
     """What has become of the call that the message names, if it is refused for that: see `Refused`."""
     call: CallId = NO_CALL

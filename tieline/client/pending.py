@@ -126,7 +126,14 @@ class PendingRequests:
         if request is None:
             return False
         why = Refused(
-            error.code, error.msg, error.reason, error.cmd, error.request_id, error.fate, error.call
+            error.code,
+            error.msg,
+            error.reason,
+            error.cmd,
+            error.request_id,
+            error.argument,
+            error.fate,
+            error.call,
         )
         return self._conclude(request, why)
 

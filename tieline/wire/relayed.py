@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from tieline.wire import surrogates
+
 
 class _Body(msgspec.Struct, frozen=True, gc=False):
     call: msgspec.Raw = msgspec.Raw()
@@ -48,11 +50,11 @@ def with_call(frame: bytes, call: str) -> bytes:
 
 
 def _oddly_written(frame: bytes) -> tuple[dict[str, msgspec.Raw], dict[str, msgspec.Raw]]:
-    """Read a frame with lone surrogates (see `envelope`): of its fields those that the protocol knows.
+    """Read a frame with lone surrogates (`surrogates`): of its fields those that the protocol knows.
 
     It is decoded with other escapes in their place, and written over what was decoded, which views it.
     """
-    masked = bytearray(frame.replace(b"\\ud", b"\\ue").replace(b"\\uD", b"\\uE"))
+    masked = surrogates.masked(frame)
     fields = _fields.decode(masked)
     body = _fields.decode(fields["data"])
     masked[:] = frame

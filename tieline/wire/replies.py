@@ -194,6 +194,7 @@ class _Error(msgspec.Struct, frozen=True, kw_only=True):
     msg: str
     data: None = None
     reason: str
+    argument: str | msgspec.UnsetType = msgspec.UNSET
     fate: str | msgspec.UnsetType = msgspec.UNSET
     call: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -212,8 +213,10 @@ def ack(request_id: str, cmd: str, kind: Literal["relayed", "held"], call: str =
     return _encoder.encode(told)
 
 
-def error(request_id: str, cmd: str, refusal: ErrorCode, fate: str = "", call: str = "") -> bytes:
-    """Encode a refusal.
+def error(
+    request_id: str, cmd: str, refusal: ErrorCode, argument: str = "", *, fate: str = "", call: str = ""
+) -> bytes:
+    """Encode a refusal, on account of one argument in `data` if there is one that is wrong alone.
 
     `fate`: what has become of the call that the message names (`CallFate`); `call`: which the two users have.
     """
@@ -224,12 +227,14 @@ def error(request_id: str, cmd: str, refusal: ErrorCode, fate: str = "", call: s
             code=refusal.code,
             msg=refusal.msg,
             reason=refusal.reason,
+            argument=argument or msgspec.UNSET,
             fate=fate or msgspec.UNSET,
             call=call or msgspec.UNSET,
         )
     )
 
 
-def denial(status: int, msg: str, reason: str) -> bytes:
-    """Encode the JSON body of an HTTP refusal before the upgrade."""
-    return _encoder.encode({"code": status, "msg": msg, "reason": reason})
+def denial(status: int, msg: str, reason: str, limit: str = "") -> bytes:
+    """Encode the JSON body of an HTTP refusal before the upgrade; `limit` is which one was met, if any."""
+    body = {"code": status, "msg": msg, "reason": reason}
+    return _encoder.encode(body | {"limit": limit} if limit else body)

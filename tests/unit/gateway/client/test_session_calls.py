@@ -6,6 +6,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.client.actions import AskRouter, Say
+from gateway.client.events import welcome
 from gateway.client.session import Session
 from tests.unit.gateway.client.alice import NOW, SECRET, alice, room_ask, said, signal_ask
 from tests.unit.wire.samples import SIGNALS, frame, signal_message
@@ -125,10 +126,10 @@ def test_what_is_logged_of_a_message_names_its_call(calls: bool) -> None:
 def test_the_welcome_says_how_long_an_offer_waits(waits_s: float, told: float) -> None:
     session = alice(calls=True)
     session.opened(Opened(SessionId("s"), resumed=False, rooms={}, offer_timeout_s=waits_s), SECRET)
-    assert json.loads(session.welcome(ResumeToken(""), resumed=False))["data"]["offerTimeout"] == told
+    assert json.loads(welcome(session, ResumeToken(""), resumed=False))["data"]["offerTimeout"] == told
 
 
 def test_to_version_one_the_welcome_is_what_it_was() -> None:
     session = alice()
     session.opened(Opened(SessionId("s"), resumed=False, rooms={}, offer_timeout_s=60.0), SECRET)
-    assert "offerTimeout" not in json.loads(session.welcome(ResumeToken(""), resumed=False))["data"]
+    assert "offerTimeout" not in json.loads(welcome(session, ResumeToken(""), resumed=False))["data"]

@@ -90,7 +90,8 @@ class Replay:
         """Let the user connect, or take a message and what was answered to it."""
         if sent.cmd in {"CONNECT", "RESUME"}:
             resumes = sent.cmd == "RESUME"
-            self.waited += self.budget.connect(resumes, sent.at_s)
+            wait = self.budget.connect(resumes, sent.at_s)
+            self.waited += 0.0 if wait is None else wait.seconds
             self.budget.charge(prices.RESUME if resumes else prices.CONNECT, sent.at_s)
             if not resumes:
                 self._begin()
