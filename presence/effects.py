@@ -206,7 +206,9 @@ class Effects:
                 case HangUp():
                     self._announcer.hangup(effect)
                 case CallEnded():
-                    fact = Happened(effect.at, effect.user, effect.peer, reason=effect.reason)
+                    fact = Happened(
+                        effect.at, effect.user, effect.peer, reason=effect.reason, call=effect.call or None
+                    )
                     self._announcer.happened("ended", fact)
                 case _:
                     assert_never(effect)

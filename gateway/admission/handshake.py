@@ -84,6 +84,8 @@ class Admitted(NamedTuple):
     """The client is told the place of each message that it is sent."""
     last_place: str = ""
     """The place of the last message that the client has had; "": it names none."""
+    calls: bool = False
+    """The client says and hears which call a message is about."""
 
 
 class Pending(enum.Enum):
@@ -234,6 +236,7 @@ def judge(
         batches=query.get("roster", [""])[0] == "1",
         places=query.get("place", [""])[0] == "1",
         last_place=query.get("lastPlace", [""])[0],
+        calls=query.get("calls", [""])[0] == "1",
     )
 
 

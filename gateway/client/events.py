@@ -3,12 +3,19 @@
 What others have to say to it comes through `gateway/delivery/`, and answers are made in `session`.
 """
 
+from typing import Final
+
+import msgspec
+
 from gateway.client.mail import with_place
 from gateway.client.session import Session
 from tieline.wire import replies
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
 from tieline.wire.ids import ResumeToken
 from tieline.wire.replies import Reconnect, TokenExpiring, Welcome
+
+OFFER_TIMEOUT_S: Final = 60.0
+"""How long an offer waits where presence does not say: as long as by default with 0.1.0."""
 
 
 def welcome(session: Session, token: ResumeToken, resumed: bool, position: int | None = None) -> bytes:
@@ -25,6 +32,7 @@ def welcome(session: Session, token: ResumeToken, resumed: bool, position: int |
         resume_window=_number(session.terms.resume_window_s),
         ping_interval=_number(session.terms.pace.ping_interval_s),
         max_message_bytes=MAX_MESSAGE_BYTES,
+        offer_timeout=_number(session.offer_timeout_s or OFFER_TIMEOUT_S) if session.calls else msgspec.UNSET,
     )
     frame = replies.success("", "WELCOME", data)
     return with_place(frame, position or 0) if session.places else frame

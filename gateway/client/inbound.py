@@ -196,5 +196,6 @@ class Inbound:
                 "outcome": say.outcome,
                 "ms": round((self._now() - self._asked_at) * 1000, 3),
                 "bytes": size,
+                "call": say.call,
             }
             _log.debug("signal", extra=fields)

@@ -1,8 +1,8 @@
-"""A frame that was stored for a session, with where it is stored. Pure.
+"""A frame that was stored for a session, with where it is stored, and of which call it is. Pure.
 
 It is remembered, compared and counted as the bytes that its sender sent. What the client has asked to be told
-besides is put into it when it is written (`Telling`): its place, which the client names when it comes back.
-Changes of rooms, which are no mail, have their places from `gateway.rooms.changes`.
+besides is put into it when it is written (`Telling`): its place, which the client names when it comes back,
+and the id of its call. Changes of rooms, which are no mail, have their places from `gateway.rooms.changes`.
 
 A place is a number of the mailbox's stream: the client has been sent everything up to it. Numbers go on
 growing when the stream is lost and made anew, so that an old place stands before all that is new.
@@ -11,6 +11,8 @@ growing when the stream is lost and made anew, so that an old place stands befor
 import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
+
+from tieline.wire import jetstream, relayed
 
 _PLACE: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 
@@ -29,6 +31,18 @@ class Mail(bytes):
 
     number: int | None = None
     """How far the client has been told everything when it has had this; None: it has not asked."""
+    call: str = ""
+    """The call that it belongs to; "": none, or it is not known."""
+
+
+def mail(frame: bytes, headers: bytes) -> bytes:
+    """Keep what the headers of a stored message say of its frame, if they say anything."""
+    call = jetstream.call_of(headers)
+    if not call:
+        return frame
+    kept = Mail(frame)
+    kept.call = call
+    return kept
 
 
 def numbered(frame: bytes, number: int) -> bytes:
@@ -50,15 +64,19 @@ def read_place(text: str) -> int:
 
 
 class Telling:
-    """Writes frames to a client that has asked for the place of each (`place=1`)."""
+    """Writes frames to a client that has asked for the place of each (`place=1`), or its call (`calls=1`)."""
 
-    __slots__ = ("_say",)
+    __slots__ = ("_names_calls", "_say")
 
-    def __init__(self, say: Callable[[bytes], bool]) -> None:
+    def __init__(self, say: Callable[[bytes], bool], *, names_calls: bool = False) -> None:
         self._say = say
+        self._names_calls = names_calls
 
     def say(self, frame: bytes) -> bool:
         """Send the client a frame; False: the connection is closing, and it is not sent."""
-        if isinstance(frame, Mail) and frame.number is not None:
-            frame = with_place(frame, frame.number)
+        call, number = (frame.call, frame.number) if isinstance(frame, Mail) else ("", None)
+        if self._names_calls:
+            frame = relayed.with_call(frame, call)
+        if number is not None:
+            frame = with_place(frame, number)
         return self._say(frame)

@@ -5,7 +5,7 @@ and what to say when the answer comes (`actions`). `inbound` carries that out. W
 is made in `events`.
 """
 
-from typing import Final
+from typing import Final, get_args
 
 from gateway.admission.tokens import BadToken, Claims, UnknownKey
 from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
@@ -18,8 +18,18 @@ from gateway.limits.user_budget import UserBudget
 from tieline.wire import envelope, replies
 from tieline.wire.codes import CloseCode, ErrorCode
 from tieline.wire.envelope import Join, Leave, Malformed, Members, MembersBody, Ping, RefreshToken
-from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.ids import (
+    CallId,
+    ConnectionId,
+    GatewayId,
+    ResumeToken,
+    RoomId,
+    SecretHash,
+    SessionId,
+    UserId,
+)
 from tieline.wire.internal import (
+    NO_CALL,
     Accepted,
     Done,
     EndSession,
@@ -38,7 +48,7 @@ from tieline.wire.internal import (
     Signal,
     secret_hash,
 )
-from tieline.wire.replies import RoomOnly, Roster, RosterPage, TokenRefreshed
+from tieline.wire.replies import CallFate, RoomOnly, Roster, RosterPage, TokenRefreshed
 
 UNKNOWN: Final = "unknown"
 """What an unreadable or unknown command is called in the metrics: clients must not invent labels."""
@@ -50,6 +60,9 @@ FINAL_CLOSES: Final = frozenset(
     (CloseCode.NORMAL, CloseCode.KICKED, CloseCode.FLOODING, CloseCode.PROTOCOL_VIOLATION)
 )
 """Ends after which the session does not wait to be resumed: the client closed it, or has to stay away."""
+
+FATES: Final = frozenset(get_args(CallFate))
+"""What a client is told of a call; another word is that of a newer presence."""
 
 HEAVY_S: Final = 0.75
 """Of its user's budget: more than who comes into a room has used up, or who says what it could not say for
@@ -67,9 +80,11 @@ class Session:
         "acks",
         "batches",
         "budget",
+        "calls",
         "claims",
         "connection",
         "is_resumed",
+        "offer_timeout_s",
         "order",
         "places",
         "rooms",
@@ -89,6 +104,7 @@ class Session:
         budget: UserBudget | None = None,
         *,
         batches: bool = False,
+        calls: bool = False,
         places: bool = False,
     ) -> None:
         """Take also what the user may still ask for; None: anything."""
@@ -97,6 +113,10 @@ class Session:
         self._at = 0.0
         self.batches = batches
         """The client takes the changes of rooms together, and lists in pages."""
+        self.calls = calls
+        """The client says and hears which call a message is about."""
+        self.offer_timeout_s = 0.0
+        """How long presence lets an offer wait; 0: it does not say."""
         self.places = places
         """The client is told the place of each message that it is sent."""
         self.is_resumed = False
@@ -159,6 +179,9 @@ class Session:
             return _refuse(message.request_id, cmd, ErrorCode.SENDER_MISMATCH)
         if body.to == body.sender:
             return _refuse(message.request_id, cmd, ErrorCode.BAD_MESSAGE)
+        call = envelope.named_call(body) if self.calls else ""
+        if call is None:
+            return _refuse(message.request_id, cmd, ErrorCode.BAD_MESSAGE)
         to = UserId(body.to)
         if not self.order.lets_pass(to, frame, self._at):
             return _refuse(message.request_id, cmd, ErrorCode.INTERNAL)
@@ -170,7 +193,8 @@ class Session:
             if cmd == "WEBRTC_ANSWER" and self.budget.answers_again(to, frame):
                 price = prices.ANSWER_AGAIN
             self._charge(price)
-        return AskRouter(message.request_id, cmd, Signal(self.user, self.session, to, frame, self.acks))
+        signal = Signal(self.user, self.session, to, frame, self.acks, CallId(call))
+        return AskRouter(message.request_id, cmd, signal)
 
     def _charge(self, price: float) -> None:
         self.budget.charge(price, self._at)
@@ -226,16 +250,17 @@ class Session:
     def router_answered(self, ask: AskRouter, reply: RouterReply | None) -> Say | HangUp:
         """Say what the router's reply means; None: there was none."""
         match reply:
-            case Accepted(ack=ack):
+            case Accepted(ack=ack, call=call):
                 if ack == "held":
                     self._charge(prices.HELD)
-                frame = replies.ack(ask.request_id, ask.cmd, ack) if self.acks else b""
-                return Say(frame, ask.request_id, ask.cmd, ack)
+                told = call if self.calls else ""
+                frame = replies.ack(ask.request_id, ask.cmd, ack, told) if self.acks else b""
+                return Say(frame, ask.request_id, ask.cmd, ack, call=call or ask.signal.call)
             case None | Refused(refusal=ErrorCode.INTERNAL) if self.acks:
                 self.order.interrupt(ask.signal.to, ask.signal.frame)
-                return self._refused(ask.request_id, ask.cmd, reply)
+                return self._refused(ask.request_id, ask.cmd, reply, ask.signal.call)
             case _:
-                return self._refused(ask.request_id, ask.cmd, reply)
+                return self._refused(ask.request_id, ask.cmd, reply, ask.signal.call)
 
     def presence_answered(self, ask: AskPresence, reply: PresenceReply | RoomListing | None) -> Say | HangUp:
         """Say what presence's reply means, or what is known of a room; None: there was no reply."""
@@ -267,11 +292,16 @@ class Session:
         is_new = ask.cmd == "JOIN" and ask.room not in self.rooms
         self._charge(members * prices.JOIN_MEMBER if is_new else listed * prices.LIST_MEMBER)
 
-    def _refused(self, request_id: str, cmd: str, reply: Refused | SessionGone | None) -> Say | HangUp:
+    def _refused(
+        self, request_id: str, cmd: str, reply: Refused | SessionGone | None, named: CallId = NO_CALL
+    ) -> Say | HangUp:
         match reply:
-            case Refused():
+            case Refused(fate=fate, call=call):
                 self._charge(prices.REFUSED)
-                return _refuse(request_id, cmd, reply.refusal)
+                known = fate if fate in FATES else ""
+                told = {"fate": known, "call": call} if self.calls else {}
+                frame = replies.error(request_id, cmd, reply.refusal, **told)
+                return Say(frame, request_id, cmd, reply.refusal.reason, call=named or call)
             case SessionGone(replaced=replaced):
                 return HangUp(CloseCode.REPLACED if replaced else CloseCode.BROKER_LOST)
             case None:  # pragma: no branch  # there is no other
@@ -300,6 +330,7 @@ class Session:
         self.secret = secret
         self.rooms = dict(reply.rooms)
         self.is_resumed = reply.resumed
+        self.offer_timeout_s = reply.offer_timeout_s
 
     def registration(self, gateway: GatewayId) -> Register:
         """Tell presence again what it may have forgotten."""

@@ -16,7 +16,7 @@ from nats.errors import Error as NatsError
 
 from gateway.client.connection import Connection
 from gateway.client.deliveries import Backlogs, Deliveries, Missed
-from gateway.client.mail import Telling, numbered
+from gateway.client.mail import Telling, mail, numbered
 from gateway.client.session import Session
 from gateway.delivery.barriers import Barrier
 from tieline.runtime.broker import Broker, Subscription
@@ -57,6 +57,7 @@ class Feed:
         "_beside",
         "_deliveries",
         "_held",
+        "_names_calls",
         "_names_places",
         "_on_gap",
         "_pending",
@@ -73,11 +74,13 @@ class Feed:
         on_gap: Callable[[], None],
         *,
         names_places: bool = False,
+        names_calls: bool = False,
     ) -> None:
-        """`names_places`: the client is told where each frame is stored."""
+        """Take also what the client is told of each frame: where it is stored, and of which call it is."""
         self._deliveries = deliveries
         self._names_places = names_places
         self._on_gap = on_gap
+        self._names_calls = names_calls
         self._beside: Beside | None = None
         self._pending: Collection[object] = NOTHING_PENDING
         """Empty while there is nothing to be told besides, to anybody."""
@@ -107,12 +110,15 @@ class Feed:
         if previous > self.last_sequence and self._held is None:
             self._on_gap()
         if self._held is not None:
-            self._held.append((previous, sequence, message.data))
+            self._held.append((previous, sequence, self._frame_of(message)))
         else:
             self.last_sequence = sequence
             if self._pending and self._beside is not None:
                 self._beside.tell(sequence)
-            self._deliver(message.data, sequence)
+            self._deliver(self._frame_of(message), sequence)
+
+    def _frame_of(self, message: Message) -> bytes:
+        return mail(message.data, message.headers) if self._names_calls else message.data
 
     def _deliver(self, frame: bytes, sequence: int) -> None:
         if is_deliverable(frame):
@@ -203,15 +209,18 @@ class Feeds:
     async def subscribe(self, connection: Connection, session: Session, on_gap: Callable[[], None]) -> Feed:
         """Have what is stored for a session pushed to its connection."""
         stored_as = self._subjects.user(session.user, session.session)
+        say = connection.say
+        if session.places or session.calls:
+            say = Telling(say, names_calls=session.calls).say
         deliveries = Deliveries(
-            Telling(connection.say).say if session.places else connection.say,
+            say,
             self._loop,
             lambda: connection.waiting_bytes,
             functools.partial(connection.close, CloseCode.SLOW_CONSUMER),
             self.backlogs,
             connection.write,
         )
-        feed = Feed(deliveries, stored_as, on_gap, names_places=session.places)
+        feed = Feed(deliveries, stored_as, on_gap, names_places=session.places, names_calls=session.calls)
         pushed_as = self._subjects.live(session.user, session.session)
         subscription = await self._broker.subscribe(pushed_as, feed.on_message)
         self._subscriptions[session.connection] = subscription

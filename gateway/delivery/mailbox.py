@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from gateway.client.deliveries import Missed
+from gateway.client.mail import mail
 from gateway.delivery.barriers import Barrier
 from gateway.delivery.replay import Replay
 from tieline import metrics
@@ -154,7 +155,7 @@ class Mailbox:
         *messages, end = await self._read_all(ask)
         for message in messages:
             if is_deliverable(message.data):
-                replay.add(message.data, jetstream.sequence(message))
+                replay.add(mail(message.data, message.headers), jetstream.sequence(message))
             else:
                 self._unreadable.note("frame", "no text, or too long")
         if not messages:

@@ -144,6 +144,7 @@ class Arrivals:
             self._terms,
             self._users.of(admitted.claims.user, _now()),
             batches=admitted.batches,
+            calls=admitted.calls,
             places=admitted.places,
         )
         self.under_way += 1

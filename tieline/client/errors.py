@@ -8,6 +8,7 @@ stays (docs/protocol.md#5-errors); `Closed` ends the connection (docs/protocol.m
 from typing import Final
 
 from tieline.wire.codes import may_reconnect
+from tieline.wire.ids import CallId
 
 _PASSING: Final = frozenset((408, 425, 429))
 """HTTP statuses below 500 that pass with time; proxies give them under load."""
@@ -48,12 +49,23 @@ class Refused(ClientError):
     """The server refuses one message; the connection stays. A program acts on `reason`.
 
     `argument` is which one it is about, "" unless it is about one.
+
+    `fate`: the message is about a call that is `ended`, or `replaced` by another one, or `answered` already.
+    `call`: the call that there is with that user; both are "" where the server does not say.
     """
 
     def __init__(
-        self, code: int, msg: str, reason: str, cmd: str, request_id: str, argument: str = ""
+        self,
+        code: int,
+        msg: str,
+        reason: str,
+        cmd: str,
+        request_id: str,
+        argument: str = "",
+        fate: str = "",
+        call: str = "",
     ) -> None:
-        why = f"{reason}: {argument}" if argument else reason
+        why = ": ".join(word for word in (reason, argument, fate) if word)
         super().__init__(f"{cmd or 'message'} refused: {code} {msg} ({why})")
         self.code = code
         self.msg = msg
@@ -61,6 +73,8 @@ class Refused(ClientError):
         self.cmd = cmd
         self.request_id = request_id
         self.argument = argument
+        self.fate = fate
+        self.call = CallId(call)
 
 
 class Closed(ClientError):

@@ -33,6 +33,8 @@ class SignalBody(msgspec.Struct, frozen=True, gc=False):
     sender: str = msgspec.field(name="from")
     to: str
     data: msgspec.Raw
+    call: msgspec.Raw = msgspec.Raw()
+    """See `named_call`. Clients that did not ask for names may mean anything by it."""
 
 
 class RoomBody(msgspec.Struct, frozen=True, gc=False):
@@ -267,8 +269,9 @@ def _as_written(message: ClientMessage, masked: bytearray, frame: bytes) -> Clie
     if isinstance(message, Members):
         asked = MembersBody(text_in(body.room), text_in(body.after), message.data.limit)
         return Members(request_id, "ROOM", asked)
-    data = msgspec.Raw(bytes(message.data.data))
-    return type(message)(request_id, "ROOM", SignalBody(text_in(body.sender), text_in(body.to), data))
+    data, call = (msgspec.Raw(bytes(raw)) for raw in (message.data.data, message.data.call))
+    signal = SignalBody(text_in(body.sender), text_in(body.to), data, call)
+    return type(message)(request_id, "ROOM", signal)
 
 
 def _spoiled(request_id: str, cmd: str) -> Malformed:
@@ -284,6 +287,16 @@ def _names_are_valid(message: ClientMessage) -> bool:
 
 _is_valid_name = functools.lru_cache(maxsize=16_384)(is_valid_id)
 """Cached, because names recur, unlike the ids of requests."""
+
+
+def named_call(body: SignalBody) -> str | None:
+    """Read which call a message says it is about: "" if it says none, None if what it says is no id."""
+    if not memoryview(body.call).nbytes or body.call == _NULL:
+        return ""
+    return _id(body.call) or None
+
+
+_NULL: Final = msgspec.Raw(b"null")
 
 
 def command_of(message: ClientMessage | Signal) -> str:

@@ -35,6 +35,10 @@ GatewayId = NewType("GatewayId", str)
 ConnectionId = NewType("ConnectionId", str)
 """One connection of a session: a resumed session goes on with another connection."""
 
+CallId = NewType("CallId", str)
+"""One call of two users, from its first offer to its end: made by presence, safe inside a subject or a log.
+Empty where there is none, or none is known."""
+
 FrameDigest = NewType("FrameDigest", bytes)
 """A hash that tells one frame from any other: the same bytes, the same digest."""
 

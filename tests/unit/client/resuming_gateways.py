@@ -85,6 +85,8 @@ class Backend:
         """What to answer to the next JOIN and MEMBERS, one each, instead of who is there."""
         self.names_places = False
         """Whether it names places to who asks; servers of version 0.1 do not."""
+        self.welcoming: Frame = {}
+        """What each WELCOME says beside the usual."""
         self.before_welcome: Callable[[StoredSession], Awaitable[None]] | None = None
         """What happens between the taking up of a session and the first frame about it."""
         self._changed = asyncio.Condition()
@@ -179,6 +181,7 @@ class Backend:
             if self.before_welcome is not None:
                 await self.before_welcome(session)
             state = {"resumeToken": session.secret, "resumed": resumed, "rooms": session.rooms}
+            state |= self.welcoming
             first = welcome(session.user, sessionId=session.secret[-4:], **state)
             session.names_places = self.names_places and query.get("place") == "1"
             place = query.get("lastPlace", "")

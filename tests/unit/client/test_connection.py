@@ -64,9 +64,9 @@ async def test_the_token_is_in_the_header_and_acks_in_the_query() -> None:
             async with connect(address, "a.b-c", acks=acks) as connected:
                 assert connected.welcome.user_id == "a.b-c"
     assert [request.path for request in asked] == [
-        "/ws?acks=1&roster=1",
-        "/ws?shard=1&acks=1&roster=1",
-        "/ws?roster=1",
+        "/ws?acks=1&roster=1&calls=1",
+        "/ws?shard=1&acks=1&roster=1&calls=1",
+        "/ws?roster=1&calls=1",
     ]
     for request in asked:
         assert request.headers["Authorization"] == "Bearer a.b-c"

@@ -64,7 +64,8 @@ async def test_it_names_its_session_and_the_last_message_of_others(
         backend.cut("ann")
         await next_of(ann, 2)
         first, second = backend.queries
-        assert first == {"shard": "1", "acks": "1", "roster": "1", "place": "1", "resume": ""}
+        wishes = {"acks": "1", "roster": "1", "calls": "1", "place": "1"}
+        assert first == {"shard": "1", **wishes, "resume": ""}
         assert second == {**first, "resume": secret, "last": "名字 &=1"}
 
 
@@ -258,7 +259,7 @@ async def test_without_resume_one_loss_is_the_end(backend: Backend, gateway: Gat
         assert len([event async for event in ann.events()]) == 1
         assert ann.closed is not None
         assert ann.closed.code == 1012
-        assert backend.queries == [{"acks": "1", "roster": "1"}]
+        assert backend.queries == [{"acks": "1", "roster": "1", "calls": "1"}]
 
 
 async def test_without_acks_a_message_waits_for_the_connection(

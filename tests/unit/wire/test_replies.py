@@ -31,6 +31,24 @@ def text_of(cmd: str, data: object) -> str:
     return replies.success("r-1", cmd, data).decode()
 
 
+def test_a_welcome_says_how_long_offers_wait_to_who_hears_of_calls() -> None:
+    welcome = Welcome(ALICE, SessionId("s"), "secret", False, (), 30, 25, 65536, 60)
+
+    assert text_of("WELCOME", welcome).endswith('"maxMessageBytes":65536,"offerTimeout":60}}')
+
+
+def test_an_ack_and_a_refusal_name_the_call_where_one_is_given() -> None:
+    assert replies.ack("r-1", "WEBRTC_OFFER", "relayed", "0123").decode() == (
+        HEAD % "WEBRTC_OFFER" + 'null,"ack":"relayed","call":"0123"}'
+    )
+    refusal = replies.error(
+        "r-1", "WEBRTC_ANSWER", ErrorCode.NO_MATCHING_OFFER, fate="replaced", call="0123"
+    ).decode()
+    assert refusal.endswith('"data":null,"reason":"NO_MATCHING_OFFER","fate":"replaced","call":"0123"}')
+    over = replies.error("r-1", "WEBRTC_ANSWER", ErrorCode.NO_MATCHING_OFFER, fate="ended").decode()
+    assert over.endswith('"reason":"NO_MATCHING_OFFER","fate":"ended"}')
+
+
 def test_the_welcome_is_spelled_as_the_protocol_shows_it() -> None:
     welcome = Welcome(
         user_id=UserId("user_123"),

@@ -206,6 +206,11 @@ def test_acks_are_sent_to_whoever_asks_for_them(query: str, acks: bool) -> None:
     assert admitted(f"/ws?token={token()}{query}").acks is acks
 
 
+@pytest.mark.parametrize(("query", "calls"), [("", False), ("&calls=1", True), ("&calls=true", False)])
+def test_calls_have_names_for_whoever_asks_for_them(query: str, calls: bool) -> None:
+    assert admitted(f"/ws?token={token()}{query}").calls is calls
+
+
 @pytest.mark.parametrize(
     ("query", "resume", "last"),
     [

@@ -9,7 +9,7 @@ from gateway.client.actions import AskPresence, AskRouter
 from gateway.client.inbound import MAX_UNREAD
 from tests.unit.gateway.client.harness import connected, join, ping, session, signal, signals
 from tests.unit.wire.samples import refresh_message
-from tieline.wire.ids import UserId
+from tieline.wire.ids import CallId, UserId
 from tieline.wire.internal import Accepted, Refused, RoomMembers
 from tieline.wire.replies import Member
 
@@ -229,7 +229,7 @@ def test_a_signal_is_logged_by_its_envelope_never_by_its_content(
 
     harness.send(frame)
     harness.clock.advance(0.25)
-    harness.answer()
+    harness.answer(Accepted("relayed", 0, CallId("0123")))
 
     (record,) = caplog.records
     said = vars(record)
@@ -242,4 +242,5 @@ def test_a_signal_is_logged_by_its_envelope_never_by_its_content(
         250,
         len(frame),
     ]
+    assert said["call"] == "0123"
     assert "x" * 20 not in str(said)

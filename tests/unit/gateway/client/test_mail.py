@@ -1,14 +1,20 @@
 """What a client has asked to be told besides is put into a frame when it is written, and not before."""
 
 import json
+from collections.abc import Callable
+from typing import Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.client.duplicates import name_of
-from gateway.client.mail import Had, Telling, numbered, read_place, with_place
+from gateway.client.duplicates import Duplicates, name_of
+from gateway.client.mail import Had, Mail, Telling, mail, numbered, read_place, with_place
 from tests.unit.wire.samples import frame, offer_with, signal_message
+from tieline.wire import jetstream
+
+CALL: Final = "0123456789abcdef"
+FRAME: Final = frame(signal_message())
 
 
 def told(*frames: bytes) -> list[bytes]:
@@ -60,3 +66,53 @@ def test_a_place_that_was_told_is_read(number: int) -> None:
 
 def test_who_names_nothing_has_had_nothing() -> None:
     assert Had() == ("", "")
+
+
+def test_a_frame_is_kept_with_its_call() -> None:
+    kept = mail(FRAME, jetstream.named("7f.bob", CALL))
+    assert isinstance(kept, Mail)
+    assert (kept, kept.call) == (FRAME, CALL)
+
+
+def test_a_frame_of_no_call_is_nothing_but_a_frame() -> None:
+    assert mail(FRAME, jetstream.named("7f.bob")) is FRAME
+
+
+def test_a_frame_is_known_by_what_was_sent() -> None:
+    had = Duplicates()
+    assert had.is_new(FRAME, 0)
+    assert not had.is_new(mail(FRAME, jetstream.named("7f.bob", CALL)), 0)
+    assert name_of(FRAME) == name_of(mail(FRAME, jetstream.named("7f.bob", CALL)))
+
+
+def test_who_asks_is_told_the_call_and_nobody_elses_word_for_it() -> None:
+    said: list[bytes] = []
+
+    def say(frame: bytes) -> bool:
+        said.append(frame)
+        return len(said) == 1
+
+    telling = Telling(say, names_calls=True)
+    message = signal_message()
+    message["data"]["call"] = "of the sender's own"
+    assert telling.say(mail(frame(message), jetstream.named("7f.bob", CALL)))
+    assert not telling.say(frame(message))
+    assert [json.loads(each)["data"].get("call") for each in said] == [CALL, None]
+
+
+def _into(said: list[bytes]) -> Callable[[bytes], bool]:
+    def say(frame: bytes) -> bool:
+        said.append(frame)
+        return True
+
+    return say
+
+
+def test_who_asks_for_both_is_told_the_place_and_the_call() -> None:
+    said: list[bytes] = []
+    telling = Telling(_into(said), names_calls=True)
+    assert telling.say(numbered(mail(FRAME, jetstream.named("7f.bob", CALL)), 7))
+    (told,) = said
+    assert told.startswith(b'{"place":"7",')
+    assert json.loads(told)["data"]["call"] == CALL
+    assert Telling(lambda frame: frame is FRAME).say(FRAME)

@@ -1,27 +1,37 @@
 """How far a connection has got, by the sequences that the mailbox puts on what it pushes."""
 
 from gateway.client.deliveries import NOTHING, Deliveries, Missed
-from gateway.client.mail import Telling
+from gateway.client.mail import Mail, Telling, mail
 from gateway.delivery.feed import Feed
 from tests.support.metrics import value_of
 from tests.unit.gateway.client.harness import WELCOME, Harness, connected, event, ping
 from tieline import metrics
 from tieline.runtime.message import Message, block
+from tieline.wire import jetstream
 
 
 class Listener:
     """The feed of a client that is let in, unless a test says otherwise, and how often it found a gap."""
 
-    def __init__(self, harness: Harness | None = None, *, places: bool = False) -> None:
+    def __init__(
+        self, harness: Harness | None = None, *, places: bool = False, names_calls: bool = False
+    ) -> None:
         self.harness: Harness = harness or connected()
         self.gaps = 0
-        connection = self.harness.connection
-        deliveries = Deliveries(Telling(connection.say).say, self.harness.clock.loop)
+        self.told: list[tuple[bytes, str]] = []
+        """Of frames that are written with their call, if that is asked for: the frames, and the calls."""
+        connection, loop = self.harness.connection, self.harness.clock.loop
+        deliveries = self.harness.deliveries
+        if places:
+            deliveries = Deliveries(Telling(connection.say).say, loop)
+        elif names_calls:
+            deliveries = Deliveries(self._take, loop)
         self.feed = Feed(
-            deliveries if places else self.harness.deliveries,
+            deliveries,
             "t.user.alice.s-1",
             self._on_gap,
             names_places=places,
+            names_calls=names_calls,
         )
         if harness is None:
             self.feed.release(NOTHING)
@@ -30,9 +40,13 @@ class Listener:
         self.gaps += 1
         self.feed.hold()
 
-    def push(self, name: str, sequence: int, previous: int) -> None:
+    def _take(self, frame: bytes) -> bool:
+        self.told.append((frame, frame.call if isinstance(frame, Mail) else ""))
+        return True
+
+    def push(self, name: str, sequence: int, previous: int, call: str = "") -> None:
         """Let a frame come as JetStream pushes it."""
-        headers = {
+        headers = ({"Tieline-Call": call} if call else {}) | {
             "Nats-Stream": "MAILBOX_t",
             "Nats-Subject": "t.user.alice.s-1",
             "Nats-Sequence": str(sequence),
@@ -54,6 +68,20 @@ def test_what_follows_what_came_before_is_delivered() -> None:
 
     assert listener.harness.names() == ["a", "b"]
     assert (listener.gaps, listener.feed.last_sequence) == (0, 9)
+
+
+def test_each_frame_is_written_with_the_call_that_it_was_stored_with() -> None:
+    listener = Listener(names_calls=True)
+    listener.feed.release(NOTHING)
+    listener.push("a", 3, 0, call="0123")
+    listener.push("b", 9, 3)
+    listener.push("d", 15, 12, call="4567")
+    listener.push("a", 18, 15, call="0123")
+    missed = mail(event("c"), jetstream.named("7f.alice", "0123"))
+    listener.feed.release(Missed([], [missed], 12))
+
+    named = [("a", "0123"), ("b", ""), ("c", "0123"), ("d", "4567")]
+    assert listener.told == [(event(name), call) for name, call in named]
 
 
 def test_nothing_is_missing_when_what_came_before_is_stored_no_more() -> None:
