@@ -12,6 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from tieline.runtime.fast_metrics import FastCounter, FastHistogram
 from tieline.runtime.metrics import REGISTRY as REGISTRY
+from tieline.runtime.metrics import UNREADABLE_MESSAGES as UNREADABLE_MESSAGES
 from tieline.wire.codes import CloseCode, HandshakeError
 from tieline.wire.envelope import COMMANDS, SIGNAL_COMMANDS
 from tieline.wire.internal import OPERATIONS
@@ -145,6 +146,21 @@ KEY_FETCHES = _counter(
     "Fetches of the key set that verifies tokens, by outcome (ok, failed: the older keys stay in use).",
     outcome=("ok", "failed"),
 )
+TLS_HANDSHAKES = _counter(
+    "tieline_tls_handshakes_total",
+    "TLS handshakes that clients began with this gateway and did not leave, by outcome (ok, failed).",
+    outcome=("ok", "failed"),
+)
+TLS_RELOADS = _counter(
+    "tieline_tls_reloads_total",
+    "Readings of this gateway's certificate after its start, by outcome (ok, failed: the older one stays).",
+    outcome=("ok", "failed"),
+)
+TLS_CERTIFICATE_EXPIRES = Gauge(
+    "tieline_tls_certificate_expires_timestamp_seconds",
+    "When the certificate that this gateway shows expires, in Unix seconds; 0: clients speak no TLS to it.",
+    registry=REGISTRY,
+)
 SIGNALS = FastCounter(
     "tieline_signals_total",
     "Client messages answered by this gateway, by command and outcome (relayed, held, ok, or the reason "
@@ -180,11 +196,6 @@ PRESENCE_REQUESTS = _counter(
     "Requests a presence process answered, by operation and outcome (ok, refused, gone, failed).",
     op=list(OPERATIONS.values()),
     outcome=("ok", "failed"),
-)
-UNREADABLE_MESSAGES = _counter(
-    "tieline_unreadable_messages_total",
-    "Messages of other processes that this router could not read, and dropped, by kind.",
-    kind=("signal", "changed"),
 )
 NEGOTIATIONS = _counter(
     "tieline_negotiations_total",

@@ -19,6 +19,8 @@ class Say(msgspec.Struct, frozen=True, gc=False):
     request_id: str
     cmd: str
     outcome: str
+    why: str = ""
+    """Which check a newer token has failed: for the log alone."""
 
 
 class AskRouter(msgspec.Struct, frozen=True, gc=False):

@@ -200,6 +200,11 @@ class Connection(asyncio.BufferedProtocol):
         return self._upgrade.visit
 
     @property
+    def held(self) -> Held:
+        """How what waits here is counted towards the sum of the gateway."""
+        return self._held
+
+    @property
     def is_closing(self) -> bool:
         """Whether the client is gone, or about to be, though its end may not have been read yet."""
         return self._transport.is_closing() or has_hung_up(self._transport)
@@ -232,7 +237,9 @@ class Connection(asyncio.BufferedProtocol):
         self._opened_at = self._loop.time()
         self.session = session
         self._timers.begin(self, session, self._host)
-        self._inbound = Inbound(self, session, self._host, self._timers.on_newer_token, self._held, self._now)
+        self._inbound = Inbound(
+            self, session, self._host, self._timers.on_newer_token, self._held, self._now, self.ping
+        )
         self._frames = FrameTaker(self, self._protocol, self._outbox, self._inbound, self._timers, self._held)
         self._reader = Reader(
             self._frames,

@@ -3,6 +3,7 @@
 What others have to say to it comes through `gateway/delivery/`, and answers are made in `session`.
 """
 
+from gateway.client.mail import with_place
 from gateway.client.session import Session
 from tieline.wire import replies
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
@@ -10,8 +11,11 @@ from tieline.wire.ids import ResumeToken
 from tieline.wire.replies import Reconnect, TokenExpiring, Welcome
 
 
-def welcome(session: Session, token: ResumeToken, resumed: bool) -> bytes:
-    """Make the WELCOME; `token` is what the client resumes the session with."""
+def welcome(session: Session, token: ResumeToken, resumed: bool, position: int | None = None) -> bytes:
+    """Make the WELCOME; `token` is what the client resumes the session with.
+
+    `position` is the number up to which it has had everything; None: that is not known.
+    """
     data = Welcome(
         session.user,
         session.session,
@@ -22,7 +26,8 @@ def welcome(session: Session, token: ResumeToken, resumed: bool) -> bytes:
         ping_interval=_number(session.terms.pace.ping_interval_s),
         max_message_bytes=MAX_MESSAGE_BYTES,
     )
-    return replies.success("", "WELCOME", data)
+    frame = replies.success("", "WELCOME", data)
+    return with_place(frame, position or 0) if session.places else frame
 
 
 def reconnecting(session: Session, after_ms: int, jitter_ms: int) -> bytes:

@@ -10,6 +10,7 @@ from websockets.protocol import Event
 from websockets.server import ServerProtocol
 
 from gateway.client.fragments import Fragments, NotUtf8
+from gateway.client.frames import CLOSE, opcode_of
 from gateway.client.inbound import Inbound
 from gateway.client.keepalive import Timers
 from gateway.client.outbox import Outbox
@@ -73,6 +74,10 @@ class FrameTaker:
     def take_frame(self, frame: bytes) -> int | None:
         """Give the protocol any other frame, and act on what it makes of it."""
         protocol = self._protocol
+        if opcode_of(frame[0]) == CLOSE and protocol.current_size is not None:
+            # It may come between fragments (RFC 6455, section 5.4), where the library takes it for an error.
+            protocol.current_size = None
+            self._drop_fragments()
         protocol.receive_data(frame)
         self._outbox.flush()
         for event in protocol.events_received():
@@ -95,6 +100,9 @@ class FrameTaker:
     def stop(self) -> None:
         """Make no more messages of what comes, and forget the one that is arriving."""
         self._is_open = False
+        self._drop_fragments()
+
+    def _drop_fragments(self) -> None:
         self._held.change(-self._fragments.size)
         self._fragments.drop()
 
@@ -107,7 +115,9 @@ class FrameTaker:
         elif event.opcode is Opcode.PING:
             self._client.close_if_slow()  # the protocol has answered it, and the answer has to be read, too
         elif event.opcode is Opcode.PONG:
-            self._timers.on_pong(bytes(event.data))
+            data = bytes(event.data)
+            self._timers.on_pong(data)
+            self._inbound.on_pong(data)
 
     def _on_text(self, data: bytes, fin: bool) -> None:
         if not self._is_open:

@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.admission.tokens import BadToken, Claims, UnknownKey
 from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
+from gateway.client.order import Order
 from gateway.client.pages import FIRST, PAGE, Page, read_cursor, wrong_argument
 from gateway.client.terms import Terms
 from gateway.limits import prices
@@ -69,6 +70,8 @@ class Session:
         "claims",
         "connection",
         "is_resumed",
+        "order",
+        "places",
         "rooms",
         "secret",
         "session",
@@ -86,6 +89,7 @@ class Session:
         budget: UserBudget | None = None,
         *,
         batches: bool = False,
+        places: bool = False,
     ) -> None:
         """Take also what the user may still ask for; None: anything."""
         self.terms = terms
@@ -93,7 +97,10 @@ class Session:
         self._at = 0.0
         self.batches = batches
         """The client takes the changes of rooms together, and lists in pages."""
+        self.places = places
+        """The client is told the place of each message that it is sent."""
         self.is_resumed = False
+        self.order = Order()
         self.session = session
         self.connection = connection
         self.claims = claims
@@ -153,6 +160,8 @@ class Session:
         if body.to == body.sender:
             return _refuse(message.request_id, cmd, ErrorCode.BAD_MESSAGE)
         to = UserId(body.to)
+        if not self.order.lets_pass(to, frame, self._at):
+            return _refuse(message.request_id, cmd, ErrorCode.INTERNAL)
         if cmd == "WEBRTC_OFFER" and not self.budget.may_offer(to, self._at):
             return _refuse(message.request_id, cmd, ErrorCode.RATE_LIMITED)
         self.budget.carry(to, len(frame), self._at)
@@ -171,8 +180,8 @@ class Session:
             claims = self.terms.tokens.verify(token, now)
         except UnknownKey:
             return AskKeys(request_id, "REFRESH_TOKEN", token)
-        except BadToken:
-            return _refuse(request_id, "REFRESH_TOKEN", ErrorCode.BAD_TOKEN)
+        except BadToken as problem:
+            return _refuse(request_id, "REFRESH_TOKEN", ErrorCode.BAD_TOKEN, str(problem))
         if claims.sub != self.claims.sub:
             return _refuse(request_id, "REFRESH_TOKEN", ErrorCode.SENDER_MISMATCH)
         rooms = tuple(self.rooms)
@@ -183,7 +192,8 @@ class Session:
         """Decide on a newer token with the keys as they are now; not `is_fresh`: they could not be had."""
         action = self._refresh(ask.request_id, ask.token, now)
         if isinstance(action, AskKeys):
-            return _refuse(ask.request_id, ask.cmd, ErrorCode.BAD_TOKEN if is_fresh else ErrorCode.INTERNAL)
+            refusal = ErrorCode.BAD_TOKEN if is_fresh else ErrorCode.INTERNAL
+            return _refuse(ask.request_id, ask.cmd, refusal, "of a key that is not known")
         return action
 
     def _about_room(self, message: Join | Leave | Members) -> Action:
@@ -221,6 +231,9 @@ class Session:
                     self._charge(prices.HELD)
                 frame = replies.ack(ask.request_id, ask.cmd, ack) if self.acks else b""
                 return Say(frame, ask.request_id, ask.cmd, ack)
+            case None | Refused(refusal=ErrorCode.INTERNAL) if self.acks:
+                self.order.interrupt(ask.signal.to, ask.signal.frame)
+                return self._refused(ask.request_id, ask.cmd, reply)
             case _:
                 return self._refused(ask.request_id, ask.cmd, reply)
 
@@ -314,10 +327,11 @@ class Session:
         return EndSession(self.user, self.connection, resumable, account.spent_s, account.owed_s)
 
 
-def _refuse(request_id: str, cmd: str, refusal: ErrorCode, *, argument: str = "") -> Say:
+def _refuse(request_id: str, cmd: str, refusal: ErrorCode, why: str = "", *, argument: str = "") -> Say:
     return Say(
         replies.error(request_id, cmd, refusal, argument),
         request_id,
         cmd if cmd in envelope.COMMANDS else UNKNOWN,
         refusal.reason,
+        why,
     )

@@ -81,7 +81,7 @@ class Upgrade:
         if handshake.lists_too_much(request):
             self.deny(HandshakeError.HEADERS_TOO_LARGE)
             return
-        page = None if self._pages is None else self._pages.answer(request)
+        page = None if self._pages is None else self._pages.answer(request, self.visit.address)
         if page is not None:
             self._respond(page)
         else:

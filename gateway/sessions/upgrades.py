@@ -89,8 +89,9 @@ class Upgrades:
 
     def on_request(self, connection: Connection, request: Request, response: Response) -> None:
         """Deny an upgrade request, or begin to let the client in, now or when its key has been fetched."""
-        connection.visit.address = self._admission.address_of(request, connection.peer)
-        verdict = self._admission.judge(request, response, connection.peer, _now())
+        visit = connection.visit
+        visit.address = self._admission.address_of(request, connection.peer)
+        verdict = self._admission.judge(request, response, connection.peer, _now(), visit.explain)
         if not isinstance(verdict, Pending):
             self._decide(connection, response, verdict)
         elif self._settling >= MOST_SETTLING:
@@ -102,7 +103,9 @@ class Upgrades:
     async def _settle(self, connection: Connection, request: Request, response: Response) -> None:
         try:
             with bug_guard(_log, "upgrade not decided: a bug"):  # the client is then cut by `HANDSHAKE_S`
-                verdict = await self._admission.settle(request, response, connection.peer, _now)
+                verdict = await self._admission.settle(
+                    request, response, connection.peer, _now, connection.visit.explain
+                )
                 if not connection.is_closing:
                     self._decide(connection, response, verdict)
         finally:

@@ -174,16 +174,20 @@ class Scene:
         *,
         resume: str | None = None,
         last: str = "",
+        place: str | None = None,
         source: str | None = None,
         gateway: int = 0,
     ) -> Player:
         """Connect a user who listens, and return when it is greeted. `resume` is a secret, "" to get one.
+
+        `place` is where it goes on, "" if it asks for places only; None: it relies on `last`.
 
         Raises:
             Refused, OSError, ConnectionError: it was not let in.
         """
         player = Player(user or self.name())
         query = {} if resume is None else {"resume": resume, "last": last}
+        query |= {} if place is None else {"place": "1", "lastPlace": place}
         line = await self.dial(source, gateway, on_text=player.on_text)
         player.line = line
         await line.upgrade(self.url_for(player.user, claims, query, gateway))

@@ -34,7 +34,7 @@ from tieline.load.frames import FrameError, FrameReader, client_frame
 from tieline.runtime.message import Message
 from tieline.runtime.nats_parser import Parser
 from tieline.tokens import EVERY_ROOM, make_token
-from tieline.wire import envelope, jetstream
+from tieline.wire import envelope, jetstream, origin
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
 from tieline.wire.subjects import Keys, identifier, token, users_of_pair
 
@@ -82,8 +82,8 @@ def read_envelope(data: bytes) -> None:
     else:
         assert message.request_id
         assert len(message.request_id.encode()) <= 128
-        assert envelope.request_id_of(data) == message.request_id
-    assert isinstance(envelope.request_id_of(data), str)
+        assert origin.request_id_of(data) == message.request_id
+    assert isinstance(origin.request_id_of(data), str)
 
 
 def read_session(data: bytes) -> None:

@@ -1,6 +1,7 @@
 """The overlays as they are rendered, and ways to find things in them."""
 
 import functools
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,14 +23,10 @@ Json = dict[str, Any]
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
-@functools.cache
-def text_of(overlay: str) -> str:
-    """Render one overlay."""
+def text_of(folder: Path) -> str:
+    """Render an overlay."""
     done = subprocess.run(
-        [str(program("kubectl")), "kustomize", str(ROOT / "deploy/k8s/overlays" / overlay)],
-        capture_output=True,
-        text=True,
-        check=False,
+        [str(program("kubectl")), "kustomize", str(folder)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
@@ -37,10 +34,10 @@ def text_of(overlay: str) -> str:
 
 
 class Rendered:
-    """The objects of one overlay."""
+    """The objects of the overlay in a folder."""
 
-    def __init__(self, overlay: str) -> None:
-        self.objects: list[Json] = [one for one in yaml.safe_load_all(text_of(overlay)) if one]
+    def __init__(self, folder: Path) -> None:
+        self.objects: list[Json] = [one for one in yaml.safe_load_all(text_of(folder)) if one]
 
     def all(self, kind: str) -> list[Json]:
         """Every object of a kind."""
@@ -82,8 +79,18 @@ class Rendered:
 
 @functools.cache
 def rendered(overlay: str) -> Rendered:
-    """One overlay, rendered once."""
-    return Rendered(overlay)
+    """One overlay of those in the repository, rendered once."""
+    return Rendered(ROOT / "deploy/k8s/overlays" / overlay)
+
+
+def rendered_beside(kustomization: str, folder: Path) -> Rendered:
+    """Render an overlay that an operator writes, in a copy of what it stands beside."""
+    for part in ("k8s", "nats", "grafana"):
+        shutil.copytree(ROOT / "deploy" / part, folder / part)
+    mine = folder / "k8s/overlays/mine"
+    mine.mkdir()
+    (mine / "kustomization.yaml").write_text(kustomization)
+    return Rendered(mine)
 
 
 def container_of(workload: Mapping[str, Any]) -> Json:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.k8s.rendered import each_overlay, text_of
+from tests.k8s.rendered import ROOT, each_overlay, text_of
 from tests.support.demand import program
 
 EXCEPTIONS = {
@@ -28,7 +28,7 @@ EXCEPTIONS = {
 @each_overlay
 def test_the_scanner_finds_what_is_explained_and_nothing_else(overlay: str, tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.yaml"
-    manifest.write_text(text_of(overlay))
+    manifest.write_text(text_of(ROOT / "deploy/k8s/overlays" / overlay))
     done = subprocess.run(
         [
             str(program("checkov")),

@@ -14,11 +14,13 @@ import uvloop
 
 from tieline.cli import ready_file
 from tieline.cli.exits import EXIT_OK, fail, refuse
+from tieline.cli.secret import find_secret
 from tieline.load.client import LoadError, Target
 from tieline.load.connection import UpgradeRefused
 from tieline.load.figures import RelayFigures
 from tieline.load.processes import Pids
 from tieline.load.relay import measure_relay
+from tieline.runtime.settings import SettingsError
 from tieline.tokens import SECRET_VARIABLE
 
 DEFAULT_PAIRS: Final = (1, 50, 200)
@@ -46,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure each number of pairs and print a line for each; 1 if a single message went wrong."""
-    secret = options.secret or os.environ.get(SECRET_VARIABLE, "")
+    try:
+        secret = find_secret(options.secret, os.environ)
+    except SettingsError as problem:
+        return refuse("bench", str(problem))
     if not secret:
         return refuse("bench", f"set {SECRET_VARIABLE} to the secret the gateways have, or give --secret")
     if min(options.pairs) < 1 or options.seconds <= 0:

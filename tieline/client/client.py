@@ -248,12 +248,20 @@ async def connect(
         ValueError: `token` cannot be a token.
     """
     urls = (url,) if isinstance(url, str) else tuple(url)
-    query = {**({"acks": "1"} if acks else {}), "roster": "1"}
+    query = {**({"acks": "1"} if acks else {}), "roster": "1", **({"place": "1"} if resume else {})}
     connector = Connector(GatewayPool(urls, jitter), token, query, reply_timeout_s)
     established = await connector.connect_first({"resume": ""} if resume else {})
     stats = Stats()
     pending = PendingRequests(reply_timeout_s, stats)
-    dispatcher = Dispatcher(established.welcome, pending, stats, resume=resume, rejoin=rejoin, jitter=jitter)
+    dispatcher = Dispatcher(
+        established.welcome,
+        pending,
+        stats,
+        resume=resume,
+        rejoin=rejoin,
+        jitter=jitter,
+        place=established.place,
+    )
     reconnector = Reconnector(
         established,
         connector,

@@ -13,8 +13,10 @@ from typing import Final
 from gateway.settings import GatewaySettings
 from presence.settings import PresenceSettings
 from tieline.cli.dev.local_system import GATEWAY, KINDS, NATS, LocalSystem
+from tieline.cli.secret import find_secret
 from tieline.runtime.settings import misspelt
-from tieline.tokens import SAFE_SECRET_BYTES, SECRET_VARIABLE, make_token
+from tieline.runtime.weak_secrets import SAFE_SECRET_BYTES
+from tieline.tokens import SECRET_VARIABLE, make_token
 
 READY_MADE_TTL_S: Final = 24 * 3600.0
 """The printed tokens are for trying things out: they should outlive a day's work."""
@@ -36,7 +38,7 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
         for url, pid in zip(urls, pids[kind], strict=True)
     ]
     tokens = [f"{user:<9} {make_token(system.secret, user, [ROOM], READY_MADE_TTL_S)}" for user in USERS]
-    is_known = environ.get(SECRET_VARIABLE) == system.secret
+    is_known = find_secret(None, environ) == system.secret
     own = _own_command()
     secret = "" if is_known else f"{SECRET_VARIABLE}={system.secret} "
     is_guessable = len(system.secret.encode()) < SAFE_SECRET_BYTES
