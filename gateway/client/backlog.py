@@ -14,8 +14,9 @@ AWAITED_FRAMES: Final = 32
 """What a client may have sent beside the frame that is its next, and still be one that waits for answers, for
 as many rooms or peers side by side. One that floods has sent more, or `AWAITED_BYTES` behind a frame."""
 
-AWAITED_BYTES: Final = 16 * 1024
-"""So much is read on at the most, behind the frame that waits and the one behind that, which may be long."""
+AWAITED_BYTES: Final = 64 * 1024
+"""So much is read on, behind the frame that waits and the one behind that, which may be long: the offers of a
+page that calls everybody in its room."""
 
 
 class Backlog:

@@ -15,7 +15,15 @@ _ADVICE: Final = {
 }
 
 
+_OF_LIMITS: Final = {
+    "flooding": "this user was closed with 4503 for how much it sent, and is kept out for a while",
+}
+
+
 def explained(problem: Exception) -> str:
     """Return the text of a problem, with advice where the usual cause is known."""
-    advice = _ADVICE.get(problem.reason, "") if isinstance(problem, Denied) else ""
-    return f"{problem}; {advice}" if advice else str(problem)
+    if not isinstance(problem, Denied):
+        return str(problem)
+    advice = _OF_LIMITS.get(problem.limit) or _ADVICE.get(problem.reason)
+    when = "" if problem.retry_after is None or not problem.limit else f"; again in {problem.retry_after:g} s"
+    return f"{problem}; {advice}{when}" if advice else f"{problem}{when}"

@@ -20,6 +20,15 @@ from tieline.client import Denied, Unreachable
             Denied(503, "服务不可用", "DRAINING", 2.0),
             "connection refused: 503 服务不可用 (DRAINING)",
         ),
+        (
+            Denied(429, "请求过于频繁", "RATE_LIMITED", 33, "flooding"),
+            "connection refused: 429 请求过于频繁 (RATE_LIMITED: flooding); this user was closed with 4503"
+            " for how much it sent, and is kept out for a while; again in 33 s",
+        ),
+        (
+            Denied(429, "请求过于频繁", "RATE_LIMITED", 3, "connects"),
+            "connection refused: 429 请求过于频繁 (RATE_LIMITED: connects); again in 3 s",
+        ),
         (Unreachable("no gateway at ws://a"), "no gateway at ws://a"),
     ],
 )

@@ -25,8 +25,8 @@ def behind(*sent: bytes) -> tuple[Backlog, int]:
         ((frame(10),) * AWAITED_FRAMES, False),
         ((frame(10),) * AWAITED_FRAMES + (frame(10)[:-1],), False),
         ((frame(10),) * (AWAITED_FRAMES + 1), True),
-        ((frame(60_000), frame(60_000)[: AWAITED_BYTES - 1]), False),
-        ((frame(60_000), frame(60_000)[:AWAITED_BYTES]), True),
+        ((frame(60_000), *(frame(8_000),) * 7, frame(60_000)[: AWAITED_BYTES - 7 * 8_008 - 1]), False),
+        ((frame(60_000), *(frame(8_000),) * 7, frame(60_000)[: AWAITED_BYTES - 7 * 8_008]), True),
     ],
 )
 def test_a_flood_is_more_than_one_sends_that_waits(sent: tuple[bytes, ...], is_long: bool) -> None:
