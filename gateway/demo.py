@@ -20,6 +20,7 @@ import jwt
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from tieline.tokens import ANYBODY, MadeFor
 from tieline.wire.ids import ID_RULE, is_valid_id
 
 WEB: Final = Path(__file__).resolve().parent.parent / "web"
@@ -51,7 +52,14 @@ _POLICY: Final = "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'non
 class Pages:
     """Answers requests for the demo."""
 
-    def __init__(self, secret: str, hosts: Set[str] | None = frozenset(), folder: Path = WEB) -> None:
+    def __init__(
+        self,
+        secret: str,
+        hosts: Set[str] | None = frozenset(),
+        folder: Path = WEB,
+        made_for: MadeFor = ANYBODY,
+        ttl_s: int = TOKEN_TTL_S,
+    ) -> None:
         """Read the files. `hosts` are names of this gateway beside `localhost`; None: it is called anything.
 
         Raises:
@@ -59,6 +67,8 @@ class Pages:
         """
         self._secret = secret
         self._hosts = hosts
+        self._made_for = made_for
+        self._ttl_s = ttl_s
         self._bodies = {path: ((folder / file).read_bytes(), kind) for path, (file, kind) in FILES.items()}
 
     def answer(self, request: Request, address: str = "") -> Response | None:
@@ -98,10 +108,11 @@ class Pages:
             text = f"user and room, each {ID_RULE}"
             return _json(http.HTTPStatus.BAD_REQUEST, {"code": 400, "msg": text, "reason": "MALFORMED"})
         now = int(time.time())
-        claims = {"sub": user, "iat": now, "exp": now + TOKEN_TTL_S, "rooms": [room]}
-        token = jwt.encode(claims, self._secret, algorithm="HS256")
+        end = now + self._ttl_s
+        claims = {"sub": user, "iat": now, "exp": end, "rooms": [room], **self._made_for.claims}
+        token = jwt.encode(claims, self._secret, algorithm="HS256", headers=self._made_for.header)
         _log.info("demo token given", extra={"user": user, "room": room, "address": address})
-        return _json(http.HTTPStatus.OK, {"token": token, "expiresAt": (now + TOKEN_TTL_S) * 1000})
+        return _json(http.HTTPStatus.OK, {"token": token, "expiresAt": end * 1000})
 
 
 def _is_address(name: str) -> bool:

@@ -13,7 +13,7 @@ from gateway.admission.origins import ANY, read_origins
 from gateway.admission.tokens import MAX_ROOMS, NO_DEMANDS, Demands, Tokens, media_type
 from gateway.client.ice_servers import IceServers, read_urls
 from gateway.client.terms import Pace, Terms
-from gateway.demo import Pages
+from gateway.demo import TOKEN_TTL_S, Pages
 from gateway.limits.addresses import NO_ADDRESS_LIMITS, AddressLimits, connects_a_minute
 from gateway.limits.rate import Rate, rate
 from gateway.limits.rates import (
@@ -34,6 +34,7 @@ from tieline.runtime.settings import (
     SettingsError,
     SigningSecret,
 )
+from tieline.tokens import made_for
 
 _log = logging.getLogger("gateway")
 
@@ -314,7 +315,17 @@ def pages_of(settings: GatewaySettings) -> Pages | None:
         raise SettingsError("TIELINE_DEMO is on, but TIELINE_JWT_SECRET, which signs its tokens, is not set")
     origins = read_origins("TIELINE_ORIGINS", settings.origins)
     hosts = frozenset(urlsplit(origin).hostname or "" for origin in origins if origin != ANY)
-    return Pages(settings.jwt_secret, None if ANY in origins else hosts)
+    demanded = {
+        "TIELINE_JWT_AUDIENCE": settings.jwt_audience,
+        "TIELINE_JWT_ISSUER": settings.jwt_issuer,
+        "TIELINE_JWT_TYPE": settings.jwt_type,
+    }
+    return Pages(
+        settings.jwt_secret,
+        None if ANY in origins else hosts,
+        made_for=made_for(demanded),
+        ttl_s=int(min(TOKEN_TTL_S, settings.token_max_life or TOKEN_TTL_S)),
+    )
 
 
 def _pem_of(value: str) -> str:

@@ -76,7 +76,7 @@ async def _serve(
         async with BackgroundTasks() as answering:
             service = PresenceService(broker, subjects, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
-            await broker.flush()
+            await unless_stopped(stopping, broker.settle())
             ready.clear(STARTING)
             await stopping.wait()
             _log.info("presence stops")

@@ -343,13 +343,16 @@ async def _adapt_bucket(context: JetStreamContext, stream: str, storage: Storage
                 f"TIELINE_STORAGE: the stream {stream} is there with {current.storage} storage, and cannot "
                 f"become {storage.value}; set TIELINE_STORAGE={current.storage}, or delete the stream"
             )
-        await context.update_stream(
-            current.evolve(
-                num_replicas=replicas,
-                allow_direct=True,
-                allow_msg_ttl=True,
-                subject_delete_marker_ttl=MARKER_TTL_S,
-            )
+        wanted = current.evolve(
+            num_replicas=replicas,
+            allow_direct=True,
+            allow_msg_ttl=True,
+            subject_delete_marker_ttl=MARKER_TTL_S,
         )
+        if wanted == current:
+            return
+        await context.update_stream(wanted)
     except (NatsError, TimeoutError) as error:
-        raise StoreUnavailable(f"the stream {stream} cannot be adapted: {error}") from error
+        raise StoreUnavailable(
+            f"the stream {stream} cannot be adapted; an operator may, with `tieline streams`: {error}"
+        ) from error

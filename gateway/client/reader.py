@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway.client.allowance import TOO_LONG, WAIT, Allowance
+from gateway.client.backlog import Backlog
 from gateway.client.budget import Budget, price_of_frame
 from gateway.client.frames import CLOSE, Shape, completes_message, next_text, opcode_of, shape_of
 from gateway.client.hang_up import has_hung_up
@@ -39,10 +40,6 @@ AT_ONCE_BYTES: Final = 8 * 1024
 
 READ_AHEAD_BYTES: Final = 16 * 1024
 """A client of which as much waits for its turn is not read meanwhile."""
-
-AWAITED_FRAMES: Final = 32
-"""What a client may have sent beside the frame that is its next, and still be one that waits for answers, for
-as many rooms or peers side by side. One that floods has sent more, or a frame and `READ_AHEAD_BYTES`."""
 
 CLOSING_BYTES: Final = 256 * 1024
 """A client that has sent so much since a close frame without its own is not read any more: more than it can
@@ -93,6 +90,7 @@ class Reader:
 
     __slots__ = (
         "_allowance",
+        "_backlog",
         "_closing_bytes",
         "_has_ended",
         "_held",
@@ -104,13 +102,11 @@ class Reader:
         "_is_stopped",
         "_now",
         "_part_most",
-        "_reads_on",
         "_rest",
         "_taker",
         "_transport",
         "_turns",
         "_unread",
-        "_waiting_bytes",
         "is_full",
     )
 
@@ -134,6 +130,7 @@ class Reader:
         self._allowance = Allowance(budget, self._on_time, loop, now)
         self._now = now
         self._rest = bytearray()
+        self._backlog = Backlog(self._rest)
         self._part_most: int | None = None
         self._closing_bytes = CLOSING_BYTES
         self._is_paused = True
@@ -142,8 +139,6 @@ class Reader:
         """Whether enough messages wait: `hold`, not yet `release`."""
         self._is_closing = self._is_stopped = self._has_ended = False
         self._is_direct = False
-        self._reads_on = False
-        self._waiting_bytes = 0  # of the frame that waits, if one does
 
     @property
     def is_reading(self) -> bool:
@@ -242,7 +237,7 @@ class Reader:
                 frames -= 1
                 if self._now() >= end:
                     break
-        except BaseException:
+        except Exception:
             self._is_looking = self._is_queued = False
             self.stop()
             raise
@@ -270,7 +265,7 @@ class Reader:
         price = price_of_frame(shape.size, not completes_message(first))
         verdict = self._allowance.ask(price)
         if verdict is WAIT and opcode_of(first) != CLOSE:  # who wants to go need not wait
-            self._waiting_bytes = shape.end - at
+            self._backlog.wait(shape.end - at)
             return at
         if verdict is TOO_LONG:
             if self._floods(shape.end):
@@ -286,30 +281,17 @@ class Reader:
     def _floods(self, at: int) -> bool:
         """Whether a client that was over its limit for too long has more to say than one that only waits.
 
-        How much it has said is seen when it was read on while a frame waited; then it counts from `at` on.
+        That is seen when it was read on while a frame waited; it counts what it has said from `at` on.
         """
-        if not self._reads_on:
-            self._reads_on = True
+        backlog = self._backlog
+        if not backlog.is_wanted:
+            backlog.is_wanted = True
             return False
-        if self._is_ahead(at):
+        if backlog.is_long(at):
             return True
-        self._reads_on = False
+        backlog.is_wanted = False
         self._allowance.let_up()
         return False
-
-    def _is_ahead(self, at: int) -> bool:
-        """Whether more lies behind `at` than a client has sent that waits for answers."""
-        if self._bytes_ahead(at) >= READ_AHEAD_BYTES:
-            return True
-        for _ in range(AWAITED_FRAMES + 1):
-            at = shape_of(self._rest, at, MAX_MESSAGE_BYTES).end
-            if at > len(self._rest):
-                return False
-        return True
-
-    def _bytes_ahead(self, at: int) -> int:
-        """Say how much lies behind the frame at `at`, which may be a long one; less than 0: not all of it."""
-        return len(self._rest) - shape_of(self._rest, at, MAX_MESSAGE_BYTES).end
 
     def _skip(self, first: int, at: int, shape: Shape) -> None:
         """Pass over a frame, while the client's close frame is awaited."""
@@ -353,7 +335,7 @@ class Reader:
         """Read from the socket, or leave what the client sends there."""
         pauses = (
             self.is_full
-            or (self._allowance.is_waiting and not self._has_to_be_read())
+            or (self._allowance.is_waiting and not self._backlog.lacks_bytes)
             or (self._is_queued and len(self._rest) >= READ_AHEAD_BYTES)
             or (self._is_stopped and self._closing_bytes < 0)
         )
@@ -363,10 +345,6 @@ class Reader:
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
-
-    def _has_to_be_read(self) -> bool:
-        """Whether more of a client has to be seen, though a frame of it waits, to know if it floods."""
-        return self._reads_on and self._bytes_ahead(self._waiting_bytes) < READ_AHEAD_BYTES
 
     def _drop(self) -> None:
         self._held.change(-len(self._rest))

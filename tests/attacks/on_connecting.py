@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from tests.attacks.on_calls import call
 from tests.attacks.on_sockets import CONNECTS
 from tests.attacks.player import Player
 from tests.attacks.scene import HOME, Attack, Scene
-from tests.support.frames import CANDIDATE, OFFER, token
+from tests.support.frames import CANDIDATE, NO_CLAIMS, OFFER, token
 
 ARRIVALS: Final = (
     "Who comes last is let in first, while more come than can be; the others are told when to come."
@@ -82,12 +82,7 @@ async def one_user_connects_everywhere(scene: Scene) -> AsyncIterator[None]:
 async def new_users_connect(scene: Scene) -> AsyncIterator[None]:
     sources = [scene.address() for _ in range(50)]
     yield
-
-    async def one(source: str) -> None:
-        line = await scene.deaf(source=source)
-        line.cut()
-
-    await scene.all(scene.again_and_again(partial(one, source)) for source in sources)
+    await scene.all(scene.again_and_again(partial(_come_and_go, scene, source)) for source in sources)
 
 
 async def wrong_secrets(scene: Scene) -> AsyncIterator[None]:
@@ -121,12 +116,7 @@ async def connect_and_reset(scene: Scene) -> AsyncIterator[None]:
 async def crowd_of_strangers(scene: Scene) -> AsyncIterator[None]:
     sources = [scene.address() for _ in range(scene.some(1_000))]
     yield
-
-    async def one(source: str) -> None:
-        line = await scene.deaf(source=source)
-        line.cut()
-
-    await scene.all(scene.again_and_again(partial(one, source)) for source in sources)
+    await scene.all(scene.again_and_again(partial(_come_and_go, scene, source)) for source in sources)
 
 
 async def crowd_of_one_house(scene: Scene) -> AsyncIterator[None]:
@@ -135,8 +125,9 @@ async def crowd_of_one_house(scene: Scene) -> AsyncIterator[None]:
     await scene.again_and_again(partial(_come_and_go, scene, source), scene.some(1_000))
 
 
-async def _come_and_go(scene: Scene, source: str) -> None:
-    line = await scene.deaf(source=source)
+async def _come_and_go(scene: Scene, source: str, claims: Mapping[str, object] = NO_CLAIMS) -> None:
+    """Connect somebody new, and cut the line."""
+    line = await scene.deaf(claims=claims, source=source)
     line.cut()
 
 
@@ -147,12 +138,7 @@ async def tokens_with_rooms(scene: Scene) -> AsyncIterator[None]:
         "join": [f"{scene.run}{number}" for number in range(200)],
     }
     yield
-
-    async def one(source: str) -> None:
-        line = await scene.deaf(claims=claims, source=source)
-        line.cut()
-
-    await scene.all(scene.again_and_again(partial(one, source)) for source in sources)
+    await scene.all(scene.again_and_again(partial(_come_and_go, scene, source, claims)) for source in sources)
 
 
 async def full_mailbox_resumed(scene: Scene) -> AsyncIterator[None]:

@@ -9,13 +9,16 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tests.attacks.line import request_of
-from tests.attacks.scene import HOME, Attack, Scene
+from tests.attacks.scene import HOME, Attack, OfAttack, Scene
 from tests.support.http_get import http_get
 
 DOOR: Final = "Connections before the upgrade: an address, and the whole gateway."
 CONNECTS: Final = "Connects and resumes a minute: a user, and an address."
 FEW_FILES: Final = 1_024
 """What a process may open where nobody has raised the limit."""
+
+SLOW_HEADER: Final = b"GET /ws HTTP/1.1\r\nHost: x\r\nX-Slow: "
+SLOW_BODY: Final = b"POST /ws HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
 
 KNOCKS_AT_ONCE: Final = 50
 """Lines that are begun and ended, before the attacker looks at anything else."""
@@ -69,32 +72,23 @@ async def half_open(scene: Scene) -> AsyncIterator[None]:
     await scene.again_and_again(one, scene.some(1_000))
 
 
-async def slow_headers(scene: Scene) -> AsyncIterator[None]:
-    yield
+def dripping(head: bytes) -> OfAttack:
+    """Make the attack of three hundred who send the rest of a request byte by byte."""
 
-    async def one() -> None:
-        line = await scene.dial(is_deaf=True)
-        line.write(b"GET /ws HTTP/1.1\r\nHost: x\r\nX-Slow: ")
-        while line.is_open:
-            line.write(b"y")
-            scene.counts["bytes"] += 1
-            await asyncio.sleep(0.1)
+    async def run(scene: Scene) -> AsyncIterator[None]:
+        yield
 
-    await scene.again_and_again(one, scene.some(300))
+        async def one() -> None:
+            line = await scene.dial(is_deaf=True)
+            line.write(head)
+            while line.is_open:
+                line.write(b"y")
+                scene.counts["bytes"] += 1
+                await asyncio.sleep(0.1)
 
+        await scene.again_and_again(one, scene.some(300))
 
-async def slow_body(scene: Scene) -> AsyncIterator[None]:
-    yield
-
-    async def one() -> None:
-        line = await scene.dial(is_deaf=True)
-        line.write(b"POST /ws HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
-        while line.is_open:
-            line.write(b"y")
-            scene.counts["bytes"] += 1
-            await asyncio.sleep(0.1)
-
-    await scene.again_and_again(one, scene.some(300))
+    return run
 
 
 def junk() -> list[bytes]:
@@ -200,8 +194,8 @@ ROWS: Final = (
         files=FEW_FILES,
     ),
     Attack("half-open", "A thousand strangers begin a request and do not end it.", DOOR, half_open),
-    Attack("slow-headers", "Three hundred send a header byte by byte.", DOOR, slow_headers),
-    Attack("slow-body", "Three hundred send a body byte by byte.", DOOR, slow_body),
+    Attack("slow-headers", "Three hundred send a header byte by byte.", DOOR, dripping(SLOW_HEADER)),
+    Attack("slow-body", "Three hundred send a body byte by byte.", DOOR, dripping(SLOW_BODY)),
     Attack("http-junk", "Twenty send what is no request of a WebSocket client.", CONNECTS, http_junk),
     Attack("pages-and-tokens", "Twenty ask for tokens of the demo.", CONNECTS, pages_and_tokens),
     Attack("knocks", "One opens lines and cuts them, as fast as it can, and says nothing.", DOOR, knocks),

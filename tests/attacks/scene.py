@@ -52,6 +52,17 @@ class Attack:
     """The broker ends meanwhile: messages wait, and the honest may be told to ask again."""
 
 
+def flooding(count: int, chunk: bytes) -> OfAttack:
+    """Make the attack of so many who write the same over and over, and look at no answer."""
+
+    async def run(scene: "Scene") -> AsyncIterator[None]:
+        lines = await scene.deaf_crowd(count)
+        yield
+        await scene.flood_all(lines, chunk)
+
+    return run
+
+
 @dataclass
 class Scene:
     """The system as an attacker sees it."""

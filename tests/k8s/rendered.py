@@ -5,12 +5,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
 import yaml
 
 from tests.support.demand import program
+from tieline.runtime.secret_files import FILE_SUFFIX
+from tieline.runtime.settings import ProcessSettings, read_settings
 
 ROOT: Final = Path(__file__).parents[2]
 OVERLAYS: Final = ("dev", "production")
@@ -19,6 +21,7 @@ SERVICES: Final = ("gateway", "router", "presence")
 NAMESPACE: Final = "tieline"
 
 Json = dict[str, Any]
+SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
@@ -75,6 +78,15 @@ class Rendered:
                 f"secret {secret['name']}/{secret['key']}" if secret else variable.get("value", "")
             )
         return environ
+
+    def settings(self, component: str, kind: type[SettingsT]) -> SettingsT:
+        """What a service makes of its environment, and of the files of its secrets, which hold something."""
+        environ = self.environ(component)
+        files = {name for name in environ if name.endswith(FILE_SUFFIX)}
+        held = {
+            name.removesuffix(FILE_SUFFIX): "something, which is long enough to sign with" for name in files
+        }
+        return read_settings(kind, {name: environ[name] for name in environ.keys() - files} | held)
 
 
 @functools.cache

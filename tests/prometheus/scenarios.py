@@ -82,7 +82,7 @@ def _of_a_gateway(instance: str) -> dict[str, str]:
         _of("tieline_heaviest_user_share", instance): steady(0.1),
         _of("tieline_tls_handshakes_total", instance, outcome="ok"): rising(60),
         _of("tieline_tls_reloads_total", instance, outcome="failed"): steady(0),
-        _of("tieline_tls_reloads_total", instance, outcome="ok"): rising(0.01),
+        _of("tieline_tls_reloads_total", instance, outcome="ok"): steady(2),
         _of("tieline_tls_certificate_expires_timestamp_seconds", instance): steady(0),
         _of("tieline_key_fetches_total", instance, outcome="ok"): rising(0.2),
         _of("tieline_key_fetches_total", instance, outcome="failed"): rising(0.1),

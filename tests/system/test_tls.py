@@ -14,9 +14,10 @@ from cryptography import x509
 
 from tests.support.certificates import Pair, self_signed
 from tests.support.frames import CANDIDATE, command, new_id, token
-from tests.support.haproxy import HAProxy
+from tests.support.haproxy import HAProxy, shipped_haproxy
 from tests.support.people import People, Person, establish
-from tests.support.raw_client import Ended, RawClient
+from tests.support.raw_client import Ended, RawClient, upgrade
+from tests.support.secured import Prepared
 from tests.support.system import Service, System
 from tests.support.waiting import until, until_true
 
@@ -137,12 +138,32 @@ async def test_a_balancer_passes_tls_on_and_says_for_whom(system: System, tmp_pa
         HAProxy(tmp_path, gateway.port, "send-proxy-v2") as proxy,
     ):
         client = await RawClient.dial(proxy.port, source="127.0.0.9", tls=pair.trusting())
-        query = urlencode({"token": token(user)})
-        client.write(f"GET /ws?{query} HTTP/1.1\r\n".encode() + _UPGRADE)
+        client.write(upgrade(f"/ws?{urlencode({'token': token(user)})}"))
         assert (await client.read_answer()).status == 101
         assert json.loads(await client.receive())["data"]["userId"] == user
         await client.drop()
     assert system.events("session opened", user=user, address="127.0.0.9")
+
+
+@pytest.mark.needs("haproxy", "openssl")
+async def test_the_shipped_balancer_ends_tls_itself(system: System, tmp_path: Path) -> None:
+    public = Prepared(tmp_path).folder / "public"
+    (gateway,) = system.all("gateway")[:1]
+    trusted = ssl.create_default_context(cafile=str(public / "tls.crt"))  # for 127.0.0.1, too
+    with shipped_haproxy(tmp_path, gateway.port, gateway.ops_port, public / "tls.pem") as ports:
+
+        async def is_let_in() -> bool:  # as soon as the balancer knows that the gateway is ready
+            client = await RawClient.dial(ports.tls, tls=trusted)
+            client.write(upgrade("/ws", [("Authorization", f"Bearer {token(new_id('alice'))}")]))
+            status = (await client.read_answer()).status
+            await client.drop()
+            return status == 101
+
+        await until_true(is_let_in)
+        stranger = await RawClient.dial(ports.plain)
+        stranger.write(upgrade("/elsewhere"))
+        assert (await stranger.read_answer()).status == 404
+        await stranger.drop()
 
 
 async def test_a_newer_certificate_is_shown_while_connections_live(
@@ -177,9 +198,3 @@ async def test_a_newer_certificate_is_shown_while_connections_live(
     assert await shown(port, anyone) == "third"
     await alice.pings()
     await alice.connection.drop()
-
-
-_UPGRADE = (
-    b"Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)

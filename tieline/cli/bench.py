@@ -21,7 +21,7 @@ from tieline.load.figures import RelayFigures
 from tieline.load.processes import Pids
 from tieline.load.relay import measure_relay
 from tieline.runtime.settings import SettingsError
-from tieline.tokens import SECRET_VARIABLE
+from tieline.tokens import SECRET_VARIABLE, made_for
 
 DEFAULT_PAIRS: Final = (1, 50, 200)
 DEFAULT_SECONDS: Final = 5.0
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         return refuse("bench", f"--ready-file {options.ready_file}: {problem}")
     if any(not url.startswith("ws://") for url in urls):
         return refuse("bench", "only ws:// URLs: encryption would be measured, not the relay")
-    target = Target(urls[0], urls[-1], secret)
+    target = Target(urls[0], urls[-1], secret, made_for(os.environ))
     try:
         for count in options.pairs:
             figures, faults = uvloop.run(

@@ -18,7 +18,9 @@ ALL_OTHERS: Final = "TIELINE"
 GATEWAYS: Final = "TIELINE_GATEWAYS"
 """The two accounts."""
 
-NO_SERVICES: Final[Mapping[str, bool]] = MappingProxyType({})
+Services = Mapping[str, bool]
+
+NO_SERVICES: Final[Services] = MappingProxyType({})
 
 ANSWER_WITHIN_S: Final = 10
 """An answer is allowed for twice as long as any process waits for one."""
@@ -68,10 +70,10 @@ def accounts(namespace: str) -> str:
             *_exports(GATEWAYS, passing.to_gateways, passing.asked_by_gateways),
             *_imports(GATEWAYS, passing.from_gateways),
             "    users: [",
-            *(line for user, allowed in users.items() if user != "gateway" for line in _user(user, allowed)),
+            *(line for user in users if user != "gateway" for line in _user(user, users[user])),
             "    ]",
             "  }",
-            "  # Gateways face the internet: where JetStream answers what they ask, nothing can be forged.",
+            "  # Gateways face the internet: where JetStream answers them there is nothing to be forged.",
             f"  {GATEWAYS} {{",
             *_exports(ALL_OTHERS, passing.from_gateways),
             *_imports(ALL_OTHERS, passing.to_gateways, passing.asked_by_gateways),
@@ -90,7 +92,7 @@ def accounts(namespace: str) -> str:
     )
 
 
-def _exports(account: str, streams: tuple[str, ...], services: Mapping[str, bool] = NO_SERVICES) -> list[str]:
+def _exports(account: str, streams: tuple[str, ...], services: Services = NO_SERVICES) -> list[str]:
     """Let another account hear some subjects, and ask on others; some questions have several answers."""
     to = f"accounts: [{account}]"
     several = {True: ", response_type: stream", False: ""}

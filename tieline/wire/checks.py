@@ -106,8 +106,10 @@ class Checker:
         if kind not in self._structs:
             self._structs[kind] = bool  # until it is made: a message may hold others of its own kind
             hints = get_type_hints(kind)
-            checks = {name: self._of(hints[name]) for name in kind.__struct_fields__}
-            found = {name: check for name, check in checks.items() if check is not None}
+            found: dict[str, Check] = {}
+            for field in msgspec.structs.fields(kind):
+                if (check := self._of(hints[field.name])) is not None:
+                    found[field.name] = check if field.required else _or_default(field.default, check)
             self._structs[kind] = _struct_of(found, self._whole.get(kind))
         return lambda value: self._structs[kind](value)
 
@@ -122,6 +124,11 @@ class Checker:
             return check is None or check(value)
 
         return check_one if any(checks.values()) else None
+
+
+def _or_default(default: object, check: Check) -> Check:
+    """Check a field, unless it has its default: what an older process sends, which knows no such field."""
+    return lambda value: value == default or check(value)
 
 
 def _anything(_: object) -> bool:

@@ -5,7 +5,8 @@ The broker enforces it (`tieline permissions` writes it as the broker's configur
 presence can read or write the bucket, and only routers and presence can publish to users.
 
 Nor does a pattern say where JetStream may answer: it answers on any subject that it is told, with the
-server's own rights. So gateways have an account of their own, and `passages` lists what passes between them.
+server's own rights. So gateways have an account of their own, and `passages` lists what passes between the
+two.
 
 What may be asked of presence is listed by inclusion, in two unions of `internal`: a new operation is
 permitted to no service until it is in one of them. So are the kinds of keys in the bucket.
@@ -49,7 +50,11 @@ def passages(subjects: Subjects) -> Passages:
 
 
 def permissions(subjects: Subjects) -> dict[str, Permissions]:
-    """List what each service of one namespace may do; `observer` is for backends, audits and webhooks."""
+    """List what each service of one namespace may do.
+
+    `observer` is for backends, audits and webhooks. `streams` is for an operator (`tieline streams`): to
+    adapt a stream can empty it, so that no service may.
+    """
     ns = subjects.namespace
     return {
         "gateway": Permissions(
@@ -94,6 +99,17 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
             ),
             answer=True,
         ),
+        "streams": Permissions(
+            say=(
+                jetstream.ACCOUNT_INFO,
+                *_stream(jetstream.bucket_stream(ns)),
+                *_stream(subjects.mailbox()),
+                jetstream.update_stream(jetstream.bucket_stream(ns)),
+                jetstream.update_stream(subjects.mailbox()),
+            ),
+            hear=(f"{ns}.streams.*.inbox.*", f"{ns}.streams.*.inbox.*.*"),
+            answer=False,
+        ),
         "observer": Permissions(say=(), hear=(f"{ns}.events.*",), answer=False),
     }
 
@@ -120,5 +136,5 @@ def _bucket(stream: str, prefix: str) -> tuple[str, ...]:
 
 
 def _stream(name: str) -> tuple[str, ...]:
-    """Making a stream and adapting it; not deleting or purging it, or anything that it keeps."""
-    return jetstream.create_stream(name), jetstream.stream_info(name), jetstream.update_stream(name)
+    """Making a stream, which changes none that is there, and looking at it."""
+    return jetstream.create_stream(name), jetstream.stream_info(name)

@@ -1,5 +1,7 @@
 """What a gateway makes of its settings, and which of them cannot be used."""
 
+import json
+import time
 from pathlib import Path
 
 import jwt
@@ -298,6 +300,19 @@ def test_the_demo_s_names_are_those_of_the_pages_that_may_connect() -> None:
     assert asked_for_a_token("demo.example:8080", ORIGINS="https://demo.example, http://b.example:1") == 200
     assert asked_for_a_token("evil.example", ORIGINS="https://demo.example") == 421
     assert asked_for_a_token("evil.example", ORIGINS="*") == 200
+
+
+def test_the_demo_s_tokens_are_what_the_gateway_demands() -> None:
+    given = settings(
+        DEMO="1", JWT_AUDIENCE="calls,mail", JWT_ISSUER="us", JWT_TYPE="at+jwt", TOKEN_MAX_LIFE="60"
+    )
+    pages = pages_of(given)
+    assert pages is not None
+    answer = pages.answer(Request("/token?user=ann&room=demo", Headers({"Host": "localhost"})))
+    assert answer is not None
+    token = json.loads(answer.body or b"")["token"]
+    claims = tokens_of(given).verify(token, time.time())
+    assert (claims.sub, claims.exp - claims.iat) == ("ann", 60)
 
 
 # What comes before a session.

@@ -161,3 +161,17 @@ class Named(msgspec.Struct):
 def test_what_stands_in_a_collection_is_checked(named: Named) -> None:
     assert not Checker(Named).is_good(named)
     assert Checker(Named).is_good(Named({ALICE: True}, [BOB], None, (False, -1)))
+
+
+class Grown(msgspec.Struct):
+    """With an id that older processes do not send."""
+
+    connection: ConnectionId = ConnectionId("")
+    among: tuple[UserId, ...] = ()
+
+
+def test_what_an_older_process_does_not_send_is_good() -> None:
+    assert Checker(Grown).is_good(Grown())
+    assert Checker(Grown).is_good(Grown(C, (ALICE,)))
+    assert not Checker(Grown).is_good(Grown(ConnectionId(".")))
+    assert not Checker(Grown).is_good(Grown(C, (UserId(""),)))

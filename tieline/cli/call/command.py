@@ -21,7 +21,7 @@ from tieline.cli import ready_file
 from tieline.cli.exits import EXIT_FAILED, EXIT_OK, fail_without_package, refuse
 from tieline.cli.secret import find_secret
 from tieline.runtime.settings import SettingsError
-from tieline.tokens import SECRET_VARIABLE, make_token
+from tieline.tokens import SECRET_VARIABLE, made_for, make_token
 
 CALLER_HZ: Final = 440.0
 CALLEE_HZ: Final = 660.0
@@ -204,7 +204,7 @@ def _make_token(secret: str, user: str, room: str) -> str:
             f"set {SECRET_VARIABLE} to the secret the gateways have, or give --secret, or both tokens"
         )
     try:
-        return make_token(secret, user, [room])
+        return make_token(secret, user, [room], made_for=made_for(os.environ))
     except ValueError as problem:
         raise _Unusable(str(problem)) from None
 

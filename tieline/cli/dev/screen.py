@@ -16,7 +16,7 @@ from tieline.cli.dev.local_system import GATEWAY, KINDS, NATS, LocalSystem
 from tieline.cli.secret import find_secret
 from tieline.runtime.settings import misspelt
 from tieline.runtime.weak_secrets import SAFE_SECRET_BYTES
-from tieline.tokens import SECRET_VARIABLE, make_token
+from tieline.tokens import SECRET_VARIABLE, made_for, make_token
 
 READY_MADE_TTL_S: Final = 24 * 3600.0
 """The printed tokens are for trying things out: they should outlive a day's work."""
@@ -37,7 +37,11 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
         for kind, urls in system.ops_urls.items()
         for url, pid in zip(urls, pids[kind], strict=True)
     ]
-    tokens = [f"{user:<9} {make_token(system.secret, user, [ROOM], READY_MADE_TTL_S)}" for user in USERS]
+    wanted = made_for(environ)
+    ready_made = {
+        user: make_token(system.secret, user, [ROOM], READY_MADE_TTL_S, made_for=wanted) for user in USERS
+    }
+    tokens = [f"{user:<9} {token}" for user, token in ready_made.items()]
     is_known = find_secret(None, environ) == system.secret
     own = _own_command()
     secret = "" if is_known else f"{SECRET_VARIABLE}={system.secret} "

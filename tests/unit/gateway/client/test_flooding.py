@@ -5,8 +5,8 @@ import socket
 import pytest
 from websockets.frames import Frame, Opcode
 
+from gateway.client.backlog import AWAITED_BYTES, AWAITED_FRAMES
 from gateway.client.connection import READ_BYTES
-from gateway.client.reader import AWAITED_FRAMES, READ_AHEAD_BYTES
 from gateway.limits.rate import rate
 from gateway.limits.rates import NO_LIMITS, Rates
 from gateway.limits.user_budget import TOO_LONG_S
@@ -220,7 +220,7 @@ def test_while_it_is_seen_whether_a_client_floods_little_is_held() -> None:
         most = max(most, harness.waiting.bytes_in)
 
     assert harness.close_code == 4503
-    assert most <= READ_AHEAD_BYTES + 2 * READ_BYTES
+    assert most <= AWAITED_BYTES + 2 * READ_BYTES
 
 
 @pytest.mark.parametrize("close", [Frame(Opcode.CLOSE, b"\x03\xe8"), Frame(Opcode.CLOSE, b"\x03")])

@@ -67,10 +67,16 @@ class FakeSender:
 class Scene:
     """One gateway's sessions. Tasks belong to the given group."""
 
-    def __init__(self, tasks: asyncio.TaskGroup, away_delay_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        tasks: asyncio.TaskGroup,
+        away_delay_s: float = 0.0,
+        presence: FakePresence | None = None,
+        delivery: FakeDelivery | None = None,
+    ) -> None:
         self.tasks = tasks
-        self.presence = FakePresence()
-        self.delivery = FakeDelivery()
+        self.presence = presence or FakePresence()
+        self.delivery = delivery or FakeDelivery()
         self.sender = FakeSender()
         self.connections = Connections()
         self.notices = Notices(self.presence)
