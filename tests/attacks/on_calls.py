@@ -180,7 +180,7 @@ async def _is_back(scene: Scene, victim: Player, claims: Mapping[str, object], p
     )
     scene.expect(again.welcome["resumed"], "the victim was not let back into its session")
     try:
-        await again.want(lambda heard: bool(heard.get("data") and heard["data"].get("data") == 2))
+        await again.want(lambda heard: bool(heard.get("data") and heard["data"].get("data") == 2), within_s=5)
     except (TimeoutError, ConnectionError) as problem:
         scene.expect(False, f"what the victim missed was not replayed: {problem!r}")
     said = [heard["requestId"] for heard in (*again.got(CANDIDATE), *again.got(OFFER))]
@@ -382,6 +382,7 @@ ROWS: Final = (
         "Members use again the requestId of the last message that others, who are away, have had.",
         "Where a client goes on is the server's to name; for version 0.1 the oldest message of an id counts.",
         peers_ids,
+        least_s=15,
     ),
     Attack(
         "many-to-one-away",

@@ -58,7 +58,9 @@ def test_any_id_of_the_protocol_may_be_a_user(user: str) -> None:
     assert claims_of(make_token(SECRET, user, ["demo"]))["sub"] == user
 
 
-@pytest.mark.parametrize("bad", ["", "u" * 129, "二" * 43, "a\r\nb", "\x7f", "\udc80"])
+@pytest.mark.parametrize(
+    "bad", ["", "u" * 129, "a\u202eb", "\u200b", " u", "二" * 43, "a\r\nb", "\x7f", "\udc80"]
+)
 def test_what_is_no_id_is_refused_wherever_it_stands(bad: str) -> None:
     with pytest.raises(ValueError, match="is no user id"):
         make_token(SECRET, bad, ["demo"])

@@ -26,11 +26,22 @@ _BETWEEN_ID_AND_DATA: Final = (
 )
 _BEGIN: Final = b'{"requestId":"'
 _BEGIN_WITH_BLANK: Final = b'{"requestId": "'
-_USUAL: Final = re.compile(_BETWEEN_ID_AND_DATA)
-_USUAL_SIGNAL: Final = re.compile(
-    _BETWEEN_ID_AND_DATA
-    + rb'\{"from": ?%b, ?"to": ?%b, ?(?:"call": ?%b, ?)?"data": ?' % (_TEXT, _TEXT, _TEXT)
+_FROM_AND_TO: Final = rb'\{"from": ?%b, ?"to": ?%b, ?' % (_TEXT, _TEXT)
+_OTHER, _SIGNAL, _BEFORE_CALL = range(3)
+_USUAL: Final = tuple(
+    re.compile(_BETWEEN_ID_AND_DATA + more)
+    for more in (
+        b"",
+        rb'%b(?:"call": ?%b, ?)?"data": ?' % (_FROM_AND_TO, _TEXT),
+        rb'%b"data": ?' % _FROM_AND_TO,
+    )
 )
+"""What stands between the `requestId` of a message and its content: of one of whose `data` nothing is read,
+of a signal, and of a signal that names its call behind its content."""
+
+_CALL: Final = re.compile(rb', ?"call": ?%b\}\}\Z' % _TEXT)
+_LONGEST_CALL: Final = 160
+"""More than what names a call at the end of a frame, whose id has no more than 128 bytes."""
 
 
 def _folded(name: str) -> str:
@@ -62,14 +73,25 @@ _APART: Final = "\uffff"
 _OTHER_THAN_COLONS_AND_QUOTES: Final = bytes(byte for byte in range(256) if byte not in b':"')
 
 
-def is_usual(frame: bytes, content: int, braces: int) -> bool:
-    """Whether a readable message is written as clients do, so that nothing in it is ambiguous.
+def is_usual_signal(frame: bytes, content: int) -> bool:
+    """Whether a readable signal is written as clients do, so that nothing in it is ambiguous.
 
-    `content` is the length of what a decoder has found as its content, the last that is there: the `data` of
-    `data` of a signal, behind which are two `braces`, or a `data` that is not read, behind which is one. Here
-    it is taken for what stands before those. Its name is the last one before, and stands nowhere else, so
-    that it is what the decoder has found.
+    `content` is the length of the `data` of `data` that a decoder has found, the last that is there. Behind
+    it are two braces, or the call before them. Here it is taken for what stands before those: its name is
+    the last one before, and stands nowhere else, so that it is what the decoder has found.
     """
+    end = len(frame) - 2
+    if frame.endswith(b'"}}') and (call := _CALL.search(frame, max(0, end - _LONGEST_CALL))) is not None:
+        return _has_names(frame, call.start() - content, _BEFORE_CALL)
+    return _has_names(frame, end - content, _SIGNAL)
+
+
+def is_usual(frame: bytes, content: int) -> bool:
+    """Whether a readable message is so of whose `data` nothing is read; `content` is its length."""
+    return _has_names(frame, len(frame) - 1 - content, _OTHER)
+
+
+def _has_names(frame: bytes, end: int, kind: int) -> bool:
     if frame.startswith(_BEGIN):
         begin = len(_BEGIN)
     elif frame.startswith(_BEGIN_WITH_BLANK):
@@ -77,13 +99,12 @@ def is_usual(frame: bytes, content: int, braces: int) -> bool:
     else:
         return False
     # Up to here it is one text, and what follows could not be read if its end were escaped.
-    end = frame.find(b'"', begin)
-    return _has_usual_names(frame[end : len(frame) - braces - content], braces)
+    return _are_usual(frame[frame.find(b'"', begin) : end], kind)
 
 
 @functools.lru_cache(maxsize=16_384)
-def _has_usual_names(between: bytes, braces: int) -> bool:
-    return (_USUAL_SIGNAL if braces > 1 else _USUAL).fullmatch(between) is not None
+def _are_usual(between: bytes, kind: int) -> bool:
+    return _USUAL[kind].fullmatch(between) is not None
 
 
 def has_ambiguous_names(frame: bytes | bytearray, *, reads_data: bool) -> bool:

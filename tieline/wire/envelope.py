@@ -213,16 +213,14 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
 
 def _is_ambiguous(message: ClientMessage, frame: bytes) -> bool:
     body = message.data
+    is_read = not isinstance(body, msgspec.Raw)
     if isinstance(body, SignalBody):
-        content, braces = memoryview(body.data).nbytes, 2
-    elif isinstance(body, msgspec.Raw):
-        content, braces = memoryview(body).nbytes, 1
-    else:
-        content = braces = 0
-    if braces and ambiguity.is_usual(frame, content, braces):
+        if ambiguity.is_usual_signal(frame, memoryview(body.data).nbytes):
+            return False
+    elif isinstance(body, msgspec.Raw) and ambiguity.is_usual(frame, memoryview(body).nbytes):
         return False
     readable = surrogates.masked(frame) if surrogates.may_be_in(frame) else frame
-    return ambiguity.has_ambiguous_names(readable, reads_data=not isinstance(body, msgspec.Raw))
+    return ambiguity.has_ambiguous_names(readable, reads_data=is_read)
 
 
 def _is_deep(frame: bytes) -> bool:

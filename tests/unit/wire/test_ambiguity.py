@@ -18,7 +18,7 @@ from tests.unit.wire.samples import (
     room_message,
     signal_message,
 )
-from tieline.wire.ambiguity import DATA, ENVELOPE, MAX_NAMES, has_ambiguous_names, is_usual
+from tieline.wire.ambiguity import DATA, ENVELOPE, MAX_NAMES, has_ambiguous_names, is_usual_signal
 from tieline.wire.codes import ErrorCode
 from tieline.wire.envelope import Malformed, Offer, decode
 
@@ -224,8 +224,30 @@ def test_what_is_written_as_usual_is_not_ambiguous(object_: tuple[list[str], str
     head = '{"requestId":"r","module":"ROOM","cmd":"WEBRTC_OFFER","data":{"from":"a","to":"b","data":'
     text = (head.replace(":", ": ").replace(",", ", ") if spaced else head) + inner + "}}"
 
-    assert is_usual(text.encode(), len(inner.encode()), 2)
+    assert is_usual_signal(text.encode(), len(inner.encode()))
     assert not has_ambiguous_names(text.encode(), reads_data=True)
+
+
+@given(objects(), st.booleans(), st.sampled_from(["", "c-1", "x" * 128, "}}", ","]))
+def test_a_call_behind_the_content_is_usual_too(
+    object_: tuple[list[str], str], spaced: bool, call: str
+) -> None:
+    _, inner = object_
+    head = '{"requestId":"r","module":"ROOM","cmd":"WEBRTC_OFFER","data":{"from":"a","to":"b","data":'
+    comma, colon = (", ", ": ") if spaced else (",", ":")
+    text = f'{head}{inner}{comma}"call"{colon}"{call}"}}}}'.encode()
+
+    assert is_usual_signal(text, len(inner.encode()))
+    assert not has_ambiguous_names(text, reads_data=True)
+    assert is_refused(text[:-2] + b',"call":"c-2"}}')
+    assert is_refused(text.replace(b'"data":' + inner.encode(), b'"call":"c-2","data":' + inner.encode()))
+
+
+@given(st.sampled_from(["1", '"x"', '"id"', "{}", '["call"]']), st.sampled_from(["id", "x", "", "1,2"]))
+def test_a_call_does_not_hide_an_overwritten_content(value: str, call: str) -> None:
+    for again in (value, f'"{call}"', '{"call":"id"}', f"{value[:-1]}{value[-1]}"):
+        text = offer_with(f'{value},"data":{again},"call":"{call}"'.encode())
+        assert is_refused(text)
 
 
 @given(objects(), objects(), objects())

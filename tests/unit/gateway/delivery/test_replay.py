@@ -141,3 +141,19 @@ def test_each_sender_s_newest_are_kept_within_the_bounds(
         kept = [frame for frame in fresh if frame in own]
         assert kept == own[len(own) - len(kept) :]
         assert replay.left_out[sender] == len(own) - len(kept)
+
+
+@given(st.lists(st.sampled_from(["1", "2", "3", "room-4", "room-9"]), min_size=1, max_size=12), st.data())
+def test_whatever_senders_call_their_messages_none_is_skipped(names: list[str], data: st.DataObject) -> None:
+    frames = [sent_by("bob", name, number) for number, name in enumerate(names)]
+    had = data.draw(st.integers(1, len(frames)))
+    missed = frames[had:]
+
+    by_id = read(*frames, last=names[had - 1])
+    by_place = read(*frames, has_had=2 * had - 1)
+    by_both = read(*frames, last=names[had - 1], has_had=data.draw(st.integers(2 * had - 1, 30)))
+
+    assert by_place.fresh == missed
+    for replay in (by_id, by_both):
+        assert replay.fresh[len(replay.fresh) - len(missed) :] == missed
+        assert not set(replay.known) & {name_of(frame) for frame in missed}
