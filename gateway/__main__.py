@@ -60,7 +60,7 @@ from tieline.runtime.guard import BackgroundTasks
 from tieline.runtime.ops import STARTING
 from tieline.runtime.process import joined, run, unless_stopped
 from tieline.runtime.tally import Tally
-from tieline.runtime.watch import NO_ROOM, hold_while_unwell
+from tieline.runtime.watch import NO_ROOM, Doubt, hold_while_unwell
 from tieline.wire.ids import GatewayId
 from tieline.wire.internal import PresenceReply
 from tieline.wire.subjects import Subjects
@@ -155,6 +155,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         )
         registrations = Registrations(
             gateway=gateway,
+            subjects=subjects,
             broker=broker,
             presence=presence,
             connections=connections,
@@ -181,7 +182,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             gateway,
             settings.gateway_lease,
             on_lost=on_lease_lost,
-            on_answer=functools.partial(process.ready.hold_unless, PRESENCE_SILENT),
+            on_answer=Doubt(process.ready, PRESENCE_SILENT).note,
             on_old_presence=memberships.note_old_presence,
         )
 

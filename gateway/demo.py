@@ -21,7 +21,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from tieline.tokens import ANYBODY, MadeFor
-from tieline.wire.ids import is_valid_id
+from tieline.wire.ids import ID_RULE, is_valid_id
 
 WEB: Final = Path(__file__).resolve().parent.parent / "web"
 
@@ -105,7 +105,7 @@ class Pages:
         """Make a token for any user and room: what the request says is believed, which only a demo may do."""
         user, room = (query.get(name, [""])[0] for name in ("user", "room"))
         if not (is_valid_id(user) and is_valid_id(room)):
-            text = "user and room: 1 to 128 bytes of UTF-8 each, no control characters"
+            text = f"user and room, each {ID_RULE}"
             return _json(http.HTTPStatus.BAD_REQUEST, {"code": 400, "msg": text, "reason": "MALFORMED"})
         now = int(time.time())
         end = now + self._ttl_s

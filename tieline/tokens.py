@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import jwt
 
-from tieline.wire.ids import MAX_ID_BYTES, is_valid_id
+from tieline.wire.ids import ID_RULE, is_valid_id
 
 SECRET_VARIABLE: Final = "TIELINE_JWT_SECRET"  # noqa: S105  # the name of the variable, not a secret
 DEFAULT_TTL_S: Final = 3600.0
@@ -67,9 +67,7 @@ def make_token(
         raise ValueError("the secret is empty")
     for kind, name in (("user", user), *(("room", room) for room in (*rooms, *join))):
         if not is_valid_id(name):
-            raise ValueError(
-                f"{name!r} is no {kind} id: 1 to {MAX_ID_BYTES} bytes of UTF-8, no control characters"
-            )
+            raise ValueError(f"{name!a} is no {kind} id: {ID_RULE}")
     now = int(time.time())
     claims: dict[str, object] = {
         "sub": user,

@@ -34,6 +34,7 @@ const EVENTS = new Set([...Object.keys(CHANGES), 'ROOM_CHANGED', 'TOKEN_EXPIRING
 const WRONGLY_SPOKEN = new Set([1000, 1002, 1003, 1007, 1009]); // close codes below 4000 that are final
 const TRY_AGAIN = new Set(['INTERNAL', 'RATE_LIMITED']); // refusals after which the same frame may succeed
 const NO_MICROPHONE = new Set(['NotAllowedError', 'NotFoundError', 'NotReadableError', 'TypeError']); // of getUserMedia
+const PLACE = /^{"place":"[^"]*",/; // the server writes it before all else
 const END_OF_CANDIDATES = { candidate: '', sdpMid: '0', sdpMLineIndex: 0 };
 
 const emit = (target, type, detail) => target.dispatchEvent(new CustomEvent(type, { detail }));
@@ -80,9 +81,11 @@ class Reconnector {
   #wake = () => {}; // ends the wait before the next attempt
   #abandoned = -Infinity; // when an attempt was given up last
   #pending = new Map(); // what was sent and is not answered yet: request id -> request
+  #waits = new Map(); // by user: until what was sent to it is sent again, and before that nothing new
   #prefix = newId(); // of all request ids
   #count = 0;
   #last = ''; // the request id of the last message from others
+  #place = null; // where the server says that it stands; null: this server does not say
   #seen = new Map(); // frame -> when it came
 
   /** `hear(message)` gets every message from others, once; `tell(type, detail)` what becomes of the connection. */
@@ -111,7 +114,8 @@ class Reconnector {
     const tooLong = { reason: 'TOO_LONG', msg: `more than ${longest} bytes`, cmd, requestId };
     if (utf8(frame).length > longest) return Promise.reject(new TielineError(tooLong)); // the server would hang up
     return new Promise((resolve, reject) => {
-      const request = { requestId, cmd, frame, resolve, reject, tries: 0 };
+      const to = SIGNALS.has(cmd) ? data.to : undefined;
+      const request = { requestId, cmd, frame, to, resolve, reject, tries: 0 };
       this.#pending.set(requestId, request);
       this.#write(request);
     });
@@ -137,6 +141,7 @@ class Reconnector {
     const url = new URL(this.#urls[this.#at], globalThis.location?.href);
     url.protocol = url.protocol.replace('http', 'ws');
     const query = { acks: '1', roster: '1', resume: this.welcome?.resumeToken ?? '', last: this.#last };
+    Object.assign(query, { place: '1', lastPlace: this.#place ?? '' });
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const socket = new WebSocket(url, ['tieline.v1', `bearer.${token}`]);
     await new Promise((resolve, reject) => {
@@ -153,16 +158,16 @@ class Reconnector {
         const first = JSON.parse(data);
         if (this.ended || first.cmd !== 'WELCOME') return fail({ code: 1006 });
         clearTimeout(clock);
-        this.#use(socket, first.data);
+        this.#use(socket, first.data, first.place ?? null);
         resolve();
       };
     });
   }
 
   /** Go on with a connection, from now on nothing of the one before is read: what it had is replayed. */
-  #use(socket, welcome) {
+  #use(socket, welcome, place) {
     const [old, before] = [this.#socket, this.welcome];
-    [this.#socket, this.welcome, this.#since] = [socket, welcome, performance.now()];
+    [this.#socket, this.welcome, this.#since, this.#place] = [socket, welcome, performance.now(), place];
     if (old) this.#abandon(old);
     socket.onmessage = ({ data }) => this.#take(data);
     socket.onclose = (end) => this.#lost(end);
@@ -171,6 +176,8 @@ class Reconnector {
       const lost = { reason: 'SESSION_LOST', msg: 'a new session began before the answer' };
       this.#giveUp((request) => new TielineError({ ...request, ...lost }));
     }
+    for (const clock of this.#waits.values()) clearTimeout(clock);
+    this.#waits.clear();
     for (const request of this.#pending.values()) this.#write(request);
     this.#tell(!before ? 'open' : welcome.resumed ? 'resumed' : 'reset', welcome);
   }
@@ -221,7 +228,7 @@ class Reconnector {
   #turn() { this.#at = (this.#at + 1) % this.#urls.length; }
 
   #write(request) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    if (this.#socket?.readyState !== WebSocket.OPEN || this.#waits.has(request.to)) return;
     clearTimeout(request.clock);
     request.sentAt ??= performance.now();
     if (performance.now() - request.sentAt < RESEND_MS) {
@@ -243,8 +250,10 @@ class Reconnector {
       if (now - at < SEEN_MS) break;
       this.#seen.delete(seen);
     }
-    if (this.#seen.has(frame)) return;
-    this.#seen.set(frame, now);
+    const sent = this.#place === null ? frame : frame.replace(PLACE, '{'); // as others have sent it
+    if (this.#place !== null) this.#place = message.place ?? '';
+    if (this.#seen.has(sent)) return;
+    this.#seen.set(sent, now);
     this.#last = message.requestId;
     if (message.cmd === 'RECONNECT') {
       const { afterMs, jitterMs } = message.data;
@@ -258,12 +267,27 @@ class Reconnector {
     if (!request) return message.code !== 200 && this.#tell('error', new TielineError(message));
     clearTimeout(request.clock);
     if (TRY_AGAIN.has(message.reason) && performance.now() - request.sentAt < RESEND_MS) {
+      if (message.reason === 'INTERNAL' && request.to !== undefined) return this.#repeat(request);
       request.clock = setTimeout(() => this.#write(request), backoff(request.tries++));
       return;
     }
     this.#pending.delete(message.requestId);
     if (message.code === 200) request.resolve(message);
     else request.reject(new TielineError(message));
+  }
+
+  /** Send what has no answer to a user again, in order: what was sent behind a message that failed, fails, too. */
+  #repeat({ to, tries }) {
+    if (this.#waits.has(to)) return;
+    const open = () => [...this.#pending.values()].filter((request) => request.to === to);
+    for (const request of open()) {
+      clearTimeout(request.clock);
+      request.tries += 1;
+    }
+    this.#waits.set(to, setTimeout(() => {
+      this.#waits.delete(to);
+      for (const request of open()) this.#write(request);
+    }, backoff(tries)));
   }
 
   #giveUp(why) {

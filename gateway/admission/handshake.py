@@ -80,6 +80,10 @@ class Admitted(NamedTuple):
     """What limits count its address as."""
     batches: bool = False
     """The client takes the changes of rooms together, and lists in pages."""
+    places: bool = False
+    """The client is told the place of each message that it is sent."""
+    last_place: str = ""
+    """The place of the last message that the client has had; "": it names none."""
 
 
 class Pending(enum.Enum):
@@ -228,6 +232,8 @@ def judge(
         resume=None if resume is None else ResumeToken(resume[0]),
         last=query.get("last", [""])[0],
         batches=query.get("roster", [""])[0] == "1",
+        places=query.get("place", [""])[0] == "1",
+        last_place=query.get("lastPlace", [""])[0],
     )
 
 
@@ -274,9 +280,9 @@ def select_subprotocol(_protocol: ServerProtocol, offered: object) -> Subprotoco
     return SUBPROTOCOL if isinstance(offered, list | tuple) and SUBPROTOCOL in offered else None
 
 
-def denied(error: HandshakeError, retry_after_s: int | None = None) -> Response:
+def denied(error: HandshakeError, retry_after_s: int | None = None, limit: str = "") -> Response:
     """Make the HTTP response of a refusal, which may say when to come back; None: when it is usual."""
-    body = replies.denial(error.status, error.msg, error.reason)
+    body = replies.denial(error.status, error.msg, error.reason, limit)
     headers = Headers(
         {
             "Content-Type": "application/json; charset=utf-8",

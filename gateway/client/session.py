@@ -1,30 +1,23 @@
 """What a client's frame means, and what the answer of a router or of presence means to the client. Pure.
 
 The session knows whose client it is and what the token grants; it decides what to say at once, what to ask,
-and what to say when the answer comes (`actions`). `inbound` carries that out.
+and what to say when the answer comes (`actions`). `inbound` carries that out. What its client is told unasked
+is made in `events`.
 """
 
 from typing import Final
 
 from gateway.admission.tokens import BadToken, Claims, UnknownKey
 from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
-from gateway.client.pages import FIRST, PAGE, Page, read_cursor
+from gateway.client.order import Order
+from gateway.client.pages import FIRST, PAGE, Page, read_cursor, wrong_argument
 from gateway.client.terms import Terms
 from gateway.limits import prices
 from gateway.limits.rates import NO_LIMITS
 from gateway.limits.user_budget import UserBudget
 from tieline.wire import envelope, replies
 from tieline.wire.codes import CloseCode, ErrorCode
-from tieline.wire.envelope import (
-    MAX_MESSAGE_BYTES,
-    Join,
-    Leave,
-    Malformed,
-    Members,
-    MembersBody,
-    Ping,
-    RefreshToken,
-)
+from tieline.wire.envelope import Join, Leave, Malformed, Members, MembersBody, Ping, RefreshToken
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import (
     Accepted,
@@ -45,15 +38,7 @@ from tieline.wire.internal import (
     Signal,
     secret_hash,
 )
-from tieline.wire.replies import (
-    Reconnect,
-    RoomOnly,
-    Roster,
-    RosterPage,
-    TokenExpiring,
-    TokenRefreshed,
-    Welcome,
-)
+from tieline.wire.replies import RoomOnly, Roster, RosterPage, TokenRefreshed
 
 UNKNOWN: Final = "unknown"
 """What an unreadable or unknown command is called in the metrics: clients must not invent labels."""
@@ -85,6 +70,8 @@ class Session:
         "claims",
         "connection",
         "is_resumed",
+        "order",
+        "places",
         "rooms",
         "secret",
         "session",
@@ -102,6 +89,7 @@ class Session:
         budget: UserBudget | None = None,
         *,
         batches: bool = False,
+        places: bool = False,
     ) -> None:
         """Take also what the user may still ask for; None: anything."""
         self.terms = terms
@@ -109,7 +97,10 @@ class Session:
         self._at = 0.0
         self.batches = batches
         """The client takes the changes of rooms together, and lists in pages."""
+        self.places = places
+        """The client is told the place of each message that it is sent."""
         self.is_resumed = False
+        self.order = Order()
         self.session = session
         self.connection = connection
         self.claims = claims
@@ -140,7 +131,8 @@ class Session:
             return self._to_user(message, frame)
         match message:
             case Malformed(refusal=refusal, request_id=request_id, cmd=cmd):
-                return _refuse(request_id, cmd, refusal)
+                argument = wrong_argument(frame) if cmd == "MEMBERS" else ""
+                return _refuse(request_id, cmd, refusal, argument=argument)
             case Ping(request_id=request_id, data=data):
                 return Say(replies.success(request_id, "PONG", data), request_id, "PING", "ok")
             case envelope.IceServers(request_id=request_id):
@@ -168,6 +160,8 @@ class Session:
         if body.to == body.sender:
             return _refuse(message.request_id, cmd, ErrorCode.BAD_MESSAGE)
         to = UserId(body.to)
+        if not self.order.lets_pass(to, frame, self._at):
+            return _refuse(message.request_id, cmd, ErrorCode.INTERNAL)
         if cmd == "WEBRTC_OFFER" and not self.budget.may_offer(to, self._at):
             return _refuse(message.request_id, cmd, ErrorCode.RATE_LIMITED)
         self.budget.carry(to, len(frame), self._at)
@@ -222,7 +216,7 @@ class Session:
     def _list(self, request_id: str, room: RoomId, body: MembersBody) -> Say | AskPresence:
         after = read_cursor(body.after) if body.after else None
         if body.after and after is None:
-            return _refuse(request_id, "MEMBERS", ErrorCode.BAD_MESSAGE)
+            return _refuse(request_id, "MEMBERS", ErrorCode.BAD_MESSAGE, argument="after")
         self._charge(prices.LIST)
         is_paged = self.batches or after is not None or body.limit
         page = Page(after, body.limit or PAGE) if is_paged else None
@@ -237,6 +231,9 @@ class Session:
                     self._charge(prices.HELD)
                 frame = replies.ack(ask.request_id, ask.cmd, ack) if self.acks else b""
                 return Say(frame, ask.request_id, ask.cmd, ack)
+            case None | Refused(refusal=ErrorCode.INTERNAL) if self.acks:
+                self.order.interrupt(ask.signal.to, ask.signal.frame)
+                return self._refused(ask.request_id, ask.cmd, reply)
             case _:
                 return self._refused(ask.request_id, ask.cmd, reply)
 
@@ -323,48 +320,18 @@ class Session:
         `at` is the time for that, in seconds of a monotonic clock.
         """
         resumable = bool(self.secret) and close_code not in FINAL_CLOSES
+        self.budget.rooms = tuple(self.rooms)
         account = self.budget.account(at)
         if account.spent_s < LEAST_SPENT_S:
             return EndSession(self.user, self.connection, resumable)
         return EndSession(self.user, self.connection, resumable, account.spent_s, account.owed_s)
 
-    def welcome(self, token: ResumeToken, resumed: bool) -> bytes:
-        """Make the WELCOME; `token` is what the client resumes the session with."""
-        data = Welcome(
-            self.user,
-            self.session,
-            token,
-            resumed=resumed,
-            rooms=tuple(self.rooms),
-            resume_window=_number(self.terms.resume_window_s),
-            ping_interval=_number(self.terms.pace.ping_interval_s),
-            max_message_bytes=MAX_MESSAGE_BYTES,
-        )
-        return replies.success("", "WELCOME", data)
 
-    def reconnecting(self, after_ms: int, jitter_ms: int) -> bytes:
-        """Make the event that asks a client to go elsewhere, at a moment of its own within the jitter."""
-        event = Reconnect(after_ms, jitter_ms)
-        return replies.success(f"reconnect-{self.connection}", "RECONNECT", event)
-
-    def expiring(self) -> bytes:
-        """Make the event that warns of the token's end."""
-        expires_at = self.claims.expires_at_ms
-        return replies.success(
-            f"expiring-{self.session}-{expires_at}", "TOKEN_EXPIRING", TokenExpiring(expires_at)
-        )
-
-
-def _refuse(request_id: str, cmd: str, refusal: ErrorCode, why: str = "") -> Say:
+def _refuse(request_id: str, cmd: str, refusal: ErrorCode, why: str = "", *, argument: str = "") -> Say:
     return Say(
-        replies.error(request_id, cmd, refusal),
+        replies.error(request_id, cmd, refusal, argument),
         request_id,
         cmd if cmd in envelope.COMMANDS else UNKNOWN,
         refusal.reason,
         why,
     )
-
-
-def _number(seconds: float) -> int | float:
-    """Show whole seconds without a fraction."""
-    return int(seconds) if seconds == int(seconds) else seconds

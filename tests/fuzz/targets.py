@@ -20,9 +20,9 @@ from gateway.admission.addresses import client_address
 from gateway.admission.handshake import Admitted, Pending, judge
 from gateway.admission.origins import Origins
 from gateway.admission.tokens import BadToken, Tokens
-from tests.attacks.on_connecting import junk
 from tests.attacks.on_frames import broken
 from tests.attacks.on_messages import bombs
+from tests.attacks.on_sockets import junk
 from tests.support.golden import Golden
 from tests.unit.gateway.client.alice import ALICE, JWT_SECRET, NOW, alice
 from tests.unit.gateway.client.harness import Harness, connected
@@ -34,7 +34,7 @@ from tieline.load.frames import FrameError, FrameReader, client_frame
 from tieline.runtime.message import Message
 from tieline.runtime.nats_parser import Parser
 from tieline.tokens import EVERY_ROOM, make_token
-from tieline.wire import envelope, jetstream
+from tieline.wire import envelope, jetstream, origin
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
 from tieline.wire.subjects import Keys, identifier, token, users_of_pair
 
@@ -82,8 +82,8 @@ def read_envelope(data: bytes) -> None:
     else:
         assert message.request_id
         assert len(message.request_id.encode()) <= 128
-        assert envelope.request_id_of(data) == message.request_id
-    assert isinstance(envelope.request_id_of(data), str)
+        assert origin.request_id_of(data) == message.request_id
+    assert isinstance(origin.request_id_of(data), str)
 
 
 def read_session(data: bytes) -> None:

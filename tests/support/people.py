@@ -126,11 +126,11 @@ class Person:
         reply: Json = heard["data"]
         return reply
 
-    async def asks_in_vain(self, cmd: str, data: object, reason: str) -> None:
-        """Send a command that is refused."""
+    async def asks_in_vain(self, cmd: str, data: object, reason: str, **more: str) -> None:
+        """Send a command that is refused, with more fields than every refusal has."""
         frame = frames.command(cmd, data)
         self.connection.send(frame)
-        await self.hears_refusal(reason, frame)
+        assert await self.hear() == {**frames.refusal(reason, frames.names_of(frame)), **more}
 
     async def pings(self) -> None:
         """Hear the answer to a PING, and nothing before it."""

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from tieline.client import messages
 from tieline.client.connector import Connector, TokenSource
 from tieline.client.dispatcher import Dispatcher
-from tieline.client.errors import Closed, NoReply, Refused, SessionLost, Unreadable
+from tieline.client.errors import Closed, MessageTooLong, NoReply, Refused, SessionLost, Unreadable
 from tieline.client.events import Event
 from tieline.client.gateway_pool import Backoff, GatewayPool, Jitter
 from tieline.client.messages import Reply
@@ -192,8 +192,7 @@ class Client:
         frame = messages.encode(request_id, cmd, data)
         longest = self.welcome.max_message_bytes
         if len(frame) > longest:
-            # Checked here, because the server closes the connection for it.
-            raise ValueError(f"a message of {len(frame)} bytes is longer than the {longest} that are allowed")
+            raise MessageTooLong(cmd, len(frame), longest)
         return PendingRequest(request_id, cmd, frame, wants_reply=wants_reply)
 
     async def _deliver(self, request: PendingRequest) -> Reply | None:
@@ -249,12 +248,20 @@ async def connect(
         ValueError: `token` cannot be a token.
     """
     urls = (url,) if isinstance(url, str) else tuple(url)
-    query = {**({"acks": "1"} if acks else {}), "roster": "1"}
+    query = {**({"acks": "1"} if acks else {}), "roster": "1", **({"place": "1"} if resume else {})}
     connector = Connector(GatewayPool(urls, jitter), token, query, reply_timeout_s)
     established = await connector.connect_first({"resume": ""} if resume else {})
     stats = Stats()
     pending = PendingRequests(reply_timeout_s, stats)
-    dispatcher = Dispatcher(established.welcome, pending, stats, resume=resume, rejoin=rejoin, jitter=jitter)
+    dispatcher = Dispatcher(
+        established.welcome,
+        pending,
+        stats,
+        resume=resume,
+        rejoin=rejoin,
+        jitter=jitter,
+        place=established.place,
+    )
     reconnector = Reconnector(
         established,
         connector,

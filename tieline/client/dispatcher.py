@@ -53,8 +53,10 @@ class Dispatcher:
         resume: bool,
         rejoin: bool,
         jitter: Jitter = random.random,
+        place: str | None = None,
     ) -> None:
-        self.session = Session(welcome)
+        """`place` is that of the WELCOME; None: the server names no places."""
+        self.session = Session(welcome, place)
         self.rosters = Rosters(welcome.user_id, welcome.rooms)
         self.inbox = Inbox()
         self._pending = pending
@@ -127,16 +129,16 @@ class Dispatcher:
         self._pending.disconnected()
         self.inbox.put(Reconnecting(end.code, end.reason))
 
-    def connection_replaced(self, welcome: Welcome, away_s: float) -> None:
+    def connection_replaced(self, welcome: Welcome, away_s: float, place: str | None = None) -> None:
         """Go on with the next connection, and with the session that its WELCOME names."""
         self._stats.reconnects += 1
         if welcome.resumed:
             self._stats.resumes += 1
-            self.session.resume(welcome)
+            self.session.resume(welcome, place)
             self.inbox.put(Resumed(away_s, self._pending.connected()))
             return
         self._stats.resets += 1
-        rooms = self.session.reset(welcome, rejoin=self._rejoin)
+        rooms = self.session.reset(welcome, place, rejoin=self._rejoin)
         self.rosters.reset(welcome.rooms)
         self._pending.fail_all(lambda request: SessionLost(request.cmd, request.request_id))
         self._pending.connected()

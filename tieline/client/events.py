@@ -103,6 +103,8 @@ class ErrorEvent(msgspec.Struct, frozen=True):
     reason: str
     cmd: str = ""
     request_id: str = msgspec.field(name="requestId", default="")
+    argument: str = ""
+    """Which one it is about, if it is about one."""
 
 
 class Unknown(msgspec.Struct, frozen=True):

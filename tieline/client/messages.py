@@ -7,6 +7,7 @@ server checks. So only `cmd`, `requestId` and `data` of a frame are trusted unti
 server made it: its answers to WEBRTC commands have no `data`, and what other users send always has.
 """
 
+import re
 from typing import Final, TypeVar
 
 import msgspec
@@ -45,6 +46,8 @@ class Reply(msgspec.Struct, frozen=True):
     request_id: str = msgspec.field(name="requestId")
     data: msgspec.Raw
     ack: str = ""
+    place: str | None = None
+    """In a WELCOME: up to where the session has had everything. None: the server names no places."""
 
 
 class RoomBatch(msgspec.Struct, frozen=True):
@@ -100,6 +103,7 @@ _SERVER_EVENTS: Final = {
 }
 _REPLIES: Final = frozenset(("WELCOME", *(command.reply for command in COMMANDS.values() if command.reply)))
 _NULL: Final = msgspec.Raw(b"null")
+_PLACE: Final = re.compile(rb'\{"place":"([^"\\]*)",')
 
 _encoder = msgspec.json.Encoder()
 _heads = msgspec.json.Decoder(_Head)
@@ -137,6 +141,15 @@ def decode(frame: bytes) -> Message | Reply | RoomBatch | RoomList:
         return _from_server(head, frame)
     except UNREADABLE:
         return Unknown(head.cmd, frame, head.request_id)
+
+
+def split_place(frame: bytes) -> tuple[str, bytes]:
+    """Take from a frame the place that the server has written before all else; "": there is none.
+
+    What is left is what others have sent, byte for byte, whatever place it has.
+    """
+    placed = _PLACE.match(frame)
+    return ("", frame) if placed is None else (placed[1].decode(), b"{" + frame[placed.end() :])
 
 
 def data_of(reply: Reply, kind: type[DataT]) -> DataT:

@@ -128,7 +128,7 @@ class Broker:
         try:
             async with asyncio.timeout(DRAIN_S):
                 await subscription.drain()  # type: ignore[no-untyped-call]
-        except (NatsError, TimeoutError) as error:
+        except (NatsError, OSError) as error:  # a timeout is one
             _log.warning("not drained: what was asked of us is asked again", extra={"error": repr(error)})
 
     async def flush(self) -> None:
@@ -144,6 +144,19 @@ class Broker:
         except (NatsError, OSError) as error:
             raise BrokerAway from error
 
+    async def settle(self) -> None:
+        """Flush, however long that takes: a broker that goes away meanwhile has everything when it is back.
+
+        For what was subscribed to, which is subscribed to again.
+        """
+        while True:
+            try:
+                await self.flush()
+            except BrokerAway:
+                await asyncio.sleep(RECONNECT_WAIT_S)
+            else:
+                return
+
     async def close(self) -> None:
         """Send what is still buffered, then disconnect."""
         if self.client.is_connected:
@@ -154,7 +167,7 @@ class Broker:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self.client.close()
-        except OSError as error:  # a timeout is one
+        except (NatsError, OSError) as error:
             _log.warning("hung up on a broker that was gone", extra={"error": repr(error)})
 
 
@@ -211,7 +224,7 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
         _log.error("broker error", exc_info=error)
 
     servers = [_with_scheme(url.strip()) for url in urls.split(",")]
-    demands_tls = bool(login.ca) or any(url.startswith("tls://") for url in servers)
+    demands_tls = bool(login.ca or login.certificate) or any(url.startswith("tls://") for url in servers)
     client = NatsClient(on_listener_error, demands_tls=demands_tls)
     try:
         await client.connect(
@@ -250,6 +263,8 @@ def _credentials(login: BrokerLogin, demands_tls: bool) -> dict[str, Any]:
     """
     if bool(login.user) != bool(login.password):
         raise SettingsError("TIELINE_NATS_USER and TIELINE_NATS_PASSWORD go together: one of them is not set")
+    if bool(login.certificate) != bool(login.key):
+        raise SettingsError("TIELINE_NATS_CERT and TIELINE_NATS_KEY go together: one of them is not set")
     options: dict[str, Any] = {"user": login.user, "password": login.password} if login.user else {}
     if demands_tls:
         try:
@@ -257,6 +272,14 @@ def _credentials(login: BrokerLogin, demands_tls: bool) -> dict[str, Any]:
         except (OSError, ssl.SSLError) as error:
             raise SettingsError(
                 f"TIELINE_NATS_CA: no certificates can be read from {login.ca!r}: {error}"
+            ) from None
+    if login.certificate:
+        try:
+            options["tls"].load_cert_chain(login.certificate, login.key)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(
+                f"TIELINE_NATS_CERT, TIELINE_NATS_KEY: no certificate with its key can be read from"
+                f" {login.certificate!r} and {login.key!r}: {error}"
             ) from None
     return options
 

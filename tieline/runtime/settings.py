@@ -51,9 +51,15 @@ class BrokerLogin(NamedTuple):
     password: str = ""
     ca: str = ""
     """A file with the certificates of authorities that may sign the broker's; with it, TLS is demanded."""
+    certificate: str = ""
+    """A file with this process's own certificate, for a broker that demands one; with it, TLS is demanded."""
+    key: str = ""
+    """A file with the key of that."""
 
     def __repr__(self) -> str:
-        return f"BrokerLogin(user={self.user!r}, password={'...' if self.password else ''!r}, ca={self.ca!r})"
+        password = "..." if self.password else ""
+        files = f"ca={self.ca!r}, certificate={self.certificate!r}, key={self.key!r}"
+        return f"BrokerLogin(user={self.user!r}, password={password!r}, {files})"
 
 
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +71,9 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     nats_password: Password = ""
     nats_ca: str = ""
     """A file; see `BrokerLogin`."""
+    nats_cert: str = ""
+    nats_key: str = ""
+    """Files; see `BrokerLogin`. They go together."""
     namespace: Annotated[
         str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]+\Z", description="letters of ASCII, digits, _ and -")
     ] = "tieline"
@@ -82,7 +91,7 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def nats_login(self) -> BrokerLogin:
         """How this process logs in, and how the broker must authenticate."""
-        return BrokerLogin(self.nats_user, self.nats_password, self.nats_ca)
+        return BrokerLogin(self.nats_user, self.nats_password, self.nats_ca, self.nats_cert, self.nats_key)
 
     @property
     def longest_stop_s(self) -> float:

@@ -12,6 +12,7 @@ class ErrorCode(enum.Enum):
 
     BAD_MESSAGE = (400, "消息格式错误")
     UNKNOWN_COMMAND = (400, "不支持的命令")
+    AMBIGUOUS_NAMES = (400, "字段名重复或有歧义")
     NOT_IN_SAME_ROOM = (1000, "用户不在同一房间内")
     TARGET_OFFLINE = (1000, "目标用户不在线")
     NO_MATCHING_OFFER = (1000, "没有对应的连接请求")

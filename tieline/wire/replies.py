@@ -186,6 +186,7 @@ class _Error(msgspec.Struct, frozen=True, kw_only=True):
     msg: str
     data: None = None
     reason: str
+    argument: str | msgspec.UnsetType = msgspec.UNSET
 
 
 _encoder = msgspec.json.Encoder()
@@ -201,13 +202,21 @@ def ack(request_id: str, cmd: str, kind: Literal["relayed", "held"]) -> bytes:
     return _encoder.encode(_Ack(request_id=request_id, cmd=cmd, data=None, ack=kind))
 
 
-def error(request_id: str, cmd: str, refusal: ErrorCode) -> bytes:
-    """Encode a refusal."""
+def error(request_id: str, cmd: str, refusal: ErrorCode, argument: str = "") -> bytes:
+    """Encode a refusal, on account of one argument in `data` if there is one that is wrong alone."""
     return _encoder.encode(
-        _Error(request_id=request_id, cmd=cmd, code=refusal.code, msg=refusal.msg, reason=refusal.reason)
+        _Error(
+            request_id=request_id,
+            cmd=cmd,
+            code=refusal.code,
+            msg=refusal.msg,
+            reason=refusal.reason,
+            argument=argument or msgspec.UNSET,
+        )
     )
 
 
-def denial(status: int, msg: str, reason: str) -> bytes:
-    """Encode the JSON body of an HTTP refusal before the upgrade."""
-    return _encoder.encode({"code": status, "msg": msg, "reason": reason})
+def denial(status: int, msg: str, reason: str, limit: str = "") -> bytes:
+    """Encode the JSON body of an HTTP refusal before the upgrade; `limit` is which one was met, if any."""
+    body = {"code": status, "msg": msg, "reason": reason}
+    return _encoder.encode(body | {"limit": limit} if limit else body)

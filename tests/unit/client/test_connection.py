@@ -39,7 +39,12 @@ async def test_a_refusal_over_http_carries_its_body() -> None:
     full = HandshakeError.FULL
     refusal = await denied(refusing(503, denial(503, full.msg, full.reason), Retry_After="7"))
     assert (refusal.code, refusal.msg, refusal.reason) == (503, "服务器连接已满", "FULL")
-    assert refusal.retry_after == 7
+    assert (refusal.retry_after, refusal.limit) == (7, "")
+
+
+async def test_a_refusal_says_which_limit_was_met() -> None:
+    refusal = await denied(refusing(429, denial(429, "x", "RATE_LIMITED", "flooding"), Retry_After="30"))
+    assert (refusal.reason, refusal.limit) == ("RATE_LIMITED", "flooding")
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,7 @@ class BusyStore:
         self.read = store.read
         self.put = store.put
         self.keys = store.keys
+        self.read_few = store.read_few
         self.delete = store.delete
         self.refused = 0
 
@@ -206,6 +207,7 @@ class HeldUpStore:
         self.write = store.write
         self.put = store.put
         self.keys = store.keys
+        self.read_few = store.read_few
         self.delete = store.delete
         self.is_reached = asyncio.Event()
         self.may_go_on = asyncio.Event()

@@ -154,6 +154,7 @@ class LaggingStore:
         self.write = store.write
         self.put = store.put
         self.keys = store.keys
+        self.read_few = store.read_few
         self.delete = store.delete
 
     async def read(

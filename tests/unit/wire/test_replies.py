@@ -159,3 +159,9 @@ def test_an_http_refusal_has_code_msg_and_reason_in_its_body(denial: HandshakeEr
     assert replies.denial(denial.status, denial.msg, denial.reason).decode() == (
         f'{{"code":{denial.status},"msg":"{denial.msg}","reason":"{denial.name}"}}'
     )
+
+
+def test_an_http_refusal_names_the_limit_that_was_met() -> None:
+    assert replies.denial(429, "x", "RATE_LIMITED", "flooding") == (
+        b'{"code":429,"msg":"x","reason":"RATE_LIMITED","limit":"flooding"}'
+    )

@@ -24,6 +24,8 @@ READY_MADE_TTL_S: Final = 24 * 3600.0
 ROOM: Final = "demo"
 USERS: Final = ("alice", "bob")
 
+WITHOUT_LIMITS: Final = "limits are off (TIELINE_LIMITS): one client can use up what all need"
+
 Pids = Mapping[str, list[int]]
 """The processes of each kind, as in the ready file."""
 
@@ -51,13 +53,15 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
             "",
             f"Tieline is ready, after {took_s:.1f} s.",
             *_processes(system, NATS, pids),
-            "ops endpoints (/metrics, /healthz, /readyz):",
+            "ops endpoints (/metrics, /healthz, /readyz; of gateways /heaviest):",
             *(f"  {line}" for line in ops),
+            f"who costs most: {own} top {' '.join(system.ops_urls[GATEWAY])}",
             f"tokens for the room {ROOM}, for a day:",
             *(f"  {line}" for line in tokens),
             f"more tokens: {secret}{own} token USER --room ROOM",
             f"a bot to call: {secret}{own} call --url {system.urls(GATEWAY)[0]} --answer --room {ROOM}",
             *((warning,) if is_guessable else ()),
+            *((WITHOUT_LIMITS,) if environ.get("TIELINE_LIMITS") == "off" else ()),
             *(f"{name} is no setting: perhaps {meant}" for name, meant in sorted(unknown.items())),
             *_processes(system, GATEWAY, pids),
             *(f"demo      {url}" for url in system.demo_urls),

@@ -224,6 +224,21 @@ def test_a_client_says_whether_it_can_resume_and_what(query: str, resume: str | 
     assert (found.resume, found.last) == (resume, last)
 
 
+@pytest.mark.parametrize(
+    ("query", "places", "last_place"),
+    [
+        ("", False, ""),
+        ("&place=1", True, ""),
+        ("&place=0&lastPlace=7", False, "7"),
+        ("&lastPlace=", False, ""),
+    ],
+)
+def test_a_client_asks_for_places_and_names_its_last(query: str, places: bool, last_place: str) -> None:
+    found = admitted(f"/ws?token={token()}&resume={query}")
+
+    assert (found.places, found.last_place) == (places, last_place)
+
+
 # What is no upgrade.
 
 

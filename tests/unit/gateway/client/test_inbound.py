@@ -116,6 +116,69 @@ def test_a_room_command_is_asked_of_presence_and_answered() -> None:
     assert pong["cmd"] == "PONG"
 
 
+# What follows a message whose outcome is unknown.
+
+
+def test_what_was_sent_behind_an_unanswered_message_fails_too() -> None:
+    harness = connected(session(acks=True))
+    first, *others = signals(4)
+    harness.send(first, *others, signal("elsewhere", to="carol"))
+
+    harness.answer(None)
+
+    assert harness.host.asked == ["s-0", "elsewhere"]
+    assert [(error["requestId"], error["reason"]) for error in harness.messages()] == [
+        ("s-0", "INTERNAL"),
+        ("s-1", "INTERNAL"),
+        ("s-2", "INTERNAL"),
+        ("s-3", "INTERNAL"),
+    ]
+    harness.answer()
+    assert harness.names() == ["elsewhere"]
+
+
+@pytest.mark.parametrize("failure", [None, Refused("INTERNAL")])
+def test_repeated_in_order_everything_comes_in_order(failure: Refused | None) -> None:
+    harness = connected(session(acks=True))
+    first, *others = signals(4)
+    harness.send(first, *others)
+    harness.answer(failure)
+
+    harness.send(first, *others, signal("new"))
+    for _ in range(5):
+        harness.answer()
+
+    assert harness.host.asked == ["s-0", "s-0", "s-1", "s-2", "s-3", "new"]
+
+
+def test_a_client_that_has_read_the_failure_may_leave_it_at_that() -> None:
+    harness = connected(session(acks=True))
+    harness.send(*signals(1))
+    harness.answer(None)
+    harness.look()
+    assert len(harness.pings) == 1
+
+    harness.flush()  # its socket answers the ping
+    harness.send(signal("too soon"))
+    harness.clock.advance(1)
+    harness.send(signal("without it"))
+
+    assert harness.host.asked == ["s-0", "without it"]
+    assert harness.names() == ["s-0", "too soon"]
+
+
+@pytest.mark.parametrize(("acks", "answer"), [(False, None), (True, Refused("TARGET_OFFLINE"))])
+def test_others_and_other_refusals_interrupt_nothing(acks: bool, answer: Refused | None) -> None:
+    harness = connected(session(acks=acks))
+    harness.send(*signals(2))
+
+    harness.answer(answer)
+
+    assert harness.host.asked == ["s-0", "s-1"]
+    harness.look()
+    assert harness.pings == []
+
+
 # Back-pressure.
 
 

@@ -1,18 +1,28 @@
 """How far a connection has got, by the sequences that the mailbox puts on what it pushes."""
 
-from gateway.client.deliveries import NOTHING, Missed
+from gateway.client.deliveries import NOTHING, Deliveries, Missed
+from gateway.client.mail import Telling
 from gateway.delivery.feed import Feed
+from tests.support.metrics import value_of
 from tests.unit.gateway.client.harness import WELCOME, Harness, connected, event, ping
+from tieline import metrics
 from tieline.runtime.message import Message, block
 
 
 class Listener:
     """The feed of a client that is let in, unless a test says otherwise, and how often it found a gap."""
 
-    def __init__(self, harness: Harness | None = None) -> None:
+    def __init__(self, harness: Harness | None = None, *, places: bool = False) -> None:
         self.harness: Harness = harness or connected()
         self.gaps = 0
-        self.feed = Feed(self.harness.deliveries, "t.user.alice.s-1", self._on_gap)
+        connection = self.harness.connection
+        deliveries = Deliveries(Telling(connection.say).say, self.harness.clock.loop)
+        self.feed = Feed(
+            deliveries if places else self.harness.deliveries,
+            "t.user.alice.s-1",
+            self._on_gap,
+            names_places=places,
+        )
         if harness is None:
             self.feed.release(NOTHING)
 
@@ -26,6 +36,7 @@ class Listener:
             "Nats-Stream": "MAILBOX_t",
             "Nats-Subject": "t.user.alice.s-1",
             "Nats-Sequence": str(sequence),
+            "Nats-Time-Stamp": "2026-01-01T00:00:00Z",
             "Nats-Last-Sequence": str(previous),
         }
         self.feed.on_message(Message("t.live.user.alice.s-1", "", event(name), block(headers)))
@@ -225,3 +236,96 @@ def test_a_gap_behind_the_barrier_is_read_before_what_follows() -> None:
     assert (listener.gaps, listener.feed.held_count) == (2, 1)
     assert not listener.read("c", newest=12, older=1)
     assert listener.harness.names() == ["c", "d"]
+
+
+class Owing:
+    """Rooms of which the client is told nothing beyond a number. See `gateway.delivery.feed.Beside`."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def tell(self, before: int | None = None) -> None:
+        """Tell nothing."""
+
+    def reached(self, number: int) -> int:
+        """Say how far."""
+        return min(number, self.most)
+
+    def weave(self, frames: list[bytes], _numbers: list[int]) -> list[bytes]:
+        """Put nothing before any."""
+        return frames
+
+
+def places(listener: Listener) -> list[tuple[str, str]]:
+    """The place and the name of each frame that a client was sent."""
+    return [(message["place"], message["requestId"]) for message in listener.harness.messages()]
+
+
+def test_each_frame_has_its_place_for_who_asks() -> None:
+    listener = Listener(places=True)
+    listener.push("a", 3, 0)
+    listener.push("c", 9, 6)
+    listener.feed.release(Missed([], [event("b")], 6, (6,)))
+    listener.push("d", 12, 9)
+
+    assert places(listener) == [("3", "a"), ("6", "b"), ("9", "c"), ("12", "d")]
+
+
+def test_a_frame_that_is_stored_twice_has_its_first_place() -> None:
+    listener = Listener(places=True)
+    for sequence in (3, 4):
+        listener.push("a", sequence, sequence - 1 if sequence > 3 else 0)
+
+    assert places(listener) == [("3", "a")]
+
+
+def test_no_place_is_beyond_what_the_rooms_have_told() -> None:
+    listener = Listener(places=True)
+    listener.feed.attach(Owing(5), ())
+    listener.push("a", 3, 0)
+    listener.push("b", 9, 3)
+    listener.feed.hold()
+    listener.push("d", 12, 11)
+    listener.feed.release(Missed([], [event("c")], 11, (11,)))
+
+    assert places(listener) == [("3", "a"), ("5", "b"), ("5", "c"), ("5", "d")]
+
+
+async def test_what_no_stream_has_pushed_is_dropped_and_holds_nobody() -> None:
+    listener, dropped = Listener(), metrics.UNREADABLE_MESSAGES.labels("frame")
+    before = value_of(dropped)
+    listener.push("a", 3, 0)
+    forged = {"Nats-Sequence": "9999", "Nats-Time-Stamp": "x", "Nats-Last-Sequence": "9998"}
+    got = {"Nats-Sequence": "9999", "Nats-Time": "", "Nats-Num-Pending": "0", "Nats-Last-Sequence": "8"}
+    for headers in (b"", block({}), block({**forged, "Nats-Sequence": "x"}), block(got)):
+        listener.feed.on_message(Message("t.live.user.alice.s-1", "", event("forged"), headers))
+    listener.push("b", 9, 3)
+
+    assert listener.harness.names() == ["a", "b"]
+    assert (listener.gaps, listener.feed.last_sequence) == (0, 9)
+    assert value_of(dropped) == before + 4
+
+
+async def test_headers_that_a_publisher_has_forged_are_not_believed() -> None:
+    listener = Listener()
+    listener.push("a", 3, 0)
+    forged = {"Nats-Sequence": "9999", "Nats-Last-Sequence": "9998"}
+    stored = {"Nats-Sequence": "9", "Nats-Time-Stamp": "2026-01-01T00:00:00Z", "Nats-Last-Sequence": "3"}
+    headers = block(forged).removesuffix(b"\r\n") + block(stored).removeprefix(b"NATS/1.0\r\n")
+    listener.feed.on_message(Message("t.live.user.alice.s-1", "", event("b"), headers))
+
+    assert listener.harness.names() == ["a", "b"]
+    assert (listener.gaps, listener.feed.last_sequence) == (0, 9)
+
+
+async def test_what_would_end_the_connection_is_not_sent() -> None:
+    listener, dropped = Listener(), metrics.UNREADABLE_MESSAGES.labels("frame")
+    before = value_of(dropped)
+    for sequence, frame in ((3, b'{"cmd":"\xff"}'), (4, b" " * 65_537)):
+        place = {"Nats-Sequence": str(sequence), "Nats-Time-Stamp": "x", "Nats-Last-Sequence": "0"}
+        listener.feed.on_message(Message("t.live.user.alice.s-1", "", frame, block(place)))
+    listener.push("b", 9, 4)
+
+    assert listener.harness.names() == ["b"]
+    assert (listener.gaps, listener.feed.last_sequence) == (0, 9)
+    assert value_of(dropped) == before + 2

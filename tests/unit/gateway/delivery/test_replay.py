@@ -38,10 +38,18 @@ def test_what_came_up_to_the_last_message_is_known_by_name() -> None:
     assert (replay.known, replay.fresh) == ([name_of(frame) for frame in frames[:2]], frames[2:])
 
 
-def test_of_several_last_messages_the_newest_counts() -> None:
-    frames = [sent_by("bob", "1"), sent_by("carol", "1"), event("2")]
+def test_of_several_last_messages_the_oldest_counts() -> None:
+    frames = [event("0"), sent_by("bob", "1"), sent_by("ann", "3"), sent_by("carol", "1"), event("2")]
     replay = read(*frames, last="1")
     assert (replay.known, replay.fresh) == ([name_of(frame) for frame in frames[:2]], frames[2:])
+    assert (replay.position, replay.numbers) == (3, (5, 7, 9))
+
+
+def test_a_flood_before_the_oldest_last_message_displaces_nothing() -> None:
+    flood = [sent_by("eve", f"e-{number}", 1000) for number in range(10)]
+    frames = [*flood, sent_by("bob", "1"), sent_by("ann", "2"), sent_by("bob", "1", 1)]
+    replay = read(*frames, last="1", messages=3)
+    assert (replay.fresh, replay.left_out.total()) == (frames[11:], 0)
 
 
 def test_a_replay_has_numbers_and_a_position_before_it() -> None:
