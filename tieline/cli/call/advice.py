@@ -12,8 +12,8 @@ _ADVICE: Final = {
         " and still valid?"
     ),
     HandshakeError.TOKEN_NOT_FOR_HERE.reason: (
-        "the gateway lets in tokens for other audiences (aud), issuers (iss) or types: has this command the same"
-        " TIELINE_JWT_AUDIENCE, TIELINE_JWT_ISSUER and TIELINE_JWT_TYPE as the gateway?"
+        "the gateway lets in tokens for other audiences (aud), issuers (iss) or types: has this command the"
+        " same TIELINE_JWT_AUDIENCE, TIELINE_JWT_ISSUER and TIELINE_JWT_TYPE as the gateway?"
     ),
     HandshakeError.NOT_FOUND.reason: "the path of a gateway's URL is /ws",
 }

@@ -14,8 +14,9 @@ from tieline.client import Denied, Unreachable
         ),
         (
             Denied(401, "令牌不是为本服务签发的", "TOKEN_NOT_FOR_HERE", None),
-            "connection refused: 401 令牌不是为本服务签发的 (TOKEN_NOT_FOR_HERE); the gateway lets in tokens for other"
-            " audiences (aud), issuers (iss) or types: has this command the same TIELINE_JWT_AUDIENCE,"
+            "connection refused: 401 令牌不是为本服务签发的 (TOKEN_NOT_FOR_HERE);"
+            " the gateway lets in tokens for other audiences (aud), issuers (iss) or types:"
+            " has this command the same TIELINE_JWT_AUDIENCE,"
             " TIELINE_JWT_ISSUER and TIELINE_JWT_TYPE as the gateway?",
         ),
         (
