@@ -28,14 +28,25 @@ MOST_HANDSHAKE_BYTES: Final = 16 * 1024
 """Of a client before its handshake is done. The first message of a browser has less than 2 KiB, and clients
 show no certificates."""
 
-MOST_RECORDS: Final = 64
-"""Decrypted at once: one read may hold 700 records of a byte each, at some 2 us a record."""
+MOST_RECORDS: Final = 32
+"""Decrypted at once: one read may hold 700 records of a byte each, at 2 us, or that change keys, at 30 us."""
+
+MOST_EMPTY: Final = 32
+"""Records in a row in which nothing is said: an honest client changes its keys once in a while."""
+
+LONGEST_RECORD: Final = 5 + 16_384 + 2_048
+"""Bytes of a record with its header, by RFC 5246, section 6.2.3; those of TLS 1.3 are shorter."""
 
 MOST_ANSWERED_BYTES: Final = 1024 * 1024
 """That wait for a client when TLS has answered something by itself, which no limit of messages counts."""
 
-_NOTHING, _OVER = -1, 0
-"""Instead of the size of a record: there is none yet, or there will be none."""
+_HEAD: Final = 5
+_KINDS: Final = range(20, 25)
+_MAJOR: Final = 3
+"""What the header of a record consists of: a kind, a version that begins so, and a length."""
+
+_EMPTY, _NOTHING, _OVER = -2, -1, 0
+"""Instead of the size of a record: it says nothing, there is none yet, or there will be none."""
 
 _buffer: Final = bytearray(READ_BYTES)
 """Of all connections, because what is read is copied out of it at once."""
@@ -51,6 +62,7 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
         "_client",
         "_context",
         "_counted",
+        "_empty",
         "_handshake_bytes",
         "_incoming",
         "_is_closed",
@@ -61,6 +73,7 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
         "_is_queued",
         "_is_socket_paused",
         "_outgoing",
+        "_rest",
         "_socket",
         "_tls",
         "_turns",
@@ -83,7 +96,8 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
         """The client has been told that nothing more is written."""
         self._is_paused = self._is_socket_paused = False
         self._is_queued = self._is_decrypting = False
-        self._handshake_bytes = 0
+        self._rest = bytearray()  # what TLS has not been given: it is given whole records, one at a time
+        self._handshake_bytes = self._empty = 0
         self._counted = 0  # of what waits to be decrypted
 
     # The protocol of the socket.
@@ -102,7 +116,7 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
         data = self._client.visit.read(bytes(_read[:nbytes]))
         if not data or self._is_closed:
             return
-        self._incoming.write(data)
+        self._rest += data
         if self._is_open:
             self._decrypt()
             return
@@ -121,6 +135,7 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
         self._is_closed = True
         self._client.connection_lost(exc)
         self._tls = None
+        self._rest.clear()
         self._count(0)
 
     def pause_writing(self) -> None:
@@ -147,14 +162,20 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
     def _shake_hands(self) -> None:
         if self._tls is None:
             self._tls = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            self._flush()
+        while self._feed():
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLError as problem:
+                self._fail(problem.reason or type(problem).__name__)
+                return
+            self._begin()
             return
-        except ssl.SSLError as problem:
-            self._fail(problem.reason or type(problem).__name__)
-            return
+        self._flush()
+
+    def _begin(self) -> None:
+        """Go on with what the client has to say: the handshake is done."""
         metrics.TLS_HANDSHAKES.labels("ok").inc()
         self._is_open = True
         self._flush()
@@ -191,8 +212,8 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
                 self._queue()
                 return
             buffer = memoryview(self._client.get_buffer(-1))
-            size, taken = 0, 1
-            while taken > 0 and size < len(buffer) and left > 0:
+            size, taken = 0, _EMPTY
+            while size < len(buffer) and left > 0 and taken not in (_NOTHING, _OVER):
                 left -= 1
                 taken = self._read_record(buffer[size:])
                 size += max(taken, 0)
@@ -201,24 +222,48 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
             if taken == _OVER and not self._is_closed:
                 self._client.eof_received()
                 self.close()
-            if taken <= 0:
+            if taken in (_NOTHING, _OVER):
                 return
 
     def _read_record(self, buffer: memoryview) -> int:
-        """Decrypt the next record, or a part of it; returns its size, or one of the two that are none."""
+        """Decrypt the next record, or a part of it; returns its size, or one of those that are none."""
         tls = self._tls
-        if tls is None or not (self._incoming.pending or tls.pending()):
+        if tls is None or not (tls.pending() or self._feed()):
             return _NOTHING
         try:
-            return cast("int", tls.read(len(buffer), buffer))
+            taken = cast("int", tls.read(len(buffer), buffer))
         except ssl.SSLWantReadError:
-            return _NOTHING
+            self._empty += 1
+            if self._empty <= MOST_EMPTY:
+                return _EMPTY
+            why = "records in which nothing is said"
         except ssl.SSLZeroReturnError:
             return _OVER
         except ssl.SSLError as problem:
-            _log.debug("client cut: its TLS is broken", extra={"why": problem.reason})
-            self.abort()
-            return _NOTHING
+            why = problem.reason
+        else:
+            self._empty = 0
+            return taken
+        _log.debug("client cut: its TLS is broken", extra={"why": why})
+        self.abort()
+        return _NOTHING
+
+    def _feed(self) -> bool:
+        """Give TLS the next record, if it is whole; what is no record is all given, for TLS to refuse it.
+
+        One at a time, since TLS itself acts on any number of those that only change keys before it returns.
+        """
+        rest = self._rest
+        if len(rest) < _HEAD:
+            return False
+        size = _HEAD + int.from_bytes(rest[3:_HEAD], "big")
+        if rest[0] not in _KINDS or rest[1] != _MAJOR or size > LONGEST_RECORD:
+            size = len(rest)
+        elif size > len(rest):
+            return False
+        self._incoming.write(rest[:size])
+        del rest[:size]
+        return True
 
     # The transport of the client.
 
@@ -265,7 +310,7 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
     def resume_reading(self) -> None:
         """See `asyncio.ReadTransport.resume_reading`."""
         self._is_paused = False
-        if self._pending() and not self._is_decrypting and not self._is_queued:
+        if self._is_open and self._pending() and not self._is_decrypting and not self._is_queued:
             self._queue()
         self._set_reading()
 
@@ -317,8 +362,8 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
                 self._socket.resume_reading()
 
     def _pending(self) -> int:
-        """Say how much has been read, and is not decrypted; part of a record may be known to TLS alone."""
-        return 0 if self._tls is None else self._incoming.pending + self._tls.pending()
+        """Say how much has been read, and not been given to the client."""
+        return len(self._rest) + (0 if self._tls is None else self._tls.pending())
 
     def _count(self, size: int) -> None:
         """Count what waits towards the sum of the gateway."""

@@ -11,6 +11,10 @@ _ADVICE: Final = {
         f"the gateway does not accept this token: is it made with the {SECRET_VARIABLE} that the gateway has,"
         " and still valid?"
     ),
+    HandshakeError.TOKEN_NOT_FOR_HERE.reason: (
+        "the gateway lets in tokens for other audiences (aud), issuers (iss) or types: has this command the"
+        " same TIELINE_JWT_AUDIENCE, TIELINE_JWT_ISSUER and TIELINE_JWT_TYPE as the gateway?"
+    ),
     HandshakeError.NOT_FOUND.reason: "the path of a gateway's URL is /ws",
 }
 

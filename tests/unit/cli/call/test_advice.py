@@ -13,6 +13,13 @@ from tieline.client import Denied, Unreachable
             " is it made with the TIELINE_JWT_SECRET that the gateway has, and still valid?",
         ),
         (
+            Denied(401, "令牌不是为本服务签发的", "TOKEN_NOT_FOR_HERE", None),
+            "connection refused: 401 令牌不是为本服务签发的 (TOKEN_NOT_FOR_HERE);"
+            " the gateway lets in tokens for other audiences (aud), issuers (iss) or types:"
+            " has this command the same TIELINE_JWT_AUDIENCE,"
+            " TIELINE_JWT_ISSUER and TIELINE_JWT_TYPE as the gateway?",
+        ),
+        (
             Denied(404, "路径不存在", "NOT_FOUND", None),
             "connection refused: 404 路径不存在 (NOT_FOUND); the path of a gateway's URL is /ws",
         ),

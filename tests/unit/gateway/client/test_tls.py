@@ -2,14 +2,19 @@
 
 import logging
 import ssl
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.admission.certificate import Files, load
 from gateway.admission.entrance import Room
 from gateway.client.connection import CLOSING_S, HANDSHAKE_S
 from gateway.client.inbound import MAX_UNREAD
-from gateway.client.tls import MOST_HANDSHAKE_BYTES, MOST_RECORDS, READ_BYTES
+from gateway.client.tls import LONGEST_RECORD, MOST_HANDSHAKE_BYTES, MOST_RECORDS, READ_BYTES
 from tests.support.certificates import self_signed
 from tests.support.metrics import value_of
 from tests.unit.gateway.client.harness import ping, signals
@@ -21,10 +26,18 @@ FAILED = metrics.TLS_HANDSHAKES.labels("failed")
 DONE = metrics.TLS_HANDSHAKES.labels("ok")
 
 
-@pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    pair = self_signed(tmp_path_factory.mktemp("certificate"))
-    return load(Files(pair.certificate, pair.key)).context
+def a_context() -> ssl.SSLContext:
+    with tempfile.TemporaryDirectory() as folder:
+        pair = self_signed(Path(folder))
+        return load(Files(pair.certificate, pair.key)).context
+
+
+ANY_CONTEXT = a_context()
+
+
+@pytest.fixture
+def context() -> ssl.SSLContext:
+    return ANY_CONTEXT
 
 
 def test_what_both_ends_say_arrives(context: ssl.SSLContext) -> None:
@@ -200,6 +213,52 @@ def test_many_small_records_are_shared_out(context: ssl.SSLContext) -> None:
     assert line.socket.is_reading()
     rest = [message["requestId"] for message in line.messages()]
     assert set(rest) == {"p-1"}
+
+
+RECORD_HEADS = st.sampled_from(
+    [b"\x14\x03\x03", b"\x15\x03\x03", b"\x16\x03\x01", b"\x17\x03\x03", b"\x19\x03\x03"]
+)
+"""Of records of each kind that there is, and of one that there is not."""
+
+
+def record(head: bytes, body: bytes) -> bytes:
+    return head + len(body).to_bytes(2, "big") + body
+
+
+ANYTHING = st.lists(
+    st.one_of(st.binary(max_size=200), st.builds(record, RECORD_HEADS, st.binary(max_size=200))), max_size=8
+)
+
+
+class Bugs(logging.Handler):
+    """Fails on what is logged as an error: a guard has kept a bug from ending the gateway."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise AssertionError(record.getMessage()) from (record.exc_info or (None, None))[1]
+
+
+@pytest.fixture(scope="module")
+def no_bugs() -> Iterator[None]:
+    handler, log = Bugs(logging.ERROR), logging.getLogger("gateway.client.tls")
+    log.addHandler(handler)
+    yield
+    log.removeHandler(handler)
+
+
+@pytest.mark.usefixtures("no_bugs")
+@given(ANYTHING, st.booleans(), st.booleans())
+def test_whatever_arrives_ends_the_client_at_most(parts: list[bytes], is_open: bool, goes_on: bool) -> None:
+    line = TlsLine(ANY_CONTEXT)
+    if is_open:
+        line.open()
+    for part in parts:
+        line.arrive(part)
+        if goes_on and not line.socket.is_closing():
+            line.arrive(line.client.encrypted(ping("p-1")) if is_open else b"")
+    assert line.waiting.bytes_in <= READ_BYTES + LONGEST_RECORD
+    line.lose()
+    assert line.waiting.bytes_in == 0
+    assert len(line.gone_with) == 1
 
 
 # The ends.

@@ -151,6 +151,11 @@ class TlsLine:
         frames = [event for event in self.websocket.events_received() if isinstance(event, Frame)]
         return [json.loads(bytes(frame.data)) for frame in frames if frame.opcode == 1]
 
+    def lose(self) -> None:
+        """Cut the wire, or tell that it has been cut as the gateway wished."""
+        self.socket.abort()
+        self.tls.connection_lost(None)
+
     def open(self) -> "TlsLine":
         """Shake hands, upgrade and be welcomed."""
         self.shake_hands()
