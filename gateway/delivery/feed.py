@@ -22,6 +22,7 @@ from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
+from tieline.wire.checks import MAX_BYTES
 from tieline.wire.codes import CloseCode
 from tieline.wire.heads import is_deliverable
 from tieline.wire.ids import ConnectionId
@@ -105,7 +106,7 @@ class Feed:
             self._deliver(message.data)
 
     def _deliver(self, frame: bytes) -> None:
-        if is_deliverable(frame):
+        if (frame.isascii() and len(frame) <= MAX_BYTES) or is_deliverable(frame):
             self._deliveries.deliver(frame)
         else:
             _unreadable.note("frame", "no text, or too long")
