@@ -114,7 +114,7 @@ soak: install ## what runs long: faults round after round, the whole model, ever
 	@echo "once more: make soak SEED=$(SEED) ROUNDS=$(ROUNDS)"
 	$(PYTHON) -m model --everything
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=soak --hypothesis-seed=$(SEED) --timeout=3600
-	TIELINE_FUZZ_SEED=$(SEED) $(PYTHON) -m pytest tests/fuzz -q --hypothesis-profile=soak -p no:cacheprovider
+	TIELINE_FUZZ_SEED=$(SEED) $(PYTHON) -m pytest tests/fuzz tests/nats/test_taken_over.py -q --hypothesis-profile=soak -p no:cacheprovider
 	$(PYTHON) -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
 	$(PYTHON) -m tests.attacks --seconds $(SECONDS_EACH)
 

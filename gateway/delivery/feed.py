@@ -23,6 +23,7 @@ from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
+from tieline.wire.checks import MAX_BYTES
 from tieline.wire.codes import CloseCode
 from tieline.wire.heads import is_deliverable
 from tieline.wire.ids import ConnectionId
@@ -121,7 +122,7 @@ class Feed:
         return mail(message.data, message.headers) if self._names_calls else message.data
 
     def _deliver(self, frame: bytes, sequence: int) -> None:
-        if is_deliverable(frame):
+        if (frame.isascii() and len(frame) <= MAX_BYTES) or is_deliverable(frame):
             self._deliveries.deliver(self._numbered(frame, sequence) if self._names_places else frame)
         else:
             _unreadable.note("frame", "no text, or too long")

@@ -25,7 +25,7 @@ from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
 from tieline.runtime.unreadable import UNREADABLE, Unreadable
 from tieline.wire import jetstream
-from tieline.wire.ids import RoomId
+from tieline.wire.ids import RoomId, UserId
 from tieline.wire.subjects import Subjects, user_of_change
 
 LINGER_S: Final = 45.0
@@ -46,6 +46,10 @@ TRIES: Final = 3
 
 NUMBER_S: Final = 2.0
 """For a change that is stored to be pushed to this gateway; it takes a millisecond."""
+
+MAX_PASSED_OVER: Final = 1_000
+"""Users of whom the last change that cannot be understood is known. Past it all are forgotten, and what
+follows is taken for a sign that something was lost."""
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +90,7 @@ class LiveRooms:
         self._pacer = pacer
         self._tasks = tasks
         self._unreadable = Unreadable(_log)
+        self._passed_over: dict[tuple[RoomId, UserId], int] = {}
         self._loop = asyncio.get_running_loop()
         self._rooms: dict[RoomId, LiveRoom] = {}
         self._subscriptions: dict[RoomId, Subscription] = {}
@@ -177,18 +182,29 @@ class LiveRooms:
         try:
             previous, number = jetstream.position(message.headers)
             user = user_of_change(message.subject)
-            change = read(room.name, user, number, message.data)
-        except UNREADABLE as error:
+        except ValueError as error:
             self._unreadable.note("change", error)
             return
         metrics.ROOM_CHANGES.inc()
-        known = room.log.last_of(user)
+        known = max(room.log.last_of(user), self._passed_over.get((room.name, user), 0))
         is_old = known != number <= max(room.whole_to, known)
         if room.is_whole and (is_old or previous > max(room.whole_to, known)):
             # Older than what was read: the stream counts anew, or a node pushes late that leads no more.
             self._stream.suspect_loss()
+        try:
+            change = read(room.name, user, number, message.data)
+        except UNREADABLE as error:
+            self._unreadable.note("change", error)
+            self._pass_over(room.name, user, number)
+            return
         if room.take(change, self._loop.time()):
             self._advanced(room)
+
+    def _pass_over(self, room: RoomId, user: UserId, number: int) -> None:
+        """Note that a change has come that cannot be understood: what follows it is no sign of a loss."""
+        if len(self._passed_over) >= MAX_PASSED_OVER:
+            self._passed_over.clear()
+        self._passed_over[room, user] = number
 
     def _advanced(self, room: LiveRoom) -> None:
         """Have a room's members told, and let those go on who wait for it."""

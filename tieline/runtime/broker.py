@@ -23,6 +23,7 @@ from tieline.runtime.message import Message, block
 from tieline.runtime.nats_client import NatsClient
 from tieline.runtime.nats_parser import Listener
 from tieline.runtime.settings import BrokerLogin, SettingsError
+from tieline.runtime.unreadable import Unreadable
 
 PING_INTERVAL_S: Final = 2
 """Between pings to the broker: two unanswered ones make a dead connection noticed within 6 s."""
@@ -50,6 +51,10 @@ DEFAULT_PORT: Final = 4222
 """Of a broker whose URL names none."""
 
 _ADDRESS: Final = re.compile(r"(nats://|tls://)?[^\s/]+/?")
+
+_UNANSWERABLE: Final = re.compile(r'permissions violation for publish to "[^"]*\.reply\.[^"]*"')
+"""What the broker says when it does not let an answer pass: it is late, or whoever asks has named one
+place for many answers, as no process of ours does."""
 
 _log = logging.getLogger(__name__)
 
@@ -184,6 +189,7 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
     on_back: list[Callback] = []
     logged_at = -LOG_EVERY_S
     guard = bug_guard(_log, "broker away or back: a bug")
+    unreadable = Unreadable(_log)
 
     async def disconnected() -> None:
         metrics.NATS_CONNECTED.set(0)
@@ -208,6 +214,9 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
         if isinstance(error, SlowConsumerError):
             metrics.NATS_ERRORS.labels("slow_consumer").inc()
             _log.error("messages dropped: a subscription is too slow", extra={"subject": error.subject})
+            return
+        if _UNANSWERABLE.search(str(error)):
+            unreadable.note("asker", error)
             return
         metrics.NATS_ERRORS.labels("other").inc()
         if not isinstance(error, OSError | NatsError):  # a bug, of ours or of nats-py

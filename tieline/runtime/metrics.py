@@ -24,6 +24,7 @@ UNREADABLE_KINDS: Final = (
     "alive",
     "timer",
     "record",
+    "asker",
 )
 """What a process may be unable to understand."""
 

@@ -48,6 +48,11 @@ def identifier(encoded: str) -> str:
     return text
 
 
+@functools.lru_cache(maxsize=65_536)  # every frame for a user passes here, many for each session
+def _user_subject(namespace: str, user: UserId, session: SessionId) -> str:
+    return f"{namespace}.user.{token(user)}.{token(session)}"
+
+
 class Subjects:
     """The subjects below one namespace, so that several systems may share a broker."""
 
@@ -72,7 +77,7 @@ class Subjects:
 
     def user(self, user: UserId, session: SessionId) -> str:
         """Frames for one session of a user, byte for byte: to the mailbox, which republishes on `live`."""
-        return f"{self.namespace}.user.{token(user)}.{token(session)}"
+        return _user_subject(self.namespace, user, session)
 
     def users(self) -> str:
         """Every frame for every user: what the mailbox keeps."""

@@ -56,6 +56,8 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
 
 WITHOUT_IDS = {
     "Subjects.reply_to",
+    "Keys.kinds",
+    "Keys.probe",
     "Subjects.signal",
     "Subjects.signals",
     "Subjects.presence",
