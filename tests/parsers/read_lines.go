@@ -17,11 +17,16 @@ type envelope struct {
 	Data      json.RawMessage `json:"data"`
 }
 
-type body struct {
-	From string          `json:"from,omitempty"`
-	To   string          `json:"to,omitempty"`
-	Room string          `json:"room,omitempty"`
-	Data json.RawMessage `json:"data,omitempty"`
+// What a signal is read as; a member that only other commands have may be of any type.
+type signal struct {
+	From string          `json:"from"`
+	To   string          `json:"to"`
+	Data json.RawMessage `json:"data"`
+}
+
+// What is read of a command about a room.
+type aboutRoom struct {
+	Room string `json:"room"`
 }
 
 type answer struct {
@@ -50,11 +55,16 @@ func read(line string) answer {
 	if free[message.Cmd] {
 		return found
 	}
-	var data body
-	if err := json.Unmarshal(message.Data, &data); err != nil {
+	var about aboutRoom
+	var carried signal
+	var data any = &about
+	if strings.HasPrefix(message.Cmd, "WEBRTC_") {
+		data = &carried
+	}
+	if err := json.Unmarshal(message.Data, data); err != nil {
 		return answer{Error: err.Error()}
 	}
-	found.From, found.To, found.Room = data.From, data.To, data.Room
+	found.From, found.To, found.Room = carried.From, carried.To, about.Room
 	return found
 }
 
