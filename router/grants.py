@@ -7,7 +7,7 @@ a monotonic clock. Presence decides what is granted (`presence.rules.signals`).
 
 from typing import Final, NamedTuple
 
-from tieline.wire.ids import FrameDigest, SessionId, UserId
+from tieline.wire.ids import ConnectionId, FrameDigest, SessionId, UserId
 
 MAX_GRANTS: Final = 100_000
 """About 50 MiB; past it all are dropped, and each is asked for again within one round trip."""
@@ -22,6 +22,8 @@ class Grant(NamedTuple):
     until: float
     held: frozenset[FrameDigest]
     """Retries of these are acknowledged as held, and not relayed."""
+    connection: ConnectionId = ConnectionId("")
+    """That which has the sender's session: what another one says is not granted."""
 
 
 class Ticket:

@@ -142,6 +142,8 @@ class RouterService:
             grant = None
             if cmd == _CANDIDATE:
                 grant = self._grants.find(signal.user, signal.session, signal.to, now)
+                if grant is not None and grant.connection != signal.connection:
+                    grant = None
             if grant is None and not internal.is_meant(signal):
                 self._unreadable.note("signal", "an id that no gateway sends", _UNREADABLE)
                 continue
@@ -192,6 +194,7 @@ class RouterService:
             cmd,
             internal.digest(signal.frame),
             signal.frame if cmd == _CANDIDATE else b"",
+            connection=signal.connection,
         )
         with metrics.CHECK_SECONDS.time():
             verdict = await self._asking.ask(
@@ -242,4 +245,5 @@ def _granted(signal: Signal, verdict: Verdict, now: float) -> Grant | None:
     target = next((each.session for each in verdict.deliveries if each.user == signal.to), None)
     if target is None:
         return None
-    return Grant(signal.session, target, now + verdict.grant_seconds, frozenset(verdict.grant_held))
+    until, held = now + verdict.grant_seconds, frozenset(verdict.grant_held)
+    return Grant(signal.session, target, until, held, connection=signal.connection)

@@ -176,7 +176,8 @@ class Session:
             if cmd == "WEBRTC_ANSWER" and self.budget.answers_again(to, frame):
                 price = prices.ANSWER_AGAIN
             self._charge(price)
-        return AskRouter(message.request_id, cmd, Signal(self.user, self.session, to, frame, self.acks))
+        signal = Signal(self.user, self.session, to, frame, self.acks, connection=self.connection)
+        return AskRouter(message.request_id, cmd, signal)
 
     def _charge(self, price: float) -> None:
         self.budget.charge(price, self._at)
@@ -225,7 +226,7 @@ class Session:
         self._charge(prices.LIST)
         is_paged = self.batches or after is not None or body.limit
         page = Page(after, body.limit or PAGE) if is_paged else None
-        request = ListMembers(self.user, self.session, room)
+        request = ListMembers(self.user, self.session, room, connection=self.connection)
         return AskPresence(request_id, "MEMBERS", room, request, page=page)
 
     def router_answered(self, ask: AskRouter, reply: RouterReply | None) -> Say | HangUp:
@@ -294,6 +295,7 @@ class Session:
             secret_hash(resume) if resume else SecretHash(b""),
             claims.granted,
             hears=True,
+            names_connection=True,
         )
 
     def opened(self, reply: Opened, secret: SecretHash) -> None:
@@ -314,6 +316,7 @@ class Session:
             self.rooms,
             self.secret,
             hears=True,
+            names_connection=True,
         )
 
     def ending(self, close_code: int, at: float = 0.0) -> EndSession:
