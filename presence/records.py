@@ -100,6 +100,11 @@ def rosters_in(found: Mapping[str, Record], rooms: Iterable[RoomId]) -> dict[Roo
     return {room: rosters.get(Keys.roster(room).removesuffix(".*"), []) for room in rooms}
 
 
+def _has_all(found: Mapping[str, Record], written: Mapping[str, int]) -> bool:
+    """Whether what was read is not older than these writes."""
+    return all(found.get(key, ABSENT).revision >= revision for key, revision in written.items())
+
+
 class Records:
     """The store, speaking in users, negotiations, roster entries and notes. Raises what `Store` raises."""
 
@@ -115,7 +120,18 @@ class Records:
         """
         for _ in range(MAX_LOOKS):
             found = await self.store.read(*keys)
-            if all(found.get(key, ABSENT).revision >= revision for key, revision in written.items()):
+            if _has_all(found, written):
+                return found
+            await asyncio.sleep(LAG_S)
+        raise StoreUnavailable(f"no replica has {dict(written)}")
+
+    async def read_few_after(
+        self, written: Mapping[str, int], most: int, *keys: str
+    ) -> dict[str, Record] | None:
+        """Read as `read_after` does; None: there are more than so many. See `ListedStore.read_few`."""
+        for _ in range(MAX_LOOKS):
+            found = await self.store.read_few(most, *keys)
+            if found is None or _has_all(found, written):
                 return found
             await asyncio.sleep(LAG_S)
         raise StoreUnavailable(f"no replica has {dict(written)}")

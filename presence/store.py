@@ -16,7 +16,7 @@ from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StorageType, StreamConfig
 from nats.js.errors import APIError
 
-from presence.read_budget import ReadBudget, estimated
+from presence.read_budget import ReadBudget, estimated, estimated_each
 from presence.side_by_side import side_by_side
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
@@ -121,7 +121,15 @@ class Store(Protocol):
 
 
 class ListedStore(Store, Protocol):
-    """A store that also says what it has."""
+    """A store that also says what it has, and how much."""
+
+    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+        """Read all keys, and all that patterns match, as `read` does; None: they are more than so many.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        ...
 
     async def keys(self, *patterns: str) -> list[str]:
         """List the keys that patterns match, by the leader's word; some may have been removed just now.
@@ -179,6 +187,18 @@ class Bucket:
     def _record(self, reply: Message) -> tuple[str, Record]:
         subject, revision = jetstream.stored_as(reply.headers)
         return subject[self._cut :], Record(reply.data, revision)
+
+    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+        """See `ListedStore.read_few`."""
+        ask = jetstream.few_last_messages_of([self.prefix + key for key in keys], most)
+        try:
+            async with self._budget.of(most * estimated_each(keys)):
+                replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
+        except NoAnswer as error:
+            raise StoreUnavailable(keys) from error
+        if replies[-1].status == jetstream.TOO_MANY_MESSAGES or jetstream.pending(replies[-1]):
+            return None
+        return dict(self._record(reply) for reply in replies[:-1])
 
     async def keys(self, *patterns: str) -> list[str]:
         """See `ListedStore.keys`."""

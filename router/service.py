@@ -141,7 +141,7 @@ class RouterService:
             answer = functools.partial(answers.give, place)
             grant = None
             if cmd == _CANDIDATE:
-                grant = self._grants.find(signal.user, signal.session, signal.to, now)
+                grant = self._grants.find(signal.user, signal.session, signal.to, now, signal.call)
                 if grant is not None and grant.connection != signal.connection:
                     grant = None
             if grant is None and not internal.is_meant(signal):
@@ -162,11 +162,11 @@ class RouterService:
             return
         relaying, to, session, frame = self._relaying, signal.to, grant.target_session, signal.frame
         if signal.stored:
-            relaying.store(to, session, frame, functools.partial(_tell, answer))
-        elif relaying.publish_at_once(to, session, frame):
+            relaying.store(to, session, frame, functools.partial(_tell, answer), grant.call)
+        elif relaying.publish_at_once(to, session, frame, grant.call):
             answer(_RELAYED)
         else:
-            relaying.publish(to, session, frame, functools.partial(_tell, answer))
+            relaying.publish(to, session, frame, functools.partial(_tell, answer), grant.call)
 
     async def _judge(self, signal: Signal, cmd: str, answer: Answer) -> None:
         ticket = self._grants.ask(signal.user, signal.to)
@@ -194,6 +194,7 @@ class RouterService:
             cmd,
             internal.digest(signal.frame),
             signal.frame if cmd == _CANDIDATE else b"",
+            signal.call,
             connection=signal.connection,
         )
         with metrics.CHECK_SECONDS.time():
@@ -212,10 +213,10 @@ class RouterService:
             return _RELAYED
         if not isinstance(verdict, Relay):
             return verdict
-        others = await self._relaying.carry(verdict.deliveries, signal.frame, stored=signal.stored)
-        if others:
-            return Accepted(verdict.ack, others)
-        return _HELD if verdict.ack == "held" else _RELAYED
+        others = await self._relaying.carry(
+            verdict.deliveries, signal.frame, stored=signal.stored, call=verdict.call
+        )
+        return Accepted(verdict.ack, others, verdict.call)
 
     async def _is_retry(self, signal: Signal, cmd: str) -> bool:
         """Whether a refused candidate was relayed before its call ended: then it is a retry, answered as one.
@@ -246,4 +247,4 @@ def _granted(signal: Signal, verdict: Verdict, now: float) -> Grant | None:
     if target is None:
         return None
     until, held = now + verdict.grant_seconds, frozenset(verdict.grant_held)
-    return Grant(signal.session, target, until, held, connection=signal.connection)
+    return Grant(signal.session, target, until, held, verdict.call, connection=signal.connection)

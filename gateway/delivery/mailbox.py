@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from gateway.client.deliveries import Missed
+from gateway.client.mail import mail
 from gateway.delivery.barriers import Barrier
 from gateway.delivery.replay import Replay
 from tieline import metrics
@@ -69,9 +70,9 @@ class Mailbox:
     async def missed(
         self, user: UserId, session: SessionId, last: str, barrier: Barrier, has_had: int = 0
     ) -> Missed:
-        """Read what a session was sent before a barrier, split after the last message called `last`.
+        """Read what a session was sent before a barrier, split after what the client has had (`Replay`).
 
-        `has_had` is the sequence of what is called so and is no mail; 0: nothing is (`Replay`).
+        That is the message called `last`, or all up to the number `has_had`; 0: it is not known.
         Subscribe to the session's subject before the barrier is sent: what is stored later is pushed.
         """
         subject = self._subjects.user(user, session)
@@ -154,7 +155,7 @@ class Mailbox:
         *messages, end = await self._read_all(ask)
         for message in messages:
             if is_deliverable(message.data):
-                replay.add(message.data, jetstream.sequence(message))
+                replay.add(mail(message.data, message.headers), jetstream.sequence(message))
             else:
                 self._unreadable.note("frame", "no text, or too long")
         if not messages:

@@ -96,6 +96,8 @@ class LiveRooms:
         self._subscriptions: dict[RoomId, Subscription] = {}
         self._begun: dict[RoomId, asyncio.Task[None]] = {}
         """Those that are being listened to, or have been."""
+        self._remembered: dict[LiveRoom, asyncio.Task[None]] = {}
+        """Those of which every change is being read, or has been."""
         self._arrivals: dict[LiveRoom, list[tuple[int, asyncio.Future[None]]]] = {}
         """Who waits for a room to reach a number."""
 
@@ -104,16 +106,20 @@ class LiveRooms:
         room = self._rooms.get(name)
         return room if room is not None and room.is_whole else None
 
+    def begin(self, name: RoomId) -> asyncio.Task[None]:
+        """Begin to listen to a room if nobody here is a member yet; returns what ends when it is known."""
+        task = self._begun.get(name)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._begun[name] = self._tasks.create_task(self._guarded(name))
+        return task
+
     async def listen(self, name: RoomId) -> LiveRoom:
         """Find a room, after listening to it if nobody here is a member yet.
 
         Raises:
             NoAnswer, BrokerAway, NatsError: it cannot be had now.
         """
-        task = self._begun.get(name)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._begun[name] = self._tasks.create_task(self._guarded(name))
-        await asyncio.shield(task)
+        await asyncio.shield(self.begin(name))
         room = self._rooms.get(name)
         if room is None:
             raise NoAnswer(self._subjects.room_log(name))
@@ -139,13 +145,38 @@ class LiveRooms:
             losses = self._stream.suspected_losses
             barrier = await self._stream.barrier()
             changes = (await self._reader.last_since([name], 1, barrier))[name]
-            history = await self._reader.history(name, changes) if changes else None
             if self._stream.suspected_losses == losses:
-                if history is not None:
-                    room.log.begin(history, self._loop.time())
                 room.catch_up(changes, barrier.sequence, self._loop.time())
                 return
         raise NoAnswer(self._subjects.room_log(name))
+
+    async def remember(self, room: LiveRoom) -> None:
+        """Know every change of a room that is kept, for those who come back; not only the last of each user.
+
+        Raises:
+            NoAnswer: they cannot be read now.
+        """
+        task = self._remembered.get(room)
+        if task is None:
+            task = self._remembered[room] = self._tasks.create_task(self._remember(room))
+        await asyncio.shield(task)
+        if room not in self._remembered:
+            raise NoAnswer(self._subjects.room_log(room.name))
+
+    async def _remember(self, room: LiveRoom) -> None:
+        """Read every change of a room; without success that is tried again for the next who comes back."""
+        is_done = False
+        try:
+            with bug_guard(_log, "room not remembered: a bug"), contextlib.suppress(NoAnswer, BrokerAway):
+                barrier = await self._stream.barrier()
+                changes = (await self._reader.last_since([room.name], 1, barrier))[room.name]
+                history = await self._reader.history(room.name, changes) if changes else []
+                if history is not None:
+                    room.log.remember(history)
+                is_done = self._rooms.get(room.name) is room
+        finally:
+            if not is_done:
+                self._remembered.pop(room, None)
 
     def _on_message(self, room: LiveRoom, message: Message) -> None:
         try:
@@ -273,6 +304,7 @@ class LiveRooms:
         subscription = self._subscriptions.pop(name, None)
         metrics.ROOMS.set(len(self._rooms))
         if room is not None:
+            self._remembered.pop(room, None)
             self._pacer.drop(room)
         if subscription is not None:
             with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from

@@ -133,7 +133,7 @@ class Broker:
         try:
             async with asyncio.timeout(DRAIN_S):
                 await subscription.drain()  # type: ignore[no-untyped-call]
-        except (NatsError, TimeoutError) as error:
+        except (NatsError, OSError) as error:  # a timeout is one
             _log.warning("not drained: what was asked of us is asked again", extra={"error": repr(error)})
 
     async def flush(self) -> None:
@@ -149,6 +149,19 @@ class Broker:
         except (NatsError, OSError) as error:
             raise BrokerAway from error
 
+    async def settle(self) -> None:
+        """Flush, however long that takes: a broker that goes away meanwhile has everything when it is back.
+
+        For what was subscribed to, which is subscribed to again.
+        """
+        while True:
+            try:
+                await self.flush()
+            except BrokerAway:
+                await asyncio.sleep(RECONNECT_WAIT_S)
+            else:
+                return
+
     async def close(self) -> None:
         """Send what is still buffered, then disconnect."""
         if self.client.is_connected:
@@ -159,7 +172,7 @@ class Broker:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self.client.close()
-        except OSError as error:  # a timeout is one
+        except (NatsError, OSError) as error:
             _log.warning("hung up on a broker that was gone", extra={"error": repr(error)})
 
 

@@ -67,7 +67,8 @@ JOBS_WAITING = Gauge(
 )
 JOBS_DROPPED = Counter(
     "tieline_jobs_dropped_total",
-    "Requests and signals dropped unread, by why (full: no room for more; late: nobody waited any more; repeated: asked again meanwhile).",  # noqa: E501
+    "Requests and signals dropped unread, by why (full: no room for more; late: nobody waited any more; "
+    "repeated: asked again meanwhile).",
     ["why"],
     registry=REGISTRY,
 )

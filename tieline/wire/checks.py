@@ -15,6 +15,7 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from tieline.wire.ids import (
+    CallId,
     ConnectionId,
     GatewayId,
     RoomId,
@@ -55,10 +56,17 @@ _is_name: Final = functools.lru_cache(maxsize=16_384)(is_valid_id)
 _is_own: Final = functools.lru_cache(maxsize=16_384)(is_own_id)
 """Cached, because each message names the same ones as many before it."""
 
+
+def _is_call(value: str) -> bool:
+    """Say whether a call may be called so, or none is named; clients may name what no call has as its id."""
+    return not value or _is_name(value)
+
+
 _CHECKS: Final[Mapping[object, Check]] = {
     UserId: _is_name,
     RoomId: _is_name,
     SessionId: _is_own,
+    CallId: _is_call,
     ConnectionId: _is_own,
     GatewayId: _is_own,
     float: math.isfinite,

@@ -24,6 +24,7 @@ from tieline.wire.checks import UNREADABLE as UNREADABLE
 from tieline.wire.checks import Checker
 from tieline.wire.codes import CloseCode, ErrorCode
 from tieline.wire.ids import (
+    CallId,
     ConnectionId,
     FrameDigest,
     GatewayId,
@@ -37,6 +38,9 @@ from tieline.wire.replies import LeftReason, Member
 from tieline.wire.subjects import token
 
 Ack = Literal["relayed", "held"]
+
+NO_CALL: Final = CallId("")
+"""No call, or none that has a name."""
 
 
 def secret_hash(secret: ResumeToken) -> SecretHash:
@@ -73,6 +77,8 @@ class Signal(_Message, frozen=True, array_like=True, tag=True, gc=False):
     frame: bytes
     stored: bool
     """The sender asked for acks: answer only when the message is safe."""
+    call: CallId = NO_CALL
+    """The call that the client says it is about; empty: it says none."""
     connection: ConnectionId = ConnectionId("")
     """The connection that has the session: its gateway and presence alone know it, and so nobody else speaks
     for the session. Empty: an older gateway does not say."""
@@ -84,12 +90,18 @@ class Accepted(_Message, frozen=True, array_like=True, tag=True, gc=False):
     ack: Ack
     other_bytes: int = 0
     """Bytes of other frames that were published for it: those that it released, or that had to precede it."""
+    call: CallId = NO_CALL
+    """The call that it belongs to."""
 
 
 class Refused(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The request is refused; `reason` names an `ErrorCode`."""
 
     reason: str
+    fate: str = ""
+    """What has become of the call that the signal names (`CallFate`), if it is refused for that."""
+    call: CallId = NO_CALL
+    """The call that the two users have."""
 
     @property
     def refusal(self) -> ErrorCode:
@@ -117,6 +129,8 @@ class Check(_Message, frozen=True, array_like=True, tag=True, gc=False):
     digest: FrameDigest
     frame: bytes
     """The frame, if it is a candidate: it may have to be held. Else empty."""
+    call: CallId = NO_CALL
+    """See `Signal`."""
     connection: str | None = None
     """See `Signal`; it is compared and nothing else. None: an older router does not say."""
 
@@ -127,6 +141,8 @@ class Delivery(_Message, frozen=True, array_like=True, tag=True, gc=False):
     user: UserId
     session: SessionId
     frame: bytes | None
+    call: CallId = NO_CALL
+    """The call that the frame belongs to, where it is another one than the signal's."""
 
 
 class Relay(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -141,6 +157,8 @@ class Relay(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """How long the router may relay this sender's candidates to this target without asking; 0: not at all."""
     grant_held: tuple[FrameDigest, ...] = ()
     """Meanwhile these are retries of candidates that were held: acknowledge them as held."""
+    call: CallId = NO_CALL
+    """The call that the signal belongs to. The grant is for signals that name this one, or none."""
 
 
 Verdict = Relay | Refused | SessionGone
@@ -180,6 +198,8 @@ class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """Its rooms, with when they were joined; a full one is not among them."""
     owed_s: float = 0.0
     """What the user has used up on other connections, in seconds until its budget is full again."""
+    offer_timeout_s: float = 0.0
+    """How long an offer waits for its answer; 0: an older process, which does not say."""
 
 
 class EndSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -425,6 +445,8 @@ class Happened(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     peer: UserId | None = None
     room: RoomId | None = None
     reason: str | None = None
+    call: CallId | None = None
+    """The call that was offered or answered, or that has ended."""
 
 
 ANSWERS: Final[dict[type[PresenceRequest], tuple[type[PresenceReply], ...]]] = {

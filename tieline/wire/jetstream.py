@@ -6,6 +6,7 @@ Asking, and what the answer means, is the caller's: presence (`presence.store`, 
 ask is in `permissions`; our own subjects are in `subjects`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -85,6 +86,9 @@ def bucket_prefix(bucket: str) -> str:
 
 # Headers of a publish.
 
+_CALL: Final = b"Tieline-Call"
+"""Ours: it stays with what is stored, is read with it, and pushed with it."""
+
 _MESSAGE_ID: Final = "Nats-Msg-Id"
 """A message of this name that the stream had within its duplicate window is not stored again."""
 
@@ -94,9 +98,14 @@ _TTL: Final = "Nats-TTL"
 _OPERATION: Final = "KV-Operation"
 
 
-def named(message_id: str) -> bytes:
-    """Encode the headers of a message that is to be stored once, however often it is published."""
-    return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n\r\n" % message_id.encode()
+def named(message_id: str, call: str = "") -> bytes:
+    """Encode the headers of a message that is to be stored once, however often it is published.
+
+    `call` is the id of the call that it belongs to; "": it belongs to none. `call_of` reads it.
+    """
+    if not call:
+        return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n\r\n" % message_id.encode()
+    return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n%b: %b\r\n\r\n" % (message_id.encode(), _CALL, call.encode())
 
 
 def only_asking(message_id: str) -> dict[str, str]:
@@ -200,6 +209,15 @@ def position(headers: bytes) -> tuple[int, int]:
     return int(before[_PREVIOUS_AT:]), int(stored[_SEQUENCE_AT:])
 
 
+_AT_CALL: Final = re.compile(rb"\r\n%b: ([0-9A-Za-z_-]{1,64})\r\n" % _CALL)
+
+
+def call_of(headers: bytes) -> str:
+    """Read which call a stored message belongs to; "": none, or an older process stored it."""
+    found = _AT_CALL.search(headers)
+    return "" if found is None else found[1].decode()
+
+
 def up_to(message: Headers) -> int:
     """Read from the end of an answer to `count_of` how far the replica had got; 0: it does not say."""
     return int(message.header(b"Nats-UpTo-Sequence") or 0)
@@ -232,6 +250,11 @@ def newer_message_of(subject: str, revision: int) -> bytes:
 def last_messages_of(subjects: Sequence[str]) -> bytes:
     """Ask (`direct_get`) for the last message of each subject; they may be patterns."""
     return _encoder.encode({"multi_last": subjects})
+
+
+def few_last_messages_of(subjects: Sequence[str], most: int) -> bytes:
+    """Ask as `last_messages_of` does, for so many at most; `pending` reads whether there are more."""
+    return _encoder.encode({"multi_last": subjects, "batch": most})
 
 
 def last_messages_since(subjects: Sequence[str], start: int) -> bytes:

@@ -19,7 +19,7 @@ from tieline.runtime import metrics as runtime_metrics
 from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
-from tieline.wire import envelope, internal
+from tieline.wire import internal
 from tieline.wire.ids import ConnectionId, FrameDigest, SessionId, UserId
 from tieline.wire.internal import (
     Accepted,
@@ -32,6 +32,7 @@ from tieline.wire.internal import (
     SessionGone,
     Signal,
 )
+from tieline.wire.origin import request_id_of
 from tieline.wire.subjects import Subjects
 
 SUBJECTS = Subjects("t")
@@ -71,7 +72,7 @@ class Routing:
     async def frame(self) -> tuple[str, bytes]:
         """Wait for the next frame that is published; returns where to, and what it is called."""
         message = await self.frames.next()
-        return message.subject, envelope.request_id_of(message.data).encode() or message.data
+        return message.subject, request_id_of(message.data).encode() or message.data
 
 
 def said(cmd: str, signal: Signal) -> bytes:

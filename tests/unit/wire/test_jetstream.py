@@ -43,6 +43,17 @@ def test_a_named_message_carries_its_name_and_nothing_else() -> None:
     assert jetstream.named("7f.alice") == block({"Nats-Msg-Id": "7f.alice"})
 
 
+def test_a_message_of_a_call_carries_its_name_as_well() -> None:
+    headers = jetstream.named("7f.alice", "0123")
+    assert headers == block({"Nats-Msg-Id": "7f.alice", "Tieline-Call": "0123"})
+    assert jetstream.call_of(headers) == "0123"
+
+
+@pytest.mark.parametrize("headers", [b"", jetstream.named("Tieline-Call: x")])
+def test_a_message_of_no_call_names_none(headers: bytes) -> None:
+    assert jetstream.call_of(headers) == ""
+
+
 def test_a_publish_that_only_asks_expects_what_never_was() -> None:
     assert jetstream.only_asking("7f") == {"Nats-Msg-Id": "7f", "Nats-Expected-Last-Msg-Id": "never"}
 
@@ -116,6 +127,7 @@ def test_a_question_is_the_json_that_jetstream_reads() -> None:
         "multi_last": ["a.*", "b"],
         "seq": 5,
     }
+    assert json.loads(jetstream.few_last_messages_of(["a.*"], 5)) == {"multi_last": ["a.*"], "batch": 5}
     assert json.loads(jetstream.count_of("a.*")) == {"multi_last": ["a.*"], "batch": 1}
     assert json.loads(jetstream.message_at(5)) == {"seq": 5}
     assert json.loads(jetstream.messages_of("a.b", 5, 257, 1000)) == {
