@@ -109,7 +109,11 @@ class Relaying:
             self._ask_at = now + self._ask_every_s
             self._asked = [done]
             self._at_once_until = 0.0
-            self.store(user, session, frame, self._answered)
+            try:
+                self.store(user, session, frame, self._answered)
+            except Exception:  # or whose frames come behind it would wait for ever
+                self._asked = None
+                raise
             return
         headers = jetstream.named(internal.message_id(user, frame))
         try:

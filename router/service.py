@@ -54,6 +54,8 @@ _UNREADABLE: Final = "signals refused: of another version, or none"
 
 _log = logging.getLogger(__name__)
 
+_unsent: Final = bug_guard(_log, "answers not sent: a bug")
+
 
 class _Answers:
     """The answers to one pack of signals: those of one turn of the event loop leave together."""
@@ -74,10 +76,13 @@ class _Answers:
 
     def _send(self) -> None:
         ready, self._ready = self._ready, []
-        try:
-            self._broker.send(self._reply, internal.encode(ready))
-        except BrokerAway:
-            self._tally.note(logging.WARNING, _UNANSWERED, "", "", error="broker away", signals=len(ready))
+        with _unsent:
+            try:
+                self._broker.send(self._reply, internal.encode(ready))
+            except BrokerAway:
+                self._tally.note(
+                    logging.WARNING, _UNANSWERED, "", "", error="broker away", signals=len(ready)
+                )
 
 
 class RouterService:

@@ -6,10 +6,12 @@ comes alone travels alone, and does not wait for others.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final
 
 from tieline.runtime.broker import Broker
+from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, Requests
 from tieline.wire import internal
@@ -21,6 +23,8 @@ MAX_SIGNALS: Final = 128
 
 MAX_BYTES: Final = 64 * 1024
 """In one pack, unless a single frame is as long: far below what any broker takes in one message."""
+
+_guard: Final = bug_guard(logging.getLogger(__name__), "signals not sent: a bug")
 
 Answered = Callable[[RouterReply | None], None]
 """Called once, with the answer, or with None when there was none in time."""
@@ -91,7 +95,8 @@ class Signals:
     def _send(self) -> None:
         packs, self._packs = self._packs, {}
         for cmd, pack in packs.items():
-            self._put(cmd, pack)
+            with _guard:  # each by itself: a bug met by one must not leave others waiting
+                self._put(cmd, pack)
 
     def _put(self, cmd: str, pack: _Pack) -> None:
         self._requests.put(self._subjects.signal(cmd), pack, self._patience_s)
