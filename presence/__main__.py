@@ -74,7 +74,7 @@ async def _serve(
         measure = functools.partial(measure_sizes, requests, names, _keep_s(settings))
         measuring = background.create_task(keep_going(_log, "streams not measured: a bug", measure))
         async with BackgroundTasks() as answering:
-            service = PresenceService(broker, answering, operations)
+            service = PresenceService(broker, subjects, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
             await unless_stopped(stopping, broker.settle())
             ready.clear(STARTING)

@@ -185,6 +185,8 @@ class Inbound:
         if say.frame:
             self._client.say(say.frame)
         metrics.signal_answered(say.cmd, say.outcome)
+        if say.why:  # a user may refresh so many times a minute, so these are few
+            _log.info("newer token refused", extra={"user": self._session.user, "why": say.why})
         if _log.isEnabledFor(logging.DEBUG):
             fields = {
                 "requestId": say.request_id,
@@ -194,5 +196,6 @@ class Inbound:
                 "outcome": say.outcome,
                 "ms": round((self._now() - self._asked_at) * 1000, 3),
                 "bytes": size,
+                "call": say.call,
             }
             _log.debug("signal", extra=fields)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from gateway.client.connection import Connection
+from gateway.client.events import reconnecting
 from gateway.client.session import Session
 from gateway.delivery.connections import Connections
 from gateway.limits.users import Users
@@ -230,7 +231,7 @@ class Departures:
         spread_ms = int(how.spread_s * 1000)
         for connection in self._connections:
             if connection.session is not None:
-                advice = connection.session.reconnecting(after_ms=0, jitter_ms=spread_ms)
+                advice = reconnecting(connection.session, after_ms=0, jitter_ms=spread_ms)
                 self._notices.send(connection.session, advice)
         await self._notices.all_sent()
         with bug_guard(_log, "drain goes on: a bug"), contextlib.suppress(BrokerAway, NoAnswer):

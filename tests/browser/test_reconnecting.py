@@ -36,6 +36,36 @@ async def test_a_lost_connection_is_made_again_and_the_session_goes_on(
     await ann.until("() => client.rooms.get('demo').has('cat')")
     assert backend.queries[1]["last"] == "first"
     assert [(query["acks"], query["roster"]) for query in backend.queries] == [("1", "1")] * 2
+    assert [query["lastPlace"] for query in backend.queries] == ["", ""]
+
+
+async def test_where_it_stands_is_the_servers_to_say(ann: Person, backend: Backend, gateway: Gateway) -> None:
+    backend.names_places = True
+    await come(ann, gateway.url)
+    await ann.page.evaluate("() => client.join('demo')")
+    for user in ("bob", "cat"):
+        await backend.say("ann", "MEMBER_JOINED", {"room": "demo", "userId": user}, "same")
+    await ann.until("() => client.rooms.get('demo').has('cat')")
+    backend.cut("ann")
+    await backend.say("ann", "MEMBER_JOINED", {"room": "demo", "userId": "dan"}, "same")
+    await told(ann, "resumed")
+    await ann.until("() => client.rooms.get('demo').has('dan')")
+    assert (backend.queries[1]["last"], backend.queries[1]["lastPlace"]) == ("same", "2")
+
+
+async def test_of_one_id_two_messages_are_two_and_one_sent_twice_is_one(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    backend.names_places = True
+    await come(ann, gateway.url)
+    listen = "client.addEventListener('signal', ({detail}) => heard.push(detail.data))"
+    await ann.page.evaluate(f"() => {{ window.heard = []; {listen}; }}")
+    for content in (1, 1, 2, 1, 3):
+        await backend.say(
+            "ann", "WEBRTC_ICE_CANDIDATE", {"from": "bob", "to": "ann", "data": content}, "same"
+        )
+    await ann.until("() => heard.includes(3)")
+    assert await ann.page.evaluate("() => heard") == [1, 2, 3]
 
 
 async def test_what_was_not_answered_is_sent_again_the_very_same(

@@ -73,7 +73,9 @@ class _Transport(TcpTransport):
         """Begin TLS, and tell asyncio that it closes both ways at once, or asyncio warns at its end."""
         await super().connect_tls(*arguments, **options)
         assert self._io_writer is not None
-        vars(self._io_writer.transport.get_protocol())["_over_ssl"] = True
+        protocol = self._io_writer.transport.get_protocol()
+        if isinstance(protocol, asyncio.StreamReaderProtocol):  # else the broker has hung up on us already
+            vars(protocol)["_over_ssl"] = True
 
     async def wait_closed(self) -> None:
         """Wait for the connection to close, but not for long: a broker that hangs must not delay others."""

@@ -1,5 +1,6 @@
 """A client that talks: one message under way at a time, in order, and no more read than can be answered."""
 
+import json
 import logging
 
 import pytest
@@ -7,9 +8,22 @@ import pytest
 from gateway.client.actions import AskPresence, AskRouter
 from gateway.client.inbound import MAX_UNREAD
 from tests.unit.gateway.client.harness import connected, join, ping, session, signal, signals
-from tieline.wire.ids import UserId
+from tests.unit.wire.samples import refresh_message
+from tieline.wire.ids import CallId, UserId
 from tieline.wire.internal import Accepted, Refused, RoomMembers
 from tieline.wire.replies import Member
+
+
+def test_the_log_says_why_a_newer_token_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    harness = connected()
+
+    harness.send(json.dumps(refresh_message("no token")).encode())
+
+    assert [message["reason"] for message in harness.messages()] == ["BAD_TOKEN"]
+    (line,) = [record for record in caplog.records if record.message == "newer token refused"]
+    assert (vars(line)["user"], vars(line)["why"]) == ("alice", "malformed")
+
 
 # One after the other.
 
@@ -215,7 +229,7 @@ def test_a_signal_is_logged_by_its_envelope_never_by_its_content(
 
     harness.send(frame)
     harness.clock.advance(0.25)
-    harness.answer()
+    harness.answer(Accepted("relayed", 0, CallId("0123")))
 
     (record,) = caplog.records
     said = vars(record)
@@ -228,4 +242,5 @@ def test_a_signal_is_logged_by_its_envelope_never_by_its_content(
         250,
         len(frame),
     ]
+    assert said["call"] == "0123"
     assert "x" * 20 not in str(said)

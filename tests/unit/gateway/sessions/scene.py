@@ -26,18 +26,28 @@ from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.runtime.broker import BrokerAway
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId, UserId
 from tieline.wire.internal import EndSession, GatewayRequest
+from tieline.wire.subjects import Subjects
 
 GATEWAY: Final = GatewayId("g-1")
+SUBJECTS: Final = Subjects("t")
 TERMS: Final = Terms(IceServers(), TOKENS, pace=Pace(20, 5), resume_window_s=7.5)
 
 
 def admitted(
-    resume: str | None = None, last: str = "", *, user: str = "alice", address: str = "192.0.2.1"
+    resume: str | None = None,
+    last: str = "",
+    *,
+    user: str = "alice",
+    address: str = "192.0.2.1",
+    last_place: str = "",
+    places: bool = False,
 ) -> Admitted:
     """Alice, or somebody else, as the upgrade request admits them."""
     claims = Claims(user, 4_000_000_000, rooms="*", join=("hall",))
     token = None if resume is None else ResumeToken(resume)
-    return Admitted(claims, acks=True, resume=token, last=last, address=address)
+    return Admitted(
+        claims, acks=True, resume=token, last=last, address=address, places=places, last_place=last_place
+    )
 
 
 class FakeSender:
@@ -84,6 +94,7 @@ class Scene:
         self.arrivals = self.arrivals_within(WAITING_S)
         self.registrations = Registrations(
             gateway=GATEWAY,
+            subjects=SUBJECTS,
             broker=self.sender,
             presence=self.presence,
             connections=self.connections,
