@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from router.stored import Stored
+from router.stored import Release, Stored
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
@@ -112,7 +112,11 @@ class Relaying:
             self._ask_at = now + self._ask_every_s
             self._asked = [done]
             self._at_once_until = 0.0
-            self.store(user, session, frame, self._answered, call)
+            try:
+                self.store(user, session, frame, self._answered, call)
+            except Exception:  # or whose frames come behind it would wait for ever
+                self._asked = None
+                raise
             return
         headers = jetstream.named(internal.message_id(user, frame), call)
         try:
@@ -158,27 +162,40 @@ class Relaying:
         self._at_once_until = 0.0
         return Outcome.NO_ROOM
 
+    def carried(self, one: UserId, other: UserId) -> tuple[Release, ...]:
+        """List what of these two the mailbox has, as far as is known: presence need not name it again."""
+        return self._stored.releases(frozenset((one, other)), self._loop.time())
+
     async def carry(
-        self, deliveries: tuple[Delivery, ...], own: bytes, *, stored: bool, call: CallId = NO_CALL
+        self,
+        deliveries: tuple[Delivery, ...],
+        own: bytes,
+        *,
+        stored: bool,
+        carried: tuple[Release, ...] = (),
+        call: CallId = NO_CALL,
     ) -> int:
         """Publish frames in their order; with `stored`, each when the mailbox has the one before it.
 
         `call` is that of all which do not say another one.
 
         A frame whose first attempt was lost is published again, and must not come after the next one. Of
-        several frames those are left out that the mailbox has already. Returns how many bytes of others than
-        the signal's own frame were published.
+        several frames those are left out that the mailbox has already. `carried` is what presence has left
+        out. Returns how many bytes of others than the signal's own frame were published.
 
         Raises:
             NoRoom: the mailbox cannot store one of them, and those after it are not published.
             NotStored: one is not known to be stored, and those after it are not published.
+            NoAnswer: the mailbox does not say whether it still has what it had.
         """
-        several = len(deliveries) > 1
+        several = len(deliveries) > 1 or bool(carried)
         size = 0
         for each in deliveries:
             frame = each.frame or own
             name = internal.message_id(each.user, frame) if several else ""
             if several and self._stored.has(name, self._loop.time()):
+                if frame is own and stored:
+                    await self._prove(each.user, own)
                 continue
             await self._publish(each, frame, each.call or call, stored=stored)
             if several:
@@ -186,6 +203,25 @@ class Relaying:
             if frame is not own:
                 size += len(frame)
         return size
+
+    def note_releases(
+        self, one: UserId, other: UserId, releases: tuple[Release, ...], *, stored: bool
+    ) -> None:
+        """Note that all is carried that these answers of two users have released; see `carried`."""
+        if releases:
+            self._stored.note_releases(frozenset((one, other)), releases, self._loop.time(), confirmed=stored)
+
+    async def _prove(self, user: UserId, own: bytes) -> None:
+        """Ask the mailbox for the frame of a retry; one that was lost has lost all that came before, too.
+
+        Raises:
+            NotStored: it was. Nothing is known any more, and the next attempt publishes everything.
+            NoAnswer: the mailbox does not answer.
+        """
+        if not await self.was_stored(user, own):
+            _log.warning("the mailbox has lost what it had")
+            self._stored.forget_all()
+            raise NotStored
 
     async def _publish(self, to: Delivery, frame: bytes, call: CallId, *, stored: bool) -> None:
         publish = self.store if stored else self.publish

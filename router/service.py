@@ -13,6 +13,7 @@ from typing import Final
 
 from router.grants import Grant, Grants
 from router.relay import NoRoom, NotStored, Outcome, Relaying
+from router.stored import Release
 from tieline import metrics
 from tieline.runtime.answers import Asking
 from tieline.runtime.broker import Broker, BrokerAway, Subscription
@@ -55,6 +56,8 @@ _UNREADABLE: Final = "signals refused: of another version, or none"
 
 _log = logging.getLogger(__name__)
 
+_unsent: Final = bug_guard(_log, "answers not sent: a bug")
+
 
 class _Answers:
     """The answers to one pack of signals: those of one turn of the event loop leave together."""
@@ -75,10 +78,13 @@ class _Answers:
 
     def _send(self) -> None:
         ready, self._ready = self._ready, []
-        try:
-            self._broker.send(self._reply, internal.encode(ready))
-        except BrokerAway:
-            self._tally.note(logging.WARNING, _UNANSWERED, "", "", error="broker away", signals=len(ready))
+        with _unsent:
+            try:
+                self._broker.send(self._reply, internal.encode(ready))
+            except BrokerAway:
+                self._tally.note(
+                    logging.WARNING, _UNANSWERED, "", "", error="broker away", signals=len(ready)
+                )
 
 
 class RouterService:
@@ -173,9 +179,10 @@ class RouterService:
         grant = None
         with _guard(cmd):
             try:
-                verdict = await self._ask_presence(signal, cmd)
+                carried = self._relaying.carried(signal.user, signal.to)
+                verdict = await self._ask_presence(signal, cmd, carried)
                 now = time.monotonic()
-                reply = await self._carry_out(signal, cmd, verdict)
+                reply = await self._carry_out(signal, cmd, verdict, carried)
                 # Only when all of it is published, or a candidate that the grant lets pass would overtake it.
                 grant = _granted(signal, verdict, now)
                 answer(reply)
@@ -186,7 +193,7 @@ class RouterService:
             finally:
                 self._grants.answered(ticket, grant)
 
-    async def _ask_presence(self, signal: Signal, cmd: str) -> Verdict:
+    async def _ask_presence(self, signal: Signal, cmd: str, carried: tuple[Release, ...]) -> Verdict:
         check = Check(
             signal.user,
             signal.session,
@@ -196,6 +203,7 @@ class RouterService:
             signal.frame if cmd == _CANDIDATE else b"",
             signal.call,
             connection=signal.connection,
+            carried=carried,
         )
         with metrics.CHECK_SECONDS.time():
             verdict = await self._asking.ask(
@@ -207,15 +215,19 @@ class RouterService:
         assert isinstance(verdict, Relay | Refused | SessionGone)  # nothing else answers a check
         return verdict
 
-    async def _carry_out(self, signal: Signal, cmd: str, verdict: Verdict) -> RouterReply:
+    async def _carry_out(
+        self, signal: Signal, cmd: str, verdict: Verdict, carried: tuple[Release, ...]
+    ) -> RouterReply:
         """Deliver what is to be delivered; returns what the gateway is told."""
         if isinstance(verdict, Refused) and await self._is_retry(signal, cmd):
             return _RELAYED
         if not isinstance(verdict, Relay):
             return verdict
-        others = await self._relaying.carry(
-            verdict.deliveries, signal.frame, stored=signal.stored, call=verdict.call
+        relaying, stored = self._relaying, signal.stored
+        others = await relaying.carry(
+            verdict.deliveries, signal.frame, stored=stored, carried=carried, call=verdict.call
         )
+        relaying.note_releases(signal.user, signal.to, verdict.releases, stored=stored)
         return Accepted(verdict.ack, others, verdict.call)
 
     async def _is_retry(self, signal: Signal, cmd: str) -> bool:

@@ -128,12 +128,15 @@ class LiveRooms:
 
     async def _guarded(self, name: RoomId) -> None:
         """Listen to a room; without success it is not there afterwards."""
+        is_begun = False
         with bug_guard(_log, "room not listened to: a bug"):
             try:
                 await self._begin(name)
+                is_begun = True
             except (NoAnswer, BrokerAway, NatsError) as error:
                 _log.warning("room not listened to", extra={"error": repr(error)})
-                await self._drop(name)
+        if not is_begun:
+            await self._drop(name)
 
     async def _begin(self, name: RoomId) -> None:
         room = self._rooms[name] = LiveRoom(name)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tieline.runtime.broker import Broker
+from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, Requests
 from tieline.runtime.unreadable import Unreadable
@@ -25,6 +26,8 @@ MAX_BYTES: Final = 64 * 1024
 """In one pack, unless a single frame is as long: far below what any broker takes in one message."""
 
 _log = logging.getLogger(__name__)
+
+_guard: Final = bug_guard(_log, "signals not sent: a bug")
 
 Answered = Callable[[RouterReply | None], None]
 """Called once, with the answer, or with None when there was none in time."""
@@ -102,7 +105,8 @@ class Signals:
     def _send(self) -> None:
         packs, self._packs = self._packs, {}
         for cmd, pack in packs.items():
-            self._put(cmd, pack)
+            with _guard:  # each by itself: a bug met by one must not leave others waiting
+                self._put(cmd, pack)
 
     def _put(self, cmd: str, pack: _Pack) -> None:
         self._requests.put(self._subjects.signal(cmd), pack, self._patience_s)

@@ -24,7 +24,7 @@ from presence.rules.negotiation import (
 )
 from presence.rules.user import User, gone, share_a_room
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import CallId, SessionId, UserId
+from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
 from tieline.wire.internal import NO_CALL, Check, Delivery, Happened, Refused, Relay, SessionGone
 from tieline.wire.limits import RETRY_WINDOW_S
 from tieline.wire.replies import CallFate
@@ -163,16 +163,31 @@ def _repeat(
 
 
 def _relay(ask: Check, target: User | None, outcome: Outcome) -> Relay:
-    """Deliver to the sessions for which the frames were accepted, as far as those live."""
+    """Deliver to the sessions for which the frames were accepted, as far as those live.
+
+    What an answer has released is left out where the router says that the mailbox has it.
+    """
     live = {ask.user: ask.session}
     if target is not None and target.is_reachable:
         live[ask.to] = target.session.id
-    deliveries = tuple(
-        Delivery(frame.to, frame.session, frame.frame, NO_CALL if frame.call == outcome.call else frame.call)
-        for frame in outcome.outgoing
-        if live.get(frame.to) == frame.session
-    )
-    return Relay(outcome.ack, deliveries, call=outcome.call)
+    released = {
+        (ask.to if held.sender == ask.user else ask.user, held.frame): held.released_by
+        for held in outcome.negotiation.held
+        if held.released_by is not None
+    }
+    deliveries: list[Delivery] = []
+    releases: dict[tuple[UserId, FrameDigest], None] = {}
+    for out in outcome.outgoing:
+        if live.get(out.to) != out.session:
+            continue
+        answer = None if out.frame is None else released.get((out.to, out.frame))
+        if answer is not None:
+            if (out.to, answer) in ask.carried:
+                continue
+            releases[out.to, answer] = None
+        call = NO_CALL if out.call == outcome.call else out.call
+        deliveries.append(Delivery(out.to, out.session, out.frame, call))
+    return Relay(outcome.ack, tuple(deliveries), call=outcome.call, releases=tuple(releases))
 
 
 def _said(ask: Check, at: int, call: CallId) -> tuple[Said, ...]:

@@ -187,9 +187,9 @@ class Requests:
         now = self._loop.time()
         token = self._token()
         pending = self._waiting[token] = _Pending(subject, question, headers, now + patience)
-        self._attempt(token, pending, now)
-        if self._checking is None:
+        if self._checking is None:  # first: whatever the attempt meets, it is given up in time
             self._checking = self._loop.call_later(CHECK_EVERY_S, self._check_due)
+        self._attempt(token, pending, now)
 
     async def ask(
         self,

@@ -133,6 +133,8 @@ class Check(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """See `Signal`."""
     connection: str | None = None
     """See `Signal`; it is compared and nothing else. None: an older router does not say."""
+    carried: tuple[tuple[UserId, FrameDigest], ...] = ()
+    """For whom the mailbox has all that these answers of the two have released: leave it out."""
 
 
 class Delivery(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -159,6 +161,8 @@ class Relay(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """Meanwhile these are retries of candidates that were held: acknowledge them as held."""
     call: CallId = NO_CALL
     """The call that the signal belongs to. The grant is for signals that name this one, or none."""
+    releases: tuple[tuple[UserId, FrameDigest], ...] = ()
+    """What answers have released for whom, of which all is among the deliveries: see `Check.carried`."""
 
 
 Verdict = Relay | Refused | SessionGone

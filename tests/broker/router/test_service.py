@@ -14,6 +14,7 @@ from router.service import RouterService
 from tests.broker.runtime.watching import Inbox
 from tests.support.full_broker import make_room
 from tests.support.metrics import value_of
+from tests.support.waiting import until
 from tieline import metrics
 from tieline.runtime import metrics as runtime_metrics
 from tieline.runtime.broker import Broker, Subscription
@@ -462,6 +463,47 @@ async def test_what_the_mailbox_has_not_confirmed_is_published_again(
     for callback in list(broker._on_away):
         callback()
 
+    routing.signal(OFFER, signal(b"answer", stored=True))
+
+    assert await routing.answer() == [(0, Accepted("relayed", len(b"released")))]
+    assert [(await routing.frame())[1] for _ in range(4)] == [b"answer", b"released"] * 2
+
+
+ANSWERED = (BOB, internal.digest(b"answer"))
+
+
+def releasing(check: Check) -> PresenceReply:
+    """Answer as presence does: what the mailbox has is left out."""
+    released = () if ANSWERED in check.carried else (Delivery(BOB, TARGET, b"released"),)
+    deliveries = (Delivery(BOB, TARGET, None), *released)
+    return Relay("relayed", deliveries, releases=(ANSWERED,) if released else ())
+
+
+async def test_presence_is_told_what_of_an_answer_the_mailbox_has(routing: Routing) -> None:
+    routing.verdict = releasing
+    for _ in range(3):
+        routing.signal(OFFER, signal(b"answer", stored=True))
+        await routing.answer()
+
+    checks = [internal.decode_presence_request((await routing.checks.next()).data) for _ in range(3)]
+    assert [check.carried for check in checks if isinstance(check, Check)] == [(), *[(ANSWERED,)] * 2]
+    assert [(await routing.frame())[1] for _ in range(2)] == [b"answer", b"released"]
+    await routing.broker.flush()
+    assert routing.frames.is_empty()
+
+
+async def test_a_mailbox_that_lost_what_it_had_is_given_it_again(
+    routing: Routing, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the router's own connection stays, as when another node of a cluster has lost the stream."""
+    routing.verdict = releasing
+    routing.signal(OFFER, signal(b"answer", stored=True))
+    await routing.answer()
+    await broker.client.jetstream().delete_stream(SUBJECTS.mailbox())
+    await make_mailbox(broker, SUBJECTS, "memory", 1, 30)
+
+    routing.signal(OFFER, signal(b"answer", stored=True))
+    await until(lambda: "the mailbox has lost what it had" in caplog.messages)
     routing.signal(OFFER, signal(b"answer", stored=True))
 
     assert await routing.answer() == [(0, Accepted("relayed", len(b"released")))]

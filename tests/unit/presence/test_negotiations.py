@@ -329,7 +329,8 @@ async def with_large_ones() -> PresenceProcess:
 def released() -> Relay:
     """What Bob's answer delivers then."""
     to_bob = (Delivery(BOB, SessionId("bob-s1"), frame.encode()) for frame in LARGE)
-    return Relay("relayed", (Delivery(ALICE, SessionId("alice-s1"), None), *to_bob), call=CALL)
+    deliveries = (Delivery(ALICE, SessionId("alice-s1"), None), *to_bob)
+    return Relay("relayed", deliveries, call=CALL, releases=((BOB, digest(b"answer")),))
 
 
 async def test_frames_apart_are_released_in_place_and_with_retries() -> None:

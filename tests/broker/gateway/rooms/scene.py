@@ -103,9 +103,9 @@ class Here:
 class Scene:
     """The gateway, and what presence says and does."""
 
-    def __init__(self, broker: Broker, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, broker: Broker, tasks: asyncio.TaskGroup, requests: Requests | None = None) -> None:
         self.broker = broker
-        self.requests = Requests(broker, SUBJECTS.replies("test", "1"))
+        self.requests = requests or Requests(broker, SUBJECTS.replies("test", "1"))
         self.mailbox = Delivery(broker, self.requests, SUBJECTS, GatewayId("g"), tasks)
         self.reader = LogReader(self.requests, SUBJECTS)
         pacer = Pacer(asyncio.get_running_loop())

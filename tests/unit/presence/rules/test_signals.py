@@ -25,7 +25,7 @@ from tests.unit.presence.rules.frames import (
 )
 from tests.unit.presence.rules.people import away, ended, online
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import RoomId, SessionId, UserId
+from tieline.wire.ids import FrameDigest, RoomId, SessionId, UserId
 from tieline.wire.internal import Check, Delivery, Refused, Relay, SessionGone
 from tieline.wire.subjects import Keys
 
@@ -62,11 +62,12 @@ def judge(
     session: SessionId | None = None,
     now: int = NOW,
     policy: CandidatePolicy = "hold",
+    carried: tuple[tuple[UserId, FrameDigest], ...] = (),
 ) -> Change[Negotiation]:
     """Judge a frame of one of the two for the other, both in one room unless said otherwise."""
     users = IN_HALL if known is None else known
     body = frame.encode() if cmd == CANDIDATE else b""
-    ask = Check(sender, session or SESSIONS[sender], PEER[sender], cmd, named(frame), body)
+    ask = Check(sender, session or SESSIONS[sender], PEER[sender], cmd, named(frame), body, carried=carried)
     step = check(ask, Terms(policy, TIMEOUT_S), pair, users, Facts(now))
     assert isinstance(step, Change)
     return step
@@ -213,7 +214,27 @@ def test_an_offer_passes_to_the_session_of_its_target_with_a_timer() -> None:
 def test_an_answer_passes_with_what_it_releases_for_both() -> None:
     judgement = judge(ANSWER, waiting("c1"), BOB, "answer")
     deliveries = (Delivery(ALICE, SESSIONS[ALICE], None), Delivery(BOB, SESSIONS[BOB], b"c1"))
-    assert bare(judgement) == Judged(Relay("relayed", deliveries, call=CALL), established("c1"))
+    releases = ((BOB, named("answer")),)
+    assert bare(judgement) == Judged(
+        Relay("relayed", deliveries, call=CALL, releases=releases), established("c1")
+    )
+
+
+def test_what_the_mailbox_has_of_an_answer_is_left_out() -> None:
+    own = (Delivery(ALICE, SESSIONS[ALICE], None),)
+    for carried, left in (((BOB, named("answer")), ()), ((ALICE, named("answer")), (b"c1",))):
+        again = relay_of(judge(ANSWER, established("c1"), BOB, "answer", carried=(carried,)))
+        assert again.deliveries == (*own, *(Delivery(BOB, SESSIONS[BOB], frame) for frame in left))
+        assert again.releases == tuple((BOB, named("answer")) for _ in left)
+
+
+def test_what_the_mailbox_has_does_not_precede_the_next_frame() -> None:
+    own = (Delivery(BOB, SESSIONS[BOB], None),)
+    for cmd in (OFFER, CANDIDATE, HANGUP):
+        before = relay_of(judge(cmd, established("c1"), ALICE, "next"))
+        assert before.deliveries == (Delivery(BOB, SESSIONS[BOB], b"c1"), *own)
+        after = relay_of(judge(cmd, established("c1"), ALICE, "next", carried=before.releases))
+        assert after.deliveries == own
 
 
 def test_a_held_candidate_is_written_and_delivered_to_nobody() -> None:
@@ -308,7 +329,8 @@ def test_a_retried_answer_goes_to_the_sessions_that_it_was_for(
     if newer is not None:
         known[newer] = online(SessionId("newer"), [HALL])
     judgement = judge(ANSWER, pair, BOB, "answer", known=known, session=known[BOB].session.id)
-    assert bare(judgement) == Judged(Relay("relayed", delivered, call=CALL))
+    releases = tuple((each.user, named("answer")) for each in delivered if each.frame is not None)
+    assert bare(judgement) == Judged(Relay("relayed", delivered, call=CALL, releases=releases))
 
 
 @pytest.mark.parametrize("cmd", [OFFER, HANGUP])
@@ -336,6 +358,8 @@ def test_a_refused_frame_is_not_remembered_and_may_be_tried_again() -> None:
 def test_after_the_servers_end_a_retry_passes_but_no_new_frame() -> None:
     over = negotiation.end(established("c1"))
     deliveries = (Delivery(ALICE, SESSIONS[ALICE], None), Delivery(BOB, SESSIONS[BOB], b"c1"))
-    assert bare(judge(ANSWER, over, BOB, "answer")) == Judged(Relay("relayed", deliveries, call=CALL))
+    releases = ((BOB, named("answer")),)
+    again = Relay("relayed", deliveries, call=CALL, releases=releases)
+    assert bare(judge(ANSWER, over, BOB, "answer")) == Judged(again)
     assert judge(CANDIDATE, over, ALICE, "c1") == Judged(Relay("held", (), call=CALL))
     assert refusal_of(judge(CANDIDATE, over, ALICE, "c2")) is ErrorCode.NO_MATCHING_OFFER
