@@ -33,6 +33,7 @@ from tieline.wire.internal import (
     Register,
     Regrant,
     Replaced,
+    Retell,
     Tell,
 )
 from tieline.wire.subjects import Keys
@@ -102,6 +103,7 @@ class Operations:
             LeaveRoom: self._on_user(room.leave),
             ListMembers: self._on_user(room.list_members),
             KeepLease: gateways.keep_lease,
+            Retell: self._on_user(room.retell, confirmed=True),
         }
 
     async def carry_out(self, request: PresenceRequest) -> PresenceReply:

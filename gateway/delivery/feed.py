@@ -90,9 +90,9 @@ class Feed:
         if self._held is not None:
             self._held.append((previous, sequence, message.data))
         else:
-            self.last_sequence = sequence
             if self._pending and self._beside is not None:
                 self._beside.tell(sequence)
+            self.last_sequence = sequence
             self._deliveries.deliver(message.data)
 
     @property
@@ -136,9 +136,9 @@ class Feed:
                 self._held = held[index:]
                 self._on_gap()
                 break
-            self.last_sequence = max(self.last_sequence, sequence)  # it may have been read, too
             if self._beside is not None:
                 self._beside.tell(sequence)
+            self.last_sequence = max(self.last_sequence, sequence)  # it may have been read, too
             self._deliveries.deliver(frame)
         if self._beside is not None:
             self._beside.tell()

@@ -5,6 +5,7 @@ all its rooms are told up to one number together (`gateway.rooms.changes.in_one_
 a signal, it is told what is stored before that (`gateway.delivery.feed`).
 """
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from gateway.client.frames import Framed
@@ -18,6 +19,11 @@ class Sink(Protocol):
     @property
     def is_held(self) -> bool:
         """Whether nothing may be sent, because something older may be missing."""
+        ...
+
+    @property
+    def last_sequence(self) -> int:
+        """The number of the last signal that the client was sent."""
         ...
 
     def write(self, frames: bytes) -> None:
@@ -42,6 +48,10 @@ class Room(Protocol):
 
     def listed(self) -> Told | None:
         """Make a list of the members; None: they are not known."""
+        ...
+
+    def note_late(self, changes: Iterable[Change]) -> None:
+        """Take note that a member is told changes after what is newer."""
         ...
 
 
@@ -81,7 +91,10 @@ class Seat:
         if up_to <= self.position:
             return None
         told = self.room.told(self, up_to)
+        if self.position < self.owner.told_up_to and told is not None:
+            self.room.note_late([change for change in told.changes if change.number <= self.owner.told_up_to])
         self.position = up_to
+        self.owner.note_told(up_to)
         if 0 < self._until <= up_to:
             self.owner.leave(self.room.name)
         return told
@@ -92,13 +105,14 @@ class Seat:
         if listed is not None:
             self.waits_for_list = False
             self.position = listed.last
+            self.owner.note_told(listed.last)
         return listed
 
 
 class Seats:
     """The seats of one connection."""
 
-    __slots__ = ("_rooms", "_sink", "batches", "connection", "session", "user")
+    __slots__ = ("_most_told", "_rooms", "_sink", "batches", "connection", "session", "user")
 
     def __init__(
         self, user: UserId, session: SessionId, connection: ConnectionId, sink: Sink, *, batches: bool
@@ -110,13 +124,25 @@ class Seats:
         self.batches = batches
         self._sink = sink
         self._rooms: dict[RoomId, Seat] = {}
+        self._most_told = 0
+        """The highest number that the client was told: what is found late is older."""
 
     def of(self, room: RoomId) -> Seat | None:
         """Find the seat in a room; None: there is none."""
         return self._rooms.get(room)
 
+    @property
+    def told_up_to(self) -> int:
+        """Up to which number at most the client may say that it was told everything, when it comes back."""
+        return max(self._sink.last_sequence, self._most_told)
+
+    def note_told(self, number: int) -> None:
+        """Take note that the client was told everything up to a number."""
+        self._most_told = max(self._most_told, number)
+
     def enter(self, room: Room, position: int) -> Seat:
         """Take a seat in a room, whose member has been told everything up to a number."""
+        self.note_told(position)
         seat = self._rooms[room.name] = room.seats[self.connection] = Seat(self, room, position)
         return seat
 
@@ -126,10 +152,12 @@ class Seats:
         if seat is not None:
             seat.room.seats.pop(self.connection, None)
 
-    def leave_all(self) -> None:
-        """Give all seats up: the connection is gone."""
-        for room in list(self._rooms):
+    def leave_all(self) -> list[tuple[RoomId, int]]:
+        """Give all seats up: the connection is gone. Returns the rooms, and how far each was told."""
+        left = [(name, seat.position) for name, seat in self._rooms.items()]
+        for room, _ in left:
             self.leave(room)
+        return left
 
     def tell(self, before: int | None = None) -> None:
         """Tell the client everything that it has not been told; or what is stored before a number."""

@@ -266,6 +266,13 @@ class ListMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """See `OpenSession`. The answer has `revisions` then."""
 
 
+class Retell(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Tell a room once more what a user is to it, for somebody may have missed the last change of that."""
+
+    user: UserId
+    room: RoomId
+
+
 class RoomMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The room's roster, in the order of joining."""
 
@@ -321,6 +328,7 @@ GatewayRequest = (
     | LeaveRoom
     | ListMembers
     | KeepLease
+    | Retell
 )
 """What a gateway may ask presence; gateways face the internet."""
 PresenceRequest = RouterRequest | GatewayRequest
@@ -343,6 +351,7 @@ OPERATIONS: dict[type[PresenceRequest], str] = {
     LeaveRoom: "leave",
     ListMembers: "members",
     KeepLease: "lease",
+    Retell: "retell",
 }
 """The word for a presence request in its subject."""
 
