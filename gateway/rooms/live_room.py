@@ -75,7 +75,7 @@ class LiveRoom:
         self._late: dict[UserId, tuple[int, int]] = {}
         """Users whose change a member here was told after what is newer: its number, and at which look."""
         self._looks = 0
-        self._told: dict[tuple[int, int, bool], tuple[Told | None, frozenset[UserId]]] = {}
+        self._told: dict[tuple[int, int, int, bool], tuple[Told | None, frozenset[UserId]]] = {}
 
     @property
     def is_whole(self) -> bool:
@@ -103,8 +103,9 @@ class LiveRoom:
             return self._take_late([change], now)
         if not self.log.add(change, now):
             return False
+        if change.number <= self.left_up_to:  # else nothing older of its user was missed, or a gap is seen
+            self.lacking.append(change.user)
         self._apply(change)
-        self._note_lacking(change)
         return True
 
     def catch_up(self, changes: Iterable[Change], whole_to: int, now: float) -> bool:
@@ -125,16 +126,22 @@ class LiveRoom:
         before = self.log.number
         missing = self.log.catch_up((told_late(self.name, change, before) for change in changes), now)
         for change in missing:
+            self._note_lacking(change)
             self._apply(change)
         if missing:
             for seat in self.seats.values():
-                seat.position = min(seat.position, missing[0].number - 1)
-        for change in missing:
-            self._note_lacking(change)
+                seat.go_back_to(missing[0].number - 1)
         return bool(missing)
 
     def _note_lacking(self, change: Change) -> None:
-        if change.number <= self.left_up_to:
+        """Take note of a change that is found, if those who have gone were not told it, or an older one.
+
+        One that only updates a user may hide that the user has joined, which was not heard either.
+        """
+        is_hidden = change.entry.kind == "updated" and self.whole_to < self.left_up_to
+        if is_hidden and self.roster is not None:
+            is_hidden = self.roster.joined_at(change.user) is None
+        if is_hidden or change.number <= self.left_up_to:
             self.lacking.append(change.user)
 
     def note_late(self, changes: Iterable[Change]) -> None:
@@ -170,7 +177,7 @@ class LiveRoom:
         self._late.clear()
         self._told.clear()
         for seat in self.seats.values():
-            seat.position = 0
+            seat.go_back_to(0)
 
     def list_members(self, listed: RoomMembers) -> Roster:
         """Know the members from now on, by a list that was read after the room was first listened to."""
@@ -179,7 +186,7 @@ class LiveRoom:
 
     def told(self, seat: Seat, up_to: int) -> Told | None:
         """Make what a member is told up to a number; None: nothing."""
-        key = (seat.position, up_to, seat.owner.batches)
+        key = (seat.position, seat.whole_to, up_to, seat.owner.batches)
         known = self._told.get(key)
         if known is None:
             changes = self.log.since(seat.position, up_to)
@@ -206,10 +213,11 @@ class LiveRoom:
     def _written(self, changes: list[Change], seat: Seat) -> Told | None:
         if seat.owner.batches:
             return told_together(self.name, changes) if changes else None
+        whole_to = None
         if len(changes) > MAX_SINGLE or not self.log.has_each_since(seat.position):
-            changes = self._latest(changes, seat.position)
+            changes, whole_to = self._latest(changes, seat.position), seat.whole_to
         changes = [change for change in changes if change.event]
-        return told_singly(changes) if changes else None
+        return told_singly(changes, whole_to) if changes else None
 
     def _latest(self, changes: list[Change], position: int) -> list[Change]:
         """Choose the last change of each user, for one who has been told all up to a position."""

@@ -58,7 +58,7 @@ class Room(Protocol):
 class Seat:
     """One member's place in one room."""
 
-    __slots__ = ("_until", "owner", "position", "room", "waits_for_list")
+    __slots__ = ("_is_late", "_until", "owner", "position", "room", "waits_for_list")
 
     def __init__(self, owner: "Seats", room: Room, position: int) -> None:
         self.owner = owner
@@ -67,8 +67,21 @@ class Seat:
         """The member has been told everything up to this number."""
         self.waits_for_list = False
         """It is told nothing before it has a list."""
+        self._is_late = False
+        """Something is missing that is older than what it was told."""
         self._until = 0
         """The number of the change with which it is told that it is no member any more; 0: it is one."""
+
+    @property
+    def whole_to(self) -> int:
+        """Up to which number everything is told: if nothing is missing, also what is older than a signal."""
+        return self.position if self._is_late else max(self.position, self.owner.last_sequence)
+
+    def go_back_to(self, position: int) -> None:
+        """Be told again what is newer than a position, for something was missing."""
+        if position < max(self.position, self.owner.last_sequence):
+            self.position = min(self.position, position)
+            self._is_late = True
 
     def concerns(self, change: Change) -> bool:
         """Whether the member is told of a change: of its own only if it was put out."""
@@ -91,10 +104,8 @@ class Seat:
         if up_to <= self.position:
             return None
         told = self.room.told(self, up_to)
-        if self.position < self.owner.told_up_to and told is not None:
-            self.room.note_late([change for change in told.changes if change.number <= self.owner.told_up_to])
         self.position = up_to
-        self.owner.note_told(up_to)
+        self._is_late = False
         if 0 < self._until <= up_to:
             self.owner.leave(self.room.name)
         return told
@@ -105,7 +116,7 @@ class Seat:
         if listed is not None:
             self.waits_for_list = False
             self.position = listed.last
-            self.owner.note_told(listed.last)
+            self._is_late = False
         return listed
 
 
@@ -132,17 +143,18 @@ class Seats:
         return self._rooms.get(room)
 
     @property
+    def last_sequence(self) -> int:
+        """The number of the last signal that the client was sent."""
+        return self._sink.last_sequence
+
+    @property
     def told_up_to(self) -> int:
         """Up to which number at most the client may say that it was told everything, when it comes back."""
         return max(self._sink.last_sequence, self._most_told)
 
-    def note_told(self, number: int) -> None:
-        """Take note that the client was told everything up to a number."""
-        self._most_told = max(self._most_told, number)
-
     def enter(self, room: Room, position: int) -> Seat:
         """Take a seat in a room, whose member has been told everything up to a number."""
-        self.note_told(position)
+        self._most_told = max(self._most_told, position)
         seat = self._rooms[room.name] = room.seats[self.connection] = Seat(self, room, position)
         return seat
 
@@ -178,11 +190,17 @@ class Seats:
 
     def _taken(self, before: int | None) -> bytes:
         found = []
+        told_before = most_told = self.told_up_to
         for seat in list(self._rooms.values()):
-            number = seat.room.number
+            number, position = seat.room.number, seat.position
             told = seat.take(number if before is None else min(number, before - 1))
-            if told is not None:
-                found.append(told)
+            most_told = max(most_told, seat.position)
+            if told is None:
+                continue
+            found.append(told)
+            if position < told_before:
+                seat.room.note_late([change for change in told.changes if change.number <= told_before])
+        self._most_told = most_told
         if len(found) > 1:
             return in_one_order(found, batches=self.batches)
         return found[0].data if found else b""

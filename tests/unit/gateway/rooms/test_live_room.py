@@ -6,6 +6,8 @@ from tieline.wire.ids import UserId
 from tieline.wire.internal import RoomMembers
 from tieline.wire.replies import Member
 
+DAN = UserId("dan")
+
 
 def members(*users: UserId) -> RoomMembers:
     """A list of members that is older than every change."""
@@ -45,7 +47,7 @@ def test_what_is_told_late_is_told_with_all_that_is_newer() -> None:
     carol.seats.tell()
     late, again = carol.heard()
     # A list that went as far as 9 may lack it; it is not left out as one that is older than the list.
-    assert (late["requestId"], late["data"]["number"], late["data"]["userId"]) == ("room-5", 9, BOB)
+    assert (late["requestId"], late["data"]["number"], late["data"]["userId"]) == ("room-5-after-4", 9, BOB)
     assert (again["requestId"], again["data"]["number"]) == ("room-9", 9)
 
 
@@ -232,6 +234,7 @@ def test_who_waits_for_a_list_is_told_nothing_else_before_it() -> None:
 
 def test_of_what_is_found_late_those_who_have_gone_are_told_once_more() -> None:
     hall = live(change(1, BOB))
+    hall.list_members(members(BOB))
     alice = Client(ALICE)
     alice.seats.enter(hall, 1)
     alice.last_sequence = 5  # a signal, before which 3 should have been told
@@ -243,6 +246,18 @@ def test_of_what_is_found_late_those_who_have_gone_are_told_once_more() -> None:
     hall.lacking.clear()
     hall.catch_up([change(9, CAROL, "left")], 10, 0)
     assert hall.lacking == []
+
+
+def test_an_update_may_hide_that_a_user_has_joined() -> None:
+    hall = live(change(1, BOB))
+    hall.lose_member(1, 5)
+    hall.catch_up([change(6, CAROL, "updated")], 7, 0)
+    assert hall.lacking == [CAROL], "nothing is known of it"
+    hall.lacking.clear()
+    hall.list_members(members(BOB))
+    hall.lose_member(7, 8)
+    hall.catch_up([change(9, DAN, "updated"), change(10, BOB, "updated")], 11, 0)
+    assert hall.lacking == [DAN], "who was not there before"
 
 
 def test_what_comes_late_was_not_told_to_those_who_have_gone() -> None:
