@@ -9,6 +9,8 @@ from model.scenario import (
     CALL,
     CALLED_AGAIN,
     CANCELLED,
+    LATE_ANSWER,
+    LATE_HANGUP,
     TWO_FRAMES,
     TWO_SENDERS,
     Scenario,
@@ -58,6 +60,10 @@ PROOFS: Final = {
     **_proofs("another call", ANOTHER_CALL),
     **_proofs("cancelled call", CANCELLED),
     **_proofs("called again", CALLED_AGAIN),
+    "late answer, one crash, one lost connection": Run(LATE_ANSWER, CRASH_AND_LOSS),
+    "late answer, one crash, one hasty retry": Run(LATE_ANSWER, CRASH_AND_HASTE),
+    "late hangup, one crash, one lost connection": Run(LATE_HANGUP, CRASH_AND_LOSS),
+    "late hangup, one crash, one hasty retry": Run(LATE_HANGUP, CRASH_AND_HASTE),
 }
 """No promise breaks. Where nothing else is said, on a broker of three nodes."""
 
@@ -74,6 +80,8 @@ PLANTED: Final = {
     "released-forgotten": Run(TWO_SENDERS, CRASH, Design(keeps_released="never"), "never receives"),
     "released-until-the-end": Run(CANCELLED, CRASH, Design(keeps_released="while it lasts"), "after"),
     "silent-after-the-end": Run(CANCELLED, CRASH, Design(repeats="while it lasts"), "never receives"),
+    "late-answer-taken": Run(LATE_ANSWER, NO_ILLS, Design(names_calls=False), "answer2 is refused"),
+    "late-hangup-taken": Run(LATE_HANGUP, NO_ILLS, Design(names_calls=False), "answer is refused"),
     "changes-told-once": Run(ANOTHER_CALL, CRASH, Design(tells="once written"), "before the exchange"),
 }
 """One mistake each, in the design or around presence's own code. Each must be found."""

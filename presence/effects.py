@@ -5,6 +5,7 @@ when that one died. What others are sent is then the very same, and what is stor
 """
 
 import functools
+import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, assert_never
 
@@ -39,6 +40,7 @@ from presence.rules.room import StoredEntry
 from presence.rules.user import User, share_a_room
 from presence.side_by_side import batched, both, side_by_side
 from presence.store import ABSENT, Record
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire.ids import Address, RoomId, SessionId, UserId
 from tieline.wire.internal import Happened, RoomChange
 from tieline.wire.subjects import Keys, users_of_pair
@@ -56,6 +58,8 @@ listed, which costs more than to read so few, and it is asked first which of the
 
 _PAIR: Final = "pair."
 """Begins the key of every negotiation (`tieline.wire.subjects.Keys`)."""
+
+_unreadable: Final = Unreadable(logging.getLogger(__name__))
 
 Later = Callable[[], Awaitable[object]]
 
@@ -202,7 +206,9 @@ class Effects:
                 case HangUp():
                     self._announcer.hangup(effect)
                 case CallEnded():
-                    fact = Happened(effect.at, effect.user, effect.peer, reason=effect.reason)
+                    fact = Happened(
+                        effect.at, effect.user, effect.peer, reason=effect.reason, call=effect.call or None
+                    )
                     self._announcer.happened("ended", fact)
                 case _:
                     assert_never(effect)
@@ -263,7 +269,7 @@ class Effects:
 
         Unless they are among what was `read`, they are read and ended some at a time: there may be hundreds.
         """
-        peers = {key: _peer_in(key, user) for key in pairs}
+        peers = {key: peer for key in pairs if (peer := _peer_in(key, user)) is not None}
         mine = Keys.user(user)
         if isinstance(effect, EndCallsWithoutRoom) and len(peers) > FEW:
             keys = [Keys.user(peer) for peer in peers.values()]
@@ -369,8 +375,13 @@ def _pairs_to_end(user: UserId, record: User) -> tuple[str, ...]:
     return ()
 
 
-def _peer_in(key: str, user: UserId) -> UserId:
-    one, other = users_of_pair(key)
+def _peer_in(key: str, user: UserId) -> UserId | None:
+    """Name the other of two users; None: the key cannot be read."""
+    try:
+        one, other = users_of_pair(key)
+    except ValueError as error:
+        _unreadable.note("record", error)
+        return None
     return other if one == user else one
 
 

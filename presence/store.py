@@ -23,6 +23,7 @@ from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.settings import SettingsError
 from tieline.wire import jetstream
+from tieline.wire.subjects import Keys
 
 TIMEOUT_S: Final = 2.0
 """For one read or write: a leader election of the stream takes about one second."""
@@ -34,7 +35,7 @@ REMOVED_TTL_S: Final = 30.0
 """How long the marker of a removed record stays: longer than a replica lags behind the removal
 (`presence.records`)."""
 
-PROBE: Final = "usable"
+PROBE: Final = Keys.probe()
 """The key that is read and written to see whether that is possible."""
 
 PROBE_TTL_S: Final = 10.0
@@ -342,13 +343,16 @@ async def _adapt_bucket(context: JetStreamContext, stream: str, storage: Storage
                 f"TIELINE_STORAGE: the stream {stream} is there with {current.storage} storage, and cannot "
                 f"become {storage.value}; set TIELINE_STORAGE={current.storage}, or delete the stream"
             )
-        await context.update_stream(
-            current.evolve(
-                num_replicas=replicas,
-                allow_direct=True,
-                allow_msg_ttl=True,
-                subject_delete_marker_ttl=MARKER_TTL_S,
-            )
+        wanted = current.evolve(
+            num_replicas=replicas,
+            allow_direct=True,
+            allow_msg_ttl=True,
+            subject_delete_marker_ttl=MARKER_TTL_S,
         )
+        if wanted == current:
+            return
+        await context.update_stream(wanted)
     except (NatsError, TimeoutError) as error:
-        raise StoreUnavailable(f"the stream {stream} cannot be adapted: {error}") from error
+        raise StoreUnavailable(
+            f"the stream {stream} cannot be adapted; an operator may, with `tieline streams`: {error}"
+        ) from error

@@ -6,17 +6,23 @@ same way as the frames: when it is back, everything that is stored from then on 
 """
 
 import asyncio
+import logging
+import secrets
 from typing import Final, NamedTuple
 
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
 TIMEOUT_S: Final = 2.0
 """For a barrier to come back: a leader election takes about as long, and then it is lost."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Barrier(NamedTuple):
@@ -38,7 +44,7 @@ class Barriers:
         """Those that were sent; None as their result: they were not."""
         self._next: asyncio.Future[Barrier | None] | None = None
         """The one that is sent at the end of this turn of the loop."""
-        self._count = 0
+        self._unreadable = Unreadable(_log)
 
     async def start(self) -> None:
         """Subscribe to barriers. Call once, before the first."""
@@ -70,8 +76,7 @@ class Barriers:
     def _send(self) -> None:
         back, self._next = self._next, None
         assert back is not None
-        self._count += 1
-        name = b"%d" % self._count
+        name = secrets.token_bytes(8)  # any gateway may send a barrier to any other: it must not guess a name
         try:
             self._broker.send(self._subject, name)
         except BrokerAway:
@@ -81,6 +86,13 @@ class Barriers:
         self._loop.call_later(TIMEOUT_S, self._awaited.pop, name, None)
 
     def _on_pushed(self, message: Message) -> None:
-        back = self._awaited.pop(message.data, None)
-        if back is not None and not back.done():
-            back.set_result(Barrier(self._subject, jetstream.sequence(message)))
+        back = self._awaited.get(message.data)
+        if back is None or back.done():
+            return
+        try:
+            _, sequence = jetstream.position(message.headers)
+        except ValueError as error:
+            self._unreadable.note("barrier", error)
+            return
+        del self._awaited[message.data]
+        back.set_result(Barrier(self._subject, sequence))

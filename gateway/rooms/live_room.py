@@ -17,6 +17,7 @@ from gateway.rooms.changes import (
     told_late,
     told_singly,
     told_together,
+    with_places,
 )
 from gateway.rooms.log import RoomLog
 from gateway.rooms.roster import Roster
@@ -75,7 +76,7 @@ class LiveRoom:
         self._late: dict[UserId, tuple[int, int]] = {}
         """Users whose change a member here was told after what is newer: its number, and at which look."""
         self._looks = 0
-        self._told: dict[tuple[int, int, int, bool], tuple[Told | None, frozenset[UserId]]] = {}
+        self._told: dict[tuple[int, int, int, bool, bool], tuple[Told | None, frozenset[UserId]]] = {}
 
     @property
     def is_whole(self) -> bool:
@@ -186,7 +187,7 @@ class LiveRoom:
 
     def told(self, seat: Seat, up_to: int) -> Told | None:
         """Make what a member is told up to a number; None: nothing."""
-        key = (seat.position, seat.whole_to, up_to, seat.owner.batches)
+        key = (seat.position, seat.whole_to, up_to, seat.owner.batches, seat.owner.places)
         known = self._told.get(key)
         if known is None:
             changes = self.log.since(seat.position, up_to)
@@ -211,6 +212,12 @@ class LiveRoom:
         return Told(framed(message), self.number)
 
     def _written(self, changes: list[Change], seat: Seat) -> Told | None:
+        told = self._chosen(changes, seat)
+        if told is None or not seat.owner.places:
+            return told
+        return told._replace(placed=with_places(told.data))
+
+    def _chosen(self, changes: list[Change], seat: Seat) -> Told | None:
         if seat.owner.batches:
             return told_together(self.name, changes) if changes else None
         whole_to = None

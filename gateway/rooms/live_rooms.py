@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import msgspec
 from nats.errors import Error as NatsError
 
 from gateway.delivery.barriers import Barrier
@@ -25,6 +24,7 @@ from tieline.runtime.broker import Broker, BrokerAway, Subscription
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
+from tieline.runtime.unreadable import UNREADABLE, Unreadable
 from tieline.wire import jetstream
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.subjects import Subjects, user_of_change
@@ -47,6 +47,10 @@ TRIES: Final = 3
 
 NUMBER_S: Final = 2.0
 """For a change that is stored to be pushed to this gateway; it takes a millisecond."""
+
+MAX_PASSED_OVER: Final = 1_000
+"""Users of whom the last change that cannot be understood is known. Past it all are forgotten, and what
+follows is taken for a sign that something was lost."""
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +97,8 @@ class LiveRooms:
         self._pacer = pacer
         self._tasks = tasks
         self._retell = retell
+        self._unreadable = Unreadable(_log)
+        self._passed_over: dict[tuple[RoomId, UserId], int] = {}
         self._loop = asyncio.get_running_loop()
         self._rooms: dict[RoomId, LiveRoom] = {}
         self._subscriptions: dict[RoomId, Subscription] = {}
@@ -181,18 +187,23 @@ class LiveRooms:
                 self._remembered.pop(room, None)
 
     def _on_message(self, room: LiveRoom, message: Message) -> None:
+        try:
+            previous, number = jetstream.position(message.headers)
+            user = user_of_change(message.subject)
+        except ValueError as error:
+            self._unreadable.note("change", error)
+            return
         metrics.ROOM_CHANGES.inc()
-        previous, number = jetstream.position(message.headers)
-        user = user_of_change(message.subject)
-        known = room.log.last_of(user)
+        known = max(room.log.last_of(user), self._passed_over.get((room.name, user), 0))
         is_old = known != number <= max(room.whole_to, known)
         if room.is_whole and (is_old or previous > max(room.whole_to, known)):
             # Older than what was read: the stream counts anew, or a node pushes late that leads no more.
             self._stream.suspect_loss()
         try:
             change = read(room.name, user, number, message.data)
-        except msgspec.MsgspecError as error:
-            _log.error("change of a room not read: of another version", extra={"error": repr(error)})
+        except UNREADABLE as error:
+            self._unreadable.note("change", error)
+            self._pass_over(room.name, user, number)
             return
         if room.take(change, self._loop.time()):
             self._advanced(room)
@@ -210,6 +221,12 @@ class LiveRooms:
         users = [] if room is None else room.lose_member(position, up_to)
         if users:
             self._retell(name, users)
+
+    def _pass_over(self, room: RoomId, user: UserId, number: int) -> None:
+        """Note that a change has come that cannot be understood: what follows it is no sign of a loss."""
+        if len(self._passed_over) >= MAX_PASSED_OVER:
+            self._passed_over.clear()
+        self._passed_over[room, user] = number
 
     def _advanced(self, room: LiveRoom) -> None:
         """Have a room's members told, and let those go on who wait for it."""

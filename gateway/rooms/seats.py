@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from gateway.client.frames import Framed
-from gateway.rooms.changes import Change, Told, in_one_order
+from gateway.rooms.changes import Change, Told, in_one_order, with_places
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
 
 
@@ -115,6 +115,7 @@ class Seat:
         listed = self.room.listed()
         if listed is not None:
             self.waits_for_list = False
+            self.owner.pay(self.room.name)
             self.position = listed.last
             self._is_late = False
         return listed
@@ -123,20 +124,43 @@ class Seat:
 class Seats:
     """The seats of one connection."""
 
-    __slots__ = ("_most_told", "_rooms", "_sink", "batches", "connection", "session", "user")
+    __slots__ = (
+        "_most_told",
+        "_owed",
+        "_rooms",
+        "_sink",
+        "batches",
+        "connection",
+        "places",
+        "session",
+        "user",
+    )
 
     def __init__(
-        self, user: UserId, session: SessionId, connection: ConnectionId, sink: Sink, *, batches: bool
+        self,
+        user: UserId,
+        session: SessionId,
+        connection: ConnectionId,
+        sink: Sink,
+        *,
+        batches: bool,
+        places: bool = False,
     ) -> None:
-        """`batches`: the client is told all changes of a moment in one event, not each in its own."""
+        """`batches`: the client is told all changes of a moment in one event, not each in its own.
+
+        `places`: it is told the place of each event.
+        """
         self.user = user
         self.session = session
         self.connection = connection
         self.batches = batches
+        self.places = places
         self._sink = sink
         self._rooms: dict[RoomId, Seat] = {}
         self._most_told = 0
         """The highest number that the client was told: what is found late is older."""
+        self._owed: dict[RoomId, int] = {}
+        """Rooms of which the client has been told nothing yet, and up to where it was told before."""
 
     def of(self, room: RoomId) -> Seat | None:
         """Find the seat in a room; None: there is none."""
@@ -152,14 +176,31 @@ class Seats:
         """Up to which number at most the client may say that it was told everything, when it comes back."""
         return max(self._sink.last_sequence, self._most_told)
 
+    def owe(self, room: RoomId, position: int) -> None:
+        """Take note of a room of which the client is told later; `position`: up to where it has been told.
+
+        It may come back before it is told, and must not name a place that is beyond this one.
+        """
+        self._owed[room] = position
+
+    def pay(self, room: RoomId) -> None:
+        """Take note that the client is told of a room from now on."""
+        self._owed.pop(room, None)
+
+    def reached(self, number: int) -> int:
+        """Say how far the client has been told everything when it has had what has this number."""
+        return min(number, *self._owed.values()) if self._owed else number
+
     def enter(self, room: Room, position: int) -> Seat:
         """Take a seat in a room, whose member has been told everything up to a number."""
+        self.pay(room.name)
         self._most_told = max(self._most_told, position)
         seat = self._rooms[room.name] = room.seats[self.connection] = Seat(self, room, position)
         return seat
 
     def leave(self, room: RoomId) -> None:
         """Give a seat up."""
+        self.pay(room)
         seat = self._rooms.pop(room, None)
         if seat is not None:
             seat.room.seats.pop(self.connection, None)
@@ -201,6 +242,11 @@ class Seats:
             if position < told_before:
                 seat.room.note_late([change for change in told.changes if change.number <= told_before])
         self._most_told = most_told
-        if len(found) > 1:
-            return in_one_order(found, batches=self.batches)
-        return found[0].data if found else b""
+        if not found:
+            return b""
+        frames = in_one_order(found, batches=self.batches) if len(found) > 1 else found[0].data
+        if not self.places:
+            return frames
+        if self._owed:
+            return with_places(frames, min(self._owed.values()))
+        return (found[0].placed if len(found) == 1 else b"") or with_places(frames)

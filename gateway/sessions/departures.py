@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from gateway.client.connection import Connection
+from gateway.client.events import reconnecting
 from gateway.client.session import Session
 from gateway.delivery.connections import Connections
 from gateway.limits.users import Users
@@ -170,7 +171,8 @@ class Departures:
         lost_at = asyncio.get_running_loop().time()
         ending = session.ending(close_code, lost_at)
         waits = ending.resumable and self._away_delay_s > 0 and ending.owed_s <= UNTOLD_DEBT_S
-        await self._delivery.drop(session)
+        with bug_guard(_log, "delivery not ended: a bug", session=session.session):
+            await self._delivery.drop(session)
         if waits:
             await self._linger(lost_at)
         try:
@@ -229,10 +231,10 @@ class Departures:
         spread_ms = int(how.spread_s * 1000)
         for connection in self._connections:
             if connection.session is not None:
-                advice = connection.session.reconnecting(after_ms=0, jitter_ms=spread_ms)
+                advice = reconnecting(connection.session, after_ms=0, jitter_ms=spread_ms)
                 self._notices.send(connection.session, advice)
         await self._notices.all_sent()
-        with contextlib.suppress(BrokerAway, NoAnswer):
+        with bug_guard(_log, "drain goes on: a bug"), contextlib.suppress(BrokerAway, NoAnswer):
             await self._delivery.settled()  # what was stored just now has been pushed then
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(how.spread_s):

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from gateway.admission.tokens import Claims
 from gateway.client.actions import AskPresence, RoomListing
 from gateway.client.deliveries import NOTHING
+from gateway.client.mail import Had
 from gateway.client.pages import Page
 from gateway.client.session import Session
 from gateway.delivery.delivery import Delivery
@@ -46,7 +47,7 @@ ABOUT_ROOM = JoinRoom | LeaveRoom | ListMembers
 class Here:
     """One client of the gateway."""
 
-    def __init__(self, scene: "Scene", user: UserId, *, batches: bool = False) -> None:
+    def __init__(self, scene: "Scene", user: UserId, *, batches: bool = False, places: bool = False) -> None:
         claims = Claims(user, AN_HOUR_S, rooms="*")
         self.session = Session(
             SessionId(f"{user}-s"),
@@ -56,17 +57,24 @@ class Here:
             False,
             PLAIN,
             batches=batches,
+            places=places,
         )
         self.harness: Harness = connected(self.session)
         self._scene = scene
 
     async def comes(
-        self, *rooms: RoomId, resumed: bool = False, last: str = "", listens: bool = False
+        self,
+        *rooms: RoomId,
+        resumed: bool = False,
+        last: str = "",
+        place: str = "",
+        listens: bool = False,
     ) -> None:
         """Let it be let in, in these rooms; `listens`: they are known by then."""
         self.session.opened(Opened(self.session.session, resumed, dict.fromkeys(rooms, 1)), SecretHash(b""))
         await self._scene.delivery.follow(self.harness.connection, self.session)
-        missed = await self._scene.delivery.missed(self.session, last) if resumed or listens else NOTHING
+        had = Had(last, place)
+        missed = await self._scene.delivery.missed(self.session, had) if resumed or listens else NOTHING
         self._scene.delivery.release(self.session, missed)
 
     async def asks(self, request: ABOUT_ROOM, page: Page | None = None) -> object:
