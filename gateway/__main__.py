@@ -30,6 +30,7 @@ from gateway.rooms.live_rooms import LiveRooms
 from gateway.rooms.memberships import Memberships
 from gateway.rooms.pacer import Pacer
 from gateway.rooms.reading import LogReader
+from gateway.rooms.retelling import Retelling
 from gateway.sessions.arrivals import Arrivals
 from gateway.sessions.departures import Departures, Drain
 from gateway.sessions.heaviest_page import heaviest_page
@@ -112,7 +113,8 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         connections = Connections()
         mailbox = Delivery(broker, requests, subjects, gateway, clients)
         reader, pacer = LogReader(requests, subjects), Pacer(asyncio.get_running_loop())
-        rooms = LiveRooms(broker, subjects, mailbox, reader, pacer, clients)
+        retelling = Retelling(presence.ask, background)
+        rooms = LiveRooms(broker, subjects, mailbox, reader, pacer, clients, retelling.want)
         memberships = Memberships(rooms)
 
         async def ask_for(session: Session, request: AboutSession) -> PresenceReply | None:

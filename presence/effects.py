@@ -310,7 +310,8 @@ class Effects:
             return
         frame = self._announcer.joined_frame(effect.room, user, effect.entry)
         self._tell_others(user, revision, roster, frame)
-        self._announcer.happened("joined", Happened(effect.at, user, room=effect.room))
+        if not effect.again:
+            self._announcer.happened("joined", Happened(effect.at, user, room=effect.room))
 
     def _member_went(
         self, user: UserId, record: User, revision: int, effect: MemberWent, roster: list[StoredEntry] | None
@@ -322,6 +323,8 @@ class Effects:
         """
         frame = self._announcer.left_frame(effect.room, user, effect.entry, effect.reason)
         self._tell_others(user, revision, roster or [], frame)
+        if effect.again:
+            return []
         if effect.tell_user and not record.session.hears:
             self._announcer.deliver(Address(user, effect.session), frame)
         self._announcer.happened("left", Happened(effect.at, user, room=effect.room, reason=effect.reason))

@@ -36,6 +36,7 @@ from tieline.wire.internal import (
     Register,
     Regrant,
     Replaced,
+    Retell,
     Tell,
 )
 from tieline.wire.subjects import Keys
@@ -105,6 +106,7 @@ class Operations:
             LeaveRoom: self._on_user(room.leave),
             ListMembers: self._on_user(holding.by_its_gateway(room.list_members)),
             KeepLease: gateways.keep_lease,
+            Retell: self._on_user(room.retell, confirmed=True),
         }
 
     async def carry_out(self, request: PresenceRequest) -> PresenceReply:

@@ -113,9 +113,9 @@ class Feed:
         if self._held is not None:
             self._held.append((previous, sequence, self._frame_of(message)))
         else:
-            self.last_sequence = sequence
             if self._pending and self._beside is not None:
                 self._beside.tell(sequence)
+            self.last_sequence = sequence
             self._deliver(self._frame_of(message), sequence)
 
     def _frame_of(self, message: Message) -> bytes:
@@ -174,9 +174,9 @@ class Feed:
                 self._held = held[index:]
                 self._on_gap()
                 break
-            self.last_sequence = max(self.last_sequence, sequence)  # it may have been read, too
             if self._beside is not None:
                 self._beside.tell(sequence)
+            self.last_sequence = max(self.last_sequence, sequence)  # it may have been read, too
             self._deliver(frame, sequence)
         if self._beside is not None:
             self._beside.tell()

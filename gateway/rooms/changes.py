@@ -68,6 +68,9 @@ class Told(NamedTuple):
     """The number of the last change."""
     changes: Sequence[Change] = ()
     """Those that are told; none if it is a list."""
+    whole_to: int | None = None
+    """Up to which number all is told before the last of them is, if each stands for older ones of its user;
+    None: up to each of them."""
     placed: bytes = b""
     """The same frames for a client that is told the place of each; empty: they have not been made."""
 
@@ -144,9 +147,16 @@ def _events(room: RoomId, user: UserId, number: int, entry: RoomChange, says: in
             return came + framed(replies.success(name, "MEMBER_UPDATED", updated))
 
 
-def told_singly(changes: Sequence[Change]) -> Told:
-    """Tell of each change by itself."""
-    return Told(b"".join([change.event for change in changes]), changes[-1].number, changes)
+def told_singly(changes: Sequence[Change], whole_to: int | None = None) -> Told:
+    """Tell of each change by itself; with `whole_to`, of all that is newer, of each user the last."""
+    return Told(_singly(changes, whole_to), changes[-1].number, changes, whole_to)
+
+
+def _singly(changes: Sequence[Change], whole_to: int | None) -> bytes:
+    *others, last = (change.event for change in changes)
+    if whole_to is not None:
+        others = [_all_renamed(event, whole_to) for event in others]
+    return b"".join([*others, last])
 
 
 def told_together(room: RoomId, changes: Sequence[Change]) -> Told:
@@ -168,14 +178,25 @@ def in_one_order(told: Sequence[Told], *, batches: bool) -> bytes:
     """Write what is told of several rooms, for a client that may get a part of it and then come back.
 
     Single events stand in the order of their numbers. A batch before others does not say that all up to its
-    number has been told.
+    number has been told; nor does an event, where others stand for older ones.
     """
     if not batches:
         changes = sorted((one for each in told for one in each.changes), key=lambda change: change.number)
-        return b"".join([change.event for change in changes])
+        return _singly(changes, min((one.whole_to for one in told if one.whole_to is not None), default=None))
     *others, last = sorted(told, key=lambda one: one.last)
     whole_to = min(one.changes[0].number if one.changes else one.last for one in told) - 1
     return b"".join([_renamed(one.data, whole_to) for one in others]) + last.data
+
+
+def _all_renamed(frames: bytes, whole_to: int) -> bytes:
+    """Give each of several frames the requestId of one that comes before others."""
+    renamed = []
+    while frames:
+        start = head_size(frames)
+        end = start + payload_size(frames)
+        renamed.append(_renamed(frames[:end], whole_to))
+        frames = frames[end:]
+    return b"".join(renamed)
 
 
 def with_places(frames: bytes, most: int | None = None) -> bytes:
@@ -198,7 +219,8 @@ def with_places(frames: bytes, most: int | None = None) -> bytes:
 
 
 def _renamed(frame: bytes, whole_to: int) -> bytes:
-    """Give a batch or a list the requestId of one that comes before others: others share it."""
+    """Give a frame, which others share, the requestId of one that comes before others."""
     start = head_size(frame)
     end = frame.index(b'"', start + len(_BEGIN))
-    return framed(frame[start:end] + b"-after-%d" % whole_to + frame[end:])
+    name = frame[start:end].partition(b"-after-")[0]
+    return framed(name + b"-after-%d" % whole_to + frame[end:])

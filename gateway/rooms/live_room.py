@@ -29,6 +29,10 @@ from tieline.wire.internal import RoomMembers
 MAX_SINGLE: Final = 200
 """Changes that one client is told one by one at once; of more than that it is told the last of each user."""
 
+LATE_LOOKS: Final = 2
+"""Looks (`live_rooms.LOOK_EVERY_S`) after which a member has had what it was told late, or is gone: more than
+40 seconds, and a dead line is noticed in less."""
+
 MAX_TOLD: Final = 64
 """Frames that are kept for the next member who is to be told the same."""
 
@@ -36,7 +40,21 @@ MAX_TOLD: Final = 64
 class LiveRoom:
     """One room. Numbers are those of the log."""
 
-    __slots__ = ("_told", "due_at", "has_seats_since", "held", "log", "name", "roster", "seats", "whole_to")
+    __slots__ = (
+        "_late",
+        "_looks",
+        "_told",
+        "due_at",
+        "has_seats_since",
+        "held",
+        "lacking",
+        "left_up_to",
+        "log",
+        "name",
+        "roster",
+        "seats",
+        "whole_to",
+    )
 
     def __init__(self, name: RoomId) -> None:
         self.name = name
@@ -51,7 +69,14 @@ class LiveRoom:
         """When its members may be told again, by the loop's clock."""
         self.has_seats_since = 0.0
         """When the last of its members here went, while none is here."""
-        self._told: dict[tuple[int, int, bool, bool], tuple[Told | None, frozenset[UserId]]] = {}
+        self.left_up_to = 0
+        """Up to which number those may say that they were told who have gone since nothing was missing."""
+        self.lacking: list[UserId] = []
+        """Users of whom such members were not told the last change."""
+        self._late: dict[UserId, tuple[int, int]] = {}
+        """Users whose change a member here was told after what is newer: its number, and at which look."""
+        self._looks = 0
+        self._told: dict[tuple[int, int, int, bool, bool], tuple[Told | None, frozenset[UserId]]] = {}
 
     @property
     def is_whole(self) -> bool:
@@ -79,12 +104,15 @@ class LiveRoom:
             return self._take_late([change], now)
         if not self.log.add(change, now):
             return False
+        if change.number <= self.left_up_to:  # else nothing older of its user was missed, or a gap is seen
+            self.lacking.append(change.user)
         self._apply(change)
         return True
 
     def catch_up(self, changes: Iterable[Change], whole_to: int, now: float) -> bool:
         """Take up what was read, up to a number, then what was pushed; returns whether any of it is news."""
         is_news = self._take_late(changes, now)
+        self.left_up_to = 0
         self.whole_to = max(self.whole_to, whole_to)
         held, self.held = self.held or [], None
         taken = [self.take(change, now) for change in held]
@@ -99,20 +127,58 @@ class LiveRoom:
         before = self.log.number
         missing = self.log.catch_up((told_late(self.name, change, before) for change in changes), now)
         for change in missing:
+            self._note_lacking(change)
             self._apply(change)
         if missing:
             for seat in self.seats.values():
-                seat.position = min(seat.position, missing[0].number - 1)
+                seat.go_back_to(missing[0].number - 1)
         return bool(missing)
+
+    def _note_lacking(self, change: Change) -> None:
+        """Take note of a change that is found, if those who have gone were not told it, or an older one.
+
+        One that only updates a user may hide that the user has joined, which was not heard either.
+        """
+        is_hidden = change.entry.kind == "updated" and self.whole_to < self.left_up_to
+        if is_hidden and self.roster is not None:
+            is_hidden = self.roster.joined_at(change.user) is None
+        if is_hidden or change.number <= self.left_up_to:
+            self.lacking.append(change.user)
+
+    def note_late(self, changes: Iterable[Change]) -> None:
+        """Take note that a member is told changes after what is newer: it may not have them when it goes."""
+        self._late.update((change.user, (change.number, self._looks)) for change in changes)
+
+    def lose_member(self, position: int, up_to: int) -> list[UserId]:
+        """Take note that a member is gone, which was told everything up to a position.
+
+        Before it had been told something newer: `up_to` is what it may say when it comes back. Returns the
+        users whose change it may lack then.
+        """
+        self.left_up_to = max(self.left_up_to, up_to)
+        late = [user for user, (number, _) in self._late.items() if number <= up_to]
+        for user in late:
+            del self._late[user]
+        return list(dict.fromkeys([*late, *(change.user for change in self.log.since(position, up_to))]))
+
+    def look(self, before: float) -> None:
+        """Forget what came before a moment, and what was told late some looks ago."""
+        self.log.forget(before)
+        self._looks += 1
+        for user, (_, at) in list(self._late.items()):
+            if self._looks - at > LATE_LOOKS:
+                del self._late[user]
 
     def begin_anew(self) -> None:
         """Forget everything: the log was lost, and counts from its beginning, from which it must be read."""
         self.log = RoomLog()
         self.roster = None
         self.whole_to = 1
+        self.left_up_to = 0
+        self._late.clear()
         self._told.clear()
         for seat in self.seats.values():
-            seat.position = 0
+            seat.go_back_to(0)
 
     def list_members(self, listed: RoomMembers) -> Roster:
         """Know the members from now on, by a list that was read after the room was first listened to."""
@@ -121,7 +187,7 @@ class LiveRoom:
 
     def told(self, seat: Seat, up_to: int) -> Told | None:
         """Make what a member is told up to a number; None: nothing."""
-        key = (seat.position, up_to, seat.owner.batches, seat.owner.places)
+        key = (seat.position, seat.whole_to, up_to, seat.owner.batches, seat.owner.places)
         known = self._told.get(key)
         if known is None:
             changes = self.log.since(seat.position, up_to)
@@ -154,10 +220,11 @@ class LiveRoom:
     def _chosen(self, changes: list[Change], seat: Seat) -> Told | None:
         if seat.owner.batches:
             return told_together(self.name, changes) if changes else None
+        whole_to = None
         if len(changes) > MAX_SINGLE or not self.log.has_each_since(seat.position):
-            changes = self._latest(changes, seat.position)
+            changes, whole_to = self._latest(changes, seat.position), seat.whole_to
         changes = [change for change in changes if change.event]
-        return told_singly(changes) if changes else None
+        return told_singly(changes, whole_to) if changes else None
 
     def _latest(self, changes: list[Change], position: int) -> list[Change]:
         """Choose the last change of each user, for one who has been told all up to a position."""

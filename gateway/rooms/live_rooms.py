@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from nats.errors import Error as NatsError
@@ -71,6 +72,10 @@ class Stream(Protocol):
         ...
 
 
+def _nobody(_room: RoomId, _users: list[UserId]) -> None:
+    """Have nobody told."""
+
+
 class LiveRooms:
     """The rooms of one gateway. Tasks belong to the given group."""
 
@@ -82,13 +87,16 @@ class LiveRooms:
         reader: LogReader,
         pacer: Pacer,
         tasks: asyncio.TaskGroup,
+        retell: Callable[[RoomId, list[UserId]], None] = _nobody,
     ) -> None:
+        """`retell` has a room told once more what users are to it (`gateway.rooms.retelling`)."""
         self._broker = broker
         self._subjects = subjects
         self._stream = stream
         self._reader = reader
         self._pacer = pacer
         self._tasks = tasks
+        self._retell = retell
         self._unreadable = Unreadable(_log)
         self._passed_over: dict[tuple[RoomId, UserId], int] = {}
         self._loop = asyncio.get_running_loop()
@@ -202,6 +210,20 @@ class LiveRooms:
             return
         if room.take(change, self._loop.time()):
             self._advanced(room)
+        self._retell_lacking(room)
+
+    def _retell_lacking(self, room: LiveRoom) -> None:
+        """Have those told who have gone, and were not told what was found late."""
+        if room.lacking:
+            users, room.lacking = room.lacking, []
+            self._retell(room.name, users)
+
+    def lose_member(self, name: RoomId, position: int, up_to: int) -> None:
+        """Take note that a member is gone. See `LiveRoom.lose_member`."""
+        room = self._rooms.get(name)
+        users = [] if room is None else room.lose_member(position, up_to)
+        if users:
+            self._retell(name, users)
 
     def _pass_over(self, room: RoomId, user: UserId, number: int) -> None:
         """Note that a change has come that cannot be understood: what follows it is no sign of a loss."""
@@ -270,6 +292,7 @@ class LiveRooms:
             for room in some:
                 if room.catch_up(changes[room.name], barrier.sequence, self._loop.time()):
                     self._advanced(room)
+                self._retell_lacking(room)
 
     async def keep(self) -> None:
         """Look now and then for what was not heard, and stop listening to rooms without members."""
@@ -284,9 +307,9 @@ class LiveRooms:
         for name, room in list(self._rooms.items()):
             if room.seats:
                 room.has_seats_since = now
-            elif now - room.has_seats_since >= LINGER_S:
+            elif now - room.has_seats_since >= LINGER_S and not room.left_up_to:
                 await self._drop(name)
-            room.log.forget(now - KEEP_S)
+            room.look(now - KEEP_S)
             if room.roster is not None:
                 room.roster.forget_gone()
         if self._rooms and self._broker.is_connected:

@@ -70,10 +70,12 @@ class Memberships:
         return self._seats.get(seats.connection) is seats
 
     def drop(self, connection: ConnectionId) -> None:
-        """Give all seats of a connection up."""
+        """Give all seats of a connection up, which is gone."""
         seats = self._seats.pop(connection, None)
         if seats is not None:
-            seats.leave_all()
+            up_to = seats.told_up_to
+            for room, position in seats.leave_all():
+                self._rooms.lose_member(room, position, up_to)
 
     async def answer(self, session: Session, ask: AskPresence, asks: Ask) -> Answer:
         """Answer a client's JOIN, LEAVE or MEMBERS; None: it cannot be answered now."""

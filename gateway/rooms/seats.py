@@ -5,6 +5,7 @@ all its rooms are told up to one number together (`gateway.rooms.changes.in_one_
 a signal, it is told what is stored before that (`gateway.delivery.feed`).
 """
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from gateway.client.frames import Framed
@@ -18,6 +19,11 @@ class Sink(Protocol):
     @property
     def is_held(self) -> bool:
         """Whether nothing may be sent, because something older may be missing."""
+        ...
+
+    @property
+    def last_sequence(self) -> int:
+        """The number of the last signal that the client was sent."""
         ...
 
     def write(self, frames: bytes) -> None:
@@ -44,11 +50,15 @@ class Room(Protocol):
         """Make a list of the members; None: they are not known."""
         ...
 
+    def note_late(self, changes: Iterable[Change]) -> None:
+        """Take note that a member is told changes after what is newer."""
+        ...
+
 
 class Seat:
     """One member's place in one room."""
 
-    __slots__ = ("_until", "owner", "position", "room", "waits_for_list")
+    __slots__ = ("_is_late", "_until", "owner", "position", "room", "waits_for_list")
 
     def __init__(self, owner: "Seats", room: Room, position: int) -> None:
         self.owner = owner
@@ -57,8 +67,21 @@ class Seat:
         """The member has been told everything up to this number."""
         self.waits_for_list = False
         """It is told nothing before it has a list."""
+        self._is_late = False
+        """Something is missing that is older than what it was told."""
         self._until = 0
         """The number of the change with which it is told that it is no member any more; 0: it is one."""
+
+    @property
+    def whole_to(self) -> int:
+        """Up to which number everything is told: if nothing is missing, also what is older than a signal."""
+        return self.position if self._is_late else max(self.position, self.owner.last_sequence)
+
+    def go_back_to(self, position: int) -> None:
+        """Be told again what is newer than a position, for something was missing."""
+        if position < max(self.position, self.owner.last_sequence):
+            self.position = min(self.position, position)
+            self._is_late = True
 
     def concerns(self, change: Change) -> bool:
         """Whether the member is told of a change: of its own only if it was put out."""
@@ -82,6 +105,7 @@ class Seat:
             return None
         told = self.room.told(self, up_to)
         self.position = up_to
+        self._is_late = False
         if 0 < self._until <= up_to:
             self.owner.leave(self.room.name)
         return told
@@ -93,13 +117,24 @@ class Seat:
             self.waits_for_list = False
             self.owner.pay(self.room.name)
             self.position = listed.last
+            self._is_late = False
         return listed
 
 
 class Seats:
     """The seats of one connection."""
 
-    __slots__ = ("_owed", "_rooms", "_sink", "batches", "connection", "places", "session", "user")
+    __slots__ = (
+        "_most_told",
+        "_owed",
+        "_rooms",
+        "_sink",
+        "batches",
+        "connection",
+        "places",
+        "session",
+        "user",
+    )
 
     def __init__(
         self,
@@ -122,12 +157,24 @@ class Seats:
         self.places = places
         self._sink = sink
         self._rooms: dict[RoomId, Seat] = {}
+        self._most_told = 0
+        """The highest number that the client was told: what is found late is older."""
         self._owed: dict[RoomId, int] = {}
         """Rooms of which the client has been told nothing yet, and up to where it was told before."""
 
     def of(self, room: RoomId) -> Seat | None:
         """Find the seat in a room; None: there is none."""
         return self._rooms.get(room)
+
+    @property
+    def last_sequence(self) -> int:
+        """The number of the last signal that the client was sent."""
+        return self._sink.last_sequence
+
+    @property
+    def told_up_to(self) -> int:
+        """Up to which number at most the client may say that it was told everything, when it comes back."""
+        return max(self._sink.last_sequence, self._most_told)
 
     def owe(self, room: RoomId, position: int) -> None:
         """Take note of a room of which the client is told later; `position`: up to where it has been told.
@@ -147,6 +194,7 @@ class Seats:
     def enter(self, room: Room, position: int) -> Seat:
         """Take a seat in a room, whose member has been told everything up to a number."""
         self.pay(room.name)
+        self._most_told = max(self._most_told, position)
         seat = self._rooms[room.name] = room.seats[self.connection] = Seat(self, room, position)
         return seat
 
@@ -157,10 +205,12 @@ class Seats:
         if seat is not None:
             seat.room.seats.pop(self.connection, None)
 
-    def leave_all(self) -> None:
-        """Give all seats up: the connection is gone."""
-        for room in list(self._rooms):
+    def leave_all(self) -> list[tuple[RoomId, int]]:
+        """Give all seats up: the connection is gone. Returns the rooms, and how far each was told."""
+        left = [(name, seat.position) for name, seat in self._rooms.items()]
+        for room, _ in left:
             self.leave(room)
+        return left
 
     def tell(self, before: int | None = None) -> None:
         """Tell the client everything that it has not been told; or what is stored before a number."""
@@ -181,11 +231,17 @@ class Seats:
 
     def _taken(self, before: int | None) -> bytes:
         found = []
+        told_before = most_told = self.told_up_to
         for seat in list(self._rooms.values()):
-            number = seat.room.number
+            number, position = seat.room.number, seat.position
             told = seat.take(number if before is None else min(number, before - 1))
-            if told is not None:
-                found.append(told)
+            most_told = max(most_told, seat.position)
+            if told is None:
+                continue
+            found.append(told)
+            if position < told_before:
+                seat.room.note_late([change for change in told.changes if change.number <= told_before])
+        self._most_told = most_told
         if not found:
             return b""
         frames = in_one_order(found, batches=self.batches) if len(found) > 1 else found[0].data

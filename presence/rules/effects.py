@@ -76,6 +76,8 @@ class MemberCame(_Effect, frozen=True, array_like=True, tag=True):
     entry: int
     """The revision of the user's roster entry."""
     at: int
+    again: bool = False
+    """It has been told before: somebody may have missed it."""
 
 
 class MemberWent(_Effect, frozen=True, array_like=True, tag=True):
@@ -87,6 +89,8 @@ class MemberWent(_Effect, frozen=True, array_like=True, tag=True):
     reason: LeftReason
     at: int
     tell_user: bool = False
+    again: bool = False
+    """See `MemberCame`. There is no roster entry any more."""
 
 
 class SessionBegan(_Effect, frozen=True, array_like=True, tag=True):

@@ -28,8 +28,8 @@ from presence.rules.effects import (
 from presence.rules.user import Membership, RosterEntry, User, gone
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import Done, JoinRoom, LeaveRoom, ListMembers, Refused, RoomMembers
-from tieline.wire.replies import Member
+from tieline.wire.internal import Done, JoinRoom, LeaveRoom, ListMembers, Refused, Retell, RoomMembers
+from tieline.wire.replies import LeftReason, Member
 
 UNCLAIMED_MS: Final = 10_000
 """How old a roster entry without a record behind it must be before it counts as left behind: its owner may
@@ -98,6 +98,17 @@ def list_members(ask: ListMembers, user: User | None, _beside: Beside, _facts: F
     if ask.room not in user.rooms:
         return Change(Refused(ErrorCode.NOT_IN_SAME_ROOM.name))
     return Change(ListRoom(ask.room, ask.hears))
+
+
+def retell(ask: Retell, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
+    """Tell a room once more that a user is in it, or is not."""
+    if user is None:
+        return Change(Done())  # it has gone for so long that whoever missed it has asked since
+    member = user.rooms.get(ask.room)
+    if member is not None and user.is_reachable:
+        return Change(Done(), user, (MemberCame(ask.room, member.entry, facts.now, again=True),))
+    reason: LeftReason = "left" if member is None else "disconnected"
+    return Change(Done(), user, (MemberWent(ask.room, user.session.id, 0, reason, facts.now, again=True),))
 
 
 def is_held(user: User | None, entry: RosterEntry, room: RoomId) -> bool:

@@ -308,6 +308,13 @@ class ListMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """See `Signal`."""
 
 
+class Retell(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Tell a room once more what a user is to it, for somebody may have missed the last change of that."""
+
+    user: UserId
+    room: RoomId
+
+
 class RoomMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The room's roster, in the order of joining."""
 
@@ -363,6 +370,7 @@ GatewayRequest = (
     | LeaveRoom
     | ListMembers
     | KeepLease
+    | Retell
 )
 """What a gateway may ask presence; gateways face the internet."""
 PresenceRequest = RouterRequest | GatewayRequest
@@ -385,6 +393,7 @@ OPERATIONS: dict[type[PresenceRequest], str] = {
     LeaveRoom: "leave",
     ListMembers: "members",
     KeepLease: "lease",
+    Retell: "retell",
 }
 """The word for a presence request in its subject."""
 
@@ -463,6 +472,7 @@ ANSWERS: Final[dict[type[PresenceRequest], tuple[type[PresenceReply], ...]]] = {
     FindReplaced: (Replaced,),
     JoinRoom: (RoomJoined, RoomMembers, Refused, SessionGone),
     LeaveRoom: (Done, Refused, SessionGone),
+    Retell: (Done,),
     ListMembers: (RoomMembers, Refused, SessionGone),
     KeepLease: (LeaseKept,),
 }

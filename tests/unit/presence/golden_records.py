@@ -104,6 +104,8 @@ SAMPLES: Final = (
                 MemberWent(LOBBY, HERS, 6, "left", AT),
                 StatusChanged(),
                 StatusChanged(is_silent=True),
+                MemberCame(ROOM, 5, AT, again=True),
+                MemberWent(LOBBY, HERS, 0, "left", AT, again=True),
             ),
         ),
     ),

@@ -27,6 +27,7 @@ from tieline.wire.internal import (
     Regrant,
     Relay,
     Replaced,
+    Retell,
     RoomMembers,
     Tell,
 )
@@ -46,6 +47,7 @@ ASKED: Final[dict[type[PresenceRequest], tuple[PresenceRequest, type[PresenceRep
     LeaveRoom: (LeaveRoom(ALICE, HERS, HALL), Done),
     ListMembers: (ListMembers(ALICE, HERS, HALL), RoomMembers),
     KeepLease: (KeepLease(GatewayId("g1")), LeaseKept),
+    Retell: (Retell(ALICE, HALL), Done),
 }
 """A request of each kind that succeeds for Alice, and what it is answered."""
 

@@ -8,7 +8,7 @@ from tests.unit.presence.presence_process import PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal import Done, JoinRoom, ListMembers, PresenceReply, RoomJoined, RoomMembers
+from tieline.wire.internal import Done, JoinRoom, ListMembers, PresenceReply, Retell, RoomJoined, RoomMembers
 from tieline.wire.replies import Member
 
 ALICE, BOB, HALL = UserId("alice"), UserId("bob"), RoomId("hall")
@@ -125,6 +125,22 @@ async def test_a_user_who_is_put_out_is_told_by_the_log() -> None:
     await process.regrant("alice")
     assert process.log.entries[-1].change.tells_user
     assert process.heard_by("alice") == []
+
+
+async def test_what_somebody_may_have_missed_is_told_once_more() -> None:
+    process = await with_users("alice", "bob")
+    await join(process, ALICE)
+    await join(process, BOB)
+    await process.leave("bob", "hall")
+    facts = process.heard_elsewhere("events")
+    stored = process.store.contents()
+    for user in (ALICE, BOB, ALICE):
+        assert await process.ask(Retell(user, HALL)) == Done()
+    assert logged(process)[-3:] == ["alice joined online", "bob left online left", "alice joined online"]
+    revisions = [entry.change.revision for entry in process.log.entries]
+    assert revisions == sorted(set(revisions)), "so that no gateway takes it for an older change"
+    assert process.heard_elsewhere("events") == facts, "which backends have counted"
+    assert process.store.contents().keys() == stored.keys()
 
 
 async def test_while_a_room_is_known_to_be_full_nothing_is_written() -> None:

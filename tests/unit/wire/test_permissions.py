@@ -23,6 +23,7 @@ from tieline.wire.internal import (
     PresenceRequest,
     Register,
     Regrant,
+    Retell,
     RouterRequest,
     Tell,
 )
@@ -44,6 +45,7 @@ MAY_ASK: dict[type, str] = {
     LeaveRoom: "gateway",
     ListMembers: "gateway",
     KeepLease: "gateway",
+    Retell: "gateway",
 }
 """Which service may ask what of presence. Gateways face the internet: think twice before you add a line."""
 

@@ -109,7 +109,13 @@ class Scene:
         self.mailbox = Delivery(broker, self.requests, SUBJECTS, GatewayId("g"), tasks)
         self.reader = LogReader(self.requests, SUBJECTS)
         pacer = Pacer(asyncio.get_running_loop())
-        self.rooms = LiveRooms(broker, SUBJECTS, self.mailbox, self.reader, pacer, tasks)
+        self.retold: list[tuple[RoomId, list[UserId]]] = []
+        """What presence is to tell once more."""
+
+        def retell(room: RoomId, users: list[UserId]) -> None:
+            self.retold.append((room, users))
+
+        self.rooms = LiveRooms(broker, SUBJECTS, self.mailbox, self.reader, pacer, tasks, retell)
         self.memberships = Memberships(self.rooms)
         self.delivery = RoomDelivery(
             self.mailbox, self.rooms, self.memberships, self.reader, pacer, self.asks, tasks

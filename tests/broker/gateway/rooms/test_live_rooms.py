@@ -7,6 +7,7 @@ import pytest
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import until
+from tests.unit.gateway.client.harness import event
 from tieline.runtime.requests import NoAnswer
 
 
@@ -66,6 +67,24 @@ async def test_what_was_lost_without_a_gap_is_found_by_looking(scene: Scene) -> 
     await scene.rooms.look()
     assert hall.number == number
     assert await carol.hears(1) == [f"room-{number}"]
+
+
+async def test_who_lost_its_line_before_a_loss_is_found_is_told_once_more(scene: Scene) -> None:
+    carol = Here(scene, CAROL)
+    await carol.comes()
+    await carol.joins()
+    hall = await scene.rooms.listen(HALL)
+    hall.hold()  # as if it had not come
+    await scene.enters(ALICE)
+    await scene.mailbox.barrier()
+    hall.held = None
+    scene.broker.send(SUBJECTS.user(CAROL, carol.session.session), event("a signal"))
+    await scene.mailbox.settled()
+    assert carol.harness.names() == ["a signal"]
+    await scene.delivery.drop(carol.session)
+    assert scene.retold == []
+    await scene.rooms.look()
+    assert scene.retold == [(HALL, [ALICE])]
 
 
 async def test_a_gap_is_noticed_by_what_comes_next(scene: Scene) -> None:
@@ -128,5 +147,5 @@ async def test_a_stream_that_counts_anew_is_read_from_its_beginning(scene: Scene
     hall.whole_to += 1_000_000  # as if a stream had been lost that had counted so far
     number = await scene.enters(ALICE)
     await scene.rooms.reached(hall, number)
-    assert await carol.hears(2) == [f"room-{unheard}", f"room-{number}"]
+    assert await carol.hears(2) == [f"room-{unheard}-after-0", f"room-{number}"]
     assert hall.whole_to < number + 1_000

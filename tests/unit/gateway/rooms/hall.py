@@ -47,6 +47,7 @@ class Client:
 
     def __init__(self, user: UserId, *, batches: bool = False, places: bool = False) -> None:
         self.is_held = False
+        self.last_sequence = 0
         self.written: list[bytes] = []
         self.seats = Seats(
             user,

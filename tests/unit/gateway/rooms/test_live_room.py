@@ -1,10 +1,12 @@
 """One room: what is taken up when, and what members are told of it."""
 
-from gateway.rooms.live_room import MAX_SINGLE, MAX_TOLD, LiveRoom
+from gateway.rooms.live_room import LATE_LOOKS, MAX_SINGLE, MAX_TOLD, LiveRoom
 from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, HALL, Client, change, live
 from tieline.wire.ids import UserId
 from tieline.wire.internal import RoomMembers
 from tieline.wire.replies import Member
+
+DAN = UserId("dan")
 
 
 def members(*users: UserId) -> RoomMembers:
@@ -45,7 +47,7 @@ def test_what_is_told_late_is_told_with_all_that_is_newer() -> None:
     carol.seats.tell()
     late, again = carol.heard()
     # A list that went as far as 9 may lack it; it is not left out as one that is older than the list.
-    assert (late["requestId"], late["data"]["number"], late["data"]["userId"]) == ("room-5", 9, BOB)
+    assert (late["requestId"], late["data"]["number"], late["data"]["userId"]) == ("room-5-after-4", 9, BOB)
     assert (again["requestId"], again["data"]["number"]) == ("room-9", 9)
 
 
@@ -228,3 +230,81 @@ def test_who_waits_for_a_list_is_told_nothing_else_before_it() -> None:
     hall.take(change(6, CAROL), 0)
     alice.seats.tell()
     assert alice.words() == ["6: joined carol, left , updated "]
+
+
+def test_of_what_is_found_late_those_who_have_gone_are_told_once_more() -> None:
+    hall = live(change(1, BOB))
+    hall.list_members(members(BOB))
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 1)
+    alice.last_sequence = 5  # a signal, before which 3 should have been told
+    assert alice.seats.told_up_to == 5
+    assert alice.seats.leave_all() == [(HALL, 1)]
+    assert hall.lose_member(1, 5) == []
+    hall.catch_up([change(3, CAROL), change(6, BOB, "updated")], 7, 0)
+    assert hall.lacking == [CAROL]
+    hall.lacking.clear()
+    hall.catch_up([change(9, CAROL, "left")], 10, 0)
+    assert hall.lacking == []
+
+
+def test_an_update_may_hide_that_a_user_has_joined() -> None:
+    hall = live(change(1, BOB))
+    hall.lose_member(1, 5)
+    hall.catch_up([change(6, CAROL, "updated")], 7, 0)
+    assert hall.lacking == [CAROL], "nothing is known of it"
+    hall.lacking.clear()
+    hall.list_members(members(BOB))
+    hall.lose_member(7, 8)
+    hall.catch_up([change(9, DAN, "updated"), change(10, BOB, "updated")], 11, 0)
+    assert hall.lacking == [DAN], "who was not there before"
+
+
+def test_what_comes_late_was_not_told_to_those_who_have_gone() -> None:
+    hall = live(change(1, BOB))
+    assert hall.lose_member(1, 5) == []
+    assert hall.take(change(4, CAROL), 0)
+    assert hall.lacking == [CAROL]
+
+
+def test_who_goes_amid_what_is_told_late_may_lack_it() -> None:
+    hall = live(change(1, BOB))
+    alice, dan = Client(ALICE), Client(UserId("dan"))
+    for client in (alice, dan):
+        client.seats.enter(hall, 1)
+        client.last_sequence = 5
+    hall.catch_up([change(3, CAROL), change(6, BOB, "updated")], 7, 0)
+    alice.seats.tell()
+    assert alice.words() == ["3: carol joined", "6: bob joined"]
+    assert dan.seats.leave_all() == [(HALL, 1)]
+    assert hall.lose_member(1, 5) == [CAROL], "which it was not told at all"
+    assert hall.lose_member(6, 6) == [], "what was told once more is not told again"
+
+
+def test_what_was_told_late_has_arrived_after_a_while() -> None:
+    hall = live(change(1, BOB))
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 1)
+    alice.last_sequence = 5
+    hall.catch_up([change(3, CAROL)], 7, 0)
+    alice.seats.tell()
+    for _ in range(LATE_LOOKS):
+        hall.look(-1)
+    assert hall.lose_member(3, 5) == [CAROL]
+    hall.note_late([change(3, CAROL)])
+    for _ in range(LATE_LOOKS + 1):
+        hall.look(-1)
+    assert hall.lose_member(3, 5) == []
+
+
+def test_what_is_told_in_order_is_not_late() -> None:
+    hall = live(change(1, BOB))
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 1)
+    hall.take(change(3, CAROL), 0)
+    alice.seats.tell(4)
+    alice.last_sequence = 4
+    hall.take(change(6, CAROL, "left"), 0)
+    alice.seats.tell()
+    assert alice.seats.leave_all() == [(HALL, 6)]
+    assert hall.lose_member(6, 6) == []

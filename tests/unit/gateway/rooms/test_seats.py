@@ -2,9 +2,12 @@
 
 from gateway.client.frames import Framed
 from gateway.rooms.changes import position_in
+from gateway.rooms.live_room import MAX_SINGLE
 from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, CELLAR, HALL, Client, change, live, messages_in
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import RoomMembers
+
+DAN = UserId("dan")
 
 
 def test_all_rooms_are_told_together_in_the_order_of_their_numbers() -> None:
@@ -88,6 +91,34 @@ def test_a_connection_that_is_gone_has_no_seats() -> None:
     assert (len(hall.seats), len(cellar.seats)) == (0, 1)
     alice.seats.leave_all()
     assert len(cellar.seats) == 0
+
+
+def test_no_event_says_that_all_is_told_that_others_stand_for() -> None:
+    hall, cellar = live(change(2, BOB), change(9, BOB, "updated", status="away")), live(room=CELLAR)
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 1)
+    cellar.take(change(5, CAROL, room=CELLAR), 0)
+    cellar.take(change(8, BOB, status="away", room=CELLAR), 0)
+    alice.seats.enter(cellar, 3)
+    alice.seats.tell()
+    names = [message["requestId"] for message in alice.heard()]
+    assert names == ["room-5-after-1", "room-8-after-1", "room-8-after-1", "room-9-after-8", "room-9"]
+
+
+def test_what_was_told_before_a_signal_is_not_told_again() -> None:
+    hall = live(change(2, BOB))
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 2)
+    alice.last_sequence = 7
+    for number in range(8, 8 + MAX_SINGLE + 1):
+        hall.take(change(number, CAROL, "updated", status="away" if number % 2 else "online"), 0)
+    hall.take(change(900, BOB, "left"), 0)
+    alice.seats.tell()
+    names = [message["requestId"] for message in alice.heard()]
+    assert names == [f"room-{7 + MAX_SINGLE + 1}-after-7", "room-900"]
+    hall.catch_up([change(6, DAN)], 901, 0)
+    alice.seats.tell()
+    assert [position_in(message["requestId"]) for message in alice.heard()[:1]] == [(6, 5)]
 
 
 def places_of(client: Client) -> list[tuple[str, str]]:

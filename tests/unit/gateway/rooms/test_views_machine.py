@@ -1,7 +1,8 @@
 """Whatever is lost, late, cut off and asked for again: in the end every client sees who is there.
 
-Two clients are members of two rooms; one takes single events, one takes batches. Both leave out what is older
-than their list, as the protocol lets them, and name what they have had when they come back.
+Two clients are members of two rooms, of which two gateways hear; one takes single events, one takes batches.
+Both leave out what is older than their list, as the protocol lets them, and name what they have had when they
+come back, on either gateway. What is pushed to a gateway comes, or not before the gateway looks for it.
 """
 
 import json
@@ -14,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from gateway.client.pages import Page
 from gateway.rooms.changes import Change, position_in
 from gateway.rooms.live_room import LiveRoom
+from tests.support.examples import scaled
 from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, CELLAR, HALL, Client, change, messages_in
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import RoomMembers
@@ -25,21 +27,55 @@ Members = dict[str, str]
 Kind = Literal["joined", "left", "updated"]
 
 
+class Gateway:
+    """The rooms as one gateway has them, and what it has not heard."""
+
+    def __init__(self, number: int) -> None:
+        self.rooms = {room: LiveRoom(room) for room in ROOMS}
+        self.is_held = False
+        self.unheard: list[tuple[RoomId, Change]] = []
+        """What was pushed and has not come, or will not."""
+        for room in self.rooms.values():
+            room.catch_up([], number, 0.0)
+            room.list_members(RoomMembers((), ()))
+
+    def hold(self) -> None:
+        """Take nothing up, for something may be missing."""
+        self.is_held = True
+        for room in self.rooms.values():
+            room.hold()
+
+    def hear(self, name: RoomId, made: Change) -> None:
+        """Take what was pushed; a gap before it is noticed."""
+        if any(room == name and earlier.user == made.user for room, earlier in self.unheard):
+            self.hold()
+        self.rooms[name].take(made, 0.0)
+
+    def lacking(self) -> list[tuple[RoomId, UserId]]:
+        """Take whom those have to be told of once more who have gone."""
+        found = [(name, user) for name, room in self.rooms.items() for user in room.lacking]
+        for room in self.rooms.values():
+            room.lacking.clear()
+        return found
+
+
 class Viewer:
     """A client that keeps who is there, over all its connections."""
 
     def __init__(self, user: UserId, *, batches: bool) -> None:
         self._user, self._batches = user, batches
         self.client = Client(user, batches=batches)
+        self.gateway: Gateway
         self.rooms: dict[RoomId, Members] = {room: {} for room in ROOMS}
         self._lists: dict[RoomId, int] = dict.fromkeys(ROOMS, 0)
         self._position = 0
-        self.has_to_hear_what_was_late = False
 
-    def connect(self, rooms: dict[RoomId, LiveRoom]) -> None:
+    def connect(self, gateway: Gateway) -> None:
         """Come (back), and go on where it had got."""
+        self.gateway = gateway
         self.client = Client(self._user, batches=self._batches)
-        for room in rooms.values():
+        self.client.is_held = gateway.is_held
+        for room in gateway.rooms.values():
             self.client.seats.enter(room, self._position)
 
     def read(self, count: int | None = None) -> None:
@@ -54,20 +90,22 @@ class Viewer:
 
     def hear_signal(self, number: int) -> None:
         """Take a signal that is stored with a number."""
+        self.client.last_sequence = number
         self.read()
         self._position = number
 
-    def take_list(self, room: LiveRoom) -> None:
+    def take_list(self, name: RoomId) -> None:
         """Take a list as the gateway makes it."""
-        seat = self.client.seats.of(room.name)
+        room = self.gateway.rooms[name]
+        seat = self.client.seats.of(name)
         assert seat is not None
         assert room.roster is not None
         self.client.seats.tell()
         self.read()
         page = room.roster.page(Page(), min(room.number, seat.position))
         members = json.loads(bytes(page.members))
-        self.rooms[room.name] = {member["userId"]: member["status"] for member in members}
-        self._lists[room.name] = page.number
+        self.rooms[name] = {member["userId"]: member["status"] for member in members}
+        self._lists[name] = page.number
 
     def _apply(self, cmd: str, data: dict[str, Any]) -> None:
         members = self.rooms[data["room"]]
@@ -88,7 +126,7 @@ class Viewer:
 
 
 class Views(RuleBasedStateMachine):
-    """One stream, one gateway, two clients."""
+    """One stream, two gateways, two clients."""
 
     @initialize()
     def begin(self) -> None:
@@ -96,126 +134,145 @@ class Views(RuleBasedStateMachine):
         self.number = 1
         self.truth: dict[RoomId, Members] = {room: {} for room in ROOMS}
         self.stored: dict[RoomId, list[Change]] = {room: [] for room in ROOMS}
-        self.unheard: list[tuple[RoomId, Change]] = []
-        self.rooms = {room: LiveRoom(room) for room in ROOMS}
-        for room in self.rooms.values():
-            room.catch_up([], self.number, 0.0)
-            room.list_members(RoomMembers((), ()))
+        self.gateways = [Gateway(self.number), Gateway(self.number)]
         self.viewers = [Viewer(ALICE, batches=False), Viewer(EVE, batches=True)]
-        for viewer in self.viewers:
-            viewer.connect(self.rooms)
+        for viewer, gateway in zip(self.viewers, self.gateways, strict=True):
+            viewer.connect(gateway)
 
-    def _hold(self) -> None:
-        for room in self.rooms.values():
-            room.hold()
-        for viewer in self.viewers:
-            viewer.client.is_held = True
+    def _store(self, name: RoomId, user: UserId, kind: Kind, heard_by: set[int]) -> None:
+        """Write a change of somebody who is there as it is now, which some gateways hear of."""
+        self.number += 1
+        status: Any = self.truth[name].get(user, "online")
+        made = change(self.number, user, kind, status=status, room=name)
+        self.stored[name].append(made)
+        for which, gateway in enumerate(self.gateways):
+            if which in heard_by:
+                gateway.hear(name, made)
+            else:
+                gateway.unheard.append((name, made))
+        self._share_hold()
 
-    def _note_late(self) -> None:
+    def _share_hold(self) -> None:
+        """Let who is held be so."""
         for viewer in self.viewers:
-            viewer.has_to_hear_what_was_late = True
+            viewer.client.is_held = viewer.gateway.is_held
 
-    def _is_held(self) -> bool:
-        return self.viewers[0].client.is_held
+    def _retell(self, lacking: list[tuple[RoomId, UserId]]) -> None:
+        """Be presence, which tells once more what these are; every gateway hears of it, or looks later."""
+        for name, user in lacking:
+            self._store(name, user, "joined" if user in self.truth[name] else "left", {0, 1})
 
     @rule(
         name=st.sampled_from(ROOMS),
         user=st.sampled_from((BOB, CAROL, DAN)),
         stays=st.booleans(),
         status=st.sampled_from(("online", "away")),
-        is_heard=st.booleans(),
+        heard_by=st.sets(st.integers(0, 1)),
     )
     def change(
-        self, name: RoomId, user: UserId, stays: bool, status: Literal["online", "away"], is_heard: bool
+        self,
+        name: RoomId,
+        user: UserId,
+        stays: bool,
+        status: Literal["online", "away"],
+        heard_by: set[int],
     ) -> None:
-        """Let somebody come, go, or be away or back; the gateway hears of it, or does not yet."""
-        self.number += 1
+        """Let somebody come, go, or be away or back; a gateway hears of it, or does not yet."""
         members = self.truth[name]
         kind: Kind = "joined" if user not in members else "updated" if stays else "left"
         if kind == "left":
             del members[user]
-        elif kind == "joined" or members[user] != status:
+        else:
             members[user] = status
-        made = change(self.number, user, kind, status=status, room=name)
-        self.stored[name].append(made)
-        if not is_heard:
-            self.unheard.append((name, made))
-            return
-        if any(room == name and earlier.user == user for room, earlier in self.unheard):
-            self._hold()  # the gap is noticed
-        self.rooms[name].take(made, 0.0)
+        self._store(name, user, kind, heard_by)
 
-    @precondition(lambda self: self.unheard)
-    @rule()
-    def come_late(self) -> None:
+    @precondition(lambda self: any(gateway.unheard for gateway in self.gateways))
+    @rule(which=st.integers(0, 1))
+    def come_late(self, which: int) -> None:
         """Let the oldest push that has not come yet come."""
-        self._note_late()
-        name, made = self.unheard.pop(0)
-        self.rooms[name].take(made, 0.0)
+        gateway = self.gateways[which]
+        if gateway.unheard:
+            name, made = gateway.unheard.pop(0)
+            gateway.rooms[name].take(made, 0.0)
+            self._retell(gateway.lacking())
 
-    @rule()
-    def suspect(self) -> None:
+    @rule(which=st.integers(0, 1))
+    def suspect(self, which: int) -> None:
         """Let an election be noticed."""
-        self._hold()
+        self.gateways[which].hold()
+        self._share_hold()
 
-    @rule()
-    def catch_up(self) -> None:
+    @rule(which=st.integers(0, 1))
+    def look(self, which: int) -> None:
         """Read what was stored."""
         self.number += 1
-        for name, room in self.rooms.items():
+        gateway = self.gateways[which]
+        for name, room in gateway.rooms.items():
             last = {made.user: made for made in self.stored[name] if made.number >= room.whole_to}
             room.catch_up(last.values(), self.number, 0.0)
-        if self.unheard:
-            self._note_late()
-        self.unheard.clear()
+        gateway.unheard.clear()
+        gateway.is_held = False
+        self._share_hold()
         for viewer in self.viewers:
-            viewer.client.is_held = False
-            viewer.client.seats.tell()
+            if viewer.gateway is gateway:
+                viewer.client.seats.tell()
+        self._retell(gateway.lacking())
 
     @rule(which=st.integers(0, 1))
     def tell(self, which: int) -> None:
         """Let one client's turn come."""
         self.viewers[which].client.seats.tell()
 
-    @precondition(lambda self: not self._is_held())
     @rule(which=st.integers(0, 1))
     def send_signal(self, which: int) -> None:
-        """Send one client a signal."""
-        self.number += 1
-        self.viewers[which].client.seats.tell(self.number)
-        self.viewers[which].hear_signal(self.number)
+        """Send one client a signal, unless it is held back."""
+        viewer = self.viewers[which]
+        if not viewer.gateway.is_held:
+            self.number += 1
+            viewer.client.seats.tell(self.number)
+            viewer.hear_signal(self.number)
+            if not any(gateway.unheard for gateway in self.gateways):
+                assert viewer.rooms == self.truth  # whatever was stored before the signal was told before it
 
-    @precondition(lambda self: not self._is_held())
     @rule(which=st.integers(0, 1), name=st.sampled_from(ROOMS))
     def ask_for_list(self, which: int, name: RoomId) -> None:
         """Let one client ask who is there."""
-        self.viewers[which].take_list(self.rooms[name])
+        if not self.viewers[which].gateway.is_held:
+            self.viewers[which].take_list(name)
 
-    @precondition(lambda self: not self.unheard and not self._is_held())
-    @rule(which=st.integers(0, 1), count=st.integers(0, 4))
-    def cut_off(self, which: int, count: int) -> None:
-        """Cut one client off in the middle of what it was sent, and let it come back.
+    @rule(which=st.integers(0, 1), to=st.integers(0, 1), count=st.integers(0, 4))
+    def cut_off(self, which: int, to: int, count: int) -> None:
+        """Cut one client off in the middle of what it was sent, and let it come back to some gateway.
 
-        Not before it has had what was late: who names something newer is taken to have been told that.
+        One that is held lets nobody in before it has looked.
         """
         viewer = self.viewers[which]
-        if viewer.has_to_hear_what_was_late:
-            viewer.client.seats.tell()
-            viewer.read()
-            viewer.has_to_hear_what_was_late = False
         viewer.read(count)
-        viewer.client.seats.leave_all()
-        viewer.connect(self.rooms)
+        seats, gateway = viewer.client.seats, viewer.gateway
+        up_to = seats.told_up_to
+        lacking = [
+            (room, user)
+            for room, position in seats.leave_all()
+            for user in gateway.rooms[room].lose_member(position, up_to)
+        ]
+        if self.gateways[to].is_held:
+            self.look(to)
+        viewer.connect(self.gateways[to])
+        self._retell(lacking)
 
     def teardown(self) -> None:
         """Let everything be told, and compare."""
         if not hasattr(self, "viewers"):
             return
-        self.catch_up()
+        while any(gateway.unheard or gateway.is_held for gateway in self.gateways):
+            for which in (0, 1):
+                self.look(which)
+        for which in (0, 1, 0, 1):  # what was told once more is heard, too
+            self.look(which)
         for viewer in self.viewers:
             viewer.read()
             assert viewer.rooms == self.truth
 
 
 TestViews = Views.TestCase
-TestViews.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestViews.settings = settings(max_examples=scaled(150), stateful_step_count=30, deadline=None)

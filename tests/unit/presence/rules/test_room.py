@@ -19,7 +19,16 @@ from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import FIRST_ENTRY, away, began, ended, prepared
 from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal import Done, JoinRoom, LeaveRoom, ListMembers, Refused, RoomMembers, SessionGone
+from tieline.wire.internal import (
+    Done,
+    JoinRoom,
+    LeaveRoom,
+    ListMembers,
+    Refused,
+    Retell,
+    RoomMembers,
+    SessionGone,
+)
 from tieline.wire.replies import Member
 
 ALICE, BOB, CAROL, DAN = (UserId(name) for name in ("alice", "bob", "carol", "dan"))
@@ -54,6 +63,25 @@ def lists(user: User | None, where: RoomId = HALL) -> Step[User]:
 def test_a_session_that_is_gone_joins_leaves_and_learns_nothing(user: User | None, replaced: bool) -> None:
     gone = Change[User](SessionGone(replaced))
     assert joins(user) == leaves(user) == lists(user) == gone
+
+
+@pytest.mark.parametrize("user", [IN_HALL, away(IN_HALL)], ids=["online", "away"])
+def test_of_a_member_the_room_is_told_once_more(user: User) -> None:
+    told = room.retell(Retell(ALICE, HALL), user, {}, Facts(LATER))
+    assert told == Change(Done(), user, (MemberCame(HALL, FIRST_ENTRY, LATER, again=True),))
+
+
+def test_of_who_is_no_member_the_room_is_told_that_once_more() -> None:
+    for user, where, reason in ((IN_HALL, CELLAR, "left"), (ended(IN_HALL), HALL, "disconnected")):
+        told = room.retell(Retell(ALICE, where), user, {}, Facts(LATER))
+        assert isinstance(told, Change)
+        (effect,) = told.effects
+        assert isinstance(effect, MemberWent)
+        assert (effect.room, effect.reason, effect.again) == (where, reason, True)
+
+
+def test_of_a_user_of_whom_nothing_is_known_nobody_is_told() -> None:
+    assert room.retell(Retell(ALICE, HALL), None, {}, Facts(LATER)) == Change(Done())
 
 
 def test_before_a_room_is_joined_an_entry_is_made() -> None:
