@@ -145,8 +145,10 @@ class Timers:
                 _log.warning("gateway lease ran out", extra={"gateway": identifier(gateway), "dead": dead})
             case "away", [user, connection]:
                 waiting = UserId(identifier(user))
-                give_up = functools.partial(session.give_up, waiting, ConnectionId(connection))
-                await self._changes.user(waiting, give_up)
+                expired = marker.metadata.sequence.stream
+                lost = ConnectionId(connection)
+                give_up = functools.partial(session.give_up, waiting, lost, expired=expired)
+                await self._changes.user(waiting, give_up, also=(Keys.away_timer(waiting, lost),))
             case _:
                 _log.error("a timer of no known kind", extra={"key": marker.subject})
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.admission.tokens import BadToken, Claims, UnknownKey
 from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
+from gateway.client.numbering import Numbering
 from gateway.client.pages import FIRST, PAGE, Page, read_cursor
 from gateway.client.terms import Terms
 from gateway.limits import prices
@@ -80,11 +81,13 @@ class Session:
     __slots__ = (
         "_at",
         "acks",
+        "asked",
         "batches",
         "budget",
         "claims",
         "connection",
         "is_resumed",
+        "numbering",
         "rooms",
         "secret",
         "session",
@@ -110,6 +113,9 @@ class Session:
         self.batches = batches
         """The client takes the changes of rooms together, and lists in pages."""
         self.is_resumed = False
+        self.numbering = Numbering()
+        self.asked = 0
+        """As of which revision its beginning was asked (`OpenSession.asked`)."""
         self.session = session
         self.connection = connection
         self.claims = claims
@@ -294,6 +300,7 @@ class Session:
             secret_hash(resume) if resume else SecretHash(b""),
             claims.granted,
             hears=True,
+            asked=self.asked,
         )
 
     def opened(self, reply: Opened, secret: SecretHash) -> None:
@@ -303,8 +310,8 @@ class Session:
         self.rooms = dict(reply.rooms)
         self.is_resumed = reply.resumed
 
-    def registration(self, gateway: GatewayId) -> Register:
-        """Tell presence again what it may have forgotten."""
+    def registration(self, gateway: GatewayId, asked: int = 0, number: int = 0) -> Register:
+        """Tell presence again what it may have forgotten. See `OpenSession` and `JoinRoom` for the order."""
         return Register(
             self.user,
             self.session,
@@ -314,6 +321,8 @@ class Session:
             self.rooms,
             self.secret,
             hears=True,
+            asked=asked,
+            number=number,
         )
 
     def ending(self, close_code: int, at: float = 0.0) -> EndSession:
@@ -324,8 +333,10 @@ class Session:
         resumable = bool(self.secret) and close_code not in FINAL_CLOSES
         account = self.budget.account(at)
         if account.spent_s < LEAST_SPENT_S:
-            return EndSession(self.user, self.connection, resumable)
-        return EndSession(self.user, self.connection, resumable, account.spent_s, account.owed_s)
+            return EndSession(self.user, self.connection, resumable, asked=self.asked)
+        return EndSession(
+            self.user, self.connection, resumable, account.spent_s, account.owed_s, asked=self.asked
+        )
 
     def welcome(self, token: ResumeToken, resumed: bool) -> bytes:
         """Make the WELCOME; `token` is what the client resumes the session with."""

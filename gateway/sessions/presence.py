@@ -6,7 +6,7 @@ from typing import Protocol
 from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, Requests, always
 from tieline.wire import internal
-from tieline.wire.internal import OPERATIONS, GatewayRequest, PresenceReply
+from tieline.wire.internal import OPERATIONS, GatewayRequest, LeaseKept, Opened, Outdated, PresenceReply
 from tieline.wire.subjects import Subjects
 
 PresenceAnswered = Callable[[PresenceReply | None], None]
@@ -15,6 +15,11 @@ PresenceAnswered = Callable[[PresenceReply | None], None]
 
 class Presence(Protocol):
     """Presence, as a gateway asks it. A request is repeated until it is answered, maybe carried out twice."""
+
+    @property
+    def revision(self) -> int:
+        """The newest revision of the bucket that is known here; 0: none. See `OpenSession.asked`."""
+        ...
 
     async def ask(
         self,
@@ -42,6 +47,12 @@ class RemotePresence:
     def __init__(self, requests: Requests, subjects: Subjects) -> None:
         self._requests = requests
         self._subjects = subjects
+        self._revision = 0
+
+    @property
+    def revision(self) -> int:
+        """The newest revision of the bucket that is known here; 0: none. See `OpenSession.asked`."""
+        return self._revision
 
     async def ask(
         self,
@@ -58,6 +69,13 @@ class RemotePresence:
             self._subject(request), internal.encode(request), patience_s, is_wanted
         )
         reply: PresenceReply = internal.decode_presence_reply(answer)
+        match reply:
+            case LeaseKept(revision=revision) if revision:
+                self._revision = revision  # also where it is lower: a broker that came back empty counts anew
+            case Opened(revision=revision) | Outdated(revision=revision):
+                self._revision = max(self._revision, revision)
+            case _:
+                pass
         return reply
 
     def begin(

@@ -155,6 +155,9 @@ class OpenSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The rooms that the token grants now; None: all. A resumed session leaves the others."""
     hears: bool = False
     """The gateway hears the logs of its members' rooms, so that their changes are in no mailbox."""
+    asked: int = 0
+    """The newest revision of the bucket that the gateway knew of when the client came. What has changed the
+    user's connection since is newer than this. 0: an older gateway, which does not say."""
 
 
 class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -166,6 +169,21 @@ class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """Its rooms, with when they were joined; a full one is not among them."""
     owed_s: float = 0.0
     """What the user has used up on other connections, in seconds until its budget is full again."""
+    user: UserId = UserId("")
+    connection: ConnectionId = ConnectionId("")
+    """Whose it is, for a gateway that does not wait for this answer any more; empty: an older process."""
+    revision: int = 0
+    """A revision of the bucket: see `OpenSession.asked`."""
+
+
+class Outdated(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The request may be older than one of the same user that is carried out: nothing is done.
+
+    A gateway that still means it asks anew. Only those are answered so that say when they asked.
+    """
+
+    revision: int = 0
+    """As of which it may ask anew (`OpenSession.asked`); 0: once its lease is renewed."""
 
 
 class EndSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -184,6 +202,8 @@ class EndSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """How long ago it was lost: the time in which the session may be resumed began then."""
     also: tuple["EndSession", ...] = ()
     """Other connections that have ended. An older process overlooks them: see `Done.ended`."""
+    asked: int = 0
+    """See `OpenSession`: at least that of the connection's beginning, which counts no more."""
 
 
 class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -198,6 +218,10 @@ class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
     secret: SecretHash
     hears: bool = False
     """See `OpenSession`."""
+    asked: int = 0
+    """See `OpenSession`."""
+    number: int = 0
+    """See `JoinRoom`."""
 
 
 class Regrant(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -211,6 +235,9 @@ class Regrant(_Message, frozen=True, array_like=True, tag=True, gc=False):
     rooms: tuple[RoomId, ...]
     """The rooms in which the gateway knows the session to be, or to have been: a process may have died while
     it left one."""
+    connection: ConnectionId = ConnectionId("")
+    number: int = 0
+    """See `JoinRoom`."""
 
 
 class Tell(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -246,6 +273,11 @@ class JoinRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """See `OpenSession`. Answered with `RoomJoined` then, else with `RoomMembers`."""
     lists: bool = False
     """The gateway does not know the room's members yet: list them in `RoomJoined`."""
+    connection: ConnectionId = ConnectionId("")
+    """The connection that asks: another one that has the session has asked later. Empty: an older gateway."""
+    number: int = 0
+    """Grows with each request of the connection before which another one may still be under way: what has a
+    lower number than one that is carried out has been overtaken."""
 
 
 class LeaveRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -254,6 +286,9 @@ class LeaveRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
     user: UserId
     session: SessionId
     room: RoomId
+    connection: ConnectionId = ConnectionId("")
+    number: int = 0
+    """See `JoinRoom`."""
 
 
 class ListMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -306,6 +341,10 @@ class LeaseKept(_Message, frozen=True, array_like=True, tag=True, gc=False):
     says that it had run out, also to a gateway that did not get the first answer."""
     logs: bool = False
     """Presence tells the changes of rooms to their logs. An older process does not say so."""
+    revision: int = 0
+    """Of the lease, in the bucket: see `OpenSession.asked`."""
+    now: int = 0
+    """The broker's time, in Unix milliseconds; 0: unknown."""
 
 
 RouterRequest = Check
@@ -327,7 +366,7 @@ PresenceRequest = RouterRequest | GatewayRequest
 """What presence reads. A kind that is in neither union is readable by no process, and permitted to none
 (`permissions`)."""
 PresenceReply = (
-    Relay | Refused | SessionGone | Opened | Replaced | RoomMembers | RoomJoined | Done | LeaseKept
+    Relay | Refused | SessionGone | Opened | Outdated | Replaced | RoomMembers | RoomJoined | Done | LeaseKept
 )
 RouterReply = Accepted | Refused | SessionGone
 
@@ -400,6 +439,14 @@ _presence_requests = msgspec.msgpack.Decoder(PresenceRequest)
 _presence_replies = msgspec.msgpack.Decoder(PresenceReply)
 _closings = msgspec.msgpack.Decoder(CloseSession)
 _changes = msgspec.msgpack.Decoder(RoomChange)
+
+_OPENED = b"\xa6Opened"
+
+
+def is_opened(payload: bytes) -> bool:
+    """Whether this is an `Opened`, without reading all of it: among answers of any kind."""
+    return payload[1 : 1 + len(_OPENED)] == _OPENED
+
 
 encode = _encoder.encode
 decode_signals = _signals.decode

@@ -7,6 +7,7 @@ each of the exceptions that nats-py and the event loop raise then.
 import asyncio
 import logging
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Final, cast
 
 import pytest
@@ -80,7 +81,12 @@ class Marker:
         self._queue = queue
         self.subject = subject
         self.headers = {"Nats-Marker-Reason": "MaxAge"} if expired else {}
+        self.is_of(7)
         self.is_acknowledged = False
+
+    def is_of(self, revision: int) -> None:
+        """Have it be what the bucket has at this revision."""
+        self.metadata = SimpleNamespace(sequence=SimpleNamespace(stream=revision))
 
     async def ack(self) -> None:
         """Acknowledge it."""
@@ -154,7 +160,9 @@ async def consumed(nth: int, fault: Callable[[], Exception]) -> bool:
     faults = Faults(nth, fault)
     consumer = Consumer(faults)
     prefix = "$KV.t."
-    expired = Marker(faults, prefix + Keys.away_timer(ALICE, HERS), consumer.queue)
+    timer = Keys.away_timer(ALICE, HERS)
+    expired = Marker(faults, prefix + timer, consumer.queue)
+    expired.is_of((await process.store.read(timer))[timer].revision)
     markers = [
         expired,
         Marker(faults, prefix + "timer.offer.=ZZ.b.c", consumer.queue),
