@@ -44,6 +44,7 @@ from tieline.wire.internal import (
     RouterReply,
     SessionGone,
     Signal,
+    asked_of,
     secret_hash,
 )
 from tieline.wire.replies import (
@@ -301,6 +302,7 @@ class Session:
             claims.granted,
             hears=True,
             asked=self.asked,
+            resume_asked=asked_of(resume) if resume else 0,
         )
 
     def opened(self, reply: Opened, secret: SecretHash) -> None:

@@ -111,7 +111,8 @@ class Arrivals:
 
     async def let_in(self, connection: Connection, response: Response, admitted: Admitted) -> None:
         """Open a session for a connection and welcome it, or deny it."""
-        secret = ResumeToken(secrets.token_urlsafe(24))
+        asked = self._presence.revision
+        secret = internal.resume_token(secrets.token_urlsafe(24), asked)
         session = Session(
             SessionId(secrets.token_hex(12)),
             _connection_id(),
@@ -122,7 +123,7 @@ class Arrivals:
             self._users.of(admitted.claims.user, _now()),
             batches=admitted.batches,
         )
-        session.asked = self._presence.revision
+        session.asked = asked
         self.under_way += 1
         try:
             opened = await self._open_or_deny(connection, response, session, admitted)

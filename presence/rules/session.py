@@ -81,7 +81,7 @@ def open_session(ask: OpenSession, user: User | None, beside: Beside, facts: Fac
         return _begin(ask, user, beside, facts)
     if may_be_resumed_by(user, ask.resume):
         return _resume(ask, user, facts)
-    if ask.asked and ask.resume and not _was_begun_for(user.session, ask.resume):
+    if 0 < ask.resume_asked < user.session.began and not _was_begun_for(user.session, ask.resume):
         return Change(SessionGone(replaced=True))
     close = _close(ask.user, user.session, CloseCode.REPLACED)
     ending = _end(ask.user, user, facts, close)
@@ -308,6 +308,7 @@ def _begun(
         hears=ask.hears,
         number=ask.number if isinstance(ask, Register) else 0,
         instead_of=ask.resume if isinstance(ask, OpenSession) else SecretHash(b""),
+        began=facts.note,
     )
     rooms = {room: Membership(since.get(room, facts.now), entry) for room, entry in facts.entries.items()}
     owed = None if before is None else before.owed

@@ -41,6 +41,8 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     """Its gateway has said that the connection has ended: whatever else that asked comes too late."""
     instead_of: SecretHash = SecretHash(b"")
     """The secret of the session that its client wanted to resume, and could not."""
+    began: int = 0
+    """A revision from when it began: a session that was asked to begin before is older. 0: unknown."""
 
     @property
     def is_reachable(self) -> bool:

@@ -9,6 +9,7 @@ from nats.aio.client import Client
 
 from tests.support.frames import CANDIDATE, OFFER, Json, new_id
 from tests.support.people import Person, establish
+from tests.support.raw_client import Ended
 from tests.support.resuming import OTHERS, SETTINGS, ResumingPeople, id_of, up_to_the_end
 from tests.support.system import System
 
@@ -179,8 +180,28 @@ async def test_a_wrong_token_does_not_save_the_older_session(people: ResumingPeo
     assert (await bob.connection.ended()).code == 4500
     await alice.hears_hangup(bob.user, "disconnected")
     await alice.hears_left(people.room, bob.user, "disconnected")
-    late = await people.come("bob", user=bob.user, resume=bob.welcome["resumeToken"])
-    assert late.welcome["resumed"] is False
+    with pytest.raises(Ended) as late:
+        await people.resume(bob, "")
+    assert late.value.code == 4500
+
+
+@pytest.mark.parametrize("gateway", [0, 1], ids=["on its gateway", "on another gateway"])
+async def test_a_device_that_wakes_ends_nothing(people: ResumingPeople, gateway: int) -> None:
+    laptop = await people.come("alice", claims={"join": [people.room]})
+    phone = await people.come("alice", user=laptop.user, claims={"join": [people.room]})
+    assert (await laptop.connection.ended()).code == 4500
+    bob = await people.come("bob", claims={"join": [people.room]})
+    await phone.hears_joined(people.room, bob.user)
+    await establish(phone, bob)
+
+    with pytest.raises(Ended) as woken:
+        await people.resume(laptop, "", gateway=gateway)
+
+    assert woken.value.code == 4500
+    await phone.relays(CANDIDATE, bob)
+    taking_over = await people.come("alice", user=laptop.user)
+    assert taking_over.welcome["resumed"] is False
+    assert (await phone.connection.ended()).code == 4500
 
 
 async def test_a_secret_is_stored_nowhere(people: ResumingPeople, nats_url: str) -> None:

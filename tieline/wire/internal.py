@@ -11,7 +11,7 @@ bytes and is never decoded again.
 """
 
 import hashlib
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -31,10 +31,27 @@ from tieline.wire.subjects import token
 
 Ack = Literal["relayed", "held"]
 
+MAX_HEX: Final = 15
+"""Digits of a revision in a resume token, at most: it is less than 2 to the power of 63."""
+
+_HEX: Final = frozenset("0123456789abcdef")
+
 
 def secret_hash(secret: ResumeToken) -> SecretHash:
     """Hash a resume secret, which is random enough to need no salt and no slow hash."""
     return SecretHash(hashlib.sha256(secret.encode()).digest())
+
+
+def resume_token(secret: str, asked: int) -> ResumeToken:
+    """Make a resume token that says as of which revision its session was asked to begin; 0: it does not."""
+    return ResumeToken(f"{secret}.{asked:x}" if asked else secret)
+
+
+def asked_of(resume: ResumeToken) -> int:
+    """Read as of which revision the session of a resume token was asked to begin; 0: it does not say."""
+    _, _, said = resume.rpartition(".")
+    is_number = "." in resume and 0 < len(said) <= MAX_HEX and all(digit in _HEX for digit in said)
+    return int(said, 16) if is_number else 0
 
 
 def message_id(user: UserId, frame: bytes) -> str:
@@ -158,6 +175,9 @@ class OpenSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     asked: int = 0
     """The newest revision of the bucket that the gateway knew of when the client came. What has changed the
     user's connection since is newer than this. 0: an older gateway, which does not say."""
+    resume_asked: int = 0
+    """As of which the session with the secret in `resume` was asked to begin; 0: the client's token does not
+    say."""
 
 
 class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):

@@ -80,6 +80,7 @@ SAMPLES: Final = (
                     number=3,
                     left=True,
                     instead_of=SecretHash(bytes(range(1, 33))),
+                    began=8,
                 ),
             ),
             True,

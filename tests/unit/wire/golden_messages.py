@@ -179,7 +179,9 @@ SAMPLES: Final = (
     Sample(
         "a session to be begun, with when that was asked",
         REQUEST,
-        OpenSession(ALICE, HERS, GATEWAY, CONNECTION, True, (), SECRET, NONE, None, asked=41),
+        OpenSession(
+            ALICE, HERS, GATEWAY, CONNECTION, True, (), SECRET, OLDER, None, asked=41, resume_asked=40
+        ),
     ),
     Sample("an end, with when that was asked", REQUEST, EndSession(ALICE, CONNECTION, False, asked=42)),
     Sample(

@@ -8,7 +8,7 @@ from presence.rules.change import Change, Facts, Prepare, Step
 from presence.rules.user import Membership, User, stamped, with_session
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
-from tests.unit.presence.rules.people import away, began, ended, prepared
+from tests.unit.presence.rules.people import NOTE, away, began, ended, prepared
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import (
     Done,
@@ -152,20 +152,19 @@ def test_nothing_begins_for_a_gateway_without_a_lease() -> None:
 @pytest.mark.parametrize("user", [ONLINE, away(ONLINE)], ids=["online", "away"])
 def test_who_resumes_an_older_session_replaces_nobody(user: User) -> None:
     woken = asked(opening("alice", number=2, resume="a session of yesterday"), READ_AT)
-    assert opens(woken, user) == Change(SessionGone(replaced=True))
-
-
-def test_an_older_gateway_s_client_begins_anew() -> None:
-    step = opens(opening("alice", number=2, resume="a session of yesterday"), ONLINE)
-    assert isinstance(step, Change)
-    assert step.then is not None
+    older = msgspec.structs.replace(woken, resume_asked=NOTE - 1)
+    assert opens(older, user) == Change(SessionGone(replaced=True))
+    for nobody_s in (woken, msgspec.structs.replace(woken, resume_asked=NOTE)):
+        step = opens(nobody_s, user)
+        assert isinstance(step, Change)
+        assert step.then is not None
 
 
 def test_who_never_heard_of_the_newer_session_begins_another() -> None:
     lost = asked(opening("alice", number=2, secret="new", resume="a session of yesterday"), CHANGED_AT)
     unheard = stamped(record_of(opens(lost, ended(ONLINE))), CHANGED_AT)
     again = asked(opening("alice", number=3, resume="a session of yesterday"), CHANGED_AT)
-    step = opens(again, unheard)
+    step = opens(msgspec.structs.replace(again, resume_asked=1), unheard)
     assert isinstance(step, Change)
     assert step.then is not None
 
