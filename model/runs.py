@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 from model.design import ONE_NODE, THREE_NODES, Design
 from model.explore import Found, explore
+from model.late import LATE_PLANTED, LATE_PROOFS, Late
 from model.scenario import (
     ANOTHER_CALL,
     CALL,
@@ -46,7 +47,7 @@ def _proofs(title: str, scenario: Scenario) -> dict[str, Run]:
     }
 
 
-PROOFS: Final = {
+PROOFS: Final[dict[str, Run | Late]] = {
     "two frames, all at once": Run(TWO_FRAMES, EVERYTHING),
     "two frames, all at once, one node": Run(TWO_FRAMES, EVERYTHING, ONE_NODE),
     **_proofs("call", CALL),
@@ -58,10 +59,11 @@ PROOFS: Final = {
     **_proofs("another call", ANOTHER_CALL),
     **_proofs("cancelled call", CANCELLED),
     **_proofs("called again", CALLED_AGAIN),
+    **LATE_PROOFS,
 }
 """No promise breaks. Where nothing else is said, on a broker of three nodes."""
 
-PLANTED: Final = {
+PLANTED: Final[dict[str, Run | Late]] = {
     "replay-before-subscribe": Run(TWO_FRAMES, LOSS, Design(reads="before listening"), "never"),
     "mark-left-out": Run(TWO_FRAMES, LOSS, Design(reads="after listening"), "never"),
     "any-replica-believed": Run(TWO_FRAMES, LOSS, Design(reads="from any replica"), "never"),
@@ -75,5 +77,6 @@ PLANTED: Final = {
     "released-until-the-end": Run(CANCELLED, CRASH, Design(keeps_released="while it lasts"), "after"),
     "silent-after-the-end": Run(CANCELLED, CRASH, Design(repeats="while it lasts"), "never receives"),
     "changes-told-once": Run(ANOTHER_CALL, CRASH, Design(tells="once written"), "before the exchange"),
+    **LATE_PLANTED,
 }
 """One mistake each, in the design or around presence's own code. Each must be found."""
