@@ -1,10 +1,9 @@
 """Gateways: keeping their leases, and what becomes of the sessions of one that died."""
 
-import contextlib
 import functools
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from presence.changes import Changes
@@ -15,7 +14,15 @@ from presence.side_by_side import batched, side_by_side, some_at_once
 from presence.store import ABSENT, Record
 from tieline import metrics
 from tieline.wire.ids import Address, GatewayId, SessionId, UserId
-from tieline.wire.internal import KeepLease, LeaseKept, OpenSession, PresenceReply, Register, SessionGone
+from tieline.wire.internal import (
+    KeepLease,
+    LeaseKept,
+    Opened,
+    OpenSession,
+    PresenceReply,
+    Register,
+    SessionGone,
+)
 from tieline.wire.subjects import Keys
 
 TOGETHER: Final = 64
@@ -45,9 +52,11 @@ class Gateways:
         resume_window_s: float,
         listeners: Listeners,
         now: Callable[[], int] = lambda: 0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take also what tells the broker's time, in Unix milliseconds; 0: unknown."""
         self._now = now
+        self._monotonic = monotonic
         self._records = records
         self._changes = changes
         self._is_alive = is_alive
@@ -65,23 +74,25 @@ class Gateways:
         revision, *_ = await side_by_side(taking, *noting)
         return LeaseKept(run, logs=True, revision=revision, now=self._now())
 
-    @contextlib.asynccontextmanager
-    async def minded(self, ask: OpenSession | Register) -> AsyncIterator[None]:
+    async def minded(
+        self, ask: OpenSession | Register, carry_out: Callable[[], Awaitable[PresenceReply]]
+    ) -> PresenceReply:
         """Have a session begin only for a gateway that lives.
 
         Whether it has its lease was looked at before the session was written. When that took so long that the
         gateway may have died and been looked after in between, it is looked at once more: nobody else would
         find the session.
         """
-        began = time.monotonic()
-        yield
-        if ask.asked and time.monotonic() - began > self._lease_s * (1 - LEASE_SHARE):
-            key = Keys.lease_timer(ask.gateway)
-            found = await self._records.store.read(key, confirmed=True)
-            lease = found.get(key, ABSENT)
-            if not lease.value:
-                address = Address(ask.user, ask.session)
-                await self._orphaned(ask.gateway, lease.revision, address, {})
+        began = self._monotonic()
+        reply = await carry_out()
+        if not ask.asked or self._monotonic() - began <= self._lease_s * (1 - LEASE_SHARE):
+            return reply
+        key = Keys.lease_timer(ask.gateway)
+        lease = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
+        if not lease.value:
+            session = reply.session if isinstance(reply, Opened) else ask.session
+            await self._orphaned(ask.gateway, lease.revision, Address(ask.user, session), {})
+        return reply
 
     async def lease_ran_out(self, gateway: GatewayId, before: int) -> bool:
         """Treat a gateway whose lease ran out at revision `before` as dead, unless it answers.

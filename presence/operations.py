@@ -162,16 +162,14 @@ class Operations:
         outcome = self._opening[ask] = asyncio.get_running_loop().create_future()
         reply = None
         try:
-            async with self._gateways.minded(ask):
-                reply = await self._begin(ask)
+            reply = await self._gateways.minded(ask, functools.partial(self._begin, ask))
         finally:
             del self._opening[ask]
             outcome.set_result(reply)
         return reply
 
     async def _register(self, ask: Register) -> PresenceReply:
-        async with self._gateways.minded(ask):
-            return await self._restore(ask)
+        return await self._gateways.minded(ask, functools.partial(self._restore, ask))
 
     async def _end(self, ask: EndSession) -> Done:
         """Carry out the end of one connection, or of several; again, it changes nothing."""
