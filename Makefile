@@ -9,7 +9,7 @@ RUN_STAMP := $(VENV)/.installed-run
 PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help install run unit test test-inside test-outside test-attacks soak attack flaky check bench bench-attacks lock dashboards k8s-tools
+.PHONY: help install run unit test test-inside test-system test-outside test-attacks soak attack flaky check bench bench-attacks lock dashboards k8s-tools
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -77,22 +77,26 @@ run: $(RUN_STAMP) ## the whole system on this machine, with a voice call through
 unit: install ## the tests that need no broker and no process: under 40 s of CPU
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=quick
 
-# Every test, in two halves side by side: most of them wait more than they work. The attacks come after them, by
-# themselves. The output of each half comes when it is done.
+# Every test, in three parts side by side: most of them wait more than they work. The attacks come after them, by
+# themselves. The output of each part comes when it is done.
 test: install ## every test
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-inside test-outside
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-inside test-system test-outside
 	@$(MAKE) --no-print-directory test-attacks
 
 # Where the time goes is listed in CI.
 SLOWEST := $(if $(CI),--durations=25 --durations-min=2)
 
 # What needs nothing but a broker; every branch of the pure modules is demanded.
-INSIDE := tests/unit tests/broker tests/contract tests/system
+INSIDE := tests/unit tests/broker tests/contract
 test-inside: install
 	$(PYTHON) -m pytest $(INSIDE) $(SLOWEST) --cov --cov-report=term --cov-fail-under=100
 
+# What starts the services as processes beside a broker.
+test-system: install
+	$(PYTHON) -m pytest tests/system $(SLOWEST) -p no:cacheprovider
+
 # Everything else: the model, faults, fuzzing, browsers, containers, Prometheus, Kubernetes.
-OUTSIDE = $(filter-out $(INSIDE) tests/attacks tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+OUTSIDE = $(filter-out $(INSIDE) tests/system tests/attacks tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 test-outside: install
 	$(PYTHON) -m pytest $(OUTSIDE) $(SLOWEST) -p no:cacheprovider
 
@@ -110,7 +114,7 @@ soak: install ## what runs long: faults round after round, the whole model, ever
 	@echo "once more: make soak SEED=$(SEED) ROUNDS=$(ROUNDS)"
 	$(PYTHON) -m model --everything
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=soak --hypothesis-seed=$(SEED) --timeout=3600
-	TIELINE_FUZZ_SEED=$(SEED) $(PYTHON) -m pytest tests/fuzz -q --hypothesis-profile=soak -p no:cacheprovider
+	TIELINE_FUZZ_SEED=$(SEED) $(PYTHON) -m pytest tests/fuzz tests/nats/test_taken_over.py -q --hypothesis-profile=soak -p no:cacheprovider
 	$(PYTHON) -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
 	$(PYTHON) -m tests.faults.stops --seed $(SEED)
 	$(PYTHON) -m tests.attacks --seconds $(SECONDS_EACH)

@@ -74,7 +74,7 @@ async def handrolled() -> AsyncIterator[System]:
 
 
 @asynccontextmanager
-async def tieline() -> AsyncIterator[System]:
+async def tieline(*, limits: str = "off") -> AsyncIterator[System]:
     """Start Tieline: two gateways, a router, a presence and a broker, as `tieline dev` does."""
     secret = secrets.token_urlsafe(32)
     with tempfile.TemporaryDirectory(prefix="tieline-bench-") as folder:
@@ -85,7 +85,7 @@ async def tieline() -> AsyncIterator[System]:
         )
         environment = {
             "TIELINE_JWT_SECRET": secret,
-            "TIELINE_LIMITS": "off",
+            "TIELINE_LIMITS": limits,
             "TIELINE_LOG_LEVEL": "warning",
         }
         async with _process((sys.executable, *words), environment=environment) as process:

@@ -3,12 +3,14 @@
 import asyncio
 import functools
 import logging
+import signal
 import sys
 import time
 import warnings
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from gateway.admission.certificate import Certificate
 from gateway.admission.descriptors import sockets_allowed
 from gateway.admission.entrance import Entrance
 from gateway.admission.handshake import Admission
@@ -16,6 +18,7 @@ from gateway.admission.key_server import KeyServer
 from gateway.admission.origins import Origins, read_origins
 from gateway.client.connection import Connection
 from gateway.client.session import Session
+from gateway.client.tls import Tls
 from gateway.client.turns import Turns
 from gateway.client.waiting import Waiting
 from gateway.delivery.connections import Connections
@@ -43,6 +46,7 @@ from gateway.sessions.user_share import measure_user_share
 from gateway.settings import (
     GatewaySettings,
     address_limits_of,
+    certificate_of,
     max_connections_of,
     pages_of,
     proxies_of,
@@ -57,7 +61,7 @@ from tieline.runtime.guard import BackgroundTasks
 from tieline.runtime.ops import STARTING
 from tieline.runtime.process import joined, run, unless_stopped
 from tieline.runtime.tally import Tally
-from tieline.runtime.watch import NO_ROOM, hold_while_unwell
+from tieline.runtime.watch import NO_ROOM, Doubt, hold_while_unwell
 from tieline.wire.ids import GatewayId
 from tieline.wire.internal import PresenceReply
 from tieline.wire.subjects import Subjects
@@ -79,6 +83,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         SettingsError: settings that are each usable alone are not so together.
     """
     tokens = tokens_of(settings)
+    certificate = certificate_of(settings)
     pages = pages_of(settings)
     terms = terms_of(settings, tokens)
     origins = Origins(read_origins("TIELINE_ORIGINS", settings.origins))
@@ -97,7 +102,13 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     ):
         gateway, broker, requests = GatewayId(process.instance), process.broker, process.requests
         key_server = KeyServer(settings.jwks_url, tokens, background) if settings.jwks_url else None
-        admission = Admission(tokens, origins, proxies, None if key_server is None else key_server.refresh)
+        admission = Admission(
+            tokens,
+            origins,
+            proxies,
+            None if key_server is None else key_server.refresh,
+            takes_query=settings.token_in_query,
+        )
         presence = RemotePresence(requests, subjects)
         connections = Connections()
         mailbox = Delivery(broker, requests, subjects, gateway, clients)
@@ -145,6 +156,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         )
         registrations = Registrations(
             gateway=gateway,
+            subjects=subjects,
             broker=broker,
             presence=presence,
             connections=connections,
@@ -171,7 +183,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             gateway,
             settings.gateway_lease,
             on_lost=on_lease_lost,
-            on_answer=functools.partial(process.ready.hold_unless, PRESENCE_SILENT),
+            on_answer=Doubt(process.ready, PRESENCE_SILENT).note,
             on_old_presence=memberships.note_old_presence,
             on_time=ClockWatch().compare,
         )
@@ -197,22 +209,24 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         loop, waiting = asyncio.get_running_loop(), Waiting(settings.max_waiting_bytes)
         metrics.WAITING_BYTES.labels("in").set_function(lambda: waiting.bytes_in)
         metrics.WAITING_BYTES.labels("out").set_function(lambda: waiting.bytes_out)
-        server = await _listen(
+        turns = Turns(loop, time.perf_counter)
+        client: Callable[[], asyncio.BaseProtocol]
+        client = connection = functools.partial(
+            Connection,
             loop,
-            functools.partial(
-                Connection,
-                loop,
-                entrance,
-                questions,
-                upgrades.on_request,
-                departures.on_gone,
-                turns=Turns(loop, time.perf_counter),
-                waiting=waiting,
-                pages=pages,
-            ),
-            settings.listen_host,
-            settings.listen_port,
+            entrance,
+            questions,
+            upgrades.on_request,
+            departures.on_gone,
+            turns=turns,
+            waiting=waiting,
+            pages=pages,
         )
+        if certificate is not None:
+            keeping.append(background.create_task(certificate.watch()))
+            loop.add_signal_handler(signal.SIGHUP, certificate.reload)
+            client = functools.partial(_behind_tls, connection, certificate, turns)
+        server = await _listen(loop, client, settings.listen_host, settings.listen_port)
         process.ready.clear(STARTING)
         await stopping.wait()
 
@@ -225,8 +239,13 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             task.cancel()
 
 
+def _behind_tls(client: Callable[[], Connection], certificate: Certificate, turns: Turns) -> Tls:
+    """Begin with a client that speaks TLS, and is shown the certificate of this moment."""
+    return Tls(client(), certificate.context(), turns)
+
+
 async def _listen(
-    loop: asyncio.AbstractEventLoop, client: functools.partial[Connection], host: str, port: int
+    loop: asyncio.AbstractEventLoop, client: Callable[[], asyncio.BaseProtocol], host: str, port: int
 ) -> asyncio.AbstractServer:
     """Accept clients from now on; a port that cannot be had ends the process."""
     try:

@@ -2,15 +2,18 @@
 
 import logging
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from gateway.admission.addresses import Network, read_networks
+from gateway.admission.certificate import Certificate, Files, UnusableCertificate
 from gateway.admission.entrance import MAX_HALF_OPEN, Room, room
-from gateway.admission.key_server import is_url
+from gateway.admission.key_server import is_safe, is_url
 from gateway.admission.keys import Key, UnusableKey, read_pem
-from gateway.admission.tokens import MAX_ROOMS, Tokens
+from gateway.admission.origins import ANY, read_origins
+from gateway.admission.tokens import MAX_ROOMS, NO_DEMANDS, Demands, Tokens, media_type
 from gateway.client.ice_servers import IceServers, read_urls
 from gateway.client.terms import Pace, Terms
-from gateway.demo import Pages
+from gateway.demo import TOKEN_TTL_S, Pages
 from gateway.limits.addresses import NO_ADDRESS_LIMITS, AddressLimits, connects_a_minute
 from gateway.limits.rate import Rate, rate
 from gateway.limits.rates import (
@@ -29,8 +32,9 @@ from tieline.runtime.settings import (
     ProcessSettings,
     Seconds,
     SettingsError,
+    SigningSecret,
 )
-from tieline.tokens import SAFE_SECRET_BYTES
+from tieline.tokens import made_for
 
 _log = logging.getLogger("gateway")
 
@@ -38,11 +42,27 @@ _log = logging.getLogger("gateway")
 class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     """The variables of one gateway; docs/configuration.md lists them."""
 
-    jwt_secret: str = ""
-    jwt_secret_previous: str = ""
+    jwt_secret: SigningSecret = ""
+    jwt_secret_previous: SigningSecret = ""
     jwt_public_key: str = ""
     """In PEM form, or the path of a file in that form."""
     jwks_url: str = ""
+    jwks_http: bool = False
+    """Fetch keys also without TLS from another machine, although whoever is on the way can put in its own."""
+    jwt_audience: str = ""
+    """What tokens must name in `aud`: one of several, with commas between them; empty: anything."""
+    jwt_issuer: str = ""
+    """The same for `iss`."""
+    jwt_type: str = ""
+    """The same for `typ` in the header."""
+    token_max_life: NotNegative = 0
+    """Of a token, in seconds; 0: any."""
+    token_in_query: bool = True
+    """Whether the query may hold the token, which logs and histories keep."""
+    tls_cert: str = ""
+    """A file with the gateway's certificate, and those between it and an authority: clients speak TLS."""
+    tls_key: str = ""
+    """A file with its private key."""
     origins: str = ""
     """The origins of pages beside the gateway's own that may connect, with commas between them; "*": all."""
     trusted_proxies: str = ""
@@ -98,7 +118,7 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     stun_urls: str = ""
     turn_urls: str = ""
     """Both with commas between them."""
-    turn_secret: str = ""
+    turn_secret: SigningSecret = ""
     """What coturn calls its `static-auth-secret`."""
     turn_ttl: Positive = 3600
     """An hour: a credential is looked at when a relay is allocated, so it outlasts many calls of a page that
@@ -211,14 +231,9 @@ def tokens_of(settings: GatewaySettings) -> Tokens:
             "TIELINE_JWT_SECRET is not set, and neither is TIELINE_JWT_PUBLIC_KEY or TIELINE_JWKS_URL:"
             " nobody could be let in"
         )
-    if settings.jwks_url and not is_url(settings.jwks_url):
-        raise SettingsError(f"TIELINE_JWKS_URL: {settings.jwks_url!r} is no http:// or https:// URL")
-    for secret in filter(None, (settings.jwt_secret, settings.jwt_secret_previous)):
-        if len(secret.encode()) < SAFE_SECRET_BYTES:
-            _log.warning(
-                "a secret for tokens is so short that it may be guessed",
-                extra={"bytes": len(secret.encode()), "bytes_at_least": SAFE_SECRET_BYTES},
-            )
+    demands = demands_of(settings)
+    if settings.jwks_url:
+        _check_key_server(settings, demands)
     keys: tuple[Key, ...] = ()
     if settings.jwt_public_key:
         try:
@@ -235,7 +250,57 @@ def tokens_of(settings: GatewaySettings) -> Tokens:
         keys,
         fetches=bool(settings.jwks_url),
         max_rooms=0 if settings.limits == "off" else settings.max_token_rooms,
+        demands=demands,
     )
+
+
+def demands_of(settings: GatewaySettings) -> Demands:
+    """Read what else a token has to be."""
+    found = Demands(
+        _listed(settings.jwt_audience),
+        _listed(settings.jwt_issuer),
+        frozenset(map(media_type, _listed(settings.jwt_type))),
+        settings.token_max_life,
+    )
+    return NO_DEMANDS if found == NO_DEMANDS else found
+
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(word for part in text.split(",") if (word := part.strip()))
+
+
+def _check_key_server(settings: GatewaySettings, demands: Demands) -> None:
+    url = settings.jwks_url
+    if not is_url(url):
+        raise SettingsError(f"TIELINE_JWKS_URL: {url!r} is no http:// or https:// URL")
+    if not is_safe(url):
+        if not settings.jwks_http:
+            raise SettingsError(
+                f"TIELINE_JWKS_URL: {url!r} is fetched without TLS, so that whoever is on the way can put in"
+                " keys of its own, and let in anybody: name an https:// URL, or set TIELINE_JWKS_HTTP=1"
+            )
+        _log.warning("keys are fetched without TLS (TIELINE_JWKS_HTTP)", extra={"url": url})
+    if not demands.audiences:
+        _log.warning(
+            "tokens of this issuer are let in whatever they were made for (TIELINE_JWT_AUDIENCE)",
+            extra={"url": url},
+        )
+
+
+def certificate_of(settings: GatewaySettings) -> Certificate | None:
+    """Read the certificate that clients are shown; None: they speak no TLS.
+
+    Raises:
+        SettingsError: one of its two files is not named, or they cannot be used.
+    """
+    if not settings.tls_cert and not settings.tls_key:
+        return None
+    if not (settings.tls_cert and settings.tls_key):
+        raise SettingsError("TIELINE_TLS_CERT and TIELINE_TLS_KEY go together: one of them is not set")
+    try:
+        return Certificate(Files(Path(settings.tls_cert), Path(settings.tls_key)))
+    except UnusableCertificate as problem:
+        raise SettingsError(f"TIELINE_TLS_CERT, TIELINE_TLS_KEY: {problem}") from None
 
 
 def pages_of(settings: GatewaySettings) -> Pages | None:
@@ -248,7 +313,19 @@ def pages_of(settings: GatewaySettings) -> Pages | None:
         return None
     if not settings.jwt_secret:
         raise SettingsError("TIELINE_DEMO is on, but TIELINE_JWT_SECRET, which signs its tokens, is not set")
-    return Pages(settings.jwt_secret)
+    origins = read_origins("TIELINE_ORIGINS", settings.origins)
+    hosts = frozenset(urlsplit(origin).hostname or "" for origin in origins if origin != ANY)
+    demanded = {
+        "TIELINE_JWT_AUDIENCE": settings.jwt_audience,
+        "TIELINE_JWT_ISSUER": settings.jwt_issuer,
+        "TIELINE_JWT_TYPE": settings.jwt_type,
+    }
+    return Pages(
+        settings.jwt_secret,
+        None if ANY in origins else hosts,
+        made_for=made_for(demanded),
+        ttl_s=int(min(TOKEN_TTL_S, settings.token_max_life or TOKEN_TTL_S)),
+    )
 
 
 def _pem_of(value: str) -> str:

@@ -136,9 +136,13 @@ class Clients:
         return answer in client.got or answer in self._numbering.programs[who][: client.said]
 
     def next_frame(self, who: int, client: Client) -> int:
-        """Number the frame that the client can send now; -1: none. A client that was refused says no more."""
-        program = self._numbering.programs[who]
-        if client.link != UP or client.asked or client.refused or client.at == len(program):
+        """Number the frame that the client can send now; -1: none.
+
+        A client that was refused says no more, unless what was refused names its call.
+        """
+        program, frames = self._numbering.programs[who], self._numbering.frames
+        is_refused = any(not frames[number].names_call for number in client.refused)
+        if client.link != UP or client.asked or is_refused or client.at == len(program):
             return -1
         number = program[client.at]
         heard = self._numbering.frames[number].once_heard

@@ -33,6 +33,8 @@ class Design(NamedTuple):
     keeps_released: Literal["always", "while it lasts", "never"] = "always"
     """How long the record keeps what an answer released, for its retry and for the messages that it precedes:
     beyond the end of the negotiation, or only up to it."""
+    names_calls: bool = True
+    """Messages say which call they are about, and presence looks at it."""
     repeats: Literal["always", "while it lasts"] = "always"
     """Until when a retried frame is delivered again: after the end of its negotiation, too?"""
 

@@ -8,14 +8,23 @@ from typing import Final, NamedTuple
 import msgspec
 
 from model.design import Design
-from model.scenario import Scenario
+from model.scenario import FIRST, Message, Scenario
 from presence.rules import negotiation
 from presence.rules.change import Change, Facts
 from presence.rules.negotiation import NOTHING, Incoming, Negotiation
 from presence.rules.signals import Terms, check
 from presence.rules.user import Membership, Session, User
 from tieline.wire import internal
-from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.ids import (
+    CallId,
+    ConnectionId,
+    FrameDigest,
+    GatewayId,
+    RoomId,
+    SecretHash,
+    SessionId,
+    UserId,
+)
 from tieline.wire.internal import Check, Relay
 from tieline.wire.subjects import Keys
 
@@ -48,6 +57,8 @@ class Frame(NamedTuple):
     """The number of a frame, or -1; so is the next."""
     exchange: int
     outcome: str
+    names_call: bool
+    """Once refused, it is refused for ever, so that its sender may go on."""
 
     @property
     def is_candidate(self) -> bool:
@@ -82,7 +93,7 @@ class Numbering:
             name for message in scenario.messages for name in (message.sender, message.target)
         )
         self.users: Final = tuple(names)
-        self.frames: Final = _frames(scenario, self.users)
+        self.frames: Final = _frames(scenario, self.users, design.names_calls)
         self.programs: Final = tuple(
             tuple(number for number, frame in enumerate(self.frames) if frame.sender == user)
             for user in range(len(self.users))
@@ -109,7 +120,7 @@ class Numbering:
         pairs = dict.fromkeys(self.sides, NOTHING)
         for offerer, target in (*self.scenario.offered, *self.scenario.established):
             one, other = UserId(offerer), UserId(target)
-            before = Incoming(one, other, _session(target), FrameDigest(b"before"), NOW)
+            before = _before(one, other)
             pair = negotiation.offer(NOTHING, before).negotiation
             if (offerer, target) in self.scenario.established:
                 answer = before._replace(sender=other, target=one, session=_session(offerer))
@@ -176,12 +187,33 @@ class Numbering:
         return pair
 
 
-def _frames(scenario: Scenario, users: tuple[str, ...]) -> tuple[Frame, ...]:
+def _before(offerer: UserId, target: UserId) -> Incoming:
+    """The offer with which a call began that there is at the beginning."""
+    return Incoming(offerer, target, _session(target), FrameDigest(b"before"), NOW)
+
+
+def _content(message: Message) -> bytes:
+    return f"{message.name} for {message.target}".encode()
+
+
+def _calls(scenario: Scenario) -> dict[str, CallId]:
+    """Find the ids of the calls that messages may name, by what they call them."""
+    offers = {}
+    for one, other in (*scenario.offered, *scenario.established):
+        offers[FIRST] = _before(UserId(one), UserId(other))
+    for message in scenario.messages:
+        one, to, digest = UserId(message.sender), UserId(message.target), internal.digest(_content(message))
+        offers[message.name] = Incoming(one, to, _session(to), digest, NOW)
+    return {name: negotiation.offer(NOTHING, incoming).call for name, incoming in offers.items()}
+
+
+def _frames(scenario: Scenario, users: tuple[str, ...], names_calls: bool) -> tuple[Frame, ...]:
+    calls = _calls(scenario) if names_calls else {}
     names = [message.name for message in scenario.messages]
     ranks = {name: rank for order in scenario.order for rank, name in enumerate(order)}
     frames = []
     for message in scenario.messages:
-        content = f"{message.name} for {message.target}".encode()
+        content = _content(message)
         cmd = COMMANDS[message.what.rstrip("0123456789")]
         check = Check(
             UserId(message.sender),
@@ -190,6 +222,7 @@ def _frames(scenario: Scenario, users: tuple[str, ...]) -> tuple[Frame, ...]:
             cmd,
             internal.digest(content),
             content if cmd == COMMANDS["candidate"] else b"",
+            calls.get(message.call, internal.NO_CALL),
         )
         frames.append(
             Frame(
@@ -201,6 +234,7 @@ def _frames(scenario: Scenario, users: tuple[str, ...]) -> tuple[Frame, ...]:
                 names.index(message.once_heard) if message.once_heard else -1,
                 names.index(message.exchange) if message.exchange else -1,
                 message.outcome,
+                bool(message.call),
             )
         )
     return tuple(frames)

@@ -10,6 +10,8 @@ from model.scenario import (
     CALL,
     CALLED_AGAIN,
     CANCELLED,
+    LATE_ANSWER,
+    LATE_HANGUP,
     TWO_FRAMES,
     TWO_SENDERS,
     Scenario,
@@ -59,6 +61,10 @@ PROOFS: Final[dict[str, Run | Late]] = {
     **_proofs("another call", ANOTHER_CALL),
     **_proofs("cancelled call", CANCELLED),
     **_proofs("called again", CALLED_AGAIN),
+    "late answer, one crash, one lost connection": Run(LATE_ANSWER, CRASH_AND_LOSS),
+    "late answer, one crash, one hasty retry": Run(LATE_ANSWER, CRASH_AND_HASTE),
+    "late hangup, one crash, one lost connection": Run(LATE_HANGUP, CRASH_AND_LOSS),
+    "late hangup, one crash, one hasty retry": Run(LATE_HANGUP, CRASH_AND_HASTE),
     **LATE_PROOFS,
 }
 """No promise breaks. Where nothing else is said, on a broker of three nodes."""
@@ -76,6 +82,8 @@ PLANTED: Final[dict[str, Run | Late]] = {
     "released-forgotten": Run(TWO_SENDERS, CRASH, Design(keeps_released="never"), "never receives"),
     "released-until-the-end": Run(CANCELLED, CRASH, Design(keeps_released="while it lasts"), "after"),
     "silent-after-the-end": Run(CANCELLED, CRASH, Design(repeats="while it lasts"), "never receives"),
+    "late-answer-taken": Run(LATE_ANSWER, NO_ILLS, Design(names_calls=False), "answer2 is refused"),
+    "late-hangup-taken": Run(LATE_HANGUP, NO_ILLS, Design(names_calls=False), "answer is refused"),
     "changes-told-once": Run(ANOTHER_CALL, CRASH, Design(tells="once written"), "before the exchange"),
     **LATE_PLANTED,
 }

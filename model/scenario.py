@@ -20,11 +20,17 @@ class Message(NamedTuple):
     outcome: Literal["arrives", "may be refused", "may be dropped"] = "arrives"
     """A hangup may come first: then an answer is refused, and a candidate that was held is dropped. What may
     be dropped may be refused, too."""
+    call: str = ""
+    """The call that it names: the offer that began it, or `FIRST`; "": it names none."""
 
     @property
     def name(self) -> str:
         """How it is called in a scenario and in a trace."""
         return f"{self.sender}'s {self.what}"
+
+
+FIRST: Final = "the first call"
+"""What there was at the beginning, as messages name it."""
 
 
 class Scenario(NamedTuple):
@@ -128,4 +134,36 @@ CALLED_AGAIN: Final = Scenario(
     gateways=("adam", "ruth"),
     may_lose="ruth",
     offered=(("adam", "ruth"),),
+)
+
+LATE_ANSWER: Final = Scenario(
+    "a cancelled call, and another: a late answer names the first call",
+    messages=(
+        Message("adam", "ruth", "hangup", call=FIRST),
+        Message("adam", "ruth", "offer"),
+        Message("adam", "ruth", "candidate", exchange="ruth's answer2", call="adam's offer"),
+        Message("ruth", "adam", "answer1", outcome="may be refused", call=FIRST),
+        Message("ruth", "adam", "answer2", once_heard="adam's offer", call="adam's offer"),
+    ),
+    order=(
+        ("adam's hangup", "adam's offer", "adam's candidate"),
+        ("ruth's answer1", "ruth's answer2"),
+    ),
+    gateways=("adam", "ruth"),
+    may_lose="ruth",
+    offered=(("adam", "ruth"),),
+)
+
+LATE_HANGUP: Final = Scenario(
+    "both hang up, and one calls again: each hangup names the first call",
+    messages=(
+        Message("adam", "ruth", "hangup", outcome="may be refused", call=FIRST),
+        Message("adam", "ruth", "offer"),
+        Message("ruth", "adam", "hangup", outcome="may be refused", call=FIRST),
+        Message("ruth", "adam", "answer", once_heard="adam's offer", call="adam's offer"),
+    ),
+    order=(("adam's hangup", "adam's offer"), ("ruth's hangup", "ruth's answer")),
+    gateways=("adam", "ruth"),
+    may_lose="ruth",
+    established=(("adam", "ruth"),),
 )

@@ -3,14 +3,13 @@
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable
 
 from presence.announce import Announcer
 from presence.broker_clock import BrokerClock
 from presence.changes import Changes
 from presence.gateways import Gateways
 from presence.listeners import Listeners
-from presence.mailbox import Mailbox, make_mailbox
+from presence.mailbox import Mailbox
 from presence.operations import Operations
 from presence.records import Records
 from presence.room_log import MailboxLog
@@ -18,24 +17,17 @@ from presence.rosters import Rosters
 from presence.rules.signals import Terms
 from presence.service import PresenceService
 from presence.settings import PresenceSettings
-from presence.store import Bucket, StoreUnavailable, make_bucket
+from presence.store import Bucket
 from presence.stream_size import measure_sizes
-from presence.timers import RETRY_S, Timers
-from tieline.runtime.broker import Broker
+from presence.streams import Streams, watch_streams
+from presence.timers import Timers
 from tieline.runtime.clock_watch import ClockWatch
 from tieline.runtime.guard import BackgroundTasks, keep_going
-from tieline.runtime.ops import STARTING, STOPPING, Ready
+from tieline.runtime.ops import STARTING, STOPPING
 from tieline.runtime.process import Joined, joined, run, unless_stopped
 from tieline.runtime.requests import NoAnswer
-from tieline.runtime.settings import SettingsError
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
-
-BUCKET_AWAY = "the bucket does not answer"
-BUCKET_FULL = "the bucket does not store: no session can begin"
-
-USABLE_CHECK_S = 2.0
-"""How often readiness asks the bucket."""
 
 _log = logging.getLogger("presence")
 
@@ -53,14 +45,15 @@ async def _serve(
     settings: PresenceSettings, stopping: asyncio.Event, subjects: Subjects, process: Joined
 ) -> None:
     _, ready, broker, requests = process
-    await unless_stopped(stopping, _streams_made(broker, subjects, settings))
+    streams = Streams(broker, subjects, settings, _keep_s(settings))
+    await unless_stopped(stopping, streams.made())
     bucket = Bucket(broker, requests, subjects.namespace)
     clock = BrokerClock(requests, bucket.stream, ClockWatch())
     await unless_stopped(stopping, clock.known())
     records = Records(bucket, settings.offline_retention)
     rosters = Rosters(records, settings.room_max_members, bucket.count)
     listeners = Listeners(bucket, clock.now_ms)
-    log = MailboxLog(requests, subjects, lambda: _streams_made(broker, subjects, settings))
+    log = MailboxLog(requests, subjects, streams.made)
     changes = Changes(records, rosters, Announcer(broker, subjects), clock.now_ms, log, listeners.are_all)
     broker.when_away(changes.forget_carried_out)
 
@@ -85,21 +78,17 @@ async def _serve(
     max_rooms = settings.max_rooms if settings.limits == "on" else 0
     operations = Operations(records, changes, gateways, terms, settings.resume_window, max_rooms)
     mailbox = Mailbox(requests, subjects)
-    streams = {"bucket": bucket.stream, "mailbox": subjects.mailbox()}
-
-    def watch() -> Awaitable[None]:
-        return _watch(bucket, mailbox, ready, lambda: _streams_made(broker, subjects, settings))
-
+    names = {"bucket": bucket.stream, "mailbox": subjects.mailbox()}
     async with BackgroundTasks() as background:
         consuming = background.create_task(timers.run())
-        watching = background.create_task(keep_going(_log, "streams not watched: a bug", watch))
-        measure = functools.partial(measure_sizes, requests, streams, _keep_s(settings))
+        watching = background.create_task(watch_streams(bucket, mailbox, streams.try_to_make, ready))
+        measure = functools.partial(measure_sizes, requests, names, _keep_s(settings))
         measuring = background.create_task(keep_going(_log, "streams not measured: a bug", measure))
         telling = background.create_task(keep_going(_log, "clock not kept: a bug", clock.keep))
         async with BackgroundTasks() as answering:
-            service = PresenceService(broker, answering, operations)
+            service = PresenceService(broker, subjects, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
-            await broker.flush()
+            await unless_stopped(stopping, broker.settle())
             ready.clear(STARTING)
             await stopping.wait()
             _log.info("presence stops")
@@ -110,42 +99,6 @@ async def _serve(
             await broker.drain(requested)
         timers.stop()
         consuming.cancel()
-
-
-async def _streams_made(broker: Broker, subjects: Subjects, settings: PresenceSettings) -> None:
-    while True:
-        try:
-            await make_bucket(broker, settings.namespace, settings.storage, settings.replicas)
-            await make_mailbox(
-                broker,
-                subjects,
-                settings.storage,
-                settings.replicas,
-                _keep_s(settings),
-                settings.mailbox_max_bytes,
-            )
-        except StoreUnavailable as error:
-            _log.warning("waiting for JetStream", extra={"error": str(error)})
-            await asyncio.sleep(RETRY_S)
-        else:
-            return
-
-
-async def _watch(
-    bucket: Bucket, mailbox: Mailbox, ready: Ready, make_streams: Callable[[], Awaitable[None]]
-) -> None:
-    """Hold readiness to what the streams say; make them again for a broker that came back without them."""
-    while True:
-        await asyncio.sleep(USABLE_CHECK_S)
-        if await bucket.is_usable() and await mailbox.is_usable():
-            ready.clear(BUCKET_AWAY)
-            ready.hold_unless(BUCKET_FULL, await bucket.has_room())
-        else:
-            ready.hold(BUCKET_AWAY)
-            try:
-                await make_streams()
-            except SettingsError as problem:  # of a stream that somebody has made meanwhile
-                _log.error("streams not made", extra={"error": str(problem)})
 
 
 def _keep_s(settings: PresenceSettings) -> float:

@@ -13,8 +13,8 @@ import msgspec
 from presence.rules.effects import CloseConnection, HangUp
 from presence.rules.user import Session
 from tieline.wire import internal, jetstream, replies
-from tieline.wire.ids import Address, RoomId, UserId
-from tieline.wire.internal import Happened
+from tieline.wire.ids import Address, CallId, RoomId, UserId
+from tieline.wire.internal import NO_CALL, Happened
 from tieline.wire.replies import HangupBody, LeftReason, MemberJoined, MemberLeft, MemberUpdated, ServerHangup
 from tieline.wire.subjects import Subjects
 
@@ -34,9 +34,9 @@ class Announcer:
         self._publisher = publisher
         self._subjects = subjects
 
-    def deliver(self, to: Address, frame: bytes) -> None:
-        """Send one frame to one session of a user; the mailbox keeps it, once."""
-        headers = jetstream.named(internal.message_id(to.user, frame))
+    def deliver(self, to: Address, frame: bytes, call: CallId = NO_CALL) -> None:
+        """Send one frame, of a call or of none, to one session of a user; the mailbox keeps it, once."""
+        headers = jetstream.named(internal.message_id(to.user, frame), call)
         self._publisher.send(self._subjects.user(*to), frame, headers=headers)
 
     def changed(self, user: UserId) -> None:
@@ -68,7 +68,7 @@ class Announcer:
         name = hashlib.blake2b(named_after.encode(), digest_size=12).hexdigest()
         body = HangupBody(hangup.peer, hangup.user, ServerHangup(hangup.reason))
         to = Address(hangup.user, hangup.session)
-        self.deliver(to, replies.success(f"hangup-{name}", "WEBRTC_HANGUP", body))
+        self.deliver(to, replies.success(f"hangup-{name}", "WEBRTC_HANGUP", body), hangup.call)
 
     def happened(
         self, kind: Literal["joined", "left", "offered", "answered", "ended"], fact: Happened

@@ -221,7 +221,7 @@ class Changes:
                 if stored is not None:
                     record, revision = stored
                     if record.pending:
-                        told = await target.carry_out(record, revision)
+                        told = await target.carry_out(record, revision, _listed_by(step.reply))
                         self._note_carried_out(target.key, record, revision)
                 for said in step.said:
                     self._effects.say(said)
@@ -287,6 +287,15 @@ class Changes:
         after = msgspec.structs.replace(change.record, pending=change.effects)
         *_, written = await side_by_side(*writes, target.write(before, change, after, revision))
         return after, written
+
+
+def _listed_by(reply: Reply) -> RoomId | None:
+    """Return the room whose roster a reply has."""
+    match reply:
+        case ListRoom(room=room) | Entered(room=room, lists=True):
+            return room
+        case _:
+            return None
 
 
 def _changes_nothing(change: Change[User]) -> bool:

@@ -5,7 +5,8 @@ when that one died. What others are sent is then the very same, and what is stor
 """
 
 import functools
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, assert_never
 
 import msgspec
@@ -39,6 +40,7 @@ from presence.rules.room import StoredEntry
 from presence.rules.user import User, share_a_room
 from presence.side_by_side import batched, both, side_by_side
 from presence.store import ABSENT, Record
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire.ids import Address, RoomId, SessionId, UserId
 from tieline.wire.internal import Happened, RoomChange
 from tieline.wire.subjects import Keys, users_of_pair
@@ -51,7 +53,13 @@ ENDED_AT_ONCE: Final = 32
 """Negotiations of one user that are ended side by side, so that others keep their share of the store."""
 
 FEW: Final = 4
-"""So many negotiations are looked at one by one; of more it is asked first which of them may have to end."""
+"""So many negotiations are read with what is read anyway, and looked at one by one. Of more their keys are
+listed, which costs more than to read so few, and it is asked first which of them may have to end."""
+
+_PAIR: Final = "pair."
+"""Begins the key of every negotiation (`tieline.wire.subjects.Keys`)."""
+
+_unreadable: Final = Unreadable(logging.getLogger(__name__))
 
 Later = Callable[[], Awaitable[object]]
 
@@ -94,22 +102,24 @@ class Effects:
         self._log = log
         self._all_hear = all_hear
 
-    async def of_user(self, user: UserId, record: User, revision: int) -> Told:
+    async def of_user(self, user: UserId, record: User, revision: int, listed: RoomId | None = None) -> Told:
         """Carry out what is pending in a user's record of this revision.
 
+        The roster of the room that is to be `listed` is read with what has to be read anyway.
         A room hears of its change by its log. Where a gateway may live that does not hear it, the whole
         roster is read, and those of the members who are there are told one by one.
         """
         pending = list(_by_room(record))
         rooms = list(dict.fromkeys(_rooms_of(record, pending)))
         is_whole = bool(rooms) and not await self._all_hear()
-        patterns = _rosters(rooms) if is_whole else _own_entries(user, pending)
+        read_whole = [room for room in rooms if is_whole or room == listed]
+        patterns = [*_rosters(read_whole), *_own_entries(user, pending, read_whole)]
         to_end = _pairs_to_end(user, record)
         changes = self._changes(record, pending, revision)
-        # The note of a session that has ended goes with its roster entries. That of one which was resumed on
+        # The note of a session that has ended goes last of all. That of one which was resumed on
         # another gateway may go at any time: the session has a newer note there.
         notes = self._note_removals(record, last=False)
-        reading = both(self._read(Keys.user(user), revision, patterns), self._records.store.keys(*to_end))
+        reading = self._read_with_calls(Keys.user(user), revision, patterns, to_end, is_much=is_whole)
         first = side_by_side(*(remove() for remove in notes if record.is_reachable))
         numbers: dict[RoomId, int] = {}
         if to_end:
@@ -117,7 +127,7 @@ class Effects:
         else:
             ((found, pairs), numbers), _ = await both(both(reading, self._log_changes(user, changes)), first)
         rosters = rosters_in(found, rooms)
-        last: list[Later] = [] if record.is_reachable else list(notes)
+        last: list[Later] = []
         changed: list[RoomId] = []
         for effect in pending:
             match effect:
@@ -128,7 +138,7 @@ class Effects:
                 case RemoveNote():
                     pass  # above and below, or when the record is settled
                 case EndCalls() | EndCallsWithoutRoom():
-                    await self._end_calls(user, revision, effect, pairs)
+                    await self._end_calls(user, revision, effect, pairs, found)
                 case MemberCame():
                     self._member_came(user, revision, effect, rosters[effect.room])
                     if not _has_entry(rosters[effect.room], user, record.session.id):
@@ -142,10 +152,14 @@ class Effects:
                     self._status_changed(user, record, revision, effect, rosters)
                 case _:
                     assert_never(effect)
+        doing = side_by_side(*(do() for do in last))
         if to_end:  # hang-ups come before the departure that they follow from
-            numbers = await self._log_changes(user, changes)
-        await side_by_side(*(do() for do in last))
-        whole = {room: roster for room, roster in rosters.items() if is_whole and room not in changed}
+            numbers, _ = await both(self._log_changes(user, changes), doing)
+        else:
+            await doing
+        if not record.is_reachable:  # until all else is done, the session is found by its note
+            await side_by_side(*(remove() for remove in notes))
+        whole = {room: rosters[room] for room in read_whole if room not in changed}
         return Told(whole, numbers)
 
     def _changes(
@@ -192,7 +206,9 @@ class Effects:
                 case HangUp():
                     self._announcer.hangup(effect)
                 case CallEnded():
-                    fact = Happened(effect.at, effect.user, effect.peer, reason=effect.reason)
+                    fact = Happened(
+                        effect.at, effect.user, effect.peer, reason=effect.reason, call=effect.call or None
+                    )
                     self._announcer.happened("ended", fact)
                 case _:
                     assert_never(effect)
@@ -216,6 +232,23 @@ class Effects:
         """
         return await self._records.read_after({key: revision}, key, *patterns) if patterns else {}
 
+    async def _read_with_calls(
+        self, key: str, revision: int, patterns: list[str], to_end: tuple[str, ...], *, is_much: bool
+    ) -> tuple[Mapping[str, Record], list[str]]:
+        """Read as `_read` does, and list the negotiations: if they are few, they are among what was read.
+
+        That is not tried if the patterns alone are those of much.
+        """
+        if not to_end:
+            return await self._read(key, revision, patterns), []
+        most = 1 + len(patterns) + FEW
+        few = None
+        if not is_much:
+            few = await self._records.read_few_after({key: revision}, most, key, *patterns, *to_end)
+        if few is not None:
+            return few, [each for each in few if each.startswith(_PAIR)]
+        return await both(self._read(key, revision, patterns), self._records.store.keys(*to_end))
+
     def _note_removals(self, record: User, *, last: bool) -> list[Later]:
         keys = [
             (Keys.session(effect.gateway, effect.session), effect.revision)
@@ -225,13 +258,18 @@ class Effects:
         return [functools.partial(self._records.remove, key, revision) for key, revision in keys]
 
     async def _end_calls(
-        self, user: UserId, revision: int, effect: EndCalls | EndCallsWithoutRoom, pairs: list[str]
+        self,
+        user: UserId,
+        revision: int,
+        effect: EndCalls | EndCallsWithoutRoom,
+        pairs: list[str],
+        read: Mapping[str, Record],
     ) -> None:
         """End those of a user's negotiations, of which these are the keys, that the effect is about.
 
-        They are read and ended some at a time: there may be hundreds.
+        Unless they are among what was `read`, they are read and ended some at a time: there may be hundreds.
         """
-        peers = {key: _peer_in(key, user) for key in pairs}
+        peers = {key: peer for key in pairs if (peer := _peer_in(key, user)) is not None}
         mine = Keys.user(user)
         if isinstance(effect, EndCallsWithoutRoom) and len(peers) > FEW:
             keys = [Keys.user(peer) for peer in peers.values()]
@@ -241,7 +279,9 @@ class Effects:
             )
             peers = {key: peer for key, peer in peers.items() if not _share_a_room(users, user, peer)}
         for keys in batched(peers, ENDED_AT_ONCE):
-            found = await self._records.read_after({mine: revision}, mine, *keys)
+            found = read
+            if not all(key in read for key in keys):
+                found = await self._records.read_after({mine: revision}, mine, *keys)
             open_ = [peers[key] for key in keys if _may_have_to_end(found, key)]
             if open_ and isinstance(effect, EndCalls):
                 found = {**found, **await self._beside(user, revision, open_)}
@@ -332,8 +372,13 @@ def _pairs_to_end(user: UserId, record: User) -> tuple[str, ...]:
     return ()
 
 
-def _peer_in(key: str, user: UserId) -> UserId:
-    one, other = users_of_pair(key)
+def _peer_in(key: str, user: UserId) -> UserId | None:
+    """Name the other of two users; None: the key cannot be read."""
+    try:
+        one, other = users_of_pair(key)
+    except ValueError as error:
+        _unreadable.note("record", error)
+        return None
     return other if one == user else one
 
 
@@ -362,10 +407,10 @@ def _rosters(rooms: Iterable[RoomId]) -> list[str]:
     return [Keys.roster(room) for room in rooms]
 
 
-def _own_entries(user: UserId, pending: Iterable[OneRoomEffect]) -> list[str]:
-    """List the roster entries that what is pending must find there."""
+def _own_entries(user: UserId, pending: Iterable[OneRoomEffect], read_whole: Collection[RoomId]) -> list[str]:
+    """List the roster entries that what is pending must find there, but for those of rooms read whole."""
     rooms = (effect.room for effect in pending if isinstance(effect, MemberCame))
-    return [Keys.room(room, user) for room in rooms]
+    return [Keys.room(room, user) for room in rooms if room not in read_whole]
 
 
 def _has_entry(roster: list[StoredEntry], user: UserId, session: SessionId) -> bool:

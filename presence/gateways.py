@@ -1,6 +1,7 @@
 """Gateways: keeping their leases, and what becomes of the sessions of one that died."""
 
 import functools
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,6 +14,7 @@ from presence.rules import session as session_rules
 from presence.side_by_side import batched, side_by_side, some_at_once
 from presence.store import ABSENT, Record
 from tieline import metrics
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire.ids import Address, GatewayId, SessionId, UserId
 from tieline.wire.internal import (
     KeepLease,
@@ -23,7 +25,7 @@ from tieline.wire.internal import (
     Register,
     SessionGone,
 )
-from tieline.wire.subjects import Keys
+from tieline.wire.subjects import Keys, identifier
 
 TOGETHER: Final = 64
 """Sessions of a dead gateway whose records are read in one go."""
@@ -35,6 +37,8 @@ LEASE_SHARE: Final = 0.8
 """The part of the lease after which a silent gateway is asked directly whether it lives; the answer may take
 the rest. A broker that was away longer than a lease must not end the sessions of gateways that came back
 with it."""
+
+_unreadable: Final = Unreadable(logging.getLogger(__name__))
 
 AskWhetherAlive = Callable[[GatewayId, float], Awaitable[bool]]
 """Ask a gateway directly, for so many seconds at most."""
@@ -68,7 +72,7 @@ class Gateways:
         """Let a gateway live for another lease."""
         key = Keys.lease_timer(ask.gateway)
         found = (await self._records.store.read(key)).get(key)
-        run = found.value.decode() if found is not None and found.value else secrets.token_hex(8)
+        run = _run_in(found) or secrets.token_hex(8)
         taking = self._records.store.put(key, run.encode(), self._lease_s * LEASE_SHARE)
         noting = (self._listeners.note(ask.gateway),) if ask.hears else ()
         revision, *_ = await side_by_side(taking, *noting)
@@ -104,9 +108,9 @@ class Gateways:
             return False
         noted = await self._records.store.read(Keys.sessions_of(gateway))
         left = [
-            (Address(UserId(str(record.value, "utf-8")), SessionId(key.rpartition(".")[2])), record.revision)
+            (address, record.revision)
             for key, record in noted.items()
-            if record.value and record.revision < before
+            if record.value and record.revision < before and (address := _noted(key, record)) is not None
         ]
         failure: Exception | None = None
         for some in batched(left, TOGETHER):
@@ -142,3 +146,23 @@ class Gateways:
         rule = functools.partial(orphan, address, gateway, self._resume_window_s, ran_out=ran_out)
         lease = (Keys.lease_timer(gateway),)
         return await self._changes.user(address.user, rule, also=lease, found=found or None)
+
+
+def _run_in(lease: Record | None) -> str:
+    """Read the name of a lease's run; "" if there is none, or none that can be read."""
+    if lease is None:
+        return ""
+    try:
+        return lease.value.decode()
+    except ValueError as error:
+        _unreadable.note("record", error)
+        return ""
+
+
+def _noted(key: str, note: Record) -> Address | None:
+    """Read whose session a note is about; None: it cannot be read."""
+    try:
+        return Address(UserId(note.value.decode()), SessionId(identifier(key.rpartition(".")[2])))
+    except ValueError as error:
+        _unreadable.note("record", error)
+        return None

@@ -6,7 +6,6 @@ what it has not had. Only made here; routers and presence publish into it by pub
 listen to it (`gateway.delivery.feed`) and read it (`gateway.delivery.mailbox`).
 """
 
-import functools
 import logging
 import time
 from typing import Final, Literal
@@ -37,6 +36,8 @@ MIN_BYTES: Final = 1024 * 1024
 """Less would not hold what one call needs at its beginning."""
 
 _NOT_MADE: Final = (jetstream.NAME_IN_USE, *jetstream.NO_ROOM_FOR_STREAM)
+
+NOT_ADAPTED: Final = "not adapted: an operator may, with `tieline streams`"
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ async def make_mailbox(
     )
     context = broker.client.jetstream(timeout=TIMEOUT_S)
     room = max_bytes
-    while not await _is_made(context, config.evolve(max_bytes=room)):
+    while not await is_made(context, config.evolve(max_bytes=room)):
         room //= 2
         if room < MIN_BYTES:
             raise StoreUnavailable("no mailbox: the broker has no room for it")
@@ -98,25 +99,73 @@ async def make_mailbox(
         _log.warning("the mailbox is smaller than it should be", extra={"bytes": room, "wanted": max_bytes})
 
 
-async def _is_made(context: JetStreamContext, config: StreamConfig) -> bool:
+async def is_made(context: JetStreamContext, config: StreamConfig) -> bool:
     """Make the stream so, or adapt the one that is there; False: the broker has no room for it.
 
-    Of a stream that is there JetStream counts the room twice when it is asked to make it. So it is asked to
-    adapt it first, and again when another process has made it in between.
+    Of a stream that is there JetStream counts the room twice when it is asked to make it. So it is looked at
+    first, and again when another process has made it in between. One that is as it should be is let be: this
+    process may not be permitted to adapt it. Then what is there has to serve as it is.
 
     Raises:
         StoreUnavailable: JetStream does not answer (yet), or cannot make it so.
     """
-    # Numbers of changes of rooms go on growing, also when a stream was lost and is made anew.
-    making = functools.partial(context.add_stream, first_seq=time.time_ns() // 1_000)
-    for attempt in (context.update_stream, making, context.update_stream):
-        try:
-            await attempt(config)
-        except APIError as error:
-            if not (isinstance(error, NotFoundError) or error.err_code in _NOT_MADE):
-                raise StoreUnavailable(f"no mailbox: {error}") from error
-        except (NatsError, TimeoutError) as error:
+    assert config.name is not None
+    try:
+        current = await _config_of(context, config.name)
+        if current is None:
+            # Numbers of changes of rooms go on growing, also when a stream was lost and is made anew.
+            await context.add_stream(config, first_seq=time.time_ns() // 1_000)
+    except APIError as error:
+        if error.err_code in jetstream.NO_ROOM_FOR_STREAM:
+            return False
+        if error.err_code != jetstream.NAME_IN_USE:
             raise StoreUnavailable(f"no mailbox: {error}") from error
-        else:
-            return True
-    return False
+        current = await _config_of(context, config.name)
+    except (NatsError, TimeoutError) as error:
+        raise StoreUnavailable(f"no mailbox: {error}") from error
+    if current is None or _shaped(current) == _shaped(config):
+        return True
+    try:
+        await context.update_stream(config)
+    except APIError as error:
+        if error.err_code not in _NOT_MADE:
+            raise StoreUnavailable(f"no mailbox: {error}") from error
+        return False
+    except (NatsError, TimeoutError) as error:
+        if not _serves(current, config):
+            raise StoreUnavailable(f"the mailbox cannot be adapted: {error}") from error
+        _log.warning(NOT_ADAPTED, extra={"stream": config.name, "error": repr(error)})
+    return True
+
+
+async def _config_of(context: JetStreamContext, name: str) -> StreamConfig | None:
+    """Look at a stream; None: there is none."""
+    try:
+        return (await context.stream_info(name)).config
+    except NotFoundError:
+        return None
+
+
+def _shaped(config: StreamConfig) -> tuple[object, ...]:
+    """List what this module says of a stream, in the words in which JetStream repeats it."""
+    return (
+        *_passed_on(config),
+        config.storage,
+        config.num_replicas,
+        config.max_age,
+        config.max_msgs_per_subject,
+        config.duplicate_window,
+        config.discard,
+        config.max_bytes,
+    )
+
+
+def _passed_on(config: StreamConfig) -> tuple[object, ...]:
+    republish = config.republish
+    source, destination = (republish.src, republish.dest) if republish is not None else (None, None)
+    return sorted(config.subjects or ()), source, destination, config.allow_direct
+
+
+def _serves(current: StreamConfig, wanted: StreamConfig) -> bool:
+    """Whether a stream keeps and passes on all that it should, though not for as long, or as often."""
+    return _passed_on(current) == _passed_on(wanted)

@@ -9,6 +9,8 @@ import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol, TypeVar
 
+import msgspec
+
 from presence.changes import Changes
 from presence.gateways import Gateways
 from presence.records import Records
@@ -27,6 +29,7 @@ from tieline.wire.internal import (
     KeepLease,
     LeaveRoom,
     ListMembers,
+    Opened,
     OpenSession,
     PresenceReply,
     PresenceRequest,
@@ -163,6 +166,8 @@ class Operations:
         reply = None
         try:
             reply = await self._gateways.minded(ask, functools.partial(self._begin, ask))
+            if isinstance(reply, Opened):
+                reply = msgspec.structs.replace(reply, offer_timeout_s=self._terms.offer_timeout_s)
         finally:
             del self._opening[ask]
             outcome.set_result(reply)

@@ -29,6 +29,11 @@ def estimated(keys: Iterable[str]) -> int:
     return sum(_ROSTER if "*" in key else _KINDS.get(key.partition(".")[0], _OTHER) for key in keys)
 
 
+def estimated_each(keys: Iterable[str]) -> int:
+    """Estimate how many bytes the largest holds of all that these keys and patterns match."""
+    return max(_KINDS.get(key.partition(".")[0], _OTHER) for key in keys)
+
+
 class ReadBudget:
     """Bytes that may be asked for at once."""
 

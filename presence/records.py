@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
-from typing import Final
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -12,6 +13,7 @@ from presence.rules.room import StoredEntry, may_be_kept
 from presence.rules.user import RosterEntry, User
 from presence.store import ABSENT, Conflict, ListedStore, Record, StoreUnavailable
 from tieline import metrics
+from tieline.runtime.unreadable import UNREADABLE, Unreadable
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
 from tieline.wire.subjects import Keys, identifier
 
@@ -36,10 +38,31 @@ _negotiation = msgspec.msgpack.Decoder(Negotiation)
 _entry = msgspec.msgpack.Decoder(RosterEntry)
 
 
+_unreadable: Final = Unreadable(logging.getLogger(__name__))
+
+ReadT = TypeVar("ReadT")
+
+
+def _read(
+    decode: Callable[[bytes], ReadT], found: Mapping[str, Record], key: str
+) -> tuple[ReadT | None, int]:
+    """Read a record. One that cannot be understood is none, and is replaced by its revision like any other.
+
+    So what destroys a record harms whom it is about for as long as a new session takes, and not for good.
+    """
+    record = found.get(key, ABSENT)
+    if not record.value:
+        return None, record.revision
+    try:
+        return decode(record.value), record.revision
+    except UNREADABLE as error:
+        _unreadable.note("record", error)
+        return None, record.revision
+
+
 def user_in(found: Mapping[str, Record], key: str) -> tuple[User | None, int]:
     """Find a user's record and its revision among what was read."""
-    record = found.get(key, ABSENT)
-    return (_user.decode(record.value) if record.value else None), record.revision
+    return _read(_user.decode, found, key)
 
 
 def users_in(found: Mapping[str, Record], users: Iterable[UserId]) -> dict[UserId, User]:
@@ -50,14 +73,12 @@ def users_in(found: Mapping[str, Record], users: Iterable[UserId]) -> dict[UserI
 
 def negotiation_in(found: Mapping[str, Record], key: str) -> tuple[Negotiation | None, int]:
     """Find a negotiation and its revision among what was read."""
-    record = found.get(key, ABSENT)
-    return (_negotiation.decode(record.value) if record.value else None), record.revision
+    return _read(_negotiation.decode, found, key)
 
 
 def entry_in(found: Mapping[str, Record], key: str) -> tuple[RosterEntry | None, int]:
     """Find a roster entry and its revision among what was read."""
-    record = found.get(key, ABSENT)
-    return (_entry.decode(record.value) if record.value else None), record.revision
+    return _read(_entry.decode, found, key)
 
 
 def rosters_in(found: Mapping[str, Record], rooms: Iterable[RoomId]) -> dict[RoomId, list[StoredEntry]]:
@@ -68,10 +89,20 @@ def rosters_in(found: Mapping[str, Record], rooms: Iterable[RoomId]) -> dict[Roo
         if not prefix.startswith("room."):
             continue
         entry, revision = entry_in(found, key)
-        if entry is not None:
+        if entry is None:
+            continue
+        try:
             stored = StoredEntry(UserId(identifier(user)), entry, revision)
-            rosters.setdefault(prefix, []).append(stored)
+        except ValueError as error:
+            _unreadable.note("record", error)
+            continue
+        rosters.setdefault(prefix, []).append(stored)
     return {room: rosters.get(Keys.roster(room).removesuffix(".*"), []) for room in rooms}
+
+
+def _has_all(found: Mapping[str, Record], written: Mapping[str, int]) -> bool:
+    """Whether what was read is not older than these writes."""
+    return all(found.get(key, ABSENT).revision >= revision for key, revision in written.items())
 
 
 class Records:
@@ -89,7 +120,18 @@ class Records:
         """
         for _ in range(MAX_LOOKS):
             found = await self.store.read(*keys)
-            if all(found.get(key, ABSENT).revision >= revision for key, revision in written.items()):
+            if _has_all(found, written):
+                return found
+            await asyncio.sleep(LAG_S)
+        raise StoreUnavailable(f"no replica has {dict(written)}")
+
+    async def read_few_after(
+        self, written: Mapping[str, int], most: int, *keys: str
+    ) -> dict[str, Record] | None:
+        """Read as `read_after` does; None: there are more than so many. See `ListedStore.read_few`."""
+        for _ in range(MAX_LOOKS):
+            found = await self.store.read_few(most, *keys)
+            if found is None or _has_all(found, written):
                 return found
             await asyncio.sleep(LAG_S)
         raise StoreUnavailable(f"no replica has {dict(written)}")

@@ -10,8 +10,6 @@ import functools
 import logging
 from typing import Final
 
-import msgspec
-
 from presence.announce import Publisher
 from presence.operations import Operations
 from presence.store import StoreUnavailable
@@ -21,6 +19,7 @@ from tieline.runtime.guard import bug_guard
 from tieline.runtime.pool import Pool, PoolSize
 from tieline.runtime.requests import patience_of
 from tieline.runtime.tally import Tally
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire import internal
 from tieline.wire.internal import (
     OPERATIONS,
@@ -30,8 +29,10 @@ from tieline.wire.internal import (
     PresenceReply,
     PresenceRequest,
     Refused,
+    RouterRequest,
     SessionGone,
 )
+from tieline.wire.subjects import Subjects
 
 UNKNOWN: Final = "unknown"
 """What a request that cannot be read is called in the metrics."""
@@ -52,25 +53,37 @@ class PresenceService:
     """Takes requests off the broker, has them carried out, answers. Tasks belong to the given group."""
 
     def __init__(
-        self, broker: Publisher, tasks: asyncio.TaskGroup, operations: Operations, size: PoolSize = SIZE
+        self,
+        broker: Publisher,
+        subjects: Subjects,
+        tasks: asyncio.TaskGroup,
+        operations: Operations,
+        size: PoolSize = SIZE,
     ) -> None:
         self._broker = broker
+        self._may_answer = {who: subjects.reply_to(who) for who in ("gateway", "router")}
         self._pool = Pool(tasks, size)
         self._operations = operations
         self._tally = Tally(_log)
+        self._unreadable = Unreadable(_log, self._tally)
 
     def on_request(self, message: Message) -> None:
         """Answer one message of the queue group, in a task of its own, now or when it is its turn."""
         try:
             request = internal.decode_presence_request(message.data)
-        except (msgspec.MsgspecError, ValueError) as error:  # the latter: text that is not UTF-8
+        except internal.UNREADABLE as error:
             metrics.PRESENCE_REQUESTS.labels(UNKNOWN, "failed").inc()
-            self._tally.note(logging.ERROR, _UNREADABLE, "", "", error=repr(error))
+            self._unreadable.note("request", error, _UNREADABLE)
             return
         op = OPERATIONS[type(request)]
         if message.subject.rpartition(".")[2] != op:  # the broker has let its sender ask for something else
             metrics.PRESENCE_REQUESTS.labels(op, "failed").inc()
             self._tally.note(logging.ERROR, _MISDIRECTED, op, "", op=op)
+            return
+        asks = "router" if isinstance(request, RouterRequest) else "gateway"
+        if not self._may_answer[asks](message.reply):
+            metrics.PRESENCE_REQUESTS.labels(op, "failed").inc()
+            self._unreadable.note("request", f"to be answered on {message.reply!r}", _UNREADABLE)
             return
         job = functools.partial(self._answer, request, op, message.reply)
         self._pool.submit(_owner(request, op), message.reply, job, len(message.data), patience_of(message))

@@ -16,13 +16,14 @@ from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StorageType, StreamConfig
 from nats.js.errors import APIError
 
-from presence.read_budget import ReadBudget, estimated
+from presence.read_budget import ReadBudget, estimated, estimated_each
 from presence.side_by_side import side_by_side
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.settings import SettingsError
 from tieline.wire import jetstream
+from tieline.wire.subjects import Keys
 
 TIMEOUT_S: Final = 2.0
 """For one read or write: a leader election of the stream takes about one second."""
@@ -34,7 +35,7 @@ REMOVED_TTL_S: Final = 30.0
 """How long the marker of a removed record stays: longer than a replica lags behind the removal
 (`presence.records`)."""
 
-PROBE: Final = "usable"
+PROBE: Final = Keys.probe()
 """The key that is read and written to see whether that is possible."""
 
 PROBE_TTL_S: Final = 10.0
@@ -120,7 +121,15 @@ class Store(Protocol):
 
 
 class ListedStore(Store, Protocol):
-    """A store that also says what it has."""
+    """A store that also says what it has, and how much."""
+
+    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+        """Read all keys, and all that patterns match, as `read` does; None: they are more than so many.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        ...
 
     async def keys(self, *patterns: str) -> list[str]:
         """List the keys that patterns match, by the leader's word; some may have been removed just now.
@@ -178,6 +187,18 @@ class Bucket:
     def _record(self, reply: Message) -> tuple[str, Record]:
         subject, revision = jetstream.stored_as(reply.headers)
         return subject[self._cut :], Record(reply.data, revision)
+
+    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+        """See `ListedStore.read_few`."""
+        ask = jetstream.few_last_messages_of([self.prefix + key for key in keys], most)
+        try:
+            async with self._budget.of(most * estimated_each(keys)):
+                replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
+        except NoAnswer as error:
+            raise StoreUnavailable(keys) from error
+        if replies[-1].status == jetstream.TOO_MANY_MESSAGES or jetstream.pending(replies[-1]):
+            return None
+        return dict(self._record(reply) for reply in replies[:-1])
 
     async def keys(self, *patterns: str) -> list[str]:
         """See `ListedStore.keys`."""
@@ -322,13 +343,16 @@ async def _adapt_bucket(context: JetStreamContext, stream: str, storage: Storage
                 f"TIELINE_STORAGE: the stream {stream} is there with {current.storage} storage, and cannot "
                 f"become {storage.value}; set TIELINE_STORAGE={current.storage}, or delete the stream"
             )
-        await context.update_stream(
-            current.evolve(
-                num_replicas=replicas,
-                allow_direct=True,
-                allow_msg_ttl=True,
-                subject_delete_marker_ttl=MARKER_TTL_S,
-            )
+        wanted = current.evolve(
+            num_replicas=replicas,
+            allow_direct=True,
+            allow_msg_ttl=True,
+            subject_delete_marker_ttl=MARKER_TTL_S,
         )
+        if wanted == current:
+            return
+        await context.update_stream(wanted)
     except (NatsError, TimeoutError) as error:
-        raise StoreUnavailable(f"the stream {stream} cannot be adapted: {error}") from error
+        raise StoreUnavailable(
+            f"the stream {stream} cannot be adapted; an operator may, with `tieline streams`: {error}"
+        ) from error

@@ -18,7 +18,7 @@ from presence.rules.negotiation import NOTHING, Negotiation
 from presence.rules.user import User, stamped
 from presence.store import Record
 from tieline import metrics
-from tieline.wire.ids import UserId
+from tieline.wire.ids import RoomId, UserId
 from tieline.wire.subjects import Keys
 
 Clock = Callable[[], int]
@@ -45,8 +45,11 @@ class Target(Protocol[RecordT]):
         """Replace the record of that revision, and count what that means for operators. See `Store.write`."""
         ...
 
-    async def carry_out(self, record: RecordT, revision: int) -> Told:
-        """Carry out what is pending in the record; returns what was found out by it."""
+    async def carry_out(self, record: RecordT, revision: int, listed: RoomId | None = None) -> Told:
+        """Carry out what is pending in the record; returns what was found out by it.
+
+        The roster of the room that is `listed` is among that, unless it was changed by it.
+        """
         ...
 
     async def settle(self, record: RecordT, revision: int, *, forget: bool) -> None:
@@ -73,9 +76,9 @@ class UserRecord:
         """Replace the record of that revision."""
         return await self._records.write_user(self.key, after, revision)
 
-    async def carry_out(self, record: User, revision: int) -> Told:
+    async def carry_out(self, record: User, revision: int, listed: RoomId | None = None) -> Told:
         """Carry out what is pending in the record, but for what comes when it is settled."""
-        return await self._effects.of_user(self.owner, record, revision)
+        return await self._effects.of_user(self.owner, record, revision, listed)
 
     async def settle(self, record: User, revision: int, *, forget: bool) -> None:
         """Let the record forget what is carried out, then remove the note that goes last of all.
@@ -125,7 +128,7 @@ class NegotiationRecord:
             metrics.ANSWER_SECONDS.observe(max(0, self._clock() - answered_at) / 1000)
         return written
 
-    async def carry_out(self, record: Negotiation, _revision: int) -> Told:
+    async def carry_out(self, record: Negotiation, _revision: int, _listed: RoomId | None = None) -> Told:
         """Carry out what is pending in the record, which is no room's business."""
         self._effects.of_negotiation(record)
         return NOTHING_TOLD

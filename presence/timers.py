@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from nats.errors import Error as NatsError
@@ -21,6 +22,7 @@ from presence.store import StoreUnavailable
 from tieline import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Msg
 from tieline.runtime.guard import bug_guard
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, GatewayId, UserId
 from tieline.wire.permissions import TIMERS
@@ -44,6 +46,9 @@ CARRIED_OUT_TTL_S: Final = 1
 
 _BATCH: Final = 64
 
+CarryOut = Callable[[], Awaitable[object]]
+"""Carries out one expiry."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -65,6 +70,7 @@ class Timers:
         self._gateways = gateways
         self._changes = changes
         self._retry_s = retry_s
+        self._unreadable = Unreadable(_log)
         self._stopping = False
 
     def stop(self) -> None:
@@ -110,11 +116,16 @@ class Timers:
         with bug_guard(_log, "expiry not carried out: a bug", key=marker.subject):
             settle = marker.ack
             expired = jetstream.has_expired(marker.headers)
-            if expired:
+            try:
+                carry_out = self._read(marker) if expired else None
+            except ValueError as error:  # another process would not understand it either
+                self._unreadable.note("timer", error, "a timer of no known kind")
+                carry_out = None
+            if carry_out is not None:
                 try:
                     async with asyncio.TaskGroup() as firing:
                         alive = firing.create_task(_say_working(marker))
-                        await self._carry_out(marker)
+                        await carry_out()
                         alive.cancel()
                 except* (StoreUnavailable, BrokerAway) as errors:
                     _log.warning("expiry failed", extra={"error": repr(errors.exceptions)})
@@ -130,27 +141,36 @@ class Timers:
         with contextlib.suppress(BrokerAway):
             self._broker.send(marker.subject, b"", headers=headers)
 
-    async def _carry_out(self, marker: Msg) -> None:
-        _, kind, *names = marker.subject[len(self._prefix) :].split(".")
-        metrics.TIMERS_FIRED.labels(kind).inc()
+    def _read(self, marker: Msg) -> CarryOut:
+        """Read what expires, and count it; returns how that is carried out.
+
+        Raises:
+            ValueError: it is no timer of a kind that is known.
+        """
+        _, kind, *tokens = marker.subject[len(self._prefix) :].split(".")
+        names = [identifier(token) for token in tokens]
         match kind, names:
             case "offer", [offerer, target, generation]:
-                one, other = UserId(identifier(offerer)), UserId(identifier(target))
+                one, other = UserId(offerer), UserId(target)
                 expire = functools.partial(endings.expire, one, other, generation)
-                await self._changes.negotiation(one, other, expire)
+                carry_out: CarryOut = functools.partial(self._changes.negotiation, one, other, expire)
             case "lease", [gateway]:
-                dead = await self._gateways.lease_ran_out(
-                    GatewayId(identifier(gateway)), before=marker.metadata.sequence.stream
-                )
-                _log.warning("gateway lease ran out", extra={"gateway": identifier(gateway), "dead": dead})
+                before = marker.metadata.sequence.stream
+                carry_out = functools.partial(self._lease_ran_out, GatewayId(gateway), before)
             case "away", [user, connection]:
-                waiting = UserId(identifier(user))
+                waiting, lost = UserId(user), ConnectionId(connection)
                 expired = marker.metadata.sequence.stream
-                lost = ConnectionId(connection)
                 give_up = functools.partial(session.give_up, waiting, lost, expired=expired)
-                await self._changes.user(waiting, give_up, also=(Keys.away_timer(waiting, lost),))
+                timer = Keys.away_timer(waiting, lost)
+                carry_out = functools.partial(self._changes.user, waiting, give_up, also=(timer,))
             case _:
-                _log.error("a timer of no known kind", extra={"key": marker.subject})
+                raise ValueError(f"a timer of no known kind: {marker.subject!r}")
+        metrics.TIMERS_FIRED.labels(kind).inc()
+        return carry_out
+
+    async def _lease_ran_out(self, gateway: GatewayId, before: int) -> None:
+        dead = await self._gateways.lease_ran_out(gateway, before=before)
+        _log.warning("gateway lease ran out", extra={"gateway": gateway, "dead": dead})
 
 
 async def _say_working(marker: Msg) -> None:

@@ -8,7 +8,7 @@ from router.grants import Grants
 from router.service import RouterService
 from tieline.runtime.guard import BackgroundTasks
 from tieline.runtime.ops import STARTING, STOPPING
-from tieline.runtime.process import joined, run
+from tieline.runtime.process import joined, run, unless_stopped
 from tieline.runtime.settings import ProcessSettings
 from tieline.runtime.watch import NO_ROOM, hold_while_unwell
 from tieline.wire.subjects import Subjects
@@ -26,7 +26,7 @@ async def main(settings: ProcessSettings, stopping: asyncio.Event) -> None:
     ):
         service = RouterService(process.broker, process.requests, subjects, Grants(), routing)
         signals = await service.start()
-        await process.broker.flush()
+        await unless_stopped(stopping, process.broker.settle())
         process.ready.clear(STARTING)
         watching = routing.create_task(hold_while_unwell(process.ready, NO_ROOM, service.has_room))
         await stopping.wait()

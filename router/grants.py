@@ -7,7 +7,8 @@ a monotonic clock. Presence decides what is granted (`presence.rules.signals`).
 
 from typing import Final, NamedTuple
 
-from tieline.wire.ids import FrameDigest, SessionId, UserId
+from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
+from tieline.wire.internal import NO_CALL
 
 MAX_GRANTS: Final = 100_000
 """About 50 MiB; past it all are dropped, and each is asked for again within one round trip."""
@@ -22,6 +23,8 @@ class Grant(NamedTuple):
     until: float
     held: frozenset[FrameDigest]
     """Retries of these are acknowledged as held, and not relayed."""
+    call: CallId = NO_CALL
+    """What they belong to."""
 
 
 class Ticket:
@@ -52,12 +55,14 @@ class Grants:
         """Whether nothing is remembered of any user."""
         return not (self._grants or self._keys)
 
-    def find(self, user: UserId, session: SessionId, target: UserId, now: float) -> Grant | None:
-        """Find a grant that is good now."""
+    def find(
+        self, user: UserId, session: SessionId, target: UserId, now: float, call: CallId = NO_CALL
+    ) -> Grant | None:
+        """Find a grant that is good now, for the call that a candidate names; it may name none."""
         grant = self._grants.get((user, target))
         if grant is None or grant.session != session or grant.until <= now:
             return None
-        return grant
+        return None if call and grant.call not in (call, NO_CALL) else grant
 
     def ask(self, user: UserId, target: UserId) -> Ticket:
         """Note that presence is being asked about these two. Give the ticket back to `answered`."""

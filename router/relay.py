@@ -19,8 +19,8 @@ from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import internal, jetstream
-from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import Delivery
+from tieline.wire.ids import CallId, SessionId, UserId
+from tieline.wire.internal import NO_CALL, Delivery
 from tieline.wire.subjects import Subjects
 
 STORE_PATIENCE_S: Final = 4.0
@@ -84,34 +84,37 @@ class Relaying:
         self._stored = Stored()
         broker.when_away(self._stored.forget_all)
 
-    def publish_at_once(self, user: UserId, session: SessionId, frame: bytes) -> bool:
+    def publish_at_once(self, user: UserId, session: SessionId, frame: bytes, call: CallId = NO_CALL) -> bool:
         """Publish one frame if the mailbox is not asked now; returns whether it is published.
 
+        `call` is what it belongs to: that is stored beside it, here and below.
         Nearly every signal of an established pair, of a sender without acks, takes this way.
         """
         if self._loop.time() >= self._at_once_until:
             return False
-        headers = jetstream.named(internal.message_id(user, frame))
+        headers = jetstream.named(internal.message_id(user, frame), call)
         try:
             self._broker.send(self._subjects.user(user, session), frame, headers=headers)
         except BrokerAway:
             return False
         return True
 
-    def publish(self, user: UserId, session: SessionId, frame: bytes, done: Done) -> None:
+    def publish(
+        self, user: UserId, session: SessionId, frame: bytes, done: Done, call: CallId = NO_CALL
+    ) -> None:
         """Publish one frame, and call `done`: at once, or with the mailbox's answer if it is asked now."""
         now = self._loop.time()
         asked = self._asked
         if now < self._suspicious_until:
-            self.store(user, session, frame, done)
+            self.store(user, session, frame, done, call)
             return
         if asked is None and now >= self._ask_at and self._broker.is_connected:
             self._ask_at = now + self._ask_every_s
             self._asked = [done]
             self._at_once_until = 0.0
-            self.store(user, session, frame, self._answered)
+            self.store(user, session, frame, self._answered, call)
             return
-        headers = jetstream.named(internal.message_id(user, frame))
+        headers = jetstream.named(internal.message_id(user, frame), call)
         try:
             self._broker.send(self._subjects.user(user, session), frame, headers=headers)
         except BrokerAway:
@@ -129,13 +132,15 @@ class Relaying:
         for done in asked or ():
             done(outcome)
 
-    def store(self, user: UserId, session: SessionId, frame: bytes, done: Done) -> None:
+    def store(
+        self, user: UserId, session: SessionId, frame: bytes, done: Done, call: CallId = NO_CALL
+    ) -> None:
         """Publish one frame, and call `done` with the mailbox's own answer to it."""
 
         def answered(reply: Message | None) -> None:
             done(Outcome.UNKNOWN if reply is None else self._settle(reply))
 
-        headers = jetstream.named(internal.message_id(user, frame))
+        headers = jetstream.named(internal.message_id(user, frame), call)
         subject = self._subjects.user(user, session)
         self._requests.begin(subject, frame, answered, STORE_PATIENCE_S, headers)
 
@@ -153,8 +158,12 @@ class Relaying:
         self._at_once_until = 0.0
         return Outcome.NO_ROOM
 
-    async def carry(self, deliveries: tuple[Delivery, ...], own: bytes, *, stored: bool) -> int:
+    async def carry(
+        self, deliveries: tuple[Delivery, ...], own: bytes, *, stored: bool, call: CallId = NO_CALL
+    ) -> int:
         """Publish frames in their order; with `stored`, each when the mailbox has the one before it.
+
+        `call` is that of all which do not say another one.
 
         A frame whose first attempt was lost is published again, and must not come after the next one. Of
         several frames those are left out that the mailbox has already. Returns how many bytes of others than
@@ -171,17 +180,17 @@ class Relaying:
             name = internal.message_id(each.user, frame) if several else ""
             if several and self._stored.has(name, self._loop.time()):
                 continue
-            await self._publish(each.user, each.session, frame, stored=stored)
+            await self._publish(each, frame, each.call or call, stored=stored)
             if several:
                 self._stored.note(name, self._loop.time(), confirmed=stored)
             if frame is not own:
                 size += len(frame)
         return size
 
-    async def _publish(self, user: UserId, session: SessionId, frame: bytes, *, stored: bool) -> None:
+    async def _publish(self, to: Delivery, frame: bytes, call: CallId, *, stored: bool) -> None:
         publish = self.store if stored else self.publish
         done: asyncio.Future[Outcome] = self._loop.create_future()
-        publish(user, session, frame, functools.partial(_set, done))
+        publish(to.user, to.session, frame, functools.partial(_set, done), call)
         outcome = await done
         if outcome is Outcome.NO_ROOM:
             raise NoRoom

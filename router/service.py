@@ -11,20 +11,21 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from router.grants import Grant, Grants
 from router.relay import NoRoom, NotStored, Outcome, Relaying
 from tieline import metrics
+from tieline.runtime.answers import Asking
 from tieline.runtime.broker import Broker, BrokerAway, Subscription
 from tieline.runtime.guard import Guard, bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.pool import Pool, PoolSize
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.tally import Tally
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire import internal
 from tieline.wire.codes import ErrorCode
 from tieline.wire.envelope import COMMAND_OF, Candidate
+from tieline.wire.heads import is_from
 from tieline.wire.ids import UserId
 from tieline.wire.internal import Accepted, Check, Refused, Relay, RouterReply, SessionGone, Signal, Verdict
 from tieline.wire.subjects import Subjects, identifier
@@ -93,10 +94,12 @@ class RouterService:
         size: PoolSize = SIZE,
     ) -> None:
         self._broker = broker
-        self._requests = requests
+        self._asking = Asking(requests)
         self._subjects = subjects
+        self._is_gateways = subjects.reply_to("gateway")
         self._pool = Pool(tasks, size)
         self._tally = Tally(_log)
+        self._unreadable = Unreadable(_log, self._tally)
         self._relaying = Relaying(broker, requests, subjects)
         self._grants = grants
         self.has_room = self._relaying.has_room
@@ -110,17 +113,21 @@ class RouterService:
 
     def _on_change(self, message: Message) -> None:
         try:
-            self._grants.drop(UserId(identifier(message.subject.rpartition(".")[2])))
-        except ValueError:
-            metrics.UNREADABLE_MESSAGES.labels("changed").inc()
+            user = UserId(identifier(message.subject.rpartition(".")[2]))
+        except ValueError as error:
+            self._unreadable.note("changed", error)
+        else:
+            self._grants.drop(user)
 
     def _on_signals(self, message: Message) -> None:
         cmd = message.subject.rpartition(".")[2]
         try:
             pack = internal.decode_signals(message.data)
-        except (msgspec.MsgspecError, ValueError) as error:  # the latter: text that is not UTF-8
-            metrics.UNREADABLE_MESSAGES.labels("signal").inc()
-            self._tally.note(logging.ERROR, _UNREADABLE, "", "", error=repr(error))
+        except internal.UNREADABLE as error:
+            self._unreadable.note("signal", error, _UNREADABLE)
+            return
+        if not self._is_gateways(message.reply):
+            self._unreadable.note("signal", f"to be answered on {message.reply!r}", _UNREADABLE)
             return
         answers = _Answers(self._broker, message.reply, self._tally)
         now = time.monotonic()
@@ -128,10 +135,16 @@ class RouterService:
         for place, signal in enumerate(pack):
             if signal is None:
                 continue
+            if not is_from(signal.frame, cmd, signal.user, signal.to):
+                self._unreadable.note("signal", "its frame says something else", _UNREADABLE)
+                continue
             answer = functools.partial(answers.give, place)
             grant = None
             if cmd == _CANDIDATE:
-                grant = self._grants.find(signal.user, signal.session, signal.to, now)
+                grant = self._grants.find(signal.user, signal.session, signal.to, now, signal.call)
+            if grant is None and not internal.is_meant(signal):
+                self._unreadable.note("signal", "an id that no gateway sends", _UNREADABLE)
+                continue
             if grant is None:
                 judge = functools.partial(self._judge, signal, cmd, answer)
                 name = f"{message.reply} {place}"
@@ -147,11 +160,11 @@ class RouterService:
             return
         relaying, to, session, frame = self._relaying, signal.to, grant.target_session, signal.frame
         if signal.stored:
-            relaying.store(to, session, frame, functools.partial(_tell, answer))
-        elif relaying.publish_at_once(to, session, frame):
+            relaying.store(to, session, frame, functools.partial(_tell, answer), grant.call)
+        elif relaying.publish_at_once(to, session, frame, grant.call):
             answer(_RELAYED)
         else:
-            relaying.publish(to, session, frame, functools.partial(_tell, answer))
+            relaying.publish(to, session, frame, functools.partial(_tell, answer), grant.call)
 
     async def _judge(self, signal: Signal, cmd: str, answer: Answer) -> None:
         ticket = self._grants.ask(signal.user, signal.to)
@@ -179,16 +192,16 @@ class RouterService:
             cmd,
             internal.digest(signal.frame),
             signal.frame if cmd == _CANDIDATE else b"",
+            signal.call,
         )
         with metrics.CHECK_SECONDS.time():
-            answer = await self._requests.ask(
+            verdict = await self._asking.ask(
                 self._subjects.presence(internal.OPERATIONS[Check]),
                 internal.encode(check),
+                functools.partial(internal.read_answer, check),
                 CHECK_PATIENCE_S,
             )
-        verdict = internal.decode_presence_reply(answer)
-        if not isinstance(verdict, Relay | Refused | SessionGone):
-            raise TypeError(f"presence answered a check with {type(verdict).__name__}")
+        assert isinstance(verdict, Relay | Refused | SessionGone)  # nothing else answers a check
         return verdict
 
     async def _carry_out(self, signal: Signal, cmd: str, verdict: Verdict) -> RouterReply:
@@ -197,10 +210,10 @@ class RouterService:
             return _RELAYED
         if not isinstance(verdict, Relay):
             return verdict
-        others = await self._relaying.carry(verdict.deliveries, signal.frame, stored=signal.stored)
-        if others:
-            return Accepted(verdict.ack, others)
-        return _HELD if verdict.ack == "held" else _RELAYED
+        others = await self._relaying.carry(
+            verdict.deliveries, signal.frame, stored=signal.stored, call=verdict.call
+        )
+        return Accepted(verdict.ack, others, verdict.call)
 
     async def _is_retry(self, signal: Signal, cmd: str) -> bool:
         """Whether a refused candidate was relayed before its call ended: then it is a retry, answered as one.
@@ -230,4 +243,5 @@ def _granted(signal: Signal, verdict: Verdict, now: float) -> Grant | None:
     target = next((each.session for each in verdict.deliveries if each.user == signal.to), None)
     if target is None:
         return None
-    return Grant(signal.session, target, now + verdict.grant_seconds, frozenset(verdict.grant_held))
+    until = now + verdict.grant_seconds
+    return Grant(signal.session, target, until, frozenset(verdict.grant_held), verdict.call)

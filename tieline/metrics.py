@@ -12,6 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from tieline.runtime.fast_metrics import FastCounter, FastHistogram
 from tieline.runtime.metrics import REGISTRY as REGISTRY
+from tieline.runtime.metrics import UNREADABLE_MESSAGES as UNREADABLE_MESSAGES
 from tieline.wire.codes import CloseCode, HandshakeError
 from tieline.wire.envelope import COMMANDS, SIGNAL_COMMANDS
 from tieline.wire.internal import OPERATIONS
@@ -39,6 +40,7 @@ LIMITS: Final = (
     "rooms",
     "connects",
     "resumes",
+    "flooding",
 )
 """What a gateway limits (`gateway/limits/limit.py`)."""
 
@@ -60,13 +62,15 @@ CONNECTIONS = Gauge(
 )
 WAITING_BYTES = Gauge(
     "tieline_waiting_bytes",
-    "Bytes that wait on this gateway's connections, by direction (in: received, and not acted on yet; out: not read by the client yet, of those whose sockets are full).",  # noqa: E501
+    "Bytes that wait on this gateway's connections, by direction (in: received, and not acted on yet; "
+    "out: not read by the client yet, of those whose sockets are full).",
     ["direction"],
     registry=REGISTRY,
 )
 SESSIONS_OPENED = _counter(
     "tieline_sessions_opened_total",
-    "Connections with a session that began on this gateway, by how (new, resumed, not_resumed: a resume that was asked for and could not be).",  # noqa: E501
+    "Connections with a session that began on this gateway, by how (new, resumed, not_resumed: a resume "
+    "that was asked for and could not be).",
     how=("new", "resumed", "not_resumed"),
 )
 SESSIONS_CLOSED = _counter(
@@ -89,7 +93,8 @@ DRAINING = Gauge(
 )
 DRAINED = _counter(
     "tieline_drained_connections_total",
-    "Connections that ended while a gateway drained, by how (left: the client closed when told to; closed: with 1012).",  # noqa: E501
+    "Connections that ended while a gateway drained, by how (left: the client closed when told to; "
+    "closed: with 1012).",
     how=("left", "closed"),
 )
 REPLAYED = _counter(
@@ -120,17 +125,20 @@ HANDSHAKES_REFUSED = _counter(
 )
 LIMITED = _counter(
     "tieline_limited_total",
-    "Times that a user began to be held back by a limit of this gateway, or was refused something for it, by limit.",  # noqa: E501
+    "Times that a user began to be held back by a limit of this gateway, or was refused something for "
+    "it, by limit.",
     limit=LIMITS,
 )
 HEAVIEST_USER_SHARE = Gauge(
     "tieline_heaviest_user_share",
-    "Part of what this gateway did in the last minute, by its price, that was done for one user: the one with the most.",  # noqa: E501
+    "Part of what this gateway did in the last minute, by its price, that was done for one user: the one "
+    "with the most.",
     registry=REGISTRY,
 )
 HALF_OPEN_CUT = _counter(
     "tieline_half_open_cut_total",
-    "Connections cut before their request was read, by why (half_open: too many had not asked yet; descriptors: too many were open; proxy_header: a proxy did not say for whom).",  # noqa: E501
+    "Connections cut before their request was read, by why (half_open: too many had not asked yet; "
+    "descriptors: too many were open; proxy_header: a proxy did not say for whom).",
     why=("half_open", "descriptors", "proxy_header"),
 )
 KEY_FETCHES = _counter(
@@ -138,9 +146,25 @@ KEY_FETCHES = _counter(
     "Fetches of the key set that verifies tokens, by outcome (ok, failed: the older keys stay in use).",
     outcome=("ok", "failed"),
 )
+TLS_HANDSHAKES = _counter(
+    "tieline_tls_handshakes_total",
+    "TLS handshakes that clients began with this gateway and did not leave, by outcome (ok, failed).",
+    outcome=("ok", "failed"),
+)
+TLS_RELOADS = _counter(
+    "tieline_tls_reloads_total",
+    "Readings of this gateway's certificate after its start, by outcome (ok, failed: the older one stays).",
+    outcome=("ok", "failed"),
+)
+TLS_CERTIFICATE_EXPIRES = Gauge(
+    "tieline_tls_certificate_expires_timestamp_seconds",
+    "When the certificate that this gateway shows expires, in Unix seconds; 0: clients speak no TLS to it.",
+    registry=REGISTRY,
+)
 SIGNALS = FastCounter(
     "tieline_signals_total",
-    "Client messages answered by this gateway, by command and outcome (relayed, held, ok, or the reason of the refusal).",  # noqa: E501
+    "Client messages answered by this gateway, by command and outcome (relayed, held, ok, or the reason "
+    "of the refusal).",
     ["cmd", "outcome"],
     registry=REGISTRY,
 )
@@ -173,14 +197,10 @@ PRESENCE_REQUESTS = _counter(
     op=list(OPERATIONS.values()),
     outcome=("ok", "failed"),
 )
-UNREADABLE_MESSAGES = _counter(
-    "tieline_unreadable_messages_total",
-    "Messages of other processes that this router could not read, and dropped, by kind.",
-    kind=("signal", "changed"),
-)
 NEGOTIATIONS = _counter(
     "tieline_negotiations_total",
-    "Steps of calls, by step (begun: a first offer; then established, unanswered or abandoned; established ones end as ended).",  # noqa: E501
+    "Steps of calls, by step (begun: a first offer; then established, unanswered or abandoned; "
+    "established ones end as ended).",
     step=("begun", "established", "unanswered", "abandoned", "ended"),
 )
 ANSWER_SECONDS = Histogram(
@@ -191,7 +211,8 @@ ANSWER_SECONDS = Histogram(
 )
 HELD_CANDIDATES = _counter(
     "tieline_held_candidates_total",
-    "Candidates that came before the answer, by outcome (held; then released by it, or discarded with the call).",  # noqa: E501
+    "Candidates that came before the answer, by outcome (held; then released by it, or discarded with "
+    "the call).",
     outcome=("held", "released", "discarded"),
 )
 CAS_CONFLICTS = _counter(

@@ -5,19 +5,45 @@ An application's own backend makes these tokens in production. The gateway reads
 """
 
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 import jwt
 
-from tieline.wire.ids import MAX_ID_BYTES, is_valid_id
+from tieline.wire.ids import ID_RULE, is_valid_id
 
 SECRET_VARIABLE: Final = "TIELINE_JWT_SECRET"  # noqa: S105  # the name of the variable, not a secret
-SAFE_SECRET_BYTES: Final = 32
-"""What HS256 asks for (RFC 7518, section 3.2): as many as its hash has. A shorter secret is warned of."""
-
 DEFAULT_TTL_S: Final = 3600.0
 EVERY_ROOM: Final = "*"
+
+
+class MadeFor(NamedTuple):
+    """What gateways may demand of a token beside its signature; empty: the token does not say."""
+
+    audience: str = ""
+    issuer: str = ""
+    type: str = ""
+
+    @property
+    def claims(self) -> dict[str, object]:
+        """The claims that say so."""
+        return {name: text for name, text in (("aud", self.audience), ("iss", self.issuer)) if text}
+
+    @property
+    def header(self) -> dict[str, object]:
+        """The header that says so, beside what every token has."""
+        return {"typ": self.type} if self.type else {}
+
+
+ANYBODY: Final = MadeFor()
+
+
+def made_for(environ: Mapping[str, str]) -> MadeFor:
+    """Read what the gateways of the same environment demand: the first of each list."""
+    return MadeFor(*(environ.get(f"TIELINE_JWT_{name}", "").split(",")[0].strip() for name in _DEMANDED))
+
+
+_DEMANDED: Final = ("AUDIENCE", "ISSUER", "TYPE")
 
 
 def make_token(
@@ -27,6 +53,7 @@ def make_token(
     ttl_s: float = DEFAULT_TTL_S,
     voice: bool = True,
     join: Sequence[str] = (),
+    made_for: MadeFor = ANYBODY,
 ) -> str:
     """Sign a token (HS256) for `user`, valid from now for `ttl_s` seconds; a negative `ttl_s`: expired.
 
@@ -40,18 +67,17 @@ def make_token(
         raise ValueError("the secret is empty")
     for kind, name in (("user", user), *(("room", room) for room in (*rooms, *join))):
         if not is_valid_id(name):
-            raise ValueError(
-                f"{name!r} is no {kind} id: 1 to {MAX_ID_BYTES} bytes of UTF-8, no control characters"
-            )
+            raise ValueError(f"{name!a} is no {kind} id: {ID_RULE}")
     now = int(time.time())
     claims: dict[str, object] = {
         "sub": user,
         "iat": now,
         "exp": now + int(ttl_s),
         "rooms": EVERY_ROOM if list(rooms) == [EVERY_ROOM] else list(rooms),
+        **made_for.claims,
     }
     if not voice:
         claims["voice"] = False
     if join:
         claims["join"] = list(join)
-    return jwt.encode(claims, secret, algorithm="HS256")
+    return jwt.encode(claims, secret, algorithm="HS256", headers=made_for.header)

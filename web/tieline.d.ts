@@ -35,6 +35,8 @@ export class TielineError extends Error {
   code: number;
   /** The server's text. */
   msg: string;
+  /** What has become of the call that a refused message was about: ended, replaced, answered; '' if that is not why. */
+  fate: string;
   /** The word to act on: the server's (docs/protocol.md, section 5) or UNREACHABLE, CLOSED, NO_REPLY, SESSION_LOST, TOO_LONG, VOICE_FULL. */
   reason: string;
   cmd: string;
@@ -119,10 +121,12 @@ export class Call extends Target<CallEvents> {
   private constructor();
   readonly peer: string;
   readonly incoming: boolean;
+  /** What the server calls it, in its logs and events too; null before that is known, and with a server of version 0.1. */
+  readonly callId: string | null;
   /** Of a call of a voice room. */
   readonly room: string | undefined;
   readonly state: CallState;
-  /** Why it has ended: hangup, decline, busy, cancel, left, absent, timeout, disconnected, failed, no-microphone, replaced, closed, or the reason of a refusal. */
+  /** Why it has ended: hangup, decline, busy, cancel, left, absent, timeout, disconnected, failed, no-microphone, replaced, ended (the server says so), closed, or the reason of a refusal. */
   readonly reason: string | null;
   readonly error: Error | null;
   /** What is sent, and what is received. */

@@ -25,6 +25,9 @@ const INTERRUPTED_MS = 3_000; // media that stopped may come back by itself for 
 const YIELD_MS = 2_000; // longer for the polite one, so that not both restart and their offers cross
 const GOODBYE_MS = 1_000; // for the server to hear that calls end before the connection does
 const GIVE_UP_MS = 30_000; // without media for so long, a call is over: as long as the server keeps a session
+const OFFER_TIMEOUT_S = 60; // for which an offer waits, where the server does not say
+const RING_MARGIN_MS = 10_000; // ringing is over so much later, though the server's word of it has not come
+const CALLS_OVER = 8; // of each user, to know what comes late from them
 const VOICE_MEMBERS = 6; // of one voice room: each sends its voice to all the others
 
 const SIGNALS = new Set(['WEBRTC_OFFER', 'WEBRTC_ANSWER', 'WEBRTC_ICE_CANDIDATE', 'WEBRTC_HANGUP']);
@@ -34,6 +37,7 @@ const EVENTS = new Set([...Object.keys(CHANGES), 'ROOM_CHANGED', 'TOKEN_EXPIRING
 const WRONGLY_SPOKEN = new Set([1000, 1002, 1003, 1007, 1009]); // close codes below 4000 that are final
 const TRY_AGAIN = new Set(['INTERNAL', 'RATE_LIMITED']); // refusals after which the same frame may succeed
 const NO_MICROPHONE = new Set(['NotAllowedError', 'NotFoundError', 'NotReadableError', 'TypeError']); // of getUserMedia
+const PLACE = /^{"place":"[^"]*",/; // the server writes it before all else
 const END_OF_CANDIDATES = { candidate: '', sdpMid: '0', sdpMLineIndex: 0 };
 
 const emit = (target, type, detail) => target.dispatchEvent(new CustomEvent(type, { detail }));
@@ -58,9 +62,9 @@ const apply = (members, { joined = [], left = [], updated = [] }) => {
 
 /** Anything that goes wrong on purpose. `reason` is the word to act on; `code` and `msg` are the server's. */
 export class TielineError extends Error {
-  constructor({ code = 0, msg = '', reason = '', cmd = '', requestId = '' }) {
+  constructor({ code = 0, msg = '', reason = '', cmd = '', requestId = '', fate = '' }) {
     super(`${cmd || 'connection'}: ${msg} (${reason || 'no reason given'}, ${code})`);
-    Object.assign(this, { name: 'TielineError', code, msg, reason, cmd, requestId });
+    Object.assign(this, { name: 'TielineError', code, msg, reason, cmd, requestId, fate });
   }
 }
 
@@ -80,9 +84,11 @@ class Reconnector {
   #wake = () => {}; // ends the wait before the next attempt
   #abandoned = -Infinity; // when an attempt was given up last
   #pending = new Map(); // what was sent and is not answered yet: request id -> request
+  #waits = new Map(); // by user: until what was sent to it is sent again, and before that nothing new
   #prefix = newId(); // of all request ids
   #count = 0;
   #last = ''; // the request id of the last message from others
+  #place = null; // where the server says that it stands; null: this server does not say
   #seen = new Map(); // frame -> when it came
 
   /** `hear(message)` gets every message from others, once; `tell(type, detail)` what becomes of the connection. */
@@ -111,7 +117,8 @@ class Reconnector {
     const tooLong = { reason: 'TOO_LONG', msg: `more than ${longest} bytes`, cmd, requestId };
     if (utf8(frame).length > longest) return Promise.reject(new TielineError(tooLong)); // the server would hang up
     return new Promise((resolve, reject) => {
-      const request = { requestId, cmd, frame, resolve, reject, tries: 0 };
+      const to = SIGNALS.has(cmd) ? data.to : undefined;
+      const request = { requestId, cmd, frame, to, resolve, reject, tries: 0 };
       this.#pending.set(requestId, request);
       this.#write(request);
     });
@@ -136,7 +143,8 @@ class Reconnector {
     if (this.ended) throw this.ended;
     const url = new URL(this.#urls[this.#at], globalThis.location?.href);
     url.protocol = url.protocol.replace('http', 'ws');
-    const query = { acks: '1', roster: '1', resume: this.welcome?.resumeToken ?? '', last: this.#last };
+    const query = { acks: '1', roster: '1', calls: '1', resume: this.welcome?.resumeToken ?? '', last: this.#last };
+    Object.assign(query, { place: '1', lastPlace: this.#place ?? '' });
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const socket = new WebSocket(url, ['tieline.v1', `bearer.${token}`]);
     await new Promise((resolve, reject) => {
@@ -153,16 +161,16 @@ class Reconnector {
         const first = JSON.parse(data);
         if (this.ended || first.cmd !== 'WELCOME') return fail({ code: 1006 });
         clearTimeout(clock);
-        this.#use(socket, first.data);
+        this.#use(socket, first.data, first.place ?? null);
         resolve();
       };
     });
   }
 
   /** Go on with a connection, from now on nothing of the one before is read: what it had is replayed. */
-  #use(socket, welcome) {
+  #use(socket, welcome, place) {
     const [old, before] = [this.#socket, this.welcome];
-    [this.#socket, this.welcome, this.#since] = [socket, welcome, performance.now()];
+    [this.#socket, this.welcome, this.#since, this.#place] = [socket, welcome, performance.now(), place];
     if (old) this.#abandon(old);
     socket.onmessage = ({ data }) => this.#take(data);
     socket.onclose = (end) => this.#lost(end);
@@ -171,6 +179,8 @@ class Reconnector {
       const lost = { reason: 'SESSION_LOST', msg: 'a new session began before the answer' };
       this.#giveUp((request) => new TielineError({ ...request, ...lost }));
     }
+    for (const clock of this.#waits.values()) clearTimeout(clock);
+    this.#waits.clear();
     for (const request of this.#pending.values()) this.#write(request);
     this.#tell(!before ? 'open' : welcome.resumed ? 'resumed' : 'reset', welcome);
   }
@@ -221,7 +231,7 @@ class Reconnector {
   #turn() { this.#at = (this.#at + 1) % this.#urls.length; }
 
   #write(request) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    if (this.#socket?.readyState !== WebSocket.OPEN || this.#waits.has(request.to)) return;
     clearTimeout(request.clock);
     request.sentAt ??= performance.now();
     if (performance.now() - request.sentAt < RESEND_MS) {
@@ -243,8 +253,10 @@ class Reconnector {
       if (now - at < SEEN_MS) break;
       this.#seen.delete(seen);
     }
-    if (this.#seen.has(frame)) return;
-    this.#seen.set(frame, now);
+    const sent = this.#place === null ? frame : frame.replace(PLACE, '{'); // as others have sent it
+    if (this.#place !== null) this.#place = message.place ?? '';
+    if (this.#seen.has(sent)) return;
+    this.#seen.set(sent, now);
     this.#last = message.requestId;
     if (message.cmd === 'RECONNECT') {
       const { afterMs, jitterMs } = message.data;
@@ -258,12 +270,27 @@ class Reconnector {
     if (!request) return message.code !== 200 && this.#tell('error', new TielineError(message));
     clearTimeout(request.clock);
     if (TRY_AGAIN.has(message.reason) && performance.now() - request.sentAt < RESEND_MS) {
+      if (message.reason === 'INTERNAL' && request.to !== undefined) return this.#repeat(request);
       request.clock = setTimeout(() => this.#write(request), backoff(request.tries++));
       return;
     }
     this.#pending.delete(message.requestId);
     if (message.code === 200) request.resolve(message);
     else request.reject(new TielineError(message));
+  }
+
+  /** Send what has no answer to a user again, in order: what was sent behind a message that failed, fails, too. */
+  #repeat({ to, tries }) {
+    if (this.#waits.has(to)) return;
+    const open = () => [...this.#pending.values()].filter((request) => request.to === to);
+    for (const request of open()) {
+      clearTimeout(request.clock);
+      request.tries += 1;
+    }
+    this.#waits.set(to, setTimeout(() => {
+      this.#waits.delete(to);
+      for (const request of open()) this.#write(request);
+    }, backoff(tries)));
   }
 
   #giveUp(why) {
@@ -297,6 +324,7 @@ export class Client extends EventTarget {
   #listings = new Set(); // the lists that are on their way, and what changes meanwhile
   #voices = new Map(); // by room
   #lanes = new Map(); // what the next message to a user waits for
+  #over = new Map(); // by user: the server's ids of the last calls, the newest last
   #ice = null; // the STUN and TURN servers, when they have been asked for
   #unload = new AbortController();
 
@@ -309,6 +337,9 @@ export class Client extends EventTarget {
 
   get userId() { return this.#connection.welcome.userId; }
   get closed() { return this.#connection.ended; }
+  /** Whether the server gives calls ids: one that does says how long an offer waits. */
+  get _namesCalls() { return this.#connection.welcome.offerTimeout !== undefined; }
+  get _ringingMs() { return (this.#connection.welcome.offerTimeout ?? OFFER_TIMEOUT_S) * 1000 + RING_MARGIN_MS; }
   get options() { return this.#options; }
 
   async _open() {
@@ -376,19 +407,33 @@ export class Client extends EventTarget {
     this.#connection.close();
   }
 
-  /** Send one of the four WEBRTC messages: after the ack of the description before it, which it must not overtake. */
-  async _signal(cmd, to, data) {
+  /**
+   * Send one of the four WEBRTC messages: after the ack of the description before it, which it must not overtake.
+   * By then it is known what the server calls the call that it is about; the ack of an offer says so.
+   */
+  async _signal(cmd, to, data, call = null) {
     const about = { cmd, peer: to, data };
     const tell = (direction, more) => emit(this, 'signal', { direction, ...about, at: performance.now(), ...more });
     let began;
     const asked = (this.#lanes.get(to) ?? Promise.resolve()).then(() => {
       began = performance.now();
       tell('out');
-      return this.#connection.ask(cmd, { from: this.userId, to, data });
+      return this.#connection.ask(cmd, { from: this.userId, to, call: call?.callId ?? undefined, data });
+    }).then((answer) => {
+      if (cmd === OFFER) call._know(this._namesCalls ? answer.call : null);
+      return answer;
     });
     if (cmd !== CANDIDATE) this.#lanes.set(to, asked.catch(() => {}));
     const { ack } = await asked;
     tell('ack', { ack, ms: performance.now() - began });
+  }
+
+  /** Remember a call that has ended, to know what comes late. */
+  _hasEnded(call) {
+    if (this.calls.get(call.peer) === call) this.calls.delete(call.peer);
+    if (!call.callId) return;
+    const over = (this.#over.get(call.peer) ?? []).filter((id) => id !== call.callId);
+    this.#over.set(call.peer, [...over, call.callId].slice(-CALLS_OVER));
   }
 
   #renewIceServers() {
@@ -464,7 +509,7 @@ export class Client extends EventTarget {
   }
 
   #hear({ cmd, data }) {
-    if (SIGNALS.has(cmd)) return this.#hearSignal(cmd, data.from, data.data);
+    if (SIGNALS.has(cmd)) return this.#hearSignal(cmd, data.from, data.data, this._namesCalls ? data.call : undefined);
     if (cmd === 'TOKEN_EXPIRING') return this.#refreshToken(data);
     if (cmd === 'RECONNECT') return;
     if (!data.members) return this.#change(changeIn(cmd, data));
@@ -482,18 +527,19 @@ export class Client extends EventTarget {
     this.#tellOf(room);
   }
 
-  #hearSignal(cmd, peer, data) {
+  #hearSignal(cmd, peer, data, callId) {
     emit(this, 'signal', { direction: 'in', cmd, peer, data, at: performance.now() });
     let call = this.calls.get(peer);
+    if (callId && callId !== call?.callId && this.#over.get(peer)?.includes(callId)) return; // it has come late
     if (cmd === OFFER && typeof data?.sdp !== 'string') return; // nothing that a browser could answer
-    if (cmd === OFFER && call?._isOver(data)) call = call._end('replaced', 'peer'); // the other calls anew
-    if (cmd !== OFFER || call) return call?._hear(cmd, data ?? {});
+    if (cmd === OFFER && call?._isOver(data, callId)) call = call._end('replaced', 'peer'); // the other calls anew
+    if (cmd !== OFFER || call) return call?._hear(cmd, data ?? {}, callId);
     const voice = this.#voices.get(data.room);
     const no = data.room ? !voice && 'absent' : this.calls.size >= this.#options.maxCalls && 'busy';
-    if (no) return this._signal(HANGUP, peer, { reason: no, call: data.call }).catch(() => {});
+    if (no) return this._signal(HANGUP, peer, { reason: no, call: data.call }, { callId }).catch(() => {});
     call = new Call(this, peer, { id: data.call, room: data.room, incoming: true });
     this.calls.set(peer, call);
-    call._hear(cmd, data);
+    call._hear(cmd, data, callId);
     if (voice) voice._admit(call);
     else emit(this, 'call', call);
   }
@@ -516,6 +562,8 @@ export class Call extends EventTarget {
   /** Why it ended: hangup, decline, busy, cancel, timeout, disconnected, failed, ... or the reason of a refusal. */
   reason = null;
   error = null;
+  /** What the server calls it, in its logs and events too; null before it is known. */
+  callId = null;
   pc = null;
   local = null;
   remote = new MediaStream();
@@ -531,6 +579,8 @@ export class Call extends EventTarget {
   #ownsMicrophone = false;
   #restarting = 0; // a timer, and the next
   #givingUp = 0;
+  #ringing = 0;
+  #hasProposedAgain = false;
 
   /** `id` tells this call from an earlier one with the same person. A client that knows no such ids sends none. */
   constructor(client, peer, { id, room, incoming }) {
@@ -612,15 +662,23 @@ export class Call extends EventTarget {
     }
   }
 
-  /** Whether an offer is about another call: then this one, which was answered, is over for the other. */
-  _isOver(offer) {
-    return this.state !== 'ringing' && offer.call !== undefined && !this.#names.has(offer.call);
+  /**
+   * Whether an offer is about another call: then this one is over for the other, or for the server. That the server
+   * calls it otherwise now, but the other as ever, is no sign of that: the server may have lost what it knew.
+   */
+  _isOver(offer, callId) {
+    if (offer.call !== undefined && this.#names.has(offer.call)) return false;
+    const isOther = callId && this.callId && callId !== this.callId;
+    return isOther || (this.state !== 'ringing' && offer.call !== undefined);
   }
 
   /** Take what the other has sent. */
-  _hear(cmd, data) {
+  _hear(cmd, data, callId) {
+    if (cmd !== OFFER && callId && this.callId && callId !== this.callId) return; // of another call
+    if (cmd === OFFER) this._know(callId);
     if (cmd === HANGUP) {
-      const isMeant = data.call === undefined || this.#names.has(data.call);
+      // What the server takes to be of this call has ended it, whatever the other means.
+      const isMeant = this.#isOfServers(callId) || data.call === undefined || this.#names.has(data.call);
       if (isMeant) this._end(String(data.reason ?? 'hangup'), data.server ? 'server' : 'peer');
       return;
     }
@@ -632,14 +690,15 @@ export class Call extends EventTarget {
     }
     this.#next(() => {
       if (cmd === OFFER) return this.#agree(data);
-      return cmd === ANSWER ? this.#settle(data) : this.#add(data);
+      return cmd === ANSWER ? this.#settle(data, callId) : this.#add(data);
     }).catch((error) => this.#fault(error));
   }
 
   _end(reason, by) {
     if (this.state === 'ended') return;
-    this.#client.calls.delete(this.peer);
+    this.#client._hasEnded(this);
     this.reason = reason;
+    clearTimeout(this.#ringing);
     clearTimeout(this.#restarting);
     clearTimeout(this.#givingUp);
     this.pc?.close();
@@ -668,7 +727,8 @@ export class Call extends EventTarget {
     this.pc?.close();
     const pc = this.pc = new RTCPeerConnection(configuration);
     pc.onicecandidate = ({ candidate }) => {
-      this.#send(CANDIDATE, candidate?.toJSON() ?? END_OF_CANDIDATES).catch(() => {}); // hung up in between
+      const sent = this.#send(CANDIDATE, candidate?.toJSON() ?? END_OF_CANDIDATES);
+      sent.catch((error) => this.#isFinished(error)); // else hung up in between
     };
     pc.ontrack = (event) => this.#hearTrack(event);
     pc.onconnectionstatechange = () => this.#watch();
@@ -684,7 +744,23 @@ export class Call extends EventTarget {
   }
 
   async #send(cmd, content) {
-    if (this.state !== 'ended') await this.#client._signal(cmd, this.peer, { ...content, call: this.id });
+    if (this.state !== 'ended') await this.#client._signal(cmd, this.peer, { ...content, call: this.id }, this);
+  }
+
+  /** Take note of what the server calls this, and of an offer, which waits for so long from now on. */
+  _know(callId) {
+    this.callId = callId ?? this.callId;
+    if (this.state === 'ended') this.#client._hasEnded(this);
+    if (this.state !== 'ringing') return;
+    clearTimeout(this.#ringing);
+    this.#ringing = setTimeout(() => this.hangup('timeout'), this.#client._ringingMs);
+  }
+
+  /** Whether the server has refused something because this call is over; then it is over here, too. */
+  #isFinished({ fate }, isFirst = false) {
+    const isOver = fate === 'ended' || fate === 'replaced' || (fate === 'answered' && isFirst);
+    if (isOver) this._end(fate, 'server');
+    return isOver;
   }
 
   #negotiate = () => this.#next(() => this.#propose()).catch((error) => this.#fault(error));
@@ -693,6 +769,10 @@ export class Call extends EventTarget {
     if (this.pc.signalingState !== 'stable' || !this.#mayOffer) return; // not stable: asked for again when it is
     await this.pc.setLocalDescription();
     this.#ignored = null;
+    this.#sendOffer();
+  }
+
+  #sendOffer() {
     const { type, sdp } = this.pc.localDescription;
     this.#send(OFFER, { type, sdp, room: this.room }).catch((error) => this.#next(() => this.#refused(error)));
   }
@@ -700,6 +780,7 @@ export class Call extends EventTarget {
   /** Our offer was refused. If one of the other's was ignored for it, that one counts after all. */
   async #refused(error) {
     this.error = error;
+    if (this.#isFinished(error)) return;
     const isAnswered = this.state !== 'ringing';
     this.#mayOffer = error.reason !== 'NO_VOICE_PERMISSION';
     if (!this.#ignored && (!isAnswered || this.#mayOffer)) return this._end(error.reason, 'server');
@@ -727,11 +808,14 @@ export class Call extends EventTarget {
     this.pc.onnegotiationneeded = this.#negotiate;
     this.#answered();
     const { type, sdp } = this.pc.localDescription;
-    this.#send(ANSWER, { type, sdp }).catch((error) => isFirst && this._end(error.reason, 'server'));
+    this.#send(ANSWER, { type, sdp }).catch((error) => {
+      if (!this.#isFinished(error, isFirst) && isFirst) this._end(error.reason, 'server');
+    });
   }
 
-  async #settle(answer) {
-    if (!this.#isAbout(answer) || this.pc?.signalingState !== 'have-local-offer') return;
+  async #settle(answer, callId) {
+    if (this.pc?.signalingState !== 'have-local-offer') return;
+    if (!this.#isAbout(answer)) return this.#isOfServers(callId) && this.#proposeAgain();
     await this.pc.setRemoteDescription(answer);
     await this.#addEarly();
     this.#answered();
@@ -745,6 +829,16 @@ export class Call extends EventTarget {
   async #addEarly() {
     for (const candidate of this.#early.splice(0)) await this.#add(candidate);
   }
+
+  /** Propose the same once more: the server has given our offer away for the answer to an earlier one. */
+  #proposeAgain() {
+    if (this.#hasProposedAgain) return;
+    this.#hasProposedAgain = true;
+    this.#sendOffer();
+  }
+
+  /** Whether something is of this call by the server's word. */
+  #isOfServers(callId) { return Boolean(callId) && callId === this.callId; }
 
   #isAbout({ call }) { return call === undefined || call === this.id; }
 
@@ -783,6 +877,7 @@ export class Call extends EventTarget {
 
   #become(state) {
     if (this.state === state) return;
+    clearTimeout(this.#ringing);
     this.state = state;
     emit(this, 'state', state);
   }

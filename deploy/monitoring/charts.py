@@ -170,6 +170,27 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             [Query(_rate("tieline_key_fetches_total", "outcome"), "{{outcome}}")],
         ),
         Chart(
+            "TLS of gateways",
+            "Handshakes, if clients speak TLS to gateways, and readings of a new certificate.",
+            "ops",
+            [
+                Query(_rate("tieline_tls_handshakes_total", "outcome"), "handshakes {{outcome}}"),
+                Query(_rate("tieline_tls_reloads_total", "outcome"), "certificates {{outcome}}"),
+            ],
+        ),
+        Chart(
+            "Certificate left",
+            "Until the certificate expires that gateways show; 0 where they speak no TLS, or it has.",
+            "s",
+            [
+                Query(
+                    "clamp_min(min by (instance)"
+                    " (tieline_tls_certificate_expires_timestamp_seconds) - time(), 0)",
+                    "{{instance}}",
+                )
+            ],
+        ),
+        Chart(
             "Resumes that failed",
             "Share of the resumes asked for: too late, or of a session nobody knows.",
             "percentunit",

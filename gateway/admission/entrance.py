@@ -26,6 +26,10 @@ _SAID: Final = frozenset((401, 403, 429, 431))
 itself."""
 
 
+_ABOUT_TOKENS: Final = frozenset((401, 429))
+"""Statuses of refusals that a token may be the reason of."""
+
+
 class Guest(Protocol):
     """A client that is not let in yet."""
 
@@ -55,7 +59,7 @@ def room(sockets: int, half_open: int) -> Room:
 class Visit:
     """One socket, from accept on until it is closed."""
 
-    __slots__ = ("_entrance", "_guest", "_head", "_leave", "address", "user")
+    __slots__ = ("_entrance", "_guest", "_head", "_leave", "address", "user", "why")
 
     def __init__(self, entrance: "Entrance", guest: Guest, address: str, head: bytearray | None) -> None:
         self._entrance = entrance
@@ -66,6 +70,8 @@ class Visit:
         """Where the client comes from, as far as that is known by now."""
         self.user = ""
         """Whom its token names, once that is known."""
+        self.why = ""
+        """Which check its token has failed."""
 
     def read(self, data: bytes) -> bytes:
         """Take the proxy's header away from what came; empty: more has to come, or the client is cut."""
@@ -90,6 +96,10 @@ class Visit:
         """Take note that the request has been read."""
         self._entrance.half_open.remove(self)
 
+    def explain(self, why: str) -> None:
+        """Take note of the check that its token has failed, for our log alone."""
+        self.why = why
+
     def counted(self, leave: Callable[[], None]) -> None:
         """Have `leave` called when the socket is closed: it is counted elsewhere, too."""
         self._leave = leave
@@ -97,6 +107,10 @@ class Visit:
     def denied(self, error: HandshakeError) -> None:
         """Count a refusal, and say so."""
         self._entrance.denied(self, error)
+
+    def fail_tls(self, why: str) -> None:
+        """Say that the client and we do not agree on TLS; `why` is OpenSSL's word for it."""
+        self._entrance.fail_tls(self, why)
 
     def abandon(self) -> None:
         """Cut the client off."""
@@ -150,9 +164,17 @@ class Entrance:
         fields = {"reason": error.reason, "address": visit.address}
         if visit.user:
             fields["user"] = visit.user
+        why = visit.why if error.status in _ABOUT_TOKENS else ""
+        if why:
+            fields["why"] = why
         level = logging.INFO if error.status in _SAID else logging.DEBUG
         who = visit.user or site_of(visit.address)
-        self._tally.note(level, "connection refused", error.reason, who, **fields)
+        self._tally.note(level, "connection refused", f"{error.reason} {why}", who, **fields)
+
+    def fail_tls(self, visit: Visit, why: str) -> None:
+        """See `Visit.fail_tls`."""
+        fields = {"why": why, "address": visit.address}
+        self._tally.note(logging.INFO, "TLS handshake failed", why, site_of(visit.address), **fields)
 
     def cut(self, visit: Visit, why: str) -> None:
         """Cut a client off that has not asked yet."""

@@ -5,7 +5,6 @@ A refusal is an ordinary HTTP response with a JSON body; only what passes here b
 
 import enum
 import http
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -18,7 +17,15 @@ from websockets.typing import Subprotocol
 from gateway.admission.addresses import Network, client_address, site_of
 from gateway.admission.auth_throttle import WINDOW_S, AuthThrottle
 from gateway.admission.origins import Origins
-from gateway.admission.tokens import BadToken, Claims, Tokens, TooManyRooms, UnknownKey
+from gateway.admission.tokens import (
+    BadToken,
+    Claims,
+    LivesTooLong,
+    NotForHere,
+    Tokens,
+    TooManyRooms,
+    UnknownKey,
+)
 from tieline.wire import replies
 from tieline.wire.codes import HandshakeError
 from tieline.wire.ids import ResumeToken
@@ -38,7 +45,19 @@ MOST_ESCAPED: Final = 2_048
 
 _LISTS: Final = ("Connection", "Upgrade", "Sec-WebSocket-Protocol")
 
+VERSION: Final = "13"
+"""Of WebSocket: the only one. Who is refused for another is told so (RFC 6455, section 4.4)."""
+
+_ABOUT_VERSIONS: Final = (http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.UPGRADE_REQUIRED)
+
 _BEARER: Final = "bearer."
+
+Note = Callable[[str], None]
+"""Takes why a token is refused, for our log."""
+
+
+def _forget(_why: str) -> None:
+    """Do without the reason."""
 
 
 class Now(NamedTuple):
@@ -46,9 +65,6 @@ class Now(NamedTuple):
 
     unix: float
     monotonic: float
-
-
-_log = logging.getLogger(__name__)
 
 
 class Admitted(NamedTuple):
@@ -64,6 +80,12 @@ class Admitted(NamedTuple):
     """What limits count its address as."""
     batches: bool = False
     """The client takes the changes of rooms together, and lists in pages."""
+    places: bool = False
+    """The client is told the place of each message that it is sent."""
+    last_place: str = ""
+    """The place of the last message that the client has had; "": it names none."""
+    calls: bool = False
+    """The client says and hears which call a message is about."""
 
 
 class Pending(enum.Enum):
@@ -75,6 +97,11 @@ class Pending(enum.Enum):
 
 Verdict = Admitted | HandshakeError | Pending
 
+_BAD: Final = frozenset(
+    (HandshakeError.UNAUTHORIZED, HandshakeError.TOKEN_NOT_FOR_HERE, HandshakeError.TOKEN_LIVES_TOO_LONG)
+)
+"""What counts as a bad token, of which an address may show so many a minute."""
+
 
 class Admission:
     """Judges upgrade requests; remembers nothing but the bad tokens of the last minute."""
@@ -85,11 +112,17 @@ class Admission:
         origins: Origins,
         trusted_proxies: Sequence[Network] = (),
         refresh_keys: Callable[[], Awaitable[bool]] | None = None,
+        *,
+        takes_query: bool = True,
     ) -> None:
-        """Take also what fetches the keys anew, if they are fetched; it tells whether they are fresh."""
+        """Take also what fetches the keys anew, if they are fetched; it tells whether they are fresh.
+
+        Without `takes_query` a token in the query lets nobody in.
+        """
         self._tokens = tokens
         self._refresh_keys = refresh_keys
         self._origins = origins
+        self._takes_query = takes_query
         self._trusted_proxies = trusted_proxies
         self._throttle = AuthThrottle()
 
@@ -97,17 +130,24 @@ class Admission:
         """Find out for whom `peer` asks, if that is a proxy of our own."""
         return client_address(peer, request.headers.get_all("X-Forwarded-For"), self._trusted_proxies)
 
-    def judge(self, request: Request, response: Response, peer: str, now: Now) -> Verdict:
+    def judge(
+        self, request: Request, response: Response, peer: str, now: Now, note: Note = _forget
+    ) -> Verdict:
         """Judge a request that came from `peer`. `response` is what websockets would answer it."""
-        verdict = judge(request, response, self._tokens, self._origins, now.unix)
+        verdict = self._judge(request, response, now.unix, note)
         return self._counted(verdict, request, peer, now)
 
     async def settle(
-        self, request: Request, response: Response, peer: str, clock: Callable[[], Now]
+        self,
+        request: Request,
+        response: Response,
+        peer: str,
+        clock: Callable[[], Now],
+        note: Note = _forget,
     ) -> Admitted | HandshakeError:
         """Judge a request with fresh keys that could not be judged with the ones that were known."""
         is_fresh = await self.refresh_keys()
-        verdict = judge(request, response, self._tokens, self._origins, clock().unix)
+        verdict = self._judge(request, response, clock().unix, note)
         if isinstance(verdict, Pending):
             verdict = HandshakeError.UNAUTHORIZED if is_fresh else HandshakeError.KEYS_UNAVAILABLE
         settled = self._counted(verdict, request, peer, clock())
@@ -118,8 +158,13 @@ class Admission:
         """Fetch the keys anew, unless that was done just now; returns whether they are fresh then."""
         return True if self._refresh_keys is None else await self._refresh_keys()
 
+    def _judge(self, request: Request, response: Response, now: float, note: Note) -> Verdict:
+        return judge(
+            request, response, self._tokens, self._origins, now, takes_query=self._takes_query, note=note
+        )
+
     def _counted(self, verdict: Verdict, request: Request, peer: str, now: Now) -> Verdict:
-        if verdict is not HandshakeError.UNAUTHORIZED and not isinstance(verdict, Admitted):
+        if verdict not in _BAD and not isinstance(verdict, Admitted):
             return verdict
         address = site_of(self.address_of(request, peer))
         if isinstance(verdict, Admitted):
@@ -138,8 +183,21 @@ def lists_too_much(request: Request) -> bool:
     return listed > MOST_LISTED or query.count("&") > MOST_LISTED or query.count("%") > MOST_ESCAPED
 
 
-def judge(request: Request, response: Response, tokens: Tokens, origins: Origins, now: float) -> Verdict:
-    """Judge a request alone, regardless of those before it. `now` is Unix seconds."""
+def judge(
+    request: Request,
+    response: Response,
+    tokens: Tokens,
+    origins: Origins,
+    now: float,
+    *,
+    takes_query: bool = True,
+    note: Note = _forget,
+) -> Verdict:
+    """Judge a request alone, regardless of those before it. `now` is Unix seconds.
+
+    `note` is called with the check that a token has failed, if one has. The client is told less than that, as
+    long as the signature is not known to be good.
+    """
     hosts = request.headers.get_all("Host")
     if len(hosts) != 1:  # RFC 9112, section 3.2
         return HandshakeError.MALFORMED
@@ -157,15 +215,18 @@ def judge(request: Request, response: Response, tokens: Tokens, origins: Origins
         return HandshakeError.FOREIGN_ORIGIN
     query = parse_qs(url.query, keep_blank_values=True)
     try:
-        claims = tokens.verify(_token(request.headers, query), now)
-    except UnknownKey:
+        token = _token(request.headers, query, takes_query)
+    except BadToken as problem:
+        note(str(problem))
+        return HandshakeError.TOKEN_IN_QUERY if "token" in query else HandshakeError.UNAUTHORIZED
+    try:
+        claims = tokens.verify(token, now)
+    except UnknownKey as problem:
+        note(str(problem))
         return Pending.KEYS
-    except TooManyRooms as problem:
-        _log.debug("token refused", extra={"why": str(problem)})
-        return HandshakeError.TOO_MANY_ROOMS
-    except BadToken as problem:  # the client is told no more than that
-        _log.debug("token refused", extra={"why": str(problem)})
-        return HandshakeError.UNAUTHORIZED
+    except BadToken as problem:
+        note(str(problem))
+        return _refusal(problem)
     resume = query.get("resume")
     return Admitted(
         claims,
@@ -173,11 +234,31 @@ def judge(request: Request, response: Response, tokens: Tokens, origins: Origins
         resume=None if resume is None else ResumeToken(resume[0]),
         last=query.get("last", [""])[0],
         batches=query.get("roster", [""])[0] == "1",
+        places=query.get("place", [""])[0] == "1",
+        last_place=query.get("lastPlace", [""])[0],
+        calls=query.get("calls", [""])[0] == "1",
     )
 
 
-def _token(headers: Headers, query: dict[str, list[str]]) -> str:
-    """Find the token: the first of the three places that has one counts, even if it is bad."""
+def _refusal(problem: BadToken) -> HandshakeError:
+    """Say what the client is told: more only if the signature is good, so that it is no stranger's guess."""
+    match problem:
+        case TooManyRooms():
+            return HandshakeError.TOO_MANY_ROOMS
+        case NotForHere():
+            return HandshakeError.TOKEN_NOT_FOR_HERE
+        case LivesTooLong():
+            return HandshakeError.TOKEN_LIVES_TOO_LONG
+        case _:
+            return HandshakeError.UNAUTHORIZED
+
+
+def _token(headers: Headers, query: dict[str, list[str]], takes_query: bool) -> str:
+    """Find the token: the first of the three places that has one counts, even if it is bad.
+
+    Raises:
+        BadToken: there is none, or only where it may not be.
+    """
     for value in headers.get_all("Authorization"):
         scheme, _, token = value.strip().partition(" ")
         if scheme.lower() == "bearer":
@@ -185,9 +266,11 @@ def _token(headers: Headers, query: dict[str, list[str]]) -> str:
     for protocol in _offered(headers):
         if protocol.startswith(_BEARER):
             return protocol.removeprefix(_BEARER)
-    if "token" in query:
-        return query["token"][0]
-    raise BadToken("none given")
+    if "token" not in query:
+        raise BadToken("none given")
+    if not takes_query:
+        raise BadToken("in the query, where logs and histories keep it")
+    return query["token"][0]
 
 
 def _offered(headers: Headers) -> list[str]:
@@ -200,9 +283,9 @@ def select_subprotocol(_protocol: ServerProtocol, offered: object) -> Subprotoco
     return SUBPROTOCOL if isinstance(offered, list | tuple) and SUBPROTOCOL in offered else None
 
 
-def denied(error: HandshakeError, retry_after_s: int | None = None) -> Response:
+def denied(error: HandshakeError, retry_after_s: int | None = None, limit: str = "") -> Response:
     """Make the HTTP response of a refusal, which may say when to come back; None: when it is usual."""
-    body = replies.denial(error.status, error.msg, error.reason)
+    body = replies.denial(error.status, error.msg, error.reason, limit)
     headers = Headers(
         {
             "Content-Type": "application/json; charset=utf-8",
@@ -221,4 +304,6 @@ def denied(error: HandshakeError, retry_after_s: int | None = None) -> Response:
             headers["WWW-Authenticate"] = "Bearer"
         case http.HTTPStatus.UPGRADE_REQUIRED:
             headers["Upgrade"] = "websocket"
+    if status in _ABOUT_VERSIONS:
+        headers["Sec-WebSocket-Version"] = VERSION
     return Response(status.value, status.phrase, headers, body)

@@ -28,6 +28,7 @@ class Malformed(Exception):
 class _Header(msgspec.Struct, frozen=True):
     alg: str
     kid: str | msgspec.UnsetType | None = msgspec.UNSET
+    typ: Any = ""
     crit: Any = msgspec.UNSET
     b64: Any = True
 
@@ -41,6 +42,8 @@ class Signed(NamedTuple):
     algorithm: str
     kid: str | None
     """What it calls its key. That may be anything, and only narrows the choice."""
+    type: str
+    """What it says that it is (`typ`); empty: nothing, or nothing that is a text."""
     payload: bytes
     message: bytes
     """What is signed: header and payload as they came."""
@@ -67,7 +70,8 @@ def read_signed(token: str) -> Signed:
     if header.crit is not msgspec.UNSET or header.b64 is not True or header.kid is None:
         raise Malformed  # it demands extensions, none of which is spoken here
     kid = header.kid if isinstance(header.kid, str) else None
-    return Signed(header.alg, kid, _decoded(payload), head + b"." + payload, _decoded(signature))
+    typ = header.typ if isinstance(header.typ, str) else ""
+    return Signed(header.alg, kid, typ, _decoded(payload), head + b"." + payload, _decoded(signature))
 
 
 def _decoded(segment: bytes) -> bytes:

@@ -1,19 +1,24 @@
 """Fetch a key set from its URL, and keep what was fetched last.
 
 The keys are fetched anew now and then, so that one that was withdrawn is forgotten, and at once, but not
-too often, when a token names one that is not known. A failure changes nothing: the older keys stay good.
+too often, when a token names one that is not known. A failure changes nothing: the older keys stay good. Who
+could answer in the key server's place could let in anybody, so it is asked over TLS, and it alone.
 """
 
 import asyncio
+import ipaddress
 import logging
+import random
 import time
 import urllib.request
-from http.client import HTTPException
-from typing import Final
+from collections.abc import Callable
+from http.client import HTTPException, HTTPMessage
+from typing import IO, Final
+from urllib.parse import urlsplit
 
 from gateway.admission.keys import Key, UnusableKey, read_key_set
 from gateway.admission.tokens import Tokens
-from tieline import metrics
+from tieline import __version__, metrics
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.single_flight import SingleFlight
 
@@ -24,7 +29,10 @@ REFRESH_S: Final = 300.0
 """Between two fetches when nothing asks for one: so long a withdrawn key stays good at the most."""
 
 RETRY_S: Final = 5.0
-"""After a failure."""
+"""After a failure; twice as long after each one more, up to the next one."""
+
+LONGEST_RETRY_S: Final = 60.0
+"""A server that fails for long is asked once a minute by each gateway."""
 
 MIN_INTERVAL_S: Final = 10.0
 """Between two fetches for tokens that name an unknown key: any client may send such tokens."""
@@ -32,7 +40,11 @@ MIN_INTERVAL_S: Final = 10.0
 LONGEST_BYTES: Final = 1_048_576
 """Of a key set: a hundred keys take a tenth of it."""
 
+USER_AGENT: Final = f"Tieline/{__version__} (gateway)"
+"""Some networks in front of key servers refuse those that are called as a library."""
+
 _CHUNK: Final = 65_536
+_PORTS: Final = {"https": 443, "http": 80}
 
 _log = logging.getLogger(__name__)
 
@@ -41,31 +53,47 @@ class KeyServer:
     """Keeps the keys of `tokens` as `url` has them."""
 
     def __init__(
-        self, url: str, tokens: Tokens, tasks: asyncio.TaskGroup, min_interval_s: float = MIN_INTERVAL_S
+        self,
+        url: str,
+        tokens: Tokens,
+        tasks: asyncio.TaskGroup,
+        min_interval_s: float = MIN_INTERVAL_S,
+        retry_s: float = RETRY_S,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._url = url
         self._min_interval_s = min_interval_s
+        self._retry_s = retry_s
+        self._jitter = jitter
         self._tokens = tokens
         self.good = asyncio.Event()
         """Keys were fetched, now or before."""
         self._fetching = SingleFlight(tasks, self._fetch_once)
         self._fetched_at = float("-inf")
-        self._is_good = False
+        self._failures = 0
+        """Since the last success."""
+        self.pause_s = 0.0
+        """Until the server is asked again after the last fetch, unless an unknown key asks for it before."""
 
     async def keep(self) -> None:
         """Fetch now and then, for ever."""
         while True:
-            is_good = await self._fetching.result()
-            await asyncio.sleep(REFRESH_S if is_good else RETRY_S)
+            await self.fetch()
+            await asyncio.sleep(self.pause_s)
+
+    async def fetch(self) -> bool:
+        """Fetch, or join a fetch that is under way; returns whether it succeeded."""
+        return await self._fetching.result()
 
     async def refresh(self) -> bool:
         """Fetch because of an unknown key, unless that was done just now, whether or not it succeeded.
 
         Returns whether what is known is what the server has; False: it could not be asked.
         """
-        if asyncio.get_running_loop().time() - self._fetched_at < self._min_interval_s:
-            return self._is_good
-        return await self._fetching.result()
+        distance_s = max(self._min_interval_s, self.pause_s) if self._failures else self._min_interval_s
+        if asyncio.get_running_loop().time() - self._fetched_at < distance_s:
+            return not self._failures
+        return await self.fetch()
 
     async def _fetch_once(self) -> bool:
         is_good = False
@@ -80,9 +108,38 @@ class KeyServer:
                 metrics.KEY_FETCHES.labels("ok").inc()
                 is_good = True
                 self.good.set()
-        self._is_good = is_good
+        self._failures = 0 if is_good else self._failures + 1
+        self.pause_s = REFRESH_S if is_good else self._backed_off_s()
         self._fetched_at = asyncio.get_running_loop().time()
-        return self._is_good
+        return is_good
+
+    def _backed_off_s(self) -> float:
+        """Choose a pause that grows with each failure, up to half of it at random: gateways fail together."""
+        longest: float = min(self._retry_s * 2 ** min(self._failures - 1, 16), LONGEST_RETRY_S)
+        return longest * (1 - self._jitter() / 2)
+
+
+class _SameHost(urllib.request.HTTPRedirectHandler):
+    """Follows redirects on the same host alone, and never from TLS to none."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """See `urllib.request.HTTPRedirectHandler.redirect_request`."""
+        if not leads_to_the_same(req.full_url, newurl):
+            raise UnusableKey(
+                f"it redirects to {newurl}: name that in TIELINE_JWKS_URL, if it is to be believed"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_opener = urllib.request.build_opener(_SameHost)
 
 
 def fetch(url: str) -> tuple[Key, ...]:
@@ -94,9 +151,10 @@ def fetch(url: str) -> tuple[Key, ...]:
         UnusableKey: it is no key set.
     """
     until = time.monotonic() + FETCH_S
-    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310  # see `is_url`
+    headers = {"Accept": "application/jwk-set+json, application/json", "User-Agent": USER_AGENT}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310  # see `is_url`
     body = bytearray()
-    with urllib.request.urlopen(request, timeout=FETCH_S) as answer:  # noqa: S310
+    with _opener.open(request, timeout=FETCH_S) as answer:
         while chunk := answer.read1(_CHUNK):
             body += chunk
             if len(body) > LONGEST_BYTES:
@@ -108,4 +166,31 @@ def fetch(url: str) -> tuple[Key, ...]:
 
 def is_url(text: str) -> bool:
     """Whether keys can be fetched from there."""
-    return text.startswith(("https://", "http://"))
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def is_safe(url: str) -> bool:
+    """Whether nobody on the way can put in other keys: it is fetched over TLS, or from this very machine."""
+    parts = urlsplit(url)
+    if parts.scheme == "https":
+        return True
+    host = parts.hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def leads_to_the_same(url: str, target: str) -> bool:
+    """Whether a redirect stays on the host that was named: scheme and port may change from http to https."""
+    here, there = urlsplit(url), urlsplit(target)
+    if there.scheme not in _PORTS or here.hostname != there.hostname:
+        return False
+    if (here.scheme, there.scheme) == ("http", "https"):
+        return True
+    ports = [parts.port or _PORTS[parts.scheme] for parts in (here, there)]
+    return here.scheme == there.scheme and ports[0] == ports[1]

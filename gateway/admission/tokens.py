@@ -5,11 +5,11 @@ checked here, for the protocol is strict where PyJWT is lenient and the other wa
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from gateway.admission.jws import Malformed, read_signed
+from gateway.admission.jws import Malformed, Signed, read_signed
 from gateway.admission.keys import Key
 from tieline.wire.ids import RoomId, UserId, is_valid_id
 
@@ -27,6 +27,10 @@ MAX_ROOMS: Final = 256
 CLOCK_SKEW_S: Final = 60
 """How far ahead of this clock the issuer's may be (`nbf`, `iat`). `exp` is taken strictly."""
 
+FAR_AHEAD_S: Final = 10 * 365.25 * 86_400
+"""An `exp` that lies so far ahead, or farther, is none that anybody meant: in milliseconds, today's date lies
+50,000 years ahead."""
+
 _SHARED: Final = "HS256"
 
 RoomName = Annotated[str, msgspec.Meta(min_length=1)]
@@ -38,6 +42,14 @@ class BadToken(Exception):
 
 class TooManyRooms(BadToken):
     """The token is good, but names more rooms than one may."""
+
+
+class NotForHere(BadToken):
+    """The token is signed as it should be, but was made for something else."""
+
+
+class LivesTooLong(BadToken):
+    """The token is signed as it should be, but is good for longer than one may be."""
 
 
 class UnknownKey(BadToken):
@@ -75,7 +87,36 @@ class Claims(msgspec.Struct, frozen=True):
         return self.rooms == "*" or room in self.rooms or room in self.join
 
 
+class Demands(NamedTuple):
+    """What else a token has to be; an empty set: that is not looked at."""
+
+    audiences: frozenset[str] = frozenset()
+    """One of these is its `aud`, or in the list that is."""
+    issuers: frozenset[str] = frozenset()
+    """One of these is its `iss`."""
+    types: frozenset[str] = frozenset()
+    """One of these is the `typ` of its header, as `media_type` has it."""
+    max_life_s: float = 0
+    """From `iat`, or now, to `exp`; 0: any time."""
+
+
+NO_DEMANDS: Final = Demands()
+
+
+class _MadeFor(msgspec.Struct, frozen=True):
+    """Claims of any type: whoever demands nothing of them lets in what others put there."""
+
+    aud: Any = None
+    iss: Any = None
+
+
 _claims = msgspec.json.Decoder(Claims)
+_made_for = msgspec.json.Decoder(_MadeFor)
+
+
+def media_type(text: str) -> str:
+    """Write the type of a token as it is compared: RFC 7515, section 4.1.9."""
+    return text.lower().removeprefix("application/")
 
 
 class Tokens:
@@ -89,6 +130,7 @@ class Tokens:
         *,
         fetches: bool = False,
         max_rooms: int = MAX_ROOMS,
+        demands: Demands = NO_DEMANDS,
     ) -> None:
         """Take the secret, the one before it while they are changed, and the public keys that stay.
 
@@ -96,6 +138,7 @@ class Tokens:
         a token may name, 0: any number.
         """
         self._max_rooms = max_rooms
+        self._demands = demands
         secrets = (Key(_SHARED, text.encode()) for text in (secret, previous_secret) if text)
         self._keys = (*secrets, *keys)
         self._fetches = fetches
@@ -111,16 +154,20 @@ class Tokens:
 
         Raises:
             BadToken: it does not admit its user.
-            TooManyRooms: for that reason.
+            NotForHere, LivesTooLong, TooManyRooms: for that reason.
             UnknownKey: not with the keys that are known.
         """
         if len(token) > LONGEST_TOKEN:
             raise BadToken(f"longer than {LONGEST_TOKEN} bytes")
-        claims = self._read(token)
+        signed = self._signed(token)
+        claims = _claims_of(signed.payload)
         if claims.exp <= now:
             raise BadToken("expired")
         if max(claims.nbf, claims.iat) > now + CLOCK_SKEW_S:
             raise BadToken("not valid yet")
+        if self._demands is not NO_DEMANDS:
+            self._check_purpose(signed)
+        self._check_life(claims, now)
         if not is_valid_id(claims.sub):
             raise BadToken("unusable sub")
         named = len({*claims.rooms, *claims.join})
@@ -130,7 +177,31 @@ class Tokens:
             raise BadToken("unusable room")
         return claims
 
-    def _read(self, token: str) -> Claims:
+    def _check_purpose(self, signed: Signed) -> None:
+        """Refuse what somebody whom we trust has made for somebody else."""
+        demands = self._demands
+        try:
+            made_for = _made_for.decode(signed.payload)
+        except RecursionError as error:
+            raise BadToken("unusable claims") from error
+        audiences = made_for.aud if isinstance(made_for.aud, list) else [made_for.aud]
+        if demands.audiences and not any(_is_among(one, demands.audiences) for one in audiences):
+            raise NotForHere("made for another audience (aud)")
+        if demands.issuers and not _is_among(made_for.iss, demands.issuers):
+            raise NotForHere("made by another issuer (iss)")
+        if demands.types and media_type(signed.type) not in demands.types:
+            raise NotForHere("of another type (typ)")
+
+    def _check_life(self, claims: Claims, now: float) -> None:
+        if claims.exp - now >= FAR_AHEAD_S:
+            raise LivesTooLong("exp is ten years ahead or more: is it in milliseconds? It counts seconds")
+        if self._demands.max_life_s:
+            begun = min(claims.iat, now) if claims.iat else now
+            if claims.exp - begun > self._demands.max_life_s + CLOCK_SKEW_S:
+                raise LivesTooLong(f"it lives for longer than {self._demands.max_life_s:g} s")
+
+    def _signed(self, token: str) -> Signed:
+        """Take a token apart that is signed by a key of ours."""
         try:
             signed = read_signed(token)
         except Malformed as error:
@@ -141,7 +212,7 @@ class Tokens:
             if key.algorithm != signed.algorithm or (None not in (key.kid, kid) and key.kid != kid):
                 continue
             if signed.is_by(key):
-                return self._claims(signed.payload)
+                return signed
             tried += 1
             if tried == MOST_KEYS_TRIED:
                 break
@@ -149,8 +220,14 @@ class Tokens:
             raise UnknownKey("of a key that is not known")
         raise BadToken("forged")
 
-    def _claims(self, payload: bytes) -> Claims:
-        try:
-            return _claims.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadToken("unusable claims") from error
+
+def _claims_of(payload: bytes) -> Claims:
+    try:
+        return _claims.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadToken("unusable claims") from error
+
+
+def _is_among(value: object, allowed: frozenset[str]) -> bool:
+    """Whether a claim of any type is one of these texts, exactly."""
+    return isinstance(value, str) and value in allowed

@@ -19,6 +19,10 @@ class Say(msgspec.Struct, frozen=True, gc=False):
     request_id: str
     cmd: str
     outcome: str
+    why: str = ""
+    """Which check a newer token has failed: for the log alone."""
+    call: str = ""
+    """The call that the message is about."""
 
 
 class AskRouter(msgspec.Struct, frozen=True, gc=False):

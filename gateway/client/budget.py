@@ -30,8 +30,13 @@ class Budget(Protocol):
     def has_gone_on(self, now: float) -> bool:
         """Whether the client has been over its limit for ten seconds without a break (`TOO_LONG_S`).
 
-        Its next message is refused with RATE_LIMITED, and then the connection is closed with 4503.
+        If it has said more than one does that waits for answers, its next message is refused with
+        RATE_LIMITED, and then the connection is closed with 4503.
         """
+        ...
+
+    def let_up(self, now: float) -> None:
+        """Take note that the client only waits for answers: the ten seconds begin anew."""
         ...
 
 

@@ -1,26 +1,26 @@
-"""One client's socket: bytes in, frames to the session, frames out, and the end.
+"""One client's socket: bytes in, frames out, and the end.
 
-The WebSocket itself is the Sans-I/O protocol of websockets. It leaves to us whether text is UTF-8 and
-putting fragments together (`fragments`), pings and their time-outs (`keepalive`), closing time-outs, and not
-reading faster than the system answers, nor more than a fair share (`reader`, which gives it whole frames).
-One message is under way at a time (`inbound`). How far a connection has come is one of the states of `life`.
-What others send to the client comes from `gateway/delivery/`.
+The WebSocket itself is the Sans-I/O protocol of websockets. It leaves to us the request before it
+(`upgrade`), whether text is UTF-8 and putting fragments together (`frame_taker`), pings and their time-outs
+(`keepalive`), closing time-outs, and not reading faster than the system answers, nor more than a fair share
+(`reader`, which finds the frames). One message is under way at a time (`inbound`). How far a connection has
+come is one of the states of `life`. What others send to the client comes from `gateway/delivery/`.
 """
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Callable
 from typing import Final, cast
 
-from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import Event, State
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gateway.admission import handshake
 from gateway.admission.entrance import Entrance, Visit
-from gateway.client.fragments import Fragments, NotUtf8
+from gateway.client.frame_taker import FrameTaker
 from gateway.client.hang_up import has_hung_up
 from gateway.client.host import Host
 from gateway.client.inbound import Inbound
@@ -30,9 +30,10 @@ from gateway.client.outbox import FULL_BYTES, Outbox
 from gateway.client.reader import Reader
 from gateway.client.session import NO_CLOSE_FRAME, Session
 from gateway.client.turns import Turns
+from gateway.client.upgrade import Upgrade
 from gateway.client.waiting import Held, Waiting
 from gateway.demo import Pages
-from tieline.runtime.request_head import bound_head, was_too_long
+from tieline.runtime.request_head import bound_head
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, HandshakeError
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
 
@@ -68,7 +69,7 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_entrance",
-        "_fragments",
+        "_frames",
         "_held",
         "_host",
         "_inbound",
@@ -88,7 +89,7 @@ class Connection(asyncio.BufferedProtocol):
         "_timers",
         "_transport",
         "_turns",
-        "_visit",
+        "_upgrade",
         "_waiting",
         "session",
     )
@@ -97,8 +98,9 @@ class Connection(asyncio.BufferedProtocol):
     _transport: asyncio.Transport
     _outbox: Outbox
     _held: Held
-    _inbound: Inbound  # once there is a session; so is the reader
-    _visit: Visit
+    _upgrade: Upgrade
+    _inbound: Inbound  # once there is a session, as are the reader and what takes its frames
+    _frames: FrameTaker
 
     def __init__(
         self,
@@ -122,7 +124,6 @@ class Connection(asyncio.BufferedProtocol):
         self._pages = pages
         self._now = now  # for measuring: uvloop's own clock counts whole milliseconds
         self._life = Life.HANDSHAKE
-        self._fragments = Fragments()
         self._reader: Reader | None = None
         self._is_slow = self._is_lost = self._is_cut_later = False
         self._timers = Timers(loop)
@@ -141,7 +142,15 @@ class Connection(asyncio.BufferedProtocol):
         self._held = Held(self._waiting, self._outbox.unsent_bytes, self._give_up)
         self._timers.call_after(HANDSHAKE_S, self._transport.abort)
         name = transport.get_extra_info("peername")
-        self._visit = self._entrance.enter(self, str(name[0]) if name else "")
+        visit = self._entrance.enter(self, str(name[0]) if name else "")
+        self._upgrade = Upgrade(
+            self._protocol,
+            self._transport,
+            self._outbox,
+            visit,
+            self._pages,
+            functools.partial(self._on_request, self),
+        )
 
     def get_buffer(self, _sizehint: int) -> bytearray:
         """Lend the buffer that all connections are read into."""
@@ -153,25 +162,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._reader is not None:
             self._reader.receive(data)
         else:
-            self._shake_hands(data)
-
-    def _shake_hands(self, data: bytes) -> None:
-        protocol = self._protocol
-        if protocol.state is State.CONNECTING:
-            data = self._visit.read(data)
-            if not data:
-                return
-        protocol.receive_data(data)
-        events = protocol.events_received()
-        if protocol.state is State.CONNECTING and (protocol.close_expected() or len(events) > 1):
-            # No request, or one with something behind it, which would have to wait for our answer.
-            protocol.data_to_send()  # the library's own answer; ours is JSON
-            too_long = was_too_long(protocol)
-            self.deny(HandshakeError.HEADERS_TOO_LARGE if too_long else HandshakeError.MALFORMED)
-            return
-        self._outbox.flush()
-        for event in events:
-            self._on_event(event)
+            self._upgrade.receive(data)
 
     def eof_received(self) -> bool:
         """Learn that the client sends no more; the transport closes itself once the client has read all."""
@@ -182,7 +173,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Stop the timers; the connection is gone, if not before, when all that was said is answered."""
-        self._visit.over()
+        self._upgrade.visit.over()
         self._is_lost = True
         self._held.note_gone()
         self._end()
@@ -201,12 +192,17 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def peer(self) -> str:
         """Where the client comes from, as far as that is known by now."""
-        return self._visit.address
+        return self._upgrade.visit.address
 
     @property
     def visit(self) -> Visit:
         """How its socket is counted, and what a refusal says of it."""
-        return self._visit
+        return self._upgrade.visit
+
+    @property
+    def held(self) -> Held:
+        """How what waits here is counted towards the sum of the gateway."""
+        return self._held
 
     @property
     def is_closing(self) -> bool:
@@ -241,9 +237,12 @@ class Connection(asyncio.BufferedProtocol):
         self._opened_at = self._loop.time()
         self.session = session
         self._timers.begin(self, session, self._host)
-        self._inbound = Inbound(self, session, self._host, self._timers.on_newer_token, self._held, self._now)
+        self._inbound = Inbound(
+            self, session, self._host, self._timers.on_newer_token, self._held, self._now, self.ping
+        )
+        self._frames = FrameTaker(self, self._protocol, self._outbox, self._inbound, self._timers, self._held)
         self._reader = Reader(
-            self,
+            self._frames,
             self._inbound,
             self._transport,
             self._turns,
@@ -257,12 +256,12 @@ class Connection(asyncio.BufferedProtocol):
         self._outbox.send(frame)
         self._reader.start()
 
-    def deny(self, error: HandshakeError, retry_after_s: int | None = None) -> None:
-        """Refuse the upgrade, and say when to come back; None: when it is usual after such a refusal."""
-        if self._transport.is_closing():
-            return
-        self._visit.denied(error)
-        self._respond(handshake.denied(error, retry_after_s))
+    def deny(self, error: HandshakeError, retry_after_s: int | None = None, limit: str = "") -> None:
+        """Refuse the upgrade, and say when to come back; None: when it is usual after such a refusal.
+
+        `limit` is the one that was met, if the reason does not say it.
+        """
+        self._upgrade.deny(error, retry_after_s, limit)
 
     def refuse(self, response: Response, code: CloseCode) -> None:
         """Complete the upgrade only to close it: of a refusal over HTTP a browser is not told why."""
@@ -288,23 +287,20 @@ class Connection(asyncio.BufferedProtocol):
     def say(self, frame: bytes) -> bool:
         """Send the client a frame; False: the connection is closing, and it is not sent."""
         is_sent = self._outbox.send(frame)
-        self._note_if_slow()
-        self._close_if_slow()
+        self.close_if_slow()
         return is_sent
 
     def write(self, frames: bytes) -> None:
         """Send the client frames that have their heads; nothing once the connection is closing."""
         self._outbox.write(frames)
-        if self._is_slow:
-            self._held.note_unsent()
-        self._close_if_slow()
+        self.close_if_slow()
 
     def close(self, code: CloseCode) -> None:
         """Close the connection in order, act on nothing more, and cut it if the client does not close."""
         if self._protocol.state is State.OPEN:
             self._life = Life.CLOSING
             self._inbound.drop_unread()
-            self._drop_fragments()
+            self._frames.stop()
             self._protocol.send_close(code, CLOSE_REASONS[code])
             self._outbox.flush()
             self._cut_later()
@@ -329,100 +325,32 @@ class Connection(asyncio.BufferedProtocol):
         if self._life is not _OPEN:
             self._be_gone_if_done()
 
-    def take_text(self, text: bytes) -> None:
-        """Take a whole text message."""
-        if self._life is _OPEN and text.isascii():
-            self._inbound.receive(text)
-        else:
-            self._on_text(text, fin=True)
-
-    def take_frame(self, frame: bytes) -> int | None:
-        """Give the protocol any other frame, and act on what it makes of it."""
-        protocol = self._protocol
-        protocol.receive_data(frame)
-        self._outbox.flush()
-        for event in protocol.events_received():
-            self._on_event(event)
-        if protocol.close_expected() and (self._life is not Life.CLOSING or protocol.close_rcvd is not None):
-            self._leave()  # else it has yet to answer our close
-        return None if protocol.current_size is None else MAX_MESSAGE_BYTES - protocol.current_size
-
-    def take_flood(self, text: bytes | None) -> None:
-        """Refuse a text message (None: another frame) of a client that goes on and on, and close."""
-        if text is not None:
-            self._inbound.refuse_flood(text)
-        self.close(CloseCode.FLOODING)
-
-    def take_end(self) -> None:
-        """Take note that there will be no more frames."""
-        self._protocol.receive_eof()
-        self._leave()
-        if self._is_lost:
-            self._timers.stop()
-
-    def _on_event(self, event: Event) -> None:
-        match event:
-            case Request():
-                self._visit.asked()
-                self._transport.pause_reading()
-                if handshake.lists_too_much(event):
-                    self.deny(HandshakeError.HEADERS_TOO_LARGE)
-                    return
-                page = None if self._pages is None else self._pages.answer(event)
-                if page is not None:
-                    self._respond(page)
-                else:
-                    self._on_request(self, event, self._protocol.accept(event))
-            case Frame() if self._life is Life.HANDSHAKE:
-                self._transport.abort()  # frames before the upgrade: not a WebSocket client
-            case Frame(opcode=Opcode.TEXT | Opcode.CONT, data=data, fin=fin):
-                self._on_text(bytes(data), fin)
-            case Frame(opcode=Opcode.BINARY):
-                self._fail(CloseCode.BINARY_FRAME)
-            case Frame(opcode=Opcode.PING):
-                self._note_if_slow()
-                self._close_if_slow()  # the protocol has answered it, and the answer has to be read, too
-            case Frame(opcode=Opcode.PONG, data=data):
-                self._timers.on_pong(bytes(data))
-
-    def _on_text(self, data: bytes, fin: bool) -> None:
-        if self._life is not Life.OPEN:
-            return
-        waited = self._fragments.size
-        try:
-            message = self._fragments.add(data, fin)
-        except NotUtf8:
-            self._held.change(-waited)
-            self._fail(CloseCode.NOT_UTF8)
-            return
-        self._held.change(self._fragments.size - waited)
-        if message is not None:
-            self._inbound.receive(message)
-
-    def _drop_fragments(self) -> None:
-        self._held.change(-self._fragments.size)
-        self._fragments.drop()
-
-    def _respond(self, response: Response) -> None:
-        """Answer over HTTP, and close the connection as soon as that is read."""
-        self._transport.write(response.serialize())
-        self._transport.close()
-
-    def _note_if_slow(self) -> None:
-        """Count what waits for a client whose socket is full towards the sum of the gateway."""
-        if self._is_slow:
-            self._held.note_unsent()
-
-    def _close_if_slow(self) -> None:
-        if self._outbox.is_over_limit:
-            self.close(CloseCode.SLOW_CONSUMER)
-
-    def _fail(self, code: CloseCode) -> None:
+    def fail(self, code: CloseCode) -> None:
         """End the connection of a client that does not speak the protocol; nothing after that is read."""
         if self._protocol.state is State.OPEN:
             self._protocol.fail(code, CLOSE_REASONS[code])
             self._outbox.flush()
-            self._leave()
+            self.leave()
+
+    def leave(self) -> None:
+        """Take note that the client will say nothing more: it has closed, even if its socket stays open."""
+        if self._life is Life.OPEN:
+            self._cut_later()
+        if self._reader is not None:
+            self._frames.stop()
+            self._reader.stop()
+        if self._life is not Life.GONE:
+            self._life = Life.LEFT
+            self._be_gone_if_done()
+        if self._is_lost:
+            self._timers.stop()
+
+    def close_if_slow(self) -> None:
+        """Close the connection of a client that reads too slowly; count what waits for one that is slow."""
+        if self._is_slow:
+            self._held.note_unsent()
+        if self._outbox.is_over_limit:
+            self.close(CloseCode.SLOW_CONSUMER)
 
     def _end(self) -> None:
         """Take note that no more bytes will come: once those that came are looked at, the client has left."""
@@ -430,7 +358,7 @@ class Connection(asyncio.BufferedProtocol):
             self._reader.end()
         else:
             self._protocol.receive_eof()
-            self._leave()
+            self.leave()
 
     def _give_up(self) -> None:
         """Close for the sake of others: the gateway holds too many bytes, and this client most of them."""
@@ -439,17 +367,6 @@ class Connection(asyncio.BufferedProtocol):
             self._reader.stop()
         self._transport.abort()
         self._held.note_gone()
-
-    def _leave(self) -> None:
-        """Take note that the client will say nothing more: it has closed, even if its socket stays open."""
-        if self._life is Life.OPEN:
-            self._cut_later()
-        self._drop_fragments()
-        if self._reader is not None:
-            self._reader.stop()
-        if self._life is not Life.GONE:
-            self._life = Life.LEFT
-            self._be_gone_if_done()
 
     def _be_gone_if_done(self) -> None:
         if self._life is Life.LEFT and (self.session is None or self._inbound.is_done):

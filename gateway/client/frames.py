@@ -67,6 +67,14 @@ def head_size(frame: bytes) -> int:
     return 2 if length < _TWO_BYTES else 4 if length == _TWO_BYTES else 10
 
 
+def payload_size(frame: bytes) -> int:
+    """Say how long the payload is behind a head that `text_head` has made."""
+    length = frame[1]
+    if length < _TWO_BYTES:
+        return length
+    return int.from_bytes(frame[2 : head_size(frame)], "big")
+
+
 class Shape(NamedTuple):
     """What the header of a frame says of it, as far as it is there."""
 

@@ -13,7 +13,7 @@ from gateway.client.waiting import Held
 from tieline import metrics
 from tieline.runtime.guard import Guard
 from tieline.wire.codes import CloseCode
-from tieline.wire.internal import PresenceReply, RouterReply
+from tieline.wire.internal import Accepted, PresenceReply, RouterReply
 
 MAX_UNREAD: Final = 32
 """Messages of one client that may wait before its socket is not read any further."""
@@ -54,6 +54,7 @@ class Inbound:
         "_host",
         "_now",
         "_on_newer_token",
+        "_ping",
         "_session",
         "_unread",
         "_unread_bytes",
@@ -68,12 +69,14 @@ class Inbound:
         on_newer_token: Callable[[], None],
         held: Held,
         now: Callable[[], float],
+        ping: Callable[[bytes], None],
     ) -> None:
         self._client = client
         self._session = session
         self._host = host
         self._on_newer_token = on_newer_token
         self._now = now
+        self._ping = ping
         self._held = held
         self._asked_at = 0.0
         self._unread: deque[bytes] = deque()
@@ -145,8 +148,14 @@ class Inbound:
         metrics.RELAY_SECONDS.observe(self._now() - self._asked_at)
         try:
             self._answered(self._session.router_answered(ask, reply), len(ask.signal.frame), ask.signal.to)
+            if not isinstance(reply, Accepted) and (ping := self._session.order.take_ping()):
+                self._ping(ping)
         except Exception as error:  # without a guard around it, which would cost each signal
             self._fail(error)
+
+    def on_pong(self, payload: bytes) -> None:
+        """Take note of a pong of the client."""
+        self._session.order.on_pong(payload, self._now())
 
     def _presence_answered(self, ask: AskPresence, reply: PresenceReply | RoomListing | None) -> None:
         with Guard(self._fail):
@@ -190,6 +199,8 @@ class Inbound:
         if say.frame:
             self._client.say(say.frame)
         metrics.signal_answered(say.cmd, say.outcome)
+        if say.why:  # a user may refresh so many times a minute, so these are few
+            _log.info("newer token refused", extra={"user": self._session.user, "why": say.why})
         if _log.isEnabledFor(logging.DEBUG):
             fields = {
                 "requestId": say.request_id,
@@ -199,5 +210,6 @@ class Inbound:
                 "outcome": say.outcome,
                 "ms": round((self._now() - self._asked_at) * 1000, 3),
                 "bytes": size,
+                "call": say.call,
             }
             _log.debug("signal", extra=fields)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from gateway.client.events import expiring
 from gateway.client.host import Host
 from gateway.client.session import Session
 from gateway.client.terms import Pace
@@ -98,7 +99,7 @@ class TokenExpiry:
         return self._session.claims.exp - time.time()
 
     def _warn(self) -> None:
-        self._host.tell(self._session, self._session.expiring())
+        self._host.tell(self._session, expiring(self._session))
         self._timer = self._loop.call_later(max(0.0, self._left()), self._expire)
 
     def _expire(self) -> None:

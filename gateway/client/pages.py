@@ -4,13 +4,20 @@ A page begins behind a member of the one before it, by its place in the order of
 goes between two pages moves nobody.
 """
 
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
+import msgspec
+
+from tieline.wire.envelope import MAX_PAGE
 from tieline.wire.ids import UserId
 from tieline.wire.subjects import identifier, token
 
 PAGE: Final = 200
 """Members of a page, unless the client says how many: about 18 KB."""
+
+
+LONGEST_LOOKED_AT: Final = 1_024
+"""Bytes of a refused MEMBERS that is read once more to say what is wrong with it: a correct one has fewer."""
 
 
 class Standing(NamedTuple):
@@ -44,3 +51,35 @@ def read_cursor(text: str) -> Standing | None:
         return Standing(int(joined_at), UserId(identifier(user)))
     except ValueError:
         return None
+
+
+class _Arguments(msgspec.Struct, frozen=True):
+    after: msgspec.Raw = msgspec.Raw(b'""')
+    limit: msgspec.Raw = msgspec.Raw(b"1")
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    data: _Arguments
+
+
+_asked: Final = msgspec.json.Decoder(_Asked)
+_ARGUMENTS: Final = {
+    "after": msgspec.json.Decoder(str),
+    "limit": msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)]),
+}
+
+
+def wrong_argument(frame: bytes) -> str:
+    """Name what cannot be in a MEMBERS that could not be read, of what asks for a page; "": neither is it."""
+    if len(frame) > LONGEST_LOOKED_AT:
+        return ""
+    try:
+        asked = _asked.decode(frame).data
+    except msgspec.DecodeError:
+        return ""
+    for name, decoder in _ARGUMENTS.items():
+        try:
+            decoder.decode(getattr(asked, name))
+        except msgspec.DecodeError:
+            return name
+    return ""

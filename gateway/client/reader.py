@@ -2,7 +2,7 @@
 
 Bytes in, whole frames out: `next_text` the plain ones, `taker.take_frame` all others. A frame or two are
 looked at as they arrive. The rest waits for a turn (`turns`): so many frames and bytes, and so much time with
-all that comes of them. A client over its limit (`budget`) waits for its time, one that says more than is
+all that comes of them. A client over its limit (`allowance`) waits for its time, one that says more than is
 answered (`inbound`) for the answers. Meanwhile it is not read: what it sends waits in its own socket.
 
 After a close frame of ours only the client's own is looked for, and nothing at all after that.
@@ -13,7 +13,9 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from gateway.client.budget import MESSAGE, Budget, price_of_frame
+from gateway.client.allowance import TOO_LONG, WAIT, Allowance
+from gateway.client.backlog import Backlog
+from gateway.client.budget import Budget, price_of_frame
 from gateway.client.frames import CLOSE, Shape, completes_message, next_text, opcode_of, shape_of
 from gateway.client.hang_up import has_hung_up
 from gateway.client.turns import Turns
@@ -38,13 +40,6 @@ AT_ONCE_BYTES: Final = 8 * 1024
 
 READ_AHEAD_BYTES: Final = 16 * 1024
 """A client of which as much waits for its turn is not read meanwhile."""
-
-LEAST_WAIT_S: Final = 0.001
-"""A client over its limit waits for a millisecond at least: the loop's timers count no less."""
-
-LOOK_UP_S: Final = 1.0
-"""After so long at most it is looked whether a client that has to wait has left: nothing is read of it, so
-that its end is not seen otherwise."""
 
 CLOSING_BYTES: Final = 256 * 1024
 """A client that has sent so much since a close frame without its own is not read any more: more than it can
@@ -94,7 +89,8 @@ class Reader:
     """The bytes of one client, from WELCOME to the end. `now` is for measuring, in seconds."""
 
     __slots__ = (
-        "_budget",
+        "_allowance",
+        "_backlog",
         "_closing_bytes",
         "_has_ended",
         "_held",
@@ -104,16 +100,13 @@ class Reader:
         "_is_paused",
         "_is_queued",
         "_is_stopped",
-        "_loop",
         "_now",
         "_part_most",
         "_rest",
         "_taker",
-        "_timer",
         "_transport",
         "_turns",
         "_unread",
-        "_was_over",
         "is_full",
     )
 
@@ -124,29 +117,28 @@ class Reader:
         transport: asyncio.Transport,
         turns: Turns,
         held: Held,
-        budget: Budget | None,
+        budget: Budget,
         loop: asyncio.AbstractEventLoop,
         now: Callable[[], float],
     ) -> None:
-        """Begin with a transport that is paused, between two messages; None: no budget limits the client."""
+        """Begin with a transport that is paused, between two messages."""
         self._taker = taker
         self._unread = unread
         self._transport = transport
         self._turns = turns
         self._held = held
-        self._budget = budget
-        self._loop = loop
+        self._allowance = Allowance(budget, self._on_time, loop, now)
         self._now = now
         self._rest = bytearray()
+        self._backlog = Backlog(self._rest)
         self._part_most: int | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._closing_bytes = CLOSING_BYTES
         self._is_paused = True
         self._is_queued = self._is_looking = False
         self.is_full = False
         """Whether enough messages wait: `hold`, not yet `release`."""
         self._is_closing = self._is_stopped = self._has_ended = False
-        self._was_over = self._is_direct = False
+        self._is_direct = False
 
     @property
     def is_reading(self) -> bool:
@@ -161,7 +153,7 @@ class Reader:
         """Look at what has arrived, now or later."""
         if self._is_direct and len(data) <= AT_ONCE_BYTES:
             text = next_text(data, 0)
-            if text is not None and text[1] == len(data) and (self._budget is None or self._may_take()):
+            if text is not None and text[1] == len(data) and self._allowance.may_take_message():
                 self._taker.take_text(text[0])
                 return
         if self._is_stopped:
@@ -171,7 +163,7 @@ class Reader:
         self._is_direct = False
         self._rest += data
         self._held.change(len(data))
-        if self._is_queued or self.is_full or self._timer is not None:
+        if self._is_queued or self.is_full or self._allowance.is_waiting:
             self._set_reading()
         elif len(self._rest) > AT_ONCE_BYTES:
             self._wake()
@@ -206,8 +198,7 @@ class Reader:
 
     def begin_closing(self) -> None:
         """Look for nothing but the client's close frame: ours has been sent."""
-        self._budget = None
-        self._cancel_timer()
+        self._allowance.lift()
         self.is_full = self._is_direct = False
         self._closing_bytes = CLOSING_BYTES
         self._is_closing = True
@@ -217,7 +208,7 @@ class Reader:
         """Look at nothing any more: the client has said its last word."""
         self._is_stopped = True
         self._is_direct = False
-        self._cancel_timer()
+        self._allowance.stop_waiting()
         if not self._is_looking:
             self._drop()
             self._set_reading()
@@ -230,14 +221,6 @@ class Reader:
     def _wake(self) -> None:
         if self._settle():
             self._turns.join(self)
-
-    def _may_take(self) -> bool:
-        """Charge for a small message, unless its client has to wait or has gone on for too long."""
-        budget, now = self._budget, self._now()
-        if budget is None or self._was_over or budget.wait_s(now) > 0:
-            return False
-        budget.charge(MESSAGE, now)
-        return True
 
     def _look(self, frames: int, size: int) -> bool:
         """Look at so many frames and bytes, or one frame; returns whether there is more to look at."""
@@ -254,7 +237,7 @@ class Reader:
                 frames -= 1
                 if self._now() >= end:
                     break
-        except BaseException:
+        except Exception:
             self._is_looking = self._is_queued = False
             self.stop()
             raise
@@ -269,7 +252,7 @@ class Reader:
     def _next(self, at: int) -> int:
         """Take the frame at `at`, if it is there and may be taken; returns where the next one begins."""
         rest = self._rest
-        if self.is_full or self._is_stopped or self._timer is not None:
+        if self.is_full or self._is_stopped or self._allowance.is_waiting:
             return at
         shape = shape_of(rest, at, MAX_MESSAGE_BYTES if self._part_most is None else self._part_most)
         if shape.end > len(rest):
@@ -279,24 +262,36 @@ class Reader:
             self._skip(first, at, shape)
             return shape.end
         text = next_text(rest, at) if self._part_most is None else None
-        if self._budget is not None:
-            now = self._now()
-            if (wait_s := self._budget.wait_s(now)) > 0:
-                self._was_over = True
-                wait_s = min(max(wait_s, LEAST_WAIT_S), LOOK_UP_S)
-                self._timer = self._loop.call_later(wait_s, self._on_time)
-                return at
-            if self._was_over:
-                self._was_over = False
-                if self._budget.has_gone_on(now):
-                    self._taker.take_flood(None if text is None else text[0])
-                    return shape.end
-            self._budget.charge(price_of_frame(shape.size, not completes_message(first)), now)
+        price = price_of_frame(shape.size, not completes_message(first))
+        verdict = self._allowance.ask(price)
+        if verdict is WAIT and opcode_of(first) != CLOSE:  # who wants to go need not wait
+            self._backlog.wait(shape.end - at)
+            return at
+        if verdict is TOO_LONG:
+            if self._floods(shape.end):
+                self._taker.take_flood(None if text is None else text[0])
+                return shape.end
+            self._allowance.pay(price)
         if text is None:
             self._part_most = self._taker.take_frame(bytes(rest[at : shape.end]))
         else:
             self._taker.take_text(text[0])
         return shape.end
+
+    def _floods(self, at: int) -> bool:
+        """Whether a client that was over its limit for too long has more to say than one that only waits.
+
+        That is seen when it was read on while a frame waited; it counts what it has said from `at` on.
+        """
+        backlog = self._backlog
+        if not backlog.is_wanted:
+            backlog.is_wanted = True
+            return False
+        if backlog.is_long(at):
+            return True
+        backlog.is_wanted = False
+        self._allowance.let_up()
+        return False
 
     def _skip(self, first: int, at: int, shape: Shape) -> None:
         """Pass over a frame, while the client's close frame is awaited."""
@@ -308,8 +303,8 @@ class Reader:
 
     def _settle(self) -> bool:
         """Decide what comes next; returns whether there is anything to be looked at now."""
-        if self._has_ended and self._timer is not None:
-            self._cancel_timer()
+        if self._has_ended and self._allowance.is_waiting:
+            self._allowance.stop_waiting()
             self._drop()
         more = self._has_more()
         self._is_queued = more
@@ -319,7 +314,7 @@ class Reader:
             or self.is_full
             or self._is_stopped
             or self._is_closing
-            or self._timer is not None
+            or self._allowance.is_waiting
             or self._part_most is not None
         )
         self._set_reading()
@@ -331,7 +326,7 @@ class Reader:
     def _has_more(self) -> bool:
         if self._unread.has_next:
             return True
-        if self.is_full or self._is_stopped or self._timer is not None:
+        if self.is_full or self._is_stopped or self._allowance.is_waiting:
             return False
         most = MAX_MESSAGE_BYTES if self._part_most is None else self._part_most
         return shape_of(self._rest, 0, most).end <= len(self._rest)
@@ -340,7 +335,7 @@ class Reader:
         """Read from the socket, or leave what the client sends there."""
         pauses = (
             self.is_full
-            or self._timer is not None
+            or (self._allowance.is_waiting and not self._backlog.lacks_bytes)
             or (self._is_queued and len(self._rest) >= READ_AHEAD_BYTES)
             or (self._is_stopped and self._closing_bytes < 0)
         )
@@ -356,14 +351,8 @@ class Reader:
         self._rest.clear()
 
     def _on_time(self) -> None:
-        self._timer = None
         if has_hung_up(self._transport):
             self._drop()
             self._transport.abort()
         else:
             self.wake()
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

@@ -1,33 +1,36 @@
 """What a client's frame means, and what the answer of a router or of presence means to the client. Pure.
 
 The session knows whose client it is and what the token grants; it decides what to say at once, what to ask,
-and what to say when the answer comes (`actions`). `inbound` carries that out.
+and what to say when the answer comes (`actions`). `inbound` carries that out. What its client is told unasked
+is made in `events`.
 """
 
-from typing import Final
+from typing import Final, get_args
 
 from gateway.admission.tokens import BadToken, Claims, UnknownKey
 from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
 from gateway.client.numbering import Numbering
-from gateway.client.pages import FIRST, PAGE, Page, read_cursor
+from gateway.client.order import Order
+from gateway.client.pages import FIRST, PAGE, Page, read_cursor, wrong_argument
 from gateway.client.terms import Terms
 from gateway.limits import prices
 from gateway.limits.rates import NO_LIMITS
 from gateway.limits.user_budget import UserBudget
 from tieline.wire import envelope, replies
 from tieline.wire.codes import CloseCode, ErrorCode
-from tieline.wire.envelope import (
-    MAX_MESSAGE_BYTES,
-    Join,
-    Leave,
-    Malformed,
-    Members,
-    MembersBody,
-    Ping,
-    RefreshToken,
+from tieline.wire.envelope import Join, Leave, Malformed, Members, MembersBody, Ping, RefreshToken
+from tieline.wire.ids import (
+    CallId,
+    ConnectionId,
+    GatewayId,
+    ResumeToken,
+    RoomId,
+    SecretHash,
+    SessionId,
+    UserId,
 )
-from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import (
+    NO_CALL,
     Accepted,
     Done,
     EndSession,
@@ -47,15 +50,7 @@ from tieline.wire.internal import (
     asked_of,
     secret_hash,
 )
-from tieline.wire.replies import (
-    Reconnect,
-    RoomOnly,
-    Roster,
-    RosterPage,
-    TokenExpiring,
-    TokenRefreshed,
-    Welcome,
-)
+from tieline.wire.replies import CallFate, RoomOnly, Roster, RosterPage, TokenRefreshed
 
 UNKNOWN: Final = "unknown"
 """What an unreadable or unknown command is called in the metrics: clients must not invent labels."""
@@ -67,6 +62,9 @@ FINAL_CLOSES: Final = frozenset(
     (CloseCode.NORMAL, CloseCode.KICKED, CloseCode.FLOODING, CloseCode.PROTOCOL_VIOLATION)
 )
 """Ends after which the session does not wait to be resumed: the client closed it, or has to stay away."""
+
+FATES: Final = frozenset(get_args(CallFate))
+"""What a client is told of a call; another word is that of a newer presence."""
 
 HEAVY_S: Final = 0.75
 """Of its user's budget: more than who comes into a room has used up, or who says what it could not say for
@@ -85,10 +83,14 @@ class Session:
         "asked",
         "batches",
         "budget",
+        "calls",
         "claims",
         "connection",
         "is_resumed",
         "numbering",
+        "offer_timeout_s",
+        "order",
+        "places",
         "rooms",
         "secret",
         "session",
@@ -106,6 +108,8 @@ class Session:
         budget: UserBudget | None = None,
         *,
         batches: bool = False,
+        calls: bool = False,
+        places: bool = False,
     ) -> None:
         """Take also what the user may still ask for; None: anything."""
         self.terms = terms
@@ -113,10 +117,17 @@ class Session:
         self._at = 0.0
         self.batches = batches
         """The client takes the changes of rooms together, and lists in pages."""
+        self.calls = calls
+        """The client says and hears which call a message is about."""
+        self.offer_timeout_s = 0.0
+        """How long presence lets an offer wait; 0: it does not say."""
+        self.places = places
+        """The client is told the place of each message that it is sent."""
         self.is_resumed = False
         self.numbering = Numbering()
         self.asked = 0
         """As of which revision its beginning was asked (`OpenSession.asked`)."""
+        self.order = Order()
         self.session = session
         self.connection = connection
         self.claims = claims
@@ -147,7 +158,8 @@ class Session:
             return self._to_user(message, frame)
         match message:
             case Malformed(refusal=refusal, request_id=request_id, cmd=cmd):
-                return _refuse(request_id, cmd, refusal)
+                argument = wrong_argument(frame) if cmd == "MEMBERS" else ""
+                return _refuse(request_id, cmd, refusal, argument=argument)
             case Ping(request_id=request_id, data=data):
                 return Say(replies.success(request_id, "PONG", data), request_id, "PING", "ok")
             case envelope.IceServers(request_id=request_id):
@@ -174,7 +186,12 @@ class Session:
             return _refuse(message.request_id, cmd, ErrorCode.SENDER_MISMATCH)
         if body.to == body.sender:
             return _refuse(message.request_id, cmd, ErrorCode.BAD_MESSAGE)
+        call = envelope.named_call(body) if self.calls else ""
+        if call is None:
+            return _refuse(message.request_id, cmd, ErrorCode.BAD_MESSAGE)
         to = UserId(body.to)
+        if not self.order.lets_pass(to, frame, self._at):
+            return _refuse(message.request_id, cmd, ErrorCode.INTERNAL)
         if cmd == "WEBRTC_OFFER" and not self.budget.may_offer(to, self._at):
             return _refuse(message.request_id, cmd, ErrorCode.RATE_LIMITED)
         self.budget.carry(to, len(frame), self._at)
@@ -183,7 +200,8 @@ class Session:
             if cmd == "WEBRTC_ANSWER" and self.budget.answers_again(to, frame):
                 price = prices.ANSWER_AGAIN
             self._charge(price)
-        return AskRouter(message.request_id, cmd, Signal(self.user, self.session, to, frame, self.acks))
+        signal = Signal(self.user, self.session, to, frame, self.acks, CallId(call))
+        return AskRouter(message.request_id, cmd, signal)
 
     def _charge(self, price: float) -> None:
         self.budget.charge(price, self._at)
@@ -193,8 +211,8 @@ class Session:
             claims = self.terms.tokens.verify(token, now)
         except UnknownKey:
             return AskKeys(request_id, "REFRESH_TOKEN", token)
-        except BadToken:
-            return _refuse(request_id, "REFRESH_TOKEN", ErrorCode.BAD_TOKEN)
+        except BadToken as problem:
+            return _refuse(request_id, "REFRESH_TOKEN", ErrorCode.BAD_TOKEN, str(problem))
         if claims.sub != self.claims.sub:
             return _refuse(request_id, "REFRESH_TOKEN", ErrorCode.SENDER_MISMATCH)
         rooms = tuple(self.rooms)
@@ -205,7 +223,8 @@ class Session:
         """Decide on a newer token with the keys as they are now; not `is_fresh`: they could not be had."""
         action = self._refresh(ask.request_id, ask.token, now)
         if isinstance(action, AskKeys):
-            return _refuse(ask.request_id, ask.cmd, ErrorCode.BAD_TOKEN if is_fresh else ErrorCode.INTERNAL)
+            refusal = ErrorCode.BAD_TOKEN if is_fresh else ErrorCode.INTERNAL
+            return _refuse(ask.request_id, ask.cmd, refusal, "of a key that is not known")
         return action
 
     def _about_room(self, message: Join | Leave | Members) -> Action:
@@ -228,7 +247,7 @@ class Session:
     def _list(self, request_id: str, room: RoomId, body: MembersBody) -> Say | AskPresence:
         after = read_cursor(body.after) if body.after else None
         if body.after and after is None:
-            return _refuse(request_id, "MEMBERS", ErrorCode.BAD_MESSAGE)
+            return _refuse(request_id, "MEMBERS", ErrorCode.BAD_MESSAGE, argument="after")
         self._charge(prices.LIST)
         is_paged = self.batches or after is not None or body.limit
         page = Page(after, body.limit or PAGE) if is_paged else None
@@ -238,13 +257,17 @@ class Session:
     def router_answered(self, ask: AskRouter, reply: RouterReply | None) -> Say | HangUp:
         """Say what the router's reply means; None: there was none."""
         match reply:
-            case Accepted(ack=ack):
+            case Accepted(ack=ack, call=call):
                 if ack == "held":
                     self._charge(prices.HELD)
-                frame = replies.ack(ask.request_id, ask.cmd, ack) if self.acks else b""
-                return Say(frame, ask.request_id, ask.cmd, ack)
+                told = call if self.calls else ""
+                frame = replies.ack(ask.request_id, ask.cmd, ack, told) if self.acks else b""
+                return Say(frame, ask.request_id, ask.cmd, ack, call=call or ask.signal.call)
+            case None | Refused(refusal=ErrorCode.INTERNAL) if self.acks:
+                self.order.interrupt(ask.signal.to, ask.signal.frame)
+                return self._refused(ask.request_id, ask.cmd, reply, ask.signal.call)
             case _:
-                return self._refused(ask.request_id, ask.cmd, reply)
+                return self._refused(ask.request_id, ask.cmd, reply, ask.signal.call)
 
     def presence_answered(self, ask: AskPresence, reply: PresenceReply | RoomListing | None) -> Say | HangUp:
         """Say what presence's reply means, or what is known of a room; None: there was no reply."""
@@ -276,11 +299,16 @@ class Session:
         is_new = ask.cmd == "JOIN" and ask.room not in self.rooms
         self._charge(members * prices.JOIN_MEMBER if is_new else listed * prices.LIST_MEMBER)
 
-    def _refused(self, request_id: str, cmd: str, reply: Refused | SessionGone | None) -> Say | HangUp:
+    def _refused(
+        self, request_id: str, cmd: str, reply: Refused | SessionGone | None, named: CallId = NO_CALL
+    ) -> Say | HangUp:
         match reply:
-            case Refused():
+            case Refused(fate=fate, call=call):
                 self._charge(prices.REFUSED)
-                return _refuse(request_id, cmd, reply.refusal)
+                known = fate if fate in FATES else ""
+                told = {"fate": known, "call": call} if self.calls else {}
+                frame = replies.error(request_id, cmd, reply.refusal, **told)
+                return Say(frame, request_id, cmd, reply.refusal.reason, call=named or call)
             case SessionGone(replaced=replaced):
                 return HangUp(CloseCode.REPLACED if replaced else CloseCode.BROKER_LOST)
             case None:  # pragma: no branch  # there is no other
@@ -311,6 +339,7 @@ class Session:
         self.secret = secret
         self.rooms = dict(reply.rooms)
         self.is_resumed = reply.resumed
+        self.offer_timeout_s = reply.offer_timeout_s
 
     def registration(self, gateway: GatewayId, asked: int = 0, number: int = 0) -> Register:
         """Tell presence again what it may have forgotten. See `OpenSession` and `JoinRoom` for the order."""
@@ -333,6 +362,7 @@ class Session:
         `at` is the time for that, in seconds of a monotonic clock.
         """
         resumable = bool(self.secret) and close_code not in FINAL_CLOSES
+        self.budget.rooms = tuple(self.rooms)
         account = self.budget.account(at)
         if account.spent_s < LEAST_SPENT_S:
             return EndSession(self.user, self.connection, resumable, asked=self.asked)
@@ -340,42 +370,12 @@ class Session:
             self.user, self.connection, resumable, account.spent_s, account.owed_s, asked=self.asked
         )
 
-    def welcome(self, token: ResumeToken, resumed: bool) -> bytes:
-        """Make the WELCOME; `token` is what the client resumes the session with."""
-        data = Welcome(
-            self.user,
-            self.session,
-            token,
-            resumed=resumed,
-            rooms=tuple(self.rooms),
-            resume_window=_number(self.terms.resume_window_s),
-            ping_interval=_number(self.terms.pace.ping_interval_s),
-            max_message_bytes=MAX_MESSAGE_BYTES,
-        )
-        return replies.success("", "WELCOME", data)
 
-    def reconnecting(self, after_ms: int, jitter_ms: int) -> bytes:
-        """Make the event that asks a client to go elsewhere, at a moment of its own within the jitter."""
-        event = Reconnect(after_ms, jitter_ms)
-        return replies.success(f"reconnect-{self.connection}", "RECONNECT", event)
-
-    def expiring(self) -> bytes:
-        """Make the event that warns of the token's end."""
-        expires_at = self.claims.expires_at_ms
-        return replies.success(
-            f"expiring-{self.session}-{expires_at}", "TOKEN_EXPIRING", TokenExpiring(expires_at)
-        )
-
-
-def _refuse(request_id: str, cmd: str, refusal: ErrorCode) -> Say:
+def _refuse(request_id: str, cmd: str, refusal: ErrorCode, why: str = "", *, argument: str = "") -> Say:
     return Say(
-        replies.error(request_id, cmd, refusal),
+        replies.error(request_id, cmd, refusal, argument),
         request_id,
         cmd if cmd in envelope.COMMANDS else UNKNOWN,
         refusal.reason,
+        why,
     )
-
-
-def _number(seconds: float) -> int | float:
-    """Show whole seconds without a fraction."""
-    return int(seconds) if seconds == int(seconds) else seconds

@@ -6,17 +6,23 @@ same way as the frames: when it is back, everything that is stored from then on 
 """
 
 import asyncio
+import logging
+import secrets
 from typing import Final, NamedTuple
 
-from tieline.runtime.broker import Broker
+from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
 TIMEOUT_S: Final = 2.0
 """For a barrier to come back: a leader election takes about as long, and then it is lost."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Barrier(NamedTuple):
@@ -33,8 +39,12 @@ class Barriers:
         self._broker = broker
         self._subject = subjects.mark(gateway)
         self._live_subject = subjects.live_mark(gateway)
-        self._awaited: dict[bytes, asyncio.Future[Barrier]] = {}
-        self._count = 0
+        self._loop = asyncio.get_running_loop()
+        self._awaited: dict[bytes, asyncio.Future[Barrier | None]] = {}
+        """Those that were sent; None as their result: they were not."""
+        self._next: asyncio.Future[Barrier | None] | None = None
+        """The one that is sent at the end of this turn of the loop."""
+        self._unreadable = Unreadable(_log)
 
     async def start(self) -> None:
         """Subscribe to barriers. Call once, before the first."""
@@ -43,24 +53,46 @@ class Barriers:
     async def passed(self) -> Barrier:
         """Send a barrier, and return when it is back.
 
+        All that are wanted in one turn of the loop are one, which is sent behind everything of that turn:
+        many sessions that come back at once, and their rooms, need no more.
+
         Raises:
             BrokerAway: it was not sent.
             NoAnswer: it did not come back.
         """
-        self._count += 1
-        name = b"%d" % self._count
-        back: asyncio.Future[Barrier] = asyncio.get_running_loop().create_future()
-        self._awaited[name] = back
+        back = self._next
+        if back is None:
+            back = self._next = self._loop.create_future()
+            self._broker.on_flush(self._send)
         try:
-            self._broker.send(self._subject, name)
             async with asyncio.timeout(TIMEOUT_S):
-                return await back
+                barrier = await asyncio.shield(back)
         except TimeoutError as error:
             raise NoAnswer(self._subject) from error
-        finally:
-            del self._awaited[name]
+        if barrier is None:
+            raise BrokerAway
+        return barrier
+
+    def _send(self) -> None:
+        back, self._next = self._next, None
+        assert back is not None
+        name = secrets.token_bytes(8)  # any gateway may send a barrier to any other: it must not guess a name
+        try:
+            self._broker.send(self._subject, name)
+        except BrokerAway:
+            back.set_result(None)
+            return
+        self._awaited[name] = back
+        self._loop.call_later(TIMEOUT_S, self._awaited.pop, name, None)
 
     def _on_pushed(self, message: Message) -> None:
         back = self._awaited.get(message.data)
-        if back is not None and not back.done():
-            back.set_result(Barrier(self._subject, jetstream.sequence(message)))
+        if back is None or back.done():
+            return
+        try:
+            _, sequence = jetstream.position(message.headers)
+        except ValueError as error:
+            self._unreadable.note("barrier", error)
+            return
+        del self._awaited[message.data]
+        back.set_result(Barrier(self._subject, sequence))

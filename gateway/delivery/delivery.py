@@ -52,19 +52,22 @@ class Delivery:
         """How often something that was pushed may have been lost so far."""
         return self._catch_up.suspected_losses
 
-    async def follow(self, connection: Connection, session: Session) -> None:
+    async def follow(self, connection: Connection, session: Session) -> int:
         """Have what is stored for a session from now on pushed to its connection, once it is released.
+
+        Returns a number behind which all of that is stored.
 
         Raises:
             BrokerAway, NatsError, NoAnswer: that cannot be told, or there is no broker.
         """
         feed = await self._feeds.subscribe(connection, session, self._catch_up.suspect_loss)
         feed.barrier = await self._barriers.passed()
+        return feed.barrier.sequence
 
     async def missed(self, session: Session, last: str, has_had: int = 0) -> Missed:
-        """Read what was stored before a session was followed, split after the last message called `last`.
+        """Read what was stored before a session was followed, split after what the client has had.
 
-        `has_had` is the sequence of what is called so and is no mail; 0: nothing is.
+        See `Mailbox.missed`. A number that nothing has yet is of a stream that was lost: it says nothing.
 
         Raises:
             NoAnswer: it cannot be read.
@@ -72,6 +75,8 @@ class Delivery:
         feed = self._feeds.get(session)
         assert feed is not None
         assert feed.barrier is not None
+        if has_had > feed.barrier.sequence:
+            has_had = 0
         missed = await self._mailbox.missed(session.user, session.session, last, feed.barrier, has_had)
         if missed.size > PART_BYTES and not self._feeds.backlogs.have_room(missed.size):
             raise NoAnswer("too many others are sent what they missed")

@@ -8,6 +8,7 @@ what is missing has been read (`catch_up`).
 import asyncio
 import contextlib
 import functools
+import logging
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
@@ -15,12 +16,16 @@ from nats.errors import Error as NatsError
 
 from gateway.client.connection import Connection
 from gateway.client.deliveries import Backlogs, Deliveries, Missed
+from gateway.client.mail import Telling, mail, numbered
 from gateway.client.session import Session
 from gateway.delivery.barriers import Barrier
 from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
+from tieline.wire.checks import MAX_BYTES
 from tieline.wire.codes import CloseCode
+from tieline.wire.heads import is_deliverable
 from tieline.wire.ids import ConnectionId
 from tieline.wire.subjects import Subjects
 
@@ -32,12 +37,18 @@ class Beside(Protocol):
         """Tell the client everything that it has not been told; or what is stored before a number."""
         ...
 
+    def reached(self, number: int) -> int:
+        """Say how far the client has been told everything when it has had what has this number."""
+        ...
+
     def weave(self, frames: list[bytes], numbers: list[int]) -> list[bytes]:
         """Put before each frame, which has a number of its own, what is stored before it."""
         ...
 
 
 NOTHING_PENDING: Final = ()
+
+_unreadable: Final = Unreadable(logging.getLogger(__name__))
 
 
 class Feed:
@@ -47,6 +58,8 @@ class Feed:
         "_beside",
         "_deliveries",
         "_held",
+        "_names_calls",
+        "_names_places",
         "_on_gap",
         "_pending",
         "barrier",
@@ -60,9 +73,15 @@ class Feed:
         deliveries: Deliveries,
         stored_as: str,
         on_gap: Callable[[], None],
+        *,
+        names_places: bool = False,
+        names_calls: bool = False,
     ) -> None:
+        """Take also what the client is told of each frame: where it is stored, and of which call it is."""
         self._deliveries = deliveries
+        self._names_places = names_places
         self._on_gap = on_gap
+        self._names_calls = names_calls
         self._beside: Beside | None = None
         self._pending: Collection[object] = NOTHING_PENDING
         """Empty while there is nothing to be told besides, to anybody."""
@@ -84,16 +103,32 @@ class Feed:
 
     def on_message(self, message: Message) -> None:
         """Deliver a frame that was pushed, or keep it back because an older one is missing."""
-        previous, sequence = jetstream.position(message.headers)
+        try:
+            previous, sequence = jetstream.position(message.headers)
+        except ValueError as error:
+            _unreadable.note("frame", error)
+            return
         if previous > self.last_sequence and self._held is None:
             self._on_gap()
         if self._held is not None:
-            self._held.append((previous, sequence, message.data))
+            self._held.append((previous, sequence, self._frame_of(message)))
         else:
             self.last_sequence = sequence
             if self._pending and self._beside is not None:
                 self._beside.tell(sequence)
-            self._deliveries.deliver(message.data)
+            self._deliver(self._frame_of(message), sequence)
+
+    def _frame_of(self, message: Message) -> bytes:
+        return mail(message.data, message.headers) if self._names_calls else message.data
+
+    def _deliver(self, frame: bytes, sequence: int) -> None:
+        if (frame.isascii() and len(frame) <= MAX_BYTES) or is_deliverable(frame):
+            self._deliveries.deliver(self._numbered(frame, sequence) if self._names_places else frame)
+        else:
+            _unreadable.note("frame", "no text, or too long")
+
+    def _numbered(self, frame: bytes, sequence: int) -> bytes:
+        return numbered(frame, sequence if self._beside is None else self._beside.reached(sequence))
 
     @property
     def is_held(self) -> bool:
@@ -123,6 +158,9 @@ class Feed:
         """
         held, self._held = self._held or [], None
         is_lost = False
+        if self._names_places:
+            numbers = zip(missed.fresh, missed.numbers, strict=True)
+            missed = missed._replace(fresh=[self._numbered(frame, number) for frame, number in numbers])
         if self._beside is not None and missed.numbers:
             woven = self._beside.weave(missed.fresh, list(missed.numbers))
             missed = missed._replace(fresh=woven)
@@ -139,7 +177,7 @@ class Feed:
             self.last_sequence = max(self.last_sequence, sequence)  # it may have been read, too
             if self._beside is not None:
                 self._beside.tell(sequence)
-            self._deliveries.deliver(frame)
+            self._deliver(frame, sequence)
         if self._beside is not None:
             self._beside.tell()
         return is_lost
@@ -172,15 +210,18 @@ class Feeds:
     async def subscribe(self, connection: Connection, session: Session, on_gap: Callable[[], None]) -> Feed:
         """Have what is stored for a session pushed to its connection."""
         stored_as = self._subjects.user(session.user, session.session)
+        say = connection.say
+        if session.places or session.calls:
+            say = Telling(say, names_calls=session.calls).say
         deliveries = Deliveries(
-            connection.say,
+            say,
             self._loop,
             lambda: connection.waiting_bytes,
             functools.partial(connection.close, CloseCode.SLOW_CONSUMER),
             self.backlogs,
             connection.write,
         )
-        feed = Feed(deliveries, stored_as, on_gap)
+        feed = Feed(deliveries, stored_as, on_gap, names_places=session.places, names_calls=session.calls)
         pushed_as = self._subjects.live(session.user, session.session)
         subscription = await self._broker.subscribe(pushed_as, feed.on_message)
         self._subscriptions[session.connection] = subscription

@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from gateway.client.deliveries import Missed
+from gateway.client.mail import mail
 from gateway.delivery.barriers import Barrier
 from gateway.delivery.replay import Replay
 from tieline import metrics
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
+from tieline.wire.heads import is_deliverable
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.subjects import Subjects
 
@@ -62,13 +65,14 @@ class Mailbox:
         self._subjects = subjects
         self._get = jetstream.direct_get(subjects.mailbox())
         self._long = asyncio.Semaphore(LONG_AT_ONCE)
+        self._unreadable = Unreadable(_log)
 
     async def missed(
         self, user: UserId, session: SessionId, last: str, barrier: Barrier, has_had: int = 0
     ) -> Missed:
-        """Read what a session was sent before a barrier, split after the last message called `last`.
+        """Read what a session was sent before a barrier, split after what the client has had (`Replay`).
 
-        `has_had` is the sequence of what is called so and is no mail; 0: nothing is (`Replay`).
+        That is the message called `last`, or all up to the number `has_had`; 0: it is not known.
         Subscribe to the session's subject before the barrier is sent: what is stored later is pushed.
         """
         subject = self._subjects.user(user, session)
@@ -150,7 +154,10 @@ class Mailbox:
         ask = jetstream.messages_of(subject, beyond + 1, PART_MESSAGES, PART_BYTES)
         *messages, end = await self._read_all(ask)
         for message in messages:
-            replay.add(message.data, jetstream.sequence(message))
+            if is_deliverable(message.data):
+                replay.add(mail(message.data, message.headers), jetstream.sequence(message))
+            else:
+                self._unreadable.note("frame", "no text, or too long")
         if not messages:
             return beyond, False
         return jetstream.sequence(messages[-1]), jetstream.pending(end) > 0

@@ -9,8 +9,8 @@ others. Pure. The mail is read by `gateway.delivery.mailbox`, and written to the
 from collections import Counter, deque
 
 from gateway.client.duplicates import name_of
-from tieline.wire import envelope
 from tieline.wire.limits import MAX_MISSED, MAX_MISSED_BYTES
+from tieline.wire.origin import origin_of
 
 
 class Replay:
@@ -25,9 +25,10 @@ class Replay:
     ) -> None:
         """Begin after the last message that the client has had, which is called `last`.
 
-        `has_had` is the sequence of what is called so but is no mail, such as the change of a room; 0: there
-        is none. Senders choose what their messages are called: the older of the two is believed, so that a
-        client may be sent something once more, but misses nothing.
+        Senders choose what their messages are called, and may use a name again. The oldest that is kept is
+        believed, so that a client may be sent something once more, but misses nothing. `has_had` is a number
+        that was made by the server: of what is called `last` but is no mail, such as the change of a room, or
+        of the place that the client has named. 0: there is none.
         """
         self._last = last
         self._has_had = has_had
@@ -62,9 +63,9 @@ class Replay:
 
     def add(self, frame: bytes, number: int) -> None:
         """Take the next message that was read, with its sequence."""
-        request_id, sender = envelope.origin_of(frame)
+        request_id, sender = origin_of(frame)
         is_old = number <= self._has_had
-        if self._last and request_id == self._last and (is_old or not self._has_had):
+        if self._last and request_id == self._last and not self._is_found and (is_old or not self._has_had):
             self.known += [name_of(earlier) for _, earlier in self._fresh.values()]
             self.known.append(name_of(frame))
             self.position, self._is_found = number, True

@@ -1,6 +1,7 @@
 """Who has the most done for it: the users and rooms that cost most in the last minute. Pure.
 
-What a user costs is shared out evenly to the rooms that it is in: which of them a signal is about is unknown.
+What a user costs is shared out evenly to the rooms that it is in, or was in when its connection ended: which
+of them a signal is about is unknown.
 """
 
 import heapq
@@ -24,7 +25,9 @@ class Share(msgspec.Struct, frozen=True, rename="camel"):
 
     name: str
     messages: float
+    """WEBRTC messages; what else was done is in `cpu_seconds` alone."""
     bytes: float
+    """Of those messages."""
     cpu_seconds: float
 
 

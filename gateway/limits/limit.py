@@ -16,3 +16,4 @@ class Limit(enum.Enum):
     ROOMS = "rooms"
     CONNECTS = "connects"
     RESUMES = "resumes"
+    FLOODING = "flooding"

@@ -28,7 +28,9 @@ class Rate(NamedTuple):
 
         More may be taken than there is: then nothing more should be before `wait_s` is over.
         """
-        return (full_at if full_at > now else now) + amount * self.each_s  # noqa: FURB136  # for every frame
+        if full_at < now:  # no `max`: it is a call, and this is done for every frame
+            full_at = now
+        return full_at + amount * self.each_s
 
     def wait_s(self, full_at: float, now: float) -> float:
         """Return in how many seconds something is in the bucket again; 0: something is."""

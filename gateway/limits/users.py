@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
+from gateway.limits.connects import MOST_OUT_S, Wait
 from gateway.limits.limit import Limit
 from gateway.limits.rates import Rates
-from gateway.limits.user_budget import MOST_OUT_S, UserBudget
+from gateway.limits.user_budget import UserBudget
 from tieline.wire.ids import UserId
 
 KEPT_S: Final = MOST_OUT_S
 """How long a budget is kept that no session has: as long as its user may be kept out."""
 
 MOST_KEPT: Final = 20_000
-"""Budgets that no session has; beyond them the oldest go. About 10 MiB, and 26 KiB more for each user that
+"""Budgets that no session has; beyond them the oldest go. About 20 MiB, and 26 KiB more for each user that
 has written to as many others as are counted."""
 
 
@@ -61,6 +62,6 @@ class Users:
         while len(kept) > MOST_KEPT or next(iter(kept.values())).until <= now:
             kept.popitem(last=False)
 
-    def may_connect(self, user: UserId, resumes: bool, now: float) -> float:
-        """Count an attempt of a user to connect, or to resume; returns in how many seconds it may, 0: now."""
+    def may_connect(self, user: UserId, resumes: bool, now: float) -> Wait | None:
+        """Count an attempt of a user to connect, or to resume, unless it has to wait; None: it need not."""
         return self.of(user, now).connect(resumes, now)

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from gateway.client.frames import head_size, text_head
+from gateway.client.frames import head_size, payload_size, text_head
+from gateway.client.mail import with_place
 from tieline.wire import internal, replies
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import RoomChange
@@ -23,6 +24,7 @@ from tieline.wire.replies import (
     RoomChanged,
 )
 
+_BEGIN: Final = b'{"requestId":"'
 _ID: Final = re.compile(r"room-([1-9][0-9]{0,15})(?:-list)?(?:-after-([0-9]{1,16}))?")
 
 
@@ -66,13 +68,15 @@ class Told(NamedTuple):
     """The number of the last change."""
     changes: Sequence[Change] = ()
     """Those that are told; none if it is a list."""
+    placed: bytes = b""
+    """The same frames for a client that is told the place of each; empty: they have not been made."""
 
 
 def read(room: RoomId, user: UserId, number: int, data: bytes) -> Change:
     """Read an entry of a room's log.
 
     Raises:
-        msgspec.MsgspecError: it is of another version, or none.
+        internal.UNREADABLE: it is of another version, or none.
     """
     entry = internal.decode_room_change(data)
     event = b"" if entry.is_silent else _events(room, user, number, entry, number)
@@ -128,7 +132,7 @@ def _events(room: RoomId, user: UserId, number: int, entry: RoomChange, says: in
     updated = MemberUpdated(room, user, entry.status, says)
     match entry.kind:
         case "left":
-            left = MemberLeft(room, user, entry.reason or "left", says)
+            left = MemberLeft(room, user, entry.left_reason, says)
             return framed(replies.success(name, "MEMBER_LEFT", left))
         case "updated":
             return framed(replies.success(name, "MEMBER_UPDATED", updated))
@@ -154,7 +158,7 @@ def told_together(room: RoomId, changes: Sequence[Change]) -> Told:
         room,
         last,
         [change.member for user, change in latest.items() if not change.has_left and user in came],
-        [Left(user, change.entry.reason or "left") for user, change in latest.items() if change.has_left],
+        [Left(user, change.entry.left_reason) for user, change in latest.items() if change.has_left],
         [change.member for user, change in latest.items() if not change.has_left and user not in came],
     )
     return Told(framed(replies.success(name_of(last), "ROOM_CHANGED", changed)), last, changes)
@@ -174,8 +178,27 @@ def in_one_order(told: Sequence[Told], *, batches: bool) -> bytes:
     return b"".join([_renamed(one.data, whole_to) for one in others]) + last.data
 
 
+def with_places(frames: bytes, most: int | None = None) -> bytes:
+    """Write its place into each frame of this module: how far a client has been told that has had it.
+
+    No place is beyond `most`; None: that says nothing.
+    """
+    placed, start = [], 0
+    while start < len(frames):
+        size = head_size(frames[start : start + 10])
+        end = start + size + payload_size(frames[start : start + 10])
+        message = frames[start + size : end]
+        name = message[len(_BEGIN) : message.index(b'"', len(_BEGIN))]
+        position = position_in(name.decode())
+        assert position is not None
+        whole_to = position.whole_to if most is None else min(most, position.whole_to)
+        placed.append(framed(with_place(message, whole_to)))
+        start = end
+    return b"".join(placed)
+
+
 def _renamed(frame: bytes, whole_to: int) -> bytes:
     """Give a batch or a list the requestId of one that comes before others: others share it."""
     start = head_size(frame)
-    end = frame.index(b'"', start + len(b'{"requestId":"'))
+    end = frame.index(b'"', start + len(_BEGIN))
     return framed(frame[start:end] + b"-after-%d" % whole_to + frame[end:])

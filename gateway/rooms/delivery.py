@@ -6,13 +6,13 @@ order with its frames, and when it comes back, of what has changed in them since
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from nats.errors import Error as NatsError
 
 from gateway.client.connection import Connection
 from gateway.client.deliveries import Missed
+from gateway.client.mail import Had, read_place
 from gateway.client.session import Session
 from gateway.delivery.delivery import Delivery
 from gateway.rooms.changes import position_in
@@ -66,31 +66,37 @@ class RoomDelivery:
         """How often something that was pushed may have been lost so far."""
         return self._delivery.suspected_losses
 
-    async def follow(self, connection: Connection, session: Session) -> None:
+    async def follow(self, connection: Connection, session: Session) -> int:
         """Have what is stored for a session from now on pushed to its connection. See `Delivery.follow`."""
-        await self._delivery.follow(connection, session)
+        return await self._delivery.follow(connection, session)
 
-    async def missed(self, session: Session, last: str) -> Missed:
+    async def missed(self, session: Session, had: Had) -> Missed:
         """Read what was stored before a session was followed, and listen to its rooms.
 
         Raises:
             NoAnswer, BrokerAway, NatsError: it cannot be read.
         """
-        missed, _ = await asyncio.gather(self._missed(session, last), self._listen(session.rooms))
+        missed, _ = await asyncio.gather(self._missed(session, had), self._listen(session))
         if session.is_resumed:
             is_known = missed.position is not None
             self._back[session.connection] = _Back(missed.position, session.batches and not is_known)
         return missed
 
-    async def _missed(self, session: Session, last: str) -> Missed:
+    async def _missed(self, session: Session, had: Had) -> Missed:
         """Read what was stored before a session was followed; the last that it has had may be a change."""
+        if had.place:
+            return await self._delivery.missed(session, "", read_place(had.place))
+        last = had.last
         position = position_in(last) if session.is_resumed else None
         is_known = position is not None and await self._reader.is_change(position.number)
         has_had = position.whole_to if position is not None and is_known else 0
         return await self._delivery.missed(session, last, has_had)
 
-    async def _listen(self, rooms: Iterable[RoomId]) -> None:
-        await asyncio.gather(*(self._rooms.listen(room) for room in rooms))
+    async def _listen(self, session: Session) -> None:
+        """Listen to a session's rooms, and know what has happened in them if it comes back."""
+        rooms = await asyncio.gather(*(self._rooms.listen(name) for name in session.rooms))
+        if session.is_resumed:
+            await asyncio.gather(*(self._rooms.remember(room) for room in rooms))
 
     def release(self, session: Session, missed: Missed) -> None:
         """Deliver what a session missed, then what was pushed meanwhile, and go on with what is pushed."""
@@ -99,11 +105,19 @@ class RoomDelivery:
             return
         assert feed.barrier is not None
         back = self._back.pop(session.connection, _Back(feed.barrier.sequence))
-        seats = Seats(session.user, session.session, session.connection, feed, batches=session.batches)
+        seats = Seats(
+            session.user,
+            session.session,
+            session.connection,
+            feed,
+            batches=session.batches,
+            places=session.places,
+        )
         self._memberships.add(seats)
         for name in session.rooms:
             room = self._rooms.known(name)
             if room is None:
+                seats.owe(name, back.position or 0)
                 self._tasks.create_task(self._enter_later(seats, name, back, session))
             else:
                 self._enter(seats, room, back, session)
@@ -117,6 +131,7 @@ class RoomDelivery:
         seat = seats.enter(room, position)
         if back.wants_lists:
             seat.waits_for_list = True
+            seats.owe(room.name, 0)
             self._tasks.create_task(self._load(seat, session))
 
     async def _enter_later(self, seats: Seats, name: RoomId, back: _Back, session: Session) -> None:

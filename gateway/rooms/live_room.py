@@ -17,6 +17,7 @@ from gateway.rooms.changes import (
     told_late,
     told_singly,
     told_together,
+    with_places,
 )
 from gateway.rooms.log import RoomLog
 from gateway.rooms.roster import Roster
@@ -50,7 +51,7 @@ class LiveRoom:
         """When its members may be told again, by the loop's clock."""
         self.has_seats_since = 0.0
         """When the last of its members here went, while none is here."""
-        self._told: dict[tuple[int, int, bool], tuple[Told | None, frozenset[UserId]]] = {}
+        self._told: dict[tuple[int, int, bool, bool], tuple[Told | None, frozenset[UserId]]] = {}
 
     @property
     def is_whole(self) -> bool:
@@ -120,7 +121,7 @@ class LiveRoom:
 
     def told(self, seat: Seat, up_to: int) -> Told | None:
         """Make what a member is told up to a number; None: nothing."""
-        key = (seat.position, up_to, seat.owner.batches)
+        key = (seat.position, up_to, seat.owner.batches, seat.owner.places)
         known = self._told.get(key)
         if known is None:
             changes = self.log.since(seat.position, up_to)
@@ -145,6 +146,12 @@ class LiveRoom:
         return Told(framed(message), self.number)
 
     def _written(self, changes: list[Change], seat: Seat) -> Told | None:
+        told = self._chosen(changes, seat)
+        if told is None or not seat.owner.places:
+            return told
+        return told._replace(placed=with_places(told.data))
+
+    def _chosen(self, changes: list[Change], seat: Seat) -> Told | None:
         if seat.owner.batches:
             return told_together(self.name, changes) if changes else None
         if len(changes) > MAX_SINGLE or not self.log.has_each_since(seat.position):

@@ -11,7 +11,6 @@ import functools
 import logging
 from typing import Final, Protocol
 
-import msgspec
 from nats.errors import Error as NatsError
 
 from gateway.delivery.barriers import Barrier
@@ -24,8 +23,9 @@ from tieline.runtime.broker import Broker, BrokerAway, Subscription
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
+from tieline.runtime.unreadable import UNREADABLE, Unreadable
 from tieline.wire import jetstream
-from tieline.wire.ids import RoomId
+from tieline.wire.ids import RoomId, UserId
 from tieline.wire.subjects import Subjects, user_of_change
 
 LINGER_S: Final = 45.0
@@ -46,6 +46,10 @@ TRIES: Final = 3
 
 NUMBER_S: Final = 2.0
 """For a change that is stored to be pushed to this gateway; it takes a millisecond."""
+
+MAX_PASSED_OVER: Final = 1_000
+"""Users of whom the last change that cannot be understood is known. Past it all are forgotten, and what
+follows is taken for a sign that something was lost."""
 
 _log = logging.getLogger(__name__)
 
@@ -85,11 +89,15 @@ class LiveRooms:
         self._reader = reader
         self._pacer = pacer
         self._tasks = tasks
+        self._unreadable = Unreadable(_log)
+        self._passed_over: dict[tuple[RoomId, UserId], int] = {}
         self._loop = asyncio.get_running_loop()
         self._rooms: dict[RoomId, LiveRoom] = {}
         self._subscriptions: dict[RoomId, Subscription] = {}
         self._begun: dict[RoomId, asyncio.Task[None]] = {}
         """Those that are being listened to, or have been."""
+        self._remembered: dict[LiveRoom, asyncio.Task[None]] = {}
+        """Those of which every change is being read, or has been."""
         self._arrivals: dict[LiveRoom, list[tuple[int, asyncio.Future[None]]]] = {}
         """Who waits for a room to reach a number."""
 
@@ -98,16 +106,20 @@ class LiveRooms:
         room = self._rooms.get(name)
         return room if room is not None and room.is_whole else None
 
+    def begin(self, name: RoomId) -> asyncio.Task[None]:
+        """Begin to listen to a room if nobody here is a member yet; returns what ends when it is known."""
+        task = self._begun.get(name)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._begun[name] = self._tasks.create_task(self._guarded(name))
+        return task
+
     async def listen(self, name: RoomId) -> LiveRoom:
         """Find a room, after listening to it if nobody here is a member yet.
 
         Raises:
             NoAnswer, BrokerAway, NatsError: it cannot be had now.
         """
-        task = self._begun.get(name)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._begun[name] = self._tasks.create_task(self._guarded(name))
-        await asyncio.shield(task)
+        await asyncio.shield(self.begin(name))
         room = self._rooms.get(name)
         if room is None:
             raise NoAnswer(self._subjects.room_log(name))
@@ -133,30 +145,66 @@ class LiveRooms:
             losses = self._stream.suspected_losses
             barrier = await self._stream.barrier()
             changes = (await self._reader.last_since([name], 1, barrier))[name]
-            history = await self._reader.history(name, changes) if changes else None
             if self._stream.suspected_losses == losses:
-                if history is not None:
-                    room.log.begin(history, self._loop.time())
                 room.catch_up(changes, barrier.sequence, self._loop.time())
                 return
         raise NoAnswer(self._subjects.room_log(name))
 
+    async def remember(self, room: LiveRoom) -> None:
+        """Know every change of a room that is kept, for those who come back; not only the last of each user.
+
+        Raises:
+            NoAnswer: they cannot be read now.
+        """
+        task = self._remembered.get(room)
+        if task is None:
+            task = self._remembered[room] = self._tasks.create_task(self._remember(room))
+        await asyncio.shield(task)
+        if room not in self._remembered:
+            raise NoAnswer(self._subjects.room_log(room.name))
+
+    async def _remember(self, room: LiveRoom) -> None:
+        """Read every change of a room; without success that is tried again for the next who comes back."""
+        is_done = False
+        try:
+            with bug_guard(_log, "room not remembered: a bug"), contextlib.suppress(NoAnswer, BrokerAway):
+                barrier = await self._stream.barrier()
+                changes = (await self._reader.last_since([room.name], 1, barrier))[room.name]
+                history = await self._reader.history(room.name, changes) if changes else []
+                if history is not None:
+                    room.log.remember(history)
+                is_done = self._rooms.get(room.name) is room
+        finally:
+            if not is_done:
+                self._remembered.pop(room, None)
+
     def _on_message(self, room: LiveRoom, message: Message) -> None:
+        try:
+            previous, number = jetstream.position(message.headers)
+            user = user_of_change(message.subject)
+        except ValueError as error:
+            self._unreadable.note("change", error)
+            return
         metrics.ROOM_CHANGES.inc()
-        previous, number = jetstream.position(message.headers)
-        user = user_of_change(message.subject)
-        known = room.log.last_of(user)
+        known = max(room.log.last_of(user), self._passed_over.get((room.name, user), 0))
         is_old = known != number <= max(room.whole_to, known)
         if room.is_whole and (is_old or previous > max(room.whole_to, known)):
             # Older than what was read: the stream counts anew, or a node pushes late that leads no more.
             self._stream.suspect_loss()
         try:
             change = read(room.name, user, number, message.data)
-        except msgspec.MsgspecError as error:
-            _log.error("change of a room not read: of another version", extra={"error": repr(error)})
+        except UNREADABLE as error:
+            self._unreadable.note("change", error)
+            self._pass_over(room.name, user, number)
             return
         if room.take(change, self._loop.time()):
             self._advanced(room)
+
+    def _pass_over(self, room: RoomId, user: UserId, number: int) -> None:
+        """Note that a change has come that cannot be understood: what follows it is no sign of a loss."""
+        if len(self._passed_over) >= MAX_PASSED_OVER:
+            self._passed_over.clear()
+        self._passed_over[room, user] = number
 
     def _advanced(self, room: LiveRoom) -> None:
         """Have a room's members told, and let those go on who wait for it."""
@@ -256,6 +304,7 @@ class LiveRooms:
         subscription = self._subscriptions.pop(name, None)
         metrics.ROOMS.set(len(self._rooms))
         if room is not None:
+            self._remembered.pop(room, None)
             self._pacer.drop(room)
         if subscription is not None:
             with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from

@@ -69,14 +69,14 @@ class RoomLog:
             self._recent_since = self.number
         return missing
 
-    def begin(self, history: Iterable[Change], now: float) -> None:
-        """Take every change that is kept, if they are few, before anything else is taken."""
-        self._recent = deque(sorted(history, key=lambda change: change.number), MAX_RECENT)
-        self._recent_since = 0
-        for change in self._recent:
-            self._last.pop(change.user, None)
-            self._last[change.user] = change, now
-            self.number = change.number
+    def remember(self, history: Iterable[Change]) -> None:
+        """Take every change that is kept, if they are few, behind whose last one nothing is missing here."""
+        known = {change.number: change for change in history if change.number <= self.number}
+        known.update((change.number, change) for change, _ in self._last.values())
+        known.update((change.number, change) for change in self._recent)
+        if len(known) <= MAX_RECENT:
+            self._recent = deque(known[number] for number in sorted(known))
+            self._recent_since = 0
 
     def joined_at(self, user: UserId, session: SessionId) -> int:
         """Find the number of the change by which a session joined; 0: it is not kept."""

@@ -34,6 +34,10 @@ OLD_S: Final = 60.0
 """How long it is remembered that a process of an older version has answered: one of several answers now and
 then."""
 
+LISTS_AT_ONCE: Final = 8
+"""Lists that presence is asked for at the same time: after a restart of gateways thousands want theirs, and
+those who join and call meanwhile need presence, too."""
+
 Ask = Callable[[Session, JoinRoom | LeaveRoom | ListMembers], Awaitable[PresenceReply | None]]
 """Ask presence on behalf of a session; None: there was no answer."""
 
@@ -49,6 +53,7 @@ class Memberships:
         self._seats: dict[ConnectionId, Seats] = {}
         self._listing: dict[RoomId, asyncio.Lock] = {}
         """Rooms whose members are being asked for, once for all who want to know."""
+        self._lists = asyncio.Semaphore(LISTS_AT_ONCE)
         self._old_until = 0.0
 
     def note_old_presence(self) -> None:
@@ -91,9 +96,12 @@ class Memberships:
         known = self._known(request.room) if session.numbering.is_settled else None
         if seat is not None and known is not None:
             return _listed(seat, known, ask)
-        room = await self._rooms.listen(request.room)
-        wanted = msgspec.structs.replace(request, hears=True, lists=room.roster is None)
+        # Presence is asked at the same time, and its list may be older than the room is heard: what has
+        # changed since is in what the log keeps and is read, which is a minute, and requests take seconds.
+        self._rooms.begin(request.room)
+        wanted = msgspec.structs.replace(request, hears=True, lists=self._known(request.room) is None)
         reply = await asks(session, wanted)
+        room = await self._rooms.listen(request.room)
         seats = self._seats.get(session.connection)
         if seats is None:
             return reply  # the client has gone
@@ -153,7 +161,8 @@ class Memberships:
             async with lock:
                 if self._known(room.name) is not None:
                     return None
-                reply = await asks(session, request)
+                async with self._lists:
+                    reply = await asks(session, request)
                 if isinstance(reply, RoomMembers) and len(reply.revisions) == len(reply.members):
                     room.list_members(reply)
                 elif isinstance(reply, RoomMembers):

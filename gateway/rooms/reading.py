@@ -8,12 +8,11 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import msgspec
-
 from gateway.delivery.barriers import Barrier
 from gateway.rooms.changes import Change, read
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
+from tieline.runtime.unreadable import UNREADABLE, Unreadable
 from tieline.wire import jetstream
 from tieline.wire.ids import RoomId
 from tieline.wire.subjects import Subjects, user_of_change
@@ -42,6 +41,7 @@ class LogReader:
         self._requests = requests
         self._subjects = subjects
         self._get = jetstream.direct_get(subjects.mailbox())
+        self._unreadable = Unreadable(_log)
 
     async def last_since(self, rooms: Sequence[RoomId], start: int, barrier: Barrier) -> Changes:
         """Read the last change of each user in these rooms that is stored from `start` on.
@@ -100,8 +100,8 @@ class LogReader:
         subject, number = jetstream.stored_as(reply.headers)
         try:
             return read(room, user_of_change(subject), number, reply.data)
-        except msgspec.MsgspecError as error:
-            _log.error("change of a room not read: of another version", extra={"error": repr(error)})
+        except UNREADABLE as error:
+            self._unreadable.note("change", error)
             return None
 
     def _by_room(self, rooms: Iterable[RoomId], replies: Iterable[Message]) -> Changes:

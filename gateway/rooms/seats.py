@@ -8,7 +8,7 @@ a signal, it is told what is stored before that (`gateway.delivery.feed`).
 from typing import Protocol
 
 from gateway.client.frames import Framed
-from gateway.rooms.changes import Change, Told, in_one_order
+from gateway.rooms.changes import Change, Told, in_one_order, with_places
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
 
 
@@ -91,6 +91,7 @@ class Seat:
         listed = self.room.listed()
         if listed is not None:
             self.waits_for_list = False
+            self.owner.pay(self.room.name)
             self.position = listed.last
         return listed
 
@@ -98,30 +99,60 @@ class Seat:
 class Seats:
     """The seats of one connection."""
 
-    __slots__ = ("_rooms", "_sink", "batches", "connection", "session", "user")
+    __slots__ = ("_owed", "_rooms", "_sink", "batches", "connection", "places", "session", "user")
 
     def __init__(
-        self, user: UserId, session: SessionId, connection: ConnectionId, sink: Sink, *, batches: bool
+        self,
+        user: UserId,
+        session: SessionId,
+        connection: ConnectionId,
+        sink: Sink,
+        *,
+        batches: bool,
+        places: bool = False,
     ) -> None:
-        """`batches`: the client is told all changes of a moment in one event, not each in its own."""
+        """`batches`: the client is told all changes of a moment in one event, not each in its own.
+
+        `places`: it is told the place of each event.
+        """
         self.user = user
         self.session = session
         self.connection = connection
         self.batches = batches
+        self.places = places
         self._sink = sink
         self._rooms: dict[RoomId, Seat] = {}
+        self._owed: dict[RoomId, int] = {}
+        """Rooms of which the client has been told nothing yet, and up to where it was told before."""
 
     def of(self, room: RoomId) -> Seat | None:
         """Find the seat in a room; None: there is none."""
         return self._rooms.get(room)
 
+    def owe(self, room: RoomId, position: int) -> None:
+        """Take note of a room of which the client is told later; `position`: up to where it has been told.
+
+        It may come back before it is told, and must not name a place that is beyond this one.
+        """
+        self._owed[room] = position
+
+    def pay(self, room: RoomId) -> None:
+        """Take note that the client is told of a room from now on."""
+        self._owed.pop(room, None)
+
+    def reached(self, number: int) -> int:
+        """Say how far the client has been told everything when it has had what has this number."""
+        return min(number, *self._owed.values()) if self._owed else number
+
     def enter(self, room: Room, position: int) -> Seat:
         """Take a seat in a room, whose member has been told everything up to a number."""
+        self.pay(room.name)
         seat = self._rooms[room.name] = room.seats[self.connection] = Seat(self, room, position)
         return seat
 
     def leave(self, room: RoomId) -> None:
         """Give a seat up."""
+        self.pay(room)
         seat = self._rooms.pop(room, None)
         if seat is not None:
             seat.room.seats.pop(self.connection, None)
@@ -155,6 +186,11 @@ class Seats:
             told = seat.take(number if before is None else min(number, before - 1))
             if told is not None:
                 found.append(told)
-        if len(found) > 1:
-            return in_one_order(found, batches=self.batches)
-        return found[0].data if found else b""
+        if not found:
+            return b""
+        frames = in_one_order(found, batches=self.batches) if len(found) > 1 else found[0].data
+        if not self.places:
+            return frames
+        if self._owed:
+            return with_places(frames, min(self._owed.values()))
+        return (found[0].placed if len(found) == 1 else b"") or with_places(frames)

@@ -14,6 +14,8 @@ from websockets.http11 import Response
 from gateway.admission.handshake import Admitted
 from gateway.client.connection import HANDSHAKE_S, Connection
 from gateway.client.deliveries import NOTHING, Missed
+from gateway.client.events import welcome
+from gateway.client.mail import Had
 from gateway.client.session import NO_CLOSE_FRAME, Session
 from gateway.client.terms import Terms
 from gateway.delivery.connections import Connections
@@ -64,12 +66,15 @@ class Delivering(Protocol):
         """How often something that was pushed may have been lost so far."""
         ...
 
-    async def follow(self, connection: Connection, session: Session) -> None:
-        """Have what is stored for a session from now on pushed to its connection, once it is released."""
+    async def follow(self, connection: Connection, session: Session) -> int:
+        """Have what is stored for a session from now on pushed to its connection, once it is released.
+
+        Returns a number behind which all of that is stored.
+        """
         ...
 
-    async def missed(self, session: Session, last: str) -> Missed:
-        """Read what was stored before a session was followed, split after the last message called `last`."""
+    async def missed(self, session: Session, had: Had) -> Missed:
+        """Read what was stored before a session was followed, split after what the client has had."""
         ...
 
     def release(self, session: Session, missed: Missed) -> None:
@@ -122,6 +127,8 @@ class Arrivals:
             self._terms,
             self._users.of(admitted.claims.user, _now()),
             batches=admitted.batches,
+            calls=admitted.calls,
+            places=admitted.places,
         )
         session.asked = asked
         self.under_way += 1
@@ -140,7 +147,7 @@ class Arrivals:
         self._on_welcome(session, connection)
         metrics.SESSIONS_OPENED.labels(_how(admitted, resumed)).inc()
         token = admitted.resume if resumed and admitted.resume else secret
-        connection.welcome(response, session, session.welcome(token, resumed))
+        connection.welcome(response, session, welcome(session, token, resumed, missed.position))
         self._delivery.release(session, missed)
         _log.info(
             "session opened",
@@ -207,22 +214,27 @@ class Arrivals:
     ) -> tuple[bool, Missed]:
         """Make the session what presence says; returns whether it is an older one, and what that missed."""
         if not admitted.resume:
-            await self._begin(connection, session, deadline)
-            return False, NOTHING
+            position = await self._begin(connection, session, deadline)
+            return False, NOTHING._replace(position=position)
         secret = session.secret
         reply = await self._ask(connection, session, admitted.resume, deadline)
         session.opened(reply, internal.secret_hash(admitted.resume) if reply.resumed else secret)
         await self._delivery.follow(connection, session)
-        missed = await self._delivery.missed(session, admitted.last if reply.resumed else "")
+        had = Had(admitted.last, admitted.last_place) if reply.resumed else Had()
+        missed = await self._delivery.missed(session, had)
         if not reply.resumed:
             return False, missed
         metrics.REPLAYED.inc(len(missed.fresh))
         return True, missed
 
-    async def _begin(self, connection: Connection, session: Session, deadline: float) -> None:
-        """Begin a new session; presence announces it only when it can be reached."""
-        await self._delivery.follow(connection, session)
+    async def _begin(self, connection: Connection, session: Session, deadline: float) -> int:
+        """Begin a new session; presence announces it only when it can be reached.
+
+        Returns a number behind which all is stored that it is sent.
+        """
+        position = await self._delivery.follow(connection, session)
         session.opened(await self._ask(connection, session, None, deadline), session.secret)
+        return position
 
     async def _ask(
         self, connection: Connection, session: Session, resume: ResumeToken | None, deadline: float

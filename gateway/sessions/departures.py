@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from gateway.client.connection import Connection
+from gateway.client.events import reconnecting
 from gateway.client.session import Session
 from gateway.delivery.connections import Connections
 from gateway.limits.users import Users
@@ -25,6 +26,7 @@ from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
 from tieline.wire import internal
+from tieline.wire.checks import UNREADABLE
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId
 from tieline.wire.internal import EndSession, Opened
@@ -165,7 +167,10 @@ class Departures:
         """
         if not internal.is_opened(message.data):
             return
-        opened = internal.decode_presence_reply(message.data)
+        try:
+            opened = internal.decode_presence_reply(message.data)
+        except UNREADABLE:  # nobody waits for it
+            return
         if isinstance(opened, Opened) and opened.connection and opened.connection not in self._expected:
             _log.warning("a session began too late, and is ended", extra={"session": opened.session})
             ending = EndSession(
@@ -201,7 +206,8 @@ class Departures:
         lost_at = asyncio.get_running_loop().time()
         ending = session.ending(close_code, lost_at)
         waits = ending.resumable and self._away_delay_s > 0 and ending.owed_s <= UNTOLD_DEBT_S
-        await self._delivery.drop(session)
+        with bug_guard(_log, "delivery not ended: a bug", session=session.session):
+            await self._delivery.drop(session)
         if waits:
             await self._linger(lost_at)
         try:
@@ -260,9 +266,12 @@ class Departures:
         spread_ms = int(how.spread_s * 1000)
         for connection in self._connections:
             if connection.session is not None:
-                advice = connection.session.reconnecting(after_ms=0, jitter_ms=spread_ms)
+                advice = reconnecting(connection.session, after_ms=0, jitter_ms=spread_ms)
                 self._notices.send(connection.session, advice)
-        with contextlib.suppress(BrokerAway, NoAnswer, TimeoutError):
+        with (
+            bug_guard(_log, "drain goes on: a bug"),
+            contextlib.suppress(BrokerAway, NoAnswer, TimeoutError),
+        ):
             async with asyncio.timeout(ADVISING_S):
                 await self._notices.all_sent()
                 await self._delivery.settled()  # what was stored just now has been pushed then

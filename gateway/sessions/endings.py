@@ -89,14 +89,16 @@ class Endings:
         try:
             reply = await self._presence.ask(request, min(one.patience_s for one in some))
         except NoAnswer:
-            self._settle(some, is_told=False)
+            pass
         else:
             ended = reply.ended if isinstance(reply, Done) else 1
             self._settle(some[:ended], is_told=True)
             if rest := some[ended:]:
                 self._one_by_one_until = self._loop.time() + OLDER_PRESENCE_S
                 self._untold.extendleft(reversed(rest))
+                some = []
         finally:
+            self._settle(some, is_told=False)  # those that are left, after a bug: each is told again
             self._under_way -= 1
             self._send()
 

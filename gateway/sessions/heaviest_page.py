@@ -13,6 +13,7 @@ import msgspec
 from gateway.delivery.connections import Connections
 from gateway.limits.heaviest import Ranking
 from gateway.limits.users import Users
+from tieline.wire.ids import UserId
 
 COUNT: Final = 10
 
@@ -25,11 +26,15 @@ T = TypeVar("T")
 async def heaviest_page(users: Users, connections: Connections) -> bytes:
     """Make the page, as JSON."""
     ranking = Ranking(asyncio.get_running_loop().time())
-    async for budget in _in_parts(users):
-        ranking.add_user(budget)
+    here: set[UserId] = set()
     async for connection in _in_parts(connections):
         if connection.session is not None:
+            here.add(connection.session.user)
             ranking.add_rooms(connection.session.budget, tuple(connection.session.rooms))
+    async for budget in _in_parts(users):
+        ranking.add_user(budget)
+        if budget.user not in here:
+            ranking.add_rooms(budget, budget.rooms)
     return msgspec.json.encode(ranking.heaviest(COUNT))
 
 

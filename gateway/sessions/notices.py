@@ -5,14 +5,19 @@ those from others come. A client that names it when it resumes has had everythin
 """
 
 import asyncio
+import logging
 from typing import Final
 
 from gateway.client.session import Session
 from gateway.sessions.presence import Presence
+from tieline.runtime.guard import bug_guard
 from tieline.wire.internal import PresenceReply, Tell
 
 TELLING_PATIENCE_S: Final = 2.0
 """For presence to pass an event on: a gateway that stops has 10 s beside its drain."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Notices:
@@ -29,7 +34,8 @@ class Notices:
         self._under_way += 1
         self._all_sent.clear()
         tell = Tell(session.user, session.connection, event)
-        self._presence.begin(tell, self._answered, TELLING_PATIENCE_S)
+        with bug_guard(_log, "event not sent: a bug", lambda: self._answered(None), session=session.session):
+            self._presence.begin(tell, self._answered, TELLING_PATIENCE_S)
 
     async def all_sent(self) -> None:
         """Return when every event is stored, or was given up."""

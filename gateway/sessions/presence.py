@@ -1,9 +1,10 @@
 """Ask presence, with typed requests and replies. Which process of presence answers is the broker's choice."""
 
+import functools
 from collections.abc import Callable
 from typing import Protocol
 
-from tieline.runtime.message import Message
+from tieline.runtime.answers import Asking
 from tieline.runtime.requests import PATIENCE_S, Requests, always
 from tieline.wire import internal
 from tieline.wire.internal import OPERATIONS, GatewayRequest, LeaseKept, Opened, Outdated, PresenceReply
@@ -42,10 +43,13 @@ class Presence(Protocol):
 
 
 class RemotePresence:
-    """The presence processes of one namespace, over the broker."""
+    """The presence processes of one namespace, over the broker.
+
+    An answer that cannot be understood, or is of another kind than was asked for, is none.
+    """
 
     def __init__(self, requests: Requests, subjects: Subjects) -> None:
-        self._requests = requests
+        self._asking = Asking(requests)
         self._subjects = subjects
         self._revision = 0
 
@@ -65,10 +69,10 @@ class RemotePresence:
         Raises:
             NoAnswer: no reply came within `patience_s`; the request may or may not have been carried out.
         """
-        answer = await self._requests.ask(
-            self._subject(request), internal.encode(request), patience_s, is_wanted
+        read = functools.partial(internal.read_answer, request)
+        reply = await self._asking.ask(
+            self._subject(request), internal.encode(request), read, patience_s, is_wanted
         )
-        reply: PresenceReply = internal.decode_presence_reply(answer)
         match reply:
             case LeaseKept(revision=revision) if revision:
                 self._revision = revision  # also where it is lower: a broker that came back empty counts anew
@@ -82,11 +86,8 @@ class RemotePresence:
         self, request: GatewayRequest, answered: PresenceAnswered, patience_s: float = PATIENCE_S
     ) -> None:
         """Ask, and call `answered` when the reply has come, or none within `patience_s`."""
-
-        def on_reply(message: Message | None) -> None:
-            answered(None if message is None else internal.decode_presence_reply(message.data))
-
-        self._requests.begin(self._subject(request), internal.encode(request), on_reply, patience_s, None)
+        read = functools.partial(internal.read_answer, request)
+        self._asking.begin(self._subject(request), internal.encode(request), read, answered, patience_s)
 
     def _subject(self, request: GatewayRequest) -> str:
         return self._subjects.presence(OPERATIONS[type(request)])

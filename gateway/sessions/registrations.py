@@ -17,10 +17,12 @@ from tieline import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire import internal
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import GatewayId
 from tieline.wire.internal import Outdated, PresenceReply, SessionGone
+from tieline.wire.subjects import Subjects
 
 AT_ONCE: Final = 32
 """Sessions that are registered again side by side: presence has other gateways to answer meanwhile."""
@@ -50,6 +52,7 @@ class Registrations:
         self,
         *,
         gateway: GatewayId,
+        subjects: Subjects,
         broker: Sender,
         presence: Presence,
         connections: Connections,
@@ -57,6 +60,8 @@ class Registrations:
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._gateway = gateway
+        self._is_presences = subjects.reply_to("presence")
+        self._unreadable = Unreadable(_log)
         self._broker = broker
         self._presence = presence
         self._connections = connections
@@ -66,15 +71,25 @@ class Registrations:
 
     def on_close(self, message: Message) -> None:
         """Close a connection whose session presence has ended, or given to another connection."""
-        order = internal.decode_close_session(message.data)
-        code = CloseCode(order.code)
+        try:
+            order = internal.decode_close_session(message.data)
+        except internal.UNREADABLE as error:
+            self._unreadable.note("close", error)
+            return
+        code = order.close_code
         self._departures.note_ended(order.connection, code)
         connection = self._connections.get(order.connection)
         if connection is not None:
             connection.close(code)
 
     def on_alive(self, message: Message) -> None:
-        """Answer presence, which has not been told for the length of a lease that this gateway is alive."""
+        """Answer presence, which has not been told for the length of a lease that this gateway is alive.
+
+        Only there: the answer is published with this gateway's rights.
+        """
+        if not self._is_presences(message.reply):
+            self._unreadable.note("alive", message.reply)
+            return
         try:
             self._broker.send(message.reply, b"alive")
         except BrokerAway:

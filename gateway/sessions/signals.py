@@ -6,12 +6,14 @@ comes alone travels alone, and does not wait for others.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final
 
 from tieline.runtime.broker import Broker
 from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, Requests
+from tieline.runtime.unreadable import Unreadable
 from tieline.wire import internal
 from tieline.wire.internal import RouterReply, Signal
 from tieline.wire.subjects import Subjects
@@ -22,6 +24,8 @@ MAX_SIGNALS: Final = 128
 MAX_BYTES: Final = 64 * 1024
 """In one pack, unless a single frame is as long: far below what any broker takes in one message."""
 
+_log = logging.getLogger(__name__)
+
 Answered = Callable[[RouterReply | None], None]
 """Called once, with the answer, or with None when there was none in time."""
 
@@ -29,9 +33,10 @@ Answered = Callable[[RouterReply | None], None]
 class _Pack:
     """A `Question`: signals of one command. Asked again, it holds only those that have no answer yet."""
 
-    __slots__ = ("_answered", "_bytes", "_open", "_signals")
+    __slots__ = ("_answered", "_bytes", "_open", "_signals", "_unreadable")
 
-    def __init__(self) -> None:
+    def __init__(self, unreadable: Unreadable) -> None:
+        self._unreadable = unreadable
         self._signals: list[Signal | None] = []
         self._answered: list[Answered | None] = []
         self._open = 0
@@ -50,8 +55,13 @@ class _Pack:
         return internal.encode(self._signals)
 
     def hear(self, reply: Message) -> bool:
-        for place, answer in internal.decode_answers(reply.data):
-            answered = self._answered[place]
+        try:
+            answers = internal.decode_answers(reply.data)
+        except internal.UNREADABLE as error:
+            self._unreadable.note("answer", error)
+            return False
+        for place, answer in answers:
+            answered = self._answered[place] if 0 <= place < len(self._answered) else None
             if answered is not None:  # else it is an answer to an earlier attempt; the first one counts
                 self._signals[place] = self._answered[place] = None
                 self._open -= 1
@@ -76,6 +86,7 @@ class Signals:
         self._requests = requests
         self._subjects = subjects
         self._packs: dict[str, _Pack] = {}
+        self._unreadable = Unreadable(_log)
 
     def ask(self, cmd: str, signal: Signal, answered: Answered) -> None:
         """Ask a router to carry one signal; `answered` is called once."""
@@ -85,7 +96,7 @@ class Signals:
         if pack is None or not pack.has_room_for(signal):
             if pack is not None:
                 self._put(cmd, pack)
-            pack = self._packs[cmd] = _Pack()
+            pack = self._packs[cmd] = _Pack(self._unreadable)
         pack.add(signal, answered)
 
     def _send(self) -> None:

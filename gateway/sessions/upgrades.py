@@ -18,6 +18,7 @@ from gateway.admission.handshake import Admission, Admitted, Now, Pending
 from gateway.client.connection import Connection
 from gateway.delivery.connections import Connections
 from gateway.limits.addresses import Addresses
+from gateway.limits.connects import Wait
 from gateway.sessions.arrivals import Arrivals
 from gateway.sessions.attempts import Attempt, Attempts
 from gateway.sessions.departures import Departures
@@ -30,7 +31,13 @@ MOST_SETTLING: Final = 1_000
 known."""
 
 SPREAD_S: Final = 5.0
-"""Over which those come back, at the least, who were refused for the same reason at the same moment."""
+"""Over which those come back who were refused for the same reason at the same moment. It is no more for those
+who have to wait for long: who is kept out for ten minutes is one user."""
+
+ADDRESS_CONNECTS: Final = "address_connects"
+"""What a refusal names as the limit, beside those of a user (`Limit`): its address connects too often."""
+UPGRADES: Final = "upgrades"
+"""The same: newer attempts of its user are under way."""
 
 ROOM_S: Final = 10.0
 """Until an address may have room for one more connection: nobody knows when one of them ends."""
@@ -44,8 +51,8 @@ _log = logging.getLogger(__name__)
 class Users(Protocol):
     """What is known of how often users have connected."""
 
-    def may_connect(self, user: UserId, resumes: bool, now: float, /) -> float:
-        """Count an attempt of a user to connect, or to resume; returns in how many seconds it may, 0: now."""
+    def may_connect(self, user: UserId, resumes: bool, now: float, /) -> Wait | None:
+        """Count an attempt of a user to connect, or to resume, unless it has to wait; None: it need not."""
         ...
 
 
@@ -82,8 +89,9 @@ class Upgrades:
 
     def on_request(self, connection: Connection, request: Request, response: Response) -> None:
         """Deny an upgrade request, or begin to let the client in, now or when its key has been fetched."""
-        connection.visit.address = self._admission.address_of(request, connection.peer)
-        verdict = self._admission.judge(request, response, connection.peer, _now())
+        visit = connection.visit
+        visit.address = self._admission.address_of(request, connection.peer)
+        verdict = self._admission.judge(request, response, connection.peer, _now(), visit.explain)
         if not isinstance(verdict, Pending):
             self._decide(connection, response, verdict)
         elif self._settling >= MOST_SETTLING:
@@ -95,7 +103,9 @@ class Upgrades:
     async def _settle(self, connection: Connection, request: Request, response: Response) -> None:
         try:
             with bug_guard(_log, "upgrade not decided: a bug"):  # the client is then cut by `HANDSHAKE_S`
-                verdict = await self._admission.settle(request, response, connection.peer, _now)
+                verdict = await self._admission.settle(
+                    request, response, connection.peer, _now, connection.visit.explain
+                )
                 if not connection.is_closing:
                     self._decide(connection, response, verdict)
         finally:
@@ -123,10 +133,11 @@ class Upgrades:
             connection.deny(HandshakeError.TOO_MANY_CONNECTIONS, self._retry_after_s(ROOM_S))
             return True
         wait = self._users.may_connect(admitted.claims.user, bool(admitted.resume), now)
-        if is_counted and not wait:
-            wait = self._addresses.may_connect(address, now)
-        if wait:
-            connection.deny(HandshakeError.RATE_LIMITED, self._retry_after_s(wait))
+        if wait is not None:
+            self._limit(connection, wait.limit.value, wait.seconds)
+            return True
+        if is_counted and (wait_s := self._addresses.may_connect(address, now)):
+            self._limit(connection, ADDRESS_CONNECTS, wait_s)
             return True
         if is_counted:
             self._addresses.enter(address)
@@ -138,7 +149,7 @@ class Upgrades:
         if self._attempts.begin(attempt):
             self._tasks.create_task(self._let_in(attempt))
         elif (outdated := self._attempts.wait(attempt)) is not None:
-            outdated.connection.deny(HandshakeError.RATE_LIMITED, self._retry_after_s(NEWER_S))
+            self._limit(outdated.connection, UPGRADES, NEWER_S)
 
     async def _let_in(self, attempt: Attempt) -> None:
         with bug_guard(_log, "client not let in: a bug"):  # it is then cut by `HANDSHAKE_S`
@@ -147,9 +158,12 @@ class Upgrades:
         if following is not None:
             self._tasks.create_task(self._let_in(following))
 
+    def _limit(self, connection: Connection, limit: str, wait_s: float) -> None:
+        connection.deny(HandshakeError.RATE_LIMITED, self._retry_after_s(wait_s), limit)
+
     def _retry_after_s(self, wait_s: float) -> int:
-        """Say when to come back: not before `wait_s`, and each at a moment of its own."""
-        return math.ceil(wait_s + self._jitter() * max(wait_s, SPREAD_S))
+        """Say when to come back: not before `wait_s`, and each at a moment of its own, but soon after it."""
+        return math.ceil(wait_s + self._jitter() * SPREAD_S)
 
     def _is_full(self) -> bool:
         here = len(self._connections) + self._arrivals.under_way + self._attempts.waiting

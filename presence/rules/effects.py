@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import Happened
+from tieline.wire.ids import Address, CallId, ConnectionId, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.internal import NO_CALL, Happened
 from tieline.wire.replies import HangupReason, LeftReason
 
 
@@ -120,6 +120,7 @@ class HangUp(_Effect, frozen=True, array_like=True, tag=True):
     peer: UserId
     reason: HangupReason
     cause: str
+    call: CallId = NO_CALL
 
 
 class CallEnded(_Effect, frozen=True, array_like=True, tag=True):
@@ -130,6 +131,7 @@ class CallEnded(_Effect, frozen=True, array_like=True, tag=True):
     """Who ended it, or offered it."""
     peer: UserId
     reason: HangupReason
+    call: CallId = NO_CALL
 
 
 OneRoomEffect = (

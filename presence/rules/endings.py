@@ -12,7 +12,7 @@ from presence.rules.change import Change, Facts, Reply, Step
 from presence.rules.effects import CallEffect, CallEnded, EndCalls, EndCallsWithoutRoom, HangUp
 from presence.rules.negotiation import NOTHING, Negotiation
 from presence.rules.user import User, share_a_room
-from tieline.wire.ids import UserId
+from tieline.wire.ids import CallId, UserId
 from tieline.wire.internal import Done
 from tieline.wire.replies import HangupReason
 
@@ -72,13 +72,14 @@ def expire(
     facts: Facts,
 ) -> Step[Negotiation]:
     """Stop waiting for the answer to one offer; tell both users when that ends their negotiation."""
-    expired = None if stored is None else negotiation.expire(stored, offerer, generation)
+    current = stored or NOTHING
+    expired = negotiation.expire(current, offerer, generation)
     if expired is None:
         return Change(Done())
     if expired.is_active:
         return Change(Done(), expired, timed_out=True)
     ending = Ending(offerer, target, "timeout", generation, facts.now, tell_user=True)
-    return Change(Done(), expired, _told(ending, users), timed_out=True)
+    return Change(Done(), expired, _told(current.call, ending, users), timed_out=True)
 
 
 def ended(
@@ -87,14 +88,14 @@ def ended(
     """End a negotiation, if there is one to end."""
     if not current.is_active:
         return Change(reply)
-    return Change(reply, negotiation.end(current), _told(ending, users))
+    return Change(reply, negotiation.end(current), _told(current.call, ending, users))
 
 
-def _told(ending: Ending, users: Mapping[UserId, User]) -> tuple[CallEffect, ...]:
+def _told(call: CallId, ending: Ending, users: Mapping[UserId, User]) -> tuple[CallEffect, ...]:
     told = ((ending.user, ending.peer), (ending.peer, ending.user))
     hangups = (
-        HangUp(to, user.session.id, other, ending.reason, ending.cause)
+        HangUp(to, user.session.id, other, ending.reason, ending.cause, call)
         for to, other in (told if ending.tell_user else told[1:])
         if (user := users.get(to)) is not None and user.is_reachable
     )
-    return *hangups, CallEnded(ending.at, ending.user, ending.peer, ending.reason)
+    return *hangups, CallEnded(ending.at, ending.user, ending.peer, ending.reason, call)

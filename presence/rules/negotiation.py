@@ -17,6 +17,9 @@ Where a candidate's frame does not fit into the record any more, it lies apart, 
 the record has its digest and size. Of a sender's candidates those from before its newest offer give way to
 newer ones: its connection has begun anew since.
 
+A negotiation has a name, the id of its call, from its first offer to its end. What names a call that is over
+is not about the next one: `fate_of` tells.
+
 Every accepted offer, answer, hangup and held candidate is remembered for `RETRY_MS`, so that the very same
 frame gets the very same answer again, changes nothing, and delivers at least what it delivered the first
 time: the first attempt may have delivered nothing, or may still be in progress. All this outlives the
@@ -28,6 +31,7 @@ is.
 """
 
 import functools
+import hashlib
 import re
 from typing import Final, Literal, NamedTuple
 
@@ -35,8 +39,10 @@ import msgspec
 
 from presence.rules.effects import CallEffect
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import FrameDigest, SessionId, UserId
+from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
+from tieline.wire.internal import NO_CALL
 from tieline.wire.limits import RETRY_WINDOW_S
+from tieline.wire.replies import CallFate
 
 RETRY_MS: Final = int(RETRY_WINDOW_S * 1000)
 """How long the very same frame counts as a retry (docs/protocol.md#2-envelope)."""
@@ -66,6 +72,12 @@ a minute have their oldest forgotten first. So a record stays well below the 1 M
 
 MAX_REMEMBERED: Final = 256
 """A sender that exceeds this within a minute has its oldest frames forgotten first."""
+
+MAX_OVER: Final = 8
+"""Calls of two users that are remembered to be over. Only an offer that names an older one begins anew."""
+
+CALL_BYTES: Final = 8
+"""Of a call's id: among all calls of a month hardly two have the same, and nobody else can guess one."""
 
 CandidatePolicy = Literal["hold", "forward", "reject"]
 """What to do with candidates that arrive while an offer waits for its answer."""
@@ -110,6 +122,7 @@ class HeldCandidate(msgspec.Struct, frozen=True, array_like=True):
     """Bytes of a frame that lies apart; 0: it does not."""
     is_outdated: bool = False
     """Its sender has made a newer offer since."""
+    call: CallId = NO_CALL
 
     @property
     def size(self) -> int:
@@ -129,6 +142,7 @@ class Remembered(msgspec.Struct, frozen=True, array_like=True):
     at: int
     session: SessionId
     """The session of the other user that the frame is for."""
+    call: CallId = NO_CALL
 
 
 class Negotiation(msgspec.Struct, frozen=True, array_like=True):
@@ -140,6 +154,10 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
     remembered: tuple[Remembered, ...] = ()
     pending: tuple[CallEffect, ...] = ()
     """What the last change means for others, until it is known to be carried out."""
+    call: CallId = NO_CALL
+    """The name of what is negotiated; empty: nothing is, or a process of 0.1.0 has changed it since."""
+    over: tuple[CallId, ...] = ()
+    """The last calls that have ended, the newest last."""
 
     @property
     def is_active(self) -> bool:
@@ -179,6 +197,8 @@ class Outgoing(NamedTuple):
     session: SessionId
     frame: bytes | None
     """None stands for the frame that is being judged."""
+    call: CallId = NO_CALL
+    """The call that it belongs to."""
 
 
 class Outcome(NamedTuple):
@@ -187,10 +207,32 @@ class Outcome(NamedTuple):
     negotiation: Negotiation
     outgoing: tuple[Outgoing, ...]
     ack: Literal["relayed", "held"] = "relayed"
+    call: CallId = NO_CALL
+    """The call that the frame belongs to."""
+
+
+def fate_of(negotiation: Negotiation, call: CallId, *, is_offer: bool = False) -> CallFate | None:
+    """Say what has become of a call that a frame names; None: nothing that speaks against the frame.
+
+    An offer may name a call of which nothing is known any more, because the bucket was lost: then it begins
+    one. A negotiation that lost its name to an older process takes whatever is named.
+    """
+    if not call:
+        return None
+    if negotiation.is_active:
+        return None if negotiation.call in (call, NO_CALL) else "replaced"
+    return None if is_offer and call not in negotiation.over else "ended"
+
+
+def _begun_by(incoming: Incoming) -> CallId:
+    """Name the call that an offer begins. The same again, to be decided anew, begins the very same."""
+    begun = b"%x %b %b" % (incoming.now, incoming.session.encode(), incoming.digest)
+    return CallId(hashlib.blake2b(begun, digest_size=CALL_BYTES).hexdigest())
 
 
 def offer(negotiation: Negotiation, incoming: Incoming) -> Outcome:
     """Let an offer wait, in place of the sender's earlier one."""
+    call = negotiation.call if negotiation.is_active else _begun_by(incoming)
     others = tuple(waiting for waiting in negotiation.offers if waiting.sender != incoming.sender)
     waiting = WaitingOffer(incoming.sender, incoming.digest, incoming.now)
     held = tuple(
@@ -199,8 +241,9 @@ def offer(negotiation: Negotiation, incoming: Incoming) -> Outcome:
         else each
         for each in negotiation.held
     )
-    changed = msgspec.structs.replace(negotiation, offers=(*others, waiting), held=held)
-    return Outcome(_remember(changed, incoming, "relayed"), _preceded(negotiation, incoming))
+    changed = msgspec.structs.replace(negotiation, offers=(*others, waiting), held=held, call=call)
+    outgoing = _preceded(negotiation, incoming, call)
+    return Outcome(_remember(changed, incoming, "relayed", call), outgoing, call=call)
 
 
 def answer(negotiation: Negotiation, incoming: Incoming) -> Outcome | ErrorCode:
@@ -218,18 +261,21 @@ def answer(negotiation: Negotiation, incoming: Incoming) -> Outcome | ErrorCode:
         offers=tuple(waiting for waiting in negotiation.offers if waiting.sender != incoming.target),
         held=(*_released(negotiation), *released),
     )
-    changed = _remember(changed, incoming, "relayed")
-    return Outcome(changed, (*_preceded(negotiation, incoming), *_released_by(changed, incoming)))
+    call = negotiation.call
+    changed = _remember(changed, incoming, "relayed", call)
+    outgoing = (*_preceded(negotiation, incoming, call), *_released_by(changed, incoming))
+    return Outcome(changed, outgoing, call=call)
 
 
 def candidate(
     negotiation: Negotiation, incoming: Incoming, frame: bytes, policy: CandidatePolicy
 ) -> Outcome | ErrorCode:
     """Forward a candidate of an established negotiation; hold one that came before the answer."""
+    call = negotiation.call
     if not negotiation.is_active:
         return ErrorCode.NO_MATCHING_OFFER
     if negotiation.established or policy == "forward":
-        return Outcome(negotiation, _preceded(negotiation, incoming))
+        return Outcome(negotiation, _preceded(negotiation, incoming, call), call=call)
     if policy == "reject":
         return ErrorCode.NO_MATCHING_OFFER
     kept = _with_room(negotiation, incoming.sender, len(frame))
@@ -237,14 +283,14 @@ def candidate(
         return ErrorCode.TOO_MANY_CANDIDATES
     inline = sum(len(held.frame) for held in kept)
     if inline + len(frame) <= MAX_INLINE_BYTES:
-        held = HeldCandidate(incoming.sender, incoming.digest, frame, incoming.session)
+        held = HeldCandidate(incoming.sender, incoming.digest, frame, incoming.session, call=call)
     else:
         standing = apart(incoming.digest)
         held = HeldCandidate(
-            incoming.sender, incoming.digest, standing, incoming.session, size_apart=len(frame)
+            incoming.sender, incoming.digest, standing, incoming.session, size_apart=len(frame), call=call
         )
     changed = msgspec.structs.replace(negotiation, held=(*kept, held))
-    return Outcome(_remember(changed, incoming, "held"), (), "held")
+    return Outcome(_remember(changed, incoming, "held", call), (), "held", call)
 
 
 def _with_room(negotiation: Negotiation, sender: UserId, size: int) -> tuple[HeldCandidate, ...] | None:
@@ -268,7 +314,9 @@ def hangup(negotiation: Negotiation, incoming: Incoming) -> Outcome | ErrorCode:
     """End the negotiation at the word of one of the two."""
     if not negotiation.is_active:
         return ErrorCode.NO_MATCHING_OFFER
-    return Outcome(_remember(end(negotiation), incoming, "relayed"), _preceded(negotiation, incoming))
+    call = negotiation.call
+    ended = _remember(end(negotiation), incoming, "relayed", call)
+    return Outcome(ended, _preceded(negotiation, incoming, call), call=call)
 
 
 def replay(negotiation: Negotiation, known: Remembered, target: UserId, now: int) -> Outcome:
@@ -282,8 +330,8 @@ def replay(negotiation: Negotiation, known: Remembered, target: UserId, now: int
         is_due = any(
             map(functools.partial(_was_released_apart, known.sender, known.digest), negotiation.held)
         )
-        own = (Outgoing(target, known.session, None),) if is_due else ()
-        return Outcome(negotiation, own, known.ack)
+        own = (Outgoing(target, known.session, None, known.call),) if is_due else ()
+        return Outcome(negotiation, own, known.ack, known.call)
     then = Incoming(known.sender, target, known.session, known.digest, known.at)
     later = negotiation.remembered[negotiation.remembered.index(known) + 1 :]
     since = {frame.digest for frame in later}
@@ -293,14 +341,16 @@ def replay(negotiation: Negotiation, known: Remembered, target: UserId, now: int
         if held.released_by not in since or now - held.released_at < PRECEDED_MS
     )
     recent = msgspec.structs.replace(negotiation, held=relevant)
-    return Outcome(negotiation, (*_preceded(recent, then), *_released_by(recent, then)), known.ack)
+    outgoing = (*_preceded(recent, then, known.call), *_released_by(recent, then))
+    return Outcome(negotiation, outgoing, known.ack, known.call)
 
 
 def end(negotiation: Negotiation) -> Negotiation:
     """End the negotiation. What is remembered for retries stays, what is held is dropped."""
     if not negotiation.is_active:
         return negotiation
-    return Negotiation(held=_released(negotiation), remembered=negotiation.remembered)
+    over = (*negotiation.over, negotiation.call) if negotiation.call else negotiation.over
+    return Negotiation(held=_released(negotiation), remembered=negotiation.remembered, over=over[-MAX_OVER:])
 
 
 def expire(negotiation: Negotiation, sender: UserId, generation: str) -> Negotiation | None:
@@ -353,33 +403,38 @@ def _released(negotiation: Negotiation, now: int = 0) -> tuple[HeldCandidate, ..
     )
 
 
-def _preceded(negotiation: Negotiation, incoming: Incoming) -> tuple[Outgoing, ...]:
+def _preceded(negotiation: Negotiation, incoming: Incoming, call: CallId) -> tuple[Outgoing, ...]:
     """List the frame itself, after its sender's candidates that another one released lately."""
     earlier = (
-        Outgoing(incoming.target, held.session, held.frame)
+        Outgoing(incoming.target, held.session, held.frame, held.call)
         for held in negotiation.held
         if held.sender == incoming.sender
         and held.released_by not in (None, incoming.digest)
         and incoming.now - held.released_at < PRECEDED_MS
     )
-    return (*earlier, Outgoing(incoming.target, incoming.session, None))
+    return (*earlier, Outgoing(incoming.target, incoming.session, None, call))
 
 
 def _released_by(negotiation: Negotiation, incoming: Incoming) -> tuple[Outgoing, ...]:
     """List what a frame released for each side, if it is an answer."""
     return tuple(
         Outgoing(
-            incoming.target if held.sender == incoming.sender else incoming.sender, held.session, held.frame
+            incoming.target if held.sender == incoming.sender else incoming.sender,
+            held.session,
+            held.frame,
+            held.call,
         )
         for held in negotiation.held
         if held.released_by == incoming.digest
     )
 
 
-def _remember(negotiation: Negotiation, incoming: Incoming, ack: Literal["relayed", "held"]) -> Negotiation:
+def _remember(
+    negotiation: Negotiation, incoming: Incoming, ack: Literal["relayed", "held"], call: CallId
+) -> Negotiation:
     """Remember a frame, and forget what no retry can ask for any more."""
     recent = [known for known in negotiation.remembered if incoming.now - known.at < RETRY_MS]
-    recent.append(Remembered(incoming.sender, incoming.digest, ack, incoming.now, incoming.session))
+    recent.append(Remembered(incoming.sender, incoming.digest, ack, incoming.now, incoming.session, call))
     waiting = tuple(held for held in negotiation.held if held.released_by is None)
     return msgspec.structs.replace(
         negotiation,

@@ -6,7 +6,9 @@ here begin rules 2 to 7. What a frame does to the negotiation is in `negotiation
 
 import functools
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
+
+import msgspec
 
 from presence.rules import endings, negotiation
 from presence.rules.change import Apart, Change, Facts, Step, Timer
@@ -22,9 +24,10 @@ from presence.rules.negotiation import (
 )
 from presence.rules.user import User, gone, share_a_room
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import Check, Delivery, Happened, Refused, Relay, SessionGone
+from tieline.wire.ids import CallId, SessionId, UserId
+from tieline.wire.internal import NO_CALL, Check, Delivery, Happened, Refused, Relay, SessionGone
 from tieline.wire.limits import RETRY_WINDOW_S
+from tieline.wire.replies import CallFate
 from tieline.wire.subjects import Keys
 
 GRANT_S: Final = 5.0
@@ -56,23 +59,27 @@ def check(
     if known is not None:
         return _repeat(ask, terms, current, known, target, facts)
     if target is None or not share_a_room(sender, target):
-        return _refuse(ErrorCode.NOT_IN_SAME_ROOM)
+        return _refuse(ErrorCode.NOT_IN_SAME_ROOM, current)
     if ask.cmd == "WEBRTC_OFFER" and not sender.voice:
-        return _refuse(ErrorCode.NO_VOICE_PERMISSION)
+        return _refuse(ErrorCode.NO_VOICE_PERMISSION, current)
     if not target.is_reachable:
-        return _refuse(ErrorCode.TARGET_OFFLINE)
+        return _refuse(ErrorCode.TARGET_OFFLINE, current)
+    fate = negotiation.fate_of(current, ask.call, is_offer=ask.cmd == "WEBRTC_OFFER")
+    if fate is not None:
+        return _refuse(ErrorCode.NO_MATCHING_OFFER, current, fate)
     incoming = Incoming(ask.user, ask.to, target.session.id, ask.digest, facts.now)
     outcome = _outcome(current, ask, incoming, terms.policy)
     if isinstance(outcome, ErrorCode):
-        return _refuse(outcome)
+        is_answered = ask.cmd == "WEBRTC_ANSWER" and ask.call and current.established
+        return _refuse(outcome, current, "answered" if is_answered else "")
     relay = _relay(ask, target, outcome)
     after = outcome.negotiation
     if ask.cmd == "WEBRTC_ICE_CANDIDATE" and after.established:
         held = negotiation.held_digests(current, ask.user, facts.now)
-        relay = Relay(relay.ack, relay.deliveries, GRANT_S, held)
+        relay = msgspec.structs.replace(relay, grant_seconds=GRANT_S, grant_held=held)
     if after is current:
         return Change(relay)
-    said = _said(ask, facts.now)
+    said = _said(ask, facts.now, outcome.call)
     if ask.cmd == "WEBRTC_ICE_CANDIDATE":
         return Change(relay, after, said=said, apart=_apart(ask, terms, after))
     waiting = after.offer_of(ask.user) if ask.cmd == "WEBRTC_OFFER" else None
@@ -110,7 +117,7 @@ def still_wanted(
         reply = relay
     elif not share_a_room(sender, target):
         end = endings.Ending(ask.to, ask.user, "left", offer.generation, facts.now)
-        reply = Relay(relay.ack, ())
+        reply = msgspec.structs.replace(relay, deliveries=())
     else:
         return Change(relay)
     if current.offer_of(ask.user) != offer:
@@ -142,7 +149,7 @@ def _repeat(
     If it is an offer that still waits, its timer must run, and its users are looked at, too.
     """
     relay = _relay(ask, target, negotiation.replay(current, known, ask.to, facts.now))
-    said = _said(ask, known.at)
+    said = _said(ask, known.at, known.call)
     if known.ack == "held":
         return Change(relay, said=said, apart=_apart(ask, terms, current))
     waiting = current.offer_of(ask.user)
@@ -161,22 +168,23 @@ def _relay(ask: Check, target: User | None, outcome: Outcome) -> Relay:
     if target is not None and target.is_reachable:
         live[ask.to] = target.session.id
     deliveries = tuple(
-        Delivery(frame.to, frame.session, frame.frame)
+        Delivery(frame.to, frame.session, frame.frame, NO_CALL if frame.call == outcome.call else frame.call)
         for frame in outcome.outgoing
         if live.get(frame.to) == frame.session
     )
-    return Relay(outcome.ack, deliveries)
+    return Relay(outcome.ack, deliveries, call=outcome.call)
 
 
-def _said(ask: Check, at: int) -> tuple[Said, ...]:
+def _said(ask: Check, at: int, call: CallId) -> tuple[Said, ...]:
     """Tell what a frame did that was accepted at `at`; a retry of it tells the very same again."""
+    name = call or None
     match ask.cmd:
         case "WEBRTC_OFFER":
-            return (Happening("offered", Happened(at, ask.user, ask.to)),)
+            return (Happening("offered", Happened(at, ask.user, ask.to, call=name)),)
         case "WEBRTC_ANSWER":
-            return (Happening("answered", Happened(at, ask.user, ask.to)),)
+            return (Happening("answered", Happened(at, ask.user, ask.to, call=name)),)
         case "WEBRTC_HANGUP":
-            ended = Happened(at, ask.user, ask.to, reason="hangup")
+            ended = Happened(at, ask.user, ask.to, reason="hangup", call=name)
             return Changed(ask.user), Happening("ended", ended)
         case _:
             return ()
@@ -198,5 +206,5 @@ def _apart(ask: Check, terms: Terms, stored: Negotiation) -> Apart | None:
     return Apart(Keys.held(ask.user, ask.to, ask.digest), terms.offer_timeout_s + KEPT_APART_S, ask.frame)
 
 
-def _refuse(error: ErrorCode) -> Change[Negotiation]:
-    return Change(Refused(error.name))
+def _refuse(error: ErrorCode, current: Negotiation, fate: CallFate | Literal[""] = "") -> Change[Negotiation]:
+    return Change(Refused(error.name, fate, current.call))

@@ -5,7 +5,7 @@ user's place in a room's roster is a record of its own, `RosterEntry`.
 """
 
 import hmac
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -76,7 +76,7 @@ class Owed(msgspec.Struct, frozen=True, array_like=True):
 class User(msgspec.Struct, frozen=True, array_like=True):
     """A user's record. An offline user keeps its rooms, to tell "offline" from "in another room"."""
 
-    sessions: tuple[Session, ...]
+    sessions: Annotated[tuple[Session, ...], msgspec.Meta(min_length=1)]
     """One for now, and never none."""
     voice: bool
     """Whether the user may send WEBRTC_OFFER."""

@@ -2,6 +2,7 @@
 
 Prints a line for each row, and ends with 1 if anything was lost, anybody put out, or a process ended.
 With `--measure` it prints a table of how long honest messages took before and meanwhile; `--json` keeps all.
+With `--floods` it prints another one: how long others wait while one client sends 4 MB at once (`floods`).
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine
+from tests.attacks import floods
 from tests.attacks.arena import Arena
 from tests.attacks.rows import ROWS
 from tests.attacks.scene import Attack
@@ -24,7 +26,9 @@ from tests.attacks.verdict import Seen, problems
 def parse(words: list[str]) -> argparse.Namespace:
     """Read the options."""
     parser = argparse.ArgumentParser(prog="python -m tests.attacks", description=__doc__)
-    parser.add_argument("--only", default="", metavar="WORD", help="rows with WORD in their name")
+    parser.add_argument(
+        "--only", default="", metavar="WORD", help="the row WORD, or all with it in their names"
+    )
     parser.add_argument("--but", default="", metavar="WORDS", help="no rows with one of these, with commas")
     parser.add_argument("--seconds", type=float, default=8.0, help="each attack lasts so long (%(default)g)")
     parser.add_argument(
@@ -35,15 +39,17 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--measure", action="store_true", help="print the table, and judge no row")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was seen")
     parser.add_argument("--list", action="store_true", help="only name the rows")
+    parser.add_argument("--floods", action="store_true", help="no rows: measure floods of 4 MB")
     return parser.parse_args(words)
 
 
 def chosen(options: argparse.Namespace) -> list[Attack]:
-    """Choose the rows."""
+    """Choose the rows: the one that is called so, or else those with that word in their names."""
     but = [word for word in options.but.split(",") if word]
+    named = [attack for attack in ROWS if attack.name == options.only]
     return [
         attack
-        for attack in ROWS
+        for attack in named or ROWS
         if options.only in attack.name and not any(word in attack.name for word in but)
     ]
 
@@ -75,6 +81,10 @@ def seen_of(
 def main(words: list[str]) -> int:
     """Run, and say with the exit status whether all rows held."""
     options = parse(words)
+    if options.floods:
+        tell(f"Machine: {machine.describe()}.\n")
+        floods.measure(tell)
+        return 0
     attacks = chosen(options)
     if not attacks:
         sys.stderr.write(f"no attack has {options.only!r} in its name; --list names all\n")

@@ -105,7 +105,7 @@ class Arena:
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
-        try:
+        with self._stack:
             self._key_server = self._stack.enter_context(FailingKeyServer())
             environ = {
                 name: value.format(key_server=self._key_server.url) for name, value in self._attack.settings
@@ -121,9 +121,7 @@ class Arena:
             self._honest = self._teller("tests.attacks.honest", words)
             self._attacker = self._teller("tests.attacks.attacking", [])
             self._honest.answer()
-        except BaseException:
-            self._stack.close()
-            raise
+            self._stack = self._stack.pop_all()  # all of it runs: it ends with the `with` block
         return self
 
     def __exit__(self, *_exception: object) -> None:

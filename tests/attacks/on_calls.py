@@ -150,6 +150,44 @@ async def _away(
     scene.expect("ack" in await ann.tell(CANDIDATE, victor.user, 1), "the victim's call does not go on")
 
 
+async def peers_ids(scene: Scene) -> AsyncIterator[None]:
+    claims = {"join": [scene.name("room")]}
+    bo, mallory = await scene.players(2, claims)
+    of_0_1 = await scene.player(claims=claims, resume="")
+    asks_for_places = await scene.player(claims=claims, resume="", place="")
+    had = {}
+    for victim in (of_0_1, asks_for_places):
+        await call(bo, victim)
+        await bo.tell(CANDIDATE, victim.user, 0, "had")
+        had[victim] = await victim.want(lambda heard: bool(heard["requestId"] == "had"))
+    yield
+    for victim, last in had.items():
+        victim.line.cut()
+        heard = await bo.tell(CANDIDATE, victim.user, 1, "missed")
+        scene.expect("ack" in heard, f"a message to the victim was answered with {heard.get('reason')}")
+        await mallory.tell(OFFER, victim.user, {}, "had")
+        await bo.tell(CANDIDATE, victim.user, 2, "had")
+        scene.counts["hidden"] += 1
+        await _is_back(scene, victim, claims, last.get("place"))
+
+
+async def _is_back(scene: Scene, victim: Player, claims: Mapping[str, object], place: str | None) -> None:
+    """Let a victim come back that has missed three messages, two of them with the id of its last."""
+    again = await scene.patiently(
+        lambda: scene.player(
+            victim.user, claims, resume=victim.welcome["resumeToken"], last="had", place=place
+        )
+    )
+    scene.expect(again.welcome["resumed"], "the victim was not let back into its session")
+    try:
+        await again.want(lambda heard: bool(heard.get("data") and heard["data"].get("data") == 2), within_s=5)
+    except (TimeoutError, ConnectionError) as problem:
+        scene.expect(False, f"what the victim missed was not replayed: {problem!r}")
+    said = [heard["requestId"] for heard in (*again.got(CANDIDATE), *again.got(OFFER))]
+    scene.expect("missed" in said, "an acknowledged message was hidden by another sender's requestId")
+    scene.expect(said.count("had") == 2, f"of two messages of the last one's id came {said.count('had')}")
+
+
 async def many_to_one_away(scene: Scene) -> AsyncIterator[None]:
     claims = {"join": [scene.name("room")]}
     ann = await scene.player(claims=claims)
@@ -338,6 +376,13 @@ ROWS: Final = (
         "Offers a pair, and a sender's share of a mailbox.",
         offers_to_one_away,
         least_s=20,
+    ),
+    Attack(
+        "peers-ids",
+        "Members use again the requestId of the last message that others, who are away, have had.",
+        "Where a client goes on is the server's to name; for version 0.1 the oldest message of an id counts.",
+        peers_ids,
+        least_s=15,
     ),
     Attack(
         "many-to-one-away",

@@ -1,108 +1,23 @@
-"""Attacks before and at the door: sockets, headers, tokens, upgrades, resuming."""
+"""Attacks by connecting: tokens, upgrades, resuming. What comes before the upgrade is in `on_sockets`."""
 
 import asyncio
 import itertools
-import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
 from tests.attacks.line import Line, Refused, request_of
 from tests.attacks.on_calls import call
+from tests.attacks.on_sockets import CONNECTS
 from tests.attacks.player import Player
 from tests.attacks.scene import HOME, Attack, Scene
-from tests.support.frames import CANDIDATE, OFFER, token
-from tests.support.http_get import http_get
-
-DOOR: Final = "Connections before the upgrade: an address, and the whole gateway."
-FEW_FILES: Final = 1_024
-"""What a process may open where nobody has raised the limit."""
-
-KNOCKS_AT_ONCE: Final = 50
-"""Lines that are begun and ended, before the attacker looks at anything else."""
+from tests.support.frames import CANDIDATE, NO_CLAIMS, OFFER, token
 
 ARRIVALS: Final = (
     "Who comes last is let in first, while more come than can be; the others are told when to come."
 )
-CONNECTS: Final = "Connects and resumes a minute: a user, and an address."
-
-
-async def endless_headers(scene: Scene) -> AsyncIterator[None]:
-    yield
-
-    async def one(source: str) -> None:
-        line = await scene.dial(source, is_deaf=True)
-        line.write(b"GET /ws HTTP/1.1\r\nHost: x\r\n")
-        for number in range(126):
-            line.write(f"X-{number:05}: {'y' * 8_170}\r\n".encode())
-            await line.writable()
-            if not line.is_open:
-                break
-        scene.counts["sent"] += 1
-        await asyncio.wait([line.closed], timeout=6)
-
-    await scene.all(scene.again_and_again(partial(one, scene.address())) for _ in range(scene.some(300)))
-
-
-async def descriptors(scene: Scene) -> AsyncIterator[None]:
-    source = scene.address()
-    yield
-
-    async def one() -> None:
-        line = await scene.dial(source, is_deaf=True)
-        scene.counts["dialled"] += 1
-        await asyncio.wait([line.closed], timeout=6)
-
-    try:
-        await scene.again_and_again(one, FEW_FILES + 300)
-    finally:
-        port = urlsplit(scene.document["ops"]["gateway"][0]).port or 0
-        status, _ = await asyncio.to_thread(http_get, port, "/healthz")
-        scene.expect(status == 200, f"the ops port answers {status}")
-
-
-async def half_open(scene: Scene) -> AsyncIterator[None]:
-    half = b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-    yield
-
-    async def one() -> None:
-        line = await scene.dial(is_deaf=True)
-        line.write(half)
-        scene.counts["begun"] += 1
-        await asyncio.wait([line.closed], timeout=6)
-        line.cut()
-
-    await scene.again_and_again(one, scene.some(1_000))
-
-
-async def slow_headers(scene: Scene) -> AsyncIterator[None]:
-    yield
-
-    async def one() -> None:
-        line = await scene.dial(is_deaf=True)
-        line.write(b"GET /ws HTTP/1.1\r\nHost: x\r\nX-Slow: ")
-        while line.is_open:
-            line.write(b"y")
-            scene.counts["bytes"] += 1
-            await asyncio.sleep(0.1)
-
-    await scene.again_and_again(one, scene.some(300))
-
-
-async def slow_body(scene: Scene) -> AsyncIterator[None]:
-    yield
-
-    async def one() -> None:
-        line = await scene.dial(is_deaf=True)
-        line.write(b"POST /ws HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
-        while line.is_open:
-            line.write(b"y")
-            scene.counts["bytes"] += 1
-            await asyncio.sleep(0.1)
-
-    await scene.again_and_again(one, scene.some(300))
 
 
 async def bad_tokens(scene: Scene) -> AsyncIterator[None]:
@@ -151,66 +66,6 @@ async def _asked(port: int) -> int:
     return count
 
 
-def junk() -> list[bytes]:
-    """List what is no request, or a request of another kind."""
-    end = b"\r\n\r\n"
-    good = request_of("ws://x/ws?token=x")
-    return [
-        b"",
-        b"\r\n" * 500,
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET / HTTP/1.0" + end,
-        b"GET /ws HTTP/9.9" + end,
-        b"POST /ws HTTP/1.1\r\nContent-Length: 5" + end + b"hello",
-        b"CONNECT a:1 HTTP/1.1" + end,
-        b"GET  /ws HTTP/1.1" + end,
-        b"GET http://[::1/ws HTTP/1.1\r\nHost: x" + end,
-        b"GET /ws?token=" + b"%FF" * 2_000 + b" HTTP/1.1\r\nHost: x" + end,
-        b"GET /ws HTTP/1.1\r\nHost: x\r\nHost: y" + end,
-        b"GET /ws HTTP/1.1\r\n: x" + end,
-        b"GET /ws HTTP/1.1\r\nA\x00B: x" + end,
-        b"GET /ws HTTP/1.1\r\n A: folded" + end,
-        b"GET /ws HTTP/1.1\r\nA: \xff\xfe" + end,
-        b"GET /ws HTTP/1.1\r\n" + b"A: b\r\n" * 127 + b"\r\n",
-        b"GET /" + b"x" * 8_100 + b" HTTP/1.1" + end,
-        b"GET /../../etc/passwd HTTP/1.1\r\nHost: x" + end,
-        b"\x00" * 1_000 + end,
-        good.replace(b"13", b"8"),
-        good.replace(b"websocket", b"websockets"),
-        good.replace(b"Sec-WebSocket-Key: ", b"Sec-WebSocket-Key: x"),
-        good + b"\x89\x80\x00\x00\x00\x00",
-        good * 3,
-        b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + good,
-        b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes(12) + good,
-    ]
-
-
-async def http_junk(scene: Scene) -> AsyncIterator[None]:
-    kinds = itertools.cycle(junk())
-    yield
-
-    async def one(source: str) -> None:
-        line = await scene.dial(source, is_deaf=True)
-        line.write(next(kinds))
-        await asyncio.wait([line.closed, line.answered], timeout=0.3, return_when=asyncio.FIRST_COMPLETED)
-        line.cut()
-
-    await scene.all(scene.again_and_again(partial(one, scene.address())) for _ in range(20))
-
-
-async def pages_and_tokens(scene: Scene) -> AsyncIterator[None]:
-    yield
-
-    async def one(source: str) -> None:
-        line = await scene.dial(source, is_deaf=True)
-        line.write(b"GET /token?user=u&room=r HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.wait([line.closed, line.answered], timeout=1, return_when=asyncio.FIRST_COMPLETED)
-        line.cut()
-
-    await scene.all(scene.again_and_again(partial(one, scene.address())) for _ in range(20))
-
-
 async def one_user_connects(scene: Scene) -> AsyncIterator[None]:
     user, source = scene.name(), scene.address()
     yield
@@ -227,12 +82,7 @@ async def one_user_connects_everywhere(scene: Scene) -> AsyncIterator[None]:
 async def new_users_connect(scene: Scene) -> AsyncIterator[None]:
     sources = [scene.address() for _ in range(50)]
     yield
-
-    async def one(source: str) -> None:
-        line = await scene.deaf(source=source)
-        line.cut()
-
-    await scene.all(scene.again_and_again(partial(one, source)) for source in sources)
+    await scene.all(scene.again_and_again(partial(_come_and_go, scene, source)) for source in sources)
 
 
 async def wrong_secrets(scene: Scene) -> AsyncIterator[None]:
@@ -263,29 +113,10 @@ async def connect_and_reset(scene: Scene) -> AsyncIterator[None]:
     await scene.all(scene.again_and_again(partial(one, source)) for source in sources)
 
 
-async def knocks(scene: Scene) -> AsyncIterator[None]:
-    parts = urlsplit(scene.urls[0])
-    sources = itertools.cycle([scene.address() for _ in range(50)])
-    yield
-    while True:
-        for _ in range(KNOCKS_AT_ONCE):
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-                sock.setblocking(False)
-                sock.bind((next(sources), 0))
-                sock.connect_ex((parts.hostname or "", parts.port or 0))
-            scene.counts["knocks"] += 1
-        await asyncio.sleep(0)
-
-
 async def crowd_of_strangers(scene: Scene) -> AsyncIterator[None]:
     sources = [scene.address() for _ in range(scene.some(1_000))]
     yield
-
-    async def one(source: str) -> None:
-        line = await scene.deaf(source=source)
-        line.cut()
-
-    await scene.all(scene.again_and_again(partial(one, source)) for source in sources)
+    await scene.all(scene.again_and_again(partial(_come_and_go, scene, source)) for source in sources)
 
 
 async def crowd_of_one_house(scene: Scene) -> AsyncIterator[None]:
@@ -294,8 +125,9 @@ async def crowd_of_one_house(scene: Scene) -> AsyncIterator[None]:
     await scene.again_and_again(partial(_come_and_go, scene, source), scene.some(1_000))
 
 
-async def _come_and_go(scene: Scene, source: str) -> None:
-    line = await scene.deaf(source=source)
+async def _come_and_go(scene: Scene, source: str, claims: Mapping[str, object] = NO_CLAIMS) -> None:
+    """Connect somebody new, and cut the line."""
+    line = await scene.deaf(claims=claims, source=source)
     line.cut()
 
 
@@ -306,12 +138,7 @@ async def tokens_with_rooms(scene: Scene) -> AsyncIterator[None]:
         "join": [f"{scene.run}{number}" for number in range(200)],
     }
     yield
-
-    async def one(source: str) -> None:
-        line = await scene.deaf(claims=claims, source=source)
-        line.cut()
-
-    await scene.all(scene.again_and_again(partial(one, source)) for source in sources)
+    await scene.all(scene.again_and_again(partial(_come_and_go, scene, source, claims)) for source in sources)
 
 
 async def full_mailbox_resumed(scene: Scene) -> AsyncIterator[None]:
@@ -411,37 +238,7 @@ async def hopping_flood(scene: Scene) -> AsyncIterator[None]:
         await asyncio.sleep(0.1)
 
 
-async def scrapes(scene: Scene) -> AsyncIterator[None]:
-    port = urlsplit(scene.document["ops"]["gateway"][0]).port
-    yield
-
-    async def one() -> None:
-        reader, writer = await asyncio.open_connection(HOME, port, family=socket.AF_INET)
-        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        async with asyncio.timeout(5):  # no `wait_for`, which may lose the cancellation that ends this
-            await reader.read()
-        writer.close()
-
-    await scene.again_and_again(one, 4)
-
-
 ROWS: Final = (
-    Attack(
-        "endless-headers",
-        "Three hundred strangers send a megabyte of headers each.",
-        "Bytes of a request's head; connections before the upgrade.",
-        endless_headers,
-    ),
-    Attack(
-        "descriptors",
-        "A stranger opens 1,324 connections to a gateway of 1,024 files, and says nothing.",
-        DOOR,
-        descriptors,
-        files=FEW_FILES,
-    ),
-    Attack("half-open", "A thousand strangers begin a request and do not end it.", DOOR, half_open),
-    Attack("slow-headers", "Three hundred send a header byte by byte.", DOOR, slow_headers),
-    Attack("slow-body", "Three hundred send a body byte by byte.", DOOR, slow_body),
     Attack("bad-tokens", "Fifty connect with tokens that are no good.", CONNECTS, bad_tokens),
     Attack(
         "unknown-keys",
@@ -450,8 +247,6 @@ ROWS: Final = (
         unknown_keys,
         settings=(("TIELINE_JWKS_URL", "{key_server}"),),
     ),
-    Attack("http-junk", "Twenty send what is no request of a WebSocket client.", CONNECTS, http_junk),
-    Attack("pages-and-tokens", "Twenty ask for tokens of the demo.", CONNECTS, pages_and_tokens),
     Attack("one-user-connects", "One user connects, fifty times side by side.", CONNECTS, one_user_connects),
     Attack(
         "one-user-connects-everywhere",
@@ -464,7 +259,6 @@ ROWS: Final = (
     ),
     Attack("wrong-secrets", "Fifty at a time resume with secrets that are wrong.", CONNECTS, wrong_secrets),
     Attack("connect-and-reset", "Twenty ask for an upgrade and reset the line.", CONNECTS, connect_and_reset),
-    Attack("knocks", "One opens lines and cuts them, as fast as it can, and says nothing.", DOOR, knocks),
     Attack(
         "crowd-of-strangers",
         "A thousand new users at a time connect, each from an address of its own, and are gone.",
@@ -499,8 +293,5 @@ ROWS: Final = (
         "A hundred members of a room connect with tokens that end within half a second, over and over.",
         CONNECTS,
         short_tokens,
-    ),
-    Attack(
-        "scrapes", "Somebody reads `/metrics` as fast as it comes.", "The text is kept for a second.", scrapes
     ),
 )

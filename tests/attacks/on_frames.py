@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from tests.attacks.line import Line, frame, text
-from tests.attacks.scene import Attack, Scene
+from tests.attacks.scene import Attack, Scene, flooding
 from tests.support.frames import command
 
 PING: Final = 9
@@ -22,18 +22,6 @@ CUT_S: Final = 5.0
 READING: Final = "A connection's turn of reading ends after so many frames, bytes and so much time."
 
 
-async def pings_from_one(scene: Scene) -> AsyncIterator[None]:
-    (line,) = await scene.deaf_crowd(1)
-    yield
-    await scene.flood_all([line], frame(PING) * 10_000)
-
-
-async def pings_from_20(scene: Scene) -> AsyncIterator[None]:
-    lines = await scene.deaf_crowd(20)
-    yield
-    await scene.flood_all(lines, frame(PING) * 10_000)
-
-
 async def pings_unread(scene: Scene) -> AsyncIterator[None]:
     lines = await scene.deaf_crowd(20)
     yield
@@ -42,30 +30,11 @@ async def pings_unread(scene: Scene) -> AsyncIterator[None]:
     await scene.flood_all(lines, frame(PING) * 10_000)
 
 
-async def pongs(scene: Scene) -> AsyncIterator[None]:
-    lines = await scene.deaf_crowd(20)
-    yield
-    await scene.flood_all(lines, frame(PONG) * 10_000)
-
-
-async def full_pings(scene: Scene) -> AsyncIterator[None]:
-    lines = await scene.deaf_crowd(20)
-    yield
-    await scene.flood_all(lines, frame(PING, b"x" * 125) * 1_000)
-
-
-async def bad_messages(scene: Scene) -> AsyncIterator[None]:
-    lines = await scene.deaf_crowd(20)
-    yield
-    await scene.flood_all(lines, text(b"{}") * 8_000)
-
-
-async def fragments(scene: Scene) -> AsyncIterator[None]:
-    lines = await scene.deaf_crowd(20)
+def fragments() -> bytes:
+    """Write a message in fragments of no byte and of one."""
     empty = frame(TEXT, b"", is_last=False) + frame(CONTINUATION, b"", is_last=False) * 50
     tiny = b"".join(frame(CONTINUATION, bytes([byte]), is_last=False) for byte in b'{"a":1') * 5
-    yield
-    await scene.flood_all(lines, (empty + tiny + frame(CONTINUATION, b"}")) * 100)
+    return empty + tiny + frame(CONTINUATION, b"}")
 
 
 async def byte_by_byte(scene: Scene) -> AsyncIterator[None]:
@@ -178,14 +147,34 @@ async def unfinished_messages(scene: Scene) -> AsyncIterator[None]:
 
 ROWS: Final = (
     Attack(
-        "pings-from-one", "One connection sends empty WebSocket pings at full speed.", READING, pings_from_one
+        "pings-from-one",
+        "One connection sends empty WebSocket pings at full speed.",
+        READING,
+        flooding(1, frame(PING) * 10_000),
     ),
-    Attack("pings-from-20", "Twenty send empty WebSocket pings at full speed.", READING, pings_from_20),
+    Attack(
+        "pings-from-20",
+        "Twenty send empty WebSocket pings at full speed.",
+        READING,
+        flooding(20, frame(PING) * 10_000),
+    ),
     Attack("pings-unread", "Twenty send pings and read none of the pongs.", READING, pings_unread),
-    Attack("pongs", "Twenty send pongs that nobody has asked for.", READING, pongs),
-    Attack("full-pings", "Twenty send pings of 125 bytes.", READING, full_pings),
-    Attack("bad-messages", "Twenty send `{}`, which is refused.", READING, bad_messages),
-    Attack("fragments", "Twenty send messages in fragments of no byte and of one.", READING, fragments),
+    Attack(
+        "pongs", "Twenty send pongs that nobody has asked for.", READING, flooding(20, frame(PONG) * 10_000)
+    ),
+    Attack(
+        "full-pings",
+        "Twenty send pings of 125 bytes.",
+        READING,
+        flooding(20, frame(PING, b"x" * 125) * 1_000),
+    ),
+    Attack("bad-messages", "Twenty send `{}`, which is refused.", READING, flooding(20, text(b"{}") * 8_000)),
+    Attack(
+        "fragments",
+        "Twenty send messages in fragments of no byte and of one.",
+        READING,
+        flooding(20, fragments() * 100),
+    ),
     Attack("byte-by-byte", "Five hundred send a message a byte at a time.", READING, byte_by_byte),
     Attack(
         "broken-frames",

@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.attacks.line import Line, text
 from tests.attacks.on_frames import READING
-from tests.attacks.scene import Attack, Scene
+from tests.attacks.scene import Attack, Scene, flooding
 from tests.support.frames import CANDIDATE, OFFER, command, token
 
 LONGEST: Final = 65_536
@@ -18,6 +18,9 @@ PRICE: Final = (
 READ_FIRST: Final = (
     "No message costs the loop more than a millisecond: what is long is bounded before it is read."
 )
+
+
+ICE_SERVERS: Final = text(b'{"requestId":"1","module":"ROOM","cmd":"ICE_SERVERS"}')
 
 
 def _envelope(data: str, cmd: str = "PING") -> bytes:
@@ -50,40 +53,15 @@ def bombs() -> list[bytes]:
     ]
 
 
-async def long_pings(scene: Scene) -> AsyncIterator[None]:
-    lines = await scene.deaf_crowd(20)
-    yield
-    await scene.flood_all(lines, text(command("PING", "x" * 65_400, "p")))
-
-
-async def brackets_from_20(scene: Scene) -> AsyncIterator[None]:
-    lines = await scene.deaf_crowd(20)
-    yield
-    await scene.flood_all(lines, _brackets())
-
-
-async def brackets_from_one(scene: Scene) -> AsyncIterator[None]:
-    (line,) = await scene.deaf_crowd(1)
-    yield
-    await scene.flood_all([line], _brackets())
-
-
-def _brackets() -> bytes:
+def brackets() -> bytes:
+    """Write a candidate of nothing else."""
     data = _filled('{"from":"u","to":"nobody","data":[', "[],", "[]]}", 65_300)
     return _envelope(data, CANDIDATE)
 
 
-async def json_bombs(scene: Scene) -> AsyncIterator[None]:
-    lines = await scene.deaf_crowd(20)
-    yield
-    await scene.flood_all(lines, b"".join(bombs()))
-
-
-async def lone_surrogates(scene: Scene) -> AsyncIterator[None]:
-    lines = await scene.deaf_crowd(20)
-    yield
-    data = _filled('{"from":"u","to":"nobody","data":"', "\\ud800", '"}', 65_300)
-    await scene.flood_all(lines, _envelope(data, CANDIDATE))
+def lone_surrogates() -> bytes:
+    """Write a candidate of nothing else."""
+    return _envelope(_filled('{"from":"u","to":"nobody","data":"', "\\ud800", '"}', 65_300), CANDIDATE)
 
 
 async def refreshes(scene: Scene) -> AsyncIterator[None]:
@@ -131,13 +109,6 @@ async def to_everybody(scene: Scene) -> AsyncIterator[None]:
     await scene.all(scene.again_and_again(partial(one, user)) for user in users)
 
 
-async def ice_servers(scene: Scene) -> AsyncIterator[None]:
-    (line,) = await scene.deaf_crowd(1)
-    yield
-    message = text(b'{"requestId":"1","module":"ROOM","cmd":"ICE_SERVERS"}')
-    await scene.flood_all([line], message * 4_000)
-
-
 async def bytes_that_wait(scene: Scene) -> AsyncIterator[None]:
     lines = await scene.deaf_crowd(scene.some(150))
     yield
@@ -183,8 +154,8 @@ IDS: Final = (
 """What stands for something in NATS, or is no id."""
 
 
-async def spoofed(scene: Scene) -> AsyncIterator[None]:
-    lines = await scene.deaf_crowd(20)
+def spoofed() -> bytes:
+    """Write messages of each kind that names somebody or some room, with each of `IDS`."""
     frames = [
         json.dumps({"requestId": "1", "module": "ROOM", "cmd": cmd, "data": data}).encode()
         for name in IDS
@@ -196,14 +167,7 @@ async def spoofed(scene: Scene) -> AsyncIterator[None]:
             (name, {}),
         )
     ]
-    yield
-    await scene.flood_all(lines, b"".join(text(each) for each in frames) * 5)
-
-
-async def unknown_commands(scene: Scene) -> AsyncIterator[None]:
-    lines = await scene.deaf_crowd(20)
-    yield
-    await scene.flood_all(lines, text(command("WEBRTC_DANCE", {}, "d")) * 1_000)
+    return b"".join(text(each) for each in frames)
 
 
 async def wakes_at_once(scene: Scene) -> AsyncIterator[None]:
@@ -219,11 +183,33 @@ async def wakes_at_once(scene: Scene) -> AsyncIterator[None]:
 
 
 ROWS: Final = (
-    Attack("long-pings", "Twenty send PING messages of 64 KiB.", PRICE, long_pings),
-    Attack("brackets-from-20", "Twenty send candidates with 21,700 brackets.", READ_FIRST, brackets_from_20),
-    Attack("brackets-from-one", "One sends candidates with 21,700 brackets.", READ_FIRST, brackets_from_one),
-    Attack("json-bombs", "Twenty send JSON of 15 kinds that is dear to read.", READ_FIRST, json_bombs),
-    Attack("lone-surrogates", "Twenty send 64 KiB of escaped lone surrogates.", READ_FIRST, lone_surrogates),
+    Attack(
+        "long-pings",
+        "Twenty send PING messages of 64 KiB.",
+        PRICE,
+        flooding(20, text(command("PING", "x" * 65_400, "p"))),
+    ),
+    Attack(
+        "brackets-from-20",
+        "Twenty send candidates with 21,700 brackets.",
+        READ_FIRST,
+        flooding(20, brackets()),
+    ),
+    Attack(
+        "brackets-from-one", "One sends candidates with 21,700 brackets.", READ_FIRST, flooding(1, brackets())
+    ),
+    Attack(
+        "json-bombs",
+        "Twenty send JSON of 15 kinds that is dear to read.",
+        READ_FIRST,
+        flooding(20, b"".join(bombs())),
+    ),
+    Attack(
+        "lone-surrogates",
+        "Twenty send 64 KiB of escaped lone surrogates.",
+        READ_FIRST,
+        flooding(20, lone_surrogates()),
+    ),
     Attack(
         "refreshes",
         "Twenty refresh with tokens of 45 KB, each of which grants 3,000 rooms.",
@@ -237,7 +223,7 @@ ROWS: Final = (
         small_refreshes,
     ),
     Attack("to-everybody", "Twenty signal to users whose names nobody has, each once.", PRICE, to_everybody),
-    Attack("ice-servers", "One asks for ICE servers at full speed.", PRICE, ice_servers),
+    Attack("ice-servers", "One asks for ICE servers at full speed.", PRICE, flooding(1, ICE_SERVERS * 4_000)),
     Attack(
         "bytes-that-wait",
         "A hundred and fifty send 64 KiB without waiting for an answer.",
@@ -251,8 +237,16 @@ ROWS: Final = (
         "to-nobody-from-20", "Twenty send candidates to a user who is not there.", PRICE, to_nobody_from_20
     ),
     Attack(
-        "spoofed", "Twenty name others as the sender, and ids that mean something in NATS.", PRICE, spoofed
+        "spoofed",
+        "Twenty name others as the sender, and ids that mean something in NATS.",
+        PRICE,
+        flooding(20, spoofed() * 5),
     ),
-    Attack("unknown-commands", "Twenty send commands that there are not.", PRICE, unknown_commands),
+    Attack(
+        "unknown-commands",
+        "Twenty send commands that there are not.",
+        PRICE,
+        flooding(20, text(command("WEBRTC_DANCE", {}, "d")) * 1_000),
+    ),
     Attack("wakes-at-once", "Two thousand who were idle all send at one moment.", READING, wakes_at_once),
 )

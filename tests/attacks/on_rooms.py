@@ -20,12 +20,15 @@ BACK_S: Final = 15.0
 
 
 async def _big_room(scene: Scene, whole: int) -> tuple[str, Player, list[Line]]:
-    """Fill a room with so many who do not listen, half of them on either gateway, and one who does."""
+    """Fill a room up to so many: one who listens, and others who do not, half of them on either gateway."""
     room = scene.name("room")
     claims = {"join": [room]}
-    lines = await scene.deaf_crowd(scene.some(whole) // 2, claims)
-    lines += await scene.deaf_crowd(scene.some(whole) // 2, claims, gateway=1)
     member = await scene.patiently(lambda: scene.player(claims=claims))
+    others = scene.some(whole) - 1
+    lines = await scene.deaf_crowd(others // 2, claims)
+    lines += await scene.deaf_crowd(others - others // 2, claims, gateway=1)
+    answer = await member.ask("MEMBERS", {"room": room})
+    assert answer["code"] == 200, answer
     return room, member, lines
 
 

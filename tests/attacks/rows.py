@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from tests.attacks import on_calls, on_connecting, on_frames, on_messages, on_processes, on_rooms
+from tests.attacks import (
+    on_calls,
+    on_connecting,
+    on_frames,
+    on_messages,
+    on_processes,
+    on_rooms,
+    on_sockets,
+)
 from tests.attacks.scene import Attack
 
 ROWS: Final[Sequence[Attack]] = sorted(
@@ -12,6 +20,7 @@ ROWS: Final[Sequence[Attack]] = sorted(
         *on_messages.ROWS,
         *on_calls.ROWS,
         *on_rooms.ROWS,
+        *on_sockets.ROWS,
         *on_connecting.ROWS,
         *on_processes.ROWS,
     ),

@@ -52,6 +52,17 @@ class Attack:
     """The broker ends meanwhile: messages wait, and the honest may be told to ask again."""
 
 
+def flooding(count: int, chunk: bytes) -> OfAttack:
+    """Make the attack of so many who write the same over and over, and look at no answer."""
+
+    async def run(scene: "Scene") -> AsyncIterator[None]:
+        lines = await scene.deaf_crowd(count)
+        yield
+        await scene.flood_all(lines, chunk)
+
+    return run
+
+
 @dataclass
 class Scene:
     """The system as an attacker sees it."""
@@ -163,16 +174,20 @@ class Scene:
         *,
         resume: str | None = None,
         last: str = "",
+        place: str | None = None,
         source: str | None = None,
         gateway: int = 0,
     ) -> Player:
         """Connect a user who listens, and return when it is greeted. `resume` is a secret, "" to get one.
+
+        `place` is where it goes on, "" if it asks for places only; None: it relies on `last`.
 
         Raises:
             Refused, OSError, ConnectionError: it was not let in.
         """
         player = Player(user or self.name())
         query = {} if resume is None else {"resume": resume, "last": last}
+        query |= {} if place is None else {"place": "1", "lastPlace": place}
         line = await self.dial(source, gateway, on_text=player.on_text)
         player.line = line
         await line.upgrade(self.url_for(player.user, claims, query, gateway))

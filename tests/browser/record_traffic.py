@@ -1,8 +1,9 @@
 """`python -m tests.browser.record_traffic`: what browsers send while people talk, as files for a test.
 
-Each scene is a file of `tests/unit/gateway/limits/traffic/`: by user, what was sent and when, how long it
-was, to whom, and what came of it; nothing of what it said. `tests/unit/gateway/limits/test_honest_traffic.py`
-replays them against the default limits. The system that is recorded has no limits itself.
+Chromium, or with `--browser firefox` the Firefox of the system. Each scene is a file of
+`tests/unit/gateway/limits/traffic/`: by user, what was sent and when, how long it was, to whom, and what came
+of it; nothing of what it said. `tests/unit/gateway/limits/test_honest_traffic.py` replays them against the
+default limits. The system that is recorded has no limits itself.
 """
 
 import argparse
@@ -13,15 +14,17 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
-from playwright.async_api import Browser, Error, WebSocket, async_playwright
+from playwright.async_api import Browser, Error, Page, WebSocket, async_playwright
 
 from tests.browser.conftest import FLAGS, running_system
-from tests.browser.person import Person
+from tests.browser.firefox import Firefox, FirefoxPage
+from tests.browser.person import Person, page_of
 from tests.support.demand import program
 from tests.support.running_dev import RunningDev
 
@@ -44,31 +47,43 @@ class Traffic:
     """What one page sends, and its answers. A row: milliseconds, command, bytes, receiver, outcome."""
 
     def __init__(self, began: float) -> None:
-        self._began = began
+        self._began = began  # as `time.time` has it
         self._open: dict[str, list[Any]] = {}
         self.rows: list[list[Any]] = []
 
     def watch(self, socket: WebSocket) -> None:
-        """Record a WebSocket from its beginning on."""
+        """Record a WebSocket of Chromium from its beginning on."""
         if "/ws" not in socket.url:
             return
-        resumes = (
-            "resume=" in socket.url and "resume=&" not in socket.url and not socket.url.endswith("resume=")
-        )
-        self._add("RESUME" if resumes else "CONNECT", 0, "")
-        socket.on("framesent", self._on_sent)
+        self._on_open(socket.url, time.time())
+        socket.on("framesent", lambda payload: self._on_sent(payload, time.time()))
         socket.on("framereceived", self._on_received)
 
-    def _add(self, cmd: str, size: int, to: str) -> list[Any]:
-        row: list[Any] = [round((time.monotonic() - self._began) * 1000), cmd, size, to, ""]
+    def hear(self, told: dict[str, Any]) -> None:
+        """Record what a page of Firefox tells of its WebSockets."""
+        at, what = told["at"] / 1000, told["what"]
+        match told["did"]:
+            case "open":
+                self._on_open(what, at)
+            case "sent":
+                self._on_sent(what, at)
+            case _:
+                self._on_received(what)
+
+    def _add(self, cmd: str, size: int, to: str, at: float) -> list[Any]:
+        row: list[Any] = [round((at - self._began) * 1000), cmd, size, to, ""]
         self.rows.append(row)
         return row
 
-    def _on_sent(self, payload: bytes | str) -> None:
+    def _on_open(self, url: str, at: float) -> None:
+        resumes = "resume=" in url and "resume=&" not in url and not url.endswith("resume=")
+        self._add("RESUME" if resumes else "CONNECT", 0, "", at)
+
+    def _on_sent(self, payload: bytes | str, at: float) -> None:
         text = payload.encode() if isinstance(payload, str) else payload
         message = msgspec.json.decode(text)
         data = message.get("data") or {}
-        row = self._add(message["cmd"], len(text), data.get("to") or data.get("room") or "")
+        row = self._add(message["cmd"], len(text), data.get("to") or data.get("room") or "", at)
         self._open[message["requestId"]] = row
 
     def _on_received(self, payload: bytes | str) -> None:
@@ -153,45 +168,84 @@ SCENES: Final[dict[str, tuple[tuple[str, ...], Scene]]] = {
 }
 
 
-async def record(browser: Browser, dev: RunningDev, names: tuple[str, ...], scene: Scene) -> dict[str, Any]:
+Opened = tuple[Person, Callable[[], Awaitable[None]]]
+"""Somebody with a page, and what closes it."""
+
+Open = Callable[[str, list[str], Traffic], Awaitable[Opened]]
+"""Opens a page for a user of these gateways, what it sends recorded from its beginning on."""
+
+
+async def record(open_page: Open, dev: RunningDev, names: tuple[str, ...], scene: Scene) -> dict[str, Any]:
     """Let a scene happen, and return what each page sent."""
-    began = time.monotonic()
-    people, found = [], {}
+    began = time.time()
+    people, closing, found = [], [], {}
     for name in names:
-        one = await Person.open(browser, name, dev.document["gateways"])
         traffic = Traffic(began)
-        one.page.on("websocket", traffic.watch)
+        one, close = await open_page(name, dev.document["gateways"], traffic)
         found[name] = traffic.rows
         people.append(one)
+        closing.append(close)
         await one.come(ROOM)
     await scene(people, dev)
     await asyncio.sleep(PATIENCE_S)
-    for one in people:
-        await one.page.context.close()
+    for close in closing:
+        await close()
     return found
 
 
-async def main(names: list[str]) -> None:
-    """Record scenes, each on a system of its own."""
+@asynccontextmanager
+async def chromium() -> AsyncIterator[tuple[str, Open]]:
+    """Run Chromium."""
+
+    async def open_page(user: str, urls: list[str], traffic: Traffic) -> Opened:
+        one = await Person.open(browser, user, urls)
+        one.page.on("websocket", traffic.watch)
+        return one, one.page.context.close
+
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program("chromium"), args=FLAGS)
+        browser: Browser = await playwright.chromium.launch(executable_path=program("chromium"), args=FLAGS)
+        yield f"Chromium {browser.version}", open_page
+        await browser.close()
+
+
+@asynccontextmanager
+async def firefox() -> AsyncIterator[tuple[str, Open]]:
+    """Run Firefox."""
+
+    async def open_page(user: str, urls: list[str], traffic: Traffic) -> Opened:
+        page: FirefoxPage = await browser.page(traffic.hear)
+        await page.goto(page_of(urls[0]))
+        return Person(user, cast("Page", page), urls), page.close  # it has what the scenes need of one
+
+    async with Firefox() as browser:
+        yield f"Firefox {browser.version}", open_page
+
+
+BROWSERS: Final = {"chromium": chromium, "firefox": firefox}
+
+
+async def main(browser: str, names: list[str]) -> None:
+    """Record scenes, each on a system of its own."""
+    prefix = "" if browser == "chromium" else f"{browser}-"
+    async with BROWSERS[browser]() as (version, open_page):
         for name in names:
             people, scene = SCENES[name]
             with tempfile.TemporaryDirectory() as folder, running_system(Path(folder), LIMITS="off") as dev:
-                sent = await record(browser, dev, people, scene)
+                sent = await record(open_page, dev, people, scene)
             lines = ",\n".join(
                 f' "{user}": [\n  ' + ",\n  ".join(json.dumps(row) for row in rows) + "\n ]"
                 for user, rows in sent.items()
             )
             FOLDER.mkdir(exist_ok=True)
-            (FOLDER / f"{name}.json").write_text(
-                f'{{"browser": "Chromium {browser.version}", "sent": {{\n{lines}\n}}}}\n'
+            (FOLDER / f"{prefix}{name}.json").write_text(
+                f'{{"browser": "{version}", "sent": {{\n{lines}\n}}}}\n'
             )
             sys.stdout.write(f"{name}: {sum(map(len, sent.values()))} messages\n")
-        await browser.close()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.browser.record_traffic", description=__doc__)
     parser.add_argument("scenes", nargs="*", help=f"of {', '.join(SCENES)}; all if none is named")
-    asyncio.run(main(parser.parse_args().scenes or list(SCENES)))
+    parser.add_argument("--browser", choices=BROWSERS, default="chromium", help="(%(default)s)")
+    options = parser.parse_args()
+    asyncio.run(main(options.browser, options.scenes or list(SCENES)))

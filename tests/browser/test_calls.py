@@ -1,13 +1,20 @@
-"""Two people in two browsers, on two gateways."""
+"""Two people in two browsers, on two gateways; and one whose server a test plays."""
 
 import asyncio
+import json
+from typing import Any
 
 import pytest
 
 from tests.browser.conftest import PersonMaker, pair
+from tests.browser.held_back import HeldBack
 from tests.browser.held_offers import HeldOffers
+from tests.browser.hurried import come, frames
+from tests.browser.person import Person
 from tests.support.running_bot import RunningBot
 from tests.support.running_dev import RunningDev
+from tests.unit.client.minimal_gateway import event, reply
+from tests.unit.client.resuming_gateways import Backend, Gateway
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -176,3 +183,114 @@ async def test_a_browser_and_an_aiortc_peer_hear_each_other(person: PersonMaker,
         await alice.until("async () => (await call.stats()).sent > 200")  # four beeps for the bot to hear
         await alice.hang_up()
         assert await bot.ended() == 0, bot.said
+
+
+async def test_a_late_hangup_of_the_call_before_does_not_end_the_next(person: PersonMaker) -> None:
+    alice, bob = await person("alice"), await person("bob", gateway=1)
+    hangup = HeldBack("WEBRTC_HANGUP")
+    await hangup.of(bob)
+    await alice.come("demo")
+    await bob.come("demo")
+    await alice.calls(bob)
+    await bob.page.evaluate("() => { call.hangup(); }")
+    await hangup.has_come()
+    await alice.hang_up()
+    await alice.ring(bob)
+    await bob.is_rung()
+    hangup.let_through()
+    await bob.accept()
+    await asyncio.gather(alice.hears(), bob.hears())
+    ids = [await one.page.evaluate("() => call.callId") for one in (alice, bob)]
+    assert ids[0] == ids[1]
+    assert len(ids[0]) == 16
+
+
+async def test_a_late_answer_to_the_call_before_is_not_taken_for_the_next(person: PersonMaker) -> None:
+    alice, bob = await person("alice"), await person("bob", gateway=1)
+    answer = HeldBack("WEBRTC_ANSWER")
+    await answer.of(bob)
+    await alice.come("demo")
+    await bob.come("demo")
+    await alice.ring(bob)
+    await bob.is_rung()
+    await bob.accept()
+    await answer.has_come()
+    await alice.hang_up()
+    assert await bob.ends() == "cancel"
+    await alice.ring(bob)
+    await bob.is_rung()
+    answer.let_through()
+    await bob.accept()
+    await asyncio.gather(alice.hears(), bob.hears())
+
+
+async def rings(
+    ann: Person, backend: Backend, gateway: Gateway, call: str | None, **welcoming: object
+) -> None:
+    """Have Ann ring Bob, at a server that says so much in its WELCOME; it calls the call so."""
+    backend.welcoming = welcoming
+    backend.ignored |= {f"WEBRTC_{cmd}" for cmd in ("OFFER", "ICE_CANDIDATE", "HANGUP")}
+    await come(ann, gateway.url)
+    await ann.page.evaluate("() => { client.iceServers = async () => []; window.call = client.call('bob'); }")
+    await backend.until(lambda: frames(backend, "WEBRTC_OFFER"))
+    sent = json.loads(frames(backend, "WEBRTC_OFFER")[-1])
+    assert "call" not in sent["data"]
+    named = {} if call is None else {"call": call}
+    await backend.sessions["ann"].send(reply(sent, None, ack="relayed", **named))
+
+
+async def bob_says(backend: Backend, cmd: str, of_call: str, **data: Any) -> None:
+    """Let Bob say something that the server takes to be of a call."""
+    body = {"from": "bob", "to": "ann", "data": data, "call": of_call}
+    await backend.sessions["ann"].deliver(event(f"WEBRTC_{cmd}", body, f"{cmd} of {of_call} {data}"))
+
+
+async def named_in(backend: Backend, cmd: str) -> list[object]:
+    """Wait for messages of a command; returns which calls they name."""
+    await backend.until(lambda: frames(backend, f"WEBRTC_{cmd}"))
+    return [json.loads(frame)["data"].get("call") for frame in frames(backend, f"WEBRTC_{cmd}")]
+
+
+@pytest.mark.parametrize("call", ["0123", None])
+async def test_a_ringing_whose_end_does_not_come_ends_by_itself(
+    ann: Person, backend: Backend, gateway: Gateway, call: str | None
+) -> None:
+    at_once = {} if call is None else {"offerTimeout": -10}
+    await ann.page.clock.install()
+    await rings(ann, backend, gateway, call, **at_once)
+    await ann.until("() => call.state === 'ended' || call.callId !== null || !client._namesCalls")
+    if call is None:  # a server of version 0.1, whose offers wait for a minute
+        await ann.page.clock.fast_forward(70_000)
+    assert await ann.ends() == "timeout"
+    assert await named_in(backend, "HANGUP") == [call]
+
+
+async def test_a_page_believes_the_server_about_which_call_has_ended(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    await rings(ann, backend, gateway, "0123", offerTimeout=60)
+    await ann.until("() => call.callId === '0123'")
+    await bob_says(backend, "HANGUP", "an older one", reason="late")
+    await bob_says(backend, "HANGUP", "0123", reason="of an older call, says Bob", call="of Bob's")
+    assert await ann.ends() == "of an older call, says Bob"
+
+
+async def test_what_is_refused_because_the_call_is_over_ends_it(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    await rings(ann, backend, gateway, "0123", offerTimeout=60)
+    await backend.until(lambda: frames(backend, "WEBRTC_ICE_CANDIDATE"))
+    sent = json.loads(frames(backend, "WEBRTC_ICE_CANDIDATE")[0])
+    over = {"code": 1000, "msg": "no", "reason": "NO_MATCHING_OFFER", "fate": "replaced"}
+    await backend.sessions["ann"].send(reply(sent, None, **over))
+    assert await ann.ends() == "replaced"
+
+
+async def test_a_stray_answer_makes_a_page_offer_once_more(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    await rings(ann, backend, gateway, "0123", offerTimeout=60)
+    await ann.until("() => call.callId === '0123'")
+    await bob_says(backend, "ANSWER", "0123", type="answer", sdp="", call="of an older call")
+    await backend.until(lambda: len(frames(backend, "WEBRTC_OFFER")) == 2)
+    assert await named_in(backend, "OFFER") == [None, "0123"]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser.hurried import come, frames, told
 from tests.browser.person import Person
-from tests.unit.client.resuming_gateways import INTERNAL, REFUSED, Backend, Gateway, denied
+from tests.unit.client.resuming_gateways import INTERNAL, REFUSED, Backend, Gateway, StoredSession, denied
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -36,6 +36,36 @@ async def test_a_lost_connection_is_made_again_and_the_session_goes_on(
     await ann.until("() => client.rooms.get('demo').has('cat')")
     assert backend.queries[1]["last"] == "first"
     assert [(query["acks"], query["roster"]) for query in backend.queries] == [("1", "1")] * 2
+    assert [query["lastPlace"] for query in backend.queries] == ["", ""]
+
+
+async def test_where_it_stands_is_the_servers_to_say(ann: Person, backend: Backend, gateway: Gateway) -> None:
+    backend.names_places = True
+    await come(ann, gateway.url)
+    await ann.page.evaluate("() => client.join('demo')")
+    for user in ("bob", "cat"):
+        await backend.say("ann", "MEMBER_JOINED", {"room": "demo", "userId": user}, "same")
+    await ann.until("() => client.rooms.get('demo').has('cat')")
+    backend.cut("ann")
+    await backend.say("ann", "MEMBER_JOINED", {"room": "demo", "userId": "dan"}, "same")
+    await told(ann, "resumed")
+    await ann.until("() => client.rooms.get('demo').has('dan')")
+    assert (backend.queries[1]["last"], backend.queries[1]["lastPlace"]) == ("same", "2")
+
+
+async def test_of_one_id_two_messages_are_two_and_one_sent_twice_is_one(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    backend.names_places = True
+    await come(ann, gateway.url)
+    listen = "client.addEventListener('signal', ({detail}) => heard.push(detail.data))"
+    await ann.page.evaluate(f"() => {{ window.heard = []; {listen}; }}")
+    for content in (1, 1, 2, 1, 3):
+        await backend.say(
+            "ann", "WEBRTC_ICE_CANDIDATE", {"from": "bob", "to": "ann", "data": content}, "same"
+        )
+    await ann.until("() => heard.includes(3)")
+    assert await ann.page.evaluate("() => heard") == [1, 2, 3]
 
 
 async def test_what_was_not_answered_is_sent_again_the_very_same(
@@ -61,6 +91,21 @@ async def test_what_failed_in_the_server_is_sent_again_the_very_same(
     sent = frames(backend, "JOIN")
     assert len(sent) == 3
     assert len(set(sent)) == 1
+
+
+async def test_what_was_sent_behind_a_failure_goes_again_in_order(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    await come(ann, gateway.url)
+    cmd = "WEBRTC_ICE_CANDIDATE"
+    backend.refusals[cmd] = [(INTERNAL, "INTERNAL")] * 3
+    backend.sessions["bob"] = StoredSession("bob")
+    await ann.page.evaluate("() => { Math.random = () => 0.99; }")  # all refusals come within the wait
+    say = "(number) => client._signal('WEBRTC_ICE_CANDIDATE', 'bob', number)"
+    await ann.page.evaluate(f"() => {{ window.said = [0, 1, 2].map({say}); }}")
+    await backend.until(lambda: not backend.refusals[cmd])
+    await ann.page.evaluate(f"() => Promise.all([...said, ({say})(3)])")
+    assert [json.loads(frame)["data"]["data"] for frame in frames(backend, cmd)] == [0, 1, 2, 0, 1, 2, 3]
 
 
 async def test_a_refusal_says_why(ann: Person, backend: Backend, gateway: Gateway) -> None:

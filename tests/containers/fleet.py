@@ -177,6 +177,7 @@ class Fleet:
             DockerContainer(self._images.haproxy)
             .with_command(["-f", "/etc/haproxy.cfg"])
             .with_volume_mapping(DEPLOY / "haproxy.cfg", "/etc/haproxy.cfg")
+            .with_volume_mapping(self._prepared.folder / "public/tls.pem", "/etc/haproxy/tls.pem")
             .with_bind_ports(CLIENT_PORT, port)
             .with_exposed_ports(MONITOR_PORT["haproxy"])
         )

@@ -14,13 +14,16 @@ from gateway.settings import GatewaySettings
 from tests.support.demand import program
 from tests.support.secured import DEPLOY, KINDS, NODES, Prepared
 from tieline.cli.permissions import accounts
-from tieline.runtime.settings import PREFIX
+from tieline.runtime.secret_files import read_secret
+from tieline.runtime.settings import variables_of
 
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
 LASTING: Final = [name for name in SERVICES if name != "token"]
 
-MADE_BY_PREPARE: Final = ("tls", "data")
+SECRETS: Final[dict[str, dict[str, str]]] = COMPOSE["secrets"]
+
+MADE_BY_PREPARE: Final = ("tls", "data", "public")
 
 
 def mounts() -> Iterator[tuple[str, str]]:
@@ -89,13 +92,31 @@ def test_it_is_given_every_secret_that_it_needs_and_no_other(name: str, tmp_path
     wanted = required(name)
     assert wanted <= Prepared(tmp_path).environ.keys()
     allowed: dict[str, set[str]] = {
-        **{kind: {f"TIELINE_{kind.upper()}_PASSWORD"} for kind in KINDS},
-        "gateway": {"TIELINE_GATEWAY_PASSWORD", "TIELINE_JWT_SECRET"},
-        "token": {"TIELINE_JWT_SECRET"},
         "grafana": {"TIELINE_GRAFANA_PASSWORD"},
         **{node: {"TIELINE_USER", *re.findall(r"\$(TIELINE_\w+)", accounts("tieline"))} for node in NODES},
     }
     assert wanted == allowed.get(name, set())
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_reads_from_files_every_secret_that_it_needs(name: str, tmp_path: Path) -> None:
+    prepared = Prepared(tmp_path)
+    given = {SECRETS[secret]["file"].rpartition("/")[2] for secret in SERVICES[name].get("secrets", [])}
+    expected: dict[str, set[str]] = {
+        **{kind: {f"TIELINE_{kind.upper()}_PASSWORD"} for kind in KINDS},
+        "gateway": {"TIELINE_GATEWAY_PASSWORD", "TIELINE_JWT_SECRET"},
+        "token": {"TIELINE_JWT_SECRET"},
+    }
+    assert given == expected.get(name, set())
+    for variable in given:
+        file = tmp_path / "secrets" / variable
+        assert read_secret(str(file)) == prepared.environ[variable]
+        assert file.stat().st_mode & 0o777 == 0o644  # a service is another user than who made it
+        assert file.parent.stat().st_mode & 0o777 == 0o700
+    environ = SERVICES[name].get("environment", {})
+    paths = {value for variable, value in environ.items() if variable.endswith("_FILE")}
+    assert paths == {f"/run/secrets/{secret}" for secret in SERVICES[name].get("secrets", [])}
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -103,8 +124,7 @@ def test_a_service_is_told_settings_that_it_has_and_logs_in_as_itself(name: str)
     module = importlib.import_module("router.__main__" if name == "router" else f"{name}.settings")
     kind = getattr(module, f"{name.capitalize()}Settings", module.ProcessSettings)
     environ = SERVICES[name]["environment"]
-    fields = {PREFIX + field.upper() for field in kind.__struct_fields__}
-    assert environ.keys() <= fields
+    assert environ.keys() <= set(variables_of(kind))
     assert environ["TIELINE_NATS_USER"] == name
     assert environ["TIELINE_NATS_URL"] == ",".join(f"tls://{node}:4222" for node in NODES)
     assert environ["TIELINE_NATS_CA"] in [volume.split(":")[1] for volume in SERVICES[name]["volumes"]]
@@ -133,10 +153,13 @@ def test_promtool_finds_nothing_wrong() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-@pytest.mark.needs("haproxy")
-def test_haproxy_finds_nothing_wrong() -> None:
+@pytest.mark.needs("haproxy", "openssl")
+def test_haproxy_finds_nothing_wrong(tmp_path: Path) -> None:
+    pem = Prepared(tmp_path).folder / "public/tls.pem"
+    config = tmp_path / "haproxy.cfg"
+    config.write_text((DEPLOY / "haproxy.cfg").read_text().replace("/etc/haproxy/tls.pem", str(pem)))
     checked = subprocess.run(
-        [program("haproxy") or "", "-c", "-V", "-f", DEPLOY / "haproxy.cfg"],
+        [program("haproxy") or "", "-c", "-V", "-f", config],
         capture_output=True,
         text=True,
         check=False,

@@ -47,6 +47,11 @@ class FakeStore:
             if any(matches(name, key) for key in keys)
         }
 
+    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+        """See `ListedStore.read_few`."""
+        found = await self.read(*keys)
+        return found if len(found) <= most else None
+
     async def keys(self, *patterns: str) -> list[str]:
         """See `ListedStore.keys`."""
         if not patterns:

@@ -1,5 +1,6 @@
 """Each process of `tieline dev` dies under load: nothing is lost, repeated or reordered; no session ends."""
 
+import functools
 import signal
 from typing import Literal
 
@@ -13,6 +14,11 @@ PAIRS = 6
 PAUSE_S = 3.0
 """How long the broker stands still."""
 
+AHEAD = 4
+"""Messages that each client sends ahead of their acks, where that may put them out of order."""
+
+ROUNDS = 3
+
 
 async def kill(load: Load, processes: DevProcesses, kind: str, which: int) -> None:
     """Kill a process while everybody talks, and wait until it is back. Messages were sent meanwhile."""
@@ -21,6 +27,11 @@ async def kill(load: Load, processes: DevProcesses, kind: str, which: int) -> No
     pid = processes.send(signal.SIGKILL, kind, which)
     await processes.replaced(load, kind, which, pid)
     assert load.report().sent > sent
+
+
+def are_refused(load: Load, before: int) -> bool:
+    """Whether there were as many refusals since as there are clients."""
+    return load.counts["asked again"] >= before + len(load.clients)
 
 
 async def test_both_gateways_are_killed_in_turn(processes: DevProcesses) -> None:
@@ -122,6 +133,19 @@ async def test_the_broker_stands_still(processes: DevProcesses) -> None:
         await nothing_is_amiss(load)
         assert processes.pid("nats") == pid
         assert load.counts["resumed"] == 0
+
+
+async def test_a_broker_that_is_away_for_long_keeps_the_order(processes: DevProcesses) -> None:
+    """Everybody is told INTERNAL, and sends again what the others of its messages were sent behind."""
+    async with running(processes.urls, PAIRS, windows=(AHEAD,)) as load:
+        for _ in range(ROUNDS):
+            await load.progress(MESSAGES)
+            failed = load.counts["asked again"]
+            pid = processes.send(signal.SIGSTOP, "nats")
+            await load.until(functools.partial(are_refused, load, failed), "all refused something")
+            processes.send(signal.SIGKILL, "nats")
+            await processes.replaced(load, "nats", 0, pid)
+        await nothing_is_amiss(load)
 
 
 async def test_a_gateway_is_killed_while_the_broker_restarts(processes: DevProcesses) -> None:

@@ -20,9 +20,9 @@ from gateway.admission.addresses import client_address
 from gateway.admission.handshake import Admitted, Pending, judge
 from gateway.admission.origins import Origins
 from gateway.admission.tokens import BadToken, Tokens
-from tests.attacks.on_connecting import junk
 from tests.attacks.on_frames import broken
 from tests.attacks.on_messages import bombs
+from tests.attacks.on_sockets import junk
 from tests.support.golden import Golden
 from tests.unit.gateway.client.alice import ALICE, JWT_SECRET, NOW, alice
 from tests.unit.gateway.client.harness import Harness, connected
@@ -34,8 +34,9 @@ from tieline.load.frames import FrameError, FrameReader, client_frame
 from tieline.runtime.message import Message
 from tieline.runtime.nats_parser import Parser
 from tieline.tokens import EVERY_ROOM, make_token
-from tieline.wire import envelope, jetstream
+from tieline.wire import envelope, jetstream, origin, relayed
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
+from tieline.wire.ids import is_valid_id
 from tieline.wire.subjects import Keys, identifier, token, users_of_pair
 
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -82,17 +83,30 @@ def read_envelope(data: bytes) -> None:
     else:
         assert message.request_id
         assert len(message.request_id.encode()) <= 128
-        assert envelope.request_id_of(data) == message.request_id
-    assert isinstance(envelope.request_id_of(data), str)
+        assert origin.request_id_of(data) == message.request_id
+    assert isinstance(origin.request_id_of(data), str)
+    if isinstance(message, envelope.Signal):
+        named = envelope.named_call(message.data)
+        assert named is None or is_valid_id(named) or not named
+        told = envelope.decode(relayed.with_call(data, "0123456789abcdef"))
+        assert isinstance(told, envelope.Signal)
+        assert envelope.named_call(told.data) == "0123456789abcdef"
+        assert told.request_id == message.request_id
+        assert (told.data.sender, told.data.to) == (message.data.sender, message.data.to)
+        assert bytes(told.data.data) == bytes(message.data.data)
+        untold = envelope.decode(relayed.with_call(data, ""))
+        assert isinstance(untold, envelope.Signal)
+        assert envelope.named_call(untold.data) == ""
 
 
 def read_session(data: bytes) -> None:
     """A session decides about every message, and what it says is JSON."""
     if not _is_text(data):
         return
-    action = alice(acks=True).receive(data, NOW)
-    frame = getattr(action, "frame", b"")
-    assert not frame or isinstance(json.loads(frame), dict)
+    for calls in (False, True):
+        action = alice(acks=True, calls=calls).receive(data, NOW)
+        frame = getattr(action, "frame", b"")
+        assert not frame or isinstance(json.loads(frame), dict)
 
 
 def read_from_server(data: bytes) -> None:

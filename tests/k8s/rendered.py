@@ -1,15 +1,18 @@
 """The overlays as they are rendered, and ways to find things in them."""
 
 import functools
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
 import yaml
 
 from tests.support.demand import program
+from tieline.runtime.secret_files import FILE_SUFFIX
+from tieline.runtime.settings import ProcessSettings, read_settings
 
 ROOT: Final = Path(__file__).parents[2]
 OVERLAYS: Final = ("dev", "production")
@@ -18,18 +21,15 @@ SERVICES: Final = ("gateway", "router", "presence")
 NAMESPACE: Final = "tieline"
 
 Json = dict[str, Any]
+SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
-@functools.cache
-def text_of(overlay: str) -> str:
-    """Render one overlay."""
+def text_of(folder: Path) -> str:
+    """Render an overlay."""
     done = subprocess.run(
-        [str(program("kubectl")), "kustomize", str(ROOT / "deploy/k8s/overlays" / overlay)],
-        capture_output=True,
-        text=True,
-        check=False,
+        [str(program("kubectl")), "kustomize", str(folder)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
@@ -37,10 +37,10 @@ def text_of(overlay: str) -> str:
 
 
 class Rendered:
-    """The objects of one overlay."""
+    """The objects of the overlay in a folder."""
 
-    def __init__(self, overlay: str) -> None:
-        self.objects: list[Json] = [one for one in yaml.safe_load_all(text_of(overlay)) if one]
+    def __init__(self, folder: Path) -> None:
+        self.objects: list[Json] = [one for one in yaml.safe_load_all(text_of(folder)) if one]
 
     def all(self, kind: str) -> list[Json]:
         """Every object of a kind."""
@@ -79,11 +79,30 @@ class Rendered:
             )
         return environ
 
+    def settings(self, component: str, kind: type[SettingsT]) -> SettingsT:
+        """What a service makes of its environment, and of the files of its secrets, which hold something."""
+        environ = self.environ(component)
+        files = {name for name in environ if name.endswith(FILE_SUFFIX)}
+        held = {
+            name.removesuffix(FILE_SUFFIX): "something, which is long enough to sign with" for name in files
+        }
+        return read_settings(kind, {name: environ[name] for name in environ.keys() - files} | held)
+
 
 @functools.cache
 def rendered(overlay: str) -> Rendered:
-    """One overlay, rendered once."""
-    return Rendered(overlay)
+    """One overlay of those in the repository, rendered once."""
+    return Rendered(ROOT / "deploy/k8s/overlays" / overlay)
+
+
+def rendered_beside(kustomization: str, folder: Path) -> Rendered:
+    """Render an overlay that an operator writes, in a copy of what it stands beside."""
+    for part in ("k8s", "nats", "grafana"):
+        shutil.copytree(ROOT / "deploy" / part, folder / part)
+    mine = folder / "k8s/overlays/mine"
+    mine.mkdir()
+    (mine / "kustomization.yaml").write_text(kustomization)
+    return Rendered(mine)
 
 
 def container_of(workload: Mapping[str, Any]) -> Json:

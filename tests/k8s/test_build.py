@@ -76,13 +76,14 @@ def test_secrets_are_referred_to_and_never_inlined(overlay: str) -> None:
     assert rendered(overlay).all("Secret") == []
     for service in SERVICES:
         environ = rendered(overlay).environ(service)
-        assert environ["TIELINE_NATS_PASSWORD"] == f"secret nats-passwords/TIELINE_{service.upper()}_PASSWORD"
         secrets = {name for name in environ if "PASSWORD" in name or "SECRET" in name}
-        assert all(environ[name].startswith("secret ") for name in secrets)
-    assert rendered(overlay).environ("gateway")["TIELINE_JWT_SECRET"] == "secret tieline-jwt/secret"
+        assert secrets
+        assert all(name.endswith("_FILE") for name in secrets)  # which files those are: test_pods
+        assert all(environ[name].removeprefix("-").startswith("/etc/") for name in secrets)
     for config in rendered(overlay).all("ConfigMap"):
         for key in config["data"]:
-            assert not re.search("password|secret|token", key, re.IGNORECASE)
+            said = key.removeprefix("TIELINE_TOKEN_IN_QUERY")  # which says where none may be
+            assert not re.search("password|secret|token", said, re.IGNORECASE)
 
 
 def secrets_in(value: object) -> Iterator[str]:

@@ -7,7 +7,6 @@ import pytest
 
 from gateway.settings import GatewaySettings
 from tests.k8s.rendered import NAMESPACE, SERVICES, Json, each_overlay, rendered, selects
-from tieline.runtime.settings import read_settings
 
 pytestmark = pytest.mark.needs("kubectl")
 
@@ -129,7 +128,7 @@ def test_the_way_in_has_no_favourites_and_is_patient_with_websockets(overlay: st
     ingress = rendered(overlay).get("Ingress", "gateway")
     annotations = ingress["metadata"]["annotations"]
     assert not any("affinity" in name or "hash" in name for name in annotations)
-    settings = read_settings(GatewaySettings, rendered(overlay).environ("gateway"))
+    settings = rendered(overlay).settings("gateway", GatewaySettings)
     silence = settings.ping_interval + settings.pong_timeout
     for direction in ("read", "send"):
         assert int(annotations[f"nginx.ingress.kubernetes.io/proxy-{direction}-timeout"]) > 10 * silence
@@ -151,3 +150,8 @@ def test_prometheus_scrapes_every_service_as_a_job_of_its_name() -> None:
     assert endpoint["relabelings"] == [
         {"sourceLabels": ["__meta_kubernetes_pod_label_app_kubernetes_io_component"], "targetLabel": "job"}
     ]
+
+
+@each_overlay
+def test_no_token_may_be_where_balancers_log_it(overlay: str) -> None:
+    assert rendered(overlay).settings("gateway", GatewaySettings).token_in_query is False

@@ -7,7 +7,9 @@ import pytest
 from gateway.settings import GatewaySettings
 from presence.settings import PresenceSettings
 from tests.k8s.rendered import SERVICES, Json, container_of, each_overlay, rendered, selects
-from tieline.runtime.settings import PREFIX, ProcessSettings, read_settings
+from tieline.runtime.secret_files import FILE_SUFFIX, OPTIONAL
+from tieline.runtime.settings import ProcessSettings, variables_of
+from tieline.runtime.weak_secrets import doubts_about
 
 pytestmark = pytest.mark.needs("kubectl")
 
@@ -68,10 +70,48 @@ def test_the_namespace_demands_it(overlay: str) -> None:
 @each_overlay
 @each_service
 def test_a_service_sees_the_brokers_certificate_and_not_its_key(overlay: str, service: str) -> None:
-    (volume,) = rendered(overlay).pod(service)["spec"]["volumes"]
-    assert volume["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
-    (mount,) = rendered(overlay).pod(service)["spec"]["containers"][0]["volumeMounts"]
-    assert rendered(overlay).environ(service)["TIELINE_NATS_CA"] == f"{mount['mountPath']}/ca.crt"
+    (volume,) = mounted(overlay, service, "nats-tls").values()
+    assert volume["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+    (path,) = mounted(overlay, service, "nats-tls")
+    assert rendered(overlay).environ(service)["TIELINE_NATS_CA"] == f"{path}/ca.crt"
+
+
+@each_overlay
+@each_service
+def test_a_service_reads_its_secrets_from_files_and_no_others(overlay: str, service: str) -> None:
+    environ = rendered(overlay).environ(service)
+    expected = {"TIELINE_NATS_PASSWORD": (f"TIELINE_{service.upper()}_PASSWORD", "nats-passwords", False)}
+    if service == "gateway":
+        expected |= {
+            "TIELINE_JWT_SECRET": ("secret", "tieline-jwt", True),
+            "TIELINE_JWT_SECRET_PREVIOUS": ("previous", "tieline-jwt", True),
+            "TIELINE_TURN_SECRET": ("secret", "tieline-turn", True),
+        }
+    named = {name.removesuffix(FILE_SUFFIX) for name in environ if name.endswith(FILE_SUFFIX)}
+    assert named == expected.keys()
+    for variable, (key, secret, is_optional) in expected.items():
+        path = environ[variable + FILE_SUFFIX]
+        assert path.startswith(OPTIONAL) is is_optional
+        ((folder, volume),) = mounted(overlay, service, secret).items()
+        assert volume.get("optional", False) is is_optional
+        assert volume["defaultMode"] == 0o440
+        items = {item["path"]: item["key"] for item in volume.get("items", [{"path": key, "key": key}])}
+        file = path.removeprefix(OPTIONAL).removeprefix(f"{folder}/")
+        assert items == {file: key}
+
+
+def mounted(overlay: str, service: str, secret: str) -> dict[str, Json]:
+    """Where a Secret is mounted in a service's container, and how."""
+    pod = rendered(overlay).pod(service)["spec"]
+    volumes = {volume["name"]: volume["secret"] for volume in pod["volumes"] if "secret" in volume}
+    mounts = pod["containers"][0]["volumeMounts"]
+    assert all(mount["readOnly"] for mount in mounts)
+    assert {mount["name"] for mount in mounts} == {volume["name"] for volume in pod["volumes"]}
+    return {
+        mount["mountPath"]: volumes[mount["name"]]
+        for mount in mounts
+        if volumes[mount["name"]]["secretName"] == secret
+    }
 
 
 @each_overlay
@@ -85,9 +125,8 @@ def test_a_container_has_requests_and_limits(overlay: str, component: str) -> No
 @each_service
 def test_every_setting_is_known_and_usable(overlay: str, service: str) -> None:
     environ = rendered(overlay).environ(service)
-    known = {PREFIX + name.upper() for name in KINDS[service].__struct_fields__}
-    assert environ.keys() <= known
-    read_settings(KINDS[service], environ)
+    assert environ.keys() <= set(variables_of(KINDS[service]))
+    assert not doubts_about(rendered(overlay).settings(service, KINDS[service]))
     assert container_of(workload(overlay, service))["args"] == [service]
 
 
@@ -148,7 +187,7 @@ def test_the_brokers_probes_ask_different_things(overlay: str) -> None:
 @each_overlay
 @each_service
 def test_a_pod_has_time_to_stop(overlay: str, service: str) -> None:
-    settings = read_settings(KINDS[service], rendered(overlay).environ(service))
+    settings = rendered(overlay).settings(service, KINDS[service])
     pod = rendered(overlay).pod(service)["spec"]
     before = pod["containers"][0].get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     grace = pod["terminationGracePeriodSeconds"]

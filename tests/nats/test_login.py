@@ -2,9 +2,10 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from nats.errors import Error as NatsError
@@ -121,3 +122,77 @@ async def trying(url: str, login: BrokerLogin) -> AsyncIterator[None]:
 
 def logged(caplog: pytest.LogCaptureFixture) -> str:
     return "\n".join(f"{record.getMessage()} {vars(record).get('error', '')}" for record in caplog.records)
+
+
+CERTIFIED = ("gateway", "router", "presence", "streams", "observer")
+
+
+class Certified(NamedTuple):
+    """A cluster that demands certificates."""
+
+    cluster: SecuredCluster
+    maps: bool
+    """A certificate names the user whom it is good for."""
+
+    def login(self, user: str, certificate: str = "") -> BrokerLogin:
+        prepared = self.cluster.prepared
+        files = prepared.certificate(certificate) if certificate else ("", "")
+        return BrokerLogin(user, prepared.password(user), str(prepared.ca), *files)
+
+
+@pytest.fixture(scope="module", params=["verify", "verify_and_map"])
+def certified(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Certified]:
+    """A broker as it is shipped, that demands certificates, too; and how much it makes of them."""
+    folder = tmp_path_factory.mktemp("certified")
+    with SecuredCluster.in_namespace(folder, "certified", demands=request.param) as running:
+        yield Certified(running, request.param == "verify_and_map")
+
+
+async def test_a_service_with_its_certificate_and_password_is_let_in(certified: Certified) -> None:
+    for user in CERTIFIED:
+        broker = await runtime.connect(certified.cluster.url, "test", certified.login(user, user))
+        assert broker.is_connected
+        await broker.close()
+
+
+async def test_a_password_without_a_certificate_is_not_enough(
+    certified: Certified, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with trying(certified.cluster.url, certified.login("gateway")):
+        await until(lambda: "waiting for the broker" in logged(caplog))
+
+
+async def test_a_certificate_is_good_for_the_user_it_names(
+    certified: Certified, caplog: pytest.LogCaptureFixture
+) -> None:
+    login = certified.login("presence", certificate="gateway")
+    if certified.maps:
+        async with trying(certified.cluster.url, login):
+            await until(lambda: "Authorization Violation" in logged(caplog))
+    else:  # it says no more than that the authority has signed it
+        broker = await runtime.connect(certified.cluster.url, "test", login)
+        await broker.close()
+
+
+async def test_a_certificate_of_another_authority_is_none(
+    certified: Certified, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    strange = Prepared(tmp_path).certificate("gateway")
+    login = BrokerLogin(*certified.login("gateway")[:3], *strange)
+    async with trying(certified.cluster.url, login):
+        await until(lambda: "waiting for the broker" in logged(caplog))
+
+
+@pytest.mark.parametrize("half", [BrokerLogin(certificate="a.crt"), BrokerLogin(key="a.key")])
+async def test_half_a_certificate_is_none(half: BrokerLogin) -> None:
+    with pytest.raises(SettingsError, match="TIELINE_NATS_CERT and TIELINE_NATS_KEY go together"):
+        await runtime.connect("tls://127.0.0.1:1", "test", half)
+
+
+async def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.crt").write_text("no certificate")
+    login = BrokerLogin(certificate=str(tmp_path / "a.crt"), key=str(tmp_path / "a.key"))
+    with pytest.raises(SettingsError, match=r"^TIELINE_NATS_CERT, TIELINE_NATS_KEY: .*a\.crt"):
+        await runtime.connect("tls://127.0.0.1:1", "test", login)

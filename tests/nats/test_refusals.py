@@ -1,7 +1,9 @@
 """What the password of one service does not allow; the broker says so each time."""
 
 import asyncio
+import base64
 
+import msgspec
 import pytest
 from nats.aio.msg import Msg
 
@@ -10,7 +12,8 @@ from tests.support.secured import Intruder, SecuredCluster, hears_nothing_but
 from tests.support.system import System
 from tests.support.waiting import PATIENCE_S, until
 from tieline.cli.permissions import ANSWERS as MOST_ANSWERS
-from tieline.wire import internal
+from tieline.runtime.message import Message, block
+from tieline.wire import internal, jetstream
 from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
 from tieline.wire.internal import Check, Register, SessionGone
 
@@ -63,7 +66,19 @@ NOT_TO_SAY = {
         *(f"{NS}.signal.WEBRTC_OFFER", f"{NS}.presence.check", f"{NS}.presence.open", f"{NS}.mark.g1"),
         f"{NS}.live.user.bob.s1",
         *("$KV.other.user.bob", "$JS.API.STREAM.CREATE.other", "$JS.API.STREAM.INFO.other"),
+        *(f"$KV.{NS}.other", f"$KV.{NS}.user.bob.s1", f"$KV.{NS}.timer.tea.5"),
+        *(f"$JS.API.STREAM.UPDATE.{stream}" for stream in (KV, MAILBOX)),
         f"$JS.API.CONSUMER.DELETE.{KV}.timers",
+        f"$JS.API.CONSUMER.CREATE.{KV}.other.$KV.{NS}.timer.>",
+        f"$JS.API.DIRECT.GET.{MAILBOX}",
+    ],
+    "streams": [
+        FRAME_FOR_BOB,
+        *BUCKET,
+        *READS_OF_THE_BUCKET,
+        *HARM_TO_STREAMS,
+        *ANSWERS,
+        *(f"{NS}.signal.WEBRTC_OFFER", f"{NS}.presence.open", f"{NS}.gateway.g1.close"),
         f"$JS.API.DIRECT.GET.{MAILBOX}",
     ],
     "observer": [FRAME_FOR_BOB, *BUCKET, *READS_OF_THE_BUCKET, *ANSWERS, f"{NS}.events.joined", "anything"],
@@ -96,6 +111,7 @@ NOT_TO_HEAR = {
         *(f"{NS}.user.bob.s1", f"{NS}.live.user.bob.s1", f"{NS}.signal.*", f"{NS}.events.*"),
         f"{NS}.presence.*",
     ],
+    "streams": [*EVERYTHING, *OTHERS_ANSWERS.values(), f"{NS}.signal.*", f"{NS}.events.*"],
     "observer": [*EVERYTHING, *OTHERS_ANSWERS.values(), f"{NS}.signal.*", f"{NS}.changed.*"],
 }
 
@@ -202,3 +218,95 @@ async def test_only_the_process_asked_can_answer_and_not_for_ever(
         await gateway.client.publish(reply, b"no")
         assert "permissions violation for publish" in (await gateway.told())[0]
         await hears_nothing_but(answered, *(MOST_ANSWERS * [b"yes"]))
+
+
+FORGED = b"forged by a gateway"
+
+
+@pytest.mark.parametrize("aim", [*BUCKET, FRAME_FOR_BOB, f"{NS}.changed.bob", f"{NS}.events.joined"])
+async def test_jetstream_answers_a_gateway_in_its_own_account_alone(
+    cluster: SecuredCluster, system: System, aim: str
+) -> None:
+    """Whatever subject is named for the answer, and whatever a gateway has had stored: it gets nowhere."""
+    mark, get = f"{NS}.mark.intruder", f"$JS.API.DIRECT.GET.{MAILBOX}"
+    question = msgspec.json.encode({"last_by_subj": mark})
+    async with (
+        Intruder.as_user(cluster, "gateway") as gateway,
+        Intruder.as_user(cluster, "presence") as presence,
+        Intruder.as_user(cluster, "observer") as observer,
+        Intruder.as_user(cluster, "router") as router,
+    ):
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def hear(message: Msg) -> None:
+            heard.put_nowait(message.data)
+
+        for intruder, subject in ((observer, f"{NS}.events.*"), (router, f"{NS}.changed.*")):
+            await intruder.client.subscribe(subject, cb=hear)
+            assert await intruder.told() == []
+        own = f"{NS}.gateway.intruder.reply.1"
+        answered: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def hear_answer(message: Msg) -> None:
+            answered.put_nowait(message.data)
+
+        await gateway.client.subscribe(own, cb=hear_answer)
+        await gateway.client.publish(mark, FORGED, reply=own)
+        assert b'"seq"' in await asyncio.wait_for(answered.get(), PATIENCE_S)
+        await gateway.client.publish(get, question, reply=aim)
+        await gateway.client.publish(mark, FORGED, reply=aim)
+        await gateway.client.publish(get, question, reply=own)
+        assert await asyncio.wait_for(answered.get(), PATIENCE_S) == FORGED
+        assert await gateway.told() == []  # the broker lets it ask: where to is nothing that it looks at
+
+        inbox = f"{NS}.presence.intruder.inbox.1"
+        stored: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def hear_stored(message: Msg) -> None:
+            stored.put_nowait(message.data)
+
+        await presence.client.subscribe(inbox, cb=hear_stored)
+        if aim in BUCKET:
+            last = msgspec.json.encode({"last_by_subj": aim})
+            await presence.client.publish(f"$JS.API.STREAM.MSG.GET.{KV}", last, reply=inbox)
+            assert base64.b64encode(FORGED) not in await asyncio.wait_for(stored.get(), PATIENCE_S)
+        asked = msgspec.json.encode({"seq": 1, "next_by_subj": FRAME_FOR_BOB})
+        await gateway.client.publish(get, asked, reply=own)
+        assert FORGED not in await asyncio.wait_for(answered.get(), PATIENCE_S)
+        assert heard.empty()
+
+
+async def test_headers_of_a_router_stand_before_those_of_the_stream(
+    cluster: SecuredCluster, system: System
+) -> None:
+    """What a republished message says of its place is the stream's, whatever the publisher has written."""
+    async with (
+        Intruder.as_user(cluster, "gateway") as gateway,
+        Intruder.as_user(cluster, "router") as router,
+    ):
+        pushed: asyncio.Queue[Message] = asyncio.Queue()
+        await gateway.client.listen(f"{NS}.live.user.bob.s1", "", pushed.put_nowait)
+        assert await gateway.told() == []
+        for forged in (
+            {"Nats-Sequence": "999999999999", "Nats-Last-Sequence": "999999999998", "Nats-Subject": "x"},
+            {},
+        ):
+            router.client.write(FRAME_FOR_BOB, "", b"{}", block(forged) if forged else b"")
+            await router.client.flush(timeout=int(PATIENCE_S))
+        first = jetstream.position((await asyncio.wait_for(pushed.get(), PATIENCE_S)).headers)
+        second = jetstream.position((await asyncio.wait_for(pushed.get(), PATIENCE_S)).headers)
+        assert first[1] < second[1] < 999999999998 * 10_000
+        assert second[0] == first[1]
+        answers: asyncio.Queue[Message] = asyncio.Queue()
+        await gateway.client.listen(f"{NS}.gateway.intruder.reply.2", "", answers.put_nowait)
+        ask = jetstream.messages_of(FRAME_FOR_BOB, first[1], 10, 10_000)
+        gateway.client.write(jetstream.direct_get(MAILBOX), f"{NS}.gateway.intruder.reply.2", ask)
+        await gateway.client.flush(timeout=int(PATIENCE_S))
+        got = [await asyncio.wait_for(answers.get(), PATIENCE_S) for _ in range(2)]
+        assert [jetstream.stored_as(one.headers) for one in got] == [
+            (FRAME_FOR_BOB, first[1]),
+            (FRAME_FOR_BOB, second[1]),
+        ]
+        for one in got:  # what was asked for is never taken for what was pushed
+            with pytest.raises(ValueError, match="republished"):
+                jetstream.position(one.headers)

@@ -81,6 +81,10 @@ def _of_a_gateway(instance: str) -> dict[str, str]:
         _of("tieline_half_open_cut_total", instance, why="half_open"): rising(2),
         _of("tieline_limited_total", instance, limit="rate"): rising(2),
         _of("tieline_heaviest_user_share", instance): steady(0.1),
+        _of("tieline_tls_handshakes_total", instance, outcome="ok"): rising(60),
+        _of("tieline_tls_reloads_total", instance, outcome="failed"): steady(0),
+        _of("tieline_tls_reloads_total", instance, outcome="ok"): steady(2),
+        _of("tieline_tls_certificate_expires_timestamp_seconds", instance): steady(0),
         _of("tieline_key_fetches_total", instance, outcome="ok"): rising(0.2),
         _of("tieline_key_fetches_total", instance, outcome="failed"): rising(0.1),
         **_buckets("tieline_relay_seconds", instance, 600, 0.004),
@@ -172,6 +176,12 @@ FAILURES: Final[Mapping[str, Failure]] = {
             _of("tieline_key_fetches_total", "g1", outcome="failed"): rising(12),
             _of("tieline_key_fetches_total", "g1", outcome="ok"): steady(9),
         }
+    ),
+    "TielineCertificateExpires": Failure(
+        {_of("tieline_tls_certificate_expires_timestamp_seconds", "g1"): changed(20e6, 300_000)}
+    ),
+    "TielineCertificateNotRead": Failure(
+        {_of("tieline_tls_reloads_total", "g1", outcome="failed"): f"0x24 1x{MINUTES}"}
     ),
     "TielineRelaySlow": Failure(_buckets("tieline_relay_seconds", "g1", 600, 0.4)),
     "TielineCheckSlow": Failure(_buckets("tieline_presence_check_seconds", "r1", 600, 0.2)),

@@ -15,6 +15,7 @@ from tests.support.nats_server import NatsServer
 from tests.support.prometheus import Prometheus, promtool
 from tests.support.system import System
 from tests.support.waiting import until_now
+from tieline.wire.codes import HandshakeError
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = "docs/operations.md"
@@ -151,3 +152,10 @@ def test_what_dies_sets_its_alert_off(doomed: tuple[System, Prometheus], pip_nat
         for alert in alerts:
             assert "error" not in alert["annotations"]["summary"]
             assert "{{" not in alert["annotations"]["summary"]
+
+
+def test_every_refusal_of_a_token_is_watched() -> None:
+    (watched,) = set(re.findall(r'reason=~"([^"]+)"', ALERTS["TielineTokensRefused"]["expr"]))
+    for error in HandshakeError:
+        is_about_tokens = error.status == 401 or error is HandshakeError.TOO_MANY_BAD_TOKENS
+        assert (re.fullmatch(watched, error.reason) is not None) is is_about_tokens

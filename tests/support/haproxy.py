@@ -1,12 +1,14 @@
-"""A real HAProxy on loopback, which passes connections on and says for whom, in the PROXY protocol."""
+"""A real HAProxy on loopback: one that says for whom in the PROXY protocol, and the one of `deploy/`."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from tests.support.demand import program
 from tests.support.http_get import HOST, http_get
 from tests.support.process import Process
+from tests.support.secured import DEPLOY
 from tests.support.waiting import PATIENCE_S
 from tieline.cli.dev.ports import hold_ports
 
@@ -37,26 +39,62 @@ class HAProxy:
         self._ending = ExitStack()
 
     def __enter__(self) -> Self:
-        found = program("haproxy")
-        assert found is not None
         with ExitStack() as starting:
             self.port, monitor = starting.enter_context(hold_ports(2, HOST))
-            config = self._folder / f"{self._send}.cfg"
-            config.write_text(
-                _CONFIG.format(
-                    host=HOST,
-                    port=self.port,
-                    monitor=monitor,
-                    gateway=self._gateway,
-                    send=self._send,
-                    patience=int(PATIENCE_S),
-                )
+            config = _CONFIG.format(
+                host=HOST,
+                port=self.port,
+                monitor=monitor,
+                gateway=self._gateway,
+                send=self._send,
+                patience=int(PATIENCE_S),
             )
-            process = Process([found, "-db", "-f", config], self._folder / "haproxy.log")
-            starting.callback(process.end)
-            process.until_ready(lambda: http_get(monitor, "/healthz")[0] == 200)
+            starting.enter_context(_running(self._folder, config, monitor))
             self._ending = starting.pop_all()
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self._ending.close()
+
+
+class Ports(NamedTuple):
+    """Where the HAProxy of `deploy/` takes clients."""
+
+    plain: int
+    tls: int
+
+
+@contextmanager
+def shipped_haproxy(folder: Path, gateway: int, ops: int, certificate: Path) -> Iterator[Ports]:
+    """Run `deploy/haproxy.cfg` in front of one gateway; `certificate` is a file with the key in it."""
+    with hold_ports(3, HOST) as (plain, tls, monitor):
+        config = (DEPLOY / "haproxy.cfg").read_text()
+        for here, there in (
+            ("bind :8080\n", f"bind {HOST}:{plain}\n"),
+            ("bind :8443 ", f"bind {HOST}:{tls} "),
+            ("bind :8404\n", f"bind {HOST}:{monitor}\n"),
+            ("/etc/haproxy/tls.pem", str(certificate)),
+            ("check port 9464", f"check port {ops}"),
+            (
+                "server-template gateway 1-20 gateway:8080 resolvers docker init-addr none",
+                f"server gateway {HOST}:{gateway}",
+            ),
+        ):
+            assert here in config
+            config = config.replace(here, there)
+        with _running(folder, config, monitor):
+            yield Ports(plain, tls)
+
+
+@contextmanager
+def _running(folder: Path, config: str, monitor: int) -> Iterator[None]:
+    found = program("haproxy")
+    assert found is not None
+    file = folder / "haproxy.cfg"
+    file.write_text(config)
+    process = Process([found, "-db", "-f", file], folder / "haproxy.log")
+    try:
+        process.until_ready(lambda: http_get(monitor, "/healthz")[0] == 200)
+        yield
+    finally:
+        process.end()

@@ -3,13 +3,16 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import Self
+from types import MappingProxyType
+from typing import Final, Self
 from urllib.parse import urlencode
 
 from tests.support import frames
 from tests.support.frames import CANDIDATE, NO_CLAIMS, Json, new_id
 from tests.support.raw_client import RawClient
 from tests.support.system import Clustered
+
+NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Person:
@@ -126,11 +129,11 @@ class Person:
         reply: Json = heard["data"]
         return reply
 
-    async def asks_in_vain(self, cmd: str, data: object, reason: str) -> None:
-        """Send a command that is refused."""
+    async def asks_in_vain(self, cmd: str, data: object, reason: str, **more: str) -> None:
+        """Send a command that is refused, with more fields than every refusal has."""
         frame = frames.command(cmd, data)
         self.connection.send(frame)
-        await self.hears_refusal(reason, frame)
+        assert await self.hear() == {**frames.refusal(reason, frames.names_of(frame)), **more}
 
     async def pings(self) -> None:
         """Hear the answer to a PING, and nothing before it."""
@@ -167,12 +170,16 @@ class People:
         port: int | None = None,
         acks: bool = True,
         receive_buffer: int | None = None,
+        options: Mapping[str, str] = NO_OPTIONS,
     ) -> Person:
-        """Connect a new user, or once more the `user` given, to the next gateway, and hear its WELCOME."""
+        """Connect a new user, or once more the `user` given, to the next gateway, and hear its WELCOME.
+
+        `options` are more fields of the query.
+        """
         user = new_id(name) if user is None else user
         if port is None:
             port = self.ports[len(self._all) % len(self.ports)]
-        query = {"token": frames.token(user, claims), **({"acks": "1"} if acks else {})}
+        query = {"token": frames.token(user, claims), **({"acks": "1"} if acks else {}), **options}
         connection = await RawClient.open(port, f"/ws?{urlencode(query)}", receive_buffer=receive_buffer)
         person = Person(user, connection, acks)
         self._all.append(person)
@@ -180,10 +187,16 @@ class People:
         return person
 
     async def enter(
-        self, name: str, *, claims: Mapping[str, object] = NO_CLAIMS, acks: bool = True
+        self,
+        name: str,
+        *,
+        claims: Mapping[str, object] = NO_CLAIMS,
+        acks: bool = True,
+        options: Mapping[str, str] = NO_OPTIONS,
     ) -> Person:
         """Connect a new user who joins the room at once."""
-        person = await self.connect(name, claims={"join": [self.room], **claims}, acks=acks)
+        claims = {"join": [self.room], **claims}
+        person = await self.connect(name, claims=claims, acks=acks, options=options)
         await self.meet(person)
         return person
 

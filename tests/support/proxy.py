@@ -1,6 +1,9 @@
 """A network between a process and its broker that can be cut: a TCP proxy of the tests."""
 
 import asyncio
+import socket
+import struct
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -10,6 +13,9 @@ from tests.support.http_get import HOST
 
 _CHUNK: Final = 65_536
 
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
+"""Makes the end of a connection a reset."""
+
 
 class Proxy:
     """Forwards to one broker while its `async with` block lasts, unless it is cut."""
@@ -17,6 +23,10 @@ class Proxy:
     def __init__(self, broker_url: str) -> None:
         parts = urlsplit(broker_url)
         self._target = parts.hostname, parts.port
+        self.on_chunk: Callable[[], None] = lambda: None
+        """Called with whatever was read of either end, before it is passed on."""
+        self.refuses = False
+        """Whether a new connection is cut at once, as by a host without a broker."""
         self._from_broker, self._to_broker = asyncio.Event(), asyncio.Event()
         self.heal()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -51,12 +61,18 @@ class Proxy:
         self._from_broker.set()
         self._to_broker.set()
 
-    def close_connections(self) -> None:
-        """Cut every connection; new ones can be made."""
+    def close_connections(self, *, reset: bool = False) -> None:
+        """Cut every connection; new ones can be made. With `reset` as a host does whose process has died."""
         for writer in self._writers:
+            if reset:
+                ends = writer.get_extra_info("socket")
+                ends.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             writer.transport.abort()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refuses:
+            writer.transport.abort()
+            return
         await self._to_broker.wait()
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
@@ -80,6 +96,7 @@ class Proxy:
         with suppress(OSError):
             while data := await reader.read(_CHUNK):
                 await is_open.wait()
+                self.on_chunk()
                 writer.write(data)
                 await writer.drain()
         writer.transport.abort()

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import os
 import socket
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import IntEnum
@@ -111,8 +112,14 @@ class RawClient:
         self.answer = HttpAnswer(0, {}, b"")
 
     @classmethod
-    async def dial(cls, port: int, receive_buffer: int | None = None, source: str = HOST) -> "RawClient":
-        """Connect over TCP, from `source`; `receive_buffer` is how many bytes the kernel keeps for us."""
+    async def dial(
+        cls,
+        port: int,
+        receive_buffer: int | None = None,
+        source: str = HOST,
+        tls: ssl.SSLContext | None = None,
+    ) -> "RawClient":
+        """Connect over TCP, from `source`; the kernel keeps `receive_buffer` bytes for us."""
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setblocking(False)
         if receive_buffer is not None:
@@ -125,11 +132,18 @@ class RawClient:
         except BaseException:
             sock.close()
             raise
-        return cls(*await asyncio.open_connection(sock=sock))
+        name = None if tls is None else HOST
+        async with asyncio.timeout(PATIENCE_S):
+            return cls(*await asyncio.open_connection(sock=sock, ssl=tls, server_hostname=name))
 
     @classmethod
     async def open(
-        cls, port: int, target: str, headers: Headers = (), receive_buffer: int | None = None
+        cls,
+        port: int,
+        target: str,
+        headers: Headers = (),
+        receive_buffer: int | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> "RawClient":
         """Connect and upgrade.
 
@@ -137,7 +151,7 @@ class RawClient:
             Refused: the server did not upgrade; the connection is closed.
             Ended: the server gave no answer.
         """
-        client = await cls.dial(port, receive_buffer)
+        client = await cls.dial(port, receive_buffer, tls=tls)
         try:
             client.write(upgrade(target, headers))
             client.answer = answer = await client.read_answer()
@@ -150,6 +164,12 @@ class RawClient:
             await client.drop()
             raise
         return client
+
+    @property
+    def tls(self) -> ssl.SSLObject:
+        """Its end of TLS."""
+        found: ssl.SSLObject = self._writer.get_extra_info("ssl_object")
+        return found
 
     async def read_answer(self) -> HttpAnswer:
         """Read the answer to an HTTP request.
@@ -172,6 +192,10 @@ class RawClient:
     def write(self, data: bytes) -> None:
         """Write bytes as they are."""
         self._writer.write(data)
+
+    async def flush(self) -> None:
+        """Give what was written to the kernel, as a segment of its own."""
+        await self._writer.drain()
 
     def send(self, text: bytes | str) -> None:
         """Send one text message in one frame, valid UTF-8 or not."""

@@ -32,14 +32,20 @@ class ResumingPeople(People):
         claims: Mapping[str, object] = NO_CLAIMS,
         receive_buffer: int | None = None,
         batches: bool = False,
+        place: str | None = None,
     ) -> Person:
-        """Connect, and hear the WELCOME. With `batches` it takes the changes of rooms together."""
+        """Connect, and hear the WELCOME. With `batches` it takes the changes of rooms together.
+
+        With a `place`, "" at first, it is told places, and goes on where it says.
+        """
         user = new_id(name) if user is None else user
         query = {"token": frames.token(user, claims), "resume": resume, "last": last}
         if acks:
             query["acks"] = "1"
         if batches:
             query["roster"] = "1"
+        if place is not None:
+            query |= {"place": "1", "lastPlace": place}
         port = self.ports[gateway]
         connection = await RawClient.open(port, f"/ws?{urlencode(query)}", receive_buffer=receive_buffer)
         person = Person(user, connection, acks)

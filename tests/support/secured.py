@@ -18,6 +18,9 @@ from tieline.cli.permissions import accounts
 from tieline.runtime.nats_client import NatsClient
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
+DEMANDS_NOTHING: Final = "# verify_and_map: true"
+"""The line of `deploy/nats/nats.conf` that an operator may put into force."""
+
 NODES: Final = ("nats-1", "nats-2", "nats-3")
 
 KINDS: Final[tuple[Kind, ...]] = ("gateway", "router", "presence")
@@ -44,6 +47,10 @@ class Prepared:
         """The password of a user of the broker's."""
         return self.environ[f"TIELINE_{user.upper()}_PASSWORD"]
 
+    def certificate(self, user: str) -> tuple[str, str]:
+        """The files of a user's certificate and its key."""
+        return str(self.folder / f"tls/clients/{user}.crt"), str(self.folder / f"tls/clients/{user}.key")
+
     def login(self, user: str) -> Settings:
         """The settings with which a process logs in as that user."""
         return {"NATS_USER": user, "NATS_PASSWORD": self.password(user), "NATS_CA": str(self.ca)}
@@ -58,8 +65,11 @@ class SecuredCluster(Cluster):
 
     @classmethod
     @contextmanager
-    def in_namespace(cls, folder: Path, namespace: str) -> Iterator["SecuredCluster"]:
-        """Run one with permissions for one namespace while the block runs."""
+    def in_namespace(cls, folder: Path, namespace: str, demands: str = "") -> Iterator["SecuredCluster"]:
+        """Run one with permissions for one namespace while the block runs.
+
+        `demands` is a word of the broker's for what it demands of clients' certificates, if it demands any.
+        """
         prepared = Prepared(folder / "prepared")
         (folder / "accounts.conf").write_text(accounts(namespace))
         with hold_ports(3 * len(NODES), HOST) as ports:
@@ -68,7 +78,7 @@ class SecuredCluster(Cluster):
             nodes = []
             for name, client, route, monitor in zip(NODES, clients, routes, monitors, strict=True):
                 config = folder / f"{name}.conf"
-                _write_config(config, prepared, client, route, monitor)
+                _write_config(config, prepared, client, route, monitor, demands)
                 environ = {"NATS_NAME": name, "NATS_ROUTES": f"[{urls}]", **prepared.passwords}
                 nodes.append(NatsServer.configured(name, config, client, monitor, environ))
             with cls(nodes, prepared).running() as it:
@@ -88,9 +98,14 @@ class SecuredCluster(Cluster):
         return node.process.frozen()
 
 
-def _write_config(config: Path, prepared: Prepared, client: int, route: int, monitor: int) -> None:
+def _write_config(
+    config: Path, prepared: Prepared, client: int, route: int, monitor: int, demands: str
+) -> None:
     """Take what is shipped, with other places than those of a container."""
     text = (DEPLOY / "nats/nats.conf").read_text()
+    if demands:
+        assert DEMANDS_NOTHING in text
+        text = text.replace(DEMANDS_NOTHING, f"{demands}: true")
     for shipped, here in {
         '"0.0.0.0:4222"': f'"{HOST}:{client}"',
         '"0.0.0.0:6222"': f'"{HOST}:{route}"',

@@ -1,6 +1,9 @@
 """Pages from elsewhere, and too many bad tokens (docs/protocol.md#1-connecting)."""
 
 import json
+import time
+from functools import partial
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -9,7 +12,8 @@ from tests.support.frames import new_id, token
 from tests.support.http_get import HOST
 from tests.support.people import People
 from tests.support.raw_client import Headers, HttpAnswer, RawClient, Refused
-from tests.support.system import System
+from tests.support.system import SECRET, System
+from tests.support.waiting import until
 from tests.system.conftest import NewGateway
 
 MOST = 30
@@ -55,6 +59,55 @@ async def test_a_listed_page_is_let_in(new_gateway: NewGateway) -> None:
     assert await refusal(gateway.port, good, ("Origin", "https://app.example")) is None
     answer = await refusal(gateway.port, good, ("Origin", "https://app.example:444"))
     assert reason(answer) == (403, "FOREIGN_ORIGIN")
+
+
+def said_why(system: System, reason_: str, why: str) -> bool:
+    """Whether the log says which check a token has failed."""
+    lines = system.events("connection refused", reason=reason_)
+    return any(line.get("why", "").startswith(why) for line in lines)
+
+
+@one
+async def test_tokens_are_for_this_service_and_not_in_the_query(
+    system: System, new_gateway: NewGateway, tmp_path: Path
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{SECRET}\n")
+    port = new_gateway(
+        JWT_SECRET="",
+        JWT_SECRET_FILE=str(file),
+        JWT_AUDIENCE="calls,https://calls.example",
+        TOKEN_MAX_LIFE="7200",
+        TOKEN_IN_QUERY="0",
+    ).port
+
+    async def asks(text: str) -> HttpAnswer | None:
+        try:
+            client = await RawClient.open(port, "/ws", [("Authorization", f"Bearer {text}")])
+        except Refused as refused:
+            return refused.answer
+        await client.drop()
+        return None
+
+    user = new_id("alice")
+    good = token(user, {"aud": ["mail", "calls"]})
+    assert await asks(good) is None
+    assert reason(await refusal(port, good)) == (401, "TOKEN_IN_QUERY")
+    for claims, word, why in (
+        ({"aud": "mail"}, "TOKEN_NOT_FOR_HERE", "made for another audience (aud)"),
+        (
+            {"aud": "calls", "exp": int(time.time()) + 9000},
+            "TOKEN_LIVES_TOO_LONG",
+            "it lives for longer than",
+        ),
+        ({"aud": "calls", "exp": int(time.time() * 1000)}, "TOKEN_LIVES_TOO_LONG", "exp is ten years ahead"),
+        ({"aud": "calls", "exp": int(time.time()) - 1}, "UNAUTHORIZED", "expired"),
+    ):
+        answer = await asks(token(user, claims))
+        assert reason(answer) == (401, word)
+        assert answer is not None
+        assert answer.headers["www-authenticate"] == "Bearer"
+        await until(partial(said_why, system, word, why))
 
 
 @one

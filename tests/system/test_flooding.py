@@ -41,7 +41,7 @@ async def test_who_does_not_stop_is_slowed_down_and_then_sent_away(
     system: System, new_gateway: NewGateway, people: People
 ) -> None:
     limited = new_gateway(RATE_LIMIT=str(A_SECOND))
-    alice = await people.connect("alice", port=limited.port)
+    alice, patient = [await people.connect(name, port=limited.port) for name in ("alice", "patient")]
     sent = floods(alice, 4 * AT_ONCE)
     answers: list[str] = []
 
@@ -50,8 +50,14 @@ async def test_who_does_not_stop_is_slowed_down_and_then_sent_away(
             answer = await heard_of(alice, frame)
             answers.append(answer)
 
+    async def ask_one_by_one() -> None:
+        for _ in range(AT_ONCE + 13 * A_SECOND):  # three seconds more than a flood may take
+            assert await heard_of(patient, *floods(patient, 1)) == "ok"
+
+    asking = asyncio.create_task(ask_one_by_one())
     with pytest.raises(Ended) as ended:
         await hear_all()
+    await asking
     assert (ended.value.code, ended.value.reason) == (4503, "flooding")
     assert answers.count("RATE_LIMITED") == 1
     assert answers[-1] == "RATE_LIMITED", "until then nothing is refused"
@@ -59,6 +65,7 @@ async def test_who_does_not_stop_is_slowed_down_and_then_sent_away(
     with pytest.raises(Refused) as refused:
         await people.connect("alice", user=alice.user, port=limited.port)
     assert refused.value.answer.status == 429
+    assert refused.value.answer.body.endswith(b'"reason":"RATE_LIMITED","limit":"flooding"}')
     assert int(refused.value.answer.headers["retry-after"]) > 10
     await people.connect("bob", port=limited.port)
 

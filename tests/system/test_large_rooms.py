@@ -66,8 +66,9 @@ async def test_a_list_comes_in_pages_to_whoever_asks(people: ResumingPeople) -> 
         assert page["count"] == 6
         found += [one["userId"] for one in page["members"]]
     assert found == [*(person.user for person in crowd), reader.user]
-    await reader.asks_in_vain("MEMBERS", {"room": people.room, "after": "nowhere"}, "BAD_MESSAGE")
-    await reader.asks_in_vain("MEMBERS", {"room": people.room, "limit": 0}, "BAD_MESSAGE")
+    for argument, value in (("after", "nowhere"), ("limit", 0)):
+        asked = {"room": people.room, argument: value}
+        await reader.asks_in_vain("MEMBERS", asked, "BAD_MESSAGE", argument=argument)
 
 
 async def test_comings_and_goings_end_nobody_s_absence(people: ResumingPeople) -> None:

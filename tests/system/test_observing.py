@@ -39,6 +39,7 @@ async def test_a_signal_is_logged_at_debug_level(hasty: System, hasty_people: Pe
         assert line["cmd"] == names["cmd"]
         assert (line["from"], line["to"], line["outcome"]) == (alice.user, bob.user, outcome)
         assert line["bytes"] == len(sent)
+        assert len(line["call"]) == 16  # also of who does not ask for it
         assert 0 < line["ms"] < 60_000
 
 

@@ -9,6 +9,7 @@ from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, ack
 from tests.support.people import Person, establish
 from tests.support.resuming import OTHERS, SETTINGS, ResumingPeople, id_of
 from tests.support.system import System
+from tieline.client.messages import split_place
 
 
 @pytest.fixture(scope="module")
@@ -117,18 +118,74 @@ async def test_without_a_known_last_everything_kept_comes_again(people: Resuming
     await people.hear_nothing(alice, again)
 
 
-async def test_after_the_last_of_several_messages_of_one_name(people: ResumingPeople) -> None:
+@elsewhere
+async def test_of_messages_of_one_name_the_oldest_is_the_last(people: ResumingPeople, gateway: int) -> None:
     alice, bob = await people.in_call()
     first = await alice.relays(CANDIDATE, bob)
-    second = json.dumps({**json.loads(first), "msg": "another of the same name"}).encode()
-    alice.connection.send(second)
-    await alice.hears_ack(second)
-    assert await bob.hear_frame() == second
+    same = [
+        json.dumps({**json.loads(first), "msg": f"of the same name: {number}"}).encode() for number in "23"
+    ]
+    alice.connection.send(same[0])
+    await alice.hears_ack(same[0])
+    assert await bob.hear_frame() == same[0]
     await people.lose(bob, alice)
     missed = alice.say(CANDIDATE, bob)
     await alice.hears_ack(missed)
-    again = await people.resumed(bob, id_of(first))
-    assert await again.hear_frame() == missed
+    alice.connection.send(same[1])
+    await alice.hears_ack(same[1])
+    again = await people.resumed(bob, id_of(first), gateway=gateway)
+    await again.hear_all([same[0], missed, same[1]])
+    await people.hears_status(alice, bob, "online")
+    await people.hear_nothing(again)
+
+
+@elsewhere
+async def test_who_is_told_places_goes_on_at_the_last(people: ResumingPeople, gateway: int) -> None:
+    alice = await people.in_room("alice", gateway=1)
+    bob = await people.come("bob", claims={"join": [people.room]}, place="")
+    await alice.hears_joined(people.room, bob.user)
+    sent = [alice.say(OFFER, bob)]
+    for number in range(2):
+        sent.append(json.dumps({**json.loads(sent[0]), "msg": f"of the same name: {number}"}).encode())
+        alice.connection.send(sent[-1])
+    had = [split_place(await bob.hear_frame()) for _ in sent]
+    assert [frame for _, frame in had] == sent
+    places = [int(place) for place, _ in had]
+    assert places == sorted(set(places))
+    for frame in sent:
+        await alice.hears_ack(frame)
+    await people.lose(bob, alice)
+    sent.append(json.dumps({**json.loads(sent[0]), "msg": "and once more"}).encode())
+    alice.connection.send(sent[-1])
+    await alice.hears_ack(sent[-1])
+    secret = bob.welcome["resumeToken"]
+    for place, missed in ((str(places[0]), sent[1:]), (str(places[2]), sent[3:]), ("0", sent), ("x", sent)):
+        again = await people.come(
+            "bob", user=bob.user, gateway=gateway, resume=secret, last=id_of(sent[0]), place=place
+        )
+        assert again.welcome["resumed"] is True
+        assert [split_place(await again.hear_frame())[1] for _ in missed] == missed
+
+
+async def test_a_room_and_its_members_share_one_order_of_places(people: ResumingPeople) -> None:
+    bob = await people.come("bob", claims={"join": [people.room]}, place="", batches=True)
+    alice = await people.in_room("alice", gateway=1)
+    joined = json.loads(await bob.hear_frame())
+    offer = alice.say(OFFER, bob)
+    await alice.hears_ack(offer)
+    await alice.asks("LEAVE", {"room": people.room})
+    heard = [joined, *[json.loads(await bob.hear_frame()) for _ in range(3)]]
+    places = [int(each["place"]) for each in heard]
+    assert [each["cmd"] for each in heard[:2]] == ["ROOM_CHANGED", OFFER]
+    assert {each["cmd"] for each in heard[2:]} == {HANGUP, "ROOM_CHANGED"}
+    assert places == sorted(set(places))
+    await bob.connection.drop()
+    for gateway, had in ((1, 0), (0, 1)):
+        secret, place = bob.welcome["resumeToken"], str(places[had])
+        again = await people.come(
+            "bob", user=bob.user, gateway=gateway, resume=secret, place=place, batches=True
+        )
+        assert [json.loads(await again.hear_frame()) for _ in heard[had + 1 :]] == heard[had + 1 :]
 
 
 async def test_an_event_may_be_the_last(people: ResumingPeople) -> None:

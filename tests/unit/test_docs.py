@@ -20,7 +20,7 @@ from presence.settings import PresenceSettings
 from tests.support.demand import DEMAND_VARIABLE
 from tieline.cli.dev.broker_process import PROGRAM_VARIABLE
 from tieline.metrics import REGISTRY
-from tieline.runtime.settings import PREFIX, ProcessSettings
+from tieline.runtime.settings import PREFIX, ProcessSettings, variables_of
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
 from tieline.wire.internal import OPERATIONS
 
@@ -216,7 +216,7 @@ def _shown(field: msgspec.structs.FieldInfo) -> str:
 
 
 def test_the_configuration_names_no_variable_that_nobody_reads() -> None:
-    known = {variable for kind in SECTIONS.values() for variable in own_fields(kind)} | TOOLS
+    known = {variable for kind in SECTIONS.values() for variable in variables_of(kind)} | TOOLS
     assert set(re.findall(rf"{PREFIX}[A-Z_]+", CONFIGURATION)) == known
 
 

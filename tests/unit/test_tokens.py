@@ -6,7 +6,7 @@ from typing import Any
 import jwt
 import pytest
 
-from tieline.tokens import DEFAULT_TTL_S, make_token
+from tieline.tokens import ANYBODY, DEFAULT_TTL_S, MadeFor, made_for, make_token
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 
@@ -58,7 +58,9 @@ def test_any_id_of_the_protocol_may_be_a_user(user: str) -> None:
     assert claims_of(make_token(SECRET, user, ["demo"]))["sub"] == user
 
 
-@pytest.mark.parametrize("bad", ["", "u" * 129, "二" * 43, "a\r\nb", "\x7f", "\udc80"])
+@pytest.mark.parametrize(
+    "bad", ["", "u" * 129, "a\u202eb", "\u200b", " u", "二" * 43, "a\r\nb", "\x7f", "\udc80"]
+)
 def test_what_is_no_id_is_refused_wherever_it_stands(bad: str) -> None:
     with pytest.raises(ValueError, match="is no user id"):
         make_token(SECRET, bad, ["demo"])
@@ -71,3 +73,16 @@ def test_what_is_no_id_is_refused_wherever_it_stands(bad: str) -> None:
 def test_an_empty_secret_is_refused() -> None:
     with pytest.raises(ValueError, match="secret is empty"):
         make_token("", "alice", ["demo"])
+
+
+def test_a_token_says_whom_it_was_made_for_if_gateways_want_to_know() -> None:
+    assert made_for({"TIELINE_JWT_AUDIENCE": ""}) == ANYBODY
+    wanted = made_for(
+        {"TIELINE_JWT_AUDIENCE": " calls, mail", "TIELINE_JWT_ISSUER": "us", "TIELINE_JWT_TYPE": "at+jwt"}
+    )
+    assert wanted == MadeFor("calls", "us", "at+jwt")
+    token = make_token(SECRET, "alice", ["demo"], made_for=wanted)
+    claims = jwt.decode(token, SECRET, algorithms=["HS256"], audience="calls")
+    assert (claims["aud"], claims["iss"]) == ("calls", "us")
+    assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "at+jwt"}
+    assert jwt.get_unverified_header(make_token(SECRET, "alice", ["demo"]))["typ"] == "JWT"

@@ -25,6 +25,7 @@ class Command(NamedTuple):
 COMMANDS: Final = {
     "dev": Command("tieline.cli.dev.command", "run the whole system on this machine"),
     "permissions": Command("tieline.cli.permissions", "write who may do what on a nats-server"),
+    "streams": Command("tieline.cli.streams", "make or adapt what NATS stores, as the settings say"),
     "token": Command("tieline.cli.token", "make an admission token for a user"),
     "call": Command("tieline.cli.call.command", "make a real voice call through a running system"),
     "bench": Command("tieline.cli.bench", "measure a running system"),

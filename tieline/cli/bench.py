@@ -14,12 +14,14 @@ import uvloop
 
 from tieline.cli import ready_file
 from tieline.cli.exits import EXIT_OK, fail, refuse
+from tieline.cli.secret import find_secret
 from tieline.load.client import LoadError, Target
 from tieline.load.connection import UpgradeRefused
 from tieline.load.figures import RelayFigures
 from tieline.load.processes import Pids
 from tieline.load.relay import measure_relay
-from tieline.tokens import SECRET_VARIABLE
+from tieline.runtime.settings import SettingsError
+from tieline.tokens import SECRET_VARIABLE, made_for
 
 DEFAULT_PAIRS: Final = (1, 50, 200)
 DEFAULT_SECONDS: Final = 5.0
@@ -46,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure each number of pairs and print a line for each; 1 if a single message went wrong."""
-    secret = options.secret or os.environ.get(SECRET_VARIABLE, "")
+    try:
+        secret = find_secret(options.secret, os.environ)
+    except SettingsError as problem:
+        return refuse("bench", str(problem))
     if not secret:
         return refuse("bench", f"set {SECRET_VARIABLE} to the secret the gateways have, or give --secret")
     if min(options.pairs) < 1 or options.seconds <= 0:
@@ -57,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         return refuse("bench", f"--ready-file {options.ready_file}: {problem}")
     if any(not url.startswith("ws://") for url in urls):
         return refuse("bench", "only ws:// URLs: encryption would be measured, not the relay")
-    target = Target(urls[0], urls[-1], secret)
+    target = Target(urls[0], urls[-1], secret, made_for(os.environ))
     try:
         for count in options.pairs:
             figures, faults = uvloop.run(

@@ -5,12 +5,22 @@
 
 import argparse
 import sys
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from tieline.cli.exits import EXIT_OK, refuse
 from tieline.runtime.settings import ProcessSettings, SettingsError, read_settings
-from tieline.wire.permissions import Permissions, permissions
+from tieline.wire.permissions import Permissions, passages, permissions
 from tieline.wire.subjects import Subjects
+
+ALL_OTHERS: Final = "TIELINE"
+GATEWAYS: Final = "TIELINE_GATEWAYS"
+"""The two accounts."""
+
+Services = Mapping[str, bool]
+
+NO_SERVICES: Final[Services] = MappingProxyType({})
 
 ANSWER_WITHIN_S: Final = 10
 """An answer is allowed for twice as long as any process waits for one."""
@@ -48,16 +58,27 @@ def run(options: argparse.Namespace) -> int:
 
 def accounts(namespace: str) -> str:
     """Write the accounts for one namespace, as a file to be included by a nats-server's configuration."""
-    users = permissions(Subjects(namespace))
+    subjects = Subjects(namespace)
+    users, passing = permissions(subjects), passages(subjects)
     default = namespace == ProcessSettings().namespace
     return "\n".join(
         [
             _HEAD.format(arguments="" if default else f" --namespace {namespace}"),
             "accounts {",
-            "  TIELINE {",
+            f"  {ALL_OTHERS} {{",
             "    jetstream: enabled",
+            *_exports(GATEWAYS, passing.to_gateways, passing.asked_by_gateways),
+            *_imports(GATEWAYS, passing.from_gateways),
             "    users: [",
-            *(line for user, allowed in users.items() for line in _user(user, allowed)),
+            *(line for user in users if user != "gateway" for line in _user(user, users[user])),
+            "    ]",
+            "  }",
+            "  # Gateways face the internet: where JetStream answers them there is nothing to be forged.",
+            f"  {GATEWAYS} {{",
+            *_exports(ALL_OTHERS, passing.from_gateways),
+            *_imports(ALL_OTHERS, passing.to_gateways, passing.asked_by_gateways),
+            "    users: [",
+            *_user("gateway", users["gateway"]),
             "    ]",
             "  }",
             "  # For people with the `nats` command: no messages of Tieline's, but all about the servers.",
@@ -69,6 +90,29 @@ def accounts(namespace: str) -> str:
             "",
         ]
     )
+
+
+def _exports(account: str, streams: tuple[str, ...], services: Services = NO_SERVICES) -> list[str]:
+    """Let another account hear some subjects, and ask on others; some questions have several answers."""
+    to = f"accounts: [{account}]"
+    several = {True: ", response_type: stream", False: ""}
+    return [
+        "    exports: [",
+        *(f'      {{ stream: "{subject}", {to} }}' for subject in streams),
+        *(f'      {{ service: "{subject}", {to}{several[many]} }}' for subject, many in services.items()),
+        "    ]",
+    ]
+
+
+def _imports(account: str, streams: tuple[str, ...], services: Iterable[str] = ()) -> list[str]:
+    """Hear some subjects of another account, and ask on others."""
+    of = f"account: {account}, subject:"
+    return [
+        "    imports: [",
+        *(f'      {{ stream: {{ {of} "{subject}" }} }}' for subject in streams),
+        *(f'      {{ service: {{ {of} "{subject}" }} }}' for subject in services),
+        "    ]",
+    ]
 
 
 def _user(name: str, allowed: Permissions) -> list[str]:

@@ -5,7 +5,10 @@ import os
 import sys
 
 from tieline.cli.exits import EXIT_OK, note, refuse
-from tieline.tokens import DEFAULT_TTL_S, SAFE_SECRET_BYTES, SECRET_VARIABLE, make_token
+from tieline.cli.secret import find_secret
+from tieline.runtime.settings import SettingsError
+from tieline.runtime.weak_secrets import SAFE_SECRET_BYTES
+from tieline.tokens import DEFAULT_TTL_S, SECRET_VARIABLE, made_for, make_token
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print one token; returns the exit status."""
-    secret = options.secret or os.environ.get(SECRET_VARIABLE, "")
+    try:
+        secret = find_secret(options.secret, os.environ)
+    except SettingsError as problem:
+        return refuse("token", str(problem))
     if not secret:
         return refuse("token", f"set {SECRET_VARIABLE} to the secret the gateways have, or give --secret")
     if not options.room and not options.join:
@@ -51,7 +57,13 @@ def run(options: argparse.Namespace) -> int:
         note("token", f"the secret is so short that it may be guessed: give it {SAFE_SECRET_BYTES} bytes")
     try:
         token = make_token(
-            secret, options.user, options.room, options.ttl, voice=not options.no_voice, join=options.join
+            secret,
+            options.user,
+            options.room,
+            options.ttl,
+            voice=not options.no_voice,
+            join=options.join,
+            made_for=made_for(os.environ),
         )
     except ValueError as problem:
         return refuse("token", str(problem))

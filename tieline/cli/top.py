@@ -18,6 +18,8 @@ TIMEOUT_S: Final = 5.0
 EVERY_S: Final = 2.0
 """Between two looks; what is shown is of the last minute."""
 
+NOBODY: Final = "no gateway has answered\n"
+
 CLEAR: Final = "\x1b[2J\x1b[H"
 """Of a terminal: clear the screen, and begin in its corner."""
 
@@ -27,8 +29,11 @@ class Share(msgspec.Struct, rename="camel"):
 
     name: str
     messages: float
+    """WEBRTC messages: those from user to user."""
     bytes: float
+    """Of those messages."""
     cpu_seconds: float
+    """Of everything that was asked for, and of all processes."""
 
 
 class Heaviest(msgspec.Struct, rename="camel"):
@@ -65,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
         if options.json:
             sys.stdout.write(msgspec.json.encode(shown).decode() + "\n")
         else:
-            sys.stdout.write(("" if options.once else CLEAR) + table(shown))
+            sys.stdout.write(("" if options.once else CLEAR) + (table(shown) if answers else NOBODY))
         sys.stdout.flush()
         for line in problems:
             note("top", line)
@@ -90,10 +95,17 @@ def ask(url: str) -> Heaviest:
         finally:
             connection.close()
         if answer.status != http.client.OK:
-            raise Unreachable(f"{url}: status {answer.status}; only gateways have /heaviest")
+            raise Unreachable(f"{url}: status {answer.status}; {_hint(body)}")
         return msgspec.json.decode(body, type=Heaviest)
     except (OSError, ValueError, http.client.HTTPException, msgspec.MsgspecError) as problem:
         raise Unreachable(f"{url}: {problem}") from None
+
+
+def _hint(body: bytes) -> str:
+    """Say what is wrong with a port that has no /heaviest: clients are refused there in JSON."""
+    if b'"reason":"NOT_FOUND"' in body:
+        return "this is the port for clients: name the gateway's ops port (TIELINE_OPS_PORT)"
+    return "only gateways have /heaviest, on their ops ports"
 
 
 def added_up(answers: Sequence[Heaviest], count: int) -> Heaviest:
@@ -117,9 +129,9 @@ def _sums(shares: Iterable[Share], count: int) -> list[Share]:
 
 def table(shown: Heaviest) -> str:
     """Render it for a terminal. Control characters are not among names (docs/protocol.md#2-envelope)."""
-    lines = [f"the last {shown.seconds} s"]
+    lines = [f"the last {shown.seconds} s; CPU is that of everything asked for, signals are WEBRTC messages"]
     for kind, shares in (("user", shown.users), ("room", shown.rooms)):
-        lines += ["", f"{'messages':>10} {'KiB':>10} {'CPU s':>8}  {kind}"]
+        lines += ["", f"{'signals':>10} {'KiB':>10} {'CPU s':>8}  {kind}"]
         lines += [
             f"{share.messages:>10,.0f} {share.bytes / 1024:>10,.0f} {share.cpu_seconds:>8.3f}  {share.name}"
             for share in shares

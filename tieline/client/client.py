@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from tieline.client import messages
 from tieline.client.connector import Connector, TokenSource
 from tieline.client.dispatcher import Dispatcher
-from tieline.client.errors import Closed, NoReply, Refused, SessionLost, Unreadable
+from tieline.client.errors import Closed, MessageTooLong, NoReply, Refused, SessionLost, Unreadable
 from tieline.client.events import Event
 from tieline.client.gateway_pool import Backoff, GatewayPool, Jitter
 from tieline.client.messages import Reply
@@ -22,7 +22,8 @@ from tieline.client.pending import REPLY_TIMEOUT_S, RESEND_WINDOW_S, PendingRequ
 from tieline.client.reconnector import Reconnector
 from tieline.client.stats import Stats
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import RoomId
+from tieline.wire.ids import CallId, RoomId
+from tieline.wire.internal import NO_CALL
 from tieline.wire.replies import IceServerList, Roster, TokenRefreshed, Welcome
 
 Ack = Literal["relayed", "held"]
@@ -111,26 +112,38 @@ class Client:
         """
         return messages.data_of(await self._ask("REFRESH_TOKEN", {"token": token}), TokenRefreshed).expires_at
 
-    async def call(self, to: str, description: object) -> Ack | None:
+    async def call(self, to: str, description: object, *, of_call: str = "") -> Ack | None:
         """Offer a voice connection to a user; `description` is any JSON, usually `{type, sdp}`.
+
+        With `of_call` the offer is only meant for that call, to negotiate it anew.
 
         With acks, returns when the message is safe, over however many connections that takes. Without,
         returns None when it is written, and a refusal comes later as an `ErrorEvent`; it may be lost with
         the connection. The same holds for the three methods below.
         """
-        return await self._signal("WEBRTC_OFFER", to, description)
+        return await self._signal("WEBRTC_OFFER", to, description, of_call)
 
-    async def answer(self, to: str, description: object) -> Ack | None:
-        """Accept a user's offer."""
-        return await self._signal("WEBRTC_ANSWER", to, description)
+    async def answer(self, to: str, description: object, *, of_call: str | None = None) -> Ack | None:
+        """Accept a user's offer, which is of the call that this names; see `call_with`."""
+        return await self._signal("WEBRTC_ANSWER", to, description, of_call)
 
-    async def candidate(self, to: str, candidate: object) -> Ack | None:
+    async def candidate(self, to: str, candidate: object, *, of_call: str | None = None) -> Ack | None:
         """Tell a user one way to reach this client; "held" until that user has answered the offer."""
-        return await self._signal("WEBRTC_ICE_CANDIDATE", to, candidate)
+        return await self._signal("WEBRTC_ICE_CANDIDATE", to, candidate, of_call)
 
-    async def hangup(self, to: str, reason: str = "hangup") -> Ack | None:
+    async def hangup(self, to: str, reason: str = "hangup", *, of_call: str | None = None) -> Ack | None:
         """End the negotiation with a user: hangup, decline, busy, cancel, or a word of one's own."""
-        return await self._signal("WEBRTC_HANGUP", to, {"reason": reason})
+        return await self._signal("WEBRTC_HANGUP", to, {"reason": reason}, of_call)
+
+    def call_with(self, user: str) -> str:
+        """Return the id of the call with a user that is meant, unless `of_call` says which; "": none is.
+
+        It is the newest one of which an event was read, or an offer sent, so that what comes meanwhile
+        changes nothing. A message about a call that is over is refused with NO_MATCHING_OFFER, and
+        `Refused.fate` says what became of it. `of_call=""` names none: whatever call there is is meant.
+        """
+        calls = self._dispatcher.calls
+        return "" if calls is None else calls.named(user)
 
     async def close(self) -> None:
         """End the connection with 1000, and with it the session. Leaving the `async with` does the same.
@@ -139,15 +152,22 @@ class Client:
         """
         await self._reconnector.close()
 
-    async def _signal(self, cmd: str, to: str, data: object) -> Ack | None:
-        body = messages.signal_data(self.welcome.user_id, to, data)
+    async def _signal(self, cmd: str, to: str, data: object, of_call: str | None) -> Ack | None:
+        calls, dispatcher = self._dispatcher.calls, self._dispatcher
+        call = NO_CALL
+        if calls is not None:
+            call = calls.named(to) if of_call is None else CallId(of_call)
+        body = messages.signal_data(self.welcome.user_id, to, data, call)
         request = self._request(cmd, body, wants_reply=self._acks)
+        if calls is not None and cmd == "WEBRTC_OFFER" and not call:
+            calls.offering(to)
         if not self._acks:
             await self._deliver(request)
             return None
         reply = await (self._insist(request, to) if self._insist_s > 0 else self._deliver(request))
         if reply is None or reply.ack not in _ACKS:
             raise Unreadable(f"{reply.ack if reply else None!r} is no ack of {cmd}")
+        dispatcher.acknowledged(to, cmd, reply.call or call)
         return cast("Ack", reply.ack)
 
     async def _insist(self, request: PendingRequest, to: str) -> Reply | None:
@@ -192,8 +212,7 @@ class Client:
         frame = messages.encode(request_id, cmd, data)
         longest = self.welcome.max_message_bytes
         if len(frame) > longest:
-            # Checked here, because the server closes the connection for it.
-            raise ValueError(f"a message of {len(frame)} bytes is longer than the {longest} that are allowed")
+            raise MessageTooLong(cmd, len(frame), longest)
         return PendingRequest(request_id, cmd, frame, wants_reply=wants_reply)
 
     async def _deliver(self, request: PendingRequest) -> Reply | None:
@@ -249,12 +268,21 @@ async def connect(
         ValueError: `token` cannot be a token.
     """
     urls = (url,) if isinstance(url, str) else tuple(url)
-    query = {**({"acks": "1"} if acks else {}), "roster": "1"}
+    query = {**({"acks": "1"} if acks else {}), "roster": "1", "calls": "1"}
+    query |= {"place": "1"} if resume else {}
     connector = Connector(GatewayPool(urls, jitter), token, query, reply_timeout_s)
     established = await connector.connect_first({"resume": ""} if resume else {})
     stats = Stats()
     pending = PendingRequests(reply_timeout_s, stats)
-    dispatcher = Dispatcher(established.welcome, pending, stats, resume=resume, rejoin=rejoin, jitter=jitter)
+    dispatcher = Dispatcher(
+        established.welcome,
+        pending,
+        stats,
+        resume=resume,
+        rejoin=rejoin,
+        jitter=jitter,
+        place=established.place,
+    )
     reconnector = Reconnector(
         established,
         connector,

@@ -45,6 +45,7 @@ class _Denial(msgspec.Struct, frozen=True):
 
     msg: str
     reason: str
+    limit: str = ""
 
 
 class Connection:
@@ -133,7 +134,8 @@ def _denied(response: Response) -> Denied:
         body = msgspec.json.decode(response.body, type=_Denial)
     except UNREADABLE:
         body = _Denial(response.reason_phrase, "")
-    return Denied(response.status_code, body.msg, body.reason, _seconds(response.headers.get("Retry-After")))
+    retry_after_s = _seconds(response.headers.get("Retry-After"))
+    return Denied(response.status_code, body.msg, body.reason, retry_after_s, body.limit)
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -42,6 +42,8 @@ class Established(NamedTuple):
     connection: Connection
     welcome: Welcome
     url: str
+    place: str | None = None
+    """Of the WELCOME; None: the server names no places."""
 
 
 class Connector:
@@ -126,7 +128,7 @@ class Connector:
         try:
             connection = await Connection.open(url, token, {**self._query, **query})
             try:
-                welcome = await self._welcome(connection, url.partition("?")[0])
+                welcome, place = await self._welcome(connection, url.partition("?")[0])
             except BaseException:
                 await connection.close(CloseCode.GOING_AWAY)
                 raise
@@ -139,9 +141,9 @@ class Connector:
         self._refused_tokens = 0
         self.last_failure = None
         self._gateways.connected(_now())
-        return Established(connection, welcome, url)
+        return Established(connection, welcome, url, place)
 
-    async def _welcome(self, connection: Connection, url: str) -> Welcome:
+    async def _welcome(self, connection: Connection, url: str) -> tuple[Welcome, str | None]:
         try:
             async with asyncio.timeout(self._timeout_s):
                 first = messages.decode(await connection.receive())
@@ -150,7 +152,7 @@ class Connector:
         if not isinstance(first, Reply) or first.cmd != "WELCOME":
             raise Unreachable(f"the server at {url} does not begin with a welcome")
         try:
-            return messages.data_of(first, Welcome)
+            return messages.data_of(first, Welcome), first.place
         except Unreadable as error:
             raise Unreachable(f"the welcome from {url} cannot be read: {error}") from error
 

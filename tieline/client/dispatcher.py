@@ -10,14 +10,22 @@ import asyncio
 import random
 from collections.abc import Iterable
 
+import msgspec
+
 from tieline.client import messages
+from tieline.client.calls import Calls, SignalEvent
 from tieline.client.errors import ClientError, Closed, NoReply, Refused, SessionLost, Unreadable
 from tieline.client.events import (
+    Answer,
+    Candidate,
     ErrorEvent,
+    Event,
+    Hangup,
     MemberJoined,
     MemberLeft,
     MemberUpdated,
     Message,
+    Offer,
     Reconnect,
     Reconnecting,
     Rejoined,
@@ -33,7 +41,8 @@ from tieline.client.pending import PendingRequest, PendingRequests
 from tieline.client.rosters import Change, Listing, RoomEvent, Rosters, batch, single
 from tieline.client.session import Session
 from tieline.client.stats import Stats
-from tieline.wire.ids import RoomId
+from tieline.wire.ids import CallId, RoomId, UserId
+from tieline.wire.internal import NO_CALL
 from tieline.wire.replies import Roster, Welcome
 
 
@@ -53,10 +62,14 @@ class Dispatcher:
         resume: bool,
         rejoin: bool,
         jitter: Jitter = random.random,
+        place: str | None = None,
     ) -> None:
-        self.session = Session(welcome)
+        """`place` is that of the WELCOME; None: the server names no places."""
+        self.session = Session(welcome, place)
         self.rosters = Rosters(welcome.user_id, welcome.rooms)
-        self.inbox = Inbox()
+        self.calls = _calls(welcome)
+        """The calls with others; None: the server gives them no names."""
+        self.inbox = Inbox(self._on_read)
         self._pending = pending
         self._stats = stats
         self._resume = resume
@@ -85,6 +98,8 @@ class Dispatcher:
             self._stats.duplicates += 1
             return None
         match message:
+            case Offer() | Answer() | Candidate() | Hangup():
+                self._hear(message)
             case RoomBatch():
                 self._change_room(batch(message.changed, message.request_id))
             case RoomList():
@@ -94,6 +109,45 @@ class Dispatcher:
             case _:
                 self.inbox.put(message)
         return message if self._resume and isinstance(message, Reconnect) else None
+
+    def _hear(self, event: SignalEvent) -> None:
+        """Hand on what another user says. Only a server that gives calls names is believed about them."""
+        if self.calls is None:
+            self.inbox.put(msgspec.structs.replace(event, call=NO_CALL) if event.call else event)
+            return
+        rings = event.call and self.calls.heard(event, asyncio.get_running_loop().time())
+        self.inbox.put(event)
+        if rings:
+            self._ring(event.sender, event.call)
+
+    def _on_read(self, event: Event) -> None:
+        if self.calls is not None and isinstance(event, SignalEvent) and event.call:
+            self.calls.read(event)
+
+    def acknowledged(self, to: str, cmd: str, call: CallId) -> None:
+        """Take note of the call to which a message of this client belongs, which has passed."""
+        if self.calls is None or not call:
+            return
+        if self.calls.acknowledged(to, cmd, call, asyncio.get_running_loop().time()):
+            self._ring(UserId(to), call)
+
+    def _ring(self, user: UserId, call: CallId) -> None:
+        """Let a call ring until its time is up; end it then, as the server has not, or its word is lost."""
+        until = None if self.calls is None else self.calls.rings_until(user, call)
+        if self.calls is None or until is None:
+            return
+        loop = asyncio.get_running_loop()
+        if until > loop.time():
+            loop.call_at(until, self._ring, user, call)
+            return
+        self.calls.give_up(user, call)
+        self.inbox.put(Hangup(user, "timeout", server=False, call=call))
+        body = messages.signal_data(self.session.welcome.user_id, user, {"reason": "timeout"}, call)
+        request_id = self._pending.next_id()
+        frame = messages.encode(request_id, "WEBRTC_HANGUP", body)
+        self._pending.send(
+            PendingRequest(request_id, "WEBRTC_HANGUP", frame, on_answer=lambda _: None)  # it is over anyway
+        )
 
     def _change_room(self, change: Change) -> None:
         self._tell(self.rosters.hear(change))
@@ -127,16 +181,19 @@ class Dispatcher:
         self._pending.disconnected()
         self.inbox.put(Reconnecting(end.code, end.reason))
 
-    def connection_replaced(self, welcome: Welcome, away_s: float) -> None:
+    def connection_replaced(self, welcome: Welcome, away_s: float, place: str | None = None) -> None:
         """Go on with the next connection, and with the session that its WELCOME names."""
         self._stats.reconnects += 1
         if welcome.resumed:
             self._stats.resumes += 1
-            self.session.resume(welcome)
+            if self.calls is None or not names_calls(welcome):
+                self.calls = _calls(welcome)  # another version of the server
+            self.session.resume(welcome, place)
             self.inbox.put(Resumed(away_s, self._pending.connected()))
             return
         self._stats.resets += 1
-        rooms = self.session.reset(welcome, rejoin=self._rejoin)
+        self.calls = _calls(welcome)
+        rooms = self.session.reset(welcome, place, rejoin=self._rejoin)
         self.rosters.reset(welcome.rooms)
         self._pending.fail_all(lambda request: SessionLost(request.cmd, request.request_id))
         self._pending.connected()
@@ -149,6 +206,7 @@ class Dispatcher:
         """Fail every open request and end the events: there will be no other connection."""
         # To each its own: an exception raised twice would mix up its tracebacks.
         self._pending.fail_all(lambda _: end.again())
+        self.calls = None
         self.rosters.reset(())
         self.inbox.end()
 
@@ -186,3 +244,13 @@ class Dispatcher:
     def _lose_room(self, room: RoomId, reason: str) -> None:
         self.session.stop_rejoining(room)
         self.inbox.put(RoomLost(room, reason))
+
+
+def names_calls(welcome: Welcome) -> bool:
+    """Whether the server gives calls names: one that does says how long an offer waits."""
+    return welcome.offer_timeout is not msgspec.UNSET
+
+
+def _calls(welcome: Welcome) -> Calls | None:
+    timeout_s = welcome.offer_timeout
+    return None if timeout_s is msgspec.UNSET else Calls(timeout_s)

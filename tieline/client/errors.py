@@ -8,6 +8,7 @@ stays (docs/protocol.md#5-errors); `Closed` ends the connection (docs/protocol.m
 from typing import Final
 
 from tieline.wire.codes import may_reconnect
+from tieline.wire.ids import CallId
 
 _PASSING: Final = frozenset((408, 425, 429))
 """HTTP statuses below 500 that pass with time; proxies give them under load."""
@@ -25,15 +26,18 @@ class Denied(ClientError):
     """A gateway answered and refused the connection, over HTTP, before the upgrade.
 
     `code` is the HTTP status. `reason` is "" when it was not a gateway that answered (a proxy's 502).
-    `retry_after` is in seconds, None when the answer names no time.
+    `retry_after` is in seconds, None when the answer names no time. `limit` is which one was met, where
+    `reason` is RATE_LIMITED: "flooding" for one who was closed with 4503 just before.
     """
 
-    def __init__(self, code: int, msg: str, reason: str, retry_after: float | None) -> None:
-        super().__init__(f"connection refused: {code} {msg} ({reason or 'no reason given'})")
+    def __init__(self, code: int, msg: str, reason: str, retry_after: float | None, limit: str = "") -> None:
+        why = f"{reason}: {limit}" if limit else reason or "no reason given"
+        super().__init__(f"connection refused: {code} {msg} ({why})")
         self.code = code
         self.msg = msg
         self.reason = reason
         self.retry_after = retry_after
+        self.limit = limit
 
     @property
     def may_reconnect(self) -> bool:
@@ -42,15 +46,35 @@ class Denied(ClientError):
 
 
 class Refused(ClientError):
-    """The server refuses one message; the connection stays. A program acts on `reason`."""
+    """The server refuses one message; the connection stays. A program acts on `reason`.
 
-    def __init__(self, code: int, msg: str, reason: str, cmd: str, request_id: str) -> None:
-        super().__init__(f"{cmd or 'message'} refused: {code} {msg} ({reason})")
+    `argument` is which one it is about, "" unless it is about one.
+
+    `fate`: the message is about a call that is `ended`, or `replaced` by another one, or `answered` already.
+    `call`: the call that there is with that user; both are "" where the server does not say.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        msg: str,
+        reason: str,
+        cmd: str,
+        request_id: str,
+        argument: str = "",
+        fate: str = "",
+        call: str = "",
+    ) -> None:
+        why = ": ".join(word for word in (reason, argument, fate) if word)
+        super().__init__(f"{cmd or 'message'} refused: {code} {msg} ({why})")
         self.code = code
         self.msg = msg
         self.reason = reason
         self.cmd = cmd
         self.request_id = request_id
+        self.argument = argument
+        self.fate = fate
+        self.call = CallId(call)
 
 
 class Closed(ClientError):
@@ -102,6 +126,16 @@ class SessionLost(ClientError):
         super().__init__(f"the session was lost before {cmd} was answered")
         self.cmd = cmd
         self.request_id = request_id
+
+
+class MessageTooLong(ClientError, ValueError):
+    """A message is longer than the server takes, and was not sent: it would close the connection for it."""
+
+    def __init__(self, cmd: str, size: int, longest: int) -> None:
+        super().__init__(f"{cmd} of {size} bytes is longer than the {longest} that are allowed")
+        self.cmd = cmd
+        self.size = size
+        self.longest = longest
 
 
 class NoReply(ClientError):

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from tieline.wire.ids import RoomId, UserId
+from tieline.wire.ids import CallId, RoomId, UserId
+from tieline.wire.internal import NO_CALL
 from tieline.wire.replies import Roster
 
 
@@ -18,6 +19,8 @@ class Offer(msgspec.Struct, frozen=True):
     sender: UserId
     description: Any
     request_id: str = ""
+    call: CallId = NO_CALL
+    """Which call it is of; empty: the server does not say."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -26,6 +29,8 @@ class Answer(msgspec.Struct, frozen=True):
     sender: UserId
     description: Any
     request_id: str = ""
+    call: CallId = NO_CALL
+    """Which call it is of; empty: the server does not say."""
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -34,15 +39,21 @@ class Candidate(msgspec.Struct, frozen=True):
     sender: UserId
     candidate: Any
     request_id: str = ""
+    call: CallId = NO_CALL
 
 
 class Hangup(msgspec.Struct, frozen=True):
-    """The negotiation with `sender` is over; with `server`, the server ended it and says so."""
+    """The negotiation with `sender` is over; with `server`, the server ended it and says so.
+
+    One with the reason `timeout` and without `server` is this client's own: the server would have ended the
+    ringing, but its word has not come.
+    """
 
     sender: UserId
     reason: str
     server: bool
     request_id: str = ""
+    call: CallId = NO_CALL
 
 
 class MemberJoined(msgspec.Struct, frozen=True, rename="camel"):
@@ -103,6 +114,11 @@ class ErrorEvent(msgspec.Struct, frozen=True):
     reason: str
     cmd: str = ""
     request_id: str = msgspec.field(name="requestId", default="")
+    argument: str = ""
+    """Which one it is about, if it is about one."""
+    fate: str = ""
+    """What has become of the call that the message names, if it is refused for that: see `Refused`."""
+    call: CallId = NO_CALL
 
 
 class Unknown(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+from collections.abc import Callable
 
 from tieline.client.events import Event
 
@@ -15,7 +16,9 @@ class Inbox:
     to requests, which come over the same one, would wait behind events that the application does not read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_read: Callable[[Event], None] = lambda _: None) -> None:
+        """`on_read` is called with each event that the application gets."""
+        self._on_read = on_read
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
 
     def put(self, event: Event) -> None:
@@ -34,4 +37,5 @@ class Inbox:
         if event is None:
             self.end()  # for the next reader, which would otherwise wait for ever
             raise StopAsyncIteration
+        self._on_read(event)
         return event

@@ -7,6 +7,7 @@ server checks. So only `cmd`, `requestId` and `data` of a frame are trusted unti
 server made it: its answers to WEBRTC commands have no `data`, and what other users send always has.
 """
 
+import re
 from typing import Final, TypeVar
 
 import msgspec
@@ -26,8 +27,9 @@ from tieline.client.events import (
     TokenExpiring,
     Unknown,
 )
-from tieline.wire.envelope import COMMANDS, SIGNAL_COMMANDS, SignalBody
-from tieline.wire.ids import UserId
+from tieline.wire.envelope import COMMANDS, SIGNAL_COMMANDS, SignalBody, named_call
+from tieline.wire.ids import CallId, UserId
+from tieline.wire.internal import NO_CALL
 from tieline.wire.replies import RoomChanged, Roster
 
 SUCCESS: Final = 200
@@ -45,6 +47,10 @@ class Reply(msgspec.Struct, frozen=True):
     request_id: str = msgspec.field(name="requestId")
     data: msgspec.Raw
     ack: str = ""
+    place: str | None = None
+    """In a WELCOME: up to where the session has had everything. None: the server names no places."""
+    call: CallId = NO_CALL
+    """Of an ack: the call that the message belongs to."""
 
 
 class RoomBatch(msgspec.Struct, frozen=True):
@@ -100,6 +106,7 @@ _SERVER_EVENTS: Final = {
 }
 _REPLIES: Final = frozenset(("WELCOME", *(command.reply for command in COMMANDS.values() if command.reply)))
 _NULL: Final = msgspec.Raw(b"null")
+_PLACE: Final = re.compile(rb'\{"place":"([^"\\]*)",')
 
 _encoder = msgspec.json.Encoder()
 _heads = msgspec.json.Decoder(_Head)
@@ -120,9 +127,9 @@ def encode(request_id: str, cmd: str, data: object) -> bytes:
     return _encoder.encode(_Request(request_id=request_id, cmd=cmd, data=data))
 
 
-def signal_data(sender: UserId, to: str, data: object) -> dict[str, object]:
+def signal_data(sender: UserId, to: str, data: object, call: CallId = NO_CALL) -> dict[str, object]:
     """Make `data` of the four WEBRTC commands; the inner `data` is the two clients' own."""
-    return {"from": sender, "to": to, "data": data}
+    return {"from": sender, "to": to, **({"call": call} if call else {}), "data": data}
 
 
 def decode(frame: bytes) -> Message | Reply | RoomBatch | RoomList:
@@ -137,6 +144,15 @@ def decode(frame: bytes) -> Message | Reply | RoomBatch | RoomList:
         return _from_server(head, frame)
     except UNREADABLE:
         return Unknown(head.cmd, frame, head.request_id)
+
+
+def split_place(frame: bytes) -> tuple[str, bytes]:
+    """Take from a frame the place that the server has written before all else; "": there is none.
+
+    What is left is what others have sent, byte for byte, whatever place it has.
+    """
+    placed = _PLACE.match(frame)
+    return ("", frame) if placed is None else (placed[1].decode(), b"{" + frame[placed.end() :])
 
 
 def data_of(reply: Reply, kind: type[DataT]) -> DataT:
@@ -154,16 +170,17 @@ def data_of(reply: Reply, kind: type[DataT]) -> DataT:
 def _signal(head: _Head) -> Message:
     body = _signals.decode(head.data)
     sender, detail = UserId(body.sender), _anything.decode(body.data)
+    call = CallId(named_call(body) or "")
     match head.cmd:
         case "WEBRTC_OFFER":
-            return Offer(sender, detail, head.request_id)
+            return Offer(sender, detail, head.request_id, call)
         case "WEBRTC_ANSWER":
-            return Answer(sender, detail, head.request_id)
+            return Answer(sender, detail, head.request_id, call)
         case "WEBRTC_ICE_CANDIDATE":
-            return Candidate(sender, detail, head.request_id)
+            return Candidate(sender, detail, head.request_id, call)
         case _:
             reason, server = _hangup_detail(detail)
-            return Hangup(sender, reason, server, head.request_id)
+            return Hangup(sender, reason, server, head.request_id, call)
 
 
 def _hangup_detail(detail: object) -> tuple[str, bool]:

@@ -125,7 +125,16 @@ class PendingRequests:
         request = self._awaiting(error.request_id)
         if request is None:
             return False
-        why = Refused(error.code, error.msg, error.reason, error.cmd, error.request_id)
+        why = Refused(
+            error.code,
+            error.msg,
+            error.reason,
+            error.cmd,
+            error.request_id,
+            error.argument,
+            error.fate,
+            error.call,
+        )
         return self._conclude(request, why)
 
     def fail_all(self, why: Callable[[PendingRequest], ClientError]) -> None:

@@ -67,7 +67,7 @@ class Reconnector:
                     self.established = outcome
                     if self._is_closing:
                         break
-                    self._dispatcher.connection_replaced(outcome.welcome, self._away_s())
+                    self._dispatcher.connection_replaced(outcome.welcome, self._away_s(), outcome.place)
                     self._lost_at = None
                 self._end(outcome if isinstance(outcome, Closed) else _closed_by_client())
         finally:

@@ -19,8 +19,12 @@ _ROOM_REPLIES: Final = frozenset(("JOIN", "LEAVE"))
 class Session:
     """One session after the other: from each WELCOME on, what came and which rooms it has."""
 
-    def __init__(self, welcome: Welcome) -> None:
+    def __init__(self, welcome: Welcome, place: str | None = None) -> None:
+        """`place` is that of the WELCOME; None: the server names no places."""
         self.welcome = welcome
+        self._names_places = place is not None
+        self.place = place or ""
+        """The place that the server named with the newest message; "" if it names none."""
         self.last = ""
         """The `requestId` of the newest message from others that was handed out; "" if there is none."""
         self.rooms = dict.fromkeys(welcome.rooms)
@@ -31,17 +35,23 @@ class Session:
 
     def query(self) -> dict[str, str]:
         """Make the query of the connection that takes this session up."""
-        return {"resume": self.welcome.resume_token, "last": self.last}
+        query = {"resume": self.welcome.resume_token, "last": self.last}
+        return query | {"lastPlace": self.place} if self.place else query
 
-    def resume(self, welcome: Welcome) -> None:
+    def resume(self, welcome: Welcome, place: str | None = None) -> None:
         """Go on with a connection that took the session up."""
-        self.welcome = welcome
+        self._welcomed(welcome, place)
         self.rooms = dict.fromkeys(welcome.rooms)
 
-    def reset(self, welcome: Welcome, *, rejoin: bool) -> tuple[RoomId, ...]:
+    def _welcomed(self, welcome: Welcome, place: str | None) -> None:
+        self.welcome = welcome
+        self._names_places = place is not None
+        self.place = place or ""
+
+    def reset(self, welcome: Welcome, place: str | None = None, *, rejoin: bool) -> tuple[RoomId, ...]:
         """Begin a new session; returns the rooms of the old one, to be joined again with `rejoin`."""
         old = tuple(self.rooms | self._rejoining)
-        self.welcome = welcome
+        self._welcomed(welcome, place)
         self.last = ""
         self.rooms = dict.fromkeys(welcome.rooms)
         self._rejoining = dict.fromkeys(old if rejoin else ())
@@ -56,6 +66,9 @@ class Session:
 
         `request_id` is that of `frame`; `now` is in seconds of a monotonic clock.
         """
+        if self._names_places:
+            # Also of one that came before: what was sent until then has come, too.
+            self.place, frame = messages.split_place(frame)
         if not self._duplicates.is_new(frame, now):
             return False
         # A message without a readable id leaves `last` as it is: it comes again then, and is dropped.

@@ -15,7 +15,7 @@ import msgspec
 
 from tieline.load.connection import Connection, connect
 from tieline.load.faults import Faults
-from tieline.tokens import EVERY_ROOM, make_token
+from tieline.tokens import ANYBODY, EVERY_ROOM, MadeFor, make_token
 
 ANSWER_TIMEOUT_S: Final = 10.0
 """For one step of a set-up. Tieline itself gives up after 5 s, so a message that takes longer is lost."""
@@ -33,6 +33,8 @@ class Target:
     """None: the server echoes, so that a sender is its own receiver."""
     secret: str | None = None
     """Signs the tokens for Tieline. None: no tokens, and neither rooms nor negotiations."""
+    made_for: MadeFor = ANYBODY
+    """What else the tokens say."""
 
     @property
     def echoes(self) -> bool:
@@ -155,7 +157,8 @@ async def arrive(target: Target, user: str, url: str) -> LoadClient:
     client = LoadClient(user)
     headers = {}
     if target.secret is not None:
-        headers["Authorization"] = f"Bearer {make_token(target.secret, user, [EVERY_ROOM])}"
+        token = make_token(target.secret, user, [EVERY_ROOM], made_for=target.made_for)
+        headers["Authorization"] = f"Bearer {token}"
     else:
         url = f"{url}?user={quote(user)}"
     welcome = client.notice("WELCOME")

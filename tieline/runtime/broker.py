@@ -23,6 +23,7 @@ from tieline.runtime.message import Message, block
 from tieline.runtime.nats_client import NatsClient
 from tieline.runtime.nats_parser import Listener
 from tieline.runtime.settings import BrokerLogin, SettingsError
+from tieline.runtime.unreadable import Unreadable
 
 PING_INTERVAL_S: Final = 2
 """Between pings to the broker: two unanswered ones make a dead connection noticed within 6 s."""
@@ -50,6 +51,10 @@ DEFAULT_PORT: Final = 4222
 """Of a broker whose URL names none."""
 
 _ADDRESS: Final = re.compile(r"(nats://|tls://)?[^\s/]+/?")
+
+_UNANSWERABLE: Final = re.compile(r'permissions violation for publish to "[^"]*\.reply\.[^"]*"')
+"""What the broker says when it does not let an answer pass: it is late, or whoever asks has named one
+place for many answers, as no process of ours does."""
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +133,7 @@ class Broker:
         try:
             async with asyncio.timeout(DRAIN_S):
                 await subscription.drain()  # type: ignore[no-untyped-call]
-        except (NatsError, TimeoutError) as error:
+        except (NatsError, OSError) as error:  # a timeout is one
             _log.warning("not drained: what was asked of us is asked again", extra={"error": repr(error)})
 
     async def flush(self) -> None:
@@ -144,6 +149,19 @@ class Broker:
         except (NatsError, OSError) as error:
             raise BrokerAway from error
 
+    async def settle(self) -> None:
+        """Flush, however long that takes: a broker that goes away meanwhile has everything when it is back.
+
+        For what was subscribed to, which is subscribed to again.
+        """
+        while True:
+            try:
+                await self.flush()
+            except BrokerAway:
+                await asyncio.sleep(RECONNECT_WAIT_S)
+            else:
+                return
+
     async def close(self) -> None:
         """Send what is still buffered, then disconnect."""
         if self.client.is_connected:
@@ -154,7 +172,7 @@ class Broker:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self.client.close()
-        except OSError as error:  # a timeout is one
+        except (NatsError, OSError) as error:
             _log.warning("hung up on a broker that was gone", extra={"error": repr(error)})
 
 
@@ -171,6 +189,7 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
     on_back: list[Callback] = []
     logged_at = -LOG_EVERY_S
     guard = bug_guard(_log, "broker away or back: a bug")
+    unreadable = Unreadable(_log)
 
     async def disconnected() -> None:
         metrics.NATS_CONNECTED.set(0)
@@ -196,6 +215,9 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
             metrics.NATS_ERRORS.labels("slow_consumer").inc()
             _log.error("messages dropped: a subscription is too slow", extra={"subject": error.subject})
             return
+        if _UNANSWERABLE.search(str(error)):
+            unreadable.note("asker", error)
+            return
         metrics.NATS_ERRORS.labels("other").inc()
         if not isinstance(error, OSError | NatsError):  # a bug, of ours or of nats-py
             _log.error("broker error", exc_info=error)
@@ -211,7 +233,7 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
         _log.error("broker error", exc_info=error)
 
     servers = [_with_scheme(url.strip()) for url in urls.split(",")]
-    demands_tls = bool(login.ca) or any(url.startswith("tls://") for url in servers)
+    demands_tls = bool(login.ca or login.certificate) or any(url.startswith("tls://") for url in servers)
     client = NatsClient(on_listener_error, demands_tls=demands_tls)
     try:
         await client.connect(
@@ -250,6 +272,8 @@ def _credentials(login: BrokerLogin, demands_tls: bool) -> dict[str, Any]:
     """
     if bool(login.user) != bool(login.password):
         raise SettingsError("TIELINE_NATS_USER and TIELINE_NATS_PASSWORD go together: one of them is not set")
+    if bool(login.certificate) != bool(login.key):
+        raise SettingsError("TIELINE_NATS_CERT and TIELINE_NATS_KEY go together: one of them is not set")
     options: dict[str, Any] = {"user": login.user, "password": login.password} if login.user else {}
     if demands_tls:
         try:
@@ -257,6 +281,14 @@ def _credentials(login: BrokerLogin, demands_tls: bool) -> dict[str, Any]:
         except (OSError, ssl.SSLError) as error:
             raise SettingsError(
                 f"TIELINE_NATS_CA: no certificates can be read from {login.ca!r}: {error}"
+            ) from None
+    if login.certificate:
+        try:
+            options["tls"].load_cert_chain(login.certificate, login.key)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(
+                f"TIELINE_NATS_CERT, TIELINE_NATS_KEY: no certificate with its key can be read from"
+                f" {login.certificate!r} and {login.key!r}: {error}"
             ) from None
     return options
 

@@ -8,6 +8,9 @@ NO_RESPONDERS: Final = "503"
 
 _LINE: Final = len(b"NATS/1.0")
 
+_STORED: Final = b"\r\nNats-Stream: "
+"""What JetStream adds to the headers of a message that it has stored."""
+
 
 class Message:
     """What a listener is given. `headers` is NATS's own block, from its version line to its empty line."""
@@ -22,18 +25,25 @@ class Message:
 
     @property
     def status(self) -> str:
-        """The status that the broker itself gave instead of an answer, or after it; "" if none."""
-        if self.headers[_LINE : _LINE + 1] != b" ":
+        """The status that the broker itself gave instead of an answer, or after it; "" if none.
+
+        Of a stored message it is none: whoever has published that has written it, as if reading ended there.
+        """
+        if self.headers[_LINE : _LINE + 1] != b" " or _STORED in self.headers:
             return ""
-        return self.headers[_LINE + 1 : _LINE + 4].decode()
+        return self.headers[_LINE + 1 : _LINE + 4].decode(errors="replace")
 
     def header(self, name: bytes) -> str:
-        """Read one header that JetStream has set; "" if it has not. The name is case-sensitive."""
-        at = self.headers.find(b"\r\n%b: " % name)
+        """Read one header that JetStream has set; "" if it has not. The name is case-sensitive.
+
+        JetStream writes its own behind those with which a message was published, so the last one counts.
+        """
+        at = self.headers.rfind(b"\r\n%b: " % name)
         if at < 0:
             return ""
         start = at + len(name) + 4
-        return self.headers[start : self.headers.index(b"\r\n", start)].decode()
+        end = self.headers.find(b"\r\n", start)
+        return self.headers[start : end if end >= 0 else None].decode(errors="replace")
 
 
 def block(headers: Mapping[str, str]) -> bytes:

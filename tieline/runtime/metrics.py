@@ -12,6 +12,22 @@ REGISTRY: Final = CollectorRegistry()
 
 _LAG_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
+UNREADABLE_KINDS: Final = (
+    "signal",
+    "changed",
+    "request",
+    "answer",
+    "frame",
+    "barrier",
+    "change",
+    "close",
+    "alive",
+    "timer",
+    "record",
+    "asker",
+)
+"""What a process may be unable to understand."""
+
 BUILD_INFO = Gauge(
     "tieline_build_info",
     "Always 1; the labels name the service that this process is, and its version.",
@@ -56,11 +72,18 @@ JOBS_WAITING = Gauge(
 )
 JOBS_DROPPED = Counter(
     "tieline_jobs_dropped_total",
-    "Requests and signals dropped unread, by why (full: no room for more; late: nobody waited any more; repeated: asked again meanwhile).",  # noqa: E501
+    "Requests and signals dropped unread, by why (full: no room for more; late: nobody waited any more; "
+    "repeated: asked again meanwhile).",
     ["why"],
     registry=REGISTRY,
 )
 
+UNREADABLE_MESSAGES = Counter(
+    "tieline_unreadable_messages_total",
+    "Messages of other processes, and records, that this process could not understand, and dropped, by kind.",
+    ["kind"],
+    registry=REGISTRY,
+)
 LOG_LINES_DROPPED = Counter(
     "tieline_log_lines_dropped_total",
     "Log lines of this process that were not written, because its standard error was not read fast enough.",
@@ -73,6 +96,8 @@ for _kind in ("slow_consumer", "other"):  # an alert watches their rate, which n
     NATS_ERRORS.labels(_kind)
 for _why in ("full", "late", "repeated"):
     JOBS_DROPPED.labels(_why)
+for _kind in UNREADABLE_KINDS:
+    UNREADABLE_MESSAGES.labels(_kind)
 
 
 def exposition() -> bytes:

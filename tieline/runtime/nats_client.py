@@ -10,16 +10,23 @@ tested by what it does.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from nats.aio.client import PING_PROTO, Client, Srv
+from nats.aio.client import DEFAULT_BUFFER_SIZE, PING_PROTO, Client, Srv
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
+from nats.errors import (
+    ConnectionClosedError,
+    ConnectionReconnectingError,
+    FlushTimeoutError,
+    ProtocolError,
+)
 from nats.errors import Error as NatsError
-from nats.errors import ProtocolError
 
 from tieline.runtime.guard import Guard
+from tieline.runtime.lookup import Names, open_first
 from tieline.runtime.nats_parser import Listener, Parser
 
 MAX_BUFFERED_BYTES: Final = 1024 * 1024
@@ -27,6 +34,10 @@ MAX_BUFFERED_BYTES: Final = 1024 * 1024
 
 CLOSE_S: Final = 0.5
 """For the end of a connection: TLS would wait half a minute for the other side to close too."""
+
+
+FLUSH_S: Final = 10
+"""For a flush that nats-py itself wants; ours say how long theirs may take."""
 
 
 class _Transport(TcpTransport):
@@ -37,9 +48,10 @@ class _Transport(TcpTransport):
     until the next one is made.
     """
 
-    def __init__(self, plain: TcpTransport) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        vars(self).update(vars(plain))
+        self._bare_io_reader = self._io_reader = reader
+        self._bare_io_writer = self._io_writer = writer
 
     @property
     def unwritten_bytes(self) -> int:
@@ -61,7 +73,9 @@ class _Transport(TcpTransport):
         """Begin TLS, and tell asyncio that it closes both ways at once, or asyncio warns at its end."""
         await super().connect_tls(*arguments, **options)
         assert self._io_writer is not None
-        vars(self._io_writer.transport.get_protocol())["_over_ssl"] = True
+        protocol = self._io_writer.transport.get_protocol()
+        if isinstance(protocol, asyncio.StreamReaderProtocol):  # else the broker has hung up on us already
+            vars(protocol)["_over_ssl"] = True
 
     async def wait_closed(self) -> None:
         """Wait for the connection to close, but not for long: a broker that hangs must not delay others."""
@@ -88,6 +102,9 @@ class NatsClient(Client):
         self._loop = asyncio.get_running_loop()
         self._is_writing = False
         self._flush_callbacks: list[Callable[[], None]] = []
+        self._flushing: set[asyncio.Future[bool]] = set()
+        """The pongs that flushes wait for."""
+        self._names = Names()
 
     async def listen(self, subject: str, queue: str, listener: Listener) -> Subscription:
         """Call `listener` with every message on a subject, from within the reading of the connection."""
@@ -177,13 +194,39 @@ class NatsClient(Client):
         self._listeners.pop(b"%d" % sid, None)
         super()._remove_sub(sid, max_msgs)
 
+    async def flush(self, timeout: float = FLUSH_S) -> None:
+        """Flush as nats-py does, but fail at once when the connection is lost: no PONG will come on it."""
+        if self.is_closed:
+            raise ConnectionClosedError
+        if self.is_reconnecting:
+            raise ConnectionReconnectingError
+        pong: asyncio.Future[bool] = self._loop.create_future()
+        self._flushing.add(pong)
+        try:
+            await self._send_ping(pong)
+            async with asyncio.timeout(timeout):
+                await pong
+        except TimeoutError:
+            raise FlushTimeoutError from None
+        finally:
+            self._flushing.discard(pong)
+
+    async def _process_op_err(self, e: Exception) -> None:
+        for pong in self._flushing:
+            if not pong.done():
+                pong.set_exception(ConnectionReconnectingError())
+        await super()._process_op_err(e)
+
     async def _connect_to_server(self, s: Srv) -> None:
+        """Connect as nats-py does, but look the name up apart: that may take longer than an attempt."""
         if isinstance(self._transport, TcpTransport) and self._transport:
             # It belongs to an attempt that failed; nats-py would not close it.
             self._transport.close()  # type: ignore[no-untyped-call]
-        await super()._connect_to_server(s)
-        if type(self._transport) is TcpTransport:  # as yet without TLS
-            self._transport = _Transport(self._transport)
+        s.last_attempt = time.monotonic()
+        timeout_s = self.options["connect_timeout"]
+        addresses = await self._names.addresses(s.uri.hostname or "", s.uri.port or 0, timeout_s)
+        async with asyncio.timeout(timeout_s):
+            self._transport = _Transport(*await open_first(addresses, DEFAULT_BUFFER_SIZE))
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """Hang up on a broker that offers no TLS where it is demanded: nats-py would send it the password."""

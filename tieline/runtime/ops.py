@@ -102,7 +102,7 @@ async def serve_ops(
             case path if path in pages:
                 return _response(HTTPStatus.OK, await pages[path](), _JSON)
             case _:
-                return _response(HTTPStatus.NOT_FOUND, b"there are /metrics, /healthz and /readyz\n", _TEXT)
+                return _response(HTTPStatus.NOT_FOUND, _there_are(pages), _TEXT)
 
     async def no_websocket(_connection: ServerConnection) -> None:
         raise AssertionError("every request is answered before an upgrade")
@@ -121,6 +121,12 @@ async def serve_ops(
         raise SettingsError(
             f"TIELINE_OPS_HOST, TIELINE_OPS_PORT: cannot listen on {host}, port {port}: {error}"
         ) from error
+
+
+def _there_are(pages: Pages) -> bytes:
+    """Say which paths there are."""
+    *paths, last = "/metrics", "/healthz", "/readyz", *pages
+    return f"there are {', '.join(paths)} and {last}\n".encode()
 
 
 def _connections() -> type[ServerConnection]:

@@ -25,6 +25,7 @@ from tieline.runtime.log_writer import LogWriter
 from tieline.runtime.ops import BROKER_AWAY, STARTING, Pages, Ready, bound_port, serve_ops
 from tieline.runtime.requests import Requests
 from tieline.runtime.settings import ProcessSettings, SettingsError, misspelt, read_settings, usage
+from tieline.runtime.weak_secrets import doubts_about
 
 _log = logging.getLogger(__name__)
 
@@ -62,12 +63,15 @@ def run(
         sys.exit(os.EX_OK if is_wanted else os.EX_USAGE)
     try:
         settings = read_settings(kind, os.environ)
+        doubts = doubts_about(settings)
     except SettingsError as problem:
         sys.stderr.write(f"{service}: {problem}\n")
         sys.exit(EXIT_BAD_SETTINGS)
     log_lines = logs.set_up(service, settings.log_level)
     for name, meant in misspelt(os.environ, kind).items():
         _log.warning("no such setting", extra={"variable": name, "perhaps": meant})
+    for doubt in doubts:
+        _log.warning(doubt.event, extra=dict(doubt.fields))
     metrics.BUILD_INFO.labels(service, __version__).set(1)
     problem_found: BaseException | None = None
     is_failing = True

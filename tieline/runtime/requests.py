@@ -8,6 +8,7 @@ time: how such a copy is recognized is said in docs/decisions/0081-what-is-asked
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
@@ -29,9 +30,20 @@ gateway's CPU time."""
 PATIENCE_S: Final = 5.0
 """Total time before the caller is told that nobody answered."""
 
+_TOKEN_LENGTH: Final = 16
+"""Hexadecimal digits of a reply subject's last token. Who cannot guess it cannot answer: a process that was
+taken over may have the broker send something to any subject that its like hear
+(docs/decisions/0085-neighbours-are-believed-no-more-than-clients.md)."""
+
+_RANDOM_BYTES: Final = 4096
+"""Taken from the system at once, for 512 requests: to ask it for each would cost a hundredth of a signal."""
+
 _PATIENCE: Final = b"Tieline-Patience"
 """The header of a request that says for how many milliseconds more its asker waits. They count from its
 arrival, so that no two clocks are compared; what it took to arrive is not known, and little."""
+
+_MAX_DIGITS: Final = 9
+"""Of that number: a million seconds are more than anybody waits, and a number may be as long as a message."""
 
 
 def patience_of(message: Message, usual_s: float = PATIENCE_S) -> float:
@@ -39,7 +51,7 @@ def patience_of(message: Message, usual_s: float = PATIENCE_S) -> float:
     if not message.headers:
         return usual_s
     said = message.header(_PATIENCE)
-    return min(int(said) / 1000, usual_s) if said.isdecimal() else usual_s
+    return min(int(said) / 1000, usual_s) if said.isdecimal() and len(said) <= _MAX_DIGITS else usual_s
 
 
 _log = logging.getLogger(__name__)
@@ -135,7 +147,8 @@ class Requests:
         self._cut = len(prefix) + 1
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, _Pending | _Collection] = {}
-        self._count = 0
+        self._random = ""
+        self._used = 0
         self._checking: asyncio.TimerHandle | None = None
         self._late: Callable[[Message], None] | None = None
 
@@ -254,8 +267,12 @@ class Requests:
             self._waiting.pop(token, None)
 
     def _token(self) -> str:
-        self._count += 1
-        return str(self._count)
+        """Name one request, as nobody can guess who is not asked."""
+        at = self._used
+        if at == len(self._random):
+            self._random, at = secrets.token_hex(_RANDOM_BYTES), 0
+        self._used = at + _TOKEN_LENGTH
+        return self._random[at : self._used]
 
     def _attempt(self, token: str, pending: _Pending, now: float) -> None:
         payload = pending.question.payload()

@@ -1,7 +1,8 @@
 """Read a process's settings from its environment, once, in its `__main__`.
 
 A settings class is a frozen `msgspec.Struct`; its field `offer_timeout` is the variable
-`TIELINE_OFFER_TIMEOUT`. Durations are seconds.
+`TIELINE_OFFER_TIMEOUT`. Durations are seconds. A field that is a secret may stand in a file instead, which
+another variable names: `secret_files`.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from difflib import get_close_matches
 from typing import Annotated, Final, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
+
+from tieline.runtime.secret_files import FILE_SUFFIX, UnusableFile, read_secret
 
 PREFIX: Final = "TIELINE_"
 
@@ -23,6 +26,13 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65_535, description="a port, 0 to 65
 Count = Annotated[int, msgspec.Meta(ge=0, description="a whole number, 0 or more")]
 Positive = Annotated[int, msgspec.Meta(ge=1, description="a whole number, 1 or more")]
 """The description of a type is what the user is told is allowed."""
+
+_HIDDEN: Final = "hidden"
+_SIGNS: Final = "signs"
+Password = Annotated[str, msgspec.Meta(description="a text", extra={_HIDDEN: True})]
+"""A secret that only the other end can try out."""
+SigningSecret = Annotated[str, msgspec.Meta(description="a text", extra={_HIDDEN: True, _SIGNS: True})]
+"""A secret with which something is signed that others hold: they can try out guesses by themselves."""
 
 ALIKE: Final = 0.9
 """The similarity from which a name counts as another one misspelt; one letter more makes 0.95."""
@@ -41,9 +51,15 @@ class BrokerLogin(NamedTuple):
     password: str = ""
     ca: str = ""
     """A file with the certificates of authorities that may sign the broker's; with it, TLS is demanded."""
+    certificate: str = ""
+    """A file with this process's own certificate, for a broker that demands one; with it, TLS is demanded."""
+    key: str = ""
+    """A file with the key of that."""
 
     def __repr__(self) -> str:
-        return f"BrokerLogin(user={self.user!r}, password={'...' if self.password else ''!r}, ca={self.ca!r})"
+        password = "..." if self.password else ""
+        files = f"ca={self.ca!r}, certificate={self.certificate!r}, key={self.key!r}"
+        return f"BrokerLogin(user={self.user!r}, password={password!r}, {files})"
 
 
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,9 +68,12 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     nats_url: str = "nats://127.0.0.1:4222"
     """One URL, or several with commas between them. `tls://` demands TLS."""
     nats_user: str = ""
-    nats_password: str = ""
+    nats_password: Password = ""
     nats_ca: str = ""
     """A file; see `BrokerLogin`."""
+    nats_cert: str = ""
+    nats_key: str = ""
+    """Files; see `BrokerLogin`. They go together."""
     namespace: Annotated[
         str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]+\Z", description="letters of ASCII, digits, _ and -")
     ] = "tieline"
@@ -66,11 +85,13 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     limits: Literal["on", "off"] = "on"
     """off: nobody is limited in what it asks for, for benchmarks and networks where all are trusted."""
+    allow_weak_secrets: bool = False
+    """Start also with secrets that anybody can guess."""
 
     @property
     def nats_login(self) -> BrokerLogin:
         """How this process logs in, and how the broker must authenticate."""
-        return BrokerLogin(self.nats_user, self.nats_password, self.nats_ca)
+        return BrokerLogin(self.nats_user, self.nats_password, self.nats_ca, self.nats_cert, self.nats_key)
 
     @property
     def longest_stop_s(self) -> float:
@@ -82,12 +103,14 @@ def read_settings(kind: type[SettingsT], environ: Mapping[str, str]) -> Settings
     """Build `kind` from the environment. An empty variable counts as unset.
 
     Raises:
-        SettingsError: a variable is missing or has no usable value.
+        SettingsError: a variable is missing or has no usable value, or a file with a secret has none.
     """
     given: dict[str, str] = {}
     for field in msgspec.structs.fields(kind):
         variable = PREFIX + field.name.upper()
         value = environ.get(variable, "")
+        if is_secret(field.type):
+            value = value_or_file(variable, environ)
         if value:
             given[field.name] = value
         elif field.required:
@@ -97,12 +120,55 @@ def read_settings(kind: type[SettingsT], environ: Mapping[str, str]) -> Settings
     return msgspec.convert(given, kind, strict=False)
 
 
+def value_or_file(variable: str, environ: Mapping[str, str]) -> str:
+    """Read a secret: the variable, or the file that the variable with `_FILE` names; empty: neither is set.
+
+    Raises:
+        SettingsError: both are set, or the file has no usable value.
+    """
+    file_variable = variable + FILE_SUFFIX
+    value, file = environ.get(variable, ""), environ.get(file_variable, "")
+    if not file:
+        return value
+    try:
+        kept = read_secret(file)
+    except UnusableFile as problem:
+        raise SettingsError(f"{file_variable}: {problem}") from None
+    if value and kept:
+        raise SettingsError(f"{variable} and {file_variable} are both set: which of them counts?")
+    return value or kept
+
+
+def is_secret(wanted: object) -> bool:
+    """Whether a setting of this type is never shown, and may stand in a file."""
+    return _has(wanted, _HIDDEN)
+
+
+def signs(wanted: object) -> bool:
+    """Whether something is signed with a setting of this type."""
+    return _has(wanted, _SIGNS)
+
+
+def _has(wanted: object, mark: str) -> bool:
+    metas = [part for part in get_args(wanted) if isinstance(part, msgspec.Meta)]
+    return any(mark in (meta.extra or {}) for meta in metas)
+
+
+def variables_of(kind: type[msgspec.Struct]) -> list[str]:
+    """List the variables of `kind`, those that name files for its secrets too."""
+    names = []
+    for field in msgspec.structs.fields(kind):
+        variable = PREFIX + field.name.upper()
+        names += [variable, variable + FILE_SUFFIX] if is_secret(field.type) else [variable]
+    return names
+
+
 def misspelt(environ: Mapping[str, str], *kinds: type[msgspec.Struct]) -> dict[str, str]:
     """Find variables that look like a misspelt setting of `kinds`, with the setting that they resemble.
 
     All others are ignored: settings of other processes, and variables that an orchestrator adds.
     """
-    known = [PREFIX + field.name.upper() for kind in kinds for field in msgspec.structs.fields(kind)]
+    known = [variable for kind in kinds for variable in variables_of(kind)]
     unknown = [name for name in environ if name.startswith(PREFIX) and name not in known]
     alike = {name: get_close_matches(name, known, n=1, cutoff=ALIKE) for name in unknown}
     return {name: meant[0] for name, meant in alike.items() if meant}
@@ -116,7 +182,8 @@ def usage(kind: type[msgspec.Struct]) -> str:
         if isinstance(default, float):
             default = f"{default:g}"
         value = "" if field.required or default == "" else f" ({default})"
-        lines.append(f"  {PREFIX}{field.name.upper()}{value}")
+        file = f" or {PREFIX}{field.name.upper()}{FILE_SUFFIX}" if is_secret(field.type) else ""
+        lines.append(f"  {PREFIX}{field.name.upper()}{file}{value}")
     return "\n".join(lines)
 
 
@@ -125,7 +192,8 @@ def _check_alone(kind: type[msgspec.Struct], name: str, value: str) -> None:
     try:
         msgspec.convert(value, wanted, strict=False)
     except msgspec.ValidationError:
-        shown = "its value" if "secret" in name or "password" in name else repr(value)
+        is_shown = not (is_secret(wanted) or "secret" in name or "password" in name)
+        shown = repr(value) if is_shown else "its value"
         raise SettingsError(
             f"{PREFIX}{name.upper()}: {shown} is unusable: expected {_allowed(wanted)}"
         ) from None

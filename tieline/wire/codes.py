@@ -12,6 +12,7 @@ class ErrorCode(enum.Enum):
 
     BAD_MESSAGE = (400, "消息格式错误")
     UNKNOWN_COMMAND = (400, "不支持的命令")
+    AMBIGUOUS_NAMES = (400, "字段名重复或有歧义")
     NOT_IN_SAME_ROOM = (1000, "用户不在同一房间内")
     TARGET_OFFLINE = (1000, "目标用户不在线")
     NO_MATCHING_OFFER = (1000, "没有对应的连接请求")
@@ -51,6 +52,9 @@ class HandshakeError(enum.Enum):
     UPGRADE_REQUIRED = (426, "需要升级为 WebSocket 连接")
     HEADERS_TOO_LARGE = (431, "请求头过大")
     TOO_MANY_ROOMS = (401, "令牌中的房间过多")
+    TOKEN_IN_QUERY = (401, "令牌不能放在地址中")
+    TOKEN_NOT_FOR_HERE = (401, "令牌不是为本服务签发的")
+    TOKEN_LIVES_TOO_LONG = (401, "令牌的有效期过长")
     TOO_MANY_BAD_TOKENS = (429, "无效令牌过多")
     TOO_MANY_CONNECTIONS = (429, "连接数过多")
     RATE_LIMITED = (429, "请求过于频繁")

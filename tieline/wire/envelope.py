@@ -4,28 +4,24 @@ One JSON object a text frame. Decoding names everything that can be wrong with a
 `data.data`: it is skipped as raw JSON, and what is relayed is the frame as it came, not this decoding.
 The counterpart, for the client library, is `tieline.client`.
 
-A frame that names `cmd` twice with two values is refused by the decoder, so that no receiver can read
-another command than the one that was checked. For other keys named twice the last one counts, here as in
-every browser.
+No receiver may read another command, sender or target than the one that was checked: a frame whose names can
+be read in two ways is refused (`ambiguity`), and so is one that names `cmd` twice with two values, which the
+decoder itself does.
 """
 
 import functools
-import itertools
-import operator
-import sys
 from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
+from tieline.wire import ambiguity, origin, surrogates
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import MAX_ID_BYTES, is_valid_id
+from tieline.wire.depth import MAX_DEPTH, is_too_deep
+from tieline.wire.ids import MAX_ID_BYTES, is_shown, is_valid_id
+from tieline.wire.surrogates import text_in
 
 MAX_MESSAGE_BYTES: Final = 65_536
 """The longest message a client may send, in bytes; longer ones close the connection with 1009."""
-
-MAX_DEPTH: Final = 512
-"""The deepest nesting of a message: more would exhaust the stack of receivers that parse recursively."""
-
 
 MAX_PAGE: Final = 1_000
 """The most members in one page of a room's list."""
@@ -37,6 +33,8 @@ class SignalBody(msgspec.Struct, frozen=True, gc=False):
     sender: str = msgspec.field(name="from")
     to: str
     data: msgspec.Raw
+    call: msgspec.Raw = msgspec.Raw()
+    """See `named_call`. Clients that did not ask for names may mean anything by it."""
 
 
 class RoomBody(msgspec.Struct, frozen=True, gc=False):
@@ -183,30 +181,9 @@ class _Loose(msgspec.Struct, frozen=True, gc=False):
 
 
 _loose = msgspec.json.Decoder(_Loose)
-_string = msgspec.json.Decoder(str)
-
-_raw = msgspec.json.Decoder(msgspec.Raw)
 
 _MAX_WRITTEN_ID: Final = 2 + 6 * MAX_ID_BYTES
 """The longest id in quotes: all of it in escapes, of six bytes each."""
-
-
-class _Body(msgspec.Struct, frozen=True, gc=False):
-    sender: msgspec.Raw = msgspec.field(name="from", default=msgspec.Raw())
-    to: msgspec.Raw = msgspec.Raw()
-    room: msgspec.Raw = msgspec.Raw()
-    after: msgspec.Raw = msgspec.Raw()
-    token: msgspec.Raw = msgspec.Raw()
-
-
-class _Exact(msgspec.Struct, frozen=True, gc=False):
-    """The fields of a message as they were written."""
-
-    request_id: msgspec.Raw = msgspec.field(name="requestId", default=msgspec.Raw())
-    data: _Body = msgspec.field(default_factory=_Body)
-
-
-_exact = msgspec.json.Decoder(_Exact)
 
 
 def decode(frame: bytes) -> ClientMessage | Malformed:
@@ -229,7 +206,21 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
         return Malformed(ErrorCode.BAD_MESSAGE, "", command_of(message))
     if not _names_are_valid(message):
         return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, command_of(message))
+    if _is_ambiguous(message, frame):
+        return Malformed(ErrorCode.AMBIGUOUS_NAMES, message.request_id, command_of(message))
     return message
+
+
+def _is_ambiguous(message: ClientMessage, frame: bytes) -> bool:
+    body = message.data
+    is_read = not isinstance(body, msgspec.Raw)
+    if isinstance(body, SignalBody):
+        if ambiguity.is_usual_signal(frame, memoryview(body.data).nbytes):
+            return False
+    elif isinstance(body, msgspec.Raw) and ambiguity.is_usual(frame, memoryview(body).nbytes):
+        return False
+    readable = surrogates.masked(frame) if surrogates.may_be_in(frame) else frame
+    return ambiguity.has_ambiguous_names(readable, reads_data=is_read)
 
 
 def _is_deep(frame: bytes) -> bool:
@@ -241,29 +232,14 @@ def _decode_oddly_written(frame: bytes) -> ClientMessage | Malformed:
 
     The decoder itself gives up where nesting would end the stack.
     """
-    if not _may_have_surrogates(frame):
+    if not surrogates.may_be_in(frame):
         return _why_not(frame, frame)
-    masked = _masked(frame)
+    masked = surrogates.masked(frame)
     try:
         message = _decoder.decode(masked)
     except (msgspec.DecodeError, RecursionError):
         return _why_not(masked, frame)
     return _as_written(message, masked, frame)
-
-
-def _may_have_surrogates(frame: bytes) -> bool:
-    return b"\\ud" in frame or b"\\uD" in frame
-
-
-def _masked(frame: bytes) -> bytearray:
-    r"""Copy a frame, with a harmless escape in the place of each one of a surrogate, lone or not.
-
-    JSON allows escapes of lone surrogates, and UTF-8 cannot hold them, so the decoder refuses them wherever
-    they stand. All of `\ud000` to `\udfff` become `\ue000` to `\uefff`: as long, as correct, and no part of
-    the name of a field or of a command, so that the copy has the same fields in the same places. A `Raw` of
-    the decoder is a view of what it decodes: the frame is written over the copy, and it holds what was sent.
-    """
-    return bytearray(frame.replace(b"\\ud", b"\\ue").replace(b"\\uD", b"\\uE"))
 
 
 def _as_written(message: ClientMessage, masked: bytearray, frame: bytes) -> ClientMessage | Malformed:
@@ -275,45 +251,29 @@ def _as_written(message: ClientMessage, masked: bytearray, frame: bytes) -> Clie
     if isinstance(message, Ping | IceServers):
         fields = _loose.decode(masked)
         masked[:] = frame
-        request_id, data = _written(fields.request_id), msgspec.Raw(bytes(message.data))
+        request_id, data = text_in(fields.request_id), msgspec.Raw(bytes(message.data))
         if isinstance(message, IceServers):
             return IceServers(request_id, "ROOM", data)
-        return Ping(request_id, "ROOM", data) if _is_json(data) else _spoiled(request_id, "PING")
-    exact = _exact.decode(masked)
+        return _spoiled(request_id, "PING") if surrogates.are_in(data) else Ping(request_id, "ROOM", data)
+    exact = origin.exact.decode(masked)
     masked[:] = frame
-    request_id, body = _written(exact.request_id), exact.data
+    request_id, body = text_in(exact.request_id), exact.data
     if isinstance(message, RefreshToken):
-        if not _is_json(body.token):
+        if surrogates.are_in(body.token):
             return _spoiled(request_id, "REFRESH_TOKEN")
-        return RefreshToken(request_id, "ROOM", TokenBody(_written(body.token)))
+        return RefreshToken(request_id, "ROOM", TokenBody(text_in(body.token)))
     if isinstance(message, Join | Leave):
-        return type(message)(request_id, "ROOM", RoomBody(_written(body.room)))
+        return type(message)(request_id, "ROOM", RoomBody(text_in(body.room)))
     if isinstance(message, Members):
-        asked = MembersBody(_written(body.room), _written(body.after), message.data.limit)
+        asked = MembersBody(text_in(body.room), text_in(body.after), message.data.limit)
         return Members(request_id, "ROOM", asked)
-    data = msgspec.Raw(bytes(message.data.data))
-    return type(message)(request_id, "ROOM", SignalBody(_written(body.sender), _written(body.to), data))
+    data, call = (msgspec.Raw(bytes(raw)) for raw in (message.data.data, message.data.call))
+    signal = SignalBody(text_in(body.sender), text_in(body.to), data, call)
+    return type(message)(request_id, "ROOM", signal)
 
 
 def _spoiled(request_id: str, cmd: str) -> Malformed:
     return Malformed(ErrorCode.BAD_MESSAGE, request_id if is_valid_id(request_id) else "", cmd)
-
-
-def _is_json(raw: msgspec.Raw) -> bool:
-    """Whether what was correct JSON as it was masked is so as it was written: it has no lone surrogates."""
-    try:
-        _raw.decode(raw)
-    except msgspec.DecodeError:
-        return False
-    return True
-
-
-def _written(raw: msgspec.Raw) -> str:
-    """Read a text; "" if it holds a lone surrogate, or is none."""
-    try:
-        return _string.decode(raw)
-    except msgspec.DecodeError:
-        return ""
 
 
 def _names_are_valid(message: ClientMessage) -> bool:
@@ -327,57 +287,14 @@ _is_valid_name = functools.lru_cache(maxsize=16_384)(is_valid_id)
 """Cached, because names recur, unlike the ids of requests."""
 
 
-def request_id_of(frame: bytes) -> str:
-    """Read the `requestId` of a frame that was accepted or made here; "" if it has none that can be read."""
-    try:
-        return _named.decode(frame).request_id
-    except (msgspec.DecodeError, RecursionError):
-        masked = _masked(frame)
-    try:
-        fields = _loose.decode(masked)
-    except (msgspec.DecodeError, RecursionError):
+def named_call(body: SignalBody) -> str | None:
+    """Read which call a message says it is about: "" if it says none, None if what it says is no id."""
+    if not memoryview(body.call).nbytes or body.call == _NULL:
         return ""
-    masked[:] = frame
-    return _written(fields.request_id)
+    return _id(body.call) or None
 
 
-class _Named(msgspec.Struct, frozen=True):
-    request_id: str = msgspec.field(name="requestId", default="")
-
-
-_named = msgspec.json.Decoder(_Named)
-
-
-class _From(msgspec.Struct, frozen=True):
-    sender: str = msgspec.field(name="from", default="")
-
-
-class _Origin(msgspec.Struct, frozen=True):
-    request_id: str = msgspec.field(name="requestId", default="")
-    data: _From | None = None
-
-
-_origin = msgspec.json.Decoder(_Origin)
-
-
-def origin_of(frame: bytes) -> tuple[str, str]:
-    """Read the `requestId` and the sender of a frame that was accepted or made here.
-
-    Each is "" if it is not there or cannot be read. Whatever stands in the frame, it costs a third of a
-    millisecond at most.
-    """
-    try:
-        origin = _origin.decode(frame)
-    except (msgspec.DecodeError, RecursionError):
-        masked = _masked(frame)
-    else:
-        return origin.request_id, "" if origin.data is None else origin.data.sender
-    try:
-        exact = _exact.decode(masked)
-    except (msgspec.DecodeError, RecursionError):
-        return request_id_of(frame), ""
-    masked[:] = frame
-    return _written(exact.request_id), _written(exact.data.sender)
+_NULL: Final = msgspec.Raw(b"null")
 
 
 def command_of(message: ClientMessage | Signal) -> str:
@@ -396,62 +313,20 @@ def _why_not(readable: bytes | bytearray, frame: bytes) -> Malformed:
         return UNREADABLE
     if isinstance(readable, bytearray):
         readable[:] = frame
-    request_id, cmd = _id(fields.request_id), _id(fields.cmd)
+    request_id, cmd = _id(fields.request_id), _word(fields.cmd)
     unknown = request_id and _id(fields.module) == "ROOM" and cmd and cmd not in COMMANDS
     return Malformed(ErrorCode.UNKNOWN_COMMAND if unknown else ErrorCode.BAD_MESSAGE, request_id, cmd)
 
 
 def _id(raw: msgspec.Raw) -> str:
-    """Read a field as an id-like text; "" if it is none."""
-    if memoryview(raw).nbytes > _MAX_WRITTEN_ID:
-        return ""
-    text = _written(raw)
+    """Read a field as an id; "" if it is none."""
+    text = _word(raw)
     return text if is_valid_id(text) else ""
 
 
-_OPEN, _SHUT = b"10"
-_AS_BITS: Final = bytes(_OPEN if byte in b"[{" else _SHUT if byte in b"]}" else byte for byte in range(256))
-_NEITHER: Final = bytes(byte for byte in range(256) if byte not in b'[]{}"')
-
-
-def _rise_and_peak(byte: int) -> tuple[int, int]:
-    """Tell of eight brackets, 1 for one that opens, how much deeper they end, and how deep they go."""
-    depth = peak = 0
-    for bit in range(7, -1, -1):
-        depth += 1 if byte >> bit & 1 else -1
-        peak = max(peak, depth)
-    return depth, peak
-
-
-_RISES, _PEAKS = zip(*map(_rise_and_peak, range(256)), strict=True)
-_RISES_OF_16: Final = tuple(one + other for one in _RISES for other in _RISES)
-_PEAKS_OF_16: Final = tuple(
-    max(_PEAKS[one], _RISES[one] + _PEAKS[other]) for one in range(256) for other in range(256)
-)
-
-
-def is_too_deep(frame: bytes) -> bool:
-    """Whether the brackets of a frame nest deeper than `MAX_DEPTH`, outside its strings.
-
-    Of a frame that is no JSON it may say either. Sixteen brackets at a time: one by one they would take ten
-    times as long, and a client may send frames of nothing else.
-    """
-    # Without escapes and all that is neither a quote nor a bracket, two quotes side by side enclose nothing.
-    if b'\\"' in frame:
-        frame = frame.replace(b"\\\\", b"").replace(b'\\"', b"")
-    text = frame.translate(_AS_BITS, _NEITHER).replace(b'""', b"")
-    bits = b"".join(text.split(b'"')[::2])
-    if b"1" * (MAX_DEPTH + 1) in bits:
-        return True
-    most = MAX_DEPTH
-    while bits.count(b"1") > most and bits.count(b"10") > len(bits) // 4:  # many pairs: one level less
-        bits = bits.replace(b"10", b"")
-        most -= 1
-    if bits.count(b"1") <= most:
-        return False
-    size = -(-len(bits) // 16)
-    words = memoryview(int(bits.ljust(size * 16, b"0"), 2).to_bytes(size * 2, sys.byteorder)).cast("H")
-    words = words if sys.byteorder == "big" else words[::-1]
-    levels = itertools.accumulate(map(_RISES_OF_16.__getitem__, words), initial=0)
-    deepest: int = max(map(operator.add, levels, map(_PEAKS_OF_16.__getitem__, words)))
-    return deepest > most
+def _word(raw: msgspec.Raw) -> str:
+    """Read a field that may be shown; "" if it may not."""
+    if memoryview(raw).nbytes > _MAX_WRITTEN_ID:
+        return ""
+    text = text_in(raw)
+    return text if is_shown(text) else ""

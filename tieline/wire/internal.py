@@ -6,17 +6,25 @@ resends, and another process answers.
 Fields are told apart by their position. A message may only grow, at its end, by fields with defaults:
 neighbouring versions run side by side (docs/decisions/0060-messages-and-records-change-by-rule.md).
 
+What comes from another process is believed no more than what comes from a client: the decoders here refuse
+ids, numbers and sizes that no honest process sends (`checks`), and answers of another kind than was asked
+for. They raise what is in `UNREADABLE`, and nothing else.
+
 Nothing here reaches a client; that is `envelope`. The frame of a client travels inside these messages as
-bytes and is never decoded again.
+bytes; only the router looks at it once more, to see whose it is (`heads`).
 """
 
 import hashlib
-from typing import Final, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 
-from tieline.wire.codes import ErrorCode
+from tieline.wire.checks import UNREADABLE as UNREADABLE
+from tieline.wire.checks import Checker
+from tieline.wire.codes import CloseCode, ErrorCode
 from tieline.wire.ids import (
+    CallId,
     ConnectionId,
     FrameDigest,
     GatewayId,
@@ -31,10 +39,12 @@ from tieline.wire.subjects import token
 
 Ack = Literal["relayed", "held"]
 
-MAX_HEX: Final = 15
-"""Digits of a revision in a resume token, at most: it is less than 2 to the power of 63."""
+MAX_HEX: Final = 13
+"""Digits of a revision in a resume token, at most: no larger number is sent (`checks`)."""
 
 _HEX: Final = frozenset("0123456789abcdef")
+NO_CALL: Final = CallId("")
+"""No call, or none that has a name."""
 
 
 def secret_hash(secret: ResumeToken) -> SecretHash:
@@ -83,6 +93,8 @@ class Signal(_Message, frozen=True, array_like=True, tag=True, gc=False):
     frame: bytes
     stored: bool
     """The sender asked for acks: answer only when the message is safe."""
+    call: CallId = NO_CALL
+    """The call that the client says it is about; empty: it says none."""
 
 
 class Accepted(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -91,12 +103,18 @@ class Accepted(_Message, frozen=True, array_like=True, tag=True, gc=False):
     ack: Ack
     other_bytes: int = 0
     """Bytes of other frames that were published for it: those that it released, or that had to precede it."""
+    call: CallId = NO_CALL
+    """The call that it belongs to."""
 
 
 class Refused(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The request is refused; `reason` names an `ErrorCode`."""
 
     reason: str
+    fate: str = ""
+    """What has become of the call that the signal names (`CallFate`), if it is refused for that."""
+    call: CallId = NO_CALL
+    """The call that the two users have."""
 
     @property
     def refusal(self) -> ErrorCode:
@@ -124,6 +142,8 @@ class Check(_Message, frozen=True, array_like=True, tag=True, gc=False):
     digest: FrameDigest
     frame: bytes
     """The frame, if it is a candidate: it may have to be held. Else empty."""
+    call: CallId = NO_CALL
+    """See `Signal`."""
 
 
 class Delivery(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -132,6 +152,8 @@ class Delivery(_Message, frozen=True, array_like=True, tag=True, gc=False):
     user: UserId
     session: SessionId
     frame: bytes | None
+    call: CallId = NO_CALL
+    """The call that the frame belongs to, where it is another one than the signal's."""
 
 
 class Relay(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -146,6 +168,8 @@ class Relay(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """How long the router may relay this sender's candidates to this target without asking; 0: not at all."""
     grant_held: tuple[FrameDigest, ...] = ()
     """Meanwhile these are retries of candidates that were held: acknowledge them as held."""
+    call: CallId = NO_CALL
+    """The call that the signal belongs to. The grant is for signals that name this one, or none."""
 
 
 Verdict = Relay | Refused | SessionGone
@@ -189,6 +213,8 @@ class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """Its rooms, with when they were joined; a full one is not among them."""
     owed_s: float = 0.0
     """What the user has used up on other connections, in seconds until its budget is full again."""
+    offer_timeout_s: float = 0.0
+    """How long an offer waits for its answer; 0: an older process, which does not say."""
     user: UserId = UserId("")
     connection: ConnectionId = ConnectionId("")
     """Whose it is, for a gateway that does not wait for this answer any more; empty: an older process."""
@@ -417,6 +443,14 @@ class CloseSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     connection: ConnectionId
     code: int
 
+    @property
+    def close_code(self) -> CloseCode:
+        """The close code; of one that only a newer process knows, that the session is lost."""
+        return CloseCode(self.code) if self.code in _CLOSE_CODES else CloseCode.BROKER_LOST
+
+
+_CLOSE_CODES: Final = frozenset(map(int, CloseCode))
+
 
 class RoomChange(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """What has become of one user in one room: an entry of the room's log, whose subject names the two."""
@@ -430,12 +464,20 @@ class RoomChange(_Message, frozen=True, array_like=True, tag=True, gc=False):
     voice: bool
     joined_at: int
     """Unix milliseconds."""
-    reason: LeftReason | None = None
-    """Why it left."""
+    reason: str | None = None
+    """Why it left: a `LeftReason`, or one that only a newer process knows."""
     tells_user: bool = False
     """The user itself is told, too."""
     is_silent: bool = False
     """Its status is what it was: only clients that are told all of a member hear of it."""
+
+    @property
+    def left_reason(self) -> LeftReason:
+        """Why it left, as far as clients of this version know reasons."""
+        return _LEFT_REASONS.get(self.reason or "", "left")
+
+
+_LEFT_REASONS: Final[dict[str, LeftReason]] = {reason: reason for reason in get_args(LeftReason)}
 
 
 class Happened(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -450,6 +492,56 @@ class Happened(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     peer: UserId | None = None
     room: RoomId | None = None
     reason: str | None = None
+    call: CallId | None = None
+    """The call that was offered or answered, or that has ended."""
+
+
+ANSWERS: Final[dict[type[PresenceRequest], tuple[type[PresenceReply], ...]]] = {
+    Check: (Relay, Refused, SessionGone),
+    OpenSession: (Opened, Outdated, Refused, SessionGone),
+    EndSession: (Done,),
+    Register: (Done, Outdated, SessionGone),
+    Regrant: (Done, Outdated, Refused, SessionGone),
+    Tell: (Done, Refused, SessionGone),
+    FindReplaced: (Replaced,),
+    JoinRoom: (RoomJoined, RoomMembers, Outdated, Refused, SessionGone),
+    LeaveRoom: (Done, Outdated, Refused, SessionGone),
+    ListMembers: (RoomMembers, Refused, SessionGone),
+    KeepLease: (LeaseKept,),
+}
+"""What a presence request may be answered with."""
+
+MAX_ASKED: Final = 1_024
+"""The most connections that are asked about, or ended, together: far more than any gateway names."""
+
+
+def _ends_no_more_below(ending: EndSession) -> bool:
+    return len(ending.also) <= MAX_ASKED and not any(other.also for other in ending.also)
+
+
+def _asks_about_few(asked: FindReplaced) -> bool:
+    return len(asked.connections) <= MAX_ASKED
+
+
+_WHOLE: Final[Mapping[type, Callable[[Any], bool]]] = {
+    EndSession: _ends_no_more_below,
+    FindReplaced: _asks_about_few,
+}
+
+MessageT = TypeVar("MessageT")
+
+
+def _checked(decode: Callable[[bytes], MessageT], kind: object) -> Callable[[bytes], MessageT]:
+    """Make a decoder that refuses what no honest process sends."""
+    checker = Checker(kind, _WHOLE)
+
+    def read(data: bytes) -> MessageT:
+        message = decode(data)
+        if not checker.is_good(message):
+            raise msgspec.ValidationError("an id, a number or a size that no process sends")
+        return message
+
+    return read
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -471,10 +563,27 @@ def is_opened(payload: bytes) -> bool:
 encode = _encoder.encode
 decode_signals = _signals.decode
 """A pack: the signals of one command that one turn of a gateway's event loop has brought. When it is sent
-again, None stands for each signal that has been answered since."""
+again, None stands for each signal that has been answered since. Its ids are not checked yet (`is_meant`)."""
+is_meant: Callable[[Signal], bool] = Checker(Signal).is_good
+"""Whether the ids of a signal can be meant. One that a router knows from presence is, so that most of the
+signals of an established pair need not be looked at once more."""
 decode_answers = _answers.decode
 """Answers to signals of one pack, each with its place in it; there may be several such messages a pack."""
-decode_presence_request = _presence_requests.decode
-decode_presence_reply = _presence_replies.decode
-decode_close_session = _closings.decode
-decode_room_change = _changes.decode
+decode_presence_request: Callable[[bytes], PresenceRequest] = _checked(
+    _presence_requests.decode, PresenceRequest
+)
+decode_presence_reply: Callable[[bytes], PresenceReply] = _checked(_presence_replies.decode, PresenceReply)
+decode_close_session: Callable[[bytes], CloseSession] = _checked(_closings.decode, CloseSession)
+decode_room_change: Callable[[bytes], RoomChange] = _checked(_changes.decode, RoomChange)
+
+
+def read_answer(request: PresenceRequest, data: bytes) -> PresenceReply:
+    """Decode the answer to a presence request.
+
+    Raises:
+        UNREADABLE: it is none, or one of another kind than may be given to this request.
+    """
+    reply = decode_presence_reply(data)
+    if not isinstance(reply, ANSWERS[type(request)]):
+        raise msgspec.ValidationError(f"{type(reply).__name__} is no answer to {type(request).__name__}")
+    return reply

@@ -6,11 +6,14 @@ Asking, and what the answer means, is the caller's: presence (`presence.store`, 
 ask is in `permissions`; our own subjects are in `subjects`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import msgspec
+
+from tieline.wire.checks import UNREADABLE
 
 # The subjects of its API.
 
@@ -62,8 +65,8 @@ def next_message(stream: str, consumer: str) -> str:
 
 
 def consumer_acks(stream: str, consumer: str) -> str:
-    """The pattern of the subjects where a consumer's messages are acknowledged."""
-    return f"$JS.ACK.{stream}.{consumer}.>"
+    """The pattern of the subjects where a consumer's messages are acknowledged: five numbers follow."""
+    return f"$JS.ACK.{stream}.{consumer}.*.*.*.*.*"
 
 
 def leader_elected(stream: str) -> str:
@@ -83,6 +86,9 @@ def bucket_prefix(bucket: str) -> str:
 
 # Headers of a publish.
 
+_CALL: Final = b"Tieline-Call"
+"""Ours: it stays with what is stored, is read with it, and pushed with it."""
+
 _MESSAGE_ID: Final = "Nats-Msg-Id"
 """A message of this name that the stream had within its duplicate window is not stored again."""
 
@@ -92,9 +98,14 @@ _TTL: Final = "Nats-TTL"
 _OPERATION: Final = "KV-Operation"
 
 
-def named(message_id: str) -> bytes:
-    """Encode the headers of a message that is to be stored once, however often it is published."""
-    return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n\r\n" % message_id.encode()
+def named(message_id: str, call: str = "") -> bytes:
+    """Encode the headers of a message that is to be stored once, however often it is published.
+
+    `call` is the id of the call that it belongs to; "": it belongs to none. `call_of` reads it.
+    """
+    if not call:
+        return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n\r\n" % message_id.encode()
+    return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n%b: %b\r\n\r\n" % (message_id.encode(), _CALL, call.encode())
 
 
 def only_asking(message_id: str) -> dict[str, str]:
@@ -142,7 +153,10 @@ _PENDING: Final = b"Nats-Num-Pending"
 _MARKER_REASON: Final = "Nats-Marker-Reason"
 _AT_SUBJECT: Final = b"\r\nNats-Subject: "
 _AT_SEQUENCE: Final = b"\r\n%b: " % _SEQUENCE
-_AT_PREVIOUS: Final = b"\r\nNats-Last-Sequence: "
+_SEQUENCE_LINE: Final = b"%b: " % _SEQUENCE
+_SEQUENCE_AT: Final = len(_SEQUENCE_LINE)
+_PREVIOUS_LINE: Final = b"Nats-Last-Sequence: "
+_PREVIOUS_AT: Final = len(_PREVIOUS_LINE)
 
 
 class Headers(Protocol):
@@ -166,9 +180,13 @@ def pending(message: Headers) -> int:
 def stored_as(headers: bytes) -> tuple[str, int]:
     """Read the subject under which a message is stored, and its sequence; every record read passes here.
 
-    They stand in this order, which is tested with a real broker.
+    They stand in this order, behind whatever headers the message was published with: so what a publisher has
+    written is never taken for what the stream says. That is tested with a real broker.
+
+    Raises:
+        ValueError: it comes from no stream.
     """
-    start = headers.index(_AT_SUBJECT) + len(_AT_SUBJECT)
+    start = headers.rindex(_AT_SUBJECT) + len(_AT_SUBJECT)
     end = headers.index(b"\r", start)
     sequence_at = headers.index(_AT_SEQUENCE, end) + len(_AT_SEQUENCE)
     return headers[start:end].decode(), int(headers[sequence_at : headers.index(b"\r", sequence_at)])
@@ -177,13 +195,27 @@ def stored_as(headers: bytes) -> tuple[str, int]:
 def position(headers: bytes) -> tuple[int, int]:
     """Read the place of a message that a stream republishes; every frame for a client passes here.
 
-    Returns the sequence of the message before it on the same subject (0: none is kept), and its own. They
-    stand in this order, which is tested with a real broker.
+    Returns the sequence of the message before it on the same subject (0: none is kept), and its own. They are
+    the stream's own words, which stand last, with the time between them: what a publisher has written stands
+    before, and is not looked at. The answer to a direct get, which a neighbour may have had sent here, has
+    other words there. That is tested with a real broker.
+
+    Raises:
+        ValueError: no stream has republished it.
     """
-    start = headers.index(_AT_SEQUENCE) + len(_AT_SEQUENCE)
-    end = headers.index(b"\r", start)
-    previous = headers.index(_AT_PREVIOUS, end) + len(_AT_PREVIOUS)
-    return int(headers[previous : headers.index(b"\r", previous)]), int(headers[start:end])
+    *_, stored, _, before, _, _ = headers.rsplit(b"\r\n", 5)
+    if not (stored.startswith(_SEQUENCE_LINE) and before.startswith(_PREVIOUS_LINE)):
+        raise ValueError("no stream has republished it")
+    return int(before[_PREVIOUS_AT:]), int(stored[_SEQUENCE_AT:])
+
+
+_AT_CALL: Final = re.compile(rb"\r\n%b: ([0-9A-Za-z_-]{1,64})\r\n" % _CALL)
+
+
+def call_of(headers: bytes) -> str:
+    """Read which call a stored message belongs to; "": none, or an older process stored it."""
+    found = _AT_CALL.search(headers)
+    return "" if found is None else found[1].decode()
 
 
 def up_to(message: Headers) -> int:
@@ -218,6 +250,11 @@ def newer_message_of(subject: str, revision: int) -> bytes:
 def last_messages_of(subjects: Sequence[str]) -> bytes:
     """Ask (`direct_get`) for the last message of each subject; they may be patterns."""
     return _encoder.encode({"multi_last": subjects})
+
+
+def few_last_messages_of(subjects: Sequence[str], most: int) -> bytes:
+    """Ask as `last_messages_of` does, for so many at most; `pending` reads whether there are more."""
+    return _encoder.encode({"multi_last": subjects, "batch": most})
 
 
 def last_messages_since(subjects: Sequence[str], start: int) -> bytes:
@@ -338,6 +375,33 @@ class Stream(msgspec.Struct, frozen=True):
         return max(0, self.config.max_bytes)
 
 
-read_published = msgspec.json.Decoder(Published).decode
-read_message = msgspec.json.Decoder(LeaderAnswer).decode
-read_stream = msgspec.json.Decoder(Stream).decode
+NO_ANSWER_OF_JETSTREAM: Final = Error(description="this is no answer of JetStream")
+"""What is read instead of an answer that cannot be understood: nothing is known then."""
+
+_published = msgspec.json.Decoder(Published)
+_message = msgspec.json.Decoder(LeaderAnswer)
+_stream = msgspec.json.Decoder(Stream)
+
+
+def read_published(answer: bytes) -> Published:
+    """Read the answer to a publish. One that cannot be understood says that nothing is known."""
+    try:
+        return _published.decode(answer)
+    except UNREADABLE:
+        return Published(error=NO_ANSWER_OF_JETSTREAM)
+
+
+def read_message(answer: bytes) -> LeaderAnswer:
+    """Read the answer to `get_from_leader`. One that cannot be understood says that nothing is known."""
+    try:
+        return _message.decode(answer)
+    except UNREADABLE:
+        return LeaderAnswer(error=NO_ANSWER_OF_JETSTREAM)
+
+
+def read_stream(answer: bytes) -> Stream:
+    """Read the answer to `stream_info`. One that cannot be understood says that nothing is known."""
+    try:
+        return _stream.decode(answer)
+    except UNREADABLE:
+        return Stream(error=NO_ANSWER_OF_JETSTREAM)

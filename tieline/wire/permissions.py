@@ -4,8 +4,12 @@ The broker enforces it (`tieline permissions` writes it as the broker's configur
 "its own": all gateways are one user of the broker, so each may subscribe to what another one is sent. Only
 presence can read or write the bucket, and only routers and presence can publish to users.
 
+Nor does a pattern say where JetStream may answer: it answers on any subject that it is told, with the
+server's own rights. So gateways have an account of their own, and `passages` lists what passes between the
+two.
+
 What may be asked of presence is listed by inclusion, in two unions of `internal`: a new operation is
-permitted to no service until it is in one of them.
+permitted to no service until it is in one of them. So are the kinds of keys in the bucket.
 """
 
 from typing import Final, NamedTuple, get_args
@@ -27,8 +31,30 @@ class Permissions(NamedTuple):
     """Whether it may answer a question, on the reply subject that the question names."""
 
 
+class Passages(NamedTuple):
+    """What passes between the gateways' account and that of all others; nothing else does."""
+
+    from_gateways: tuple[str, ...]
+    to_gateways: tuple[str, ...]
+    asked_by_gateways: dict[str, bool]
+    """What JetStream answers in the gateways' account, where nothing is stored, wherever it is told to; and
+    whether there are several answers."""
+
+
+def passages(subjects: Subjects) -> Passages:
+    """List what passes between the accounts of one namespace."""
+    gateway = permissions(subjects)["gateway"]
+    asked = {f"{subjects.namespace}.mark.*": False, jetstream.direct_get(subjects.mailbox()): True}
+    said = (pattern for pattern in gateway.say if pattern not in asked)
+    return Passages((*said, f"{subjects.namespace}.presence.*.reply.*"), gateway.hear, asked)
+
+
 def permissions(subjects: Subjects) -> dict[str, Permissions]:
-    """List what each service of one namespace may do; `observer` is for backends, audits and webhooks."""
+    """List what each service of one namespace may do.
+
+    `observer` is for backends, audits and webhooks. `streams` is for an operator (`tieline streams`): to
+    adapt a stream can empty it, so that no service may.
+    """
     ns = subjects.namespace
     return {
         "gateway": Permissions(
@@ -65,8 +91,24 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 *_bucket(jetstream.bucket_stream(ns), jetstream.bucket_prefix(ns)),
                 *_stream(subjects.mailbox()),
             ),
-            hear=(f"{ns}.presence.*.reply.*", f"{ns}.presence.*.inbox.>", f"{ns}.presence.* presence"),
+            hear=(
+                f"{ns}.presence.*.reply.*",
+                f"{ns}.presence.*.inbox.*",
+                f"{ns}.presence.*.inbox.*.*",
+                f"{ns}.presence.* presence",
+            ),
             answer=True,
+        ),
+        "streams": Permissions(
+            say=(
+                jetstream.ACCOUNT_INFO,
+                *_stream(jetstream.bucket_stream(ns)),
+                *_stream(subjects.mailbox()),
+                jetstream.update_stream(jetstream.bucket_stream(ns)),
+                jetstream.update_stream(subjects.mailbox()),
+            ),
+            hear=(f"{ns}.streams.*.inbox.*", f"{ns}.streams.*.inbox.*.*"),
+            answer=False,
         ),
         "observer": Permissions(say=(), hear=(f"{ns}.events.*",), answer=False),
     }
@@ -81,7 +123,7 @@ def _requests(subjects: Subjects, union: object) -> tuple[str, ...]:
 def _bucket(stream: str, prefix: str) -> tuple[str, ...]:
     """The bucket's keys, its stream, and the consumer of its expired timers."""
     return (
-        f"{prefix}>",
+        *(prefix + key for key in Keys.kinds()),
         jetstream.ACCOUNT_INFO,
         *_stream(stream),
         jetstream.get_from_leader(stream),
@@ -94,5 +136,5 @@ def _bucket(stream: str, prefix: str) -> tuple[str, ...]:
 
 
 def _stream(name: str) -> tuple[str, ...]:
-    """Making a stream and adapting it; not deleting or purging it, or anything that it keeps."""
-    return jetstream.create_stream(name), jetstream.stream_info(name), jetstream.update_stream(name)
+    """Making a stream, which changes none that is there, and looking at it."""
+    return jetstream.create_stream(name), jetstream.stream_info(name)

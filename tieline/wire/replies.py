@@ -17,6 +17,11 @@ HangupReason = Literal["timeout", "disconnected", "left", "kicked"]
 """Why the server has ended a negotiation."""
 
 
+CallFate = Literal["ended", "answered", "replaced"]
+"""What has become of a call that a refused message names: it is over; its offer is answered; it is over, and
+the two have another one."""
+
+
 class Member(msgspec.Struct, frozen=True, rename="camel"):
     """One member of a room."""
 
@@ -100,6 +105,8 @@ class Welcome(msgspec.Struct, frozen=True, rename="camel"):
     resume_window: int | float
     ping_interval: int | float
     max_message_bytes: int
+    offer_timeout: int | float | msgspec.UnsetType = msgspec.UNSET
+    """How long an offer waits for its answer; told to clients that say and hear the names of calls."""
 
 
 class MemberJoined(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -176,6 +183,7 @@ class _Success(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Ack(_Success, frozen=True, kw_only=True):
     ack: Literal["relayed", "held"]
+    call: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Error(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +194,9 @@ class _Error(msgspec.Struct, frozen=True, kw_only=True):
     msg: str
     data: None = None
     reason: str
+    argument: str | msgspec.UnsetType = msgspec.UNSET
+    fate: str | msgspec.UnsetType = msgspec.UNSET
+    call: str | msgspec.UnsetType = msgspec.UNSET
 
 
 _encoder = msgspec.json.Encoder()
@@ -196,18 +207,34 @@ def success(request_id: str, cmd: str, data: object) -> bytes:
     return _encoder.encode(_Success(request_id=request_id, cmd=cmd, data=data))
 
 
-def ack(request_id: str, cmd: str, kind: Literal["relayed", "held"]) -> bytes:
-    """Encode the ack for a sender that asked for acks: its message is safe."""
-    return _encoder.encode(_Ack(request_id=request_id, cmd=cmd, data=None, ack=kind))
+def ack(request_id: str, cmd: str, kind: Literal["relayed", "held"], call: str = "") -> bytes:
+    """Encode the ack for a sender that asked for acks: its message is safe. `call`: which it belongs to."""
+    told = _Ack(request_id=request_id, cmd=cmd, data=None, ack=kind, call=call or msgspec.UNSET)
+    return _encoder.encode(told)
 
 
-def error(request_id: str, cmd: str, refusal: ErrorCode) -> bytes:
-    """Encode a refusal."""
+def error(
+    request_id: str, cmd: str, refusal: ErrorCode, argument: str = "", *, fate: str = "", call: str = ""
+) -> bytes:
+    """Encode a refusal, on account of one argument in `data` if there is one that is wrong alone.
+
+    `fate`: what has become of the call that the message names (`CallFate`); `call`: which the two users have.
+    """
     return _encoder.encode(
-        _Error(request_id=request_id, cmd=cmd, code=refusal.code, msg=refusal.msg, reason=refusal.reason)
+        _Error(
+            request_id=request_id,
+            cmd=cmd,
+            code=refusal.code,
+            msg=refusal.msg,
+            reason=refusal.reason,
+            argument=argument or msgspec.UNSET,
+            fate=fate or msgspec.UNSET,
+            call=call or msgspec.UNSET,
+        )
     )
 
 
-def denial(status: int, msg: str, reason: str) -> bytes:
-    """Encode the JSON body of an HTTP refusal before the upgrade."""
-    return _encoder.encode({"code": status, "msg": msg, "reason": reason})
+def denial(status: int, msg: str, reason: str, limit: str = "") -> bytes:
+    """Encode the JSON body of an HTTP refusal before the upgrade; `limit` is which one was met, if any."""
+    body = {"code": status, "msg": msg, "reason": reason}
+    return _encoder.encode(body | {"limit": limit} if limit else body)

@@ -1,24 +1,23 @@
 """Every subject of Tieline and every key of the presence bucket, spelled in one place.
 
-An id from outside becomes one subject token: letters, digits, `_` and `-` stand for themselves, every
-other byte of its UTF-8 is `=XX`. nats-py checks no subject, so an id with a space, a dot, a wildcard or
+Every id becomes one subject token, whoever has made it: letters, digits, `_` and `-` stand for themselves,
+every other byte of its UTF-8 is `=XX`. nats-py checks no subject, so an id with a space, a dot, a wildcard or
 a line end would otherwise be protocol injection. The subjects of JetStream's own API are in `jetstream`.
 """
 
 import functools
+import re
+from collections.abc import Callable
 from typing import Final
 
 from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SessionId, UserId
 
+_LONGEST_REPLY: Final = 64
+"""The longest last token of a subject for replies: far more than a request is called by."""
+
 _PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _ENCODED: Final = tuple(chr(byte) if byte in _PLAIN else f"={byte:02X}" for byte in range(256))
-
-ANY: Final = "*"
-"""The wildcard for one token, for arguments that are no ids from outside: a session, or a word of our own.
-
-An id that happens to be `*` is encoded like any other, so no id is ever a pattern.
-"""
 
 
 @functools.lru_cache(maxsize=65_536)  # every message names two users, mostly the same as the one before it
@@ -49,6 +48,11 @@ def identifier(encoded: str) -> str:
     return text
 
 
+@functools.lru_cache(maxsize=65_536)  # every frame for a user passes here, many for each session
+def _user_subject(namespace: str, user: UserId, session: SessionId) -> str:
+    return f"{namespace}.user.{token(user)}.{token(session)}"
+
+
 class Subjects:
     """The subjects below one namespace, so that several systems may share a broker."""
 
@@ -73,7 +77,7 @@ class Subjects:
 
     def user(self, user: UserId, session: SessionId) -> str:
         """Frames for one session of a user, byte for byte: to the mailbox, which republishes on `live`."""
-        return f"{self.namespace}.user.{token(user)}.{session}"
+        return _user_subject(self.namespace, user, session)
 
     def users(self) -> str:
         """Every frame for every user: what the mailbox keeps."""
@@ -81,7 +85,7 @@ class Subjects:
 
     def live(self, user: UserId, session: SessionId) -> str:
         """The same frames, once they are stored, in that order: what the session's gateway listens to."""
-        return f"{self.namespace}.live.user.{token(user)}.{session}"
+        return f"{self.namespace}.live.user.{token(user)}.{token(session)}"
 
     def room(self, room: RoomId, user: UserId) -> str:
         """One user's changes in a room's log: to the mailbox, which republishes on `live`."""
@@ -132,8 +136,26 @@ class Subjects:
         return f"{self.namespace}.gateway.{token(gateway)}.{what}"
 
     def replies(self, service: str, instance: str) -> str:
-        """The prefix of the replies to one router's or presence's own requests."""
+        """The prefix of the replies to one process's own requests."""
         return f"{self.namespace}.{service}.{token(instance)}.reply"
+
+    def reply_to(self, service: str) -> Callable[[str], bool]:
+        """Make a test of whether a subject is one on which a process of this service hears replies.
+
+        A request names the subject of its answer, which whoever answers publishes with its own rights. So an
+        answer goes nowhere else: not into the bucket, to a user, to JetStream or to another service.
+        """
+        form = re.compile(rf"{re.escape(self.namespace)}\.{service}\.[A-Za-z0-9_=-]{{1,384}}\.reply")
+
+        @functools.lru_cache(maxsize=1_024)  # a process hears all its replies behind one prefix
+        def is_prefix(text: str) -> bool:
+            return form.fullmatch(text) is not None
+
+        def is_reply(subject: str) -> bool:
+            prefix, _, last = subject.rpartition(".")
+            return is_prefix(prefix) and last.isalnum() and last.isascii() and len(last) <= _LONGEST_REPLY
+
+        return is_reply
 
     def inbox(self, service: str, instance: str) -> str:
         """The prefix of what JetStream sends to one process through nats-py: answers, and due timers."""
@@ -190,7 +212,7 @@ class Keys:
     @staticmethod
     def session(gateway: GatewayId, session: SessionId) -> str:
         """Which user a session of a gateway belongs to; read when the gateway has died."""
-        return f"session.{token(gateway)}.{session}"
+        return f"session.{token(gateway)}.{token(session)}"
 
     @staticmethod
     def sessions_of(gateway: GatewayId) -> str:
@@ -200,12 +222,12 @@ class Keys:
     @staticmethod
     def offer_timer(offerer: UserId, target: UserId, generation: str) -> str:
         """The expiry of one waiting offer; `generation` tells it from the offer that replaced it."""
-        return f"timer.offer.{token(offerer)}.{token(target)}.{generation}"
+        return f"timer.offer.{token(offerer)}.{token(target)}.{token(generation)}"
 
     @staticmethod
     def away_timer(user: UserId, connection: ConnectionId) -> str:
         """The end of the window in which a session may be resumed after this connection of it was lost."""
-        return f"timer.away.{token(user)}.{connection}"
+        return f"timer.away.{token(user)}.{token(connection)}"
 
     @staticmethod
     def lease_timer(gateway: GatewayId) -> str:
@@ -226,6 +248,27 @@ class Keys:
     def listeners() -> str:
         """The pattern of all gateways that hear the logs of rooms."""
         return "listener.*"
+
+    @staticmethod
+    def kinds() -> tuple[str, ...]:
+        """The patterns of all keys that there are, each of one kind."""
+        return (
+            "user.*",
+            "room.*.*",
+            "pair.*.*",
+            "held.*.*.*",
+            "session.*.*",
+            Keys.listeners(),
+            "timer.offer.*.*.*",
+            "timer.away.*.*",
+            Keys.leases(),
+            Keys.probe(),
+        )
+
+    @staticmethod
+    def probe() -> str:
+        """What is read and written to see whether that is possible."""
+        return "usable"
 
     @staticmethod
     def timers() -> str:

@@ -47,6 +47,7 @@ class FaultyStore:
         self.write = store.write
         self.put = store.put
         self.keys = store.keys
+        self.read_few = store.read_few
         self.delete = store.delete
 
     async def read(

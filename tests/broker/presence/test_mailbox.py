@@ -1,16 +1,20 @@
 """The mailbox's stream, as presence makes it on a real broker."""
 
-import pytest
-from nats.js.api import RePublish, StorageType, StreamConfig
+from typing import Any
 
-from presence.mailbox import MARGIN_S, MIN_BYTES, MIN_KEEP_S, Mailbox, make_mailbox
+import pytest
+from nats.js import JetStreamContext
+from nats.js.api import RePublish, StorageType, StreamConfig, StreamInfo
+
+from presence.mailbox import MARGIN_S, MIN_BYTES, MIN_KEEP_S, NOT_ADAPTED, Mailbox, is_made, make_mailbox
 from presence.store import StoreUnavailable
 from tests.broker.conftest import SMALL
 from tests.broker.presence.conftest import SUBJECTS
-from tests.broker.runtime.watching import happens, watch
+from tests.broker.runtime.watching import Inbox, happens, watch
 from tests.support.nats_server import NatsServer
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import Requests
+from tieline.wire import jetstream
 from tieline.wire.limits import MAX_MISSED, RETRY_WINDOW_S
 
 
@@ -142,3 +146,37 @@ async def test_without_a_broker_it_is_not_usable(
     await happens(away)
 
     assert not await Mailbox(requests, SUBJECTS).is_usable()
+
+
+class NotPermitted(JetStreamContext):
+    """What a service asks of JetStream that may look at a stream, and make it, but not adapt it."""
+
+    async def update_stream(self, config: StreamConfig | None = None, **_params: Any) -> StreamInfo:
+        raise TimeoutError(f"{config} is not answered")
+
+
+async def test_a_mailbox_that_may_not_be_adapted_serves_as_it_is(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    await make_mailbox(broker, SUBJECTS, "memory", 1, 30, max_bytes=MIN_BYTES)
+    for keep_s in (MIN_KEEP_S + 30, MIN_KEEP_S + 31):
+        wanted = (await made(broker)).evolve(max_age=keep_s)
+        assert await is_made(NotPermitted(broker.client), wanted)
+    assert caplog.messages == [NOT_ADAPTED] * 2
+
+
+async def test_a_mailbox_that_lacks_subjects_has_to_be_adapted(broker: Broker) -> None:
+    await make_mailbox(broker, SUBJECTS, "memory", 1, 30, max_bytes=MIN_BYTES)
+    wanted = (await made(broker)).evolve(subjects=["t.other"])
+    with pytest.raises(StoreUnavailable, match="cannot be adapted"):
+        await is_made(NotPermitted(broker.client), wanted)
+
+
+async def test_a_mailbox_that_is_as_it_should_be_is_let_be(broker: Broker) -> None:
+    await make_mailbox(broker, SUBJECTS, "memory", 1, 30)
+    updates = Inbox()
+    await broker.subscribe(jetstream.update_stream(SUBJECTS.mailbox()), updates.put)
+    await broker.flush()
+    await make_mailbox(broker, SUBJECTS, "memory", 1, 30)
+    await broker.flush()
+    assert updates.is_empty()

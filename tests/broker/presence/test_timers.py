@@ -195,3 +195,20 @@ async def test_it_stops_when_it_is_told_to(presence: Presence) -> None:
 
     assert await until(presence.running.done)
     assert presence.running.exception() is None
+
+
+@pytest.mark.parametrize(
+    "key", ["timer.offer.=ZZ.b.c", "timer.away.=zz.c", "timer.away.a.=ZZ", "timer.lease.=ZZ"]
+)
+async def test_a_timer_of_nobody_is_dropped_and_removed(
+    presence: Presence, caplog: pytest.LogCaptureFixture, key: str
+) -> None:
+    dropped = metrics.UNREADABLE_MESSAGES.labels("timer")
+    before = value_of(dropped)
+    await presence.store.put(key, b"", SOON_S)
+
+    await presence.has_expired(key)
+
+    await until(lambda: value_of(dropped) == before + 1)
+    assert not any(record.exc_info for record in caplog.records)
+    assert not presence.running.done()

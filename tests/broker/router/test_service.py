@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
+import msgspec
 import pytest
 
 from presence.mailbox import make_mailbox
@@ -13,14 +14,13 @@ from router.service import RouterService
 from tests.broker.runtime.watching import Inbox
 from tests.support.full_broker import make_room
 from tests.support.metrics import value_of
-from tests.support.waiting import until
 from tieline import metrics
 from tieline.runtime import metrics as runtime_metrics
 from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
 from tieline.wire import internal
-from tieline.wire.ids import SessionId, UserId
+from tieline.wire.ids import FrameDigest, SessionId, UserId
 from tieline.wire.internal import (
     Accepted,
     Check,
@@ -32,11 +32,13 @@ from tieline.wire.internal import (
     SessionGone,
     Signal,
 )
+from tieline.wire.origin import request_id_of
 from tieline.wire.subjects import Subjects
 
 SUBJECTS = Subjects("t")
 ALICE, BOB = UserId("alice"), UserId("bob")
 SESSION, TARGET = SessionId("s"), SessionId("t")
+ANSWERS = "t.gateway.g.reply.1"
 OFFER, CANDIDATE = "WEBRTC_OFFER", "WEBRTC_ICE_CANDIDATE"
 
 
@@ -60,14 +62,28 @@ class Routing:
             self.broker.send(message.reply, internal.encode(verdict))
 
     def signal(self, cmd: str, *pack: Signal | None) -> None:
-        self.broker.send(SUBJECTS.signal(cmd), internal.encode(pack), "t.answers")
+        """Send signals, whose frames say what a test calls them."""
+        signals = [signal and msgspec.structs.replace(signal, frame=said(cmd, signal)) for signal in pack]
+        self.broker.send(SUBJECTS.signal(cmd), internal.encode(signals), ANSWERS)
 
     async def answer(self) -> list[tuple[int, internal.RouterReply]]:
         return internal.decode_answers((await self.answers.next()).data)
 
     async def frame(self) -> tuple[str, bytes]:
+        """Wait for the next frame that is published; returns where to, and what it is called."""
         message = await self.frames.next()
-        return message.subject, message.data
+        return message.subject, request_id_of(message.data).encode() or message.data
+
+
+def said(cmd: str, signal: Signal) -> bytes:
+    """Make the frame of a signal, by the name that it has in its place."""
+    parties = {"from": signal.user, "to": signal.to, "data": None}
+    message = {"requestId": signal.frame.decode(), "module": "ROOM", "cmd": cmd, "data": parties}
+    return msgspec.json.encode(message)
+
+
+def digest_of(frame: bytes, cmd: str = CANDIDATE) -> FrameDigest:
+    return internal.digest(said(cmd, signal(frame)))
 
 
 def signal(frame: bytes = b"frame", to: UserId = BOB, *, stored: bool = False) -> Signal:
@@ -79,7 +95,7 @@ def to_bob(frame: bytes | None = None) -> Relay:
 
 
 def granting(check: Check) -> PresenceReply:
-    return Relay("relayed", (Delivery(BOB, TARGET, None),), 60.0, (internal.digest(b"held before"),))
+    return Relay("relayed", (Delivery(BOB, TARGET, None),), 60.0, (digest_of(b"held before"),))
 
 
 @pytest.fixture
@@ -92,7 +108,7 @@ async def routing(broker: Broker) -> AsyncIterator[Routing]:
     async with asyncio.TaskGroup() as tasks:
         subscription = await RouterService(broker, requests, SUBJECTS, grants, tasks).start()
         routing = Routing(broker, grants, subscription)
-        await broker.subscribe("t.answers", routing.answers.put)
+        await broker.subscribe(ANSWERS, routing.answers.put)
         await broker.subscribe(SUBJECTS.users(), routing.frames.put)
         await broker.subscribe(SUBJECTS.presence("check"), routing.on_check)
         await broker.flush()
@@ -115,9 +131,9 @@ async def test_a_signal_goes_where_presence_says_and_is_answered(routing: Routin
     ]
 
 
-@pytest.mark.parametrize(("cmd", "shown"), [(OFFER, b""), (CANDIDATE, b"frame")])
+@pytest.mark.parametrize(("cmd", "is_shown"), [(OFFER, False), (CANDIDATE, True)])
 async def test_presence_is_shown_the_frame_of_a_candidate_alone(
-    routing: Routing, cmd: str, shown: bytes
+    routing: Routing, cmd: str, is_shown: bool
 ) -> None:
     routing.verdict = lambda _: Relay("held", ())
 
@@ -125,7 +141,8 @@ async def test_presence_is_shown_the_frame_of_a_candidate_alone(
 
     assert await routing.answer() == [(0, Accepted("held"))]
     check = internal.decode_presence_request((await routing.checks.next()).data)
-    assert check == Check(ALICE, SESSION, BOB, cmd, internal.digest(b"frame"), shown)
+    shown = said(cmd, signal()) if is_shown else b""
+    assert check == Check(ALICE, SESSION, BOB, cmd, digest_of(b"frame", cmd), shown)
 
 
 @pytest.mark.parametrize("verdict", [Refused("TARGET_OFFLINE"), SessionGone(replaced=True)])
@@ -220,9 +237,11 @@ async def test_a_refused_candidate_that_was_relayed_before_is_a_retry(routing: R
 async def test_a_bug_that_one_signal_meets_spares_its_pack(
     routing: Routing, caplog: pytest.LogCaptureFixture
 ) -> None:
-    users = [UserId("bob"), UserId(""), UserId("carol")]  # the empty one can stand in no subject
+    users = [UserId("bob"), UserId("nobody"), UserId("carol")]
     for user in users:
-        grant = Grant(SESSION, TARGET, time.monotonic() + 60, frozenset())
+        # An empty session can stand in no subject; presence never grants one.
+        session = SessionId("" if user == "nobody" else TARGET)
+        grant = Grant(SESSION, session, time.monotonic() + 60, frozenset())
         routing.grants.answered(routing.grants.ask(ALICE, user), grant)
 
     routing.signal(CANDIDATE, *(signal(user.encode(), user) for user in users))
@@ -235,15 +254,72 @@ async def test_a_bug_that_one_signal_meets_spares_its_pack(
     assert caplog.messages == ["signal unanswered: a bug"]
 
 
-async def test_an_odd_verdict_is_a_bug_and_spares_the_process(
+async def test_an_odd_verdict_is_none_and_is_asked_for_again(
     routing: Routing, caplog: pytest.LogCaptureFixture
 ) -> None:
-    routing.verdict = lambda check: Done() if check.to == "carol" else to_bob()
+    odd: list[PresenceReply] = [Done(), Relay("relayed", (Delivery(BOB, SessionId("a.b"), None),))]
+    routing.verdict = lambda _: odd.pop() if odd else to_bob()
 
-    routing.signal(OFFER, signal(to=UserId("carol")), signal())
+    routing.signal(OFFER, signal())
 
-    assert await routing.answer() == [(1, Accepted("relayed"))]
-    await until(lambda: "signal unanswered: a bug" in caplog.messages)
+    assert await routing.answer() == [(0, Accepted("relayed"))]
+    assert {*caplog.messages} == {"dropped: of another version, or forged"}
+    assert not any(record.exc_info for record in caplog.records)
+
+
+FORGED = {
+    "another's name": Signal(UserId("eve"), SESSION, BOB, said(OFFER, signal()), False),
+    "for somebody else": Signal(ALICE, SESSION, UserId("eve"), said(OFFER, signal()), False),
+    "another command": Signal(ALICE, SESSION, BOB, said(CANDIDATE, signal()), False),
+    "no text": Signal(ALICE, SESSION, BOB, said(OFFER, signal()).replace(b"frame", b"\xff"), False),
+    "no JSON": Signal(ALICE, SESSION, BOB, b"frame", False),
+    "too long": Signal(ALICE, SESSION, BOB, said(OFFER, signal(b"x" * 65_536)), False),
+    "a session with a line end": Signal(
+        ALICE, SessionId("s\r\nPUB t.user.bob.s 1\r\nx"), BOB, said(OFFER, signal()), False
+    ),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+async def test_a_signal_that_no_gateway_sends_is_counted_and_dropped(
+    routing: Routing, caplog: pytest.LogCaptureFixture, forged: Signal
+) -> None:
+    routing.verdict = lambda _: to_bob()
+    unreadable = metrics.UNREADABLE_MESSAGES.labels("signal")
+    counted = value_of(unreadable)
+
+    routing.broker.send(SUBJECTS.signal(OFFER), internal.encode([forged]), ANSWERS)
+    routing.signal(OFFER, signal())
+
+    assert await routing.answer() == [(0, Accepted("relayed"))]
+    assert await routing.frame() == (SUBJECTS.user(BOB, TARGET), b"frame")
+    assert routing.frames.is_empty()
+    assert value_of(unreadable) == counted + 1
+    assert [record.exc_info for record in caplog.records] == [None]
+
+
+@pytest.mark.parametrize(
+    "reply", ["", "$KV.t.user.bob", "t.user.bob.s", "t.gateway.g.close", "t.router.r.reply.1"]
+)
+async def test_a_signal_is_answered_to_gateways_and_nowhere_else(routing: Routing, reply: str) -> None:
+    routing.verdict = lambda _: to_bob()
+    heard = Inbox()
+    for subject in (">",):
+        await routing.broker.subscribe(subject, heard.put)
+
+    routing.broker.send(SUBJECTS.signal(OFFER), internal.encode([forged_free()]), reply)
+    routing.signal(OFFER, signal())
+
+    assert await routing.answer() == [(0, Accepted("relayed"))]
+    await routing.broker.flush()
+    said_to = set()
+    while not heard.is_empty():
+        said_to.add((await heard.next()).subject)
+    assert reply not in said_to
+
+
+def forged_free() -> Signal:
+    return msgspec.structs.replace(signal(), frame=said(OFFER, signal()))
 
 
 @pytest.fixture
@@ -256,7 +332,7 @@ async def without_room(full_broker: Broker) -> AsyncIterator[Routing]:
         subscription = await RouterService(full_broker, requests, SUBJECTS, grants, tasks).start()
         routing = Routing(full_broker, grants, subscription)
         routing.verdict = granting
-        await full_broker.subscribe("t.answers", routing.answers.put)
+        await full_broker.subscribe(ANSWERS, routing.answers.put)
         await full_broker.subscribe(SUBJECTS.presence("check"), routing.on_check)
         await full_broker.flush()
         yield routing
@@ -311,7 +387,7 @@ async def test_garbage_is_counted_and_is_no_error_of_the_broker(
         b"\x91\x96\xa6Signal\xa1\xff",
         internal.encode("text"),
     ) * 100:
-        routing.broker.send(SUBJECTS.signal(OFFER), garbage, "t.answers")
+        routing.broker.send(SUBJECTS.signal(OFFER), garbage, ANSWERS)
     routing.signal(OFFER, signal())
 
     assert await routing.answer() == [(0, Accepted("relayed"))]

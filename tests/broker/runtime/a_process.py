@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from tieline.runtime.process import run, unless_stopped
-from tieline.runtime.settings import ProcessSettings
+from tieline.runtime.settings import ProcessSettings, SigningSecret
 
 MANY_LINES = 20_000
 
@@ -13,6 +13,7 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     """What this process needs to know."""
 
     jwt_secret: str
+    turn_secret: SigningSecret = ""
 
 
 async def main(settings: Settings, stopping: asyncio.Event) -> None:

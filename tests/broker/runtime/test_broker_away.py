@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import socket
+from typing import Any
 
 import pytest
 import uvloop
@@ -9,7 +11,7 @@ import uvloop
 from tests.broker.runtime.watching import PATIENCE_S, Inbox, LogTap, happens, watch
 from tests.support.metrics import value_of
 from tests.support.nats_server import NatsServer
-from tieline.runtime.broker import Broker, BrokerAway, connect
+from tieline.runtime.broker import CONNECT_TIMEOUT_S, Broker, BrokerAway, connect
 from tieline.runtime.metrics import NATS_CONNECTED, NATS_RECONNECTS
 
 
@@ -317,3 +319,35 @@ async def test_a_refused_permission_is_logged_and_keeps_the_connection(
             await broker.close()
     finally:
         log.removeHandler(tap)
+
+
+class SlowResolver(uvloop.Loop):
+    """A loop whose resolver first takes longer than an attempt, and fails, and then says this machine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    async def getaddrinfo(self, *asked: object, **_options: object) -> list[Any]:
+        """Answer."""
+        self.asked += 1
+        if self.asked == 1:
+            await asyncio.sleep(CONNECT_TIMEOUT_S + 0.5)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", asked[1]))]
+
+
+def test_a_resolver_that_does_not_answer_is_named_in_the_log(
+    pip_nats: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def connect_by_name() -> None:
+        broker = await connect(f"nats://broker.example:{pip_nats.port}", "named")
+        await broker.close()
+
+    with asyncio.Runner(loop_factory=SlowResolver) as runner:
+        runner.run(connect_by_name())
+
+    (waiting, *others) = caplog.records
+    assert waiting.getMessage() == "waiting for the broker"
+    assert "the name 'broker.example' is not resolved" in vars(waiting)["error"]
+    assert [record.getMessage() for record in others if record.levelno >= logging.ERROR] == []

@@ -100,6 +100,23 @@ def test_settings_that_are_unusable_end_it_without_a_traceback(start: Start) -> 
     assert log.count("\n") == 1
 
 
+def test_a_secret_that_anybody_can_guess_ends_it(start: Start) -> None:
+    code, _, log = start(TIELINE_JWT_SECRET="x", TIELINE_TURN_SECRET="y").end()
+
+    assert code == EXIT_BAD_SETTINGS
+    assert log.startswith("sample: TIELINE_TURN_SECRET has 1 bytes")
+    assert log.count("\n") == 1
+
+
+def test_doubts_about_secrets_are_said_first(start: Start) -> None:
+    process = start(TIELINE_JWT_SECRET="x", TIELINE_TURN_SECRET="y\n", TIELINE_ALLOW_WEAK_SECRETS="1")
+
+    lines = [process.line(), process.line()]
+
+    assert [line["variable"] for line in lines] == ["TIELINE_TURN_SECRET"] * 2
+    assert [line["level"] for line in lines] == ["warning"] * 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_it_stop_in_order(start: Start, number: signal.Signals) -> None:
     running = start(TIELINE_JWT_SECRET="x", TIELINE_NAMESPACE="mine")

@@ -1,6 +1,7 @@
 """Asking until somebody answers."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -193,8 +194,17 @@ async def test_two_processes_that_ask_the_same_get_their_own_answers(
 
     mine, theirs = await requests.ask("t.ask", b"x"), await others.ask("t.ask", b"x")
 
-    assert mine == b"t.router.r-1.reply.1"
-    assert theirs == b"t.router.r-2.reply.1"
+    assert re.fullmatch(rb"t\.router\.r-1\.reply\.[0-9a-f]{16}", mine)
+    assert re.fullmatch(rb"t\.router\.r-2\.reply\.[0-9a-f]{16}", theirs)
+
+
+async def test_where_one_answer_goes_says_nothing_of_the_next(requests: Requests, service: Broker) -> None:
+    await listen(service, answering(service, lambda question: question.reply.encode()))
+
+    async with asyncio.TaskGroup() as asking:
+        answers = [asking.create_task(requests.ask("t.ask", b"x")) for _ in range(2_000)]
+
+    assert len({answer.result() for answer in answers}) == 2_000
 
 
 async def test_each_attempt_says_how_long_it_is_still_waited_for(broker: Broker, requests: Requests) -> None:

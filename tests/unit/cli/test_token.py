@@ -1,5 +1,7 @@
 """`tieline token`: the token that it prints, and the options that it refuses."""
 
+from pathlib import Path
+
 import jwt
 import pytest
 
@@ -38,6 +40,20 @@ def test_the_secret_may_stand_in_an_option(
     monkeypatch.setenv(SECRET_VARIABLE, "another secret, which the option wins against")
     assert main(["token", "alice", "--room", "demo", "--secret", SECRET]) == 0
     assert claims_of(capsys.readouterr().out.strip())["sub"] == "alice"
+
+
+def test_the_secret_may_stand_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{SECRET}\n")
+    monkeypatch.delenv(SECRET_VARIABLE, raising=False)
+    monkeypatch.setenv(f"{SECRET_VARIABLE}_FILE", str(file))
+    assert main(["token", "alice", "--room", "demo"]) == 0
+    assert claims_of(capsys.readouterr().out.strip())["sub"] == "alice"
+    file.write_text("")
+    assert main(["token", "alice", "--room", "demo"]) == 2
+    assert "TIELINE_JWT_SECRET_FILE" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore:The HMAC key is")  # as the command line ignores it

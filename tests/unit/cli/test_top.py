@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from gateway.admission.handshake import denied
 from tieline.cli.__main__ import main
+from tieline.wire.codes import HandshakeError
 
 ANN = {"name": "ann", "messages": 3, "bytes": 2048, "cpuSeconds": 0.5}
 BEN = {"name": "ben", "messages": 9, "bytes": 1024, "cpuSeconds": 0.75}
@@ -55,12 +57,12 @@ def test_it_is_shown_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     with gateway(says([BEN, ANN], [HALL])) as one:
         assert main(["top", one, "--once", "--count", "1"]) == 0
     assert capsys.readouterr().out.split("\n") == [
-        "the last 60 s",
+        "the last 60 s; CPU is that of everything asked for, signals are WEBRTC messages",
         "",
-        "  messages        KiB    CPU s  user",
+        "   signals        KiB    CPU s  user",
         "         9          1    0.750  ben",
         "",
-        "  messages        KiB    CPU s  room",
+        "   signals        KiB    CPU s  room",
         "        12          3    1.250  hall",
         "",
     ]
@@ -79,4 +81,21 @@ def test_what_is_away_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with gateway(b"") as away:
         pass
     assert main(["top", away.removeprefix("http://"), "--once"]) == 1
-    assert "tieline top: 127.0.0.1" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "tieline top: 127.0.0.1" in told.err
+    assert told.out == "no gateway has answered\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        (b"there are /metrics, /healthz and /readyz\n", "only gateways have /heaviest, on their ops ports"),
+        (denied(HandshakeError.NOT_FOUND).body, "this is the port for clients: name the gateway's ops port"),
+    ],
+)
+def test_a_port_of_another_kind_is_named_as_that(
+    body: bytes, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with gateway(body, 404) as other:
+        assert main(["top", other, "--once"]) == 1
+    assert f"status 404; {hint}" in capsys.readouterr().err

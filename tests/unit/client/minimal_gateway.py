@@ -101,6 +101,8 @@ class MinimalGateway:
         self.change: Callable[[Frame], list[Frame]] = lambda frame: [frame]
         """What a relay makes of a signal: another one, several, none, for a test in which it is faulty."""
         self.ice_servers: list[Frame] = []
+        self.welcoming: Frame = {}
+        """What each WELCOME says beside the usual."""
         self._connections: dict[str, ServerConnection] = {}
         self._rooms: defaultdict[str, list[str]] = defaultdict(list)
         self._waiting: set[tuple[str, str]] = set()
@@ -110,7 +112,7 @@ class MinimalGateway:
     async def handle(self, connection: ServerConnection) -> None:
         user = user_of(connection)
         self._connections[user] = connection
-        await connection.send(welcome(user))
+        await connection.send(welcome(user, **self.welcoming))
         try:
             async for text in connection:
                 frame = json.loads(text)

@@ -36,23 +36,31 @@ class StoredSession:
         self.answers: dict[str, str] = {}
         self.connection: ServerConnection | None = None
         self.lock = asyncio.Lock()
+        self.names_places = False
+        """Whether the connection that it has is told the place of each message."""
 
     async def deliver(self, frame: str) -> None:
         """Keep a frame, and send it if there is a connection."""
         async with self.lock:
             self.mailbox.append(frame)
-            await self.send(frame)
+            await self.send(self._placed(len(self.mailbox)))
 
     async def send(self, frame: str) -> None:
         if self.connection is not None:
             with suppress(ConnectionClosed):
                 await self.connection.send(frame)
 
-    async def replay(self, last: str) -> None:
+    def _placed(self, number: int) -> str:
+        frame = self.mailbox[number - 1]
+        return f'{{"place":"{number}",{frame[1:]}' if self.names_places else frame
+
+    async def replay(self, last: str, place: str) -> None:
         names = [json.loads(frame)["requestId"] for frame in self.mailbox]
         start = len(names) - names[::-1].index(last) if last in names else 0
-        for frame in self.mailbox[start:]:
-            await self.send(frame)
+        if self.names_places and place:
+            start = int(place)
+        for number in range(start, len(self.mailbox)):
+            await self.send(self._placed(number + 1))
 
 
 class Backend:
@@ -75,6 +83,10 @@ class Backend:
         """By command: what to answer first, before carrying it out."""
         self.lists: list[Frame] = []
         """What to answer to the next JOIN and MEMBERS, one each, instead of who is there."""
+        self.names_places = False
+        """Whether it names places to who asks; servers of version 0.1 do not."""
+        self.welcoming: Frame = {}
+        """What each WELCOME says beside the usual."""
         self.before_welcome: Callable[[StoredSession], Awaitable[None]] | None = None
         """What happens between the taking up of a session and the first frame about it."""
         self._changed = asyncio.Condition()
@@ -169,9 +181,15 @@ class Backend:
             if self.before_welcome is not None:
                 await self.before_welcome(session)
             state = {"resumeToken": session.secret, "resumed": resumed, "rooms": session.rooms}
-            await session.send(welcome(session.user, sessionId=session.secret[-4:], **state))
+            state |= self.welcoming
+            first = welcome(session.user, sessionId=session.secret[-4:], **state)
+            session.names_places = self.names_places and query.get("place") == "1"
+            place = query.get("lastPlace", "")
+            if session.names_places:
+                first = f'{{"place":"{place or 0}",{first[1:]}'
+            await session.send(first)
             if resumed:
-                await session.replay(query.get("last", ""))
+                await session.replay(query.get("last", ""), place)
 
     async def _notify(self) -> None:
         async with self._changed:

@@ -14,12 +14,14 @@ from tests.unit.client.minimal_gateway import (
 from tieline.client import (
     Answer,
     Candidate,
+    ClientError,
     Closed,
     ErrorEvent,
     Hangup,
     IceServer,
     IceServerList,
     MemberJoined,
+    MessageTooLong,
     Offer,
     Refused,
     Unknown,
@@ -174,8 +176,11 @@ async def _answer_next(gateway: MinimalGateway, data: object, **more: object) ->
 
 async def test_too_long_a_message_is_not_sent(url: str) -> None:
     async with connect(url, "a") as client:
-        with pytest.raises(ValueError, match="longer than the 65536"):
+        with pytest.raises(ValueError, match="longer than the 65536") as caught:
             await client.call("b", "x" * 70_000)
+        assert isinstance(caught.value, MessageTooLong)
+        assert isinstance(caught.value, ClientError)
+        assert (caught.value.cmd, caught.value.longest) == ("WEBRTC_OFFER", 65_536)
         assert await client.ping(1) == 1
 
 

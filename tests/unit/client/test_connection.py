@@ -39,7 +39,12 @@ async def test_a_refusal_over_http_carries_its_body() -> None:
     full = HandshakeError.FULL
     refusal = await denied(refusing(503, denial(503, full.msg, full.reason), Retry_After="7"))
     assert (refusal.code, refusal.msg, refusal.reason) == (503, "服务器连接已满", "FULL")
-    assert refusal.retry_after == 7
+    assert (refusal.retry_after, refusal.limit) == (7, "")
+
+
+async def test_a_refusal_says_which_limit_was_met() -> None:
+    refusal = await denied(refusing(429, denial(429, "x", "RATE_LIMITED", "flooding"), Retry_After="30"))
+    assert (refusal.reason, refusal.limit) == ("RATE_LIMITED", "flooding")
 
 
 @pytest.mark.parametrize(
@@ -59,9 +64,9 @@ async def test_the_token_is_in_the_header_and_acks_in_the_query() -> None:
             async with connect(address, "a.b-c", acks=acks) as connected:
                 assert connected.welcome.user_id == "a.b-c"
     assert [request.path for request in asked] == [
-        "/ws?acks=1&roster=1",
-        "/ws?shard=1&acks=1&roster=1",
-        "/ws?roster=1",
+        "/ws?acks=1&roster=1&calls=1",
+        "/ws?shard=1&acks=1&roster=1&calls=1",
+        "/ws?roster=1&calls=1",
     ]
     for request in asked:
         assert request.headers["Authorization"] == "Bearer a.b-c"

@@ -19,8 +19,16 @@ from tieline.client import (
     ("error", "text"),
     [
         (Denied(403, "no", "FOREIGN_ORIGIN", None), "connection refused: 403 no (FOREIGN_ORIGIN)"),
+        (
+            Denied(429, "no", "RATE_LIMITED", 30, "flooding"),
+            "connection refused: 429 no (RATE_LIMITED: flooding)",
+        ),
         (Denied(502, "Bad Gateway", "", 7), "connection refused: 502 Bad Gateway (no reason given)"),
         (Refused(1000, "full", "ROOM_FULL", "JOIN", "r"), "JOIN refused: 1000 full (ROOM_FULL)"),
+        (
+            Refused(400, "bad", "BAD_MESSAGE", "MEMBERS", "r", "after"),
+            "MEMBERS refused: 400 bad (BAD_MESSAGE: after)",
+        ),
         (Refused(400, "bad", "BAD_MESSAGE", "", ""), "message refused: 400 bad (BAD_MESSAGE)"),
         (Closed(4502, "kicked"), "connection closed: 4502 kicked"),
         (Closed(1012, ""), "connection closed: 1012"),

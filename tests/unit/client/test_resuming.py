@@ -64,7 +64,8 @@ async def test_it_names_its_session_and_the_last_message_of_others(
         backend.cut("ann")
         await next_of(ann, 2)
         first, second = backend.queries
-        assert first == {"shard": "1", "acks": "1", "roster": "1", "resume": ""}
+        wishes = {"acks": "1", "roster": "1", "calls": "1", "place": "1"}
+        assert first == {"shard": "1", **wishes, "resume": ""}
         assert second == {**first, "resume": secret, "last": "名字 &=1"}
 
 
@@ -143,6 +144,64 @@ async def test_a_replay_of_everything_repeats_nothing(
         assert ann.stats.duplicates == 2
 
 
+async def test_where_it_stands_is_the_servers_to_say(
+    backend: Backend, gateway: Gateway, jitter: FixedJitter
+) -> None:
+    backend.names_places = True
+    async with connect(gateway.url, "ann", resume=True, jitter=jitter) as ann:
+        for number in (1, 2):
+            await backend.say("ann", "NEWS", {"number": number}, "same")
+        await next_of(ann, 2)
+        backend.cut("ann")
+        for number in (3, 4):
+            await backend.say("ann", "NEWS", {"number": number}, "same")
+        assert said(await next_of(ann, 4)) == [Reconnecting, Resumed, Unknown, Unknown]
+        assert (backend.queries[-1]["last"], backend.queries[-1]["lastPlace"]) == ("same", "2")
+        assert ann.stats.duplicates == 0
+
+
+async def test_two_messages_of_one_id_are_two_with_and_without_places(
+    backend: Backend, gateway: Gateway, jitter: FixedJitter
+) -> None:
+    for backend.names_places in (False, True):
+        async with connect(gateway.url, "ann", resume=True, jitter=jitter) as ann:
+            for number in (1, 2):
+                await backend.say("ann", "NEWS", {"number": number}, "same")
+            frames = [event.frame for event in await next_of(ann, 2) if isinstance(event, Unknown)]
+            assert [json.loads(frame)["data"]["number"] for frame in frames] == [1, 2]
+
+
+async def test_what_is_sent_twice_with_two_places_is_handed_out_once(
+    backend: Backend, gateway: Gateway, jitter: FixedJitter
+) -> None:
+    backend.names_places = True
+    async with connect(gateway.url, "ann", resume=True, jitter=jitter) as ann:
+        await backend.write("bob", "ann", 1, 1, 2)
+        assert said(await next_of(ann, 2)) == [1, 2]
+        backend.names_places = False
+        backend.cut("ann")
+        assert said(await next_of(ann, 2)) == [Reconnecting, Resumed]
+        await backend.write("bob", "ann", 2, 3)
+        assert said(await next_of(ann, 1)) == [3]
+        assert backend.queries[-1]["lastPlace"] == "3"
+
+
+async def test_a_server_that_names_no_places_is_told_the_last_id(
+    backend: Backend, gateway: Gateway, jitter: FixedJitter
+) -> None:
+    backend.names_places = True
+    async with connect(gateway.url, "ann", resume=True, jitter=jitter) as ann:
+        await backend.write("bob", "ann", 1)
+        await next_of(ann, 1)
+        backend.names_places = False
+        for number in (2, 3):
+            backend.cut("ann")
+            await backend.sessions["ann"].deliver('{"place":"1","requestId":"forged","cmd":"NEWS","data":{}}')
+            await backend.write("bob", "ann", number)
+            await next_of(ann, 4 if number == 2 else 3)
+        assert (backend.queries[-1]["last"], "lastPlace" in backend.queries[-1]) == ("bob-2", False)
+
+
 async def test_a_message_without_an_id_leaves_last_as_it_is(
     backend: Backend, gateway: Gateway, jitter: FixedJitter
 ) -> None:
@@ -200,7 +259,7 @@ async def test_without_resume_one_loss_is_the_end(backend: Backend, gateway: Gat
         assert len([event async for event in ann.events()]) == 1
         assert ann.closed is not None
         assert ann.closed.code == 1012
-        assert backend.queries == [{"acks": "1", "roster": "1"}]
+        assert backend.queries == [{"acks": "1", "roster": "1", "calls": "1"}]
 
 
 async def test_without_acks_a_message_waits_for_the_connection(

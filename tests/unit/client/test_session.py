@@ -63,3 +63,27 @@ def test_a_new_session_remembers_old_rooms_and_those_on_the_way() -> None:
     session.stop_rejoining(C)
     assert session.reset(welcome(), rejoin=False) == (A, B)
     assert session.reset(welcome(), rejoin=False) == ()
+
+
+def placed(place: str, name: str) -> bytes:
+    left = success(name, "MEMBER_LEFT", MemberLeft(A, UserId("bob"), "left"))
+    return b'{"place":"%b",' % place.encode() + left[1:]
+
+
+def test_the_place_is_that_of_what_came_last_also_if_it_came_before() -> None:
+    session = Session(welcome(token="secret"), "7")
+    assert session.query() == {"resume": "secret", "last": "", "lastPlace": "7"}
+    assert hear(session, placed("8", "1"))
+    assert not hear(session, placed("9", "1"))
+    assert session.query() == {"resume": "secret", "last": "1", "lastPlace": "9"}
+
+
+def test_a_place_counts_only_where_the_server_names_places() -> None:
+    session = Session(welcome(token="secret"), "7")
+    session.resume(welcome(token="secret", resumed=True))
+    assert hear(session, placed("8", "1"))
+    assert session.query() == {"resume": "secret", "last": "1"}
+    session.reset(welcome(token="new"), "0", rejoin=False)
+    assert session.query() == {"resume": "new", "last": "", "lastPlace": "0"}
+    session.reset(welcome(token="newer"), rejoin=False)
+    assert session.query() == {"resume": "newer", "last": ""}

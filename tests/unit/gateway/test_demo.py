@@ -1,6 +1,7 @@
 """The demo's files and tokens, and that no gateway serves them unless it is told to."""
 
 import json
+import logging
 import time
 from urllib.parse import urlencode
 
@@ -79,6 +80,57 @@ def test_its_tokens_admit_the_user_asked_for_to_the_room_asked_for(pages: Pages)
     claims = Tokens(SECRET).verify(content["token"], time.time())
     assert (claims.sub, claims.rooms, claims.voice) == ("晓 &", ("tea/1",), True)
     assert content["expiresAt"] == claims.exp * 1000 <= (time.time() + TOKEN_TTL_S) * 1000
+
+
+@pytest.mark.parametrize(
+    ("host", "is_own"),
+    [
+        ("localhost", True),
+        ("localhost:8080", True),
+        ("LocalHost:1", True),
+        ("demo.localhost", True),
+        ("127.0.0.1:8080", True),
+        ("192.168.1.7", True),
+        ("[::1]:8080", True),
+        ("demo.example:8080", True),
+        ("Demo.Example", True),
+        ("evil.example", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("demo.example.evil.example", False),
+        ("evil.example#localhost", False),
+        ("evil.example/localhost", False),
+        ("notlocalhost", False),
+        ("[::1", False),
+        ("", False),
+    ],
+)
+def test_tokens_are_given_under_names_of_its_own_alone(host: str, is_own: bool) -> None:
+    own = Pages(SECRET, frozenset(("demo.example",)))
+    response = own.answer(Request("/token?user=ann&room=demo", Headers({"Host": host})))
+    assert response is not None
+    assert response.status_code == (200 if is_own else 421)
+    assert (b"token" in (response.body or b"")) is True
+    assert (b"ey" in (response.body or b"")) is is_own
+
+
+def test_tokens_are_given_only_to_who_names_one_host() -> None:
+    anywhere = Pages(SECRET, None)
+    for hosts, status in ([], 421), (["a.example"], 200), (["localhost", "localhost"], 421):
+        request = Request("/token?user=ann&room=demo", Headers([("Host", host) for host in hosts]))
+        response = anywhere.answer(request)
+        assert response is not None
+        assert response.status_code == status
+
+
+def test_each_token_that_is_given_is_said(pages: Pages, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    request = Request("/token?user=ann&room=demo", Headers({"Host": "localhost"}))
+    for _ in range(2):
+        pages.answer(request, "203.0.113.7")
+    assert [record.message for record in caplog.records] == ["demo token given"] * 2
+    said = vars(caplog.records[0])
+    assert (said["user"], said["room"], said["address"]) == ("ann", "demo", "203.0.113.7")
 
 
 @pytest.mark.parametrize(

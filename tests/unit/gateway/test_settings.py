@@ -1,11 +1,15 @@
 """What a gateway makes of its settings, and which of them cannot be used."""
 
+import json
+import time
 from pathlib import Path
 
 import jwt
 import pytest
+from websockets.datastructures import Headers
+from websockets.http11 import Request
 
-from gateway.admission.tokens import BadToken, Tokens, TooManyRooms
+from gateway.admission.tokens import NO_DEMANDS, BadToken, Demands, NotForHere, Tokens, TooManyRooms
 from gateway.client.ice_servers import IceServers
 from gateway.client.terms import Pace, Terms
 from gateway.limits.addresses import NO_ADDRESS_LIMITS, AddressLimits
@@ -15,6 +19,8 @@ from gateway.limits.user_budget import UserBudget
 from gateway.settings import (
     GatewaySettings,
     address_limits_of,
+    certificate_of,
+    demands_of,
     ice_servers_of,
     max_connections_of,
     pages_of,
@@ -24,6 +30,7 @@ from gateway.settings import (
     terms_of,
     tokens_of,
 )
+from tests.support.certificates import self_signed
 from tests.unit.gateway.admission.issuer import EC, ED, NOW, RSA
 from tieline.runtime.settings import SettingsError, read_settings
 from tieline.wire.ids import UserId
@@ -161,7 +168,10 @@ def test_one_a_minute_is_one_a_minute() -> None:
     given = rates_of(settings(CONNECT_LIMIT="1", RESUME_LIMIT="1", PAIR_LIMIT="1"))
     assert given.connects == given.resumes == given.pair_messages == rate(1 / 60, 1)
     alice = UserBudget(UserId("alice"), given)
-    assert [alice.connect(False, now) for now in (100.0, 130.0, 160.0)] == [0, pytest.approx(30), 0]
+    first, second, third = (alice.connect(False, now) for now in (100.0, 130.0, 160.0))
+    assert (first, third) == (None, None)
+    assert second is not None
+    assert second.seconds == pytest.approx(30)
 
 
 def test_off_and_0_lift_limits() -> None:
@@ -218,6 +228,51 @@ def test_a_private_key_that_was_given_by_mistake_is_not_shown() -> None:
     assert RSA.private_pem.splitlines()[1] not in str(found.value)
 
 
+def test_tokens_are_made_for_whoever_unless_settings_say_for_whom() -> None:
+    assert demands_of(settings()) is NO_DEMANDS
+    given = settings(
+        JWT_AUDIENCE="calls, https://calls.example",
+        JWT_ISSUER="us,",
+        JWT_TYPE="application/AT+jwt",
+        TOKEN_MAX_LIFE="3600",
+    )
+    assert demands_of(given) == Demands(
+        frozenset(("calls", "https://calls.example")), frozenset(("us",)), frozenset(("at+jwt",)), 3600
+    )
+    with pytest.raises(NotForHere):
+        tokens_of(given).verify(jwt.encode({"sub": "a", "exp": NOW + 60}, SECRET), NOW)
+
+
+def test_keys_are_fetched_without_tls_only_where_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    url = "http://keys.example/keys"
+    with pytest.raises(
+        SettingsError, match=r"TIELINE_JWKS_URL: 'http://keys.example/keys' is fetched without TLS"
+    ):
+        tokens_of(settings(JWKS_URL=url))
+    tokens_of(settings(JWKS_URL="http://127.0.0.1:1/keys", JWT_AUDIENCE="calls"))
+    assert caplog.records == []
+    tokens_of(settings(JWKS_URL=url, JWKS_HTTP="1", JWT_AUDIENCE="calls"))
+    (line,) = caplog.records
+    assert "TIELINE_JWKS_HTTP" in line.message
+
+
+def test_an_issuer_s_tokens_for_others_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    tokens_of(settings(JWKS_URL="https://keys.example/keys", JWT_ISSUER="us"))
+    (line,) = caplog.records
+    assert "TIELINE_JWT_AUDIENCE" in line.message
+
+
+def test_a_certificate_goes_with_its_key(tmp_path: Path) -> None:
+    assert certificate_of(settings()) is None
+    for one in ("TLS_CERT", "TLS_KEY"):
+        with pytest.raises(SettingsError, match="TIELINE_TLS_CERT and TIELINE_TLS_KEY go together"):
+            certificate_of(settings(**{one: "x.pem"}))
+    with pytest.raises(SettingsError, match=r"^TIELINE_TLS_CERT, TIELINE_TLS_KEY: .*No such file"):
+        certificate_of(settings(TLS_CERT=f"{tmp_path}/a", TLS_KEY=f"{tmp_path}/b"))
+    pair = self_signed(tmp_path)
+    assert certificate_of(settings(TLS_CERT=str(pair.certificate), TLS_KEY=str(pair.key))) is not None
+
+
 # The demo.
 
 
@@ -230,6 +285,34 @@ def test_the_demo_is_off_unless_asked_for() -> None:
 def test_the_demo_needs_a_secret_to_sign_with() -> None:
     with pytest.raises(SettingsError, match="TIELINE_DEMO is on, but TIELINE_JWT_SECRET"):
         pages_of(settings(JWT_SECRET="", JWKS_URL="https://issuer.example/keys", DEMO="1"))
+
+
+def asked_for_a_token(host: str, **variables: str) -> int:
+    pages = pages_of(settings(DEMO="1", **variables))
+    assert pages is not None
+    answer = pages.answer(Request("/token?user=ann&room=demo", Headers({"Host": host})))
+    assert answer is not None
+    return answer.status_code
+
+
+def test_the_demo_s_names_are_those_of_the_pages_that_may_connect() -> None:
+    assert asked_for_a_token("demo.example") == 421
+    assert asked_for_a_token("demo.example:8080", ORIGINS="https://demo.example, http://b.example:1") == 200
+    assert asked_for_a_token("evil.example", ORIGINS="https://demo.example") == 421
+    assert asked_for_a_token("evil.example", ORIGINS="*") == 200
+
+
+def test_the_demo_s_tokens_are_what_the_gateway_demands() -> None:
+    given = settings(
+        DEMO="1", JWT_AUDIENCE="calls,mail", JWT_ISSUER="us", JWT_TYPE="at+jwt", TOKEN_MAX_LIFE="60"
+    )
+    pages = pages_of(given)
+    assert pages is not None
+    answer = pages.answer(Request("/token?user=ann&room=demo", Headers({"Host": "localhost"})))
+    assert answer is not None
+    token = json.loads(answer.body or b"")["token"]
+    claims = tokens_of(given).verify(token, time.time())
+    assert (claims.sub, claims.exp - claims.iat) == ("ann", 60)
 
 
 # What comes before a session.
@@ -271,7 +354,7 @@ def test_a_header_of_proxies_needs_proxies() -> None:
 
 
 def test_rooms_of_a_token_are_limited_unless_limits_are_off() -> None:
-    many = jwt.encode({"sub": "a", "exp": 2e10, "rooms": [str(room) for room in range(300)]}, SECRET)
+    many = jwt.encode({"sub": "a", "exp": 3e8, "rooms": [str(room) for room in range(300)]}, SECRET)
     with pytest.raises(TooManyRooms):
         tokens_of(settings()).verify(many, 0)
     for said in (settings(LIMITS="off"), settings(MAX_TOKEN_ROOMS="300")):

@@ -64,6 +64,11 @@ class CountingStore:
         await self._wait("confirmed read" if confirmed else "read", len(keys) if confirmed else 1)
         return await self._store.read(*keys, confirmed=confirmed, known=known)
 
+    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+        """See `ListedStore.read_few`."""
+        await self._wait("read")
+        return await self._store.read_few(most, *keys)
+
     async def keys(self, *patterns: str) -> list[str]:
         """See `ListedStore.keys`; each pattern is a question of its own."""
         if patterns:

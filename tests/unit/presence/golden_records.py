@@ -27,7 +27,16 @@ from presence.rules.negotiation import HeldCandidate, Negotiation, Remembered, W
 from presence.rules.user import Membership, Owed, RosterEntry, Session, User
 from presence.store import Record
 from tests.support.golden import Codec, Golden, Sample
-from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.ids import (
+    CallId,
+    ConnectionId,
+    FrameDigest,
+    GatewayId,
+    RoomId,
+    SecretHash,
+    SessionId,
+    UserId,
+)
 
 ALICE, BOB = UserId("alice"), UserId("用户 一")
 HERS, HIS = SessionId("s-1"), SessionId("s-2")
@@ -36,6 +45,7 @@ ROOM, LOBBY = RoomId("a.b *"), RoomId("lobby")
 SECRET, NONE = SecretHash(bytes(range(32))), SecretHash(b"")
 FRAME = b'{"x":"\xff\x00"}'
 OFFER, ANSWER, CANDIDATE = (FrameDigest(bytes(range(start, start + 16))) for start in (0, 16, 32))
+CALL = CallId("0123456789abcdef")
 AT = 1_700_000_000_000
 
 USER, NEGOTIATION, ENTRY = "user", "negotiation", "roster entry"
@@ -142,6 +152,21 @@ SAMPLES: Final = (
             (WaitingOffer(BOB, OFFER, AT), WaitingOffer(ALICE, CANDIDATE, AT + 1)),
             (HeldCandidate(BOB, CANDIDATE, FRAME, HERS, ANSWER, AT),),
             (Remembered(BOB, ANSWER, "relayed", AT, HERS),),
+        ),
+    ),
+    Sample(
+        "a call that has a name, after another one",
+        NEGOTIATION,
+        Negotiation(
+            offers=(WaitingOffer(ALICE, OFFER, AT),),
+            held=(HeldCandidate(ALICE, CANDIDATE, FRAME, HIS, call=CALL),),
+            remembered=(Remembered(ALICE, OFFER, "relayed", AT, HIS, CALL),),
+            pending=(
+                HangUp(BOB, HIS, ALICE, "timeout", "offer", CALL),
+                CallEnded(AT, ALICE, BOB, "left", CALL),
+            ),
+            call=CALL,
+            over=(CallId("00112233445566ff"),),
         ),
     ),
     Sample(

@@ -15,6 +15,7 @@ from tests.contract.fake_store import FakeStore
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.message import Message
+from tieline.wire import jetstream
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import RoomChange
 
@@ -57,6 +58,8 @@ class Sent(NamedTuple):
     payload: bytes
     message_id: str
     """By which the mailbox knows a frame that is sent twice; empty for what it does not keep."""
+    call: str = ""
+    """The call that it belongs to."""
 
 
 class MortalStore(FakeStore):
@@ -144,7 +147,7 @@ class Recorder:
         assert not reply, "an announcement wants no answer"
         self._life.goes_on()
         name = Message(subject, reply, payload, headers).header(b"Nats-Msg-Id")
-        self.sent.append(Sent(subject, payload, name))
+        self.sent.append(Sent(subject, payload, name, jetstream.call_of(headers)))
         self._life.spend()
 
 
@@ -184,6 +187,7 @@ class BusyStore:
         self.read = store.read
         self.put = store.put
         self.keys = store.keys
+        self.read_few = store.read_few
         self.delete = store.delete
         self.refused = 0
 
@@ -206,6 +210,7 @@ class HeldUpStore:
         self.write = store.write
         self.put = store.put
         self.keys = store.keys
+        self.read_few = store.read_few
         self.delete = store.delete
         self.is_reached = asyncio.Event()
         self.may_go_on = asyncio.Event()

@@ -172,7 +172,7 @@ class PresenceProcess:
 
     def heard_by(self, user: str) -> list[str]:
         """List what was delivered to a user, in a word or two each."""
-        prefix = SUBJECTS.user(UserId(user), SessionId(""))
+        prefix = SUBJECTS.user(UserId(user), SessionId("s")).removesuffix("s")
         return [in_words(sent.payload) for sent in self.recorder.sent if sent.subject.startswith(prefix)]
 
     async def told(self) -> set[Sent]:
@@ -192,7 +192,7 @@ class PresenceProcess:
 
     def told_to(self, user: str) -> set[Sent]:
         """Collect what was delivered to a user: what is there twice is one frame to the receiver."""
-        prefix = SUBJECTS.user(UserId(user), SessionId(""))
+        prefix = SUBJECTS.user(UserId(user), SessionId("s")).removesuffix("s")
         return {sent for sent in self.recorder.sent if sent.subject.startswith(prefix)}
 
     def heard_elsewhere(self, kind: str) -> list[Sent]:

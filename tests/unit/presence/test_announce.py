@@ -11,7 +11,7 @@ from tests.unit.presence.presence_process import SUBJECTS
 from tests.unit.presence.requests import NO_SECRET
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.ids import Address, CallId, ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import CloseSession, Happened, decode_close_session, message_id
 
 ALICE, BOB, HALL = UserId("alice"), UserId("bob"), RoomId("hall")
@@ -39,6 +39,17 @@ def read(frame: bytes) -> dict[str, object]:
 def test_a_frame_goes_to_one_session_and_is_kept_once(announcer: Announcer, recorder: Recorder) -> None:
     announcer.deliver(Address(BOB, HIS), b"frame")
     assert recorder.sent == [Sent(SUBJECTS.user(BOB, HIS), b"frame", message_id(BOB, b"frame"))]
+
+
+def test_the_end_of_a_call_is_stored_with_its_name(announcer: Announcer, recorder: Recorder) -> None:
+    announcer.hangup(HangUp(BOB, HIS, ALICE, "timeout", "offer", CallId("0123")))
+    (sent,) = recorder.sent
+    assert sent.call == "0123"
+    assert read(sent.payload)["data"] == {
+        "from": "alice",
+        "to": "bob",
+        "data": {"reason": "timeout", "server": True},
+    }
 
 
 def test_routers_are_told_which_user_has_changed(announcer: Announcer, recorder: Recorder) -> None:

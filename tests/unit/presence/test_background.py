@@ -1,76 +1,33 @@
-"""A broker that goes at every await of every loop of presence ends none of them.
-
-The nth thing that a loop asks of its broker goes wrong, for n = 1, 2, … until the loop asks for less: with
-each of the exceptions that nats-py and the event loop raise then.
-"""
+"""A broker that goes at every await of every loop of presence ends none of them (`tests.support.faulty`)."""
 
 import asyncio
+import functools
 import logging
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Final, cast
 
 import pytest
-from nats.errors import (
-    ConnectionClosedError,
-    ConnectionReconnectingError,
-    OutboundBufferLimitError,
-    StaleConnectionError,
-)
 from nats.js import JetStreamContext
-from nats.js.errors import APIError, ServiceUnavailableError
 
 from presence.stream_size import measure_sizes
+from presence.streams import watch_streams
 from presence.timers import Timers
+from tests.support.faulty import Fault, Faults, at_every_await, each_fault, unnamed
 from tests.support.waiting import until
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
-from tieline.runtime.broker import Broker, BrokerAway
+from tieline.runtime.broker import Broker
 from tieline.runtime.guard import keep_going
 from tieline.runtime.message import Message
 from tieline.runtime.nats_client import NatsClient
-from tieline.runtime.requests import NoAnswer, Requests
+from tieline.runtime.ops import Ready
+from tieline.runtime.requests import Requests
 from tieline.wire.ids import ConnectionId, UserId
 from tieline.wire.subjects import Keys
-
-FAULTS: Final[tuple[Callable[[], Exception], ...]] = (
-    OutboundBufferLimitError,
-    ConnectionClosedError,
-    ConnectionReconnectingError,
-    StaleConnectionError,
-    TimeoutError,
-    ConnectionResetError,
-    lambda: APIError(code=503, err_code=10008, description="JetStream system temporarily unavailable"),
-    lambda: ServiceUnavailableError(code=503),
-    BrokerAway,
-    lambda: NoAnswer("subject"),
-    lambda: RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed"),
-    lambda: ExceptionGroup("several", [OutboundBufferLimitError(), ValueError("a bug")]),
-)
 
 _log = logging.getLogger("test.background")
 
 ALICE, HERS = UserId("alice"), ConnectionId("alice-c1")
-
-
-class Faults:
-    """Counts what is asked of the broker, and lets the nth thing go wrong."""
-
-    def __init__(self, nth: int, fault: Callable[[], Exception]) -> None:
-        self._nth = nth
-        self._fault = fault
-        self.asked = 0
-
-    def meet(self) -> None:
-        """Ask for something."""
-        self.asked += 1
-        if self.asked == self._nth:
-            raise self._fault()
-
-    @property
-    def has_struck(self) -> bool:
-        """Whether something has gone wrong."""
-        return self.asked >= self._nth
 
 
 class Marker:
@@ -152,8 +109,8 @@ class Client(NatsClient):
         return cast("JetStreamContext", self._consumer)
 
 
-async def consumed(nth: int, fault: Callable[[], Exception]) -> bool:
-    """Let timers be consumed while the nth thing goes wrong; returns whether it has."""
+async def consumed(fault: Fault, nth: int) -> Faults:
+    """Let timers be consumed while the nth thing goes wrong."""
     process = PresenceProcess()
     await process.open(opening("alice", secret="alice's"))
     await process.end("alice", resumable=True)
@@ -180,23 +137,20 @@ async def consumed(nth: int, fault: Callable[[], Exception]) -> bool:
     assert user.session.status == "offline"
     timers.stop()
     await running
-    return faults.has_struck
+    return faults
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: repr(fault())[:40])
-async def test_timers_outlive_a_broker_that_goes_at_any_await(fault: Callable[[], Exception]) -> None:
-    nth = 1
-    while nth <= MOST and await consumed(nth, fault):
-        nth += 1
-    assert nth > 6  # jetstream, pull_subscribe, fetch, the acknowledgements of what is done
+@each_fault
+async def test_timers_outlive_a_broker_that_goes_at_any_await(
+    fault: Fault, caplog: pytest.LogCaptureFixture
+) -> None:
+    # jetstream, pull_subscribe, fetch, the acknowledgements of what is done
+    await at_every_await(functools.partial(consumed, fault), fewest=5)
+    assert unnamed(caplog) == []
 
 
-MOST: Final = 10
-"""What a round of the loop asks for, and some more."""
-
-
-class FaultyRequests(Requests):
-    """Requests of which the nth goes wrong."""
+class Nonsense(Requests):
+    """Requests that are answered with nonsense, and of which the nth goes wrong."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
@@ -208,13 +162,11 @@ class FaultyRequests(Requests):
         return Message("", "", b"{}" if self._faults.asked % 2 else b"nonsense", b"")
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: repr(fault())[:40])
+@each_fault
 @pytest.mark.parametrize("nth", range(1, 5))
-async def test_measuring_outlives_a_broker_that_goes_at_any_await(
-    nth: int, fault: Callable[[], Exception]
-) -> None:
+async def test_measuring_outlives_a_broker_that_goes_at_any_await(nth: int, fault: Fault) -> None:
     faults = Faults(nth, fault)
-    requests = FaultyRequests(faults)
+    requests = Nonsense(faults)
 
     async def measure() -> None:
         await measure_sizes(requests, {"bucket": "KV_t", "mailbox": "MAILBOX_t"}, 900.0, every_s=0)
@@ -223,3 +175,56 @@ async def test_measuring_outlives_a_broker_that_goes_at_any_await(
     await until(lambda: faults.asked > nth + 4)
     assert not measuring.done()
     measuring.cancel()
+
+
+class Streams:
+    """Streams that are well, of whose answers one goes wrong."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self.looks = self.writes = 0
+
+    async def is_usable(self) -> bool:
+        """Answer."""
+        self._faults.meet()
+        self.looks += 1
+        return self.looks != FOUND_MISSING
+
+    async def has_room(self) -> bool:
+        """Store."""
+        self._faults.meet()
+        self.writes += 1
+        return True
+
+    async def make(self) -> bool:
+        """Make them."""
+        self._faults.meet()
+        return True
+
+
+FOUND_MISSING: Final = 3
+"""The look at which a stream is not there."""
+
+
+async def watched(fault: Fault, nth: int) -> Faults:
+    """Let the streams be watched while the nth thing goes wrong; the process must be ready in the end."""
+    ready, faults = Ready(), Faults(nth, fault)
+    streams = Streams(faults)
+    watching = asyncio.create_task(watch_streams(streams, streams, streams.make, ready, every_s=0))
+    await until(lambda: streams.writes > nth + FOUND_MISSING)
+    assert not watching.done()
+    assert ready.why_not() == ""
+    watching.cancel()
+    return faults if nth <= FAR else Faults(nth, fault)
+
+
+FAR: Final = 12
+"""More than two rounds ask for."""
+
+
+@each_fault
+async def test_watching_outlives_a_broker_that_goes_at_any_await(
+    fault: Fault, caplog: pytest.LogCaptureFixture
+) -> None:
+    await at_every_await(functools.partial(watched, fault), fewest=FAR - 1)
+    assert unnamed(caplog) == []

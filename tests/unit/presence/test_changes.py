@@ -48,6 +48,11 @@ class WatchedStore:
         await self._note(f"{'confirm' if confirmed else 'read'} {' '.join(keys)}")
         return await self._store.read(*keys, confirmed=confirmed, known=known)
 
+    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+        """See `ListedStore.read_few`."""
+        await self._note(f"read {' '.join(keys)}")
+        return await self._store.read_few(most, *keys)
+
     async def keys(self, *patterns: str) -> list[str]:
         """See `ListedStore.keys`."""
         if patterns:

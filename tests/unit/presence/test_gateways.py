@@ -8,10 +8,12 @@ import pytest
 from presence.gateways import AT_ONCE, LEASE_SHARE, Gateways
 from presence.listeners import Listeners
 from presence.store import StoreUnavailable
+from tests.support.metrics import value_of
 from tests.unit.presence.lifetime import BusyStore
 from tests.unit.presence.presence_process import GATEWAY_LEASE_S, RESUME_WINDOW_S, PresenceProcess
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
+from tieline import metrics
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import GatewayId, UserId
 from tieline.wire.internal import KeepLease, PresenceReply, decode_close_session
@@ -131,8 +133,7 @@ async def test_a_record_that_cannot_be_read_keeps_no_other_waiting() -> None:
     for user in users:
         await process.open(opening(user))
     await process.store.put(Keys.user(UserId(users[0])), b"of another version", 60)
-    with pytest.raises(msgspec.DecodeError):
-        await process.gateways.lease_ran_out(G1, before=FOR_EVER)
+    await process.gateways.lease_ran_out(G1, before=FOR_EVER)
     assert await statuses(process, *users[1:]) == ["offline"] * AT_ONCE
 
 
@@ -216,3 +217,25 @@ async def test_a_lease_says_what_time_it_is_and_at_which_revision() -> None:
     kept = await gateways.keep_lease(KeepLease(G1, hears=True))
     found = await process.store.read(Keys.lease_timer(G1))
     assert (kept.now, kept.revision) == (NOW, found[Keys.lease_timer(G1)].revision)
+
+
+@pytest.mark.parametrize(
+    ("session", "user"), [("=ZZ", b"alice"), ("s1", b"\xff"), ("", b"alice"), ("a=2e", b"alice")]
+)
+async def test_a_note_that_cannot_be_read_keeps_no_other_waiting(session: str, user: bytes) -> None:
+    process = PresenceProcess()
+    await process.open(opening("bob", "hall"))
+    await process.store.put(f"{Keys.sessions_of(G1).removesuffix('*')}{session}", user, 60)
+    dropped = metrics.UNREADABLE_MESSAGES.labels("record")
+    before = value_of(dropped)
+    await process.gateways.lease_ran_out(G1, before=FOR_EVER)
+    assert await statuses(process, "bob") == ["offline"]
+    assert value_of(dropped) == before + 1
+
+
+async def test_a_lease_that_cannot_be_read_is_taken_anew() -> None:
+    process = PresenceProcess()
+    await process.store.put(Keys.lease_timer(G1), b"\xff\xfe", 60)
+    kept = await process.gateways.keep_lease(KeepLease(G1))
+    assert kept.run
+    assert (await process.gateways.keep_lease(KeepLease(G1))).run == kept.run

@@ -57,6 +57,11 @@ class LaggingStore:
             name: record for name, record in self._then.items() if any(matches(name, key) for key in keys)
         }
 
+    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+        """See `ListedStore.read_few`."""
+        found = await self.read(*keys)
+        return found if len(found) <= most else None
+
 
 async def behind(first: PresenceProcess, *, looks: int = 1, max_members: int = 1000) -> PresenceProcess:
     """Return another process, which sees for so many looks only what is there now."""

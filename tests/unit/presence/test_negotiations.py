@@ -6,7 +6,15 @@ import msgspec
 import pytest
 
 from presence.records import IDLE_NEGOTIATION_TTL_S, MAX_TRIES, user_in
-from presence.rules.negotiation import MAX_HELD, MAX_INLINE_BYTES, Negotiation, WaitingOffer
+from presence.rules import negotiation
+from presence.rules.negotiation import (
+    MAX_HELD,
+    MAX_INLINE_BYTES,
+    NOTHING,
+    Incoming,
+    Negotiation,
+    WaitingOffer,
+)
 from presence.rules.signals import KEPT_APART_S, MIN_TIMER_S
 from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
 from tests.unit.presence.counting_store import CountingStore, Trips
@@ -20,6 +28,11 @@ from tieline.wire.internal import Delivery, PresenceReply, Relay, SessionGone, d
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
+
+CALL = negotiation.offer(
+    NOTHING, Incoming(ALICE, BOB, SessionId("bob-s1"), digest(b"offer"), NOW)
+).negotiation.call
+"""The call that Alice's offer begins."""
 
 
 async def with_both(*, secret: str = "") -> PresenceProcess:
@@ -52,10 +65,10 @@ async def expires(process: PresenceProcess, frame: str) -> None:
 async def test_an_offer_is_stored_with_its_timer_and_backends_are_told() -> None:
     process = await with_both()
     verdict = await process.signal("alice", "bob", "OFFER", "offer")
-    assert verdict == Relay("relayed", (Delivery(BOB, SessionId("bob-s1"), None),))
+    assert verdict == Relay("relayed", (Delivery(BOB, SessionId("bob-s1"), None),), call=CALL)
     assert (await process.pair("alice", "bob")).is_active
     assert process.store.time_to_live(offer_timer("offer")) == OFFER_TIMEOUT_S
-    assert events_of(process) == [("offered", {"at": NOW, "user": "alice", "peer": "bob"})]
+    assert events_of(process) == [("offered", {"at": NOW, "user": "alice", "peer": "bob", "call": CALL})]
 
 
 async def test_a_call_is_told_to_backends_and_its_end_to_routers() -> None:
@@ -67,9 +80,9 @@ async def test_a_call_is_told_to_backends_and_its_end_to_routers() -> None:
     assert process.heard_elsewhere("changed") == []
     await process.signal("bob", "alice", "HANGUP", "hangup")
     assert events_of(process) == [
-        ("offered", {"at": NOW, "user": "alice", "peer": "bob"}),
-        ("answered", {"at": NOW, "user": "bob", "peer": "alice"}),
-        ("ended", {"at": NOW, "user": "bob", "peer": "alice", "reason": "hangup"}),
+        ("offered", {"at": NOW, "user": "alice", "peer": "bob", "call": CALL}),
+        ("answered", {"at": NOW, "user": "bob", "peer": "alice", "call": CALL}),
+        ("ended", {"at": NOW, "user": "bob", "peer": "alice", "reason": "hangup", "call": CALL}),
     ]
     assert [sent.subject for sent in process.heard_elsewhere("changed")] == ["tieline.changed.bob"]
 
@@ -109,7 +122,7 @@ async def test_a_retried_offer_to_a_user_who_has_gone_does_not_wait() -> None:
     bob, revision = user_in(await process.store.read(key), key)
     assert bob is not None
     await process.records.write_user(key, ended(bob), revision)
-    assert await process.signal("alice", "bob", "OFFER", "offer") == Relay("relayed", ())
+    assert await process.signal("alice", "bob", "OFFER", "offer") == Relay("relayed", (), call=CALL)
     assert process.heard_by("alice") == ["hangup of bob: disconnected"]
     assert not (await process.pair("alice", "bob")).is_active
 
@@ -154,6 +167,7 @@ class LaggingStore:
         self.write = store.write
         self.put = store.put
         self.keys = store.keys
+        self.read_few = store.read_few
         self.delete = store.delete
 
     async def read(
@@ -193,7 +207,9 @@ async def test_an_offer_that_nobody_answered_ends_and_both_are_told() -> None:
     await expires(process, "offer")
     assert process.heard_by("alice") == ["hangup of bob: timeout"]
     assert process.heard_by("bob") == ["hangup of alice: timeout"]
-    assert events_of(process) == [("ended", {"at": NOW, "user": "alice", "peer": "bob", "reason": "timeout"})]
+    assert events_of(process) == [
+        ("ended", {"at": NOW, "user": "alice", "peer": "bob", "reason": "timeout", "call": CALL})
+    ]
     assert not (await process.pair("alice", "bob")).is_active
 
 
@@ -306,14 +322,14 @@ async def with_large_ones() -> PresenceProcess:
     process = await with_both()
     await process.signal("alice", "bob", "OFFER", "offer")
     for frame in LARGE:
-        assert await process.signal("alice", "bob", "ICE_CANDIDATE", frame) == Relay("held", ())
+        assert await process.signal("alice", "bob", "ICE_CANDIDATE", frame) == Relay("held", (), call=CALL)
     return process
 
 
 def released() -> Relay:
     """What Bob's answer delivers then."""
     to_bob = (Delivery(BOB, SessionId("bob-s1"), frame.encode()) for frame in LARGE)
-    return Relay("relayed", (Delivery(ALICE, SessionId("alice-s1"), None), *to_bob))
+    return Relay("relayed", (Delivery(ALICE, SessionId("alice-s1"), None), *to_bob), call=CALL)
 
 
 async def test_frames_apart_are_released_in_place_and_with_retries() -> None:
@@ -359,7 +375,7 @@ async def test_a_retry_delivers_what_was_released_unstored() -> None:
         await process.signal("alice", "bob", "ICE_CANDIDATE", lost)
     process.over(process.store)
     assert await process.signal("bob", "alice", "ANSWER", "answer") == released()
-    at_last = Relay("held", (Delivery(BOB, SessionId("bob-s1"), None),))
+    at_last = Relay("held", (Delivery(BOB, SessionId("bob-s1"), None),), call=CALL)
     assert await process.signal("alice", "bob", "ICE_CANDIDATE", lost) == at_last
     granted = await process.signal("alice", "bob", "ICE_CANDIDATE", "another")
     assert isinstance(granted, Relay)
@@ -370,7 +386,7 @@ async def test_a_retry_stores_a_frame_apart_once_more() -> None:
     process = await with_large_ones()
     key = Keys.held(ALICE, BOB, digest(LARGE[-1].encode()))
     await process.store.delete(key, (await process.store.read(key))[key].revision)
-    assert await process.signal("alice", "bob", "ICE_CANDIDATE", LARGE[-1]) == Relay("held", ())
+    assert await process.signal("alice", "bob", "ICE_CANDIDATE", LARGE[-1]) == Relay("held", (), call=CALL)
     assert await process.signal("bob", "alice", "ANSWER", "answer") == released()
 
 

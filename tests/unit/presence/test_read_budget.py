@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from presence.read_budget import MAX_BYTES, ReadBudget, estimated
+from presence.read_budget import MAX_BYTES, ReadBudget, estimated, estimated_each
 from presence.records import encode
 from tests.unit.presence.rules.people import online
 from tieline.wire.ids import MAX_ID_BYTES, RoomId, SessionId
@@ -91,3 +91,10 @@ def test_the_largest_records_of_all_that_is_under_way_fit() -> None:
     assert 256 * check < MAX_BYTES
     assert estimated(["room.hall.*"]) > 100 * 1024
     assert estimated(["session.g.s"]) < 1024
+
+
+def test_of_a_few_the_largest_counts() -> None:
+    assert (
+        estimated_each(["session.g.s"]) < estimated_each(["user.a"]) < estimated_each(["user.a", "pair.a.*"])
+    )
+    assert estimated_each(["pair.*.a"]) == estimated(["pair.b.a"])

@@ -185,3 +185,30 @@ async def test_a_write_that_is_always_lost_is_given_up(store: FakeStore, what: s
     with pytest.raises(StoreUnavailable):
         await writing
     assert busy.refused == MAX_TRIES
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b'{"stream":"MAILBOX_t","seq":3}',  # how JetStream answers a publish
+        b"\xc1",
+        b"\x93\x90\xc3\x80",  # a user without a session
+        b"\x93\xa1\xff",
+    ],
+)
+async def test_a_record_that_cannot_be_read_is_none_and_replaced(
+    store: FakeStore, records: Records, caplog: pytest.LogCaptureFixture, garbage: bytes
+) -> None:
+    revision = await store.put(KEY, garbage, 60)
+    found = await store.read(KEY)
+    assert user_in(found, KEY) == entry_in(found, KEY) == negotiation_in(found, KEY) == (None, revision)
+    await records.write_user(KEY, ONLINE, revision)
+    assert user_in(await store.read(KEY), KEY)[0] == ONLINE
+    assert not any(record.exc_info for record in caplog.records)
+
+
+async def test_an_entry_of_a_user_who_cannot_be_named_is_left_out(store: FakeStore, records: Records) -> None:
+    await records.write_entry(HALL, ALICE, RosterEntry(S1, NOW), 0)
+    found = await store.read(Keys.roster(HALL))
+    odd = {f"{Keys.roster(HALL).removesuffix('*')}=zz": record for record in found.values()}
+    assert [stored.user for stored in rosters_in({**found, **odd}, [HALL])[HALL]] == [ALICE]

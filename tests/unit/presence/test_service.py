@@ -14,22 +14,36 @@ from tieline.runtime.message import Message, block
 from tieline.runtime.pool import PoolSize
 from tieline.wire import internal
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import JoinRoom, KeepLease, LeaseKept, ListMembers, Opened, Refused, RoomMembers
+from tieline.wire.internal import (
+    Check,
+    JoinRoom,
+    KeepLease,
+    LeaseKept,
+    LeaveRoom,
+    ListMembers,
+    Opened,
+    Refused,
+    RoomMembers,
+)
+
+GATEWAYS = f"{SUBJECTS.gateway(GatewayId('g1'), 'reply')}."
+CHECK = Check(UserId("alice"), SessionId("s-1"), UserId("bob"), "WEBRTC_OFFER", internal.digest(b"{}"), b"")
+ROUTERS = f"{SUBJECTS.replies('router', 'r1')}."
 
 
-def asking(op: str, data: bytes, reply: str) -> Message:
-    return Message(SUBJECTS.presence(op), reply, data, b"")
+def asking(op: str, data: bytes, name: str) -> Message:
+    return Message(SUBJECTS.presence(op), GATEWAYS + name, data, b"")
 
 
 async def answers(process: PresenceProcess, *messages: Message, size: PoolSize = SIZE) -> dict[str, object]:
-    """Let a service answer these; returns what came, by where it was to go."""
+    """Let a service answer these; returns what came, by the last word of where it was to go."""
     async with asyncio.TaskGroup() as tasks:
-        service = PresenceService(process.recorder, tasks, process.operations, size)
+        service = PresenceService(process.recorder, SUBJECTS, tasks, process.operations, size)
         for message in messages:
             service.on_request(message)
     asked = {message.reply for message in messages}
     return {
-        sent.subject: internal.decode_presence_reply(sent.payload)
+        sent.subject.rpartition(".")[2]: internal.decode_presence_reply(sent.payload)
         for sent in process.recorder.sent
         if sent.subject in asked
     }
@@ -105,7 +119,7 @@ async def test_what_is_not_waited_for_any_more_is_not_carried_out() -> None:
     patient, gone = (
         Message(
             SUBJECTS.presence("open"),
-            name,
+            GATEWAYS + name,
             internal.encode(opening(name, "hall")),
             block({"Tieline-Patience": patience_ms}),
         )
@@ -124,3 +138,69 @@ async def test_a_gateway_s_lease_has_its_turn_among_many_users() -> None:
     found = await answers(process, *many, lease, size=PoolSize(under_way=1, of_one=1))
     assert isinstance(found["lease"], LeaseKept)
     assert len(found) == 31
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        "$KV.t.user.bob",
+        "t.user.bob.s-1",
+        "$JS.API.STREAM.UPDATE.KV_t",
+        "t.gateway.g1.close",
+        "t.gateway.g1.reply",
+        "t.gateway.g1.reply.",
+        "t.gateway.g1.reply.*",
+        "t.gateway.g1.reply.1.2",
+        "t.gateway.g.1.reply.1",
+        "t.gateway.*.reply.1",
+        "t.presence.p1.reply.1",
+        "t.presence.p1.inbox.1",
+        "other.gateway.g1.reply.1",
+        "t.gateway.g1.reply.1\n",
+        f"t.gateway.{'g' * 400}.reply.1",
+    ],
+)
+async def test_nothing_is_answered_anywhere_else(reply: str) -> None:
+    process, dropped = PresenceProcess(), metrics.UNREADABLE_MESSAGES.labels("request")
+    before = value_of(dropped)
+    asked = Message(
+        SUBJECTS.presence("open"), reply.replace("t.", f"{SUBJECTS.namespace}.", 1), opened(), b""
+    )
+    assert await answers(process, asked) == {}
+    assert not process.recorder.sent
+    assert value_of(dropped) == before + 1
+
+
+def opened() -> bytes:
+    return internal.encode(opening("alice", "hall"))
+
+
+async def test_a_check_is_answered_to_routers_and_all_else_to_gateways() -> None:
+    check = internal.encode(CHECK)
+    asked = [
+        Message(SUBJECTS.presence("check"), GATEWAYS + "a", check, b""),
+        Message(SUBJECTS.presence("check"), ROUTERS + "b", check, b""),
+        Message(SUBJECTS.presence("open"), GATEWAYS + "c", opened(), b""),
+        Message(SUBJECTS.presence("open"), ROUTERS + "d", opened(), b""),
+    ]
+    assert (await answers(PresenceProcess(), *asked)).keys() == {"b", "c"}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        LeaveRoom(UserId("alice"), SessionId("s-1\r\nPUB t.user.bob.s 1\r\nx\r\n"), RoomId("hall")),
+        LeaveRoom(UserId("alice"), SessionId("=ZZ.b.c"), RoomId("hall")),
+        LeaveRoom(UserId("alice"), SessionId(""), RoomId("hall")),
+        LeaveRoom(UserId("a" * 5_000), SessionId("s-1"), RoomId("hall")),
+        LeaveRoom(UserId("alice"), SessionId("s-1"), RoomId("a\nb")),
+        KeepLease(GatewayId("*")),
+    ],
+)
+async def test_an_id_that_no_process_makes_is_refused(request_: LeaveRoom | KeepLease) -> None:
+    process, dropped = PresenceProcess(), metrics.UNREADABLE_MESSAGES.labels("request")
+    before = value_of(dropped)
+    op = internal.OPERATIONS[type(request_)]
+    assert await answers(process, asking(op, internal.encode(request_), "a")) == {}
+    assert value_of(dropped) == before + 1

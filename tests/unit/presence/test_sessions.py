@@ -8,6 +8,7 @@ from presence.rules.user import User
 from presence.store import StoreUnavailable
 from tests.unit.presence.lifetime import BusyStore, HeldUpStore, uneven
 from tests.unit.presence.presence_process import (
+    OFFER_TIMEOUT_S,
     OFFLINE_RETENTION_S,
     RESUME_WINDOW_S,
     PresenceProcess,
@@ -69,7 +70,7 @@ async def known(process: PresenceProcess, user: str) -> User:
 async def test_a_session_begins_in_the_rooms_it_asks_for_each_once() -> None:
     process = PresenceProcess()
     assert await process.open(opening("alice", "hall", "cellar", "hall")) == Opened(
-        SessionId("alice-s1"), False, {HALL: NOW, CELLAR: NOW}
+        SessionId("alice-s1"), False, {HALL: NOW, CELLAR: NOW}, offer_timeout_s=OFFER_TIMEOUT_S
     )
     assert (await known(process, "alice")).session.status == "online"
 
@@ -208,7 +209,9 @@ async def test_whoever_knows_the_secret_resumes_on_any_gateway() -> None:
     reply = await process.open(
         opening("alice", "attic", number=2, gateway="g3", resume="alice's", voice=False)
     )
-    assert reply == Opened(SessionId("alice-s1"), True, {HALL: NOW, CELLAR: NOW})
+    assert reply == Opened(
+        SessionId("alice-s1"), True, {HALL: NOW, CELLAR: NOW}, offer_timeout_s=OFFER_TIMEOUT_S
+    )
     alice = await known(process, "alice")
     assert (alice.session.status, alice.session.connection, alice.session.gateway, alice.voice) == (
         "online",
@@ -240,7 +243,7 @@ async def test_a_wrong_secret_gets_a_new_session_and_ends_the_older_one() -> Non
     process = await with_both(secret="alice's")
     await process.end("alice", resumable=True)
     reply = await process.open(opening("alice", number=2, resume="not alice's"))
-    assert reply == Opened(SessionId("alice-s2"), False, {})
+    assert reply == Opened(SessionId("alice-s2"), False, {}, offer_timeout_s=OFFER_TIMEOUT_S)
     assert "alice left hall: disconnected" in process.heard_by("bob")
 
 

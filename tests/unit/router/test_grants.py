@@ -5,10 +5,11 @@ import itertools
 import pytest
 
 from router.grants import MAX_GRANTS, Grant, Grants
-from tieline.wire.ids import FrameDigest, SessionId, UserId
+from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
 
 ALICE, BOB, CAROL, DAVE = (UserId(name) for name in ("alice", "bob", "carol", "dave"))
 HERS, HIS = SessionId("hers"), SessionId("his")
+CALL = CallId("now")
 HELD = frozenset((FrameDigest(b"held"),))
 
 
@@ -43,6 +44,17 @@ def test_a_grant_is_for_one_direction_of_one_session() -> None:
     assert grants.find(ALICE, HERS, CAROL, 100) is None
     assert grants.find(ALICE, SessionId("newer"), BOB, 100) is None
     assert grants.find(ALICE, HERS, BOB, 100) is not None
+
+
+def test_a_grant_is_for_the_call_that_is_named_or_for_none_named() -> None:
+    grants = granted((ALICE, BOB))
+    ask = grants.ask(ALICE, CAROL)
+    grants.answered(ask, grant()._replace(call=CALL))
+
+    assert grants.find(ALICE, HERS, CAROL, 100, CALL) is not None
+    assert grants.find(ALICE, HERS, CAROL, 100) is not None
+    assert grants.find(ALICE, HERS, CAROL, 100, CallId("earlier")) is None
+    assert grants.find(ALICE, HERS, BOB, 100, CALL) is not None  # an older presence names no calls
 
 
 def test_a_question_alone_is_no_grant() -> None:

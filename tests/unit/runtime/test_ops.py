@@ -64,6 +64,7 @@ async def test_a_process_may_have_pages_of_its_own(process: Process) -> None:
         assert (await get(server, "/found")).status == 404
         pages["/found"] = page
         answer = await get(server, "/found?in=vain")
+        assert (await get(server, "/lost")).body == b"there are /metrics, /healthz, /readyz and /found\n"
     assert (answer.status, json.loads(answer.body)) == (200, {"found": 1})
     assert answer.headers["content-type"].startswith("application/json")
 

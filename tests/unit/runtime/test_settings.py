@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -9,11 +10,14 @@ from tieline.runtime.settings import (
     LONGEST_S,
     BrokerLogin,
     Count,
+    Password,
     Port,
     Positive,
     ProcessSettings,
     Seconds,
     SettingsError,
+    SigningSecret,
+    is_secret,
     misspelt,
     read_settings,
     usage,
@@ -174,7 +178,7 @@ def test_an_unusable_value_is_told_with_what_is_allowed(variable: str, expected:
 @pytest.mark.parametrize("kind", [GatewaySettings, PresenceSettings, ProcessSettings])
 def test_every_setting_that_can_be_unusable_says_what_is_allowed(kind: type[msgspec.Struct]) -> None:
     for field in msgspec.structs.fields(kind):
-        if field.type is str:
+        if field.type is str or is_secret(field.type):
             continue
         with pytest.raises(SettingsError, match="is unusable: expected "):
             read_settings(kind, {f"TIELINE_{field.name.upper()}": "a b"})
@@ -214,3 +218,64 @@ def test_the_cause_that_a_traceback_would_print_is_cut_off() -> None:
 
     assert problem.value.__cause__ is None
     assert problem.value.__suppress_context__
+
+
+# Secrets that stand in files.
+
+
+class Secretive(ProcessSettings, frozen=True, kw_only=True):
+    """Settings with secrets, one that must be there."""
+
+    jwt_secret: SigningSecret
+    turn_secret: Password = ""
+
+
+def keep(folder: Path, text: str) -> str:
+    file = folder / "secret"
+    file.write_text(text)
+    return str(file)
+
+
+def test_a_secret_may_stand_in_a_file_that_a_variable_names(tmp_path: Path) -> None:
+    file = keep(tmp_path, f"{SECRET}\n")
+
+    settings = read_settings(Secretive, {"TIELINE_JWT_SECRET_FILE": file, "TIELINE_TURN_SECRET_FILE": ""})
+
+    assert (settings.jwt_secret, settings.turn_secret) == (SECRET, "")
+    login = read_settings(ProcessSettings, {"TIELINE_NATS_PASSWORD_FILE": file}).nats_login
+    assert login.password == SECRET
+
+
+def test_one_of_a_secret_and_its_file_may_be_given(tmp_path: Path) -> None:
+    file = keep(tmp_path, SECRET)
+    both = {"TIELINE_JWT_SECRET": SECRET, "TIELINE_JWT_SECRET_FILE": file}
+    with pytest.raises(SettingsError) as problem:
+        read_settings(Secretive, both)
+    assert str(problem.value).startswith("TIELINE_JWT_SECRET and TIELINE_JWT_SECRET_FILE are both set")
+    for one in ({"TIELINE_JWT_SECRET_FILE": ""}, {"TIELINE_JWT_SECRET_FILE": f"-{tmp_path}/nowhere"}):
+        assert read_settings(Secretive, both | one).jwt_secret == SECRET
+
+
+def test_a_file_without_a_secret_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^TIELINE_JWT_SECRET_FILE: .*No such file"):
+        read_settings(Secretive, {"TIELINE_JWT_SECRET_FILE": f"{tmp_path}/nowhere"})
+    with pytest.raises(SettingsError, match=r"^TIELINE_JWT_SECRET is not set"):
+        read_settings(Secretive, {"TIELINE_JWT_SECRET_FILE": f"-{tmp_path}/nowhere"})
+
+
+def test_only_a_secret_stands_in_a_file(tmp_path: Path) -> None:
+    file = keep(tmp_path, "debug")
+    assert read(TIELINE_LOG_LEVEL_FILE=file).log_level == "info"
+
+
+def test_the_variables_of_files_are_known_and_listed() -> None:
+    assert "  TIELINE_NATS_PASSWORD or TIELINE_NATS_PASSWORD_FILE" in usage(ProcessSettings).splitlines()
+    environ = {"TIELINE_NATS_PASSWORD_FILE": "x", "TIELINE_NATS_PASSWORD_FIL": "y"}
+    assert misspelt(environ, ProcessSettings) == {"TIELINE_NATS_PASSWORD_FIL": "TIELINE_NATS_PASSWORD_FILE"}
+
+
+@pytest.mark.parametrize("kind", [GatewaySettings, PresenceSettings, ProcessSettings])
+def test_everything_called_a_secret_or_a_password_is_one(kind: type[msgspec.Struct]) -> None:
+    for field in msgspec.structs.fields(kind):
+        is_called_so = field.name.endswith("password") or "_secret" in field.name
+        assert is_secret(field.type) is (is_called_so and field.name != "allow_weak_secrets")

@@ -11,7 +11,16 @@ import msgspec
 
 from tests.support.golden import Codec, Golden, Sample
 from tieline.wire import internal
-from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.ids import (
+    CallId,
+    ConnectionId,
+    FrameDigest,
+    GatewayId,
+    RoomId,
+    SecretHash,
+    SessionId,
+    UserId,
+)
 from tieline.wire.internal import (
     Accepted,
     Check,
@@ -50,6 +59,7 @@ ROOM, LOBBY = RoomId("a.b *"), RoomId("lobby")
 SECRET, OLDER, NONE = SecretHash(bytes(range(32))), SecretHash(bytes(range(32, 64))), SecretHash(b"")
 FRAME = b'{"x":"\xff\x00"}'
 DIGEST = FrameDigest(bytes(range(16)))
+CALL, EARLIER = CallId("0123456789abcdef"), CallId("00112233445566ff")
 JOINED_AT = 1_700_000_000_000
 
 CANDIDATE: Final = "WEBRTC_ICE_CANDIDATE"
@@ -59,7 +69,7 @@ SAMPLES: Final = (
     Sample(
         "a pack of signals, one of them answered",
         "signals",
-        [Signal(ALICE, HERS, BOB, FRAME, True), None, Signal(BOB, HIS, ALICE, b"", False)],
+        [Signal(ALICE, HERS, BOB, FRAME, True), None, Signal(BOB, HIS, ALICE, b"", False, CALL)],
     ),
     Sample(
         "answers to a pack",
@@ -68,13 +78,16 @@ SAMPLES: Final = (
             (0, Accepted("relayed")),
             (2, Accepted("held")),
             (3, Accepted("relayed", 4096)),
+            (3, Accepted("relayed", 0, CALL)),
             (3, Refused("INTERNAL")),
+            (3, Refused("NO_MATCHING_OFFER", "replaced", CALL)),
             (127, SessionGone(replaced=False)),
             (128, SessionGone(replaced=True)),
         ],
     ),
     Sample("a candidate to be judged", REQUEST, Check(ALICE, HERS, BOB, CANDIDATE, DIGEST, FRAME)),
     Sample("an offer to be judged", REQUEST, Check(ALICE, HERS, BOB, "WEBRTC_OFFER", DIGEST, b"")),
+    Sample("an offer of a call", REQUEST, Check(ALICE, HERS, BOB, "WEBRTC_OFFER", DIGEST, b"", CALL)),
     Sample(
         "a session to be resumed",
         REQUEST,
@@ -141,11 +154,18 @@ SAMPLES: Final = (
         Relay("relayed", (Delivery(BOB, HIS, None), Delivery(ALICE, HERS, FRAME)), 5.0, (DIGEST,)),
     ),
     Sample("nothing to be delivered", REPLY, Relay("held", ())),
+    Sample(
+        "what belongs to a call",
+        REPLY,
+        Relay("relayed", (Delivery(ALICE, HERS, FRAME, EARLIER), Delivery(BOB, HIS, None)), call=CALL),
+    ),
     Sample("a refusal", REPLY, Refused("NOT_IN_SAME_ROOM")),
+    Sample("a refusal of what is about an earlier call", REPLY, Refused("NO_MATCHING_OFFER", "ended", CALL)),
     Sample("a session that was replaced", REPLY, SessionGone(replaced=True)),
     Sample("a new session", REPLY, Opened(HERS, resumed=False, rooms={})),
     Sample("a resumed session", REPLY, Opened(HERS, resumed=True, rooms={ROOM: JOINED_AT})),
     Sample("what a user owes", REPLY, Opened(HERS, resumed=True, rooms={ROOM: JOINED_AT}, owed_s=2.5)),
+    Sample("how long an offer waits", REPLY, Opened(HERS, resumed=False, rooms={}, offer_timeout_s=60.0)),
     Sample(
         "the members of a room",
         REPLY,

@@ -34,6 +34,9 @@ HOSTILE_IDS = (
     "\u2028",
     "=",
     "=41",
+    "\u202e",
+    "\u200b",
+    "a ",
     "A",
     "=3D41",
     "==",
@@ -53,13 +56,14 @@ HOSTILE_IDS = (
 ANY_TEXT = st.text(st.characters(codec="utf-8"), min_size=1)
 """Every text that is UTF-8, control characters too: more than an id may be."""
 
-VALID_IDS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=128).filter(
-    is_valid_id
-)
+VALID_IDS = st.text(
+    st.characters(exclude_categories=("Cs", "Cc", "Cf", "Zl", "Zp")), min_size=1, max_size=128
+).filter(is_valid_id)
 
 REFUSALS = (
     (400, "消息格式错误", "BAD_MESSAGE"),
     (400, "不支持的命令", "UNKNOWN_COMMAND"),
+    (400, "字段名重复或有歧义", "AMBIGUOUS_NAMES"),
     (1000, "用户不在同一房间内", "NOT_IN_SAME_ROOM"),
     (1000, "目标用户不在线", "TARGET_OFFLINE"),
     (1000, "没有对应的连接请求", "NO_MATCHING_OFFER"),

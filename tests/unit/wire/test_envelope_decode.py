@@ -167,7 +167,7 @@ def test_code_and_msg_are_optional_and_ignored(message: dict[str, Any]) -> None:
 
 @every_well_formed
 def test_unknown_fields_are_allowed_on_every_level(message: dict[str, Any]) -> None:
-    spoiled = {"": 1, "Cmd": "x", "reason": None, **message, "ack": [], "用户": {"a": [None]}}
+    spoiled = {"": 1, "command": "x", "reason": None, **message, "ack": [], "用户": {"a": [None]}}
     if message["cmd"] not in FREE_DATA:
         spoiled["data"] = {"x": 1, **message["data"], "userId": {"from": 7}}
 

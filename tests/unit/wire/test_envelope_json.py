@@ -199,27 +199,23 @@ def test_a_second_command_of_any_kind_is_refused(other: bytes) -> None:
     assert isinstance(decode(b'{"cmd":' + other + b"," + good[1:]), Malformed)
 
 
-def test_the_same_command_named_twice_is_no_contradiction() -> None:
-    assert isinstance(decode(b'{"cmd":"WEBRTC_OFFER",' + offer_with(b"null")[1:]), Offer)
+def test_a_name_that_stands_twice_is_refused_even_with_one_value() -> None:
+    for twice in (
+        b'{"cmd":"WEBRTC_OFFER",' + offer_with(b"null")[1:],
+        b'{"module":"ROOM",' + offer_with(b"null")[1:],
+        offer_with(b"null").replace(b'"to":"bob"', b'"to":"bob","to":"bob"'),
+    ):
+        assert decode(twice) == Malformed(ErrorCode.AMBIGUOUS_NAMES, "r-1", "WEBRTC_OFFER")
 
 
-def test_of_other_keys_named_twice_the_last_counts() -> None:
+def test_of_a_refused_frame_the_last_request_id_is_echoed() -> None:
     twice = (
-        b'{"requestId":"first","requestId":"r-2","module":"ROOM","module":"ROOM","cmd":"WEBRTC_OFFER",'
-        b'"data":{"from":"x","to":"y","data":1},'
-        b'"data":{"from":"mallory","from":"alice","to":"carol","to":"bob","data":1,"data":2}}'
+        b'{"requestId":"first","requestId":"r-2","module":"ROOM","cmd":"WEBRTC_OFFER",'
+        b'"data":{"from":"alice","to":"bob","data":1}}'
     )
 
-    message = decode(twice)
-
-    assert isinstance(message, Offer)
-    assert (message.request_id, message.data.sender, message.data.to) == ("r-2", "alice", "bob")
-    assert bytes(message.data.data) == b"2"
-    as_a_browser = json.loads(twice)
-    assert (as_a_browser["requestId"], as_a_browser["data"]) == (
-        "r-2",
-        {"from": "alice", "to": "bob", "data": 2},
-    )
+    assert decode(twice) == Malformed(ErrorCode.AMBIGUOUS_NAMES, "r-2", "WEBRTC_OFFER")
+    assert json.loads(twice)["requestId"] == "r-2"
 
 
 # Surrogates.

@@ -4,7 +4,8 @@ import pytest
 
 from tests.unit.wire.samples import inner_of, offer_with
 from tieline.wire.codes import ErrorCode
-from tieline.wire.envelope import MAX_DEPTH, Malformed, Offer, Ping, decode
+from tieline.wire.depth import MAX_DEPTH
+from tieline.wire.envelope import Malformed, Offer, Ping, decode
 
 UNREADABLE = Malformed(ErrorCode.BAD_MESSAGE)
 

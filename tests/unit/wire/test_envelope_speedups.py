@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from tieline.wire.codes import ErrorCode
 from tieline.wire.envelope import (
-    MAX_DEPTH,
     IceServers,
     Join,
     Malformed,
@@ -19,11 +18,9 @@ from tieline.wire.envelope import (
     RoomBody,
     TokenBody,
     decode,
-    is_too_deep,
-    origin_of,
-    request_id_of,
 )
 from tieline.wire.ids import is_valid_id
+from tieline.wire.origin import origin_of, request_id_of
 
 ESCAPE: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair of surrogates
@@ -52,19 +49,6 @@ def read(text: str) -> str:
     return msgspec.json.decode(f'"{text}"'.encode(), type=str)
 
 
-def plain_depth(frame: bytes) -> int:
-    """Count how deep the brackets of a frame nest, outside its strings, bracket by bracket."""
-    deepest = depth = 0
-    for bracket in re.finditer(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', frame, re.DOTALL):
-        match bracket[0]:
-            case b"[" | b"{":
-                depth += 1
-                deepest = max(deepest, depth)
-            case b"]" | b"}":
-                depth -= 1
-    return deepest
-
-
 PIECES = st.sampled_from(
     [
         r"\ud800",
@@ -91,11 +75,6 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES, max_size=12).map("".join)
 LONE = rb'"\ud800"'.decode()
 """Beside it nothing is read as it stands: the whole frame is masked."""
-
-
-@given(TEXTS)
-def test_lone_surrogates_are_what_makes_a_text_none(text: str) -> None:
-    assert is_text(text) == (not has_lone_surrogate(text))
 
 
 @given(TEXTS, TEXTS, TEXTS)
@@ -198,36 +177,3 @@ def test_an_id_may_be_written_in_escapes_to_the_last_byte() -> None:
         assert decode(frame) == Malformed(
             ErrorCode.UNKNOWN_COMMAND if shown else ErrorCode.BAD_MESSAGE, shown, "X"
         )
-
-
-def nest(depth: int, inside: str, opening: str) -> str:
-    closing = "]" if opening == "[" else "}"
-    return opening * depth + inside + closing * depth
-
-
-VALUES = st.recursive(
-    st.sampled_from(["1", '"x"', '"["', r'"\""', r'"\\"', r'"\"[["', '"}"', '""', "[]", "{}"]),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=4).map(lambda values: "[{}]".format(",".join(values))),
-        st.lists(inner, max_size=3).map(
-            lambda values: "{{{}}}".format(",".join(f'"[{i}":{value}' for i, value in enumerate(values)))
-        ),
-        st.tuples(st.integers(1, 300), inner).map(lambda found: nest(*found, "[")),
-    ),
-    max_leaves=30,
-)
-
-
-@given(VALUES, st.integers(0, 520), st.integers(1, 4))
-def test_depth_is_judged_as_bracket_by_bracket(value: str, more: int, times: int) -> None:
-    frame = nest(more + 1, ",".join([value] * times), "[").encode()
-
-    assert is_too_deep(frame) == (plain_depth(frame) > MAX_DEPTH)
-
-
-def test_depth_is_judged_to_the_very_bracket_whatever_stands_before() -> None:
-    for before in (b"", b"[],", b"[[]],[],", b'"[",', b"[[[[]]],[]],"):
-        for times in (0, 1, 5, 700):
-            for depth in (510, 511, 512, 513):
-                frame = b"[" + before * times + b"[" * (depth - 1) + b"]" * depth
-                assert is_too_deep(frame) == (plain_depth(frame) > MAX_DEPTH)

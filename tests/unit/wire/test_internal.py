@@ -18,8 +18,10 @@ from tieline.wire.ids import (
     SecretHash,
     SessionId,
     UserId,
+    is_valid_id,
 )
 from tieline.wire.internal import (
+    ANSWERS,
     Accepted,
     Check,
     CloseSession,
@@ -61,6 +63,7 @@ from tieline.wire.internal import (
     encode,
     is_opened,
     message_id,
+    read_answer,
     resume_token,
     secret_hash,
 )
@@ -130,7 +133,7 @@ def test_a_resume_token_says_when_its_session_was_asked_to_begin() -> None:
     assert resume_token("a-secret", 0) == "a-secret"
 
 
-NO_NUMBERS = ("xyz", "1x", "-1", "+1", " 1", "1_0", "BEEF", "٣", "f" * 16)
+NO_NUMBERS = ("xyz", "1x", "-1", "+1", " 1", "1_0", "BEEF", "٣", "f" * 14)
 
 
 @pytest.mark.parametrize("token", ["", ".", "x" * 32, "a.", *(f"a.{number}" for number in NO_NUMBERS)])
@@ -208,7 +211,7 @@ def test_bytes_that_are_no_message_are_a_decode_error(payload: bytes) -> None:
         decode_presence_request(payload)
 
 
-@pytest.mark.parametrize("identifier", HOSTILE_IDS)
+@pytest.mark.parametrize("identifier", [*filter(is_valid_id, HOSTILE_IDS)], ids=ascii)
 def test_a_hostile_id_travels_inside_a_message_unchanged(identifier: str) -> None:
     message = JoinRoom(UserId(identifier), SESSION, RoomId(identifier))
 
@@ -269,3 +272,33 @@ def test_an_event_is_camel_case_json_without_what_does_not_apply() -> None:
 
     assert msgspec.json.encode(joined) == b'{"at":1700000000000,"user":"alice","room":"a.b *"}'
     assert msgspec.json.decode(msgspec.json.encode(joined), type=Happened) == joined
+
+
+@pytest.mark.parametrize(
+    ("code", "read_as"), [(4500, 4500), (1012, 1012), (4999, 4002), (0, 4002), (-1, 4002)]
+)
+def test_a_close_code_that_only_a_newer_version_knows_says_come_back(code: int, read_as: int) -> None:
+    closing = decode_close_session(encode(CloseSession(ALICE, SESSION, CONNECTION, code)))
+    assert closing.close_code == read_as
+
+
+@pytest.mark.parametrize(
+    ("reason", "read_as"), [("kicked", "kicked"), ("left", "left"), (None, "left"), ("banned", "left")]
+)
+def test_a_reason_that_only_a_newer_version_knows_is_a_known_one(reason: str | None, read_as: str) -> None:
+    change = RoomChange("left", 7, SESSION, "online", True, 0, reason)
+    assert decode_room_change(encode(change)).left_reason == read_as
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
+def test_an_answer_of_another_kind_than_was_asked_for_is_none(request_: PresenceRequest) -> None:
+    for reply in PRESENCE_REPLIES:
+        if isinstance(reply, ANSWERS[type(request_)]):
+            assert read_answer(request_, encode(reply)) == reply
+        else:
+            with pytest.raises(msgspec.ValidationError, match="no answer to"):
+                read_answer(request_, encode(reply))
+
+
+def test_each_request_has_its_answers() -> None:
+    assert ANSWERS.keys() == set(get_args(PresenceRequest))

@@ -43,6 +43,17 @@ def test_a_named_message_carries_its_name_and_nothing_else() -> None:
     assert jetstream.named("7f.alice") == block({"Nats-Msg-Id": "7f.alice"})
 
 
+def test_a_message_of_a_call_carries_its_name_as_well() -> None:
+    headers = jetstream.named("7f.alice", "0123")
+    assert headers == block({"Nats-Msg-Id": "7f.alice", "Tieline-Call": "0123"})
+    assert jetstream.call_of(headers) == "0123"
+
+
+@pytest.mark.parametrize("headers", [b"", jetstream.named("Tieline-Call: x")])
+def test_a_message_of_no_call_names_none(headers: bytes) -> None:
+    assert jetstream.call_of(headers) == ""
+
+
 def test_a_publish_that_only_asks_expects_what_never_was() -> None:
     assert jetstream.only_asking("7f") == {"Nats-Msg-Id": "7f", "Nats-Expected-Last-Msg-Id": "never"}
 
@@ -72,9 +83,19 @@ def test_a_pushed_message_tells_its_place_and_that_before_it() -> None:
     assert jetstream.position(PUSHED) == (4700, 4711)
 
 
-@pytest.mark.parametrize("headers", [b"", b"NATS/1.0\r\n\r\n", b"NATS/1.0\r\nNats-Sequence: 7\r\n\r\n"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"",
+        b"NATS/1.0\r\n\r\n",
+        b"NATS/1.0\r\nNats-Sequence: 7\r\n\r\n",
+        PUSHED.replace(b"4711", b"x"),
+        PUSHED.replace(b"Nats-Time", b"A: b\r\nNats-Time"),
+        PUSHED + b"\r\n",
+    ],
+)
 def test_a_message_that_no_stream_pushed_has_no_position(headers: bytes) -> None:
-    with pytest.raises(ValueError, match="not found"):
+    with pytest.raises(ValueError, match=r"republished|unpack|int"):
         jetstream.position(headers)
 
 
@@ -106,6 +127,7 @@ def test_a_question_is_the_json_that_jetstream_reads() -> None:
         "multi_last": ["a.*", "b"],
         "seq": 5,
     }
+    assert json.loads(jetstream.few_last_messages_of(["a.*"], 5)) == {"multi_last": ["a.*"], "batch": 5}
     assert json.loads(jetstream.count_of("a.*")) == {"multi_last": ["a.*"], "batch": 1}
     assert json.loads(jetstream.message_at(5)) == {"seq": 5}
     assert json.loads(jetstream.messages_of("a.b", 5, 257, 1000)) == {
@@ -200,3 +222,36 @@ def test_the_end_of_an_answer_says_how_many_messages_were_left() -> None:
     )
     assert jetstream.pending(Message("r", "", b"", end)) == 17
     assert jetstream.pending(Message("r", "", b"", b"NATS/1.0 404 No Results\r\n\r\n")) == 0
+
+
+FORGED = (
+    b"NATS/1.0 503\r\nNats-Sequence: 9999\r\nNats-Subject: t.user.eve.s\r\nNats-Last-Sequence: 9998\r\n"
+    b"Nats-Num-Pending: 7\r\n"
+)
+"""What a publisher may write: the stream's own words, which JetStream puts behind them, are read alone."""
+
+
+def test_headers_that_a_publisher_has_forged_are_not_read() -> None:
+    forged = FORGED + PUSHED.removeprefix(b"NATS/1.0\r\n")
+    message = Message("t.live.user.bob.s", "", b"", forged)
+    assert jetstream.position(forged) == (4700, 4711)
+    assert jetstream.stored_as(forged) == jetstream.stored_as(PUSHED)
+    assert jetstream.sequence(message) == 4711
+    assert message.status == ""
+
+
+def test_the_answer_to_a_direct_get_is_no_republished_message() -> None:
+    got = PUSHED.replace(b"Nats-Last-Sequence", b"Nats-Num-Pending: 3\r\nNats-Last-Sequence")
+    assert jetstream.pending(Message("", "", b"", got)) == 3
+    with pytest.raises(ValueError, match="no stream has republished it"):
+        jetstream.position(got)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"\xff", b"[]", b'{"seq":"x","message":"x","state":"x"}', b'{"error":' + b"[" * 100_000],
+)
+def test_what_is_no_answer_of_jetstream_s_says_nothing(answer: bytes) -> None:
+    assert jetstream.read_published(answer).error == jetstream.NO_ANSWER_OF_JETSTREAM
+    assert jetstream.read_message(answer).error == jetstream.NO_ANSWER_OF_JETSTREAM
+    assert jetstream.read_stream(answer).error == jetstream.NO_ANSWER_OF_JETSTREAM

@@ -1,5 +1,6 @@
 """What each service may publish and subscribe to. `tests/nats` tries that it is enough, and no more."""
 
+import re
 from typing import get_args
 
 import msgspec
@@ -7,7 +8,7 @@ import pytest
 
 import tieline.wire.permissions
 from tieline.wire import internal
-from tieline.wire.ids import UserId
+from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import (
     OPERATIONS,
     Check,
@@ -25,10 +26,11 @@ from tieline.wire.internal import (
     RouterRequest,
     Tell,
 )
-from tieline.wire.permissions import permissions
-from tieline.wire.subjects import Subjects
+from tieline.wire.permissions import passages, permissions
+from tieline.wire.subjects import Keys, Subjects
 
 SUBJECTS = Subjects("blue")
+PRESENCES_REPLIES = "blue.presence.*.reply.*"
 
 MAY_ASK: dict[type, str] = {
     Check: "router",
@@ -63,9 +65,59 @@ def test_only_routers_and_presence_may_publish_to_users() -> None:
     assert {who for who, allowed in may.items() if "blue.user.*.*" in allowed.say} == {"router", "presence"}
 
 
-def test_only_presence_may_write_the_bucket() -> None:
+def test_only_presence_may_write_the_bucket_and_only_known_keys() -> None:
     may = permissions(SUBJECTS)
-    assert {who for who, allowed in may.items() if "$KV.blue.>" in allowed.say} == {"presence"}
+    assert [who for who, allowed in may.items() if "$KV" in str(allowed.say)] == ["presence"]
+    written = [pattern for pattern in may["presence"].say if "$KV" in pattern]
+    assert "$KV.blue.user.*" in written
+    consumer = "$JS.API.CONSUMER.CREATE.KV_blue.timers.$KV.blue.timer.>"  # JetStream's own word
+    assert [pattern for pattern in written if ">" in pattern] == [consumer]
+
+
+def test_every_key_is_of_a_kind_that_may_be_written() -> None:
+    user, room, gateway = UserId("a.b"), RoomId(">"), GatewayId("*")
+    session, connection = SessionId("s"), ConnectionId("c")
+    keys = (
+        Keys.user(user),
+        Keys.room(room, user),
+        Keys.pair(user, user),
+        Keys.held(user, user, FrameDigest(b"d")),
+        Keys.session(gateway, session),
+        Keys.offer_timer(user, user, "1"),
+        Keys.away_timer(user, connection),
+        Keys.lease_timer(gateway),
+        Keys.listener(gateway),
+        Keys.probe(),
+    )
+    kinds = [re.compile(re.escape(kind).replace(r"\*", "[^.]+")) for kind in Keys.kinds()]
+    for key in keys:
+        assert [kind for kind in kinds if kind.fullmatch(key)], key
+    assert len(keys) == len(kinds)
+
+
+def test_no_service_may_adapt_a_stream() -> None:
+    may = permissions(SUBJECTS)
+    adapting = {who for who, allowed in may.items() for pattern in allowed.say if "STREAM.UPDATE" in pattern}
+    assert adapting == {"streams"}
+
+
+def test_no_pattern_is_wider_than_its_subjects() -> None:
+    for allowed in permissions(SUBJECTS).values():
+        for pattern in (*allowed.say, *allowed.hear):
+            assert ">" not in pattern or pattern.startswith("$JS.API.CONSUMER.CREATE.")
+
+
+def test_what_a_gateway_says_and_hears_passes_between_the_accounts() -> None:
+    gateway, passing = permissions(SUBJECTS)["gateway"], passages(SUBJECTS)
+    assert {*gateway.say} == {*passing.from_gateways, *passing.asked_by_gateways} - {PRESENCES_REPLIES}
+    assert PRESENCES_REPLIES in passing.from_gateways
+    assert passing.to_gateways == gateway.hear
+
+
+def test_all_that_jetstream_answers_a_gateway_is_asked_as_a_service() -> None:
+    asked = passages(SUBJECTS).asked_by_gateways
+    assert asked == {"blue.mark.*": False, "$JS.API.DIRECT.GET.MAILBOX_blue": True}
+    assert not [subject for subject in passages(SUBJECTS).from_gateways if subject.startswith("$")]
 
 
 def test_an_operation_is_in_the_union_that_is_written_here() -> None:
@@ -100,6 +152,8 @@ def test_a_request_in_neither_union_is_read_by_no_process() -> None:
         internal.decode_presence_request(internal.encode(Stranger(UserId("alice"))))
 
 
-@pytest.mark.parametrize(("service", "answers"), [("gateway", True), ("router", True), ("observer", False)])
+@pytest.mark.parametrize(
+    ("service", "answers"), [("gateway", True), ("router", True), ("observer", False), ("streams", False)]
+)
 def test_a_service_that_only_listens_may_answer_nothing(service: str, answers: bool) -> None:
     assert permissions(SUBJECTS)[service].answer is answers

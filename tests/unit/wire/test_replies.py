@@ -31,6 +31,24 @@ def text_of(cmd: str, data: object) -> str:
     return replies.success("r-1", cmd, data).decode()
 
 
+def test_a_welcome_says_how_long_offers_wait_to_who_hears_of_calls() -> None:
+    welcome = Welcome(ALICE, SessionId("s"), "secret", False, (), 30, 25, 65536, 60)
+
+    assert text_of("WELCOME", welcome).endswith('"maxMessageBytes":65536,"offerTimeout":60}}')
+
+
+def test_an_ack_and_a_refusal_name_the_call_where_one_is_given() -> None:
+    assert replies.ack("r-1", "WEBRTC_OFFER", "relayed", "0123").decode() == (
+        HEAD % "WEBRTC_OFFER" + 'null,"ack":"relayed","call":"0123"}'
+    )
+    refusal = replies.error(
+        "r-1", "WEBRTC_ANSWER", ErrorCode.NO_MATCHING_OFFER, fate="replaced", call="0123"
+    ).decode()
+    assert refusal.endswith('"data":null,"reason":"NO_MATCHING_OFFER","fate":"replaced","call":"0123"}')
+    over = replies.error("r-1", "WEBRTC_ANSWER", ErrorCode.NO_MATCHING_OFFER, fate="ended").decode()
+    assert over.endswith('"reason":"NO_MATCHING_OFFER","fate":"ended"}')
+
+
 def test_the_welcome_is_spelled_as_the_protocol_shows_it() -> None:
     welcome = Welcome(
         user_id=UserId("user_123"),
@@ -158,4 +176,10 @@ def test_ids_of_every_kind_come_out_as_they_went_in(text: str) -> None:
 def test_an_http_refusal_has_code_msg_and_reason_in_its_body(denial: HandshakeError) -> None:
     assert replies.denial(denial.status, denial.msg, denial.reason).decode() == (
         f'{{"code":{denial.status},"msg":"{denial.msg}","reason":"{denial.name}"}}'
+    )
+
+
+def test_an_http_refusal_names_the_limit_that_was_met() -> None:
+    assert replies.denial(429, "x", "RATE_LIMITED", "flooding") == (
+        b'{"code":429,"msg":"x","reason":"RATE_LIMITED","limit":"flooding"}'
     )

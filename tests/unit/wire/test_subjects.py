@@ -19,6 +19,11 @@ KV_KEY = re.compile(r"[-/_=.a-zA-Z0-9]+")
 
 BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Subjects.user": (lambda text: SUBJECTS.user(UserId(text), SESSION), (2,)),
+    "Subjects.user, the session": (lambda text: SUBJECTS.user(PLAIN, SessionId(text)), (3,)),
+    "Subjects.live, the session": (lambda text: SUBJECTS.live(PLAIN, SessionId(text)), (4,)),
+    "Keys.session, the session": (lambda text: Keys.session(GatewayId("g"), SessionId(text)), (2,)),
+    "Keys.offer_timer, the generation": (lambda text: Keys.offer_timer(PLAIN, PLAIN, text), (4,)),
+    "Keys.away_timer, the connection": (lambda text: Keys.away_timer(PLAIN, ConnectionId(text)), (3,)),
     "Subjects.live": (lambda text: SUBJECTS.live(UserId(text), SESSION), (3,)),
     "Subjects.room, the room": (lambda text: SUBJECTS.room(RoomId(text), PLAIN), (2,)),
     "Subjects.room, the user": (lambda text: SUBJECTS.room(RoomId("plain"), UserId(text)), (3,)),
@@ -50,6 +55,9 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
 """Every builder that takes an id from outside, and where in its subject the id stands."""
 
 WITHOUT_IDS = {
+    "Subjects.reply_to",
+    "Keys.kinds",
+    "Keys.probe",
     "Subjects.signal",
     "Subjects.signals",
     "Subjects.presence",
@@ -282,3 +290,16 @@ def test_whose_change_it_is_can_be_read_back(text: str) -> None:
     subject = SUBJECTS.room(RoomId("plain"), UserId(text))
     assert user_of_change(subject) == text
     assert user_of_change(subject.replace(".room.", ".live.room.")) == text
+
+
+# Where answers may go.
+
+
+@pytest.mark.parametrize("service", ["gateway", "router", "presence"])
+def test_a_reply_is_heard_where_its_service_hears_replies(service: str) -> None:
+    may_go_to = SUBJECTS.reply_to(service)
+    assert may_go_to(f"{SUBJECTS.replies(service, 'g1-用')}.0123456789abcdef")
+    assert may_go_to(f"{SUBJECTS.replies(service, 'x' * 128)}.17")
+    for other in {"gateway", "router", "presence"} - {service}:
+        assert not may_go_to(f"{SUBJECTS.replies(other, 'g1')}.17")
+    assert not may_go_to(f"{Subjects('other').replies(service, 'g1')}.17")

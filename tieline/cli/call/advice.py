@@ -11,11 +11,23 @@ _ADVICE: Final = {
         f"the gateway does not accept this token: is it made with the {SECRET_VARIABLE} that the gateway has,"
         " and still valid?"
     ),
+    HandshakeError.TOKEN_NOT_FOR_HERE.reason: (
+        "the gateway lets in tokens for other audiences (aud), issuers (iss) or types: has this command the"
+        " same TIELINE_JWT_AUDIENCE, TIELINE_JWT_ISSUER and TIELINE_JWT_TYPE as the gateway?"
+    ),
     HandshakeError.NOT_FOUND.reason: "the path of a gateway's URL is /ws",
+}
+
+
+_OF_LIMITS: Final = {
+    "flooding": "this user was closed with 4503 for how much it sent, and is kept out for a while",
 }
 
 
 def explained(problem: Exception) -> str:
     """Return the text of a problem, with advice where the usual cause is known."""
-    advice = _ADVICE.get(problem.reason, "") if isinstance(problem, Denied) else ""
-    return f"{problem}; {advice}" if advice else str(problem)
+    if not isinstance(problem, Denied):
+        return str(problem)
+    advice = _OF_LIMITS.get(problem.limit) or _ADVICE.get(problem.reason)
+    when = "" if problem.retry_after is None or not problem.limit else f"; again in {problem.retry_after:g} s"
+    return f"{problem}; {advice}{when}" if advice else f"{problem}{when}"

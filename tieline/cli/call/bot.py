@@ -123,6 +123,8 @@ class Bot:
         match input_:
             case Offer(sender=sender, description=offer):
                 await self._handle_offer(str(sender), offer)
+            case Answer() | Candidate() | Hangup() if self._is_late(input_):
+                pass
             case Answer(sender=sender, description=answer) if call and call.user == sender:
                 await self._handle_answer(call, answer)
             case Candidate(sender=sender, candidate=sent) if call and call.user == sender:
@@ -165,6 +167,10 @@ class Bot:
                 self._say(f"{cmd or 'a message'} was refused: {code} {msg} ({reason})")
             case ConnectionEnded(why=why):
                 self._finish(False, why)
+
+    def _is_late(self, event: Answer | Candidate | Hangup) -> bool:
+        """Whether it is about an earlier call with its sender than this end's."""
+        return event.call not in ("", self._client.call_with(event.sender))
 
     async def _refresh(self, fresh_token: TokenSource) -> None:
         try:

@@ -19,7 +19,9 @@ from typing import Final
 
 from tieline.cli import ready_file
 from tieline.cli.exits import EXIT_FAILED, EXIT_OK, fail_without_package, refuse
-from tieline.tokens import SECRET_VARIABLE, make_token
+from tieline.cli.secret import find_secret
+from tieline.runtime.settings import SettingsError
+from tieline.tokens import SECRET_VARIABLE, made_for, make_token
 
 CALLER_HZ: Final = 440.0
 CALLEE_HZ: Final = 660.0
@@ -110,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         caller_url, callee_url = _gateways(args)
         name = f"call-{secrets.token_hex(4)}"
         room = args.room or name
-        secret = args.secret or os.environ.get(SECRET_VARIABLE, "")
+        secret = _secret(args)
         caller_token = args.caller_token or _make_token(secret, f"{name}-caller", room)
         callee_token = args.callee_token or _make_token(secret, f"{name}-callee", room)
     except _Unusable as problem:
@@ -155,7 +157,7 @@ def _run_bot(args: argparse.Namespace) -> int:
     if args.record is not None and not args.record.parent.is_dir():
         raise _Unusable(f"cannot record to {args.record}: there is no folder {args.record.parent}")
     user = args.user or f"bot-{secrets.token_hex(2)}"
-    secret = args.secret or os.environ.get(SECRET_VARIABLE, "")
+    secret = _secret(args)
     if args.token is None:
         _make_token(secret, user, args.room)
 
@@ -189,13 +191,20 @@ def _read_ready_file(path: Path) -> Sequence[str]:
         raise _Unusable(f"{path} is not what `tieline dev` writes: {problem}") from None
 
 
+def _secret(args: argparse.Namespace) -> str:
+    try:
+        return find_secret(args.secret, os.environ)
+    except SettingsError as problem:
+        raise _Unusable(str(problem)) from None
+
+
 def _make_token(secret: str, user: str, room: str) -> str:
     if not secret:
         raise _Unusable(
             f"set {SECRET_VARIABLE} to the secret the gateways have, or give --secret, or both tokens"
         )
     try:
-        return make_token(secret, user, [room])
+        return make_token(secret, user, [room], made_for=made_for(os.environ))
     except ValueError as problem:
         raise _Unusable(str(problem)) from None
 

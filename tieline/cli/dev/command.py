@@ -20,6 +20,8 @@ from tieline.cli.dev.ports import HIGHEST, PortTaken
 from tieline.cli.dev.screen import Pids, greeting, restarted, show
 from tieline.cli.dev.supervisor import Supervisor, SystemFailed
 from tieline.cli.exits import EXIT_FAILED, EXIT_OK, refuse
+from tieline.cli.secret import SECRET_FILE_VARIABLE
+from tieline.runtime.settings import SettingsError
 from tieline.tokens import SECRET_VARIABLE
 
 DEFAULT_PORT: Final = 8080
@@ -83,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         written: Path = (options.ready_file or Path(folder, "ready.json")).absolute()
         try:
             system = plan(size, os.environ, storage, held)
-        except NoNatsServer as problem:
+        except (NoNatsServer, SettingsError) as problem:
             return refuse("dev", str(problem))
         except PortTaken as problem:
             return refuse("dev", f"{problem}; --port names others (PORT= of `make run`)")
@@ -190,7 +192,9 @@ async def _call(system: LocalSystem, written: Path) -> None:
         CallFailed: a peer heard nothing, or there was no call at all.
     """
     command = [sys.executable, "-m", "tieline.cli", "call", "--ready-file", str(written)]
-    call = await child.start(command, {**os.environ, SECRET_VARIABLE: system.secret})
+    call = await child.start(
+        command, {**os.environ, SECRET_VARIABLE: system.secret, SECRET_FILE_VARIABLE: ""}
+    )
     try:
         status = await call.wait()
     finally:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from tieline.cli.dev import broker_process, ports, readiness
 from tieline.cli.dev.supervisor import ProcessSpec
 from tieline.cli.ready_file import ReadyFile
+from tieline.cli.secret import SECRET_FILE_VARIABLE, find_secret
 from tieline.tokens import SECRET_VARIABLE
 
 LOOPBACK: Final = "127.0.0.1"
@@ -47,7 +48,7 @@ class LocalSystem(NamedTuple):
     @property
     def demo_urls(self) -> list[str]:
         """The pages on which to try a call, one for each gateway."""
-        pages = [url.replace("ws://", "http://").removesuffix("ws") for url in self.gateway_urls]
+        pages = ["http" + url.removeprefix("ws").removesuffix("ws") for url in self.gateway_urls]
         return pages if self.has_demo else []
 
     def urls(self, kind: str) -> list[str]:
@@ -74,6 +75,7 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
     Raises:
         NoNatsServer: there is no broker to run.
         PortTaken: a port that was asked for is taken, or there are not enough free ones.
+        SettingsError: the secret of the tokens cannot be read.
     """
     program = broker_process.find_nats_server(environ)
     listen_host = environ.get("TIELINE_LISTEN_HOST") or LOOPBACK
@@ -85,7 +87,7 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
     gateway_ports = wanted or held.enter_context(ports.hold_ports(size.gateways, listen_host))
     nats_port, *ops_ports = held.enter_context(ports.hold_ports(1 + processes, LOOPBACK, but=gateway_ports))
     nats_url = f"nats://{LOOPBACK}:{nats_port}"
-    secret = environ.get(SECRET_VARIABLE) or secrets.token_urlsafe(32)
+    secret = find_secret(None, environ) or secrets.token_urlsafe(32)
     demo = environ.get("TIELINE_DEMO") or "1"
 
     broker = ProcessSpec(
@@ -118,9 +120,13 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
     for _ in range(size.routers):
         add(ROUTER, {})
     # The page of one gateway may connect to every other one, too.
-    own = [f"http://{host}:{port}" for host in (LOOPBACK, "localhost") for port in gateway_ports]
+    tls = "s" if environ.get("TIELINE_TLS_CERT") else ""
+    own = [f"http{tls}://{host}:{port}" for host in (LOOPBACK, "localhost") for port in gateway_ports]
     settings = {
         SECRET_VARIABLE: secret,
+        SECRET_FILE_VARIABLE: "",
+        "TIELINE_ALLOW_WEAK_SECRETS": environ.get("TIELINE_ALLOW_WEAK_SECRETS")
+        or "1",  # the screen warns of it
         "TIELINE_ORIGINS": environ.get("TIELINE_ORIGINS") or ",".join(own),
         "TIELINE_LISTEN_HOST": listen_host,
         "TIELINE_DEMO": demo,
@@ -128,5 +134,5 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
     }
     for port in gateway_ports:
         add(GATEWAY, {**settings, "TIELINE_LISTEN_PORT": str(port)})
-        system.gateway_urls.append(f"ws://{ports.reachable(listen_host)}:{port}/ws")
+        system.gateway_urls.append(f"ws{tls}://{ports.reachable(listen_host)}:{port}/ws")
     return system

@@ -13,14 +13,18 @@ from typing import Final
 from gateway.settings import GatewaySettings
 from presence.settings import PresenceSettings
 from tieline.cli.dev.local_system import GATEWAY, KINDS, NATS, LocalSystem
+from tieline.cli.secret import find_secret
 from tieline.runtime.settings import misspelt
-from tieline.tokens import SAFE_SECRET_BYTES, SECRET_VARIABLE, make_token
+from tieline.runtime.weak_secrets import SAFE_SECRET_BYTES
+from tieline.tokens import SECRET_VARIABLE, made_for, make_token
 
 READY_MADE_TTL_S: Final = 24 * 3600.0
 """The printed tokens are for trying things out: they should outlive a day's work."""
 
 ROOM: Final = "demo"
 USERS: Final = ("alice", "bob")
+
+WITHOUT_LIMITS: Final = "limits are off (TIELINE_LIMITS): one client can use up what all need"
 
 Pids = Mapping[str, list[int]]
 """The processes of each kind, as in the ready file."""
@@ -33,8 +37,12 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
         for kind, urls in system.ops_urls.items()
         for url, pid in zip(urls, pids[kind], strict=True)
     ]
-    tokens = [f"{user:<9} {make_token(system.secret, user, [ROOM], READY_MADE_TTL_S)}" for user in USERS]
-    is_known = environ.get(SECRET_VARIABLE) == system.secret
+    wanted = made_for(environ)
+    ready_made = {
+        user: make_token(system.secret, user, [ROOM], READY_MADE_TTL_S, made_for=wanted) for user in USERS
+    }
+    tokens = [f"{user:<9} {token}" for user, token in ready_made.items()]
+    is_known = find_secret(None, environ) == system.secret
     own = _own_command()
     secret = "" if is_known else f"{SECRET_VARIABLE}={system.secret} "
     is_guessable = len(system.secret.encode()) < SAFE_SECRET_BYTES
@@ -45,13 +53,15 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
             "",
             f"Tieline is ready, after {took_s:.1f} s.",
             *_processes(system, NATS, pids),
-            "ops endpoints (/metrics, /healthz, /readyz):",
+            "ops endpoints (/metrics, /healthz, /readyz; of gateways /heaviest):",
             *(f"  {line}" for line in ops),
+            f"who costs most: {own} top {' '.join(system.ops_urls[GATEWAY])}",
             f"tokens for the room {ROOM}, for a day:",
             *(f"  {line}" for line in tokens),
             f"more tokens: {secret}{own} token USER --room ROOM",
             f"a bot to call: {secret}{own} call --url {system.urls(GATEWAY)[0]} --answer --room {ROOM}",
             *((warning,) if is_guessable else ()),
+            *((WITHOUT_LIMITS,) if environ.get("TIELINE_LIMITS") == "off" else ()),
             *(f"{name} is no setting: perhaps {meant}" for name, meant in sorted(unknown.items())),
             *_processes(system, GATEWAY, pids),
             *(f"demo      {url}" for url in system.demo_urls),

@@ -1,5 +1,7 @@
 """Barriers go through a real mailbox and come back, behind everything that was stored before them."""
 
+import asyncio
+
 import pytest
 
 from gateway.delivery.barriers import Barriers
@@ -72,3 +74,20 @@ async def test_without_a_broker_no_barrier_is_sent(broker: Broker, pip_nats: Nat
 
     with pytest.raises(BrokerAway):
         await barriers.passed()
+
+
+async def test_barriers_that_are_wanted_at_once_are_one(broker: Broker) -> None:
+    barriers = await barriers_of(broker, "g")
+
+    one, other = await asyncio.gather(barriers.passed(), barriers.passed())
+
+    assert one == other
+    assert (await barriers.passed()).sequence == one.sequence + 1
+
+
+async def test_who_waits_no_more_for_a_barrier_takes_it_from_nobody(broker: Broker) -> None:
+    barriers = await barriers_of(broker, "g")
+    one, other = asyncio.ensure_future(barriers.passed()), asyncio.ensure_future(barriers.passed())
+    await asyncio.sleep(0)
+    one.cancel()
+    assert (await other).sequence > 0

@@ -1,12 +1,13 @@
 """The rooms of one gateway over a real broker, presence's log of rooms, and a presence that is asked."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from gateway.admission.tokens import Claims
 from gateway.client.actions import AskPresence, RoomListing
 from gateway.client.deliveries import NOTHING
+from gateway.client.mail import Had
 from gateway.client.pages import Page
 from gateway.client.session import Session
 from gateway.delivery.delivery import Delivery
@@ -46,7 +47,7 @@ ABOUT_ROOM = JoinRoom | LeaveRoom | ListMembers
 class Here:
     """One client of the gateway."""
 
-    def __init__(self, scene: "Scene", user: UserId, *, batches: bool = False) -> None:
+    def __init__(self, scene: "Scene", user: UserId, *, batches: bool = False, places: bool = False) -> None:
         claims = Claims(user, AN_HOUR_S, rooms="*")
         self.session = Session(
             SessionId(f"{user}-s"),
@@ -56,15 +57,24 @@ class Here:
             False,
             PLAIN,
             batches=batches,
+            places=places,
         )
         self.harness: Harness = connected(self.session)
         self._scene = scene
 
-    async def comes(self, *rooms: RoomId, resumed: bool = False, last: str = "") -> None:
-        """Let it be let in, in these rooms."""
+    async def comes(
+        self,
+        *rooms: RoomId,
+        resumed: bool = False,
+        last: str = "",
+        place: str = "",
+        listens: bool = False,
+    ) -> None:
+        """Let it be let in, in these rooms; `listens`: they are known by then."""
         self.session.opened(Opened(self.session.session, resumed, dict.fromkeys(rooms, 1)), SecretHash(b""))
         await self._scene.delivery.follow(self.harness.connection, self.session)
-        missed = await self._scene.delivery.missed(self.session, last) if resumed else NOTHING
+        had = Had(last, place)
+        missed = await self._scene.delivery.missed(self.session, had) if resumed or listens else NOTHING
         self._scene.delivery.release(self.session, missed)
 
     async def asks(self, request: ABOUT_ROOM, page: Page | None = None) -> object:
@@ -111,6 +121,8 @@ class Scene:
         self.is_old = False
         """Presence is of a version that writes no logs."""
         self.is_silent = False
+        self.before_answer: Callable[[], Awaitable[object]] | None = None
+        """What happens when presence has made its answer, and has not sent it."""
         self._revision = 0
 
     async def _make(self) -> None:
@@ -142,6 +154,12 @@ class Scene:
         self.asked.append(request)
         if self.is_silent:
             return None
+        answer = await self._answer(session, request)
+        if self.before_answer is not None:
+            await self.before_answer()
+        return answer
+
+    async def _answer(self, session: Session, request: ABOUT_ROOM) -> PresenceReply:
         match request:
             case JoinRoom():
                 number = await self.enters(session.user, request.room) if not self.is_old else 0

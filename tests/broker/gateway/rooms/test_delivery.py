@@ -1,12 +1,16 @@
 """What a client is told of its rooms when it comes, and when it comes back."""
 
+from typing import Any
+
 from gateway.client.actions import RoomListing
 from gateway.client.deliveries import NOTHING
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
-from tieline.wire.ids import SessionId
+from tieline.wire.ids import SessionId, UserId
 from tieline.wire.internal import ListMembers
+
+DAN = UserId("dan")
 
 
 async def sends(scene: Scene, name: str) -> None:
@@ -55,6 +59,56 @@ async def test_who_comes_back_is_told_what_is_newer_than_its_last(scene: Scene) 
         carol = Here(scene, CAROL)
         await carol.comes(HALL, resumed=True, last=last)
         assert carol.harness.names() == missed
+        await scene.delivery.drop(carol.session)
+
+
+async def test_who_comes_back_to_a_room_that_others_joined_is_told_each(scene: Scene) -> None:
+    had = await scene.enters(ALICE)
+    told = [await scene.enters(BOB), await scene.leaves(BOB), await scene.enters(BOB)]
+    dan = Here(scene, DAN)
+    await dan.comes()
+    told.append((await dan.joins()).page.number)
+    carol = Here(scene, CAROL)
+    await carol.comes(HALL, resumed=True, last=f"room-{had}")
+    assert carol.harness.names() == [f"room-{number}" for number in told]
+
+
+async def test_who_names_its_place_is_told_what_is_newer(scene: Scene) -> None:
+    carol = Here(scene, CAROL, places=True)
+    await carol.comes()
+    await carol.joins()
+    had = await scene.enters(ALICE)
+    await sends(scene, "a")
+    bob = await scene.enters(BOB)
+    await sends(scene, "a")  # of the same name, at the end of what is missed
+    expected = [f"room-{had}", "a", f"room-{bob}", "a"]
+    messages: list[dict[str, Any]] = []
+
+    def has_heard() -> bool:
+        messages.extend(carol.harness.messages())
+        return len(messages) >= 3
+
+    await until(has_heard)
+    await scene.delivery.drop(carol.session)
+    places = [message["place"] for message in messages]
+    assert [message["requestId"] for message in messages] == expected[:3]
+    assert places == [str(had), places[1], str(bob)]
+    for index, place in enumerate(places):
+        carol = Here(scene, CAROL, places=True)
+        await carol.comes(HALL, resumed=True, last="a", place=place)
+        again = carol.harness.messages()
+        assert [message["requestId"] for message in again] == expected[index + 1 : 3]
+        assert [message["place"] for message in again] == places[index + 1 :]
+        await scene.delivery.drop(carol.session)
+
+
+async def test_a_place_that_nothing_has_yet_is_not_believed(scene: Scene) -> None:
+    await sends(scene, "a")
+    number = await scene.enters(ALICE)
+    for place in ("0", "x", str(number + 1_000)):
+        carol = Here(scene, CAROL)
+        await carol.comes(HALL, resumed=True, last=f"room-{number}", place=place)
+        assert carol.harness.names() == ["a", f"room-{number}"]
         await scene.delivery.drop(carol.session)
 
 

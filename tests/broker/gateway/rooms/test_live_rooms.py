@@ -2,17 +2,38 @@
 
 import asyncio
 
+import pytest
+
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene
+from tests.support.nats_server import NatsServer
+from tests.support.waiting import until
+from tieline.runtime.requests import NoAnswer
 
 
 async def test_a_room_is_known_as_its_log_keeps_it(scene: Scene) -> None:
     numbers = [await scene.enters(ALICE), await scene.enters(BOB), await scene.leaves(ALICE)]
     hall = await scene.rooms.listen(HALL)
-    assert [one.number for one in hall.log.since(0)] == numbers
+    assert [one.number for one in hall.log.since(0)] == numbers[1:]
     assert scene.rooms.known(HALL) is hall
     later = await scene.enters(CAROL)
     await scene.rooms.reached(hall, later)
     assert hall.number == later
+    await asyncio.gather(*(scene.rooms.remember(hall) for _ in range(3)))
+    assert [one.number for one in hall.log.since(0)] == [*numbers, later]
+
+
+async def test_a_room_that_cannot_be_read_is_read_for_the_next(scene: Scene, pip_nats: NatsServer) -> None:
+    number = await scene.enters(ALICE)
+    hall = await scene.rooms.listen(HALL)
+    pip_nats.kill()
+    with pytest.raises(NoAnswer):
+        await scene.rooms.remember(hall)
+    assert [one.number for one in hall.log.since(0)] == [number]
+    pip_nats.start()
+    await until(lambda: scene.broker.is_connected)
+    await scene.enters(BOB)  # which makes the stream anew
+    await until(lambda: scene.rooms.known(HALL) is hall)
+    await scene.rooms.remember(hall)
 
 
 async def test_those_who_come_at_once_listen_once(scene: Scene) -> None:

@@ -7,7 +7,9 @@ import msgspec
 
 from gateway.client.actions import RoomListing
 from gateway.client.pages import Page
+from gateway.rooms.memberships import LISTS_AT_ONCE
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, Here, Scene
+from tieline.wire.ids import RoomId
 from tieline.wire.internal import Done, JoinRoom, LeaveRoom, ListMembers, RoomMembers
 
 
@@ -27,6 +29,41 @@ async def test_who_joins_is_listed_at_the_number_of_that(scene: Scene) -> None:
     assert answer.joined_at == 2
     number = await scene.enters(CAROL)
     assert await bob.hears(1) == [f"room-{number}"]
+
+
+async def test_a_new_room_is_listened_to_while_presence_answers(scene: Scene) -> None:
+    await scene.enters(ALICE)
+    bob = Here(scene, BOB)
+    await bob.comes()
+
+    async def go_on() -> None:
+        assert scene.rooms.known(HALL) is None
+        await scene.leaves(ALICE)
+        await scene.enters(CAROL)
+        await scene.rooms.listen(HALL)
+
+    scene.before_answer = go_on
+    assert names(await bob.joins()) == [BOB, CAROL]
+
+
+async def test_so_many_lists_are_asked_for_side_by_side(scene: Scene) -> None:
+    rooms = [RoomId(f"room-{number}") for number in range(LISTS_AT_ONCE + 3)]
+    bob = Here(scene, BOB)
+    await bob.comes(*rooms, listens=True)
+    under_way = most = 0
+
+    async def take_a_while() -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await scene.mailbox.settled()
+        under_way -= 1
+
+    scene.before_answer = take_a_while
+    asks = (bob.asks(ListMembers(BOB, bob.session.session, room)) for room in rooms)
+    await asyncio.gather(*asks)
+    assert most == LISTS_AT_ONCE
+    assert len(scene.asked) == len(rooms)
 
 
 async def test_presence_lists_a_room_once_for_all(scene: Scene) -> None:

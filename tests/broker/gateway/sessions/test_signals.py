@@ -61,6 +61,9 @@ class Routers:
     def answer(self, reply: str, *answers: tuple[int, RouterReply]) -> None:
         self._router.send(reply, internal.encode(answers))
 
+    def say(self, reply: str, data: bytes) -> None:
+        self._router.send(reply, data)
+
     async def until_heard(self, count: int) -> None:
         async with asyncio.timeout(WATCH_S):
             while len(self.heard) < count:
@@ -150,3 +153,27 @@ async def test_a_frame_that_is_longer_than_a_pack_travels_alone(routers: Routers
     routers.ask("c")
 
     assert [(await routers.next())[1] for _ in range(3)] == [["a"], ["b"], ["c"]]
+
+
+@pytest.mark.parametrize("nonsense", [b"", b"\xc1", internal.encode([(0, "x")]), b"\x91\x92\x00\x91\xa1\xff"])
+async def test_an_answer_that_cannot_be_read_is_none(
+    routers: Routers, caplog: pytest.LogCaptureFixture, nonsense: bytes
+) -> None:
+    routers.ask("a")
+    _, _, reply = await routers.next()
+    routers.say(reply, nonsense)
+    routers.answer(reply, (0, RELAYED))
+    await routers.until_heard(1)
+
+    assert routers.heard == [("a", RELAYED)]
+    assert [record.exc_info for record in caplog.records] == [None]
+
+
+async def test_an_answer_to_what_is_in_no_place_is_nobodys(routers: Routers) -> None:
+    routers.ask("a", "b")
+    _, _, reply = await routers.next()
+    routers.answer(reply, (-1, Refused("ROOM_FULL")), (2, Refused("ROOM_FULL")), (1 << 40, RELAYED))
+    routers.answer(reply, (0, RELAYED), (1, HELD))
+    await routers.until_heard(2)
+
+    assert routers.heard == [("a", RELAYED), ("b", HELD)]

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.unit.client.minimal_gateway import MinimalGateway, event, serving, within
+from tests.unit.client.minimal_gateway import MinimalGateway, event, reply, serving, within
 from tieline.cli.call.bot import Bot
 from tieline.cli.call.bot_script import BotScript
 from tieline.cli.call.sound import tones
@@ -47,8 +47,10 @@ class Running:
 
 
 @asynccontextmanager
-async def running(script: BotScript = SCRIPT, user: str = "bot") -> AsyncIterator[Running]:
-    gateway = MinimalGateway()
+async def running(
+    script: BotScript = SCRIPT, user: str = "bot", gateway: MinimalGateway | None = None
+) -> AsyncIterator[Running]:
+    gateway = gateway or MinimalGateway()
     async with serving(gateway.handle) as url, connect(url, user) as client:
         bot = Running(gateway, url, client, script)
         yield bot
@@ -110,6 +112,20 @@ async def test_a_ringing_bot_rings_when_its_user_joins() -> None:
             await bot.says("ann ended the call: decline")
             assert not await within(bot.result)
             assert bot.said[-1] == "ann ended the call: decline"
+
+
+async def test_what_comes_late_of_the_call_before_is_not_of_the_bots() -> None:
+    gateway = MinimalGateway()
+    gateway.welcoming = {"offerTimeout": 60}
+    gateway.ignored.add("WEBRTC_OFFER")
+    async with running(SCRIPT._replace(to="ann"), gateway=gateway) as bot, member(bot, "ann"):
+        offer = await within(gateway.unanswered.get())
+        await gateway.send("bot", reply(offer, None, ack="relayed", call="this one"))
+        for call, reason in (("the one before", "too late"), ("this one", "decline")):
+            data = {"from": "ann", "to": "bot", "data": {"reason": reason}, "call": call}
+            await gateway.send("bot", event("WEBRTC_HANGUP", data, reason))
+        await bot.says("ann ended the call: decline")
+        assert not [line for line in bot.said if "too late" in line]
 
 
 async def test_a_ringing_bot_tells_other_callers_that_it_is_busy() -> None:

@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gateway.settings import GatewaySettings
 from tieline.cli.dev.local_system import GATEWAY, LocalSystem, Size, plan
+from tieline.runtime.settings import read_settings
 
 
 def planned(folder: Path, environ: Mapping[str, str]) -> LocalSystem:
@@ -33,3 +35,21 @@ def test_gateways_wait_for_a_balancer_only_if_told_to(
 ) -> None:
     gateways = [spec for spec in planned(tmp_path, environ).specs if spec.kind == GATEWAY]
     assert [spec.environ["TIELINE_DRAIN_WAIT"] for spec in gateways] == [wait] * 3
+
+
+def test_a_secret_in_a_file_reaches_the_gateways_once(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("a secret that is long enough for HMAC-SHA256\n")
+    system = planned(tmp_path, {"TIELINE_JWT_SECRET_FILE": str(file)})
+    assert system.secret == "a secret that is long enough for HMAC-SHA256"
+    for spec in system.specs:
+        if spec.kind == GATEWAY:
+            assert read_settings(GatewaySettings, spec.environ).jwt_secret == system.secret
+
+
+def test_with_a_certificate_its_addresses_are_those_of_tls(tmp_path: Path) -> None:
+    for environ, tls in (({}, ""), ({"TIELINE_TLS_CERT": "x.crt"}, "s")):
+        system = planned(tmp_path, environ)
+        assert {url.partition(":")[0] for url in system.gateway_urls} == {f"ws{tls}"}
+        assert {url.partition(":")[0] for url in system.demo_urls} == {f"http{tls}"}
+        assert all(url.endswith("/") for url in system.demo_urls)

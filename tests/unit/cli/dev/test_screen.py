@@ -47,12 +47,23 @@ def test_addresses_for_operators_come_before() -> None:
         "",
         "Tieline is ready, after 1.8 s.",
         "broker    nats://127.0.0.1:4  (process 10)",
-        "ops endpoints (/metrics, /healthz, /readyz):",
+        "ops endpoints (/metrics, /healthz, /readyz; of gateways /heaviest):",
         "  gateway   http://127.0.0.1:1  (process 11)",
         "  gateway   http://127.0.0.1:2  (process 12)",
         "  router    http://127.0.0.1:3  (process 13)",
         "  presence  http://127.0.0.1:5  (process 14)",
     ]
+
+
+def test_it_is_said_how_to_see_who_costs_most() -> None:
+    (line,) = (line for line in lines() if line.startswith("who costs most: "))
+    assert line.endswith("tieline top http://127.0.0.1:1 http://127.0.0.1:2")
+
+
+@pytest.mark.parametrize(("limits", "is_said"), [("off", True), ("on", False), (None, False)])
+def test_it_is_said_that_limits_are_off(limits: str | None, is_said: bool) -> None:
+    said = lines(environ={} if limits is None else {"TIELINE_LIMITS": limits})
+    assert any(line.startswith("limits are off (TIELINE_LIMITS)") for line in said) is is_said
 
 
 def test_there_is_a_token_for_each_of_two_users() -> None:

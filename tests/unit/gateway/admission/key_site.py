@@ -13,6 +13,10 @@ class KeySite:
     def __init__(self, document: bytes) -> None:
         self.document = document
         self.status = "200 OK"
+        self.location = ""
+        """Where a redirect leads."""
+        self.heads: list[str] = []
+        """The requests so far."""
         self.asked = 0
         self.port = 0
         self.may_answer = asyncio.Event()
@@ -25,13 +29,21 @@ class KeySite:
         """Where the keys are."""
         return f"http://127.0.0.1:{self.port}/keys"
 
+    def is_lost(self, head: str) -> bool:
+        """Whether a request is for what has moved: all but what a redirect leads to here."""
+        return not head.startswith("GET /moved ")
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request."""
-        await reader.readuntil(b"\r\n\r\n")
+        self.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
         self.asked += 1
         self.was_asked.set()
         await self.may_answer.wait()
-        head = f"HTTP/1.1 {self.status}\r\nContent-Length: {len(self.document)}\r\nConnection: close\r\n\r\n"
+        leads = f"Location: {self.location}\r\n" if self.location and self.is_lost(self.heads[-1]) else ""
+        status = "302 Found" if leads else self.status
+        head = (
+            f"HTTP/1.1 {status}\r\n{leads}Content-Length: {len(self.document)}\r\nConnection: close\r\n\r\n"
+        )
         writer.write(head.encode() + self.document)
         await writer.drain()
         writer.close()

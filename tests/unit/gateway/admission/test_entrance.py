@@ -201,3 +201,25 @@ def test_those_that_are_cut_are_said_once_a_second(caplog: pytest.LogCaptureFixt
     (line,) = caplog.records
     assert line.message == "half-open connection cut"
     assert (vars(line)["why"], vars(line)["address"]) == ("half_open", "203.0.113.1")
+
+
+def test_a_refusal_says_which_check_a_token_failed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    ((_, visit),) = come(entrance(), "203.0.113.1")
+
+    for why in ("expired", "forged", "expired"):
+        visit.explain(why)
+        visit.denied(HandshakeError.UNAUTHORIZED)
+    visit.denied(HandshakeError.FOREIGN_ORIGIN)
+
+    assert [vars(line).get("why") for line in caplog.records] == ["expired", "forged", None]
+
+
+def test_clients_that_fail_at_tls_are_said_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    for _, visit in come(entrance(), *["203.0.113.1"] * 100):
+        visit.fail_tls("HTTP_REQUEST")
+
+    (line,) = caplog.records
+    assert (line.message, vars(line)["why"]) == ("TLS handshake failed", "HTTP_REQUEST")
+    assert vars(line)["address"] == "203.0.113.1"

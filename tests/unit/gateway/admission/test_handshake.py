@@ -18,7 +18,7 @@ from gateway.admission.handshake import (
 )
 from gateway.admission.keys import read_key_set
 from gateway.admission.origins import Origins
-from gateway.admission.tokens import Tokens
+from gateway.admission.tokens import Demands, Tokens
 from tests.unit.gateway.admission.issuer import EC, RSA, key_set
 from tieline.wire.codes import HandshakeError
 
@@ -140,6 +140,61 @@ def test_without_a_token_that_is_good_now_no_client_is_let_in(path: str) -> None
     assert verdict(path) is HandshakeError.UNAUTHORIZED
 
 
+def told(path: str, *headers: tuple[str, str], tokens: Tokens = TOKENS) -> tuple[Verdict, str]:
+    """Judge where no token may be in the query; returns also what the log is told."""
+    said: list[str] = []
+    request, response = asked(path, *headers)
+    found = judge(request, response, tokens, Origins(), NOW, takes_query=False, note=said.append)
+    return found, " ".join(said)
+
+
+def test_a_token_in_the_query_may_be_refused_whatever_it_is() -> None:
+    for text in (token(), BAD, ""):
+        found, why = told(f"/ws?token={text}")
+        assert found is HandshakeError.TOKEN_IN_QUERY
+        assert why.startswith("in the query")
+    assert told("/ws") == (HandshakeError.UNAUTHORIZED, "none given")
+
+
+def test_a_token_elsewhere_counts_though_the_query_has_one_too() -> None:
+    for header in (("Authorization", f"Bearer {token()}"), ("Sec-WebSocket-Protocol", f"bearer.{token()}")):
+        found, why = told("/ws?token=x&acks=1&resume=secret", header)
+        assert isinstance(found, Admitted)
+        assert (found.acks, found.resume, why) == (True, "secret", "")
+
+
+@pytest.mark.parametrize(
+    ("claims", "error", "why"),
+    [
+        ({"aud": "mail"}, HandshakeError.TOKEN_NOT_FOR_HERE, "made for another audience (aud)"),
+        ({"exp": NOW * 1000}, HandshakeError.TOKEN_LIVES_TOO_LONG, "exp is ten years ahead"),
+        ({"exp": NOW + 7200}, HandshakeError.TOKEN_LIVES_TOO_LONG, "it lives for longer than 3600 s"),
+        ({"exp": NOW - 1}, HandshakeError.UNAUTHORIZED, "expired"),
+        ({"nbf": NOW + 600}, HandshakeError.UNAUTHORIZED, "not valid yet"),
+        ({"sub": ""}, HandshakeError.UNAUTHORIZED, "unusable sub"),
+        ({"rooms": ["a\n"]}, HandshakeError.UNAUTHORIZED, "unusable room"),
+        ({"rooms": [str(room) for room in range(300)]}, HandshakeError.TOO_MANY_ROOMS, "it names 300 rooms"),
+    ],
+    ids=str,
+)
+def test_the_log_is_told_which_check_a_token_failed(
+    claims: dict[str, object], error: HandshakeError, why: str
+) -> None:
+    tokens = Tokens(SECRET, demands=Demands(frozenset(("calls",)), max_life_s=3600))
+    text = jwt.encode({"sub": "alice", "exp": NOW + 60, "aud": "calls"} | claims, SECRET)
+    found, said = told("/ws", ("Authorization", f"Bearer {text}"), tokens=tokens)
+    assert found is error
+    assert said.startswith(why)
+
+
+def test_a_client_is_told_nothing_of_a_token_that_is_not_signed_by_us() -> None:
+    tokens = Tokens(SECRET, demands=Demands(frozenset(("calls",))))
+    for claims in ({"aud": "mail"}, {"exp": NOW * 1000}):
+        forged = jwt.encode({"sub": "alice", "exp": NOW + 60} | claims, "another secret" * 8)
+        found, said = told("/ws", ("Authorization", f"Bearer {forged}"), tokens=tokens)
+        assert (found, said) == (HandshakeError.UNAUTHORIZED, "forged")
+
+
 # What the connection asks for.
 
 
@@ -149,6 +204,11 @@ def test_without_a_token_that_is_good_now_no_client_is_let_in(path: str) -> None
 )
 def test_acks_are_sent_to_whoever_asks_for_them(query: str, acks: bool) -> None:
     assert admitted(f"/ws?token={token()}{query}").acks is acks
+
+
+@pytest.mark.parametrize(("query", "calls"), [("", False), ("&calls=1", True), ("&calls=true", False)])
+def test_calls_have_names_for_whoever_asks_for_them(query: str, calls: bool) -> None:
+    assert admitted(f"/ws?token={token()}{query}").calls is calls
 
 
 @pytest.mark.parametrize(
@@ -167,6 +227,21 @@ def test_a_client_says_whether_it_can_resume_and_what(query: str, resume: str | 
     found = admitted(f"/ws?token={token()}{query}")
 
     assert (found.resume, found.last) == (resume, last)
+
+
+@pytest.mark.parametrize(
+    ("query", "places", "last_place"),
+    [
+        ("", False, ""),
+        ("&place=1", True, ""),
+        ("&place=0&lastPlace=7", False, "7"),
+        ("&lastPlace=", False, ""),
+    ],
+)
+def test_a_client_asks_for_places_and_names_its_last(query: str, places: bool, last_place: str) -> None:
+    found = admitted(f"/ws?token={token()}&resume={query}")
+
+    assert (found.places, found.last_place) == (places, last_place)
 
 
 # What is no upgrade.
@@ -248,6 +323,8 @@ def test_a_refusal_may_say_another_time_to_come_back() -> None:
 def test_a_refusal_says_in_its_headers_what_was_missing() -> None:
     assert denied(HandshakeError.UNAUTHORIZED).headers["WWW-Authenticate"] == "Bearer"
     assert denied(HandshakeError.UPGRADE_REQUIRED).headers["Upgrade"] == "websocket"
+    for denial in HandshakeError:
+        assert ("Sec-WebSocket-Version" in denied(denial).headers) == (denial.status in {400, 426})
 
 
 def test_a_request_has_exactly_one_host() -> None:
@@ -293,6 +370,25 @@ def test_more_than_thirty_bad_tokens_of_one_address_are_too_many() -> None:
     assert set(tries(desk, 5, bad, "1.1.1.1")) == {HandshakeError.TOO_MANY_BAD_TOKENS}
     assert tries(desk, 1, bad, "2.2.2.2") == [HandshakeError.UNAUTHORIZED]
     assert tries(desk, 1, "/nowhere", "1.1.1.1") == [HandshakeError.NOT_FOUND]
+
+
+def test_tokens_for_others_and_eternal_ones_count_as_bad() -> None:
+    tokens = Tokens(SECRET, demands=Demands(frozenset(("calls",))))
+    desk = Admission(tokens, Origins())
+    for claims, error in (
+        ({"aud": "mail"}, HandshakeError.TOKEN_NOT_FOR_HERE),
+        ({"aud": "calls", "exp": NOW * 1000}, HandshakeError.TOKEN_LIVES_TOO_LONG),
+    ):
+        peer = str(claims["aud"])
+        assert tries(desk, 31, f"/ws?token={token(**claims)}", peer) == [
+            *([error] * 30),
+            HandshakeError.TOO_MANY_BAD_TOKENS,
+        ]
+
+
+def test_an_admission_may_take_no_token_of_the_query() -> None:
+    desk = Admission(TOKENS, Origins(), takes_query=False)
+    assert tries(desk, 1, f"/ws?token={token()}", "1.1.1.1") == [HandshakeError.TOKEN_IN_QUERY]
 
 
 def test_a_good_token_is_let_in_all_the_same_and_does_not_count() -> None:

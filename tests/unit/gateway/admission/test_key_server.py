@@ -6,7 +6,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.admission.key_server import LONGEST_BYTES, MIN_INTERVAL_S, KeyServer, is_url
+from gateway.admission.key_server import (
+    LONGEST_BYTES,
+    LONGEST_RETRY_S,
+    MIN_INTERVAL_S,
+    REFRESH_S,
+    RETRY_S,
+    KeyServer,
+    is_safe,
+    is_url,
+    leads_to_the_same,
+)
 from gateway.admission.tokens import BadToken, Tokens
 from tests.unit.gateway.admission.issuer import EC, NOW, RSA, Issuer, key_set
 from tests.unit.gateway.admission.key_site import KeySite, key_site
@@ -20,9 +30,11 @@ PATIENCE_S = 10
 class Desk:
     """Tokens, and the key server that keeps their keys."""
 
-    def __init__(self, site: KeySite, tasks: asyncio.TaskGroup, min_interval_s: float) -> None:
+    def __init__(
+        self, site: KeySite, tasks: asyncio.TaskGroup, min_interval_s: float, retry_s: float, jitter: float
+    ) -> None:
         self.tokens = Tokens(fetches=True)
-        self.server = KeyServer(site.url, self.tokens, tasks, min_interval_s)
+        self.server = KeyServer(site.url, self.tokens, tasks, min_interval_s, retry_s, lambda: jitter)
 
     def knows(self, issuer: Issuer) -> bool:
         try:
@@ -33,9 +45,11 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(site: KeySite, min_interval_s: float = MIN_INTERVAL_S) -> AsyncIterator[Desk]:
+async def open_desk(
+    site: KeySite, min_interval_s: float = MIN_INTERVAL_S, retry_s: float = 0, jitter: float = 0
+) -> AsyncIterator[Desk]:
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
-        yield Desk(site, tasks, min_interval_s)
+        yield Desk(site, tasks, min_interval_s, retry_s, jitter)
 
 
 async def test_keys_are_fetched_at_once_and_kept() -> None:
@@ -126,8 +140,101 @@ async def test_a_server_that_is_away_is_a_failure_until_it_is_back() -> None:
         ("file:///etc/passwd", False),
         ("ftp://issuer.example/keys", False),
         ("issuer.example/keys", False),
+        ("https:///keys", False),
+        ("https://[issuer/keys", False),
+        ("https://issuer.example:port/keys", False),
         ("", False),
     ],
 )
 def test_keys_are_fetched_over_http_alone(url: str, usable: bool) -> None:
     assert is_url(url) is usable
+
+
+async def test_the_server_hears_who_asks_and_what_for() -> None:
+    async with key_site(SET) as site, open_desk(site) as desk:
+        assert await desk.server.refresh() is True
+    lines = [line.lower() for line in site.heads[0].splitlines()]
+    assert any(line.startswith("user-agent: tieline/") for line in lines)
+    assert not any("python" in line for line in lines)
+    assert "accept: application/jwk-set+json, application/json" in lines
+
+
+async def test_a_server_that_fails_for_long_is_asked_more_and_more_rarely() -> None:
+    async with key_site(SET) as site, open_desk(site, 0, RETRY_S) as desk:
+        site.status = "500 Internal Server Error"
+        pauses = []
+        for _ in range(6):
+            await desk.server.fetch()
+            pauses.append(desk.server.pause_s)
+        assert pauses == [RETRY_S, 2 * RETRY_S, 4 * RETRY_S, 8 * RETRY_S, LONGEST_RETRY_S, LONGEST_RETRY_S]
+        assert await desk.server.refresh() is False  # an unknown key makes it no sooner
+        assert site.asked == 6
+        site.status = "200 OK"
+        await desk.server.fetch()
+        assert desk.server.pause_s == REFRESH_S
+        assert await desk.server.refresh() is True
+        assert site.asked == 8
+
+
+async def test_gateways_that_failed_together_do_not_ask_again_together() -> None:
+    async with key_site(SET) as site, open_desk(site, 0, RETRY_S, jitter=1) as desk:
+        site.status = "500 Internal Server Error"
+        await desk.server.fetch()
+        assert desk.server.pause_s == RETRY_S / 2
+
+
+async def test_a_redirect_is_followed_on_the_same_host_alone() -> None:
+    async with key_site(SET) as site, key_site(key_set(EC.jwk())) as other, open_desk(site, 0) as desk:
+        site.location = "/moved"
+        assert await desk.server.refresh() is True
+        assert (desk.knows(RSA), site.asked) == (True, 2)
+        for elsewhere in (
+            other.url,
+            f"http://localhost:{site.port}/moved",
+            "file:///etc/passwd",
+            "http://[x",
+        ):
+            site.location = elsewhere
+            assert await desk.server.refresh() is False
+        assert (desk.knows(RSA), desk.knows(EC), other.asked) == (True, False, 0)
+
+
+@pytest.mark.parametrize(
+    ("url", "target", "is_the_same"),
+    [
+        ("https://a.example/k", "https://a.example/other", True),
+        ("https://a.example/k", "https://A.example:443/k", True),
+        ("http://a.example/k", "https://a.example/k", True),
+        ("http://a.example:8080/k", "https://a.example:8443/k", True),
+        ("https://a.example/k", "http://a.example/k", False),
+        ("https://a.example/k", "https://a.example:8443/k", False),
+        ("https://a.example/k", "https://b.example/k", False),
+        ("https://a.example/k", "https://a.example.b.example/k", False),
+        ("https://a.example/k", "https://a.example@b.example/k", False),
+        ("https://a.example/k", "ftp://a.example/k", False),
+    ],
+)
+def test_a_redirect_leads_to_the_same_host_and_never_out_of_tls(
+    url: str, target: str, is_the_same: bool
+) -> None:
+    assert leads_to_the_same(url, target) is is_the_same
+
+
+@pytest.mark.parametrize(
+    ("url", "safe"),
+    [
+        ("https://issuer.example/keys", True),
+        ("http://127.0.0.1:8/keys", True),
+        ("http://127.9.9.9/keys", True),
+        ("http://[::1]:8/keys", True),
+        ("http://localhost/keys", True),
+        ("http://keys.localhost/keys", True),
+        ("http://issuer.example/keys", False),
+        ("http://127.0.0.1.example/keys", False),
+        ("http://localhost.example/keys", False),
+        ("http://10.0.0.1/keys", False),
+        ("http://[::2]/keys", False),
+    ],
+)
+def test_without_tls_keys_are_safe_on_this_machine_alone(url: str, safe: bool) -> None:
+    assert is_safe(url) is safe

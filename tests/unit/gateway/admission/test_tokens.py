@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 from gateway.admission.keys import read_key_set
 from gateway.admission.tokens import (
     CLOCK_SKEW_S,
+    FAR_AHEAD_S,
     LONGEST_TOKEN,
     MOST_KEYS_TRIED,
     BadToken,
     Claims,
+    Demands,
+    LivesTooLong,
+    NotForHere,
     Tokens,
     TooManyRooms,
 )
@@ -202,11 +206,15 @@ def test_a_header_that_nests_too_deep_is_bad() -> None:
         {"rooms": ["hall", 5]},
         {"rooms": [""]},
         {"rooms": ["a\x00b"]},
+        {"rooms": ["a\u202eb"]},
+        {"sub": "a\u200bb"},
+        {"sub": "alice "},
         {"rooms": ["x" * 129]},
         {"join": "*"},
         {"join": "hall"},
         {"join": [None]},
         {"join": ["\x7f"]},
+        {"join": ["a\u2028b"]},
     ],
     ids=str,
 )
@@ -282,3 +290,132 @@ def test_a_token_without_a_name_is_tried_with_a_few_keys_only() -> None:
     assert is_bad(ours.token(), tokens)
     tokens.fetched = tokens.fetched[1:]
     assert not is_bad(ours.token(), tokens)
+
+
+# For whom it was made.
+
+SERVICES = frozenset(("calls", "https://calls.example/api"))
+
+
+def made(typ: object = "JWT", **claims: Any) -> str:
+    """Sign good claims and others, with a type in the header."""
+    header = {"alg": "HS256"} if typ is None else {"alg": "HS256", "typ": typ}
+    return jwt.PyJWS().encode(json.dumps(GOOD | claims).encode(), SECRET, headers=header)
+
+
+def why(text: str, demands: Demands) -> str:
+    """Say why a token is refused; empty: it is not."""
+    try:
+        Tokens(SECRET, demands=demands).verify(text, NOW)
+    except NotForHere as problem:
+        return str(problem)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("aud", "is_let_in"),
+    [
+        ("calls", True),
+        ("https://calls.example/api", True),
+        (["mail", "calls"], True),
+        (["calls"], True),
+        ("mail", False),
+        ("Calls", False),
+        ("calls ", False),
+        ("call", False),
+        ("calls,mail", False),
+        ([], False),
+        (["mail", 5, None, ["calls"]], False),
+        (None, False),
+        (5, False),
+        ({"calls": 1}, False),
+        ("", False),
+    ],
+    ids=str,
+)
+def test_one_of_the_audiences_is_named_exactly(aud: object, is_let_in: bool) -> None:
+    assert (why(made(aud=aud), Demands(SERVICES)) == "") is is_let_in
+    assert why(made(aud=aud), Demands()) == ""
+
+
+@pytest.mark.parametrize(
+    ("iss", "is_let_in"),
+    [("calls", True), ("https://calls.example/api", True), ("https://calls.example/api/", False)]
+    + [(odd, False) for odd in (["calls"], None, 5, "", "CALLS")],
+    ids=str,
+)
+def test_one_of_the_issuers_is_named_exactly(iss: object, is_let_in: bool) -> None:
+    assert (why(made(iss=iss), Demands(issuers=SERVICES)) == "") is is_let_in
+    assert why(made(iss=iss), Demands()) == ""
+
+
+def test_audience_and_issuer_that_are_not_named_at_all_are_refused() -> None:
+    assert "(aud)" in why(made(), Demands(SERVICES))
+    assert "(iss)" in why(made(), Demands(issuers=SERVICES))
+
+
+@pytest.mark.parametrize(
+    ("typ", "is_let_in"),
+    [("at+jwt", True), ("AT+JWT", True), ("application/at+jwt", True), ("Application/AT+jwt", True)]
+    + [(odd, False) for odd in ("JWT", "", "application/application/at+jwt", None, 5, ["at+jwt"], "jwt+at")],
+    ids=str,
+)
+def test_the_type_is_compared_as_media_types_are(typ: object, is_let_in: bool) -> None:
+    assert ("(typ)" not in why(made(typ), Demands(types=frozenset(("at+jwt",))))) is is_let_in
+    assert why(made(typ), Demands()) == ""
+
+
+def test_all_demands_count_together() -> None:
+    demands = Demands(SERVICES, frozenset(("us",)), frozenset(("jwt",)))
+    assert why(made(aud="calls", iss="us"), demands) == ""
+    for claims in ({"aud": "calls", "iss": "them"}, {"aud": "mail", "iss": "us"}):
+        assert why(made(**claims), demands)
+
+
+def test_what_a_stranger_made_for_somebody_else_is_just_bad() -> None:
+    forged = jwt.encode(GOOD | {"aud": "mail"}, STRANGER, "HS256")
+    with pytest.raises(BadToken, match="forged") as found:
+        Tokens(SECRET, demands=Demands(SERVICES)).verify(forged, NOW)
+    assert not isinstance(found.value, NotForHere)
+
+
+def test_an_audience_that_nests_too_deep_is_bad() -> None:
+    payload = b'{"sub":"alice","exp":%d,"aud":%s}' % (int(NOW) + 60, b"[" * 5_000 + b"]" * 5_000)
+    text = jwt.PyJWS().encode(payload, SECRET, "HS256")
+    assert is_bad(text, Tokens(SECRET, demands=Demands(SERVICES)))
+
+
+# How long it lives.
+
+
+def test_an_end_ten_years_ahead_is_refused_and_said_to_be_that() -> None:
+    for end in (NOW + FAR_AHEAD_S, NOW * 1000 + 60_000, 9e15):
+        with pytest.raises(LivesTooLong, match="milliseconds"):
+            TOKENS.verify(token(exp=end), NOW)
+    assert not is_bad(token(exp=NOW + FAR_AHEAD_S - 1))
+
+
+@pytest.mark.parametrize(
+    ("iat", "exp", "is_let_in"),
+    [
+        (0, 3600, True),
+        (-1800, 1800, True),
+        (-3600, 60, True),
+        (-3600 - CLOCK_SKEW_S, 1, False),
+        (-86_400, 60, False),
+        (None, 3600, True),
+        (None, 3600 + CLOCK_SKEW_S, True),
+        (None, 3601 + CLOCK_SKEW_S, False),
+        (CLOCK_SKEW_S, 3600 + CLOCK_SKEW_S, True),
+        (CLOCK_SKEW_S, 3601 + CLOCK_SKEW_S, False),
+    ],
+)
+def test_a_token_lives_no_longer_than_it_may(iat: float | None, exp: float, is_let_in: bool) -> None:
+    claims = {"exp": NOW + exp} | ({} if iat is None else {"iat": NOW + iat})
+    strict = Tokens(SECRET, demands=Demands(max_life_s=3600))
+    if is_let_in:
+        strict.verify(token(GOOD | claims), NOW)
+    else:
+        with pytest.raises(LivesTooLong, match="longer than 3600 s"):
+            strict.verify(token(GOOD | claims), NOW)
+    assert not is_bad(token(GOOD | claims))

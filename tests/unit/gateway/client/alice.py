@@ -33,10 +33,11 @@ def alice(
     secret: SecretHash = SECRET,
     terms: Terms = PLAIN,
     rates: Rates = NO_LIMITS,
+    calls: bool = False,
 ) -> Session:
     """Her session, as her token and her wishes make it."""
     claims = Claims("alice", 1_700_000_000.5, rooms=rooms, join=join, voice=voice)
-    return Session(SESSION, CONNECTION, claims, secret, acks, terms, UserBudget(ALICE, rates))
+    return Session(SESSION, CONNECTION, claims, secret, acks, terms, UserBudget(ALICE, rates), calls=calls)
 
 
 def signal_ask(session: Session, cmd: str = "WEBRTC_OFFER") -> AskRouter:

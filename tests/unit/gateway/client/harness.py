@@ -50,10 +50,10 @@ def session(
     )
 
 
-def signal(request_id: str, cmd: str = "WEBRTC_ICE_CANDIDATE", size: int = 0) -> bytes:
+def signal(request_id: str, cmd: str = "WEBRTC_ICE_CANDIDATE", size: int = 0, to: str = "bob") -> bytes:
     """A frame that has to be asked about; `size` is that of what the two clients say to each other."""
     message = samples.signal_message(cmd) | {"requestId": request_id}
-    message["data"]["data"] = "x" * size
+    message["data"] |= {"to": to, "data": "x" * size}
     return samples.frame(message)
 
 

@@ -2,6 +2,7 @@
 
 from websockets.frames import Frame, Opcode
 
+from gateway.client.events import expiring
 from gateway.client.inbound import MAX_UNREAD
 from gateway.client.keepalive import WARNING_S
 from gateway.client.terms import Pace
@@ -116,7 +117,7 @@ def test_a_client_is_told_30_s_before_its_token_ends_then_closed() -> None:
     assert harness.host.told == []
     harness.live_on(60)
 
-    assert harness.host.told == [(alice.session, alice.expiring())]
+    assert harness.host.told == [(alice.session, expiring(alice))]
     assert harness.close_code is None
     harness.live_on(AN_HOUR_S)
     assert harness.close_code == 4501
@@ -127,7 +128,7 @@ def test_a_client_whose_token_ends_sooner_is_told_at_once() -> None:
     harness = connected(alice)
 
     harness.clock.advance(0)
-    assert harness.host.told == [(alice.session, alice.expiring())]
+    assert harness.host.told == [(alice.session, expiring(alice))]
     harness.live_on(WARNING_S)
 
     assert harness.close_code == 4501

@@ -15,6 +15,7 @@ from gateway.client.deliveries import (
     Missed,
 )
 from gateway.client.duplicates import name_of
+from gateway.client.events import expiring
 from gateway.client.frames import Framed, text_head
 from gateway.client.keepalive import WARNING_S
 from gateway.client.outbox import MAX_WAITING_BYTES
@@ -167,7 +168,7 @@ def test_an_event_of_the_gateway_s_own_goes_like_those_of_others() -> None:
     harness = connected(alice)
 
     harness.clock.advance(0)
-    own = alice.expiring()
+    own = expiring(alice)
     assert harness.host.told == [("s-1", own)]
     assert harness.texts() == []
 

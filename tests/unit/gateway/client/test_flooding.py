@@ -2,8 +2,11 @@
 
 import socket
 
+import pytest
 from websockets.frames import Frame, Opcode
 
+from gateway.client.backlog import AWAITED_BYTES, AWAITED_FRAMES
+from gateway.client.connection import READ_BYTES
 from gateway.limits.rate import rate
 from gateway.limits.rates import NO_LIMITS, Rates
 from gateway.limits.user_budget import TOO_LONG_S
@@ -13,12 +16,20 @@ THREE = NO_LIMITS._replace(units=rate(3, 3))
 """Three messages a second, and at once."""
 
 
+STEP_S = 0.02
+"""Less than anybody waits in these tests."""
+
+
 def limited(rates: Rates = THREE) -> Harness:
     return connected(session(rates=rates))
 
 
 def reasons(harness: Harness) -> list[str]:
     return [message.get("reason", "ok") for message in harness.messages()]
+
+
+def masked_ping(size: int) -> bytes:
+    return Frame(Opcode.TEXT, ping("p")[:-1] + b" " * size + b"}").serialize(mask=True)
 
 
 def pings(count: int) -> list[bytes]:
@@ -91,7 +102,13 @@ def flood(harness: Harness, seconds: float) -> None:
         if harness.socket.is_closing():
             return
         harness.send(*pings(4))
-        harness.clock.advance(0.5)
+        pass_time(harness, 0.5)
+
+
+def pass_time(harness: Harness, seconds: float) -> None:
+    """Let time pass, and the gateway read whatever it wants to between any two of its timers."""
+    for _ in range(round(seconds / STEP_S)):
+        harness.clock.advance(STEP_S)
         harness.arrive()
 
 
@@ -111,8 +128,7 @@ def test_a_client_that_does_not_stop_pinging_is_closed_too() -> None:
     harness = limited()
     for _ in range(30):
         harness.send_frames(*[Frame(Opcode.PING, b"")] * 10)
-        harness.clock.advance(0.5)
-        harness.arrive()
+        pass_time(harness, 0.5)
 
     assert harness.close_code == 4503
     assert reasons(harness) == []
@@ -129,6 +145,107 @@ def test_what_a_flooder_said_before_is_still_answered() -> None:
     harness.answer()
 
     assert harness.gone_with == [4503]
+
+
+def asks(harness: Harness, side_by_side: int, seconds: float) -> int:
+    """Ask for so long whenever an answer has come, with so many questions at a time; returns how often."""
+    asked = side_by_side
+    harness.send(*pings(side_by_side))
+    for _ in range(round(seconds / STEP_S)):
+        pass_time(harness, STEP_S)
+        if answered := harness.names():
+            asked += len(answered)
+            harness.send(*pings(len(answered)))
+    return asked
+
+
+@pytest.mark.parametrize("side_by_side", [1, 2, AWAITED_FRAMES])
+def test_who_waits_for_each_answer_is_never_closed(side_by_side: int) -> None:
+    harness = limited()
+
+    asked = asks(harness, side_by_side, 4 * TOO_LONG_S)
+
+    assert harness.close_code is None
+    assert 3 * 4 * TOO_LONG_S <= asked <= 3 * 4 * TOO_LONG_S + 3 + side_by_side
+
+
+@pytest.mark.parametrize(("side_by_side", "size"), [(1, 60_000), (4, 25_000)])
+def test_who_waits_for_answers_to_long_messages_is_never_closed(side_by_side: int, size: int) -> None:
+    harness = limited()
+    long = ping("p")[:-1] + b" " * size + b"}"
+    harness.send(*[long] * side_by_side)
+    for _ in range(round(5 * TOO_LONG_S / STEP_S)):
+        pass_time(harness, STEP_S)
+        harness.send(*[long] * len(harness.names()))
+
+    assert harness.close_code is None
+
+
+def test_who_said_everything_at_once_is_excused_when_little_is_left() -> None:
+    harness = limited()
+    harness.send(*pings(30 + 3 + AWAITED_FRAMES))
+
+    pass_time(harness, 3 * TOO_LONG_S)
+
+    assert reasons(harness) == ["ok"] * (30 + 3 + AWAITED_FRAMES)
+    assert harness.close_code is None
+
+
+def test_who_waits_and_then_floods_is_closed_ten_seconds_later() -> None:
+    harness = limited()
+    asks(harness, 1, TOO_LONG_S + 5)
+
+    flood(harness, 2 * TOO_LONG_S)
+
+    assert harness.close_code == 4503
+
+
+def test_a_flood_of_few_long_messages_is_one_too() -> None:
+    harness = limited()
+    frame = masked_ping(60_000)
+    for _ in range(60):
+        if len(harness.socket.arriving) < 200_000:
+            harness.write(frame * 3)
+        harness.arrive()
+        pass_time(harness, 0.5)
+
+    assert harness.close_code == 4503
+
+
+def test_while_it_is_seen_whether_a_client_floods_little_is_held() -> None:
+    harness = limited()
+    harness.write(masked_ping(200) * 20_000)
+    most = 0
+    for _ in range(round((TOO_LONG_S + 1) / STEP_S)):
+        pass_time(harness, STEP_S)
+        most = max(most, harness.waiting.bytes_in)
+
+    assert harness.close_code == 4503
+    assert most <= AWAITED_BYTES + 2 * READ_BYTES
+
+
+@pytest.mark.parametrize("close", [Frame(Opcode.CLOSE, b"\x03\xe8"), Frame(Opcode.CLOSE, b"\x03")])
+def test_a_client_over_its_limit_may_close_at_once(close: Frame) -> None:
+    harness = limited()
+    harness.send(*pings(3))
+    assert len(harness.names()) == 3
+
+    harness.send_frames(close)
+
+    assert len(harness.gone_with) == 1
+    assert harness.clock.is_at_rest
+
+
+def test_a_client_that_closes_while_a_message_waits_does_so_after_it() -> None:
+    harness = limited()
+    harness.send(*pings(4))
+    harness.send_frames(Frame(Opcode.CLOSE, b"\x03\xe8"))
+    assert harness.gone_with == []
+
+    pass_time(harness, 0.5)
+
+    assert "p-3" in harness.names()
+    assert harness.gone_with == [1000]
 
 
 def test_a_client_that_waits_and_hangs_up_unread_is_cut() -> None:

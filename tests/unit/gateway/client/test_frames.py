@@ -10,7 +10,15 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from gateway.client.frames import completes_message, head_size, next_text, opcode_of, shape_of, text_head
+from gateway.client.frames import (
+    completes_message,
+    head_size,
+    next_text,
+    opcode_of,
+    payload_size,
+    shape_of,
+    text_head,
+)
 from tests.unit.gateway.client.harness import connected
 from tests.unit.wire import samples
 
@@ -103,6 +111,7 @@ def test_what_is_written_is_what_the_protocol_would_write(size: int) -> None:
 
     assert text_head(size) + payload == Frame(TEXT, payload).serialize(mask=False)
     assert head_size(text_head(size)) == len(text_head(size))
+    assert payload_size(text_head(size) + payload) == size
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A client that talks: one message under way at a time, in order, and no more read than can be answered."""
 
+import json
 import logging
 from typing import Literal, cast
 
@@ -8,9 +9,22 @@ import pytest
 from gateway.client.actions import AskPresence, AskRouter
 from gateway.client.inbound import MAX_UNREAD
 from tests.unit.gateway.client.harness import connected, join, ping, session, signal, signals
-from tieline.wire.ids import SessionId, UserId
+from tests.unit.wire.samples import refresh_message
+from tieline.wire.ids import CallId, SessionId, UserId
 from tieline.wire.internal import Accepted, Opened, Refused, RoomMembers
 from tieline.wire.replies import Member
+
+
+def test_the_log_says_why_a_newer_token_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    harness = connected()
+
+    harness.send(json.dumps(refresh_message("no token")).encode())
+
+    assert [message["reason"] for message in harness.messages()] == ["BAD_TOKEN"]
+    (line,) = [record for record in caplog.records if record.message == "newer token refused"]
+    assert (vars(line)["user"], vars(line)["why"]) == ("alice", "malformed")
+
 
 # One after the other.
 
@@ -103,6 +117,69 @@ def test_a_room_command_is_asked_of_presence_and_answered() -> None:
     assert pong["cmd"] == "PONG"
 
 
+# What follows a message whose outcome is unknown.
+
+
+def test_what_was_sent_behind_an_unanswered_message_fails_too() -> None:
+    harness = connected(session(acks=True))
+    first, *others = signals(4)
+    harness.send(first, *others, signal("elsewhere", to="carol"))
+
+    harness.answer(None)
+
+    assert harness.host.asked == ["s-0", "elsewhere"]
+    assert [(error["requestId"], error["reason"]) for error in harness.messages()] == [
+        ("s-0", "INTERNAL"),
+        ("s-1", "INTERNAL"),
+        ("s-2", "INTERNAL"),
+        ("s-3", "INTERNAL"),
+    ]
+    harness.answer()
+    assert harness.names() == ["elsewhere"]
+
+
+@pytest.mark.parametrize("failure", [None, Refused("INTERNAL")])
+def test_repeated_in_order_everything_comes_in_order(failure: Refused | None) -> None:
+    harness = connected(session(acks=True))
+    first, *others = signals(4)
+    harness.send(first, *others)
+    harness.answer(failure)
+
+    harness.send(first, *others, signal("new"))
+    for _ in range(5):
+        harness.answer()
+
+    assert harness.host.asked == ["s-0", "s-0", "s-1", "s-2", "s-3", "new"]
+
+
+def test_a_client_that_has_read_the_failure_may_leave_it_at_that() -> None:
+    harness = connected(session(acks=True))
+    harness.send(*signals(1))
+    harness.answer(None)
+    harness.look()
+    assert len(harness.pings) == 1
+
+    harness.flush()  # its socket answers the ping
+    harness.send(signal("too soon"))
+    harness.clock.advance(1)
+    harness.send(signal("without it"))
+
+    assert harness.host.asked == ["s-0", "without it"]
+    assert harness.names() == ["s-0", "too soon"]
+
+
+@pytest.mark.parametrize(("acks", "answer"), [(False, None), (True, Refused("TARGET_OFFLINE"))])
+def test_others_and_other_refusals_interrupt_nothing(acks: bool, answer: Refused | None) -> None:
+    harness = connected(session(acks=acks))
+    harness.send(*signals(2))
+
+    harness.answer(answer)
+
+    assert harness.host.asked == ["s-0", "s-1"]
+    harness.look()
+    assert harness.pings == []
+
+
 # Back-pressure.
 
 
@@ -153,7 +230,7 @@ def test_a_signal_is_logged_by_its_envelope_never_by_its_content(
 
     harness.send(frame)
     harness.clock.advance(0.25)
-    harness.answer()
+    harness.answer(Accepted("relayed", 0, CallId("0123")))
 
     (record,) = caplog.records
     said = vars(record)
@@ -166,6 +243,7 @@ def test_a_signal_is_logged_by_its_envelope_never_by_its_content(
         250,
         len(frame),
     ]
+    assert said["call"] == "0123"
     assert "x" * 20 not in str(said)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.client.events import expiring
 from gateway.client.keepalive import WARNING_S, Keepalive, Timers, TokenExpiry
 from gateway.client.terms import Pace
 from tests.unit.gateway.client.clock import Clock
@@ -167,12 +168,12 @@ def test_a_token_s_end_is_announced_half_a_minute_before(clock: Clock, client: C
     clock.advance(1000 - WARNING_S - 60)
     assert host.events == []
     clock.advance(60)
-    assert host.events == [alice.expiring()]
+    assert host.events == [expiring(alice)]
     assert client.closed_with == []
     clock.advance(1000)
 
     assert client.closed_with == [CloseCode.TOKEN_EXPIRED]
-    assert host.events == [alice.expiring()]
+    assert host.events == [expiring(alice)]
     assert clock.is_idle
 
 
@@ -184,7 +185,7 @@ def test_a_token_that_ends_sooner_is_announced_at_once(
     TokenExpiry(client, alice, host, clock.loop)
 
     clock.advance(0)
-    assert host.events == [alice.expiring()]
+    assert host.events == [expiring(alice)]
     clock.advance(max(0, left_s))
 
     assert client.closed_with == [CloseCode.TOKEN_EXPIRED]
@@ -212,7 +213,7 @@ def test_a_newer_token_s_end_counts_instead(
     alice = session(token_lasts_s=1000)
     expiry = TokenExpiry(client, alice, host, clock.loop)
     clock.advance(1000 - WARNING_S - (0 if is_announced else 60))
-    told = [alice.expiring()] if is_announced else []
+    told = [expiring(alice)] if is_announced else []
     assert host.events == told
 
     alice.claims = session(token_lasts_s=5000).claims
@@ -220,7 +221,7 @@ def test_a_newer_token_s_end_counts_instead(
     clock.advance(5000 - WARNING_S - 60)
     assert host.events == told
     clock.advance(60)
-    assert host.events == [*told, alice.expiring()]
+    assert host.events == [*told, expiring(alice)]
     clock.advance(5000)
 
     assert client.closed_with == [CloseCode.TOKEN_EXPIRED]
@@ -236,7 +237,7 @@ def test_a_newer_token_that_ends_at_once_is_announced_at_once(
     expiry.reset()
     clock.advance(0)
 
-    assert host.events == [alice.expiring()]
+    assert host.events == [expiring(alice)]
 
 
 def test_a_timer_that_was_stopped_is_not_restarted(clock: Clock, client: Client, host: Told) -> None:
@@ -287,6 +288,6 @@ def test_a_pong_and_a_newer_token_reach_the_timer_they_are_for(
     timers.on_newer_token()
     clock.advance(0)
 
-    assert host.events == [alice.expiring()]
+    assert host.events == [expiring(alice)]
     clock.advance(1)
     assert client.closed_with == [CloseCode.TOKEN_EXPIRED]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.client.pages import Standing, cursor, read_cursor
+from gateway.client.pages import LONGEST_LOOKED_AT, Standing, cursor, read_cursor, wrong_argument
 from tests.unit.wire.samples import VALID_IDS
 from tieline.wire.ids import UserId
 
@@ -18,3 +18,27 @@ def test_what_a_client_was_told_is_understood(joined_at: int, user: str) -> None
 @pytest.mark.parametrize("text", ["", ".", "5", "5.", "x.bob", "-5.bob", "٣.bob", "5.b ob", "9" * 20 + ".b"])
 def test_anything_else_is_not(text: str) -> None:
     assert read_cursor(text) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wrong"),
+    [
+        ('"limit":0', "limit"),
+        ('"limit":1001', "limit"),
+        ('"limit":"5"', "limit"),
+        ('"limit":1.5', "limit"),
+        ('"after":5', "after"),
+        ('"after":null,"limit":0', "after"),
+        ('"after":"x","limit":1000', ""),
+        ("", ""),
+        ("]", ""),
+    ],
+)
+def test_what_cannot_be_is_named(arguments: str, wrong: str) -> None:
+    assert wrong_argument(f'{{"cmd":"MEMBERS","data":{{{arguments}}}}}'.encode()) == wrong
+
+
+def test_what_is_too_long_for_any_page_is_not_looked_at() -> None:
+    frame = b'{"data":{"limit":0}}'
+    assert wrong_argument(frame.ljust(LONGEST_LOOKED_AT)) == "limit"
+    assert wrong_argument(frame.ljust(LONGEST_LOOKED_AT + 1)) == ""

@@ -273,9 +273,20 @@ def test_a_part_of_the_members_may_be_asked_for(
 
 
 def test_a_page_that_begins_nowhere_is_refused() -> None:
-    action = alice().receive(frame(members_message(after="nowhere")), NOW)
+    told = said(alice().receive(frame(members_message(after="nowhere")), NOW))
 
-    assert said(action)["reason"] == "BAD_MESSAGE"
+    assert (told["reason"], told["argument"]) == ("BAD_MESSAGE", "after")
+
+
+def test_a_page_of_too_many_is_refused_by_its_name() -> None:
+    told = said(alice().receive(frame(members_message(limit=1_001)), NOW))
+
+    assert (told["reason"], told["argument"]) == ("BAD_MESSAGE", "limit")
+
+
+def test_a_refusal_for_something_else_names_no_argument() -> None:
+    assert "argument" not in said(alice().receive(frame(members_message(limit=5) | {"module": 1}), NOW))
+    assert "argument" not in said(alice().receive(frame(room_message("JOIN") | {"data": {}}), NOW))
 
 
 @pytest.mark.parametrize("batches", [False, True])

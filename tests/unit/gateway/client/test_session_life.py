@@ -1,6 +1,4 @@
-"""How a session begins, is resumed and ends, and what it tells its client by itself."""
-
-import json
+"""How a session begins, is resumed and ends."""
 
 import pytest
 
@@ -22,8 +20,6 @@ from tests.unit.gateway.client.alice import (
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ResumeToken, SecretHash, SessionId
 from tieline.wire.internal import Done, EndSession, Opened, OpenSession, Register, secret_hash
-
-# Beginning and ending.
 
 
 def test_a_session_is_opened_with_what_the_token_grants() -> None:
@@ -78,22 +74,3 @@ def test_every_end_but_the_final_ones_can_be_resumed(code: int) -> None:
 
 def test_the_final_closes_are_those_of_the_protocol() -> None:
     assert {1000, 4502, 4503, 4504} == FINAL_CLOSES
-
-
-# Events of its own.
-
-
-def test_the_warning_of_a_token_s_end_says_when_in_milliseconds() -> None:
-    warning = json.loads(alice().expiring())
-
-    assert (warning["cmd"], warning["code"], warning["msg"]) == ("TOKEN_EXPIRING", 200, "success")
-    assert warning["data"] == {"expiresAt": 1_700_000_000_500}
-    assert warning["requestId"]
-    assert alice().expiring() == alice().expiring()
-
-
-def test_the_advice_to_reconnect_is_an_event_of_this_connection() -> None:
-    advice = json.loads(alice().reconnecting(after_ms=5, jitter_ms=2000))
-
-    assert (advice["cmd"], advice["data"]) == ("RECONNECT", {"afterMs": 5, "jitterMs": 2000})
-    assert CONNECTION in advice["requestId"]

@@ -1,18 +1,38 @@
 """How far a connection has got, by the sequences that the mailbox puts on what it pushes."""
 
-from gateway.client.deliveries import NOTHING, Missed
+from gateway.client.deliveries import NOTHING, Deliveries, Missed
+from gateway.client.mail import Mail, Telling, mail
 from gateway.delivery.feed import Feed
+from tests.support.metrics import value_of
 from tests.unit.gateway.client.harness import WELCOME, Harness, connected, event, ping
+from tieline import metrics
 from tieline.runtime.message import Message, block
+from tieline.wire import jetstream
 
 
 class Listener:
     """The feed of a client that is let in, unless a test says otherwise, and how often it found a gap."""
 
-    def __init__(self, harness: Harness | None = None) -> None:
+    def __init__(
+        self, harness: Harness | None = None, *, places: bool = False, names_calls: bool = False
+    ) -> None:
         self.harness: Harness = harness or connected()
         self.gaps = 0
-        self.feed = Feed(self.harness.deliveries, "t.user.alice.s-1", self._on_gap)
+        self.told: list[tuple[bytes, str]] = []
+        """Of frames that are written with their call, if that is asked for: the frames, and the calls."""
+        connection, loop = self.harness.connection, self.harness.clock.loop
+        deliveries = self.harness.deliveries
+        if places:
+            deliveries = Deliveries(Telling(connection.say).say, loop)
+        elif names_calls:
+            deliveries = Deliveries(self._take, loop)
+        self.feed = Feed(
+            deliveries,
+            "t.user.alice.s-1",
+            self._on_gap,
+            names_places=places,
+            names_calls=names_calls,
+        )
         if harness is None:
             self.feed.release(NOTHING)
 
@@ -20,12 +40,17 @@ class Listener:
         self.gaps += 1
         self.feed.hold()
 
-    def push(self, name: str, sequence: int, previous: int) -> None:
+    def _take(self, frame: bytes) -> bool:
+        self.told.append((frame, frame.call if isinstance(frame, Mail) else ""))
+        return True
+
+    def push(self, name: str, sequence: int, previous: int, call: str = "") -> None:
         """Let a frame come as JetStream pushes it."""
-        headers = {
+        headers = ({"Tieline-Call": call} if call else {}) | {
             "Nats-Stream": "MAILBOX_t",
             "Nats-Subject": "t.user.alice.s-1",
             "Nats-Sequence": str(sequence),
+            "Nats-Time-Stamp": "2026-01-01T00:00:00Z",
             "Nats-Last-Sequence": str(previous),
         }
         self.feed.on_message(Message("t.live.user.alice.s-1", "", event(name), block(headers)))
@@ -43,6 +68,20 @@ def test_what_follows_what_came_before_is_delivered() -> None:
 
     assert listener.harness.names() == ["a", "b"]
     assert (listener.gaps, listener.feed.last_sequence) == (0, 9)
+
+
+def test_each_frame_is_written_with_the_call_that_it_was_stored_with() -> None:
+    listener = Listener(names_calls=True)
+    listener.feed.release(NOTHING)
+    listener.push("a", 3, 0, call="0123")
+    listener.push("b", 9, 3)
+    listener.push("d", 15, 12, call="4567")
+    listener.push("a", 18, 15, call="0123")
+    missed = mail(event("c"), jetstream.named("7f.alice", "0123"))
+    listener.feed.release(Missed([], [missed], 12))
+
+    named = [("a", "0123"), ("b", ""), ("c", "0123"), ("d", "4567")]
+    assert listener.told == [(event(name), call) for name, call in named]
 
 
 def test_nothing_is_missing_when_what_came_before_is_stored_no_more() -> None:
@@ -225,3 +264,96 @@ def test_a_gap_behind_the_barrier_is_read_before_what_follows() -> None:
     assert (listener.gaps, listener.feed.held_count) == (2, 1)
     assert not listener.read("c", newest=12, older=1)
     assert listener.harness.names() == ["c", "d"]
+
+
+class Owing:
+    """Rooms of which the client is told nothing beyond a number. See `gateway.delivery.feed.Beside`."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def tell(self, before: int | None = None) -> None:
+        """Tell nothing."""
+
+    def reached(self, number: int) -> int:
+        """Say how far."""
+        return min(number, self.most)
+
+    def weave(self, frames: list[bytes], _numbers: list[int]) -> list[bytes]:
+        """Put nothing before any."""
+        return frames
+
+
+def places(listener: Listener) -> list[tuple[str, str]]:
+    """The place and the name of each frame that a client was sent."""
+    return [(message["place"], message["requestId"]) for message in listener.harness.messages()]
+
+
+def test_each_frame_has_its_place_for_who_asks() -> None:
+    listener = Listener(places=True)
+    listener.push("a", 3, 0)
+    listener.push("c", 9, 6)
+    listener.feed.release(Missed([], [event("b")], 6, (6,)))
+    listener.push("d", 12, 9)
+
+    assert places(listener) == [("3", "a"), ("6", "b"), ("9", "c"), ("12", "d")]
+
+
+def test_a_frame_that_is_stored_twice_has_its_first_place() -> None:
+    listener = Listener(places=True)
+    for sequence in (3, 4):
+        listener.push("a", sequence, sequence - 1 if sequence > 3 else 0)
+
+    assert places(listener) == [("3", "a")]
+
+
+def test_no_place_is_beyond_what_the_rooms_have_told() -> None:
+    listener = Listener(places=True)
+    listener.feed.attach(Owing(5), ())
+    listener.push("a", 3, 0)
+    listener.push("b", 9, 3)
+    listener.feed.hold()
+    listener.push("d", 12, 11)
+    listener.feed.release(Missed([], [event("c")], 11, (11,)))
+
+    assert places(listener) == [("3", "a"), ("5", "b"), ("5", "c"), ("5", "d")]
+
+
+async def test_what_no_stream_has_pushed_is_dropped_and_holds_nobody() -> None:
+    listener, dropped = Listener(), metrics.UNREADABLE_MESSAGES.labels("frame")
+    before = value_of(dropped)
+    listener.push("a", 3, 0)
+    forged = {"Nats-Sequence": "9999", "Nats-Time-Stamp": "x", "Nats-Last-Sequence": "9998"}
+    got = {"Nats-Sequence": "9999", "Nats-Time": "", "Nats-Num-Pending": "0", "Nats-Last-Sequence": "8"}
+    for headers in (b"", block({}), block({**forged, "Nats-Sequence": "x"}), block(got)):
+        listener.feed.on_message(Message("t.live.user.alice.s-1", "", event("forged"), headers))
+    listener.push("b", 9, 3)
+
+    assert listener.harness.names() == ["a", "b"]
+    assert (listener.gaps, listener.feed.last_sequence) == (0, 9)
+    assert value_of(dropped) == before + 4
+
+
+async def test_headers_that_a_publisher_has_forged_are_not_believed() -> None:
+    listener = Listener()
+    listener.push("a", 3, 0)
+    forged = {"Nats-Sequence": "9999", "Nats-Last-Sequence": "9998"}
+    stored = {"Nats-Sequence": "9", "Nats-Time-Stamp": "2026-01-01T00:00:00Z", "Nats-Last-Sequence": "3"}
+    headers = block(forged).removesuffix(b"\r\n") + block(stored).removeprefix(b"NATS/1.0\r\n")
+    listener.feed.on_message(Message("t.live.user.alice.s-1", "", event("b"), headers))
+
+    assert listener.harness.names() == ["a", "b"]
+    assert (listener.gaps, listener.feed.last_sequence) == (0, 9)
+
+
+async def test_what_would_end_the_connection_is_not_sent() -> None:
+    listener, dropped = Listener(), metrics.UNREADABLE_MESSAGES.labels("frame")
+    before = value_of(dropped)
+    for sequence, frame in ((3, b'{"cmd":"\xff"}'), (4, b" " * 65_537)):
+        place = {"Nats-Sequence": str(sequence), "Nats-Time-Stamp": "x", "Nats-Last-Sequence": "0"}
+        listener.feed.on_message(Message("t.live.user.alice.s-1", "", frame, block(place)))
+    listener.push("b", 9, 4)
+
+    assert listener.harness.names() == ["b"]
+    assert (listener.gaps, listener.feed.last_sequence) == (0, 9)
+    assert value_of(dropped) == before + 2

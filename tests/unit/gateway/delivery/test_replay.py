@@ -38,10 +38,18 @@ def test_what_came_up_to_the_last_message_is_known_by_name() -> None:
     assert (replay.known, replay.fresh) == ([name_of(frame) for frame in frames[:2]], frames[2:])
 
 
-def test_of_several_last_messages_the_newest_counts() -> None:
-    frames = [sent_by("bob", "1"), sent_by("carol", "1"), event("2")]
+def test_of_several_last_messages_the_oldest_counts() -> None:
+    frames = [event("0"), sent_by("bob", "1"), sent_by("ann", "3"), sent_by("carol", "1"), event("2")]
     replay = read(*frames, last="1")
     assert (replay.known, replay.fresh) == ([name_of(frame) for frame in frames[:2]], frames[2:])
+    assert (replay.position, replay.numbers) == (3, (5, 7, 9))
+
+
+def test_a_flood_before_the_oldest_last_message_displaces_nothing() -> None:
+    flood = [sent_by("eve", f"e-{number}", 1000) for number in range(10)]
+    frames = [*flood, sent_by("bob", "1"), sent_by("ann", "2"), sent_by("bob", "1", 1)]
+    replay = read(*frames, last="1", messages=3)
+    assert (replay.fresh, replay.left_out.total()) == (frames[11:], 0)
 
 
 def test_a_replay_has_numbers_and_a_position_before_it() -> None:
@@ -133,3 +141,19 @@ def test_each_sender_s_newest_are_kept_within_the_bounds(
         kept = [frame for frame in fresh if frame in own]
         assert kept == own[len(own) - len(kept) :]
         assert replay.left_out[sender] == len(own) - len(kept)
+
+
+@given(st.lists(st.sampled_from(["1", "2", "3", "room-4", "room-9"]), min_size=1, max_size=12), st.data())
+def test_whatever_senders_call_their_messages_none_is_skipped(names: list[str], data: st.DataObject) -> None:
+    frames = [sent_by("bob", name, number) for number, name in enumerate(names)]
+    had = data.draw(st.integers(1, len(frames)))
+    missed = frames[had:]
+
+    by_id = read(*frames, last=names[had - 1])
+    by_place = read(*frames, has_had=2 * had - 1)
+    by_both = read(*frames, last=names[had - 1], has_had=data.draw(st.integers(2 * had - 1, 30)))
+
+    assert by_place.fresh == missed
+    for replay in (by_id, by_both):
+        assert replay.fresh[len(replay.fresh) - len(missed) :] == missed
+        assert not set(replay.known) & {name_of(frame) for frame in missed}

@@ -1,4 +1,4 @@
-"""No browser is ever limited: what Chromium sent in real calls is replayed against the default limits.
+"""No browser is ever limited: what Chromium and Firefox sent in real calls is replayed against the limits.
 
 Recorded with `python -m tests.browser.record_traffic`. Each scene is replayed as it was, at double speed, and
 with twice the candidates, for those who have more addresses, and relays.
@@ -90,7 +90,8 @@ class Replay:
         """Let the user connect, or take a message and what was answered to it."""
         if sent.cmd in {"CONNECT", "RESUME"}:
             resumes = sent.cmd == "RESUME"
-            self.waited += self.budget.connect(resumes, sent.at_s)
+            wait = self.budget.connect(resumes, sent.at_s)
+            self.waited += 0.0 if wait is None else wait.seconds
             self.budget.charge(prices.RESUME if resumes else prices.CONNECT, sent.at_s)
             if not resumes:
                 self._begin()
@@ -131,8 +132,10 @@ def limits_met(scene: str, speed: float = 1.0, candidates: int = 1) -> dict[str,
 
 
 def test_there_are_the_scenes_that_a_browser_can_make() -> None:
-    assert SCENES == ["call", "gateway-dies", "ice-restarts", "reloads", "six"]
-    assert sum(len(rows) for rows in sent_in("six", 1.0, 1).values()) > 200
+    scenes = ("call", "gateway-dies", "ice-restarts", "reloads", "six")
+    assert [*scenes[:1], *(f"firefox-{scene}" for scene in scenes), *scenes[1:]] == SCENES
+    for six in ("six", "firefox-six"):
+        assert sum(len(rows) for rows in sent_in(six, 1.0, 1).values()) > 200
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -151,4 +154,5 @@ def test_nobody_is_limited_with_many_addresses(scene: str) -> None:
 
 
 def test_a_flood_would_be_limited() -> None:
-    assert limits_met("six", speed=1000.0, candidates=40) != {}
+    for six in ("six", "firefox-six"):
+        assert limits_met(six, speed=1000.0, candidates=40) != {}

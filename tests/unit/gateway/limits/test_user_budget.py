@@ -2,18 +2,11 @@
 
 import pytest
 
+from gateway.limits.connects import Wait
 from gateway.limits.limit import Limit
 from gateway.limits.rate import UNLIMITED, Rate, rate
 from gateway.limits.rates import NO_LIMITS, Rates
-from gateway.limits.user_budget import (
-    FEW_PEERS,
-    MAX_ANSWERS,
-    MAX_PEERS,
-    MOST_OUT_S,
-    MOST_OWED_S,
-    Account,
-    UserBudget,
-)
+from gateway.limits.user_budget import MOST_OWED_S, Account, UserBudget
 from tieline.wire.ids import UserId
 
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
@@ -126,44 +119,6 @@ def test_bytes_to_one_user_hold_back_the_sender() -> None:
     assert (alice.wait_s(50.0), met) == (3.0, [Limit.PAIR_BYTES])
 
 
-def test_who_is_sent_least_is_forgotten_first() -> None:
-    alice, met = budget(RATES._replace(pair_messages=rate(2, 4)))
-    for _ in range(4):
-        alice.carry(BOB, 10, 50.0)
-    for number in range(3 * MAX_PEERS):
-        alice.carry(UserId(f"user{number}"), 10, 50.0)
-    alice.carry(BOB, 10, 50.0)
-    assert met == [Limit.PAIR]
-
-
-def test_little_is_kept_of_many_who_are_owed_nothing() -> None:
-    alice, _ = budget(Rates())
-    for number in range(3 * MAX_PEERS):
-        alice.carry(UserId(f"user{number}"), 10, 50.0 + number)
-    assert alice.peers <= FEW_PEERS
-
-
-def test_all_are_kept_who_are_owed_something() -> None:
-    alice, met = budget(RATES._replace(pair_messages=rate(2, 4)))
-    for number in range(MAX_PEERS):
-        for _ in range(4):
-            alice.carry(UserId(f"user{number}"), 10, 50.0)
-    assert met == []
-    for number in range(MAX_PEERS):
-        alice.carry(UserId(f"user{number}"), 10, 60.0)
-    assert alice.peers == MAX_PEERS
-
-
-def test_an_answer_is_known_again_unless_many_others_came_since() -> None:
-    alice, _ = budget()
-    assert not alice.answers_again(BOB, b"yes")
-    assert alice.answers_again(BOB, b"yes")
-    assert not alice.answers_again(BOB, b"no")
-    for number in range(MAX_ANSWERS):
-        assert not alice.answers_again(UserId(f"user{number}"), b"yes")
-    assert not alice.answers_again(BOB, b"no")
-
-
 def test_offers_over_the_limit_are_refused_one_by_one() -> None:
     alice, met = budget(RATES._replace(offers=rate(1, 3), pair_offers=UNLIMITED))
     assert [alice.may_offer(BOB, 50.0) for _ in range(5)] == [True, True, True, False, False]
@@ -194,39 +149,6 @@ def test_a_user_is_in_so_many_rooms_at_most() -> None:
     assert budget(RATES)[0].may_join(7000)
 
 
-def test_who_connects_too_often_waits() -> None:
-    alice, met = budget(RATES._replace(connects=rate(0.5, 2)))
-    assert [alice.connect(resumes=False, now=50.0) for _ in range(4)] == [0, 0, 2.0, 2.0]
-    assert met == [Limit.CONNECTS] * 2
-    assert alice.connect(resumes=True, now=52.0) == 0
-
-
-def test_who_resumes_too_often_may_begin_anew() -> None:
-    alice, met = budget(RATES._replace(resumes=rate(0.5, 1)))
-    assert [alice.connect(resumes=True, now=50.0) for _ in range(2)] == [0, 2.0]
-    assert met == [Limit.RESUMES]
-    assert alice.connect(resumes=False, now=50.0) == 0
-
-
-def test_who_was_closed_for_flooding_stays_out_longer_each_time() -> None:
-    alice, _ = budget()
-    waits = []
-    now = 50.0
-    for _ in range(7):
-        alice.closed_for_flooding(now)
-        waits.append(alice.connect(resumes=False, now=now))
-        now += waits[-1]
-        assert alice.connect(resumes=False, now=now) == 0
-    assert waits == [30, 60, 120, 240, 480, MOST_OUT_S, MOST_OUT_S]
-
-
-def test_who_was_closed_ever_so_often_stays_out_no_longer() -> None:
-    alice, _ = budget()
-    for _ in range(2_000):  # on as many connections
-        alice.closed_for_flooding(50.0)
-    assert alice.connect(False, 50.0) == MOST_OUT_S
-
-
 def test_who_was_closed_for_flooding_owes_it_elsewhere_too() -> None:
     alice, _ = budget()
     alice.charge(50, 50.0)
@@ -234,17 +156,21 @@ def test_who_was_closed_for_flooding_owes_it_elsewhere_too() -> None:
     assert alice.account(50.0) == Account(35.0, 35.0)
 
 
+def test_it_is_told_each_time_that_somebody_may_not_connect() -> None:
+    alice, met = budget(RATES._replace(connects=rate(0.5, 2)))
+    for _ in range(4):
+        alice.connect(resumes=False, now=50.0)
+    assert met == [Limit.CONNECTS] * 2
+    alice.closed_for_flooding(50.0)
+    alice.connect(resumes=False, now=50.0)
+    assert met[2:] == [Limit.FLOODING]
+
+
 def test_who_has_no_limit_of_messages_owes_none_for_flooding() -> None:
     alice, _ = budget(NO_LIMITS._replace(size=rate(1000, 10_000)))
     alice.closed_for_flooding(50.0)
     assert alice.account(50.0) == Account(0.0, 0.0)
-    assert alice.connect(resumes=False, now=50.0) == 30.0
-
-
-def test_an_answer_that_was_sent_before_is_known() -> None:
-    alice, _ = budget()
-    sent = [(BOB, b"one"), (BOB, b"one"), (CAROL, b"one"), (BOB, b"two"), (BOB, b"one")]
-    assert [alice.answers_again(to, frame) for to, frame in sent] == [False, True, False, False, False]
+    assert alice.connect(resumes=False, now=50.0) == Wait(Limit.FLOODING, 30.0)
 
 
 def test_who_was_closed_for_flooding_begins_with_a_break() -> None:
@@ -316,7 +242,7 @@ def test_without_limits_nobody_ever_waits() -> None:
         alice.carry(BOB, 65_536, 50.0)
         assert alice.may_offer(BOB, 50.0)
         assert alice.may_refresh(50.0)
-        assert alice.connect(resumes=True, now=50.0) == 0
+        assert alice.connect(resumes=True, now=50.0) is None
     assert (alice.wait_s(50.0), alice.has_gone_on(50.0), met) == (0, False, [])
 
 
@@ -324,3 +250,22 @@ def test_nobody_need_be_told_of_a_limit() -> None:
     alice = UserBudget(ALICE, RATES)
     alice.charge(199, 50.0)
     assert alice.wait_s(50.0) == pytest.approx(10.0)
+
+
+def test_who_lets_up_begins_its_ten_seconds_anew() -> None:
+    alice, met = budget()
+    now = flood(alice, 50.0, 61.0)
+    assert alice.has_gone_on(now)
+    alice.let_up(now)
+    assert not alice.has_gone_on(now)
+    now = flood(alice, now, now + 9.0)
+    assert not alice.has_gone_on(now)
+    assert alice.has_gone_on(flood(alice, now, now + 2.0))
+    assert met == [Limit.RATE]
+
+
+def test_who_is_not_over_its_limit_has_nothing_to_let_up() -> None:
+    alice, _ = budget()
+    alice.let_up(50.0)
+    alice.charge(1, 50.0)
+    assert not alice.has_gone_on(70.0)

@@ -5,6 +5,7 @@ import gc
 import pytest
 
 from gateway.limits import users as module
+from gateway.limits.connects import Wait
 from gateway.limits.limit import Limit
 from gateway.limits.rate import rate
 from gateway.limits.rates import NO_LIMITS
@@ -68,8 +69,11 @@ def test_so_many_are_kept_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_user_may_connect_so_often() -> None:
     users = Users(RATES)
-    assert [users.may_connect(ALICE, resumes=False, now=50.0) for _ in range(2)] == [0, 2.0]
-    assert users.may_connect(BOB, resumes=True, now=50.0) == 0
+    assert [users.may_connect(ALICE, resumes=False, now=50.0) for _ in range(2)] == [
+        None,
+        Wait(Limit.CONNECTS, 2.0),
+    ]
+    assert users.may_connect(BOB, resumes=True, now=50.0) is None
 
 
 def test_it_is_told_who_meets_a_limit() -> None:

@@ -45,10 +45,17 @@ def change(
 class Client:
     """A client, and what it is told. See `gateway.rooms.seats.Sink`."""
 
-    def __init__(self, user: UserId, *, batches: bool = False) -> None:
+    def __init__(self, user: UserId, *, batches: bool = False, places: bool = False) -> None:
         self.is_held = False
         self.written: list[bytes] = []
-        self.seats = Seats(user, SessionId(f"{user}-s"), ConnectionId(f"{user}-c"), self, batches=batches)
+        self.seats = Seats(
+            user,
+            SessionId(f"{user}-s"),
+            ConnectionId(f"{user}-c"),
+            self,
+            batches=batches,
+            places=places,
+        )
 
     def write(self, frames: bytes) -> None:
         """Keep what is written at once."""

@@ -58,9 +58,34 @@ def test_what_was_missing_takes_its_place_among_what_was_pushed() -> None:
 
 def test_what_is_kept_is_there_whole_if_it_is_not_much() -> None:
     log = RoomLog()
-    log.begin([change(5, ALICE, "updated"), change(3, ALICE), change(4, BOB)], 0)
-    assert numbers(log, 0) == [3, 4, 5]
-    assert log.number == 5
+    log.catch_up([change(5, ALICE, "updated"), change(4, BOB)], 0)
+    assert numbers(log, 0) == [4, 5]
+    log.add(change(7, BOB, "left"), 0)
+    history = [change(5, ALICE, "updated"), change(3, ALICE), change(4, BOB), change(9, CAROL)]
+    log.remember(history)
+    assert numbers(log, 0) == [3, 4, 5, 7]
+    assert log.number == 7
+    assert log.add(change(9, CAROL), 0)
+    assert numbers(log, 0) == [3, 4, 5, 7, 9]
+    log.forget(0)
+    assert numbers(log, 0) == [3, 4, 5, 7, 9]
+    log.forget(1)
+    assert numbers(log, 0) == []
+
+
+def test_more_than_is_kept_one_by_one_is_not_remembered() -> None:
+    log = RoomLog()
+    log.catch_up([change(MAX_RECENT + 2, ALICE, "updated")], 0)
+    log.remember(change(number, ALICE, "updated") for number in range(1, MAX_RECENT + 3))
+    assert numbers(log, 0) == [MAX_RECENT + 2]
+    assert not log.has_each_since(0)
+
+
+def test_the_change_by_which_a_session_joined_is_found() -> None:
+    log = RoomLog()
+    log.remember([])
+    for one in (change(3, ALICE), change(4, BOB), change(5, ALICE, "updated")):
+        log.add(one, 0)
     assert log.joined_at(ALICE, SessionId("alice-s")) == 3
     assert log.joined_at(ALICE, SessionId("another")) == log.joined_at(CAROL, SessionId("carol-s")) == 0
 

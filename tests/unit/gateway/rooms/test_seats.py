@@ -3,7 +3,7 @@
 from gateway.client.frames import Framed
 from gateway.rooms.changes import position_in
 from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, CELLAR, HALL, Client, change, live, messages_in
-from tieline.wire.ids import RoomId
+from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import RoomMembers
 
 
@@ -88,3 +88,83 @@ def test_a_connection_that_is_gone_has_no_seats() -> None:
     assert (len(hall.seats), len(cellar.seats)) == (0, 1)
     alice.seats.leave_all()
     assert len(cellar.seats) == 0
+
+
+def places_of(client: Client) -> list[tuple[str, str]]:
+    """The place and the name of each event that a client was told."""
+    return [(message["place"], message["requestId"]) for message in client.heard()]
+
+
+def test_an_event_has_a_place_for_who_asks() -> None:
+    hall = live()
+    asks, asks_nothing = Client(ALICE, places=True), Client(BOB)
+    for client in (asks, asks_nothing):
+        client.seats.enter(hall, 0)
+    hall.take(change(5, CAROL, status="away"), 0)
+    for client in (asks, asks_nothing):
+        client.seats.tell()
+    assert places_of(asks) == [("4", "room-5-after-4"), ("5", "room-5")]
+    assert ["place" in message for message in asks_nothing.heard()] == [False, False]
+
+
+def test_batches_of_several_rooms_say_how_far_all_have_been_told() -> None:
+    hall, cellar = live(), live(room=CELLAR)
+    alice = Client(ALICE, batches=True, places=True)
+    for room in (hall, cellar):
+        alice.seats.enter(room, 0)
+    for number, room in ((5, cellar), (7, hall), (9, cellar)):
+        room.take(change(number, BOB if number == 5 else CAROL, room=room.name), 0)
+    alice.seats.tell()
+    assert places_of(alice) == [("4", "room-7-after-4"), ("9", "room-9")]
+
+
+def test_what_many_are_told_alike_gets_its_places_once() -> None:
+    hall = live()
+    clients = [Client(UserId(f"u{number}"), batches=True, places=True) for number in range(3)]
+    for client in clients:
+        client.seats.enter(hall, 0)
+    hall.take(change(5, BOB), 0)
+    for client in clients:
+        client.seats.tell()
+    assert len({id(client.written[0]) for client in clients}) == 1
+    assert places_of(clients[0]) == [("5", "room-5")]
+
+
+def test_no_place_is_beyond_a_room_that_is_not_told_yet() -> None:
+    hall, cellar = live(), live(room=CELLAR)
+    alice = Client(ALICE, batches=True, places=True)
+    alice.seats.enter(hall, 3)
+    alice.seats.owe(CELLAR, 3)
+    hall.take(change(5, BOB), 0)
+    alice.seats.tell()
+    assert places_of(alice) == [("3", "room-5")]
+    assert alice.seats.reached(6) == 3
+
+    cellar.take(change(4, CAROL, room=CELLAR), 0)
+    alice.seats.enter(cellar, 3)
+    alice.seats.tell()
+    assert places_of(alice) == [("4", "room-4")]
+    assert alice.seats.reached(6) == 6
+
+
+def test_a_list_that_is_awaited_holds_places_back_until_it_is_told() -> None:
+    hall = live()
+    alice = Client(ALICE, batches=True, places=True)
+    alice.seats.enter(hall, 0).waits_for_list = True
+    alice.seats.owe(HALL, 0)
+    hall.take(change(5, BOB), 0)
+    alice.seats.tell()
+    assert alice.heard() == []
+    assert alice.seats.reached(6) == 0
+
+    hall.list_members(RoomMembers((), ()))
+    alice.seats.tell()
+    assert places_of(alice) == [("5", "room-5-list")]
+    assert alice.seats.reached(6) == 6
+
+
+def test_a_room_that_is_left_holds_no_place_back() -> None:
+    alice = Client(ALICE, places=True)
+    alice.seats.owe(HALL, 0)
+    alice.seats.leave(HALL)
+    assert alice.seats.reached(6) == 6

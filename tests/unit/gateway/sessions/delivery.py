@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from gateway.client.connection import Connection
 from gateway.client.deliveries import NOTHING, Missed
+from gateway.client.mail import Had
 from gateway.client.session import Session
 from tieline.wire.ids import ConnectionId, SessionId
 
@@ -14,6 +15,8 @@ class FakeDelivery:
 
     def __init__(self) -> None:
         self.suspected_losses = 0
+        self.number = 700
+        """Behind which all is stored that a session is sent which is followed now."""
         self.mailbox = NOTHING
         """What every session has missed."""
         self.problem: Exception | None = None
@@ -23,24 +26,25 @@ class FakeDelivery:
         self.release_problem: Exception | None = None
         """Raised instead of sending what was missed."""
         self.followed: list[SessionId] = []
-        self.asked_after: list[str] = []
-        """After which last message each session asked what it had missed."""
+        self.asked_after: list[Had] = []
+        """What each session has had last that asked what it had missed."""
         self.released: list[tuple[ConnectionId, Missed]] = []
         self.dropped: list[ConnectionId] = []
         self.times_settled = 0
         self._connections: dict[ConnectionId, Connection] = {}
 
-    async def follow(self, connection: Connection, session: Session) -> None:
+    async def follow(self, connection: Connection, session: Session) -> int:
         """Keep a connection until it is dropped."""
         if self.problem is not None:
             raise self.problem
         self.on_follow()
         self.followed.append(session.session)
         self._connections[session.connection] = connection
+        return self.number
 
-    async def missed(self, _session: Session, last: str) -> Missed:
+    async def missed(self, _session: Session, had: Had) -> Missed:
         """Return what the test says."""
-        self.asked_after.append(last)
+        self.asked_after.append(had)
         return self.mailbox
 
     def release(self, session: Session, missed: Missed) -> None:

@@ -27,18 +27,28 @@ from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.runtime.broker import BrokerAway
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId, UserId
 from tieline.wire.internal import EndSession, GatewayRequest
+from tieline.wire.subjects import Subjects
 
 GATEWAY: Final = GatewayId("g-1")
+SUBJECTS: Final = Subjects("t")
 TERMS: Final = Terms(IceServers(), TOKENS, pace=Pace(20, 5), resume_window_s=7.5)
 
 
 def admitted(
-    resume: str | None = None, last: str = "", *, user: str = "alice", address: str = "192.0.2.1"
+    resume: str | None = None,
+    last: str = "",
+    *,
+    user: str = "alice",
+    address: str = "192.0.2.1",
+    last_place: str = "",
+    places: bool = False,
 ) -> Admitted:
     """Alice, or somebody else, as the upgrade request admits them."""
     claims = Claims(user, 4_000_000_000, rooms="*", join=("hall",))
     token = None if resume is None else ResumeToken(resume)
-    return Admitted(claims, acks=True, resume=token, last=last, address=address)
+    return Admitted(
+        claims, acks=True, resume=token, last=last, address=address, places=places, last_place=last_place
+    )
 
 
 class FakeSender:
@@ -58,10 +68,16 @@ class FakeSender:
 class Scene:
     """One gateway's sessions. Tasks belong to the given group."""
 
-    def __init__(self, tasks: asyncio.TaskGroup, away_delay_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        tasks: asyncio.TaskGroup,
+        away_delay_s: float = 0.0,
+        presence: FakePresence | None = None,
+        delivery: FakeDelivery | None = None,
+    ) -> None:
         self.tasks = tasks
-        self.presence = FakePresence()
-        self.delivery = FakeDelivery()
+        self.presence = presence or FakePresence()
+        self.delivery = delivery or FakeDelivery()
         self.sender = FakeSender()
         self.connections = Connections()
         self.notices = Notices(self.presence)
@@ -79,6 +95,7 @@ class Scene:
         self.arrivals = self.arrivals_within(WAITING_S)
         self.registrations = Registrations(
             gateway=GATEWAY,
+            subjects=SUBJECTS,
             broker=self.sender,
             presence=self.presence,
             connections=self.connections,

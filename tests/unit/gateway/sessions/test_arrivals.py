@@ -8,6 +8,7 @@ import pytest
 
 from gateway.client.deliveries import Missed
 from gateway.client.duplicates import name_of
+from gateway.client.mail import Had
 from gateway.sessions.arrival_queue import (
     AT_ONCE,
     LONGEST_SPREAD_S,
@@ -34,9 +35,13 @@ OLDER, HALL = SessionId("older"), RoomId("hall")
 RESUMED = Opened(OLDER, resumed=True, rooms={HALL: 5})
 
 
-async def let_in(scene: Scene, resume: str | None = None, last: str = "") -> Arriving:
+async def let_in(
+    scene: Scene, resume: str | None = None, last: str = "", last_place: str = "", *, places: bool = False
+) -> Arriving:
     harness = Arriving()
-    await scene.arrivals.let_in(harness.connection, harness.response, admitted(resume, last))
+    await scene.arrivals.let_in(
+        harness.connection, harness.response, admitted(resume, last, last_place=last_place, places=places)
+    )
     await scene.settles()  # what could not be opened is undone
     return harness
 
@@ -81,6 +86,19 @@ async def test_the_welcome_says_what_the_client_may_rely_on(scene: Scene) -> Non
     }
 
 
+async def test_a_welcome_names_a_place_to_who_asks(scene: Scene) -> None:
+    begun = await let_in(scene, resume="", places=True)
+    scene.presence.reply(OpenSession, RESUMED)
+    scene.delivery.mailbox = Missed([], [], newest=9, position=5)
+    resumed = await let_in(scene, resume="the older's secret", last="e-1", last_place="5", places=True)
+    scene.delivery.mailbox = Missed([], [], newest=9)
+    unknown = await let_in(scene, resume="the older's secret", last="e-1", places=True)
+
+    places = [harness.messages()[0]["place"] for harness in (begun, resumed, unknown)]
+    assert places == ["700", "5", "0"]
+    assert scene.delivery.asked_after == [Had("e-1", "5"), Had("e-1")]
+
+
 async def test_a_client_that_cannot_resume_has_no_secret(scene: Scene) -> None:
     await let_in(scene, resume=None)
     assert opening(scene).secret == SecretHash(b"")
@@ -105,7 +123,7 @@ async def test_a_resumed_session_is_followed_when_presence_has_named_it(scene: S
 
     assert opening(scene).resume == secret_hash(ResumeToken("the older's secret"))
     assert scene.delivery.followed == [OLDER]
-    assert scene.delivery.asked_after == ["e-1"]
+    assert scene.delivery.asked_after == [Had("e-1")]
     welcome, missed = harness.messages()
     assert missed["requestId"] == "e-2"
     assert welcome["data"]["resumed"] is True
@@ -121,7 +139,7 @@ async def test_a_session_that_presence_cannot_resume_is_a_new_one(scene: Scene) 
     welcome = harness.welcomed()
     assert welcome["resumed"] is False
     assert secret_hash(welcome["resumeToken"]) == opening(scene).secret
-    assert scene.delivery.asked_after == [""]
+    assert scene.delivery.asked_after == [Had()]
 
 
 # What cannot be opened.

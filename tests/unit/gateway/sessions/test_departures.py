@@ -345,6 +345,8 @@ async def test_a_connection_that_is_here_has_its_answer_already(scene: Scene) ->
     known = msgspec.structs.replace(LATE, connection=ConnectionId("c-alice"))
     for reply in (known, Done(), Opened(SessionId("of an older process"), resumed=False, rooms={})):
         scene.departures.on_late_answer(answer(reply))
+    forged = msgspec.structs.replace(LATE, connection=ConnectionId("a b"))
+    scene.departures.on_late_answer(answer(forged))
     await scene.settles()
     assert scene.ends() == []
 

@@ -11,6 +11,19 @@ from tests.unit.gateway.client.harness import connected, session
 from tieline.wire.ids import ConnectionId, RoomId, UserId
 
 
+async def test_a_room_whose_members_have_gone_is_still_named() -> None:
+    now = asyncio.get_running_loop().time()
+    users = Users(NO_LIMITS)
+    alice = session()
+    alice.budget = users.of(alice.user, now)
+    alice.budget.charge(50, now)
+    alice.rooms = {RoomId("hall"): 1}
+    alice.ending(1000, now)
+    page = json.loads(await heaviest_page(users, Connections()))
+    assert [share["name"] for share in page["users"]] == ["alice"]
+    assert [share["name"] for share in page["rooms"]] == ["hall"]
+
+
 async def test_the_page_names_the_heaviest_users_and_rooms() -> None:
     now = asyncio.get_running_loop().time()
     users, connections = Users(NO_LIMITS), Connections()

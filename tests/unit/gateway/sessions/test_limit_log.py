@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from gateway.limits.connects import Wait
 from gateway.limits.limit import Limit
 from gateway.sessions import limit_log as module
 from gateway.sessions.limit_log import LimitLog
@@ -130,4 +131,4 @@ def test_who_is_closed_for_flooding_is_kept_out(log: LimitLog, clock: Clock) -> 
     assert harness.connection.session is not None
     budget = harness.connection.session.budget
     log.closed(harness.connection.session, harness.connection)
-    assert budget.connect(resumes=False, now=clock.now) == 30.0
+    assert budget.connect(resumes=False, now=clock.now) == Wait(Limit.FLOODING, 30.0)

@@ -3,13 +3,23 @@
 import pytest
 
 from gateway.client.session import Session
+from tests.support.metrics import value_of
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import ALICE, GATEWAY, Scene
+from tieline import metrics
 from tieline.runtime.message import Message
 from tieline.wire import internal
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId
-from tieline.wire.internal import CloseSession, Done, EndSession, GatewayRequest, Register, SessionGone
+from tieline.wire.internal import (
+    CloseSession,
+    Done,
+    EndSession,
+    GatewayRequest,
+    KeepLease,
+    Register,
+    SessionGone,
+)
 
 ALICES = ConnectionId("c-alice")
 REGISTRATION = Register(
@@ -49,13 +59,45 @@ async def test_an_order_for_a_connection_that_is_not_here_changes_nothing(scene:
 
 
 async def test_a_gateway_that_is_asked_says_that_it_is_alive(scene: Scene) -> None:
-    scene.registrations.on_alive(Message("t.gateway.g-1.alive", "reply here", b"", b""))
-    assert scene.sender.sent == [("reply here", b"alive")]
+    scene.registrations.on_alive(Message("t.gateway.g-1.alive", "t.presence.p-1.reply.7", b"", b""))
+    assert scene.sender.sent == [("t.presence.p-1.reply.7", b"alive")]
+
+
+@pytest.mark.parametrize(
+    "reply", ["", "t.user.bob.s-1", "$KV.t.user.bob", "t.gateway.g-2.reply.7", "t.presence.p-1.inbox.7"]
+)
+async def test_it_says_so_to_presence_and_nowhere_else(scene: Scene, reply: str) -> None:
+    scene.registrations.on_alive(Message("t.gateway.g-1.alive", reply, b"", b""))
+    assert scene.sender.sent == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"\xc1",
+        internal.encode(KeepLease(GATEWAY)),
+        internal.encode(CloseSession(ALICE, SessionId("s\n"), ALICES, 4500)),
+    ],
+)
+async def test_an_order_that_cannot_be_read_closes_nobody(scene: Scene, said: bytes) -> None:
+    alice, dropped = scene.here("alice"), metrics.UNREADABLE_MESSAGES.labels("close")
+    before = value_of(dropped)
+    scene.registrations.on_close(Message("t.gateway.g-1.close", "", said, b""))
+    assert alice.close_code is None
+    assert value_of(dropped) == before + 1
+
+
+async def test_a_close_code_of_a_newer_version_asks_to_come_back(scene: Scene) -> None:
+    alice = scene.here("alice")
+    newer = CloseSession(ALICE, SessionId("s-alice"), ALICES, 4999)
+    scene.registrations.on_close(Message("t.gateway.g-1.close", "", internal.encode(newer), b""))
+    assert alice.close_code == CloseCode.BROKER_LOST
 
 
 async def test_without_a_broker_it_cannot_say_so(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     scene.sender.is_away = True
-    scene.registrations.on_alive(Message("t.gateway.g-1.alive", "reply here", b"", b""))
+    scene.registrations.on_alive(Message("t.gateway.g-1.alive", "t.presence.p-1.reply.7", b"", b""))
     assert [record.message for record in caplog.records] == [
         "could not say that this gateway is alive: broker away"
     ]

@@ -12,8 +12,10 @@ from gateway.admission.origins import Origins
 from gateway.admission.tokens import Tokens
 from gateway.client.connection import HANDSHAKE_S
 from gateway.limits.addresses import NO_ADDRESS_LIMITS, Addresses, AddressLimits, connects_a_minute
+from gateway.limits.connects import Wait
+from gateway.limits.limit import Limit
 from gateway.sessions.attempts import MOST_OF_A_USER
-from gateway.sessions.upgrades import MOST_SETTLING, Upgrades
+from gateway.sessions.upgrades import MOST_SETTLING, SPREAD_S, Upgrades
 from tests.unit.gateway.admission.issuer import RSA, key_set
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import Scene
@@ -31,12 +33,12 @@ class FakeUsers:
     """Lets users connect, or has them wait."""
 
     def __init__(self) -> None:
-        self.wait_s = 0.0
+        self.wait: Wait | None = None
         self.attempts: list[tuple[str, bool]] = []
 
-    def may_connect(self, user: UserId, resumes: bool, _now: float) -> float:
+    def may_connect(self, user: UserId, resumes: bool, _now: float) -> Wait | None:
         self.attempts.append((user, resumes))
-        return self.wait_s
+        return self.wait
 
 
 class UpgradingGateway:
@@ -192,14 +194,22 @@ def retry_after(data: bytes) -> int:
 
 
 async def test_a_user_that_connects_too_often_is_told_when_to_come_back(gateway: UpgradingGateway) -> None:
-    gateway.users.wait_s = 20.0
+    gateway.users.wait = Wait(Limit.CONNECTS, 20.0)
     data = (await gateway.comes(token())).socket.taken()
 
     assert data.startswith(b"HTTP/1.1 429 ")
-    assert b'"reason":"RATE_LIMITED"' in data
-    assert retry_after(data) == 30
+    assert b'"reason":"RATE_LIMITED","limit":"connects"}' in data
+    assert retry_after(data) == 23
     assert gateway.users.attempts == [("alice", False)]
     assert gateway.scene.presence.asked == []
+
+
+async def test_who_is_kept_out_for_long_comes_back_soon_after_that(gateway: UpgradingGateway) -> None:
+    gateway.users.wait = Wait(Limit.FLOODING, 600.0)
+    data = (await gateway.comes(token())).socket.taken()
+
+    assert b'"limit":"flooding"' in data
+    assert 600 <= retry_after(data) <= 600 + SPREAD_S
 
 
 async def test_a_client_that_resumes_is_counted_as_that(gateway: UpgradingGateway) -> None:
@@ -225,7 +235,8 @@ async def test_an_address_that_connects_too_often_waits(gateway: UpgradingGatewa
     gateway.addresses = Addresses(AddressLimits(connects=connects_a_minute(1)))
 
     assert reason(await gateway.comes(token(), HOME)) == ""
-    assert reason(await gateway.comes(token(), HOME)) == "RATE_LIMITED"
+    data = (await gateway.comes(token(), HOME)).socket.taken()
+    assert b'"reason":"RATE_LIMITED","limit":"address_connects"' in data
     assert reason(await gateway.comes(token(), "203.0.113.8")) == ""
 
 
@@ -261,7 +272,7 @@ async def test_of_a_user_s_attempts_few_are_under_way_and_the_newest_waits(
     first = [await gateway.comes(token()) for _ in range(MOST_OF_A_USER)]
     older, newer = await gateway.comes(token()), await gateway.comes(token())
 
-    assert reason(older) == "RATE_LIMITED"
+    assert b'"reason":"RATE_LIMITED","limit":"upgrades"' in older.socket.taken()
     assert [waiting.socket.taken() for waiting in (*first, newer)] == [b""] * 3
     assert gateway.scene.arrivals.under_way == MOST_OF_A_USER
 
@@ -313,7 +324,7 @@ async def test_the_log_says_who_is_refused(
     gateway: UpgradingGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    gateway.users.wait_s = 1.0
+    gateway.users.wait = Wait(Limit.CONNECTS, 1.0)
     await gateway.comes(token(), HOME)
 
     (said,) = [vars(record) for record in caplog.records if record.message == "connection refused"]

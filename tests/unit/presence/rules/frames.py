@@ -15,7 +15,7 @@ from presence.rules.negotiation import (
     offer,
 )
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import FrameDigest, SessionId, UserId
+from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
 from tieline.wire.internal import digest
 
 ALICE, BOB = UserId("alice"), UserId("bob")
@@ -31,19 +31,19 @@ def named(frame: str) -> FrameDigest:
     return digest(frame.encode())
 
 
-def to_alice(*frames: str | None) -> tuple[Outgoing, ...]:
-    """Deliveries to Alice; None is the judged frame itself."""
-    return _to(ALICE, frames)
+def to_alice(*frames: str | None, call: CallId | None = None) -> tuple[Outgoing, ...]:
+    """Deliveries to Alice; None is the judged frame itself. They are of the first call unless said."""
+    return _to(ALICE, frames, call)
 
 
-def to_bob(*frames: str | None) -> tuple[Outgoing, ...]:
-    """Deliveries to Bob; None is the judged frame itself."""
-    return _to(BOB, frames)
+def to_bob(*frames: str | None, call: CallId | None = None) -> tuple[Outgoing, ...]:
+    """Deliveries to Bob; None is the judged frame itself. They are of the first call unless said."""
+    return _to(BOB, frames, call)
 
 
-def _to(user: UserId, frames: tuple[str | None, ...]) -> tuple[Outgoing, ...]:
-    session = SESSIONS[user]
-    return tuple(Outgoing(user, session, frame if frame is None else frame.encode()) for frame in frames)
+def _to(user: UserId, frames: tuple[str | None, ...], call: CallId | None) -> tuple[Outgoing, ...]:
+    session, of = SESSIONS[user], CALL if call is None else call
+    return tuple(Outgoing(user, session, frame if frame is None else frame.encode(), of) for frame in frames)
 
 
 def said(sender: UserId, frame: str, now: int) -> Incoming:
@@ -55,6 +55,10 @@ def said(sender: UserId, frame: str, now: int) -> Incoming:
 def offers(sender: UserId, frame: str, pair: Negotiation = NOTHING, now: int = NOW) -> Outcome:
     """Let one of the two offer."""
     return offer(pair, said(sender, frame, now))
+
+
+CALL: Final = offers(ALICE, "offer").call
+"""The call that Alice's offer begins."""
 
 
 def answers(sender: UserId, frame: str, pair: Negotiation, now: int = NOW) -> Outcome | ErrorCode:

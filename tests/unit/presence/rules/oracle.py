@@ -15,6 +15,7 @@ RETRY_MS: Final = 60_000
 MAX_HELD: Final = 64
 MAX_HELD_BYTES: Final = 65_536
 MAX_REMEMBERED: Final = 256
+MAX_OVER: Final = 8
 
 Expected = Literal["relayed", "held", "gone"] | ErrorCode
 
@@ -22,11 +23,15 @@ Expected = Literal["relayed", "held", "gone"] | ErrorCode
 class Frame:
     """One frame of a client, and what has become of it. The same object sent again is a retry."""
 
-    def __init__(self, sender: UserId, to: UserId, cmd: str, body: bytes) -> None:
+    def __init__(
+        self, sender: UserId, to: UserId, cmd: str, body: bytes, named: "Call | None" = None
+    ) -> None:
         self.sender = sender
         self.to = to
         self.cmd = cmd
         self.body = body
+        self.named = named
+        """The call that it says it is about."""
         self.new_at: int | None = None
         """When it was sent as a new message: for a minute from then on it is a retry."""
         self.accepted_at: int | None = None
@@ -67,6 +72,8 @@ class Call:
         self.offers: dict[UserId, Frame] = {}
         self.held: list[Frame] = []
         self.was_established = False
+        self.name = ""
+        """As presence calls it, once it has."""
 
 
 class Book:
@@ -74,10 +81,14 @@ class Book:
 
     def __init__(self) -> None:
         self.call: Call | None = None
+        self.past: list[Call] = []
+        """The calls before it, the newest last."""
         self.memory: list[Frame] = []
 
     def over(self) -> None:
         """End the call."""
+        if self.call is not None:
+            self.past.append(self.call)
         self.call = None
 
 
@@ -122,6 +133,8 @@ class Oracle:
             return ErrorCode.NO_VOICE_PERMISSION
         if frame.to not in self.live:
             return ErrorCode.TARGET_OFFLINE
+        if self.fate(frame):
+            return ErrorCode.NO_MATCHING_OFFER
         if frame.cmd == "WEBRTC_OFFER":
             return "relayed"
         if call is None or (frame.cmd == "WEBRTC_ANSWER" and frame.to not in call.offers):
@@ -134,6 +147,19 @@ class Oracle:
             case "reject":
                 return ErrorCode.NO_MATCHING_OFFER
         return "held" if self._room(call, frame) is not None else ErrorCode.TOO_MANY_CANDIDATES
+
+    def fate(self, frame: Frame) -> str:
+        """Say what has become of the call that a frame names, if that speaks against the frame."""
+        book = self.book(frame.sender, frame.to)
+        if frame.named is None:
+            return ""
+        if book.call is None:
+            is_known = frame.named in book.past[-MAX_OVER:]
+            return "ended" if is_known or frame.cmd != "WEBRTC_OFFER" else ""
+        if frame.named is not book.call:
+            return "replaced"
+        is_open = frame.cmd != "WEBRTC_ANSWER" or frame.to in book.call.offers
+        return "answered" if book.call.was_established and not is_open else ""
 
     def _room(self, call: Call, frame: Frame) -> list[Frame] | None:
         """What is held of a call when there is room for one more: its sender's outdated ones give way."""

@@ -7,7 +7,7 @@ from presence.rules.change import Change, Facts
 from presence.rules.effects import CallEnded, EndCalls, EndCallsWithoutRoom, HangUp
 from presence.rules.negotiation import NOTHING, Negotiation
 from presence.rules.user import User
-from tests.unit.presence.rules.frames import ALICE, BOB, NOW, SESSIONS, established, offers, waiting
+from tests.unit.presence.rules.frames import ALICE, BOB, CALL, NOW, SESSIONS, established, offers, waiting
 from tests.unit.presence.rules.people import away, ended, online
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import Done
@@ -41,7 +41,7 @@ def end_without_room(
 
 def told(user: UserId, peer: UserId, reason: HangupReason, cause: str) -> HangUp:
     """Tell one of the two."""
-    return HangUp(user, SESSIONS[user], peer, reason, cause)
+    return HangUp(user, SESSIONS[user], peer, reason, cause, CALL)
 
 
 @AT_WORK
@@ -52,7 +52,7 @@ def test_the_end_of_a_session_ends_its_call_and_the_peer_is_told(pair: Negotiati
             negotiation.end(pair),
             (
                 told(BOB, ALICE, "disconnected", ENDED),
-                CallEnded(NOW, ALICE, BOB, "disconnected"),
+                CallEnded(NOW, ALICE, BOB, "disconnected", CALL),
             ),
         )
 
@@ -67,7 +67,7 @@ def test_a_call_of_the_next_session_goes_on(pair: Negotiation) -> None:
 def test_a_peer_who_is_gone_is_told_nothing(bob: User | None) -> None:
     users = {ALICE: ALICE_GONE[ALICE]} if bob is None else {**ALICE_GONE, BOB: bob}
     step = end_of_session(waiting(), users)
-    assert step == Change(Done(), NOTHING_LEFT, (CallEnded(NOW, ALICE, BOB, "disconnected"),))
+    assert step == Change(Done(), NOTHING_LEFT, (CallEnded(NOW, ALICE, BOB, "disconnected", CALL),))
 
 
 def test_a_peer_who_is_away_is_told() -> None:
@@ -109,7 +109,7 @@ def test_users_without_a_room_in_common_do_not_go_on(pair: Negotiation) -> None:
     assert end_without_room(pair, APART) == Change(
         Done(),
         negotiation.end(pair),
-        (told(BOB, ALICE, "kicked", "left-7"), CallEnded(NOW, ALICE, BOB, "kicked")),
+        (told(BOB, ALICE, "kicked", "left-7"), CallEnded(NOW, ALICE, BOB, "kicked", CALL)),
     )
 
 
@@ -119,7 +119,7 @@ def test_a_user_who_did_not_ask_to_leave_is_told_too() -> None:
     assert step.effects == (
         told(ALICE, BOB, "kicked", "left-7"),
         told(BOB, ALICE, "kicked", "left-7"),
-        CallEnded(NOW, ALICE, BOB, "kicked"),
+        CallEnded(NOW, ALICE, BOB, "kicked", CALL),
     )
 
 
@@ -152,7 +152,7 @@ def test_an_offer_that_nobody_answered_ends_and_both_are_told() -> None:
         (
             told(ALICE, BOB, "timeout", cause),
             told(BOB, ALICE, "timeout", cause),
-            CallEnded(LATER, ALICE, BOB, "timeout"),
+            CallEnded(LATER, ALICE, BOB, "timeout", CALL),
         ),
         timed_out=True,
     )

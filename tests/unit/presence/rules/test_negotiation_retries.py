@@ -4,6 +4,7 @@ import pytest
 from presence.rules.negotiation import (
     MAX_HELD,
     MAX_HELD_BYTES,
+    MAX_OVER,
     MAX_RELEASED,
     MAX_RELEASED_BYTES,
     MAX_REMEMBERED,
@@ -24,6 +25,7 @@ from presence.rules.negotiation import (
 from tests.unit.presence.rules.frames import (
     ALICE,
     BOB,
+    CALL,
     NOW,
     PEER,
     answers,
@@ -73,7 +75,7 @@ def test_a_retried_offer_is_delivered_again_and_changes_nothing() -> None:
     pair = waiting("c1")
     step = retries(ALICE, "offer", pair, NOW + 1000)
     assert step.negotiation is pair
-    assert step == Outcome(pair, to_bob(None), "relayed")
+    assert step == Outcome(pair, to_bob(None), "relayed", CALL)
 
 
 def test_a_retried_answer_releases_again_what_it_released() -> None:
@@ -94,18 +96,18 @@ def test_a_retried_answer_releases_again_after_others_have_gone_on() -> None:
 
 def test_a_retried_held_candidate_is_held_once() -> None:
     pair = waiting("c1")
-    assert retries(ALICE, "c1", pair) == Outcome(pair, (), "held")
+    assert retries(ALICE, "c1", pair) == Outcome(pair, (), "held", CALL)
 
 
 def test_a_held_candidate_retried_after_its_release_is_still_held() -> None:
     pair = established("c1")
-    assert retries(ALICE, "c1", pair) == Outcome(pair, (), "held")
+    assert retries(ALICE, "c1", pair) == Outcome(pair, (), "held", CALL)
 
 
 def test_a_retried_hangup_is_delivered_with_what_preceded_it() -> None:
     first = went(hangs_up(ALICE, "hangup", established("c1"), NOW + PRECEDED_MS - 1))
     retried = retries(ALICE, "hangup", first.negotiation, NOW + PRECEDED_MS + 5000)
-    assert retried == Outcome(first.negotiation, first.outgoing, "relayed")
+    assert retried == Outcome(first.negotiation, first.outgoing, "relayed", CALL)
     assert retried.outgoing == to_bob("c1", None)
 
 
@@ -160,21 +162,23 @@ def test_a_frame_retried_after_the_end_is_delivered_as_before(
     over: Negotiation, frame: str, sender: UserId, outgoing: tuple[Outgoing, ...]
 ) -> None:
     step = retries(sender, frame, over)
-    assert step == Outcome(over, outgoing, "relayed" if outgoing else "held")
+    assert step == Outcome(over, outgoing, "relayed" if outgoing else "held", CALL)
     assert step.negotiation is over
 
 
 def test_what_was_still_held_at_the_end_is_delivered_to_nobody() -> None:
     over = went(hangs_up(ALICE, "hangup", waiting("c1"))).negotiation
-    assert retries(ALICE, "c1", over) == Outcome(over, (), "held")
+    assert retries(ALICE, "c1", over) == Outcome(over, (), "held", CALL)
     assert retries(ALICE, "hangup", over).outgoing == to_bob(None)
     anew = offers(ALICE, "offer 2", over).negotiation
-    assert went(answers(BOB, "answer 2", anew)).outgoing == to_alice(None)
+    assert went(answers(BOB, "answer 2", anew)).outgoing == to_alice(None, call=anew.call)
 
 
 def test_the_next_call_does_not_overtake_what_the_last_released() -> None:
     over = went(hangs_up(BOB, "hangup", established("c1"))).negotiation
-    assert offers(ALICE, "offer 2", over).outgoing == to_bob("c1", None)
+    anew = offers(ALICE, "offer 2", over)
+    assert anew.outgoing == to_bob("c1") + to_bob(None, call=anew.call)
+    assert anew.call != CALL
 
 
 def test_what_no_retry_can_ask_for_any_more_is_forgotten() -> None:
@@ -215,10 +219,11 @@ def test_a_record_stays_well_below_what_nats_lets_through() -> None:
     pair = Negotiation(
         offers=(WaitingOffer(longest, frame, NOW),) * 2,
         held=(
-            *[HeldCandidate(longest, frame, b"." * 1024, session, frame, NOW)] * MAX_RELEASED,
-            *[HeldCandidate(longest, frame, b"." * 1024, session)] * MAX_HELD,
+            *[HeldCandidate(longest, frame, b"." * 1024, session, frame, NOW, call=CALL)] * MAX_RELEASED,
+            *[HeldCandidate(longest, frame, b"." * 1024, session, call=CALL)] * MAX_HELD,
         ),
-        remembered=(Remembered(longest, frame, "relayed", NOW, session),) * MAX_REMEMBERED,
+        remembered=(Remembered(longest, frame, "relayed", NOW, session, CALL),) * MAX_REMEMBERED,
+        over=(CALL,) * MAX_OVER,
     )
     assert sum(len(held.frame) for held in pair.held) == MAX_HELD_BYTES + MAX_RELEASED_BYTES
     assert len(msgspec.msgpack.encode(pair)) < 512 * 1024

@@ -11,6 +11,7 @@ from presence.rules.user import User
 from tests.unit.presence.rules.frames import (
     ALICE,
     BOB,
+    CALL,
     NOW,
     PEER,
     SESSIONS,
@@ -204,7 +205,7 @@ def test_a_command_that_nobody_knows_is_refused() -> None:
 
 def test_an_offer_passes_to_the_session_of_its_target_with_a_timer() -> None:
     judgement = judge(OFFER, frame="offer")
-    assert judgement.reply == Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),))
+    assert judgement.reply == Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),), call=CALL)
     assert judgement.record == waiting()
     assert judgement.timer == timer_for(waiting().offer_of(ALICE))
 
@@ -212,23 +213,23 @@ def test_an_offer_passes_to_the_session_of_its_target_with_a_timer() -> None:
 def test_an_answer_passes_with_what_it_releases_for_both() -> None:
     judgement = judge(ANSWER, waiting("c1"), BOB, "answer")
     deliveries = (Delivery(ALICE, SESSIONS[ALICE], None), Delivery(BOB, SESSIONS[BOB], b"c1"))
-    assert bare(judgement) == Judged(Relay("relayed", deliveries), established("c1"))
+    assert bare(judgement) == Judged(Relay("relayed", deliveries, call=CALL), established("c1"))
 
 
 def test_a_held_candidate_is_written_and_delivered_to_nobody() -> None:
-    assert judge(CANDIDATE, waiting(), frame="c1") == Judged(Relay("held", ()), waiting("c1"))
+    assert judge(CANDIDATE, waiting(), frame="c1") == Judged(Relay("held", (), call=CALL), waiting("c1"))
 
 
 def test_a_hangup_passes_and_ends_the_negotiation() -> None:
     judgement = judge(HANGUP, established())
-    assert judgement.reply == Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),))
+    assert judgement.reply == Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),), call=CALL)
     assert judgement.record is not None
     assert not judgement.record.is_active
 
 
 def test_a_candidate_in_a_call_passes_unrecorded_with_a_grant() -> None:
     deliveries = (Delivery(BOB, SESSIONS[BOB], None),)
-    assert judge(CANDIDATE, established()) == Judged(Relay("relayed", deliveries, GRANT_S, ()))
+    assert judge(CANDIDATE, established()) == Judged(Relay("relayed", deliveries, GRANT_S, (), CALL))
 
 
 def test_the_grant_names_the_senders_candidates_that_were_held() -> None:
@@ -247,11 +248,11 @@ def test_nothing_but_a_candidate_gets_a_grant(cmd: str, sender: UserId) -> None:
 
 def test_a_candidate_forwarded_before_the_answer_gets_no_grant() -> None:
     judgement = judge(CANDIDATE, waiting(), policy="forward")
-    assert judgement == Judged(Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),)))
+    assert judgement == Judged(Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),), call=CALL))
 
 
 def test_a_retry_of_a_held_candidate_gets_no_grant() -> None:
-    assert judge(CANDIDATE, established("c1"), frame="c1") == Judged(Relay("held", ()))
+    assert judge(CANDIDATE, established("c1"), frame="c1") == Judged(Relay("held", (), call=CALL))
 
 
 def test_a_retry_is_answered_before_any_rule_is_asked() -> None:
@@ -269,7 +270,7 @@ def test_a_retry_is_answered_before_any_rule_is_asked() -> None:
 def test_a_retry_to_a_user_who_is_gone_is_delivered_to_nobody(known: dict[UserId, User]) -> None:
     pair = waiting()
     assert bare(judge(OFFER, pair, frame="offer", known=known)) == Judged(
-        Relay("relayed", ()), timer=timer_for(pair.offer_of(ALICE))
+        Relay("relayed", (), call=CALL), timer=timer_for(pair.offer_of(ALICE))
     )
 
 
@@ -307,7 +308,7 @@ def test_a_retried_answer_goes_to_the_sessions_that_it_was_for(
     if newer is not None:
         known[newer] = online(SessionId("newer"), [HALL])
     judgement = judge(ANSWER, pair, BOB, "answer", known=known, session=known[BOB].session.id)
-    assert bare(judgement) == Judged(Relay("relayed", delivered))
+    assert bare(judgement) == Judged(Relay("relayed", delivered, call=CALL))
 
 
 @pytest.mark.parametrize("cmd", [OFFER, HANGUP])
@@ -335,6 +336,6 @@ def test_a_refused_frame_is_not_remembered_and_may_be_tried_again() -> None:
 def test_after_the_servers_end_a_retry_passes_but_no_new_frame() -> None:
     over = negotiation.end(established("c1"))
     deliveries = (Delivery(ALICE, SESSIONS[ALICE], None), Delivery(BOB, SESSIONS[BOB], b"c1"))
-    assert bare(judge(ANSWER, over, BOB, "answer")) == Judged(Relay("relayed", deliveries))
-    assert judge(CANDIDATE, over, ALICE, "c1") == Judged(Relay("held", ()))
+    assert bare(judge(ANSWER, over, BOB, "answer")) == Judged(Relay("relayed", deliveries, call=CALL))
+    assert judge(CANDIDATE, over, ALICE, "c1") == Judged(Relay("held", (), call=CALL))
     assert refusal_of(judge(CANDIDATE, over, ALICE, "c2")) is ErrorCode.NO_MATCHING_OFFER

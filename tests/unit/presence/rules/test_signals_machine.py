@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from presence.rules.negotiation import CandidatePolicy
 from tests.support.examples import scaled
-from tests.unit.presence.rules.world import ALICE, BOB, CAROL, CELLAR, HALL, ROOMS, USERS, Fate, World
+from tests.unit.presence.rules.world import ALICE, BOB, CAROL, CELLAR, HALL, ROOMS, USERS, Fate, Naming, World
 from tieline.wire.ids import RoomId, UserId
 
 COMMANDS: Final = (
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.timeout(scaled(600))  # thousands of steps, on a machin
 
 some_users: Final = st.sampled_from((ALICE, BOB, ALICE, BOB, CAROL))
 some_fate: Final = st.sampled_from(("done", "slow", "slow", 0, 1, 2))
+some_naming: Final = st.sampled_from(("none", "none", "now", "now", "before", "long before"))
 some_rooms: Final = st.sets(st.sampled_from(ROOMS))
 
 
@@ -54,23 +55,26 @@ class Signaling(RuleBasedStateMachine):
                 for sender, to in [(one, other), (other, one)] * trickled:
                     self._say(sender, to, CANDIDATE, "done")
 
-    def _say(self, sender: UserId, to: UserId, cmd: str, fate: Fate, padding: int = 0) -> None:
-        self.world.signal(self.world.frame(sender, to, cmd, padding), fate)
+    def _say(
+        self, sender: UserId, to: UserId, cmd: str, fate: Fate, padding: int = 0, naming: Naming = "none"
+    ) -> None:
+        self.world.signal(self.world.frame(sender, to, cmd, padding, naming), fate)
 
     @rule(
         data=st.data(),
         cmd=st.sampled_from((OFFER, OFFER, ANSWER, ANSWER, CANDIDATE, HANGUP)),
         fate=some_fate,
         trickled=st.integers(0, 2),
+        naming=some_naming,
     )
-    def talk(self, data: st.DataObject, cmd: str, fate: Fate, trickled: int) -> None:
+    def talk(self, data: st.DataObject, cmd: str, fate: Fate, trickled: int, naming: Naming) -> None:
         """Say something that makes sense now, where there is something. Who calls trickles at once."""
         world = self.world
         chances = {ANSWER: world.answerers, OFFER: world.neighbours}.get(cmd, world.callers)()
         if not chances:
             return
         sender, to = data.draw(st.sampled_from(chances))
-        self._say(sender, to, cmd, "done" if cmd == OFFER and trickled else fate)
+        self._say(sender, to, cmd, "done" if cmd == OFFER and trickled else fate, naming=naming)
         for _ in range(trickled if cmd == OFFER else 0):
             self._say(sender, to, CANDIDATE, "done")
 
@@ -80,19 +84,20 @@ class Signaling(RuleBasedStateMachine):
         how_many=st.sampled_from((1, 1, 1, 2, 2, 3, 30)),
         padding=st.booleans(),
         fate=some_fate,
+        naming=some_naming,
     )
-    def trickle(self, data: st.DataObject, how_many: int, padding: bool, fate: Fate) -> None:
+    def trickle(self, data: st.DataObject, how_many: int, padding: bool, fate: Fate, naming: Naming) -> None:
         """Send one candidate after the other."""
         sender, to = data.draw(st.sampled_from(self.world.callers()))
         for _ in range(how_many - 1):
             self._say(sender, to, CANDIDATE, "done", 3000 * padding)
-        self._say(sender, to, CANDIDATE, fate, 3000 * padding)
+        self._say(sender, to, CANDIDATE, fate, 3000 * padding, naming)
 
     @precondition(lambda self: self.world.answerers())
-    @rule(data=st.data(), fate=some_fate)
-    def answer(self, data: st.DataObject, fate: Fate) -> None:
-        """Answer an offer that waits."""
-        self._say(*data.draw(st.sampled_from(self.world.answerers())), ANSWER, fate)
+    @rule(data=st.data(), fate=some_fate, naming=some_naming)
+    def answer(self, data: st.DataObject, fate: Fate, naming: Naming) -> None:
+        """Answer an offer that waits, or say that it is about an earlier one."""
+        self._say(*data.draw(st.sampled_from(self.world.answerers())), ANSWER, fate, naming=naming)
 
     @precondition(lambda self: self.world.repeaters())
     @rule(data=st.data(), back=st.sampled_from((0, 0, 1, 1, 2, 3, 5, 8)), fate=some_fate)
@@ -197,6 +202,7 @@ class Signaling(RuleBasedStateMachine):
             call = self.world.oracle.book(*users).call
             assert pair.is_active == (call is not None)
             assert pair.established == (call is not None and call.was_established)
+            assert pair.call == (call.name if call is not None else "")
             assert {offer.sender for offer in pair.offers} == (set(call.offers) if call else set())
 
     def teardown(self) -> None:

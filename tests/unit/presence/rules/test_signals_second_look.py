@@ -10,7 +10,17 @@ from presence.rules.effects import CallEnded, HangUp
 from presence.rules.negotiation import NOTHING, Negotiation, WaitingOffer
 from presence.rules.signals import Terms
 from presence.rules.user import User
-from tests.unit.presence.rules.frames import ALICE, BOB, NOW, SESSIONS, established, named, offers, waiting
+from tests.unit.presence.rules.frames import (
+    ALICE,
+    BOB,
+    CALL,
+    NOW,
+    SESSIONS,
+    established,
+    named,
+    offers,
+    waiting,
+)
 from tests.unit.presence.rules.people import away, ended, online
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import Check, Delivery, Relay, SessionGone
@@ -19,7 +29,7 @@ from tieline.wire.replies import HangupReason
 HALL = RoomId("hall")
 IN_HALL = {user: online(SESSIONS[user], [HALL]) for user in (ALICE, BOB)}
 OFFER = Check(ALICE, SESSIONS[ALICE], BOB, "WEBRTC_OFFER", named("offer"), b"")
-RELAY = Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),))
+RELAY = Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),), call=CALL)
 LATER = NOW + 5
 NEWER = SessionId("newer")
 
@@ -40,8 +50,8 @@ def looks_again(users: Users, pair: Negotiation | None = None) -> object:
 
 def over(reply: Relay | SessionGone, told: UserId, who: UserId, reason: HangupReason) -> Change[Negotiation]:
     """End the negotiation, and tell one of the two that `who` has gone."""
-    hangup = HangUp(told, SESSIONS[told], who, reason, stored_offer().generation)
-    return Change(reply, negotiation.end(waiting()), (hangup, CallEnded(LATER, who, told, reason)))
+    hangup = HangUp(told, SESSIONS[told], who, reason, stored_offer().generation, CALL)
+    return Change(reply, negotiation.end(waiting()), (hangup, CallEnded(LATER, who, told, reason, CALL)))
 
 
 def test_an_offer_of_users_who_are_still_there_is_delivered() -> None:
@@ -78,12 +88,12 @@ def test_an_offer_to_a_session_that_has_gone_ends(users: Users) -> None:
 
 def test_an_offer_of_users_who_share_no_room_any_more_ends() -> None:
     apart = {**IN_HALL, BOB: online(SESSIONS[BOB])}
-    assert looks_again(apart) == over(Relay("relayed", ()), ALICE, BOB, "left")
+    assert looks_again(apart) == over(Relay("relayed", (), call=CALL), ALICE, BOB, "left")
 
 
 def test_an_offer_that_has_ended_for_want_of_a_room_is_not_delivered() -> None:
     apart = {**IN_HALL, BOB: online(SESSIONS[BOB])}
-    assert looks_again(apart, NOTHING) == Change(Relay("relayed", ()))
+    assert looks_again(apart, NOTHING) == Change(Relay("relayed", (), call=CALL))
 
 
 @pytest.mark.parametrize(
@@ -114,10 +124,10 @@ def test_an_offer_that_begins_a_negotiation_is_looked_at_again(pair: Negotiation
 def test_a_retry_is_for_the_session_that_the_offer_was_for() -> None:
     newer = {**IN_HALL, BOB: online(NEWER, [HALL])}
     step = checks(waiting(), newer)
-    assert step.reply == Relay("relayed", ())
+    assert step.reply == Relay("relayed", (), call=CALL)
     assert step.then is not None
     ended_offer = step.then(waiting(), newer, Facts(LATER))
-    assert ended_offer == over(Relay("relayed", ()), ALICE, BOB, "disconnected")
+    assert ended_offer == over(Relay("relayed", (), call=CALL), ALICE, BOB, "disconnected")
 
 
 def test_an_offer_within_a_negotiation_needs_no_second_look() -> None:

@@ -20,7 +20,7 @@ from tests.unit.presence.rules import people
 from tests.unit.presence.rules.oracle import Frame, Oracle
 from tests.unit.presence.rules.relays import Duty, Receivers, Relay
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.ids import CallId, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import Check, Delivery, OpenSession, Refused, SessionGone, digest
 from tieline.wire.internal import Relay as RelayVerdict
 from tieline.wire.subjects import Keys
@@ -33,6 +33,12 @@ OFFER_TIMEOUT_S: Final = 60.0
 Fate = Literal["done", "slow"] | int
 """Of a relay: complete at once; carried out step by step between other things; or so many deliveries, and
 then its router dies, and the gateway has no answer."""
+
+
+Naming = Literal["none", "now", "before", "long before"]
+"""Which call a frame says it is about."""
+
+PAST: Final = ("before", "long before")
 
 
 class World:
@@ -54,6 +60,10 @@ class World:
         self.sent: dict[UserId, list[Frame]] = {user: [] for user in USERS}
         self.old_sessions: dict[UserId, SessionId] = {}
         self.numbers = count(1)
+        self.frames: dict[bytes, Frame] = {}
+        """All that there were, by their bytes."""
+        self.calls: set[str] = set()
+        """The names that there were."""
         self.apart: dict[bytes, bytes] = {}
         """Frames of candidates that lie apart from the record, by what stands for them."""
 
@@ -116,9 +126,14 @@ class World:
             or HALL not in self.oracle.rooms[user]
         ]
 
-    def frame(self, sender: UserId, to: UserId, cmd: str, padding: int = 0) -> Frame:
+    def frame(self, sender: UserId, to: UserId, cmd: str, padding: int = 0, naming: Naming = "none") -> Frame:
         """Make a frame like no other."""
-        frame = Frame(sender, to, cmd, f"{next(self.numbers)} {sender} {to} {cmd} ".encode() + b"." * padding)
+        book = self.oracle.book(sender, to)
+        calls = {"none": None, "now": book.call}
+        past = dict(zip(PAST, reversed(book.past), strict=False))
+        body = f"{next(self.numbers)} {sender} {to} {cmd} {naming} ".encode() + b"." * padding
+        frame = Frame(sender, to, cmd, body, (calls | past).get(naming))
+        self.frames[body] = frame
         self.receivers.know(frame)
         return frame
 
@@ -153,8 +168,9 @@ class World:
         pair_of = frozenset((frame.sender, frame.to))
         pair = self.pairs.get(pair_of, NOTHING)
         held = frame.body if frame.is_candidate else b""
-        ask = Check(frame.sender, session, frame.to, frame.cmd, digest(frame.body), held)
-        expected = self.oracle.expect(frame, session)
+        named = CallId("" if frame.named is None else frame.named.name)
+        ask = Check(frame.sender, session, frame.to, frame.cmd, digest(frame.body), held, named)
+        expected, fate = self.oracle.expect(frame, session), self.oracle.fate(frame)
         terms = Terms(self.oracle.policy, OFFER_TIMEOUT_S)
         judgement = check(ask, terms, pair, self.users, Facts(self.oracle.now))
         assert isinstance(judgement, Change)
@@ -166,7 +182,10 @@ class World:
                     assert judgement.record is None, "a retry changed something"
                 else:
                     self.oracle.accept(frame, ack)
+                self._compare_calls(frame, verdict)
             case Refused(reason=reason):
+                assert verdict.fate == (fate if reason == "NO_MATCHING_OFFER" else "")
+                assert verdict.call == pair.call
                 assert isinstance(expected, ErrorCode), f"{frame}: {reason}, but expected {expected}"
                 assert reason == expected.name
                 assert judgement.record is None, "a refusal changed something"
@@ -181,6 +200,21 @@ class World:
             assert judgement.apart.key == Keys.held(frame.sender, frame.to, ask.digest)
             self.apart[negotiation.apart(ask.digest)] = judgement.apart.value
         return verdict
+
+    def _compare_calls(self, frame: Frame, verdict: RelayVerdict) -> None:
+        """Find that the frame, and each that is delivered with it, is said to be of its own call."""
+        assert frame.call is not None
+        if not frame.call.name:
+            assert verdict.call, "a call without a name"
+            assert verdict.call not in self.calls, "two calls of one name"
+            self.calls.add(verdict.call)
+            frame.call.name = verdict.call
+        assert verdict.call == frame.call.name
+        for delivery in verdict.deliveries:
+            delivered = self.frames[self._addressed(delivery, frame)[1]]
+            if delivered.times_sent == 1:  # else it was of more than one
+                assert delivered.call is not None
+                assert (delivery.call or verdict.call) == delivered.call.name
 
     def _addressed(self, delivery: Delivery, frame: Frame) -> tuple[SessionId, bytes]:
         if delivery.frame is None:

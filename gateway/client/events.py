@@ -1,0 +1,57 @@
+"""What a gateway tells the client of a session unasked: that it is welcome, and what it has to do. Pure.
+
+What others have to say to it comes through `gateway/delivery/`, and answers are made in `session`.
+"""
+
+from typing import Final
+
+import msgspec
+
+from gateway.client.mail import with_place
+from gateway.client.session import Session
+from tieline.wire import replies
+from tieline.wire.envelope import MAX_MESSAGE_BYTES
+from tieline.wire.ids import ResumeToken
+from tieline.wire.replies import Reconnect, TokenExpiring, Welcome
+
+OFFER_TIMEOUT_S: Final = 60.0
+"""How long an offer waits where presence does not say: as long as by default with 0.1.0."""
+
+
+def welcome(session: Session, token: ResumeToken, resumed: bool, position: int | None = None) -> bytes:
+    """Make the WELCOME; `token` is what the client resumes the session with.
+
+    `position` is the number up to which it has had everything; None: that is not known.
+    """
+    data = Welcome(
+        session.user,
+        session.session,
+        token,
+        resumed=resumed,
+        rooms=tuple(session.rooms),
+        resume_window=_number(session.terms.resume_window_s),
+        ping_interval=_number(session.terms.pace.ping_interval_s),
+        max_message_bytes=MAX_MESSAGE_BYTES,
+        offer_timeout=_number(session.offer_timeout_s or OFFER_TIMEOUT_S) if session.calls else msgspec.UNSET,
+    )
+    frame = replies.success("", "WELCOME", data)
+    return with_place(frame, position or 0) if session.places else frame
+
+
+def reconnecting(session: Session, after_ms: int, jitter_ms: int) -> bytes:
+    """Make the event that asks a client to go elsewhere, at a moment of its own within the jitter."""
+    event = Reconnect(after_ms, jitter_ms)
+    return replies.success(f"reconnect-{session.connection}", "RECONNECT", event)
+
+
+def expiring(session: Session) -> bytes:
+    """Make the event that warns of the token's end."""
+    expires_at = session.claims.expires_at_ms
+    return replies.success(
+        f"expiring-{session.session}-{expires_at}", "TOKEN_EXPIRING", TokenExpiring(expires_at)
+    )
+
+
+def _number(seconds: float) -> int | float:
+    """Show whole seconds without a fraction."""
+    return int(seconds) if seconds == int(seconds) else seconds

@@ -1,0 +1,82 @@
+"""A frame that was stored for a session, with where it is stored, and of which call it is. Pure.
+
+It is remembered, compared and counted as the bytes that its sender sent. What the client has asked to be told
+besides is put into it when it is written (`Telling`): its place, which the client names when it comes back,
+and the id of its call. Changes of rooms, which are no mail, have their places from `gateway.rooms.changes`.
+
+A place is a number of the mailbox's stream: the client has been sent everything up to it. Numbers go on
+growing when the stream is lost and made anew, so that an old place stands before all that is new.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from tieline.wire import jetstream, relayed
+
+_PLACE: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
+
+
+class Had(NamedTuple):
+    """What a client that comes back says it has had last."""
+
+    last: str = ""
+    """The `requestId` of it: its sender has chosen that, and may use it again."""
+    place: str = ""
+    """The place that the server has named with it. If there is one, it alone counts."""
+
+
+class Mail(bytes):
+    """A frame as it was sent."""
+
+    number: int | None = None
+    """How far the client has been told everything when it has had this; None: it has not asked."""
+    call: str = ""
+    """The call that it belongs to; "": none, or it is not known."""
+
+
+def mail(frame: bytes, headers: bytes) -> bytes:
+    """Keep what the headers of a stored message say of its frame, if they say anything."""
+    call = jetstream.call_of(headers)
+    if not call:
+        return frame
+    kept = Mail(frame)
+    kept.call = call
+    return kept
+
+
+def numbered(frame: bytes, number: int) -> bytes:
+    """Keep how far a client has been told everything that has had a frame."""
+    kept = frame if isinstance(frame, Mail) else Mail(frame)
+    kept.number = number
+    return kept
+
+
+def with_place(frame: bytes, number: int) -> bytes:
+    """Write a place into an envelope, before all that it has."""
+    start = frame.index(b"{") + 1
+    return b'%b"place":"%d",%b' % (frame[:start], number, frame[start:])
+
+
+def read_place(text: str) -> int:
+    """Read a place that a client names; 0: it has had nothing, or this is none."""
+    return int(text) if _PLACE.fullmatch(text) else 0
+
+
+class Telling:
+    """Writes frames to a client that has asked for the place of each (`place=1`), or its call (`calls=1`)."""
+
+    __slots__ = ("_names_calls", "_say")
+
+    def __init__(self, say: Callable[[bytes], bool], *, names_calls: bool = False) -> None:
+        self._say = say
+        self._names_calls = names_calls
+
+    def say(self, frame: bytes) -> bool:
+        """Send the client a frame; False: the connection is closing, and it is not sent."""
+        call, number = (frame.call, frame.number) if isinstance(frame, Mail) else ("", None)
+        if self._names_calls:
+            frame = relayed.with_call(frame, call)
+        if number is not None:
+            frame = with_place(frame, number)
+        return self._say(frame)

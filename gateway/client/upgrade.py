@@ -1,0 +1,93 @@
+"""One client's upgrade request, as bytes: from the accepted socket to the answer.
+
+What it asks for is judged by `gateway/admission/handshake.py` and `gateway/sessions/upgrades.py`; what
+comes after the upgrade is read by `reader`.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from websockets.frames import Frame
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from gateway.admission import handshake
+from gateway.admission.entrance import Visit
+from gateway.client.outbox import Outbox
+from gateway.demo import Pages
+from tieline.runtime.request_head import was_too_long
+from tieline.wire.codes import HandshakeError
+
+
+class Upgrade:
+    """Reads the request of one client, and refuses it or leaves it to others to be answered."""
+
+    __slots__ = ("_on_request", "_outbox", "_pages", "_protocol", "_transport", "visit")
+
+    def __init__(
+        self,
+        protocol: ServerProtocol,
+        transport: asyncio.Transport,
+        outbox: Outbox,
+        visit: Visit,
+        pages: Pages | None,
+        on_request: Callable[[Request, Response], None],
+    ) -> None:
+        """Take also what is called with a request that is for others to answer, and its usual answer."""
+        self._protocol = protocol
+        self._transport = transport
+        self._outbox = outbox
+        self.visit = visit
+        """How its socket is counted, and what a refusal says of it."""
+        self._pages = pages
+        self._on_request = on_request
+
+    def receive(self, data: bytes) -> None:
+        """Take what has arrived before the client is let in."""
+        protocol = self._protocol
+        if protocol.state is State.CONNECTING:
+            data = self.visit.read(data)
+            if not data:
+                return
+        protocol.receive_data(data)
+        events = protocol.events_received()
+        if protocol.state is State.CONNECTING and (protocol.close_expected() or len(events) > 1):
+            # No request, or one with something behind it, which would have to wait for our answer.
+            protocol.data_to_send()  # the library's own answer; ours is JSON
+            too_long = was_too_long(protocol)
+            self.deny(HandshakeError.HEADERS_TOO_LARGE if too_long else HandshakeError.MALFORMED)
+            return
+        self._outbox.flush()
+        for event in events:
+            if isinstance(event, Request):
+                self._take(event)
+            elif isinstance(event, Frame):
+                self._transport.abort()  # frames before the upgrade: not a WebSocket client
+
+    def deny(self, error: HandshakeError, retry_after_s: int | None = None, limit: str = "") -> None:
+        """Refuse the upgrade, and say when to come back; None: when it is usual after such a refusal.
+
+        `limit` is the one that was met, if the reason does not say it.
+        """
+        if self._transport.is_closing():
+            return
+        self.visit.denied(error)
+        self._respond(handshake.denied(error, retry_after_s, limit))
+
+    def _take(self, request: Request) -> None:
+        self.visit.asked()
+        self._transport.pause_reading()
+        if handshake.lists_too_much(request):
+            self.deny(HandshakeError.HEADERS_TOO_LARGE)
+            return
+        page = None if self._pages is None else self._pages.answer(request, self.visit.address)
+        if page is not None:
+            self._respond(page)
+        else:
+            self._on_request(request, self._protocol.accept(request))
+
+    def _respond(self, response: Response) -> None:
+        """Answer over HTTP, and close the connection as soon as that is read."""
+        self._transport.write(response.serialize())
+        self._transport.close()

@@ -1,0 +1,60 @@
+"""`tieline streams`: an operator makes and adapts what NATS stores."""
+
+import asyncio
+
+import pytest
+
+from tests.support.nats_server import NatsServer
+from tieline.cli import streams
+from tieline.cli.__main__ import main
+from tieline.runtime.broker import connect
+
+
+async def max_age(url: str) -> float | None:
+    broker = await connect(url, "test")
+    try:
+        return (await broker.client.jetstream().stream_info("MAILBOX_tieline")).config.max_age
+    finally:
+        await broker.close()
+
+
+def test_it_makes_both_streams_and_adapts_them(
+    pip_nats: NatsServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIELINE_NATS_URL", pip_nats.url)
+    monkeypatch.setenv("TIELINE_STORAGE", "memory")
+    ages = []
+    for window in ("30", "300"):
+        monkeypatch.setenv("TIELINE_RESUME_WINDOW", window)
+        assert main(["streams"]) == 0
+        ages.append(asyncio.run(max_age(pip_nats.url)))
+    assert ages == [75, 330]
+    assert capsys.readouterr().out == 2 * "the bucket and the mailbox are as the settings say\n"
+
+
+def test_a_stream_that_cannot_become_so_is_told(
+    pip_nats: NatsServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIELINE_NATS_URL", pip_nats.url)
+    for storage, status in (("memory", 0), ("file", 2)):
+        monkeypatch.setenv("TIELINE_STORAGE", storage)
+        assert main(["streams"]) == status
+    assert "TIELINE_STORAGE: the stream KV_tieline is there with memory storage" in capsys.readouterr().err
+
+
+def test_without_a_broker_it_gives_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIELINE_NATS_URL", "nats://127.0.0.1:1")
+    monkeypatch.setattr(streams, "PATIENCE_S", 0.5)
+    assert main(["streams"]) == 1
+    assert "no broker has let us in within 0.5 s" in capsys.readouterr().err
+
+
+def test_more_replicas_than_there_are_brokers_are_refused(
+    pip_nats: NatsServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIELINE_NATS_URL", pip_nats.url)
+    monkeypatch.setenv("TIELINE_REPLICAS", "3")
+    assert main(["streams"]) == 1
+    assert capsys.readouterr().err.startswith("tieline streams: ")

@@ -1,0 +1,221 @@
+"""The names of calls: what a client's messages name, what it believes, and a ringing that has no end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.unit.client.minimal_gateway import Frame, MinimalGateway, event, reply, serving, within
+from tieline.client import (
+    Answer,
+    Client,
+    Closed,
+    ErrorEvent,
+    Hangup,
+    Offer,
+    Refused,
+    Stats,
+    Welcome,
+    connect,
+)
+from tieline.client.calls import RING_MARGIN_S
+from tieline.client.dispatcher import Dispatcher
+from tieline.client.pending import PendingRequests
+from tieline.wire.ids import CallId, SessionId, UserId
+
+BOB = UserId("bob")
+NO_MATCH = "没有对应的连接请求"
+
+ENDS_AT_ONCE = -RING_MARGIN_S
+"""How long an offer waits where a call rings for no time at all."""
+
+
+class NamingGateway(MinimalGateway):
+    """Ann's gateway: a test answers what she says, and says what Bob does, of whatever call it wants."""
+
+    def __init__(self, offer_timeout_s: float | None = 60) -> None:
+        super().__init__()
+        self.ignored = {f"WEBRTC_{cmd}" for cmd in ("OFFER", "ANSWER", "ICE_CANDIDATE", "HANGUP")}
+        if offer_timeout_s is not None:
+            self.welcoming = {"offerTimeout": offer_timeout_s}
+
+    async def heard(self) -> Frame:
+        """Wait for her next message."""
+        return await within(self.unanswered.get())
+
+    async def acknowledge(self, saying: Awaitable[object], call: str = "") -> str | None:
+        """Acknowledge what she says; returns which call she says it is about."""
+        async with asyncio.TaskGroup() as tasks:
+            said = tasks.create_task(_await(saying))
+            frame = await self.heard()
+            await self.send("ann", reply(frame, None, ack="relayed", **({"call": call} if call else {})))
+            await within(said)
+        named: str | None = frame["data"].get("call")
+        return named
+
+    async def says(self, cmd: str, call: str = "", **data: object) -> None:
+        """Let Bob say something that Ann is told is of this call."""
+        body = {"from": "bob", "to": "ann", "data": data, **({"call": call} if call else {})}
+        await self.send("ann", event(f"WEBRTC_{cmd}", body, f"{cmd} {call}"))
+
+
+async def _await(saying: Awaitable[object]) -> object:
+    return await saying
+
+
+@asynccontextmanager
+async def ann_at(gateway: NamingGateway, *, acks: bool = True) -> AsyncIterator[Client]:
+    async with serving(gateway.handle) as url, connect(url, "ann", acks=acks) as ann:
+        yield ann
+
+
+async def read(ann: Client) -> object:
+    return await within(anext(ann.events()))
+
+
+async def test_an_answer_is_about_the_offer_that_was_read() -> None:
+    gateway = NamingGateway()
+    async with ann_at(gateway) as ann:
+        await gateway.says("OFFER", "call-1", sdp="1")
+        assert await read(ann) == Offer(BOB, {"sdp": "1"}, "OFFER call-1", CallId("call-1"))
+        await gateway.says("HANGUP", "call-1", reason="cancel")
+        await gateway.says("OFFER", "call-2", sdp="2")
+        await ann.ping()  # both have come by now
+
+        assert await gateway.acknowledge(ann.answer("bob", {}), "call-1") == "call-1"
+        assert isinstance(await read(ann), Hangup)
+        assert isinstance(await read(ann), Offer)
+        assert ann.call_with("bob") == "call-2"
+        assert await gateway.acknowledge(ann.answer("bob", {}), "call-2") == "call-2"
+        assert await gateway.acknowledge(ann.candidate("bob", 1), "call-2") == "call-2"
+        assert await gateway.acknowledge(ann.hangup("bob"), "call-2") == "call-2"
+
+
+async def test_ones_own_offer_names_no_call_and_what_follows_does() -> None:
+    gateway = NamingGateway()
+    async with ann_at(gateway) as ann:
+        assert await gateway.acknowledge(ann.call("bob", {}), "call-1") is None
+        assert await gateway.acknowledge(ann.candidate("bob", 1)) == "call-1"
+        assert await gateway.acknowledge(ann.call("bob", {}, of_call="call-1"), "call-1") == "call-1"
+        assert await gateway.acknowledge(ann.hangup("bob"), "call-1") == "call-1"
+        assert await gateway.acknowledge(ann.call("bob", {}), "call-2") is None
+        assert await gateway.acknowledge(ann.hangup("bob", of_call="call-1")) == "call-1"
+        assert await gateway.acknowledge(ann.hangup("bob", of_call="")) is None
+
+
+async def test_without_acks_ones_own_call_has_no_name_before_it_is_heard_of() -> None:
+    gateway = NamingGateway()
+    async with ann_at(gateway, acks=False) as ann:
+        await gateway.says("OFFER", "call-1")
+        assert isinstance(await read(ann), Offer)
+        await ann.call("bob", {})
+        await ann.candidate("bob", 1)
+        await gateway.says("ANSWER", "call-2")
+        assert isinstance(await read(ann), Answer)
+        await ann.candidate("bob", 2)
+        assert [(await gateway.heard())["data"].get("call") for _ in range(3)] == [None, None, "call-2"]
+
+
+async def test_a_refusal_says_what_became_of_the_call() -> None:
+    gateway = NamingGateway()
+    async with ann_at(gateway) as ann:
+        refusal = {"code": 1000, "msg": NO_MATCH, "reason": "NO_MATCHING_OFFER"}
+        async with asyncio.TaskGroup() as tasks:
+            answering = tasks.create_task(_await(_refused(ann.answer("bob", {}, of_call="call-1"))))
+            late = {**refusal, "fate": "replaced", "call": "call-2"}
+            await gateway.send("ann", reply(await gateway.heard(), None, **late))
+            refused = await within(answering)
+        assert isinstance(refused, Refused)
+        assert (refused.reason, refused.fate, refused.call) == ("NO_MATCHING_OFFER", "replaced", "call-2")
+        assert "replaced" in str(refused)
+        await gateway.send(
+            "ann", reply({"requestId": "?", "cmd": "WEBRTC_HANGUP"}, None, **refusal, fate="ended")
+        )
+        assert await read(ann) == ErrorEvent(
+            1000, NO_MATCH, "NO_MATCHING_OFFER", "WEBRTC_HANGUP", "?", fate="ended"
+        )
+
+
+async def _refused(saying: Awaitable[object]) -> Refused:
+    with pytest.raises(Refused) as refused:
+        await saying
+    return refused.value
+
+
+async def test_a_server_of_version_one_knows_no_names() -> None:
+    gateway = NamingGateway(offer_timeout_s=None)
+    async with ann_at(gateway) as ann:
+        await gateway.says("OFFER", "of bob's own", sdp="1")
+        assert await read(ann) == Offer(BOB, {"sdp": "1"}, "OFFER of bob's own")
+        assert await gateway.acknowledge(ann.answer("bob", {}), "another") is None
+        assert await gateway.acknowledge(ann.hangup("bob", of_call="another")) is None
+        assert ann.call_with("bob") == ""
+
+
+@pytest.mark.parametrize("is_incoming", [True, False])
+async def test_a_ringing_whose_end_does_not_come_ends_by_itself(is_incoming: bool) -> None:
+    gateway = NamingGateway(ENDS_AT_ONCE)
+    async with ann_at(gateway) as ann:
+        if is_incoming:
+            await gateway.says("OFFER", "call-1")
+            assert isinstance(await read(ann), Offer)
+        else:
+            await gateway.acknowledge(ann.call("bob", {}), "call-1")
+        assert await read(ann) == Hangup(BOB, "timeout", server=False, call=CallId("call-1"))
+        said = await gateway.heard()
+        assert said["cmd"] == "WEBRTC_HANGUP"
+        assert said["data"] == {
+            "from": "ann",
+            "to": "bob",
+            "data": {"reason": "timeout"},
+            "call": "call-1",
+        }
+        over = {"code": 1000, "msg": NO_MATCH, "reason": "NO_MATCHING_OFFER", "fate": "ended"}
+        await gateway.send("ann", reply(said, None, **over))
+        await gateway.says("OFFER", "call-2")
+        assert isinstance(await read(ann), Offer)  # the refusal is nobody's
+
+
+class Line:
+    """What comes for Ann, at once, whatever the machine does; a call rings for a hundredth of a second."""
+
+    def __init__(self) -> None:
+        welcome = Welcome(UserId("ann"), SessionId("s"), "", False, (), 30, 25, 65_536, ENDS_AT_ONCE + 0.01)
+        stats = Stats()
+        self.dispatcher = Dispatcher(welcome, PendingRequests(10, stats), stats, resume=True, rejoin=True)
+
+    def hear(self, cmd: str, call: str) -> None:
+        """Let Bob say something of a call."""
+        body = {"from": "bob", "to": "ann", "data": {"reason": "hangup"}, "call": call}
+        self.dispatcher.dispatch(event(f"WEBRTC_{cmd}", body, f"{cmd} {call}").encode())
+
+    async def events(self, count: int) -> list[tuple[str, object]]:
+        """Read so many events: what each is, and of which call."""
+        read = [await within(anext(self.dispatcher.inbox)) for _ in range(count)]
+        return [(type(each).__name__, getattr(each, "call", None)) for each in read]
+
+
+async def test_what_was_answered_or_hung_up_does_not_ring_out() -> None:
+    line = Line()
+    line.hear("OFFER", "answered")
+    line.dispatcher.acknowledged("bob", "WEBRTC_ANSWER", CallId("answered"))
+    line.hear("OFFER", "hung up")
+    line.hear("HANGUP", "hung up")
+    line.hear("OFFER", "left alone")
+    assert await line.events(5) == [
+        ("Offer", "answered"),
+        ("Offer", "hung up"),
+        ("Hangup", "hung up"),
+        ("Offer", "left alone"),
+        ("Hangup", "left alone"),
+    ]
+
+
+async def test_nothing_rings_out_after_the_end() -> None:
+    ended, lives = Line(), Line()
+    ended.hear("OFFER", "call-1")
+    ended.dispatcher.connection_ended(Closed(4500, ""))
+    lives.hear("OFFER", "later")
+    assert await lives.events(2) == [("Offer", "later"), ("Hangup", "later")]
+    assert [type(each) async for each in ended.dispatcher.inbox] == [Offer]

@@ -1,0 +1,55 @@
+"""Look at the secrets among a process's settings: which may be guessed, and which are probably not as meant.
+
+A secret is never shown: what is said of it is its variable, and how long it is.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from tieline.runtime.settings import PREFIX, ProcessSettings, SettingsError, is_secret, signs
+
+SAFE_SECRET_BYTES: Final = 32
+"""What HS256 asks for (RFC 7518, section 3.2): as many as its hash has. A shorter secret is warned of."""
+
+LEAST_SECRET_BYTES: Final = 16
+"""With fewer nothing starts: whoever holds a token finds a typed secret of that length within hours, and then
+makes tokens for anybody. Between the two lengths a system may be running that has to go on."""
+
+TOO_SHORT: Final = "a secret is so short that it may be guessed"
+BLANKS: Final = "a secret begins or ends with blanks: whoever else has it may have it without"
+
+
+class Doubt(NamedTuple):
+    """Something about a secret that is to be said in the log."""
+
+    event: str
+    fields: Mapping[str, object]
+
+
+def doubts_about(settings: ProcessSettings) -> list[Doubt]:
+    """Find what is odd about the secrets of a process.
+
+    Raises:
+        SettingsError: one that signs is no secret, and the settings do not say that it may be so.
+    """
+    found = []
+    for field in msgspec.structs.fields(type(settings)):
+        value = getattr(settings, field.name)
+        if not is_secret(field.type) or not value:
+            continue
+        variable = PREFIX + field.name.upper()
+        size = len(value.strip().encode())
+        if value != value.strip():
+            found.append(Doubt(BLANKS, {"variable": variable}))
+        if not signs(field.type) or size >= SAFE_SECRET_BYTES:
+            continue
+        if size < LEAST_SECRET_BYTES and not settings.allow_weak_secrets:
+            raise SettingsError(
+                f"{variable} has {size} bytes, which anybody can guess: give it {SAFE_SECRET_BYTES}"
+                " (openssl rand -hex 32), or set TIELINE_ALLOW_WEAK_SECRETS=1 where that does not matter"
+            )
+        fields = {"variable": variable, "bytes": size, "bytes_at_least": SAFE_SECRET_BYTES}
+        found.append(Doubt(TOO_SHORT, fields))
+    return found

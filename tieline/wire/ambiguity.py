@@ -1,0 +1,155 @@
+"""Find names of a frame that two of its readers would read differently. Pure.
+
+JSON leaves open what a name means that stands twice: most readers take the last one, some the first. And some
+ignore case: Go's encoding/json gives a field `from` what stands under `From`. So a frame is refused in which
+a name of the envelope, or of a `data` that the server reads, stands twice, or in which one is a name of the
+protocol but for its case. What lies deeper is not looked at.
+
+A client's library writes its names once, in one order: such a frame is recognized by what stands between its
+`requestId` and its content, which is the same for every message of one kind to one user. Of any other the
+names are counted, without a loop over them, because a client may send thousands.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Mapping, Set
+from typing import Final
+
+import msgspec
+
+MAX_NAMES: Final = 256
+"""The most names of an envelope, or of a `data` that is read: more would keep other clients waiting."""
+
+_TEXT: Final = rb'"[^"\\]*"'
+_BETWEEN_ID_AND_DATA: Final = (
+    rb'", ?"module": ?"ROOM", ?"cmd": ?"[A-Z_]*", ?(?:"code": ?[0-9]*, ?)?(?:"msg": ?%b, ?)?"data": ?' % _TEXT
+)
+_BEGIN: Final = b'{"requestId":"'
+_BEGIN_WITH_BLANK: Final = b'{"requestId": "'
+_FROM_AND_TO: Final = rb'\{"from": ?%b, ?"to": ?%b, ?' % (_TEXT, _TEXT)
+_OTHER, _SIGNAL, _BEFORE_CALL = range(3)
+_USUAL: Final = tuple(
+    re.compile(_BETWEEN_ID_AND_DATA + more)
+    for more in (
+        b"",
+        rb'%b(?:"call": ?%b, ?)?"data": ?' % (_FROM_AND_TO, _TEXT),
+        rb'%b"data": ?' % _FROM_AND_TO,
+    )
+)
+"""What stands between the `requestId` of a message and its content: of one of whose `data` nothing is read,
+of a signal, and of a signal that names its call behind its content."""
+
+_CALL: Final = re.compile(rb', ?"call": ?%b\}\}\Z' % _TEXT)
+_LONGEST_CALL: Final = 160
+"""More than what names a call at the end of a frame, whose id has no more than 128 bytes."""
+
+
+def _folded(name: str) -> str:
+    """Write a name so that two are the same which any reader takes for one that differs in case alone.
+
+    Go folds U+017F with `s` and U+212A with `k`; Java takes U+0130 and U+0131 for an `i`.
+    """
+    return name.upper().casefold().replace("\u0307", "")
+
+
+def _by_folded(*names: str) -> Mapping[str, str]:
+    return {_folded(name): name for name in names}
+
+
+ENVELOPE: Final = _by_folded("requestId", "module", "cmd", "code", "msg", "data", "ack", "reason")
+"""The names of an envelope."""
+
+DATA: Final = _by_folded("from", "to", "data", "call", "room", "userId", "after", "limit", "token")
+"""The names of a `data` that the server reads."""
+
+SERVERS_OWN: Final = frozenset(map(_folded, ("place",)))
+"""Names that only the server puts into an envelope, beside what it relays."""
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+_APART: Final = "\uffff"
+"""Stands between names that are looked at together; one that holds it may be taken for several."""
+
+_OTHER_THAN_COLONS_AND_QUOTES: Final = bytes(byte for byte in range(256) if byte not in b':"')
+
+
+def is_usual_signal(frame: bytes, content: int) -> bool:
+    """Whether a readable signal is written as clients do, so that nothing in it is ambiguous.
+
+    `content` is the length of the `data` of `data` that a decoder has found, the last that is there. Behind
+    it are two braces, or the call before them. Here it is taken for what stands before those: its name is
+    the last one before, and stands nowhere else, so that it is what the decoder has found.
+    """
+    end = len(frame) - 2
+    if frame.endswith(b'"}}') and (call := _CALL.search(frame, max(0, end - _LONGEST_CALL))) is not None:
+        return _has_names(frame, call.start() - content, _BEFORE_CALL)
+    return _has_names(frame, end - content, _SIGNAL)
+
+
+def is_usual(frame: bytes, content: int) -> bool:
+    """Whether a readable message is so of whose `data` nothing is read; `content` is its length."""
+    return _has_names(frame, len(frame) - 1 - content, _OTHER)
+
+
+def _has_names(frame: bytes, end: int, kind: int) -> bool:
+    if frame.startswith(_BEGIN):
+        begin = len(_BEGIN)
+    elif frame.startswith(_BEGIN_WITH_BLANK):
+        begin = len(_BEGIN_WITH_BLANK)
+    else:
+        return False
+    # Up to here it is one text, and what follows could not be read if its end were escaped.
+    return _are_usual(frame[frame.find(b'"', begin) : end], kind)
+
+
+@functools.lru_cache(maxsize=16_384)
+def _are_usual(between: bytes, kind: int) -> bool:
+    return _USUAL[kind].fullmatch(between) is not None
+
+
+def has_ambiguous_names(frame: bytes | bytearray, *, reads_data: bool) -> bool:
+    """Whether a name of the envelope, or with `reads_data` of `data`, is ambiguous in a readable frame."""
+    try:
+        members = _members.decode(frame)
+        if _are_ambiguous(frame, members, ENVELOPE, SERVERS_OWN):
+            return True
+        if not reads_data:
+            return False
+        data = members["data"]
+        return _are_ambiguous(bytes(data), _members.decode(data), DATA, frozenset())
+    except (msgspec.DecodeError, RecursionError):  # a name that is none
+        return True
+
+
+def _are_ambiguous(
+    written: bytes | bytearray,
+    members: Mapping[str, msgspec.Raw],
+    known: Mapping[str, str],
+    forbidden: Set[str],
+) -> bool:
+    """Whether an object that was read as these members has more of them, or misspells a name."""
+    if len(members) > MAX_NAMES or _has_more_than(written, members):
+        return True
+    others = members.keys() - known.values()
+    return bool(others) and not _folded_apart(others).isdisjoint(known.keys() | forbidden)
+
+
+def _has_more_than(written: bytes | bytearray, members: Mapping[str, msgspec.Raw]) -> bool:
+    """Whether a decoder has overwritten a member by another one of its name."""
+    values = b"".join(members.values())
+    # Each member has a colon, and so has one that was overwritten. There are no others, unless in names.
+    if written.count(b":") - values.count(b":") == len(members):
+        return False
+    return _colons(bytes(written)) - _colons(values) != len(members)
+
+
+def _folded_apart(names: Iterable[str]) -> Set[str]:
+    return frozenset(_folded(_APART.join(names)).split(_APART))
+
+
+def _colons(text: bytes) -> int:
+    """Count the colons outside strings: one for each member of each object, however deep."""
+    text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # Without all else, two quotes side by side enclose nothing.
+    marks = text.translate(None, _OTHER_THAN_COLONS_AND_QUOTES).replace(b'""', b"")
+    return b"".join(marks.split(b'"')[::2]).count(b":")
