@@ -148,11 +148,21 @@ def shape(welcome: Json) -> Json:
 
 async def test_a_token_that_is_not_the_sessions_says_nothing(people: ResumingPeople) -> None:
     alice, bob = await people.in_call()
-    older = await people.come("carol")
-    await older.connection.close(1000)
-    carol = await people.come("carol", user=older.user)
+    lobby: Json = {"join": [new_id("lobby")]}
+    (room,) = lobby["join"]
+    dan = await people.come("dan", claims=lobby)
+
+    async def goes(person: Person) -> None:
+        """Close for good, and wait until presence knows: until then the session lives."""
+        await dan.hears_joined(room, person.user)
+        await person.connection.close(1000)
+        await dan.hears_left(room, person.user, "disconnected")
+
+    older = await people.come("carol", claims=lobby)
+    await goes(older)
+    carol = await people.come("carol", user=older.user, claims=lobby)
     plain = shape(carol.welcome)
-    await carol.connection.close(1000)
+    await goes(carol)
     tokens = {
         "another user's, who is online": alice.welcome["resumeToken"],
         "an older session's": older.welcome["resumeToken"],
@@ -163,11 +173,11 @@ async def test_a_token_that_is_not_the_sessions_says_nothing(people: ResumingPeo
         "long": "x" * 3000,
     }
     for kind, secret in tokens.items():
-        again = await people.come("carol", user=older.user, resume=secret, last="x")
+        again = await people.come("carol", user=older.user, resume=secret, last="x", claims=lobby)
         assert shape(again.welcome) == plain, kind
         assert again.welcome["resumeToken"] not in tokens.values()
         await again.pings()  # and heard nothing before
-        await again.connection.close(1000)
+        await goes(again)
     await alice.relays(CANDIDATE, bob)
     await bob.relays(CANDIDATE, alice)
     await people.hear_nothing(alice, bob)
