@@ -57,6 +57,7 @@ from gateway.settings import (
     tokens_of,
 )
 from tieline import metrics
+from tieline.runtime.clock_watch import ClockWatch
 from tieline.runtime.guard import BackgroundTasks
 from tieline.runtime.ops import STARTING
 from tieline.runtime.process import joined, run, unless_stopped
@@ -186,11 +187,13 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             on_lost=on_lease_lost,
             on_answer=Doubt(process.ready, PRESENCE_SILENT).note,
             on_old_presence=memberships.note_old_presence,
+            on_time=ClockWatch().compare,
         )
 
         ops_pages["/heaviest"] = functools.partial(heaviest_page, users, connections)
         mailbox.catch_up_beside(rooms)
         await mailbox.start()
+        requests.hear_late(departures.on_late_answer)
         broker.when_back(reconciliation.start)
         await broker.subscribe(subjects.gateway(gateway, "close"), registrations.on_close)
         await broker.subscribe(subjects.gateway(gateway, "alive"), registrations.on_alive)

@@ -10,8 +10,10 @@ Ends with 1 if anything was found that must not be, or was not found that must b
 import argparse
 import sys
 import time
+from collections.abc import Mapping
 
 from model.explore import Found
+from model.late import Late
 from model.runs import EVERYTHING, PLANTED, PROOFS, Run
 from model.scenario import ANOTHER_CALL, CALL, CANCELLED, TWO_SENDERS
 
@@ -31,12 +33,14 @@ def main() -> int:
     unknown = [name for name in given.names if name not in ALL]
     if unknown:
         parser.error(f"there is no {', '.join(unknown)}")
-    chosen = DEEPEST if given.everything else {name: ALL[name] for name in given.names or ALL}
+    chosen: Mapping[str, Run | Late] = (
+        DEEPEST if given.everything else {name: ALL[name] for name in given.names or ALL}
+    )
     outcomes = [_show(name, run) for name, run in chosen.items()]
     return 0 if all(outcomes) else 1
 
 
-def _show(name: str, run: Run) -> bool:
+def _show(name: str, run: Run | Late) -> bool:
     began = time.monotonic()
     found = run.explore()
     seconds = time.monotonic() - began

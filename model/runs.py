@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 from model.design import ONE_NODE, THREE_NODES, Design
 from model.explore import Found, explore
+from model.late import LATE_PLANTED, LATE_PROOFS, Late
 from model.scenario import (
     ANOTHER_CALL,
     CALL,
@@ -48,7 +49,7 @@ def _proofs(title: str, scenario: Scenario) -> dict[str, Run]:
     }
 
 
-PROOFS: Final = {
+PROOFS: Final[dict[str, Run | Late]] = {
     "two frames, all at once": Run(TWO_FRAMES, EVERYTHING),
     "two frames, all at once, one node": Run(TWO_FRAMES, EVERYTHING, ONE_NODE),
     **_proofs("call", CALL),
@@ -64,10 +65,11 @@ PROOFS: Final = {
     "late answer, one crash, one hasty retry": Run(LATE_ANSWER, CRASH_AND_HASTE),
     "late hangup, one crash, one lost connection": Run(LATE_HANGUP, CRASH_AND_LOSS),
     "late hangup, one crash, one hasty retry": Run(LATE_HANGUP, CRASH_AND_HASTE),
+    **LATE_PROOFS,
 }
 """No promise breaks. Where nothing else is said, on a broker of three nodes."""
 
-PLANTED: Final = {
+PLANTED: Final[dict[str, Run | Late]] = {
     "replay-before-subscribe": Run(TWO_FRAMES, LOSS, Design(reads="before listening"), "never"),
     "mark-left-out": Run(TWO_FRAMES, LOSS, Design(reads="after listening"), "never"),
     "any-replica-believed": Run(TWO_FRAMES, LOSS, Design(reads="from any replica"), "never"),
@@ -83,5 +85,6 @@ PLANTED: Final = {
     "late-answer-taken": Run(LATE_ANSWER, NO_ILLS, Design(names_calls=False), "answer2 is refused"),
     "late-hangup-taken": Run(LATE_HANGUP, NO_ILLS, Design(names_calls=False), "answer is refused"),
     "changes-told-once": Run(ANOTHER_CALL, CRASH, Design(tells="once written"), "before the exchange"),
+    **LATE_PLANTED,
 }
 """One mistake each, in the design or around presence's own code. Each must be found."""

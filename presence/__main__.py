@@ -3,9 +3,9 @@
 import asyncio
 import functools
 import logging
-import time
 
 from presence.announce import Announcer
+from presence.broker_clock import BrokerClock
 from presence.changes import Changes
 from presence.gateways import Gateways
 from presence.listeners import Listeners
@@ -21,6 +21,7 @@ from presence.store import Bucket
 from presence.stream_size import measure_sizes
 from presence.streams import Streams, watch_streams
 from presence.timers import Timers
+from tieline.runtime.clock_watch import ClockWatch
 from tieline.runtime.guard import BackgroundTasks, keep_going
 from tieline.runtime.ops import STARTING, STOPPING
 from tieline.runtime.process import Joined, joined, run, unless_stopped
@@ -47,11 +48,13 @@ async def _serve(
     streams = Streams(broker, subjects, settings, _keep_s(settings))
     await unless_stopped(stopping, streams.made())
     bucket = Bucket(broker, requests, subjects.namespace)
+    clock = BrokerClock(requests, bucket.stream, ClockWatch())
+    await unless_stopped(stopping, clock.known())
     records = Records(bucket, settings.offline_retention)
     rosters = Rosters(records, settings.room_max_members, bucket.count)
-    listeners = Listeners(bucket, _now_ms)
+    listeners = Listeners(bucket, clock.now_ms)
     log = MailboxLog(requests, subjects, streams.made)
-    changes = Changes(records, rosters, Announcer(broker, subjects), _now_ms, log, listeners.are_all)
+    changes = Changes(records, rosters, Announcer(broker, subjects), clock.now_ms, log, listeners.are_all)
     broker.when_away(changes.forget_carried_out)
 
     async def is_alive(gateway: GatewayId, patience_s: float) -> bool:
@@ -61,7 +64,15 @@ async def _serve(
             return False
         return True
 
-    gateways = Gateways(records, changes, is_alive, settings.gateway_lease, settings.resume_window, listeners)
+    gateways = Gateways(
+        records,
+        changes,
+        is_alive,
+        settings.gateway_lease,
+        settings.resume_window,
+        listeners,
+        clock.now_ms,
+    )
     timers = Timers(broker, bucket.stream, bucket.prefix, gateways, changes)
     terms = Terms(settings.candidates, settings.offer_timeout)
     max_rooms = settings.max_rooms if settings.limits == "on" else 0
@@ -73,6 +84,7 @@ async def _serve(
         watching = background.create_task(watch_streams(bucket, mailbox, streams.try_to_make, ready))
         measure = functools.partial(measure_sizes, requests, names, _keep_s(settings))
         measuring = background.create_task(keep_going(_log, "streams not measured: a bug", measure))
+        telling = background.create_task(keep_going(_log, "clock not kept: a bug", clock.keep))
         async with BackgroundTasks() as answering:
             service = PresenceService(broker, subjects, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
@@ -82,6 +94,7 @@ async def _serve(
             _log.info("presence stops")
             watching.cancel()
             measuring.cancel()
+            telling.cancel()
             ready.hold(STOPPING)
             await broker.drain(requested)
         timers.stop()
@@ -91,10 +104,6 @@ async def _serve(
 def _keep_s(settings: PresenceSettings) -> float:
     """The longest absence after which a session is resumed: its gateway's death is noticed first."""
     return settings.resume_window + settings.gateway_lease
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from presence.targets import Clock, Found, NegotiationRecord, Target, UserRecord
 from tieline import metrics
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import PresenceReply, Refused, Relay, RoomJoined, RoomMembers, SessionGone
+from tieline.wire.internal import Opened, PresenceReply, Refused, Relay, RoomJoined, RoomMembers, SessionGone
 from tieline.wire.subjects import Keys
 
 MAX_CARRIED_OUT: Final = 65_536
@@ -71,17 +71,18 @@ class Changes:
         rule: Rule[User],
         *,
         rooms: tuple[RoomId, ...] = (),
+        also: tuple[str, ...] = (),
         confirmed: bool = False,
         found: Found | None = None,
     ) -> PresenceReply:
-        """Change a user's record by a rule, which may want to enter `rooms`.
+        """Change a user's record by a rule, which may want to enter `rooms`, and looks at the keys `also`.
 
         With `confirmed` the rule decides on what the leader says. Else what it looks at may lag a moment
         behind. A write finds that out; where nothing is written, the leader is asked, and the rule again.
         `found` may hold the record as it was read just now, together with those of others.
         """
         target = UserRecord(user, self._records, self._effects)
-        entries = tuple(Keys.room(room, user) for room in rooms)
+        entries = (*(Keys.room(room, user) for room in rooms), *also)
         first = [] if found is None else [found]
 
         async def load(leader: bool) -> Found:
@@ -101,6 +102,8 @@ class Changes:
             case Entered(room=room, lists=lists):
                 roster = await self._list(user, room, finished, revisions=True) if lists else None
                 return RoomJoined(finished.told.numbers.get(room, 0), roster)
+            case Opened(connection=connection) as opened if connection:
+                return msgspec.structs.replace(opened, revision=finished.revision)
             case reply:
                 return reply
 
@@ -182,13 +185,12 @@ class Changes:
 
         `doubts` names the keys of which a rule must have seen what the leader says, to decide so.
         """
-        now = self._clock()
         told = NOTHING_TOLD
         for _ in range(MAX_TRIES):
+            now = self._clock()
             found = await load(confirmed)
             record, revision = target.find(found)
             told = Told({}, told.numbers)
-            facts = Facts(now)  # what an earlier round has prepared may have been replaced or removed since
             if (
                 record is not None
                 and record.pending
@@ -200,6 +202,8 @@ class Changes:
                 self._note_carried_out(target.key, record, revision)
                 if others and not all(map(is_cheap, record.pending)):  # it may have changed what was read
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
+            # What an earlier round has prepared may have been replaced or removed since.
+            facts = Facts(now, revision=revision, read=found)
             while True:
                 step = rule(record, users_in(found, target.beside), facts)
                 if isinstance(step, Prepare):
@@ -228,6 +232,7 @@ class Changes:
                 rule, confirmed = step.then, True
                 if others:
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
+                facts = Facts(now, revision=revision, read=found)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {target.owner!r}")
 
     async def _has_changed(self, keys: tuple[str, ...], found: Found) -> bool:
@@ -255,9 +260,10 @@ class Changes:
         entry = RosterEntry(wanted.session, facts.now, wanted.hears)
         entering = self._rosters.enter(user, entry, wanted.rooms, found)
         if wanted.note_of is None:
-            return Facts(facts.now, wanted, entries=await entering)
+            return facts._replace(prepared=wanted, note=0, entries=await entering)
         noting = self._records.note(wanted.note_of, wanted.session, user, renews=wanted.renews_note)
-        return Facts(facts.now, wanted, *await both(noting, entering))
+        note, entries = await both(noting, entering)
+        return facts._replace(prepared=wanted, note=note, entries=entries)
 
     async def _commit(
         self, target: Target[RecordT], before: RecordT | None, change: Change[RecordT], revision: int

@@ -3,6 +3,7 @@
 import functools
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -11,11 +12,19 @@ from presence.listeners import Listeners
 from presence.records import Records
 from presence.rules import session as session_rules
 from presence.side_by_side import batched, side_by_side, some_at_once
-from presence.store import Record
+from presence.store import ABSENT, Record
 from tieline import metrics
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire.ids import Address, GatewayId, SessionId, UserId
-from tieline.wire.internal import KeepLease, LeaseKept, SessionGone
+from tieline.wire.internal import (
+    KeepLease,
+    LeaseKept,
+    Opened,
+    OpenSession,
+    PresenceReply,
+    Register,
+    SessionGone,
+)
 from tieline.wire.subjects import Keys, identifier
 
 TOGETHER: Final = 64
@@ -46,7 +55,12 @@ class Gateways:
         lease_s: float,
         resume_window_s: float,
         listeners: Listeners,
+        now: Callable[[], int] = lambda: 0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Take also what tells the broker's time, in Unix milliseconds; 0: unknown."""
+        self._now = now
+        self._monotonic = monotonic
         self._records = records
         self._changes = changes
         self._is_alive = is_alive
@@ -60,8 +74,29 @@ class Gateways:
         found = (await self._records.store.read(key)).get(key)
         run = _run_in(found) or secrets.token_hex(8)
         taking = self._records.store.put(key, run.encode(), self._lease_s * LEASE_SHARE)
-        await (side_by_side(taking, self._listeners.note(ask.gateway)) if ask.hears else taking)
-        return LeaseKept(run, logs=True)
+        noting = (self._listeners.note(ask.gateway),) if ask.hears else ()
+        revision, *_ = await side_by_side(taking, *noting)
+        return LeaseKept(run, logs=True, revision=revision, now=self._now())
+
+    async def minded(
+        self, ask: OpenSession | Register, carry_out: Callable[[], Awaitable[PresenceReply]]
+    ) -> PresenceReply:
+        """Have a session begin only for a gateway that lives.
+
+        Whether it has its lease was looked at before the session was written. When that took so long that the
+        gateway may have died and been looked after in between, it is looked at once more: nobody else would
+        find the session.
+        """
+        began = self._monotonic()
+        reply = await carry_out()
+        if not ask.asked or self._monotonic() - began <= self._lease_s * (1 - LEASE_SHARE):
+            return reply
+        key = Keys.lease_timer(ask.gateway)
+        lease = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
+        if not lease.value:
+            session = reply.session if isinstance(reply, Opened) else ask.session
+            await self._orphaned(ask.gateway, lease.revision, Address(ask.user, session), {})
+        return reply
 
     async def lease_ran_out(self, gateway: GatewayId, before: int) -> bool:
         """Treat a gateway whose lease ran out at revision `before` as dead, unless it answers.
@@ -80,30 +115,37 @@ class Gateways:
         failure: Exception | None = None
         for some in batched(left, TOGETHER):
             try:
-                await self._leave_behind(gateway, some)
+                await self._leave_behind(gateway, before, some)
             except Exception as error:  # a record that cannot be read, too, must not keep the others waiting
                 failure = error
         if failure is not None:
             raise failure
         return True
 
-    async def _leave_behind(self, gateway: GatewayId, some: list[tuple[Address, int]]) -> None:
-        found = await self._records.store.read(*(Keys.user(address.user) for address, _ in some))
+    async def _leave_behind(self, gateway: GatewayId, ran_out: int, some: list[tuple[Address, int]]) -> None:
+        users = (Keys.user(address.user) for address, _ in some)
+        found = await self._records.store.read(Keys.lease_timer(gateway), *users)
 
         async def leave(one: tuple[Address, int]) -> None:
-            await self._orphaned(gateway, *one, found)
+            address, note = one
+            reply = await self._orphaned(gateway, ran_out, address, found)
+            if isinstance(reply, SessionGone):  # it is no user's live session, so no effect removes the note
+                await self._records.remove(Keys.session(gateway, address.session), note)
+            metrics.SESSIONS_ORPHANED.inc()
 
         await some_at_once(leave, some, AT_ONCE)
 
     async def _orphaned(
-        self, gateway: GatewayId, address: Address, note: int, found: Mapping[str, Record]
-    ) -> None:
-        """Let one session of a dead gateway wait to be resumed, or end it; then remove its note."""
-        rule = functools.partial(session_rules.orphan, address, gateway, self._resume_window_s)
-        reply = await self._changes.user(address.user, rule, found=found)
-        if isinstance(reply, SessionGone):  # it is no user's live session, so no effect removes the note
-            await self._records.remove(Keys.session(gateway, address.session), note)
-        metrics.SESSIONS_ORPHANED.inc()
+        self, gateway: GatewayId, ran_out: int, address: Address, found: Mapping[str, Record]
+    ) -> PresenceReply:
+        """Let one session of a dead gateway wait to be resumed, or end it.
+
+        `ran_out` is the revision of what the gateway's lease has left: a newer one says that it lives.
+        """
+        orphan = session_rules.orphan
+        rule = functools.partial(orphan, address, gateway, self._resume_window_s, ran_out=ran_out)
+        lease = (Keys.lease_timer(gateway),)
+        return await self._changes.user(address.user, rule, also=lease, found=found or None)
 
 
 def _run_in(lease: Record | None) -> str:

@@ -46,6 +46,7 @@ ENDS_AT_ONCE: Final = 4
 connection at once must leave the others their share of the store."""
 
 NO_ROOMS: Final[tuple[RoomId, ...]] = ()
+NO_KEYS: Final[tuple[str, ...]] = ()
 
 
 class OfUser(Protocol):
@@ -63,6 +64,11 @@ UserRule = Callable[[AskT, User | None, Mapping[UserId, User], Facts], Step[User
 
 Handler = Callable[..., Awaitable[PresenceReply]]
 """Takes a request of one kind, and carries it out."""
+
+
+def _lease(ask: OpenSession | Register) -> tuple[str, ...]:
+    """Name the key that says whether the asking gateway has its lease, if the gateway is to be held to it."""
+    return (Keys.lease_timer(ask.gateway),) if ask.asked else ()
 
 
 class Operations:
@@ -89,14 +95,18 @@ class Operations:
             return session.open_session(session.within_limit(ask, max_rooms), user, beside, facts)
 
         self._begin: Callable[[OpenSession], Awaitable[PresenceReply]] = self._on_user(
-            begin, lambda ask: session.within_limit(ask, max_rooms).join
+            begin, lambda ask: session.within_limit(ask, max_rooms).join, also=_lease
         )
+        self._restore: Callable[[Register], Awaitable[PresenceReply]] = self._on_user(
+            session.register, lambda ask: tuple(ask.rooms), also=_lease, confirmed=True
+        )
+        self._gateways = gateways
         self._opening: dict[OpenSession, asyncio.Future[PresenceReply | None]] = {}
         self._table: dict[type[PresenceRequest], Handler] = {
             Check: self._check,
             OpenSession: self._open,
             EndSession: self._end,
-            Register: self._on_user(session.register, lambda ask: tuple(ask.rooms), confirmed=True),
+            Register: self._register,
             Regrant: self._on_user(session.regrant),
             Tell: self._on_user(session.tell, confirmed=True),
             FindReplaced: self._find_replaced,
@@ -123,16 +133,19 @@ class Operations:
         rule: UserRule[AskT],
         rooms: Callable[[AskT], tuple[RoomId, ...]] = lambda _: NO_ROOMS,
         *,
+        also: Callable[[AskT], tuple[str, ...]] = lambda _: NO_KEYS,
         confirmed: bool = False,
     ) -> Callable[[AskT], Awaitable[PresenceReply]]:
         """Have a rule decide on the record of the user who is named in the request.
 
-        `rooms` are those that the rule may want to enter. See `Changes.user`.
+        `rooms` are those that the rule may want to enter, `also` keys that it looks at. See `Changes.user`.
         """
 
         async def carry_out(ask: AskT) -> PresenceReply:
             decide = functools.partial(rule, ask)
-            return await self._changes.user(ask.user, decide, rooms=rooms(ask), confirmed=confirmed)
+            return await self._changes.user(
+                ask.user, decide, rooms=rooms(ask), also=also(ask), confirmed=confirmed
+            )
 
         return carry_out
 
@@ -154,13 +167,16 @@ class Operations:
         outcome = self._opening[ask] = asyncio.get_running_loop().create_future()
         reply = None
         try:
-            reply = await self._begin(ask)
+            reply = await self._gateways.minded(ask, functools.partial(self._begin, ask))
             if isinstance(reply, Opened):
                 reply = msgspec.structs.replace(reply, offer_timeout_s=self._terms.offer_timeout_s)
         finally:
             del self._opening[ask]
             outcome.set_result(reply)
         return reply
+
+    async def _register(self, ask: Register) -> PresenceReply:
+        return await self._gateways.minded(ask, functools.partial(self._restore, ask))
 
     async def _end(self, ask: EndSession) -> Done:
         """Carry out the end of one connection, or of several; again, it changes nothing."""

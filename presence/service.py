@@ -25,6 +25,7 @@ from tieline.wire.internal import (
     OPERATIONS,
     FindReplaced,
     KeepLease,
+    Outdated,
     PresenceReply,
     PresenceRequest,
     Refused,
@@ -113,5 +114,7 @@ def _outcome(reply: PresenceReply) -> str:
             return "refused"
         case SessionGone():
             return "gone"
+        case Outdated():
+            return "outdated"
         case _:
             return "ok"

@@ -15,7 +15,7 @@ from presence.rules import call_steps
 from presence.rules.change import Change, RecordT
 from presence.rules.effects import RemoveNote, is_cheap
 from presence.rules.negotiation import NOTHING, Negotiation
-from presence.rules.user import User
+from presence.rules.user import User, stamped
 from presence.store import Record
 from tieline import metrics
 from tieline.wire.ids import RoomId, UserId
@@ -69,7 +69,8 @@ class UserRecord:
 
     def find(self, found: Found) -> tuple[User | None, int]:
         """Find the record and its revision among what was read."""
-        return user_in(found, self.key)
+        record, revision = user_in(found, self.key)
+        return record and stamped(record, revision), revision
 
     async def write(self, _before: User | None, _change: Change[User], after: User, revision: int) -> int:
         """Replace the record of that revision."""
@@ -86,7 +87,7 @@ class UserRecord:
         """
         kept = tuple(effect for effect in record.pending if isinstance(effect, RemoveNote) and effect.last)
         if forget and not all(is_cheap(effect) or effect in kept for effect in record.pending):
-            settled = msgspec.structs.replace(record, pending=kept)
+            settled = stamped(msgspec.structs.replace(record, pending=kept), revision)
             await self._records.write_user(self.key, settled, revision, confirm=False)
         await self._effects.remove_last_notes(record)
 

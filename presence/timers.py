@@ -158,9 +158,11 @@ class Timers:
                 before = marker.metadata.sequence.stream
                 carry_out = functools.partial(self._lease_ran_out, GatewayId(gateway), before)
             case "away", [user, connection]:
-                waiting = UserId(user)
-                give_up = functools.partial(session.give_up, waiting, ConnectionId(connection))
-                carry_out = functools.partial(self._changes.user, waiting, give_up)
+                waiting, lost = UserId(user), ConnectionId(connection)
+                expired = marker.metadata.sequence.stream
+                give_up = functools.partial(session.give_up, waiting, lost, expired=expired)
+                timer = Keys.away_timer(waiting, lost)
+                carry_out = functools.partial(self._changes.user, waiting, give_up, also=(timer,))
             case _:
                 raise ValueError(f"a timer of no known kind: {marker.subject!r}")
         metrics.TIMERS_FIRED.labels(kind).inc()

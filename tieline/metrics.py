@@ -193,7 +193,7 @@ LEASED_SIGNALS = FastCounter(
 ).labels()
 PRESENCE_REQUESTS = _counter(
     "tieline_presence_requests_total",
-    "Requests a presence process answered, by operation and outcome (ok, refused, gone, failed).",
+    "Requests a presence process answered, by operation and outcome (ok, refused, gone, outdated, failed).",
     op=list(OPERATIONS.values()),
     outcome=("ok", "failed"),
 )

@@ -292,6 +292,12 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             "stack",
         ),
         Chart(
+            "Clocks",
+            "By how much the clocks of gateways and presence processes are ahead of the broker's.",
+            "s",
+            [Query("max by (job, instance) (tieline_clock_ahead_seconds)", "{{job}} {{instance}}")],
+        ),
+        Chart(
             "Requests sent again",
             "Because nobody had answered: a process died, or the broker was slow.",
             "ops",

@@ -263,6 +263,17 @@ class Connection(asyncio.BufferedProtocol):
         """
         self._upgrade.deny(error, retry_after_s, limit)
 
+    def refuse(self, response: Response, code: CloseCode) -> None:
+        """Complete the upgrade only to close it: of a refusal over HTTP a browser is not told why."""
+        if self._transport.is_closing():
+            return
+        self._life = Life.CLOSING
+        self._protocol.send_response(response)
+        self._protocol.send_close(code, CLOSE_REASONS[code])
+        self._outbox.flush()
+        self._transport.write_eof()  # what it answers is not read
+        self._cut_later()
+
     def abandon(self) -> None:
         """Forget a client that has gone before it was let in."""
         self._transport.abort()

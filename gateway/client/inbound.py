@@ -11,6 +11,7 @@ from gateway.client.host import Host
 from gateway.client.session import Session
 from gateway.client.waiting import Held
 from tieline import metrics
+from tieline.runtime.guard import Guard
 from tieline.wire.codes import CloseCode
 from tieline.wire.internal import Accepted, PresenceReply, RouterReply
 
@@ -145,27 +146,40 @@ class Inbound:
 
     def _router_answered(self, ask: AskRouter, reply: RouterReply | None) -> None:
         metrics.RELAY_SECONDS.observe(self._now() - self._asked_at)
-        self._answered(self._session.router_answered(ask, reply), len(ask.signal.frame), ask.signal.to)
-        if not isinstance(reply, Accepted) and (ping := self._session.order.take_ping()):
-            self._ping(ping)
+        try:
+            self._answered(self._session.router_answered(ask, reply), len(ask.signal.frame), ask.signal.to)
+            if not isinstance(reply, Accepted) and (ping := self._session.order.take_ping()):
+                self._ping(ping)
+        except Exception as error:  # without a guard around it, which would cost each signal
+            self._fail(error)
 
     def on_pong(self, payload: bytes) -> None:
         """Take note of a pong of the client."""
         self._session.order.on_pong(payload, self._now())
 
     def _presence_answered(self, ask: AskPresence, reply: PresenceReply | RoomListing | None) -> None:
-        claims = self._session.claims
-        answer = self._session.presence_answered(ask, reply)
-        if self._session.claims is not claims:
-            self._on_newer_token()
-        self._answered(answer, 0, "")
+        with Guard(self._fail):
+            claims = self._session.claims
+            answer = self._session.presence_answered(ask, reply)
+            if self._session.claims is not claims:
+                self._on_newer_token()
+            self._answered(answer, 0, "")
 
     def _keys_answered(self, ask: AskKeys, is_fresh: bool) -> None:
-        action = self._session.keys_answered(ask, is_fresh, time.time())
-        if isinstance(action, AskPresence):
-            self._host.ask_presence(self._session, action, self._presence_answered)
-        else:
-            self._answered(action, 0, "")
+        with Guard(self._fail):
+            action = self._session.keys_answered(ask, is_fresh, time.time())
+            if isinstance(action, AskPresence):
+                self._host.ask_presence(self._session, action, self._presence_answered)
+            else:
+                self._answered(action, 0, "")
+
+    def _fail(self, error: Exception) -> None:
+        """Close after a bug that an answer has met: else the client waits for it for ever."""
+        _log.error("answer not told: a bug", exc_info=error, extra={"user": self._session.user})
+        self.is_busy = False
+        self.drop_unread()
+        self._client.close(CloseCode.INTERNAL_ERROR)
+        self._client.on_answered()
 
     def _answered(self, answer: Say | HangUp, size: int, to: str) -> None:
         """Tell the client what came of its message, and go on to the next one."""

@@ -9,6 +9,7 @@ from typing import Final, get_args
 
 from gateway.admission.tokens import BadToken, Claims, UnknownKey
 from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
+from gateway.client.numbering import Numbering
 from gateway.client.order import Order
 from gateway.client.pages import FIRST, PAGE, Page, read_cursor, wrong_argument
 from gateway.client.terms import Terms
@@ -46,6 +47,7 @@ from tieline.wire.internal import (
     RouterReply,
     SessionGone,
     Signal,
+    asked_of,
     secret_hash,
 )
 from tieline.wire.replies import CallFate, RoomOnly, Roster, RosterPage, TokenRefreshed
@@ -78,12 +80,14 @@ class Session:
     __slots__ = (
         "_at",
         "acks",
+        "asked",
         "batches",
         "budget",
         "calls",
         "claims",
         "connection",
         "is_resumed",
+        "numbering",
         "offer_timeout_s",
         "order",
         "places",
@@ -120,6 +124,9 @@ class Session:
         self.places = places
         """The client is told the place of each message that it is sent."""
         self.is_resumed = False
+        self.numbering = Numbering()
+        self.asked = 0
+        """As of which revision its beginning was asked (`OpenSession.asked`)."""
         self.order = Order()
         self.session = session
         self.connection = connection
@@ -324,6 +331,8 @@ class Session:
             claims.granted,
             hears=True,
             names_connection=True,
+            asked=self.asked,
+            resume_asked=asked_of(resume) if resume else 0,
         )
 
     def opened(self, reply: Opened, secret: SecretHash) -> None:
@@ -334,8 +343,8 @@ class Session:
         self.is_resumed = reply.resumed
         self.offer_timeout_s = reply.offer_timeout_s
 
-    def registration(self, gateway: GatewayId) -> Register:
-        """Tell presence again what it may have forgotten."""
+    def registration(self, gateway: GatewayId, asked: int = 0, number: int = 0) -> Register:
+        """Tell presence again what it may have forgotten. See `OpenSession` and `JoinRoom` for the order."""
         return Register(
             self.user,
             self.session,
@@ -346,6 +355,8 @@ class Session:
             self.secret,
             hears=True,
             names_connection=True,
+            asked=asked,
+            number=number,
         )
 
     def ending(self, close_code: int, at: float = 0.0) -> EndSession:
@@ -357,8 +368,10 @@ class Session:
         self.budget.rooms = tuple(self.rooms)
         account = self.budget.account(at)
         if account.spent_s < LEAST_SPENT_S:
-            return EndSession(self.user, self.connection, resumable)
-        return EndSession(self.user, self.connection, resumable, account.spent_s, account.owed_s)
+            return EndSession(self.user, self.connection, resumable, asked=self.asked)
+        return EndSession(
+            self.user, self.connection, resumable, account.spent_s, account.owed_s, asked=self.asked
+        )
 
 
 def _refuse(request_id: str, cmd: str, refusal: ErrorCode, why: str = "", *, argument: str = "") -> Say:

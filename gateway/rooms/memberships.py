@@ -94,7 +94,9 @@ class Memberships:
 
     async def _join(self, session: Session, ask: AskPresence, request: JoinRoom, asks: Ask) -> Answer:
         seat = self._seat(session, request.room)
-        if seat is not None and (known := self._known(request.room)) is not None:
+        # While a LEAVE that was given up may still be carried out, presence has to know that it is overtaken.
+        known = self._known(request.room) if session.numbering.is_settled else None
+        if seat is not None and known is not None:
             return _listed(seat, known, ask)
         # Presence is asked at the same time, and its list may be older than the room is heard: what has
         # changed since is in what the log keeps and is read, which is a minute, and requests take seconds.

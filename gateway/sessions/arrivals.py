@@ -1,13 +1,12 @@
 """Let clients in: begin a session with presence, or resume one and replay what it missed."""
 
 import asyncio
-import contextlib
 import logging
 import math
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from nats.errors import Error as NatsError
 from websockets.http11 import Response
@@ -23,7 +22,8 @@ from gateway.delivery.connections import Connections
 from gateway.limits import prices
 from gateway.limits.rates import NO_LIMITS
 from gateway.limits.users import Users
-from gateway.sessions.arrival_queue import ArrivalQueue, Waiting
+from gateway.sessions.arrival_queue import Waiting
+from gateway.sessions.arrival_turns import LOOK_S, WAITING_S, ArrivalTurns, HasGone, WaitedTooLong
 from gateway.sessions.departures import Departures
 from gateway.sessions.presence import Presence
 from tieline import metrics
@@ -33,21 +33,20 @@ from tieline.runtime.requests import NoAnswer
 from tieline.wire import internal
 from tieline.wire.codes import CloseCode, HandshakeError
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId
-from tieline.wire.internal import Opened
+from tieline.wire.internal import Opened, Outdated, SessionGone
 
 OPENING_PATIENCE_S: Final = 4.0
 """For presence to begin a session: what the 5 s of the upgrade leave after the request has been read."""
 
-WAITING_S: Final = 3.0
-"""For a client's turn to come: what is left of the upgrade's time then must be enough to let it in, and one
-that is refused can still read why, and when to come back."""
-
 ANSWERING_S: Final = 0.5
 """What the answer itself needs of the upgrade's time, and the request needed to come."""
 
-LOOK_S: Final = 0.25
-"""Between two looks at whether the clients that have their turn are still there: the place of one that has
-gone is another one's."""
+ANEW_S: Final = 2.0
+"""How long after a client has come its opening may be asked anew, if something newer may have come before it.
+A client waits longer than that before it tries elsewhere."""
+
+LEASE_S: Final = 0.25
+"""Before presence is asked again which does not know of this gateway's lease: it is about to be renewed."""
 
 Jitter = Callable[[], float]
 """A source of numbers from 0 to below 1, evenly."""
@@ -55,20 +54,8 @@ Jitter = Callable[[], float]
 _log = logging.getLogger(__name__)
 
 
-class _HasGone(Exception):
-    """The client has closed its end before it was let in."""
-
-
-class _WaitedTooLong(Exception):
-    """Too many clients come at once: this one's turn has not come in time."""
-
-
-class _Turn(NamedTuple):
-    """A client that waits for its turn, or has it."""
-
-    connection: Connection
-    has_come: asyncio.Future[bool]
-    """Whether it may be let in; False: too many wait."""
+class _Replaced(Exception):
+    """The client wants to resume a session that was replaced by a newer one, which lives."""
 
 
 class Delivering(Protocol):
@@ -123,18 +110,14 @@ class Arrivals:
         self._delivery = delivery
         self._departures = departures
         self._jitter = jitter
-        self._waiting_s = waiting_s
-        self._look_s = look_s
         self._loop = asyncio.get_running_loop()
-        self._queue = ArrivalQueue()
-        self._waiting: dict[Waiting, _Turn] = {}
-        self._having_turn: dict[Waiting, Connection] = {}
-        self._looking: asyncio.TimerHandle | None = None
+        self._turns = ArrivalTurns(departures.expect_others, waiting_s, look_s)
         self.under_way = 0
 
     async def let_in(self, connection: Connection, response: Response, admitted: Admitted) -> None:
         """Open a session for a connection and welcome it, or deny it."""
-        secret = ResumeToken(secrets.token_urlsafe(24))
+        asked = self._presence.revision
+        secret = internal.resume_token(secrets.token_urlsafe(24), asked)
         session = Session(
             SessionId(secrets.token_hex(12)),
             _connection_id(),
@@ -147,9 +130,10 @@ class Arrivals:
             calls=admitted.calls,
             places=admitted.places,
         )
+        session.asked = asked
         self.under_way += 1
         try:
-            opened = await self._open_or_deny(connection, session, admitted)
+            opened = await self._open_or_deny(connection, response, session, admitted)
         finally:
             self.under_way -= 1
         if opened is None:
@@ -179,24 +163,28 @@ class Arrivals:
             connection.close(ended)
 
     async def _open_or_deny(
-        self, connection: Connection, session: Session, admitted: Admitted
+        self, connection: Connection, response: Response, session: Session, admitted: Admitted
     ) -> tuple[bool, Missed] | None:
         """Open a session when its turn has come; None: it could not be, and the client is denied or gone."""
         deadline = self._loop.time() + HANDSHAKE_S - ANSWERING_S
         with bug_guard(_log, "session not opened: a bug", user=session.user):
             try:
-                async with self._turn(connection, Waiting(session.user, admitted.address)):
+                async with self._turns.turn(connection, Waiting(session.user, admitted.address)):
                     losses = self._delivery.suspected_losses
                     self._departures.expect(session)
                     opened = await self._open(connection, session, admitted, deadline)
                 if self._delivery.suspected_losses != losses:
                     raise NoAnswer("something that was pushed in between may not have come")
-            except _HasGone:
+            except HasGone:
                 connection.abandon()
                 await self._departures.forget(session)
                 return None
-            except _WaitedTooLong:
+            except WaitedTooLong:
                 self._deny(connection, HandshakeError.BUSY)
+                return None
+            except _Replaced:
+                connection.refuse(response, CloseCode.REPLACED)
+                self._departures.begin_departure(session, NO_CLOSE_FRAME)
                 return None
             except (NoAnswer, BrokerAway, NatsError) as error:
                 _log.warning("session not opened", extra={"user": session.user, "error": repr(error)})
@@ -205,63 +193,9 @@ class Arrivals:
         self._turn_away(connection, session, admitted, HandshakeError.BROKER_UNAVAILABLE)
         return None
 
-    @contextlib.asynccontextmanager
-    async def _turn(self, connection: Connection, arrival: Waiting) -> AsyncIterator[None]:
-        """Wait for a client's turn, and have it until it is let in, or has gone.
-
-        Raises:
-            _HasGone: it has gone while it waited.
-            _WaitedTooLong: it is to be refused.
-        """
-        turn = self._waiting[arrival] = _Turn(connection, self._loop.create_future())
-        try:
-            pushed_out = self._queue.add(arrival)
-            if pushed_out is not None:
-                self._waiting.pop(pushed_out).has_come.set_result(False)
-            self._give_turns()
-            if not turn.has_come.done():
-                self._departures.expect_others(self._waiting_s)
-                await asyncio.wait((turn.has_come,), timeout=self._waiting_s)
-            if not turn.has_come.done() or not turn.has_come.result():
-                raise _WaitedTooLong
-            if connection.is_closing:
-                raise _HasGone
-            yield
-        finally:
-            if self._waiting.pop(arrival, None) is not None:
-                self._queue.remove(arrival)
-            self._release(arrival)
-
-    def _give_turns(self) -> None:
-        """Let the next ones in, as many as there is room for."""
-        while (arrival := self._queue.next()) is not None:
-            turn = self._waiting.pop(arrival)
-            self._having_turn[arrival] = turn.connection
-            turn.has_come.set_result(True)
-            if turn.connection.is_closing:  # it could not wait so long
-                self._having_turn.pop(arrival)
-                self._queue.done(arrival)
-        if self._having_turn and self._looking is None:
-            self._looking = self._loop.call_later(self._look_s, self._look)
-
-    def _release(self, arrival: Waiting) -> None:
-        """Give a client's place to another one."""
-        if self._having_turn.pop(arrival, None) is not None:
-            self._queue.done(arrival)
-            self._give_turns()
-
-    def _look(self) -> None:
-        """Give the places of clients that have gone to others, although presence is still at them."""
-        self._looking = None
-        for arrival, connection in list(self._having_turn.items()):
-            if connection.is_closing:
-                self._release(arrival)
-        if self._having_turn and self._looking is None:
-            self._looking = self._loop.call_later(self._look_s, self._look)
-
     def _deny(self, connection: Connection, error: HandshakeError) -> None:
         """Refuse a client, and ask it to come back at a moment that few others are told, too."""
-        spread_s = self._queue.spread_s()
+        spread_s = self._turns.spread_s()
         self._departures.expect_others(spread_s + HANDSHAKE_S)
         connection.deny(error, math.ceil(self._jitter() * spread_s) or 1)
 
@@ -311,18 +245,29 @@ class Arrivals:
 
         Raises:
             NoAnswer: presence does not answer, or says that another connection has the session by now.
-            _HasGone: the client has given up.
+            HasGone: the client has given up.
+            _Replaced: the client's session was replaced by one that lives.
         """
-        if connection.is_closing:
-            raise _HasGone
-        patience_s = max(0.0, min(OPENING_PATIENCE_S, deadline - self._loop.time()))
-        opening = session.opening(self._gateway, resume)
-        reply = await self._presence.ask(opening, patience_s, lambda: not connection.is_closing)
-        if not isinstance(reply, Opened):
-            raise NoAnswer(f"presence answered with {type(reply).__name__}")
-        if reply.owed_s:
-            session.budget.owe(reply.owed_s, _now())
-        return reply
+        anew_until = deadline + ANSWERING_S - HANDSHAKE_S + ANEW_S
+        while True:
+            if connection.is_closing:
+                raise HasGone
+            patience_s = max(0.0, min(OPENING_PATIENCE_S, deadline - self._loop.time()))
+            opening = session.opening(self._gateway, resume)
+            reply = await self._presence.ask(opening, patience_s, lambda: not connection.is_closing)
+            match reply:
+                case Opened():
+                    if reply.owed_s:
+                        session.budget.owe(reply.owed_s, _now())
+                    return reply
+                case SessionGone(replaced=True) if opening.asked:
+                    raise _Replaced
+                case Outdated(revision=0) if self._loop.time() < deadline:
+                    await asyncio.sleep(LEASE_S)
+                case Outdated(revision=revision) if self._loop.time() < anew_until:
+                    session.asked = max(revision, self._presence.revision)
+                case _:
+                    raise NoAnswer(f"presence answered with {type(reply).__name__}")
 
 
 def _connection_id() -> ConnectionId:

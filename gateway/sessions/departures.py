@@ -23,10 +23,13 @@ from gateway.sessions.presence import Presence
 from tieline import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.guard import bug_guard
+from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
+from tieline.wire import internal
+from tieline.wire.checks import UNREADABLE
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId
-from tieline.wire.internal import EndSession
+from tieline.wire.internal import EndSession, Opened
 
 ENDING_RETRY_S: Final = 1.0
 """Between attempts to tell presence that a connection has ended. They go on for as long as this gateway runs:
@@ -35,6 +38,13 @@ as long as it keeps its lease, no other process tells presence."""
 DRAINING_PATIENCE_S: Final = 2.0
 """For presence to answer that it knows of an end while this gateway drains: less than usual, for a process
 that stops has 10 s in all beside its drain. What presence was not told, it learns when the lease runs out."""
+
+ADVISING_S: Final = 2.5
+"""For the advice to reach the clients while this gateway drains; without an answer it has not."""
+
+EMPTYING_S: Final = 4.5
+"""For those who were closed to be gone, while this gateway drains: the closing handshake takes 3 s at most,
+and what they asked last up to 5 s. Together with the two above that leaves a second of the 10 s."""
 
 LONGEST_DELAY: Final = 5
 """Times the delay at most, before presence is told of a lost connection while crowds come back: half the
@@ -150,6 +160,31 @@ class Departures:
         )
         self.begin_departure(session, connection.close_code)
 
+    def on_late_answer(self, message: Message) -> None:
+        """End a connection that presence has begun so late that it is not known here any more.
+
+        It has no end yet, and nobody else would tell presence of one.
+        """
+        if not internal.is_opened(message.data):
+            return
+        try:
+            opened = internal.decode_presence_reply(message.data)
+        except UNREADABLE:  # nobody waits for it
+            return
+        if isinstance(opened, Opened) and opened.connection and opened.connection not in self._expected:
+            _log.warning("a session began too late, and is ended", extra={"session": opened.session})
+            ending = EndSession(
+                opened.user, opened.connection, resumable=opened.resumed, asked=opened.revision
+            )
+            self._tasks.create_task(self._undo(ending))
+
+    async def _undo(self, ending: EndSession) -> None:
+        while not self.draining:
+            with contextlib.suppress(NoAnswer):
+                await self._endings.tell(ending, PATIENCE_S)
+                return
+            await asyncio.sleep(self._retry_s)
+
     def begin_departure(self, session: Session, close_code: int) -> None:
         """Have a session `depart`: nobody waits for presence to be told, which may take any time."""
         self._tasks.create_task(self.depart(session, close_code))
@@ -220,7 +255,7 @@ class Departures:
     async def drain(self, how: Drain) -> None:
         """Send every client away, as gently as time allows: first the advice, then the close, spread out.
 
-        Returns when no client is connected any more.
+        Returns when no client is connected any more, or those that are will have no answer.
         """
         self.draining = True
         self._hurry.set()
@@ -233,9 +268,13 @@ class Departures:
             if connection.session is not None:
                 advice = reconnecting(connection.session, after_ms=0, jitter_ms=spread_ms)
                 self._notices.send(connection.session, advice)
-        await self._notices.all_sent()
-        with bug_guard(_log, "drain goes on: a bug"), contextlib.suppress(BrokerAway, NoAnswer):
-            await self._delivery.settled()  # what was stored just now has been pushed then
+        with (
+            bug_guard(_log, "drain goes on: a bug"),
+            contextlib.suppress(BrokerAway, NoAnswer, TimeoutError),
+        ):
+            async with asyncio.timeout(ADVISING_S):
+                await self._notices.all_sent()
+                await self._delivery.settled()  # what was stored just now has been pushed then
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(how.spread_s):
                 await self._connections.emptied()
@@ -245,4 +284,6 @@ class Departures:
             connection.close(CloseCode.SERVICE_RESTART)
             metrics.DRAINED.labels("closed").inc()
             await asyncio.sleep(how.spread_s / len(staying))
-        await self._connections.emptied()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(EMPTYING_S):
+                await self._connections.emptied()

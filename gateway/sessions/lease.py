@@ -5,6 +5,7 @@ How long presence waits for that, and what it does then, is `presence/gateways.p
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -37,7 +38,10 @@ class Lease:
         on_lost: Callable[[], None],
         on_answer: Callable[[bool], None] = lambda _: None,
         on_old_presence: Callable[[], None] = lambda: None,
+        on_time: Callable[[float, float], None] = lambda _broker_s, _round_trip_s: None,
     ) -> None:
+        """Take also what is told the broker's time with each answer, and how long that took, in seconds."""
+        self._on_time = on_time
         self._presence = presence
         self._gateway = gateway
         self._interval_s = length_s / RENEWALS
@@ -62,6 +66,7 @@ class Lease:
                 await self._renew()
 
     async def _renew(self) -> None:
+        asked_at = time.monotonic()
         try:
             reply = await self._presence.ask(KeepLease(self._gateway, hears=True), self._interval_s)
         except NoAnswer:
@@ -71,6 +76,8 @@ class Lease:
         if not isinstance(reply, LeaseKept):
             raise TypeError(f"presence answered KeepLease with {type(reply).__name__}")
         self._on_answer(True)
+        if reply.now:
+            self._on_time(reply.now / 1000, time.monotonic() - asked_at)
         if not reply.logs:
             self._on_old_presence()
         if self._run not in ("", reply.run):

@@ -7,7 +7,7 @@ from typing import Protocol
 from tieline.runtime.answers import Asking
 from tieline.runtime.requests import PATIENCE_S, Requests, always
 from tieline.wire import internal
-from tieline.wire.internal import OPERATIONS, GatewayRequest, PresenceReply
+from tieline.wire.internal import OPERATIONS, GatewayRequest, LeaseKept, Opened, Outdated, PresenceReply
 from tieline.wire.subjects import Subjects
 
 PresenceAnswered = Callable[[PresenceReply | None], None]
@@ -16,6 +16,11 @@ PresenceAnswered = Callable[[PresenceReply | None], None]
 
 class Presence(Protocol):
     """Presence, as a gateway asks it. A request is repeated until it is answered, maybe carried out twice."""
+
+    @property
+    def revision(self) -> int:
+        """The newest revision of the bucket that is known here; 0: none. See `OpenSession.asked`."""
+        ...
 
     async def ask(
         self,
@@ -46,6 +51,12 @@ class RemotePresence:
     def __init__(self, requests: Requests, subjects: Subjects) -> None:
         self._asking = Asking(requests)
         self._subjects = subjects
+        self._revision = 0
+
+    @property
+    def revision(self) -> int:
+        """The newest revision of the bucket that is known here; 0: none. See `OpenSession.asked`."""
+        return self._revision
 
     async def ask(
         self,
@@ -59,9 +70,17 @@ class RemotePresence:
             NoAnswer: no reply came within `patience_s`; the request may or may not have been carried out.
         """
         read = functools.partial(internal.read_answer, request)
-        return await self._asking.ask(
+        reply = await self._asking.ask(
             self._subject(request), internal.encode(request), read, patience_s, is_wanted
         )
+        match reply:
+            case LeaseKept(revision=revision) if revision:
+                self._revision = revision  # also where it is lower: a broker that came back empty counts anew
+            case Opened(revision=revision) | Outdated(revision=revision):
+                self._revision = max(self._revision, revision)
+            case _:
+                pass
+        return reply
 
     def begin(
         self, request: GatewayRequest, answered: PresenceAnswered, patience_s: float = PATIENCE_S

@@ -8,7 +8,9 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from gateway.client.actions import AskKeys, AskPresence, AskRouter, RoomListing
 from gateway.client.host import KeysAnswered, PresenceAnswered, RouterAnswered
@@ -24,6 +26,7 @@ from tieline.wire.internal import (
     JoinRoom,
     LeaveRoom,
     ListMembers,
+    Outdated,
     PresenceReply,
     Regrant,
     RouterReply,
@@ -42,7 +45,25 @@ AnswerAboutRoom = Callable[
 AskSignal = Callable[[str, Signal, Answered], None]
 """Asks a router to carry a signal of a command."""
 
+MOST_TIMES: Final = 3
+"""That the same is asked in another order. A connection asks one thing at a time, and seldom to be registered
+beside it."""
+
 _log = logging.getLogger(__name__)
+
+
+class Attempts:
+    """Counts how often a request was sent: it is asked before each time whether it is wanted."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> bool:
+        """Count one more time."""
+        self.count += 1
+        return True
 
 
 class Questions:
@@ -100,22 +121,15 @@ class Questions:
             self._ask_presence(session, ask, answered)
 
     def _ask_presence(self, session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:
-        if not isinstance(ask.request, Regrant):
+        if isinstance(ask.request, Regrant):
+            self._begin(self._ask_to_regrant(session, ask, ask.request, answered))
+        else:
             self._begin(self._ask_about_room(session, ask, answered))
-            return
 
-        def on_reply(reply: PresenceReply | None) -> None:
-            if isinstance(reply, SessionGone) and not reply.replaced:
-                self._begin(self._ask_presence_again(session, ask, answered))
-            else:
-                answered(ask, reply)
-
-        self._presence.begin(ask.request, on_reply)
-
-    async def _ask_presence_again(
-        self, session: Session, ask: AskPresence, answered: PresenceAnswered
+    async def _ask_to_regrant(
+        self, session: Session, ask: AskPresence, request: Regrant, answered: PresenceAnswered
     ) -> None:
-        answered(ask, await self._registered_and_asked(session, ask.request))
+        answered(ask, await self.ask_presence_for(session, request))
 
     async def _ask_about_room(self, session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:
         answered(ask, await self._answer_about_room(session, ask, self.ask_presence_for))
@@ -123,21 +137,31 @@ class Questions:
     async def ask_presence_for(self, session: Session, request: AboutSession) -> PresenceReply | None:
         """Ask presence for a session, and wait; None: there was no reply."""
         try:
-            reply = await self._presence.ask(request)
+            reply = await self._asked_in_order(session, request)
+            if isinstance(reply, SessionGone) and not reply.replaced:
+                gone = await self._registrations.register(session)
+                return await self._asked_in_order(session, request) if gone is None else gone
         except NoAnswer:
             return None
-        if isinstance(reply, SessionGone) and not reply.replaced:
-            return await self._registered_and_asked(session, request)
         return reply
 
-    async def _registered_and_asked(self, session: Session, request: AboutSession) -> PresenceReply | None:
-        gone = await self._registrations.register(session)
-        if gone is not None:
-            return gone
-        try:
+    async def _asked_in_order(self, session: Session, request: AboutSession) -> PresenceReply:
+        """Ask in the order of the connection; anew, if something has come in between that was asked later.
+
+        Raises:
+            NoAnswer: there was no reply, or none but that.
+        """
+        if isinstance(request, ListMembers):  # which changes nothing
             return await self._presence.ask(request)
-        except NoAnswer:
-            return None
+        for _ in range(MOST_TIMES):
+            attempts = Attempts()
+            number = session.numbering.next()
+            in_order = msgspec.structs.replace(request, connection=session.connection, number=number)
+            reply = await self._presence.ask(in_order, is_wanted=attempts)
+            session.numbering.answered(number, attempts.count)
+            if not isinstance(reply, Outdated):
+                return reply
+        raise NoAnswer("what was asked is outdated, again and again")
 
     def ask_keys(self, ask: AskKeys, answered: KeysAnswered) -> None:
         """Have the keys that verify tokens fetched anew; `answered` is called once."""

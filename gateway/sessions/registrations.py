@@ -16,16 +16,19 @@ from gateway.sessions.presence import Presence
 from tieline import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.message import Message
-from tieline.runtime.requests import NoAnswer
+from tieline.runtime.requests import PATIENCE_S, NoAnswer
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire import internal
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import GatewayId
-from tieline.wire.internal import SessionGone
+from tieline.wire.internal import Outdated, PresenceReply, SessionGone
 from tieline.wire.subjects import Subjects
 
 AT_ONCE: Final = 32
 """Sessions that are registered again side by side: presence has other gateways to answer meanwhile."""
+
+LEASE_S: Final = 0.25
+"""Before presence is asked again which does not know of this gateway's lease: it is about to be renewed."""
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +67,7 @@ class Registrations:
         self._connections = connections
         self._departures = departures
         self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
 
     def on_close(self, message: Message) -> None:
         """Close a connection whose session presence has ended, or given to another connection."""
@@ -116,7 +120,7 @@ class Registrations:
         if self._departures.ended_with(session) is not None or connection is None:
             return None  # it is closing, or has closed: what it asked last must not bring it back
         try:
-            reply = await self._presence.ask(session.registration(self._gateway))
+            reply = await self._ask(session)
         except NoAnswer:
             return None  # what is asked next says so, too
         finally:
@@ -125,3 +129,23 @@ class Registrations:
                 await self._departures.depart(session, connection.close_code)
         metrics.SESSIONS_REGISTERED_AGAIN.inc()
         return reply if isinstance(reply, SessionGone) else None
+
+    async def _ask(self, session: Session) -> PresenceReply:
+        """Ask presence, and anew while that is outdated, because something else was carried out in between.
+
+        Raises:
+            NoAnswer: presence does not answer, or does not know of this gateway's lease for too long.
+        """
+        until = self._loop.time() + PATIENCE_S
+        while True:
+            number = session.numbering.next()
+            reply = await self._presence.ask(
+                session.registration(self._gateway, self._presence.revision, number),
+                max(0.0, until - self._loop.time()),
+            )
+            if not isinstance(reply, Outdated):
+                return reply
+            if self._loop.time() >= until:
+                raise NoAnswer("the registration is outdated, again and again")
+            if not reply.revision:
+                await asyncio.sleep(LEASE_S)

@@ -41,6 +41,8 @@ Reply = PresenceReply | ListRoom | Entered
 
 NO_ENTRIES: Final[Mapping[RoomId, int]] = MappingProxyType({})
 
+NOTHING_READ: Final[Mapping[str, tuple[bytes, int]]] = MappingProxyType({})
+
 
 class Timer(NamedTuple):
     """A key that expires, and is handed to `presence.timers` then."""
@@ -82,6 +84,10 @@ class Facts(NamedTuple):
     """The revision of the note."""
     entries: Mapping[RoomId, int] = NO_ENTRIES
     """The revisions of the roster entries; a full room has none."""
+    revision: int = 0
+    """Of the record."""
+    read: Mapping[str, tuple[bytes, int]] = NOTHING_READ
+    """All that was read, by key: the value and the revision."""
 
 
 class Change(msgspec.Struct, Generic[RecordT], frozen=True):

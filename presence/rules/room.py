@@ -11,6 +11,7 @@ that ends it, so the roster never lacks a member. What it has too much, left beh
 between, is told apart by the users' records.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -25,6 +26,7 @@ from presence.rules.effects import (
     StatusChanged,
     UserEffect,
 )
+from presence.rules.order import in_order
 from presence.rules.user import Membership, RosterEntry, User, gone
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId
@@ -46,13 +48,15 @@ class StoredEntry(NamedTuple):
     revision: int
 
 
-def join(ask: JoinRoom, user: User | None, _beside: Beside, facts: Facts, max_rooms: int = 0) -> Step[User]:
+def join(ask: JoinRoom, user: User | None, beside: Beside, facts: Facts, max_rooms: int = 0) -> Step[User]:
     """Make a user a member, and tell the others. Again: the same roster, and nobody is told.
 
     A user is in `max_rooms` at most; 0: in any number.
     """
-    if user is None or not user.has_live(ask.session):
-        return Change(gone(user))
+    return in_order(functools.partial(_join, max_rooms))(ask, user, beside, facts)
+
+
+def _join(max_rooms: int, ask: JoinRoom, user: User, facts: Facts) -> Step[User]:
     reply: Reply = Entered(ask.room, ask.lists) if ask.hears else ListRoom(ask.room)
     if ask.room in user.rooms:
         return Change(reply)
@@ -73,10 +77,12 @@ def join(ask: JoinRoom, user: User | None, _beside: Beside, facts: Facts, max_ro
     return Change(reply, joined, tuple(effects))
 
 
-def leave(ask: LeaveRoom, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
-    """Make a user no member, end the negotiations that lose their last room, and tell the others."""
-    if user is None or not user.has_live(ask.session):
-        return Change(gone(user))  # the end of a session takes care of its rooms
+@in_order
+def leave(ask: LeaveRoom, user: User, facts: Facts) -> Step[User]:
+    """Make a user no member, end the negotiations that lose their last room, and tell the others.
+
+    The end of a session takes care of its rooms.
+    """
     member = user.rooms.get(ask.room)
     if member is None:
         return Change(Done())

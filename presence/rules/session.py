@@ -16,6 +16,7 @@ are told of it are effects in the record.
 """
 
 import functools
+import hmac
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -35,9 +36,10 @@ from presence.rules.effects import (
     StatusChanged,
     UserEffect,
 )
+from presence.rules.order import has_lease, in_order, may_yet_begin, opening_is_late, registering_is_late
 from presence.rules.user import Membership, Owed, Session, User, gone, may_be_resumed_by, with_session
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, UserId
+from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import Done, EndSession, Opened, OpenSession, Register, Regrant, SessionGone, Tell
 from tieline.wire.subjects import Keys
 
@@ -45,6 +47,9 @@ Beside = Mapping[UserId, User]
 
 MOST_OWED_MS: Final = 60_000
 """What a user can owe at most: what gateways say must not keep a user silent for longer than that."""
+
+MOST_REMEMBERED: Final = 16
+"""Connections that have told what was used up on them before the last one: a late copy comes after fewer."""
 
 LONGEST_S: Final = 86_400.0
 """What one connection can have used up at most, in seconds of a budget: a day's, which is as good as more."""
@@ -59,20 +64,48 @@ def within_limit(ask: OpenSession, max_rooms: int) -> OpenSession:
     return msgspec.structs.replace(ask, join=join[:max_rooms] if max_rooms else join)
 
 
-def open_session(ask: OpenSession, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
-    """Resume the session whose secret the client knows, or begin one; the user's older one ends first."""
+def open_session(ask: OpenSession, user: User | None, beside: Beside, facts: Facts) -> Step[User]:
+    """Resume the session whose secret the client knows, or begin one; the user's older one ends first.
+
+    Who wants to resume an older session than the one that lives is told so: it replaces nobody.
+    """
     if user is not None and user.session.connection == ask.connection:
-        reply = _opened(ask, user, facts) if user.is_reachable else gone(user)
-        return Change(reply)  # a retry: it is done
+        is_here = user.is_reachable and not user.session.left
+        return Change(_opened(ask, user, facts) if is_here else gone(user))  # a retry: it is done
     if user is not None and user.session.taken_from == ask.connection:
         return Change(gone(user))  # a retry so late that the session has gone on elsewhere
-    if user is not None and may_be_resumed_by(user, ask.resume):
+    late = opening_is_late(ask, user, facts)
+    if late is not None:
+        return Change(late)
+    if user is None or not user.is_reachable:
+        return _begin(ask, user, beside, facts)
+    if may_be_resumed_by(user, ask.resume):
         return _resume(ask, user, facts)
-    if user is not None and user.is_reachable:
-        close = _close(ask.user, user.session, CloseCode.REPLACED)
-        return msgspec.structs.replace(
-            _end(ask.user, user, facts, close), then=functools.partial(open_session, ask)
-        )
+    if 0 < ask.resume_asked < user.session.began and not _was_begun_for(user.session, ask.resume):
+        return Change(SessionGone(replaced=True))
+    close = _close(ask.user, user.session, CloseCode.REPLACED)
+    ending = _end(ask.user, user, facts, close)
+    assert ending.record is not None  # it is how the session ends
+    go_on = functools.partial(_go_on, ask, ending.record.session)
+    return msgspec.structs.replace(ending, then=go_on)
+
+
+def _was_begun_for(session: Session, secret: SecretHash) -> bool:
+    """Whether a session was begun because this very one could not be resumed.
+
+    Its client may not have heard of that: it is no older device.
+    """
+    return hmac.compare_digest(session.instead_of, secret)
+
+
+def _go_on(ask: OpenSession, ended: Session, user: User | None, beside: Beside, facts: Facts) -> Step[User]:
+    """Begin a session when the older one has ended, unless something else has come in between."""
+    if user is not None and user.session == ended:
+        return _begin(ask, user, beside, facts)
+    return open_session(ask, user, beside, facts)
+
+
+def _begin(ask: OpenSession, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
     wanted = Prepare(ask.session, ask.gateway, tuple(dict.fromkeys(ask.join)), hears=ask.hears)
     if facts.prepared != wanted:
         return wanted
@@ -84,6 +117,9 @@ def register(ask: Register, user: User | None, _beside: Beside, facts: Facts) ->
     """Restore a session that its gateway still has, and presence may have forgotten or ended."""
     if user is not None and (user.session.id != ask.session or user.session.connection != ask.connection):
         return Change(SessionGone(replaced=True))
+    late = registering_is_late(ask, user, facts)
+    if late is not None:
+        return Change(late)
     if user is None or not user.is_reachable:
         wanted = Prepare(ask.session, ask.gateway, tuple(ask.rooms), hears=ask.hears)
         if facts.prepared != wanted:
@@ -95,25 +131,43 @@ def register(ask: Register, user: User | None, _beside: Beside, facts: Facts) ->
         return wanted
     note = user.session.note or facts.note
     if user.session.status == "away":
-        return Change(Done(), _online(user, ask, note), (Changed(ask.user), StatusChanged()))
-    if user.session.note:
+        online = _online(user, ask, note)
+        numbered = msgspec.structs.replace(online.session, number=ask.number)
+        return Change(Done(), with_session(online, numbered), (Changed(ask.user), StatusChanged()))
+    if user.session.note and not ask.asked:
         return Change(Done(), said=(Changed(ask.user),))
-    noted = with_session(user, msgspec.structs.replace(user.session, note=note))
-    return Change(Done(), noted, (Changed(ask.user),))
+    # It is written even if it says what it did: who is about to end the session must find it changed.
+    noted = msgspec.structs.replace(user.session, note=note, number=ask.number)
+    return Change(Done(), with_session(user, noted), (Changed(ask.user),))
 
 
 def lose_connection(
     ask: EndSession, resume_window_s: float, user: User | None, _beside: Beside, facts: Facts
 ) -> Step[User]:
-    """Let a session whose connection is lost be away, if it can be resumed, or end it."""
+    """Let a session whose connection is lost be away, if it can be resumed, or end it.
+
+    Whatever else was asked for the connection changes nothing from now on, its beginning included.
+    """
     if user is None:
-        return Change(Done())
+        return Change(Done(), _never_begun(ask) if may_yet_begin(ask, user) else None)
     owing = _owing(ask, user, facts)
-    if user.session.connection != ask.connection or not user.is_reachable:
+    session = owing.session
+    if session.connection != ask.connection:
+        if may_yet_begin(ask, user):
+            owing = with_session(owing, msgspec.structs.replace(session, fence=0))
+        return Change(Done(), None if owing is user else owing)
+    was_left = session.left
+    if not was_left and ask.asked:
+        owing = with_session(owing, msgspec.structs.replace(session, left=True))
+    if not user.is_reachable:
         return Change(Done(), None if owing is user else owing)
     if not (ask.resumable and user.session.secret):
         return _end(ask.user, owing, facts)
-    return _away(ask.user, owing, max(MIN_TIMER_S, resume_window_s - ask.lost_for_s))
+    timer_s = max(MIN_TIMER_S, resume_window_s - ask.lost_for_s)
+    away = _away(ask.user, owing, timer_s)
+    if away.record is None and owing is not user:  # its gateway was taken for dead, and has come back
+        return msgspec.structs.replace(away, record=owing)
+    return away
 
 
 def orphan(
@@ -123,12 +177,18 @@ def orphan(
     user: User | None,
     _beside: Beside,
     facts: Facts,
+    ran_out: int = 0,
 ) -> Step[User]:
-    """Let a session whose gateway has died be away, if it can be resumed, or end it."""
+    """Let a session whose gateway has died be away, if it can be resumed, or end it.
+
+    `ran_out` is the revision with which the gateway's lease had run out.
+    """
     if user is None or user.session.id != asked.session or user.session.gateway != gateway:
         return Change(gone(user))  # it lives elsewhere, or never began
     if not user.session.note:
         return Change(gone(user))  # it has ended, or was looked after before
+    if has_lease(gateway, facts, since=ran_out):
+        return Change(Done())  # it was only silent, and has said so meanwhile
     unnoted = with_session(user, msgspec.structs.replace(user.session, note=0))
     if user.session.secret:
         change = _away(asked.user, unnoted, resume_window_s)
@@ -140,18 +200,29 @@ def orphan(
 
 
 def give_up(
-    asked: UserId, connection: ConnectionId, user: User | None, _beside: Beside, facts: Facts
+    asked: UserId,
+    connection: ConnectionId,
+    user: User | None,
+    _beside: Beside,
+    facts: Facts,
+    expired: int = 0,
 ) -> Step[User]:
-    """End a session that was not resumed within its window after this connection of it was lost."""
+    """End a session that was not resumed within its window after this connection of it was lost.
+
+    `expired` is the revision of the marker that the timer has left. While that is not the last word of the
+    timer, the same connection was lost once more, and the timer set anew.
+    """
     if user is None or user.session.connection != connection or user.session.status != "away":
+        return Change(Done())
+    _, last = facts.read.get(Keys.away_timer(asked, connection), (b"", 0))
+    if expired and last != expired:
         return Change(Done())
     return _end(asked, user, facts)
 
 
-def regrant(ask: Regrant, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
+@in_order
+def regrant(ask: Regrant, user: User, facts: Facts) -> Step[User]:
     """Let a session have what its newer token grants, and nothing else."""
-    if user is None or not user.has_live(ask.session):
-        return Change(gone(user))
     kept, effects = _kicked(user, ask.granted, facts, tell_user=True)
     changed = msgspec.structs.replace(user, voice=ask.voice, rooms=kept, pending=())
     if changed == msgspec.structs.replace(user, pending=()):
@@ -164,7 +235,7 @@ def regrant(ask: Regrant, user: User | None, _beside: Beside, facts: Facts) -> S
 
 def tell(ask: Tell, user: User | None, _beside: Beside, _facts: Facts) -> Step[User]:
     """Send a client what its gateway has to say, if the connection still has the session."""
-    if user is None or user.session.connection != ask.connection:
+    if user is None or user.session.connection != ask.connection or user.session.left:
         return Change(gone(user))
     return Change(Done(), said=(Deliver(user.address(ask.user), ask.frame),))
 
@@ -183,7 +254,18 @@ def replaced(
 def _opened(ask: OpenSession, user: User, facts: Facts) -> Opened:
     rooms = {room: membership.since for room, membership in user.rooms.items()}
     owed_ms = 0 if user.owed is None else max(0, user.owed.until - facts.now)
-    return Opened(user.session.id, user.session.id != ask.session, rooms, owed_ms / 1000)
+    opened = Opened(user.session.id, user.session.id != ask.session, rooms, owed_ms / 1000)
+    if not ask.asked:
+        return opened
+    return msgspec.structs.replace(opened, user=ask.user, connection=ask.connection)
+
+
+def _never_begun(ask: EndSession) -> User:
+    """Remember, for as long as users who are gone, that a connection ended before it began."""
+    none = Session(
+        SessionId(""), GatewayId(""), ask.connection, SecretHash(b""), "offline", fence=0, left=True
+    )
+    return User((none,), voice=False, rooms={})
 
 
 def _owing(ask: EndSession, user: User, facts: Facts) -> User:
@@ -193,14 +275,14 @@ def _owing(ask: EndSession, user: User, facts: Facts) -> User:
     charges of a connection together that leaves two numbers, whatever was owed before.
     """
     owed = user.owed
-    if not ask.spent_s > 0 or (owed is not None and owed.told_by == ask.connection):
+    if not ask.spent_s > 0 or (owed is not None and owed.has_told(ask.connection)):
         return user
     until = facts.now + _ms(ask.owed_s)
     if owed is not None:
         until = max(until, owed.until + _ms(ask.spent_s))
-    return msgspec.structs.replace(
-        user, pending=(), owed=Owed(min(until, facts.now + MOST_OWED_MS), ask.connection)
-    )
+    before = () if owed is None else (*owed.told_before, owed.told_by)[-MOST_REMEMBERED:]
+    owes = Owed(min(until, facts.now + MOST_OWED_MS), ask.connection, before)
+    return msgspec.structs.replace(user, pending=(), owed=owes)
 
 
 def _ms(seconds: float) -> int:
@@ -225,6 +307,9 @@ def _begun(
         status_changes,
         hears=ask.hears,
         is_named=ask.names_connection,
+        number=ask.number if isinstance(ask, Register) else 0,
+        instead_of=ask.resume if isinstance(ask, OpenSession) else SecretHash(b""),
+        began=facts.note,
     )
     rooms = {room: Membership(since.get(room, facts.now), entry) for room, entry in facts.entries.items()}
     owed = None if before is None else before.owed
@@ -246,7 +331,10 @@ def _resume(ask: OpenSession, user: User, facts: Facts) -> Step[User]:
     note = session.note if is_noted else facts.note
     kept, kicked = _kicked(user, ask.granted, facts)
     online = _online(msgspec.structs.replace(user, rooms=kept), ask, note)
-    resumed = with_session(online, msgspec.structs.replace(online.session, taken_from=session.connection))
+    taken = msgspec.structs.replace(
+        online.session, taken_from=session.connection, fence=0, number=0, left=False
+    )
+    resumed = with_session(online, taken)
     effects: list[UserEffect] = []
     if session.status == "online":
         effects.append(_close(ask.user, session, CloseCode.REPLACED))

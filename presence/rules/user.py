@@ -34,6 +34,17 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     """Its gateway hears the logs of rooms, and its roster entries say so."""
     is_named: bool = False
     """Its gateway names the connection in all that it asks for the session: what names none is another's."""
+    fence: int = 0
+    """The revision of the record with which the user's connection changed last: an opening that was asked
+    before comes too late. 0: that of this very write (`stamped`)."""
+    number: int = 0
+    """The highest number of what its connection asked and is carried out: a lower one comes too late."""
+    left: bool = False
+    """Its gateway has said that the connection has ended: whatever else that asked comes too late."""
+    instead_of: SecretHash = SecretHash(b"")
+    """The secret of the session that its client wanted to resume, and could not."""
+    began: int = 0
+    """A revision from when it began: a session that was asked to begin before is older. 0: unknown."""
 
     @property
     def is_reachable(self) -> bool:
@@ -56,6 +67,12 @@ class Owed(msgspec.Struct, frozen=True, array_like=True):
     """The Unix millisecond at which its budget is full again."""
     told_by: ConnectionId
     """The connection that told of it last, so that a retry adds nothing."""
+    told_before: tuple[ConnectionId, ...] = ()
+    """Those that told before it, the newest last, so that late copies add nothing either."""
+
+    def has_told(self, connection: ConnectionId) -> bool:
+        """Whether a connection has told what was used up on it."""
+        return connection == self.told_by or connection in self.told_before
 
 
 class User(msgspec.Struct, frozen=True, array_like=True):
@@ -102,6 +119,13 @@ class RosterEntry(msgspec.Struct, frozen=True, array_like=True):
 def with_session(user: User, session: Session) -> User:
     """Replace the session of a user."""
     return msgspec.structs.replace(user, sessions=(session,))
+
+
+def stamped(user: User, revision: int) -> User:
+    """Say in a record of this revision as of when later openings must be asked, if this write began that."""
+    if user.session.fence:
+        return user
+    return with_session(user, msgspec.structs.replace(user.session, fence=revision))
 
 
 def may_be_resumed_by(user: User, secret: SecretHash) -> bool:

@@ -58,6 +58,7 @@ def _of_every_process(instance: str, service: str) -> dict[str, str]:
         _of("tieline_nats_reconnects_total", instance): steady(0),
         _of("tieline_nats_errors_total", instance, kind="slow_consumer"): steady(0),
         _of("tieline_request_retries_total", instance): rising(1),
+        _of("tieline_clock_ahead_seconds", instance): steady(0.02),
         _of("tieline_process_open_fds", instance): steady(500),
         _of("tieline_process_max_fds", instance): steady(1000),
         _of("tieline_log_lines_dropped_total", instance): steady(0),
@@ -158,6 +159,7 @@ FAILURES: Final[Mapping[str, Failure]] = {
         {_of("tieline_stream_bytes", "p1", stream="mailbox"): changed(300e6, 450e6)}
     ),
     "TielineMailDiscarded": Failure({_of("tieline_mail_kept_too_short_seconds", "p1"): changed(0, 5)}),
+    "TielineClockDiffers": Failure({_of("tieline_clock_ahead_seconds", "g1"): changed(0.02, -12)}),
     "TielineBucketFailing": Failure(
         {_of("tieline_presence_requests_total", "p1", op="check", outcome="failed"): rising(12)}
     ),

@@ -9,6 +9,7 @@ from nats.aio.client import Client
 
 from tests.support.frames import CANDIDATE, OFFER, Json, new_id
 from tests.support.people import Person, establish
+from tests.support.raw_client import Ended
 from tests.support.resuming import OTHERS, SETTINGS, ResumingPeople, id_of, up_to_the_end
 from tests.support.system import System
 
@@ -147,11 +148,21 @@ def shape(welcome: Json) -> Json:
 
 async def test_a_token_that_is_not_the_sessions_says_nothing(people: ResumingPeople) -> None:
     alice, bob = await people.in_call()
-    older = await people.come("carol")
-    await older.connection.close(1000)
-    carol = await people.come("carol", user=older.user)
+    lobby: Json = {"join": [new_id("lobby")]}
+    (room,) = lobby["join"]
+    dan = await people.come("dan", claims=lobby)
+
+    async def goes(person: Person) -> None:
+        """Close for good, and wait until presence knows: until then the session lives."""
+        await dan.hears_joined(room, person.user)
+        await person.connection.close(1000)
+        await dan.hears_left(room, person.user, "disconnected")
+
+    older = await people.come("carol", claims=lobby)
+    await goes(older)
+    carol = await people.come("carol", user=older.user, claims=lobby)
     plain = shape(carol.welcome)
-    await carol.connection.close(1000)
+    await goes(carol)
     tokens = {
         "another user's, who is online": alice.welcome["resumeToken"],
         "an older session's": older.welcome["resumeToken"],
@@ -162,11 +173,11 @@ async def test_a_token_that_is_not_the_sessions_says_nothing(people: ResumingPeo
         "long": "x" * 3000,
     }
     for kind, secret in tokens.items():
-        again = await people.come("carol", user=older.user, resume=secret, last="x")
+        again = await people.come("carol", user=older.user, resume=secret, last="x", claims=lobby)
         assert shape(again.welcome) == plain, kind
         assert again.welcome["resumeToken"] not in tokens.values()
         await again.pings()  # and heard nothing before
-        await again.connection.close(1000)
+        await goes(again)
     await alice.relays(CANDIDATE, bob)
     await bob.relays(CANDIDATE, alice)
     await people.hear_nothing(alice, bob)
@@ -179,8 +190,28 @@ async def test_a_wrong_token_does_not_save_the_older_session(people: ResumingPeo
     assert (await bob.connection.ended()).code == 4500
     await alice.hears_hangup(bob.user, "disconnected")
     await alice.hears_left(people.room, bob.user, "disconnected")
-    late = await people.come("bob", user=bob.user, resume=bob.welcome["resumeToken"])
-    assert late.welcome["resumed"] is False
+    with pytest.raises(Ended) as late:
+        await people.resume(bob, "")
+    assert late.value.code == 4500
+
+
+@pytest.mark.parametrize("gateway", [0, 1], ids=["on its gateway", "on another gateway"])
+async def test_a_device_that_wakes_ends_nothing(people: ResumingPeople, gateway: int) -> None:
+    laptop = await people.come("alice", claims={"join": [people.room]})
+    phone = await people.come("alice", user=laptop.user, claims={"join": [people.room]})
+    assert (await laptop.connection.ended()).code == 4500
+    bob = await people.come("bob", claims={"join": [people.room]})
+    await phone.hears_joined(people.room, bob.user)
+    await establish(phone, bob)
+
+    with pytest.raises(Ended) as woken:
+        await people.resume(laptop, "", gateway=gateway)
+
+    assert woken.value.code == 4500
+    await phone.relays(CANDIDATE, bob)
+    taking_over = await people.come("alice", user=laptop.user)
+    assert taking_over.welcome["resumed"] is False
+    assert (await phone.connection.ended()).code == 4500
 
 
 async def test_a_secret_is_stored_nowhere(people: ResumingPeople, nats_url: str) -> None:

@@ -60,6 +60,11 @@ NATS_ERRORS = Counter(
     ["kind"],
     registry=REGISTRY,
 )
+CLOCK_AHEAD = Gauge(
+    "tieline_clock_ahead_seconds",
+    "Seconds by which the clock of this gateway or presence process is ahead of the broker's, or behind it.",
+    registry=REGISTRY,
+)
 JOBS_WAITING = Gauge(
     "tieline_jobs_waiting",
     "Requests and signals that wait in this process for others to be carried out.",

@@ -2,8 +2,8 @@
 
 Every request of Tieline may be sent twice: the process that answers recognizes a retry of what it, or another
 process, has just done. So a request without an answer is resent as it was, and reaches another member of the
-queue group when the first has died. If the first was only slow, it carries out its copy later: how far such a
-copy is recognized is said in docs/decisions/0013-sessions-are-handed-over-by-connection.md.
+queue group when the first has died. If the first was only slow, it carries out its copy later, after any
+time: how such a copy is recognized is said in docs/decisions/0081-what-is-asked-late-changes-nothing.md.
 """
 
 import asyncio
@@ -150,6 +150,11 @@ class Requests:
         self._random = ""
         self._used = 0
         self._checking: asyncio.TimerHandle | None = None
+        self._late: Callable[[Message], None] | None = None
+
+    def hear_late(self, late: Callable[[Message], None]) -> None:
+        """Have `late` called with each answer for which nobody waits any more."""
+        self._late = late
 
     def __len__(self) -> int:
         """Count the requests that wait for an answer."""
@@ -318,4 +323,6 @@ class Requests:
                 del self._waiting[token]
                 if not waiting.complete.done():
                     waiting.complete.set_result(waiting.replies)
+        elif self._late is not None and not reply.headers:
+            self._late(reply)
         # else it is the answer to an earlier attempt; the first one counts

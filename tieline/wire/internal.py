@@ -39,6 +39,10 @@ from tieline.wire.subjects import token
 
 Ack = Literal["relayed", "held"]
 
+MAX_HEX: Final = 13
+"""Digits of a revision in a resume token, at most: no larger number is sent (`checks`)."""
+
+_HEX: Final = frozenset("0123456789abcdef")
 NO_CALL: Final = CallId("")
 """No call, or none that has a name."""
 
@@ -46,6 +50,18 @@ NO_CALL: Final = CallId("")
 def secret_hash(secret: ResumeToken) -> SecretHash:
     """Hash a resume secret, which is random enough to need no salt and no slow hash."""
     return SecretHash(hashlib.sha256(secret.encode()).digest())
+
+
+def resume_token(secret: str, asked: int) -> ResumeToken:
+    """Make a resume token that says as of which revision its session was asked to begin; 0: it does not."""
+    return ResumeToken(f"{secret}.{asked:x}" if asked else secret)
+
+
+def asked_of(resume: ResumeToken) -> int:
+    """Read as of which revision the session of a resume token was asked to begin; 0: it does not say."""
+    _, _, said = resume.rpartition(".")
+    is_number = "." in resume and 0 < len(said) <= MAX_HEX and all(digit in _HEX for digit in said)
+    return int(said, 16) if is_number else 0
 
 
 def message_id(user: UserId, frame: bytes) -> str:
@@ -191,6 +207,12 @@ class OpenSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The gateway hears the logs of its members' rooms, so that their changes are in no mailbox."""
     names_connection: bool = False
     """Whatever the gateway asks for the session, it names the connection: what does not is another's."""
+    asked: int = 0
+    """The newest revision of the bucket that the gateway knew of when the client came. What has changed the
+    user's connection since is newer than this. 0: an older gateway, which does not say."""
+    resume_asked: int = 0
+    """As of which the session with the secret in `resume` was asked to begin; 0: the client's token does not
+    say."""
 
 
 class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -204,6 +226,21 @@ class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """What the user has used up on other connections, in seconds until its budget is full again."""
     offer_timeout_s: float = 0.0
     """How long an offer waits for its answer; 0: an older process, which does not say."""
+    user: UserId = UserId("")
+    connection: ConnectionId = ConnectionId("")
+    """Whose it is, for a gateway that does not wait for this answer any more; empty: an older process."""
+    revision: int = 0
+    """A revision of the bucket: see `OpenSession.asked`."""
+
+
+class Outdated(_Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The request may be older than one of the same user that is carried out: nothing is done.
+
+    A gateway that still means it asks anew. Only those are answered so that say when they asked.
+    """
+
+    revision: int = 0
+    """As of which it may ask anew (`OpenSession.asked`); 0: once its lease is renewed."""
 
 
 class EndSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -222,6 +259,8 @@ class EndSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """How long ago it was lost: the time in which the session may be resumed began then."""
     also: tuple["EndSession", ...] = ()
     """Other connections that have ended. An older process overlooks them: see `Done.ended`."""
+    asked: int = 0
+    """See `OpenSession`: at least that of the connection's beginning, which counts no more."""
 
 
 class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -238,6 +277,10 @@ class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """See `OpenSession`."""
     names_connection: bool = False
     """See `OpenSession`."""
+    asked: int = 0
+    """See `OpenSession`."""
+    number: int = 0
+    """See `JoinRoom`."""
 
 
 class Regrant(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -251,6 +294,9 @@ class Regrant(_Message, frozen=True, array_like=True, tag=True, gc=False):
     rooms: tuple[RoomId, ...]
     """The rooms in which the gateway knows the session to be, or to have been: a process may have died while
     it left one."""
+    connection: ConnectionId = ConnectionId("")
+    number: int = 0
+    """See `JoinRoom`."""
 
 
 class Tell(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -286,6 +332,11 @@ class JoinRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """See `OpenSession`. Answered with `RoomJoined` then, else with `RoomMembers`."""
     lists: bool = False
     """The gateway does not know the room's members yet: list them in `RoomJoined`."""
+    connection: ConnectionId = ConnectionId("")
+    """The connection that asks: another one that has the session has asked later. Empty: an older gateway."""
+    number: int = 0
+    """Grows with each request of the connection before which another one may still be under way: what has a
+    lower number than one that is carried out has been overtaken."""
 
 
 class LeaveRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -294,6 +345,9 @@ class LeaveRoom(_Message, frozen=True, array_like=True, tag=True, gc=False):
     user: UserId
     session: SessionId
     room: RoomId
+    connection: ConnectionId = ConnectionId("")
+    number: int = 0
+    """See `JoinRoom`."""
 
 
 class ListMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -355,6 +409,10 @@ class LeaseKept(_Message, frozen=True, array_like=True, tag=True, gc=False):
     says that it had run out, also to a gateway that did not get the first answer."""
     logs: bool = False
     """Presence tells the changes of rooms to their logs. An older process does not say so."""
+    revision: int = 0
+    """Of the lease, in the bucket: see `OpenSession.asked`."""
+    now: int = 0
+    """The broker's time, in Unix milliseconds; 0: unknown."""
 
 
 RouterRequest = Check
@@ -377,7 +435,7 @@ PresenceRequest = RouterRequest | GatewayRequest
 """What presence reads. A kind that is in neither union is readable by no process, and permitted to none
 (`permissions`)."""
 PresenceReply = (
-    Relay | Refused | SessionGone | Opened | Replaced | RoomMembers | RoomJoined | Done | LeaseKept
+    Relay | Refused | SessionGone | Opened | Outdated | Replaced | RoomMembers | RoomJoined | Done | LeaseKept
 )
 RouterReply = Accepted | Refused | SessionGone
 
@@ -464,14 +522,14 @@ class Happened(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 ANSWERS: Final[dict[type[PresenceRequest], tuple[type[PresenceReply], ...]]] = {
     Check: (Relay, Refused, SessionGone),
-    OpenSession: (Opened, Refused, SessionGone),
+    OpenSession: (Opened, Outdated, Refused, SessionGone),
     EndSession: (Done,),
-    Register: (Done, SessionGone),
-    Regrant: (Done, Refused, SessionGone),
+    Register: (Done, Outdated, SessionGone),
+    Regrant: (Done, Outdated, Refused, SessionGone),
     Tell: (Done, Refused, SessionGone),
     FindReplaced: (Replaced,),
-    JoinRoom: (RoomJoined, RoomMembers, Refused, SessionGone),
-    LeaveRoom: (Done, Refused, SessionGone),
+    JoinRoom: (RoomJoined, RoomMembers, Outdated, Refused, SessionGone),
+    LeaveRoom: (Done, Outdated, Refused, SessionGone),
     Retell: (Done,),
     ListMembers: (RoomMembers, Refused, SessionGone),
     KeepLease: (LeaseKept,),
@@ -518,6 +576,14 @@ _presence_requests = msgspec.msgpack.Decoder(PresenceRequest)
 _presence_replies = msgspec.msgpack.Decoder(PresenceReply)
 _closings = msgspec.msgpack.Decoder(CloseSession)
 _changes = msgspec.msgpack.Decoder(RoomChange)
+
+_OPENED = b"\xa6Opened"
+
+
+def is_opened(payload: bytes) -> bool:
+    """Whether this is an `Opened`, without reading all of it: among answers of any kind."""
+    return payload[1 : 1 + len(_OPENED)] == _OPENED
+
 
 encode = _encoder.encode
 decode_signals = _signals.decode

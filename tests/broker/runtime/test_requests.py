@@ -216,3 +216,22 @@ async def test_each_attempt_says_how_long_it_is_still_waited_for(broker: Broker,
     first, second = [patience_of(await inbox.next()) for _ in range(2)]
 
     assert ONE_RETRY_S >= first > second > 0
+
+
+async def test_an_answer_that_comes_too_late_is_told(requests: Requests, service: Broker) -> None:
+    inbox, late = Inbox(), Inbox()
+    requests.hear_late(late.put)
+    await listen(service, inbox.put)
+    assert await told_late(requests, service, inbox) == b"first"
+
+    assert (await late.next()).data == b"second"
+
+
+async def told_late(requests: Requests, service: Broker, inbox: Inbox) -> bytes:
+    """Ask, and answer twice; returns the answer that counts."""
+    async with asyncio.TaskGroup() as asking:
+        answer = asking.create_task(requests.ask("t.ask", b"hello"))
+        question = await inbox.next()
+        for said in (b"first", b"second"):
+            service.send(question.reply, said)
+    return answer.result()

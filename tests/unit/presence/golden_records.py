@@ -80,6 +80,30 @@ SAMPLES: Final = (
         USER,
         User((Session(HERS, GATEWAY, CONNECTION, SECRET, "online", is_named=True),), True, {}),
     ),
+    Sample(
+        "a session whose connection has said in which order it asks",
+        USER,
+        User(
+            (
+                Session(
+                    HERS,
+                    GATEWAY,
+                    CONNECTION,
+                    SECRET,
+                    "away",
+                    fence=9,
+                    number=3,
+                    left=True,
+                    instead_of=SecretHash(bytes(range(1, 33))),
+                    began=8,
+                ),
+            ),
+            True,
+            {},
+            (),
+            Owed(AT + 9000, CONNECTION, (OLDER,)),
+        ),
+    ),
     Sample("a user who is offline", USER, User((Session(HIS, GATEWAY, OLDER, NONE, "offline"),), False, {})),
     Sample(
         "everything that the change of a user may mean",

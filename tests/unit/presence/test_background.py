@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+from types import SimpleNamespace
 from typing import Final, cast
 
 import pytest
@@ -37,7 +38,12 @@ class Marker:
         self._queue = queue
         self.subject = subject
         self.headers = {"Nats-Marker-Reason": "MaxAge"} if expired else {}
+        self.is_of(7)
         self.is_acknowledged = False
+
+    def is_of(self, revision: int) -> None:
+        """Have it be what the bucket has at this revision."""
+        self.metadata = SimpleNamespace(sequence=SimpleNamespace(stream=revision))
 
     async def ack(self) -> None:
         """Acknowledge it."""
@@ -111,7 +117,9 @@ async def consumed(fault: Fault, nth: int) -> Faults:
     faults = Faults(nth, fault)
     consumer = Consumer(faults)
     prefix = "$KV.t."
-    expired = Marker(faults, prefix + Keys.away_timer(ALICE, HERS), consumer.queue)
+    timer = Keys.away_timer(ALICE, HERS)
+    expired = Marker(faults, prefix + timer, consumer.queue)
+    expired.is_of((await process.store.read(timer))[timer].revision)
     markers = [
         expired,
         Marker(faults, prefix + "timer.offer.=ZZ.b.c", consumer.queue),

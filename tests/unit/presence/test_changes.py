@@ -352,13 +352,17 @@ async def test_after_a_conflict_what_is_prepared_is_looked_for_and_found() -> No
         f"write {KEY}",
     ]
     found = await process.store.read(note, *(Keys.room(room, ALICE) for room in wanted.rooms))
-    prepared = Facts(
-        NOW,
-        wanted,
-        found[note].revision,
-        {room: found[Keys.room(room, ALICE)].revision for room in wanted.rooms},
-    )
-    assert asked == [Facts(NOW), prepared, Facts(NOW), prepared]
+    entries = {room: found[Keys.room(room, ALICE)].revision for room in wanted.rooms}
+    prepared = (NOW, wanted, found[note].revision, entries)
+    nothing: tuple[object, ...] = (NOW, None, 0, {})
+    assert [(one.now, one.prepared, one.note, one.entries) for one in asked] == [
+        nothing,
+        prepared,
+        nothing,
+        prepared,
+    ]
+    assert [one.revision for one in asked] == [one.read[KEY][1] for one in asked]
+    assert asked[0].revision < asked[2].revision
 
 
 async def test_a_timer_is_set_before_the_record_is_written() -> None:

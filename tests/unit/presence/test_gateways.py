@@ -1,19 +1,22 @@
 import asyncio
 import random
+from collections.abc import Callable
 
+import msgspec
 import pytest
 
-from presence.gateways import AT_ONCE, LEASE_SHARE
+from presence.gateways import AT_ONCE, LEASE_SHARE, Gateways
+from presence.listeners import Listeners
 from presence.store import StoreUnavailable
 from tests.support.metrics import value_of
 from tests.unit.presence.lifetime import BusyStore
-from tests.unit.presence.presence_process import GATEWAY_LEASE_S, PresenceProcess
+from tests.unit.presence.presence_process import GATEWAY_LEASE_S, RESUME_WINDOW_S, PresenceProcess
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tieline import metrics
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import GatewayId, UserId
-from tieline.wire.internal import KeepLease, decode_close_session
+from tieline.wire.internal import KeepLease, PresenceReply, decode_close_session
 from tieline.wire.subjects import Keys
 
 G1, G2 = GatewayId("g1"), GatewayId("g2")
@@ -37,9 +40,11 @@ async def test_a_lease_that_ran_out_is_kept_as_another_run() -> None:
     process = PresenceProcess()
     first = await process.gateways.keep_lease(KeepLease(G1))
     process.clock.pass_s(GATEWAY_LEASE_S * LEASE_SHARE - 1)
-    assert await process.gateways.keep_lease(KeepLease(G1)) == first
+    again = await process.gateways.keep_lease(KeepLease(G1))
+    assert again.run == first.run
+    assert again.revision > first.revision
     process.clock.pass_s(GATEWAY_LEASE_S * LEASE_SHARE)
-    assert await process.gateways.keep_lease(KeepLease(G1)) != first
+    assert (await process.gateways.keep_lease(KeepLease(G1))).run != first.run
 
 
 async def test_the_sessions_of_a_dead_gateway_end_or_wait() -> None:
@@ -140,6 +145,78 @@ async def test_a_session_that_cannot_be_looked_after_keeps_no_other_waiting() ->
     with pytest.raises(StoreUnavailable):
         await process.over(busy).gateways.lease_ran_out(G1, before=FOR_EVER)
     assert await statuses(process, "alice", "bob", "carol") == ["online", "offline", "offline"]
+
+
+@pytest.mark.parametrize("way", ["begins", "resumes", "registers"])
+@pytest.mark.parametrize(
+    ("took_s", "lives", "status"), [(1.0, False, "online"), (5.0, False, "away"), (5.0, True, "online")]
+)
+async def test_a_session_written_after_its_gateway_s_end_is_looked_after(
+    way: str, took_s: float, lives: bool, status: str
+) -> None:
+    process = PresenceProcess()
+    kept = await process.gateways.keep_lease(KeepLease(G1))
+    ask = msgspec.structs.replace(opening("alice", secret="alice's"), asked=kept.revision)
+    if way == "resumes":
+        await process.open(ask)
+        await process.end("alice", resumable=True)
+        resumes = opening("alice", number=2, secret="new", resume="alice's")
+        ask = msgspec.structs.replace(resumes, asked=await newest(process))
+    registration = msgspec.structs.replace(registering(ask, {}), asked=kept.revision)
+    passed_s = 0.0
+    gateways = gateways_of(process, lambda: passed_s)
+
+    async def carry_out() -> PresenceReply:
+        nonlocal passed_s
+        reply = await process.ask(registration if way == "registers" else ask)
+        passed_s = took_s
+        if not lives:
+            process.clock.pass_s(GATEWAY_LEASE_S)
+        return reply
+
+    await gateways.minded(registration if way == "registers" else ask, carry_out)
+
+    assert await statuses(process, "alice") == [status]
+
+
+async def newest(process: PresenceProcess) -> int:
+    """Write something, and see which revision that has."""
+    return (await process.gateways.keep_lease(KeepLease(G1))).revision
+
+
+def gateways_of(process: PresenceProcess, monotonic: Callable[[], float]) -> Gateways:
+    """The gateways as a process knows them whose time passes as the test says."""
+
+    async def is_alive(_gateway: GatewayId, _patience_s: float) -> bool:
+        return False
+
+    listeners = Listeners(process.store, process.clock)
+    return Gateways(
+        process.records,
+        process.changes,
+        is_alive,
+        GATEWAY_LEASE_S,
+        RESUME_WINDOW_S,
+        listeners,
+        monotonic=monotonic,
+    )
+
+
+async def test_a_lease_says_what_time_it_is_and_at_which_revision() -> None:
+    process = PresenceProcess()
+    listeners = Listeners(process.store, process.clock)
+    gateways = Gateways(
+        process.records,
+        process.changes,
+        lambda _gateway, _patience_s: asyncio.sleep(0, False),
+        GATEWAY_LEASE_S,
+        RESUME_WINDOW_S,
+        listeners,
+        process.clock,
+    )
+    kept = await gateways.keep_lease(KeepLease(G1, hears=True))
+    found = await process.store.read(Keys.lease_timer(G1))
+    assert (kept.now, kept.revision) == (NOW, found[Keys.lease_timer(G1)].revision)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from tieline.wire.internal import (
     ListMembers,
     Opened,
     OpenSession,
+    Outdated,
     Refused,
     Register,
     Regrant,
@@ -222,6 +223,42 @@ SAMPLES: Final = (
         "change",
         RoomChange("updated", 9, HERS, "online", False, JOINED_AT, is_silent=True),
     ),
+    Sample(
+        "a session to be begun, with when that was asked",
+        REQUEST,
+        OpenSession(
+            ALICE, HERS, GATEWAY, CONNECTION, True, (), SECRET, OLDER, None, asked=41, resume_asked=40
+        ),
+    ),
+    Sample("an end, with when that was asked", REQUEST, EndSession(ALICE, CONNECTION, False, asked=42)),
+    Sample(
+        "a session to be registered again, in its order",
+        REQUEST,
+        Register(ALICE, HERS, GATEWAY, CONNECTION, True, {}, SECRET, asked=43, number=2),
+    ),
+    Sample(
+        "a token, in its order",
+        REQUEST,
+        Regrant(ALICE, HERS, True, None, (), connection=CONNECTION, number=3),
+    ),
+    Sample(
+        "a room to be joined, in its order",
+        REQUEST,
+        JoinRoom(ALICE, HERS, ROOM, connection=CONNECTION, number=4),
+    ),
+    Sample(
+        "a room to be left, in its order",
+        REQUEST,
+        LeaveRoom(ALICE, HERS, ROOM, connection=CONNECTION, number=5),
+    ),
+    Sample(
+        "a new session, and whose it is",
+        REPLY,
+        Opened(HERS, False, {}, user=ALICE, connection=CONNECTION, revision=44),
+    ),
+    Sample("a request that may be outdated", REPLY, Outdated(45)),
+    Sample("a request of a gateway without a lease", REPLY, Outdated()),
+    Sample("a lease that was kept, and when", REPLY, LeaseKept("run", revision=46, now=JOINED_AT)),
     Sample("connections that were replaced", REPLY, Replaced((CONNECTION, OTHER))),
     Sample("a connection to be closed", "close", CloseSession(ALICE, HERS, CONNECTION, 4500)),
     Sample("a user joined a room", "event", Happened(JOINED_AT, ALICE, room=ROOM)),

@@ -105,11 +105,12 @@ def test_what_is_said_unasked_is_looked_at_as_well() -> None:
 
 def test_ends_as_deep_as_the_stack_are_no_request() -> None:
     one = internal.encode(ending())
-    assert one.endswith(b"\x90")
-    nested = one[:-1] * 50_000 + one
+    head, end = one[:-2], one[-2:]
+    assert end == b"\x90\x00"  # no others, and nothing said of when it was asked
+    nested = head * 50_000 + one
     with pytest.raises(internal.UNREADABLE):
         internal.decode_presence_request(nested.replace(b"\x90", b"\x91"))
-    deep = b"".join([one[:-1] + b"\x91"] * 20_000) + one
+    deep = b"".join([head + b"\x91"] * 20_000) + one + b"\x00" * 20_000
     with pytest.raises(internal.UNREADABLE):
         internal.decode_presence_request(deep)
 

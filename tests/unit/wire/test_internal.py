@@ -37,6 +37,7 @@ from tieline.wire.internal import (
     ListMembers,
     Opened,
     OpenSession,
+    Outdated,
     PresenceReply,
     PresenceRequest,
     Refused,
@@ -52,6 +53,7 @@ from tieline.wire.internal import (
     SessionGone,
     Signal,
     Tell,
+    asked_of,
     decode_answers,
     decode_close_session,
     decode_presence_reply,
@@ -60,8 +62,10 @@ from tieline.wire.internal import (
     decode_signals,
     digest,
     encode,
+    is_opened,
     message_id,
     read_answer,
+    resume_token,
     secret_hash,
 )
 from tieline.wire.replies import Member
@@ -107,6 +111,7 @@ PRESENCE_REPLIES: tuple[PresenceReply, ...] = (
     Opened(SESSION, resumed=True, rooms={ROOM: 1_700_000_000_000}),
     RoomMembers((Member(ALICE, "online", True, 1_700_000_000_000), Member(BOB, "away", False, 0))),
     RoomMembers(()),
+    Outdated(7),
     RoomJoined(0),
     RoomJoined(7, RoomMembers((Member(ALICE, "online", True, 0),), (7,))),
     Done(),
@@ -123,6 +128,25 @@ ROUTER_REPLIES: tuple[RouterReply, ...] = (
 SIGNALS = (Signal(ALICE, SESSION, BOB, ODD_FRAME, True), Signal(BOB, SESSION, ALICE, b"", False))
 CLOSING = CloseSession(ALICE, SESSION, CONNECTION, 4500)
 CHANGE = RoomChange("left", 7, SESSION, "online", True, 0, "kicked", tells_user=True)
+
+
+def test_a_resume_token_says_when_its_session_was_asked_to_begin() -> None:
+    assert asked_of(resume_token("a-secret", 0xBEEF)) == 0xBEEF
+    assert resume_token("a-secret", 0) == "a-secret"
+
+
+NO_NUMBERS = ("xyz", "1x", "-1", "+1", " 1", "1_0", "BEEF", "٣", "f" * 14)
+
+
+@pytest.mark.parametrize("token", ["", ".", "x" * 32, "a.", *(f"a.{number}" for number in NO_NUMBERS)])
+def test_any_other_token_does_not_say(token: str) -> None:
+    assert asked_of(ResumeToken(token)) == 0
+
+
+def test_a_session_that_was_opened_is_told_from_other_answers() -> None:
+    opened = [is_opened(encode(reply)) for reply in PRESENCE_REPLIES]
+    assert opened == [isinstance(reply, Opened) for reply in PRESENCE_REPLIES]
+    assert not is_opened(encode(list(enumerate(ROUTER_REPLIES))))
 
 
 def test_signals_arrive_at_the_router_as_they_left_the_gateway() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from typing import Literal, cast
 
 import pytest
 
@@ -9,8 +10,8 @@ from gateway.client.actions import AskPresence, AskRouter
 from gateway.client.inbound import MAX_UNREAD
 from tests.unit.gateway.client.harness import connected, join, ping, session, signal, signals
 from tests.unit.wire.samples import refresh_message
-from tieline.wire.ids import CallId, UserId
-from tieline.wire.internal import Accepted, Refused, RoomMembers
+from tieline.wire.ids import CallId, SessionId, UserId
+from tieline.wire.internal import Accepted, Opened, Refused, RoomMembers
 from tieline.wire.replies import Member
 
 
@@ -244,3 +245,29 @@ def test_a_signal_is_logged_by_its_envelope_never_by_its_content(
     ]
     assert said["call"] == "0123"
     assert "x" * 20 not in str(said)
+
+
+# Bugs.
+
+ODD = cast("Literal['relayed']", object())
+"""What no encoder knows."""
+
+
+def test_a_signal_s_answer_that_meets_a_bug_closes(caplog: pytest.LogCaptureFixture) -> None:
+    harness = connected(session(acks=True))
+    harness.send(*signals(3))
+    harness.answer(Accepted(ODD))
+    harness.look()
+    assert harness.close_code == 1011
+    assert harness.host.under_way == []
+    assert [record.message for record in caplog.records] == ["answer not told: a bug"]
+
+
+def test_an_answer_of_presence_that_meets_a_bug_closes(caplog: pytest.LogCaptureFixture) -> None:
+    harness = connected()
+    harness.send(join("j-1"), *signals(2))
+    harness.answer_room(Opened(SessionId("s"), resumed=False, rooms={}))
+    harness.look()
+    assert harness.close_code == 1011
+    assert harness.host.under_way == []
+    assert [record.message for record in caplog.records] == ["answer not told: a bug"]

@@ -13,6 +13,8 @@ class FakePresence:
     """Answers everything at once, with `Done` or a new session, unless it is told to answer otherwise."""
 
     def __init__(self) -> None:
+        self.revision = 0
+        """The newest revision that the gateway knows of."""
         self.asked: list[GatewayRequest] = []
         self.patience: list[float] = []
         """How long each answer would have been waited for."""

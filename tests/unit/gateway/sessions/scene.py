@@ -15,7 +15,8 @@ from gateway.client.terms import Pace, Terms
 from gateway.delivery.connections import Connections
 from gateway.limits.rates import NO_LIMITS
 from gateway.limits.users import Users
-from gateway.sessions.arrivals import WAITING_S, Arrivals
+from gateway.sessions.arrival_turns import WAITING_S
+from gateway.sessions.arrivals import Arrivals
 from gateway.sessions.departures import Departures
 from gateway.sessions.notices import Notices
 from gateway.sessions.registrations import Registrations

@@ -5,17 +5,20 @@ import gc
 import json
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from gateway.limits.users import KEPT_S
+from gateway.sessions import departures
 from gateway.sessions.departures import DRAINING_PATIENCE_S, LONGEST_DELAY, Drain
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import ALICE, Scene
+from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import ConnectionId, UserId
-from tieline.wire.internal import Done, EndSession, Tell
+from tieline.wire.ids import ConnectionId, SessionId, UserId
+from tieline.wire.internal import Done, EndSession, Opened, PresenceReply, Tell, encode
 
 ALICES = ConnectionId("c-alice")
 AT_ONCE = Drain(0, 0)
@@ -295,3 +298,61 @@ async def test_an_empty_gateway_is_drained_at_once(scene: Scene) -> None:
     async with asyncio.timeout(5):
         await scene.departures.drain(AT_ONCE)
     assert scene.presence.asked == []
+
+
+async def test_a_drain_ends_though_nothing_is_ever_answered(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = scene.here("alice")
+    monkeypatch.setattr(departures, "ADVISING_S", 0.0)
+    monkeypatch.setattr(departures, "EMPTYING_S", 0.0)
+
+    async with asyncio.timeout(5):
+        await scene.departures.drain(AT_ONCE)
+
+    assert alice.close_code == 1012
+    scene.presence.answer_begun()
+    scene.answers_close(alice)
+
+
+# What presence has begun too late.
+
+LATE = Opened(
+    SessionId("s-late"), resumed=True, rooms={}, user=ALICE, connection=ConnectionId("c-late"), revision=7
+)
+
+
+def answer(reply: PresenceReply) -> Message:
+    """An answer for which nobody waits."""
+    return Message("reply", "", encode(reply), b"")
+
+
+async def test_a_connection_begun_too_late_is_ended(scene: Scene) -> None:
+    scene.departures.on_late_answer(answer(LATE))
+    await scene.settles()
+    assert scene.ends() == [EndSession(ALICE, LATE.connection, resumable=True, asked=7)]
+
+
+async def test_until_presence_has_heard_it(scene: Scene) -> None:
+    scene.presence.reply(EndSession, None, Done())
+    scene.departures.on_late_answer(answer(LATE))
+    await scene.settles()
+    assert len(scene.ends()) == 2
+
+
+async def test_a_connection_that_is_here_has_its_answer_already(scene: Scene) -> None:
+    scene.here("alice")
+    known = msgspec.structs.replace(LATE, connection=ConnectionId("c-alice"))
+    for reply in (known, Done(), Opened(SessionId("of an older process"), resumed=False, rooms={})):
+        scene.departures.on_late_answer(answer(reply))
+    forged = msgspec.structs.replace(LATE, connection=ConnectionId("a b"))
+    scene.departures.on_late_answer(answer(forged))
+    await scene.settles()
+    assert scene.ends() == []
+
+
+async def test_a_gateway_that_drains_leaves_that_to_its_lease(scene: Scene) -> None:
+    await scene.departures.drain(AT_ONCE)
+    scene.departures.on_late_answer(answer(LATE))
+    await scene.settles()
+    assert scene.ends() == []

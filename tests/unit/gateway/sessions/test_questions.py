@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from gateway.client.actions import AskKeys, AskPresence, AskRouter
@@ -19,6 +20,7 @@ from tieline.wire.internal import (
     Accepted,
     Done,
     JoinRoom,
+    ListMembers,
     PresenceReply,
     Register,
     RouterReply,
@@ -70,6 +72,11 @@ class Asking:
 
     def note(self, ask: AskRouter | AskPresence | AskKeys, reply: object) -> None:
         self.answers.append((ask, reply))
+
+    def numbered(self, ask: AskPresence, number: int) -> AboutSession:
+        """What presence is asked for this, with the number that it has among what the connection asks."""
+        assert not isinstance(ask.request, ListMembers)
+        return msgspec.structs.replace(ask.request, connection=self.session.connection, number=number)
 
     async def router_says(self, *replies: RouterReply | None) -> AskRouter:
         """Ask a router, which answers so, one time after the other."""
@@ -148,7 +155,7 @@ async def test_what_presence_says_is_the_answer(asking: Asking, reply: PresenceR
     ask = await asking.presence_says(reply)
 
     assert asking.answers == [(ask, reply)]
-    assert asking.scene.presence.asked == [ask.request]
+    assert asking.scene.presence.asked == [asking.numbered(ask, 0)]
 
 
 @pytest.mark.parametrize("second", [Done(), FORGOTTEN, None])
@@ -159,7 +166,7 @@ async def test_presence_is_asked_again_for_a_session_that_was_forgotten(
 
     assert asking.answers == [(ask, second)]
     first, registration, again = asking.scene.presence.asked
-    assert (first, again) == (ask.request, ask.request)
+    assert (first, again) == (asking.numbered(ask, 0), asking.numbered(ask, 1))
     assert isinstance(registration, Register)
 
 

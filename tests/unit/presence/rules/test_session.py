@@ -75,7 +75,9 @@ def test_what_another_step_had_prepared_does_not_serve() -> None:
     "before", [None, ended(began(opening("alice", "hall", number=0)))], ids=["unknown", "offline"]
 )
 def test_a_session_begins_in_its_rooms_and_others_are_told(before: User | None) -> None:
-    alice = Session(SessionId("alice-s1"), G1, ConnectionId("alice-c1"), FIRST.secret, "online", note=NOTE)
+    alice = Session(
+        SessionId("alice-s1"), G1, ConnectionId("alice-c1"), FIRST.secret, "online", note=NOTE, began=NOTE
+    )
     rooms = {HALL: Membership(LATER, FIRST_ENTRY), CELLAR: Membership(LATER, FIRST_ENTRY + 1)}
     assert opens(FIRST, before, prepared(opens(FIRST, before), LATER)) == Change(
         Opened(SessionId("alice-s1"), False, {HALL: LATER, CELLAR: LATER}),

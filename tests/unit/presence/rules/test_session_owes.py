@@ -75,7 +75,9 @@ def test_what_was_had_back_meanwhile_counts_once() -> None:
     ask = EndSession(ALICE, C0, True, 12.0, 5.0)
     for later_ms, until_ms in ((10_000, 20_000), (40_000, 45_000)):
         step = session.lose_connection(ask, WINDOW_S, lost, {}, Facts(NOW + later_ms))
-        assert record_of(step).owed == Owed(NOW + until_ms, C0)
+        owed = record_of(step).owed
+        assert owed is not None
+        assert (owed.until, owed.told_by) == (NOW + until_ms, C0)
 
 
 def test_the_end_of_a_replaced_connection_only_adds() -> None:
