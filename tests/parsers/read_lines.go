@@ -39,9 +39,6 @@ type answer struct {
 	Error     string `json:"error,omitempty"`
 }
 
-// Of these commands the server reads no data.
-var free = map[string]bool{"PING": true, "ICE_SERVERS": true}
-
 func read(line string) answer {
 	frame, err := base64.StdEncoding.DecodeString(strings.TrimSpace(line))
 	if err != nil {
@@ -52,19 +49,19 @@ func read(line string) answer {
 		return answer{Error: err.Error()}
 	}
 	found := answer{RequestID: message.RequestID, Module: message.Module, Cmd: message.Cmd}
-	if free[message.Cmd] {
-		return found
+	switch {
+	case strings.HasPrefix(message.Cmd, "WEBRTC_"):
+		var data signal
+		err = json.Unmarshal(message.Data, &data)
+		found.From, found.To = data.From, data.To
+	case message.Cmd == "JOIN" || message.Cmd == "LEAVE" || message.Cmd == "MEMBERS":
+		var data aboutRoom
+		err = json.Unmarshal(message.Data, &data)
+		found.Room = data.Room
 	}
-	var about aboutRoom
-	var carried signal
-	var data any = &about
-	if strings.HasPrefix(message.Cmd, "WEBRTC_") {
-		data = &carried
-	}
-	if err := json.Unmarshal(message.Data, data); err != nil {
+	if err != nil {
 		return answer{Error: err.Error()}
 	}
-	found.From, found.To, found.Room = carried.From, carried.To, about.Room
 	return found
 }
 
