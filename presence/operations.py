@@ -14,7 +14,7 @@ import msgspec
 from presence.changes import Changes
 from presence.gateways import Gateways
 from presence.records import Records
-from presence.rules import room, session, signals
+from presence.rules import holding, room, session, signals
 from presence.rules.change import Facts, Step
 from presence.rules.signals import Terms
 from presence.rules.user import User
@@ -103,7 +103,7 @@ class Operations:
                 functools.partial(room.join, max_rooms=max_rooms), lambda ask: (ask.room,)
             ),
             LeaveRoom: self._on_user(room.leave),
-            ListMembers: self._on_user(room.list_members),
+            ListMembers: self._on_user(holding.by_its_gateway(room.list_members)),
             KeepLease: gateways.keep_lease,
         }
 
@@ -135,7 +135,7 @@ class Operations:
         return carry_out
 
     async def _check(self, ask: Check) -> PresenceReply:
-        rule = functools.partial(signals.check, ask, self._terms)
+        rule = holding.checked(ask, functools.partial(signals.check, ask, self._terms))
         return await self._changes.negotiation(ask.user, ask.to, rule)
 
     async def _open(self, ask: OpenSession) -> PresenceReply:

@@ -7,7 +7,7 @@ a monotonic clock. Presence decides what is granted (`presence.rules.signals`).
 
 from typing import Final, NamedTuple
 
-from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
+from tieline.wire.ids import CallId, ConnectionId, FrameDigest, SessionId, UserId
 from tieline.wire.internal import NO_CALL
 
 MAX_GRANTS: Final = 100_000
@@ -25,6 +25,8 @@ class Grant(NamedTuple):
     """Retries of these are acknowledged as held, and not relayed."""
     call: CallId = NO_CALL
     """What they belong to."""
+    connection: ConnectionId = ConnectionId("")
+    """That which has the sender's session: what another one says is not granted."""
 
 
 class Ticket:

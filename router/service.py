@@ -148,6 +148,8 @@ class RouterService:
             grant = None
             if cmd == _CANDIDATE:
                 grant = self._grants.find(signal.user, signal.session, signal.to, now, signal.call)
+                if grant is not None and grant.connection != signal.connection:
+                    grant = None
             if grant is None and not internal.is_meant(signal):
                 self._unreadable.note("signal", "an id that no gateway sends", _UNREADABLE)
                 continue
@@ -200,6 +202,7 @@ class RouterService:
             internal.digest(signal.frame),
             signal.frame if cmd == _CANDIDATE else b"",
             signal.call,
+            connection=signal.connection,
             carried=carried,
         )
         with metrics.CHECK_SECONDS.time():
@@ -255,5 +258,5 @@ def _granted(signal: Signal, verdict: Verdict, now: float) -> Grant | None:
     target = next((each.session for each in verdict.deliveries if each.user == signal.to), None)
     if target is None:
         return None
-    until = now + verdict.grant_seconds
-    return Grant(signal.session, target, until, frozenset(verdict.grant_held), verdict.call)
+    until, held = now + verdict.grant_seconds, frozenset(verdict.grant_held)
+    return Grant(signal.session, target, until, held, verdict.call, connection=signal.connection)

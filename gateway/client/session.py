@@ -193,7 +193,8 @@ class Session:
             if cmd == "WEBRTC_ANSWER" and self.budget.answers_again(to, frame):
                 price = prices.ANSWER_AGAIN
             self._charge(price)
-        signal = Signal(self.user, self.session, to, frame, self.acks, CallId(call))
+        call_id, connection = CallId(call), self.connection
+        signal = Signal(self.user, self.session, to, frame, self.acks, call_id, connection=connection)
         return AskRouter(message.request_id, cmd, signal)
 
     def _charge(self, price: float) -> None:
@@ -244,7 +245,7 @@ class Session:
         self._charge(prices.LIST)
         is_paged = self.batches or after is not None or body.limit
         page = Page(after, body.limit or PAGE) if is_paged else None
-        request = ListMembers(self.user, self.session, room)
+        request = ListMembers(self.user, self.session, room, connection=self.connection)
         return AskPresence(request_id, "MEMBERS", room, request, page=page)
 
     def router_answered(self, ask: AskRouter, reply: RouterReply | None) -> Say | HangUp:
@@ -322,6 +323,7 @@ class Session:
             secret_hash(resume) if resume else SecretHash(b""),
             claims.granted,
             hears=True,
+            names_connection=True,
         )
 
     def opened(self, reply: Opened, secret: SecretHash) -> None:
@@ -343,6 +345,7 @@ class Session:
             self.rooms,
             self.secret,
             hears=True,
+            names_connection=True,
         )
 
     def ending(self, close_code: int, at: float = 0.0) -> EndSession:

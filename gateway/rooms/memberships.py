@@ -137,7 +137,9 @@ class Memberships:
         self, seat: Seat, room: LiveRoom, session: Session, ask: AskPresence, asks: Ask
     ) -> Answer:
         """List a room's members, after asking presence if they are not known."""
-        request = ListMembers(session.user, session.session, room.name, hears=True)
+        request = ListMembers(
+            session.user, session.session, room.name, hears=True, connection=session.connection
+        )
         reply = None if self._known(room.name) is not None else await self._load(room, session, request, asks)
         roster = self._known(room.name)
         if roster is None or seat.owner.of(room.name) is not seat:
@@ -148,7 +150,9 @@ class Memberships:
         """Know a room's members for a client that waits for its list, and tell the client."""
         room = self._rooms.known(seat.room.name)
         if room is not None:
-            request = ListMembers(session.user, session.session, room.name, hears=True)
+            request = ListMembers(
+                session.user, session.session, room.name, hears=True, connection=session.connection
+            )
             await self._load(room, session, request, asks)
             seat.owner.tell()
 

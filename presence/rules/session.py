@@ -224,6 +224,7 @@ def _begun(
         facts.note,
         status_changes,
         hears=ask.hears,
+        is_named=ask.names_connection,
     )
     rooms = {room: Membership(since.get(room, facts.now), entry) for room, entry in facts.entries.items()}
     owed = None if before is None else before.owed
@@ -269,6 +270,7 @@ def _online(user: User, ask: OpenSession | Register, note: int) -> User:
         note=note,
         status_changes=user.session.status_changes + 1,
         hears=ask.hears,
+        is_named=ask.names_connection,
     )
     return msgspec.structs.replace(with_session(user, session), voice=ask.voice)
 

@@ -32,6 +32,8 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     """The connection from which the session was resumed last."""
     hears: bool = False
     """Its gateway hears the logs of rooms, and its roster entries say so."""
+    is_named: bool = False
+    """Its gateway names the connection in all that it asks for the session: what names none is another's."""
 
     @property
     def is_reachable(self) -> bool:

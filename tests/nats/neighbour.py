@@ -18,6 +18,7 @@ from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import (
     OPERATIONS,
     CloseSession,
+    ListMembers,
     OpenSession,
     PresenceRequest,
     Register,
@@ -156,7 +157,7 @@ class Neighbour:
         wanted: dict[str, object] = {
             "user": user,
             "to": known.user,
-            "session": SessionId("s-of-mallory") if is_believed else SessionId("s-guessed"),
+            "session": known.session if isinstance(request, ListMembers) else SessionId("s-guessed"),
             "gateway": GatewayId("intruder"),
             "connection": self._connection(),
             "room": self._den,
@@ -177,8 +178,14 @@ class Neighbour:
         sender, target = self._any(), self._any()
         parties = {"from": self._any().user, "to": target.user, "data": "forged"}
         frame = msgspec.json.encode({"requestId": "forged", "module": "ROOM", "cmd": cmd, "data": parties})
-        session = SessionId(self._chance.choice(("s-guessed", "s\r\nPUB x 1\r\nx", "")))
-        return Signal(sender.user, session, target.user, self._changed(frame), self._chance.random() < 0.5)
+        session = SessionId(self._chance.choice((sender.session, "s\r\nPUB x 1\r\nx", "")))
+        frame = self._changed(frame)
+        if self._chance.random() < 0.2:  # as the user's own gateway would send it, but for the connection
+            said = {"from": sender.user, "to": target.user, "data": "forged"}
+            frame = msgspec.json.encode({"requestId": "forged", "module": "ROOM", "cmd": cmd, "data": said})
+            session = sender.session
+        stored = self._chance.random() < 0.5
+        return Signal(sender.user, session, target.user, frame, stored, connection=self._connection())
 
     def _aim(self) -> str:
         known = self._any()

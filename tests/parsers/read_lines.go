@@ -17,11 +17,16 @@ type envelope struct {
 	Data      json.RawMessage `json:"data"`
 }
 
-type body struct {
-	From string          `json:"from,omitempty"`
-	To   string          `json:"to,omitempty"`
-	Room string          `json:"room,omitempty"`
-	Data json.RawMessage `json:"data,omitempty"`
+// What a signal is read as; a member that only other commands have may be of any type.
+type signal struct {
+	From string          `json:"from"`
+	To   string          `json:"to"`
+	Data json.RawMessage `json:"data"`
+}
+
+// What is read of a command about a room.
+type aboutRoom struct {
+	Room string `json:"room"`
 }
 
 type answer struct {
@@ -34,9 +39,6 @@ type answer struct {
 	Error     string `json:"error,omitempty"`
 }
 
-// Of these commands the server reads no data.
-var free = map[string]bool{"PING": true, "ICE_SERVERS": true}
-
 func read(line string) answer {
 	frame, err := base64.StdEncoding.DecodeString(strings.TrimSpace(line))
 	if err != nil {
@@ -47,14 +49,19 @@ func read(line string) answer {
 		return answer{Error: err.Error()}
 	}
 	found := answer{RequestID: message.RequestID, Module: message.Module, Cmd: message.Cmd}
-	if free[message.Cmd] {
-		return found
+	switch {
+	case strings.HasPrefix(message.Cmd, "WEBRTC_"):
+		var data signal
+		err = json.Unmarshal(message.Data, &data)
+		found.From, found.To = data.From, data.To
+	case message.Cmd == "JOIN" || message.Cmd == "LEAVE" || message.Cmd == "MEMBERS":
+		var data aboutRoom
+		err = json.Unmarshal(message.Data, &data)
+		found.Room = data.Room
 	}
-	var data body
-	if err := json.Unmarshal(message.Data, &data); err != nil {
+	if err != nil {
 		return answer{Error: err.Error()}
 	}
-	found.From, found.To, found.Room = data.From, data.To, data.Room
 	return found
 }
 

@@ -79,6 +79,9 @@ class Signal(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The sender asked for acks: answer only when the message is safe."""
     call: CallId = NO_CALL
     """The call that the client says it is about; empty: it says none."""
+    connection: ConnectionId = ConnectionId("")
+    """The connection that has the session: its gateway and presence alone know it, and so nobody else speaks
+    for the session. Empty: an older gateway does not say."""
 
 
 class Accepted(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -128,6 +131,8 @@ class Check(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The frame, if it is a candidate: it may have to be held. Else empty."""
     call: CallId = NO_CALL
     """See `Signal`."""
+    connection: str | None = None
+    """See `Signal`; it is compared and nothing else. None: an older router does not say."""
     carried: tuple[tuple[UserId, FrameDigest], ...] = ()
     """For whom the mailbox has all that these answers of the two have released: leave it out."""
 
@@ -184,6 +189,8 @@ class OpenSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """The rooms that the token grants now; None: all. A resumed session leaves the others."""
     hears: bool = False
     """The gateway hears the logs of its members' rooms, so that their changes are in no mailbox."""
+    names_connection: bool = False
+    """Whatever the gateway asks for the session, it names the connection: what does not is another's."""
 
 
 class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -228,6 +235,8 @@ class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
     rooms: dict[RoomId, int]
     secret: SecretHash
     hears: bool = False
+    """See `OpenSession`."""
+    names_connection: bool = False
     """See `OpenSession`."""
 
 
@@ -295,6 +304,8 @@ class ListMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):
     room: RoomId
     hears: bool = False
     """See `OpenSession`. The answer has `revisions` then."""
+    connection: ConnectionId = ConnectionId("")
+    """See `Signal`."""
 
 
 class RoomMembers(_Message, frozen=True, array_like=True, tag=True, gc=False):

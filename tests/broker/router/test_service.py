@@ -21,7 +21,7 @@ from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
 from tieline.wire import internal
-from tieline.wire.ids import FrameDigest, SessionId, UserId
+from tieline.wire.ids import ConnectionId, FrameDigest, SessionId, UserId
 from tieline.wire.internal import (
     Accepted,
     Check,
@@ -143,7 +143,8 @@ async def test_presence_is_shown_the_frame_of_a_candidate_alone(
     assert await routing.answer() == [(0, Accepted("held"))]
     check = internal.decode_presence_request((await routing.checks.next()).data)
     shown = said(cmd, signal()) if is_shown else b""
-    assert check == Check(ALICE, SESSION, BOB, cmd, digest_of(b"frame", cmd), shown)
+    asked = Check(ALICE, SESSION, BOB, cmd, digest_of(b"frame", cmd), shown, connection=ConnectionId(""))
+    assert check == asked
 
 
 @pytest.mark.parametrize("verdict", [Refused("TARGET_OFFLINE"), SessionGone(replaced=True)])
@@ -194,6 +195,26 @@ async def test_a_grant_knows_retries_of_what_is_held(routing: Routing) -> None:
     assert await routing.answer() == [(0, Accepted("held"))]
     await routing.broker.flush()
     assert routing.frames.is_empty()
+
+
+async def test_a_grant_is_for_the_connection_that_got_it_alone(routing: Routing) -> None:
+    routing.verdict = granting
+    hers = msgspec.structs.replace(signal(b"1"), connection=ConnectionId("c-1"))
+    routing.signal(CANDIDATE, hers)
+    await routing.answer()
+    await routing.checks.next()
+    routing.verdict = lambda _: SessionGone(replaced=True)
+
+    for other in (ConnectionId("c-2"), ConnectionId("")):
+        routing.signal(CANDIDATE, msgspec.structs.replace(signal(b"forged"), connection=other))
+        assert await routing.answer() == [(0, SessionGone(replaced=True))]
+        check = internal.decode_presence_request((await routing.checks.next()).data)
+        assert isinstance(check, Check)
+        assert check.connection == other
+    routing.signal(CANDIDATE, msgspec.structs.replace(hers, frame=b"2"))
+
+    assert await routing.answer() == [(0, Accepted("relayed"))]
+    assert [(await routing.frame())[1] for _ in range(2)] == [b"1", b"2"]
 
 
 async def test_a_change_of_either_user_ends_a_grant(routing: Routing) -> None:

@@ -75,6 +75,11 @@ SAMPLES: Final = (
         USER,
         User((Session(HERS, GATEWAY, CONNECTION, SECRET, "online", 7, 2, OLDER, True),), True, {}),
     ),
+    Sample(
+        "a session of a gateway that names its connections",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, SECRET, "online", is_named=True),), True, {}),
+    ),
     Sample("a user who is offline", USER, User((Session(HIS, GATEWAY, OLDER, NONE, "offline"),), False, {})),
     Sample(
         "everything that the change of a user may mean",

@@ -145,6 +145,31 @@ SAMPLES: Final = (
     Sample("a room to be joined and not listed", REQUEST, JoinRoom(ALICE, HERS, ROOM, hears=True)),
     Sample("a room to be listed with revisions", REQUEST, ListMembers(ALICE, HERS, ROOM, hears=True)),
     Sample("the lease of a gateway that hears the logs", REQUEST, KeepLease(GATEWAY, hears=True)),
+    Sample(
+        "a signal that names its connection",
+        "signals",
+        [Signal(ALICE, HERS, BOB, FRAME, True, connection=CONNECTION)],
+    ),
+    Sample(
+        "a signal to be judged that names its connection",
+        REQUEST,
+        Check(ALICE, HERS, BOB, CANDIDATE, DIGEST, FRAME, connection=CONNECTION),
+    ),
+    Sample(
+        "a session to be begun by a gateway that names its connections",
+        REQUEST,
+        OpenSession(ALICE, HERS, GATEWAY, CONNECTION, True, (), SECRET, NONE, None, names_connection=True),
+    ),
+    Sample(
+        "a session to be registered by a gateway that names its connections",
+        REQUEST,
+        Register(ALICE, HERS, GATEWAY, CONNECTION, True, {}, SECRET, names_connection=True),
+    ),
+    Sample(
+        "a room to be listed for a connection",
+        REQUEST,
+        ListMembers(ALICE, HERS, ROOM, connection=CONNECTION),
+    ),
     Sample("a room to be listed", REQUEST, ListMembers(ALICE, HERS, ROOM)),
     Sample("a lease to be kept", REQUEST, KeepLease(GATEWAY)),
     Sample(

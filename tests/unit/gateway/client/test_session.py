@@ -11,6 +11,7 @@ from gateway.client.session import UNKNOWN
 from tests.unit.gateway.client.alice import (
     ALICE,
     BOB,
+    CONNECTION,
     NOW,
     ROOM,
     SESSION,
@@ -45,7 +46,7 @@ def test_a_signal_goes_to_a_router_as_it_came(cmd: str, acks: bool) -> None:
     sent = frame(signal_message(cmd))
 
     assert alice(acks=acks).receive(sent, NOW) == AskRouter(
-        "r-1", cmd, Signal(ALICE, SESSION, BOB, sent, stored=acks)
+        "r-1", cmd, Signal(ALICE, SESSION, BOB, sent, stored=acks, connection=CONNECTION)
     )
 
 
@@ -101,7 +102,7 @@ def test_a_ping_is_answered_with_its_own_data() -> None:
     [
         ("JOIN", JoinRoom(ALICE, SESSION, ROOM, knows_too_many_rooms=True)),
         ("LEAVE", LeaveRoom(ALICE, SESSION, ROOM)),
-        ("MEMBERS", ListMembers(ALICE, SESSION, ROOM)),
+        ("MEMBERS", ListMembers(ALICE, SESSION, ROOM, connection=CONNECTION)),
     ],
 )
 def test_a_room_command_goes_to_presence(cmd: str, request_: JoinRoom | LeaveRoom | ListMembers) -> None:

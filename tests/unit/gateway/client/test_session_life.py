@@ -26,7 +26,17 @@ def test_a_session_is_opened_with_what_the_token_grants() -> None:
     session = alice(rooms=("hall",), join=("cellar",), voice=False)
 
     assert session.opening(GATEWAY, None) == OpenSession(
-        ALICE, SESSION, GATEWAY, CONNECTION, False, (CELLAR,), SECRET, NO_SECRET, (HALL, CELLAR), hears=True
+        ALICE,
+        SESSION,
+        GATEWAY,
+        CONNECTION,
+        False,
+        (CELLAR,),
+        SECRET,
+        NO_SECRET,
+        (HALL, CELLAR),
+        hears=True,
+        names_connection=True,
     )
 
 
@@ -50,7 +60,15 @@ def test_a_session_becomes_what_presence_says_it_is() -> None:
     assert (session.session, session.secret, session.rooms) == ("older", b"older's", {HALL: 5})
     assert signal_ask(session).signal.session == "older"
     assert session.registration(GATEWAY) == Register(
-        ALICE, SessionId("older"), GATEWAY, CONNECTION, True, {HALL: 5}, SecretHash(b"older's"), hears=True
+        ALICE,
+        SessionId("older"),
+        GATEWAY,
+        CONNECTION,
+        True,
+        {HALL: 5},
+        SecretHash(b"older's"),
+        hears=True,
+        names_connection=True,
     )
     assert session.is_resumed
 

@@ -23,7 +23,15 @@ from tieline.wire.internal import (
 
 ALICES = ConnectionId("c-alice")
 REGISTRATION = Register(
-    ALICE, SessionId("s-alice"), GATEWAY, ALICES, True, {}, SecretHash(b"hash"), hears=True
+    ALICE,
+    SessionId("s-alice"),
+    GATEWAY,
+    ALICES,
+    True,
+    {},
+    SecretHash(b"hash"),
+    hears=True,
+    names_connection=True,
 )
 
 
