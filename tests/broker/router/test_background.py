@@ -17,6 +17,7 @@ from tests.broker.runtime.watching import Inbox
 from tests.support.faulty import BUG, Fault, Faults, FaultyBroker, FaultyRequests, at_every_await, unnamed
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import until_true
+from tests.unit.wire import samples
 from tieline.runtime.broker import BrokerAway, connect
 from tieline.runtime.guard import BackgroundTasks
 from tieline.runtime.message import Message
@@ -24,11 +25,17 @@ from tieline.runtime.ops import Ready
 from tieline.runtime.requests import NoAnswer
 from tieline.runtime.watch import hold_while_unwell
 from tieline.wire import internal
-from tieline.wire.ids import SessionId, UserId
+from tieline.wire.ids import GatewayId, SessionId, UserId
 from tieline.wire.internal import Accepted, Delivery, Relay, Signal
 from tieline.wire.subjects import Subjects
 
 ALICE, BOB, HERS, HIS = UserId("alice"), UserId("bob"), SessionId("hers"), SessionId("his")
+GATEWAY = GatewayId("g")
+FRAMES = [
+    samples.frame(samples.signal_message("WEBRTC_ANSWER") | {"requestId": name})
+    for name in ("first", "second")
+]
+
 PATIENCE_S = 0.1
 """For an answer, before a signal is sent again."""
 
@@ -62,7 +69,7 @@ async def carried(
         subscription = await service.start()
         await gateway.subscribe(subjects.presence("check"), judge)
         await gateway.subscribe(subjects.users(), frames.put)
-        await gateway.subscribe("t.answers", answers.put)
+        await gateway.subscribe(f"{subjects.gateway(GATEWAY, 'reply')}.1", answers.put)
         await gateway.flush()
         await broker.flush()
         ready = Ready()
@@ -71,7 +78,11 @@ async def carried(
 
         async def is_answered(frame: bytes) -> bool:
             pack = [Signal(ALICE, HERS, BOB, frame, stored)]
-            gateway.send(subjects.signal("WEBRTC_ANSWER"), internal.encode(pack), "t.answers")
+            gateway.send(
+                subjects.signal("WEBRTC_ANSWER"),
+                internal.encode(pack),
+                f"{subjects.gateway(GATEWAY, 'reply')}.1",
+            )
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     answer = internal.decode_answers((await answers.next()).data)
@@ -79,12 +90,12 @@ async def carried(
                 return False
             return isinstance(answer[0][1], Accepted)
 
-        for frame in (b"first", b"second"):
+        for frame in FRAMES:
             await until_true(functools.partial(is_answered, frame))
         came: list[bytes] = []
         while len(set(came)) < 3:
             came.append((await frames.next()).data)
-        assert list(dict.fromkeys(came)) == [b"first", b"released", b"second"]
+        assert list(dict.fromkeys(came)) == [FRAMES[0], b"released", FRAMES[1]]
         watching.cancel()
         await broker.drain(subscription)
     await broker.close()

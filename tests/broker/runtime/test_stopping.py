@@ -23,17 +23,20 @@ from tests.support.nats_server import NatsServer
 from tests.support.proxy import Proxy
 from tests.support.system import SECRET
 from tests.support.waiting import PATIENCE_S, until_true
+from tests.unit.wire import samples
 from tieline.cli.dev.ports import hold_ports
 from tieline.runtime.broker import connect
 from tieline.runtime.process import Stopped
 from tieline.runtime.settings import ProcessSettings
 from tieline.wire import internal
-from tieline.wire.ids import RoomId, SessionId, UserId
+from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import LeaveRoom, Signal
 from tieline.wire.subjects import Subjects
 
 SUBJECTS: Final = Subjects("t")
 ALICE, BOB, HERS = UserId("alice"), UserId("bob"), SessionId("hers")
+
+OFFER: Final = samples.frame(samples.signal_message("WEBRTC_OFFER"))
 
 UNDER_WAY: Final = 20
 """Requests of each kind that come while the process is told to stop."""
@@ -88,7 +91,7 @@ SERVICES: Final = (
         (
             (
                 SUBJECTS.signal("WEBRTC_OFFER"),
-                internal.encode([Signal(ALICE, HERS, BOB, b"{}", stored=True)]),
+                internal.encode([Signal(ALICE, HERS, BOB, OFFER, stored=True)]),
             ),
         ),
     ),
@@ -163,7 +166,7 @@ async def stops(service: Service, broker: NatsServer, port: int, nth: int) -> bo
         asker = await connect(broker.url, "asker")
         await running.is_ready()
         for subject, payload in service.requests * UNDER_WAY:
-            asker.send(subject, payload, "t.nobody")
+            asker.send(subject, payload, f"{SUBJECTS.gateway(GatewayId('nobody'), 'reply')}.1")
         await asker.flush()
         death = Death(proxy, nth, for_good=True)
         await running.stop()
