@@ -78,7 +78,9 @@ def in_order(
 
 
 def _overtaken(ask: OfConnection, session: Session) -> PresenceReply | None:
-    if not ask.connection:  # an older gateway does not say; for the session of one that does, another one asks
+    if (
+        not ask.connection
+    ):  # an older gateway does not say; for the session of one that does, another one asks
         return SessionGone(replaced=True) if session.is_named else None
     if ask.connection != session.connection:
         return SessionGone(replaced=True)

@@ -18,16 +18,22 @@ from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import (
     OPERATIONS,
     CloseSession,
+    JoinRoom,
+    LeaveRoom,
     ListMembers,
     OpenSession,
     PresenceRequest,
     Register,
+    Regrant,
     RoomChange,
     Signal,
 )
 from tieline.wire.subjects import Keys, Subjects
 
 SUBJECTS: Final = Subjects(NAMESPACE)
+
+HELD: Final = JoinRoom | LeaveRoom | ListMembers | Regrant
+"""What is asked for a session whose name all gateways know, and which only its own may ask."""
 MALLORY: Final = UserId("mallory")
 MOST_CHANGES: Final = 4
 
@@ -157,7 +163,7 @@ class Neighbour:
         wanted: dict[str, object] = {
             "user": user,
             "to": known.user,
-            "session": known.session if isinstance(request, ListMembers) else SessionId("s-guessed"),
+            "session": known.session if isinstance(request, HELD) else SessionId("s-guessed"),
             "gateway": GatewayId("intruder"),
             "connection": self._connection(),
             "room": self._den,

@@ -29,7 +29,7 @@ PUSHED = (
         (jetstream.create_consumer("S", "c", "a.>"), "$JS.API.CONSUMER.CREATE.S.c.a.>"),
         (jetstream.consumer_info("S", "c"), "$JS.API.CONSUMER.INFO.S.c"),
         (jetstream.next_message("S", "c"), "$JS.API.CONSUMER.MSG.NEXT.S.c"),
-        (jetstream.consumer_acks("S", "c"), "$JS.ACK.S.c.>"),
+        (jetstream.consumer_acks("S", "c"), "$JS.ACK.S.c.*.*.*.*.*"),
         (jetstream.leader_elected("S"), "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.S"),
         (jetstream.bucket_stream("b"), "KV_b"),
         (jetstream.bucket_prefix("b"), "$KV.b."),

@@ -262,6 +262,15 @@ def test_an_older_gateway_s_requests_are_taken_as_they_come(ask: JoinRoom | Leav
     assert record_of(carries_out(plain, with_number(left(ONLINE), 4))).session.number == 4
 
 
+@EACH
+def test_for_a_named_connection_only_its_own_gateway_asks(ask: JoinRoom | LeaveRoom | Regrant) -> None:
+    named = with_session(ONLINE, msgspec.structs.replace(ONLINE.session, is_named=True))
+    assert record_of(carries_out(ask, named)).session.number == 3
+    for another in (ConnectionId(""), ConnectionId("alice-c0")):
+        step = carries_out(msgspec.structs.replace(ask, connection=another), named)
+        assert step == Change(SessionGone(replaced=True))
+
+
 def test_what_changes_nothing_is_remembered_if_a_copy_may_follow() -> None:
     idle = LeaveRoom(ALICE, S1, CELLAR, connection=C1, number=1)
     assert record_of(carries_out(idle, ONLINE)).session.number == 1
