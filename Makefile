@@ -77,10 +77,10 @@ run: $(RUN_STAMP) ## the whole system on this machine, with a voice call through
 unit: install ## the tests that need no broker and no process: under 40 s of CPU
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=quick
 
-# Every test, in three parts side by side: most of them wait more than they work. The attacks come after them, by
-# themselves. The output of each part comes when it is done.
+# Every test, two parts side by side and then the third: most tests wait more than they work. The attacks come after
+# them, by themselves. The output of each part comes when it is done.
 test: install ## every test
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-inside test-system test-outside
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-system test-outside test-inside
 	@$(MAKE) --no-print-directory test-attacks
 
 # Where the time goes is listed in CI.

@@ -155,13 +155,13 @@ class Late(NamedTuple):
         connection = ConnectionId(does.connection)
         mine = connection if self.fence.numbers else ConnectionId("")
         where = GatewayId(does.gateway)
-        session_id = SessionId(f"of {does.connection}") if does.kind == "open" else _session_of(state)
+        session_id = SessionId(f"of-{does.connection}") if does.kind == "open" else _session_of(state)
         match does.kind:
             case "open" | "resume":
                 resume = SECRET if does.kind == "resume" else NONE
                 ask: Ask = OpenSession(
                     USER,
-                    SessionId(f"of {connection}"),
+                    SessionId(f"of-{connection}"),
                     where,
                     connection,
                     True,
@@ -281,7 +281,7 @@ def _with(state: State, call: Call, *instead: Call) -> State:
 
 
 def _session_of(state: State) -> SessionId:
-    return _decode(state.record).session.id if state.record else SessionId("")
+    return _decode(state.record).session.id if state.record else SessionId("none")
 
 
 def _name(ask: Ask) -> str:

@@ -1,4 +1,7 @@
-"""Whatever bytes come, a reader raises nothing but what it says, and does what it must."""
+"""Whatever bytes come, a reader raises nothing but what it says, and does what it must.
+
+The tests are coroutines: readers say in the log what they drop, which wants the loop of a service.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -24,7 +27,7 @@ def kept(name: str) -> list[bytes]:
 
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.timeout(1_800)
-def test_a_reader_survives_whatever_comes(name: str) -> None:
+async def test_a_reader_survives_whatever_comes(name: str) -> None:
     target = TARGETS[name]
 
     @seed(SEED)
@@ -43,7 +46,7 @@ def test_a_reader_survives_whatever_comes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_reader_survives_what_was_found_before(name: str) -> None:
+async def test_a_reader_survives_what_was_found_before(name: str) -> None:
     for data in (*TARGETS[name].seeds, *kept(name)):
         TARGETS[name].read(data)
 

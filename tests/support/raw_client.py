@@ -276,6 +276,7 @@ class RawClient:
 
     async def drop(self) -> None:
         """Cut the connection without a word."""
-        self._writer.transport.abort()
+        if not self._writer.transport.is_closing():  # TLS that has ended cannot be cut any more
+            self._writer.transport.abort()
         with suppress(ConnectionError):
             await self._writer.wait_closed()
