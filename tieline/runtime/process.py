@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, TypeVar
 import uvloop
 
 from tieline import __version__
-from tieline.runtime import logs, metrics
+from tieline.runtime import garbage, logs, metrics
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.lag import measure_lag
 from tieline.runtime.log_writer import LogWriter
@@ -73,6 +73,7 @@ def run(
     for doubt in doubts:
         _log.warning(doubt.event, extra=dict(doubt.fields))
     metrics.BUILD_INFO.labels(service, __version__).set(1)
+    garbage.settle()
     problem_found: BaseException | None = None
     is_failing = True
     try:
