@@ -222,7 +222,8 @@ class Reconnector {
         await this.#attempt();
         break;
       } catch (failure) {
-        if (this.#isFinal(failure)) this.#end(failure);
+        // Instead of a WELCOME, 4500 says that another device has replaced the session: no attempt of ours has.
+        if (failure.code === 4500 || this.#isFinal(failure)) this.#end(failure);
       }
     }
     this.#dialing = false;
