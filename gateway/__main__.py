@@ -236,6 +236,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         process.ready.hold("draining")
         await departures.drain(Drain(settings.drain_wait, settings.drain_spread))
         server.close()
+        await retelling.stop()
         tally.flush()
         for task in keeping:
             task.cancel()

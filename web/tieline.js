@@ -37,7 +37,7 @@ const EVENTS = new Set([...Object.keys(CHANGES), 'ROOM_CHANGED', 'TOKEN_EXPIRING
 const WRONGLY_SPOKEN = new Set([1000, 1002, 1003, 1007, 1009]); // close codes below 4000 that are final
 const TRY_AGAIN = new Set(['INTERNAL', 'RATE_LIMITED']); // refusals after which the same frame may succeed
 const NO_MICROPHONE = new Set(['NotAllowedError', 'NotFoundError', 'NotReadableError', 'TypeError']); // of getUserMedia
-const PLACE = /^{"place":"[^"]*",/; // the server writes it before all else
+const PLACE = /^(\s*{)"place":"([^"]*)",/; // the server writes it before all else
 const END_OF_CANDIDATES = { candidate: '', sdpMid: '0', sdpMLineIndex: 0 };
 
 const emit = (target, type, detail) => target.dispatchEvent(new CustomEvent(type, { detail }));
@@ -222,7 +222,8 @@ class Reconnector {
         await this.#attempt();
         break;
       } catch (failure) {
-        if (this.#isFinal(failure)) this.#end(failure);
+        // Instead of a WELCOME, 4500 says that another device has replaced the session: no attempt of ours has.
+        if (failure.code === 4500 || this.#isFinal(failure)) this.#end(failure);
       }
     }
     this.#dialing = false;
@@ -253,8 +254,8 @@ class Reconnector {
       if (now - at < SEEN_MS) break;
       this.#seen.delete(seen);
     }
-    const sent = this.#place === null ? frame : frame.replace(PLACE, '{'); // as others have sent it
-    if (this.#place !== null) this.#place = message.place ?? '';
+    const sent = this.#place === null ? frame : frame.replace(PLACE, '$1'); // as others have sent it
+    if (this.#place !== null) this.#place = PLACE.exec(frame)?.[2] ?? '';
     if (this.#seen.has(sent)) return;
     this.#seen.set(sent, now);
     this.#last = message.requestId;

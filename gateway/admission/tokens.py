@@ -182,7 +182,7 @@ class Tokens:
         demands = self._demands
         try:
             made_for = _made_for.decode(signed.payload)
-        except RecursionError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadToken("unusable claims") from error
         audiences = made_for.aud if isinstance(made_for.aud, list) else [made_for.aud]
         if demands.audiences and not any(_is_among(one, demands.audiences) for one in audiences):

@@ -53,8 +53,10 @@ def numbered(frame: bytes, number: int) -> bytes:
 
 
 def with_place(frame: bytes, number: int) -> bytes:
-    """Write a place into an envelope, before all that it has."""
-    start = frame.index(b"{") + 1
+    """Write a place into an envelope, before all that it has; into what is none, nothing."""
+    start = frame.find(b"{") + 1
+    if not start:  # a router that was taken over sends anything
+        return frame
     return b'%b"place":"%d",%b' % (frame[:start], number, frame[start:])
 
 

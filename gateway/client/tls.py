@@ -25,8 +25,8 @@ READ_BYTES: Final = 16 * 1024
 """Read at once, of what a client has sent: a record of TLS."""
 
 MOST_HANDSHAKE_BYTES: Final = 16 * 1024
-"""Of a client before its handshake is done. The first message of a browser has less than 2 KiB, and clients
-show no certificates."""
+"""Of a client's handshake, without what it says behind that. The first message of a browser has less than
+2 KiB, and clients show no certificates."""
 
 MOST_RECORDS: Final = 32
 """Decrypted at once: one read may hold 700 records of a byte each, at 2 us, or that change keys, at 30 us."""
@@ -119,12 +119,9 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
         self._rest += data
         if self._is_open:
             self._decrypt()
-            return
-        self._handshake_bytes += len(data)
-        if self._handshake_bytes > MOST_HANDSHAKE_BYTES:
-            self._fail("HANDSHAKE_TOO_LONG")
         elif not self._is_queued:
             self._queue()
+            self._set_reading()
 
     def eof_received(self) -> bool:
         """Learn that the client sends no more, and has ended TLS or not."""
@@ -162,7 +159,11 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
     def _shake_hands(self) -> None:
         if self._tls is None:
             self._tls = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        while self._feed():
+        while size := self._feed():
+            self._handshake_bytes += size
+            if self._handshake_bytes > MOST_HANDSHAKE_BYTES:
+                self._fail("HANDSHAKE_TOO_LONG")
+                return
             try:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
@@ -173,6 +174,7 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
             self._begin()
             return
         self._flush()
+        self._set_reading()
 
     def _begin(self) -> None:
         """Go on with what the client has to say: the handshake is done."""
@@ -248,22 +250,24 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
         self.abort()
         return _NOTHING
 
-    def _feed(self) -> bool:
+    def _feed(self) -> int:
         """Give TLS the next record, if it is whole; what is no record is all given, for TLS to refuse it.
+
+        Returns how many bytes that is.
 
         One at a time, since TLS itself acts on any number of those that only change keys before it returns.
         """
         rest = self._rest
         if len(rest) < _HEAD:
-            return False
+            return 0
         size = _HEAD + int.from_bytes(rest[3:_HEAD], "big")
         if rest[0] not in _KINDS or rest[1] != _MAJOR or size > LONGEST_RECORD:
             size = len(rest)
         elif size > len(rest):
-            return False
+            return 0
         self._incoming.write(rest[:size])
         del rest[:size]
-        return True
+        return size
 
     # The transport of the client.
 
@@ -353,7 +357,7 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
 
     def _set_reading(self) -> None:
         """Read from the socket, or leave what the client sends there."""
-        pauses = self._is_paused or (self._is_open and self._is_queued)
+        pauses = self._is_paused or self._is_queued
         if pauses is not self._is_socket_paused and not self._socket.is_closing():
             self._is_socket_paused = pauses
             if pauses:

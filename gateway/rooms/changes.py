@@ -69,8 +69,8 @@ class Told(NamedTuple):
     changes: Sequence[Change] = ()
     """Those that are told; none if it is a list."""
     whole_to: int | None = None
-    """Up to which number all is told before the last of them is, if each stands for older ones of its user;
-    None: up to each of them."""
+    """Up to which number all is told before the last of them is, if each stands for older ones of its user,
+    or if it is a list that goes beyond what follows; None: up to each of them."""
     placed: bytes = b""
     """The same frames for a client that is told the place of each; empty: they have not been made."""
 
@@ -174,6 +174,11 @@ def told_together(room: RoomId, changes: Sequence[Change]) -> Told:
     return Told(framed(replies.success(name_of(last), "ROOM_CHANGED", changed)), last, changes)
 
 
+def listed_before(listed: Told, whole_to: int) -> Told:
+    """Have a list say that all is told up to a number, for something follows that is older than the list."""
+    return listed._replace(data=_renamed(listed.data, whole_to), whole_to=whole_to)
+
+
 def in_one_order(told: Sequence[Told], *, batches: bool) -> bytes:
     """Write what is told of several rooms, for a client that may get a part of it and then come back.
 
@@ -184,8 +189,15 @@ def in_one_order(told: Sequence[Told], *, batches: bool) -> bytes:
         changes = sorted((one for each in told for one in each.changes), key=lambda change: change.number)
         return _singly(changes, min((one.whole_to for one in told if one.whole_to is not None), default=None))
     *others, last = sorted(told, key=lambda one: one.last)
-    whole_to = min(one.changes[0].number if one.changes else one.last for one in told) - 1
+    whole_to = min(_all_before(one) for one in told)
     return b"".join([_renamed(one.data, whole_to) for one in others]) + last.data
+
+
+def _all_before(told: Told) -> int:
+    """Say up to which number all is told before a batch, or a list."""
+    if told.changes:
+        return told.changes[0].number - 1
+    return told.last - 1 if told.whole_to is None else told.whole_to
 
 
 def _all_renamed(frames: bytes, whole_to: int) -> bytes:

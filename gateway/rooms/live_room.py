@@ -76,7 +76,7 @@ class LiveRoom:
         self._late: dict[UserId, tuple[int, int]] = {}
         """Users whose change a member here was told after what is newer: its number, and at which look."""
         self._looks = 0
-        self._told: dict[tuple[int, int, int, bool, bool], tuple[Told | None, frozenset[UserId]]] = {}
+        self._told: dict[tuple[int, int, bool, bool, int | None], tuple[Told | None, frozenset[UserId]]] = {}
 
     @property
     def is_whole(self) -> bool:
@@ -187,13 +187,14 @@ class LiveRoom:
 
     def told(self, seat: Seat, up_to: int) -> Told | None:
         """Make what a member is told up to a number; None: nothing."""
-        key = (seat.position, seat.whole_to, up_to, seat.owner.batches, seat.owner.places)
-        known = self._told.get(key)
+        key = (seat.position, up_to, seat.owner.batches, seat.owner.places, None)
+        # How far each member was told differs with its signals: it counts only where it is said.
+        known = self._told.get(key) or self._told.get((*key[:4], seat.whole_to))
         if known is None:
             changes = self.log.since(seat.position, up_to)
             if len(self._told) >= MAX_TOLD:
                 self._told.clear()
-            known = self._told[key] = (
+            known = self._told[key if self._are_all(changes, seat) else (*key[:4], seat.whole_to)] = (
                 self._written(changes, seat),
                 frozenset(change.user for change in changes),
             )
@@ -221,10 +222,15 @@ class LiveRoom:
         if seat.owner.batches:
             return told_together(self.name, changes) if changes else None
         whole_to = None
-        if len(changes) > MAX_SINGLE or not self.log.has_each_since(seat.position):
+        if not self._are_all(changes, seat):
             changes, whole_to = self._latest(changes, seat.position), seat.whole_to
         changes = [change for change in changes if change.event]
         return told_singly(changes, whole_to) if changes else None
+
+    def _are_all(self, changes: list[Change], seat: Seat) -> bool:
+        """Whether a member is told of each of these changes; else one by one, of each user of the last."""
+        is_each = len(changes) <= MAX_SINGLE and self.log.has_each_since(seat.position)
+        return seat.owner.batches or is_each
 
     def _latest(self, changes: list[Change], position: int) -> list[Change]:
         """Choose the last change of each user, for one who has been told all up to a position."""

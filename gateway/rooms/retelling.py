@@ -28,6 +28,10 @@ TRIES: Final = 30
 MOST: Final = 10_000
 """Users of rooms that wait to be told of once more; past it further ones are not."""
 
+STOPPING_S: Final = 0.5
+"""For presence to be asked for the rest when this gateway stops: it answers in milliseconds, or is away, and
+of the 10 s that a process has to stop the drain leaves one."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -47,17 +51,25 @@ class Retelling:
         self._wanted: dict[tuple[RoomId, UserId], int] = {}
         """How often each was tried."""
         self._telling = SingleFlight(tasks, self._tell)
+        self._is_stopped = False
 
     def want(self, room: RoomId, users: Iterable[UserId]) -> None:
         """Have a room told once more what these users are to it."""
         wanted = [(room, user) for user in users]
-        if not wanted:
+        if not wanted or self._is_stopped:
             return
         _log.warning("a push was lost, and members who have gone lack it", extra={"users": len(wanted)})
         for one in wanted:
             if len(self._wanted) < self._most:
                 self._wanted.setdefault(one, 0)
         self._telling.start()
+
+    async def stop(self, within_s: float = STOPPING_S) -> None:
+        """Have the rest told within so many seconds, and nothing more after that."""
+        telling = self._telling.start()
+        await asyncio.wait((telling,), timeout=within_s)
+        self._is_stopped = True
+        telling.cancel()
 
     async def _tell(self) -> None:
         while self._wanted:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from gateway.client.frames import Framed
-from gateway.rooms.changes import Change, Told, in_one_order, with_places
+from gateway.rooms.changes import Change, Told, in_one_order, listed_before, with_places
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
 
 
@@ -98,7 +98,7 @@ class Seat:
     def take(self, up_to: int) -> Told | None:
         """Take what the member has to be told up to a number."""
         if self.waits_for_list:
-            return self._take_list()
+            return self._take_list(up_to)
         if self._until:
             up_to = min(up_to, self._until)
         if up_to <= self.position:
@@ -110,15 +110,16 @@ class Seat:
             self.owner.leave(self.room.name)
         return told
 
-    def _take_list(self) -> Told | None:
-        """Take the list that the member waits for, if it is there."""
+    def _take_list(self, up_to: int) -> Told | None:
+        """Take the list that the member waits for, if it is there; it may go beyond what follows it."""
         listed = self.room.listed()
-        if listed is not None:
-            self.waits_for_list = False
-            self.owner.pay(self.room.name)
-            self.position = listed.last
-            self._is_late = False
-        return listed
+        if listed is None:
+            return None
+        self.waits_for_list = False
+        self.owner.pay(self.room.name)
+        self.position = listed.last
+        self._is_late = False
+        return listed if listed.last <= up_to else listed_before(listed, up_to)
 
 
 class Seats:

@@ -159,7 +159,8 @@ def lose_connection(
     was_left = session.left
     if not was_left and ask.asked:
         owing = with_session(owing, msgspec.structs.replace(session, left=True))
-    if not user.is_reachable:
+    if not user.is_reachable or (was_left and not ask.resumable):
+        # It is over; or it waits to be resumed, and a late answer to its beginning is undone, which is done.
         return Change(Done(), None if owing is user else owing)
     if not (ask.resumable and user.session.secret):
         return _end(ask.user, owing, facts)

@@ -176,6 +176,21 @@ async def test_after_another_it_does_not(ann: Person, backend: Backend, gateway:
         assert len(backend.queries) == count
 
 
+async def test_whose_session_another_device_has_replaced_stays_away(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    await come(ann, gateway.url)
+
+    async def refuse(session: StoredSession) -> None:
+        assert session.connection is not None
+        await session.connection.close(4500)
+
+    backend.before_welcome = refuse
+    backend.cut("ann")
+    assert await told(ann, "closed") == ["closed", 4500]
+    assert len(gateway.attempts) == 2
+
+
 async def test_an_expired_token_is_followed_by_one_from_the_source(
     ann: Person, backend: Backend, gateway: Gateway
 ) -> None:

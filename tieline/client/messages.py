@@ -106,7 +106,7 @@ _SERVER_EVENTS: Final = {
 }
 _REPLIES: Final = frozenset(("WELCOME", *(command.reply for command in COMMANDS.values() if command.reply)))
 _NULL: Final = msgspec.Raw(b"null")
-_PLACE: Final = re.compile(rb'\{"place":"([^"\\]*)",')
+_PLACE: Final = re.compile(rb'([ \t\r\n]*\{)"place":"([^"\\]*)",')
 
 _encoder = msgspec.json.Encoder()
 _heads = msgspec.json.Decoder(_Head)
@@ -152,7 +152,7 @@ def split_place(frame: bytes) -> tuple[str, bytes]:
     What is left is what others have sent, byte for byte, whatever place it has.
     """
     placed = _PLACE.match(frame)
-    return ("", frame) if placed is None else (placed[1].decode(), b"{" + frame[placed.end() :])
+    return ("", frame) if placed is None else (placed[2].decode(), placed[1] + frame[placed.end() :])
 
 
 def data_of(reply: Reply, kind: type[DataT]) -> DataT:

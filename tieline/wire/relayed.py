@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from tieline.wire import surrogates
+from tieline.wire.checks import UNREADABLE
 
 
 class _Body(msgspec.Struct, frozen=True, gc=False):
@@ -30,10 +31,18 @@ _BODY: Final = ("from", "to", "data")
 def with_call(frame: bytes, call: str) -> bytes:
     """Return an accepted frame in which `data.call` is this id; "": in which there is none.
 
-    What the sender has written there counts only if the server says the same.
+    What the sender has written there counts only if the server says the same. What no client may send stays
+    as it is: only a router that was taken over passes that on, and it must not stop what comes after.
     """
     if not call and b"call" not in frame and b"\\" not in frame:
         return frame
+    try:
+        return _with_call(frame, call)
+    except (*UNREADABLE, KeyError):
+        return frame
+
+
+def _with_call(frame: bytes, call: str) -> bytes:
     said = msgspec.Raw(_encode(call) if call else b"")
     try:
         if bytes(_frames.decode(frame).data.call) == bytes(said):

@@ -78,6 +78,13 @@ def test_the_place_is_that_of_what_came_last_also_if_it_came_before() -> None:
     assert session.query() == {"resume": "secret", "last": "1", "lastPlace": "9"}
 
 
+def test_blanks_that_a_sender_wrote_first_hide_no_place() -> None:
+    session = Session(welcome(token="secret"), "7")
+    assert hear(session, b" \n" + placed("8", "1"))
+    assert not hear(session, b" \n" + placed("9", "1"))
+    assert session.query() == {"resume": "secret", "last": "1", "lastPlace": "9"}
+
+
 def test_a_place_counts_only_where_the_server_names_places() -> None:
     session = Session(welcome(token="secret"), "7")
     session.resume(welcome(token="secret", resumed=True))

@@ -86,3 +86,19 @@ def test_nothing_else_is_lost(more: dict[str, str], body: dict[str, int], is_asc
     told = json.loads(with_call(json.dumps(message, ensure_ascii=is_ascii).encode(), call))
     expected = {name: value for name, value in data.items() if name != "call"}
     assert told == message | {"data": expected | ({"call": call} if call else {})}
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"call me",
+        b'{"call":1}',
+        b'{"data":[1,"call"]}',
+        b'{"data":5,"x":"\\ud800"}',
+        b'{"data":' + b"[" * 60_000,
+        b'{"call":' + b"[" * 20_000 + b"]" * 20_000 + b',"data":{}}',
+    ],
+)
+@pytest.mark.parametrize("call", ["", CALL])
+def test_what_no_client_may_send_stays_as_it_is(frame: bytes, call: str) -> None:
+    assert with_call(frame, call) == frame

@@ -385,6 +385,13 @@ def test_an_audience_that_nests_too_deep_is_bad() -> None:
     assert is_bad(text, Tokens(SECRET, demands=Demands(SERVICES)))
 
 
+@pytest.mark.parametrize("aud", [b'"\xff"', b'"\\ud800"'])
+def test_an_audience_that_is_no_text_is_bad(aud: bytes) -> None:
+    payload = b'{"sub":"alice","exp":%d,"aud":%s}' % (int(NOW) + 60, aud)
+    text = jwt.PyJWS().encode(payload, SECRET, "HS256")
+    assert is_bad(text, Tokens(SECRET, demands=Demands(SERVICES)))
+
+
 # How long it lives.
 
 

@@ -42,6 +42,10 @@ def test_blanks_before_an_envelope_stay() -> None:
     assert with_place(spaced, 5).startswith(b"\r\n\t {")
 
 
+def test_what_is_no_envelope_gets_no_place() -> None:
+    assert with_place(b"hello", 5) == b"hello"
+
+
 def test_what_has_no_number_is_written_as_it_is() -> None:
     plain = frame(signal_message())
     assert told(plain, numbered(plain, 0), plain) == [plain, with_place(plain, 0), plain]

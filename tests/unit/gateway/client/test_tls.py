@@ -103,6 +103,18 @@ def test_a_request_that_comes_with_the_handshake_is_read(context: ssl.SSLContext
     assert len(line.requests) == 1
 
 
+def test_a_long_request_that_comes_with_the_handshake_is_read(context: ssl.SSLContext) -> None:
+    line = TlsLine(context)
+    line.arrive(line.client.hello())
+    line.client.incoming.write(line.socket.taken())
+    request = b"GET /ws HTTP/1.1\r\nHost: x\r\n"
+    for number in range(5):
+        request += b"X-%d: %s\r\n" % (number, b"x" * 6_000)
+    finished = line.client.hello()
+    line.arrive(finished + b"".join(map(line.client.encrypted, (request, b"\r\n"))))
+    assert len(line.requests) == 1
+
+
 def test_who_speaks_no_tls_is_told_so_in_tls_and_the_log(
     context: ssl.SSLContext, caplog: pytest.LogCaptureFixture
 ) -> None:

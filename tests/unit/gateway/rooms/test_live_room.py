@@ -112,6 +112,18 @@ def test_members_that_are_told_the_same_are_told_the_same_bytes() -> None:
     assert carol.words() == ["5: joined dan, left , updated "]
 
 
+def test_what_is_told_is_the_same_whatever_signals_came_before() -> None:
+    hall = live()
+    clients = [Client(UserId(f"u{number}"), batches=number % 2 == 0) for number in range(4)]
+    for number, client in enumerate(clients):
+        client.seats.enter(hall, 0)
+        client.last_sequence = number
+    hall.take(change(5, UserId("dan")), 0)
+    for client in clients:
+        client.seats.tell()
+    assert len({id(client.written[0]) for client in clients}) == 2
+
+
 def test_one_s_own_changes_are_told_to_the_others_alone() -> None:
     hall = live()
     alice, bob = Client(ALICE), Client(BOB, batches=True)

@@ -58,3 +58,22 @@ async def test_no_more_wait_than_there_is_room_for() -> None:
         telling = Retelling(presence.ask, tasks, most=1)
         telling.want(HALL, [ALICE, BOB])
     assert presence.asked == [Retell(ALICE, HALL)]
+
+
+async def test_a_gateway_that_stops_waits_for_no_silent_presence() -> None:
+    presence = Presence(silent_for=100)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        telling = Retelling(presence.ask, tasks, retry_s=1_000)
+        telling.want(HALL, [ALICE])
+        await telling.stop(within_s=0)
+        telling.want(HALL, [BOB])
+    assert BOB not in [request.user for request in presence.asked]
+
+
+async def test_a_gateway_that_stops_has_the_rest_told() -> None:
+    presence = Presence()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        telling = Retelling(presence.ask, tasks)
+        telling.want(HALL, [ALICE, BOB])
+        await telling.stop(within_s=10)
+    assert presence.asked == [Retell(ALICE, HALL), Retell(BOB, HALL)]

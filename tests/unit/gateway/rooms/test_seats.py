@@ -194,6 +194,23 @@ def test_a_list_that_is_awaited_holds_places_back_until_it_is_told() -> None:
     assert alice.seats.reached(6) == 6
 
 
+def test_a_list_before_older_frames_says_not_that_they_came() -> None:
+    hall, cellar = live(change(50, BOB)), live(change(60, BOB, room=CELLAR), room=CELLAR)
+    for room in (hall, cellar):
+        room.list_members(RoomMembers((), ()))
+    alice = Client(ALICE, batches=True, places=True)
+    for room in (hall, cellar):
+        alice.seats.enter(room, 0).waits_for_list = True
+    woven = alice.seats.weave([b"mail 10", b"mail 20"], [10, 20])
+    assert [type(one) for one in woven] == [Framed, bytes, bytes]
+    lists = messages_in(woven[0])
+    assert [(one["place"], one["requestId"]) for one in lists] == [
+        ("9", "room-50-list-after-9"),
+        ("9", "room-60-list-after-9"),
+    ]
+    assert [position_in(one["requestId"]) for one in lists] == [(50, 9), (60, 9)]
+
+
 def test_a_room_that_is_left_holds_no_place_back() -> None:
     alice = Client(ALICE, places=True)
     alice.seats.owe(HALL, 0)

@@ -205,6 +205,11 @@ def test_an_end_is_remembered_whatever_it_means(resumable: bool) -> None:
     assert record_of(ends(ONLINE, C1, CHANGED_AT, resumable=resumable)).session.left
 
 
+def test_what_waits_to_be_resumed_is_not_ended_by_a_late_answer() -> None:
+    """The gateway undoes a beginning that it hears of after the connection has ended."""
+    assert ends(left(away(ONLINE)), C1, CHANGED_AT, resumable=False) == Change(Done())
+
+
 def test_an_end_after_the_gateway_was_taken_for_dead_is_remembered() -> None:
     step = ends(away(ONLINE), C1, CHANGED_AT)
     assert record_of(step).session.left
