@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import functools
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
@@ -15,7 +14,7 @@ from presence.rules.user import RosterEntry, User
 from presence.store import ABSENT, Conflict, ListedStore, Record, StoreUnavailable
 from tieline import metrics
 from tieline.runtime.unreadable import UNREADABLE, Unreadable
-from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId, is_valid_id
+from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
 from tieline.wire.subjects import Keys, identifier
 
 MAX_TRIES: Final = 50
@@ -93,26 +92,12 @@ def rosters_in(found: Mapping[str, Record], rooms: Iterable[RoomId]) -> dict[Roo
         if entry is None:
             continue
         try:
-            stored = StoredEntry(_user_of(user), entry, revision)
+            stored = StoredEntry(UserId(identifier(user)), entry, revision)
         except ValueError as error:
             _unreadable.note("record", error)
             continue
         rosters.setdefault(prefix, []).append(stored)
     return {room: rosters.get(Keys.roster(room).removesuffix(".*"), []) for room in rooms}
-
-
-@functools.lru_cache(maxsize=65_536)  # whenever a roster is read, each of its members passes here
-def _user_of(token: str) -> UserId:
-    """Read the user of a roster entry.
-
-    Raises:
-        ValueError: nobody may be called so. Version 0.1 let such users in: a list with one of them would be
-            no answer to a gateway, so that nobody came into the room while a process of that version lives.
-    """
-    name = identifier(token)
-    if not is_valid_id(name):
-        raise ValueError(f"not an id: {name!r}")
-    return UserId(name)
 
 
 def _has_all(found: Mapping[str, Record], written: Mapping[str, int]) -> bool:

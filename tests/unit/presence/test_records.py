@@ -74,15 +74,6 @@ async def test_each_record_is_found_as_it_was_written(store: FakeStore, records:
     assert entry_in(found, ENTRY) == (entry, entered)
 
 
-async def test_a_member_whose_id_no_gateway_takes_is_in_no_roster(records: Records) -> None:
-    """Version 0.1 let such users in: a list with one of them would be no answer to a gateway."""
-    entry = RosterEntry(S1, NOW)
-    for user in (ALICE, UserId("zero\u200dwidth"), UserId("blank ")):
-        await records.enter(HALL, user, entry, None, 0)
-    listed = rosters_in(await records.store.read(Keys.roster(HALL)), [HALL])[HALL]
-    assert [stored.user for stored in listed] == [ALICE]
-
-
 async def test_several_users_are_found_and_those_without_a_record_left_out(records: Records) -> None:
     await records.write_user(KEY, ONLINE, 0)
     await records.write_user(Keys.user(ODD), OFFLINE, 0)
