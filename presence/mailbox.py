@@ -15,7 +15,7 @@ from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RePublish, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
-from presence.store import TIMEOUT_S, StoreUnavailable
+from presence.store import NOT_ADAPTED, TIMEOUT_S, StoreUnavailable
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import jetstream
@@ -36,8 +36,6 @@ MIN_BYTES: Final = 1024 * 1024
 """Less would not hold what one call needs at its beginning."""
 
 _NOT_MADE: Final = (jetstream.NAME_IN_USE, *jetstream.NO_ROOM_FOR_STREAM)
-
-NOT_ADAPTED: Final = "not adapted: an operator may, with `tieline streams`"
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +63,8 @@ async def make_mailbox(
     replicas: int,
     keep_s: float,
     max_bytes: int = MAX_BYTES,
+    *,
+    must_adapt: bool = False,
 ) -> None:
     """Make the stream, or adapt the one that is there; `keep_s` is the longest absence to be bridged.
 
@@ -72,7 +72,8 @@ async def make_mailbox(
     session one message more is kept than is replayed, which tells "just as many" from "more". When
     `max_bytes` are kept the oldest go first, whosever they are, so that what is new always has room. The
     broker reserves that room, so that mail never takes what the bucket needs. Where it has not so much to
-    give, the mailbox takes half of it, or a quarter, and so on.
+    give, the mailbox takes half of it, or a quarter, and so on. One that serves as it is may stay so if this
+    process is not permitted to adapt it, unless it `must_adapt`.
 
     Raises:
         StoreUnavailable: JetStream does not answer (yet), or cannot make it so.
@@ -91,7 +92,7 @@ async def make_mailbox(
     )
     context = broker.client.jetstream(timeout=TIMEOUT_S)
     room = max_bytes
-    while not await is_made(context, config.evolve(max_bytes=room)):
+    while not await is_made(context, config.evolve(max_bytes=room), must_adapt=must_adapt):
         room //= 2
         if room < MIN_BYTES:
             raise StoreUnavailable("no mailbox: the broker has no room for it")
@@ -99,12 +100,12 @@ async def make_mailbox(
         _log.warning("the mailbox is smaller than it should be", extra={"bytes": room, "wanted": max_bytes})
 
 
-async def is_made(context: JetStreamContext, config: StreamConfig) -> bool:
+async def is_made(context: JetStreamContext, config: StreamConfig, *, must_adapt: bool = False) -> bool:
     """Make the stream so, or adapt the one that is there; False: the broker has no room for it.
 
     Of a stream that is there JetStream counts the room twice when it is asked to make it. So it is looked at
     first, and again when another process has made it in between. One that is as it should be is let be: this
-    process may not be permitted to adapt it. Then what is there has to serve as it is.
+    process may not be permitted to adapt it. Then what is there has to serve, unless it `must_adapt`.
 
     Raises:
         StoreUnavailable: JetStream does not answer (yet), or cannot make it so.
@@ -132,7 +133,7 @@ async def is_made(context: JetStreamContext, config: StreamConfig) -> bool:
             raise StoreUnavailable(f"no mailbox: {error}") from error
         return False
     except (NatsError, TimeoutError) as error:
-        if not _serves(current, config):
+        if must_adapt or not _serves(current, config):
             raise StoreUnavailable(f"the mailbox cannot be adapted: {error}") from error
         _log.warning(NOT_ADAPTED, extra={"stream": config.name, "error": repr(error)})
     return True

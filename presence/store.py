@@ -6,6 +6,7 @@ reads as an empty record with a revision, and may be written over with that revi
 """
 
 import contextlib
+import logging
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -25,6 +26,8 @@ from tieline.runtime.settings import SettingsError
 from tieline.wire import jetstream
 from tieline.wire.subjects import Keys
 
+_log = logging.getLogger(__name__)
+
 TIMEOUT_S: Final = 2.0
 """For one read or write: a leader election of the stream takes about one second."""
 
@@ -34,6 +37,8 @@ MARKER_TTL_S: Final = 600.0
 REMOVED_TTL_S: Final = 30.0
 """How long the marker of a removed record stays: longer than a replica lags behind the removal
 (`presence.records`)."""
+
+NOT_ADAPTED: Final = "not adapted: an operator may, with `tieline streams`"
 
 PROBE: Final = Keys.probe()
 """The key that is read and written to see whether that is possible."""
@@ -308,8 +313,17 @@ def _whole_seconds(ttl_s: float) -> int:
     return max(1, math.ceil(ttl_s))
 
 
-async def make_bucket(broker: Broker, name: str, storage: Literal["file", "memory"], replicas: int) -> None:
+async def make_bucket(
+    broker: Broker,
+    name: str,
+    storage: Literal["file", "memory"],
+    replicas: int,
+    *,
+    must_adapt: bool = False,
+) -> None:
     """Make the bucket, or adapt the one that is there. Safe to do by several processes at once.
+
+    One that serves as it is may stay so if this process is not permitted to adapt it, unless it `must_adapt`.
 
     Raises:
         StoreUnavailable: JetStream does not answer (yet), or has no room for so many replicas.
@@ -330,12 +344,20 @@ async def make_bucket(broker: Broker, name: str, storage: Literal["file", "memor
     except APIError as error:
         if error.err_code != jetstream.NAME_IN_USE:
             raise StoreUnavailable(error.description) from error
-        await _adapt_bucket(context, jetstream.bucket_stream(name), wanted, replicas)
+        await adapt_bucket(context, jetstream.bucket_stream(name), wanted, replicas, must_adapt=must_adapt)
     except (NatsError, TimeoutError) as error:
         raise StoreUnavailable("JetStream does not answer") from error
 
 
-async def _adapt_bucket(context: JetStreamContext, stream: str, storage: StorageType, replicas: int) -> None:
+async def adapt_bucket(
+    context: JetStreamContext,
+    stream: str,
+    storage: StorageType,
+    replicas: int,
+    *,
+    must_adapt: bool = False,
+) -> None:
+    """Adapt the bucket that is there, if it is not as it should be. Raises what `make_bucket` raises."""
     try:
         current: StreamConfig = (await context.stream_info(stream)).config
         if current.storage != storage:
@@ -343,16 +365,26 @@ async def _adapt_bucket(context: JetStreamContext, stream: str, storage: Storage
                 f"TIELINE_STORAGE: the stream {stream} is there with {current.storage} storage, and cannot "
                 f"become {storage.value}; set TIELINE_STORAGE={current.storage}, or delete the stream"
             )
-        wanted = current.evolve(
-            num_replicas=replicas,
-            allow_direct=True,
-            allow_msg_ttl=True,
-            subject_delete_marker_ttl=MARKER_TTL_S,
+        serving = current.evolve(
+            allow_direct=True, allow_msg_ttl=True, subject_delete_marker_ttl=MARKER_TTL_S
         )
+        wanted = serving.evolve(num_replicas=replicas)
         if wanted == current:
             return
-        await context.update_stream(wanted)
+        await _update(context, wanted, may_wait=serving == current and not must_adapt)
     except (NatsError, TimeoutError) as error:
         raise StoreUnavailable(
             f"the stream {stream} cannot be adapted; an operator may, with `tieline streams`: {error}"
         ) from error
+
+
+async def _update(context: JetStreamContext, wanted: StreamConfig, *, may_wait: bool) -> None:
+    """Adapt a stream. With `may_wait` it serves as it is where nobody answers: it may not be permitted."""
+    try:
+        await context.update_stream(wanted)
+    except APIError:
+        raise
+    except (NatsError, TimeoutError) as error:
+        if not may_wait:
+            raise
+        _log.warning(NOT_ADAPTED, extra={"stream": wanted.name, "error": repr(error)})

@@ -29,7 +29,7 @@ from presence.rules.effects import (
 from presence.rules.order import in_order
 from presence.rules.user import Membership, RosterEntry, User, gone
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import RoomId, UserId
+from tieline.wire.ids import RoomId, UserId, is_valid_id
 from tieline.wire.internal import Done, JoinRoom, LeaveRoom, ListMembers, Refused, Retell, RoomMembers
 from tieline.wire.replies import LeftReason, Member
 
@@ -137,13 +137,18 @@ def is_left_behind(user: User | None, entry: RosterEntry, room: RoomId, now: int
 
 
 def roster(room: RoomId, entries: Iterable[StoredEntry], users: Mapping[UserId, User]) -> RoomMembers:
-    """List the members of a room, in the order of joining, and of names at one moment."""
+    """List the members of a room, in the order of joining, and of names at one moment.
+
+    Not those whose ids no gateway takes any more, whom version 0.1 let in: a list with one of them would be
+    no answer to a gateway, and nobody else could come in.
+    """
     members = [
         Member(stored.user, user.session.status, user.voice, user.rooms[room].since)
         for stored in entries
         if (user := users.get(stored.user)) is not None
         and user.session.status != "offline"
         and is_held(user, stored.entry, room)
+        and is_valid_id(stored.user)
     ]
     members.sort(key=lambda member: (member.joined_at, member.user_id))
     return RoomMembers(tuple(members))

@@ -39,7 +39,16 @@ from presence.rules.effects import (
 from presence.rules.order import has_lease, in_order, may_yet_begin, opening_is_late, registering_is_late
 from presence.rules.user import Membership, Owed, Session, User, gone, may_be_resumed_by, with_session
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.ids import (
+    Address,
+    ConnectionId,
+    GatewayId,
+    RoomId,
+    SecretHash,
+    SessionId,
+    UserId,
+    is_valid_id,
+)
 from tieline.wire.internal import Done, EndSession, Opened, OpenSession, Register, Regrant, SessionGone, Tell
 from tieline.wire.subjects import Keys
 
@@ -253,7 +262,8 @@ def replaced(
 
 
 def _opened(ask: OpenSession, user: User, facts: Facts) -> Opened:
-    rooms = {room: membership.since for room, membership in user.rooms.items()}
+    # A session of version 0.1 may be in a room whose id no gateway takes any more, nor an answer with it.
+    rooms = {room: membership.since for room, membership in user.rooms.items() if is_valid_id(room)}
     owed_ms = 0 if user.owed is None else max(0, user.owed.until - facts.now)
     opened = Opened(user.session.id, user.session.id != ask.session, rooms, owed_ms / 1000)
     if not ask.asked:

@@ -19,7 +19,10 @@ from tieline.runtime.settings import variables_of
 
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
-LASTING: Final = [name for name in SERVICES if name != "token"]
+TOOLS: Final = ("token", "streams")
+"""What is run, and ends."""
+
+LASTING: Final = [name for name in SERVICES if name not in TOOLS]
 
 SECRETS: Final[dict[str, dict[str, str]]] = COMPOSE["secrets"]
 
@@ -107,6 +110,7 @@ def test_a_service_reads_from_files_every_secret_that_it_needs(name: str, tmp_pa
         **{kind: {f"TIELINE_{kind.upper()}_PASSWORD"} for kind in KINDS},
         "gateway": {"TIELINE_GATEWAY_PASSWORD", "TIELINE_JWT_SECRET"},
         "token": {"TIELINE_JWT_SECRET"},
+        "streams": {"TIELINE_STREAMS_PASSWORD"},
     }
     assert given == expected.get(name, set())
     for variable in given:

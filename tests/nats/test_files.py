@@ -1,6 +1,7 @@
 """The files in `deploy/nats` say what the code says."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -58,6 +59,16 @@ def test_preparing_again_keeps_what_is_there(tmp_path: Path) -> None:
     shut = [path.parent if path.parent.name == "secrets" else path for path in first]
     assert all(path.stat().st_mode & 0o077 == 0 for path in shut if path.suffix in (".key", ""))
     assert (tmp_path / "public").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.needs("openssl")
+def test_preparing_again_works_beside_the_certificates_of_another_authority(tmp_path: Path) -> None:
+    folder = Prepared(tmp_path).folder
+    shutil.rmtree(folder / "tls/clients")
+    (folder / "tls/ca.key").unlink()
+    lines = (folder / ".env").read_text().splitlines()
+    (folder / ".env").write_text("".join(f"{line}\n" for line in lines if "STREAMS" not in line))
+    assert Prepared(tmp_path).password("streams")
 
 
 def files(prepared: Prepared) -> list[Path]:

@@ -59,9 +59,10 @@ class Prepared:
 class SecuredCluster(Cluster):
     """A cluster whose clients log in. See `in_namespace`."""
 
-    def __init__(self, nodes: Sequence[NatsServer], prepared: Prepared) -> None:
+    def __init__(self, nodes: Sequence[NatsServer], prepared: Prepared, accounts: Path) -> None:
         super().__init__(nodes)
         self.prepared = prepared
+        self._accounts = accounts
 
     @classmethod
     @contextmanager
@@ -81,7 +82,7 @@ class SecuredCluster(Cluster):
                 _write_config(config, prepared, client, route, monitor, demands)
                 environ = {"NATS_NAME": name, "NATS_ROUTES": f"[{urls}]", **prepared.passwords}
                 nodes.append(NatsServer.configured(name, config, client, monitor, environ))
-            with cls(nodes, prepared).running() as it:
+            with cls(nodes, prepared, folder / "accounts.conf").running() as it:
                 yield it
 
     def restart(self, nth: int, **passwords: str) -> None:
@@ -91,6 +92,11 @@ class SecuredCluster(Cluster):
         node.environ = {**(node.environ or {}), **passwords}
         node.launch()
         node.process.until_ready(node.is_whole)
+
+    def restart_with(self, nth: int, accounts: str) -> None:
+        """End one node in order, and start it with other accounts, which the others do not have yet."""
+        self._accounts.write_text(accounts)
+        self.restart(nth)
 
     def frozen(self, port: int | None) -> AbstractContextManager[None]:
         """Make the node with this port for clients stand still while the block runs."""
@@ -136,11 +142,11 @@ class Intruder:
 
     @classmethod
     @asynccontextmanager
-    async def as_user(cls, cluster: SecuredCluster, user: str) -> AsyncIterator["Intruder"]:
+    async def as_user(cls, cluster: SecuredCluster, user: str, node: int = 0) -> AsyncIterator["Intruder"]:
         """Log in as `user`, until the block ends. All on one node, which knows every subscription at once."""
         intruder = cls()
         await intruder.client.connect(
-            cluster.url.split(",")[0],
+            cluster.nodes[node].url,
             user=user,
             password=cluster.prepared.password(user),
             tls=ssl.create_default_context(cafile=cluster.prepared.ca),

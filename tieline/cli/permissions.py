@@ -11,7 +11,7 @@ from typing import Final
 
 from tieline.cli.exits import EXIT_OK, refuse
 from tieline.runtime.settings import ProcessSettings, SettingsError, read_settings
-from tieline.wire.permissions import Permissions, passages, permissions
+from tieline.wire.permissions import Permissions, passages, permissions, permissions_in_transition
 from tieline.wire.subjects import Subjects
 
 ALL_OTHERS: Final = "TIELINE"
@@ -36,13 +36,25 @@ _HEAD: Final = """\
 """
 
 
+_TRANSITION: Final = """\
+#
+# Only for the way from Tieline 0.1.0, and back to it: both accounts are there, gateways still log in to that
+# of all others, and presence may adapt the streams (docs/operations.md#from-010).
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the namespace."""
+    """Declare the namespace, and whether gateways have yet to move to their account."""
     parser.add_argument(
         "--namespace",
         metavar="N",
         default=ProcessSettings().namespace,
         help="what TIELINE_NAMESPACE is for the services (%(default)s)",
+    )
+    parser.add_argument(
+        "--transition",
+        action="store_true",
+        help="on the way from version 0.1.0: gateways stay in the account that they were in",
     )
 
 
@@ -52,24 +64,34 @@ def run(options: argparse.Namespace) -> int:
         read_settings(ProcessSettings, {"TIELINE_NAMESPACE": options.namespace})
     except SettingsError as problem:
         return refuse("permissions", str(problem))
-    sys.stdout.write(accounts(options.namespace))
+    sys.stdout.write(accounts(options.namespace, is_transition=options.transition))
     return EXIT_OK
 
 
-def accounts(namespace: str) -> str:
-    """Write the accounts for one namespace, as a file to be included by a nats-server's configuration."""
+def accounts(namespace: str, is_transition: bool = False) -> str:
+    """Write the accounts for one namespace, as a file to be included by a nats-server's configuration.
+
+    What passes between two accounts passes at the node of whoever listens. So each node has to know both
+    before any gateway is in the second one, or those who ask and those who answer are cut off from each
+    other while nodes are restarted one after the other. `is_transition` writes what comes first: with it
+    processes of version 0.1.0 run, too.
+    """
     subjects = Subjects(namespace)
-    users, passing = permissions(subjects), passages(subjects)
+    users = permissions_in_transition(subjects) if is_transition else permissions(subjects)
+    passing = passages(subjects)
     default = namespace == ProcessSettings().namespace
+    arguments = ("" if default else f" --namespace {namespace}") + (" --transition" if is_transition else "")
+    gateway = _user("gateway", users["gateway"])
     return "\n".join(
         [
-            _HEAD.format(arguments="" if default else f" --namespace {namespace}"),
+            _HEAD.format(arguments=arguments) + (_TRANSITION if is_transition else ""),
             "accounts {",
             f"  {ALL_OTHERS} {{",
             "    jetstream: enabled",
             *_exports(GATEWAYS, passing.to_gateways, passing.asked_by_gateways),
             *_imports(GATEWAYS, passing.from_gateways),
             "    users: [",
+            *(gateway if is_transition else ()),
             *(line for user in users if user != "gateway" for line in _user(user, users[user])),
             "    ]",
             "  }",
@@ -78,12 +100,12 @@ def accounts(namespace: str) -> str:
             *_exports(ALL_OTHERS, passing.from_gateways),
             *_imports(ALL_OTHERS, passing.to_gateways, passing.asked_by_gateways),
             "    users: [",
-            *_user("gateway", users["gateway"]),
+            *(() if is_transition else gateway),
             "    ]",
             "  }",
             "  # For people with the `nats` command: no messages of Tieline's, but all about the servers.",
             "  SYS {",
-            f"    users: [{{ user: admin, password: {_password('admin')} }}]",
+            "    users: [{ user: admin, password: $TIELINE_ADMIN_PASSWORD }]",
             "  }",
             "}",
             "system_account: SYS",

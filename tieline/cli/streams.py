@@ -53,7 +53,7 @@ async def _make(settings: PresenceSettings) -> None:
             subjects.inbox("streams", instance),
         )
     try:
-        await make_bucket(broker, settings.namespace, settings.storage, settings.replicas)
+        await make_bucket(broker, settings.namespace, settings.storage, settings.replicas, must_adapt=True)
         await make_mailbox(
             broker,
             subjects,
@@ -61,6 +61,7 @@ async def _make(settings: PresenceSettings) -> None:
             settings.replicas,
             settings.resume_window + settings.gateway_lease,
             settings.mailbox_max_bytes,
+            must_adapt=True,
         )
     finally:
         await broker.close()

@@ -104,14 +104,25 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 jetstream.ACCOUNT_INFO,
                 *_stream(jetstream.bucket_stream(ns)),
                 *_stream(subjects.mailbox()),
-                jetstream.update_stream(jetstream.bucket_stream(ns)),
-                jetstream.update_stream(subjects.mailbox()),
+                *_adapting(subjects),
             ),
             hear=(f"{ns}.streams.*.inbox.*", f"{ns}.streams.*.inbox.*.*"),
             answer=False,
         ),
         "observer": Permissions(say=(), hear=(f"{ns}.events.*",), answer=False),
     }
+
+
+def permissions_in_transition(subjects: Subjects) -> dict[str, Permissions]:
+    """List what each may do on the way from 0.1.0, whose presence adapts the streams when it starts."""
+    users = permissions(subjects)
+    presence = users["presence"]
+    return {**users, "presence": presence._replace(say=(*presence.say, *_adapting(subjects)))}
+
+
+def _adapting(subjects: Subjects) -> tuple[str, ...]:
+    bucket = jetstream.bucket_stream(subjects.namespace)
+    return jetstream.update_stream(bucket), jetstream.update_stream(subjects.mailbox())
 
 
 def _requests(subjects: Subjects, union: object) -> tuple[str, ...]:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from nats.js import JetStreamContext
-from nats.js.api import RePublish, StorageType, StreamConfig, StreamInfo
+from nats.js.api import KeyValueConfig, RePublish, StorageType, StreamConfig, StreamInfo
 
-from presence.mailbox import MARGIN_S, MIN_BYTES, MIN_KEEP_S, NOT_ADAPTED, Mailbox, is_made, make_mailbox
-from presence.store import StoreUnavailable
+from presence.mailbox import MARGIN_S, MIN_BYTES, MIN_KEEP_S, Mailbox, is_made, make_mailbox
+from presence.store import NOT_ADAPTED, StoreUnavailable, adapt_bucket, make_bucket
 from tests.broker.conftest import SMALL
 from tests.broker.presence.conftest import SUBJECTS
 from tests.broker.runtime.watching import Inbox, happens, watch
@@ -163,6 +163,33 @@ async def test_a_mailbox_that_may_not_be_adapted_serves_as_it_is(
         wanted = (await made(broker)).evolve(max_age=keep_s)
         assert await is_made(NotPermitted(broker.client), wanted)
     assert caplog.messages == [NOT_ADAPTED] * 2
+
+
+async def test_who_must_adapt_a_mailbox_is_told_that_it_is_not(broker: Broker) -> None:
+    await make_mailbox(broker, SUBJECTS, "memory", 1, 30, max_bytes=MIN_BYTES)
+    wanted = (await made(broker)).evolve(max_age=MIN_KEEP_S + 30)
+    with pytest.raises(StoreUnavailable, match="cannot be adapted"):
+        await is_made(NotPermitted(broker.client), wanted, must_adapt=True)
+
+
+async def test_a_bucket_that_may_not_be_adapted_serves_as_it_is(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    await make_bucket(broker, SUBJECTS.namespace, "memory", 1)
+    asking, stream = NotPermitted(broker.client), jetstream.bucket_stream(SUBJECTS.namespace)
+    await adapt_bucket(asking, stream, StorageType.MEMORY, 3)
+    assert caplog.messages == [NOT_ADAPTED]
+    with pytest.raises(StoreUnavailable, match="tieline streams"):
+        await adapt_bucket(asking, stream, StorageType.MEMORY, 3, must_adapt=True)
+
+
+async def test_a_bucket_whose_timers_leave_nothing_has_to_be_adapted(broker: Broker) -> None:
+    await broker.client.jetstream().create_key_value(
+        KeyValueConfig(bucket=SUBJECTS.namespace, storage=StorageType.MEMORY, direct=True)
+    )
+    stream = jetstream.bucket_stream(SUBJECTS.namespace)
+    with pytest.raises(StoreUnavailable, match="cannot be adapted"):
+        await adapt_bucket(NotPermitted(broker.client), stream, StorageType.MEMORY, 1)
 
 
 async def test_a_mailbox_that_lacks_subjects_has_to_be_adapted(broker: Broker) -> None:

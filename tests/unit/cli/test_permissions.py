@@ -1,5 +1,7 @@
 """`tieline permissions`: the accounts that it writes. tests/nats tries them on a real broker."""
 
+from collections import Counter
+
 import pytest
 
 from tieline.cli.__main__ import main
@@ -47,3 +49,24 @@ def test_a_namespace_that_is_no_token_is_refused(capsys: pytest.CaptureFixture[s
     assert printed.out == ""
     assert printed.err.startswith("tieline permissions: ")
     assert "TIELINE_NAMESPACE" in printed.err
+
+
+def test_in_transition_gateways_are_where_they_were_and_presence_adapts_streams(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["permissions", "--transition"]) == 0
+    printed = capsys.readouterr().out
+    assert "`tieline permissions --transition`" in printed
+    before, after = (
+        [line for line in written.splitlines() if not line.startswith("#")]
+        for written in (printed, accounts("tieline"))
+    )
+    more = Counter(filter(None, before)) - Counter(filter(None, after))
+    assert {line.strip() for line in more} == {
+        '"$JS.API.STREAM.UPDATE.KV_tieline"',
+        '"$JS.API.STREAM.UPDATE.MAILBOX_tieline"',
+    }
+    assert Counter(after) - Counter(before) == Counter()
+    user, account = "        user: gateway", "  TIELINE_GATEWAYS {"
+    assert before.index(user) < before.index(account)
+    assert after.index(account) < after.index(user)

@@ -18,6 +18,7 @@ from presence.rules.user import Membership, RosterEntry, User
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import FIRST_ENTRY, away, began, ended, prepared
+from tieline.wire import internal
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import (
     Done,
@@ -202,6 +203,16 @@ def test_the_roster_lists_members_by_time_and_name() -> None:
             Member(CAROL, "away", False, LATER),
         )
     )
+
+
+def test_the_roster_lists_nobody_whose_id_makes_it_unreadable() -> None:
+    """Version 0.1 let such users in; what a gateway cannot read is no answer to it."""
+    users = {UserId(name): began(opening(name, "hall")) for name in ("alice", "zero\u200dwidth", "blank ")}
+    entries = [StoredEntry(user, RosterEntry(users[user].session.id, NOW), 1) for user in users]
+    listed = room.roster(HALL, entries, users)
+    assert [member.user_id for member in listed.members] == [ALICE]
+    asked = ListMembers(ALICE, S1, HALL)
+    assert internal.read_answer(asked, internal.encode(listed)) == listed
 
 
 @pytest.mark.parametrize(

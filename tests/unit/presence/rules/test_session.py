@@ -20,6 +20,7 @@ from presence.rules.user import Membership, Session, User, with_session
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import FIRST_ENTRY, NOTE, away, began, ended, prepared, resumed
+from tieline.wire import internal
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import Done, Opened, OpenSession, Register, SessionGone
@@ -94,6 +95,15 @@ def test_a_session_begins_outside_of_a_room_that_is_full() -> None:
     assert isinstance(step, Change)
     assert step.reply == Opened(SessionId("alice-s1"), False, {CELLAR: LATER})
     assert step.effects == (Changed(ALICE), SessionBegan(LATER))
+
+
+def test_a_room_whose_id_no_gateway_takes_is_not_told_to_one() -> None:
+    """A session of version 0.1 may be in such a room, and its client could resume it nowhere."""
+    odd = {RoomId("team \u200d"): Membership(NOW, 7), **ONLINE.rooms}
+    reply = resumes(RESUMES, msgspec.structs.replace(ONLINE, rooms=odd)).reply
+    assert isinstance(reply, Opened)
+    assert internal.read_answer(RESUMES, internal.encode(reply)) == reply
+    assert reply.rooms.keys() == ONLINE.rooms.keys()
 
 
 def test_asking_again_for_a_session_that_has_begun_changes_nothing() -> None:
