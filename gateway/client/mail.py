@@ -8,11 +8,15 @@ A place is a number of the mailbox's stream: the client has been sent everything
 growing when the stream is lost and made anew, so that an old place stands before all that is new.
 """
 
+import logging
 import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from tieline.runtime.unreadable import UNREADABLE, Unreadable
 from tieline.wire import jetstream, relayed
+
+_unreadable: Final = Unreadable(logging.getLogger(__name__))
 
 _PLACE: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 
@@ -73,10 +77,17 @@ class Telling:
         self._names_calls = names_calls
 
     def say(self, frame: bytes) -> bool:
-        """Send the client a frame; False: the connection is closing, and it is not sent."""
+        """Send the client a frame; False: the connection is closing, and it is not sent.
+
+        Nor is one that is no envelope: a router that was taken over may send anything.
+        """
         call, number = (frame.call, frame.number) if isinstance(frame, Mail) else ("", None)
-        if self._names_calls:
-            frame = relayed.with_call(frame, call)
-        if number is not None:
-            frame = with_place(frame, number)
+        try:
+            if self._names_calls:
+                frame = relayed.with_call(frame, call)
+            if number is not None:
+                frame = with_place(frame, number)
+        except (*UNREADABLE, KeyError) as error:
+            _unreadable.note("frame", error)
+            return False
         return self._say(frame)

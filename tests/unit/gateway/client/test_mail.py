@@ -42,6 +42,36 @@ def test_blanks_before_an_envelope_stay() -> None:
     assert with_place(spaced, 5).startswith(b"\r\n\t {")
 
 
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"x",
+        b"",
+        b"[]",
+        b"call",
+        b"\\",
+        b"{",
+        b'{"call":1}',
+        b'{"data":null,"call":1}',
+        b"[" * 60_000 + b"call",
+    ],
+)
+async def test_what_is_no_envelope_is_dropped(garbage: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    written: list[bytes] = []
+
+    def say(frame: bytes) -> bool:
+        written.append(frame)
+        return True
+
+    telling = Telling(say, names_calls=True)
+    forged = mail(garbage, jetstream.named("7f.alice", CALL))
+
+    assert not telling.say(forged)
+    assert not telling.say(numbered(Mail(garbage), 5)) or written == [with_place(garbage, 5)]
+
+    assert not any(record.exc_info for record in caplog.records)
+
+
 def test_what_has_no_number_is_written_as_it_is() -> None:
     plain = frame(signal_message())
     assert told(plain, numbered(plain, 0), plain) == [plain, with_place(plain, 0), plain]
