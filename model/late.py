@@ -281,7 +281,8 @@ def _with(state: State, call: Call, *instead: Call) -> State:
 
 
 def _session_of(state: State) -> SessionId:
-    return _decode(state.record).session.id if state.record else SessionId("none")
+    known = _decode(state.record).session.id if state.record else SessionId("")
+    return known or SessionId("none")
 
 
 def _name(ask: Ask) -> str:

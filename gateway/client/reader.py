@@ -143,7 +143,7 @@ class Reader:
     @property
     def is_reading(self) -> bool:
         """Whether what the client sends is looked at as it arrives: else its pong may be among what waits."""
-        return not self._is_paused and not self._is_queued
+        return not self._is_paused and not self._is_queued and not self._allowance.is_waiting
 
     def start(self) -> None:
         """Read from now on."""

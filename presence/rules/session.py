@@ -320,11 +320,19 @@ def _begun(
         is_named=ask.names_connection,
         number=ask.number if isinstance(ask, Register) else 0,
         instead_of=ask.resume if isinstance(ask, OpenSession) else SecretHash(b""),
-        began=facts.note,
+        began=facts.note if ask.secret else _asked_to_begin(ask),
     )
     rooms = {room: Membership(since.get(room, facts.now), entry) for room, entry in facts.entries.items()}
     owed = None if before is None else before.owed
     return User((session,), ask.voice, rooms, owed=owed)
+
+
+def _asked_to_begin(ask: OpenSession | Register) -> int:
+    """Say what the token of a session says that cannot be resumed: nothing else tells it from an older one's.
+
+    Its client may name it all the same, and is no older device then. 0: that is not known any more.
+    """
+    return ask.asked if isinstance(ask, OpenSession) else 0
 
 
 def _told_of_beginning(asked: UserId, begun: User, facts: Facts) -> tuple[UserEffect, ...]:

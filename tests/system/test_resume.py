@@ -35,6 +35,18 @@ async def test_a_client_that_cannot_resume_is_gone_with_its_connection(people: R
     assert again.welcome["resumed"] is False
 
 
+@elsewhere
+async def test_a_client_that_cannot_resume_is_let_in_while_its_old_line_still_lives(
+    people: ResumingPeople, gateway: int
+) -> None:
+    bob = await people.enter("bob")
+    named = bob.welcome["data"]["resumeToken"]
+    again = await people.come("bob", gateway=gateway, user=bob.user, resume=named)
+    assert again.welcome["resumed"] is False
+    end = await bob.connection.ended()
+    assert (end.code, end.reason) == (4500, "replaced by a newer connection")
+
+
 async def test_a_client_that_can_resume_is_away(people: ResumingPeople) -> None:
     alice, bob = await people.in_call()
     assert bob.welcome["resumed"] is False

@@ -7,6 +7,7 @@ from websockets.frames import Frame, Opcode
 
 from gateway.client.backlog import AWAITED_BYTES, AWAITED_FRAMES
 from gateway.client.connection import READ_BYTES
+from gateway.client.terms import Pace
 from gateway.limits.rate import rate
 from gateway.limits.rates import NO_LIMITS, Rates
 from gateway.limits.user_budget import TOO_LONG_S
@@ -15,6 +16,8 @@ from tests.unit.gateway.client.harness import Harness, connected, ping, session,
 THREE = NO_LIMITS._replace(units=rate(3, 3))
 """Three messages a second, and at once."""
 
+
+PING_S, _ = Pace()
 
 STEP_S = 0.02
 """Less than anybody waits in these tests."""
@@ -167,6 +170,15 @@ def test_who_waits_for_each_answer_is_never_closed(side_by_side: int) -> None:
 
     assert harness.close_code is None
     assert 3 * 4 * TOO_LONG_S <= asked <= 3 * 4 * TOO_LONG_S + 3 + side_by_side
+
+
+def test_who_waits_for_longer_than_a_pong_may_take_is_never_closed() -> None:
+    harness = limited(NO_LIMITS._replace(units=rate(0.5, 3)))
+
+    asks(harness, AWAITED_FRAMES, 12 * PING_S)
+
+    assert harness.close_code is None
+    assert len(harness.pings) > 3
 
 
 @pytest.mark.parametrize(("side_by_side", "size"), [(1, 60_000), (4, 25_000)])

@@ -46,6 +46,36 @@ def test_what_is_no_envelope_gets_no_place() -> None:
     assert with_place(b"hello", 5) == b"hello"
 
 
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"x",
+        b"",
+        b"[]",
+        b"call",
+        b"\\",
+        b"{",
+        b'{"call":1}',
+        b'{"data":null,"call":1}',
+        b"[" * 60_000 + b"call",
+    ],
+)
+def test_what_is_no_envelope_stops_nothing(garbage: bytes) -> None:
+    written: list[bytes] = []
+
+    def say(frame: bytes) -> bool:
+        written.append(frame)
+        return True
+
+    telling = Telling(say, names_calls=True)
+    forged = mail(garbage, jetstream.named("7f.alice", CALL))
+
+    assert telling.say(forged)
+    assert telling.say(numbered(Mail(garbage), 5))
+
+    assert written == [garbage, with_place(garbage, 5)]
+
+
 def test_what_has_no_number_is_written_as_it_is() -> None:
     plain = frame(signal_message())
     assert told(plain, numbered(plain, 0), plain) == [plain, with_place(plain, 0), plain]

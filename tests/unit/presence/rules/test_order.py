@@ -169,6 +169,31 @@ def test_who_never_heard_of_the_newer_session_begins_another() -> None:
     assert step.then is not None
 
 
+def test_who_names_a_session_that_cannot_be_resumed_is_no_older_device() -> None:
+    alone = stamped(record_of(opens(asked(opening("alice"), NOTE - 5), None)), CHANGED_AT)
+    again = asked(opening("alice", number=2, resume="what its WELCOME says"), READ_AT)
+    step = opens(msgspec.structs.replace(again, resume_asked=NOTE - 5), alone)
+    assert isinstance(step, Change)
+    assert step.then is not None
+
+    older = msgspec.structs.replace(again, resume_asked=NOTE - 6)
+    assert opens(older, alone) == Change(SessionGone(replaced=True))
+
+
+def test_of_a_restored_session_that_cannot_be_resumed_nothing_is_older() -> None:
+    lost = msgspec.structs.replace(registering(opening("alice"), {}), asked=READ_AT)
+    known = facts()
+    step = session.register(lost, None, {}, known)
+    assert isinstance(step, Prepare)
+    ready = prepared(step)
+    known = known._replace(prepared=ready.prepared, note=ready.note, entries=ready.entries)
+    restored = stamped(record_of(session.register(lost, None, {}, known)), CHANGED_AT)
+    again = asked(opening("alice", number=2, resume="what its WELCOME says"), READ_AT)
+    step = opens(msgspec.structs.replace(again, resume_asked=1), restored)
+    assert isinstance(step, Change)
+    assert step.then is not None
+
+
 def ends(user: User | None, connection: ConnectionId, at: int, *, resumable: bool = True) -> Change[User]:
     """Decide on the end of a connection whose beginning was asked as of a revision."""
     ask = EndSession(ALICE, connection, resumable, asked=at)
