@@ -255,18 +255,25 @@ def tokens_of(settings: GatewaySettings) -> Tokens:
 
 
 def demands_of(settings: GatewaySettings) -> Demands:
-    """Read what else a token has to be."""
+    """Read what else a token has to be.
+
+    Raises:
+        SettingsError: one of the lists holds nothing but commas and blanks, and would demand nothing.
+    """
     found = Demands(
-        _listed(settings.jwt_audience),
-        _listed(settings.jwt_issuer),
-        frozenset(map(media_type, _listed(settings.jwt_type))),
+        _listed("TIELINE_JWT_AUDIENCE", settings.jwt_audience),
+        _listed("TIELINE_JWT_ISSUER", settings.jwt_issuer),
+        frozenset(map(media_type, _listed("TIELINE_JWT_TYPE", settings.jwt_type))),
         settings.token_max_life,
     )
     return NO_DEMANDS if found == NO_DEMANDS else found
 
 
-def _listed(text: str) -> frozenset[str]:
-    return frozenset(word for part in text.split(",") if (word := part.strip()))
+def _listed(variable: str, text: str) -> frozenset[str]:
+    words = frozenset(word for part in text.split(",") if (word := part.strip()))
+    if text and not words:
+        raise SettingsError(f"{variable}: {text!r} names nothing, so that whatever a token says would do")
+    return words
 
 
 def _check_key_server(settings: GatewaySettings, demands: Demands) -> None:

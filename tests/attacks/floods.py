@@ -94,7 +94,7 @@ def flood(url: str, of: bytes) -> bool:
             tail += some
         writing = threading.Thread(target=partial(_write, line, of))
         writing.start()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):  # it may have been closed, by either side
             while LAST not in tail and (some := line.recv(1 << 18)):
                 tail = tail[-len(LAST) :] + some
             line.shutdown(socket.SHUT_RDWR)

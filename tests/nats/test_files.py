@@ -62,7 +62,7 @@ def test_preparing_again_keeps_what_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("openssl")
-def test_preparing_again_works_beside_the_certificates_of_another_authority(tmp_path: Path) -> None:
+def test_preparing_again_keeps_another_authority_s_certificates(tmp_path: Path) -> None:
     folder = Prepared(tmp_path).folder
     shutil.rmtree(folder / "tls/clients")
     (folder / "tls/ca.key").unlink()

@@ -36,7 +36,7 @@ async def test_a_client_that_cannot_resume_is_gone_with_its_connection(people: R
 
 
 @elsewhere
-async def test_a_client_that_cannot_resume_is_let_in_while_its_old_line_still_lives(
+async def test_who_cannot_resume_is_let_in_beside_its_own_old_line(
     people: ResumingPeople, gateway: int
 ) -> None:
     bob = await people.enter("bob")

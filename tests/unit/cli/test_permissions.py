@@ -51,7 +51,7 @@ def test_a_namespace_that_is_no_token_is_refused(capsys: pytest.CaptureFixture[s
     assert "TIELINE_NAMESPACE" in printed.err
 
 
-def test_in_transition_gateways_are_where_they_were_and_presence_adapts_streams(
+def test_in_transition_all_may_do_what_they_did_before(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["permissions", "--transition"]) == 0

@@ -243,6 +243,13 @@ def test_tokens_are_made_for_whoever_unless_settings_say_for_whom() -> None:
         tokens_of(given).verify(jwt.encode({"sub": "a", "exp": NOW + 60}, SECRET), NOW)
 
 
+@pytest.mark.parametrize("name", ["JWT_AUDIENCE", "JWT_ISSUER", "JWT_TYPE"])
+@pytest.mark.parametrize("empty", [",", " ", " , ,"])
+def test_a_list_of_nothing_is_no_demand_but_a_mistake(name: str, empty: str) -> None:
+    with pytest.raises(SettingsError, match=f"TIELINE_{name}: .* names nothing"):
+        tokens_of(settings(**{name: empty}))
+
+
 def test_keys_are_fetched_without_tls_only_where_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
     url = "http://keys.example/keys"
     with pytest.raises(

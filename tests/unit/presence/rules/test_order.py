@@ -169,7 +169,7 @@ def test_who_never_heard_of_the_newer_session_begins_another() -> None:
     assert step.then is not None
 
 
-def test_who_names_a_session_that_cannot_be_resumed_is_no_older_device() -> None:
+def test_who_names_what_cannot_be_resumed_is_no_older_device() -> None:
     alone = stamped(record_of(opens(asked(opening("alice"), NOTE - 5), None)), CHANGED_AT)
     again = asked(opening("alice", number=2, resume="what its WELCOME says"), READ_AT)
     step = opens(msgspec.structs.replace(again, resume_asked=NOTE - 5), alone)
@@ -180,7 +180,7 @@ def test_who_names_a_session_that_cannot_be_resumed_is_no_older_device() -> None
     assert opens(older, alone) == Change(SessionGone(replaced=True))
 
 
-def test_of_a_restored_session_that_cannot_be_resumed_nothing_is_older() -> None:
+def test_nothing_is_older_than_what_is_restored_for_no_resuming() -> None:
     lost = msgspec.structs.replace(registering(opening("alice"), {}), asked=READ_AT)
     known = facts()
     step = session.register(lost, None, {}, known)
