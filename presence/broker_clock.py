@@ -2,8 +2,9 @@
 
 All processes go by the one clock of the bucket's leader, so what one has written is judged rightly by
 another, however their own clocks differ (docs/decisions/0081-what-is-asked-late-changes-nothing.md). Between
-two answers the time goes on by the monotonic clock, which nobody sets. How far the process's own clock is off
-is measured by `tieline.runtime.clock_watch`.
+two answers the time goes on by the monotonic clock, which nobody sets. A process whose own clock is right, as
+far as an answer can tell, goes by that: what processes of one machine write has its order then. How far the
+own clock is off is measured by `tieline.runtime.clock_watch`.
 """
 
 import asyncio
@@ -23,6 +24,9 @@ machine that was suspended has slept through some."""
 
 KEPT: Final = 3
 """Answers from which the quickest is believed: it says best when the broker had that time."""
+
+DRIFT_S: Final = 0.001
+"""By which two clocks of one machine may differ after some seconds, while one of them is being corrected."""
 
 RETRY_S: Final = 0.25
 """Between two questions before the first answer, without which a process does not begin."""
@@ -45,16 +49,21 @@ class BrokerClock:
         stream: str,
         watch: ClockWatch,
         monotonic: Callable[[], float] = time.monotonic,
+        own: Callable[[], float] = time.time,
     ) -> None:
         self._requests = requests
         self._subject = jetstream.stream_info(stream)
         self._watch = watch
         self._monotonic = monotonic
+        self._own = own
         self._answers: deque[_Answer] = deque(maxlen=KEPT)
 
     def now_ms(self) -> int:
         """Tell the broker's time, in Unix milliseconds. It has to be `known` first."""
-        return int((self._monotonic() + min(self._answers).ahead_s) * 1000)
+        quickest = min(self._answers)
+        now, own = self._monotonic() + quickest.ahead_s, self._own()
+        is_right = abs(own - now) <= quickest.round_trip_s / 2 + DRIFT_S
+        return int((own if is_right else now) * 1000)
 
     async def known(self) -> None:
         """Return when the broker has said its time once."""

@@ -36,9 +36,9 @@ class Leader(Requests):
         return Message("", "", answer, b"")
 
 
-async def clock_of(leader: Leader) -> BrokerClock:
-    """Have a clock that has heard all that a leader says."""
-    clock = BrokerClock(leader, "KV_t", ClockWatch(), lambda: leader.monotonic)
+async def clock_of(leader: Leader, own_s: float = 0) -> BrokerClock:
+    """Have a clock that has heard all that a leader says; the machine's own one says `own_s`."""
+    clock = BrokerClock(leader, "KV_t", ClockWatch(), lambda: leader.monotonic, lambda: own_s)
     await clock.known()
     keeping = asyncio.create_task(clock.keep(every_s=0))
     await leader.has_said_all.wait()
@@ -52,6 +52,18 @@ async def test_it_is_the_broker_s_time_and_goes_on() -> None:
     assert clock.now_ms() == AT_S * 1000 + 100  # it said so half the round trip ago
     leader.monotonic += 7
     assert clock.now_ms() == AT_S * 1000 + 7100
+
+
+@pytest.mark.parametrize("own_ms", [0, 40, 200])
+async def test_a_clock_that_may_be_right_is_gone_by(own_ms: int) -> None:
+    clock = await clock_of(Leader((TAKEN, 0.2)), AT_S + own_ms / 1000)
+    assert clock.now_ms() == AT_S * 1000 + own_ms  # the broker said so within the last 200 ms
+
+
+@pytest.mark.parametrize("own_ms", [-2, 202])
+async def test_a_clock_that_cannot_be_right_is_not(own_ms: int) -> None:
+    clock = await clock_of(Leader((TAKEN, 0.2)), AT_S + own_ms / 1000)
+    assert clock.now_ms() == AT_S * 1000 + 100
 
 
 async def test_the_quickest_of_the_last_answers_is_believed() -> None:
