@@ -80,8 +80,9 @@ def test_preparing_again_says_what_was_kept_and_for_whom(tmp_path: Path) -> None
 
 def prepare(folder: Path, *hosts: str) -> list[str]:
     """Prepare, and return what is said."""
-    command = [DEPLOY / "prepare", folder, *hosts]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    command = [str(DEPLOY / "prepare"), str(folder), *hosts]
+    said: str = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return said.splitlines()
 
 
 @pytest.mark.needs("openssl")
