@@ -13,9 +13,13 @@ from tests.support.system import System
 from tests.support.waiting import PATIENCE_S, until
 from tieline.cli.permissions import ANSWERS as MOST_ANSWERS
 from tieline.runtime.message import Message, block
-from tieline.wire import internal, jetstream
+from tieline.wire import jetstream
+from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
-from tieline.wire.internal import Check, Register, SessionGone
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.sessions import Register
+from tieline.wire.internal.signals import Check
 
 pytestmark = pytest.mark.needs("openssl")
 
@@ -170,7 +174,7 @@ async def test_a_router_can_ask_presence_for_nothing_but_checks(
 ) -> None:
     user, frame = UserId("trudy"), b"{}"
     registering = Register(user, SessionId("s"), GatewayId("g"), ConnectionId("c"), True, {}, SecretHash(b""))
-    checking = Check(user, SessionId("s"), UserId("bob"), "WEBRTC_OFFER", internal.digest(frame), b"")
+    checking = Check(user, SessionId("s"), UserId("bob"), "WEBRTC_OFFER", digest(frame), b"")
     async with Intruder.as_user(cluster, "router") as router:
         answers: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -180,11 +184,11 @@ async def test_a_router_can_ask_presence_for_nothing_but_checks(
         await router.client.subscribe(f"{NS}.router.intruder.reply.*", cb=hear)
         for nth, question in enumerate((registering, checking)):
             reply = f"{NS}.router.intruder.reply.{nth}"
-            await router.client.publish(f"{NS}.presence.check", internal.encode(question), reply=reply)
+            await router.client.publish(f"{NS}.presence.check", codec.encode(question), reply=reply)
             assert await router.told() == []
             if nth == 0:
                 await until(lambda: system.events("request unanswered: not on its own subject"))
-        await hears_nothing_but(answers, internal.encode(SessionGone(replaced=False)))
+        await hears_nothing_but(answers, codec.encode(SessionGone(replaced=False)))
 
 
 async def test_only_the_process_asked_can_answer_and_not_for_ever(

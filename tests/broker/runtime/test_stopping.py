@@ -28,9 +28,10 @@ from tieline.cli.dev.ports import hold_ports
 from tieline.runtime.broker import connect
 from tieline.runtime.process import Stopped
 from tieline.runtime.settings import ProcessSettings
-from tieline.wire import internal
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import LeaveRoom, Signal
+from tieline.wire.internal import codec
+from tieline.wire.internal.rooms import LeaveRoom
+from tieline.wire.internal.signals import Signal
 from tieline.wire.subjects import Subjects
 
 SUBJECTS: Final = Subjects("t")
@@ -81,7 +82,7 @@ def run_presence(url: str, port: int, stopping: asyncio.Event) -> Awaitable[None
 PRESENCE: Final = Service(
     "presence",
     run_presence,
-    ((SUBJECTS.presence("leave"), internal.encode(LeaveRoom(ALICE, HERS, RoomId("hall")))),),
+    ((SUBJECTS.presence("leave"), codec.encode(LeaveRoom(ALICE, HERS, RoomId("hall")))),),
 )
 SERVICES: Final = (
     Service("gateway", run_gateway),
@@ -91,7 +92,7 @@ SERVICES: Final = (
         (
             (
                 SUBJECTS.signal("WEBRTC_OFFER"),
-                internal.encode([Signal(ALICE, HERS, BOB, OFFER, stored=True)]),
+                codec.encode([Signal(ALICE, HERS, BOB, OFFER, stored=True)]),
             ),
         ),
     ),
