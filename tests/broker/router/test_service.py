@@ -210,13 +210,14 @@ async def test_a_grant_is_for_the_connection_that_got_it_alone(routing: Routing)
     assert [(await routing.frame())[1] for _ in range(2)] == [b"1", b"2"]
 
 
-async def test_a_change_of_either_user_ends_a_grant(routing: Routing) -> None:
+@pytest.mark.parametrize("changed", [ALICE, BOB])
+async def test_a_change_of_either_user_ends_a_grant(routing: Routing, changed: UserId) -> None:
     routing.verdict = granting
     routing.signal(CANDIDATE, signal(b"1"))
     await routing.answer()
     await routing.checks.next()
 
-    routing.broker.send(SUBJECTS.changed(BOB), b"")
+    routing.broker.send(SUBJECTS.changed(changed), b"")
     routing.signal(CANDIDATE, signal(b"2"))
 
     await routing.answer()

@@ -213,8 +213,8 @@ async def at_every_moment(act: Act, service: Service, broker: NatsServer, ports:
             raise
 
     outcomes = await asyncio.gather(*(one(nth) for nth in range(MOMENTS)), return_exceptions=True)
-    await others.stop()
-    failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    (stopped,) = await asyncio.gather(others.stop(), return_exceptions=True)
+    failures = [each for each in (*outcomes, stopped) if isinstance(each, BaseException)]
     if failures:
         raise BaseExceptionGroup("not outlived", failures)
     has_broken = [bool(outcome) for outcome in outcomes]
