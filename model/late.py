@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from model.explore import Found
+from model.explore import Found, trace
 from presence.rules import room, session
 from presence.rules.change import Change, Facts, ListRoom, Prepare, Rule
 from presence.rules.user import User, stamped
@@ -123,7 +123,7 @@ class Late(NamedTuple):
                 if not fault:
                     waiting.append(after)
                 elif self.breaks in fault:  # what follows another one is left out
-                    return Found(len(came_from), steps, ends, fault, _trace(came_from, after))
+                    return Found(len(came_from), steps, ends, fault, trace(came_from, after))
         return Found(len(came_from), steps, ends, "", ())
 
     def _steps(self, state: State) -> Iterator[tuple[str, State]]:
@@ -280,16 +280,6 @@ def _session_of(state: State) -> SessionId:
 def _name(ask: Ask) -> str:
     who = getattr(ask, "connection", "") or "the client"
     return f"{type(ask).__name__} of {who}"
-
-
-def _trace(came_from: dict[State, tuple[State, str] | None], state: State) -> tuple[str, ...]:
-    labels = []
-    back = came_from[state]
-    while back is not None:
-        state, label = back
-        labels.append(label)
-        back = came_from[state]
-    return tuple(reversed(labels))
 
 
 RELOADS: Final = (
