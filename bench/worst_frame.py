@@ -38,7 +38,9 @@ from tieline.cli.options import option_parser, seconds, whole
 from tieline.runtime.tally import Tally
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId, UserId
-from tieline.wire.internal import Accepted, Done, JoinRoom, ListMembers, RoomMembers
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.rooms import JoinRoom, ListMembers, RoomMembers
+from tieline.wire.internal.signals import Accepted
 from tieline.wire.replies import Member
 
 CORPUS: Final = Path(__file__).with_name("worst_frames.json")

@@ -64,7 +64,7 @@ from tieline.runtime.process import joined, run, unless_stopped
 from tieline.runtime.tally import Tally
 from tieline.runtime.watch import NO_ROOM, Doubt, hold_while_unwell
 from tieline.wire.ids import GatewayId
-from tieline.wire.internal import PresenceReply
+from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.subjects import Subjects
 
 PRESENCE_SILENT: Final = "presence does not answer: no session can begin"

@@ -12,17 +12,11 @@ import msgspec
 
 from gateway.client.frames import head_size, payload_size, text_head
 from gateway.client.mail import with_place
-from tieline.wire import internal, replies
+from tieline.wire import replies
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import RoomChange
-from tieline.wire.replies import (
-    Left,
-    Member,
-    MemberJoined,
-    MemberLeft,
-    MemberUpdated,
-    RoomChanged,
-)
+from tieline.wire.internal import codec
+from tieline.wire.internal.rooms import RoomChange
+from tieline.wire.replies import Left, Member, MemberJoined, MemberLeft, MemberUpdated, RoomChanged
 
 _BEGIN: Final = b'{"requestId":"'
 _ID: Final = re.compile(r"room-([1-9][0-9]{0,15})(?:-list)?(?:-after-([0-9]{1,16}))?")
@@ -79,9 +73,9 @@ def read(room: RoomId, user: UserId, number: int, data: bytes) -> Change:
     """Read an entry of a room's log.
 
     Raises:
-        internal.UNREADABLE: it is of another version, or none.
+        UNREADABLE: it is of another version, or none.
     """
-    entry = internal.decode_room_change(data)
+    entry = codec.decode_room_change(data)
     event = b"" if entry.is_silent else _events(room, user, number, entry, number)
     return Change(number, user, entry, event, number)
 

@@ -49,7 +49,8 @@ from tieline.wire.ids import (
     UserId,
     is_valid_id,
 )
-from tieline.wire.internal import Done, EndSession, Opened, OpenSession, Register, Regrant, SessionGone, Tell
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Register, Regrant, Tell
 from tieline.wire.subjects import Keys
 
 Beside = Mapping[UserId, User]

@@ -18,9 +18,11 @@ from tests.support.people import Person, establish
 from tests.support.resuming import ResumingPeople
 from tests.support.secured import KINDS, Intruder, SecuredCluster
 from tests.support.system import Kind, System
-from tieline.wire import internal, jetstream
+from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import CloseSession, SessionGone
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.sessions import CloseSession
 from tieline.wire.subjects import Keys
 
 pytestmark = pytest.mark.needs("openssl")
@@ -128,8 +130,8 @@ async def test_a_gateway_closes_no_connection_of_another_one(
     async with Intruder.as_user(cluster, "gateway") as intruder:
         order = CloseSession(of_alice.user, of_alice.session, ConnectionId("c-guessed"), 4500)
         for payload, aim in (
-            (internal.encode(order), SUBJECTS.gateway(of_alice.gateway, "close")),
-            (internal.encode([(0, SessionGone(replaced=True))]), reply),
+            (codec.encode(order), SUBJECTS.gateway(of_alice.gateway, "close")),
+            (codec.encode([(0, SessionGone(replaced=True))]), reply),
             (b'{"cmd":"WEBRTC_HANGUP"}', SUBJECTS.live(of_alice.user, of_alice.session)),
         ):
             mark = SUBJECTS.mark(GatewayId("intruder"))

@@ -22,7 +22,7 @@ from tieline.cli.dev.broker_process import PROGRAM_VARIABLE
 from tieline.metrics import REGISTRY
 from tieline.runtime.settings import PREFIX, ProcessSettings, variables_of
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
-from tieline.wire.internal import OPERATIONS
+from tieline.wire.internal.directions import OPERATIONS
 from tieline.wire.replies import Welcome
 
 ROOT = Path(__file__).parents[2]

@@ -22,8 +22,7 @@ from tieline.client.pending import REPLY_TIMEOUT_S, RESEND_WINDOW_S, PendingRequ
 from tieline.client.reconnector import Reconnector
 from tieline.client.stats import Stats
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import CallId, RoomId
-from tieline.wire.internal import NO_CALL
+from tieline.wire.ids import NO_CALL, CallId, RoomId
 from tieline.wire.replies import IceServerList, Roster, TokenRefreshed, Welcome
 
 Ack = Literal["relayed", "held"]

@@ -17,17 +17,11 @@ from tests.unit.presence.lifetime import Died, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, in_words
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
+from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    EndSession,
-    JoinRoom,
-    KeepLease,
-    LeaveRoom,
-    OpenSession,
-    Regrant,
-    decode_close_session,
-    digest,
-)
+from tieline.wire.internal.codec import decode_close_session
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
+from tieline.wire.internal.sessions import EndSession, KeepLease, OpenSession, Regrant
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL, DAN, EVE = (UserId(name) for name in ("alice", "bob", "carol", "dan", "eve"))

@@ -18,7 +18,7 @@ from tests.unit.presence.golden_records import GOLDEN
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline.wire.ids import GatewayId
-from tieline.wire.internal import KeepLease
+from tieline.wire.internal.sessions import KeepLease
 
 VERSIONS = GOLDEN.versions()
 

@@ -12,7 +12,7 @@ from tests.unit.presence.lifetime import BusyStore, HeldUpStore
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import Opened
+from tieline.wire.internal.sessions import Opened
 from tieline.wire.subjects import Keys
 
 CALLERS: Final = tuple(f"caller-{number}" for number in range(2 * ENDED_AT_ONCE))

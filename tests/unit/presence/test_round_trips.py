@@ -16,8 +16,10 @@ from tests.unit.presence.counting_store import CountingStore, Trips
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
+from tieline.wire.digests import digest
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import JoinRoom, ListMembers, OpenSession, digest
+from tieline.wire.internal.rooms import JoinRoom, ListMembers
+from tieline.wire.internal.sessions import OpenSession
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "performance.md"
 

@@ -8,7 +8,7 @@ from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, 
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import ListMembers
+from tieline.wire.internal.rooms import ListMembers
 
 DAN = UserId("dan")
 

@@ -5,7 +5,7 @@ from gateway.rooms.changes import position_in
 from gateway.rooms.live_room import MAX_SINGLE
 from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, CELLAR, HALL, Client, change, live, messages_in
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import RoomMembers
+from tieline.wire.internal.rooms import RoomMembers
 
 DAN = UserId("dan")
 

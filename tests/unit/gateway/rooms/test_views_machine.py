@@ -18,7 +18,7 @@ from gateway.rooms.live_room import LiveRoom
 from tests.support.examples import scaled
 from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, CELLAR, HALL, Client, change, messages_in
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import RoomMembers
+from tieline.wire.internal.rooms import RoomMembers
 
 ROOMS = (HALL, CELLAR)
 DAN, EVE = UserId("dan"), UserId("eve")

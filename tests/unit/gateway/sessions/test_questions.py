@@ -16,18 +16,11 @@ from gateway.sessions.signals import Answered
 from tests.unit.gateway.client.alice import room_ask, signal_ask
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.scene import Scene
-from tieline.wire.internal import (
-    Accepted,
-    Done,
-    JoinRoom,
-    ListMembers,
-    PresenceReply,
-    Register,
-    RouterReply,
-    SessionGone,
-    Signal,
-    Tell,
-)
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.directions import PresenceReply, RouterReply
+from tieline.wire.internal.rooms import JoinRoom, ListMembers
+from tieline.wire.internal.sessions import Register, Tell
+from tieline.wire.internal.signals import Accepted, Signal
 
 RELAYED, FORGOTTEN, REPLACED = Accepted("relayed"), SessionGone(replaced=False), SessionGone(replaced=True)
 
