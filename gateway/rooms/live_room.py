@@ -209,7 +209,7 @@ class LiveRoom:
         if self.roster is None:
             return None
         page = self.roster.page(FIRST, self.number)
-        message = replies.success(name_of_list(self.number), "ROOM_CHANGED", page)
+        message = replies.success(name_of_list(self.number, self.log.nonce), "ROOM_CHANGED", page)
         return Told(framed(message), self.number)
 
     def _written(self, changes: list[Change], seat: Seat) -> Told | None:

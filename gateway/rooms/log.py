@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.rooms.changes import Change
+from gateway.rooms.changes import UNNAMED, Change
 from tieline.wire.ids import SessionId, UserId
 
 MAX_RECENT: Final = 2_048
@@ -19,11 +19,13 @@ MAX_RECENT: Final = 2_048
 class RoomLog:
     """What has happened in a room."""
 
-    __slots__ = ("_last", "_recent", "_recent_since", "number")
+    __slots__ = ("_last", "_recent", "_recent_since", "nonce", "number")
 
     def __init__(self, number: int = 0) -> None:
         """Begin with nothing that is newer than a number."""
         self.number = number
+        self.nonce = UNNAMED
+        """That of the last change."""
         self._recent: deque[Change] = deque()
         self._recent_since = number
         """Of what is newer, every change is in `_recent`."""
@@ -48,7 +50,7 @@ class RoomLog:
         self._recent.append(change)
         if len(self._recent) > MAX_RECENT:
             self._recent_since = self._recent.popleft().number
-        self.number = max(self.number, change.number)
+        self._reach(change)
         return True
 
     def catch_up(self, changes: Iterable[Change], now: float) -> list[Change]:
@@ -64,10 +66,14 @@ class RoomLog:
             for change in missing:
                 self._last[change.user] = change, now
             self._last = dict(sorted(self._last.items(), key=lambda item: item[1][0].number))
-            self.number = max(self.number, missing[-1].number)
+            self._reach(missing[-1])
             self._recent.clear()
             self._recent_since = self.number
         return missing
+
+    def _reach(self, change: Change) -> None:
+        if change.number > self.number:
+            self.number, self.nonce = change.number, change.nonce
 
     def remember(self, history: Iterable[Change]) -> None:
         """Take every change that is kept, if they are few, behind whose last one nothing is missing here."""
