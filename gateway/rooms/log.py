@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway.rooms.changes import UNNAMED, Change
 from tieline.wire.ids import SessionId, UserId
+from tieline.wire.internal import RoomChange
 
 MAX_RECENT: Final = 2_048
 """Changes of a room that are kept one by one, about 1 MB; of older ones the last of each user is kept."""
@@ -53,15 +54,24 @@ class RoomLog:
         self._reach(change)
         return True
 
-    def catch_up(self, changes: Iterable[Change], now: float) -> list[Change]:
+    def last_entry(self, user: UserId) -> RoomChange | None:
+        """Find what a user's last change says; None: none is known."""
+        known = self._last.get(user)
+        return None if known is None else known[0].entry
+
+    def catch_up(self, changes: Iterable[Change], now: float, whole_to: int = 0) -> list[Change]:
         """Take changes that were read, of each user the last; returns those that were not known, in order.
 
-        There may be older ones among them than were pushed meanwhile.
+        There may be older ones among them than were pushed meanwhile. If they are all newer than a number up
+        to which nothing is missing, they are kept one by one like those that are pushed: who has been told
+        what is older needs no more. 0: there is no such number.
         """
         missing = sorted(
             (change for change in changes if change.number > self.last_of(change.user)),
             key=lambda change: change.number,
         )
+        if missing and 0 < whole_to < missing[0].number:
+            return [change for change in missing if self.add(change, now)]
         if missing:
             for change in missing:
                 self._last[change.user] = change, now

@@ -162,6 +162,17 @@ class Scene:
         change = RoomChange("left", self._revision, SessionId(f"{user}-s"), "online", True, 0, "left")
         return await self.log.add(room, user, change)
 
+    async def updates(self, user: UserId, *, is_silent: bool) -> int:
+        """Let something of a member change, which only lists show if it `is_silent`."""
+        self._revision += 1
+        member, _ = self.members[user]
+        self.members[user] = member, self._revision
+        session = SessionId(f"{user}-s")
+        change = RoomChange(
+            "updated", self._revision, session, "online", False, member.joined_at, is_silent=is_silent
+        )
+        return await self.log.add(HALL, user, change)
+
     async def called(self, number: int) -> str:
         """Say what the event is called that tells of a change."""
         reply = await self.requests.ask_once(

@@ -27,6 +27,7 @@ def change(
     room: RoomId = HALL,
     tells_user: bool = False,
     is_silent: bool = False,
+    joined_at: int = JOINED_AT,
 ) -> Change:
     """Make the change of a number, whose record has that revision, too."""
     entry = RoomChange(
@@ -35,7 +36,7 @@ def change(
         SessionId(f"{user}-s"),
         status,
         True,
-        0 if kind == "left" else JOINED_AT,
+        0 if kind == "left" else joined_at,
         reason,
         tells_user,
         is_silent,
