@@ -133,7 +133,7 @@ class Reader:
         self._transport = transport
         self._turns = turns
         self._held = held
-        self._allowance = Allowance(budget, self._on_time, loop, now)
+        self._allowance = Allowance(budget, loop, now)
         self._now = now
         self._rest = bytearray()
         self._backlog = Backlog(self._rest)
@@ -278,7 +278,7 @@ class Reader:
             return at
         text = next_text(rest, at) if self._part_most is None else None
         price = price_of_frame(shape.size, not completes_message(first))
-        verdict = self._allowance.ask(price)
+        verdict = self._allowance.ask(price, self._on_time)
         if verdict is WAIT and opcode_of(first) != CLOSE:  # who wants to go need not wait
             self._backlog.wait(shape.end - at)
             return at
