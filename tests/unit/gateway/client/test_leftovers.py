@@ -2,18 +2,14 @@
 
 import asyncio
 import functools
-import gc
 import ssl
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 import uvloop
-from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 
@@ -25,11 +21,13 @@ from gateway.client.waiting import Waiting
 from gateway.limits.rate import rate
 from gateway.limits.rates import NO_LIMITS
 from tests.support.certificates import self_signed
+from tests.support.leftovers import nothing_is_left
 from tests.unit.gateway.client.harness import (
     ANYBODY,
     WELCOME,
     Harness,
     connected,
+    forget,
     join,
     ping,
     session,
@@ -40,36 +38,6 @@ from tests.unit.gateway.client.host import FakeHost
 from tests.unit.gateway.client.tls_line import TlsLine, trusting_anybody
 from tieline.wire.codes import CloseCode, HandshakeError
 from tieline.wire.internal import SessionGone
-
-OURS = ("gateway.", "websockets.", "uvloop.loop")
-"""Modules of the types of which a connection consists."""
-
-
-def kinds() -> Counter[str]:
-    """Count what there is of them."""
-    types = Counter(type(thing) for thing in gc.get_objects())
-    named = Counter({f"{kind.__module__}.{kind.__name__}": count for kind, count in types.items()})
-    return Counter({name: count for name, count in named.items() if name.startswith(OURS)})
-
-
-@contextmanager
-def nothing_is_left() -> Iterator[None]:
-    """Do without the collector, and find what is more than before."""
-    gc.collect()
-    gc.disable()
-    try:
-        before = kinds()
-        yield
-        assert dict(kinds() - before) == {}
-    finally:
-        gc.enable()
-
-
-def let_go(client: ClientProtocol) -> None:
-    """Break the cycles of the client's own end."""
-    client.parser.close()
-    client.handshake_exc = client.parser_exc = None
-
 
 # Each way to end, with time and answers in the test's hands.
 
@@ -274,13 +242,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_of_a_connection_that_has_ended_nothing_is_left(way: str) -> None:
     with nothing_is_left():
-        harness = WAYS[way]()
-        assert harness.clock.is_idle
-        # What the test itself keeps of it.
-        harness.clock.forget()
-        harness.requests.clear()
-        let_go(harness.client)
-        del harness.connection, harness.deliveries, harness
+        WAYS[way]().end()
 
 
 @pytest.mark.parametrize("way", ["in its handshake", "asked", "closed by the client", "cut", "closed by us"])
@@ -305,7 +267,7 @@ def test_of_a_connection_behind_tls_nothing_is_left(way: str) -> None:
         assert line.clock.is_idle
         line.clock.forget()
         line.requests.clear()
-        let_go(line.websocket)
+        forget(line.websocket)
         del line.connection, line.tls, line
 
 
