@@ -229,6 +229,8 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             loop.add_signal_handler(signal.SIGHUP, certificate.reload)
             client = functools.partial(_behind_tls, connection, certificate, turns)
         server = await _listen(loop, client, settings.listen_host, settings.listen_port)
+        scheme, port = "ws" if certificate is None else "wss", server.sockets[0].getsockname()[1]
+        _log.info("gateway listens", extra={"scheme": scheme, "host": settings.listen_host, "port": port})
         process.ready.clear(STARTING)
         await stopping.wait()
 
@@ -249,7 +251,7 @@ def _behind_tls(client: Callable[[], Connection], certificate: Certificate, turn
 
 async def _listen(
     loop: asyncio.AbstractEventLoop, client: Callable[[], asyncio.BaseProtocol], host: str, port: int
-) -> asyncio.AbstractServer:
+) -> asyncio.Server:
     """Accept clients from now on; a port that cannot be had ends the process."""
     try:
         return await loop.create_server(client, host, port, backlog=LISTEN_BACKLOG)
