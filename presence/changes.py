@@ -106,7 +106,7 @@ class Changes:
             case Entered(room=room, lists=lists):
                 roster = await self._list(user, room, finished, revisions=True) if lists else None
                 return RoomJoined(finished.told.numbers.get(room, 0), roster)
-            case Opened(connection=connection) as opened if connection:
+            case Opened(asked=asked) as opened if asked:
                 return msgspec.structs.replace(opened, revision=finished.revision)
             case reply:
                 return reply

@@ -269,7 +269,7 @@ def _opened(ask: OpenSession, user: User, facts: Facts) -> Opened:
     opened = Opened(user.session.id, user.session.id != ask.session, rooms, owed_ms / 1000)
     if not ask.asked:
         return opened
-    return msgspec.structs.replace(opened, user=ask.user, connection=ask.connection)
+    return msgspec.structs.replace(opened, user=ask.user, asked=ask.session)
 
 
 def _never_begun(ask: EndSession) -> User:

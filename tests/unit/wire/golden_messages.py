@@ -249,7 +249,7 @@ SAMPLES: Final = (
     Sample(
         "a new session, and whose it is",
         REPLY,
-        Opened(HERS, False, {}, user=ALICE, connection=CONNECTION, revision=44),
+        Opened(HERS, False, {}, user=ALICE, asked=HERS, revision=44),
     ),
     Sample("a request that may be outdated", REPLY, Outdated(45)),
     Sample("a request of a gateway without a lease", REPLY, Outdated()),
