@@ -95,7 +95,7 @@ class Operations:
             return session.open_session(session.within_limit(ask, max_rooms), user, beside, facts)
 
         self._begin: Callable[[OpenSession], Awaitable[PresenceReply]] = self._on_user(
-            begin, lambda ask: session.within_limit(ask, max_rooms).join, also=_lease
+            begin, lambda ask: session.within_limit(ask, max_rooms).join, also=_lease, leaves_calls=True
         )
         self._restore: Callable[[Register], Awaitable[PresenceReply]] = self._on_user(
             session.register, lambda ask: tuple(ask.rooms), also=_lease, confirmed=True
@@ -135,6 +135,7 @@ class Operations:
         *,
         also: Callable[[AskT], tuple[str, ...]] = lambda _: NO_KEYS,
         confirmed: bool = False,
+        leaves_calls: bool = False,
     ) -> Callable[[AskT], Awaitable[PresenceReply]]:
         """Have a rule decide on the record of the user who is named in the request.
 
@@ -144,7 +145,12 @@ class Operations:
         async def carry_out(ask: AskT) -> PresenceReply:
             decide = functools.partial(rule, ask)
             return await self._changes.user(
-                ask.user, decide, rooms=rooms(ask), also=also(ask), confirmed=confirmed
+                ask.user,
+                decide,
+                rooms=rooms(ask),
+                also=also(ask),
+                confirmed=confirmed,
+                leaves_calls=leaves_calls,
             )
 
         return carry_out

@@ -30,7 +30,7 @@ from tieline.wire.subjects import Keys
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
 
 CALL = negotiation.offer(
-    NOTHING, Incoming(ALICE, BOB, SessionId("bob-s1"), digest(b"offer"), NOW)
+    NOTHING, Incoming(ALICE, BOB, SessionId("bob-s1"), digest(b"offer"), NOW, SessionId("alice-s1"))
 ).negotiation.call
 """The call that Alice's offer begins."""
 
