@@ -175,6 +175,10 @@ class Broker:
         except (NatsError, OSError) as error:
             _log.warning("hung up on a broker that was gone", extra={"error": repr(error)})
 
+    def abandon(self) -> None:
+        """Disconnect at once, without what is still buffered, and never reconnect."""
+        self.client.abandon()
+
 
 async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: str = "") -> Broker:
     """Connect to the first of `urls` (comma-separated) that answers, and reconnect for ever.
