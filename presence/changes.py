@@ -138,11 +138,14 @@ class Changes:
         await self._effects.end_old_calls(user, record.ending, revision)
         await self.user(user, functools.partial(calls_are_ended, record.ending))
 
-    async def negotiation(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> PresenceReply:
+    async def negotiation(
+        self, one: UserId, other: UserId, rule: Rule[Negotiation], until_ms: int | None = None
+    ) -> PresenceReply:
         """Change what two users negotiate by a rule.
 
         A refusal is confirmed by the leader's records before it is believed: a replica that lags a moment
-        behind must not refuse the answer to an offer that was just accepted.
+        behind must not refuse the answer to an offer that was just accepted. After `until_ms`, in Unix
+        milliseconds, nothing is changed.
         """
         target = NegotiationRecord(one, other, self._records, self._effects, self._clock)
         users = (Keys.user(one), Keys.user(other))
@@ -153,7 +156,7 @@ class Changes:
         def doubts(change: Change[Negotiation]) -> tuple[str, ...]:
             return _doubted(change.reply, users, target.key)
 
-        finished = await self._change(target, rule, load, users, doubts=doubts)
+        finished = await self._change(target, rule, load, users, doubts=doubts, until_ms=until_ms)
         reply = finished.reply
         assert not isinstance(reply, ListRoom | Entered)  # no rule of negotiations is about rooms
         if isinstance(reply, Relay) and any(lies_apart(each.frame) for each in reply.deliveries):
@@ -202,6 +205,7 @@ class Changes:
         *,
         confirmed: bool = False,
         doubts: Callable[[Change[RecordT]], tuple[str, ...]],
+        until_ms: int | None = None,
     ) -> Finished:
         """Ask a rule until its change is stored. `others` are the keys that it looks at beside the record.
 
@@ -239,6 +243,8 @@ class Changes:
                     confirmed = True
                     if await self._has_changed(doubted, found):
                         break
+                if until_ms is not None and self._clock() > until_ms:
+                    raise StoreUnavailable("asked too long ago")
                 try:
                     stored = await self._commit(target, record, step, revision)
                 except Conflict:
