@@ -146,12 +146,12 @@ SAMPLES: Final = (
     Sample(
         "a signal that names its connection",
         "signals",
-        [Signal(ALICE, HERS, BOB, FRAME, True, connection=CONNECTION)],
+        [Signal(ALICE, HERS, BOB, FRAME, True, connection=CONNECTION, at=1_700_000_000_000)],
     ),
     Sample(
         "a signal to be judged that names its connection",
         REQUEST,
-        Check(ALICE, HERS, BOB, CANDIDATE, DIGEST, FRAME, connection=CONNECTION),
+        Check(ALICE, HERS, BOB, CANDIDATE, DIGEST, FRAME, connection=CONNECTION, at=1_700_000_000_000),
     ),
     Sample(
         "a session to be begun by a gateway that names its connections",
