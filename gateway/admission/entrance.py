@@ -63,7 +63,7 @@ class Visit:
 
     def __init__(self, entrance: "Entrance", guest: Guest, address: str, head: bytearray | None) -> None:
         self._entrance = entrance
-        self._guest = guest
+        self._guest: Guest | None = guest
         self._head = head
         self._leave: Callable[[], None] | None = None
         self.address = address
@@ -114,12 +114,14 @@ class Visit:
         self._entrance.fail_tls(self, why)
 
     def abandon(self) -> None:
-        """Cut the client off."""
-        self._guest.abandon()
+        """Cut the client off; nothing once the socket is closed."""
+        if self._guest is not None:
+            self._guest.abandon()
 
     def over(self) -> None:
         """Take note that the socket is closed; only the first time counts."""
         self._entrance.forget(self)
+        self._guest = None
         if self._leave is not None:
             self._leave()
             self._leave = None

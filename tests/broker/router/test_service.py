@@ -486,6 +486,16 @@ async def test_presence_is_told_what_of_an_answer_the_mailbox_has(routing: Routi
     assert routing.frames.is_empty()
 
 
+async def test_presence_is_told_when_a_signal_came(routing: Routing) -> None:
+    routing.verdict = lambda _: to_bob()
+    routing.signal(OFFER, msgspec.structs.replace(signal(stored=True), at=1_700_000_000_000))
+    await routing.answer()
+
+    check = codec.decode_presence_request((await routing.checks.next()).data)
+    assert isinstance(check, Check)
+    assert check.at == 1_700_000_000_000
+
+
 async def test_a_mailbox_that_lost_what_it_had_is_given_it_again(
     routing: Routing, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
