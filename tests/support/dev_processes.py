@@ -28,13 +28,11 @@ class DevProcesses:
     @property
     def urls(self) -> list[str]:
         """Of the gateways."""
-        urls: list[str] = self._running.document["gateways"]
-        return urls
+        return self._running.document["gateways"]
 
     def pid(self, kind: str, number: int = 0) -> int:
         """The process of that kind, since all was ready last."""
-        pid: int = self._running.document["pids"][kind][number]
-        return pid
+        return self._running.document["pids"][kind][number]
 
     def send(self, number: signal.Signals, kind: str, which: int = 0) -> int:
         """Send one process a signal; returns its process id."""

@@ -16,7 +16,7 @@ import nats
 import pytest
 
 from tests.support.process import is_alive
-from tests.support.running_dev import READY, READY_AGAIN, RunningDev
+from tests.support.running_dev import READY, READY_AGAIN, ReadyDocument, RunningDev
 from tieline.cli.dev.log_file import SHOWN_LINES
 from tieline.cli.dev.ports import hold_ports
 
@@ -31,11 +31,11 @@ def dev(tmp_path: Path) -> Iterator[RunningDev]:
         yield running
 
 
-def pids(document: dict[str, dict[str, list[int]]]) -> list[int]:
+def pids(document: ReadyDocument) -> list[int]:
     return [pid for kind in KINDS for pid in document["pids"][kind]]
 
 
-def but_pid(document: dict[str, dict[str, list[int]]], kind: str) -> dict[str, object]:
+def but_pid(document: ReadyDocument, kind: str) -> dict[str, object]:
     """The ready file without the first process of one kind, which may have changed."""
     kept = {**document["pids"], kind: document["pids"][kind][1:]}
     return {**document, "pids": kept}
