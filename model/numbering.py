@@ -190,7 +190,7 @@ class Numbering:
 
 def _before(offerer: UserId, target: UserId) -> Incoming:
     """The offer with which a call began that there is at the beginning."""
-    return Incoming(offerer, target, _session(target), FrameDigest(b"before"), NOW)
+    return Incoming(offerer, target, _session(target), FrameDigest(b"before"), NOW, sent_in=_session(offerer))
 
 
 def _content(message: Message) -> bytes:
@@ -204,7 +204,7 @@ def _calls(scenario: Scenario) -> dict[str, CallId]:
         offers[FIRST] = _before(UserId(one), UserId(other))
     for message in scenario.messages:
         one, to, digest = UserId(message.sender), UserId(message.target), digests.digest(_content(message))
-        offers[message.name] = Incoming(one, to, _session(to), digest, NOW)
+        offers[message.name] = Incoming(one, to, _session(to), digest, NOW, sent_in=_session(one))
     return {name: negotiation.offer(NOTHING, incoming).call for name, incoming in offers.items()}
 
 

@@ -3,12 +3,14 @@
 The log lies in the mailbox stream, so its entries stand in one order with everything that is sent to users.
 The stream pushes them on to the gateways that have members of the room, which tell each member
 (`gateway.rooms`). What an entry says is in `tieline.wire.internal.rooms.RoomChange`; when one is written is
-decided by `presence.effects`.
+decided by `presence.effects`. Beside it stands a nonce, so that nobody can foresee what the events that tell
+of it will be called.
 """
 
 import hashlib
+import secrets
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from presence.store import TIMEOUT_S, StoreUnavailable
 from tieline.runtime.requests import NoAnswer, Requests
@@ -17,6 +19,9 @@ from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.subjects import Subjects
+
+NONCE_BYTES: Final = 8
+"""Whoever wants to foresee an event's name has one guess a change, out of so many."""
 
 
 class RoomLog(Protocol):
@@ -54,7 +59,8 @@ class MailboxLog:
             raise StoreUnavailable(subject) from error
 
     async def _publish(self, subject: str, payload: bytes, name: str) -> int:
-        reply = await self._requests.ask_once(subject, payload, TIMEOUT_S, jetstream.named(name))
+        headers = jetstream.named_anew(name, secrets.token_hex(NONCE_BYTES))
+        reply = await self._requests.ask_once(subject, payload, TIMEOUT_S, headers)
         answer = jetstream.read_published(reply.data)
         if answer.error is not None:
             raise StoreUnavailable(subject, answer.error)

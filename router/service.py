@@ -208,6 +208,7 @@ class RouterService:
             signal.call,
             connection=signal.connection,
             carried=carried,
+            at=signal.at,
         )
         with metrics.CHECK_SECONDS.time():
             verdict = await self._asking.ask(

@@ -95,6 +95,11 @@ class Inbound:
         """Whether the first message that waits may be acted on now."""
         return bool(self._unread) and not self.is_busy
 
+    @property
+    def next_bytes(self) -> int:
+        """How long the first message is that waits; 0: none does."""
+        return len(self._unread[0]) if self._unread else 0
+
     def receive(self, message: bytes) -> None:
         """Act on the next message, at once or when those before it are answered."""
         if not self.is_busy and not self._unread:

@@ -187,7 +187,8 @@ class Session:
                 price = prices.ANSWER_AGAIN
             self._charge(price)
         call_id, connection = CallId(call), self.connection
-        signal = Signal(self.user, self.session, to, frame, self.acks, call_id, connection=connection)
+        at = self.terms.broker_time.ms_at(self._at)
+        signal = Signal(self.user, self.session, to, frame, self.acks, call_id, connection=connection, at=at)
         return AskRouter(message.request_id, cmd, signal)
 
     def _charge(self, price: float) -> None:

@@ -31,7 +31,7 @@ from tieline.runtime.broker import BrokerAway
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.codes import CloseCode, HandshakeError
-from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId
+from tieline.wire.ids import GatewayId, ResumeToken, SecretHash, SessionId
 from tieline.wire.internal.answers import Outdated, SessionGone
 from tieline.wire.internal.sessions import Opened
 from tieline.wire.resume_tokens import resume_token, secret_hash
@@ -119,9 +119,10 @@ class Arrivals:
         """Open a session for a connection and welcome it, or deny it."""
         asked = self._presence.revision
         secret = resume_token(secrets.token_urlsafe(24), asked)
+        name = SessionId(secrets.token_hex(12))
         session = Session(
-            SessionId(secrets.token_hex(12)),
-            _connection_id(),
+            name,
+            self._departures.names.of(name),
             admitted.claims,
             SecretHash(b"") if admitted.resume is None else secret_hash(secret),
             admitted.acks,
@@ -269,10 +270,6 @@ class Arrivals:
                     session.asked = max(revision, self._presence.revision)
                 case _:
                     raise NoAnswer(f"presence answered with {type(reply).__name__}")
-
-
-def _connection_id() -> ConnectionId:
-    return ConnectionId(secrets.token_hex(6))
 
 
 def _now() -> float:

@@ -264,7 +264,7 @@ async def connect(
         Unreachable: no gateway there, or no WELCOME from it in time.
         Denied: the gateway refused the connection.
         Closed: it took the connection and hung up before the WELCOME.
-        ValueError: `token` cannot be a token.
+        UnusableToken, UnusableUrl: there is none, or it cannot be one.
     """
     urls = (url,) if isinstance(url, str) else tuple(url)
     query = {**({"acks": "1"} if acks else {}), "roster": "1", "calls": "1"}

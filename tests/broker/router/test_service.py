@@ -3,6 +3,7 @@
 import time
 from functools import partial
 
+import msgspec
 import pytest
 
 from router.grants import Grant
@@ -104,3 +105,13 @@ async def test_how_long_presence_took_is_measured(routing: Routing) -> None:
 
     assert before is not None
     assert count() == before + 1
+
+
+async def test_presence_is_told_when_a_signal_came(routing: Routing) -> None:
+    routing.verdict = lambda _: to_bob()
+    routing.signal(OFFER, msgspec.structs.replace(signal(stored=True), at=1_700_000_000_000))
+    await routing.answer()
+
+    check = codec.decode_presence_request((await routing.checks.next()).data)
+    assert isinstance(check, Check)
+    assert check.at == 1_700_000_000_000

@@ -1,4 +1,4 @@
-"""The bytes of every record, now and in every version since 0.2.
+"""The bytes of every record, now and in every version since 0.1.
 
 When one of these fails, the records have changed. If what changed is not released yet, write its bytes again
 (`python -m tests.support.golden VERSION --unreleased`); else see

@@ -31,11 +31,11 @@ Act = Callable[[PresenceProcess], Awaitable[object]]
 
 
 class Row(NamedTuple):
-    """What an operation costs, and what it cost in version 0.1.0."""
+    """What an operation costs, and what it cost before version 0.1.0."""
 
     now: Trips
     before: Trips
-    """Version 0.1.0 waited for every write."""
+    """Then each write was waited for."""
 
 
 TABLE: Final = {
@@ -220,7 +220,7 @@ async def counted(name: str, *, by_another_process: bool = True) -> tuple[Trips,
 
 def rendered() -> str:
     """The table as the page shows it."""
-    head = "| operation | round trips, 0.1.0 | now | requests, 0.1.0 | now | one-way writes now |\n"
+    head = "| operation | round trips, before | now | requests, before | now | one-way writes now |\n"
     lines = (
         f"| {name} | {before.rounds} | {now.rounds} | {before.requests} | {now.requests} | {now.one_way} |\n"
         for name, (now, before) in TABLE.items()

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from presence.effects import ENDED_AT_ONCE
 from tests.support.examples import scaled
 from tests.unit.presence.acts import Gateways
 from tests.unit.presence.cluster import CELLAR, HALL, PROCESSES, ROOMS, USERS, Act, Cluster
@@ -83,13 +84,14 @@ class Sessions(RuleBasedStateMachine):
 
     @initialize(
         max_members=st.sampled_from((1000, 1000, 2)),
+        most_waited_for=st.sampled_from((ENDED_AT_ONCE, 0)),
         resumable=st.booleans(),
         calls=st.sets(st.sampled_from(USERS)),
     )
-    def begin(self, max_members: int, resumable: bool, calls: set[UserId]) -> None:
+    def begin(self, max_members: int, most_waited_for: int, resumable: bool, calls: set[UserId]) -> None:
         """Let everybody connect, and some of them call others."""
         self._runner = asyncio.Runner()
-        self.cluster = Cluster(max_members)
+        self.cluster = Cluster(max_members, most_waited_for)
         self.gateways = Gateways(self.cluster)
         self.consistency = Consistency(self.cluster, self.gateways)
         self.unanswered: list[Act] = []

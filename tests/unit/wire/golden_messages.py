@@ -146,12 +146,12 @@ SAMPLES: Final = (
     Sample(
         "a signal that names its connection",
         "signals",
-        [Signal(ALICE, HERS, BOB, FRAME, True, connection=CONNECTION)],
+        [Signal(ALICE, HERS, BOB, FRAME, True, connection=CONNECTION, at=1_700_000_000_000)],
     ),
     Sample(
         "a signal to be judged that names its connection",
         REQUEST,
-        Check(ALICE, HERS, BOB, CANDIDATE, DIGEST, FRAME, connection=CONNECTION),
+        Check(ALICE, HERS, BOB, CANDIDATE, DIGEST, FRAME, connection=CONNECTION, at=1_700_000_000_000),
     ),
     Sample(
         "a session to be begun by a gateway that names its connections",
@@ -249,7 +249,7 @@ SAMPLES: Final = (
     Sample(
         "a new session, and whose it is",
         REPLY,
-        Opened(HERS, False, {}, user=ALICE, connection=CONNECTION, revision=44),
+        Opened(HERS, False, {}, user=ALICE, asked=HERS, revision=44),
     ),
     Sample("a request that may be outdated", REPLY, Outdated(45)),
     Sample("a request of a gateway without a lease", REPLY, Outdated()),

@@ -1,4 +1,4 @@
-"""The bytes of every message, now and in every version since 0.2.
+"""The bytes of every message, now and in every version since 0.1.
 
 When one of these fails, the messages have changed. If what changed is not released yet, write its bytes again
 (`python -m tests.support.golden VERSION --unreleased`); else see

@@ -47,8 +47,9 @@ class Opened(Message, frozen=True, array_like=True, tag=True, gc=False):
     offer_timeout_s: float = 0.0
     """How long an offer waits for its answer; 0: an older process, which does not say."""
     user: UserId = UserId("")
-    connection: ConnectionId = ConnectionId("")
-    """Whose it is, for a gateway that does not wait for this answer any more; empty: an older process."""
+    asked: SessionId = SessionId("")
+    """Whose it is, and what session was asked for: for a gateway that waits for this answer no more;
+    empty: an older process. The connection is not named, for every gateway hears this."""
     revision: int = 0
     """A revision of the bucket: see `OpenSession.asked`."""
 

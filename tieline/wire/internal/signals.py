@@ -23,6 +23,8 @@ class Signal(Message, frozen=True, array_like=True, tag=True, gc=False):
     connection: ConnectionId = ConnectionId("")
     """The connection that has the session: its gateway and presence alone know it, and so nobody else speaks
     for the session. Empty: an older gateway does not say."""
+    at: int = 0
+    """When it came to its gateway, in Unix milliseconds by the broker's clock; 0: it does not say."""
 
 
 class Accepted(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -51,6 +53,8 @@ class Check(Message, frozen=True, array_like=True, tag=True, gc=False):
     """See `Signal`; it is compared and nothing else. None: an older router does not say."""
     carried: tuple[tuple[UserId, FrameDigest], ...] = ()
     """For whom the mailbox has all that these answers of the two have released: leave it out."""
+    at: int = 0
+    """See `Signal`: when nobody waits for the verdict any more, it changes nothing."""
 
 
 class Delivery(Message, frozen=True, array_like=True, tag=True, gc=False):

@@ -81,6 +81,12 @@ ANYBODY = Entrance(Room(), Tally(logging.getLogger("gateway"), lambda _delay, _c
 """Lets everybody come."""
 
 
+def forget(client: ClientProtocol) -> None:
+    """Break the cycles of a client's protocol."""
+    client.parser.close()
+    client.handshake_exc = client.parser_exc = None
+
+
 class Harness:
     """A connection, and a real client's protocol at the other end of its wire."""
 
@@ -195,6 +201,14 @@ class Harness:
         """Cut the wire, or tell that it has been cut as the gateway wished."""
         self.socket.abort()
         self.connection.connection_lost(None)
+
+    def end(self) -> None:
+        """Forget the connection, and break the cycles of the client's own end."""
+        assert self.clock.is_idle
+        self.clock.forget()
+        self.requests.clear()
+        forget(self.client)
+        del self.connection, self.deliveries
 
     # What the client sees.
 

@@ -114,7 +114,9 @@ def test_each_call_has_a_name_of_its_own() -> None:
 
 
 def test_the_same_offer_to_another_session_begins_another_call() -> None:
-    later = negotiation.offer(NOTHING, negotiation.Incoming(ALICE, BOB, SESSIONS[ALICE], named("offer"), NOW))
+    later = negotiation.offer(
+        NOTHING, negotiation.Incoming(ALICE, BOB, SESSIONS[ALICE], named("offer"), NOW, SESSIONS[ALICE])
+    )
     assert later.call != CALL
     assert offers(ALICE, "offer", now=NOW + 90_000).call != CALL
 

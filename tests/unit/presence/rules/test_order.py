@@ -121,7 +121,7 @@ def test_a_resumed_session_has_a_new_connection() -> None:
 def test_an_opening_is_answered_with_whose_it_is() -> None:
     reply = reply_to(opens(asked(FIRST, CHANGED_AT), None))
     assert isinstance(reply, Opened)
-    assert (reply.user, reply.connection) == (ALICE, C1)
+    assert (reply.user, reply.asked) == (ALICE, asked(FIRST, CHANGED_AT).session)
 
 
 def test_a_copy_of_the_opening_is_answered_as_the_first() -> None:
