@@ -1,6 +1,6 @@
 """Real buckets for the tests of what presence may expect of its store."""
 
-from presence.store import Bucket, make_bucket
+from presence.bucket import Bucket, make_bucket
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
 from tieline.wire.subjects import Subjects

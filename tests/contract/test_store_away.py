@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from presence.store import Store, StoreUnavailable, make_bucket
+from presence.bucket import make_bucket
+from presence.store import Store, StoreUnavailable
 from tests.contract.buckets import MORE_THAN_ONE_ANSWER_HOLDS, bucket_of
 from tests.contract.fake_store import FakeStore
 from tests.support.nats_server import NatsServer
