@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.unit.client.minimal_gateway import within
+from tests.support.waiting import within
 from tieline.client import ClientError, Closed, Event, Stats, Welcome
 from tieline.client.dispatcher import Dispatcher
 from tieline.client.pending import PendingRequest, PendingRequests

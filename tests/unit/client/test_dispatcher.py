@@ -2,8 +2,8 @@
 
 import asyncio
 
+from tests.support.waiting import within
 from tests.unit.client.dispatching import BOB, A, Harness, joined
-from tests.unit.client.minimal_gateway import within
 from tieline.client import ClientError, ErrorEvent, MemberJoined, NoReply, Refused, Unknown
 from tieline.wire import replies
 from tieline.wire.codes import ErrorCode

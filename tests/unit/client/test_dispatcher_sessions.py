@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from tests.support.waiting import within
 from tests.unit.client.dispatching import ANN, BOB, LOST, A, B, Harness, member, welcome
-from tests.unit.client.minimal_gateway import within
 from tieline.client import (
     ClientError,
     Closed,
