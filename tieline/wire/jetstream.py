@@ -1,7 +1,7 @@
 """What is asked of JetStream and how it answers: its subjects, headers, statuses, error codes and JSON.
 
 They are spelled here and nowhere else. Pure: a subject, headers or a payload go out, an answer is read.
-Asking, and what the answer means, is the caller's: presence (`presence.store`, `presence.mailbox`,
+Asking, and what the answer means, is the caller's: presence (`presence.bucket`, `presence.mailbox`,
 `presence.stream_size`), the router (`router.relay`) and the gateway (`gateway.delivery`). What a service may
 ask is in `permissions`; our own subjects are in `subjects`.
 """
