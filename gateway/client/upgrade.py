@@ -15,7 +15,7 @@ from gateway.admission import handshake
 from gateway.admission.entrance import Visit
 from gateway.client.outbox import Outbox
 from gateway.demo import Pages
-from tieline.runtime.request_head import was_too_long
+from tieline.runtime.request_head import HEAD_BYTES, was_too_long
 from tieline.wire.codes import HandshakeError
 
 Asked = tuple[Request, Response]
@@ -25,7 +25,16 @@ Asked = tuple[Request, Response]
 class Upgrade:
     """Reads the request of one client, and refuses it or leaves it to others to be answered."""
 
-    __slots__ = ("_outbox", "_pages", "_protocol", "_transport", "visit")
+    __slots__ = (
+        "_has_asked",
+        "_is_queued",
+        "_outbox",
+        "_pages",
+        "_protocol",
+        "_transport",
+        "_unread",
+        "visit",
+    )
 
     def __init__(
         self,
@@ -41,9 +50,37 @@ class Upgrade:
         self.visit = visit
         """How its socket is counted, and what a refusal says of it."""
         self._pages = pages
+        self._unread = bytearray()
+        self._is_queued = self._has_asked = False
 
-    def receive(self, data: bytes) -> Asked | None:
-        """Take what has arrived before the client is let in; returns what is for others to answer."""
+    def receive(self, data: bytes) -> bool:
+        """Take what has arrived before the client is let in; returns whether it has to be looked at.
+
+        That is to be done in a turn, because hundreds may ask at once. Nothing is read meanwhile. What
+        completes no line need not be looked at, which may come byte by byte.
+        """
+        self._unread += data
+        if self._is_queued or not (
+            b"\n" in data or self._has_asked or self.visit.is_awaited or len(self._unread) > HEAD_BYTES
+        ):
+            return False
+        self._is_queued = True
+        self._transport.pause_reading()
+        return True
+
+    def look(self) -> Asked | None:
+        """Look at what has arrived; returns what is for others to answer."""
+        data = bytes(self._unread)
+        self._unread.clear()
+        self._is_queued = False
+        if self._transport.is_closing():
+            return None
+        asked = self._read(data)
+        if not self._has_asked and not self._transport.is_closing():
+            self._transport.resume_reading()
+        return asked
+
+    def _read(self, data: bytes) -> Asked | None:
         protocol = self._protocol
         if protocol.state is State.CONNECTING:
             data = self.visit.read(data)
@@ -78,7 +115,7 @@ class Upgrade:
 
     def _take(self, request: Request) -> Asked | None:
         self.visit.asked()
-        self._transport.pause_reading()
+        self._has_asked = True
         if handshake.lists_too_much(request):
             self.deny(HandshakeError.HEADERS_TOO_LARGE)
             return None

@@ -440,6 +440,6 @@ def test_a_bug_in_the_turn_of_one_client_ends_that_one_alone(
 
     assert one.socket.is_aborted
     assert [record.message for record in caplog.records] == ["client cut: a bug"]
-    one.connection.connection_lost(None)
+    one.lose()
     assert one.gone_with == [1006]
     assert len(other.names()) == 3 * TURN_FRAMES
