@@ -26,6 +26,7 @@ from gateway.client.life import Life
 from gateway.client.outbox import FULL_BYTES, Outbox
 from gateway.client.reader import Reader
 from gateway.client.session import NO_CLOSE_FRAME, Session
+from gateway.client.trickle import Trickle
 from gateway.client.turns import Turns
 from gateway.client.upgrade import Upgrade
 from gateway.client.waiting import Held, Waiting
@@ -86,6 +87,7 @@ class Connection(asyncio.BufferedProtocol):
         "_reader",
         "_timers",
         "_transport",
+        "_trickle",
         "_turns",
         "_upgrade",
         "_waiting",
@@ -96,6 +98,7 @@ class Connection(asyncio.BufferedProtocol):
     _transport: asyncio.Transport
     _outbox: Outbox
     _held: Held
+    _trickle: Trickle
     _upgrade: Upgrade
     _inbound: Inbound  # once there is a session, as are the reader and what takes its frames
     _frames: FrameTaker
@@ -138,7 +141,10 @@ class Connection(asyncio.BufferedProtocol):
         self._timers.call_after(HANDSHAKE_S, self._transport.abort)
         name = transport.get_extra_info("peername")
         visit = self._entrance.enter(self, str(name[0]) if name else "")
-        self._upgrade = Upgrade(self._protocol, self._transport, self._outbox, visit, self._pages)
+        self._trickle = Trickle(self._loop)
+        self._upgrade = Upgrade(
+            self._protocol, self._transport, self._outbox, visit, self._trickle, self._pages
+        )
 
     def get_buffer(self, _sizehint: int) -> bytearray:
         """Lend the buffer that all connections are read into."""
@@ -218,7 +224,11 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def is_reading(self) -> bool:
-        """Whether what the client sends is looked at as it arrives."""
+        """Whether what the client sends is looked at as it arrives, or but for a moment that it rests."""
+        return self._trickle.is_resting or self._reads_at_once
+
+    @property
+    def _reads_at_once(self) -> bool:
         return self._transport.is_reading() and (self._reader is None or self._reader.is_reading)
 
     @property
@@ -250,6 +260,7 @@ class Connection(asyncio.BufferedProtocol):
             self._turns,
             self._held,
             session.budget,
+            self._trickle,
             self._loop,
             self._now,
         )
@@ -359,7 +370,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._reader is not None:
             self._reader.end()
         else:
-            self._protocol.receive_eof()
+            self._trickle.stop()
             self.leave()
 
     def _give_up(self) -> None:

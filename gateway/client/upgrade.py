@@ -14,6 +14,7 @@ from websockets.server import ServerProtocol
 from gateway.admission import handshake
 from gateway.admission.entrance import Visit
 from gateway.client.outbox import Outbox
+from gateway.client.trickle import Trickle
 from gateway.demo import Pages
 from tieline.runtime.request_head import HEAD_BYTES, was_too_long
 from tieline.wire.codes import HandshakeError
@@ -32,6 +33,7 @@ class Upgrade:
         "_pages",
         "_protocol",
         "_transport",
+        "_trickle",
         "_unread",
         "visit",
     )
@@ -42,6 +44,7 @@ class Upgrade:
         transport: asyncio.Transport,
         outbox: Outbox,
         visit: Visit,
+        trickle: Trickle,
         pages: Pages | None,
     ) -> None:
         self._protocol = protocol
@@ -49,6 +52,7 @@ class Upgrade:
         self._outbox = outbox
         self.visit = visit
         """How its socket is counted, and what a refusal says of it."""
+        self._trickle = trickle
         self._pages = pages
         self._unread = bytearray()
         self._is_queued = self._has_asked = False
@@ -60,13 +64,16 @@ class Upgrade:
         completes no line need not be looked at, which may come byte by byte.
         """
         self._unread += data
-        if self._is_queued or not (
-            b"\n" in data or self._has_asked or self.visit.is_awaited or len(self._unread) > HEAD_BYTES
-        ):
+        if self._is_queued:
             return False
-        self._is_queued = True
-        self._transport.pause_reading()
-        return True
+        if b"\n" in data or self._has_asked or self.visit.is_awaited or len(self._unread) > HEAD_BYTES:
+            self._trickle.stop()
+            self._is_queued = True
+            self._transport.pause_reading()
+            return True
+        if self._trickle.note(len(data), self._read_on):
+            self._transport.pause_reading()
+        return False
 
     def look(self) -> Asked | None:
         """Look at what has arrived; returns what is for others to answer."""
@@ -76,9 +83,13 @@ class Upgrade:
         if self._transport.is_closing():
             return None
         asked = self._read(data)
-        if not self._has_asked and not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._read_on()
         return asked
+
+    def _read_on(self) -> None:
+        """Read what comes next, unless the request has been read, and is decided on."""
+        if not self._has_asked and not self._is_queued and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _read(self, data: bytes) -> Asked | None:
         protocol = self._protocol

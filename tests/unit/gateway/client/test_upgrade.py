@@ -10,6 +10,7 @@ from websockets.http11 import Request, Response
 from gateway.admission.handshake import MOST_ESCAPED, MOST_LISTED
 from gateway.client.connection import HANDSHAKE_S, Connection
 from gateway.client.deliveries import Missed
+from gateway.client.trickle import RESTS_S
 from gateway.client.turns import ROUND_S, Turns
 from tests.support.metrics import value_of
 from tests.unit.gateway.client.clock import Clock
@@ -47,6 +48,9 @@ def test_a_request_that_comes_byte_by_byte_arrives_once() -> None:
     for byte in harness.request():
         assert not harness.requests
         harness.put(bytes([byte]))
+    for _ in range(20):
+        harness.clock.advance(max(RESTS_S))  # for a socket that rests
+        harness.arrive()
 
     assert len(harness.requests) == 1
 
@@ -83,8 +87,8 @@ def test_while_a_request_waits_for_its_turn_nothing_more_is_read() -> None:
 
 def test_what_completes_no_line_is_not_looked_at_yet() -> None:
     harness = Harness()
-    for byte in b"GET /ws HTTP/1.1\r":
-        harness.hand_over(bytes((byte,)))
+    for piece in (b"GET /ws", b" HTTP/1.1", b"\r"):
+        harness.hand_over(piece)
         assert harness.clock.is_at_rest
         assert harness.socket.is_reading()
     harness.hand_over(b"\n")
