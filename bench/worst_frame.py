@@ -299,6 +299,8 @@ def cost_of(reads: list[bytes]) -> float:
         b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
     )
+    while loop.soon:
+        loop.soon.pop(0)()
     session = Session(
         SessionId("s"),
         ConnectionId("c"),
