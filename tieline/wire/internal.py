@@ -231,6 +231,9 @@ class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """Whose it is, for a gateway that does not wait for this answer any more; empty: an older process."""
     revision: int = 0
     """A revision of the bucket: see `OpenSession.asked`."""
+    lost_at: int = 0
+    """When the connection was lost from which the session is resumed, in Unix milliseconds of the broker:
+    nothing that was stored later has reached the client. 0: it is not known, or was not lost."""
 
 
 class Outdated(_Message, frozen=True, array_like=True, tag=True, gc=False):
