@@ -12,7 +12,7 @@ import msgspec
 
 from presence.rules import endings, negotiation
 from presence.rules.change import Apart, Change, Facts, Step, Timer
-from presence.rules.effects import Changed, Happening, Said
+from presence.rules.effects import Changed, Happening, Replaced, Said
 from presence.rules.negotiation import (
     NOTHING,
     CandidatePolicy,
@@ -24,7 +24,7 @@ from presence.rules.negotiation import (
 )
 from presence.rules.user import User, gone, share_a_room
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
+from tieline.wire.ids import CallId, ConnectionId, FrameDigest, SessionId, UserId
 from tieline.wire.internal import NO_CALL, Check, Delivery, Done, Happened, Refused, Relay, SessionGone
 from tieline.wire.limits import RETRY_WINDOW_S
 from tieline.wire.replies import CallFate
@@ -83,7 +83,8 @@ def check(
     fate = negotiation.fate_of(current, ask.call, is_offer=ask.cmd == "WEBRTC_OFFER")
     if fate is not None:
         return _refuse(ErrorCode.NO_MATCHING_OFFER, current, fate)
-    incoming = Incoming(ask.user, ask.to, target.session.id, ask.digest, facts.now, ask.session)
+    missed_on = target.session.connection if target.session.status == "away" else ConnectionId("")
+    incoming = Incoming(ask.user, ask.to, target.session.id, ask.digest, facts.now, ask.session, missed_on)
     outcome = _outcome(current, ask, incoming, terms.policy)
     if isinstance(outcome, ErrorCode):
         is_answered = ask.cmd == "WEBRTC_ANSWER" and ask.call and current.established
@@ -105,6 +106,9 @@ def check(
     look_again = None
     if not current.is_active:
         look_again = functools.partial(still_wanted, ask, relay, waiting, target.session.id)
+    older = negotiation.replaced_unheard(current, incoming)
+    if older is not None:
+        said = (*said, Replaced(ask.to, older, ask.digest))
     return Change(relay, after, timer=timer, said=said, then=look_again)
 
 
