@@ -291,7 +291,7 @@ async def test_whenever_a_process_dies_the_older_calls_end(scene: str) -> None:
     ],
     ids=["a new offer", "a late candidate", "a late hangup", "it ends", "it is replaced"],
 )
-async def test_whatever_comes_before_the_older_calls_have_ended_ends_each_once(then: Act) -> None:
+async def test_whatever_comes_before_they_have_ended_ends_each_once(then: Act) -> None:
     replaces = opens(opening("alice", "hall", number=2, gateway="g3"))
     outcome, _ = await outcome_of(everybody, replaces, in_the_end(then), most_waited_for=0)
     hangups = [

@@ -88,7 +88,7 @@ async def test_the_next_request_has_the_calls_ended_by_whichever_process() -> No
     ending.cancel()
 
 
-async def test_who_connects_anew_does_not_wait_for_what_another_process_is_ending() -> None:
+async def test_who_connects_anew_does_not_wait_for_another_process() -> None:
     process = await called_by(*CALLERS)
     slow = PresenceProcess(beside=process)
     held_up = HeldUpStore(slow.store, Keys.user(UserId("caller-40")))

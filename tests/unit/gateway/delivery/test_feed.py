@@ -193,7 +193,7 @@ def test_what_is_released_though_nothing_was_held_is_delivered_once() -> None:
     assert listener.harness.names() == ["a", "b"]
 
 
-def test_what_was_replaced_while_held_does_not_come_after_what_was_read() -> None:
+def test_what_was_replaced_while_held_never_comes_after_that() -> None:
     listener = Listener()
     listener.feed.hold()
     listener.push("older offer", 3, 0)

@@ -384,7 +384,7 @@ def pair_after(judgement: Change[Negotiation]) -> Negotiation:
     return judgement.record
 
 
-def test_an_offer_to_one_who_is_away_takes_the_place_of_the_one_before() -> None:
+def test_an_offer_to_one_who_is_away_replaces_the_one_before() -> None:
     gone = away(IN_HALL[BOB])
     first = offer_to(gone, NOTHING, "offer 1")
     second = offer_to(gone, pair_after(first), "offer 2")
@@ -402,7 +402,7 @@ def test_an_offer_that_may_have_been_had_stays_in_the_mailbox() -> None:
         assert replaced_by(offer_to(now, pair, "offer 2")) == []
 
 
-def test_an_offer_that_is_made_again_after_its_time_stays_in_the_mailbox() -> None:
+def test_an_offer_that_is_made_once_more_stays_in_the_mailbox() -> None:
     gone = away(IN_HALL[BOB])
     pair = pair_after(offer_to(gone, NOTHING, "offer"))
     judgement = judge(OFFER, pair, frame="offer", known={**IN_HALL, BOB: gone}, now=NOW + RETRY_MS)
