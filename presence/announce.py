@@ -6,11 +6,12 @@ which the receiving gateway drops. What is to be told is decided in `presence.ru
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
 
-from presence.rules.effects import CloseConnection, HangUp
+from presence.rules.effects import CloseConnection, HangUp, Replaced
 from presence.rules.user import Session
 from tieline.wire import jetstream, replies
 from tieline.wire.digests import message_id
@@ -33,7 +34,14 @@ class Publisher(Protocol):
 class Announcer:
     """Publishes what happened, as the protocol spells it."""
 
-    def __init__(self, publisher: Publisher, subjects: Subjects) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        subjects: Subjects,
+        replaced: Callable[[Replaced], None] = lambda _: None,
+    ) -> None:
+        """Take also whom to tell of mail that was replaced: it is still in the mailbox then."""
+        self.replaced = replaced
         self._publisher = publisher
         self._subjects = subjects
 

@@ -40,7 +40,7 @@ import msgspec
 
 from presence.rules.effects import CallEffect
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import NO_CALL, CallId, FrameDigest, SessionId, UserId
+from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
 from tieline.wire.limits import RETRY_WINDOW_S
 from tieline.wire.replies import CallFate
 
@@ -100,6 +100,9 @@ class WaitingOffer(msgspec.Struct, frozen=True, array_like=True):
     sender: UserId
     digest: FrameDigest
     at: int
+    missed_on: ConnectionId = ConnectionId("")
+    """The connection that the target had lost when it came: until another one has the session, nobody has had
+    the offer. Empty: the target was there."""
 
     @property
     def generation(self) -> str:
@@ -199,6 +202,8 @@ class Incoming(NamedTuple):
     now: int
     sent_in: SessionId
     """The session of the sender."""
+    missed_on: ConnectionId = ConnectionId("")
+    """The connection that the target has lost; empty: it is there."""
 
 
 class Outgoing(NamedTuple):
@@ -245,7 +250,7 @@ def offer(negotiation: Negotiation, incoming: Incoming) -> Outcome:
     """Let an offer wait, in place of the sender's earlier one."""
     call = negotiation.call if negotiation.is_active else _begun_by(incoming)
     others = tuple(waiting for waiting in negotiation.offers if waiting.sender != incoming.sender)
-    waiting = WaitingOffer(incoming.sender, incoming.digest, incoming.now)
+    waiting = WaitingOffer(incoming.sender, incoming.digest, incoming.now, incoming.missed_on)
     held = tuple(
         msgspec.structs.replace(each, is_outdated=True)
         if each.released_by is None and each.sender == incoming.sender
@@ -259,6 +264,14 @@ def offer(negotiation: Negotiation, incoming: Incoming) -> Outcome:
     )
     outgoing = _preceded(negotiation, incoming, call)
     return Outcome(_remember(changed, incoming, "relayed", call), outgoing, call=call)
+
+
+def replaced_unheard(negotiation: Negotiation, incoming: Incoming) -> FrameDigest | None:
+    """Name the offer that this one replaces, if its target has been away all the time."""
+    older = negotiation.offer_of(incoming.sender)
+    if older is None or not incoming.missed_on or older.missed_on != incoming.missed_on:
+        return None
+    return None if older.digest == incoming.digest else older.digest
 
 
 def answer(negotiation: Negotiation, incoming: Incoming) -> Outcome | ErrorCode:

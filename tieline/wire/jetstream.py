@@ -49,6 +49,11 @@ def direct_get(stream: str) -> str:
     return f"$JS.API.DIRECT.GET.{stream}"
 
 
+def delete_message(stream: str) -> str:
+    """Where one message of a stream is deleted (`deletion_of`)."""
+    return f"$JS.API.STREAM.MSG.DELETE.{stream}"
+
+
 def create_consumer(stream: str, consumer: str, filter_subject: str) -> str:
     """Where a durable consumer of the messages on some subjects is made."""
     return f"$JS.API.CONSUMER.CREATE.{stream}.{consumer}.{filter_subject}"
@@ -306,6 +311,11 @@ def count_of(subject: str) -> bytes:
 def message_at(sequence: int) -> bytes:
     """Ask (`direct_get`) for the message of one sequence."""
     return _encoder.encode({"seq": sequence})
+
+
+def deletion_of(sequence: int) -> bytes:
+    """Ask (`delete_message`) for a message to be deleted; its place in a file is not written over."""
+    return _encoder.encode({"seq": sequence, "no_erase": True})
 
 
 def messages_of(subject: str, start: int, at_most: int, max_bytes: int) -> bytes:

@@ -187,6 +187,11 @@ SAMPLES: Final = (
         ),
     ),
     Sample(
+        "an offer that its target has missed",
+        NEGOTIATION,
+        Negotiation(offers=(WaitingOffer(ALICE, OFFER, AT, CONNECTION),)),
+    ),
+    Sample(
         "a call of two sessions",
         NEGOTIATION,
         Negotiation(True, call=CALL, sessions=((ALICE, HERS), (BOB, HIS))),
