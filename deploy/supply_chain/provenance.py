@@ -55,7 +55,7 @@ class Built(NamedTuple):
     image_id: str
     """The engine's, with its algorithm: `sha256:...`."""
     base_digests: Sequence[str]
-    """By which a registry knows the base; without any, its id."""
+    """By which a registry knows the base, or its id; none if the engine keeps neither, as BuildKit may."""
     sbom: bytes
     started: datetime
     finished: datetime
@@ -118,8 +118,9 @@ def _dependencies(root: Path, source: Source, asked: Invocation, built: Built) -
             "digest": {"gitCommit": source.commit},
             "annotations": {"clean": source.clean},
         }
-    for digest_of_base in built.base_digests:
-        yield {"name": "base", "annotations": {"image": asked.base}, "digest": _digest(digest_of_base)}
+    base = {"name": "base", "uri": f"docker-image://{asked.base}"}
+    for known in [{"digest": _digest(one)} for one in built.base_digests] or [{}]:
+        yield base | known
     for name in LOCKS:
         yield {"name": name, "digest": {"sha256": hashlib.sha256((root / name).read_bytes()).hexdigest()}}
 

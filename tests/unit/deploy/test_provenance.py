@@ -55,7 +55,7 @@ def test_what_was_asked_for_and_when_is_said() -> None:
 def test_base_and_locks_are_there_by_digest() -> None:
     said = dependencies(Source(None, False, 0))
     assert said["base"]["digest"] == {"sha256": "2" * 64}
-    assert said["base"]["annotations"] == {"image": BASE}
+    assert said["base"]["uri"] == f"docker-image://{BASE}"
     for lock in LOCKS:
         assert said[lock]["digest"] == {"sha256": hashlib.sha256((ROOT / lock).read_bytes()).hexdigest()}
 
@@ -68,6 +68,12 @@ def test_what_was_not_committed_is_not_hidden(clean: bool) -> None:
 
 def test_a_source_without_a_commit_is_not_named() -> None:
     assert "source" not in dependencies(Source(None, False, 0))
+
+
+def test_a_base_that_the_engine_did_not_keep_is_named() -> None:
+    built = BUILT._replace(base_digests=[])
+    definition = statement(ROOT, Source("abc", True, 1), ASKED, built)["predicate"]["buildDefinition"]
+    assert {"name": "base", "uri": f"docker-image://{BASE}"} in definition["resolvedDependencies"]
 
 
 def test_the_base_is_the_dockerfiles_unless_told_otherwise() -> None:
