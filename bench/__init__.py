@@ -2,6 +2,7 @@
 
 Only ratios within one interleaved round are compared, because the speed of a machine changes with time. The
 load itself is `tieline.load`. Here are the references (`echo`, `handrolled`), the start and end of each
-system (`systems`), the order of the measurements (`rounds`) and the printed tables (`table`). `storm` is a
-benchmark of its own: the end of a gateway with thousands of clients.
+system (`systems`), what all commands have in common (`command`), the order of the measurements (`rounds`)
+and the printed tables (`table`). `storm` is a benchmark of its own: the end of a gateway with thousands of
+clients.
 """
