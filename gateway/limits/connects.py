@@ -18,8 +18,8 @@ MOST_OUT_S: Final = 600.0
 
 
 MOST_DEBT_S: Final = 5.0
-"""Who has used up more than its bucket holds, and so much besides, does not connect before that is paid for: a
-session may begin in a hundred rooms, and over its limit a user would not be read anyway."""
+"""Who has used up more than its bucket holds, and so much besides, does not connect before that is paid for:
+a session may begin in a hundred rooms, and over its limit a user would not be read anyway."""
 
 
 class Wait(NamedTuple):
