@@ -145,7 +145,8 @@ class Arrivals:
             self._turn_away(connection, session, admitted, HandshakeError.DRAINING)
             return
         self._connections.add(connection, session)
-        session.budget.charge(prices.RESUME if resumed else prices.CONNECT, _now())
+        price = prices.RESUME if resumed else prices.CONNECT + len(session.rooms) * prices.CONNECT_ROOM
+        session.budget.charge(price, _now())
         self._on_welcome(session, connection)
         metrics.SESSIONS_OPENED.labels(_how(admitted, resumed)).inc()
         token = admitted.resume if resumed and admitted.resume else secret

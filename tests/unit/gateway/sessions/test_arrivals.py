@@ -10,6 +10,7 @@ import pytest
 from gateway.client.deliveries import Missed
 from gateway.client.duplicates import name_of
 from gateway.client.mail import Had
+from gateway.limits import prices
 from gateway.sessions.arrival_queue import (
     AT_ONCE,
     LONGEST_SPREAD_S,
@@ -107,6 +108,21 @@ async def test_a_client_that_is_let_in_is_here_and_released(scene: Scene) -> Non
     assert list(scene.connections) == [harness.connection]
     assert [missed.fresh for _, missed in scene.delivery.released] == [[]]
     assert scene.arrivals.under_way == 0
+
+
+@pytest.mark.parametrize(
+    ("resumed", "price"), [(False, prices.CONNECT + 2 * prices.CONNECT_ROOM), (True, prices.RESUME)]
+)
+async def test_who_comes_into_many_rooms_is_charged_for_each(
+    scene: Scene, resumed: bool, price: float
+) -> None:
+    rooms = {HALL: 5, RoomId("cellar"): 5}
+    scene.presence.reply(OpenSession, Opened(OLDER, resumed=resumed, rooms=rooms))
+
+    harness = await let_in(scene, resume="the older's secret")
+
+    assert harness.connection.session is not None
+    assert harness.connection.session.budget.usage.units == price
 
 
 # A session that is resumed.
