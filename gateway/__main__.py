@@ -21,6 +21,7 @@ from gateway.client.acceptor import Acceptor, listening_sockets
 from gateway.client.connection import Connection
 from gateway.client.session import Session
 from gateway.client.tls import Tls
+from gateway.client.trickle import Trickle
 from gateway.client.turns import Turns
 from gateway.client.waiting import Waiting
 from gateway.delivery.connections import Connections
@@ -226,7 +227,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         if certificate is not None:
             keeping.append(background.create_task(certificate.watch()))
             loop.add_signal_handler(signal.SIGHUP, certificate.reload)
-            client = functools.partial(_behind_tls, connection, certificate, turns)
+            client = functools.partial(_behind_tls, connection, certificate, turns, loop)
         listening = await _listen(settings.listen_host, settings.listen_port)
         acceptor = Acceptor(loop, listening, client, clients)
         acceptor.start()
@@ -243,9 +244,14 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             task.cancel()
 
 
-def _behind_tls(client: Callable[[], Connection], certificate: Certificate, turns: Turns) -> Tls:
+def _behind_tls(
+    client: Callable[[], Connection],
+    certificate: Certificate,
+    turns: Turns,
+    loop: asyncio.AbstractEventLoop,
+) -> Tls:
     """Begin with a client that speaks TLS, and is shown the certificate of this moment."""
-    return Tls(client(), certificate.context(), turns)
+    return Tls(client(), certificate.context(), turns, Trickle(loop))
 
 
 async def _listen(host: str, port: int) -> list[socket.socket]:
