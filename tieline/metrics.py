@@ -15,7 +15,7 @@ from tieline.runtime.metrics import REGISTRY as REGISTRY
 from tieline.runtime.metrics import UNREADABLE_MESSAGES as UNREADABLE_MESSAGES
 from tieline.wire.codes import CloseCode, HandshakeError
 from tieline.wire.envelope import COMMANDS, SIGNAL_COMMANDS
-from tieline.wire.internal import OPERATIONS
+from tieline.wire.internal.directions import OPERATIONS
 
 _RELAY_BUCKETS: Final = (
     0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,

@@ -101,9 +101,10 @@ class Visit:
         """Take note that the request has been read."""
         self._entrance.half_open.remove(self)
 
-    def explain(self, why: str) -> None:
-        """Take note of the check that its token has failed, for our log alone."""
+    def explain(self, why: str, user: str = "") -> None:
+        """Take note of the check that its token has failed, for our log alone, and whose it is, if known."""
         self.why = why
+        self.user = user
 
     def counted(self, leave: Callable[[], None]) -> None:
         """Have `leave` called when the socket is closed: it is counted elsewhere, too."""

@@ -13,7 +13,8 @@ from gateway.client.waiting import Held
 from tieline import metrics
 from tieline.runtime.guard import Guard
 from tieline.wire.codes import CloseCode
-from tieline.wire.internal import Accepted, PresenceReply, RouterReply
+from tieline.wire.internal.directions import PresenceReply, RouterReply
+from tieline.wire.internal.signals import Accepted
 
 MAX_UNREAD: Final = 32
 """Messages of one client that may wait before its socket is not read any further."""

@@ -28,7 +28,7 @@ from tests.unit.gateway.client.transport import Socket
 from tests.unit.wire import samples
 from tieline.runtime.tally import Tally
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId
-from tieline.wire.internal import PresenceReply, RouterReply
+from tieline.wire.internal.directions import PresenceReply, RouterReply
 
 WELCOME = b'{"requestId":"","module":"ROOM","cmd":"WELCOME"}'
 AN_HOUR_S = 3600.0

@@ -38,7 +38,7 @@ from tests.unit.gateway.client.harness import (
 from tests.unit.gateway.client.host import FakeHost
 from tests.unit.gateway.client.tls_line import TlsLine, trusting_anybody
 from tieline.wire.codes import CloseCode, HandshakeError
-from tieline.wire.internal import SessionGone
+from tieline.wire.internal.answers import SessionGone
 
 # Each way to end, with time and answers in the test's hands.
 
