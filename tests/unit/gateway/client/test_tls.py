@@ -15,10 +15,11 @@ from gateway.admission.entrance import Room
 from gateway.client.connection import CLOSING_S, HANDSHAKE_S
 from gateway.client.inbound import MAX_UNREAD
 from gateway.client.tls import LONGEST_RECORD, MOST_HANDSHAKE_BYTES, MOST_RECORDS, READ_BYTES
+from gateway.client.trickle import READS, RESTS_S
 from tests.support.certificates import self_signed
 from tests.support.metrics import value_of
 from tests.unit.gateway.client.harness import ping, signals
-from tests.unit.gateway.client.tls_line import TlsLine
+from tests.unit.gateway.client.tls_line import TlsClient, TlsLine
 from tieline import metrics
 from tieline.wire.codes import CloseCode
 
@@ -300,6 +301,50 @@ def test_a_client_that_ends_its_stream_has_left(context: ssl.SSLContext) -> None
     assert line.tls.eof_received() is False
     line.clock.settle()
     assert line.gone_with == [1006]
+
+
+def test_a_record_byte_by_byte_is_read_in_few_reads_and_heard(context: ssl.SSLContext) -> None:
+    line, reads = TlsLine(context).open(), 0
+    line.websocket.send_text(ping("p"))
+    for byte in line.client.encrypted(b"".join(line.websocket.data_to_send())):
+        reads += line.socket.is_reading()
+        line.arrive(bytes((byte,)))
+        line.clock.advance(0.001)
+    assert reads < READS + 5
+    line.clock.advance(max(RESTS_S))
+    line.arrive(b"")
+    assert [message["requestId"] for message in line.messages()] == ["p"]
+    assert line.socket.is_reading()
+
+
+def test_a_second_handshake_cuts_the_client(context: ssl.SSLContext) -> None:
+    line = TlsLine(context).open()
+    line.arrive(TlsClient().hello())
+    assert line.socket.is_aborted
+
+
+@pytest.mark.parametrize(
+    "begins", [b"", b"\x16\x03\x01\x02", b"\x16\x03\x01\x3f\xff" * 200, b"\x16\x03\x01\xff\xff" * 9]
+)
+def test_a_handshake_that_is_not_done_is_counted_and_ends(begins: bytes, context: ssl.SSLContext) -> None:
+    line = TlsLine(context)
+    line.arrive(begins)
+    assert len(line.entrance) == len(line.entrance.half_open) == 1
+    line.clock.advance(HANDSHAKE_S)
+    assert line.socket.is_closing()
+    line.lose()
+    assert len(line.entrance) == len(line.entrance.half_open) == 0
+    assert line.clock.is_idle
+
+
+def test_of_handshakes_that_are_not_done_an_address_has_its_share(context: ssl.SSLContext) -> None:
+    line = TlsLine(context, room=Room(half_open=2))
+    line.arrive(TlsClient().hello()[:50])
+    other = line.entrance.enter(TlsLine(context).connection, "203.0.113.9")
+    line.entrance.enter(TlsLine(context).connection, "203.0.113.1")
+    assert line.socket.is_aborted  # the oldest of the address that has most
+    assert len(line.entrance.half_open) == 2
+    other.over()
 
 
 def test_bytes_that_are_no_tls_cut_the_client(context: ssl.SSLContext) -> None:
