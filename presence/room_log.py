@@ -2,9 +2,9 @@
 
 The log lies in the mailbox stream, so its entries stand in one order with everything that is sent to users.
 The stream pushes them on to the gateways that have members of the room, which tell each member
-(`gateway.rooms`). What an entry says is in `tieline.wire.internal.RoomChange`; when one is written is decided
-by `presence.effects`. Beside it stands a nonce, so that nobody can foresee what the events that tell of it
-will be called.
+(`gateway.rooms`). What an entry says is in `tieline.wire.internal.rooms.RoomChange`; when one is written is
+decided by `presence.effects`. Beside it stands a nonce, so that nobody can foresee what the events that tell
+of it will be called.
 """
 
 import hashlib
@@ -14,9 +14,10 @@ from typing import Final, Protocol
 
 from presence.store import TIMEOUT_S, StoreUnavailable
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import internal, jetstream
+from tieline.wire import jetstream
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import RoomChange
+from tieline.wire.internal import codec
+from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.subjects import Subjects
 
 NONCE_BYTES: Final = 8
@@ -45,7 +46,7 @@ class MailboxLog:
 
     async def add(self, room: RoomId, user: UserId, change: RoomChange) -> int:
         """See `RoomLog.add`."""
-        subject, payload = self._subjects.room(room, user), internal.encode(change)
+        subject, payload = self._subjects.room(room, user), codec.encode(change)
         name = hashlib.blake2b(subject.encode() + b" " + payload, digest_size=16).hexdigest()
         try:
             return await self._publish(subject, payload, name)

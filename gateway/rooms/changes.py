@@ -12,17 +12,11 @@ import msgspec
 
 from gateway.client.frames import head_size, payload_size, text_head
 from gateway.client.mail import with_place
-from tieline.wire import internal, replies
+from tieline.wire import replies
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import RoomChange
-from tieline.wire.replies import (
-    Left,
-    Member,
-    MemberJoined,
-    MemberLeft,
-    MemberUpdated,
-    RoomChanged,
-)
+from tieline.wire.internal import codec
+from tieline.wire.internal.rooms import RoomChange
+from tieline.wire.replies import Left, Member, MemberJoined, MemberLeft, MemberUpdated, RoomChanged
 
 _BEGIN: Final = b'{"requestId":"'
 _ID: Final = re.compile(r"room-([1-9][0-9]{0,15})-([0-9a-f]{16})(?:-list)?(?:-after-([0-9]{1,16}))?")
@@ -87,9 +81,9 @@ def read(room: RoomId, user: UserId, number: int, data: bytes, nonce: str) -> Ch
     """Read an entry of a room's log; `nonce` is the one that is stored with it, empty: none is.
 
     Raises:
-        internal.UNREADABLE: it is of another version, or none.
+        UNREADABLE: it is of another version, or none.
     """
-    entry = internal.decode_room_change(data)
+    entry = codec.decode_room_change(data)
     change = Change(number, user, entry, b"", number, nonce or UNNAMED)
     return change if entry.is_silent else _with_event(room, change)
 

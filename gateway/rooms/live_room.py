@@ -24,7 +24,7 @@ from gateway.rooms.roster import Roster
 from gateway.rooms.seats import Seat
 from tieline.wire import replies
 from tieline.wire.ids import ConnectionId, RoomId, UserId
-from tieline.wire.internal import RoomMembers
+from tieline.wire.internal.rooms import RoomMembers
 
 MAX_SINGLE: Final = 200
 """Changes that one client is told one by one at once; of more than that it is told the last of each user."""

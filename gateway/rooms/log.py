@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.rooms.changes import UNNAMED, Change
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import RoomChange
+from tieline.wire.internal.rooms import RoomChange
 
 MAX_RECENT: Final = 2_048
 """Changes of a room that are kept one by one, about 1 MB; of older ones the last of each user is kept."""

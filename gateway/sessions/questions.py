@@ -22,17 +22,11 @@ from gateway.sessions.registrations import Registrations
 from gateway.sessions.signals import Answered
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
-from tieline.wire.internal import (
-    JoinRoom,
-    LeaveRoom,
-    ListMembers,
-    Outdated,
-    PresenceReply,
-    Regrant,
-    RouterReply,
-    SessionGone,
-    Signal,
-)
+from tieline.wire.internal.answers import Outdated, SessionGone
+from tieline.wire.internal.directions import PresenceReply, RouterReply
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers
+from tieline.wire.internal.sessions import Regrant
+from tieline.wire.internal.signals import Signal
 
 AboutSession = JoinRoom | LeaveRoom | ListMembers | Regrant
 

@@ -13,7 +13,8 @@ from tieline.runtime.broker import Broker, Message
 from tieline.runtime.requests import PATIENCE_S, Requests
 from tieline.wire import jetstream
 from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal import RoomChange, decode_room_change
+from tieline.wire.internal.codec import decode_room_change
+from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.subjects import user_of_change
 
 HALL, ALICE, BOB = RoomId("a hall.*"), UserId("alice"), UserId("用户 一")

@@ -15,25 +15,21 @@ from presence.rules.user import User
 from tests.unit.presence.cluster import ROOMS, USERS, Act, Cluster
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
+from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    Check,
-    Done,
+from tieline.wire.internal.answers import Done, Outdated, SessionGone
+from tieline.wire.internal.directions import PresenceRequest
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, RoomMembers
+from tieline.wire.internal.sessions import (
     EndSession,
     FindReplaced,
-    JoinRoom,
     KeepLease,
-    LeaveRoom,
     Opened,
     OpenSession,
-    Outdated,
-    PresenceRequest,
     Register,
     Regrant,
-    RoomMembers,
-    SessionGone,
-    digest,
 )
+from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import Keys, identifier
 
 AskT = TypeVar("AskT", OpenSession, Register)

@@ -109,6 +109,11 @@ SAMPLES: Final = (
             Owed(AT + 9000, CONNECTION, (OLDER,)),
         ),
     ),
+    Sample(
+        "a user of whose older session calls are left",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, NONE, "online"),), True, {}, ending=EndCalls(HIS, AT)),
+    ),
     Sample("a user who is offline", USER, User((Session(HIS, GATEWAY, OLDER, NONE, "offline"),), False, {})),
     Sample(
         "everything that the change of a user may mean",
@@ -180,6 +185,11 @@ SAMPLES: Final = (
             call=CALL,
             over=(CallId("00112233445566ff"),),
         ),
+    ),
+    Sample(
+        "a call of two sessions",
+        NEGOTIATION,
+        Negotiation(True, call=CALL, sessions=((ALICE, HERS), (BOB, HIS))),
     ),
     Sample(
         "everything that the end of a call may mean",

@@ -27,17 +27,10 @@ from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import PATIENCE_S, Requests
 from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import (
-    Done,
-    JoinRoom,
-    LeaveRoom,
-    ListMembers,
-    Opened,
-    PresenceReply,
-    RoomChange,
-    RoomJoined,
-    RoomMembers,
-)
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomChange, RoomJoined, RoomMembers
+from tieline.wire.internal.sessions import Opened
 from tieline.wire.replies import Member
 from tieline.wire.subjects import Subjects
 

@@ -7,13 +7,14 @@ from gateway.client.actions import RoomListing
 from gateway.client.deliveries import NOTHING
 from gateway.rooms.changes import name_before_all, name_of
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene
+from tests.support.leftovers import nothing_is_left
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.rooms.hall import short
 from tieline.runtime.requests import PATIENCE_S
 from tieline.wire import jetstream
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import ListMembers
+from tieline.wire.internal.rooms import ListMembers
 
 DAN = UserId("dan")
 
@@ -197,6 +198,22 @@ async def test_who_is_gone_has_no_seat(scene: Scene) -> None:
     hall = await scene.rooms.listen(HALL)
     await scene.delivery.drop(carol.session)
     assert hall.seats == {}
+
+
+async def test_of_who_is_gone_nothing_is_left(scene: Scene) -> None:
+    async def comes_and_goes() -> None:
+        carol = Here(scene, CAROL)
+        await carol.comes(HALL)
+        number = await scene.enters(ALICE)
+        assert await carol.hears(1) == [f"room-{number}"]
+        carol.harness.say_goodbye()
+        carol.harness.lose()
+        await scene.delivery.drop(carol.session)
+        carol.harness.end()
+
+    await comes_and_goes()
+    with nothing_is_left():
+        await comes_and_goes()
 
 
 async def test_who_waits_for_a_list_gets_it_when_presence_is_back(scene: Scene) -> None:

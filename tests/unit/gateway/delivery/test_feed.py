@@ -84,7 +84,7 @@ def test_each_frame_is_written_with_the_call_that_it_was_stored_with() -> None:
     assert listener.told == [(event(name), call) for name, call in named]
 
 
-def test_two_connections_of_a_session_are_each_told_what_they_asked_for() -> None:
+def test_two_connections_are_each_told_what_they_asked_for() -> None:
     placed, named = Listener(places=True), Listener(names_calls=True)
     frame = mail(event("a"), jetstream.named("7f.alice", "0123"))
     missed = Missed([], [frame], 12, (12,))

@@ -7,9 +7,9 @@ from typing import Any, Final, Literal
 from gateway.rooms.changes import Change, read
 from gateway.rooms.live_room import LiveRoom
 from gateway.rooms.seats import Seats
-from tieline.wire import internal
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
-from tieline.wire.internal import RoomChange
+from tieline.wire.internal import codec
+from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.replies import LeftReason
 
 HALL, CELLAR = RoomId("hall"), RoomId("cellar")
@@ -41,7 +41,7 @@ def change(
         tells_user,
         is_silent,
     )
-    return read(room, user, number, internal.encode(entry), nonce_of(number))
+    return read(room, user, number, codec.encode(entry), nonce_of(number))
 
 
 def nonce_of(number: int) -> str:

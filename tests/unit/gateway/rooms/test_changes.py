@@ -25,7 +25,7 @@ from tests.unit.gateway.rooms.hall import (
     nonce_of,
     short,
 )
-from tieline.wire import internal
+from tieline.wire.internal import codec
 from tieline.wire.replies import Member
 
 NONCE = "00ff" * 4
@@ -97,7 +97,7 @@ def test_an_entry_of_another_version_is_not_read() -> None:
 
 
 def test_an_entry_without_a_nonce_is_told_under_no_one_s() -> None:
-    stored = internal.encode(change(7, ALICE).entry)
+    stored = codec.encode(change(7, ALICE).entry)
     (event,) = messages_in(read(HALL, ALICE, 7, stored, "").event)
     assert position_in(event["requestId"]) == (7, 7, UNNAMED)
 

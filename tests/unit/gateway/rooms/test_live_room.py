@@ -3,7 +3,7 @@
 from gateway.rooms.live_room import LATE_LOOKS, MAX_SINGLE, MAX_TOLD, LiveRoom
 from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, HALL, JOINED_AT, Client, change, live, short
 from tieline.wire.ids import UserId
-from tieline.wire.internal import RoomMembers
+from tieline.wire.internal.rooms import RoomMembers
 from tieline.wire.replies import Member
 
 DAN = UserId("dan")

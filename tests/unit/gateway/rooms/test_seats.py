@@ -17,7 +17,7 @@ from tests.unit.gateway.rooms.hall import (
     short,
 )
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import RoomMembers
+from tieline.wire.internal.rooms import RoomMembers
 
 DAN = UserId("dan")
 

@@ -17,19 +17,11 @@ from tests.unit.gateway.client.alice import room_ask, signal_ask
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.scene import Scene
 from tieline.wire.ids import RoomId
-from tieline.wire.internal import (
-    Accepted,
-    Done,
-    JoinRoom,
-    ListMembers,
-    PresenceReply,
-    Register,
-    Regrant,
-    RouterReply,
-    SessionGone,
-    Signal,
-    Tell,
-)
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.directions import PresenceReply, RouterReply
+from tieline.wire.internal.rooms import JoinRoom, ListMembers
+from tieline.wire.internal.sessions import Register, Regrant, Tell
+from tieline.wire.internal.signals import Accepted, Signal
 
 RELAYED, FORGOTTEN, REPLACED = Accepted("relayed"), SessionGone(replaced=False), SessionGone(replaced=True)
 

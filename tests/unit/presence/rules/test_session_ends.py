@@ -32,7 +32,8 @@ from tests.unit.presence.rules.people import (
 )
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import Done, EndSession, Regrant, SessionGone, Tell
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.sessions import EndSession, Regrant, Tell
 from tieline.wire.subjects import Keys
 
 ALICE, BOB = UserId("alice"), UserId("bob")
