@@ -65,7 +65,7 @@ from tieline.runtime.process import joined, run, unless_stopped
 from tieline.runtime.tally import Tally
 from tieline.runtime.watch import NO_ROOM, Doubt, hold_while_unwell
 from tieline.wire.ids import GatewayId
-from tieline.wire.internal import PresenceReply
+from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.subjects import Subjects
 
 PRESENCE_SILENT: Final = "presence does not answer: no session can begin"
@@ -236,6 +236,8 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             loop.add_signal_handler(signal.SIGHUP, certificate.reload)
             client = functools.partial(_behind_tls, connection, certificate, turns)
         server = await _listen(loop, client, settings.listen_host, settings.listen_port)
+        scheme, port = "ws" if certificate is None else "wss", server.sockets[0].getsockname()[1]
+        _log.info("gateway listens", extra={"scheme": scheme, "host": settings.listen_host, "port": port})
         process.ready.clear(STARTING)
         await stopping.wait()
 
@@ -256,7 +258,7 @@ def _behind_tls(client: Callable[[], Connection], certificate: Certificate, turn
 
 async def _listen(
     loop: asyncio.AbstractEventLoop, client: Callable[[], asyncio.BaseProtocol], host: str, port: int
-) -> asyncio.AbstractServer:
+) -> asyncio.Server:
     """Accept clients from now on; a port that cannot be had ends the process."""
     try:
         return await loop.create_server(client, host, port, backlog=LISTEN_BACKLOG)

@@ -29,7 +29,11 @@ from presence.targets import Clock, Found, NegotiationRecord, Target, UserRecord
 from tieline import metrics
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import Opened, PresenceReply, Refused, Relay, RoomJoined, RoomMembers, SessionGone
+from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.rooms import RoomJoined, RoomMembers
+from tieline.wire.internal.sessions import Opened
+from tieline.wire.internal.signals import Relay
 from tieline.wire.subjects import Keys
 
 MAX_CARRIED_OUT: Final = 65_536
@@ -115,7 +119,7 @@ class Changes:
             case Entered(room=room, lists=lists):
                 roster = await self._list(user, room, finished, revisions=True) if lists else None
                 return RoomJoined(finished.told.numbers.get(room, 0), roster)
-            case Opened(connection=connection) as opened if connection:
+            case Opened(asked=asked) as opened if asked:
                 return msgspec.structs.replace(opened, revision=finished.revision)
             case reply:
                 return reply

@@ -42,8 +42,9 @@ from presence.rules.user import User, share_a_room
 from presence.side_by_side import batched, both, side_by_side
 from presence.store import ABSENT, Record
 from tieline.runtime.unreadable import Unreadable
+from tieline.wire.events import Happened
 from tieline.wire.ids import Address, RoomId, SessionId, UserId
-from tieline.wire.internal import Happened, RoomChange
+from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.subjects import Keys, users_of_pair
 
 EndNegotiation = Callable[[UserId, UserId, Rule[Negotiation], Mapping[str, Record]], Awaitable[object]]

@@ -1,7 +1,7 @@
 """What may be asked of presence: for each request, the rule that decides it and the record that it changes.
 
-A new operation is a message in `tieline.wire.internal`, where it is put into the union of those who may ask
-for it, a rule in `presence.rules`, and a row here.
+A new operation is a message in `tieline.wire.internal`, put by `directions` into the union of those who may
+ask for it, a rule in `presence.rules`, and a row here.
 """
 
 import asyncio
@@ -23,25 +23,21 @@ from presence.rules.user import User
 from presence.side_by_side import some_at_once
 from presence.store import StoreUnavailable
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import (
-    Check,
-    Done,
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.directions import PresenceReply, PresenceRequest
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, Retell
+from tieline.wire.internal.sessions import (
     EndSession,
     FindReplaced,
-    JoinRoom,
     KeepLease,
-    LeaveRoom,
-    ListMembers,
     Opened,
     OpenSession,
-    PresenceReply,
-    PresenceRequest,
     Register,
     Regrant,
     Replaced,
-    Retell,
     Tell,
 )
+from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import Keys
 
 ENDS_AT_ONCE: Final = 4

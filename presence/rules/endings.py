@@ -13,7 +13,7 @@ from presence.rules.effects import CallEffect, CallEnded, EndCalls, EndCallsWith
 from presence.rules.negotiation import NO_SESSION, NOTHING, Negotiation
 from presence.rules.user import User, share_a_room
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import Done
+from tieline.wire.internal.answers import Done
 from tieline.wire.replies import HangupReason
 
 

@@ -40,8 +40,7 @@ import msgspec
 
 from presence.rules.effects import CallEffect
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import CallId, ConnectionId, FrameDigest, SessionId, UserId
-from tieline.wire.internal import NO_CALL
+from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
 from tieline.wire.limits import RETRY_WINDOW_S
 from tieline.wire.replies import CallFate
 

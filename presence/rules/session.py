@@ -49,7 +49,8 @@ from tieline.wire.ids import (
     UserId,
     is_valid_id,
 )
-from tieline.wire.internal import Done, EndSession, Opened, OpenSession, Register, Regrant, SessionGone, Tell
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Register, Regrant, Tell
 from tieline.wire.subjects import Keys
 
 Beside = Mapping[UserId, User]
@@ -284,7 +285,7 @@ def _opened(ask: OpenSession, user: User, facts: Facts) -> Opened:
     opened = Opened(user.session.id, user.session.id != ask.session, rooms, owed_ms / 1000)
     if not ask.asked:
         return opened
-    return msgspec.structs.replace(opened, user=ask.user, connection=ask.connection)
+    return msgspec.structs.replace(opened, user=ask.user, asked=ask.session)
 
 
 def _never_begun(ask: EndSession) -> User:

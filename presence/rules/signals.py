@@ -24,8 +24,10 @@ from presence.rules.negotiation import (
 )
 from presence.rules.user import User, gone, share_a_room
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import CallId, ConnectionId, FrameDigest, SessionId, UserId
-from tieline.wire.internal import NO_CALL, Check, Delivery, Done, Happened, Refused, Relay, SessionGone
+from tieline.wire.events import Happened
+from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
+from tieline.wire.internal.answers import Done, Refused, SessionGone
+from tieline.wire.internal.signals import Check, Delivery, Relay
 from tieline.wire.limits import RETRY_WINDOW_S
 from tieline.wire.replies import CallFate
 from tieline.wire.subjects import Keys

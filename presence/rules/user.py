@@ -11,7 +11,7 @@ import msgspec
 
 from presence.rules.effects import EndCalls, UserEffect
 from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import SessionGone
+from tieline.wire.internal.answers import SessionGone
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):

@@ -12,7 +12,8 @@ from tests.broker.presence.conftest import SUBJECTS
 from tests.support.waiting import until, until_true
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
-from tieline.wire import internal, jetstream
+from tieline.wire import jetstream
+from tieline.wire.digests import digest, message_id
 from tieline.wire.ids import SessionId, UserId
 
 BOB, HIS = UserId("bob"), SessionId("bob-s1")
@@ -25,7 +26,7 @@ def offer(number: int) -> bytes:
 
 
 def replacing(older: int, newer: int) -> Replaced:
-    return Replaced(BOB, internal.digest(offer(older)), internal.digest(offer(newer)))
+    return Replaced(BOB, digest(offer(older)), digest(offer(newer)))
 
 
 class Mail:
@@ -38,7 +39,7 @@ class Mail:
 
     async def store(self, frame: bytes) -> None:
         """Store a frame for Bob."""
-        headers = jetstream.named(internal.message_id(BOB, frame))
+        headers = jetstream.named(message_id(BOB, frame))
         answer = await self._requests.ask_once(SUBJECT, frame, 5.0, headers)
         assert jetstream.read_published(answer.data).error is None
 

@@ -18,7 +18,11 @@ from tests.unit.presence.lifetime import Died, uneven
 from tests.unit.presence.observers import Observers
 from tests.unit.presence.presence_process import PresenceProcess
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import Check, Done, JoinRoom, PresenceRequest, Regrant, RoomMembers
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.directions import PresenceRequest
+from tieline.wire.internal.rooms import JoinRoom, RoomMembers
+from tieline.wire.internal.sessions import Regrant
+from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import users_of_pair
 
 ALICE, BOB, CAROL = USERS = (UserId("alice"), UserId("bob"), UserId("carol"))

@@ -23,20 +23,13 @@ from presence.rules.signals import Terms
 from presence.rules.user import RosterEntry, User
 from presence.store import ListedStore
 from tests.unit.presence.lifetime import Clock, FakeRoomLog, Life, MortalStore, Recorder, Sent
+from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    Check,
-    Done,
-    EndSession,
-    JoinRoom,
-    LeaveRoom,
-    Opened,
-    OpenSession,
-    PresenceReply,
-    Refused,
-    Regrant,
-    digest,
-)
+from tieline.wire.internal.answers import Done, Refused
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Regrant
+from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import Keys, Subjects, identifier
 
 SUBJECTS: Final = Subjects("tieline")

@@ -18,17 +18,11 @@ from tests.unit.presence.lifetime import Died, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, in_words
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
+from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    EndSession,
-    JoinRoom,
-    KeepLease,
-    LeaveRoom,
-    OpenSession,
-    Regrant,
-    decode_close_session,
-    digest,
-)
+from tieline.wire.internal.codec import decode_close_session
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
+from tieline.wire.internal.sessions import EndSession, KeepLease, OpenSession, Regrant
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL, DAN, EVE = (UserId(name) for name in ("alice", "bob", "carol", "dan", "eve"))
@@ -291,7 +285,7 @@ async def test_whenever_a_process_dies_the_older_calls_end(scene: str) -> None:
     ],
     ids=["a new offer", "a late candidate", "a late hangup", "it ends", "it is replaced"],
 )
-async def test_whatever_comes_before_they_have_ended_ends_each_once(then: Act) -> None:
+async def test_older_calls_end_once_whatever_comes_before(then: Act) -> None:
     replaces = opens(opening("alice", "hall", number=2, gateway="g3"))
     outcome, _ = await outcome_of(everybody, replaces, in_the_end(then), most_waited_for=0)
     hangups = [

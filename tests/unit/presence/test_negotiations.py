@@ -24,8 +24,11 @@ from tests.unit.presence.presence_process import OFFER_TIMEOUT_S, PresenceProces
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import ended
+from tieline.wire.digests import digest
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import Delivery, PresenceReply, Relay, SessionGone, digest
+from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.signals import Delivery, Relay
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")

@@ -10,29 +10,22 @@ from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import NO_SECRET, opening, registering
 from tests.unit.presence.rules.frames import NOW, named
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    OPERATIONS,
-    Check,
-    Done,
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.directions import OPERATIONS, PresenceReply, PresenceRequest
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, Retell, RoomMembers
+from tieline.wire.internal.sessions import (
     EndSession,
     FindReplaced,
-    JoinRoom,
     KeepLease,
     LeaseKept,
-    LeaveRoom,
-    ListMembers,
     Opened,
     OpenSession,
-    PresenceReply,
-    PresenceRequest,
     Register,
     Regrant,
-    Relay,
     Replaced,
-    Retell,
-    RoomMembers,
     Tell,
 )
+from tieline.wire.internal.signals import Check, Relay
 
 ALICE, BOB, HALL, CELLAR = UserId("alice"), UserId("bob"), RoomId("hall"), RoomId("cellar")
 HERS, CONNECTION = SessionId("alice-s1"), ConnectionId("alice-c1")

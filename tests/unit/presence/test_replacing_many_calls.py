@@ -13,7 +13,7 @@ from tests.unit.presence.lifetime import BusyStore, HeldUpStore
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline.wire.ids import ConnectionId, SessionId, UserId
-from tieline.wire.internal import Opened
+from tieline.wire.internal.sessions import Opened
 from tieline.wire.subjects import Keys
 
 ALICE: Final = UserId("alice")
@@ -88,7 +88,7 @@ async def test_the_next_request_has_the_calls_ended_by_whichever_process() -> No
     ending.cancel()
 
 
-async def test_who_connects_anew_does_not_wait_for_another_process() -> None:
+async def test_nobody_waits_for_what_another_process_is_ending() -> None:
     process = await called_by(*CALLERS)
     slow = PresenceProcess(beside=process)
     held_up = HeldUpStore(slow.store, Keys.user(UserId("caller-40")))

@@ -20,7 +20,8 @@ from tests.unit.presence.acts import Gateways
 from tests.unit.presence.cluster import CELLAR, HALL, PROCESSES, ROOMS, USERS, Act, Cluster
 from tests.unit.presence.consistency import Consistency
 from tieline.wire.ids import GatewayId, RoomId, UserId
-from tieline.wire.internal import Check, OpenSession
+from tieline.wire.internal.sessions import OpenSession
+from tieline.wire.internal.signals import Check
 
 KINDS: Final = (
     "connect",

@@ -25,18 +25,10 @@ from tests.unit.gateway.client.alice import (
 from tests.unit.wire.samples import SIGNALS, frame, ping_message, room_message, signal_message
 from tieline.wire.codes import CloseCode, ErrorCode
 from tieline.wire.ids import UserId
-from tieline.wire.internal import (
-    Accepted,
-    Done,
-    JoinRoom,
-    LeaseKept,
-    LeaveRoom,
-    ListMembers,
-    Refused,
-    RoomMembers,
-    SessionGone,
-    Signal,
-)
+from tieline.wire.internal.answers import Done, Refused, SessionGone
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
+from tieline.wire.internal.sessions import LeaseKept
+from tieline.wire.internal.signals import Accepted, Signal
 from tieline.wire.replies import Member, RosterPage
 
 # What a client says.

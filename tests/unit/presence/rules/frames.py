@@ -15,8 +15,8 @@ from presence.rules.negotiation import (
     offer,
 )
 from tieline.wire.codes import ErrorCode
+from tieline.wire.digests import digest
 from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
-from tieline.wire.internal import digest
 
 ALICE, BOB = UserId("alice"), UserId("bob")
 PEER: Final = {ALICE: BOB, BOB: ALICE}

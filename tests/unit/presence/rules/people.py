@@ -11,7 +11,9 @@ from presence.rules.negotiation import Negotiation
 from presence.rules.user import Membership, Session, User, with_session
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import Done, EndSession, JoinRoom, LeaveRoom, OpenSession
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
+from tieline.wire.internal.sessions import EndSession, OpenSession
 
 WINDOW_S = 30.0
 

@@ -11,7 +11,7 @@ from presence.rules.user import User, with_session
 from tests.unit.presence.rules.frames import ALICE, BOB, CALL, NOW, SESSIONS, established, offers, waiting
 from tests.unit.presence.rules.people import away, ended, online
 from tieline.wire.ids import RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import Done
+from tieline.wire.internal.answers import Done
 from tieline.wire.replies import HangupReason
 
 HALL, CELLAR = RoomId("hall"), RoomId("cellar")

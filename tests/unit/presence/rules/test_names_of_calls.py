@@ -24,8 +24,9 @@ from tests.unit.presence.rules.frames import (
     went,
 )
 from tests.unit.presence.rules.people import ended, online
-from tieline.wire.ids import CallId, RoomId, UserId
-from tieline.wire.internal import NO_CALL, Check, Delivery, Refused, Relay
+from tieline.wire.ids import NO_CALL, CallId, RoomId, UserId
+from tieline.wire.internal.answers import Refused
+from tieline.wire.internal.signals import Check, Delivery, Relay
 from tieline.wire.subjects import token
 
 HALL = RoomId("hall")

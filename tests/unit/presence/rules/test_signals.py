@@ -27,7 +27,8 @@ from tests.unit.presence.rules.frames import (
 from tests.unit.presence.rules.people import away, ended, followed, online
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import ConnectionId, FrameDigest, RoomId, SessionId, UserId
-from tieline.wire.internal import Check, Delivery, Refused, Relay, SessionGone
+from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.signals import Check, Delivery, Relay
 from tieline.wire.subjects import Keys
 
 HALL, CELLAR = RoomId("hall"), RoomId("cellar")

@@ -24,7 +24,8 @@ from tests.unit.presence.rules.frames import (
 )
 from tests.unit.presence.rules.people import away, ended, followed, online
 from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal import Check, Delivery, Relay, SessionGone
+from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.signals import Check, Delivery, Relay
 from tieline.wire.replies import HangupReason
 
 HALL = RoomId("hall")

@@ -20,9 +20,12 @@ from tests.unit.presence.rules import people
 from tests.unit.presence.rules.oracle import Frame, Oracle
 from tests.unit.presence.rules.relays import Duty, Receivers, Relay
 from tieline.wire.codes import ErrorCode
+from tieline.wire.digests import digest
 from tieline.wire.ids import CallId, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import Check, Delivery, OpenSession, Refused, SessionGone, digest
-from tieline.wire.internal import Relay as RelayVerdict
+from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.sessions import OpenSession
+from tieline.wire.internal.signals import Check, Delivery
+from tieline.wire.internal.signals import Relay as RelayVerdict
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL = USERS = (UserId("alice"), UserId("bob"), UserId("carol"))
