@@ -29,6 +29,7 @@ from gateway.sessions.presence import Presence
 from tieline import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.guard import bug_guard
+from tieline.runtime.one_a_turn import OneATurn
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.codes import CloseCode, HandshakeError
 from tieline.wire.ids import GatewayId, ResumeToken, SecretHash, SessionId
@@ -113,6 +114,7 @@ class Arrivals:
         self._jitter = jitter
         self._loop = asyncio.get_running_loop()
         self._turns = ArrivalTurns(departures.expect_others, waiting_s, look_s)
+        self._one_a_turn = OneATurn()
         self.under_way = 0
 
     async def let_in(self, connection: Connection, response: Response, admitted: Admitted) -> None:
@@ -176,6 +178,7 @@ class Arrivals:
                     losses = self._delivery.suspected_losses
                     self._departures.expect(session)
                     opened = await self._open(connection, session, admitted, deadline)
+                    await self._one_a_turn.passed()  # of those whose answers come together
                 if self._delivery.suspected_losses != losses:
                     raise NoAnswer("something that was pushed in between may not have come")
             except HasGone:

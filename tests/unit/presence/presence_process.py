@@ -6,8 +6,8 @@ from typing import Final, Self
 import msgspec
 
 from presence.announce import Announcer
+from presence.call_endings import ENDED_AT_ONCE
 from presence.changes import Changes
-from presence.effects import ENDED_AT_ONCE
 from presence.gateways import Gateways
 from presence.listeners import Listeners
 from presence.old_calls import OldCalls

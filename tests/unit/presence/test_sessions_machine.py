@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from presence.effects import ENDED_AT_ONCE
+from presence.call_endings import ENDED_AT_ONCE
 from tests.support.examples import scaled
 from tests.unit.presence.acts import Gateways
 from tests.unit.presence.cluster import CELLAR, HALL, PROCESSES, ROOMS, USERS, Act, Cluster

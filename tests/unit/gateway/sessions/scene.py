@@ -151,8 +151,8 @@ class Scene:
         self.departures.on_gone(harness.connection)
 
     async def settles(self) -> None:
-        """Let everything go on that does not wait for a test."""
-        for _ in range(20):
+        """Let everything go on that does not wait for a test; of those who come together one in a turn."""
+        for _ in range(100):
             await asyncio.sleep(0)
 
     def requests(self, kind: type[GatewayRequest]) -> list[GatewayRequest]:

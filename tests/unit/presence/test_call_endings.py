@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from presence.effects import ENDED_AT_ONCE
+from presence.call_endings import ENDED_AT_ONCE
 from presence.rules.effects import HangUp
 from presence.rules.negotiation import Negotiation
 from presence.store import StoreUnavailable
