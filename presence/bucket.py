@@ -15,7 +15,7 @@ from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StorageType, StreamConfig
 from nats.js.errors import APIError
 
-from presence.read_budget import ReadBudget, estimated, estimated_each
+from presence.read_budget import ReadBudget, estimated, estimated_each, parts
 from presence.side_by_side import side_by_side
 from presence.store import (
     ABSENT,
@@ -49,9 +49,6 @@ PROBE_TTL_S: Final = 10.0
 COUNT_TRIES: Final = 50
 """Counts by replicas that lag before giving up: each takes about a millisecond, and another may answer."""
 
-_BATCH: Final = 512
-"""Keys asked for at once; the server refuses to answer with more than 1,024."""
-
 
 class Bucket:
     """The real store, over one broker connection: a `ListedStore`."""
@@ -77,8 +74,8 @@ class Bucket:
             )
             return {key: record for key, record in zip(keys, answers, strict=True) if record is not None}
         found: dict[str, Record] = {}
-        for start in range(0, len(keys), _BATCH):
-            found |= await self._read_batch(keys[start : start + _BATCH])
+        for part in parts(keys):
+            found |= await self._read_batch(part)
         return found
 
     async def _read_batch(self, keys: tuple[str, ...]) -> dict[str, Record]:

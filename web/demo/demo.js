@@ -262,6 +262,9 @@ function render() {
   renderTiles(now);
   renderMeters(now);
   renderPeople();
+  const isOver = now.length === 0 && !voice && $('path-name').dataset.path; // its figures stay, to be looked at
+  $('wire-title').dataset.word = isOver ? 'lastConnection' : 'connection';
+  $('wire-title').textContent = word($('wire-title').dataset.word);
   $('voice').classList.toggle('on', Boolean(voice));
   $('voice').querySelector('span').textContent = word(voice ? 'stopAll' : 'talkAll');
   $('voice').disabled = Boolean(call);

@@ -41,7 +41,11 @@ async def test_whoever_knows_the_secret_resumes_on_any_gateway() -> None:
         opening("alice", "attic", number=2, gateway="g3", resume="alice's", voice=False)
     )
     assert reply == Opened(
-        SessionId("alice-s1"), True, {HALL: NOW, CELLAR: NOW}, offer_timeout_s=OFFER_TIMEOUT_S
+        SessionId("alice-s1"),
+        True,
+        {HALL: NOW, CELLAR: NOW},
+        offer_timeout_s=OFFER_TIMEOUT_S,
+        lost_at=NOW,
     )
     alice = await known(process, "alice")
     assert (alice.session.status, alice.session.connection, alice.session.gateway, alice.voice) == (
