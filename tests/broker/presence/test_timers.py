@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from presence.rules.negotiation import WaitingOffer
+from presence.rules.negotiated import WaitingOffer
 from presence.store import Bucket, StoreUnavailable, make_bucket
 from tests.broker.presence.conftest import SUBJECTS
 from tests.broker.presence.presence_with_timers import LONG_S, SOON_S, Presence

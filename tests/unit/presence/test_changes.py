@@ -9,7 +9,7 @@ import pytest
 from presence.records import MAX_TRIES, user_in
 from presence.rules.change import Change, Facts, Prepare, Rule, Step, Timer
 from presence.rules.effects import Changed, CloseConnection, Deliver, MemberCame, MemberWent
-from presence.rules.negotiation import Negotiation, WaitingOffer
+from presence.rules.negotiated import Negotiation, WaitingOffer
 from presence.rules.user import User
 from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
 from tests.contract.fake_store import FakeStore

@@ -28,7 +28,7 @@ from presence.rules.effects import (
     UserEffect,
     is_cheap,
 )
-from presence.rules.negotiation import NOTHING
+from presence.rules.negotiated import NOTHING
 from presence.rules.user import RosterEntry
 from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
 from tests.unit.presence.counting_store import CountingStore
