@@ -6,6 +6,7 @@ import logging
 
 from presence.announce import Announcer
 from presence.broker_clock import BrokerClock
+from presence.bucket import Bucket
 from presence.changes import Changes
 from presence.gateways import Gateways
 from presence.listeners import Listeners
@@ -19,7 +20,6 @@ from presence.rosters import Rosters
 from presence.rules.signals import Terms
 from presence.service import PresenceService
 from presence.settings import PresenceSettings
-from presence.store import Bucket
 from presence.stream_size import measure_sizes
 from presence.streams import Streams, watch_streams
 from presence.timers import Timers

@@ -74,8 +74,15 @@ class Announcer:
         return replies.success(name, "MEMBER_UPDATED", MemberUpdated(room, user, status))
 
     def hangup(self, hangup: HangUp) -> None:
-        """Tell one user that the server has ended its negotiation with another."""
+        """Tell one user that the server has ended its negotiation with another.
+
+        What ended it the other may foresee, as the end of its own offer's time. The id of the user's session
+        nobody else knows, so nobody can send a message that is called so. An effect that a process of version
+        0.1 has left names no call, and is told as such a process has told it.
+        """
         named_after = f"{hangup.cause} {hangup.user} {hangup.peer}"
+        if hangup.call:
+            named_after += f" {hangup.session}"
         name = hashlib.blake2b(named_after.encode(), digest_size=12).hexdigest()
         body = HangupBody(hangup.peer, hangup.user, ServerHangup(hangup.reason))
         to = Address(hangup.user, hangup.session)

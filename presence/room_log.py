@@ -14,9 +14,10 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from presence.bucket import TIMEOUT_S
 from presence.rules.effects import MemberCame, MemberWent, OneRoomEffect, StatusChanged
 from presence.rules.user import User
-from presence.store import TIMEOUT_S, StoreUnavailable
+from presence.store import StoreUnavailable
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import jetstream
 from tieline.wire.ids import RoomId, UserId

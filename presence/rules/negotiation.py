@@ -33,6 +33,7 @@ is.
 
 import functools
 import hashlib
+from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -240,14 +241,15 @@ def replay(negotiation: Negotiation, known: Remembered, target: UserId, now: int
 
     At least what the first attempt delivered is delivered, because that attempt may still be in progress;
     and what was released since, as before any frame, for a while: after that, newer candidates may have
-    passed it. A frame that lies apart may have been released before it was stored there.
+    passed it. A frame that lies apart may have been released before it was stored there; it comes after those
+    that were held before it.
     """
     if known.ack == "held":
         is_due = any(
             map(functools.partial(_was_released_apart, known.sender, known.digest), negotiation.held)
         )
-        own = (Outgoing(target, known.session, None, known.call),) if is_due else ()
-        return Outcome(negotiation, own, known.ack, known.call)
+        due = tuple(_released_up_to(negotiation, known, target, now)) if is_due else ()
+        return Outcome(negotiation, due, known.ack, known.call)
     then = Incoming(known.sender, target, known.session, known.digest, known.at, NO_SESSION)
     later = negotiation.remembered[negotiation.remembered.index(known) + 1 :]
     since = {frame.digest for frame in later}
@@ -303,6 +305,22 @@ def held_digests(negotiation: Negotiation, sender: UserId, now: int) -> tuple[Fr
         and now - known.at < RETRY_MS
         and known.digest not in apart
     )
+
+
+def _released_up_to(
+    negotiation: Negotiation, known: Remembered, target: UserId, now: int
+) -> Iterator[Outgoing]:
+    """List a held frame that was released, after its sender's candidates that were held before it.
+
+    Who released them may not have delivered them yet, and then they would come behind it.
+    """
+    for held in _released(negotiation, now):
+        if held.sender != known.sender:
+            continue
+        if held.digest == known.digest:
+            yield Outgoing(target, known.session, None, known.call)
+            return
+        yield Outgoing(target, held.session, held.frame, held.call)
 
 
 def _was_released_apart(sender: UserId, digest: FrameDigest, held: HeldCandidate) -> bool:

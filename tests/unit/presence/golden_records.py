@@ -81,6 +81,11 @@ SAMPLES: Final = (
         User((Session(HERS, GATEWAY, CONNECTION, SECRET, "online", is_named=True),), True, {}),
     ),
     Sample(
+        "a session that was lost",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, SECRET, "away", lost_at=AT),), True, {}),
+    ),
+    Sample(
         "a session whose connection has said in which order it asks",
         USER,
         User(
