@@ -374,7 +374,9 @@ async def test_a_retry_delivers_what_was_released_unstored() -> None:
         await process.signal("alice", "bob", "ICE_CANDIDATE", lost)
     process.over(process.store)
     assert await process.signal("bob", "alice", "ANSWER", "answer") == released()
-    at_last = Relay("held", (Delivery(BOB, SessionId("bob-s1"), None),), call=CALL)
+    _, *before = released().deliveries
+    behind = (*before, Delivery(BOB, SessionId("bob-s1"), None))
+    at_last = Relay("held", behind, call=CALL, releases=released().releases)
     assert await process.signal("alice", "bob", "ICE_CANDIDATE", lost) == at_last
     granted = await process.signal("alice", "bob", "ICE_CANDIDATE", "another")
     assert isinstance(granted, Relay)
