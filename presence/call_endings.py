@@ -14,7 +14,7 @@ from presence.records import Records, negotiation_in, users_in
 from presence.rules import endings
 from presence.rules.change import Rule
 from presence.rules.effects import EndCalls, EndCallsWithoutRoom
-from presence.rules.negotiation import Negotiation
+from presence.rules.negotiated import Negotiation
 from presence.rules.user import User, share_a_room
 from presence.side_by_side import batched, both, side_by_side
 from presence.store import ABSENT, Record

@@ -21,7 +21,7 @@ from presence.room_log import RoomLog
 from presence.rosters import Rosters
 from presence.rules.change import Change, Entered, Facts, ListRoom, Prepare, RecordT, Reply, Rule
 from presence.rules.effects import Effect, is_cheap
-from presence.rules.negotiation import Negotiation, apart, lies_apart
+from presence.rules.negotiated import Negotiation, apart, lies_apart
 from presence.rules.session import calls_are_ended
 from presence.rules.user import RosterEntry, User
 from presence.side_by_side import both, side_by_side

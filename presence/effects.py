@@ -32,7 +32,7 @@ from presence.rules.effects import (
     SessionEnded,
     StatusChanged,
 )
-from presence.rules.negotiation import RETRY_MS, Negotiation
+from presence.rules.negotiated import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry
 from presence.rules.user import User
 from presence.side_by_side import both, side_by_side

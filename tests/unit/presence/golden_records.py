@@ -23,7 +23,7 @@ from presence.rules.effects import (
     SessionEnded,
     StatusChanged,
 )
-from presence.rules.negotiation import HeldCandidate, Negotiation, Remembered, WaitingOffer, apart
+from presence.rules.negotiated import HeldCandidate, Negotiation, Remembered, WaitingOffer, apart
 from presence.rules.user import Membership, Owed, RosterEntry, Session, User
 from presence.store import Record
 from tests.support.golden import Codec, Golden, Sample

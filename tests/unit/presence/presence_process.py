@@ -18,7 +18,8 @@ from presence.rosters import Count, Rosters, uncounted
 from presence.rules import endings, session
 from presence.rules.change import Change
 from presence.rules.effects import EndCalls
-from presence.rules.negotiation import NOTHING, CandidatePolicy, Negotiation
+from presence.rules.negotiated import NOTHING, Negotiation
+from presence.rules.negotiation import CandidatePolicy
 from presence.rules.signals import Terms
 from presence.rules.user import RosterEntry, User
 from presence.store import ListedStore

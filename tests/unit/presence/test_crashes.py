@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from presence.call_endings import ENDED_AT_ONCE
-from presence.rules.negotiation import Negotiation, WaitingOffer
+from presence.rules.negotiated import Negotiation, WaitingOffer
 from presence.rules.user import User
 from tests.unit.presence.lifetime import Died, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, in_words

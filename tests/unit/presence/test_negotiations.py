@@ -8,14 +8,8 @@ import pytest
 from presence.operations import LATE_MS
 from presence.records import IDLE_NEGOTIATION_TTL_S, MAX_TRIES, user_in
 from presence.rules import negotiation
-from presence.rules.negotiation import (
-    MAX_HELD,
-    MAX_INLINE_BYTES,
-    NOTHING,
-    Incoming,
-    Negotiation,
-    WaitingOffer,
-)
+from presence.rules.negotiated import NOTHING, Negotiation, WaitingOffer
+from presence.rules.negotiation import MAX_HELD, MAX_INLINE_BYTES, Incoming
 from presence.rules.signals import KEPT_APART_S, MIN_TIMER_S
 from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
 from tests.unit.presence.counting_store import CountingStore, Trips
