@@ -2,7 +2,7 @@
 
 NATS hangs up on a client for which more than 64 MiB wait, and everything that is under way is lost then. So
 what is asked for is estimated by the kinds of keys, and who would ask for too much waits, in order. Only
-`presence.store` uses it, and `presence.records`, which asks for much in parts.
+`presence.bucket` uses it, and `presence.records`, which asks for much in parts.
 """
 
 import asyncio

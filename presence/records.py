@@ -38,7 +38,6 @@ _user = msgspec.msgpack.Decoder(User)
 _negotiation = msgspec.msgpack.Decoder(Negotiation)
 _entry = msgspec.msgpack.Decoder(RosterEntry)
 
-
 _unreadable: Final = Unreadable(logging.getLogger(__name__))
 
 ReadT = TypeVar("ReadT")

@@ -18,7 +18,8 @@ the record has its digest and size. Of a sender's candidates those from before i
 newer ones: its connection has begun anew since.
 
 A negotiation has a name, the id of its call, from its first offer to its end. What names a call that is over
-is not about the next one: `fate_of` tells.
+is not about the next one: `fate_of` tells. It is of two sessions, one of each user, and ends with either:
+nothing that the user's next session says or hears is of it.
 
 Every accepted offer, answer, hangup and held candidate is remembered for `RETRY_MS`, so that the very same
 frame gets the very same answer again, changes nothing, and delivers at least what it delivered the first
@@ -40,8 +41,7 @@ import msgspec
 
 from presence.rules.effects import CallEffect
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
-from tieline.wire.internal import NO_CALL
+from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
 from tieline.wire.limits import RETRY_WINDOW_S
 from tieline.wire.replies import CallFate
 
@@ -101,6 +101,9 @@ class WaitingOffer(msgspec.Struct, frozen=True, array_like=True):
     sender: UserId
     digest: FrameDigest
     at: int
+    missed_on: ConnectionId = ConnectionId("")
+    """The connection that the target had lost when it came: until another one has the session, nobody has had
+    the offer. Empty: the target was there."""
 
     @property
     def generation(self) -> str:
@@ -159,6 +162,9 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
     """The name of what is negotiated; empty: nothing is, or a process of 0.1.0 has changed it since."""
     over: tuple[CallId, ...] = ()
     """The last calls that have ended, the newest last."""
+    sessions: tuple[tuple[UserId, SessionId], ...] = ()
+    """Of which session of each of the two it is; empty: nothing is negotiated, or a process of 0.1.0 has
+    changed it since."""
 
     @property
     def is_active(self) -> bool:
@@ -169,6 +175,10 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
         """The waiting offer of one side."""
         return next((offer for offer in self.offers if offer.sender == sender), None)
 
+    def session_of(self, user: UserId) -> SessionId:
+        """Of which session of one of the two it is; empty: it does not say."""
+        return next((session for party, session in self.sessions if party == user), NO_SESSION)
+
     def memory_of(self, sender: UserId, digest: FrameDigest, now: int) -> Remembered | None:
         """What is remembered of a frame that may be a retry."""
         for known in self.remembered:
@@ -176,6 +186,8 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
                 return known
         return None
 
+
+NO_SESSION: Final = SessionId("")
 
 NOTHING: Final = Negotiation()
 
@@ -189,6 +201,10 @@ class Incoming(NamedTuple):
     """The session of the target that the frame is for."""
     digest: FrameDigest
     now: int
+    sent_in: SessionId
+    """The session of the sender."""
+    missed_on: ConnectionId = ConnectionId("")
+    """The connection that the target has lost; empty: it is there."""
 
 
 class Outgoing(NamedTuple):
@@ -235,16 +251,28 @@ def offer(negotiation: Negotiation, incoming: Incoming) -> Outcome:
     """Let an offer wait, in place of the sender's earlier one."""
     call = negotiation.call if negotiation.is_active else _begun_by(incoming)
     others = tuple(waiting for waiting in negotiation.offers if waiting.sender != incoming.sender)
-    waiting = WaitingOffer(incoming.sender, incoming.digest, incoming.now)
+    waiting = WaitingOffer(incoming.sender, incoming.digest, incoming.now, incoming.missed_on)
     held = tuple(
         msgspec.structs.replace(each, is_outdated=True)
         if each.released_by is None and each.sender == incoming.sender
         else each
         for each in negotiation.held
     )
-    changed = msgspec.structs.replace(negotiation, offers=(*others, waiting), held=held, call=call)
+    of_these = ((incoming.sender, incoming.sent_in), (incoming.target, incoming.session))
+    sessions = (negotiation.sessions if negotiation.is_active else ()) or of_these
+    changed = msgspec.structs.replace(
+        negotiation, offers=(*others, waiting), held=held, call=call, sessions=sessions
+    )
     outgoing = _preceded(negotiation, incoming, call)
     return Outcome(_remember(changed, incoming, "relayed", call), outgoing, call=call)
+
+
+def replaced_unheard(negotiation: Negotiation, incoming: Incoming) -> FrameDigest | None:
+    """Name the offer that this one replaces, if its target has been away all the time."""
+    older = negotiation.offer_of(incoming.sender)
+    if older is None or not incoming.missed_on or older.missed_on != incoming.missed_on:
+        return None
+    return None if older.digest == incoming.digest else older.digest
 
 
 def answer(negotiation: Negotiation, incoming: Incoming) -> Outcome | ErrorCode:
@@ -334,7 +362,7 @@ def replay(negotiation: Negotiation, known: Remembered, target: UserId, now: int
         )
         due = tuple(_released_up_to(negotiation, known, target, now)) if is_due else ()
         return Outcome(negotiation, due, known.ack, known.call)
-    then = Incoming(known.sender, target, known.session, known.digest, known.at)
+    then = Incoming(known.sender, target, known.session, known.digest, known.at, NO_SESSION)
     later = negotiation.remembered[negotiation.remembered.index(known) + 1 :]
     since = {frame.digest for frame in later}
     relevant = tuple(
