@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.admission.tokens import Claims
 from gateway.client.pages import Page
+from tieline.verification.tokens import Claims
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import RoomId
-from tieline.wire.internal import JoinRoom, LeaveRoom, ListMembers, Regrant, Signal
+from tieline.wire.ids import AdmissionToken, RoomId
+from tieline.wire.internal import NO_TOKEN, JoinRoom, LeaveRoom, ListMembers, Regrant, Signal
 from tieline.wire.replies import RosterPage
 
 
@@ -57,6 +57,8 @@ class AskPresence(NamedTuple):
     """What the session has when presence agrees."""
     page: Page | None = None
     """The part of the room's members that the client wants; None: all."""
+    token: AdmissionToken = NO_TOKEN
+    """The newer token."""
 
 
 class AskKeys(NamedTuple):

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from gateway.admission.tokens import Tokens
 from gateway.client.ice_servers import IceServers
+from tieline.verification.tokens import Tokens
 
 
 class Pace(NamedTuple):

@@ -21,7 +21,7 @@ from tieline.runtime.unreadable import Unreadable
 from tieline.wire import internal
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import GatewayId
-from tieline.wire.internal import Outdated, PresenceReply, SessionGone
+from tieline.wire.internal import Outdated, PresenceReply, Refused, SessionGone
 from tieline.wire.subjects import Subjects
 
 AT_ONCE: Final = 32
@@ -127,6 +127,8 @@ class Registrations:
             if self._connections.get(session.connection) is None:
                 # It has gone meanwhile, and presence may have been told so too early for that to count.
                 await self._departures.depart(session, connection.close_code)
+        if isinstance(reply, Refused):  # presence does not take its token, which may have ended
+            return SessionGone(replaced=False)
         metrics.SESSIONS_REGISTERED_AGAIN.inc()
         return reply if isinstance(reply, SessionGone) else None
 

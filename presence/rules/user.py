@@ -14,6 +14,15 @@ from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SecretHas
 from tieline.wire.internal import SessionGone
 
 
+class Grant(msgspec.Struct, frozen=True, array_like=True):
+    """What the token of a session entitles to, as presence itself has read it."""
+
+    until: int
+    """When the token ends."""
+    rooms: tuple[RoomId, ...] | None
+    """What may be joined; None: any room."""
+
+
 class Session(msgspec.Struct, frozen=True, array_like=True):
     """One session of a user: the one that lives, or the last one that did."""
 
@@ -45,6 +54,8 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     """The secret of the session that its client wanted to resume, and could not."""
     began: int = 0
     """A revision from when it began: a session that was asked to begin before is older. 0: unknown."""
+    grant: Grant | None = None
+    """None: presence takes its gateway's word."""
 
     @property
     def is_reachable(self) -> bool:

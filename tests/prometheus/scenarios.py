@@ -100,6 +100,7 @@ def _of_presence(instance: str) -> dict[str, str]:
         _of("tieline_timers_fired_total", instance, kind="offer"): rising(60),
         **{_of("tieline_negotiations_total", instance, step=step): rising(n) for step, n in steps.items()},
         _of("tieline_sessions_orphaned_total", instance): steady(0),
+        _of("tieline_presence_tokens_refused_total", instance, reason="user"): steady(0),
         _of("tieline_stream_bytes", instance, stream="mailbox"): steady(300e6),
         _of("tieline_stream_bytes", instance, stream="bucket"): steady(100e6),
         _of("tieline_stream_max_bytes", instance, stream="mailbox"): steady(512 * 1024**2),
@@ -199,6 +200,9 @@ FAILURES: Final[Mapping[str, Failure]] = {
             _of("tieline_handshakes_refused_total", g, reason="UNAUTHORIZED"): rising(2000)
             for g in ("g1", "g2")
         }
+    ),
+    "TielineGatewayUnentitled": Failure(
+        {_of("tieline_presence_tokens_refused_total", "p1", reason="user"): f"0x24 1x{MINUTES}"}
     ),
     "TielineClientsTurnedAway": Failure(
         {_of("tieline_handshakes_refused_total", "g1", reason="RATE_LIMITED"): rising(90)}

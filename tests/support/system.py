@@ -189,6 +189,11 @@ class System:
         return [process.port for process in self.all("gateway")]
 
     @property
+    def namespace(self) -> str:
+        """What its subjects begin with."""
+        return self._settings["NAMESPACE"]
+
+    @property
     def log(self) -> str:
         """See `Clustered.log`."""
         return self._log.read_text(errors="replace")

@@ -23,6 +23,9 @@ class Address(NamedTuple):
     session: SessionId
 
 
+AdmissionToken = NewType("AdmissionToken", str)
+"""The token that admits a user (docs/protocol.md#1-connecting). Never logged, never stored."""
+
 ResumeToken = NewType("ResumeToken", str)
 """The secret by which a client proves that a session is its own. Never logged, never stored in the clear."""
 

@@ -24,6 +24,7 @@ from tieline.wire.checks import UNREADABLE as UNREADABLE
 from tieline.wire.checks import Checker
 from tieline.wire.codes import CloseCode, ErrorCode
 from tieline.wire.ids import (
+    AdmissionToken,
     CallId,
     ConnectionId,
     FrameDigest,
@@ -45,6 +46,10 @@ MAX_HEX: Final = 13
 _HEX: Final = frozenset("0123456789abcdef")
 NO_CALL: Final = CallId("")
 """No call, or none that has a name."""
+NO_TOKEN: Final = AdmissionToken("")
+"""An older gateway gives none, nor does one whose presence does not look at tokens."""
+UNPROVEN: Final = "UNPROVEN"
+"""The reason of a refusal for that. No client is told it: the gateway asks again, with the token."""
 
 
 def secret_hash(secret: ResumeToken) -> SecretHash:
@@ -79,6 +84,11 @@ def digest(frame: bytes) -> FrameDigest:
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
     """One message between two processes: positional, tagged by its class."""
+
+    def __repr__(self) -> str:
+        """Show all but what is never logged."""
+        shown = {name: getattr(self, name) for name in self.__struct_fields__ if name != "token"}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
 # From gateways to routers.
@@ -213,6 +223,8 @@ class OpenSession(_Message, frozen=True, array_like=True, tag=True, gc=False):
     resume_asked: int = 0
     """As of which the session with the secret in `resume` was asked to begin; 0: the client's token does not
     say."""
+    token: AdmissionToken = NO_TOKEN
+    """What entitles the gateway to ask this, for a presence that looks itself (`presence.entitlement`)."""
 
 
 class Opened(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -282,6 +294,8 @@ class Register(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """See `OpenSession`."""
     number: int = 0
     """See `JoinRoom`."""
+    token: AdmissionToken = NO_TOKEN
+    """See `OpenSession`."""
 
 
 class Regrant(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -298,6 +312,8 @@ class Regrant(_Message, frozen=True, array_like=True, tag=True, gc=False):
     connection: ConnectionId = ConnectionId("")
     number: int = 0
     """See `JoinRoom`."""
+    token: AdmissionToken = NO_TOKEN
+    """See `OpenSession`."""
 
 
 class Tell(_Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -414,6 +430,8 @@ class LeaseKept(_Message, frozen=True, array_like=True, tag=True, gc=False):
     """Of the lease, in the bucket: see `OpenSession.asked`."""
     now: int = 0
     """The broker's time, in Unix milliseconds; 0: unknown."""
+    tokens: bool = False
+    """Presence looks itself at the tokens by which sessions begin: give them to it."""
 
 
 RouterRequest = Check
@@ -525,7 +543,7 @@ ANSWERS: Final[dict[type[PresenceRequest], tuple[type[PresenceReply], ...]]] = {
     Check: (Relay, Refused, SessionGone),
     OpenSession: (Opened, Outdated, Refused, SessionGone),
     EndSession: (Done,),
-    Register: (Done, Outdated, SessionGone),
+    Register: (Done, Outdated, Refused, SessionGone),
     Regrant: (Done, Outdated, Refused, SessionGone),
     Tell: (Done, Refused, SessionGone),
     FindReplaced: (Replaced,),

@@ -7,6 +7,7 @@ import msgspec
 
 from presence.announce import Announcer
 from presence.changes import Changes
+from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.listeners import Listeners
 from presence.operations import Operations
@@ -54,7 +55,9 @@ class PresenceProcess:
         max_members: int = 1000,
         *,
         beside: "PresenceProcess | None" = None,
+        entitlement: Entitlement | None = None,
     ) -> None:
+        self._entitlement = entitlement
         self._policy: CandidatePolicy = policy
         self._max_members = max_members
         self.life = Life()
@@ -82,7 +85,9 @@ class PresenceProcess:
             records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S, listeners
         )
         terms = Terms(self._policy, OFFER_TIMEOUT_S)
-        self.operations = Operations(records, self.changes, self.gateways, terms, RESUME_WINDOW_S)
+        self.operations = Operations(
+            records, self.changes, self.gateways, terms, RESUME_WINDOW_S, entitlement=self._entitlement
+        )
         self.ask = self.operations.carry_out
 
     async def _do_all_hear(self) -> bool:

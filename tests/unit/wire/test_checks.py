@@ -5,7 +5,16 @@ import pytest
 
 from tieline.wire import internal
 from tieline.wire.checks import MAX_BYTES, MAX_INT, MAX_TEXT, Checker
-from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.ids import (
+    AdmissionToken,
+    ConnectionId,
+    FrameDigest,
+    GatewayId,
+    RoomId,
+    SecretHash,
+    SessionId,
+    UserId,
+)
 from tieline.wire.internal import (
     MAX_ASKED,
     Check,
@@ -18,12 +27,14 @@ from tieline.wire.internal import (
     PresenceReply,
     PresenceRequest,
     Register,
+    Regrant,
     Relay,
     Replaced,
     RoomChange,
     RoomMembers,
     Signal,
 )
+from tieline.wire.limits import LONGEST_TOKEN
 from tieline.wire.replies import Member
 
 ALICE, BOB, S, C, G = UserId("alice"), UserId("bob"), SessionId("s"), ConnectionId("c"), GatewayId("g")
@@ -65,6 +76,7 @@ REFUSED: list[PresenceRequest] = [
     FindReplaced(((ALICE, C), (UserId(""), C))),
     FindReplaced(((ALICE, C), (BOB, ConnectionId("c\n")))),
     FindReplaced(((ALICE, C),) * (MAX_ASKED + 1)),
+    Regrant(ALICE, S, True, None, (), token=AdmissionToken("t" * (LONGEST_TOKEN + 1))),
     ending(lost_for_s=NAN),
     ending(lost_for_s=ENDLESS),
     ending(also=(EndSession(ALICE, ConnectionId("."), resumable=True),)),

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from gateway.admission.tokens import Claims
 from gateway.client.actions import AskPresence, RoomListing
 from gateway.client.deliveries import NOTHING
 from gateway.client.mail import Had
@@ -23,6 +22,7 @@ from tests.unit.gateway.client.alice import PLAIN
 from tests.unit.gateway.client.harness import AN_HOUR_S, Harness, connected
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import Requests
+from tieline.verification.tokens import Claims
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import (
     Done,

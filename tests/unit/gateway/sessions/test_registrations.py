@@ -17,6 +17,7 @@ from tieline.wire.internal import (
     EndSession,
     GatewayRequest,
     KeepLease,
+    Refused,
     Register,
     SessionGone,
 )
@@ -112,6 +113,12 @@ async def test_without_a_broker_it_cannot_say_so(scene: Scene, caplog: pytest.Lo
 
 
 # One session again.
+
+
+async def test_a_session_whose_token_presence_does_not_take_is_lost(scene: Scene) -> None:
+    scene.presence.reply(Register, Refused("BAD_TOKEN"))
+    gone = await scene.registrations.register(session_of(scene.here("alice")))
+    assert gone == SessionGone(replaced=False)
 
 
 async def test_a_session_is_registered_again_as_it_is_now(scene: Scene) -> None:
