@@ -15,6 +15,7 @@ from gateway.admission.descriptors import sockets_allowed
 from gateway.admission.entrance import Entrance
 from gateway.admission.handshake import Admission
 from gateway.admission.origins import Origins, read_origins
+from gateway.client.broker_time import BrokerTime
 from gateway.client.connection import Connection
 from gateway.client.session import Session
 from gateway.client.tls import Tls
@@ -64,7 +65,7 @@ from tieline.runtime.tally import Tally
 from tieline.runtime.watch import NO_ROOM, Doubt, hold_while_unwell
 from tieline.verification.key_server import KeyServer
 from tieline.wire.ids import GatewayId
-from tieline.wire.internal import PresenceReply
+from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.subjects import Subjects
 
 PRESENCE_SILENT: Final = "presence does not answer: no session can begin"
@@ -86,7 +87,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     tokens = tokens_of(settings)
     certificate = certificate_of(settings)
     pages = pages_of(settings)
-    terms = terms_of(settings, tokens)
+    terms = terms_of(settings, tokens)._replace(broker_time=BrokerTime())
     origins = Origins(read_origins("TIELINE_ORIGINS", settings.origins))
     proxies = proxies_of(settings)
     room = room_of(settings, sockets_allowed())
@@ -180,6 +181,12 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             registrations.on_lease_lost()
             rooms.forget_rosters()
 
+        watch = ClockWatch()
+
+        def on_time(broker_s: float, round_trip_s: float) -> None:
+            watch.compare(broker_s, round_trip_s)
+            terms.broker_time.note(broker_s + round_trip_s / 2, time.monotonic())
+
         lease = Lease(
             presence,
             gateway,
@@ -187,7 +194,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             on_lost=on_lease_lost,
             on_answer=Doubt(process.ready, PRESENCE_SILENT).note,
             on_old_presence=memberships.note_old_presence,
-            on_time=ClockWatch().compare,
+            on_time=on_time,
         )
 
         ops_pages["/heaviest"] = functools.partial(heaviest_page, users, connections)
@@ -229,6 +236,8 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             loop.add_signal_handler(signal.SIGHUP, certificate.reload)
             client = functools.partial(_behind_tls, connection, certificate, turns)
         server = await _listen(loop, client, settings.listen_host, settings.listen_port)
+        scheme, port = "ws" if certificate is None else "wss", server.sockets[0].getsockname()[1]
+        _log.info("gateway listens", extra={"scheme": scheme, "host": settings.listen_host, "port": port})
         process.ready.clear(STARTING)
         await stopping.wait()
 
@@ -249,7 +258,7 @@ def _behind_tls(client: Callable[[], Connection], certificate: Certificate, turn
 
 async def _listen(
     loop: asyncio.AbstractEventLoop, client: Callable[[], asyncio.BaseProtocol], host: str, port: int
-) -> asyncio.AbstractServer:
+) -> asyncio.Server:
     """Accept clients from now on; a port that cannot be had ends the process."""
     try:
         return await loop.create_server(client, host, port, backlog=LISTEN_BACKLOG)

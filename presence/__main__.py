@@ -11,6 +11,7 @@ from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.listeners import Listeners
 from presence.mailbox import Mailbox
+from presence.old_calls import OldCalls
 from presence.operations import Operations
 from presence.records import Records
 from presence.room_log import MailboxLog
@@ -68,7 +69,9 @@ async def _serve(
     rosters = Rosters(records, settings.room_max_members, bucket.count)
     listeners = Listeners(bucket, clock.now_ms)
     log = MailboxLog(requests, subjects, streams.made)
-    changes = Changes(records, rosters, Announcer(broker, subjects), clock.now_ms, log, listeners.are_all)
+    old_calls = OldCalls()
+    announcer = Announcer(broker, subjects)
+    changes = Changes(records, rosters, announcer, clock.now_ms, log, listeners.are_all, old_calls)
     broker.when_away(changes.forget_carried_out)
 
     async def is_alive(gateway: GatewayId, patience_s: float) -> bool:
@@ -109,6 +112,7 @@ async def _serve(
         measure = functools.partial(measure_sizes, requests, names, _keep_s(settings))
         measuring = background.create_task(keep_going(_log, "streams not measured: a bug", measure))
         telling = background.create_task(keep_going(_log, "clock not kept: a bug", clock.keep))
+        ending = background.create_task(old_calls.run(changes.end_old_calls))
         async with BackgroundTasks() as answering:
             service = PresenceService(broker, subjects, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
@@ -123,6 +127,7 @@ async def _serve(
                 keeping.cancel()
             ready.hold(STOPPING)
             await broker.drain(requested)
+        ending.cancel()
         timers.stop()
         consuming.cancel()
 

@@ -12,9 +12,12 @@ import msgspec
 
 from presence.rules.effects import CloseConnection, HangUp
 from presence.rules.user import Session
-from tieline.wire import internal, jetstream, replies
-from tieline.wire.ids import Address, CallId, RoomId, UserId
-from tieline.wire.internal import NO_CALL, Happened
+from tieline.wire import jetstream, replies
+from tieline.wire.digests import message_id
+from tieline.wire.events import Happened
+from tieline.wire.ids import NO_CALL, Address, CallId, RoomId, UserId
+from tieline.wire.internal import codec
+from tieline.wire.internal.sessions import CloseSession
 from tieline.wire.replies import HangupBody, LeftReason, MemberJoined, MemberLeft, MemberUpdated, ServerHangup
 from tieline.wire.subjects import Subjects
 
@@ -36,7 +39,7 @@ class Announcer:
 
     def deliver(self, to: Address, frame: bytes, call: CallId = NO_CALL) -> None:
         """Send one frame, of a call or of none, to one session of a user; the mailbox keeps it, once."""
-        headers = jetstream.named(internal.message_id(to.user, frame), call)
+        headers = jetstream.named(message_id(to.user, frame), call)
         self._publisher.send(self._subjects.user(*to), frame, headers=headers)
 
     def changed(self, user: UserId) -> None:
@@ -45,8 +48,8 @@ class Announcer:
 
     def close(self, lost: CloseConnection) -> None:
         """Have the gateway of a connection that has lost its session close it."""
-        message = internal.CloseSession(lost.user, lost.session, lost.connection, lost.code)
-        self._publisher.send(self._subjects.gateway(lost.gateway, "close"), internal.encode(message))
+        message = CloseSession(lost.user, lost.session, lost.connection, lost.code)
+        self._publisher.send(self._subjects.gateway(lost.gateway, "close"), codec.encode(message))
 
     def joined_frame(self, room: RoomId, user: UserId, entry: int) -> bytes:
         """Encode MEMBER_JOINED. `entry` is the revision of the roster entry that was made."""

@@ -15,7 +15,9 @@ from tieline import metrics
 from tieline.runtime.tally import Tally
 from tieline.verification.tokens import BadToken, Claims, Tokens, UnknownKey
 from tieline.wire.codes import ErrorCode
-from tieline.wire.internal import NO_TOKEN, OPERATIONS, UNPROVEN, Refused
+from tieline.wire.ids import NO_TOKEN
+from tieline.wire.internal.answers import UNPROVEN, Refused
+from tieline.wire.internal.directions import OPERATIONS
 
 _REFUSED: Final = "a gateway asks for what no token entitles to"
 _BAD: Final = Refused(ErrorCode.BAD_TOKEN.name)

@@ -20,18 +20,11 @@ from tieline.runtime.pool import Pool, PoolSize
 from tieline.runtime.requests import patience_of
 from tieline.runtime.tally import Tally
 from tieline.runtime.unreadable import Unreadable
-from tieline.wire import internal
-from tieline.wire.internal import (
-    OPERATIONS,
-    FindReplaced,
-    KeepLease,
-    Outdated,
-    PresenceReply,
-    PresenceRequest,
-    Refused,
-    RouterRequest,
-    SessionGone,
-)
+from tieline.wire.checks import UNREADABLE
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Outdated, Refused, SessionGone
+from tieline.wire.internal.directions import OPERATIONS, PresenceReply, PresenceRequest, RouterRequest
+from tieline.wire.internal.sessions import FindReplaced, KeepLease
 from tieline.wire.subjects import Subjects
 
 UNKNOWN: Final = "unknown"
@@ -70,8 +63,8 @@ class PresenceService:
     def on_request(self, message: Message) -> None:
         """Answer one message of the queue group, in a task of its own, now or when it is its turn."""
         try:
-            request = internal.decode_presence_request(message.data)
-        except internal.UNREADABLE as error:
+            request = codec.decode_presence_request(message.data)
+        except UNREADABLE as error:
             metrics.PRESENCE_REQUESTS.labels(UNKNOWN, "failed").inc()
             self._unreadable.note("request", error, _UNREADABLE)
             return
@@ -93,7 +86,7 @@ class PresenceService:
         with bug_guard(_log, "request unanswered: a bug", failed.inc, op=op):
             try:
                 reply = await self._operations.carry_out(request)
-                self._broker.send(asker, internal.encode(reply))
+                self._broker.send(asker, codec.encode(reply))
             except (StoreUnavailable, BrokerAway) as error:
                 failed.inc()
                 self._tally.note(logging.WARNING, _UNANSWERED, op, "", op=op, error=repr(error))

@@ -23,12 +23,16 @@ from tieline.runtime.pool import Pool, PoolSize
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.tally import Tally
 from tieline.runtime.unreadable import Unreadable
-from tieline.wire import internal
+from tieline.wire.checks import UNREADABLE
 from tieline.wire.codes import ErrorCode
+from tieline.wire.digests import digest
 from tieline.wire.envelope import COMMAND_OF, Candidate
 from tieline.wire.heads import is_from
 from tieline.wire.ids import UserId
-from tieline.wire.internal import Accepted, Check, Refused, Relay, RouterReply, SessionGone, Signal, Verdict
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.directions import OPERATIONS, RouterReply
+from tieline.wire.internal.signals import Accepted, Check, Relay, Signal, Verdict
 from tieline.wire.subjects import Subjects, identifier
 
 CHECK_PATIENCE_S: Final = 3.0
@@ -80,7 +84,7 @@ class _Answers:
         ready, self._ready = self._ready, []
         with _unsent:
             try:
-                self._broker.send(self._reply, internal.encode(ready))
+                self._broker.send(self._reply, codec.encode(ready))
             except BrokerAway:
                 self._tally.note(
                     logging.WARNING, _UNANSWERED, "", "", error="broker away", signals=len(ready)
@@ -128,8 +132,8 @@ class RouterService:
     def _on_signals(self, message: Message) -> None:
         cmd = message.subject.rpartition(".")[2]
         try:
-            pack = internal.decode_signals(message.data)
-        except internal.UNREADABLE as error:
+            pack = codec.decode_signals(message.data)
+        except UNREADABLE as error:
             self._unreadable.note("signal", error, _UNREADABLE)
             return
         if not self._is_gateways(message.reply):
@@ -150,7 +154,7 @@ class RouterService:
                 grant = self._grants.find(signal.user, signal.session, signal.to, now, signal.call)
                 if grant is not None and grant.connection != signal.connection:
                     grant = None
-            if grant is None and not internal.is_meant(signal):
+            if grant is None and not codec.is_meant(signal):
                 self._unreadable.note("signal", "an id that no gateway sends", _UNREADABLE)
                 continue
             if grant is None:
@@ -163,7 +167,7 @@ class RouterService:
 
     def _relay_granted(self, signal: Signal, grant: Grant, answer: Answer) -> None:
         metrics.LEASED_SIGNALS.inc()
-        if grant.held and internal.digest(signal.frame) in grant.held:
+        if grant.held and digest(signal.frame) in grant.held:
             answer(_HELD)
             return
         relaying, to, session, frame = self._relaying, signal.to, grant.target_session, signal.frame
@@ -199,17 +203,18 @@ class RouterService:
             signal.session,
             signal.to,
             cmd,
-            internal.digest(signal.frame),
+            digest(signal.frame),
             signal.frame if cmd == _CANDIDATE else b"",
             signal.call,
             connection=signal.connection,
             carried=carried,
+            at=signal.at,
         )
         with metrics.CHECK_SECONDS.time():
             verdict = await self._asking.ask(
-                self._subjects.presence(internal.OPERATIONS[Check]),
-                internal.encode(check),
-                functools.partial(internal.read_answer, check),
+                self._subjects.presence(OPERATIONS[Check]),
+                codec.encode(check),
+                functools.partial(codec.read_answer, check),
                 CHECK_PATIENCE_S,
             )
         assert isinstance(verdict, Relay | Refused | SessionGone)  # nothing else answers a check

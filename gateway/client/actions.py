@@ -7,8 +7,10 @@ import msgspec
 from gateway.client.pages import Page
 from tieline.verification.tokens import Claims
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import AdmissionToken, RoomId
-from tieline.wire.internal import NO_TOKEN, JoinRoom, LeaveRoom, ListMembers, Regrant, Signal
+from tieline.wire.ids import NO_TOKEN, AdmissionToken, RoomId
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers
+from tieline.wire.internal.sessions import Regrant
+from tieline.wire.internal.signals import Signal
 from tieline.wire.replies import RosterPage
 
 

@@ -8,17 +8,13 @@ come is one of the states of `life`. What others send to the client comes from `
 """
 
 import asyncio
-import functools
-import logging
 import time
 from collections.abc import Callable
 from typing import Final, cast
 
 from websockets.http11 import Request, Response
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
-from gateway.admission import handshake
 from gateway.admission.entrance import Entrance, Visit
 from gateway.client.frame_taker import FrameTaker
 from gateway.client.hang_up import has_hung_up
@@ -32,10 +28,9 @@ from gateway.client.session import NO_CLOSE_FRAME, Session
 from gateway.client.turns import Turns
 from gateway.client.upgrade import Upgrade
 from gateway.client.waiting import Held, Waiting
+from gateway.client.websocket import WebSocket
 from gateway.demo import Pages
-from tieline.runtime.request_head import bound_head
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, HandshakeError
-from tieline.wire.envelope import MAX_MESSAGE_BYTES
 
 HANDSHAKE_S: Final = 5.0
 """For the upgrade, in all, and for reading its refusal: a client that takes longer to send a few hundred
@@ -60,8 +55,6 @@ OnRequest = Callable[["Connection", Request, Response], None]
 
 OnGone = Callable[["Connection"], None]
 """Takes note that a connection has ended and everything it said is answered; called once."""
-
-_quiet = logging.getLogger("websockets.server")
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -94,7 +87,7 @@ class Connection(asyncio.BufferedProtocol):
         "session",
     )
 
-    _protocol: ServerProtocol
+    _protocol: WebSocket
     _transport: asyncio.Transport
     _outbox: Outbox
     _held: Held
@@ -133,24 +126,14 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its class
-        self._protocol = ServerProtocol(
-            select_subprotocol=handshake.select_subprotocol, max_size=MAX_MESSAGE_BYTES, logger=_quiet
-        )
-        bound_head(self._protocol)
+        self._protocol = WebSocket()
         self._outbox = Outbox(self._protocol, self._transport)
         self._transport.set_write_buffer_limits(FULL_BYTES)
         self._held = Held(self._waiting, self._outbox.unsent_bytes, self._give_up)
         self._timers.call_after(HANDSHAKE_S, self._transport.abort)
         name = transport.get_extra_info("peername")
         visit = self._entrance.enter(self, str(name[0]) if name else "")
-        self._upgrade = Upgrade(
-            self._protocol,
-            self._transport,
-            self._outbox,
-            visit,
-            self._pages,
-            functools.partial(self._on_request, self),
-        )
+        self._upgrade = Upgrade(self._protocol, self._transport, self._outbox, visit, self._pages)
 
     def get_buffer(self, _sizehint: int) -> bytearray:
         """Lend the buffer that all connections are read into."""
@@ -161,8 +144,8 @@ class Connection(asyncio.BufferedProtocol):
         data = bytes(_read[:nbytes])
         if self._reader is not None:
             self._reader.receive(data)
-        else:
-            self._upgrade.receive(data)
+        elif asked := self._upgrade.receive(data):
+            self._on_request(self, *asked)
 
     def eof_received(self) -> bool:
         """Learn that the client sends no more; the transport closes itself once the client has read all."""
@@ -178,6 +161,8 @@ class Connection(asyncio.BufferedProtocol):
         self._held.note_gone()
         self._end()
         self._timers.stop()
+        if self._life is Life.GONE:
+            self._let_go()
 
     def pause_writing(self) -> None:
         """Learn that the client's socket is full."""
@@ -372,6 +357,19 @@ class Connection(asyncio.BufferedProtocol):
         if self._life is Life.LEFT and (self.session is None or self._inbound.is_done):
             self._life = Life.GONE
             self._on_gone(self)
+            if self._is_lost:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Let all parts go that refer to the connection: then it is freed when the last one forgets it.
+
+        Else it would wait for the collector of cycles, for which everybody waits when there are thousands.
+        """
+        if self._reader is not None:
+            self._reader = None
+            del self._inbound, self._frames
+        self._held.end()
+        self._protocol.let_go()
 
     def _cut_later(self) -> None:
         """Give the client a moment to complete the closing handshake; counted once, as it leaves `OPEN`."""

@@ -46,9 +46,14 @@ def mail(frame: bytes, headers: bytes) -> bytes:
 
 
 def numbered(frame: bytes, number: int) -> bytes:
-    """Keep how far a client has been told everything that has had a frame."""
-    kept = frame if isinstance(frame, Mail) else Mail(frame)
+    """Keep how far a client has been told everything that has had a frame.
+
+    The frame itself stays as it is: another client of the session may be sent it, too, which has not asked.
+    """
+    kept = Mail(frame)
     kept.number = number
+    if isinstance(frame, Mail):
+        kept.call = frame.call
     return kept
 
 

@@ -2,8 +2,9 @@
 
 Bytes in, whole frames out: `next_text` the plain ones, `taker.take_frame` all others. A frame or two are
 looked at as they arrive. The rest waits for a turn (`turns`): so many frames and bytes, and so much time with
-all that comes of them. A client over its limit (`allowance`) waits for its time, one that says more than is
-answered (`inbound`) for the answers. Meanwhile it is not read: what it sends waits in its own socket.
+all that comes of them; a long message begins a turn, so that its time does not come on top of others'. A
+client over its limit (`allowance`) waits for its time, one that says more than is answered (`inbound`) for
+the answers. Meanwhile it is not read: what it sends waits in its own socket.
 
 After a close frame of ours only the client's own is looked for, and nothing at all after that.
 """
@@ -80,6 +81,11 @@ class Unread(Protocol):
         """Whether the first of them may be acted on now."""
         ...
 
+    @property
+    def next_bytes(self) -> int:
+        """How long that one is."""
+        ...
+
     def act_on_next(self) -> None:
         """Act on it."""
         ...
@@ -127,7 +133,7 @@ class Reader:
         self._transport = transport
         self._turns = turns
         self._held = held
-        self._allowance = Allowance(budget, self._on_time, loop, now)
+        self._allowance = Allowance(budget, loop, now)
         self._now = now
         self._rest = bytearray()
         self._backlog = Backlog(self._rest)
@@ -226,14 +232,18 @@ class Reader:
         """Look at so many frames and bytes, or one frame; returns whether there is more to look at."""
         self._is_looking = self._is_queued = True
         rest, at, end = self._rest, 0, self._now() + TURN_S
+        is_first = True
         try:
             while frames > 0 and at < size:
                 if self._unread.has_next:
+                    if not is_first and self._unread.next_bytes > AT_ONCE_BYTES:
+                        break
                     self._unread.act_on_next()
-                elif (after := self._next(at)) == at:
+                elif (after := self._next(at, is_first)) == at:
                     break
                 else:
                     at = after
+                is_first = False
                 frames -= 1
                 if self._now() >= end:
                     break
@@ -249,8 +259,11 @@ class Reader:
             self._held.change(-at)
         return self._settle()
 
-    def _next(self, at: int) -> int:
-        """Take the frame at `at`, if it is there and may be taken; returns where the next one begins."""
+    def _next(self, at: int, is_first: bool) -> int:
+        """Take the frame at `at`, if it is there and may be taken; returns where the next one begins.
+
+        One that ends a long message may be taken only as the first of a turn.
+        """
         rest = self._rest
         if self.is_full or self._is_stopped or self._allowance.is_waiting:
             return at
@@ -261,9 +274,11 @@ class Reader:
         if self._is_closing:
             self._skip(first, at, shape)
             return shape.end
+        if not is_first and completes_message(first) and self._arrived() + shape.size > AT_ONCE_BYTES:
+            return at
         text = next_text(rest, at) if self._part_most is None else None
         price = price_of_frame(shape.size, not completes_message(first))
-        verdict = self._allowance.ask(price)
+        verdict = self._allowance.ask(price, self._on_time)
         if verdict is WAIT and opcode_of(first) != CLOSE:  # who wants to go need not wait
             self._backlog.wait(shape.end - at)
             return at
@@ -277,6 +292,10 @@ class Reader:
         else:
             self._taker.take_text(text[0])
         return shape.end
+
+    def _arrived(self) -> int:
+        """Say how long the fragments are that have come of a message."""
+        return 0 if self._part_most is None else MAX_MESSAGE_BYTES - self._part_most
 
     def _floods(self, at: int) -> bool:
         """Whether a client that was over its limit for too long has more to say than one that only waits.

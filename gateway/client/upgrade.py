@@ -5,7 +5,6 @@ comes after the upgrade is read by `reader`.
 """
 
 import asyncio
-from collections.abc import Callable
 
 from websockets.frames import Frame
 from websockets.http11 import Request, Response
@@ -19,11 +18,14 @@ from gateway.demo import Pages
 from tieline.runtime.request_head import was_too_long
 from tieline.wire.codes import HandshakeError
 
+Asked = tuple[Request, Response]
+"""A request that is for others to answer, and its usual answer."""
+
 
 class Upgrade:
     """Reads the request of one client, and refuses it or leaves it to others to be answered."""
 
-    __slots__ = ("_on_request", "_outbox", "_pages", "_protocol", "_transport", "visit")
+    __slots__ = ("_outbox", "_pages", "_protocol", "_transport", "visit")
 
     def __init__(
         self,
@@ -32,24 +34,21 @@ class Upgrade:
         outbox: Outbox,
         visit: Visit,
         pages: Pages | None,
-        on_request: Callable[[Request, Response], None],
     ) -> None:
-        """Take also what is called with a request that is for others to answer, and its usual answer."""
         self._protocol = protocol
         self._transport = transport
         self._outbox = outbox
         self.visit = visit
         """How its socket is counted, and what a refusal says of it."""
         self._pages = pages
-        self._on_request = on_request
 
-    def receive(self, data: bytes) -> None:
-        """Take what has arrived before the client is let in."""
+    def receive(self, data: bytes) -> Asked | None:
+        """Take what has arrived before the client is let in; returns what is for others to answer."""
         protocol = self._protocol
         if protocol.state is State.CONNECTING:
             data = self.visit.read(data)
             if not data:
-                return
+                return None
         protocol.receive_data(data)
         events = protocol.events_received()
         if protocol.state is State.CONNECTING and (protocol.close_expected() or len(events) > 1):
@@ -57,13 +56,15 @@ class Upgrade:
             protocol.data_to_send()  # the library's own answer; ours is JSON
             too_long = was_too_long(protocol)
             self.deny(HandshakeError.HEADERS_TOO_LARGE if too_long else HandshakeError.MALFORMED)
-            return
+            return None
         self._outbox.flush()
+        asked = None
         for event in events:
             if isinstance(event, Request):
-                self._take(event)
+                asked = self._take(event)
             elif isinstance(event, Frame):
                 self._transport.abort()  # frames before the upgrade: not a WebSocket client
+        return asked
 
     def deny(self, error: HandshakeError, retry_after_s: int | None = None, limit: str = "") -> None:
         """Refuse the upgrade, and say when to come back; None: when it is usual after such a refusal.
@@ -75,17 +76,17 @@ class Upgrade:
         self.visit.denied(error)
         self._respond(handshake.denied(error, retry_after_s, limit))
 
-    def _take(self, request: Request) -> None:
+    def _take(self, request: Request) -> Asked | None:
         self.visit.asked()
         self._transport.pause_reading()
         if handshake.lists_too_much(request):
             self.deny(HandshakeError.HEADERS_TOO_LARGE)
-            return
+            return None
         page = None if self._pages is None else self._pages.answer(request, self.visit.address)
         if page is not None:
             self._respond(page)
-        else:
-            self._on_request(request, self._protocol.accept(request))
+            return None
+        return request, self._protocol.accept(request)
 
     def _respond(self, response: Response) -> None:
         """Answer over HTTP, and close the connection as soon as that is read."""

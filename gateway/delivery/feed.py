@@ -101,6 +101,10 @@ class Feed:
         self._beside = beside
         self._pending = pending
 
+    def detach(self) -> None:
+        """Tell nothing besides any more: what is told besides refers to this."""
+        self._beside = None
+
     def on_message(self, message: Message) -> None:
         """Deliver a frame that was pushed, or keep it back because an older one is missing."""
         try:
@@ -230,7 +234,9 @@ class Feeds:
 
     async def drop(self, session: Session) -> None:
         """Deliver nothing more to a session; nothing if it has no feed."""
-        self._feeds.pop(session.connection, None)
+        feed = self._feeds.pop(session.connection, None)
+        if feed is not None:
+            feed.detach()
         subscription = self._subscriptions.pop(session.connection, None)
         if subscription is not None:
             with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from

@@ -30,10 +30,11 @@ from tieline import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
-from tieline.wire import internal
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
 from tieline.wire.ids import GatewayId, ResumeToken, SecretHash, SessionId
-from tieline.wire.internal import Opened, Outdated, Refused, SessionGone
+from tieline.wire.internal.answers import Outdated, Refused, SessionGone
+from tieline.wire.internal.sessions import Opened
+from tieline.wire.resume_tokens import resume_token, secret_hash
 
 OPENING_PATIENCE_S: Final = 4.0
 """For presence to begin a session: what the 5 s of the upgrade leave after the request has been read."""
@@ -121,13 +122,13 @@ class Arrivals:
     async def let_in(self, connection: Connection, response: Response, admitted: Admitted) -> None:
         """Open a session for a connection and welcome it, or deny it."""
         asked = self._presence.revision
-        secret = internal.resume_token(secrets.token_urlsafe(24), asked)
+        secret = resume_token(secrets.token_urlsafe(24), asked)
         name = SessionId(secrets.token_hex(12))
         session = Session(
             name,
             self._departures.names.of(name),
             admitted.claims,
-            SecretHash(b"") if admitted.resume is None else internal.secret_hash(secret),
+            SecretHash(b"") if admitted.resume is None else secret_hash(secret),
             admitted.acks,
             self._terms,
             self._users.of(admitted.claims.user, _now()),
@@ -229,7 +230,7 @@ class Arrivals:
             return False, NOTHING._replace(position=position)
         secret = session.secret
         reply = await self._ask(connection, session, admitted.resume, deadline)
-        session.opened(reply, internal.secret_hash(admitted.resume) if reply.resumed else secret)
+        session.opened(reply, secret_hash(admitted.resume) if reply.resumed else secret)
         await self._delivery.follow(connection, session)
         had = Had(admitted.last, admitted.last_place) if reply.resumed else Had()
         missed = await self._delivery.missed(session, had)

@@ -27,11 +27,11 @@ from tieline.runtime.broker import BrokerAway
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
-from tieline.wire import internal
 from tieline.wire.checks import UNREADABLE
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId
-from tieline.wire.internal import EndSession, Opened
+from tieline.wire.internal import codec
+from tieline.wire.internal.sessions import EndSession, Opened
 
 ENDING_RETRY_S: Final = 1.0
 """Between attempts to tell presence that a connection has ended. They go on for as long as this gateway runs:
@@ -169,10 +169,10 @@ class Departures:
 
         It has no end yet, and nobody else would tell presence of one.
         """
-        if not internal.is_opened(message.data):
+        if not codec.is_opened(message.data):
             return
         try:
-            opened = internal.decode_presence_reply(message.data)
+            opened = codec.decode_presence_reply(message.data)
         except UNREADABLE:  # nobody waits for it
             return
         if not isinstance(opened, Opened) or not opened.asked:

@@ -11,7 +11,8 @@ from typing import Final
 from gateway.client.session import Session
 from gateway.sessions.presence import Presence
 from tieline.runtime.guard import bug_guard
-from tieline.wire.internal import PresenceReply, Tell
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.sessions import Tell
 
 TELLING_PATIENCE_S: Final = 2.0
 """For presence to pass an event on: a gateway that stops has 10 s beside its drain."""

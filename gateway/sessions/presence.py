@@ -8,21 +8,11 @@ import msgspec
 
 from tieline.runtime.answers import Asking
 from tieline.runtime.requests import PATIENCE_S, Requests, always
-from tieline.wire import internal
-from tieline.wire.internal import (
-    NO_TOKEN,
-    OPERATIONS,
-    UNPROVEN,
-    GatewayRequest,
-    LeaseKept,
-    Opened,
-    OpenSession,
-    Outdated,
-    PresenceReply,
-    Refused,
-    Register,
-    Regrant,
-)
+from tieline.wire.ids import NO_TOKEN
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import UNPROVEN, Outdated, Refused
+from tieline.wire.internal.directions import OPERATIONS, GatewayRequest, PresenceReply
+from tieline.wire.internal.sessions import LeaseKept, Opened, OpenSession, Register, Regrant
 from tieline.wire.subjects import Subjects
 
 PresenceAnswered = Callable[[PresenceReply | None], None]
@@ -112,16 +102,16 @@ class RemotePresence:
         self, request: GatewayRequest, patience_s: float, is_wanted: Callable[[], bool]
     ) -> PresenceReply:
         asked = request if self._gives_tokens else without_token(request)
-        read = functools.partial(internal.read_answer, asked)
-        subject, payload = self._subject(asked), internal.encode(asked)
+        read = functools.partial(codec.read_answer, asked)
+        subject, payload = self._subject(asked), codec.encode(asked)
         return await self._asking.ask(subject, payload, read, patience_s, is_wanted)
 
     def begin(
         self, request: GatewayRequest, answered: PresenceAnswered, patience_s: float = PATIENCE_S
     ) -> None:
         """Ask, and call `answered` when the reply has come, or none within `patience_s`."""
-        read = functools.partial(internal.read_answer, request)
-        self._asking.begin(self._subject(request), internal.encode(request), read, answered, patience_s)
+        read = functools.partial(codec.read_answer, request)
+        self._asking.begin(self._subject(request), codec.encode(request), read, answered, patience_s)
 
     def _subject(self, request: GatewayRequest) -> str:
         return self._subjects.presence(OPERATIONS[type(request)])

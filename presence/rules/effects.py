@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from tieline.wire.ids import Address, CallId, ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import NO_CALL, Happened
+from tieline.wire.events import Happened
+from tieline.wire.ids import NO_CALL, Address, CallId, ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.replies import HangupReason, LeftReason
 
 

@@ -15,17 +15,9 @@ from presence.rules.user import Grant, User, with_session
 from tieline.verification.tokens import Claims
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import ConnectionId, RoomId, UserId
-from tieline.wire.internal import (
-    Done,
-    JoinRoom,
-    ListMembers,
-    Opened,
-    OpenSession,
-    Refused,
-    Register,
-    Regrant,
-    SessionGone,
-)
+from tieline.wire.internal.answers import Done, Refused, SessionGone
+from tieline.wire.internal.rooms import JoinRoom, ListMembers
+from tieline.wire.internal.sessions import Opened, OpenSession, Register, Regrant
 
 APART_S: Final = 60.0
 """How far the clocks of gateways may be from the broker's, by which presence judges whether a token is over:

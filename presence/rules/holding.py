@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from presence.rules.change import Change, Facts, RecordT, Rule, Step
 from presence.rules.user import User
 from tieline.wire.ids import UserId
-from tieline.wire.internal import Check, SessionGone
+from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.signals import Check
 
 Beside = Mapping[UserId, User]
 

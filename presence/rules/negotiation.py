@@ -18,7 +18,8 @@ the record has its digest and size. Of a sender's candidates those from before i
 newer ones: its connection has begun anew since.
 
 A negotiation has a name, the id of its call, from its first offer to its end. What names a call that is over
-is not about the next one: `fate_of` tells.
+is not about the next one: `fate_of` tells. It is of two sessions, one of each user, and ends with either:
+nothing that the user's next session says or hears is of it.
 
 Every accepted offer, answer, hangup and held candidate is remembered for `RETRY_MS`, so that the very same
 frame gets the very same answer again, changes nothing, and delivers at least what it delivered the first
@@ -39,8 +40,7 @@ import msgspec
 
 from presence.rules.effects import CallEffect
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
-from tieline.wire.internal import NO_CALL
+from tieline.wire.ids import NO_CALL, CallId, FrameDigest, SessionId, UserId
 from tieline.wire.limits import RETRY_WINDOW_S
 from tieline.wire.replies import CallFate
 
@@ -158,6 +158,9 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
     """The name of what is negotiated; empty: nothing is, or a process of 0.1.0 has changed it since."""
     over: tuple[CallId, ...] = ()
     """The last calls that have ended, the newest last."""
+    sessions: tuple[tuple[UserId, SessionId], ...] = ()
+    """Of which session of each of the two it is; empty: nothing is negotiated, or a process of 0.1.0 has
+    changed it since."""
 
     @property
     def is_active(self) -> bool:
@@ -168,6 +171,10 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
         """The waiting offer of one side."""
         return next((offer for offer in self.offers if offer.sender == sender), None)
 
+    def session_of(self, user: UserId) -> SessionId:
+        """Of which session of one of the two it is; empty: it does not say."""
+        return next((session for party, session in self.sessions if party == user), NO_SESSION)
+
     def memory_of(self, sender: UserId, digest: FrameDigest, now: int) -> Remembered | None:
         """What is remembered of a frame that may be a retry."""
         for known in self.remembered:
@@ -175,6 +182,8 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
                 return known
         return None
 
+
+NO_SESSION: Final = SessionId("")
 
 NOTHING: Final = Negotiation()
 
@@ -188,6 +197,8 @@ class Incoming(NamedTuple):
     """The session of the target that the frame is for."""
     digest: FrameDigest
     now: int
+    sent_in: SessionId
+    """The session of the sender."""
 
 
 class Outgoing(NamedTuple):
@@ -241,7 +252,11 @@ def offer(negotiation: Negotiation, incoming: Incoming) -> Outcome:
         else each
         for each in negotiation.held
     )
-    changed = msgspec.structs.replace(negotiation, offers=(*others, waiting), held=held, call=call)
+    of_these = ((incoming.sender, incoming.sent_in), (incoming.target, incoming.session))
+    sessions = (negotiation.sessions if negotiation.is_active else ()) or of_these
+    changed = msgspec.structs.replace(
+        negotiation, offers=(*others, waiting), held=held, call=call, sessions=sessions
+    )
     outgoing = _preceded(negotiation, incoming, call)
     return Outcome(_remember(changed, incoming, "relayed", call), outgoing, call=call)
 
@@ -332,7 +347,7 @@ def replay(negotiation: Negotiation, known: Remembered, target: UserId, now: int
         )
         own = (Outgoing(target, known.session, None, known.call),) if is_due else ()
         return Outcome(negotiation, own, known.ack, known.call)
-    then = Incoming(known.sender, target, known.session, known.digest, known.at)
+    then = Incoming(known.sender, target, known.session, known.digest, known.at, NO_SESSION)
     later = negotiation.remembered[negotiation.remembered.index(known) + 1 :]
     since = {frame.digest for frame in later}
     relevant = tuple(

@@ -49,7 +49,8 @@ from tieline.wire.ids import (
     UserId,
     is_valid_id,
 )
-from tieline.wire.internal import Done, EndSession, Opened, OpenSession, Register, Regrant, SessionGone, Tell
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Register, Regrant, Tell
 from tieline.wire.subjects import Keys
 
 Beside = Mapping[UserId, User]
@@ -65,6 +66,10 @@ LONGEST_S: Final = 86_400.0
 
 MIN_TIMER_S: Final = 1.0
 """The shortest time that NATS can set a timer for."""
+
+OLD_CALLS_S: Final = 5.0
+"""After so long another process looks whether calls of an older session are left: hundreds end within a
+second, unless the process that is at it has died."""
 
 
 def within_limit(ask: OpenSession, max_rooms: int) -> OpenSession:
@@ -119,7 +124,19 @@ def _begin(ask: OpenSession, user: User | None, _beside: Beside, facts: Facts) -
     if facts.prepared != wanted:
         return wanted
     begun = _begun(ask, {}, facts, user)
-    return Change(_opened(ask, begun, facts), begun, _told_of_beginning(ask.user, begun, facts))
+    left = None if user is None else next((one for one in user.pending if isinstance(one, EndCalls)), None)
+    timer = None
+    if user is not None and left is not None:  # the older session has too many for its user to wait
+        begun = msgspec.structs.replace(begun, ending=left)
+        timer = Timer(Keys.away_timer(ask.user, user.session.connection), OLD_CALLS_S)
+    return Change(_opened(ask, begun, facts), begun, _told_of_beginning(ask.user, begun, facts), timer)
+
+
+def calls_are_ended(ending: EndCalls, user: User | None, _beside: Beside, _facts: Facts) -> Step[User]:
+    """Forget that calls of an older session may be left."""
+    if user is None or user.ending != ending:
+        return Change(Done())
+    return Change(Done(), msgspec.structs.replace(user, pending=(), ending=None))
 
 
 def register(ask: Register, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
@@ -323,8 +340,9 @@ def _begun(
         began=facts.note if ask.secret else _asked_to_begin(ask),
     )
     rooms = {room: Membership(since.get(room, facts.now), entry) for room, entry in facts.entries.items()}
-    owed = None if before is None else before.owed
-    return User((session,), ask.voice, rooms, owed=owed)
+    if before is None:
+        return User((session,), ask.voice, rooms)
+    return User((session,), ask.voice, rooms, owed=before.owed, ending=before.ending)
 
 
 def _asked_to_begin(ask: OpenSession | Register) -> int:

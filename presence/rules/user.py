@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from presence.rules.effects import UserEffect
+from presence.rules.effects import EndCalls, UserEffect
 from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import SessionGone
+from tieline.wire.internal.answers import SessionGone
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
@@ -62,6 +62,11 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
         """Whether messages to the session are delivered or kept."""
         return self.status != "offline"
 
+    @property
+    def begun_at(self) -> int:
+        """A revision from when it began; 0: unknown. What nobody has changed since is of an older session."""
+        return self.began if self.secret else self.fence
+
 
 class Membership(msgspec.Struct, frozen=True, array_like=True):
     """That a user is in a room."""
@@ -98,6 +103,8 @@ class User(msgspec.Struct, frozen=True, array_like=True):
     """What the last change of this record means for others, until it is known to be carried out."""
     owed: Owed | None = None
     """What the user owes to the budgets that gateways keep, wherever it connects next."""
+    ending: EndCalls | None = None
+    """The older session of which calls may be left that nobody has ended yet (`presence.old_calls`)."""
 
     @property
     def session(self) -> Session:

@@ -20,21 +20,39 @@ from tests.attacks import floods
 from tests.attacks.arena import Arena
 from tests.attacks.rows import ROWS
 from tests.attacks.scene import Attack
-from tests.attacks.verdict import Seen, problems
+from tests.attacks.verdict import Seen, counted, problems
+from tieline.cli.exits import until_told_to_end
+from tieline.cli.options import number, option_parser, seconds, seconds_or_none
 
 
 def parse(words: list[str]) -> argparse.Namespace:
     """Read the options."""
-    parser = argparse.ArgumentParser(prog="python -m tests.attacks", description=__doc__)
+    parser = option_parser("python -m tests.attacks", __doc__)
     parser.add_argument(
         "--only", default="", metavar="WORD", help="the row WORD, or all with it in their names"
     )
     parser.add_argument("--but", default="", metavar="WORDS", help="no rows with one of these, with commas")
-    parser.add_argument("--seconds", type=float, default=8.0, help="each attack lasts so long (%(default)g)")
     parser.add_argument(
-        "--quiet", type=float, default=3.0, metavar="S", help="before each, and after it (%(default)g)"
+        "--seconds",
+        type=seconds,
+        default=8.0,
+        metavar="S",
+        help="each attack lasts so many seconds, or what it needs at least (%(default)g)",
     )
-    parser.add_argument("--share", type=float, default=1.0, help="of the size of crowds (%(default)g)")
+    parser.add_argument(
+        "--quiet",
+        type=seconds_or_none,
+        default=3.0,
+        metavar="S",
+        help="seconds for which others are watched before each attack, and after it (%(default)g)",
+    )
+    parser.add_argument(
+        "--share",
+        type=number(0.001, 10),
+        default=1.0,
+        metavar="X",
+        help="crowds are so many times as large as they should be (%(default)g)",
+    )
     parser.add_argument("--one-address", action="store_true", help="everybody comes from 127.0.0.1")
     parser.add_argument("--measure", action="store_true", help="print the table, and judge no row")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was seen")
@@ -140,7 +158,8 @@ def verdict_of(attack: Attack, seen: Seen, found: list[str]) -> str:
     """Say in some lines how a row went."""
     loud = seen.honest["phases"].get("loud", {})
     took = f"p99 {loud['p99_ms']:.0f} ms" if loud else "nothing heard"
-    lines = [f"{'FAILED' if found else 'held  '} {attack.name}: {took}; {seen.attack['counts']}"]
+    done = counted(seen.attack["counts"])
+    lines = [f"{'FAILED' if found else 'held  '} {attack.name}: others' {took}; {done or 'nothing counted'}"]
     return "\n".join([*lines, *(f"       - {sentence}" for sentence in found)])
 
 
@@ -151,4 +170,4 @@ def tell(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(until_told_to_end(lambda: main(sys.argv[1:])))

@@ -23,9 +23,11 @@ from tests.support.secured import KINDS, Intruder, SecuredCluster
 from tests.support.system import Kind, System
 from tests.support.waiting import PATIENCE_S
 from tieline.runtime.message import Message
-from tieline.wire import internal, jetstream
+from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import CloseSession, SessionGone
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.sessions import CloseSession
 from tieline.wire.permissions import permissions
 from tieline.wire.subjects import Keys
 
@@ -134,8 +136,8 @@ async def test_a_gateway_closes_no_connection_of_another_one(
     async with Intruder.as_user(cluster, "gateway") as intruder:
         order = CloseSession(of_alice.user, of_alice.session, ConnectionId("c-guessed"), 4500)
         for payload, aim in (
-            (internal.encode(order), SUBJECTS.gateway(of_alice.gateway, "close")),
-            (internal.encode([(0, SessionGone(replaced=True))]), reply),
+            (codec.encode(order), SUBJECTS.gateway(of_alice.gateway, "close")),
+            (codec.encode([(0, SessionGone(replaced=True))]), reply),
             (b'{"cmd":"WEBRTC_HANGUP"}', SUBJECTS.live(of_alice.user, of_alice.session)),
         ):
             mark = SUBJECTS.mark(GatewayId("intruder"))
@@ -167,7 +169,7 @@ async def test_nothing_that_gateways_hear_names_a_connection(
         await talk(alice, bob)
         named = [await connection_of(presence, UserId(person.user)) for person in (alice, bob)]
         assert await gateway.told() == []
-    assert any(internal.is_opened(payload) for payload in heard)
+    assert any(codec.is_opened(payload) for payload in heard)
     assert not [name for name in named if any(name.encode() in payload for payload in heard)]
 
 

@@ -19,6 +19,8 @@ from tieline.wire.codes import HandshakeError
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = "docs/operations.md"
+WHERE = "{{ with $externalLabels.tieline_runbooks }}{{ . }}{{ end }}"
+"""An operator's own label, which says where this repository can be read: no place of ours is known."""
 
 FIRING = 'ALERTS{{alertname="{name}",alertstate="firing"}}'
 
@@ -85,11 +87,31 @@ def test_an_alert_says_what_happened_and_leads_to_its_runbook(name: str) -> None
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert rule["annotations"]["summary"].endswith(".")
     assert rule["annotations"]["description"].endswith(".")
-    assert rule["annotations"]["runbook_url"] == f"{RUNBOOKS}#{name.lower()}"
+    assert rule["annotations"]["runbook_url"] == f"{WHERE}{RUNBOOKS}#{name.lower()}"
     text = (ROOT / RUNBOOKS).read_text()
     assert re.search(rf"^### {name}$", text, re.MULTILINE)
     paragraph = text.split(f"### {name}\n", 1)[1].split("\n### ", 1)[0].split("\n## ", 1)[0]
     assert len(paragraph.split()) >= 30
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("where", ["", "https://git.example.com/tieline/blob/main/"])
+def test_the_way_to_a_runbook_begins_where_an_operator_says(where: str, tmp_path: Path) -> None:
+    failure = FAILURES["TielineNoGatewayReady"]
+    rule = ALERTS["TielineNoGatewayReady"]
+    expected = {**rule["annotations"], "runbook_url": f"{where}{RUNBOOKS}#tielinenogatewayready"}
+    one = case("runbook", failure.series, "up", (), expected=True)
+    one |= {
+        "external_labels": {"tieline_runbooks": where} if where else {},
+        "alert_rule_test": [
+            {
+                "alertname": "TielineNoGatewayReady",
+                "eval_time": f"{failure.minute}m",
+                "exp_alerts": [{"exp_labels": rule["labels"], "exp_annotations": expected}],
+            }
+        ],
+    }
+    try_case(tmp_path, one)
 
 
 def test_there_is_no_runbook_for_an_alert_that_is_no_more() -> None:

@@ -18,26 +18,29 @@ from tests.support.resuming import ResumingPeople, id_of
 from tests.support.system import System
 from tests.support.waiting import PATIENCE_S
 from tieline.runtime.nats_client import NatsClient
-from tieline.wire import internal, jetstream
-from tieline.wire.ids import AdmissionToken, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import (
+from tieline.wire import jetstream
+from tieline.wire.ids import (
     NO_TOKEN,
-    OPERATIONS,
-    UNPROVEN,
-    Done,
+    AdmissionToken,
+    ConnectionId,
+    GatewayId,
+    RoomId,
+    SecretHash,
+    SessionId,
+    UserId,
+)
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import UNPROVEN, Done, Refused, SessionGone
+from tieline.wire.internal.directions import OPERATIONS, GatewayRequest, PresenceReply
+from tieline.wire.internal.rooms import JoinRoom, RoomMembers
+from tieline.wire.internal.sessions import (
     EndSession,
-    GatewayRequest,
-    JoinRoom,
     KeepLease,
     LeaseKept,
     Opened,
     OpenSession,
-    PresenceReply,
-    Refused,
     Register,
     Regrant,
-    RoomMembers,
-    SessionGone,
 )
 from tieline.wire.subjects import Subjects
 
@@ -76,9 +79,9 @@ class TakenOver:
         heard: asyncio.Queue[bytes] = asyncio.Queue()
         listening = await self.client.listen(reply, "", lambda message: heard.put_nowait(message.data))
         subject = self._subjects.presence(OPERATIONS[type(request)])
-        self.client.write(subject, reply, internal.encode(request))
+        self.client.write(subject, reply, codec.encode(request))
         async with asyncio.timeout(PATIENCE_S):
-            answer = internal.read_answer(request, await heard.get())
+            answer = codec.read_answer(request, await heard.get())
         await listening.unsubscribe()
         return answer
 

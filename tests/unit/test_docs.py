@@ -22,7 +22,8 @@ from tieline.cli.dev.broker_process import PROGRAM_VARIABLE
 from tieline.metrics import REGISTRY
 from tieline.runtime.settings import PREFIX, ProcessSettings, variables_of
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
-from tieline.wire.internal import OPERATIONS
+from tieline.wire.internal.directions import OPERATIONS
+from tieline.wire.replies import Welcome
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -263,6 +264,16 @@ def test_the_protocol_has_a_row_for_every_denial(denial: HandshakeError) -> None
 def test_the_protocol_has_a_row_for_every_close_code(code: CloseCode) -> None:
     numbers = {number for cells in rows(section(PROTOCOL, "5. Errors")) for number in cells[0].split(", ")}
     assert str(int(code)) in numbers
+
+
+@pytest.mark.parametrize("page", ["docs/protocol.md", "docs/protocol.zh-CN.md"])
+def test_every_json_example_of_the_protocol_can_be_read(page: str) -> None:
+    blocks = re.findall(r"^```json\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    frames = [msgspec.json.decode(block) for block in blocks if '…"' not in block and "…}" not in block]
+    assert frames
+    (welcome,) = [frame for frame in frames if frame["cmd"] == "WELCOME"]
+    assert list(welcome["data"]) == [field.encode_name for field in msgspec.structs.fields(Welcome)]
+    msgspec.convert(welcome["data"], Welcome)
 
 
 def test_the_python_examples_of_the_documents_compile() -> None:

@@ -14,7 +14,8 @@ import uvloop
 
 from tieline.cli import ready_file
 from tieline.cli.exits import EXIT_OK, fail, refuse
-from tieline.cli.secret import find_secret
+from tieline.cli.options import seconds, whole
+from tieline.cli.secret import NO_SECRET, SECRET_FILE_VARIABLE, find_secret
 from tieline.load.client import LoadError, Target
 from tieline.load.connection import UpgradeRefused
 from tieline.load.figures import RelayFigures
@@ -38,12 +39,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a gateway's ws:// URL; one is enough, a second is for the receivers",
     )
     parser.add_argument(
-        "--pairs", metavar="N", type=int, nargs="+", default=DEFAULT_PAIRS, help="numbers of pairs (1 50 200)"
+        "--pairs",
+        metavar="N",
+        type=whole(),
+        nargs="+",
+        default=DEFAULT_PAIRS,
+        help="numbers of pairs (1 50 200)",
     )
     parser.add_argument(
-        "--seconds", metavar="S", type=float, default=DEFAULT_SECONDS, help="for each number (%(default)g)"
+        "--seconds",
+        metavar="S",
+        type=seconds,
+        default=DEFAULT_SECONDS,
+        help="for each number (%(default)g)",
     )
-    parser.add_argument("--secret", metavar="SECRET", help=f"instead of the variable {SECRET_VARIABLE}")
+    parser.add_argument(
+        "--secret", metavar="SECRET", help=f"instead of {SECRET_VARIABLE} or {SECRET_FILE_VARIABLE}"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,9 +65,7 @@ def run(options: argparse.Namespace) -> int:
     except SettingsError as problem:
         return refuse("bench", str(problem))
     if not secret:
-        return refuse("bench", f"set {SECRET_VARIABLE} to the secret the gateways have, or give --secret")
-    if min(options.pairs) < 1 or options.seconds <= 0:
-        return refuse("bench", "there is nothing to measure")
+        return refuse("bench", NO_SECRET)
     try:
         urls, written = _where(options)
     except (OSError, ValueError) as problem:

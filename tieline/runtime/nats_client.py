@@ -35,6 +35,9 @@ MAX_BUFFERED_BYTES: Final = 1024 * 1024
 CLOSE_S: Final = 0.5
 """For the end of a connection: TLS would wait half a minute for the other side to close too."""
 
+CANCEL_AGAIN_S: Final = 0.1
+"""Until a task is cancelled once more: nats-py waits for a connection with `asyncio.wait_for`, which before
+Python 3.12 loses a cancellation that comes in the turn in which the connection fails, or is made."""
 
 FLUSH_S: Final = 10
 """For a flush that nats-py itself wants; ours say how long theirs may take."""
@@ -105,6 +108,8 @@ class NatsClient(Client):
         self._flushing: set[asyncio.Future[bool]] = set()
         """The pongs that flushes wait for."""
         self._names = Names()
+        self._is_over = False
+        """Whether it was closed or abandoned: what nats-py still tries to connect is not to come about."""
 
     async def listen(self, subject: str, queue: str, listener: Listener) -> Subscription:
         """Call `listener` with every message on a subject, from within the reading of the connection."""
@@ -218,7 +223,13 @@ class NatsClient(Client):
         await super()._process_op_err(e)
 
     async def _connect_to_server(self, s: Srv) -> None:
-        """Connect as nats-py does, but look the name up apart: that may take longer than an attempt."""
+        """Connect as nats-py does, but look the name up apart: that may take longer than an attempt.
+
+        Raises:
+            asyncio.CancelledError: it is over, which ends nats-py's attempts; see `_end_reconnecting`.
+        """
+        if self._is_over:
+            raise asyncio.CancelledError
         if isinstance(self._transport, TcpTransport) and self._transport:
             # It belongs to an attempt that failed; nats-py would not close it.
             self._transport.close()  # type: ignore[no-untyped-call]
@@ -252,8 +263,30 @@ class NatsClient(Client):
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()
 
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        if status == Client.CLOSED:  # else nats-py is about to try the next address
+            self._is_over = True
+            await self._end_reconnecting()
+        await super()._close(status, do_cbs)
+
+    async def _end_reconnecting(self) -> None:
+        """End the attempts to reconnect, and wait for their end: a client that was closed would reconnect.
+
+        nats-py cancels them once, which may be lost (`CANCEL_AGAIN_S`).
+        """
+        attempts: asyncio.Task[None] | None = self._reconnection_task
+        while attempts and not attempts.done() and attempts is not asyncio.current_task():
+            attempts.cancel()
+            await asyncio.wait((attempts,), timeout=CANCEL_AGAIN_S)
+
     def abandon(self) -> None:
-        """Cut the connection that a cancelled `connect` has left behind; nats-py would not close it."""
+        """Cut the connection, say nothing, and make none again: for a process that ends with an error.
+
+        Also for a `connect` that was cancelled, after which nats-py would leave it open.
+        """
+        self._is_over = True
+        if self._reconnection_task:
+            self._reconnection_task.cancel()
         if isinstance(self._transport, TcpTransport) and self._transport:
             assert self._transport._io_writer is not None
             with contextlib.suppress(AttributeError):  # asyncio's own, for TLS that was closed twice already

@@ -22,16 +22,13 @@ from tieline.runtime import garbage, logs, metrics
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.lag import measure_lag
 from tieline.runtime.log_writer import LogWriter
+from tieline.runtime.nats_client import CANCEL_AGAIN_S
 from tieline.runtime.ops import BROKER_AWAY, STARTING, Pages, Ready, bound_port, serve_ops
 from tieline.runtime.requests import Requests
 from tieline.runtime.settings import ProcessSettings, SettingsError, misspelt, read_settings, usage
 from tieline.runtime.weak_secrets import doubts_about
 
 _log = logging.getLogger(__name__)
-
-CANCEL_AGAIN_S: Final = 0.1
-"""Until a task is cancelled once more: nats-py waits for a connection with `asyncio.wait_for`, which before
-Python 3.12 loses a cancellation that comes in the turn in which the connection fails."""
 
 T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
@@ -166,12 +163,16 @@ async def joined(
         broker = await unless_stopped(stopping, connecting)
         broker.when_away(lambda: ready.hold(BROKER_AWAY))
         broker.when_back(lambda: ready.clear(BROKER_AWAY))
-        requests = Requests(broker, replies(instance))
-        await requests.start()
-        yield Joined(instance, ready, broker, requests)
+        try:
+            requests = Requests(broker, replies(instance))
+            await requests.start()
+            yield Joined(instance, ready, broker, requests)
+        except BaseException:  # with which the process ends at once
+            broker.abandon()
+            raise
     finally:
         ops.close()
-    await broker.close()  # not after an error, with which the process ends at once
+    await broker.close()
 
 
 async def _until_signalled(

@@ -27,6 +27,16 @@ UNSEEN: Final = "a secret has characters that nobody sees: whoever else has it m
 """Such as the mark with which some editors begin a file."""
 
 
+def sentences_about(variable: str, secret: str) -> list[str]:
+    """Say to people what is odd about a secret that signs tokens, as the log of a service does."""
+    said = []
+    if secret != secret.strip():
+        said.append(f"{variable} begins or ends with blanks: whoever else has it may have it without")
+    if len(secret.strip().encode()) < SAFE_SECRET_BYTES:
+        said.append(f"{variable} is so short that it may be guessed: give it {SAFE_SECRET_BYTES} bytes")
+    return said
+
+
 class Doubt(NamedTuple):
     """Something about a secret that is to be said in the log."""
 

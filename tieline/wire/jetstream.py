@@ -89,6 +89,9 @@ def bucket_prefix(bucket: str) -> str:
 _CALL: Final = b"Tieline-Call"
 """Ours: it stays with what is stored, is read with it, and pushed with it."""
 
+_NONCE: Final = b"Tieline-Nonce"
+"""Ours, as that is: what nobody could know before the message was stored."""
+
 _MESSAGE_ID: Final = "Nats-Msg-Id"
 """A message of this name that the stream had within its duplicate window is not stored again."""
 
@@ -106,6 +109,14 @@ def named(message_id: str, call: str = "") -> bytes:
     if not call:
         return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n\r\n" % message_id.encode()
     return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n%b: %b\r\n\r\n" % (message_id.encode(), _CALL, call.encode())
+
+
+def named_anew(message_id: str, nonce: str) -> bytes:
+    """Encode the headers of a message that is to be stored once, with a nonce of each attempt.
+
+    The first attempt that is stored decides: its nonce is what `nonce_of` reads, wherever the message comes.
+    """
+    return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n%b: %b\r\n\r\n" % (message_id.encode(), _NONCE, nonce.encode())
 
 
 def only_asking(message_id: str) -> dict[str, str]:
@@ -215,6 +226,15 @@ _AT_CALL: Final = re.compile(rb"\r\n%b: ([0-9A-Za-z_-]{1,64})\r\n" % _CALL)
 def call_of(headers: bytes) -> str:
     """Read which call a stored message belongs to; "": none, or an older process stored it."""
     found = _AT_CALL.search(headers)
+    return "" if found is None else found[1].decode()
+
+
+_AT_NONCE: Final = re.compile(rb"\r\n%b: ([0-9a-f]{16})\r\n" % _NONCE)
+
+
+def nonce_of(headers: bytes) -> str:
+    """Read the nonce of a stored message; "": it has none."""
+    found = _AT_NONCE.search(headers)
     return "" if found is None else found[1].decode()
 
 

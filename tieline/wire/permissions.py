@@ -8,14 +8,14 @@ Nor does a pattern say where JetStream may answer: it answers on any subject tha
 server's own rights. So gateways have an account of their own, and `passages` lists what passes between the
 two.
 
-What may be asked of presence is listed by inclusion, in two unions of `internal`: a new operation is
-permitted to no service until it is in one of them. So are the kinds of keys in the bucket.
+What may be asked of presence is listed by inclusion, in two unions of `internal.directions`: a new operation
+is permitted to no service until it is in one of them. So are the kinds of keys in the bucket.
 """
 
 from typing import Final, NamedTuple, get_args
 
 from tieline.wire import jetstream
-from tieline.wire.internal import OPERATIONS, GatewayRequest, RouterRequest
+from tieline.wire.internal.directions import OPERATIONS, GatewayRequest, RouterRequest
 from tieline.wire.subjects import Keys, Subjects
 
 TIMERS: Final = "timers"

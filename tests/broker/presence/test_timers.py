@@ -16,8 +16,10 @@ from tests.unit.presence.rules.frames import NOW
 from tieline import metrics
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import Requests
+from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, SessionId, UserId
-from tieline.wire.internal import Check, EndSession, KeepLease, digest
+from tieline.wire.internal.sessions import EndSession, KeepLease
+from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL, G1 = UserId("alice"), UserId("bob"), UserId("carol"), GatewayId("g1")

@@ -15,8 +15,10 @@ from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
+from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, SessionId, UserId
-from tieline.wire.internal import Check, EndSession, Relay, digest
+from tieline.wire.internal.sessions import EndSession
+from tieline.wire.internal.signals import Check, Relay
 from tieline.wire.subjects import Keys
 
 ALICE, HERS = UserId("alice"), ConnectionId("alice-c1")

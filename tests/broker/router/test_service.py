@@ -20,19 +20,12 @@ from tieline.runtime import metrics as runtime_metrics
 from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
-from tieline.wire import internal
+from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, FrameDigest, SessionId, UserId
-from tieline.wire.internal import (
-    Accepted,
-    Check,
-    Delivery,
-    Done,
-    PresenceReply,
-    Refused,
-    Relay,
-    SessionGone,
-    Signal,
-)
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Done, Refused, SessionGone
+from tieline.wire.internal.directions import PresenceReply, RouterReply
+from tieline.wire.internal.signals import Accepted, Check, Delivery, Relay, Signal
 from tieline.wire.origin import request_id_of
 from tieline.wire.subjects import Subjects
 
@@ -56,19 +49,19 @@ class Routing:
 
     def on_check(self, message: Message) -> None:
         self.checks.put(message)
-        check = internal.decode_presence_request(message.data)
+        check = codec.decode_presence_request(message.data)
         assert isinstance(check, Check)
         verdict = self.verdict(check)
         if verdict is not None:
-            self.broker.send(message.reply, internal.encode(verdict))
+            self.broker.send(message.reply, codec.encode(verdict))
 
     def signal(self, cmd: str, *pack: Signal | None) -> None:
         """Send signals, whose frames say what a test calls them."""
         signals = [signal and msgspec.structs.replace(signal, frame=said(cmd, signal)) for signal in pack]
-        self.broker.send(SUBJECTS.signal(cmd), internal.encode(signals), ANSWERS)
+        self.broker.send(SUBJECTS.signal(cmd), codec.encode(signals), ANSWERS)
 
-    async def answer(self) -> list[tuple[int, internal.RouterReply]]:
-        return internal.decode_answers((await self.answers.next()).data)
+    async def answer(self) -> list[tuple[int, RouterReply]]:
+        return codec.decode_answers((await self.answers.next()).data)
 
     async def frame(self) -> tuple[str, bytes]:
         """Wait for the next frame that is published; returns where to, and what it is called."""
@@ -84,7 +77,7 @@ def said(cmd: str, signal: Signal) -> bytes:
 
 
 def digest_of(frame: bytes, cmd: str = CANDIDATE) -> FrameDigest:
-    return internal.digest(said(cmd, signal(frame)))
+    return digest(said(cmd, signal(frame)))
 
 
 def signal(frame: bytes = b"frame", to: UserId = BOB, *, stored: bool = False) -> Signal:
@@ -141,7 +134,7 @@ async def test_presence_is_shown_the_frame_of_a_candidate_alone(
     routing.signal(cmd, signal())
 
     assert await routing.answer() == [(0, Accepted("held"))]
-    check = internal.decode_presence_request((await routing.checks.next()).data)
+    check = codec.decode_presence_request((await routing.checks.next()).data)
     shown = said(cmd, signal()) if is_shown else b""
     asked = Check(ALICE, SESSION, BOB, cmd, digest_of(b"frame", cmd), shown, connection=ConnectionId(""))
     assert check == asked
@@ -208,7 +201,7 @@ async def test_a_grant_is_for_the_connection_that_got_it_alone(routing: Routing)
     for other in (ConnectionId("c-2"), ConnectionId("")):
         routing.signal(CANDIDATE, msgspec.structs.replace(signal(b"forged"), connection=other))
         assert await routing.answer() == [(0, SessionGone(replaced=True))]
-        check = internal.decode_presence_request((await routing.checks.next()).data)
+        check = codec.decode_presence_request((await routing.checks.next()).data)
         assert isinstance(check, Check)
         assert check.connection == other
     routing.signal(CANDIDATE, msgspec.structs.replace(hers, frame=b"2"))
@@ -217,13 +210,14 @@ async def test_a_grant_is_for_the_connection_that_got_it_alone(routing: Routing)
     assert [(await routing.frame())[1] for _ in range(2)] == [b"1", b"2"]
 
 
-async def test_a_change_of_either_user_ends_a_grant(routing: Routing) -> None:
+@pytest.mark.parametrize("changed", [ALICE, BOB])
+async def test_a_change_of_either_user_ends_a_grant(routing: Routing, changed: UserId) -> None:
     routing.verdict = granting
     routing.signal(CANDIDATE, signal(b"1"))
     await routing.answer()
     await routing.checks.next()
 
-    routing.broker.send(SUBJECTS.changed(BOB), b"")
+    routing.broker.send(SUBJECTS.changed(changed), b"")
     routing.signal(CANDIDATE, signal(b"2"))
 
     await routing.answer()
@@ -310,7 +304,7 @@ async def test_a_signal_that_no_gateway_sends_is_counted_and_dropped(
     unreadable = metrics.UNREADABLE_MESSAGES.labels("signal")
     counted = value_of(unreadable)
 
-    routing.broker.send(SUBJECTS.signal(OFFER), internal.encode([forged]), ANSWERS)
+    routing.broker.send(SUBJECTS.signal(OFFER), codec.encode([forged]), ANSWERS)
     routing.signal(OFFER, signal())
 
     assert await routing.answer() == [(0, Accepted("relayed"))]
@@ -329,7 +323,7 @@ async def test_a_signal_is_answered_to_gateways_and_nowhere_else(routing: Routin
     for subject in (">",):
         await routing.broker.subscribe(subject, heard.put)
 
-    routing.broker.send(SUBJECTS.signal(OFFER), internal.encode([forged_free()]), reply)
+    routing.broker.send(SUBJECTS.signal(OFFER), codec.encode([forged_free()]), reply)
     routing.signal(OFFER, signal())
 
     assert await routing.answer() == [(0, Accepted("relayed"))]
@@ -372,7 +366,7 @@ async def test_without_room_every_sender_hears_it_at_once(
 
     without_room.signal(CANDIDATE, *(signal(b"%d" % number, stored=stored) for number in range(3)))
 
-    answers: dict[int, internal.RouterReply] = {}
+    answers: dict[int, RouterReply] = {}
     while len(answers) < 3:
         answers |= dict(await without_room.answer())
     assert answers == dict.fromkeys(range(3), Refused("INTERNAL"))
@@ -407,7 +401,7 @@ async def test_garbage_is_counted_and_is_no_error_of_the_broker(
         b"\xc1",
         b"not msgpack",
         b"\x91\x96\xa6Signal\xa1\xff",
-        internal.encode("text"),
+        codec.encode("text"),
     ) * 100:
         routing.broker.send(SUBJECTS.signal(OFFER), garbage, ANSWERS)
     routing.signal(OFFER, signal())
@@ -469,7 +463,7 @@ async def test_what_the_mailbox_has_not_confirmed_is_published_again(
     assert [(await routing.frame())[1] for _ in range(4)] == [b"answer", b"released"] * 2
 
 
-ANSWERED = (BOB, internal.digest(b"answer"))
+ANSWERED = (BOB, digest(b"answer"))
 
 
 def releasing(check: Check) -> PresenceReply:
@@ -485,11 +479,21 @@ async def test_presence_is_told_what_of_an_answer_the_mailbox_has(routing: Routi
         routing.signal(OFFER, signal(b"answer", stored=True))
         await routing.answer()
 
-    checks = [internal.decode_presence_request((await routing.checks.next()).data) for _ in range(3)]
+    checks = [codec.decode_presence_request((await routing.checks.next()).data) for _ in range(3)]
     assert [check.carried for check in checks if isinstance(check, Check)] == [(), *[(ANSWERED,)] * 2]
     assert [(await routing.frame())[1] for _ in range(2)] == [b"answer", b"released"]
     await routing.broker.flush()
     assert routing.frames.is_empty()
+
+
+async def test_presence_is_told_when_a_signal_came(routing: Routing) -> None:
+    routing.verdict = lambda _: to_bob()
+    routing.signal(OFFER, msgspec.structs.replace(signal(stored=True), at=1_700_000_000_000))
+    await routing.answer()
+
+    check = codec.decode_presence_request((await routing.checks.next()).data)
+    assert isinstance(check, Check)
+    assert check.at == 1_700_000_000_000
 
 
 async def test_a_mailbox_that_lost_what_it_had_is_given_it_again(

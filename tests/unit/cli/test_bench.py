@@ -24,8 +24,6 @@ def test_a_measurement_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (f"--url {URL} --secret s --pairs 0", "there is nothing to measure"),
-        (f"--url {URL} --secret s --seconds 0", "there is nothing to measure"),
         (f"--url {URL}", f"set {SECRET_VARIABLE}"),
         ("--url wss://example.org/ws --secret s", "only ws:// URLs"),
         ("--ready-file /nowhere/ready.json --secret s", "--ready-file /nowhere/ready.json: "),

@@ -208,4 +208,5 @@ class MinimalGateway:
 
 async def within(awaitable: Awaitable[ResultT], seconds: float = 20) -> ResultT:
     """Await something that a loopback brings in milliseconds, on any machine; longer is a failure."""
-    return await asyncio.wait_for(awaitable, seconds)
+    async with asyncio.timeout(seconds):
+        return await awaitable

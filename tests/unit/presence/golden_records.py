@@ -104,6 +104,11 @@ SAMPLES: Final = (
             Owed(AT + 9000, CONNECTION, (OLDER,)),
         ),
     ),
+    Sample(
+        "a user of whose older session calls are left",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, NONE, "online"),), True, {}, ending=EndCalls(HIS, AT)),
+    ),
     Sample("a user who is offline", USER, User((Session(HIS, GATEWAY, OLDER, NONE, "offline"),), False, {})),
     Sample(
         "everything that the change of a user may mean",
@@ -185,6 +190,11 @@ SAMPLES: Final = (
         "a session whose token grants every room",
         USER,
         User((Session(HERS, GATEWAY, CONNECTION, NONE, "online", grant=Grant(AT, None)),), True, {}),
+    ),
+    Sample(
+        "a call of two sessions",
+        NEGOTIATION,
+        Negotiation(True, call=CALL, sessions=((ALICE, HERS), (BOB, HIS))),
     ),
     Sample(
         "everything that the end of a call may mean",

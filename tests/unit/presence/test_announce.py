@@ -11,8 +11,11 @@ from tests.unit.presence.presence_process import SUBJECTS
 from tests.unit.presence.requests import NO_SECRET
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.codes import CloseCode
+from tieline.wire.digests import message_id
+from tieline.wire.events import Happened
 from tieline.wire.ids import Address, CallId, ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import CloseSession, Happened, decode_close_session, message_id
+from tieline.wire.internal.codec import decode_close_session
+from tieline.wire.internal.sessions import CloseSession
 
 ALICE, BOB, HALL = UserId("alice"), UserId("bob"), RoomId("hall")
 HIS = SessionId("bob-s1")

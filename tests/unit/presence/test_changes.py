@@ -19,7 +19,8 @@ from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW, named
 from tests.unit.presence.rules.people import online
 from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import Done, JoinRoom, LeaveRoom, Refused, RoomMembers, SessionGone
+from tieline.wire.internal.answers import Done, Refused, SessionGone
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, RoomMembers
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, HALL, CELLAR = UserId("alice"), UserId("bob"), RoomId("hall"), RoomId("cellar")

@@ -37,7 +37,7 @@ from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import Done
+from tieline.wire.internal.answers import Done
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL, HALL, CELLAR = (

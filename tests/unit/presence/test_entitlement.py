@@ -18,22 +18,12 @@ from tests.unit.verification.issuer import EC, ED, key_set
 from tieline import metrics
 from tieline.verification.keys import read_key_set, read_pem
 from tieline.verification.tokens import Tokens
+from tieline.wire.digests import digest
 from tieline.wire.ids import AdmissionToken, ConnectionId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    UNPROVEN,
-    Check,
-    Done,
-    JoinRoom,
-    ListMembers,
-    Opened,
-    OpenSession,
-    Refused,
-    Regrant,
-    Relay,
-    RoomMembers,
-    SessionGone,
-    digest,
-)
+from tieline.wire.internal.answers import UNPROVEN, Done, Refused, SessionGone
+from tieline.wire.internal.rooms import JoinRoom, ListMembers, RoomMembers
+from tieline.wire.internal.sessions import Opened, OpenSession, Regrant
+from tieline.wire.internal.signals import Check, Relay
 
 ALICE, HALL, CELLAR = UserId("alice"), RoomId("hall"), RoomId("cellar")
 S1, C1 = SessionId("alice-s1"), ConnectionId("alice-c1")

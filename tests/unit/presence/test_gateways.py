@@ -16,7 +16,9 @@ from tests.unit.presence.rules.frames import NOW
 from tieline import metrics
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import GatewayId, UserId
-from tieline.wire.internal import KeepLease, PresenceReply, decode_close_session
+from tieline.wire.internal.codec import decode_close_session
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.sessions import KeepLease
 from tieline.wire.subjects import Keys
 
 G1, G2 = GatewayId("g1"), GatewayId("g2")

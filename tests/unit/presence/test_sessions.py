@@ -18,20 +18,11 @@ from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    CloseSession,
-    Done,
-    EndSession,
-    FindReplaced,
-    ListMembers,
-    Opened,
-    PresenceReply,
-    Replaced,
-    RoomMembers,
-    SessionGone,
-    Tell,
-    decode_close_session,
-)
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.codec import decode_close_session
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.rooms import ListMembers, RoomMembers
+from tieline.wire.internal.sessions import CloseSession, EndSession, FindReplaced, Opened, Replaced, Tell
 from tieline.wire.replies import Member
 from tieline.wire.subjects import Keys
 

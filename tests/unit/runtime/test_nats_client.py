@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import uvloop
 from nats.aio.msg import Msg
+from nats.aio.transport import TcpTransport
 
 from tieline.runtime.message import Message
 from tieline.runtime.nats_client import MAX_BUFFERED_BYTES, NatsClient
@@ -20,6 +21,7 @@ class SmallBroker:
 
     def __init__(self) -> None:
         self.received = b""
+        self.greets = True
         self.answers_pings = True
         self.kept_pongs = 0
         self.may_read = asyncio.Event()
@@ -31,7 +33,8 @@ class SmallBroker:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
         self.clients += 1
-        writer.write(GREETING)
+        if self.greets:
+            writer.write(GREETING)
         while data := await reader.read(65_536):
             await self.may_read.wait()
             async with self._changed:
@@ -43,6 +46,10 @@ class SmallBroker:
                         self.kept_pongs += 1
                 self._changed.notify_all()
         writer.close()
+
+    def hang_up(self) -> None:
+        assert self._writer is not None
+        self._writer.close()
 
     def send(self, data: bytes) -> None:
         assert self._writer is not None
@@ -87,6 +94,14 @@ async def client(small: tuple[SmallBroker, str], errors: Errors) -> AsyncIterato
     await connected.connect([small[1]])
     yield connected
     await connected.close()
+
+
+def streams(client: NatsClient) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """The client's end of its connection."""
+    assert isinstance(client._transport, TcpTransport)
+    assert client._transport._io_reader is not None
+    assert client._transport._io_writer is not None
+    return client._transport._io_reader, client._transport._io_writer
 
 
 async def turn_of_the_loop() -> None:
@@ -308,6 +323,46 @@ async def test_any_error_of_the_broker_leads_to_another_connection(
     await client.close()
 
 
+@pytest.mark.parametrize("attempt", ["fails", "is greeted"])
+@pytest.mark.parametrize("ending", ["closed", "abandoned"])
+async def test_a_client_that_is_over_does_not_reconnect(
+    small: tuple[SmallBroker, str], ending: str, attempt: str
+) -> None:
+    """Not even if it is over in the turn in which an attempt fails, or is greeted."""
+    broker, url = small
+    client = NatsClient()
+    await client.connect([url], reconnect_time_wait=0)
+    broker.greets = False
+    broker.hang_up()
+    async with asyncio.timeout(PATIENCE_S):
+        while not client.is_connecting:
+            await turn_of_the_loop()
+    reader, writer = streams(client)
+
+    if attempt == "fails":
+        reader.feed_eof()
+    else:
+        reader.feed_data(GREETING)
+    if ending == "closed":
+        await client.close()
+    else:
+        client.abandon()
+        async with asyncio.timeout(PATIENCE_S):
+            while attempts():
+                await turn_of_the_loop()
+
+    assert attempts() == []
+    assert writer.transport.is_closing()
+    assert broker.clients == 2
+    assert not client.is_connected
+
+
+def attempts() -> list[str]:
+    """The tasks that try to reconnect."""
+    tasks = (repr(task.get_coro()) for task in asyncio.all_tasks())
+    return [task for task in tasks if "_attempt_reconnect" in task]
+
+
 def test_what_is_written_as_the_connection_breaks_is_dropped() -> None:
     """On uvloop, as the processes: asyncio's own connections drop it by themselves."""
     problems: list[dict[str, Any]] = []
@@ -323,7 +378,7 @@ def test_what_is_written_as_the_connection_breaks_is_dropped() -> None:
             client = NatsClient(Errors().append)
             url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             await client.connect([url], reconnected_cb=reconnected, reconnect_time_wait=0)
-            client.abandon()
+            streams(client)[1].transport.abort()
             client.write("lost", "", b"")
             async with asyncio.timeout(PATIENCE_S):
                 await back.wait()

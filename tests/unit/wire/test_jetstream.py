@@ -54,6 +54,13 @@ def test_a_message_of_no_call_names_none(headers: bytes) -> None:
     assert jetstream.call_of(headers) == ""
 
 
+def test_a_message_may_carry_what_nobody_could_foresee() -> None:
+    headers = jetstream.named_anew("7f", "0123456789abcdef")
+    assert headers == block({"Nats-Msg-Id": "7f", "Tieline-Nonce": "0123456789abcdef"})
+    assert jetstream.nonce_of(headers) == "0123456789abcdef"
+    assert jetstream.nonce_of(jetstream.named("7f")) == ""
+
+
 def test_a_publish_that_only_asks_expects_what_never_was() -> None:
     assert jetstream.only_asking("7f") == {"Nats-Msg-Id": "7f", "Nats-Expected-Last-Msg-Id": "never"}
 

@@ -12,22 +12,11 @@ from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import internal
-from tieline.wire.ids import AdmissionToken, ConnectionId, GatewayId, SecretHash, SessionId, UserId
-from tieline.wire.internal import (
-    NO_TOKEN,
-    UNPROVEN,
-    FindReplaced,
-    GatewayRequest,
-    KeepLease,
-    LeaseKept,
-    Opened,
-    OpenSession,
-    PresenceReply,
-    PresenceRequest,
-    Refused,
-    Replaced,
-)
+from tieline.wire.ids import NO_TOKEN, AdmissionToken, ConnectionId, GatewayId, SecretHash, SessionId, UserId
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import UNPROVEN, Refused
+from tieline.wire.internal.directions import GatewayRequest, PresenceReply, PresenceRequest
+from tieline.wire.internal.sessions import FindReplaced, KeepLease, LeaseKept, Opened, OpenSession, Replaced
 from tieline.wire.subjects import Subjects
 
 SUBJECTS: Final = Subjects("t")
@@ -95,12 +84,12 @@ class Real:
         await self._broker.flush()
 
     def _answer(self, message: Message) -> None:
-        request = internal.decode_presence_request(message.data)
+        request = codec.decode_presence_request(message.data)
         if request not in self._asked:
             self._asked.append(request)
         reply = self._replies[type(request)]
         if reply is not None:
-            self._broker.send(message.reply, internal.encode(reply))
+            self._broker.send(message.reply, codec.encode(reply))
 
     def reply(self, kind: type[GatewayRequest], reply: PresenceReply | None) -> None:
         self._replies[kind] = reply

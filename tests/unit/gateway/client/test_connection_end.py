@@ -8,7 +8,7 @@ from gateway.client.inbound import MAX_UNREAD
 from tests.unit.gateway.client.harness import Harness, connected, event, join, ping, signal, signals
 from tieline.wire.codes import CloseCode
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
-from tieline.wire.internal import Refused, SessionGone
+from tieline.wire.internal.answers import Refused, SessionGone
 
 ANYTHING = pytest.mark.parametrize(
     "data",

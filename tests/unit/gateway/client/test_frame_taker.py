@@ -131,8 +131,18 @@ def test_fragments_that_are_too_big_together_close_with_1009() -> None:
         b"\xc1\x80\0\0\0\0",
         Frame(TEXT, b"x", fin=False).serialize(mask=True) + Frame(TEXT, b"y").serialize(mask=True),
         b"\x83\x80\0\0\0\0",
+        b"\x81\xfe\0\x02\0\0\0\0{}",
+        b"\x89\xff" + bytes(8 + 4),
     ],
-    ids=["not masked", "continues nothing", "compressed", "not continued", "unknown opcode"],
+    ids=[
+        "not masked",
+        "continues nothing",
+        "compressed",
+        "not continued",
+        "unknown opcode",
+        "a length in two bytes that fits into one",
+        "a ping's in eight",
+    ],
 )
 def test_what_is_no_websocket_closes_with_1002(data: bytes) -> None:
     harness = connected()

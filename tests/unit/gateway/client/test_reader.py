@@ -122,6 +122,46 @@ def test_a_long_message_has_to_wait_for_a_turn() -> None:
     assert harness.names() == ["p"]
 
 
+LONG = ping_of(AT_ONCE_BYTES + 1)
+IN_FRAGMENTS = [LONG[:9], *(LONG[at : at + 2000] for at in range(9, len(LONG), 2000))]
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        [masked(Opcode.TEXT, LONG)],
+        [
+            masked(Opcode.CONT if nth else Opcode.TEXT, part, fin=nth == len(IN_FRAGMENTS) - 1)
+            for nth, part in enumerate(IN_FRAGMENTS)
+        ],
+    ],
+    ids=["whole", "in fragments"],
+)
+def test_a_long_message_begins_a_turn_of_its_own(long: list[bytes]) -> None:
+    harness = connected()
+
+    harness.hand_over(masked(Opcode.TEXT, ping("before")) * 5 + b"".join(long))
+
+    harness.clock.iterate()
+    assert harness.names() == ["before"] * 5
+    harness.clock.iterate()
+    assert harness.names() == ["p"]
+    assert harness.clock.is_at_rest
+
+
+def test_a_long_message_that_waited_begins_a_turn_of_its_own() -> None:
+    harness = connected()
+    harness.send(signal("s"), ping("p-0"), ping("p-1"), LONG, ping("p-2"))
+
+    harness.host.answer()
+
+    assert harness.names() == ["p-0"]
+    harness.clock.iterate()
+    assert harness.names() == ["p-1"]
+    harness.clock.iterate()
+    assert harness.names() == ["p", "p-2"]
+
+
 def test_a_turn_has_a_bound_in_bytes() -> None:
     harness = connected()
     frame = masked(Opcode.TEXT, ping_of(4000))

@@ -31,7 +31,9 @@ from tieline.verification.keys import read_key_set
 from tieline.verification.tokens import Tokens
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import AdmissionToken, GatewayId
-from tieline.wire.internal import Done, Regrant, RoomMembers, SessionGone
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.rooms import RoomMembers
+from tieline.wire.internal.sessions import Regrant
 from tieline.wire.replies import Member
 
 LATER = NOW + 900

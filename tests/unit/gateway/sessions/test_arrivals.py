@@ -22,15 +22,10 @@ from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.scene import ALICE, GATEWAY, Arriving, Scene, admitted
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import AdmissionToken, ResumeToken, RoomId, SecretHash, SessionId
-from tieline.wire.internal import (
-    EndSession,
-    GatewayRequest,
-    Opened,
-    OpenSession,
-    Refused,
-    SessionGone,
-    secret_hash,
-)
+from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.directions import GatewayRequest
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession
+from tieline.wire.resume_tokens import secret_hash
 
 OLDER, HALL = SessionId("older"), RoomId("hall")
 RESUMED = Opened(OLDER, resumed=True, rooms={HALL: 5})

@@ -18,7 +18,7 @@ from tests.unit.gateway.sessions.delivery import FakeDelivery
 from tests.unit.gateway.sessions.scene import GATEWAY, Scene
 from tieline.runtime.guard import BackgroundTasks
 from tieline.wire.ids import ConnectionId
-from tieline.wire.internal import FindReplaced, KeepLease, LeaseKept, Register, Replaced
+from tieline.wire.internal.sessions import FindReplaced, KeepLease, LeaseKept, Register, Replaced
 
 SHORT_S = 0.001
 FAR = 8

@@ -18,7 +18,10 @@ from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, SessionId, UserId
-from tieline.wire.internal import Done, EndSession, Opened, OpenSession, PresenceReply, Tell, encode
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.codec import encode
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Tell
 
 ALICES = ConnectionId("c-alice")
 AT_ONCE = Drain(0, 0)

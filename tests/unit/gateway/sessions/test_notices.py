@@ -6,7 +6,7 @@ from gateway.sessions.notices import TELLING_PATIENCE_S, Notices
 from tests.unit.gateway.client.alice import ALICE, CONNECTION, alice
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.presence import FakePresence
-from tieline.wire.internal import Tell
+from tieline.wire.internal.sessions import Tell
 
 
 async def test_presence_is_asked_to_tell_the_client_of_a_connection() -> None:

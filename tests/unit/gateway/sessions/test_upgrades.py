@@ -20,7 +20,7 @@ from tests.unit.verification.issuer import RSA, key_set
 from tieline.verification.keys import read_key_set
 from tieline.verification.tokens import Tokens
 from tieline.wire.ids import UserId
-from tieline.wire.internal import EndSession, OpenSession
+from tieline.wire.internal.sessions import EndSession, OpenSession
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 

@@ -25,17 +25,10 @@ from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import NOTE, away, ended, prepared, record_of
 from tieline.verification.tokens import Claims
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import (
-    Done,
-    JoinRoom,
-    ListMembers,
-    Opened,
-    OpenSession,
-    Refused,
-    Regrant,
-    Relay,
-    SessionGone,
-)
+from tieline.wire.internal.answers import Done, Refused, SessionGone
+from tieline.wire.internal.rooms import JoinRoom, ListMembers
+from tieline.wire.internal.sessions import Opened, OpenSession, Regrant
+from tieline.wire.internal.signals import Relay
 
 ALICE, S1, C1 = UserId("alice"), SessionId("alice-s1"), ConnectionId("alice-c1")
 HALL, CELLAR = RoomId("hall"), RoomId("cellar")

@@ -10,18 +10,9 @@ from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import NOTE, away, began, ended, prepared
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    Done,
-    EndSession,
-    JoinRoom,
-    LeaveRoom,
-    Opened,
-    OpenSession,
-    Outdated,
-    Regrant,
-    SessionGone,
-    Tell,
-)
+from tieline.wire.internal.answers import Done, Outdated, SessionGone
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Regrant, Tell
 from tieline.wire.subjects import Keys
 
 ALICE, BOB = UserId("alice"), UserId("bob")

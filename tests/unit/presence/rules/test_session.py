@@ -20,10 +20,11 @@ from presence.rules.user import Membership, Session, User, with_session
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import FIRST_ENTRY, NOTE, away, began, ended, prepared, resumed
-from tieline.wire import internal
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import Done, Opened, OpenSession, Register, SessionGone
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.sessions import Opened, OpenSession, Register
 
 ALICE = UserId("alice")
 G1, G2 = GatewayId("g1"), GatewayId("g2")
@@ -102,7 +103,7 @@ def test_a_room_whose_id_no_gateway_takes_is_not_told_to_one() -> None:
     odd = {RoomId("team \u200d"): Membership(NOW, 7), **ONLINE.rooms}
     reply = resumes(RESUMES, msgspec.structs.replace(ONLINE, rooms=odd)).reply
     assert isinstance(reply, Opened)
-    assert internal.read_answer(RESUMES, internal.encode(reply)) == reply
+    assert codec.read_answer(RESUMES, codec.encode(reply)) == reply
     assert reply.rooms.keys() == ONLINE.rooms.keys()
 
 

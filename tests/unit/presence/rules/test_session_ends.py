@@ -23,7 +23,8 @@ from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import FIRST_ENTRY, NOTE, WINDOW_S, away, began, ended, resumed
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import Done, EndSession, Regrant, SessionGone, Tell
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.sessions import EndSession, Regrant, Tell
 from tieline.wire.subjects import Keys
 
 ALICE, BOB = UserId("alice"), UserId("bob")

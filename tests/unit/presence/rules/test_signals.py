@@ -23,10 +23,11 @@ from tests.unit.presence.rules.frames import (
     waiting,
     went,
 )
-from tests.unit.presence.rules.people import away, ended, online
+from tests.unit.presence.rules.people import away, ended, followed, online
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import FrameDigest, RoomId, SessionId, UserId
-from tieline.wire.internal import Check, Delivery, Refused, Relay, SessionGone
+from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.signals import Check, Delivery, Relay
 from tieline.wire.subjects import Keys
 
 HALL, CELLAR = RoomId("hall"), RoomId("cellar")
@@ -69,8 +70,7 @@ def judge(
     body = frame.encode() if cmd == CANDIDATE else b""
     ask = Check(sender, session or SESSIONS[sender], PEER[sender], cmd, named(frame), body, carried=carried)
     step = check(ask, Terms(policy, TIMEOUT_S), pair, users, Facts(now))
-    assert isinstance(step, Change)
-    return step
+    return followed(step, pair, users, Facts(now))[0]
 
 
 def bare(judgement: Change[Negotiation]) -> Change[Negotiation]:
@@ -339,6 +339,9 @@ def test_a_newer_session_gets_nothing_that_was_for_an_older_one(
 ) -> None:
     newer = SessionId("newer session of bob")
     known = {**IN_HALL, BOB: online(newer, [HALL])}
+    if cmd == HANGUP:
+        assert refusal_of(judge(cmd, established("c1"), known=known)) is ErrorCode.NO_MATCHING_OFFER
+        return
     verdict = relay_of(judge(cmd, established("c1"), known=known))
     assert verdict.deliveries == (Delivery(BOB, newer, None),)
 
