@@ -229,7 +229,7 @@ HARMLESS: Final[Mapping[str, Series]] = {
         name: rising(0.02)
         for name in HEALTHY
         if "negotiations" in name or "sessions_" in name or "signals" in name or "refused" in name
-        if "orphaned" not in name
+        if "orphaned" not in name and "presence_tokens" not in name
     },
     "a thousand clients with bad tokens": {
         _of("tieline_handshakes_refused_total", "g1", reason="UNAUTHORIZED"): rising(1000)
