@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import signal
+import socket
 import sys
 import time
 import warnings
@@ -15,6 +16,7 @@ from gateway.admission.descriptors import sockets_allowed
 from gateway.admission.entrance import Entrance
 from gateway.admission.handshake import Admission
 from gateway.admission.origins import Origins, read_origins
+from gateway.client.acceptor import Acceptor, listening_sockets
 from gateway.client.broker_time import BrokerTime
 from gateway.client.connection import Connection
 from gateway.client.session import Session
@@ -69,9 +71,6 @@ from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.subjects import Subjects
 
 PRESENCE_SILENT: Final = "presence does not answer: no session can begin"
-
-LISTEN_BACKLOG: Final = 4096
-"""Connections that may wait to be accepted: a gateway's worth of clients that come back at once."""
 
 EXIT_PORT_TAKEN: Final = 69  # EX_UNAVAILABLE of sysexits.h
 
@@ -235,8 +234,10 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             keeping.append(background.create_task(certificate.watch()))
             loop.add_signal_handler(signal.SIGHUP, certificate.reload)
             client = functools.partial(_behind_tls, connection, certificate, turns)
-        server = await _listen(loop, client, settings.listen_host, settings.listen_port)
-        scheme, port = "ws" if certificate is None else "wss", server.sockets[0].getsockname()[1]
+        listening = await _listen(settings.listen_host, settings.listen_port)
+        acceptor = Acceptor(loop, listening, client, clients)
+        acceptor.start()
+        scheme, port = "ws" if certificate is None else "wss", listening[0].getsockname()[1]
         _log.info("gateway listens", extra={"scheme": scheme, "host": settings.listen_host, "port": port})
         process.ready.clear(STARTING)
         await stopping.wait()
@@ -244,7 +245,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         _log.info("gateway stops", extra={"connections": len(connections)})
         process.ready.hold("draining")
         await departures.drain(Drain(settings.drain_wait, settings.drain_spread))
-        server.close()
+        acceptor.close()
         await retelling.stop()
         tally.flush()
         for task in keeping:
@@ -256,12 +257,10 @@ def _behind_tls(client: Callable[[], Connection], certificate: Certificate, turn
     return Tls(client(), certificate.context(), turns)
 
 
-async def _listen(
-    loop: asyncio.AbstractEventLoop, client: Callable[[], asyncio.BaseProtocol], host: str, port: int
-) -> asyncio.Server:
-    """Accept clients from now on; a port that cannot be had ends the process."""
+async def _listen(host: str, port: int) -> list[socket.socket]:
+    """Let clients knock from now on; a port that cannot be had ends the process."""
     try:
-        return await loop.create_server(client, host, port, backlog=LISTEN_BACKLOG)
+        return await listening_sockets(host, port)
     except OSError as error:
         sys.stderr.write(f"gateway: cannot listen on {host}, port {port}: {error}\n")
         sys.exit(EXIT_PORT_TAKEN)

@@ -73,6 +73,11 @@ class Visit:
         self.why = ""
         """Which check its token has failed."""
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the header of a proxy has yet to come, which says who this is."""
+        return self._head is not None
+
     def read(self, data: bytes) -> bytes:
         """Take the proxy's header away from what came; empty: more has to come, or the client is cut."""
         if self._head is None:

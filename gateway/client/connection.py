@@ -8,6 +8,7 @@ come is one of the states of `life`. What others send to the client comes from `
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Final, cast
@@ -25,11 +26,13 @@ from gateway.client.life import Life
 from gateway.client.outbox import FULL_BYTES, Outbox
 from gateway.client.reader import Reader
 from gateway.client.session import NO_CLOSE_FRAME, Session
+from gateway.client.trickle import Trickle
 from gateway.client.turns import Turns
 from gateway.client.upgrade import Upgrade
 from gateway.client.waiting import Held, Waiting
 from gateway.client.websocket import WebSocket
 from gateway.demo import Pages
+from tieline.runtime.guard import bug_guard
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, HandshakeError
 
 HANDSHAKE_S: Final = 5.0
@@ -50,6 +53,8 @@ _buffer: Final = bytearray(READ_BYTES)
 """Of all connections, because what is read is copied out of it at once."""
 _read: Final = memoryview(_buffer)
 
+_log = logging.getLogger(__name__)
+
 OnRequest = Callable[["Connection", Request, Response], None]
 """Answers an upgrade request, now or later: calls `welcome` with the response, `deny` or `abandon`."""
 
@@ -67,6 +72,7 @@ class Connection(asyncio.BufferedProtocol):
         "_host",
         "_inbound",
         "_is_cut_later",
+        "_is_going",
         "_is_lost",
         "_is_slow",
         "_life",
@@ -81,6 +87,7 @@ class Connection(asyncio.BufferedProtocol):
         "_reader",
         "_timers",
         "_transport",
+        "_trickle",
         "_turns",
         "_upgrade",
         "_waiting",
@@ -91,6 +98,7 @@ class Connection(asyncio.BufferedProtocol):
     _transport: asyncio.Transport
     _outbox: Outbox
     _held: Held
+    _trickle: Trickle
     _upgrade: Upgrade
     _inbound: Inbound  # once there is a session, as are the reader and what takes its frames
     _frames: FrameTaker
@@ -118,7 +126,7 @@ class Connection(asyncio.BufferedProtocol):
         self._now = now  # for measuring: uvloop's own clock counts whole milliseconds
         self._life = Life.HANDSHAKE
         self._reader: Reader | None = None
-        self._is_slow = self._is_lost = self._is_cut_later = False
+        self._is_slow = self._is_lost = self._is_cut_later = self._is_going = False
         self._timers = Timers(loop)
         self._opened_at = 0.0
         self.session: Session | None = None
@@ -133,7 +141,10 @@ class Connection(asyncio.BufferedProtocol):
         self._timers.call_after(HANDSHAKE_S, self._transport.abort)
         name = transport.get_extra_info("peername")
         visit = self._entrance.enter(self, str(name[0]) if name else "")
-        self._upgrade = Upgrade(self._protocol, self._transport, self._outbox, visit, self._pages)
+        self._trickle = Trickle(self._loop)
+        self._upgrade = Upgrade(
+            self._protocol, self._transport, self._outbox, visit, self._trickle, self._pages
+        )
 
     def get_buffer(self, _sizehint: int) -> bytearray:
         """Lend the buffer that all connections are read into."""
@@ -144,8 +155,20 @@ class Connection(asyncio.BufferedProtocol):
         data = bytes(_read[:nbytes])
         if self._reader is not None:
             self._reader.receive(data)
-        elif asked := self._upgrade.receive(data):
-            self._on_request(self, *asked)
+        elif self._upgrade.receive(data):
+            self._turns.join(self)
+
+    def take_turn(self) -> bool:
+        """Look at what the client has said before it is let in, or be gone: each is done by hundreds at once.
+
+        Returns whether to be called again.
+        """
+        with bug_guard(_log, "client cut: a bug", self._transport.abort):
+            if self._is_going:
+                self._be_gone()
+            elif asked := self._upgrade.look():
+                self._on_request(self, *asked)
+        return False
 
     def eof_received(self) -> bool:
         """Learn that the client sends no more; the transport closes itself once the client has read all."""
@@ -201,7 +224,11 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def is_reading(self) -> bool:
-        """Whether what the client sends is looked at as it arrives."""
+        """Whether what the client sends is looked at as it arrives, or but for a moment that it rests."""
+        return self._trickle.is_resting or self._reads_at_once
+
+    @property
+    def _reads_at_once(self) -> bool:
         return self._transport.is_reading() and (self._reader is None or self._reader.is_reading)
 
     @property
@@ -233,6 +260,7 @@ class Connection(asyncio.BufferedProtocol):
             self._turns,
             self._held,
             session.budget,
+            self._trickle,
             self._loop,
             self._now,
         )
@@ -342,7 +370,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._reader is not None:
             self._reader.end()
         else:
-            self._protocol.receive_eof()
+            self._trickle.stop()
             self.leave()
 
     def _give_up(self) -> None:
@@ -354,11 +382,19 @@ class Connection(asyncio.BufferedProtocol):
         self._held.note_gone()
 
     def _be_gone_if_done(self) -> None:
-        if self._life is Life.LEFT and (self.session is None or self._inbound.is_done):
-            self._life = Life.GONE
-            self._on_gone(self)
-            if self._is_lost:
-                self._let_go()
+        if self._life is not Life.LEFT or self._is_going:
+            return
+        if self.session is None:
+            self._be_gone()
+        elif self._inbound.is_done:
+            self._is_going = True
+            self._turns.join(self)
+
+    def _be_gone(self) -> None:
+        self._life = Life.GONE
+        self._on_gone(self)
+        if self._is_lost:
+            self._let_go()
 
     def _let_go(self) -> None:
         """Let all parts go that refer to the connection: then it is freed when the last one forgets it.

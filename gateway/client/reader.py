@@ -19,6 +19,7 @@ from gateway.client.backlog import Backlog
 from gateway.client.budget import Budget, price_of_frame
 from gateway.client.frames import CLOSE, Shape, completes_message, next_text, opcode_of, shape_of
 from gateway.client.hang_up import has_hung_up
+from gateway.client.trickle import Trickle
 from gateway.client.turns import Turns
 from gateway.client.waiting import Held
 from tieline.runtime.guard import bug_guard
@@ -111,6 +112,7 @@ class Reader:
         "_rest",
         "_taker",
         "_transport",
+        "_trickle",
         "_turns",
         "_unread",
         "is_full",
@@ -124,6 +126,7 @@ class Reader:
         turns: Turns,
         held: Held,
         budget: Budget,
+        trickle: Trickle,
         loop: asyncio.AbstractEventLoop,
         now: Callable[[], float],
     ) -> None:
@@ -134,6 +137,7 @@ class Reader:
         self._turns = turns
         self._held = held
         self._allowance = Allowance(budget, loop, now)
+        self._trickle = trickle
         self._now = now
         self._rest = bytearray()
         self._backlog = Backlog(self._rest)
@@ -175,6 +179,8 @@ class Reader:
             self._wake()
         elif self._look(AT_ONCE_FRAMES, AT_ONCE_BYTES):
             self._turns.join(self)
+        elif len(self._rest) >= len(data) and self._trickle.note(len(data), self._set_reading):
+            self._set_reading()
 
     def take_turn(self) -> bool:
         """Look at what waits, as far as one turn goes; returns whether to be called again.
@@ -207,6 +213,7 @@ class Reader:
         self._allowance.lift()
         self.is_full = self._is_direct = False
         self._closing_bytes = CLOSING_BYTES
+        self._trickle.stop()
         self._is_closing = True
         self.wake()
 
@@ -215,12 +222,14 @@ class Reader:
         self._is_stopped = True
         self._is_direct = False
         self._allowance.stop_waiting()
+        self._trickle.stop()
         if not self._is_looking:
             self._drop()
             self._set_reading()
 
     def end(self) -> None:
         """Take note that no more will come; what waits is still looked at, unless it is over the limit."""
+        self._trickle.stop()
         self._has_ended = True
         self.wake()
 
@@ -257,6 +266,7 @@ class Reader:
         elif at:
             del rest[:at]
             self._held.change(-at)
+            self._trickle.completed()
         return self._settle()
 
     def _next(self, at: int, is_first: bool) -> int:
@@ -354,6 +364,7 @@ class Reader:
         """Read from the socket, or leave what the client sends there."""
         pauses = (
             self.is_full
+            or self._trickle.is_resting
             or (self._allowance.is_waiting and not self._backlog.lacks_bytes)
             or (self._is_queued and len(self._rest) >= READ_AHEAD_BYTES)
             or (self._is_stopped and self._closing_bytes < 0)

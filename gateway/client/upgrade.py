@@ -14,8 +14,9 @@ from websockets.server import ServerProtocol
 from gateway.admission import handshake
 from gateway.admission.entrance import Visit
 from gateway.client.outbox import Outbox
+from gateway.client.trickle import Trickle
 from gateway.demo import Pages
-from tieline.runtime.request_head import was_too_long
+from tieline.runtime.request_head import HEAD_BYTES, was_too_long
 from tieline.wire.codes import HandshakeError
 
 Asked = tuple[Request, Response]
@@ -25,7 +26,17 @@ Asked = tuple[Request, Response]
 class Upgrade:
     """Reads the request of one client, and refuses it or leaves it to others to be answered."""
 
-    __slots__ = ("_outbox", "_pages", "_protocol", "_transport", "visit")
+    __slots__ = (
+        "_has_asked",
+        "_is_queued",
+        "_outbox",
+        "_pages",
+        "_protocol",
+        "_transport",
+        "_trickle",
+        "_unread",
+        "visit",
+    )
 
     def __init__(
         self,
@@ -33,6 +44,7 @@ class Upgrade:
         transport: asyncio.Transport,
         outbox: Outbox,
         visit: Visit,
+        trickle: Trickle,
         pages: Pages | None,
     ) -> None:
         self._protocol = protocol
@@ -40,10 +52,46 @@ class Upgrade:
         self._outbox = outbox
         self.visit = visit
         """How its socket is counted, and what a refusal says of it."""
+        self._trickle = trickle
         self._pages = pages
+        self._unread = bytearray()
+        self._is_queued = self._has_asked = False
 
-    def receive(self, data: bytes) -> Asked | None:
-        """Take what has arrived before the client is let in; returns what is for others to answer."""
+    def receive(self, data: bytes) -> bool:
+        """Take what has arrived before the client is let in; returns whether it has to be looked at.
+
+        That is to be done in a turn, because hundreds may ask at once. Nothing is read meanwhile. What
+        completes no line need not be looked at, which may come byte by byte.
+        """
+        self._unread += data
+        if self._is_queued:
+            return False
+        if b"\n" in data or self._has_asked or self.visit.is_awaited or len(self._unread) > HEAD_BYTES:
+            self._trickle.stop()
+            self._is_queued = True
+            self._transport.pause_reading()
+            return True
+        if self._trickle.note(len(data), self._read_on):
+            self._transport.pause_reading()
+        return False
+
+    def look(self) -> Asked | None:
+        """Look at what has arrived; returns what is for others to answer."""
+        data = bytes(self._unread)
+        self._unread.clear()
+        self._is_queued = False
+        if self._transport.is_closing():
+            return None
+        asked = self._read(data)
+        self._read_on()
+        return asked
+
+    def _read_on(self) -> None:
+        """Read what comes next, unless the request has been read, and is decided on."""
+        if not self._has_asked and not self._is_queued and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _read(self, data: bytes) -> Asked | None:
         protocol = self._protocol
         if protocol.state is State.CONNECTING:
             data = self.visit.read(data)
@@ -78,7 +126,7 @@ class Upgrade:
 
     def _take(self, request: Request) -> Asked | None:
         self.visit.asked()
-        self._transport.pause_reading()
+        self._has_asked = True
         if handshake.lists_too_much(request):
             self.deny(HandshakeError.HEADERS_TOO_LARGE)
             return None

@@ -129,7 +129,7 @@ def main(words: list[str]) -> int:
 
 HEAD = (
     "| attack | p50 quiet | p99 quiet | p50 loud | p99 loud | ratio of p99 | newcomers p99 | most growth"
-    " | amiss |\n|---|---|---|---|---|---|---|---|---|"
+    " | cores: attackers | busiest | all | amiss |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -149,9 +149,19 @@ def line_of(attack: Attack, seen: Seen, found: list[str]) -> str:
         ratio,
         newcomers,
         f"{grown[0]} +{grown[1]:.0f} MiB",
+        *_cores_of(seen),
         "; ".join(found) or "-",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _cores_of(seen: Seen) -> tuple[str, str, str]:
+    """Set out who kept the machine busy: what attackers use themselves is no fault of the system."""
+    system = {name: cores for name, cores in seen.cores.items() if name not in ("attackers", "honest")}
+    if not system:
+        return "-", "-", "-"
+    name, most = max(system.items(), key=lambda each: each[1])
+    return f"{seen.cores['attackers']:.2f}", f"{name} {most:.2f}", f"{sum(seen.cores.values()):.2f}"
 
 
 def verdict_of(attack: Attack, seen: Seen, found: list[str]) -> str:

@@ -37,6 +37,8 @@ class Seen:
     log: bytes
     """What the processes have logged meanwhile."""
     log_lines: Mapping[str, int] = field(default_factory=dict)
+    cores: Mapping[str, float] = field(default_factory=dict)
+    """How many cores the attackers, the honest and the processes kept busy during the attack."""
 
 
 def problems(seen: Seen, *, kills_broker: bool) -> list[str]:

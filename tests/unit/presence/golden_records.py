@@ -81,6 +81,11 @@ SAMPLES: Final = (
         User((Session(HERS, GATEWAY, CONNECTION, SECRET, "online", is_named=True),), True, {}),
     ),
     Sample(
+        "a session that was lost",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, SECRET, "away", lost_at=AT),), True, {}),
+    ),
+    Sample(
         "a session whose connection has said in which order it asks",
         USER,
         User(
@@ -190,6 +195,11 @@ SAMPLES: Final = (
         "a session whose token grants every room",
         USER,
         User((Session(HERS, GATEWAY, CONNECTION, NONE, "online", grant=Grant(AT, None)),), True, {}),
+    ),
+    Sample(
+        "an offer that its target has missed",
+        NEGOTIATION,
+        Negotiation(offers=(WaitingOffer(ALICE, OFFER, AT, CONNECTION),)),
     ),
     Sample(
         "a call of two sessions",

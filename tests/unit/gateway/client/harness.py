@@ -201,6 +201,7 @@ class Harness:
         """Cut the wire, or tell that it has been cut as the gateway wished."""
         self.socket.abort()
         self.connection.connection_lost(None)
+        self.clock.settle()
 
     def end(self) -> None:
         """Forget the connection, and break the cycles of the client's own end."""

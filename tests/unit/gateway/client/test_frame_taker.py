@@ -4,6 +4,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from gateway.client.connection import CLOSING_S
+from gateway.client.trickle import RESTS_S
 from tests.unit.gateway.client.harness import Harness, connected, ping, signal
 from tests.unit.wire import samples
 from tieline.wire.codes import CLOSE_REASONS, CloseCode
@@ -71,6 +72,8 @@ def test_a_message_may_arrive_in_any_pieces_of_the_network_s() -> None:
 
     for byte in data:
         harness.put(bytes([byte]))
+    harness.clock.advance(max(RESTS_S))  # for a socket that rests
+    harness.arrive()
 
     assert harness.names() == ["p-1", "p-2"]
 

@@ -16,6 +16,7 @@ from gateway.client.reader import (
     TURN_FRAMES,
     TURN_S,
 )
+from gateway.client.trickle import SMALL_BYTES
 from gateway.client.waiting import Waiting
 from gateway.limits.limit import Limit
 from gateway.limits.rate import rate
@@ -216,12 +217,12 @@ def test_of_one_client_no_more_waits_than_may() -> None:
 
 def test_a_frame_in_pieces_is_read_up_to_its_end_and_no_further() -> None:
     harness, frame = connected(), masked(Opcode.TEXT, signal("s", size=60_000))
-    for start in range(0, len(frame) - 100, 100):
-        harness.hand_over(frame[start : start + 100])
+    for start in range(0, len(frame) - SMALL_BYTES, SMALL_BYTES):
+        harness.hand_over(frame[start : start + SMALL_BYTES])
         assert harness.socket.is_read
     assert harness.host.asked == []
 
-    harness.put(frame[len(frame) - len(frame) % 100 - 100 :][-(len(frame) - start - 100) :])
+    harness.put(frame[start + SMALL_BYTES :])
 
     assert harness.host.asked == ["s"]
     assert harness.waiting.bytes_in == 0
@@ -440,6 +441,6 @@ def test_a_bug_in_the_turn_of_one_client_ends_that_one_alone(
 
     assert one.socket.is_aborted
     assert [record.message for record in caplog.records] == ["client cut: a bug"]
-    one.connection.connection_lost(None)
+    one.lose()
     assert one.gone_with == [1006]
     assert len(other.names()) == 3 * TURN_FRAMES
