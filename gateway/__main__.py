@@ -15,7 +15,6 @@ from gateway.admission.certificate import Certificate
 from gateway.admission.descriptors import sockets_allowed
 from gateway.admission.entrance import Entrance
 from gateway.admission.handshake import Admission
-from gateway.admission.key_server import KeyServer
 from gateway.admission.origins import Origins, read_origins
 from gateway.client.acceptor import Acceptor, listening_sockets
 from gateway.client.broker_time import BrokerTime
@@ -67,6 +66,7 @@ from tieline.runtime.ops import STARTING
 from tieline.runtime.process import joined, run, unless_stopped
 from tieline.runtime.tally import Tally
 from tieline.runtime.watch import NO_ROOM, Doubt, hold_while_unwell
+from tieline.verification.key_server import KeyServer
 from tieline.wire.ids import GatewayId
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.subjects import Subjects

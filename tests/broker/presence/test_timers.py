@@ -8,7 +8,6 @@ import pytest
 from presence import timers as module
 from presence.bucket import Bucket, make_bucket
 from presence.rules.negotiated import WaitingOffer
-from presence.rules.negotiation import WaitingOffer
 from presence.store import StoreUnavailable
 from tests.broker.presence.conftest import SUBJECTS
 from tests.broker.presence.presence_with_timers import LONG_S, SOON_S, Presence

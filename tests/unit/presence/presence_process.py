@@ -8,6 +8,7 @@ import msgspec
 from presence.announce import Announcer
 from presence.call_endings import ENDED_AT_ONCE
 from presence.changes import Changes
+from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.listeners import Listeners
 from presence.old_calls import OldCalls
@@ -50,8 +51,10 @@ class PresenceProcess:
         max_members: int = 1000,
         *,
         beside: "PresenceProcess | None" = None,
+        entitlement: Entitlement | None = None,
         most_waited_for: int = ENDED_AT_ONCE,
     ) -> None:
+        self._entitlement = entitlement
         self._policy: CandidatePolicy = policy
         self._max_members = max_members
         self._most_waited_for = most_waited_for
@@ -90,7 +93,9 @@ class PresenceProcess:
             records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S, listeners
         )
         terms = Terms(self._policy, OFFER_TIMEOUT_S)
-        self.operations = Operations(records, self.changes, self.gateways, terms, RESUME_WINDOW_S)
+        self.operations = Operations(
+            records, self.changes, self.gateways, terms, RESUME_WINDOW_S, entitlement=self._entitlement
+        )
         self.ask = self.operations.carry_out
 
     async def _do_all_hear(self) -> bool:

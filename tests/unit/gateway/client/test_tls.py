@@ -14,12 +14,19 @@ from gateway.admission.certificate import Files, load
 from gateway.admission.entrance import Room
 from gateway.client.connection import CLOSING_S, HANDSHAKE_S
 from gateway.client.inbound import MAX_UNREAD
-from gateway.client.tls import LONGEST_RECORD, MOST_HANDSHAKE_BYTES, MOST_RECORDS, READ_BYTES
+from gateway.client.tls import LONGEST_RECORD, MOST_EMPTY, MOST_HANDSHAKE_BYTES, MOST_RECORDS, READ_BYTES
 from gateway.client.trickle import READS, RESTS_S
 from tests.support.certificates import self_signed
 from tests.support.metrics import value_of
 from tests.unit.gateway.client.harness import ping, signals
 from tests.unit.gateway.client.tls_line import TlsClient, TlsLine
+from tests.unit.gateway.client.tls_records import (
+    APPLICATION_DATA,
+    CHANGE_CIPHER_SPEC,
+    CIPHER,
+    Sealer,
+    writing_down_secrets,
+)
 from tieline import metrics
 from tieline.wire.codes import CloseCode
 
@@ -226,6 +233,58 @@ def test_many_small_records_are_shared_out(context: ssl.SSLContext) -> None:
     assert line.socket.is_reading()
     rest = [message["requestId"] for message in line.messages()]
     assert set(rest) == {"p-1"}
+
+
+def sealing(line: TlsLine, folder: Path) -> Sealer:
+    """Have the client's records from now on sealed by the test."""
+    line.client = TlsClient(writing_down_secrets(folder / "secrets"))
+    line.open()
+    assert line.client.tls.cipher() == (CIPHER, "TLSv1.3", 256)
+    return Sealer(folder / "secrets", written=1)  # the request
+
+
+def nothing_said(sealer: Sealer, kind: str) -> bytes:
+    return sealer.key_update() if kind == "key update" else sealer.sealed(APPLICATION_DATA)
+
+
+def pinged(line: TlsLine, sealer: Sealer, request_id: str) -> None:
+    line.websocket.send_text(ping(request_id))
+    (frame,) = line.websocket.data_to_send()
+    line.arrive(sealer.sealed(APPLICATION_DATA, frame))
+
+
+@pytest.mark.parametrize("kind", ["key update", "empty"])
+def test_records_in_which_nothing_is_said_are_few(kind: str, context: ssl.SSLContext, tmp_path: Path) -> None:
+    line = TlsLine(context)
+    sealer = sealing(line, tmp_path)
+    for request_id in ("p-1", "p-2"):
+        for _ in range(MOST_EMPTY):
+            line.arrive(nothing_said(sealer, kind))
+        pinged(line, sealer, request_id)  # after which they are counted anew
+    assert [message["requestId"] for message in line.messages()] == ["p-1", "p-2"]
+    for _ in range(MOST_EMPTY):
+        line.arrive(nothing_said(sealer, kind))
+    assert not line.socket.is_aborted
+    line.arrive(nothing_said(sealer, kind))
+    assert line.socket.is_aborted
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_so_are_those_in_the_middle_of_a_handshake(at_once: bool, context: ssl.SSLContext) -> None:
+    before = value_of(DONE), value_of(FAILED)
+    patient, endless = TlsLine(context), TlsLine(context)
+    for line in (patient, endless):
+        line.arrive(line.client.hello())
+    its_own = 1  # the library sends one, too
+    for line, count in ((patient, MOST_EMPTY - its_own), (endless, MOST_EMPTY + 1)):
+        records = [CHANGE_CIPHER_SPEC] * count
+        for data in [b"".join(records)] if at_once else records:
+            line.arrive(data)
+    patient.client.incoming.write(patient.socket.taken())
+    patient.arrive(patient.client.hello())
+    assert endless.socket.is_closing()
+    assert not patient.socket.is_closing()
+    assert (value_of(DONE), value_of(FAILED)) == (before[0] + 1, before[1] + 1)
 
 
 RECORD_HEADS = st.sampled_from(

@@ -23,8 +23,8 @@ from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.scene import ALICE, GATEWAY, Arriving, Scene, admitted
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import ResumeToken, RoomId, SecretHash, SessionId
-from tieline.wire.internal.answers import SessionGone
+from tieline.wire.ids import AdmissionToken, ResumeToken, RoomId, SecretHash, SessionId
+from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.directions import GatewayRequest
 from tieline.wire.internal.sessions import EndSession, Opened, OpenSession
 from tieline.wire.resume_tokens import secret_hash
@@ -52,6 +52,23 @@ def opening(scene: Scene) -> OpenSession:
 
 
 # A new session.
+
+
+async def test_presence_is_given_the_token_that_has_admitted_the_client(scene: Scene) -> None:
+    harness = Arriving()
+    its = admitted()._replace(token=AdmissionToken("e.y.J"))
+    await scene.arrivals.let_in(harness.connection, harness.response, its)
+    assert opening(scene).token == "e.y.J"
+
+
+@pytest.mark.parametrize("resume", [None, "older"])
+async def test_whose_token_presence_does_not_take_is_told_so(scene: Scene, resume: str | None) -> None:
+    scene.presence.reply(OpenSession, Refused("BAD_TOKEN"))
+    harness = await let_in(scene, resume)
+    assert harness.http_status() == 401
+    assert scene.delivery.dropped == [opening(scene).connection]
+    (end,) = scene.ends()
+    assert end.connection == opening(scene).connection
 
 
 async def test_a_new_session_is_followed_before_presence_begins_it(scene: Scene) -> None:
