@@ -28,7 +28,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round, for a first look")
     parser.add_argument("--rounds", type=whole(), metavar="N", help="so many rounds (3; quick: 1)")
     parser.add_argument(
-        "--seconds", type=seconds, metavar="S", help="each measurement lasts so long (3; quick: 1)"
+        "--seconds", type=seconds, metavar="S", help="each lasts so many seconds (3; quick: 1)"
     )
     parser.add_argument(
         "--pairs", type=whole(), nargs="+", metavar="N", default=[1, 50, 200], help="that send (1 50 200)"

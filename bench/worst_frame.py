@@ -364,7 +364,7 @@ def main() -> None:
     """Search, print what was found, and keep it."""
     parser = option_parser("python -m bench.worst_frame", __doc__)
     parser.add_argument(
-        "--seconds", type=seconds, metavar="S", default=60.0, help="search for so long (%(default)g)"
+        "--seconds", type=seconds, metavar="S", default=60.0, help="search for so many seconds (%(default)g)"
     )
     parser.add_argument("--seed", type=whole(0), metavar="N", default=1, help="of chance (%(default)s)")
     parser.add_argument("--keep", action="store_true", help=f"write what was found into {CORPUS.name}")

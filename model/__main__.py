@@ -27,7 +27,7 @@ DEEPEST = {
 def main() -> int:
     """Run it; returns the exit code."""
     parser = option_parser("python -m model", __doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {'; '.join(ALL)}")
     parser.add_argument("--everything", action="store_true", help="explore further: minutes, gigabytes")
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in ALL]

@@ -6,11 +6,12 @@ which the receiving gateway drops. What is to be told is decided in `presence.ru
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
 
-from presence.rules.effects import CloseConnection, HangUp
+from presence.rules.effects import CloseConnection, HangUp, Replaced
 from presence.rules.user import Session
 from tieline.wire import jetstream, replies
 from tieline.wire.digests import message_id
@@ -33,7 +34,14 @@ class Publisher(Protocol):
 class Announcer:
     """Publishes what happened, as the protocol spells it."""
 
-    def __init__(self, publisher: Publisher, subjects: Subjects) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        subjects: Subjects,
+        replaced: Callable[[Replaced], None] = lambda _: None,
+    ) -> None:
+        """Take also whom to tell of mail that was replaced: it is still in the mailbox then."""
+        self.replaced = replaced
         self._publisher = publisher
         self._subjects = subjects
 
@@ -66,8 +74,15 @@ class Announcer:
         return replies.success(name, "MEMBER_UPDATED", MemberUpdated(room, user, status))
 
     def hangup(self, hangup: HangUp) -> None:
-        """Tell one user that the server has ended its negotiation with another."""
+        """Tell one user that the server has ended its negotiation with another.
+
+        What ended it the other may foresee, as the end of its own offer's time. The id of the user's session
+        nobody else knows, so nobody can send a message that is called so. An effect that a process of version
+        0.1 has left names no call, and is told as such a process has told it.
+        """
         named_after = f"{hangup.cause} {hangup.user} {hangup.peer}"
+        if hangup.call:
+            named_after += f" {hangup.session}"
         name = hashlib.blake2b(named_after.encode(), digest_size=12).hexdigest()
         body = HangupBody(hangup.peer, hangup.user, ServerHangup(hangup.reason))
         to = Address(hangup.user, hangup.session)

@@ -30,6 +30,7 @@ from presence.rules.effects import (
     MemberWent,
     OneRoomEffect,
     RemoveNote,
+    Replaced,
     Said,
     SessionBegan,
     SessionEnded,
@@ -246,6 +247,8 @@ class Effects:
                 self._announcer.deliver(said.to, said.frame)
             case Happening():
                 self._announcer.happened(said.kind, said.fact)
+            case Replaced():
+                self._announcer.replaced(said)
             case _:
                 assert_never(said)
 

@@ -12,7 +12,8 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-from presence.store import TIMEOUT_S, StoreUnavailable
+from presence.bucket import TIMEOUT_S
+from presence.store import StoreUnavailable
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import jetstream
 from tieline.wire.ids import RoomId, UserId

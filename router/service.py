@@ -43,6 +43,10 @@ SIZE: Final = PoolSize(under_way=1024, of_one=16)
 """What presence is asked about at once: a router only waits for it, and for the mailbox. The gateway handles
 the messages of a client one after the other, so a user needs more only after a change of connections."""
 
+JUDGED_AT_ONCE: Final = PoolSize(under_way=64, of_one=16)
+"""Of the signals that write (offers, answers, hang-ups): more than presence processes have under way, and not
+so many that the candidates of calls wait while hundreds of them have their turn of the event loop."""
+
 WAIT_S: Final = 2.0
 """After so long in the queue a signal is dropped: its gateway has asked again twice, and what is left of its
 5 s is needed for the verdict."""
@@ -102,12 +106,14 @@ class RouterService:
         grants: Grants,
         tasks: asyncio.TaskGroup,
         size: PoolSize = SIZE,
+        judged_at_once: PoolSize = JUDGED_AT_ONCE,
     ) -> None:
         self._broker = broker
         self._asking = Asking(requests)
         self._subjects = subjects
         self._is_gateways = subjects.reply_to("gateway")
         self._pool = Pool(tasks, size)
+        self._judging = Pool(tasks, judged_at_once)
         self._tally = Tally(_log)
         self._unreadable = Unreadable(_log, self._tally)
         self._relaying = Relaying(broker, requests, subjects)
@@ -160,7 +166,8 @@ class RouterService:
             if grant is None:
                 judge = functools.partial(self._judge, signal, cmd, answer)
                 name = f"{message.reply} {place}"
-                self._pool.submit(signal.user, name, judge, len(signal.frame), WAIT_S)
+                pool = self._pool if cmd == _CANDIDATE else self._judging
+                pool.submit(signal.user, name, judge, len(signal.frame), WAIT_S)
                 continue
             with guard:
                 self._relay_granted(signal, grant, answer)

@@ -24,6 +24,8 @@ class Had(NamedTuple):
     """The `requestId` of it: its sender has chosen that, and may use it again."""
     place: str = ""
     """The place that the server has named with it. If there is one, it alone counts."""
+    lost_at: int = 0
+    """When its connection was lost (`Opened.lost_at`): what was stored later it has not had. 0: unknown."""
 
 
 class Mail(bytes):

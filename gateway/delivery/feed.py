@@ -169,9 +169,12 @@ class Feed:
             woven = self._beside.weave(missed.fresh, list(missed.numbers))
             missed = missed._replace(fresh=woven)
         self._deliveries.replay(missed)
+        read_up_to = missed.numbers[-1] if missed.numbers else 0
         self.is_live = True
         self.last_sequence = missed.newest
         for index, (previous, sequence, frame) in enumerate(held):
+            if sequence < read_up_to:
+                continue  # it was read, too, or has been taken out since: what was read has replaced it
             if previous > self.last_sequence and index < older:
                 is_lost = True
             elif previous > self.last_sequence:

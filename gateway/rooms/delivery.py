@@ -88,7 +88,7 @@ class RoomDelivery:
             return await self._delivery.missed(session, "", read_place(had.place))
         position = position_in(had.last) if session.is_resumed else None
         if position is None:
-            return await self._delivery.missed(session, had.last)
+            return await self._delivery.missed(session, had.last, lost_at=had.lost_at)
         # Mail that is called so is a copy, and stored later: it says nothing of what the client has had.
         is_change = await self._reader.is_change(position.number, position.nonce)
         return await self._delivery.missed(session, "", position.whole_to if is_change else 0)

@@ -222,7 +222,7 @@ class Arrivals:
         reply = await self._ask(connection, session, admitted.resume, deadline)
         session.opened(reply, secret_hash(admitted.resume) if reply.resumed else secret)
         await self._delivery.follow(connection, session)
-        had = Had(admitted.last, admitted.last_place) if reply.resumed else Had()
+        had = Had(admitted.last, admitted.last_place, reply.lost_at) if reply.resumed else Had()
         missed = await self._delivery.missed(session, had)
         if not reply.resumed:
             return False, missed

@@ -12,7 +12,7 @@ import msgspec
 
 from presence.rules import endings, negotiation
 from presence.rules.change import Apart, Change, Facts, Step, Timer
-from presence.rules.effects import Changed, Happening, Said
+from presence.rules.effects import Changed, Happening, Replaced, Said
 from presence.rules.negotiation import (
     NOTHING,
     CandidatePolicy,
@@ -25,7 +25,7 @@ from presence.rules.negotiation import (
 from presence.rules.user import User, gone, share_a_room
 from tieline.wire.codes import ErrorCode
 from tieline.wire.events import Happened
-from tieline.wire.ids import NO_CALL, CallId, FrameDigest, SessionId, UserId
+from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
 from tieline.wire.internal.answers import Done, Refused, SessionGone
 from tieline.wire.internal.signals import Check, Delivery, Relay
 from tieline.wire.limits import RETRY_WINDOW_S
@@ -85,7 +85,8 @@ def check(
     fate = negotiation.fate_of(current, ask.call, is_offer=ask.cmd == "WEBRTC_OFFER")
     if fate is not None:
         return _refuse(ErrorCode.NO_MATCHING_OFFER, current, fate)
-    incoming = Incoming(ask.user, ask.to, target.session.id, ask.digest, facts.now, ask.session)
+    missed_on = target.session.connection if target.session.status == "away" else ConnectionId("")
+    incoming = Incoming(ask.user, ask.to, target.session.id, ask.digest, facts.now, ask.session, missed_on)
     outcome = _outcome(current, ask, incoming, terms.policy)
     if isinstance(outcome, ErrorCode):
         is_answered = ask.cmd == "WEBRTC_ANSWER" and ask.call and current.established
@@ -107,6 +108,9 @@ def check(
     look_again = None
     if not current.is_active:
         look_again = functools.partial(still_wanted, ask, relay, waiting, target.session.id)
+    older = negotiation.replaced_unheard(current, incoming)
+    if older is not None:
+        said = (*said, Replaced(ask.to, older, ask.digest))
     return Change(relay, after, timer=timer, said=said, then=look_again)
 
 

@@ -45,6 +45,9 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     """The secret of the session that its client wanted to resume, and could not."""
     began: int = 0
     """A revision from when it began: a session that was asked to begin before is older. 0: unknown."""
+    lost_at: int = 0
+    """When its connection was lost, or that from which it was resumed last. 0: that one was not lost, as far
+    as was known; or the session has never been away."""
 
     @property
     def is_reachable(self) -> bool:

@@ -19,10 +19,8 @@ from typing import Final, NamedTuple
 import uvloop
 
 from tests.support.delivery_report import DeliveryReport
-from tests.support.dev_processes import SETTINGS, SIZES, DevProcesses
+from tests.support.dev_processes import DevProcesses, running_dev
 from tests.support.load import Load, running
-from tests.support.running_dev import READY, RunningDev
-from tests.support.system import SECRET
 from tieline.cli.exits import until_told_to_end
 from tieline.cli.options import option_parser, whole
 
@@ -120,12 +118,7 @@ def main(words: list[str]) -> int:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
-    environ = {"TIELINE_JWT_SECRET": SECRET, **SETTINGS}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        RunningDev(Path(folder), ["--port", "0", *SIZES], environ) as dev,
-    ):
-        dev.until_said(READY)
+    with tempfile.TemporaryDirectory() as folder, running_dev(Path(folder)) as dev:
         try:
             report = uvloop.run(rounds(options, DevProcesses(dev), tell))
         except BaseException:

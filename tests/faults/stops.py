@@ -19,11 +19,9 @@ from typing import Final, NamedTuple
 
 import uvloop
 
-from tests.support.dev_processes import SETTINGS, SIZES, DevProcesses
+from tests.support.dev_processes import DevProcesses, running_dev
 from tests.support.frames import new_id
 from tests.support.restless import Restless
-from tests.support.running_dev import READY, RunningDev
-from tests.support.system import SECRET
 from tieline.cli.exits import until_told_to_end
 from tieline.cli.options import option_parser, whole
 
@@ -154,12 +152,7 @@ def main(words: list[str]) -> int:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
-    environ = {"TIELINE_JWT_SECRET": SECRET, **SETTINGS, **QUICK}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        RunningDev(Path(folder), ["--port", "0", *SIZES], environ) as dev,
-    ):
-        dev.until_said(READY)
+    with tempfile.TemporaryDirectory() as folder, running_dev(Path(folder), QUICK) as dev:
         faults = uvloop.run(rounds(options.rounds, options.seed, DevProcesses(dev), tell))
         if faults:
             kept = Path(tempfile.gettempdir(), f"tieline-stops-{options.seed}.log")

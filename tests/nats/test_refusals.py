@@ -33,6 +33,7 @@ READS_OF_THE_BUCKET = (
     f"$JS.API.CONSUMER.CREATE.{KV}.mine",
     f"$JS.API.CONSUMER.MSG.NEXT.{KV}.timers",
 )
+DELETES_MAIL = f"$JS.API.STREAM.MSG.DELETE.{MAILBOX}"
 HARM_TO_STREAMS = tuple(
     f"$JS.API.{what}.{stream}"
     for what in ("STREAM.DELETE", "STREAM.PURGE", "STREAM.MSG.DELETE", "STREAM.LEADER.STEPDOWN")
@@ -65,7 +66,7 @@ NOT_TO_SAY = {
         f"$JS.API.DIRECT.GET.{MAILBOX}",
     ],
     "presence": [
-        *HARM_TO_STREAMS,
+        *(harm for harm in HARM_TO_STREAMS if harm != DELETES_MAIL),
         *ANSWERS,
         *(f"{NS}.signal.WEBRTC_OFFER", f"{NS}.presence.check", f"{NS}.presence.open", f"{NS}.mark.g1"),
         f"{NS}.live.user.bob.s1",

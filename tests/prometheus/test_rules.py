@@ -12,7 +12,7 @@ from deploy.monitoring.generated import PROMETHEUS_RULE, RULES
 from tests.prometheus.expressions import ALERTS
 from tests.prometheus.scenarios import FAILURES, HARMLESS, HEALTHY, MINUTES, Series
 from tests.support.nats_server import NatsServer
-from tests.support.prometheus import Prometheus, promtool
+from tests.support.prometheus import Prometheus, Rule, promtool
 from tests.support.system import System
 from tests.support.waiting import until_now
 from tieline.wire.codes import HandshakeError
@@ -126,12 +126,11 @@ def test_kubernetes_gets_the_same_rules() -> None:
 
 @pytest.mark.needs("prometheus")
 def test_a_running_system_sets_no_alert_off(prometheus: Prometheus) -> None:
-    def evaluated() -> list[dict[str, Any]]:
-        rules = [rule for group in prometheus.api("rules")["groups"] for rule in group["rules"]]
-        return [rule for rule in rules if rule["health"] != "unknown"]
+    def evaluated() -> list[Rule]:
+        return [rule for rule in prometheus.rules() if rule.health != "unknown"]
 
     rules = until_now(lambda: found if len(found := evaluated()) == len(ALERTS) else None)
-    assert {rule["name"]: rule.get("lastError", "") for rule in rules if rule["health"] != "ok"} == {}
+    assert {rule.name: rule.last_error for rule in rules if rule.health != "ok"} == {}
     assert prometheus.alerts() == {}
 
 
@@ -172,8 +171,8 @@ def test_what_dies_sets_its_alert_off(doomed: tuple[System, Prometheus], pip_nat
     until_now(lambda: fires("TielineProcessDown", "TielineNoRouterReady"))
     for alerts in prometheus.alerts().values():
         for alert in alerts:
-            assert "error" not in alert["annotations"]["summary"]
-            assert "{{" not in alert["annotations"]["summary"]
+            assert "error" not in alert.annotations["summary"]
+            assert "{{" not in alert.annotations["summary"]
 
 
 def test_every_refusal_of_a_token_is_watched() -> None:

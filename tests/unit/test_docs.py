@@ -221,6 +221,21 @@ def test_the_configuration_names_no_variable_that_nobody_reads() -> None:
     assert set(re.findall(rf"{PREFIX}[A-Z_]+", CONFIGURATION)) == known
 
 
+def test_no_document_names_what_is_not_in_the_code() -> None:
+    places = ("gateway", "router", "presence", "tieline", "deploy", "tests")
+    files = [path for place in places for path in (ROOT / place).rglob("*") if path.suffix != ".md"]
+    code = "\n".join(path.read_text(errors="replace") for path in files if path.is_file())
+    named = {
+        (str(document.relative_to(ROOT)), name)
+        for document in DOCUMENTS
+        for name in re.findall(r"\bTIELINE_[A-Z0-9_]*[A-Z0-9]|\btieline_[a-z_]*[a-z]", document.read_text())
+    }
+    settings = {variable for kind in SECTIONS.values() for variable in variables_of(kind)}
+    suffixes = re.compile("_(FILE|total|bucket|count|sum)$")
+    unknown = {(where, name) for where, name in named if name not in settings}
+    assert {(where, name) for where, name in unknown if suffixes.sub("", name) not in code} == set()
+
+
 def test_every_metric_is_listed_and_no_other_is() -> None:
     listed = {row[0] for row in rows(section(ARCHITECTURE, "Metrics"))}
     assert {name for name in listed if name.startswith("tieline_")} == {

@@ -15,9 +15,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from presence.bucket import make_bucket
 from presence.mailbox import make_mailbox
 from presence.settings import PresenceSettings
-from presence.store import StoreUnavailable, make_bucket
+from presence.store import StoreUnavailable
 from tieline.cli.exits import EXIT_OK, fail, refuse
 from tieline.runtime.broker import connect
 from tieline.runtime.settings import SettingsError, read_settings

@@ -11,7 +11,12 @@ from tieline.wire.subjects import token
 
 def message_id(user: UserId, frame: bytes) -> str:
     """Name a frame for one user, so that the mailbox keeps it once however often it is published."""
-    return f"{digest(frame).hex()}.{token(user)}"
+    return name_of(user, digest(frame))
+
+
+def name_of(user: UserId, frame: FrameDigest) -> str:
+    """Name a frame for one user whose digest is known; see `message_id`."""
+    return f"{frame.hex()}.{token(user)}"
 
 
 def digest(frame: bytes) -> FrameDigest:

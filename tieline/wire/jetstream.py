@@ -1,7 +1,7 @@
 """What is asked of JetStream and how it answers: its subjects, headers, statuses, error codes and JSON.
 
 They are spelled here and nowhere else. Pure: a subject, headers or a payload go out, an answer is read.
-Asking, and what the answer means, is the caller's: presence (`presence.store`, `presence.mailbox`,
+Asking, and what the answer means, is the caller's: presence (`presence.bucket`, `presence.mailbox`,
 `presence.stream_size`), the router (`router.relay`) and the gateway (`gateway.delivery`). What a service may
 ask is in `permissions`; our own subjects are in `subjects`.
 """
@@ -47,6 +47,11 @@ def direct_get(stream: str) -> str:
     its leader.
     """
     return f"$JS.API.DIRECT.GET.{stream}"
+
+
+def delete_message(stream: str) -> str:
+    """Where one message of a stream is deleted (`deletion_of`)."""
+    return f"$JS.API.STREAM.MSG.DELETE.{stream}"
 
 
 def create_consumer(stream: str, consumer: str, filter_subject: str) -> str:
@@ -164,6 +169,7 @@ _PENDING: Final = b"Nats-Num-Pending"
 _MARKER_REASON: Final = "Nats-Marker-Reason"
 _AT_SUBJECT: Final = b"\r\nNats-Subject: "
 _AT_SEQUENCE: Final = b"\r\n%b: " % _SEQUENCE
+_AT_TIME: Final = b"\r\nNats-Time-Stamp: "
 _SEQUENCE_LINE: Final = b"%b: " % _SEQUENCE
 _SEQUENCE_AT: Final = len(_SEQUENCE_LINE)
 _PREVIOUS_LINE: Final = b"Nats-Last-Sequence: "
@@ -218,6 +224,21 @@ def position(headers: bytes) -> tuple[int, int]:
     if not (stored.startswith(_SEQUENCE_LINE) and before.startswith(_PREVIOUS_LINE)):
         raise ValueError("no stream has republished it")
     return int(before[_PREVIOUS_AT:]), int(stored[_SEQUENCE_AT:])
+
+
+def stored_at(headers: bytes) -> int:
+    """Read when a message was stored, in Unix milliseconds of the broker; 0: it comes from no stream.
+
+    The time stands behind whatever headers the message was published with.
+    """
+    start = headers.rfind(_AT_TIME) + len(_AT_TIME)
+    if start < len(_AT_TIME):
+        return 0
+    try:
+        at = datetime.fromisoformat(headers[start : headers.find(b"\r", start)].decode("ascii"))
+        return int(at.timestamp() * 1000)
+    except ValueError:
+        return 0
 
 
 _AT_CALL: Final = re.compile(rb"\r\n%b: ([0-9A-Za-z_-]{1,64})\r\n" % _CALL)
@@ -290,6 +311,11 @@ def count_of(subject: str) -> bytes:
 def message_at(sequence: int) -> bytes:
     """Ask (`direct_get`) for the message of one sequence."""
     return _encoder.encode({"seq": sequence})
+
+
+def deletion_of(sequence: int) -> bytes:
+    """Ask (`delete_message`) for a message to be deleted; its place in a file is not written over."""
+    return _encoder.encode({"seq": sequence, "no_erase": True})
 
 
 def messages_of(subject: str, start: int, at_most: int, max_bytes: int) -> bytes:

@@ -10,6 +10,7 @@ from nats.js.api import ConsumerInfo
 from nats.js.errors import NotFoundError
 
 from presence.announce import Announcer
+from presence.bucket import Bucket
 from presence.changes import Changes
 from presence.gateways import Gateways
 from presence.listeners import Listeners
@@ -18,7 +19,7 @@ from presence.operations import Operations
 from presence.records import Records, user_in
 from presence.rosters import Rosters
 from presence.rules.signals import Terms
-from presence.store import NOTHING_KNOWN, Bucket, ListedStore, Record
+from presence.store import NOTHING_KNOWN, ListedStore, Record
 from presence.timers import Timers
 from tests.broker.presence.conftest import SUBJECTS
 from tests.support.waiting import until_true

@@ -11,7 +11,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from tests.unit.client.minimal_gateway import MinimalGateway, serving, within
+from tests.support.waiting import within
+from tests.unit.client.minimal_gateway import MinimalGateway, serving
 from tieline.client import Closed, Denied, Unreachable, UnusableToken, connect
 from tieline.client.connection import Connection
 from tieline.wire.codes import CloseCode, HandshakeError

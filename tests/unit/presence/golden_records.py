@@ -81,6 +81,11 @@ SAMPLES: Final = (
         User((Session(HERS, GATEWAY, CONNECTION, SECRET, "online", is_named=True),), True, {}),
     ),
     Sample(
+        "a session that was lost",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, SECRET, "away", lost_at=AT),), True, {}),
+    ),
+    Sample(
         "a session whose connection has said in which order it asks",
         USER,
         User(
@@ -180,6 +185,11 @@ SAMPLES: Final = (
             call=CALL,
             over=(CallId("00112233445566ff"),),
         ),
+    ),
+    Sample(
+        "an offer that its target has missed",
+        NEGOTIATION,
+        Negotiation(offers=(WaitingOffer(ALICE, OFFER, AT, CONNECTION),)),
     ),
     Sample(
         "a call of two sessions",

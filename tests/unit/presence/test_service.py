@@ -6,6 +6,8 @@ import pytest
 
 from presence.service import SIZE, UNKNOWN, PresenceService
 from tests.support.metrics import value_of
+from tests.support.waiting import until
+from tests.unit.presence.lifetime import HeldUpStore, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline import metrics
@@ -20,6 +22,7 @@ from tieline.wire.internal.directions import OPERATIONS
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
 from tieline.wire.internal.sessions import KeepLease, LeaseKept, Opened
 from tieline.wire.internal.signals import Check
+from tieline.wire.subjects import Keys
 
 GATEWAYS = f"{SUBJECTS.gateway(GatewayId('g1'), 'reply')}."
 CHECK = Check(UserId("alice"), SessionId("s-1"), UserId("bob"), "WEBRTC_OFFER", digest(b"{}"), b"")
@@ -57,6 +60,39 @@ async def test_each_request_is_answered_where_it_says() -> None:
     assert isinstance(found["b"], RoomMembers)
     assert [member.user_id for member in found["b"].members] == [alice]
     assert not isinstance(found["c"], RoomMembers | Refused)
+
+
+async def test_candidates_and_comers_wait_for_no_crowd_that_calls() -> None:
+    process = PresenceProcess()
+    for user in ("alice", "bob", "carol"):
+        await process.open(opening(user, "hall"))
+    await process.signal("alice", "bob", "OFFER", "offer")
+    await process.signal("bob", "alice", "ANSWER", "answer")
+    checks = {
+        "first": await process.check("carol", "bob", "OFFER", "first"),
+        "second": await process.check("bob", "carol", "OFFER", "second"),
+        "candidate": await process.check("alice", "bob", "ICE_CANDIDATE", "candidate"),
+    }
+    held_up = HeldUpStore(process.store, Keys.pair(UserId("bob"), UserId("carol")))
+    process.over(held_up)
+    async with asyncio.TaskGroup() as tasks:
+        few = PoolSize(under_way=1, of_one=1)
+        service = PresenceService(process.recorder, SUBJECTS, tasks, process.operations, SIZE, few)
+        for name, check in checks.items():
+            service.on_request(Message(SUBJECTS.presence("check"), ROUTERS + name, codec.encode(check), b""))
+        service.on_request(asking("open", codec.encode(opening("dave", "hall")), "dave"))
+        answered = ("candidate", "dave")
+        await until(lambda: all(answers_to(process, name) for name in answered))
+        assert not answers_to(process, "first") + answers_to(process, "second")
+        assert value_of(runtime_metrics.JOBS_WAITING) == 1
+        held_up.may_go_on.set()
+    assert answers_to(process, "first")
+    assert answers_to(process, "second")
+
+
+def answers_to(process: PresenceProcess, name: str) -> list[Sent]:
+    """List what was answered to a request."""
+    return [sent for sent in process.recorder.sent if sent.subject.rpartition(".")[2] == name]
 
 
 @pytest.mark.parametrize(

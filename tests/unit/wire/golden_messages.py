@@ -253,6 +253,11 @@ SAMPLES: Final = (
     ),
     Sample("a request that may be outdated", REPLY, Outdated(45)),
     Sample("a request of a gateway without a lease", REPLY, Outdated()),
+    Sample(
+        "a session resumed of which it is known when it was lost",
+        REPLY,
+        Opened(HERS, True, {}, lost_at=JOINED_AT),
+    ),
     Sample("a lease that was kept, and when", REPLY, LeaseKept("run", revision=46, now=JOINED_AT)),
     Sample("connections that were replaced", REPLY, Replaced((CONNECTION, OTHER))),
     Sample("a connection to be closed", "close", CloseSession(ALICE, HERS, CONNECTION, 4500)),

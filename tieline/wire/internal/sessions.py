@@ -52,6 +52,9 @@ class Opened(Message, frozen=True, array_like=True, tag=True, gc=False):
     empty: an older process. The connection is not named, for every gateway hears this."""
     revision: int = 0
     """A revision of the bucket: see `OpenSession.asked`."""
+    lost_at: int = 0
+    """When the connection was lost from which the session is resumed, in Unix milliseconds of the broker:
+    nothing that was stored later has reached the client. 0: it is not known, or was not lost."""
 
 
 class EndSession(Message, frozen=True, array_like=True, tag=True, gc=False):

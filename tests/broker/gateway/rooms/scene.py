@@ -64,12 +64,13 @@ class Here:
         resumed: bool = False,
         last: str = "",
         place: str = "",
+        lost_at: int = 0,
         listens: bool = False,
     ) -> None:
         """Let it be let in, in these rooms; `listens`: they are known by then."""
         self.session.opened(Opened(self.session.session, resumed, dict.fromkeys(rooms, 1)), SecretHash(b""))
         await self._scene.delivery.follow(self.harness.connection, self.session)
-        had = Had(last, place)
+        had = Had(last, place, lost_at)
         missed = await self._scene.delivery.missed(self.session, had) if resumed or listens else NOTHING
         self._scene.delivery.release(self.session, missed)
 

@@ -1,5 +1,6 @@
 """What a client is told of its rooms when it comes, and when it comes back."""
 
+import time
 from typing import Any
 
 from gateway.client.actions import RoomListing
@@ -10,6 +11,8 @@ from tests.support.leftovers import nothing_is_left
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.rooms.hall import short
+from tieline.runtime.requests import PATIENCE_S
+from tieline.wire import jetstream
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.internal.rooms import ListMembers
 
@@ -103,6 +106,22 @@ async def test_who_names_its_place_is_told_what_is_newer(scene: Scene) -> None:
         again = carol.harness.messages()
         assert [short(message["requestId"]) for message in again] == expected[index + 1 : 3]
         assert [message["place"] for message in again] == places[index + 1 :]
+        await scene.delivery.drop(carol.session)
+
+
+async def test_what_came_after_the_loss_is_not_taken_for_what_was_had(scene: Scene) -> None:
+    await sends(scene, "a")
+    get = jetstream.direct_get(SUBJECTS.mailbox())
+    newest = await scene.mailbox.barrier()
+    reply = await scene.requests.ask_once(get, jetstream.message_at(newest.sequence), PATIENCE_S)
+    lost_at = jetstream.stored_at(reply.headers)
+    assert abs(lost_at - time.time() * 1000) < 60_000
+    for name in ("b", "had", "c"):
+        await sends(scene, name)
+    for at, missed in ((lost_at - 1000, ["a", "b", "had", "c"]), (lost_at + 60_000, ["c"]), (0, ["c"])):
+        carol = Here(scene, CAROL)
+        await carol.comes(HALL, resumed=True, last="had", lost_at=at)
+        assert carol.names() == missed
         await scene.delivery.drop(carol.session)
 
 

@@ -106,7 +106,7 @@ def test_a_place_that_was_told_is_read(number: int) -> None:
 
 
 def test_who_names_nothing_has_had_nothing() -> None:
-    assert Had() == ("", "")
+    assert Had() == ("", "", 0)
 
 
 def test_a_frame_is_kept_with_its_call() -> None:

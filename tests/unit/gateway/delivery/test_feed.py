@@ -205,6 +205,19 @@ def test_what_is_released_though_nothing_was_held_is_delivered_once() -> None:
     assert listener.harness.names() == ["a", "b"]
 
 
+def test_what_was_replaced_while_held_never_comes_after_that() -> None:
+    listener = Listener()
+    listener.feed.hold()
+    listener.push("older offer", 3, 0)
+    listener.push("newer offer", 5, 3)
+
+    listener.feed.release(Missed([], [event("newer offer")], 5, (5,)))
+    listener.push("a", 7, 5)
+
+    assert listener.harness.names() == ["newer offer", "a"]
+    assert listener.gaps == 0
+
+
 def test_a_stream_that_begins_anew_while_held_loses_nothing() -> None:
     listener = Listener()
     listener.push("a", 900, 0)
