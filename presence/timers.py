@@ -102,7 +102,7 @@ class Timers:
             async with asyncio.TaskGroup() as firing:
                 try:
                     await self._fire_what_comes(subscription, firing)
-                except (NatsError, OSError) as error:  # raised in the group, it would end what is under way
+                except Exception as error:  # raised in the group, it would end what is under way
                     failure = error
         finally:
             with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from
