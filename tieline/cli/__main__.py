@@ -20,6 +20,8 @@ class Command(NamedTuple):
 
     module: str
     summary: str
+    mode: str = ""
+    """Of a command with modes: the one that is meant where none is named."""
 
 
 COMMANDS: Final = {
@@ -28,7 +30,7 @@ COMMANDS: Final = {
     "streams": Command("tieline.cli.streams", "make or adapt what NATS stores, as the settings say"),
     "token": Command("tieline.cli.token", "make an admission token for a user"),
     "call": Command("tieline.cli.call.command", "make a real voice call through a running system"),
-    "bench": Command("tieline.cli.bench", "measure a running system"),
+    "bench": Command("tieline.cli.bench.command", "measure a running system", mode="relay"),
     "top": Command("tieline.cli.top", "show which users and rooms cost a running system most"),
 }
 
@@ -37,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command named first in `arguments` (default: this process's own); return the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     asked = words[0] if words else ""
+    if asked in COMMANDS:
+        words = with_mode(words, COMMANDS[asked].mode)
     parser = argparse.ArgumentParser(prog="tieline", description="Signaling for WebRTC voice calls.")
     parser.add_argument("--version", action="version", version=f"tieline {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -59,6 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+def with_mode(words: list[str], mode: str) -> list[str]:
+    """Name the mode that is meant where a command with modes has options only."""
+    options = words[1:2]
+    if not mode or options in ([], ["-h"], ["--help"]) or not options[0].startswith("-"):
+        return words
+    return [words[0], mode, *words[1:]]
 
 
 if __name__ == "__main__":
