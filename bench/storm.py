@@ -6,7 +6,6 @@ gateway that lives. Ends with 1 if a session was not resumed, or a message has a
 
 import argparse
 import asyncio
-import math
 import os
 import resource
 import signal
@@ -32,8 +31,18 @@ TALK_S: Final = 8.0
 CALM_S: Final = 1.0
 """From the start of the second measurement until the gateway is killed."""
 
-LOOK_AGAIN_S: Final = 0.05
-"""Between two looks whether that measurement has started."""
+
+class Awaited(Measurement):
+    """A measurement for whose start one can wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_started = asyncio.Event()
+
+    def start(self, seconds: float = 0.0) -> None:
+        """Begin to count, as every measurement does."""
+        super().start(seconds)
+        self.has_started.set()
 
 
 async def storm(options: argparse.Namespace) -> tuple[str, bool]:
@@ -42,15 +51,14 @@ async def storm(options: argparse.Namespace) -> tuple[str, bool]:
         assert system.target.receiver_url is not None
         living = system.target.receiver_url
         talking = Target(living, living, system.target.secret)
-        calm, stormy, storming = Measurement(), Measurement(), Measurement(system.pids)
+        calm, stormy, storming = Measurement(), Awaited(), Measurement(system.pids)
         async with asyncio.TaskGroup() as group:
 
             async def kill() -> None:
                 if options.pairs:
                     await measure_relay(talking, options.pairs, TALK_S, calm)
                     group.create_task(measure_relay(talking, options.pairs, TALK_S, stormy))
-                    while math.isinf(stormy.began):  # noqa: ASYNC110  # no event in the hot path
-                        await asyncio.sleep(LOOK_AGAIN_S)
+                    await stormy.has_started.wait()
                     await asyncio.sleep(CALM_S)
                 os.kill(next(iter(system.pids()["gateways"])), signal.SIGKILL)
 

@@ -107,7 +107,7 @@ async def socketio() -> AsyncIterator[System]:
         words = ("--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no")
         program = str(shutil.which("redis-server"))
         async with _process((program, *words, "--dir", folder)) as process:
-            await _until_there(socket, process, "redis-server")
+            await _until_listening(socket, process, "redis-server")
             broker = _Broker((str(socket),), process.pid)
             async with _two(SOCKETIO, broker, "socket.io + Redis", QUERY) as system:
                 yield replace(system, target=replace(system.target, connection=SocketIoConnection))
@@ -241,12 +241,18 @@ async def _process(
                 await process.wait()
 
 
-async def _until_there(file: Path, process: Process, name: str) -> None:
-    """Wait for a file that a starting process makes."""
+async def _until_listening(socket: Path, process: Process, name: str) -> None:
+    """Wait until a starting process listens on its socket."""
     deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
-    while not file.exists():  # noqa: ASYNC240  # tiny
-        _raise_if_late(process, name, deadline)
-        await asyncio.sleep(LOOK_AGAIN_S)
+    while True:
+        try:
+            _, writer = await asyncio.open_unix_connection(socket)
+        except (FileNotFoundError, ConnectionRefusedError):
+            _raise_if_late(process, name, deadline)
+            await asyncio.sleep(LOOK_AGAIN_S)
+        else:
+            writer.close()
+            return
 
 
 def _raise_if_late(process: Process, name: str, deadline: float) -> None:

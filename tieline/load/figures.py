@@ -22,6 +22,13 @@ SENT_LATE: Final = "sent late, p99 ms"
 """How long after they were due messages were sent; it is a part of their latency."""
 
 
+UNDER_WAY: Final = "under way at the end"
+"""Messages of an open loop that had been sent and had not arrived when the time was over."""
+
+BACKLOG: Final = 0.05
+"""A system of whose messages a larger part than this is under way at the end does not keep the rate."""
+
+
 def percentile(sorted_values: Sequence[float], percent: float) -> float:
     """The smallest value that `percent` (above 0, to 100) of all values do not exceed; nan without any."""
     if not sorted_values:
@@ -76,8 +83,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return math.nan if self.latency_ms is None else self.latency_ms.p99
 
 
-def warnings(own_share: float, own_wait: float, more: Mapping[str, float]) -> list[str]:
-    """Say where the generator itself may be what was measured."""
+def warnings(own_share: float, own_wait: float, count: int, more: Mapping[str, float]) -> list[str]:
+    """Say where the generator itself may be what was measured, and where a rate is no rate."""
     found = []
     if own_share + own_wait > BUSY:
         found.append(
@@ -87,5 +94,10 @@ def warnings(own_share: float, own_wait: float, more: Mapping[str, float]) -> li
     if more.get(SENT_LATE, 0) > LATE_MS:
         found.append(
             f"the bench did not keep the rate: one of 100 messages was sent {more[SENT_LATE]:.1f} ms late"
+        )
+    if more.get(UNDER_WAY, 0) > BACKLOG * count:
+        found.append(
+            f"the system did not keep the rate: of {count:,} messages {more[UNDER_WAY]:,.0f} were still"
+            " under way at the end; with a longer measurement all latencies would be longer"
         )
     return found

@@ -147,7 +147,7 @@ class Measurement:
             more=dict(self.more),
             faults=self.faults,
             is_whole=is_whole,
-            notes=warnings(share, waited, self.more),
+            notes=warnings(share, waited, count, self.more),
             over_time=self.latencies.over_time(self.began, seconds),
             histogram=self.latencies.bins(),
             hdr=self.latencies.encoded(),

@@ -8,11 +8,12 @@ import asyncio
 import gc
 import sys
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 from tieline.load.client import LoadClient, Target, leave
 from tieline.load.faults import Faults
-from tieline.load.figures import SENT_LATE, percentile
+from tieline.load.figures import SENT_LATE, UNDER_WAY, percentile
 from tieline.load.measurement import Measurement, Subject, clock
 from tieline.load.messages import candidates
 from tieline.load.pairs import make_pair, make_pairs, new_name
@@ -23,8 +24,8 @@ from tieline.load.timer import Alarm
 QUIET_S: Final = 2.0
 """After the last message was sent: when nothing has come for so long, what is under way is lost."""
 
-LOOK_AGAIN_S: Final = 0.05
-"""Between two looks whether everything has come."""
+LONGEST_S: Final = 60.0
+"""After the last message was sent: a system that cannot keep the rate is waited for no longer than this."""
 
 MOST_AT_ONCE: Final = 64
 """Messages sent before sockets are read again: a loop that only sends would count its own waiting."""
@@ -35,12 +36,13 @@ class Line:
 
     def __init__(self, measured: Measurement, sender: LoadClient, receiver: LoadClient) -> None:
         self.clients = [sender] if sender is receiver else [sender, receiver]
-        self.last_arrival = 0.0
         self._measured = measured
         self._send = sender.connection.send
         self._candidates = candidates(sender.user, receiver.user)
         self._number = 0
         self._under_way: deque[tuple[bytes, float]] = deque()
+        self._came: asyncio.Event | None = None
+        """Set by each arrival once nothing is sent any more."""
         sender.connection.on_text = self._on_answer
         receiver.connection.on_text = self._on_arrival
 
@@ -56,12 +58,24 @@ class Line:
         self._under_way.append((message, due))
         self._send(message)
 
+    async def until_empty(self) -> None:
+        """Wait for what is under way, until nothing has come for a while."""
+        self._came = asyncio.Event()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_S):
+                while self._under_way:
+                    self._came.clear()
+                    async with asyncio.timeout(QUIET_S):
+                        await self._came.wait()
+
     def _on_arrival(self, message: bytes) -> None:
-        self.last_arrival = now = clock()
+        now = clock()
         if self._under_way and message == self._under_way[0][0]:
             _, due = self._under_way.popleft()
             if self._measured.counts(due):
                 self._measured.latencies.add(due, now - due)
+            if self._came is not None:
+                self._came.set()
         else:
             self._count_fault(message)
 
@@ -142,6 +156,7 @@ async def measure_load(
                 await asyncio.sleep(seconds)
                 loop.finish(measured.ends)
                 measured.stop()
+                measured.more[UNDER_WAY] = sum(line.under_way for line in loop.lines)
                 measured.more[SENT_LATE] = percentile(sorted(loop.late), 99) * 1000
             if replacing is not None:
                 replacing.cancel()
@@ -178,9 +193,7 @@ async def _replace(target: Target, loop: OpenLoop, churn: float, measured: Measu
 
 async def _end(line: Line) -> Faults:
     """Wait for what is under way, and let both go."""
-    line.last_arrival = clock()
-    while line.under_way and clock() - line.last_arrival < QUIET_S:  # noqa: ASYNC110  # no event in the hot path
-        await asyncio.sleep(LOOK_AGAIN_S)
+    await line.until_empty()
     lost = line.under_way
     faults = await leave(line.clients)
     faults.lost += lost

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tests.unit.load.some_figures import figures
-from tieline.load.figures import SENT_LATE, percentile, warnings
+from tieline.load.figures import SENT_LATE, UNDER_WAY, percentile, warnings
 from tieline.load.latencies import Spread
 
 
@@ -32,17 +32,24 @@ def test_there_is_no_percentile_of_nothing() -> None:
 
 
 def test_a_bench_with_time_to_spare_warns_of_nothing() -> None:
-    assert warnings(0.5, 0.3, {SENT_LATE: 1.0}) == []
+    assert warnings(0.5, 0.3, 100, {SENT_LATE: 1.0, UNDER_WAY: 5}) == []
 
 
 def test_a_bench_that_wants_a_processor_all_the_time_says_so() -> None:
-    (warning,) = warnings(0.6, 0.35, {})
+    (warning,) = warnings(0.6, 0.35, 100, {})
     assert warning.startswith("the bench was the bottleneck: it used a processor for 60% of the time")
 
 
 def test_a_bench_that_sends_late_says_so() -> None:
-    (warning,) = warnings(0.1, 0.1, {SENT_LATE: 7.25})
+    (warning,) = warnings(0.1, 0.1, 100, {SENT_LATE: 7.25})
     assert warning == "the bench did not keep the rate: one of 100 messages was sent 7.2 ms late"
+
+
+def test_a_system_that_does_not_keep_the_rate_is_said_not_to() -> None:
+    (warning,) = warnings(0.1, 0.1, 6000, {UNDER_WAY: 5400.0})
+    assert warning.startswith(
+        "the system did not keep the rate: of 6,000 messages 5,400 were still under way"
+    )
 
 
 def test_figures_without_latencies_have_no_percentiles() -> None:

@@ -8,7 +8,7 @@ from tests.unit.load.small_relay import echoing, relaying
 from tieline.load import open_loop
 from tieline.load.client import LoadError, Target
 from tieline.load.faults import Faults
-from tieline.load.figures import SENT_LATE, Figures
+from tieline.load.figures import SENT_LATE, UNDER_WAY, Figures
 from tieline.load.measurement import Measurement
 from tieline.load.open_loop import measure_load
 from tieline.load.pairs import make_pairs
@@ -101,6 +101,17 @@ async def test_each_fault_of_a_relay_is_counted(change: Callable[[bytes], list[b
     async with relaying(change) as target:
         faults = (await loaded(target, pairs=1)).faults
     assert getattr(faults, found) > 0
+
+
+async def test_what_is_under_way_at_the_end_is_waited_for_only_so_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(open_loop, "QUIET_S", 1000)
+    monkeypatch.setattr(open_loop, "LONGEST_S", 0.1)
+    async with relaying(lost) as target:
+        figures = await loaded(target, pairs=1)
+    assert figures.more[UNDER_WAY] > 0
+    assert figures.faults.lost == figures.more[UNDER_WAY]
 
 
 async def test_an_error_to_the_sender_is_a_fault() -> None:
