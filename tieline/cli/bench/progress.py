@@ -14,7 +14,7 @@ from tieline.load.measurement import Measurement
 EVERY_S: Final = 0.25
 """Between two looks: often enough to look alive."""
 
-_FORMAT: Final = "{desc} {percentage:3.0f}%|{bar:30}| {n:.4g}/{total:.4g}{postfix}"
+_FORMAT: Final = "{desc} {percentage:3.0f}%|{bar:30}| {n:,.0f}/{total:,.0f}{unit}"
 
 
 class Progress:
@@ -45,7 +45,7 @@ class Progress:
         phase = self._measured.phase
         if not self._bar.disable and phase.goal:
             self._bar.set_description_str(f"{self._name}: {phase.what}", refresh=False)
-            self._bar.set_postfix_str("s" if phase.is_time else "", refresh=False)
+            self._bar.unit = " s" if phase.is_time else ""
             self._bar.total, self._bar.n = phase.goal, phase.done
             self._bar.refresh()
         self._next = asyncio.get_running_loop().call_later(EVERY_S, self._look)

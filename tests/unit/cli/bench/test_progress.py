@@ -56,6 +56,7 @@ async def test_a_terminal_sees_steps_and_seconds(monkeypatch: pytest.MonkeyPatch
             await terminal.until("2 pairs: connect pairs  50%")
             measured.start(1000)
             await terminal.until("2 pairs: relay   0%")
+            await terminal.until("| 0/1,000 s")
 
 
 async def test_elsewhere_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
