@@ -75,7 +75,7 @@ run: $(RUN_STAMP) ## the whole system on this machine, with a voice call through
 	@$(VENV)/bin/tieline dev --call --port $(PORT)
 
 # The inner loop: what needs neither a broker nor another process, with few examples of what Hypothesis makes up.
-unit: install ## the tests that need no broker and no process: under 40 s of CPU
+unit: install ## the tests that need no broker and no process: a minute of CPU
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=quick
 
 # Every test, two parts side by side and then the third: most tests wait more than they work. The attacks come after
@@ -164,6 +164,9 @@ lock: install ## resolve all dependencies anew
 	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --constraint requirements.lock \
 		--generate-hashes --universal --python-version 3.11 --fork-strategy fewest \
 		--custom-compile-command 'make lock' --output-file deploy/requirements.lock
+	build/lock/bin/uv pip compile --group build --quiet --system-certs --constraint requirements.lock \
+		--generate-hashes --universal --python-version 3.11 --fork-strategy fewest \
+		--custom-compile-command 'make lock' --output-file deploy/build.lock
 	build/lock/bin/uv pip compile tests/k8s/tools.in --quiet --system-certs --upgrade --generate-hashes \
 		--universal --python-version 3.11 --custom-compile-command 'make lock' --output-file tests/k8s/tools.lock
 

@@ -1,28 +1,21 @@
 """`python -m bench`: start the systems, measure them round by round, print the tables, end everything."""
 
 import argparse
-import asyncio
 import os
-import resource
 import shlex
-import signal
 import sys
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import uvloop
 
 from bench import machine
+from bench.command import end_with
 from bench.rounds import FaultyRun, Plan, measure
-from bench.systems import STARTERS, StartError, System, why_no_socketio
+from bench.systems import STARTERS, System, why_no_socketio
 from bench.table import render
-from tieline.load.client import LoadError
-from tieline.load.connection import UpgradeRefused
-
-EXIT_FAILED: Final = 1
-EXIT_INTERRUPTED: Final = 130  # as shells count it: 128 + SIGINT
+from tieline.cli.options import number, option_parser, seconds, whole
 
 COMPARED: Final = "Tieline"
 """Whose ratio to each other system is shown."""
@@ -40,18 +33,36 @@ REDIALLING_AT_ONCE: Final = 8
 
 def parse(words: list[str]) -> argparse.Namespace:
     """Read the options; `--quick` only changes what the other options are if not given."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Measure Tieline beside other relays and a bare echo."
+    parser = option_parser(
+        "python -m bench",
+        "Measure Tieline beside other relays and a bare echo, alternately: signals a second, their\n"
+        "milliseconds, CPU seconds, call set-ups and arrivals a second, KiB an idle connection.",
     )
     parser.add_argument("--quick", action="store_true", help="one short round, for a first look")
-    parser.add_argument("--rounds", type=int, help="so many rounds (3; quick: 1)")
-    parser.add_argument("--seconds", type=float, help="each measurement lasts so long (3; quick: 1)")
+    parser.add_argument("--rounds", type=whole(), metavar="N", help="so many rounds (3; quick: 1)")
+    parser.add_argument(
+        "--seconds", type=seconds, metavar="S", help="each lasts so many seconds (3; quick: 1)"
+    )
     parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES, help="measure only these")
-    parser.add_argument("--pairs", type=int, nargs="+", default=[1, 50, 200], help="(1 50 200)")
-    parser.add_argument("--rate", type=float, default=2000, help="of the open loop, signals/s (%(default)g)")
-    parser.add_argument("--calls", type=int, nargs="+", default=[1, 8], help="set-ups at once (1 8)")
-    parser.add_argument("--arrivals", type=int, default=16, help="arrivals at once (%(default)s)")
-    parser.add_argument("--idle", type=int, help="so many idle sessions, 0: none (2000; quick: 500)")
+    parser.add_argument(
+        "--pairs", type=whole(), nargs="+", metavar="N", default=[1, 50, 200], help="that send (1 50 200)"
+    )
+    parser.add_argument(
+        "--rate",
+        type=number(1, 1_000_000),
+        metavar="R",
+        default=2000.0,
+        help="of the open loop, signals/s (%(default)g)",
+    )
+    parser.add_argument(
+        "--calls", type=whole(), nargs="+", metavar="N", default=[1, 8], help="call set-ups at once (1 8)"
+    )
+    parser.add_argument(
+        "--arrivals", type=whole(), metavar="N", default=16, help="arrivals at once (%(default)s)"
+    )
+    parser.add_argument(
+        "--idle", type=whole(0), metavar="N", help="so many idle sessions, 0: none (2000; quick: 500)"
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every figure of every round there")
     parser.add_argument("--systems", nargs="+", choices=list(STARTERS), help="measure only these")
     options = parser.parse_args(words)
@@ -60,9 +71,6 @@ def parse(words: list[str]) -> argparse.Namespace:
     for name, value in (quick if options.quick else usual).items():
         if getattr(options, name) is None:
             setattr(options, name, value)
-    counts = (options.rounds, *options.pairs, *options.calls, options.arrivals)
-    if min(counts) < 1 or options.seconds <= 0 or options.rate <= 0 or options.idle < 0:
-        parser.error("there is nothing to measure")
     return options
 
 
@@ -86,8 +94,8 @@ def plan_of(options: argparse.Namespace) -> Plan:
     )
 
 
-async def main(options: argparse.Namespace, command: str) -> None:
-    """Measure, and print the tables.
+async def main(options: argparse.Namespace, command: str) -> int:
+    """Measure, and print the tables; returns the exit status.
 
     Raises:
         StartError, FaultyRun, LoadError, UpgradeRefused, OSError, TimeoutError: no figures, and why.
@@ -99,7 +107,6 @@ async def main(options: argparse.Namespace, command: str) -> None:
         sys.stderr.write(f"bench: socket.io + Redis IS LEFT OUT: {left_out}\n")
         words.remove("socketio")
     async with AsyncExitStack() as stack:
-        stack.enter_context(_sigterm_cancels())
         systems: list[System] = [await stack.enter_async_context(STARTERS[word]()) for word in words]
         results = await measure(systems, plan)
     edges = {system.name: system.edge for system in systems}
@@ -112,32 +119,14 @@ async def main(options: argparse.Namespace, command: str) -> None:
     sys.stdout.write(f"Machine: {machine.describe()}.\nCommand: `{command}`.\n")
     if options.json is not None:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-
-
-def _sigterm_cancels() -> ExitStack:
-    """Let SIGTERM end the run as Ctrl-C does: everything that was started is ended first."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    assert task is not None
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)
-    stack = ExitStack()
-    stack.callback(loop.remove_signal_handler, signal.SIGTERM)
-    return stack
+    return os.EX_OK
 
 
 def run(words: list[str]) -> int:
     """Run the benchmark; return the exit status."""
     options = parse(words)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    try:
-        uvloop.run(main(options, shlex.join(("python", "-m", "bench", *words))))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return EXIT_INTERRUPTED
-    except (StartError, FaultyRun, LoadError, UpgradeRefused, OSError) as problem:
-        sys.stderr.write(f"bench: {type(problem).__name__}: {problem}\n")
-        return EXIT_FAILED
-    return os.EX_OK
+    command = shlex.join(("python", "-m", "bench", *words))
+    return end_with("bench", lambda: main(options, command), (FaultyRun,))
 
 
 if __name__ == "__main__":

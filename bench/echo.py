@@ -1,12 +1,12 @@
 """A bare echo: the most that one process of websockets.asyncio can do, with no relay behind it."""
 
-import argparse
-
 import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from bench.serving import announce_port_and_wait
+from tieline.cli.dev.ports import HIGHEST
+from tieline.cli.options import option_parser, whole
 
 
 async def echo(websocket: ServerConnection) -> None:
@@ -25,6 +25,6 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="A bare echo to compare Tieline with.")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser = option_parser("python -m bench.echo", __doc__)
+    parser.add_argument("--port", type=whole(0, HIGHEST), default=0, help="to listen on; 0: a free one")
     uvloop.run(main(parser.parse_args().port))

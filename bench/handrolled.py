@@ -5,7 +5,6 @@ is written to be fast, because Tieline is measured against it. Several processes
 through the broker. It needs a NATS server, and is not part of Tieline.
 """
 
-import argparse
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -16,6 +15,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from bench.serving import announce_port_and_wait
+from tieline.cli.dev.ports import HIGHEST
+from tieline.cli.options import option_parser, whole
 
 WELCOME = b'{"requestId":"","module":"ROOM","cmd":"WELCOME","code":200,"msg":"success","data":null}'
 
@@ -64,8 +65,8 @@ async def main(nats_url: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="A hand-rolled relay to compare Tieline with.")
-    parser.add_argument("--nats", required=True, metavar="URL")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser = option_parser("python -m bench.handrolled", __doc__)
+    parser.add_argument("--nats", required=True, metavar="URL", help="of a broker")
+    parser.add_argument("--port", type=whole(0, HIGHEST), default=0, help="to listen on; 0: a free one")
     options = parser.parse_args()
     uvloop.run(main(options.nats, options.port))

@@ -8,7 +8,6 @@ of `gateway/limits/prices.py`, which are in units: what a candidate of an establ
 import argparse
 import asyncio
 import itertools
-import resource
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -16,14 +15,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from statistics import median
 from typing import Final
 
-import uvloop
-
 from bench import machine
+from bench.command import end_with
 from bench.people import Person
-from bench.systems import StartError, System, tieline
+from bench.systems import System, tieline
 from bench.table import markdown
-from tieline.load.client import LoadError
-from tieline.load.connection import UpgradeRefused
+from tieline.cli.exits import EXIT_OK
+from tieline.cli.options import option_parser, whole
 from tieline.load.processes import cpu_seconds_of
 
 PAIRS: Final = 8
@@ -220,8 +218,8 @@ async def scenes(members: int) -> AsyncIterator[Scene]:
         yield await stack.enter_async_context(Scene(system, members))
 
 
-async def main(options: argparse.Namespace) -> str:
-    """Measure, and return the table.
+async def main(options: argparse.Namespace) -> int:
+    """Measure, and print the table; returns the exit status.
 
     Raises:
         StartError, LoadError, UpgradeRefused, OSError, TimeoutError: no figures, and why.
@@ -230,25 +228,37 @@ async def main(options: argparse.Namespace) -> str:
     for _ in range(options.rounds):
         async with scenes(options.members) as scene:
             rounds.append(await measure(scene, options.times))
-    return table(rounds)
+    sys.stdout.write(f"{table(rounds)}\n\nMachine: {machine.describe()}.\n")
+    return EXIT_OK
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """Read the options."""
+    parser = option_parser("python -m bench.prices", __doc__)
+    parser.add_argument(
+        "--rounds",
+        type=whole(),
+        metavar="N",
+        default=3,
+        help="whose medians are printed (%(default)s)",
+    )
+    parser.add_argument(
+        "--times",
+        type=whole(2 * PAIRS),
+        metavar="N",
+        default=1000,
+        help="how often each thing is asked for, at least (%(default)s)",
+    )
+    parser.add_argument(
+        "--members", type=whole(2), metavar="N", default=100, help="of the larger room (%(default)s)"
+    )
+    return parser.parse_args(words)
 
 
 def run(words: list[str]) -> int:
-    """Read the options, and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m bench.prices", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--times", type=int, default=1000, help="each thing is asked for (%(default)s)")
-    parser.add_argument("--members", type=int, default=100, help="of the larger room (%(default)s)")
-    options = parser.parse_args(words)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    try:
-        said = uvloop.run(main(options))
-    except (StartError, LoadError, UpgradeRefused, OSError, TimeoutError) as problem:
-        sys.stderr.write(f"bench.prices: {type(problem).__name__}: {problem}\n")
-        return 1
-    sys.stdout.write(f"{said}\n\nMachine: {machine.describe()}.\n")
-    return 0
+    """Run the benchmark; returns the exit status."""
+    options = parse(words)
+    return end_with("bench.prices", lambda: main(options))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import functools
 import random
-import resource
 import sys
 import time
 import uuid
@@ -18,15 +17,15 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import uvloop
-
 from bench import machine
+from bench.command import end_with
 from bench.people import Person
-from bench.systems import StartError, System, tieline
+from bench.systems import System, tieline
 from bench.table import NOTHING, markdown
 from bench.talk import Talk, talking
+from tieline.cli.exits import EXIT_FAILED, EXIT_OK
+from tieline.cli.options import number, option_parser, seconds, whole
 from tieline.client.gateway_pool import Backoff
-from tieline.load.client import LoadError
 from tieline.load.connection import UpgradeRefused
 from tieline.load.figures import percentile
 from tieline.load.processes import cpu_seconds_of
@@ -49,6 +48,12 @@ MOST_CALLS: Final = 100
 
 COMERS: Final = 50
 """Members who come and go, each in its turn."""
+
+MOST_MEMBERS: Final = 60_000
+"""As there are addresses of this machine for them. A room takes 1,000 (`TIELINE_ROOM_MAX_MEMBERS`)."""
+
+MOST_CHANGES: Final = 1000.0
+"""A second: more than this load generator does."""
 
 
 @dataclass
@@ -239,23 +244,46 @@ def _cells(step: Step, parts: Sequence[str]) -> Iterator[str]:
     yield step.amiss or NOTHING
 
 
-def run(words: list[str]) -> int:
-    """Read the options, and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m bench.rooms", description=__doc__)
-    parser.add_argument("--members", type=int, nargs="+", default=[300, 1000], help="(300 1000)")
-    parser.add_argument("--changes", type=float, default=10.0, help="a second; 0: none (%(default)g)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of changes (%(default)g)")
-    parser.add_argument("--roster", action="store_true", help="members say roster=1")
-    options = parser.parse_args(words)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    try:
-        steps = uvloop.run(measure(options))
-    except (StartError, LoadError, UpgradeRefused, OSError) as problem:  # a TimeoutError is an OSError
-        sys.stderr.write(f"bench.rooms: {type(problem).__name__}: {problem}\n")
-        return 1
+def parse(words: list[str]) -> argparse.Namespace:
+    """Read the options."""
+    parser = option_parser("python -m bench.rooms", __doc__)
+    parser.add_argument(
+        "--members",
+        type=whole(1, MOST_MEMBERS),
+        nargs="+",
+        metavar="N",
+        default=[300, 1000],
+        help="of one room, one room after the other (300 1000)",
+    )
+    parser.add_argument(
+        "--changes",
+        type=number(0, MOST_CHANGES),
+        metavar="N",
+        default=10.0,
+        help="so many come or go a second, once all are there; 0: nobody (%(default)g)",
+    )
+    parser.add_argument(
+        "--seconds", type=seconds, metavar="S", default=10.0, help="for so many seconds (%(default)g)"
+    )
+    parser.add_argument("--roster", action="store_true", help="members say roster=1, and are told in batches")
+    return parser.parse_args(words)
+
+
+async def main(options: argparse.Namespace) -> int:
+    """Measure, and print the table; returns the exit status.
+
+    Raises:
+        StartError, LoadError, UpgradeRefused, OSError, TimeoutError: no figures, and why.
+    """
+    steps = await measure(options)
     sys.stdout.write(f"{table(steps)}\n\nMachine: {machine.describe()}.\n")
-    return 1 if any(step.amiss for step in steps) else 0
+    return EXIT_FAILED if any(step.amiss for step in steps) else EXIT_OK
+
+
+def run(words: list[str]) -> int:
+    """Run the benchmark; returns the exit status."""
+    options = parse(words)
+    return end_with("bench.rooms", lambda: main(options))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ the stream republishes what it has stored to the gateways. There are still no to
 answers, and nobody reads what is stored. It needs a NATS server with JetStream, and is not part of Tieline.
 """
 
-import argparse
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +17,8 @@ from websockets.exceptions import ConnectionClosed
 
 from bench.handrolled import WELCOME, decode
 from bench.serving import announce_port_and_wait
+from tieline.cli.dev.ports import HIGHEST
+from tieline.cli.options import option_parser, whole
 
 STREAM: Final = "mail"
 
@@ -62,8 +63,8 @@ async def main(nats_url: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="A hand-rolled relay that stores, to compare Tieline with.")
-    parser.add_argument("--nats", required=True, metavar="URL")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser = option_parser("python -m bench.stored", __doc__)
+    parser.add_argument("--nats", required=True, metavar="URL", help="of a broker")
+    parser.add_argument("--port", type=whole(0, HIGHEST), default=0, help="to listen on; 0: a free one")
     options = parser.parse_args()
     uvloop.run(main(options.nats, options.port))

@@ -7,18 +7,17 @@ gateway that lives. Ends with 1 if a session was not resumed, or a message has a
 import argparse
 import asyncio
 import os
-import resource
 import signal
 import sys
 from typing import Final
 
-import uvloop
-
 from bench import machine
-from bench.systems import StartError, tieline
+from bench.command import end_with
+from bench.systems import tieline
+from tieline.cli.exits import EXIT_FAILED, EXIT_OK
+from tieline.cli.options import option_parser, whole
 from tieline.client.gateway_pool import BACKOFF_BASE_S
-from tieline.load.client import LoadError, Target
-from tieline.load.connection import UpgradeRefused
+from tieline.load.client import Target
 from tieline.load.faults import Faults
 from tieline.load.figures import Figures
 from tieline.load.measurement import Measurement
@@ -88,22 +87,30 @@ def _describe(figures: Figures) -> str:
     return f"{figures.per_second:,.0f} signals/s, {ways}"
 
 
-def main(words: list[str]) -> int:
-    """Run, and print the figures."""
-    parser = argparse.ArgumentParser(prog="python -m bench.storm", description=__doc__)
-    parser.add_argument("--sessions", type=int, default=2000, help="(%(default)s)")
-    parser.add_argument("--pairs", type=int, default=10, help="that send meanwhile; 0: none (%(default)s)")
-    options = parser.parse_args(words)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    try:
-        said, is_well = uvloop.run(storm(options))
-    except (StartError, LoadError, UpgradeRefused, OSError) as problem:
-        sys.stderr.write(f"bench.storm: {type(problem).__name__}: {problem}\n")
-        return 1
+def parse(words: list[str]) -> argparse.Namespace:
+    """Read the options."""
+    parser = option_parser("python -m bench.storm", __doc__)
+    parser.add_argument(
+        "--sessions", type=whole(), metavar="N", default=2000, help="on the gateway that dies (%(default)s)"
+    )
+    parser.add_argument(
+        "--pairs", type=whole(0), metavar="N", default=10, help="that send meanwhile; 0: none (%(default)s)"
+    )
+    return parser.parse_args(words)
+
+
+async def main(options: argparse.Namespace) -> int:
+    """Measure, and print the figures; returns the exit status."""
+    said, is_well = await storm(options)
     sys.stdout.write(f"{said}\nMachine: {machine.describe()}.\n")
-    return 0 if is_well else 1
+    return EXIT_OK if is_well else EXIT_FAILED
+
+
+def run(words: list[str]) -> int:
+    """Run the benchmark; returns the exit status."""
+    options = parse(words)
+    return end_with("bench.storm", lambda: main(options))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))

@@ -1,7 +1,7 @@
 """The systems under load: each is a context that starts it on free ports, and leaves nothing behind.
 
 Each runs in a process group of its own, so that Ctrl-C reaches only the benchmark, which then ends them in
-order.
+order. A benchmark that is killed takes them along.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple
 
 from bench.socketio_connection import QUERY, SocketIoConnection
 from tieline.cli import ready_file
+from tieline.cli.dev import child
 from tieline.cli.dev.broker_process import NoNatsServer, broker_environment, find_nats_server
 from tieline.load.client import Target
 from tieline.load.processes import Pids
@@ -128,10 +129,10 @@ async def tieline(*, limits: str = "off") -> AsyncIterator[System]:
     """Start Tieline: two gateways, a router, a presence and a broker, as `tieline dev` does."""
     secret = secrets.token_urlsafe(32)
     with tempfile.TemporaryDirectory(prefix="tieline-bench-") as folder:
-        ready = Path(folder, "ready.json")
+        ready, log = Path(folder, "ready.json"), Path(folder, "log")
         words = (
             *("-m", "tieline.cli", "dev", "--gateways", "2", "--port", "0", "--ready-file", str(ready)),
-            *("--log-file", str(Path(folder, "log")), "--verbose"),
+            *("--log-file", str(log)),
         )
         environment = {
             "TIELINE_JWT_SECRET": secret,
@@ -149,7 +150,19 @@ async def tieline(*, limits: str = "off") -> AsyncIterator[System]:
                     "broker": written["nats"],
                 }
 
-            yield System("Tieline", Target(sender_url, receiver_url, secret), pids, "gateways")
+            try:
+                yield System("Tieline", Target(sender_url, receiver_url, secret), pids, "gateways")
+            except Exception:
+                sys.stderr.write(f"the log of Tieline is in {_kept(log)}\n")
+                raise
+
+
+def _kept(log: Path) -> Path:
+    """Keep a log whose folder goes: it may say why there are no figures."""
+    descriptor, name = tempfile.mkstemp(prefix="tieline-bench-", suffix=".log")
+    with os.fdopen(descriptor, "wb") as kept:
+        kept.write(log.read_bytes())
+    return Path(name)
 
 
 STARTERS: Final[Mapping[str, Callable[[], AbstractAsyncContextManager[System]]]] = {
@@ -227,6 +240,7 @@ async def _process(
         cwd=ROOT,
         env={**os.environ, **(environment or {})},
         start_new_session=True,
+        preexec_fn=child.die_with(os.getpid()),
     )
     try:
         yield process

@@ -18,8 +18,11 @@ from typing import Final
 import uvloop
 
 from bench.people import Person, name_of
+from tieline.cli.dev.child import die_with
+from tieline.cli.options import option_parser
 from tieline.load.client import LoadError
 from tieline.load.figures import percentile
+from tieline.tokens import SECRET_VARIABLE
 
 PAIRS: Final = 20
 
@@ -60,8 +63,9 @@ async def talking(sender_url: str, receiver_url: str, secret: str) -> AsyncItera
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.talk", sender_url, receiver_url),
         stdout=asyncio.subprocess.PIPE,
-        env=os.environ | {"TIELINE_JWT_SECRET": secret},
+        env=os.environ | {SECRET_VARIABLE: secret},
         start_new_session=True,
+        preexec_fn=die_with(os.getpid()),
     )
     assert process.stdout is not None
     talk = Talk()
@@ -108,13 +112,18 @@ async def _call(number: int, name: str, sender_url: str, receiver_url: str, secr
             await asyncio.sleep(BEAT_S)
 
 
-async def _main(words: list[str]) -> None:
-    sender_url, receiver_url = words
-    secret, name = os.environ["TIELINE_JWT_SECRET"], f"talk_{uuid.uuid4().hex[:8]}"
+async def _main(sender_url: str, receiver_url: str, secret: str) -> None:
+    name = f"talk_{uuid.uuid4().hex[:8]}"
     async with asyncio.TaskGroup() as group:
         for number in range(PAIRS):
             group.create_task(_call(number, name, sender_url, receiver_url, secret))
 
 
 if __name__ == "__main__":
-    uvloop.run(_main(sys.argv[1:]))
+    parser = option_parser("python -m bench.talk", __doc__)
+    parser.add_argument("urls", nargs=2, metavar="URL", help="the callers' gateway, and the callees'")
+    options = parser.parse_args()
+    if not os.environ.get(SECRET_VARIABLE):
+        parser.error(f"set {SECRET_VARIABLE} to the secret of the gateways")
+    first, second = options.urls
+    uvloop.run(_main(first, second, os.environ[SECRET_VARIABLE]))

@@ -7,7 +7,6 @@ what the edge spends in one step of its loop: parsing, checking, refusing, askin
 kept in `bench/worst_frames.json`, where the next search begins.
 """
 
-import argparse
 import asyncio
 import functools
 import json
@@ -35,10 +34,13 @@ from gateway.client.session import Session
 from gateway.client.terms import Terms
 from gateway.client.turns import Turns
 from gateway.client.waiting import Waiting
+from tieline.cli.options import option_parser, seconds, whole
 from tieline.runtime.tally import Tally
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId, UserId
-from tieline.wire.internal import Accepted, Done, JoinRoom, ListMembers, RoomMembers
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.rooms import JoinRoom, ListMembers, RoomMembers
+from tieline.wire.internal.signals import Accepted
 from tieline.wire.replies import Member
 
 CORPUS: Final = Path(__file__).with_name("worst_frames.json")
@@ -297,6 +299,8 @@ def cost_of(reads: list[bytes]) -> float:
         b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
     )
+    while loop.soon:
+        loop.soon.pop(0)()
     session = Session(
         SessionId("s"),
         ConnectionId("c"),
@@ -358,10 +362,12 @@ def search(seconds: float, seed: int) -> list[tuple[float, Shape]]:
 
 def main() -> None:
     """Search, print what was found, and keep it."""
-    parser = argparse.ArgumentParser(description="Search for the frame that costs a gateway's loop most.")
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", action="store_true", help=f"write {CORPUS.name}")
+    parser = option_parser("python -m bench.worst_frame", __doc__)
+    parser.add_argument(
+        "--seconds", type=seconds, metavar="S", default=60.0, help="search for so many seconds (%(default)g)"
+    )
+    parser.add_argument("--seed", type=whole(0), metavar="N", default=1, help="of chance (%(default)s)")
+    parser.add_argument("--keep", action="store_true", help=f"write what was found into {CORPUS.name}")
     options = parser.parse_args()
     found = search(options.seconds, options.seed)
     for cost, shape in found:

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import signal
+import socket
 import sys
 import time
 import warnings
@@ -16,6 +17,8 @@ from gateway.admission.entrance import Entrance
 from gateway.admission.handshake import Admission
 from gateway.admission.key_server import KeyServer
 from gateway.admission.origins import Origins, read_origins
+from gateway.client.acceptor import Acceptor, listening_sockets
+from gateway.client.broker_time import BrokerTime
 from gateway.client.connection import Connection
 from gateway.client.session import Session
 from gateway.client.tls import Tls
@@ -64,13 +67,10 @@ from tieline.runtime.process import joined, run, unless_stopped
 from tieline.runtime.tally import Tally
 from tieline.runtime.watch import NO_ROOM, Doubt, hold_while_unwell
 from tieline.wire.ids import GatewayId
-from tieline.wire.internal import PresenceReply
+from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.subjects import Subjects
 
 PRESENCE_SILENT: Final = "presence does not answer: no session can begin"
-
-LISTEN_BACKLOG: Final = 4096
-"""Connections that may wait to be accepted: a gateway's worth of clients that come back at once."""
 
 EXIT_PORT_TAKEN: Final = 69  # EX_UNAVAILABLE of sysexits.h
 
@@ -86,7 +86,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     tokens = tokens_of(settings)
     certificate = certificate_of(settings)
     pages = pages_of(settings)
-    terms = terms_of(settings, tokens)
+    terms = terms_of(settings, tokens)._replace(broker_time=BrokerTime())
     origins = Origins(read_origins("TIELINE_ORIGINS", settings.origins))
     proxies = proxies_of(settings)
     room = room_of(settings, sockets_allowed())
@@ -180,6 +180,12 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             registrations.on_lease_lost()
             rooms.forget_rosters()
 
+        watch = ClockWatch()
+
+        def on_time(broker_s: float, round_trip_s: float) -> None:
+            watch.compare(broker_s, round_trip_s)
+            terms.broker_time.note(broker_s + round_trip_s / 2, time.monotonic())
+
         lease = Lease(
             presence,
             gateway,
@@ -187,7 +193,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             on_lost=on_lease_lost,
             on_answer=Doubt(process.ready, PRESENCE_SILENT).note,
             on_old_presence=memberships.note_old_presence,
-            on_time=ClockWatch().compare,
+            on_time=on_time,
         )
 
         ops_pages["/heaviest"] = functools.partial(heaviest_page, users, connections)
@@ -228,14 +234,18 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             keeping.append(background.create_task(certificate.watch()))
             loop.add_signal_handler(signal.SIGHUP, certificate.reload)
             client = functools.partial(_behind_tls, connection, certificate, turns)
-        server = await _listen(loop, client, settings.listen_host, settings.listen_port)
+        listening = await _listen(settings.listen_host, settings.listen_port)
+        acceptor = Acceptor(loop, listening, client, clients)
+        acceptor.start()
+        scheme, port = "ws" if certificate is None else "wss", listening[0].getsockname()[1]
+        _log.info("gateway listens", extra={"scheme": scheme, "host": settings.listen_host, "port": port})
         process.ready.clear(STARTING)
         await stopping.wait()
 
         _log.info("gateway stops", extra={"connections": len(connections)})
         process.ready.hold("draining")
         await departures.drain(Drain(settings.drain_wait, settings.drain_spread))
-        server.close()
+        acceptor.close()
         await retelling.stop()
         tally.flush()
         for task in keeping:
@@ -247,12 +257,10 @@ def _behind_tls(client: Callable[[], Connection], certificate: Certificate, turn
     return Tls(client(), certificate.context(), turns)
 
 
-async def _listen(
-    loop: asyncio.AbstractEventLoop, client: Callable[[], asyncio.BaseProtocol], host: str, port: int
-) -> asyncio.AbstractServer:
-    """Accept clients from now on; a port that cannot be had ends the process."""
+async def _listen(host: str, port: int) -> list[socket.socket]:
+    """Let clients knock from now on; a port that cannot be had ends the process."""
     try:
-        return await loop.create_server(client, host, port, backlog=LISTEN_BACKLOG)
+        return await listening_sockets(host, port)
     except OSError as error:
         sys.stderr.write(f"gateway: cannot listen on {host}, port {port}: {error}\n")
         sys.exit(EXIT_PORT_TAKEN)

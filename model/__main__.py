@@ -7,7 +7,6 @@
 Ends with 1 if anything was found that must not be, or was not found that must be.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from model.explore import Found
 from model.late import Late
 from model.runs import EVERYTHING, PLANTED, PROOFS, Run
 from model.scenario import ANOTHER_CALL, CALL, CANCELLED, TWO_SENDERS
+from tieline.cli.options import option_parser
 
 ALL = {**PROOFS, **PLANTED}
 
@@ -26,8 +26,8 @@ DEEPEST = {
 
 def main() -> int:
     """Run it; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m model", description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}")
+    parser = option_parser("python -m model", __doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {'; '.join(ALL)}")
     parser.add_argument("--everything", action="store_true", help="explore further: minutes, gigabytes")
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in ALL]

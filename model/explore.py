@@ -1,12 +1,15 @@
 """Visit every state that can be reached, nearest first, until a promise breaks. Pure."""
 
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Hashable, Mapping
+from typing import NamedTuple, TypeVar
 
 from model.design import Design
 from model.numbering import Numbering
 from model.scenario import Scenario
 from model.system import Ills, State, System
+
+StateT = TypeVar("StateT", bound=Hashable)
 
 
 class Found(NamedTuple):
@@ -36,21 +39,21 @@ def explore(scenario: Scenario, design: Design, ills: Ills, seeking: str = "") -
             ends += 1
             missing = system.why_not_done(state)
             if missing and seeking in missing:
-                return Found(len(came_from), steps, ends, missing, _trace(came_from, state))
+                return Found(len(came_from), steps, ends, missing, trace(came_from, state))
         for label, after, fault in (*own, *system.ills(state)):
             steps += 1
             if fault and seeking not in fault:
                 continue
             if fault:
-                trace = (*_trace(came_from, state), label)
-                return Found(len(came_from), steps, ends, fault, trace)
+                return Found(len(came_from), steps, ends, fault, (*trace(came_from, state), label))
             if after not in came_from:
                 came_from[after] = (state, label)
                 waiting.append(after)
     return Found(len(came_from), steps, ends, "", ())
 
 
-def _trace(came_from: dict[State, tuple[State, str] | None], state: State) -> tuple[str, ...]:
+def trace(came_from: Mapping[StateT, tuple[StateT, str] | None], state: StateT) -> tuple[str, ...]:
+    """List what led to a state, from the beginning."""
     labels = []
     back = came_from[state]
     while back is not None:

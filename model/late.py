@@ -14,23 +14,15 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from model.explore import Found
+from model.explore import Found, trace
 from presence.rules import room, session
 from presence.rules.change import Change, Facts, ListRoom, Prepare, Rule
 from presence.rules.user import User, stamped
-from tieline.wire import internal
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import (
-    Done,
-    EndSession,
-    JoinRoom,
-    LeaveRoom,
-    Opened,
-    OpenSession,
-    Outdated,
-    Register,
-    SessionGone,
-)
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Done, Outdated, SessionGone
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Register
 from tieline.wire.subjects import Keys
 
 NOW: Final = 1_000_000
@@ -79,7 +71,7 @@ class Call(NamedTuple):
     @property
     def ask(self) -> Ask:
         """What is asked."""
-        request = internal.decode_presence_request(self.payload)
+        request = codec.decode_presence_request(self.payload)
         assert isinstance(request, Ask)
         return request
 
@@ -131,7 +123,7 @@ class Late(NamedTuple):
                 if not fault:
                     waiting.append(after)
                 elif self.breaks in fault:  # what follows another one is left out
-                    return Found(len(came_from), steps, ends, fault, _trace(came_from, after))
+                    return Found(len(came_from), steps, ends, fault, trace(came_from, after))
         return Found(len(came_from), steps, ends, "", ())
 
     def _steps(self, state: State) -> Iterator[tuple[str, State]]:
@@ -186,7 +178,7 @@ class Late(NamedTuple):
                 state = state._replace(here="", in_room=None)
         if does.kind in ("join", "leave"):
             state = state._replace(in_room=None)
-        return state._replace(network=(*state.network, Call(step, internal.encode(ask))))
+        return state._replace(network=(*state.network, Call(step, codec.encode(ask))))
 
     def _given_up(self, state: State, call: Call) -> State:
         """Let a gateway wait no more. Of what it has not heard to have begun it tells the end."""
@@ -288,16 +280,6 @@ def _session_of(state: State) -> SessionId:
 def _name(ask: Ask) -> str:
     who = getattr(ask, "connection", "") or "the client"
     return f"{type(ask).__name__} of {who}"
-
-
-def _trace(came_from: dict[State, tuple[State, str] | None], state: State) -> tuple[str, ...]:
-    labels = []
-    back = came_from[state]
-    while back is not None:
-        state, label = back
-        labels.append(label)
-        back = came_from[state]
-    return tuple(reversed(labels))
 
 
 RELOADS: Final = (

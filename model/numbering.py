@@ -14,8 +14,9 @@ from presence.rules.change import Change, Facts
 from presence.rules.negotiation import NOTHING, Incoming, Negotiation
 from presence.rules.signals import Terms, check
 from presence.rules.user import Membership, Session, User
-from tieline.wire import internal
+from tieline.wire import digests
 from tieline.wire.ids import (
+    NO_CALL,
     CallId,
     ConnectionId,
     FrameDigest,
@@ -25,7 +26,7 @@ from tieline.wire.ids import (
     SessionId,
     UserId,
 )
-from tieline.wire.internal import Check, Relay
+from tieline.wire.internal.signals import Check, Relay
 from tieline.wire.subjects import Keys
 
 NOW: Final = 1_000_000
@@ -189,7 +190,7 @@ class Numbering:
 
 def _before(offerer: UserId, target: UserId) -> Incoming:
     """The offer with which a call began that there is at the beginning."""
-    return Incoming(offerer, target, _session(target), FrameDigest(b"before"), NOW)
+    return Incoming(offerer, target, _session(target), FrameDigest(b"before"), NOW, sent_in=_session(offerer))
 
 
 def _content(message: Message) -> bytes:
@@ -202,8 +203,8 @@ def _calls(scenario: Scenario) -> dict[str, CallId]:
     for one, other in (*scenario.offered, *scenario.established):
         offers[FIRST] = _before(UserId(one), UserId(other))
     for message in scenario.messages:
-        one, to, digest = UserId(message.sender), UserId(message.target), internal.digest(_content(message))
-        offers[message.name] = Incoming(one, to, _session(to), digest, NOW)
+        one, to, digest = UserId(message.sender), UserId(message.target), digests.digest(_content(message))
+        offers[message.name] = Incoming(one, to, _session(to), digest, NOW, sent_in=_session(one))
     return {name: negotiation.offer(NOTHING, incoming).call for name, incoming in offers.items()}
 
 
@@ -220,9 +221,9 @@ def _frames(scenario: Scenario, users: tuple[str, ...], names_calls: bool) -> tu
             _session(message.sender),
             UserId(message.target),
             cmd,
-            internal.digest(content),
+            digests.digest(content),
             content if cmd == COMMANDS["candidate"] else b"",
-            calls.get(message.call, internal.NO_CALL),
+            calls.get(message.call, NO_CALL),
         )
         frames.append(
             Frame(

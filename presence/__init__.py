@@ -2,6 +2,7 @@
 
 What is decided stands in `rules`, pure functions over records; `changes` is the loop that reads a record,
 asks a rule, commits by compare-and-set and has `effects` tell the others; `targets` are the records that it
-changes. `operations` says which rule decides which request. `store` keeps the records in a JetStream KV
-bucket; `timers` consumes what expires, `gateways` looks after the sessions of a gateway that died.
+changes. `operations` says which rule decides which request. `store` is the port behind which the records are,
+`bucket` the JetStream KV bucket that has them; `timers` consumes what expires, `gateways` looks after the
+sessions of a gateway that died.
 """

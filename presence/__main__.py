@@ -6,18 +6,20 @@ import logging
 
 from presence.announce import Announcer
 from presence.broker_clock import BrokerClock
+from presence.bucket import Bucket
 from presence.changes import Changes
 from presence.gateways import Gateways
 from presence.listeners import Listeners
 from presence.mailbox import Mailbox
+from presence.old_calls import OldCalls
 from presence.operations import Operations
 from presence.records import Records
+from presence.replaced_mail import ReplacedMail
 from presence.room_log import MailboxLog
 from presence.rosters import Rosters
 from presence.rules.signals import Terms
 from presence.service import PresenceService
 from presence.settings import PresenceSettings
-from presence.store import Bucket
 from presence.stream_size import measure_sizes
 from presence.streams import Streams, watch_streams
 from presence.timers import Timers
@@ -54,7 +56,10 @@ async def _serve(
     rosters = Rosters(records, settings.room_max_members, bucket.count)
     listeners = Listeners(bucket, clock.now_ms)
     log = MailboxLog(requests, subjects, streams.made)
-    changes = Changes(records, rosters, Announcer(broker, subjects), clock.now_ms, log, listeners.are_all)
+    old_calls = OldCalls()
+    replaced_mail = ReplacedMail(requests, subjects)
+    announcer = Announcer(broker, subjects, replaced_mail.note)
+    changes = Changes(records, rosters, announcer, clock.now_ms, log, listeners.are_all, old_calls)
     broker.when_away(changes.forget_carried_out)
 
     async def is_alive(gateway: GatewayId, patience_s: float) -> bool:
@@ -85,6 +90,8 @@ async def _serve(
         measure = functools.partial(measure_sizes, requests, names, _keep_s(settings))
         measuring = background.create_task(keep_going(_log, "streams not measured: a bug", measure))
         telling = background.create_task(keep_going(_log, "clock not kept: a bug", clock.keep))
+        ending = background.create_task(old_calls.run(changes.end_old_calls))
+        replacing = background.create_task(replaced_mail.run())
         async with BackgroundTasks() as answering:
             service = PresenceService(broker, subjects, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
@@ -97,6 +104,8 @@ async def _serve(
             telling.cancel()
             ready.hold(STOPPING)
             await broker.drain(requested)
+        ending.cancel()
+        replacing.cancel()
         timers.stop()
         consuming.cancel()
 

@@ -6,15 +6,19 @@ which the receiving gateway drops. What is to be told is decided in `presence.ru
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
 
-from presence.rules.effects import CloseConnection, HangUp
+from presence.rules.effects import CloseConnection, HangUp, Replaced
 from presence.rules.user import Session
-from tieline.wire import internal, jetstream, replies
-from tieline.wire.ids import Address, CallId, RoomId, UserId
-from tieline.wire.internal import NO_CALL, Happened
+from tieline.wire import jetstream, replies
+from tieline.wire.digests import message_id
+from tieline.wire.events import Happened
+from tieline.wire.ids import NO_CALL, Address, CallId, RoomId, UserId
+from tieline.wire.internal import codec
+from tieline.wire.internal.sessions import CloseSession
 from tieline.wire.replies import HangupBody, LeftReason, MemberJoined, MemberLeft, MemberUpdated, ServerHangup
 from tieline.wire.subjects import Subjects
 
@@ -30,13 +34,20 @@ class Publisher(Protocol):
 class Announcer:
     """Publishes what happened, as the protocol spells it."""
 
-    def __init__(self, publisher: Publisher, subjects: Subjects) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        subjects: Subjects,
+        replaced: Callable[[Replaced], None] = lambda _: None,
+    ) -> None:
+        """Take also whom to tell of mail that was replaced: it is still in the mailbox then."""
+        self.replaced = replaced
         self._publisher = publisher
         self._subjects = subjects
 
     def deliver(self, to: Address, frame: bytes, call: CallId = NO_CALL) -> None:
         """Send one frame, of a call or of none, to one session of a user; the mailbox keeps it, once."""
-        headers = jetstream.named(internal.message_id(to.user, frame), call)
+        headers = jetstream.named(message_id(to.user, frame), call)
         self._publisher.send(self._subjects.user(*to), frame, headers=headers)
 
     def changed(self, user: UserId) -> None:
@@ -45,8 +56,8 @@ class Announcer:
 
     def close(self, lost: CloseConnection) -> None:
         """Have the gateway of a connection that has lost its session close it."""
-        message = internal.CloseSession(lost.user, lost.session, lost.connection, lost.code)
-        self._publisher.send(self._subjects.gateway(lost.gateway, "close"), internal.encode(message))
+        message = CloseSession(lost.user, lost.session, lost.connection, lost.code)
+        self._publisher.send(self._subjects.gateway(lost.gateway, "close"), codec.encode(message))
 
     def joined_frame(self, room: RoomId, user: UserId, entry: int) -> bytes:
         """Encode MEMBER_JOINED. `entry` is the revision of the roster entry that was made."""
@@ -63,8 +74,15 @@ class Announcer:
         return replies.success(name, "MEMBER_UPDATED", MemberUpdated(room, user, status))
 
     def hangup(self, hangup: HangUp) -> None:
-        """Tell one user that the server has ended its negotiation with another."""
+        """Tell one user that the server has ended its negotiation with another.
+
+        What ended it the other may foresee, as the end of its own offer's time. The id of the user's session
+        nobody else knows, so nobody can send a message that is called so. An effect that a process of version
+        0.1 has left names no call, and is told as such a process has told it.
+        """
         named_after = f"{hangup.cause} {hangup.user} {hangup.peer}"
+        if hangup.call:
+            named_after += f" {hangup.session}"
         name = hashlib.blake2b(named_after.encode(), digest_size=12).hexdigest()
         body = HangupBody(hangup.peer, hangup.user, ServerHangup(hangup.reason))
         to = Address(hangup.user, hangup.session)

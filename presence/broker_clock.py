@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from presence.store import TIMEOUT_S
+from presence.bucket import TIMEOUT_S
 from tieline.runtime.clock_watch import ClockWatch
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import jetstream

@@ -6,19 +6,22 @@ the record, and the next change of that record tells it first. What it has not c
 and is asked for again.
 """
 
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
 
 from presence.announce import Announcer
-from presence.effects import NOTHING_TOLD, AllHear, Effects, Told
-from presence.records import MAX_TRIES, Records, users_in
+from presence.effects import ENDED_AT_ONCE, NOTHING_TOLD, AllHear, Effects, Told
+from presence.old_calls import OldCalls
+from presence.records import MAX_TRIES, Records, user_in, users_in
 from presence.room_log import RoomLog
 from presence.rosters import Rosters
 from presence.rules.change import Change, Entered, Facts, ListRoom, Prepare, RecordT, Reply, Rule
 from presence.rules.effects import Effect, is_cheap
 from presence.rules.negotiation import Negotiation, apart, lies_apart
+from presence.rules.session import calls_are_ended
 from presence.rules.user import RosterEntry, User
 from presence.side_by_side import both, side_by_side
 from presence.store import ABSENT, Conflict, Record, StoreUnavailable
@@ -26,7 +29,11 @@ from presence.targets import Clock, Found, NegotiationRecord, Target, UserRecord
 from tieline import metrics
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import Opened, PresenceReply, Refused, Relay, RoomJoined, RoomMembers, SessionGone
+from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.rooms import RoomJoined, RoomMembers
+from tieline.wire.internal.sessions import Opened
+from tieline.wire.internal.signals import Relay
 from tieline.wire.subjects import Keys
 
 MAX_CARRIED_OUT: Final = 65_536
@@ -54,11 +61,17 @@ class Changes:
         clock: Clock,
         log: RoomLog,
         all_hear: AllHear,
+        old_calls: OldCalls,
+        most_waited_for: int = ENDED_AT_ONCE,
     ) -> None:
+        """Take also for how many calls of an older session one who connects anew waits."""
         self._records = records
+        self._old_calls = old_calls
         self._rosters = rosters
         self._clock = clock
-        self._effects = Effects(records, rosters, announcer, clock, self._end_negotiation, log, all_hear)
+        self._effects = Effects(
+            records, rosters, announcer, clock, self._end_negotiation, log, all_hear, most_waited_for
+        )
         self._carried_out: dict[str, tuple[int, tuple[Effect, ...]]] = {}
         """By key: the revision of a record, and its pending effects, which this process need not repeat.
 
@@ -74,14 +87,16 @@ class Changes:
         also: tuple[str, ...] = (),
         confirmed: bool = False,
         found: Found | None = None,
+        leaves_calls: bool = False,
     ) -> PresenceReply:
         """Change a user's record by a rule, which may want to enter `rooms`, and looks at the keys `also`.
 
         With `confirmed` the rule decides on what the leader says. Else what it looks at may lag a moment
         behind. A write finds that out; where nothing is written, the leader is asked, and the rule again.
-        `found` may hold the record as it was read just now, together with those of others.
+        `found` may hold the record as it was read just now, together with those of others. With
+        `leaves_calls` the calls of an older session end later (`presence.old_calls`), if they are many.
         """
-        target = UserRecord(user, self._records, self._effects)
+        target = UserRecord(user, self._records, self._effects, leaves_calls=leaves_calls)
         entries = (*(Keys.room(room, user) for room in rooms), *also)
         first = [] if found is None else [found]
 
@@ -96,13 +111,15 @@ class Changes:
             return looked_at if _changes_nothing(change) else ()
 
         finished = await self._change(target, rule, load, entries, confirmed=confirmed, doubts=doubts)
+        if isinstance(finished.record, User) and finished.record.ending is not None:
+            self._old_calls.note(user)
         match finished.reply:
             case ListRoom(room=room, revisions=revisions):
                 return await self._list(user, room, finished, revisions=revisions)
             case Entered(room=room, lists=lists):
                 roster = await self._list(user, room, finished, revisions=True) if lists else None
                 return RoomJoined(finished.told.numbers.get(room, 0), roster)
-            case Opened(connection=connection) as opened if connection:
+            case Opened(asked=asked) as opened if asked:
                 return msgspec.structs.replace(opened, revision=finished.revision)
             case reply:
                 return reply
@@ -116,11 +133,23 @@ class Changes:
         known = {user: (finished.record, finished.revision)}
         return await self._rosters.members(room, roster, known, revisions=revisions)
 
-    async def negotiation(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> PresenceReply:
+    async def end_old_calls(self, user: UserId) -> None:
+        """End what is left of the calls of an older session of a user, if any may be."""
+        key = Keys.user(user)
+        record, revision = user_in(await self._records.store.read(key, confirmed=True), key)
+        if record is None or record.ending is None:
+            return
+        await self._effects.end_old_calls(user, record.ending, revision)
+        await self.user(user, functools.partial(calls_are_ended, record.ending))
+
+    async def negotiation(
+        self, one: UserId, other: UserId, rule: Rule[Negotiation], until_ms: int | None = None
+    ) -> PresenceReply:
         """Change what two users negotiate by a rule.
 
         A refusal is confirmed by the leader's records before it is believed: a replica that lags a moment
-        behind must not refuse the answer to an offer that was just accepted.
+        behind must not refuse the answer to an offer that was just accepted. After `until_ms`, in Unix
+        milliseconds, nothing is changed.
         """
         target = NegotiationRecord(one, other, self._records, self._effects, self._clock)
         users = (Keys.user(one), Keys.user(other))
@@ -131,7 +160,7 @@ class Changes:
         def doubts(change: Change[Negotiation]) -> tuple[str, ...]:
             return _doubted(change.reply, users, target.key)
 
-        finished = await self._change(target, rule, load, users, doubts=doubts)
+        finished = await self._change(target, rule, load, users, doubts=doubts, until_ms=until_ms)
         reply = finished.reply
         assert not isinstance(reply, ListRoom | Entered)  # no rule of negotiations is about rooms
         if isinstance(reply, Relay) and any(lies_apart(each.frame) for each in reply.deliveries):
@@ -180,6 +209,7 @@ class Changes:
         *,
         confirmed: bool = False,
         doubts: Callable[[Change[RecordT]], tuple[str, ...]],
+        until_ms: int | None = None,
     ) -> Finished:
         """Ask a rule until its change is stored. `others` are the keys that it looks at beside the record.
 
@@ -198,14 +228,18 @@ class Changes:
             ):
                 # The process that wrote it has died, or is still at it.
                 told = await target.carry_out(record, revision)
-                await target.settle(record, revision, forget=False)
-                self._note_carried_out(target.key, record, revision)
+                if not told.left:
+                    await target.settle(record, revision, forget=False)
+                    self._note_carried_out(target.key, record, revision)
                 if others and not all(map(is_cheap, record.pending)):  # it may have changed what was read
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
             # What an earlier round has prepared may have been replaced or removed since.
             facts = Facts(now, revision=revision, read=found)
             while True:
-                step = rule(record, users_in(found, target.beside), facts)
+                seen = record  # what is left of its effects, it is for the rule to say what becomes of
+                if record is not None and record.pending:
+                    seen = msgspec.structs.replace(record, pending=told.left)
+                step = rule(seen, users_in(found, target.beside), facts)
                 if isinstance(step, Prepare):
                     facts = await self._prepare(target.owner, step, found, facts)
                     continue
@@ -213,6 +247,8 @@ class Changes:
                     confirmed = True
                     if await self._has_changed(doubted, found):
                         break
+                if until_ms is not None and self._clock() > until_ms:
+                    raise StoreUnavailable("asked too long ago")
                 try:
                     stored = await self._commit(target, record, step, revision)
                 except Conflict:
@@ -222,11 +258,12 @@ class Changes:
                     record, revision = stored
                     if record.pending:
                         told = await target.carry_out(record, revision, _listed_by(step.reply))
-                        self._note_carried_out(target.key, record, revision)
+                        if not told.left:
+                            self._note_carried_out(target.key, record, revision)
                 for said in step.said:
                     self._effects.say(said)
                 if step.then is None:
-                    if record is not None and record.pending:
+                    if record is not None and record.pending and not told.left:
                         await target.settle(record, revision, forget=True)
                     return Finished(step.reply, told, record, revision)
                 rule, confirmed = step.then, True

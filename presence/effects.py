@@ -30,6 +30,7 @@ from presence.rules.effects import (
     MemberWent,
     OneRoomEffect,
     RemoveNote,
+    Replaced,
     Said,
     SessionBegan,
     SessionEnded,
@@ -41,8 +42,9 @@ from presence.rules.user import User, share_a_room
 from presence.side_by_side import batched, both, side_by_side
 from presence.store import ABSENT, Record
 from tieline.runtime.unreadable import Unreadable
+from tieline.wire.events import Happened
 from tieline.wire.ids import Address, RoomId, SessionId, UserId
-from tieline.wire.internal import Happened, RoomChange
+from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.subjects import Keys, users_of_pair
 
 EndNegotiation = Callable[[UserId, UserId, Rule[Negotiation], Mapping[str, Record]], Awaitable[object]]
@@ -50,7 +52,8 @@ EndNegotiation = Callable[[UserId, UserId, Rule[Negotiation], Mapping[str, Recor
 maybe those of both users, as they were read after it."""
 
 ENDED_AT_ONCE: Final = 32
-"""Negotiations of one user that are ended side by side, so that others keep their share of the store."""
+"""Negotiations of one user that are ended side by side, so that others keep their share of the store. Who
+connects anew waits for as many of the session before, and not for more."""
 
 FEW: Final = 4
 """So many negotiations are read with what is read anyway, and looked at one by one. Of more their keys are
@@ -76,6 +79,8 @@ class Told(NamedTuple):
     """The rosters that were read whole, and that nothing has changed since."""
     numbers: Mapping[RoomId, int]
     """Of the change in each room's log that was written last."""
+    left: tuple[EndCalls, ...] = ()
+    """What was not carried out, because it would take long."""
 
 
 NOTHING_TOLD: Final = Told({}, {})
@@ -93,7 +98,10 @@ class Effects:
         end_negotiation: EndNegotiation,
         log: RoomLog,
         all_hear: AllHear,
+        most_waited_for: int = ENDED_AT_ONCE,
     ) -> None:
+        """Take also for how many calls of an older session one who connects anew waits."""
+        self._most_waited_for = most_waited_for
         self._records = records
         self._rosters = rosters
         self._announcer = announcer
@@ -102,12 +110,21 @@ class Effects:
         self._log = log
         self._all_hear = all_hear
 
-    async def of_user(self, user: UserId, record: User, revision: int, listed: RoomId | None = None) -> Told:
+    async def of_user(
+        self,
+        user: UserId,
+        record: User,
+        revision: int,
+        listed: RoomId | None = None,
+        *,
+        leaves_calls: bool = False,
+    ) -> Told:
         """Carry out what is pending in a user's record of this revision.
 
         The roster of the room that is to be `listed` is read with what has to be read anyway.
         A room hears of its change by its log. Where a gateway may live that does not hear it, the whole
-        roster is read, and those of the members who are there are told one by one.
+        roster is read, and those of the members who are there are told one by one. With `leaves_calls` the
+        calls of a session that has ended are left alone if they are many.
         """
         pending = list(_by_room(record))
         rooms = list(dict.fromkeys(_rooms_of(record, pending)))
@@ -129,6 +146,7 @@ class Effects:
         rosters = rosters_in(found, rooms)
         last: list[Later] = []
         changed: list[RoomId] = []
+        left: list[EndCalls] = []
         for effect in pending:
             match effect:
                 case Changed():
@@ -137,6 +155,8 @@ class Effects:
                     self._announcer.close(effect)
                 case RemoveNote():
                     pass  # above and below, or when the record is settled
+                case EndCalls() if leaves_calls and len(pairs) > self._most_waited_for:
+                    left.append(effect)
                 case EndCalls() | EndCallsWithoutRoom():
                     await self._end_calls(user, revision, effect, pairs, found)
                 case MemberCame():
@@ -160,7 +180,12 @@ class Effects:
         if not record.is_reachable:  # until all else is done, the session is found by its note
             await side_by_side(*(remove() for remove in notes))
         whole = {room: rosters[room] for room in read_whole if room not in changed}
-        return Told(whole, numbers)
+        return Told(whole, numbers, tuple(left))
+
+    async def end_old_calls(self, user: UserId, effect: EndCalls, revision: int) -> None:
+        """End what is left of the calls of a user's older session; the user's record has this revision."""
+        pairs = await self._records.store.keys(*Keys.pairs_of(user))
+        await self._end_calls(user, revision, effect, pairs, {})
 
     def _changes(
         self, record: User, pending: Iterable[OneRoomEffect], revision: int
@@ -222,6 +247,8 @@ class Effects:
                 self._announcer.deliver(said.to, said.frame)
             case Happening():
                 self._announcer.happened(said.kind, said.fact)
+            case Replaced():
+                self._announcer.replaced(said)
             case _:
                 assert_never(said)
 

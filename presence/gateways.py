@@ -16,15 +16,9 @@ from presence.store import ABSENT, Record
 from tieline import metrics
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire.ids import Address, GatewayId, SessionId, UserId
-from tieline.wire.internal import (
-    KeepLease,
-    LeaseKept,
-    Opened,
-    OpenSession,
-    PresenceReply,
-    Register,
-    SessionGone,
-)
+from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.sessions import KeepLease, LeaseKept, Opened, OpenSession, Register
 from tieline.wire.subjects import Keys, identifier
 
 TOGETHER: Final = 64

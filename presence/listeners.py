@@ -32,6 +32,8 @@ class Listeners:
         self._clock = clock
         self._good_until = 0
         self._doubted_until = 0
+        self._are_all = False
+        """As far as was known when a gateway lived last."""
 
     async def are_all(self) -> bool:
         """Whether every gateway hears the logs, as far as is known."""
@@ -44,11 +46,13 @@ class Listeners:
         there = [key.rpartition(".") for key, record in found.items() if record.value]
         living = {gateway for kind, _, gateway in there if kind == Keys.leases().removesuffix(".*")}
         hearing = {gateway for kind, _, gateway in there if kind == Keys.listeners().removesuffix(".*")}
-        if not living or living - hearing:
-            self._doubted_until = now + (DOUBT_MS if living else 0)
-            return False
-        self._good_until = now + LOOK_EVERY_MS
-        return True
+        if living:
+            self._are_all = living <= hearing
+            self._doubted_until = 0 if self._are_all else now + DOUBT_MS
+        # With no lease at all nobody is new: presence is too busy to renew them, and must not do more then.
+        if self._are_all:
+            self._good_until = now + LOOK_EVERY_MS
+        return self._are_all
 
     async def note(self, gateway: GatewayId) -> None:
         """Note that a gateway hears the logs."""

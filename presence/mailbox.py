@@ -15,7 +15,8 @@ from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RePublish, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
-from presence.store import NOT_ADAPTED, TIMEOUT_S, StoreUnavailable
+from presence.bucket import NOT_ADAPTED, TIMEOUT_S
+from presence.store import StoreUnavailable
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import jetstream

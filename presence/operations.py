@@ -1,11 +1,12 @@
 """What may be asked of presence: for each request, the rule that decides it and the record that it changes.
 
-A new operation is a message in `tieline.wire.internal`, where it is put into the union of those who may ask
-for it, a rule in `presence.rules`, and a row here.
+A new operation is a message in `tieline.wire.internal`, put by `directions` into the union of those who may
+ask for it, a rule in `presence.rules`, and a row here.
 """
 
 import asyncio
 import functools
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol, TypeVar
 
@@ -16,34 +17,37 @@ from presence.gateways import Gateways
 from presence.records import Records
 from presence.rules import holding, room, session, signals
 from presence.rules.change import Facts, Step
+from presence.rules.retell_pace import RetellPace
 from presence.rules.signals import Terms
 from presence.rules.user import User
 from presence.side_by_side import some_at_once
+from presence.store import StoreUnavailable
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import (
-    Check,
-    Done,
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.directions import PresenceReply, PresenceRequest
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, Retell
+from tieline.wire.internal.sessions import (
     EndSession,
     FindReplaced,
-    JoinRoom,
     KeepLease,
-    LeaveRoom,
-    ListMembers,
     Opened,
     OpenSession,
-    PresenceReply,
-    PresenceRequest,
     Register,
     Regrant,
     Replaced,
-    Retell,
     Tell,
 )
+from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import Keys
 
 ENDS_AT_ONCE: Final = 4
 """Of the ends that a gateway tells together, so many are carried out side by side: a hundred who lose their
 connection at once must leave the others their share of the store."""
+
+LATE_MS: Final = 10_000
+"""A signal that came to its gateway longer ago changes nothing: the gateway asks routers for 5 s, and the
+last one that it asks waits 3 s for a verdict. An offer that was accepted later would wait for its answer
+though nobody has sent it. The rest is for what the two differ in about the broker's time."""
 
 NO_ROOMS: Final[tuple[RoomId, ...]] = ()
 NO_KEYS: Final[tuple[str, ...]] = ()
@@ -82,8 +86,10 @@ class Operations:
         terms: Terms,
         resume_window_s: float,
         max_rooms: int = 0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take also the rooms that a user may be in at most; 0: any number."""
+        self._monotonic = monotonic
         self._records = records
         self._changes = changes
         self._terms = terms
@@ -95,7 +101,7 @@ class Operations:
             return session.open_session(session.within_limit(ask, max_rooms), user, beside, facts)
 
         self._begin: Callable[[OpenSession], Awaitable[PresenceReply]] = self._on_user(
-            begin, lambda ask: session.within_limit(ask, max_rooms).join, also=_lease
+            begin, lambda ask: session.within_limit(ask, max_rooms).join, also=_lease, leaves_calls=True
         )
         self._restore: Callable[[Register], Awaitable[PresenceReply]] = self._on_user(
             session.register, lambda ask: tuple(ask.rooms), also=_lease, confirmed=True
@@ -116,8 +122,12 @@ class Operations:
             LeaveRoom: self._on_user(room.leave),
             ListMembers: self._on_user(holding.by_its_gateway(room.list_members)),
             KeepLease: gateways.keep_lease,
-            Retell: self._on_user(room.retell, confirmed=True),
+            Retell: self._retell,
         }
+        self._retell_pace = RetellPace()
+        self._retell_now: Callable[[Retell], Awaitable[PresenceReply]] = self._on_user(
+            room.retell, confirmed=True
+        )
 
     async def carry_out(self, request: PresenceRequest) -> PresenceReply:
         """Carry out one request.
@@ -135,6 +145,7 @@ class Operations:
         *,
         also: Callable[[AskT], tuple[str, ...]] = lambda _: NO_KEYS,
         confirmed: bool = False,
+        leaves_calls: bool = False,
     ) -> Callable[[AskT], Awaitable[PresenceReply]]:
         """Have a rule decide on the record of the user who is named in the request.
 
@@ -144,14 +155,20 @@ class Operations:
         async def carry_out(ask: AskT) -> PresenceReply:
             decide = functools.partial(rule, ask)
             return await self._changes.user(
-                ask.user, decide, rooms=rooms(ask), also=also(ask), confirmed=confirmed
+                ask.user,
+                decide,
+                rooms=rooms(ask),
+                also=also(ask),
+                confirmed=confirmed,
+                leaves_calls=leaves_calls,
             )
 
         return carry_out
 
     async def _check(self, ask: Check) -> PresenceReply:
         rule = holding.checked(ask, functools.partial(signals.check, ask, self._terms))
-        return await self._changes.negotiation(ask.user, ask.to, rule)
+        until_ms = ask.at + LATE_MS if ask.at else None
+        return await self._changes.negotiation(ask.user, ask.to, rule, until_ms)
 
     async def _open(self, ask: OpenSession) -> PresenceReply:
         """Begin or resume a session; the same request again, while it is under way, waits for its answer.
@@ -174,6 +191,11 @@ class Operations:
             del self._opening[ask]
             outcome.set_result(reply)
         return reply
+
+    async def _retell(self, ask: Retell) -> PresenceReply:
+        if not self._retell_pace.allows((ask.room, ask.user), self._monotonic()):
+            raise StoreUnavailable("asked for too often")
+        return await self._retell_now(ask)
 
     async def _register(self, ask: Register) -> PresenceReply:
         return await self._gateways.minded(ask, functools.partial(self._restore, ask))

@@ -2,17 +2,27 @@
 
 NATS hangs up on a client for which more than 64 MiB wait, and everything that is under way is lost then. So
 what is asked for is estimated by the kinds of keys, and who would ask for too much waits, in order. Only
-`presence.store` uses it.
+`presence.bucket` uses it, and `presence.records`, which asks for much in parts.
 """
 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 """Half of what NATS lets wait for a client: the rest is for requests, and for estimates that are too low."""
+
+LARGE_BYTES: Final = 1024 * 1024
+"""Who asks for more waits for others who do: the lease of a gateway, or a signal, must not wait for all that
+is read of a hundred rooms."""
+
+LARGE_SHARE: Final = 4
+"""One in so many of all bytes is what those have together. None of them asks for more at once (`parts`)."""
+
+_MOST_KEYS: Final = 512
+"""Keys asked for at once; the server refuses to answer with more than 1,024."""
 
 _ROSTER: Final = 256 * 1024
 """A pattern: the default limit of a room is 1,000 members, at 100 to 250 bytes each."""
@@ -34,10 +44,42 @@ def estimated_each(keys: Iterable[str]) -> int:
     return max(_KINDS.get(key.partition(".")[0], _OTHER) for key in keys)
 
 
-class ReadBudget:
-    """Bytes that may be asked for at once."""
+def parts(keys: Sequence[str], beside: Collection[str] = ()) -> Iterator[tuple[str, ...]]:
+    """Divide keys and patterns into parts that are each asked for at once, together with what is `beside`."""
+    start, size = 0, estimated(beside)
+    most = _MOST_KEYS - len(beside)
+    for end, key in enumerate(keys):
+        more = estimated((key,))
+        if end > start and (size + more > MAX_BYTES // LARGE_SHARE or end - start == most):
+            yield tuple(keys[start:end])
+            start, size = end, estimated(beside)
+        size += more
+    if keys[start:]:
+        yield tuple(keys[start:])
 
-    def __init__(self, most: int = MAX_BYTES) -> None:
+
+class ReadBudget:
+    """Bytes that may be asked for at once. Those who ask for much have a share of their own."""
+
+    def __init__(self, most: int = MAX_BYTES, large: int = LARGE_BYTES) -> None:
+        self._large = large
+        self._of_large = _Share(most // LARGE_SHARE)
+        self._of_others = _Share(most - most // LARGE_SHARE)
+
+    @property
+    def taken(self) -> int:
+        """How many bytes are asked for now."""
+        return self._of_large.taken + self._of_others.taken
+
+    def of(self, size: int) -> contextlib.AbstractAsyncContextManager[None]:
+        """Ask for so many bytes, now or when others have got theirs; for more than all, alone."""
+        return (self._of_large if size > self._large else self._of_others).of(size)
+
+
+class _Share:
+    """Bytes that may be asked for at once, in the order in which they are wanted."""
+
+    def __init__(self, most: int) -> None:
         self._most = most
         self._free = most
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from presence.read_budget import parts
 from presence.rules.negotiation import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry, may_be_kept
 from presence.rules.user import RosterEntry, User
@@ -36,7 +37,6 @@ encode: Final = msgspec.msgpack.Encoder().encode
 _user = msgspec.msgpack.Decoder(User)
 _negotiation = msgspec.msgpack.Decoder(Negotiation)
 _entry = msgspec.msgpack.Decoder(RosterEntry)
-
 
 _unreadable: Final = Unreadable(logging.getLogger(__name__))
 
@@ -118,6 +118,13 @@ class Records:
         A replica that lags behind them may lack what others have written before. What was written is never
         lacking where it is: a record that has been removed since has a newer revision.
         """
+        first, *others = parts(keys, written)
+        found = await self._read_part_after(written, first)
+        for part in others:  # each may be answered by another replica
+            found |= await self._read_part_after(written, (*written, *part))
+        return found
+
+    async def _read_part_after(self, written: Mapping[str, int], keys: tuple[str, ...]) -> dict[str, Record]:
         for _ in range(MAX_LOOKS):
             found = await self.store.read(*keys)
             if _has_all(found, written):

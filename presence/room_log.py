@@ -2,20 +2,27 @@
 
 The log lies in the mailbox stream, so its entries stand in one order with everything that is sent to users.
 The stream pushes them on to the gateways that have members of the room, which tell each member
-(`gateway.rooms`). What an entry says is in `tieline.wire.internal.RoomChange`; when one is written is decided
-by `presence.effects`.
+(`gateway.rooms`). What an entry says is in `tieline.wire.internal.rooms.RoomChange`; when one is written is
+decided by `presence.effects`. Beside it stands a nonce, so that nobody can foresee what the events that tell
+of it will be called.
 """
 
 import hashlib
+import secrets
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Final, Protocol
 
-from presence.store import TIMEOUT_S, StoreUnavailable
+from presence.bucket import TIMEOUT_S
+from presence.store import StoreUnavailable
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import internal, jetstream
+from tieline.wire import jetstream
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import RoomChange
+from tieline.wire.internal import codec
+from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.subjects import Subjects
+
+NONCE_BYTES: Final = 8
+"""Whoever wants to foresee an event's name has one guess a change, out of so many."""
 
 
 class RoomLog(Protocol):
@@ -40,7 +47,7 @@ class MailboxLog:
 
     async def add(self, room: RoomId, user: UserId, change: RoomChange) -> int:
         """See `RoomLog.add`."""
-        subject, payload = self._subjects.room(room, user), internal.encode(change)
+        subject, payload = self._subjects.room(room, user), codec.encode(change)
         name = hashlib.blake2b(subject.encode() + b" " + payload, digest_size=16).hexdigest()
         try:
             return await self._publish(subject, payload, name)
@@ -53,7 +60,8 @@ class MailboxLog:
             raise StoreUnavailable(subject) from error
 
     async def _publish(self, subject: str, payload: bytes, name: str) -> int:
-        reply = await self._requests.ask_once(subject, payload, TIMEOUT_S, jetstream.named(name))
+        headers = jetstream.named_anew(name, secrets.token_hex(NONCE_BYTES))
+        reply = await self._requests.ask_once(subject, payload, TIMEOUT_S, headers)
         answer = jetstream.read_published(reply.data)
         if answer.error is not None:
             raise StoreUnavailable(subject, answer.error)

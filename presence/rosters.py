@@ -18,7 +18,7 @@ from presence.rules.user import RosterEntry, User
 from presence.side_by_side import side_by_side
 from presence.store import Conflict, Record, StoreUnavailable
 from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal import RoomMembers
+from tieline.wire.internal.rooms import RoomMembers
 from tieline.wire.subjects import Keys
 
 FULL_MS: Final = 1_000

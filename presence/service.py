@@ -20,18 +20,13 @@ from tieline.runtime.pool import Pool, PoolSize
 from tieline.runtime.requests import patience_of
 from tieline.runtime.tally import Tally
 from tieline.runtime.unreadable import Unreadable
-from tieline.wire import internal
-from tieline.wire.internal import (
-    OPERATIONS,
-    FindReplaced,
-    KeepLease,
-    Outdated,
-    PresenceReply,
-    PresenceRequest,
-    Refused,
-    RouterRequest,
-    SessionGone,
-)
+from tieline.wire.checks import UNREADABLE
+from tieline.wire.envelope import COMMAND_OF, Candidate
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Outdated, Refused, SessionGone
+from tieline.wire.internal.directions import OPERATIONS, PresenceReply, PresenceRequest, RouterRequest
+from tieline.wire.internal.sessions import FindReplaced, KeepLease
+from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import Subjects
 
 UNKNOWN: Final = "unknown"
@@ -41,6 +36,13 @@ SIZE: Final = PoolSize(under_way=256, of_one=8)
 """With a round trip of a few milliseconds, 256 at once keep a process busy that does some thousands a second.
 One user, whose messages are handled one after the other, needs more than one only after it has lost a
 connection or two."""
+
+JUDGED_AT_ONCE: Final = PoolSize(under_way=16, of_one=8)
+"""Of the signals that write (offers, answers, hang-ups). When hundreds call one another at one moment, an
+iteration of the event loop must not have hundreds of them in it, for which everybody else waits: who comes
+in, and the candidates of calls. Of two or three round trips of a millisecond each, so many use up a core."""
+
+_LIGHT: Final = COMMAND_OF[Candidate]
 
 _UNREADABLE: Final = "request unanswered: of another version, or none"
 _MISDIRECTED: Final = "request unanswered: not on its own subject"
@@ -59,10 +61,12 @@ class PresenceService:
         tasks: asyncio.TaskGroup,
         operations: Operations,
         size: PoolSize = SIZE,
+        judged_at_once: PoolSize = JUDGED_AT_ONCE,
     ) -> None:
         self._broker = broker
         self._may_answer = {who: subjects.reply_to(who) for who in ("gateway", "router")}
         self._pool = Pool(tasks, size)
+        self._judging = Pool(tasks, judged_at_once)
         self._operations = operations
         self._tally = Tally(_log)
         self._unreadable = Unreadable(_log, self._tally)
@@ -70,8 +74,8 @@ class PresenceService:
     def on_request(self, message: Message) -> None:
         """Answer one message of the queue group, in a task of its own, now or when it is its turn."""
         try:
-            request = internal.decode_presence_request(message.data)
-        except internal.UNREADABLE as error:
+            request = codec.decode_presence_request(message.data)
+        except UNREADABLE as error:
             metrics.PRESENCE_REQUESTS.labels(UNKNOWN, "failed").inc()
             self._unreadable.note("request", error, _UNREADABLE)
             return
@@ -86,14 +90,16 @@ class PresenceService:
             self._unreadable.note("request", f"to be answered on {message.reply!r}", _UNREADABLE)
             return
         job = functools.partial(self._answer, request, op, message.reply)
-        self._pool.submit(_owner(request, op), message.reply, job, len(message.data), patience_of(message))
+        is_heavy = isinstance(request, Check) and request.cmd != _LIGHT
+        pool = self._judging if is_heavy else self._pool
+        pool.submit(_owner(request, op), message.reply, job, len(message.data), patience_of(message))
 
     async def _answer(self, request: PresenceRequest, op: str, asker: str) -> None:
         failed = metrics.PRESENCE_REQUESTS.labels(op, "failed")
         with bug_guard(_log, "request unanswered: a bug", failed.inc, op=op):
             try:
                 reply = await self._operations.carry_out(request)
-                self._broker.send(asker, internal.encode(reply))
+                self._broker.send(asker, codec.encode(reply))
             except (StoreUnavailable, BrokerAway) as error:
                 failed.inc()
                 self._tally.note(logging.WARNING, _UNANSWERED, op, "", op=op, error=repr(error))

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from presence.store import TIMEOUT_S
+from presence.bucket import TIMEOUT_S
 from tieline import metrics
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import jetstream

@@ -9,9 +9,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
+from presence.bucket import make_bucket
 from presence.mailbox import make_mailbox
 from presence.settings import PresenceSettings
-from presence.store import StoreUnavailable, make_bucket
+from presence.store import StoreUnavailable
 from tieline.runtime.broker import Broker
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.ops import Ready

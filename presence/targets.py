@@ -60,8 +60,12 @@ class Target(Protocol[RecordT]):
 class UserRecord:
     """A user's record. See `Target`."""
 
-    def __init__(self, user: UserId, records: Records, effects: Effects) -> None:
+    def __init__(
+        self, user: UserId, records: Records, effects: Effects, *, leaves_calls: bool = False
+    ) -> None:
+        """Take also whether the calls of a session that has ended may be left to be ended later."""
         self.owner = user
+        self._leaves_calls = leaves_calls
         self.beside: tuple[UserId, ...] = ()
         self.key = Keys.user(user)
         self._records = records
@@ -78,7 +82,8 @@ class UserRecord:
 
     async def carry_out(self, record: User, revision: int, listed: RoomId | None = None) -> Told:
         """Carry out what is pending in the record, but for what comes when it is settled."""
-        return await self._effects.of_user(self.owner, record, revision, listed)
+        leaves = self._leaves_calls
+        return await self._effects.of_user(self.owner, record, revision, listed, leaves_calls=leaves)
 
     async def settle(self, record: User, revision: int, *, forget: bool) -> None:
         """Let the record forget what is carried out, then remove the note that goes last of all.

@@ -160,13 +160,17 @@ class Timers:
             case "away", [user, connection]:
                 waiting, lost = UserId(user), ConnectionId(connection)
                 expired = marker.metadata.sequence.stream
-                give_up = functools.partial(session.give_up, waiting, lost, expired=expired)
-                timer = Keys.away_timer(waiting, lost)
-                carry_out = functools.partial(self._changes.user, waiting, give_up, also=(timer,))
+                carry_out = functools.partial(self._away_ran_out, waiting, lost, expired)
             case _:
                 raise ValueError(f"a timer of no known kind: {marker.subject!r}")
         metrics.TIMERS_FIRED.labels(kind).inc()
         return carry_out
+
+    async def _away_ran_out(self, user: UserId, lost: ConnectionId, expired: int) -> None:
+        """End a session that was not resumed; or what is left of the calls of one that was replaced."""
+        give_up = functools.partial(session.give_up, user, lost, expired=expired)
+        await self._changes.user(user, give_up, also=(Keys.away_timer(user, lost),))
+        await self._changes.end_old_calls(user)
 
     async def _lease_ran_out(self, gateway: GatewayId, before: int) -> None:
         dead = await self._gateways.lease_ran_out(gateway, before=before)

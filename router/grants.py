@@ -7,8 +7,7 @@ a monotonic clock. Presence decides what is granted (`presence.rules.signals`).
 
 from typing import Final, NamedTuple
 
-from tieline.wire.ids import CallId, ConnectionId, FrameDigest, SessionId, UserId
-from tieline.wire.internal import NO_CALL
+from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
 
 MAX_GRANTS: Final = 100_000
 """About 50 MiB; past it all are dropped, and each is asked for again within one round trip."""

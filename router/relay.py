@@ -18,9 +18,10 @@ from router.stored import Release, Stored
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import internal, jetstream
-from tieline.wire.ids import CallId, SessionId, UserId
-from tieline.wire.internal import NO_CALL, Delivery
+from tieline.wire import jetstream
+from tieline.wire.digests import message_id
+from tieline.wire.ids import NO_CALL, CallId, SessionId, UserId
+from tieline.wire.internal.signals import Delivery
 from tieline.wire.subjects import Subjects
 
 STORE_PATIENCE_S: Final = 4.0
@@ -92,7 +93,7 @@ class Relaying:
         """
         if self._loop.time() >= self._at_once_until:
             return False
-        headers = jetstream.named(internal.message_id(user, frame), call)
+        headers = jetstream.named(message_id(user, frame), call)
         try:
             self._broker.send(self._subjects.user(user, session), frame, headers=headers)
         except BrokerAway:
@@ -118,7 +119,7 @@ class Relaying:
                 self._asked = None
                 raise
             return
-        headers = jetstream.named(internal.message_id(user, frame), call)
+        headers = jetstream.named(message_id(user, frame), call)
         try:
             self._broker.send(self._subjects.user(user, session), frame, headers=headers)
         except BrokerAway:
@@ -144,7 +145,7 @@ class Relaying:
         def answered(reply: Message | None) -> None:
             done(Outcome.UNKNOWN if reply is None else self._settle(reply))
 
-        headers = jetstream.named(internal.message_id(user, frame), call)
+        headers = jetstream.named(message_id(user, frame), call)
         subject = self._subjects.user(user, session)
         self._requests.begin(subject, frame, answered, STORE_PATIENCE_S, headers)
 
@@ -192,7 +193,7 @@ class Relaying:
         size = 0
         for each in deliveries:
             frame = each.frame or own
-            name = internal.message_id(each.user, frame) if several else ""
+            name = message_id(each.user, frame) if several else ""
             if several and self._stored.has(name, self._loop.time()):
                 if frame is own and stored:
                     await self._prove(each.user, own)
@@ -247,7 +248,7 @@ class Relaying:
         Raises:
             NoAnswer: the mailbox does not answer.
         """
-        headers = jetstream.only_asking(internal.message_id(user, frame))
+        headers = jetstream.only_asking(message_id(user, frame))
         subject = self._subjects.mailbox_question()
         reply = await self._requests.ask_once(subject, b"", STORE_PATIENCE_S, headers)
         return jetstream.read_published(reply.data).duplicate

@@ -23,12 +23,16 @@ from tieline.runtime.pool import Pool, PoolSize
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.tally import Tally
 from tieline.runtime.unreadable import Unreadable
-from tieline.wire import internal
+from tieline.wire.checks import UNREADABLE
 from tieline.wire.codes import ErrorCode
+from tieline.wire.digests import digest
 from tieline.wire.envelope import COMMAND_OF, Candidate
 from tieline.wire.heads import is_from
 from tieline.wire.ids import UserId
-from tieline.wire.internal import Accepted, Check, Refused, Relay, RouterReply, SessionGone, Signal, Verdict
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.directions import OPERATIONS, RouterReply
+from tieline.wire.internal.signals import Accepted, Check, Relay, Signal, Verdict
 from tieline.wire.subjects import Subjects, identifier
 
 CHECK_PATIENCE_S: Final = 3.0
@@ -38,6 +42,10 @@ this one, is the one that is answered late."""
 SIZE: Final = PoolSize(under_way=1024, of_one=16)
 """What presence is asked about at once: a router only waits for it, and for the mailbox. The gateway handles
 the messages of a client one after the other, so a user needs more only after a change of connections."""
+
+JUDGED_AT_ONCE: Final = PoolSize(under_way=64, of_one=16)
+"""Of the signals that write (offers, answers, hang-ups): more than presence processes have under way, and not
+so many that the candidates of calls wait while hundreds of them have their turn of the event loop."""
 
 WAIT_S: Final = 2.0
 """After so long in the queue a signal is dropped: its gateway has asked again twice, and what is left of its
@@ -80,7 +88,7 @@ class _Answers:
         ready, self._ready = self._ready, []
         with _unsent:
             try:
-                self._broker.send(self._reply, internal.encode(ready))
+                self._broker.send(self._reply, codec.encode(ready))
             except BrokerAway:
                 self._tally.note(
                     logging.WARNING, _UNANSWERED, "", "", error="broker away", signals=len(ready)
@@ -98,12 +106,14 @@ class RouterService:
         grants: Grants,
         tasks: asyncio.TaskGroup,
         size: PoolSize = SIZE,
+        judged_at_once: PoolSize = JUDGED_AT_ONCE,
     ) -> None:
         self._broker = broker
         self._asking = Asking(requests)
         self._subjects = subjects
         self._is_gateways = subjects.reply_to("gateway")
         self._pool = Pool(tasks, size)
+        self._judging = Pool(tasks, judged_at_once)
         self._tally = Tally(_log)
         self._unreadable = Unreadable(_log, self._tally)
         self._relaying = Relaying(broker, requests, subjects)
@@ -128,8 +138,8 @@ class RouterService:
     def _on_signals(self, message: Message) -> None:
         cmd = message.subject.rpartition(".")[2]
         try:
-            pack = internal.decode_signals(message.data)
-        except internal.UNREADABLE as error:
+            pack = codec.decode_signals(message.data)
+        except UNREADABLE as error:
             self._unreadable.note("signal", error, _UNREADABLE)
             return
         if not self._is_gateways(message.reply):
@@ -150,20 +160,21 @@ class RouterService:
                 grant = self._grants.find(signal.user, signal.session, signal.to, now, signal.call)
                 if grant is not None and grant.connection != signal.connection:
                     grant = None
-            if grant is None and not internal.is_meant(signal):
+            if grant is None and not codec.is_meant(signal):
                 self._unreadable.note("signal", "an id that no gateway sends", _UNREADABLE)
                 continue
             if grant is None:
                 judge = functools.partial(self._judge, signal, cmd, answer)
                 name = f"{message.reply} {place}"
-                self._pool.submit(signal.user, name, judge, len(signal.frame), WAIT_S)
+                pool = self._pool if cmd == _CANDIDATE else self._judging
+                pool.submit(signal.user, name, judge, len(signal.frame), WAIT_S)
                 continue
             with guard:
                 self._relay_granted(signal, grant, answer)
 
     def _relay_granted(self, signal: Signal, grant: Grant, answer: Answer) -> None:
         metrics.LEASED_SIGNALS.inc()
-        if grant.held and internal.digest(signal.frame) in grant.held:
+        if grant.held and digest(signal.frame) in grant.held:
             answer(_HELD)
             return
         relaying, to, session, frame = self._relaying, signal.to, grant.target_session, signal.frame
@@ -199,17 +210,18 @@ class RouterService:
             signal.session,
             signal.to,
             cmd,
-            internal.digest(signal.frame),
+            digest(signal.frame),
             signal.frame if cmd == _CANDIDATE else b"",
             signal.call,
             connection=signal.connection,
             carried=carried,
+            at=signal.at,
         )
         with metrics.CHECK_SECONDS.time():
             verdict = await self._asking.ask(
-                self._subjects.presence(internal.OPERATIONS[Check]),
-                internal.encode(check),
-                functools.partial(internal.read_answer, check),
+                self._subjects.presence(OPERATIONS[Check]),
+                codec.encode(check),
+                functools.partial(codec.read_answer, check),
                 CHECK_PATIENCE_S,
             )
         assert isinstance(verdict, Relay | Refused | SessionGone)  # nothing else answers a check

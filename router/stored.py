@@ -30,7 +30,7 @@ Release = tuple[UserId, FrameDigest]
 
 
 class Stored:
-    """Names of frames (`internal.message_id`), and what answers have released."""
+    """Names of frames (`digests.message_id`), and what answers have released."""
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}

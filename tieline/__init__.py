@@ -1,3 +1,3 @@
 """Tieline: the signaling backend for WebRTC voice calls."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -15,7 +15,7 @@ from tieline.runtime.metrics import REGISTRY as REGISTRY
 from tieline.runtime.metrics import UNREADABLE_MESSAGES as UNREADABLE_MESSAGES
 from tieline.wire.codes import CloseCode, HandshakeError
 from tieline.wire.envelope import COMMANDS, SIGNAL_COMMANDS
-from tieline.wire.internal import OPERATIONS
+from tieline.wire.internal.directions import OPERATIONS
 
 _RELAY_BUCKETS: Final = (
     0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
@@ -24,7 +24,7 @@ _RELAY_BUCKETS: Final = (
 _ANSWER_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
 """People answer in seconds, machines in less; an offer waits a minute unless an operator says otherwise."""
 
-_CODES: Final = frozenset({*map(int, CloseCode), 1002, 1005, 1006})
+_CODES: Final = frozenset({*map(int, CloseCode), 1005, 1006})
 """The codes that a gateway closes with, and those for no code (1005) and no close at all (1006)."""
 
 OTHER_CODE: Final = "other"

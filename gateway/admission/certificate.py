@@ -155,7 +155,8 @@ def _no_password() -> bytes:
 def _said(problem: Exception, files: Files) -> str:
     """Say what is wrong with the files, and show nothing of what is in them."""
     match problem:
-        case ssl.SSLError(reason="KEY_VALUES_MISMATCH"):
+        # The last is OpenSSL's word for a key of another kind, as one of RSA beside a certificate of P-256.
+        case ssl.SSLError(reason="KEY_VALUES_MISMATCH" | "KEY_TYPE_MISMATCH" | "NO_CERTIFICATE_ASSIGNED"):
             return f"{files.key} is not the key of the certificate in {files.certificate}"
         case ssl.SSLError():
             return (

@@ -63,7 +63,7 @@ class Visit:
 
     def __init__(self, entrance: "Entrance", guest: Guest, address: str, head: bytearray | None) -> None:
         self._entrance = entrance
-        self._guest = guest
+        self._guest: Guest | None = guest
         self._head = head
         self._leave: Callable[[], None] | None = None
         self.address = address
@@ -72,6 +72,11 @@ class Visit:
         """Whom its token names, once that is known."""
         self.why = ""
         """Which check its token has failed."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the header of a proxy has yet to come, which says who this is."""
+        return self._head is not None
 
     def read(self, data: bytes) -> bytes:
         """Take the proxy's header away from what came; empty: more has to come, or the client is cut."""
@@ -96,9 +101,10 @@ class Visit:
         """Take note that the request has been read."""
         self._entrance.half_open.remove(self)
 
-    def explain(self, why: str) -> None:
-        """Take note of the check that its token has failed, for our log alone."""
+    def explain(self, why: str, user: str = "") -> None:
+        """Take note of the check that its token has failed, for our log alone, and whose it is, if known."""
         self.why = why
+        self.user = user
 
     def counted(self, leave: Callable[[], None]) -> None:
         """Have `leave` called when the socket is closed: it is counted elsewhere, too."""
@@ -113,12 +119,14 @@ class Visit:
         self._entrance.fail_tls(self, why)
 
     def abandon(self) -> None:
-        """Cut the client off."""
-        self._guest.abandon()
+        """Cut the client off; nothing once the socket is closed."""
+        if self._guest is not None:
+            self._guest.abandon()
 
     def over(self) -> None:
         """Take note that the socket is closed; only the first time counts."""
         self._entrance.forget(self)
+        self._guest = None
         if self._leave is not None:
             self._leave()
             self._leave = None

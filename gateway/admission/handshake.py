@@ -52,11 +52,11 @@ _ABOUT_VERSIONS: Final = (http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.UPGRADE_R
 
 _BEARER: Final = "bearer."
 
-Note = Callable[[str], None]
-"""Takes why a token is refused, for our log."""
+Note = Callable[[str, str], None]
+"""Takes why a token is refused, and whose it is (empty: unknown), for our log."""
 
 
-def _forget(_why: str) -> None:
+def _forget(_why: str, _user: str) -> None:
     """Do without the reason."""
 
 
@@ -217,15 +217,15 @@ def judge(
     try:
         token = _token(request.headers, query, takes_query)
     except BadToken as problem:
-        note(str(problem))
+        note(str(problem), problem.user)
         return HandshakeError.TOKEN_IN_QUERY if "token" in query else HandshakeError.UNAUTHORIZED
     try:
         claims = tokens.verify(token, now)
     except UnknownKey as problem:
-        note(str(problem))
+        note(str(problem), problem.user)
         return Pending.KEYS
     except BadToken as problem:
-        note(str(problem))
+        note(str(problem), problem.user)
         return _refusal(problem)
     resume = query.get("resume")
     return Admitted(

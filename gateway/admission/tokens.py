@@ -39,6 +39,9 @@ RoomName = Annotated[str, msgspec.Meta(min_length=1)]
 class BadToken(Exception):
     """The token is missing, forged, malformed or not valid now. The text is for our log, not for clients."""
 
+    user = ""
+    """Whose it is; empty: that is not known, because no key of ours has signed it."""
+
 
 class TooManyRooms(BadToken):
     """The token is good, but names more rooms than one may."""
@@ -161,6 +164,15 @@ class Tokens:
             raise BadToken(f"longer than {LONGEST_TOKEN} bytes")
         signed = self._signed(token)
         claims = _claims_of(signed.payload)
+        try:
+            self._check(signed, claims, now)
+        except BadToken as problem:
+            problem.user = claims.sub if is_valid_id(claims.sub) else ""
+            raise
+        return claims
+
+    def _check(self, signed: Signed, claims: Claims, now: float) -> None:
+        """Look at what a token says that is signed by a key of ours."""
         if claims.exp <= now:
             raise BadToken("expired")
         if max(claims.nbf, claims.iat) > now + CLOCK_SKEW_S:
@@ -175,7 +187,6 @@ class Tokens:
             raise TooManyRooms(f"it names {named} rooms, and {self._max_rooms} are allowed")
         if not all(is_valid_id(room) for room in (*claims.rooms, *claims.join)):
             raise BadToken("unusable room")
-        return claims
 
     def _check_purpose(self, signed: Signed) -> None:
         """Refuse what somebody whom we trust has made for somebody else."""

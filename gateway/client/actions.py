@@ -8,7 +8,9 @@ from gateway.admission.tokens import Claims
 from gateway.client.pages import Page
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import RoomId
-from tieline.wire.internal import JoinRoom, LeaveRoom, ListMembers, Regrant, Signal
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers
+from tieline.wire.internal.sessions import Regrant
+from tieline.wire.internal.signals import Signal
 from tieline.wire.replies import RosterPage
 
 

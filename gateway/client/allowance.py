@@ -39,18 +39,15 @@ TOO_LONG: Final = Verdict.TOO_LONG
 class Allowance:
     """Says when the frames of one client may be taken. `now` is for measuring, in seconds."""
 
-    __slots__ = ("_budget", "_loop", "_now", "_on_time", "_timer", "_was_over", "is_waiting")
+    __slots__ = ("_budget", "_loop", "_now", "_timer", "_was_over", "is_waiting")
 
     def __init__(
         self,
         budget: Budget,
-        on_time: Callable[[], None],
         loop: asyncio.AbstractEventLoop,
         now: Callable[[], float],
     ) -> None:
-        """Take also what is called when a wait is over, or it is time to look whether the client has left."""
         self._budget: Budget | None = budget
-        self._on_time = on_time
         self._loop = loop
         self._now = now
         self._timer: asyncio.TimerHandle | None = None
@@ -66,8 +63,12 @@ class Allowance:
         budget.charge(MESSAGE, now)
         return True
 
-    def ask(self, price: float) -> Verdict:
-        """Decide about the next frame, and charge for it if it may be taken."""
+    def ask(self, price: float, on_time: Callable[[], None]) -> Verdict:
+        """Decide about the next frame, and charge for it if it may be taken.
+
+        `on_time` is called when a wait is over, or it is time to look whether the client has left. It is kept
+        no longer than that.
+        """
         budget = self._budget
         if budget is None:
             return TAKE
@@ -75,7 +76,7 @@ class Allowance:
         if (wait_s := budget.wait_s(now)) > 0:
             self._was_over = self.is_waiting = True
             wait_s = min(max(wait_s, LEAST_WAIT_S), LOOK_UP_S)
-            self._timer = self._loop.call_later(wait_s, self._due)
+            self._timer = self._loop.call_later(wait_s, self._due, on_time)
             return WAIT
         if self._was_over:
             self._was_over = False
@@ -106,7 +107,7 @@ class Allowance:
             self._timer.cancel()
             self._timer = None
 
-    def _due(self) -> None:
+    def _due(self, on_time: Callable[[], None]) -> None:
         self.is_waiting = False
         self._timer = None
-        self._on_time()
+        on_time()

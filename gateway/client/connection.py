@@ -8,7 +8,6 @@ come is one of the states of `life`. What others send to the client comes from `
 """
 
 import asyncio
-import functools
 import logging
 import time
 from collections.abc import Callable
@@ -16,9 +15,7 @@ from typing import Final, cast
 
 from websockets.http11 import Request, Response
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
-from gateway.admission import handshake
 from gateway.admission.entrance import Entrance, Visit
 from gateway.client.frame_taker import FrameTaker
 from gateway.client.hang_up import has_hung_up
@@ -29,13 +26,14 @@ from gateway.client.life import Life
 from gateway.client.outbox import FULL_BYTES, Outbox
 from gateway.client.reader import Reader
 from gateway.client.session import NO_CLOSE_FRAME, Session
+from gateway.client.trickle import Trickle
 from gateway.client.turns import Turns
 from gateway.client.upgrade import Upgrade
 from gateway.client.waiting import Held, Waiting
+from gateway.client.websocket import WebSocket
 from gateway.demo import Pages
-from tieline.runtime.request_head import bound_head
+from tieline.runtime.guard import bug_guard
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, HandshakeError
-from tieline.wire.envelope import MAX_MESSAGE_BYTES
 
 HANDSHAKE_S: Final = 5.0
 """For the upgrade, in all, and for reading its refusal: a client that takes longer to send a few hundred
@@ -55,13 +53,13 @@ _buffer: Final = bytearray(READ_BYTES)
 """Of all connections, because what is read is copied out of it at once."""
 _read: Final = memoryview(_buffer)
 
+_log = logging.getLogger(__name__)
+
 OnRequest = Callable[["Connection", Request, Response], None]
 """Answers an upgrade request, now or later: calls `welcome` with the response, `deny` or `abandon`."""
 
 OnGone = Callable[["Connection"], None]
 """Takes note that a connection has ended and everything it said is answered; called once."""
-
-_quiet = logging.getLogger("websockets.server")
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -74,6 +72,7 @@ class Connection(asyncio.BufferedProtocol):
         "_host",
         "_inbound",
         "_is_cut_later",
+        "_is_going",
         "_is_lost",
         "_is_slow",
         "_life",
@@ -88,16 +87,18 @@ class Connection(asyncio.BufferedProtocol):
         "_reader",
         "_timers",
         "_transport",
+        "_trickle",
         "_turns",
         "_upgrade",
         "_waiting",
         "session",
     )
 
-    _protocol: ServerProtocol
+    _protocol: WebSocket
     _transport: asyncio.Transport
     _outbox: Outbox
     _held: Held
+    _trickle: Trickle
     _upgrade: Upgrade
     _inbound: Inbound  # once there is a session, as are the reader and what takes its frames
     _frames: FrameTaker
@@ -125,7 +126,7 @@ class Connection(asyncio.BufferedProtocol):
         self._now = now  # for measuring: uvloop's own clock counts whole milliseconds
         self._life = Life.HANDSHAKE
         self._reader: Reader | None = None
-        self._is_slow = self._is_lost = self._is_cut_later = False
+        self._is_slow = self._is_lost = self._is_cut_later = self._is_going = False
         self._timers = Timers(loop)
         self._opened_at = 0.0
         self.session: Session | None = None
@@ -133,23 +134,16 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its class
-        self._protocol = ServerProtocol(
-            select_subprotocol=handshake.select_subprotocol, max_size=MAX_MESSAGE_BYTES, logger=_quiet
-        )
-        bound_head(self._protocol)
+        self._protocol = WebSocket()
         self._outbox = Outbox(self._protocol, self._transport)
         self._transport.set_write_buffer_limits(FULL_BYTES)
         self._held = Held(self._waiting, self._outbox.unsent_bytes, self._give_up)
         self._timers.call_after(HANDSHAKE_S, self._transport.abort)
         name = transport.get_extra_info("peername")
         visit = self._entrance.enter(self, str(name[0]) if name else "")
+        self._trickle = Trickle(self._loop)
         self._upgrade = Upgrade(
-            self._protocol,
-            self._transport,
-            self._outbox,
-            visit,
-            self._pages,
-            functools.partial(self._on_request, self),
+            self._protocol, self._transport, self._outbox, visit, self._trickle, self._pages
         )
 
     def get_buffer(self, _sizehint: int) -> bytearray:
@@ -161,8 +155,20 @@ class Connection(asyncio.BufferedProtocol):
         data = bytes(_read[:nbytes])
         if self._reader is not None:
             self._reader.receive(data)
-        else:
-            self._upgrade.receive(data)
+        elif self._upgrade.receive(data):
+            self._turns.join(self)
+
+    def take_turn(self) -> bool:
+        """Look at what the client has said before it is let in, or be gone: each is done by hundreds at once.
+
+        Returns whether to be called again.
+        """
+        with bug_guard(_log, "client cut: a bug", self._transport.abort):
+            if self._is_going:
+                self._be_gone()
+            elif asked := self._upgrade.look():
+                self._on_request(self, *asked)
+        return False
 
     def eof_received(self) -> bool:
         """Learn that the client sends no more; the transport closes itself once the client has read all."""
@@ -178,6 +184,8 @@ class Connection(asyncio.BufferedProtocol):
         self._held.note_gone()
         self._end()
         self._timers.stop()
+        if self._life is Life.GONE:
+            self._let_go()
 
     def pause_writing(self) -> None:
         """Learn that the client's socket is full."""
@@ -216,7 +224,11 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def is_reading(self) -> bool:
-        """Whether what the client sends is looked at as it arrives."""
+        """Whether what the client sends is looked at as it arrives, or but for a moment that it rests."""
+        return self._trickle.is_resting or self._reads_at_once
+
+    @property
+    def _reads_at_once(self) -> bool:
         return self._transport.is_reading() and (self._reader is None or self._reader.is_reading)
 
     @property
@@ -248,6 +260,7 @@ class Connection(asyncio.BufferedProtocol):
             self._turns,
             self._held,
             session.budget,
+            self._trickle,
             self._loop,
             self._now,
         )
@@ -357,7 +370,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._reader is not None:
             self._reader.end()
         else:
-            self._protocol.receive_eof()
+            self._trickle.stop()
             self.leave()
 
     def _give_up(self) -> None:
@@ -369,9 +382,30 @@ class Connection(asyncio.BufferedProtocol):
         self._held.note_gone()
 
     def _be_gone_if_done(self) -> None:
-        if self._life is Life.LEFT and (self.session is None or self._inbound.is_done):
-            self._life = Life.GONE
-            self._on_gone(self)
+        if self._life is not Life.LEFT or self._is_going:
+            return
+        if self.session is None:
+            self._be_gone()
+        elif self._inbound.is_done:
+            self._is_going = True
+            self._turns.join(self)
+
+    def _be_gone(self) -> None:
+        self._life = Life.GONE
+        self._on_gone(self)
+        if self._is_lost:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Let all parts go that refer to the connection: then it is freed when the last one forgets it.
+
+        Else it would wait for the collector of cycles, for which everybody waits when there are thousands.
+        """
+        if self._reader is not None:
+            self._reader = None
+            del self._inbound, self._frames
+        self._held.end()
+        self._protocol.let_go()
 
     def _cut_later(self) -> None:
         """Give the client a moment to complete the closing handshake; counted once, as it leaves `OPEN`."""

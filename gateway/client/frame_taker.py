@@ -10,7 +10,7 @@ from websockets.protocol import Event
 from websockets.server import ServerProtocol
 
 from gateway.client.fragments import Fragments, NotUtf8
-from gateway.client.frames import CLOSE, opcode_of
+from gateway.client.frames import CLOSE, opcode_of, wastes_bytes
 from gateway.client.inbound import Inbound
 from gateway.client.keepalive import Timers
 from gateway.client.outbox import Outbox
@@ -74,6 +74,9 @@ class FrameTaker:
     def take_frame(self, frame: bytes) -> int | None:
         """Give the protocol any other frame, and act on what it makes of it."""
         protocol = self._protocol
+        if wastes_bytes(frame):
+            self._client.fail(CloseCode.PROTOCOL_ERROR)
+            return None
         if opcode_of(frame[0]) == CLOSE and protocol.current_size is not None:
             # It may come between fragments (RFC 6455, section 5.4), where the library takes it for an error.
             protocol.current_size = None

@@ -45,6 +45,8 @@ def next_text(data: bytes | bytearray, start: int) -> tuple[bytes, int] | None:
         if length > _TWO_BYTES or size < start + 8:
             return None
         length, key = data[key] << 8 | data[key + 1], key + 2
+        if length < _TWO_BYTES:
+            return None
     body = key + _KEY
     end = body + length
     if end > size:
@@ -81,7 +83,7 @@ class Shape(NamedTuple):
     end: int
     """Up to where the frame is given to the protocol; behind what is there: wait for that much, at least.
 
-    A frame that the protocol refuses by its header ends with that.
+    A frame that is refused by its header ends with that.
     """
     size: int
     """Of its payload; 0 as long as that is not known."""
@@ -103,9 +105,24 @@ def shape_of(data: bytes | bytearray, start: int, most: int) -> Shape:
         if len(data) < body:
             return Shape(body, 0)
         size = int.from_bytes(data[start + 2 : body], "big")
+        if size < (_TWO_BYTES if body == start + 4 else 1 << 16):
+            return Shape(body, size, is_refused=True)
     if size > most:
         return Shape(body, size, is_refused=True)
     return Shape(body + _KEY + size, size)
+
+
+def wastes_bytes(frame: bytes) -> bool:
+    """Whether the length of a frame, of which the header is there, is written in more bytes than it needs.
+
+    The protocol would not mind (RFC 6455, section 5.2: the minimal number of bytes must be used).
+    """
+    mark = frame[1] & ~_MASKED
+    if mark < _TWO_BYTES:
+        return False
+    if mark == _TWO_BYTES:
+        return int.from_bytes(frame[2:4], "big") < _TWO_BYTES
+    return int.from_bytes(frame[2:10], "big") < 1 << 16
 
 
 def opcode_of(first: int) -> int:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from gateway.client.actions import AskKeys, AskPresence, AskRouter, RoomListing
 from gateway.client.session import Session
-from tieline.wire.internal import PresenceReply, RouterReply
+from tieline.wire.internal.directions import PresenceReply, RouterReply
 
 RouterAnswered = Callable[[AskRouter, RouterReply | None], None]
 """Called once, with what was asked and the reply, or None when no reply came in time."""

@@ -13,7 +13,8 @@ from gateway.client.waiting import Held
 from tieline import metrics
 from tieline.runtime.guard import Guard
 from tieline.wire.codes import CloseCode
-from tieline.wire.internal import Accepted, PresenceReply, RouterReply
+from tieline.wire.internal.directions import PresenceReply, RouterReply
+from tieline.wire.internal.signals import Accepted
 
 MAX_UNREAD: Final = 32
 """Messages of one client that may wait before its socket is not read any further."""
@@ -93,6 +94,11 @@ class Inbound:
     def has_next(self) -> bool:
         """Whether the first message that waits may be acted on now."""
         return bool(self._unread) and not self.is_busy
+
+    @property
+    def next_bytes(self) -> int:
+        """How long the first message is that waits; 0: none does."""
+        return len(self._unread[0]) if self._unread else 0
 
     def receive(self, message: bytes) -> None:
         """Act on the next message, at once or when those before it are answered."""

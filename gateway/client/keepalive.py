@@ -145,3 +145,4 @@ class Timers:
                 timer.stop()
         if self._delayed is not None:
             self._delayed.cancel()
+        self._keepalive = self._token_expiry = self._delayed = None  # they refer to the connection

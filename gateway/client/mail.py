@@ -24,6 +24,8 @@ class Had(NamedTuple):
     """The `requestId` of it: its sender has chosen that, and may use it again."""
     place: str = ""
     """The place that the server has named with it. If there is one, it alone counts."""
+    lost_at: int = 0
+    """When its connection was lost (`Opened.lost_at`): what was stored later it has not had. 0: unknown."""
 
 
 class Mail(bytes):
@@ -46,9 +48,14 @@ def mail(frame: bytes, headers: bytes) -> bytes:
 
 
 def numbered(frame: bytes, number: int) -> bytes:
-    """Keep how far a client has been told everything that has had a frame."""
-    kept = frame if isinstance(frame, Mail) else Mail(frame)
+    """Keep how far a client has been told everything that has had a frame.
+
+    The frame itself stays as it is: another client of the session may be sent it, too, which has not asked.
+    """
+    kept = Mail(frame)
     kept.number = number
+    if isinstance(frame, Mail):
+        kept.call = frame.call
     return kept
 
 

@@ -11,7 +11,7 @@ monotonic clock. What a client is promised stands in docs/protocol.md#4-order-an
 
 from typing import Final
 
-from tieline.wire import internal
+from tieline.wire.digests import digest
 from tieline.wire.ids import FrameDigest, UserId
 
 UNREAD_S: Final = 0.5
@@ -52,7 +52,7 @@ class Order:
         """Let nothing pass that follows this message to a user: what has become of it is unknown."""
         self._pings += 1
         self._failed.pop(to, None)
-        self._failed[to] = _Failed(internal.digest(frame), self._pings)
+        self._failed[to] = _Failed(digest(frame), self._pings)
         self._unasked = True
         if len(self._failed) > MOST:
             del self._failed[next(iter(self._failed))]
@@ -63,7 +63,7 @@ class Order:
         if failed is None:
             return True
         is_known = failed.read_at is not None and at >= failed.read_at + UNREAD_S
-        if not is_known and internal.digest(frame) != failed.digest:
+        if not is_known and digest(frame) != failed.digest:
             return False
         del self._failed[to]
         return True

@@ -11,7 +11,6 @@ from gateway.client.frames import text_head
 MAX_WAITING_BYTES: Final = 1024 * 1024
 """More than the whole set-up of six calls; a client this far behind has lost its network."""
 
-
 FULL_BYTES: Final = 16 * 1024
 """From so much on what waits counts towards the sum of the gateway (`waiting`): the socket is full."""
 

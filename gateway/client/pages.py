@@ -15,7 +15,6 @@ from tieline.wire.subjects import identifier, token
 PAGE: Final = 200
 """Members of a page, unless the client says how many: about 18 KB."""
 
-
 LONGEST_LOOKED_AT: Final = 1_024
 """Bytes of a refused MEMBERS that is read once more to say what is wrong with it: a correct one has fewer."""
 

@@ -2,8 +2,9 @@
 
 Bytes in, whole frames out: `next_text` the plain ones, `taker.take_frame` all others. A frame or two are
 looked at as they arrive. The rest waits for a turn (`turns`): so many frames and bytes, and so much time with
-all that comes of them. A client over its limit (`allowance`) waits for its time, one that says more than is
-answered (`inbound`) for the answers. Meanwhile it is not read: what it sends waits in its own socket.
+all that comes of them; a long message begins a turn, so that its time does not come on top of others'. A
+client over its limit (`allowance`) waits for its time, one that says more than is answered (`inbound`) for
+the answers. Meanwhile it is not read: what it sends waits in its own socket.
 
 After a close frame of ours only the client's own is looked for, and nothing at all after that.
 """
@@ -18,6 +19,7 @@ from gateway.client.backlog import Backlog
 from gateway.client.budget import Budget, price_of_frame
 from gateway.client.frames import CLOSE, Shape, completes_message, next_text, opcode_of, shape_of
 from gateway.client.hang_up import has_hung_up
+from gateway.client.trickle import Trickle
 from gateway.client.turns import Turns
 from gateway.client.waiting import Held
 from tieline.runtime.guard import bug_guard
@@ -80,6 +82,11 @@ class Unread(Protocol):
         """Whether the first of them may be acted on now."""
         ...
 
+    @property
+    def next_bytes(self) -> int:
+        """How long that one is."""
+        ...
+
     def act_on_next(self) -> None:
         """Act on it."""
         ...
@@ -105,6 +112,7 @@ class Reader:
         "_rest",
         "_taker",
         "_transport",
+        "_trickle",
         "_turns",
         "_unread",
         "is_full",
@@ -118,6 +126,7 @@ class Reader:
         turns: Turns,
         held: Held,
         budget: Budget,
+        trickle: Trickle,
         loop: asyncio.AbstractEventLoop,
         now: Callable[[], float],
     ) -> None:
@@ -127,7 +136,8 @@ class Reader:
         self._transport = transport
         self._turns = turns
         self._held = held
-        self._allowance = Allowance(budget, self._on_time, loop, now)
+        self._allowance = Allowance(budget, loop, now)
+        self._trickle = trickle
         self._now = now
         self._rest = bytearray()
         self._backlog = Backlog(self._rest)
@@ -169,6 +179,8 @@ class Reader:
             self._wake()
         elif self._look(AT_ONCE_FRAMES, AT_ONCE_BYTES):
             self._turns.join(self)
+        elif len(self._rest) >= len(data) and self._trickle.note(len(data), self._set_reading):
+            self._set_reading()
 
     def take_turn(self) -> bool:
         """Look at what waits, as far as one turn goes; returns whether to be called again.
@@ -201,6 +213,7 @@ class Reader:
         self._allowance.lift()
         self.is_full = self._is_direct = False
         self._closing_bytes = CLOSING_BYTES
+        self._trickle.stop()
         self._is_closing = True
         self.wake()
 
@@ -209,12 +222,14 @@ class Reader:
         self._is_stopped = True
         self._is_direct = False
         self._allowance.stop_waiting()
+        self._trickle.stop()
         if not self._is_looking:
             self._drop()
             self._set_reading()
 
     def end(self) -> None:
         """Take note that no more will come; what waits is still looked at, unless it is over the limit."""
+        self._trickle.stop()
         self._has_ended = True
         self.wake()
 
@@ -226,14 +241,18 @@ class Reader:
         """Look at so many frames and bytes, or one frame; returns whether there is more to look at."""
         self._is_looking = self._is_queued = True
         rest, at, end = self._rest, 0, self._now() + TURN_S
+        is_first = True
         try:
             while frames > 0 and at < size:
                 if self._unread.has_next:
+                    if not is_first and self._unread.next_bytes > AT_ONCE_BYTES:
+                        break
                     self._unread.act_on_next()
-                elif (after := self._next(at)) == at:
+                elif (after := self._next(at, is_first)) == at:
                     break
                 else:
                     at = after
+                is_first = False
                 frames -= 1
                 if self._now() >= end:
                     break
@@ -247,10 +266,14 @@ class Reader:
         elif at:
             del rest[:at]
             self._held.change(-at)
+            self._trickle.completed()
         return self._settle()
 
-    def _next(self, at: int) -> int:
-        """Take the frame at `at`, if it is there and may be taken; returns where the next one begins."""
+    def _next(self, at: int, is_first: bool) -> int:
+        """Take the frame at `at`, if it is there and may be taken; returns where the next one begins.
+
+        One that ends a long message may be taken only as the first of a turn.
+        """
         rest = self._rest
         if self.is_full or self._is_stopped or self._allowance.is_waiting:
             return at
@@ -261,9 +284,11 @@ class Reader:
         if self._is_closing:
             self._skip(first, at, shape)
             return shape.end
+        if not is_first and completes_message(first) and self._arrived() + shape.size > AT_ONCE_BYTES:
+            return at
         text = next_text(rest, at) if self._part_most is None else None
         price = price_of_frame(shape.size, not completes_message(first))
-        verdict = self._allowance.ask(price)
+        verdict = self._allowance.ask(price, self._on_time)
         if verdict is WAIT and opcode_of(first) != CLOSE:  # who wants to go need not wait
             self._backlog.wait(shape.end - at)
             return at
@@ -277,6 +302,10 @@ class Reader:
         else:
             self._taker.take_text(text[0])
         return shape.end
+
+    def _arrived(self) -> int:
+        """Say how long the fragments are that have come of a message."""
+        return 0 if self._part_most is None else MAX_MESSAGE_BYTES - self._part_most
 
     def _floods(self, at: int) -> bool:
         """Whether a client that was over its limit for too long has more to say than one that only waits.
@@ -335,6 +364,7 @@ class Reader:
         """Read from the socket, or leave what the client sends there."""
         pauses = (
             self.is_full
+            or self._trickle.is_resting
             or (self._allowance.is_waiting and not self._backlog.lacks_bytes)
             or (self._is_queued and len(self._rest) >= READ_AHEAD_BYTES)
             or (self._is_stopped and self._closing_bytes < 0)

@@ -20,6 +20,7 @@ from tieline.wire import envelope, replies
 from tieline.wire.codes import CloseCode, ErrorCode
 from tieline.wire.envelope import Join, Leave, Malformed, Members, MembersBody, Ping, RefreshToken
 from tieline.wire.ids import (
+    NO_CALL,
     CallId,
     ConnectionId,
     GatewayId,
@@ -29,28 +30,13 @@ from tieline.wire.ids import (
     SessionId,
     UserId,
 )
-from tieline.wire.internal import (
-    NO_CALL,
-    Accepted,
-    Done,
-    EndSession,
-    JoinRoom,
-    LeaveRoom,
-    ListMembers,
-    Opened,
-    OpenSession,
-    PresenceReply,
-    Refused,
-    Register,
-    Regrant,
-    RoomMembers,
-    RouterReply,
-    SessionGone,
-    Signal,
-    asked_of,
-    secret_hash,
-)
+from tieline.wire.internal.answers import Done, Refused, SessionGone
+from tieline.wire.internal.directions import PresenceReply, RouterReply
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Register, Regrant
+from tieline.wire.internal.signals import Accepted, Signal
 from tieline.wire.replies import CallFate, RoomOnly, Roster, RosterPage, TokenRefreshed
+from tieline.wire.resume_tokens import asked_of, secret_hash
 
 UNKNOWN: Final = "unknown"
 """What an unreadable or unknown command is called in the metrics: clients must not invent labels."""
@@ -201,7 +187,8 @@ class Session:
                 price = prices.ANSWER_AGAIN
             self._charge(price)
         call_id, connection = CallId(call), self.connection
-        signal = Signal(self.user, self.session, to, frame, self.acks, call_id, connection=connection)
+        at = self.terms.broker_time.ms_at(self._at)
+        signal = Signal(self.user, self.session, to, frame, self.acks, call_id, connection=connection, at=at)
         return AskRouter(message.request_id, cmd, signal)
 
     def _charge(self, price: float) -> None:

@@ -1,9 +1,12 @@
 """What a gateway grants every client alike, as its settings have it. Pure values."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.admission.tokens import Tokens
+from gateway.client.broker_time import BrokerTime
 from gateway.client.ice_servers import IceServers
+
+UNKNOWN_TIME: Final = BrokerTime()
 
 
 class Pace(NamedTuple):
@@ -23,3 +26,5 @@ class Terms(NamedTuple):
     pace: Pace = Pace()
     resume_window_s: float = 30.0
     """How long presence keeps the session of a client that was lost."""
+    broker_time: BrokerTime = UNKNOWN_TIME
+    """Which messages are said to have come at."""

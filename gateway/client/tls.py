@@ -134,6 +134,7 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
         self._tls = None
         self._rest.clear()
         self._count(0)
+        del self._client  # which refers to this
 
     def pause_writing(self) -> None:
         """Learn that the client's socket is full."""

@@ -5,7 +5,6 @@ comes after the upgrade is read by `reader`.
 """
 
 import asyncio
-from collections.abc import Callable
 
 from websockets.frames import Frame
 from websockets.http11 import Request, Response
@@ -15,15 +14,29 @@ from websockets.server import ServerProtocol
 from gateway.admission import handshake
 from gateway.admission.entrance import Visit
 from gateway.client.outbox import Outbox
+from gateway.client.trickle import Trickle
 from gateway.demo import Pages
-from tieline.runtime.request_head import was_too_long
+from tieline.runtime.request_head import HEAD_BYTES, was_too_long
 from tieline.wire.codes import HandshakeError
+
+Asked = tuple[Request, Response]
+"""A request that is for others to answer, and its usual answer."""
 
 
 class Upgrade:
     """Reads the request of one client, and refuses it or leaves it to others to be answered."""
 
-    __slots__ = ("_on_request", "_outbox", "_pages", "_protocol", "_transport", "visit")
+    __slots__ = (
+        "_has_asked",
+        "_is_queued",
+        "_outbox",
+        "_pages",
+        "_protocol",
+        "_transport",
+        "_trickle",
+        "_unread",
+        "visit",
+    )
 
     def __init__(
         self,
@@ -31,25 +44,59 @@ class Upgrade:
         transport: asyncio.Transport,
         outbox: Outbox,
         visit: Visit,
+        trickle: Trickle,
         pages: Pages | None,
-        on_request: Callable[[Request, Response], None],
     ) -> None:
-        """Take also what is called with a request that is for others to answer, and its usual answer."""
         self._protocol = protocol
         self._transport = transport
         self._outbox = outbox
         self.visit = visit
         """How its socket is counted, and what a refusal says of it."""
+        self._trickle = trickle
         self._pages = pages
-        self._on_request = on_request
+        self._unread = bytearray()
+        self._is_queued = self._has_asked = False
 
-    def receive(self, data: bytes) -> None:
-        """Take what has arrived before the client is let in."""
+    def receive(self, data: bytes) -> bool:
+        """Take what has arrived before the client is let in; returns whether it has to be looked at.
+
+        That is to be done in a turn, because hundreds may ask at once. Nothing is read meanwhile. What
+        completes no line need not be looked at, which may come byte by byte.
+        """
+        self._unread += data
+        if self._is_queued:
+            return False
+        if b"\n" in data or self._has_asked or self.visit.is_awaited or len(self._unread) > HEAD_BYTES:
+            self._trickle.stop()
+            self._is_queued = True
+            self._transport.pause_reading()
+            return True
+        if self._trickle.note(len(data), self._read_on):
+            self._transport.pause_reading()
+        return False
+
+    def look(self) -> Asked | None:
+        """Look at what has arrived; returns what is for others to answer."""
+        data = bytes(self._unread)
+        self._unread.clear()
+        self._is_queued = False
+        if self._transport.is_closing():
+            return None
+        asked = self._read(data)
+        self._read_on()
+        return asked
+
+    def _read_on(self) -> None:
+        """Read what comes next, unless the request has been read, and is decided on."""
+        if not self._has_asked and not self._is_queued and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _read(self, data: bytes) -> Asked | None:
         protocol = self._protocol
         if protocol.state is State.CONNECTING:
             data = self.visit.read(data)
             if not data:
-                return
+                return None
         protocol.receive_data(data)
         events = protocol.events_received()
         if protocol.state is State.CONNECTING and (protocol.close_expected() or len(events) > 1):
@@ -57,13 +104,15 @@ class Upgrade:
             protocol.data_to_send()  # the library's own answer; ours is JSON
             too_long = was_too_long(protocol)
             self.deny(HandshakeError.HEADERS_TOO_LARGE if too_long else HandshakeError.MALFORMED)
-            return
+            return None
         self._outbox.flush()
+        asked = None
         for event in events:
             if isinstance(event, Request):
-                self._take(event)
+                asked = self._take(event)
             elif isinstance(event, Frame):
                 self._transport.abort()  # frames before the upgrade: not a WebSocket client
+        return asked
 
     def deny(self, error: HandshakeError, retry_after_s: int | None = None, limit: str = "") -> None:
         """Refuse the upgrade, and say when to come back; None: when it is usual after such a refusal.
@@ -75,17 +124,17 @@ class Upgrade:
         self.visit.denied(error)
         self._respond(handshake.denied(error, retry_after_s, limit))
 
-    def _take(self, request: Request) -> None:
+    def _take(self, request: Request) -> Asked | None:
         self.visit.asked()
-        self._transport.pause_reading()
+        self._has_asked = True
         if handshake.lists_too_much(request):
             self.deny(HandshakeError.HEADERS_TOO_LARGE)
-            return
+            return None
         page = None if self._pages is None else self._pages.answer(request, self.visit.address)
         if page is not None:
             self._respond(page)
-        else:
-            self._on_request(request, self._protocol.accept(request))
+            return None
+        return request, self._protocol.accept(request)
 
     def _respond(self, response: Response) -> None:
         """Answer over HTTP, and close the connection as soon as that is read."""

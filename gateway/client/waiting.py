@@ -99,6 +99,10 @@ class Waiting:
             max(some, key=Held.bytes_of).give_up()
 
 
+def _nothing() -> None:
+    """Close nothing."""
+
+
 class Held:
     """What one connection has of it.
 
@@ -141,6 +145,10 @@ class Held:
     def note_gone(self) -> None:
         """Take note that nothing waits to be sent any more: the socket is closed."""
         self._note_out(0)
+
+    def end(self) -> None:
+        """Refer to the connection no more: nothing of it waits, or will."""
+        self.give_up = _nothing
 
     def _note_out(self, size: int) -> None:
         self._sum.bytes_out += size - self._bytes_out

@@ -21,7 +21,6 @@ from tieline.wire.subjects import Subjects
 TIMEOUT_S: Final = 2.0
 """For a barrier to come back: a leader election takes about as long, and then it is lost."""
 
-
 _log = logging.getLogger(__name__)
 
 

@@ -64,7 +64,7 @@ class Delivery:
         feed.barrier = await self._barriers.passed()
         return feed.barrier.sequence
 
-    async def missed(self, session: Session, last: str, has_had: int = 0) -> Missed:
+    async def missed(self, session: Session, last: str, has_had: int = 0, lost_at: int = 0) -> Missed:
         """Read what was stored before a session was followed, split after what the client has had.
 
         See `Mailbox.missed`. A number that nothing has yet is of a stream that was lost: it says nothing.
@@ -77,7 +77,9 @@ class Delivery:
         assert feed.barrier is not None
         if has_had > feed.barrier.sequence:
             has_had = 0
-        missed = await self._mailbox.missed(session.user, session.session, last, feed.barrier, has_had)
+        missed = await self._mailbox.missed(
+            session.user, session.session, last, feed.barrier, has_had, lost_at
+        )
         if missed.size > PART_BYTES and not self._feeds.backlogs.have_room(missed.size):
             raise NoAnswer("too many others are sent what they missed")
         return missed

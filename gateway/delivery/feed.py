@@ -101,6 +101,10 @@ class Feed:
         self._beside = beside
         self._pending = pending
 
+    def detach(self) -> None:
+        """Tell nothing besides any more: what is told besides refers to this."""
+        self._beside = None
+
     def on_message(self, message: Message) -> None:
         """Deliver a frame that was pushed, or keep it back because an older one is missing."""
         try:
@@ -165,9 +169,12 @@ class Feed:
             woven = self._beside.weave(missed.fresh, list(missed.numbers))
             missed = missed._replace(fresh=woven)
         self._deliveries.replay(missed)
+        read_up_to = missed.numbers[-1] if missed.numbers else 0
         self.is_live = True
         self.last_sequence = missed.newest
         for index, (previous, sequence, frame) in enumerate(held):
+            if sequence < read_up_to:
+                continue  # it was read, too, or has been taken out since: what was read has replaced it
             if previous > self.last_sequence and index < older:
                 is_lost = True
             elif previous > self.last_sequence:
@@ -230,7 +237,9 @@ class Feeds:
 
     async def drop(self, session: Session) -> None:
         """Deliver nothing more to a session; nothing if it has no feed."""
-        self._feeds.pop(session.connection, None)
+        feed = self._feeds.pop(session.connection, None)
+        if feed is not None:
+            feed.detach()
         subscription = self._subscriptions.pop(session.connection, None)
         if subscription is not None:
             with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from

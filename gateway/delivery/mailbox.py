@@ -6,6 +6,7 @@ A direct get may be answered by a replica that lags a moment behind. To have rea
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -68,15 +69,22 @@ class Mailbox:
         self._unreadable = Unreadable(_log)
 
     async def missed(
-        self, user: UserId, session: SessionId, last: str, barrier: Barrier, has_had: int = 0
+        self,
+        user: UserId,
+        session: SessionId,
+        last: str,
+        barrier: Barrier,
+        has_had: int = 0,
+        lost_at: int = 0,
     ) -> Missed:
         """Read what a session was sent before a barrier, split after what the client has had (`Replay`).
 
-        That is the message called `last`, or all up to the number `has_had`; 0: it is not known.
+        That is the message called `last`, if it was stored by the time `lost_at`, in Unix milliseconds; or
+        all up to the number `has_had`. Each 0: it is not known.
         Subscribe to the session's subject before the barrier is sent: what is stored later is pushed.
         """
         subject = self._subjects.user(user, session)
-        replay = Replay(last, has_had)
+        replay = Replay(last, has_had, lost_at)
         reached = 0
         for _ in range(TRIES):  # both in one round trip; two replicas may answer, and the slower one lag
             newest, reached = await asyncio.gather(
@@ -155,7 +163,8 @@ class Mailbox:
         *messages, end = await self._read_all(ask)
         for message in messages:
             if is_deliverable(message.data):
-                replay.add(mail(message.data, message.headers), jetstream.sequence(message))
+                stored_at = functools.partial(jetstream.stored_at, message.headers)
+                replay.add(mail(message.data, message.headers), jetstream.sequence(message), stored_at)
             else:
                 self._unreadable.note("frame", "no text, or too long")
         if not messages:

@@ -7,10 +7,15 @@ others. Pure. The mail is read by `gateway.delivery.mailbox`, and written to the
 """
 
 from collections import Counter, deque
+from collections.abc import Callable
 
 from gateway.client.duplicates import name_of
 from tieline.wire.limits import MAX_MISSED, MAX_MISSED_BYTES
 from tieline.wire.origin import origin_of
+
+
+def _long_ago() -> int:
+    return 0
 
 
 class Replay:
@@ -20,21 +25,25 @@ class Replay:
         self,
         last: str = "",
         has_had: int = 0,
+        lost_at: int = 0,
         max_messages: int = MAX_MISSED,
         max_bytes: int = MAX_MISSED_BYTES,
     ) -> None:
         """Begin after the last message that the client has had, which is called `last`.
 
         Senders choose what their messages are called, and may use a name again. The oldest that is kept is
-        believed, so that a client may be sent something once more, but misses nothing. `has_had` is a number
-        that was made by the server: of what is called `last` but is no mail, such as the change of a room, or
-        of the place that the client has named. 0: there is none.
+        believed, so that a client may be sent something once more, but misses nothing. One that was stored
+        after the client's connection was lost, at `lost_at`, is not it: that one is kept no more, and nothing
+        that is kept has reached the client. 0: it is not known when that was.
+
+        Or begin after `has_had`, a number that was made by the server, and then `last` says nothing: that of
+        a change of a room that the client was told last, or of the place that it has named. 0: there is none.
         """
-        self._last = last
+        self._last = "" if has_had else last
         self._has_had = has_had
+        self._lost_at = lost_at
         self.position: int | None = has_had or None
         """The sequence of the last that the client has had; None: it is not known."""
-        self._is_found = False
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self.known: list[int] = []
@@ -61,20 +70,21 @@ class Replay:
         """The sequences of those."""
         return tuple(self._fresh)
 
-    def add(self, frame: bytes, number: int) -> None:
-        """Take the next message that was read, with its sequence."""
+    def add(self, frame: bytes, number: int, stored_at: Callable[[], int] = _long_ago) -> None:
+        """Take the next message that was read, with its sequence; `stored_at` says when, as `lost_at` is."""
+        if number <= self._has_had:
+            self.known.append(name_of(frame))
+            return
         request_id, sender = origin_of(frame)
-        is_old = number <= self._has_had
-        if self._last and request_id == self._last and not self._is_found and (is_old or not self._has_had):
-            self.known += [name_of(earlier) for _, earlier in self._fresh.values()]
-            self.known.append(name_of(frame))
-            self.position, self._is_found = number, True
-            self.left_out.clear()
-            self._clear()
-            return
-        if is_old and not self._is_found:
-            self.known.append(name_of(frame))
-            return
+        if self._last and request_id == self._last:
+            self._last = ""  # what is called so and stored later is not it
+            if not 0 < self._lost_at < stored_at():
+                self.known += [name_of(earlier) for _, earlier in self._fresh.values()]
+                self.known.append(name_of(frame))
+                self.position = number
+                self.left_out.clear()
+                self._clear()
+                return
         self._fresh[number] = sender, frame
         self._of.setdefault(sender, deque()).append(number)
         self._bytes[sender] += len(frame)

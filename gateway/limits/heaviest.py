@@ -6,6 +6,7 @@ of them a signal is about is unknown.
 
 import heapq
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -24,9 +25,9 @@ class Share(msgspec.Struct, frozen=True, rename="camel"):
     """What was done for one user, or in one room, by this gateway in the last minute."""
 
     name: str
-    messages: float
+    messages: int
     """WEBRTC messages; what else was done is in `cpu_seconds` alone."""
-    bytes: float
+    bytes: int
     """Of those messages."""
     cpu_seconds: float
 
@@ -39,13 +40,22 @@ class Heaviest(msgspec.Struct, frozen=True, rename="camel"):
     rooms: list[Share]
 
 
+@dataclass(slots=True)
+class _Part:
+    """What was done in one room so far: parts of what was done for its members."""
+
+    messages: float = 0.0
+    bytes: float = 0.0
+    cpu_seconds: float = 0.0
+
+
 class Ranking:
     """Ranks users and rooms, which are added one by one. `now` is seconds of a monotonic clock."""
 
     def __init__(self, now: float) -> None:
         self._now = now
         self._users: list[Share] = []
-        self._rooms: dict[str, Share] = {}
+        self._rooms: dict[str, _Part] = {}
 
     def add_user(self, budget: UserBudget) -> None:
         """Take note of what a user has had done for it."""
@@ -59,19 +69,20 @@ class Ranking:
         if not share.cpu_seconds:
             return
         for name in rooms:
-            room = self._rooms.get(name, Share(name, 0, 0, 0))
-            self._rooms[name] = Share(
-                name,
-                room.messages + share.messages / len(rooms),
-                room.bytes + share.bytes / len(rooms),
-                room.cpu_seconds + share.cpu_seconds / len(rooms),
-            )
+            room = self._rooms.setdefault(name, _Part())
+            room.messages += share.messages / len(rooms)
+            room.bytes += share.bytes / len(rooms)
+            room.cpu_seconds += share.cpu_seconds / len(rooms)
 
     def heaviest(self, count: int) -> Heaviest:
         """Return so many of each kind."""
+        of_rooms = (
+            Share(name, round(part.messages), round(part.bytes), part.cpu_seconds)
+            for name, part in self._rooms.items()
+        )
         users, rooms = (
             heapq.nlargest(count, shares, key=lambda share: (share.cpu_seconds, share.name))
-            for shares in (self._users, self._rooms.values())
+            for shares in (self._users, of_rooms)
         )
         return Heaviest(SECONDS, users, rooms)
 

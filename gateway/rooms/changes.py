@@ -12,20 +12,18 @@ import msgspec
 
 from gateway.client.frames import head_size, payload_size, text_head
 from gateway.client.mail import with_place
-from tieline.wire import internal, replies
+from tieline.wire import replies
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import RoomChange
-from tieline.wire.replies import (
-    Left,
-    Member,
-    MemberJoined,
-    MemberLeft,
-    MemberUpdated,
-    RoomChanged,
-)
+from tieline.wire.internal import codec
+from tieline.wire.internal.rooms import RoomChange
+from tieline.wire.replies import Left, Member, MemberJoined, MemberLeft, MemberUpdated, RoomChanged
 
 _BEGIN: Final = b'{"requestId":"'
-_ID: Final = re.compile(r"room-([1-9][0-9]{0,15})(?:-list)?(?:-after-([0-9]{1,16}))?")
+_ID: Final = re.compile(r"room-([1-9][0-9]{0,15})-([0-9a-f]{16})(?:-list)?(?:-after-([0-9]{1,16}))?")
+
+
+UNNAMED: Final = "0" * 16
+"""The nonce of what has none, as a list to which no change has led. No place is believed that names it."""
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
@@ -38,6 +36,8 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     """The frame that tells of it, with its head; empty for one of which only a batch tells."""
     says: int
     """The number that it has in that frame."""
+    nonce: str
+    """What nobody could foresee of it, and stands in the requestId of what tells of it."""
 
     @property
     def member(self) -> Member:
@@ -56,7 +56,9 @@ class Position(NamedTuple):
     number: int
     """Of the last change that it was told."""
     whole_to: int
-    """It was told everything up to this number, in all its rooms."""
+    """It was told everything up to this number, in all its rooms; no more than to the change itself."""
+    nonce: str
+    """That of the change. If the change has another one, its sender has made this requestId up."""
 
 
 class Told(NamedTuple):
@@ -75,23 +77,23 @@ class Told(NamedTuple):
     """The same frames for a client that is told the place of each; empty: they have not been made."""
 
 
-def read(room: RoomId, user: UserId, number: int, data: bytes) -> Change:
-    """Read an entry of a room's log.
+def read(room: RoomId, user: UserId, number: int, data: bytes, nonce: str) -> Change:
+    """Read an entry of a room's log; `nonce` is the one that is stored with it, empty: none is.
 
     Raises:
-        internal.UNREADABLE: it is of another version, or none.
+        UNREADABLE: it is of another version, or none.
     """
-    entry = internal.decode_room_change(data)
-    event = b"" if entry.is_silent else _events(room, user, number, entry, number)
-    return Change(number, user, entry, event, number)
+    entry = codec.decode_room_change(data)
+    change = Change(number, user, entry, b"", number, nonce or UNNAMED)
+    return change if entry.is_silent else _with_event(room, change)
 
 
 def told_late(room: RoomId, change: Change, number: int) -> Change:
     """Have clients take a change for no older than a number: lists may go so far that lack it."""
     if change.number >= number:
         return change
-    event = change.event and _events(room, change.user, change.number, change.entry, number)
-    return msgspec.structs.replace(change, event=event, says=number)
+    late = msgspec.structs.replace(change, says=number)
+    return _with_event(room, late) if change.event else late
 
 
 def told_anew(room: RoomId, change: Change) -> Change:
@@ -99,8 +101,7 @@ def told_anew(room: RoomId, change: Change) -> Change:
     if change.entry.kind != "updated":
         return change
     entry = msgspec.structs.replace(change.entry, kind="joined", is_silent=False)
-    event = _events(room, change.user, change.number, entry, change.says)
-    return msgspec.structs.replace(change, event=event)
+    return msgspec.structs.replace(change, event=_events(room, change, entry))
 
 
 def framed(message: bytes) -> bytes:
@@ -109,29 +110,40 @@ def framed(message: bytes) -> bytes:
 
 
 def position_in(request_id: str) -> Position | None:
-    """Read from the requestId of what told of a change how far that is; None: it is no such requestId."""
+    """Read from the requestId of what told of a change how far that is; None: it is no such requestId.
+
+    Whether there is such a change the caller has to find out, with the nonce: clients may copy what was told.
+    """
     match = _ID.fullmatch(request_id)
-    return None if match is None else Position(int(match[1]), int(match[2] or match[1]))
+    if match is None:
+        return None
+    number = int(match[1])
+    return Position(number, min(number, int(match[3] or number)), match[2])
 
 
-def name_of(number: int) -> str:
+def name_of(number: int, nonce: str) -> str:
     """Make the requestId of what tells of a change, and of those before it."""
-    return f"room-{number}"
+    return f"room-{number}-{nonce}"
 
 
-def name_before_all(number: int, whole_to: int) -> str:
+def name_before_all(number: int, nonce: str, whole_to: int) -> str:
     """Make the requestId of what tells of a change before all is told that is newer than another number."""
-    return f"room-{number}-after-{whole_to}"
+    return f"{name_of(number, nonce)}-after-{whole_to}"
 
 
-def name_of_list(number: int) -> str:
-    """Make the requestId of a list that stands at a number."""
-    return f"room-{number}-list"
+def name_of_list(number: int, nonce: str) -> str:
+    """Make the requestId of a list that goes as far as a change."""
+    return f"{name_of(number, nonce)}-list"
 
 
-def _events(room: RoomId, user: UserId, number: int, entry: RoomChange, says: int) -> bytes:
-    """Write what tells of a change; `says` is the number that it has for clients."""
-    name = name_of(number)
+def _with_event(room: RoomId, change: Change) -> Change:
+    return msgspec.structs.replace(change, event=_events(room, change, change.entry))
+
+
+def _events(room: RoomId, change: Change, entry: RoomChange) -> bytes:
+    """Write what tells of a change; `entry` is what it says of the user."""
+    user, number, says = change.user, change.number, change.says
+    name = name_of(number, change.nonce)
     updated = MemberUpdated(room, user, entry.status, says)
     match entry.kind:
         case "left":
@@ -143,7 +155,8 @@ def _events(room: RoomId, user: UserId, number: int, entry: RoomChange, says: in
             joined = MemberJoined(room, user, says)
             if entry.status == "online":
                 return framed(replies.success(name, "MEMBER_JOINED", joined))
-            came = framed(replies.success(name_before_all(number, number - 1), "MEMBER_JOINED", joined))
+            before = name_before_all(number, change.nonce, number - 1)
+            came = framed(replies.success(before, "MEMBER_JOINED", joined))
             return came + framed(replies.success(name, "MEMBER_UPDATED", updated))
 
 
@@ -163,15 +176,16 @@ def told_together(room: RoomId, changes: Sequence[Change]) -> Told:
     """Tell of all changes at once, of each user as it has become."""
     latest = {change.user: change for change in changes}
     came = {change.user for change in changes if change.entry.kind == "joined"}
-    last = changes[-1].number
+    last = changes[-1]
     changed = RoomChanged(
         room,
-        last,
+        last.number,
         [change.member for user, change in latest.items() if not change.has_left and user in came],
         [Left(user, change.entry.left_reason) for user, change in latest.items() if change.has_left],
         [change.member for user, change in latest.items() if not change.has_left and user not in came],
     )
-    return Told(framed(replies.success(name_of(last), "ROOM_CHANGED", changed)), last, changes)
+    message = replies.success(name_of(last.number, last.nonce), "ROOM_CHANGED", changed)
+    return Told(framed(message), last.number, changes)
 
 
 def listed_before(listed: Told, whole_to: int) -> Told:

@@ -86,11 +86,12 @@ class RoomDelivery:
         """Read what was stored before a session was followed; the last that it has had may be a change."""
         if had.place:
             return await self._delivery.missed(session, "", read_place(had.place))
-        last = had.last
-        position = position_in(last) if session.is_resumed else None
-        is_known = position is not None and await self._reader.is_change(position.number)
-        has_had = position.whole_to if position is not None and is_known else 0
-        return await self._delivery.missed(session, last, has_had)
+        position = position_in(had.last) if session.is_resumed else None
+        if position is None:
+            return await self._delivery.missed(session, had.last, lost_at=had.lost_at)
+        # Mail that is called so is a copy, and stored later: it says nothing of what the client has had.
+        is_change = await self._reader.is_change(position.number, position.nonce)
+        return await self._delivery.missed(session, "", position.whole_to if is_change else 0)
 
     async def _listen(self, session: Session) -> None:
         """Listen to a session's rooms, and know what has happened in them if it comes back."""

@@ -24,7 +24,7 @@ from gateway.rooms.roster import Roster
 from gateway.rooms.seats import Seat
 from tieline.wire import replies
 from tieline.wire.ids import ConnectionId, RoomId, UserId
-from tieline.wire.internal import RoomMembers
+from tieline.wire.internal.rooms import RoomMembers
 
 MAX_SINGLE: Final = 200
 """Changes that one client is told one by one at once; of more than that it is told the last of each user."""
@@ -125,7 +125,12 @@ class LiveRoom:
         that lack that: it is told with the number up to which they may go.
         """
         before = self.log.number
-        missing = self.log.catch_up((told_late(self.name, change, before) for change in changes), now)
+        whole_to = self.number if self.whole_to > 1 else 0
+        found = [
+            self._whole(change) if 0 < whole_to < change.number else told_late(self.name, change, before)
+            for change in changes
+        ]
+        missing = self.log.catch_up(found, now, whole_to)
         for change in missing:
             self._note_lacking(change)
             self._apply(change)
@@ -133,6 +138,20 @@ class LiveRoom:
             for seat in self.seats.values():
                 seat.go_back_to(missing[0].number - 1)
         return bool(missing)
+
+    def _whole(self, change: Change) -> Change:
+        """Have members told all of a user of whom only an update is found: it may have come meanwhile.
+
+        A read finds the last change of each user, often one that is just being pushed.
+        """
+        if change.entry.kind != "updated":
+            return change
+        known = self.log.last_entry(change.user)
+        if known is not None:
+            joined_at = None if known.kind == "left" else known.joined_at
+        else:
+            joined_at = None if self.roster is None else self.roster.joined_at(change.user)
+        return change if joined_at == change.entry.joined_at else told_anew(self.name, change)
 
     def _note_lacking(self, change: Change) -> None:
         """Take note of a change that is found, if those who have gone were not told it, or an older one.
@@ -209,7 +228,7 @@ class LiveRoom:
         if self.roster is None:
             return None
         page = self.roster.page(FIRST, self.number)
-        message = replies.success(name_of_list(self.number), "ROOM_CHANGED", page)
+        message = replies.success(name_of_list(self.number, self.log.nonce), "ROOM_CHANGED", page)
         return Told(framed(message), self.number)
 
     def _written(self, changes: list[Change], seat: Seat) -> Told | None:

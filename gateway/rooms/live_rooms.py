@@ -203,7 +203,7 @@ class LiveRooms:
             # Older than what was read: the stream counts anew, or a node pushes late that leads no more.
             self._stream.suspect_loss()
         try:
-            change = read(room.name, user, number, message.data)
+            change = read(room.name, user, number, message.data, jetstream.nonce_of(message.headers))
         except UNREADABLE as error:
             self._unreadable.note("change", error)
             self._pass_over(room.name, user, number)

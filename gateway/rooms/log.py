@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.rooms.changes import Change
+from gateway.rooms.changes import UNNAMED, Change
 from tieline.wire.ids import SessionId, UserId
+from tieline.wire.internal.rooms import RoomChange
 
 MAX_RECENT: Final = 2_048
 """Changes of a room that are kept one by one, about 1 MB; of older ones the last of each user is kept."""
@@ -19,11 +20,13 @@ MAX_RECENT: Final = 2_048
 class RoomLog:
     """What has happened in a room."""
 
-    __slots__ = ("_last", "_recent", "_recent_since", "number")
+    __slots__ = ("_last", "_recent", "_recent_since", "nonce", "number")
 
     def __init__(self, number: int = 0) -> None:
         """Begin with nothing that is newer than a number."""
         self.number = number
+        self.nonce = UNNAMED
+        """That of the last change."""
         self._recent: deque[Change] = deque()
         self._recent_since = number
         """Of what is newer, every change is in `_recent`."""
@@ -48,26 +51,39 @@ class RoomLog:
         self._recent.append(change)
         if len(self._recent) > MAX_RECENT:
             self._recent_since = self._recent.popleft().number
-        self.number = max(self.number, change.number)
+        self._reach(change)
         return True
 
-    def catch_up(self, changes: Iterable[Change], now: float) -> list[Change]:
+    def last_entry(self, user: UserId) -> RoomChange | None:
+        """Find what a user's last change says; None: none is known."""
+        known = self._last.get(user)
+        return None if known is None else known[0].entry
+
+    def catch_up(self, changes: Iterable[Change], now: float, whole_to: int = 0) -> list[Change]:
         """Take changes that were read, of each user the last; returns those that were not known, in order.
 
-        There may be older ones among them than were pushed meanwhile.
+        There may be older ones among them than were pushed meanwhile. If they are all newer than a number up
+        to which nothing is missing, they are kept one by one like those that are pushed: who has been told
+        what is older needs no more. 0: there is no such number.
         """
         missing = sorted(
             (change for change in changes if change.number > self.last_of(change.user)),
             key=lambda change: change.number,
         )
+        if missing and 0 < whole_to < missing[0].number:
+            return [change for change in missing if self.add(change, now)]
         if missing:
             for change in missing:
                 self._last[change.user] = change, now
             self._last = dict(sorted(self._last.items(), key=lambda item: item[1][0].number))
-            self.number = max(self.number, missing[-1].number)
+            self._reach(missing[-1])
             self._recent.clear()
             self._recent_since = self.number
         return missing
+
+    def _reach(self, change: Change) -> None:
+        if change.number > self.number:
+            self.number, self.nonce = change.number, change.nonce
 
     def remember(self, history: Iterable[Change]) -> None:
         """Take every change that is kept, if they are few, behind whose last one nothing is missing here."""

@@ -20,15 +20,9 @@ from gateway.rooms.seats import Seat, Seats
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.ids import ConnectionId, RoomId
-from tieline.wire.internal import (
-    Done,
-    JoinRoom,
-    LeaveRoom,
-    ListMembers,
-    PresenceReply,
-    RoomJoined,
-    RoomMembers,
-)
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomJoined, RoomMembers
 
 OLD_S: Final = 60.0
 """How long it is remembered that a process of an older version has answered: one of several answers now and

@@ -90,16 +90,19 @@ class LogReader:
                 return found
         raise NoAnswer(f"{self._get}: behind its leader")
 
-    async def is_change(self, number: int) -> bool:
-        """Whether there is a change of some room with this number."""
+    async def is_change(self, number: int, nonce: str) -> bool:
+        """Whether there is a change of some room with this number, and this nonce stored with it."""
         reply = await self._requests.ask_once(self._get, jetstream.message_at(number), TIMEOUT_S)
-        prefix = self._subjects.rooms().removesuffix(">")
-        return not reply.status and jetstream.stored_as(reply.headers)[0].startswith(prefix)
+        if reply.status:
+            return False
+        subject, _ = jetstream.stored_as(reply.headers)
+        is_change = subject.startswith(self._subjects.rooms().removesuffix(">"))
+        return is_change and jetstream.nonce_of(reply.headers) == nonce
 
     def _read(self, room: RoomId, reply: Message) -> Change | None:
         subject, number = jetstream.stored_as(reply.headers)
         try:
-            return read(room, user_of_change(subject), number, reply.data)
+            return read(room, user_of_change(subject), number, reply.data, jetstream.nonce_of(reply.headers))
         except UNREADABLE as error:
             self._unreadable.note("change", error)
             return None

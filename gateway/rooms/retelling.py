@@ -17,7 +17,7 @@ from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
 from tieline.runtime.single_flight import SingleFlight
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import Retell
+from tieline.wire.internal.rooms import Retell
 
 RETRY_S: Final = 1.0
 """Between attempts: presence or the broker may be away for some seconds."""

@@ -12,7 +12,7 @@ import msgspec
 from gateway.client.pages import Page, Standing, cursor
 from gateway.rooms.changes import Change
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import RoomMembers
+from tieline.wire.internal.rooms import RoomMembers
 from tieline.wire.replies import Member, RosterPage
 
 _encode = msgspec.json.Encoder().encode

@@ -30,10 +30,11 @@ from tieline import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
-from tieline.wire import internal
 from tieline.wire.codes import CloseCode, HandshakeError
-from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId
-from tieline.wire.internal import Opened, Outdated, SessionGone
+from tieline.wire.ids import GatewayId, ResumeToken, SecretHash, SessionId
+from tieline.wire.internal.answers import Outdated, SessionGone
+from tieline.wire.internal.sessions import Opened
+from tieline.wire.resume_tokens import resume_token, secret_hash
 
 OPENING_PATIENCE_S: Final = 4.0
 """For presence to begin a session: what the 5 s of the upgrade leave after the request has been read."""
@@ -117,12 +118,13 @@ class Arrivals:
     async def let_in(self, connection: Connection, response: Response, admitted: Admitted) -> None:
         """Open a session for a connection and welcome it, or deny it."""
         asked = self._presence.revision
-        secret = internal.resume_token(secrets.token_urlsafe(24), asked)
+        secret = resume_token(secrets.token_urlsafe(24), asked)
+        name = SessionId(secrets.token_hex(12))
         session = Session(
-            SessionId(secrets.token_hex(12)),
-            _connection_id(),
+            name,
+            self._departures.names.of(name),
             admitted.claims,
-            SecretHash(b"") if admitted.resume is None else internal.secret_hash(secret),
+            SecretHash(b"") if admitted.resume is None else secret_hash(secret),
             admitted.acks,
             self._terms,
             self._users.of(admitted.claims.user, _now()),
@@ -218,9 +220,9 @@ class Arrivals:
             return False, NOTHING._replace(position=position)
         secret = session.secret
         reply = await self._ask(connection, session, admitted.resume, deadline)
-        session.opened(reply, internal.secret_hash(admitted.resume) if reply.resumed else secret)
+        session.opened(reply, secret_hash(admitted.resume) if reply.resumed else secret)
         await self._delivery.follow(connection, session)
-        had = Had(admitted.last, admitted.last_place) if reply.resumed else Had()
+        had = Had(admitted.last, admitted.last_place, reply.lost_at) if reply.resumed else Had()
         missed = await self._delivery.missed(session, had)
         if not reply.resumed:
             return False, missed
@@ -268,10 +270,6 @@ class Arrivals:
                     session.asked = max(revision, self._presence.revision)
                 case _:
                     raise NoAnswer(f"presence answered with {type(reply).__name__}")
-
-
-def _connection_id() -> ConnectionId:
-    return ConnectionId(secrets.token_hex(6))
 
 
 def _now() -> float:

@@ -7,6 +7,7 @@ client that is back within seconds was never away, for presence as for the other
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
@@ -17,6 +18,7 @@ from gateway.client.events import reconnecting
 from gateway.client.session import Session
 from gateway.delivery.connections import Connections
 from gateway.limits.users import Users
+from gateway.sessions.connection_names import KEY_BYTES, ConnectionNames
 from gateway.sessions.endings import Endings
 from gateway.sessions.notices import Notices
 from gateway.sessions.presence import Presence
@@ -25,11 +27,11 @@ from tieline.runtime.broker import BrokerAway
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
-from tieline.wire import internal
 from tieline.wire.checks import UNREADABLE
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId
-from tieline.wire.internal import EndSession, Opened
+from tieline.wire.internal import codec
+from tieline.wire.internal.sessions import EndSession, Opened
 
 ENDING_RETRY_S: Final = 1.0
 """Between attempts to tell presence that a connection has ended. They go on for as long as this gateway runs:
@@ -97,12 +99,14 @@ class Departures:
         on_closed: OnClosed = lambda _session, _connection: None,
         away_delay_s: float = 0.0,
         users: Users | None = None,
+        names: ConnectionNames | None = None,
     ) -> None:
         """Take also what is told of each connection that had a session and has ended, and what keeps budgets.
 
         A lost connection may be resumed for `away_delay_s` before presence is told that it is lost.
         """
         self._on_closed = on_closed
+        self.names = names or ConnectionNames(secrets.token_bytes(KEY_BYTES))
         self._users = users
         self._endings = Endings(presence, tasks)
         self._away_delay_s = away_delay_s
@@ -165,17 +169,18 @@ class Departures:
 
         It has no end yet, and nobody else would tell presence of one.
         """
-        if not internal.is_opened(message.data):
+        if not codec.is_opened(message.data):
             return
         try:
-            opened = internal.decode_presence_reply(message.data)
+            opened = codec.decode_presence_reply(message.data)
         except UNREADABLE:  # nobody waits for it
             return
-        if isinstance(opened, Opened) and opened.connection and opened.connection not in self._expected:
+        if not isinstance(opened, Opened) or not opened.asked:
+            return
+        connection = self.names.of(opened.asked)
+        if connection not in self._expected:
             _log.warning("a session began too late, and is ended", extra={"session": opened.session})
-            ending = EndSession(
-                opened.user, opened.connection, resumable=opened.resumed, asked=opened.revision
-            )
+            ending = EndSession(opened.user, connection, resumable=opened.resumed, asked=opened.revision)
             self._tasks.create_task(self._undo(ending))
 
     async def _undo(self, ending: EndSession) -> None:

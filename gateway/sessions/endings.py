@@ -13,7 +13,8 @@ import msgspec
 
 from gateway.sessions.presence import Presence
 from tieline.runtime.requests import NoAnswer, always
-from tieline.wire.internal import Done, EndSession
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.sessions import EndSession
 
 TOGETHER: Final = 32
 """Ends that are told together: presence reads their records in one go, and answers well within a second."""

@@ -13,7 +13,7 @@ from gateway.sessions.presence import Presence
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.ids import GatewayId
-from tieline.wire.internal import KeepLease, LeaseKept
+from tieline.wire.internal.sessions import KeepLease, LeaseKept
 
 RENEWALS: Final = 3.3
 """Renewals a lease: two may be lost before it runs out (a lease of 10 s is renewed every 3 s)."""

@@ -30,7 +30,7 @@ MOST_TOLD: Final = 10_000
 
 UNUSUAL: Final = frozenset(
     (
-        1002,
+        CloseCode.PROTOCOL_ERROR,
         CloseCode.BINARY_FRAME,
         CloseCode.NOT_UTF8,
         CloseCode.TOO_BIG,

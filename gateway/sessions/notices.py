@@ -6,18 +6,31 @@ those from others come. A client that names it when it resumes has had everythin
 
 import asyncio
 import logging
-from typing import Final
+from collections import deque
+from typing import Final, NamedTuple
 
 from gateway.client.session import Session
 from gateway.sessions.presence import Presence
 from tieline.runtime.guard import bug_guard
-from tieline.wire.internal import PresenceReply, Tell
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.sessions import Tell
 
 TELLING_PATIENCE_S: Final = 2.0
 """For presence to pass an event on: a gateway that stops has 10 s beside its drain."""
 
+AT_ONCE: Final = 32
+"""Events that presence is asked to pass on side by side: a gateway that drains, and tokens that were all made
+at one moment, have thousands, and what others ask of presence meanwhile must not wait behind them."""
+
 
 _log = logging.getLogger(__name__)
+
+
+class _Notice(NamedTuple):
+    """An event that waits for its turn."""
+
+    session: Session
+    event: bytes
 
 
 class Notices:
@@ -25,23 +38,35 @@ class Notices:
 
     def __init__(self, presence: Presence) -> None:
         self._presence = presence
+        self._waiting: deque[_Notice] = deque()
         self._under_way = 0
         self._all_sent = asyncio.Event()
         self._all_sent.set()
 
     def send(self, session: Session, event: bytes) -> None:
         """Have an event stored for a session. If presence does not answer, the client may not get it."""
-        self._under_way += 1
         self._all_sent.clear()
-        tell = Tell(session.user, session.connection, event)
-        with bug_guard(_log, "event not sent: a bug", lambda: self._answered(None), session=session.session):
-            self._presence.begin(tell, self._answered, TELLING_PATIENCE_S)
+        self._waiting.append(_Notice(session, event))
+        self._send_next()
 
     async def all_sent(self) -> None:
         """Return when every event is stored, or was given up."""
         await self._all_sent.wait()
 
+    def _send_next(self) -> None:
+        """Send what waits, as far as there are places."""
+        while self._waiting and self._under_way < AT_ONCE:
+            session, event = self._waiting.popleft()
+            self._under_way += 1
+            tell = Tell(session.user, session.connection, event)
+            with bug_guard(_log, "event not sent: a bug", self._note_answered, session=session.session):
+                self._presence.begin(tell, self._answered, TELLING_PATIENCE_S)
+
     def _answered(self, _reply: PresenceReply | None) -> None:
+        self._note_answered()
+        self._send_next()
+
+    def _note_answered(self) -> None:
         self._under_way -= 1
-        if not self._under_way:
+        if not self._under_way and not self._waiting:
             self._all_sent.set()

@@ -6,8 +6,10 @@ from typing import Protocol
 
 from tieline.runtime.answers import Asking
 from tieline.runtime.requests import PATIENCE_S, Requests, always
-from tieline.wire import internal
-from tieline.wire.internal import OPERATIONS, GatewayRequest, LeaseKept, Opened, Outdated, PresenceReply
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Outdated
+from tieline.wire.internal.directions import OPERATIONS, GatewayRequest, PresenceReply
+from tieline.wire.internal.sessions import LeaseKept, Opened
 from tieline.wire.subjects import Subjects
 
 PresenceAnswered = Callable[[PresenceReply | None], None]
@@ -69,9 +71,9 @@ class RemotePresence:
         Raises:
             NoAnswer: no reply came within `patience_s`; the request may or may not have been carried out.
         """
-        read = functools.partial(internal.read_answer, request)
+        read = functools.partial(codec.read_answer, request)
         reply = await self._asking.ask(
-            self._subject(request), internal.encode(request), read, patience_s, is_wanted
+            self._subject(request), codec.encode(request), read, patience_s, is_wanted
         )
         match reply:
             case LeaseKept(revision=revision) if revision:
@@ -86,8 +88,8 @@ class RemotePresence:
         self, request: GatewayRequest, answered: PresenceAnswered, patience_s: float = PATIENCE_S
     ) -> None:
         """Ask, and call `answered` when the reply has come, or none within `patience_s`."""
-        read = functools.partial(internal.read_answer, request)
-        self._asking.begin(self._subject(request), internal.encode(request), read, answered, patience_s)
+        read = functools.partial(codec.read_answer, request)
+        self._asking.begin(self._subject(request), codec.encode(request), read, answered, patience_s)
 
     def _subject(self, request: GatewayRequest) -> str:
         return self._subjects.presence(OPERATIONS[type(request)])

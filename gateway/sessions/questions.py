@@ -7,8 +7,8 @@ forgotten it: the session is registered again, and what was asked is asked once 
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -22,17 +22,11 @@ from gateway.sessions.registrations import Registrations
 from gateway.sessions.signals import Answered
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
-from tieline.wire.internal import (
-    JoinRoom,
-    LeaveRoom,
-    ListMembers,
-    Outdated,
-    PresenceReply,
-    Regrant,
-    RouterReply,
-    SessionGone,
-    Signal,
-)
+from tieline.wire.internal.answers import Outdated, SessionGone
+from tieline.wire.internal.directions import PresenceReply, RouterReply
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers
+from tieline.wire.internal.sessions import Regrant
+from tieline.wire.internal.signals import Signal
 
 AboutSession = JoinRoom | LeaveRoom | ListMembers | Regrant
 
@@ -41,6 +35,8 @@ AnswerAboutRoom = Callable[
     Awaitable[PresenceReply | RoomListing | None],
 ]
 """Answers a client's JOIN, LEAVE or MEMBERS; what is given last asks presence for a session."""
+
+AnswerT = TypeVar("AnswerT")
 
 AskSignal = Callable[[str, Signal, Answered], None]
 """Asks a router to carry a signal of a command."""
@@ -98,20 +94,19 @@ class Questions:
 
     def _ask_router(self, session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
 
+        def on_registered(gone: SessionGone | None) -> None:
+            if gone is not None:
+                answered(ask, gone)
+            else:
+                self._ask_signal(ask.cmd, ask.signal, lambda reply: answered(ask, reply))
+
         def on_reply(reply: RouterReply | None) -> None:
             if isinstance(reply, SessionGone) and not reply.replaced:
-                self._begin(self._ask_router_again(session, ask, answered))
+                self._begin(self._registrations.register(session), on_registered, None)
             else:
                 answered(ask, reply)
 
         self._ask_signal(ask.cmd, ask.signal, on_reply)
-
-    async def _ask_router_again(self, session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
-        gone = await self._registrations.register(session)
-        if gone is not None:
-            answered(ask, gone)
-        else:
-            self._ask_signal(ask.cmd, ask.signal, lambda reply: answered(ask, reply))
 
     def ask_presence(self, session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:
         """Ask presence about a room or a newer token of a session; `answered` is called once."""
@@ -121,18 +116,14 @@ class Questions:
             self._ask_presence(session, ask, answered)
 
     def _ask_presence(self, session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:
+        self._begin(self._presence_answer(session, ask), functools.partial(answered, ask), None)
+
+    async def _presence_answer(
+        self, session: Session, ask: AskPresence
+    ) -> PresenceReply | RoomListing | None:
         if isinstance(ask.request, Regrant):
-            self._begin(self._ask_to_regrant(session, ask, ask.request, answered))
-        else:
-            self._begin(self._ask_about_room(session, ask, answered))
-
-    async def _ask_to_regrant(
-        self, session: Session, ask: AskPresence, request: Regrant, answered: PresenceAnswered
-    ) -> None:
-        answered(ask, await self.ask_presence_for(session, request))
-
-    async def _ask_about_room(self, session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:
-        answered(ask, await self._answer_about_room(session, ask, self.ask_presence_for))
+            return await self.ask_presence_for(session, ask.request)
+        return await self._answer_about_room(session, ask, self.ask_presence_for)
 
     async def ask_presence_for(self, session: Session, request: AboutSession) -> PresenceReply | None:
         """Ask presence for a session, and wait; None: there was no reply."""
@@ -165,20 +156,25 @@ class Questions:
 
     def ask_keys(self, ask: AskKeys, answered: KeysAnswered) -> None:
         """Have the keys that verify tokens fetched anew; `answered` is called once."""
-        self._begin(self._ask_keys(ask, answered))
-
-    async def _ask_keys(self, ask: AskKeys, answered: KeysAnswered) -> None:
-        answered(ask, await self._refresh_keys())
+        self._begin(self._refresh_keys(), functools.partial(answered, ask), False)
 
     def tell(self, session: Session, event: bytes) -> None:
         """Send a session an event the way that those from others come."""
         self._notices.send(session, event)
 
-    def _begin(self, asking: Coroutine[Any, Any, None]) -> None:
-        """Ask in a task of its own."""
+    def _begin(
+        self, asking: Awaitable[AnswerT], answered: Callable[[AnswerT], None], failed: AnswerT
+    ) -> None:
+        """Ask in a task of its own, and call `answered` with the answer; with `failed` if a bug is met.
+
+        Who has asked waits for an answer, and is not read until there is one.
+        """
 
         async def guarded() -> None:
+            answer = failed
             with bug_guard(_log, "question unanswered: a bug"):
-                await asking
+                answer = await asking
+            with bug_guard(_log, "answer not told: a bug"):
+                answered(answer)
 
         self._tasks.create_task(guarded())

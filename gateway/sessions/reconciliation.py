@@ -16,7 +16,7 @@ from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
 from tieline.runtime.single_flight import SingleFlight
 from tieline.wire.codes import CloseCode
-from tieline.wire.internal import FindReplaced, Replaced
+from tieline.wire.internal.sessions import FindReplaced, Replaced
 
 AT_ONCE: Final = 64
 """Connections that are asked about together: one read for presence."""

@@ -18,10 +18,12 @@ from tieline.runtime.broker import BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
 from tieline.runtime.unreadable import Unreadable
-from tieline.wire import internal
+from tieline.wire.checks import UNREADABLE
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import GatewayId
-from tieline.wire.internal import Outdated, PresenceReply, SessionGone
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Outdated, SessionGone
+from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.subjects import Subjects
 
 AT_ONCE: Final = 32
@@ -72,8 +74,8 @@ class Registrations:
     def on_close(self, message: Message) -> None:
         """Close a connection whose session presence has ended, or given to another connection."""
         try:
-            order = internal.decode_close_session(message.data)
-        except internal.UNREADABLE as error:
+            order = codec.decode_close_session(message.data)
+        except UNREADABLE as error:
             self._unreadable.note("close", error)
             return
         code = order.close_code

@@ -15,8 +15,10 @@ from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, Requests
 from tieline.runtime.unreadable import Unreadable
-from tieline.wire import internal
-from tieline.wire.internal import RouterReply, Signal
+from tieline.wire.checks import UNREADABLE
+from tieline.wire.internal import codec
+from tieline.wire.internal.directions import RouterReply
+from tieline.wire.internal.signals import Signal
 from tieline.wire.subjects import Subjects
 
 MAX_SIGNALS: Final = 128
@@ -55,12 +57,12 @@ class _Pack:
         self._bytes += len(signal.frame)
 
     def payload(self) -> bytes:
-        return internal.encode(self._signals)
+        return codec.encode(self._signals)
 
     def hear(self, reply: Message) -> bool:
         try:
-            answers = internal.decode_answers(reply.data)
-        except internal.UNREADABLE as error:
+            answers = codec.decode_answers(reply.data)
+        except UNREADABLE as error:
             self._unreadable.note("answer", error)
             return False
         for place, answer in answers:

@@ -16,7 +16,7 @@ from presence.rules.effects import Effect, Said
 from presence.rules.negotiation import Negotiation
 from presence.rules.user import User
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import PresenceReply
+from tieline.wire.internal.directions import PresenceReply
 
 RecordT = TypeVar("RecordT", User, Negotiation)
 

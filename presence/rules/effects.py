@@ -14,8 +14,18 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from tieline.wire.ids import Address, CallId, ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import NO_CALL, Happened
+from tieline.wire.events import Happened
+from tieline.wire.ids import (
+    NO_CALL,
+    Address,
+    CallId,
+    ConnectionId,
+    FrameDigest,
+    GatewayId,
+    RoomId,
+    SessionId,
+    UserId,
+)
 from tieline.wire.replies import HangupReason, LeftReason
 
 
@@ -173,7 +183,16 @@ class Happening(NamedTuple):
     fact: Happened
 
 
-Said = Changed | Deliver | Happening
+class Replaced(NamedTuple):
+    """Take an offer that nobody has had out of the mailbox, when the newer one is stored."""
+
+    user: UserId
+    """For whom the two are."""
+    older: FrameDigest
+    newer: FrameDigest
+
+
+Said = Changed | Deliver | Happening | Replaced
 """What goes with a reply."""
 
 

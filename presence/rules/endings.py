@@ -10,10 +10,10 @@ from typing import NamedTuple
 from presence.rules import negotiation
 from presence.rules.change import Change, Facts, Reply, Step
 from presence.rules.effects import CallEffect, CallEnded, EndCalls, EndCallsWithoutRoom, HangUp
-from presence.rules.negotiation import NOTHING, Negotiation
+from presence.rules.negotiation import NO_SESSION, NOTHING, Negotiation
 from presence.rules.user import User, share_a_room
-from tieline.wire.ids import CallId, UserId
-from tieline.wire.internal import Done
+from tieline.wire.ids import SessionId, UserId
+from tieline.wire.internal.answers import Done
 from tieline.wire.replies import HangupReason
 
 
@@ -36,15 +36,44 @@ def end_calls(
     peer: UserId,
     stored: Negotiation | None,
     users: Mapping[UserId, User],
-    _facts: Facts,
+    facts: Facts,
 ) -> Step[Negotiation]:
     """End a negotiation of a session that has ended; the next session's are left alone."""
-    mine = users.get(user)
-    if mine is not None and (mine.session.id != effect.session or mine.is_reachable):
-        return Change(Done())  # another session, or the same one, which was restored since
+    if not _has_ended(effect.session, stored or NOTHING, user, users.get(user), facts.revision):
+        return Change(Done())  # another session's, or the same one's, which was restored since
     cause = f"{effect.session} {effect.at:x}"  # a session that is restored may end once more
     ending = Ending(user, peer, "disconnected", cause, effect.at)
     return ended(stored or NOTHING, ending, users, Done())
+
+
+def is_outlived(current: Negotiation, user: UserId, record: User | None, revision: int) -> bool:
+    """Whether a negotiation, of this revision, is of an older session of a user than the one that lives.
+
+    One that a process of 0.1.0 has written does not say of which it is. It is of an older one if nothing has
+    changed it since the one that lives began.
+    """
+    if record is None or not record.is_reachable or not current.is_active:
+        return False
+    session = current.session_of(user)
+    return session != record.session.id if session else 0 < revision < record.session.begun_at
+
+
+def _has_ended(
+    session: SessionId, current: Negotiation, user: UserId, record: User | None, revision: int
+) -> bool:
+    """Whether a negotiation is of a session of a user that has ended, of which this one is known to have."""
+    if record is None or is_outlived(current, user, record, revision):
+        return True
+    named = current.session_of(user) not in (NO_SESSION, record.session.id)
+    return not record.is_reachable and (named or record.session.id == session)
+
+
+def end_outlived(
+    current: Negotiation, user: UserId, peer: UserId, users: Mapping[UserId, User], facts: Facts
+) -> Change[Negotiation]:
+    """End a negotiation of an older session of a user, before anything of the newer one is decided."""
+    cause = f"{current.session_of(user)} {facts.now:x}"
+    return ended(current, Ending(user, peer, "disconnected", cause, facts.now), users, Done())
 
 
 def end_calls_without_room(
@@ -79,7 +108,7 @@ def expire(
     if expired.is_active:
         return Change(Done(), expired, timed_out=True)
     ending = Ending(offerer, target, "timeout", generation, facts.now, tell_user=True)
-    return Change(Done(), expired, _told(current.call, ending, users), timed_out=True)
+    return Change(Done(), expired, _told(current, ending, users), timed_out=True)
 
 
 def ended(
@@ -88,14 +117,18 @@ def ended(
     """End a negotiation, if there is one to end."""
     if not current.is_active:
         return Change(reply)
-    return Change(reply, negotiation.end(current), _told(current.call, ending, users))
+    return Change(reply, negotiation.end(current), _told(current, ending, users))
 
 
-def _told(call: CallId, ending: Ending, users: Mapping[UserId, User]) -> tuple[CallEffect, ...]:
+def _told(current: Negotiation, ending: Ending, users: Mapping[UserId, User]) -> tuple[CallEffect, ...]:
+    """Tell those who are still in the session that had the call: the next one knows nothing of it."""
+    call = current.call
     told = ((ending.user, ending.peer), (ending.peer, ending.user))
     hangups = (
         HangUp(to, user.session.id, other, ending.reason, ending.cause, call)
         for to, other in (told if ending.tell_user else told[1:])
-        if (user := users.get(to)) is not None and user.is_reachable
+        if (user := users.get(to)) is not None
+        and user.is_reachable
+        and current.session_of(to) in (NO_SESSION, user.session.id)
     )
     return *hangups, CallEnded(ending.at, ending.user, ending.peer, ending.reason, call)

@@ -6,16 +6,27 @@ do not, and the record of a session says whether its gateway does.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
 from presence.rules.change import Change, Facts, RecordT, Rule, Step
 from presence.rules.user import User
-from tieline.wire.ids import UserId
-from tieline.wire.internal import Check, SessionGone
+from tieline.wire.ids import ConnectionId, UserId
+from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.signals import Check
 
 Beside = Mapping[UserId, User]
 
-AskT = TypeVar("AskT")
+
+class NamesConnection(Protocol):
+    """What is asked for a session by the connection that has it."""
+
+    @property
+    def connection(self) -> ConnectionId:
+        """The connection that asks; empty: an older gateway does not say."""
+        ...
+
+
+AskT = TypeVar("AskT", bound=NamesConnection)
 
 
 def holds(user: User | None, connection: str | None) -> bool:
@@ -33,7 +44,7 @@ def by_its_gateway(
 ) -> Callable[[AskT, User | None, Beside, Facts], Step[User]]:
     """Have a rule decide only on what a session's own gateway asks."""
 
-    def decide(ask: Any, user: User | None, beside: Beside, facts: Facts) -> Step[User]:  # noqa: ANN401  # any AskT
+    def decide(ask: AskT, user: User | None, beside: Beside, facts: Facts) -> Step[User]:
         if not holds(user, ask.connection):
             return Change(SessionGone(replaced=True))
         return rule(ask, user, beside, facts)

@@ -18,7 +18,8 @@ the record has its digest and size. Of a sender's candidates those from before i
 newer ones: its connection has begun anew since.
 
 A negotiation has a name, the id of its call, from its first offer to its end. What names a call that is over
-is not about the next one: `fate_of` tells.
+is not about the next one: `fate_of` tells. It is of two sessions, one of each user, and ends with either:
+nothing that the user's next session says or hears is of it.
 
 Every accepted offer, answer, hangup and held candidate is remembered for `RETRY_MS`, so that the very same
 frame gets the very same answer again, changes nothing, and delivers at least what it delivered the first
@@ -33,14 +34,14 @@ is.
 import functools
 import hashlib
 import re
+from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from presence.rules.effects import CallEffect
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
-from tieline.wire.internal import NO_CALL
+from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
 from tieline.wire.limits import RETRY_WINDOW_S
 from tieline.wire.replies import CallFate
 
@@ -100,6 +101,9 @@ class WaitingOffer(msgspec.Struct, frozen=True, array_like=True):
     sender: UserId
     digest: FrameDigest
     at: int
+    missed_on: ConnectionId = ConnectionId("")
+    """The connection that the target had lost when it came: until another one has the session, nobody has had
+    the offer. Empty: the target was there."""
 
     @property
     def generation(self) -> str:
@@ -158,6 +162,9 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
     """The name of what is negotiated; empty: nothing is, or a process of 0.1.0 has changed it since."""
     over: tuple[CallId, ...] = ()
     """The last calls that have ended, the newest last."""
+    sessions: tuple[tuple[UserId, SessionId], ...] = ()
+    """Of which session of each of the two it is; empty: nothing is negotiated, or a process of 0.1.0 has
+    changed it since."""
 
     @property
     def is_active(self) -> bool:
@@ -168,6 +175,10 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
         """The waiting offer of one side."""
         return next((offer for offer in self.offers if offer.sender == sender), None)
 
+    def session_of(self, user: UserId) -> SessionId:
+        """Of which session of one of the two it is; empty: it does not say."""
+        return next((session for party, session in self.sessions if party == user), NO_SESSION)
+
     def memory_of(self, sender: UserId, digest: FrameDigest, now: int) -> Remembered | None:
         """What is remembered of a frame that may be a retry."""
         for known in self.remembered:
@@ -175,6 +186,8 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
                 return known
         return None
 
+
+NO_SESSION: Final = SessionId("")
 
 NOTHING: Final = Negotiation()
 
@@ -188,6 +201,10 @@ class Incoming(NamedTuple):
     """The session of the target that the frame is for."""
     digest: FrameDigest
     now: int
+    sent_in: SessionId
+    """The session of the sender."""
+    missed_on: ConnectionId = ConnectionId("")
+    """The connection that the target has lost; empty: it is there."""
 
 
 class Outgoing(NamedTuple):
@@ -234,16 +251,28 @@ def offer(negotiation: Negotiation, incoming: Incoming) -> Outcome:
     """Let an offer wait, in place of the sender's earlier one."""
     call = negotiation.call if negotiation.is_active else _begun_by(incoming)
     others = tuple(waiting for waiting in negotiation.offers if waiting.sender != incoming.sender)
-    waiting = WaitingOffer(incoming.sender, incoming.digest, incoming.now)
+    waiting = WaitingOffer(incoming.sender, incoming.digest, incoming.now, incoming.missed_on)
     held = tuple(
         msgspec.structs.replace(each, is_outdated=True)
         if each.released_by is None and each.sender == incoming.sender
         else each
         for each in negotiation.held
     )
-    changed = msgspec.structs.replace(negotiation, offers=(*others, waiting), held=held, call=call)
+    of_these = ((incoming.sender, incoming.sent_in), (incoming.target, incoming.session))
+    sessions = (negotiation.sessions if negotiation.is_active else ()) or of_these
+    changed = msgspec.structs.replace(
+        negotiation, offers=(*others, waiting), held=held, call=call, sessions=sessions
+    )
     outgoing = _preceded(negotiation, incoming, call)
     return Outcome(_remember(changed, incoming, "relayed", call), outgoing, call=call)
+
+
+def replaced_unheard(negotiation: Negotiation, incoming: Incoming) -> FrameDigest | None:
+    """Name the offer that this one replaces, if its target has been away all the time."""
+    older = negotiation.offer_of(incoming.sender)
+    if older is None or not incoming.missed_on or older.missed_on != incoming.missed_on:
+        return None
+    return None if older.digest == incoming.digest else older.digest
 
 
 def answer(negotiation: Negotiation, incoming: Incoming) -> Outcome | ErrorCode:
@@ -324,15 +353,16 @@ def replay(negotiation: Negotiation, known: Remembered, target: UserId, now: int
 
     At least what the first attempt delivered is delivered, because that attempt may still be in progress;
     and what was released since, as before any frame, for a while: after that, newer candidates may have
-    passed it. A frame that lies apart may have been released before it was stored there.
+    passed it. A frame that lies apart may have been released before it was stored there; it comes after those
+    that were held before it.
     """
     if known.ack == "held":
         is_due = any(
             map(functools.partial(_was_released_apart, known.sender, known.digest), negotiation.held)
         )
-        own = (Outgoing(target, known.session, None, known.call),) if is_due else ()
-        return Outcome(negotiation, own, known.ack, known.call)
-    then = Incoming(known.sender, target, known.session, known.digest, known.at)
+        due = tuple(_released_up_to(negotiation, known, target, now)) if is_due else ()
+        return Outcome(negotiation, due, known.ack, known.call)
+    then = Incoming(known.sender, target, known.session, known.digest, known.at, NO_SESSION)
     later = negotiation.remembered[negotiation.remembered.index(known) + 1 :]
     since = {frame.digest for frame in later}
     relevant = tuple(
@@ -387,6 +417,22 @@ def held_digests(negotiation: Negotiation, sender: UserId, now: int) -> tuple[Fr
         and now - known.at < RETRY_MS
         and known.digest not in apart
     )
+
+
+def _released_up_to(
+    negotiation: Negotiation, known: Remembered, target: UserId, now: int
+) -> Iterator[Outgoing]:
+    """List a held frame that was released, after its sender's candidates that were held before it.
+
+    Who released them may not have delivered them yet, and then they would come behind it.
+    """
+    for held in _released(negotiation, now):
+        if held.sender != known.sender:
+            continue
+        if held.digest == known.digest:
+            yield Outgoing(target, known.session, None, known.call)
+            return
+        yield Outgoing(target, held.session, held.frame, held.call)
 
 
 def _was_released_apart(sender: UserId, digest: FrameDigest, held: HeldCandidate) -> bool:

@@ -25,7 +25,9 @@ import msgspec
 from presence.rules.change import Change, Facts, Step
 from presence.rules.user import Session, User, gone, with_session
 from tieline.wire.ids import ConnectionId, GatewayId, SessionId, UserId
-from tieline.wire.internal import EndSession, OpenSession, Outdated, PresenceReply, Register, SessionGone
+from tieline.wire.internal.answers import Outdated, SessionGone
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.sessions import EndSession, OpenSession, Register
 from tieline.wire.subjects import Keys
 
 ONCE_LEASED = Outdated()

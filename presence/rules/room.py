@@ -30,7 +30,8 @@ from presence.rules.order import in_order
 from presence.rules.user import Membership, RosterEntry, User, gone
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId, is_valid_id
-from tieline.wire.internal import Done, JoinRoom, LeaveRoom, ListMembers, Refused, Retell, RoomMembers
+from tieline.wire.internal.answers import Done, Refused
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, Retell, RoomMembers
 from tieline.wire.replies import LeftReason, Member
 
 UNCLAIMED_MS: Final = 10_000

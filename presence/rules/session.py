@@ -49,7 +49,8 @@ from tieline.wire.ids import (
     UserId,
     is_valid_id,
 )
-from tieline.wire.internal import Done, EndSession, Opened, OpenSession, Register, Regrant, SessionGone, Tell
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Register, Regrant, Tell
 from tieline.wire.subjects import Keys
 
 Beside = Mapping[UserId, User]
@@ -65,6 +66,10 @@ LONGEST_S: Final = 86_400.0
 
 MIN_TIMER_S: Final = 1.0
 """The shortest time that NATS can set a timer for."""
+
+OLD_CALLS_S: Final = 5.0
+"""After so long another process looks whether calls of an older session are left: hundreds end within a
+second, unless the process that is at it has died."""
 
 
 def within_limit(ask: OpenSession, max_rooms: int) -> OpenSession:
@@ -119,7 +124,19 @@ def _begin(ask: OpenSession, user: User | None, _beside: Beside, facts: Facts) -
     if facts.prepared != wanted:
         return wanted
     begun = _begun(ask, {}, facts, user)
-    return Change(_opened(ask, begun, facts), begun, _told_of_beginning(ask.user, begun, facts))
+    left = None if user is None else next((one for one in user.pending if isinstance(one, EndCalls)), None)
+    timer = None
+    if user is not None and left is not None:  # the older session has too many for its user to wait
+        begun = msgspec.structs.replace(begun, ending=left)
+        timer = Timer(Keys.away_timer(ask.user, user.session.connection), OLD_CALLS_S)
+    return Change(_opened(ask, begun, facts), begun, _told_of_beginning(ask.user, begun, facts), timer)
+
+
+def calls_are_ended(ending: EndCalls, user: User | None, _beside: Beside, _facts: Facts) -> Step[User]:
+    """Forget that calls of an older session may be left."""
+    if user is None or user.ending != ending:
+        return Change(Done())
+    return Change(Done(), msgspec.structs.replace(user, pending=(), ending=None))
 
 
 def register(ask: Register, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
@@ -166,15 +183,16 @@ def lose_connection(
             owing = with_session(owing, msgspec.structs.replace(session, fence=0))
         return Change(Done(), None if owing is user else owing)
     was_left = session.left
+    lost_at = (was_left and _lost_before(user)) or facts.now - _ms(ask.lost_for_s)
     if not was_left and ask.asked:
-        owing = with_session(owing, msgspec.structs.replace(session, left=True))
+        since = lost_at if session.status == "away" else session.lost_at
+        owing = with_session(owing, msgspec.structs.replace(session, left=True, lost_at=since))
     if not user.is_reachable or (was_left and not ask.resumable):
         # It is over; or it waits to be resumed, and a late answer to its beginning is undone, which is done.
         return Change(Done(), None if owing is user else owing)
     if not (ask.resumable and user.session.secret):
         return _end(ask.user, owing, facts)
-    timer_s = max(MIN_TIMER_S, resume_window_s - ask.lost_for_s)
-    away = _away(ask.user, owing, timer_s)
+    away = _away(ask.user, owing, resume_window_s, facts.now, lost_at)
     if away.record is None and owing is not user:  # its gateway was taken for dead, and has come back
         return msgspec.structs.replace(away, record=owing)
     return away
@@ -201,7 +219,8 @@ def orphan(
         return Change(Done())  # it was only silent, and has said so meanwhile
     unnoted = with_session(user, msgspec.structs.replace(user.session, note=0))
     if user.session.secret:
-        change = _away(asked.user, unnoted, resume_window_s)
+        lost_at = _lost_before(user) or facts.now
+        change = _away(asked.user, unnoted, resume_window_s, facts.now, lost_at)
     else:
         close = _close(asked.user, user.session, CloseCode.BROKER_LOST)
         change = _end(asked.user, unnoted, facts, close)
@@ -265,10 +284,16 @@ def _opened(ask: OpenSession, user: User, facts: Facts) -> Opened:
     # A session of version 0.1 may be in a room whose id no gateway takes any more, nor an answer with it.
     rooms = {room: membership.since for room, membership in user.rooms.items() if is_valid_id(room)}
     owed_ms = 0 if user.owed is None else max(0, user.owed.until - facts.now)
-    opened = Opened(user.session.id, user.session.id != ask.session, rooms, owed_ms / 1000)
+    opened = Opened(
+        user.session.id,
+        user.session.id != ask.session,
+        rooms,
+        owed_ms / 1000,
+        lost_at=user.session.lost_at,
+    )
     if not ask.asked:
         return opened
-    return msgspec.structs.replace(opened, user=ask.user, connection=ask.connection)
+    return msgspec.structs.replace(opened, user=ask.user, asked=ask.session)
 
 
 def _never_begun(ask: EndSession) -> User:
@@ -323,8 +348,9 @@ def _begun(
         began=facts.note if ask.secret else _asked_to_begin(ask),
     )
     rooms = {room: Membership(since.get(room, facts.now), entry) for room, entry in facts.entries.items()}
-    owed = None if before is None else before.owed
-    return User((session,), ask.voice, rooms, owed=owed)
+    if before is None:
+        return User((session,), ask.voice, rooms)
+    return User((session,), ask.voice, rooms, owed=before.owed, ending=before.ending)
 
 
 def _asked_to_begin(ask: OpenSession | Register) -> int:
@@ -351,7 +377,12 @@ def _resume(ask: OpenSession, user: User, facts: Facts) -> Step[User]:
     kept, kicked = _kicked(user, ask.granted, facts)
     online = _online(msgspec.structs.replace(user, rooms=kept), ask, note)
     taken = msgspec.structs.replace(
-        online.session, taken_from=session.connection, fence=0, number=0, left=False
+        online.session,
+        taken_from=session.connection,
+        fence=0,
+        number=0,
+        left=False,
+        lost_at=_lost_before(user),
     )
     resumed = with_session(online, taken)
     effects: list[UserEffect] = []
@@ -382,14 +413,23 @@ def _online(user: User, ask: OpenSession | Register, note: int) -> User:
     return msgspec.structs.replace(with_session(user, session), voice=ask.voice)
 
 
-def _away(asked: UserId, user: User, resume_window_s: float) -> Change[User]:
-    """Let a session wait to be resumed. Again: only the timer is set once more."""
+def _lost_before(user: User) -> int:
+    """Say when a session was lost that is away already; 0: it is not, or an older process has not said."""
+    return user.session.lost_at if user.session.status == "away" else 0
+
+
+def _away(asked: UserId, user: User, resume_window_s: float, now: int, lost_at: int) -> Change[User]:
+    """Let a session wait to be resumed, whose connection was lost at that time.
+
+    Again: only the timer is set once more, so that the session waits no longer for that.
+    """
     session = user.session
-    timer = Timer(Keys.away_timer(asked, session.connection), resume_window_s)
+    timer_s = max(MIN_TIMER_S, resume_window_s - max(0, now - lost_at) / 1000)
+    timer = Timer(Keys.away_timer(asked, session.connection), timer_s)
     if session.status == "away":
         return Change(Done(), timer=timer)
     changes = session.status_changes + 1
-    waiting = msgspec.structs.replace(session, status="away", status_changes=changes)
+    waiting = msgspec.structs.replace(session, status="away", status_changes=changes, lost_at=lost_at)
     return Change(Done(), with_session(user, waiting), (StatusChanged(),), timer)
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from presence.rules import endings, negotiation
 from presence.rules.change import Apart, Change, Facts, Step, Timer
-from presence.rules.effects import Changed, Happening, Said
+from presence.rules.effects import Changed, Happening, Replaced, Said
 from presence.rules.negotiation import (
     NOTHING,
     CandidatePolicy,
@@ -24,8 +24,10 @@ from presence.rules.negotiation import (
 )
 from presence.rules.user import User, gone, share_a_room
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
-from tieline.wire.internal import NO_CALL, Check, Delivery, Happened, Refused, Relay, SessionGone
+from tieline.wire.events import Happened
+from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
+from tieline.wire.internal.answers import Done, Refused, SessionGone
+from tieline.wire.internal.signals import Check, Delivery, Relay
 from tieline.wire.limits import RETRY_WINDOW_S
 from tieline.wire.replies import CallFate
 from tieline.wire.subjects import Keys
@@ -49,12 +51,28 @@ class Terms(NamedTuple):
 
 
 def check(
-    ask: Check, terms: Terms, stored: Negotiation | None, users: Mapping[UserId, User], facts: Facts
+    ask: Check,
+    terms: Terms,
+    stored: Negotiation | None,
+    users: Mapping[UserId, User],
+    facts: Facts,
+    users_after: int = 0,
 ) -> Step[Negotiation]:
-    """Judge one signal: what to answer the router, and what becomes of the negotiation."""
+    """Judge one signal: what to answer the router, and what becomes of the negotiation.
+
+    What is left of an older session of one of the two ends first. That a session is the older one is believed
+    if the users were read after the negotiation, which has the revision `users_after`.
+    """
     sender, target, current = users.get(ask.user), users.get(ask.to), stored or NOTHING
     if sender is None or not sender.has_live(ask.session):
         return Change(gone(sender))
+    for user, peer in ((ask.user, ask.to), (ask.to, ask.user)):
+        if endings.is_outlived(current, user, users.get(user), facts.revision):
+            if users_after != facts.revision:
+                again = functools.partial(check, ask, terms, users_after=facts.revision)
+                return Change(Done(), then=again)
+            end = endings.end_outlived(current, user, peer, users, facts)
+            return msgspec.structs.replace(end, then=functools.partial(check, ask, terms))
     known = current.memory_of(ask.user, ask.digest, facts.now)
     if known is not None:
         return _repeat(ask, terms, current, known, target, facts)
@@ -67,7 +85,8 @@ def check(
     fate = negotiation.fate_of(current, ask.call, is_offer=ask.cmd == "WEBRTC_OFFER")
     if fate is not None:
         return _refuse(ErrorCode.NO_MATCHING_OFFER, current, fate)
-    incoming = Incoming(ask.user, ask.to, target.session.id, ask.digest, facts.now)
+    missed_on = target.session.connection if target.session.status == "away" else ConnectionId("")
+    incoming = Incoming(ask.user, ask.to, target.session.id, ask.digest, facts.now, ask.session, missed_on)
     outcome = _outcome(current, ask, incoming, terms.policy)
     if isinstance(outcome, ErrorCode):
         is_answered = ask.cmd == "WEBRTC_ANSWER" and ask.call and current.established
@@ -89,6 +108,9 @@ def check(
     look_again = None
     if not current.is_active:
         look_again = functools.partial(still_wanted, ask, relay, waiting, target.session.id)
+    older = negotiation.replaced_unheard(current, incoming)
+    if older is not None:
+        said = (*said, Replaced(ask.to, older, ask.digest))
     return Change(relay, after, timer=timer, said=said, then=look_again)
 
 

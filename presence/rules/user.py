@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from presence.rules.effects import UserEffect
+from presence.rules.effects import EndCalls, UserEffect
 from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import SessionGone
+from tieline.wire.internal.answers import SessionGone
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):
@@ -45,11 +45,19 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     """The secret of the session that its client wanted to resume, and could not."""
     began: int = 0
     """A revision from when it began: a session that was asked to begin before is older. 0: unknown."""
+    lost_at: int = 0
+    """When its connection was lost, or that from which it was resumed last. 0: that one was not lost, as far
+    as was known; or the session has never been away."""
 
     @property
     def is_reachable(self) -> bool:
         """Whether messages to the session are delivered or kept."""
         return self.status != "offline"
+
+    @property
+    def begun_at(self) -> int:
+        """A revision from when it began; 0: unknown. What nobody has changed since is of an older session."""
+        return self.began if self.secret else self.fence
 
 
 class Membership(msgspec.Struct, frozen=True, array_like=True):
@@ -87,6 +95,8 @@ class User(msgspec.Struct, frozen=True, array_like=True):
     """What the last change of this record means for others, until it is known to be carried out."""
     owed: Owed | None = None
     """What the user owes to the budgets that gateways keep, wherever it connects next."""
+    ending: EndCalls | None = None
+    """The older session of which calls may be left that nobody has ended yet (`presence.old_calls`)."""
 
     @property
     def session(self) -> Session:

@@ -20,21 +20,39 @@ from tests.attacks import floods
 from tests.attacks.arena import Arena
 from tests.attacks.rows import ROWS
 from tests.attacks.scene import Attack
-from tests.attacks.verdict import Seen, problems
+from tests.attacks.verdict import Seen, counted, problems
+from tieline.cli.exits import until_told_to_end
+from tieline.cli.options import number, option_parser, seconds, seconds_or_none
 
 
 def parse(words: list[str]) -> argparse.Namespace:
     """Read the options."""
-    parser = argparse.ArgumentParser(prog="python -m tests.attacks", description=__doc__)
+    parser = option_parser("python -m tests.attacks", __doc__)
     parser.add_argument(
         "--only", default="", metavar="WORD", help="the row WORD, or all with it in their names"
     )
     parser.add_argument("--but", default="", metavar="WORDS", help="no rows with one of these, with commas")
-    parser.add_argument("--seconds", type=float, default=8.0, help="each attack lasts so long (%(default)g)")
     parser.add_argument(
-        "--quiet", type=float, default=3.0, metavar="S", help="before each, and after it (%(default)g)"
+        "--seconds",
+        type=seconds,
+        default=8.0,
+        metavar="S",
+        help="each attack lasts so many seconds, or what it needs at least (%(default)g)",
     )
-    parser.add_argument("--share", type=float, default=1.0, help="of the size of crowds (%(default)g)")
+    parser.add_argument(
+        "--quiet",
+        type=seconds_or_none,
+        default=3.0,
+        metavar="S",
+        help="seconds for which others are watched before each attack, and after it (%(default)g)",
+    )
+    parser.add_argument(
+        "--share",
+        type=number(0.001, 10),
+        default=1.0,
+        metavar="X",
+        help="crowds are so many times as large as they should be (%(default)g)",
+    )
     parser.add_argument("--one-address", action="store_true", help="everybody comes from 127.0.0.1")
     parser.add_argument("--measure", action="store_true", help="print the table, and judge no row")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was seen")
@@ -111,7 +129,7 @@ def main(words: list[str]) -> int:
 
 HEAD = (
     "| attack | p50 quiet | p99 quiet | p50 loud | p99 loud | ratio of p99 | newcomers p99 | most growth"
-    " | amiss |\n|---|---|---|---|---|---|---|---|---|"
+    " | cores: attackers | busiest | all | amiss |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -131,16 +149,27 @@ def line_of(attack: Attack, seen: Seen, found: list[str]) -> str:
         ratio,
         newcomers,
         f"{grown[0]} +{grown[1]:.0f} MiB",
+        *_cores_of(seen),
         "; ".join(found) or "-",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _cores_of(seen: Seen) -> tuple[str, str, str]:
+    """Set out who kept the machine busy: what attackers use themselves is no fault of the system."""
+    system = {name: cores for name, cores in seen.cores.items() if name not in ("attackers", "honest")}
+    if not system:
+        return "-", "-", "-"
+    name, most = max(system.items(), key=lambda each: each[1])
+    return f"{seen.cores['attackers']:.2f}", f"{name} {most:.2f}", f"{sum(seen.cores.values()):.2f}"
 
 
 def verdict_of(attack: Attack, seen: Seen, found: list[str]) -> str:
     """Say in some lines how a row went."""
     loud = seen.honest["phases"].get("loud", {})
     took = f"p99 {loud['p99_ms']:.0f} ms" if loud else "nothing heard"
-    lines = [f"{'FAILED' if found else 'held  '} {attack.name}: {took}; {seen.attack['counts']}"]
+    done = counted(seen.attack["counts"])
+    lines = [f"{'FAILED' if found else 'held  '} {attack.name}: others' {took}; {done or 'nothing counted'}"]
     return "\n".join([*lines, *(f"       - {sentence}" for sentence in found)])
 
 
@@ -151,4 +180,4 @@ def tell(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(until_told_to_end(lambda: main(sys.argv[1:])))

@@ -13,8 +13,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -25,7 +25,7 @@ from tests.support.dev_processes import SIZES
 from tests.support.process import is_alive
 from tests.support.running_dev import READY, RunningDev
 from tests.support.system import SECRET
-from tieline.load.processes import resident_kib
+from tieline.load.processes import cpu_seconds_of, resident_kib
 
 LOOK_S: Final = 0.1
 """Between two looks at the memory of all processes."""
@@ -46,6 +46,11 @@ class Teller:
                 stdout=subprocess.PIPE,
                 stderr=written,
             )
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
 
     def order(self, what: Any) -> None:
         """Give an order."""
@@ -73,6 +78,27 @@ class Teller:
         """End it."""
         self._process.kill()
         self._process.communicate()
+
+
+class Busy:
+    """How many cores some processes keep busy, from here on."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = pids
+        self._began = time.monotonic()
+        self._before = self._seconds()
+
+    def cores(self) -> dict[str, float]:
+        """Say so for each that is still there."""
+        took, after = time.monotonic() - self._began, self._seconds()
+        return {name: (seconds - self._before[name]) / took for name, seconds in after.items()}
+
+    def _seconds(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name, pid in self._pids.items():
+            with suppress(FileNotFoundError):
+                found |= cpu_seconds_of({name: [pid]})
+        return found
 
 
 class Arena:
@@ -175,10 +201,14 @@ class Arena:
             }
         )
         done = self._attacker.answer(watch)
+        cores: dict[str, float] = {}
         if "prepared" in done:
+            everybody = {**pids, "attackers": self._attacker.pid, "honest": self._honest.pid}
+            busy = Busy(everybody)
             self._honest.order({"do": "phase", "name": "loud"})
             self._attacker.order({"seconds": max(seconds, attack.least_s)})
             done = self._attacker.answer(watch)
+            cores = busy.cores()
         self._honest.order({"do": "phase", "name": "after"})
         time.sleep(self._rest_s)
         self._honest.order({"do": "report"})
@@ -191,6 +221,7 @@ class Arena:
             [name for name, pid in pids.items() if not is_alive(pid)],
             log,
             _most_said(log),
+            cores,
         )
 
     def _log_size(self) -> int:

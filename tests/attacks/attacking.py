@@ -18,6 +18,7 @@ import uvloop
 
 from tests.attacks.rows import BY_NAME
 from tests.attacks.scene import Scene
+from tieline.cli.options import option_parser
 
 NICE: Final = 19
 PREPARING_S: Final = 75.0
@@ -76,6 +77,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    option_parser("python -m tests.attacks.attacking", __doc__).parse_args()
     os.nice(NICE)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

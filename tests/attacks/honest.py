@@ -9,7 +9,6 @@ import asyncio
 import itertools
 import json
 import random
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from tests.attacks.attacking import orders, tell
 from tests.support.delivery_report import DeliveryReport, NumberedMessages
 from tests.support.frames import command, new_id, token
 from tests.support.load_client import LoadClient
+from tieline.cli.options import option_parser
 from tieline.load.connection import UpgradeRefused, connect
 from tieline.load.figures import percentile
 from tieline.runtime.garbage import settle
@@ -249,12 +249,16 @@ def _figures(took: list[float]) -> dict[str, float]:
     }
 
 
-async def main(words: list[str]) -> None:
-    """Take the gateways' URLs, after the name of the run and whether all come from one address."""
-    run, one_address, *urls = words
-    await Honest(urls, f"{run}-{new_id('h')}", one_address == "1").live()
+async def main(run: str, one_address: bool, urls: list[str]) -> None:
+    """Live until standard input ends."""
+    await Honest(urls, f"{run}-{new_id('h')}", one_address).live()
 
 
 if __name__ == "__main__":
+    parser = option_parser("python -m tests.attacks.honest", __doc__)
+    parser.add_argument("run", help="a name of this run, which users have in theirs")
+    parser.add_argument("one_address", choices=("0", "1"), help="1: all come from one address")
+    parser.add_argument("urls", metavar="URL", nargs="+", help="of a gateway")
+    options = parser.parse_args()
     settle()  # what is measured is how long others wait, not this process
-    uvloop.run(main(sys.argv[1:]))
+    uvloop.run(main(options.run, options.one_address == "1", options.urls))

@@ -19,7 +19,6 @@ READ_FIRST: Final = (
     "No message costs the loop more than a millisecond: what is long is bounded before it is read."
 )
 
-
 ICE_SERVERS: Final = text(b'{"requestId":"1","module":"ROOM","cmd":"ICE_SERVERS"}')
 
 

@@ -37,6 +37,8 @@ class Seen:
     log: bytes
     """What the processes have logged meanwhile."""
     log_lines: Mapping[str, int] = field(default_factory=dict)
+    cores: Mapping[str, float] = field(default_factory=dict)
+    """How many cores the attackers, the honest and the processes kept busy during the attack."""
 
 
 def problems(seen: Seen, *, kills_broker: bool) -> list[str]:
@@ -72,7 +74,7 @@ def _lost(honest: Mapping[str, Any], kills_broker: bool) -> list[str]:
     ]
     refused = {reason: count for reason, count in honest["counts"].items() if reason.isupper()}
     if refused:
-        found.append(f"refused with {refused}")
+        found.append(f"refused with {counted(refused)}")
     if honest["counts"].get("asked again") and not kills_broker:
         found.append(f"{honest['counts']['asked again']} answered with 500")
     if honest["unanswered"]:
@@ -82,10 +84,15 @@ def _lost(honest: Mapping[str, Any], kills_broker: bool) -> list[str]:
 
 def _closed(honest: Mapping[str, Any], kills_broker: bool) -> list[str]:
     closed = {how: count for how, count in honest["counts"].items() if how.startswith("the server")}
-    found = [f"honest connections ended: {closed}"] if closed else []
+    found = [f"honest connections ended: {counted(closed)}"] if closed else []
     found += [
         f"{honest['delivery'][name]} {name.replace('_', ' ')}"
         for name in ("hung_up", "sessions_lost")
         if honest["delivery"][name]
     ]
     return found
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Say what was counted, for people: `chunks 7, refused 1,200`."""
+    return ", ".join(f"{what} {count:,}" for what, count in counts.items())

@@ -9,9 +9,7 @@ from nats.js.api import StorageType
 
 from presence.mailbox import make_mailbox
 from tests.support.full_broker import fill, small_broker
-from tests.support.http_get import HOST
 from tests.support.nats_server import NatsServer
-from tieline.cli.dev.ports import hold_ports
 from tieline.runtime.broker import Broker, connect
 from tieline.wire.subjects import Subjects
 
@@ -29,13 +27,8 @@ async def broker(pip_nats: NatsServer) -> AsyncIterator[Broker]:
 @pytest.fixture
 def small_nats(tmp_path: Path) -> Iterator[NatsServer]:
     """A nats-server with little room."""
-    with hold_ports(1, HOST) as (port,):
-        server = small_broker(tmp_path, port, SMALL)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.kill()
+    with small_broker(tmp_path, SMALL) as server:
+        yield server
 
 
 @pytest.fixture

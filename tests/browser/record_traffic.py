@@ -6,7 +6,6 @@ of it; nothing of what it said. `tests/unit/gateway/limits/test_honest_traffic.p
 default limits. The system that is recorded has no limits itself.
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -27,6 +26,8 @@ from tests.browser.firefox import Firefox, FirefoxPage
 from tests.browser.person import Person, page_of
 from tests.support.demand import program
 from tests.support.running_dev import RunningDev
+from tieline.cli.exits import EXIT_OK, until_told_to_end
+from tieline.cli.options import option_parser
 
 FOLDER: Final = Path(__file__).parents[1] / "unit/gateway/limits/traffic"
 
@@ -243,9 +244,19 @@ async def main(browser: str, names: list[str]) -> None:
             sys.stdout.write(f"{name}: {sum(map(len, sent.values()))} messages\n")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m tests.browser.record_traffic", description=__doc__)
-    parser.add_argument("scenes", nargs="*", help=f"of {', '.join(SCENES)}; all if none is named")
+def run(words: list[str]) -> int:
+    """Read the options, and record; returns the exit status."""
+    parser = option_parser("python -m tests.browser.record_traffic", __doc__)
+    parser.add_argument(
+        "scenes", nargs="*", metavar="SCENE", help=f"of {', '.join(SCENES)}; all if none is named"
+    )
     parser.add_argument("--browser", choices=BROWSERS, default="chromium", help="(%(default)s)")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
+    if unknown := [name for name in options.scenes if name not in SCENES]:
+        parser.error(f"there is no scene {unknown[0]!r}")
     asyncio.run(main(options.browser, options.scenes or list(SCENES)))
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(until_told_to_end(lambda: run(sys.argv[1:])))

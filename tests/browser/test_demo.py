@@ -62,6 +62,8 @@ async def test_two_people_talk_on_the_demo_page(browser: Browser, dev: RunningDe
     await expect(ada.locator("#mute")).to_have_attribute("aria-pressed", "true")
     await ada.keyboard.press("Escape")
     await expect(bo.locator("#idle-title")).to_have_text("已挂断")
+    await expect(bo.locator("#idle-text")).to_have_text("Ada")
+    await expect(bo.locator("#wire-title")).to_have_text("上一次连接")
     await expect(bo.locator("#timeline li:last-child .cmd")).to_have_text("HANGUP")
     await expect(ada.locator("#timeline li:last-child .ack")).not_to_be_empty()
     for page in (ada, bo):
@@ -69,9 +71,11 @@ async def test_two_people_talk_on_the_demo_page(browser: Browser, dev: RunningDe
     await expect(bo.locator("#path-name")).to_have_text("直连 (host)")
     await bo.click("#language")
     await expect(bo.locator("#path-name")).to_have_text("direct (host)")
+    await expect(bo.locator("#wire-title")).to_have_text("The last connection")
     await ada.click("#again")
     await expect(bo.locator("#stage")).to_have_attribute("data-state", "rung")
     for page in (ada, bo):
+        await expect(page.locator("#wire-title")).to_have_text("Connection")
         for figure in ("path-name", "rtt", "jitter", "lost"):
             await expect(page.locator(f"#{figure}")).to_have_text("–")
     await ada.keyboard.press("Escape")

@@ -98,9 +98,10 @@ def _fetch_wheels(context: Path) -> None:
     wheels.mkdir(exist_ok=True)
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--python-version", PYTHON]
     fetch = [*pip, "--dest", str(wheels)]
-    lock = context / "deploy/requirements.lock"
-    subprocess.run([*fetch, "--no-deps", "--require-hashes", "--requirement", lock], check=True)
-    subprocess.run([*fetch, "--only-binary", ":all:", "pip", "setuptools>=77", "wheel"], check=True)
+    for name in ("requirements.lock", "build.lock"):
+        lock = context / "deploy" / name
+        subprocess.run([*fetch, "--no-deps", "--require-hashes", "--requirement", lock], check=True)
+    subprocess.run([*fetch, "--only-binary", ":all:", "pip"], check=True)
 
 
 def haproxy_image(folder: Path) -> str:

@@ -14,21 +14,18 @@ from tests.support.waiting import until_true
 pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
 
 
-async def test_calls_between_all_gateways_are_set_up_resumed_and_ended(
-    fleet: Fleet, people: ResumingPeople
-) -> None:
-    pairs = [(await people.in_room("alice"), await people.in_room("bob")) for _ in range(1)]
-    for alice, bob in pairs:
-        await establish(alice, bob)
-        had = await alice.relays(CANDIDATE, bob)
-        await bob.relays(CANDIDATE, alice)
-        await people.lose(bob, alice)
-        missed = alice.say(CANDIDATE, bob)
-        await alice.hears_ack(missed)
-        again = await people.resumed(bob, id_of(had))
-        assert await again.hear_frame() == missed
-        await people.hears_status(alice, bob, "online")
-        await again.relays(HANGUP, alice, {"reason": "hangup"})
+async def test_a_call_is_set_up_resumed_and_ended(people: ResumingPeople) -> None:
+    alice, bob = await people.in_room("alice"), await people.in_room("bob")
+    await establish(alice, bob)
+    had = await alice.relays(CANDIDATE, bob)
+    await bob.relays(CANDIDATE, alice)
+    await people.lose(bob, alice)
+    missed = alice.say(CANDIDATE, bob)
+    await alice.hears_ack(missed)
+    again = await people.resumed(bob, id_of(had))
+    assert await again.hear_frame() == missed
+    await people.hears_status(alice, bob, "online")
+    await again.relays(HANGUP, alice, {"reason": "hangup"})
 
 
 async def test_the_balancer_spreads_clients_over_the_gateways(fleet: Fleet, people: ResumingPeople) -> None:

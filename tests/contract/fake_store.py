@@ -1,4 +1,4 @@
-"""A store in memory that behaves as `presence.store.Bucket` does; `test_store` holds both to one contract.
+"""A store in memory that behaves as `presence.bucket.Bucket` does; `test_store` holds both to one contract.
 
 Unlike the real one it can be told to be away (`is_away`), and every operation lets other tasks run first, as
 a network would.

@@ -4,18 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.dev_processes import SETTINGS, SIZES, DevProcesses
-from tests.support.running_dev import READY, RunningDev
-from tests.support.system import SECRET
+from tests.support.dev_processes import DevProcesses, running_dev
+from tests.support.running_dev import RunningDev
 
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDev]:
     """Two of each, and one broker, which come back on their old ports when they end."""
-    folder = tmp_path_factory.mktemp("dev")
-    environ = {"TIELINE_JWT_SECRET": SECRET, **SETTINGS}
-    with RunningDev(folder, ["--port", "0", *SIZES], environ) as running:
-        running.until_said(READY)
+    with running_dev(tmp_path_factory.mktemp("dev")) as running:
         yield running
 
 

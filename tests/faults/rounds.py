@@ -19,10 +19,10 @@ from typing import Final, NamedTuple
 import uvloop
 
 from tests.support.delivery_report import DeliveryReport
-from tests.support.dev_processes import SETTINGS, SIZES, DevProcesses
+from tests.support.dev_processes import DevProcesses, running_dev
 from tests.support.load import Load, running
-from tests.support.running_dev import READY, RunningDev
-from tests.support.system import SECRET
+from tieline.cli.exits import until_told_to_end
+from tieline.cli.options import option_parser, whole
 
 
 class Fault(NamedTuple):
@@ -46,13 +46,15 @@ FAULTS: Final = (
 
 def parse(words: list[str]) -> argparse.Namespace:
     """Read the options."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.rounds", description=__doc__)
-    parser.add_argument("--rounds", metavar="N", type=int, default=100, help="(%(default)s)")
-    parser.add_argument("--pairs", metavar="N", type=int, default=8, help="that talk (%(default)s)")
+    parser = option_parser("python -m tests.faults.rounds", __doc__)
     parser.add_argument(
-        "--messages", metavar="N", type=int, default=50, help="everybody's, a round (%(default)s)"
+        "--rounds", metavar="N", type=whole(), default=100, help="a fault in each (%(default)s)"
     )
-    parser.add_argument("--seed", metavar="S", type=int, help="to have the same faults again")
+    parser.add_argument("--pairs", metavar="N", type=whole(), default=8, help="that talk (%(default)s)")
+    parser.add_argument(
+        "--messages", metavar="N", type=whole(), default=50, help="everybody's, a round (%(default)s)"
+    )
+    parser.add_argument("--seed", metavar="N", type=whole(0), help="to have the same faults again")
     options = parser.parse_args(words)
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(10_000)
@@ -116,12 +118,7 @@ def main(words: list[str]) -> int:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
-    environ = {"TIELINE_JWT_SECRET": SECRET, **SETTINGS}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        RunningDev(Path(folder), ["--port", "0", *SIZES], environ) as dev,
-    ):
-        dev.until_said(READY)
+    with tempfile.TemporaryDirectory() as folder, running_dev(Path(folder)) as dev:
         try:
             report = uvloop.run(rounds(options, DevProcesses(dev), tell))
         except BaseException:
@@ -133,4 +130,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(until_told_to_end(lambda: main(sys.argv[1:])))

@@ -19,11 +19,11 @@ from typing import Final, NamedTuple
 
 import uvloop
 
-from tests.support.dev_processes import SETTINGS, SIZES, DevProcesses
+from tests.support.dev_processes import DevProcesses, running_dev
 from tests.support.frames import new_id
 from tests.support.restless import Restless
-from tests.support.running_dev import READY, RunningDev
-from tests.support.system import SECRET
+from tieline.cli.exits import until_told_to_end
+from tieline.cli.options import option_parser, whole
 
 QUICK: Final = {"TIELINE_RESUME_WINDOW": "3", "TIELINE_GATEWAY_LEASE": "4"}
 """Long enough to be lived through, short enough to run out while a process stands still."""
@@ -57,9 +57,9 @@ STOPS: Final = (
 
 def parse(words: list[str]) -> argparse.Namespace:
     """Read the options."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.stops", description=__doc__)
-    parser.add_argument("--rounds", metavar="N", type=int, default=50, help="(%(default)s)")
-    parser.add_argument("--seed", metavar="S", type=int, help="to have the same stops again")
+    parser = option_parser("python -m tests.faults.stops", __doc__)
+    parser.add_argument("--rounds", metavar="N", type=whole(), default=50, help="a stop each (%(default)s)")
+    parser.add_argument("--seed", metavar="N", type=whole(0), help="to have the same stops again")
     options = parser.parse_args(words)
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(10_000)
@@ -152,12 +152,7 @@ def main(words: list[str]) -> int:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
-    environ = {"TIELINE_JWT_SECRET": SECRET, **SETTINGS, **QUICK}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        RunningDev(Path(folder), ["--port", "0", *SIZES], environ) as dev,
-    ):
-        dev.until_said(READY)
+    with tempfile.TemporaryDirectory() as folder, running_dev(Path(folder), QUICK) as dev:
         faults = uvloop.run(rounds(options.rounds, options.seed, DevProcesses(dev), tell))
         if faults:
             kept = Path(tempfile.gettempdir(), f"tieline-stops-{options.seed}.log")
@@ -168,4 +163,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(until_told_to_end(lambda: main(sys.argv[1:])))

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.stops import QUICK, one
-from tests.support.dev_processes import SETTINGS, SIZES, DevProcesses
-from tests.support.running_dev import READY, RunningDev
-from tests.support.system import SECRET
+from tests.support.dev_processes import DevProcesses, running_dev
+from tests.support.running_dev import RunningDev
 
 SEED_VARIABLE = "TIELINE_STOPS_SEED"
 """To have the same stops once more."""
@@ -20,10 +19,7 @@ ROUNDS = (("presence", 2.5), ("presence", 1.0), ("gateway", 5.0), ("router", 1.5
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDev]:
-    folder = tmp_path_factory.mktemp("stops")
-    environ = {"TIELINE_JWT_SECRET": SECRET, **SETTINGS, **QUICK}
-    with RunningDev(folder, ["--port", "0", *SIZES], environ) as running:
-        running.until_said(READY)
+    with running_dev(tmp_path_factory.mktemp("stops"), QUICK) as running:
         yield running
 
 

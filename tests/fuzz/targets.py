@@ -42,7 +42,7 @@ from tieline.wire.subjects import Keys, identifier, token, users_of_pair
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 """What a decoder of another process's bytes may raise; a UnicodeDecodeError is a ValueError."""
 
-CLOSES: Final = frozenset({1002, 1006, *CloseCode})
+CLOSES: Final = frozenset({1006, *CloseCode})
 """With what a connection may end: what docs/protocol.md#5-errors lists, or without a word."""
 
 

@@ -13,21 +13,13 @@ import msgspec
 from tests.nats.conftest import NAMESPACE
 from tests.unit.wire.golden_messages import GOLDEN, REQUEST
 from tests.unit.wire.samples import HOSTILE_IDS
-from tieline.wire import internal, jetstream
+from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    OPERATIONS,
-    CloseSession,
-    JoinRoom,
-    LeaveRoom,
-    ListMembers,
-    OpenSession,
-    PresenceRequest,
-    Register,
-    Regrant,
-    RoomChange,
-    Signal,
-)
+from tieline.wire.internal import codec
+from tieline.wire.internal.directions import OPERATIONS, PresenceRequest
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomChange
+from tieline.wire.internal.sessions import CloseSession, OpenSession, Register, Regrant
+from tieline.wire.internal.signals import Signal
 from tieline.wire.subjects import Keys, Subjects
 
 SUBJECTS: Final = Subjects(NAMESPACE)
@@ -107,16 +99,16 @@ class Neighbour:
         if kind in (2, 3):
             cmd = self._chance.choice(("WEBRTC_OFFER", "WEBRTC_ICE_CANDIDATE", "WEBRTC_HANGUP", "x"))
             pack = [self._signal(cmd) for _ in range(self._chance.randrange(3))]
-            return Said(SUBJECTS.signal(cmd), self._changed(internal.encode(pack)), self._aim())
+            return Said(SUBJECTS.signal(cmd), self._changed(codec.encode(pack)), self._aim())
         request = self._request()
-        payload = self._changed(internal.encode(request))
+        payload = self._changed(codec.encode(request))
         return Said(SUBJECTS.presence(OPERATIONS[type(request)]), payload, self._aim())
 
     def _router(self) -> Said:
         kind = self._chance.randrange(4)
         if kind == 0:
             request = self._request()
-            return Said(SUBJECTS.presence("check"), self._changed(internal.encode(request)), self._aim())
+            return Said(SUBJECTS.presence("check"), self._changed(codec.encode(request)), self._aim())
         if kind == 1:
             return Said(SUBJECTS.mailbox_question(), b"", self._aim_of_publish(), self._headers())
         junk = self._chance.choice((b"\xff" * 40, b'{"cmd":"\xfe"}', b" " * 65_537))
@@ -128,14 +120,14 @@ class Neighbour:
         some = self._any()
         if kind == 0:
             code = self._chance.choice((4500, 0, 4999))
-            order = internal.encode(CloseSession(some.user, some.session, self._connection(), code))
+            order = codec.encode(CloseSession(some.user, some.session, self._connection(), code))
             return Said(SUBJECTS.gateway(some.gateway, "close"), self._changed(order))
         if kind == 1:
             return Said(SUBJECTS.gateway(some.gateway, "alive"), b"", self._aim())
         if kind == 2:
             number = self._chance.randrange(99)
             change = RoomChange("updated", number, self._mine.session, "online", True, 0, "x")
-            payload = self._changed(internal.encode(change))
+            payload = self._changed(codec.encode(change))
             return Said(SUBJECTS.room(self._den, self._mine.user), payload, headers=self._headers())
         if kind == 3:
             return Said(f"{NAMESPACE}.changed.{self._chance.choice(('=ZZ', 'mallory', '=', '%'))}", b"")

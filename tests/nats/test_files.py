@@ -62,6 +62,30 @@ def test_preparing_again_keeps_what_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("openssl")
+def test_preparing_again_says_what_was_kept_and_for_whom(tmp_path: Path) -> None:
+    Prepared(tmp_path, "nats-0.nats", "192.0.2.7")
+    said = prepare(tmp_path, "nats-0.nats", "192.0.2.7")
+    assert said[0] == "kept .env, with its secrets"
+    assert not any(line.startswith("made") for line in said if "secrets/" not in line)
+    assert any(
+        line.startswith("kept tls/tls.crt, for 127.0.0.1, nats-0.nats, 192.0.2.7, until ") for line in said
+    )
+    assert not any("not good for" in line for line in said)
+    said = prepare(tmp_path, "localhost", "nats-0.nats", "192.0.2.8")
+    assert [line.split(":")[0].strip() for line in said if "not good for" in line] == [
+        "it is not good for localhost",
+        "it is not good for 192.0.2.8",
+    ]
+
+
+def prepare(folder: Path, *hosts: str) -> list[str]:
+    """Prepare, and return what is said."""
+    command = [str(DEPLOY / "prepare"), str(folder), *hosts]
+    said: str = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return said.splitlines()
+
+
+@pytest.mark.needs("openssl")
 def test_preparing_again_keeps_another_authority_s_certificates(tmp_path: Path) -> None:
     folder = Prepared(tmp_path).folder
     shutil.rmtree(folder / "tls/clients")

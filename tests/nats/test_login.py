@@ -12,6 +12,8 @@ from nats.errors import Error as NatsError
 
 from tests.support.secured import KINDS, Prepared, SecuredCluster
 from tests.support.waiting import POLL_S, until
+from tieline.cli import streams
+from tieline.cli.__main__ import main
 from tieline.runtime import broker as runtime
 from tieline.runtime.nats_client import NatsClient
 from tieline.runtime.settings import BrokerLogin, SettingsError
@@ -162,6 +164,17 @@ async def test_a_password_without_a_certificate_is_not_enough(
 ) -> None:
     async with trying(certified.cluster.url, certified.login("gateway")):
         await until(lambda: "waiting for the broker" in logged(caplog))
+
+
+def test_tieline_streams_says_that_a_certificate_is_demanded(
+    certified: Certified, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(streams, "PATIENCE_S", 3.0)
+    settings = {"NATS_URL": certified.cluster.url, **certified.cluster.prepared.login("streams")}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"TIELINE_{name}", value)
+    assert main(["streams"]) == 1
+    assert "(TIELINE_NATS_CERT, TIELINE_NATS_KEY)" in capsys.readouterr().err
 
 
 async def test_a_certificate_is_good_for_the_user_it_names(

@@ -14,7 +14,7 @@ from tests.support.people import Person, establish
 from tests.support.resuming import ResumingPeople, id_of
 from tests.support.secured import KINDS, Intruder, SecuredCluster
 from tests.support.system import System
-from tests.support.waiting import PATIENCE_S, until, until_true
+from tests.support.waiting import until, until_true, within
 
 pytestmark = pytest.mark.needs("openssl")
 
@@ -92,7 +92,7 @@ async def test_an_observer_hears_what_happened(cluster: SecuredCluster, people: 
         await establish(alice, bob)
         facts: list[tuple[str, str]] = []
         while len(facts) < 4:
-            fact = await asyncio.wait_for(heard.get(), PATIENCE_S)
+            fact = await within(heard.get())
             if fact[1] in (alice.user, bob.user):
                 facts.append(fact)
     assert facts == [

@@ -4,23 +4,31 @@ Nobody's session ends, nothing is delivered that nobody sent, no process ends or
 What a service that was taken over *can* do is written down, too (docs/trust.md), and tried beside this.
 """
 
+import asyncio
+import base64
 from typing import Final
 
 import msgspec
 import pytest
 
+from presence.rules.user import User
 from tests.fuzz.conftest import SEED, SEED_VARIABLE
 from tests.nats.conftest import NAMESPACE
 from tests.nats.neighbour import SUBJECTS, Known, Neighbour
 from tests.support.examples import scaled
 from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, new_id
 from tests.support.people import Person, establish
-from tests.support.resuming import ResumingPeople
+from tests.support.resuming import ResumingPeople, id_of
 from tests.support.secured import KINDS, Intruder, SecuredCluster
 from tests.support.system import Kind, System
-from tieline.wire import internal, jetstream
+from tests.support.waiting import PATIENCE_S
+from tieline.runtime.message import Message
+from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import CloseSession, SessionGone
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.sessions import CloseSession
+from tieline.wire.permissions import permissions
 from tieline.wire.subjects import Keys
 
 pytestmark = pytest.mark.needs("openssl")
@@ -128,8 +136,8 @@ async def test_a_gateway_closes_no_connection_of_another_one(
     async with Intruder.as_user(cluster, "gateway") as intruder:
         order = CloseSession(of_alice.user, of_alice.session, ConnectionId("c-guessed"), 4500)
         for payload, aim in (
-            (internal.encode(order), SUBJECTS.gateway(of_alice.gateway, "close")),
-            (internal.encode([(0, SessionGone(replaced=True))]), reply),
+            (codec.encode(order), SUBJECTS.gateway(of_alice.gateway, "close")),
+            (codec.encode([(0, SessionGone(replaced=True))]), reply),
             (b'{"cmd":"WEBRTC_HANGUP"}', SUBJECTS.live(of_alice.user, of_alice.session)),
         ):
             mark = SUBJECTS.mark(GatewayId("intruder"))
@@ -140,3 +148,40 @@ async def test_a_gateway_closes_no_connection_of_another_one(
             await intruder.client.publish(jetstream.direct_get(SUBJECTS.mailbox()), batch, reply=aim)
         assert await intruder.told() == []
     await talk(alice, bob)
+
+
+async def test_nothing_that_gateways_hear_names_a_connection(
+    cluster: SecuredCluster, system: System, people: ResumingPeople
+) -> None:
+    """It hears what all gateways are told: who named another one's connection would speak for its session."""
+    heard: list[bytes] = []
+    async with (
+        Intruder.as_user(cluster, "gateway") as gateway,
+        Intruder.as_user(cluster, "presence") as presence,
+    ):
+        for pattern in permissions(SUBJECTS)["gateway"].hear:
+            await gateway.client.listen(pattern, "", lambda message: heard.append(message.data))
+        assert await gateway.told() == []
+        alice, bob = await people.in_room("alice", gateway=0), await people.in_room("bob", gateway=1)
+        await establish(alice, bob)
+        last = await bob.relays(CANDIDATE, alice)
+        alice = await people.resumed(alice, id_of(last), gateway=1)
+        await talk(alice, bob)
+        named = [await connection_of(presence, UserId(person.user)) for person in (alice, bob)]
+        assert await gateway.told() == []
+    assert any(codec.is_opened(payload) for payload in heard)
+    assert not [name for name in named if any(name.encode() in payload for payload in heard)]
+
+
+async def connection_of(presence: Intruder, user: UserId) -> str:
+    """Read in the bucket which connection has the session of a user."""
+    answers: asyncio.Queue[Message] = asyncio.Queue()
+    inbox = f"{NAMESPACE}.presence.intruder.inbox.1"
+    await presence.client.listen(inbox, "", answers.put_nowait)
+    last = msgspec.json.encode({"last_by_subj": f"{jetstream.bucket_prefix(NAMESPACE)}{Keys.user(user)}"})
+    subject = jetstream.get_from_leader(jetstream.bucket_stream(NAMESPACE))
+    presence.client.write(subject, inbox, last)
+    async with asyncio.timeout(PATIENCE_S):
+        answer = msgspec.json.decode((await answers.get()).data)
+    record = msgspec.msgpack.decode(base64.b64decode(answer["message"]["data"]), type=User)
+    return record.session.connection

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy.monitoring.charts import ROWS
 from deploy.monitoring.generated import FILES
 from tests.prometheus.expressions import ALERTS, TARGETS, Target, metrics_in
-from tests.support.prometheus import Prometheus, Result
+from tests.support.prometheus import Prometheus, Series
 from tests.support.system import System
 from tests.support.waiting import until_now
 from tieline.metrics import REGISTRY
@@ -66,13 +66,13 @@ def test_every_metric_that_is_asked_for_is_exposed(busy: System) -> None:
 @pytest.mark.needs("prometheus")
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
 def test_every_query_of_every_panel_has_data_while_calls_run(prometheus: Prometheus, target: Target) -> None:
-    def series() -> Result:
-        return [one for one in prometheus.query(target.expr) if not math.isnan(float(one["value"][1]))]
+    def series() -> list[Series]:
+        return [one for one in prometheus.query(target.expr) if not math.isnan(one.number)]
 
     found = until_now(series)
     for one in found:
-        assert target.labels <= one["metric"].keys()
-        assert time.time() - float(one["value"][0]) < 60
+        assert target.labels <= one.metric.keys()
+        assert time.time() - one.value[0] < 60
 
 
 EVENTS = {

@@ -12,13 +12,15 @@ from deploy.monitoring.generated import PROMETHEUS_RULE, RULES
 from tests.prometheus.expressions import ALERTS
 from tests.prometheus.scenarios import FAILURES, HARMLESS, HEALTHY, MINUTES, Series
 from tests.support.nats_server import NatsServer
-from tests.support.prometheus import Prometheus, promtool
+from tests.support.prometheus import Prometheus, Rule, promtool
 from tests.support.system import System
 from tests.support.waiting import until_now
 from tieline.wire.codes import HandshakeError
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = "docs/operations.md"
+WHERE = "{{ with $externalLabels.tieline_runbooks }}{{ . }}{{ end }}"
+"""An operator's own label, which says where this repository can be read: no place of ours is known."""
 
 FIRING = 'ALERTS{{alertname="{name}",alertstate="firing"}}'
 
@@ -85,11 +87,31 @@ def test_an_alert_says_what_happened_and_leads_to_its_runbook(name: str) -> None
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert rule["annotations"]["summary"].endswith(".")
     assert rule["annotations"]["description"].endswith(".")
-    assert rule["annotations"]["runbook_url"] == f"{RUNBOOKS}#{name.lower()}"
+    assert rule["annotations"]["runbook_url"] == f"{WHERE}{RUNBOOKS}#{name.lower()}"
     text = (ROOT / RUNBOOKS).read_text()
     assert re.search(rf"^### {name}$", text, re.MULTILINE)
     paragraph = text.split(f"### {name}\n", 1)[1].split("\n### ", 1)[0].split("\n## ", 1)[0]
     assert len(paragraph.split()) >= 30
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("where", ["", "https://git.example.com/tieline/blob/main/"])
+def test_the_way_to_a_runbook_begins_where_an_operator_says(where: str, tmp_path: Path) -> None:
+    failure = FAILURES["TielineNoGatewayReady"]
+    rule = ALERTS["TielineNoGatewayReady"]
+    expected = {**rule["annotations"], "runbook_url": f"{where}{RUNBOOKS}#tielinenogatewayready"}
+    one = case("runbook", failure.series, "up", (), expected=True)
+    one |= {
+        "external_labels": {"tieline_runbooks": where} if where else {},
+        "alert_rule_test": [
+            {
+                "alertname": "TielineNoGatewayReady",
+                "eval_time": f"{failure.minute}m",
+                "exp_alerts": [{"exp_labels": rule["labels"], "exp_annotations": expected}],
+            }
+        ],
+    }
+    try_case(tmp_path, one)
 
 
 def test_there_is_no_runbook_for_an_alert_that_is_no_more() -> None:
@@ -104,12 +126,11 @@ def test_kubernetes_gets_the_same_rules() -> None:
 
 @pytest.mark.needs("prometheus")
 def test_a_running_system_sets_no_alert_off(prometheus: Prometheus) -> None:
-    def evaluated() -> list[dict[str, Any]]:
-        rules = [rule for group in prometheus.api("rules")["groups"] for rule in group["rules"]]
-        return [rule for rule in rules if rule["health"] != "unknown"]
+    def evaluated() -> list[Rule]:
+        return [rule for rule in prometheus.rules() if rule.health != "unknown"]
 
     rules = until_now(lambda: found if len(found := evaluated()) == len(ALERTS) else None)
-    assert {rule["name"]: rule.get("lastError", "") for rule in rules if rule["health"] != "ok"} == {}
+    assert {rule.name: rule.last_error for rule in rules if rule.health != "ok"} == {}
     assert prometheus.alerts() == {}
 
 
@@ -150,8 +171,8 @@ def test_what_dies_sets_its_alert_off(doomed: tuple[System, Prometheus], pip_nat
     until_now(lambda: fires("TielineProcessDown", "TielineNoRouterReady"))
     for alerts in prometheus.alerts().values():
         for alert in alerts:
-            assert "error" not in alert["annotations"]["summary"]
-            assert "{{" not in alert["annotations"]["summary"]
+            assert "error" not in alert.annotations["summary"]
+            assert "{{" not in alert.annotations["summary"]
 
 
 def test_every_refusal_of_a_token_is_watched() -> None:

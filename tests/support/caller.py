@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from tests.support.frames import new_id, token
+from tests.support.frames import Json, new_id, token
 from tests.support.http_get import HOST
 from tests.support.waiting import PATIENCE_S
 from tieline.cli.call.peer import Description, Peer
@@ -59,7 +59,7 @@ class Caller:
         for candidate in candidates:
             await self.client.candidate(to, candidate)
 
-    async def settle(self) -> dict[str, Any]:
+    async def settle(self) -> Json:
         """Wait for the answer, and take it."""
         answer = (await self.next(Answer)).description
         await self.peer.accept(answer)

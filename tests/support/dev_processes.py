@@ -2,12 +2,16 @@
 
 import os
 import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from tests.support.http_get import FreshMetrics
 from tests.support.load import Load
-from tests.support.running_dev import RunningDev
-from tests.support.system import summed_up
+from tests.support.running_dev import READY, RunningDev
+from tests.support.system import SECRET, summed_up
 
 SIZES: Final = ("--gateways", "2", "--routers", "2", "--presences", "2")
 
@@ -16,6 +20,15 @@ SETTINGS: Final = {
     "TIELINE_DRAIN_SPREAD": "0.5",
     "TIELINE_LIMITS": "off",  # the load is more than one user may say to another
 }
+
+
+@contextmanager
+def running_dev(folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[RunningDev]:
+    """Run one with two of each kind, which is ready."""
+    environ = {"TIELINE_JWT_SECRET": SECRET, **SETTINGS, **settings}
+    with RunningDev(folder, ["--port", "0", *SIZES], environ) as dev:
+        dev.until_said(READY)
+        yield dev
 
 
 class DevProcesses:
@@ -28,13 +41,11 @@ class DevProcesses:
     @property
     def urls(self) -> list[str]:
         """Of the gateways."""
-        urls: list[str] = self._running.document["gateways"]
-        return urls
+        return self._running.document["gateways"]
 
     def pid(self, kind: str, number: int = 0) -> int:
         """The process of that kind, since all was ready last."""
-        pid: int = self._running.document["pids"][kind][number]
-        return pid
+        return self._running.document["pids"][kind][number]
 
     def send(self, number: signal.Signals, kind: str, which: int = 0) -> int:
         """Send one process a signal; returns its process id."""

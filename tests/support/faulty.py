@@ -24,7 +24,7 @@ from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.nats_parser import Listener
 from tieline.runtime.requests import PATIENCE_S, NoAnswer, Question, Requests, always
-from tieline.wire.internal import GatewayRequest, PresenceReply
+from tieline.wire.internal.directions import GatewayRequest, PresenceReply
 
 Fault = Callable[[], Exception]
 

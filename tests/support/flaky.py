@@ -8,7 +8,6 @@ says how to repeat that.
 A test that fails once in twenty runs is not run again until it passes, but understood.
 """
 
-import argparse
 import multiprocessing
 import os
 import random
@@ -19,6 +18,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
+
+from tieline.cli.exits import until_told_to_end
+from tieline.cli.options import option_parser, whole
 
 ROOT: Final = Path(__file__).parents[2]
 RUNS: Final = 20
@@ -91,11 +93,11 @@ def _spin(parent: int) -> None:
 
 def main(words: Sequence[str]) -> int:
     """Run the tests; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.support.flaky", description=__doc__)
+    parser = option_parser("python -m tests.support.flaky", __doc__)
     parser.add_argument("tests", nargs="*", metavar="TEST", help="run these, not what has changed")
     parser.add_argument("--base", default="HEAD", help="what has changed since this commit (%(default)s)")
-    parser.add_argument("--runs", type=int, default=RUNS, metavar="N", help="how often (%(default)s)")
-    parser.add_argument("--seed", type=int, metavar="S", help="of Hypothesis, in the first run")
+    parser.add_argument("--runs", type=whole(), default=RUNS, metavar="N", help="how often (%(default)s)")
+    parser.add_argument("--seed", type=whole(0), metavar="N", help="of Hypothesis, in the first run")
     options = parser.parse_args(words)
     chosen = options.tests or choose(changed_files(options.base), all_test_files())
     if not chosen:
@@ -118,4 +120,4 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(until_told_to_end(lambda: main(sys.argv[1:])))

@@ -1,5 +1,7 @@
 """A broker whose storage is full: what else is stored there has taken all of its room."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +10,7 @@ from nats.js.api import StorageType, StreamConfig
 from tests.support.http_get import HOST
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import PATIENCE_S
+from tieline.cli.dev.ports import hold_ports
 from tieline.runtime.broker import Broker
 from tieline.wire import jetstream
 
@@ -22,11 +25,18 @@ jetstream {{ store_dir: "{storage}", max_memory_store: {bytes}, max_file_store: 
 """
 
 
-def small_broker(folder: Path, port: int, max_bytes: int) -> NatsServer:
-    """Make one, not started yet, that stores no more than this in memory, and no more in files."""
-    config = folder / "small.conf"
-    config.write_text(CONFIG.format(host=HOST, port=port, storage=folder / "small", bytes=max_bytes))
-    return NatsServer.configured("small", config, port, 0)
+@contextmanager
+def small_broker(folder: Path, max_bytes: int) -> Iterator[NatsServer]:
+    """Run one that stores no more than this in memory, and no more in files."""
+    with hold_ports(1, HOST) as (port,):
+        config = folder / "small.conf"
+        config.write_text(CONFIG.format(host=HOST, port=port, storage=folder / "small", bytes=max_bytes))
+        server = NatsServer.configured("small", config, port, 0)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
 
 
 async def fill(broker: Broker, storage: StorageType) -> None:

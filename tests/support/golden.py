@@ -11,7 +11,6 @@ none.
 Why the bytes may change only by rule: docs/decisions/0060-messages-and-records-change-by-rule.md.
 """
 
-import argparse
 import importlib
 import json
 import re
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
+
+from tieline.cli.options import option_parser
 
 COLLECTIONS: Final = ("tests.unit.wire.golden_messages", "tests.unit.presence.golden_records")
 """Modules with a `GOLDEN`: what the command writes."""
@@ -161,7 +162,7 @@ def is_released(version: str, changelog: str) -> bool:
 
 def main(arguments: Sequence[str]) -> str:
     """Write the files of one version; returns what to say in the end."""
-    parser = argparse.ArgumentParser(prog="python -m tests.support.golden")
+    parser = option_parser("python -m tests.support.golden", __doc__)
     parser.add_argument("version", help="such as 0.3")
     parser.add_argument("--unreleased", action="store_true", help="overwrite, if it is not released yet")
     chosen = parser.parse_args(arguments)

@@ -1,13 +1,13 @@
 """A real Prometheus as a process of the tests, and promtool."""
 
-import json
 import subprocess
 import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Literal, Self, TypeVar
 
+import msgspec
 import yaml
 
 from tests.support.demand import program
@@ -22,7 +22,58 @@ SCRAPE: Final = "1s"
 RATE_INTERVAL: Final = "15s"
 """What Grafana would put for `$__rate_interval`, many scrapes long: what happens seldom is still in it."""
 
-Result = list[Mapping[str, Any]]
+
+class Series(msgspec.Struct, frozen=True):
+    """One series of what a query has found."""
+
+    metric: dict[str, str]
+    """Its labels."""
+    value: tuple[float, str]
+    """When, in Unix seconds, and what: Prometheus writes numbers as text, so that NaN is one."""
+
+    @property
+    def number(self) -> float:
+        """The value as a number."""
+        return float(self.value[1])
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """An alert that fires, or may soon."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    state: Literal["pending", "firing"]
+
+
+class Rule(msgspec.Struct, frozen=True, rename="camel"):
+    """One rule, and how its last evaluation went."""
+
+    name: str
+    health: str
+    last_error: str = ""
+
+
+class _Found(msgspec.Struct, frozen=True):
+    result: list[Series]
+
+
+class _Alerts(msgspec.Struct, frozen=True):
+    alerts: list[Alert]
+
+
+class _Group(msgspec.Struct, frozen=True):
+    rules: list[Rule]
+
+
+class _Groups(msgspec.Struct, frozen=True):
+    groups: list[_Group]
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    data: msgspec.Raw
+
+
+DataT = TypeVar("DataT")
 
 
 class Prometheus:
@@ -70,25 +121,28 @@ class Prometheus:
     def __exit__(self, *_exception: object) -> None:
         self._ending.close()
 
-    def api(self, path: str) -> Any:
+    def query(self, expr: str) -> list[Series]:
+        """Evaluate an expression now, as a panel would."""
+        expr = expr.replace("$__rate_interval", RATE_INTERVAL)
+        return self._ask("query?" + urllib.parse.urlencode({"query": expr}), _Found).result
+
+    def alerts(self) -> dict[str, list[Alert]]:
+        """Which alerts fire now, by name."""
+        firing: dict[str, list[Alert]] = {}
+        for alert in self._ask("alerts", _Alerts).alerts:
+            if alert.state == "firing":
+                firing.setdefault(alert.labels["alertname"], []).append(alert)
+        return firing
+
+    def rules(self) -> list[Rule]:
+        """List all rules."""
+        return [rule for group in self._ask("rules", _Groups).groups for rule in group.rules]
+
+    def _ask(self, path: str, kind: type[DataT]) -> DataT:
         """Ask its API; returns the data of the answer."""
         status, body = http_get(self._port, f"/api/v1/{path}")
         assert status == 200, f"{status} for {path}: {body}"
-        return json.loads(body)["data"]
-
-    def query(self, expr: str) -> Result:
-        """Evaluate an expression now, as a panel would."""
-        expr = expr.replace("$__rate_interval", RATE_INTERVAL)
-        result: Result = self.api("query?" + urllib.parse.urlencode({"query": expr}))["result"]
-        return result
-
-    def alerts(self) -> dict[str, list[Mapping[str, Any]]]:
-        """Which alerts fire now, by name."""
-        firing: dict[str, list[Mapping[str, Any]]] = {}
-        for alert in self.api("alerts")["alerts"]:
-            if alert["state"] == "firing":
-                firing.setdefault(alert["labels"]["alertname"], []).append(alert)
-        return firing
+        return msgspec.json.decode(msgspec.json.decode(body, type=_Answer).data, type=kind)
 
 
 def promtool(*arguments: str) -> str:

@@ -10,14 +10,14 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.support import frames
-from tests.support.frames import new_id
+from tests.support.frames import Json, new_id
 
 ANSWER_S: Final = 8.0
 """For an answer: what a gateway gives presence, and some more."""
@@ -29,8 +29,6 @@ PAUSE_S: Final = 0.2
 """Between two attempts to connect."""
 
 ACTIONS: Final = ("reload", "reload", "resume", "join", "leave", "join", "leave", "call")
-
-Json = dict[str, Any]
 
 
 class Restless:

@@ -12,7 +12,6 @@ from tests.support.raw_client import Ended, RawClient
 OTHERS: Final = {"the same gateway": 0, "another gateway": 1}
 """Where a session may be resumed, counted from the gateway where it was."""
 
-
 SETTINGS: Final = {"DRAIN_WAIT": "0", "DRAIN_SPREAD": "0"}
 """Of a system that ends without a warning to its clients."""
 

@@ -5,12 +5,21 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, TypedDict
 
 from tests.support.process import Process
 
 READY = "Ctrl-C ends everything."
 READY_AGAIN = "Tieline is ready again."
+
+
+class ReadyDocument(TypedDict):
+    """The ready file, spelled here once more: other programs rely on its names."""
+
+    gateways: list[str]
+    ops: dict[str, list[str]]
+    nats: str
+    pids: dict[str, list[int]]
 
 
 class RunningDev:
@@ -62,9 +71,10 @@ class RunningDev:
         return self.errors + logs
 
     @property
-    def document(self) -> Any:
+    def document(self) -> ReadyDocument:
         """What the ready file says now."""
-        return json.loads(self.ready_file.read_text())
+        document: ReadyDocument = json.loads(self.ready_file.read_text())
+        return document
 
     def until_said(self, words: str) -> list[str]:
         """Wait for a line with `words` on standard output; return the lines since the last such call."""

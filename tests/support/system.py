@@ -124,19 +124,23 @@ class System:
             for process in self.processes:
                 process.until_ready(process.is_ready)
         except BaseException:
-            self.__exit__()
+            self._end()
             raise
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        badly = self._end()
+        assert not badly, f"these did not end in order: {badly}\n{self.log}"
+
+    def _end(self) -> dict[str, int]:
+        """End all processes; returns the exit statuses of those that did not end in order."""
         ended: dict[str, int] = {}
         for kind in ("gateway", "router", "presence"):  # each kind needs the next to end in order
             for process in self.all(kind):
                 process.terminate()
             ended |= {f"{kind} {process.pid}": process.wait() for process in self.all(kind)}
         self._held.close()
-        badly = {name: status for name, status in ended.items() if status not in ORDERLY}
-        assert not badly, f"these did not end in order: {badly}\n{self.log}"
+        return {name: status for name, status in ended.items() if status not in ORDERLY}
 
     def add(self, kind: Kind, **settings: str) -> Service:
         """Start one more process, with settings of its own; it is ready when this returns."""

@@ -14,6 +14,12 @@ POLL_S: Final = 0.02
 ResultT = TypeVar("ResultT")
 
 
+async def within(awaitable: Awaitable[ResultT]) -> ResultT:
+    """Await what must come, and return it."""
+    async with asyncio.timeout(PATIENCE_S):
+        return await awaitable
+
+
 async def until(condition: Callable[[], ResultT | None]) -> ResultT:
     """Wait until `condition` gives something true, and return that."""
     return await until_true(_later(condition))

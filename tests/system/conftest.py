@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -35,6 +36,14 @@ class DevSystem:
     def log(self) -> str:
         """Everything that its processes have logged."""
         return self._running.log
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[RunningDev]:
+    """A `tieline dev` of one's own, which is ready."""
+    with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_JWT_SECRET": SECRET}) as running:
+        running.until_said(READY)
+        yield running
 
 
 @pytest.fixture(scope="session", params=["one", "three"])

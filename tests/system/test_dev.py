@@ -1,13 +1,10 @@
 """`tieline dev` as its user sees it: real processes, a real broker."""
 
-import json
 import os
 import select
 import signal
-import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -17,28 +14,9 @@ import pytest
 
 from tests.support.process import is_alive
 from tests.support.running_dev import READY, READY_AGAIN, RunningDev
-from tieline.cli.dev.log_file import SHOWN_LINES
+from tests.support.system import SECRET
+from tests.system.ready_document import but_pid, pids
 from tieline.cli.dev.ports import hold_ports
-
-SECRET = "a secret that is long enough for HMAC-SHA256"
-KINDS = ["nats", "gateway", "router", "presence"]
-
-
-@pytest.fixture
-def dev(tmp_path: Path) -> Iterator[RunningDev]:
-    with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_JWT_SECRET": SECRET}) as running:
-        running.until_said(READY)
-        yield running
-
-
-def pids(document: dict[str, dict[str, list[int]]]) -> list[int]:
-    return [pid for kind in KINDS for pid in document["pids"][kind]]
-
-
-def but_pid(document: dict[str, dict[str, list[int]]], kind: str) -> dict[str, object]:
-    """The ready file without the first process of one kind, which may have changed."""
-    kept = {**document["pids"], kind: document["pids"][kind][1:]}
-    return {**document, "pids": kept}
 
 
 def test_the_ready_file_says_where_everything_is(tmp_path: Path) -> None:
@@ -182,107 +160,6 @@ def test_nothing_is_left_after_a_signal(dev: RunningDev, number: signal.Signals)
     assert list(dev.temporary.iterdir()) == []
 
 
-def test_it_runs_on_when_its_output_has_no_reader(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
-    environ = {"TIELINE_JWT_SECRET": SECRET}
-    with open(reading) as words, RunningDev(tmp_path, ["--port", "0"], environ, writing) as dev:
-        os.close(writing)
-        assert any(READY in line for line in words)
-        words.close()
-        assert dev.process.end() == 0
-        assert "BrokenPipe" not in dev.log
-
-
-def test_each_step_of_the_start_is_one_line(tmp_path: Path) -> None:
-    with RunningDev(tmp_path, ["--port", "0", "--gateways", "1"]) as dev:
-        started, *steps = dev.until_said(READY)[:5]
-        assert started == f"Starting 4 processes; all their logs go to {dev.log_file}"
-        steps = [step.split(" s  ")[1] for step in steps]
-        assert steps == [
-            f"{name} is ready" for name in ("the nats-server", "presence 1", "router 1", "gateway 1")
-        ]
-
-
-def test_logs_of_every_process_go_to_the_file_alone(dev: RunningDev) -> None:
-    logs = dev.log_file.read_text()
-    for service in ("gateway", "router", "presence"):
-        assert f'"service":"{service}"' in logs
-    assert "Starting nats-server" in logs
-    assert dev.errors == ""
-
-
-def test_the_greeting_ends_with_urls_logs_and_the_way_out(tmp_path: Path) -> None:
-    with RunningDev(tmp_path, ["--port", "0"]) as dev:
-        *_, gateway, _, demo, other, logs, end = dev.until_said(READY)
-        urls = dev.document["gateways"]
-        assert gateway.split()[:2] == ["gateway", urls[0]]
-        assert [demo.split()[0], other.split()[0]] == ["demo", "demo"]
-        assert logs.split() == ["logs", str(dev.log_file)]
-        assert end == READY
-
-
-def test_verbose_shows_the_logs_on_standard_error_too(tmp_path: Path) -> None:
-    with RunningDev(tmp_path, ["--port", "0", "--verbose"]) as dev:
-        dev.until_said(READY)
-        dev.process.terminate()
-        assert dev.process.wait() == 0
-        assert dev.errors == dev.log_file.read_text() != ""
-
-
-@pytest.mark.parametrize(
-    ("number", "how"), [(signal.SIGKILL, "killed by SIGKILL"), (signal.SIGTERM, "exit status 0")]
-)
-def test_a_killed_process_is_told_with_the_name_of_the_log(
-    dev: RunningDev, number: signal.Signals, how: str
-) -> None:
-    pid = dev.document["pids"]["nats"][0]
-    os.kill(pid, number)
-    dev.until_said(READY_AGAIN)
-    assert dev.errors == (
-        f"tieline: the nats-server (pid {pid}) ended: {how}; starting it again;"
-        f" its log is in {dev.log_file}\n"
-    )
-
-
-def test_a_process_that_crashes_is_told_with_the_end_of_its_log(dev: RunningDev) -> None:
-    pid = dev.document["pids"]["router"][0]
-    os.kill(pid, signal.SIGABRT)
-    dev.until_said(READY_AGAIN)
-    told, *last_lines = dev.errors.splitlines()
-    assert told == f"tieline: router 1 (pid {pid}) ended: killed by SIGABRT; starting it again"
-    assert 0 < len(last_lines) <= SHOWN_LINES
-    assert all(line.startswith("  | ") and '"service":"router"' in line for line in last_lines)
-    assert last_lines[-1].removeprefix("  | ") in dev.log_file.read_text()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_quietly_and_names_the_logs_once_more(dev: RunningDev, number: signal.Signals) -> None:
-    dev.process.send_signal(number)
-    assert dev.until_said(str(dev.log_file)) == [
-        "Ending everything, and waiting for the clients to leave; once more kills it.",
-        f"Everything has ended; the logs are in {dev.log_file}",
-    ]
-    assert dev.process.wait() == 0
-    assert dev.errors == ""
-
-
-def test_a_log_file_in_use_is_named_before_the_start(dev: RunningDev, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    with RunningDev(tmp_path / "other", ["--port", "0", "--log-file", str(dev.log_file)]) as other:
-        assert other.process.wait() == 2
-        assert other.errors.count("\n") == 1
-        assert f"{dev.log_file}: another `tieline dev` writes to it" in other.errors
-    assert "Starting nats-server" in dev.log_file.read_text()
-
-
-def test_an_unwritable_log_file_is_named_before_the_start(tmp_path: Path) -> None:
-    missing = tmp_path / "missing" / "dev.log"
-    with RunningDev(tmp_path, ["--port", "0", "--log-file", str(missing)]) as dev:
-        assert dev.process.wait() == 2
-        assert str(missing) in dev.errors
-        assert dev.errors.count("\n") == 1
-
-
 def test_a_second_signal_kills_a_process_that_hangs(dev: RunningDev) -> None:
     document = dev.document
     os.kill(document["pids"]["gateway"][0], signal.SIGSTOP)
@@ -322,74 +199,3 @@ def test_a_call_that_fails_ends_everything_with_its_status(tmp_path: Path) -> No
         assert dev.process.wait() == 1
         assert "the call failed: exit status 1" in dev.log
         assert not any(is_alive(pid) for pid in pids(dev.document))
-
-
-def test_a_taken_port_is_named_before_the_start(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        with RunningDev(tmp_path, ["--gateways", "1", "--port", str(port)]) as dev:
-            assert dev.process.wait() == 2
-            assert f"port {port} on 127.0.0.1" in dev.log
-            assert dev.log.count("\n") == 1
-            assert not dev.ready_file.exists()
-
-
-def test_a_missing_nats_server_is_named_before_the_start(tmp_path: Path) -> None:
-    environ = {"TIELINE_NATS_SERVER": str(tmp_path / "nothing")}
-    with RunningDev(tmp_path, ["--port", "0"], environ) as dev:
-        assert dev.process.wait() == 2
-        assert str(tmp_path / "nothing") in dev.log
-        assert dev.log.count("\n") == 1
-
-
-def test_a_nats_server_that_dies_again_and_again_ends_it(tmp_path: Path) -> None:
-    program = tmp_path / "dying"
-    program.write_text("#!/bin/sh\necho no room left\nexit 7\n")
-    program.chmod(0o755)
-    with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_NATS_SERVER": str(program)}) as dev:
-        assert dev.process.wait() == 1
-        assert (
-            "the nats-server ended 5 times before it was ready, the last time with exit status 7" in dev.log
-        )
-        assert dev.errors.endswith("  | no room left\n")
-        assert not dev.ready_file.exists()
-        assert list(dev.temporary.iterdir()) == []
-
-
-def test_settings_that_a_process_refuses_end_it_at_once(tmp_path: Path) -> None:
-    with RunningDev(tmp_path, ["--port", "0"], {"TIELINE_LOG_LEVEL": "shouting"}) as dev:
-        assert dev.process.wait() == 1
-        assert "cannot run with these settings" in dev.errors
-        assert "TIELINE_LOG_LEVEL" in dev.errors
-
-
-def test_an_unwritable_ready_file_is_named_before_the_start(tmp_path: Path) -> None:
-    missing = tmp_path / "missing" / "ready.json"
-    with RunningDev(tmp_path, ["--port", "0", "--ready-file", str(missing)]) as dev:
-        assert dev.process.wait() == 2
-        assert str(missing) in dev.log
-        assert dev.log.count("\n") == 1
-
-
-def test_a_ready_file_that_cannot_be_written_any_more_ends_it(tmp_path: Path) -> None:
-    ready = tmp_path / "folder" / "ready.json"
-    ready.parent.mkdir()
-    with RunningDev(tmp_path, ["--port", "0", "--ready-file", str(ready)]) as dev:
-        dev.until_said(READY)
-        router = json.loads(ready.read_bytes())["pids"]["router"][0]
-        ready.unlink()
-        ready.parent.rmdir()
-
-        os.kill(router, signal.SIGKILL)
-
-        assert dev.process.wait() == 1
-        assert dev.errors.endswith(
-            f"tieline: --ready-file {ready} cannot be written any more: No such file or directory\n"
-        )
-
-
-@pytest.mark.parametrize("arguments", ["--port -1", "--port 65535", "--port many", "--gateways 0"])
-def test_arguments_that_make_no_sense_are_refused(tmp_path: Path, arguments: str) -> None:
-    with RunningDev(tmp_path, arguments.split()) as dev:
-        assert dev.process.wait() == 2
-        assert arguments.split()[0] in dev.log

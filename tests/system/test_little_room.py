@@ -10,12 +10,10 @@ from nats.js.api import StorageType
 
 from tests.support.frames import ANSWER, CANDIDATE, OFFER
 from tests.support.full_broker import fill, make_room, small_broker
-from tests.support.http_get import HOST
 from tests.support.nats_server import NatsServer
 from tests.support.people import People, Person
 from tests.support.system import Service, System
 from tests.support.waiting import until
-from tieline.cli.dev.ports import hold_ports
 from tieline.runtime.broker import connect
 
 MIB = 1024 * 1024
@@ -27,13 +25,8 @@ FLOODERS, OFFERS = 10, 20
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[NatsServer]:
-    with hold_ports(1, HOST) as (port,):
-        server = small_broker(tmp_path, port, ROOM)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.kill()
+    with small_broker(tmp_path, ROOM) as server:
+        yield server
 
 
 @pytest.fixture

@@ -83,11 +83,12 @@ async def test_of_more_missed_messages_the_newest_come_and_no_call_ends(
 async def test_one_who_sends_too_much_displaces_nothing_of_others(people: ResumingPeople) -> None:
     alice, bob = await people.in_call()
     eve = await people.in_room("eve")
+    await establish(eve, bob)
     had = await alice.relays(CANDIDATE, bob)
     await people.lose(bob, alice, eve)
     flood, said = [], []
     for number in range(300):
-        flood.append(eve.say(OFFER, bob, {"sdp": f"{number} {'x' * 64_000}"}))
+        flood.append(eve.say(CANDIDATE, bob, {"candidate": f"{number} {'x' * 64_000}"}))
         await eve.hears_ack(flood[-1])
         said += await send(alice, bob, 1)
     again = await people.resumed(bob, id_of(had))

@@ -4,15 +4,21 @@ import asyncio
 import json
 from collections.abc import Iterator
 
+import nats
 import pytest
 
 from tests.support.frames import ANSWER, CANDIDATE, OFFER, ack
 from tests.support.people import establish
 from tests.support.resuming import SETTINGS, ResumingPeople, id_of
 from tests.support.system import System
+from tests.support.waiting import until_true
+from tieline.wire.ids import SessionId, UserId
+from tieline.wire.subjects import Subjects
 
 STREAMED = 600
 """Messages that are sent while their receiver comes and goes."""
+
+SUBJECTS = Subjects("resumed-calls")
 
 COMINGS = 12
 """How often it comes while they are sent."""
@@ -21,7 +27,8 @@ COMINGS = 12
 @pytest.fixture(scope="module")
 def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     folder = tmp_path_factory.mktemp("calls")
-    with System(nats_url, folder, gateways=2, routers=2, presences=2, settings=SETTINGS) as running:
+    settings = {**SETTINGS, "NAMESPACE": SUBJECTS.namespace}
+    with System(nats_url, folder, gateways=2, routers=2, presences=2, settings=settings) as running:
         yield running
 
 
@@ -38,6 +45,28 @@ async def test_an_offer_to_somebody_away_is_there_when_he_comes_back(people: Res
     answer = again.say(ANSWER, alice)
     await again.hear_all(held, besides=[answer])
     assert await alice.hear_frame() == answer
+    await people.hear_nothing(alice, again)
+
+
+async def test_of_offers_to_somebody_away_the_last_is_kept(people: ResumingPeople, nats_url: str) -> None:
+    alice = await people.in_room("alice", gateway=1)
+    bob = await people.in_room("bob")
+    await people.lose(bob, alice)
+    for _ in range(4):
+        offer = alice.say(OFFER, bob)
+        await alice.hears_ack(offer)
+    broker = await nats.connect(nats_url)
+
+    async def is_alone() -> bool:
+        pattern = SUBJECTS.user(UserId(bob.user), SessionId(bob.welcome["sessionId"]))
+        info = await broker.jetstream().stream_info(SUBJECTS.mailbox(), subjects_filter=pattern)
+        return info.state.subjects == {pattern: 1}
+
+    await until_true(is_alone)
+    await broker.close()
+    again = await people.resumed(bob, "", gateway=1)
+    assert await again.hear_frame() == offer
+    await people.hears_status(alice, bob, "online")
     await people.hear_nothing(alice, again)
 
 

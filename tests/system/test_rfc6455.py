@@ -48,7 +48,7 @@ def close(code: int, reason: bytes = b"") -> bytes:
 
 
 def sized(opcode: int, payload: bytes, form: int) -> bytes:
-    """Write a frame whose length stands in 2 or 8 bytes, though it might stand in fewer."""
+    """Write a frame whose length stands in 2 or 8 bytes, though it may fit into fewer."""
     mark = 126 if form == 2 else 127
     return bytes((0x80 | opcode, 0x80 | mark)) + len(payload).to_bytes(form, "big") + bytes(4) + payload
 
@@ -56,7 +56,7 @@ def sized(opcode: int, payload: bytes, form: int) -> bytes:
 def masked_with(key: bytes, payload: bytes) -> bytes:
     """Write a short text frame with a key of one's own."""
     body = bytes(byte ^ key[place % 4] for place, byte in enumerate(payload))
-    return bytes((0x81, 0x80 | 126)) + len(payload).to_bytes(2, "big") + key + body
+    return bytes((0x81, 0x80 | len(payload))) + key + body
 
 
 def padded(size: int) -> bytes:
@@ -110,9 +110,24 @@ BASE_FRAMING = [
     ),
     Case("5.2", "a text of more than is taken", [frame(TEXT, padded(BIG + 1))], closes=1009),
     Case("5.2", "a length with the highest bit", [b"\x81\xff\x80" + bytes(7) + b"mask"], closes=1009),
-    # "The minimal number of bytes MUST be used": the sender's duty, at which nobody hangs up.
-    Case("5.2", "a short length in two bytes", [sized(TEXT, MESSAGE, 2)], [ANSWERED]),
-    Case("5.2", "a short length in eight bytes", [sized(TEXT, MESSAGE, 8)], [ANSWERED]),
+    *(
+        Case(
+            "5.2", f"{len(payload)} bytes of {what}, which is said in {form}", [*before, frame_], closes=1002
+        )
+        for before, what, opcode, payload, form in (
+            *(((), "text", TEXT, MESSAGE, form) for form in (2, 8)),
+            *(((), "a ping", PING, b"x" * size, form) for size in (0, 125) for form in (2, 8)),
+            *(((), "a pong", PONG, b"", form) for form in (2, 8)),
+            *(((), "a close", CLOSE, b"\x03\xe8", form) for form in (2, 8)),
+            ((), "text", TEXT, padded(126), 8),
+            ((), "text", TEXT, padded(65_535), 8),
+            ([frame(TEXT, b"{", fin=False)], "a continuation", MORE, b"}", 2),
+            ([frame(TEXT, b"{", fin=False)], "a ping between fragments", PING, b"", 8),
+        )
+        for frame_ in [sized(opcode, payload, form)]
+    ),
+    Case("5.2", "a long length in two bytes", [sized(TEXT, padded(126), 2)], [ANSWERED]),
+    Case("5.2", "the longest length in eight bytes", [sized(TEXT, padded(BIG), 8)], [ANSWERED]),
     *(
         Case("5.2", f"a frame in segments of {size}", segments(frame(TEXT, MESSAGE), size), [ANSWERED])
         for size in (1, 3, 7)

@@ -15,6 +15,7 @@ from cryptography import x509
 from tests.support.certificates import Pair, self_signed
 from tests.support.frames import CANDIDATE, command, new_id, token
 from tests.support.haproxy import HAProxy, shipped_haproxy
+from tests.support.http_get import HOST
 from tests.support.people import People, Person, establish
 from tests.support.raw_client import Ended, RawClient, upgrade
 from tests.support.secured import Prepared
@@ -41,6 +42,11 @@ def tls(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tl
     settings = {"TLS_CERT": str(pair.certificate), "TLS_KEY": str(pair.key), "MAX_HANDSHAKES": "20"}
     with system.extra("gateway", **settings) as gateway:
         yield Tls(gateway, pair)
+
+
+def test_a_gateway_says_where_and_how_it_listens(system: System, tls: Tls) -> None:
+    for port, scheme in ((tls.gateway.port, "wss"), (system.ports[0], "ws")):
+        assert system.events("gateway listens", scheme=scheme, host=HOST, port=port)
 
 
 async def enter(port: int, context: ssl.SSLContext, user: str, **claims: object) -> Person:

@@ -22,7 +22,8 @@ from tieline.cli.dev.broker_process import PROGRAM_VARIABLE
 from tieline.metrics import REGISTRY
 from tieline.runtime.settings import PREFIX, ProcessSettings, variables_of
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
-from tieline.wire.internal import OPERATIONS
+from tieline.wire.internal.directions import OPERATIONS
+from tieline.wire.replies import Welcome
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -220,6 +221,21 @@ def test_the_configuration_names_no_variable_that_nobody_reads() -> None:
     assert set(re.findall(rf"{PREFIX}[A-Z_]+", CONFIGURATION)) == known
 
 
+def test_no_document_names_what_is_not_in_the_code() -> None:
+    places = ("gateway", "router", "presence", "tieline", "deploy", "tests")
+    files = [path for place in places for path in (ROOT / place).rglob("*") if path.suffix != ".md"]
+    code = "\n".join(path.read_text(errors="replace") for path in files if path.is_file())
+    named = {
+        (str(document.relative_to(ROOT)), name)
+        for document in DOCUMENTS
+        for name in re.findall(r"\bTIELINE_[A-Z0-9_]*[A-Z0-9]|\btieline_[a-z_]*[a-z]", document.read_text())
+    }
+    settings = {variable for kind in SECTIONS.values() for variable in variables_of(kind)}
+    suffixes = re.compile("_(FILE|total|bucket|count|sum)$")
+    unknown = {(where, name) for where, name in named if name not in settings}
+    assert {(where, name) for where, name in unknown if suffixes.sub("", name) not in code} == set()
+
+
 def test_every_metric_is_listed_and_no_other_is() -> None:
     listed = {row[0] for row in rows(section(ARCHITECTURE, "Metrics"))}
     assert {name for name in listed if name.startswith("tieline_")} == {
@@ -263,6 +279,16 @@ def test_the_protocol_has_a_row_for_every_denial(denial: HandshakeError) -> None
 def test_the_protocol_has_a_row_for_every_close_code(code: CloseCode) -> None:
     numbers = {number for cells in rows(section(PROTOCOL, "5. Errors")) for number in cells[0].split(", ")}
     assert str(int(code)) in numbers
+
+
+@pytest.mark.parametrize("page", ["docs/protocol.md", "docs/protocol.zh-CN.md"])
+def test_every_json_example_of_the_protocol_can_be_read(page: str) -> None:
+    blocks = re.findall(r"^```json\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    frames = [msgspec.json.decode(block) for block in blocks if '…"' not in block and "…}" not in block]
+    assert frames
+    (welcome,) = [frame for frame in frames if frame["cmd"] == "WELCOME"]
+    assert list(welcome["data"]) == [field.encode_name for field in msgspec.structs.fields(Welcome)]
+    msgspec.convert(welcome["data"], Welcome)
 
 
 def test_the_python_examples_of_the_documents_compile() -> None:

@@ -20,7 +20,8 @@ LONGEST_NAME: Final = 60
 COVERED_ELSEWHERE: Final = {
     "tieline/cli/call/call_end.py": "tests/unit/cli/call/test_conversation.py, where two ends call",
     "tieline/cli/dev/command.py": "tests/system/test_dev.py: it starts every process there is",
-    "presence/store.py": "tests/contract/test_store.py, with the fake that other tests use in its place",
+    "presence/bucket.py": "tests/contract/test_store.py, with the fake that other tests use in its place",
+    "presence/store.py": "a Protocol and its values, of which tests/contract/test_store.py is the contract",
     "tieline/runtime/metrics.py": "declarations, which tests/unit/test_metrics.py reads with all others",
     "gateway/client/host.py": "a Protocol and nothing else, which the tests of connections implement",
     "gateway/client/actions.py": "values and nothing else, which the tests of sessions and inbound compare",

@@ -4,7 +4,6 @@ Each command is a module with `add_arguments(parser)` and `run(args) -> int`, im
 one asked for: only a command that needs a package fails when it is missing.
 """
 
-import argparse
 import importlib
 import sys
 import warnings
@@ -13,26 +12,68 @@ from typing import Final, NamedTuple
 
 from tieline import __version__
 from tieline.cli.exits import EXIT_INTERRUPTED, fail_without_package
+from tieline.cli.options import option_parser
 
 
 class Command(NamedTuple):
-    """The module of one command, and a summary for the list of commands."""
+    """The module of one command, a summary for the list of commands, and what its own help says beside it."""
 
     module: str
     summary: str
+    more: str
     mode: str = ""
     """Of a command with modes: the one that is meant where none is named."""
 
 
 COMMANDS: Final = {
-    "dev": Command("tieline.cli.dev.command", "run the whole system on this machine"),
-    "permissions": Command("tieline.cli.permissions", "write who may do what on a nats-server"),
-    "streams": Command("tieline.cli.streams", "make or adapt what NATS stores, as the settings say"),
-    "token": Command("tieline.cli.token", "make an admission token for a user"),
-    "call": Command("tieline.cli.call.command", "make a real voice call through a running system"),
-    "bench": Command("tieline.cli.bench.command", "measure a running system", mode="relay"),
-    "top": Command("tieline.cli.top", "show which users and rooms cost a running system most"),
+    "dev": Command(
+        "tieline.cli.dev.command",
+        "run the whole system on this machine",
+        "A broker, gateways, routers and presence, until Ctrl-C or SIGTERM. It prints the URLs, tokens\n"
+        "to try it with, and where the logs are. The services' settings stand in the environment\n"
+        "(docs/configuration.md).",
+    ),
+    "permissions": Command(
+        "tieline.cli.permissions",
+        "write who may do what on a nats-server",
+        "Prints the accounts that nats-server's configuration includes (deploy/nats/accounts.conf).",
+    ),
+    "streams": Command(
+        "tieline.cli.streams",
+        "make or adapt what NATS stores, as the settings say",
+        "It reads the settings of presence from the environment (docs/configuration.md): TIELINE_NATS_URL\n"
+        "and how to log in, TIELINE_NAMESPACE, TIELINE_STORAGE, TIELINE_REPLICAS and more. Where each\n"
+        "service has a user of its own, this one is `streams` (docs/operations.md#streams-that-are-there).",
+    ),
+    "token": Command(
+        "tieline.cli.token",
+        "make an admission token for a user",
+        "Prints a JWT, signed with TIELINE_JWT_SECRET or what is in the file TIELINE_JWT_SECRET_FILE, and\n"
+        "for the first of TIELINE_JWT_AUDIENCE, TIELINE_JWT_ISSUER and TIELINE_JWT_TYPE, if they are set.\n"
+        "In production your own backend makes them.",
+    ),
+    "call": Command(
+        "tieline.cli.call.command",
+        "make a real voice call through a running system",
+        "Two WebRTC peers on two gateways call each other and each sends a tone; the call is good when\n"
+        "both hear the other's. With --answer or --to there is one end only, a bot. Times are in seconds.",
+    ),
+    "bench": Command(
+        "tieline.cli.bench.command",
+        "measure a running system",
+        "Each mode prints rates, percentiles of latencies, CPU seconds, and what the bench used itself;\n"
+        "options without a mode mean `relay` (docs/performance.md#your-own-deployment). To compare systems,\n"
+        "`python -m bench` measures them alternately.",
+        mode="relay",
+    ),
+    "top": Command(
+        "tieline.cli.top",
+        "show which users and rooms cost a running system most",
+        "Asks the ops ports of gateways for the last minute, and adds up: WEBRTC messages (signals), their\n"
+        "KiB, and CPU seconds of everything that was asked for, in all processes.",
+    ),
 }
+"""Those that a user calls first come first."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,11 +82,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = words[0] if words else ""
     if asked in COMMANDS:
         words = with_mode(words, COMMANDS[asked].mode)
-    parser = argparse.ArgumentParser(prog="tieline", description="Signaling for WebRTC voice calls.")
+    parser = option_parser("tieline", "Signaling for WebRTC voice calls.")
     parser.add_argument("--version", action="version", version=f"tieline {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        subparser = commands.add_parser(name, help=command.summary, description=command.summary)
+        subparser = commands.add_parser(
+            name,
+            help=command.summary,
+            description=f"tieline {name}: {command.summary}.\n{command.more}",
+            formatter_class=parser.formatter_class,
+        )
         if name != asked:
             continue
         try:

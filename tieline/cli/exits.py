@@ -3,7 +3,10 @@
 The statuses of the services themselves are in `tieline.runtime.process`.
 """
 
+import signal
 import sys
+from collections.abc import Callable
+from types import FrameType
 from typing import Final
 
 EXIT_OK: Final = 0
@@ -13,6 +16,31 @@ EXIT_UNUSABLE: Final = 2
 """The options or the environment do not say what to do, as argparse itself ends."""
 EXIT_INTERRUPTED: Final = 130
 """Ctrl-C, as shells count it: 128 + SIGINT."""
+EXIT_TERMINATED: Final = 143
+"""SIGTERM, as shells count it."""
+
+
+def until_told_to_end(do: Callable[[], int]) -> int:
+    """Do it, and let SIGTERM end it as Ctrl-C does: all that it has started is ended first.
+
+    Returns the exit status. For commands that start processes: those would go on without the command.
+    """
+    is_terminated = False
+
+    def interrupt(_number: int, frame: FrameType | None) -> None:
+        nonlocal is_terminated
+        is_terminated = True
+        handler = signal.getsignal(signal.SIGINT)
+        if callable(handler):  # within an event loop, its way to cancel the main task
+            handler(signal.SIGINT, frame)
+        else:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        return do()
+    except KeyboardInterrupt:
+        return EXIT_TERMINATED if is_terminated else EXIT_INTERRUPTED
 
 
 def note(command: str, text: str) -> None:

@@ -35,7 +35,6 @@ _HEAD: Final = """\
 # Passwords come from the environment of nats-server: letters and digits, the first of them a letter.
 """
 
-
 _TRANSITION: Final = """\
 #
 # Only for the way from Tieline 0.1.0, and back to it: both accounts are there, gateways still log in to that

@@ -7,14 +7,18 @@ a setting that shapes them (docs/operations.md#streams-that-are-there).
 
 import argparse
 import asyncio
+import logging
 import os
 import secrets
+import ssl
 import sys
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from presence.bucket import make_bucket
 from presence.mailbox import make_mailbox
 from presence.settings import PresenceSettings
-from presence.store import StoreUnavailable, make_bucket
+from presence.store import StoreUnavailable
 from tieline.cli.exits import EXIT_OK, fail, refuse
 from tieline.runtime.broker import connect
 from tieline.runtime.settings import SettingsError, read_settings
@@ -23,6 +27,19 @@ from tieline.wire.subjects import Subjects
 PATIENCE_S: Final = 15.0
 """For a broker to be reached, and to answer: an election takes a second or two."""
 
+_ADVICE: Final = {
+    "authorization violation": (
+        "it knows no such user with this password (TIELINE_NATS_USER, TIELINE_NATS_PASSWORD), or not with"
+        " this certificate (TIELINE_NATS_CERT)"
+    ),
+    "permissions violation": (
+        "the user of TIELINE_NATS_USER may not do that: only `streams` may, with the accounts of"
+        " `tieline permissions`"
+    ),
+    "name or service not known": "the host of TIELINE_NATS_URL is not resolved",
+    "connect call failed": "nothing answers there (TIELINE_NATS_URL)",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare nothing: the settings stand in the environment, as those of presence do."""
@@ -30,20 +47,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(_options: argparse.Namespace) -> int:
     """Make or adapt both streams; returns the exit status."""
+    failures: list[Exception] = []
+    # What the broker says is said below, once, and to the end.
+    logging.getLogger("tieline").addHandler(logging.NullHandler())
     try:
         settings = read_settings(PresenceSettings, os.environ)
-        asyncio.run(_make(settings))
+        asyncio.run(_make(settings, failures.append))
     except SettingsError as problem:
         return refuse("streams", str(problem))
     except TimeoutError:
-        return fail("streams", f"no broker has let us in within {PATIENCE_S:g} s")
+        return fail("streams", f"no broker has let us in within {PATIENCE_S:g} s{_because(failures)}")
     except StoreUnavailable as problem:
-        return fail("streams", str(problem))
+        return fail("streams", f"{problem}{_because(failures)}")
     sys.stdout.write("the bucket and the mailbox are as the settings say\n")
     return EXIT_OK
 
 
-async def _make(settings: PresenceSettings) -> None:
+def _because(failures: Sequence[Exception]) -> str:
+    """Say what went wrong last, and which settings have to do with it."""
+    return f": {why_not(failures[-1])}" if failures else ""
+
+
+def why_not(failure: Exception) -> str:
+    """Say why a broker does not do what it is asked for, and what it depends on."""
+    said = str(failure)
+    match failure:
+        case ssl.SSLCertVerificationError():
+            return (
+                f"its certificate is not accepted ({failure.verify_message}): TIELINE_NATS_CA names the file"
+                " of its authority, and TIELINE_NATS_URL must have a name that it is good for"
+            )
+        case ssl.SSLError():
+            return (
+                f"TLS came to nothing ({said}): a broker that demands certificates wants one of an authority"
+                " that it knows (TIELINE_NATS_CERT, TIELINE_NATS_KEY)"
+            )
+    for word, advice in _ADVICE.items():
+        if word in said.lower():
+            return f"{said.removeprefix('nats: ')}: {advice}"
+    return said or repr(failure)
+
+
+async def _make(settings: PresenceSettings, on_failure: Callable[[Exception], None]) -> None:
     subjects, instance = Subjects(settings.namespace), f"s{secrets.token_hex(4)}"
     async with asyncio.timeout(PATIENCE_S):
         broker = await connect(
@@ -51,6 +96,7 @@ async def _make(settings: PresenceSettings) -> None:
             f"tieline-streams-{instance}",
             settings.nats_login,
             subjects.inbox("streams", instance),
+            on_failure,
         )
     try:
         await make_bucket(broker, settings.namespace, settings.storage, settings.replicas, must_adapt=True)

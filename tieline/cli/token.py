@@ -3,12 +3,16 @@
 import argparse
 import os
 import sys
+from typing import Final
 
 from tieline.cli.exits import EXIT_OK, note, refuse
-from tieline.cli.secret import find_secret
+from tieline.cli.options import number
+from tieline.cli.secret import NO_SECRET, SECRET_FILE_VARIABLE, doubts, find_secret
 from tieline.runtime.settings import SettingsError
-from tieline.runtime.weak_secrets import SAFE_SECRET_BYTES
 from tieline.tokens import DEFAULT_TTL_S, SECRET_VARIABLE, made_for, make_token
+
+LONGEST_TTL_S: Final = 315_000_000.0
+"""Ten years, from which on gateways take no token: such an `exp` is one in milliseconds, mostly."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,12 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ttl",
         metavar="S",
-        type=float,
+        type=number(1, LONGEST_TTL_S),
         default=DEFAULT_TTL_S,
         help="valid for so many seconds (%(default)g)",
     )
     parser.add_argument("--no-voice", action="store_true", help="the user may not start a voice connection")
-    parser.add_argument("--secret", metavar="SECRET", help=f"instead of the variable {SECRET_VARIABLE}")
+    parser.add_argument(
+        "--secret",
+        metavar="SECRET",
+        help=f"instead of the variable {SECRET_VARIABLE}, or the file that {SECRET_FILE_VARIABLE} names",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,13 +56,11 @@ def run(options: argparse.Namespace) -> int:
     except SettingsError as problem:
         return refuse("token", str(problem))
     if not secret:
-        return refuse("token", f"set {SECRET_VARIABLE} to the secret the gateways have, or give --secret")
+        return refuse("token", NO_SECRET)
     if not options.room and not options.join:
         return refuse("token", "name at least one room: --room R")
-    if options.ttl < 1:
-        return refuse("token", f"--ttl {options.ttl:g}: a token lives for at least one second")
-    if len(secret.encode()) < SAFE_SECRET_BYTES:
-        note("token", f"the secret is so short that it may be guessed: give it {SAFE_SECRET_BYTES} bytes")
+    for doubt in doubts(options.secret, secret, os.environ):
+        note("token", doubt)
     try:
         token = make_token(
             secret,

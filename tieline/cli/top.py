@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tieline.cli.exits import EXIT_FAILED, note
+from tieline.cli.options import seconds, whole
 
 TIMEOUT_S: Final = 5.0
 """For one gateway to answer: one that takes longer is not shown, and named."""
@@ -53,8 +54,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("urls", nargs="+", metavar="URL", help="ops ports of gateways: http://HOST:PORT")
     parser.add_argument("--once", action="store_true", help="show it once, and end")
     parser.add_argument("--json", action="store_true", help="print one JSON object each time")
-    parser.add_argument("--every", type=float, default=EVERY_S, metavar="S", help="seconds (%(default)g)")
-    parser.add_argument("--count", type=int, default=10, help="so many users and rooms (%(default)d)")
+    parser.add_argument(
+        "--every",
+        type=seconds,
+        default=EVERY_S,
+        metavar="S",
+        help="look again after so many seconds (%(default)g)",
+    )
+    parser.add_argument(
+        "--count", type=whole(), default=10, metavar="N", help="show so many users and rooms (%(default)d)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -85,8 +94,8 @@ def ask(url: str) -> Heaviest:
     Raises:
         Unreachable: it does not answer as it should.
     """
-    parts = urlsplit(url if "//" in url else f"//{url}")
     try:
+        parts = urlsplit(url if "//" in url else f"//{url}")
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=TIMEOUT_S)
         try:
             connection.request("GET", "/heaviest")
@@ -124,12 +133,15 @@ def _sums(shares: Iterable[Share], count: int) -> list[Share]:
         one.messages += share.messages
         one.bytes += share.bytes
         one.cpu_seconds += share.cpu_seconds
-    return sorted(sums.values(), key=lambda share: -share.cpu_seconds)[:count]
+    heaviest = sorted(sums.values(), key=lambda share: -share.cpu_seconds)[:count]
+    return [Share(one.name, round(one.messages), round(one.bytes), one.cpu_seconds) for one in heaviest]
 
 
 def table(shown: Heaviest) -> str:
     """Render it for a terminal. Control characters are not among names (docs/protocol.md#2-envelope)."""
     lines = [f"the last {shown.seconds} s; CPU is that of everything asked for, signals are WEBRTC messages"]
+    if not shown.users and not shown.rooms:
+        return f"nobody has asked for anything in the last {shown.seconds} s\n"
     for kind, shares in (("user", shown.users), ("room", shown.rooms)):
         lines += ["", f"{'signals':>10} {'KiB':>10} {'CPU s':>8}  {kind}"]
         lines += [

@@ -26,6 +26,8 @@ from tieline.client.errors import (
     SessionLost,
     Unreachable,
     Unreadable,
+    UnusableToken,
+    UnusableUrl,
 )
 from tieline.client.events import (
     Answer,
@@ -85,6 +87,8 @@ __all__ = [
     "Unknown",
     "Unreachable",
     "Unreadable",
+    "UnusableToken",
+    "UnusableUrl",
     "Welcome",
     "connect",
 ]

@@ -13,8 +13,7 @@ from collections import OrderedDict
 from typing import Final
 
 from tieline.client.events import Answer, Candidate, Hangup, Offer
-from tieline.wire.ids import CallId
-from tieline.wire.internal import NO_CALL
+from tieline.wire.ids import NO_CALL, CallId
 
 RING_MARGIN_S: Final = 10.0
 """How much longer than an offer waits a call rings here: the server's timer, and the way here, take a moment,

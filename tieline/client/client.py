@@ -22,8 +22,7 @@ from tieline.client.pending import REPLY_TIMEOUT_S, RESEND_WINDOW_S, PendingRequ
 from tieline.client.reconnector import Reconnector
 from tieline.client.stats import Stats
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import CallId, RoomId
-from tieline.wire.internal import NO_CALL
+from tieline.wire.ids import NO_CALL, CallId, RoomId
 from tieline.wire.replies import IceServerList, Roster, TokenRefreshed, Welcome
 
 Ack = Literal["relayed", "held"]
@@ -265,7 +264,7 @@ async def connect(
         Unreachable: no gateway there, or no WELCOME from it in time.
         Denied: the gateway refused the connection.
         Closed: it took the connection and hung up before the WELCOME.
-        ValueError: `token` cannot be a token.
+        UnusableToken, UnusableUrl: there is none, or it cannot be one.
     """
     urls = (url,) if isinstance(url, str) else tuple(url)
     query = {**({"acks": "1"} if acks else {}), "roster": "1", "calls": "1"}

@@ -14,7 +14,7 @@ import websockets.asyncio.client as websocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
 from websockets.http11 import Response
 
-from tieline.client.errors import Closed, Denied, Unreachable
+from tieline.client.errors import Closed, Denied, Unreachable, UnusableToken
 from tieline.client.messages import UNREADABLE
 from tieline.wire.codes import CloseCode
 
@@ -61,11 +61,12 @@ class Connection:
         Raises:
             Unreachable: nothing there speaks WebSocket, or not in time.
             Denied: the gateway, or a proxy before it, refused.
-            ValueError: the token holds a character that no token has, such as the end of a line.
+            UnusableToken: it is empty, or holds a character that no token has, such as the end of a line.
         """
+        if not token:
+            raise UnusableToken("the token is empty")
         if not _BEARER.fullmatch(token):
-            # The text does not quote the token: errors are logged.
-            raise ValueError("the token holds characters that no token has")
+            raise UnusableToken("the token holds characters that no token has")
         try:
             return cls(
                 await websocket.connect(

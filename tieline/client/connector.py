@@ -80,7 +80,7 @@ class Connector:
         """Connect for the first time: try each gateway once, without waiting.
 
         Raises:
-            Unreachable, Denied, Closed, ValueError: as `connect` does; of the last gateway that was tried.
+            Unreachable, Denied, Closed, UnusableToken: as `connect` does; of the last gateway that was tried.
             Exception: whatever the token source raises.
         """
         for _ in range(len(self._gateways) - 1):

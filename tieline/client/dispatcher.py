@@ -41,8 +41,7 @@ from tieline.client.pending import PendingRequest, PendingRequests
 from tieline.client.rosters import Change, Listing, RoomEvent, Rosters, batch, single
 from tieline.client.session import Session
 from tieline.client.stats import Stats
-from tieline.wire.ids import CallId, RoomId, UserId
-from tieline.wire.internal import NO_CALL
+from tieline.wire.ids import NO_CALL, CallId, RoomId, UserId
 from tieline.wire.replies import Roster, Welcome
 
 

@@ -128,6 +128,17 @@ class SessionLost(ClientError):
         self.request_id = request_id
 
 
+class UnusableToken(ClientError, ValueError):
+    """What was given as a token, or came from a token source, cannot be one; no gateway was asked.
+
+    The text does not quote it: errors are logged.
+    """
+
+
+class UnusableUrl(ClientError, ValueError):
+    """What was given as a gateway's URL is none; nothing was asked."""
+
+
 class MessageTooLong(ClientError, ValueError):
     """A message is longer than the server takes, and was not sent: it would close the connection for it."""
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tieline.wire.ids import CallId, RoomId, UserId
-from tieline.wire.internal import NO_CALL
+from tieline.wire.ids import NO_CALL, CallId, RoomId, UserId
 from tieline.wire.replies import Roster
 
 

@@ -7,6 +7,8 @@ clients that lose one gateway do not reach another one all at the same time.
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from tieline.client.errors import UnusableUrl
+
 BACKOFF_BASE_S: Final = 1.0
 """The first wait is up to this: long enough to spread the clients of a dead gateway over the others."""
 
@@ -46,7 +48,7 @@ class GatewayPool:
 
     def __init__(self, urls: Sequence[str], jitter: Jitter) -> None:
         if not urls:
-            raise ValueError("no URL of a gateway")
+            raise UnusableUrl("no URL of a gateway")
         self._urls = tuple(urls)
         self._jitter = jitter
         self._backoff = Backoff(jitter)

@@ -28,8 +28,7 @@ from tieline.client.events import (
     Unknown,
 )
 from tieline.wire.envelope import COMMANDS, SIGNAL_COMMANDS, SignalBody, named_call
-from tieline.wire.ids import CallId, UserId
-from tieline.wire.internal import NO_CALL
+from tieline.wire.ids import NO_CALL, CallId, UserId
 from tieline.wire.replies import RoomChanged, Roster
 
 SUCCESS: Final = 200

@@ -180,11 +180,18 @@ class Broker:
         self.client.abandon()
 
 
-async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: str = "") -> Broker:
+async def connect(
+    urls: str,
+    name: str,
+    login: BrokerLogin = NO_LOGIN,
+    inbox: str = "",
+    on_failure: Callable[[Exception], None] | None = None,
+) -> Broker:
     """Connect to the first of `urls` (comma-separated) that answers, and reconnect for ever.
 
     `inbox` is the prefix of the subjects for the answers to what nats-py itself asks, for JetStream.
-    Waits for a broker that is not up yet, or does not let us in (yet), saying so every few seconds.
+    Waits for a broker that is not up yet, or does not let us in (yet), saying so every few seconds; what is
+    told of each failure is `on_failure`, where there is somebody who waits for the end of it.
 
     Raises:
         SettingsError: `urls` can never be connected to, or the login is unusable.
@@ -215,6 +222,8 @@ async def connect(urls: str, name: str, login: BrokerLogin = NO_LOGIN, inbox: st
 
     async def failed(error: Exception) -> None:
         nonlocal logged_at
+        if on_failure is not None:
+            on_failure(error)
         if isinstance(error, SlowConsumerError):
             metrics.NATS_ERRORS.labels("slow_consumer").inc()
             _log.error("messages dropped: a subscription is too slow", extra={"subject": error.subject})

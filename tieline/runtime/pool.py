@@ -38,6 +38,8 @@ class Pool:
         self._queue: FairQueue[Job] = FairQueue(size.waiting, size.waiting_bytes, size.of_one)
         self._loop = asyncio.get_running_loop()
         self._under_way = 0
+        self._counted = 0
+        """The jobs that wait, as the metric of all pools together has them."""
 
     @property
     def under_way(self) -> int:
@@ -61,7 +63,7 @@ class Pool:
         until = self._loop.time() + patience_s
         for _, why in self._queue.put(Waiting(owner, name, job, size, until)):
             self._dropped(why)
-        metrics.JOBS_WAITING.set(len(self._queue))
+        self._count()
 
     def _begin(self, owner: str, job: Job) -> None:
         self._under_way += 1
@@ -84,7 +86,11 @@ class Pool:
             if waiting is None:
                 break
             self._begin(waiting.owner, waiting.item)
-        metrics.JOBS_WAITING.set(len(self._queue))
+        self._count()
+
+    def _count(self) -> None:
+        metrics.JOBS_WAITING.inc(len(self._queue) - self._counted)
+        self._counted = len(self._queue)
 
     def _dropped(self, why: Drop) -> None:
         metrics.JOBS_DROPPED.labels(why).inc()

@@ -21,6 +21,16 @@ TOO_SHORT: Final = "a secret is so short that it may be guessed"
 BLANKS: Final = "a secret begins or ends with blanks: whoever else has it may have it without"
 
 
+def sentences_about(variable: str, secret: str) -> list[str]:
+    """Say to people what is odd about a secret that signs tokens, as the log of a service does."""
+    said = []
+    if secret != secret.strip():
+        said.append(f"{variable} begins or ends with blanks: whoever else has it may have it without")
+    if len(secret.strip().encode()) < SAFE_SECRET_BYTES:
+        said.append(f"{variable} is so short that it may be guessed: give it {SAFE_SECRET_BYTES} bytes")
+    return said
+
+
 class Doubt(NamedTuple):
     """Something about a secret that is to be said in the log."""
 

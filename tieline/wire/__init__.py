@@ -1,7 +1,8 @@
 """What Tieline's processes exchange with each other, with clients and with NATS. Pure: msgspec alone.
 
 Clients: what they send (`envelope`), what they are sent (`replies`), error and close codes (`codes`).
-Processes: messages (`internal`), subjects and keys (`subjects`), what each service may publish and subscribe
-to (`permissions`), JetStream's own words (`jetstream`). Both: ids (`ids`), and numbers that several processes
-must agree on (`limits`).
+Processes: messages (`internal`), names of frames (`digests`), subjects and keys (`subjects`), what each
+service may publish and subscribe to (`permissions`), JetStream's own words (`jetstream`). Both: ids (`ids`),
+the tokens that resume sessions (`resume_tokens`), and numbers that several processes must agree on
+(`limits`). Backends: what has happened (`events`).
 """

@@ -7,7 +7,7 @@ protocol but for its case. What lies deeper is not looked at.
 
 A client's library writes its names once, in one order: such a frame is recognized by what stands between its
 `requestId` and its content, which is the same for every message of one kind to one user. Of any other the
-names are counted, without a loop over them, because a client may send thousands.
+names are counted by their colons, without a loop over them, and only if there are not thousands.
 """
 
 import functools
@@ -19,6 +19,11 @@ import msgspec
 
 MAX_NAMES: Final = 256
 """The most names of an envelope, or of a `data` that is read: more would keep other clients waiting."""
+
+MAX_COLONS: Final = 4_096
+"""The most colons beside what is never looked at: before names are read it is not known which of those belong
+to one, and a frame of thousands would take longer than all else that is done with it. More than there are in
+any text of 64 KiB, such as a session description."""
 
 _TEXT: Final = rb'"[^"\\]*"'
 _BETWEEN_ID_AND_DATA: Final = (
@@ -70,7 +75,9 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _APART: Final = "\uffff"
 """Stands between names that are looked at together; one that holds it may be taken for several."""
 
-_OTHER_THAN_COLONS_AND_QUOTES: Final = bytes(byte for byte in range(256) if byte not in b':"')
+_LONGEST: Final = 2 * max(map(len, (*ENVELOPE, *DATA, *SERVERS_OWN)))
+"""Of a name that some reader takes for one of the protocol: twice as long as the longest of those, since a
+letter may be written as two. Longer ones need not be folded, which takes a while."""
 
 
 def is_usual_signal(frame: bytes, content: int) -> bool:
@@ -107,8 +114,13 @@ def _are_usual(between: bytes, kind: int) -> bool:
     return _USUAL[kind].fullmatch(between) is not None
 
 
-def has_ambiguous_names(frame: bytes | bytearray, *, reads_data: bool) -> bool:
-    """Whether a name of the envelope, or with `reads_data` of `data`, is ambiguous in a readable frame."""
+def has_ambiguous_names(frame: bytes | bytearray, *, reads_data: bool, unread: bytes = b"") -> bool:
+    """Whether a name of the envelope, or with `reads_data` of `data`, is ambiguous in a readable frame.
+
+    `unread` is the part of it that is never looked at. A frame of too many names counts as ambiguous.
+    """
+    if frame.count(b":") - unread.count(b":") > MAX_COLONS:
+        return True
     try:
         members = _members.decode(frame)
         if _are_ambiguous(frame, members, ENVELOPE, SERVERS_OWN):
@@ -135,21 +147,22 @@ def _are_ambiguous(
 
 
 def _has_more_than(written: bytes | bytearray, members: Mapping[str, msgspec.Raw]) -> bool:
-    """Whether a decoder has overwritten a member by another one of its name."""
-    values = b"".join(members.values())
-    # Each member has a colon, and so has one that was overwritten. There are no others, unless in names.
-    if written.count(b":") - values.count(b":") == len(members):
-        return False
-    return _colons(bytes(written)) - _colons(values) != len(members)
+    """Whether a decoder has overwritten a member by another one of its name.
+
+    Beside the values stands a colon for each member, also for one that was overwritten, and those within
+    names, which may be escaped.
+    """
+    values, names = b"".join(members.values()), "".join(members)
+    between = written.count(b":") - values.count(b":")
+    if ":" in names:
+        between += _escaped_colons(written) - _escaped_colons(values)
+    return between != len(members) + names.count(":")
+
+
+def _escaped_colons(text: bytes | bytearray) -> int:
+    return text.count(rb"\u003a") + text.count(rb"\u003A")
 
 
 def _folded_apart(names: Iterable[str]) -> Set[str]:
-    return frozenset(_folded(_APART.join(names)).split(_APART))
-
-
-def _colons(text: bytes) -> int:
-    """Count the colons outside strings: one for each member of each object, however deep."""
-    text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # Without all else, two quotes side by side enclose nothing.
-    marks = text.translate(None, _OTHER_THAN_COLONS_AND_QUOTES).replace(b'""', b"")
-    return b"".join(marks.split(b'"')[::2]).count(b":")
+    short = [name for name in names if len(name) <= _LONGEST]
+    return frozenset(_folded(_APART.join(short)).split(_APART))

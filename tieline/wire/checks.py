@@ -82,7 +82,7 @@ class Checker:
     `whole` are further checks by class, made before the fields are looked at.
     """
 
-    def __init__(self, kind: Any, whole: Mapping[type, Check] | None = None) -> None:  # noqa: ANN401  # a type
+    def __init__(self, kind: object, whole: Mapping[type, Check] | None = None) -> None:
         self._whole = whole or {}
         self._structs: dict[type, Check] = {}
         self._check = self._of(kind) or _anything
@@ -91,7 +91,7 @@ class Checker:
         """Whether every id, number and size in a message can be meant."""
         return self._check(message)
 
-    def _of(self, kind: Any) -> Check | None:  # noqa: ANN401
+    def _of(self, kind: object) -> Check | None:
         """Make the check of a type; None: whatever it holds is good."""
         if kind in _CHECKS:
             return _CHECKS[kind]
@@ -121,7 +121,7 @@ class Checker:
             self._structs[kind] = _struct_of(found, self._whole.get(kind))
         return lambda value: self._structs[kind](value)
 
-    def _of_union(self, parts: tuple[Any, ...]) -> Check | None:
+    def _of_union(self, parts: tuple[object, ...]) -> Check | None:
         checks = {part: self._of(part) for part in parts if part is not NoneType}
         by_type = {
             getattr(part, "__supertype__", get_origin(part) or part): check for part, check in checks.items()

@@ -85,6 +85,7 @@ class CloseCode(enum.IntEnum):
 
     NORMAL = 1000
     GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
     BINARY_FRAME = 1003
     NOT_UTF8 = 1007
     TOO_BIG = 1009
@@ -103,6 +104,7 @@ class CloseCode(enum.IntEnum):
 CLOSE_REASONS: Final[dict[CloseCode, str]] = {
     CloseCode.NORMAL: "",
     CloseCode.GOING_AWAY: "server going away",
+    CloseCode.PROTOCOL_ERROR: "protocol error",
     CloseCode.BINARY_FRAME: "binary frames are not spoken here",
     CloseCode.NOT_UTF8: "not UTF-8",
     CloseCode.TOO_BIG: "message too big",
@@ -128,4 +130,10 @@ def may_reconnect(code: int) -> bool:
     """
     if code >= 4000:
         return code < 4500
-    return code not in {1000, 1002, CloseCode.BINARY_FRAME, CloseCode.NOT_UTF8, CloseCode.TOO_BIG}
+    return code not in {
+        CloseCode.NORMAL,
+        CloseCode.PROTOCOL_ERROR,
+        CloseCode.BINARY_FRAME,
+        CloseCode.NOT_UTF8,
+        CloseCode.TOO_BIG,
+    }

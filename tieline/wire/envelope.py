@@ -212,15 +212,18 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
 
 
 def _is_ambiguous(message: ClientMessage, frame: bytes) -> bool:
-    body = message.data
-    is_read = not isinstance(body, msgspec.Raw)
+    body, unread = message.data, b""
     if isinstance(body, SignalBody):
         if ambiguity.is_usual_signal(frame, memoryview(body.data).nbytes):
             return False
-    elif isinstance(body, msgspec.Raw) and ambiguity.is_usual(frame, memoryview(body).nbytes):
-        return False
+        unread = bytes(body.data)
+    elif isinstance(body, msgspec.Raw):
+        if ambiguity.is_usual(frame, memoryview(body).nbytes):
+            return False
+        unread = bytes(body)
     readable = surrogates.masked(frame) if surrogates.may_be_in(frame) else frame
-    return ambiguity.has_ambiguous_names(readable, reads_data=is_read)
+    is_read = not isinstance(body, msgspec.Raw)
+    return ambiguity.has_ambiguous_names(readable, reads_data=is_read, unread=unread)
 
 
 def _is_deep(frame: bytes) -> bool:

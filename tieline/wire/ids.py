@@ -4,7 +4,7 @@ What they look like on a NATS subject is in `subjects`; this module only says wh
 """
 
 import re
-from typing import NamedTuple, NewType
+from typing import Final, NamedTuple, NewType
 
 UserId = NewType("UserId", str)
 """A user, as the token's `sub` names it."""
@@ -38,6 +38,9 @@ ConnectionId = NewType("ConnectionId", str)
 CallId = NewType("CallId", str)
 """One call of two users, from its first offer to its end: made by presence, safe inside a subject or a log.
 Empty where there is none, or none is known."""
+
+NO_CALL: Final = CallId("")
+"""No call, or none that has a name."""
 
 FrameDigest = NewType("FrameDigest", bytes)
 """A hash that tells one frame from any other: the same bytes, the same digest."""

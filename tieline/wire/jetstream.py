@@ -1,7 +1,7 @@
 """What is asked of JetStream and how it answers: its subjects, headers, statuses, error codes and JSON.
 
 They are spelled here and nowhere else. Pure: a subject, headers or a payload go out, an answer is read.
-Asking, and what the answer means, is the caller's: presence (`presence.store`, `presence.mailbox`,
+Asking, and what the answer means, is the caller's: presence (`presence.bucket`, `presence.mailbox`,
 `presence.stream_size`), the router (`router.relay`) and the gateway (`gateway.delivery`). What a service may
 ask is in `permissions`; our own subjects are in `subjects`.
 """
@@ -49,6 +49,11 @@ def direct_get(stream: str) -> str:
     return f"$JS.API.DIRECT.GET.{stream}"
 
 
+def delete_message(stream: str) -> str:
+    """Where one message of a stream is deleted (`deletion_of`)."""
+    return f"$JS.API.STREAM.MSG.DELETE.{stream}"
+
+
 def create_consumer(stream: str, consumer: str, filter_subject: str) -> str:
     """Where a durable consumer of the messages on some subjects is made."""
     return f"$JS.API.CONSUMER.CREATE.{stream}.{consumer}.{filter_subject}"
@@ -89,6 +94,9 @@ def bucket_prefix(bucket: str) -> str:
 _CALL: Final = b"Tieline-Call"
 """Ours: it stays with what is stored, is read with it, and pushed with it."""
 
+_NONCE: Final = b"Tieline-Nonce"
+"""Ours, as that is: what nobody could know before the message was stored."""
+
 _MESSAGE_ID: Final = "Nats-Msg-Id"
 """A message of this name that the stream had within its duplicate window is not stored again."""
 
@@ -106,6 +114,14 @@ def named(message_id: str, call: str = "") -> bytes:
     if not call:
         return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n\r\n" % message_id.encode()
     return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n%b: %b\r\n\r\n" % (message_id.encode(), _CALL, call.encode())
+
+
+def named_anew(message_id: str, nonce: str) -> bytes:
+    """Encode the headers of a message that is to be stored once, with a nonce of each attempt.
+
+    The first attempt that is stored decides: its nonce is what `nonce_of` reads, wherever the message comes.
+    """
+    return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n%b: %b\r\n\r\n" % (message_id.encode(), _NONCE, nonce.encode())
 
 
 def only_asking(message_id: str) -> dict[str, str]:
@@ -153,6 +169,7 @@ _PENDING: Final = b"Nats-Num-Pending"
 _MARKER_REASON: Final = "Nats-Marker-Reason"
 _AT_SUBJECT: Final = b"\r\nNats-Subject: "
 _AT_SEQUENCE: Final = b"\r\n%b: " % _SEQUENCE
+_AT_TIME: Final = b"\r\nNats-Time-Stamp: "
 _SEQUENCE_LINE: Final = b"%b: " % _SEQUENCE
 _SEQUENCE_AT: Final = len(_SEQUENCE_LINE)
 _PREVIOUS_LINE: Final = b"Nats-Last-Sequence: "
@@ -209,12 +226,36 @@ def position(headers: bytes) -> tuple[int, int]:
     return int(before[_PREVIOUS_AT:]), int(stored[_SEQUENCE_AT:])
 
 
+def stored_at(headers: bytes) -> int:
+    """Read when a message was stored, in Unix milliseconds of the broker; 0: it comes from no stream.
+
+    The time stands behind whatever headers the message was published with.
+    """
+    start = headers.rfind(_AT_TIME) + len(_AT_TIME)
+    if start < len(_AT_TIME):
+        return 0
+    try:
+        at = datetime.fromisoformat(headers[start : headers.find(b"\r", start)].decode("ascii"))
+        return int(at.timestamp() * 1000)
+    except ValueError:
+        return 0
+
+
 _AT_CALL: Final = re.compile(rb"\r\n%b: ([0-9A-Za-z_-]{1,64})\r\n" % _CALL)
 
 
 def call_of(headers: bytes) -> str:
     """Read which call a stored message belongs to; "": none, or an older process stored it."""
     found = _AT_CALL.search(headers)
+    return "" if found is None else found[1].decode()
+
+
+_AT_NONCE: Final = re.compile(rb"\r\n%b: ([0-9a-f]{16})\r\n" % _NONCE)
+
+
+def nonce_of(headers: bytes) -> str:
+    """Read the nonce of a stored message; "": it has none."""
+    found = _AT_NONCE.search(headers)
     return "" if found is None else found[1].decode()
 
 
@@ -270,6 +311,11 @@ def count_of(subject: str) -> bytes:
 def message_at(sequence: int) -> bytes:
     """Ask (`direct_get`) for the message of one sequence."""
     return _encoder.encode({"seq": sequence})
+
+
+def deletion_of(sequence: int) -> bytes:
+    """Ask (`delete_message`) for a message to be deleted; its place in a file is not written over."""
+    return _encoder.encode({"seq": sequence, "no_erase": True})
 
 
 def messages_of(subject: str, start: int, at_most: int, max_bytes: int) -> bytes:

@@ -4,18 +4,21 @@ The broker enforces it (`tieline permissions` writes it as the broker's configur
 "its own": all gateways are one user of the broker, so each may subscribe to what another one is sent. Only
 presence can read or write the bucket, and only routers and presence can publish to users.
 
+Presence may delete a message of the mailbox. That is no more than it can do anyway: of each session, and of
+each user in a room, the stream keeps so many messages, and whoever may publish there displaces the others.
+
 Nor does a pattern say where JetStream may answer: it answers on any subject that it is told, with the
 server's own rights. So gateways have an account of their own, and `passages` lists what passes between the
 two.
 
-What may be asked of presence is listed by inclusion, in two unions of `internal`: a new operation is
-permitted to no service until it is in one of them. So are the kinds of keys in the bucket.
+What may be asked of presence is listed by inclusion, in two unions of `internal.directions`: a new operation
+is permitted to no service until it is in one of them. So are the kinds of keys in the bucket.
 """
 
 from typing import Final, NamedTuple, get_args
 
 from tieline.wire import jetstream
-from tieline.wire.internal import OPERATIONS, GatewayRequest, RouterRequest
+from tieline.wire.internal.directions import OPERATIONS, GatewayRequest, RouterRequest
 from tieline.wire.subjects import Keys, Subjects
 
 TIMERS: Final = "timers"
@@ -90,6 +93,8 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.events.*",
                 *_bucket(jetstream.bucket_stream(ns), jetstream.bucket_prefix(ns)),
                 *_stream(subjects.mailbox()),
+                subjects.mailbox_question(),
+                jetstream.delete_message(subjects.mailbox()),
             ),
             hear=(
                 f"{ns}.presence.*.reply.*",

@@ -16,7 +16,6 @@ LeftReason = Literal["left", "disconnected", "kicked"]
 HangupReason = Literal["timeout", "disconnected", "left", "kicked"]
 """Why the server has ended a negotiation."""
 
-
 CallFate = Literal["ended", "answered", "replaced"]
 """What has become of a call that a refused message names: it is over; its offer is answered; it is over, and
 the two have another one."""

@@ -27,7 +27,7 @@ const timeline = new Timeline($('timeline'));
 
 const calls = () => (voice ? voice.calls : call ? [call] : []).filter(({ state }) => state !== 'ended');
 
-// Coming in ------------------------------------------------------------------------------------------
+// Coming in.
 
 async function token() {
   const response = await fetch(`/token?${new URLSearchParams({ user: $('user').value, room })}`);
@@ -74,7 +74,7 @@ async function enter() {
   render();
 }
 
-// Calls ----------------------------------------------------------------------------------------------
+// Calls.
 
 /** Ring somebody. Rung by a click or a key, so that the page may play sound from now on. */
 function ring(peer) {
@@ -180,7 +180,7 @@ function askForClick(blocked) {
   addEventListener('keydown', play, { once: true });
 }
 
-// What is shown --------------------------------------------------------------------------------------
+// What is shown.
 
 function make(tag, { text, ...properties } = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -262,6 +262,9 @@ function render() {
   renderTiles(now);
   renderMeters(now);
   renderPeople();
+  const isOver = now.length === 0 && !voice && $('path-name').dataset.path; // its figures stay, to be looked at
+  $('wire-title').dataset.word = isOver ? 'lastConnection' : 'connection';
+  $('wire-title').textContent = word($('wire-title').dataset.word);
   $('voice').classList.toggle('on', Boolean(voice));
   $('voice').querySelector('span').textContent = word(voice ? 'stopAll' : 'talkAll');
   $('voice').disabled = Boolean(call);
@@ -350,7 +353,7 @@ async function drawFigures() {
   plot.add({ rtt, jitter });
 }
 
-// What is done ---------------------------------------------------------------------------------------
+// What is done.
 
 $('door').addEventListener('submit', (event) => {
   event.preventDefault();

@@ -10,14 +10,16 @@ from nats.js.api import ConsumerInfo
 from nats.js.errors import NotFoundError
 
 from presence.announce import Announcer
+from presence.bucket import Bucket
 from presence.changes import Changes
 from presence.gateways import Gateways
 from presence.listeners import Listeners
+from presence.old_calls import OldCalls
 from presence.operations import Operations
 from presence.records import Records, user_in
 from presence.rosters import Rosters
 from presence.rules.signals import Terms
-from presence.store import NOTHING_KNOWN, Bucket, ListedStore, Record
+from presence.store import NOTHING_KNOWN, ListedStore, Record
 from presence.timers import Timers
 from tests.broker.presence.conftest import SUBJECTS
 from tests.support.waiting import until_true
@@ -89,7 +91,9 @@ class Presence:
         announcer = Announcer(self.publisher, SUBJECTS)
         listeners = Listeners(self.store, lambda: NOW)
         log = FakeRoomLog(Life())
-        changes = Changes(records, Rosters(records, 9), announcer, lambda: NOW, log, listeners.are_all)
+        changes = Changes(
+            records, Rosters(records, 9), announcer, lambda: NOW, log, listeners.are_all, OldCalls()
+        )
         gateways = Gateways(records, changes, self._is_alive, SOON_S, SOON_S, listeners)
         self.ask = Operations(records, changes, gateways, Terms("hold", SOON_S), SOON_S).carry_out
         self.timers = Timers(broker, bucket.stream, bucket.prefix, gateways, changes)

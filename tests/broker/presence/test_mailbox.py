@@ -6,8 +6,9 @@ import pytest
 from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, RePublish, StorageType, StreamConfig, StreamInfo
 
+from presence.bucket import NOT_ADAPTED, adapt_bucket, make_bucket
 from presence.mailbox import MARGIN_S, MIN_BYTES, MIN_KEEP_S, Mailbox, is_made, make_mailbox
-from presence.store import NOT_ADAPTED, StoreUnavailable, adapt_bucket, make_bucket
+from presence.store import StoreUnavailable
 from tests.broker.conftest import SMALL
 from tests.broker.presence.conftest import SUBJECTS
 from tests.broker.runtime.watching import Inbox, happens, watch

@@ -10,10 +10,11 @@ from presence.room_log import MailboxLog
 from presence.store import StoreUnavailable
 from tests.broker.presence.conftest import SUBJECTS
 from tieline.runtime.broker import Broker, Message
-from tieline.runtime.requests import Requests
+from tieline.runtime.requests import PATIENCE_S, Requests
 from tieline.wire import jetstream
 from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal import RoomChange, decode_room_change
+from tieline.wire.internal.codec import decode_room_change
+from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.subjects import user_of_change
 
 HALL, ALICE, BOB = RoomId("a hall.*"), UserId("alice"), UserId("用户 一")
@@ -56,6 +57,12 @@ async def test_a_change_is_numbered_and_pushed_and_kept_once(broker: Broker, req
         (ALICE, WENT),
     ]
     assert [jetstream.position(one.headers) for one in heard] == [(0, first), (0, second), (first, third)]
+    nonces = [jetstream.nonce_of(one.headers) for one in heard]
+    assert all(nonces)
+    assert len(set(nonces)) == 3
+    get, ask = jetstream.direct_get(SUBJECTS.mailbox()), jetstream.message_at(first)
+    kept = await requests.ask_once(get, ask, PATIENCE_S)
+    assert jetstream.nonce_of(kept.headers) == nonces[0], "every gateway calls it the same"
 
 
 async def test_a_stream_of_an_older_version_is_adapted(broker: Broker, requests: Requests) -> None:

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from presence.bucket import Bucket, make_bucket
 from presence.rules.negotiation import WaitingOffer
-from presence.store import Bucket, StoreUnavailable, make_bucket
+from presence.store import StoreUnavailable
 from tests.broker.presence.conftest import SUBJECTS
 from tests.broker.presence.presence_with_timers import LONG_S, SOON_S, Presence
 from tests.support.metrics import value_of
@@ -16,8 +17,10 @@ from tests.unit.presence.rules.frames import NOW
 from tieline import metrics
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import Requests
+from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, SessionId, UserId
-from tieline.wire.internal import Check, EndSession, KeepLease, digest
+from tieline.wire.internal.sessions import EndSession, KeepLease
+from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL, G1 = UserId("alice"), UserId("bob"), UserId("carol"), GatewayId("g1")

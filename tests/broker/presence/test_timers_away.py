@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from presence.bucket import Bucket, make_bucket
 from presence.rules.negotiation import WaitingOffer
-from presence.store import Bucket, StoreUnavailable, make_bucket
+from presence.store import StoreUnavailable
 from tests.broker.presence.conftest import SUBJECTS
 from tests.broker.presence.presence_with_timers import SOON_S, Presence
 from tests.support.nats_server import NatsServer
@@ -15,8 +16,10 @@ from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
+from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, SessionId, UserId
-from tieline.wire.internal import Check, EndSession, Relay, digest
+from tieline.wire.internal.sessions import EndSession
+from tieline.wire.internal.signals import Check, Relay
 from tieline.wire.subjects import Keys
 
 ALICE, HERS = UserId("alice"), ConnectionId("alice-c1")

@@ -24,9 +24,9 @@ from tieline.runtime.message import Message
 from tieline.runtime.ops import Ready
 from tieline.runtime.requests import NoAnswer
 from tieline.runtime.watch import hold_while_unwell
-from tieline.wire import internal
 from tieline.wire.ids import GatewayId, SessionId, UserId
-from tieline.wire.internal import Accepted, Delivery, Relay, Signal
+from tieline.wire.internal import codec
+from tieline.wire.internal.signals import Accepted, Delivery, Relay, Signal
 from tieline.wire.subjects import Subjects
 
 ALICE, BOB, HERS, HIS = UserId("alice"), UserId("bob"), SessionId("hers"), SessionId("his")
@@ -59,7 +59,7 @@ async def carried(
 
     def judge(message: Message) -> None:
         released = Delivery(BOB, HIS, b"released")
-        gateway.send(message.reply, internal.encode(Relay("relayed", (Delivery(BOB, HIS, None), released))))
+        gateway.send(message.reply, codec.encode(Relay("relayed", (Delivery(BOB, HIS, None), released))))
 
     faulty = FaultyBroker(broker, faults)
     requests = FaultyRequests(faulty, subjects.replies("router", "r"), faults)
@@ -80,12 +80,12 @@ async def carried(
             pack = [Signal(ALICE, HERS, BOB, frame, stored)]
             gateway.send(
                 subjects.signal("WEBRTC_ANSWER"),
-                internal.encode(pack),
+                codec.encode(pack),
                 f"{subjects.gateway(GATEWAY, 'reply')}.1",
             )
             try:
                 async with asyncio.timeout(PATIENCE_S):
-                    answer = internal.decode_answers((await answers.next()).data)
+                    answer = codec.decode_answers((await answers.next()).data)
             except TimeoutError:
                 return False
             return isinstance(answer[0][1], Accepted)

@@ -15,7 +15,7 @@ from tests.unit.wire.samples import HOSTILE_IDS
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import Delivery
+from tieline.wire.internal.signals import Delivery
 from tieline.wire.subjects import Subjects
 
 SUBJECTS = Subjects("t")

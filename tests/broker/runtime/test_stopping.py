@@ -28,9 +28,10 @@ from tieline.cli.dev.ports import hold_ports
 from tieline.runtime.broker import connect
 from tieline.runtime.process import Stopped
 from tieline.runtime.settings import ProcessSettings
-from tieline.wire import internal
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import LeaveRoom, Signal
+from tieline.wire.internal import codec
+from tieline.wire.internal.rooms import LeaveRoom
+from tieline.wire.internal.signals import Signal
 from tieline.wire.subjects import Subjects
 
 SUBJECTS: Final = Subjects("t")
@@ -81,7 +82,7 @@ def run_presence(url: str, port: int, stopping: asyncio.Event) -> Awaitable[None
 PRESENCE: Final = Service(
     "presence",
     run_presence,
-    ((SUBJECTS.presence("leave"), internal.encode(LeaveRoom(ALICE, HERS, RoomId("hall")))),),
+    ((SUBJECTS.presence("leave"), codec.encode(LeaveRoom(ALICE, HERS, RoomId("hall")))),),
 )
 SERVICES: Final = (
     Service("gateway", run_gateway),
@@ -91,7 +92,7 @@ SERVICES: Final = (
         (
             (
                 SUBJECTS.signal("WEBRTC_OFFER"),
-                internal.encode([Signal(ALICE, HERS, BOB, OFFER, stored=True)]),
+                codec.encode([Signal(ALICE, HERS, BOB, OFFER, stored=True)]),
             ),
         ),
     ),
@@ -212,8 +213,8 @@ async def at_every_moment(act: Act, service: Service, broker: NatsServer, ports:
             raise
 
     outcomes = await asyncio.gather(*(one(nth) for nth in range(MOMENTS)), return_exceptions=True)
-    await others.stop()
-    failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    (stopped,) = await asyncio.gather(others.stop(), return_exceptions=True)
+    failures = [each for each in (*outcomes, stopped) if isinstance(each, BaseException)]
     if failures:
         raise BaseExceptionGroup("not outlived", failures)
     has_broken = [bool(outcome) for outcome in outcomes]

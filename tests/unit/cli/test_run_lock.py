@@ -96,3 +96,13 @@ def test_tools_of_developers_are_left_out() -> None:
     tools = {"pytest", "mypy", "ruff", "playwright", "kubernetes-validate", "hypothesis"}
     assert RUN.keys().isdisjoint(tools)
     assert tools <= FULL.keys()
+
+
+def test_what_builds_the_image_is_pinned_as_for_developers() -> None:
+    builders = pins("deploy/build.lock")
+    assert builders.keys() == {"setuptools"}
+    assert builders.items() <= FULL.items()
+    dockerfile = (ROOT / "deploy/Dockerfile").read_text()
+    steps = re.findall(r"\$pip (?:wheel|install) (.*)", dockerfile)
+    assert len(steps) == 5
+    assert all("--require-hashes" in step or "--no-index" in step for step in steps)

@@ -62,16 +62,39 @@ def test_a_secret_that_may_be_guessed_is_warned_of(
     secret: str, is_warned: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["token", "alice", "--room", "demo", "--secret", secret]) == 0
-    told = "tieline token: the secret is so short that it may be guessed: give it 32 bytes\n"
+    told = "tieline token: --secret is so short that it may be guessed: give it 32 bytes\n"
     assert capsys.readouterr().err == (told if is_warned else "")
+
+
+@pytest.mark.parametrize(
+    ("secret", "doubts"),
+    [
+        ("s" * 32 + " ", ["begins or ends with blanks: whoever else has it may have it without"]),
+        ("\t" + "s" * 32, ["begins or ends with blanks: whoever else has it may have it without"]),
+        (
+            " " + "s" * 31,
+            [
+                "begins or ends with blanks: whoever else has it may have it without",
+                "is so short that it may be guessed: give it 32 bytes",
+            ],
+        ),
+    ],
+)
+def test_what_is_odd_about_a_secret_is_said(
+    secret: str, doubts: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(SECRET_VARIABLE, secret)
+    assert main(["token", "alice", "--room", "demo"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told == [f"tieline token: {SECRET_VARIABLE} {doubt}" for doubt in doubts]
 
 
 @pytest.mark.parametrize(
     ("secret", "words", "complaint"),
     [
         ("", "token alice --room demo", SECRET_VARIABLE),
+        ("", "token alice --room demo", "TIELINE_JWT_SECRET_FILE to a file with it"),
         (SECRET, "token alice", "--room"),
-        (SECRET, "token alice --room demo --ttl 0", "--ttl"),
         (SECRET, "token " + "u" * 129 + " --room demo", "is no user id"),
     ],
 )

@@ -99,3 +99,22 @@ def test_a_port_of_another_kind_is_named_as_that(
     with gateway(body, 404) as other:
         assert main(["top", other, "--once"]) == 1
     assert f"status 404; {hint}" in capsys.readouterr().err
+
+
+def test_that_nobody_is_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with gateway(says([], [])) as one:
+        assert main(["top", one, "--once"]) == 0
+    assert capsys.readouterr().out == "nobody has asked for anything in the last 60 s\n"
+
+
+def test_whole_numbers_are_printed_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    part = {"name": "ann", "messages": 1.5, "bytes": 512.0, "cpuSeconds": 0.25}
+    with gateway(says([part], [])) as one, gateway(says([part], [])) as other:
+        assert main(["top", one, other, "--once", "--json"]) == 0
+    assert '"messages":3,"bytes":1024,' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("url", ["http://h:x", "http://[h", "http://h:99999"])
+def test_what_is_no_url_is_named(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["top", url, "--once"]) == 1
+    assert capsys.readouterr().err.startswith(f"tieline top: {url}: ")

@@ -204,8 +204,3 @@ class MinimalGateway:
     async def _relay(self, frame: Frame) -> None:
         for changed in self.change(frame):
             await self.send(frame["data"]["to"], json.dumps(changed))
-
-
-async def within(awaitable: Awaitable[ResultT], seconds: float = 20) -> ResultT:
-    """Await something that a loopback brings in milliseconds, on any machine; longer is a failure."""
-    return await asyncio.wait_for(awaitable, seconds)

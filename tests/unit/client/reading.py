@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.unit.client.minimal_gateway import within
+from tests.support.waiting import within
 from tieline.client import Client, Closed, Event, Reconnecting, Resumed
 
 

@@ -4,8 +4,7 @@ import pytest
 
 from tieline.client.calls import MAX_SEEN, MAX_USERS, RING_MARGIN_S, Calls
 from tieline.client.events import Answer, Candidate, Hangup, Offer
-from tieline.wire.ids import CallId, UserId
-from tieline.wire.internal import NO_CALL
+from tieline.wire.ids import NO_CALL, CallId, UserId
 
 BOB, CAT = UserId("bob"), UserId("cat")
 FIRST, SECOND, THIRD = (CallId(name) for name in ("first", "second", "third"))

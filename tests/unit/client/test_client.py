@@ -3,14 +3,8 @@ from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
-from tests.unit.client.minimal_gateway import (
-    MinimalGateway,
-    error,
-    event,
-    reply,
-    serving,
-    within,
-)
+from tests.support.waiting import within
+from tests.unit.client.minimal_gateway import MinimalGateway, error, event, reply, serving
 from tieline.client import (
     Answer,
     Candidate,

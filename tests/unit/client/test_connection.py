@@ -11,8 +11,9 @@ from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from tests.unit.client.minimal_gateway import MinimalGateway, serving, within
-from tieline.client import Closed, Denied, Unreachable, connect
+from tests.support.waiting import within
+from tests.unit.client.minimal_gateway import MinimalGateway, serving
+from tieline.client import Closed, Denied, Unreachable, UnusableToken, connect
 from tieline.client.connection import Connection
 from tieline.wire.codes import CloseCode, HandshakeError
 from tieline.wire.replies import denial
@@ -81,9 +82,16 @@ async def test_a_url_of_no_gateway_is_unreachable(url: str) -> None:
             pytest.fail("connected")
 
 
-@pytest.mark.parametrize("token", ["", "secret\n", "用户"])
-async def test_what_cannot_be_a_token_is_not_sent_nor_quoted(token: str) -> None:
-    with pytest.raises(ValueError, match=r"^the token holds characters that no token has$"):
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [
+        ("", "is empty"),
+        ("secret\n", "holds characters that no token has"),
+        ("用户", "holds characters that no token has"),
+    ],
+)
+async def test_what_cannot_be_a_token_is_not_sent_nor_quoted(token: str, why: str) -> None:
+    with pytest.raises(UnusableToken, match=f"^the token {why}$"):
         async with connect("ws://127.0.0.1:1/ws", token):
             pytest.fail("connected")
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from tests.unit.client.minimal_gateway import event, serving, welcome, within
+from tests.support.waiting import within
+from tests.unit.client.minimal_gateway import event, serving, welcome
 from tests.unit.client.reading import ended, resumed
 from tests.unit.client.resuming_gateways import Backend, FixedJitter, Gateway, denied
 from tieline.client import Closed, Denied, GaveUp, Unreachable, connect

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.unit.client.minimal_gateway import within
+from tests.support.waiting import within
 from tieline.client import Candidate
 from tieline.client.inbox import Inbox
 from tieline.wire.ids import UserId

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import within
 from tests.unit.client.lists import changed, listed
-from tests.unit.client.minimal_gateway import within
 from tests.unit.client.reading import next_of
 from tests.unit.client.resuming_gateways import REFUSED, Backend, FixedJitter, Gateway
 from tieline.client import (

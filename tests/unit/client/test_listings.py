@@ -5,7 +5,8 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.unit.client.minimal_gateway import Frame, within
+from tests.support.waiting import within
+from tests.unit.client.minimal_gateway import Frame
 from tests.unit.client.resuming_gateways import FixedJitter
 from tieline.client import SessionLost, Stats, messages
 from tieline.client.events import ErrorEvent

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
-from tests.unit.client.minimal_gateway import within
+from tests.support.waiting import within
 from tests.unit.client.resuming_gateways import Backend, FixedJitter, Gateway, denied
 from tieline.client import Candidate, Client, Event, Reconnect, Reconnecting, Resumed, connect
 

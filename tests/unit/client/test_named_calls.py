@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.unit.client.minimal_gateway import Frame, MinimalGateway, event, reply, serving, within
+from tests.support.waiting import within
+from tests.unit.client.minimal_gateway import Frame, MinimalGateway, event, reply, serving
 from tieline.client import (
     Answer,
     Client,

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from tests.unit.client.minimal_gateway import within
+from tests.support.waiting import within
 from tieline.client import Closed, ErrorEvent, NoReply, Refused
 from tieline.client.messages import Reply
 from tieline.client.pending import RESEND_WINDOW_S, PendingRequest, PendingRequests

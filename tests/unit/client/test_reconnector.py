@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.unit.client.minimal_gateway import within
+from tests.support.waiting import within
 from tests.unit.client.reading import ended, resumed
 from tests.unit.client.resuming_gateways import Backend, FixedJitter, Gateway, StoredSession, denied
 from tieline.client import (

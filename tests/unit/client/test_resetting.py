@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from tests.unit.client.minimal_gateway import within
+from tests.support.waiting import within
 from tests.unit.client.reading import next_of
 from tests.unit.client.resuming_gateways import Backend, FixedJitter, Gateway
 from tieline.client import (

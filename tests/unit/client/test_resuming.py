@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.client.minimal_gateway import within
+from tests.support.waiting import within
 from tests.unit.client.reading import next_of
 from tests.unit.client.resuming_gateways import INTERNAL, Backend, FixedJitter, Gateway, denied
 from tieline.client import (
@@ -283,7 +283,8 @@ async def test_a_request_given_up_while_away_is_never_sent(
         backend.cut("ann")
         assert isinstance(await within(anext(ann.events())), Reconnecting)
         with pytest.raises(TimeoutError):
-            await within(ann.ping(1), 0.01)
+            async with asyncio.timeout(0.01):
+                await ann.ping(1)
         gateway.http_refusals.clear()
         assert await within(ann.ping(2)) == 2
         assert [json.loads(frame)["data"] for frame in backend.received["ann"]] == [2]

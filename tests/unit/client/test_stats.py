@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.unit.client.minimal_gateway import within
+from tests.support.waiting import within
 from tests.unit.client.resuming_gateways import Backend, FixedJitter, Gateway
 from tieline.client import Client, Stats, connect
 

@@ -159,10 +159,11 @@ class Browser:
         self.socket = Socket()
         self.requests: list[str] = []
         """The paths of the requests that were left to the gateway."""
-        clock = Clock()
-        turns, waiting = Turns(clock.loop, clock.time), Waiting(1 << 30)
+        self._clock = Clock()
+        loop = self._clock.loop
+        turns, waiting = Turns(loop, self._clock.time), Waiting(1 << 30)
         connection = Connection(
-            clock.loop, ANYBODY, FakeHost(), self._on_request, lambda _: None, turns, waiting, pages
+            loop, ANYBODY, FakeHost(), self._on_request, lambda _: None, turns, waiting, pages
         )
         connection.connection_made(self.socket)
         self._connection = connection
@@ -174,6 +175,7 @@ class Browser:
         request = f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
         self._connection.get_buffer(-1)[: len(request)] = request
         self._connection.buffer_updated(len(request))
+        self._clock.settle()
         return self.socket.taken()
 
 

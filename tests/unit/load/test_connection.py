@@ -11,9 +11,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from tests.support.certificates import self_signed
+from tests.support.waiting import within
 from tieline.load.connection import UpgradeRefused, connect
-
-PATIENCE_S = 10
 
 
 @asynccontextmanager
@@ -36,7 +35,7 @@ async def test_text_goes_both_ways() -> None:
         connection = await connect(url, came.put_nowait)
         for text in (b"first", "第二".encode(), b"x" * 70_000):
             connection.send(text)
-            assert await asyncio.wait_for(came.get(), PATIENCE_S) == text
+            assert await within(came.get()) == text
         await connection.close()
 
 
@@ -83,7 +82,7 @@ async def test_a_ping_is_answered() -> None:
     came: asyncio.Queue[bytes] = asyncio.Queue()
     async with serving(ping) as url:
         connection = await connect(url, came.put_nowait)
-        assert await asyncio.wait_for(came.get(), PATIENCE_S) == b"answered"
+        assert await within(came.get()) == b"answered"
         await connection.close()
 
 
@@ -93,7 +92,7 @@ async def test_a_close_by_the_server_is_told_with_its_code() -> None:
 
     async with serving(close) as url:
         connection = await connect(url, lambda _: None)
-        assert await asyncio.wait_for(connection.closed, PATIENCE_S) == "the server closed with 4503"
+        assert await within(connection.closed) == "the server closed with 4503"
         connection.send(b"nothing goes out any more")
 
 
@@ -103,7 +102,7 @@ async def test_a_connection_that_is_cut_is_told() -> None:
 
     async with serving(cut) as url:
         connection = await connect(url, lambda _: None)
-        assert await asyncio.wait_for(connection.closed, PATIENCE_S) == "the server cut the connection"
+        assert await within(connection.closed) == "the server cut the connection"
 
 
 async def test_a_frame_that_no_server_sends_ends_the_connection() -> None:
@@ -113,7 +112,7 @@ async def test_a_frame_that_no_server_sends_ends_the_connection() -> None:
 
     async with serving(fragment) as url:
         connection = await connect(url, lambda _: None)
-        assert "a fragment or an extension" in await asyncio.wait_for(connection.closed, PATIENCE_S)
+        assert "a fragment or an extension" in await within(connection.closed)
 
 
 async def test_a_certificate_that_is_trusted_is_enough_for_tls(tmp_path: Path) -> None:
@@ -127,6 +126,5 @@ async def test_a_certificate_that_is_trusted_is_enough_for_tls(tmp_path: Path) -
             await connect(url, came.put_nowait)
         connection = await connect(url, came.put_nowait, tls=pair.trusting())
         connection.send(b"secret")
-        async with asyncio.timeout(PATIENCE_S):
-            assert await came.get() == b"secret"
+        assert await within(came.get()) == b"secret"
         await connection.close()

@@ -8,22 +8,21 @@ from presence.rules.user import User
 from tests.unit.presence.cluster import USERS, Act, Cluster
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
+from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    Check,
+from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.directions import PresenceRequest
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
+from tieline.wire.internal.sessions import (
     EndSession,
     FindReplaced,
-    JoinRoom,
     KeepLease,
-    LeaveRoom,
     Opened,
     OpenSession,
-    PresenceRequest,
     Register,
     Regrant,
-    SessionGone,
-    digest,
 )
+from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import Keys, identifier
 
 LATE_S: Final = 6.0

@@ -10,6 +10,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from presence.effects import ENDED_AT_ONCE
 from presence.rules import room as room_rules
 from presence.rules.change import Change, Step
 from presence.rules.user import User, share_a_room
@@ -17,7 +18,11 @@ from tests.unit.presence.lifetime import Died, uneven
 from tests.unit.presence.observers import Observers
 from tests.unit.presence.presence_process import PresenceProcess
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import Check, Done, JoinRoom, PresenceRequest, Regrant, RoomMembers
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.directions import PresenceRequest
+from tieline.wire.internal.rooms import JoinRoom, RoomMembers
+from tieline.wire.internal.sessions import Regrant
+from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import users_of_pair
 
 ALICE, BOB, CAROL = USERS = (UserId("alice"), UserId("bob"), UserId("carol"))
@@ -51,8 +56,9 @@ class Result(NamedTuple):
 class Cluster:
     """The processes, and what the clients of the system know."""
 
-    def __init__(self, max_members: int) -> None:
+    def __init__(self, max_members: int, most_waited_for: int = ENDED_AT_ONCE) -> None:
         self.max_members = max_members
+        self.most_waited_for = most_waited_for
         self.witness = PresenceProcess(max_members=max_members)
         """A process that is only looked through, and never dies."""
         self.clock = self.witness.clock
@@ -64,7 +70,9 @@ class Cluster:
 
     def another(self) -> PresenceProcess:
         """Start a process beside the others."""
-        return PresenceProcess(max_members=self.max_members, beside=self.witness)
+        return PresenceProcess(
+            max_members=self.max_members, beside=self.witness, most_waited_for=self.most_waited_for
+        )
 
     async def carry_out(
         self,
@@ -150,7 +158,10 @@ class Cluster:
         return room_rules.roster(room, entries, users)
 
     async def touch_everything(self) -> None:
-        """Ask one process about every user and every negotiation, but change nothing."""
+        """Ask one process about every user and every negotiation, but change nothing.
+
+        What is left of an older session's calls ends, as when its timer passes.
+        """
 
         def look(user: User | None, _beside: object, _facts: object) -> Step[User]:
             return Change(Done())
@@ -158,6 +169,7 @@ class Cluster:
         process = self.another()
         for user in USERS:
             await process.changes.user(user, look)
+            await process.changes.end_old_calls(user)
         for key in list(self.store.contents()):
             if key.startswith("pair."):
                 one, other = users_of_pair(key)

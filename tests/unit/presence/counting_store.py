@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from presence.store import NOTHING_KNOWN, ListedStore, Record
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import RoomChange
+from tieline.wire.internal.rooms import RoomChange
 
 TURNS: Final = 50
 """Turns of the event loop in which an operation does whatever it can without an answer: a few are enough."""

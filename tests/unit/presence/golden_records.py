@@ -81,6 +81,11 @@ SAMPLES: Final = (
         User((Session(HERS, GATEWAY, CONNECTION, SECRET, "online", is_named=True),), True, {}),
     ),
     Sample(
+        "a session that was lost",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, SECRET, "away", lost_at=AT),), True, {}),
+    ),
+    Sample(
         "a session whose connection has said in which order it asks",
         USER,
         User(
@@ -103,6 +108,11 @@ SAMPLES: Final = (
             (),
             Owed(AT + 9000, CONNECTION, (OLDER,)),
         ),
+    ),
+    Sample(
+        "a user of whose older session calls are left",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, NONE, "online"),), True, {}, ending=EndCalls(HIS, AT)),
     ),
     Sample("a user who is offline", USER, User((Session(HIS, GATEWAY, OLDER, NONE, "offline"),), False, {})),
     Sample(
@@ -175,6 +185,16 @@ SAMPLES: Final = (
             call=CALL,
             over=(CallId("00112233445566ff"),),
         ),
+    ),
+    Sample(
+        "an offer that its target has missed",
+        NEGOTIATION,
+        Negotiation(offers=(WaitingOffer(ALICE, OFFER, AT, CONNECTION),)),
+    ),
+    Sample(
+        "a call of two sessions",
+        NEGOTIATION,
+        Negotiation(True, call=CALL, sessions=((ALICE, HERS), (BOB, HIS))),
     ),
     Sample(
         "everything that the end of a call may mean",

@@ -17,7 +17,7 @@ from tieline.runtime.broker import BrokerAway
 from tieline.runtime.message import Message
 from tieline.wire import jetstream
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import RoomChange
+from tieline.wire.internal.rooms import RoomChange
 
 
 class Died(StoreUnavailable, BrokerAway):

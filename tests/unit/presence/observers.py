@@ -14,7 +14,9 @@ from presence.rules.user import User
 from tests.unit.presence.lifetime import Clock, Sent
 from tests.unit.presence.presence_process import SUBJECTS
 from tieline.wire.ids import ConnectionId, FrameDigest, RoomId, SessionId, UserId
-from tieline.wire.internal import Check, Relay, RoomMembers, decode_close_session
+from tieline.wire.internal.codec import decode_close_session
+from tieline.wire.internal.rooms import RoomMembers
+from tieline.wire.internal.signals import Check, Relay
 from tieline.wire.subjects import identifier
 
 Statuses = dict[UserId, str]

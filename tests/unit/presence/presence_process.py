@@ -7,8 +7,10 @@ import msgspec
 
 from presence.announce import Announcer
 from presence.changes import Changes
+from presence.effects import ENDED_AT_ONCE
 from presence.gateways import Gateways
 from presence.listeners import Listeners
+from presence.old_calls import OldCalls
 from presence.operations import Operations
 from presence.records import Records, negotiation_in, user_in
 from presence.room_log import RoomLog
@@ -21,20 +23,13 @@ from presence.rules.signals import Terms
 from presence.rules.user import RosterEntry, User
 from presence.store import ListedStore
 from tests.unit.presence.lifetime import Clock, FakeRoomLog, Life, MortalStore, Recorder, Sent
+from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    Check,
-    Done,
-    EndSession,
-    JoinRoom,
-    LeaveRoom,
-    Opened,
-    OpenSession,
-    PresenceReply,
-    Refused,
-    Regrant,
-    digest,
-)
+from tieline.wire.internal.answers import Done, Refused
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Regrant
+from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import Keys, Subjects, identifier
 
 SUBJECTS: Final = Subjects("tieline")
@@ -54,9 +49,11 @@ class PresenceProcess:
         max_members: int = 1000,
         *,
         beside: "PresenceProcess | None" = None,
+        most_waited_for: int = ENDED_AT_ONCE,
     ) -> None:
         self._policy: CandidatePolicy = policy
         self._max_members = max_members
+        self._most_waited_for = most_waited_for
         self.life = Life()
         self.do_all_hear = False
         """Whether all gateways hear the logs of rooms; else members are told one by one, too."""
@@ -77,7 +74,17 @@ class PresenceProcess:
         rosters = self.rosters = Rosters(records, self._max_members, count)
         listeners = Listeners(store, self.clock)
         announcer = Announcer(self.recorder, SUBJECTS)
-        self.changes = Changes(records, rosters, announcer, self.clock, log, self._do_all_hear)
+        self.old_calls = OldCalls()
+        self.changes = Changes(
+            records,
+            rosters,
+            announcer,
+            self.clock,
+            log,
+            self._do_all_hear,
+            self.old_calls,
+            self._most_waited_for,
+        )
         self.gateways = Gateways(
             records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S, listeners
         )
@@ -101,6 +108,11 @@ class PresenceProcess:
     async def give_up(self, user: UserId, connection: ConnectionId) -> None:
         """Let the window pass in which a session may be resumed after this connection of it was lost."""
         await self.changes.user(user, functools.partial(session.give_up, user, connection))
+
+    async def end_old_calls(self, *users: str) -> None:
+        """End what is left of the calls of older sessions, as is done later, or when a timer has passed."""
+        for user in users:
+            await self.changes.end_old_calls(UserId(user))
 
     async def expire(self, offerer: UserId, target: UserId, generation: str) -> None:
         """Let an offer have waited long enough."""

@@ -3,7 +3,8 @@
 from typing import Final
 
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import OpenSession, Register, secret_hash
+from tieline.wire.internal.sessions import OpenSession, Register
+from tieline.wire.resume_tokens import secret_hash
 
 NO_SECRET: Final = SecretHash(b"")
 

@@ -1,5 +1,7 @@
 """What others are sent, where, and under which name."""
 
+import hashlib
+
 import msgspec
 import pytest
 
@@ -11,8 +13,11 @@ from tests.unit.presence.presence_process import SUBJECTS
 from tests.unit.presence.requests import NO_SECRET
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.codes import CloseCode
+from tieline.wire.digests import message_id
+from tieline.wire.events import Happened
 from tieline.wire.ids import Address, CallId, ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import CloseSession, Happened, decode_close_session, message_id
+from tieline.wire.internal.codec import decode_close_session
+from tieline.wire.internal.sessions import CloseSession
 
 ALICE, BOB, HALL = UserId("alice"), UserId("bob"), RoomId("hall")
 HIS = SessionId("bob-s1")
@@ -50,6 +55,22 @@ def test_the_end_of_a_call_is_stored_with_its_name(announcer: Announcer, recorde
         "to": "bob",
         "data": {"reason": "timeout", "server": True},
     }
+
+
+def test_what_a_peer_knows_does_not_say_what_the_end_is_called(
+    announcer: Announcer, recorder: Recorder
+) -> None:
+    for session in (HIS, HIS, SessionId("bob-s2")):
+        announcer.hangup(HangUp(BOB, session, ALICE, "timeout", "offer", CallId("0123")))
+    first, again, other = (read(sent.payload)["requestId"] for sent in recorder.sent)
+    assert first == again != other
+
+
+def test_what_an_older_process_has_left_is_told_as_it_was(announcer: Announcer, recorder: Recorder) -> None:
+    announcer.hangup(HangUp(BOB, HIS, ALICE, "timeout", "offer"))
+    (sent,) = recorder.sent
+    named_after = hashlib.blake2b(b"offer bob alice", digest_size=12).hexdigest()
+    assert read(sent.payload)["requestId"] == f"hangup-{named_after}"
 
 
 def test_routers_are_told_which_user_has_changed(announcer: Announcer, recorder: Recorder) -> None:

@@ -11,26 +11,22 @@ from typing import Final, NamedTuple
 import msgspec
 import pytest
 
-from presence.rules.negotiation import WaitingOffer
+from presence.effects import ENDED_AT_ONCE
+from presence.rules.negotiation import Negotiation, WaitingOffer
 from presence.rules.user import User
 from tests.unit.presence.lifetime import Died, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, in_words
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
+from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    EndSession,
-    JoinRoom,
-    KeepLease,
-    LeaveRoom,
-    OpenSession,
-    Regrant,
-    decode_close_session,
-    digest,
-)
+from tieline.wire.internal.codec import decode_close_session
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
+from tieline.wire.internal.sessions import EndSession, KeepLease, OpenSession, Regrant
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL, DAN, EVE = (UserId(name) for name in ("alice", "bob", "carol", "dan", "eve"))
+ALICES, BOBS, CAROLS = ConnectionId("alice-c1"), SessionId("bob-s1"), SessionId("carol-s1")
 G1 = GatewayId("g1")
 HALL, CELLAR, ATTIC = RoomId("hall"), RoomId("cellar"), RoomId("attic")
 
@@ -204,13 +200,15 @@ class Outcome(NamedTuple):
     frames: set[Sent]
 
 
-async def outcome_of(before: Act, *acts: Act, dies_after: int | None = None) -> tuple[Outcome, int]:
+async def outcome_of(
+    before: Act, *acts: Act, dies_after: int | None = None, most_waited_for: int = ENDED_AT_ONCE
+) -> tuple[Outcome, int]:
     """Play a scene of several acts. In the first the process may die after so many effects.
 
     The outcome is that of all acts, but for the answer, which is the last one's. Also returns how many
     effects the first act had.
     """
-    process = PresenceProcess()
+    process = PresenceProcess(most_waited_for=most_waited_for)
     await before(process)
     process.recorder.sent.clear()
     process.life.begin(dies_after)
@@ -226,6 +224,17 @@ async def outcome_of(before: Act, *acts: Act, dies_after: int | None = None) -> 
     records = process.store.contents()
     records.pop(Keys.lease_timer(G1), None)  # whose value is made up anew for each process
     return Outcome(answer, records, await process.told()), effects
+
+
+def in_the_end(act: Act) -> Act:
+    """Let what is left of the calls of Alice's older session end, some time after an act."""
+
+    async def acts(process: PresenceProcess) -> object:
+        answer = await act(process)
+        await process.end_old_calls("alice")
+        return answer
+
+    return acts
 
 
 async def dies(act: Awaitable[object]) -> None:
@@ -248,6 +257,55 @@ async def test_whenever_a_process_dies_asking_again_brings_about_the_same(scene:
         assert disturbed.frames - undisturbed.frames == set(), f"told too much, {when}"
         assert undisturbed.frames - disturbed.frames == set(), f"told too little, {when}"
         assert disturbed == undisturbed, when
+
+
+@pytest.mark.parametrize("scene", [name for name in SCENES if "replaces" in name or "older" in name])
+async def test_whenever_a_process_dies_the_older_calls_end(scene: str) -> None:
+    before, opens_anew = SCENES[scene]
+    now = in_the_end(opens_anew)
+    undisturbed, effects = await outcome_of(before, now, most_waited_for=0)
+    at_once, _ = await outcome_of(before, opens_anew)
+    assert gist_of(undisturbed) == gist_of(at_once)
+    assert undisturbed.records.keys() - at_once.records.keys() <= {Keys.away_timer(ALICE, ALICES)}
+    for dies_after in range(1, effects + 1):
+        disturbed, _ = await outcome_of(before, now, now, dies_after=dies_after, most_waited_for=0)
+        when = f"having died after effect {dies_after} of {effects}"
+        assert gist_of(disturbed) == gist_of(undisturbed), when
+        assert disturbed.records.keys() == undisturbed.records.keys(), when
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        signals("bob", "alice", "OFFER", "offer of bob to the newer one"),
+        signals("bob", "alice", "ICE_CANDIDATE", "late candidate"),
+        signals("carol", "alice", "HANGUP", "late hangup"),
+        ends("alice", 2),
+        opens(opening("alice", "hall", number=3)),
+    ],
+    ids=["a new offer", "a late candidate", "a late hangup", "it ends", "it is replaced"],
+)
+async def test_older_calls_end_once_whatever_comes_before(then: Act) -> None:
+    replaces = opens(opening("alice", "hall", number=2, gateway="g3"))
+    outcome, _ = await outcome_of(everybody, replaces, in_the_end(then), most_waited_for=0)
+    hangups = [
+        sent.subject
+        for sent in outcome.frames
+        if sent.subject.endswith("-s1") and in_words_of_call(sent) == "hangup of alice: disconnected"
+    ]
+    assert sorted(hangups) == [SUBJECTS.user(BOB, BOBS), SUBJECTS.user(CAROL, CAROLS)]
+    calls = [
+        msgspec.msgpack.decode(record, type=Negotiation)
+        for key, record in outcome.records.items()
+        if key.startswith("pair.")
+    ]
+    alices = msgspec.msgpack.decode(outcome.records[Keys.user(ALICE)], type=User).session.id
+    assert {call.session_of(ALICE) for call in calls if call.is_active} <= {alices}
+
+
+def in_words_of_call(sent: Sent) -> str:
+    """Say what a frame for a user is about; nothing if it is none."""
+    return in_words(sent.payload) if sent.subject.startswith(f"{SUBJECTS.namespace}.user.") else ""
 
 
 @pytest.mark.parametrize("scene", SCENES)

@@ -1,18 +1,13 @@
 """What each effect does when it is carried out, once and again."""
 
-from collections.abc import Mapping
-from typing import Final, get_args
-
 import msgspec
 import pytest
 
 from presence.announce import Announcer
 from presence.effects import Effects
-from presence.records import negotiation_in, user_in
+from presence.records import user_in
 from presence.rosters import Rosters
-from presence.rules.change import Change
 from presence.rules.effects import (
-    CallEffect,
     CallEnded,
     Changed,
     CloseConnection,
@@ -22,72 +17,32 @@ from presence.rules.effects import (
     MemberCame,
     MemberWent,
     RemoveNote,
-    SessionBegan,
     SessionEnded,
     StatusChanged,
     UserEffect,
-    is_cheap,
 )
-from presence.rules.negotiation import NOTHING
 from presence.rules.user import RosterEntry
-from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
-from tests.unit.presence.counting_store import CountingStore
-from tests.unit.presence.lifetime import Sent
-from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess
+from presence.store import StoreUnavailable
+from tests.unit.presence.carrying_out import (
+    ALICE,
+    BOB,
+    ENTRY,
+    G1,
+    HALL,
+    HERS,
+    HIS,
+    KEY,
+    NOTE,
+    carry_out,
+    carry_out_of_call,
+    events,
+    with_both,
+)
+from tests.unit.presence.presence_process import SUBJECTS
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
-from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import Done
+from tieline.wire.ids import ConnectionId, SessionId
 from tieline.wire.subjects import Keys
-
-ALICE, BOB, CAROL, HALL, CELLAR = (
-    UserId("alice"),
-    UserId("bob"),
-    UserId("carol"),
-    RoomId("hall"),
-    RoomId("cellar"),
-)
-G1, HERS, HIS = GatewayId("g1"), SessionId("alice-s1"), SessionId("bob-s1")
-KEY, ENTRY, NOTE = Keys.user(ALICE), Keys.room(HALL, ALICE), Keys.session(G1, HERS)
-LATER: Final = 1_000_000
-"""A revision that nothing has yet."""
-
-
-async def with_both() -> PresenceProcess:
-    """Alice and Bob are in the hall, in a call."""
-    process = PresenceProcess()
-    for user in ("alice", "bob"):
-        await process.open(opening(user, "hall", secret=user))
-    await process.signal("alice", "bob", "OFFER", "offer")
-    await process.signal("bob", "alice", "ANSWER", "answer")
-    process.recorder.sent.clear()
-    return process
-
-
-async def carry_out(process: PresenceProcess, *effects: UserEffect, status: str = "online") -> None:
-    """Let effects be pending in Alice's record, and another process carry them out."""
-    record, revision = user_in(await process.store.read(KEY), KEY)
-    assert record is not None
-    session = msgspec.structs.replace(record.session, status=status)
-    pending = msgspec.structs.replace(record, sessions=(session,), pending=effects)
-    await process.records.write_user(KEY, pending, revision)
-    process.over(process.store)
-    await process.changes.user(ALICE, lambda _user, _beside, _facts: Change(Done()))
-
-
-async def carry_out_of_call(process: PresenceProcess, *effects: CallEffect) -> None:
-    """Let effects be pending in the call's record, and another process carry them out."""
-    key = Keys.pair(ALICE, BOB)
-    record, revision = negotiation_in(await process.store.read(key), key)
-    pending = msgspec.structs.replace(record or NOTHING, pending=effects)
-    await process.records.write_negotiation(key, pending, revision)
-    process.over(process.store)
-    await process.changes.negotiation(ALICE, BOB, lambda _stored, _users, _facts: Change(Done()))
-
-
-def events(process: PresenceProcess) -> list[str]:
-    """The kinds of what backends were told."""
-    return [sent.subject.rpartition(".")[2] for sent in process.heard_elsewhere("events")]
 
 
 async def test_routers_forget_a_user() -> None:
@@ -288,118 +243,3 @@ async def test_an_end_is_told_to_one_user_and_to_backends() -> None:
     assert process.heard_by("alice") == []
     assert events(process) == ["ended"]
     assert (await process.pair("alice", "bob")).pending == ()
-
-
-USER_EFFECTS: Final[tuple[UserEffect, ...]] = (
-    Changed(ALICE),
-    CloseConnection(ALICE, HERS, G1, ConnectionId("c"), 4500),
-    RemoveNote(HERS, G1, LATER),
-    EndCalls(HERS, NOW),
-    EndCallsWithoutRoom("left", "left-7", NOW),
-    MemberCame(HALL, 7, NOW),
-    SessionBegan(NOW),
-    SessionEnded(HERS, NOW),
-    MemberWent(CELLAR, HERS, 7, "left", NOW),
-    StatusChanged(),
-)
-CALL_EFFECTS: Final[tuple[CallEffect, ...]] = (
-    HangUp(BOB, HIS, ALICE, "left", "cause"),
-    CallEnded(NOW, ALICE, BOB, "left"),
-)
-
-
-def test_every_effect_is_tried_here() -> None:
-    assert {type(effect) for effect in USER_EFFECTS} == set(get_args(UserEffect))
-    assert {type(effect) for effect in CALL_EFFECTS} == set(get_args(CallEffect))
-
-
-@pytest.mark.parametrize("effect", USER_EFFECTS, ids=lambda effect: type(effect).__name__)
-async def test_an_effect_carried_out_again_is_the_very_same(effect: UserEffect) -> None:
-    process = await with_both()
-    await carry_out(process, effect)
-    first, records = set(process.recorder.sent), contents(process)
-    process.recorder.sent.clear()
-    await carry_out(process, effect)
-    assert set(process.recorder.sent) <= first
-    assert contents(process) == records
-
-
-@pytest.mark.parametrize("effect", CALL_EFFECTS, ids=lambda effect: type(effect).__name__)
-async def test_an_effect_of_a_call_carried_out_again_is_the_very_same(effect: CallEffect) -> None:
-    process = await with_both()
-    sent: list[list[Sent]] = []
-    for _ in range(2):
-        await carry_out_of_call(process, effect)
-        sent.append(list(process.recorder.sent))
-        process.recorder.sent.clear()
-    assert sent[0] == sent[1] != []
-
-
-def contents(process: PresenceProcess) -> dict[str, bytes]:
-    """What is stored."""
-    return process.store.contents()
-
-
-@pytest.mark.parametrize("effect", [*USER_EFFECTS, *CALL_EFFECTS], ids=lambda effect: type(effect).__name__)
-def test_what_costs_a_message_alone_is_cheap(effect: UserEffect | CallEffect) -> None:
-    assert is_cheap(effect) is isinstance(effect, Changed | CloseConnection)
-
-
-class WeighingStore(CountingStore):
-    """A store that weighs what is read of it."""
-
-    def __init__(self, store: ListedStore) -> None:
-        super().__init__(store)
-        self.bytes = 0
-        self.reads = 0
-
-    async def read(
-        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
-    ) -> dict[str, Record]:
-        """See `Store.read`."""
-        found = await super().read(*keys, confirmed=confirmed, known=known)
-        self.reads += len(keys)
-        self.bytes += sum(len(record.value) for record in found.values())
-        return found
-
-
-async def with_peers(count: int, *rooms: str) -> tuple[PresenceProcess, WeighingStore]:
-    """Alice has called many, all of whom are in the hall and in these rooms with her, with much held."""
-    process = PresenceProcess()
-    await process.open(opening("alice", "hall", *rooms))
-    for number in range(count):
-        peer = f"u{number}"
-        await process.open(opening(peer, "hall", *rooms))
-        await process.signal("alice", peer, "OFFER", f"offer {number}")
-        for candidate in range(4):
-            frame = f"{number} {candidate}".ljust(2000, ".")
-            await process.signal("alice", peer, "ICE_CANDIDATE", frame)
-    weighing = WeighingStore(process.store)
-    process.over(weighing)
-    return process, weighing
-
-
-async def test_leaving_one_of_two_rooms_reads_no_negotiation() -> None:
-    process, weighing = await with_peers(50, "cellar")
-    await process.leave("alice", "cellar")
-    assert (await process.pair("alice", "u0")).is_active
-    assert weighing.bytes < 50 * 1000
-
-
-async def test_leaving_the_last_common_room_ends_all_calls_of_it() -> None:
-    process, _ = await with_peers(6)
-    await process.join("u5", "cellar")
-    await process.join("alice", "cellar")
-    await process.leave("alice", "hall")
-    for number in range(5):
-        assert not (await process.pair("alice", f"u{number}")).is_active
-    assert (await process.pair("alice", "u5")).is_active
-
-
-async def test_a_negotiation_that_is_over_is_not_asked_about_again() -> None:
-    process, weighing = await with_peers(3)
-    for number in range(3):
-        await process.signal("alice", f"u{number}", "HANGUP", f"hangup {number}")
-    weighing.reads = 0
-    await process.leave("alice", "hall")
-    assert weighing.reads < 12

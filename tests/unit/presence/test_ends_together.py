@@ -11,7 +11,8 @@ from tests.unit.presence.lifetime import BusyStore
 from tests.unit.presence.presence_process import RESUME_WINDOW_S, PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline.wire.ids import ConnectionId, UserId
-from tieline.wire.internal import Done, EndSession
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.sessions import EndSession
 from tieline.wire.subjects import Keys
 
 ALICE, ALICES = UserId("alice"), ConnectionId("alice-c1")

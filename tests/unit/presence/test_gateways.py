@@ -15,8 +15,10 @@ from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tieline import metrics
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import GatewayId, UserId
-from tieline.wire.internal import KeepLease, PresenceReply, decode_close_session
+from tieline.wire.ids import ConnectionId, GatewayId, UserId
+from tieline.wire.internal.codec import decode_close_session
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.sessions import KeepLease
 from tieline.wire.subjects import Keys
 
 G1, G2 = GatewayId("g1"), GatewayId("g2")
@@ -61,6 +63,21 @@ async def test_the_sessions_of_a_dead_gateway_end_or_wait() -> None:
     assert decode_close_session(close.payload).session == "bob-s1"
     assert decode_close_session(close.payload).code == CloseCode.BROKER_LOST
     assert [key for key in process.store.contents() if key.startswith("session.")] == ["session.g2.carol-s1"]
+
+
+async def test_a_session_of_an_id_that_is_refused_now_ends_like_others() -> None:
+    """A gateway of version 0.1 has let it in, and nothing that names it is understood any more."""
+    process = PresenceProcess()
+    odd = "ali\u200dce"
+    await process.open(opening(odd, "hall", "team \u200d", secret="alice's"))
+    await process.open(opening("carol", "hall", gateway="g2"))
+    process.recorder.sent.clear()
+    assert await process.gateways.lease_ran_out(G1, before=FOR_EVER)
+    assert await statuses(process, odd) == ["away"]
+    process.clock.pass_s(RESUME_WINDOW_S)
+    await process.give_up(UserId(odd), ConnectionId(f"{odd}-c1"))
+    assert await statuses(process, odd) == ["offline"]
+    assert process.heard_by("carol") == [f"{odd} is away in hall", f"{odd} left hall: disconnected"]
 
 
 async def test_a_gateway_that_answers_is_not_dead() -> None:

@@ -1,4 +1,4 @@
-"""The bytes of every record, now and in every version since 0.2.
+"""The bytes of every record, now and in every version since 0.1.
 
 When one of these fails, the records have changed. If what changed is not released yet, write its bytes again
 (`python -m tests.support.golden VERSION --unreleased`); else see
@@ -18,7 +18,7 @@ from tests.unit.presence.golden_records import GOLDEN
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline.wire.ids import GatewayId
-from tieline.wire.internal import KeepLease
+from tieline.wire.internal.sessions import KeepLease
 
 VERSIONS = GOLDEN.versions()
 

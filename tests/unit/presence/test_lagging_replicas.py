@@ -13,16 +13,10 @@ from tests.contract.fake_store import matches
 from tests.unit.presence.presence_process import PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening, registering
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    Done,
-    EndSession,
-    JoinRoom,
-    LeaveRoom,
-    ListMembers,
-    PresenceReply,
-    RoomMembers,
-    SessionGone,
-)
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
+from tieline.wire.internal.sessions import EndSession
 from tieline.wire.subjects import Keys
 
 ALICE, HALL, HERS = UserId("alice"), RoomId("hall"), SessionId("alice-s1")

@@ -66,3 +66,17 @@ async def test_a_gateway_that_no_longer_says_so_is_taken_for_an_older_one() -> N
     await hall.lives(G1, hears=True)
     hall.clock.pass_s(LISTENER_TTL_S)
     assert not await hall.listeners.are_all()
+
+
+async def test_while_no_lease_is_renewed_what_was_known_last_is_so() -> None:
+    hall = Hall()
+    await hall.lives(G1, hears=True)
+    assert await hall.listeners.are_all()
+    hall.clock.pass_s(LONG_S)
+    assert await hall.listeners.are_all()
+
+    await hall.lives(G2, hears=False)
+    hall.clock.now_ms += LOOK_EVERY_MS
+    assert not await hall.listeners.are_all()
+    hall.clock.pass_s(LONG_S)
+    assert not await hall.listeners.are_all()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
+from presence.operations import LATE_MS
 from presence.records import IDLE_NEGOTIATION_TTL_S, MAX_TRIES, user_in
 from presence.rules import negotiation
 from presence.rules.negotiation import (
@@ -18,19 +19,22 @@ from presence.rules.negotiation import (
 from presence.rules.signals import KEPT_APART_S, MIN_TIMER_S
 from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
 from tests.unit.presence.counting_store import CountingStore, Trips
-from tests.unit.presence.lifetime import BusyStore
+from tests.unit.presence.lifetime import BusyStore, HeldUpStore
 from tests.unit.presence.presence_process import OFFER_TIMEOUT_S, PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import ended
+from tieline.wire.digests import digest
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import Delivery, PresenceReply, Relay, SessionGone, digest
+from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.signals import Delivery, Relay
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
 
 CALL = negotiation.offer(
-    NOTHING, Incoming(ALICE, BOB, SessionId("bob-s1"), digest(b"offer"), NOW)
+    NOTHING, Incoming(ALICE, BOB, SessionId("bob-s1"), digest(b"offer"), NOW, SessionId("alice-s1"))
 ).negotiation.call
 """The call that Alice's offer begins."""
 
@@ -421,3 +425,45 @@ async def test_what_can_be_refused_only_so_is_not_read_twice() -> None:
     process.over(counting)
     trips = await counting.count(process.signal("alice", "bob", "NONSENSE", "frame"))
     assert trips == Trips(1, 1, 0)
+
+
+@pytest.mark.parametrize("cmd", ["OFFER", "HANGUP"])
+@pytest.mark.parametrize(("late_ms", "counts"), [(LATE_MS, True), (LATE_MS + 1, False)])
+async def test_what_was_asked_so_long_ago_that_nobody_waits_changes_nothing(
+    cmd: str, late_ms: int, counts: bool
+) -> None:
+    process = await with_both()
+    await process.signal("bob", "alice", "OFFER", "offer of bob")
+    before = process.store.contents()
+    ask = msgspec.structs.replace(await process.check("alice", "bob", cmd, "late"), at=NOW)
+    process.clock.pass_s(late_ms / 1000)
+
+    if counts:
+        assert isinstance(await process.ask(ask), Relay)
+        assert process.store.contents() != before
+        return
+    with pytest.raises(StoreUnavailable):
+        await process.ask(ask)
+    assert process.store.contents() == before
+    assert events_of(process)[1:] == []
+
+
+async def test_a_process_that_stands_still_before_it_writes_writes_nothing() -> None:
+    process = await with_both()
+    held_up = HeldUpStore(process.store, Keys.pair(ALICE, BOB))
+    process.over(held_up)
+    ask = msgspec.structs.replace(await process.check("alice", "bob", "OFFER", "offer"), at=NOW)
+    asked = asyncio.ensure_future(process.ask(ask))
+    await held_up.is_reached.wait()
+    process.clock.pass_s(65)
+    held_up.may_go_on.set()
+
+    with pytest.raises(StoreUnavailable):
+        await asked
+    assert not (await process.pair("alice", "bob")).is_active
+
+
+async def test_a_gateway_that_does_not_say_when_is_taken_as_it_comes() -> None:
+    process = await with_both()
+    process.clock.pass_s(3600)
+    assert isinstance(await process.signal("alice", "bob", "OFFER", "offer"), Relay)

@@ -4,33 +4,28 @@ from typing import Final, get_args
 
 import pytest
 
+from presence.rules.retell_pace import MOST_OF_ONE
+from presence.store import StoreUnavailable
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import NO_SECRET, opening, registering
 from tests.unit.presence.rules.frames import NOW, named
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    OPERATIONS,
-    Check,
-    Done,
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.directions import OPERATIONS, PresenceReply, PresenceRequest
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, Retell, RoomMembers
+from tieline.wire.internal.sessions import (
     EndSession,
     FindReplaced,
-    JoinRoom,
     KeepLease,
     LeaseKept,
-    LeaveRoom,
-    ListMembers,
     Opened,
     OpenSession,
-    PresenceReply,
-    PresenceRequest,
     Register,
     Regrant,
-    Relay,
     Replaced,
-    Retell,
-    RoomMembers,
     Tell,
 )
+from tieline.wire.internal.signals import Check, Relay
 
 ALICE, BOB, HALL, CELLAR = UserId("alice"), UserId("bob"), RoomId("hall"), RoomId("cellar")
 HERS, CONNECTION = SessionId("alice-s1"), ConnectionId("alice-c1")
@@ -95,3 +90,14 @@ async def test_a_connection_that_only_seems_replaced_is_not_named() -> None:
     asked = FindReplaced(((ALICE, CONNECTION), (BOB, ConnectionId("bob-c1")), (UserId("x"), CONNECTION)))
 
     assert await process.ask(asked) == Replaced((CONNECTION,))
+
+
+async def test_a_room_is_told_once_more_only_so_often() -> None:
+    process = PresenceProcess()
+    await process.open(opening("alice", "hall"))
+    for _ in range(MOST_OF_ONE):
+        assert await process.ask(Retell(ALICE, HALL)) == Done()
+    told = len(process.log.entries)
+    with pytest.raises(StoreUnavailable):
+        await process.ask(Retell(ALICE, HALL))
+    assert len(process.log.entries) == told

@@ -4,7 +4,15 @@ import asyncio
 
 import pytest
 
-from presence.read_budget import MAX_BYTES, ReadBudget, estimated, estimated_each
+from presence.read_budget import (
+    LARGE_BYTES,
+    LARGE_SHARE,
+    MAX_BYTES,
+    ReadBudget,
+    estimated,
+    estimated_each,
+    parts,
+)
 from presence.records import encode
 from tests.unit.presence.rules.people import online
 from tieline.wire.ids import MAX_ID_BYTES, RoomId, SessionId
@@ -13,8 +21,8 @@ from tieline.wire.ids import MAX_ID_BYTES, RoomId, SessionId
 class Reads:
     """Reads that go on until they are told to end."""
 
-    def __init__(self, most: int) -> None:
-        self.budget = ReadBudget(most)
+    def __init__(self, most: int, large: int = LARGE_BYTES) -> None:
+        self.budget = ReadBudget(most * LARGE_SHARE // (LARGE_SHARE - 1), large)
         self.begun: list[str] = []
         self.most = 0
         self.may_end: dict[str, asyncio.Event] = {}
@@ -33,9 +41,9 @@ async def some_turns() -> None:
 
 
 async def test_no_more_is_asked_for_at_once_and_all_come_in_order() -> None:
-    reads = Reads(10)
+    reads = Reads(12)
     async with asyncio.TaskGroup() as tasks:
-        for name, size in (("a", 6), ("b", 6), ("c", 1), ("d", 4)):
+        for name, size in (("a", 7), ("b", 7), ("c", 1), ("d", 5)):
             tasks.create_task(reads.read(name, size))
         await some_turns()
         assert reads.begun == ["a"]  # c is small, but came after b
@@ -45,12 +53,12 @@ async def test_no_more_is_asked_for_at_once_and_all_come_in_order() -> None:
         for name in "bcd":
             reads.may_end[name].set()
     assert reads.begun == ["a", "b", "c", "d"]
-    assert reads.most <= 10
+    assert reads.most <= 12
     assert reads.budget.taken == 0
 
 
 async def test_what_is_more_than_all_is_asked_for_alone() -> None:
-    reads = Reads(10)
+    reads = Reads(12)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(reads.read("huge", 1000))
         tasks.create_task(reads.read("small", 1))
@@ -63,11 +71,11 @@ async def test_what_is_more_than_all_is_asked_for_alone() -> None:
 
 @pytest.mark.parametrize("has_its_turn", [True, False])
 async def test_one_that_is_cancelled_leaves_its_turn_to_others(has_its_turn: bool) -> None:
-    reads = Reads(10)
+    reads = Reads(12)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(reads.read("a", 10))
-        cancelled = tasks.create_task(reads.read("b", 10))
-        tasks.create_task(reads.read("c", 10))
+        tasks.create_task(reads.read("a", 12))
+        cancelled = tasks.create_task(reads.read("b", 12))
+        tasks.create_task(reads.read("c", 12))
         await some_turns()
         if has_its_turn:
             reads.may_end["a"].set()
@@ -79,6 +87,43 @@ async def test_one_that_is_cancelled_leaves_its_turn_to_others(has_its_turn: boo
         assert reads.begun == ["a", "c"]
         reads.may_end["c"].set()
     assert reads.budget.taken == 0
+
+
+async def test_those_who_ask_for_much_wait_for_each_other_alone() -> None:
+    reads = Reads(12, large=3)
+    async with asyncio.TaskGroup() as tasks:
+        for name, size in (("rosters", 4), ("more of them", 1000), ("lease", 1), ("signal", 3)):
+            tasks.create_task(reads.read(name, size))
+        await some_turns()
+        assert reads.begun == ["rosters", "lease", "signal"]
+        reads.may_end["rosters"].set()
+        await some_turns()
+        assert reads.begun == ["rosters", "lease", "signal", "more of them"]
+        for may_end in reads.may_end.values():
+            may_end.set()
+    assert reads.budget.taken == 0
+
+
+def test_what_is_read_of_many_rooms_is_asked_for_in_parts() -> None:
+    keys = ["user.alice", *(f"room.{number}.*" for number in range(100))]
+
+    divided = list(parts(keys))
+
+    assert [key for part in divided for key in part] == keys
+    assert all(estimated(part) <= MAX_BYTES // LARGE_SHARE for part in divided)
+    assert len(divided) == 4
+    assert list(parts([])) == []
+
+
+def test_a_part_has_room_for_what_is_read_beside_it() -> None:
+    beside = [f"user.{number}" for number in range(8)]
+    keys = [f"session.g.{number}" for number in range(1000)]
+
+    divided = list(parts(keys, beside))
+
+    assert [len(part) for part in divided] == [504, 496]
+    rosters = [f"room.{number}.*" for number in range(33)]
+    assert all(estimated([*beside, *part]) <= MAX_BYTES // LARGE_SHARE for part in parts(rosters, beside))
 
 
 def test_no_user_has_more_than_is_estimated() -> None:

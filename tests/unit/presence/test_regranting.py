@@ -8,7 +8,9 @@ from tests.unit.presence.lifetime import BusyStore
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal import Done, PresenceReply, Refused, Regrant, SessionGone
+from tieline.wire.internal.answers import Done, Refused, SessionGone
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.sessions import Regrant
 
 ALICE, BOB, HALL = UserId("alice"), UserId("bob"), RoomId("hall")
 

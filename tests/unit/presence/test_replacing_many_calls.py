@@ -7,13 +7,16 @@ from presence.effects import ENDED_AT_ONCE
 from presence.rules.effects import HangUp
 from presence.rules.negotiation import Negotiation
 from presence.store import StoreUnavailable
+from tests.support.waiting import until
 from tests.unit.presence.counting_store import CountingStore
 from tests.unit.presence.lifetime import BusyStore, HeldUpStore
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
-from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import Opened
+from tieline.wire.ids import ConnectionId, SessionId, UserId
+from tieline.wire.internal.sessions import Opened
 from tieline.wire.subjects import Keys
+
+ALICE: Final = UserId("alice")
 
 CALLERS: Final = tuple(f"caller-{number}" for number in range(2 * ENDED_AT_ONCE))
 
@@ -30,25 +33,91 @@ async def called_by(*callers: str) -> PresenceProcess:
 
 
 async def test_all_who_called_hear_that_the_older_session_has_ended() -> None:
-    process = await called_by(*CALLERS)
+    few = CALLERS[:ENDED_AT_ONCE]
+    process = await called_by(*few)
 
     await process.open(opening("alice", "hall", number=2))
 
-    for caller in CALLERS:
+    for caller in few:
         assert process.heard_by(caller)[0] == "hangup of alice: disconnected"
         assert not (await process.pair("alice", caller)).is_active
+
+
+async def test_who_is_called_by_many_is_answered_before_they_hear_of_it() -> None:
+    process = await called_by(*CALLERS)
+    ending = asyncio.ensure_future(process.old_calls.run(process.changes.end_old_calls))
+
+    await process.open(opening("alice", "hall", number=2))
+    heard = [process.heard_by(caller) for caller in CALLERS]
+    assert not [words for words in heard if "hangup of alice: disconnected" in words]
+    user = await process.user("alice")
+    assert user is not None
+    assert user.ending is not None
+
+    await until(lambda: all("hangup of alice: disconnected" in process.heard_by(one) for one in CALLERS))
+    await process.end_old_calls("alice")
+    assert not [caller for caller in CALLERS if (await process.pair("alice", caller)).is_active]
+    assert (user := await process.user("alice")) is not None
+    assert user.ending is None
+    ending.cancel()
+
+
+async def test_when_the_process_has_died_a_timer_has_the_calls_ended() -> None:
+    process = await called_by(*CALLERS)
+    await process.open(opening("alice", "hall", number=2))
+    assert Keys.away_timer(ALICE, ConnectionId("alice-c1")) in process.store.contents()
+
+    another = PresenceProcess(beside=process)
+    await another.give_up(ALICE, ConnectionId("alice-c1"))
+    await another.end_old_calls("alice")
+
+    assert not [caller for caller in CALLERS if (await process.pair("alice", caller)).is_active]
+    assert (user := await process.user("alice")) is not None
+    assert (user.is_reachable, user.ending) == (True, None)
+
+
+async def test_the_next_request_has_the_calls_ended_by_whichever_process() -> None:
+    process = await called_by(*CALLERS)
+    await process.open(opening("alice", "hall", number=2))
+
+    another = PresenceProcess(beside=process)
+    ending = asyncio.ensure_future(another.old_calls.run(another.changes.end_old_calls))
+    await another.join("alice", "cellar")
+
+    await until(lambda: all("hangup of alice: disconnected" in process.heard_by(one) for one in CALLERS))
+    ending.cancel()
+
+
+async def test_nobody_waits_for_what_another_process_is_ending() -> None:
+    process = await called_by(*CALLERS)
+    slow = PresenceProcess(beside=process)
+    held_up = HeldUpStore(slow.store, Keys.user(UserId("caller-40")))
+    slow.over(held_up)
+    ends = asyncio.ensure_future(slow.end("alice"))
+    await held_up.is_reached.wait()
+
+    await process.open(opening("alice", "hall", number=2))
+    await process.signal("caller-50", "alice", "OFFER", "another offer")
+    held_up.may_go_on.set()
+    await ends
+    await process.end_old_calls("alice")
+
+    active = [caller for caller in CALLERS if (await process.pair("alice", caller)).is_active]
+    assert active == ["caller-50"]
+    for caller in CALLERS:
+        assert process.heard_by(caller).count("hangup of alice: disconnected") == 1
 
 
 async def test_the_users_of_many_calls_are_read_together() -> None:
     process = await called_by(*CALLERS)
     counting = CountingStore(process.store)
     process.over(counting)
-    await counting.count(process.open(opening("alice", number=2)))
+    await counting.count(process.end("alice"))
     many = counting.asked.copy()
 
     process = await called_by(*CALLERS[:1])
     process.over(counting := CountingStore(process.store))
-    await counting.count(process.open(opening("alice", number=2)))
+    await counting.count(process.end("alice"))
 
     batches = len(CALLERS) // ENDED_AT_ONCE
     assert many["read"] - counting.asked["read"] == 2 * (batches - 1)  # the negotiations, and their users

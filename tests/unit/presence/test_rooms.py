@@ -11,15 +11,9 @@ from tests.unit.presence.presence_process import PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    Done,
-    JoinRoom,
-    LeaveRoom,
-    ListMembers,
-    PresenceReply,
-    RoomMembers,
-    SessionGone,
-)
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
 from tieline.wire.replies import Member
 
 ALICE, BOB, HALL = UserId("alice"), UserId("bob"), RoomId("hall")

@@ -17,7 +17,7 @@ from tests.unit.presence.presence_process import OFFLINE_RETENTION_S
 from tests.unit.presence.requests import NO_SECRET
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import RoomMembers
+from tieline.wire.internal.rooms import RoomMembers
 from tieline.wire.replies import Member
 from tieline.wire.subjects import Keys
 

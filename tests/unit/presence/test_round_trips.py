@@ -16,8 +16,10 @@ from tests.unit.presence.counting_store import CountingStore, Trips
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
+from tieline.wire.digests import digest
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import JoinRoom, ListMembers, OpenSession, digest
+from tieline.wire.internal.rooms import JoinRoom, ListMembers
+from tieline.wire.internal.sessions import OpenSession
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "performance.md"
 
@@ -29,11 +31,11 @@ Act = Callable[[PresenceProcess], Awaitable[object]]
 
 
 class Row(NamedTuple):
-    """What an operation costs, and what it cost in version 0.1.0."""
+    """What an operation costs, and what it cost before version 0.1.0."""
 
     now: Trips
     before: Trips
-    """Version 0.1.0 waited for every write."""
+    """Then each write was waited for."""
 
 
 TABLE: Final = {
@@ -218,7 +220,7 @@ async def counted(name: str, *, by_another_process: bool = True) -> tuple[Trips,
 
 def rendered() -> str:
     """The table as the page shows it."""
-    head = "| operation | round trips, 0.1.0 | now | requests, 0.1.0 | now | one-way writes now |\n"
+    head = "| operation | round trips, before | now | requests, before | now | one-way writes now |\n"
     lines = (
         f"| {name} | {before.rounds} | {now.rounds} | {before.requests} | {now.requests} | {now.one_way} |\n"
         for name, (now, before) in TABLE.items()

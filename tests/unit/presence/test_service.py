@@ -6,28 +6,26 @@ import pytest
 
 from presence.service import SIZE, UNKNOWN, PresenceService
 from tests.support.metrics import value_of
+from tests.support.waiting import until
+from tests.unit.presence.lifetime import HeldUpStore, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline import metrics
 from tieline.runtime import metrics as runtime_metrics
 from tieline.runtime.message import Message, block
 from tieline.runtime.pool import PoolSize
-from tieline.wire import internal
+from tieline.wire.digests import digest
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    Check,
-    JoinRoom,
-    KeepLease,
-    LeaseKept,
-    LeaveRoom,
-    ListMembers,
-    Opened,
-    Refused,
-    RoomMembers,
-)
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Refused
+from tieline.wire.internal.directions import OPERATIONS
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
+from tieline.wire.internal.sessions import KeepLease, LeaseKept, Opened
+from tieline.wire.internal.signals import Check
+from tieline.wire.subjects import Keys
 
 GATEWAYS = f"{SUBJECTS.gateway(GatewayId('g1'), 'reply')}."
-CHECK = Check(UserId("alice"), SessionId("s-1"), UserId("bob"), "WEBRTC_OFFER", internal.digest(b"{}"), b"")
+CHECK = Check(UserId("alice"), SessionId("s-1"), UserId("bob"), "WEBRTC_OFFER", digest(b"{}"), b"")
 ROUTERS = f"{SUBJECTS.replies('router', 'r1')}."
 
 
@@ -43,7 +41,7 @@ async def answers(process: PresenceProcess, *messages: Message, size: PoolSize =
             service.on_request(message)
     asked = {message.reply for message in messages}
     return {
-        sent.subject.rpartition(".")[2]: internal.decode_presence_reply(sent.payload)
+        sent.subject.rpartition(".")[2]: codec.decode_presence_reply(sent.payload)
         for sent in process.recorder.sent
         if sent.subject in asked
     }
@@ -51,17 +49,50 @@ async def answers(process: PresenceProcess, *messages: Message, size: PoolSize =
 
 async def test_each_request_is_answered_where_it_says() -> None:
     process = PresenceProcess()
-    found = await answers(process, asking("open", internal.encode(opening("alice", "hall")), "a"))
+    found = await answers(process, asking("open", codec.encode(opening("alice", "hall")), "a"))
     alice, session, hall = UserId("alice"), SessionId("alice-s1"), RoomId("hall")
     found |= await answers(
         process,
-        asking("members", internal.encode(ListMembers(alice, session, hall)), "b"),
-        asking("join", internal.encode(JoinRoom(UserId("bob"), session, hall)), "c"),
+        asking("members", codec.encode(ListMembers(alice, session, hall)), "b"),
+        asking("join", codec.encode(JoinRoom(UserId("bob"), session, hall)), "c"),
     )
     assert isinstance(found["a"], Opened)
     assert isinstance(found["b"], RoomMembers)
     assert [member.user_id for member in found["b"].members] == [alice]
     assert not isinstance(found["c"], RoomMembers | Refused)
+
+
+async def test_candidates_and_comers_wait_for_no_crowd_that_calls() -> None:
+    process = PresenceProcess()
+    for user in ("alice", "bob", "carol"):
+        await process.open(opening(user, "hall"))
+    await process.signal("alice", "bob", "OFFER", "offer")
+    await process.signal("bob", "alice", "ANSWER", "answer")
+    checks = {
+        "first": await process.check("carol", "bob", "OFFER", "first"),
+        "second": await process.check("bob", "carol", "OFFER", "second"),
+        "candidate": await process.check("alice", "bob", "ICE_CANDIDATE", "candidate"),
+    }
+    held_up = HeldUpStore(process.store, Keys.pair(UserId("bob"), UserId("carol")))
+    process.over(held_up)
+    async with asyncio.TaskGroup() as tasks:
+        few = PoolSize(under_way=1, of_one=1)
+        service = PresenceService(process.recorder, SUBJECTS, tasks, process.operations, SIZE, few)
+        for name, check in checks.items():
+            service.on_request(Message(SUBJECTS.presence("check"), ROUTERS + name, codec.encode(check), b""))
+        service.on_request(asking("open", codec.encode(opening("dave", "hall")), "dave"))
+        answered = ("candidate", "dave")
+        await until(lambda: all(answers_to(process, name) for name in answered))
+        assert not answers_to(process, "first") + answers_to(process, "second")
+        assert value_of(runtime_metrics.JOBS_WAITING) == 1
+        held_up.may_go_on.set()
+    assert answers_to(process, "first")
+    assert answers_to(process, "second")
+
+
+def answers_to(process: PresenceProcess, name: str) -> list[Sent]:
+    """List what was answered to a request."""
+    return [sent for sent in process.recorder.sent if sent.subject.rpartition(".")[2] == name]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +103,7 @@ async def test_each_request_is_answered_where_it_says() -> None:
         b"not msgpack",
         b"\x92\xa9SaidToDie\x01",
         b"\x92\xa9KeepLease\xa1\xff",  # text that is not UTF-8
-        internal.encode([1, 2, 3]),
+        codec.encode([1, 2, 3]),
     ],
 )
 async def test_what_cannot_be_read_is_counted_and_takes_no_other_along(data: bytes) -> None:
@@ -81,16 +112,14 @@ async def test_what_cannot_be_read_is_counted_and_takes_no_other_along(data: byt
     found = await answers(
         PresenceProcess(),
         asking("replaced", data, "a"),
-        asking("open", internal.encode(opening("alice", "hall")), "b"),
+        asking("open", codec.encode(opening("alice", "hall")), "b"),
     )
     assert found.keys() == {"b"}
     assert value_of(failed) == before + 1
 
 
 async def test_a_request_on_the_subject_of_another_stays_unanswered() -> None:
-    assert (
-        await answers(PresenceProcess(), asking("join", internal.encode(opening("alice", "hall")), "a")) == {}
-    )
+    assert await answers(PresenceProcess(), asking("join", codec.encode(opening("alice", "hall")), "a")) == {}
 
 
 async def test_garbage_is_a_line_a_second_and_not_one_each(caplog: pytest.LogCaptureFixture) -> None:
@@ -102,12 +131,10 @@ async def test_more_than_fits_is_dropped_and_the_others_are_answered() -> None:
     process, dropped = PresenceProcess(), runtime_metrics.JOBS_DROPPED.labels("full")
     before = value_of(dropped)
     flood = [
-        asking("join", internal.encode(JoinRoom(UserId("mallory"), SessionId("s"), RoomId("hall"))), f"m{n}")
+        asking("join", codec.encode(JoinRoom(UserId("mallory"), SessionId("s"), RoomId("hall"))), f"m{n}")
         for n in range(50)
     ]
-    honest = [
-        asking("open", internal.encode(opening(name, "hall")), name) for name in ("alice", "bob", "carol")
-    ]
+    honest = [asking("open", codec.encode(opening(name, "hall")), name) for name in ("alice", "bob", "carol")]
     found = await answers(process, *flood, *honest, size=PoolSize(under_way=2, of_one=1, waiting=8))
     assert {"alice", "bob", "carol"} <= found.keys()
     assert value_of(dropped) - before == len(flood) + len(honest) - len(found) == 43
@@ -120,12 +147,12 @@ async def test_what_is_not_waited_for_any_more_is_not_carried_out() -> None:
         Message(
             SUBJECTS.presence("open"),
             GATEWAYS + name,
-            internal.encode(opening(name, "hall")),
+            codec.encode(opening(name, "hall")),
             block({"Tieline-Patience": patience_ms}),
         )
         for name, patience_ms in (("patient", "3000"), ("gone", "0"))
     )
-    first = asking("open", internal.encode(opening("alice", "hall")), "alice")
+    first = asking("open", codec.encode(opening("alice", "hall")), "alice")
     found = await answers(process, first, gone, patient, size=PoolSize(under_way=1, of_one=1))
     assert found.keys() == {"alice", "patient"}
     assert value_of(late) == before + 1
@@ -133,8 +160,8 @@ async def test_what_is_not_waited_for_any_more_is_not_carried_out() -> None:
 
 async def test_a_gateway_s_lease_has_its_turn_among_many_users() -> None:
     process = PresenceProcess()
-    many = [asking("open", internal.encode(opening(f"u{n}", "hall")), f"u{n}") for n in range(30)]
-    lease = asking("lease", internal.encode(KeepLease(GatewayId("g1"))), "lease")
+    many = [asking("open", codec.encode(opening(f"u{n}", "hall")), f"u{n}") for n in range(30)]
+    lease = asking("lease", codec.encode(KeepLease(GatewayId("g1"))), "lease")
     found = await answers(process, *many, lease, size=PoolSize(under_way=1, of_one=1))
     assert isinstance(found["lease"], LeaseKept)
     assert len(found) == 31
@@ -173,11 +200,11 @@ async def test_nothing_is_answered_anywhere_else(reply: str) -> None:
 
 
 def opened() -> bytes:
-    return internal.encode(opening("alice", "hall"))
+    return codec.encode(opening("alice", "hall"))
 
 
 async def test_a_check_is_answered_to_routers_and_all_else_to_gateways() -> None:
-    check = internal.encode(CHECK)
+    check = codec.encode(CHECK)
     asked = [
         Message(SUBJECTS.presence("check"), GATEWAYS + "a", check, b""),
         Message(SUBJECTS.presence("check"), ROUTERS + "b", check, b""),
@@ -201,6 +228,6 @@ async def test_a_check_is_answered_to_routers_and_all_else_to_gateways() -> None
 async def test_an_id_that_no_process_makes_is_refused(request_: LeaveRoom | KeepLease) -> None:
     process, dropped = PresenceProcess(), metrics.UNREADABLE_MESSAGES.labels("request")
     before = value_of(dropped)
-    op = internal.OPERATIONS[type(request_)]
-    assert await answers(process, asking(op, internal.encode(request_), "a")) == {}
+    op = OPERATIONS[type(request_)]
+    assert await answers(process, asking(op, codec.encode(request_), "a")) == {}
     assert value_of(dropped) == before + 1

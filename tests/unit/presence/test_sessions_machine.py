@@ -14,12 +14,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from presence.effects import ENDED_AT_ONCE
 from tests.support.examples import scaled
 from tests.unit.presence.acts import Gateways
 from tests.unit.presence.cluster import CELLAR, HALL, PROCESSES, ROOMS, USERS, Act, Cluster
 from tests.unit.presence.consistency import Consistency
 from tieline.wire.ids import GatewayId, RoomId, UserId
-from tieline.wire.internal import Check, OpenSession
+from tieline.wire.internal.sessions import OpenSession
+from tieline.wire.internal.signals import Check
 
 KINDS: Final = (
     "connect",
@@ -82,13 +84,14 @@ class Sessions(RuleBasedStateMachine):
 
     @initialize(
         max_members=st.sampled_from((1000, 1000, 2)),
+        most_waited_for=st.sampled_from((ENDED_AT_ONCE, 0)),
         resumable=st.booleans(),
         calls=st.sets(st.sampled_from(USERS)),
     )
-    def begin(self, max_members: int, resumable: bool, calls: set[UserId]) -> None:
+    def begin(self, max_members: int, most_waited_for: int, resumable: bool, calls: set[UserId]) -> None:
         """Let everybody connect, and some of them call others."""
         self._runner = asyncio.Runner()
-        self.cluster = Cluster(max_members)
+        self.cluster = Cluster(max_members, most_waited_for)
         self.gateways = Gateways(self.cluster)
         self.consistency = Consistency(self.cluster, self.gateways)
         self.unanswered: list[Act] = []

@@ -7,8 +7,8 @@ from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tieline.metrics import REGISTRY
+from tieline.wire.digests import digest
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import digest
 
 ALICE, BOB = UserId("alice"), UserId("bob")
 

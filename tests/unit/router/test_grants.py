@@ -94,6 +94,7 @@ def test_a_change_of_either_user_ends_both_directions(changed: UserId) -> None:
 
     assert found(grants, (ALICE, BOB), (BOB, ALICE)) == [False, False]
     assert len(grants) == 0
+    assert grants.is_empty
 
 
 def test_a_change_leaves_the_grants_of_others() -> None:
@@ -160,6 +161,7 @@ def test_everything_is_dropped_if_changes_may_be_missed() -> None:
 
     assert found(grants, (ALICE, BOB), (CAROL, DAVE), (BOB, CAROL)) == [False] * 3
     assert len(grants) == 0
+    assert grants.is_empty
 
 
 @pytest.mark.parametrize("changed", [ALICE, BOB])

@@ -49,6 +49,18 @@ async def test_so_many_are_under_way_and_all_have_their_turn() -> None:
     assert value_of(metrics.JOBS_WAITING) == 0
 
 
+async def test_what_waits_in_several_pools_is_counted_together() -> None:
+    work = Work()
+    async with asyncio.TaskGroup() as tasks:
+        pools = [Pool(tasks, PoolSize(under_way=1, of_one=1)) for _ in range(2)]
+        for number in range(5):
+            for pool in pools:
+                pool.submit(f"u{number}", "1", work.job(str(number)), 1, 60)
+        assert value_of(metrics.JOBS_WAITING) == 8
+        work.may_end.set()
+    assert value_of(metrics.JOBS_WAITING) == 0
+
+
 async def test_one_owner_has_no_more_than_its_share() -> None:
     work = Work()
     async with asyncio.TaskGroup() as tasks:

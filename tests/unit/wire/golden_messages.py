@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from tests.support.golden import Codec, Golden, Sample
-from tieline.wire import internal
+from tieline.wire.events import Happened
 from tieline.wire.ids import (
     CallId,
     ConnectionId,
@@ -21,36 +21,31 @@ from tieline.wire.ids import (
     SessionId,
     UserId,
 )
-from tieline.wire.internal import (
-    Accepted,
-    Check,
-    CloseSession,
-    Delivery,
-    Done,
-    EndSession,
-    FindReplaced,
-    Happened,
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Done, Outdated, Refused, SessionGone
+from tieline.wire.internal.rooms import (
     JoinRoom,
-    KeepLease,
-    LeaseKept,
     LeaveRoom,
     ListMembers,
-    Opened,
-    OpenSession,
-    Outdated,
-    Refused,
-    Register,
-    Regrant,
-    Relay,
-    Replaced,
     Retell,
     RoomChange,
     RoomJoined,
     RoomMembers,
-    SessionGone,
-    Signal,
+)
+from tieline.wire.internal.sessions import (
+    CloseSession,
+    EndSession,
+    FindReplaced,
+    KeepLease,
+    LeaseKept,
+    Opened,
+    OpenSession,
+    Register,
+    Regrant,
+    Replaced,
     Tell,
 )
+from tieline.wire.internal.signals import Accepted, Check, Delivery, Relay, Signal
 from tieline.wire.replies import Member
 
 ALICE, BOB = UserId("alice"), UserId("用户 一")
@@ -151,12 +146,12 @@ SAMPLES: Final = (
     Sample(
         "a signal that names its connection",
         "signals",
-        [Signal(ALICE, HERS, BOB, FRAME, True, connection=CONNECTION)],
+        [Signal(ALICE, HERS, BOB, FRAME, True, connection=CONNECTION, at=1_700_000_000_000)],
     ),
     Sample(
         "a signal to be judged that names its connection",
         REQUEST,
-        Check(ALICE, HERS, BOB, CANDIDATE, DIGEST, FRAME, connection=CONNECTION),
+        Check(ALICE, HERS, BOB, CANDIDATE, DIGEST, FRAME, connection=CONNECTION, at=1_700_000_000_000),
     ),
     Sample(
         "a session to be begun by a gateway that names its connections",
@@ -254,10 +249,15 @@ SAMPLES: Final = (
     Sample(
         "a new session, and whose it is",
         REPLY,
-        Opened(HERS, False, {}, user=ALICE, connection=CONNECTION, revision=44),
+        Opened(HERS, False, {}, user=ALICE, asked=HERS, revision=44),
     ),
     Sample("a request that may be outdated", REPLY, Outdated(45)),
     Sample("a request of a gateway without a lease", REPLY, Outdated()),
+    Sample(
+        "a session resumed of which it is known when it was lost",
+        REPLY,
+        Opened(HERS, True, {}, lost_at=JOINED_AT),
+    ),
     Sample("a lease that was kept, and when", REPLY, LeaseKept("run", revision=46, now=JOINED_AT)),
     Sample("connections that were replaced", REPLY, Replaced((CONNECTION, OTHER))),
     Sample("a connection to be closed", "close", CloseSession(ALICE, HERS, CONNECTION, 4500)),
@@ -269,12 +269,12 @@ GOLDEN: Final = Golden(
     folder=Path(__file__).with_name("golden"),
     file="messages.json",
     codecs={
-        "signals": Codec(internal.encode, internal.decode_signals),
-        "answers": Codec(internal.encode, internal.decode_answers),
-        REQUEST: Codec(internal.encode, internal.decode_presence_request),
-        REPLY: Codec(internal.encode, internal.decode_presence_reply),
-        "change": Codec(internal.encode, internal.decode_room_change),
-        "close": Codec(internal.encode, internal.decode_close_session),
+        "signals": Codec(codec.encode, codec.decode_signals),
+        "answers": Codec(codec.encode, codec.decode_answers),
+        REQUEST: Codec(codec.encode, codec.decode_presence_request),
+        REPLY: Codec(codec.encode, codec.decode_presence_reply),
+        "change": Codec(codec.encode, codec.decode_room_change),
+        "close": Codec(codec.encode, codec.decode_close_session),
         "event": Codec(msgspec.json.encode, msgspec.json.Decoder(Happened).decode),
     },
     samples=SAMPLES,

@@ -18,7 +18,15 @@ from tests.unit.wire.samples import (
     room_message,
     signal_message,
 )
-from tieline.wire.ambiguity import DATA, ENVELOPE, MAX_NAMES, has_ambiguous_names, is_usual_signal
+from tieline.wire import ambiguity
+from tieline.wire.ambiguity import (
+    DATA,
+    ENVELOPE,
+    MAX_COLONS,
+    MAX_NAMES,
+    has_ambiguous_names,
+    is_usual_signal,
+)
 from tieline.wire.codes import ErrorCode
 from tieline.wire.envelope import Malformed, Offer, decode
 
@@ -175,6 +183,42 @@ def test_an_envelope_and_a_data_have_so_many_names_at_most(count: int) -> None:
     assert is_refused(frame(message | {"data": body})) == (count > MAX_NAMES)
     assert is_refused(frame(envelope)) == (count > MAX_NAMES)
     assert not is_refused(offer_with(frame(many)))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        '"x":' + "{" + ",".join(f'"n{number}":1' for number in range(MAX_COLONS)) + "}",
+        '"x":"' + ":" * MAX_COLONS + '"',
+        '"a:b":[' + '":",' * MAX_COLONS + "1]",
+        ",".join(f'"n{number}":1' for number in range(MAX_COLONS)),
+    ],
+    ids=["deep", "in a text", "beside a name with one", "of names"],
+)
+def test_of_too_many_colons_no_names_are_read(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ambiguity, "_members", None)  # reads names
+    text = GOOD[:-1] + b"," + extra.encode() + b"}"
+
+    assert is_refused(text)
+    assert is_refused(GOOD[:-2] + b"," + extra.encode() + b"}}")
+    assert is_refused(frame(ping_message())[:-1] + b"," + extra.encode() + b"}")
+
+
+def test_colons_within_what_is_not_looked_at_are_free() -> None:
+    colons = b'"' + b":" * (MAX_COLONS + 1) + b'"'
+    for text in (
+        offer_with(colons),
+        frame(ping_message() | {"data": None}).replace(b'"data": null', b'"data":' + colons),
+    ):
+        assert not is_refused(b" " + text)
+
+
+@pytest.mark.parametrize("name", ["a:b", "a\\u003ab", "a\\u003Ab", "\\u003a:", ":" * 9])
+def test_a_colon_within_a_name_hides_no_name_that_stands_twice(name: str) -> None:
+    for once in (with_name(name, '":\\u003a"'), with_name_in_data(name, '":\\u003A"')):
+        assert not is_refused(once)
+        assert is_refused(once.replace(b'"from"', b'"from":"x","from"'))
+        assert is_refused(b'{"module":"ROOM",' + once[1:])
 
 
 def test_beside_lone_surrogates_names_are_looked_at() -> None:

@@ -3,27 +3,22 @@
 import msgspec
 import pytest
 
-from tieline.wire import internal
-from tieline.wire.checks import MAX_BYTES, MAX_INT, MAX_TEXT, Checker
+from tieline.wire.checks import MAX_BYTES, MAX_INT, MAX_TEXT, UNREADABLE, Checker
 from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import (
-    MAX_ASKED,
-    Check,
+from tieline.wire.internal import codec
+from tieline.wire.internal.codec import MAX_ASKED
+from tieline.wire.internal.directions import PresenceReply, PresenceRequest
+from tieline.wire.internal.rooms import RoomChange, RoomMembers
+from tieline.wire.internal.sessions import (
     CloseSession,
-    Delivery,
     EndSession,
     FindReplaced,
     Opened,
     OpenSession,
-    PresenceReply,
-    PresenceRequest,
     Register,
-    Relay,
     Replaced,
-    RoomChange,
-    RoomMembers,
-    Signal,
 )
+from tieline.wire.internal.signals import Check, Delivery, Relay, Signal
 from tieline.wire.replies import Member
 
 ALICE, BOB, S, C, G = UserId("alice"), UserId("bob"), SessionId("s"), ConnectionId("c"), GatewayId("g")
@@ -85,46 +80,46 @@ NO_ANSWERS: list[PresenceReply] = [
 @pytest.mark.parametrize("request_", REFUSED, ids=lambda request: repr(request)[:60])
 def test_a_request_that_no_process_makes_is_refused(request_: PresenceRequest) -> None:
     with pytest.raises(msgspec.ValidationError):
-        internal.decode_presence_request(internal.encode(request_))
+        codec.decode_presence_request(codec.encode(request_))
 
 
 @pytest.mark.parametrize("reply", NO_ANSWERS, ids=lambda reply: repr(reply)[:60])
 def test_an_answer_that_no_process_gives_is_refused(reply: PresenceReply) -> None:
     with pytest.raises(msgspec.ValidationError):
-        internal.decode_presence_reply(internal.encode(reply))
+        codec.decode_presence_reply(codec.encode(reply))
 
 
 def test_what_is_said_unasked_is_looked_at_as_well() -> None:
     closing = CloseSession(ALICE, SessionId("s"), ConnectionId("c."), 4500)
     change = RoomChange("left", 7, SessionId(" "), "online", True, 0)
     with pytest.raises(msgspec.ValidationError):
-        internal.decode_close_session(internal.encode(closing))
+        codec.decode_close_session(codec.encode(closing))
     with pytest.raises(msgspec.ValidationError):
-        internal.decode_room_change(internal.encode(change))
+        codec.decode_room_change(codec.encode(change))
 
 
 def test_ends_as_deep_as_the_stack_are_no_request() -> None:
-    one = internal.encode(ending())
+    one = codec.encode(ending())
     head, end = one[:-2], one[-2:]
     assert end == b"\x90\x00"  # no others, and nothing said of when it was asked
     nested = head * 50_000 + one
-    with pytest.raises(internal.UNREADABLE):
-        internal.decode_presence_request(nested.replace(b"\x90", b"\x91"))
+    with pytest.raises(UNREADABLE):
+        codec.decode_presence_request(nested.replace(b"\x90", b"\x91"))
     deep = b"".join([head + b"\x91"] * 20_000) + one + b"\x00" * 20_000
-    with pytest.raises(internal.UNREADABLE):
-        internal.decode_presence_request(deep)
+    with pytest.raises(UNREADABLE):
+        codec.decode_presence_request(deep)
 
 
 @pytest.mark.parametrize("session", NO_OWN_IDS)
 def test_a_signal_of_a_session_that_no_gateway_names_is_not_meant(session: str) -> None:
-    assert not internal.is_meant(Signal(ALICE, SessionId(session), BOB, b"{}", True))
-    assert internal.is_meant(Signal(ALICE, S, BOB, b"{}", True))
+    assert not codec.is_meant(Signal(ALICE, SessionId(session), BOB, b"{}", True))
+    assert codec.is_meant(Signal(ALICE, S, BOB, b"{}", True))
 
 
 @pytest.mark.parametrize("user", NO_USERS)
 def test_a_signal_of_or_to_nobody_is_not_meant(user: UserId) -> None:
-    assert not internal.is_meant(Signal(user, S, BOB, b"{}", True))
-    assert not internal.is_meant(Signal(ALICE, S, user, b"{}", True))
+    assert not codec.is_meant(Signal(user, S, BOB, b"{}", True))
+    assert not codec.is_meant(Signal(ALICE, S, user, b"{}", True))
 
 
 class Plain(msgspec.Struct):

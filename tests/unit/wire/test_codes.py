@@ -47,6 +47,7 @@ def test_refusals_that_share_status_and_text_differ_in_reason() -> None:
     [
         (CloseCode.NORMAL, 1000),
         (CloseCode.GOING_AWAY, 1001),
+        (CloseCode.PROTOCOL_ERROR, 1002),
         (CloseCode.BINARY_FRAME, 1003),
         (CloseCode.NOT_UTF8, 1007),
         (CloseCode.TOO_BIG, 1009),

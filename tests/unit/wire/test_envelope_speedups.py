@@ -71,7 +71,6 @@ PIECES = st.sampled_from(
     ]
 )
 
-
 TEXTS = st.lists(PIECES, max_size=12).map("".join)
 LONE = rb'"\ud800"'.decode()
 """Beside it nothing is read as it stands: the whole frame is masked."""

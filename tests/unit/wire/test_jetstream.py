@@ -54,6 +54,13 @@ def test_a_message_of_no_call_names_none(headers: bytes) -> None:
     assert jetstream.call_of(headers) == ""
 
 
+def test_a_message_may_carry_what_nobody_could_foresee() -> None:
+    headers = jetstream.named_anew("7f", "0123456789abcdef")
+    assert headers == block({"Nats-Msg-Id": "7f", "Tieline-Nonce": "0123456789abcdef"})
+    assert jetstream.nonce_of(headers) == "0123456789abcdef"
+    assert jetstream.nonce_of(jetstream.named("7f")) == ""
+
+
 def test_a_publish_that_only_asks_expects_what_never_was() -> None:
     assert jetstream.only_asking("7f") == {"Nats-Msg-Id": "7f", "Nats-Expected-Last-Msg-Id": "never"}
 
@@ -102,6 +109,23 @@ def test_a_message_that_no_stream_pushed_has_no_position(headers: bytes) -> None
 def test_a_stored_message_tells_its_subject_and_sequence() -> None:
     assert jetstream.stored_as(PUSHED) == ("t.user.alice.s-1", 4711)
     assert jetstream.sequence(Message("_INBOX.1", "", b"", PUSHED)) == 4711
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        (b"1970-01-01T00:00:01.234999999Z", 1234),
+        (b"2026-11-29T08:55:24.1Z", 1_795_942_524_100),
+        (b"2026-11-29T08:55:24Z", 1_795_942_524_000),
+        (b"yesterday", 0),
+        (b"\xff", 0),
+    ],
+)
+def test_a_stored_message_tells_when_it_was_stored(text: bytes, at: int) -> None:
+    forged = b"NATS/1.0\r\nNats-Time-Stamp: 2001-01-01T00:00:00Z\r\n"
+    headers = forged + b"Nats-Sequence: 7\r\nNats-Time-Stamp: %b\r\n\r\n" % text
+    assert jetstream.stored_at(headers) == at
+    assert jetstream.stored_at(b"NATS/1.0\r\n\r\n") == 0
 
 
 @pytest.mark.parametrize("headers", [b"", b"NATS/1.0\r\n\r\n", b"NATS/1.0\r\nNats-Subject: t.a\r\n\r\n"])

@@ -7,26 +7,20 @@ import msgspec
 import pytest
 
 import tieline.wire.permissions
-from tieline.wire import internal
 from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    OPERATIONS,
-    Check,
+from tieline.wire.internal import codec
+from tieline.wire.internal.directions import OPERATIONS, GatewayRequest, PresenceRequest, RouterRequest
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, Retell
+from tieline.wire.internal.sessions import (
     EndSession,
     FindReplaced,
-    GatewayRequest,
-    JoinRoom,
     KeepLease,
-    LeaveRoom,
-    ListMembers,
     OpenSession,
-    PresenceRequest,
     Register,
     Regrant,
-    Retell,
-    RouterRequest,
     Tell,
 )
+from tieline.wire.internal.signals import Check
 from tieline.wire.permissions import passages, permissions
 from tieline.wire.subjects import Keys, Subjects
 
@@ -151,7 +145,7 @@ def test_a_new_operation_is_permitted_to_no_service(monkeypatch: pytest.MonkeyPa
 
 def test_a_request_in_neither_union_is_read_by_no_process() -> None:
     with pytest.raises(msgspec.ValidationError):
-        internal.decode_presence_request(internal.encode(Stranger(UserId("alice"))))
+        codec.decode_presence_request(codec.encode(Stranger(UserId("alice"))))
 
 
 @pytest.mark.parametrize(

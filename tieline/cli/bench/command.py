@@ -27,14 +27,14 @@ from tieline.cli.bench.progress import Progress
 from tieline.cli.bench.report import line, notes, table
 from tieline.cli.bench.runs import Run, pids_of, runs_of
 from tieline.cli.exits import EXIT_INTERRUPTED, EXIT_OK, fail, note, refuse
-from tieline.cli.secret import find_secret
+from tieline.cli.secret import NO_SECRET, find_secret
 from tieline.load.client import LoadError, Target
 from tieline.load.connection import UpgradeRefused
 from tieline.load.figures import Figures
 from tieline.load.frames import FrameError
 from tieline.load.measurement import Measurement, NotBegun
 from tieline.runtime.settings import SettingsError
-from tieline.tokens import SECRET_VARIABLE, made_for
+from tieline.tokens import made_for
 
 OWN_DESCRIPTORS: Final = 64
 """Beside connections."""
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     except SettingsError as problem:
         return refuse("bench", str(problem))
     if not secret:
-        return refuse("bench", f"set {SECRET_VARIABLE} to the secret the gateways have, or give --secret")
+        return refuse("bench", NO_SECRET)
     problem_of_value = asked.problem_of(options) or _problem_of_files(options)
     if problem_of_value:
         return refuse("bench", problem_of_value)

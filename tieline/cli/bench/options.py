@@ -1,12 +1,11 @@
 """What can be asked of `tieline bench`: six modes, each with options of its own, and what makes no sense."""
 
 import argparse
-import math
-import sys
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
-from tieline.cli.exits import EXIT_UNUSABLE
+from tieline.cli.options import number, seconds, whole
+from tieline.cli.secret import SECRET_FILE_VARIABLE
 from tieline.tokens import SECRET_VARIABLE
 
 DEFAULT_MODE: Final = "relay"
@@ -21,64 +20,58 @@ MODES: Final = {
     "storm": "sessions that lose their gateway all at once, and are resumed",
 }
 
-LONGEST_S: Final = 86_400.0
-"""A day: latencies are kept in memory until the end."""
-
 MOST_A_SECOND: Final = 1_000_000.0
 """Above what one process can send, many times over; it keeps a slip of the finger from taking the machine."""
 
-_LIMITS: Final = {
-    "pairs": (1, 1_000_000),
-    "at_once": (1, 100_000),
-    "most": (1, 1_000_000),
-    "connections": (1, 1_000_000),
-    "sessions": (1, 1_000_000),
-    "rate": (0.001, MOST_A_SECOND),
-    "churn": (0, 1000),
-    "seconds": (0.001, LONGEST_S),
-    "spread": (0, 60),
-}
-"""The least and the most of each option."""
+SLOWEST: Final = 0.001
+"""Signals a second: one in a quarter of an hour."""
 
+MOST_CHURN: Final = 1000.0
+MOST_SPREAD_S: Final = 60.0
 
-class _OneLine(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        """End, and say why."""
-        sys.stderr.write(f"{self.prog}: {message}\n")
-        sys.exit(EXIT_UNUSABLE)
+_count: Final = whole(1, 1_000_000)
+"""Of connections and pairs: more than a machine has descriptors, which is asked for later."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the modes, where the system is, and what is measured."""
-    modes = parser.add_subparsers(dest="mode", required=True, metavar="MODE", parser_class=_OneLine)
+    modes = parser.add_subparsers(dest="mode", required=True, metavar="MODE")
     made = {}
     for name, summary in MODES.items():
         made[name] = modes.add_parser(name, help=summary, description=f"{summary}.")
         _add_common(made[name])
     for name, default in (("relay", 5.0), ("load", 10.0), ("setup", 5.0), ("connect", 5.0), ("idle", 5.0)):
         made[name].add_argument(
-            "--seconds", metavar="S", type=float, default=default, help="for each measurement (%(default)g)"
+            "--seconds", metavar="S", type=seconds, default=default, help="for each measurement (%(default)g)"
         )
     made["relay"].add_argument(
-        "--pairs", metavar="N", type=int, nargs="+", default=(1, 50, 200), help="numbers of pairs (1 50 200)"
+        "--pairs",
+        metavar="N",
+        type=_count,
+        nargs="+",
+        default=(1, 50, 200),
+        help="numbers of pairs (1 50 200)",
     )
     load = made["load"]
-    load.add_argument("--pairs", metavar="N", type=int, default=50, help="(%(default)s)")
+    load.add_argument("--pairs", metavar="N", type=_count, default=50, help="(%(default)s)")
     load.add_argument(
-        "--rate", metavar="R", type=float, nargs="+", default=(500.0,), help="signals a second, of all (500)"
+        "--rate",
+        metavar="R",
+        type=number(SLOWEST, MOST_A_SECOND),
+        nargs="+",
+        default=(500.0,),
+        help="signals a second, of all (500)",
     )
     load.add_argument(
         "--churn",
         metavar="C",
-        type=float,
+        type=number(0, MOST_CHURN),
         default=0.0,
         help="so many pairs a second go, and new ones come (0)",
     )
     setup = made["setup"]
     setup.add_argument(
-        "--at-once", metavar="N", type=int, nargs="+", default=(8,), help="so many calls at once (8)"
+        "--at-once", metavar="N", type=_count, nargs="+", default=(8,), help="so many calls at once (8)"
     )
     setup.add_argument(
         "--of",
@@ -89,22 +82,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     connect = made["connect"]
     connect.add_argument(
-        "--at-once", metavar="N", type=int, nargs="+", default=(16,), help="so many arrivals at once (16)"
+        "--at-once", metavar="N", type=_count, nargs="+", default=(16,), help="so many arrivals at once (16)"
     )
     connect.add_argument(
-        "--most", metavar="N", type=int, default=10_000, help="end when so many are there (%(default)s)"
+        "--most", metavar="N", type=_count, default=10_000, help="end when so many are there (%(default)s)"
     )
     made["idle"].add_argument(
-        "--connections", metavar="N", type=int, nargs="+", default=(1000,), help="so many (1000)"
+        "--connections", metavar="N", type=_count, nargs="+", default=(1000,), help="so many (1000)"
     )
     storm = made["storm"]
     storm.add_argument(
-        "--sessions", metavar="N", type=int, nargs="+", default=(500,), help="so many sessions (500)"
+        "--sessions", metavar="N", type=_count, nargs="+", default=(500,), help="so many sessions (500)"
     )
     storm.add_argument(
         "--spread",
         metavar="S",
-        type=float,
+        type=number(0, MOST_SPREAD_S),
         default=1.0,
         help="they try to come back within so many seconds, as clients do (%(default)g)",
     )
@@ -124,7 +117,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="a gateway's ws:// or wss:// URL; one is enough, a second is for receivers, more go in turn",
     )
-    parser.add_argument("--secret", metavar="SECRET", help=f"instead of the variable {SECRET_VARIABLE}")
+    parser.add_argument(
+        "--secret", metavar="SECRET", help=f"instead of {SECRET_VARIABLE} or {SECRET_FILE_VARIABLE}"
+    )
     parser.add_argument(
         "--ca", metavar="FILE", type=Path, help="certificates to be trusted for wss://, as PEM"
     )
@@ -135,15 +130,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def problem_of(options: argparse.Namespace) -> str:
-    """Say which value makes no sense; "": none."""
-    for name, (least, most) in _LIMITS.items():
-        values = getattr(options, name, ())
-        for value in values if isinstance(values, list | tuple) else (values,):
-            if not math.isfinite(value) or not least <= value <= most:
-                option = f"--{name.replace('_', '-')} {value}"
-                if value <= 0:
-                    return f"{option}: there is nothing to measure"
-                return f"{option}: from {least:,g} to {most:,g}"
+    """Say which option makes no sense with the others; "": none."""
     for url in options.url or ():
         if not url.startswith(("ws://", "wss://")):
             return f"--url {url}: a gateway's URL begins with ws:// or wss://"

@@ -18,7 +18,6 @@ _ADVICE: Final = {
     HandshakeError.NOT_FOUND.reason: "the path of a gateway's URL is /ws",
 }
 
-
 _OF_LIMITS: Final = {
     "flooding": "this user was closed with 4503 for how much it sent, and is kept out for a while",
 }

@@ -9,7 +9,6 @@ when a call is made.
 import argparse
 import asyncio
 import functools
-import math
 import os
 import secrets
 import sys
@@ -19,7 +18,8 @@ from typing import Final
 
 from tieline.cli import ready_file
 from tieline.cli.exits import EXIT_FAILED, EXIT_OK, fail_without_package, refuse
-from tieline.cli.secret import find_secret
+from tieline.cli.options import seconds
+from tieline.cli.secret import NO_SECRET, find_secret
 from tieline.runtime.settings import SettingsError
 from tieline.tokens import SECRET_VARIABLE, made_for, make_token
 
@@ -65,13 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--listen",
         metavar="S",
-        type=_seconds,
+        type=seconds,
         help=f"how many seconds of sound each end measures (default: {LISTEN_S:g})",
     )
     parser.add_argument(
         "--timeout",
         metavar="S",
-        type=_seconds,
+        type=seconds,
         help=f"give up after so many seconds in all (default: {TIMEOUT_S:g}; of a bot: never)",
     )
     bot = parser.add_argument_group("a bot", "one end only, in the room of --room")
@@ -91,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep what is heard in this WAV file, of further calls in F-2, F-3, ...",
     )
     bot.add_argument(
-        "--hang-up-after", metavar="S", type=_seconds, help="hang up after so many seconds of sound"
+        "--hang-up-after", metavar="S", type=seconds, help="hang up after so many seconds of sound"
     )
 
 
@@ -200,20 +200,11 @@ def _secret(args: argparse.Namespace) -> str:
 
 def _make_token(secret: str, user: str, room: str) -> str:
     if not secret:
-        raise _Unusable(
-            f"set {SECRET_VARIABLE} to the secret the gateways have, or give --secret, or both tokens"
-        )
+        raise _Unusable(f"{NO_SECRET}, or both tokens")
     try:
         return make_token(secret, user, [room], made_for=made_for(os.environ))
     except ValueError as problem:
         raise _Unusable(str(problem)) from None
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no time to wait")
-    return seconds
 
 
 def _print(line: str) -> None:

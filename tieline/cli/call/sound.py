@@ -26,7 +26,6 @@ SAMPLE_BYTES: Final = 2
 LONGEST_WAV_BYTES: Final = 0xFFFF_FFFF - 64
 """The greatest size that a WAV header can name, less the header: twelve hours."""
 
-
 _WAV_HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _PCM: Final = 1
 

@@ -30,7 +30,7 @@ async def start(command: Sequence[str], environ: Mapping[str, str], output: int 
         stdout=output,
         stderr=output,
         start_new_session=True,
-        preexec_fn=_die_with(os.getpid()),
+        preexec_fn=die_with(os.getpid()),
     )
 
 
@@ -76,7 +76,7 @@ def how_it_ended(status: int) -> str:
         return f"killed by signal {-status}"
 
 
-def _die_with(parent: int) -> Callable[[], None]:
+def die_with(parent: int) -> Callable[[], None]:
     """Make the function that a child runs before its program: it asks Linux for SIGKILL when the parent dies.
 
     Only the kernel can do that: a supervisor ended by SIGKILL runs no handler, and its children, in sessions

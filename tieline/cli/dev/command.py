@@ -20,6 +20,7 @@ from tieline.cli.dev.ports import HIGHEST, PortTaken
 from tieline.cli.dev.screen import Pids, greeting, restarted, show
 from tieline.cli.dev.supervisor import Supervisor, SystemFailed
 from tieline.cli.exits import EXIT_FAILED, EXIT_OK, refuse
+from tieline.cli.options import whole
 from tieline.cli.secret import SECRET_FILE_VARIABLE
 from tieline.runtime.settings import SettingsError
 from tieline.tokens import SECRET_VARIABLE
@@ -37,15 +38,15 @@ class CallFailed(Exception):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare how many processes there are, where they listen, and what is written where."""
-    parser.add_argument("--gateways", metavar="N", type=_count, default=2, help="gateways (%(default)s)")
-    parser.add_argument("--routers", metavar="N", type=_count, default=1, help="routers (%(default)s)")
+    parser.add_argument("--gateways", metavar="N", type=whole(), default=2, help="gateways (%(default)s)")
+    parser.add_argument("--routers", metavar="N", type=whole(), default=1, help="routers (%(default)s)")
     parser.add_argument(
-        "--presences", metavar="N", type=_count, default=1, help="presence processes (%(default)s)"
+        "--presences", metavar="N", type=whole(), default=1, help="presence processes (%(default)s)"
     )
     parser.add_argument(
         "--port",
         metavar="P",
-        type=int,
+        type=whole(0, HIGHEST),
         default=DEFAULT_PORT,
         help="the first gateway's port; the next ones follow; 0: free ports (%(default)s)",
     )
@@ -201,10 +202,3 @@ async def _call(system: LocalSystem, written: Path) -> None:
         await child.end([call])
     if status:
         raise CallFailed(status)
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: at least 1")
-    return number

@@ -13,9 +13,8 @@ from typing import Final
 from gateway.settings import GatewaySettings
 from presence.settings import PresenceSettings
 from tieline.cli.dev.local_system import GATEWAY, KINDS, NATS, LocalSystem
-from tieline.cli.secret import find_secret
+from tieline.cli.secret import doubts, find_secret
 from tieline.runtime.settings import misspelt
-from tieline.runtime.weak_secrets import SAFE_SECRET_BYTES
 from tieline.tokens import SECRET_VARIABLE, made_for, make_token
 
 READY_MADE_TTL_S: Final = 24 * 3600.0
@@ -45,9 +44,7 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
     is_known = find_secret(None, environ) == system.secret
     own = _own_command()
     secret = "" if is_known else f"{SECRET_VARIABLE}={system.secret} "
-    is_guessable = len(system.secret.encode()) < SAFE_SECRET_BYTES
     unknown = misspelt(environ, GatewaySettings, PresenceSettings)
-    warning = f"{SECRET_VARIABLE} is so short that it may be guessed: give it {SAFE_SECRET_BYTES} bytes"
     return "\n".join(
         [
             "",
@@ -60,7 +57,7 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
             *(f"  {line}" for line in tokens),
             f"more tokens: {secret}{own} token USER --room ROOM",
             f"a bot to call: {secret}{own} call --url {system.urls(GATEWAY)[0]} --answer --room {ROOM}",
-            *((warning,) if is_guessable else ()),
+            *doubts(None, system.secret, environ),
             *((WITHOUT_LIMITS,) if environ.get("TIELINE_LIMITS") == "off" else ()),
             *(f"{name} is no setting: perhaps {meant}" for name, meant in sorted(unknown.items())),
             *_processes(system, GATEWAY, pids),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.process import is_alive
-from tests.support.waiting import until
+from tests.support.waiting import until, within
 from tieline.cli.dev.log_file import LogFile, open_log
 from tieline.cli.dev.supervisor import ProcessSpec, Supervisor, SystemFailed
 
@@ -72,7 +72,7 @@ async def test_processes_end_in_the_reverse_order_of_their_kinds(log: LogFile) -
     await heard.until_ready(1)
     assert heard.ready == ["broker", "router", "gateway"]
     stop.set()
-    await asyncio.wait_for(running, PATIENCE_S)
+    await within(running)
     assert log.path.read_text().splitlines()[3:] == ["gateway ends", "router ends", "broker ends"]
 
 
@@ -90,7 +90,7 @@ async def test_a_process_that_ends_is_restarted_and_reported(
     assert after != before
     assert heard.ready == ["broker", "router"]
     stop.set()
-    await asyncio.wait_for(running, PATIENCE_S)
+    await within(running)
     assert capsys.readouterr().err == (
         f"tieline: router (pid {before}) ended: killed by SIGKILL; starting it again;"
         f" its log is in {log.path}\n"
@@ -113,7 +113,7 @@ async def test_a_process_that_fails_is_reported_with_the_end_of_its_log(
         f"tieline: router (pid {pid}) ended: exit status 3; starting it again\n  | no room left\n"
     )
     stop.set()
-    await asyncio.wait_for(running, PATIENCE_S)
+    await within(running)
 
 
 async def test_a_process_that_ends_repeatedly_waits_longer_each_time(log: LogFile) -> None:
@@ -127,7 +127,7 @@ async def test_a_process_that_ends_repeatedly_waits_longer_each_time(log: LogFil
     os.kill(supervisor.pids("router")[0], signal.SIGTERM)
     await until_logged(log, "ended 3 times in a row: exit status 3; starting it again in 0.2 s")
     stop.set()
-    await asyncio.wait_for(running, PATIENCE_S)
+    await within(running)
     told = [line.partition(") ")[2] for line in log.path.read_text().splitlines() if "tieline: " in line]
     assert told[:3] == [
         f"ended: exit status 0; starting it again; its log is in {log.path}",
@@ -152,7 +152,7 @@ async def test_a_system_that_cannot_start_fails_with_the_cause(
 ) -> None:
     supervisor = Supervisor([spec(log, "broker"), spec(log, "router", script)], log, Heard())
     with pytest.raises(SystemFailed) as failed:
-        await asyncio.wait_for(supervisor.run(asyncio.Event()), PATIENCE_S)
+        await within(supervisor.run(asyncio.Event()))
     assert str(failed.value) == why
     assert failed.value.last_lines == last_lines
 
@@ -175,7 +175,7 @@ async def test_a_listener_that_fails_ends_all_processes(log: LogFile) -> None:
         [spec(log, "broker"), spec(log, "router")], log, Heard(LookupError("the call failed"))
     )
     with pytest.raises(LookupError):
-        await asyncio.wait_for(supervisor.run(asyncio.Event()), PATIENCE_S)
+        await within(supervisor.run(asyncio.Event()))
     assert not any(is_alive(pid) for pid in (*supervisor.pids("broker"), *supervisor.pids("router")))
 
 
@@ -186,5 +186,5 @@ async def test_a_process_that_ignores_sigterm_is_killed_and_reported(log: LogFil
     running = asyncio.ensure_future(supervisor.run(stop))
     await until_logged(log, "deaf")
     stop.set()
-    await asyncio.wait_for(running, PATIENCE_S)
+    await within(running)
     assert "was killed: it had not ended 1 s after SIGTERM" in log.path.read_text()

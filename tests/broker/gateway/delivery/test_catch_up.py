@@ -19,7 +19,7 @@ from tieline.runtime.broker import Broker, Subscription, connect
 from tieline.runtime.message import Message
 from tieline.runtime.nats_parser import Listener
 from tieline.runtime.requests import Requests
-from tieline.wire import internal
+from tieline.wire.digests import message_id
 from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
 from tieline.wire.limits import MAX_MISSED
 from tieline.wire.subjects import Subjects
@@ -65,7 +65,7 @@ class Listening:
     def send(self, *names: str) -> None:
         """Have events published for this user."""
         for name in names:
-            headers = {"Nats-Msg-Id": internal.message_id(self.user, event(name))}
+            headers = {"Nats-Msg-Id": message_id(self.user, event(name))}
             subject = SUBJECTS.user(self.user, self.session.session)
             self._gateway.broker.send(subject, event(name), headers=headers)
 

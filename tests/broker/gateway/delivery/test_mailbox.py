@@ -17,7 +17,7 @@ from tests.unit.wire.samples import HOSTILE_IDS
 from tieline import metrics
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import internal
+from tieline.wire.digests import message_id
 from tieline.wire.ids import GatewayId, SessionId, UserId
 from tieline.wire.limits import MAX_MISSED, MAX_MISSED_BYTES
 from tieline.wire.subjects import Subjects
@@ -49,7 +49,7 @@ class Setup:
         """Send frames to a session, and wait until all of them are kept."""
         jetstream, subject = self.broker.client.jetstream(), SUBJECTS.user(user, session)
         for frame in frames:
-            self.broker.send(subject, frame, headers={"Nats-Msg-Id": internal.message_id(user, frame)})
+            self.broker.send(subject, frame, headers={"Nats-Msg-Id": message_id(user, frame)})
         await jetstream.publish(SUBJECTS.mailbox_question(), b"")  # is kept when all before it are
 
     async def missed(self, last: str, user: UserId = ALICE, session: SessionId = SESSION) -> Missed:

@@ -11,6 +11,7 @@ from gateway.client.mail import Had
 from gateway.client.pages import Page
 from gateway.client.session import Session
 from gateway.delivery.delivery import Delivery
+from gateway.rooms.changes import name_of
 from gateway.rooms.delivery import RoomDelivery
 from gateway.rooms.live_rooms import LiveRooms
 from gateway.rooms.memberships import Memberships
@@ -21,20 +22,15 @@ from presence.room_log import MailboxLog
 from tests.support.waiting import until
 from tests.unit.gateway.client.alice import PLAIN
 from tests.unit.gateway.client.harness import AN_HOUR_S, Harness, connected
+from tests.unit.gateway.rooms.hall import short
 from tieline.runtime.broker import Broker, connect
-from tieline.runtime.requests import Requests
+from tieline.runtime.requests import PATIENCE_S, Requests
+from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import (
-    Done,
-    JoinRoom,
-    LeaveRoom,
-    ListMembers,
-    Opened,
-    PresenceReply,
-    RoomChange,
-    RoomJoined,
-    RoomMembers,
-)
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomChange, RoomJoined, RoomMembers
+from tieline.wire.internal.sessions import Opened
 from tieline.wire.replies import Member
 from tieline.wire.subjects import Subjects
 
@@ -68,12 +64,13 @@ class Here:
         resumed: bool = False,
         last: str = "",
         place: str = "",
+        lost_at: int = 0,
         listens: bool = False,
     ) -> None:
         """Let it be let in, in these rooms; `listens`: they are known by then."""
         self.session.opened(Opened(self.session.session, resumed, dict.fromkeys(rooms, 1)), SecretHash(b""))
         await self._scene.delivery.follow(self.harness.connection, self.session)
-        had = Had(last, place)
+        had = Had(last, place, lost_at)
         missed = await self._scene.delivery.missed(self.session, had) if resumed or listens else NOTHING
         self._scene.delivery.release(self.session, missed)
 
@@ -93,11 +90,15 @@ class Here:
         found: list[str] = []
 
         def has_heard() -> bool:
-            found.extend(self.harness.names())
+            found.extend(self.names())
             return len(found) >= count
 
         await until(has_heard)
         return found
+
+    def names(self) -> list[str]:
+        """Take the names of what it was told, those of changes without what nobody can foresee of them."""
+        return [short(name) for name in self.harness.names()]
 
 
 class Scene:
@@ -154,6 +155,24 @@ class Scene:
         self.members.pop(user, None)
         change = RoomChange("left", self._revision, SessionId(f"{user}-s"), "online", True, 0, "left")
         return await self.log.add(room, user, change)
+
+    async def updates(self, user: UserId, *, is_silent: bool) -> int:
+        """Let something of a member change, which only lists show if it `is_silent`."""
+        self._revision += 1
+        member, _ = self.members[user]
+        self.members[user] = member, self._revision
+        session = SessionId(f"{user}-s")
+        change = RoomChange(
+            "updated", self._revision, session, "online", False, member.joined_at, is_silent=is_silent
+        )
+        return await self.log.add(HALL, user, change)
+
+    async def called(self, number: int) -> str:
+        """Say what the event is called that tells of a change."""
+        reply = await self.requests.ask_once(
+            jetstream.direct_get(SUBJECTS.mailbox()), jetstream.message_at(number), PATIENCE_S
+        )
+        return name_of(number, jetstream.nonce_of(reply.headers))
 
     async def asks(self, session: Session, request: ABOUT_ROOM) -> PresenceReply | None:
         """Be presence."""

@@ -11,22 +11,14 @@ from nats.errors import ConnectionClosedError
 
 from gateway.client.actions import RoomListing
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, SUBJECTS, Here, Scene
-from tests.support.faulty import (
-    BUG,
-    Fault,
-    Faults,
-    FaultyBroker,
-    FaultyRequests,
-    at_every_await,
-    unnamed,
-)
+from tests.support.faulty import BUG, Fault, Faults, FaultyBroker, FaultyRequests, at_every_await, unnamed
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import until, until_true
 from tieline.runtime.broker import BrokerAway, connect
 from tieline.runtime.guard import BackgroundTasks, bug_guard
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import JoinRoom
+from tieline.wire.internal.rooms import JoinRoom
 
 FEW_FAULTS = (BrokerAway, lambda: NoAnswer("subject"), ConnectionClosedError, ConnectionResetError, BUG)
 

@@ -1,14 +1,20 @@
 """What a client is told of its rooms when it comes, and when it comes back."""
 
+import time
 from typing import Any
 
 from gateway.client.actions import RoomListing
 from gateway.client.deliveries import NOTHING
+from gateway.rooms.changes import name_before_all, name_of
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene
+from tests.support.leftovers import nothing_is_left
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
+from tests.unit.gateway.rooms.hall import short
+from tieline.runtime.requests import PATIENCE_S
+from tieline.wire import jetstream
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import ListMembers
+from tieline.wire.internal.rooms import ListMembers
 
 DAN = UserId("dan")
 
@@ -50,15 +56,16 @@ async def test_who_comes_back_is_told_what_is_newer_than_its_last(scene: Scene) 
     await sends(scene, "b")
     gone = await scene.leaves(ALICE)
     for last, missed in (
-        (f"room-{had}", ["a", f"room-{bob}", "b", f"room-{gone}"]),
+        (await scene.called(had), ["a", f"room-{bob}", "b", f"room-{gone}"]),
         ("a", [f"room-{bob}", "b", f"room-{gone}"]),
         ("b", [f"room-{gone}"]),
-        (f"room-{gone}", []),
+        (await scene.called(gone), []),
+        (f"room-{had}", [f"room-{had}", "a", f"room-{bob}", "b", f"room-{gone}"]),
         ("unknown", [f"room-{had}", "a", f"room-{bob}", "b", f"room-{gone}"]),
     ):
         carol = Here(scene, CAROL)
         await carol.comes(HALL, resumed=True, last=last)
-        assert carol.harness.names() == missed
+        assert carol.names() == missed
         await scene.delivery.drop(carol.session)
 
 
@@ -69,8 +76,8 @@ async def test_who_comes_back_to_a_room_that_others_joined_is_told_each(scene: S
     await dan.comes()
     told.append((await dan.joins()).page.number)
     carol = Here(scene, CAROL)
-    await carol.comes(HALL, resumed=True, last=f"room-{had}")
-    assert carol.harness.names() == [f"room-{number}" for number in told]
+    await carol.comes(HALL, resumed=True, last=await scene.called(had))
+    assert carol.names() == [f"room-{number}" for number in told]
 
 
 async def test_who_names_its_place_is_told_what_is_newer(scene: Scene) -> None:
@@ -91,14 +98,30 @@ async def test_who_names_its_place_is_told_what_is_newer(scene: Scene) -> None:
     await until(has_heard)
     await scene.delivery.drop(carol.session)
     places = [message["place"] for message in messages]
-    assert [message["requestId"] for message in messages] == expected[:3]
+    assert [short(message["requestId"]) for message in messages] == expected[:3]
     assert places == [str(had), places[1], str(bob)]
     for index, place in enumerate(places):
         carol = Here(scene, CAROL, places=True)
         await carol.comes(HALL, resumed=True, last="a", place=place)
         again = carol.harness.messages()
-        assert [message["requestId"] for message in again] == expected[index + 1 : 3]
+        assert [short(message["requestId"]) for message in again] == expected[index + 1 : 3]
         assert [message["place"] for message in again] == places[index + 1 :]
+        await scene.delivery.drop(carol.session)
+
+
+async def test_what_came_after_the_loss_is_not_taken_for_what_was_had(scene: Scene) -> None:
+    await sends(scene, "a")
+    get = jetstream.direct_get(SUBJECTS.mailbox())
+    newest = await scene.mailbox.barrier()
+    reply = await scene.requests.ask_once(get, jetstream.message_at(newest.sequence), PATIENCE_S)
+    lost_at = jetstream.stored_at(reply.headers)
+    assert abs(lost_at - time.time() * 1000) < 60_000
+    for name in ("b", "had", "c"):
+        await sends(scene, name)
+    for at, missed in ((lost_at - 1000, ["a", "b", "had", "c"]), (lost_at + 60_000, ["c"]), (0, ["c"])):
+        carol = Here(scene, CAROL)
+        await carol.comes(HALL, resumed=True, last="had", lost_at=at)
+        assert carol.names() == missed
         await scene.delivery.drop(carol.session)
 
 
@@ -107,8 +130,8 @@ async def test_a_place_that_nothing_has_yet_is_not_believed(scene: Scene) -> Non
     number = await scene.enters(ALICE)
     for place in ("0", "x", str(number + 1_000)):
         carol = Here(scene, CAROL)
-        await carol.comes(HALL, resumed=True, last=f"room-{number}", place=place)
-        assert carol.harness.names() == ["a", f"room-{number}"]
+        await carol.comes(HALL, resumed=True, last=await scene.called(number), place=place)
+        assert carol.names() == ["a", f"room-{number}"]
         await scene.delivery.drop(carol.session)
 
 
@@ -116,8 +139,47 @@ async def test_a_number_that_no_change_has_is_not_believed(scene: Scene) -> None
     await sends(scene, "a")
     number = await scene.enters(ALICE)
     carol = Here(scene, CAROL)
-    await carol.comes(HALL, resumed=True, last=f"room-{number + 1_000}")
-    assert carol.harness.names() == ["a", f"room-{number}"]
+    called = await scene.called(number)
+    await carol.comes(HALL, resumed=True, last=called.replace(str(number), str(number + 1_000)))
+    assert carol.names() == ["a", f"room-{number}"]
+
+
+async def test_a_change_that_a_sender_has_foreseen_is_not_believed(scene: Scene) -> None:
+    await sends(scene, "a")
+    number = await scene.enters(ALICE)
+    await sends(scene, "b")
+    everything = ["a", f"room-{number}", "b"]
+    for guess in (f"room-{number}", f"room-{number}-list", name_of(number, "0" * 16)):
+        carol = Here(scene, CAROL)
+        await carol.comes(HALL, resumed=True, last=guess)
+        assert carol.names() == everything
+        await scene.delivery.drop(carol.session)
+
+
+async def test_who_copies_the_name_of_a_change_hides_nothing(scene: Scene) -> None:
+    await sends(scene, "a")
+    number = await scene.enters(ALICE)
+    called = await scene.called(number)
+    await sends(scene, "b")
+    barrier = await scene.mailbox.barrier()
+    farther = name_before_all(number, called.rpartition("-")[2], barrier.sequence)
+    copies = [called, farther]
+    for copy in copies:
+        await sends(scene, copy)
+    for copy in copies:
+        carol = Here(scene, CAROL)
+        await carol.comes(HALL, resumed=True, last=copy)
+        assert carol.harness.names() == ["b", *copies]
+        await scene.delivery.drop(carol.session)
+
+
+async def test_the_copy_of_a_change_that_is_kept_no_more_hides_nothing(scene: Scene) -> None:
+    gone = name_of(7, "0123456789abcdef")
+    await sends(scene, "a")
+    await sends(scene, gone)
+    carol = Here(scene, CAROL)
+    await carol.comes(HALL, resumed=True, last=gone)
+    assert carol.harness.names() == ["a", gone]
 
 
 async def test_who_takes_batches_and_has_lost_its_place_gets_a_list(scene: Scene) -> None:
@@ -136,6 +198,22 @@ async def test_who_is_gone_has_no_seat(scene: Scene) -> None:
     hall = await scene.rooms.listen(HALL)
     await scene.delivery.drop(carol.session)
     assert hall.seats == {}
+
+
+async def test_of_who_is_gone_nothing_is_left(scene: Scene) -> None:
+    async def comes_and_goes() -> None:
+        carol = Here(scene, CAROL)
+        await carol.comes(HALL)
+        number = await scene.enters(ALICE)
+        assert await carol.hears(1) == [f"room-{number}"]
+        carol.harness.say_goodbye()
+        carol.harness.lose()
+        await scene.delivery.drop(carol.session)
+        carol.harness.end()
+
+    await comes_and_goes()
+    with nothing_is_left():
+        await comes_and_goes()
 
 
 async def test_who_waits_for_a_list_gets_it_when_presence_is_back(scene: Scene) -> None:

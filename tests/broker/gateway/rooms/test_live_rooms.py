@@ -69,6 +69,20 @@ async def test_what_was_lost_without_a_gap_is_found_by_looking(scene: Scene) -> 
     assert await carol.hears(1) == [f"room-{number}"]
 
 
+async def test_an_update_that_is_read_before_it_is_pushed_is_no_joining(scene: Scene) -> None:
+    await scene.enters(BOB)
+    carol = Here(scene, CAROL)
+    await carol.comes()
+    await carol.joins()
+    hall = await scene.rooms.listen(HALL)
+    hall.hold()  # as during an election: what is pushed waits until all has been read
+    silent = await scene.updates(BOB, is_silent=True)
+    await scene.rooms.look()
+    assert hall.number == silent
+    number = await scene.enters(ALICE)
+    assert await carol.hears(1) == [f"room-{number}"]
+
+
 async def test_who_lost_its_line_before_a_loss_is_found_is_told_once_more(scene: Scene) -> None:
     carol = Here(scene, CAROL)
     await carol.comes()

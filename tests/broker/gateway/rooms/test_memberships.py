@@ -10,7 +10,8 @@ from gateway.client.pages import Page
 from gateway.rooms.memberships import LISTS_AT_ONCE
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, Here, Scene
 from tieline.wire.ids import RoomId
-from tieline.wire.internal import Done, JoinRoom, LeaveRoom, ListMembers, RoomMembers
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
 
 
 def names(answer: object) -> list[str]:

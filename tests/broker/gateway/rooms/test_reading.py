@@ -49,11 +49,14 @@ async def test_more_users_than_one_answer_holds_are_read_in_parts(scene: Scene) 
 
 
 async def test_whether_a_number_is_that_of_a_change_is_known(scene: Scene) -> None:
-    number = await scene.enters(ALICE)
+    number, other = await scene.enters(ALICE), await scene.enters(BOB)
     barrier = await scene.mailbox.barrier()
-    assert await scene.reader.is_change(number)
-    assert not await scene.reader.is_change(barrier.sequence)
-    assert not await scene.reader.is_change(number + 1_000)
+    ((_, nonce), (_, another)) = [(await scene.called(each)).rsplit("-", 1) for each in (number, other)]
+    assert await scene.reader.is_change(number, nonce)
+    assert not await scene.reader.is_change(number, another)
+    assert not await scene.reader.is_change(number, "")
+    assert not await scene.reader.is_change(barrier.sequence, "")
+    assert not await scene.reader.is_change(number + 1_000, nonce)
 
 
 async def test_what_cannot_be_read_is_said(scene: Scene, pip_nats: NatsServer) -> None:

@@ -12,17 +12,10 @@ from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import internal
 from tieline.wire.ids import ConnectionId, GatewayId, UserId
-from tieline.wire.internal import (
-    FindReplaced,
-    GatewayRequest,
-    KeepLease,
-    LeaseKept,
-    PresenceReply,
-    PresenceRequest,
-    Replaced,
-)
+from tieline.wire.internal import codec
+from tieline.wire.internal.directions import GatewayRequest, PresenceReply, PresenceRequest
+from tieline.wire.internal.sessions import FindReplaced, KeepLease, LeaseKept, Replaced
 from tieline.wire.subjects import Subjects
 
 SUBJECTS: Final = Subjects("t")
@@ -83,12 +76,12 @@ class Real:
         await self._broker.flush()
 
     def _answer(self, message: Message) -> None:
-        request = internal.decode_presence_request(message.data)
+        request = codec.decode_presence_request(message.data)
         if request not in self._asked:
             self._asked.append(request)
         reply = self._replies[type(request)]
         if reply is not None:
-            self._broker.send(message.reply, internal.encode(reply))
+            self._broker.send(message.reply, codec.encode(reply))
 
     def reply(self, kind: type[GatewayRequest], reply: PresenceReply | None) -> None:
         self._replies[kind] = reply

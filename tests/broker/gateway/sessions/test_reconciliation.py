@@ -19,10 +19,10 @@ from tests.unit.gateway.client.harness import AN_HOUR_S, Harness, connected
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
-from tieline.wire import internal
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId
-from tieline.wire.internal import FindReplaced, Replaced
+from tieline.wire.internal import codec
+from tieline.wire.internal.sessions import FindReplaced, Replaced
 from tieline.wire.subjects import Subjects
 
 SUBJECTS = Subjects("t")
@@ -56,7 +56,7 @@ class Scene:
         await self._presence.flush()
 
     def _answer(self, question: Message) -> None:
-        ask = internal.decode_presence_request(question.data)
+        ask = codec.decode_presence_request(question.data)
         assert isinstance(ask, FindReplaced)
         if self.silent:
             self.silent -= 1
@@ -64,7 +64,7 @@ class Scene:
         names = tuple(connection for _, connection in ask.connections)
         self.asked.add(names)
         answer = Replaced(tuple(name for name in names if name in self.replaced))
-        self._presence.send(question.reply, internal.encode(answer))
+        self._presence.send(question.reply, codec.encode(answer))
 
     def let_in(self, *names: str) -> None:
         for name in names:

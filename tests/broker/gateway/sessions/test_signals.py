@@ -12,9 +12,11 @@ from tests.broker.runtime.watching import Inbox
 from tests.support.nats_server import NatsServer
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import Requests
-from tieline.wire import internal
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal import Accepted, Refused, RouterReply, Signal
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Refused
+from tieline.wire.internal.directions import RouterReply
+from tieline.wire.internal.signals import Accepted, Signal
 from tieline.wire.subjects import Subjects
 
 SUBJECTS = Subjects("t")
@@ -54,12 +56,12 @@ class Routers:
     async def next(self) -> tuple[str, list[str], str]:
         """Return the next pack: its command, the names of what is in it, and where to answer."""
         message = await self.packs.next()
-        inside = internal.decode_signals(message.data)
+        inside = codec.decode_signals(message.data)
         names = ["-" if one is None else one.frame.rstrip(b".").decode() for one in inside]
         return message.subject.rpartition(".")[2], names, message.reply
 
     def answer(self, reply: str, *answers: tuple[int, RouterReply]) -> None:
-        self._router.send(reply, internal.encode(answers))
+        self._router.send(reply, codec.encode(answers))
 
     def say(self, reply: str, data: bytes) -> None:
         self._router.send(reply, data)
@@ -155,7 +157,7 @@ async def test_a_frame_that_is_longer_than_a_pack_travels_alone(routers: Routers
     assert [(await routers.next())[1] for _ in range(3)] == [["a"], ["b"], ["c"]]
 
 
-@pytest.mark.parametrize("nonsense", [b"", b"\xc1", internal.encode([(0, "x")]), b"\x91\x92\x00\x91\xa1\xff"])
+@pytest.mark.parametrize("nonsense", [b"", b"\xc1", codec.encode([(0, "x")]), b"\x91\x92\x00\x91\xa1\xff"])
 async def test_an_answer_that_cannot_be_read_is_none(
     routers: Routers, caplog: pytest.LogCaptureFixture, nonsense: bytes
 ) -> None:

@@ -77,9 +77,6 @@ def bench(*words: str) -> int:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (f"--url {URL} --secret s --pairs 0", "there is nothing to measure"),
-        (f"--url {URL} --secret s --seconds 0", "there is nothing to measure"),
-        (f"load --url {URL} --secret s --rate 0", "--rate 0.0: there is nothing to measure"),
         (f"--url {URL}", f"set {SECRET_VARIABLE}"),
         ("--url http://example.org/ws --secret s", "begins with ws:// or wss://"),
         ("--ready-file /nowhere/ready.json --secret s", "--ready-file /nowhere/ready.json: "),

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.unit.client.minimal_gateway import MinimalGateway, event, reply, serving, within
+from tests.support.waiting import within
+from tests.unit.client.minimal_gateway import MinimalGateway, event, reply, serving
 from tieline.cli.call.bot import Bot
 from tieline.cli.call.bot_script import BotScript
 from tieline.cli.call.sound import tones

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.client.minimal_gateway import within
+from tests.support.waiting import within
 from tieline.cli.call.bot_call import BotCall, MediaEvent, MediaFlows, MediaStopped
 from tieline.cli.call.peer import Peer
 from tieline.cli.call.sound import tones

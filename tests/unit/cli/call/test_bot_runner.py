@@ -6,8 +6,9 @@ import signal
 
 import pytest
 
+from tests.support.waiting import within
 from tests.unit.cli.call.test_bot import SCRIPT
-from tests.unit.client.minimal_gateway import MinimalGateway, serving, within
+from tests.unit.client.minimal_gateway import MinimalGateway, serving
 from tieline.cli.call.bot_runner import BotTarget, run_bot
 
 

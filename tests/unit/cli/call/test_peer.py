@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support.waiting import within
 from tieline.cli.call.peer import Description, Peer, PeerFailed
 from tieline.cli.call.sound import tones
 from tieline.cli.call.tone import Verdict, judge, measure
@@ -34,7 +35,7 @@ async def test_candidates_that_come_before_the_description_count(pair: Pair) -> 
     for candidate in answer.candidates:
         await one.add(candidate)
     await one.accept(answer.description)
-    await asyncio.wait_for(asyncio.gather(one.connected(), other.connected()), 30)
+    await within(asyncio.gather(one.connected(), other.connected()))
     assert judge(measure(await one.listen(0.2)), 660) is Verdict.RIGHT
     assert (await one.packets()).received > 0
     assert (await other.packets()).sent > 0
@@ -54,4 +55,4 @@ async def test_without_candidates_there_is_no_way(pair: Pair) -> None:
         await peer.add(end)
     for peer in pair:
         with pytest.raises(PeerFailed):
-            await asyncio.wait_for(peer.connected(), 30)
+            await within(peer.connected())

@@ -87,6 +87,12 @@ def test_a_secret_that_may_be_guessed_is_warned_of(secret: str, is_warned: bool)
     assert (warning in said) is is_warned
 
 
+def test_a_secret_with_blanks_is_warned_of() -> None:
+    secret = "s" * 32 + " "
+    said = lines(SYSTEM._replace(secret=secret), {SECRET_VARIABLE: secret})
+    assert "TIELINE_JWT_SECRET begins or ends with blanks: whoever else has it may have it without" in said
+
+
 def test_a_variable_that_is_no_setting_is_warned_of() -> None:
     environ = {"TIELINE_OFER_TIMEOUT": "3", "TIELINE_OFFER_TIMEOUT": "3", "TIELINE_PONG_TIMEOUT": "3"}
     said = [line for line in lines(environ=environ) if "no setting" in line]

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.admission.certificate import Certificate, Files, UnusableCertificate, load
 from tests.support.certificates import Pair, self_signed
@@ -45,10 +47,13 @@ def test_its_end_is_a_metric(tmp_path: Path) -> None:
 def test_files_that_are_no_certificate_and_its_key_are_named(tmp_path: Path) -> None:
     one, other = self_signed(tmp_path, "one"), self_signed(tmp_path, "other")
     locked = self_signed(tmp_path, "locked", password=b"sesame")
-    nowhere, nothing = tmp_path / "nowhere", tmp_path / "nothing"
+    nowhere, nothing, of_rsa = tmp_path / "nowhere", tmp_path / "nothing", tmp_path / "rsa.key"
     nothing.write_text("")
+    key = rsa.generate_private_key(65537, 2048)
+    of_rsa.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     for files, problem in (
         (Files(one.certificate, other.key), "other.key is not the key of the certificate in"),
+        (Files(one.certificate, of_rsa), "rsa.key is not the key of the certificate in"),
         (Files(one.key, one.certificate), "one.key holds no certificate in PEM form"),
         (Files(locked.certificate, locked.key), "the key is encrypted"),
         (Files(nowhere, one.key), "No such file"),

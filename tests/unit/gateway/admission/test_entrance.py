@@ -215,6 +215,17 @@ def test_a_refusal_says_which_check_a_token_failed(caplog: pytest.LogCaptureFixt
     assert [vars(line).get("why") for line in caplog.records] == ["expired", "forged", None]
 
 
+def test_a_refusal_names_the_user_if_the_token_is_ours(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    ((_, visit),) = come(entrance(), "203.0.113.1")
+
+    for why, user in (("expired", "alice"), ("forged", "")):
+        visit.explain(why, user)
+        visit.denied(HandshakeError.UNAUTHORIZED)
+
+    assert [vars(line).get("user") for line in caplog.records] == ["alice", None]
+
+
 def test_clients_that_fail_at_tls_are_said_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     for _, visit in come(entrance(), *["203.0.113.1"] * 100):

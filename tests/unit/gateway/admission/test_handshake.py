@@ -142,10 +142,32 @@ def test_without_a_token_that_is_good_now_no_client_is_let_in(path: str) -> None
 
 def told(path: str, *headers: tuple[str, str], tokens: Tokens = TOKENS) -> tuple[Verdict, str]:
     """Judge where no token may be in the query; returns also what the log is told."""
-    said: list[str] = []
+    found, said = noted(path, *headers, tokens=tokens)
+    return found, " ".join(why for why, _ in said)
+
+
+def noted(path: str, *headers: tuple[str, str], tokens: Tokens) -> tuple[Verdict, list[tuple[str, str]]]:
+    """The same, and for which user."""
+    said: list[tuple[str, str]] = []
     request, response = asked(path, *headers)
-    found = judge(request, response, tokens, Origins(), NOW, takes_query=False, note=said.append)
-    return found, " ".join(said)
+
+    def note(why: str, user: str) -> None:
+        said.append((why, user))
+
+    found = judge(request, response, tokens, Origins(), NOW, takes_query=False, note=note)
+    return found, said
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (token(exp=NOW), ("expired", "alice")),
+        (BAD, ("malformed", "")),
+    ],
+)
+def test_the_log_is_told_whose_a_refused_token_is(text: str, expected: tuple[str, str]) -> None:
+    _, said = noted("/ws", ("Authorization", f"Bearer {text}"), tokens=TOKENS)
+    assert said == [expected]
 
 
 def test_a_token_in_the_query_may_be_refused_whatever_it_is() -> None:

@@ -426,3 +426,21 @@ def test_a_token_lives_no_longer_than_it_may(iat: float | None, exp: float, is_l
         with pytest.raises(LivesTooLong, match="longer than 3600 s"):
             strict.verify(token(GOOD | claims), NOW)
     assert not is_bad(token(GOOD | claims))
+
+
+@pytest.mark.parametrize(
+    ("text", "user"),
+    [
+        (token(exp=NOW), "alice"),
+        (token(exp=NOW + FAR_AHEAD_S), "alice"),
+        (token(nbf=NOW + CLOCK_SKEW_S + 1), "alice"),
+        (token(rooms=[" "]), "alice"),
+        (token(sub="a\u202eb"), ""),
+        (token(secret=STRANGER, exp=NOW), ""),
+        ("x.y.z", ""),
+    ],
+)
+def test_a_refusal_names_the_user_of_a_token_of_ours_alone(text: str, user: str) -> None:
+    with pytest.raises(BadToken) as refused:
+        TOKENS.verify(text, NOW)
+    assert refused.value.user == user

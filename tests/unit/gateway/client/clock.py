@@ -83,6 +83,10 @@ class Clock:
             if not timer.cancelled():
                 callback(*args)
 
+    def forget(self) -> None:
+        """Forget the timers, also those that are cancelled: a real loop has forgotten them."""
+        self._timers.clear()
+
     @property
     def is_idle(self) -> bool:
         """Whether nothing will happen however much time passes."""

@@ -28,7 +28,7 @@ from tests.unit.gateway.client.transport import Socket
 from tests.unit.wire import samples
 from tieline.runtime.tally import Tally
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId
-from tieline.wire.internal import PresenceReply, RouterReply
+from tieline.wire.internal.directions import PresenceReply, RouterReply
 
 WELCOME = b'{"requestId":"","module":"ROOM","cmd":"WELCOME"}'
 AN_HOUR_S = 3600.0
@@ -79,6 +79,12 @@ def event(name: str) -> bytes:
 
 ANYBODY = Entrance(Room(), Tally(logging.getLogger("gateway"), lambda _delay, _callback: None))
 """Lets everybody come."""
+
+
+def forget(client: ClientProtocol) -> None:
+    """Break the cycles of a client's protocol."""
+    client.parser.close()
+    client.handshake_exc = client.parser_exc = None
 
 
 class Harness:
@@ -195,6 +201,15 @@ class Harness:
         """Cut the wire, or tell that it has been cut as the gateway wished."""
         self.socket.abort()
         self.connection.connection_lost(None)
+        self.clock.settle()
+
+    def end(self) -> None:
+        """Forget the connection, and break the cycles of the client's own end."""
+        assert self.clock.is_idle
+        self.clock.forget()
+        self.requests.clear()
+        forget(self.client)
+        del self.connection, self.deliveries
 
     # What the client sees.
 

@@ -7,7 +7,9 @@ from gateway.client.actions import AskKeys, AskPresence, AskRouter
 from gateway.client.host import KeysAnswered, PresenceAnswered, RouterAnswered
 from gateway.client.session import Session
 from tieline.wire.ids import SessionId
-from tieline.wire.internal import Accepted, Done, PresenceReply, RouterReply
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.directions import PresenceReply, RouterReply
+from tieline.wire.internal.signals import Accepted
 
 RELAYED: Final = Accepted("relayed")
 DONE: Final = Done()

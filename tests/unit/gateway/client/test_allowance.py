@@ -1,6 +1,6 @@
 """When the next frame may be taken, and what is called when a wait is over."""
 
-from gateway.client.allowance import LEAST_WAIT_S, LOOK_UP_S, TAKE, TOO_LONG, WAIT, Allowance
+from gateway.client.allowance import LEAST_WAIT_S, LOOK_UP_S, TAKE, TOO_LONG, WAIT, Allowance, Verdict
 from tests.unit.gateway.client.clock import Clock
 
 
@@ -31,7 +31,10 @@ class Scene:
     def __init__(self) -> None:
         self.clock, self.budget = Clock(), Budget()
         self.calls = 0
-        self.allowance = Allowance(self.budget, self._called, self.clock.loop, self.clock.time)
+        self.allowance = Allowance(self.budget, self.clock.loop, self.clock.time)
+
+    def ask(self, price: float) -> Verdict:
+        return self.allowance.ask(price, self._called)
 
     def _called(self) -> None:
         assert not self.allowance.is_waiting
@@ -41,7 +44,7 @@ class Scene:
 def test_what_may_be_taken_is_charged() -> None:
     scene = Scene()
     assert scene.allowance.may_take_message()
-    assert scene.allowance.ask(7.0) is TAKE
+    assert scene.ask(7.0) is TAKE
     assert scene.budget.charged == [1.0, 7.0]
 
 
@@ -49,14 +52,14 @@ def test_a_frame_over_the_limit_waits_until_it_is_called_back() -> None:
     scene = Scene()
     scene.budget.waits_s = 0.5
     assert not scene.allowance.may_take_message()
-    assert scene.allowance.ask(1.0) is WAIT
+    assert scene.ask(1.0) is WAIT
     assert scene.allowance.is_waiting
     scene.clock.advance(0.4)
     assert scene.calls == 0
     scene.clock.advance(0.1)
     assert scene.calls == 1
     scene.budget.waits_s = 0.0
-    assert scene.allowance.ask(1.0) is TAKE
+    assert scene.ask(1.0) is TAKE
     assert scene.budget.charged == [1.0]
 
 
@@ -64,7 +67,7 @@ def test_it_is_called_back_in_time_to_look_and_not_at_once() -> None:
     for waits_s, called_s in ((60.0, LOOK_UP_S), (1e-9, LEAST_WAIT_S)):
         scene = Scene()
         scene.budget.waits_s = waits_s
-        assert scene.allowance.ask(1.0) is WAIT
+        assert scene.ask(1.0) is WAIT
         scene.clock.advance(called_s * 0.99)
         assert scene.calls == 0
         scene.clock.advance(called_s * 0.02)
@@ -74,23 +77,23 @@ def test_it_is_called_back_in_time_to_look_and_not_at_once() -> None:
 def test_only_who_had_to_wait_can_have_gone_on_for_too_long() -> None:
     scene = Scene()
     scene.budget.is_flood = True
-    assert scene.allowance.ask(1.0) is TAKE
+    assert scene.ask(1.0) is TAKE
     scene.budget.waits_s = 0.5
-    assert scene.allowance.ask(1.0) is WAIT
+    assert scene.ask(1.0) is WAIT
     scene.clock.advance(0.5)
     scene.budget.waits_s = 0.0
     assert not scene.allowance.may_take_message()
-    assert scene.allowance.ask(1.0) is TOO_LONG
+    assert scene.ask(1.0) is TOO_LONG
     assert scene.budget.charged == [1.0]
 
 
 def test_who_is_excused_pays_and_begins_anew() -> None:
     scene = Scene()
     scene.budget.waits_s = 0.5
-    assert scene.allowance.ask(1.0) is WAIT
+    assert scene.ask(1.0) is WAIT
     scene.clock.advance(0.5)
     scene.budget.waits_s, scene.budget.is_flood = 0.0, True
-    assert scene.allowance.ask(3.0) is TOO_LONG
+    assert scene.ask(3.0) is TOO_LONG
     scene.allowance.let_up()
     scene.allowance.pay(3.0)
     assert not scene.budget.is_flood
@@ -100,10 +103,10 @@ def test_who_is_excused_pays_and_begins_anew() -> None:
 def test_who_is_not_limited_any_more_neither_waits_nor_is_charged() -> None:
     scene = Scene()
     scene.budget.waits_s = 0.5
-    assert scene.allowance.ask(1.0) is WAIT
+    assert scene.ask(1.0) is WAIT
     scene.allowance.lift()
     assert not scene.allowance.is_waiting
-    assert scene.allowance.ask(1.0) is TAKE
+    assert scene.ask(1.0) is TAKE
     assert not scene.allowance.may_take_message()
     scene.allowance.let_up()
     scene.allowance.pay(3.0)

@@ -1,14 +1,18 @@
 """The end of a connection, by the client, the gateway or a loss, and what was said before it."""
 
+import itertools
+
 import pytest
 from websockets.frames import Frame, Opcode
 
 from gateway.client.connection import CLOSING_S
 from gateway.client.inbound import MAX_UNREAD
+from gateway.client.turns import ROUND_S, Turns
+from tests.unit.gateway.client.clock import Clock
 from tests.unit.gateway.client.harness import Harness, connected, event, join, ping, signal, signals
 from tieline.wire.codes import CloseCode
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
-from tieline.wire.internal import Refused, SessionGone
+from tieline.wire.internal.answers import Refused, SessionGone
 
 ANYTHING = pytest.mark.parametrize(
     "data",
@@ -271,11 +275,35 @@ def test_a_client_that_sends_no_more_and_does_not_read_is_cut_off() -> None:
             harness.connection.close(CloseCode.SERVICE_RESTART)
 
         harness.connection.eof_received()  # its transport waits until the client has read all, however long
+        harness.clock.settle()
 
         assert harness.gone_with == [1012 if closes else 1006]
         harness.clock.advance(CLOSING_S)
         assert harness.socket.is_aborted
         assert harness.clock.is_idle
+
+
+@pytest.mark.parametrize("by_the_client", [False, True])
+def test_connections_that_end_together_are_gone_in_turns(by_the_client: bool) -> None:
+    clock, ticks = Clock(), itertools.count()
+    turns = Turns(clock.loop, lambda: next(ticks) * ROUND_S)  # one turn fills a round
+    several = [Harness(clock=clock, turns=turns) for _ in range(3)]
+    for harness in several:
+        harness.put(harness.request())
+        harness.welcome()
+        harness.arrive()
+
+    for harness in several:
+        if by_the_client:
+            harness.hand_over(Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True))
+        else:
+            harness.connection.connection_lost(None)
+
+    for nth in range(3):
+        assert [len(harness.gone_with) for harness in several] == [1] * nth + [0] * (3 - nth)
+        clock.iterate()
+    assert [harness.gone_with for harness in several] == [[1000 if by_the_client else 1006]] * 3
+    assert clock.is_at_rest
 
 
 def test_the_first_close_frame_tells_why_a_connection_ended() -> None:

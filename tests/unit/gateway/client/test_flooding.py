@@ -16,7 +16,6 @@ from tests.unit.gateway.client.harness import Harness, connected, ping, session,
 THREE = NO_LIMITS._replace(units=rate(3, 3))
 """Three messages a second, and at once."""
 
-
 PING_S, _ = Pace()
 
 STEP_S = 0.02

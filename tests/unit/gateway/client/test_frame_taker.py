@@ -4,6 +4,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from gateway.client.connection import CLOSING_S
+from gateway.client.trickle import RESTS_S
 from tests.unit.gateway.client.harness import Harness, connected, ping, signal
 from tests.unit.wire import samples
 from tieline.wire.codes import CLOSE_REASONS, CloseCode
@@ -71,6 +72,8 @@ def test_a_message_may_arrive_in_any_pieces_of_the_network_s() -> None:
 
     for byte in data:
         harness.put(bytes([byte]))
+    harness.clock.advance(max(RESTS_S))  # for a socket that rests
+    harness.arrive()
 
     assert harness.names() == ["p-1", "p-2"]
 
@@ -131,8 +134,18 @@ def test_fragments_that_are_too_big_together_close_with_1009() -> None:
         b"\xc1\x80\0\0\0\0",
         Frame(TEXT, b"x", fin=False).serialize(mask=True) + Frame(TEXT, b"y").serialize(mask=True),
         b"\x83\x80\0\0\0\0",
+        b"\x81\xfe\0\x02\0\0\0\0{}",
+        b"\x89\xff" + bytes(8 + 4),
     ],
-    ids=["not masked", "continues nothing", "compressed", "not continued", "unknown opcode"],
+    ids=[
+        "not masked",
+        "continues nothing",
+        "compressed",
+        "not continued",
+        "unknown opcode",
+        "a length in two bytes that fits into one",
+        "a ping's in eight",
+    ],
 )
 def test_what_is_no_websocket_closes_with_1002(data: bytes) -> None:
     harness = connected()

@@ -18,6 +18,7 @@ from gateway.client.frames import (
     payload_size,
     shape_of,
     text_head,
+    wastes_bytes,
 )
 from tests.unit.gateway.client.harness import connected
 from tests.unit.wire import samples
@@ -28,6 +29,12 @@ SIZES = (0, 1, 125, 126, 127, 65_535)
 
 def masked(frame: Frame) -> bytes:
     return frame.serialize(mask=True)
+
+
+def sized(first: int, size: int, form: int) -> bytes:
+    """Write a frame whose length stands in 2 or 8 bytes."""
+    mark = 126 if form == 2 else 127
+    return bytes((first, 0x80 | mark)) + size.to_bytes(form, "big") + bytes(4 + size)
 
 
 def a_ping(number: int, size: int) -> bytes:
@@ -98,8 +105,10 @@ def test_a_whole_frame_is_read_wherever_it_stands(size: int) -> None:
         masked(Frame(TEXT, b"x" * 126))[:-1],
         masked(Frame(TEXT, b"x" * 126))[:7],
         masked(Frame(TEXT, b""))[:5],
+        sized(0x81, 125, 2),
+        sized(0x81, 125, 8),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_anything_else_is_left_to_the_protocol(frame: bytes) -> None:
     assert next_text(frame, 0) is None
@@ -155,6 +164,34 @@ def test_a_frame_that_is_refused_by_its_header_ends_with_it(frame: bytes, most: 
     protocol.receive_data(frame[:end])
 
     assert protocol.state is State.CLOSING  # the protocol needs no more of it either
+
+
+@pytest.mark.parametrize(
+    ("size", "form", "wastes"),
+    [
+        (0, 2, True),
+        (125, 2, True),
+        (126, 2, False),
+        (65_535, 2, False),
+        (0, 8, True),
+        (125, 8, True),
+        (126, 8, True),
+        (65_535, 8, True),
+        (65_536, 8, False),
+    ],
+)
+@pytest.mark.parametrize("first", [0x81, 0x01, 0x80, 0x89, 0x8A, 0x88])
+def test_a_length_in_more_bytes_than_it_needs_is_refused(
+    first: int, size: int, form: int, wastes: bool
+) -> None:
+    frame = sized(first, size, form)
+    header = 2 + form
+
+    assert wastes_bytes(frame[:header]) == wastes
+    assert shape_of(frame[: header - 1], 0, 1 << 17).end == header
+    shape = shape_of(frame, 0, 1 << 17)
+    assert (shape.is_refused, shape.end) == (wastes, header if wastes else len(frame))
+    assert not wastes_bytes(masked(Frame(PING, b"x" * 125)))
 
 
 @pytest.mark.parametrize("opcode", Opcode)

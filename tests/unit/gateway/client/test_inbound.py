@@ -11,7 +11,10 @@ from gateway.client.inbound import MAX_UNREAD
 from tests.unit.gateway.client.harness import connected, join, ping, session, signal, signals
 from tests.unit.wire.samples import refresh_message
 from tieline.wire.ids import CallId, SessionId, UserId
-from tieline.wire.internal import Accepted, Opened, Refused, RoomMembers
+from tieline.wire.internal.answers import Refused
+from tieline.wire.internal.rooms import RoomMembers
+from tieline.wire.internal.sessions import Opened
+from tieline.wire.internal.signals import Accepted
 from tieline.wire.replies import Member
 
 

@@ -87,6 +87,13 @@ def test_a_frame_with_a_number_is_remembered_as_what_was_sent() -> None:
     assert name_of(numbered(plain, 5)) == name_of(plain)
 
 
+def test_a_number_is_kept_of_one_client_s_copy_alone() -> None:
+    shared = mail(FRAME, jetstream.named("7f.bob", CALL))
+    first, second = numbered(shared, 5), numbered(shared, 6)
+    assert [getattr(each, "number", None) for each in (shared, first, second)] == [None, 5, 6]
+    assert [getattr(each, "call", "") for each in (shared, first, second)] == [CALL] * 3
+
+
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.0", "x", " 5", "٣", "1" * 20, "5\n", "0x1"])
 def test_what_is_no_place_says_nothing(text: str) -> None:
     assert read_place(text) == 0
@@ -99,7 +106,7 @@ def test_a_place_that_was_told_is_read(number: int) -> None:
 
 
 def test_who_names_nothing_has_had_nothing() -> None:
-    assert Had() == ("", "")
+    assert Had() == ("", "", 0)
 
 
 def test_a_frame_is_kept_with_its_call() -> None:

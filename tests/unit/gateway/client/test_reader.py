@@ -16,6 +16,7 @@ from gateway.client.reader import (
     TURN_FRAMES,
     TURN_S,
 )
+from gateway.client.trickle import SMALL_BYTES
 from gateway.client.waiting import Waiting
 from gateway.limits.limit import Limit
 from gateway.limits.rate import rate
@@ -122,6 +123,46 @@ def test_a_long_message_has_to_wait_for_a_turn() -> None:
     assert harness.names() == ["p"]
 
 
+LONG = ping_of(AT_ONCE_BYTES + 1)
+IN_FRAGMENTS = [LONG[:9], *(LONG[at : at + 2000] for at in range(9, len(LONG), 2000))]
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        [masked(Opcode.TEXT, LONG)],
+        [
+            masked(Opcode.CONT if nth else Opcode.TEXT, part, fin=nth == len(IN_FRAGMENTS) - 1)
+            for nth, part in enumerate(IN_FRAGMENTS)
+        ],
+    ],
+    ids=["whole", "in fragments"],
+)
+def test_a_long_message_begins_a_turn_of_its_own(long: list[bytes]) -> None:
+    harness = connected()
+
+    harness.hand_over(masked(Opcode.TEXT, ping("before")) * 5 + b"".join(long))
+
+    harness.clock.iterate()
+    assert harness.names() == ["before"] * 5
+    harness.clock.iterate()
+    assert harness.names() == ["p"]
+    assert harness.clock.is_at_rest
+
+
+def test_a_long_message_that_waited_begins_a_turn_of_its_own() -> None:
+    harness = connected()
+    harness.send(signal("s"), ping("p-0"), ping("p-1"), LONG, ping("p-2"))
+
+    harness.host.answer()
+
+    assert harness.names() == ["p-0"]
+    harness.clock.iterate()
+    assert harness.names() == ["p-1"]
+    harness.clock.iterate()
+    assert harness.names() == ["p", "p-2"]
+
+
 def test_a_turn_has_a_bound_in_bytes() -> None:
     harness = connected()
     frame = masked(Opcode.TEXT, ping_of(4000))
@@ -176,12 +217,12 @@ def test_of_one_client_no_more_waits_than_may() -> None:
 
 def test_a_frame_in_pieces_is_read_up_to_its_end_and_no_further() -> None:
     harness, frame = connected(), masked(Opcode.TEXT, signal("s", size=60_000))
-    for start in range(0, len(frame) - 100, 100):
-        harness.hand_over(frame[start : start + 100])
+    for start in range(0, len(frame) - SMALL_BYTES, SMALL_BYTES):
+        harness.hand_over(frame[start : start + SMALL_BYTES])
         assert harness.socket.is_read
     assert harness.host.asked == []
 
-    harness.put(frame[len(frame) - len(frame) % 100 - 100 :][-(len(frame) - start - 100) :])
+    harness.put(frame[start + SMALL_BYTES :])
 
     assert harness.host.asked == ["s"]
     assert harness.waiting.bytes_in == 0
@@ -400,6 +441,6 @@ def test_a_bug_in_the_turn_of_one_client_ends_that_one_alone(
 
     assert one.socket.is_aborted
     assert [record.message for record in caplog.records] == ["client cut: a bug"]
-    one.connection.connection_lost(None)
+    one.lose()
     assert one.gone_with == [1006]
     assert len(other.names()) == 3 * TURN_FRAMES

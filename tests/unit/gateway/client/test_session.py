@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from gateway.client.actions import AskPresence, AskRouter, HangUp, RoomListing, Say
+from gateway.client.broker_time import BrokerTime
 from gateway.client.pages import Page, Standing
 from gateway.client.session import UNKNOWN
 from tests.unit.gateway.client.alice import (
@@ -13,6 +14,7 @@ from tests.unit.gateway.client.alice import (
     BOB,
     CONNECTION,
     NOW,
+    PLAIN,
     ROOM,
     SESSION,
     alice,
@@ -23,18 +25,10 @@ from tests.unit.gateway.client.alice import (
 from tests.unit.wire.samples import SIGNALS, frame, ping_message, room_message, signal_message
 from tieline.wire.codes import CloseCode, ErrorCode
 from tieline.wire.ids import UserId
-from tieline.wire.internal import (
-    Accepted,
-    Done,
-    JoinRoom,
-    LeaseKept,
-    LeaveRoom,
-    ListMembers,
-    Refused,
-    RoomMembers,
-    SessionGone,
-    Signal,
-)
+from tieline.wire.internal.answers import Done, Refused, SessionGone
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
+from tieline.wire.internal.sessions import LeaseKept
+from tieline.wire.internal.signals import Accepted, Signal
 from tieline.wire.replies import Member, RosterPage
 
 # What a client says.
@@ -48,6 +42,17 @@ def test_a_signal_goes_to_a_router_as_it_came(cmd: str, acks: bool) -> None:
     assert alice(acks=acks).receive(sent, NOW) == AskRouter(
         "r-1", cmd, Signal(ALICE, SESSION, BOB, sent, stored=acks, connection=CONNECTION)
     )
+
+
+def test_a_signal_says_when_it_came_by_the_brokers_clock() -> None:
+    time = BrokerTime()
+    time.note(1_700_000_000.0, at=10.0)
+    session = alice(terms=PLAIN._replace(broker_time=time))
+
+    ask = session.receive(frame(signal_message()), NOW, at=12.5)
+
+    assert isinstance(ask, AskRouter)
+    assert ask.signal.at == 1_700_000_002_500
 
 
 @pytest.mark.parametrize("cmd", SIGNALS)

@@ -11,7 +11,9 @@ from gateway.client.session import Session
 from tests.unit.gateway.client.alice import NOW, SECRET, alice, room_ask, said, signal_ask
 from tests.unit.wire.samples import SIGNALS, frame, signal_message
 from tieline.wire.ids import CallId, ResumeToken, SessionId
-from tieline.wire.internal import Accepted, Opened, Refused
+from tieline.wire.internal.answers import Refused
+from tieline.wire.internal.sessions import Opened
+from tieline.wire.internal.signals import Accepted
 
 CALL, NEXT = CallId("0123456789abcdef"), CallId("00112233445566ff")
 

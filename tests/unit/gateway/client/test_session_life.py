@@ -19,7 +19,9 @@ from tests.unit.gateway.client.alice import (
 )
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ResumeToken, SecretHash, SessionId
-from tieline.wire.internal import Done, EndSession, Opened, OpenSession, Register, secret_hash
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Register
+from tieline.wire.resume_tokens import secret_hash
 
 
 def test_a_session_is_opened_with_what_the_token_grants() -> None:

@@ -13,7 +13,10 @@ from gateway.limits.rates import NO_LIMITS
 from tests.unit.gateway.client.alice import NOW, ROOM, alice, room_ask, said, signal_ask
 from tests.unit.wire.samples import frame, ping_message, room_message, signal_message
 from tieline.wire.ids import UserId
-from tieline.wire.internal import Accepted, Done, Refused, RoomMembers, RouterReply, SessionGone
+from tieline.wire.internal.answers import Done, Refused, SessionGone
+from tieline.wire.internal.directions import RouterReply
+from tieline.wire.internal.rooms import RoomMembers
+from tieline.wire.internal.signals import Accepted
 from tieline.wire.replies import Member, RosterPage
 
 AT = 100.0

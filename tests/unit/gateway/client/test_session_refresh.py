@@ -30,7 +30,9 @@ from tests.unit.gateway.client.harness import connected
 from tests.unit.gateway.client.harness import session as live_session
 from tests.unit.wire.samples import frame, ping_message, refresh_message, room_message
 from tieline.wire.codes import CloseCode
-from tieline.wire.internal import Done, Regrant, RoomMembers, SessionGone
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.rooms import RoomMembers
+from tieline.wire.internal.sessions import Regrant
 from tieline.wire.replies import Member
 
 LATER = NOW + 900

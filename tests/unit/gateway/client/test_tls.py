@@ -298,6 +298,7 @@ def test_what_it_said_before_that_is_carried_out(context: ssl.SSLContext) -> Non
 def test_a_client_that_ends_its_stream_has_left(context: ssl.SSLContext) -> None:
     line = TlsLine(context).open()
     assert line.tls.eof_received() is False
+    line.clock.settle()
     assert line.gone_with == [1006]
 
 

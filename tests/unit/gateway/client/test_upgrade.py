@@ -1,15 +1,20 @@
 """Before the WebSocket: the upgrade request, its answer, and clients that send something else."""
 
+import itertools
 import json
 
 import pytest
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
 
 from gateway.admission.handshake import MOST_ESCAPED, MOST_LISTED
-from gateway.client.connection import HANDSHAKE_S
+from gateway.client.connection import HANDSHAKE_S, Connection
 from gateway.client.deliveries import Missed
+from gateway.client.trickle import RESTS_S
+from gateway.client.turns import ROUND_S, Turns
 from tests.support.metrics import value_of
-from tests.unit.gateway.client.harness import WELCOME, Harness, connected, event, ping, session
+from tests.unit.gateway.client.clock import Clock
+from tests.unit.gateway.client.harness import ANYBODY, WELCOME, Harness, connected, event, ping, session
 from tieline import metrics
 from tieline.wire.codes import CloseCode, HandshakeError
 
@@ -43,8 +48,75 @@ def test_a_request_that_comes_byte_by_byte_arrives_once() -> None:
     for byte in harness.request():
         assert not harness.requests
         harness.put(bytes([byte]))
+    for _ in range(20):
+        harness.clock.advance(max(RESTS_S))  # for a socket that rests
+        harness.arrive()
 
     assert len(harness.requests) == 1
+
+
+def test_those_who_ask_at_the_same_time_are_answered_in_turns() -> None:
+    clock, ticks = Clock(), itertools.count()
+    turns = Turns(clock.loop, lambda: next(ticks) * ROUND_S)  # one turn fills a round
+    several = [Harness(clock=clock, turns=turns) for _ in range(3)]
+
+    for harness in several:
+        harness.hand_over(harness.request())
+
+    for nth in range(3):
+        assert [len(harness.requests) for harness in several] == [1] * nth + [0] * (3 - nth)
+        clock.iterate()
+    assert [len(harness.requests) for harness in several] == [1] * 3
+    assert clock.is_at_rest
+
+
+def test_while_a_request_waits_for_its_turn_nothing_more_is_read() -> None:
+    harness = Harness()
+    request = harness.request()
+    half, rest = request[:30], request[30:]
+
+    harness.hand_over(half)
+    assert not harness.socket.is_reading()
+    harness.clock.settle()
+    assert harness.socket.is_reading()
+    harness.hand_over(rest)
+    harness.clock.settle()
+    assert len(harness.requests) == 1
+    assert not harness.socket.is_reading()
+
+
+def test_what_completes_no_line_is_not_looked_at_yet() -> None:
+    harness = Harness()
+    for piece in (b"GET /ws", b" HTTP/1.1", b"\r"):
+        harness.hand_over(piece)
+        assert harness.clock.is_at_rest
+        assert harness.socket.is_reading()
+    harness.hand_over(b"\n")
+    assert not harness.clock.is_at_rest
+
+
+def test_a_request_whose_client_was_cut_is_not_looked_at() -> None:
+    harness = Harness()
+    harness.hand_over(harness.request())
+    harness.connection.abandon()
+    harness.clock.settle()
+    assert harness.requests == []
+
+
+def test_a_bug_that_a_request_meets_cuts_its_client_alone(caplog: pytest.LogCaptureFixture) -> None:
+    harness = Harness()
+    harness.connection = Connection(
+        harness.clock.loop, ANYBODY, harness.host, _fail, lambda _: None, harness.turns, harness.waiting
+    )
+    harness.connection.connection_made(harness.socket)
+    harness.hand_over(harness.request())
+    harness.clock.settle()
+    assert harness.socket.is_aborted
+    assert [record.message for record in caplog.records] == ["client cut: a bug"]
+
+
+def _fail(_connection: Connection, _request: Request, _response: Response) -> None:
+    raise ZeroDivisionError
 
 
 @pytest.mark.parametrize("name", ["Connection", "Upgrade", "Sec-WebSocket-Protocol"])
@@ -161,6 +233,7 @@ def test_a_frame_while_nothing_is_read_ends_the_connection() -> None:
     harness.put(harness.request())
 
     harness.hand_over(Frame(Opcode.TEXT, b"too early").serialize(mask=True))
+    harness.clock.settle()
 
     assert harness.socket.is_aborted
     assert harness.socket.taken() == b""

@@ -155,6 +155,7 @@ class TlsLine:
         """Cut the wire, or tell that it has been cut as the gateway wished."""
         self.socket.abort()
         self.tls.connection_lost(None)
+        self.clock.settle()
 
     def open(self) -> "TlsLine":
         """Shake hands, upgrade and be welcomed."""

@@ -84,6 +84,18 @@ def test_each_frame_is_written_with_the_call_that_it_was_stored_with() -> None:
     assert listener.told == [(event(name), call) for name, call in named]
 
 
+def test_two_connections_are_each_told_what_they_asked_for() -> None:
+    placed, named = Listener(places=True), Listener(names_calls=True)
+    frame = mail(event("a"), jetstream.named("7f.alice", "0123"))
+    missed = Missed([], [frame], 12, (12,))
+    placed.feed.release(missed)
+    named.feed.release(missed)
+
+    assert [message.get("place") for message in placed.harness.messages()] == ["12"]
+    ((told, call),) = named.told
+    assert (told, call, getattr(told, "number", None)) == (event("a"), "0123", None)
+
+
 def test_nothing_is_missing_when_what_came_before_is_stored_no_more() -> None:
     listener = Listener()
     listener.push("a", 3, 0)
@@ -191,6 +203,19 @@ def test_what_is_released_though_nothing_was_held_is_delivered_once() -> None:
     listener.read("a", "b", newest=2)
 
     assert listener.harness.names() == ["a", "b"]
+
+
+def test_what_was_replaced_while_held_never_comes_after_that() -> None:
+    listener = Listener()
+    listener.feed.hold()
+    listener.push("older offer", 3, 0)
+    listener.push("newer offer", 5, 3)
+
+    listener.feed.release(Missed([], [event("newer offer")], 5, (5,)))
+    listener.push("a", 7, 5)
+
+    assert listener.harness.names() == ["newer offer", "a"]
+    assert listener.gaps == 0
 
 
 def test_a_stream_that_begins_anew_while_held_loses_nothing() -> None:

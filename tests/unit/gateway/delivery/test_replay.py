@@ -1,5 +1,7 @@
 """What of a session's mail is replayed, and what is left out of too much."""
 
+import functools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,12 +19,21 @@ def sent_by(sender: str, request_id: str, size: int = 0) -> bytes:
 
 
 def read(
-    *frames: bytes, last: str = "", has_had: int = 0, messages: int = 100, size: int = 1_000_000
+    *frames: bytes,
+    last: str = "",
+    has_had: int = 0,
+    lost_at: int = 0,
+    messages: int = 100,
+    size: int = 1_000_000,
 ) -> Replay:
-    """What is chosen of frames that are read one after the other, and numbered 1, 3, 5 and so on."""
-    replay = Replay(last, has_had, messages, size)
+    """What is chosen of frames that are read one after the other, and numbered 1, 3, 5 and so on.
+
+    Each was stored at the time that is its number.
+    """
+    replay = Replay(last, has_had, lost_at, messages, size)
     for index, frame in enumerate(frames):
-        replay.add(frame, 2 * index + 1)
+        number = 2 * index + 1
+        replay.add(frame, number, functools.partial(int, number))
     return replay
 
 
@@ -78,11 +89,24 @@ def test_a_message_called_like_an_older_change_hides_nothing() -> None:
     assert (replay.fresh, replay.position) == (frames[1:], 2)
 
 
-def test_a_message_called_like_a_newer_change_hides_nothing() -> None:
-    frames = [event("1"), sent_by("eve", "room-6"), event("2"), event("3")]
-    replay = read(*frames, last="room-6", has_had=6)
-    assert (replay.known, replay.fresh) == ([name_of(frame) for frame in frames[:2]], frames[2:])
-    assert replay.position == 3
+def test_beside_a_number_of_the_server_s_no_name_is_looked_for() -> None:
+    frames = [event("1"), event("2"), event("3"), sent_by("eve", "room-2")]
+    replay = read(*frames, last="room-2", has_had=2)
+    assert (replay.known, replay.fresh) == ([name_of(frames[0])], frames[1:])
+    assert replay.position == 2
+
+
+def test_what_was_stored_after_the_loss_is_not_what_the_client_had() -> None:
+    frames = [event("1"), sent_by("eve", "old"), event("2"), sent_by("eve", "old", 1), event("3")]
+    replay = read(*frames, last="old", lost_at=2)
+    assert (replay.known, replay.fresh, replay.position) == ([], frames, None)
+
+
+def test_of_several_last_messages_one_from_before_the_loss_counts() -> None:
+    frames = [event("1"), sent_by("eve", "old"), event("2"), sent_by("eve", "old", 1), event("3")]
+    for lost_at in (0, 3, 4, 100):
+        replay = read(*frames, last="old", lost_at=lost_at)
+        assert (replay.fresh, replay.position) == (frames[2:], 3)
 
 
 def test_of_too_many_bytes_the_oldest_of_the_heaviest_sender_go() -> None:
@@ -148,12 +172,27 @@ def test_whatever_senders_call_their_messages_none_is_skipped(names: list[str], 
     frames = [sent_by("bob", name, number) for number, name in enumerate(names)]
     had = data.draw(st.integers(1, len(frames)))
     missed = frames[had:]
+    lost_at = data.draw(st.integers(2 * had - 1, 2 * had))
 
     by_id = read(*frames, last=names[had - 1])
-    by_place = read(*frames, has_had=2 * had - 1)
-    by_both = read(*frames, last=names[had - 1], has_had=data.draw(st.integers(2 * had - 1, 30)))
+    by_loss = read(*frames, last=names[had - 1], lost_at=lost_at)
+    by_place = read(*frames, last=names[had - 1], has_had=2 * had - 1)
 
     assert by_place.fresh == missed
-    for replay in (by_id, by_both):
+    for replay in (by_id, by_loss):
         assert replay.fresh[len(replay.fresh) - len(missed) :] == missed
         assert not set(replay.known) & {name_of(frame) for frame in missed}
+
+
+@given(st.lists(st.sampled_from(["1", "2", "3"]), min_size=1, max_size=12), st.data())
+def test_nothing_is_skipped_when_what_the_client_had_is_kept_no_more(
+    names: list[str], data: st.DataObject
+) -> None:
+    frames = [sent_by("bob", name, number) for number, name in enumerate(names)]
+    had = data.draw(st.integers(1, len(frames)))
+    kept = data.draw(st.integers(had, len(frames)))
+    replay = Replay(names[had - 1], lost_at=2 * had)
+    for index in range(kept, len(frames)):
+        replay.add(frames[index], 2 * index + 1, functools.partial(int, 2 * index + 1))
+
+    assert (replay.known, replay.fresh, replay.position) == ([], frames[kept:], None)

@@ -1,5 +1,7 @@
 """Who has the most done for it."""
 
+import msgspec
+
 from gateway.limits.heaviest import CPU_S_A_UNIT, Heaviest, Ranking, Share
 from gateway.limits.rates import Rates
 from gateway.limits.user_budget import UserBudget
@@ -35,6 +37,15 @@ def test_what_a_user_costs_is_shared_out_to_its_rooms() -> None:
         Share("hall", 1, 50, 35 * CPU_S_A_UNIT),
         Share("cellar", 1, 50, 5 * CPU_S_A_UNIT),
     ]
+
+
+def test_messages_and_bytes_are_whole_numbers() -> None:
+    ranking = Ranking(110.0)
+    ranking.add_user(budget("ann", 10, messages=1))
+    ranking.add_rooms(budget("ann", 10, messages=1), [HALL, CELLAR, ATTIC])
+    said = msgspec.json.encode(ranking.heaviest(10)).decode()
+    assert '"name":"ann","messages":1,"bytes":50,' in said
+    assert '"messages":0,"bytes":17,' in said
 
 
 def test_what_was_a_while_ago_is_forgotten() -> None:

@@ -22,7 +22,9 @@ from gateway.limits.user_budget import UserBudget
 from tests.unit.gateway.client.alice import NOW, PLAIN, SECRET
 from tieline.wire.envelope import SIGNAL_COMMANDS
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
-from tieline.wire.internal import Accepted, Done, Refused, RoomMembers
+from tieline.wire.internal.answers import Done, Refused
+from tieline.wire.internal.rooms import RoomMembers
+from tieline.wire.internal.signals import Accepted
 from tieline.wire.replies import Member
 
 FOLDER: Final = Path(__file__).parent / "traffic"

@@ -1,14 +1,15 @@
 """A room and its changes, for the tests of `gateway.rooms`."""
 
 import json
+import re
 from typing import Any, Final, Literal
 
 from gateway.rooms.changes import Change, read
 from gateway.rooms.live_room import LiveRoom
 from gateway.rooms.seats import Seats
-from tieline.wire import internal
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
-from tieline.wire.internal import RoomChange
+from tieline.wire.internal import codec
+from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.replies import LeftReason
 
 HALL, CELLAR = RoomId("hall"), RoomId("cellar")
@@ -26,6 +27,7 @@ def change(
     room: RoomId = HALL,
     tells_user: bool = False,
     is_silent: bool = False,
+    joined_at: int = JOINED_AT,
 ) -> Change:
     """Make the change of a number, whose record has that revision, too."""
     entry = RoomChange(
@@ -34,12 +36,22 @@ def change(
         SessionId(f"{user}-s"),
         status,
         True,
-        0 if kind == "left" else JOINED_AT,
+        0 if kind == "left" else joined_at,
         reason,
         tells_user,
         is_silent,
     )
-    return read(room, user, number, internal.encode(entry))
+    return read(room, user, number, codec.encode(entry), nonce_of(number))
+
+
+def nonce_of(number: int) -> str:
+    """Say what nobody could foresee of the change of a number."""
+    return f"{number:016x}"
+
+
+def short(request_id: str) -> str:
+    """Say what the requestId of a change says beside its nonce."""
+    return re.sub(r"^(room-[0-9]+)-[0-9a-f]{16}", r"\1", request_id)
 
 
 class Client:

@@ -3,9 +3,32 @@
 import msgspec
 import pytest
 
-from gateway.rooms.changes import Change, name_of, name_of_list, position_in, read, told_singly, told_together
-from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, HALL, JOINED_AT, change, messages_in
+from gateway.rooms.changes import (
+    UNNAMED,
+    Change,
+    name_before_all,
+    name_of,
+    name_of_list,
+    position_in,
+    read,
+    told_singly,
+    told_together,
+)
+from tests.unit.gateway.rooms.hall import (
+    ALICE,
+    BOB,
+    CAROL,
+    HALL,
+    JOINED_AT,
+    change,
+    messages_in,
+    nonce_of,
+    short,
+)
+from tieline.wire.internal import codec
 from tieline.wire.replies import Member
+
+NONCE = "00ff" * 4
 
 
 @pytest.mark.parametrize(
@@ -20,7 +43,7 @@ def test_one_change_is_one_event(what: Change, cmd: str, data: dict[str, str]) -
     told = told_singly([what])
     (event,) = messages_in(told.data)
     assert event == {
-        "requestId": "room-7",
+        "requestId": f"room-7-{nonce_of(7)}",
         "module": "ROOM",
         "cmd": cmd,
         "code": 200,
@@ -32,8 +55,9 @@ def test_one_change_is_one_event(what: Change, cmd: str, data: dict[str, str]) -
 
 def test_who_comes_while_it_is_away_is_told_as_away() -> None:
     came, away = messages_in(told_singly([change(7, ALICE, status="away")]).data)
-    assert (came["requestId"], came["cmd"]) == ("room-7-after-6", "MEMBER_JOINED")
-    assert (away["requestId"], away["cmd"], away["data"]["status"]) == ("room-7", "MEMBER_UPDATED", "away")
+    assert (short(came["requestId"]), came["cmd"]) == ("room-7-after-6", "MEMBER_JOINED")
+    assert (short(away["requestId"]), away["cmd"]) == ("room-7", "MEMBER_UPDATED")
+    assert away["data"]["status"] == "away"
 
 
 def test_what_only_lists_show_is_no_event() -> None:
@@ -53,7 +77,7 @@ def test_several_changes_are_told_together_as_they_ended() -> None:
     )
     (event,) = messages_in(told.data)
     away = {"status": "away", "voice": True, "joinedAt": JOINED_AT}
-    assert event["requestId"] == "room-5"
+    assert short(event["requestId"]) == "room-5"
     assert event["data"] == {
         "room": HALL,
         "number": 5,
@@ -69,17 +93,42 @@ def test_a_member_is_what_the_change_says() -> None:
 
 def test_an_entry_of_another_version_is_not_read() -> None:
     with pytest.raises(msgspec.MsgspecError):
-        read(HALL, ALICE, 7, b"\x91\xa3New")
+        read(HALL, ALICE, 7, b"\x91\xa3New", NONCE)
 
 
-@pytest.mark.parametrize("name", [name_of(42), name_of_list(42)])
-def test_the_number_can_be_read_from_the_name(name: str) -> None:
-    assert position_in(name) == (42, 42)
+def test_an_entry_without_a_nonce_is_told_under_no_one_s() -> None:
+    stored = codec.encode(change(7, ALICE).entry)
+    (event,) = messages_in(read(HALL, ALICE, 7, stored, "").event)
+    assert position_in(event["requestId"]) == (7, 7, UNNAMED)
+
+
+@pytest.mark.parametrize("name", [name_of(42, NONCE), name_of_list(42, NONCE)])
+def test_number_and_nonce_can_be_read_from_the_name(name: str) -> None:
+    assert position_in(name) == (42, 42, NONCE)
+
+
+@pytest.mark.parametrize(("whole_to", "read"), [(7, 7), (42, 42), (43, 42), (10**15, 42)])
+def test_no_name_says_more_than_its_change(whole_to: int, read: int) -> None:
+    assert position_in(name_before_all(42, NONCE, whole_to)) == (42, read, NONCE)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", "room-", "room-0", "room-x", "room-1x", "xroom-1", "room-1-x", "room-" + "9" * 17, "room-٣"],
+    [
+        "",
+        "room-",
+        "room-7",
+        "room-7-list",
+        f"room-0-{NONCE}",
+        f"room-x-{NONCE}",
+        f"room-1x-{NONCE}",
+        f"xroom-1-{NONCE}",
+        f"room-1-{NONCE}-x",
+        f"room-1-{NONCE}0",
+        f"room-1-{NONCE.upper()}",
+        f"room-{'9' * 17}-{NONCE}",
+        f"room-٣-{NONCE}",
+    ],
 )
 def test_other_names_have_no_number(name: str) -> None:
     assert position_in(name) is None

@@ -32,7 +32,7 @@ def test_a_change_with_another_number_is_still_the_same() -> None:
     log = RoomLog()
     again = change(3, ALICE)
     log.add(again, 0)
-    assert not log.add(type(again)(8, ALICE, again.entry, again.event, 8), 0)
+    assert not log.add(type(again)(8, ALICE, again.entry, again.event, 8, again.nonce), 0)
     assert log.number == 3
 
 

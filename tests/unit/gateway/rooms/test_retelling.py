@@ -7,7 +7,7 @@ from gateway.rooms import retelling
 from gateway.rooms.retelling import Retelling
 from tests.unit.gateway.rooms.hall import ALICE, BOB, CELLAR, HALL
 from tieline.runtime.requests import NoAnswer
-from tieline.wire.internal import Retell
+from tieline.wire.internal.rooms import Retell
 
 SILENT: Final = NoAnswer("presence")
 

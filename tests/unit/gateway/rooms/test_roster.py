@@ -11,7 +11,7 @@ from gateway.client.pages import FIRST, Page, read_cursor
 from gateway.rooms.roster import Roster
 from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, HALL, change
 from tieline.wire.ids import UserId
-from tieline.wire.internal import RoomMembers
+from tieline.wire.internal.rooms import RoomMembers
 from tieline.wire.replies import Member, RosterPage
 
 

@@ -3,9 +3,21 @@
 from gateway.client.frames import Framed
 from gateway.rooms.changes import position_in
 from gateway.rooms.live_room import MAX_SINGLE
-from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, CELLAR, HALL, Client, change, live, messages_in
+from tests.unit.gateway.rooms.hall import (
+    ALICE,
+    BOB,
+    CAROL,
+    CELLAR,
+    HALL,
+    Client,
+    change,
+    live,
+    messages_in,
+    nonce_of,
+    short,
+)
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import RoomMembers
+from tieline.wire.internal.rooms import RoomMembers
 
 DAN = UserId("dan")
 
@@ -35,8 +47,12 @@ def test_a_batch_before_others_does_not_say_that_all_is_told() -> None:
     attic.list_members(RoomMembers((), ()))
     alice.seats.tell()
     names = [message["requestId"] for message in alice.heard()]
-    assert names == ["room-7-after-4", "room-8-list-after-4", "room-9"]
-    assert [position_in(name) for name in names] == [(7, 4), (8, 4), (9, 9)]
+    assert [short(name) for name in names] == ["room-7-after-4", "room-8-list-after-4", "room-9"]
+    assert [position_in(name) for name in names] == [
+        (7, 4, nonce_of(7)),
+        (8, 4, nonce_of(8)),
+        (9, 9, nonce_of(9)),
+    ]
 
 
 def test_before_a_signal_only_what_is_older_is_told() -> None:
@@ -101,7 +117,7 @@ def test_no_event_says_that_all_is_told_that_others_stand_for() -> None:
     cellar.take(change(8, BOB, status="away", room=CELLAR), 0)
     alice.seats.enter(cellar, 3)
     alice.seats.tell()
-    names = [message["requestId"] for message in alice.heard()]
+    names = [short(message["requestId"]) for message in alice.heard()]
     assert names == ["room-5-after-1", "room-8-after-1", "room-8-after-1", "room-9-after-8", "room-9"]
 
 
@@ -114,16 +130,16 @@ def test_what_was_told_before_a_signal_is_not_told_again() -> None:
         hall.take(change(number, CAROL, "updated", status="away" if number % 2 else "online"), 0)
     hall.take(change(900, BOB, "left"), 0)
     alice.seats.tell()
-    names = [message["requestId"] for message in alice.heard()]
+    names = [short(message["requestId"]) for message in alice.heard()]
     assert names == [f"room-{7 + MAX_SINGLE + 1}-after-7", "room-900"]
     hall.catch_up([change(6, DAN)], 901, 0)
     alice.seats.tell()
-    assert [position_in(message["requestId"]) for message in alice.heard()[:1]] == [(6, 5)]
+    assert [position_in(message["requestId"]) for message in alice.heard()[:1]] == [(6, 5, nonce_of(6))]
 
 
 def places_of(client: Client) -> list[tuple[str, str]]:
     """The place and the name of each event that a client was told."""
-    return [(message["place"], message["requestId"]) for message in client.heard()]
+    return [(message["place"], short(message["requestId"])) for message in client.heard()]
 
 
 def test_an_event_has_a_place_for_who_asks() -> None:
@@ -204,11 +220,14 @@ def test_a_list_before_older_frames_says_not_that_they_came() -> None:
     woven = alice.seats.weave([b"mail 10", b"mail 20"], [10, 20])
     assert [type(one) for one in woven] == [Framed, bytes, bytes]
     lists = messages_in(woven[0])
-    assert [(one["place"], one["requestId"]) for one in lists] == [
+    assert [(one["place"], short(one["requestId"])) for one in lists] == [
         ("9", "room-50-list-after-9"),
         ("9", "room-60-list-after-9"),
     ]
-    assert [position_in(one["requestId"]) for one in lists] == [(50, 9), (60, 9)]
+    assert [position_in(one["requestId"]) for one in lists] == [
+        (50, 9, nonce_of(50)),
+        (60, 9, nonce_of(60)),
+    ]
 
 
 def test_a_room_that_is_left_holds_no_place_back() -> None:

@@ -18,7 +18,7 @@ from gateway.rooms.live_room import LiveRoom
 from tests.support.examples import scaled
 from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, CELLAR, HALL, Client, change, messages_in
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal import RoomMembers
+from tieline.wire.internal.rooms import RoomMembers
 
 ROOMS = (HALL, CELLAR)
 DAN, EVE = UserId("dan"), UserId("eve")
@@ -134,16 +134,22 @@ class Views(RuleBasedStateMachine):
         self.number = 1
         self.truth: dict[RoomId, Members] = {room: {} for room in ROOMS}
         self.stored: dict[RoomId, list[Change]] = {room: [] for room in ROOMS}
+        self.came: dict[tuple[RoomId, UserId], int] = {}
+        """When each member joined, or had joined last, as a number of the stream."""
         self.gateways = [Gateway(self.number), Gateway(self.number)]
         self.viewers = [Viewer(ALICE, batches=False), Viewer(EVE, batches=True)]
         for viewer, gateway in zip(self.viewers, self.gateways, strict=True):
             viewer.connect(gateway)
 
-    def _store(self, name: RoomId, user: UserId, kind: Kind, heard_by: set[int]) -> None:
+    def _store(
+        self, name: RoomId, user: UserId, kind: Kind, heard_by: set[int], *, is_again: bool = False
+    ) -> None:
         """Write a change of somebody who is there as it is now, which some gateways hear of."""
         self.number += 1
         status: Any = self.truth[name].get(user, "online")
-        made = change(self.number, user, kind, status=status, room=name)
+        if kind == "joined" and not is_again:
+            self.came[name, user] = self.number
+        made = change(self.number, user, kind, status=status, room=name, joined_at=self.came[name, user])
         self.stored[name].append(made)
         for which, gateway in enumerate(self.gateways):
             if which in heard_by:
@@ -160,7 +166,8 @@ class Views(RuleBasedStateMachine):
     def _retell(self, lacking: list[tuple[RoomId, UserId]]) -> None:
         """Be presence, which tells once more what these are; every gateway hears of it, or looks later."""
         for name, user in lacking:
-            self._store(name, user, "joined" if user in self.truth[name] else "left", {0, 1})
+            kind: Kind = "joined" if user in self.truth[name] else "left"
+            self._store(name, user, kind, {0, 1}, is_again=True)
 
     @rule(
         name=st.sampled_from(ROOMS),

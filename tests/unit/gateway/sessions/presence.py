@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from gateway.sessions.presence import PresenceAnswered
 from tieline.runtime.requests import PATIENCE_S, NoAnswer, always
-from tieline.wire.internal import Done, GatewayRequest, Opened, OpenSession, PresenceReply
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.directions import GatewayRequest, PresenceReply
+from tieline.wire.internal.sessions import Opened, OpenSession
 
 
 class FakePresence:

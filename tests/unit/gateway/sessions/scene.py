@@ -26,7 +26,8 @@ from tests.unit.gateway.sessions.delivery import FakeDelivery
 from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.runtime.broker import BrokerAway
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId, UserId
-from tieline.wire.internal import EndSession, GatewayRequest
+from tieline.wire.internal.directions import GatewayRequest
+from tieline.wire.internal.sessions import EndSession
 from tieline.wire.subjects import Subjects
 
 GATEWAY: Final = GatewayId("g-1")

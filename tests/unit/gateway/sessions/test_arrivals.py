@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections import Counter
 
+import msgspec
 import pytest
 
 from gateway.client.deliveries import Missed
@@ -22,14 +23,10 @@ from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.scene import ALICE, GATEWAY, Arriving, Scene, admitted
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ResumeToken, RoomId, SecretHash, SessionId
-from tieline.wire.internal import (
-    EndSession,
-    GatewayRequest,
-    Opened,
-    OpenSession,
-    SessionGone,
-    secret_hash,
-)
+from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.directions import GatewayRequest
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession
+from tieline.wire.resume_tokens import secret_hash
 
 OLDER, HALL = SessionId("older"), RoomId("hall")
 RESUMED = Opened(OLDER, resumed=True, rooms={HALL: 5})
@@ -116,14 +113,14 @@ async def test_a_client_that_is_let_in_is_here_and_released(scene: Scene) -> Non
 
 
 async def test_a_resumed_session_is_followed_when_presence_has_named_it(scene: Scene) -> None:
-    scene.presence.reply(OpenSession, RESUMED)
+    scene.presence.reply(OpenSession, msgspec.structs.replace(RESUMED, lost_at=7))
     scene.delivery.mailbox = Missed([name_of(event("e-1"))], [event("e-2")], newest=9)
 
     harness = await let_in(scene, resume="the older's secret", last="e-1")
 
     assert opening(scene).resume == secret_hash(ResumeToken("the older's secret"))
     assert scene.delivery.followed == [OLDER]
-    assert scene.delivery.asked_after == [Had("e-1")]
+    assert scene.delivery.asked_after == [Had("e-1", lost_at=7)]
     welcome, missed = harness.messages()
     assert missed["requestId"] == "e-2"
     assert welcome["data"]["resumed"] is True

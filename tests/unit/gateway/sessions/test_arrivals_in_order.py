@@ -8,16 +8,10 @@ from gateway.client.connection import HANDSHAKE_S
 from gateway.sessions.arrivals import ANEW_S
 from tests.unit.gateway.sessions.scene import ALICE, Arriving, Scene, admitted
 from tieline.wire.ids import ResumeToken, SessionId
-from tieline.wire.internal import (
-    EndSession,
-    GatewayRequest,
-    Opened,
-    OpenSession,
-    Outdated,
-    SessionGone,
-    asked_of,
-    resume_token,
-)
+from tieline.wire.internal.answers import Outdated, SessionGone
+from tieline.wire.internal.directions import GatewayRequest
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession
+from tieline.wire.resume_tokens import asked_of, resume_token
 
 NEW = Opened(SessionId("new"), resumed=False, rooms={})
 

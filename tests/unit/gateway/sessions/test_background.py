@@ -5,6 +5,7 @@ See `tests.support.faulty`.
 
 import asyncio
 import functools
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.unit.gateway.sessions.delivery import FakeDelivery
 from tests.unit.gateway.sessions.scene import GATEWAY, Scene
 from tieline.runtime.guard import BackgroundTasks
 from tieline.wire.ids import ConnectionId
-from tieline.wire.internal import FindReplaced, KeepLease, LeaseKept, Register, Replaced
+from tieline.wire.internal.sessions import FindReplaced, KeepLease, LeaseKept, Register, Replaced
 
 SHORT_S = 0.001
 FAR = 8
@@ -62,14 +63,6 @@ async def renewed(fault: Fault, nth: int) -> Faults:
     return faults if nth < FAR else Faults(nth, fault)
 
 
-@each_fault
-async def test_a_lease_outlives_whatever_a_renewal_meets(
-    fault: Fault, caplog: pytest.LogCaptureFixture
-) -> None:
-    await at_every_await(functools.partial(renewed, fault), fewest=FAR - 1)
-    assert unnamed(caplog) == []
-
-
 async def reconciled(fault: Fault, nth: int) -> Faults:
     """Look for replaced connections while a question goes wrong: the next return finds them at the latest."""
     faults = Faults(nth, fault)
@@ -86,14 +79,6 @@ async def reconciled(fault: Fault, nth: int) -> Faults:
     return faults
 
 
-@each_fault
-async def test_reconciliation_outlives_whatever_a_question_meets(
-    fault: Fault, caplog: pytest.LogCaptureFixture
-) -> None:
-    await at_every_await(functools.partial(reconciled, fault), fewest=1)
-    assert unnamed(caplog) == []
-
-
 async def departed(fault: Fault, nth: int) -> Faults:
     """Let several go at once while something goes wrong: presence is told of each in the end."""
     faults = Faults(nth, fault)
@@ -104,12 +89,6 @@ async def departed(fault: Fault, nth: int) -> Faults:
             scene.leaves(client)
         await until(lambda: {end.connection for end in scene.ends()} == {"c-alice", "c-bob", "c-carol"})
     return faults
-
-
-@each_fault
-async def test_departures_outlive_whatever_they_meet(fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
-    await at_every_await(functools.partial(departed, fault), fewest=3)
-    assert unnamed(caplog) == []
 
 
 async def registered(fault: Fault, nth: int) -> Faults:
@@ -126,14 +105,6 @@ async def registered(fault: Fault, nth: int) -> Faults:
             scene.leaves(client)
         await until(lambda: len(scene.ends()) >= len(clients))
     return faults
-
-
-@each_fault
-async def test_registrations_outlive_whatever_they_meet(
-    fault: Fault, caplog: pytest.LogCaptureFixture
-) -> None:
-    await at_every_await(functools.partial(registered, fault), fewest=3)
-    assert unnamed(caplog) == []
 
 
 async def drained(fault: Fault, nth: int) -> Faults:
@@ -159,7 +130,23 @@ async def drained(fault: Fault, nth: int) -> Faults:
     return faults
 
 
+ROUNDS = {
+    "a lease": (renewed, FAR - 1),
+    "reconciliation": (reconciled, 1),
+    "departures": (departed, 3),
+    "registrations": (registered, 3),
+    "a drain": (drained, 4),
+}
+"""What a gateway goes through, and the fewest things that each asks for."""
+
+
 @each_fault
-async def test_a_drain_outlives_whatever_it_meets(fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
-    await at_every_await(functools.partial(drained, fault), fewest=4)
+@pytest.mark.parametrize(("get_through", "fewest"), ROUNDS.values(), ids=ROUNDS)
+async def test_it_outlives_whatever_it_meets(
+    get_through: Callable[[Fault, int], Awaitable[Faults]],
+    fewest: int,
+    fault: Fault,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await at_every_await(functools.partial(get_through, fault), fewest)
     assert unnamed(caplog) == []

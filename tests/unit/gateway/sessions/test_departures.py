@@ -13,12 +13,15 @@ from gateway.sessions import departures
 from gateway.sessions.departures import DRAINING_PATIENCE_S, LONGEST_DELAY, Drain
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import Harness
-from tests.unit.gateway.sessions.scene import ALICE, Scene
+from tests.unit.gateway.sessions.scene import ALICE, Arriving, Scene, admitted
 from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S, NoAnswer
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, SessionId, UserId
-from tieline.wire.internal import Done, EndSession, Opened, PresenceReply, Tell, encode
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.codec import encode
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Tell
 
 ALICES = ConnectionId("c-alice")
 AT_ONCE = Drain(0, 0)
@@ -317,9 +320,7 @@ async def test_a_drain_ends_though_nothing_is_ever_answered(
 
 # What presence has begun too late.
 
-LATE = Opened(
-    SessionId("s-late"), resumed=True, rooms={}, user=ALICE, connection=ConnectionId("c-late"), revision=7
-)
+LATE = Opened(SessionId("s-late"), resumed=True, rooms={}, user=ALICE, asked=SessionId("s-asked"), revision=7)
 
 
 def answer(reply: PresenceReply) -> Message:
@@ -330,7 +331,7 @@ def answer(reply: PresenceReply) -> Message:
 async def test_a_connection_begun_too_late_is_ended(scene: Scene) -> None:
     scene.departures.on_late_answer(answer(LATE))
     await scene.settles()
-    assert scene.ends() == [EndSession(ALICE, LATE.connection, resumable=True, asked=7)]
+    assert scene.ends() == [EndSession(ALICE, scene.departures.names.of(LATE.asked), resumable=True, asked=7)]
 
 
 async def test_until_presence_has_heard_it(scene: Scene) -> None:
@@ -341,11 +342,14 @@ async def test_until_presence_has_heard_it(scene: Scene) -> None:
 
 
 async def test_a_connection_that_is_here_has_its_answer_already(scene: Scene) -> None:
-    scene.here("alice")
-    known = msgspec.structs.replace(LATE, connection=ConnectionId("c-alice"))
+    arriving = Arriving()
+    await scene.arrivals.let_in(arriving.connection, arriving.response, admitted())
+    (asked,) = scene.presence.asked_for(OpenSession)
+    assert isinstance(asked, OpenSession)
+    known = msgspec.structs.replace(LATE, asked=asked.session)
     for reply in (known, Done(), Opened(SessionId("of an older process"), resumed=False, rooms={})):
         scene.departures.on_late_answer(answer(reply))
-    forged = msgspec.structs.replace(LATE, connection=ConnectionId("a b"))
+    forged = msgspec.structs.replace(LATE, asked=SessionId("a b"))
     scene.departures.on_late_answer(answer(forged))
     await scene.settles()
     assert scene.ends() == []

@@ -9,7 +9,8 @@ from gateway.sessions.endings import AT_ONCE, TOGETHER, Endings
 from tests.unit.gateway.sessions.scene import Scene
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.ids import ConnectionId, UserId
-from tieline.wire.internal import Done, EndSession
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.sessions import EndSession
 
 PATIENCE_S: Final = 3.0
 

@@ -7,7 +7,8 @@ import pytest
 from gateway.sessions.lease import RENEWALS, Lease
 from tests.unit.gateway.sessions.presence import FakePresence
 from tests.unit.gateway.sessions.scene import GATEWAY
-from tieline.wire.internal import KeepLease, LeaseKept, PresenceReply
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.sessions import KeepLease, LeaseKept
 
 FIRST, SECOND = LeaseKept("run 1"), LeaseKept("run 2")
 SHORT_S = 0.01

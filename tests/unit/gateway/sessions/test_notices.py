@@ -2,11 +2,11 @@
 
 import asyncio
 
-from gateway.sessions.notices import TELLING_PATIENCE_S, Notices
+from gateway.sessions.notices import AT_ONCE, TELLING_PATIENCE_S, Notices
 from tests.unit.gateway.client.alice import ALICE, CONNECTION, alice
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.presence import FakePresence
-from tieline.wire.internal import Tell
+from tieline.wire.internal.sessions import Tell
 
 
 async def test_presence_is_asked_to_tell_the_client_of_a_connection() -> None:
@@ -31,4 +31,23 @@ async def test_all_are_sent_when_each_is_answered_or_given_up() -> None:
 
     presence.answer_begun()
 
+    await waiting
+
+
+async def test_so_many_are_under_way_at_once_and_the_others_wait() -> None:
+    presence = FakePresence()
+    for _ in range(AT_ONCE + 1):
+        presence.reply(Tell, None)
+    notices = Notices(presence)
+    for number in range(AT_ONCE + 1):
+        notices.send(alice(), event(str(number)))
+    assert len(presence.asked) == AT_ONCE
+
+    presence.answer_begun()
+
+    waiting = asyncio.ensure_future(notices.all_sent())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert presence.asked[-1] == Tell(ALICE, CONNECTION, event(str(AT_ONCE)))
+    presence.answer_begun()
     await waiting

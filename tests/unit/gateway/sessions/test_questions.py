@@ -16,18 +16,12 @@ from gateway.sessions.signals import Answered
 from tests.unit.gateway.client.alice import room_ask, signal_ask
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.scene import Scene
-from tieline.wire.internal import (
-    Accepted,
-    Done,
-    JoinRoom,
-    ListMembers,
-    PresenceReply,
-    Register,
-    RouterReply,
-    SessionGone,
-    Signal,
-    Tell,
-)
+from tieline.wire.ids import RoomId
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.directions import PresenceReply, RouterReply
+from tieline.wire.internal.rooms import JoinRoom, ListMembers
+from tieline.wire.internal.sessions import Register, Regrant, Tell
+from tieline.wire.internal.signals import Accepted, Signal
 
 RELAYED, FORGOTTEN, REPLACED = Accepted("relayed"), SessionGone(replaced=False), SessionGone(replaced=True)
 
@@ -41,6 +35,8 @@ class Asking:
         self.router_replies: list[RouterReply | None] = []
         self.answers: list[object] = []
         self.are_keys_fresh = True
+        self.on_question: Callable[[object], None] = lambda _: None
+        """Called before a question about a room, or for keys, is answered."""
         self.questions = Questions(
             ask_signal=self._ask_signal,
             presence=scene.presence,
@@ -64,10 +60,12 @@ class Asking:
         ask: AskPresence,
         asks: Callable[[Session, AboutSession], Awaitable[PresenceReply | None]],
     ) -> PresenceReply | None:
+        self.on_question(ask)
         return await asks(session, ask.request)
 
     async def _refresh_keys(self) -> bool:
         await asyncio.sleep(0)
+        self.on_question("keys")
         return self.are_keys_fresh
 
     def note(self, ask: AskRouter | AskPresence | AskKeys, reply: object) -> None:
@@ -188,6 +186,32 @@ async def test_keys_are_fetched_for_a_newer_token(asking: Asking, is_fresh: bool
     await asking.scene.settles()
 
     assert asking.answers == [(ask, is_fresh)]
+
+
+def meets_a_bug(_: object) -> None:
+    raise ZeroDivisionError
+
+
+async def test_a_bug_in_what_is_known_of_a_room_leaves_nobody_waiting(asking: Asking) -> None:
+    asking.on_question = meets_a_bug
+    room, keys = room_ask(asking.session), AskKeys("r-1", "REFRESH_TOKEN", "a token")
+
+    asking.questions.ask_presence(asking.session, room, asking.note)
+    asking.questions.ask_keys(keys, asking.note)
+    await asking.scene.settles()
+
+    assert asking.answers == [(room, None), (keys, False)]
+
+
+async def test_a_bug_in_asking_presence_leaves_nobody_waiting(asking: Asking) -> None:
+    regrant = Regrant(asking.session.user, asking.session.session, True, None, ())
+    ask = AskPresence("r-1", "REFRESH_TOKEN", RoomId(""), regrant, asking.session.claims)
+    asking.scene.presence.on_ask = meets_a_bug
+
+    asking.questions.ask_presence(asking.session, ask, asking.note)
+    await asking.scene.settles()
+
+    assert asking.answers == [(ask, None)]
 
 
 async def test_a_bug_met_by_one_question_is_not_met_by_others(asking: Asking) -> None:

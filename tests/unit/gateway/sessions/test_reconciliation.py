@@ -5,7 +5,8 @@ import pytest
 from gateway.sessions.reconciliation import Reconciliation
 from tests.unit.gateway.sessions.scene import Scene
 from tieline.wire.ids import ConnectionId, UserId
-from tieline.wire.internal import Done, FindReplaced, Replaced
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.sessions import FindReplaced, Replaced
 
 
 def reconciliation(scene: Scene, has_broker: bool = True) -> Reconciliation:

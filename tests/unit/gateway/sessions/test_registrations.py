@@ -8,18 +8,12 @@ from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import ALICE, GATEWAY, Scene
 from tieline import metrics
 from tieline.runtime.message import Message
-from tieline.wire import internal
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId
-from tieline.wire.internal import (
-    CloseSession,
-    Done,
-    EndSession,
-    GatewayRequest,
-    KeepLease,
-    Register,
-    SessionGone,
-)
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.directions import GatewayRequest
+from tieline.wire.internal.sessions import CloseSession, EndSession, KeepLease, Register
 
 ALICES = ConnectionId("c-alice")
 REGISTRATION = Register(
@@ -38,7 +32,7 @@ REGISTRATION = Register(
 def order(connection: str, code: CloseCode) -> Message:
     """An order of presence to close a connection."""
     body = CloseSession(ALICE, SessionId("s-alice"), ConnectionId(connection), code)
-    return Message("t.gateway.g-1.close", "", internal.encode(body), b"")
+    return Message("t.gateway.g-1.close", "", codec.encode(body), b"")
 
 
 def session_of(harness: Harness) -> Session:
@@ -84,8 +78,8 @@ async def test_it_says_so_to_presence_and_nowhere_else(scene: Scene, reply: str)
     [
         b"",
         b"\xc1",
-        internal.encode(KeepLease(GATEWAY)),
-        internal.encode(CloseSession(ALICE, SessionId("s\n"), ALICES, 4500)),
+        codec.encode(KeepLease(GATEWAY)),
+        codec.encode(CloseSession(ALICE, SessionId("s\n"), ALICES, 4500)),
     ],
 )
 async def test_an_order_that_cannot_be_read_closes_nobody(scene: Scene, said: bytes) -> None:
@@ -99,7 +93,7 @@ async def test_an_order_that_cannot_be_read_closes_nobody(scene: Scene, said: by
 async def test_a_close_code_of_a_newer_version_asks_to_come_back(scene: Scene) -> None:
     alice = scene.here("alice")
     newer = CloseSession(ALICE, SessionId("s-alice"), ALICES, 4999)
-    scene.registrations.on_close(Message("t.gateway.g-1.close", "", internal.encode(newer), b""))
+    scene.registrations.on_close(Message("t.gateway.g-1.close", "", codec.encode(newer), b""))
     assert alice.close_code == CloseCode.BROKER_LOST
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from tests.unit.gateway.sessions.scene import Scene
 from tieline.runtime.requests import PATIENCE_S
-from tieline.wire.internal import Done, Outdated, Register
+from tieline.wire.internal.answers import Done, Outdated
+from tieline.wire.internal.sessions import Register
 
 
 def registrations(scene: Scene) -> list[tuple[int, int]]:

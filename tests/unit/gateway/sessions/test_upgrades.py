@@ -20,7 +20,7 @@ from tests.unit.gateway.admission.issuer import RSA, key_set
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import Scene
 from tieline.wire.ids import UserId
-from tieline.wire.internal import EndSession, OpenSession
+from tieline.wire.internal.sessions import EndSession, OpenSession
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 

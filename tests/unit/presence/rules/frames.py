@@ -15,8 +15,8 @@ from presence.rules.negotiation import (
     offer,
 )
 from tieline.wire.codes import ErrorCode
+from tieline.wire.digests import digest
 from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
-from tieline.wire.internal import digest
 
 ALICE, BOB = UserId("alice"), UserId("bob")
 PEER: Final = {ALICE: BOB, BOB: ALICE}
@@ -49,7 +49,7 @@ def _to(user: UserId, frames: tuple[str | None, ...], call: CallId | None) -> tu
 def said(sender: UserId, frame: str, now: int) -> Incoming:
     """Let one of the two say something to the other."""
     target = PEER[sender]
-    return Incoming(sender, target, SESSIONS[target], named(frame), now)
+    return Incoming(sender, target, SESSIONS[target], named(frame), now, SESSIONS[sender])
 
 
 def offers(sender: UserId, frame: str, pair: Negotiation = NOTHING, now: int = NOW) -> Outcome:

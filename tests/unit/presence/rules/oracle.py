@@ -72,6 +72,8 @@ class Call:
         self.offers: dict[UserId, Frame] = {}
         self.held: list[Frame] = []
         self.was_established = False
+        self.sessions: dict[UserId, SessionId] = {}
+        """Of which session of each of the two it is."""
         self.name = ""
         """As presence calls it, once it has."""
 
@@ -161,6 +163,10 @@ class Oracle:
         is_open = frame.cmd != "WEBRTC_ANSWER" or frame.to in book.call.offers
         return "answered" if book.call.was_established and not is_open else ""
 
+    def is_outlived(self, call: Call | None, user: UserId) -> bool:
+        """Say whether a call is of an older session of a user who is there."""
+        return call is not None and self.live.get(user, call.sessions[user]) != call.sessions[user]
+
     def _room(self, call: Call, frame: Frame) -> list[Frame] | None:
         """What is held of a call when there is room for one more: its sender's outdated ones give way."""
         held = list(call.held)
@@ -186,6 +192,7 @@ class Oracle:
         match frame.cmd:
             case "WEBRTC_OFFER":
                 call = book.call = call or Call()
+                call.sessions = call.sessions or {user: self.live[user] for user in (frame.sender, frame.to)}
                 call.offers[frame.sender] = frame
                 for held in call.held:
                     held.is_outdated = held.is_outdated or held.sender == frame.sender

@@ -1,16 +1,19 @@
 """Users' records as the rules make them: what the tests of the rules begin with."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from presence.rules import room as room_rules
 from presence.rules import session as session_rules
 from presence.rules.change import Change, Facts, Prepare, Step
+from presence.rules.negotiation import Negotiation
 from presence.rules.user import Membership, Session, User, with_session
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import EndSession, JoinRoom, LeaveRoom, OpenSession
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
+from tieline.wire.internal.sessions import EndSession, OpenSession
 
 WINDOW_S = 30.0
 
@@ -26,6 +29,19 @@ def online(session: SessionId, rooms: Iterable[RoomId] = (), *, voice: bool = Tr
     connection = ConnectionId(f"connection of {session}")
     live = Session(session, GatewayId("g"), connection, SecretHash(b""), "online", 1)
     return User((live,), voice, {room: Membership(NOW, 2) for room in rooms})
+
+
+def followed(
+    step: Step[Negotiation], pair: Negotiation | None, users: Mapping[UserId, User], facts: Facts
+) -> tuple[Change[Negotiation], Negotiation | None]:
+    """Let what is left of an older session's call end; returns the verdict on a signal, and the pair then."""
+    assert isinstance(step, Change), step
+    while isinstance(step.reply, Done):
+        pair = pair if step.record is None else step.record
+        assert step.then is not None
+        step = step.then(pair, users, facts)
+        assert isinstance(step, Change), step
+    return step, pair
 
 
 def record_of(step: Step[User]) -> User:

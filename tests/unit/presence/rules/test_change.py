@@ -4,7 +4,7 @@ from presence.rules.change import Change, Facts, Prepare
 from presence.rules.user import User
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import RoomId, SessionId
-from tieline.wire.internal import Done
+from tieline.wire.internal.answers import Done
 
 
 def test_a_reply_alone_changes_nothing_and_tells_nobody() -> None:

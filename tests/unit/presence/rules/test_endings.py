@@ -1,23 +1,27 @@
 """How the server ends a negotiation, and which of the two is told of it."""
 
+import msgspec
 import pytest
 
 from presence.rules import endings, negotiation
 from presence.rules.change import Change, Facts
 from presence.rules.effects import CallEnded, EndCalls, EndCallsWithoutRoom, HangUp
 from presence.rules.negotiation import NOTHING, Negotiation
-from presence.rules.user import User
+from presence.rules.user import User, with_session
 from tests.unit.presence.rules.frames import ALICE, BOB, CALL, NOW, SESSIONS, established, offers, waiting
 from tests.unit.presence.rules.people import away, ended, online
-from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal import Done
+from tieline.wire.ids import RoomId, SecretHash, SessionId, UserId
+from tieline.wire.internal.answers import Done
 from tieline.wire.replies import HangupReason
 
 HALL, CELLAR = RoomId("hall"), RoomId("cellar")
 IN_HALL = {user: online(SESSIONS[user], [HALL]) for user in (ALICE, BOB)}
 APART = {ALICE: online(SESSIONS[ALICE]), BOB: IN_HALL[BOB]}
 ALICE_GONE = {**IN_HALL, ALICE: ended(IN_HALL[ALICE])}
+NEWER = {**IN_HALL, ALICE: online(SessionId("newer"), [HALL])}
 LATER = NOW + 20_000
+BEGAN = 1000
+"""The revision with which Alice's newer session began."""
 NOTHING_LEFT = negotiation.end(waiting())
 ENDED = f"{SESSIONS[ALICE]} {NOW:x}"
 """The cause of what the end of Alice's session ends."""
@@ -59,8 +63,66 @@ def test_the_end_of_a_session_ends_its_call_and_the_peer_is_told(pair: Negotiati
 
 @AT_WORK
 def test_a_call_of_the_next_session_goes_on(pair: Negotiation) -> None:
-    newer = {**IN_HALL, ALICE: online(SessionId("newer"), [HALL])}
-    assert end_of_session(pair, newer) == Change(Done())
+    of_newer = msgspec.structs.replace(pair, sessions=((ALICE, SessionId("newer")), (BOB, SESSIONS[BOB])))
+    assert end_of_session(of_newer, NEWER) == Change(Done())
+
+
+@AT_WORK
+def test_an_older_sessions_call_ends_while_the_next_one_lives(pair: Negotiation) -> None:
+    assert end_of_session(pair, NEWER) == end_of_session(pair, ALICE_GONE)
+
+
+@AT_WORK
+def test_a_restored_sessions_call_goes_on(pair: Negotiation) -> None:
+    assert end_of_session(pair, IN_HALL) == Change(Done())
+
+
+@AT_WORK
+def test_an_older_sessions_call_ends_when_the_next_has_ended_too(pair: Negotiation) -> None:
+    gone = {**IN_HALL, ALICE: ended(NEWER[ALICE])}
+    assert end_of_session(pair, gone) == end_of_session(pair, ALICE_GONE)
+
+
+@pytest.mark.parametrize("secret", [b"", b"secret"])
+@pytest.mark.parametrize("changed_at", [0, 1, BEGAN - 1, BEGAN, BEGAN + 1])
+def test_a_call_of_no_known_session_ends_if_it_is_older(changed_at: int, secret: bytes) -> None:
+    session = msgspec.structs.replace(
+        NEWER[ALICE].session,
+        secret=SecretHash(secret),
+        began=BEGAN if secret else 0,
+        fence=BEGAN + 9 if secret else BEGAN,
+    )
+    users = {**IN_HALL, ALICE: with_session(NEWER[ALICE], session)}
+    unnamed = msgspec.structs.replace(waiting(), sessions=())
+    step = endings.end_calls(
+        EndCalls(SESSIONS[ALICE], NOW), ALICE, BOB, unnamed, users, Facts(LATER, revision=changed_at)
+    )
+    assert isinstance(step, Change)
+    assert (step.record is not None) == (0 < changed_at < BEGAN)
+
+
+def test_a_call_of_no_known_session_is_left_to_the_end_of_the_next() -> None:
+    unnamed = msgspec.structs.replace(waiting(), sessions=())
+    assert end_of_session(unnamed, {**IN_HALL, ALICE: ended(NEWER[ALICE])}) == Change(Done())
+    assert end_of_session(unnamed, ALICE_GONE) != Change(Done())
+
+
+def test_the_next_session_of_a_peer_hears_nothing_of_an_older_call() -> None:
+    newer = {**ALICE_GONE, BOB: online(SessionId("newer"), [HALL])}
+    for pair in (waiting(), established()):
+        step = end_of_session(pair, newer)
+        assert isinstance(step, Change)
+        assert step.effects == (CallEnded(NOW, ALICE, BOB, "disconnected", CALL),)
+
+
+def test_the_next_session_hears_nothing_of_an_offer_that_times_out() -> None:
+    pair = waiting()
+    step = endings.expire(ALICE, BOB, generation_of(pair), pair, NEWER, Facts(LATER))
+    assert isinstance(step, Change)
+    assert step.effects == (
+        told(BOB, ALICE, "timeout", generation_of(pair)),
+        CallEnded(LATER, ALICE, BOB, "timeout", CALL),
+    )
 
 
 @pytest.mark.parametrize("bob", [None, ended(IN_HALL[BOB])], ids=["unknown", "offline"])

@@ -12,6 +12,7 @@ from presence.rules.negotiation import (
     apart,
     kept_apart,
     lies_apart,
+    replay,
 )
 from tests.unit.presence.rules.frames import (
     ALICE,
@@ -221,6 +222,22 @@ def test_a_released_frame_that_lies_apart_is_named_in_its_place() -> None:
     step = went(answers(BOB, "answer", waiting("a", large, "c")))
     assert [sent.frame for sent in step.outgoing] == [None, b"a", apart(named(large)), b"c"]
     assert not kept_apart(step.negotiation, ALICE, named(large))
+
+
+def test_a_retry_of_one_apart_comes_behind_those_before_it() -> None:
+    large = ["b" * MAX_INLINE_BYTES, "c" * MAX_INLINE_BYTES, "d" * MAX_INLINE_BYTES]
+    pair = went(trickles(BOB, "bob's", waiting("a", *large[:1]))).negotiation
+    for frame in large[1:]:
+        pair = went(trickles(ALICE, frame, pair)).negotiation
+    released = went(answers(BOB, "answer", pair)).negotiation
+    known = released.memory_of(ALICE, named(large[1]), NOW)
+    assert known is not None
+
+    step = replay(released, known, BOB, NOW)
+
+    assert [sent.frame for sent in step.outgoing] == [b"a", apart(named(large[0])), None]
+    assert {sent.to for sent in step.outgoing} == {BOB}
+    assert step.negotiation is released
 
 
 def test_what_stands_for_a_frame_apart_is_a_message_to_be_overlooked() -> None:

@@ -7,7 +7,9 @@ from presence.rules.holding import by_its_gateway, checked, holds
 from presence.rules.negotiation import Negotiation
 from presence.rules.user import Session, User
 from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import Check, Done, ListMembers, Relay, SessionGone
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.rooms import ListMembers
+from tieline.wire.internal.signals import Check, Relay
 
 ALICE, BOB = UserId("alice"), UserId("bob")
 S, G, HERS = SessionId("s"), GatewayId("g"), ConnectionId("c-1")

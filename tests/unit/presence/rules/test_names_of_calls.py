@@ -24,8 +24,9 @@ from tests.unit.presence.rules.frames import (
     went,
 )
 from tests.unit.presence.rules.people import ended, online
-from tieline.wire.ids import CallId, RoomId, UserId
-from tieline.wire.internal import NO_CALL, Check, Delivery, Refused, Relay
+from tieline.wire.ids import NO_CALL, CallId, RoomId, UserId
+from tieline.wire.internal.answers import Refused
+from tieline.wire.internal.signals import Check, Delivery, Relay
 from tieline.wire.subjects import token
 
 HALL = RoomId("hall")
@@ -113,7 +114,9 @@ def test_each_call_has_a_name_of_its_own() -> None:
 
 
 def test_the_same_offer_to_another_session_begins_another_call() -> None:
-    later = negotiation.offer(NOTHING, negotiation.Incoming(ALICE, BOB, SESSIONS[ALICE], named("offer"), NOW))
+    later = negotiation.offer(
+        NOTHING, negotiation.Incoming(ALICE, BOB, SESSIONS[ALICE], named("offer"), NOW, SESSIONS[ALICE])
+    )
     assert later.call != CALL
     assert offers(ALICE, "offer", now=NOW + 90_000).call != CALL
 

@@ -10,18 +10,9 @@ from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import NOTE, away, began, ended, prepared
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    Done,
-    EndSession,
-    JoinRoom,
-    LeaveRoom,
-    Opened,
-    OpenSession,
-    Outdated,
-    Regrant,
-    SessionGone,
-    Tell,
-)
+from tieline.wire.internal.answers import Done, Outdated, SessionGone
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Regrant, Tell
 from tieline.wire.subjects import Keys
 
 ALICE, BOB = UserId("alice"), UserId("bob")
@@ -130,7 +121,7 @@ def test_a_resumed_session_has_a_new_connection() -> None:
 def test_an_opening_is_answered_with_whose_it_is() -> None:
     reply = reply_to(opens(asked(FIRST, CHANGED_AT), None))
     assert isinstance(reply, Opened)
-    assert (reply.user, reply.connection) == (ALICE, C1)
+    assert (reply.user, reply.asked) == (ALICE, asked(FIRST, CHANGED_AT).session)
 
 
 def test_a_copy_of_the_opening_is_answered_as_the_first() -> None:

@@ -18,18 +18,10 @@ from presence.rules.user import Membership, RosterEntry, User
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import FIRST_ENTRY, away, began, ended, prepared
-from tieline.wire import internal
 from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal import (
-    Done,
-    JoinRoom,
-    LeaveRoom,
-    ListMembers,
-    Refused,
-    Retell,
-    RoomMembers,
-    SessionGone,
-)
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Done, Refused, SessionGone
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, Retell, RoomMembers
 from tieline.wire.replies import Member
 
 ALICE, BOB, CAROL, DAN = (UserId(name) for name in ("alice", "bob", "carol", "dan"))
@@ -212,7 +204,7 @@ def test_the_roster_lists_nobody_whose_id_makes_it_unreadable() -> None:
     listed = room.roster(HALL, entries, users)
     assert [member.user_id for member in listed.members] == [ALICE]
     asked = ListMembers(ALICE, S1, HALL)
-    assert internal.read_answer(asked, internal.encode(listed)) == listed
+    assert codec.read_answer(asked, codec.encode(listed)) == listed
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,11 @@ from presence.rules.user import Membership, Session, User, with_session
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import FIRST_ENTRY, NOTE, away, began, ended, prepared, resumed
-from tieline.wire import internal
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import Done, Opened, OpenSession, Register, SessionGone
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.sessions import Opened, OpenSession, Register
 
 ALICE = UserId("alice")
 G1, G2 = GatewayId("g1"), GatewayId("g2")
@@ -102,7 +103,7 @@ def test_a_room_whose_id_no_gateway_takes_is_not_told_to_one() -> None:
     odd = {RoomId("team \u200d"): Membership(NOW, 7), **ONLINE.rooms}
     reply = resumes(RESUMES, msgspec.structs.replace(ONLINE, rooms=odd)).reply
     assert isinstance(reply, Opened)
-    assert internal.read_answer(RESUMES, internal.encode(reply)) == reply
+    assert codec.read_answer(RESUMES, codec.encode(reply)) == reply
     assert reply.rooms.keys() == ONLINE.rooms.keys()
 
 
@@ -112,8 +113,15 @@ def test_asking_again_for_a_session_that_has_begun_changes_nothing() -> None:
 
 
 def test_asking_again_for_a_resumption_changes_nothing() -> None:
-    opened = Opened(SessionId("alice-s1"), True, {HALL: NOW, CELLAR: NOW})
+    opened = Opened(SessionId("alice-s1"), True, {HALL: NOW, CELLAR: NOW}, lost_at=NOW)
     assert opens(RESUMES, resumed(RESUMES, away(ONLINE))) == Change(opened)
+
+
+def test_what_is_resumed_from_a_living_connection_was_not_lost() -> None:
+    step = resumes(RESUMES, resumed(opening("alice", number=3, resume="alice's"), away(ONLINE)))
+    assert step.record is not None
+    assert step.record.session.lost_at == 0
+    assert step.reply == Opened(SessionId("alice-s1"), True, {HALL: NOW, CELLAR: NOW})
 
 
 def test_asking_again_for_a_session_that_has_ended_is_too_late() -> None:
@@ -156,7 +164,7 @@ def test_a_session_resumed_on_its_gateway_needs_no_other_note() -> None:
         status_changes=2,
         taken_from=ConnectionId("alice-c1"),
     )
-    opened = Opened(SessionId("alice-s1"), True, {HALL: NOW, CELLAR: NOW})
+    opened = Opened(SessionId("alice-s1"), True, {HALL: NOW, CELLAR: NOW}, lost_at=NOW)
     assert step == Change(opened, with_session(before, alice), (Changed(ALICE), StatusChanged()))
 
 
@@ -191,7 +199,7 @@ def test_the_connection_that_a_resumption_takes_over_is_closed() -> None:
 
 def test_rooms_that_the_new_token_does_not_grant_are_lost() -> None:
     step = resumes(opening("alice", number=2, resume="alice's", granted=("cellar", "attic")), away(ONLINE))
-    assert step.reply == Opened(SessionId("alice-s1"), True, {CELLAR: NOW})
+    assert step.reply == Opened(SessionId("alice-s1"), True, {CELLAR: NOW}, lost_at=NOW)
     assert step.record is not None
     assert step.record.rooms.keys() == {CELLAR}
     assert step.effects == (

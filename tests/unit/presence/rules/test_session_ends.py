@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from presence.rules import session
-from presence.rules.change import Change, Facts, Timer
+from presence.rules.change import Change, Facts, Step, Timer
 from presence.rules.effects import (
     Changed,
     CloseConnection,
@@ -20,10 +20,20 @@ from presence.rules.effects import (
 from presence.rules.user import User, with_session
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
-from tests.unit.presence.rules.people import FIRST_ENTRY, NOTE, WINDOW_S, away, began, ended, resumed
+from tests.unit.presence.rules.people import (
+    FIRST_ENTRY,
+    NOTE,
+    WINDOW_S,
+    away,
+    began,
+    ended,
+    record_of,
+    resumed,
+)
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal import Done, EndSession, Regrant, SessionGone, Tell
+from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.sessions import EndSession, Regrant, Tell
 from tieline.wire.subjects import Keys
 
 ALICE, BOB = UserId("alice"), UserId("bob")
@@ -50,7 +60,7 @@ def loses(user: User | None, connection: ConnectionId = C1, *, resumable: bool =
     return session.lose_connection(ask, WINDOW_S, user, {}, Facts(LATER))
 
 
-def orphans(user: User | None, of: SessionId = S1) -> object:
+def orphans(user: User | None, of: SessionId = S1) -> Step[User]:
     """Decide on a session of a gateway that has died, the first one."""
     return session.orphan(Address(ALICE, of), G1, WINDOW_S, user, {}, Facts(LATER))
 
@@ -73,9 +83,9 @@ def offline(user: User) -> User:
     return with_session(user, msgspec.structs.replace(user.session, status="offline", note=0))
 
 
-def timer(connection: ConnectionId = C1) -> Timer:
+def timer(connection: ConnectionId = C1, seconds: float = WINDOW_S) -> Timer:
     """The timer of the window for a resumption."""
-    return Timer(Keys.away_timer(ALICE, connection), WINDOW_S)
+    return Timer(Keys.away_timer(ALICE, connection), seconds)
 
 
 @pytest.mark.parametrize("resumable", [False, True])
@@ -86,12 +96,43 @@ def test_the_end_of_a_connection_without_the_session_ends_nothing(resumable: boo
 
 
 def test_a_session_that_loses_its_connection_waits_to_be_resumed() -> None:
-    waiting = msgspec.structs.replace(ONLINE.session, status="away", status_changes=1)
+    waiting = msgspec.structs.replace(ONLINE.session, status="away", status_changes=1, lost_at=LATER)
     assert loses(ONLINE) == Change(Done(), with_session(ONLINE, waiting), (StatusChanged(),), timer())
 
 
 def test_losing_the_same_connection_again_sets_the_timer_again() -> None:
     assert loses(away(ONLINE)) == Change(Done(), timer=timer())
+
+
+def test_a_connection_that_is_told_lost_once_more_waits_no_longer() -> None:
+    ask = EndSession(ALICE, C1, resumable=True, lost_for_s=3, asked=5)
+    waits = record_of(session.lose_connection(ask, WINDOW_S, ONLINE, {}, Facts(NOW)))
+    assert (waits.session.status, waits.session.lost_at, waits.session.left) == ("away", NOW - 3000, True)
+    for lost_for_s in (0, 13):  # as undoes a late answer; or as is told again
+        again = msgspec.structs.replace(ask, lost_for_s=lost_for_s)
+        step = session.lose_connection(again, WINDOW_S, waits, {}, Facts(LATER))
+        assert step == Change(Done(), timer=timer(seconds=WINDOW_S - 13))
+    late = Facts(NOW + 60_000)
+    step = session.lose_connection(ask, WINDOW_S, waits, {}, late)
+    assert step == Change(Done(), timer=timer(seconds=session.MIN_TIMER_S))
+    set_back = session.lose_connection(ask, WINDOW_S, waits, {}, Facts(NOW - 60_000))
+    assert set_back == Change(Done(), timer=timer())
+
+
+def test_of_an_older_process_a_loss_that_is_told_again_counts_anew() -> None:
+    ask = EndSession(ALICE, C1, resumable=True, asked=5)
+    waits = record_of(session.lose_connection(ask, WINDOW_S, ONLINE, {}, Facts(NOW)))
+    unknown = with_session(waits, msgspec.structs.replace(waits.session, lost_at=0))
+    step = session.lose_connection(ask, WINDOW_S, unknown, {}, Facts(LATER))
+    assert step == Change(Done(), timer=timer())
+
+
+def test_whose_gateway_was_taken_for_dead_is_lost_when_it_says_so() -> None:
+    orphaned = record_of(orphans(ONLINE))
+    ask = EndSession(ALICE, C1, resumable=True, lost_for_s=2, asked=5)
+    step = session.lose_connection(ask, WINDOW_S, orphaned, {}, Facts(LATER + 7000))
+    told = msgspec.structs.replace(orphaned.session, left=True, lost_at=LATER + 5000)
+    assert step == Change(Done(), with_session(orphaned, told), timer=timer(seconds=WINDOW_S - 2))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +150,7 @@ def test_the_end_of_a_session_without_a_note_removes_none() -> None:
 
 
 def test_a_session_whose_gateway_died_waits_to_be_resumed() -> None:
-    waiting = msgspec.structs.replace(ONLINE.session, status="away", status_changes=1, note=0)
+    waiting = msgspec.structs.replace(ONLINE.session, status="away", status_changes=1, note=0, lost_at=LATER)
     assert orphans(ONLINE) == Change(
         Done(), with_session(ONLINE, waiting), (StatusChanged(), LAST_NOTE), timer()
     )
@@ -118,7 +159,7 @@ def test_a_session_whose_gateway_died_waits_to_be_resumed() -> None:
 def test_a_session_that_is_away_when_its_gateway_dies_stays_away() -> None:
     before = away(ONLINE)
     after = with_session(before, msgspec.structs.replace(before.session, note=0))
-    assert orphans(before) == Change(Done(), after, (LAST_NOTE,), timer())
+    assert orphans(before) == Change(Done(), after, (LAST_NOTE,), timer(seconds=WINDOW_S - 10))
 
 
 def test_a_session_without_a_secret_ends_with_its_gateway() -> None:

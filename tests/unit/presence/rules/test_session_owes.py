@@ -10,7 +10,8 @@ from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import WINDOW_S, began, prepared, record_of
 from tieline.wire.ids import ConnectionId, UserId
-from tieline.wire.internal import Done, EndSession, Opened, OpenSession
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.sessions import EndSession, Opened, OpenSession
 
 ALICE = UserId("alice")
 C0, C1 = ConnectionId("alice-c0"), ConnectionId("alice-c1")

@@ -5,9 +5,10 @@ import pytest
 
 from presence.rules import negotiation
 from presence.rules.change import Change, Facts, Timer
+from presence.rules.effects import Replaced
 from presence.rules.negotiation import MAX_HELD, NOTHING, RETRY_MS, CandidatePolicy, Negotiation
 from presence.rules.signals import GRANT_S, Terms, check
-from presence.rules.user import User
+from presence.rules.user import User, with_session
 from tests.unit.presence.rules.frames import (
     ALICE,
     BOB,
@@ -23,10 +24,11 @@ from tests.unit.presence.rules.frames import (
     waiting,
     went,
 )
-from tests.unit.presence.rules.people import away, ended, online
+from tests.unit.presence.rules.people import away, ended, followed, online
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import FrameDigest, RoomId, SessionId, UserId
-from tieline.wire.internal import Check, Delivery, Refused, Relay, SessionGone
+from tieline.wire.ids import ConnectionId, FrameDigest, RoomId, SessionId, UserId
+from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.signals import Check, Delivery, Relay
 from tieline.wire.subjects import Keys
 
 HALL, CELLAR = RoomId("hall"), RoomId("cellar")
@@ -69,8 +71,7 @@ def judge(
     body = frame.encode() if cmd == CANDIDATE else b""
     ask = Check(sender, session or SESSIONS[sender], PEER[sender], cmd, named(frame), body, carried=carried)
     step = check(ask, Terms(policy, TIMEOUT_S), pair, users, Facts(now))
-    assert isinstance(step, Change)
-    return step
+    return followed(step, pair, users, Facts(now))[0]
 
 
 def bare(judgement: Change[Negotiation]) -> Change[Negotiation]:
@@ -339,6 +340,9 @@ def test_a_newer_session_gets_nothing_that_was_for_an_older_one(
 ) -> None:
     newer = SessionId("newer session of bob")
     known = {**IN_HALL, BOB: online(newer, [HALL])}
+    if cmd == HANGUP:
+        assert refusal_of(judge(cmd, established("c1"), known=known)) is ErrorCode.NO_MATCHING_OFFER
+        return
     verdict = relay_of(judge(cmd, established("c1"), known=known))
     assert verdict.deliveries == (Delivery(BOB, newer, None),)
 
@@ -363,3 +367,53 @@ def test_after_the_servers_end_a_retry_passes_but_no_new_frame() -> None:
     assert bare(judge(ANSWER, over, BOB, "answer")) == Judged(again)
     assert judge(CANDIDATE, over, ALICE, "c1") == Judged(Relay("held", (), call=CALL))
     assert refusal_of(judge(CANDIDATE, over, ALICE, "c2")) is ErrorCode.NO_MATCHING_OFFER
+
+
+def offer_to(bob: User, pair: Negotiation, frame: str) -> Change[Negotiation]:
+    """Let Alice offer to Bob as he is."""
+    return judge(OFFER, pair, frame=frame, known={**IN_HALL, BOB: bob})
+
+
+def replaced_by(judgement: Change[Negotiation]) -> list[Replaced]:
+    """List what is taken out of the mailbox for it."""
+    return [said for said in judgement.said if isinstance(said, Replaced)]
+
+
+def pair_after(judgement: Change[Negotiation]) -> Negotiation:
+    """Find what the two negotiate then."""
+    assert judgement.record is not None
+    return judgement.record
+
+
+def test_an_offer_to_one_who_is_away_replaces_the_one_before() -> None:
+    gone = away(IN_HALL[BOB])
+    first = offer_to(gone, NOTHING, "offer 1")
+    second = offer_to(gone, pair_after(first), "offer 2")
+    third = offer_to(gone, pair_after(second), "offer 3")
+    assert replaced_by(first) == []
+    assert replaced_by(second) == [Replaced(BOB, named("offer 1"), named("offer 2"))]
+    assert replaced_by(third) == [Replaced(BOB, named("offer 2"), named("offer 3"))]
+
+
+def test_an_offer_that_may_have_been_had_stays_in_the_mailbox() -> None:
+    here, gone = IN_HALL[BOB], away(IN_HALL[BOB])
+    again = with_session(gone, msgspec.structs.replace(gone.session, connection=ConnectionId("a later one")))
+    for before, now in ((here, here), (here, gone), (gone, here), (gone, again)):
+        pair = pair_after(offer_to(before, NOTHING, "offer 1"))
+        assert replaced_by(offer_to(now, pair, "offer 2")) == []
+
+
+def test_an_offer_that_is_made_once_more_stays_in_the_mailbox() -> None:
+    gone = away(IN_HALL[BOB])
+    pair = pair_after(offer_to(gone, NOTHING, "offer"))
+    judgement = judge(OFFER, pair, frame="offer", known={**IN_HALL, BOB: gone}, now=NOW + RETRY_MS)
+    assert judgement.record is not None
+    assert replaced_by(judgement) == []
+
+
+def test_a_retry_takes_nothing_out_of_the_mailbox() -> None:
+    gone = away(IN_HALL[BOB])
+    first = pair_after(offer_to(gone, NOTHING, "offer 1"))
+    second = pair_after(offer_to(gone, first, "offer 2"))
+    for frame in ("offer 1", "offer 2"):
+        assert replaced_by(offer_to(gone, second, frame)) == []

@@ -167,7 +167,7 @@ class Signaling(RuleBasedStateMachine):
         world = self.world
         match how:
             case "connect":
-                world.connect(user, rooms or {HALL}, voice=at_once)
+                world.connect(user, rooms or {HALL}, voice=ms != 1, leaves_calls=not at_once)
             case "disconnect":
                 world.disconnect(user)
             case "lose" if world.may_send(user):

@@ -2,6 +2,7 @@
 
 import functools
 
+import msgspec
 import pytest
 
 from presence.rules import negotiation, signals
@@ -21,9 +22,10 @@ from tests.unit.presence.rules.frames import (
     offers,
     waiting,
 )
-from tests.unit.presence.rules.people import away, ended, online
+from tests.unit.presence.rules.people import away, ended, followed, online
 from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal import Check, Delivery, Relay, SessionGone
+from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.signals import Check, Delivery, Relay
 from tieline.wire.replies import HangupReason
 
 HALL = RoomId("hall")
@@ -31,7 +33,11 @@ IN_HALL = {user: online(SESSIONS[user], [HALL]) for user in (ALICE, BOB)}
 OFFER = Check(ALICE, SESSIONS[ALICE], BOB, "WEBRTC_OFFER", named("offer"), b"")
 RELAY = Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),), call=CALL)
 LATER = NOW + 5
+AT_ONCE = Facts(NOW)
 NEWER = SessionId("newer")
+
+UNNAMED = msgspec.structs.replace(waiting(), sessions=())
+"""As a process of 0.1.0 has written it."""
 
 Users = dict[UserId, User]
 
@@ -106,9 +112,11 @@ def test_an_offer_that_waits_no_more_is_not_ended(pair: Negotiation) -> None:
     assert looks_again({BOB: IN_HALL[BOB]}, pair) == Change(SessionGone(replaced=False))
 
 
-def checks(pair: Negotiation, users: Users | None = None, ask: Check = OFFER) -> Change[Negotiation]:
+def checks(
+    pair: Negotiation, users: Users | None = None, ask: Check = OFFER, facts: Facts = AT_ONCE
+) -> Change[Negotiation]:
     """Judge an offer for the first time, or as a retry."""
-    step = signals.check(ask, Terms("hold", 60.0), pair, users or IN_HALL, Facts(NOW))
+    step = signals.check(ask, Terms("hold", 60.0), pair, users or IN_HALL, facts)
     assert isinstance(step, Change)
     return step
 
@@ -123,11 +131,35 @@ def test_an_offer_that_begins_a_negotiation_is_looked_at_again(pair: Negotiation
 
 def test_a_retry_is_for_the_session_that_the_offer_was_for() -> None:
     newer = {**IN_HALL, BOB: online(NEWER, [HALL])}
-    step = checks(waiting(), newer)
-    assert step.reply == Relay("relayed", (), call=CALL)
+    for pair in (waiting(), UNNAMED):
+        step, after = followed(checks(pair, newer), pair, newer, Facts(LATER))
+        assert step.reply == Relay("relayed", (), call=CALL)
+        if step.then is not None:  # of which session the call is was not known
+            last = step.then(after, newer, Facts(LATER))
+            assert last == over(Relay("relayed", (), call=CALL), ALICE, BOB, "disconnected")
+        else:
+            assert after == negotiation.end(waiting())
+
+
+def test_users_are_read_after_a_call_that_seems_to_be_an_older_ones() -> None:
+    newer = {**IN_HALL, BOB: online(NEWER, [HALL])}
+    step = checks(waiting(), newer, facts=Facts(NOW, revision=7))
+    assert step.record is None
     assert step.then is not None
-    ended_offer = step.then(waiting(), newer, Facts(LATER))
-    assert ended_offer == over(Relay("relayed", (), call=CALL), ALICE, BOB, "disconnected")
+    changed = step.then(waiting(), newer, Facts(NOW, revision=8))
+    assert isinstance(changed, Change)
+    assert changed.record is None  # somebody has written it since: the users may be older than it
+    sure = step.then(waiting(), newer, Facts(NOW, revision=7))
+    assert isinstance(sure, Change)
+    assert sure.record == negotiation.end(waiting())
+    cause = f"{SESSIONS[BOB]} {NOW:x}"
+    assert sure.effects == (
+        HangUp(ALICE, SESSIONS[ALICE], BOB, "disconnected", cause, CALL),
+        CallEnded(NOW, BOB, ALICE, "disconnected", CALL),
+    )
+    not_so = step.then(waiting(), IN_HALL, Facts(NOW, revision=7))
+    assert isinstance(not_so, Change)
+    assert isinstance(not_so.reply, Relay)
 
 
 def test_an_offer_within_a_negotiation_needs_no_second_look() -> None:

@@ -4,7 +4,8 @@ import pytest
 from presence.rules.user import RosterEntry, User, gone, may_be_resumed_by, share_a_room
 from tests.unit.presence.rules.people import away, ended, online
 from tieline.wire.ids import Address, ResumeToken, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import SessionGone, secret_hash
+from tieline.wire.internal.answers import SessionGone
+from tieline.wire.resume_tokens import secret_hash
 
 HALL, CELLAR = RoomId("hall"), RoomId("cellar")
 ALICE = UserId("alice")

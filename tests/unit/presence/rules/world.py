@@ -20,9 +20,12 @@ from tests.unit.presence.rules import people
 from tests.unit.presence.rules.oracle import Frame, Oracle
 from tests.unit.presence.rules.relays import Duty, Receivers, Relay
 from tieline.wire.codes import ErrorCode
+from tieline.wire.digests import digest
 from tieline.wire.ids import CallId, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal import Check, Delivery, OpenSession, Refused, SessionGone, digest
-from tieline.wire.internal import Relay as RelayVerdict
+from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.sessions import OpenSession
+from tieline.wire.internal.signals import Check, Delivery
+from tieline.wire.internal.signals import Relay as RelayVerdict
 from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL = USERS = (UserId("alice"), UserId("bob"), UserId("carol"))
@@ -70,9 +73,8 @@ class World:
     def may_send(self, user: UserId) -> bool:
         """Say whether a user has a connection, and nothing under way on it."""
         has_connection = user in self.oracle.live and self.users[user].session.status == "online"
-        return has_connection and not (
-            user in self.under_way or user in self.unanswered or user in self.endings
-        )
+        is_leaving = isinstance(self.endings.get(user), EndCallsWithoutRoom)
+        return has_connection and not (user in self.under_way or user in self.unanswered or is_leaving)
 
     def neighbours(self) -> list[tuple[UserId, UserId]]:
         """List who may talk to whom at all."""
@@ -139,7 +141,8 @@ class World:
 
     def signal(self, frame: Frame, fate: Fate) -> None:
         """Have a frame judged, and begin to carry out the verdict."""
-        if frame.cmd == "WEBRTC_OFFER" and self.oracle.book(frame.sender, frame.to).call is None:
+        call = self.oracle.book(frame.sender, frame.to).call
+        if frame.cmd == "WEBRTC_OFFER" and (call is None or self._is_outlived(frame)):
             self.settle()
         if frame not in self.sent[frame.sender]:
             self.sent[frame.sender].append(frame)
@@ -170,10 +173,16 @@ class World:
         held = frame.body if frame.is_candidate else b""
         named = CallId("" if frame.named is None else frame.named.name)
         ask = Check(frame.sender, session, frame.to, frame.cmd, digest(frame.body), held, named)
+        is_outlived = self.oracle.live.get(frame.sender) == session and self._is_outlived(frame)
+        if is_outlived:
+            self.oracle.book(frame.sender, frame.to).over()
         expected, fate = self.oracle.expect(frame, session), self.oracle.fate(frame)
-        terms = Terms(self.oracle.policy, OFFER_TIMEOUT_S)
-        judgement = check(ask, terms, pair, self.users, Facts(self.oracle.now))
-        assert isinstance(judgement, Change)
+        terms, facts = Terms(self.oracle.policy, OFFER_TIMEOUT_S), Facts(self.oracle.now)
+        step = check(ask, terms, pair, self.users, facts)
+        judgement, rest = people.followed(step, pair, self.users, facts)
+        assert rest is not None
+        assert (rest is not pair) == is_outlived
+        pair = self.pairs[pair_of] = rest
         verdict = judgement.reply
         match verdict:
             case RelayVerdict(ack=ack):
@@ -200,6 +209,11 @@ class World:
             assert judgement.apart.key == Keys.held(frame.sender, frame.to, ask.digest)
             self.apart[negotiation.apart(ask.digest)] = judgement.apart.value
         return verdict
+
+    def _is_outlived(self, frame: Frame) -> bool:
+        """Say whether what the two negotiate is of an older session of one of them."""
+        call = self.oracle.book(frame.sender, frame.to).call
+        return any(self.oracle.is_outlived(call, user) for user in (frame.sender, frame.to))
 
     def _compare_calls(self, frame: Frame, verdict: RelayVerdict) -> None:
         """Find that the frame, and each that is delivered with it, is said to be of its own call."""
@@ -282,10 +296,11 @@ class World:
         if self.may_send(sender):
             self.signal(frame, "done")
 
-    def connect(self, user: UserId, rooms: set[RoomId], voice: bool) -> None:
-        """Begin a session, after ending the older one."""
+    def connect(self, user: UserId, rooms: set[RoomId], voice: bool, *, leaves_calls: bool = False) -> None:
+        """Begin a session, after ending the older one; its calls may be left to be ended later."""
         self.disconnect(user)
-        self.conclude(user)
+        if not leaves_calls:
+            self.conclude(user)
         self.open(user, rooms, voice)
 
     def open(self, user: UserId, rooms: set[RoomId], voice: bool) -> None:
@@ -348,6 +363,7 @@ class World:
     def leave(self, user: UserId, room: RoomId) -> None:
         """Make a user no member in its record; its pairs learn of it when that is concluded."""
         self.settle()
+        self.conclude(user)
         self.users[user] = people.left(self.users[user], room)
         self.oracle.rooms[user].discard(room)
         cause = f"left-{next(self.numbers)}"
@@ -366,7 +382,8 @@ class World:
             facts = Facts(self.oracle.now)
             if isinstance(effect, EndCalls):
                 step = endings.end_calls(effect, user, peer, pair, self.users, facts)
-                is_over = True
+                call = self.oracle.book(user, peer).call
+                is_over = user not in self.oracle.live or self.oracle.is_outlived(call, user)
             else:
                 step = endings.end_calls_without_room(effect, user, peer, pair, self.users, facts)
                 is_over = not self.oracle.share_a_room(user, peer)

@@ -1,0 +1,293 @@
+"""The store on a JetStream KV bucket.
+
+The bucket is made by nats-py; reads and writes go around its KV class, which knows neither a batch get nor
+a TTL on updates.
+"""
+
+import contextlib
+import logging
+import math
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import KeyValueConfig, StorageType, StreamConfig
+from nats.js.errors import APIError
+
+from presence.read_budget import ReadBudget, estimated, estimated_each, parts
+from presence.side_by_side import side_by_side
+from presence.store import (
+    ABSENT,
+    MARKER_TTL_S,
+    NOTHING_KNOWN,
+    REMOVED_TTL_S,
+    Conflict,
+    Record,
+    StoreUnavailable,
+)
+from tieline.runtime.broker import Broker, BrokerAway
+from tieline.runtime.message import Message
+from tieline.runtime.requests import NoAnswer, Requests
+from tieline.runtime.settings import SettingsError
+from tieline.wire import jetstream
+from tieline.wire.subjects import Keys
+
+_log = logging.getLogger(__name__)
+
+TIMEOUT_S: Final = 2.0
+"""For one read or write: a leader election of the stream takes about one second."""
+
+NOT_ADAPTED: Final = "not adapted: an operator may, with `tieline streams`"
+
+PROBE: Final = Keys.probe()
+"""The key that is read and written to see whether that is possible."""
+
+PROBE_TTL_S: Final = 10.0
+"""What was written for that is soon gone."""
+
+COUNT_TRIES: Final = 50
+"""Counts by replicas that lag before giving up: each takes about a millisecond, and another may answer."""
+
+
+class Bucket:
+    """The real store, over one broker connection: a `ListedStore`."""
+
+    def __init__(self, broker: Broker, requests: Requests, name: str) -> None:
+        self.stream = jetstream.bucket_stream(name)
+        self._context: JetStreamContext = broker.client.jetstream(timeout=TIMEOUT_S)
+        self._broker = broker
+        self._requests = requests
+        self._budget = ReadBudget()
+        self.prefix = jetstream.bucket_prefix(name)
+        self._cut = len(self.prefix)
+        self._get = jetstream.direct_get(self.stream)
+        self._get_from_leader = jetstream.get_from_leader(self.stream)
+
+    async def read(
+        self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
+    ) -> dict[str, Record]:
+        """See `Store.read`."""
+        if confirmed:
+            answers = await side_by_side(
+                *(self._read_from_leader(key, known.get(key, ABSENT)) for key in keys)
+            )
+            return {key: record for key, record in zip(keys, answers, strict=True) if record is not None}
+        found: dict[str, Record] = {}
+        for part in parts(keys):
+            found |= await self._read_batch(part)
+        return found
+
+    async def _read_batch(self, keys: tuple[str, ...]) -> dict[str, Record]:
+        ask = jetstream.last_messages_of([self.prefix + key for key in keys])
+        try:
+            async with self._budget.of(estimated(keys)):
+                replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
+        except NoAnswer as error:
+            raise StoreUnavailable(keys) from error
+        if replies[-1].status == jetstream.TOO_MANY_MESSAGES and len(keys) > 1:
+            half = len(keys) // 2  # several rosters are read in parts; one of that size, by its keys
+            return await self._read_batch(keys[:half]) | await self._read_batch(keys[half:])
+        if replies[-1].status == jetstream.TOO_MANY_MESSAGES:
+            return await self.read(*await self.keys(*keys))
+        return dict(self._record(reply) for reply in replies[:-1])
+
+    def _record(self, reply: Message) -> tuple[str, Record]:
+        subject, revision = jetstream.stored_as(reply.headers)
+        return subject[self._cut :], Record(reply.data, revision)
+
+    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+        """See `ListedStore.read_few`."""
+        ask = jetstream.few_last_messages_of([self.prefix + key for key in keys], most)
+        try:
+            async with self._budget.of(most * estimated_each(keys)):
+                replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
+        except NoAnswer as error:
+            raise StoreUnavailable(keys) from error
+        if replies[-1].status == jetstream.TOO_MANY_MESSAGES or jetstream.pending(replies[-1]):
+            return None
+        return dict(self._record(reply) for reply in replies[:-1])
+
+    async def keys(self, *patterns: str) -> list[str]:
+        """See `ListedStore.keys`."""
+        found = await side_by_side(*(self._keys(pattern) for pattern in patterns))
+        return list(dict.fromkeys(key for keys in found for key in keys))
+
+    async def _keys(self, pattern: str) -> list[str]:
+        try:
+            info = await self._context.stream_info(self.stream, subjects_filter=self.prefix + pattern)
+        except (NatsError, OSError) as error:  # a TimeoutError is one
+            raise StoreUnavailable(pattern) from error
+        return [subject[self._cut :] for subject in info.state.subjects or ()]
+
+    async def _read_from_leader(self, key: str, known: Record) -> Record | None:
+        subject = self.prefix + key
+        ask = (
+            jetstream.newer_message_of(subject, known.revision)
+            if known.revision
+            else jetstream.last_message_of(subject)
+        )
+        try:
+            async with self._budget.of(estimated((key,))):
+                reply = await self._requests.ask_once(self._get_from_leader, ask, TIMEOUT_S)
+        except NoAnswer as error:
+            raise StoreUnavailable(key) from error
+        answer = jetstream.read_message(reply.data)
+        if answer.message is None:
+            if answer.error is not None and answer.error.is_not_found:
+                return known if known.revision else None
+            raise StoreUnavailable(answer.error)
+        return Record(answer.message.data, answer.message.seq)
+
+    async def write(
+        self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True
+    ) -> int:
+        """See `Store.write`."""
+        ttl = None if ttl_s is None else _whole_seconds(ttl_s)
+        headers = jetstream.replacing(revision, ttl)
+        if confirm:
+            return await self._publish(key, value, headers)
+        with contextlib.suppress(BrokerAway):
+            self._broker.send(self.prefix + key, value, headers=headers)
+        return 0
+
+    async def put(self, key: str, value: bytes, ttl_s: float, *, leaves_marker: bool = True) -> int:
+        """See `Store.put`."""
+        ttl = _whole_seconds(ttl_s)
+        headers = jetstream.expiring(ttl) if leaves_marker else jetstream.passing(ttl)
+        return await self._publish(key, value, headers)
+
+    async def delete(self, key: str, revision: int) -> None:
+        """See `Store.delete`. Others' KV clients see a deletion; the marker goes after `REMOVED_TTL_S`."""
+        await self._publish(key, b"", jetstream.deleting(revision, _whole_seconds(REMOVED_TTL_S)))
+
+    async def _publish(self, key: str, value: bytes, headers: dict[str, str]) -> int:
+        try:
+            reply = await self._requests.ask_once(self.prefix + key, value, TIMEOUT_S, headers)
+        except NoAnswer as error:
+            raise StoreUnavailable(key) from error
+        answer = jetstream.read_published(reply.data)
+        if answer.error is None:
+            return answer.seq
+        if answer.error.is_conflict:
+            raise Conflict(key)
+        raise StoreUnavailable(key, answer.error)
+
+    async def count(self, pattern: str, revision: int) -> int | None:
+        """Count the keys that a pattern matches, one at least, as they were at a revision or later.
+
+        A key that was deleted counts for as long as its marker is there. None: there are more than 1,024.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        ask = jetstream.count_of(self.prefix + pattern)
+        for _ in range(COUNT_TRIES):
+            try:
+                replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
+            except NoAnswer as error:
+                raise StoreUnavailable(pattern) from error
+            if replies[-1].status == jetstream.TOO_MANY_MESSAGES:
+                return None
+            if len(replies) > 1 and jetstream.up_to(replies[-1]) >= revision:
+                return 1 + jetstream.pending(replies[0])
+        raise StoreUnavailable(f"no replica has {revision}")
+
+    async def is_usable(self) -> bool:
+        """Whether the bucket answers now."""
+        try:
+            await self._read_batch((PROBE,))
+        except StoreUnavailable:
+            return False
+        return True
+
+    async def has_room(self) -> bool:
+        """Whether the bucket stores what it is given now."""
+        headers = jetstream.passing(_whole_seconds(PROBE_TTL_S))
+        try:
+            await self._publish(PROBE, b"", headers)
+        except StoreUnavailable:
+            return False
+        return True
+
+
+def _whole_seconds(ttl_s: float) -> int:
+    """Round a TTL up to what JetStream takes: whole seconds, at least one."""
+    return max(1, math.ceil(ttl_s))
+
+
+async def make_bucket(
+    broker: Broker,
+    name: str,
+    storage: Literal["file", "memory"],
+    replicas: int,
+    *,
+    must_adapt: bool = False,
+) -> None:
+    """Make the bucket, or adapt the one that is there. Safe to do by several processes at once.
+
+    One that serves as it is may stay so if this process is not permitted to adapt it, unless it `must_adapt`.
+
+    Raises:
+        StoreUnavailable: JetStream does not answer (yet), or has no room for so many replicas.
+        SettingsError: a bucket of this name is there, and cannot become what is asked.
+    """
+    context = broker.client.jetstream(timeout=TIMEOUT_S)
+    wanted = StorageType.FILE if storage == "file" else StorageType.MEMORY
+    config = KeyValueConfig(
+        bucket=name,
+        history=1,
+        storage=wanted,
+        replicas=replicas,
+        direct=True,
+        limit_marker_ttl=MARKER_TTL_S,
+    )
+    try:
+        await context.create_key_value(config=config)
+    except APIError as error:
+        if error.err_code != jetstream.NAME_IN_USE:
+            raise StoreUnavailable(error.description) from error
+        await adapt_bucket(context, jetstream.bucket_stream(name), wanted, replicas, must_adapt=must_adapt)
+    except (NatsError, TimeoutError) as error:
+        raise StoreUnavailable("JetStream does not answer") from error
+
+
+async def adapt_bucket(
+    context: JetStreamContext,
+    stream: str,
+    storage: StorageType,
+    replicas: int,
+    *,
+    must_adapt: bool = False,
+) -> None:
+    """Adapt the bucket that is there, if it is not as it should be. Raises what `make_bucket` raises."""
+    try:
+        current: StreamConfig = (await context.stream_info(stream)).config
+        if current.storage != storage:
+            raise SettingsError(
+                f"TIELINE_STORAGE: the stream {stream} is there with {current.storage} storage, and cannot "
+                f"become {storage.value}; set TIELINE_STORAGE={current.storage}, or delete the stream"
+            )
+        serving = current.evolve(
+            allow_direct=True, allow_msg_ttl=True, subject_delete_marker_ttl=MARKER_TTL_S
+        )
+        wanted = serving.evolve(num_replicas=replicas)
+        if wanted == current:
+            return
+        await _update(context, wanted, may_wait=serving == current and not must_adapt)
+    except (NatsError, TimeoutError) as error:
+        raise StoreUnavailable(
+            f"the stream {stream} cannot be adapted; an operator may, with `tieline streams`: {error}"
+        ) from error
+
+
+async def _update(context: JetStreamContext, wanted: StreamConfig, *, may_wait: bool) -> None:
+    """Adapt a stream. With `may_wait` it serves as it is where nobody answers: it may not be permitted."""
+    try:
+        await context.update_stream(wanted)
+    except APIError:
+        raise
+    except (NatsError, TimeoutError) as error:
+        if not may_wait:
+            raise
+        _log.warning(NOT_ADAPTED, extra={"stream": wanted.name, "error": repr(error)})

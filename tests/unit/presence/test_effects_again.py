@@ -1,0 +1,95 @@
+"""Effects that are carried out again, and which of them are cheap."""
+
+from typing import Final, get_args
+
+import pytest
+
+from presence.rules.effects import (
+    CallEffect,
+    CallEnded,
+    Changed,
+    CloseConnection,
+    EndCalls,
+    EndCallsWithoutRoom,
+    HangUp,
+    MemberCame,
+    MemberWent,
+    RemoveNote,
+    SessionBegan,
+    SessionEnded,
+    StatusChanged,
+    UserEffect,
+    is_cheap,
+)
+from tests.unit.presence.carrying_out import (
+    ALICE,
+    BOB,
+    CELLAR,
+    G1,
+    HALL,
+    HERS,
+    HIS,
+    LATER,
+    carry_out,
+    carry_out_of_call,
+    with_both,
+)
+from tests.unit.presence.lifetime import Sent
+from tests.unit.presence.presence_process import PresenceProcess
+from tests.unit.presence.rules.frames import NOW
+from tieline.wire.ids import ConnectionId
+
+USER_EFFECTS: Final[tuple[UserEffect, ...]] = (
+    Changed(ALICE),
+    CloseConnection(ALICE, HERS, G1, ConnectionId("c"), 4500),
+    RemoveNote(HERS, G1, LATER),
+    EndCalls(HERS, NOW),
+    EndCallsWithoutRoom("left", "left-7", NOW),
+    MemberCame(HALL, 7, NOW),
+    SessionBegan(NOW),
+    SessionEnded(HERS, NOW),
+    MemberWent(CELLAR, HERS, 7, "left", NOW),
+    StatusChanged(),
+)
+
+CALL_EFFECTS: Final[tuple[CallEffect, ...]] = (
+    HangUp(BOB, HIS, ALICE, "left", "cause"),
+    CallEnded(NOW, ALICE, BOB, "left"),
+)
+
+
+def test_every_effect_is_tried_here() -> None:
+    assert {type(effect) for effect in USER_EFFECTS} == set(get_args(UserEffect))
+    assert {type(effect) for effect in CALL_EFFECTS} == set(get_args(CallEffect))
+
+
+@pytest.mark.parametrize("effect", USER_EFFECTS, ids=lambda effect: type(effect).__name__)
+async def test_an_effect_carried_out_again_is_the_very_same(effect: UserEffect) -> None:
+    process = await with_both()
+    await carry_out(process, effect)
+    first, records = set(process.recorder.sent), contents(process)
+    process.recorder.sent.clear()
+    await carry_out(process, effect)
+    assert set(process.recorder.sent) <= first
+    assert contents(process) == records
+
+
+@pytest.mark.parametrize("effect", CALL_EFFECTS, ids=lambda effect: type(effect).__name__)
+async def test_an_effect_of_a_call_carried_out_again_is_the_very_same(effect: CallEffect) -> None:
+    process = await with_both()
+    sent: list[list[Sent]] = []
+    for _ in range(2):
+        await carry_out_of_call(process, effect)
+        sent.append(list(process.recorder.sent))
+        process.recorder.sent.clear()
+    assert sent[0] == sent[1] != []
+
+
+def contents(process: PresenceProcess) -> dict[str, bytes]:
+    """What is stored."""
+    return process.store.contents()
+
+
+@pytest.mark.parametrize("effect", [*USER_EFFECTS, *CALL_EFFECTS], ids=lambda effect: type(effect).__name__)
+def test_what_costs_a_message_alone_is_cheap(effect: UserEffect | CallEffect) -> None:
+    assert is_cheap(effect) is isinstance(effect, Changed | CloseConnection)

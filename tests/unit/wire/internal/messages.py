@@ -1,0 +1,89 @@
+"""One message of every kind, for the tests beside this file."""
+
+from tieline.wire.digests import digest
+from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.internal.answers import Done, Outdated, Refused, SessionGone
+from tieline.wire.internal.directions import PresenceReply, PresenceRequest, RouterReply
+from tieline.wire.internal.rooms import (
+    JoinRoom,
+    LeaveRoom,
+    ListMembers,
+    Retell,
+    RoomChange,
+    RoomJoined,
+    RoomMembers,
+)
+from tieline.wire.internal.sessions import (
+    CloseSession,
+    EndSession,
+    FindReplaced,
+    KeepLease,
+    LeaseKept,
+    Opened,
+    OpenSession,
+    Register,
+    Regrant,
+    Replaced,
+    Tell,
+)
+from tieline.wire.internal.signals import Accepted, Check, Delivery, Relay, Signal
+from tieline.wire.replies import Member
+from tieline.wire.resume_tokens import secret_hash
+
+ALICE, BOB = UserId("alice"), UserId("用户 一")
+SESSION, GATEWAY, ROOM = SessionId("s-1"), GatewayId("g-1"), RoomId("a.b *")
+CONNECTION = ConnectionId("c-1")
+SECRET, NONE = secret_hash(ResumeToken("a secret")), SecretHash(b"")
+ODD_FRAME = b'{"x":\xff\x00' + bytes(range(256))
+DIGEST = digest(ODD_FRAME)
+REQUESTS: tuple[PresenceRequest, ...] = (
+    Check(ALICE, SESSION, BOB, "WEBRTC_ICE_CANDIDATE", DIGEST, ODD_FRAME),
+    Check(ALICE, SESSION, BOB, "WEBRTC_OFFER", DIGEST, b""),
+    OpenSession(ALICE, SESSION, GATEWAY, CONNECTION, True, (ROOM, RoomId("other")), SECRET, SECRET, (ROOM,)),
+    OpenSession(ALICE, SESSION, GATEWAY, CONNECTION, False, (), NONE, NONE, None),
+    OpenSession(ALICE, SESSION, GATEWAY, CONNECTION, True, (), SECRET, NONE, ()),
+    EndSession(ALICE, CONNECTION, resumable=True),
+    EndSession(ALICE, CONNECTION, resumable=False),
+    Register(
+        ALICE, SESSION, GATEWAY, CONNECTION, True, {ROOM: 1_700_000_000_000, RoomId("other"): 0}, SECRET
+    ),
+    Register(ALICE, SESSION, GATEWAY, CONNECTION, False, {}, NONE),
+    Regrant(ALICE, SESSION, True, None, (ROOM,)),
+    Retell(ALICE, ROOM),
+    Regrant(ALICE, SESSION, False, (ROOM, RoomId("other")), ()),
+    Tell(ALICE, CONNECTION, ODD_FRAME),
+    FindReplaced(()),
+    FindReplaced(((ALICE, CONNECTION), (BOB, ConnectionId("c-2")))),
+    JoinRoom(ALICE, SESSION, ROOM),
+    JoinRoom(ALICE, SESSION, ROOM, hears=True, lists=True),
+    LeaveRoom(ALICE, SESSION, ROOM),
+    ListMembers(ALICE, SESSION, ROOM),
+    KeepLease(GATEWAY),
+)
+PRESENCE_REPLIES: tuple[PresenceReply, ...] = (
+    Relay("relayed", (Delivery(BOB, SESSION, None), Delivery(ALICE, SESSION, ODD_FRAME)), 5.0, (DIGEST,)),
+    Relay("held", ()),
+    Refused("NOT_IN_SAME_ROOM"),
+    SessionGone(replaced=True),
+    SessionGone(replaced=False),
+    Opened(SESSION, resumed=False, rooms={}),
+    Opened(SESSION, resumed=True, rooms={ROOM: 1_700_000_000_000}),
+    RoomMembers((Member(ALICE, "online", True, 1_700_000_000_000), Member(BOB, "away", False, 0))),
+    RoomMembers(()),
+    Outdated(7),
+    RoomJoined(0),
+    RoomJoined(7, RoomMembers((Member(ALICE, "online", True, 0),), (7,))),
+    Done(),
+    LeaseKept("run"),
+    Replaced(()),
+    Replaced((CONNECTION, ConnectionId("c-2"))),
+)
+ROUTER_REPLIES: tuple[RouterReply, ...] = (
+    Accepted("relayed"),
+    Accepted("held"),
+    Refused("INTERNAL"),
+    SessionGone(replaced=False),
+)
+SIGNALS = (Signal(ALICE, SESSION, BOB, ODD_FRAME, True), Signal(BOB, SESSION, ALICE, b"", False))
+CLOSING = CloseSession(ALICE, SESSION, CONNECTION, 4500)
+CHANGE = RoomChange("left", 7, SESSION, "online", True, 0, "kicked", tells_user=True)

@@ -1,0 +1,75 @@
+"""Which messages go from whom to whom: a union for each direction, and what may be answered to what."""
+
+from typing import Final
+
+from tieline.wire.internal.answers import Done, Outdated, Refused, SessionGone
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, Retell, RoomJoined, RoomMembers
+from tieline.wire.internal.sessions import (
+    EndSession,
+    FindReplaced,
+    KeepLease,
+    LeaseKept,
+    Opened,
+    OpenSession,
+    Register,
+    Regrant,
+    Replaced,
+    Tell,
+)
+from tieline.wire.internal.signals import Accepted, Check, Relay
+
+RouterRequest = Check
+"""What a router may ask presence."""
+GatewayRequest = (
+    OpenSession
+    | EndSession
+    | Register
+    | Regrant
+    | Tell
+    | FindReplaced
+    | JoinRoom
+    | LeaveRoom
+    | ListMembers
+    | KeepLease
+    | Retell
+)
+"""What a gateway may ask presence; gateways face the internet."""
+PresenceRequest = RouterRequest | GatewayRequest
+"""What presence reads. A kind that is in neither union is readable by no process, and permitted to none
+(`permissions`)."""
+PresenceReply = (
+    Relay | Refused | SessionGone | Opened | Outdated | Replaced | RoomMembers | RoomJoined | Done | LeaseKept
+)
+RouterReply = Accepted | Refused | SessionGone
+
+OPERATIONS: dict[type[PresenceRequest], str] = {
+    Check: "check",
+    OpenSession: "open",
+    EndSession: "end",
+    Register: "register",
+    Regrant: "regrant",
+    Tell: "tell",
+    FindReplaced: "replaced",
+    JoinRoom: "join",
+    LeaveRoom: "leave",
+    ListMembers: "members",
+    KeepLease: "lease",
+    Retell: "retell",
+}
+"""The word for a presence request in its subject."""
+
+ANSWERS: Final[dict[type[PresenceRequest], tuple[type[PresenceReply], ...]]] = {
+    Check: (Relay, Refused, SessionGone),
+    OpenSession: (Opened, Outdated, Refused, SessionGone),
+    EndSession: (Done,),
+    Register: (Done, Outdated, SessionGone),
+    Regrant: (Done, Outdated, Refused, SessionGone),
+    Tell: (Done, Refused, SessionGone),
+    FindReplaced: (Replaced,),
+    JoinRoom: (RoomJoined, RoomMembers, Outdated, Refused, SessionGone),
+    LeaveRoom: (Done, Outdated, Refused, SessionGone),
+    Retell: (Done,),
+    ListMembers: (RoomMembers, Refused, SessionGone),
+    KeepLease: (LeaseKept,),
+}
+"""What a presence request may be answered with."""

@@ -1,0 +1,88 @@
+"""What is said of one signal on its way: a gateway to a router, the router to presence, and their answers."""
+
+from typing import Literal
+
+from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
+from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.message import Message
+
+Ack = Literal["relayed", "held"]
+
+
+class Signal(Message, frozen=True, array_like=True, tag=True, gc=False):
+    """One WEBRTC frame of a client, well formed and checked to be from `user`; `cmd` is in the subject."""
+
+    user: UserId
+    session: SessionId
+    to: UserId
+    frame: bytes
+    stored: bool
+    """The sender asked for acks: answer only when the message is safe."""
+    call: CallId = NO_CALL
+    """The call that the client says it is about; empty: it says none."""
+    connection: ConnectionId = ConnectionId("")
+    """The connection that has the session: its gateway and presence alone know it, and so nobody else speaks
+    for the session. Empty: an older gateway does not say."""
+    at: int = 0
+    """When it came to its gateway, in Unix milliseconds by the broker's clock; 0: it does not say."""
+
+
+class Accepted(Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The signal was relayed, or is held."""
+
+    ack: Ack
+    other_bytes: int = 0
+    """Bytes of other frames that were published for it: those that it released, or that had to precede it."""
+    call: CallId = NO_CALL
+    """The call that it belongs to."""
+
+
+class Check(Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Ask whether a signal may pass, and what must be delivered for it."""
+
+    user: UserId
+    session: SessionId
+    to: UserId
+    cmd: str
+    digest: FrameDigest
+    frame: bytes
+    """The frame, if it is a candidate: it may have to be held. Else empty."""
+    call: CallId = NO_CALL
+    """See `Signal`."""
+    connection: str | None = None
+    """See `Signal`; it is compared and nothing else. None: an older router does not say."""
+    carried: tuple[tuple[UserId, FrameDigest], ...] = ()
+    """For whom the mailbox has all that these answers of the two have released: leave it out."""
+    at: int = 0
+    """See `Signal`: when nobody waits for the verdict any more, it changes nothing."""
+
+
+class Delivery(Message, frozen=True, array_like=True, tag=True, gc=False):
+    """One frame for one session of one user; `frame` None stands for the signal's own."""
+
+    user: UserId
+    session: SessionId
+    frame: bytes | None
+    call: CallId = NO_CALL
+    """The call that the frame belongs to, where it is another one than the signal's."""
+
+
+class Relay(Message, frozen=True, array_like=True, tag=True, gc=False):
+    """Deliver these, in this order, then acknowledge as said.
+
+    Frames may be among them that were delivered before: the receiving gateway drops exact duplicates.
+    """
+
+    ack: Ack
+    deliveries: tuple[Delivery, ...]
+    grant_seconds: float = 0.0
+    """How long the router may relay this sender's candidates to this target without asking; 0: not at all."""
+    grant_held: tuple[FrameDigest, ...] = ()
+    """Meanwhile these are retries of candidates that were held: acknowledge them as held."""
+    call: CallId = NO_CALL
+    """The call that the signal belongs to. The grant is for signals that name this one, or none."""
+    releases: tuple[tuple[UserId, FrameDigest], ...] = ()
+    """What answers have released for whom, of which all is among the deliveries: see `Check.carried`."""
+
+
+Verdict = Relay | Refused | SessionGone
