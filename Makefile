@@ -7,6 +7,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 RUN_STAMP := $(VENV)/.installed-run
 PORT ?= 8080
+SOCKETIO := bench/socketio/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 .PHONY: help install image audit run unit test test-inside test-system test-outside test-attacks soak attack flaky check bench bench-attacks lock dashboards k8s-tools
@@ -140,8 +141,14 @@ check: install ## lint, format, types, who may import whom
 bench-attacks: install ## how long others wait during each attack: ONLY=ping, SECONDS_EACH=8
 	$(PYTHON) -m tests.attacks --measure --seconds $(SECONDS_EACH) --only "$(ONLY)" --json build/attacks.json
 
-bench: install ## how fast it is, beside a hand-rolled relay and a bare echo
+bench: install $(if $(shell command -v npm),$(SOCKETIO)) ## how fast it is, beside other relays and a bare echo
 	$(PYTHON) -m bench
+
+# What the relay of socket.io needs, in the versions and with the hashes of its own lock. It needs node and npm, and a
+# redis-server beside them; where one is missing, `python -m bench` says so and goes on without it.
+$(SOCKETIO): bench/socketio/package-lock.json
+	npm ci --prefix bench/socketio --no-audit --no-fund
+	@touch $@
 
 # As `docker build` makes it (deploy/README.md#the-image), and beside it, in build/image, what is in it and how it was built.
 # On another base, best named with its digest: `make image IMAGE_BASE=...`; without a network: `make image NETWORK=none`.
@@ -156,7 +163,8 @@ audit: install ## whether an advisory is known of anything that a lock names
 	$(PYTHON) -m deploy.supply_chain.audit $(if $(OSV_URL),--osv-url $(OSV_URL))
 
 # Resolve what pyproject.toml asks for anew, one set of versions for every Python and system, with hashes. The uv that
-# does it is one of the last lock. Each venv has the pip of its Python, so that none is in what developers have. Name no --emit-index-url here: where packages come from is for each installation to say.
+# does it is one of the last lock. Each venv has the pip of its Python, so that none is in what developers have.
+# Name no --emit-index-url here: where packages come from is for each installation to say.
 RESOLVE = $(VENV)/bin/uv pip compile --quiet --system-certs --generate-hashes --universal --python-version 3.11 \
 	--custom-compile-command 'make lock'
 lock: install ## resolve all dependencies anew

@@ -1,7 +1,9 @@
-"""`python -m bench`: Tieline beside two references, measured in one run on one machine.
+"""`python -m bench`: Tieline beside other relays, measured in one run on one machine.
 
 Only ratios within one interleaved round are compared, because the speed of a machine changes with time. The
-load itself is `tieline.load`. Here are the references (`echo`, `handrolled`), the start and end of each
-system (`systems`), the order of the measurements (`rounds`) and the printed tables (`table`). `storm` is a
-benchmark of its own: the end of a gateway with thousands of clients.
+loads themselves are `tieline.load`, those of `tieline bench`. Here are the references (`echo`, `handrolled`,
+`stored`, `socketio/`), the start and end of each system (`systems`), what all commands have in common
+(`command`), the order of the measurements (`rounds`)
+and the printed tables (`table`). `storm` is a benchmark of its own: the end of a gateway with thousands of
+clients.
 """

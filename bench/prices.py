@@ -250,7 +250,7 @@ def parse(words: list[str]) -> argparse.Namespace:
         help="how often each thing is asked for, at least (%(default)s)",
     )
     parser.add_argument(
-        "--members", type=whole(2), metavar="N", default=100, help="of the larger room (%(default)s)"
+        "--members", type=whole(2, 1000), metavar="N", default=100, help="of the larger room (%(default)s)"
     )
     return parser.parse_args(words)
 

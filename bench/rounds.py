@@ -2,15 +2,18 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from bench.systems import System
+from tieline.load.arrivals import measure_arrivals
 from tieline.load.calls import measure_calls
-from tieline.load.faults import Faults
-from tieline.load.figures import CallFigures, RelayFigures
+from tieline.load.client import Target
+from tieline.load.figures import Figures
 from tieline.load.idle import measure_idle
+from tieline.load.measurement import Measurement
+from tieline.load.open_loop import measure_load
 from tieline.load.processes import cpu_seconds_of
 from tieline.load.relay import measure_relay
 
@@ -20,6 +23,20 @@ QUIET_SHARE: Final = 0.06
 
 QUIET_TIMEOUT_S: Final = 30.0
 """For a system to finish its work after a measurement; then the next measurement begins in any case."""
+
+IDLE_WINDOW_S: Final = 1.0
+"""For which idle sessions are looked at: what is compared is their memory, which was taken before."""
+
+WARM_UP_PAIRS: Final = 50
+WARM_UP_S: Final = 3.0
+"""Before the rounds: an engine that compiles while it runs, as Node's, is slow for its first seconds."""
+
+LOAD: Final = "load"
+CONNECT: Final = "connect"
+IDLE: Final = "idle"
+
+MOST_ARRIVALS: Final = 10_000
+"""Users who come and stay while arrivals are measured: each has a descriptor at both ends."""
 
 
 class FaultyRun(Exception):
@@ -32,19 +49,90 @@ class Plan:
 
     rounds: int
     seconds: float
-    pairs: tuple[int, ...]
-    calls_at_once: int
-    idle: int
+    pairs: tuple[int, ...] = ()
+    """Of the closed loop, one measurement each."""
+    load_pairs: int = 0
+    """Of the open loop; 0: not measured."""
+    rate: float = 0
+    """Of the open loop, signals a second."""
+    calls: tuple[tuple[int, bool], ...] = ()
+    """Call set-ups: how many at once, and whether pairs redial; one measurement each."""
+    arrivals_at_once: int = 0
+    """0: not measured."""
+    idle: int = 0
     """Idle sessions; 0: not measured."""
+
+
+class What(NamedTuple):
+    """One measurement that every system is put to in each round."""
+
+    name: str
+    measure: Callable[[Target, Measurement], Coroutine[None, None, None]]
+    needs_relay: bool = False
+    """Whether an echo cannot do it."""
 
 
 @dataclass
 class Results:
-    """What was measured, by the system's name; one entry a round."""
+    """What was measured: by the measurement's name, by the system's name, one entry a round."""
 
-    relay: dict[str, dict[int, list[RelayFigures]]] = field(default_factory=dict)
-    calls: dict[str, list[CallFigures]] = field(default_factory=dict)
-    idle_kib: dict[str, float] = field(default_factory=dict)
+    found: dict[str, dict[str, list[Figures]]] = field(default_factory=dict)
+
+
+def measurements(plan: Plan) -> list[What]:
+    """List what each round measures, in this order."""
+    listed = [_relay(pairs, plan.seconds) for pairs in plan.pairs]
+    if plan.load_pairs:
+        listed.append(_load(plan.load_pairs, plan.rate, plan.seconds))
+    listed += [_setup(at_once, redial, plan.seconds) for at_once, redial in plan.calls]
+    if plan.arrivals_at_once:
+        listed.append(_connect(plan.arrivals_at_once, plan.seconds))
+    return listed
+
+
+def _relay(pairs: int, seconds: float) -> What:
+    async def measure(target: Target, measured: Measurement) -> None:
+        await measure_relay(target, pairs, seconds, measured)
+
+    return What(relay_name(pairs), measure)
+
+
+def _load(pairs: int, rate: float, seconds: float) -> What:
+    async def measure(target: Target, measured: Measurement) -> None:
+        await measure_load(target, pairs, rate, 0, seconds, measured)
+
+    return What(LOAD, measure)
+
+
+def _setup(at_once: int, redial: bool, seconds: float) -> What:
+    async def measure(target: Target, measured: Measurement) -> None:
+        await measure_calls(target, at_once, seconds, measured, redial=redial)
+
+    return What(setup_name(at_once, redial), measure, needs_relay=True)
+
+
+def _connect(at_once: int, seconds: float) -> What:
+    async def measure(target: Target, measured: Measurement) -> None:
+        await measure_arrivals(target, at_once, seconds, MOST_ARRIVALS, measured)
+
+    return What(CONNECT, measure, needs_relay=True)
+
+
+def _idle(sessions: int) -> What:
+    async def measure(target: Target, measured: Measurement) -> None:
+        await measure_idle(target, sessions, IDLE_WINDOW_S, measured)
+
+    return What(IDLE, measure)
+
+
+def relay_name(pairs: int) -> str:
+    """Name the closed loop of so many pairs."""
+    return "1 pair" if pairs == 1 else f"{pairs} pairs"
+
+
+def setup_name(at_once: int, redial: bool) -> str:
+    """Name the call set-ups of one kind of pairs."""
+    return f"{at_once} at once, {'pairs that redial' if redial else 'new pairs'}"
 
 
 async def measure(systems: Sequence[System], plan: Plan) -> Results:
@@ -55,35 +143,44 @@ async def measure(systems: Sequence[System], plan: Plan) -> Results:
         LoadError, UpgradeRefused, OSError, TimeoutError: a step of a set-up failed.
         FileNotFoundError: a process has ended.
     """
-    results = Results({system.name: {count: [] for count in plan.pairs} for system in systems})
+    results = Results()
     if plan.idle:
         for system in systems:
-            (edge, *_) = system.pids()[system.edge]
-            kib, faults = await measure_idle(system.target, plan.idle, edge)
-            results.idle_kib[system.name] = kib
-            await _after(f"{plan.idle} idle sessions, {kib:.1f} KiB each", system, systems, faults)
+            await _measure(_idle(plan.idle), system, systems, results, "before all rounds")
+    for system in systems:
+        await measure_relay(system.target, WARM_UP_PAIRS, max(WARM_UP_S, plan.seconds), Measurement())
     for number in range(1, plan.rounds + 1):
-        title = f"round {number} of {plan.rounds}"
-        for count in plan.pairs:
+        for what in measurements(plan):
             for system in systems:
-                figures, faults = await measure_relay(system.target, count, plan.seconds, system.pids)
-                results.relay[system.name][count].append(figures)
-                rate, p50 = figures.signals_per_second, figures.p50_ms
-                what = f"{title}, {count} pairs: {rate:,.0f} signals/s, {p50:.2f} ms"
-                await _after(what, system, systems, faults)
-        for system in systems:
-            if not system.target.echoes:
-                calls, faults = await measure_calls(system.target, plan.calls_at_once, plan.seconds)
-                results.calls.setdefault(system.name, []).append(calls)
-                await _after(f"{title}, {calls.calls_per_second:,.0f} calls/s", system, systems, faults)
+                if not (what.needs_relay and system.target.echoes):
+                    await _measure(what, system, systems, results, f"round {number} of {plan.rounds}")
     return results
 
 
-async def _after(what: str, system: System, systems: Sequence[System], faults: Faults) -> None:
+async def _measure(
+    what: What, system: System, systems: Sequence[System], results: Results, when: str
+) -> None:
+    measured = Measurement(system.pids)
+    await what.measure(system.target, measured)
+    figures = measured.figures()
+    results.found.setdefault(what.name, {}).setdefault(system.name, []).append(figures)
+    await _after(f"{when}, {what.name}: {in_words(figures)}", system, systems, figures)
+
+
+def in_words(figures: Figures) -> str:
+    """Describe one measurement, for those who watch."""
+    if figures.kib:
+        return ", ".join(f"{part} {kib:.1f} KiB" for part, kib in figures.kib.items()) + " each"
+    return f"{figures.per_second:,.0f} {figures.unit}/s, p50 {figures.p50_ms:.2f} ms"
+
+
+async def _after(what: str, system: System, systems: Sequence[System], figures: Figures) -> None:
     """Print what was measured, raise if it has faults, and wait until the systems are at rest."""
     sys.stderr.write(f"{system.name}: {what}\n")
-    if faults:
-        raise FaultyRun(f"{system.name}: {what}: {faults}")
+    for line in figures.notes:
+        sys.stderr.write(f"  {line}\n")
+    if figures.faults:
+        raise FaultyRun(f"{system.name}: {what}: {figures.faults}")
     deadline = asyncio.get_running_loop().time() + QUIET_TIMEOUT_S
     used = _used(systems)
     while asyncio.get_running_loop().time() < deadline:

@@ -8,16 +8,20 @@ import asyncio
 import json
 import os
 import secrets
+import shlex
+import shutil
 import signal
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from bench.socketio_connection import QUERY, SocketIoConnection
 from tieline.cli import ready_file
 from tieline.cli.dev import child
 from tieline.cli.dev.broker_process import NoNatsServer, broker_environment, find_nats_server
@@ -33,7 +37,18 @@ STOP_TIMEOUT_S: Final = 20.0
 LOOK_AGAIN_S: Final = 0.02
 """Between two looks for a file that a starting process writes."""
 
+BROKER_HAS_HALF: Final = ", broker on half"
+"""Of the name of a system: its broker has half the processors, as Tieline's has; else it has all."""
+
 ROOT: Final = Path(__file__).parent.parent
+
+
+SOCKETIO: Final = ("node", "bench/socketio/relay.js")
+SOCKETIO_PACKAGES: Final = ROOT / "bench/socketio/node_modules/socket.io"
+
+
+def _python(module: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module)
 
 
 class StartError(Exception):
@@ -55,23 +70,58 @@ class System:
 @asynccontextmanager
 async def echo() -> AsyncIterator[System]:
     """Start the bare echo: one process."""
-    async with _reference("bench.echo") as (port, pid):
+    async with _reference(*_python("bench.echo")) as (port, pid):
         target = Target(f"ws://127.0.0.1:{port}/", None)
         yield System("bare echo", target, lambda: {"server": [pid]}, "server")
 
 
 @asynccontextmanager
-async def handrolled() -> AsyncIterator[System]:
+async def handrolled(*, broker_has_half: bool = False) -> AsyncIterator[System]:
     """Start the hand-rolled relay: two gateways and a broker."""
-    async with AsyncExitStack() as stack:
-        nats_url, nats_pid = await stack.enter_async_context(_nats_server())
-        gateways = [
-            await stack.enter_async_context(_reference("bench.handrolled", "--nats", nats_url))
-            for _ in range(2)
-        ]
-        sender_url, receiver_url = (f"ws://127.0.0.1:{port}/" for port, _ in gateways)
-        pids = {"gateways": [pid for _, pid in gateways], "broker": [nats_pid]}
-        yield System("hand-rolled relay", Target(sender_url, receiver_url), lambda: pids, "gateways")
+    name = f"hand-rolled relay{BROKER_HAS_HALF if broker_has_half else ''}"
+    async with (
+        _nats_server(broker_has_half) as broker,
+        _two(_python("bench.handrolled"), broker, name) as system,
+    ):
+        yield system
+
+
+@asynccontextmanager
+async def stored(*, broker_has_half: bool = False) -> AsyncIterator[System]:
+    """Start the hand-rolled relay that stores: two gateways and a broker with JetStream."""
+    name = f"hand-rolled relay that stores{BROKER_HAS_HALF if broker_has_half else ''}"
+    async with (
+        _nats_server(broker_has_half, stores=True) as broker,
+        _two(_python("bench.stored"), broker, name) as system,
+    ):
+        yield system
+
+
+@asynccontextmanager
+async def socketio() -> AsyncIterator[System]:
+    """Start the relay of socket.io and Redis: two servers, and a Redis that stores nothing."""
+    missing = why_no_socketio()
+    if missing:
+        raise StartError(f"socket.io + Redis: {missing}")
+    with tempfile.TemporaryDirectory(prefix="socketio-bench-") as folder:
+        socket = Path(folder, "redis.sock")
+        words = ("--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no")
+        program = str(shutil.which("redis-server"))
+        async with _process((program, *words, "--dir", folder)) as process:
+            await _until_listening(socket, process, "redis-server")
+            broker = _Broker((str(socket),), process.pid)
+            async with _two(SOCKETIO, broker, "socket.io + Redis", QUERY) as system:
+                yield replace(system, target=replace(system.target, connection=SocketIoConnection))
+
+
+def why_no_socketio() -> str:
+    """Say what is missing for the relay of socket.io and Redis; "": nothing."""
+    for program in ("redis-server", "node"):
+        if shutil.which(program) is None:
+            return f"no {program} on the PATH"
+    if not SOCKETIO_PACKAGES.exists():
+        return "its packages are not installed: npm ci --prefix bench/socketio"
+    return ""
 
 
 @asynccontextmanager
@@ -115,13 +165,37 @@ def _kept(log: Path) -> Path:
     return Path(name)
 
 
-STARTERS: Final = {"tieline": tieline, "handrolled": handrolled, "echo": echo}
-"""Every system, by the word that chooses it."""
+STARTERS: Final[Mapping[str, Callable[[], AbstractAsyncContextManager[System]]]] = {
+    "tieline": tieline,
+    "handrolled": handrolled,
+    "handrolled-half": partial(handrolled, broker_has_half=True),
+    "socketio": socketio,
+    "stored": stored,
+    "stored-half": partial(stored, broker_has_half=True),
+    "echo": echo,
+}
+"""Every system, by the word that chooses it. Redis has one thread: no more than Tieline's broker has."""
+
+
+class _Broker(NamedTuple):
+    words: tuple[str, ...]
+    """By which a gateway is told where it is."""
+    pid: int
 
 
 @asynccontextmanager
-async def _reference(module: str, *words: str) -> AsyncIterator[tuple[int, int]]:
-    async with _process((sys.executable, "-m", module, *words), stdout=PIPE) as process:
+async def _two(command: Sequence[str], broker: _Broker, name: str, path: str = "/") -> AsyncIterator[System]:
+    """Start two gateways of a reference on a broker."""
+    async with AsyncExitStack() as stack:
+        gateways = [await stack.enter_async_context(_reference(*command, *broker.words)) for _ in range(2)]
+        sender_url, receiver_url = (f"ws://127.0.0.1:{port}{path}" for port, _ in gateways)
+        pids = {"gateways": [pid for _, pid in gateways], "broker": [broker.pid]}
+        yield System(name, Target(sender_url, receiver_url), lambda: pids, "gateways")
+
+
+@asynccontextmanager
+async def _reference(*command: str) -> AsyncIterator[tuple[int, int]]:
+    async with _process(command, stdout=PIPE) as process:
         assert process.stdout is not None
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -129,23 +203,25 @@ async def _reference(module: str, *words: str) -> AsyncIterator[tuple[int, int]]
         except TimeoutError:
             line = b""
         if not line:
-            raise StartError(f"{module} did not start")
+            raise StartError(f"{shlex.join(command)} did not start")
         yield int(line), process.pid
 
 
 @asynccontextmanager
-async def _nats_server() -> AsyncIterator[tuple[str, int]]:
+async def _nats_server(has_half: bool, *, stores: bool = False) -> AsyncIterator[_Broker]:
     try:
         program = find_nats_server(os.environ)  # the one that Tieline has
     except NoNatsServer as problem:
         raise StartError(str(problem)) from None
     with tempfile.TemporaryDirectory(prefix="handrolled-bench-") as folder:
-        words = ("--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir", folder)
-        environment = broker_environment(os.environ)  # as many processors as Tieline's has
+        words = ["--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir", folder]
+        if stores:
+            words += ["--jetstream", "--store_dir", folder]
+        environment = broker_environment(os.environ) if has_half else dict(os.environ)
         async with _process((str(program), *words), environment, stderr=DEVNULL) as process:
             ports = Path(folder, f"nats-server_{process.pid}.ports")
             (url,) = (await _until_written(ports, process, "nats-server"))["nats"]
-            yield url, process.pid
+            yield _Broker(("--nats", url), process.pid)
 
 
 @asynccontextmanager
@@ -179,6 +255,27 @@ async def _process(
                 await process.wait()
 
 
+async def _until_listening(socket: Path, process: Process, name: str) -> None:
+    """Wait until a starting process listens on its socket."""
+    deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
+    while True:
+        try:
+            _, writer = await asyncio.open_unix_connection(socket)
+        except (FileNotFoundError, ConnectionRefusedError):
+            _raise_if_late(process, name, deadline)
+            await asyncio.sleep(LOOK_AGAIN_S)
+        else:
+            writer.close()
+            return
+
+
+def _raise_if_late(process: Process, name: str, deadline: float) -> None:
+    if process.returncode is not None:
+        raise StartError(f"{name} ended with {process.returncode} before it was ready")
+    if asyncio.get_running_loop().time() > deadline:
+        raise StartError(f"{name} was not ready within {START_TIMEOUT_S:g} s")
+
+
 async def _until_written(file: Path, process: Process, name: str) -> dict[str, Any]:
     """Wait for the JSON object that a starting process writes into `file`."""
     deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
@@ -186,10 +283,7 @@ async def _until_written(file: Path, process: Process, name: str) -> dict[str, A
         try:
             written: dict[str, Any] = json.loads(file.read_text())  # noqa: ASYNC240  # tiny
         except (FileNotFoundError, ValueError):  # not yet, or not yet all of it
-            if process.returncode is not None:
-                raise StartError(f"{name} ended with {process.returncode} before it was ready") from None
-            if asyncio.get_running_loop().time() > deadline:
-                raise StartError(f"{name} was not ready within {START_TIMEOUT_S:g} s") from None
+            _raise_if_late(process, name, deadline)
             await asyncio.sleep(LOOK_AGAIN_S)
         else:
             return written

@@ -23,8 +23,6 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 
 from gateway.admission.entrance import Entrance, Room
-from gateway.admission.keys import Key
-from gateway.admission.tokens import MAX_ROOMS, Claims, Tokens
 from gateway.client.actions import AskKeys, AskPresence, AskRouter
 from gateway.client.connection import READ_BYTES, Connection
 from gateway.client.host import Host, KeysAnswered, PresenceAnswered, RouterAnswered
@@ -36,6 +34,8 @@ from gateway.client.turns import Turns
 from gateway.client.waiting import Waiting
 from tieline.cli.options import option_parser, seconds, whole
 from tieline.runtime.tally import Tally
+from tieline.verification.keys import Key
+from tieline.verification.tokens import MAX_ROOMS, Claims, Tokens
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId, UserId
 from tieline.wire.internal.answers import Done

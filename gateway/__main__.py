@@ -15,13 +15,13 @@ from gateway.admission.certificate import Certificate
 from gateway.admission.descriptors import sockets_allowed
 from gateway.admission.entrance import Entrance
 from gateway.admission.handshake import Admission
-from gateway.admission.key_server import KeyServer
 from gateway.admission.origins import Origins, read_origins
 from gateway.client.acceptor import Acceptor, listening_sockets
 from gateway.client.broker_time import BrokerTime
 from gateway.client.connection import Connection
 from gateway.client.session import Session
 from gateway.client.tls import Tls
+from gateway.client.trickle import Trickle
 from gateway.client.turns import Turns
 from gateway.client.waiting import Waiting
 from gateway.delivery.connections import Connections
@@ -66,6 +66,7 @@ from tieline.runtime.ops import STARTING
 from tieline.runtime.process import joined, run, unless_stopped
 from tieline.runtime.tally import Tally
 from tieline.runtime.watch import NO_ROOM, Doubt, hold_while_unwell
+from tieline.verification.key_server import KeyServer
 from tieline.wire.ids import GatewayId
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.subjects import Subjects
@@ -233,11 +234,11 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         if certificate is not None:
             keeping.append(background.create_task(certificate.watch()))
             loop.add_signal_handler(signal.SIGHUP, certificate.reload)
-            client = functools.partial(_behind_tls, connection, certificate, turns)
+            client = functools.partial(_behind_tls, connection, certificate, turns, loop)
         listening = await _listen(settings.listen_host, settings.listen_port)
+        scheme, port = "ws" if certificate is None else "wss", listening[0].getsockname()[1]
         acceptor = Acceptor(loop, listening, client, clients)
         acceptor.start()
-        scheme, port = "ws" if certificate is None else "wss", listening[0].getsockname()[1]
         _log.info("gateway listens", extra={"scheme": scheme, "host": settings.listen_host, "port": port})
         process.ready.clear(STARTING)
         await stopping.wait()
@@ -252,9 +253,14 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             task.cancel()
 
 
-def _behind_tls(client: Callable[[], Connection], certificate: Certificate, turns: Turns) -> Tls:
+def _behind_tls(
+    client: Callable[[], Connection],
+    certificate: Certificate,
+    turns: Turns,
+    loop: asyncio.AbstractEventLoop,
+) -> Tls:
     """Begin with a client that speaks TLS, and is shown the certificate of this moment."""
-    return Tls(client(), certificate.context(), turns)
+    return Tls(client(), certificate.context(), turns, Trickle(loop))
 
 
 async def _listen(host: str, port: int) -> list[socket.socket]:

@@ -1,16 +1,12 @@
 """What a gateway is told by its environment, and what follows from it. `__main__` alone reads it."""
 
-import logging
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.admission.addresses import Network, read_networks
 from gateway.admission.certificate import Certificate, Files, UnusableCertificate
 from gateway.admission.entrance import MAX_HALF_OPEN, Room, room
-from gateway.admission.key_server import is_safe, is_url
-from gateway.admission.keys import Key, UnusableKey, read_pem
 from gateway.admission.origins import ANY, read_origins
-from gateway.admission.tokens import MAX_ROOMS, NO_DEMANDS, Demands, Tokens, media_type
 from gateway.client.ice_servers import IceServers, read_urls
 from gateway.client.terms import Pace, Terms
 from gateway.demo import TOKEN_TTL_S, Pages
@@ -29,34 +25,18 @@ from tieline.runtime.settings import (
     NotNegative,
     Port,
     Positive,
-    ProcessSettings,
     Seconds,
     SettingsError,
     SigningSecret,
 )
 from tieline.tokens import made_for
+from tieline.verification.settings import TokenSettings, names_keys, read_tokens
+from tieline.verification.tokens import MAX_ROOMS, Tokens
 
-_log = logging.getLogger("gateway")
 
-
-class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
+class GatewaySettings(TokenSettings, frozen=True, kw_only=True):
     """The variables of one gateway; docs/configuration.md lists them."""
 
-    jwt_secret: SigningSecret = ""
-    jwt_secret_previous: SigningSecret = ""
-    jwt_public_key: str = ""
-    """In PEM form, or the path of a file in that form."""
-    jwks_url: str = ""
-    jwks_http: bool = False
-    """Fetch keys also without TLS from another machine, although whoever is on the way can put in its own."""
-    jwt_audience: str = ""
-    """What tokens must name in `aud`: one of several, with commas between them; empty: anything."""
-    jwt_issuer: str = ""
-    """The same for `iss`."""
-    jwt_type: str = ""
-    """The same for `typ` in the header."""
-    token_max_life: NotNegative = 0
-    """Of a token, in seconds; 0: any."""
     token_in_query: bool = True
     """Whether the query may hold the token, which logs and histories keep."""
     tls_cert: str = ""
@@ -226,72 +206,12 @@ def tokens_of(settings: GatewaySettings) -> Tokens:
     Raises:
         SettingsError: nothing is named, or something that cannot be used.
     """
-    if not (settings.jwt_secret or settings.jwt_public_key or settings.jwks_url):
+    if not names_keys(settings):
         raise SettingsError(
             "TIELINE_JWT_SECRET is not set, and neither is TIELINE_JWT_PUBLIC_KEY or TIELINE_JWKS_URL:"
             " nobody could be let in"
         )
-    demands = demands_of(settings)
-    if settings.jwks_url:
-        _check_key_server(settings, demands)
-    keys: tuple[Key, ...] = ()
-    if settings.jwt_public_key:
-        try:
-            keys = read_pem(_pem_of(settings.jwt_public_key))
-        except OSError as problem:
-            raise SettingsError(
-                f"TIELINE_JWT_PUBLIC_KEY: neither a key in PEM form nor the path of one: {problem}"
-            ) from None
-        except (ValueError, UnusableKey) as problem:
-            raise SettingsError(f"TIELINE_JWT_PUBLIC_KEY: {problem}") from None
-    return Tokens(
-        settings.jwt_secret,
-        settings.jwt_secret_previous,
-        keys,
-        fetches=bool(settings.jwks_url),
-        max_rooms=0 if settings.limits == "off" else settings.max_token_rooms,
-        demands=demands,
-    )
-
-
-def demands_of(settings: GatewaySettings) -> Demands:
-    """Read what else a token has to be.
-
-    Raises:
-        SettingsError: one of the lists holds nothing but commas and blanks, and would demand nothing.
-    """
-    found = Demands(
-        _listed("TIELINE_JWT_AUDIENCE", settings.jwt_audience),
-        _listed("TIELINE_JWT_ISSUER", settings.jwt_issuer),
-        frozenset(map(media_type, _listed("TIELINE_JWT_TYPE", settings.jwt_type))),
-        settings.token_max_life,
-    )
-    return NO_DEMANDS if found == NO_DEMANDS else found
-
-
-def _listed(variable: str, text: str) -> frozenset[str]:
-    words = frozenset(word for part in text.split(",") if (word := part.strip()))
-    if text and not words:
-        raise SettingsError(f"{variable}: {text!r} names nothing, so that whatever a token says would do")
-    return words
-
-
-def _check_key_server(settings: GatewaySettings, demands: Demands) -> None:
-    url = settings.jwks_url
-    if not is_url(url):
-        raise SettingsError(f"TIELINE_JWKS_URL: {url!r} is no http:// or https:// URL")
-    if not is_safe(url):
-        if not settings.jwks_http:
-            raise SettingsError(
-                f"TIELINE_JWKS_URL: {url!r} is fetched without TLS, so that whoever is on the way can put in"
-                " keys of its own, and let in anybody: name an https:// URL, or set TIELINE_JWKS_HTTP=1"
-            )
-        _log.warning("keys are fetched without TLS (TIELINE_JWKS_HTTP)", extra={"url": url})
-    if not demands.audiences:
-        _log.warning(
-            "tokens of this issuer are let in whatever they were made for (TIELINE_JWT_AUDIENCE)",
-            extra={"url": url},
-        )
+    return read_tokens(settings, 0 if settings.limits == "off" else settings.max_token_rooms)
 
 
 def certificate_of(settings: GatewaySettings) -> Certificate | None:
@@ -333,7 +253,3 @@ def pages_of(settings: GatewaySettings) -> Pages | None:
         made_for=made_for(demanded),
         ttl_s=int(min(TOKEN_TTL_S, settings.token_max_life or TOKEN_TTL_S)),
     )
-
-
-def _pem_of(value: str) -> str:
-    return value if "-----BEGIN" in value else Path(value).read_text()

@@ -11,7 +11,8 @@ from model.design import Design
 from model.scenario import FIRST, Message, Scenario
 from presence.rules import negotiation
 from presence.rules.change import Change, Facts
-from presence.rules.negotiation import NOTHING, Incoming, Negotiation
+from presence.rules.negotiated import NOTHING, Negotiation
+from presence.rules.negotiation import Incoming
 from presence.rules.signals import Terms, check
 from presence.rules.user import Membership, Session, User
 from tieline.wire import digests

@@ -8,6 +8,7 @@ from presence.announce import Announcer
 from presence.broker_clock import BrokerClock
 from presence.bucket import Bucket
 from presence.changes import Changes
+from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.listeners import Listeners
 from presence.mailbox import Mailbox
@@ -19,7 +20,7 @@ from presence.room_log import MailboxLog
 from presence.rosters import Rosters
 from presence.rules.signals import Terms
 from presence.service import PresenceService
-from presence.settings import PresenceSettings
+from presence.settings import PresenceSettings, tokens_of
 from presence.stream_size import measure_sizes
 from presence.streams import Streams, watch_streams
 from presence.timers import Timers
@@ -28,6 +29,8 @@ from tieline.runtime.guard import BackgroundTasks, keep_going
 from tieline.runtime.ops import STARTING, STOPPING
 from tieline.runtime.process import Joined, joined, run, unless_stopped
 from tieline.runtime.requests import NoAnswer
+from tieline.verification.key_server import KeyServer
+from tieline.verification.tokens import Tokens
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
@@ -35,16 +38,27 @@ _log = logging.getLogger("presence")
 
 
 async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
-    """Serve until `stopping`, then finish what is begun."""
+    """Serve until `stopping`, then finish what is begun.
+
+    Raises:
+        SettingsError: settings that are each usable alone are not so together.
+    """
+    tokens = tokens_of(settings)
+    if tokens is not None and settings.jwt_secret:
+        _log.warning("tokens are verified with a secret by which gateways could make them: it shows little")
     subjects = Subjects(settings.namespace)
     replies = functools.partial(subjects.replies, "presence")
     inbox = functools.partial(subjects.inbox, "presence")
     async with joined("presence", settings, stopping, replies, inbox) as process:
-        await _serve(settings, stopping, subjects, process)
+        await _serve(settings, stopping, subjects, process, tokens)
 
 
 async def _serve(
-    settings: PresenceSettings, stopping: asyncio.Event, subjects: Subjects, process: Joined
+    settings: PresenceSettings,
+    stopping: asyncio.Event,
+    subjects: Subjects,
+    process: Joined,
+    tokens: Tokens | None,
 ) -> None:
     _, ready, broker, requests = process
     streams = Streams(broker, subjects, settings, _keep_s(settings))
@@ -77,14 +91,24 @@ async def _serve(
         settings.resume_window,
         listeners,
         clock.now_ms,
+        wants_tokens=tokens is not None,
     )
     timers = Timers(broker, bucket.stream, bucket.prefix, gateways, changes)
     terms = Terms(settings.candidates, settings.offer_timeout)
     max_rooms = settings.max_rooms if settings.limits == "on" else 0
-    operations = Operations(records, changes, gateways, terms, settings.resume_window, max_rooms)
     mailbox = Mailbox(requests, subjects)
     names = {"bucket": bucket.stream, "mailbox": subjects.mailbox()}
     async with BackgroundTasks() as background:
+        keys = None
+        if tokens is not None and settings.jwks_url:
+            keys = KeyServer(settings.jwks_url, tokens, background, service="presence")
+        keeping = None if keys is None else background.create_task(keys.keep())
+        if tokens is not None and keys is not None and not tokens.has_own_keys:
+            await unless_stopped(stopping, keys.good.wait())
+        entitlement = _entitlement(settings, tokens, keys, clock)
+        operations = Operations(
+            records, changes, gateways, terms, settings.resume_window, max_rooms, entitlement
+        )
         consuming = background.create_task(timers.run())
         watching = background.create_task(watch_streams(bucket, mailbox, streams.try_to_make, ready))
         measure = functools.partial(measure_sizes, requests, names, _keep_s(settings))
@@ -102,12 +126,24 @@ async def _serve(
             watching.cancel()
             measuring.cancel()
             telling.cancel()
+            if keeping is not None:
+                keeping.cancel()
             ready.hold(STOPPING)
             await broker.drain(requested)
         ending.cancel()
         replacing.cancel()
         timers.stop()
         consuming.cancel()
+
+
+def _entitlement(
+    settings: PresenceSettings, tokens: Tokens | None, keys: KeyServer | None, clock: BrokerClock
+) -> Entitlement | None:
+    """Look at tokens, if it is told by what; None: gateways are believed."""
+    if tokens is None:
+        return None
+    refresh = None if keys is None else keys.refresh
+    return Entitlement(tokens, clock.now_ms, refresh, takes_none=settings.verify_tokens == "transition")
 
 
 def _keep_s(settings: PresenceSettings) -> float:

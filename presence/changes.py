@@ -13,14 +13,15 @@ from typing import Final, NamedTuple
 import msgspec
 
 from presence.announce import Announcer
-from presence.effects import ENDED_AT_ONCE, NOTHING_TOLD, AllHear, Effects, Told
+from presence.call_endings import ENDED_AT_ONCE
+from presence.effects import NOTHING_TOLD, AllHear, Effects, Told
 from presence.old_calls import OldCalls
 from presence.records import MAX_TRIES, Records, user_in, users_in
 from presence.room_log import RoomLog
 from presence.rosters import Rosters
 from presence.rules.change import Change, Entered, Facts, ListRoom, Prepare, RecordT, Reply, Rule
 from presence.rules.effects import Effect, is_cheap
-from presence.rules.negotiation import Negotiation, apart, lies_apart
+from presence.rules.negotiated import Negotiation, apart, lies_apart
 from presence.rules.session import calls_are_ended
 from presence.rules.user import RosterEntry, User
 from presence.side_by_side import both, side_by_side
@@ -139,7 +140,7 @@ class Changes:
         record, revision = user_in(await self._records.store.read(key, confirmed=True), key)
         if record is None or record.ending is None:
             return
-        await self._effects.end_old_calls(user, record.ending, revision)
+        await self._effects.calls.end_old(user, record.ending, revision)
         await self.user(user, functools.partial(calls_are_ended, record.ending))
 
     async def negotiation(

@@ -5,18 +5,14 @@ when that one died. What others are sent is then the very same, and what is stor
 """
 
 import functools
-import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Literal, NamedTuple, assert_never
-
-import msgspec
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple, assert_never
 
 from presence.announce import Announcer
-from presence.records import Records, negotiation_in, rosters_in, users_in
-from presence.room_log import RoomLog
+from presence.call_endings import ENDED_AT_ONCE, FEW, PAIR, CallEndings, EndNegotiation, pairs_to_end
+from presence.records import Records, rosters_in
+from presence.room_log import RoomLog, changes_of
 from presence.rosters import Rosters
-from presence.rules import endings
-from presence.rules.change import Rule
 from presence.rules.effects import (
     CallEnded,
     Changed,
@@ -36,33 +32,15 @@ from presence.rules.effects import (
     SessionEnded,
     StatusChanged,
 )
-from presence.rules.negotiation import RETRY_MS, Negotiation
+from presence.rules.negotiated import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry
-from presence.rules.user import User, share_a_room
-from presence.side_by_side import batched, both, side_by_side
-from presence.store import ABSENT, Record
-from tieline.runtime.unreadable import Unreadable
+from presence.rules.user import User
+from presence.side_by_side import both, side_by_side
+from presence.store import Record
 from tieline.wire.events import Happened
 from tieline.wire.ids import Address, RoomId, SessionId, UserId
 from tieline.wire.internal.rooms import RoomChange
-from tieline.wire.subjects import Keys, users_of_pair
-
-EndNegotiation = Callable[[UserId, UserId, Rule[Negotiation], Mapping[str, Record]], Awaitable[object]]
-"""Change the negotiation of two users by a rule; its record, as it was read, is among what is given last, and
-maybe those of both users, as they were read after it."""
-
-ENDED_AT_ONCE: Final = 32
-"""Negotiations of one user that are ended side by side, so that others keep their share of the store. Who
-connects anew waits for as many of the session before, and not for more."""
-
-FEW: Final = 4
-"""So many negotiations are read with what is read anyway, and looked at one by one. Of more their keys are
-listed, which costs more than to read so few, and it is asked first which of them may have to end."""
-
-_PAIR: Final = "pair."
-"""Begins the key of every negotiation (`tieline.wire.subjects.Keys`)."""
-
-_unreadable: Final = Unreadable(logging.getLogger(__name__))
+from tieline.wire.subjects import Keys
 
 Later = Callable[[], Awaitable[object]]
 
@@ -106,7 +84,7 @@ class Effects:
         self._rosters = rosters
         self._announcer = announcer
         self._clock = clock
-        self._end_negotiation = end_negotiation
+        self.calls = CallEndings(records, end_negotiation)
         self._log = log
         self._all_hear = all_hear
 
@@ -131,8 +109,8 @@ class Effects:
         is_whole = bool(rooms) and not await self._all_hear()
         read_whole = [room for room in rooms if is_whole or room == listed]
         patterns = [*_rosters(read_whole), *_own_entries(user, pending, read_whole)]
-        to_end = _pairs_to_end(user, record)
-        changes = self._changes(record, pending, revision)
+        to_end = pairs_to_end(user, record)
+        changes = changes_of(record, pending, revision, self._is_news)
         # The note of a session that has ended goes last of all. That of one which was resumed on
         # another gateway may go at any time: the session has a newer note there.
         notes = self._note_removals(record, last=False)
@@ -158,7 +136,7 @@ class Effects:
                 case EndCalls() if leaves_calls and len(pairs) > self._most_waited_for:
                     left.append(effect)
                 case EndCalls() | EndCallsWithoutRoom():
-                    await self._end_calls(user, revision, effect, pairs, found)
+                    await self.calls.end(user, revision, effect, pairs, found)
                 case MemberCame():
                     self._member_came(user, revision, effect, rosters[effect.room])
                     if not _has_entry(rosters[effect.room], user, record.session.id):
@@ -181,32 +159,6 @@ class Effects:
             await side_by_side(*(remove() for remove in notes))
         whole = {room: rosters[room] for room in read_whole if room not in changed}
         return Told(whole, numbers, tuple(left))
-
-    async def end_old_calls(self, user: UserId, effect: EndCalls, revision: int) -> None:
-        """End what is left of the calls of a user's older session; the user's record has this revision."""
-        pairs = await self._records.store.keys(*Keys.pairs_of(user))
-        await self._end_calls(user, revision, effect, pairs, {})
-
-    def _changes(
-        self, record: User, pending: Iterable[OneRoomEffect], revision: int
-    ) -> dict[RoomId, RoomChange]:
-        """List what the logs of rooms say of what is pending; of several changes of one room the first."""
-        changes: dict[RoomId, RoomChange] = {}
-        for effect in pending:
-            match effect:
-                case MemberCame():
-                    if self._is_news(effect):
-                        changes[effect.room] = _change("joined", effect.room, record, revision, effect.at)
-                case MemberWent():
-                    changes[effect.room] = _departure(effect, record, revision)
-                case StatusChanged():
-                    for room, member in record.rooms.items():
-                        change = _change("updated", room, record, revision, member.since)
-                        silent = msgspec.structs.replace(change, is_silent=effect.is_silent)
-                        changes.setdefault(room, silent)  # who has come just now came as it is
-                case _:
-                    pass
-        return changes
 
     async def _log_changes(self, user: UserId, changes: Mapping[RoomId, RoomChange]) -> dict[RoomId, int]:
         """Write the logs of rooms; returns the number of the change in each."""
@@ -273,7 +225,7 @@ class Effects:
         if not is_much:
             few = await self._records.read_few_after({key: revision}, most, key, *patterns, *to_end)
         if few is not None:
-            return few, [each for each in few if each.startswith(_PAIR)]
+            return few, [each for each in few if each.startswith(PAIR)]
         return await both(self._read(key, revision, patterns), self._records.store.keys(*to_end))
 
     def _note_removals(self, record: User, *, last: bool) -> list[Later]:
@@ -283,51 +235,6 @@ class Effects:
             if isinstance(effect, RemoveNote) and effect.last == last
         ]
         return [functools.partial(self._records.remove, key, revision) for key, revision in keys]
-
-    async def _end_calls(
-        self,
-        user: UserId,
-        revision: int,
-        effect: EndCalls | EndCallsWithoutRoom,
-        pairs: list[str],
-        read: Mapping[str, Record],
-    ) -> None:
-        """End those of a user's negotiations, of which these are the keys, that the effect is about.
-
-        Unless they are among what was `read`, they are read and ended some at a time: there may be hundreds.
-        """
-        peers = {key: peer for key in pairs if (peer := _peer_in(key, user)) is not None}
-        mine = Keys.user(user)
-        if isinstance(effect, EndCallsWithoutRoom) and len(peers) > FEW:
-            keys = [Keys.user(peer) for peer in peers.values()]
-            # Whichever of two users changed last has a replica that has what both have done.
-            users = users_in(
-                await self._records.read_after({mine: revision}, mine, *keys), (user, *peers.values())
-            )
-            peers = {key: peer for key, peer in peers.items() if not _share_a_room(users, user, peer)}
-        for keys in batched(peers, ENDED_AT_ONCE):
-            found = read
-            if not all(key in read for key in keys):
-                found = await self._records.read_after({mine: revision}, mine, *keys)
-            open_ = [peers[key] for key in keys if _may_have_to_end(found, key)]
-            if open_ and isinstance(effect, EndCalls):
-                found = {**found, **await self._beside(user, revision, open_)}
-            await side_by_side(
-                *(self._end_negotiation(user, peer, _end_of(effect, user, peer), found) for peer in open_)
-            )
-
-    async def _beside(self, user: UserId, revision: int, peers: Sequence[UserId]) -> Mapping[str, Record]:
-        """Read the peers of a user whose session has ended, all at once, and whether it is back meanwhile.
-
-        Of the peers it is needed where they are told: a session that is newer than what a replica has, which
-        has the end of this user's session, knows nothing of the call.
-        """
-        key, keys = Keys.user(user), [Keys.user(peer) for peer in peers]
-        mine, theirs = await both(
-            self._records.store.read(key, confirmed=True),
-            self._records.read_after({key: revision}, key, *keys),
-        )
-        return {each: theirs.get(each, ABSENT) for each in keys} | {key: mine.get(key, ABSENT)}
 
     def _member_came(
         self, user: UserId, revision: int, effect: MemberCame, roster: list[StoredEntry]
@@ -382,55 +289,6 @@ class Effects:
         for other in roster:
             if other.user != user and other.revision < revision and not other.entry.hears:
                 self._announcer.deliver(Address(other.user, other.entry.session), frame)
-
-
-def _end_of(effect: EndCalls | EndCallsWithoutRoom, user: UserId, peer: UserId) -> Rule[Negotiation]:
-    if isinstance(effect, EndCalls):
-        return functools.partial(endings.end_calls, effect, user, peer)
-    return functools.partial(endings.end_calls_without_room, effect, user, peer)
-
-
-def _may_have_to_end(found: Mapping[str, Record], key: str) -> bool:
-    negotiation, _ = negotiation_in(found, key)
-    return negotiation is not None and (negotiation.is_active or bool(negotiation.pending))
-
-
-def _pairs_to_end(user: UserId, record: User) -> tuple[str, ...]:
-    """Return the patterns of the negotiations that the record's effects may end."""
-    if any(isinstance(effect, EndCalls | EndCallsWithoutRoom) for effect in record.pending):
-        return Keys.pairs_of(user)
-    return ()
-
-
-def _peer_in(key: str, user: UserId) -> UserId | None:
-    """Name the other of two users; None: the key cannot be read."""
-    try:
-        one, other = users_of_pair(key)
-    except ValueError as error:
-        _unreadable.note("record", error)
-        return None
-    return other if one == user else one
-
-
-def _share_a_room(users: Mapping[UserId, User], one: UserId, other: UserId) -> bool:
-    return one in users and other in users and share_a_room(users[one], users[other])
-
-
-def _change(
-    kind: Literal["joined", "updated"], room: RoomId, record: User, revision: int, at: int
-) -> RoomChange:
-    """Say in the room's log what a member is now."""
-    session, member = record.session, record.rooms.get(room)
-    status: Literal["online", "away"] = "away" if session.status == "away" else "online"
-    since = at if member is None else member.since
-    return RoomChange(kind, revision, session.id, status, record.voice, since)
-
-
-def _departure(effect: MemberWent, record: User, revision: int) -> RoomChange:
-    """Say in the room's log that a member is none any more."""
-    return RoomChange(
-        "left", revision, effect.session, "online", record.voice, 0, effect.reason, effect.tell_user
-    )
 
 
 def _rosters(rooms: Iterable[RoomId]) -> list[str]:

@@ -51,8 +51,14 @@ class Gateways:
         listeners: Listeners,
         now: Callable[[], int] = lambda: 0,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        wants_tokens: bool = False,
     ) -> None:
-        """Take also what tells the broker's time, in Unix milliseconds; 0: unknown."""
+        """Take also what tells the broker's time, in Unix milliseconds, 0: unknown.
+
+        With `wants_tokens` gateways are told to give presence the tokens of their clients.
+        """
+        self._wants_tokens = wants_tokens
         self._now = now
         self._monotonic = monotonic
         self._records = records
@@ -70,7 +76,8 @@ class Gateways:
         taking = self._records.store.put(key, run.encode(), self._lease_s * LEASE_SHARE)
         noting = (self._listeners.note(ask.gateway),) if ask.hears else ()
         revision, *_ = await side_by_side(taking, *noting)
-        return LeaseKept(run, logs=True, revision=revision, now=self._now())
+        now, tokens = self._now(), self._wants_tokens
+        return LeaseKept(run, logs=True, revision=revision, now=now, tokens=tokens)
 
     async def minded(
         self, ask: OpenSession | Register, carry_out: Callable[[], Awaitable[PresenceReply]]

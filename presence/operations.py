@@ -13,17 +13,22 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from presence.changes import Changes
+from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.records import Records
-from presence.rules import holding, room, session, signals
-from presence.rules.change import Facts, Step
+from presence.rules import entitled, holding, room, session, signals
+from presence.rules.change import Facts, Rule, Step
+from presence.rules.entitled import Entitled
+from presence.rules.negotiated import Negotiation
 from presence.rules.retell_pace import RetellPace
 from presence.rules.signals import Terms
 from presence.rules.user import User
 from presence.side_by_side import some_at_once
 from presence.store import StoreUnavailable
+from tieline import metrics
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal.answers import Done
+from tieline.wire.internal.answers import Done, Refused
 from tieline.wire.internal.directions import PresenceReply, PresenceRequest
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, Retell
 from tieline.wire.internal.sessions import (
@@ -64,6 +69,8 @@ class OfUser(Protocol):
 
 AskT = TypeVar("AskT", bound=OfUser)
 
+EntitledT = TypeVar("EntitledT", bound=Entitled)
+
 UserRule = Callable[[AskT, User | None, Mapping[UserId, User], Facts], Step[User]]
 
 Handler = Callable[..., Awaitable[PresenceReply]]
@@ -86,9 +93,14 @@ class Operations:
         terms: Terms,
         resume_window_s: float,
         max_rooms: int = 0,
+        entitlement: Entitlement | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take also the rooms that a user may be in at most; 0: any number."""
+        """Take also the rooms that a user may be in at most, 0: any number; and what looks at tokens.
+
+        None: gateways are believed in what tokens say.
+        """
+        self._entitlement = entitlement
         self._monotonic = monotonic
         self._records = records
         self._changes = changes
@@ -100,12 +112,16 @@ class Operations:
         ) -> Step[User]:
             return session.open_session(session.within_limit(ask, max_rooms), user, beside, facts)
 
-        self._begin: Callable[[OpenSession], Awaitable[PresenceReply]] = self._on_user(
+        self._begin: Callable[[OpenSession], Awaitable[PresenceReply]] = self._by_token(
             begin, lambda ask: session.within_limit(ask, max_rooms).join, also=_lease, leaves_calls=True
         )
-        self._restore: Callable[[Register], Awaitable[PresenceReply]] = self._on_user(
+        self._restore: Callable[[Register], Awaitable[PresenceReply]] = self._by_token(
             session.register, lambda ask: tuple(ask.rooms), also=_lease, confirmed=True
         )
+        join: UserRule[JoinRoom] = functools.partial(room.join, max_rooms=max_rooms)
+        list_members: UserRule[ListMembers] = room.list_members
+        if entitlement is not None:
+            join, list_members = entitled.in_time(entitled.joining(join)), entitled.in_time(list_members)
         self._gateways = gateways
         self._opening: dict[OpenSession, asyncio.Future[PresenceReply | None]] = {}
         self._table: dict[type[PresenceRequest], Handler] = {
@@ -113,14 +129,12 @@ class Operations:
             OpenSession: self._open,
             EndSession: self._end,
             Register: self._register,
-            Regrant: self._on_user(session.regrant),
+            Regrant: self._by_token(session.regrant),
             Tell: self._on_user(session.tell, confirmed=True),
             FindReplaced: self._find_replaced,
-            JoinRoom: self._on_user(
-                functools.partial(room.join, max_rooms=max_rooms), lambda ask: (ask.room,)
-            ),
+            JoinRoom: self._counted(self._on_user(join, lambda ask: (ask.room,))),
             LeaveRoom: self._on_user(room.leave),
-            ListMembers: self._on_user(holding.by_its_gateway(room.list_members)),
+            ListMembers: self._on_user(holding.by_its_gateway(list_members)),
             KeepLease: gateways.keep_lease,
             Retell: self._retell,
         }
@@ -165,8 +179,51 @@ class Operations:
 
         return carry_out
 
+    def _by_token(
+        self,
+        rule: UserRule[EntitledT],
+        rooms: Callable[[EntitledT], tuple[RoomId, ...]] = lambda _: NO_ROOMS,
+        *,
+        also: Callable[[EntitledT], tuple[str, ...]] = lambda _: NO_KEYS,
+        confirmed: bool = False,
+        leaves_calls: bool = False,
+    ) -> Callable[[EntitledT], Awaitable[PresenceReply]]:
+        """Have a rule decide, as `_on_user` does, on what only a token entitles to, if that is looked at."""
+
+        async def carry_out(ask: EntitledT) -> PresenceReply:
+            found = None if self._entitlement is None else await self._entitlement.judge(ask)
+            if isinstance(found, Refused):
+                return found
+            decide = entitled.granting(functools.partial(rule, ask), ask, found)
+            return await self._changes.user(
+                ask.user,
+                decide,
+                rooms=rooms(ask),
+                also=also(ask),
+                confirmed=confirmed,
+                leaves_calls=leaves_calls,
+            )
+
+        return carry_out
+
+    def _counted(
+        self, carry_out: Callable[[JoinRoom], Awaitable[PresenceReply]]
+    ) -> Callable[[JoinRoom], Awaitable[PresenceReply]]:
+        """Count the rooms that no token grants to those who want to join them."""
+
+        async def counted(ask: JoinRoom) -> PresenceReply:
+            reply = await carry_out(ask)
+            if isinstance(reply, Refused) and reply.refusal is ErrorCode.ROOM_FORBIDDEN:
+                metrics.TOKENS_REFUSED.labels("room").inc()
+            return reply
+
+        return counted
+
     async def _check(self, ask: Check) -> PresenceReply:
-        rule = holding.checked(ask, functools.partial(signals.check, ask, self._terms))
+        rule: Rule[Negotiation] = functools.partial(signals.check, ask, self._terms)
+        if self._entitlement is not None:
+            rule = entitled.checked(ask.user, rule)
+        rule = holding.checked(ask, rule)
         until_ms = ask.at + LATE_MS if ask.at else None
         return await self._changes.negotiation(ask.user, ask.to, rule, until_ms)
 

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from presence.read_budget import parts
-from presence.rules.negotiation import RETRY_MS, Negotiation
+from presence.rules.negotiated import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry, may_be_kept
 from presence.rules.user import RosterEntry, User
 from presence.store import ABSENT, Conflict, ListedStore, Record, StoreUnavailable

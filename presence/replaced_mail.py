@@ -16,7 +16,8 @@ from presence.side_by_side import both, side_by_side
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import digests, jetstream
+from tieline.wire import jetstream
+from tieline.wire.digests import name_of
 from tieline.wire.subjects import Subjects
 
 AFTER_S: Final = 1.0
@@ -92,8 +93,8 @@ class ReplacedMail:
     async def _take_out(self, replaced: Replaced) -> bool:
         """Delete what was replaced if what has replaced it is stored behind it; False: it is not stored."""
         older, newer = await both(
-            self._find(digests.name_of(replaced.user, replaced.older)),
-            self._find(digests.name_of(replaced.user, replaced.newer)),
+            self._find(name_of(replaced.user, replaced.older)),
+            self._find(name_of(replaced.user, replaced.newer)),
         )
         if not newer:
             return False

@@ -9,10 +9,14 @@ of it will be called.
 
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, Literal, Protocol
+
+import msgspec
 
 from presence.bucket import TIMEOUT_S
+from presence.rules.effects import MemberCame, MemberWent, OneRoomEffect, StatusChanged
+from presence.rules.user import User
 from presence.store import StoreUnavailable
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import jetstream
@@ -66,3 +70,42 @@ class MailboxLog:
         if answer.error is not None:
             raise StoreUnavailable(subject, answer.error)
         return answer.seq
+
+
+def changes_of(
+    record: User, pending: Iterable[OneRoomEffect], revision: int, is_news: Callable[[MemberCame], bool]
+) -> dict[RoomId, RoomChange]:
+    """List what the logs of rooms say of what is pending; of several changes of one room the first."""
+    changes: dict[RoomId, RoomChange] = {}
+    for effect in pending:
+        match effect:
+            case MemberCame():
+                if is_news(effect):
+                    changes[effect.room] = _change("joined", effect.room, record, revision, effect.at)
+            case MemberWent():
+                changes[effect.room] = _departure(effect, record, revision)
+            case StatusChanged():
+                for room, member in record.rooms.items():
+                    change = _change("updated", room, record, revision, member.since)
+                    silent = msgspec.structs.replace(change, is_silent=effect.is_silent)
+                    changes.setdefault(room, silent)  # who has come just now came as it is
+            case _:
+                pass
+    return changes
+
+
+def _change(
+    kind: Literal["joined", "updated"], room: RoomId, record: User, revision: int, at: int
+) -> RoomChange:
+    """Say in the room's log what a member is now."""
+    session, member = record.session, record.rooms.get(room)
+    status: Literal["online", "away"] = "away" if session.status == "away" else "online"
+    since = at if member is None else member.since
+    return RoomChange(kind, revision, session.id, status, record.voice, since)
+
+
+def _departure(effect: MemberWent, record: User, revision: int) -> RoomChange:
+    """Say in the room's log that a member is none any more."""
+    return RoomChange(
+        "left", revision, effect.session, "online", record.voice, 0, effect.reason, effect.tell_user
+    )

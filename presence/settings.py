@@ -1,15 +1,21 @@
 """What a presence process is told by its environment (docs/configuration.md#presence)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from presence.mailbox import MAX_BYTES, MIN_BYTES
+from presence.rules.entitled import APART_S
 from presence.rules.negotiation import CandidatePolicy
-from tieline.runtime.settings import Count, Positive, ProcessSettings, Seconds
+from tieline.runtime.settings import Count, Positive, Seconds, SettingsError
+from tieline.verification.settings import TokenSettings, names_keys, read_tokens
+from tieline.verification.tokens import Tokens
+
+ANY_NUMBER: Final = 0
+"""Of rooms that a token may name: that limit is the gateways' own, and may be higher with one of them."""
 
 
-class PresenceSettings(ProcessSettings, frozen=True, kw_only=True):
+class PresenceSettings(TokenSettings, frozen=True, kw_only=True):
     """What a presence process is told by its environment."""
 
     storage: Literal["file", "memory"] = "file"
@@ -25,3 +31,22 @@ class PresenceSettings(ProcessSettings, frozen=True, kw_only=True):
     max_rooms: Count = 100
     """Of one user; 0: no limit."""
     candidates: CandidatePolicy = "hold"
+    verify_tokens: Literal["off", "transition", "on"] = "off"
+    """Whether presence looks itself at the tokens by which sessions begin, which costs up to a tenth of an
+    arrival. transition: it does, and who gives no token is believed, as older gateways are."""
+
+
+def tokens_of(settings: PresenceSettings) -> Tokens | None:
+    """Read what tokens are verified with; None: gateways are believed.
+
+    Raises:
+        SettingsError: something of it cannot be used, or is missing.
+    """
+    if settings.verify_tokens == "off":
+        return None
+    if not names_keys(settings):
+        raise SettingsError(
+            f"TIELINE_VERIFY_TOKENS is {settings.verify_tokens}, but none of TIELINE_JWT_SECRET,"
+            " TIELINE_JWT_PUBLIC_KEY and TIELINE_JWKS_URL is set: by what would tokens be verified?"
+        )
+    return read_tokens(settings, ANY_NUMBER, APART_S)

@@ -14,7 +14,7 @@ from presence.records import Records, negotiation_in, user_in
 from presence.rules import call_steps
 from presence.rules.change import Change, RecordT
 from presence.rules.effects import RemoveNote, is_cheap
-from presence.rules.negotiation import NOTHING, Negotiation
+from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.user import User, stamped
 from presence.store import Record
 from tieline import metrics

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from presence.changes import Changes
@@ -44,7 +45,9 @@ RETRY_S: Final = 1.0
 CARRIED_OUT_TTL_S: Final = 1
 """How long what takes the place of a carried out marker stays; JetStream takes nothing shorter."""
 
-_BATCH: Final = 64
+AT_ONCE: Final = 64
+"""Expiries that one process carries out side by side. The next one begins when any of them is done: to end
+the sessions of a gateway takes seconds, and the offers of others must not wait for that."""
 
 CarryOut = Callable[[], Awaitable[object]]
 """Carries out one expiry."""
@@ -94,18 +97,36 @@ class Timers:
         subscription = await context.pull_subscribe(
             self._prefix + Keys.timers(), durable=TIMERS, stream=self._stream, config=config
         )
+        failure: Exception | None = None
         try:
-            while not self._stopping:
+            async with asyncio.TaskGroup() as firing:
                 try:
-                    markers = await subscription.fetch(_BATCH, timeout=FETCH_WAIT_S)
-                except TimeoutError:  # nothing has expired
-                    continue
-                async with asyncio.TaskGroup() as firing:
-                    for marker in markers:
-                        firing.create_task(self._fire(marker))
+                    await self._fire_what_comes(subscription, firing)
+                except Exception as error:  # raised in the group, it would end what is under way
+                    failure = error
         finally:
             with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from
                 await subscription.unsubscribe()
+        if failure is not None:
+            raise failure
+
+    async def _fire_what_comes(
+        self, subscription: JetStreamContext.PullSubscription, firing: asyncio.TaskGroup
+    ) -> None:
+        """Carry out expiries as tasks of a group, and fetch as many as there are places."""
+        under_way: set[asyncio.Task[None]] = set()
+        while not self._stopping:
+            if len(under_way) == AT_ONCE:
+                await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            try:
+                markers = await subscription.fetch(AT_ONCE - len(under_way), timeout=FETCH_WAIT_S)
+            except TimeoutError:  # nothing has expired
+                continue
+            for marker in markers:
+                task = firing.create_task(self._fire(marker))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
 
     async def _fire(self, marker: Msg) -> None:
         """Carry out one expiry; settings and cancellations of timers pass here too, and mean nothing.

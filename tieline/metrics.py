@@ -197,6 +197,13 @@ PRESENCE_REQUESTS = _counter(
     op=list(OPERATIONS.values()),
     outcome=("ok", "failed"),
 )
+TOKENS_REFUSED = _counter(
+    "tieline_presence_tokens_refused_total",
+    "Requests of gateways that no token entitled to, where presence looks, by why (missing: none was given, "
+    "also where that is let pass; bad: not good here; user, voice, rooms: more was asked for than it says; "
+    "room: to join one that it does not grant).",
+    reason=("missing", "bad", "user", "voice", "rooms", "room"),
+)
 NEGOTIATIONS = _counter(
     "tieline_negotiations_total",
     "Steps of calls, by step (begun: a first offer; then established, unanswered or abandoned; "

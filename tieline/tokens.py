@@ -1,7 +1,7 @@
 """Make the JWT that admits a user, for the command line, the load generator and tests.
 
 An application's own backend makes these tokens in production. The gateway reads the claims in
-`gateway.admission.tokens`.
+`tieline.verification.tokens`.
 """
 
 import time

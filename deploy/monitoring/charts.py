@@ -355,6 +355,12 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             [Query(_rate("tieline_presence_requests_total", "outcome"), "{{outcome}}")],
         ),
         Chart(
+            "Unentitled requests",
+            "Of gateways, where presence looks at tokens. missing: of older ones, which give none.",
+            "ops",
+            [Query(_rate("tieline_presence_tokens_refused_total", "reason"), "{{reason}}")],
+        ),
+        Chart(
             "Conflicts a request",
             "Writes that found the record changed, and were decided again.",
             "short",

@@ -8,6 +8,7 @@ files that cannot be used are said so and counted, and change nothing. The bytes
 import asyncio
 import hashlib
 import logging
+import math
 import ssl
 import time
 from collections.abc import Callable
@@ -55,8 +56,9 @@ class Shown(NamedTuple):
     """A certificate that connections may begin with."""
 
     context: ssl.SSLContext
+    begins_at: float
     expires_at: float
-    """Unix seconds."""
+    """Both in Unix seconds."""
     names: str
     """For the log: for whom it is."""
 
@@ -82,7 +84,8 @@ def load(files: Files) -> Shown:
         context.load_cert_chain(files.certificate, files.key, password=_no_password)
     except (OSError, ValueError) as problem:  # an SSLError is an OSError
         raise UnusableCertificate(_said(problem, files)) from None
-    return Shown(context, certificate.not_valid_after_utc.timestamp(), certificate.subject.rfc4514_string())
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return Shown(context, begins.timestamp(), ends.timestamp(), certificate.subject.rfc4514_string())
 
 
 class Certificate:
@@ -98,9 +101,13 @@ class Certificate:
         self._clock = clock
         self._looked_at = self._read = files.digest()
         self._shown = load(files)
+        self._begins_at = math.inf
+        """When those files may be read again that hold a certificate which is good from then on."""
         metrics.TLS_CERTIFICATE_EXPIRES.set(self._shown.expires_at)
         if self._has_expired(self._shown):
             _log.warning("the certificate has expired, so that clients refuse it", extra=self._fields())
+        if self._is_early(self._shown):
+            _log.warning("the certificate is not good yet, so that clients refuse it", extra=self._fields())
 
     def context(self) -> ssl.SSLContext:
         """Return what the next connection is shown."""
@@ -114,19 +121,26 @@ class Certificate:
                 self.look()
 
     def look(self) -> None:
-        """Read the files if they have changed since they were read, and not since the last look."""
+        """Read the files if they have changed since they were read, and not since the last look.
+
+        And once more when what was not good yet has become so.
+        """
         found = self._files.digest()
-        if found == self._looked_at != self._read:
+        if found == self._looked_at != self._read or self._clock() >= self._begins_at:
             self.reload()
         self._looked_at = found
 
     def reload(self) -> None:
         """Read the files; what cannot be used is said, counted, and changes nothing."""
         self._looked_at = self._read = self._files.digest()
+        self._begins_at = math.inf
         try:
             found = load(self._files)
             if self._has_expired(found) and not self._has_expired(self._shown):
                 raise UnusableCertificate("it has expired")
+            if self._is_early(found) and not self._is_early(self._shown):
+                self._begins_at = found.begins_at
+                raise UnusableCertificate("it is not good yet; it is used once it is")
         except UnusableCertificate as problem:
             metrics.TLS_RELOADS.labels("failed").inc()
             _log.warning("new certificate not used", extra={"why": str(problem), **self._fields()})
@@ -138,6 +152,9 @@ class Certificate:
 
     def _has_expired(self, shown: Shown) -> bool:
         return shown.expires_at <= self._clock()
+
+    def _is_early(self, shown: Shown) -> bool:
+        return shown.begins_at > self._clock()
 
     def _fields(self) -> dict[str, object]:
         """Say which certificate is shown."""

@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 from gateway.admission.addresses import Network, client_address, site_of
 from gateway.admission.auth_throttle import WINDOW_S, AuthThrottle
 from gateway.admission.origins import Origins
-from gateway.admission.tokens import (
+from tieline.verification.tokens import (
     BadToken,
     Claims,
     LivesTooLong,
@@ -28,7 +28,7 @@ from gateway.admission.tokens import (
 )
 from tieline.wire import replies
 from tieline.wire.codes import HandshakeError
-from tieline.wire.ids import ResumeToken
+from tieline.wire.ids import NO_TOKEN, AdmissionToken, ResumeToken
 
 PATH: Final = "/ws"
 SUBPROTOCOL: Final = Subprotocol("tieline.v1")
@@ -86,6 +86,8 @@ class Admitted(NamedTuple):
     """The place of the last message that the client has had; "": it names none."""
     calls: bool = False
     """The client says and hears which call a message is about."""
+    token: AdmissionToken = NO_TOKEN
+    """What has admitted it."""
 
 
 class Pending(enum.Enum):
@@ -237,6 +239,7 @@ def judge(
         places=query.get("place", [""])[0] == "1",
         last_place=query.get("lastPlace", [""])[0],
         calls=query.get("calls", [""])[0] == "1",
+        token=AdmissionToken(token),
     )
 
 

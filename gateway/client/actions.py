@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.admission.tokens import Claims
 from gateway.client.pages import Page
+from tieline.verification.tokens import Claims
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import RoomId
+from tieline.wire.ids import NO_TOKEN, AdmissionToken, RoomId
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers
 from tieline.wire.internal.sessions import Regrant
 from tieline.wire.internal.signals import Signal
@@ -59,6 +59,8 @@ class AskPresence(NamedTuple):
     """What the session has when presence agrees."""
     page: Page | None = None
     """The part of the room's members that the client wants; None: all."""
+    token: AdmissionToken = NO_TOKEN
+    """The newer token."""
 
 
 class AskKeys(NamedTuple):

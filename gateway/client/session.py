@@ -7,7 +7,6 @@ is made in `events`.
 
 from typing import Final, get_args
 
-from gateway.admission.tokens import BadToken, Claims, UnknownKey
 from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
 from gateway.client.numbering import Numbering
 from gateway.client.order import Order
@@ -16,11 +15,14 @@ from gateway.client.terms import Terms
 from gateway.limits import prices
 from gateway.limits.rates import NO_LIMITS
 from gateway.limits.user_budget import UserBudget
+from tieline.verification.tokens import BadToken, Claims, UnknownKey
 from tieline.wire import envelope, replies
 from tieline.wire.codes import CloseCode, ErrorCode
 from tieline.wire.envelope import Join, Leave, Malformed, Members, MembersBody, Ping, RefreshToken
 from tieline.wire.ids import (
     NO_CALL,
+    NO_TOKEN,
+    AdmissionToken,
     CallId,
     ConnectionId,
     GatewayId,
@@ -81,6 +83,7 @@ class Session:
         "secret",
         "session",
         "terms",
+        "token",
     )
 
     def __init__(
@@ -96,8 +99,11 @@ class Session:
         batches: bool = False,
         calls: bool = False,
         places: bool = False,
+        token: AdmissionToken = NO_TOKEN,
     ) -> None:
-        """Take also what the user may still ask for; None: anything."""
+        """Take also what the user may still ask for, None: anything; and the token that says so."""
+        self.token = token
+        """For a presence that looks at it."""
         self.terms = terms
         self.budget = budget or UserBudget(claims.user, NO_LIMITS)
         self._at = 0.0
@@ -204,8 +210,9 @@ class Session:
         if claims.sub != self.claims.sub:
             return _refuse(request_id, "REFRESH_TOKEN", ErrorCode.SENDER_MISMATCH)
         rooms = tuple(self.rooms)
-        regrant = Regrant(self.user, self.session, claims.voice, claims.granted, rooms)
-        return AskPresence(request_id, "REFRESH_TOKEN", RoomId(""), regrant, claims)
+        newer = AdmissionToken(token)
+        regrant = Regrant(self.user, self.session, claims.voice, claims.granted, rooms, token=newer)
+        return AskPresence(request_id, "REFRESH_TOKEN", RoomId(""), regrant, claims, token=newer)
 
     def keys_answered(self, ask: AskKeys, is_fresh: bool, now: float) -> Say | AskPresence:
         """Decide on a newer token with the keys as they are now; not `is_fresh`: they could not be had."""
@@ -270,7 +277,7 @@ class Session:
                 data = Roster(ask.room, members, count=len(members) if self.batches else None)
                 self.rooms.update((ask.room, one.joined_at) for one in members if one.user_id == self.user)
             case Done() if ask.claims is not None:
-                self.claims = ask.claims
+                self.claims, self.token = ask.claims, ask.token
                 self.rooms = {room: at for room, at in self.rooms.items() if self.claims.may_join(room)}
                 data = TokenRefreshed(self.claims.expires_at_ms)
             case Done():
@@ -320,6 +327,7 @@ class Session:
             names_connection=True,
             asked=self.asked,
             resume_asked=asked_of(resume) if resume else 0,
+            token=self.token,
         )
 
     def opened(self, reply: Opened, secret: SecretHash) -> None:
@@ -344,6 +352,7 @@ class Session:
             names_connection=True,
             asked=asked,
             number=number,
+            token=self.token,
         )
 
     def ending(self, close_code: int, at: float = 0.0) -> EndSession:

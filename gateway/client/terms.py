@@ -2,9 +2,9 @@
 
 from typing import Final, NamedTuple
 
-from gateway.admission.tokens import Tokens
 from gateway.client.broker_time import BrokerTime
 from gateway.client.ice_servers import IceServers
+from tieline.verification.tokens import Tokens
 
 UNKNOWN_TIME: Final = BrokerTime()
 

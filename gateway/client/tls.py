@@ -17,6 +17,7 @@ import ssl
 from typing import Final, cast
 
 from gateway.client.connection import Connection
+from gateway.client.trickle import Trickle
 from gateway.client.turns import Turns
 from tieline import metrics
 from tieline.runtime.guard import bug_guard
@@ -76,16 +77,18 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
         "_rest",
         "_socket",
         "_tls",
+        "_trickle",
         "_turns",
     )
 
     _socket: asyncio.Transport
 
-    def __init__(self, client: Connection, context: ssl.SSLContext, turns: Turns) -> None:
+    def __init__(self, client: Connection, context: ssl.SSLContext, turns: Turns, trickle: Trickle) -> None:
         super().__init__()
         self._client = client
         self._context = context
         self._turns = turns
+        self._trickle = trickle
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None  # until the first byte is there, and when all is over
         self._is_open = False
@@ -119,6 +122,10 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
         self._rest += data
         if self._is_open:
             self._decrypt()
+            if len(self._rest) < len(data):
+                self._trickle.completed()
+            elif self._trickle.note(len(data), self._set_reading):
+                self._set_reading()
         elif not self._is_queued:
             self._queue()
             self._set_reading()
@@ -130,6 +137,7 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let all go."""
         self._is_closed = True
+        self._trickle.stop()
         self._client.connection_lost(exc)
         self._tls = None
         self._rest.clear()
@@ -358,7 +366,7 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
 
     def _set_reading(self) -> None:
         """Read from the socket, or leave what the client sends there."""
-        pauses = self._is_paused or self._is_queued
+        pauses = self._is_paused or self._is_queued or self._trickle.is_resting
         if pauses is not self._is_socket_paused and not self._socket.is_closing():
             self._is_socket_paused = pauses
             if pauses:

@@ -17,6 +17,11 @@ MOST_OUT_S: Final = 600.0
 """The same at most: it doubles each time that the user is closed again, as long as it is remembered."""
 
 
+MOST_DEBT_S: Final = 5.0
+"""Who has used up more than its bucket holds, and so much besides, does not connect before that is paid for:
+a session may begin in a hundred rooms, and over its limit a user would not be read anyway."""
+
+
 class Wait(NamedTuple):
     """Why an attempt to connect has to wait, and for how long."""
 
@@ -35,14 +40,17 @@ class Connects:
         self._out_s = 0.0
         self._out_until = NEVER_USED
 
-    def attempt(self, resumes: bool, now: float) -> Wait | None:
+    def attempt(self, resumes: bool, now: float, debt_s: float = 0.0) -> Wait | None:
         """Count an attempt to connect, unless it has to wait; None: it need not.
 
+        `debt_s` is in how many seconds the user may be read again.
         An attempt that has to wait is not counted, or trying again would keep the user out.
         """
         rates = self._rates
         if self._out_until > now:
             return Wait(Limit.FLOODING, self._out_until - now)
+        if debt_s > MOST_DEBT_S:
+            return Wait(Limit.RATE, debt_s - MOST_DEBT_S)
         if wait_s := rates.connects.wait_s(self._connects + rates.connects.each_s, now):
             return Wait(Limit.CONNECTS, wait_s)
         if resumes:

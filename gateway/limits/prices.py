@@ -42,6 +42,9 @@ REFRESH: Final = 2.0
 CONNECT: Final = 11.0
 """A session begins, and will end."""
 
+CONNECT_ROOM: Final = 5.0
+"""Of each room in which the session is from its beginning: told to others, and again at its end."""
+
 RESUME: Final = 15.0
 """A session goes on, and others are told."""
 

@@ -201,7 +201,8 @@ class UserBudget:
 
     def connect(self, resumes: bool, now: float) -> Wait | None:
         """Count an attempt to connect, unless it has to wait; None: it need not."""
-        wait = self._connects.attempt(resumes, now)
+        debt_s = self._rates.units.wait_s(self._units, now)
+        wait = self._connects.attempt(resumes, now, debt_s)
         if wait is not None:
             self._refuse(wait.limit)
         return wait

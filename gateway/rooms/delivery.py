@@ -6,6 +6,7 @@ order with its frames, and when it comes back, of what has changed in them since
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from nats.errors import Error as NatsError
@@ -115,13 +116,16 @@ class RoomDelivery:
             places=session.places,
         )
         self._memberships.add(seats)
+        later: list[RoomId] = []
         for name in session.rooms:
             room = self._rooms.known(name)
             if room is None:
                 seats.owe(name, back.position or 0)
-                self._tasks.create_task(self._enter_later(seats, name, back, session))
+                later.append(name)
             else:
                 self._enter(seats, room, back, session)
+        if later:
+            self._tasks.create_task(self._enter_later(seats, later, back, session))
         feed.attach(seats, self._pacer.pending)
         self._delivery.release(session, missed)
 
@@ -135,17 +139,34 @@ class RoomDelivery:
             seats.owe(room.name, 0)
             self._tasks.create_task(self._load(seat, session))
 
-    async def _enter_later(self, seats: Seats, name: RoomId, back: _Back, session: Session) -> None:
-        """Give a client its seat as soon as its room is known. Until then nothing of the room is told."""
-        while name in session.rooms and seats.of(name) is None and self._memberships.has(seats):
-            room = None
-            with contextlib.suppress(NoAnswer, BrokerAway, NatsError):
-                room = await self._rooms.listen(name)
-            if room is None:
+    async def _enter_later(
+        self, seats: Seats, names: Sequence[RoomId], back: _Back, session: Session
+    ) -> None:
+        """Give a client its seats as soon as its rooms are known. Until then nothing of them is told.
+
+        Those that are known at one time are told together: told one after the other, what is older in the
+        second would come behind what is newer in the first.
+        """
+
+        def waiting() -> list[RoomId]:
+            if not self._memberships.has(seats):
+                return []
+            return [name for name in names if name in session.rooms and seats.of(name) is None]
+
+        while some := waiting():
+            rooms = await asyncio.gather(*map(self._listened, some))
+            still = waiting()
+            for room in rooms:
+                if room is not None and room.name in still:
+                    self._enter(seats, room, back, session)
+            seats.tell()
+            if None in rooms:
                 await asyncio.sleep(RETRY_S)
-            elif name in session.rooms and seats.of(name) is None and self._memberships.has(seats):
-                self._enter(seats, room, back, session)
-                seats.tell()
+
+    async def _listened(self, name: RoomId) -> LiveRoom | None:
+        with contextlib.suppress(NoAnswer, BrokerAway, NatsError):
+            return await self._rooms.listen(name)
+        return None
 
     async def _load(self, seat: Seat, session: Session) -> None:
         """Have a client told who is in a room, for until then it is told nothing of that."""

@@ -7,6 +7,7 @@ once.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from heapq import heappop, heappush
@@ -16,6 +17,7 @@ from typing import Final
 from gateway.rooms.live_room import LiveRoom
 from gateway.rooms.seats import Seat
 from tieline import metrics
+from tieline.runtime.guard import bug_guard
 
 PACE_S: Final = 0.1
 """At most, between two times at which the members of one room are told: people do not see the difference."""
@@ -32,6 +34,9 @@ PAUSE_S: Final = 0.002
 
 LOOK_EVERY: Final = 8
 """Members who are told between two looks at the clock: each takes some 20 microseconds."""
+
+
+_guard: Final = bug_guard(logging.getLogger(__name__), "member not told: a bug")
 
 
 class Pacer:
@@ -98,7 +103,8 @@ class Pacer:
         ends_at = self._clock() + SLICE_S
         told = 0
         while self._work:
-            self._work.pop().owner.tell()
+            with _guard:  # or nobody in any room would be told anything any more
+                self._work.pop().owner.tell()
             told += 1
             if told % LOOK_EVERY == 0 and self._clock() >= ends_at:
                 break

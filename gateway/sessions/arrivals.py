@@ -29,10 +29,11 @@ from gateway.sessions.presence import Presence
 from tieline import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.guard import bug_guard
+from tieline.runtime.one_a_turn import OneATurn
 from tieline.runtime.requests import NoAnswer
-from tieline.wire.codes import CloseCode, HandshakeError
+from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
 from tieline.wire.ids import GatewayId, ResumeToken, SecretHash, SessionId
-from tieline.wire.internal.answers import Outdated, SessionGone
+from tieline.wire.internal.answers import Outdated, Refused, SessionGone
 from tieline.wire.internal.sessions import Opened
 from tieline.wire.resume_tokens import resume_token, secret_hash
 
@@ -57,6 +58,10 @@ _log = logging.getLogger(__name__)
 
 class _Replaced(Exception):
     """The client wants to resume a session that was replaced by a newer one, which lives."""
+
+
+class _Unentitled(Exception):
+    """Presence does not find good the token that was good here: it may have ended, or be judged otherwise."""
 
 
 class Delivering(Protocol):
@@ -113,6 +118,7 @@ class Arrivals:
         self._jitter = jitter
         self._loop = asyncio.get_running_loop()
         self._turns = ArrivalTurns(departures.expect_others, waiting_s, look_s)
+        self._one_a_turn = OneATurn()
         self.under_way = 0
 
     async def let_in(self, connection: Connection, response: Response, admitted: Admitted) -> None:
@@ -131,6 +137,7 @@ class Arrivals:
             batches=admitted.batches,
             calls=admitted.calls,
             places=admitted.places,
+            token=admitted.token,
         )
         session.asked = asked
         self.under_way += 1
@@ -145,7 +152,8 @@ class Arrivals:
             self._turn_away(connection, session, admitted, HandshakeError.DRAINING)
             return
         self._connections.add(connection, session)
-        session.budget.charge(prices.RESUME if resumed else prices.CONNECT, _now())
+        price = prices.RESUME if resumed else prices.CONNECT + len(session.rooms) * prices.CONNECT_ROOM
+        session.budget.charge(price, _now())
         self._on_welcome(session, connection)
         metrics.SESSIONS_OPENED.labels(_how(admitted, resumed)).inc()
         token = admitted.resume if resumed and admitted.resume else secret
@@ -175,6 +183,7 @@ class Arrivals:
                     losses = self._delivery.suspected_losses
                     self._departures.expect(session)
                     opened = await self._open(connection, session, admitted, deadline)
+                    await self._one_a_turn.passed()  # of those whose answers come together
                 if self._delivery.suspected_losses != losses:
                     raise NoAnswer("something that was pushed in between may not have come")
             except HasGone:
@@ -186,6 +195,11 @@ class Arrivals:
                 return None
             except _Replaced:
                 connection.refuse(response, CloseCode.REPLACED)
+                self._departures.begin_departure(session, NO_CLOSE_FRAME)
+                return None
+            except _Unentitled:
+                _log.warning("session not opened: presence refuses the token", extra={"user": session.user})
+                connection.deny(HandshakeError.UNAUTHORIZED)
                 self._departures.begin_departure(session, NO_CLOSE_FRAME)
                 return None
             except (NoAnswer, BrokerAway, NatsError) as error:
@@ -249,6 +263,7 @@ class Arrivals:
             NoAnswer: presence does not answer, or says that another connection has the session by now.
             HasGone: the client has given up.
             _Replaced: the client's session was replaced by one that lives.
+            _Unentitled: presence does not take the token.
         """
         anew_until = deadline + ANSWERING_S - HANDSHAKE_S + ANEW_S
         while True:
@@ -264,6 +279,8 @@ class Arrivals:
                     return reply
                 case SessionGone(replaced=True) if opening.asked:
                     raise _Replaced
+                case Refused(refusal=ErrorCode.BAD_TOKEN):
+                    raise _Unentitled
                 case Outdated(revision=0) if self._loop.time() < deadline:
                     await asyncio.sleep(LEASE_S)
                 case Outdated(revision=revision) if self._loop.time() < anew_until:

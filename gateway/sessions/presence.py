@@ -4,12 +4,15 @@ import functools
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from tieline.runtime.answers import Asking
 from tieline.runtime.requests import PATIENCE_S, Requests, always
+from tieline.wire.ids import NO_TOKEN
 from tieline.wire.internal import codec
-from tieline.wire.internal.answers import Outdated
+from tieline.wire.internal.answers import UNPROVEN, Outdated, Refused
 from tieline.wire.internal.directions import OPERATIONS, GatewayRequest, PresenceReply
-from tieline.wire.internal.sessions import LeaseKept, Opened
+from tieline.wire.internal.sessions import LeaseKept, Opened, OpenSession, Register, Regrant
 from tieline.wire.subjects import Subjects
 
 PresenceAnswered = Callable[[PresenceReply | None], None]
@@ -44,6 +47,13 @@ class Presence(Protocol):
         ...
 
 
+def without_token(request: GatewayRequest) -> GatewayRequest:
+    """Keep back the token of a client from a presence that does not look at it."""
+    if not isinstance(request, OpenSession | Register | Regrant) or request.token == NO_TOKEN:
+        return request
+    return msgspec.structs.replace(request, token=NO_TOKEN)
+
+
 class RemotePresence:
     """The presence processes of one namespace, over the broker.
 
@@ -54,6 +64,8 @@ class RemotePresence:
         self._asking = Asking(requests)
         self._subjects = subjects
         self._revision = 0
+        self._gives_tokens = False
+        """Presence looks at tokens itself, as far as is known."""
 
     @property
     def revision(self) -> int:
@@ -71,10 +83,12 @@ class RemotePresence:
         Raises:
             NoAnswer: no reply came within `patience_s`; the request may or may not have been carried out.
         """
-        read = functools.partial(codec.read_answer, request)
-        reply = await self._asking.ask(
-            self._subject(request), codec.encode(request), read, patience_s, is_wanted
-        )
+        reply = await self._ask(request, patience_s, is_wanted)
+        if isinstance(reply, Refused) and reply.reason == UNPROVEN and not self._gives_tokens:
+            self._gives_tokens = True  # it was set so a moment ago
+            reply = await self._ask(request, patience_s, is_wanted)
+        if isinstance(reply, LeaseKept):
+            self._gives_tokens = reply.tokens
         match reply:
             case LeaseKept(revision=revision) if revision:
                 self._revision = revision  # also where it is lower: a broker that came back empty counts anew
@@ -83,6 +97,14 @@ class RemotePresence:
             case _:
                 pass
         return reply
+
+    async def _ask(
+        self, request: GatewayRequest, patience_s: float, is_wanted: Callable[[], bool]
+    ) -> PresenceReply:
+        asked = request if self._gives_tokens else without_token(request)
+        read = functools.partial(codec.read_answer, asked)
+        subject, payload = self._subject(asked), codec.encode(asked)
+        return await self._asking.ask(subject, payload, read, patience_s, is_wanted)
 
     def begin(
         self, request: GatewayRequest, answered: PresenceAnswered, patience_s: float = PATIENCE_S

@@ -22,7 +22,7 @@ from tieline.wire.checks import UNREADABLE
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import GatewayId
 from tieline.wire.internal import codec
-from tieline.wire.internal.answers import Outdated, SessionGone
+from tieline.wire.internal.answers import Outdated, Refused, SessionGone
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.subjects import Subjects
 
@@ -129,6 +129,8 @@ class Registrations:
             if self._connections.get(session.connection) is None:
                 # It has gone meanwhile, and presence may have been told so too early for that to count.
                 await self._departures.depart(session, connection.close_code)
+        if isinstance(reply, Refused):  # presence does not take its token, which may have ended
+            return SessionGone(replaced=False)
         metrics.SESSIONS_REGISTERED_AGAIN.inc()
         return reply if isinstance(reply, SessionGone) else None
 

@@ -11,7 +11,7 @@ call is no step here: offers and answers are counted as signals, by the gateways
 
 from typing import Literal, NamedTuple
 
-from presence.rules.negotiation import Negotiation
+from presence.rules.negotiated import Negotiation
 from tieline.wire.ids import FrameDigest, UserId
 
 Step = Literal["begun", "established", "unanswered", "abandoned", "ended"]

@@ -13,7 +13,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from presence.rules.effects import Effect, Said
-from presence.rules.negotiation import Negotiation
+from presence.rules.negotiated import Negotiation
 from presence.rules.user import User
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal.directions import PresenceReply

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from presence.rules import negotiation
 from presence.rules.change import Change, Facts, Reply, Step
 from presence.rules.effects import CallEffect, CallEnded, EndCalls, EndCallsWithoutRoom, HangUp
-from presence.rules.negotiation import NO_SESSION, NOTHING, Negotiation
+from presence.rules.negotiated import NO_SESSION, NOTHING, Negotiation
 from presence.rules.user import User, share_a_room
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.internal.answers import Done

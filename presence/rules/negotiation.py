@@ -33,20 +33,23 @@ is.
 
 import functools
 import hashlib
-import re
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from presence.rules.effects import CallEffect
+from presence.rules.negotiated import (
+    NO_SESSION,
+    RETRY_MS,
+    HeldCandidate,
+    Negotiation,
+    Remembered,
+    WaitingOffer,
+    apart,
+)
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
-from tieline.wire.limits import RETRY_WINDOW_S
 from tieline.wire.replies import CallFate
-
-RETRY_MS: Final = int(RETRY_WINDOW_S * 1000)
-"""How long the very same frame counts as a retry (docs/protocol.md#2-envelope)."""
 
 PRECEDED_MS: Final = 15_000
 """How long a sender's frames are preceded by its candidates that another frame released: well over the 5 s
@@ -58,13 +61,6 @@ MAX_HELD_BYTES: Final = 65_536
 MAX_INLINE_BYTES: Final = 8192
 """Frames of candidates in the record itself: those of nearly every call, which so cost no key of their own.
 The others lie apart, because each signal between the two reads the record, and each refused one, too."""
-
-_APART: Final = b'{"cmd":"LIES_APART","data":"%b"}'
-"""Stands with its digest for a frame that lies apart. A process of 0.1.0 delivers it in the place of that: so
-it is text, on which no client hangs up, and of a command that clients do not know."""
-
-_IS_APART: Final = re.compile(rb'{"cmd":"LIES_APART","data":"([0-9a-f]{32})"}')
-"""No frame of a client is so: it has more in it."""
 
 MAX_RELEASED: Final = 2 * MAX_HELD
 MAX_RELEASED_BYTES: Final = 2 * MAX_HELD_BYTES
@@ -82,114 +78,6 @@ CALL_BYTES: Final = 8
 
 CandidatePolicy = Literal["hold", "forward", "reject"]
 """What to do with candidates that arrive while an offer waits for its answer."""
-
-
-def apart(digest: FrameDigest) -> bytes:
-    """Stand for a frame that lies apart."""
-    return _APART % digest.hex().encode()
-
-
-def lies_apart(frame: bytes | None) -> FrameDigest | None:
-    """Return the digest of the frame for which this one stands; None: it is a frame itself."""
-    found = None if frame is None else _IS_APART.fullmatch(frame)
-    return FrameDigest(bytes.fromhex(found[1].decode())) if found else None
-
-
-class WaitingOffer(msgspec.Struct, frozen=True, array_like=True):
-    """An offer nobody has answered yet."""
-
-    sender: UserId
-    digest: FrameDigest
-    at: int
-    missed_on: ConnectionId = ConnectionId("")
-    """The connection that the target had lost when it came: until another one has the session, nobody has had
-    the offer. Empty: the target was there."""
-
-    @property
-    def generation(self) -> str:
-        """What tells this offer's timer from that of the offer it replaced. Safe inside a key."""
-        return f"{self.at:x}-{self.digest.hex()}"
-
-
-class HeldCandidate(msgspec.Struct, frozen=True, array_like=True):
-    """A candidate that arrived before the answer; after the answer, kept for retries only."""
-
-    sender: UserId
-    digest: FrameDigest
-    frame: bytes
-    """Or what stands for it, if it lies apart."""
-    session: SessionId
-    """The session of the other user that the candidate is for."""
-    released_by: FrameDigest | None = None
-    released_at: int = 0
-    size_apart: int = 0
-    """Bytes of a frame that lies apart; 0: it does not."""
-    is_outdated: bool = False
-    """Its sender has made a newer offer since."""
-    call: CallId = NO_CALL
-
-    @property
-    def size(self) -> int:
-        """Bytes of the frame, wherever it lies."""
-        return self.size_apart or len(self.frame)
-
-
-class Remembered(msgspec.Struct, frozen=True, array_like=True):
-    """A frame that was accepted: what its retry is told, and for whom it is delivered again.
-
-    A held frame is not: what releases it delivers it.
-    """
-
-    sender: UserId
-    digest: FrameDigest
-    ack: Literal["relayed", "held"]
-    at: int
-    session: SessionId
-    """The session of the other user that the frame is for."""
-    call: CallId = NO_CALL
-
-
-class Negotiation(msgspec.Struct, frozen=True, array_like=True):
-    """Everything that is known of two users' negotiation."""
-
-    established: bool = False
-    offers: tuple[WaitingOffer, ...] = ()
-    held: tuple[HeldCandidate, ...] = ()
-    remembered: tuple[Remembered, ...] = ()
-    pending: tuple[CallEffect, ...] = ()
-    """What the last change means for others, until it is known to be carried out."""
-    call: CallId = NO_CALL
-    """The name of what is negotiated; empty: nothing is, or a process of 0.1.0 has changed it since."""
-    over: tuple[CallId, ...] = ()
-    """The last calls that have ended, the newest last."""
-    sessions: tuple[tuple[UserId, SessionId], ...] = ()
-    """Of which session of each of the two it is; empty: nothing is negotiated, or a process of 0.1.0 has
-    changed it since."""
-
-    @property
-    def is_active(self) -> bool:
-        """Whether there is a negotiation to end."""
-        return self.established or bool(self.offers)
-
-    def offer_of(self, sender: UserId) -> WaitingOffer | None:
-        """The waiting offer of one side."""
-        return next((offer for offer in self.offers if offer.sender == sender), None)
-
-    def session_of(self, user: UserId) -> SessionId:
-        """Of which session of one of the two it is; empty: it does not say."""
-        return next((session for party, session in self.sessions if party == user), NO_SESSION)
-
-    def memory_of(self, sender: UserId, digest: FrameDigest, now: int) -> Remembered | None:
-        """What is remembered of a frame that may be a retry."""
-        for known in self.remembered:
-            if known.digest == digest and known.sender == sender and now - known.at < RETRY_MS:
-                return known
-        return None
-
-
-NO_SESSION: Final = SessionId("")
-
-NOTHING: Final = Negotiation()
 
 
 class Incoming(NamedTuple):

@@ -13,15 +13,8 @@ import msgspec
 from presence.rules import endings, negotiation
 from presence.rules.change import Apart, Change, Facts, Step, Timer
 from presence.rules.effects import Changed, Happening, Replaced, Said
-from presence.rules.negotiation import (
-    NOTHING,
-    CandidatePolicy,
-    Incoming,
-    Negotiation,
-    Outcome,
-    Remembered,
-    WaitingOffer,
-)
+from presence.rules.negotiated import NOTHING, Negotiation, Remembered, WaitingOffer
+from presence.rules.negotiation import CandidatePolicy, Incoming, Outcome
 from presence.rules.user import User, gone, share_a_room
 from tieline.wire.codes import ErrorCode
 from tieline.wire.events import Happened

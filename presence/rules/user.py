@@ -14,6 +14,15 @@ from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SecretHas
 from tieline.wire.internal.answers import SessionGone
 
 
+class Grant(msgspec.Struct, frozen=True, array_like=True):
+    """What the token of a session entitles to, as presence itself has read it."""
+
+    until: int
+    """When the token ends."""
+    rooms: tuple[RoomId, ...] | None
+    """What may be joined; None: any room."""
+
+
 class Session(msgspec.Struct, frozen=True, array_like=True):
     """One session of a user: the one that lives, or the last one that did."""
 
@@ -48,6 +57,8 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     lost_at: int = 0
     """When its connection was lost, or that from which it was resumed last. 0: that one was not lost, as far
     as was known; or the session has never been away."""
+    grant: Grant | None = None
+    """None: presence takes its gateway's word."""
 
     @property
     def is_reachable(self) -> bool:

@@ -141,6 +141,18 @@ async def tokens_with_rooms(scene: Scene) -> AsyncIterator[None]:
     await scene.all(scene.again_and_again(partial(_come_and_go, scene, source, claims)) for source in sources)
 
 
+async def tokens_that_join(scene: Scene) -> AsyncIterator[None]:
+    users = [scene.name() for _ in range(10)]
+    claims = {"join": [f"{scene.run}{number}" for number in range(100)]}
+    yield
+
+    async def one(user: str, source: str) -> None:
+        line = await scene.deaf(user, claims=claims, source=source)
+        line.cut()
+
+    await scene.all(scene.again_and_again(partial(one, user, scene.address())) for user in users)
+
+
 async def full_mailbox_resumed(scene: Scene) -> AsyncIterator[None]:
     claims = {"join": [scene.name("room")]}
     victim = await scene.player(claims=claims, resume="")
@@ -272,6 +284,12 @@ ROWS: Final = (
         crowd_of_one_house,
     ),
     Attack("tokens-with-rooms", "Ten connect with tokens of 400 rooms.", "Rooms a token.", tokens_with_rooms),
+    Attack(
+        "tokens-that-join",
+        "Ten users connect with tokens that join the same hundred rooms, and are gone.",
+        "Messages a user, to which a connect counts for each of its rooms.",
+        tokens_that_join,
+    ),
     Attack(
         "full-mailbox-resumed",
         "Four at a time resume one session with 256 messages of 64 KiB of escapes, of 32 senders.",

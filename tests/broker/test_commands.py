@@ -35,6 +35,7 @@ OF_MODULES = (
 STARTS_NOTHING: Final = {
     "bench/echo.py",
     "bench/handrolled.py",
+    "bench/stored.py",
     "bench/talk.py",
     "bench/worst_frame.py",
     "tests/attacks/attacking.py",

@@ -92,6 +92,10 @@ class FakeStore:
         self._expire()
         return {key: stored.record.value for key, stored in self._stored.items() if not stored.is_marker}
 
+    def newest(self) -> int:
+        """Return the newest revision of what is stored; 0: nothing is."""
+        return max((stored.record.revision for stored in self._stored.values()), default=0)
+
     def time_to_live(self, key: str) -> Seconds:
         """Return how long a key that is there has left; `math.inf`: it stays."""
         self._expire()

@@ -19,7 +19,6 @@ from websockets.http11 import Request
 from gateway.admission.addresses import client_address
 from gateway.admission.handshake import Admitted, Pending, judge
 from gateway.admission.origins import Origins
-from gateway.admission.tokens import BadToken, Tokens
 from tests.attacks.on_frames import broken
 from tests.attacks.on_messages import bombs
 from tests.attacks.on_sockets import junk
@@ -34,6 +33,7 @@ from tieline.load.frames import FrameError, FrameReader, client_frame
 from tieline.runtime.message import Message
 from tieline.runtime.nats_parser import Parser
 from tieline.tokens import EVERY_ROOM, make_token
+from tieline.verification.tokens import BadToken, Tokens
 from tieline.wire import envelope, jetstream, origin, relayed
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
 from tieline.wire.ids import is_valid_id

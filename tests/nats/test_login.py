@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import pytest
 from nats.errors import Error as NatsError
 
 from tests.support.secured import KINDS, Prepared, SecuredCluster
-from tests.support.waiting import POLL_S, until
+from tests.support.waiting import PATIENCE_S, POLL_S, until
 from tieline.cli import streams
 from tieline.cli.__main__ import main
 from tieline.runtime import broker as runtime
@@ -106,6 +107,35 @@ async def test_certificates_that_cannot_be_read_are_named(tmp_path: Path, conten
     login = BrokerLogin(ca=str(tmp_path / "ca.crt"))
     with pytest.raises(SettingsError, match=r"^TIELINE_NATS_CA: .*ca\.crt"):
         await runtime.connect("nats://127.0.0.1:1", "test", login)
+
+
+async def is_taken_for_a_node(cluster: SecuredCluster, certificate: str, key: str) -> bool:
+    """Speak to a node as another one does; it tells a node what it wants to hear, and others nothing."""
+    tls = ssl.create_default_context(cafile=cluster.prepared.ca)
+    tls.load_cert_chain(certificate, key)
+    reader, writer = await asyncio.open_connection("127.0.0.1", cluster.routes[0], ssl=tls)
+    said = {"name": "INTRUDER", "server_id": "INTRUDER", "cluster": "tieline", "proto": 1, "headers": True}
+    words = msgspec.json.encode({**said, "echo": True, "verbose": False, "tls_required": True})
+    writer.write(b"CONNECT %b\r\nINFO %b\r\nPING\r\n" % (words, words))
+    heard = b""
+    async with asyncio.timeout(PATIENCE_S):
+        while b"RS+ " not in heard and b"-ERR" not in heard:
+            chunk = await reader.read(65_536)
+            if not chunk:
+                break
+            heard += chunk
+    writer.transport.abort()
+    return b"RS+ " in heard
+
+
+async def test_only_the_certificate_of_a_node_makes_one(cluster: SecuredCluster) -> None:
+    """All are of one authority; a node hears and says what it likes, in any account."""
+    prepared = cluster.prepared
+    assert await is_taken_for_a_node(
+        cluster, str(prepared.folder / "tls/tls.crt"), str(prepared.folder / "tls/tls.key")
+    )
+    for user in (*KINDS, "streams", "observer"):
+        assert not await is_taken_for_a_node(cluster, *prepared.certificate(user))
 
 
 @asynccontextmanager

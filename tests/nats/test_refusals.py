@@ -41,6 +41,26 @@ HARM_TO_STREAMS = tuple(
 )
 ANSWERS = (f"{NS}.gateway.g1.reply.1", f"{NS}.router.r1.reply.1", f"{NS}.presence.p1.reply.1")
 
+OF_THE_SERVERS = (
+    *(
+        "$SYS.REQ.USER.INFO",
+        "$SYS.REQ.SERVER.PING",
+        "$SYS.REQ.ACCOUNT.PING.CONNZ",
+        "$SYS.REQ.SERVER.x.RELOAD",
+    ),
+    *(
+        "$JS.API.STREAM.LIST",
+        "$JS.API.STREAM.NAMES",
+        "$JS.API.STREAM.CREATE.other",
+        "$JS.API.ACCOUNT.PURGE.TIELINE",
+    ),
+    *(f"$JS.API.STREAM.{what}.{stream}" for what in ("SNAPSHOT", "RESTORE") for stream in (KV, MAILBOX)),
+    *(f"$JS.API.CONSUMER.{what}.{MAILBOX}" for what in ("LIST", "NAMES", "CREATE", "DURABLE.CREATE")),
+    *(f"$JS.API.DIRECT.GET.{MAILBOX}.{FRAME_FOR_BOB}", f"$JS.ACK.{MAILBOX}.c.1.1.1.1.1", "$JS.FC.x"),
+    *("$NRG.V._meta_", "$JSC.SI.x", "_R_.x", "_GR_.x", "_INBOX.x", "$GNR.x", "$LDS.x", "$MQTT.sub.x"),
+)
+"""What servers say to each other, what is asked of them, and what nobody needs of JetStream."""
+
 NOT_TO_SAY = {
     "gateway": [
         FRAME_FOR_BOB,
@@ -89,7 +109,10 @@ NOT_TO_SAY = {
     "observer": [FRAME_FOR_BOB, *BUCKET, *READS_OF_THE_BUCKET, *ANSWERS, f"{NS}.events.joined", "anything"],
 }
 
-EVERYTHING = (">", f"{NS}.>", f"{NS}.*.>", f"{NS}.user.>", f"{NS}.live.>", "$KV.>", "$JS.>", "_INBOX.>")
+EVERYTHING = (
+    *(">", "*", f"{NS}.>", f"{NS}.*.>", f"{NS}.user.>", f"{NS}.live.>", "$KV.>", "$JS.>", "_INBOX.>"),
+    *("$SYS.>", "$SYS.ACCOUNT.*.CONNECT", "$JS.EVENT.>", "$JS.ACK.>", "$NRG.>", "$JSC.>", "_R_.>", "_GR_.>"),
+)
 OTHERS_ANSWERS = {
     "gateway": f"{NS}.gateway.*.reply.*",
     "router": f"{NS}.router.*.reply.*",
@@ -128,7 +151,7 @@ def listed(refused: dict[str, list[str]]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("user", NOT_TO_SAY)
 async def test_it_may_not_say_what_is_not_its_to_say(cluster: SecuredCluster, user: str) -> None:
     async with Intruder.as_user(cluster, user) as intruder:
-        for subject in NOT_TO_SAY[user]:
+        for subject in (*NOT_TO_SAY[user], *OF_THE_SERVERS):
             await intruder.client.publish(subject, b"forged")
             (complaint,) = await intruder.told()
             assert f'permissions violation for publish to "{subject.lower()}"' in complaint
@@ -223,6 +246,33 @@ async def test_only_the_process_asked_can_answer_and_not_for_ever(
         await gateway.client.publish(reply, b"no")
         assert "permissions violation for publish" in (await gateway.told())[0]
         await hears_nothing_but(answered, *(MOST_ANSWERS * [b"yes"]))
+
+
+async def test_a_gateway_gives_itself_no_question_to_answer(cluster: SecuredCluster, system: System) -> None:
+    """Who hears a question may answer it, wherever it says: so none may come back to who has asked it."""
+    mark, live, own = f"{NS}.mark.intruder", f"{NS}.live.mark.intruder", f"{NS}.gateway.intruder.reply.1"
+    get = f"$JS.API.DIRECT.GET.{MAILBOX}"
+    async with Intruder.as_user(cluster, "gateway") as gateway:
+        heard: asyncio.Queue[Msg] = asyncio.Queue()
+
+        async def hear(message: Msg) -> None:
+            heard.put_nowait(message)
+
+        for subject in (live, own):
+            await gateway.client.subscribe(subject, cb=hear)
+        assert await gateway.told() == []
+        for aim in (FRAME_FOR_BOB, BUCKET[0], f"{NS}.gateway.g1.close"):
+            await gateway.client.publish(mark, b"", reply=aim)  # pushed, once it is stored
+            await gateway.client.publish(mark, b"", reply=own)  # and answered
+            question = msgspec.json.encode({"last_by_subj": mark})
+            await gateway.client.publish(get, question, reply=own)
+            async with asyncio.timeout(PATIENCE_S):
+                came = [await heard.get() for _ in range(4)]
+            assert [message.reply for message in came] == [""] * 4
+            assert await gateway.told() == []
+            await gateway.client.publish(aim, b"forged")
+            (complaint,) = await gateway.told()
+            assert "permissions violation for publish" in complaint
 
 
 FORGED = b"forged by a gateway"

@@ -100,6 +100,7 @@ def _of_presence(instance: str) -> dict[str, str]:
         _of("tieline_timers_fired_total", instance, kind="offer"): rising(60),
         **{_of("tieline_negotiations_total", instance, step=step): rising(n) for step, n in steps.items()},
         _of("tieline_sessions_orphaned_total", instance): steady(0),
+        _of("tieline_presence_tokens_refused_total", instance, reason="user"): steady(0),
         _of("tieline_stream_bytes", instance, stream="mailbox"): steady(300e6),
         _of("tieline_stream_bytes", instance, stream="bucket"): steady(100e6),
         _of("tieline_stream_max_bytes", instance, stream="mailbox"): steady(512 * 1024**2),
@@ -200,6 +201,9 @@ FAILURES: Final[Mapping[str, Failure]] = {
             for g in ("g1", "g2")
         }
     ),
+    "TielineGatewayUnentitled": Failure(
+        {_of("tieline_presence_tokens_refused_total", "p1", reason="user"): f"0x24 1x{MINUTES}"}
+    ),
     "TielineClientsTurnedAway": Failure(
         {_of("tieline_handshakes_refused_total", "g1", reason="RATE_LIMITED"): rising(90)}
     ),
@@ -225,7 +229,7 @@ HARMLESS: Final[Mapping[str, Series]] = {
         name: rising(0.02)
         for name in HEALTHY
         if "negotiations" in name or "sessions_" in name or "signals" in name or "refused" in name
-        if "orphaned" not in name
+        if "orphaned" not in name and "presence_tokens" not in name
     },
     "a thousand clients with bad tokens": {
         _of("tieline_handshakes_refused_total", "g1", reason="UNAUTHORIZED"): rising(1000)

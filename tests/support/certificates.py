@@ -40,8 +40,17 @@ class Pair(NamedTuple):
         other.key.write_bytes(self.key.read_bytes())
 
 
-def self_signed(folder: Path, name: str = NAME, days: float = 30, password: bytes | None = None) -> Pair:
-    """Make a certificate that is good for so many days from now, or has expired; the key may be encrypted."""
+def self_signed(
+    folder: Path,
+    name: str = NAME,
+    days: float = 30,
+    password: bytes | None = None,
+    begins_in_days: float = -1,
+) -> Pair:
+    """Make a certificate that is good for so many days from now, or has expired; the key may be encrypted.
+
+    It is good since yesterday, or from another day on.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
@@ -52,7 +61,7 @@ def self_signed(folder: Path, name: str = NAME, days: float = 30, password: byte
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(min(now, end) - dt.timedelta(days=1))
+        .not_valid_before(min(now, end) + dt.timedelta(days=begins_in_days))
         .not_valid_after(end)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name), x509.DNSName(HOST)]), critical=False)
         .sign(key, hashes.SHA256())

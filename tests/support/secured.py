@@ -23,6 +23,9 @@ DEMANDS_NOTHING: Final = "# verify_and_map: true"
 
 NODES: Final = ("nats-1", "nats-2", "nats-3")
 
+NAMED: Final = "localhost"
+"""How nodes call each other: a node is known by a name in its certificate, and not by an address."""
+
 KINDS: Final[tuple[Kind, ...]] = ("gateway", "router", "presence")
 """Each is a user of the broker's by that name."""
 
@@ -59,9 +62,13 @@ class Prepared:
 class SecuredCluster(Cluster):
     """A cluster whose clients log in. See `in_namespace`."""
 
-    def __init__(self, nodes: Sequence[NatsServer], prepared: Prepared, accounts: Path) -> None:
+    def __init__(
+        self, nodes: Sequence[NatsServer], prepared: Prepared, accounts: Path, routes: Sequence[int] = ()
+    ) -> None:
         super().__init__(nodes)
         self.prepared = prepared
+        self.routes = routes
+        """The ports on which the nodes speak to each other."""
         self._accounts = accounts
 
     @classmethod
@@ -75,14 +82,14 @@ class SecuredCluster(Cluster):
         (folder / "accounts.conf").write_text(accounts(namespace))
         with hold_ports(3 * len(NODES), HOST) as ports:
             clients, routes, monitors = ports[:3], ports[3:6], ports[6:]
-            urls = ", ".join(f"nats://{HOST}:{port}" for port in routes)
+            urls = ", ".join(f"nats://{NAMED}:{port}" for port in routes)
             nodes = []
             for name, client, route, monitor in zip(NODES, clients, routes, monitors, strict=True):
                 config = folder / f"{name}.conf"
                 _write_config(config, prepared, client, route, monitor, demands)
                 environ = {"NATS_NAME": name, "NATS_ROUTES": f"[{urls}]", **prepared.passwords}
                 nodes.append(NatsServer.configured(name, config, client, monitor, environ))
-            with cls(nodes, prepared, folder / "accounts.conf").running() as it:
+            with cls(nodes, prepared, folder / "accounts.conf", routes).running() as it:
                 yield it
 
     def restart(self, nth: int, **passwords: str) -> None:

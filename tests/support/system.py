@@ -19,6 +19,9 @@ from tieline.cli.dev.ports import hold_ports
 SECRET: Final = "the secret of all tokens that are good here"
 PREVIOUS_SECRET: Final = "the secret that was good before, and still is"
 
+SHIFTED_CLOCK: Final = Path(__file__).parent / "shifted_clock"
+"""On the path of a process whose clock is to be wrong."""
+
 ORDERLY: Final = (0, -signal.SIGKILL)
 """Exit statuses of a process that was asked to end, or killed by a test."""
 
@@ -45,14 +48,22 @@ class Service(Process):
     """One process of a system."""
 
     def __init__(
-        self, kind: Kind, ports: Sequence[int], environ: Settings, log: Path, descriptors: int | None = None
+        self,
+        kind: Kind,
+        ports: Sequence[int],
+        environ: Settings,
+        log: Path,
+        descriptors: int | None = None,
+        clock_ahead_s: float = 0,
     ) -> None:
-        """Start it, with so many descriptors at the most, if that is given."""
+        """Start it, with so many descriptors at the most, if that is given; its clock may be wrong."""
         limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$0" "$@"'] if descriptors else []
         self.kind = kind
         self.port, self.ops_port = ports
         own = {"OPS_PORT": str(self.ops_port), "LISTEN_PORT": str(self.port), "LISTEN_HOST": HOST, **environ}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIELINE_")}
+        if clock_ahead_s:
+            kept |= {"PYTHONPATH": str(SHIFTED_CLOCK), "SHIFTED_CLOCK_AHEAD_S": str(clock_ahead_s)}
         self._fresh = FreshMetrics(self.ops_port)
         super().__init__(
             [*limited, sys.executable, "-m", kind],
@@ -142,9 +153,9 @@ class System:
         self._held.close()
         return {name: status for name, status in ended.items() if status not in ORDERLY}
 
-    def add(self, kind: Kind, **settings: str) -> Service:
-        """Start one more process, with settings of its own; it is ready when this returns."""
-        process = self._start(kind, settings)
+    def add(self, kind: Kind, *, clock_ahead_s: float = 0, **settings: str) -> Service:
+        """Start one more process, with settings and a clock of its own; it is ready when this returns."""
+        process = self._start(kind, settings, clock_ahead_s=clock_ahead_s)
         process.until_ready(process.is_ready)
         return process
 
@@ -176,10 +187,13 @@ class System:
             self.processes.remove(process)
             process.end()
 
-    def _start(self, kind: Kind, settings: Settings, descriptors: int | None = None) -> Service:
+    def _start(
+        self, kind: Kind, settings: Settings, descriptors: int | None = None, clock_ahead_s: float = 0
+    ) -> Service:
         own = self._own_settings.get(kind, {})
         ports = self._held.enter_context(hold_ports(2, HOST))
-        process = Service(kind, ports, {**self._settings, **own, **settings}, self._log, descriptors)
+        said = {**self._settings, **own, **settings}
+        process = Service(kind, ports, said, self._log, descriptors, clock_ahead_s)
         self.processes.append(process)
         return process
 
@@ -191,6 +205,11 @@ class System:
     def ports(self) -> list[int]:
         """See `Clustered.ports`."""
         return [process.port for process in self.all("gateway")]
+
+    @property
+    def namespace(self) -> str:
+        """What its subjects begin with."""
+        return self._settings["NAMESPACE"]
 
     @property
     def log(self) -> str:

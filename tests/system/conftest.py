@@ -48,7 +48,10 @@ def dev(tmp_path: Path) -> Iterator[RunningDev]:
 
 @pytest.fixture(scope="session", params=["one", "three"])
 def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clustered]:
-    """A system of one of each, then one of three of each; or, if a test asks for it, `tieline dev`."""
+    """A system of one of each, then one of three of each; or, if a test asks for it, `tieline dev`.
+
+    Presence looks at tokens itself in that of three.
+    """
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "dev":
         sizes = ["--gateways", "2", "--routers", "2", "--presences", "2"]
@@ -60,6 +63,8 @@ def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     size = SIZES[request.param]
     # In memory: the races write a hundred megabytes; `tieline dev` and the faults are tried on files.
     settings = {"ROOM_MAX_MEMBERS": str(MAX_MEMBERS), "STORAGE": "memory"}
+    if size > 1:
+        settings["VERIFY_TOKENS"] = "on"
     nats_url = request.getfixturevalue("nats_url")
     with System(
         nats_url, folder, gateways=size, routers=size, presences=size, settings=settings

@@ -11,8 +11,8 @@ from tests.support.raw_client import RawClient, Refused
 from tests.support.system import System
 from tests.support.waiting import until, until_true
 from tests.system.conftest import NewGateway
-from tests.unit.gateway.admission.issuer import EC, ED, RSA, Issuer, key_set
-from tests.unit.gateway.admission.key_site import key_site
+from tests.unit.verification.issuer import EC, ED, RSA, Issuer, key_set
+from tests.unit.verification.key_site import key_site
 
 one = pytest.mark.parametrize("system", ["one"], indirect=True)
 

@@ -1,5 +1,6 @@
 """Whatever is installed is pinned with hashes: by the Makefile, in the image, in CI, in tests, in manuals."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +35,7 @@ WRITTEN: Final = (
 FETCHES: Final = re.compile(
     r"""(?:\bpip3?|PIP\)|"pip",)\s+"?(?:install|download|wheel)\b"""
     r"|\bpipx? (?:run|install)|\buvx\b|\buv (?:pip )?(?:install|sync|run|tool)\b"
-    r"|\b(?:npm|yarn|pnpm) (?:install|ci|add)\b|\bnpx\b|\bgo (?:install|get|mod)\b|\bcargo install\b"
+    r"|\b(?:npm|yarn|pnpm) (?:install|add)\b|\bnpx\b|\bgo (?:install|get|mod)\b|\bcargo install\b"
     r"|\b(?:curl|wget)\b[^\n]*\bhttps?://(?!127\.|localhost)"
 )
 """Commands that bring something from elsewhere and run it, or put it where it is run."""
@@ -42,8 +43,8 @@ FETCHES: Final = re.compile(
 SAFE: Final = ("--require-hashes", "--no-index", "--no-build-isolation")
 """What makes such a command safe: hashes, or that it fetches neither a package nor what builds one."""
 
-TO_A_PERSON: Final = "pip install 'tieline[tools]'"
-"""What `tieline call` says is missing, to whoever installed it with a resolver."""
+TO_A_PERSON: Final = ("pip install 'tieline[", "pip install '{EXTRA}'")
+"""What commands say is missing, to whoever installed them with a resolver."""
 
 
 def commands(text: str, prose: bool) -> Iterator[str]:
@@ -60,7 +61,7 @@ def unpinned(text: str, prose: bool = False) -> list[str]:
         part.strip()
         for line in commands(text, prose)
         for part in re.split(r"(?:;|&&|\|\|)\s", line)
-        if FETCHES.search(part) and not any(word in part for word in SAFE) and TO_A_PERSON not in part
+        if FETCHES.search(part) and not any(word in part for word in SAFE + TO_A_PERSON)
     ]
 
 
@@ -78,6 +79,15 @@ def test_every_lock_is_looked_at() -> None:
     hidden = {".venv", "build"}
     there = {path.relative_to(ROOT) for path in ROOT.glob("**/*.lock")}
     assert {str(path) for path in there if not hidden & set(path.parts)} == set(LOCKS)
+
+
+def test_packages_of_npm_have_hashes_where_npm_ci_installs_them() -> None:
+    # `npm ci` installs what this lock has, and nothing if package.json asks for anything else.
+    locks = [path for path in ROOT.glob("*/*/package-lock.json") if ".venv" not in path.parts]
+    assert len(locks) == 1
+    for lock in locks:
+        packages = json.loads(lock.read_text())["packages"]
+        assert all(one["integrity"].startswith("sha512-") for name, one in packages.items() if name)
 
 
 def test_nothing_is_fetched_without_hashes() -> None:

@@ -21,6 +21,8 @@ class Command(NamedTuple):
     module: str
     summary: str
     more: str
+    mode: str = ""
+    """Of a command with modes: the one that is meant where none is named."""
 
 
 COMMANDS: Final = {
@@ -57,10 +59,12 @@ COMMANDS: Final = {
         "both hear the other's. With --answer or --to there is one end only, a bot. Times are in seconds.",
     ),
     "bench": Command(
-        "tieline.cli.bench",
+        "tieline.cli.bench.command",
         "measure a running system",
-        "Prints, for each number of pairs, signals a second, the milliseconds that 50 and 99 of 100 did\n"
-        "not exceed, and CPU seconds. To compare systems, `python -m bench` measures them alternately.",
+        "Each mode prints rates, percentiles of latencies, CPU seconds, and what the bench used itself;\n"
+        "options without a mode mean `relay` (docs/performance.md#your-own-deployment). To compare systems,\n"
+        "`python -m bench` measures them alternately.",
+        mode="relay",
     ),
     "top": Command(
         "tieline.cli.top",
@@ -76,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command named first in `arguments` (default: this process's own); return the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     asked = words[0] if words else ""
+    if asked in COMMANDS:
+        words = with_mode(words, COMMANDS[asked].mode)
     parser = option_parser("tieline", "Signaling for WebRTC voice calls.")
     parser.add_argument("--version", action="version", version=f"tieline {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -103,6 +109,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+def with_mode(words: list[str], mode: str) -> list[str]:
+    """Name the mode that is meant where a command with modes has options only."""
+    options = words[1:2]
+    if not mode or options in ([], ["-h"], ["--help"]) or not options[0].startswith("-"):
+        return words
+    return [words[0], mode, *words[1:]]
 
 
 if __name__ == "__main__":

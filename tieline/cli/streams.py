@@ -56,20 +56,30 @@ def run(_options: argparse.Namespace) -> int:
     except SettingsError as problem:
         return refuse("streams", str(problem))
     except TimeoutError:
-        return fail("streams", f"no broker has let us in within {PATIENCE_S:g} s{_because(failures)}")
+        return fail("streams", f"no broker has let us in within {PATIENCE_S:g} s{because(failures)}")
     except StoreUnavailable as problem:
-        return fail("streams", f"{problem}{_because(failures)}")
+        return fail("streams", f"{problem}{because(failures)}")
     sys.stdout.write("the bucket and the mailbox are as the settings say\n")
     return EXIT_OK
 
 
-def _because(failures: Sequence[Exception]) -> str:
-    """Say what went wrong last, and which settings have to do with it."""
-    return f": {why_not(failures[-1])}" if failures else ""
+def because(failures: Sequence[Exception]) -> str:
+    """Say what went wrong, and which settings have to do with it.
+
+    The last failure of which that is known: a broker that hangs up on whom it does not know may do so before
+    it is read why.
+    """
+    known = [failure for failure in failures if _advice(failure)]
+    return f": {why_not((known or failures)[-1])}" if failures else ""
 
 
 def why_not(failure: Exception) -> str:
     """Say why a broker does not do what it is asked for, and what it depends on."""
+    return _advice(failure) or str(failure) or repr(failure)
+
+
+def _advice(failure: Exception) -> str:
+    """Say the same of a failure of which it is known, and nothing of another."""
     said = str(failure)
     match failure:
         case ssl.SSLCertVerificationError():
@@ -85,7 +95,7 @@ def why_not(failure: Exception) -> str:
     for word, advice in _ADVICE.items():
         if word in said.lower():
             return f"{said.removeprefix('nats: ')}: {advice}"
-    return said or repr(failure)
+    return ""
 
 
 async def _make(settings: PresenceSettings, on_failure: Callable[[Exception], None]) -> None:

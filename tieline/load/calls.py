@@ -1,20 +1,19 @@
 """Whole calls: both join, offer, answer, ten candidates each way, hang up, and both leave.
 
-The caller sends its first candidates before the answer exists, as browsers do. Each call is between two users
-who have not called each other for a long while: people do not redial ten times a second.
+The caller sends its first candidates before the answer exists, as browsers do. Calls are between users who
+have never called each other, or between those who have done so a moment ago.
 """
 
 import asyncio
-import time
+import itertools
+import math
 import uuid
 from collections import deque
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Callable, Coroutine
 from typing import Final
 
 from tieline.load.client import LoadClient, Target, arrive_all, leave, within_timeout
-from tieline.load.faults import Faults
-from tieline.load.figures import CallFigures, call_figures
+from tieline.load.measurement import Measurement, Subject, clock
 from tieline.load.messages import answers, candidates, hangups, offers
 
 CANDIDATES: Final = 10
@@ -24,7 +23,11 @@ EARLY_CANDIDATES: Final = 5
 CALLERS_A_CALL: Final = 16
 """Callers for each call at once, so that a user makes only a few calls during a measurement, as people do."""
 
-_clock = time.perf_counter
+MOST_CALLS_PER_S: Final = 2000
+"""More than any system here sets up: there are as many pairs that have never called as that takes."""
+
+CALLS_PER_COST: Final = 1000
+"""CPU seconds are given for so many set-ups."""
 
 
 class Call:
@@ -89,58 +92,96 @@ class Call:
 
 
 class UserPool:
-    """Users who call each other: one callee more than callers, so that each call is between two others."""
+    """Users who call each other.
 
-    def __init__(self, target: Target, callers: list[LoadClient], callees: list[LoadClient]) -> None:
+    With one callee more than callers, the next who is idle calls the next who is idle, and each call is
+    between two others, until there are no more. `redial`: each caller always calls the same callee.
+    """
+
+    def __init__(
+        self, target: Target, callers: list[LoadClient], callees: list[LoadClient], *, redial: bool = False
+    ) -> None:
         self._target = target
         self._callers = deque(callers)
         self._callees = deque(callees)
-        self._numbers: Iterator[int] = count()
+        self._redials = redial
+        self._numbers = itertools.count()
+        self._left = math.inf if redial else len(callers) * len(callees)
 
-    async def call(self) -> float:
-        """Let two idle users make a call; return the seconds from the first JOIN to the last candidate.
+    @property
+    def is_used_up(self) -> bool:
+        """Whether every pair has called, where none may call twice."""
+        return self._left <= 0
+
+    async def call(self) -> tuple[float, float]:
+        """Let two idle users make a call; return the moments of the first JOIN and after the last candidate.
 
         Raises:
             LoadError: a step was refused or took too long.
         """
+        self._left -= 1
         caller, callee = self._callers.popleft(), self._callees.popleft()
         call = Call(self._target, caller, callee, next(self._numbers))
-        started = _clock()
+        began = clock()
         await call.meet()
         await call.negotiate()
-        took = _clock() - started
+        done = clock()
         await call.end()
         self._callers.append(caller)
         self._callees.append(callee)
-        return took
+        return began, done
 
 
-async def measure_calls(target: Target, at_once: int, seconds: float) -> tuple[CallFigures, Faults]:
+async def measure_calls(
+    target: Target, at_once: int, seconds: float, measured: Measurement, *, redial: bool = False
+) -> None:
     """Keep `at_once` calls going for `seconds`, each followed by the next.
 
     Raises:
         LoadError, UpgradeRefused, OSError, TimeoutError: a step failed.
+        FileNotFoundError: one of the processes has ended.
     """
     assert target.receiver_url is not None
+    asked: dict[str, float | str] = {"at once": at_once, "pairs": "redial" if redial else "new"}
+    measured.describe(Subject("setup", asked, "set-ups", CALLS_PER_COST))
     name = f"call_{uuid.uuid4().hex[:8]}"
     several = at_once * CALLERS_A_CALL
-    callers = await arrive_all(target, (f"{name}_{n}_a" for n in range(several)), target.sender_url)
-    callees = await arrive_all(target, (f"{name}_{n}_b" for n in range(several + 1)), target.receiver_url)
-    pool = UserPool(target, callers, callees)
-    set_ups: list[float] = []
+    if not redial:
+        several = max(several, math.ceil(math.sqrt(seconds * MOST_CALLS_PER_S)))
+    callers, callees = [
+        await arrive_all(
+            target,
+            [f"{name}_{number}_{side}" for number in range(count)],
+            urls,
+            lambda done: measured.step("connect users", done, several),
+        )
+        for side, count, urls in (
+            ("a", several, [target.of_pair(number)[0] for number in range(len(target.urls))]),
+            ("b", several + (not redial), [target.of_pair(number)[1] for number in range(len(target.urls))]),
+        )
+    ]
+    pool = UserPool(target, callers, callees, redial=redial)
 
     async def keep_calling(deadline: float) -> None:
-        while _clock() < deadline:
-            set_ups.append(await pool.call())
+        while clock() < deadline and not pool.is_used_up:
+            began, done = await pool.call()
+            measured.latencies.add(began, done - began)
 
-    for _ in range(at_once):
-        await pool.call()  # a warm-up
-    started = _clock()
+    warm_up = several if redial else at_once
+    for number in range(0, warm_up, at_once):  # of pairs that redial, each calls once before
+        await _side_by_side(at_once, pool.call)
+        measured.step("first calls", number, warm_up)
+    measured.start(seconds)
+    deadline = measured.began + seconds
+    await _side_by_side(at_once, lambda: keep_calling(deadline))
+    measured.stop()
+    measured.faults += await leave([*callers, *callees])
+
+
+async def _side_by_side(count: int, make: Callable[[], Coroutine[None, None, object]]) -> None:
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(at_once):
-                group.create_task(keep_calling(started + seconds))
+            for _ in range(count):
+                group.create_task(make())
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
-    duration = _clock() - started
-    return call_figures(set_ups, duration), await leave([*callers, *callees])

@@ -5,8 +5,10 @@ library for applications is `tieline.client`; this one is made to cost little.
 """
 
 import asyncio
+import itertools
+import ssl
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -35,6 +37,31 @@ class Target:
     """Signs the tokens for Tieline. None: no tokens, and neither rooms nor negotiations."""
     made_for: MadeFor = ANYBODY
     """What else the tokens say."""
+    more_urls: tuple[str, ...] = ()
+    """Further gateways: pairs and sessions go around over all."""
+    tls: ssl.SSLContext | None = None
+    """Whose certificates are trusted for wss://; None: those that the system trusts."""
+    connection: type[Connection] = Connection
+    """Another one, for a server that wraps messages in something of its own."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """All gateways, each once."""
+        named = (self.sender_url, self.receiver_url or self.sender_url, *self.more_urls)
+        return tuple(dict.fromkeys(named))
+
+    def of_pair(self, number: int) -> tuple[str, str]:
+        """The gateways of a pair's sender and receiver. Of two, all senders are on the first."""
+        urls = self.urls
+        first = number % len(urls) if self.more_urls else 0
+        return urls[first], urls[(first + 1) % len(urls)]
+
+    def headers(self, user: str) -> dict[str, str]:
+        """What a user's request says beside the usual: a token that is made now."""
+        if self.secret is None:
+            return {}
+        token = make_token(self.secret, user, [EVERY_ROOM], made_for=self.made_for)
+        return {"Authorization": f"Bearer {token}"}
 
     @property
     def echoes(self) -> bool:
@@ -147,40 +174,43 @@ class LoadClient:
             self.faults.foreign += 1
 
 
-async def arrive(target: Target, user: str, url: str) -> LoadClient:
-    """Connect a user, and wait until others can reach it.
+async def arrive(target: Target, user: str, url: str, headers: dict[str, str] | None = None) -> LoadClient:
+    """Connect a user, and wait until others can reach it; `headers` are those that were made for it before.
 
     Raises:
         LoadError: the server did not greet in time.
         UpgradeRefused, OSError, TimeoutError: as `connect`.
     """
     client = LoadClient(user)
-    headers = {}
-    if target.secret is not None:
-        token = make_token(target.secret, user, [EVERY_ROOM], made_for=target.made_for)
-        headers["Authorization"] = f"Bearer {token}"
-    else:
-        url = f"{url}?user={quote(user)}"
+    if headers is None:
+        headers = target.headers(user)
+    if target.secret is None:
+        url = f"{url}{'&' if '?' in url else '?'}user={quote(user)}"
     welcome = client.notice("WELCOME")
-    client.connection = await connect(url, client.on_text, headers)
+    client.connection = await connect(url, client.on_text, headers, tls=target.tls, kind=target.connection)
     if not target.echoes:
         await within_timeout(welcome, f"WELCOME of {user}")
     return client
 
 
-async def arrive_all(target: Target, names: Iterable[str], url: str) -> list[LoadClient]:
-    """Connect many users, a few at a time.
+async def arrive_all(
+    target: Target,
+    names: Iterable[str],
+    urls: Sequence[str],
+    told: Callable[[int], None] = lambda _count: None,
+) -> list[LoadClient]:
+    """Connect many users, a few at a time, going around over `urls`; `told` hears how many have come.
 
     Raises:
         LoadError, UpgradeRefused, OSError, TimeoutError: as `arrive`.
     """
     clients: list[LoadClient] = []
-    waiting = iter(names)
+    waiting = zip(names, itertools.cycle(urls), strict=False)
 
     async def keep_arriving() -> None:
-        for name in waiting:
-            client = await arrive(target, name, url)
-            clients.append(client)
+        for name, url in waiting:
+            clients.append(await arrive(target, name, url))
+            told(len(clients))
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -6,6 +6,7 @@ server may close a client that does not.
 
 import asyncio
 import os
+import ssl
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Final, cast
@@ -118,8 +119,13 @@ async def connect(
     on_text: Callable[[bytes], None],
     headers: Mapping[str, str] | None = None,
     source: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    kind: type[Connection] = Connection,
 ) -> Connection:
-    """Open a WebSocket to a ws:// URL, from the address `source` of this machine if it is given.
+    """Open a WebSocket to a ws:// or wss:// URL, from the address `source` of this machine if it is given.
+
+    `tls` says whose certificates are trusted for wss://; None: those that the system trusts.
+    `kind` is for servers that wrap messages in something of their own.
 
     Raises:
         UpgradeRefused: the server did not answer with 101.
@@ -127,6 +133,7 @@ async def connect(
         TimeoutError: no answer within `UPGRADE_TIMEOUT_S`.
     """
     parts = urlsplit(url)
+    is_secure = parts.scheme == "wss"
     key = b64encode(os.urandom(16)).decode()
     fields = {
         "Host": parts.netloc,
@@ -141,9 +148,10 @@ async def connect(
     request = "\r\n".join(lines).encode()
     async with asyncio.timeout(UPGRADE_TIMEOUT_S):
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(request, key, on_text),
+            lambda: kind(request, key, on_text),
             parts.hostname or "",
-            parts.port or 80,
+            parts.port or (443 if is_secure else 80),
+            ssl=(tls or ssl.create_default_context()) if is_secure else None,
             local_addr=None if source is None else (source, 0),
         )
         await connection.opened

@@ -19,6 +19,8 @@ class Faults:
     """Was answered with an error."""
     closed: int = 0
     """Connections the server ended."""
+    not_resumed: int = 0
+    """Sessions that began anew, or did not come back at all, where they were to be resumed."""
 
     def __bool__(self) -> bool:
         return any(getattr(self, field.name) for field in fields(self))

@@ -7,6 +7,7 @@ from typing import Final
 
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _KIB: Final = 1024
+_NS_PER_S: Final = 1_000_000_000
 
 Pids = Mapping[str, Iterable[int]]
 """Process ids by the part of the system they are."""
@@ -38,3 +39,11 @@ def resident_kib(pid: int) -> float:
     """
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / _KIB
+
+
+def waited_seconds(file: Path = Path("/proc/self/schedstat")) -> float:
+    """Read for how long this process's main thread has waited for a processor; 0: the kernel does not say."""
+    try:
+        return int(file.read_text().split()[1]) / _NS_PER_S
+    except (OSError, ValueError, IndexError):
+        return 0.0

@@ -4,6 +4,7 @@ Lines wait in a queue that is bounded; what does not fit is dropped, counted, an
 line looks is up to `tieline.runtime.logs`.
 """
 
+import contextlib
 import logging
 import os
 import queue
@@ -87,13 +88,19 @@ class _Writing(QueueListener):
         self._waiting = waiting
         self._taking = taking
         self._now = now
+        self._failed = 0
+        """Lines that could not be written."""
         self._said = 0
         self._say_at = 0.0
 
     def handle(self, line: object) -> None:
-        """Write a line."""
-        self._write(str(line))
-        if self._taking.dropped > self._said and self._now() >= self._say_at:
+        """Write a line. Whatever that fails of, the next one may be written: nobody else would write it."""
+        try:
+            self._write(str(line))
+        except Exception:
+            self._failed += 1
+            metrics.LOG_LINES_DROPPED.inc()
+        if self._dropped > self._said and self._now() >= self._say_at:
             self._say_dropped()
 
     def enqueue_sentinel(self) -> None:
@@ -103,26 +110,28 @@ class _Writing(QueueListener):
     def stop(self) -> None:
         """Wait until all is written; for ever, if nobody reads it."""
         super().stop()
-        if self._taking.dropped > self._said:
+        if self._dropped > self._said:
             self._say_dropped()
 
+    @property
+    def _dropped(self) -> int:
+        return self._taking.dropped + self._failed
+
     def _say_dropped(self) -> None:
-        dropped = self._taking.dropped
+        dropped = self._dropped
         fields = {"msg": "log lines dropped", "lines": dropped - self._said}
         record = logging.makeLogRecord({"levelno": logging.WARNING, "levelname": "WARNING", **fields})
-        self._said = dropped
         self._say_at = self._now() + SAY_EVERY_S
-        self._write(self._taking.prepare(record))
+        with contextlib.suppress(Exception):  # it is said once more when there is something to say
+            self._write(self._taking.prepare(record))
+            self._said = dropped
 
     def _write(self, line: str) -> None:
-        """Write a whole line, or as much of it as can be when nobody will read it any more.
+        """Write a whole line.
 
         There is no buffer: one that is locked when the process ends would abort it.
         """
         left = memoryview(f"{line}\n".encode(errors="backslashreplace"))
-        try:
-            while left:
-                select.select((), (self._descriptor,), ())  # it may be one that does not block
-                left = left[os.write(self._descriptor, left) :]
-        except OSError:  # its reader has gone
-            pass
+        while left:
+            select.select((), (self._descriptor,), ())  # it may be one that does not block
+            left = left[os.write(self._descriptor, left) :]

@@ -86,7 +86,7 @@ UNREADABLE_MESSAGES = Counter(
 )
 LOG_LINES_DROPPED = Counter(
     "tieline_log_lines_dropped_total",
-    "Log lines of this process that were not written, because its standard error was not read fast enough.",
+    "Log lines of this process that were not written: nobody reads its standard error so fast, or at all.",
     registry=REGISTRY,
 )
 

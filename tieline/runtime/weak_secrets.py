@@ -3,6 +3,7 @@
 A secret is never shown: what is said of it is its variable, and how long it is.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -17,8 +18,13 @@ LEAST_SECRET_BYTES: Final = 16
 """With fewer nothing starts: whoever holds a token finds a typed secret of that length within hours, and then
 makes tokens for anybody. Between the two lengths a system may be running that has to go on."""
 
+_FORMAT: Final = "Cf"
+"""The characters of Unicode that change how others are shown, and are not shown themselves."""
+
 TOO_SHORT: Final = "a secret is so short that it may be guessed"
 BLANKS: Final = "a secret begins or ends with blanks: whoever else has it may have it without"
+UNSEEN: Final = "a secret has characters that nobody sees: whoever else has it may have it without"
+"""Such as the mark with which some editors begin a file."""
 
 
 def sentences_about(variable: str, secret: str) -> list[str]:
@@ -53,6 +59,8 @@ def doubts_about(settings: ProcessSettings) -> list[Doubt]:
         size = len(value.strip().encode())
         if value != value.strip():
             found.append(Doubt(BLANKS, {"variable": variable}))
+        if any(unicodedata.category(character) == _FORMAT for character in value):
+            found.append(Doubt(UNSEEN, {"variable": variable}))
         if not signs(field.type) or size >= SAFE_SECRET_BYTES:
             continue
         if size < LEAST_SECRET_BYTES and not settings.allow_weak_secrets:

@@ -15,6 +15,7 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from tieline.wire.ids import (
+    AdmissionToken,
     CallId,
     ConnectionId,
     GatewayId,
@@ -24,6 +25,7 @@ from tieline.wire.ids import (
     is_own_id,
     is_valid_id,
 )
+from tieline.wire.limits import LONGEST_TOKEN
 
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 """What reading the bytes of another process may raise: a UnicodeDecodeError is a ValueError."""
@@ -62,6 +64,11 @@ def _is_call(value: str) -> bool:
     return not value or _is_name(value)
 
 
+def _is_token(value: str) -> bool:
+    """Say whether a token may be looked at; whether it is good is not the business of who reads it."""
+    return len(value) <= LONGEST_TOKEN
+
+
 _CHECKS: Final[Mapping[object, Check]] = {
     UserId: _is_name,
     RoomId: _is_name,
@@ -69,6 +76,7 @@ _CHECKS: Final[Mapping[object, Check]] = {
     CallId: _is_call,
     ConnectionId: _is_own,
     GatewayId: _is_own,
+    AdmissionToken: _is_token,
     float: math.isfinite,
     int: _is_number,
     bytes: _is_bytes,

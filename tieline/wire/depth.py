@@ -25,11 +25,25 @@ def _rise_and_peak(byte: int) -> tuple[int, int]:
     return depth, peak
 
 
+_BLOCK: Final = 256
+"""Brackets of which it is only counted how many open: half of what may nest."""
+
 _RISES, _PEAKS = zip(*map(_rise_and_peak, range(256)), strict=True)
 _RISES_OF_16: Final = tuple(one + other for one in _RISES for other in _RISES)
 _PEAKS_OF_16: Final = tuple(
     max(_PEAKS[one], _RISES[one] + _PEAKS[other]) for one in range(256) for other in range(256)
 )
+
+
+def _is_shallow(bits: bytes, most: int) -> bool:
+    """Whether it is seen at a glance that brackets nest no deeper than that: by what opens in each block."""
+    depth = 0
+    for at in range(0, len(bits), _BLOCK):
+        opens = bits.count(b"1", at, at + _BLOCK)
+        if depth + opens > most:
+            return False
+        depth += 2 * opens - min(_BLOCK, len(bits) - at)
+    return True
 
 
 def is_too_deep(frame: bytes) -> bool:
@@ -43,6 +57,8 @@ def is_too_deep(frame: bytes) -> bool:
         frame = frame.replace(b"\\\\", b"").replace(b'\\"', b"")
     text = frame.translate(_AS_BITS, _NEITHER).replace(b'""', b"")
     bits = b"".join(text.split(b'"')[::2])
+    if _is_shallow(bits, MAX_DEPTH):
+        return False
     if b"1" * (MAX_DEPTH + 1) in bits:
         return True
     most = MAX_DEPTH

@@ -23,6 +23,10 @@ from tieline.wire.surrogates import text_in
 MAX_MESSAGE_BYTES: Final = 65_536
 """The longest message a client may send, in bytes; longer ones close the connection with 1009."""
 
+MAX_BACKSLASHES: Final = 16_384
+"""In a message that the decoder refuses at first: more than twice as many as the lines of the longest session
+description make. One with a lone surrogate is read several times, and each backslash might begin another."""
+
 MAX_PAGE: Final = 1_000
 """The most members in one page of a room's list."""
 
@@ -192,10 +196,15 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
     Ids are checked; that `from` is the authenticated user, and `to` another one, is checked by the gateway's
     session. Never raises for anything that `frame` holds.
     """
+    readable = frame
     try:
         message = _decoder.decode(frame)
     except (msgspec.DecodeError, RecursionError):
-        found = _decode_oddly_written(frame)
+        if frame.count(b"\\") > MAX_BACKSLASHES:
+            return UNREADABLE
+        masked = surrogates.masked(frame)
+        readable = bytes(masked)
+        found = _decode_oddly_written(frame, masked)
         if isinstance(found, Malformed):
             # Of what is no JSON at all there is no need to look how deep it nests.
             return UNREADABLE if found != UNREADABLE and _is_deep(frame) else found
@@ -206,12 +215,13 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
         return Malformed(ErrorCode.BAD_MESSAGE, "", command_of(message))
     if not _names_are_valid(message):
         return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, command_of(message))
-    if _is_ambiguous(message, frame):
+    if _is_ambiguous(message, readable, frame):
         return Malformed(ErrorCode.AMBIGUOUS_NAMES, message.request_id, command_of(message))
     return message
 
 
-def _is_ambiguous(message: ClientMessage, frame: bytes) -> bool:
+def _is_ambiguous(message: ClientMessage, readable: bytes, frame: bytes) -> bool:
+    """Whether names of a message are ambiguous; `readable` is the frame, or is masked."""
     body, unread = message.data, b""
     if isinstance(body, SignalBody):
         if ambiguity.is_usual_signal(frame, memoryview(body.data).nbytes):
@@ -221,7 +231,6 @@ def _is_ambiguous(message: ClientMessage, frame: bytes) -> bool:
         if ambiguity.is_usual(frame, memoryview(body).nbytes):
             return False
         unread = bytes(body)
-    readable = surrogates.masked(frame) if surrogates.may_be_in(frame) else frame
     is_read = not isinstance(body, msgspec.Raw)
     return ambiguity.has_ambiguous_names(readable, reads_data=is_read, unread=unread)
 
@@ -230,14 +239,13 @@ def _is_deep(frame: bytes) -> bool:
     return frame.count(b"[") + frame.count(b"{") > MAX_DEPTH and is_too_deep(frame)
 
 
-def _decode_oddly_written(frame: bytes) -> ClientMessage | Malformed:
-    """Decode a frame with lone surrogates, or say why it is no message.
+def _decode_oddly_written(frame: bytes, masked: bytearray) -> ClientMessage | Malformed:
+    """Decode a frame with lone surrogates, or say why it is no message; `masked` is used up.
 
     The decoder itself gives up where nesting would end the stack.
     """
-    if not surrogates.may_be_in(frame):
+    if masked == frame:
         return _why_not(frame, frame)
-    masked = surrogates.masked(frame)
     try:
         message = _decoder.decode(masked)
     except (msgspec.DecodeError, RecursionError):

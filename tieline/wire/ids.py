@@ -23,6 +23,9 @@ class Address(NamedTuple):
     session: SessionId
 
 
+AdmissionToken = NewType("AdmissionToken", str)
+"""The token that admits a user (docs/protocol.md#1-connecting). Never logged, never stored."""
+
 ResumeToken = NewType("ResumeToken", str)
 """The secret by which a client proves that a session is its own. Never logged, never stored in the clear."""
 
@@ -41,6 +44,9 @@ Empty where there is none, or none is known."""
 
 NO_CALL: Final = CallId("")
 """No call, or none that has a name."""
+
+NO_TOKEN: Final = AdmissionToken("")
+"""An older gateway gives none, nor does one whose presence does not look at tokens."""
 
 FrameDigest = NewType("FrameDigest", bytes)
 """A hash that tells one frame from any other: the same bytes, the same digest."""

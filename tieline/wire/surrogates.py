@@ -10,11 +10,6 @@ _text = msgspec.json.Decoder(str)
 _any = msgspec.json.Decoder(msgspec.Raw)
 
 
-def may_be_in(frame: bytes) -> bool:
-    """Whether a frame may hold the escape of a surrogate, lone or not."""
-    return b"\\ud" in frame or b"\\uD" in frame
-
-
 def masked(frame: bytes) -> bytearray:
     r"""Copy a frame, with a harmless escape in the place of each one of a surrogate, lone or not.
 

@@ -1,11 +1,13 @@
 """What expires in the bucket of a real broker, and what becomes of it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
+from presence import timers as module
 from presence.bucket import Bucket, make_bucket
-from presence.rules.negotiation import WaitingOffer
+from presence.rules.negotiated import WaitingOffer
 from presence.store import StoreUnavailable
 from tests.broker.presence.conftest import SUBJECTS
 from tests.broker.presence.presence_with_timers import LONG_S, SOON_S, Presence
@@ -118,6 +120,46 @@ async def test_the_sessions_of_a_dead_gateway_end_once(presence: Presence, anoth
     assert fired("lease") - before == 1
     assert [await presence.status(user) for user in (ALICE, CAROL)] == ["offline", "online"]
     assert presence.publisher.told + another.publisher.told == [("carol", "alice left hall: disconnected")]
+
+
+async def test_offers_time_out_while_a_gateway_is_looked_after(presence: Presence) -> None:
+    begun, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def take_long() -> None:
+        begun.set()
+        await may_go_on.wait()
+
+    for user in ("alice", "bob"):
+        await presence.ask(opening(user, "hall", gateway="g2"))
+    presence.store.before[Keys.sessions_of(G1)] = take_long
+    await presence.ask(KeepLease(G1))
+    await begun.wait()
+    presence.publisher.told.clear()
+
+    await presence.ask(Check(ALICE, SessionId("alice-s1"), BOB, "WEBRTC_OFFER", digest(b"offer"), b""))
+
+    await until(lambda: len(presence.publisher.told) == 2)
+    assert sorted(presence.publisher.told) == [
+        (ALICE, "hangup of bob: timeout"),
+        (BOB, "hangup of alice: timeout"),
+    ]
+    may_go_on.set()
+
+
+async def test_no_more_are_fetched_than_there_are_places(
+    presence: Presence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 1)
+    callers = [UserId(f"caller{number}") for number in range(3)]
+    await presence.ask(opening("bob", "hall"))
+    for caller in callers:
+        await presence.ask(opening(caller, "hall"))
+    presence.publisher.told.clear()
+    for caller in callers:
+        offer = digest(caller.encode())
+        await presence.ask(Check(caller, SessionId(f"{caller}-s1"), BOB, "WEBRTC_OFFER", offer, b""))
+
+    await until(lambda: len(presence.publisher.told) == 2 * len(callers))
 
 
 async def test_a_gateway_that_answers_is_left_alone(presence: Presence) -> None:

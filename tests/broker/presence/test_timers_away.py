@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from presence.bucket import Bucket, make_bucket
-from presence.rules.negotiation import WaitingOffer
+from presence.rules.negotiated import WaitingOffer
 from presence.store import StoreUnavailable
 from tests.broker.presence.conftest import SUBJECTS
 from tests.broker.presence.presence_with_timers import SOON_S, Presence

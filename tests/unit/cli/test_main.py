@@ -47,7 +47,7 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
 def test_a_package_that_is_missing_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, "tieline.cli.bench", raising=False)
+    monkeypatch.delitem(sys.modules, "tieline.cli.bench.command", raising=False)
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert main(["bench", "--url", "ws://127.0.0.1:1/ws"]) == 1
     assert "tieline bench needs the package 'uvloop'" in capsys.readouterr().err

@@ -9,7 +9,6 @@ import pytest
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from gateway.admission.tokens import Tokens
 from gateway.client.connection import Connection
 from gateway.client.turns import Turns
 from gateway.client.waiting import Waiting
@@ -18,6 +17,7 @@ from tests.unit.gateway.client.clock import Clock
 from tests.unit.gateway.client.harness import ANYBODY
 from tests.unit.gateway.client.host import FakeHost
 from tests.unit.gateway.client.transport import Socket
+from tieline.verification.tokens import Tokens
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 

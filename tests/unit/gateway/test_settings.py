@@ -9,7 +9,6 @@ import pytest
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-from gateway.admission.tokens import NO_DEMANDS, BadToken, Demands, NotForHere, Tokens, TooManyRooms
 from gateway.client.ice_servers import IceServers
 from gateway.client.terms import Pace, Terms
 from gateway.limits.addresses import NO_ADDRESS_LIMITS, AddressLimits
@@ -20,7 +19,6 @@ from gateway.settings import (
     GatewaySettings,
     address_limits_of,
     certificate_of,
-    demands_of,
     ice_servers_of,
     max_connections_of,
     pages_of,
@@ -31,8 +29,10 @@ from gateway.settings import (
     tokens_of,
 )
 from tests.support.certificates import self_signed
-from tests.unit.gateway.admission.issuer import EC, ED, NOW, RSA
+from tests.unit.verification.issuer import EC, ED, NOW, RSA
 from tieline.runtime.settings import SettingsError, read_settings
+from tieline.verification.settings import demands_of
+from tieline.verification.tokens import NO_DEMANDS, BadToken, Demands, NotForHere, Tokens, TooManyRooms
 from tieline.wire.ids import UserId
 
 SECRET = "a secret that is long enough for HMAC-SHA256"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tieline.load.client import LoadClient, LoadError
+from tieline.load.client import LoadClient, LoadError, Target
 from tieline.load.faults import Faults
 from tieline.load.messages import candidates
 
@@ -65,3 +65,28 @@ async def test_replies_and_events_complete_the_futures_of_notice() -> None:
     after(client, b'{"requestId":"7","cmd":"JOIN","code":1000,"reason":"ROOM_FULL"}')
     with pytest.raises(LoadError, match="JOIN refused: ROOM_FULL"):
         await reply
+
+
+def test_of_two_gateways_the_first_has_all_senders() -> None:
+    target = Target("ws://a", "ws://b")
+    assert [target.of_pair(number) for number in range(2)] == [("ws://a", "ws://b")] * 2
+    assert target.urls == ("ws://a", "ws://b")
+
+
+def test_over_more_gateways_pairs_go_around() -> None:
+    target = Target("ws://a", "ws://b", more_urls=("ws://c",))
+    assert [target.of_pair(number) for number in range(3)] == [
+        ("ws://a", "ws://b"),
+        ("ws://b", "ws://c"),
+        ("ws://c", "ws://a"),
+    ]
+
+
+def test_one_gateway_is_for_both() -> None:
+    assert Target("ws://a", "ws://a").of_pair(0) == ("ws://a", "ws://a")
+    assert Target("ws://a", None).urls == ("ws://a",)
+
+
+def test_a_target_without_a_secret_wants_no_token() -> None:
+    assert Target("ws://a", "ws://b").headers("ann") == {}
+    assert Target("ws://a", "ws://b", "s" * 32).headers("ann")["Authorization"].startswith("Bearer ey")

@@ -1,13 +1,16 @@
 """`tieline.load.connection`: against the servers of websockets."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from tests.support.certificates import self_signed
 from tests.support.waiting import within
 from tieline.load.connection import UpgradeRefused, connect
 
@@ -110,3 +113,18 @@ async def test_a_frame_that_no_server_sends_ends_the_connection() -> None:
     async with serving(fragment) as url:
         connection = await connect(url, lambda _: None)
         assert "a fragment or an extension" in await within(connection.closed)
+
+
+async def test_a_certificate_that_is_trusted_is_enough_for_tls(tmp_path: Path) -> None:
+    pair = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    came: asyncio.Queue[bytes] = asyncio.Queue()
+    async with serve(echo, "127.0.0.1", 0, ssl=context, compression=None) as server:
+        url = f"wss://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/ws"
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await connect(url, came.put_nowait)
+        connection = await connect(url, came.put_nowait, tls=pair.trusting())
+        connection.send(b"secret")
+        assert await within(came.get()) == b"secret"
+        await connection.close()

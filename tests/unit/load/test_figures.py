@@ -1,10 +1,12 @@
-"""`tieline.load.figures`: rates and percentiles."""
+"""`tieline.load.figures`: percentiles, and what is said of the bench itself."""
 
 import math
 
 import pytest
 
-from tieline.load.figures import call_figures, percentile, relay_figures
+from tests.unit.load.some_figures import figures
+from tieline.load.figures import SENT_LATE, UNDER_WAY, percentile, warnings
+from tieline.load.latencies import Spread
 
 
 @pytest.mark.parametrize(
@@ -29,20 +31,29 @@ def test_there_is_no_percentile_of_nothing() -> None:
     assert math.isnan(percentile([], 50))
 
 
-def test_a_relay_is_summed_up_in_any_order_of_its_latencies() -> None:
-    figures = relay_figures(2, [0.004, 0.001, 0.002, 0.003], 0.5, {"gateways": 0.0002})
-    assert figures.pairs == 2
-    assert figures.signals_per_second == 8
-    assert (figures.p50_ms, figures.p99_ms) == (2, 4)
-    assert figures.cpu == {"gateways": pytest.approx(5)}
+def test_a_bench_with_time_to_spare_warns_of_nothing() -> None:
+    assert warnings(0.5, 0.3, 100, {SENT_LATE: 1.0, UNDER_WAY: 5}) == []
 
 
-def test_a_relay_that_relayed_nothing_says_so() -> None:
-    figures = relay_figures(1, [], 1, {"gateways": 0.1})
-    assert figures.signals_per_second == 0
-    assert math.isnan(figures.p50_ms)
+def test_a_bench_that_wants_a_processor_all_the_time_says_so() -> None:
+    (warning,) = warnings(0.6, 0.35, 100, {})
+    assert warning.startswith("the bench was the bottleneck: it used a processor for 60% of the time")
 
 
-def test_calls_are_summed_up() -> None:
-    assert call_figures([0.02, 0.01, 0.03], 2).calls_per_second == 1.5
-    assert call_figures([0.02, 0.01, 0.03], 2).p50_ms == 20
+def test_a_bench_that_sends_late_says_so() -> None:
+    (warning,) = warnings(0.1, 0.1, 100, {SENT_LATE: 7.25})
+    assert warning == "the bench did not keep the rate: one of 100 messages was sent 7.2 ms late"
+
+
+def test_a_system_that_does_not_keep_the_rate_is_said_not_to() -> None:
+    (warning,) = warnings(0.1, 0.1, 6000, {UNDER_WAY: 5400.0})
+    assert warning.startswith(
+        "the system did not keep the rate: of 6,000 messages 5,400 were still under way"
+    )
+
+
+def test_figures_without_latencies_have_no_percentiles() -> None:
+    assert math.isnan(figures(None).p50_ms)
+    assert math.isnan(figures(None).p99_ms)
+    assert figures(Spread(1, 2, 3, 4, 5)).p50_ms == 1
+    assert figures(Spread(1, 2, 3, 4, 5)).p99_ms == 3

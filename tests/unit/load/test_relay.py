@@ -10,30 +10,38 @@ from websockets.utils import accept_key
 from tests.unit.load.small_relay import echoing, relaying
 from tieline.load.client import LoadError, Target, arrive, leave
 from tieline.load.faults import Faults
-from tieline.load.figures import GENERATOR
-from tieline.load.relay import Pair, RelayRun, make_pairs, measure_relay
+from tieline.load.figures import GENERATOR, Figures
+from tieline.load.measurement import Measurement
+from tieline.load.pairs import make_pairs
+from tieline.load.relay import Pair, measure_relay
 
 SECONDS = 0.2
 
 
+async def relayed(target: Target, pairs: int, measured: Measurement | None = None) -> Figures:
+    measured = measured or Measurement()
+    await measure_relay(target, pairs, SECONDS, measured)
+    return measured.figures()
+
+
 async def test_a_good_relay_is_measured_without_faults() -> None:
     async with relaying() as target:
-        figures, faults = await measure_relay(target, 2, SECONDS, lambda: {"relay": [os.getpid()]})
-    assert faults == Faults()
-    assert figures.pairs == 2
-    assert figures.signals_per_second > 0
+        figures = await relayed(target, 2, Measurement(lambda: {"relay": [os.getpid()]}))
+    assert figures.faults == Faults()
+    assert figures.asked == {"pairs": 2}
+    assert figures.per_second > 0
     assert 0 < figures.p50_ms <= figures.p99_ms
     assert set(figures.cpu) == {"relay", GENERATOR}
 
 
 async def test_an_echo_is_measured_with_one_connection_a_pair() -> None:
     async with echoing() as target:
-        figures, faults = await measure_relay(target, 1, SECONDS)
+        figures = await relayed(target, 1)
         (pair,) = await make_pairs(target, 1)
         assert pair[0] is pair[1]
         await pair[0].connection.close()
-    assert faults == Faults()
-    assert figures.signals_per_second > 0
+    assert figures.faults == Faults()
+    assert figures.per_second > 0
 
 
 def is_candidate(message: bytes) -> bool:
@@ -64,7 +72,7 @@ async def test_each_fault_of_a_relay_is_counted(
     change: Callable[[bytes], list[bytes]], found: set[str]
 ) -> None:
     async with relaying(change) as target:
-        _, faults = await measure_relay(target, 1, SECONDS)
+        faults = (await relayed(target, 1)).faults
     assert {name for name in Faults.__dataclass_fields__ if getattr(faults, name)} == found
 
 
@@ -72,7 +80,7 @@ async def test_a_pair_that_cannot_be_made_ends_the_measurement(monkeypatch: pyte
     monkeypatch.setattr("tieline.load.client.ANSWER_TIMEOUT_S", 1.0)
     async with relaying(lambda _message: []) as target:
         with pytest.raises(LoadError, match="did not receive message 1 from"):
-            await measure_relay(target, 1, SECONDS)
+            await relayed(target, 1)
 
 
 async def say_goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,7 +99,7 @@ async def test_events_of_the_common_end_are_no_faults() -> None:
     async with await asyncio.start_server(say_goodbye, "127.0.0.1", 0) as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         sender, receiver = [await arrive(Target(url, None), user, url) for user in ("a", "b")]
-        run = RelayRun()
-        Pair(run, sender, receiver)
+        measured = Measurement()
+        Pair(measured, sender, receiver)
         assert await leave([sender, receiver]) == Faults()
-        assert run.faults == Faults()
+        assert measured.faults == Faults()

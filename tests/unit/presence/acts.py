@@ -1,18 +1,25 @@
-"""What gateways, clients and timers ask of a cluster of presence processes, about which connections."""
+"""What gateways, clients and timers ask of a cluster of presence processes, about which connections.
+
+Gateways say in which order they ask, and what they sent again, or gave up, may arrive after any time; or they
+are of version 0.1, do not say, and what they ask arrives a few seconds late at most.
+"""
 
 import functools
 from collections.abc import Awaitable
-from typing import Final
+from typing import Final, TypeVar
 
+import msgspec
+
+from gateway.client.numbering import Numbering
 from presence.rules.user import User
-from tests.unit.presence.cluster import USERS, Act, Cluster
+from tests.unit.presence.cluster import ROOMS, USERS, Act, Cluster
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.answers import Done, Outdated, SessionGone
 from tieline.wire.internal.directions import PresenceRequest
-from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, RoomMembers
 from tieline.wire.internal.sessions import (
     EndSession,
     FindReplaced,
@@ -25,8 +32,36 @@ from tieline.wire.internal.sessions import (
 from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import Keys, identifier
 
+AskT = TypeVar("AskT", OpenSession, Register)
+
 LATE_S: Final = 6.0
-"""How late a request may arrive once more: gateways ask for 5 s."""
+"""How late a request may arrive once more that does not say where it stands: gateways ask for 5 s."""
+
+LEASE_S: Final = 1e9
+"""For how long gateways have their leases: they run out when the test says so."""
+
+
+class Asked:
+    """One request, and how often it was sent."""
+
+    def __init__(self, request: PresenceRequest, at: float, *, is_ordered: bool, is_sent_again: bool) -> None:
+        self.request = request
+        self.at = at
+        self.is_ordered = is_ordered
+        """It says where it stands among what its gateway and its connection ask."""
+        self.attempts = 1 if is_sent_again else 0
+        self.is_answered = False
+
+    def ask(self, process: PresenceProcess) -> Awaitable[object]:
+        """Send it once more."""
+        self.attempts += 1
+        return process.ask(self.request)
+
+    def may_arrive_late(self, now: float) -> bool:
+        """Whether a copy of it may be under way."""
+        if not self.is_ordered or isinstance(self.request, Check):
+            return now - self.at < LATE_S
+        return self.attempts > 1 or not self.is_answered
 
 
 class Connection:
@@ -34,6 +69,12 @@ class Connection:
 
     def __init__(self, ask: OpenSession, secret: str) -> None:
         self.ask = ask
+        self.began = ask.asked
+        """As of which revision its session was asked to begin, as its client's token says."""
+        self.numbering = Numbering()
+        self.in_rooms: dict[RoomId, bool] = {}
+        """In which rooms its client knows to be, and not to be; of others it is not sure."""
+        self._changes = 0
         self.session: SessionId = ask.session
         """The one it asked for, or the one it has resumed."""
         self.secret = secret
@@ -49,17 +90,36 @@ class Connection:
     def has_answer(self, reply: object) -> None:
         """Let the gateway have the answer to the connection's beginning."""
         match reply:
-            case Opened(session=session) if not self.is_over:
+            case Opened(session=session, rooms=rooms) if not self.is_over:
                 self.session, self.is_open = session, True
+                self.in_rooms = {room: room in rooms for room in ROOMS}
             case SessionGone():
                 self.end()
+
+    def doubts(self, *rooms: RoomId) -> int:
+        """Let the client not be sure of rooms until it has an answer; returns by what that is known."""
+        for room in rooms:
+            self.in_rooms.pop(room, None)
+        self._changes += 1
+        return self._changes
+
+    def knows(self, change: int, room: RoomId, *, is_in: bool) -> None:
+        """Let the client know whether it is in a room, unless it has asked for something else since."""
+        if change == self._changes:
+            self.in_rooms[room] = is_in
 
 
 class Gateways:
     """The gateways, and what they ask of presence."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, in_order: bool = False) -> None:
         self._cluster = cluster
+        self.in_order = in_order
+        """They say in which order they ask."""
+        self.send_again = False
+        """What they ask next they send twice before it is answered."""
+        self.follow_ups: list[Act] = []
+        """What they ask because of the answers that came."""
         self._living = cluster.witness.living_gateways
         self.names = ["g1", "g2"]
         self._living |= {GatewayId(name) for name in self.names}
@@ -68,8 +128,7 @@ class Gateways:
         self.silent: set[GatewayId] = set()
         """Gateways that live, though presence does not know."""
         self.connections: list[Connection] = []
-        self._asked: list[tuple[float, PresenceRequest]] = []
-        """When what was asked."""
+        self._asked: list[Asked] = []
 
     def of(self, user: UserId) -> Connection | None:
         """Find the newest connection of a user that its client believes to have."""
@@ -92,14 +151,71 @@ class Gateways:
         ]
 
     def _act(self, request: PresenceRequest, *users: UserId) -> Act:
-        self._asked.append((self._cluster.clock.seconds(), request))
-        return Act(frozenset(users), lambda process: process.ask(request), request=request)
+        asked = Asked(
+            request,
+            self._cluster.clock.seconds(),
+            is_ordered=self.in_order,
+            is_sent_again=self.send_again,
+        )
+        self._asked.append(asked)
+
+        def has_answer(_: object) -> None:
+            asked.is_answered = True
+
+        return Act(frozenset(users), asked.ask, has_answer, request=request)
+
+    def _numbered(
+        self, connection: Connection, request: JoinRoom | LeaveRoom | Regrant | Register, *rooms: RoomId
+    ) -> Act:
+        """Ask for a connection, in its order, something that may change in which rooms it is."""
+        change = connection.doubts(*rooms)
+        if not self.in_order:
+            return self._act(request, request.user)
+        number = connection.numbering.next()
+        in_order = msgspec.structs.replace(request, connection=connection.ask.connection, number=number)
+        act = self._act(in_order, request.user)
+        asked = self._asked[-1]
+
+        def has_answer(reply: object) -> None:
+            act.answered(reply)
+            connection.numbering.answered(number, asked.attempts)
+            match request, reply:
+                case JoinRoom(room=room), RoomMembers():
+                    connection.knows(change, room, is_in=True)
+                case LeaveRoom(room=room), Done():
+                    connection.knows(change, room, is_in=False)
+                case Register(), SessionGone():
+                    connection.end()
+                    self._tell_end(connection)
+                case Register(), Outdated() if connection.is_open:
+                    self.follow_ups.append(self._numbered(connection, self._as_of_now(request), *rooms))
+
+        return act._replace(answered=has_answer)
+
+    def _revision(self) -> int:
+        """Say which revision of the bucket the gateways know of: there is one from their leases on."""
+        return self._cluster.store.newest()
+
+    def _as_of_now(self, request: AskT) -> AskT:
+        """Say as of when something is asked, if gateways say that."""
+        if not self.in_order:
+            return request
+        return msgspec.structs.replace(request, asked=self._revision())
+
+    async def take_leases(self) -> None:
+        """Let each gateway that reaches presence have its lease."""
+        for name in self.names:
+            key = Keys.lease_timer(GatewayId(name))
+            found = await self._cluster.store.read(key)
+            if GatewayId(name) not in self.silent and (key not in found or not found[key].value):
+                await self._cluster.store.put(key, b"run", LEASE_S)
 
     def connect(self, user: UserId, gateway: str, rooms: tuple[RoomId, ...], *, resumable: bool) -> Act:
         """Begin a connection with a session of its own."""
         number = len(self.connections) + 1
         secret = f"secret {number}" if resumable else ""
-        return self._begin(opening(user, *rooms, number=number, gateway=gateway, secret=secret), secret)
+        ask = opening(user, *rooms, number=number, gateway=gateway, secret=secret)
+        return self._begin(self._in_order(ask), secret)
 
     def resume(self, user: UserId, gateway: str, granted: tuple[RoomId, ...] | None) -> Act | None:
         """Begin a connection that goes on with the session of an earlier one."""
@@ -108,42 +224,93 @@ class Gateways:
             return None
         number, secret = len(self.connections) + 1, earlier[-1].secret
         ask = opening(user, number=number, gateway=gateway, secret=secret, resume=secret, granted=granted)
-        return self._begin(ask, secret)
+        began = earlier[-1].began
+        if self.in_order:
+            ask = msgspec.structs.replace(ask, resume_asked=began)
+        act = self._begin(self._in_order(ask), secret)
+        self.connections[-1].began = began
+        return act
+
+    def _in_order(self, ask: OpenSession) -> OpenSession:
+        return self._as_of_now(msgspec.structs.replace(ask, names_connection=self.in_order))
 
     def _begin(self, ask: OpenSession, secret: str) -> Act:
         connection = Connection(ask, secret)
         self.connections.append(connection)
-        return self._act(ask, ask.user)._replace(answered=connection.has_answer)
+        return self._opening(connection, ask, is_anew=False)
+
+    def _opening(self, connection: Connection, ask: OpenSession, *, is_anew: bool) -> Act:
+        act = self._act(ask, ask.user)
+
+        def has_answer(reply: object) -> None:
+            act.answered(reply)
+            was_over = connection.is_over
+            connection.has_answer(reply)
+            match reply:
+                case Opened(resumed=resumed, revision=revision) if was_over and self.in_order:
+                    ending = EndSession(ask.user, ask.connection, resumed, asked=revision)
+                    self.follow_ups.append(self._act(ending, ask.user))
+                case Outdated() if not (was_over or is_anew):
+                    anew = self._as_of_now(ask)
+                    self.follow_ups.append(self._opening(connection, anew, is_anew=True))
+                case Outdated() | SessionGone() if not was_over:
+                    connection.end()
+                    self._tell_end(connection)
+
+        return act._replace(answered=has_answer)
+
+    def give_up(self, act: Act) -> Act | None:
+        """Let a gateway wait no more for a connection to begin; returns what it tells presence of that."""
+        ask = act.request
+        if not (self.in_order and isinstance(ask, OpenSession) and ask.gateway in self.names):
+            return None
+        (connection,) = (one for one in self.connections if one.ask.connection == ask.connection)
+        connection.end()
+        ending = EndSession(ask.user, ask.connection, bool(ask.resume), asked=ask.asked)
+        return self._act(ending, ask.user)._replace(is_repeated=True)
+
+    def _tell_end(self, connection: Connection) -> None:
+        """Let presence be told of a connection that it has refused, in case a copy begins it."""
+        if self.in_order:
+            self.follow_ups.append(self.end(connection, resumable=bool(connection.ask.resume)))
 
     def end(self, connection: Connection, *, resumable: bool) -> Act:
         """Let a connection be closed, or lost."""
         connection.end()
         ask = connection.ask
-        return self._act(EndSession(ask.user, ask.connection, resumable), ask.user)
+        ending = EndSession(ask.user, ask.connection, resumable, asked=ask.asked)
+        return self._act(ending, ask.user)._replace(is_repeated=self.in_order)
 
     def join(self, connection: Connection, room: RoomId) -> Act:
         """Join a room."""
-        user = connection.ask.user
-        return self._act(JoinRoom(user, connection.session, room), user)
+        return self._numbered(connection, JoinRoom(connection.ask.user, connection.session, room), room)
 
     def leave(self, connection: Connection, room: RoomId) -> Act:
         """Leave a room."""
-        user = connection.ask.user
-        return self._act(LeaveRoom(user, connection.session, room), user)
+        return self._numbered(connection, LeaveRoom(connection.ask.user, connection.session, room), room)
 
     def regrant(self, connection: Connection, granted: tuple[RoomId, ...] | None, *, voice: bool) -> Act:
         """Let a session have a newer token."""
-        user = connection.ask.user
-        return self._act(Regrant(user, connection.session, voice, granted, ()), user)
+        ask = Regrant(connection.ask.user, connection.session, voice, granted, ())
+        return self._numbered(connection, ask, *ROOMS)
 
     def register(self, connection: Connection, known: User | None) -> Act:
         """Say again that a session lives here, with the rooms in which it was last."""
         ask = connection.ask
         rooms = {} if known is None else {room: member.since for room, member in known.rooms.items()}
         request = Register(
-            ask.user, connection.session, ask.gateway, ask.connection, ask.voice, rooms, ask.secret
+            ask.user,
+            connection.session,
+            ask.gateway,
+            ask.connection,
+            ask.voice,
+            rooms,
+            ask.secret,
+            names_connection=self.in_order,
         )
-        act = self._act(request, ask.user)
+        act = self._numbered(connection, self._as_of_now(request), *ROOMS)
+        if self.in_order:
+            return act._replace(is_repeated=True)
         return act._replace(answered=connection.has_answer, is_repeated=True)
 
     def signal(self, connection: Connection, to: UserId, cmd: str) -> Act:
@@ -152,18 +319,28 @@ class Gateways:
         held = body if cmd == "ICE_CANDIDATE" else b""
         user = connection.ask.user
         ask = Check(user, connection.session, to, f"WEBRTC_{cmd}", digest(body), held)
+        if self.in_order:
+            ask = msgspec.structs.replace(ask, connection=connection.ask.connection)
         if cmd == "OFFER":
             self._cluster.observers.offers(ask)
         act = self._act(ask, user, to)
         return act._replace(answered=functools.partial(self._cluster.observers.relayed, ask))
 
+    def late(self) -> list[Asked]:
+        """List the requests of which a copy may be under way, the oldest first."""
+        now = self._cluster.clock.seconds()
+        return [
+            asked
+            for asked in self._asked
+            if asked.may_arrive_late(now) and not (self._is_of_dead(asked.request) and not asked.is_ordered)
+        ]
+
     def again(self, back: int) -> Act | None:
         """Let a request arrive once more, whose answer only a router still needs."""
-        now = self._cluster.clock.seconds()
-        late = [request for at, request in self._asked if now - at < LATE_S and not self._is_of_dead(request)]
+        late = self.late()
         if not late:
             return None
-        request = late[-1 - back % len(late)]
+        request = late[-1 - back % len(late)].request
         assert not isinstance(request, FindReplaced | KeepLease)  # these are never asked here
         users = (request.user, request.to) if isinstance(request, Check) else (request.user,)
         act = Act(frozenset(users), lambda process: process.ask(request), request=request)

@@ -7,7 +7,7 @@ import msgspec
 from presence.records import negotiation_in, user_in
 from presence.rules.change import Change
 from presence.rules.effects import CallEffect, UserEffect
-from presence.rules.negotiation import NOTHING
+from presence.rules.negotiated import NOTHING
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId

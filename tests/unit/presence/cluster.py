@@ -10,7 +10,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from presence.effects import ENDED_AT_ONCE
+from presence.call_endings import ENDED_AT_ONCE
 from presence.rules import room as room_rules
 from presence.rules.change import Change, Step
 from presence.rules.user import User, share_a_room

@@ -72,6 +72,8 @@ class Consistency:
             has_it = record.session.connection == ask.connection and record.session.id == connection.session
             assert has_it, f"{ask.connection} was not told that it was replaced"
             assert record.session.status == "online", f"{ask.connection} lives, and its session is away"
+            for room, is_in in connection.in_rooms.items() if self._gateways.in_order else ():
+                assert (room in record.rooms) == is_in, f"{ask.connection} is mistaken about {room}"
 
     def _entries_are_those_of_members(self, live: Live, stored: dict[str, Record]) -> None:
         members = {Keys.room(room, user): record for user, record in live.items() for room in record.rooms}

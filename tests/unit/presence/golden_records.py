@@ -23,8 +23,8 @@ from presence.rules.effects import (
     SessionEnded,
     StatusChanged,
 )
-from presence.rules.negotiation import HeldCandidate, Negotiation, Remembered, WaitingOffer, apart
-from presence.rules.user import Membership, Owed, RosterEntry, Session, User
+from presence.rules.negotiated import HeldCandidate, Negotiation, Remembered, WaitingOffer, apart
+from presence.rules.user import Grant, Membership, Owed, RosterEntry, Session, User
 from presence.store import Record
 from tests.support.golden import Codec, Golden, Sample
 from tieline.wire.ids import (
@@ -185,6 +185,16 @@ SAMPLES: Final = (
             call=CALL,
             over=(CallId("00112233445566ff"),),
         ),
+    ),
+    Sample(
+        "a session, and what its token grants",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, NONE, "online", grant=Grant(AT, (ROOM, LOBBY))),), True, {}),
+    ),
+    Sample(
+        "a session whose token grants every room",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, NONE, "online", grant=Grant(AT, None)),), True, {}),
     ),
     Sample(
         "an offer that its target has missed",

@@ -6,8 +6,9 @@ from typing import Final, Self
 import msgspec
 
 from presence.announce import Announcer
+from presence.call_endings import ENDED_AT_ONCE
 from presence.changes import Changes
-from presence.effects import ENDED_AT_ONCE
+from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.listeners import Listeners
 from presence.old_calls import OldCalls
@@ -18,7 +19,8 @@ from presence.rosters import Count, Rosters, uncounted
 from presence.rules import endings, session
 from presence.rules.change import Change
 from presence.rules.effects import EndCalls
-from presence.rules.negotiation import NOTHING, CandidatePolicy, Negotiation
+from presence.rules.negotiated import NOTHING, Negotiation
+from presence.rules.negotiation import CandidatePolicy
 from presence.rules.signals import Terms
 from presence.rules.user import RosterEntry, User
 from presence.store import ListedStore
@@ -49,8 +51,10 @@ class PresenceProcess:
         max_members: int = 1000,
         *,
         beside: "PresenceProcess | None" = None,
+        entitlement: Entitlement | None = None,
         most_waited_for: int = ENDED_AT_ONCE,
     ) -> None:
+        self._entitlement = entitlement
         self._policy: CandidatePolicy = policy
         self._max_members = max_members
         self._most_waited_for = most_waited_for
@@ -89,7 +93,9 @@ class PresenceProcess:
             records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S, listeners
         )
         terms = Terms(self._policy, OFFER_TIMEOUT_S)
-        self.operations = Operations(records, self.changes, self.gateways, terms, RESUME_WINDOW_S)
+        self.operations = Operations(
+            records, self.changes, self.gateways, terms, RESUME_WINDOW_S, entitlement=self._entitlement
+        )
         self.ask = self.operations.carry_out
 
     async def _do_all_hear(self) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from presence.records import MAX_TRIES, user_in
 from presence.rules.change import Change, Facts, Prepare, Step, Timer
-from presence.rules.negotiation import Negotiation, WaitingOffer
+from presence.rules.negotiated import Negotiation, WaitingOffer
 from presence.rules.user import User
 from presence.store import StoreUnavailable
 from tests.unit.presence.changing import (

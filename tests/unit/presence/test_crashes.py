@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import msgspec
 import pytest
 
-from presence.effects import ENDED_AT_ONCE
-from presence.rules.negotiation import Negotiation, WaitingOffer
+from presence.call_endings import ENDED_AT_ONCE
+from presence.rules.negotiated import Negotiation, WaitingOffer
 from presence.rules.user import User
 from tests.unit.presence.lifetime import Died, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, in_words

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from presence.rules import effects
-from presence.rules.negotiation import HeldCandidate, Negotiation, Remembered, WaitingOffer
+from presence.rules.negotiated import HeldCandidate, Negotiation, Remembered, WaitingOffer
 from presence.rules.user import Membership, RosterEntry, Session, User
 from tests.support.golden import how_to_write, problems, rendered, unsampled
 from tests.unit.presence.golden_records import GOLDEN

@@ -8,14 +8,8 @@ import pytest
 from presence.operations import LATE_MS
 from presence.records import IDLE_NEGOTIATION_TTL_S, MAX_TRIES, user_in
 from presence.rules import negotiation
-from presence.rules.negotiation import (
-    MAX_HELD,
-    MAX_INLINE_BYTES,
-    NOTHING,
-    Incoming,
-    Negotiation,
-    WaitingOffer,
-)
+from presence.rules.negotiated import NOTHING, Negotiation, WaitingOffer
+from presence.rules.negotiation import MAX_HELD, MAX_INLINE_BYTES, Incoming
 from presence.rules.signals import KEPT_APART_S, MIN_TIMER_S
 from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
 from tests.unit.presence.counting_store import CountingStore, Trips
@@ -380,7 +374,9 @@ async def test_a_retry_delivers_what_was_released_unstored() -> None:
         await process.signal("alice", "bob", "ICE_CANDIDATE", lost)
     process.over(process.store)
     assert await process.signal("bob", "alice", "ANSWER", "answer") == released()
-    at_last = Relay("held", (Delivery(BOB, SessionId("bob-s1"), None),), call=CALL)
+    _, *before = released().deliveries
+    own = Delivery(BOB, SessionId("bob-s1"), None)
+    at_last = Relay("held", (*before, own), call=CALL, releases=((BOB, digest(b"answer")),))
     assert await process.signal("alice", "bob", "ICE_CANDIDATE", lost) == at_last
     granted = await process.signal("alice", "bob", "ICE_CANDIDATE", "another")
     assert isinstance(granted, Relay)

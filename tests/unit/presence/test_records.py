@@ -15,7 +15,7 @@ from presence.records import (
     user_in,
     users_in,
 )
-from presence.rules.negotiation import NOTHING, Negotiation, WaitingOffer
+from presence.rules.negotiated import NOTHING, Negotiation, WaitingOffer
 from presence.rules.room import UNCLAIMED_MS, StoredEntry
 from presence.rules.user import Membership, RosterEntry, Session, User, with_session
 from presence.store import Conflict, StoreUnavailable

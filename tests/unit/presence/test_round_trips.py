@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from presence.rules.negotiation import MAX_HELD, WaitingOffer
+from presence.rules.negotiated import WaitingOffer
+from presence.rules.negotiation import MAX_HELD
 from tests.unit.presence.counting_store import CountingStore, Trips
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening, registering

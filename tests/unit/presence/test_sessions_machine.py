@@ -1,7 +1,8 @@
 """Any order of anything that happens to sessions and rooms, with processes that die, and what holds at rest.
 
 Connections come, are lost, resumed, replaced and closed; rooms are joined and left; calls are made; gateways
-die, or seem to; timers fire; requests come late and twice, and several at once.
+die, or seem to; timers fire; requests come late and twice, and several at once. What gateways of version 0.1
+ask comes some seconds late; what says where it stands, after any time.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from presence.effects import ENDED_AT_ONCE
+from presence.call_endings import ENDED_AT_ONCE
 from tests.support.examples import scaled
 from tests.unit.presence.acts import Gateways
 from tests.unit.presence.cluster import CELLAR, HALL, PROCESSES, ROOMS, USERS, Act, Cluster
@@ -86,13 +87,22 @@ class Sessions(RuleBasedStateMachine):
         max_members=st.sampled_from((1000, 1000, 2)),
         most_waited_for=st.sampled_from((ENDED_AT_ONCE, 0)),
         resumable=st.booleans(),
+        in_order=st.sampled_from((True, True, False)),
         calls=st.sets(st.sampled_from(USERS)),
     )
-    def begin(self, max_members: int, most_waited_for: int, resumable: bool, calls: set[UserId]) -> None:
+    def begin(
+        self,
+        max_members: int,
+        most_waited_for: int,
+        resumable: bool,
+        in_order: bool,
+        calls: set[UserId],
+    ) -> None:
         """Let everybody connect, and some of them call others."""
         self._runner = asyncio.Runner()
         self.cluster = Cluster(max_members, most_waited_for)
-        self.gateways = Gateways(self.cluster)
+        self.gateways = Gateways(self.cluster, in_order=in_order)
+        self._run(self.gateways.take_leases())
         self.consistency = Consistency(self.cluster, self.gateways)
         self.unanswered: list[Act] = []
         self.untouched_s = 0.0
@@ -127,6 +137,11 @@ class Sessions(RuleBasedStateMachine):
                 self._carry_out([[act]])
             elif persistence == "later" or is_needed:
                 self.unanswered.append(act._replace(is_repeated=is_needed))
+            elif (ending := self.gateways.give_up(act)) is not None:
+                self.unanswered.append(ending)
+        follow_ups, self.gateways.follow_ups = self.gateways.follow_ups, []
+        for act in follow_ups:
+            self._carry_out([[act]])
 
     def _act(self, wish: Wish) -> Act | None:
         """Turn a wish into what makes sense now."""
@@ -134,6 +149,7 @@ class Sessions(RuleBasedStateMachine):
         gateway = gateways.reachable(wish.is_sure)
         if gateway is None:
             return None
+        gateways.send_again = wish.back % 2 == 1
         connection = gateways.of(user)
         granted = wish.rooms if wish.back else None
         if wish.kind == "again":
@@ -185,6 +201,21 @@ class Sessions(RuleBasedStateMachine):
         if threads:
             self._carry_out(threads, deaths, seed, persistence)
 
+    @precondition(lambda self: self.gateways.in_order and self.gateways.late())
+    @rule(data=st.data(), deaths=some_deaths)
+    def arrives_late(self, data: st.DataObject, deaths: tuple[int | None, ...]) -> None:
+        """Let a copy of what was sent again, or given up, arrive after any time, and look at once."""
+        late = self.gateways.late()
+        back = data.draw(st.integers(0, len(late) - 1))
+        act = self.gateways.again(back)
+        assert act is not None
+        self.comes_to_rest()
+        before = self.gateways.open()
+        self._carry_out([[act]], deaths, persistence="never")
+        self.comes_to_rest()
+        if late[-1 - back].is_answered:
+            assert self.gateways.open() == before, "what was answered long ago has closed a connection"
+
     @precondition(lambda self: self.unanswered)
     @rule(deaths=some_deaths, persistence=some_persistence)
     def asks_again(self, deaths: tuple[int | None, ...], persistence: Persistence) -> None:
@@ -213,6 +244,7 @@ class Sessions(RuleBasedStateMachine):
         name = self.gateways.names[place]
         if is_dead:
             self.gateways.die(name)
+            self._run(self.gateways.take_leases())
         else:
             self.gateways.cut_off(name)
 
@@ -240,6 +272,7 @@ class Sessions(RuleBasedStateMachine):
 
     def _come_back(self, gateway: GatewayId, deaths: Sequence[int | None]) -> None:
         self.gateways.come_back(gateway)
+        self._run(self.gateways.take_leases())
         for connection in self.gateways.open():
             if connection.ask.gateway == gateway:
                 known = self._runner.run(self.cluster.witness.user(connection.ask.user))

@@ -2,7 +2,9 @@
 
 import pytest
 
-from presence.settings import PresenceSettings
+from presence.settings import PresenceSettings, tokens_of
+from tests.unit.presence.rules.frames import NOW
+from tests.unit.verification.issuer import EC
 from tieline.runtime.settings import SettingsError, read_settings
 
 
@@ -30,3 +32,22 @@ def test_each_setting_is_read() -> None:
 def test_an_unusable_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"TIELINE_{name}"):
         settings(**{name: value})
+
+
+@pytest.mark.parametrize("mode", ["", "off"])
+def test_unless_it_is_told_to_presence_looks_at_no_tokens(mode: str) -> None:
+    assert tokens_of(settings(JWT_PUBLIC_KEY=EC.pem, VERIFY_TOKENS=mode)) is None
+
+
+@pytest.mark.parametrize("mode", ["transition", "on"])
+def test_told_to_it_does_and_is_as_lenient_as_clocks_differ(mode: str) -> None:
+    tokens = tokens_of(settings(JWT_PUBLIC_KEY=EC.pem, VERIFY_TOKENS=mode))
+    assert tokens is not None
+    rooms = [f"room-{number}" for number in range(300)]  # how many one may name is the gateways' business
+    claims = tokens.verify(EC.token(exp=NOW / 1000, rooms=rooms), NOW / 1000 + 59)
+    assert claims.sub == "alice"
+
+
+def test_without_keys_there_is_nothing_to_look_with() -> None:
+    with pytest.raises(SettingsError, match="TIELINE_JWT_PUBLIC_KEY"):
+        tokens_of(settings(VERIFY_TOKENS="on"))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from presence.rules.negotiation import WaitingOffer
+from presence.rules.negotiated import WaitingOffer
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW

@@ -84,6 +84,39 @@ def test_what_nobody_reads_is_dropped_counted_and_said(pipe: tuple[int, int]) ->
     assert [line["lines"] for line in lines if line["event"] == "log lines dropped"] == [dropped]
 
 
+@pytest.mark.parametrize("way", ["no such descriptor", "no descriptor at all"])
+def test_whatever_a_line_fails_of_the_next_one_is_tried(way: str, pipe: tuple[int, int]) -> None:
+    """Nobody else would write it, nor say that nobody does."""
+    _reading, writing = pipe
+    descriptor = writing if way == "no such descriptor" else -1  # an OSError, and a ValueError
+    log, writer = logger(), LogWriter(JsonLines("sample"), descriptor)
+    writer.begin(log)
+    before = value_of(LOG_LINES_DROPPED)
+    os.close(writing)
+    for _ in range(3):
+        log.info("to nobody")
+    assert writer.end()
+    assert value_of(LOG_LINES_DROPPED) == before + 3
+
+
+def test_lines_that_could_not_be_written_are_said_when_they_can(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    log, writer = logger(), LogWriter(JsonLines("sample"), writing)
+    other = os.dup(writing)
+    writer.begin(log)
+    before = value_of(LOG_LINES_DROPPED)
+    os.close(writing)
+    log.info("to nobody")
+    while value_of(LOG_LINES_DROPPED) == before:
+        os.sched_yield()
+    os.dup2(other, writing)
+    os.close(other)
+    log.info("to somebody")
+    assert writer.end()
+    told = {event["event"]: event.get("lines") for event in events(reading)}
+    assert told == {"to somebody": None, "log lines dropped": 1}
+
+
 def test_a_reader_that_has_gone_does_not_matter(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     log, writer = logger(), LogWriter(JsonLines("sample"), writing)

@@ -3,7 +3,7 @@
 import pytest
 
 from tieline.runtime.settings import Password, ProcessSettings, SettingsError, SigningSecret, read_settings
-from tieline.runtime.weak_secrets import BLANKS, TOO_SHORT, Doubt, doubts_about
+from tieline.runtime.weak_secrets import BLANKS, TOO_SHORT, UNSEEN, Doubt, doubts_about
 
 
 class Sample(ProcessSettings, frozen=True, kw_only=True):
@@ -50,3 +50,10 @@ def test_blanks_at_an_end_are_warned_of_and_kept(blank: str) -> None:
         assert doubts(JWT_SECRET=secret) == [Doubt(BLANKS, {"variable": "TIELINE_JWT_SECRET"})]
         assert doubts(NATS_PASSWORD=secret) == [Doubt(BLANKS, {"variable": "TIELINE_NATS_PASSWORD"})]
     assert doubts(JWT_SECRET="s" * 16 + blank + "s" * 16) == []
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\u200b", "\u2060"])
+def test_characters_that_nobody_sees_are_warned_of_and_kept(mark: str) -> None:
+    """An editor may begin a file with one."""
+    for secret in (mark + "s" * 32, "s" * 16 + mark + "s" * 16):
+        assert doubts(JWT_SECRET=secret) == [Doubt(UNSEEN, {"variable": "TIELINE_JWT_SECRET"})]

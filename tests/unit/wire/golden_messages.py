@@ -12,6 +12,7 @@ import msgspec
 from tests.support.golden import Codec, Golden, Sample
 from tieline.wire.events import Happened
 from tieline.wire.ids import (
+    AdmissionToken,
     CallId,
     ConnectionId,
     FrameDigest,
@@ -54,6 +55,7 @@ GATEWAY, CONNECTION, OTHER = GatewayId("g-1"), ConnectionId("c-1"), ConnectionId
 ROOM, LOBBY = RoomId("a.b *"), RoomId("lobby")
 SECRET, OLDER, NONE = SecretHash(bytes(range(32))), SecretHash(bytes(range(32, 64))), SecretHash(b"")
 FRAME = b'{"x":"\xff\x00"}'
+TOKEN = AdmissionToken("e30.e30.c2ln")
 DIGEST = FrameDigest(bytes(range(16)))
 CALL, EARLIER = CallId("0123456789abcdef"), CallId("00112233445566ff")
 JOINED_AT = 1_700_000_000_000
@@ -246,6 +248,22 @@ SAMPLES: Final = (
         REQUEST,
         LeaveRoom(ALICE, HERS, ROOM, connection=CONNECTION, number=5),
     ),
+    Sample(
+        "a session to be begun, with what entitles to it",
+        REQUEST,
+        OpenSession(ALICE, HERS, GATEWAY, CONNECTION, True, (), SECRET, OLDER, None, token=TOKEN),
+    ),
+    Sample(
+        "a session to be registered again, with what entitles to it",
+        REQUEST,
+        Register(ALICE, HERS, GATEWAY, CONNECTION, True, {}, SECRET, token=TOKEN),
+    ),
+    Sample(
+        "a newer token, and the token itself",
+        REQUEST,
+        Regrant(ALICE, HERS, True, None, (), connection=CONNECTION, token=TOKEN),
+    ),
+    Sample("a lease of a presence that looks at tokens", REPLY, LeaseKept("run", tokens=True)),
     Sample(
         "a new session, and whose it is",
         REPLY,

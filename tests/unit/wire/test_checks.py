@@ -4,7 +4,16 @@ import msgspec
 import pytest
 
 from tieline.wire.checks import MAX_BYTES, MAX_INT, MAX_TEXT, UNREADABLE, Checker
-from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.ids import (
+    AdmissionToken,
+    ConnectionId,
+    FrameDigest,
+    GatewayId,
+    RoomId,
+    SecretHash,
+    SessionId,
+    UserId,
+)
 from tieline.wire.internal import codec
 from tieline.wire.internal.codec import MAX_ASKED
 from tieline.wire.internal.directions import PresenceReply, PresenceRequest
@@ -16,9 +25,11 @@ from tieline.wire.internal.sessions import (
     Opened,
     OpenSession,
     Register,
+    Regrant,
     Replaced,
 )
 from tieline.wire.internal.signals import Check, Delivery, Relay, Signal
+from tieline.wire.limits import LONGEST_TOKEN
 from tieline.wire.replies import Member
 
 ALICE, BOB, S, C, G = UserId("alice"), UserId("bob"), SessionId("s"), ConnectionId("c"), GatewayId("g")
@@ -60,6 +71,7 @@ REFUSED: list[PresenceRequest] = [
     FindReplaced(((ALICE, C), (UserId(""), C))),
     FindReplaced(((ALICE, C), (BOB, ConnectionId("c\n")))),
     FindReplaced(((ALICE, C),) * (MAX_ASKED + 1)),
+    Regrant(ALICE, S, True, None, (), token=AdmissionToken("t" * (LONGEST_TOKEN + 1))),
     ending(lost_for_s=NAN),
     ending(lost_for_s=ENDLESS),
     ending(also=(EndSession(ALICE, ConnectionId("."), resumable=True),)),

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,3 +53,16 @@ def test_depth_is_judged_to_the_very_bracket_whatever_stands_before() -> None:
             for depth in (510, 511, 512, 513):
                 frame = b"[" + before * times + b"[" * (depth - 1) + b"]" * depth
                 assert is_too_deep(frame) == (plain_depth(frame) > MAX_DEPTH)
+
+
+@pytest.mark.parametrize("deep", [12, 200, MAX_DEPTH])
+def test_many_that_nest_a_little_are_not_deep(deep: int) -> None:
+    one = b"[" * deep + b"]" * deep
+    many = b"[" + b",".join([one] * (60_000 // len(one))) + b"]"
+    assert is_too_deep(many) == (deep == MAX_DEPTH)
+
+
+@pytest.mark.parametrize(("below", "is_deep"), [(400, False), (MAX_DEPTH - 1, False), (MAX_DEPTH, True)])
+def test_many_pairs_deep_within_others_are_counted(below: int, is_deep: bool) -> None:
+    many = b"[" * below + b"[]," * 20_000 + b"1" + b"]" * below
+    assert is_too_deep(many) == is_deep

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.unit.wire.internal.messages import ALICE, BOB
 from tests.unit.wire.samples import HOSTILE_IDS
-from tieline.wire.digests import digest, message_id
+from tieline.wire.digests import digest, message_id, name_of
 from tieline.wire.ids import FrameDigest, UserId
 
 
@@ -23,6 +23,7 @@ def test_a_digest_is_16_bytes_and_the_same_in_every_process() -> None:
 def test_a_frame_for_two_users_has_two_names_in_the_mailbox() -> None:
     assert message_id(ALICE, b"frame") == "a0f66a9bc6750ac387caf7676498b0e2.alice"
     assert message_id(BOB, b"frame") != message_id(ALICE, b"frame")
+    assert message_id(ALICE, b"frame") == name_of(ALICE, digest(b"frame"))
     assert message_id(ALICE, b"frame ") != message_id(ALICE, b"frame")
 
 

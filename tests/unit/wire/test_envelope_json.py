@@ -14,7 +14,7 @@ from tests.unit.wire.samples import (
     signal_message,
 )
 from tieline.wire.codes import ErrorCode
-from tieline.wire.envelope import Malformed, Offer, Ping, decode
+from tieline.wire.envelope import MAX_BACKSLASHES, Malformed, Offer, Ping, decode
 
 BAD = ErrorCode.BAD_MESSAGE
 UNREADABLE = Malformed(BAD)
@@ -310,3 +310,13 @@ def test_a_pair_beside_a_lone_one_keeps_its_meaning() -> None:
 def test_a_ping_whose_data_cannot_go_back_as_it_came_is_refused() -> None:
     lone = rb'{"requestId":"p","module":"ROOM","cmd":"PING","data":"\ud800"}'
     assert decode(lone) == Malformed(BAD, "p", "PING")
+
+
+@pytest.mark.parametrize("count", [MAX_BACKSLASHES, MAX_BACKSLASHES + 2])
+def test_beside_a_lone_surrogate_backslashes_are_bounded(count: int) -> None:
+    lone = b'"\\ud800' + b"\\" * (count - 2) + b'\\n"'
+    message = decode(offer_with(lone))
+    assert isinstance(message, Offer) == (count == MAX_BACKSLASHES)
+    assert isinstance(decode(offer_with(lone.replace(b"\\ud800", b"xx"))), Offer)
+    if count > MAX_BACKSLASHES:
+        assert message == UNREADABLE

@@ -26,6 +26,7 @@ PUSHED = (
         (jetstream.update_stream("S"), "$JS.API.STREAM.UPDATE.S"),
         (jetstream.get_from_leader("S"), "$JS.API.STREAM.MSG.GET.S"),
         (jetstream.direct_get("S"), "$JS.API.DIRECT.GET.S"),
+        (jetstream.delete_message("S"), "$JS.API.STREAM.MSG.DELETE.S"),
         (jetstream.create_consumer("S", "c", "a.>"), "$JS.API.CONSUMER.CREATE.S.c.a.>"),
         (jetstream.consumer_info("S", "c"), "$JS.API.CONSUMER.INFO.S.c"),
         (jetstream.next_message("S", "c"), "$JS.API.CONSUMER.MSG.NEXT.S.c"),
@@ -154,6 +155,7 @@ def test_a_question_is_the_json_that_jetstream_reads() -> None:
     assert json.loads(jetstream.few_last_messages_of(["a.*"], 5)) == {"multi_last": ["a.*"], "batch": 5}
     assert json.loads(jetstream.count_of("a.*")) == {"multi_last": ["a.*"], "batch": 1}
     assert json.loads(jetstream.message_at(5)) == {"seq": 5}
+    assert json.loads(jetstream.deletion_of(17)) == {"seq": 17, "no_erase": True}
     assert json.loads(jetstream.messages_of("a.b", 5, 257, 1000)) == {
         "seq": 5,
         "batch": 257,

@@ -3,9 +3,15 @@
 Those that one kind alone may have stand beside their requests.
 """
 
+from typing import Final
+
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import NO_CALL, CallId
 from tieline.wire.internal.message import Message
+
+UNPROVEN: Final = "UNPROVEN"
+"""The reason of a refusal for want of a token (`OpenSession.token`). No client is told it: the gateway asks
+again, with the token."""
 
 
 class Refused(Message, frozen=True, array_like=True, tag=True, gc=False):

@@ -62,7 +62,7 @@ ANSWERS: Final[dict[type[PresenceRequest], tuple[type[PresenceReply], ...]]] = {
     Check: (Relay, Refused, SessionGone),
     OpenSession: (Opened, Outdated, Refused, SessionGone),
     EndSession: (Done,),
-    Register: (Done, Outdated, SessionGone),
+    Register: (Done, Outdated, Refused, SessionGone),
     Regrant: (Done, Outdated, Refused, SessionGone),
     Tell: (Done, Refused, SessionGone),
     FindReplaced: (Replaced,),

@@ -3,7 +3,16 @@
 from typing import Final
 
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.ids import (
+    NO_TOKEN,
+    AdmissionToken,
+    ConnectionId,
+    GatewayId,
+    RoomId,
+    SecretHash,
+    SessionId,
+    UserId,
+)
 from tieline.wire.internal.message import Message
 
 
@@ -33,6 +42,8 @@ class OpenSession(Message, frozen=True, array_like=True, tag=True, gc=False):
     resume_asked: int = 0
     """As of which the session with the secret in `resume` was asked to begin; 0: the client's token does not
     say."""
+    token: AdmissionToken = NO_TOKEN
+    """What entitles the gateway to ask this, for a presence that looks itself (`presence.entitlement`)."""
 
 
 class Opened(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -95,6 +106,8 @@ class Register(Message, frozen=True, array_like=True, tag=True, gc=False):
     """See `OpenSession`."""
     number: int = 0
     """See `JoinRoom`."""
+    token: AdmissionToken = NO_TOKEN
+    """See `OpenSession`."""
 
 
 class Regrant(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -111,6 +124,8 @@ class Regrant(Message, frozen=True, array_like=True, tag=True, gc=False):
     connection: ConnectionId = ConnectionId("")
     number: int = 0
     """See `JoinRoom`."""
+    token: AdmissionToken = NO_TOKEN
+    """See `OpenSession`."""
 
 
 class Tell(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -154,6 +169,8 @@ class LeaseKept(Message, frozen=True, array_like=True, tag=True, gc=False):
     """Of the lease, in the bucket: see `OpenSession.asked`."""
     now: int = 0
     """The broker's time, in Unix milliseconds; 0: unknown."""
+    tokens: bool = False
+    """Presence looks itself at the tokens by which sessions begin: give them to it."""
 
 
 class CloseSession(Message, frozen=True, array_like=True, tag=True, gc=False):

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from gateway.admission.tokens import Claims
 from gateway.client.deliveries import NOTHING
 from gateway.client.session import Session
 from gateway.delivery.delivery import Delivery
@@ -19,6 +18,7 @@ from tieline.runtime.broker import Broker, Subscription, connect
 from tieline.runtime.message import Message
 from tieline.runtime.nats_parser import Listener
 from tieline.runtime.requests import Requests
+from tieline.verification.tokens import Claims
 from tieline.wire.digests import message_id
 from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
 from tieline.wire.limits import MAX_MISSED

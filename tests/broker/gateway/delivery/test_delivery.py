@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.admission.tokens import Claims
 from gateway.client.deliveries import NOTHING, PART_BYTES, Missed
 from gateway.client.duplicates import name_of
 from gateway.client.session import Session
@@ -17,6 +16,7 @@ from tests.unit.gateway.client.alice import PLAIN
 from tests.unit.gateway.client.harness import AN_HOUR_S, Harness, connected, event
 from tieline.runtime.broker import Broker, BrokerAway, connect
 from tieline.runtime.requests import NoAnswer, Requests
+from tieline.verification.tokens import Claims
 from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
 from tieline.wire.subjects import Subjects
 

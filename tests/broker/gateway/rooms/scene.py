@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from gateway.admission.tokens import Claims
 from gateway.client.actions import AskPresence, RoomListing
 from gateway.client.deliveries import NOTHING
 from gateway.client.mail import Had
@@ -25,6 +24,7 @@ from tests.unit.gateway.client.harness import AN_HOUR_S, Harness, connected
 from tests.unit.gateway.rooms.hall import short
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import PATIENCE_S, Requests
+from tieline.verification.tokens import Claims
 from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal.answers import Done

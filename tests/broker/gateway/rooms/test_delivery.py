@@ -13,10 +13,12 @@ from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.rooms.hall import short
 from tieline.runtime.requests import PATIENCE_S
 from tieline.wire import jetstream
-from tieline.wire.ids import SessionId, UserId
+from tieline.wire.ids import RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal.rooms import ListMembers
+from tieline.wire.internal.sessions import Opened
 
 DAN = UserId("dan")
+CELLAR = RoomId("cellar")
 
 
 async def sends(scene: Scene, name: str) -> None:
@@ -189,6 +191,23 @@ async def test_who_takes_batches_and_has_lost_its_place_gets_a_list(scene: Scene
     assert await carol.hears(1) == [f"room-{number}-list"]
     bob = await scene.enters(BOB)
     assert await carol.hears(1) == [f"room-{bob}"]
+
+
+async def test_rooms_that_nobody_here_was_in_are_told_together(scene: Scene) -> None:
+    carol = Here(scene, CAROL)
+    rooms = dict.fromkeys((HALL, CELLAR), 1)
+    carol.session.opened(Opened(carol.session.session, resumed=False, rooms=rooms), SecretHash(b""))
+    await scene.delivery.follow(carol.harness.connection, carol.session)
+    numbers = [await scene.enters(user, room) for user in (ALICE, BOB) for room in (HALL, CELLAR)]
+
+    scene.delivery.release(carol.session, NOTHING)
+
+    assert await carol.hears(4) == [
+        *(f"room-{number}-after-{numbers[0] - 1}" for number in numbers[:3]),
+        f"room-{numbers[3]}",
+    ]
+    await scene.delivery.drop(carol.session)
+    assert scene.retold == []
 
 
 async def test_who_is_gone_has_no_seat(scene: Scene) -> None:

@@ -9,6 +9,7 @@ from gateway.client.actions import RoomListing
 from gateway.client.pages import Page
 from gateway.rooms.memberships import LISTS_AT_ONCE
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, Here, Scene
+from tests.support.waiting import until
 from tieline.wire.ids import RoomId
 from tieline.wire.internal.answers import Done
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
@@ -72,8 +73,8 @@ async def test_presence_lists_a_room_once_for_all(scene: Scene) -> None:
     clients = [Here(scene, user) for user in (BOB, CAROL)]
     for client in clients:
         await client.comes(HALL)
-    await scene.rooms.listen(HALL)
-    await asyncio.sleep(0)
+    hall = await scene.rooms.listen(HALL)
+    await until(lambda: len(hall.seats) == len(clients))
     asks = (client.asks(ListMembers(client.session.user, client.session.session, HALL)) for client in clients)
     answers = await asyncio.gather(*asks)
     assert [names(answer) for answer in answers] == [[ALICE], [ALICE]]

@@ -12,10 +12,11 @@ from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire.ids import ConnectionId, GatewayId, UserId
+from tieline.wire.ids import NO_TOKEN, AdmissionToken, ConnectionId, GatewayId, SecretHash, SessionId, UserId
 from tieline.wire.internal import codec
+from tieline.wire.internal.answers import UNPROVEN, Refused
 from tieline.wire.internal.directions import GatewayRequest, PresenceReply, PresenceRequest
-from tieline.wire.internal.sessions import FindReplaced, KeepLease, LeaseKept, Replaced
+from tieline.wire.internal.sessions import FindReplaced, KeepLease, LeaseKept, Opened, OpenSession, Replaced
 from tieline.wire.subjects import Subjects
 
 SUBJECTS: Final = Subjects("t")
@@ -42,6 +43,10 @@ class Setup(Protocol):
         """Let what was begun be answered."""
         ...
 
+    def forget(self) -> None:
+        """List what was asked before no more."""
+        ...
+
 
 class Fake:
     """The fake of unit tests."""
@@ -58,6 +63,9 @@ class Fake:
 
     def go_on(self) -> None:
         self._fake.answer_begun()
+
+    def forget(self) -> None:
+        self._fake.asked.clear()
 
 
 class Real:
@@ -92,6 +100,9 @@ class Real:
     def go_on(self) -> None:
         """Do nothing: what is begun is answered by itself."""
 
+    def forget(self) -> None:
+        self._asked.clear()
+
 
 @pytest.fixture(params=["fake", "real"])
 async def setup(request: pytest.FixtureRequest, pip_nats: NatsServer) -> AsyncIterator[Setup]:
@@ -113,6 +124,35 @@ async def test_each_request_gets_the_reply_to_its_kind(setup: Setup) -> None:
     assert await setup.presence.ask(LEASE) == LeaseKept("run 1")
     assert await setup.presence.ask(QUESTION) == Replaced((ConnectionId("c-1"),))
     assert setup.asked() == [LEASE, QUESTION]
+
+
+def opens(token: AdmissionToken) -> OpenSession:
+    names = SessionId("s"), GatewayId("g"), ConnectionId("c")
+    nothing = SecretHash(b"")
+    return OpenSession(UserId("alice"), *names, True, (), nothing, nothing, None, token=token)
+
+
+TOKEN = AdmissionToken("e.y.J")
+
+
+@pytest.mark.parametrize("setup", ["real"], indirect=True)
+async def test_presence_is_given_tokens_only_if_it_looks_at_them(setup: Setup) -> None:
+    setup.reply(OpenSession, Opened(SessionId("s"), resumed=False, rooms={}))
+    for tokens, expected in ((False, NO_TOKEN), (True, TOKEN), (False, NO_TOKEN)):
+        setup.reply(KeepLease, LeaseKept("run 1", tokens=tokens))
+        await setup.presence.ask(LEASE)
+        setup.forget()
+        await setup.presence.ask(opens(TOKEN))
+        assert setup.asked() == [opens(expected)]
+
+
+@pytest.mark.parametrize("setup", ["real"], indirect=True)
+async def test_a_presence_that_looks_since_a_moment_ago_is_given_one(setup: Setup) -> None:
+    refused = Refused(UNPROVEN)
+    setup.reply(OpenSession, refused)
+    assert await setup.presence.ask(opens(TOKEN)) == refused
+    assert setup.asked() == [opens(NO_TOKEN), opens(TOKEN)]
+    assert await setup.presence.ask(opens(NO_TOKEN)) == refused  # there is none to be given
 
 
 async def test_a_request_without_a_reply_in_time_is_an_exception(setup: Setup) -> None:

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from gateway.admission.tokens import Claims
 from gateway.client.session import Session
 from gateway.delivery.connections import Connections
 from gateway.sessions.presence import RemotePresence
@@ -19,6 +18,7 @@ from tests.unit.gateway.client.harness import AN_HOUR_S, Harness, connected
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
+from tieline.verification.tokens import Claims
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId
 from tieline.wire.internal import codec

@@ -140,6 +140,36 @@ def test_a_new_certificate_that_has_expired_is_not_used(tmp_path: Path) -> None:
     assert name_shown(certificate) == "older"
 
 
+def test_a_new_certificate_is_not_used_before_it_is_good(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = time.time()
+    here = self_signed(tmp_path, "older")
+    certificate = Certificate(Files(here.certificate, here.key), clock=lambda: now)
+    self_signed(tmp_path, "of-tomorrow", begins_in_days=1).write_over(here)
+    for _ in range(5):
+        certificate.look()
+    assert name_shown(certificate) == "older"
+    (line,) = caplog.records
+    assert "not good yet" in vars(line)["why"]
+    now += 2 * 86_400
+    certificate.look()
+    assert name_shown(certificate) == "of-tomorrow"
+
+
+def test_at_the_start_one_that_is_not_good_yet_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = self_signed(tmp_path, "of-tomorrow", begins_in_days=1)
+    certificate = at(here)
+    assert [record.message for record in caplog.records] == [
+        "the certificate is not good yet, so that clients refuse it"
+    ]
+    self_signed(tmp_path, "of-tomorrow-too", begins_in_days=1).write_over(here)
+    certificate.reload()
+    assert name_shown(certificate) == "of-tomorrow-too"
+
+
 def test_at_the_start_an_expired_one_is_shown_and_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

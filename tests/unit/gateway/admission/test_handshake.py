@@ -16,10 +16,10 @@ from gateway.admission.handshake import (
     judge,
     select_subprotocol,
 )
-from gateway.admission.keys import read_key_set
 from gateway.admission.origins import Origins
-from gateway.admission.tokens import Demands, Tokens
-from tests.unit.gateway.admission.issuer import EC, RSA, key_set
+from tests.unit.verification.issuer import EC, RSA, key_set
+from tieline.verification.keys import read_key_set
+from tieline.verification.tokens import Demands, Tokens
 from tieline.wire.codes import HandshakeError
 
 NOW = 1_700_000_000.0

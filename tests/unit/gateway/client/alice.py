@@ -3,7 +3,6 @@
 import json
 from typing import Any, Final, Literal
 
-from gateway.admission.tokens import Claims, Tokens
 from gateway.client.actions import AskPresence, AskRouter, Say
 from gateway.client.ice_servers import IceServers
 from gateway.client.session import Session
@@ -11,6 +10,7 @@ from gateway.client.terms import Terms
 from gateway.limits.rates import NO_LIMITS, Rates
 from gateway.limits.user_budget import UserBudget
 from tests.unit.wire.samples import frame, room_message, signal_message
+from tieline.verification.tokens import Claims, Tokens
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 
 ALICE, BOB = UserId("alice"), UserId("bob")

@@ -12,7 +12,6 @@ from websockets.http11 import Request, Response
 from websockets.uri import parse_uri
 
 from gateway.admission.entrance import Entrance, Room
-from gateway.admission.tokens import Claims
 from gateway.client.connection import READ_BYTES, Connection
 from gateway.client.deliveries import NOTHING, Deliveries, Missed
 from gateway.client.session import Session
@@ -27,6 +26,7 @@ from tests.unit.gateway.client.host import RELAYED, FakeHost
 from tests.unit.gateway.client.transport import Socket
 from tests.unit.wire import samples
 from tieline.runtime.tally import Tally
+from tieline.verification.tokens import Claims
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId
 from tieline.wire.internal.directions import PresenceReply, RouterReply
 

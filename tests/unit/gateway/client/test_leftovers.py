@@ -16,6 +16,7 @@ from websockets.http11 import Request, Response
 from gateway.admission.certificate import Files, load
 from gateway.client.connection import CLOSING_S, HANDSHAKE_S, Connection
 from gateway.client.tls import Tls
+from gateway.client.trickle import Trickle
 from gateway.client.turns import Turns
 from gateway.client.waiting import Waiting
 from gateway.limits.rate import rate
@@ -323,7 +324,11 @@ class Gateway:
             self._loop, ANYBODY, self._host, self._ask, lambda _: None, self._turns, self._waiting
         )
         connection.lost = self.lost
-        return connection if self._context is None else Tls(connection, self._context, self._turns)
+        return (
+            connection
+            if self._context is None
+            else Tls(connection, self._context, self._turns, Trickle(self._loop))
+        )
 
     def _ask(self, connection: Connection, request: Request, response: Response) -> None:
         if request.path != "/ws":

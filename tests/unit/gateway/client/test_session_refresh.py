@@ -5,13 +5,10 @@ import time
 import jwt
 import pytest
 
-from gateway.admission.keys import read_key_set
-from gateway.admission.tokens import Tokens
 from gateway.client.actions import AskKeys, AskPresence, HangUp, Say
 from gateway.client.ice_servers import IceServers
 from gateway.client.session import Session
 from gateway.client.terms import Terms
-from tests.unit.gateway.admission.issuer import EC, RSA, key_set
 from tests.unit.gateway.client.alice import (
     ALICE,
     CELLAR,
@@ -28,8 +25,12 @@ from tests.unit.gateway.client.alice import (
 )
 from tests.unit.gateway.client.harness import connected
 from tests.unit.gateway.client.harness import session as live_session
+from tests.unit.verification.issuer import EC, RSA, key_set
 from tests.unit.wire.samples import frame, ping_message, refresh_message, room_message
+from tieline.verification.keys import read_key_set
+from tieline.verification.tokens import Tokens
 from tieline.wire.codes import CloseCode
+from tieline.wire.ids import AdmissionToken, GatewayId
 from tieline.wire.internal.answers import Done, SessionGone
 from tieline.wire.internal.rooms import RoomMembers
 from tieline.wire.internal.sessions import Regrant
@@ -60,11 +61,24 @@ def refresh(session: Session, newer: str, now: float = NOW) -> AskPresence:
 def test_presence_is_told_what_the_newer_token_grants() -> None:
     session = in_rooms(alice(), "hall", "cellar")
 
-    ask = refresh(session, token(rooms=["hall"], join=["room-1"], voice=False))
+    one, other = (
+        AdmissionToken(token(rooms=["hall"], join=["room-1"], voice=False)),
+        AdmissionToken(token(rooms="*")),
+    )
+    ask = refresh(session, one)
 
     assert (ask.request_id, ask.cmd) == ("r-1", "REFRESH_TOKEN")
-    assert ask.request == Regrant(ALICE, SESSION, False, (HALL, ROOM), (HALL, CELLAR))
-    assert refresh(session, token(rooms="*")).request == Regrant(ALICE, SESSION, True, None, (HALL, CELLAR))
+    assert ask.request == Regrant(ALICE, SESSION, False, (HALL, ROOM), (HALL, CELLAR), token=one)
+    expected = Regrant(ALICE, SESSION, True, None, (HALL, CELLAR), token=other)
+    assert refresh(session, other).request == expected
+
+
+def test_when_it_has_agreed_the_newer_token_is_shown_to_it() -> None:
+    session, newer = alice(), AdmissionToken(token(rooms="*"))
+    ask = refresh(session, newer)
+    assert session.opening(GatewayId("g"), None).token == session.registration(GatewayId("g")).token != newer
+    session.presence_answered(ask, Done())
+    assert session.opening(GatewayId("g"), None).token == session.registration(GatewayId("g")).token == newer
 
 
 def test_nothing_changes_before_presence_has_agreed() -> None:

@@ -14,11 +14,19 @@ from gateway.admission.certificate import Files, load
 from gateway.admission.entrance import Room
 from gateway.client.connection import CLOSING_S, HANDSHAKE_S
 from gateway.client.inbound import MAX_UNREAD
-from gateway.client.tls import LONGEST_RECORD, MOST_HANDSHAKE_BYTES, MOST_RECORDS, READ_BYTES
+from gateway.client.tls import LONGEST_RECORD, MOST_EMPTY, MOST_HANDSHAKE_BYTES, MOST_RECORDS, READ_BYTES
+from gateway.client.trickle import READS, RESTS_S
 from tests.support.certificates import self_signed
 from tests.support.metrics import value_of
 from tests.unit.gateway.client.harness import ping, signals
-from tests.unit.gateway.client.tls_line import TlsLine
+from tests.unit.gateway.client.tls_line import TlsClient, TlsLine
+from tests.unit.gateway.client.tls_records import (
+    APPLICATION_DATA,
+    CHANGE_CIPHER_SPEC,
+    CIPHER,
+    Sealer,
+    writing_down_secrets,
+)
 from tieline import metrics
 from tieline.wire.codes import CloseCode
 
@@ -227,6 +235,58 @@ def test_many_small_records_are_shared_out(context: ssl.SSLContext) -> None:
     assert set(rest) == {"p-1"}
 
 
+def sealing(line: TlsLine, folder: Path) -> Sealer:
+    """Have the client's records from now on sealed by the test."""
+    line.client = TlsClient(writing_down_secrets(folder / "secrets"))
+    line.open()
+    assert line.client.tls.cipher() == (CIPHER, "TLSv1.3", 256)
+    return Sealer(folder / "secrets", written=1)  # the request
+
+
+def nothing_said(sealer: Sealer, kind: str) -> bytes:
+    return sealer.key_update() if kind == "key update" else sealer.sealed(APPLICATION_DATA)
+
+
+def pinged(line: TlsLine, sealer: Sealer, request_id: str) -> None:
+    line.websocket.send_text(ping(request_id))
+    (frame,) = line.websocket.data_to_send()
+    line.arrive(sealer.sealed(APPLICATION_DATA, frame))
+
+
+@pytest.mark.parametrize("kind", ["key update", "empty"])
+def test_records_in_which_nothing_is_said_are_few(kind: str, context: ssl.SSLContext, tmp_path: Path) -> None:
+    line = TlsLine(context)
+    sealer = sealing(line, tmp_path)
+    for request_id in ("p-1", "p-2"):
+        for _ in range(MOST_EMPTY):
+            line.arrive(nothing_said(sealer, kind))
+        pinged(line, sealer, request_id)  # after which they are counted anew
+    assert [message["requestId"] for message in line.messages()] == ["p-1", "p-2"]
+    for _ in range(MOST_EMPTY):
+        line.arrive(nothing_said(sealer, kind))
+    assert not line.socket.is_aborted
+    line.arrive(nothing_said(sealer, kind))
+    assert line.socket.is_aborted
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_so_are_those_in_the_middle_of_a_handshake(at_once: bool, context: ssl.SSLContext) -> None:
+    before = value_of(DONE), value_of(FAILED)
+    patient, endless = TlsLine(context), TlsLine(context)
+    for line in (patient, endless):
+        line.arrive(line.client.hello())
+    its_own = 1  # the library sends one, too
+    for line, count in ((patient, MOST_EMPTY - its_own), (endless, MOST_EMPTY + 1)):
+        records = [CHANGE_CIPHER_SPEC] * count
+        for data in [b"".join(records)] if at_once else records:
+            line.arrive(data)
+    patient.client.incoming.write(patient.socket.taken())
+    patient.arrive(patient.client.hello())
+    assert endless.socket.is_closing()
+    assert not patient.socket.is_closing()
+    assert (value_of(DONE), value_of(FAILED)) == (before[0] + 1, before[1] + 1)
+
+
 RECORD_HEADS = st.sampled_from(
     [b"\x14\x03\x03", b"\x15\x03\x03", b"\x16\x03\x01", b"\x17\x03\x03", b"\x19\x03\x03"]
 )
@@ -300,6 +360,50 @@ def test_a_client_that_ends_its_stream_has_left(context: ssl.SSLContext) -> None
     assert line.tls.eof_received() is False
     line.clock.settle()
     assert line.gone_with == [1006]
+
+
+def test_a_record_byte_by_byte_is_read_in_few_reads_and_heard(context: ssl.SSLContext) -> None:
+    line, reads = TlsLine(context).open(), 0
+    line.websocket.send_text(ping("p"))
+    for byte in line.client.encrypted(b"".join(line.websocket.data_to_send())):
+        reads += line.socket.is_reading()
+        line.arrive(bytes((byte,)))
+        line.clock.advance(0.001)
+    assert reads < READS + 5
+    line.clock.advance(max(RESTS_S))
+    line.arrive(b"")
+    assert [message["requestId"] for message in line.messages()] == ["p"]
+    assert line.socket.is_reading()
+
+
+def test_a_second_handshake_cuts_the_client(context: ssl.SSLContext) -> None:
+    line = TlsLine(context).open()
+    line.arrive(TlsClient().hello())
+    assert line.socket.is_aborted
+
+
+@pytest.mark.parametrize(
+    "begins", [b"", b"\x16\x03\x01\x02", b"\x16\x03\x01\x3f\xff" * 200, b"\x16\x03\x01\xff\xff" * 9]
+)
+def test_a_handshake_that_is_not_done_is_counted_and_ends(begins: bytes, context: ssl.SSLContext) -> None:
+    line = TlsLine(context)
+    line.arrive(begins)
+    assert len(line.entrance) == len(line.entrance.half_open) == 1
+    line.clock.advance(HANDSHAKE_S)
+    assert line.socket.is_closing()
+    line.lose()
+    assert len(line.entrance) == len(line.entrance.half_open) == 0
+    assert line.clock.is_idle
+
+
+def test_of_handshakes_that_are_not_done_an_address_has_its_share(context: ssl.SSLContext) -> None:
+    line = TlsLine(context, room=Room(half_open=2))
+    line.arrive(TlsClient().hello()[:50])
+    other = line.entrance.enter(TlsLine(context).connection, "203.0.113.9")
+    line.entrance.enter(TlsLine(context).connection, "203.0.113.1")
+    assert line.socket.is_aborted  # the oldest of the address that has most
+    assert len(line.entrance.half_open) == 2
+    other.over()
 
 
 def test_bytes_that_are_no_tls_cut_the_client(context: ssl.SSLContext) -> None:

@@ -68,7 +68,7 @@ def test_a_rest_that_is_stopped_calls_nobody() -> None:
     scene.trickle.stop()
 
 
-def test_sockets_that_begin_to_rest_together_are_read_one_after_the_other() -> None:
+def test_rests_that_begin_together_end_one_after_the_other() -> None:
     scenes = [Scene() for _ in RESTS_S]
     for scene in scenes:
         for _ in range(READS):

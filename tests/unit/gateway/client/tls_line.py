@@ -17,6 +17,7 @@ from gateway.admission.addresses import read_networks
 from gateway.admission.entrance import Entrance, Room
 from gateway.client.connection import Connection
 from gateway.client.tls import READ_BYTES, Tls
+from gateway.client.trickle import Trickle
 from gateway.client.turns import Turns
 from gateway.client.waiting import Waiting
 from tests.unit.gateway.client.clock import Clock
@@ -102,7 +103,7 @@ class TlsLine:
             self.waiting,
             now=self.clock.time,
         )
-        self.tls = Tls(self.connection, context, turns)
+        self.tls = Tls(self.connection, context, turns, Trickle(self.clock.loop))
         self.tls.connection_made(self.socket)
         self.client = TlsClient()
         self.websocket = ClientProtocol(parse_uri("wss://gateway.example/ws"))

@@ -1,6 +1,6 @@
 """How often one user connects, and how long one is kept out that was closed for flooding."""
 
-from gateway.limits.connects import MOST_OUT_S, Connects, Wait
+from gateway.limits.connects import MOST_DEBT_S, MOST_OUT_S, Connects, Wait
 from gateway.limits.limit import Limit
 from gateway.limits.rate import rate
 from gateway.limits.rates import NO_LIMITS
@@ -39,3 +39,10 @@ def test_who_is_kept_out_ever_so_often_stays_out_no_longer() -> None:
     for _ in range(2_000):  # on as many connections
         alice.keep_out(50.0)
     assert alice.attempt(resumes=False, now=50.0) == Wait(Limit.FLOODING, MOST_OUT_S)
+
+
+def test_who_is_over_the_limit_by_much_does_not_connect_meanwhile() -> None:
+    alice = Connects(NO_LIMITS._replace(connects=rate(0.5, 1)))
+    for resumes in (False, True):
+        assert alice.attempt(resumes, 50.0, MOST_DEBT_S + 7) == Wait(Limit.RATE, 7.0)
+    assert alice.attempt(resumes=False, now=50.0, debt_s=MOST_DEBT_S) is None  # and nothing was counted

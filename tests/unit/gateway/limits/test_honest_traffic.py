@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from gateway.admission.tokens import Claims
 from gateway.client.actions import AskPresence, AskRouter, Say
 from gateway.client.budget import price_of_frame
 from gateway.client.session import Session
@@ -20,6 +19,7 @@ from gateway.limits.limit import Limit
 from gateway.limits.rates import Rates
 from gateway.limits.user_budget import UserBudget
 from tests.unit.gateway.client.alice import NOW, PLAIN, SECRET
+from tieline.verification.tokens import Claims
 from tieline.wire.envelope import SIGNAL_COMMANDS
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
 from tieline.wire.internal.answers import Done, Refused

@@ -73,6 +73,25 @@ def test_what_is_kept_is_there_whole_if_it_is_not_much() -> None:
     assert numbers(log, 0) == []
 
 
+def test_what_is_known_already_stays_whatever_the_stream_keeps() -> None:
+    log = RoomLog()
+    log.catch_up([change(3, CAROL)], 0)
+    log.add(change(4, ALICE), 0)
+    log.add(change(5, ALICE, "updated"), 0)
+    log.remember([])
+    assert numbers(log, 0) == [3, 4, 5]
+
+
+def test_what_was_found_late_is_told_also_when_much_has_come_since() -> None:
+    log = RoomLog()
+    log.add(change(8, ALICE), 0)
+    log.add(change(10, BOB), 0)
+    log.catch_up([change(9, CAROL)], 0)
+    for number in range(11, 10 + MAX_RECENT):
+        log.add(change(number, UserId(f"user-{number}")), 0)
+    assert numbers(log, 8)[:2] == [9, 10]
+
+
 def test_more_than_is_kept_one_by_one_is_not_remembered() -> None:
     log = RoomLog()
     log.catch_up([change(MAX_RECENT + 2, ALICE, "updated")], 0)

@@ -1,5 +1,7 @@
 """When members are told: a room at a pace, and a few members before others have the loop."""
 
+import pytest
+
 from gateway.rooms.live_room import LiveRoom
 from gateway.rooms.pacer import LOOK_EVERY, PACE_A_MEMBER_S, PACE_S, PAUSE_S, SLICE_S, Pacer
 from tests.unit.gateway.client.clock import Clock
@@ -144,3 +146,26 @@ def test_a_room_that_is_dropped_is_not_waited_for() -> None:
     telling.clock.advance(PACE_S)
     assert client.written == []
     assert telling.clock.is_idle
+
+
+class Broken(Client):
+    """A client that meets a bug whenever it is told something."""
+
+    def write(self, frames: bytes) -> None:
+        """Fail."""
+        raise ZeroDivisionError(frames)
+
+
+def test_a_bug_that_one_member_meets_keeps_nobody_else_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    telling, hall = Telling(), live()
+    clients = crowd(hall, 3)
+    Broken(BOB).seats.enter(hall, hall.number)
+    last = Client(CAROL)
+    last.seats.enter(hall, hall.number)
+    for number in (1, 2):
+        hall.take(change(number, ALICE if number == 1 else UserId("dan")), 0)
+        telling.pacer.touch(hall)
+        telling.clock.advance(1)
+    assert [len(client.written) for client in (*clients, last)] == [2] * 4
+    assert not telling.pacer.pending
+    assert [record.getMessage() for record in caplog.records] == ["member not told: a bug"] * 2

@@ -8,7 +8,6 @@ import msgspec
 from websockets.http11 import Response
 
 from gateway.admission.handshake import Admitted
-from gateway.admission.tokens import Claims
 from gateway.client.ice_servers import IceServers
 from gateway.client.session import Session
 from gateway.client.terms import Pace, Terms
@@ -25,6 +24,7 @@ from tests.unit.gateway.client.harness import AN_HOUR_S, WELCOME, Harness
 from tests.unit.gateway.sessions.delivery import FakeDelivery
 from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.runtime.broker import BrokerAway
+from tieline.verification.tokens import Claims
 from tieline.wire.ids import ConnectionId, GatewayId, ResumeToken, SecretHash, SessionId, UserId
 from tieline.wire.internal.directions import GatewayRequest
 from tieline.wire.internal.sessions import EndSession
@@ -151,8 +151,8 @@ class Scene:
         self.departures.on_gone(harness.connection)
 
     async def settles(self) -> None:
-        """Let everything go on that does not wait for a test."""
-        for _ in range(20):
+        """Let everything go on that does not wait for a test; of those who come together one in a turn."""
+        for _ in range(100):
             await asyncio.sleep(0)
 
     def requests(self, kind: type[GatewayRequest]) -> list[GatewayRequest]:

@@ -10,6 +10,7 @@ import pytest
 from gateway.client.deliveries import Missed
 from gateway.client.duplicates import name_of
 from gateway.client.mail import Had
+from gateway.limits import prices
 from gateway.sessions.arrival_queue import (
     AT_ONCE,
     LONGEST_SPREAD_S,
@@ -22,8 +23,8 @@ from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.scene import ALICE, GATEWAY, Arriving, Scene, admitted
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import ResumeToken, RoomId, SecretHash, SessionId
-from tieline.wire.internal.answers import SessionGone
+from tieline.wire.ids import AdmissionToken, ResumeToken, RoomId, SecretHash, SessionId
+from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.directions import GatewayRequest
 from tieline.wire.internal.sessions import EndSession, Opened, OpenSession
 from tieline.wire.resume_tokens import secret_hash
@@ -51,6 +52,23 @@ def opening(scene: Scene) -> OpenSession:
 
 
 # A new session.
+
+
+async def test_presence_is_given_the_token_that_has_admitted_the_client(scene: Scene) -> None:
+    harness = Arriving()
+    its = admitted()._replace(token=AdmissionToken("e.y.J"))
+    await scene.arrivals.let_in(harness.connection, harness.response, its)
+    assert opening(scene).token == "e.y.J"
+
+
+@pytest.mark.parametrize("resume", [None, "older"])
+async def test_whose_token_presence_does_not_take_is_told_so(scene: Scene, resume: str | None) -> None:
+    scene.presence.reply(OpenSession, Refused("BAD_TOKEN"))
+    harness = await let_in(scene, resume)
+    assert harness.http_status() == 401
+    assert scene.delivery.dropped == [opening(scene).connection]
+    (end,) = scene.ends()
+    assert end.connection == opening(scene).connection
 
 
 async def test_a_new_session_is_followed_before_presence_begins_it(scene: Scene) -> None:
@@ -107,6 +125,21 @@ async def test_a_client_that_is_let_in_is_here_and_released(scene: Scene) -> Non
     assert list(scene.connections) == [harness.connection]
     assert [missed.fresh for _, missed in scene.delivery.released] == [[]]
     assert scene.arrivals.under_way == 0
+
+
+@pytest.mark.parametrize(
+    ("resumed", "price"), [(False, prices.CONNECT + 2 * prices.CONNECT_ROOM), (True, prices.RESUME)]
+)
+async def test_who_comes_into_many_rooms_is_charged_for_each(
+    scene: Scene, resumed: bool, price: float
+) -> None:
+    rooms = {HALL: 5, RoomId("cellar"): 5}
+    scene.presence.reply(OpenSession, Opened(OLDER, resumed=resumed, rooms=rooms))
+
+    harness = await let_in(scene, resume="the older's secret")
+
+    assert harness.connection.session is not None
+    assert harness.connection.session.budget.usage.units == price
 
 
 # A session that is resumed.

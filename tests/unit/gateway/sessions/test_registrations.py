@@ -11,7 +11,7 @@ from tieline.runtime.message import Message
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId
 from tieline.wire.internal import codec
-from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.answers import Done, Refused, SessionGone
 from tieline.wire.internal.directions import GatewayRequest
 from tieline.wire.internal.sessions import CloseSession, EndSession, KeepLease, Register
 
@@ -106,6 +106,12 @@ async def test_without_a_broker_it_cannot_say_so(scene: Scene, caplog: pytest.Lo
 
 
 # One session again.
+
+
+async def test_a_session_whose_token_presence_does_not_take_is_lost(scene: Scene) -> None:
+    scene.presence.reply(Register, Refused("BAD_TOKEN"))
+    gone = await scene.registrations.register(session_of(scene.here("alice")))
+    assert gone == SessionGone(replaced=False)
 
 
 async def test_a_session_is_registered_again_as_it_is_now(scene: Scene) -> None:

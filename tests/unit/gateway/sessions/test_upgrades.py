@@ -7,18 +7,18 @@ import jwt
 import pytest
 
 from gateway.admission.handshake import Admission
-from gateway.admission.keys import read_key_set
 from gateway.admission.origins import Origins
-from gateway.admission.tokens import Tokens
 from gateway.client.connection import HANDSHAKE_S
 from gateway.limits.addresses import NO_ADDRESS_LIMITS, Addresses, AddressLimits, connects_a_minute
 from gateway.limits.connects import Wait
 from gateway.limits.limit import Limit
 from gateway.sessions.attempts import MOST_OF_A_USER
 from gateway.sessions.upgrades import MOST_SETTLING, SPREAD_S, Upgrades
-from tests.unit.gateway.admission.issuer import RSA, key_set
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import Scene
+from tests.unit.verification.issuer import RSA, key_set
+from tieline.verification.keys import read_key_set
+from tieline.verification.tokens import Tokens
 from tieline.wire.ids import UserId
 from tieline.wire.internal.sessions import EndSession, OpenSession
 

@@ -2,11 +2,10 @@
 
 from typing import Final
 
+from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.negotiation import (
-    NOTHING,
     CandidatePolicy,
     Incoming,
-    Negotiation,
     Outcome,
     Outgoing,
     answer,

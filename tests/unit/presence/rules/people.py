@@ -7,7 +7,7 @@ import msgspec
 from presence.rules import room as room_rules
 from presence.rules import session as session_rules
 from presence.rules.change import Change, Facts, Prepare, Step
-from presence.rules.negotiation import Negotiation
+from presence.rules.negotiated import Negotiation
 from presence.rules.user import Membership, Session, User, with_session
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId

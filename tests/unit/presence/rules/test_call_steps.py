@@ -4,7 +4,8 @@ import pytest
 
 from presence.rules import negotiation
 from presence.rules.call_steps import Candidates, answered_offer_at, candidates, step
-from presence.rules.negotiation import NOTHING, Negotiation, Outcome
+from presence.rules.negotiated import NOTHING, Negotiation
+from presence.rules.negotiation import Outcome
 from tests.unit.presence.rules.frames import ALICE, BOB, NOW, answers, hangs_up, offers, trickles
 from tieline.wire.codes import ErrorCode
 

@@ -23,7 +23,7 @@ from presence.rules.effects import (
     UserEffect,
     is_cheap,
 )
-from presence.rules.negotiation import Negotiation
+from presence.rules.negotiated import Negotiation
 from presence.rules.user import User
 from tests.unit.presence.rules.people import online
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId

@@ -6,7 +6,7 @@ import pytest
 from presence.rules import endings, negotiation
 from presence.rules.change import Change, Facts
 from presence.rules.effects import CallEnded, EndCalls, EndCallsWithoutRoom, HangUp
-from presence.rules.negotiation import NOTHING, Negotiation
+from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.user import User, with_session
 from tests.unit.presence.rules.frames import ALICE, BOB, CALL, NOW, SESSIONS, established, offers, waiting
 from tests.unit.presence.rules.people import away, ended, online

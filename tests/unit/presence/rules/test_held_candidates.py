@@ -1,17 +1,13 @@
 import msgspec
 import pytest
 
+from presence.rules.negotiated import NOTHING, RETRY_MS, Negotiation, apart, lies_apart
 from presence.rules.negotiation import (
     MAX_HELD,
     MAX_HELD_BYTES,
     MAX_INLINE_BYTES,
-    NOTHING,
     PRECEDED_MS,
-    RETRY_MS,
-    Negotiation,
-    apart,
     kept_apart,
-    lies_apart,
     replay,
 )
 from tests.unit.presence.rules.frames import (

@@ -4,7 +4,7 @@ import pytest
 
 from presence.rules.change import Change, Facts, Step
 from presence.rules.holding import by_its_gateway, checked, holds
-from presence.rules.negotiation import Negotiation
+from presence.rules.negotiated import Negotiation
 from presence.rules.user import Session, User
 from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal.answers import Done, SessionGone

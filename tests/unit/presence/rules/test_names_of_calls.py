@@ -6,7 +6,8 @@ import pytest
 from presence.rules import negotiation
 from presence.rules.change import Change, Facts
 from presence.rules.effects import Happening
-from presence.rules.negotiation import MAX_OVER, NOTHING, CandidatePolicy, Negotiation, end
+from presence.rules.negotiated import NOTHING, Negotiation
+from presence.rules.negotiation import MAX_OVER, CandidatePolicy, end
 from presence.rules.signals import Terms, check
 from tests.unit.presence.rules.frames import (
     ALICE,

@@ -1,6 +1,7 @@
 import pytest
 
-from presence.rules.negotiation import NOTHING, Negotiation, WaitingOffer, end, expire
+from presence.rules.negotiated import NOTHING, Negotiation, WaitingOffer
+from presence.rules.negotiation import end, expire
 from tests.unit.presence.rules.frames import (
     ALICE,
     BOB,

@@ -1,6 +1,7 @@
 import msgspec
 import pytest
 
+from presence.rules.negotiated import NOTHING, RETRY_MS, HeldCandidate, Negotiation, Remembered, WaitingOffer
 from presence.rules.negotiation import (
     MAX_HELD,
     MAX_HELD_BYTES,
@@ -8,15 +9,9 @@ from presence.rules.negotiation import (
     MAX_RELEASED,
     MAX_RELEASED_BYTES,
     MAX_REMEMBERED,
-    NOTHING,
     PRECEDED_MS,
-    RETRY_MS,
-    HeldCandidate,
-    Negotiation,
     Outcome,
     Outgoing,
-    Remembered,
-    WaitingOffer,
     end,
     expire,
     held_digests,

@@ -6,7 +6,8 @@ import pytest
 from presence.rules import negotiation
 from presence.rules.change import Change, Facts, Timer
 from presence.rules.effects import Replaced
-from presence.rules.negotiation import MAX_HELD, NOTHING, RETRY_MS, CandidatePolicy, Negotiation
+from presence.rules.negotiated import NOTHING, RETRY_MS, Negotiation, WaitingOffer
+from presence.rules.negotiation import MAX_HELD, CandidatePolicy
 from presence.rules.signals import GRANT_S, Terms, check
 from presence.rules.user import User, with_session
 from tests.unit.presence.rules.frames import (
@@ -79,7 +80,7 @@ def bare(judgement: Change[Negotiation]) -> Change[Negotiation]:
     return msgspec.structs.replace(judgement, said=(), then=None)
 
 
-def timer_for(offer: negotiation.WaitingOffer | None, left_s: float = TIMEOUT_S) -> Timer:
+def timer_for(offer: WaitingOffer | None, left_s: float = TIMEOUT_S) -> Timer:
     """The timer of an offer of Alice's."""
     assert offer is not None
     return Timer(Keys.offer_timer(ALICE, BOB, offer.generation), left_s)

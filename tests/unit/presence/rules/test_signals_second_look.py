@@ -8,7 +8,7 @@ import pytest
 from presence.rules import negotiation, signals
 from presence.rules.change import Change, Facts
 from presence.rules.effects import CallEnded, HangUp
-from presence.rules.negotiation import NOTHING, Negotiation, WaitingOffer
+from presence.rules.negotiated import NOTHING, Negotiation, WaitingOffer
 from presence.rules.signals import Terms
 from presence.rules.user import User
 from tests.unit.presence.rules.frames import (

@@ -13,7 +13,8 @@ from typing import Final, Literal
 from presence.rules import endings, negotiation
 from presence.rules.change import Change, Facts
 from presence.rules.effects import EndCalls, EndCallsWithoutRoom
-from presence.rules.negotiation import NOTHING, CandidatePolicy, Negotiation
+from presence.rules.negotiated import NOTHING, Negotiation, apart
+from presence.rules.negotiation import CandidatePolicy
 from presence.rules.signals import Terms, check
 from presence.rules.user import User
 from tests.unit.presence.rules import people
@@ -207,7 +208,7 @@ class World:
             self.pairs[pair_of] = judgement.record
         if judgement.apart is not None:
             assert judgement.apart.key == Keys.held(frame.sender, frame.to, ask.digest)
-            self.apart[negotiation.apart(ask.digest)] = judgement.apart.value
+            self.apart[apart(ask.digest)] = judgement.apart.value
         return verdict
 
     def _is_outlived(self, frame: Frame) -> bool:

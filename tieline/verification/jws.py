@@ -8,12 +8,12 @@ keys, by C.
 import base64
 import binascii
 import re
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from jwt.algorithms import get_default_algorithms
 
-from gateway.admission.keys import Key
+from tieline.verification.keys import Key
 
 ALGORITHMS: Final = ("HS256", "RS256", "ES256", "EdDSA")
 _VERIFIERS: Final = {name: get_default_algorithms()[name] for name in ALGORITHMS}
@@ -28,9 +28,9 @@ class Malformed(Exception):
 class _Header(msgspec.Struct, frozen=True):
     alg: str
     kid: str | msgspec.UnsetType | None = msgspec.UNSET
-    typ: Any = ""
-    crit: Any = msgspec.UNSET
-    b64: Any = True
+    typ: object = ""
+    crit: object = msgspec.UNSET
+    b64: object = True
 
 
 _header = msgspec.json.Decoder(_Header)

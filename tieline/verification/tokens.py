@@ -5,17 +5,14 @@ checked here, for the protocol is strict where PyJWT is lenient and the other wa
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
-from gateway.admission.jws import Malformed, Signed, read_signed
-from gateway.admission.keys import Key
+from tieline.verification.jws import Malformed, Signed, read_signed
+from tieline.verification.keys import Key
 from tieline.wire.ids import RoomId, UserId, is_valid_id
-
-LONGEST_TOKEN: Final = 16_384
-"""Bytes of a token: what a request line or a header may have of it, with room for the rest. A longer one
-is not even decoded: a stranger may send any number."""
+from tieline.wire.limits import LONGEST_TOKEN
 
 MOST_KEYS_TRIED: Final = 4
 """Keys that one token is tried with in vain. A set that has more of one algorithm names them, and so do its
@@ -109,8 +106,8 @@ NO_DEMANDS: Final = Demands()
 class _MadeFor(msgspec.Struct, frozen=True):
     """Claims of any type: whoever demands nothing of them lets in what others put there."""
 
-    aud: Any = None
-    iss: Any = None
+    aud: object = None
+    iss: object = None
 
 
 _claims = msgspec.json.Decoder(Claims)
@@ -134,12 +131,15 @@ class Tokens:
         fetches: bool = False,
         max_rooms: int = MAX_ROOMS,
         demands: Demands = NO_DEMANDS,
+        apart_s: float = 0.0,
     ) -> None:
         """Take the secret, the one before it while they are changed, and the public keys that stay.
 
         With `fetches` there are others, which `key_server` puts into `fetched`. `max_rooms` are those that
-        a token may name, 0: any number.
+        a token may name, 0: any number. `apart_s` is how far this clock may be from that of others who verify
+        the same tokens: by so much it is lenient.
         """
+        self._apart_s = apart_s
         self._max_rooms = max_rooms
         self._demands = demands
         secrets = (Key(_SHARED, text.encode()) for text in (secret, previous_secret) if text)
@@ -173,9 +173,9 @@ class Tokens:
 
     def _check(self, signed: Signed, claims: Claims, now: float) -> None:
         """Look at what a token says that is signed by a key of ours."""
-        if claims.exp <= now:
+        if claims.exp + self._apart_s <= now:
             raise BadToken("expired")
-        if max(claims.nbf, claims.iat) > now + CLOCK_SKEW_S:
+        if max(claims.nbf, claims.iat) > now + CLOCK_SKEW_S + self._apart_s:
             raise BadToken("not valid yet")
         if self._demands is not NO_DEMANDS:
             self._check_purpose(signed)
@@ -204,11 +204,11 @@ class Tokens:
             raise NotForHere("of another type (typ)")
 
     def _check_life(self, claims: Claims, now: float) -> None:
-        if claims.exp - now >= FAR_AHEAD_S:
+        if claims.exp - now >= FAR_AHEAD_S + self._apart_s:
             raise LivesTooLong("exp is ten years ahead or more: is it in milliseconds? It counts seconds")
         if self._demands.max_life_s:
             begun = min(claims.iat, now) if claims.iat else now
-            if claims.exp - begun > self._demands.max_life_s + CLOCK_SKEW_S:
+            if claims.exp - begun > self._demands.max_life_s + CLOCK_SKEW_S + self._apart_s:
                 raise LivesTooLong(f"it lives for longer than {self._demands.max_life_s:g} s")
 
     def _signed(self, token: str) -> Signed:

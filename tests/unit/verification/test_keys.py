@@ -7,9 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.admission.keys import UnusableKey, read_key_set, read_pem
-from gateway.admission.tokens import BadToken, Tokens, UnknownKey
-from tests.unit.gateway.admission.issuer import EC, ED, ISSUERS, NOW, RSA, Issuer, another, key_set, stranger
+from tests.unit.verification.issuer import EC, ED, ISSUERS, NOW, RSA, Issuer, another, key_set, stranger
+from tieline.verification.keys import UnusableKey, read_key_set, read_pem
+from tieline.verification.tokens import BadToken, Tokens, UnknownKey
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 

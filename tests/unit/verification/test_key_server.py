@@ -6,7 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.admission.key_server import (
+from tests.unit.verification.issuer import EC, NOW, RSA, Issuer, key_set
+from tests.unit.verification.key_site import KeySite, key_site
+from tieline.cli.dev.ports import hold_ports
+from tieline.verification.key_server import (
     LONGEST_BYTES,
     LONGEST_RETRY_S,
     MIN_INTERVAL_S,
@@ -17,10 +20,7 @@ from gateway.admission.key_server import (
     is_url,
     leads_to_the_same,
 )
-from gateway.admission.tokens import BadToken, Tokens
-from tests.unit.gateway.admission.issuer import EC, NOW, RSA, Issuer, key_set
-from tests.unit.gateway.admission.key_site import KeySite, key_site
-from tieline.cli.dev.ports import hold_ports
+from tieline.verification.tokens import BadToken, Tokens
 
 SET = key_set(RSA.jwk())
 

@@ -8,11 +8,12 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission.keys import read_key_set
-from gateway.admission.tokens import (
+from tests.unit.verification.issuer import ED, another, key_set, stranger
+from tests.unit.wire.samples import VALID_IDS
+from tieline.verification.keys import read_key_set
+from tieline.verification.tokens import (
     CLOCK_SKEW_S,
     FAR_AHEAD_S,
-    LONGEST_TOKEN,
     MOST_KEYS_TRIED,
     BadToken,
     Claims,
@@ -22,9 +23,8 @@ from gateway.admission.tokens import (
     Tokens,
     TooManyRooms,
 )
-from tests.unit.gateway.admission.issuer import ED, another, key_set, stranger
-from tests.unit.wire.samples import VALID_IDS
 from tieline.wire.ids import RoomId
+from tieline.wire.limits import LONGEST_TOKEN
 
 NOW = 1_700_000_000.0
 SECRET, PREVIOUS, STRANGER = "new-" * 16, "old-" * 16, "odd-" * 16

@@ -3,9 +3,9 @@
 import asyncio
 from typing import Final
 
-from presence.effects import ENDED_AT_ONCE
+from presence.call_endings import ENDED_AT_ONCE
 from presence.rules.effects import HangUp
-from presence.rules.negotiation import Negotiation
+from presence.rules.negotiated import Negotiation
 from presence.store import StoreUnavailable
 from tests.support.waiting import until
 from tests.unit.presence.counting_store import CountingStore

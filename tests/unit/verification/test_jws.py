@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission.jws import Malformed, read_signed
-from gateway.admission.keys import Key, read_key_set
-from tests.unit.gateway.admission.issuer import ISSUERS, Issuer, key_set
+from tests.unit.verification.issuer import ISSUERS, Issuer, key_set
+from tieline.verification.jws import Malformed, read_signed
+from tieline.verification.keys import Key, read_key_set
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 SHARED = Key("HS256", SECRET.encode())

@@ -16,11 +16,11 @@ from http.client import HTTPException, HTTPMessage
 from typing import IO, Final
 from urllib.parse import urlsplit
 
-from gateway.admission.keys import Key, UnusableKey, read_key_set
-from gateway.admission.tokens import Tokens
 from tieline import __version__, metrics
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.single_flight import SingleFlight
+from tieline.verification.keys import Key, UnusableKey, read_key_set
+from tieline.verification.tokens import Tokens
 
 FETCH_S: Final = 3.0
 """For one fetch: it must leave the client whose token waits for it most of the 5 s for its upgrade."""
@@ -40,9 +40,6 @@ MIN_INTERVAL_S: Final = 10.0
 LONGEST_BYTES: Final = 1_048_576
 """Of a key set: a hundred keys take a tenth of it."""
 
-USER_AGENT: Final = f"Tieline/{__version__} (gateway)"
-"""Some networks in front of key servers refuse those that are called as a library."""
-
 _CHUNK: Final = 65_536
 _PORTS: Final = {"https": 443, "http": 80}
 
@@ -60,7 +57,10 @@ class KeyServer:
         min_interval_s: float = MIN_INTERVAL_S,
         retry_s: float = RETRY_S,
         jitter: Callable[[], float] = random.random,
+        service: str = "gateway",
     ) -> None:
+        """Take also the service that fetches, which the server is told."""
+        self._service = service
         self._url = url
         self._min_interval_s = min_interval_s
         self._retry_s = retry_s
@@ -100,7 +100,7 @@ class KeyServer:
         failed = metrics.KEY_FETCHES.labels("failed").inc
         with bug_guard(_log, "keys not fetched: a bug", failed, url=self._url):
             try:
-                self._tokens.fetched = await asyncio.to_thread(fetch, self._url)
+                self._tokens.fetched = await asyncio.to_thread(fetch, self._url, self._service)
             except (OSError, ValueError, HTTPException, UnusableKey) as problem:
                 failed()
                 _log.warning("keys not fetched", extra={"url": self._url, "error": str(problem)})
@@ -142,8 +142,13 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
 _opener = urllib.request.build_opener(_SameHost)
 
 
-def fetch(url: str) -> tuple[Key, ...]:
-    """Fetch a key set within `FETCH_S`. Blocks: call it in a thread.
+def user_agent(service: str) -> str:
+    """Say who fetches: some networks in front of key servers refuse those that are called as a library."""
+    return f"Tieline/{__version__} ({service})"
+
+
+def fetch(url: str, service: str = "gateway") -> tuple[Key, ...]:
+    """Fetch a key set within `FETCH_S`, for a service. Blocks: call it in a thread.
 
     Raises:
         OSError: it cannot be had.
@@ -151,7 +156,7 @@ def fetch(url: str) -> tuple[Key, ...]:
         UnusableKey: it is no key set.
     """
     until = time.monotonic() + FETCH_S
-    headers = {"Accept": "application/jwk-set+json, application/json", "User-Agent": USER_AGENT}
+    headers = {"Accept": "application/jwk-set+json, application/json", "User-Agent": user_agent(service)}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310  # see `is_url`
     body = bytearray()
     with _opener.open(request, timeout=FETCH_S) as answer:

@@ -1,0 +1,176 @@
+"""A storm: sessions that lose their gateway all at once, and are resumed on those that are left.
+
+They come back as the clients of `tieline.client` and of browsers do, each at a random moment within a second,
+and after a failure with growing waits. How long a return took is counted from that moment.
+"""
+
+import asyncio
+import itertools
+import random
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+
+from tieline.client.gateway_pool import BACKOFF_BASE_S, Backoff
+from tieline.load.client import LoadError, Target
+from tieline.load.connection import Connection, UpgradeRefused, connect
+from tieline.load.measurement import Measurement, Subject, clock
+from tieline.tokens import EVERY_ROOM, make_token
+
+ARRIVALS_AT_ONCE: Final = 16
+
+PATIENCE_S: Final = 60.0
+"""For all to be back: twice the resume window, after which no session can be resumed."""
+
+RETURNS_PER_COST: Final = 1000
+"""CPU seconds are given for so many returns."""
+
+
+class _Welcome(msgspec.Struct):
+    class Data(msgspec.Struct, rename="camel"):
+        resume_token: str
+        resumed: bool
+
+    data: Data
+
+
+_welcome = msgspec.json.Decoder(_Welcome)
+
+
+class ResumingClient:
+    """One client that can resume. It is in a room with another one, who is told that it is away, and back."""
+
+    connection: Connection
+
+    def __init__(self, target: Target, user: str, room: str) -> None:
+        assert target.secret is not None
+        self.is_resumed = False
+        self.attempts = 0
+        self._tls = target.tls
+        self._resume_token = ""
+        token = make_token(target.secret, user, [EVERY_ROOM], join=[room], made_for=target.made_for)
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    async def arrive(self, url: str) -> None:
+        """Connect, and wait for the welcome.
+
+        Raises:
+            UpgradeRefused, OSError, TimeoutError: not this time.
+        """
+        welcome: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def on_text(frame: bytes) -> None:
+            if not welcome.done():
+                welcome.set_result(frame)
+
+        self.attempts += 1
+        url = f"{url}?acks=1&resume={self._resume_token}"
+        self.connection = await connect(url, on_text, self._headers, tls=self._tls)
+        either: list[asyncio.Future[Any]] = [welcome, self.connection.closed]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not welcome.done():
+            raise UpgradeRefused(f"no WELCOME: {self.connection.closed.result()}")
+        data = _welcome.decode(welcome.result()).data
+        self._resume_token, self.is_resumed = data.resume_token, data.resumed
+
+    async def reconnect(self, url: str, spread: float) -> tuple[float, float]:
+        """Reconnect until it succeeds; returns the moment of the first attempt, and that of the welcome."""
+        backoff = Backoff(random.random)
+        wait = backoff.next_s() * spread / BACKOFF_BASE_S
+        due = clock() + wait
+        while True:
+            await asyncio.sleep(wait)
+            try:
+                await self.arrive(url)
+            except (UpgradeRefused, OSError):
+                wait = backoff.next_s()
+                continue
+            return due, clock()
+
+
+async def measure_storm(
+    target: Target,
+    sessions: int,
+    spread: float,
+    measured: Measurement,
+    kill: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Let `sessions` sessions of the first gateway lose it, and time their return to the others.
+
+    `kill` ends that gateway; without it the sessions' own connections are cut. The first attempts are spread
+    over `spread` seconds. The measurement begins with the loss.
+
+    Raises:
+        LoadError, UpgradeRefused, OSError, TimeoutError: a session could not be opened, or none came back.
+    """
+    asked: dict[str, float | str] = {
+        "sessions": sessions,
+        "spread": spread,
+        "loss": "connections cut" if kill is None else "gateway killed",
+    }
+    measured.describe(Subject("storm", asked, "returns", RETURNS_PER_COST, processes_may_end=True))
+    clients = [ResumingClient(target, *names) for names in _names(sessions)]
+    dying, *others = target.urls
+    await _arrive_all(clients, dying, measured)
+    if kill is not None:
+        await kill()
+    measured.start()
+    began = measured.began
+    if kill is None:
+        for client in clients:
+            client.connection.cut()
+    back = await _until_back(clients, others or [dying], spread, measured)
+    measured.stop()
+    measured.more["all back, s"] = max(back, default=began) - began
+    measured.more["failed attempts"] = sum(client.attempts for client in clients) - 2 * len(clients)
+    measured.faults.not_resumed += sum(not client.is_resumed for client in clients)
+    for start in range(0, len(clients), ARRIVALS_AT_ONCE):
+        await asyncio.gather(*(each.connection.close() for each in clients[start : start + ARRIVALS_AT_ONCE]))
+
+
+async def _until_back(
+    clients: list[ResumingClient], urls: list[str], spread: float, measured: Measurement
+) -> list[float]:
+    """Let all come back; returns when each was."""
+    back: list[float] = []
+
+    async def come_back(client: ResumingClient, url: str) -> None:
+        await client.connection.closed
+        client.is_resumed = False
+        due, now = await client.reconnect(url, spread)
+        measured.latencies.add(due, now - due)
+        back.append(now)
+        measured.step("come back", len(back), len(clients))
+
+    try:
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+            for client, url in zip(clients, itertools.cycle(urls), strict=False):
+                group.create_task(come_back(client, url))
+    except TimeoutError:
+        if not back:
+            raise LoadError(f"no session came back within {PATIENCE_S:g} s") from None
+    return back
+
+
+def _names(count: int) -> list[tuple[str, str]]:
+    """Make ids of users and rooms: two users share a room."""
+    run = uuid.uuid4().hex[:8]
+    return [(f"storm_{run}_{number}", f"storm_{run}_room_{number // 2}") for number in range(count)]
+
+
+async def _arrive_all(clients: list[ResumingClient], url: str, measured: Measurement) -> None:
+    waiting = iter(enumerate(clients, 1))
+
+    async def keep_arriving() -> None:
+        for number, client in waiting:
+            await client.arrive(url)
+            measured.step("open sessions", number, len(clients))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(ARRIVALS_AT_ONCE):
+                group.create_task(keep_arriving())
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
