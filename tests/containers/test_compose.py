@@ -15,7 +15,7 @@ from tests.support.demand import program
 from tests.support.secured import DEPLOY, KINDS, NODES, Prepared
 from tieline.cli.permissions import accounts
 from tieline.runtime.secret_files import read_secret
-from tieline.runtime.settings import variables_of
+from tieline.runtime.settings import ProcessSettings, variables_of
 
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
@@ -126,7 +126,7 @@ def test_a_service_reads_from_files_every_secret_that_it_needs(name: str, tmp_pa
 @pytest.mark.parametrize("name", KINDS)
 def test_a_service_is_told_settings_that_it_has_and_logs_in_as_itself(name: str) -> None:
     module = importlib.import_module("router.__main__" if name == "router" else f"{name}.settings")
-    kind = getattr(module, f"{name.capitalize()}Settings", module.ProcessSettings)
+    kind = getattr(module, f"{name.capitalize()}Settings", ProcessSettings)
     environ = SERVICES[name]["environment"]
     assert environ.keys() <= set(variables_of(kind))
     assert environ["TIELINE_NATS_USER"] == name
