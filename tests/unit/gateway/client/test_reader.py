@@ -174,6 +174,18 @@ def test_a_long_message_that_waited_begins_a_turn_of_its_own() -> None:
     assert harness.names() == ["p", "p-2"]
 
 
+def test_a_long_message_that_is_next_when_there_is_an_answer_waits_for_a_turn() -> None:
+    harness = connected()
+    harness.send(signal("s"), LONG)
+
+    harness.host.answer()
+
+    assert harness.names() == []
+    harness.clock.iterate()
+    assert harness.names() == ["p"]
+    assert harness.clock.is_at_rest
+
+
 def test_a_turn_has_a_bound_in_bytes() -> None:
     harness = connected()
     frame = masked(Opcode.TEXT, ping_of(4000))
