@@ -28,6 +28,13 @@ use up time."""
 
 _NO_ROOM: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
+_NAMES: Final = (
+    "EPERM", "EPROTO", "ENOPROTOOPT", "EOPNOTSUPP",
+    "ENETDOWN", "ENETUNREACH", "EHOSTDOWN", "EHOSTUNREACH", "ENONET",
+)  # fmt: skip
+_LOST: Final = frozenset(getattr(errno, name) for name in _NAMES if hasattr(errno, name))
+"""What accept(2) says of the connection that it takes, which is gone then, not of the socket that listens."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -70,6 +77,8 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as problem:
+                if problem.errno in _LOST:
+                    return
                 if problem.errno not in _NO_ROOM:
                     raise
                 self._pause(listening, problem)

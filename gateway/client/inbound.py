@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from gateway.client.actions import AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
 from gateway.client.host import Host
+from gateway.client.reader import AT_ONCE_BYTES
 from gateway.client.session import Session
 from gateway.client.waiting import Held
 from tieline import metrics
@@ -196,9 +197,9 @@ class Inbound:
             case HangUp(code=code):
                 self._client.close(code)
                 self.drop_unread()
-        if self._unread:
+        if self._unread and len(self._unread[0]) <= AT_ONCE_BYTES:
             self.act_on_next()  # only one: the others may all be answered at once, and wait for their turn
-        else:
+        else:  # also for a long one: hundreds of clients may be answered together
             self._client.on_answered()
 
     def _finish(self, say: Say, size: int, to: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 
 from tieline.wire.envelope import MAX_PAGE
-from tieline.wire.ids import UserId
+from tieline.wire.ids import MAX_ID_BYTES, UserId
 from tieline.wire.subjects import identifier, token
 
 PAGE: Final = 200
@@ -35,6 +35,9 @@ class Page(NamedTuple):
 
 FIRST: Final = Page()
 
+LONGEST_CURSOR: Final = 20 + 3 * MAX_ID_BYTES
+"""A number, and an id of which each byte is encoded."""
+
 
 def cursor(standing: Standing) -> str:
     """Say in the protocol's words where the next page begins."""
@@ -43,6 +46,8 @@ def cursor(standing: Standing) -> str:
 
 def read_cursor(text: str) -> Standing | None:
     """Read what `cursor` has said; None: it has not said that."""
+    if len(text) > LONGEST_CURSOR:  # what was decoded is kept for a while
+        return None
     joined_at, _, user = text.partition(".")
     if not (joined_at.isascii() and joined_at.isdecimal() and len(joined_at) < 20):
         return None

@@ -175,9 +175,9 @@ class Reader:
         self._held.change(len(data))
         if self._is_queued or self.is_full or self._allowance.is_waiting:
             self._set_reading()
-        elif len(self._rest) > AT_ONCE_BYTES:
-            self._wake()
-        elif self._look(AT_ONCE_FRAMES, AT_ONCE_BYTES):
+            return
+        is_long = self._arrived() + len(self._rest) > AT_ONCE_BYTES
+        if self._settle() if is_long else self._look(AT_ONCE_FRAMES, AT_ONCE_BYTES):
             self._turns.join(self)
         elif len(self._rest) >= len(data) and self._trickle.note(len(data), self._set_reading):
             self._set_reading()

@@ -127,7 +127,11 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
             elif self._trickle.note(len(data), self._set_reading):
                 self._set_reading()
         elif not self._is_queued:
-            self._queue()
+            if self._next_size():
+                self._trickle.completed()
+                self._queue()
+            else:
+                self._trickle.note(len(data), self._set_reading)
             self._set_reading()
 
     def eof_received(self) -> bool:
@@ -260,23 +264,28 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
         return _NOTHING
 
     def _feed(self) -> int:
-        """Give TLS the next record, if it is whole; what is no record is all given, for TLS to refuse it.
-
-        Returns how many bytes that is.
+        """Give TLS the next record, if it is whole; returns how many bytes that is.
 
         One at a time, since TLS itself acts on any number of those that only change keys before it returns.
+        """
+        size, rest = self._next_size(), self._rest
+        if size:
+            self._incoming.write(rest[:size])
+            del rest[:size]
+        return size
+
+    def _next_size(self) -> int:
+        """Say how long the next record is; 0: it is not whole.
+
+        What is no record is all one, for TLS to refuse it.
         """
         rest = self._rest
         if len(rest) < _HEAD:
             return 0
         size = _HEAD + int.from_bytes(rest[3:_HEAD], "big")
         if rest[0] not in _KINDS or rest[1] != _MAJOR or size > LONGEST_RECORD:
-            size = len(rest)
-        elif size > len(rest):
-            return 0
-        self._incoming.write(rest[:size])
-        del rest[:size]
-        return size
+            return len(rest)
+        return size if size <= len(rest) else 0
 
     # The transport of the client.
 

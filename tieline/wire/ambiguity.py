@@ -44,6 +44,10 @@ _USUAL: Final = tuple(
 """What stands between the `requestId` of a message and its content: of one of whose `data` nothing is read,
 of a signal, and of a signal that names its call behind its content."""
 
+_LONGEST_BETWEEN: Final = 1_024
+"""More than what stands there, with two users and a call. Each that was seen is kept for a while, and longer
+ones a client may send in any number, of 64 KiB."""
+
 _CALL: Final = re.compile(rb', ?"call": ?%b\}\}\Z' % _TEXT)
 _LONGEST_CALL: Final = 160
 """More than what names a call at the end of a frame, whose id has no more than 128 bytes."""
@@ -106,7 +110,8 @@ def _has_names(frame: bytes, end: int, kind: int) -> bool:
     else:
         return False
     # Up to here it is one text, and what follows could not be read if its end were escaped.
-    return _are_usual(frame[frame.find(b'"', begin) : end], kind)
+    begin = frame.find(b'"', begin)
+    return end - begin <= _LONGEST_BETWEEN and _are_usual(frame[begin:end], kind)
 
 
 @functools.lru_cache(maxsize=16_384)

@@ -5,7 +5,6 @@ computed with, and sizes. What is checked follows from the types of a message's 
 is added is checked, too.
 """
 
-import functools
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from tieline.wire.ids import (
     SessionId,
     UserId,
     is_own_id,
-    is_valid_id,
+    is_valid_name,
 )
 from tieline.wire.limits import LONGEST_TOKEN
 
@@ -54,14 +53,9 @@ def _is_text(value: str) -> bool:
     return len(value) <= MAX_TEXT
 
 
-_is_name: Final = functools.lru_cache(maxsize=16_384)(is_valid_id)
-_is_own: Final = functools.lru_cache(maxsize=16_384)(is_own_id)
-"""Cached, because each message names the same ones as many before it."""
-
-
 def _is_call(value: str) -> bool:
     """Say whether a call may be called so, or none is named; clients may name what no call has as its id."""
-    return not value or _is_name(value)
+    return not value or is_valid_name(value)
 
 
 def _is_token(value: str) -> bool:
@@ -70,12 +64,12 @@ def _is_token(value: str) -> bool:
 
 
 _CHECKS: Final[Mapping[object, Check]] = {
-    UserId: _is_name,
-    RoomId: _is_name,
-    SessionId: _is_own,
+    UserId: is_valid_name,
+    RoomId: is_valid_name,
+    SessionId: is_own_id,
     CallId: _is_call,
-    ConnectionId: _is_own,
-    GatewayId: _is_own,
+    ConnectionId: is_own_id,
+    GatewayId: is_own_id,
     AdmissionToken: _is_token,
     float: math.isfinite,
     int: _is_number,

@@ -9,7 +9,6 @@ be read in two ways is refused (`ambiguity`), and so is one that names `cmd` twi
 decoder itself does.
 """
 
-import functools
 from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
@@ -17,7 +16,7 @@ import msgspec
 from tieline.wire import ambiguity, origin, surrogates
 from tieline.wire.codes import ErrorCode
 from tieline.wire.depth import MAX_DEPTH, is_too_deep
-from tieline.wire.ids import MAX_ID_BYTES, is_shown, is_valid_id
+from tieline.wire.ids import MAX_ID_BYTES, is_shown, is_valid_id, is_valid_name
 from tieline.wire.surrogates import text_in
 
 MAX_MESSAGE_BYTES: Final = 65_536
@@ -290,12 +289,8 @@ def _spoiled(request_id: str, cmd: str) -> Malformed:
 def _names_are_valid(message: ClientMessage) -> bool:
     body = message.data
     if isinstance(body, SignalBody):
-        return _is_valid_name(body.sender) and _is_valid_name(body.to)
-    return not isinstance(body, RoomBody) or _is_valid_name(body.room)
-
-
-_is_valid_name = functools.lru_cache(maxsize=16_384)(is_valid_id)
-"""Cached, because names recur, unlike the ids of requests."""
+        return is_valid_name(body.sender) and is_valid_name(body.to)
+    return not isinstance(body, RoomBody) or is_valid_name(body.room)
 
 
 def named_call(body: SignalBody) -> str | None:

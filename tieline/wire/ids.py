@@ -3,6 +3,7 @@
 What they look like on a NATS subject is in `subjects`; this module only says what they are.
 """
 
+import functools
 import re
 from typing import Final, NamedTuple, NewType
 
@@ -75,7 +76,8 @@ _UNSEEN = re.compile(
 )
 """What a screen or a log shows as nothing, as something else, or in another order."""
 
-_OWN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MAX_OWN = 64
+_OWN = re.compile(rf"[A-Za-z0-9_-]{{1,{_MAX_OWN}}}")
 
 
 def is_valid_id(text: str) -> bool:
@@ -87,6 +89,17 @@ def is_valid_id(text: str) -> bool:
     if text.isascii():  # nearly all are
         return text.isprintable() and 0 < len(text) <= MAX_ID_BYTES and text.strip() == text
     return is_shown(text) and text.strip() == text
+
+
+def is_valid_name(text: str) -> bool:
+    """Say the same of a user or a room: their names recur, in message after message.
+
+    What was said of short ones is kept, and of no long ones, which anybody may send in any number.
+    """
+    return len(text) <= MAX_ID_BYTES and _is_valid_name(text)
+
+
+_is_valid_name = functools.lru_cache(maxsize=16_384)(is_valid_id)
 
 
 def is_shown(text: str) -> bool:
@@ -104,5 +117,13 @@ def is_shown(text: str) -> bool:
 
 
 def is_own_id(text: str) -> bool:
-    """Say whether `text` may be an id of our own making: of a session, a connection or a gateway."""
+    """Say whether `text` may be an id of our own making: of a session, a connection or a gateway.
+
+    They recur, too: see `is_valid_name`.
+    """
+    return len(text) <= _MAX_OWN and _is_own_id(text)
+
+
+@functools.lru_cache(maxsize=16_384)
+def _is_own_id(text: str) -> bool:
     return _OWN.fullmatch(text) is not None

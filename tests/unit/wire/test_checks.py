@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from tests.support.kept import kept_bytes
 from tieline.wire.checks import MAX_BYTES, MAX_INT, MAX_TEXT, UNREADABLE, Checker
 from tieline.wire.ids import (
     AdmissionToken,
@@ -183,3 +184,9 @@ def test_what_an_older_process_does_not_send_is_good() -> None:
     assert Checker(Grown).is_good(Grown(C, (ALICE,)))
     assert not Checker(Grown).is_good(Grown(ConnectionId(".")))
     assert not Checker(Grown).is_good(Grown(C, (UserId(""),)))
+
+
+@pytest.mark.parametrize("kind", [UserId, SessionId])
+def test_of_an_id_that_is_too_long_nothing_is_kept(kind: object) -> None:
+    checker = Checker(kind)
+    assert kept_bytes(lambda number: checker.is_good(f"{number}{'x' * 60_000}")) < 120_000

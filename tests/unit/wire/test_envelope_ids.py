@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.kept import kept_bytes
 from tests.unit.wire.samples import (
     HOSTILE_IDS,
     ROOM_COMMANDS,
@@ -92,3 +93,22 @@ def test_an_odd_but_printable_id_is_read_as_it_stands(text: str) -> None:
     assert (sent.request_id, sent.data.sender, sent.data.to) == (text, text, text)
     assert isinstance(joined, Join)
     assert (joined.request_id, joined.data) == (text, RoomBody(text))
+
+
+LONG = "x" * 60_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"requestId":"r","module":"ROOM","cmd":"JOIN","data":{"room":"LONG"}}',
+        '{"requestId":"r","module":"ROOM","cmd":"WEBRTC_OFFER","data":{"from":"LONG","to":"b","data":1}}',
+        '{"requestId":"r","module":"ROOM","cmd":"WEBRTC_OFFER","data":{"from":"a","to":"LONG","data":1}}',
+        '{"requestId":"r","module":"ROOM","cmd":"WEBRTC_OFFER","data":{"from":"a","to":"b","call":"LONG","data":1}}',
+        '{"requestId":"r","module":"ROOM","cmd":"PING","msg":"LONG","data":1}',
+        '{"requestId":"r","module":"ROOM","cmd":"PING","LONG":1,"data":1}',
+        '{"requestId":"LONG","module":"ROOM","cmd":"PING","data":1}',
+    ],
+)
+def test_of_what_is_long_nothing_is_kept(text: str) -> None:
+    assert kept_bytes(lambda number: decode(text.replace("LONG", f"{number}{LONG}").encode())) < 2 * len(LONG)

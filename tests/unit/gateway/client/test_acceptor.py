@@ -144,8 +144,9 @@ async def test_without_room_for_one_more_it_waits(code: int, caplog: pytest.LogC
     assert door.is_idle
 
 
-async def test_who_has_gone_before_it_was_accepted_is_no_trouble() -> None:
-    door, full = Door(), Full(errno.ECONNABORTED, errno.EAGAIN)
+@pytest.mark.parametrize("code", [errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH])
+async def test_who_has_gone_before_it_was_accepted_is_no_trouble(code: int) -> None:
+    door, full = Door(), Full(code, errno.EAGAIN)
     async with BackgroundTasks() as tasks:
         acceptor = Acceptor(door.loop, [full], never, tasks)
         acceptor.start()

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.client.pages import LONGEST_LOOKED_AT, Standing, cursor, read_cursor, wrong_argument
+from tests.support.kept import kept_bytes
 from tests.unit.wire.samples import VALID_IDS
 from tieline.wire.ids import UserId
 
@@ -18,6 +19,11 @@ def test_what_a_client_was_told_is_understood(joined_at: int, user: str) -> None
 @pytest.mark.parametrize("text", ["", ".", "5", "5.", "x.bob", "-5.bob", "٣.bob", "5.b ob", "9" * 20 + ".b"])
 def test_anything_else_is_not(text: str) -> None:
     assert read_cursor(text) is None
+
+
+def test_of_one_that_is_long_nothing_is_kept() -> None:
+    assert read_cursor("5." + "x" * 403) is None
+    assert kept_bytes(lambda number: read_cursor(f"5.{number}{'x' * 60_000}")) < 120_000
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,17 @@ def test_a_long_message_begins_a_turn_of_its_own(long: list[bytes]) -> None:
     assert harness.clock.is_at_rest
 
 
+def test_a_long_message_whose_end_comes_alone_has_to_wait_for_a_turn() -> None:
+    harness = connected()
+    harness.put(masked(Opcode.TEXT, LONG[:-1], fin=False))
+
+    harness.hand_over(masked(Opcode.CONT, LONG[-1:]))
+
+    assert harness.names() == []
+    harness.clock.iterate()
+    assert harness.names() == ["p"]
+
+
 def test_a_long_message_that_waited_begins_a_turn_of_its_own() -> None:
     harness = connected()
     harness.send(signal("s"), ping("p-0"), ping("p-1"), LONG, ping("p-2"))
@@ -161,6 +172,18 @@ def test_a_long_message_that_waited_begins_a_turn_of_its_own() -> None:
     assert harness.names() == ["p-1"]
     harness.clock.iterate()
     assert harness.names() == ["p", "p-2"]
+
+
+def test_a_long_message_that_is_next_when_there_is_an_answer_waits_for_a_turn() -> None:
+    harness = connected()
+    harness.send(signal("s"), LONG)
+
+    harness.host.answer()
+
+    assert harness.names() == []
+    harness.clock.iterate()
+    assert harness.names() == ["p"]
+    assert harness.clock.is_at_rest
 
 
 def test_a_turn_has_a_bound_in_bytes() -> None:

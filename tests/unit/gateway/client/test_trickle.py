@@ -3,6 +3,7 @@
 import pytest
 from websockets.frames import Frame, Opcode
 
+from gateway.client.reader import AT_ONCE_BYTES
 from gateway.client.terms import Pace
 from gateway.client.trickle import READS, RESTS_S, SMALL_BYTES, Trickle
 from tests.unit.gateway.client.clock import Clock
@@ -103,6 +104,12 @@ def test_a_message_byte_by_byte_is_read_in_few_reads_and_answered() -> None:
     assert harness.names() == ["p"]
     harness.send(ping("next"))
     assert harness.names() == ["next"]
+
+
+def test_the_rest_of_a_long_message_byte_by_byte_is_read_in_few_reads() -> None:
+    harness = connected()
+    harness.put(b"\x81\xfe\xff\xff" + bytes(4 + AT_ONCE_BYTES))
+    assert trickled(harness, b"x" * 100) < READS + 5
 
 
 def test_a_head_byte_by_byte_is_read_in_few_reads_and_answered() -> None:
