@@ -83,8 +83,9 @@ class RemotePresence:
         Raises:
             NoAnswer: no reply came within `patience_s`; the request may or may not have been carried out.
         """
+        was_given = self._gives_tokens  # another request may be refused meanwhile, and find out first
         reply = await self._ask(request, patience_s, is_wanted)
-        if isinstance(reply, Refused) and reply.reason == UNPROVEN and not self._gives_tokens:
+        if isinstance(reply, Refused) and reply.reason == UNPROVEN and not was_given:
             self._gives_tokens = True  # it was set so a moment ago
             reply = await self._ask(request, patience_s, is_wanted)
         if isinstance(reply, LeaseKept):

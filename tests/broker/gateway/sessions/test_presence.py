@@ -1,5 +1,6 @@
 """What holds of asking presence: over a real broker, and of the fake that unit tests ask instead."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
@@ -126,10 +127,10 @@ async def test_each_request_gets_the_reply_to_its_kind(setup: Setup) -> None:
     assert setup.asked() == [LEASE, QUESTION]
 
 
-def opens(token: AdmissionToken) -> OpenSession:
+def opens(token: AdmissionToken, user: str = "alice") -> OpenSession:
     names = SessionId("s"), GatewayId("g"), ConnectionId("c")
     nothing = SecretHash(b"")
-    return OpenSession(UserId("alice"), *names, True, (), nothing, nothing, None, token=token)
+    return OpenSession(UserId(user), *names, True, (), nothing, nothing, None, token=token)
 
 
 TOKEN = AdmissionToken("e.y.J")
@@ -153,6 +154,15 @@ async def test_a_presence_that_looks_since_a_moment_ago_is_given_one(setup: Setu
     assert await setup.presence.ask(opens(TOKEN)) == refused
     assert setup.asked() == [opens(NO_TOKEN), opens(TOKEN)]
     assert await setup.presence.ask(opens(NO_TOKEN)) == refused  # there is none to be given
+
+
+@pytest.mark.parametrize("setup", ["real"], indirect=True)
+async def test_a_presence_that_refuses_several_is_given_one_of_each(setup: Setup) -> None:
+    setup.reply(OpenSession, Refused(UNPROVEN))
+    users = ("alice", "bob", "carol")
+    await asyncio.gather(*(setup.presence.ask(opens(TOKEN, user)) for user in users))
+    expected = [opens(token, user) for token in (NO_TOKEN, TOKEN) for user in users]
+    assert setup.asked() == expected
 
 
 async def test_a_request_without_a_reply_in_time_is_an_exception(setup: Setup) -> None:
