@@ -107,7 +107,7 @@ async def _serve(
             await unless_stopped(stopping, keys.good.wait())
         entitlement = _entitlement(settings, tokens, keys, clock)
         operations = Operations(
-            records, changes, gateways, terms, settings.resume_window, max_rooms, entitlement
+            records, changes, gateways, terms, settings.resume_window, log, max_rooms, entitlement
         )
         consuming = background.create_task(timers.run())
         watching = background.create_task(watch_streams(bucket, mailbox, streams.try_to_make, ready))

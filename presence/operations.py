@@ -16,6 +16,7 @@ from presence.changes import Changes
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.records import Records
+from presence.room_log import RoomLog
 from presence.rules import entitled, holding, room, session, signals
 from presence.rules.change import Facts, Rule, Step
 from presence.rules.entitled import Entitled
@@ -92,6 +93,7 @@ class Operations:
         gateways: Gateways,
         terms: Terms,
         resume_window_s: float,
+        log: RoomLog,
         max_rooms: int = 0,
         entitlement: Entitlement | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -100,6 +102,7 @@ class Operations:
 
         None: gateways are believed in what tokens say.
         """
+        self._log = log
         self._entitlement = entitlement
         self._monotonic = monotonic
         self._records = records
@@ -123,7 +126,7 @@ class Operations:
         if entitlement is not None:
             join, list_members = entitled.in_time(entitled.joining(join)), entitled.in_time(list_members)
         self._gateways = gateways
-        self._opening: dict[OpenSession, asyncio.Future[PresenceReply | None]] = {}
+        self._under_way: dict[OpenSession | EndSession, asyncio.Future[PresenceReply | None]] = {}
         self._table: dict[type[PresenceRequest], Handler] = {
             Check: self._check,
             OpenSession: self._open,
@@ -139,9 +142,6 @@ class Operations:
             Retell: self._retell,
         }
         self._retell_pace = RetellPace()
-        self._retell_now: Callable[[Retell], Awaitable[PresenceReply]] = self._on_user(
-            room.retell, confirmed=True
-        )
 
     async def carry_out(self, request: PresenceRequest) -> PresenceReply:
         """Carry out one request.
@@ -227,38 +227,51 @@ class Operations:
         until_ms = ask.at + LATE_MS if ask.at else None
         return await self._changes.negotiation(ask.user, ask.to, rule, until_ms)
 
-    async def _open(self, ask: OpenSession) -> PresenceReply:
-        """Begin or resume a session; the same request again, while it is under way, waits for its answer.
+    async def _once(
+        self, ask: OpenSession | EndSession, carry_out: Callable[[], Awaitable[PresenceReply]]
+    ) -> PresenceReply:
+        """Carry out a request; the same again, while it is under way, waits for its answer.
 
-        A gateway asks again after half a second, and ending hundreds of calls of an older session may take
-        that long: done several times side by side it would take longer still. When that has failed, it is
-        begun once more.
+        A gateway asks again after half a second, and ending hundreds of calls of a session may take that
+        long: done several times side by side it would take longer still. When that has failed, it is begun
+        once more.
         """
-        while (under_way := self._opening.get(ask)) is not None:
+        while (under_way := self._under_way.get(ask)) is not None:
             reply = await asyncio.shield(under_way)
             if reply is not None:
                 return reply
-        outcome = self._opening[ask] = asyncio.get_running_loop().create_future()
+        outcome = self._under_way[ask] = asyncio.get_running_loop().create_future()
         reply = None
         try:
-            reply = await self._gateways.minded(ask, functools.partial(self._begin, ask))
-            if isinstance(reply, Opened):
-                reply = msgspec.structs.replace(reply, offer_timeout_s=self._terms.offer_timeout_s)
+            reply = await carry_out()
         finally:
-            del self._opening[ask]
+            del self._under_way[ask]
             outcome.set_result(reply)
+        return reply
+
+    async def _open(self, ask: OpenSession) -> PresenceReply:
+        """Begin or resume a session."""
+        begin = functools.partial(self._gateways.minded, ask, functools.partial(self._begin, ask))
+        reply = await self._once(ask, begin)
+        if isinstance(reply, Opened):
+            return msgspec.structs.replace(reply, offer_timeout_s=self._terms.offer_timeout_s)
         return reply
 
     async def _retell(self, ask: Retell) -> PresenceReply:
         if not self._retell_pace.allows((ask.room, ask.user), self._monotonic()):
             raise StoreUnavailable("asked for too often")
-        return await self._retell_now(ask)
+        is_logged = await self._log.has(ask.room, ask.user)
+        retell = functools.partial(room.retell, ask, is_logged=is_logged)
+        return await self._changes.user(ask.user, retell, confirmed=True)
 
     async def _register(self, ask: Register) -> PresenceReply:
         return await self._gateways.minded(ask, functools.partial(self._restore, ask))
 
-    async def _end(self, ask: EndSession) -> Done:
+    async def _end(self, ask: EndSession) -> PresenceReply:
         """Carry out the end of one connection, or of several; again, it changes nothing."""
+        return await self._once(ask, functools.partial(self._lose, ask))
+
+    async def _lose(self, ask: EndSession) -> Done:
         ends = (ask, *ask.also)
         found = await self._records.store.read(*dict.fromkeys(Keys.user(end.user) for end in ends))
 

@@ -40,6 +40,14 @@ class RoomLog(Protocol):
         """
         ...
 
+    async def has(self, room: RoomId, user: UserId) -> bool:
+        """Whether the log still has a change of a user, by the leader's word.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        ...
+
 
 class MailboxLog:
     """The log in the mailbox stream. `adapt` makes the stream keep it, if it does not."""
@@ -48,6 +56,7 @@ class MailboxLog:
         self._requests = requests
         self._subjects = subjects
         self._adapt = adapt
+        self._info = jetstream.stream_info(subjects.mailbox())
 
     async def add(self, room: RoomId, user: UserId, change: RoomChange) -> int:
         """See `RoomLog.add`."""
@@ -62,6 +71,19 @@ class MailboxLog:
             return await self._publish(subject, payload, name)
         except NoAnswer as error:
             raise StoreUnavailable(subject) from error
+
+    async def has(self, room: RoomId, user: UserId) -> bool:
+        """See `RoomLog.has`."""
+        subject = self._subjects.room(room, user)
+        ask = jetstream.kept_of(subject)
+        try:
+            reply = await self._requests.ask_once(self._info, ask, TIMEOUT_S)
+        except NoAnswer as error:
+            raise StoreUnavailable(subject) from error
+        stream = jetstream.read_stream(reply.data)
+        if stream.state is None:
+            raise StoreUnavailable(subject, stream.error)
+        return subject in (stream.state.subjects or ())
 
     async def _publish(self, subject: str, payload: bytes, name: str) -> int:
         headers = jetstream.named_anew(name, secrets.token_hex(NONCE_BYTES))

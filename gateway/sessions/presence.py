@@ -83,9 +83,9 @@ class RemotePresence:
         Raises:
             NoAnswer: no reply came within `patience_s`; the request may or may not have been carried out.
         """
-        has_given = self._gives_tokens
+        was_given = self._gives_tokens  # another request may be refused meanwhile, and find out first
         reply = await self._ask(request, patience_s, is_wanted)
-        if isinstance(reply, Refused) and reply.reason == UNPROVEN and not has_given:
+        if isinstance(reply, Refused) and reply.reason == UNPROVEN and not was_given:
             self._gives_tokens = True  # it was set so a moment ago
             reply = await self._ask(request, patience_s, is_wanted)
         if isinstance(reply, LeaseKept):

@@ -107,13 +107,19 @@ def list_members(ask: ListMembers, user: User | None, _beside: Beside, _facts: F
     return Change(ListRoom(ask.room, ask.hears))
 
 
-def retell(ask: Retell, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
-    """Tell a room once more that a user is in it, or is not."""
+def retell(ask: Retell, user: User | None, _beside: Beside, facts: Facts, *, is_logged: bool) -> Step[User]:
+    """Tell a room once more that a user is in it, or is not.
+
+    Of a user who is no member the room hears only if its log still has a change of that user (`is_logged`):
+    else nobody can have missed it, and the user may never have been there.
+    """
     if user is None:
         return Change(Done())  # it has gone for so long that whoever missed it has asked since
     member = user.rooms.get(ask.room)
     if member is not None and user.is_reachable:
         return Change(Done(), user, (MemberCame(ask.room, member.entry, facts.now, again=True),))
+    if not is_logged:
+        return Change(Done())
     reason: LeftReason = "left" if member is None else "disconnected"
     return Change(Done(), user, (MemberWent(ask.room, user.session.id, 0, reason, facts.now, again=True),))
 

@@ -275,6 +275,28 @@ async def test_a_gateway_gives_itself_no_question_to_answer(cluster: SecuredClus
             assert "permissions violation for publish" in complaint
 
 
+@pytest.mark.parametrize(
+    ("user", "subject"),
+    [("gateway", f"{NS}.mark.intruder"), ("router", FRAME_FOR_BOB), ("presence", FRAME_FOR_BOB)],
+)
+async def test_no_message_empties_the_mailbox(
+    cluster: SecuredCluster, system: System, user: str, subject: str
+) -> None:
+    """A publisher may ask JetStream to drop all that came before, where the stream allows it."""
+    reply = f"{NS}.{user}.intruder.reply.1"
+    async with Intruder.as_user(cluster, user) as intruder:
+        answers: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def hear(message: Msg) -> None:
+            answers.put_nowait(message.data)
+
+        await intruder.client.subscribe(reply, cb=hear)
+        for headers, word in (({"Nats-Rollup": "all"}, b"rollup not permitted"), ({}, b'"seq"')):
+            await intruder.client.publish(subject, b"", reply=reply, headers=headers)
+            assert word in await within(answers.get())
+        assert await intruder.told() == []
+
+
 FORGED = b"forged by a gateway"
 
 

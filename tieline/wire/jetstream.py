@@ -313,6 +313,11 @@ def message_at(sequence: int) -> bytes:
     return _encoder.encode({"seq": sequence})
 
 
+def kept_of(subject: str) -> bytes:
+    """Ask (`stream_info`) also how many messages of a subject are kept."""
+    return _encoder.encode({"subjects_filter": subject})
+
+
 def deletion_of(sequence: int) -> bytes:
     """Ask (`delete_message`) for a message to be deleted; its place in a file is not written over."""
     return _encoder.encode({"seq": sequence, "no_erase": True})
@@ -398,6 +403,8 @@ class StreamState(msgspec.Struct, frozen=True):
     bytes: int
     first_ts: datetime = NEVER
     """When the oldest message was stored, by the server's clock; long ago when there is none."""
+    subjects: dict[str, int] | None = None
+    """How many messages are kept of each subject that was asked for (`kept_of`); None: of no such subject."""
 
 
 class StreamLimits(msgspec.Struct, frozen=True):

@@ -95,7 +95,7 @@ class Presence:
             records, Rosters(records, 9), announcer, lambda: NOW, log, listeners.are_all, OldCalls()
         )
         gateways = Gateways(records, changes, self._is_alive, SOON_S, SOON_S, listeners)
-        self.ask = Operations(records, changes, gateways, Terms("hold", SOON_S), SOON_S).carry_out
+        self.ask = Operations(records, changes, gateways, Terms("hold", SOON_S), SOON_S, log).carry_out
         self.timers = Timers(broker, bucket.stream, bucket.prefix, gateways, changes)
         self.running = asyncio.create_task(self.timers.run())
         self._context = broker.client.jetstream()

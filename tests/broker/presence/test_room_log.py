@@ -65,6 +65,15 @@ async def test_a_change_is_numbered_and_pushed_and_kept_once(broker: Broker, req
     assert jetstream.nonce_of(kept.headers) == nonces[0], "every gateway calls it the same"
 
 
+async def test_of_whom_the_log_has_something_is_known(broker: Broker, requests: Requests) -> None:
+    log = Log(broker, requests)
+    await log.adapt()
+    await log.log.add(HALL, BOB, WENT)
+    assert await log.log.has(HALL, BOB)
+    assert not await log.log.has(HALL, ALICE)
+    assert not await log.log.has(RoomId("a hall"), BOB)
+
+
 async def test_a_stream_of_an_older_version_is_adapted(broker: Broker, requests: Requests) -> None:
     log = Log(broker, requests)
     older = StreamConfig(
@@ -79,5 +88,8 @@ async def test_a_stream_that_cannot_be_had_is_said(requests: Requests) -> None:
     async def in_vain() -> None:
         pass
 
+    log = MailboxLog(requests, SUBJECTS, in_vain)
     with pytest.raises(StoreUnavailable):
-        await MailboxLog(requests, SUBJECTS, in_vain).add(HALL, ALICE, CAME)
+        await log.add(HALL, ALICE, CAME)
+    with pytest.raises(StoreUnavailable):
+        await log.has(HALL, ALICE)

@@ -177,6 +177,11 @@ class FakeRoomLog:
         self._life.spend()
         return len(self.entries)
 
+    async def has(self, room: RoomId, user: UserId) -> bool:
+        """Look whether there is an entry of a user."""
+        self._life.goes_on()
+        return any((entry.room, entry.user) == (room, user) for entry in self.entries)
+
 
 class BusyStore:
     """A store in which somebody else always wins the race for keys that begin so."""

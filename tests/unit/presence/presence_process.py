@@ -94,7 +94,7 @@ class PresenceProcess:
         )
         terms = Terms(self._policy, OFFER_TIMEOUT_S)
         self.operations = Operations(
-            records, self.changes, self.gateways, terms, RESUME_WINDOW_S, entitlement=self._entitlement
+            records, self.changes, self.gateways, terms, RESUME_WINDOW_S, log, entitlement=self._entitlement
         )
         self.ask = self.operations.carry_out
 

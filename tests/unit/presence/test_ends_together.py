@@ -1,5 +1,6 @@
 """The ends of connections that a gateway tells together, and what lost connections mean for others."""
 
+import asyncio
 from typing import Final
 
 import pytest
@@ -12,6 +13,7 @@ from tests.unit.presence.presence_process import RESUME_WINDOW_S, PresenceProces
 from tests.unit.presence.requests import opening
 from tieline.wire.ids import ConnectionId, UserId
 from tieline.wire.internal.answers import Done
+from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.sessions import EndSession
 from tieline.wire.subjects import Keys
 
@@ -62,6 +64,22 @@ async def test_ends_that_are_told_again_change_nothing() -> None:
     assert await process.ask(ends) == Done(2)
 
     assert await process.told() == told
+
+
+async def test_ends_that_are_told_again_meanwhile_are_waited_for() -> None:
+    process = await with_all("alice", "bob")
+    counting = CountingStore(process.store)
+    process.over(counting)
+    ends = together(end("alice"), end("bob"))
+    replies: list[PresenceReply] = []
+
+    async def ask_thrice() -> None:
+        replies.extend(await asyncio.gather(*(process.ask(ends) for _ in range(3))))
+
+    await counting.count(ask_thrice())
+
+    assert replies == [Done(2)] * 3
+    assert counting.asked["write"] == 2
 
 
 async def test_the_records_of_all_who_are_lost_are_read_together() -> None:

@@ -145,6 +145,14 @@ async def test_what_somebody_may_have_missed_is_told_once_more() -> None:
     assert process.store.contents().keys() == stored.keys()
 
 
+async def test_nobody_is_said_to_have_left_who_was_never_there() -> None:
+    process = await with_users("alice", "bob")
+    await join(process, ALICE)
+    logged_before = logged(process)
+    assert await process.ask(Retell(BOB, HALL)) == Done()
+    assert logged(process) == logged_before
+
+
 async def test_while_a_room_is_known_to_be_full_nothing_is_written() -> None:
     process = await with_users("alice", "bob", "carol", max_members=1)
     await join(process, ALICE)

@@ -155,6 +155,7 @@ def test_a_question_is_the_json_that_jetstream_reads() -> None:
     assert json.loads(jetstream.few_last_messages_of(["a.*"], 5)) == {"multi_last": ["a.*"], "batch": 5}
     assert json.loads(jetstream.count_of("a.*")) == {"multi_last": ["a.*"], "batch": 1}
     assert json.loads(jetstream.message_at(5)) == {"seq": 5}
+    assert json.loads(jetstream.kept_of("a.b")) == {"subjects_filter": "a.b"}
     assert json.loads(jetstream.deletion_of(17)) == {"seq": 17, "no_erase": True}
     assert json.loads(jetstream.messages_of("a.b", 5, 257, 1000)) == {
         "seq": 5,
@@ -209,6 +210,13 @@ def test_a_stream_tells_how_much_it_keeps() -> None:
 
     assert answer.state == jetstream.StreamState(1024)
     assert answer.error is None
+
+
+def test_a_stream_tells_of_which_subjects_it_keeps_messages() -> None:
+    answer = jetstream.read_stream(b'{"state":{"bytes":1,"subjects":{"a.b":2},"num_subjects":9}}')
+
+    assert answer.state is not None
+    assert answer.state.subjects == {"a.b": 2}
 
 
 def test_a_stream_that_is_not_there_has_no_state() -> None:

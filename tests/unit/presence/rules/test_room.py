@@ -60,21 +60,27 @@ def test_a_session_that_is_gone_joins_leaves_and_learns_nothing(user: User | Non
 
 @pytest.mark.parametrize("user", [IN_HALL, away(IN_HALL)], ids=["online", "away"])
 def test_of_a_member_the_room_is_told_once_more(user: User) -> None:
-    told = room.retell(Retell(ALICE, HALL), user, {}, Facts(LATER))
+    told = room.retell(Retell(ALICE, HALL), user, {}, Facts(LATER), is_logged=False)
     assert told == Change(Done(), user, (MemberCame(HALL, FIRST_ENTRY, LATER, again=True),))
 
 
 def test_of_who_is_no_member_the_room_is_told_that_once_more() -> None:
     for user, where, reason in ((IN_HALL, CELLAR, "left"), (ended(IN_HALL), HALL, "disconnected")):
-        told = room.retell(Retell(ALICE, where), user, {}, Facts(LATER))
+        told = room.retell(Retell(ALICE, where), user, {}, Facts(LATER), is_logged=True)
         assert isinstance(told, Change)
         (effect,) = told.effects
         assert isinstance(effect, MemberWent)
         assert (effect.room, effect.reason, effect.again) == (where, reason, True)
 
 
+@pytest.mark.parametrize("user", [IN_HALL, ended(IN_HALL)], ids=["elsewhere", "offline"])
+def test_of_who_has_not_been_a_member_lately_nobody_is_told(user: User) -> None:
+    where = CELLAR if user.is_reachable else HALL
+    assert room.retell(Retell(ALICE, where), user, {}, Facts(LATER), is_logged=False) == Change(Done())
+
+
 def test_of_a_user_of_whom_nothing_is_known_nobody_is_told() -> None:
-    assert room.retell(Retell(ALICE, HALL), None, {}, Facts(LATER)) == Change(Done())
+    assert room.retell(Retell(ALICE, HALL), None, {}, Facts(LATER), is_logged=True) == Change(Done())
 
 
 def test_before_a_room_is_joined_an_entry_is_made() -> None:
