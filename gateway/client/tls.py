@@ -127,8 +127,12 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
             elif self._trickle.note(len(data), self._set_reading):
                 self._set_reading()
         elif not self._is_queued:
-            self._queue()
-            self._set_reading()
+            if self._next_record():
+                self._trickle.completed()
+                self._queue()
+                self._set_reading()
+            elif self._trickle.note(len(data), self._set_reading):
+                self._set_reading()
 
     def eof_received(self) -> bool:
         """Learn that the client sends no more, and has ended TLS or not."""
@@ -266,17 +270,21 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
 
         One at a time, since TLS itself acts on any number of those that only change keys before it returns.
         """
+        size = self._next_record()
+        if size:
+            self._incoming.write(self._rest[:size])
+            del self._rest[:size]
+        return size
+
+    def _next_record(self) -> int:
+        """Say how much of what is there TLS is given next; 0: it is not whole."""
         rest = self._rest
         if len(rest) < _HEAD:
             return 0
         size = _HEAD + int.from_bytes(rest[3:_HEAD], "big")
         if rest[0] not in _KINDS or rest[1] != _MAJOR or size > LONGEST_RECORD:
-            size = len(rest)
-        elif size > len(rest):
-            return 0
-        self._incoming.write(rest[:size])
-        del rest[:size]
-        return size
+            return len(rest)
+        return size if size <= len(rest) else 0
 
     # The transport of the client.
 
