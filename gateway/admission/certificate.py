@@ -75,7 +75,9 @@ def load(files: Files) -> Shown:
     context.set_alpn_protocols(["http/1.1"])
     try:
         certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
-    except (OSError, ValueError) as problem:
+        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        names = certificate.subject.rfc4514_string()  # read only now
+    except (OSError, ValueError, x509.InvalidVersion) as problem:
         raise UnusableCertificate(
             f"{files.certificate} holds no certificate in PEM form: {problem}"
         ) from None
@@ -84,8 +86,7 @@ def load(files: Files) -> Shown:
         context.load_cert_chain(files.certificate, files.key, password=_no_password)
     except (OSError, ValueError) as problem:  # an SSLError is an OSError
         raise UnusableCertificate(_said(problem, files)) from None
-    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return Shown(context, begins.timestamp(), ends.timestamp(), certificate.subject.rfc4514_string())
+    return Shown(context, begins.timestamp(), ends.timestamp(), names)
 
 
 class Certificate:

@@ -43,9 +43,14 @@ def until_told_to_end(do: Callable[[], int]) -> int:
         return EXIT_TERMINATED if is_terminated else EXIT_INTERRUPTED
 
 
+def printable(text: str) -> str:
+    """Escape what a terminal takes for a command, or does not show: servers say what they like."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def note(command: str, text: str) -> None:
     """Print one line on standard error, which is no reason to end."""
-    sys.stderr.write(f"tieline {command}: {text}\n")
+    sys.stderr.write(f"tieline {command}: {printable(text)}\n")
 
 
 def fail(command: str, problem: str, status: int = EXIT_FAILED) -> int:

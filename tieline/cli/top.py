@@ -5,16 +5,20 @@ import http.client
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from tieline.cli.exits import EXIT_FAILED, note
 from tieline.cli.options import seconds, whole
+from tieline.wire.ids import is_valid_id
 
 TIMEOUT_S: Final = 5.0
 """For one gateway to answer: one that takes longer is not shown, and named."""
+
+LONGEST_BYTES: Final = 65_536
+"""Of an answer: ten users and ten rooms are a tenth of it."""
 
 EVERY_S: Final = 2.0
 """Between two looks; what is shown is of the last minute."""
@@ -24,25 +28,36 @@ NOBODY: Final = "no gateway has answered\n"
 CLEAR: Final = "\x1b[2J\x1b[H"
 """Of a terminal: clear the screen, and begin in its corner."""
 
+MOST: Final = 2**53
+"""That a gateway can have counted: sums of larger numbers would be none."""
+
+Amount = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
+
 
 class Share(msgspec.Struct, rename="camel"):
     """What one user, or one room, has had done for it in the last minute."""
 
     name: str
-    messages: float
+    messages: Amount
     """WEBRTC messages: those from user to user."""
-    bytes: float
+    bytes: Amount
     """Of those messages."""
-    cpu_seconds: float
+    cpu_seconds: Amount
     """Of everything that was asked for, and of all processes."""
 
 
 class Heaviest(msgspec.Struct, rename="camel"):
     """What a gateway says at /heaviest."""
 
-    seconds: int
+    seconds: Annotated[int, msgspec.Meta(ge=0, le=MOST)]
     users: list[Share]
     rooms: list[Share]
+
+    def __post_init__(self) -> None:
+        """Refuse what is no name: a terminal could take it for a command."""
+        for share in (*self.users, *self.rooms):
+            if not is_valid_id(share.name):
+                raise ValueError(f"{share.name!r} is no name of a user or a room")
 
 
 class Unreachable(Exception):
@@ -96,18 +111,31 @@ def ask(url: str) -> Heaviest:
     """
     try:
         parts = urlsplit(url if "//" in url else f"//{url}")
+        until = time.monotonic() + TIMEOUT_S
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=TIMEOUT_S)
         try:
             connection.request("GET", "/heaviest")
             answer = connection.getresponse()
-            body = answer.read()
+            body = _read(answer, until)
         finally:
             connection.close()
         if answer.status != http.client.OK:
             raise Unreachable(f"{url}: status {answer.status}; {_hint(body)}")
         return msgspec.json.decode(body, type=Heaviest)
-    except (OSError, ValueError, http.client.HTTPException, msgspec.MsgspecError) as problem:
+    except (OSError, ValueError, RecursionError, http.client.HTTPException, msgspec.MsgspecError) as problem:
         raise Unreachable(f"{url}: {problem}") from None
+
+
+def _read(answer: http.client.HTTPResponse, until: float) -> bytes:
+    """Read an answer, unless it is too long, or not here in time."""
+    body = bytearray()
+    while part := answer.read1(LONGEST_BYTES):
+        body += part
+        if len(body) > LONGEST_BYTES:
+            raise ValueError(f"its answer is longer than {LONGEST_BYTES} bytes")
+        if time.monotonic() > until:
+            raise TimeoutError(f"its answer is not here within {TIMEOUT_S:g} s")
+    return bytes(body)
 
 
 def _hint(body: bytes) -> str:

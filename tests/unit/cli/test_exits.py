@@ -15,6 +15,11 @@ def test_a_refusal_has_the_status_of_unusable_options(capsys: pytest.CaptureFixt
     assert capsys.readouterr() == ("", "tieline token: name a room\n")
 
 
+def test_what_a_server_says_is_no_command_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    fail("bench", "refused: \x1b]0;mine\x07\nÄrger \u202e\ud800")
+    assert capsys.readouterr().err == ("tieline bench: refused: \\x1b]0;mine\\x07\\nÄrger \\u202e\\ud800\n")
+
+
 def test_a_missing_package_is_named_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
     assert fail_without_package("call", ModuleNotFoundError(name="aiortc")) == EXIT_FAILED
     assert capsys.readouterr().err == (

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.admission.handshake import denied
 from tieline.cli.__main__ import main
+from tieline.cli.top import LONGEST_BYTES
 from tieline.wire.codes import HandshakeError
 
 ANN = {"name": "ann", "messages": 3, "bytes": 2048, "cpuSeconds": 0.5}
@@ -75,6 +76,28 @@ def test_what_does_not_answer_is_named(body: bytes, status: int, capsys: pytest.
     told = capsys.readouterr()
     assert "ann" in told.out
     assert told.err.startswith(f"tieline top: {broken}: ")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        says([{**ANN, "name": "ann\x1b[2J"}], []),
+        says([], [{**HALL, "name": ""}]),
+        says([{**ANN, "messages": 1e300}], []),
+        says([{**ANN, "cpuSeconds": -1}], []),
+        says([], []).replace(b"60", b"1" * 400),
+        b'{"seconds":60,"users":[],"rooms":[],"more":' + b"[" * 60_000,
+        says([ANN], []).ljust(LONGEST_BYTES + 1),
+    ],
+)
+def test_what_no_gateway_says_is_not_shown(body: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    with gateway(body) as broken, gateway(says([BEN], [])) as sound:
+        assert main(["top", broken, sound, "--once", "--json"]) == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["users"] == [BEN]
+    assert told.err.startswith(f"tieline top: {broken}: ")
+    assert "\x1b" not in told.err
+    assert told.err.count("\n") == 1
 
 
 def test_what_is_away_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from tieline.cli import ready_file
-from tieline.cli.exits import EXIT_FAILED, EXIT_OK, fail_without_package, refuse
+from tieline.cli.exits import EXIT_FAILED, EXIT_OK, fail_without_package, printable, refuse
 from tieline.cli.options import seconds
 from tieline.cli.secret import NO_SECRET, find_secret
 from tieline.runtime.settings import SettingsError
@@ -208,5 +208,5 @@ def _make_token(secret: str, user: str, room: str) -> str:
 
 
 def _print(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{printable(line)}\n")
     sys.stdout.flush()  # a reader of a pipe sees each step when it happens

@@ -1,6 +1,7 @@
 """The certificate that clients are shown: read, read anew when it has changed, and kept when that fails."""
 
 import asyncio
+import base64
 import datetime as dt
 import logging
 import ssl
@@ -8,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -42,6 +44,22 @@ def test_its_end_is_a_metric(tmp_path: Path) -> None:
     at(self_signed(tmp_path, days=3))
     left_s = value_of(metrics.TLS_CERTIFICATE_EXPIRES) - time.time()
     assert dt.timedelta(days=3).total_seconds() - 60 < left_s <= dt.timedelta(days=3).total_seconds()
+
+
+def test_a_certificate_that_only_seems_one_is_named(tmp_path: Path) -> None:
+    pair = self_signed(tmp_path)
+    whole = x509.load_pem_x509_certificate(pair.certificate.read_bytes()).public_bytes(Encoding.DER)
+    version, name = b"\xa0\x03\x02\x01\x02", b"\x06\x03\x55\x04\x03"
+    assert version in whole
+    assert name in whole
+    for odd in (
+        whole.replace(version, b"\xa0\x03\x02\x01\x13"),
+        whole.replace(name, b"\x02\x03\x55\x04\x03"),
+    ):
+        pem = base64.encodebytes(odd).decode()
+        pair.certificate.write_text(f"-----BEGIN CERTIFICATE-----\n{pem}-----END CERTIFICATE-----\n")
+        with pytest.raises(UnusableCertificate, match="holds no certificate in PEM form"):
+            load(Files(pair.certificate, pair.key))
 
 
 def test_files_that_are_no_certificate_and_its_key_are_named(tmp_path: Path) -> None:

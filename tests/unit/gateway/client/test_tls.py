@@ -97,6 +97,7 @@ def test_a_handshake_may_come_in_pieces(size: int, context: ssl.SSLContext) -> N
     hello = line.client.hello()
     for start in range(0, len(hello), size):
         line.arrive(hello[start : start + size])
+        line.clock.advance(0.001)
     line.clock.advance(max(RESTS_S))
     line.arrive(b"")
     line.client.incoming.write(line.socket.taken())
@@ -115,6 +116,26 @@ def test_a_handshake_byte_by_byte_is_read_in_few_reads(context: ssl.SSLContext) 
     line.clock.advance(max(RESTS_S))
     line.arrive(b"")
     assert line.socket.taken() != b""
+
+
+def test_a_handshake_byte_by_byte_is_read_now_and_then(context: ssl.SSLContext) -> None:
+    line = TlsLine(context)
+    hello = line.client.hello()
+    for byte in hello[: READS - 1]:
+        line.socket.arriving.append(byte)
+        line.read()
+        assert line.clock.is_at_rest  # a part of a record is nothing to be looked at
+    assert line.socket.is_reading()
+
+    line.arrive(hello[READS - 1 : READS])
+
+    assert not line.socket.is_reading()
+    line.arrive(hello[READS:])
+    assert line.socket.taken() == b""
+    line.clock.advance(max(RESTS_S))
+    line.arrive(b"")
+    assert line.socket.taken() != b""
+    assert line.socket.is_reading()
 
 
 def test_a_request_that_comes_with_the_handshake_is_read(context: ssl.SSLContext) -> None:
