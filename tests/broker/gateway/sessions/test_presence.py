@@ -157,7 +157,7 @@ async def test_a_presence_that_looks_since_a_moment_ago_is_given_one(setup: Setu
 
 
 @pytest.mark.parametrize("setup", ["real"], indirect=True)
-async def test_all_that_were_asked_before_that_was_known_are_asked_again(setup: Setup) -> None:
+async def test_all_that_were_asked_without_one_are_asked_again(setup: Setup) -> None:
     refused = Refused(UNPROVEN)
     setup.reply(OpenSession, refused)
     users = ("alice", "bob", "carol")
