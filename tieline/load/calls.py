@@ -132,6 +132,12 @@ class UserPool:
         return began, done
 
 
+def callers_for(at_once: int, seconds: float, *, redial: bool) -> int:
+    """Say how many callers a measurement connects, and as many callees, or one more."""
+    several = at_once * CALLERS_A_CALL
+    return several if redial else max(several, math.ceil(math.sqrt(seconds * MOST_CALLS_PER_S)))
+
+
 async def measure_calls(
     target: Target, at_once: int, seconds: float, measured: Measurement, *, redial: bool = False
 ) -> None:
@@ -145,9 +151,7 @@ async def measure_calls(
     asked: dict[str, float | str] = {"at once": at_once, "pairs": "redial" if redial else "new"}
     measured.describe(Subject("setup", asked, "set-ups", CALLS_PER_COST))
     name = f"call_{uuid.uuid4().hex[:8]}"
-    several = at_once * CALLERS_A_CALL
-    if not redial:
-        several = max(several, math.ceil(math.sqrt(seconds * MOST_CALLS_PER_S)))
+    several = callers_for(at_once, seconds, redial=redial)
     callers, callees = [
         await arrive_all(
             target,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tieline.cli import ready_file
 from tieline.load.arrivals import measure_arrivals
-from tieline.load.calls import measure_calls
+from tieline.load.calls import callers_for, measure_calls
 from tieline.load.client import Target
 from tieline.load.idle import measure_idle
 from tieline.load.measurement import Measurement
@@ -61,12 +61,11 @@ def _load(options: argparse.Namespace, target: Target) -> list[Run]:
 
 def _setup(options: argparse.Namespace, target: Target) -> list[Run]:
     def run(at_once: int, kind: str) -> Run:
+        redial = kind == "redial"
         return Run(
-            f"{at_once} at once, {'new pairs' if kind == 'new' else 'pairs that redial'}",
-            2 * at_once,
-            lambda measured: measure_calls(
-                target, at_once, options.seconds, measured, redial=kind == "redial"
-            ),
+            f"{at_once} at once, {'pairs that redial' if redial else 'new pairs'}",
+            2 * callers_for(at_once, options.seconds, redial=redial) + 1,
+            lambda measured: measure_calls(target, at_once, options.seconds, measured, redial=redial),
         )
 
     return [run(at_once, kind) for at_once in options.at_once for kind in dict.fromkeys(options.of)]

@@ -26,8 +26,8 @@ def parsed(words: str) -> argparse.Namespace:
     [
         ("relay --pairs 1 50", ["1 pair", "50 pairs"], 100),
         ("load --rate 100 2500 --pairs 5", ["100 signals/s, 5 pairs", "2,500 signals/s, 5 pairs"], 10),
-        ("setup --at-once 4", ["4 at once, new pairs", "4 at once, pairs that redial"], 8),
-        ("setup --of redial", ["8 at once, pairs that redial"], 16),
+        ("setup --at-once 4", ["4 at once, new pairs", "4 at once, pairs that redial"], 201),
+        ("setup --of redial", ["8 at once, pairs that redial"], 257),
         ("connect --at-once 2 --most 9", ["2 at once"], 9),
         ("idle --connections 1000", ["1,000 connections"], 1000),
         ("storm --sessions 7", ["7 sessions"], 7),

@@ -150,7 +150,7 @@ def test_a_long_message_begins_a_turn_of_its_own(long: list[bytes]) -> None:
     assert harness.clock.is_at_rest
 
 
-def test_a_long_message_whose_end_comes_alone_has_to_wait_for_a_turn() -> None:
+def test_a_long_message_whose_end_comes_alone_waits_for_a_turn() -> None:
     harness = connected()
     harness.put(masked(Opcode.TEXT, LONG[:-1], fin=False))
 
@@ -174,7 +174,7 @@ def test_a_long_message_that_waited_begins_a_turn_of_its_own() -> None:
     assert harness.names() == ["p", "p-2"]
 
 
-def test_a_long_message_that_is_next_when_there_is_an_answer_waits_for_a_turn() -> None:
+def test_a_long_message_next_after_an_answer_waits_for_a_turn() -> None:
     harness = connected()
     harness.send(signal("s"), LONG)
 

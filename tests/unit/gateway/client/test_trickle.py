@@ -106,7 +106,7 @@ def test_a_message_byte_by_byte_is_read_in_few_reads_and_answered() -> None:
     assert harness.names() == ["next"]
 
 
-def test_the_rest_of_a_long_message_byte_by_byte_is_read_in_few_reads() -> None:
+def test_the_rest_of_a_long_message_is_read_in_few_reads() -> None:
     harness = connected()
     harness.put(b"\x81\xfe\xff\xff" + bytes(4 + AT_ONCE_BYTES))
     assert trickled(harness, b"x" * 100) < READS + 5
