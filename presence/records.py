@@ -190,7 +190,11 @@ class Records:
         """Note which user a session of a gateway belongs to, for the case that the gateway dies.
 
         With `renews` a note that is there is written anew, so that a removal of it that is under way fails.
-        Returns the revision of the note, by which it is removed.
+        Returns the revision of the note, by which it is removed: so none is given to a user of another name,
+        whose gateway has named a session that it does not have.
+
+        Raises:
+            StoreUnavailable: it is the session of another user, or the store does not answer.
         """
         key, revision = Keys.session(gateway, session), 0
         for _ in range(MAX_TRIES):
@@ -199,9 +203,21 @@ class Records:
             except Conflict:  # noted already, or noted and removed before: the session came back
                 found = (await self.store.read(key, confirmed=True)).get(key, ABSENT)
             revision = found.revision
-            if found.value and not renews:
-                return revision
+            if found.value == user.encode():
+                if not renews:
+                    return revision
+            elif found.value and await self._is_of(found.value, gateway, session):
+                raise StoreUnavailable(f"a session of another user: {key}")
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+
+    async def _is_of(self, noted: bytes, gateway: GatewayId, session: SessionId) -> bool:
+        """Whether the user of a note has that session; what a router has destroyed names nobody."""
+        try:
+            key = Keys.user(UserId(noted.decode()))
+        except ValueError:
+            return False
+        user, _ = user_in(await self.store.read(key, confirmed=True), key)
+        return user is not None and (user.session.gateway, user.session.id) == (gateway, session)
 
     async def remove(self, key: str, revision: int) -> None:
         """Delete a key, unless it has changed since it was read."""

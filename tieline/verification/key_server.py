@@ -6,14 +6,16 @@ could answer in the key server's place could let in anybody, so it is asked over
 """
 
 import asyncio
+import io
 import ipaddress
 import logging
 import random
+import socket
 import time
 import urllib.request
 from collections.abc import Callable
-from http.client import HTTPException, HTTPMessage
-from typing import IO, Final
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
+from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from tieline import __version__, metrics
@@ -21,6 +23,9 @@ from tieline.runtime.guard import bug_guard
 from tieline.runtime.single_flight import SingleFlight
 from tieline.verification.keys import Key, UnusableKey, read_key_set
 from tieline.verification.tokens import Tokens
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 FETCH_S: Final = 3.0
 """For one fetch: it must leave the client whose token waits for it most of the 5 s for its upgrade."""
@@ -139,7 +144,63 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-_opener = urllib.request.build_opener(_SameHost)
+class _InTime(io.RawIOBase):
+    """Reads a socket until it is too late. The socket's own time-out begins anew with each byte."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._until = time.monotonic() + FETCH_S
+
+    def readable(self) -> bool:
+        """See `io.RawIOBase.readable`."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """See `io.RawIOBase.readinto`."""
+        left_s = self._until - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError(f"not here within {FETCH_S:g} s")
+        self._connection.settimeout(left_s)
+        return self._connection.recv_into(buffer)
+
+
+class _Answer(HTTPResponse):
+    """An answer of which the headers, too, have to be here in time."""
+
+    def __init__(
+        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, url: str | None = None
+    ) -> None:
+        super().__init__(sock, debuglevel, method, url)
+        self._keeps_open = self.fp  # the socket, which urllib closes before the answer is read
+        self.fp = io.BufferedReader(_InTime(sock))
+
+    def close(self) -> None:
+        """See `HTTPResponse.close`."""
+        super().close()
+        self._keeps_open.close()
+
+
+class _Http(HTTPConnection):
+    response_class = _Answer
+
+
+class _Https(HTTPSConnection):
+    response_class = _Answer
+
+
+class _OverHttp(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> HTTPResponse:
+        """See `urllib.request.HTTPHandler.http_open`."""
+        return self.do_open(_Http, req)
+
+
+class _OverHttps(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> HTTPResponse:
+        """See `urllib.request.HTTPSHandler.https_open`."""
+        return self.do_open(_Https, req)
+
+
+_opener = urllib.request.build_opener(_SameHost, _OverHttp, _OverHttps)
 
 
 def user_agent(service: str) -> str:

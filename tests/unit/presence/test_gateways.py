@@ -15,7 +15,7 @@ from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tieline import metrics
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import ConnectionId, GatewayId, UserId
+from tieline.wire.ids import ConnectionId, GatewayId, SessionId, UserId
 from tieline.wire.internal.codec import decode_close_session
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.sessions import KeepLease
@@ -63,6 +63,17 @@ async def test_the_sessions_of_a_dead_gateway_end_or_wait() -> None:
     assert decode_close_session(close.payload).session == "bob-s1"
     assert decode_close_session(close.payload).code == CloseCode.BROKER_LOST
     assert [key for key in process.store.contents() if key.startswith("session.")] == ["session.g2.carol-s1"]
+
+
+async def test_who_names_the_session_of_another_takes_no_note_of_it_away() -> None:
+    process = PresenceProcess()
+    await process.open(opening("alice", "hall"))
+    forged = msgspec.structs.replace(opening("mallory"), session=SessionId("alice-s1"))
+    with pytest.raises(StoreUnavailable):
+        await process.open(forged)
+    await process.end("mallory")
+    assert await process.gateways.lease_ran_out(G1, before=FOR_EVER)
+    assert await statuses(process, "alice") == ["offline"]
 
 
 async def test_a_session_of_an_id_that_is_refused_now_ends_like_others() -> None:

@@ -159,6 +159,29 @@ async def test_a_session_is_noted_once(store: FakeStore, records: Records) -> No
     assert store.contents() == {NOTE: ODD.encode()}
 
 
+@pytest.mark.parametrize("renews", [False, True])
+async def test_a_note_is_given_to_nobody_but_the_user_of_the_session(
+    store: FakeStore, records: Records, renews: bool
+) -> None:
+    first = await records.note(G1, S1, ALICE)
+    await records.write_user(KEY, ONLINE, 0)
+    with pytest.raises(StoreUnavailable, match="a session of another user"):
+        await records.note(G1, S1, BOB, renews=renews)
+    assert (await store.read(NOTE))[NOTE].value == ALICE.encode()
+    assert await records.note(G1, S1, ALICE) == first
+
+
+@pytest.mark.parametrize("noted", [b"nobody", ALICE.encode(), b"\xff", b'{"stream":"KV_tieline","seq":7}'])
+async def test_a_note_that_names_nobody_who_has_the_session_is_replaced(
+    store: FakeStore, records: Records, noted: bytes
+) -> None:
+    await store.write(NOTE, noted, 0)
+    await records.write_user(KEY, with_session(ONLINE, msgspec.structs.replace(ONLINE.session, id=S2)), 0)
+    revision = await records.note(G1, S1, BOB)
+    found = (await store.read(NOTE))[NOTE]
+    assert (found.value, found.revision) == (BOB.encode(), revision)
+
+
 async def test_a_session_that_comes_back_to_a_gateway_is_noted_again(records: Records) -> None:
     first = await records.note(G1, S1, ALICE)
     await records.remove(NOTE, first)

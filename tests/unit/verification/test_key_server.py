@@ -1,14 +1,17 @@
 """Fetching keys from a real web server, and keeping them when it fails."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 
 from tests.unit.verification.issuer import EC, NOW, RSA, Issuer, key_set
 from tests.unit.verification.key_site import KeySite, key_site
 from tieline.cli.dev.ports import hold_ports
+from tieline.verification import key_server
 from tieline.verification.key_server import (
     LONGEST_BYTES,
     LONGEST_RETRY_S,
@@ -16,6 +19,7 @@ from tieline.verification.key_server import (
     REFRESH_S,
     RETRY_S,
     KeyServer,
+    fetch,
     is_safe,
     is_url,
     leads_to_the_same,
@@ -68,6 +72,23 @@ async def test_an_unknown_key_is_asked_for_once_and_not_again_at_once() -> None:
         assert await desk.server.refresh() is True
         assert site.asked == 1
         assert not desk.knows(EC)
+
+
+async def test_headers_that_go_on_and_on_are_too_late_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = asyncio.Event()
+
+    async def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nX: ")
+        await is_over.wait()
+        writer.close()
+
+    monkeypatch.setattr(key_server, "time", SimpleNamespace(monotonic=itertools.count(0.0, 2.0).__next__))
+    async with asyncio.timeout(PATIENCE_S), await asyncio.start_server(begin, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(TimeoutError, match="not here within 3 s"):
+            await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}/keys")
+        is_over.set()
 
 
 async def test_a_server_that_fails_is_not_asked_again_at_once_either() -> None:
