@@ -35,6 +35,11 @@ class PresenceSettings(TokenSettings, frozen=True, kw_only=True):
     """Whether presence looks itself at the tokens by which sessions begin, which costs up to a tenth of an
     arrival. transition: it does, and who gives no token is believed, as older gateways are."""
 
+    @property
+    def looks_at_tokens(self) -> bool:
+        """See `ProcessSettings`."""
+        return self.verify_tokens != "off"
+
 
 def tokens_of(settings: PresenceSettings) -> Tokens | None:
     """Read what tokens are verified with; None: gateways are believed.
@@ -42,7 +47,7 @@ def tokens_of(settings: PresenceSettings) -> Tokens | None:
     Raises:
         SettingsError: something of it cannot be used, or is missing.
     """
-    if settings.verify_tokens == "off":
+    if not settings.looks_at_tokens:
         return None
     if not names_keys(settings):
         raise SettingsError(

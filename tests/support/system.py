@@ -22,6 +22,9 @@ PREVIOUS_SECRET: Final = "the secret that was good before, and still is"
 SHIFTED_CLOCK: Final = Path(__file__).parent / "shifted_clock"
 """On the path of a process whose clock is to be wrong."""
 
+MAILBOX_BYTES: Final = 128 * 1024 * 1024
+"""Room for mail: NATS sets it aside, and a hundred systems of one run share a server."""
+
 ORDERLY: Final = (0, -signal.SIGKILL)
 """Exit statuses of a process that was asked to end, or killed by a test."""
 
@@ -119,6 +122,7 @@ class System:
             "PONG_TIMEOUT": "60",  # a client of these tests answers only while a test listens to it
             "DRAIN_WAIT": "0",
             "DRAIN_SPREAD": "0",
+            "MAILBOX_MAX_BYTES": str(MAILBOX_BYTES),
             **(settings or {}),
         }
         self._own_settings = own_settings or {}

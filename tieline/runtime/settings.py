@@ -94,6 +94,11 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
         return BrokerLogin(self.nats_user, self.nats_password, self.nats_ca, self.nats_cert, self.nats_key)
 
     @property
+    def looks_at_tokens(self) -> bool:
+        """Whether it uses what tokens are signed with, if it is told that."""
+        return True
+
+    @property
     def longest_stop_s(self) -> float:
         """From the first signal to the end, whatever hangs, such as a broker that does not answer."""
         return 10.0

@@ -45,7 +45,7 @@ class Doubt(NamedTuple):
 
 
 def doubts_about(settings: ProcessSettings) -> list[Doubt]:
-    """Find what is odd about the secrets of a process.
+    """Find what is odd about the secrets of a process that it uses.
 
     Raises:
         SettingsError: one that signs is no secret, and the settings do not say that it may be so.
@@ -54,6 +54,10 @@ def doubts_about(settings: ProcessSettings) -> list[Doubt]:
     for field in msgspec.structs.fields(type(settings)):
         value = getattr(settings, field.name)
         if not is_secret(field.type) or not value:
+            continue
+        if (
+            signs(field.type) and not settings.looks_at_tokens
+        ):  # it is the gateways', beside whose settings it is
             continue
         variable = PREFIX + field.name.upper()
         size = len(value.strip().encode())

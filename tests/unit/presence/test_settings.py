@@ -6,6 +6,7 @@ from presence.settings import PresenceSettings, tokens_of
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.verification.issuer import EC
 from tieline.runtime.settings import SettingsError, read_settings
+from tieline.runtime.weak_secrets import doubts_about
 
 
 def settings(**variables: str) -> PresenceSettings:
@@ -46,6 +47,13 @@ def test_told_to_it_does_and_is_as_lenient_as_clocks_differ(mode: str) -> None:
     rooms = [f"room-{number}" for number in range(300)]  # how many one may name is the gateways' business
     claims = tokens.verify(EC.token(exp=NOW / 1000, rooms=rooms), NOW / 1000 + 59)
     assert claims.sub == "alice"
+
+
+@pytest.mark.parametrize(("mode", "is_judged"), [("off", False), ("transition", True), ("on", True)])
+def test_a_secret_that_presence_does_not_use_is_not_judged(mode: str, *, is_judged: bool) -> None:
+    """It may stand beside those of a gateway, in one environment."""
+    read = settings(JWT_SECRET="short", ALLOW_WEAK_SECRETS="1", VERIFY_TOKENS=mode)
+    assert bool(doubts_about(read)) is is_judged
 
 
 def test_without_keys_there_is_nothing_to_look_with() -> None:

@@ -115,18 +115,21 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
             )
         )
 
+    tokens = {  # for presence, too, which may be told to look at them (TIELINE_VERIFY_TOKENS)
+        SECRET_VARIABLE: secret,
+        SECRET_FILE_VARIABLE: "",
+        "TIELINE_ALLOW_WEAK_SECRETS": environ.get("TIELINE_ALLOW_WEAK_SECRETS")
+        or "1",  # the screen warns of it
+    }
     for _ in range(size.presences):
-        add(PRESENCE, {"TIELINE_REPLICAS": "1", "TIELINE_STORAGE": "file"})
+        add(PRESENCE, {"TIELINE_REPLICAS": "1", "TIELINE_STORAGE": "file", **tokens})
     for _ in range(size.routers):
         add(ROUTER, {})
     # The page of one gateway may connect to every other one, too.
     tls = "s" if environ.get("TIELINE_TLS_CERT") else ""
     own = [f"http{tls}://{host}:{port}" for host in (LOOPBACK, "localhost") for port in gateway_ports]
     settings = {
-        SECRET_VARIABLE: secret,
-        SECRET_FILE_VARIABLE: "",
-        "TIELINE_ALLOW_WEAK_SECRETS": environ.get("TIELINE_ALLOW_WEAK_SECRETS")
-        or "1",  # the screen warns of it
+        **tokens,
         "TIELINE_ORIGINS": environ.get("TIELINE_ORIGINS") or ",".join(own),
         "TIELINE_LISTEN_HOST": listen_host,
         "TIELINE_DEMO": demo,
