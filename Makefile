@@ -10,7 +10,7 @@ PORT ?= 8080
 SOCKETIO := bench/socketio/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install run unit test test-inside test-system test-outside test-attacks soak attack flaky check bench bench-attacks lock dashboards k8s-tools
+.PHONY: help install image audit run unit test test-inside test-system test-outside test-attacks soak attack flaky check bench bench-attacks lock dashboards k8s-tools
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -150,25 +150,32 @@ $(SOCKETIO): bench/socketio/package-lock.json
 	npm ci --prefix bench/socketio --no-audit --no-fund
 	@touch $@
 
-# Resolve what pyproject.toml asks for anew, one set of versions for every Python and system, with hashes.
+# As `docker build` makes it (deploy/README.md#the-image), and beside it, in build/image, what is in it and how it was built.
+# On another base, best named with its digest: `make image IMAGE_BASE=...`; without a network: `make image NETWORK=none`.
+IMAGE ?= tieline:$(shell sed -n 's/^__version__.*"\(.*\)"/\1/p' tieline/__init__.py)
+image: install ## the image, with its SBOM and its provenance in build/image
+	$(PYTHON) -m deploy.supply_chain.image --tag $(IMAGE) --out build/image \
+		$(if $(IMAGE_BASE),--base $(IMAGE_BASE)) $(if $(NETWORK),--network $(NETWORK))
+
+# Fails when an advisory is known; says so and does not fail where none can be had. `make audit OSV_URL=...` asks an OSV of
+# your own.
+audit: install ## whether an advisory is known of anything that a lock names
+	$(PYTHON) -m deploy.supply_chain.audit $(if $(OSV_URL),--osv-url $(OSV_URL))
+
+# Resolve what pyproject.toml asks for anew, one set of versions for every Python and system, with hashes. The uv that
+# does it is one of the last lock. Each venv has the pip of its Python, so that none is in what developers have.
 # Name no --emit-index-url here: where packages come from is for each installation to say.
+RESOLVE = $(VENV)/bin/uv pip compile --quiet --system-certs --generate-hashes --universal --python-version 3.11 \
+	--custom-compile-command 'make lock'
 lock: install ## resolve all dependencies anew
-	$(PYTHON) -m venv --clear build/lock
-	build/lock/bin/python -m pip install --quiet uv
-	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --upgrade --all-extras --generate-hashes \
-		--universal --python-version 3.11 --fork-strategy fewest \
-		--custom-compile-command 'make lock' --output-file requirements.lock
-	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --constraint requirements.lock \
-		--extra tools --group build --generate-hashes --universal --python-version 3.11 --fork-strategy fewest \
-		--custom-compile-command 'make lock' --output-file requirements-run.lock
-	build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --constraint requirements.lock \
-		--generate-hashes --universal --python-version 3.11 --fork-strategy fewest \
-		--custom-compile-command 'make lock' --output-file deploy/requirements.lock
-	build/lock/bin/uv pip compile --group build --quiet --system-certs --constraint requirements.lock \
-		--generate-hashes --universal --python-version 3.11 --fork-strategy fewest \
-		--custom-compile-command 'make lock' --output-file deploy/build.lock
-	build/lock/bin/uv pip compile tests/k8s/tools.in --quiet --system-certs --upgrade --generate-hashes \
-		--universal --python-version 3.11 --custom-compile-command 'make lock' --output-file tests/k8s/tools.lock
+	$(RESOLVE) --fork-strategy fewest pyproject.toml --upgrade --all-extras --no-emit-package pip \
+		--output-file requirements.lock
+	$(RESOLVE) --fork-strategy fewest pyproject.toml --constraint requirements.lock --extra tools --group build \
+		--output-file requirements-run.lock
+	$(RESOLVE) --fork-strategy fewest pyproject.toml --constraint requirements.lock --output-file deploy/requirements.lock
+	$(RESOLVE) --fork-strategy fewest --group image --constraint requirements.lock --upgrade-package pip \
+		--output-file deploy/build.lock
+	$(RESOLVE) tests/k8s/tools.in --upgrade --output-file tests/k8s/tools.lock
 
 # The dashboard and the PrometheusRule, from deploy/monitoring and deploy/prometheus/rules.yaml.
 dashboards: install ## the dashboard and the rules of Prometheus, from deploy/monitoring

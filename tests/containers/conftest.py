@@ -13,7 +13,8 @@ from tests.support.resuming import ResumingPeople
 def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     folder = tmp_path_factory.mktemp("images")
     base = base_image(folder)
-    return Images(base, tieline_image(folder, base), haproxy_image(folder))
+    built = folder / "built"
+    return Images(base, tieline_image(folder, base, built), haproxy_image(folder), built)
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,8 @@ class Images(NamedTuple):
     base: str
     tieline: str
     haproxy: str
+    built: Path
+    """The folder with what `make image` writes beside Tieline's."""
 
 
 class Fleet:

@@ -19,6 +19,7 @@ from typing import Final
 
 import docker
 
+from deploy.supply_chain.image import build
 from tests.support.demand import program
 from tests.support.nats_container import DOCKER_TIMEOUT_S
 
@@ -57,23 +58,14 @@ def base_image(folder: Path) -> str:
     return name
 
 
-def tieline_image(folder: Path, base: str) -> str:
-    """Build Tieline's image, for this machine's version of Python; return its name."""
+def tieline_image(folder: Path, base: str, built: Path) -> str:
+    """Build Tieline's image as `make image` does, SBOM and provenance to `built`; return its name."""
     context = folder / "context"
     _copy_context(context)
     _fetch_wheels(context)
     files = sorted(path for path in context.rglob("*") if path.is_file())
     name = f"tieline-test:{_digest([base.encode(), *(_described(path, context) for path in files)])}"
-    if not _is_there(name):
-        with closing(docker.from_env(timeout=BUILD_TIMEOUT_S)) as engine:
-            engine.images.build(
-                path=str(context),
-                dockerfile="deploy/Dockerfile",
-                tag=name,
-                buildargs={"BASE": base},
-                network_mode="none",
-                rm=True,
-            )
+    build(context, name, base, built, network="none")  # what the engine has in its cache is not built again
     return name
 
 
@@ -96,12 +88,11 @@ def _fetch_wheels(context: Path) -> None:
     """Fetch what the Dockerfile asks for where nothing can be fetched, for the Python of the base."""
     wheels = context / "deploy/wheels"
     wheels.mkdir(exist_ok=True)
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--python-version", PYTHON]
-    fetch = [*pip, "--dest", str(wheels)]
+    fetch = [sys.executable, "-m", "pip", "download", "--require-hashes", "--no-deps", "--quiet"]
     for name in ("requirements.lock", "build.lock"):
         lock = context / "deploy" / name
-        subprocess.run([*fetch, "--no-deps", "--require-hashes", "--requirement", lock], check=True)
-    subprocess.run([*fetch, "--only-binary", ":all:", "pip"], check=True)
+        where = ["--python-version", PYTHON, "--dest", str(wheels)]
+        subprocess.run([*fetch, *where, "--requirement", lock], check=True)
 
 
 def haproxy_image(folder: Path) -> str:

@@ -50,6 +50,11 @@ def test_the_image_has_the_version_of_the_code(file: str) -> None:
     assert images((ROOT / file).read_text()) == {__version__}
 
 
+def test_the_label_of_the_image_is_the_version_of_the_code() -> None:
+    labels = re.findall(r"image\.version=(\S+)", (ROOT / "deploy/Dockerfile").read_text())
+    assert labels == [__version__]
+
+
 def test_no_other_file_names_the_image() -> None:
     texts = [*ROOT.glob("deploy/**/*"), *ROOT.glob("docs/*.md"), *ROOT.glob("*.md"), ROOT / "Makefile"]
     named = {
