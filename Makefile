@@ -13,7 +13,7 @@ SOCKETIO := bench/socketio/node_modules/.package-lock.json
 .PHONY: help install image audit run unit test test-inside test-system test-outside test-attacks soak attack flaky check bench bench-attacks lock dashboards k8s-tools
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 # Everything that is here, for those who change it. Touches nothing while pyproject.toml and requirements.lock are
 # older than the last installation.
@@ -59,7 +59,7 @@ endef
 define install-lock
 { $(PIP) install --no-deps --require-hashes --progress-bar off $(2) -r $(1) 2>&1 || echo "pip failed"; } | \
 while IFS= read -r line; do case $$line in \
-	"Looking in "*|"Collecting "*|"Requirement already "*|"Processing "*|"Installing "*|"Successfully "*) ;; \
+	"Looking in "*|"Ignoring "*|"Collecting "*|"Requirement already "*|"Processing "*|"Installing "*|"Successfully "*) ;; \
 	"  Attempting uninstall:"*|"    Found existing installation:"*|"    Uninstalling "*|"      Successfully "*) ;; \
 	"pip failed") exit 1 ;; \
 	*) echo "$$line" ;; \

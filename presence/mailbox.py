@@ -66,7 +66,7 @@ async def make_mailbox(
     max_bytes: int = MAX_BYTES,
     *,
     must_adapt: bool = False,
-) -> None:
+) -> int:
     """Make the stream, or adapt the one that is there; `keep_s` is the longest absence to be bridged.
 
     With replicas it lives in memory: what one node loses the others have, and it is spared the disk. Of a
@@ -74,7 +74,7 @@ async def make_mailbox(
     `max_bytes` are kept the oldest go first, whosever they are, so that what is new always has room. The
     broker reserves that room, so that mail never takes what the bucket needs. Where it has not so much to
     give, the mailbox takes half of it, or a quarter, and so on. One that serves as it is may stay so if this
-    process is not permitted to adapt it, unless it `must_adapt`.
+    process is not permitted to adapt it, unless it `must_adapt`. Returns how many bytes it keeps at most.
 
     Raises:
         StoreUnavailable: JetStream does not answer (yet), or cannot make it so.
@@ -99,6 +99,7 @@ async def make_mailbox(
             raise StoreUnavailable("no mailbox: the broker has no room for it")
     if room < max_bytes:
         _log.warning("the mailbox is smaller than it should be", extra={"bytes": room, "wanted": max_bytes})
+    return room
 
 
 async def is_made(context: JetStreamContext, config: StreamConfig, *, must_adapt: bool = False) -> bool:

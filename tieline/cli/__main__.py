@@ -62,8 +62,10 @@ COMMANDS: Final = {
         "tieline.cli.bench.command",
         "measure a running system",
         "Each mode prints rates, percentiles of latencies, CPU seconds, and what the bench used itself;\n"
-        "options without a mode mean `relay` (docs/performance.md#your-own-deployment). To compare systems,\n"
-        "`python -m bench` measures them alternately.",
+        "options without a mode mean `relay`. Each has options of its own: `tieline bench MODE --help`.\n"
+        "The system must run with TIELINE_LIMITS=off: else its limits are what is measured\n"
+        "(docs/performance.md#your-own-deployment). To compare systems, `python -m bench` measures them\n"
+        "alternately.",
         mode="relay",
     ),
     "top": Command(

@@ -19,7 +19,7 @@ from presence.bucket import make_bucket
 from presence.mailbox import make_mailbox
 from presence.settings import PresenceSettings
 from presence.store import StoreUnavailable
-from tieline.cli.exits import EXIT_OK, fail, refuse
+from tieline.cli.exits import EXIT_OK, fail, note, refuse
 from tieline.runtime.broker import connect
 from tieline.runtime.settings import SettingsError, read_settings
 from tieline.wire.subjects import Subjects
@@ -49,16 +49,25 @@ def run(_options: argparse.Namespace) -> int:
     """Make or adapt both streams; returns the exit status."""
     failures: list[Exception] = []
     # What the broker says is said below, once, and to the end.
-    logging.getLogger("tieline").addHandler(logging.NullHandler())
+    for package in ("tieline", "presence"):
+        logging.getLogger(package).addHandler(logging.NullHandler())
     try:
         settings = read_settings(PresenceSettings, os.environ)
-        asyncio.run(_make(settings, failures.append))
+        room = asyncio.run(_make(settings, failures.append))
     except SettingsError as problem:
         return refuse("streams", str(problem))
     except TimeoutError:
         return fail("streams", f"no broker has let us in within {PATIENCE_S:g} s{because(failures)}")
     except StoreUnavailable as problem:
         return fail("streams", f"{problem}{because(failures)}")
+    if room < settings.mailbox_max_bytes:
+        note(
+            "streams",
+            f"the mailbox keeps {room:,} bytes, not the {settings.mailbox_max_bytes:,} of"
+            " TIELINE_MAILBOX_MAX_BYTES: the broker has no more room (max_memory_store or max_file_store)",
+        )
+        sys.stdout.write("all else of the bucket and the mailbox is as the settings say\n")
+        return EXIT_OK
     sys.stdout.write("the bucket and the mailbox are as the settings say\n")
     return EXIT_OK
 
@@ -98,7 +107,8 @@ def _advice(failure: Exception) -> str:
     return ""
 
 
-async def _make(settings: PresenceSettings, on_failure: Callable[[Exception], None]) -> None:
+async def _make(settings: PresenceSettings, on_failure: Callable[[Exception], None]) -> int:
+    """Make or adapt both; returns how many bytes the mailbox may keep."""
     subjects, instance = Subjects(settings.namespace), f"s{secrets.token_hex(4)}"
     async with asyncio.timeout(PATIENCE_S):
         broker = await connect(
@@ -110,7 +120,7 @@ async def _make(settings: PresenceSettings, on_failure: Callable[[Exception], No
         )
     try:
         await make_bucket(broker, settings.namespace, settings.storage, settings.replicas, must_adapt=True)
-        await make_mailbox(
+        return await make_mailbox(
             broker,
             subjects,
             settings.storage,

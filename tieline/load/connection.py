@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, cast
 from urllib.parse import urlsplit
 
+import msgspec
 from websockets.utils import accept_key
 
 from tieline.load.frames import CLOSE, PING, PONG, TEXT, FrameError, FrameReader, client_frame
@@ -27,7 +28,7 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 class UpgradeRefused(Exception):
-    """The server did not answer the upgrade with 101; the text is the first line of its answer."""
+    """The server did not answer with 101; the text is the first line of its answer and its reason."""
 
 
 class Connection(asyncio.Protocol):
@@ -77,7 +78,7 @@ class Connection(asyncio.Protocol):
             self._head = head
             if not found:
                 return
-            self._read_answer(head.decode("latin-1"))
+            self._read_answer(head.decode("latin-1"), data)
         try:
             frames = self._reader.feed(data)
         except FrameError as problem:
@@ -100,18 +101,30 @@ class Connection(asyncio.Protocol):
         if not self.closed.done():
             self.closed.set_result(self._why_closed)
 
-    def _read_answer(self, head: str) -> None:
+    def _read_answer(self, head: str, body: bytes) -> None:
         first_line, _, fields = head.partition("\r\n")
         expected = f"sec-websocket-accept: {accept_key(self._key)}".lower()
         if " 101 " in first_line and expected in fields.lower():
             self.opened.set_result(None)
         else:
-            self.opened.set_exception(UpgradeRefused(first_line))
+            self.opened.set_exception(UpgradeRefused(f"{first_line}{_reason(body)}"))
             self._transport.close()
 
     def _fail(self, why: str) -> None:
         self._why_closed = why
         self._transport.abort()
+
+
+class _Refusal(msgspec.Struct):
+    reason: str
+
+
+def _reason(body: bytes) -> str:
+    """Read why a Tieline refuses; other servers say nothing that could be read here."""
+    try:
+        return f", {msgspec.json.decode(body, type=_Refusal).reason}"
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 async def connect(

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 from typing import Final
 
 from tieline.load.arrivals import part
@@ -17,6 +18,15 @@ FIRST_SESSIONS: Final = 50
 
 SESSIONS_PER_COST: Final = 1000
 """CPU seconds are given for so many sessions that are there for the time that was asked for."""
+
+
+LEAST_KIB: Final = 4.0
+"""A connection takes more memory than this: one that adds less has what an earlier one has left."""
+
+REUSED: Final = (
+    "these connections took memory that the processes had for earlier ones: start the system anew,"
+    " and measure one number of connections"
+)
 
 
 async def measure_idle(target: Target, sessions: int, seconds: float, measured: Measurement) -> None:
@@ -35,11 +45,18 @@ async def measure_idle(target: Target, sessions: int, seconds: float, measured: 
     await asyncio.sleep(SETTLE_S)
     after = _kib(measured.pids())
     measured.kib.update({name: (after[name] - before[name]) / sessions for name in after})
+    if is_reused(measured.kib):
+        measured.notes.append(REUSED)
     measured.count = sessions
     measured.start(seconds)
     await asyncio.sleep(seconds)
     measured.stop()
     await part(clients, measured)
+
+
+def is_reused(kib: Mapping[str, float]) -> bool:
+    """Whether connections that added so much, by the part of the system, took what earlier ones have left."""
+    return bool(kib) and sum(kib.values()) < LEAST_KIB
 
 
 def _kib(pids: Pids) -> dict[str, float]:

@@ -58,6 +58,8 @@ class Measurement:
         self.kib: dict[str, float] = {}
         self.count: int | None = None
         """Units; None: as many as there are latencies."""
+        self.notes: list[str] = []
+        """What to know before believing the figures, beside what they themselves give away."""
         self.pids = pids
         self.began = math.inf
         """When counting began; infinite: not yet."""
@@ -147,7 +149,7 @@ class Measurement:
             more=dict(self.more),
             faults=self.faults,
             is_whole=is_whole,
-            notes=warnings(share, waited, count, self.more),
+            notes=[*self.notes, *warnings(share, waited, count, self.more)],
             over_time=self.latencies.over_time(self.began, seconds),
             histogram=self.latencies.bins(),
             hdr=self.latencies.encoded(),

@@ -58,3 +58,14 @@ def test_more_replicas_than_there_are_brokers_are_refused(
     monkeypatch.setenv("TIELINE_REPLICAS", "3")
     assert main(["streams"]) == 1
     assert capsys.readouterr().err.startswith("tieline streams: ")
+
+
+def test_a_mailbox_that_is_smaller_than_asked_for_is_told(
+    pip_nats: NatsServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIELINE_NATS_URL", pip_nats.url)
+    monkeypatch.setenv("TIELINE_MAILBOX_MAX_BYTES", str(10**18))
+    assert main(["streams"]) == 0
+    said = capsys.readouterr()
+    assert "not the 1,000,000,000,000,000,000 of TIELINE_MAILBOX_MAX_BYTES" in said.err
+    assert said.out == "all else of the bucket and the mailbox is as the settings say\n"

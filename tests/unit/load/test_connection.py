@@ -62,6 +62,15 @@ async def test_a_refused_upgrade_is_told_with_its_first_line() -> None:
             await connect(url, lambda _: None)
 
 
+async def test_a_refusal_of_tieline_is_told_with_its_reason() -> None:
+    def answer(connection: ServerConnection, _request: Request) -> Response:
+        return connection.respond(401, '{"code":401,"msg":"令牌无效","reason":"UNAUTHORIZED"}')
+
+    async with serving(echo, answer) as url:
+        with pytest.raises(UpgradeRefused, match=r"HTTP/1\.1 401 Unauthorized, UNAUTHORIZED$"):
+            await connect(url, lambda _: None)
+
+
 async def test_a_server_that_hangs_up_instead_of_answering_is_told() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -88,8 +88,11 @@ def run(options: argparse.Namespace) -> int:
     status = EXIT_OK
     try:
         status = uvloop.run(_measure_all(runs, options.ready_file, found))
-    except (LoadError, UpgradeRefused, FrameError, OSError) as problem:
+    except (LoadError, FrameError) as problem:
         status = fail("bench", f"{type(problem).__name__}: {problem}")
+    except (UpgradeRefused, OSError) as problem:
+        asked_of = ", ".join(target.urls)
+        status = fail("bench", f"{type(problem).__name__}: {problem} (asked: {asked_of})")
     return _show(options, target, is_encrypted, found) or status
 
 

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="numbers of pairs (1 50 200)",
     )
     load = made["load"]
-    load.add_argument("--pairs", metavar="N", type=_count, default=50, help="(%(default)s)")
+    load.add_argument("--pairs", metavar="N", type=_count, default=50, help="so many pairs (%(default)s)")
     load.add_argument(
         "--rate",
         metavar="R",
@@ -136,6 +136,8 @@ def problem_of(options: argparse.Namespace) -> str:
             return f"--url {url}: a gateway's URL begins with ws:// or wss://"
     if getattr(options, "kill", False) and options.ready_file is None:
         return "--kill: which process that is, only a ready file says (--ready-file)"
+    if options.picture is not None and options.mode == "idle":
+        return "--picture: connections that do nothing have no latencies to draw"
     if options.picture is not None and options.picture.suffix != ".svg":
         return f"--picture {options.picture}: only .svg is drawn"
     return ""

@@ -5,18 +5,24 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tieline.cli import ready_file
 from tieline.load.arrivals import measure_arrivals
 from tieline.load.calls import callers_for, measure_calls
 from tieline.load.client import Target
 from tieline.load.idle import measure_idle
+from tieline.load.limited import NOTE, is_limited
 from tieline.load.measurement import Measurement
 from tieline.load.open_loop import measure_load
 from tieline.load.processes import Pids
 from tieline.load.relay import measure_relay
 from tieline.load.storm import measure_storm
+
+Measure = Callable[[Measurement], Awaitable[None]]
+
+_ASKING_MUCH: Final = ("relay", "load", "setup")
+"""Modes in which one user asks for so much that limits change what is found."""
 
 
 class Run(NamedTuple):
@@ -25,17 +31,32 @@ class Run(NamedTuple):
     name: str
     descriptors: int
     """So many connections at once."""
-    measure: Callable[[Measurement], Awaitable[None]]
+    measure: Measure
 
 
 def runs_of(options: argparse.Namespace, target: Target) -> list[Run]:
     """List the measurements, one for each value of the option of which several may be given."""
-    return _BY_MODE[options.mode](options, target)
+    runs = _BY_MODE[options.mode](options, target)
+    if options.mode not in _ASKING_MUCH:
+        return runs
+    return [run._replace(measure=_told_of_limits(target, run.measure)) for run in runs]
 
 
 def pids_of(written: Path | None) -> Pids:
     """The processes, as they are now: `tieline dev` restarts a process that ends."""
     return ready_file.read(written).pids if written is not None else {}
+
+
+def _told_of_limits(target: Target, measure: Measure) -> Measure:
+    """Let a measurement say that its figures are those of limits, where they are."""
+
+    async def look_and_measure(measured: Measurement) -> None:
+        measured.step("look for limits", 0, 1)
+        if await is_limited(target):
+            measured.notes.append(NOTE)
+        await measure(measured)
+
+    return look_and_measure
 
 
 def _relay(options: argparse.Namespace, target: Target) -> list[Run]:

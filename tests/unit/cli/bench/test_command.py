@@ -108,7 +108,9 @@ def test_a_file_that_tieline_dev_did_not_write_is_refused(
 
 def test_a_gateway_that_is_not_there_fails_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--url", URL, "--secret", "s" * 32, "--pairs", "1"]) == 1
-    assert capsys.readouterr().err.startswith("tieline bench: ConnectionRefusedError: ")
+    said = capsys.readouterr().err
+    assert said.startswith("tieline bench: ConnectionRefusedError: ")
+    assert said.endswith(f" (asked: {URL})\n")
 
 
 def test_each_measurement_has_a_line_and_a_row(

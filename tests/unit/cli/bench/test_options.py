@@ -55,6 +55,7 @@ def test_nonsense_is_told_in_one_line(words: str, capsys: pytest.CaptureFixture[
     ("words", "problem"),
     [
         ("storm --kill", "--kill: which process that is, only a ready file says (--ready-file)"),
+        ("idle --picture f.svg", "--picture: connections that do nothing have no latencies to draw"),
         ("relay --picture f.png", "--picture f.png: only .svg is drawn"),
     ],
 )

@@ -1,15 +1,18 @@
 """`tieline.cli.bench.runs`: one measurement for each value, each of its mode."""
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.unit.load.small_relay import relaying
+from tests.unit.load.test_limited import refreshing
 from tieline.cli import ready_file
 from tieline.cli.bench.options import add_arguments
 from tieline.cli.bench.runs import pids_of, runs_of
-from tieline.load.client import Target
+from tieline.load.client import LoadError, Target
+from tieline.load.limited import NOTE
 from tieline.load.measurement import Measurement
 
 TARGET = Target("ws://a", "ws://b")
@@ -65,3 +68,15 @@ def test_processes_are_read_anew_each_time(tmp_path: Path) -> None:
     for pid in (7, 8):
         ready_file.write(file, ready_file.ReadyFile(["ws://a"], pids={"gateway": [pid]}))
         assert pids_of(file) == {"gateway": [pid]}
+
+
+@pytest.mark.parametrize(
+    "words", ["relay --pairs 1", "load --pairs 1 --rate 9", "setup --of new", "connect --most 1"]
+)
+async def test_limits_are_told_where_they_change_what_is_found(words: str) -> None:
+    options, measured = parsed(f"{words} --seconds 0.05"), Measurement()
+    async with refreshing(20) as target:
+        (run,) = runs_of(options, target)
+        with suppress(LoadError):  # it takes neither calls nor candidates
+            await run.measure(measured)
+    assert measured.notes == ([NOTE] if options.mode != "connect" else [])
