@@ -55,9 +55,7 @@ def doubts_about(settings: ProcessSettings) -> list[Doubt]:
         value = getattr(settings, field.name)
         if not is_secret(field.type) or not value:
             continue
-        if (
-            signs(field.type) and not settings.looks_at_tokens
-        ):  # it is the gateways', beside whose settings it is
+        if signs(field.type) and not settings.looks_at_tokens:  # it is the gateways'
             continue
         variable = PREFIX + field.name.upper()
         size = len(value.strip().encode())
