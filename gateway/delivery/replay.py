@@ -14,10 +14,6 @@ from tieline.wire.limits import MAX_MISSED, MAX_MISSED_BYTES
 from tieline.wire.origin import origin_of
 
 
-def _long_ago() -> int:
-    return 0
-
-
 class Replay:
     """What is replayed of one session's mail, as far as it has been read."""
 
@@ -70,7 +66,7 @@ class Replay:
         """The sequences of those."""
         return tuple(self._fresh)
 
-    def add(self, frame: bytes, number: int, stored_at: Callable[[], int] = _long_ago) -> None:
+    def add(self, frame: bytes, number: int, stored_at: Callable[[], int]) -> None:
         """Take the next message that was read, with its sequence; `stored_at` says when, as `lost_at` is."""
         if number <= self._has_had:
             self.known.append(name_of(frame))

@@ -33,7 +33,7 @@ is.
 
 import functools
 import hashlib
-from collections.abc import Iterator
+import itertools
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -248,7 +248,7 @@ def replay(negotiation: Negotiation, known: Remembered, target: UserId, now: int
         is_due = any(
             map(functools.partial(_was_released_apart, known.sender, known.digest), negotiation.held)
         )
-        due = tuple(_released_up_to(negotiation, known, target, now)) if is_due else ()
+        due = _released_up_to(negotiation, known, target, now) if is_due else ()
         return Outcome(negotiation, due, known.ack, known.call)
     then = Incoming(known.sender, target, known.session, known.digest, known.at, NO_SESSION)
     later = negotiation.remembered[negotiation.remembered.index(known) + 1 :]
@@ -309,18 +309,15 @@ def held_digests(negotiation: Negotiation, sender: UserId, now: int) -> tuple[Fr
 
 def _released_up_to(
     negotiation: Negotiation, known: Remembered, target: UserId, now: int
-) -> Iterator[Outgoing]:
+) -> tuple[Outgoing, ...]:
     """List a held frame that was released, after its sender's candidates that were held before it.
 
     Who released them may not have delivered them yet, and then they would come behind it.
     """
-    for held in _released(negotiation, now):
-        if held.sender != known.sender:
-            continue
-        if held.digest == known.digest:
-            yield Outgoing(target, known.session, None, known.call)
-            return
-        yield Outgoing(target, held.session, held.frame, held.call)
+    own = (held for held in _released(negotiation, now) if held.sender == known.sender)
+    before = itertools.takewhile(lambda held: held.digest != known.digest, own)
+    earlier = (Outgoing(target, held.session, held.frame, held.call) for held in before)
+    return (*earlier, Outgoing(target, known.session, None, known.call))
 
 
 def _was_released_apart(sender: UserId, digest: FrameDigest, held: HeldCandidate) -> bool:

@@ -86,7 +86,7 @@ def test_the_model_splits_a_mailbox_as_the_gateway_does() -> None:
                 (read,) = (move for move in clients.moves(ruth, client) if "reads" in move.label)
                 replay = Replay(f"frame {last}")
                 for sequence, frame in enumerate(frames, 1):
-                    replay.add(frame, sequence)
+                    replay.add(frame, sequence, int)
                 assert [frames[kept.index(number)] for number in read.after.replay] == replay.fresh
 
 

