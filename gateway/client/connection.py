@@ -152,7 +152,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read."""
-        data = bytes(_read[:nbytes])
+        data = _read[:nbytes].tobytes()
         if self._reader is not None:
             self._reader.receive(data)
         elif self._upgrade.receive(data):

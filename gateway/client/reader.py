@@ -161,25 +161,26 @@ class Reader:
 
     def receive(self, data: bytes) -> None:
         """Look at what has arrived, now or later."""
-        if self._is_direct and len(data) <= AT_ONCE_BYTES:
+        size = len(data)
+        if self._is_direct and size <= AT_ONCE_BYTES:
             text = next_text(data, 0)
-            if text is not None and text[1] == len(data) and self._allowance.may_take_message():
+            if text is not None and text[1] == size and self._allowance.may_take_message():
                 self._taker.take_text(text[0])
                 return
         if self._is_stopped:
-            self._closing_bytes -= len(data)
+            self._closing_bytes -= size
             self._set_reading()
             return
         self._is_direct = False
         self._rest += data
-        self._held.change(len(data))
+        self._held.change(size)
         if self._is_queued or self.is_full or self._allowance.is_waiting:
             self._set_reading()
             return
         is_long = self._arrived() + len(self._rest) > AT_ONCE_BYTES
         if self._settle() if is_long else self._look(AT_ONCE_FRAMES, AT_ONCE_BYTES):
             self._turns.join(self)
-        elif len(self._rest) >= len(data) and self._trickle.note(len(data), self._set_reading):
+        elif len(self._rest) >= size and self._trickle.note(size, self._set_reading):
             self._set_reading()
 
     def take_turn(self) -> bool:

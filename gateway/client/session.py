@@ -178,10 +178,10 @@ class Session:
             return _refuse(message.request_id, cmd, ErrorCode.SENDER_MISMATCH)
         if body.to == body.sender:
             return _refuse(message.request_id, cmd, ErrorCode.BAD_MESSAGE)
-        call = envelope.named_call(body) if self.calls else ""
+        call = envelope.named_call(body) if self.calls else NO_CALL
         if call is None:
             return _refuse(message.request_id, cmd, ErrorCode.BAD_MESSAGE)
-        to = UserId(body.to)
+        to = body.to
         if not self.order.lets_pass(to, frame, self._at):
             return _refuse(message.request_id, cmd, ErrorCode.INTERNAL)
         if cmd == "WEBRTC_OFFER" and not self.budget.may_offer(to, self._at):
@@ -192,9 +192,8 @@ class Session:
             if cmd == "WEBRTC_ANSWER" and self.budget.answers_again(to, frame):
                 price = prices.ANSWER_AGAIN
             self._charge(price)
-        call_id, connection = CallId(call), self.connection
-        at = self.terms.broker_time.ms_at(self._at)
-        signal = Signal(self.user, self.session, to, frame, self.acks, call_id, connection=connection, at=at)
+        connection, at = self.connection, self.terms.broker_time.ms_at(self._at)
+        signal = Signal(body.sender, self.session, to, frame, self.acks, call, connection=connection, at=at)
         return AskRouter(message.request_id, cmd, signal)
 
     def _charge(self, price: float) -> None:

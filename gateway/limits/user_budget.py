@@ -13,7 +13,7 @@ from gateway.limits.connects import OUT_S, Connects, Wait
 from gateway.limits.limit import Limit
 from gateway.limits.peers import Peers
 from gateway.limits.rate import INSTANT_S, NEVER_USED
-from gateway.limits.rates import Rates
+from gateway.limits.rates import NO_LIMITS, Rates
 from gateway.limits.usage import Usage
 from tieline.wire.ids import RoomId, UserId
 
@@ -100,6 +100,8 @@ class UserBudget:
             usage.begin_half(now)
         usage.units += price
         each_s = self._each_s
+        if not each_s:  # without a limit nothing is owed
+            return
         spent = price * each_s
         if at < now:  # no `max`, here and in `carry`: every frame passes by, and calls are dear
             at = now
@@ -118,6 +120,8 @@ class UserBudget:
             usage.begin_half(now)
         usage.messages += 1
         usage.size += size
+        if rates is NO_LIMITS:
+            return
         each_s, holds_s = rates.size
         if at < now:
             at = now

@@ -93,20 +93,23 @@ class Questions:
             self._ask_router(session, ask, answered)
 
     def _ask_router(self, session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
+        replied = functools.partial(self._router_replied, session, ask, answered)
+        self._ask_signal(ask.cmd, ask.signal, replied)
+
+    def _router_replied(
+        self, session: Session, ask: AskRouter, answered: RouterAnswered, reply: RouterReply | None
+    ) -> None:
+        if not isinstance(reply, SessionGone) or reply.replaced:
+            answered(ask, reply)
+            return
 
         def on_registered(gone: SessionGone | None) -> None:
             if gone is not None:
                 answered(ask, gone)
             else:
-                self._ask_signal(ask.cmd, ask.signal, lambda reply: answered(ask, reply))
+                self._ask_signal(ask.cmd, ask.signal, functools.partial(answered, ask))
 
-        def on_reply(reply: RouterReply | None) -> None:
-            if isinstance(reply, SessionGone) and not reply.replaced:
-                self._begin(self._registrations.register(session), on_registered, None)
-            else:
-                answered(ask, reply)
-
-        self._ask_signal(ask.cmd, ask.signal, on_reply)
+        self._begin(self._registrations.register(session), on_registered, None)
 
     def ask_presence(self, session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:
         """Ask presence about a room or a newer token of a session; `answered` is called once."""

@@ -106,11 +106,7 @@ class Broker:
             BrokerAway: not sent.
         """
         client = self.client
-        if (
-            not client.is_connected
-            or client.pending_data_size > MAX_PENDING_SEND_BYTES
-            or len(payload) > client.max_payload
-        ):
+        if not client.takes(len(payload), MAX_PENDING_SEND_BYTES):
             raise BrokerAway
         if not subject:
             return

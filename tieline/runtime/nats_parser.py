@@ -39,8 +39,8 @@ class Parser:
         others: list[bytes] = []
         size, at = len(data), 0
         while (line_end := data.find(_END, at)) >= 0:
-            kind, body = data[at], line_end + 2
-            if kind not in (_MESSAGE, _WITH_HEADERS):
+            body, has_headers = line_end + 2, data[at] == _WITH_HEADERS
+            if not has_headers and data[at] != _MESSAGE:
                 others.append(data[at:body])
                 at = body
                 continue
@@ -52,11 +52,11 @@ class Parser:
             if listener is None:
                 others.append(data[at : end + 2])
             else:
-                headers = b""
-                if kind == _WITH_HEADERS:
+                headers, with_reply = b"", 5
+                if has_headers:
                     start, body = body, body + int(fields[-2])
-                    headers = data[start:body]
-                reply = fields[3].decode() if len(fields) == (5 if kind == _MESSAGE else 6) else ""
+                    headers, with_reply = data[start:body], 6
+                reply = fields[3].decode() if len(fields) == with_reply else ""
                 try:
                     listener(Message(fields[1].decode(), reply, data[body:end], headers))
                 except Exception as error:  # a bug met by one message must not take it from all others

@@ -17,6 +17,8 @@ from typing import Final
 
 import msgspec
 
+from tieline.wire.ids import is_valid_id
+
 MAX_NAMES: Final = 256
 """The most names of an envelope, or of a `data` that is read: more would keep other clients waiting."""
 
@@ -25,22 +27,20 @@ MAX_COLONS: Final = 4_096
 to one, and a frame of thousands would take longer than all else that is done with it. More than there are in
 any text of 64 KiB, such as a session description."""
 
+_QUOTE: Final = ord('"')
 _TEXT: Final = rb'"[^"\\]*"'
 _BETWEEN_ID_AND_DATA: Final = (
     rb'", ?"module": ?"ROOM", ?"cmd": ?"[A-Z_]*", ?(?:"code": ?[0-9]*, ?)?(?:"msg": ?%b, ?)?"data": ?' % _TEXT
 )
 _BEGIN: Final = b'{"requestId":"'
+_BEGIN_AT: Final = len(_BEGIN)
 _BEGIN_WITH_BLANK: Final = b'{"requestId": "'
-_FROM_AND_TO: Final = rb'\{"from": ?%b, ?"to": ?%b, ?' % (_TEXT, _TEXT)
-_OTHER, _SIGNAL, _BEFORE_CALL = range(3)
-_USUAL: Final = tuple(
-    re.compile(_BETWEEN_ID_AND_DATA + more)
-    for more in (
-        b"",
-        rb'%b(?:"call": ?%b, ?)?"data": ?' % (_FROM_AND_TO, _TEXT),
-        rb'%b"data": ?' % _FROM_AND_TO,
-    )
+_FROM_AND_TO: Final = rb'\{"from": ?(%b), ?"to": ?(%b), ?' % (_TEXT, _TEXT)
+_OTHER: Final = re.compile(_BETWEEN_ID_AND_DATA)
+_SIGNAL: Final = re.compile(
+    rb'%b%b(?:"call": ?%b, ?)?"data": ?' % (_BETWEEN_ID_AND_DATA, _FROM_AND_TO, _TEXT)
 )
+_BEFORE_CALL: Final = re.compile(rb'%b%b"data": ?' % (_BETWEEN_ID_AND_DATA, _FROM_AND_TO))
 """What stands between the `requestId` of a message and its content: of one of whose `data` nothing is read,
 of a signal, and of a signal that names its call behind its content."""
 
@@ -84,39 +84,64 @@ _LONGEST: Final = 2 * max(map(len, (*ENVELOPE, *DATA, *SERVERS_OWN)))
 letter may be written as two. Longer ones need not be folded, which takes a while."""
 
 
-def is_usual_signal(frame: bytes, content: int) -> bool:
+def is_usual_signal(frame: bytes, request_id: str, content: int) -> bool:
     """Whether a readable signal is written as clients do, so that nothing in it is ambiguous.
 
-    `content` is the length of the `data` of `data` that a decoder has found, the last that is there. Behind
-    it are two braces, or the call before them. Here it is taken for what stands before those: its name is
-    the last one before, and stands nowhere else, so that it is what the decoder has found.
+    Then those whom it names have valid names, too. A decoder has found its `requestId`, and how long the
+    `data` of `data` is, the last that is there. Behind that are two braces, or the call before them. Here it
+    is taken for what stands before those: its name is the last one before, and stands nowhere else, so that
+    it is what the decoder has found.
     """
-    end = len(frame) - 2
-    if frame.endswith(b'"}}') and (call := _CALL.search(frame, max(0, end - _LONGEST_CALL))) is not None:
-        return _has_names(frame, call.start() - content, _BEFORE_CALL)
-    return _has_names(frame, end - content, _SIGNAL)
-
-
-def is_usual(frame: bytes, content: int) -> bool:
-    """Whether a readable message is so of whose `data` nothing is read; `content` is its length."""
-    return _has_names(frame, len(frame) - 1 - content, _OTHER)
-
-
-def _has_names(frame: bytes, end: int, kind: int) -> bool:
-    if frame.startswith(_BEGIN):
-        begin = len(_BEGIN)
-    elif frame.startswith(_BEGIN_WITH_BLANK):
-        begin = len(_BEGIN_WITH_BLANK)
-    else:
+    begin, end = _end_of_id(frame, request_id), len(frame) - 2
+    if not begin:
         return False
-    # Up to here it is one text, and what follows could not be read if its end were escaped.
-    begin = frame.find(b'"', begin)
-    return end - begin <= _LONGEST_BETWEEN and _are_usual(frame[begin:end], kind)
+    are_usual = _are_usual_in_signal
+    if frame[end - 1] == _QUOTE and (call := _CALL.search(frame, max(0, end - _LONGEST_CALL))) is not None:
+        end, are_usual = call.start(), _are_usual_before_call
+    between = frame[begin : end - content]
+    return len(between) <= _LONGEST_BETWEEN and are_usual(between)
+
+
+def is_usual(frame: bytes, request_id: str, content: int) -> bool:
+    """Whether a readable message is so of whose `data` nothing is read; `content` is its length."""
+    begin = _end_of_id(frame, request_id)
+    between = frame[begin : len(frame) - 1 - content]
+    return begin > 0 and len(between) <= _LONGEST_BETWEEN and _are_usual(between)
+
+
+def _end_of_id(frame: bytes, request_id: str) -> int:
+    """Say where the `requestId` ends with which a readable frame begins; 0: it begins otherwise.
+
+    One that has escapes, or letters of several bytes, ends later. What stands here is then a part of it, in
+    which each quote is escaped, and so nothing that is usual.
+    """
+    if frame[:_BEGIN_AT] == _BEGIN:
+        return _BEGIN_AT + len(request_id)
+    if frame.startswith(_BEGIN_WITH_BLANK):
+        return _BEGIN_AT + 1 + len(request_id)
+    return 0
+
+
+# What is said of each is kept for a while: it is the same for every message of one kind to one user.
 
 
 @functools.lru_cache(maxsize=16_384)
-def _are_usual(between: bytes, kind: int) -> bool:
-    return _USUAL[kind].fullmatch(between) is not None
+def _are_usual(between: bytes) -> bool:
+    return _OTHER.fullmatch(between) is not None
+
+
+@functools.lru_cache(maxsize=16_384)
+def _are_usual_in_signal(between: bytes) -> bool:
+    return _have_valid_names(_SIGNAL.fullmatch(between))
+
+
+@functools.lru_cache(maxsize=16_384)
+def _are_usual_before_call(between: bytes) -> bool:
+    return _have_valid_names(_BEFORE_CALL.fullmatch(between))
+
+
+def _have_valid_names(found: re.Match[bytes] | None) -> bool:
+    return found is not None and all(is_valid_id(name[1:-1].decode()) for name in found.groups())
 
 
 def has_ambiguous_names(frame: bytes | bytearray, *, reads_data: bool, unread: bytes = b"") -> bool:

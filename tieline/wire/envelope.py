@@ -16,7 +16,7 @@ import msgspec
 from tieline.wire import ambiguity, origin, surrogates
 from tieline.wire.codes import ErrorCode
 from tieline.wire.depth import MAX_DEPTH, is_too_deep
-from tieline.wire.ids import MAX_ID_BYTES, is_shown, is_valid_id, is_valid_name
+from tieline.wire.ids import MAX_ID_BYTES, NO_CALL, CallId, UserId, is_shown, is_valid_id, is_valid_name
 from tieline.wire.surrogates import text_in
 
 MAX_MESSAGE_BYTES: Final = 65_536
@@ -33,8 +33,8 @@ MAX_PAGE: Final = 1_000
 class SignalBody(msgspec.Struct, frozen=True, gc=False):
     """`data` of the four WEBRTC commands; the server never reads the `data` in it."""
 
-    sender: str = msgspec.field(name="from")
-    to: str
+    sender: UserId = msgspec.field(name="from")
+    to: UserId
     data: msgspec.Raw
     call: msgspec.Raw = msgspec.Raw()
     """See `named_call`. Clients that did not ask for names may mean anything by it."""
@@ -210,12 +210,15 @@ def decode(frame: bytes) -> ClientMessage | Malformed:
         message = found
     if len(frame) > MAX_DEPTH and _is_deep(frame):
         return UNREADABLE
-    if not is_valid_id(message.request_id):
+    request_id = message.request_id
+    if not is_valid_id(request_id):
         return Malformed(ErrorCode.BAD_MESSAGE, "", command_of(message))
+    if isinstance(message, Signal) and ambiguity.is_usual_signal(frame, request_id, len(message.data.data)):
+        return message  # as nearly all traffic: its names are valid, and written as they should be
     if not _names_are_valid(message):
-        return Malformed(ErrorCode.BAD_MESSAGE, message.request_id, command_of(message))
+        return Malformed(ErrorCode.BAD_MESSAGE, request_id, command_of(message))
     if _is_ambiguous(message, readable, frame):
-        return Malformed(ErrorCode.AMBIGUOUS_NAMES, message.request_id, command_of(message))
+        return Malformed(ErrorCode.AMBIGUOUS_NAMES, request_id, command_of(message))
     return message
 
 
@@ -223,11 +226,9 @@ def _is_ambiguous(message: ClientMessage, readable: bytes, frame: bytes) -> bool
     """Whether names of a message are ambiguous; `readable` is the frame, or is masked."""
     body, unread = message.data, b""
     if isinstance(body, SignalBody):
-        if ambiguity.is_usual_signal(frame, memoryview(body.data).nbytes):
-            return False
         unread = bytes(body.data)
     elif isinstance(body, msgspec.Raw):
-        if ambiguity.is_usual(frame, memoryview(body).nbytes):
+        if ambiguity.is_usual(frame, message.request_id, len(body)):
             return False
         unread = bytes(body)
     is_read = not isinstance(body, msgspec.Raw)
@@ -278,7 +279,7 @@ def _as_written(message: ClientMessage, masked: bytearray, frame: bytes) -> Clie
         asked = MembersBody(text_in(body.room), text_in(body.after), message.data.limit)
         return Members(request_id, "ROOM", asked)
     data, call = (msgspec.Raw(bytes(raw)) for raw in (message.data.data, message.data.call))
-    signal = SignalBody(text_in(body.sender), text_in(body.to), data, call)
+    signal = SignalBody(UserId(text_in(body.sender)), UserId(text_in(body.to)), data, call)
     return type(message)(request_id, "ROOM", signal)
 
 
@@ -293,11 +294,11 @@ def _names_are_valid(message: ClientMessage) -> bool:
     return not isinstance(body, RoomBody) or is_valid_name(body.room)
 
 
-def named_call(body: SignalBody) -> str | None:
+def named_call(body: SignalBody) -> CallId | None:
     """Read which call a message says it is about: "" if it says none, None if what it says is no id."""
-    if not memoryview(body.call).nbytes or body.call == _NULL:
-        return ""
-    return _id(body.call) or None
+    if not len(body.call) or body.call == _NULL:
+        return NO_CALL
+    return CallId(_id(body.call)) or None
 
 
 _NULL: Final = msgspec.Raw(b"null")

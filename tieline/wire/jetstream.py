@@ -91,7 +91,7 @@ def bucket_prefix(bucket: str) -> str:
 
 # Headers of a publish.
 
-_CALL: Final = b"Tieline-Call"
+_CALL: Final = "Tieline-Call"
 """Ours: it stays with what is stored, is read with it, and pushed with it."""
 
 _NONCE: Final = b"Tieline-Nonce"
@@ -112,8 +112,8 @@ def named(message_id: str, call: str = "") -> bytes:
     `call` is the id of the call that it belongs to; "": it belongs to none. `call_of` reads it.
     """
     if not call:
-        return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n\r\n" % message_id.encode()
-    return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n%b: %b\r\n\r\n" % (message_id.encode(), _CALL, call.encode())
+        return f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n\r\n".encode()
+    return f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n{_CALL}: {call}\r\n\r\n".encode()
 
 
 def named_anew(message_id: str, nonce: str) -> bytes:
@@ -220,10 +220,10 @@ def position(headers: bytes) -> tuple[int, int]:
     Raises:
         ValueError: no stream has republished it.
     """
-    *_, stored, _, before, _, _ = headers.rsplit(b"\r\n", 5)
-    if not (stored.startswith(_SEQUENCE_LINE) and before.startswith(_PREVIOUS_LINE)):
-        raise ValueError("no stream has republished it")
-    return int(before[_PREVIOUS_AT:]), int(stored[_SEQUENCE_AT:])
+    _, stored, _, before, _, _ = headers.rsplit(b"\r\n", 5)
+    if stored[:_SEQUENCE_AT] == _SEQUENCE_LINE and before[:_PREVIOUS_AT] == _PREVIOUS_LINE:
+        return int(before[_PREVIOUS_AT:]), int(stored[_SEQUENCE_AT:])
+    raise ValueError("no stream has republished it")
 
 
 def stored_at(headers: bytes) -> int:
@@ -241,7 +241,7 @@ def stored_at(headers: bytes) -> int:
         return 0
 
 
-_AT_CALL: Final = re.compile(rb"\r\n%b: ([0-9A-Za-z_-]{1,64})\r\n" % _CALL)
+_AT_CALL: Final = re.compile(rb"\r\n%b: ([0-9A-Za-z_-]{1,64})\r\n" % _CALL.encode())
 
 
 def call_of(headers: bytes) -> str:

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.wire.samples import (
+    HOSTILE_IDS,
     SIGNALS,
+    VALID_IDS,
     every_message,
     frame,
     ice_servers_message,
@@ -29,6 +31,7 @@ from tieline.wire.ambiguity import (
 )
 from tieline.wire.codes import ErrorCode
 from tieline.wire.envelope import Malformed, Offer, decode
+from tieline.wire.ids import is_valid_id
 
 READ_DATA: Final = [
     *(signal_message(cmd) for cmd in SIGNALS),
@@ -268,8 +271,43 @@ def test_what_is_written_as_usual_is_not_ambiguous(object_: tuple[list[str], str
     head = '{"requestId":"r","module":"ROOM","cmd":"WEBRTC_OFFER","data":{"from":"a","to":"b","data":'
     text = (head.replace(":", ": ").replace(",", ", ") if spaced else head) + inner + "}}"
 
-    assert is_usual_signal(text.encode(), len(inner.encode()))
+    assert is_usual_signal(text.encode(), "r", len(inner.encode()))
     assert not has_ambiguous_names(text.encode(), reads_data=True)
+
+
+@pytest.mark.parametrize("name", [*HOSTILE_IDS, "", "x" * 129, " a"])
+@pytest.mark.parametrize("place", ["from", "to"])
+@pytest.mark.parametrize("ending", ["", ',"call":"c-1"'])
+def test_what_is_written_as_usual_has_valid_names(name: str, place: str, ending: str) -> None:
+    names = {"from": "a", "to": "b"} | {place: name}
+    parties = json.dumps(names, ensure_ascii=False, separators=(",", ":"))[:-1]
+    text = f'{{"requestId":"r","module":"ROOM","cmd":"WEBRTC_OFFER","data":{parties},"data":1{ending}}}}}'
+    is_plain = json.dumps(name, ensure_ascii=False) == f'"{name}"'
+
+    assert is_usual_signal(text.encode(), "r", 1) == (is_valid_id(name) and is_plain)
+    assert isinstance(decode(text.encode()), Offer) == is_valid_id(name)
+
+
+@given(VALID_IDS, st.booleans(), st.booleans())
+def test_an_id_that_is_written_oddly_hides_no_name(request_id: str, escapes: bool, twice: bool) -> None:
+    written = json.dumps(request_id, ensure_ascii=escapes)
+    again = f'"requestId":{written},' * twice
+    text = (
+        f'{{"requestId":{written},{again}"module":"ROOM","cmd":"WEBRTC_OFFER","data":{{"from":"a","to":"b",'
+    )
+    message = decode(f'{text}"data":1}}}}'.encode())
+
+    assert isinstance(message, Malformed) == twice
+    assert message.request_id == request_id
+
+
+@pytest.mark.parametrize("tail", ['\\"', '\\", x', '\\",\\"module\\":\\"ROOM\\"', "\\u0022,\\u0022", "\\\\"])
+def test_a_quote_in_an_id_does_not_end_it(tail: str) -> None:
+    ending = ',"module":"ROOM","cmd":"WEBRTC_OFFER","data":{"from":"a","to":"b","data":1}}'
+    text = f'{{"requestId":"r{tail}"{ending}'.encode()
+
+    assert not is_usual_signal(text, json.loads(text)["requestId"], 1)
+    assert isinstance(decode(text), Offer)
 
 
 @given(objects(), st.booleans(), st.sampled_from(["", "c-1", "x" * 128, "}}", ","]))
@@ -281,7 +319,7 @@ def test_a_call_behind_the_content_is_usual_too(
     comma, colon = (", ", ": ") if spaced else (",", ":")
     text = f'{head}{inner}{comma}"call"{colon}"{call}"}}}}'.encode()
 
-    assert is_usual_signal(text, len(inner.encode()))
+    assert is_usual_signal(text, "r", len(inner.encode()))
     assert not has_ambiguous_names(text, reads_data=True)
     assert is_refused(text[:-2] + b',"call":"c-2"}}')
     assert is_refused(text.replace(b'"data":' + inner.encode(), b'"call":"c-2","data":' + inner.encode()))

@@ -6,6 +6,7 @@ from gateway.limits.connects import Wait
 from gateway.limits.limit import Limit
 from gateway.limits.rate import UNLIMITED, Rate, rate
 from gateway.limits.rates import NO_LIMITS, Rates
+from gateway.limits.usage import Used
 from gateway.limits.user_budget import MOST_OWED_S, Account, UserBudget
 from tieline.wire.ids import UserId
 
@@ -269,3 +270,12 @@ def test_who_is_not_over_its_limit_has_nothing_to_let_up() -> None:
     alice.let_up(50.0)
     alice.charge(1, 50.0)
     assert not alice.has_gone_on(70.0)
+
+
+def test_without_limits_what_is_done_is_counted_and_not_owed() -> None:
+    alice, met = budget(NO_LIMITS)
+    for now in (50.0, 51.0):
+        alice.charge(1000, now)
+        alice.carry(BOB, 1_000_000, now)
+    assert (alice.usage.last_minute(51.0), alice.wait_s(51.0)) == (Used(2, 2_000_000, 2000.0), 0.0)
+    assert (alice.account(51.0), alice.owes_s(51.0) <= 0, met) == (Account(0.0, 0.0), True, [])
