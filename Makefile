@@ -10,7 +10,7 @@ PORT ?= 8080
 SOCKETIO := bench/socketio/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install image audit run unit test test-inside test-system test-outside test-attacks soak attack flaky check bench bench-attacks lock dashboards k8s-tools
+.PHONY: help install image audit run unit test test-inside test-unit test-broker test-system test-outside test-attacks soak attack flaky check bench bench-attacks lock dashboards k8s-tools
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -78,7 +78,7 @@ run: $(RUN_STAMP) ## the whole system on this machine, with a voice call through
 unit: install ## the tests that need no broker and no process: a minute of CPU
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=quick
 
-# Every test, two parts side by side and then the third: most tests wait more than they work. The attacks come after
+# Every test, two of four parts side by side at each time: most tests wait more than they work. The attacks come after
 # them, by themselves. The output of each part comes when it is done.
 test: install ## every test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-system test-outside test-inside
@@ -87,10 +87,17 @@ test: install ## every test
 # Where the time goes is listed in CI.
 SLOWEST := $(if $(CI),--durations=25 --durations-min=2)
 
-# What needs nothing but a broker; every branch of the pure modules is demanded.
+# What needs nothing but a broker, in two parts; of both together every branch of the pure modules is demanded.
 INSIDE := tests/unit tests/broker tests/contract
-test-inside: install
-	$(PYTHON) -m pytest $(INSIDE) $(SLOWEST) --cov --cov-report=term --cov-fail-under=100
+test-inside: test-unit test-broker
+	$(VENV)/bin/coverage combine --quiet .coverage.unit .coverage.broker
+	$(VENV)/bin/coverage report --skip-covered --fail-under=100
+
+test-unit: install
+	COVERAGE_FILE=.coverage.unit $(PYTHON) -m pytest tests/unit $(SLOWEST) --cov --cov-report=
+
+test-broker: install
+	COVERAGE_FILE=.coverage.broker $(PYTHON) -m pytest tests/broker tests/contract $(SLOWEST) -p no:cacheprovider --cov --cov-report=
 
 # What starts the services as processes beside a broker.
 test-system: install

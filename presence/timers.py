@@ -22,6 +22,7 @@ from presence.rules import endings, session
 from presence.store import StoreUnavailable
 from tieline import metrics
 from tieline.runtime.broker import Broker, BrokerAway, Msg
+from tieline.runtime.cancelling import cancellable
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
@@ -77,7 +78,7 @@ class Timers:
         self._stopping = False
 
     def stop(self) -> None:
-        """Have `run` return; cancelling it as well makes it quick, but nats-py may swallow a cancellation."""
+        """Have `run` return, when its next fetch does; cancelling it as well makes that at once."""
         self._stopping = True
 
     async def run(self) -> None:
@@ -120,7 +121,9 @@ class Timers:
                 await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 continue
             try:
-                markers = await subscription.fetch(AT_ONCE - len(under_way), timeout=FETCH_WAIT_S)
+                markers = await cancellable(
+                    subscription.fetch(AT_ONCE - len(under_way), timeout=FETCH_WAIT_S)
+                )
             except TimeoutError:  # nothing has expired
                 continue
             for marker in markers:

@@ -15,6 +15,9 @@ OTHERS: Final = {"the same gateway": 0, "another gateway": 1}
 SETTINGS: Final = {"DRAIN_WAIT": "0", "DRAIN_SPREAD": "0"}
 """Of a system that ends without a warning to its clients."""
 
+SOON_AWAY: Final = {**SETTINGS, "AWAY_DELAY": "0.2"}
+"""Of one that also tells soon that a client is away: what is tried with it comes back after that was told."""
+
 
 class ResumingPeople(People):
     """The users of one test, whose clients say at connect that they can resume."""

@@ -4,7 +4,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, Self
@@ -80,7 +80,11 @@ class Service(Process):
 
     def count(self, sample: str, **labels: str) -> float:
         """Sum up one of its metrics (see `summed_up`), as of now."""
-        return summed_up(self._fresh.text(), sample, labels)
+        return summed_up(self.metrics(), sample, labels)
+
+    def metrics(self) -> str:
+        """Read all of its metrics, as of now: a process renders them once a second."""
+        return self._fresh.text()
 
     def is_ready(self) -> bool:
         """Whether it takes work; fails when it has ended."""
@@ -228,3 +232,12 @@ class System:
     def count(self, kind: Kind, sample: str, **labels: str) -> float:
         """Sum up one metric over all processes of a kind, and all labels that are not named here."""
         return sum(process.count(sample, **labels) for process in self.all(kind))
+
+    def counted(self, kind: Kind) -> Callable[..., float]:
+        """Read all metrics of a kind once; returns what sums one of them up, as `count` does."""
+        read = [process.metrics() for process in self.all(kind)]
+
+        def count(sample: str, **labels: str) -> float:
+            return sum(summed_up(text, sample, labels) for text in read)
+
+        return count

@@ -98,13 +98,16 @@ async def test_every_log_line_is_a_json_object_that_says_what_happened(hasty: Sy
 
 async def test_metrics_count_what_happened(hasty: System, hasty_people: People) -> None:
     def counted() -> dict[str, float]:
+        gateway, router = hasty.counted("gateway"), hasty.counted("router")
+        presence = hasty.counted("presence")
+
         def signals(cmd: str, outcome: str) -> float:
-            return hasty.count("gateway", "tieline_signals_total", cmd=cmd, outcome=outcome)
+            return gateway("tieline_signals_total", cmd=cmd, outcome=outcome)
 
         return {
-            "opened": hasty.count("gateway", "tieline_sessions_opened_total"),
-            "closed": hasty.count("gateway", "tieline_sessions_closed_total", code="other"),
-            "denied": hasty.count("gateway", "tieline_handshakes_refused_total", reason="UNAUTHORIZED"),
+            "opened": gateway("tieline_sessions_opened_total"),
+            "closed": gateway("tieline_sessions_closed_total", code="other"),
+            "denied": gateway("tieline_handshakes_refused_total", reason="UNAUTHORIZED"),
             "offers": signals(OFFER, "relayed"),
             "offers refused": signals(OFFER, "NOT_IN_SAME_ROOM"),
             "held": signals(CANDIDATE, "held"),
@@ -114,13 +117,13 @@ async def test_metrics_count_what_happened(hasty: System, hasty_people: People) 
             "joins": signals("JOIN", "ok"),
             "pings": signals("PING", "ok"),
             "unknown": signals("unknown", "UNKNOWN_COMMAND"),
-            "relay seconds": hasty.count("gateway", "tieline_relay_seconds_count"),
-            "checks and leases": hasty.count("router", "tieline_presence_check_seconds_count")
-            + hasty.count("router", "tieline_leased_signals_total"),
-            "checks": hasty.count("presence", "tieline_presence_requests_total", op="check", outcome="ok"),
-            "duplicates": hasty.count("gateway", "tieline_deliveries_total", outcome="duplicate"),
-            "sent": hasty.count("gateway", "tieline_deliveries_total", outcome="sent"),
-            "told of rooms": hasty.count("gateway", "tieline_room_members_told_total"),
+            "relay seconds": gateway("tieline_relay_seconds_count"),
+            "checks and leases": router("tieline_presence_check_seconds_count")
+            + router("tieline_leased_signals_total"),
+            "checks": presence("tieline_presence_requests_total", op="check", outcome="ok"),
+            "duplicates": gateway("tieline_deliveries_total", outcome="duplicate"),
+            "sent": gateway("tieline_deliveries_total", outcome="sent"),
+            "told of rooms": gateway("tieline_room_members_told_total"),
         }
 
     before = counted()

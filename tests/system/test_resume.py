@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, ack
 from tests.support.people import Person, establish
-from tests.support.resuming import OTHERS, SETTINGS, ResumingPeople, id_of
+from tests.support.resuming import OTHERS, SOON_AWAY, ResumingPeople, id_of
 from tests.support.system import System
 from tieline.client.messages import split_place
 
@@ -15,7 +15,7 @@ from tieline.client.messages import split_place
 @pytest.fixture(scope="module")
 def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     folder = tmp_path_factory.mktemp("resume")
-    with System(nats_url, folder, gateways=2, routers=2, presences=2, settings=SETTINGS) as running:
+    with System(nats_url, folder, gateways=2, routers=2, presences=2, settings=SOON_AWAY) as running:
         yield running
 
 
@@ -57,12 +57,13 @@ async def test_a_client_that_can_resume_is_away(people: ResumingPeople) -> None:
 
 
 @elsewhere
-async def test_a_client_that_is_back_at_once_was_never_away(people: ResumingPeople, gateway: int) -> None:
-    alice, bob = await people.in_call()
-    await bob.connection.drop()
-    await people.resumed(bob, "", gateway=gateway)
-    assert await people.statuses(alice) == {alice.user: "online", bob.user: "online"}
-    await people.hear_nothing(alice)
+async def test_a_client_that_is_back_at_once_was_never_away(hasty: System, gateway: int) -> None:
+    async with ResumingPeople(hasty) as people:  # where it is told no sooner than by default
+        alice, bob = await people.in_call()
+        await bob.connection.drop()
+        await people.resumed(bob, "", gateway=gateway)
+        assert await people.statuses(alice) == {alice.user: "online", bob.user: "online"}
+        await people.hear_nothing(alice)
 
 
 async def test_a_client_that_closes_with_1000_is_gone_at_once(people: ResumingPeople) -> None:

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from tests.support.frames import CANDIDATE, OFFER, Json, new_id
 from tests.support.people import Person, establish
 from tests.support.raw_client import Ended
-from tests.support.resuming import OTHERS, SETTINGS, ResumingPeople, id_of, up_to_the_end
+from tests.support.resuming import OTHERS, SETTINGS, SOON_AWAY, ResumingPeople, id_of, up_to_the_end
 from tests.support.system import System
 
 MOST = 2048
@@ -21,7 +21,7 @@ NAMESPACE = "limits"
 
 @pytest.fixture(scope="module")
 def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    settings = {**SETTINGS, "NAMESPACE": NAMESPACE, "LIMITS": "off"}  # hundreds of messages to one user
+    settings = {**SOON_AWAY, "NAMESPACE": NAMESPACE, "LIMITS": "off"}  # hundreds of messages to one user
     folder = tmp_path_factory.mktemp("limits")
     with System(nats_url, folder, gateways=2, routers=2, presences=2, settings=settings) as running:
         yield running

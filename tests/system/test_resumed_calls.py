@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.frames import ANSWER, CANDIDATE, OFFER, ack
 from tests.support.people import establish
-from tests.support.resuming import SETTINGS, ResumingPeople, id_of
+from tests.support.resuming import SOON_AWAY, ResumingPeople, id_of
 from tests.support.system import System
 from tests.support.waiting import until_true
 from tieline.wire.ids import SessionId, UserId
@@ -27,7 +27,8 @@ COMINGS = 12
 @pytest.fixture(scope="module")
 def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     folder = tmp_path_factory.mktemp("calls")
-    settings = {**SETTINGS, "NAMESPACE": SUBJECTS.namespace}
+    # One user sends STREAMED messages to one other, at once.
+    settings = {**SOON_AWAY, "NAMESPACE": SUBJECTS.namespace, "PAIR_LIMIT": str(60 * STREAMED)}
     with System(nats_url, folder, gateways=2, routers=2, presences=2, settings=settings) as running:
         yield running
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from nats.aio.client import DEFAULT_BUFFER_SIZE, PING_PROTO, Client, Srv
+from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 from nats.errors import (
@@ -25,6 +26,7 @@ from nats.errors import (
 )
 from nats.errors import Error as NatsError
 
+from tieline.runtime.cancelling import cancellable, end
 from tieline.runtime.guard import Guard
 from tieline.runtime.lookup import Names, open_first
 from tieline.runtime.nats_parser import Listener, Parser
@@ -34,10 +36,6 @@ MAX_BUFFERED_BYTES: Final = 1024 * 1024
 
 CLOSE_S: Final = 0.5
 """For the end of a connection: TLS would wait half a minute for the other side to close too."""
-
-CANCEL_AGAIN_S: Final = 0.1
-"""Until a task is cancelled once more: nats-py waits for a connection with `asyncio.wait_for`, which before
-Python 3.12 loses a cancellation that comes in the turn in which the connection fails, or is made."""
 
 FLUSH_S: Final = 10
 """For a flush that nats-py itself wants; ours say how long theirs may take."""
@@ -167,7 +165,8 @@ class NatsClient(Client):
         assert isinstance(self._transport, _Transport)
         if self._transport.unwritten_bytes > MAX_BUFFERED_BYTES:
             assert self._flush_queue is not None
-            self._flush_queue.put_nowait(self._loop.create_future())  # nats-py's way, which waits for room
+            if self._flush_queue.empty():  # else nats-py waits for room, and writes all that is pending
+                self._flush_queue.put_nowait(self._loop.create_future())
             return
         self._transport.writelines(self._pending)
         self._pending = []
@@ -248,6 +247,10 @@ class NatsClient(Client):
         async with asyncio.timeout(timeout_s):
             self._transport = _Transport(*await open_first(addresses, DEFAULT_BUFFER_SIZE))
 
+    async def _process_connect_init(self) -> None:
+        """Introduce ourselves as nats-py does, but lose no cancellation: it would try again, for ever."""
+        await cancellable(super()._process_connect_init())
+
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """Hang up on a broker that offers no TLS where it is demanded: nats-py would send it the password."""
         if initial_connection and self._demands_tls and not info.get("tls_required"):
@@ -266,6 +269,18 @@ class NatsClient(Client):
         await self._send_command(PING_PROTO)
         await self._flush_pending()
 
+    async def _flush_pending(self, *_: bool, **__: bool) -> None:
+        """Write what is pending at the end of this turn, and wait for nothing, whatever nats-py wants.
+
+        It waits for a place in a queue, or for the socket, and drops a cancellation that comes meanwhile.
+        """
+        if self.is_connected:
+            self._write_soon()
+
+    async def request(self, *arguments: Any, **options: Any) -> Msg:  # noqa: ANN401  # passed on
+        """Ask as nats-py does, for JetStream, and lose no cancellation."""
+        return await cancellable(super().request(*arguments, **options))
+
     async def _process_pong(self) -> None:
         """Take a PONG whose waiter has given up; nats-py's reading would end at it without an error."""
         if self._pongs and self._pongs[0].done():
@@ -279,14 +294,10 @@ class NatsClient(Client):
         await super()._close(status, do_cbs)
 
     async def _end_reconnecting(self) -> None:
-        """End the attempts to reconnect, and wait for their end: a client that was closed would reconnect.
-
-        nats-py cancels them once, which may be lost (`CANCEL_AGAIN_S`).
-        """
+        """End the attempts to reconnect, and wait for their end: a client that was closed would reconnect."""
         attempts: asyncio.Task[None] | None = self._reconnection_task
-        while attempts and not attempts.done() and attempts is not asyncio.current_task():
-            attempts.cancel()
-            await asyncio.wait((attempts,), timeout=CANCEL_AGAIN_S)
+        if attempts and attempts is not asyncio.current_task():
+            await end(attempts)
 
     def abandon(self) -> None:
         """Cut the connection, say nothing, and make none again: for a process that ends with an error.

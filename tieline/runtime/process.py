@@ -20,9 +20,9 @@ import uvloop
 from tieline import __version__
 from tieline.runtime import garbage, logs, metrics
 from tieline.runtime.broker import Broker, connect
+from tieline.runtime.cancelling import end
 from tieline.runtime.lag import measure_lag
 from tieline.runtime.log_writer import LogWriter
-from tieline.runtime.nats_client import CANCEL_AGAIN_S
 from tieline.runtime.ops import BROKER_AWAY, STARTING, Pages, Ready, bound_port, serve_ops
 from tieline.runtime.requests import Requests
 from tieline.runtime.settings import ProcessSettings, SettingsError, misspelt, read_settings, usage
@@ -111,9 +111,7 @@ async def unless_stopped(stopping: asyncio.Event, needed: Coroutine[None, None, 
         await asyncio.wait((getting, stopped), return_when=asyncio.FIRST_COMPLETED)
         done = getting.done()
         stopped.cancel()
-        while not getting.done():
-            getting.cancel()
-            await asyncio.wait((getting,), timeout=CANCEL_AGAIN_S)
+        await end(getting)
     if not done:
         raise Stopped
     return getting.result()

@@ -16,7 +16,7 @@ from tieline.load.limited import ASKED, is_limited
 
 @asynccontextmanager
 async def refreshing(most: int, refusal: str = "RATE_LIMITED") -> AsyncIterator[Target]:
-    """Take so many newer tokens of a connection, and refuse all others."""
+    """Take so many newer tokens of a connection, and refuse all others, and whatever else is sent."""
 
     async def handle(connection: ServerConnection) -> None:
         try:
@@ -24,9 +24,10 @@ async def refreshing(most: int, refusal: str = "RATE_LIMITED") -> AsyncIterator[
             taken = 0
             while True:
                 asked = json.loads(await connection.recv())
-                taken += 1
+                is_refresh = asked["cmd"] == "REFRESH_TOKEN"
+                taken += is_refresh
                 answer = {"requestId": asked["requestId"], "cmd": asked["cmd"], "code": 200}
-                if taken > most:
+                if taken > most or not is_refresh:
                     answer |= {"code": 1000, "reason": refusal}
                 await connection.send(json.dumps(answer))
         except ConnectionClosed:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import uvloop
+from nats.aio.client import DEFAULT_MAX_FLUSHER_QUEUE_SIZE
 from nats.aio.msg import Msg
 from nats.aio.transport import TcpTransport
 
@@ -275,6 +276,66 @@ async def test_what_a_slow_broker_does_not_take_counts_as_pending(
     assert client.pending_data_size == 0
 
 
+async def wait_for_room(broker: SmallBroker, client: NatsClient) -> None:
+    """Write to a broker that reads nothing, for more turns than nats-py lets callers wait in its queue."""
+    broker.may_read.clear()
+    while client.pending_data_size == 0:
+        client.write("a", "", bytes(65_536))
+        await turn_of_the_loop()
+    for _ in range(2 * DEFAULT_MAX_FLUSHER_QUEUE_SIZE):
+        client.write("a", "", b"")
+        await turn_of_the_loop()
+
+
+async def test_a_broker_that_reads_nothing_for_long_is_no_bug(
+    broker: SmallBroker, client: NatsClient
+) -> None:
+    problems: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, problem: problems.append(problem))
+
+    await wait_for_room(broker, client)
+
+    assert problems == []
+    broker.may_read.set()
+    await client.flush(PATIENCE_S)
+    assert broker.clients == 1
+
+
+async def test_a_flush_that_is_cancelled_ends_while_nothing_is_read(
+    broker: SmallBroker, client: NatsClient
+) -> None:
+    await wait_for_room(broker, client)
+    flushing = asyncio.create_task(client.flush(PATIENCE_S))
+    await turn_of_the_loop()
+
+    flushing.cancel()
+    await asyncio.wait((flushing,), timeout=PATIENCE_S / 2)
+
+    assert flushing.cancelled()
+    broker.may_read.set()
+    await client.flush(PATIENCE_S)
+
+
+async def test_to_subscribe_and_to_unsubscribe_waits_for_nothing(
+    broker: SmallBroker, client: NatsClient
+) -> None:
+    """What waits for nothing cannot lose a cancellation."""
+    await wait_for_room(broker, client)
+
+    async def listen_and_leave() -> None:
+        subscription = await client.listen("late", "", lambda _: None)
+        await subscription.unsubscribe()
+
+    listening = asyncio.create_task(listen_and_leave())
+    await turn_of_the_loop()
+
+    assert listening.done()
+    broker.may_read.set()
+    await client.flush(PATIENCE_S)
+    assert b"SUB late " in broker.received
+    assert b"UNSUB 1" in broker.received
+
+
 async def test_what_was_not_sent_can_be_forgotten(broker: SmallBroker, client: NatsClient) -> None:
     client.write("stale", "", b"")
     client.forget_unsent()
@@ -355,6 +416,90 @@ async def test_a_client_that_is_over_does_not_reconnect(
     assert writer.transport.is_closing()
     assert broker.clients == 2
     assert not client.is_connected
+
+
+ATTEMPTS = ["fails", "is greeted", "is answered"]
+"""What becomes of an attempt in the turn in which it is cancelled."""
+
+
+async def attempt_comes_to(attempt: str, broker: SmallBroker, client: NatsClient) -> None:
+    """Let an attempt fail or succeed, as the broker would, once the client waits for its word."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not client.is_connecting:
+            await turn_of_the_loop()
+    if attempt == "is answered":
+        streams(client)[0].feed_data(GREETING)
+        await broker.keeps_pong()
+        streams(client)[0].feed_data(b"PONG\r\n")
+    elif attempt == "is greeted":
+        streams(client)[0].feed_data(GREETING)
+    else:
+        streams(client)[0].feed_eof()
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+async def test_a_timeout_in_the_turn_of_an_attempt_ends_connecting(
+    small: tuple[SmallBroker, str], attempt: str
+) -> None:
+    broker, url = small
+    broker.greets = False
+    broker.answers_pings = attempt == "is greeted"
+    client, patience = NatsClient(), asyncio.timeout(None)
+
+    async def connect() -> None:
+        try:
+            async with patience:
+                await client.connect([url], reconnect_time_wait=0)
+        finally:
+            client.abandon()
+
+    connecting = asyncio.create_task(connect())
+    await attempt_comes_to(attempt, broker, client)
+
+    patience.reschedule(0)  # long ago: now
+    await asyncio.wait((connecting,), timeout=PATIENCE_S)
+
+    assert connecting.done()
+    assert isinstance(connecting.exception(), TimeoutError)
+    assert streams(client)[1].transport.is_closing()
+    assert broker.clients == 1
+
+
+@pytest.mark.parametrize("attempt", ["fails", "is answered"])
+async def test_one_cancellation_ends_the_attempts_to_reconnect(
+    small: tuple[SmallBroker, str], attempt: str
+) -> None:
+    """As nats-py itself cancels those before it begins new ones."""
+    broker, url = small
+    client = NatsClient()
+    await client.connect([url], reconnect_time_wait=0)
+    broker.greets = broker.answers_pings = False
+    broker.hang_up()
+    await attempt_comes_to(attempt, broker, client)
+
+    reconnecting = client._reconnection_task
+    assert reconnecting is not None
+    reconnecting.cancel()
+    await asyncio.wait((reconnecting,), timeout=PATIENCE_S)
+
+    assert reconnecting.done()
+    assert broker.clients == 2
+    await client.close()
+
+
+async def test_a_request_that_is_answered_as_it_is_cancelled_ends(
+    broker: SmallBroker, client: NatsClient
+) -> None:
+    """Else a loop that asks again and again would go on."""
+    asking = asyncio.create_task(client.request("q", b"", timeout=PATIENCE_S))
+    await broker.has(b"PUB q ")
+    (answered,) = client._resp_map.values()
+
+    answered.set_result(Msg(client, "reply", data=b"yes"))
+    asking.cancel()
+    await asyncio.wait((asking,), timeout=PATIENCE_S)
+
+    assert asking.cancelled()
 
 
 def attempts() -> list[str]:

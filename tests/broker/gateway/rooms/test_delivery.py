@@ -7,7 +7,7 @@ from gateway.client.actions import RoomListing
 from gateway.client.deliveries import NOTHING
 from gateway.rooms.changes import name_before_all, name_of
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene
-from tests.support.leftovers import nothing_is_left
+from tests.support.leftovers import no_more_is_left
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.rooms.hall import short
@@ -249,7 +249,7 @@ async def test_of_who_is_gone_nothing_is_left(scene: Scene) -> None:
         carol.harness.end()
 
     await comes_and_goes()
-    with nothing_is_left():
+    with no_more_is_left():
         await comes_and_goes()
 
 
