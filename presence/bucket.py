@@ -28,6 +28,7 @@ from presence.store import (
 )
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
+from tieline.runtime.once import Once
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.settings import SettingsError
 from tieline.wire import jetstream
@@ -69,11 +70,11 @@ class Bucket:
     ) -> dict[str, Record]:
         """See `Store.read`."""
         if confirmed:
-            answers = await side_by_side(
-                *(self._read_from_leader(key, known.get(key, ABSENT)) for key in keys)
-            )
-            return {key: record for key, record in zip(keys, answers, strict=True) if record is not None}
-        found: dict[str, Record] = {}
+            found: dict[str, Record] = {}
+            for part in parts(keys):
+                found |= await self._read_from_leader(part, known)
+            return found
+        found = {}
         for part in parts(keys):
             found |= await self._read_batch(part)
         return found
@@ -120,24 +121,35 @@ class Bucket:
             raise StoreUnavailable(pattern) from error
         return [subject[self._cut :] for subject in info.state.subjects or ()]
 
-    async def _read_from_leader(self, key: str, known: Record) -> Record | None:
+    async def _read_from_leader(
+        self, keys: tuple[str, ...], known: Mapping[str, Record]
+    ) -> dict[str, Record]:
+        """Ask the leader for all keys at once, each in a message of its own: it takes one a message."""
+        found: dict[str, Record] = {}
+        async with self._budget.of(estimated(keys)):
+            asked = [self._begin_read_from_leader(key, known.get(key, ABSENT)) for key in keys]
+            for key, each in zip(keys, asked, strict=True):
+                try:
+                    reply = await each.reply()
+                except NoAnswer as error:
+                    raise StoreUnavailable(key) from error
+                answer = jetstream.read_message(reply.data)
+                if answer.message is not None:
+                    found[key] = Record(answer.message.data, answer.message.seq)
+                elif answer.error is None or not answer.error.is_not_found:
+                    raise StoreUnavailable(answer.error)
+                elif known.get(key, ABSENT).revision:
+                    found[key] = known[key]
+        return found
+
+    def _begin_read_from_leader(self, key: str, known: Record) -> Once:
         subject = self.prefix + key
         ask = (
             jetstream.newer_message_of(subject, known.revision)
             if known.revision
             else jetstream.last_message_of(subject)
         )
-        try:
-            async with self._budget.of(estimated((key,))):
-                reply = await self._requests.ask_once(self._get_from_leader, ask, TIMEOUT_S)
-        except NoAnswer as error:
-            raise StoreUnavailable(key) from error
-        answer = jetstream.read_message(reply.data)
-        if answer.message is None:
-            if answer.error is not None and answer.error.is_not_found:
-                return known if known.revision else None
-            raise StoreUnavailable(answer.error)
-        return Record(answer.message.data, answer.message.seq)
+        return self._requests.begin_once(self._get_from_leader, ask, TIMEOUT_S)
 
     async def write(
         self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True

@@ -21,8 +21,8 @@ from nats.js.errors import APIError, ServiceUnavailableError
 from gateway.sessions.presence import PresenceAnswered
 from tests.unit.gateway.sessions.presence import FakePresence
 from tieline.runtime.broker import Broker, BrokerAway
-from tieline.runtime.message import Message
 from tieline.runtime.nats_parser import Listener
+from tieline.runtime.once import Once
 from tieline.runtime.requests import PATIENCE_S, NoAnswer, Question, Requests, always
 from tieline.wire.internal.directions import GatewayRequest, PresenceReply
 
@@ -119,17 +119,18 @@ class FaultyRequests(Requests):
         self._faults.meet()
         return await super().ask(subject, payload, patience, is_wanted)
 
-    async def ask_once(
-        self, subject: str, payload: bytes, timeout: float, headers: Mapping[str, str] | bytes = b""
-    ) -> Message:
+    def begin_once(
+        self,
+        subject: str,
+        payload: bytes,
+        timeout: float,
+        headers: Mapping[str, str] | bytes = b"",
+        *,
+        is_one: bool = True,
+    ) -> Once:
         """Ask, or not."""
         self._faults.meet()
-        return await super().ask_once(subject, payload, timeout, headers)
-
-    async def gather(self, subject: str, payload: bytes, timeout: float) -> list[Message]:
-        """Ask, or not."""
-        self._faults.meet()
-        return await super().gather(subject, payload, timeout)
+        return super().begin_once(subject, payload, timeout, headers, is_one=is_one)
 
     def put(
         self,

@@ -16,6 +16,7 @@ from tieline.runtime import metrics
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import NO_RESPONDERS, Message
+from tieline.runtime.once import NoAnswer, Once
 
 FIRST_RETRY_S: Final = 0.5
 """Hundreds of times the usual answer: a process that has not answered by then is most likely dead."""
@@ -24,8 +25,8 @@ NO_LISTENER_RETRY_S: Final = 0.1
 """After the broker said that no process listens: soon, because one that restarts is back at once."""
 
 CHECK_EVERY_S: Final = 0.05
-"""Between two checks of what is due to be resent. A timer for each request would cost a twentieth of a
-gateway's CPU time."""
+"""Between two checks of what is due to be resent, or has waited long enough. A timer for each request would
+cost a twentieth of a gateway's CPU time, and a time-out of asyncio's for each twice that in presence."""
 
 PATIENCE_S: Final = 5.0
 """Total time before the caller is told that nobody answered."""
@@ -57,10 +58,6 @@ def patience_of(message: Message, usual_s: float = PATIENCE_S) -> float:
 _log = logging.getLogger(__name__)
 
 _guard: Final = bug_guard(_log, "request not sent again, or not given up: a bug")
-
-
-class NoAnswer(Exception):
-    """No answer came within the patience of the request; it may or may not have been carried out."""
 
 
 class Question(Protocol):
@@ -127,17 +124,6 @@ class _Pending:
         self.delay = FIRST_RETRY_S
 
 
-class _Collection:
-    """A request that is sent once, with all its answers up to the last."""
-
-    __slots__ = ("complete", "is_last", "replies")
-
-    def __init__(self, complete: asyncio.Future[list[Message]], is_last: Callable[[Message], bool]) -> None:
-        self.complete = complete
-        self.is_last = is_last
-        self.replies: list[Message] = []
-
-
 class Requests:
     """Ask over one broker connection. `prefix` is this process's own subject for replies."""
 
@@ -146,7 +132,7 @@ class Requests:
         self._prefix = prefix
         self._cut = len(prefix) + 1
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[str, _Pending | _Collection] = {}
+        self._waiting: dict[str, _Pending | Once] = {}
         self._random = ""
         self._used = 0
         self._checking: asyncio.TimerHandle | None = None
@@ -191,9 +177,8 @@ class Requests:
         """
         now = self._loop.time()
         token = self._token()
-        pending = self._waiting[token] = _Pending(subject, question, headers, now + patience)
-        if self._checking is None:  # first: whatever the attempt meets, it is given up in time
-            self._checking = self._loop.call_later(CHECK_EVERY_S, self._check_due)
+        pending = _Pending(subject, question, headers, now + patience)
+        self._wait(token, pending)
         self._attempt(token, pending, now)
 
     async def ask(
@@ -230,10 +215,7 @@ class Requests:
         Raises:
             NoAnswer: no reply within `timeout` seconds, or no process listens.
         """
-        (reply,) = await self._collect(subject, payload, timeout, headers, lambda _: True)
-        if reply.status == NO_RESPONDERS:
-            raise NoAnswer(subject)
-        return reply
+        return (await self.begin_once(subject, payload, timeout, headers).replies())[0]
 
     async def gather(self, subject: str, payload: bytes, timeout: float) -> list[Message]:
         """Ask once, and return all replies up to the one with a status, which says that it is the last.
@@ -241,30 +223,36 @@ class Requests:
         Raises:
             NoAnswer: the last reply did not come within `timeout` seconds, or no process listens.
         """
-        replies = await self._collect(subject, payload, timeout, b"", lambda reply: reply.status != "")
-        if replies[-1].status == NO_RESPONDERS:
-            raise NoAnswer(subject)
-        return replies
+        return await self.begin_once(subject, payload, timeout, is_one=False).replies()
 
-    async def _collect(
+    def begin_once(
         self,
         subject: str,
         payload: bytes,
         timeout: float,
-        headers: Mapping[str, str] | bytes,
-        is_last: Callable[[Message], bool],
-    ) -> list[Message]:
+        headers: Mapping[str, str] | bytes = b"",
+        *,
+        is_one: bool = True,
+    ) -> Once:
+        """Ask as `ask_once` does, or as `gather` does, and let the caller wait when it has asked for more.
+
+        Nothing is raised here: what could not be sent is told to whoever waits.
+        """
+        once = Once(subject, self._loop.create_future(), self._loop.time() + timeout, is_one=is_one)
         token = self._token()
-        collection = _Collection(self._loop.create_future(), is_last)
-        self._waiting[token] = collection
+        self._wait(token, once)
         try:
             self._broker.send(subject, payload, f"{self._prefix}.{token}", headers)
-            async with asyncio.timeout(timeout):
-                return await collection.complete
-        except (BrokerAway, TimeoutError) as error:
-            raise NoAnswer(subject) from error
-        finally:
-            self._waiting.pop(token, None)
+        except BrokerAway as error:
+            del self._waiting[token]
+            once.give_up(error)
+        return once
+
+    def _wait(self, token: str, waiting: _Pending | Once) -> None:
+        """Take note of what is about to be asked: whatever that meets, it is given up in time."""
+        self._waiting[token] = waiting
+        if self._checking is None:
+            self._checking = self._loop.call_later(CHECK_EVERY_S, self._check_due)
 
     def _token(self) -> str:
         """Name one request, as nobody can guess who is not asked."""
@@ -296,7 +284,10 @@ class Requests:
         self._checking = self._loop.call_later(CHECK_EVERY_S, self._check_due) if self._waiting else None
         now = self._loop.time()
         for token, pending in list(self._waiting.items()):
-            if not isinstance(pending, _Pending):
+            if isinstance(pending, Once):
+                if pending.deadline <= now:
+                    del self._waiting[token]
+                    pending.give_up()
                 continue
             if pending.deadline > now and pending.due > now:
                 continue
@@ -318,11 +309,11 @@ class Requests:
             elif waiting.question.hear(reply):
                 del self._waiting[token]
         elif waiting is not None:
-            waiting.replies.append(reply)
-            if waiting.is_last(reply):
+            if waiting.hear(reply):
                 del self._waiting[token]
-                if not waiting.complete.done():
-                    waiting.complete.set_result(waiting.replies)
         elif self._late is not None and not reply.headers:
             self._late(reply)
         # else it is the answer to an earlier attempt; the first one counts
+
+
+__all__ = ["PATIENCE_S", "NoAnswer", "Question", "Requests", "always", "patience_of"]

@@ -51,6 +51,9 @@ async def test_a_request_without_retries_fails_at_once_if_it_is_away(
     pip_nats.kill()
     await happens(away)
 
+    unsent = requests.begin_once("t.ask", b"hello", PATIENCE_S)
+    with pytest.raises(NoAnswer):
+        await unsent.reply()
     with pytest.raises(NoAnswer) as once:
         await requests.ask_once("t.ask", b"hello", PATIENCE_S)
     with pytest.raises(NoAnswer):

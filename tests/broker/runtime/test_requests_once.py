@@ -14,6 +14,7 @@ from tests.broker.runtime.watching import (
     Inbox,
     listen,
 )
+from tests.support.waiting import until
 from tieline.runtime.broker import Broker, Message
 from tieline.runtime.message import NO_RESPONDERS
 from tieline.runtime.requests import NoAnswer, Requests
@@ -56,6 +57,37 @@ async def test_a_request_without_retries_fails_without_listeners(requests: Reque
         await requests.ask_once("t.nobody", b"", PATIENCE_S)
     with pytest.raises(NoAnswer):
         await requests.gather("t.nobody", b"", PATIENCE_S)
+
+
+# Asking first, and waiting later.
+
+
+async def test_questions_are_under_way_together(requests: Requests, service: Broker) -> None:
+    inbox = Inbox()
+    await listen(service, inbox.put)
+
+    first, second = (requests.begin_once("t.ask", payload, PATIENCE_S) for payload in (b"1", b"2"))
+
+    questions = [await inbox.next(), await inbox.next()]
+    for question in reversed(questions):
+        service.send(question.reply, b"answer to " + question.data)
+    assert (await first.reply()).data == b"answer to 1"
+    assert (await second.reply()).data == b"answer to 2"
+
+
+async def test_what_nobody_waits_for_any_more_is_forgotten(requests: Requests, service: Broker) -> None:
+    inbox = Inbox()
+    await listen(service, inbox.put)
+
+    async with asyncio.TaskGroup() as asking:
+        waiter = asking.create_task(requests.ask_once("t.ask", b"", SHORT_S))
+        question = await inbox.next()
+        waiter.cancel()
+    requests.begin_once("t.ask", b"", SHORT_S)
+    await inbox.next()
+
+    service.send(question.reply, b"to nobody")
+    await until(lambda: len(requests) == 0)
 
 
 # Gathering.

@@ -1,0 +1,68 @@
+"""What was asked of the broker once, and is waited for apart from that.
+
+`tieline.runtime.requests` asks it, hears the replies, and says when it is too late for them.
+"""
+
+import asyncio
+
+from tieline.runtime.message import NO_RESPONDERS, Message
+
+
+class NoAnswer(Exception):
+    """No answer came within the patience of the request; it may or may not have been carried out."""
+
+
+class Once:
+    """What was asked without resending; await its `reply`, or its `replies`, once.
+
+    Asking is one thing and waiting another, so that several questions that do not depend on each other are
+    under way together without a task for each, which would cost as much as the questions. A caller that is
+    not interested any more just does not wait.
+    """
+
+    __slots__ = ("_complete", "_failure", "_is_one", "_replies", "_subject", "deadline")
+
+    def __init__(
+        self, subject: str, complete: asyncio.Future[bool], deadline: float, *, is_one: bool
+    ) -> None:
+        """Take when to give up, in seconds of the loop's clock, and whether one reply is the answer.
+
+        Else it is all replies up to the one with a status, which says that it is the last.
+        """
+        self._subject = subject
+        self._complete = complete
+        self._is_one = is_one
+        self._replies: list[Message] = []
+        self._failure: Exception | None = None
+        self.deadline = deadline
+
+    async def replies(self) -> list[Message]:
+        """Wait for all replies.
+
+        Raises:
+            NoAnswer: the last one did not come in time, no process listens, or nothing could be sent.
+        """
+        if not await self._complete or self._replies[-1].status == NO_RESPONDERS:
+            raise NoAnswer(self._subject) from self._failure
+        return self._replies
+
+    async def reply(self) -> Message:
+        """Wait for the one reply. Raises what `replies` raises."""
+        return (await self.replies())[0]
+
+    def hear(self, reply: Message) -> bool:
+        """Take a reply; returns whether the answer is complete."""
+        self._replies.append(reply)
+        if not self._is_one and reply.status == "":
+            return False
+        self._end(is_answered=True)
+        return True
+
+    def give_up(self, failure: Exception | None = None) -> None:
+        """Wait no longer, because of the time that has passed or of a failure."""
+        self._failure = failure
+        self._end(is_answered=False)
+
+    def _end(self, *, is_answered: bool) -> None:
+        if not self._complete.done():  # whoever waited may have gone
+            self._complete.set_result(is_answered)
