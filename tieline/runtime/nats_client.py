@@ -18,7 +18,9 @@ from nats.aio.client import DEFAULT_BUFFER_SIZE, PING_PROTO, Client, Srv
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 from nats.errors import (
+    BadSubscriptionError,
     ConnectionClosedError,
+    ConnectionDrainingError,
     ConnectionReconnectingError,
     FlushTimeoutError,
     ProtocolError,
@@ -26,6 +28,7 @@ from nats.errors import (
 from nats.errors import Error as NatsError
 
 from tieline.runtime.guard import Guard
+from tieline.runtime.listening import Listening
 from tieline.runtime.lookup import Names, open_first
 from tieline.runtime.nats_parser import Listener, Parser
 
@@ -113,10 +116,37 @@ class NatsClient(Client):
 
     async def listen(self, subject: str, queue: str, listener: Listener) -> Subscription:
         """Call `listener` with every message on a subject, from within the reading of the connection."""
-        # Before nats-py can be interrupted, and with the number that it is about to give.
-        self._listeners[b"%d" % (self._sid + 1)] = listener
-        never = asyncio.get_running_loop().create_future()  # spares the subscription a task of its own
-        return await self.subscribe(subject, queue=queue, future=never, pending_msgs_limit=1)
+        if self.is_closed:
+            raise ConnectionClosedError
+        if self.is_draining:
+            raise ConnectionDrainingError
+        self._sid += 1
+        self._listeners[b"%d" % self._sid] = listener
+        self._subs[self._sid] = subscription = Listening(self, self._sid, subject, queue)
+        self._command(f"SUB {subject} {queue} {self._sid}\r\n".encode())
+        return subscription
+
+    def unlisten(self, number: int, *, is_closed: bool) -> None:
+        """End a subscription that is not closed yet.
+
+        Raises:
+            ConnectionClosedError, ConnectionDrainingError, BadSubscriptionError: nothing is listened to.
+        """
+        if self.is_closed:
+            raise ConnectionClosedError
+        if self.is_draining:
+            raise ConnectionDrainingError
+        if is_closed:
+            raise BadSubscriptionError
+        self._remove_sub(number)
+        if not self.is_reconnecting:
+            self._command(b"UNSUB %d\r\n" % number)
+
+    def _command(self, command: bytes) -> None:
+        """Send a command of the protocol, which goes out with everything else of this turn of the loop."""
+        self._pending.append(command)
+        self._pending_data_size += len(command)
+        self._write_soon()
 
     def write(self, subject: str, reply: str, payload: bytes, headers: bytes = b"") -> None:
         """Publish without waiting: the bytes go out with everything else of this turn of the event loop.
@@ -128,9 +158,7 @@ class NatsClient(Client):
             command = b"%b%b%b\r\n" % (head, headers, payload)
         else:
             command = b"%b%b\r\n" % (f"PUB {subject} {reply} {len(payload)}\r\n".encode(), payload)
-        self._pending.append(command)
-        self._pending_data_size += len(command)
-        self._write_soon()
+        self._command(command)
 
     def on_flush(self, callback: Callable[[], None]) -> None:
         """Call `callback` once, at the end of this turn of the loop; what it writes goes out with the rest.
