@@ -271,7 +271,7 @@ class Arrivals:
                 raise HasGone
             patience_s = max(0.0, min(OPENING_PATIENCE_S, deadline - self._loop.time()))
             opening = session.opening(self._gateway, resume)
-            reply = await self._presence.ask(opening, patience_s, lambda: not connection.is_closing)
+            reply = await self._presence.ask(opening, patience_s, _WantedAgain(connection))
             match reply:
                 case Opened():
                     if reply.owed_s:
@@ -287,6 +287,20 @@ class Arrivals:
                     session.asked = max(revision, self._presence.revision)
                 case _:
                     raise NoAnswer(f"presence answered with {type(reply).__name__}")
+
+
+class _WantedAgain:
+    """Says whether a client that was there when presence was asked still is: by a system call."""
+
+    __slots__ = ("_connection", "_is_first")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._is_first = True
+
+    def __call__(self) -> bool:
+        was_first, self._is_first = self._is_first, False
+        return was_first or not self._connection.is_closing
 
 
 def _now() -> float:
