@@ -81,15 +81,17 @@ class Barriers:
         back, self._next = self._next, None
         assert back is not None
         name = secrets.token_bytes(8)  # any gateway may send a barrier to any other: it must not guess a name
+        self._awaited[name] = back  # whatever sending meets, it is given up in time
+        self._sent.append(
+            (self._loop.time() + TIMEOUT_S, name)
+        )
+        if len(self._sent) == 1:  # else it is looked after behind those before it
+            self._loop.call_later(TIMEOUT_S, self._give_up)
         try:
             self._broker.send(self._subject, name)
         except BrokerAway:
+            del self._awaited[name]
             back.set_result(None)
-            return
-        self._awaited[name] = back
-        self._sent.append((self._loop.time() + TIMEOUT_S, name))
-        if len(self._sent) == 1:  # else it is about to be looked after those before it
-            self._loop.call_later(TIMEOUT_S, self._give_up)
 
     def _give_up(self) -> None:
         """Give up the barriers that have not come back in time. One timer does for all of them."""

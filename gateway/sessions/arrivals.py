@@ -72,10 +72,11 @@ class Delivering(Protocol):
         """How often something that was pushed may have been lost so far."""
         ...
 
-    async def follow(self, connection: Connection, session: Session) -> int:
+    async def follow(self, connection: Connection, session: Session, had: Had | None = None) -> int:
         """Have what is stored for a session from now on pushed to its connection, once it is released.
 
-        Returns a number behind which all of that is stored.
+        One that may have missed something has `had` that last. Returns a number behind which all of what is
+        pushed is stored.
         """
         ...
 
@@ -235,8 +236,8 @@ class Arrivals:
         secret = session.secret
         reply = await self._ask(connection, session, admitted.resume, deadline)
         session.opened(reply, secret_hash(admitted.resume) if reply.resumed else secret)
-        await self._delivery.follow(connection, session)
         had = Had(admitted.last, admitted.last_place, reply.lost_at) if reply.resumed else Had()
+        await self._delivery.follow(connection, session, had)
         missed = await self._delivery.missed(session, had)
         if not reply.resumed:
             return False, missed
