@@ -25,8 +25,9 @@ from presence.rules.retell_pace import RetellPace
 from presence.rules.signals import Terms
 from presence.rules.user import User
 from presence.side_by_side import some_at_once
-from presence.store import StoreUnavailable
+from presence.store import Record, StoreUnavailable
 from tieline import metrics
+from tieline.runtime.together import Together
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.answers import Done, Refused
@@ -49,6 +50,10 @@ from tieline.wire.subjects import Keys
 ENDS_AT_ONCE: Final = 4
 """Of the ends that a gateway tells together, so many are carried out side by side: a hundred who lose their
 connection at once must leave the others their share of the store."""
+
+OPENED_TOGETHER: Final = 32
+"""Sessions that are begun in one turn, of which the records are read in one go: a gateway lets so many in
+side by side (`gateway.sessions.arrival_queue`)."""
 
 LATE_MS: Final = 10_000
 """A signal that came to its gateway longer ago changes nothing: the gateway asks routers for 5 s, and the
@@ -115,8 +120,13 @@ class Operations:
         ) -> Step[User]:
             return session.open_session(session.within_limit(ask, max_rooms), user, beside, facts)
 
+        self._reading = Together(self._read_together, OPENED_TOGETHER)
         self._begin: Callable[[OpenSession], Awaitable[PresenceReply]] = self._by_token(
-            begin, lambda ask: session.within_limit(ask, max_rooms).join, also=_lease, leaves_calls=True
+            begin,
+            lambda ask: session.within_limit(ask, max_rooms).join,
+            also=_lease,
+            leaves_calls=True,
+            together=True,
         )
         self._restore: Callable[[Register], Awaitable[PresenceReply]] = self._by_token(
             session.register, lambda ask: tuple(ask.rooms), also=_lease, confirmed=True
@@ -187,24 +197,41 @@ class Operations:
         also: Callable[[EntitledT], tuple[str, ...]] = lambda _: NO_KEYS,
         confirmed: bool = False,
         leaves_calls: bool = False,
+        together: bool = False,
     ) -> Callable[[EntitledT], Awaitable[PresenceReply]]:
-        """Have a rule decide, as `_on_user` does, on what only a token entitles to, if that is looked at."""
+        """Have a rule decide, as `_on_user` does, on what only a token entitles to, if that is looked at.
+
+        With `together` the records are read with those of others who ask for the same in this turn.
+        """
 
         async def carry_out(ask: EntitledT) -> PresenceReply:
-            found = None if self._entitlement is None else await self._entitlement.judge(ask)
-            if isinstance(found, Refused):
-                return found
-            decide = entitled.granting(functools.partial(rule, ask), ask, found)
+            judged = None if self._entitlement is None else await self._entitlement.judge(ask)
+            if isinstance(judged, Refused):
+                return judged
+            decide = entitled.granting(functools.partial(rule, ask), ask, judged)
+            wanted, beside = rooms(ask), also(ask)
+            found = None
+            if together:
+                entries = (Keys.room(room, ask.user) for room in wanted)
+                found = await self._reading.find(None, (Keys.user(ask.user), *entries, *beside))
             return await self._changes.user(
                 ask.user,
                 decide,
-                rooms=rooms(ask),
-                also=also(ask),
+                rooms=wanted,
+                also=beside,
                 confirmed=confirmed,
+                found=found,
                 leaves_calls=leaves_calls,
             )
 
         return carry_out
+
+    async def _read_together(
+        self, _kind: None, each: list[tuple[str, ...]]
+    ) -> dict[tuple[str, ...], dict[str, Record]]:
+        """Read the keys that several look at, and give each its own."""
+        found = await self._records.store.read(*dict.fromkeys(key for keys in each for key in keys))
+        return {keys: {key: found[key] for key in keys if key in found} for keys in each}
 
     def _counted(
         self, carry_out: Callable[[JoinRoom], Awaitable[PresenceReply]]

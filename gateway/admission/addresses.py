@@ -4,6 +4,7 @@ A proxy appends the address that it was called from to `X-Forwarded-For`; what s
 invented by the client. So the list is read from its end, and only as far as the proxies are our own.
 """
 
+import functools
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -30,6 +31,12 @@ _WITH_PORT: Final = re.compile(r"(?:([0-9.]+)|\[([^\[\]]+)\]):[0-9]+")
 
 MOST_HOPS: Final = 32
 """Addresses of `X-Forwarded-For` that are looked at: more proxies of one's own than anybody has in a row."""
+
+LONGEST_REMEMBERED: Final = 64
+"""Characters of a text of which it is remembered what address it is: an IPv6 address with its port has 47."""
+
+MOST_REMEMBERED: Final = 1_024
+"""Such texts: one newcomer's address is read half a dozen times, and that of a proxy for each client."""
 
 SITE_BITS: Final = 64
 """Of an IPv6 address: the rest belongs to one customer, and any of it may be used."""
@@ -75,6 +82,11 @@ def is_among(address: str, networks: Sequence[Network]) -> bool:
     return read is not None and any(read in network for network in networks)
 
 
+@functools.lru_cache(MOST_REMEMBERED)
+def _is_private(address: Address) -> bool:
+    return any(address in network for network in PRIVATE)
+
+
 def site_of(address: str) -> str:
     """Return what limits count an address as: one IPv6 site is one, for its addresses are free."""
     read = _read(address)
@@ -83,10 +95,20 @@ def site_of(address: str) -> str:
 
 def is_private(address: str) -> bool:
     """Whether any number of clients may come from there, as it is a proxy, a bridge or a house."""
-    return not address or is_among(address, PRIVATE)
+    read = _read(address)
+    return not address or (read is not None and _is_private(read))
 
 
 def _read(text: str) -> Address | None:
+    return _parsed(text) if len(text) > LONGEST_REMEMBERED else _remembered(text)
+
+
+@functools.lru_cache(MOST_REMEMBERED)
+def _remembered(text: str) -> Address | None:
+    return _parsed(text)
+
+
+def _parsed(text: str) -> Address | None:
     with_port = _WITH_PORT.fullmatch(text)
     try:
         address = ipaddress.ip_address(
@@ -98,6 +120,7 @@ def _read(text: str) -> Address | None:
     return mapped or address
 
 
+@functools.lru_cache(MOST_REMEMBERED)
 def _site(address: Address) -> str:
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)

@@ -265,8 +265,7 @@ class Connection(asyncio.BufferedProtocol):
             self._now,
         )
         self._protocol.send_response(response)
-        self._outbox.flush()
-        self._outbox.send(frame)
+        self._outbox.begin(frame)
         self._reader.start()
 
     def deny(self, error: HandshakeError, retry_after_s: int | None = None, limit: str = "") -> None:

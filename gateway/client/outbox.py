@@ -62,3 +62,9 @@ class Outbox:
                 self._transport.write_eof()
             else:
                 self._transport.write(data)
+
+    def begin(self, frame: bytes) -> None:
+        """Write the answer to the upgrade and the first message, in one go: each write is a system call."""
+        if not self._transport.is_closing():
+            answer = b"".join(self._protocol.data_to_send())
+            self._transport.write(answer + text_head(len(frame)) + frame)

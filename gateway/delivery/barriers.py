@@ -8,6 +8,7 @@ same way as the frames: when it is back, everything that is stored from then on 
 import asyncio
 import logging
 import secrets
+from collections import deque
 from typing import Final, NamedTuple
 
 from tieline.runtime.broker import Broker, BrokerAway
@@ -31,6 +32,10 @@ class Barrier(NamedTuple):
     sequence: int
 
 
+_LOST: Final = Barrier("", 0)
+"""What has not come back in time."""
+
+
 class Barriers:
     """The barriers of one gateway."""
 
@@ -41,6 +46,8 @@ class Barriers:
         self._loop = asyncio.get_running_loop()
         self._awaited: dict[bytes, asyncio.Future[Barrier | None]] = {}
         """Those that were sent; None as their result: they were not."""
+        self._sent: deque[tuple[float, bytes]] = deque()
+        """Those of the last moments, with when each is given up."""
         self._next: asyncio.Future[Barrier | None] | None = None
         """The one that is sent at the end of this turn of the loop."""
         self._unreadable = Unreadable(_log)
@@ -63,30 +70,40 @@ class Barriers:
         if back is None:
             back = self._next = self._loop.create_future()
             self._broker.on_flush(self._send)
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                barrier = await asyncio.shield(back)
-        except TimeoutError as error:
-            raise NoAnswer(self._subject) from error
+        barrier = await asyncio.shield(back)
         if barrier is None:
             raise BrokerAway
+        if barrier is _LOST:
+            raise NoAnswer(self._subject)
         return barrier
 
     def _send(self) -> None:
         back, self._next = self._next, None
         assert back is not None
         name = secrets.token_bytes(8)  # any gateway may send a barrier to any other: it must not guess a name
+        self._awaited[name] = back  # whatever sending meets, it is given up in time
+        self._sent.append((self._loop.time() + TIMEOUT_S, name))
+        if len(self._sent) == 1:  # else it is looked after behind those before it
+            self._loop.call_later(TIMEOUT_S, self._give_up)
         try:
             self._broker.send(self._subject, name)
         except BrokerAway:
+            del self._awaited[name]
             back.set_result(None)
-            return
-        self._awaited[name] = back
-        self._loop.call_later(TIMEOUT_S, self._awaited.pop, name, None)
+
+    def _give_up(self) -> None:
+        """Give up the barriers that have not come back in time. One timer does for all of them."""
+        now = self._loop.time()
+        while self._sent and self._sent[0][0] <= now:
+            back = self._awaited.pop(self._sent.popleft()[1], None)
+            if back is not None:
+                back.set_result(_LOST)
+        if self._sent:
+            self._loop.call_later(self._sent[0][0] - now, self._give_up)
 
     def _on_pushed(self, message: Message) -> None:
         back = self._awaited.get(message.data)
-        if back is None or back.done():
+        if back is None:
             return
         try:
             _, sequence = jetstream.position(message.headers)

@@ -18,6 +18,7 @@ from gateway.delivery.replay import Replay
 from tieline import metrics
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
+from tieline.runtime.together import Together
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
 from tieline.wire.heads import is_deliverable
@@ -65,6 +66,7 @@ class Mailbox:
         self._requests = requests
         self._subjects = subjects
         self._get = jetstream.direct_get(subjects.mailbox())
+        self._together = Together(self._newest, _CHUNK)
         self._long = asyncio.Semaphore(LONG_AT_ONCE)
         self._unreadable = Unreadable(_log)
 
@@ -85,14 +87,13 @@ class Mailbox:
         """
         subject = self._subjects.user(user, session)
         replay = Replay(last, has_had, lost_at)
+        newest = await self._together.find(barrier, subject) or 0  # 0: there is nothing to be read
         reached = 0
-        for _ in range(TRIES):  # both in one round trip; two replicas may answer, and the slower one lag
-            newest, reached = await asyncio.gather(
-                self._newest([subject], barrier), self._read_into(replay, subject, reached)
-            )
-            if reached >= newest.get(subject, 0):
+        for _ in range(1 + TRIES):
+            if reached >= newest:
                 _note_left_out(subject, replay)
                 return Missed(replay.known, replay.fresh, reached, replay.numbers, replay.position)
+            reached = await self._read_into(replay, subject, reached)  # another replica may answer, and lag
         raise NoAnswer(f"{self._get}: behind its leader, or overrun")
 
     async def news(self, known: Mapping[str, int], barrier: Barrier) -> dict[str, News]:
@@ -103,7 +104,7 @@ class Mailbox:
         subjects = list(known)
         newest: dict[str, int] = {}
         for start in range(0, len(subjects), _CHUNK):
-            newest |= await self._newest(subjects[start : start + _CHUNK], barrier)
+            newest |= await self._newest(barrier, subjects[start : start + _CHUNK])
         slots = asyncio.Semaphore(_AT_ONCE)
         news: dict[str, News] = {}
         failures: BaseExceptionGroup[NoAnswer] | None = None
@@ -127,7 +128,7 @@ class Mailbox:
             raise NoAnswer(self._get) from failures
         return news
 
-    async def _newest(self, subjects: list[str], barrier: Barrier) -> dict[str, int]:
+    async def _newest(self, barrier: Barrier, subjects: list[str]) -> dict[str, int]:
         """Look up the sequence of the last message of each subject, as it was at the barrier or later."""
         ask = jetstream.last_messages_of([barrier.subject, *subjects])
         for _ in range(TRIES):

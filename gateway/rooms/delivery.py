@@ -67,8 +67,16 @@ class RoomDelivery:
         """How often something that was pushed may have been lost so far."""
         return self._delivery.suspected_losses
 
-    async def follow(self, connection: Connection, session: Session) -> int:
-        """Have what is stored for a session from now on pushed to its connection. See `Delivery.follow`."""
+    async def follow(self, connection: Connection, session: Session, had: Had | None = None) -> int:
+        """Have what is stored for a session from now on pushed to its connection. See `Delivery.follow`.
+
+        The rooms of one who comes back, and has `had` this last, are listened to from the same barrier on.
+        """
+        if had is not None and session.rooms:
+            since = read_place(had.place).rooms if session.is_resumed else None
+            for name in session.rooms:
+                self._rooms.begin(name, since)
+            await asyncio.sleep(0)  # which is when they are subscribed to
         return await self._delivery.follow(connection, session)
 
     async def missed(self, session: Session, had: Had) -> Missed:
@@ -77,7 +85,7 @@ class RoomDelivery:
         Raises:
             NoAnswer, BrokerAway, NatsError: it cannot be read.
         """
-        missed, _ = await asyncio.gather(self._missed(session, had), self._listen(session))
+        missed, _ = await asyncio.gather(self._missed(session, had), self._listen(session, had))
         if session.is_resumed:
             position = missed.position
             if position is not None and had.place:
@@ -96,11 +104,18 @@ class RoomDelivery:
         is_change = await self._reader.is_change(position.number, position.nonce)
         return await self._delivery.missed(session, "", position.whole_to if is_change else 0)
 
-    async def _listen(self, session: Session) -> None:
-        """Listen to a session's rooms, and know what has happened in them if it comes back."""
+    async def _listen(self, session: Session, had: Had) -> None:
+        """Listen to a session's rooms, and know what it has not had of what has happened in them."""
         rooms = await asyncio.gather(*(self._rooms.listen(name) for name in session.rooms))
-        if session.is_resumed:
-            await asyncio.gather(*(self._rooms.remember(room) for room in rooms))
+        if not session.is_resumed:
+            return
+        feed = self._delivery.feed(session)
+        assert feed is not None
+        assert feed.barrier is not None
+        since = read_place(had.place).rooms
+        believed = since if since <= feed.barrier.sequence else 0
+        lacking = (room for room in rooms if not room.log.has_each_since(believed))
+        await asyncio.gather(*(self._rooms.remember(room) for room in lacking))
 
     def release(self, session: Session, missed: Missed) -> None:
         """Deliver what a session missed, then what was pushed meanwhile, and go on with what is pushed."""

@@ -9,13 +9,13 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from nats.errors import Error as NatsError
 
 from gateway.delivery.barriers import Barrier
-from gateway.rooms.changes import read
+from gateway.rooms.changes import Change, read
 from gateway.rooms.live_room import LiveRoom
 from gateway.rooms.pacer import Pacer
 from gateway.rooms.reading import LogReader
@@ -114,11 +114,15 @@ class LiveRooms:
         room = self._rooms.get(name)
         return room if room is not None and room.is_whole else None
 
-    def begin(self, name: RoomId) -> asyncio.Task[None]:
-        """Begin to listen to a room if nobody here is a member yet; returns what ends when it is known."""
+    def begin(self, name: RoomId, since: int | None = None) -> asyncio.Task[None]:
+        """Begin to listen to a room if nobody here is a member yet; returns what ends when it is known.
+
+        For one who comes back, and has had everything up to the number `since`, each change that is newer is
+        remembered (`remember`); 0: nothing is known to have been had.
+        """
         task = self._begun.get(name)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._begun[name] = self._tasks.create_task(self._guarded(name))
+            task = self._begun[name] = self._tasks.create_task(self._guarded(name, since))
         return task
 
     async def listen(self, name: RoomId) -> LiveRoom:
@@ -134,19 +138,19 @@ class LiveRooms:
         room.has_seats_since = self._loop.time()
         return room
 
-    async def _guarded(self, name: RoomId) -> None:
+    async def _guarded(self, name: RoomId, since: int | None) -> None:
         """Listen to a room; without success it is not there afterwards."""
         is_begun = False
         with bug_guard(_log, "room not listened to: a bug"):
             try:
-                await self._begin(name)
+                await self._begin(name, since)
                 is_begun = True
             except (NoAnswer, BrokerAway, NatsError) as error:
                 _log.warning("room not listened to", extra={"error": repr(error)})
         if not is_begun:
             await self._drop(name)
 
-    async def _begin(self, name: RoomId) -> None:
+    async def _begin(self, name: RoomId, since: int | None) -> None:
         room = self._rooms[name] = LiveRoom(name)
         room.has_seats_since = self._loop.time()
         on_message = functools.partial(self._on_message, room)
@@ -155,14 +159,19 @@ class LiveRooms:
         for _ in range(TRIES):
             losses = self._stream.suspected_losses
             barrier = await self._stream.barrier()
-            changes = (await self._reader.last_since([name], 1, barrier))[name]
+            changes = await self._reader.last(name, barrier)
             if self._stream.suspected_losses == losses:
                 room.catch_up(changes, barrier.sequence, self._loop.time())
+                believed = since if since is not None and since <= barrier.sequence else 0
+                if since is not None and not room.log.has_each_since(believed):
+                    with contextlib.suppress(NoAnswer):  # else it is read for those who ask
+                        await self._recall(room, changes)
+                        self._remembered[room] = self._begun[name]
                 return
         raise NoAnswer(self._subjects.room_log(name))
 
     async def remember(self, room: LiveRoom) -> None:
-        """Know every change of a room that is kept, for those who come back; not only the last of each user.
+        """Know every change of a room that is kept, for one who comes back; not only the last of each user.
 
         Raises:
             NoAnswer: they cannot be read now.
@@ -180,14 +189,17 @@ class LiveRooms:
         try:
             with bug_guard(_log, "room not remembered: a bug"), contextlib.suppress(NoAnswer, BrokerAway):
                 barrier = await self._stream.barrier()
-                changes = (await self._reader.last_since([room.name], 1, barrier))[room.name]
-                history = await self._reader.history(room.name, changes) if changes else []
-                if history is not None:
-                    room.log.remember(history)
+                await self._recall(room, await self._reader.last(room.name, barrier))
                 is_done = self._rooms.get(room.name) is room
         finally:
             if not is_done:
                 self._remembered.pop(room, None)
+
+    async def _recall(self, room: LiveRoom, last: Sequence[Change]) -> None:
+        """Read every change of a room, of which these are the last of each user."""
+        history = await self._reader.history(room.name, last) if last else []
+        if history is not None:
+            room.log.remember(history)
 
     def _on_message(self, room: LiveRoom, message: Message) -> None:
         try:

@@ -13,6 +13,7 @@ from gateway.delivery.barriers import Barrier
 from gateway.rooms.changes import Change, read
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
+from tieline.runtime.together import Together
 from tieline.runtime.unreadable import UNREADABLE, Unreadable
 from tieline.wire import jetstream
 from tieline.wire.ids import RoomId
@@ -30,6 +31,10 @@ PAGE: Final = 512
 PAGE_BYTES: Final = 512 * 1024
 """The same at most in bytes: users' names may be long."""
 
+TOGETHER: Final = 32
+"""Rooms that are read in one answer when they are listened to in the same turn. What it does not hold is read
+in parts."""
+
 SLICE: Final = 64
 """Changes that are looked at before others have their turn: less than a millisecond's work."""
 
@@ -45,7 +50,15 @@ class LogReader:
         self._requests = requests
         self._subjects = subjects
         self._get = jetstream.direct_get(subjects.mailbox())
+        self._together = Together(self._last, TOGETHER)
         self._unreadable = Unreadable(_log)
+
+    async def last(self, room: RoomId, barrier: Barrier) -> list[Change]:
+        """Read the last change of each user in a room, as `last_since` does, with those of other rooms."""
+        return await self._together.find(barrier, room) or []
+
+    async def _last(self, barrier: Barrier, rooms: Sequence[RoomId]) -> Changes:
+        return await self.last_since(rooms, 1, barrier)
 
     async def last_since(self, rooms: Sequence[RoomId], start: int, barrier: Barrier) -> Changes:
         """Read the last change of each user in these rooms that is stored from `start` on.

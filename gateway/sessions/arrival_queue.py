@@ -8,9 +8,12 @@ as it gives up. Letting clients in, and refusing those who wait too long, is the
 
 import math
 from collections import Counter
-from typing import Final
+from collections.abc import Hashable
+from typing import Final, TypeVar
 
 from tieline.wire.ids import UserId
+
+CountedT = TypeVar("CountedT", bound=Hashable)
 
 AT_ONCE: Final = 32
 """Upgrades under way side by side: when thousands come back at once, the others wait, and the
@@ -112,8 +115,8 @@ class ArrivalQueue:
     def done(self, arrival: Waiting) -> None:
         """Take note that a client that had its turn needs its place no more."""
         self._under_way -= 1
-        self._addresses -= Counter((arrival.address,))  # which forgets those that have none left
-        self._users -= Counter((arrival.user,))
+        _count_out(self._addresses, arrival.address)
+        _count_out(self._users, arrival.user)
 
     def spread_s(self) -> int:
         """Return over how many seconds those who are refused now should come back."""
@@ -127,3 +130,10 @@ class ArrivalQueue:
         self._users[arrival.user] += 1
         if (group := self._waiting.pop(arrival.address, None)) is not None:  # its turn is now longest away
             self._waiting[arrival.address] = group
+
+
+def _count_out(counts: Counter[CountedT], one: CountedT) -> None:
+    """Count one less, and forget those that have none left."""
+    counts[one] -= 1
+    if not counts[one]:
+        del counts[one]

@@ -4,8 +4,8 @@ Whose turn it is, is decided in `arrival_queue`; what is done for a client that 
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from types import TracebackType
 from typing import Final, NamedTuple
 
 from gateway.client.connection import Connection
@@ -36,6 +36,29 @@ class _Turn(NamedTuple):
     """Whether it may be let in; False: too many wait."""
 
 
+class Turn:
+    """One client's turn, for an `async with`: to enter is `ArrivalTurns.come`, and to leave is `go`."""
+
+    __slots__ = ("_arrival", "_connection", "_turns")
+
+    def __init__(self, turns: "ArrivalTurns", connection: Connection, arrival: Waiting) -> None:
+        self._turns = turns
+        self._connection = connection
+        self._arrival = arrival
+
+    async def __aenter__(self) -> None:
+        try:
+            await self._turns.come(self._connection, self._arrival)
+        except BaseException:
+            self._turns.go(self._arrival)
+            raise
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._turns.go(self._arrival)
+
+
 class ArrivalTurns:
     """The clients of one gateway that wait, and those that have their turn."""
 
@@ -56,40 +79,43 @@ class ArrivalTurns:
         """Return over how many seconds those who are refused now should come back."""
         return self._queue.spread_s()
 
-    @contextlib.asynccontextmanager
-    async def turn(self, connection: Connection, arrival: Waiting) -> AsyncIterator[None]:
-        """Wait for a client's turn, and have it until it is let in, or has gone.
+    def turn(self, connection: Connection, arrival: Waiting) -> "Turn":
+        """Make what waits for a client's turn, and has it until it is let in, or has gone."""
+        return Turn(self, connection, arrival)
+
+    async def come(self, connection: Connection, arrival: Waiting) -> None:
+        """Wait for a client's turn; it has it until `go`.
 
         Raises:
             HasGone: it has gone while it waited.
             WaitedTooLong: it is to be refused.
         """
         turn = self._waiting[arrival] = _Turn(connection, self._loop.create_future())
-        try:
-            pushed_out = self._queue.add(arrival)
-            if pushed_out is not None:
-                self._waiting.pop(pushed_out).has_come.set_result(False)
-            self._give_turns()
-            if not turn.has_come.done():
-                self._expect_others(self._waiting_s)
-                await asyncio.wait((turn.has_come,), timeout=self._waiting_s)
-            if not turn.has_come.done() or not turn.has_come.result():
-                raise WaitedTooLong
-            if connection.is_closing:
-                raise HasGone
-            yield
-        finally:
-            if self._waiting.pop(arrival, None) is not None:
-                self._queue.remove(arrival)
-            self._release(arrival)
+        pushed_out = self._queue.add(arrival)
+        if pushed_out is not None:
+            self._waiting.pop(pushed_out).has_come.set_result(False)
+        self._give_turns(arrival)
+        if not turn.has_come.done():
+            self._expect_others(self._waiting_s)
+            await asyncio.wait((turn.has_come,), timeout=self._waiting_s)
+        if not turn.has_come.done() or not turn.has_come.result():
+            raise WaitedTooLong
+        if connection.is_closing:
+            raise HasGone
 
-    def _give_turns(self) -> None:
-        """Let the next ones in, as many as there is room for."""
+    def go(self, arrival: Waiting) -> None:
+        """Take note that a client waits no more, or needs its turn no more."""
+        if self._waiting.pop(arrival, None) is not None:
+            self._queue.remove(arrival)
+        self._release(arrival)
+
+    def _give_turns(self, newest: Waiting | None = None) -> None:
+        """Let the next ones in, as many as there is room for; the newest is looked after by itself."""
         while (arrival := self._queue.next()) is not None:
             turn = self._waiting.pop(arrival)
             self._having_turn[arrival] = turn.connection
             turn.has_come.set_result(True)
-            if turn.connection.is_closing:  # it could not wait so long
+            if arrival is not newest and turn.connection.is_closing:  # it could not wait so long
                 self._having_turn.pop(arrival)
                 self._queue.done(arrival)
         if self._having_turn and self._looking is None:

@@ -72,10 +72,11 @@ class Delivering(Protocol):
         """How often something that was pushed may have been lost so far."""
         ...
 
-    async def follow(self, connection: Connection, session: Session) -> int:
+    async def follow(self, connection: Connection, session: Session, had: Had | None = None) -> int:
         """Have what is stored for a session from now on pushed to its connection, once it is released.
 
-        Returns a number behind which all of that is stored.
+        One that may have missed something has `had` that last. Returns a number behind which all of what is
+        pushed is stored.
         """
         ...
 
@@ -235,8 +236,8 @@ class Arrivals:
         secret = session.secret
         reply = await self._ask(connection, session, admitted.resume, deadline)
         session.opened(reply, secret_hash(admitted.resume) if reply.resumed else secret)
-        await self._delivery.follow(connection, session)
         had = Had(admitted.last, admitted.last_place, reply.lost_at) if reply.resumed else Had()
+        await self._delivery.follow(connection, session, had)
         missed = await self._delivery.missed(session, had)
         if not reply.resumed:
             return False, missed
@@ -271,7 +272,7 @@ class Arrivals:
                 raise HasGone
             patience_s = max(0.0, min(OPENING_PATIENCE_S, deadline - self._loop.time()))
             opening = session.opening(self._gateway, resume)
-            reply = await self._presence.ask(opening, patience_s, lambda: not connection.is_closing)
+            reply = await self._presence.ask(opening, patience_s, _WantedAgain(connection))
             match reply:
                 case Opened():
                     if reply.owed_s:
@@ -287,6 +288,20 @@ class Arrivals:
                     session.asked = max(revision, self._presence.revision)
                 case _:
                     raise NoAnswer(f"presence answered with {type(reply).__name__}")
+
+
+class _WantedAgain:
+    """Says whether a client that was there when presence was asked still is: by a system call."""
+
+    __slots__ = ("_connection", "_is_first")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._is_first = True
+
+    def __call__(self) -> bool:
+        was_first, self._is_first = self._is_first, False
+        return was_first or not self._connection.is_closing
 
 
 def _now() -> float:

@@ -48,6 +48,9 @@ def set_up(service: str, level: str) -> LogWriter:
     `level` is a name, such as "info".
     """
     root = logging.getLogger()
+    # Nothing of it is in a line. It is how the library's documentation says to do without (Optimization).
+    vars(logging)["_srcfile"] = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     writer = LogWriter(JsonLines(service), _STANDARD_ERROR)
     writer.begin(root)
     root.setLevel(level.upper())

@@ -19,7 +19,9 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 from nats.errors import (
+    BadSubscriptionError,
     ConnectionClosedError,
+    ConnectionDrainingError,
     ConnectionReconnectingError,
     FlushTimeoutError,
     ProtocolError,
@@ -28,6 +30,7 @@ from nats.errors import Error as NatsError
 
 from tieline.runtime.cancelling import cancellable, end
 from tieline.runtime.guard import Guard
+from tieline.runtime.listening import Listening
 from tieline.runtime.lookup import Names, open_first
 from tieline.runtime.nats_parser import Listener, Parser
 
@@ -111,10 +114,37 @@ class NatsClient(Client):
 
     async def listen(self, subject: str, queue: str, listener: Listener) -> Subscription:
         """Call `listener` with every message on a subject, from within the reading of the connection."""
-        # Before nats-py can be interrupted, and with the number that it is about to give.
-        self._listeners[b"%d" % (self._sid + 1)] = listener
-        never = asyncio.get_running_loop().create_future()  # spares the subscription a task of its own
-        return await self.subscribe(subject, queue=queue, future=never, pending_msgs_limit=1)
+        if self.is_closed:
+            raise ConnectionClosedError
+        if self.is_draining:
+            raise ConnectionDrainingError
+        self._sid += 1
+        self._listeners[b"%d" % self._sid] = listener
+        self._subs[self._sid] = subscription = Listening(self, self._sid, subject, queue)
+        self._command(f"SUB {subject} {queue} {self._sid}\r\n".encode())
+        return subscription
+
+    def unlisten(self, number: int, *, is_closed: bool) -> None:
+        """End a subscription that is not closed yet.
+
+        Raises:
+            ConnectionClosedError, ConnectionDrainingError, BadSubscriptionError: nothing is listened to.
+        """
+        if self.is_closed:
+            raise ConnectionClosedError
+        if self.is_draining:
+            raise ConnectionDrainingError
+        if is_closed:
+            raise BadSubscriptionError
+        self._remove_sub(number)
+        if not self.is_reconnecting:
+            self._command(b"UNSUB %d\r\n" % number)
+
+    def _command(self, command: bytes) -> None:
+        """Send a command of the protocol, which goes out with everything else of this turn of the loop."""
+        self._pending.append(command)
+        self._pending_data_size += len(command)
+        self._write_soon()
 
     def takes(self, size: int, most_pending: int) -> bool:
         """Whether a payload of so many bytes can be sent now, with no more than `most_pending` before it.

@@ -9,6 +9,7 @@ import uvloop
 from nats.aio.client import DEFAULT_MAX_FLUSHER_QUEUE_SIZE
 from nats.aio.msg import Msg
 from nats.aio.transport import TcpTransport
+from nats.errors import ConnectionClosedError
 
 from tieline.runtime.message import Message
 from tieline.runtime.nats_client import MAX_BUFFERED_BYTES, NatsClient
@@ -231,6 +232,26 @@ async def test_an_unsubscribed_listener_gets_nothing_more(broker: SmallBroker, c
 
     assert await received(stays, 1) == [b"2"]
     assert gone.empty()
+
+
+async def test_what_is_subscribed_to_goes_out_with_the_rest_of_a_turn(
+    broker: SmallBroker, client: NatsClient
+) -> None:
+    subscription = await client.listen("a", "group", lambda _: None)
+    client.write("b", "", b"x")
+    await subscription.unsubscribe()
+
+    await broker.has(b"SUB a group 1\r\nPUB b  1\r\nx\r\nUNSUB 1\r\n")
+
+
+async def test_nothing_is_listened_to_on_a_closed_connection(client: NatsClient) -> None:
+    subscription = await client.listen("a", "", lambda _: None)
+    await client.close()
+
+    with pytest.raises(ConnectionClosedError):
+        await client.listen("b", "", lambda _: None)
+    with pytest.raises(ConnectionClosedError):
+        await subscription.unsubscribe()
 
 
 async def test_a_flush_waits_behind_what_was_written(broker: SmallBroker, client: NatsClient) -> None:

@@ -69,9 +69,10 @@ class Here:
     ) -> None:
         """Let it be let in, in these rooms; `listens`: they are known by then."""
         self.session.opened(Opened(self.session.session, resumed, dict.fromkeys(rooms, 1)), SecretHash(b""))
-        await self._scene.delivery.follow(self.harness.connection, self.session)
         had = Had(last, place, lost_at)
-        missed = await self._scene.delivery.missed(self.session, had) if resumed or listens else NOTHING
+        is_back = resumed or listens
+        await self._scene.delivery.follow(self.harness.connection, self.session, had if is_back else None)
+        missed = await self._scene.delivery.missed(self.session, had) if is_back else NOTHING
         self._scene.delivery.release(self.session, missed)
 
     async def asks(self, request: ABOUT_ROOM, page: Page | None = None) -> object:

@@ -1,5 +1,6 @@
 """What a client is told of its rooms when it comes, and when it comes back."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.support.leftovers import no_more_is_left
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.rooms.hall import short
+from tieline.runtime.message import Message
 from tieline.runtime.requests import PATIENCE_S
 from tieline.wire import jetstream
 from tieline.wire.ids import RoomId, SecretHash, SessionId, UserId
@@ -127,6 +129,39 @@ async def test_who_comes_back_before_it_was_told_of_a_room_is_sent_the_rest(scen
         await carol.comes(HALL, resumed=True, place=had["place"])
         assert carol.names() == expected
         await scene.delivery.drop(carol.session)
+
+
+async def reads_of_the_mailbox(scene: Scene) -> list[Message]:
+    """Have all written down that the stream is asked for."""
+    asked: list[Message] = []
+    await scene.broker.subscribe(jetstream.direct_get(SUBJECTS.mailbox()), asked.append)
+    return asked
+
+
+async def test_what_those_missed_who_come_back_together_is_read_together(scene: Scene) -> None:
+    asked = await reads_of_the_mailbox(scene)
+    all_of_them = [Here(scene, user) for user in (ALICE, BOB, CAROL)]
+    comings = (here.comes(RoomId(f"with-{here.session.user}"), resumed=True) for here in all_of_them)
+
+    await asyncio.gather(*comings)
+
+    assert len(asked) == 2  # for their mail, and for their rooms
+
+
+async def test_the_past_of_a_room_is_read_for_who_has_not_had_it(scene: Scene) -> None:
+    had, hall, yard = await scene.enters(ALICE), HALL, RoomId("yard")
+    await scene.enters(ALICE, yard)
+    newest = await scene.enters(BOB, yard)
+    asked = await reads_of_the_mailbox(scene)
+    dan, carol = Here(scene, DAN, places=True), Here(scene, CAROL, places=True)
+
+    await dan.comes(hall, resumed=True, place=str(newest))
+    assert len(asked) == 2
+    await carol.comes(yard, resumed=True, place=str(had))
+
+    assert len(asked) == 5
+    assert len(carol.names()) == 2
+    assert dan.names() == []
 
 
 async def test_what_came_after_the_loss_is_not_taken_for_what_was_had(scene: Scene) -> None:

@@ -33,7 +33,7 @@ class FakeDelivery:
         self.times_settled = 0
         self._connections: dict[ConnectionId, Connection] = {}
 
-    async def follow(self, connection: Connection, session: Session) -> int:
+    async def follow(self, connection: Connection, session: Session, _had: Had | None = None) -> int:
         """Keep a connection until it is dropped."""
         if self.problem is not None:
             raise self.problem
