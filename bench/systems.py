@@ -92,7 +92,7 @@ async def stored(*, broker_has_half: bool = False) -> AsyncIterator[System]:
     name = f"hand-rolled relay that stores{BROKER_HAS_HALF if broker_has_half else ''}"
     async with (
         _nats_server(broker_has_half, stores=True) as broker,
-        _two(_python("bench.stored"), broker, name) as system,
+        _two((*_python("bench.handrolled"), "--stores"), broker, name) as system,
     ):
         yield system
 
