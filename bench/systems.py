@@ -177,6 +177,12 @@ STARTERS: Final[Mapping[str, Callable[[], AbstractAsyncContextManager[System]]]]
 """Every system, by the word that chooses it. Redis has one thread: no more than Tieline's broker has."""
 
 
+NO_STORM: Final[Mapping[str, str]] = {
+    "echo": "the bare echo is one process, after whose death there is none to come back to"
+}
+"""Why a system loses no gateway, by the word that chooses it."""
+
+
 class _Broker(NamedTuple):
     words: tuple[str, ...]
     """By which a gateway is told where it is."""
