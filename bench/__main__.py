@@ -12,8 +12,9 @@ import msgspec
 
 from bench import machine
 from bench.command import end_with
-from bench.rounds import FaultyRun, Plan, measure
-from bench.systems import STARTERS, System, why_no_socketio
+from bench.losses import measure_losses
+from bench.rounds import FaultyRun, Plan, Results, measure
+from bench.systems import NO_STORM, STARTERS, System, why_no_socketio
 from bench.table import render
 from tieline.cli.options import number, option_parser, seconds, whole
 
@@ -23,9 +24,8 @@ COMPARED: Final = "Tieline"
 LOAD_PAIRS: Final = 50
 """Over which the open loop sends."""
 
-MODES: Final = ("relay", "load", "setup", "connect", "idle")
-"""What is measured of every system, as `tieline bench` calls it. A storm is for those that resume sessions:
-`python -m bench.storm`."""
+MODES: Final = ("relay", "load", "setup", "connect", "idle", "storm")
+"""What is measured of every system, as `tieline bench` calls it."""
 
 REDIALLING_AT_ONCE: Final = 8
 """Calls at once from which pairs are measured that redial, too: one alone finds nothing new."""
@@ -36,7 +36,8 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = option_parser(
         "python -m bench",
         "Measure Tieline beside other relays and a bare echo, alternately: signals a second, their\n"
-        "milliseconds, CPU seconds, call set-ups and arrivals a second, KiB an idle connection.",
+        "milliseconds, CPU seconds, call set-ups and arrivals a second, KiB an idle connection,\n"
+        "and the return of the clients of a gateway that dies.",
     )
     parser.add_argument("--quick", action="store_true", help="one short round, for a first look")
     parser.add_argument("--rounds", type=whole(), metavar="N", help="so many rounds (3; quick: 1)")
@@ -63,11 +64,14 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--idle", type=whole(0), metavar="N", help="so many idle sessions, 0: none (2000; quick: 500)"
     )
+    parser.add_argument(
+        "--storm", type=whole(0), metavar="N", help="clients whose gateway dies, 0: none (2000; quick: 200)"
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every figure of every round there")
     parser.add_argument("--systems", nargs="+", choices=list(STARTERS), help="measure only these")
     options = parser.parse_args(words)
-    usual: dict[str, float] = {"rounds": 3, "seconds": 3.0, "idle": 2000}
-    quick: dict[str, float] = {"rounds": 1, "seconds": 1.0, "idle": 500}
+    usual: dict[str, float] = {"rounds": 3, "seconds": 3.0, "idle": 2000, "storm": 2000}
+    quick: dict[str, float] = {"rounds": 1, "seconds": 1.0, "idle": 500, "storm": 200}
     for name, value in (quick if options.quick else usual).items():
         if getattr(options, name) is None:
             setattr(options, name, value)
@@ -91,6 +95,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         ),
         arrivals_at_once=options.arrivals if "connect" in modes else 0,
         idle=options.idle if "idle" in modes else 0,
+        storm=options.storm if "storm" in modes else 0,
     )
 
 
@@ -106,14 +111,22 @@ async def main(options: argparse.Namespace, command: str) -> int:
     if options.systems is None and left_out:
         sys.stderr.write(f"bench: socket.io + Redis IS LEFT OUT: {left_out}\n")
         words.remove("socketio")
-    async with AsyncExitStack() as stack:
-        systems: list[System] = [await stack.enter_async_context(STARTERS[word]()) for word in words]
-        results = await measure(systems, plan)
-    edges = {system.name: system.edge for system in systems}
+    results, edges = Results(), dict[str, str]()
+    if any(what != "storm" for what in options.modes):
+        async with AsyncExitStack() as stack:
+            systems: list[System] = [await stack.enter_async_context(STARTERS[word]()) for word in words]
+            results = await measure(systems, plan)
+        edges = {system.name: system.edge for system in systems}
+    if plan.storm:
+        losing = {word: STARTERS[word] for word in words if word not in NO_STORM}
+        await measure_losses(losing, plan.storm, plan.rounds, results)
     sys.stdout.write(f"{render(results, plan, COMPARED, edges)}\n\n")
     rounds = f"Medians of {plan.rounds} interleaved rounds" if plan.rounds > 1 else "One round"
     sys.stdout.write(f"{rounds}; ratios within each round, with the lowest and the highest.\n")
     sys.stdout.write("A broker has all processors, or half of them, as Tieline's has; Redis uses one.\n")
+    for word in words:
+        if plan.storm and word in NO_STORM:
+            sys.stdout.write(f"Without a storm: {NO_STORM[word]}.\n")
     if "socketio" not in words:
         sys.stdout.write(f"Without socket.io + Redis: {left_out or 'it was not asked for'}.\n")
     sys.stdout.write(f"Machine: {machine.describe()}.\nCommand: `{command}`.\n")

@@ -34,6 +34,7 @@ WARM_UP_S: Final = 3.0
 LOAD: Final = "load"
 CONNECT: Final = "connect"
 IDLE: Final = "idle"
+STORM: Final = "storm"
 
 MOST_ARRIVALS: Final = 10_000
 """Users who come and stay while arrivals are measured: each has a descriptor at both ends."""
@@ -61,6 +62,8 @@ class Plan:
     """0: not measured."""
     idle: int = 0
     """Idle sessions; 0: not measured."""
+    storm: int = 0
+    """Clients of a gateway that dies (`bench.losses`); 0: not measured."""
 
 
 class What(NamedTuple):

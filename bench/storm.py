@@ -6,23 +6,20 @@ gateway that lives. Ends with 1 if a session was not resumed, or a message has a
 
 import argparse
 import asyncio
-import os
-import signal
 import sys
 from typing import Final
 
 from bench import machine
 from bench.command import end_with
+from bench.losses import lose_a_gateway
 from bench.systems import tieline
 from tieline.cli.exits import EXIT_FAILED, EXIT_OK
 from tieline.cli.options import option_parser, whole
-from tieline.client.gateway_pool import BACKOFF_BASE_S
 from tieline.load.client import Target
 from tieline.load.faults import Faults
 from tieline.load.figures import Figures
 from tieline.load.measurement import Measurement
 from tieline.load.relay import measure_relay
-from tieline.load.storm import measure_storm
 
 TALK_S: Final = 8.0
 """For which the pairs send: before the storm, and through it."""
@@ -50,19 +47,17 @@ async def storm(options: argparse.Namespace) -> tuple[str, bool]:
         assert system.target.receiver_url is not None
         living = system.target.receiver_url
         talking = Target(living, living, system.target.secret)
-        calm, stormy, storming = Measurement(), Awaited(), Measurement(system.pids)
+        calm, stormy = Measurement(), Awaited()
         async with asyncio.TaskGroup() as group:
 
-            async def kill() -> None:
+            async def talk() -> None:
                 if options.pairs:
                     await measure_relay(talking, options.pairs, TALK_S, calm)
                     group.create_task(measure_relay(talking, options.pairs, TALK_S, stormy))
                     await stormy.has_started.wait()
                     await asyncio.sleep(CALM_S)
-                os.kill(next(iter(system.pids()["gateways"])), signal.SIGKILL)
 
-            await measure_storm(system.target, options.sessions, BACKOFF_BASE_S, storming, kill)
-    figures = storming.figures()
+            figures = await lose_a_gateway(system, options.sessions, talk)
     assert figures.latency_ms is not None
     lines = [
         f"{figures.count} sessions: all back after {figures.more['all back, s']:.2f} s, each p50"

@@ -51,6 +51,18 @@ def _python(module: str) -> tuple[str, ...]:
     return (sys.executable, "-m", module)
 
 
+class Size(NamedTuple):
+    """How many processes of each kind a Tieline has."""
+
+    gateways: int = 2
+    routers: int = 1
+    presences: int = 1
+
+
+USUAL: Final = Size()
+NO_SETTINGS: Final[Mapping[str, str]] = {}
+
+
 class StartError(Exception):
     """A system did not start; the text says which, and why."""
 
@@ -65,6 +77,8 @@ class System:
     """Its present processes, by their kind."""
     edge: str
     """The key of `pids` whose first process serves the senders."""
+    nats_url: str = ""
+    """Of a Tieline's broker."""
 
 
 @asynccontextmanager
@@ -92,7 +106,7 @@ async def stored(*, broker_has_half: bool = False) -> AsyncIterator[System]:
     name = f"hand-rolled relay that stores{BROKER_HAS_HALF if broker_has_half else ''}"
     async with (
         _nats_server(broker_has_half, stores=True) as broker,
-        _two(_python("bench.stored"), broker, name) as system,
+        _two((*_python("bench.handrolled"), "--stores"), broker, name) as system,
     ):
         yield system
 
@@ -107,7 +121,7 @@ async def socketio() -> AsyncIterator[System]:
         socket = Path(folder, "redis.sock")
         words = ("--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no")
         program = str(shutil.which("redis-server"))
-        async with _process((program, *words, "--dir", folder)) as process:
+        async with run_process((program, *words, "--dir", folder)) as process:
             await _until_listening(socket, process, "redis-server")
             broker = _Broker((str(socket),), process.pid)
             async with _two(SOCKETIO, broker, "socket.io + Redis", QUERY) as system:
@@ -125,35 +139,47 @@ def why_no_socketio() -> str:
 
 
 @asynccontextmanager
-async def tieline(*, limits: str = "off") -> AsyncIterator[System]:
-    """Start Tieline: two gateways, a router, a presence and a broker, as `tieline dev` does."""
+async def tieline(
+    *,
+    limits: str = "off",
+    tree: Path = ROOT,
+    name: str = "Tieline",
+    size: Size = USUAL,
+    settings: Mapping[str, str] = NO_SETTINGS,
+) -> AsyncIterator[System]:
+    """Start Tieline, as `tieline dev` does: of this tree, or of another one that has a `tieline dev`."""
     secret = secrets.token_urlsafe(32)
     with tempfile.TemporaryDirectory(prefix="tieline-bench-") as folder:
         ready, log = Path(folder, "ready.json"), Path(folder, "log")
         words = (
-            *("-m", "tieline.cli", "dev", "--gateways", "2", "--port", "0", "--ready-file", str(ready)),
-            *("--log-file", str(log)),
+            *("-m", "tieline.cli", "dev", "--port", "0", "--ready-file", str(ready), "--log-file", str(log)),
+            *("--gateways", str(size.gateways), "--routers", str(size.routers)),
+            *("--presences", str(size.presences)),
         )
         environment = {
             "TIELINE_JWT_SECRET": secret,
             "TIELINE_LIMITS": limits,
             "TIELINE_LOG_LEVEL": "warning",
+            **settings,
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(tree), os.environ.get("PYTHONPATH")))),
         }
-        async with _process((sys.executable, *words), environment=environment) as process:
-            sender_url, receiver_url = (await _until_written(ready, process, "tieline dev"))["gateways"]
+        async with run_process((sys.executable, *words), environment=environment, folder=tree) as process:
+            written = await _until_written(ready, process, "tieline dev")
+            urls = written["gateways"]
+            target = Target(urls[0], urls[1 % len(urls)], secret, more_urls=tuple(urls[2:]))
 
             def pids() -> Pids:
-                written = ready_file.read(ready).pids
+                now = ready_file.read(ready).pids
                 return {
-                    "gateways": written["gateway"],
-                    "router + presence": written["router"] + written["presence"],
-                    "broker": written["nats"],
+                    "gateways": now["gateway"],
+                    "router + presence": now["router"] + now["presence"],
+                    "broker": now["nats"],
                 }
 
             try:
-                yield System("Tieline", Target(sender_url, receiver_url, secret), pids, "gateways")
+                yield System(name, target, pids, "gateways", written["nats"])
             except Exception:
-                sys.stderr.write(f"the log of Tieline is in {_kept(log)}\n")
+                sys.stderr.write(f"the log of {name} is in {_kept(log)}\n")
                 raise
 
 
@@ -177,6 +203,12 @@ STARTERS: Final[Mapping[str, Callable[[], AbstractAsyncContextManager[System]]]]
 """Every system, by the word that chooses it. Redis has one thread: no more than Tieline's broker has."""
 
 
+NO_STORM: Final[Mapping[str, str]] = {
+    "echo": "the bare echo is one process, after whose death there is none to come back to"
+}
+"""Why a system loses no gateway, by the word that chooses it."""
+
+
 class _Broker(NamedTuple):
     words: tuple[str, ...]
     """By which a gateway is told where it is."""
@@ -195,7 +227,7 @@ async def _two(command: Sequence[str], broker: _Broker, name: str, path: str = "
 
 @asynccontextmanager
 async def _reference(*command: str) -> AsyncIterator[tuple[int, int]]:
-    async with _process(command, stdout=PIPE) as process:
+    async with run_process(command, stdout=PIPE) as process:
         assert process.stdout is not None
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -218,18 +250,19 @@ async def _nats_server(has_half: bool, *, stores: bool = False) -> AsyncIterator
         if stores:
             words += ["--jetstream", "--store_dir", folder]
         environment = broker_environment(os.environ) if has_half else dict(os.environ)
-        async with _process((str(program), *words), environment, stderr=DEVNULL) as process:
+        async with run_process((str(program), *words), environment, stderr=DEVNULL) as process:
             ports = Path(folder, f"nats-server_{process.pid}.ports")
             (url,) = (await _until_written(ports, process, "nats-server"))["nats"]
             yield _Broker(("--nats", url), process.pid)
 
 
 @asynccontextmanager
-async def _process(
+async def run_process(
     command: Sequence[str],
     environment: Mapping[str, str] | None = None,
     stdout: int = DEVNULL,
     stderr: int | None = None,
+    folder: Path = ROOT,
 ) -> AsyncIterator[Process]:
     """Run a process; at the end ask it to end, and after `STOP_TIMEOUT_S` kill it and all it started."""
     process = await asyncio.create_subprocess_exec(
@@ -237,7 +270,7 @@ async def _process(
         stdin=PIPE,
         stdout=stdout,
         stderr=stderr,
-        cwd=ROOT,
+        cwd=folder,
         env={**os.environ, **(environment or {})},
         start_new_session=True,
         preexec_fn=child.die_with(os.getpid()),

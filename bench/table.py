@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from bench.rounds import CONNECT, IDLE, LOAD, Plan, Results, relay_name, setup_name
+from bench.rounds import CONNECT, IDLE, LOAD, STORM, Plan, Results, relay_name, setup_name
 from tieline.load.figures import GENERATOR, Figures
 
 NOTHING = "-"
@@ -26,6 +26,8 @@ def render(results: Results, plan: Plan, compared: str, edges: dict[str, str]) -
         load_table(title, results),
         rate_table("arrivals/s, p50 ms, p99 ms", [CONNECT], results, compared),
         whole_cost_table("CPU s per 1,000 arrivals", [CONNECT], results),
+        storm_table(f"{plan.storm:,} clients whose gateway dies", results),
+        whole_cost_table("CPU s per 1,000 returns", [STORM], results),
         memory_table(results, edges),
     ]
     return "\n\n".join(table for table in tables if table)
@@ -85,6 +87,19 @@ def load_table(title: str, results: Results) -> str:
         ]
         rows.append([system, *cells])
     return markdown([title, "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms"], rows) if rows else ""
+
+
+def storm_table(title: str, results: Results) -> str:
+    """How soon clients are back, counted from the death and from each one's first attempt."""
+    rows = []
+    for system, rounds in results.found.get(STORM, {}).items():
+        p50, p99 = (median(getattr(figures, name) for figures in rounds) for name in ("p50_ms", "p99_ms"))
+        more = {name: median(figures.more[name] for figures in rounds) for name in rounds[0].more}
+        resumed = f"{more['resumed']:,.0f}" if more["resumed"] else NOTHING
+        cells = [f"{p50:.0f}", f"{p99:.0f}", f"{more['failed attempts']:,.0f}", resumed]
+        rows.append([system, f"{more['all back, s']:.2f}", *cells])
+    head = [title, "all back after s", "p50 ms", "p99 ms", "attempts that failed", "sessions resumed"]
+    return markdown(head, rows) if rows else ""
 
 
 def memory_table(results: Results, edges: dict[str, str]) -> str:

@@ -67,7 +67,7 @@ class _Asked(msgspec.Struct, frozen=True):
 
 
 _asked: Final = msgspec.json.Decoder(_Asked)
-_ARGUMENTS: Final = {
+_ARGUMENTS: Final[dict[str, msgspec.json.Decoder[str] | msgspec.json.Decoder[int]]] = {
     "after": msgspec.json.Decoder(str),
     "limit": msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)]),
 }

@@ -73,6 +73,11 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The whole histogram of microseconds, as HdrHistogram encodes it."""
 
     @property
+    def system_cpu(self) -> float:
+        """CPU seconds of all parts of the system together: without the generator."""
+        return sum(used for part, used in self.cpu.items() if part != GENERATOR)
+
+    @property
     def p50_ms(self) -> float:
         """The median; nan: there is none."""
         return math.nan if self.latency_ms is None else self.latency_ms.p50

@@ -1,7 +1,8 @@
 """A storm: sessions that lose their gateway all at once, and are resumed on those that are left.
 
 They come back as the clients of `tieline.client` and of browsers do, each at a random moment within a second,
-and after a failure with growing waits. How long a return took is counted from that moment.
+and after a failure with growing waits. How long a return took is counted from that moment. Where a server
+knows no sessions the same users connect anew, and are back when others can reach them.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -40,18 +42,24 @@ _welcome = msgspec.json.Decoder(_Welcome)
 
 
 class ResumingClient:
-    """One client that can resume. It is in a room with another one, who is told that it is away, and back."""
+    """One client that comes back, and resumes its session if the server knows any.
+
+    It is in a room with another one then, who is told that it is away, and back.
+    """
 
     connection: Connection
 
     def __init__(self, target: Target, user: str, room: str) -> None:
-        assert target.secret is not None
         self.is_resumed = False
         self.attempts = 0
-        self._tls = target.tls
+        self.resumes = target.secret is not None
+        self._target = target
+        self._user = user
         self._resume_token = ""
-        token = make_token(target.secret, user, [EVERY_ROOM], join=[room], made_for=target.made_for)
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._headers: dict[str, str] = {}
+        if target.secret is not None:
+            token = make_token(target.secret, user, [EVERY_ROOM], join=[room], made_for=target.made_for)
+            self._headers = {"Authorization": f"Bearer {token}"}
 
     async def arrive(self, url: str) -> None:
         """Connect, and wait for the welcome.
@@ -66,14 +74,17 @@ class ResumingClient:
                 welcome.set_result(frame)
 
         self.attempts += 1
-        url = f"{url}?acks=1&resume={self._resume_token}"
-        self.connection = await connect(url, on_text, self._headers, tls=self._tls)
+        target = self._target
+        query = f"acks=1&resume={self._resume_token}" if self.resumes else f"user={quote(self._user)}"
+        url = f"{url}{'&' if '?' in url else '?'}{query}"
+        self.connection = await connect(url, on_text, self._headers, tls=target.tls, kind=target.connection)
         either: list[asyncio.Future[Any]] = [welcome, self.connection.closed]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not welcome.done():
             raise UpgradeRefused(f"no WELCOME: {self.connection.closed.result()}")
-        data = _welcome.decode(welcome.result()).data
-        self._resume_token, self.is_resumed = data.resume_token, data.resumed
+        if self.resumes:
+            data = _welcome.decode(welcome.result()).data
+            self._resume_token, self.is_resumed = data.resume_token, data.resumed
 
     async def reconnect(self, url: str, spread: float) -> tuple[float, float]:
         """Reconnect until it succeeds; returns the moment of the first attempt, and that of the welcome."""
@@ -125,7 +136,8 @@ async def measure_storm(
     measured.stop()
     measured.more["all back, s"] = max(back, default=began) - began
     measured.more["failed attempts"] = sum(client.attempts for client in clients) - 2 * len(clients)
-    measured.faults.not_resumed += sum(not client.is_resumed for client in clients)
+    measured.more["resumed"] = sum(client.is_resumed for client in clients)
+    measured.faults.not_resumed += sum(client.resumes and not client.is_resumed for client in clients)
     for start in range(0, len(clients), ARRIVALS_AT_ONCE):
         await asyncio.gather(*(each.connection.close() for each in clients[start : start + ARRIVALS_AT_ONCE]))
 

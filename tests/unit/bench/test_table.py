@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.rounds import CONNECT, IDLE, LOAD, Plan, Results, relay_name, setup_name
+from bench.rounds import CONNECT, IDLE, LOAD, STORM, Plan, Results, relay_name, setup_name
 from bench.table import ratios, render
 from tests.unit.load.some_figures import figures
 from tieline.load.figures import GENERATOR, Figures
@@ -17,6 +17,7 @@ PLAN = Plan(
     calls=((8, False),),
     arrivals_at_once=16,
     idle=100,
+    storm=2000,
 )
 EDGES = {"Tieline": "gateways", "other": "server"}
 
@@ -24,6 +25,11 @@ EDGES = {"Tieline": "gateways", "other": "server"}
 def rounds(*rates: float, p50: float = 0.5) -> list[Figures]:
     cpu: dict[str, Any] = {"gateways": 3.0, "broker": 1.0, GENERATOR: 1.5}
     return [figures(Spread(p50, 0.75, 1.25, 2, 3), per_second=rate, cpu=dict(cpu)) for rate in rates]
+
+
+def returns(all_back: float, resumed: int) -> Figures:
+    more = {"all back, s": all_back, "failed attempts": 3.0, "resumed": float(resumed)}
+    return figures(Spread(20, 30, 40, 50, 60), more=more, cpu={"gateways": 1.0, GENERATOR: 0.5})
 
 
 RESULTS = Results(
@@ -36,6 +42,10 @@ RESULTS = Results(
         IDLE: {
             "Tieline": [figures(kib={"gateways": 11.04, "broker": 3})],
             "other": [figures(kib={"server": 2})],
+        },
+        STORM: {
+            "Tieline": [returns(2.0, 2000), returns(4.0, 2000), returns(3.0, 2000)],
+            "other": [returns(1.0, 0)],
         },
     }
 )
@@ -76,6 +86,14 @@ def test_memory_is_that_of_the_part_that_serves_clients() -> None:
     printed = render(RESULTS, PLAN, "Tieline", EDGES)
     assert "| Tieline | 11.0 |" in printed
     assert "| other | 2.0 |" in printed
+
+
+def test_a_storm_tells_how_soon_all_are_back_and_whether_they_resume() -> None:
+    printed = render(RESULTS, PLAN, "Tieline", EDGES)
+    assert "| 2,000 clients whose gateway dies |" in printed
+    assert "| Tieline | 3.00 | 20 | 40 | 3 | 2,000 |" in printed
+    assert "| other | 1.00 | 20 | 40 | 3 | - |" in printed
+    assert "| Tieline | 1.0 (0.5) |" in printed
 
 
 def test_what_was_not_measured_has_no_table() -> None:

@@ -10,6 +10,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from tests.unit.load.small_relay import relaying
 from tieline.load import storm
 from tieline.load.client import LoadError, Target
 from tieline.load.measurement import Measurement
@@ -63,6 +64,7 @@ async def test_all_whose_connections_are_cut_come_back() -> None:
     assert not figures.faults
     assert figures.asked == {"sessions": 5, "spread": 0, "loss": "connections cut"}
     assert figures.more["failed attempts"] == 0
+    assert figures.more["resumed"] == 5
     assert figures.more["all back, s"] > 0
 
 
@@ -94,6 +96,16 @@ async def test_sessions_that_begin_anew_are_faults() -> None:
     async with Resuming(forgets=True).running() as (_, url):
         await measure_storm(Target(url, url, SECRET), 2, 0, measured)
     assert measured.figures().faults.not_resumed == 2
+
+
+async def test_where_there_are_no_sessions_the_same_users_connect_anew() -> None:
+    measured = Measurement()
+    async with relaying() as target:
+        await measure_storm(target, 3, 0, measured)
+    figures = measured.figures()
+    assert figures.count == 3
+    assert figures.more["resumed"] == 0
+    assert not figures.faults
 
 
 async def test_a_storm_from_which_nobody_returns_ends(monkeypatch: pytest.MonkeyPatch) -> None:

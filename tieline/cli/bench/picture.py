@@ -3,7 +3,7 @@
 It is an extra of its own (`pip install 'tieline[pictures]'`), imported only when a picture is asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +14,7 @@ from tieline.load.latencies import BIN_GROWTH
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 PACKAGE: Final = "matplotlib"
 EXTRA: Final = "tieline[pictures]"
@@ -39,6 +40,22 @@ def draw(rows: Sequence[tuple[str, Figures]], file: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
+
+    def fill(figure: "Figure") -> None:
+        places = figure.subplots(len(rows), 2, squeeze=False)
+        for (name, figures), (left, right) in zip(rows, places, strict=True):
+            _draw_course(left, f"{figures.mode}: {name}", figures)
+            _draw_histogram(right, figures)
+
+    save(file, WIDTH_IN, HEIGHT_IN * len(rows), fill)
+
+
+def save(file: Path, width_in: float, height_in: float, fill: Callable[["Figure"], None]) -> None:
+    """Let a picture be filled, and write it as SVG.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -53,11 +70,8 @@ def draw(rows: Sequence[tuple[str, Figures]], file: Path) -> None:
             "axes.spines.right": False,
         }
     ):
-        figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN * len(rows)), layout="constrained")
-        places = figure.subplots(len(rows), 2, squeeze=False)
-        for (name, figures), (left, right) in zip(rows, places, strict=True):
-            _draw_course(left, f"{figures.mode}: {name}", figures)
-            _draw_histogram(right, figures)
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
+        fill(figure)
         figure.savefig(file, format="svg", metadata={"Date": None})
 
 
@@ -73,7 +87,7 @@ def _draw_course(axes: "Axes", title: str, figures: Figures) -> None:
     axes.set_xlabel("seconds since the start")
     axes.set_ylabel("latency, ms")
     axes.set_yscale("log")
-    _write_plain(axes.yaxis)
+    write_plain(axes.yaxis)
     axes.legend(loc="upper right")
 
 
@@ -90,7 +104,7 @@ def _draw_histogram(axes: "Axes", figures: Figures) -> None:
     axes.set_xlabel("latency, ms")
     axes.set_ylabel(f"{figures.unit}")
     axes.set_xscale("log")
-    _write_plain(axes.xaxis)
+    write_plain(axes.xaxis)
     if figures.latency_ms is not None:
         for label, at in (("p50", figures.latency_ms.p50), ("p99", figures.latency_ms.p99)):
             axes.axvline(at, color="black", linewidth=0.8, linestyle=":")
@@ -99,7 +113,7 @@ def _draw_histogram(axes: "Axes", figures: Figures) -> None:
             )
 
 
-def _write_plain(axis: "Axis") -> None:
+def write_plain(axis: "Axis") -> None:
     """Write 0.5 and 20 on a logarithmic axis, not powers; between the powers only where there are few."""
     axis.set_major_formatter("{x:g}")
     low, high = axis.get_view_interval()
