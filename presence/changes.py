@@ -19,11 +19,22 @@ from presence.old_calls import OldCalls
 from presence.records import MAX_TRIES, Records, user_in, users_in
 from presence.room_log import RoomLog
 from presence.rosters import Rosters
-from presence.rules.change import Change, Entered, Facts, ListRoom, Prepare, RecordT, Reply, Rule
+from presence.rules.change import (
+    Change,
+    Entered,
+    Facts,
+    ListRoom,
+    LookAgain,
+    Prepare,
+    RecordT,
+    Reply,
+    Rule,
+)
 from presence.rules.effects import Effect, is_cheap
 from presence.rules.negotiated import Negotiation, apart, lies_apart
 from presence.rules.session import calls_are_ended
 from presence.rules.user import RosterEntry, User
+from presence.second_look import Offered
 from presence.side_by_side import both, side_by_side
 from presence.store import ABSENT, Conflict, Record, StoreUnavailable
 from presence.targets import Clock, Found, NegotiationRecord, Target, UserRecord
@@ -49,6 +60,14 @@ class Finished(NamedTuple):
     """What was found out when others were told of the change."""
     record: User | Negotiation | None
     revision: int
+    look_again: LookAgain | None = None
+
+
+class Judged(NamedTuple):
+    """What a signal is answered, and what is still to be done when that has left."""
+
+    reply: PresenceReply
+    offered: Offered | None = None
 
 
 class Changes:
@@ -145,7 +164,7 @@ class Changes:
 
     async def negotiation(
         self, one: UserId, other: UserId, rule: Rule[Negotiation], until_ms: int | None = None
-    ) -> PresenceReply:
+    ) -> Judged:
         """Change what two users negotiate by a rule.
 
         A refusal is confirmed by the leader's records before it is believed: a replica that lags a moment
@@ -165,8 +184,20 @@ class Changes:
         reply = finished.reply
         assert not isinstance(reply, ListRoom | Entered)  # no rule of negotiations is about rooms
         if isinstance(reply, Relay) and any(lies_apart(each.frame) for each in reply.deliveries):
-            return await self._completed(reply, one, other, {target.key: finished.revision})
-        return reply
+            reply = await self._completed(reply, one, other, {target.key: finished.revision})
+        if finished.look_again is None:
+            return Judged(reply)
+        return Judged(reply, Offered(one, other, finished.look_again, finished.revision))
+
+    async def end_offered(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> None:
+        """End what two users negotiate by a rule, which decides on what the leader says."""
+        target = NegotiationRecord(one, other, self._records, self._effects, self._clock)
+        users = (Keys.user(one), Keys.user(other))
+
+        async def load(_leader: bool) -> Found:
+            return await self._records.store.read(*users, target.key, confirmed=True)
+
+        await self._change(target, rule, load, users, confirmed=True, doubts=lambda _: ())
 
     async def _completed(self, relay: Relay, one: UserId, other: UserId, written: Mapping[str, int]) -> Relay:
         """Put the frames that lie apart into a reply. One that is there no more has waited for too long."""
@@ -266,7 +297,7 @@ class Changes:
                 if step.then is None:
                     if record is not None and record.pending and not told.left:
                         await target.settle(record, revision, forget=True)
-                    return Finished(step.reply, told, record, revision)
+                    return Finished(step.reply, told, record, revision, step.look_again)
                 rule, confirmed = step.then, True
                 if others:
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
