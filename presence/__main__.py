@@ -11,6 +11,7 @@ from presence.changes import Changes
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.listeners import Listeners
+from presence.mail import Mail
 from presence.mailbox import Mailbox
 from presence.old_calls import OldCalls
 from presence.operations import Operations
@@ -19,6 +20,7 @@ from presence.replaced_mail import ReplacedMail
 from presence.room_log import MailboxLog
 from presence.rosters import Rosters
 from presence.rules.signals import Terms
+from presence.second_look import SecondLooks
 from presence.service import PresenceService
 from presence.settings import PresenceSettings, tokens_of
 from presence.stream_size import measure_sizes
@@ -106,8 +108,17 @@ async def _serve(
         if tokens is not None and keys is not None and not tokens.has_own_keys:
             await unless_stopped(stopping, keys.good.wait())
         entitlement = _entitlement(settings, tokens, keys, clock)
+        second_looks = SecondLooks(records, changes.end_offered, Mail(requests, subjects))
         operations = Operations(
-            records, changes, gateways, terms, settings.resume_window, log, max_rooms, entitlement
+            records,
+            changes,
+            gateways,
+            terms,
+            settings.resume_window,
+            log,
+            second_looks,
+            max_rooms,
+            entitlement,
         )
         consuming = background.create_task(timers.run())
         watching = background.create_task(watch_streams(bucket, mailbox, streams.try_to_make, ready))

@@ -23,6 +23,7 @@ from presence.store import (
     NOTHING_KNOWN,
     REMOVED_TTL_S,
     Conflict,
+    Dated,
     Record,
     StoreUnavailable,
 )
@@ -76,10 +77,14 @@ class Bucket:
             return found
         found = {}
         for part in parts(keys):
-            found |= await self._read_batch(part)
+            found.update((await self._read_batch(part)).found)
         return found
 
-    async def _read_batch(self, keys: tuple[str, ...]) -> dict[str, Record]:
+    async def read_dated(self, *keys: str) -> Dated:
+        """See `DatedStore.read_dated`."""
+        return await self._read_batch(keys)
+
+    async def _read_batch(self, keys: tuple[str, ...]) -> Dated:
         ask = jetstream.last_messages_of([self.prefix + key for key in keys])
         try:
             async with self._budget.of(estimated(keys)):
@@ -88,10 +93,12 @@ class Bucket:
             raise StoreUnavailable(keys) from error
         if replies[-1].status == jetstream.TOO_MANY_MESSAGES and len(keys) > 1:
             half = len(keys) // 2  # several rosters are read in parts; one of that size, by its keys
-            return await self._read_batch(keys[:half]) | await self._read_batch(keys[half:])
+            one, other = await self._read_batch(keys[:half]), await self._read_batch(keys[half:])
+            return Dated({**one.found, **other.found}, min(one.up_to, other.up_to))
         if replies[-1].status == jetstream.TOO_MANY_MESSAGES:
-            return await self.read(*await self.keys(*keys))
-        return dict(self._record(reply) for reply in replies[:-1])
+            return Dated(await self.read(*await self.keys(*keys)), 0)
+        found = dict(self._record(reply) for reply in replies[:-1])
+        return Dated(found, jetstream.up_to(replies[-1]))
 
     def _record(self, reply: Message) -> tuple[str, Record]:
         subject, revision = jetstream.stored_as(reply.headers)

@@ -7,7 +7,7 @@ and is asked for again.
 """
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,11 +19,24 @@ from presence.old_calls import OldCalls
 from presence.records import MAX_TRIES, Records, user_in, users_in
 from presence.room_log import RoomLog
 from presence.rosters import Rosters
-from presence.rules.change import Change, Entered, Facts, ListRoom, Prepare, RecordT, Reply, Rule
+from presence.rules.change import (
+    Change,
+    Entered,
+    Facts,
+    Gathered,
+    ListRoom,
+    LookAgain,
+    Prepare,
+    RecordT,
+    Reply,
+    Rule,
+)
 from presence.rules.effects import Effect, is_cheap
+from presence.rules.gathered import gathered
 from presence.rules.negotiated import Negotiation, apart, lies_apart
 from presence.rules.session import calls_are_ended
 from presence.rules.user import RosterEntry, User
+from presence.second_look import Offered
 from presence.side_by_side import both, side_by_side
 from presence.store import ABSENT, Conflict, Record, StoreUnavailable
 from presence.targets import Clock, Found, NegotiationRecord, Target, UserRecord
@@ -49,6 +62,14 @@ class Finished(NamedTuple):
     """What was found out when others were told of the change."""
     record: User | Negotiation | None
     revision: int
+    look_again: LookAgain | None = None
+
+
+class Judged(NamedTuple):
+    """What a signal is answered, and what is still to be done when that has left."""
+
+    reply: PresenceReply
+    offered: Offered | None = None
 
 
 class Changes:
@@ -69,7 +90,7 @@ class Changes:
         self._records = records
         self._old_calls = old_calls
         self._rosters = rosters
-        self._clock = clock
+        self.clock = clock
         self._effects = Effects(
             records, rosters, announcer, clock, self._end_negotiation, log, all_hear, most_waited_for
         )
@@ -123,6 +144,7 @@ class Changes:
             case Opened(asked=asked) as opened if asked:
                 return msgspec.structs.replace(opened, revision=finished.revision)
             case reply:
+                assert not isinstance(reply, Gathered)  # that is for signals
                 return reply
 
     async def _list(self, user: UserId, room: RoomId, finished: Finished, *, revisions: bool) -> RoomMembers:
@@ -143,16 +165,21 @@ class Changes:
         await self._effects.calls.end_old(user, record.ending, revision)
         await self.user(user, functools.partial(calls_are_ended, record.ending))
 
-    async def negotiation(
-        self, one: UserId, other: UserId, rule: Rule[Negotiation], until_ms: int | None = None
-    ) -> PresenceReply:
-        """Change what two users negotiate by a rule.
+    async def negotiation(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> Judged:
+        """Change what two users negotiate by a rule. See `negotiations`."""
+        (judged,) = await self.negotiations(one, other, (rule,))
+        return judged
+
+    async def negotiations(
+        self, one: UserId, other: UserId, rules: Sequence[Rule[Negotiation]], until_ms: int | None = None
+    ) -> list[Judged]:
+        """Change what two users negotiate by several rules, in order: the first so many, and one at least.
 
         A refusal is confirmed by the leader's records before it is believed: a replica that lags a moment
         behind must not refuse the answer to an offer that was just accepted. After `until_ms`, in Unix
         milliseconds, nothing is changed.
         """
-        target = NegotiationRecord(one, other, self._records, self._effects, self._clock)
+        target = NegotiationRecord(one, other, self._records, self._effects, self.clock)
         users = (Keys.user(one), Keys.user(other))
 
         async def load(leader: bool) -> Found:
@@ -161,15 +188,38 @@ class Changes:
         def doubts(change: Change[Negotiation]) -> tuple[str, ...]:
             return _doubted(change.reply, users, target.key)
 
+        rule = gathered(rules)
         finished = await self._change(target, rule, load, users, doubts=doubts, until_ms=until_ms)
-        reply = finished.reply
-        assert not isinstance(reply, ListRoom | Entered)  # no rule of negotiations is about rooms
-        if isinstance(reply, Relay) and any(lies_apart(each.frame) for each in reply.deliveries):
-            return await self._completed(reply, one, other, {target.key: finished.revision})
-        return reply
+        written = {target.key: finished.revision}
+        replies: tuple[Reply, ...] = (finished.reply,)
+        looks = 0
+        if isinstance(finished.reply, Gathered):
+            replies, looks = finished.reply
+        judged: list[Judged] = []
+        for place, reply in enumerate(replies):
+            assert not isinstance(reply, ListRoom | Entered | Gathered)  # no rule of negotiations says that
+            offered = None
+            if finished.look_again is not None and place == looks:
+                offered = Offered(one, other, finished.look_again, finished.revision)
+            judged.append(Judged(await self._completed(reply, one, other, written), offered))
+        return judged
 
-    async def _completed(self, relay: Relay, one: UserId, other: UserId, written: Mapping[str, int]) -> Relay:
+    async def end_offered(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> None:
+        """End what two users negotiate by a rule, which decides on what the leader says."""
+        target = NegotiationRecord(one, other, self._records, self._effects, self.clock)
+        users = (Keys.user(one), Keys.user(other))
+
+        async def load(_leader: bool) -> Found:
+            return await self._records.store.read(*users, target.key, confirmed=True)
+
+        await self._change(target, rule, load, users, confirmed=True, doubts=lambda _: ())
+
+    async def _completed(
+        self, relay: PresenceReply, one: UserId, other: UserId, written: Mapping[str, int]
+    ) -> PresenceReply:
         """Put the frames that lie apart into a reply. One that is there no more has waited for too long."""
+        if not isinstance(relay, Relay) or not any(lies_apart(each.frame) for each in relay.deliveries):
+            return relay
         digests = {digest for each in relay.deliveries if (digest := lies_apart(each.frame)) is not None}
         keys = {Keys.held(one, other, digest): digest for digest in digests}
         found = await self._records.read_after(written, *written, *keys)
@@ -189,7 +239,7 @@ class Changes:
         The users are read after the negotiation, from the leader, unless they are among it, too: had one of
         them gone on since, the negotiation would have another revision.
         """
-        target = NegotiationRecord(user, peer, self._records, self._effects, self._clock)
+        target = NegotiationRecord(user, peer, self._records, self._effects, self.clock)
         users = (Keys.user(user), Keys.user(peer))
         first: list[dict[str, Record]] = [{target.key: found[target.key]}]
 
@@ -218,7 +268,7 @@ class Changes:
         """
         told = NOTHING_TOLD
         for _ in range(MAX_TRIES):
-            now = self._clock()
+            now = self.clock()
             found = await load(confirmed)
             record, revision = target.find(found)
             told = Told({}, told.numbers)
@@ -248,7 +298,7 @@ class Changes:
                     confirmed = True
                     if await self._has_changed(doubted, found):
                         break
-                if until_ms is not None and self._clock() > until_ms:
+                if until_ms is not None and self.clock() > until_ms:
                     raise StoreUnavailable("asked too long ago")
                 try:
                     stored = await self._commit(target, record, step, revision)
@@ -266,7 +316,7 @@ class Changes:
                 if step.then is None:
                     if record is not None and record.pending and not told.left:
                         await target.settle(record, revision, forget=True)
-                    return Finished(step.reply, told, record, revision)
+                    return Finished(step.reply, told, record, revision, step.look_again)
                 rule, confirmed = step.then, True
                 if others:
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}

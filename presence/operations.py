@@ -8,11 +8,11 @@ import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from presence.changes import Changes
+from presence.changes import Changes, Judged
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.records import Records
@@ -24,8 +24,10 @@ from presence.rules.negotiated import Negotiation
 from presence.rules.retell_pace import RetellPace
 from presence.rules.signals import Terms
 from presence.rules.user import User
+from presence.second_look import SecondLooks
 from presence.side_by_side import some_at_once
 from presence.store import Record, StoreUnavailable
+from presence.turns import Turns
 from tieline import metrics
 from tieline.runtime.together import Together
 from tieline.wire.codes import ErrorCode
@@ -88,6 +90,14 @@ def _lease(ask: OpenSession | Register) -> tuple[str, ...]:
     return (Keys.lease_timer(ask.gateway),) if ask.asked else ()
 
 
+class Carried(NamedTuple):
+    """What a request is answered, and what is done when the answer has left."""
+
+    reply: PresenceReply
+    afterwards: Callable[[], Awaitable[None]] | None = None
+    """Nobody waits for it; it raises nothing."""
+
+
 class Operations:
     """Carries out requests. Raises what `Store` and `Publisher` raise; asking again is always safe."""
 
@@ -99,6 +109,7 @@ class Operations:
         terms: Terms,
         resume_window_s: float,
         log: RoomLog,
+        second_looks: SecondLooks,
         max_rooms: int = 0,
         entitlement: Entitlement | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -108,6 +119,8 @@ class Operations:
         None: gateways are believed in what tokens say.
         """
         self._log = log
+        self._second_looks = second_looks
+        self._turns = Turns(changes.negotiations, changes.clock)
         self._entitlement = entitlement
         self._monotonic = monotonic
         self._records = records
@@ -138,7 +151,6 @@ class Operations:
         self._gateways = gateways
         self._under_way: dict[OpenSession | EndSession, asyncio.Future[PresenceReply | None]] = {}
         self._table: dict[type[PresenceRequest], Handler] = {
-            Check: self._check,
             OpenSession: self._open,
             EndSession: self._end,
             Register: self._register,
@@ -153,14 +165,17 @@ class Operations:
         }
         self._retell_pace = RetellPace()
 
-    async def carry_out(self, request: PresenceRequest) -> PresenceReply:
+    async def carry_out(self, request: PresenceRequest) -> Carried:
         """Carry out one request.
 
         Raises:
             StoreUnavailable: not carried out, or not known whether it is.
             BrokerAway: others could not be told.
         """
-        return await self._table[type(request)](request)
+        if isinstance(request, Check):
+            reply, offered = await self._check(request)
+            return Carried(reply, offered and functools.partial(self._second_looks.look, offered))
+        return Carried(await self._table[type(request)](request))
 
     def _on_user(
         self,
@@ -246,13 +261,13 @@ class Operations:
 
         return counted
 
-    async def _check(self, ask: Check) -> PresenceReply:
+    async def _check(self, ask: Check) -> Judged:
         rule: Rule[Negotiation] = functools.partial(signals.check, ask, self._terms)
         if self._entitlement is not None:
             rule = entitled.checked(ask.user, rule)
         rule = holding.checked(ask, rule)
         until_ms = ask.at + LATE_MS if ask.at else None
-        return await self._changes.negotiation(ask.user, ask.to, rule, until_ms)
+        return await self._turns.judge(ask.user, ask.to, rule, until_ms)
 
     async def _once(
         self, ask: OpenSession | EndSession, carry_out: Callable[[], Awaitable[PresenceReply]]

@@ -11,6 +11,7 @@ import itertools
 import logging
 from typing import Final, NamedTuple
 
+from presence.mail import PATIENCE_S, Mail
 from presence.rules.effects import Replaced
 from presence.side_by_side import both, side_by_side
 from tieline.runtime.broker import BrokerAway
@@ -36,9 +37,6 @@ MAX_WAITING: Final = 4096
 PAUSE_S: Final = 60.0
 """After a question that nobody answers: the broker is away, or has permissions of an older version."""
 
-PATIENCE_S: Final = 2.0
-"""For an answer: a leader election takes about one second."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -53,7 +51,7 @@ class ReplacedMail:
     def __init__(self, requests: Requests, subjects: Subjects, tries: int = TRIES) -> None:
         self._tries = tries
         self._requests = requests
-        self._question = subjects.mailbox_question()
+        self._mail = Mail(requests, subjects)
         self._delete = jetstream.delete_message(subjects.mailbox())
         self._waiting: list[_Waiting] = []
         self._is_any = asyncio.Event()
@@ -93,8 +91,8 @@ class ReplacedMail:
     async def _take_out(self, replaced: Replaced) -> bool:
         """Delete what was replaced if what has replaced it is stored behind it; False: it is not stored."""
         older, newer = await both(
-            self._find(name_of(replaced.user, replaced.older)),
-            self._find(name_of(replaced.user, replaced.newer)),
+            self._mail.find(name_of(replaced.user, replaced.older)),
+            self._mail.find(name_of(replaced.user, replaced.newer)),
         )
         if not newer:
             return False
@@ -102,10 +100,3 @@ class ReplacedMail:
             payload = jetstream.deletion_of(older)
             await self._requests.ask_once(self._delete, payload, PATIENCE_S)  # if it is gone, that is as well
         return True
-
-    async def _find(self, name: str) -> int:
-        """Find where a frame is stored; 0: nowhere, as far as the stream remembers."""
-        headers = jetstream.only_asking(name)
-        reply = await self._requests.ask_once(self._question, b"", PATIENCE_S, headers)
-        answer = jetstream.read_published(reply.data)
-        return answer.seq if answer.duplicate else 0

@@ -98,13 +98,15 @@ class PresenceService:
         failed = metrics.PRESENCE_REQUESTS.labels(op, "failed")
         with bug_guard(_log, "request unanswered: a bug", failed.inc, op=op):
             try:
-                reply = await self._operations.carry_out(request)
+                reply, afterwards = await self._operations.carry_out(request)
                 self._broker.send(asker, codec.encode(reply))
             except (StoreUnavailable, BrokerAway) as error:
                 failed.inc()
                 self._tally.note(logging.WARNING, _UNANSWERED, op, "", op=op, error=repr(error))
             else:
                 metrics.PRESENCE_REQUESTS.labels(op, _outcome(reply)).inc()
+                if afterwards is not None:
+                    await afterwards()
 
 
 def _owner(request: PresenceRequest, op: str) -> str:

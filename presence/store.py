@@ -36,6 +36,14 @@ ABSENT: Final = Record(b"", 0)
 NOTHING_KNOWN: Final[Mapping[str, Record]] = MappingProxyType({})
 
 
+class Dated(NamedTuple):
+    """What was read, and how new it is."""
+
+    found: Mapping[str, Record]
+    up_to: int
+    """Whatever was stored up to this revision is in it; 0: who answered does not say."""
+
+
 class Store(Protocol):
     """Where presence keeps its records. Keys and patterns come from `tieline.wire.subjects.Keys`."""
 
@@ -88,7 +96,19 @@ class Store(Protocol):
         ...
 
 
-class ListedStore(Store, Protocol):
+class DatedStore(Protocol):
+    """A store that also says how new an answer is."""
+
+    async def read_dated(self, *keys: str) -> Dated:
+        """Read a few keys, as `Store.read` does, and up to which revision the answer has everything.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        ...
+
+
+class ListedStore(Store, DatedStore, Protocol):
     """A store that also says what it has, and how much."""
 
     async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:

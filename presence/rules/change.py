@@ -15,7 +15,7 @@ import msgspec
 from presence.rules.effects import Effect, Said
 from presence.rules.negotiated import Negotiation
 from presence.rules.user import User
-from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
+from tieline.wire.ids import FrameDigest, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal.directions import PresenceReply
 
 RecordT = TypeVar("RecordT", User, Negotiation)
@@ -37,7 +37,15 @@ class Entered(NamedTuple):
     """With the roster, as it stands when the change is made."""
 
 
-Reply = PresenceReply | ListRoom | Entered
+class Gathered(NamedTuple):
+    """The replies to several signals that were judged in one change, in their order."""
+
+    replies: "tuple[Reply, ...]"
+    looks: int
+    """Which of them is looked at again, if one is."""
+
+
+Reply = PresenceReply | ListRoom | Entered | Gathered
 
 NO_ENTRIES: Final[Mapping[RoomId, int]] = MappingProxyType({})
 
@@ -90,6 +98,18 @@ class Facts(NamedTuple):
     """All that was read, by key: the value and the revision."""
 
 
+class LookAgain(NamedTuple):
+    """What is looked at once more when the reply to an offer has left (`presence.second_look`)."""
+
+    is_well: Callable[[Mapping[UserId, User]], bool]
+    """Whether the two users, read anew, are still as the offer needs them."""
+    end: "Callable[[Negotiation | None, Mapping[UserId, User], Facts], Step[Negotiation]]"
+    """The rule that ends the offer if they are not."""
+    target: UserId
+    digest: FrameDigest | None
+    """The frame behind which the end must come; None: nothing of it was delivered."""
+
+
 class Change(msgspec.Struct, Generic[RecordT], frozen=True):
     """What a request does to a record, and what it is answered."""
 
@@ -108,6 +128,9 @@ class Change(msgspec.Struct, Generic[RecordT], frozen=True):
     """An offer's time was up, which the metrics of calls count."""
     then: "Rule[RecordT] | None" = None
     """Decide once more by this rule, on what the leader says of the users beside; its step replies."""
+    look_again: LookAgain | None = None
+    passed: tuple[RecordT, ...] = ()
+    """What the record was in between, for those who count its steps: this is several changes in one."""
 
 
 Step = Prepare | Change[RecordT]

@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from presence.rules import endings, negotiation
-from presence.rules.change import Apart, Change, Facts, Step, Timer
+from presence.rules.change import Apart, Change, Facts, LookAgain, Step, Timer
 from presence.rules.effects import Changed, Happening, Replaced, Said
 from presence.rules.negotiated import NOTHING, Negotiation, Remembered, WaitingOffer
 from presence.rules.negotiation import CandidatePolicy, Incoming, Outcome
@@ -19,7 +19,7 @@ from presence.rules.user import User, gone, share_a_room
 from tieline.wire.codes import ErrorCode
 from tieline.wire.events import Happened
 from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
-from tieline.wire.internal.answers import Done, Refused, SessionGone
+from tieline.wire.internal.answers import Done, Refused
 from tieline.wire.internal.signals import Check, Delivery, Relay
 from tieline.wire.limits import RETRY_WINDOW_S
 from tieline.wire.replies import CallFate
@@ -98,46 +98,62 @@ def check(
     if waiting is None:
         return Change(relay, after, said=said)
     timer = _timer(ask, terms, waiting, facts.now)
-    look_again = None
-    if not current.is_active:
-        look_again = functools.partial(still_wanted, ask, relay, waiting, target.session.id)
+    look_again = None if current.is_active else _look_again(ask, relay, waiting, target.session.id)
     older = negotiation.replaced_unheard(current, incoming)
     if older is not None:
         said = (*said, Replaced(ask.to, older, ask.digest))
-    return Change(relay, after, timer=timer, said=said, then=look_again)
+    return Change(relay, after, timer=timer, said=said, look_again=look_again)
+
+
+def _look_again(ask: Check, relay: Relay, offer: WaitingOffer, expected: SessionId) -> LookAgain:
+    """Have an offer's users looked at once more.
+
+    Ending a session, or leaving a room, ends the negotiations stored at that moment. One stored just after
+    is missed. Nobody waits for this look: the offer goes out meanwhile, and if one of the two has gone, its
+    end comes after it. `expected` is the session of the target that the offer is for.
+    """
+    is_delivered = any(each.frame is None for each in relay.deliveries)
+    return LookAgain(
+        functools.partial(_is_wanted, ask, expected),
+        functools.partial(still_wanted, ask, relay.call, offer, expected),
+        ask.to,
+        ask.digest if is_delivered else None,
+    )
+
+
+def _is_wanted(ask: Check, expected: SessionId, users: Mapping[UserId, User]) -> bool:
+    sender, target = users.get(ask.user), users.get(ask.to)
+    if sender is None or target is None:
+        return False
+    return sender.has_live(ask.session) and target.has_live(expected) and share_a_room(sender, target)
 
 
 def still_wanted(
     ask: Check,
-    relay: Relay,
+    call: CallId,
     offer: WaitingOffer,
     expected: SessionId,
     stored: Negotiation | None,
     users: Mapping[UserId, User],
     facts: Facts,
 ) -> Step[Negotiation]:
-    """End an offer at once if one of the two has gone while it was stored.
+    """End an offer if one of the two has gone while it was stored, or they share no room any more.
 
-    Ending a session, or leaving a room, ends the negotiations stored at that moment. One stored just after
-    is missed, so its users are looked at once more. If the sender has gone, or shares no room with the
-    target, nobody waits for an answer, and the offer must not be delivered after its end. `expected` is the
-    session of the target that the offer is for.
+    Who still has the session of the call is told, the target too: it has had the offer. It may have answered
+    already, by a process that did not know yet who has gone: so what ends is the `call`. See `_look_again`.
     """
     sender, target, current = users.get(ask.user), users.get(ask.to), stored or NOTHING
+    if current.offer_of(ask.user) != offer and current.call != (call or None):
+        return Change(Done())
     if sender is None or not sender.has_live(ask.session):
         end = endings.Ending(ask.user, ask.to, "disconnected", offer.generation, facts.now)
-        reply: Relay | SessionGone = gone(sender)
     elif target is None or not target.has_live(expected):
         end = endings.Ending(ask.to, ask.user, "disconnected", offer.generation, facts.now)
-        reply = relay
     elif not share_a_room(sender, target):
-        end = endings.Ending(ask.to, ask.user, "left", offer.generation, facts.now)
-        reply = msgspec.structs.replace(relay, deliveries=())
+        end = endings.Ending(ask.to, ask.user, "left", offer.generation, facts.now, tell_user=True)
     else:
-        return Change(relay)
-    if current.offer_of(ask.user) != offer:
-        return Change(reply)
-    return endings.ended(current, end, users, reply)
+        return Change(Done())
+    return endings.ended(current, end, users, Done())
 
 
 def _outcome(
@@ -171,10 +187,8 @@ def _repeat(
     if waiting is None or waiting.digest != ask.digest:
         return Change(relay, said=said)
     timer = _timer(ask, terms, waiting, facts.now)
-    look_again = None
-    if target is not None:
-        look_again = functools.partial(still_wanted, ask, relay, waiting, known.session)
-    return Change(relay, timer=timer, said=said, then=look_again)
+    look_again = None if target is None else _look_again(ask, relay, waiting, known.session)
+    return Change(relay, timer=timer, said=said, look_again=look_again)
 
 
 def _relay(ask: Check, target: User | None, outcome: Outcome) -> Relay:

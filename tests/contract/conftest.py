@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from presence.store import Store
+from presence.store import ListedStore
 from tests.contract.buckets import bucket_of
 from tests.contract.fake_store import FakeStore
 from tieline.runtime.broker import connect
 
 
 @pytest.fixture(params=["fake", "bucket"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[ListedStore]:
     """An empty store."""
     if request.param == "fake":
         yield FakeStore(time.monotonic)

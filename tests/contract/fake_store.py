@@ -5,13 +5,20 @@ a network would.
 """
 
 import contextlib
-import itertools
 import math
 import types
 from collections.abc import Callable, Generator, Mapping
 from typing import NamedTuple
 
-from presence.store import MARKER_TTL_S, NOTHING_KNOWN, REMOVED_TTL_S, Conflict, Record, StoreUnavailable
+from presence.store import (
+    MARKER_TTL_S,
+    NOTHING_KNOWN,
+    REMOVED_TTL_S,
+    Conflict,
+    Dated,
+    Record,
+    StoreUnavailable,
+)
 
 Seconds = float
 
@@ -24,13 +31,25 @@ class _Stored(NamedTuple):
     leaves_marker: bool = False
 
 
+class Revisions:
+    """Numbers what is stored, from 1."""
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def next(self) -> int:
+        """Return the next one."""
+        self.last += 1
+        return self.last
+
+
 class FakeStore:
     """See `presence.store.Store`. `clock` gives seconds."""
 
     def __init__(self, clock: Callable[[], Seconds]) -> None:
         self._clock = clock
         self._stored: dict[str, _Stored] = {}
-        self._revisions = itertools.count(1)
+        self._revisions = Revisions()
         self.is_away = False
 
     async def read(
@@ -46,6 +65,10 @@ class FakeStore:
             for name, stored in self._stored.items()
             if any(matches(name, key) for key in keys)
         }
+
+    async def read_dated(self, *keys: str) -> Dated:
+        """See `DatedStore.read_dated`."""
+        return Dated(await self.read(*keys), self._revisions.last)
 
     async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
         """See `ListedStore.read_few`."""
@@ -133,7 +156,7 @@ class FakeStore:
         is_marker: bool = False,
         leaves_marker: bool = False,
     ) -> int:
-        record = Record(value, next(self._revisions))
+        record = Record(value, self._revisions.next())
         lifetime = ttl_s if ttl_s == math.inf else max(1, math.ceil(ttl_s))  # NATS counts whole seconds
         self._stored[key] = _Stored(record, self._clock() + lifetime, is_marker, leaves_marker)
         return record.revision

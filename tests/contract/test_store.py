@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from presence.store import Conflict, ListedStore, Record, Store
+from presence.store import Conflict, Dated, ListedStore, Record, Store
 from tests.contract.buckets import MORE_THAN_ONE_ANSWER_HOLDS
 
 # Reading.
@@ -71,6 +71,18 @@ async def test_a_confirmed_read_knows_what_was_written_just_before(store: Store)
         value = str(number).encode()
         revision = await store.write("a.1", value, revision)
         assert await store.read("a.1", "a.2", confirmed=True) == {"a.1": Record(value, revision)}
+
+
+async def test_an_answer_says_up_to_which_revision_it_has_everything(store: ListedStore) -> None:
+    first = await store.write("a.1", b"one", 0)
+    last = await store.write("b.1", b"x", 0)
+    assert await store.read_dated("a.1", "a.2") == Dated({"a.1": Record(b"one", first)}, last)
+
+
+async def test_what_was_not_found_has_no_later_date_than_the_store(store: ListedStore) -> None:
+    last = await store.write("b.1", b"x", 0)
+    found, up_to = await store.read_dated("a.1", "a.2")
+    assert (found, up_to <= last) == ({}, True)
 
 
 # Writing.

@@ -260,7 +260,10 @@ def nonce_of(headers: bytes) -> str:
 
 
 def up_to(message: Headers) -> int:
-    """Read from the end of an answer to `count_of` how far the replica had got; 0: it does not say."""
+    """Read from the end of a direct get's answer how far the replica had got; 0: it does not say.
+
+    It says so of an answer to `last_messages_of`, or to `count_of`, unless that found nothing.
+    """
     return int(message.header(b"Nats-UpTo-Sequence") or 0)
 
 

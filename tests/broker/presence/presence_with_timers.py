@@ -19,16 +19,18 @@ from presence.operations import Operations
 from presence.records import Records, user_in
 from presence.rosters import Rosters
 from presence.rules.signals import Terms
+from presence.second_look import SecondLooks
 from presence.store import NOTHING_KNOWN, ListedStore, Record
 from presence.timers import Timers
 from tests.broker.presence.conftest import SUBJECTS
 from tests.support.waiting import until_true
-from tests.unit.presence.lifetime import FakeRoomLog, Life
+from tests.unit.presence.lifetime import FakeMail, FakeRoomLog, Life
 from tests.unit.presence.presence_process import in_words
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import Broker
 from tieline.wire import jetstream
 from tieline.wire.ids import GatewayId, UserId
+from tieline.wire.internal.directions import PresenceReply, PresenceRequest
 from tieline.wire.permissions import TIMERS
 from tieline.wire.subjects import Keys
 
@@ -50,6 +52,7 @@ class FaultyStore:
         self.put = store.put
         self.keys = store.keys
         self.read_few = store.read_few
+        self.read_dated = store.read_dated
         self.delete = store.delete
 
     async def read(
@@ -95,10 +98,19 @@ class Presence:
             records, Rosters(records, 9), announcer, lambda: NOW, log, listeners.are_all, OldCalls()
         )
         gateways = Gateways(records, changes, self._is_alive, SOON_S, SOON_S, listeners)
-        self.ask = Operations(records, changes, gateways, Terms("hold", SOON_S), SOON_S, log).carry_out
+        looks = SecondLooks(records, changes.end_offered, FakeMail())
+        terms = Terms("hold", SOON_S)
+        self._operations = Operations(records, changes, gateways, terms, SOON_S, log, looks)
         self.timers = Timers(broker, bucket.stream, bucket.prefix, gateways, changes)
         self.running = asyncio.create_task(self.timers.run())
         self._context = broker.client.jetstream()
+
+    async def ask(self, request: PresenceRequest) -> PresenceReply:
+        """Carry out a request, and what comes after its answer."""
+        reply, afterwards = await self._operations.carry_out(request)
+        if afterwards is not None:
+            await afterwards()
+        return reply
 
     async def _is_alive(self, gateway: GatewayId, _patience_s: float) -> bool:
         return gateway in self.living

@@ -7,7 +7,7 @@ import msgspec
 from presence.rules.change import Change, Facts, Rule, Step
 from presence.rules.effects import Changed, CloseConnection, MemberCame, MemberWent
 from presence.rules.user import User
-from presence.store import NOTHING_KNOWN, ListedStore, Record
+from presence.store import NOTHING_KNOWN, Dated, ListedStore, Record
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline.wire.ids import RoomId, SessionId, UserId
@@ -41,6 +41,11 @@ class WatchedStore:
         """See `Store.read`."""
         await self._note(f"{'confirm' if confirmed else 'read'} {' '.join(keys)}")
         return await self._store.read(*keys, confirmed=confirmed, known=known)
+
+    async def read_dated(self, *keys: str) -> Dated:
+        """See `DatedStore.read_dated`."""
+        await self._note(f"read {' '.join(keys)}")
+        return await self._store.read_dated(*keys)
 
     async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
         """See `ListedStore.read_few`."""

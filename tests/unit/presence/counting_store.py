@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Mapping
 from typing import Final, NamedTuple
 
-from presence.store import NOTHING_KNOWN, ListedStore, Record
+from presence.store import NOTHING_KNOWN, Dated, ListedStore, Record
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.rooms import RoomChange
 
@@ -63,6 +63,11 @@ class CountingStore:
         """See `Store.read`."""
         await self._wait("confirmed read" if confirmed else "read", len(keys) if confirmed else 1)
         return await self._store.read(*keys, confirmed=confirmed, known=known)
+
+    async def read_dated(self, *keys: str) -> Dated:
+        """See `DatedStore.read_dated`."""
+        await self._wait("read")
+        return await self._store.read_dated(*keys)
 
     async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
         """See `ListedStore.read_few`."""

@@ -15,6 +15,7 @@ from tests.contract.fake_store import FakeStore
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.message import Message
+from tieline.runtime.requests import NoAnswer
 from tieline.wire import jetstream
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.rooms import RoomChange
@@ -160,6 +161,27 @@ class Logged(NamedTuple):
     change: RoomChange
 
 
+class FakeMail:
+    """A mailbox that is asked what it has. See `presence.second_look.Mail`."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        """The names that were asked for."""
+        self.answers: list[int | NoAnswer] = []
+        """What is answered first; after that, that it is stored."""
+        self.before: Callable[[], object] = bool
+        """What is done first."""
+
+    async def find(self, name: str) -> int:
+        """Say where a frame is stored."""
+        self.before()
+        self.asked.append(name)
+        answer = self.answers.pop(0) if self.answers else 1
+        if isinstance(answer, NoAnswer):
+            raise answer
+        return answer
+
+
 class FakeRoomLog:
     """The log of rooms in memory. See `presence.room_log.RoomLog`."""
 
@@ -193,6 +215,7 @@ class BusyStore:
         self.put = store.put
         self.keys = store.keys
         self.read_few = store.read_few
+        self.read_dated = store.read_dated
         self.delete = store.delete
         self.refused = 0
 
@@ -216,6 +239,7 @@ class HeldUpStore:
         self.put = store.put
         self.keys = store.keys
         self.read_few = store.read_few
+        self.read_dated = store.read_dated
         self.delete = store.delete
         self.is_reached = asyncio.Event()
         self.may_go_on = asyncio.Event()

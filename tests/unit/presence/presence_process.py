@@ -23,12 +23,13 @@ from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.negotiation import CandidatePolicy
 from presence.rules.signals import Terms
 from presence.rules.user import RosterEntry, User
+from presence.second_look import Pace, SecondLooks
 from presence.store import ListedStore
-from tests.unit.presence.lifetime import Clock, FakeRoomLog, Life, MortalStore, Recorder, Sent
+from tests.unit.presence.lifetime import Clock, FakeMail, FakeRoomLog, Life, MortalStore, Recorder, Sent
 from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal.answers import Done, Refused
-from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.directions import PresenceReply, PresenceRequest
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
 from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Regrant
 from tieline.wire.internal.signals import Check
@@ -65,6 +66,7 @@ class PresenceProcess:
         self.store: MortalStore = MortalStore(self.life, self.clock, None if beside is None else beside.store)
         self.recorder: Recorder = Recorder(self.life, None if beside is None else beside.recorder)
         self.log: FakeRoomLog = FakeRoomLog(self.life, None if beside is None else beside.log)
+        self.mail: FakeMail = FakeMail() if beside is None else beside.mail
         self.living_gateways: set[GatewayId] = set() if beside is None else beside.living_gateways
         self._furnish(self.store, self.log)
 
@@ -93,10 +95,26 @@ class PresenceProcess:
             records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S, listeners
         )
         terms = Terms(self._policy, OFFER_TIMEOUT_S)
+        pace = Pace(between_looks=0.0, between_questions=0.0, questions=3)
+        self.second_looks = SecondLooks(records, self.changes.end_offered, self.mail, pace)
         self.operations = Operations(
-            records, self.changes, self.gateways, terms, RESUME_WINDOW_S, log, entitlement=self._entitlement
+            records,
+            self.changes,
+            self.gateways,
+            terms,
+            RESUME_WINDOW_S,
+            log,
+            self.second_looks,
+            entitlement=self._entitlement,
         )
-        self.ask = self.operations.carry_out
+
+    async def ask(self, request: PresenceRequest) -> PresenceReply:
+        """Carry out a request, and what comes after its answer; one that dies of that has not answered."""
+        reply, afterwards = await self.operations.carry_out(request)
+        if afterwards is not None:
+            await afterwards()
+            self.life.goes_on()
+        return reply
 
     async def _do_all_hear(self) -> bool:
         return self.do_all_hear

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from presence.changes import Judged
 from presence.records import MAX_TRIES, user_in
 from presence.rules.change import Change, Facts, Prepare, Step, Timer
 from presence.rules.negotiated import Negotiation, WaitingOffer
@@ -159,7 +160,7 @@ async def test_a_second_rule_decides_on_what_the_leader_says_of_the_users() -> N
         look(stored, beside)
         return Change(Refused("SECOND"))
 
-    assert await other.changes.negotiation(ALICE, BOB, first) == Refused("SECOND")
+    assert await other.changes.negotiation(ALICE, BOB, first) == Judged(Refused("SECOND"))
     assert seen == [(False, True), (True, False)]
     assert watched.said == [f"read {users} {pair}", f"write {pair}", f"confirm {users}"]
 
@@ -205,7 +206,7 @@ async def test_a_refusal_is_asked_for_again_on_what_the_leader_says(refusal: Ref
         return Change(refusal)
 
     changes = another(process, watched).changes
-    assert await changes.negotiation(ALICE, BOB, rule) == refusal
+    assert await changes.negotiation(ALICE, BOB, rule) == Judged(refusal)
     assert watched.said == [f"read {keys}", f"confirm {keys}"]
 
 

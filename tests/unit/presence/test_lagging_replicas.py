@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from presence.records import MAX_LOOKS
-from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
+from presence.store import NOTHING_KNOWN, Dated, ListedStore, Record, StoreUnavailable
 from tests.contract.fake_store import matches
 from tests.unit.presence.presence_process import PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening, registering
@@ -50,6 +50,10 @@ class LaggingStore:
         return {
             name: record for name, record in self._then.items() if any(matches(name, key) for key in keys)
         }
+
+    async def read_dated(self, *keys: str) -> Dated:
+        """See `DatedStore.read_dated`."""
+        return Dated(await self.read(*keys), 0)
 
     async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
         """See `ListedStore.read_few`."""

@@ -166,6 +166,7 @@ class LaggingStore:
         self.put = store.put
         self.keys = store.keys
         self.read_few = store.read_few
+        self.read_dated = store.read_dated
         self.delete = store.delete
 
     async def read(

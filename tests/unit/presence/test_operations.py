@@ -64,7 +64,7 @@ async def test_a_request_is_answered_by_its_rule(kind: type[PresenceRequest]) ->
     request, expected = ASKED[kind]
     process = await with_two()
 
-    assert type(await process.operations.carry_out(request)) is expected
+    assert type((await process.operations.carry_out(request)).reply) is expected
 
 
 async def test_a_room_that_is_named_twice_is_entered_once() -> None:

@@ -11,14 +11,17 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from presence.rules.change import Change, LookAgain
 from presence.rules.negotiated import WaitingOffer
 from presence.rules.negotiation import MAX_HELD
+from presence.second_look import Offered
 from tests.unit.presence.counting_store import CountingStore, Trips
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.digests import digest
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
+from tieline.wire.internal.answers import Done
 from tieline.wire.internal.rooms import JoinRoom, ListMembers
 from tieline.wire.internal.sessions import OpenSession
 
@@ -59,7 +62,8 @@ TABLE: Final = {
     "register a session that is known": Row(Trips(1, 2, 0), Trips(5, 5, 0)),
     "register a session that is forgotten": Row(Trips(5, 8, 1), Trips(8, 8, 0)),
     "let an orphaned session wait to be resumed": Row(Trips(5, 6, 1), Trips(8, 8, 0)),
-    "offer": Row(Trips(3, 5, 0), Trips(3, 5, 0)),
+    "offer": Row(Trips(2, 3, 0), Trips(3, 5, 0)),
+    "look at its users once more, when the offer has gone out": Row(Trips(1, 1, 0), Trips(1, 2, 0)),
     "offer anew, in a call": Row(Trips(2, 3, 0), Trips(2, 3, 0)),
     "answer": Row(Trips(2, 2, 0), Trips(2, 2, 0)),
     "candidate, before the answer": Row(Trips(2, 2, 0), Trips(2, 2, 0)),
@@ -130,6 +134,17 @@ def signals(user: str, to: str, cmd: str, frame: str) -> Act:
     return lambda process: process.signal(user, to, cmd, frame)
 
 
+async def offers(process: PresenceProcess) -> object:
+    """Let Alice make Bob an offer; what is done when that is answered is not waited for."""
+    return await process.operations.carry_out(await process.check("alice", "bob", "OFFER", "offer"))
+
+
+async def looks_again(process: PresenceProcess) -> None:
+    """Do what is done when an offer is answered whose users are still there."""
+    look = LookAgain(lambda users: len(users) == 2, lambda *_: Change(Done()), BOB, None)
+    await process.second_looks.look(Offered(ALICE, BOB, look, revision=1))
+
+
 def expires(process: PresenceProcess) -> Awaitable[None]:
     """Let Alice's offer have waited long enough."""
     return process.expire(ALICE, BOB, WaitingOffer(ALICE, digest(b"offer"), NOW).generation)
@@ -186,7 +201,8 @@ OPERATIONS: Final[dict[str, tuple[Act, Act]]] = {
     "register a session that is known": (alice_in("hall"), registers),
     "register a session that is forgotten": (nobody, registers),
     "let an orphaned session wait to be resumed": (alice_in("hall"), dies),
-    "offer": (alice_in("hall"), signals("alice", "bob", "OFFER", "offer")),
+    "offer": (alice_in("hall"), offers),
+    "look at its users once more, when the offer has gone out": (ringing, looks_again),
     "offer anew, in a call": (in_a_call, signals("alice", "bob", "OFFER", "another offer")),
     "answer": (ringing, signals("bob", "alice", "ANSWER", "answer")),
     "candidate, before the answer": (ringing, signals("alice", "bob", "ICE_CANDIDATE", "candidate")),

@@ -7,6 +7,7 @@ import pytest
 from presence.service import SIZE, UNKNOWN, PresenceService
 from tests.support.metrics import value_of
 from tests.support.waiting import until
+from tests.unit.presence.changing import WatchedStore, process_of
 from tests.unit.presence.lifetime import HeldUpStore, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess
 from tests.unit.presence.requests import opening
@@ -88,6 +89,24 @@ async def test_candidates_and_comers_wait_for_no_crowd_that_calls() -> None:
         held_up.may_go_on.set()
     assert answers_to(process, "first")
     assert answers_to(process, "second")
+
+
+async def test_an_offer_is_answered_before_its_users_are_looked_at_again() -> None:
+    process = await process_of("alice", "bob")
+    watched = WatchedStore(process.store)
+    offer = await process.check("alice", "bob", "OFFER", "offer")
+    answered: list[int] = []
+    look = f"read {Keys.user(UserId('alice'))} {Keys.user(UserId('bob'))}"
+
+    async def note() -> None:
+        answered.append(len(answers_to(process, "offer")))
+
+    watched.before[look] = note
+    process.over(watched)
+    async with asyncio.TaskGroup() as tasks:
+        service = PresenceService(process.recorder, SUBJECTS, tasks, process.operations)
+        service.on_request(Message(SUBJECTS.presence("check"), ROUTERS + "offer", codec.encode(offer), b""))
+    assert answered == [1]
 
 
 def answers_to(process: PresenceProcess, name: str) -> list[Sent]:

@@ -77,7 +77,7 @@ def judge(
 
 def bare(judgement: Change[Negotiation]) -> Change[Negotiation]:
     """Leave out what backends and routers are told, and the second look."""
-    return msgspec.structs.replace(judgement, said=(), then=None)
+    return msgspec.structs.replace(judgement, said=(), then=None, look_again=None)
 
 
 def timer_for(offer: WaitingOffer | None, left_s: float = TIMEOUT_S) -> Timer:

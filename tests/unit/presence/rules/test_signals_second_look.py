@@ -1,12 +1,12 @@
 """An offer that has just been stored, when one of its users has gone in that very moment."""
 
-import functools
+from typing import Final
 
 import msgspec
 import pytest
 
 from presence.rules import negotiation, signals
-from presence.rules.change import Change, Facts
+from presence.rules.change import Change, Facts, Step
 from presence.rules.effects import CallEnded, HangUp
 from presence.rules.negotiated import NOTHING, Negotiation, WaitingOffer
 from presence.rules.signals import Terms
@@ -19,25 +19,25 @@ from tests.unit.presence.rules.frames import (
     SESSIONS,
     established,
     named,
-    offers,
     waiting,
 )
 from tests.unit.presence.rules.people import away, ended, followed, online
-from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal.answers import SessionGone
-from tieline.wire.internal.signals import Check, Delivery, Relay
+from tieline.wire.ids import NO_CALL, CallId, RoomId, SessionId, UserId
+from tieline.wire.internal.answers import Done
+from tieline.wire.internal.signals import Check, Relay
 from tieline.wire.replies import HangupReason
 
 HALL = RoomId("hall")
 IN_HALL = {user: online(SESSIONS[user], [HALL]) for user in (ALICE, BOB)}
 OFFER = Check(ALICE, SESSIONS[ALICE], BOB, "WEBRTC_OFFER", named("offer"), b"")
-RELAY = Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),), call=CALL)
 LATER = NOW + 5
 AT_ONCE = Facts(NOW)
 NEWER = SessionId("newer")
 
 UNNAMED = msgspec.structs.replace(waiting(), sessions=())
 """As a process of 0.1.0 has written it."""
+
+NO_CHANGE: Final[Change[Negotiation]] = Change(Done())
 
 Users = dict[UserId, User]
 
@@ -48,35 +48,39 @@ def stored_offer() -> WaitingOffer:
     return offer
 
 
-def looks_again(users: Users, pair: Negotiation | None = None) -> object:
+def looks_again(users: Users, pair: Negotiation | None = None, call: CallId = CALL) -> Step[Negotiation]:
     """Decide once more on an offer of Alice's, on what has become of the users since."""
     pair = waiting() if pair is None else pair
-    return signals.still_wanted(OFFER, RELAY, stored_offer(), SESSIONS[BOB], pair, users, Facts(LATER))
+    return signals.still_wanted(OFFER, call, stored_offer(), SESSIONS[BOB], pair, users, Facts(LATER))
 
 
-def over(reply: Relay | SessionGone, told: UserId, who: UserId, reason: HangupReason) -> Change[Negotiation]:
-    """End the negotiation, and tell one of the two that `who` has gone."""
-    hangup = HangUp(told, SESSIONS[told], who, reason, stored_offer().generation, CALL)
-    return Change(reply, negotiation.end(waiting()), (hangup, CallEnded(LATER, who, told, reason, CALL)))
+def over(who: UserId, reason: HangupReason, *told: UserId, pair: Negotiation | None = None) -> object:
+    """End the negotiation, and tell those who are still there that `who` has gone."""
+    peer = ALICE if who == BOB else BOB
+    hangups = (
+        HangUp(to, SESSIONS[to], BOB if to == ALICE else ALICE, reason, stored_offer().generation, CALL)
+        for to in told
+    )
+    ended = CallEnded(LATER, who, peer, reason, CALL)
+    return Change(Done(), negotiation.end(pair or waiting()), (*hangups, ended))
 
 
-def test_an_offer_of_users_who_are_still_there_is_delivered() -> None:
+def test_an_offer_of_users_who_are_still_there_waits_on() -> None:
     for bob in (IN_HALL[BOB], away(IN_HALL[BOB])):
-        assert looks_again({**IN_HALL, BOB: bob}) == Change(RELAY)
+        assert looks_again({**IN_HALL, BOB: bob}) == NO_CHANGE
 
 
 @pytest.mark.parametrize(
-    ("users", "replaced"),
+    "users",
     [
-        ({BOB: IN_HALL[BOB]}, False),
-        ({**IN_HALL, ALICE: ended(IN_HALL[ALICE])}, False),
-        ({**IN_HALL, ALICE: online(NEWER, [HALL])}, True),
+        {BOB: IN_HALL[BOB]},
+        {**IN_HALL, ALICE: ended(IN_HALL[ALICE])},
+        {**IN_HALL, ALICE: online(NEWER, [HALL])},
     ],
     ids=["unknown", "ended", "replaced"],
 )
-def test_an_offer_whose_sender_has_gone_is_not_delivered(users: Users, replaced: bool) -> None:
-    gone = SessionGone(replaced)
-    assert looks_again(users) == over(gone, BOB, ALICE, "disconnected")
+def test_an_offer_whose_sender_has_gone_ends(users: Users) -> None:
+    assert looks_again(users) == over(ALICE, "disconnected", BOB)
 
 
 @pytest.mark.parametrize(
@@ -89,27 +93,29 @@ def test_an_offer_whose_sender_has_gone_is_not_delivered(users: Users, replaced:
     ids=["unknown", "ended", "replaced"],
 )
 def test_an_offer_to_a_session_that_has_gone_ends(users: Users) -> None:
-    assert looks_again(users) == over(RELAY, ALICE, BOB, "disconnected")
+    assert looks_again(users) == over(BOB, "disconnected", ALICE)
 
 
-def test_an_offer_of_users_who_share_no_room_any_more_ends() -> None:
+def test_both_hear_that_an_offer_ends_for_want_of_a_room() -> None:
     apart = {**IN_HALL, BOB: online(SESSIONS[BOB])}
-    assert looks_again(apart) == over(Relay("relayed", (), call=CALL), ALICE, BOB, "left")
+    assert looks_again(apart) == over(BOB, "left", BOB, ALICE)
 
 
-def test_an_offer_that_has_ended_for_want_of_a_room_is_not_delivered() -> None:
-    apart = {**IN_HALL, BOB: online(SESSIONS[BOB])}
-    assert looks_again(apart, NOTHING) == Change(Relay("relayed", (), call=CALL))
+def test_an_offer_that_was_answered_at_once_ends_as_well() -> None:
+    gone = {BOB: IN_HALL[BOB]}
+    assert looks_again(gone, established()) == over(ALICE, "disconnected", BOB, pair=established())
 
 
-@pytest.mark.parametrize(
-    "pair",
-    [NOTHING, established(), offers(ALICE, "offer 2", now=LATER).negotiation],
-    ids=["ended", "answered", "replaced"],
-)
-def test_an_offer_that_waits_no_more_is_not_ended(pair: Negotiation) -> None:
-    assert looks_again({ALICE: IN_HALL[ALICE]}, pair) == Change(RELAY)
-    assert looks_again({BOB: IN_HALL[BOB]}, pair) == Change(SessionGone(replaced=False))
+def test_the_next_call_of_two_users_is_left_alone() -> None:
+    another = msgspec.structs.replace(established(), call=CallId("another"))
+    assert looks_again({BOB: IN_HALL[BOB]}, another) == NO_CHANGE
+
+
+@pytest.mark.parametrize("call", [CALL, NO_CALL])
+def test_an_offer_that_waits_no_more_is_not_ended(call: CallId) -> None:
+    for pair in (NOTHING, msgspec.structs.replace(established(), call=NO_CALL)):
+        assert looks_again({ALICE: IN_HALL[ALICE]}, pair, call) == NO_CHANGE
+        assert looks_again({BOB: IN_HALL[BOB]}, pair, call) == NO_CHANGE
 
 
 def checks(
@@ -123,10 +129,29 @@ def checks(
 
 @pytest.mark.parametrize("pair", [NOTHING, waiting()], ids=["a first offer", "its retry"])
 def test_an_offer_that_begins_a_negotiation_is_looked_at_again(pair: Negotiation) -> None:
-    step = checks(pair)
-    assert isinstance(step.then, functools.partial)
+    look = checks(pair).look_again
+    assert look is not None
+    assert (look.target, look.digest) == (BOB, OFFER.digest)
+    assert look.is_well(IN_HALL)
     gone = {**IN_HALL, BOB: ended(IN_HALL[BOB])}
-    assert step.then(waiting(), gone, Facts(LATER)) == looks_again(gone)
+    assert look.end(waiting(), gone, Facts(LATER)) == looks_again(gone)
+
+
+@pytest.mark.parametrize(
+    "users",
+    [
+        {ALICE: IN_HALL[ALICE]},
+        {BOB: IN_HALL[BOB]},
+        {**IN_HALL, ALICE: ended(IN_HALL[ALICE])},
+        {**IN_HALL, BOB: online(NEWER, [HALL])},
+        {**IN_HALL, BOB: online(SESSIONS[BOB])},
+    ],
+    ids=["no target", "no sender", "sender ended", "target replaced", "no room"],
+)
+def test_an_offer_is_not_well_when_one_of_the_two_has_gone(users: Users) -> None:
+    look = checks(NOTHING).look_again
+    assert look is not None
+    assert not look.is_well(users)
 
 
 def test_a_retry_is_for_the_session_that_the_offer_was_for() -> None:
@@ -134,9 +159,10 @@ def test_a_retry_is_for_the_session_that_the_offer_was_for() -> None:
     for pair in (waiting(), UNNAMED):
         step, after = followed(checks(pair, newer), pair, newer, Facts(LATER))
         assert step.reply == Relay("relayed", (), call=CALL)
-        if step.then is not None:  # of which session the call is was not known
-            last = step.then(after, newer, Facts(LATER))
-            assert last == over(Relay("relayed", (), call=CALL), ALICE, BOB, "disconnected")
+        if step.look_again is not None:  # of which session the call is was not known
+            assert step.look_again.digest is None  # nothing is delivered that its end must come behind
+            last = step.look_again.end(after, newer, Facts(LATER))
+            assert last == over(BOB, "disconnected", ALICE)
         else:
             assert after == negotiation.end(waiting())
 
@@ -167,8 +193,8 @@ def test_an_offer_within_a_negotiation_needs_no_second_look() -> None:
     for pair in (waiting(), established()):
         step = checks(pair, ask=newer)
         assert step.record is not None
-        assert step.then is None
+        assert step.look_again is None
 
 
 def test_a_retry_to_a_user_nobody_knows_needs_no_second_look() -> None:
-    assert checks(waiting(), {ALICE: IN_HALL[ALICE]}).then is None
+    assert checks(waiting(), {ALICE: IN_HALL[ALICE]}).look_again is None
