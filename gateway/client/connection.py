@@ -17,6 +17,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 
 from gateway.admission.entrance import Entrance, Visit
+from gateway.client.alarms import Alarms
 from gateway.client.frame_taker import FrameTaker
 from gateway.client.hang_up import has_hung_up
 from gateway.client.host import Host
@@ -114,6 +115,7 @@ class Connection(asyncio.BufferedProtocol):
         waiting: Waiting,
         pages: Pages | None = None,
         now: Callable[[], float] = time.perf_counter,
+        alarms: Alarms | None = None,
     ) -> None:
         self._loop = loop
         self._entrance = entrance
@@ -127,7 +129,7 @@ class Connection(asyncio.BufferedProtocol):
         self._life = Life.HANDSHAKE
         self._reader: Reader | None = None
         self._is_slow = self._is_lost = self._is_cut_later = self._is_going = False
-        self._timers = Timers(loop)
+        self._timers = Timers(loop if alarms is None else alarms)
         self._opened_at = 0.0
         self.session: Session | None = None
 

@@ -82,9 +82,7 @@ class Barriers:
         assert back is not None
         name = secrets.token_bytes(8)  # any gateway may send a barrier to any other: it must not guess a name
         self._awaited[name] = back  # whatever sending meets, it is given up in time
-        self._sent.append(
-            (self._loop.time() + TIMEOUT_S, name)
-        )
+        self._sent.append((self._loop.time() + TIMEOUT_S, name))
         if len(self._sent) == 1:  # else it is looked after behind those before it
             self._loop.call_later(TIMEOUT_S, self._give_up)
         try:
