@@ -73,7 +73,7 @@ class RoomDelivery:
         The rooms of one who comes back, and has `had` this last, are listened to from the same barrier on.
         """
         if had is not None and session.rooms:
-            since = read_place(had.place) if session.is_resumed else None
+            since = read_place(had.place).rooms if session.is_resumed else None
             for name in session.rooms:
                 self._rooms.begin(name, since)
             await asyncio.sleep(0)  # which is when they are subscribed to
@@ -87,14 +87,16 @@ class RoomDelivery:
         """
         missed, _ = await asyncio.gather(self._missed(session, had), self._listen(session, had))
         if session.is_resumed:
-            is_known = missed.position is not None
-            self._back[session.connection] = _Back(missed.position, session.batches and not is_known)
+            position = missed.position
+            if position is not None and had.place:
+                position = min(position, read_place(had.place).rooms) or None
+            self._back[session.connection] = _Back(position, session.batches and position is None)
         return missed
 
     async def _missed(self, session: Session, had: Had) -> Missed:
         """Read what was stored before a session was followed; the last that it has had may be a change."""
         if had.place:
-            return await self._delivery.missed(session, "", read_place(had.place))
+            return await self._delivery.missed(session, "", read_place(had.place).number)
         position = position_in(had.last) if session.is_resumed else None
         if position is None:
             return await self._delivery.missed(session, had.last, lost_at=had.lost_at)
@@ -110,9 +112,9 @@ class RoomDelivery:
         feed = self._delivery.feed(session)
         assert feed is not None
         assert feed.barrier is not None
-        since = read_place(had.place)
-        believed = since if since <= feed.barrier.sequence else 0
-        lacking = (room for room in rooms if not room.log.has_each_since(believed))
+        place = read_place(had.place)
+        since = place.rooms if place.number <= feed.barrier.sequence else 0
+        lacking = (room for room in rooms if not room.log.has_each_since(since))
         await asyncio.gather(*(self._rooms.remember(room) for room in lacking))
 
     def release(self, session: Session, missed: Missed) -> None:
