@@ -224,6 +224,10 @@ class Connection(asyncio.BufferedProtocol):
         """How much waits for the client to read."""
         return self._outbox.waiting_bytes
 
+    def unread_bytes(self) -> int:
+        """Say how much waits for the client to read."""
+        return self._outbox.waiting_bytes
+
     @property
     def is_reading(self) -> bool:
         """Whether what the client sends is looked at as it arrives, or but for a moment that it rests."""
@@ -321,6 +325,10 @@ class Connection(asyncio.BufferedProtocol):
             if self._reader is not None:
                 self._reader.begin_closing()
 
+    def close_as_slow(self) -> None:
+        """Close the connection of a client that reads too slowly."""
+        self.close(CloseCode.SLOW_CONSUMER)
+
     def pause(self) -> None:
         """Take nothing more until all is answered: enough messages wait."""
         if self._reader is not None:
@@ -364,7 +372,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._is_slow:
             self._held.note_unsent()
         if self._outbox.is_over_limit:
-            self.close(CloseCode.SLOW_CONSUMER)
+            self.close_as_slow()
 
     def _end(self) -> None:
         """Take note that no more bytes will come: once those that came are looked at, the client has left."""
