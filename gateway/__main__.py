@@ -17,6 +17,7 @@ from gateway.admission.entrance import Entrance
 from gateway.admission.handshake import Admission
 from gateway.admission.origins import Origins, read_origins
 from gateway.client.acceptor import Acceptor, listening_sockets
+from gateway.client.alarms import Alarms
 from gateway.client.broker_time import BrokerTime
 from gateway.client.connection import Connection
 from gateway.client.session import Session
@@ -230,6 +231,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             turns=turns,
             waiting=waiting,
             pages=pages,
+            alarms=Alarms(loop),
         )
         if certificate is not None:
             keeping.append(background.create_task(certificate.watch()))

@@ -17,6 +17,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 
 from gateway.admission.entrance import Entrance, Visit
+from gateway.client.alarms import Alarms
 from gateway.client.frame_taker import FrameTaker
 from gateway.client.hang_up import has_hung_up
 from gateway.client.host import Host
@@ -114,6 +115,7 @@ class Connection(asyncio.BufferedProtocol):
         waiting: Waiting,
         pages: Pages | None = None,
         now: Callable[[], float] = time.perf_counter,
+        alarms: Alarms | None = None,
     ) -> None:
         self._loop = loop
         self._entrance = entrance
@@ -127,7 +129,7 @@ class Connection(asyncio.BufferedProtocol):
         self._life = Life.HANDSHAKE
         self._reader: Reader | None = None
         self._is_slow = self._is_lost = self._is_cut_later = self._is_going = False
-        self._timers = Timers(loop)
+        self._timers = Timers(loop if alarms is None else alarms)
         self._opened_at = 0.0
         self.session: Session | None = None
 
@@ -220,6 +222,10 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def waiting_bytes(self) -> int:
         """How much waits for the client to read."""
+        return self._outbox.waiting_bytes
+
+    def unread_bytes(self) -> int:
+        """Say how much waits for the client to read."""
         return self._outbox.waiting_bytes
 
     @property
@@ -319,6 +325,10 @@ class Connection(asyncio.BufferedProtocol):
             if self._reader is not None:
                 self._reader.begin_closing()
 
+    def close_as_slow(self) -> None:
+        """Close the connection of a client that reads too slowly."""
+        self.close(CloseCode.SLOW_CONSUMER)
+
     def pause(self) -> None:
         """Take nothing more until all is answered: enough messages wait."""
         if self._reader is not None:
@@ -362,7 +372,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._is_slow:
             self._held.note_unsent()
         if self._outbox.is_over_limit:
-            self.close(CloseCode.SLOW_CONSUMER)
+            self.close_as_slow()
 
     def _end(self) -> None:
         """Take note that no more bytes will come: once those that came are looked at, the client has left."""

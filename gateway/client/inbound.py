@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -46,6 +45,16 @@ class Client(Protocol):
         ...
 
 
+class Unread(list[bytes]):
+    """The messages that wait, few: an empty list takes a tenth of the memory of a deque."""
+
+    __slots__ = ()
+
+    def popleft(self) -> bytes:
+        """Take the first one."""
+        return self.pop(0)
+
+
 class Inbound:
     """The messages of one session, from WELCOME to the end. `now` is for measuring, in seconds."""
 
@@ -81,7 +90,7 @@ class Inbound:
         self._ping = ping
         self._held = held
         self._asked_at = 0.0
-        self._unread: deque[bytes] = deque()
+        self._unread = Unread()
         self._unread_bytes = 0
         self.is_busy = False
         """Whether a message waits for the answer of a router, of presence or of the key server."""

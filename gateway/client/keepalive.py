@@ -3,7 +3,6 @@
 All of it calls back into the connection, and none of it touches the socket.
 """
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -35,12 +34,32 @@ class TimedClient(Protocol):
         ...
 
 
+class Timer(Protocol):
+    """Something that is to be called later."""
+
+    def cancel(self) -> None:
+        """Do not call it; nothing if it was called already."""
+        ...
+
+
+class Clock(Protocol):
+    """What calls later: an event loop, or `gateway.client.alarms.Alarms`, which takes less memory."""
+
+    def time(self) -> float:
+        """Return the time, in seconds."""
+        ...
+
+    def call_later(self, seconds: float, callback: Callable[[], object], /) -> Timer:
+        """Call once, so many seconds from now."""
+        ...
+
+
 class Keepalive:
     """Pings one client and closes with 4001 when it does not answer."""
 
     __slots__ = ("_awaited", "_client", "_loop", "_pace", "_timer")
 
-    def __init__(self, client: TimedClient, pace: Pace, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, client: TimedClient, pace: Pace, loop: Clock) -> None:
         self._client = client
         self._pace = pace
         self._loop = loop
@@ -74,25 +93,25 @@ class Keepalive:
 class TokenExpiry:
     """Warns a client before its token expires, and closes with 4501 when it does."""
 
-    __slots__ = ("_client", "_host", "_loop", "_session", "_timer")
+    __slots__ = ("_client", "_host", "_is_stopped", "_loop", "_session", "_timer")
 
-    def __init__(
-        self, client: TimedClient, session: Session, host: Host, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, client: TimedClient, session: Session, host: Host, loop: Clock) -> None:
         self._client = client
         self._session = session
         self._host = host
         self._loop = loop
+        self._is_stopped = False
         self._timer = loop.call_later(max(0.0, self._left() - WARNING_S), self._warn)
 
     def reset(self) -> None:
         """Go by the session's newer token from now on; nothing after `stop`."""
-        if not self._timer.cancelled():
+        if not self._is_stopped:
             self._timer.cancel()
             self._timer = self._loop.call_later(max(0.0, self._left() - WARNING_S), self._warn)
 
     def stop(self) -> None:
         """Do nothing more."""
+        self._is_stopped = True
         self._timer.cancel()
 
     def _left(self) -> float:
@@ -111,9 +130,9 @@ class Timers:
 
     __slots__ = ("_delayed", "_keepalive", "_loop", "_token_expiry")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: Clock) -> None:
         self._loop = loop
-        self._delayed: asyncio.TimerHandle | None = None
+        self._delayed: Timer | None = None
         self._keepalive: Keepalive | None = None
         self._token_expiry: TokenExpiry | None = None
 
@@ -123,7 +142,7 @@ class Timers:
         self._keepalive = Keepalive(client, session.terms.pace, self._loop)
         self._token_expiry = TokenExpiry(client, session, host, self._loop)
 
-    def call_after(self, seconds: float, callback: Callable[[], None]) -> None:
+    def call_after(self, seconds: float, callback: Callable[[], object]) -> None:
         """Call once, instead of what was timed before."""
         self.stop()
         self._delayed = self._loop.call_later(seconds, callback)

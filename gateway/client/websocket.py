@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from websockets.http11 import Request, Response
+from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
+from websockets.streams import StreamReader
 from websockets.typing import Subprotocol
 
 from gateway.admission import handshake
@@ -39,6 +41,18 @@ class WebSocket(ServerProtocol):
         response = super().accept(request)
         _forget_frames(self.handshake_exc)
         return response
+
+    def send_response(self, response: Response) -> None:
+        """Answer the request; once that is done, forget it.
+
+        The library's parser keeps a request for as long as it lives, 3 KB of headers for each client.
+        """
+        super().send_response(response)
+        if self.state is State.OPEN:
+            self.parser.close()
+            self.reader = StreamReader()
+            self.parser = Protocol.parse(self)
+            next(self.parser)  # as the library begins its parsers
 
     def let_go(self) -> None:
         """Refer to nothing that refers to the protocol. Nothing more may be received."""

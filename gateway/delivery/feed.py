@@ -7,7 +7,6 @@ what is missing has been read (`catch_up`).
 
 import asyncio
 import contextlib
-import functools
 import logging
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
@@ -24,7 +23,6 @@ from tieline.runtime.message import Message
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
 from tieline.wire.checks import MAX_BYTES
-from tieline.wire.codes import CloseCode
 from tieline.wire.heads import is_deliverable
 from tieline.wire.ids import ConnectionId
 from tieline.wire.subjects import Subjects
@@ -224,8 +222,8 @@ class Feeds:
         deliveries = Deliveries(
             say,
             self._loop,
-            lambda: connection.waiting_bytes,
-            functools.partial(connection.close, CloseCode.SLOW_CONSUMER),
+            connection.unread_bytes,
+            connection.close_as_slow,
             self.backlogs,
             connection.write,
         )

@@ -112,9 +112,9 @@ class RoomDelivery:
         feed = self._delivery.feed(session)
         assert feed is not None
         assert feed.barrier is not None
-        since = read_place(had.place).rooms
-        believed = since if since <= feed.barrier.sequence else 0
-        lacking = (room for room in rooms if not room.log.has_each_since(believed))
+        place = read_place(had.place)
+        since = place.rooms if place.number <= feed.barrier.sequence else 0
+        lacking = (room for room in rooms if not room.log.has_each_since(since))
         await asyncio.gather(*(self._rooms.remember(room) for room in lacking))
 
     def release(self, session: Session, missed: Missed) -> None:

@@ -5,7 +5,6 @@ What stands in none is counted by `tieline_limited_total` and `tieline_sessions_
 before a session is in `gateway/admission/`.
 """
 
-import functools
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from gateway.limits.limit import Limit
 from gateway.limits.rate import NEVER_USED, rate
 from tieline import metrics
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import UserId
+from tieline.wire.ids import ConnectionId, UserId
 
 A_USER_S: Final = 60.0
 """Between two lines about one user."""
@@ -54,9 +53,7 @@ class LimitLog:
 
     def watch(self, session: Session, connection: Connection) -> None:
         """Say from now on which connection of a user it is that meets a limit."""
-        session.budget.on_limited = functools.partial(
-            self._limited, session.user, address=connection.peer, connection=session.connection
-        )
+        session.budget.on_limited = _Watched(self, session.user, connection.peer, session.connection)
 
     def limited(self, user: UserId, limit: Limit) -> None:
         """Count that a user met a limit who may have no connection."""
@@ -70,6 +67,10 @@ class LimitLog:
         if code in UNUSUAL:
             said = {"code": code, "address": connection.peer, "connection": session.connection}
             self._say("client closed for what it did", session.user, said)
+
+    def limited_on(self, connection: ConnectionId, address: str, user: UserId, limit: Limit) -> None:
+        """Count that a user met a limit on a connection."""
+        self._limited(user, limit, address=address, connection=connection)
 
     def _limited(self, user: UserId, limit: Limit, **who: str) -> None:
         metrics.LIMITED.labels(limit.value).inc()
@@ -87,3 +88,18 @@ class LimitLog:
         while len(self._told) > MOST_TOLD:
             self._told.popitem(last=False)
         _log.warning(what, extra={"user": user, **said})
+
+
+class _Watched:
+    """What is told that a user meets a limit on a connection; small, because there is one for each client."""
+
+    __slots__ = ("_address", "_connection", "_log", "_user")
+
+    def __init__(self, log: LimitLog, user: UserId, address: str, connection: ConnectionId) -> None:
+        self._log = log
+        self._user = user
+        self._address = address
+        self._connection = connection
+
+    def __call__(self, limit: Limit) -> None:
+        self._log.limited_on(self._connection, self._address, self._user, limit)

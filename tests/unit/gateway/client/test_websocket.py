@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.uri import parse_uri
 
@@ -39,6 +40,30 @@ def test_the_one_subprotocol_is_answered_if_it_is_offered(offered: str, answered
 
 def test_a_message_has_as_many_bytes_as_the_protocol_says() -> None:
     assert WebSocket().max_message_size == MAX_MESSAGE_BYTES
+
+
+def test_a_request_that_was_answered_is_kept_no_longer() -> None:
+    gc.disable()
+    try:
+        protocol, request = asked(REQUEST)
+        protocol.send_response(protocol.accept(request))
+        headers = request.headers
+        del request
+
+        assert sys.getrefcount(headers) == 2  # the name, and the argument
+    finally:
+        gc.enable()
+
+
+def test_frames_are_read_behind_a_request_that_was_forgotten() -> None:
+    protocol, request = asked(REQUEST)
+    protocol.send_response(protocol.accept(request))
+
+    protocol.receive_data(b"\x89\x80\x00\x00\x00\x00")
+
+    (ping,) = protocol.events_received()
+    assert isinstance(ping, Frame)
+    assert ping.opcode is Opcode.PING
 
 
 @pytest.mark.parametrize(
