@@ -10,7 +10,7 @@ PORT ?= 8080
 SOCKETIO := bench/socketio/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install image audit run unit test test-inside test-unit test-broker test-system test-outside test-attacks soak attack flaky check bench bench-guard bench-attacks lock dashboards k8s-tools
+.PHONY: help install image audit run unit test test-inside test-unit test-broker test-system test-outside test-attacks soak attack flaky check bench bench-guard bench-curves bench-attacks lock dashboards k8s-tools
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -156,6 +156,11 @@ bench: install $(if $(shell command -v npm),$(SOCKETIO)) ## how fast it is, besi
 GUARD ?=
 bench-guard: install ## what became slower since the last release: GUARD="--rounds 9 --modes setup"
 	$(PYTHON) -m bench.guard $(GUARD)
+
+# Goes on where it was interrupted. `make bench-curves CURVES="--folder docs/curves"` makes what is published.
+CURVES ?=
+bench-curves: install ## what becomes dearer when a system grows, as plots: CURVES="--small --only rooms"
+	$(PYTHON) -m bench.curves $(CURVES)
 
 # What the relay of socket.io needs, in the versions and with the hashes of its own lock. It needs node and npm, and a
 # redis-server beside them; where one is missing, `python -m bench` says so and goes on without it.

@@ -6,5 +6,6 @@ loads themselves are `tieline.load`, those of `tieline bench`. Here are the refe
 order of the measurements (`rounds`), the death of a gateway (`losses`) and the printed tables (`table`).
 
 `storm` is a benchmark of its own: that death while others talk. `guard` measures this tree beside the last
-release (`release_tree`), and says what became slower (`comparison`).
+release (`release_tree`), and says what became slower (`comparison`). `curves` measures systems that grow,
+with `bucket`, `cluster` and `crowd`.
 """

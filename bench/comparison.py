@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from bench.rounds import CONNECT, IDLE, LOAD, Plan, Results, relay_name, setup_name
+from bench.rounds import CONNECT, IDLE, LOAD, STORM, Plan, Results, relay_name, setup_name
 from bench.table import NOTHING, markdown
 from tieline.load.figures import Figures
 
@@ -93,6 +93,10 @@ def figures_of(plan: Plan) -> list[Figure]:
         listed.append(Figure("arrivals: CPU an arrival", CONNECT, _cpu))
     if plan.idle:
         listed.append(Figure("KiB an idle connection", IDLE, _kib, is_steady=True))
+    if plan.storm:
+        listed.append(Figure(f"{plan.storm:,} returns: all back, s", STORM, _all_back))
+        listed.append(Figure(f"{plan.storm:,} returns: p50 ms", STORM, _p50))
+        listed.append(Figure(f"{plan.storm:,} returns: CPU a return", STORM, _cpu))
     return listed
 
 
@@ -102,6 +106,10 @@ def _rate(figures: Figures) -> float:
 
 def _p50(figures: Figures) -> float:
     return figures.p50_ms
+
+
+def _all_back(figures: Figures) -> float:
+    return figures.more["all back, s"]
 
 
 def _kib(figures: Figures) -> float:

@@ -11,7 +11,9 @@ import datetime as dt
 import shlex
 import subprocess
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,9 +31,10 @@ from bench.comparison import (
     summary,
     table,
 )
+from bench.losses import measure_losses
 from bench.release_tree import has_commit, tree_of
-from bench.rounds import FaultyRun, Plan, measure
-from bench.systems import ROOT, StartError, handrolled, tieline
+from bench.rounds import FaultyRun, Plan, Results, measure, measurements
+from bench.systems import HANDROLLED, ROOT, StartError, System, handrolled, tieline
 from tieline.cli.exits import EXIT_FAILED, EXIT_OK
 from tieline.cli.options import option_parser, seconds, whole
 
@@ -39,8 +42,11 @@ RELEASES: Final = Path(__file__).with_name("releases.json")
 
 THIS: Final = "this tree"
 
-MODES: Final = ("relay", "load", "setup", "connect", "idle")
+MODES: Final = ("relay", "load", "setup", "connect", "idle", "storm")
 LOAD_PAIRS: Final = 50
+STORM_CLIENTS: Final = 500
+"""Of a gateway that dies: so many that they wait for each other, and few enough to arrive within seconds."""
+
 LOAD_RATE: Final = 2000.0
 """Of the open loop, signals a second: about a tenth of what two processors carry."""
 
@@ -92,6 +98,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         calls=((1, False), (8, False), (8, True)) if "setup" in modes else (),
         arrivals_at_once=16 if "connect" in modes else 0,
         idle=1000 if "idle" in modes else 0,
+        storm=STORM_CLIENTS if "storm" in modes else 0,
     )
 
 
@@ -120,22 +127,29 @@ async def main(options: argparse.Namespace, command: str) -> int:
     runs_both = not options.kept and has_commit(commit)
     if not runs_both and (kept is None or options.keep):
         raise StartError(f"the history of this clone has no commit {commit} of {version}")
-    async with AsyncExitStack() as stack:
-        systems = [await stack.enter_async_context(tieline(name=THIS))]
+    with ExitStack() as held:
+        starters: dict[str, Callable[[], AbstractAsyncContextManager[System]]]
+        starters = {THIS: partial(tieline, name=THIS), HANDROLLED: handrolled}
         if runs_both:
-            tree = stack.enter_context(tree_of(commit))
-            systems.append(await stack.enter_async_context(tieline(tree=tree, name=version)))
-        reference = await stack.enter_async_context(handrolled())
-        results = await measure([*systems, reference], plan)
+            tree = held.enter_context(tree_of(commit))
+            starters[version] = partial(tieline, tree=tree, name=version)
+        results = Results()
+        if measurements(plan) or plan.idle:
+            async with AsyncExitStack() as stack:
+                systems = [await stack.enter_async_context(start()) for start in starters.values()]
+                results = await measure(systems, plan)
+        if plan.storm:
+            await measure_losses(starters, plan.storm, plan.rounds, results)
     compared: list[Compared] = []
     if runs_both:
         how = f"Both trees were measured in the same rounds; {version} is {commit}."
-        compared = compare_trees(plan, results, THIS, version, reference.name)
+        compared = compare_trees(plan, results, THIS, version, HANDROLLED)
     elif kept is not None:
         how = f"{version} was measured at {kept.at}, on: {kept.machine}; `{kept.command}`."
         compared = compare_with_kept(plan, results, THIS, kept.ratios, kept.reference)
-    sys.stdout.write(f"{table(compared, version, reference.name)}\n\n{how}\n")
-    sys.stdout.write(f"Medians of {plan.rounds} interleaved rounds, with the lowest and the highest.\n")
+    sys.stdout.write(f"{table(compared, version, HANDROLLED)}\n\n{how}\n")
+    rounds = f"Medians of {plan.rounds} interleaved rounds" if plan.rounds > 1 else "One round"
+    sys.stdout.write(f"{rounds}, with the lowest and the highest.\n")
     sys.stdout.write("".join(f"{line}\n" for line in summary(compared)))
     sys.stdout.write(f"Machine: {machine.describe()}.\nCommand: `{command}`.\n")
     if options.json is not None:
@@ -148,11 +162,11 @@ async def main(options: argparse.Namespace, command: str) -> int:
                 at=dt.datetime.now(dt.UTC).date().isoformat(),
                 machine=machine.describe(),
                 command=command,
-                reference=reference.name,
+                reference=HANDROLLED,
                 seconds=plan.seconds,
                 ratios={
                     name: [round(ratio, 4) for ratio in found]
-                    for name, found in all_ratios(plan, results, version, reference.name).items()
+                    for name, found in all_ratios(plan, results, version, HANDROLLED).items()
                 },
             )
         )

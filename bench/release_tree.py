@@ -27,12 +27,23 @@ def has_commit(commit: str, repository: Path = ROOT) -> bool:
 
 
 def described(repository: Path = ROOT) -> str:
-    """Name the commit that is here, with "-dirty" if there are changes; "": this is no clone."""
-    command = ("git", "-C", str(repository), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    """Name the last commit that changed a package, with "-dirty" if one has changed since; "": no clone.
+
+    What has changed elsewhere, in pages or pictures, changes nothing about what is measured.
+    """
+    words = ("git", "-C", str(repository))
     try:
-        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+        last = subprocess.run(
+            (*words, "log", "-1", "--format=%h", "--abbrev=12", "--", *PACKAGES),
+            capture_output=True,
+            text=True,
+        )
+        changes = subprocess.run(
+            (*words, "status", "--porcelain", "--", *PACKAGES), capture_output=True, text=True
+        )
     except FileNotFoundError:  # no git
         return ""
+    return f"{last.stdout.strip()}{'-dirty' if changes.stdout else ''}"
 
 
 @contextmanager

@@ -184,14 +184,20 @@ async def _after(what: str, system: System, systems: Sequence[System], figures: 
         sys.stderr.write(f"  {line}\n")
     if figures.faults:
         raise FaultyRun(f"{system.name}: {what}: {figures.faults}")
-    deadline = asyncio.get_running_loop().time() + QUIET_TIMEOUT_S
+    if not await until_quiet(systems, QUIET_TIMEOUT_S):
+        sys.stderr.write(f"{system.name}: still busy {QUIET_TIMEOUT_S:g} s later\n")
+
+
+async def until_quiet(systems: Sequence[System], timeout_s: float) -> bool:
+    """Wait until the systems have done what there was to do, so long at most; returns whether they have."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
     used = _used(systems)
     while asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(QUIET_WINDOW_S)
         before, used = used, _used(systems)
         if used - before < QUIET_SHARE * QUIET_WINDOW_S:
-            return
-    sys.stderr.write(f"{system.name}: still busy {QUIET_TIMEOUT_S:g} s later\n")
+            return True
+    return False
 
 
 def _used(systems: Sequence[System]) -> float:

@@ -37,6 +37,8 @@ STOP_TIMEOUT_S: Final = 20.0
 LOOK_AGAIN_S: Final = 0.02
 """Between two looks for a file that a starting process writes."""
 
+HANDROLLED: Final = "hand-rolled relay"
+
 BROKER_HAS_HALF: Final = ", broker on half"
 """Of the name of a system: its broker has half the processors, as Tieline's has; else it has all."""
 
@@ -92,7 +94,7 @@ async def echo() -> AsyncIterator[System]:
 @asynccontextmanager
 async def handrolled(*, broker_has_half: bool = False) -> AsyncIterator[System]:
     """Start the hand-rolled relay: two gateways and a broker."""
-    name = f"hand-rolled relay{BROKER_HAS_HALF if broker_has_half else ''}"
+    name = f"{HANDROLLED}{BROKER_HAS_HALF if broker_has_half else ''}"
     async with (
         _nats_server(broker_has_half) as broker,
         _two(_python("bench.handrolled"), broker, name) as system,
@@ -103,7 +105,7 @@ async def handrolled(*, broker_has_half: bool = False) -> AsyncIterator[System]:
 @asynccontextmanager
 async def stored(*, broker_has_half: bool = False) -> AsyncIterator[System]:
     """Start the hand-rolled relay that stores: two gateways and a broker with JetStream."""
-    name = f"hand-rolled relay that stores{BROKER_HAS_HALF if broker_has_half else ''}"
+    name = f"{HANDROLLED} that stores{BROKER_HAS_HALF if broker_has_half else ''}"
     async with (
         _nats_server(broker_has_half, stores=True) as broker,
         _two((*_python("bench.handrolled"), "--stores"), broker, name) as system,

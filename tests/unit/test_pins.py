@@ -66,7 +66,9 @@ def unpinned(text: str, prose: bool = False) -> list[str]:
 
 
 def files() -> list[Path]:
+    """All that is written here: not the packages that `make bench` has installed."""
     found = {path for pattern in WRITTEN for path in ROOT.glob(pattern) if path.is_file()}
+    found = {path for path in found if "node_modules" not in path.parts}
     return sorted(path for path in found if path.suffix not in (".pyc", ".lock") and path != Path(__file__))
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from tieline.load.arrivals import part
@@ -29,16 +29,8 @@ REUSED: Final = (
 )
 
 
-async def measure_idle(
-    target: Target,
-    sessions: int,
-    seconds: float,
-    measured: Measurement,
-    beside: Callable[[], Awaitable[None]] | None = None,
-) -> None:
+async def measure_idle(target: Target, sessions: int, seconds: float, measured: Measurement) -> None:
     """Open `sessions` idle sessions on all gateways, and look for `seconds` at what they cost.
-
-    `beside` is done after that, before they are closed.
 
     Raises:
         LoadError, UpgradeRefused, OSError, TimeoutError: a session could not be opened.
@@ -59,8 +51,6 @@ async def measure_idle(
     measured.start(seconds)
     await asyncio.sleep(seconds)
     measured.stop()
-    if beside is not None:
-        await beside()
     await part(clients, measured)
 
 

@@ -51,6 +51,10 @@ def test_a_tree_with_changes_is_not_its_commit(
     repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     commit = git(repository, "rev-parse", "HEAD")
+    (repository / "a page").touch()
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message", "a page")
+    assert described(repository)
     assert commit.startswith(described(repository))
     (repository / "tieline/__init__.py").write_text("")
     assert described(repository).endswith("-dirty")

@@ -19,7 +19,7 @@ from bench.comparison import (
     summary,
     table,
 )
-from bench.rounds import CONNECT, IDLE, Plan, Results, relay_name
+from bench.rounds import CONNECT, IDLE, STORM, Plan, Results, relay_name
 from tests.unit.load.some_figures import figures
 from tieline.load.figures import GENERATOR, Figures
 from tieline.load.latencies import Spread
@@ -33,6 +33,7 @@ PLAN = Plan(
     calls=((1, False), (8, False)),
     arrivals_at_once=16,
     idle=100,
+    storm=500,
 )
 RELAY = relay_name(50)
 
@@ -48,6 +49,10 @@ RESULTS = Results(
             "this tree": rounds(100, 220, 150, cpu=5.0),
             "0.1.0": rounds(200, 200, 200),
             "relay": rounds(400, 400, 400, cpu=2.0),
+        },
+        STORM: {
+            name: [figures(Spread(p50, 1, 1, 1, 1), more={"all back, s": all_back}, cpu={"broker": 1.0})] * 2
+            for name, all_back, p50 in (("this tree", 3.0, 0.5), ("0.1.0", 1.5, 0.5), ("relay", 1.0, 1.0))
         },
         IDLE: {
             name: [figures(kib={"gateways": kib, "broker": 9.0})]
@@ -74,6 +79,9 @@ def test_ratios_are_taken_round_by_round_without_the_generator() -> None:
         "50 pairs: signals/s": [0.5, 0.5, 0.5],
         "50 pairs: CPU a signal": [2.0, 2.0, 2.0],
         "KiB an idle connection": [0.75],
+        "500 returns: all back, s": [1.5, 1.5],
+        "500 returns: p50 ms": [0.5, 0.5],
+        "500 returns: CPU a return": [1.0, 1.0],
     }
 
 
@@ -85,10 +93,11 @@ def test_a_figure_of_nothing_has_no_ratio() -> None:
 
 
 def test_two_trees_of_the_same_rounds_are_compared_directly() -> None:
-    rate, cpu, memory = compare_trees(PLAN, RESULTS, "this tree", "0.1.0", "relay")
+    rate, cpu, memory, all_back, *_ = compare_trees(PLAN, RESULTS, "this tree", "0.1.0", "relay")
     assert rate == Compared("50 pairs: signals/s", 0.5, 0.375, [0.5, 0.75, 1.1], PERHAPS_SLOWER)
     assert cpu == Compared("50 pairs: CPU a signal", 2.0, 2.5, [1.25, 1.25, 1.25], SLOWER)
     assert memory.verdict == FASTER
+    assert all_back == Compared("500 returns: all back, s", 1.5, 3.0, [2.0, 2.0, 2.0], SLOWER)
     assert compare_trees(PLAN, RESULTS, "this tree", "nobody", "relay") == []
 
 
@@ -137,7 +146,7 @@ def test_the_table_names_both_ratios_the_change_and_the_verdict() -> None:
 def test_what_became_slower_is_named_below_and_what_may_have() -> None:
     found = compare_trees(PLAN, RESULTS, "this tree", "0.1.0", "relay")
     slower, perhaps = summary(found)
-    assert slower == "Slower by more than 10%: 50 pairs: CPU a signal."
+    assert slower == "Slower by more than 10%: 50 pairs: CPU a signal; 500 returns: all back, s."
     assert perhaps.startswith("Perhaps slower")
     assert perhaps.endswith("(--rounds): 50 pairs: signals/s.")
     assert summary([found[2]]) == ["Nothing became slower by more than 10%."]

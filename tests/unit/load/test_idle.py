@@ -23,18 +23,6 @@ async def test_every_session_is_opened_and_closed_without_faults() -> None:
     assert figures.cpu_per == "1,000 connections in 0 s"
 
 
-async def test_something_may_be_done_beside_the_sessions() -> None:
-    measured = Measurement()
-    found: list[int | None] = []
-
-    async def beside() -> None:
-        found.append(measured.count)
-
-    async with relaying() as target:
-        await measure_idle(target, 2, 0.01, measured, beside)
-    assert found == [2]
-
-
 @pytest.mark.parametrize(
     ("kib", "reused"),
     [({}, False), ({"gateway": 13.2, "router": 0.4}, False), ({"gateway": 0.1, "router": 0.6}, True)],
