@@ -63,7 +63,12 @@ def test_a_message_may_carry_what_nobody_could_foresee() -> None:
 
 
 def test_a_publish_that_only_asks_expects_what_never_was() -> None:
-    assert jetstream.only_asking("7f") == {"Nats-Msg-Id": "7f", "Nats-Expected-Last-Msg-Id": "never"}
+    of_one, of_several = (jetstream.only_asking("7f", is_alone=alone) for alone in (True, False))
+    assert of_one == {"Nats-Msg-Id": "7f", "Nats-Expected-Last-Msg-Id": "never"}
+    assert of_several == {
+        "Nats-Msg-Id": "7f",
+        "Nats-Expected-Last-Subject-Sequence": "9007199254740991",
+    }
 
 
 def test_a_write_names_the_revision_that_it_replaces() -> None:
