@@ -127,7 +127,7 @@ class NatsClient(Client):
         self._sid += 1
         self._listeners[b"%d" % self._sid] = listener
         self._subs[self._sid] = subscription = Listening(self, self._sid, subject, queue)
-        self._command(f"SUB {subject} {queue} {self._sid}\r\n".encode())
+        self._command(_listened_to(subscription))
         return subscription
 
     def unlisten(self, number: int, *, is_closed: bool) -> None:
@@ -142,9 +142,14 @@ class NatsClient(Client):
             raise ConnectionDrainingError
         if is_closed:
             raise BadSubscriptionError
+        subscription = self._subs.get(number)
         self._remove_sub(number)
         if not self.is_reconnecting:
             self._command(b"UNSUB %d\r\n" % number)
+        elif subscription and (command := _listened_to(subscription)) in self._pending:
+            # Made since the broker went away: once it is back, nobody would end what is pushed to nobody.
+            self._pending.remove(command)
+            self._pending_data_size -= len(command)
 
     def _command(self, command: bytes) -> None:
         """Send a command of the protocol, which goes out with everything else of this turn of the loop."""
@@ -352,6 +357,11 @@ class NatsClient(Client):
         """Drop what the lost connection did not take; nats-py would send it, stale, on the next one."""
         self._pending.clear()
         self._pending_data_size = 0
+
+
+def _listened_to(subscription: Subscription) -> bytes:
+    """Write what tells the broker of a subscription."""
+    return f"SUB {subscription._subject} {subscription._queue} {subscription._id}\r\n".encode()
 
 
 def _raise(error: Exception) -> NoReturn:

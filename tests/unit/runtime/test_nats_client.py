@@ -405,6 +405,35 @@ async def test_any_error_of_the_broker_leads_to_another_connection(
     await client.close()
 
 
+async def test_what_is_ended_while_the_broker_is_away_is_not_asked_for_later(
+    small: tuple[SmallBroker, str],
+) -> None:
+    broker, url = small
+    client = NatsClient()
+    back, heard = asyncio.Event(), list[Message]()
+
+    async def disconnected() -> None:
+        ended = await client.listen("ended", "", heard.append)
+        await client.listen("stays", "group", heard.append)
+        await ended.unsubscribe()
+
+    async def reconnected() -> None:
+        back.set()
+
+    await client.connect(
+        [url], disconnected_cb=disconnected, reconnected_cb=reconnected, reconnect_time_wait=0
+    )
+    broker.hang_up()
+    async with asyncio.timeout(PATIENCE_S):
+        await back.wait()
+    await client.flush(PATIENCE_S)
+    client._disconnected_cb = None
+    await client.close()
+
+    assert b"SUB stays group 2" in broker.received
+    assert b"ended" not in broker.received
+
+
 @pytest.mark.parametrize("attempt", ["fails", "is greeted"])
 @pytest.mark.parametrize("ending", ["closed", "abandoned"])
 async def test_a_client_that_is_over_does_not_reconnect(
