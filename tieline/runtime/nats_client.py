@@ -289,8 +289,22 @@ class NatsClient(Client):
             self._transport = _Transport(*await open_first(addresses, DEFAULT_BUFFER_SIZE))
 
     async def _process_connect_init(self) -> None:
-        """Introduce ourselves as nats-py does, but lose no cancellation: it would try again, for ever."""
-        await cancellable(super()._process_connect_init())
+        """Introduce ourselves as nats-py does, but lose no cancellation: it would try again, for ever.
+
+        Where there are subscriptions to make again, no turn of the loop may pass between this and that: what
+        is sent in it would overtake them, and nobody would hear its answer. So that is no task of its own.
+        """
+        if not self.is_reconnecting:
+            await cancellable(super()._process_connect_init())
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        cancellations = task.cancelling()
+        try:
+            await super()._process_connect_init()
+        finally:
+            if task.cancelling() > cancellations:
+                raise asyncio.CancelledError
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """Hang up on a broker that offers no TLS where it is demanded: nats-py would send it the password."""

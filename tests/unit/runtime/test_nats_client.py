@@ -584,3 +584,20 @@ def test_what_is_written_as_the_connection_breaks_is_dropped() -> None:
     uvloop.run(write_as_it_breaks())
 
     assert problems == []
+
+
+async def test_nothing_overtakes_what_is_listened_to_anew(broker: SmallBroker, client: NatsClient) -> None:
+    """The broker would have nobody to give an answer to that comes at once."""
+    await client.listen("answers", "", lambda _: None)
+    await broker.has(b"SUB answers")
+    async with asyncio.timeout(PATIENCE_S):
+        broker.hang_up()
+        while client.takes(0, 0):
+            await turn_of_the_loop()
+        broker.received = b""
+        while not client.takes(0, MAX_BUFFERED_BYTES):
+            await turn_of_the_loop()
+    client.write("question", "answers", b"")
+
+    await broker.has(b"PUB question")
+    assert broker.received.index(b"SUB answers") < broker.received.index(b"PUB question")
