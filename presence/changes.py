@@ -7,7 +7,7 @@ and is asked for again.
 """
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -23,7 +23,6 @@ from presence.rules.change import (
     Change,
     Entered,
     Facts,
-    Gathered,
     ListRoom,
     LookAgain,
     Prepare,
@@ -32,7 +31,6 @@ from presence.rules.change import (
     Rule,
 )
 from presence.rules.effects import Effect, is_cheap
-from presence.rules.gathered import gathered
 from presence.rules.negotiated import Negotiation, apart, lies_apart
 from presence.rules.session import calls_are_ended
 from presence.rules.user import RosterEntry, User
@@ -90,7 +88,7 @@ class Changes:
         self._records = records
         self._old_calls = old_calls
         self._rosters = rosters
-        self.clock = clock
+        self._clock = clock
         self._effects = Effects(
             records, rosters, announcer, clock, self._end_negotiation, log, all_hear, most_waited_for
         )
@@ -144,7 +142,6 @@ class Changes:
             case Opened(asked=asked) as opened if asked:
                 return msgspec.structs.replace(opened, revision=finished.revision)
             case reply:
-                assert not isinstance(reply, Gathered)  # that is for signals
                 return reply
 
     async def _list(self, user: UserId, room: RoomId, finished: Finished, *, revisions: bool) -> RoomMembers:
@@ -165,21 +162,16 @@ class Changes:
         await self._effects.calls.end_old(user, record.ending, revision)
         await self.user(user, functools.partial(calls_are_ended, record.ending))
 
-    async def negotiation(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> Judged:
-        """Change what two users negotiate by a rule. See `negotiations`."""
-        (judged,) = await self.negotiations(one, other, (rule,))
-        return judged
-
-    async def negotiations(
-        self, one: UserId, other: UserId, rules: Sequence[Rule[Negotiation]], until_ms: int | None = None
-    ) -> list[Judged]:
-        """Change what two users negotiate by several rules, in order: the first so many, and one at least.
+    async def negotiation(
+        self, one: UserId, other: UserId, rule: Rule[Negotiation], until_ms: int | None = None
+    ) -> Judged:
+        """Change what two users negotiate by a rule.
 
         A refusal is confirmed by the leader's records before it is believed: a replica that lags a moment
         behind must not refuse the answer to an offer that was just accepted. After `until_ms`, in Unix
         milliseconds, nothing is changed.
         """
-        target = NegotiationRecord(one, other, self._records, self._effects, self.clock)
+        target = NegotiationRecord(one, other, self._records, self._effects, self._clock)
         users = (Keys.user(one), Keys.user(other))
 
         async def load(leader: bool) -> Found:
@@ -188,25 +180,18 @@ class Changes:
         def doubts(change: Change[Negotiation]) -> tuple[str, ...]:
             return _doubted(change.reply, users, target.key)
 
-        rule = gathered(rules)
         finished = await self._change(target, rule, load, users, doubts=doubts, until_ms=until_ms)
-        written = {target.key: finished.revision}
-        replies: tuple[Reply, ...] = (finished.reply,)
-        looks = 0
-        if isinstance(finished.reply, Gathered):
-            replies, looks = finished.reply
-        judged: list[Judged] = []
-        for place, reply in enumerate(replies):
-            assert not isinstance(reply, ListRoom | Entered | Gathered)  # no rule of negotiations says that
-            offered = None
-            if finished.look_again is not None and place == looks:
-                offered = Offered(one, other, finished.look_again, finished.revision)
-            judged.append(Judged(await self._completed(reply, one, other, written), offered))
-        return judged
+        reply = finished.reply
+        assert not isinstance(reply, ListRoom | Entered)  # no rule of negotiations is about rooms
+        if isinstance(reply, Relay) and any(lies_apart(each.frame) for each in reply.deliveries):
+            reply = await self._completed(reply, one, other, {target.key: finished.revision})
+        if finished.look_again is None:
+            return Judged(reply)
+        return Judged(reply, Offered(one, other, finished.look_again, finished.revision))
 
     async def end_offered(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> None:
         """End what two users negotiate by a rule, which decides on what the leader says."""
-        target = NegotiationRecord(one, other, self._records, self._effects, self.clock)
+        target = NegotiationRecord(one, other, self._records, self._effects, self._clock)
         users = (Keys.user(one), Keys.user(other))
 
         async def load(_leader: bool) -> Found:
@@ -214,12 +199,8 @@ class Changes:
 
         await self._change(target, rule, load, users, confirmed=True, doubts=lambda _: ())
 
-    async def _completed(
-        self, relay: PresenceReply, one: UserId, other: UserId, written: Mapping[str, int]
-    ) -> PresenceReply:
+    async def _completed(self, relay: Relay, one: UserId, other: UserId, written: Mapping[str, int]) -> Relay:
         """Put the frames that lie apart into a reply. One that is there no more has waited for too long."""
-        if not isinstance(relay, Relay) or not any(lies_apart(each.frame) for each in relay.deliveries):
-            return relay
         digests = {digest for each in relay.deliveries if (digest := lies_apart(each.frame)) is not None}
         keys = {Keys.held(one, other, digest): digest for digest in digests}
         found = await self._records.read_after(written, *written, *keys)
@@ -239,7 +220,7 @@ class Changes:
         The users are read after the negotiation, from the leader, unless they are among it, too: had one of
         them gone on since, the negotiation would have another revision.
         """
-        target = NegotiationRecord(user, peer, self._records, self._effects, self.clock)
+        target = NegotiationRecord(user, peer, self._records, self._effects, self._clock)
         users = (Keys.user(user), Keys.user(peer))
         first: list[dict[str, Record]] = [{target.key: found[target.key]}]
 
@@ -268,7 +249,7 @@ class Changes:
         """
         told = NOTHING_TOLD
         for _ in range(MAX_TRIES):
-            now = self.clock()
+            now = self._clock()
             found = await load(confirmed)
             record, revision = target.find(found)
             told = Told({}, told.numbers)
@@ -298,7 +279,7 @@ class Changes:
                     confirmed = True
                     if await self._has_changed(doubted, found):
                         break
-                if until_ms is not None and self.clock() > until_ms:
+                if until_ms is not None and self._clock() > until_ms:
                     raise StoreUnavailable("asked too long ago")
                 try:
                     stored = await self._commit(target, record, step, revision)

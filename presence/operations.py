@@ -27,7 +27,6 @@ from presence.rules.user import User
 from presence.second_look import SecondLooks
 from presence.side_by_side import some_at_once
 from presence.store import Record, StoreUnavailable
-from presence.turns import Turns
 from tieline import metrics
 from tieline.runtime.together import Together
 from tieline.wire.codes import ErrorCode
@@ -120,7 +119,6 @@ class Operations:
         """
         self._log = log
         self._second_looks = second_looks
-        self._turns = Turns(changes.negotiations, changes.clock)
         self._entitlement = entitlement
         self._monotonic = monotonic
         self._records = records
@@ -267,7 +265,7 @@ class Operations:
             rule = entitled.checked(ask.user, rule)
         rule = holding.checked(ask, rule)
         until_ms = ask.at + LATE_MS if ask.at else None
-        return await self._turns.judge(ask.user, ask.to, rule, until_ms)
+        return await self._changes.negotiation(ask.user, ask.to, rule, until_ms)
 
     async def _once(
         self, ask: OpenSession | EndSession, carry_out: Callable[[], Awaitable[PresenceReply]]

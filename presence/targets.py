@@ -4,7 +4,6 @@ How each is found among what was read, written, told of and settled. What become
 (`presence.rules`); when each of these is done is the loop's.
 """
 
-import itertools
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -122,12 +121,8 @@ class NegotiationRecord:
     ) -> int:
         """Replace the record of that revision; count what became of call, offer and candidates."""
         written = await self._records.write_negotiation(self.key, after, revision)
-        for earlier, later in itertools.pairwise((before or NOTHING, *change.passed, after)):
-            self._count(earlier, later, timed_out=change.timed_out)
-        return written
-
-    def _count(self, before: Negotiation, after: Negotiation, *, timed_out: bool) -> None:
-        step = call_steps.step(before, after, timed_out=timed_out)
+        before = before or NOTHING
+        step = call_steps.step(before, after, timed_out=change.timed_out)
         if step is not None:
             metrics.NEGOTIATIONS.labels(step).inc()
         for outcome, count in call_steps.candidates(before, after)._asdict().items():
@@ -136,6 +131,7 @@ class NegotiationRecord:
         answered_at = call_steps.answered_offer_at(before, after)
         if answered_at is not None:
             metrics.ANSWER_SECONDS.observe(max(0, self._clock() - answered_at) / 1000)
+        return written
 
     async def carry_out(self, record: Negotiation, _revision: int, _listed: RoomId | None = None) -> Told:
         """Carry out what is pending in the record, which is no room's business."""
