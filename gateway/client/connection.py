@@ -220,11 +220,6 @@ class Connection(asyncio.BufferedProtocol):
         """Whether the client is gone, or about to be, though its end may not have been read yet."""
         return self._transport.is_closing() or has_hung_up(self._transport)
 
-    @property
-    def waiting_bytes(self) -> int:
-        """How much waits for the client to read."""
-        return self._outbox.waiting_bytes
-
     def unread_bytes(self) -> int:
         """Say how much waits for the client to read."""
         return self._outbox.waiting_bytes
