@@ -136,7 +136,7 @@ class RoomDelivery:
         later: list[RoomId] = []
         for name in session.rooms:
             room = self._rooms.known(name)
-            if room is None or _may_hide_who_came(room, session, back.position):
+            if room is None:
                 seats.owe(name, back.position or 0)
                 later.append(name)
             else:
@@ -164,11 +164,13 @@ class RoomDelivery:
         Those that are known at one time are told together: told one after the other, what is older in the
         second would come behind what is newer in the first.
         """
+        entered: set[RoomId] = set()
 
         def waiting() -> list[RoomId]:
             if not self._memberships.has(seats):
                 return []
-            return [name for name in names if name in session.rooms and seats.of(name) is None]
+            due = [name for name in names if name not in entered]  # none is entered anew that was left since
+            return [name for name in due if name in session.rooms and seats.of(name) is None]
 
         looked_up: set[RoomId] = set()
         while some := waiting():
@@ -182,6 +184,7 @@ class RoomDelivery:
                     hiding.append(room)
                 else:
                     self._enter(seats, room, back, session)
+                    entered.add(room.name)
             seats.tell()
             for room in hiding:
                 looked_up.add(room.name)
