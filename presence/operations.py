@@ -30,6 +30,7 @@ from presence.store import StoreUnavailable
 from presence.turns import Turns
 from tieline import metrics
 from tieline.wire.codes import ErrorCode
+from tieline.wire.envelope import COMMAND_OF, Offer
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.answers import Done, Refused
 from tieline.wire.internal.directions import PresenceReply, PresenceRequest
@@ -56,6 +57,8 @@ LATE_MS: Final = 10_000
 """A signal that came to its gateway longer ago changes nothing: the gateway asks routers for 5 s, and the
 last one that it asks waits 3 s for a verdict. An offer that was accepted later would wait for its answer
 though nobody has sent it. The rest is for what the two differ in about the broker's time."""
+
+_OFFER: Final = COMMAND_OF[Offer]
 
 NO_ROOMS: Final[tuple[RoomId, ...]] = ()
 NO_KEYS: Final[tuple[str, ...]] = ()
@@ -240,7 +243,8 @@ class Operations:
             rule = entitled.checked(ask.user, rule)
         rule = holding.checked(ask, rule)
         until_ms = ask.at + LATE_MS if ask.at else None
-        return await self._turns.judge(ask.user, ask.to, rule, until_ms)
+        is_new = ask.cmd == _OFFER and not ask.call
+        return await self._turns.judge(ask.user, ask.to, rule, until_ms, is_new=is_new)
 
     async def _once(
         self, ask: OpenSession | EndSession, carry_out: Callable[[], Awaitable[PresenceReply]]

@@ -6,8 +6,8 @@ judges is `presence.changes`. Nobody waits here who was not let in by a pool (`p
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from presence.changes import Judged
 from presence.rules.change import Rule
@@ -21,17 +21,31 @@ from tieline.wire.subjects import Keys
 TOGETHER: Final = 64
 """Signals that are judged in one change: as many as candidates are held, some 20 us of the loop each."""
 
-Judge = Callable[[UserId, UserId, Sequence[Rule[Negotiation]], int | None], Awaitable[list[Judged]]]
-"""Judge the first so many of several signals of two users, one at least, until a time."""
+
+class Judge(Protocol):
+    """Judges: `presence.changes.Changes.negotiations` does."""
+
+    async def __call__(
+        self,
+        one: UserId,
+        other: UserId,
+        rules: Sequence[Rule[Negotiation]],
+        until_ms: int | None,
+        *,
+        is_new: bool,
+    ) -> list[Judged]:
+        """Judge the first so many of several signals of two users, one at least, until a time."""
+        ...
 
 
 class _Asked:
     """One signal."""
 
-    __slots__ = ("has_turn", "is_alone", "outcome", "rule", "until_ms")
+    __slots__ = ("has_turn", "is_alone", "is_new", "outcome", "rule", "until_ms")
 
-    def __init__(self, rule: Rule[Negotiation], until_ms: int | None) -> None:
+    def __init__(self, rule: Rule[Negotiation], until_ms: int | None, *, is_new: bool) -> None:
         self.rule = rule
+        self.is_new = is_new
         self.until_ms = until_ms
         self.outcome: asyncio.Future[Judged | None] = asyncio.get_running_loop().create_future()
         """How it was judged; None: it is its turn to judge."""
@@ -54,15 +68,23 @@ class Turns:
         return len(self._waiting)
 
     async def judge(
-        self, one: UserId, other: UserId, rule: Rule[Negotiation], until_ms: int | None = None
+        self,
+        one: UserId,
+        other: UserId,
+        rule: Rule[Negotiation],
+        until_ms: int | None = None,
+        *,
+        is_new: bool = False,
     ) -> Judged:
         """Judge a signal when it is its turn. After `until_ms` it changes nothing any more.
+
+        If it `is_new`, the two negotiate nothing yet, as far as its sender says.
 
         Raises:
             StoreUnavailable: not judged, or not known whether it is. So do those that were judged with it.
             BrokerAway: others could not be told.
         """
-        key, mine = Keys.pair(one, other), _Asked(rule, until_ms)
+        key, mine = Keys.pair(one, other), _Asked(rule, until_ms, is_new=is_new)
         waiting = self._waiting.get(key)
         if waiting is None:
             self._waiting[key] = []
@@ -96,7 +118,7 @@ class Turns:
         limits = [each.until_ms for each in together if each.until_ms is not None]
         rules, until_ms = [each.rule for each in together], min(limits, default=None)
         try:
-            judged = await self._judge(one, other, rules, until_ms)
+            judged = await self._judge(one, other, rules, until_ms, is_new=mine.is_new)
         except (StoreUnavailable, BrokerAway) as error:
             for each in others:
                 _set(each, error)

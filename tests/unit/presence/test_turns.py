@@ -47,9 +47,16 @@ class Judging:
         """What happens just before the turn is passed on."""
 
     async def judge(
-        self, _one: UserId, _other: UserId, rules: Sequence[Rule[Negotiation]], _until_ms: int | None
+        self,
+        one: UserId,
+        other: UserId,
+        rules: Sequence[Rule[Negotiation]],
+        until_ms: int | None,
+        *,
+        is_new: bool,
     ) -> list[Judged]:
         """Judge the first so many."""
+        del one, other, until_ms, is_new
         names = [name_of(rule) for rule in rules]
         self.batches.append(names)
         await self.may_go_on.wait()
