@@ -16,7 +16,7 @@ from presence.announce import Announcer
 from presence.call_endings import ENDED_AT_ONCE
 from presence.effects import NOTHING_TOLD, AllHear, Effects, Told
 from presence.old_calls import OldCalls
-from presence.records import MAX_TRIES, Records, user_in
+from presence.records import MAX_TRIES, Guess, Records, user_in
 from presence.room_log import RoomLog
 from presence.rosters import Rosters
 from presence.rules.change import (
@@ -185,12 +185,12 @@ class Changes:
         rules: Sequence[Rule[Negotiation]],
         until_ms: int | None = None,
         *,
-        is_new: bool = False,
+        guess: Guess = "changes",
     ) -> list[Judged]:
         """Change what two users negotiate by several rules, in order: the first so many, and one at least.
 
         They decide on what this process remembers, if what they decide is written: that finds out whether the
-        negotiation is another one meanwhile. Else it is read. With `is_new` there is hardly one yet.
+        negotiation is another one meanwhile. Else it is read. The `guess` is what the first of them does.
 
         A refusal is confirmed by the leader's records before it is believed: a replica that lags a moment
         behind must not refuse the answer to an offer that was just accepted. After `until_ms`, in Unix
@@ -205,7 +205,7 @@ class Changes:
             nonlocal may_recall
             if may_recall and not leader:
                 may_recall = False
-                recalled = self._records.recall(users, target.key, is_new=is_new)
+                recalled = self._records.recall(users, target.key, guess)
                 if recalled is not None:
                     return Loaded(recalled, is_remembered=True)
             return Loaded(await self._records.read_negotiation(users, target.key, confirmed=leader))

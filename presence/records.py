@@ -6,7 +6,7 @@ import functools
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
@@ -45,6 +45,10 @@ _negotiation = msgspec.msgpack.Decoder(Negotiation)
 _entry = msgspec.msgpack.Decoder(RosterEntry)
 
 _unreadable: Final = Unreadable(logging.getLogger(__name__))
+
+Guess = Literal["begins", "changes", "may be held"]
+"""What a signal does to a negotiation, by what is known of the signal: it begins one, changes one, or changes
+one that nobody has answered. What changes nothing is not decided on what is remembered."""
 
 ReadT = TypeVar("ReadT")
 
@@ -124,17 +128,20 @@ class Records:
         self._offline_retention_s = offline_retention_s
         self.memory = Memory() if memory is None else memory
 
-    def recall(self, users: tuple[str, ...], pair: str, *, is_new: bool) -> dict[str, Record] | None:
+    def recall(self, users: tuple[str, ...], pair: str, guess: Guess) -> dict[str, Record] | None:
         """Return what is remembered of two users and their negotiation; None: it has to be read.
 
-        If the negotiation `is_new`, it is taken not to be there, unless it is known to be.
+        If it begins, it is taken not to be there, unless it is known to be.
         """
         found = self.memory.users(users)
         stored = self.memory.pair(pair)
-        if found is None or (stored is None and not is_new):
+        if found is None or (stored is None and guess != "begins"):
             return None
         if stored is not None:
             found[pair] = stored
+            negotiation, _ = self.negotiation_in(found, pair)
+            if guess == "may be held" and negotiation is not None and negotiation.established:
+                return None
         return found
 
     async def read_negotiation(

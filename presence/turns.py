@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from presence.changes import Judged
+from presence.records import Guess
 from presence.rules.change import Rule
 from presence.rules.negotiated import Negotiation
 from presence.store import StoreUnavailable
@@ -32,7 +33,7 @@ class Judge(Protocol):
         rules: Sequence[Rule[Negotiation]],
         until_ms: int | None,
         *,
-        is_new: bool,
+        guess: Guess,
     ) -> list[Judged]:
         """Judge the first so many of several signals of two users, one at least, until a time."""
         ...
@@ -41,11 +42,11 @@ class Judge(Protocol):
 class _Asked:
     """One signal."""
 
-    __slots__ = ("has_turn", "is_alone", "is_new", "outcome", "rule", "until_ms")
+    __slots__ = ("guess", "has_turn", "is_alone", "outcome", "rule", "until_ms")
 
-    def __init__(self, rule: Rule[Negotiation], until_ms: int | None, *, is_new: bool) -> None:
+    def __init__(self, rule: Rule[Negotiation], until_ms: int | None, guess: Guess) -> None:
         self.rule = rule
-        self.is_new = is_new
+        self.guess = guess
         self.until_ms = until_ms
         self.outcome: asyncio.Future[Judged | None] = asyncio.get_running_loop().create_future()
         """How it was judged; None: it is its turn to judge."""
@@ -74,17 +75,17 @@ class Turns:
         rule: Rule[Negotiation],
         until_ms: int | None = None,
         *,
-        is_new: bool = False,
+        guess: Guess = "changes",
     ) -> Judged:
         """Judge a signal when it is its turn. After `until_ms` it changes nothing any more.
 
-        If it `is_new`, the two negotiate nothing yet, as far as its sender says.
+        The `guess` says what it does to the negotiation, as far as can be told by itself.
 
         Raises:
             StoreUnavailable: not judged, or not known whether it is. So do those that were judged with it.
             BrokerAway: others could not be told.
         """
-        key, mine = Keys.pair(one, other), _Asked(rule, until_ms, is_new=is_new)
+        key, mine = Keys.pair(one, other), _Asked(rule, until_ms, guess)
         waiting = self._waiting.get(key)
         if waiting is None:
             self._waiting[key] = []
@@ -118,7 +119,7 @@ class Turns:
         limits = [each.until_ms for each in together if each.until_ms is not None]
         rules, until_ms = [each.rule for each in together], min(limits, default=None)
         try:
-            judged = await self._judge(one, other, rules, until_ms, is_new=mine.is_new)
+            judged = await self._judge(one, other, rules, until_ms, guess=mine.guess)
         except (StoreUnavailable, BrokerAway) as error:
             for each in others:
                 _set(each, error)

@@ -35,7 +35,7 @@ class Pace(NamedTuple):
     """How long is waited before another watch, in seconds."""
 
     after_gap: float = 0.5
-    after_refusal: float = 30.0
+    after_refusal: float = 60.0
     """Of a broker that has older permissions, or no bucket: each attempt is a line in its log."""
 
 

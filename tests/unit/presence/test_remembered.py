@@ -89,7 +89,7 @@ async def test_a_pair_that_another_process_has_changed_is_read_after_all() -> No
     assert [each.frame for each in judged.reply.deliveries] == [None, b"1"]
 
 
-async def test_an_offer_to_begin_takes_it_that_there_is_no_call_and_finds_out() -> None:
+async def test_an_offer_that_begins_finds_out_that_there_is_one() -> None:
     judged = await Judged().both_come()
     await judged.said("bob", "OFFER", "crossing", by=judged.other)
     assert await judged.said("alice", "OFFER", "offer") == [WRITE, READ, WRITE]
@@ -152,7 +152,7 @@ async def test_a_call_of_a_session_that_ended_unheard_ends_once() -> None:
     assert not (await judged.other.pair("alice", "bob")).is_active
 
 
-async def test_an_older_sessions_call_is_never_ended_by_what_is_only_remembered() -> None:
+async def test_no_call_ends_by_what_is_only_remembered_of_a_user() -> None:
     judged = await Judged().both_come()
     watch = judged.process.watch
     assert watch is not None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from presence.changes import Judged
+from presence.records import Guess
 from presence.rules.change import Change, Facts, Rule
 from presence.rules.negotiated import Negotiation
 from presence.store import StoreUnavailable
@@ -53,10 +54,10 @@ class Judging:
         rules: Sequence[Rule[Negotiation]],
         until_ms: int | None,
         *,
-        is_new: bool,
+        guess: Guess,
     ) -> list[Judged]:
         """Judge the first so many."""
-        del one, other, until_ms, is_new
+        del one, other, until_ms, guess
         names = [name_of(rule) for rule in rules]
         self.batches.append(names)
         await self.may_go_on.wait()
