@@ -16,7 +16,7 @@ from presence.announce import Announcer
 from presence.call_endings import ENDED_AT_ONCE
 from presence.effects import NOTHING_TOLD, AllHear, Effects, Told
 from presence.old_calls import OldCalls
-from presence.records import MAX_TRIES, Records, user_in, users_in
+from presence.records import MAX_TRIES, Guess, Records, user_in
 from presence.room_log import RoomLog
 from presence.rosters import Rosters
 from presence.rules.change import (
@@ -63,6 +63,14 @@ class Finished(NamedTuple):
     record: User | Negotiation | None
     revision: int
     look_again: LookAgain | None = None
+
+
+class Loaded(NamedTuple):
+    """What a rule decides on."""
+
+    found: Found
+    is_remembered: bool = False
+    """It was not read, but is what this process knew already: what writes nothing is not decided on it."""
 
 
 class Judged(NamedTuple):
@@ -122,10 +130,10 @@ class Changes:
         entries = (*(Keys.room(room, user) for room in rooms), *also)
         first = [] if found is None else [found]
 
-        async def load(leader: bool) -> Found:
+        async def load(leader: bool) -> Loaded:
             if first and not leader:
-                return first.pop()
-            return await self._records.store.read(target.key, *entries, confirmed=leader)
+                return Loaded(first.pop())
+            return Loaded(await self._records.store.read(target.key, *entries, confirmed=leader))
 
         looked_at = (target.key, *entries)
 
@@ -171,9 +179,18 @@ class Changes:
         return judged
 
     async def negotiations(
-        self, one: UserId, other: UserId, rules: Sequence[Rule[Negotiation]], until_ms: int | None = None
+        self,
+        one: UserId,
+        other: UserId,
+        rules: Sequence[Rule[Negotiation]],
+        until_ms: int | None = None,
+        *,
+        guess: Guess = "changes",
     ) -> list[Judged]:
         """Change what two users negotiate by several rules, in order: the first so many, and one at least.
+
+        They decide on what this process remembers, if what they decide is written: that finds out whether the
+        negotiation is another one meanwhile. Else it is read. The `guess` is what the first of them does.
 
         A refusal is confirmed by the leader's records before it is believed: a replica that lags a moment
         behind must not refuse the answer to an offer that was just accepted. After `until_ms`, in Unix
@@ -182,8 +199,16 @@ class Changes:
         target = NegotiationRecord(one, other, self._records, self._effects, self.clock)
         users = (Keys.user(one), Keys.user(other))
 
-        async def load(leader: bool) -> Found:
-            return await self._records.store.read(*users, target.key, confirmed=leader)
+        may_recall = True
+
+        async def load(leader: bool) -> Loaded:
+            nonlocal may_recall
+            if may_recall and not leader:
+                may_recall = False
+                recalled = self._records.recall(users, target.key, guess)
+                if recalled is not None:
+                    return Loaded(recalled, is_remembered=True)
+            return Loaded(await self._records.read_negotiation(users, target.key, confirmed=leader))
 
         def doubts(change: Change[Negotiation]) -> tuple[str, ...]:
             return _doubted(change.reply, users, target.key)
@@ -209,8 +234,8 @@ class Changes:
         target = NegotiationRecord(one, other, self._records, self._effects, self.clock)
         users = (Keys.user(one), Keys.user(other))
 
-        async def load(_leader: bool) -> Found:
-            return await self._records.store.read(*users, target.key, confirmed=True)
+        async def load(_leader: bool) -> Loaded:
+            return Loaded(await self._records.read_negotiation(users, target.key, confirmed=True))
 
         await self._change(target, rule, load, users, confirmed=True, doubts=lambda _: ())
 
@@ -243,11 +268,11 @@ class Changes:
         users = (Keys.user(user), Keys.user(peer))
         first: list[dict[str, Record]] = [{target.key: found[target.key]}]
 
-        async def load(_leader: bool) -> Found:
+        async def load(_leader: bool) -> Loaded:
             if first and all(key in found for key in users):
-                return first.pop() | {key: found[key] for key in users}
+                return Loaded(first.pop() | {key: found[key] for key in users})
             stored = first.pop() if first else await self._records.store.read(target.key, confirmed=True)
-            return {**stored, **await self._records.store.read(*users, confirmed=True)}
+            return Loaded({**stored, **await self._records.store.read(*users, confirmed=True)})
 
         await self._change(target, rule, load, users, confirmed=True, doubts=lambda _: ())
 
@@ -255,7 +280,7 @@ class Changes:
         self,
         target: Target[RecordT],
         rule: Rule[RecordT],
-        load: Callable[[bool], Awaitable[Found]],
+        load: Callable[[bool], Awaitable[Loaded]],
         others: tuple[str, ...],
         *,
         confirmed: bool = False,
@@ -269,7 +294,7 @@ class Changes:
         told = NOTHING_TOLD
         for _ in range(MAX_TRIES):
             now = self.clock()
-            found = await load(confirmed)
+            found, is_remembered = await load(confirmed)
             record, revision = target.find(found)
             told = Told({}, told.numbers)
             if (
@@ -290,7 +315,7 @@ class Changes:
                 seen = record  # what is left of its effects, it is for the rule to say what becomes of
                 if record is not None and record.pending:
                     seen = msgspec.structs.replace(record, pending=told.left)
-                step = rule(seen, users_in(found, target.beside), facts)
+                step = rule(seen, self._records.users_in(found, target.beside), facts)
                 if isinstance(step, Prepare):
                     facts = await self._prepare(target.owner, step, found, facts)
                     continue
@@ -298,6 +323,8 @@ class Changes:
                     confirmed = True
                     if await self._has_changed(doubted, found):
                         break
+                elif is_remembered and not confirmed and step.record is None and step.then is None:
+                    break
                 if until_ms is not None and self.clock() > until_ms:
                     raise StoreUnavailable("asked too long ago")
                 try:

@@ -15,7 +15,7 @@ import msgspec
 from presence.changes import Changes, Judged
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
-from presence.records import Records
+from presence.records import Guess, Records
 from presence.room_log import RoomLog
 from presence.rules import entitled, holding, room, session, signals
 from presence.rules.change import Facts, Rule, Step
@@ -31,6 +31,7 @@ from presence.turns import Turns
 from tieline import metrics
 from tieline.runtime.together import Together
 from tieline.wire.codes import ErrorCode
+from tieline.wire.envelope import COMMAND_OF, Candidate, Offer
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.answers import Done, Refused
 from tieline.wire.internal.directions import PresenceReply, PresenceRequest
@@ -62,6 +63,8 @@ LATE_MS: Final = 10_000
 last one that it asks waits 3 s for a verdict. An offer that was accepted later would wait for its answer
 though nobody has sent it. The rest is for what the two differ in about the broker's time."""
 
+_OFFER, _CANDIDATE = COMMAND_OF[Offer], COMMAND_OF[Candidate]
+
 NO_ROOMS: Final[tuple[RoomId, ...]] = ()
 NO_KEYS: Final[tuple[str, ...]] = ()
 
@@ -88,6 +91,13 @@ Handler = Callable[..., Awaitable[PresenceReply]]
 def _lease(ask: OpenSession | Register) -> tuple[str, ...]:
     """Name the key that says whether the asking gateway has its lease, if the gateway is to be held to it."""
     return (Keys.lease_timer(ask.gateway),) if ask.asked else ()
+
+
+def _guess(ask: Check) -> Guess:
+    """Guess what a signal does. An offer within a call mostly names the call."""
+    if ask.cmd == _OFFER:
+        return "changes" if ask.call else "begins"
+    return "may be held" if ask.cmd == _CANDIDATE else "changes"
 
 
 class Carried(NamedTuple):
@@ -267,7 +277,7 @@ class Operations:
             rule = entitled.checked(ask.user, rule)
         rule = holding.checked(ask, rule)
         until_ms = ask.at + LATE_MS if ask.at else None
-        return await self._turns.judge(ask.user, ask.to, rule, until_ms)
+        return await self._turns.judge(ask.user, ask.to, rule, until_ms, guess=_guess(ask))
 
     async def _once(
         self, ask: OpenSession | EndSession, carry_out: Callable[[], Awaitable[PresenceReply]]

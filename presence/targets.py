@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from presence.effects import NOTHING_TOLD, Effects, Told
-from presence.records import Records, negotiation_in, user_in
+from presence.records import Records, user_in
 from presence.rules import call_steps
 from presence.rules.change import Change, RecordT
 from presence.rules.effects import RemoveNote, is_cheap
@@ -111,7 +111,7 @@ class NegotiationRecord:
 
     def find(self, found: Found) -> tuple[Negotiation | None, int]:
         """Find the record and its revision among what was read."""
-        return negotiation_in(found, self.key)
+        return self._records.negotiation_in(found, self.key)
 
     async def write(
         self,

@@ -6,10 +6,11 @@ judges is `presence.changes`. Nobody waits here who was not let in by a pool (`p
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from presence.changes import Judged
+from presence.records import Guess
 from presence.rules.change import Rule
 from presence.rules.negotiated import Negotiation
 from presence.store import StoreUnavailable
@@ -21,17 +22,31 @@ from tieline.wire.subjects import Keys
 TOGETHER: Final = 64
 """Signals that are judged in one change: as many as candidates are held, some 20 us of the loop each."""
 
-Judge = Callable[[UserId, UserId, Sequence[Rule[Negotiation]], int | None], Awaitable[list[Judged]]]
-"""Judge the first so many of several signals of two users, one at least, until a time."""
+
+class Judge(Protocol):
+    """Judges: `presence.changes.Changes.negotiations` does."""
+
+    async def __call__(
+        self,
+        one: UserId,
+        other: UserId,
+        rules: Sequence[Rule[Negotiation]],
+        until_ms: int | None,
+        *,
+        guess: Guess,
+    ) -> list[Judged]:
+        """Judge the first so many of several signals of two users, one at least, until a time."""
+        ...
 
 
 class _Asked:
     """One signal."""
 
-    __slots__ = ("has_turn", "is_alone", "outcome", "rule", "until_ms")
+    __slots__ = ("guess", "has_turn", "is_alone", "outcome", "rule", "until_ms")
 
-    def __init__(self, rule: Rule[Negotiation], until_ms: int | None) -> None:
+    def __init__(self, rule: Rule[Negotiation], until_ms: int | None, guess: Guess) -> None:
         self.rule = rule
+        self.guess = guess
         self.until_ms = until_ms
         self.outcome: asyncio.Future[Judged | None] = asyncio.get_running_loop().create_future()
         """How it was judged; None: it is its turn to judge."""
@@ -54,15 +69,23 @@ class Turns:
         return len(self._waiting)
 
     async def judge(
-        self, one: UserId, other: UserId, rule: Rule[Negotiation], until_ms: int | None = None
+        self,
+        one: UserId,
+        other: UserId,
+        rule: Rule[Negotiation],
+        until_ms: int | None = None,
+        *,
+        guess: Guess = "changes",
     ) -> Judged:
         """Judge a signal when it is its turn. After `until_ms` it changes nothing any more.
+
+        The `guess` says what it does to the negotiation, as far as can be told by itself.
 
         Raises:
             StoreUnavailable: not judged, or not known whether it is. So do those that were judged with it.
             BrokerAway: others could not be told.
         """
-        key, mine = Keys.pair(one, other), _Asked(rule, until_ms)
+        key, mine = Keys.pair(one, other), _Asked(rule, until_ms, guess)
         waiting = self._waiting.get(key)
         if waiting is None:
             self._waiting[key] = []
@@ -96,7 +119,7 @@ class Turns:
         limits = [each.until_ms for each in together if each.until_ms is not None]
         rules, until_ms = [each.rule for each in together], min(limits, default=None)
         try:
-            judged = await self._judge(one, other, rules, until_ms)
+            judged = await self._judge(one, other, rules, until_ms, guess=mine.guess)
         except (StoreUnavailable, BrokerAway) as error:
             for each in others:
                 _set(each, error)

@@ -19,6 +19,11 @@ from tieline.wire.checks import UNREADABLE
 
 ACCOUNT_INFO: Final = "$JS.API.INFO"
 
+_NANOSECONDS: Final = 1_000_000_000
+
+_ACK_TOKENS: Final = 9
+"""Of a subject on which a pushed message is acknowledged, without domain and account."""
+
 
 def create_stream(stream: str) -> str:
     """Where a stream is made."""
@@ -57,6 +62,29 @@ def delete_message(stream: str) -> str:
 def create_consumer(stream: str, consumer: str, filter_subject: str) -> str:
     """Where a durable consumer of the messages on some subjects is made."""
     return f"$JS.API.CONSUMER.CREATE.{stream}.{consumer}.{filter_subject}"
+
+
+def watch_of(
+    stream: str, name: str, deliver: str, pattern: str, heartbeat_s: float, gone_after_s: float
+) -> bytes:
+    """Ask (`create_consumer`) that what is stored on some subjects from now on is pushed to `deliver`.
+
+    It comes once and in order, numbered (`delivered_as`), and a heartbeat where nothing comes
+    (`last_delivered`). `read_watch` reads the answer. Without a listener it ends by itself.
+    """
+    config = {
+        "name": name,
+        "deliver_subject": deliver,
+        "deliver_policy": "new",
+        "ack_policy": "none",
+        "max_deliver": 1,
+        "filter_subject": pattern,
+        "idle_heartbeat": int(heartbeat_s * _NANOSECONDS),
+        "inactive_threshold": int(gone_after_s * _NANOSECONDS),
+        "mem_storage": True,
+        "num_replicas": 1,
+    }
+    return _encoder.encode({"stream_name": stream, "config": config})
 
 
 def consumer_info(stream: str, consumer: str) -> str:
@@ -259,6 +287,30 @@ def nonce_of(headers: bytes) -> str:
     return "" if found is None else found[1].decode()
 
 
+HEARTBEAT: Final = "100"
+"""The status of what a consumer says while it has nothing to push."""
+
+
+def last_delivered(message: Headers) -> int:
+    """Read from a heartbeat the number of the last message that was pushed; 0: none was."""
+    return int(message.header(b"Nats-Last-Consumer") or 0)
+
+
+def delivered_as(reply: str) -> tuple[int, int]:
+    """Read from where a pushed message would be acknowledged its sequence in the stream, and its number.
+
+    The broker writes two more tokens in front where its domain and account have names there.
+
+    Raises:
+        ValueError: no consumer has pushed it.
+    """
+    tokens = reply.split(".")
+    if len(tokens) < _ACK_TOKENS or tokens[:2] != ["$JS", "ACK"]:
+        raise ValueError("no consumer has pushed it")
+    at = 5 if len(tokens) == _ACK_TOKENS else 7
+    return int(tokens[at]), int(tokens[at + 1])
+
+
 def up_to(message: Headers) -> int:
     """Read from the end of a direct get's answer how far the replica had got; 0: it does not say.
 
@@ -400,6 +452,20 @@ class LeaderAnswer(msgspec.Struct, frozen=True):
     error: Error | None = None
 
 
+class Delivered(msgspec.Struct, frozen=True):
+    """How far a consumer has got."""
+
+    stream_seq: int
+    """The sequence of the last message of the stream that it has pushed, or that it begins behind."""
+
+
+class Watching(msgspec.Struct, frozen=True):
+    """The answer to `watch_of`; without `delivered` there is no watch."""
+
+    delivered: Delivered | None = None
+    error: Error | None = None
+
+
 class StreamState(msgspec.Struct, frozen=True):
     """What a stream keeps."""
 
@@ -437,6 +503,7 @@ NO_ANSWER_OF_JETSTREAM: Final = Error(description="this is no answer of JetStrea
 _published = msgspec.json.Decoder(Published)
 _message = msgspec.json.Decoder(LeaderAnswer)
 _stream = msgspec.json.Decoder(Stream)
+_watching = msgspec.json.Decoder(Watching)
 
 
 def read_published(answer: bytes) -> Published:
@@ -453,6 +520,14 @@ def read_message(answer: bytes) -> LeaderAnswer:
         return _message.decode(answer)
     except UNREADABLE:
         return LeaderAnswer(error=NO_ANSWER_OF_JETSTREAM)
+
+
+def read_watch(answer: bytes) -> Watching:
+    """Read the answer to `watch_of`. One that cannot be understood says that nothing is known."""
+    try:
+        return _watching.decode(answer)
+    except UNREADABLE:
+        return Watching()
 
 
 def read_stream(answer: bytes) -> Stream:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from presence.changes import Judged
+from presence.records import Guess
 from presence.rules.change import Change, Facts, Rule
 from presence.rules.negotiated import Negotiation
 from presence.store import StoreUnavailable
@@ -47,9 +48,16 @@ class Judging:
         """What happens just before the turn is passed on."""
 
     async def judge(
-        self, _one: UserId, _other: UserId, rules: Sequence[Rule[Negotiation]], _until_ms: int | None
+        self,
+        one: UserId,
+        other: UserId,
+        rules: Sequence[Rule[Negotiation]],
+        until_ms: int | None,
+        *,
+        guess: Guess,
     ) -> list[Judged]:
         """Judge the first so many."""
+        del one, other, until_ms, guess
         names = [name_of(rule) for rule in rules]
         self.batches.append(names)
         await self.may_go_on.wait()

@@ -40,6 +40,40 @@ def test_a_subject_is_spelled_as_jetstream_has_it(subject: str, spelled: str) ->
     assert subject == spelled
 
 
+def test_a_watch_is_asked_for_and_answered_as_jetstream_has_it() -> None:
+    asked = json.loads(jetstream.watch_of("S", "w", "in.box", "a.*", 0.5, 10.0))
+    assert asked["stream_name"] == "S"
+    assert (asked["config"]["filter_subject"], asked["config"]["deliver_subject"]) == ("a.*", "in.box")
+    assert (asked["config"]["idle_heartbeat"], asked["config"]["ack_policy"]) == (500_000_000, "none")
+    begun = jetstream.read_watch(b'{"delivered":{"consumer_seq":0,"stream_seq":7}}')
+    assert begun.delivered is not None
+    assert begun.delivered.stream_seq == 7
+    refused = jetstream.read_watch(
+        b'{"error":{"code":404,"err_code":10059,"description":"stream not found"}}'
+    )
+    assert (refused.delivered, refused.error and refused.error.err_code) == (None, 10059)
+    assert jetstream.read_watch(b"\xff") == jetstream.Watching()
+
+
+@pytest.mark.parametrize(
+    "reply", ["$JS.ACK.S.c.1.8.3.1795955110934808353.0", "$JS.ACK.hub.A1B2.S.c.1.8.3.1795955110.0.x9"]
+)
+def test_a_pushed_message_says_where_it_stands(reply: str) -> None:
+    assert jetstream.delivered_as(reply) == (8, 3)
+
+
+@pytest.mark.parametrize("reply", ["", "$JS.ACK.S.c.1", "t.presence.1.inbox.x.y.z.a.b.c"])
+def test_what_no_consumer_has_pushed_stands_nowhere(reply: str) -> None:
+    with pytest.raises(ValueError, match="no consumer"):
+        jetstream.delivered_as(reply)
+
+
+def test_a_heartbeat_says_how_far_it_has_got() -> None:
+    beat = Message("s", "", b"", b"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 3\r\n\r\n")
+    assert (beat.status, jetstream.last_delivered(beat)) == (jetstream.HEARTBEAT, 3)
+    assert jetstream.last_delivered(Message("s", "", b"", b"")) == 0
+
+
 def test_a_named_message_carries_its_name_and_nothing_else() -> None:
     assert jetstream.named("7f.alice") == block({"Nats-Msg-Id": "7f.alice"})
 
