@@ -8,7 +8,7 @@ and is asked for again.
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -34,11 +34,14 @@ from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import RoomJoined, RoomMembers
 from tieline.wire.internal.sessions import Opened
-from tieline.wire.internal.signals import Relay
+from tieline.wire.internal.signals import Relay, Verdicts
 from tieline.wire.subjects import Keys
 
 MAX_CARRIED_OUT: Final = 65_536
 """Records of which a process remembers that it told others: as many users as change theirs within minutes."""
+
+
+ReplyT = TypeVar("ReplyT", bound=PresenceReply)
 
 
 class Finished(NamedTuple):
@@ -164,12 +167,18 @@ class Changes:
         finished = await self._change(target, rule, load, users, doubts=doubts, until_ms=until_ms)
         reply = finished.reply
         assert not isinstance(reply, ListRoom | Entered)  # no rule of negotiations is about rooms
-        if isinstance(reply, Relay) and any(lies_apart(each.frame) for each in reply.deliveries):
-            return await self._completed(reply, one, other, {target.key: finished.revision})
-        return reply
+        written = {target.key: finished.revision}
+        if isinstance(reply, Verdicts):
+            verdicts = [await self._completed(verdict, one, other, written) for verdict in reply.verdicts]
+            return Verdicts(tuple(verdicts))
+        return await self._completed(reply, one, other, written)
 
-    async def _completed(self, relay: Relay, one: UserId, other: UserId, written: Mapping[str, int]) -> Relay:
+    async def _completed(
+        self, relay: ReplyT, one: UserId, other: UserId, written: Mapping[str, int]
+    ) -> ReplyT:
         """Put the frames that lie apart into a reply. One that is there no more has waited for too long."""
+        if not isinstance(relay, Relay) or not any(lies_apart(each.frame) for each in relay.deliveries):
+            return relay
         digests = {digest for each in relay.deliveries if (digest := lies_apart(each.frame)) is not None}
         keys = {Keys.held(one, other, digest): digest for digest in digests}
         found = await self._records.read_after(written, *written, *keys)
@@ -360,5 +369,8 @@ def _doubted(reply: Reply, users: tuple[str, ...], pair: str) -> tuple[str, ...]
             return (pair,)
         case Refused() | SessionGone():
             return (*users, pair)
+        case Verdicts(verdicts):
+            named = (_doubted(verdict, users, pair) for verdict in verdicts)
+            return tuple(dict.fromkeys(key for keys in named for key in keys))
         case _:
             return ()

@@ -17,10 +17,9 @@ from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.records import Records
 from presence.room_log import RoomLog
-from presence.rules import entitled, holding, room, session, signals
-from presence.rules.change import Facts, Rule, Step
+from presence.rules import entitled, holding, room, series, session, signals
+from presence.rules.change import Facts, Step
 from presence.rules.entitled import Entitled
-from presence.rules.negotiated import Negotiation
 from presence.rules.retell_pace import RetellPace
 from presence.rules.signals import Terms
 from presence.rules.user import User
@@ -220,7 +219,7 @@ class Operations:
         return counted
 
     async def _check(self, ask: Check) -> PresenceReply:
-        rule: Rule[Negotiation] = functools.partial(signals.check, ask, self._terms)
+        rule = series.judging(ask, lambda one: functools.partial(signals.check, one, self._terms))
         if self._entitlement is not None:
             rule = entitled.checked(ask.user, rule)
         rule = holding.checked(ask, rule)

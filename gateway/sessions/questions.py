@@ -6,6 +6,7 @@ forgotten it: the session is registered again, and what was asked is asked once 
 
 import asyncio
 import functools
+import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -26,7 +27,7 @@ from tieline.wire.internal.answers import Outdated, SessionGone
 from tieline.wire.internal.directions import PresenceReply, RouterReply
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers
 from tieline.wire.internal.sessions import Regrant
-from tieline.wire.internal.signals import Signal
+from tieline.wire.internal.signals import Answers, Signal
 
 AboutSession = JoinRoom | LeaveRoom | ListMembers | Regrant
 
@@ -93,20 +94,24 @@ class Questions:
             self._ask_router(session, ask, answered)
 
     def _ask_router(self, session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
+        signal = ask.signal
+        if ask.then:
+            then = tuple(behind.signal.frame for behind in ask.then)
+            signal = msgspec.structs.replace(signal, then=then)
 
         def on_registered(gone: SessionGone | None) -> None:
             if gone is not None:
                 answered(ask, gone)
             else:
-                self._ask_signal(ask.cmd, ask.signal, lambda reply: answered(ask, reply))
+                self._ask_signal(ask.cmd, signal, lambda reply: answered(ask, reply))
 
-        def on_reply(reply: RouterReply | None) -> None:
-            if isinstance(reply, SessionGone) and not reply.replaced:
+        def on_reply(reply: RouterReply | Answers | None) -> None:
+            if _is_forgotten(reply):
                 self._begin(self._registrations.register(session), on_registered, None)
             else:
-                answered(ask, reply)
+                answered(ask, _up_to_forgotten(reply))
 
-        self._ask_signal(ask.cmd, ask.signal, on_reply)
+        self._ask_signal(ask.cmd, signal, on_reply)
 
     def ask_presence(self, session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:
         """Ask presence about a room or a newer token of a session; `answered` is called once."""
@@ -178,3 +183,16 @@ class Questions:
                 answered(answer)
 
         self._tasks.create_task(guarded())
+
+
+def _is_forgotten(reply: RouterReply | Answers | None) -> bool:
+    """Whether presence has forgotten the session of the first signal that was asked about."""
+    first = reply.answers[0] if isinstance(reply, Answers) else reply
+    return isinstance(first, SessionGone) and not first.replaced
+
+
+def _up_to_forgotten(reply: RouterReply | Answers | None) -> RouterReply | Answers | None:
+    """Leave out what comes after presence has forgotten the session: that is asked again."""
+    if not isinstance(reply, Answers):
+        return reply
+    return Answers(tuple(itertools.takewhile(lambda one: not _is_forgotten(one), reply.answers)))
