@@ -105,7 +105,7 @@ class ReplacedMail:
 
     async def _find(self, name: str) -> int:
         """Find where a frame is stored; 0: nowhere, as far as the stream remembers."""
-        headers = jetstream.only_asking(name)
+        headers = jetstream.only_asking(name, is_alone=self._requests.is_alone)
         reply = await self._requests.ask_once(self._question, b"", PATIENCE_S, headers)
         answer = jetstream.read_published(reply.data)
         return answer.seq if answer.duplicate else 0

@@ -238,7 +238,7 @@ class Relaying:
         Raises:
             NoAnswer: the mailbox does not answer.
         """
-        headers = jetstream.only_asking(message_id(user, frame))
+        headers = jetstream.only_asking(message_id(user, frame), is_alone=self._broker.is_alone)
         subject = self._subjects.mailbox_question()
         reply = await self._requests.ask_once(subject, b"", STORE_PATIENCE_S, headers)
         return jetstream.read_published(reply.data).duplicate

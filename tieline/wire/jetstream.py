@@ -105,6 +105,7 @@ _EXPECTED_REVISION: Final = "Nats-Expected-Last-Subject-Sequence"
 _BATCH_ID: Final = "Nats-Batch-Id"
 _BATCH_SEQUENCE: Final = "Nats-Batch-Sequence"
 _BATCH_COMMIT: Final = "Nats-Batch-Commit"
+_NO_SEQUENCE: Final = str((1 << 53) - 1)
 _TTL: Final = "Nats-TTL"
 _OPERATION: Final = "KV-Operation"
 
@@ -159,12 +160,16 @@ def named_anew(message_id: str, nonce: str) -> bytes:
     return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n%b: %b\r\n\r\n" % (message_id.encode(), _NONCE, nonce.encode())
 
 
-def only_asking(message_id: str) -> dict[str, str]:
+def only_asking(message_id: str, *, is_alone: bool) -> dict[str, str]:
     """Return headers that make a publish ask whether a message of this name was stored, and store nothing.
 
-    It expects an impossible predecessor; JetStream looks for duplicates before it looks at that.
+    It expects what cannot be; JetStream looks for duplicates before it looks at that. `is_alone`: the stream
+    is one node's, which does so with an expected predecessor. The leader of several would take the name for
+    one that is being stored from then on, and store nothing of that name; it does so with an expected
+    sequence.
     """
-    return {_MESSAGE_ID: message_id, _EXPECTED_LAST_ID: "never"}
+    cannot_be = {_EXPECTED_LAST_ID: "never"} if is_alone else {_EXPECTED_REVISION: _NO_SEQUENCE}
+    return {_MESSAGE_ID: message_id, **cannot_be}
 
 
 def replacing(revision: int, ttl_s: int | None = None) -> dict[str, str]:

@@ -187,6 +187,16 @@ async def test_frames_of_several_signals_keep_their_orders(mailbox: Mailbox) -> 
         assert [name for name in stored if name.startswith(who)] == names
 
 
+async def test_a_frame_that_was_asked_about_is_stored_when_it_comes(mailbox: Mailbox) -> None:
+    frame = parcel("1").frame
+    assert not await mailbox.relaying.was_stored(BOB, frame)
+
+    assert await mailbox.carries("1") == Carried(1, STORED, (0,))
+
+    assert await mailbox.relaying.was_stored(BOB, frame)
+    assert await mailbox.names(1) == ["1"]
+
+
 # One node: each follows the one before it.
 
 
