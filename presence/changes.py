@@ -167,16 +167,15 @@ class Changes:
         finished = await self._change(target, rule, load, users, doubts=doubts, until_ms=until_ms)
         reply = finished.reply
         assert not isinstance(reply, ListRoom | Entered)  # no rule of negotiations is about rooms
-        written = {target.key: finished.revision}
-        if isinstance(reply, Verdicts):
-            verdicts = [await self._completed(verdict, one, other, written) for verdict in reply.verdicts]
-            return Verdicts(tuple(verdicts))
-        return await self._completed(reply, one, other, written)
+        return await self._completed(reply, one, other, {target.key: finished.revision})
 
     async def _completed(
         self, relay: ReplyT, one: UserId, other: UserId, written: Mapping[str, int]
     ) -> ReplyT:
         """Put the frames that lie apart into a reply. One that is there no more has waited for too long."""
+        if isinstance(relay, Verdicts):
+            verdicts = [await self._completed(verdict, one, other, written) for verdict in relay.verdicts]
+            return msgspec.structs.replace(relay, verdicts=tuple(verdicts))
         if not isinstance(relay, Relay) or not any(lies_apart(each.frame) for each in relay.deliveries):
             return relay
         digests = {digest for each in relay.deliveries if (digest := lies_apart(each.frame)) is not None}

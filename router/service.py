@@ -114,8 +114,8 @@ class RouterService:
         for place, signal in enumerate(pack):
             if signal is None:
                 continue
-            if not is_from(signal.frame, cmd, signal.user, signal.to) or not all(
-                is_from(frame, cmd, signal.user, signal.to) for frame in signal.then
+            if not is_from(signal.frame, cmd, signal.user, signal.to) or (
+                signal.then and not _are_from(signal, cmd)
             ):
                 self._unreadable.note("signal", "its frame says something else", _UNREADABLE)
                 continue
@@ -267,6 +267,10 @@ class RouterService:
 def _guard(cmd: str) -> Guard:
     """Keep a bug that one signal meets from the others of its pack, and from the process."""
     return bug_guard(_log, "signal unanswered: a bug", cmd=cmd)
+
+
+def _are_from(signal: Signal, cmd: str) -> bool:
+    return all(is_from(frame, cmd, signal.user, signal.to) for frame in signal.then)
 
 
 def _granted(signal: Signal, verdict: Verdict, now: float) -> Grant | None:
