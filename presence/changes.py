@@ -42,12 +42,12 @@ from presence.store import ABSENT, Conflict, Record, StoreUnavailable
 from presence.targets import Clock, Found, NegotiationRecord, Target, UserRecord
 from tieline import metrics
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import RoomId, UserId
+from tieline.wire.ids import FrameDigest, RoomId, UserId
 from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import RoomJoined, RoomMembers
 from tieline.wire.internal.sessions import Opened
-from tieline.wire.internal.signals import Relay
+from tieline.wire.internal.signals import Delivery, Relay
 from tieline.wire.subjects import Keys
 
 MAX_CARRIED_OUT: Final = 65_536
@@ -220,13 +220,10 @@ class Changes:
         looks = 0
         if isinstance(finished.reply, Gathered):
             replies, looks = finished.reply
-        judged: list[Judged] = []
-        for place, reply in enumerate(replies):
-            assert not isinstance(reply, ListRoom | Entered | Gathered)  # no rule of negotiations says that
-            offered = None
-            if finished.look_again is not None and place == looks:
-                offered = Offered(one, other, finished.look_again, finished.revision)
-            judged.append(Judged(await self._completed(reply, one, other, written), offered))
+        judged = [Judged(reply) for reply in await self._completed(replies, one, other, written)]
+        if finished.look_again is not None:
+            offered = Offered(one, other, finished.look_again, finished.revision)
+            judged[looks] = judged[looks]._replace(offered=offered)
         return judged
 
     async def end_offered(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> None:
@@ -240,21 +237,22 @@ class Changes:
         await self._change(target, rule, load, users, confirmed=True, doubts=lambda _: ())
 
     async def _completed(
-        self, relay: PresenceReply, one: UserId, other: UserId, written: Mapping[str, int]
-    ) -> PresenceReply:
-        """Put the frames that lie apart into a reply. One that is there no more has waited for too long."""
-        if not isinstance(relay, Relay) or not any(lies_apart(each.frame) for each in relay.deliveries):
-            return relay
-        digests = {digest for each in relay.deliveries if (digest := lies_apart(each.frame)) is not None}
+        self, replies: Sequence[Reply], one: UserId, other: UserId, written: Mapping[str, int]
+    ) -> list[PresenceReply]:
+        """Put the frames that lie apart into replies. One that is there no more has waited for too long."""
+        completed: list[PresenceReply] = []
+        digests: set[FrameDigest] = set()
+        for reply in replies:
+            assert not isinstance(reply, ListRoom | Entered | Gathered)  # no rule of negotiations says that
+            completed.append(reply)
+            if isinstance(reply, Relay):
+                digests.update(filter(None, (lies_apart(each.frame) for each in reply.deliveries)))
+        if not digests:
+            return completed
         keys = {Keys.held(one, other, digest): digest for digest in digests}
         found = await self._records.read_after(written, *written, *keys)
         frames = {apart(digest): found[key].value for key, digest in keys.items() if key in found}
-        deliveries = tuple(
-            msgspec.structs.replace(each, frame=frames[each.frame]) if each.frame in frames else each
-            for each in relay.deliveries
-            if not lies_apart(each.frame) or frames.get(each.frame or b"")
-        )
-        return msgspec.structs.replace(relay, deliveries=deliveries)
+        return [_with_frames(reply, frames) for reply in completed]
 
     async def _end_negotiation(
         self, user: UserId, peer: UserId, rule: Rule[Negotiation], found: Found
@@ -404,6 +402,19 @@ class Changes:
         return after, written
 
 
+def _with_frames(reply: PresenceReply, frames: Mapping[bytes, bytes]) -> PresenceReply:
+    """Put frames that lie apart into a reply; what is not among them it does not deliver."""
+    if not isinstance(reply, Relay):
+        return reply
+    deliveries: list[Delivery] = []
+    for each in reply.deliveries:
+        if each.frame is None or lies_apart(each.frame) is None:
+            deliveries.append(each)
+        elif frame := frames.get(each.frame):
+            deliveries.append(msgspec.structs.replace(each, frame=frame))
+    return msgspec.structs.replace(reply, deliveries=tuple(deliveries))
+
+
 def _listed_by(reply: Reply) -> RoomId | None:
     """Return the room whose roster a reply has."""
     match reply:
@@ -437,5 +448,8 @@ def _doubted(reply: Reply, users: tuple[str, ...], pair: str) -> tuple[str, ...]
             return (pair,)
         case Refused() | SessionGone():
             return (*users, pair)
+        case Gathered(replies):
+            named = (_doubted(each, users, pair) for each in replies)
+            return tuple(dict.fromkeys(key for keys in named for key in keys))
         case _:
             return ()

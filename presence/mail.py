@@ -27,7 +27,7 @@ class Mail:
         Raises:
             NoAnswer: the mailbox does not answer.
         """
-        headers = jetstream.only_asking(name)
+        headers = jetstream.only_asking(name, is_alone=self._requests.is_alone)
         reply = await self._requests.ask_once(self._question, b"", PATIENCE_S, headers)
         answer = jetstream.read_published(reply.data)
         return answer.seq if answer.duplicate else 0

@@ -17,7 +17,7 @@ from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.records import Guess, Records
 from presence.room_log import RoomLog
-from presence.rules import entitled, holding, room, session, signals
+from presence.rules import entitled, holding, room, series, session, signals
 from presence.rules.change import Facts, Rule, Step
 from presence.rules.entitled import Entitled
 from presence.rules.negotiated import Negotiation
@@ -272,12 +272,20 @@ class Operations:
         return counted
 
     async def _check(self, ask: Check) -> Judged:
+        """Have one signal judged, or several candidates: one by one, and answered together."""
+        asks = series.one_by_one(ask)
+        rules, until_ms = [self._rule(one) for one in asks], ask.at + LATE_MS if ask.at else None
+        judged = await self._turns.judge(ask.user, ask.to, rules, until_ms, guess=_guess(ask))
+        if len(asks) == 1:
+            return judged[0]
+        return Judged(series.answered(each.reply for each in judged))
+
+    def _rule(self, ask: Check) -> Rule[Negotiation]:
+        """Return the rule that judges one signal."""
         rule: Rule[Negotiation] = functools.partial(signals.check, ask, self._terms)
         if self._entitlement is not None:
             rule = entitled.checked(ask.user, rule)
-        rule = holding.checked(ask, rule)
-        until_ms = ask.at + LATE_MS if ask.at else None
-        return await self._turns.judge(ask.user, ask.to, rule, until_ms, guess=_guess(ask))
+        return holding.checked(ask, rule)
 
     async def _once(
         self, ask: OpenSession | EndSession, carry_out: Callable[[], Awaitable[PresenceReply]]

@@ -40,15 +40,15 @@ class Judge(Protocol):
 
 
 class _Asked:
-    """One signal."""
+    """One signal, or several that came together."""
 
-    __slots__ = ("guess", "has_turn", "is_alone", "outcome", "rule", "until_ms")
+    __slots__ = ("guess", "has_turn", "is_alone", "outcome", "rules", "until_ms")
 
-    def __init__(self, rule: Rule[Negotiation], until_ms: int | None, guess: Guess) -> None:
-        self.rule = rule
+    def __init__(self, rules: Sequence[Rule[Negotiation]], until_ms: int | None, guess: Guess) -> None:
+        self.rules = rules
         self.guess = guess
         self.until_ms = until_ms
-        self.outcome: asyncio.Future[Judged | None] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[list[Judged] | None] = asyncio.get_running_loop().create_future()
         """How it was judged; None: it is its turn to judge."""
         self.has_turn = False
         self.is_alone = False
@@ -72,20 +72,21 @@ class Turns:
         self,
         one: UserId,
         other: UserId,
-        rule: Rule[Negotiation],
+        rules: Sequence[Rule[Negotiation]],
         until_ms: int | None = None,
         *,
         guess: Guess = "changes",
-    ) -> Judged:
-        """Judge a signal when it is its turn. After `until_ms` it changes nothing any more.
+    ) -> list[Judged]:
+        """Judge signals that came together when it is their turn: the first so many, and one at least.
 
-        The `guess` says what it does to the negotiation, as far as can be told by itself.
+        After `until_ms` they change nothing any more. The `guess` says what the first of them does to the
+        negotiation, as far as can be told by itself.
 
         Raises:
             StoreUnavailable: not judged, or not known whether it is. So do those that were judged with it.
             BrokerAway: others could not be told.
         """
-        key, mine = Keys.pair(one, other), _Asked(rule, until_ms, guess)
+        key, mine = Keys.pair(one, other), _Asked(rules, until_ms, guess)
         waiting = self._waiting.get(key)
         if waiting is None:
             self._waiting[key] = []
@@ -99,7 +100,7 @@ class Turns:
         finally:
             self._pass_on(key)
 
-    async def _turn_of(self, mine: _Asked, key: str) -> Judged | None:
+    async def _turn_of(self, mine: _Asked, key: str) -> list[Judged] | None:
         try:
             return await mine.outcome
         except asyncio.CancelledError:
@@ -111,13 +112,13 @@ class Turns:
                 self._pass_on(key)
             raise
 
-    async def _judge_with_others(self, one: UserId, other: UserId, mine: _Asked, key: str) -> Judged:
+    async def _judge_with_others(self, one: UserId, other: UserId, mine: _Asked, key: str) -> list[Judged]:
         waiting = self._waiting[key]
-        others = [] if mine.is_alone else [each for each in waiting[: TOGETHER - 1] if not each.is_alone]
+        others = [] if mine.is_alone else _first_of(waiting, TOGETHER - len(mine.rules))
         together = [mine, *others]
         waiting[:] = [each for each in waiting if each not in others]
         limits = [each.until_ms for each in together if each.until_ms is not None]
-        rules, until_ms = [each.rule for each in together], min(limits, default=None)
+        rules, until_ms = [rule for each in together for rule in each.rules], min(limits, default=None)
         try:
             judged = await self._judge(one, other, rules, until_ms, guess=mine.guess)
         except (StoreUnavailable, BrokerAway) as error:
@@ -129,10 +130,13 @@ class Turns:
                 each.is_alone = True
             waiting[:0] = others
             raise
-        for each, outcome in zip(others, judged[1:], strict=False):
-            _set(each, outcome)
-        waiting[:0] = others[len(judged) - 1 :]
-        return judged[0]
+        own, judged = judged[: len(mine.rules)], judged[len(mine.rules) :]
+        while judged:
+            each = others.pop(0)
+            _set(each, judged[: len(each.rules)])
+            judged = judged[len(each.rules) :]
+        waiting[:0] = others
+        return own
 
     def _drop_late(self, waiting: list[_Asked]) -> None:
         """Leave out whoever has waited for too long, or is gone: the others may still be in time."""
@@ -153,7 +157,20 @@ class Turns:
         next_.outcome.set_result(None)
 
 
-def _set(asked: _Asked, outcome: Judged | Exception) -> None:
+def _first_of(waiting: Sequence[_Asked], most: int) -> list[_Asked]:
+    """List those that have no more than so many signals together, and need not be judged by themselves."""
+    chosen: list[_Asked] = []
+    for each in waiting:
+        if each.is_alone:
+            continue
+        most -= len(each.rules)
+        if most < 0:
+            break
+        chosen.append(each)
+    return chosen
+
+
+def _set(asked: _Asked, outcome: list[Judged] | Exception) -> None:
     if asked.outcome.done():  # who asked was cancelled
         return
     if isinstance(outcome, Exception):

@@ -1,10 +1,10 @@
 """Judge several signals of two users one after the other, in one change of what they negotiate. Pure.
 
 Each is judged by its own rule, on what those before it have made of the negotiation, and on the same users;
-what the last of them leaves is stored by one compare-and-set. What brings about more than a write that all
-share is judged by itself: a refusal, which the leader confirms; the end of an older session's call; a second
-timer, or a second frame that lies apart. There the change ends, and whoever asked judges the rest in the
-next one (`presence.turns`).
+what the last of them leaves is stored by one compare-and-set. Refusals among them are confirmed by the leader
+together, and before that. What brings about more than such a write is judged by itself: the end of an older
+session's call; a second timer, or a second frame that lies apart. There the change ends, and whoever asked
+judges the rest in the next one (`presence.turns`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,6 @@ from presence.rules.effects import Said
 from presence.rules.negotiated import Negotiation
 from presence.rules.user import User
 from tieline.wire.ids import UserId
-from tieline.wire.internal.signals import Relay
 
 
 def gathered(rules: Sequence[Rule[Negotiation]]) -> Rule[Negotiation]:
@@ -38,7 +37,7 @@ def gathered(rules: Sequence[Rule[Negotiation]]) -> Rule[Negotiation]:
 
 
 def _may_share(step: Change[Negotiation]) -> bool:
-    return isinstance(step.reply, Relay) and step.then is None and not step.effects
+    return step.then is None and not step.effects
 
 
 class _Together:

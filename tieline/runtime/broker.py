@@ -85,6 +85,11 @@ class Broker:
         """Whether the broker answers, as far as is known now."""
         return bool(self.client.is_connected)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether the node that it is connected to has streams, and shares them with no other."""
+        return self.client.is_alone
+
     def when_away(self, callback: Callback) -> None:
         """Call `callback` each time the connection is lost."""
         self._on_away.append(callback)

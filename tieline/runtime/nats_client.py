@@ -112,6 +112,12 @@ class NatsClient(Client):
         self._is_over = False
         """Whether it was closed or abandoned: what nats-py still tries to connect is not to come about."""
 
+    @property
+    def is_alone(self) -> bool:
+        """See `Broker`. A node says the name of its cluster, and whether it has JetStream."""
+        said = self._server_info
+        return bool(said.get("jetstream")) and not said.get("cluster")
+
     async def listen(self, subject: str, queue: str, listener: Listener) -> Subscription:
         """Call `listener` with every message on a subject, from within the reading of the connection."""
         if self.is_closed:

@@ -142,6 +142,11 @@ class Requests:
         """Have `late` called with each answer for which nobody waits any more."""
         self._late = late
 
+    @property
+    def is_alone(self) -> bool:
+        """See `Broker`."""
+        return self._broker.is_alone
+
     def __len__(self) -> int:
         """Count the requests that wait for an answer."""
         return len(self._waiting)

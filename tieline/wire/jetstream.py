@@ -130,6 +130,10 @@ _MESSAGE_ID: Final = "Nats-Msg-Id"
 
 _EXPECTED_LAST_ID: Final = "Nats-Expected-Last-Msg-Id"
 _EXPECTED_REVISION: Final = "Nats-Expected-Last-Subject-Sequence"
+_BATCH_ID: Final = "Nats-Batch-Id"
+_BATCH_SEQUENCE: Final = "Nats-Batch-Sequence"
+_BATCH_COMMIT: Final = "Nats-Batch-Commit"
+_NO_SEQUENCE: Final = str((1 << 53) - 1)
 _TTL: Final = "Nats-TTL"
 _OPERATION: Final = "KV-Operation"
 
@@ -144,6 +148,38 @@ def named(message_id: str, call: str = "") -> bytes:
     return f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n{_CALL}: {call}\r\n\r\n".encode()
 
 
+def following(message_id: str, call: str, before: str) -> bytes:
+    """Encode the headers of a message that is refused unless the stream's last one is of the name `before`.
+
+    See `named`. That is looked at when the message is stored, after whether it is a duplicate. A refusal
+    (`Error.is_overtaken`) leaves nothing behind where one node has the stream. Of several nodes the leader
+    goes on taking the name for one that is being stored: there this must not be used.
+    """
+    return _block(_MESSAGE_ID, message_id, _EXPECTED_LAST_ID, before, *_naming(call))
+
+
+def in_batch(batch: str, place: int, *, is_last: bool, message_id: str = "", call: str = "") -> bytes:
+    """Encode the headers of one message of several that are stored together, in their order, or not at all.
+
+    See `named`. `batch` names them together, `place` counts from 1; only the last one is answered
+    (`Published.batch`). A stream takes them if it allows it (`allow_atomic`), and none is a duplicate. One
+    that has never heard of them takes each by itself.
+    """
+    last = (_BATCH_COMMIT, "1") if is_last else ()
+    name = (_MESSAGE_ID, message_id) if message_id else ()
+    return _block(*name, _BATCH_ID, batch, _BATCH_SEQUENCE, str(place), *last, *_naming(call))
+
+
+def _naming(call: str) -> tuple[str, ...]:
+    return (_CALL, call) if call else ()
+
+
+def _block(*words: str) -> bytes:
+    """Encode headers, each a name and a value."""
+    lines = (f"{name}: {value}\r\n" for name, value in zip(words[::2], words[1::2], strict=True))
+    return f"NATS/1.0\r\n{''.join(lines)}\r\n".encode()
+
+
 def named_anew(message_id: str, nonce: str) -> bytes:
     """Encode the headers of a message that is to be stored once, with a nonce of each attempt.
 
@@ -152,12 +188,16 @@ def named_anew(message_id: str, nonce: str) -> bytes:
     return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n%b: %b\r\n\r\n" % (message_id.encode(), _NONCE, nonce.encode())
 
 
-def only_asking(message_id: str) -> dict[str, str]:
+def only_asking(message_id: str, *, is_alone: bool) -> dict[str, str]:
     """Return headers that make a publish ask whether a message of this name was stored, and store nothing.
 
-    It expects an impossible predecessor; JetStream looks for duplicates before it looks at that.
+    It expects what cannot be; JetStream looks for duplicates before it looks at that. `is_alone`: the stream
+    is one node's, which does so with an expected predecessor. The leader of several would take the name for
+    one that is being stored from then on, and store nothing of that name; it does so with an expected
+    sequence.
     """
-    return {_MESSAGE_ID: message_id, _EXPECTED_LAST_ID: "never"}
+    cannot_be = {_EXPECTED_LAST_ID: "never"} if is_alone else {_EXPECTED_REVISION: _NO_SEQUENCE}
+    return {_MESSAGE_ID: message_id, **cannot_be}
 
 
 def replacing(revision: int, ttl_s: int | None = None) -> dict[str, str]:
@@ -404,6 +444,7 @@ _NO_ROOM: Final = (10002, 10023, 10077)
 """What the account, or the server, may store is stored; or the stream cannot store."""
 
 _WRONG_LAST_SEQUENCE: Final = (10071, 10164)
+_WRONG_LAST_ID: Final = 10070
 _NOT_FOUND: Final = 404
 
 
@@ -418,6 +459,11 @@ class Error(msgspec.Struct, frozen=True):
     def is_conflict(self) -> bool:
         """Whether the message to be replaced has another revision."""
         return self.err_code in _WRONG_LAST_SEQUENCE
+
+    @property
+    def is_overtaken(self) -> bool:
+        """Whether the stream's last message is another one than was expected."""
+        return self.err_code == _WRONG_LAST_ID
 
     @property
     def is_no_room(self) -> bool:
@@ -436,6 +482,8 @@ class Published(msgspec.Struct, frozen=True):
     seq: int = 0
     duplicate: bool = False
     error: Error | None = None
+    batch: str = ""
+    """The messages that are stored all together; empty: it is one by itself."""
 
 
 class StoredMessage(msgspec.Struct, frozen=True):

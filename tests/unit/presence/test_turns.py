@@ -35,6 +35,12 @@ def name_of(rule: Rule[Negotiation]) -> str:
     return step.reply.reason
 
 
+def reason_of(judged: Judged) -> str:
+    """Name the rule that judged so."""
+    assert isinstance(judged.reply, Refused)
+    return judged.reply.reason
+
+
 class Judging:
     """Judges when a test says so, and notes what it was given."""
 
@@ -75,13 +81,13 @@ class Crowd:
         self.judging = Judging()
         self.clock = Clock()
         self.turns = Turns(self.judging.judge, self.clock)
-        self.asked: dict[str, asyncio.Task[Judged]] = {}
+        self.asked: dict[str, asyncio.Task[list[Judged]]] = {}
 
     async def come(self, *names: str, other: UserId = BOB, until_ms: int | None = None) -> None:
-        """Let signals come, and go as far as they do."""
+        """Let signals come, and go as far as they do. A name with "+" is of some that came together."""
         for name in names:
-            judging = self.turns.judge(ALICE, other, named(name), until_ms)
-            self.asked[name] = asyncio.ensure_future(judging)
+            rules = [named(word) for word in name.split("+")]
+            self.asked[name] = asyncio.ensure_future(self.turns.judge(ALICE, other, rules, until_ms))
         await self.settle()
 
     async def settle(self) -> None:
@@ -96,7 +102,7 @@ class Crowd:
             found = await asyncio.gather(*self.asked.values(), return_exceptions=True)
         assert len(self.turns) == 0
         return {
-            name: one.reply.reason if isinstance(one, Judged) and isinstance(one.reply, Refused) else one
+            name: one if isinstance(one, BaseException) else "+".join(map(reason_of, one))
             for name, one in zip(self.asked, found, strict=True)
         }
 
@@ -122,6 +128,29 @@ async def test_those_that_were_not_judged_together_come_next_in_order() -> None:
     await crowd.come("a", "b", "c", "d", "e")
     assert list((await crowd.outcomes()).values()) == ["a", "b", "c", "d", "e"]
     assert crowd.judging.batches == [["a"], ["b", "c", "d", "e"], ["d", "e"]]
+
+
+async def test_what_came_together_is_judged_together_in_its_order() -> None:
+    crowd = Crowd()
+    await crowd.come("a", "b+c", "d")
+    assert await crowd.outcomes() == {"a": "a", "b+c": "b+c", "d": "d"}
+    assert crowd.judging.batches == [["a"], ["b", "c", "d"]]
+
+
+async def test_of_what_came_together_the_first_are_answered() -> None:
+    crowd = Crowd()
+    crowd.judging.most = 2
+    await crowd.come("a+b+c", "d", "e+f+g", "h")
+    assert list((await crowd.outcomes()).values()) == ["a+b", "d", "e", "h"]
+    assert crowd.judging.batches == [["a", "b", "c"], ["d", "e", "f", "g", "h"], ["h"]]
+
+
+async def test_what_came_together_waits_for_room_for_all_of_it() -> None:
+    crowd = Crowd()
+    many = "+".join(f"{number}" for number in range(TOGETHER))
+    await crowd.come("a", "b", many, "c")
+    await crowd.outcomes()
+    assert [len(batch) for batch in crowd.judging.batches] == [1, 1, TOGETHER, 1]
 
 
 async def test_no_more_are_judged_together_than_may_be() -> None:

@@ -96,8 +96,43 @@ def test_a_message_may_carry_what_nobody_could_foresee() -> None:
     assert jetstream.nonce_of(jetstream.named("7f")) == ""
 
 
+def test_a_message_may_have_to_follow_another_one() -> None:
+    headers = jetstream.following("7f", "0123", "6e")
+    said = {"Nats-Msg-Id": "7f", "Nats-Expected-Last-Msg-Id": "6e"}
+    assert headers == block({**said, "Tieline-Call": "0123"})
+    assert jetstream.following("7f", "", "6e") == block(said)
+    assert jetstream.call_of(headers) == "0123"
+
+
+def test_messages_may_be_stored_together() -> None:
+    first = jetstream.in_batch("b", 1, is_last=False, message_id="7f", call="0123")
+    last = jetstream.in_batch("b", 2, is_last=True)
+    assert first == block(
+        {"Nats-Msg-Id": "7f", "Nats-Batch-Id": "b", "Nats-Batch-Sequence": "1", "Tieline-Call": "0123"}
+    )
+    assert last == block({"Nats-Batch-Id": "b", "Nats-Batch-Sequence": "2", "Nats-Batch-Commit": "1"})
+
+
+def test_what_was_to_follow_another_message_may_be_refused() -> None:
+    answer = b'{"error":{"code":400,"err_code":10070,"description":"wrong last msg ID: 5d"},"seq":0}'
+    error = jetstream.read_published(answer).error
+    assert error is not None
+    assert error.is_overtaken
+    assert not error.is_conflict
+
+
+def test_messages_that_are_stored_together_are_answered_so() -> None:
+    assert jetstream.read_published(b'{"stream":"S","seq":3,"batch":"b","count":2}').batch == "b"
+    assert jetstream.read_published(b'{"stream":"S","seq":3}').batch == ""
+
+
 def test_a_publish_that_only_asks_expects_what_never_was() -> None:
-    assert jetstream.only_asking("7f") == {"Nats-Msg-Id": "7f", "Nats-Expected-Last-Msg-Id": "never"}
+    of_one, of_several = (jetstream.only_asking("7f", is_alone=alone) for alone in (True, False))
+    assert of_one == {"Nats-Msg-Id": "7f", "Nats-Expected-Last-Msg-Id": "never"}
+    assert of_several == {
+        "Nats-Msg-Id": "7f",
+        "Nats-Expected-Last-Subject-Sequence": "9007199254740991",
+    }
 
 
 def test_a_write_names_the_revision_that_it_replaces() -> None:

@@ -17,7 +17,7 @@ from tests.support.examples import scaled
 from tests.unit.presence.rules.frames import ALICE, BOB, NOW, PEER, SESSIONS, established, named, waiting
 from tests.unit.presence.rules.people import followed, online
 from tieline.wire.ids import RoomId, SessionId, UserId
-from tieline.wire.internal.answers import Done
+from tieline.wire.internal.answers import Done, Refused
 from tieline.wire.internal.signals import Check, Relay
 
 IN_HALL: Final = {user: online(SESSIONS[user], [RoomId("hall")]) for user in (ALICE, BOB)}
@@ -107,13 +107,15 @@ def test_the_reply_to_the_offer_is_named_wherever_it_stands() -> None:
     assert step.reply.looks == 1
 
 
-def test_a_refusal_is_judged_by_itself() -> None:
-    step = judges(waiting(), (ALICE, "ICE_CANDIDATE", "1"), (ALICE, "ANSWER", "of her own"))
-    assert replies_in(step) == [Relay("held", (), call=waiting().call)]
-    assert not isinstance(step.reply, Gathered)
-    first = judges(NOTHING, (ALICE, "ANSWER", "a"), (ALICE, "OFFER", "o"))
-    assert not isinstance(replies_in(first)[0], Relay)
-    assert len(replies_in(first)) == 1
+def test_a_refusal_among_others_changes_nothing_for_them() -> None:
+    wrong, right = (ALICE, "ANSWER", "of her own"), (ALICE, "ICE_CANDIDATE", "1")
+    for said in ((right, wrong), (wrong, right)):
+        step = judges(waiting(), *said)
+        replies = dict(zip(said, replies_in(step), strict=True))
+        assert replies[right] == Relay("held", (), call=waiting().call)
+        assert isinstance(replies[wrong], Refused)
+        assert step.record == judges(waiting(), right).record
+        assert step.passed == ()
 
 
 def test_a_second_timer_is_set_by_itself() -> None:
