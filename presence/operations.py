@@ -250,7 +250,8 @@ class Operations:
             rule = entitled.checked(ask.user, rule)
         rule = holding.checked(ask, rule)
         until_ms = ask.at + LATE_MS if ask.at else None
-        return await self._turns.judge(ask.user, ask.to, rule, until_ms, guess=_guess(ask))
+        name = ask.user, ask.session, ask.connection, ask.to, ask.cmd, ask.digest, ask.call
+        return await self._turns.judge(ask.user, ask.to, rule, until_ms, guess=_guess(ask), name=name)
 
     async def _once(
         self, ask: OpenSession | EndSession, carry_out: Callable[[], Awaitable[PresenceReply]]

@@ -6,7 +6,7 @@ judges is `presence.changes`. Nobody waits here who was not let in by a pool (`p
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final, Protocol
 
 from presence.changes import Judged
@@ -63,6 +63,8 @@ class Turns:
         self._clock = clock
         self._waiting: dict[str, list[_Asked]] = {}
         """By pair: who waits while another one judges."""
+        self._under_way: dict[Hashable, asyncio.Future[Judged]] = {}
+        """By name: the verdict on a signal that waits, or is being judged."""
 
     def __len__(self) -> int:
         """Count the pairs of which something is being judged."""
@@ -76,8 +78,13 @@ class Turns:
         until_ms: int | None = None,
         *,
         guess: Guess = "changes",
+        name: Hashable = None,
     ) -> Judged:
         """Judge a signal when it is its turn. After `until_ms` it changes nothing any more.
+
+        `name` is the same for copies of one signal, which come when it is not answered in time: while one of
+        them waits, or is being judged, the others share its verdict. Judged later, one whose signal was
+        refused might be let in by what has happened since.
 
         The `guess` says what it does to the negotiation, as far as can be told by itself.
 
@@ -85,7 +92,26 @@ class Turns:
             StoreUnavailable: not judged, or not known whether it is. So do those that were judged with it.
             BrokerAway: others could not be told.
         """
-        key, mine = Keys.pair(one, other), _Asked(rule, until_ms, guess)
+        if name is None:
+            return await self._in_turn(one, other, _Asked(rule, until_ms, guess))
+        under_way = self._under_way.get(name)
+        if under_way is not None:
+            return (await asyncio.shield(under_way))._replace(offered=None)
+        verdict = self._under_way[name] = asyncio.get_running_loop().create_future()
+        try:
+            judged = await self._in_turn(one, other, _Asked(rule, until_ms, guess))
+        except BaseException:
+            verdict.set_exception(StoreUnavailable("not judged, as its copy was not"))
+            verdict.exception()  # there may be no copy to look at it
+            raise
+        else:
+            verdict.set_result(judged)
+            return judged
+        finally:
+            del self._under_way[name]
+
+    async def _in_turn(self, one: UserId, other: UserId, mine: _Asked) -> Judged:
+        key = Keys.pair(one, other)
         waiting = self._waiting.get(key)
         if waiting is None:
             self._waiting[key] = []
