@@ -7,7 +7,7 @@ ask for it, a rule in `presence.rules`, and a row here.
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -98,6 +98,12 @@ def _guess(ask: Check) -> Guess:
     if ask.cmd == _OFFER:
         return "changes" if ask.call else "begins"
     return "may be held" if ask.cmd == _CANDIDATE else "changes"
+
+
+def _name(ask: Check) -> Hashable:
+    """Name what copies of a request have in common: what is asked, and what need not be answered."""
+    asker = ask.user, ask.session, ask.connection
+    return *asker, ask.to, ask.cmd, ask.call, ask.digest, ask.then, ask.carried
 
 
 class Carried(NamedTuple):
@@ -275,7 +281,9 @@ class Operations:
         """Have one signal judged, or several candidates: one by one, and answered together."""
         asks = series.one_by_one(ask)
         rules, until_ms = [self._rule(one) for one in asks], ask.at + LATE_MS if ask.at else None
-        judged = await self._turns.judge(ask.user, ask.to, rules, until_ms, guess=_guess(ask))
+        judged = await self._turns.judge(
+            ask.user, ask.to, rules, until_ms, guess=_guess(ask), name=_name(ask)
+        )
         if len(asks) == 1:
             return judged[0]
         return Judged(series.answered(each.reply for each in judged))

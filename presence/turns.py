@@ -6,7 +6,7 @@ judges is `presence.changes`. Nobody waits here who was not let in by a pool (`p
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final, Protocol
 
 from presence.changes import Judged
@@ -63,6 +63,8 @@ class Turns:
         self._clock = clock
         self._waiting: dict[str, list[_Asked]] = {}
         """By pair: who waits while another one judges."""
+        self._under_way: dict[Hashable, asyncio.Future[list[Judged]]] = {}
+        """By name: the verdicts on what waits, or is being judged."""
 
     def __len__(self) -> int:
         """Count the pairs of which something is being judged."""
@@ -76,17 +78,41 @@ class Turns:
         until_ms: int | None = None,
         *,
         guess: Guess = "changes",
+        name: Hashable = None,
     ) -> list[Judged]:
         """Judge signals that came together when it is their turn: the first so many, and one at least.
 
         After `until_ms` they change nothing any more. The `guess` says what the first of them does to the
         negotiation, as far as can be told by itself.
 
+        `name` is the same for copies, which come when there is no answer in time: while one of them waits, or
+        is being judged, the others share its verdicts. Judged later, one whose signal was refused might be
+        let in by what has happened since.
+
         Raises:
             StoreUnavailable: not judged, or not known whether it is. So do those that were judged with it.
             BrokerAway: others could not be told.
         """
-        key, mine = Keys.pair(one, other), _Asked(rules, until_ms, guess)
+        if name is None:
+            return await self._in_turn(one, other, _Asked(rules, until_ms, guess))
+        under_way = self._under_way.get(name)
+        if under_way is not None:
+            return [each._replace(offered=None) for each in await asyncio.shield(under_way)]
+        verdicts = self._under_way[name] = asyncio.get_running_loop().create_future()
+        try:
+            judged = await self._in_turn(one, other, _Asked(rules, until_ms, guess))
+        except BaseException:
+            verdicts.set_exception(StoreUnavailable("not judged, as its copy was not"))
+            verdicts.exception()  # there may be no copy to look at it
+            raise
+        else:
+            verdicts.set_result(judged)
+            return judged
+        finally:
+            del self._under_way[name]
+
+    async def _in_turn(self, one: UserId, other: UserId, mine: _Asked) -> list[Judged]:
+        key = Keys.pair(one, other)
         waiting = self._waiting.get(key)
         if waiting is None:
             self._waiting[key] = []

@@ -1,5 +1,7 @@
 """Candidates that go together, over a store: one read and one write for all, and answers one by one."""
 
+import asyncio
+
 import msgspec
 
 from presence.rules.negotiation import MAX_HELD, MAX_INLINE_BYTES
@@ -76,3 +78,35 @@ async def test_a_session_that_is_gone_is_told_so_of_each() -> None:
     (first, second) = verdicts(await process.ask(msgspec.structs.replace(check, then=(b"c2",))))
 
     assert first == second == SessionGone(replaced=False)
+
+
+async def test_copies_of_a_series_cost_what_one_costs() -> None:
+    process = await called()
+    counting = CountingStore(process.store)
+    process.over(counting)
+    alone = await counting.count(process.series("alice", "bob", "c1", "c2"))
+    replies = []
+
+    async def copies() -> None:
+        replies.extend(await asyncio.gather(*(process.series("alice", "bob", "c3", "c4") for _ in range(3))))
+
+    assert await counting.count(copies()) == alone
+    assert replies == [replies[0]] * 3
+    assert len(verdicts(replies[0])) == 2
+
+
+async def test_a_copy_by_a_router_that_has_carried_less_is_no_copy() -> None:
+    process = await called()
+    await process.series("alice", "bob", "c1")
+    await process.signal("bob", "alice", "ANSWER", "answer")
+    relay = await process.signal("alice", "bob", "ICE_CANDIDATE", "c2")
+    assert isinstance(relay, Relay)
+    check = await process.check("alice", "bob", "ICE_CANDIDATE", "c3")
+    has_carried = msgspec.structs.replace(check, carried=relay.releases)
+
+    short, whole = await asyncio.gather(process.ask(has_carried), process.ask(check))
+
+    assert isinstance(short, Relay)
+    assert isinstance(whole, Relay)
+    assert [each.frame for each in short.deliveries] == [None]
+    assert [each.frame for each in whole.deliveries] == [b"c1", None]

@@ -235,6 +235,43 @@ async def test_an_outcome_for_one_that_is_gone_is_for_nobody() -> None:
     assert outcomes == {"a": "a", "b": "b", "d": "d"}
 
 
+async def test_copies_of_a_signal_share_its_verdict() -> None:
+    crowd = Crowd()
+    asked = [
+        asyncio.ensure_future(crowd.turns.judge(ALICE, BOB, [named("a")], name="a signal")) for _ in range(3)
+    ]
+    await crowd.settle()
+    crowd.judging.may_go_on.set()
+    assert await asyncio.gather(*asked) == [[Judged(Refused("a"))]] * 3
+    assert crowd.judging.batches == [["a"]]
+    assert await crowd.turns.judge(ALICE, BOB, [named("a")], name="a signal") == [Judged(Refused("a"))]
+    assert len(crowd.judging.batches) == 2
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+async def test_copies_of_a_signal_that_is_not_judged_are_not_either(is_cancelled: bool) -> None:
+    crowd = Crowd()
+    first, copy = (
+        asyncio.ensure_future(crowd.turns.judge(ALICE, BOB, [named("a")], name="a signal")) for _ in range(2)
+    )
+    await crowd.settle()
+    if is_cancelled:
+        first.cancel()
+    crowd.judging.fails = {"a": StoreUnavailable("away")}
+    crowd.judging.may_go_on.set()
+    failed, shared = await asyncio.gather(first, copy, return_exceptions=True)
+    assert isinstance(failed, asyncio.CancelledError if is_cancelled else StoreUnavailable)
+    assert isinstance(shared, StoreUnavailable)
+
+
+async def test_only_one_of_the_copies_looks_at_an_offer_again() -> None:
+    process = await process_of("alice", "bob")
+    offer = await process.check("alice", "bob", "OFFER", "offer")
+    carried = await asyncio.gather(*(process.operations.carry_out(offer) for _ in range(3)))
+    assert len({type(each.reply) for each in carried}) == 1
+    assert [each.afterwards is not None for each in carried].count(True) == 1
+
+
 async def test_two_that_trickle_at_once_lose_no_write_to_each_other() -> None:
     process = await process_of("alice", "bob")
     watched = WatchedStore(process.store)
