@@ -239,7 +239,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             client = functools.partial(_behind_tls, connection, certificate, turns, loop)
         listening = await _listen(settings.listen_host, settings.listen_port)
         scheme, port = "ws" if certificate is None else "wss", listening[0].getsockname()[1]
-        acceptor = Acceptor(loop, listening, client, clients)
+        acceptor = Acceptor(loop, listening, client, clients, lambda: turns.newcomers)
         acceptor.start()
         _log.info("gateway listens", extra={"scheme": scheme, "host": settings.listen_host, "port": port})
         process.ready.clear(STARTING)

@@ -8,6 +8,7 @@ an offer ends with its time.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple, Protocol
@@ -36,8 +37,10 @@ class Pace(NamedTuple):
     between_questions: float = 0.05
     """Whether the offer is stored: a router needs some milliseconds, and this is rare."""
     questions: int = 160
-    """How often that is asked, about 8 s: a gateway asks routers for 5 s, and the last one that it asks waits
-    3 s for a verdict. What is not stored then never is."""
+    """How often that is asked."""
+    until_stored: float = 8.0
+    """For all these, whether the mailbox answers or not: a gateway asks routers for 5 s, and the last one
+    that it asks waits 3 s for a verdict. What is not stored then never is."""
 
 
 USUAL: Final = Pace()
@@ -78,9 +81,10 @@ class SecondLooks:
 
     async def look(self, offered: Offered) -> None:
         """Look at an offer's users once more. Where that fails again and again it says so, and no more."""
+        until = asyncio.get_running_loop().time() + self._pace.until_stored
         for left in reversed(range(TRIES)):
             try:
-                await self._look(offered)
+                await self._look(offered, until)
             except (StoreUnavailable, BrokerAway) as error:
                 _log.warning("an offer not looked at again", extra={"error": repr(error), "tries_left": left})
                 if left:
@@ -88,12 +92,14 @@ class SecondLooks:
             else:
                 return
 
-    async def _look(self, offered: Offered) -> None:
+    async def _look(self, offered: Offered, until: float) -> None:
         one, other, look, revision = offered
         if look.is_well(await self._users_after(one, other, revision)):
             return
         if look.digest is not None:
-            await self._wait_for(name_of(look.target, look.digest))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._wait_for(name_of(look.target, look.digest))
         await self._end(one, other, look.end)
 
     async def _users_after(self, one: UserId, other: UserId, revision: int) -> Mapping[UserId, User]:

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from gateway.client.hang_up import has_socket_hung_up
 from tieline.runtime.guard import bug_guard
 
 BACKLOG: Final = 4096
@@ -21,6 +22,15 @@ BACKLOG: Final = 4096
 AT_ONCE: Final = 4
 """Accepted in one iteration of the loop, in about half a millisecond with all that is set up for them. Where
 nobody else is served meanwhile that is thousands a second."""
+
+MOST_GONE: Final = 32
+"""Closed at most beside those in one iteration: they hung up while they waited, as do those who give up while
+thousands wait. Each takes some 10 us here, and would take a hundred times that to be judged in vain."""
+
+MOST_UNREAD: Final = 64
+"""Newcomers whose requests wait to be read; with more nobody is accepted. A very busy gateway reads some 100
+a second, and whoever is accepted has 5 s to be let in, which must not pass before its request is read. Who
+waits in the system's queue has time."""
 
 NO_ROOM_S: Final = 1.0
 """Until the next attempt when the system has no descriptor or memory left: trying again at once would only
@@ -47,12 +57,16 @@ class Acceptor:
         sockets: list[socket.socket],
         client: Callable[[], asyncio.BaseProtocol],
         tasks: asyncio.TaskGroup,
+        unread: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Take sockets that listen, and what makes the protocol of one client."""
+        """Take sockets that listen, what makes the protocol of a client, and what counts unread requests."""
         self._loop = loop
         self._sockets = sockets
         self._client = client
         self._tasks = tasks
+        self._unread = unread
+        self._is_crowded = False
+        """Whether more knocked last time than were accepted, as far as is known."""
         self._pauses: set[asyncio.TimerHandle] = set()
 
     def start(self) -> None:
@@ -71,20 +85,37 @@ class Acceptor:
 
     def _accept(self, listening: socket.socket) -> None:
         """Accept some of those who wait; called again in the next iteration if there are more."""
-        for _ in range(AT_ONCE):
-            try:
-                accepted, _peer = listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+        if self._unread() >= MOST_UNREAD:  # this is called again and again meanwhile, beside their turns
+            return
+        gone_left = MOST_GONE if self._is_crowded else 0
+        accepted_left = AT_ONCE
+        self._is_crowded = True
+        while accepted_left:
+            accepted = self._next(listening)
+            if accepted is None:
+                self._is_crowded = False
                 return
-            except OSError as problem:
-                if problem.errno in _LOST:
-                    return
-                if problem.errno not in _NO_ROOM:
-                    raise
-                self._pause(listening, problem)
-                return
+            if gone_left and has_socket_hung_up(accepted):
+                gone_left -= 1
+                accepted.close()
+                continue
+            accepted_left -= 1
             accepted.setblocking(False)
             self._tasks.create_task(self._begin(accepted))
+
+    def _next(self, listening: socket.socket) -> socket.socket | None:
+        """Accept the next one; None: nobody more, for now."""
+        try:
+            accepted, _peer = listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return None
+        except OSError as problem:
+            if problem.errno in _NO_ROOM:
+                self._pause(listening, problem)
+            elif problem.errno not in _LOST:
+                raise
+            return None
+        return accepted
 
     def _pause(self, listening: socket.socket, problem: OSError) -> None:
         """Accept nobody for a while: the system has no room for one more."""

@@ -158,7 +158,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._reader is not None:
             self._reader.receive(data)
         elif self._upgrade.receive(data):
-            self._turns.join(self)
+            join = self._turns.join if self._upgrade.was_looked_at else self._turns.join_new
+            join(self)
 
     def take_turn(self) -> bool:
         """Look at what the client has said before it is let in, or be gone: each is done by hundreds at once.

@@ -2,6 +2,7 @@
 
 import asyncio
 import select
+import socket
 import sys
 from typing import Final
 
@@ -12,8 +13,11 @@ _HUNG_UP: Final = select.POLLRDHUP if sys.platform == "linux" else 0
 def has_hung_up(transport: asyncio.Transport) -> bool:
     """Whether the other end is closed: while nothing is read, only the operating system knows."""
     descriptor = transport.get_extra_info("socket")
-    if descriptor is None:
-        return False
+    return descriptor is not None and has_socket_hung_up(descriptor)
+
+
+def has_socket_hung_up(descriptor: socket.socket) -> bool:
+    """Whether the other end of a socket is closed, which need not belong to an event loop."""
     poll = select.poll()
     poll.register(descriptor.fileno(), _HUNG_UP)
     return bool(poll.poll(0))

@@ -371,7 +371,8 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
     def _queue(self) -> None:
         """Go on in a turn; nothing is read meanwhile."""
         self._is_queued = True
-        self._turns.join(self)
+        join = self._turns.join if self._handshake_bytes else self._turns.join_new
+        join(self)
 
     def _set_reading(self) -> None:
         """Read from the socket, or leave what the client sends there."""

@@ -30,6 +30,12 @@ class Turns:
         self._loop = loop
         self._now = now
         self._waiting: deque[Taker] = deque()
+        self._newcomers: set[Taker] = set()
+
+    @property
+    def newcomers(self) -> int:
+        """How many wait whose first turn it will be."""
+        return len(self._newcomers)
 
     def join(self, taker: Taker) -> None:
         """Give a turn to one who is not waiting for one, behind those who are."""
@@ -37,10 +43,17 @@ class Turns:
             self._loop.call_soon(self._serve)
         self._waiting.append(taker)
 
+    def join_new(self, taker: Taker) -> None:
+        """Do the same for one whose first turn it will be: nobody is counted for longer than a round."""
+        self._newcomers.add(taker)
+        self.join(taker)
+
     def _serve(self) -> None:
         """Give everybody who waits a turn, as far as there is time; the others wait in the same order."""
         end, waiting = self._now() + ROUND_S, self._waiting
         for _ in range(len(waiting)):
+            if self._newcomers:
+                self._newcomers.discard(waiting[0])
             if waiting[0].take_turn():
                 waiting.rotate(-1)
             else:

@@ -36,6 +36,7 @@ class Upgrade:
         "_trickle",
         "_unread",
         "visit",
+        "was_looked_at",
     )
 
     def __init__(
@@ -56,6 +57,8 @@ class Upgrade:
         self._pages = pages
         self._unread = bytearray()
         self._is_queued = self._has_asked = False
+        self.was_looked_at = False
+        """Whether what has arrived was looked at before."""
 
     def receive(self, data: bytes) -> bool:
         """Take what has arrived before the client is let in; returns whether it has to be looked at.
@@ -80,6 +83,7 @@ class Upgrade:
         data = bytes(self._unread)
         self._unread.clear()
         self._is_queued = False
+        self.was_looked_at = True
         if self._transport.is_closing():
             return None
         asked = self._read(data)

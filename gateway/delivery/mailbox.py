@@ -89,11 +89,14 @@ class Mailbox:
         replay = Replay(last, has_had, lost_at)
         newest = await self._together.find(barrier, subject) or 0  # 0: there is nothing to be read
         reached = 0
-        for _ in range(1 + TRIES):
+        for _ in range(TRIES):
+            if reached < newest:
+                reached = await self._read_into(replay, subject, reached)
             if reached >= newest:
                 _note_left_out(subject, replay)
                 return Missed(replay.known, replay.fresh, reached, replay.numbers, replay.position)
-            reached = await self._read_into(replay, subject, reached)  # another replica may answer, and lag
+            # A replica may lag; or what was the newest is kept no more, and will never be read.
+            newest = (await self._newest(barrier, [subject])).get(subject, 0)
         raise NoAnswer(f"{self._get}: behind its leader, or overrun")
 
     async def news(self, known: Mapping[str, int], barrier: Barrier) -> dict[str, News]:

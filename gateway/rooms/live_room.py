@@ -49,6 +49,7 @@ class LiveRoom:
         "held",
         "lacking",
         "left_up_to",
+        "lists_lack_up_to",
         "log",
         "name",
         "roster",
@@ -71,6 +72,8 @@ class LiveRoom:
         """When the last of its members here went, while none is here."""
         self.left_up_to = 0
         """Up to which number those may say that they were told who have gone since nothing was missing."""
+        self.lists_lack_up_to = 0
+        """Up to which number that may come which members had been told before they got a list without it."""
         self.lacking: list[UserId] = []
         """Users of whom such members were not told the last change."""
         self._late: dict[UserId, tuple[int, int]] = {}
@@ -106,6 +109,9 @@ class LiveRoom:
             return False
         if change.number <= self.left_up_to:  # else nothing older of its user was missed, or a gap is seen
             self.lacking.append(change.user)
+        if change.number <= self.lists_lack_up_to:
+            for seat in self.seats.values():
+                seat.note_lacking(change.number)
         self._apply(change)
         return True
 

@@ -319,7 +319,11 @@ class LiveRooms:
         for name, room in list(self._rooms.items()):
             if room.seats:
                 room.has_seats_since = now
-            elif now - room.has_seats_since >= LINGER_S and not room.left_up_to:
+            elif (
+                now - room.has_seats_since >= LINGER_S
+                and not room.left_up_to
+                and self._begun[name].done()  # else those for whom it is read are about to come
+            ):
                 await self._drop(name)
             room.look(now - KEEP_S)
             if room.roster is not None:

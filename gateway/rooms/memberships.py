@@ -185,12 +185,9 @@ class Memberships:
 
 
 def _listed(seat: Seat, roster: Roster, ask: AskPresence) -> RoomListing:
-    """List a room's members for one of them, at the number up to which it has been told.
-
-    While something older may be missing, it is less than the room's: what is held back comes after the list.
-    """
+    """List a room's members for one of them, at the number up to which it has been told."""
     seat.owner.tell()
-    number = min(seat.room.number, seat.position)
+    number = seat.list_up_to()
     page = roster.whole(number) if ask.page is None else roster.page(ask.page, number)
     joined_at = roster.joined_at(seat.owner.user)
     return RoomListing(page, joined_at, roster.length(ask.page), len(roster))

@@ -36,6 +36,8 @@ class Room(Protocol):
 
     name: RoomId
     seats: "dict[ConnectionId, Seat]"
+    lists_lack_up_to: int
+    """Up to which number that may come which members had been told before they got a list without it."""
 
     @property
     def number(self) -> int:
@@ -58,7 +60,7 @@ class Room(Protocol):
 class Seat:
     """One member's place in one room."""
 
-    __slots__ = ("_is_late", "_until", "owner", "position", "room", "waits_for_list")
+    __slots__ = ("_is_late", "_listed_up_to", "_until", "owner", "position", "room", "waits_for_list")
 
     def __init__(self, owner: "Seats", room: Room, position: int) -> None:
         self.owner = owner
@@ -69,6 +71,8 @@ class Seat:
         """It is told nothing before it has a list."""
         self._is_late = False
         """Something is missing that is older than what it was told."""
+        self._listed_up_to = position
+        """How far the last list goes that it was given."""
         self._until = 0
         """The number of the change with which it is told that it is no member any more; 0: it is one."""
 
@@ -82,6 +86,22 @@ class Seat:
         if position < max(self.position, self.owner.last_sequence):
             self.position = min(self.position, position)
             self._is_late = True
+
+    def list_up_to(self) -> int:
+        """Say how far a list may go that the member is given now, and take note of that.
+
+        While something older may be missing, it is less than the room's number: what is held back comes after
+        the list. It is less than what another gateway has told the member, where that came here late.
+        """
+        self._listed_up_to = number = min(self.room.number, self.position)
+        if number < self.position:
+            self.room.lists_lack_up_to = max(self.room.lists_lack_up_to, self.position)
+        return number
+
+    def note_lacking(self, number: int) -> None:
+        """Be told again of a change that the member had been told, if a list has come since that lacks it."""
+        if self._listed_up_to < number <= self.position:
+            self.go_back_to(number - 1)
 
     def concerns(self, change: Change) -> bool:
         """Whether the member is told of a change: of its own only if it was put out."""

@@ -167,5 +167,9 @@ async def connect(
             ssl=(tls or ssl.create_default_context()) if is_secure else None,
             local_addr=None if source is None else (source, 0),
         )
-        await connection.opened
+        try:
+            await connection.opened
+        except BaseException:
+            connection.cut()  # or a server that is late would take it for one who is there
+            raise
     return connection

@@ -127,7 +127,7 @@ class NatsClient(Client):
         self._sid += 1
         self._listeners[b"%d" % self._sid] = listener
         self._subs[self._sid] = subscription = Listening(self, self._sid, subject, queue)
-        self._command(f"SUB {subject} {queue} {self._sid}\r\n".encode())
+        self._command(_listened_to(subscription))
         return subscription
 
     def unlisten(self, number: int, *, is_closed: bool) -> None:
@@ -142,9 +142,14 @@ class NatsClient(Client):
             raise ConnectionDrainingError
         if is_closed:
             raise BadSubscriptionError
+        subscription = self._subs.get(number)
         self._remove_sub(number)
         if not self.is_reconnecting:
             self._command(b"UNSUB %d\r\n" % number)
+        elif subscription and (command := _listened_to(subscription)) in self._pending:
+            # Made since the broker went away: once it is back, nobody would end what is pushed to nobody.
+            self._pending.remove(command)
+            self._pending_data_size -= len(command)
 
     def _command(self, command: bytes) -> None:
         """Send a command of the protocol, which goes out with everything else of this turn of the loop."""
@@ -284,8 +289,22 @@ class NatsClient(Client):
             self._transport = _Transport(*await open_first(addresses, DEFAULT_BUFFER_SIZE))
 
     async def _process_connect_init(self) -> None:
-        """Introduce ourselves as nats-py does, but lose no cancellation: it would try again, for ever."""
-        await cancellable(super()._process_connect_init())
+        """Introduce ourselves as nats-py does, but lose no cancellation: it would try again, for ever.
+
+        Where there are subscriptions to make again, no turn of the loop may pass between this and that: what
+        is sent in it would overtake them, and nobody would hear its answer. So that is no task of its own.
+        """
+        if not self.is_reconnecting:
+            await cancellable(super()._process_connect_init())
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        cancellations = task.cancelling()
+        try:
+            await super()._process_connect_init()
+        finally:
+            if task.cancelling() > cancellations:
+                raise asyncio.CancelledError
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """Hang up on a broker that offers no TLS where it is demanded: nats-py would send it the password."""
@@ -352,6 +371,11 @@ class NatsClient(Client):
         """Drop what the lost connection did not take; nats-py would send it, stale, on the next one."""
         self._pending.clear()
         self._pending_data_size = 0
+
+
+def _listened_to(subscription: Subscription) -> bytes:
+    """Write what tells the broker of a subscription."""
+    return f"SUB {subscription._subject} {subscription._queue} {subscription._id}\r\n".encode()
 
 
 def _raise(error: Exception) -> NoReturn:

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,27 @@ async def test_a_server_that_hangs_up_instead_of_answering_is_told() -> None:
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         with pytest.raises(UpgradeRefused, match="no answer to the upgrade"):
             await connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", lambda _: None)
+
+
+async def test_who_gives_up_waiting_for_an_answer_hangs_up() -> None:
+    asked, hung_up = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        with suppress(ConnectionError):
+            await reader.read()
+        hung_up.set()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        connecting = asyncio.ensure_future(connect(url, lambda _: None))
+        await within(asked.wait())
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        await within(hung_up.wait())
 
 
 async def test_a_ping_is_answered() -> None:

@@ -174,11 +174,14 @@ class FakeMail:
         """What is answered first; after that, that it is stored."""
         self.before: Callable[[], object] = bool
         """What is done first."""
+        self.is_silent = False
 
     async def find(self, name: str) -> int:
         """Say where a frame is stored."""
         self.before()
         self.asked.append(name)
+        if self.is_silent:
+            await asyncio.Event().wait()
         answer = self.answers.pop(0) if self.answers else 1
         if isinstance(answer, NoAnswer):
             raise answer

@@ -81,6 +81,8 @@ class PresenceProcess:
         self.recorder: Recorder = Recorder(self.life, None if beside is None else beside.recorder)
         self.log: FakeRoomLog = FakeRoomLog(self.life, None if beside is None else beside.log)
         self.mail: FakeMail = FakeMail() if beside is None else beside.mail
+        self.pace = Pace(between_looks=0.0, between_questions=0.0, questions=3)
+        """Of second looks."""
         self.living_gateways: set[GatewayId] = set() if beside is None else beside.living_gateways
         self._furnish(self.store, self.log)
 
@@ -109,8 +111,7 @@ class PresenceProcess:
             records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S, listeners
         )
         terms = Terms(self._policy, OFFER_TIMEOUT_S)
-        pace = Pace(between_looks=0.0, between_questions=0.0, questions=3)
-        self.second_looks = SecondLooks(records, self.changes.end_offered, self.mail, pace)
+        self.second_looks = SecondLooks(records, self.changes.end_offered, self.mail, self.pace)
         self.operations = Operations(
             records,
             self.changes,

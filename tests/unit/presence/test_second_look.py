@@ -99,6 +99,15 @@ async def test_an_offer_that_is_never_stored_ends_all_the_same() -> None:
     assert not (await process.pair("alice", "bob")).is_active
 
 
+async def test_an_end_waits_no_longer_for_a_silent_mailbox() -> None:
+    process, store = await crossing("alice")
+    process.mail.is_silent = True
+    process.pace = process.pace._replace(until_stored=0.0)
+    process.over(store)
+    await process.signal("alice", "bob", "OFFER", "offer")
+    assert process.heard_by("bob").count("hangup of alice: disconnected") == 1
+
+
 async def test_the_leader_is_asked_where_a_replica_may_lag_behind() -> None:
     process, store = await crossing("alice")
     store.is_undated = True

@@ -405,6 +405,35 @@ async def test_any_error_of_the_broker_leads_to_another_connection(
     await client.close()
 
 
+async def test_what_is_ended_while_the_broker_is_away_is_not_asked_for_later(
+    small: tuple[SmallBroker, str],
+) -> None:
+    broker, url = small
+    client = NatsClient()
+    back, heard = asyncio.Event(), list[Message]()
+
+    async def disconnected() -> None:
+        ended = await client.listen("ended", "", heard.append)
+        await client.listen("stays", "group", heard.append)
+        await ended.unsubscribe()
+
+    async def reconnected() -> None:
+        back.set()
+
+    await client.connect(
+        [url], disconnected_cb=disconnected, reconnected_cb=reconnected, reconnect_time_wait=0
+    )
+    broker.hang_up()
+    async with asyncio.timeout(PATIENCE_S):
+        await back.wait()
+    await client.flush(PATIENCE_S)
+    client._disconnected_cb = None
+    await client.close()
+
+    assert b"SUB stays group 2" in broker.received
+    assert b"ended" not in broker.received
+
+
 @pytest.mark.parametrize("attempt", ["fails", "is greeted"])
 @pytest.mark.parametrize("ending", ["closed", "abandoned"])
 async def test_a_client_that_is_over_does_not_reconnect(
@@ -555,3 +584,20 @@ def test_what_is_written_as_the_connection_breaks_is_dropped() -> None:
     uvloop.run(write_as_it_breaks())
 
     assert problems == []
+
+
+async def test_nothing_overtakes_what_is_listened_to_anew(broker: SmallBroker, client: NatsClient) -> None:
+    """The broker would have nobody to give an answer to that comes at once."""
+    await client.listen("answers", "", lambda _: None)
+    await broker.has(b"SUB answers")
+    async with asyncio.timeout(PATIENCE_S):
+        broker.hang_up()
+        while client.takes(0, 0):
+            await turn_of_the_loop()
+        broker.received = b""
+        while not client.takes(0, MAX_BUFFERED_BYTES):
+            await turn_of_the_loop()
+    client.write("question", "answers", b"")
+
+    await broker.has(b"PUB question")
+    assert broker.received.index(b"SUB answers") < broker.received.index(b"PUB question")

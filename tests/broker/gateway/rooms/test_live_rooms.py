@@ -163,3 +163,18 @@ async def test_a_stream_that_counts_anew_is_read_from_its_beginning(scene: Scene
     await scene.rooms.reached(hall, number)
     assert await carol.hears(2) == [f"room-{unheard}-after-0", f"room-{number}"]
     assert hall.whole_to < number + 1_000
+
+
+async def test_a_room_that_is_only_being_read_is_not_forgotten(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    await scene.enters(ALICE)
+    begun = scene.rooms.begin(HALL, 0)
+    await asyncio.sleep(0)  # which is when it is subscribed to
+    scene.rooms._rooms[HALL].has_seats_since -= 1_000
+
+    await scene.rooms.look()
+    await begun
+
+    assert scene.rooms.known(HALL) is not None
+    assert caplog.records == []

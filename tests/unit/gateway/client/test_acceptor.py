@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from gateway.client.acceptor import AT_ONCE, NO_ROOM_S, Acceptor, listening_sockets
+from gateway.client.acceptor import AT_ONCE, MOST_GONE, MOST_UNREAD, NO_ROOM_S, Acceptor, listening_sockets
 from tests.support.waiting import until
 from tests.unit.gateway.client.clock import Clock
 from tieline.runtime.guard import BackgroundTasks
@@ -125,6 +125,63 @@ async def test_of_many_who_knock_a_few_are_accepted_at_once() -> None:
         acceptor.close()
     assert counts == [AT_ONCE, 2 * AT_ONCE, 2 * AT_ONCE + 1, 2 * AT_ONCE + 1]
     for one in (*knocking, *door.accepted):
+        one.close()
+
+
+async def test_nobody_is_accepted_while_many_wait_to_be_read() -> None:
+    door, sockets = Door(), await listening_sockets(HOME, 0)
+    knocking = socket.create_connection(sockets[0].getsockname())
+    unread = MOST_UNREAD
+    async with BackgroundTasks() as tasks:
+        acceptor = Acceptor(door.loop, sockets, never, tasks, lambda: unread)
+        acceptor.start()
+        (look,) = door.looks_at.values()
+        look()
+        await asyncio.sleep(0)
+        assert door.accepted == []
+        unread -= 1
+        look()
+        await asyncio.sleep(0)
+        assert len(door.accepted) == 1
+        acceptor.close()
+    for one in (knocking, *door.accepted):
+        one.close()
+
+
+@pytest.mark.parametrize(("gone", "in_vain"), [(1, 0), (MOST_GONE, 0), (2 * MOST_GONE, AT_ONCE)])
+async def test_in_a_crowd_who_has_hung_up_is_not_accepted(gone: int, in_vain: int) -> None:
+    door, sockets = Door(), await listening_sockets(HOME, 0)
+    knocking = [socket.create_connection(sockets[0].getsockname()) for _ in range(AT_ONCE + gone + 1)]
+    patient = [*knocking[:AT_ONCE], knocking[-1]]
+    for one in knocking[AT_ONCE:-1]:
+        one.close()
+    async with BackgroundTasks() as tasks:
+        acceptor = Acceptor(door.loop, sockets, never, tasks)
+        acceptor.start()
+        (look,) = door.looks_at.values()
+        for _ in range(3):
+            look()
+            await asyncio.sleep(0)
+        acceptor.close()
+    assert len(door.accepted) == len(patient) + in_vain
+    assert door.accepted[-1].getpeername() == patient[-1].getsockname()
+    for one in (*patient, *door.accepted):
+        one.close()
+
+
+async def test_without_a_crowd_who_asks_and_hangs_up_is_heard() -> None:
+    door, sockets = Door(), await listening_sockets(HOME, 0)
+    knocking = socket.create_connection(sockets[0].getsockname())
+    knocking.shutdown(socket.SHUT_WR)
+    async with BackgroundTasks() as tasks:
+        acceptor = Acceptor(door.loop, sockets, never, tasks)
+        acceptor.start()
+        (look,) = door.looks_at.values()
+        look()
+        await asyncio.sleep(0)
+        acceptor.close()
+    assert len(door.accepted) == 1
+    for one in (knocking, *door.accepted):
         one.close()
 
 

@@ -82,7 +82,7 @@ def test_a_bug_in_what_is_called_leaves_the_others(calls: Calls, caplog: pytest.
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
-def test_of_many_that_are_due_together_some_are_called_in_an_iteration(calls: Calls) -> None:
+def test_of_many_that_are_due_some_are_called_in_an_iteration(calls: Calls) -> None:
     for _ in range(MOST_AT_ONCE + 1):
         calls.later(1.0, "a")
     calls.clock.loop.call_later(1.0, calls.names.append, "what else is due")

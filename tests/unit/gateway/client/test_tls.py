@@ -72,10 +72,12 @@ def test_a_handshake_waits_for_its_turn(context: ssl.SSLContext) -> None:
     line.socket.arriving += line.client.hello()
     line.read()
     assert line.socket.taken() == b""
+    assert line.turns.newcomers == 1
 
     line.clock.iterate()
 
     assert line.socket.taken() != b""
+    assert line.turns.newcomers == 0
 
 
 def test_who_has_gone_has_no_turn_any_more(context: ssl.SSLContext) -> None:

@@ -58,3 +58,16 @@ def test_one_who_joins_later_waits_behind_the_others() -> None:
     shared.join(Waiter(clock, "c", 1, 0, served))
     clock.settle()
     assert served[-1] == "c"
+
+
+def test_newcomers_are_counted_until_their_first_turn_is_over() -> None:
+    clock = Clock()
+    shared = Turns(clock.loop, clock.time)
+    shared.join(Waiter(clock, "a", 1, 0, []))
+    assert shared.newcomers == 0
+    shared.join_new(Waiter(clock, "b", 2, 0, []))
+    shared.join_new(Waiter(clock, "c", 1, ROUND_S, []))
+    assert shared.newcomers == 2
+    clock.iterate()
+    assert shared.newcomers == 0
+    assert not clock.is_at_rest

@@ -70,6 +70,19 @@ def test_those_who_ask_at_the_same_time_are_answered_in_turns() -> None:
     assert clock.is_at_rest
 
 
+def test_only_the_first_look_at_a_request_counts_as_a_newcomers() -> None:
+    harness = Harness()
+    request = harness.request()
+    half, rest = request[:30], request[30:]
+
+    harness.hand_over(half)
+    assert harness.turns.newcomers == 1
+    harness.clock.settle()
+    harness.hand_over(rest)
+    assert not harness.clock.is_at_rest
+    assert harness.turns.newcomers == 0
+
+
 def test_while_a_request_waits_for_its_turn_nothing_more_is_read() -> None:
     harness = Harness()
     request = harness.request()

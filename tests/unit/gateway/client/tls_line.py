@@ -89,7 +89,7 @@ class TlsLine:
         self.requests: list[tuple[Request, Response]] = []
         self.gone_with: list[int] = []
         self.waiting = Waiting(1 << 30)
-        turns = Turns(self.clock.loop, self.clock.time)
+        self.turns = turns = Turns(self.clock.loop, self.clock.time)
         tally = Tally(logging.getLogger("gateway"), lambda _delay, _callback: None)
         proxies = read_networks("X", "10.0.0.1")
         self.entrance = Entrance(room, tally, proxies, expects_header=True)

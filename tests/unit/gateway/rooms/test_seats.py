@@ -235,3 +235,17 @@ def test_a_room_that_is_left_holds_no_place_back() -> None:
     alice.seats.owe(HALL, 0)
     alice.seats.leave(HALL)
     assert alice.seats.reached(6) == 6
+
+
+def test_who_is_listed_less_than_it_was_told_elsewhere_is_told_again() -> None:
+    hall = live(change(5, BOB))
+    asks, asks_nothing = Client(ALICE), Client(CAROL)
+    seat = asks.seats.enter(hall, 9)
+    asks_nothing.seats.enter(hall, 9)
+    assert seat.list_up_to() == 5
+    for number in (8, 10):
+        hall.take(change(number, UserId(f"late-{number}")), 0)
+    for client in (asks, asks_nothing):
+        client.seats.tell()
+    assert [short(one["requestId"]) for one in asks.heard()] == ["room-8", "room-10"]
+    assert [short(one["requestId"]) for one in asks_nothing.heard()] == ["room-10"]

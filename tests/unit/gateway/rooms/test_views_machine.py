@@ -102,7 +102,7 @@ class Viewer:
         assert room.roster is not None
         self.client.seats.tell()
         self.read()
-        page = room.roster.page(Page(), min(room.number, seat.position))
+        page = room.roster.page(Page(), seat.list_up_to())
         members = json.loads(bytes(page.members))
         self.rooms[name] = {member["userId"]: member["status"] for member in members}
         self._lists[name] = page.number
