@@ -136,7 +136,7 @@ class RoomDelivery:
         later: list[RoomId] = []
         for name in session.rooms:
             room = self._rooms.known(name)
-            if room is None:
+            if room is None or _may_hide_who_came(room, session, back.position):
                 seats.owe(name, back.position or 0)
                 later.append(name)
             else:
@@ -170,13 +170,23 @@ class RoomDelivery:
                 return []
             return [name for name in names if name in session.rooms and seats.of(name) is None]
 
+        looked_up: set[RoomId] = set()
         while some := waiting():
             rooms = await asyncio.gather(*map(self._listened, some))
             still = waiting()
+            hiding: list[LiveRoom] = []
             for room in rooms:
-                if room is not None and room.name in still:
+                if room is None or room.name not in still:
+                    continue
+                if room.name not in looked_up and _may_hide_who_came(room, session, back.position):
+                    hiding.append(room)
+                else:
                     self._enter(seats, room, back, session)
             seats.tell()
+            for room in hiding:
+                looked_up.add(room.name)
+                with contextlib.suppress(NoAnswer):  # else more is told than has happened
+                    await self._rooms.remember(room)
             if None in rooms:
                 await asyncio.sleep(RETRY_S)
 
@@ -203,3 +213,14 @@ class RoomDelivery:
         self._back.pop(session.connection, None)
         self._memberships.drop(session.connection)
         await self._delivery.drop(session)
+
+
+def _may_hide_who_came(room: LiveRoom, session: Session, position: int | None) -> bool:
+    """Whether only the last change of each user is known, and that of another is an update since a position.
+
+    It may hide that the user has come, so the client would be told that, though the user was there before.
+    """
+    if position is None or room.log.has_each_since(position):
+        return False
+    changes = room.log.since(position)
+    return any(change.entry.kind == "updated" and change.user != session.user for change in changes)

@@ -40,10 +40,16 @@ Queue = queue.Queue[str | None]
 class LogWriter:
     """Writes the lines of all loggers to one descriptor, from `begin` to `end`."""
 
-    def __init__(self, formatter: logging.Formatter, descriptor: int, most: int = MOST_WAITING) -> None:
+    def __init__(
+        self,
+        formatter: logging.Formatter,
+        descriptor: int,
+        most: int = MOST_WAITING,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
         waiting: Queue = queue.Queue(most)
         self._taking = _Taking(waiting, formatter)
-        self._writing = _Writing(waiting, self._taking, descriptor)
+        self._writing = _Writing(waiting, self._taking, descriptor, pause)
 
     def begin(self, logger: logging.Logger) -> None:
         """Take the place of all handlers of a logger."""
@@ -88,12 +94,14 @@ class _Writing(QueueListener):
         waiting: Queue,
         taking: _Taking,
         descriptor: int,
+        pause: Callable[[float], object],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(waiting)
         self._descriptor = descriptor
         self._waiting = waiting
         self._taking = taking
+        self._pause = pause
         self._now = now
         self._failed = 0
         """Lines that could not be written."""
@@ -121,16 +129,20 @@ class _Writing(QueueListener):
 
     def _gathered(self, line: str) -> tuple[list[str], bool]:
         """Take what waits behind a line; returns all of it, and whether nothing more comes."""
-        lines, size = [line], len(line)
-        if size < GATHER_BYTES:
-            time.sleep(GATHER_S)
-        with contextlib.suppress(queue.Empty):
-            while size < GATHER_BYTES:
+        lines, size, has_paused = [line], len(line), False
+        while size < GATHER_BYTES:
+            try:
                 following = self._waiting.get_nowait()
-                if following is None:
-                    return lines, True
-                lines.append(following)
-                size += len(following)
+            except queue.Empty:
+                if has_paused:
+                    break
+                has_paused = True
+                self._pause(GATHER_S)
+                continue
+            if following is None:
+                return lines, True
+            lines.append(following)
+            size += len(following)
         return lines, False
 
     def enqueue_sentinel(self) -> None:

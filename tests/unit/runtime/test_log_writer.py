@@ -68,6 +68,23 @@ def test_lines_that_wait_together_are_written_in_one_go() -> None:
     os.close(writing)
 
 
+def test_what_waits_is_written_without_a_pause(pipe: tuple[int, int]) -> None:
+    """When a process ends at once, there is not the time for many."""
+    reading, writing = pipe
+    pauses: list[float] = []
+    log, writer = logger(), LogWriter(JsonLines("sample"), writing, pause=pauses.append)
+    writer.begin(log)
+    log.info("x" * 2 * PIPE_BYTES)  # the thread waits until some of it is read
+    for _ in range(1000):
+        log.info("y" * 1000)
+
+    assert not writer.end(0)
+    read = 0
+    while read < 1001:
+        read += os.read(reading, PIPE_BYTES).count(b"\n")
+    assert len(pauses) <= 1  # behind the last of them
+
+
 def test_a_traceback_comes_with_its_line(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     log, writer = logger(), LogWriter(JsonLines("sample"), writing)

@@ -405,7 +405,7 @@ async def test_any_error_of_the_broker_leads_to_another_connection(
     await client.close()
 
 
-async def test_what_is_ended_while_the_broker_is_away_is_not_asked_for_later(
+async def test_what_is_ended_without_a_broker_is_not_asked_for_later(
     small: tuple[SmallBroker, str],
 ) -> None:
     broker, url = small

@@ -164,6 +164,19 @@ async def test_who_comes_back_before_it_was_told_of_a_room_is_sent_the_rest(scen
         await scene.delivery.drop(carol.session)
 
 
+async def test_who_was_there_before_is_not_told_as_one_who_comes(scene: Scene) -> None:
+    await scene.enters(ALICE)
+    carol = Here(scene, CAROL)
+    carol.session.opened(Opened(carol.session.session, False, {HALL: 1}), SecretHash(b""))
+    await scene.delivery.follow(carol.harness.connection, carol.session)
+    bob = await scene.enters(BOB)
+    for user in (ALICE, BOB):
+        await scene.updates(user, is_silent=True)
+    scene.delivery.release(carol.session, NOTHING)
+    dan = await scene.enters(DAN)
+    assert await carol.hears(2) == [f"room-{bob}", f"room-{dan}"]
+
+
 async def test_what_came_after_the_loss_is_not_taken_for_what_was_had(scene: Scene) -> None:
     await sends(scene, "a")
     get = jetstream.direct_get(SUBJECTS.mailbox())

@@ -165,7 +165,7 @@ async def test_a_stream_that_counts_anew_is_read_from_its_beginning(scene: Scene
     assert hall.whole_to < number + 1_000
 
 
-async def test_a_room_that_is_only_being_read_is_not_forgotten(
+async def test_a_room_that_is_being_read_is_not_forgotten(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     await scene.enters(ALICE)

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.limits.users import KEPT_S
 from gateway.sessions import departures
-from gateway.sessions.departures import DRAINING_PATIENCE_S, LONGEST_DELAY, Drain
+from gateway.sessions.departures import CLOSED_AT_ONCE, DRAINING_PATIENCE_S, LONGEST_DELAY, Drain
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import ALICE, Arriving, Scene, admitted
@@ -263,6 +263,23 @@ async def test_a_client_that_stays_is_closed_when_its_time_is_over(scene: Scene)
     assert {harness.close_code for harness in (alice, bob)} == {1012}
     assert not draining.done()
     for harness in (alice, bob):
+        scene.answers_close(harness)
+    await draining
+
+
+async def test_a_drain_that_is_behind_closes_several_at_a_time(scene: Scene) -> None:
+    several = [scene.here(f"user{number}") for number in range(3 * CLOSED_AT_ONCE)]
+
+    draining = scene.tasks.create_task(scene.departures.drain(AT_ONCE))
+    await scene.settles()
+    scene.presence.answer_begun()
+    closed = [0]
+    while closed[-1] < len(several):
+        await asyncio.sleep(0)
+        closed.append(sum(harness.close_code is not None for harness in several))
+
+    assert sorted({*closed}) == [0, CLOSED_AT_ONCE, 2 * CLOSED_AT_ONCE, 3 * CLOSED_AT_ONCE]
+    for harness in several:
         scene.answers_close(harness)
     await draining
 
