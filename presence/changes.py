@@ -199,28 +199,22 @@ class Changes:
         target = NegotiationRecord(one, other, self._records, self._effects, self.clock)
         users = (Keys.user(one), Keys.user(other))
 
-        may_recall, recalled = True, None
+        may_recall = True
 
         async def load(leader: bool) -> Loaded:
-            nonlocal may_recall, recalled
+            nonlocal may_recall
             if may_recall and not leader:
                 may_recall = False
                 recalled = self._records.recall(users, target.key, guess)
                 if recalled is not None:
                     return Loaded(recalled, is_remembered=True)
-            found = await self._records.read_negotiation(users, target.key, confirmed=leader)
-            if recalled is not None:
-                self._records.recalled(recalled, target.key, found)
-                recalled = None
-            return Loaded(found)
+            return Loaded(await self._records.read_negotiation(users, target.key, confirmed=leader))
 
         def doubts(change: Change[Negotiation]) -> tuple[str, ...]:
             return _doubted(change.reply, users, target.key)
 
         rule = gathered(rules)
         finished = await self._change(target, rule, load, users, doubts=doubts, until_ms=until_ms)
-        if recalled is not None:
-            self._records.recalled(recalled, target.key, None)
         written = {target.key: finished.revision}
         replies: tuple[Reply, ...] = (finished.reply,)
         looks = 0

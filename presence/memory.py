@@ -1,8 +1,6 @@
 """Keep users and pairs that this process has read or written, so that a signal is judged without a read.
 
-A pair that is out of date does no harm: what is decided on it is written by compare-and-set. It costs a write
-that is refused, and where other processes judge the same pairs, too, many are out of date: then pairs are
-read, and only now and then one is tried. A user is kept
+A pair that is out of date does no harm: what is decided on it is written by compare-and-set. A user is kept
 only while the bucket's changes are watched (`presence.user_watch`), and is then as old as the watch lags:
 some milliseconds, as a replica may be that answers a read. What writes nothing is not decided by what is kept
 here, nor is a refusal (`presence.changes`). That a record is not there is not remembered.
@@ -39,17 +37,6 @@ MAX_RECENT: Final = 16_384
 SILENCE_S: Final = 2.0
 """After so long without a word the watch counts for nothing: one that lives says something four times as
 often (`presence.user_watch`)."""
-
-WORTH: Final = 2 / 3
-"""So many of the pairs that are known must be up to date to be decided on. Where one is not, its write is
-refused, it is read, and written: of every two that are, one costs no more visits to the broker than reading
-all, but a write in vain."""
-
-NEWEST_COUNTS: Final = 1 / 32
-"""What the newest outcome counts among those before it: it takes some dozens until they are believed."""
-
-TRY_EVERY: Final = 16
-"""Where they are not worth it, one in so many is tried: another process may be gone."""
 
 Decoded = User | Negotiation
 
@@ -103,24 +90,6 @@ def _size(record: Record) -> int:
     return TIMES * len(record.value) + OVERHEAD
 
 
-class _UpToDate:
-    """How many of the pairs that were known, and decided on, turned out to be up to date."""
-
-    def __init__(self) -> None:
-        self._share = 1.0
-        self._passed_over = 0
-
-    def note(self, *, is_up_to_date: bool) -> None:
-        self._share += (is_up_to_date - self._share) * NEWEST_COUNTS
-
-    def is_to_be_expected(self) -> bool:
-        """Whether the next one is up to date, as far as can be told; sometimes it is tried."""
-        if self._share >= WORTH:
-            return True
-        self._passed_over = (self._passed_over + 1) % TRY_EVERY
-        return self._passed_over == 0
-
-
 class Memory:
     """What one process has read or written."""
 
@@ -134,7 +103,6 @@ class Memory:
         self._monotonic = monotonic
         self._pairs = _Shelf(most, most_bytes)
         self._users = _Shelf(most, most_bytes)
-        self._up_to_date = _UpToDate()
         self._most_recent = most_recent
         self._recent: dict[str, int] = {}
         """By user's key: the revision of the last change that has come."""
@@ -157,14 +125,6 @@ class Memory:
         """Return a pair's record; None: it is not known."""
         kept = self._pairs.get(key)
         return None if kept is None or self._monotonic() >= kept.until else kept.record
-
-    def recalls_pairs(self) -> bool:
-        """Whether the next signal of a pair that is known is to be decided on what is known."""
-        return self._up_to_date.is_to_be_expected()
-
-    def recalled_pair(self, *, is_up_to_date: bool) -> None:
-        """Note whether a pair that was recalled has turned out to be up to date."""
-        self._up_to_date.note(is_up_to_date=is_up_to_date)
 
     def keep_pair(
         self, key: str, record: Record, decoded: Negotiation | None = None, for_s: float = math.inf

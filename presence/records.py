@@ -131,7 +131,7 @@ class Records:
     def recall(self, users: tuple[str, ...], pair: str, guess: Guess) -> dict[str, Record] | None:
         """Return what is remembered of two users and their negotiation; None: it has to be read.
 
-        If it begins, it is taken not to be there, unless it is known to be. Say `recalled` what came of it.
+        If it begins, it is taken not to be there, unless it is known to be.
         """
         found = self.memory.users(users)
         stored = self.memory.pair(pair)
@@ -142,18 +142,7 @@ class Records:
             negotiation, _ = self.negotiation_in(found, pair)
             if guess == "may be held" and negotiation is not None and negotiation.established:
                 return None
-            if not self.memory.recalls_pairs():
-                return None
         return found
-
-    def recalled(self, found: Mapping[str, Record], pair: str, since: Mapping[str, Record] | None) -> None:
-        """Note whether a negotiation that was recalled was up to date.
-
-        `since` is what was read after it; None: nothing had to be.
-        """
-        if pair in found:
-            is_up_to_date = since is None or since.get(pair, ABSENT).revision == found[pair].revision
-            self.memory.recalled_pair(is_up_to_date=is_up_to_date)
 
     async def read_negotiation(
         self, users: tuple[str, ...], pair: str, *, confirmed: bool = False

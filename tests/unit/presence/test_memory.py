@@ -1,6 +1,6 @@
 """What a process keeps of users and pairs: bounded, and never older than what its watch has told."""
 
-from presence.memory import OVERHEAD, SILENCE_S, TIMES, TRY_EVERY, Memory
+from presence.memory import OVERHEAD, SILENCE_S, TIMES, Memory
 from presence.rules.negotiated import NOTHING
 from presence.rules.user import User
 from presence.store import Dated, Record
@@ -55,33 +55,6 @@ def test_a_pair_that_goes_by_itself_is_forgotten_in_time() -> None:
     assert memory.pair("pair.a.b") is NEW
     time.now += 0.1
     assert memory.pair("pair.a.b") is None
-
-
-def tried(memory: Memory) -> int:
-    """Count how many of the next pairs that are known are decided on."""
-    return sum(memory.recalls_pairs() for _ in range(2 * TRY_EVERY))
-
-
-def test_pairs_are_not_recalled_where_many_are_out_of_date() -> None:
-    memory = Memory()
-    assert tried(memory) == 2 * TRY_EVERY
-    for number in range(200):
-        memory.recalled_pair(is_up_to_date=number % 2 == 0)
-    assert tried(memory) == 2
-
-
-def test_pairs_are_recalled_again_when_they_are_up_to_date_again() -> None:
-    memory = Memory()
-    for is_up_to_date in (*[False] * 200, *[True] * 200):
-        memory.recalled_pair(is_up_to_date=is_up_to_date)
-    assert tried(memory) == 2 * TRY_EVERY
-
-
-def test_one_that_is_out_of_date_now_and_then_does_no_harm() -> None:
-    memory = Memory()
-    for number in range(200):
-        memory.recalled_pair(is_up_to_date=number % 4 != 0)
-    assert tried(memory) == 2 * TRY_EVERY
 
 
 def test_those_that_nobody_has_asked_for_longest_go_first() -> None:

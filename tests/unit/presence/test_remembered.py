@@ -89,16 +89,6 @@ async def test_a_pair_that_another_process_has_changed_is_read_after_all() -> No
     assert [each.frame for each in judged.reply.deliveries] == [None, b"1"]
 
 
-async def test_where_others_judge_the_same_pairs_a_pair_is_read_first() -> None:
-    judged = await Judged().both_come()
-    await judged.said("alice", "OFFER", "offer")
-    for number in range(60):
-        await judged.said("alice", "ICE_CANDIDATE", f"{number}", by=judged.other)
-        if await judged.said("bob", "OFFER", f"{number}") == [READ, WRITE]:
-            break
-    assert 0 < number < 59
-
-
 async def test_an_offer_that_begins_finds_out_that_there_is_one() -> None:
     judged = await Judged().both_come()
     await judged.said("bob", "OFFER", "crossing", by=judged.other)
