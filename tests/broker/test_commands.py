@@ -35,7 +35,6 @@ OF_MODULES = (
 STARTS_NOTHING: Final = {
     "bench/echo.py",
     "bench/handrolled.py",
-    "bench/stored.py",
     "bench/talk.py",
     "bench/worst_frame.py",
     "tests/attacks/attacking.py",
