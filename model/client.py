@@ -25,8 +25,8 @@ class Client(NamedTuple):
     """How many of its frames are acknowledged."""
     said: int = 0
     """How many of its frames it has sent at least once."""
-    asked: bool = False
-    """Its gateway waits for a router."""
+    asked: int = 0
+    """So many of its frames, the next ones, are what its gateway waits for a router with."""
     refused: tuple[int, ...] = ()
     """Which of its frames were refused."""
     got: tuple[int, ...] = ()
@@ -135,18 +135,24 @@ class Clients:
         """Whether this client has given the answer itself, or received it."""
         return answer in client.got or answer in self._numbering.programs[who][: client.said]
 
-    def next_frame(self, who: int, client: Client) -> int:
-        """Number the frame that the client can send now; -1: none.
+    def next_frames(self, who: int, client: Client) -> tuple[int, ...]:
+        """Number what the client can send now: the next frame, or with it as many as may go together.
 
-        A client that was refused says no more, unless what was refused names its call.
+        A client that was refused says no more, unless what was refused names its call. How many have waited
+        for their turn, and so go together, is anybody's guess.
         """
         program, frames = self._numbering.programs[who], self._numbering.frames
         is_refused = any(not frames[number].names_call for number in client.refused)
         if client.link != UP or client.asked or is_refused or client.at == len(program):
-            return -1
-        number = program[client.at]
-        heard = self._numbering.frames[number].once_heard
-        return number if heard < 0 or heard in client.got else -1
+            return ()
+        heard = frames[program[client.at]].once_heard
+        if heard >= 0 and heard not in client.got:
+            return ()
+        together = self._numbering.together
+        ends = range(client.at + 1, len(program) + 1)
+        return tuple(
+            together[program[client.at : end]] for end in ends if program[client.at : end] in together
+        )
 
     def stored(self, client: Client, frame: int) -> Client:
         """Let a frame reach the stream, which keeps it once, and pushes it when it does."""
@@ -160,22 +166,28 @@ class Clients:
         listens = client.counts and client.link in (UP, LISTENING)
         return client._replace(live=(*client.live, frame)) if listens else client
 
-    def sends(self, client: Client) -> Client:
-        """Let the client send its next frame."""
-        return client._replace(asked=True, said=client.at + 1)
+    def sends(self, client: Client, count: int) -> Client:
+        """Let the client send its next frames, which go together."""
+        return client._replace(asked=count, said=max(client.said, client.at + count))
 
-    def acknowledged(self, client: Client) -> Client:
-        """Let the client receive the ack for the frame it has sent."""
-        return client._replace(at=client.at + 1, asked=False)
+    def awaited(self, who: int, client: Client) -> int:
+        """Number what the client's gateway waits for a router with; -1: nothing."""
+        if not client.asked:
+            return -1
+        return self._numbering.together[self._numbering.programs[who][client.at : client.at + client.asked]]
+
+    def acknowledged(self, client: Client, count: int) -> Client:
+        """Let the client receive the acks for so many of the frames it has sent; the rest is asked anew."""
+        return client._replace(at=client.at + count, asked=0)
 
     def refused(self, who: int, client: Client) -> Client:
-        """Let the client learn that the frame it has sent is refused."""
-        number = self._numbering.programs[who][client.at]
-        return self.acknowledged(client)._replace(refused=(*client.refused, number))
+        """Let the client learn that the frames it has sent are refused."""
+        numbers = self._numbering.programs[who][client.at : client.at + client.asked]
+        return self.acknowledged(client, client.asked)._replace(refused=(*client.refused, *numbers))
 
     def disconnected(self, client: Client) -> Client:
         """Lose the connection, with everything that was under way to the client on it."""
-        return client._replace(asked=False, link=DOWN, counts=False, replay=(), live=())
+        return client._replace(asked=0, link=DOWN, counts=False, replay=(), live=())
 
     def _frame(self, number: int) -> str:
         return self._numbering.frames[number].name

@@ -3,14 +3,17 @@
 Users, frames, pairs and verdicts are numbered, so that a state is a few small numbers. Pure.
 """
 
+import functools
+import itertools
 from typing import Final, NamedTuple
 
 import msgspec
 
 from model.design import Design
 from model.scenario import FIRST, Message, Scenario
-from presence.rules import negotiation
-from presence.rules.change import Change, Facts
+from presence.rules import negotiation, series
+from presence.rules.change import Change, Facts, Gathered
+from presence.rules.gathered import gathered
 from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.negotiation import Incoming
 from presence.rules.signals import Terms, check
@@ -61,6 +64,8 @@ class Frame(NamedTuple):
     outcome: str
     names_call: bool
     """Once refused, it is refused for ever, so that its sender may go on."""
+    parts: tuple[int, ...]
+    """The frames that go together as this one; of one that goes alone itself."""
 
     @property
     def is_candidate(self) -> bool:
@@ -95,18 +100,21 @@ class Numbering:
             name for message in scenario.messages for name in (message.sender, message.target)
         )
         self.users: Final = tuple(names)
-        self.frames: Final = _frames(scenario, self.users, design.names_calls)
+        alone = _frames(scenario, self.users, design.names_calls)
         self.programs: Final = tuple(
-            tuple(number for number, frame in enumerate(self.frames) if frame.sender == user)
+            tuple(number for number, frame in enumerate(alone) if frame.sender == user)
             for user in range(len(self.users))
         )
+        self.frames: Final = (*alone, *_series(alone, self.programs))
+        self.together: Final = {frame.parts: number for number, frame in enumerate(self.frames)}
+        """By the frames that go together: the number that they have together."""
         self.gateways: Final = tuple(
             tuple(self.users.index(name) for name in names.split()) for names in scenario.gateways
         )
         self.may_lose: Final = self.users.index(scenario.may_lose)
         self._records = tuple(_online(name) for name in self.users)
-        self._by_digest = {frame.check.digest: number for number, frame in enumerate(self.frames)}
-        self._by_bytes = {frame.check.frame: number for number, frame in enumerate(self.frames)}
+        self._by_digest = {frame.check.digest: number for number, frame in enumerate(alone)}
+        self._by_bytes = {frame.check.frame: number for number, frame in enumerate(alone)}
         self.pairs: Final[list[Negotiation]] = []
         self._numbers: dict[Negotiation, int] = {}
         self._judged: dict[tuple[int, int], Verdict] = {}
@@ -148,22 +156,28 @@ class Numbering:
 
     def remembers(self, pair: int, number: int) -> bool:
         """Whether a frame is accepted and remembered: then presence writes nothing for it any more."""
-        check = self.frames[number].check
-        return self.pairs[pair].memory_of(check.user, check.digest, NOW) is not None
+        checks = (self.frames[part].check for part in self.frames[number].parts)
+        return all(self.pairs[pair].memory_of(check.user, check.digest, NOW) for check in checks)
 
     def _ask(self, pair: int, number: int) -> Verdict:
         frame = self.frames[number]
         before = self.pairs[pair]
         users = {frame.check.user: self._records[frame.sender], frame.check.to: self._records[frame.target]}
-        judgement = check(frame.check, TERMS, before, users, Facts(NOW))
+        rules = [functools.partial(check, one, TERMS) for one in series.one_by_one(frame.check)]
+        judgement = gathered(rules)(before, users, Facts(NOW))
         assert isinstance(judgement, Change)
-        verdict = judgement.reply
-        if not isinstance(verdict, Relay):
-            return Verdict((), refused=repr(verdict))
+        reply = judgement.reply
+        verdicts = series.answered(reply.replies if isinstance(reply, Gathered) else (reply,)).verdicts
+        if not all(isinstance(verdict, Relay) for verdict in verdicts):
+            return Verdict((), refused=repr(reply))
         frames = [
-            number if delivery.frame is None else self._by_bytes[delivery.frame]
+            part if delivery.frame is None else self._by_bytes[delivery.frame]
+            for part, verdict in zip(frame.parts, verdicts, strict=True)
+            if isinstance(verdict, Relay)
             for delivery in verdict.deliveries
         ]
+        verdict = verdicts[-1]
+        assert isinstance(verdict, Relay)
         after = None if judgement.record is None else self._written(judgement.record)
         if not self.design.repeats_released and number in frames:
             frames = frames[frames.index(number) :]
@@ -187,6 +201,24 @@ class Numbering:
             silent = (msgspec.structs.replace(known, session=NOBODY) for known in before)
             pair = msgspec.structs.replace(pair, remembered=(*silent, newest))
         return pair
+
+
+def _series(alone: tuple[Frame, ...], programs: tuple[tuple[int, ...], ...]) -> list[Frame]:
+    """List what may go together: two or more candidates of one sender that follow each other."""
+    found = []
+    for program in programs:
+        for start, end in itertools.combinations(range(len(program) + 1), 2):
+            parts = program[start:end]
+            frames = [alone[part] for part in parts]
+            first = frames[0]
+            is_one = len({(frame.target, frame.check.call, frame.once_heard) for frame in frames}) == 1
+            if len(parts) < 2 or not is_one or not all(frame.is_candidate for frame in frames):
+                continue
+            then = tuple(frame.check.frame for frame in frames[1:])
+            name = f"{first.name} and {len(then)} more"
+            check = msgspec.structs.replace(first.check, then=then)
+            found.append(first._replace(name=name, check=check, parts=parts))
+    return found
 
 
 def _before(offerer: UserId, target: UserId) -> Incoming:
@@ -213,7 +245,7 @@ def _frames(scenario: Scenario, users: tuple[str, ...], names_calls: bool) -> tu
     calls = _calls(scenario) if names_calls else {}
     names = [message.name for message in scenario.messages]
     ranks = {name: rank for order in scenario.order for rank, name in enumerate(order)}
-    frames = []
+    frames: list[Frame] = []
     for message in scenario.messages:
         content = _content(message)
         cmd = COMMANDS[message.what.rstrip("0123456789")]
@@ -237,6 +269,7 @@ def _frames(scenario: Scenario, users: tuple[str, ...], names_calls: bool) -> tu
                 names.index(message.exchange) if message.exchange else -1,
                 message.outcome,
                 bool(message.call),
+                (len(frames),),
             )
         )
     return tuple(frames)

@@ -12,6 +12,7 @@ from model.scenario import (
     CANCELLED,
     LATE_ANSWER,
     LATE_HANGUP,
+    SERIES,
     TWO_FRAMES,
     TWO_SENDERS,
     Scenario,
@@ -54,6 +55,7 @@ PROOFS: Final[dict[str, Run | Late]] = {
     "two frames, all at once, one node": Run(TWO_FRAMES, EVERYTHING, ONE_NODE),
     **_proofs("call", CALL),
     "call, on one gateway": Run(CALL._replace(gateways=("adam ruth",)), CRASH_AND_LOSS),
+    "series, one crash, one lost connection": Run(SERIES, CRASH_AND_LOSS),
     **_proofs("two senders", TWO_SENDERS),
     "two senders, on one gateway": Run(
         TWO_SENDERS._replace(gateways=("adam cora", "adam ruth", "cora ruth", "adam cora ruth")), CRASH
@@ -76,6 +78,7 @@ PLANTED: Final[dict[str, Run | Late]] = {
     "overlap-sent-twice": Run(TWO_FRAMES, LOSS, Design(drops_overlap=False), "twice"),
     "pushed-past-the-stream": Run(TWO_FRAMES, LOSS, Design(pushed_by="publisher"), "never"),
     "published-all-at-once": Run(CALL, NO_ILLS, Design(publishes="all at once"), "after"),
+    "series-all-at-once": Run(SERIES, NO_ILLS, Design(publishes="all at once"), "after"),
     "ack-before-stored": Run(TWO_FRAMES, CRASH, Design(acks="when judged"), "never"),
     "hold-blindly": Run(CALL, NO_ILLS, Design(writes="blind holds"), "never receives"),
     "released-left-behind": Run(CALL, NO_ILLS, Design(repeats_released=False), "after"),

@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 
 class Message(NamedTuple):
-    """One frame that a client sends when the one before it is acknowledged."""
+    """One frame that a client sends when the one before it is acknowledged, or together with that."""
 
     sender: str
     target: str
@@ -71,6 +71,20 @@ CALL: Final = Scenario(
     order=(("adam's offer", "adam's candidate1", "adam's candidate2"), ("ruth's answer",)),
     gateways=("adam", "ruth"),
     may_lose="ruth",
+)
+
+SERIES: Final = Scenario(
+    "a series: three candidates that may go together race the answer",
+    messages=(
+        Message("adam", "ruth", "candidate1", exchange="ruth's answer"),
+        Message("adam", "ruth", "candidate2", exchange="ruth's answer"),
+        Message("adam", "ruth", "candidate3", exchange="ruth's answer"),
+        Message("ruth", "adam", "answer"),
+    ),
+    order=(("adam's candidate1", "adam's candidate2", "adam's candidate3"), ("ruth's answer",)),
+    gateways=("adam", "ruth"),
+    may_lose="ruth",
+    offered=(("adam", "ruth"),),
 )
 
 TWO_SENDERS: Final = Scenario(

@@ -123,6 +123,21 @@ class Services:
         if task.is_awaited and (not task.todo or self._acks_early):
             label = f"the sender of {name} gets its ack"
             yield Move(label, self._answered(side, task.frame), "answer", task.frame)
+        elif task.is_awaited:
+            yield from self._partly(side, task)
+
+    def _partly(self, side: Side, task: Task) -> Iterator[Move]:
+        """Let a router answer to the first frames of a series, which it has published, and not to the others.
+
+        What it was publishing may still arrive.
+        """
+        parts = self._numbering.frames[task.frame].parts
+        for count in range(1, len(parts)):
+            if task.todo[0] not in parts[count:] or self._pushes:
+                continue  # what precedes the series is not all published, or one of these is not
+            first = self._numbering.together[parts[:count]]
+            label = f"the sender of {self._name(task.frame)} gets {count} of its acks"
+            yield Move(label, self._answered(side, task.frame), "answer", first)
 
     def _publishing(self, side: Side, index: int, place: int) -> Move:
         """Let a router publish one of the frames that it has to."""
@@ -154,7 +169,7 @@ class Services:
             return
         for sender, held in side.grants:
             if sender == frame.sender:
-                todo = () if task.frame in held else self._to_publish(side, (task.frame,))
+                todo = self._to_publish(side, tuple(part for part in frame.parts if part not in held))
                 after = task._replace(asks=(), is_judged=True, todo=todo)
                 yield Move(f"a router takes {frame.name} on its grant", replaced(side, index, after))
 

@@ -55,12 +55,13 @@ class Side(NamedTuple):
 def fates(task: Task) -> Iterator[tuple[Task | None, tuple[Ask, ...]]]:
     """Spare a task, or end it: what it wrote to the broker before still goes on its way.
 
-    Those are its questions, and of what it was publishing any first part.
+    Those are its questions, and of what it was publishing any first part. Nobody uses the grant
+    that came with its verdict: the router that has it is gone.
     """
     yield task, ()
     if task.is_judged:
         for length in range(len(task.todo) + 1):
-            yield task._replace(is_awaited=False, todo=task.todo[:length]), ()
+            yield task._replace(is_awaited=False, todo=task.todo[:length], grants=()), ()
         return
     yield None, task.asks
     if Ask() in task.asks:

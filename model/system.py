@@ -68,7 +68,7 @@ class System:
         self._of_side = cache(self._side_steps)
         self._delivery = cache(self._delivery_step)
         self._telling = cache(self._telling_step)
-        self._next = cache(self._next_frame)
+        self._next = cache(self._next_frames)
         self._awaits = cache(self._awaited_frame)
         self._is_awaited = cache(lambda side, frame: self._services.is_awaited(self._side[side], frame))
         self._asked = cache(self._with_request)
@@ -101,10 +101,9 @@ class System:
             client = state[who]
             for label, after, fault in self._of_client(who, client):
                 found.append((label, _put(state, who, after), fault))
-            frame = self._next(who, client)
-            if frame >= 0:
+            for frame in self._next(who, client):
                 label = f"{self._numbering.users[who]} sends {self._name(frame)}"
-                found.append((label, self._with_asked(state, who, self._sent(client), frame), ""))
+                found.append((label, self._with_asked(state, who, self._sent(client, frame), frame), ""))
             frame = self._awaits(who, client)
             if frame >= 0 and not self._is_awaited(state[self._place(frame)], frame):
                 label = f"a gateway sends {self._name(frame)} again"
@@ -152,7 +151,7 @@ class System:
                 case "refuse":
                     client = self._refused(who, state[who])
                 case _:
-                    client = self._acknowledged(state[who])
+                    client = self._acknowledged(state[who], number)
             yield label, _put(_put(state, place, after), who, client), fault
 
     def _with_asked(self, state: State, who: int, client: int, frame: int) -> State:
@@ -170,6 +169,8 @@ class System:
         clients = [self._client[state[who]] for who in range(self._many)]
         unanswered = ""
         for number, frame in enumerate(self._numbering.frames):
+            if len(frame.parts) > 1:
+                continue
             sender = clients[frame.sender]
             if number not in self._numbering.programs[frame.sender][: sender.at]:
                 if not sender.refused:
@@ -238,15 +239,15 @@ class System:
         move = self._services.telling(self._side[side])
         return None if move is None else (move.label, self._side.number(move.after))
 
-    def _next_frame(self, who: int, client: int) -> int:
-        return self._clients.next_frame(who, self._client[client])
+    def _next_frames(self, who: int, client: int) -> tuple[int, ...]:
+        return self._clients.next_frames(who, self._client[client])
 
     def _awaited_frame(self, who: int, client: int) -> int:
-        one = self._client[client]
-        return self._numbering.programs[who][one.at] if one.asked else -1
+        return self._clients.awaited(who, self._client[client])
 
-    def _with_sent(self, client: int) -> int:
-        return self._client.number(self._clients.sends(self._client[client]))
+    def _with_sent(self, client: int, frame: int) -> int:
+        count = len(self._numbering.frames[frame].parts)
+        return self._client.number(self._clients.sends(self._client[client], count))
 
     def _with_stored(self, client: int, frame: int) -> int:
         return self._client.number(self._clients.stored(self._client[client], frame))
@@ -254,8 +255,9 @@ class System:
     def _with_pushed(self, client: int, frame: int) -> int:
         return self._client.number(self._clients.pushed(self._client[client], frame))
 
-    def _with_ack(self, client: int) -> int:
-        return self._client.number(self._clients.acknowledged(self._client[client]))
+    def _with_ack(self, client: int, frame: int) -> int:
+        count = len(self._numbering.frames[frame].parts)
+        return self._client.number(self._clients.acknowledged(self._client[client], count))
 
     def _with_refusal(self, who: int, client: int) -> int:
         return self._client.number(self._clients.refused(who, self._client[client]))

@@ -13,6 +13,7 @@ from presence.gateways import Gateways
 from presence.listeners import Listeners
 from presence.mail import Mail
 from presence.mailbox import Mailbox
+from presence.memory import Memory
 from presence.old_calls import OldCalls
 from presence.operations import Operations
 from presence.records import Records
@@ -26,6 +27,7 @@ from presence.settings import PresenceSettings, tokens_of
 from presence.stream_size import measure_sizes
 from presence.streams import Streams, watch_streams
 from presence.timers import Timers
+from presence.user_watch import UserWatch
 from tieline.runtime.clock_watch import ClockWatch
 from tieline.runtime.guard import BackgroundTasks, keep_going
 from tieline.runtime.ops import STARTING, STOPPING
@@ -68,7 +70,9 @@ async def _serve(
     bucket = Bucket(broker, requests, subjects.namespace)
     clock = BrokerClock(requests, bucket.stream, ClockWatch())
     await unless_stopped(stopping, clock.known())
-    records = Records(bucket, settings.offline_retention)
+    memory = Memory()
+    user_watch = UserWatch(broker, requests, bucket.stream, bucket.prefix, memory)
+    records = Records(bucket, settings.offline_retention, memory)
     rosters = Rosters(records, settings.room_max_members, bucket.count)
     listeners = Listeners(bucket, clock.now_ms)
     log = MailboxLog(requests, subjects, streams.made)
@@ -126,6 +130,7 @@ async def _serve(
         measuring = background.create_task(keep_going(_log, "streams not measured: a bug", measure))
         telling = background.create_task(keep_going(_log, "clock not kept: a bug", clock.keep))
         ending = background.create_task(old_calls.run(changes.end_old_calls))
+        watching_users = background.create_task(user_watch.run())
         replacing = background.create_task(replaced_mail.run())
         async with BackgroundTasks() as answering:
             service = PresenceService(broker, subjects, answering, operations)
@@ -137,6 +142,7 @@ async def _serve(
             watching.cancel()
             measuring.cancel()
             telling.cancel()
+            watching_users.cancel()
             if keeping is not None:
                 keeping.cancel()
             ready.hold(STOPPING)

@@ -7,7 +7,7 @@ and is asked for again.
 """
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -16,13 +16,14 @@ from presence.announce import Announcer
 from presence.call_endings import ENDED_AT_ONCE
 from presence.effects import NOTHING_TOLD, AllHear, Effects, Told
 from presence.old_calls import OldCalls
-from presence.records import MAX_TRIES, Records, user_in, users_in
+from presence.records import MAX_TRIES, Guess, Records, user_in
 from presence.room_log import RoomLog
 from presence.rosters import Rosters
 from presence.rules.change import (
     Change,
     Entered,
     Facts,
+    Gathered,
     ListRoom,
     LookAgain,
     Prepare,
@@ -31,6 +32,7 @@ from presence.rules.change import (
     Rule,
 )
 from presence.rules.effects import Effect, is_cheap
+from presence.rules.gathered import gathered
 from presence.rules.negotiated import Negotiation, apart, lies_apart
 from presence.rules.session import calls_are_ended
 from presence.rules.user import RosterEntry, User
@@ -40,12 +42,12 @@ from presence.store import ABSENT, Conflict, Record, StoreUnavailable
 from presence.targets import Clock, Found, NegotiationRecord, Target, UserRecord
 from tieline import metrics
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import RoomId, UserId
+from tieline.wire.ids import FrameDigest, RoomId, UserId
 from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import RoomJoined, RoomMembers
 from tieline.wire.internal.sessions import Opened
-from tieline.wire.internal.signals import Relay
+from tieline.wire.internal.signals import Delivery, Relay
 from tieline.wire.subjects import Keys
 
 MAX_CARRIED_OUT: Final = 65_536
@@ -61,6 +63,14 @@ class Finished(NamedTuple):
     record: User | Negotiation | None
     revision: int
     look_again: LookAgain | None = None
+
+
+class Loaded(NamedTuple):
+    """What a rule decides on."""
+
+    found: Found
+    is_remembered: bool = False
+    """It was not read, but is what this process knew already: what writes nothing is not decided on it."""
 
 
 class Judged(NamedTuple):
@@ -88,7 +98,7 @@ class Changes:
         self._records = records
         self._old_calls = old_calls
         self._rosters = rosters
-        self._clock = clock
+        self.clock = clock
         self._effects = Effects(
             records, rosters, announcer, clock, self._end_negotiation, log, all_hear, most_waited_for
         )
@@ -120,10 +130,10 @@ class Changes:
         entries = (*(Keys.room(room, user) for room in rooms), *also)
         first = [] if found is None else [found]
 
-        async def load(leader: bool) -> Found:
+        async def load(leader: bool) -> Loaded:
             if first and not leader:
-                return first.pop()
-            return await self._records.store.read(target.key, *entries, confirmed=leader)
+                return Loaded(first.pop())
+            return Loaded(await self._records.store.read(target.key, *entries, confirmed=leader))
 
         looked_at = (target.key, *entries)
 
@@ -142,6 +152,7 @@ class Changes:
             case Opened(asked=asked) as opened if asked:
                 return msgspec.structs.replace(opened, revision=finished.revision)
             case reply:
+                assert not isinstance(reply, Gathered)  # that is for signals
                 return reply
 
     async def _list(self, user: UserId, room: RoomId, finished: Finished, *, revisions: bool) -> RoomMembers:
@@ -162,55 +173,86 @@ class Changes:
         await self._effects.calls.end_old(user, record.ending, revision)
         await self.user(user, functools.partial(calls_are_ended, record.ending))
 
-    async def negotiation(
-        self, one: UserId, other: UserId, rule: Rule[Negotiation], until_ms: int | None = None
-    ) -> Judged:
-        """Change what two users negotiate by a rule.
+    async def negotiation(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> Judged:
+        """Change what two users negotiate by a rule. See `negotiations`."""
+        (judged,) = await self.negotiations(one, other, (rule,))
+        return judged
+
+    async def negotiations(
+        self,
+        one: UserId,
+        other: UserId,
+        rules: Sequence[Rule[Negotiation]],
+        until_ms: int | None = None,
+        *,
+        guess: Guess = "changes",
+    ) -> list[Judged]:
+        """Change what two users negotiate by several rules, in order: the first so many, and one at least.
+
+        They decide on what this process remembers, if what they decide is written: that finds out whether the
+        negotiation is another one meanwhile. Else it is read. The `guess` is what the first of them does.
 
         A refusal is confirmed by the leader's records before it is believed: a replica that lags a moment
         behind must not refuse the answer to an offer that was just accepted. After `until_ms`, in Unix
         milliseconds, nothing is changed.
         """
-        target = NegotiationRecord(one, other, self._records, self._effects, self._clock)
+        target = NegotiationRecord(one, other, self._records, self._effects, self.clock)
         users = (Keys.user(one), Keys.user(other))
 
-        async def load(leader: bool) -> Found:
-            return await self._records.store.read(*users, target.key, confirmed=leader)
+        may_recall = True
+
+        async def load(leader: bool) -> Loaded:
+            nonlocal may_recall
+            if may_recall and not leader:
+                may_recall = False
+                recalled = self._records.recall(users, target.key, guess)
+                if recalled is not None:
+                    return Loaded(recalled, is_remembered=True)
+            return Loaded(await self._records.read_negotiation(users, target.key, confirmed=leader))
 
         def doubts(change: Change[Negotiation]) -> tuple[str, ...]:
             return _doubted(change.reply, users, target.key)
 
+        rule = gathered(rules)
         finished = await self._change(target, rule, load, users, doubts=doubts, until_ms=until_ms)
-        reply = finished.reply
-        assert not isinstance(reply, ListRoom | Entered)  # no rule of negotiations is about rooms
-        if isinstance(reply, Relay) and any(lies_apart(each.frame) for each in reply.deliveries):
-            reply = await self._completed(reply, one, other, {target.key: finished.revision})
-        if finished.look_again is None:
-            return Judged(reply)
-        return Judged(reply, Offered(one, other, finished.look_again, finished.revision))
+        written = {target.key: finished.revision}
+        replies: tuple[Reply, ...] = (finished.reply,)
+        looks = 0
+        if isinstance(finished.reply, Gathered):
+            replies, looks = finished.reply
+        judged = [Judged(reply) for reply in await self._completed(replies, one, other, written)]
+        if finished.look_again is not None:
+            offered = Offered(one, other, finished.look_again, finished.revision)
+            judged[looks] = judged[looks]._replace(offered=offered)
+        return judged
 
     async def end_offered(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> None:
         """End what two users negotiate by a rule, which decides on what the leader says."""
-        target = NegotiationRecord(one, other, self._records, self._effects, self._clock)
+        target = NegotiationRecord(one, other, self._records, self._effects, self.clock)
         users = (Keys.user(one), Keys.user(other))
 
-        async def load(_leader: bool) -> Found:
-            return await self._records.store.read(*users, target.key, confirmed=True)
+        async def load(_leader: bool) -> Loaded:
+            return Loaded(await self._records.read_negotiation(users, target.key, confirmed=True))
 
         await self._change(target, rule, load, users, confirmed=True, doubts=lambda _: ())
 
-    async def _completed(self, relay: Relay, one: UserId, other: UserId, written: Mapping[str, int]) -> Relay:
-        """Put the frames that lie apart into a reply. One that is there no more has waited for too long."""
-        digests = {digest for each in relay.deliveries if (digest := lies_apart(each.frame)) is not None}
+    async def _completed(
+        self, replies: Sequence[Reply], one: UserId, other: UserId, written: Mapping[str, int]
+    ) -> list[PresenceReply]:
+        """Put the frames that lie apart into replies. One that is there no more has waited for too long."""
+        completed: list[PresenceReply] = []
+        digests: set[FrameDigest] = set()
+        for reply in replies:
+            assert not isinstance(reply, ListRoom | Entered | Gathered)  # no rule of negotiations says that
+            completed.append(reply)
+            if isinstance(reply, Relay):
+                digests.update(filter(None, (lies_apart(each.frame) for each in reply.deliveries)))
+        if not digests:
+            return completed
         keys = {Keys.held(one, other, digest): digest for digest in digests}
         found = await self._records.read_after(written, *written, *keys)
         frames = {apart(digest): found[key].value for key, digest in keys.items() if key in found}
-        deliveries = tuple(
-            msgspec.structs.replace(each, frame=frames[each.frame]) if each.frame in frames else each
-            for each in relay.deliveries
-            if not lies_apart(each.frame) or frames.get(each.frame or b"")
-        )
-        return msgspec.structs.replace(relay, deliveries=deliveries)
+        return [_with_frames(reply, frames) for reply in completed]
 
     async def _end_negotiation(
         self, user: UserId, peer: UserId, rule: Rule[Negotiation], found: Found
@@ -220,15 +262,15 @@ class Changes:
         The users are read after the negotiation, from the leader, unless they are among it, too: had one of
         them gone on since, the negotiation would have another revision.
         """
-        target = NegotiationRecord(user, peer, self._records, self._effects, self._clock)
+        target = NegotiationRecord(user, peer, self._records, self._effects, self.clock)
         users = (Keys.user(user), Keys.user(peer))
         first: list[dict[str, Record]] = [{target.key: found[target.key]}]
 
-        async def load(_leader: bool) -> Found:
+        async def load(_leader: bool) -> Loaded:
             if first and all(key in found for key in users):
-                return first.pop() | {key: found[key] for key in users}
+                return Loaded(first.pop() | {key: found[key] for key in users})
             stored = first.pop() if first else await self._records.store.read(target.key, confirmed=True)
-            return {**stored, **await self._records.store.read(*users, confirmed=True)}
+            return Loaded({**stored, **await self._records.store.read(*users, confirmed=True)})
 
         await self._change(target, rule, load, users, confirmed=True, doubts=lambda _: ())
 
@@ -236,7 +278,7 @@ class Changes:
         self,
         target: Target[RecordT],
         rule: Rule[RecordT],
-        load: Callable[[bool], Awaitable[Found]],
+        load: Callable[[bool], Awaitable[Loaded]],
         others: tuple[str, ...],
         *,
         confirmed: bool = False,
@@ -249,8 +291,8 @@ class Changes:
         """
         told = NOTHING_TOLD
         for _ in range(MAX_TRIES):
-            now = self._clock()
-            found = await load(confirmed)
+            now = self.clock()
+            found, is_remembered = await load(confirmed)
             record, revision = target.find(found)
             told = Told({}, told.numbers)
             if (
@@ -271,7 +313,7 @@ class Changes:
                 seen = record  # what is left of its effects, it is for the rule to say what becomes of
                 if record is not None and record.pending:
                     seen = msgspec.structs.replace(record, pending=told.left)
-                step = rule(seen, users_in(found, target.beside), facts)
+                step = rule(seen, self._records.users_in(found, target.beside), facts)
                 if isinstance(step, Prepare):
                     facts = await self._prepare(target.owner, step, found, facts)
                     continue
@@ -279,7 +321,9 @@ class Changes:
                     confirmed = True
                     if await self._has_changed(doubted, found):
                         break
-                if until_ms is not None and self._clock() > until_ms:
+                elif is_remembered and not confirmed and step.record is None and step.then is None:
+                    break
+                if until_ms is not None and self.clock() > until_ms:
                     raise StoreUnavailable("asked too long ago")
                 try:
                     stored = await self._commit(target, record, step, revision)
@@ -358,6 +402,19 @@ class Changes:
         return after, written
 
 
+def _with_frames(reply: PresenceReply, frames: Mapping[bytes, bytes]) -> PresenceReply:
+    """Put frames that lie apart into a reply; what is not among them it does not deliver."""
+    if not isinstance(reply, Relay):
+        return reply
+    deliveries: list[Delivery] = []
+    for each in reply.deliveries:
+        if each.frame is None or lies_apart(each.frame) is None:
+            deliveries.append(each)
+        elif frame := frames.get(each.frame):
+            deliveries.append(msgspec.structs.replace(each, frame=frame))
+    return msgspec.structs.replace(reply, deliveries=tuple(deliveries))
+
+
 def _listed_by(reply: Reply) -> RoomId | None:
     """Return the room whose roster a reply has."""
     match reply:
@@ -391,5 +448,8 @@ def _doubted(reply: Reply, users: tuple[str, ...], pair: str) -> tuple[str, ...]
             return (pair,)
         case Refused() | SessionGone():
             return (*users, pair)
+        case Gathered(replies):
+            named = (_doubted(each, users, pair) for each in replies)
+            return tuple(dict.fromkeys(key for keys in named for key in keys))
         case _:
             return ()

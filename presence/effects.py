@@ -183,6 +183,7 @@ class Effects:
                 case HangUp():
                     self._announcer.hangup(effect)
                 case CallEnded():
+                    self._announcer.changed(effect.user)  # a grant may be given by what was known before
                     fact = Happened(
                         effect.at, effect.user, effect.peer, reason=effect.reason, call=effect.call or None
                     )

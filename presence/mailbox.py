@@ -36,6 +36,9 @@ more than three times as big as they are."""
 MIN_BYTES: Final = 1024 * 1024
 """Less would not hold what one call needs at its beginning."""
 
+FIRST_WITH_BATCHES: Final = (2, 12)
+"""The version of nats-server."""
+
 _NOT_MADE: Final = (jetstream.NAME_IN_USE, *jetstream.NO_ROOM_FOR_STREAM)
 
 _log = logging.getLogger(__name__)
@@ -79,17 +82,19 @@ async def make_mailbox(
     Raises:
         StoreUnavailable: JetStream does not answer (yet), or cannot make it so.
     """
+    kept_in = StorageType.MEMORY if replicas > 1 or storage == "memory" else StorageType.FILE
     config = StreamConfig(
         name=subjects.mailbox(),
         subjects=[subjects.users(), subjects.rooms(), subjects.marks(), subjects.mailbox_question()],
         republish=RePublish(*subjects.pushed()),
-        storage=StorageType.MEMORY if replicas > 1 or storage == "memory" else StorageType.FILE,
+        storage=kept_in,
         num_replicas=replicas,
         max_age=max(MIN_KEEP_S, keep_s + MARGIN_S),
         max_msgs_per_subject=MAX_MISSED + 1,
         duplicate_window=MIN_KEEP_S,
         discard=DiscardPolicy.OLD,
         allow_direct=True,
+        allow_atomic=kept_in is StorageType.MEMORY and takes_batches(broker),
     )
     context = broker.client.jetstream(timeout=TIMEOUT_S)
     room = max_bytes
@@ -100,6 +105,15 @@ async def make_mailbox(
     if room < max_bytes:
         _log.warning("the mailbox is smaller than it should be", extra={"bytes": room, "wanted": max_bytes})
     return room
+
+
+def takes_batches(broker: Broker) -> bool:
+    """Whether the broker can store several messages together or not at all (`router.in_order`).
+
+    A file is synced for each such batch, which takes longer than storing them one by one.
+    """
+    version = broker.client.connected_server_version
+    return (version.major, version.minor) >= FIRST_WITH_BATCHES
 
 
 async def is_made(context: JetStreamContext, config: StreamConfig, *, must_adapt: bool = False) -> bool:
@@ -160,6 +174,7 @@ def _shaped(config: StreamConfig) -> tuple[object, ...]:
         config.duplicate_window,
         config.discard,
         config.max_bytes,
+        bool(config.allow_atomic),
     )
 
 

@@ -7,7 +7,7 @@ ask for it, a rule in `presence.rules`, and a row here.
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -15,9 +15,9 @@ import msgspec
 from presence.changes import Changes, Judged
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
-from presence.records import Records
+from presence.records import Guess, Records
 from presence.room_log import RoomLog
-from presence.rules import entitled, holding, room, session, signals
+from presence.rules import entitled, holding, room, series, session, signals
 from presence.rules.change import Facts, Rule, Step
 from presence.rules.entitled import Entitled
 from presence.rules.negotiated import Negotiation
@@ -27,9 +27,11 @@ from presence.rules.user import User
 from presence.second_look import SecondLooks
 from presence.side_by_side import some_at_once
 from presence.store import Record, StoreUnavailable
+from presence.turns import Turns
 from tieline import metrics
 from tieline.runtime.together import Together
 from tieline.wire.codes import ErrorCode
+from tieline.wire.envelope import COMMAND_OF, Candidate, Offer
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.answers import Done, Refused
 from tieline.wire.internal.directions import PresenceReply, PresenceRequest
@@ -61,6 +63,8 @@ LATE_MS: Final = 10_000
 last one that it asks waits 3 s for a verdict. An offer that was accepted later would wait for its answer
 though nobody has sent it. The rest is for what the two differ in about the broker's time."""
 
+_OFFER, _CANDIDATE = COMMAND_OF[Offer], COMMAND_OF[Candidate]
+
 NO_ROOMS: Final[tuple[RoomId, ...]] = ()
 NO_KEYS: Final[tuple[str, ...]] = ()
 
@@ -87,6 +91,19 @@ Handler = Callable[..., Awaitable[PresenceReply]]
 def _lease(ask: OpenSession | Register) -> tuple[str, ...]:
     """Name the key that says whether the asking gateway has its lease, if the gateway is to be held to it."""
     return (Keys.lease_timer(ask.gateway),) if ask.asked else ()
+
+
+def _guess(ask: Check) -> Guess:
+    """Guess what a signal does. An offer within a call mostly names the call."""
+    if ask.cmd == _OFFER:
+        return "changes" if ask.call else "begins"
+    return "may be held" if ask.cmd == _CANDIDATE else "changes"
+
+
+def _name(ask: Check) -> Hashable:
+    """Name what copies of a request have in common: what is asked, and what need not be answered."""
+    asker = ask.user, ask.session, ask.connection
+    return *asker, ask.to, ask.cmd, ask.call, ask.digest, ask.then, ask.carried
 
 
 class Carried(NamedTuple):
@@ -119,6 +136,7 @@ class Operations:
         """
         self._log = log
         self._second_looks = second_looks
+        self._turns = Turns(changes.negotiations, changes.clock)
         self._entitlement = entitlement
         self._monotonic = monotonic
         self._records = records
@@ -260,12 +278,22 @@ class Operations:
         return counted
 
     async def _check(self, ask: Check) -> Judged:
+        """Have one signal judged, or several candidates: one by one, and answered together."""
+        asks = series.one_by_one(ask)
+        rules, until_ms = [self._rule(one) for one in asks], ask.at + LATE_MS if ask.at else None
+        judged = await self._turns.judge(
+            ask.user, ask.to, rules, until_ms, guess=_guess(ask), name=_name(ask)
+        )
+        if len(asks) == 1:
+            return judged[0]
+        return Judged(series.answered(each.reply for each in judged))
+
+    def _rule(self, ask: Check) -> Rule[Negotiation]:
+        """Return the rule that judges one signal."""
         rule: Rule[Negotiation] = functools.partial(signals.check, ask, self._terms)
         if self._entitlement is not None:
             rule = entitled.checked(ask.user, rule)
-        rule = holding.checked(ask, rule)
-        until_ms = ask.at + LATE_MS if ask.at else None
-        return await self._changes.negotiation(ask.user, ask.to, rule, until_ms)
+        return holding.checked(ask, rule)
 
     async def _once(
         self, ask: OpenSession | EndSession, carry_out: Callable[[], Awaitable[PresenceReply]]

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
+from presence.memory import Memory
 from presence.read_budget import parts
 from presence.rules.negotiated import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry, may_be_kept
@@ -31,6 +34,9 @@ MAX_LOOKS: Final = 50
 IDLE_NEGOTIATION_TTL_S: Final = RETRY_MS / 1000 + 15
 """How long a record without a negotiation is kept: until none of its frames can be a retry."""
 
+FORGOTTEN_BEFORE_S: Final = 5.0
+"""So long before the bucket does, this process forgets a record that goes by itself."""
+
 encode: Final = msgspec.msgpack.Encoder().encode
 """Encode a record as it is stored; it changes by rule only (docs/decisions/0060)."""
 
@@ -39,6 +45,10 @@ _negotiation = msgspec.msgpack.Decoder(Negotiation)
 _entry = msgspec.msgpack.Decoder(RosterEntry)
 
 _unreadable: Final = Unreadable(logging.getLogger(__name__))
+
+Guess = Literal["begins", "changes", "may be held"]
+"""What a signal does to a negotiation, by what is known of the signal: it begins one, changes one, or changes
+one that nobody has answered. What changes nothing is not decided on what is remembered."""
 
 ReadT = TypeVar("ReadT")
 
@@ -63,6 +73,10 @@ def _read(
 def user_in(found: Mapping[str, Record], key: str) -> tuple[User | None, int]:
     """Find a user's record and its revision among what was read."""
     return _read(_user.decode, found, key)
+
+
+def _user_alone(found: Mapping[str, Record], key: str) -> User | None:
+    return user_in(found, key)[0]
 
 
 def users_in(found: Mapping[str, Record], users: Iterable[UserId]) -> dict[UserId, User]:
@@ -108,9 +122,61 @@ def _has_all(found: Mapping[str, Record], written: Mapping[str, int]) -> bool:
 class Records:
     """The store, speaking in users, negotiations, roster entries and notes. Raises what `Store` raises."""
 
-    def __init__(self, store: ListedStore, offline_retention_s: float) -> None:
+    def __init__(self, store: ListedStore, offline_retention_s: float, memory: Memory | None = None) -> None:
+        """Take also what this process keeps of what it has read and written."""
         self.store = store
         self._offline_retention_s = offline_retention_s
+        self.memory = Memory() if memory is None else memory
+
+    def recall(self, users: tuple[str, ...], pair: str, guess: Guess) -> dict[str, Record] | None:
+        """Return what is remembered of two users and their negotiation; None: it has to be read.
+
+        If it begins, it is taken not to be there, unless it is known to be.
+        """
+        found = self.memory.users(users)
+        stored = self.memory.pair(pair)
+        if found is None or (stored is None and guess != "begins"):
+            return None
+        if stored is not None:
+            found[pair] = stored
+            negotiation, _ = self.negotiation_in(found, pair)
+            if guess == "may be held" and negotiation is not None and negotiation.established:
+                return None
+        return found
+
+    async def read_negotiation(
+        self, users: tuple[str, ...], pair: str, *, confirmed: bool = False
+    ) -> dict[str, Record]:
+        """Read two users and their negotiation, and remember them."""
+        if confirmed:
+            found = await self.store.read(*users, pair, confirmed=True)
+        else:
+            dated = await self.store.read_dated(*users, pair)
+            self.memory.keep_users(dated, users)
+            found = dict(dated.found)
+        if pair in found:
+            self.memory.keep_pair(pair, found[pair])
+        else:
+            self.memory.forget_pair(pair)
+        return found
+
+    def negotiation_in(self, found: Mapping[str, Record], key: str) -> tuple[Negotiation | None, int]:
+        """Find a negotiation and its revision among what was read, or remembered."""
+        record = found.get(key, ABSENT)
+        decoded = self.memory.decoded_pair(key, record)
+        return (decoded, record.revision) if isinstance(decoded, Negotiation) else negotiation_in(found, key)
+
+    def users_in(self, found: Mapping[str, Record], users: Iterable[UserId]) -> dict[UserId, User]:
+        """Find the records of several users among what was read, or remembered."""
+        records: dict[UserId, User] = {}
+        for user in users:
+            key = Keys.user(user)
+            if key in found:
+                decode = functools.partial(_user_alone, found, key)
+                decoded = self.memory.decoded_user(key, found[key], decode)
+                if isinstance(decoded, User):
+                    records[user] = decoded
+        return records
 
     async def read_after(self, written: Mapping[str, int], *keys: str) -> dict[str, Record]:
         """Read keys and patterns from a replica that has these writes: revisions, by keys that are read too.
@@ -153,14 +219,24 @@ class Records:
     async def write_user(self, key: str, record: User, revision: int, *, confirm: bool = True) -> int:
         """Change a user's record; an offline one is kept for the retention only. See `Store.write`."""
         ttl_s = None if record.is_reachable else self._offline_retention_s
-        return await self.store.write(key, encode(record), revision, ttl_s, confirm=confirm)
+        value = encode(record)
+        written = await self.store.write(key, value, revision, ttl_s, confirm=confirm)
+        if written:
+            self.memory.keep_user(key, Record(value, written), written)
+        return written
 
     async def write_negotiation(
         self, key: str, record: Negotiation, revision: int, *, confirm: bool = True
     ) -> int:
         """Change a negotiation; a record without one goes by itself. See `Store.write`."""
         ttl_s = None if record.is_active else IDLE_NEGOTIATION_TTL_S
-        return await self.store.write(key, encode(record), revision, ttl_s, confirm=confirm)
+        value = encode(record)
+        self.memory.forget_pair(key)  # whatever becomes of this write, the pair is another one then
+        written = await self.store.write(key, value, revision, ttl_s, confirm=confirm)
+        if written:
+            for_s = math.inf if ttl_s is None else ttl_s - FORGOTTEN_BEFORE_S
+            self.memory.keep_pair(key, Record(value, written), record, for_s)
+        return written
 
     async def write_entry(self, room: RoomId, user: UserId, entry: RosterEntry, revision: int) -> int:
         """Write a roster entry. See `Store.write`."""

@@ -4,13 +4,14 @@ How each is found among what was read, written, told of and settled. What become
 (`presence.rules`); when each of these is done is the loop's.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
 
 from presence.effects import NOTHING_TOLD, Effects, Told
-from presence.records import Records, negotiation_in, user_in
+from presence.records import Records, user_in
 from presence.rules import call_steps
 from presence.rules.change import Change, RecordT
 from presence.rules.effects import RemoveNote, is_cheap
@@ -110,7 +111,7 @@ class NegotiationRecord:
 
     def find(self, found: Found) -> tuple[Negotiation | None, int]:
         """Find the record and its revision among what was read."""
-        return negotiation_in(found, self.key)
+        return self._records.negotiation_in(found, self.key)
 
     async def write(
         self,
@@ -121,8 +122,12 @@ class NegotiationRecord:
     ) -> int:
         """Replace the record of that revision; count what became of call, offer and candidates."""
         written = await self._records.write_negotiation(self.key, after, revision)
-        before = before or NOTHING
-        step = call_steps.step(before, after, timed_out=change.timed_out)
+        for earlier, later in itertools.pairwise((before or NOTHING, *change.passed, after)):
+            self._count(earlier, later, timed_out=change.timed_out)
+        return written
+
+    def _count(self, before: Negotiation, after: Negotiation, *, timed_out: bool) -> None:
+        step = call_steps.step(before, after, timed_out=timed_out)
         if step is not None:
             metrics.NEGOTIATIONS.labels(step).inc()
         for outcome, count in call_steps.candidates(before, after)._asdict().items():
@@ -131,7 +136,6 @@ class NegotiationRecord:
         answered_at = call_steps.answered_offer_at(before, after)
         if answered_at is not None:
             metrics.ANSWER_SECONDS.observe(max(0, self._clock() - answered_at) / 1000)
-        return written
 
     async def carry_out(self, record: Negotiation, _revision: int, _listed: RoomId | None = None) -> Told:
         """Carry out what is pending in the record, which is no room's business."""

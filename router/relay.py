@@ -8,20 +8,20 @@ The stream is made by `presence.mailbox`, and read by `gateway.delivery`.
 """
 
 import asyncio
-import enum
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from router.in_order import InOrder
+from router.parcels import Carried, Done, Outcome, Parcel
 from router.stored import Release, Stored
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
-from tieline.runtime.requests import NoAnswer, Requests
+from tieline.runtime.requests import NoAnswer, Requests, always
 from tieline.wire import jetstream
 from tieline.wire.digests import message_id
 from tieline.wire.ids import NO_CALL, CallId, SessionId, UserId
-from tieline.wire.internal.signals import Delivery
 from tieline.wire.subjects import Subjects
 
 STORE_PATIENCE_S: Final = 4.0
@@ -43,25 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 class NotStored(Exception):
-    """The mailbox did not confirm; the frame may have been delivered all the same."""
-
-
-class NoRoom(NotStored):
-    """The mailbox says that it cannot store."""
-
-
-class Outcome(enum.Enum):
-    """What became of a frame."""
-
-    STORED = enum.auto()
-    """It is stored, or published without a reason to think that it is not."""
-    NO_ROOM = enum.auto()
-    UNKNOWN = enum.auto()
-    """No answer: it may be stored, or not."""
-
-
-Done = Callable[[Outcome], None]
-"""Called once, with what became of a frame."""
+    """The mailbox has lost what it had; the next attempt publishes everything."""
 
 
 class Relaying:
@@ -83,6 +65,7 @@ class Relaying:
         self._at_once_until = 0.0
         """Until then a frame waits for no answer of the mailbox, neither its own nor another one's."""
         self._stored = Stored()
+        self._in_order = InOrder(broker, requests, subjects, self._store)
         broker.when_away(self._stored.forget_all)
 
     def publish_at_once(self, user: UserId, session: SessionId, frame: bytes, call: CallId = NO_CALL) -> bool:
@@ -141,13 +124,19 @@ class Relaying:
         self, user: UserId, session: SessionId, frame: bytes, done: Done, call: CallId = NO_CALL
     ) -> None:
         """Publish one frame, and call `done` with the mailbox's own answer to it."""
+        self._store(Parcel(user, session, frame, call), done, "")
+
+    def _store(self, parcel: Parcel, done: Done, before: str) -> None:
+        """Publish one frame, unless the last one that the mailbox has is not the one of the name `before`."""
 
         def answered(reply: Message | None) -> None:
             done(Outcome.UNKNOWN if reply is None else self._settle(reply))
 
-        headers = jetstream.named(message_id(user, frame), call)
-        subject = self._subjects.user(user, session)
-        self._requests.begin(subject, frame, answered, STORE_PATIENCE_S, headers)
+        name = message_id(parcel.user, parcel.frame)
+        following = jetstream.following(name, parcel.call, before) if before else None
+        headers = following or jetstream.named(name, parcel.call)
+        subject = self._subjects.user(parcel.user, parcel.session)
+        self._requests.begin(subject, parcel.frame, answered, STORE_PATIENCE_S, headers)
 
     def _settle(self, reply: Message) -> Outcome:
         """Read the mailbox's answer to a publish."""
@@ -155,7 +144,7 @@ class Relaying:
         if error is None:
             return Outcome.STORED
         if not error.is_no_room:
-            return Outcome.UNKNOWN
+            return Outcome.OVERTAKEN if error.is_overtaken else Outcome.UNKNOWN
         now = self._loop.time()
         if now >= self._suspicious_until:
             _log.error("the mailbox has no room", extra={"error": error.description})
@@ -169,41 +158,52 @@ class Relaying:
 
     async def carry(
         self,
-        deliveries: tuple[Delivery, ...],
-        own: bytes,
+        parcels: Sequence[Parcel],
         *,
         stored: bool,
-        carried: tuple[Release, ...] = (),
-        call: CallId = NO_CALL,
-    ) -> int:
-        """Publish frames in their order; with `stored`, each when the mailbox has the one before it.
+        is_repeated: bool = False,
+        goes_on: Callable[[], bool] = always,
+    ) -> Carried:
+        """Publish frames in their order; with `stored`, none unless the mailbox has the one before it.
 
-        `call` is that of all which do not say another one.
-
-        A frame whose first attempt was lost is published again, and must not come after the next one. Of
-        several frames those are left out that the mailbox has already. `carried` is what presence has left
-        out. Returns how many bytes of others than the signal's own frame were published.
+        A frame whose first attempt was lost is published again, and must not come after the next one. The
+        first that is not published, or not known to be, ends it. Where a signal brings others along, or
+        `is_repeated` (some were left out already), those are left out that the mailbox has. Before each
+        further round `goes_on` says whether the others are still wanted.
 
         Raises:
-            NoRoom: the mailbox cannot store one of them, and those after it are not published.
-            NotStored: one is not known to be stored, and those after it are not published.
+            NotStored: the mailbox has lost what it had.
             NoAnswer: the mailbox does not say whether it still has what it had.
         """
-        several = len(deliveries) > 1 or bool(carried)
-        size = 0
-        for each in deliveries:
-            frame = each.frame or own
-            name = message_id(each.user, frame) if several else ""
-            if several and self._stored.has(name, self._loop.time()):
-                if frame is own and stored:
-                    await self._prove(each.user, own)
-                continue
-            await self._publish(each, frame, each.call or call, stored=stored)
-            if several:
-                self._stored.note(name, self._loop.time(), confirmed=stored)
-            if frame is not own:
-                size += len(frame)
-        return size
+        names = [""] * len(parcels)
+        if is_repeated or not all(each.is_own for each in parcels):
+            names = [message_id(each.user, each.frame) for each in parcels]
+        now = self._loop.time()
+        left = [place for place, name in enumerate(names) if not (name and self._stored.has(name, now))]
+        for place in sorted(set(range(len(parcels))).difference(left)):
+            if parcels[place].is_own and stored:
+                await self._prove(parcels[place].user, parcels[place].frame)
+        done = 0
+        while done < len(left):
+            if done and not goes_on():
+                return Carried(left[done], Outcome.STORED, tuple(left[:done]))
+            for outcome in await self._round([parcels[place] for place in left[done:]], stored=stored):
+                place = left[done]
+                if outcome is not Outcome.STORED:
+                    return Carried(place, outcome, tuple(left[:done]))
+                if names[place]:
+                    self._stored.note(names[place], self._loop.time(), confirmed=stored)
+                done += 1
+        return Carried(len(parcels), Outcome.STORED, tuple(left))
+
+    async def _round(self, parcels: Sequence[Parcel], *, stored: bool) -> list[Outcome]:
+        """Publish one or several, and say what became of those."""
+        if stored:
+            return await self._in_order.round(parcels)
+        done: asyncio.Future[Outcome] = self._loop.create_future()
+        first = parcels[0]
+        self.publish(first.user, first.session, first.frame, functools.partial(_set, done), first.call)
+        return [await done]
 
     def note_releases(
         self, one: UserId, other: UserId, releases: tuple[Release, ...], *, stored: bool
@@ -222,16 +222,6 @@ class Relaying:
         if not await self.was_stored(user, own):
             _log.warning("the mailbox has lost what it had")
             self._stored.forget_all()
-            raise NotStored
-
-    async def _publish(self, to: Delivery, frame: bytes, call: CallId, *, stored: bool) -> None:
-        publish = self.store if stored else self.publish
-        done: asyncio.Future[Outcome] = self._loop.create_future()
-        publish(to.user, to.session, frame, functools.partial(_set, done), call)
-        outcome = await done
-        if outcome is Outcome.NO_ROOM:
-            raise NoRoom
-        if outcome is Outcome.UNKNOWN:
             raise NotStored
 
     async def has_room(self) -> bool:

@@ -8,15 +8,16 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable
 from typing import Final
 
+from router.answering import UNANSWERED, Answer, PackAnswers, tell
 from router.grants import Grant, Grants
-from router.relay import NoRoom, NotStored, Outcome, Relaying
+from router.parcels import RELAYED, Outcome, Parcel, Telling, parcels_of
+from router.relay import NotStored, Relaying
 from router.stored import Release
 from tieline import metrics
 from tieline.runtime.answers import Asking
-from tieline.runtime.broker import Broker, BrokerAway, Subscription
+from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.guard import Guard, bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.pool import Pool, PoolSize
@@ -24,7 +25,6 @@ from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.tally import Tally
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire.checks import UNREADABLE
-from tieline.wire.codes import ErrorCode
 from tieline.wire.digests import digest
 from tieline.wire.envelope import COMMAND_OF, Candidate
 from tieline.wire.heads import is_from
@@ -32,7 +32,7 @@ from tieline.wire.ids import UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.directions import OPERATIONS, RouterReply
-from tieline.wire.internal.signals import Accepted, Check, Relay, Signal, Verdict
+from tieline.wire.internal.signals import Accepted, Answers, Check, Relay, Signal, Verdict, Verdicts
 from tieline.wire.subjects import Subjects, identifier
 
 CHECK_PATIENCE_S: Final = 3.0
@@ -51,48 +51,11 @@ WAIT_S: Final = 2.0
 """After so long in the queue a signal is dropped: its gateway has asked again twice, and what is left of its
 5 s is needed for the verdict."""
 
-Answer = Callable[[RouterReply], None]
-"""How one signal is answered."""
-
 _CANDIDATE: Final = COMMAND_OF[Candidate]
-_RELAYED: Final = Accepted("relayed")
 _HELD: Final = Accepted("held")
-_NO_ROOM: Final = Refused(ErrorCode.INTERNAL.reason)
-
-_UNANSWERED: Final = "signals unanswered"
 _UNREADABLE: Final = "signals refused: of another version, or none"
 
 _log = logging.getLogger(__name__)
-
-_unsent: Final = bug_guard(_log, "answers not sent: a bug")
-
-
-class _Answers:
-    """The answers to one pack of signals: those of one turn of the event loop leave together."""
-
-    __slots__ = ("_broker", "_ready", "_reply", "_tally")
-
-    def __init__(self, broker: Broker, reply: str, tally: Tally) -> None:
-        self._broker = broker
-        self._reply = reply
-        self._tally = tally
-        self._ready: list[tuple[int, RouterReply]] = []
-
-    def give(self, place: int, answer: RouterReply) -> None:
-        """Answer the signal in that place, after everything that has been published for it."""
-        if not self._ready:
-            self._broker.on_flush(self._send)
-        self._ready.append((place, answer))
-
-    def _send(self) -> None:
-        ready, self._ready = self._ready, []
-        with _unsent:
-            try:
-                self._broker.send(self._reply, codec.encode(ready))
-            except BrokerAway:
-                self._tally.note(
-                    logging.WARNING, _UNANSWERED, "", "", error="broker away", signals=len(ready)
-                )
 
 
 class RouterService:
@@ -111,6 +74,7 @@ class RouterService:
         self._broker = broker
         self._asking = Asking(requests)
         self._subjects = subjects
+        self._tasks = tasks
         self._is_gateways = subjects.reply_to("gateway")
         self._pool = Pool(tasks, size)
         self._judging = Pool(tasks, judged_at_once)
@@ -145,32 +109,38 @@ class RouterService:
         if not self._is_gateways(message.reply):
             self._unreadable.note("signal", f"to be answered on {message.reply!r}", _UNREADABLE)
             return
-        answers = _Answers(self._broker, message.reply, self._tally)
-        now = time.monotonic()
+        answers = PackAnswers(self._broker, message.reply, self._tally)
         guard = _guard(cmd)
         for place, signal in enumerate(pack):
             if signal is None:
                 continue
-            if not is_from(signal.frame, cmd, signal.user, signal.to):
+            if not is_from(signal.frame, cmd, signal.user, signal.to) or (
+                signal.then and not _are_from(signal, cmd)
+            ):
                 self._unreadable.note("signal", "its frame says something else", _UNREADABLE)
                 continue
             answer = functools.partial(answers.give, place)
-            grant = None
-            if cmd == _CANDIDATE:
-                grant = self._grants.find(signal.user, signal.session, signal.to, now, signal.call)
-                if grant is not None and grant.connection != signal.connection:
-                    grant = None
-            if grant is None and not codec.is_meant(signal):
+            grant = self._grant(signal) if cmd == _CANDIDATE else None
+            if (grant is None or signal.then) and not codec.is_meant(signal):
                 self._unreadable.note("signal", "an id that no gateway sends", _UNREADABLE)
                 continue
             if grant is None:
                 judge = functools.partial(self._judge, signal, cmd, answer)
                 name = f"{message.reply} {place}"
                 pool = self._pool if cmd == _CANDIDATE else self._judging
-                pool.submit(signal.user, name, judge, len(signal.frame), WAIT_S)
-                continue
-            with guard:
-                self._relay_granted(signal, grant, answer)
+                size = len(signal.frame) + sum(map(len, signal.then))
+                pool.submit(signal.user, name, judge, size, WAIT_S)
+            elif signal.then:
+                self._tasks.create_task(self._relay_series(signal, grant, answer))
+            else:
+                with guard:
+                    self._relay_granted(signal, grant, answer)
+
+    def _grant(self, signal: Signal) -> Grant | None:
+        """Find what lets a candidate pass now."""
+        now = time.monotonic()
+        grant = self._grants.find(signal.user, signal.session, signal.to, now, signal.call)
+        return None if grant is None or grant.connection != signal.connection else grant
 
     def _relay_granted(self, signal: Signal, grant: Grant, answer: Answer) -> None:
         metrics.LEASED_SIGNALS.inc()
@@ -179,11 +149,33 @@ class RouterService:
             return
         relaying, to, session, frame = self._relaying, signal.to, grant.target_session, signal.frame
         if signal.stored:
-            relaying.store(to, session, frame, functools.partial(_tell, answer), grant.call)
+            relaying.store(to, session, frame, functools.partial(tell, answer), grant.call)
         elif relaying.publish_at_once(to, session, frame, grant.call):
-            answer(_RELAYED)
+            answer(RELAYED)
         else:
-            relaying.publish(to, session, frame, functools.partial(_tell, answer), grant.call)
+            relaying.publish(to, session, frame, functools.partial(tell, answer), grant.call)
+
+    async def _relay_series(self, signal: Signal, grant: Grant, answer: Answer) -> None:
+        """Relay a candidate and those that follow it, for as long as the grant lets them pass.
+
+        Of those that are left nothing is said, and they are asked next.
+        """
+        telling = Telling()
+        with _guard(_CANDIDATE):
+            for frame in (signal.frame, *signal.then):
+                metrics.LEASED_SIGNALS.inc()
+                if grant.held and digest(frame) in grant.held:
+                    telling.add(_HELD)
+                else:
+                    own = Parcel(signal.to, grant.target_session, frame, grant.call, is_own=True)
+                    telling.add(RELAYED, (own,))
+            try:
+                carried = await self._relaying.carry(
+                    telling.parcels, stored=signal.stored, goes_on=lambda: self._grant(signal) is grant
+                )
+                self._answer(signal, _CANDIDATE, telling.after(carried), answer)
+            except (NoAnswer, NotStored) as error:
+                self._tally.note(logging.WARNING, UNANSWERED, _CANDIDATE, "", error=repr(error))
 
     async def _judge(self, signal: Signal, cmd: str, answer: Answer) -> None:
         ticket = self._grants.ask(signal.user, signal.to)
@@ -191,31 +183,44 @@ class RouterService:
         with _guard(cmd):
             try:
                 carried = self._relaying.carried(signal.user, signal.to)
-                verdict = await self._ask_presence(signal, cmd, carried)
+                verdicts = await self._ask_presence(signal, cmd, carried)
                 now = time.monotonic()
-                reply = await self._carry_out(signal, cmd, verdict, carried)
-                # Only when all of it is published, or a candidate that the grant lets pass would overtake it.
-                grant = _granted(signal, verdict, now)
-                answer(reply)
-            except NoRoom:
-                answer(_NO_ROOM)
+                told, is_all = await self._carry_out(signal, cmd, verdicts, carried)
+                if is_all:
+                    # When all of it is published, or a candidate that the grant lets pass would overtake it.
+                    grant = _granted(signal, verdicts[-1], now)
+                self._answer(signal, cmd, told, answer)
             except (NoAnswer, NotStored) as error:
-                self._tally.note(logging.WARNING, _UNANSWERED, cmd, "", cmd=cmd, error=repr(error))
+                self._tally.note(logging.WARNING, UNANSWERED, cmd, "", cmd=cmd, error=repr(error))
             finally:
                 self._grants.answered(ticket, grant)
 
-    async def _ask_presence(self, signal: Signal, cmd: str, carried: tuple[Release, ...]) -> Verdict:
+    def _answer(self, signal: Signal, cmd: str, answers: list[RouterReply], answer: Answer) -> None:
+        """Say what became of a signal and of those that follow it, as far as that is known."""
+        if not answers:
+            self._tally.note(logging.WARNING, UNANSWERED, cmd, "", cmd=cmd, error="not stored")
+        elif signal.then:
+            answer(Answers(tuple(answers)))
+        else:
+            answer(answers[0])
+
+    async def _ask_presence(
+        self, signal: Signal, cmd: str, carried: tuple[Release, ...]
+    ) -> tuple[Verdict, ...]:
+        """Ask what is to become of a signal, and of those that follow it; an older presence looks at one."""
+        is_candidate = cmd == _CANDIDATE
         check = Check(
             signal.user,
             signal.session,
             signal.to,
             cmd,
             digest(signal.frame),
-            signal.frame if cmd == _CANDIDATE else b"",
+            signal.frame if is_candidate else b"",
             signal.call,
             connection=signal.connection,
             carried=carried,
             at=signal.at,
+            then=signal.then if is_candidate else (),
         )
         with metrics.CHECK_SECONDS.time():
             verdict = await self._asking.ask(
@@ -224,31 +229,39 @@ class RouterService:
                 functools.partial(codec.read_answer, check),
                 CHECK_PATIENCE_S,
             )
+        if isinstance(verdict, Verdicts):
+            return verdict.verdicts
         assert isinstance(verdict, Relay | Refused | SessionGone)  # nothing else answers a check
-        return verdict
+        return (verdict,)
 
     async def _carry_out(
-        self, signal: Signal, cmd: str, verdict: Verdict, carried: tuple[Release, ...]
-    ) -> RouterReply:
-        """Deliver what is to be delivered; returns what the gateway is told."""
-        if isinstance(verdict, Refused) and await self._is_retry(signal, cmd):
-            return _RELAYED
-        if not isinstance(verdict, Relay):
-            return verdict
+        self, signal: Signal, cmd: str, verdicts: tuple[Verdict, ...], carried: tuple[Release, ...]
+    ) -> tuple[list[RouterReply], bool]:
+        """Deliver what is to be delivered; returns what the gateway is told, and whether that is all."""
+        telling = Telling()
+        releases: list[Release] = []
+        for frame, verdict in zip((signal.frame, *signal.then), verdicts, strict=False):
+            if isinstance(verdict, Relay):
+                telling.add(Accepted(verdict.ack, 0, verdict.call), parcels_of(verdict, frame))
+                releases += verdict.releases
+            elif isinstance(verdict, Refused) and await self._is_retry(signal.to, frame, cmd):
+                telling.add(RELAYED)
+            else:
+                telling.add(verdict)
         relaying, stored = self._relaying, signal.stored
-        others = await relaying.carry(
-            verdict.deliveries, signal.frame, stored=stored, carried=carried, call=verdict.call
-        )
-        relaying.note_releases(signal.user, signal.to, verdict.releases, stored=stored)
-        return Accepted(verdict.ack, others, verdict.call)
+        done = await relaying.carry(telling.parcels, stored=stored, is_repeated=bool(carried))
+        is_all = done.outcome is Outcome.STORED
+        if is_all:
+            relaying.note_releases(signal.user, signal.to, tuple(releases), stored=stored)
+        return telling.after(done), is_all
 
-    async def _is_retry(self, signal: Signal, cmd: str) -> bool:
+    async def _is_retry(self, to: UserId, frame: bytes, cmd: str) -> bool:
         """Whether a refused candidate was relayed before its call ended: then it is a retry, answered as one.
 
         Presence remembers the signals that change a negotiation; a candidate of an established one changes
         nothing, and only the mailbox has had it.
         """
-        return cmd == _CANDIDATE and await self._relaying.was_stored(signal.to, signal.frame)
+        return cmd == _CANDIDATE and await self._relaying.was_stored(to, frame)
 
 
 def _guard(cmd: str) -> Guard:
@@ -256,12 +269,8 @@ def _guard(cmd: str) -> Guard:
     return bug_guard(_log, "signal unanswered: a bug", cmd=cmd)
 
 
-def _tell(answer: Answer, outcome: Outcome) -> None:
-    """Answer a signal; one whose outcome is unknown is not answered, and sent again by its gateway."""
-    if outcome is Outcome.STORED:
-        answer(_RELAYED)
-    elif outcome is Outcome.NO_ROOM:
-        answer(_NO_ROOM)
+def _are_from(signal: Signal, cmd: str) -> bool:
+    return all(is_from(frame, cmd, signal.user, signal.to) for frame in signal.then)
 
 
 def _granted(signal: Signal, verdict: Verdict, now: float) -> Grant | None:

@@ -28,11 +28,13 @@ class Say(msgspec.Struct, frozen=True, gc=False):
 
 
 class AskRouter(msgspec.Struct, frozen=True, gc=False):
-    """Ask a router to carry a signal."""
+    """Ask a router to carry a signal, and those that follow it."""
 
     request_id: str
     cmd: str
     signal: Signal
+    then: tuple["AskRouter", ...] = ()
+    """Candidates of the same call for the same user that waited behind it, in their order."""
 
 
 class RoomListing(NamedTuple):

@@ -6,9 +6,13 @@ from typing import Protocol
 from gateway.client.actions import AskKeys, AskPresence, AskRouter, RoomListing
 from gateway.client.session import Session
 from tieline.wire.internal.directions import PresenceReply, RouterReply
+from tieline.wire.internal.signals import Answers
 
-RouterAnswered = Callable[[AskRouter, RouterReply | None], None]
-"""Called once, with what was asked and the reply, or None when no reply came in time."""
+RouterAnswered = Callable[[AskRouter, RouterReply | Answers | None], None]
+"""Called once, with what was asked and the reply, or None when no reply came in time.
+
+A plain reply is to the first signal alone: nothing is known of those that follow it.
+"""
 
 PresenceAnswered = Callable[[AskPresence, PresenceReply | RoomListing | None], None]
 """Called once, with what was asked and the reply, or None when no reply came in time."""
@@ -21,7 +25,7 @@ class Host(Protocol):
     """Asks others on behalf of the sessions of this gateway."""
 
     def ask_router(self, session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
-        """Ask a router to carry a signal of a session."""
+        """Ask a router to carry a signal of a session, and those that follow it."""
         ...
 
     def ask_presence(self, session: Session, ask: AskPresence, answered: PresenceAnswered) -> None:

@@ -1,26 +1,44 @@
-"""What one client sends, a message at a time: the next one is acted on when the one before it is answered."""
+"""What one client sends, a message at a time: the next one is acted on when the one before it is answered.
+
+Candidates that wait for their turn behind one another, of one call for one user, are a series: they are asked
+about together, and answered one by one (docs/decisions/0096-candidates-that-wait-go-together.md).
+"""
 
 import logging
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
+import msgspec
+
 from gateway.client.actions import AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
 from gateway.client.host import Host
-from gateway.client.reader import AT_ONCE_BYTES
+from gateway.client.reader import AT_ONCE_BYTES, AT_ONCE_FRAMES
 from gateway.client.session import Session
 from gateway.client.waiting import Held
 from tieline import metrics
 from tieline.runtime.guard import Guard
 from tieline.wire.codes import CloseCode
+from tieline.wire.envelope import COMMAND_OF, Candidate
 from tieline.wire.internal.directions import PresenceReply, RouterReply
-from tieline.wire.internal.signals import Accepted
+from tieline.wire.internal.signals import Accepted, Answers
 
 MAX_UNREAD: Final = 32
 """Messages of one client that may wait before its socket is not read any further."""
 
+MAX_TOGETHER: Final = 16
+"""Candidates of a series: more than a browser gathers for one call, and some 0.2 ms of reading."""
+
+MAX_TOGETHER_BYTES: Final = 8 * 1024
+"""The same in bytes: what is looked at as it arrives, and what presence keeps in one record."""
+
 MAX_UNREAD_BYTES: Final = 32 * 1024
 """The same in bytes. With the longest message on top of it, and what one read brings, some 128 KiB."""
+
+_CANDIDATE: Final = COMMAND_OF[Candidate]
+
+_SAYS_CANDIDATE: Final = b'"%b"' % _CANDIDATE.encode()
+"""In a frame that is most likely one: it is not read only to know how much there is to be read."""
 
 _log = logging.getLogger(__name__)
 
@@ -150,6 +168,8 @@ class Inbound:
         match action:
             case AskRouter():
                 self.is_busy = True
+                if self._unread and action.cmd == _CANDIDATE:
+                    action = self._with_those_behind(action)
                 self._host.ask_router(self._session, action, self._router_answered)
             case Say():
                 self._finish(action, len(frame), "")
@@ -160,14 +180,67 @@ class Inbound:
                 self.is_busy = True
                 self._host.ask_keys(action, self._keys_answered)
 
-    def _router_answered(self, ask: AskRouter, reply: RouterReply | None) -> None:
-        metrics.RELAY_SECONDS.observe(self._now() - self._asked_at)
+    def _with_those_behind(self, ask: AskRouter) -> AskRouter:
+        """Have the candidates that wait behind this one go together with it."""
+        then: list[AskRouter] = []
+        room = MAX_TOGETHER_BYTES - len(ask.signal.frame)
+        while self._unread and len(then) < MAX_TOGETHER - 1:
+            frame = self._unread[0]
+            room -= len(frame)
+            if room < 0 or (behind := self._session.follows(ask, frame)) is None:
+                break
+            self._unread.popleft()
+            self._count(-len(frame))
+            then.append(behind)
+        return msgspec.structs.replace(ask, then=tuple(then)) if then else ask
+
+    def _router_answered(self, ask: AskRouter, reply: RouterReply | Answers | None) -> None:
         try:
+            if ask.then or isinstance(reply, Answers):
+                self._several_answered(ask, reply)
+                return
+            metrics.RELAY_SECONDS.observe(self._now() - self._asked_at)
             self._answered(self._session.router_answered(ask, reply), len(ask.signal.frame), ask.signal.to)
-            if not isinstance(reply, Accepted) and (ping := self._session.order.take_ping()):
-                self._ping(ping)
+            if not isinstance(reply, Accepted):
+                self._ping_if_interrupted()
         except Exception as error:  # without a guard around it, which would cost each signal
             self._fail(error)
+
+    def _several_answered(self, ask: AskRouter, reply: RouterReply | Answers | None) -> None:
+        """Tell what came of a series, frame by frame; what has no answer is asked again."""
+        session, to = self._session, ask.signal.to
+        asks = [msgspec.structs.replace(ask, then=()), *ask.then]
+        if isinstance(reply, Answers):
+            replies: tuple[RouterReply | None, ...] = reply.answers
+        else:
+            replies = (reply,) if reply is not None else (None,) * len(asks)
+        for one in replies[: len(asks)]:
+            self._tell(session.router_answered(asks[0], one), asks.pop(0))
+            if not self.is_busy:
+                return
+        while asks and session.order.is_interrupted(to):
+            self._tell(session.router_answered(asks[0], None), asks.pop(0))
+        if asks:
+            first = asks.pop(0)
+            self._host.ask_router(
+                session, msgspec.structs.replace(first, then=tuple(asks)), self._router_answered
+            )
+        else:
+            self._go_on()
+        self._ping_if_interrupted()
+
+    def _tell(self, answer: Say | HangUp, ask: AskRouter) -> None:
+        """Tell the client what came of one of several messages."""
+        metrics.RELAY_SECONDS.observe(self._now() - self._asked_at)
+        if isinstance(answer, HangUp):
+            self._answered(answer, 0, "")
+        else:
+            self._finish(answer, len(ask.signal.frame), ask.signal.to)
+
+    def _ping_if_interrupted(self) -> None:
+        """Send a ping behind an answer by which the client does not know what came of its message."""
+        if ping := self._session.order.take_ping():
+            self._ping(ping)
 
     def on_pong(self, payload: bytes) -> None:
         """Take note of a pong of the client."""
@@ -199,17 +272,26 @@ class Inbound:
 
     def _answered(self, answer: Say | HangUp, size: int, to: str) -> None:
         """Tell the client what came of its message, and go on to the next one."""
-        self.is_busy = False
         match answer:
             case Say():
                 self._finish(answer, size, to)
             case HangUp(code=code):
                 self._client.close(code)
                 self.drop_unread()
-        if self._unread and len(self._unread[0]) <= AT_ONCE_BYTES:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Go on to the next message, with those that go together with it."""
+        self.is_busy = False
+        if self._unread and self._is_next_short(self._unread[0]):
             self.act_on_next()  # only one: the others may all be answered at once, and wait for their turn
         else:  # also for a long one: hundreds of clients may be answered together
             self._client.on_answered()
+
+    def _is_next_short(self, frame: bytes) -> bool:
+        """Whether the next message, or all that it begins if it begins a series, is soon acted on."""
+        is_one = len(self._unread) <= AT_ONCE_FRAMES or _SAYS_CANDIDATE not in frame
+        return is_one and len(frame) <= AT_ONCE_BYTES
 
     def _finish(self, say: Say, size: int, to: str) -> None:
         if say.frame:

@@ -48,10 +48,18 @@ class Order:
         self._pings = 0
         self._unasked = False
 
+    def is_interrupted(self, to: UserId) -> bool:
+        """Whether what has become of a message to a user is unknown, and has not come again."""
+        return to in self._failed
+
     def interrupt(self, to: UserId, frame: bytes) -> None:
-        """Let nothing pass that follows this message to a user: what has become of it is unknown."""
+        """Let nothing pass that follows this message to a user: what has become of it is unknown.
+
+        Of several that were under way together it is the first that counts.
+        """
+        if to in self._failed:
+            return
         self._pings += 1
-        self._failed.pop(to, None)
         self._failed[to] = _Failed(digest(frame), self._pings)
         self._unasked = True
         if len(self._failed) > MOST:

@@ -18,7 +18,16 @@ from gateway.limits.user_budget import UserBudget
 from tieline.verification.tokens import BadToken, Claims, UnknownKey
 from tieline.wire import envelope, replies
 from tieline.wire.codes import CloseCode, ErrorCode
-from tieline.wire.envelope import Join, Leave, Malformed, Members, MembersBody, Ping, RefreshToken
+from tieline.wire.envelope import (
+    ClientMessage,
+    Join,
+    Leave,
+    Malformed,
+    Members,
+    MembersBody,
+    Ping,
+    RefreshToken,
+)
 from tieline.wire.ids import (
     NO_CALL,
     NO_TOKEN,
@@ -66,6 +75,7 @@ class Session:
     """One client, from WELCOME to the end."""
 
     __slots__ = (
+        "_ahead",
         "_at",
         "acks",
         "asked",
@@ -107,6 +117,8 @@ class Session:
         self.terms = terms
         self.budget = budget or UserBudget(claims.user, NO_LIMITS)
         self._at = 0.0
+        self._ahead: tuple[bytes, ClientMessage | Malformed] | None = None
+        """A frame that is decoded and not acted on yet."""
         self.batches = batches
         """The client takes the changes of rooms together, and lists in pages."""
         self.calls = calls
@@ -145,7 +157,8 @@ class Session:
         time for that, in seconds of a monotonic clock.
         """
         self._at = at
-        message = envelope.decode(frame)
+        message = envelope.decode(frame) if self._ahead is None else self._decoded(frame)
+        self._ahead = None
         if isinstance(message, envelope.Signal):
             return self._to_user(message, frame)
         match message:
@@ -165,6 +178,29 @@ class Session:
                 return self._refresh(request_id, body.token, now)
             case Join() | Leave() | Members():  # pragma: no branch  # there is no other
                 return self._about_room(message)
+
+    def follows(self, ask: AskRouter, frame: bytes) -> AskRouter | None:
+        """Decide about the next frame now, if it goes together with the candidate that is asked about.
+
+        None: it is decided when that one is answered. Nothing of a heavy user goes together.
+        """
+        message = self._decoded(frame)
+        self._ahead = frame, message
+        signal = ask.signal
+        if not isinstance(message, envelope.Candidate) or self.is_heavy:
+            return None
+        body = message.data
+        call = envelope.named_call(body) if self.calls else NO_CALL
+        if (body.sender, body.to, call) != (signal.user, signal.to, signal.call):
+            return None
+        self._ahead = None
+        return self._carried(message, ask.cmd, frame, signal.call)
+
+    def _decoded(self, frame: bytes) -> ClientMessage | Malformed:
+        """Decode a frame, unless it was looked at already."""
+        if self._ahead is not None and self._ahead[0] is frame:
+            return self._ahead[1]
+        return envelope.decode(frame)
 
     def over_limit(self, frame: bytes) -> Say:
         """Refuse a frame because there are too many; it is not carried out."""
@@ -186,6 +222,12 @@ class Session:
             return _refuse(message.request_id, cmd, ErrorCode.INTERNAL)
         if cmd == "WEBRTC_OFFER" and not self.budget.may_offer(to, self._at):
             return _refuse(message.request_id, cmd, ErrorCode.RATE_LIMITED)
+        return self._carried(message, cmd, frame, call)
+
+    def _carried(self, message: envelope.Signal, cmd: str, frame: bytes, call: CallId) -> AskRouter:
+        """Have a signal carried, and charge for it."""
+        body = message.data
+        to = body.to
         self.budget.carry(to, len(frame), self._at)
         price = prices.SIGNALS.get(cmd)
         if price is not None:

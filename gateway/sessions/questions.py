@@ -6,6 +6,7 @@ forgotten it: the session is registered again, and what was asked is asked once 
 
 import asyncio
 import functools
+import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -26,7 +27,7 @@ from tieline.wire.internal.answers import Outdated, SessionGone
 from tieline.wire.internal.directions import PresenceReply, RouterReply
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers
 from tieline.wire.internal.sessions import Regrant
-from tieline.wire.internal.signals import Signal
+from tieline.wire.internal.signals import Answers, Signal
 
 AboutSession = JoinRoom | LeaveRoom | ListMembers | Regrant
 
@@ -94,20 +95,20 @@ class Questions:
 
     def _ask_router(self, session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
         replied = functools.partial(self._router_replied, session, ask, answered)
-        self._ask_signal(ask.cmd, ask.signal, replied)
+        self._ask_signal(ask.cmd, _signal_of(ask), replied)
 
     def _router_replied(
-        self, session: Session, ask: AskRouter, answered: RouterAnswered, reply: RouterReply | None
+        self, session: Session, ask: AskRouter, answered: RouterAnswered, reply: RouterReply | Answers | None
     ) -> None:
-        if not isinstance(reply, SessionGone) or reply.replaced:
-            answered(ask, reply)
+        if not _is_forgotten(reply):
+            answered(ask, _up_to_forgotten(reply) if ask.then else reply)
             return
 
         def on_registered(gone: SessionGone | None) -> None:
             if gone is not None:
                 answered(ask, gone)
             else:
-                self._ask_signal(ask.cmd, ask.signal, functools.partial(answered, ask))
+                self._ask_signal(ask.cmd, _signal_of(ask), functools.partial(answered, ask))
 
         self._begin(self._registrations.register(session), on_registered, None)
 
@@ -181,3 +182,23 @@ class Questions:
                 answered(answer)
 
         self._tasks.create_task(guarded())
+
+
+def _signal_of(ask: AskRouter) -> Signal:
+    """Return what a router is asked: one signal, with the frames of those that follow it."""
+    if not ask.then:
+        return ask.signal
+    return msgspec.structs.replace(ask.signal, then=tuple(behind.signal.frame for behind in ask.then))
+
+
+def _is_forgotten(reply: RouterReply | Answers | None) -> bool:
+    """Whether presence has forgotten the session of the first signal that was asked about."""
+    first = reply.answers[0] if isinstance(reply, Answers) else reply
+    return isinstance(first, SessionGone) and not first.replaced
+
+
+def _up_to_forgotten(reply: RouterReply | Answers | None) -> RouterReply | Answers | None:
+    """Leave out what comes after presence has forgotten the session: that is asked again."""
+    if not isinstance(reply, Answers):
+        return reply
+    return Answers(tuple(itertools.takewhile(lambda one: not _is_forgotten(one), reply.answers)))

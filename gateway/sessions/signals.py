@@ -18,7 +18,7 @@ from tieline.runtime.unreadable import Unreadable
 from tieline.wire.checks import UNREADABLE
 from tieline.wire.internal import codec
 from tieline.wire.internal.directions import RouterReply
-from tieline.wire.internal.signals import Signal
+from tieline.wire.internal.signals import Answers, Signal
 from tieline.wire.subjects import Subjects
 
 MAX_SIGNALS: Final = 128
@@ -31,8 +31,12 @@ _log = logging.getLogger(__name__)
 
 _guard: Final = bug_guard(_log, "signals not sent: a bug")
 
-Answered = Callable[[RouterReply | None], None]
+Answered = Callable[[RouterReply | Answers | None], None]
 """Called once, with the answer, or with None when there was none in time."""
+
+
+def _size(signal: Signal) -> int:
+    return len(signal.frame) + sum(map(len, signal.then))
 
 
 class _Pack:
@@ -48,13 +52,13 @@ class _Pack:
         self._bytes = 0
 
     def has_room_for(self, signal: Signal) -> bool:
-        return self._open < MAX_SIGNALS and self._bytes + len(signal.frame) <= MAX_BYTES
+        return self._open < MAX_SIGNALS and self._bytes + _size(signal) <= MAX_BYTES
 
     def add(self, signal: Signal, answered: Answered) -> None:
         self._signals.append(signal)
         self._answered.append(answered)
         self._open += 1
-        self._bytes += len(signal.frame)
+        self._bytes += _size(signal)
 
     def payload(self) -> bytes:
         return codec.encode(self._signals)
@@ -67,6 +71,8 @@ class _Pack:
             return False
         for place, answer in answers:
             answered = self._answered[place] if 0 <= place < len(self._answered) else None
+            if isinstance(answer, Answers) and not answer.answers:
+                continue  # which says nothing
             if answered is not None:  # else it is an answer to an earlier attempt; the first one counts
                 self._signals[place] = self._answered[place] = None
                 self._open -= 1

@@ -37,7 +37,15 @@ class Entered(NamedTuple):
     """With the roster, as it stands when the change is made."""
 
 
-Reply = PresenceReply | ListRoom | Entered
+class Gathered(NamedTuple):
+    """The replies to several signals that were judged in one change, in their order."""
+
+    replies: "tuple[Reply, ...]"
+    looks: int
+    """Which of them is looked at again, if one is."""
+
+
+Reply = PresenceReply | ListRoom | Entered | Gathered
 
 NO_ENTRIES: Final[Mapping[RoomId, int]] = MappingProxyType({})
 
@@ -121,6 +129,8 @@ class Change(msgspec.Struct, Generic[RecordT], frozen=True):
     then: "Rule[RecordT] | None" = None
     """Decide once more by this rule, on what the leader says of the users beside; its step replies."""
     look_again: LookAgain | None = None
+    passed: tuple[RecordT, ...] = ()
+    """What the record was in between, for those who count its steps: this is several changes in one."""
 
 
 Step = Prepare | Change[RecordT]

@@ -28,6 +28,9 @@ from tieline.wire.subjects import Keys
 GRANT_S: Final = 5.0
 """How long a router may relay an established pair's candidates unasked; `changed.<u>` ends it early."""
 
+_GRANTED: Final = ("WEBRTC_ICE_CANDIDATE", "WEBRTC_ANSWER")
+"""What a grant comes with: who answers sends candidates next."""
+
 MIN_TIMER_S: Final = 1.0
 """The shortest time that NATS can set a timer for."""
 
@@ -86,9 +89,8 @@ def check(
         return _refuse(outcome, current, "answered" if is_answered else "")
     relay = _relay(ask, target, outcome)
     after = outcome.negotiation
-    if ask.cmd == "WEBRTC_ICE_CANDIDATE" and after.established:
-        held = negotiation.held_digests(current, ask.user, facts.now)
-        relay = msgspec.structs.replace(relay, grant_seconds=GRANT_S, grant_held=held)
+    if ask.cmd in _GRANTED and after.established:
+        relay = _granting(relay, after, ask.user, facts.now)
     if after is current:
         return Change(relay)
     said = _said(ask, facts.now, outcome.call)
@@ -183,12 +185,19 @@ def _repeat(
     said = _said(ask, known.at, known.call)
     if known.ack == "held":
         return Change(relay, said=said, apart=_apart(ask, terms, current))
+    if ask.cmd in _GRANTED and current.established and current.call == known.call:
+        relay = _granting(relay, current, ask.user, facts.now)
     waiting = current.offer_of(ask.user)
     if waiting is None or waiting.digest != ask.digest:
         return Change(relay, said=said)
     timer = _timer(ask, terms, waiting, facts.now)
     look_again = None if target is None else _look_again(ask, relay, waiting, known.session)
     return Change(relay, timer=timer, said=said, look_again=look_again)
+
+
+def _granting(relay: Relay, current: Negotiation, sender: UserId, now: int) -> Relay:
+    held = negotiation.held_digests(current, sender, now)
+    return msgspec.structs.replace(relay, grant_seconds=GRANT_S, grant_held=held)
 
 
 def _relay(ask: Check, target: User | None, outcome: Outcome) -> Relay:

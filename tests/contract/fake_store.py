@@ -50,6 +50,8 @@ class FakeStore:
         self._clock = clock
         self._stored: dict[str, _Stored] = {}
         self._revisions = Revisions()
+        self.watchers: list[Callable[[str, Record], None]] = []
+        """Who is told of each record that is stored, in that order."""
         self.is_away = False
 
     async def read(
@@ -115,6 +117,10 @@ class FakeStore:
         self._expire()
         return {key: stored.record.value for key, stored in self._stored.items() if not stored.is_marker}
 
+    def last_revision(self) -> int:
+        """Return the revision of what was stored last, whatever has become of it."""
+        return self._revisions.last
+
     def newest(self) -> int:
         """Return the newest revision of what is stored; 0: nothing is."""
         return max((stored.record.revision for stored in self._stored.values()), default=0)
@@ -159,6 +165,8 @@ class FakeStore:
         record = Record(value, self._revisions.next())
         lifetime = ttl_s if ttl_s == math.inf else max(1, math.ceil(ttl_s))  # NATS counts whole seconds
         self._stored[key] = _Stored(record, self._clock() + lifetime, is_marker, leaves_marker)
+        for watcher in self.watchers:
+            watcher(key, record)
         return record.revision
 
     def _expire(self) -> None:

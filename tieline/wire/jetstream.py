@@ -19,6 +19,11 @@ from tieline.wire.checks import UNREADABLE
 
 ACCOUNT_INFO: Final = "$JS.API.INFO"
 
+_NANOSECONDS: Final = 1_000_000_000
+
+_ACK_TOKENS: Final = 9
+"""Of a subject on which a pushed message is acknowledged, without domain and account."""
+
 
 def create_stream(stream: str) -> str:
     """Where a stream is made."""
@@ -57,6 +62,29 @@ def delete_message(stream: str) -> str:
 def create_consumer(stream: str, consumer: str, filter_subject: str) -> str:
     """Where a durable consumer of the messages on some subjects is made."""
     return f"$JS.API.CONSUMER.CREATE.{stream}.{consumer}.{filter_subject}"
+
+
+def watch_of(
+    stream: str, name: str, deliver: str, pattern: str, heartbeat_s: float, gone_after_s: float
+) -> bytes:
+    """Ask (`create_consumer`) that what is stored on some subjects from now on is pushed to `deliver`.
+
+    It comes once and in order, numbered (`delivered_as`), and a heartbeat where nothing comes
+    (`last_delivered`). `read_watch` reads the answer. Without a listener it ends by itself.
+    """
+    config = {
+        "name": name,
+        "deliver_subject": deliver,
+        "deliver_policy": "new",
+        "ack_policy": "none",
+        "max_deliver": 1,
+        "filter_subject": pattern,
+        "idle_heartbeat": int(heartbeat_s * _NANOSECONDS),
+        "inactive_threshold": int(gone_after_s * _NANOSECONDS),
+        "mem_storage": True,
+        "num_replicas": 1,
+    }
+    return _encoder.encode({"stream_name": stream, "config": config})
 
 
 def consumer_info(stream: str, consumer: str) -> str:
@@ -102,6 +130,9 @@ _MESSAGE_ID: Final = "Nats-Msg-Id"
 
 _EXPECTED_LAST_ID: Final = "Nats-Expected-Last-Msg-Id"
 _EXPECTED_REVISION: Final = "Nats-Expected-Last-Subject-Sequence"
+_BATCH_ID: Final = "Nats-Batch-Id"
+_BATCH_SEQUENCE: Final = "Nats-Batch-Sequence"
+_BATCH_COMMIT: Final = "Nats-Batch-Commit"
 _NO_SEQUENCE: Final = str((1 << 53) - 1)
 _TTL: Final = "Nats-TTL"
 _OPERATION: Final = "KV-Operation"
@@ -115,6 +146,38 @@ def named(message_id: str, call: str = "") -> bytes:
     if not call:
         return f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n\r\n".encode()
     return f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n{_CALL}: {call}\r\n\r\n".encode()
+
+
+def following(message_id: str, call: str, before: str) -> bytes:
+    """Encode the headers of a message that is refused unless the stream's last one is of the name `before`.
+
+    See `named`. That is looked at when the message is stored, after whether it is a duplicate. A refusal
+    (`Error.is_overtaken`) leaves nothing behind where one node has the stream. Of several nodes the leader
+    goes on taking the name for one that is being stored: there this must not be used.
+    """
+    return _block(_MESSAGE_ID, message_id, _EXPECTED_LAST_ID, before, *_naming(call))
+
+
+def in_batch(batch: str, place: int, *, is_last: bool, message_id: str = "", call: str = "") -> bytes:
+    """Encode the headers of one message of several that are stored together, in their order, or not at all.
+
+    See `named`. `batch` names them together, `place` counts from 1; only the last one is answered
+    (`Published.batch`). A stream takes them if it allows it (`allow_atomic`), and none is a duplicate. One
+    that has never heard of them takes each by itself.
+    """
+    last = (_BATCH_COMMIT, "1") if is_last else ()
+    name = (_MESSAGE_ID, message_id) if message_id else ()
+    return _block(*name, _BATCH_ID, batch, _BATCH_SEQUENCE, str(place), *last, *_naming(call))
+
+
+def _naming(call: str) -> tuple[str, ...]:
+    return (_CALL, call) if call else ()
+
+
+def _block(*words: str) -> bytes:
+    """Encode headers, each a name and a value."""
+    lines = (f"{name}: {value}\r\n" for name, value in zip(words[::2], words[1::2], strict=True))
+    return f"NATS/1.0\r\n{''.join(lines)}\r\n".encode()
 
 
 def named_anew(message_id: str, nonce: str) -> bytes:
@@ -264,6 +327,30 @@ def nonce_of(headers: bytes) -> str:
     return "" if found is None else found[1].decode()
 
 
+HEARTBEAT: Final = "100"
+"""The status of what a consumer says while it has nothing to push."""
+
+
+def last_delivered(message: Headers) -> int:
+    """Read from a heartbeat the number of the last message that was pushed; 0: none was."""
+    return int(message.header(b"Nats-Last-Consumer") or 0)
+
+
+def delivered_as(reply: str) -> tuple[int, int]:
+    """Read from where a pushed message would be acknowledged its sequence in the stream, and its number.
+
+    The broker writes two more tokens in front where its domain and account have names there.
+
+    Raises:
+        ValueError: no consumer has pushed it.
+    """
+    tokens = reply.split(".")
+    if len(tokens) < _ACK_TOKENS or tokens[:2] != ["$JS", "ACK"]:
+        raise ValueError("no consumer has pushed it")
+    at = 5 if len(tokens) == _ACK_TOKENS else 7
+    return int(tokens[at]), int(tokens[at + 1])
+
+
 def up_to(message: Headers) -> int:
     """Read from the end of a direct get's answer how far the replica had got; 0: it does not say.
 
@@ -357,6 +444,7 @@ _NO_ROOM: Final = (10002, 10023, 10077)
 """What the account, or the server, may store is stored; or the stream cannot store."""
 
 _WRONG_LAST_SEQUENCE: Final = (10071, 10164)
+_WRONG_LAST_ID: Final = 10070
 _NOT_FOUND: Final = 404
 
 
@@ -371,6 +459,11 @@ class Error(msgspec.Struct, frozen=True):
     def is_conflict(self) -> bool:
         """Whether the message to be replaced has another revision."""
         return self.err_code in _WRONG_LAST_SEQUENCE
+
+    @property
+    def is_overtaken(self) -> bool:
+        """Whether the stream's last message is another one than was expected."""
+        return self.err_code == _WRONG_LAST_ID
 
     @property
     def is_no_room(self) -> bool:
@@ -389,6 +482,8 @@ class Published(msgspec.Struct, frozen=True):
     seq: int = 0
     duplicate: bool = False
     error: Error | None = None
+    batch: str = ""
+    """The messages that are stored all together; empty: it is one by itself."""
 
 
 class StoredMessage(msgspec.Struct, frozen=True):
@@ -402,6 +497,20 @@ class LeaderAnswer(msgspec.Struct, frozen=True):
     """The answer to `get_from_leader`."""
 
     message: StoredMessage | None = None
+    error: Error | None = None
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """How far a consumer has got."""
+
+    stream_seq: int
+    """The sequence of the last message of the stream that it has pushed, or that it begins behind."""
+
+
+class Watching(msgspec.Struct, frozen=True):
+    """The answer to `watch_of`; without `delivered` there is no watch."""
+
+    delivered: Delivered | None = None
     error: Error | None = None
 
 
@@ -442,6 +551,7 @@ NO_ANSWER_OF_JETSTREAM: Final = Error(description="this is no answer of JetStrea
 _published = msgspec.json.Decoder(Published)
 _message = msgspec.json.Decoder(LeaderAnswer)
 _stream = msgspec.json.Decoder(Stream)
+_watching = msgspec.json.Decoder(Watching)
 
 
 def read_published(answer: bytes) -> Published:
@@ -458,6 +568,14 @@ def read_message(answer: bytes) -> LeaderAnswer:
         return _message.decode(answer)
     except UNREADABLE:
         return LeaderAnswer(error=NO_ANSWER_OF_JETSTREAM)
+
+
+def read_watch(answer: bytes) -> Watching:
+    """Read the answer to `watch_of`. One that cannot be understood says that nothing is known."""
+    try:
+        return _watching.decode(answer)
+    except UNREADABLE:
+        return Watching()
 
 
 def read_stream(answer: bytes) -> Stream:

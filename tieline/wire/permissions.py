@@ -137,7 +137,7 @@ def _requests(subjects: Subjects, union: object) -> tuple[str, ...]:
 
 
 def _bucket(stream: str, prefix: str) -> tuple[str, ...]:
-    """The bucket's keys, its stream, and the consumer of its expired timers."""
+    """The bucket's keys, its stream, the consumer of its expired timers, and the watches of its users."""
     return (
         *(prefix + key for key in Keys.kinds()),
         jetstream.ACCOUNT_INFO,
@@ -145,6 +145,7 @@ def _bucket(stream: str, prefix: str) -> tuple[str, ...]:
         jetstream.get_from_leader(stream),
         jetstream.direct_get(stream),
         jetstream.create_consumer(stream, TIMERS, prefix + Keys.timers()),
+        jetstream.create_consumer(stream, "*", prefix + Keys.users()),
         jetstream.consumer_info(stream, TIMERS),
         jetstream.next_message(stream, TIMERS),
         jetstream.consumer_acks(stream, TIMERS),

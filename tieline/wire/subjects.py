@@ -186,6 +186,11 @@ class Keys:
         return f"user.{token(user)}"
 
     @staticmethod
+    def users() -> str:
+        """The pattern of all users' records."""
+        return "user.*"
+
+    @staticmethod
     def room(room: RoomId, user: UserId) -> str:
         """One entry of a room's roster; the user's record decides."""
         return f"room.{token(room)}.{token(user)}"
@@ -256,7 +261,7 @@ class Keys:
     def kinds() -> tuple[str, ...]:
         """The patterns of all keys that there are, each of one kind."""
         return (
-            "user.*",
+            Keys.users(),
             "room.*.*",
             "pair.*.*",
             "held.*.*.*",

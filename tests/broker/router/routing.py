@@ -12,7 +12,7 @@ from tieline.wire.digests import digest
 from tieline.wire.ids import FrameDigest, SessionId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.directions import PresenceReply, RouterReply
-from tieline.wire.internal.signals import Check, Delivery, Relay, Signal
+from tieline.wire.internal.signals import Answers, Check, Delivery, Relay, Signal
 from tieline.wire.origin import request_id_of
 from tieline.wire.subjects import Subjects
 
@@ -48,16 +48,22 @@ class Routing:
 
     def signal(self, cmd: str, *pack: Signal | None) -> None:
         """Send signals, whose frames say what a test calls them."""
-        signals = [signal and msgspec.structs.replace(signal, frame=said(cmd, signal)) for signal in pack]
+        signals = [signal and written(cmd, signal) for signal in pack]
         self.broker.send(SUBJECTS.signal(cmd), codec.encode(signals), ANSWERS)
 
-    async def answer(self) -> list[tuple[int, RouterReply]]:
+    async def answer(self) -> list[tuple[int, RouterReply | Answers]]:
         return codec.decode_answers((await self.answers.next()).data)
 
     async def frame(self) -> tuple[str, bytes]:
         """Wait for the next frame that is published; returns where to, and what it is called."""
         message = await self.frames.next()
         return message.subject, request_id_of(message.data).encode() or message.data
+
+
+def written(cmd: str, signal: Signal) -> Signal:
+    """Put the frames of a signal, and of those that follow it, in the place of their names."""
+    then = tuple(said(cmd, msgspec.structs.replace(signal, frame=name)) for name in signal.then)
+    return msgspec.structs.replace(signal, frame=said(cmd, signal), then=then)
 
 
 def said(cmd: str, signal: Signal) -> bytes:

@@ -68,7 +68,7 @@ async def carried(
         service = RouterService(faulty, requests, subjects, Grants(), tasks)
         subscription = await service.start()
         await gateway.subscribe(subjects.presence("check"), judge)
-        await gateway.subscribe(subjects.users(), frames.put)
+        await gateway.subscribe(subjects.live(BOB, HIS), frames.put)  # what is stored, in that order
         await gateway.subscribe(f"{subjects.gateway(GATEWAY, 'reply')}.1", answers.put)
         await gateway.flush()
         await broker.flush()

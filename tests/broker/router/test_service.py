@@ -27,7 +27,7 @@ from tieline.wire.ids import ConnectionId
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.directions import RouterReply
-from tieline.wire.internal.signals import Accepted, Check, Delivery, Relay
+from tieline.wire.internal.signals import Accepted, Answers, Check, Delivery, Relay
 
 
 @pytest.mark.parametrize("stored", [True, False])
@@ -84,7 +84,7 @@ async def test_without_room_every_sender_hears_it_at_once(
 
     without_room.signal(CANDIDATE, *(signal(b"%d" % number, stored=stored) for number in range(3)))
 
-    answers: dict[int, RouterReply] = {}
+    answers: dict[int, RouterReply | Answers] = {}
     while len(answers) < 3:
         answers |= dict(await without_room.answer())
     assert answers == dict.fromkeys(range(3), Refused("INTERNAL"))

@@ -71,7 +71,10 @@ class Cluster:
     def another(self) -> PresenceProcess:
         """Start a process beside the others."""
         return PresenceProcess(
-            max_members=self.max_members, beside=self.witness, most_waited_for=self.most_waited_for
+            max_members=self.max_members,
+            beside=self.witness,
+            most_waited_for=self.most_waited_for,
+            watches=True,
         )
 
     async def carry_out(
@@ -83,13 +86,16 @@ class Cluster:
         """Carry out several threads of acts at once; returns the acts that were not answered.
 
         The processes take the threads in turn, and die after so many effects. With `chance` their operations
-        wait for each other, and some of what nobody waits for is lost.
+        wait for each other, what they hear of changes comes late, and some of what nobody waits for is lost.
+        A process remembers what it knew before, and sometimes its watch has to begin anew.
         """
         for process, dies_after in zip(self.processes, deaths, strict=True):
             process.life.begin(dies_after)
+            assert process.watch is not None
             if chance is not None:
                 process.store.lingers = uneven(chance)
                 process.store.loses = functools.partial(_is_lost, chance)
+                process.watch.lags = functools.partial(_lags, chance)
         carried = await asyncio.gather(
             *(_carry_out(self.processes[place % PROCESSES], thread) for place, thread in enumerate(threads))
         )
@@ -98,8 +104,14 @@ class Cluster:
             is_dead = process.life.effects >= process.life.last
             process.life.begin(None)
             process.store.lingers = process.store.loses = None
+            assert process.watch is not None
+            process.watch.lags = None
+            process.watch.catch_up()
             if is_dead:
+                process.watch.end()
                 self.processes[place] = self.another()
+            elif chance is not None and _is_lost(chance):
+                process.watch.begin()
         await self._tell(results)
         return [result.act for result in results if not result.is_answered]
 
@@ -174,6 +186,8 @@ class Cluster:
             if key.startswith("pair."):
                 one, other = users_of_pair(key)
                 await process.expire(one, other, "an offer of another time")
+        assert process.watch is not None
+        process.watch.end()
         self.observers.read()
 
 
@@ -191,6 +205,10 @@ async def _carry_out(process: PresenceProcess, thread: Sequence[Act]) -> list[Re
         else:
             results.append(Result(act, is_answered=True, reply=reply))
     return results
+
+
+def _lags(chance: random.Random) -> bool:
+    return chance.random() < 0.7
 
 
 def _is_lost(chance: random.Random) -> bool:

@@ -10,8 +10,9 @@ import random
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from presence.store import NOTHING_KNOWN, Conflict, ListedStore, Record, StoreUnavailable
-from tests.contract.fake_store import FakeStore
+from presence.memory import Memory
+from presence.store import NOTHING_KNOWN, Conflict, Dated, ListedStore, Record, StoreUnavailable
+from tests.contract.fake_store import FakeStore, matches
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.message import Message
@@ -19,6 +20,7 @@ from tieline.runtime.requests import NoAnswer
 from tieline.wire import jetstream
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.rooms import RoomChange
+from tieline.wire.subjects import Keys
 
 
 class Died(StoreUnavailable, BrokerAway):
@@ -71,6 +73,7 @@ class MortalStore(FakeStore):
         self._life = life
         if beside is not None:
             self._stored, self._revisions = beside._stored, beside._revisions
+            self.watchers = beside.watchers
 
         self.lingers: Callable[[int], int] | None = None
         """How many turns of the others, of at most so many, an operation waits for."""
@@ -185,6 +188,44 @@ class FakeMail:
         return answer
 
 
+class Watch:
+    """What a process hears of the changes of users. See `presence.user_watch`."""
+
+    def __init__(self, store: MortalStore, memory: Memory) -> None:
+        self._store = store
+        self._memory = memory
+        self._coming: list[tuple[str, Record]] = []
+        self.lags: Callable[[], bool] | None = None
+        """Whether a change, and what comes behind it, is heard of later."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Watch from now on: what was on its way is lost with the watch before."""
+        self.end()
+        self._memory.prepare_watch()
+        self._store.watchers.append(self._on_change)
+        self._memory.begin_watch(self._store.last_revision())
+
+    def end(self) -> None:
+        """Watch no more."""
+        self._coming.clear()
+        if self._on_change in self._store.watchers:
+            self._store.watchers.remove(self._on_change)
+        self._memory.end_watch()
+
+    def _on_change(self, key: str, record: Record) -> None:
+        if matches(key, Keys.users()):
+            self._coming.append((key, record))
+            if self.lags is None or not self.lags():
+                self.catch_up()
+
+    def catch_up(self) -> None:
+        """Hear of all that is on its way."""
+        coming, self._coming = self._coming, []
+        for key, record in coming:
+            self._memory.changed(key, record)
+
+
 class FakeRoomLog:
     """The log of rooms in memory. See `presence.room_log.RoomLog`."""
 
@@ -242,7 +283,6 @@ class HeldUpStore:
         self.put = store.put
         self.keys = store.keys
         self.read_few = store.read_few
-        self.read_dated = store.read_dated
         self.delete = store.delete
         self.is_reached = asyncio.Event()
         self.may_go_on = asyncio.Event()
@@ -251,7 +291,15 @@ class HeldUpStore:
         self, *keys: str, confirmed: bool = False, known: Mapping[str, Record] = NOTHING_KNOWN
     ) -> dict[str, Record]:
         """Read, after waiting for the first time that the pattern is among the keys."""
+        await self._hold_up(keys)
+        return await self._store.read(*keys, confirmed=confirmed, known=known)
+
+    async def read_dated(self, *keys: str) -> Dated:
+        """Read so, too."""
+        await self._hold_up(keys)
+        return await self._store.read_dated(*keys)
+
+    async def _hold_up(self, keys: tuple[str, ...]) -> None:
         if self._pattern in keys:
             self.is_reached.set()
             await self.may_go_on.wait()
-        return await self._store.read(*keys, confirmed=confirmed, known=known)

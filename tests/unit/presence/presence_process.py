@@ -11,6 +11,7 @@ from presence.changes import Changes
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.listeners import Listeners
+from presence.memory import Memory
 from presence.old_calls import OldCalls
 from presence.operations import Operations
 from presence.records import Records, negotiation_in, user_in
@@ -25,7 +26,16 @@ from presence.rules.signals import Terms
 from presence.rules.user import RosterEntry, User
 from presence.second_look import Pace, SecondLooks
 from presence.store import ListedStore
-from tests.unit.presence.lifetime import Clock, FakeMail, FakeRoomLog, Life, MortalStore, Recorder, Sent
+from tests.unit.presence.lifetime import (
+    Clock,
+    FakeMail,
+    FakeRoomLog,
+    Life,
+    MortalStore,
+    Recorder,
+    Sent,
+    Watch,
+)
 from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal.answers import Done, Refused
@@ -54,7 +64,9 @@ class PresenceProcess:
         beside: "PresenceProcess | None" = None,
         entitlement: Entitlement | None = None,
         most_waited_for: int = ENDED_AT_ONCE,
+        watches: bool = False,
     ) -> None:
+        """Make one; `watches`: it hears of each change of a user, and so keeps users."""
         self._entitlement = entitlement
         self._policy: CandidatePolicy = policy
         self._max_members = max_members
@@ -64,6 +76,8 @@ class PresenceProcess:
         """Whether all gateways hear the logs of rooms; else members are told one by one, too."""
         self.clock: Clock = Clock() if beside is None else beside.clock
         self.store: MortalStore = MortalStore(self.life, self.clock, None if beside is None else beside.store)
+        self.memory = Memory(lambda: 0.0)
+        self.watch = Watch(self.store, self.memory) if watches else None
         self.recorder: Recorder = Recorder(self.life, None if beside is None else beside.recorder)
         self.log: FakeRoomLog = FakeRoomLog(self.life, None if beside is None else beside.log)
         self.mail: FakeMail = FakeMail() if beside is None else beside.mail
@@ -78,7 +92,7 @@ class PresenceProcess:
         return self
 
     def _furnish(self, store: ListedStore, log: RoomLog, count: Count = uncounted) -> None:
-        records = self.records = Records(store, OFFLINE_RETENTION_S)
+        records = self.records = Records(store, OFFLINE_RETENTION_S, self.memory)
         rosters = self.rosters = Rosters(records, self._max_members, count)
         listeners = Listeners(store, self.clock)
         announcer = Announcer(self.recorder, SUBJECTS)
@@ -182,6 +196,12 @@ class PresenceProcess:
         body = frame.encode()
         held = body if cmd == "ICE_CANDIDATE" else b""
         return Check(UserId(user), await self._session(user), UserId(to), f"WEBRTC_{cmd}", digest(body), held)
+
+    async def series(self, user: str, to: str, *frames: str) -> PresenceReply:
+        """Let a user send candidates that go together."""
+        first, *then = frames
+        check = await self.check(user, to, "ICE_CANDIDATE", first)
+        return await self.ask(msgspec.structs.replace(check, then=tuple(frame.encode() for frame in then)))
 
     async def leave_an_entry_behind(self, user: str, room: str) -> None:
         """Leave what a process leaves that dies between the two writes of a join."""

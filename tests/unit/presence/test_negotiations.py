@@ -10,7 +10,7 @@ from presence.records import IDLE_NEGOTIATION_TTL_S, MAX_TRIES, user_in
 from presence.rules import negotiation
 from presence.rules.negotiated import NOTHING, Negotiation, WaitingOffer
 from presence.rules.negotiation import MAX_HELD, MAX_INLINE_BYTES, Incoming
-from presence.rules.signals import KEPT_APART_S, MIN_TIMER_S
+from presence.rules.signals import GRANT_S, KEPT_APART_S, MIN_TIMER_S
 from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
 from tests.unit.presence.counting_store import CountingStore, Trips
 from tests.unit.presence.lifetime import BusyStore, HeldUpStore
@@ -329,7 +329,7 @@ def released() -> Relay:
     """What Bob's answer delivers then."""
     to_bob = (Delivery(BOB, SessionId("bob-s1"), frame.encode()) for frame in LARGE)
     deliveries = (Delivery(ALICE, SessionId("alice-s1"), None), *to_bob)
-    return Relay("relayed", deliveries, call=CALL, releases=((BOB, digest(b"answer")),))
+    return Relay("relayed", deliveries, GRANT_S, call=CALL, releases=((BOB, digest(b"answer")),))
 
 
 async def test_frames_apart_are_released_in_place_and_with_retries() -> None:

@@ -46,7 +46,7 @@ from tieline.wire.internal.sessions import (
     Replaced,
     Tell,
 )
-from tieline.wire.internal.signals import Accepted, Check, Delivery, Relay, Signal
+from tieline.wire.internal.signals import Accepted, Answers, Check, Delivery, Relay, Signal, Verdicts
 from tieline.wire.replies import Member
 
 ALICE, BOB = UserId("alice"), UserId("用户 一")
@@ -277,6 +277,27 @@ SAMPLES: Final = (
         Opened(HERS, True, {}, lost_at=JOINED_AT),
     ),
     Sample("a lease that was kept, and when", REPLY, LeaseKept("run", revision=46, now=JOINED_AT)),
+    Sample(
+        "candidates that go together",
+        "signals",
+        [Signal(ALICE, HERS, BOB, FRAME, True, then=(b"second", FRAME))],
+    ),
+    Sample(
+        "candidates that are judged together",
+        REQUEST,
+        Check(ALICE, HERS, BOB, CANDIDATE, DIGEST, FRAME, then=(b"second", FRAME)),
+    ),
+    Sample(
+        "answers to candidates that go together",
+        "answers",
+        [(1, Answers((Accepted("held"), Refused("INTERNAL"), SessionGone(replaced=True)))), (2, Answers(()))],
+    ),
+    Sample(
+        "verdicts about candidates that are judged together",
+        REPLY,
+        Verdicts((Relay("held", ()), Refused("TOO_MANY_CANDIDATES"), SessionGone(replaced=False))),
+    ),
+    Sample("no verdict", REPLY, Verdicts(())),
     Sample("connections that were replaced", REPLY, Replaced((CONNECTION, OTHER))),
     Sample("a connection to be closed", "close", CloseSession(ALICE, HERS, CONNECTION, 4500)),
     Sample("a user joined a room", "event", Happened(JOINED_AT, ALICE, room=ROOM)),

@@ -40,6 +40,40 @@ def test_a_subject_is_spelled_as_jetstream_has_it(subject: str, spelled: str) ->
     assert subject == spelled
 
 
+def test_a_watch_is_asked_for_and_answered_as_jetstream_has_it() -> None:
+    asked = json.loads(jetstream.watch_of("S", "w", "in.box", "a.*", 0.5, 10.0))
+    assert asked["stream_name"] == "S"
+    assert (asked["config"]["filter_subject"], asked["config"]["deliver_subject"]) == ("a.*", "in.box")
+    assert (asked["config"]["idle_heartbeat"], asked["config"]["ack_policy"]) == (500_000_000, "none")
+    begun = jetstream.read_watch(b'{"delivered":{"consumer_seq":0,"stream_seq":7}}')
+    assert begun.delivered is not None
+    assert begun.delivered.stream_seq == 7
+    refused = jetstream.read_watch(
+        b'{"error":{"code":404,"err_code":10059,"description":"stream not found"}}'
+    )
+    assert (refused.delivered, refused.error and refused.error.err_code) == (None, 10059)
+    assert jetstream.read_watch(b"\xff") == jetstream.Watching()
+
+
+@pytest.mark.parametrize(
+    "reply", ["$JS.ACK.S.c.1.8.3.1795955110934808353.0", "$JS.ACK.hub.A1B2.S.c.1.8.3.1795955110.0.x9"]
+)
+def test_a_pushed_message_says_where_it_stands(reply: str) -> None:
+    assert jetstream.delivered_as(reply) == (8, 3)
+
+
+@pytest.mark.parametrize("reply", ["", "$JS.ACK.S.c.1", "t.presence.1.inbox.x.y.z.a.b.c"])
+def test_what_no_consumer_has_pushed_stands_nowhere(reply: str) -> None:
+    with pytest.raises(ValueError, match="no consumer"):
+        jetstream.delivered_as(reply)
+
+
+def test_a_heartbeat_says_how_far_it_has_got() -> None:
+    beat = Message("s", "", b"", b"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 3\r\n\r\n")
+    assert (beat.status, jetstream.last_delivered(beat)) == (jetstream.HEARTBEAT, 3)
+    assert jetstream.last_delivered(Message("s", "", b"", b"")) == 0
+
+
 def test_a_named_message_carries_its_name_and_nothing_else() -> None:
     assert jetstream.named("7f.alice") == block({"Nats-Msg-Id": "7f.alice"})
 
@@ -60,6 +94,36 @@ def test_a_message_may_carry_what_nobody_could_foresee() -> None:
     assert headers == block({"Nats-Msg-Id": "7f", "Tieline-Nonce": "0123456789abcdef"})
     assert jetstream.nonce_of(headers) == "0123456789abcdef"
     assert jetstream.nonce_of(jetstream.named("7f")) == ""
+
+
+def test_a_message_may_have_to_follow_another_one() -> None:
+    headers = jetstream.following("7f", "0123", "6e")
+    said = {"Nats-Msg-Id": "7f", "Nats-Expected-Last-Msg-Id": "6e"}
+    assert headers == block({**said, "Tieline-Call": "0123"})
+    assert jetstream.following("7f", "", "6e") == block(said)
+    assert jetstream.call_of(headers) == "0123"
+
+
+def test_messages_may_be_stored_together() -> None:
+    first = jetstream.in_batch("b", 1, is_last=False, message_id="7f", call="0123")
+    last = jetstream.in_batch("b", 2, is_last=True)
+    assert first == block(
+        {"Nats-Msg-Id": "7f", "Nats-Batch-Id": "b", "Nats-Batch-Sequence": "1", "Tieline-Call": "0123"}
+    )
+    assert last == block({"Nats-Batch-Id": "b", "Nats-Batch-Sequence": "2", "Nats-Batch-Commit": "1"})
+
+
+def test_what_was_to_follow_another_message_may_be_refused() -> None:
+    answer = b'{"error":{"code":400,"err_code":10070,"description":"wrong last msg ID: 5d"},"seq":0}'
+    error = jetstream.read_published(answer).error
+    assert error is not None
+    assert error.is_overtaken
+    assert not error.is_conflict
+
+
+def test_messages_that_are_stored_together_are_answered_so() -> None:
+    assert jetstream.read_published(b'{"stream":"S","seq":3,"batch":"b","count":2}').batch == "b"
+    assert jetstream.read_published(b'{"stream":"S","seq":3}').batch == ""
 
 
 def test_a_publish_that_only_asks_expects_what_never_was() -> None:

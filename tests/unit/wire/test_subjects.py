@@ -58,6 +58,7 @@ WITHOUT_IDS = {
     "Subjects.reply_to",
     "Keys.kinds",
     "Keys.probe",
+    "Keys.users",
     "Subjects.signal",
     "Subjects.signals",
     "Subjects.presence",

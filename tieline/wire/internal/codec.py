@@ -14,7 +14,7 @@ from tieline.wire.checks import Checker
 from tieline.wire.internal.directions import ANSWERS, PresenceReply, PresenceRequest, RouterReply
 from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.internal.sessions import CloseSession, EndSession, FindReplaced
-from tieline.wire.internal.signals import Signal
+from tieline.wire.internal.signals import MAX_SERIES, Answers, Check, Signal
 
 MAX_ASKED: Final = 1_024
 """The most connections that are asked about, or ended, together: far more than any gateway names."""
@@ -28,7 +28,13 @@ def _asks_about_few(asked: FindReplaced) -> bool:
     return len(asked.connections) <= MAX_ASKED
 
 
+def _is_short(asked: Signal | Check) -> bool:
+    return len(asked.then) < MAX_SERIES
+
+
 _WHOLE: Final[Mapping[type, Callable[[Any], bool]]] = {
+    Signal: _is_short,
+    Check: _is_short,
     EndSession: _ends_no_more_below,
     FindReplaced: _asks_about_few,
 }
@@ -51,7 +57,7 @@ def _checked(decode: Callable[[bytes], MessageT], kind: object) -> Callable[[byt
 
 _encoder = msgspec.msgpack.Encoder()
 _signals = msgspec.msgpack.Decoder(list[Signal | None])
-_answers = msgspec.msgpack.Decoder(list[tuple[int, RouterReply]])
+_answers = msgspec.msgpack.Decoder(list[tuple[int, RouterReply | Answers]])
 _presence_requests = msgspec.msgpack.Decoder(PresenceRequest)
 _presence_replies = msgspec.msgpack.Decoder(PresenceReply)
 _closings = msgspec.msgpack.Decoder(CloseSession)
@@ -69,7 +75,7 @@ encode = _encoder.encode
 decode_signals = _signals.decode
 """A pack: the signals of one command that one turn of a gateway's event loop has brought. When it is sent
 again, None stands for each signal that has been answered since. Its ids are not checked yet (`is_meant`)."""
-is_meant: Callable[[Signal], bool] = Checker(Signal).is_good
+is_meant: Callable[[Signal], bool] = Checker(Signal, _WHOLE).is_good
 """Whether the ids of a signal can be meant. One that a router knows from presence is, so that most of the
 signals of an established pair need not be looked at once more."""
 decode_answers = _answers.decode

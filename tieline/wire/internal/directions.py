@@ -16,7 +16,7 @@ from tieline.wire.internal.sessions import (
     Replaced,
     Tell,
 )
-from tieline.wire.internal.signals import Accepted, Check, Relay
+from tieline.wire.internal.signals import Accepted, Check, Relay, Verdicts
 
 RouterRequest = Check
 """What a router may ask presence."""
@@ -38,9 +38,20 @@ PresenceRequest = RouterRequest | GatewayRequest
 """What presence reads. A kind that is in neither union is readable by no process, and permitted to none
 (`permissions`)."""
 PresenceReply = (
-    Relay | Refused | SessionGone | Opened | Outdated | Replaced | RoomMembers | RoomJoined | Done | LeaseKept
+    Relay
+    | Verdicts
+    | Refused
+    | SessionGone
+    | Opened
+    | Outdated
+    | Replaced
+    | RoomMembers
+    | RoomJoined
+    | Done
+    | LeaseKept
 )
 RouterReply = Accepted | Refused | SessionGone
+"""What a router answers to one frame."""
 
 OPERATIONS: dict[type[PresenceRequest], str] = {
     Check: "check",
@@ -59,7 +70,7 @@ OPERATIONS: dict[type[PresenceRequest], str] = {
 """The word for a presence request in its subject."""
 
 ANSWERS: Final[dict[type[PresenceRequest], tuple[type[PresenceReply], ...]]] = {
-    Check: (Relay, Refused, SessionGone),
+    Check: (Relay, Verdicts, Refused, SessionGone),
     OpenSession: (Opened, Outdated, Refused, SessionGone),
     EndSession: (Done,),
     Register: (Done, Outdated, Refused, SessionGone),

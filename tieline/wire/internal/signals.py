@@ -1,6 +1,11 @@
-"""What is said of one signal on its way: a gateway to a router, the router to presence, and their answers."""
+"""What is said of one signal on its way: a gateway to a router, the router to presence, and their answers.
 
-from typing import Literal
+Candidates that wait for their turn on one connection go together: the first of them is a signal, and has the
+others in `then`. An older process overlooks those, and answers the first alone; the others are asked next. So
+a series is understood by everybody, and only who is asked for several answers so (`Answers`, `Verdicts`).
+"""
+
+from typing import Final, Literal
 
 from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
 from tieline.wire.internal.answers import Refused, SessionGone
@@ -25,6 +30,8 @@ class Signal(Message, frozen=True, array_like=True, tag=True, gc=False):
     for the session. Empty: an older gateway does not say."""
     at: int = 0
     """When it came to its gateway, in Unix milliseconds by the broker's clock; 0: it does not say."""
+    then: tuple[bytes, ...] = ()
+    """Frames that follow it in this order, of the same connection, command, target and call."""
 
 
 class Accepted(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -35,6 +42,15 @@ class Accepted(Message, frozen=True, array_like=True, tag=True, gc=False):
     """Bytes of other frames that were published for it: those that it released, or that had to precede it."""
     call: CallId = NO_CALL
     """The call that it belongs to."""
+
+
+class Answers(Message, frozen=True, array_like=True, tag=True, gc=False):
+    """The answers to a signal and to those that follow it, in their order, as far as there are.
+
+    Of a frame without an answer nothing is known; none behind it was carried before it.
+    """
+
+    answers: tuple[Accepted | Refused | SessionGone, ...]
 
 
 class Check(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -55,6 +71,8 @@ class Check(Message, frozen=True, array_like=True, tag=True, gc=False):
     """For whom the mailbox has all that these answers of the two have released: leave it out."""
     at: int = 0
     """See `Signal`: when nobody waits for the verdict any more, it changes nothing."""
+    then: tuple[bytes, ...] = ()
+    """See `Signal`: candidates that are judged after this one, in the same change."""
 
 
 class Delivery(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -85,4 +103,16 @@ class Relay(Message, frozen=True, array_like=True, tag=True, gc=False):
     """What answers have released for whom, of which all is among the deliveries: see `Check.carried`."""
 
 
+class Verdicts(Message, frozen=True, array_like=True, tag=True, gc=False):
+    """What becomes of a signal and of those that follow it, in their order; the rest is to be asked again.
+
+    What one of them has to deliver before it, those behind it do not name again.
+    """
+
+    verdicts: tuple[Relay | Refused | SessionGone, ...]
+
+
 Verdict = Relay | Refused | SessionGone
+
+MAX_SERIES: Final = 64
+"""Frames in a series, the first one included: far more than any gateway sends."""

@@ -29,6 +29,7 @@ from tieline.runtime.tally import Tally
 from tieline.verification.tokens import Claims
 from tieline.wire.ids import ConnectionId, SecretHash, SessionId
 from tieline.wire.internal.directions import PresenceReply, RouterReply
+from tieline.wire.internal.signals import Answers
 
 WELCOME = b'{"requestId":"","module":"ROOM","cmd":"WELCOME"}'
 AN_HOUR_S = 3600.0
@@ -58,8 +59,13 @@ def signal(request_id: str, cmd: str = "WEBRTC_ICE_CANDIDATE", size: int = 0, to
 
 
 def signals(count: int) -> list[bytes]:
-    """Frames s-0, s-1, ... that have to be asked about."""
-    return [signal(f"s-{number}") for number in range(count)]
+    """Frames s-0, s-1, ... that have to be asked about, one after the other."""
+    return [signal(f"s-{number}", "WEBRTC_ANSWER") for number in range(count)]
+
+
+def candidates(count: int, to: str = "bob") -> list[bytes]:
+    """Frames c-0, c-1, ... that go together when they wait."""
+    return [signal(f"c-{number}", to=to) for number in range(count)]
 
 
 def ping(request_id: str) -> bytes:
@@ -261,7 +267,7 @@ class Harness:
         self.connection.welcome(response, whom or session(), WELCOME)
         self.deliveries.replay(missed)
 
-    def answer(self, router: RouterReply | None = RELAYED) -> None:
+    def answer(self, router: RouterReply | Answers | None = RELAYED) -> None:
         """Answer the one question to a router that is under way."""
         self.host.answer(router)
         self.arrive()

@@ -9,7 +9,7 @@ from gateway.client.session import Session
 from tieline.wire.ids import SessionId
 from tieline.wire.internal.answers import Done
 from tieline.wire.internal.directions import PresenceReply, RouterReply
-from tieline.wire.internal.signals import Accepted
+from tieline.wire.internal.signals import Accepted, Answers
 
 RELAYED: Final = Accepted("relayed")
 DONE: Final = Done()
@@ -25,7 +25,7 @@ class FakeHost:
         """The `requestId` of everything that was asked, in order."""
         self.keys_asked: list[AskKeys] = []
         self.told: list[tuple[SessionId, bytes]] = []
-        self._to_answer: list[Callable[[RouterReply | None, PresenceReply | None], None]] = []
+        self._to_answer: list[Callable[[RouterReply | Answers | None, PresenceReply | None], None]] = []
         self._keys_answered: list[Callable[[bool], None]] = []
 
     def ask_router(self, _session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
@@ -45,7 +45,9 @@ class FakeHost:
         """Keep an event of the gateway's own."""
         self.told.append((session.session, event))
 
-    def answer(self, router: RouterReply | None = RELAYED, presence: PresenceReply | None = DONE) -> None:
+    def answer(
+        self, router: RouterReply | Answers | None = RELAYED, presence: PresenceReply | None = DONE
+    ) -> None:
         """Answer what is under way, which must be one thing."""
         (answered,) = self._to_answer
         self.under_way.clear()
@@ -61,7 +63,7 @@ class FakeHost:
     def _keep(
         self,
         ask: AskRouter | AskPresence,
-        answered: Callable[[RouterReply | None, PresenceReply | None], None],
+        answered: Callable[[RouterReply | Answers | None, PresenceReply | None], None],
     ) -> None:
         self.asked.append(ask.request_id)
         self.under_way.append(ask)

@@ -105,3 +105,13 @@ def test_only_so_many_users_are_remembered() -> None:
     assert order.lets_pass(users[0], SECOND, 0.0)
     assert not order.lets_pass(users[1], SECOND, 0.0)
     assert not order.lets_pass(users[-1], SECOND, 0.0)
+
+
+def test_of_several_that_failed_together_the_first_counts() -> None:
+    order = interrupted()
+    order.interrupt(BOB, SECOND)
+
+    assert order.is_interrupted(BOB)
+    assert not order.lets_pass(BOB, SECOND, 0.0)
+    assert order.lets_pass(BOB, FIRST, 0.0)
+    assert not order.is_interrupted(BOB)

@@ -21,7 +21,7 @@ from tieline.wire.internal.answers import Done, SessionGone
 from tieline.wire.internal.directions import PresenceReply, RouterReply
 from tieline.wire.internal.rooms import JoinRoom, ListMembers
 from tieline.wire.internal.sessions import Register, Regrant, Tell
-from tieline.wire.internal.signals import Accepted, Signal
+from tieline.wire.internal.signals import Accepted, Answers, Signal
 
 RELAYED, FORGOTTEN, REPLACED = Accepted("relayed"), SessionGone(replaced=False), SessionGone(replaced=True)
 
@@ -32,7 +32,7 @@ class Asking:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.signals: list[tuple[str, Signal]] = []
-        self.router_replies: list[RouterReply | None] = []
+        self.router_replies: list[RouterReply | Answers | None] = []
         self.answers: list[object] = []
         self.are_keys_fresh = True
         self.on_question: Callable[[object], None] = lambda _: None
@@ -146,6 +146,49 @@ async def test_a_router_is_not_asked_again_for_a_session_that_is_over(asking: As
 
     assert asking.answers == [(ask, REPLACED)]
     assert len(asking.signals) == 1
+
+
+def asked_together(session: Session) -> AskRouter:
+    """Three candidates that go together."""
+    first, *then = (signal_ask(session, "WEBRTC_ICE_CANDIDATE") for _ in range(3))
+    return msgspec.structs.replace(first, then=tuple(then))
+
+
+async def test_candidates_that_go_together_are_one_signal(asking: Asking) -> None:
+    ask = asked_together(asking.session)
+    asking.router_replies.append(Answers((RELAYED, RELAYED, RELAYED)))
+
+    asking.questions.ask_router(asking.session, ask, asking.note)
+
+    ((_, signal),) = asking.signals
+    assert signal.then == tuple(each.signal.frame for each in ask.then)
+    assert asking.answers == [(ask, Answers((RELAYED, RELAYED, RELAYED)))]
+
+
+async def test_a_session_forgotten_amid_a_series_is_found_out_with_the_rest(asking: Asking) -> None:
+    ask = asked_together(asking.session)
+    asking.router_replies += [Answers((RELAYED, FORGOTTEN, FORGOTTEN))]
+
+    asking.questions.ask_router(asking.session, ask, asking.note)
+
+    assert asking.answers == [(ask, Answers((RELAYED,)))]
+    assert asking.scene.requests(Register) == []
+
+
+async def test_a_series_is_asked_again_for_a_session_that_was_forgotten(asking: Asking) -> None:
+    ask = asked_together(asking.session)
+    asking.router_replies += [
+        Answers((FORGOTTEN, FORGOTTEN, FORGOTTEN)),
+        Answers((RELAYED, RELAYED, RELAYED)),
+    ]
+
+    asking.questions.ask_router(asking.session, ask, asking.note)
+    await asking.scene.settles()
+
+    assert asking.answers == [(ask, Answers((RELAYED, RELAYED, RELAYED)))]
+    assert len(asking.scene.requests(Register)) == 1
+    first, again = asking.signals
+    assert first == again
 
 
 @pytest.mark.parametrize("reply", [Done(), REPLACED, None])

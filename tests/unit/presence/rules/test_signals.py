@@ -27,7 +27,7 @@ from tests.unit.presence.rules.frames import (
 )
 from tests.unit.presence.rules.people import away, ended, followed, online
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import ConnectionId, FrameDigest, RoomId, SessionId, UserId
+from tieline.wire.ids import CallId, ConnectionId, FrameDigest, RoomId, SessionId, UserId
 from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.signals import Check, Delivery, Relay
 from tieline.wire.subjects import Keys
@@ -218,7 +218,7 @@ def test_an_answer_passes_with_what_it_releases_for_both() -> None:
     deliveries = (Delivery(ALICE, SESSIONS[ALICE], None), Delivery(BOB, SESSIONS[BOB], b"c1"))
     releases = ((BOB, named("answer")),)
     assert bare(judgement) == Judged(
-        Relay("relayed", deliveries, call=CALL, releases=releases), established("c1")
+        Relay("relayed", deliveries, GRANT_S, call=CALL, releases=releases), established("c1")
     )
 
 
@@ -261,12 +261,23 @@ def test_the_grant_names_the_senders_candidates_that_were_held() -> None:
     assert verdict.grant_held == (named("a1"), named("a2"))
 
 
-@pytest.mark.parametrize(
-    ("cmd", "sender"), [(OFFER, ALICE), (ANSWER, ALICE), (HANGUP, ALICE)], ids=["offer", "answer", "hangup"]
-)
-def test_nothing_but_a_candidate_gets_a_grant(cmd: str, sender: UserId) -> None:
+@pytest.mark.parametrize(("cmd", "sender"), [(OFFER, ALICE), (HANGUP, ALICE)], ids=["offer", "hangup"])
+def test_nothing_but_a_candidate_or_an_answer_gets_a_grant(cmd: str, sender: UserId) -> None:
     pair = offers(BOB, "offer 2", established()).negotiation
     assert relay_of(judge(cmd, pair, sender)).grant_seconds == 0
+
+
+def test_who_answers_may_send_candidates_unasked() -> None:
+    pair = went(trickles(BOB, "b1", waiting())).negotiation
+    verdict = relay_of(judge(ANSWER, pair, BOB, "answer"))
+    assert (verdict.grant_seconds, verdict.grant_held) == (GRANT_S, (named("b1"),))
+
+
+def test_a_retried_answer_grants_nothing_once_the_call_is_another_one() -> None:
+    over = went(hangs_up(ALICE, "hangup", established())).negotiation
+    again = msgspec.structs.replace(established(), remembered=over.remembered, call=CallId("another"))
+    for pair in (over, again):
+        assert relay_of(judge(ANSWER, pair, BOB, "answer")).grant_seconds == 0
 
 
 def test_a_candidate_forwarded_before_the_answer_gets_no_grant() -> None:
@@ -332,7 +343,8 @@ def test_a_retried_answer_goes_to_the_sessions_that_it_was_for(
         known[newer] = online(SessionId("newer"), [HALL])
     judgement = judge(ANSWER, pair, BOB, "answer", known=known, session=known[BOB].session.id)
     releases = tuple((each.user, named("answer")) for each in delivered if each.frame is not None)
-    assert bare(judgement) == Judged(Relay("relayed", delivered, call=CALL, releases=releases))
+    granted = GRANT_S if newer is None and pair.established else 0
+    assert bare(judgement) == Judged(Relay("relayed", delivered, granted, call=CALL, releases=releases))
 
 
 @pytest.mark.parametrize("cmd", [OFFER, HANGUP])

@@ -26,7 +26,7 @@ from tieline.wire.internal.sessions import (
     Replaced,
     Tell,
 )
-from tieline.wire.internal.signals import Accepted, Check, Delivery, Relay, Signal
+from tieline.wire.internal.signals import Accepted, Answers, Check, Delivery, Relay, Signal, Verdicts
 from tieline.wire.replies import Member
 from tieline.wire.resume_tokens import secret_hash
 
@@ -39,6 +39,7 @@ DIGEST = digest(ODD_FRAME)
 REQUESTS: tuple[PresenceRequest, ...] = (
     Check(ALICE, SESSION, BOB, "WEBRTC_ICE_CANDIDATE", DIGEST, ODD_FRAME),
     Check(ALICE, SESSION, BOB, "WEBRTC_OFFER", DIGEST, b""),
+    Check(ALICE, SESSION, BOB, "WEBRTC_ICE_CANDIDATE", DIGEST, ODD_FRAME, then=(b"second", ODD_FRAME)),
     OpenSession(ALICE, SESSION, GATEWAY, CONNECTION, True, (ROOM, RoomId("other")), SECRET, SECRET, (ROOM,)),
     OpenSession(ALICE, SESSION, GATEWAY, CONNECTION, False, (), NONE, NONE, None),
     OpenSession(ALICE, SESSION, GATEWAY, CONNECTION, True, (), SECRET, NONE, ()),
@@ -63,6 +64,7 @@ REQUESTS: tuple[PresenceRequest, ...] = (
 PRESENCE_REPLIES: tuple[PresenceReply, ...] = (
     Relay("relayed", (Delivery(BOB, SESSION, None), Delivery(ALICE, SESSION, ODD_FRAME)), 5.0, (DIGEST,)),
     Relay("held", ()),
+    Verdicts((Relay("held", ()), Refused("TOO_MANY_CANDIDATES"), SessionGone(replaced=True))),
     Refused("NOT_IN_SAME_ROOM"),
     SessionGone(replaced=True),
     SessionGone(replaced=False),
@@ -84,6 +86,11 @@ ROUTER_REPLIES: tuple[RouterReply, ...] = (
     Refused("INTERNAL"),
     SessionGone(replaced=False),
 )
-SIGNALS = (Signal(ALICE, SESSION, BOB, ODD_FRAME, True), Signal(BOB, SESSION, ALICE, b"", False))
+SEVERAL = Answers((Accepted("relayed"), Refused("INTERNAL"), SessionGone(replaced=False)))
+SIGNALS = (
+    Signal(ALICE, SESSION, BOB, ODD_FRAME, True),
+    Signal(BOB, SESSION, ALICE, b"", False),
+    Signal(BOB, SESSION, ALICE, b"first", False, then=(b"second", ODD_FRAME)),
+)
 CLOSING = CloseSession(ALICE, SESSION, CONNECTION, 4500)
 CHANGE = RoomChange("left", 7, SESSION, "online", True, 0, "kicked", tells_user=True)

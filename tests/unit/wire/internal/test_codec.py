@@ -10,6 +10,7 @@ from tests.unit.wire.internal.messages import (
     REQUESTS,
     ROUTER_REPLIES,
     SESSION,
+    SEVERAL,
     SIGNALS,
 )
 from tests.unit.wire.samples import HOSTILE_IDS
@@ -22,13 +23,14 @@ from tieline.wire.internal.codec import (
     decode_room_change,
     decode_signals,
     encode,
+    is_meant,
     is_opened,
     read_answer,
 )
 from tieline.wire.internal.directions import ANSWERS, PresenceReply, PresenceRequest
 from tieline.wire.internal.rooms import JoinRoom
 from tieline.wire.internal.sessions import Opened
-from tieline.wire.internal.signals import Accepted
+from tieline.wire.internal.signals import MAX_SERIES, Accepted
 
 
 def test_a_session_that_was_opened_is_told_from_other_answers() -> None:
@@ -82,6 +84,23 @@ def test_a_hostile_id_travels_inside_a_message_unchanged(identifier: str) -> Non
     message = JoinRoom(UserId(identifier), SESSION, RoomId(identifier))
 
     assert decode_presence_request(encode(message)) == message
+
+
+@pytest.mark.parametrize("count", [MAX_SERIES - 1, MAX_SERIES])
+def test_no_more_go_together_than_any_gateway_sends(count: int) -> None:
+    signal = msgspec.structs.replace(SIGNALS[0], then=(b"frame",) * count)
+    check = msgspec.structs.replace(REQUESTS[0], then=(b"frame",) * count)
+
+    assert is_meant(signal) == (count < MAX_SERIES)
+    if count < MAX_SERIES:
+        assert decode_presence_request(encode(check)) == check
+    else:
+        with pytest.raises(msgspec.ValidationError):
+            decode_presence_request(encode(check))
+
+
+def test_the_answers_to_a_series_arrive_as_they_left() -> None:
+    assert decode_answers(encode([(3, SEVERAL)])) == [(3, SEVERAL)]
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)

@@ -4,6 +4,7 @@ from tests.unit.wire.internal.messages import (
     PRESENCE_REPLIES,
     REQUESTS,
     ROUTER_REPLIES,
+    SEVERAL,
     SIGNALS,
 )
 from tieline.wire.internal.message import Message
@@ -13,7 +14,7 @@ from tieline.wire.internal.signals import Delivery
 def test_no_message_is_missing_in_these_tests() -> None:
     sampled: set[type] = {
         type(message)
-        for message in (*REQUESTS, *PRESENCE_REPLIES, *ROUTER_REPLIES, *SIGNALS, CLOSING, CHANGE)
+        for message in (*REQUESTS, *PRESENCE_REPLIES, *ROUTER_REPLIES, SEVERAL, *SIGNALS, CLOSING, CHANGE)
     }
     sampled.add(Delivery)  # travels inside Relay
 

@@ -1,0 +1,167 @@
+"""Signals judged on what a process remembers: what is read then, what is not, and what may be wrong."""
+
+import pytest
+
+from tests.unit.presence.changing import WatchedStore
+from tests.unit.presence.presence_process import PresenceProcess, refusal_in
+from tests.unit.presence.requests import opening
+from tieline.wire.ids import UserId
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.signals import Relay
+from tieline.wire.subjects import Keys
+
+ALICE, BOB = UserId("alice"), UserId("bob")
+PAIR = Keys.pair(ALICE, BOB)
+USERS = f"{Keys.user(ALICE)} {Keys.user(BOB)}"
+READ, WRITE, CONFIRM = f"read {USERS} {PAIR}", f"write {PAIR}", f"confirm {USERS} {PAIR}"
+
+
+class Judged:
+    """A process that has opened two sessions, and knows them, and another one beside it."""
+
+    def __init__(self) -> None:
+        self.process = PresenceProcess(watches=True)
+        self.other = PresenceProcess(beside=self.process, watches=True)
+        self.store = WatchedStore(self.process.store)
+        self.process.over(self.store)
+
+    async def both_come(self) -> "Judged":
+        """Let both be in the hall."""
+        for user in ("alice", "bob"):
+            await self.process.open(opening(user, "hall"))
+        return self
+
+    async def said(self, user: str, cmd: str, frame: str, *, by: PresenceProcess | None = None) -> list[str]:
+        """Let one of the two say something to the other; returns what the store was asked for the verdict."""
+        self.store.said.clear()
+        peer = "bob" if user == "alice" else "alice"
+        process = by or self.process
+        self.reply: PresenceReply = (
+            await process.operations.carry_out(await self.other.check(user, peer, cmd, frame))
+        ).reply
+        both = f"{Keys.user(BOB)} {Keys.user(ALICE)}"
+        return [said.replace(both, USERS) for said in self.store.said if not said.startswith("put ")]
+
+
+async def test_a_call_of_users_who_are_known_is_judged_without_a_read() -> None:
+    judged = await Judged().both_come()
+    assert await judged.said("alice", "OFFER", "offer") == [WRITE]
+    assert await judged.said("alice", "ICE_CANDIDATE", "1") == [WRITE]
+    assert await judged.said("bob", "ANSWER", "answer") == [WRITE]
+    assert await judged.said("alice", "HANGUP", "hangup") == [WRITE]
+    assert await judged.said("bob", "OFFER", "another") == [WRITE]
+
+
+async def test_what_writes_nothing_is_decided_on_what_is_read_now() -> None:
+    judged = await Judged().both_come()
+    await judged.said("alice", "OFFER", "offer")
+    await judged.said("bob", "ANSWER", "answer")
+    assert await judged.said("alice", "ICE_CANDIDATE", "1") == [READ]
+    assert isinstance(judged.reply, Relay)
+    assert judged.reply.grant_seconds > 0
+    assert await judged.said("bob", "ANSWER", "answer") == [READ]  # a retry
+
+
+async def test_a_call_that_another_process_has_ended_takes_no_candidate() -> None:
+    judged = await Judged().both_come()
+    await judged.said("alice", "OFFER", "offer")
+    await judged.said("bob", "ANSWER", "answer")
+    await judged.said("bob", "HANGUP", "hangup", by=judged.other)
+    assert await judged.said("alice", "ICE_CANDIDATE", "1") == [READ, f"confirm {USERS} {PAIR}"]
+    assert refusal_in(judged.reply) == "NO_MATCHING_OFFER"
+
+
+async def test_a_refusal_by_what_is_remembered_is_confirmed() -> None:
+    judged = await Judged().both_come()
+    await judged.said("alice", "OFFER", "offer", by=judged.other)
+    await judged.said("bob", "HANGUP", "h")  # it is read: this process knows the pair now
+    await judged.said("alice", "OFFER", "another", by=judged.other)
+    assert CONFIRM in await judged.said("bob", "ANSWER", "answer")
+    assert isinstance(judged.reply, Relay)
+
+
+async def test_a_pair_that_another_process_has_changed_is_read_after_all() -> None:
+    judged = await Judged().both_come()
+    await judged.said("alice", "OFFER", "offer")
+    await judged.said("alice", "ICE_CANDIDATE", "1", by=judged.other)
+    assert await judged.said("bob", "ANSWER", "answer") == [WRITE, READ, WRITE]
+    assert isinstance(judged.reply, Relay)
+    assert [each.frame for each in judged.reply.deliveries] == [None, b"1"]
+
+
+async def test_an_offer_that_begins_finds_out_that_there_is_one() -> None:
+    judged = await Judged().both_come()
+    await judged.said("bob", "OFFER", "crossing", by=judged.other)
+    assert await judged.said("alice", "OFFER", "offer") == [WRITE, READ, WRITE]
+    assert len((await judged.other.pair("alice", "bob")).offers) == 2
+
+
+async def test_what_is_not_known_to_begin_a_call_is_read() -> None:
+    judged = await Judged().both_come()
+    await judged.said("alice", "OFFER", "offer", by=judged.other)
+    assert await judged.said("bob", "ANSWER", "answer") == [READ, WRITE]
+    assert await judged.said("bob", "ICE_CANDIDATE", "1") == [READ]
+
+
+@pytest.mark.parametrize("how", ["lags", "ended"])
+async def test_users_are_known_only_as_far_as_they_are_watched(how: str) -> None:
+    judged = await Judged().both_come()
+    watch = judged.process.watch
+    assert watch is not None
+    if how == "ended":
+        watch.end()
+        assert await judged.said("alice", "OFFER", "offer") == [READ, WRITE]
+        return
+    watch.lags = lambda: True
+    await judged.other.leave("bob", "hall")
+    assert await judged.said("alice", "OFFER", "offer") == [WRITE]  # as a read a moment earlier would have it
+    watch.catch_up()
+    assert await judged.said("alice", "OFFER", "offer 2") == [CONFIRM]
+    assert refusal_in(judged.reply) == "NOT_IN_SAME_ROOM"
+
+
+@pytest.mark.parametrize("gone", ["alice", "bob"])
+async def test_an_offer_that_was_let_in_by_a_watch_that_lags_ends(gone: str) -> None:
+    judged = await Judged().both_come()
+    watch = judged.process.watch
+    assert watch is not None
+    watch.lags = lambda: True
+    check = await judged.other.check("alice", "bob", "OFFER", "offer")
+    await judged.other.end(gone)
+    judged.process.recorder.sent.clear()
+
+    assert isinstance(await judged.process.ask(check), Relay)
+
+    told = "bob" if gone == "alice" else "alice"
+    assert judged.process.heard_by(told) == [f"hangup of {gone}: disconnected"]
+    assert not (await judged.other.pair("alice", "bob")).is_active
+
+
+async def test_a_call_of_a_session_that_ended_unheard_ends_once() -> None:
+    judged = await Judged().both_come()
+    watch = judged.process.watch
+    assert watch is not None
+    await judged.said("alice", "OFFER", "offer")
+    answer = await judged.other.check("bob", "alice", "ANSWER", "answer")
+    watch.lags = lambda: True
+    judged.process.recorder.sent.clear()
+    judged.store.before[WRITE] = lambda: judged.other.end("alice")
+    await judged.process.ask(answer)
+    assert judged.process.heard_by("bob")[0] == "hangup of alice: disconnected"
+    assert len([said for said in judged.process.heard_by("bob") if "hangup" in said]) == 1
+    assert not (await judged.other.pair("alice", "bob")).is_active
+
+
+async def test_no_call_ends_by_what_is_only_remembered_of_a_user() -> None:
+    judged = await Judged().both_come()
+    watch = judged.process.watch
+    assert watch is not None
+    watch.lags = lambda: True
+    await judged.other.open(opening("bob", "hall", number=2))
+    await judged.said("alice", "OFFER", "offer", by=judged.other)
+    await judged.said("bob", "ANSWER", "answer", by=judged.other)
+    stored = await judged.process.store.read(PAIR)
+    judged.process.memory.keep_pair(PAIR, stored[PAIR])
+    assert await judged.said("alice", "HANGUP", "hangup") == [f"confirm {USERS}", WRITE]
+    assert isinstance(judged.reply, Relay)
+    assert [each.session for each in judged.reply.deliveries] == ["bob-s2"]
