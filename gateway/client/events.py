@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.client.mail import with_place
+from gateway.client.mail import Place, with_place
 from gateway.client.session import Session
 from tieline.wire import replies
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
@@ -35,7 +35,7 @@ def welcome(session: Session, token: ResumeToken, resumed: bool, position: int |
         offer_timeout=_number(session.offer_timeout_s or OFFER_TIMEOUT_S) if session.calls else msgspec.UNSET,
     )
     frame = replies.success("", "WELCOME", data)
-    return with_place(frame, position or 0) if session.places else frame
+    return with_place(frame, Place(position or 0, position or 0)) if session.places else frame
 
 
 def reconnecting(session: Session, after_ms: int, jitter_ms: int) -> bytes:

@@ -5,7 +5,8 @@ besides is put into it when it is written (`Telling`): its place, which the clie
 and the id of its call. Changes of rooms, which are no mail, have their places from `gateway.rooms.changes`.
 
 A place is a number of the mailbox's stream: the client has been sent everything up to it. Numbers go on
-growing when the stream is lost and made anew, so that an old place stands before all that is new.
+growing when the stream is lost and made anew, so that an old place stands before all that is new. While the
+client is not told of one of its rooms yet, a place has a second number, the one up to which it was.
 """
 
 import re
@@ -14,7 +15,16 @@ from typing import Final, NamedTuple
 
 from tieline.wire import jetstream, relayed
 
-_PLACE: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
+_PLACE: Final = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?", re.ASCII)
+
+
+class Place(NamedTuple):
+    """How far a client has been told everything, as numbers of the mailbox's stream."""
+
+    number: int = 0
+    """Up to where it has been sent its mail; 0: it has had none."""
+    rooms: int = 0
+    """Up to where it has been told of its rooms, at most `number`."""
 
 
 class Had(NamedTuple):
@@ -31,7 +41,7 @@ class Had(NamedTuple):
 class Mail(bytes):
     """A frame as it was sent."""
 
-    number: int | None = None
+    place: Place | None = None
     """How far the client has been told everything when it has had this; None: it has not asked."""
     call: str = ""
     """The call that it belongs to; "": none, or it is not known."""
@@ -47,29 +57,35 @@ def mail(frame: bytes, headers: bytes) -> bytes:
     return kept
 
 
-def numbered(frame: bytes, number: int) -> bytes:
+def placed(frame: bytes, place: Place) -> bytes:
     """Keep how far a client has been told everything that has had a frame.
 
     The frame itself stays as it is: another client of the session may be sent it, too, which has not asked.
     """
     kept = Mail(frame)
-    kept.number = number
+    kept.place = place
     if isinstance(frame, Mail):
         kept.call = frame.call
     return kept
 
 
-def with_place(frame: bytes, number: int) -> bytes:
+def with_place(frame: bytes, place: Place) -> bytes:
     """Write a place into an envelope, before all that it has; into what is none, nothing."""
     start = frame.find(b"{") + 1
     if not start:  # a router that was taken over sends anything
         return frame
-    return b'%b"place":"%d",%b' % (frame[:start], number, frame[start:])
+    number, rooms = place
+    written = b"%d" % number if rooms >= number else b"%d-%d" % (number, rooms)
+    return b'%b"place":"%b",%b' % (frame[:start], written, frame[start:])
 
 
-def read_place(text: str) -> int:
-    """Read a place that a client names; 0: it has had nothing, or this is none."""
-    return int(text) if _PLACE.fullmatch(text) else 0
+def read_place(text: str) -> Place:
+    """Read a place that a client names; zeros: it has had nothing, or this is none."""
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        return Place()
+    number = int(found[1])
+    return Place(number, min(number, int(found[2] or number)))
 
 
 class Telling:
@@ -83,9 +99,9 @@ class Telling:
 
     def say(self, frame: bytes) -> bool:
         """Send the client a frame; False: the connection is closing, and it is not sent."""
-        call, number = (frame.call, frame.number) if isinstance(frame, Mail) else ("", None)
+        call, place = (frame.call, frame.place) if isinstance(frame, Mail) else ("", None)
         if self._names_calls:
             frame = relayed.with_call(frame, call)
-        if number is not None:
-            frame = with_place(frame, number)
+        if place is not None:
+            frame = with_place(frame, place)
         return self._say(frame)

@@ -16,7 +16,7 @@ from nats.errors import Error as NatsError
 
 from gateway.client.connection import Connection
 from gateway.client.deliveries import Backlogs, Deliveries, Missed
-from gateway.client.mail import Telling, mail, numbered
+from gateway.client.mail import Place, Telling, mail, placed
 from gateway.client.session import Session
 from gateway.delivery.barriers import Barrier
 from tieline.runtime.broker import Broker, Subscription
@@ -38,7 +38,7 @@ class Beside(Protocol):
         ...
 
     def reached(self, number: int) -> int:
-        """Say how far the client has been told everything when it has had what has this number."""
+        """Say how far the client has been told all this when it has had the frame that has this number."""
         ...
 
     def weave(self, frames: list[bytes], numbers: list[int]) -> list[bytes]:
@@ -127,12 +127,13 @@ class Feed:
 
     def _deliver(self, frame: bytes, sequence: int) -> None:
         if (frame.isascii() and len(frame) <= MAX_BYTES) or is_deliverable(frame):
-            self._deliveries.deliver(self._numbered(frame, sequence) if self._names_places else frame)
+            self._deliveries.deliver(self._placed(frame, sequence) if self._names_places else frame)
         else:
             _unreadable.note("frame", "no text, or too long")
 
-    def _numbered(self, frame: bytes, sequence: int) -> bytes:
-        return numbered(frame, sequence if self._beside is None else self._beside.reached(sequence))
+    def _placed(self, frame: bytes, sequence: int) -> bytes:
+        reached = sequence if self._beside is None else self._beside.reached(sequence)
+        return placed(frame, Place(sequence, reached))
 
     @property
     def is_held(self) -> bool:
@@ -164,7 +165,7 @@ class Feed:
         is_lost = False
         if self._names_places:
             numbers = zip(missed.fresh, missed.numbers, strict=True)
-            missed = missed._replace(fresh=[self._numbered(frame, number) for frame, number in numbers])
+            missed = missed._replace(fresh=[self._placed(frame, number) for frame, number in numbers])
         if self._beside is not None and missed.numbers:
             woven = self._beside.weave(missed.fresh, list(missed.numbers))
             missed = missed._replace(fresh=woven)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from gateway.client.frames import head_size, payload_size, text_head
-from gateway.client.mail import with_place
+from gateway.client.mail import Place, with_place
 from tieline.wire import replies
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import codec
@@ -228,7 +228,7 @@ def _all_renamed(frames: bytes, whole_to: int) -> bytes:
 def with_places(frames: bytes, most: int | None = None) -> bytes:
     """Write its place into each frame of this module: how far a client has been told that has had it.
 
-    No place is beyond `most`; None: that says nothing.
+    Of rooms, no place is beyond `most`; None: that says nothing.
     """
     placed, start = [], 0
     while start < len(frames):
@@ -238,8 +238,9 @@ def with_places(frames: bytes, most: int | None = None) -> bytes:
         name = message[len(_BEGIN) : message.index(b'"', len(_BEGIN))]
         position = position_in(name.decode())
         assert position is not None
-        whole_to = position.whole_to if most is None else min(most, position.whole_to)
-        placed.append(framed(with_place(message, whole_to)))
+        whole_to = position.whole_to
+        place = Place(whole_to, whole_to if most is None else min(most, whole_to))
+        placed.append(framed(with_place(message, place)))
         start = end
     return b"".join(placed)
 

@@ -79,14 +79,16 @@ class RoomDelivery:
         """
         missed, _ = await asyncio.gather(self._missed(session, had), self._listen(session))
         if session.is_resumed:
-            is_known = missed.position is not None
-            self._back[session.connection] = _Back(missed.position, session.batches and not is_known)
+            position = missed.position
+            if position is not None and had.place:
+                position = min(position, read_place(had.place).rooms) or None
+            self._back[session.connection] = _Back(position, session.batches and position is None)
         return missed
 
     async def _missed(self, session: Session, had: Had) -> Missed:
         """Read what was stored before a session was followed; the last that it has had may be a change."""
         if had.place:
-            return await self._delivery.missed(session, "", read_place(had.place))
+            return await self._delivery.missed(session, "", read_place(had.place).number)
         position = position_in(had.last) if session.is_resumed else None
         if position is None:
             return await self._delivery.missed(session, had.last, lost_at=had.lost_at)

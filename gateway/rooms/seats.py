@@ -189,7 +189,7 @@ class Seats:
         self._owed.pop(room, None)
 
     def reached(self, number: int) -> int:
-        """Say how far the client has been told everything when it has had what has this number."""
+        """Say how far the client has been told of its rooms when it has had what has this number."""
         return min(number, *self._owed.values()) if self._owed else number
 
     def enter(self, room: Room, position: int) -> Seat:

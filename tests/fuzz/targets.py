@@ -42,6 +42,9 @@ from tieline.wire.subjects import Keys, identifier, token, users_of_pair
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 """What a decoder of another process's bytes may raise; a UnicodeDecodeError is a ValueError."""
 
+REFUSALS: Final = frozenset({ErrorCode.BAD_MESSAGE, ErrorCode.UNKNOWN_COMMAND, ErrorCode.AMBIGUOUS_NAMES})
+"""With what a message that is none is refused."""
+
 CLOSES: Final = frozenset({1006, *CloseCode})
 """With what a connection may end: what docs/protocol.md#5-errors lists, or without a word."""
 
@@ -79,7 +82,7 @@ def read_envelope(data: bytes) -> None:
         return
     message = envelope.decode(data)
     if isinstance(message, envelope.Malformed):
-        assert message.refusal in (ErrorCode.BAD_MESSAGE, ErrorCode.UNKNOWN_COMMAND)
+        assert message.refusal in REFUSALS
     else:
         assert message.request_id
         assert len(message.request_id.encode()) <= 128

@@ -162,8 +162,9 @@ async def test_who_is_told_places_goes_on_at_the_last(people: ResumingPeople, ga
         alice.connection.send(sent[-1])
     had = [split_place(await bob.hear_frame()) for _ in sent]
     assert [frame for _, frame in had] == sent
-    places = [int(place) for place, _ in had]
-    assert places == sorted(set(places))
+    places = [place for place, _ in had]
+    numbers = [int(place.partition("-")[0]) for place in places]
+    assert numbers == sorted(set(numbers))
     for frame in sent:
         await alice.hears_ack(frame)
     await people.lose(bob, alice)
@@ -171,7 +172,7 @@ async def test_who_is_told_places_goes_on_at_the_last(people: ResumingPeople, ga
     alice.connection.send(sent[-1])
     await alice.hears_ack(sent[-1])
     secret = bob.welcome["resumeToken"]
-    for place, missed in ((str(places[0]), sent[1:]), (str(places[2]), sent[3:]), ("0", sent), ("x", sent)):
+    for place, missed in ((places[0], sent[1:]), (places[2], sent[3:]), ("0", sent), ("x", sent)):
         again = await people.come(
             "bob", user=bob.user, gateway=gateway, resume=secret, last=id_of(sent[0]), place=place
         )

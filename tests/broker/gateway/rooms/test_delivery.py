@@ -111,6 +111,24 @@ async def test_who_names_its_place_is_told_what_is_newer(scene: Scene) -> None:
         await scene.delivery.drop(carol.session)
 
 
+async def test_who_comes_back_before_it_was_told_of_a_room_is_sent_the_rest(scene: Scene) -> None:
+    carol = Here(scene, CAROL, places=True)
+    carol.session.opened(Opened(carol.session.session, False, {HALL: 1}), SecretHash(b""))
+    await scene.delivery.follow(carol.harness.connection, carol.session)
+    bob = await scene.enters(BOB)
+    for name in ("a", "b"):
+        await sends(scene, name)
+    scene.delivery.release(carol.session, NOTHING)
+    first, second = carol.harness.messages()
+    assert scene.rooms.known(HALL) is None
+    await scene.delivery.drop(carol.session)
+    for had, expected in ((first, [f"room-{bob}", "b"]), (second, [f"room-{bob}"])):
+        carol = Here(scene, CAROL, places=True)
+        await carol.comes(HALL, resumed=True, place=had["place"])
+        assert carol.names() == expected
+        await scene.delivery.drop(carol.session)
+
+
 async def test_what_came_after_the_loss_is_not_taken_for_what_was_had(scene: Scene) -> None:
     await sends(scene, "a")
     get = jetstream.direct_get(SUBJECTS.mailbox())

@@ -341,7 +341,7 @@ def test_no_place_is_beyond_what_the_rooms_have_told() -> None:
     listener.push("d", 12, 11)
     listener.feed.release(Missed([], [event("c")], 11, (11,)))
 
-    assert places(listener) == [("3", "a"), ("5", "b"), ("5", "c"), ("5", "d")]
+    assert places(listener) == [("3", "a"), ("9-5", "b"), ("11-5", "c"), ("12-5", "d")]
 
 
 async def test_what_no_stream_has_pushed_is_dropped_and_holds_nobody() -> None:

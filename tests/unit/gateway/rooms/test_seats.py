@@ -184,7 +184,7 @@ def test_no_place_is_beyond_a_room_that_is_not_told_yet() -> None:
     alice.seats.owe(CELLAR, 3)
     hall.take(change(5, BOB), 0)
     alice.seats.tell()
-    assert places_of(alice) == [("3", "room-5")]
+    assert places_of(alice) == [("5-3", "room-5")]
     assert alice.seats.reached(6) == 3
 
     cellar.take(change(4, CAROL, room=CELLAR), 0)
