@@ -169,11 +169,12 @@ $(SOCKETIO): bench/socketio/package-lock.json
 	@touch $@
 
 # As `docker build` makes it (deploy/README.md#the-image), and beside it, in build/image, what is in it and how it was built.
-# On another base, best named with its digest: `make image IMAGE_BASE=...`; without a network: `make image NETWORK=none`.
+# On another base, best named with its digest: `make image IMAGE_BASE=...`, with what compiles for it: IMAGE_BUILDER=...;
+# without a network: NETWORK=none.
 IMAGE ?= tieline:$(shell sed -n 's/^__version__.*"\(.*\)"/\1/p' tieline/__init__.py)
 image: install ## the image, with its SBOM and its provenance in build/image
 	$(PYTHON) -m deploy.supply_chain.image --tag $(IMAGE) --out build/image \
-		$(if $(IMAGE_BASE),--base $(IMAGE_BASE)) $(if $(NETWORK),--network $(NETWORK))
+		$(if $(IMAGE_BASE),--base $(IMAGE_BASE)) $(if $(IMAGE_BUILDER),--builder $(IMAGE_BUILDER)) $(if $(NETWORK),--network $(NETWORK))
 
 # Fails when an advisory is known; says so and does not fail where none can be had. `make audit OSV_URL=...` asks an OSV of
 # your own.

@@ -10,6 +10,7 @@ image, and `provenance.json`.
 import argparse
 import io
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -33,21 +34,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.supply_chain.image", description=__doc__)
     parser.add_argument("--tag", required=True, help="what the image is called")
     parser.add_argument("--base", help="what it is built on, best with a digest; else the Dockerfile's")
+    parser.add_argument(
+        "--builder", help="what compiles, best with a digest; else the base, or the Dockerfile's"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the folder to write SBOM and provenance to")
     parser.add_argument("--context", type=Path, default=ROOT, help="the top of the source")
     parser.add_argument("--network", help="as `docker build` has it: `none`, say")
     asked = parser.parse_args()
     try:
-        build(asked.context, asked.tag, asked.base or base_of(asked.context), asked.out, asked.network)
+        base = asked.base or base_of(asked.context)
+        builder = asked.builder or asked.base or builder_of(asked.context)
+        build(asked.context, asked.tag, base, asked.out, asked.network, builder=builder)
     except subprocess.CalledProcessError as error:
         sys.exit(f"image: {' '.join(error.cmd[:3])} ... ended with {error.returncode}")
 
 
-def build(context: Path, tag: str, base: str, out: Path, network: str | None = None) -> None:
-    """Build an image, and write its SBOM and its provenance beside it; `CalledProcessError` if that fails."""
+def build(
+    context: Path, tag: str, base: str, out: Path, network: str | None = None, *, builder: str | None = None
+) -> None:
+    """Build an image, and write its SBOM and its provenance beside it; `CalledProcessError` if that fails.
+
+    `builder` is what it is compiled in; None: its base, and if that has no compiler nothing is compiled.
+    """
     source = source_of(context)
     revision = f"{source.commit}{'' if source.clean else '-dirty'}" if source.commit else ""
-    build_args = {"BASE": base, "REVISION": revision, "SOURCE_DATE_EPOCH": str(source.changed)}
+    compiles_in = builder or base
+    build_args = {
+        "BASE": base,
+        "BUILDER": compiles_in,
+        "REVISION": revision,
+        "SOURCE_DATE_EPOCH": str(source.changed),
+    }
     command = ["docker", "build", "--file", str(context / "deploy/Dockerfile"), "--tag", tag]
     for name, value in build_args.items():
         command += ["--build-arg", f"{name}={value}"]
@@ -60,6 +77,7 @@ def build(context: Path, tag: str, base: str, out: Path, network: str | None = N
     built = Built(
         image_id=_said("image", "inspect", "--format", "{{.Id}}", tag),
         base_digests=_digests(base),
+        builder_digests=_digests(compiles_in),
         sbom=sbom,
         started=started,
         finished=finished,
@@ -67,14 +85,24 @@ def build(context: Path, tag: str, base: str, out: Path, network: str | None = N
     )
     out.mkdir(parents=True, exist_ok=True)
     (out / SBOM_FILE).write_bytes(sbom)
-    said = statement(context, source, Invocation(tag, base, build_args, network), built)
+    said = statement(context, source, Invocation(tag, base, compiles_in, build_args, network), built)
     (out / PROVENANCE_FILE).write_text(json.dumps(said, indent=1) + "\n")
 
 
 def base_of(context: Path) -> str:
     """Read on what deploy/Dockerfile builds unless it is told otherwise."""
-    lines = (context / "deploy/Dockerfile").read_text().splitlines()
-    return next(line.removeprefix("ARG BASE=") for line in lines if line.startswith("ARG BASE="))
+    return _default(context, r"^FROM \$\{BASE:-([^}]+)\}$")
+
+
+def builder_of(context: Path) -> str:
+    """Read in what deploy/Dockerfile compiles unless it is told otherwise."""
+    return _default(context, r"^ARG BUILDER=\$\{BASE:-([^}]+)\}$")
+
+
+def _default(context: Path, pattern: str) -> str:
+    found = re.search(pattern, (context / "deploy/Dockerfile").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
 
 
 def file_of(image: str, path: str) -> bytes:

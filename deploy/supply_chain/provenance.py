@@ -45,6 +45,8 @@ class Invocation(NamedTuple):
 
     tag: str
     base: str
+    builder: str
+    """What it is compiled in."""
     build_args: Mapping[str, str]
     network: str | None
 
@@ -56,6 +58,8 @@ class Built(NamedTuple):
     """The engine's, with its algorithm: `sha256:...`."""
     base_digests: Sequence[str]
     """By which a registry knows the base, or its id; none if the engine keeps neither, as BuildKit may."""
+    builder_digests: Sequence[str]
+    """The same of what it was compiled in."""
     sbom: bytes
     started: datetime
     finished: datetime
@@ -118,9 +122,10 @@ def _dependencies(root: Path, source: Source, asked: Invocation, built: Built) -
             "digest": {"gitCommit": source.commit},
             "annotations": {"clean": source.clean},
         }
-    base = {"name": "base", "uri": f"docker-image://{asked.base}"}
-    for known in [{"digest": _digest(one)} for one in built.base_digests] or [{}]:
-        yield base | known
+    images = [("base", asked.base, built.base_digests), ("builder", asked.builder, built.builder_digests)]
+    for name, image, digests in images:
+        for known in [{"digest": _digest(one)} for one in digests] or [{}]:
+            yield {"name": name, "uri": f"docker-image://{image}"} | known
     for name in LOCKS:
         yield {"name": name, "digest": {"sha256": hashlib.sha256((root / name).read_bytes()).hexdigest()}}
 

@@ -1,6 +1,7 @@
 """Images made of what this machine has: nothing is pulled.
 
-- the base that `deploy/Dockerfile` is built on: a minimal Debian with Python, by debootstrap;
+- the base that `deploy/Dockerfile` is built on: a minimal Debian with Python, by debootstrap; and
+  the same with a compiler, in which it compiles;
 - Tieline's own, by that Dockerfile, without a network: its wheels are fetched by this machine's pip;
 - HAProxy: this machine's, with the libraries that it loads, and nothing else.
 
@@ -8,6 +9,7 @@ What is made stays in the engine, under a name that follows from what went into 
 """
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -29,17 +31,22 @@ SUITE: Final = "bookworm"
 PACKAGES: Final = "python3"
 PYTHON: Final = "3.11"
 """What that suite brings."""
+COMPILER: Final = ("gcc", "libc6-dev", f"libpython{PYTHON}-dev")
 
 BUILD_TIMEOUT_S: Final = 240
 """For one answer of the engine while it builds."""
 
 
-def base_image(folder: Path) -> str:
-    """Make the base unless it is there; return its name. Needs root, debootstrap, and Debian's packages."""
+def base_images(folder: Path) -> tuple[str, str]:
+    """Make the base and what compiles, unless they are there; return their names.
+
+    Needs root, debootstrap, and Debian's packages.
+    """
     recipe = f"{SUITE} minbase {PACKAGES}"
-    name = f"tieline-test-base:{_digest([recipe.encode()])}"
-    if not _is_there(name):
-        root, packed = folder / "root", folder / "root.tar"
+    base = f"tieline-test-base:{_digest([recipe.encode()])}"
+    builder = f"tieline-test-builder:{_digest([recipe.encode(), *(name.encode() for name in COMPILER)])}"
+    if not (_is_there(base) and _is_there(builder)):
+        root = folder / "root"
         debootstrap = program("debootstrap")
         assert debootstrap is not None
         subprocess.run(
@@ -47,25 +54,38 @@ def base_image(folder: Path) -> str:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        shutil.rmtree(root / "var/cache/apt")
-        shutil.rmtree(root / "var/lib/apt/lists")
-        subprocess.run(["tar", "--create", "--file", packed, "--directory", root, "."], check=True)
+        _import(root, folder / "base.tar", base)
+        shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+        environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        # Nobody needs it after a power failure: without this dpkg waits for the disk most of the time.
+        apt = ["apt-get", "--option", "Dpkg::Options::=--force-unsafe-io"]
+        install = ["install", "--yes", "--no-install-recommends", *COMPILER]
+        subprocess.run(["chroot", root, *apt, *install], check=True, stdout=subprocess.DEVNULL, env=environ)
+        _import(root, folder / "builder.tar", builder)
         shutil.rmtree(root)
-        with closing(docker.from_env(timeout=BUILD_TIMEOUT_S)) as engine:
-            repository, _, tag = name.partition(":")
-            engine.api.import_image_from_file(str(packed), repository=repository, tag=tag)
-        packed.unlink()
-    return name
+    return base, builder
 
 
-def tieline_image(folder: Path, base: str, built: Path) -> str:
+def _import(root: Path, packed: Path, name: str) -> None:
+    """Make an image of a folder, but for what only apt wants there."""
+    without = ["--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*"]
+    subprocess.run(["tar", "--create", "--file", packed, *without, "--directory", root, "."], check=True)
+    with closing(docker.from_env(timeout=BUILD_TIMEOUT_S)) as engine:
+        repository, _, tag = name.partition(":")
+        engine.api.import_image_from_file(str(packed), repository=repository, tag=tag)
+    packed.unlink()
+
+
+def tieline_image(folder: Path, base: str, builder: str, built: Path) -> str:
     """Build Tieline's image as `make image` does, SBOM and provenance to `built`; return its name."""
     context = folder / "context"
     _copy_context(context)
     _fetch_wheels(context)
     files = sorted(path for path in context.rglob("*") if path.is_file())
-    name = f"tieline-test:{_digest([base.encode(), *(_described(path, context) for path in files)])}"
-    build(context, name, base, built, network="none")  # what the engine has in its cache is not built again
+    parts = [base.encode(), builder.encode(), *(_described(path, context) for path in files)]
+    name = f"tieline-test:{_digest(parts)}"
+    # What the engine has in its cache is not built again.
+    build(context, name, base, built, network="none", builder=builder)
     return name
 
 

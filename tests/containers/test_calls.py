@@ -11,7 +11,7 @@ from tests.support.raw_client import Refused
 from tests.support.resuming import ResumingPeople, id_of
 from tests.support.waiting import until_true
 
-pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(420)]
 
 
 async def test_a_call_is_set_up_resumed_and_ended(people: ResumingPeople) -> None:

@@ -12,7 +12,7 @@ from tests.support.container import RunningContainer
 from tests.support.load import Load, nothing_is_amiss, running
 from tests.support.waiting import until_true
 
-pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(420)]
 
 PAIRS = 4
 MESSAGES = 30

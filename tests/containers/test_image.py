@@ -1,17 +1,18 @@
 """The image holds what a service needs, and little else."""
 
 import json
+import tomllib
 from functools import partial
 
 import docker
 import pytest
 
 from tests.containers.fleet import CONFINED, Fleet, Images
-from tests.containers.images import size_mb
+from tests.containers.images import ROOT, size_mb
 from tests.support.container import RunningContainer
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap", "openssl"), pytest.mark.timeout(420)]
 
 LARGEST_MB = 60
 """What Tieline, and what it needs of PyPI, may add to the base."""
@@ -23,6 +24,10 @@ print(json.dumps({
     "programs": [name for name in %r if shutil.which(name)],
     "modules": [name for name in %r if importlib.util.find_spec(name)],
 }))
+"""
+LOADED = """
+import importlib
+print(*[name for name in %r if not importlib.import_module(name).__file__.endswith(".so")])
 """
 TOOLS = ["pip", "pip3", "cc", "gcc", "g++", "ld", "make", "cargo", "git", "curl", "wget", "nats-server"]
 MODULES = ["pip", "setuptools", "ensurepip", "aiortc", "numpy", "pytest", "mypy", "testcontainers"]
@@ -50,6 +55,13 @@ def test_it_runs_as_nobody_and_can_neither_install_nor_compile(images: Images) -
     status, said = run(images.tieline, ["-c", program], ["python3"])
     assert status == 0, said
     assert json.loads(said) == {"uid": 65532, "programs": [], "modules": NEEDED}
+
+
+def test_what_every_message_passes_is_compiled(images: Images) -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["tieline"]["compiled"]
+    status, said = run(images.tieline, ["-c", LOADED % listed], ["python3"])
+    assert status == 0, said
+    assert said.split() == []
 
 
 @pytest.mark.parametrize("service", ["gateway", "router", "presence"])

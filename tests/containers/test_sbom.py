@@ -19,7 +19,7 @@ from tests.containers.fleet import Images
 from tests.containers.images import ROOT
 from tests.containers.test_image import run
 
-pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap"), pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.needs("docker", "haproxy", "debootstrap"), pytest.mark.timeout(420)]
 
 INSTALLED: Final = """
 import json, platform, subprocess

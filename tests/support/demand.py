@@ -17,6 +17,7 @@ DOCKER: Final = "docker"
 PROGRAMS: Final = {
     "checkov": "checkov",
     "chromium": "chromium",
+    "compiler": "cc",
     "coturn": "turnserver",
     "debootstrap": "debootstrap",
     "go": "go",

@@ -43,7 +43,9 @@ class Once:
             NoAnswer: the last one did not come in time, no process listens, or nothing could be sent.
         """
         if not await self._complete or self._replies[-1].status == NO_RESPONDERS:
-            raise NoAnswer(self._subject) from self._failure
+            no_answer = NoAnswer(self._subject)
+            no_answer.__cause__ = self._failure  # as `raise ... from` does, but where this is compiled
+            raise no_answer
         return self._replies
 
     async def reply(self) -> Message:

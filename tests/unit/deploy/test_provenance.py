@@ -10,15 +10,17 @@ from typing import Any, Final
 
 import pytest
 
-from deploy.supply_chain.image import base_of
+from deploy.supply_chain.image import base_of, builder_of
 from deploy.supply_chain.provenance import LOCKS, Built, Invocation, Source, statement
 
 ROOT: Final = Path(__file__).parents[3]
 BASE: Final = "python:3.11-slim-bookworm"
-ASKED: Final = Invocation("tieline:mine", BASE, {"BASE": BASE, "REVISION": "abc"}, "none")
+BUILDER: Final = "python:3.11-bookworm"
+ASKED: Final = Invocation("tieline:mine", BASE, BUILDER, {"BASE": BASE, "REVISION": "abc"}, "none")
 BUILT: Final = Built(
     image_id=f"sha256:{'1' * 64}",
     base_digests=[f"python@sha256:{'2' * 64}"],
+    builder_digests=[f"python@sha256:{'3' * 64}"],
     sbom=b"{}",
     started=datetime(2026, 11, 29, 10, 0, 1, 999, tzinfo=UTC),
     finished=datetime(2026, 11, 29, 10, 0, 2, tzinfo=UTC),
@@ -56,6 +58,8 @@ def test_base_and_locks_are_there_by_digest() -> None:
     said = dependencies(Source(None, False, 0))
     assert said["base"]["digest"] == {"sha256": "2" * 64}
     assert said["base"]["uri"] == f"docker-image://{BASE}"
+    assert said["builder"]["digest"] == {"sha256": "3" * 64}
+    assert said["builder"]["uri"] == f"docker-image://{BUILDER}"
     for lock in LOCKS:
         assert said[lock]["digest"] == {"sha256": hashlib.sha256((ROOT / lock).read_bytes()).hexdigest()}
 
@@ -78,3 +82,8 @@ def test_a_base_that_the_engine_did_not_keep_is_named() -> None:
 
 def test_the_base_is_the_dockerfiles_unless_told_otherwise() -> None:
     assert base_of(ROOT) == BASE
+
+
+def test_what_compiles_is_the_dockerfiles_with_the_same_python() -> None:
+    assert builder_of(ROOT) == BUILDER
+    assert BASE.replace("-slim", "") == BUILDER

@@ -1,0 +1,1 @@
+"""What is compiled, and the unit tests of that on it."""
