@@ -15,7 +15,7 @@ HURRY = """() => {
     window.waits = [];
     Math.random = () => 0.5;
     window.setTimeout = (act, ms) => {
-        if (ms <= 100 || ms > 8000) return later(act, ms);  // the test's own, and those for an answer
+        if (ms <= 100 || ms > 4000) return later(act, ms);  // the test's own, and those for an answer
         waits.push(ms);
         return later(act, 0);
     };
