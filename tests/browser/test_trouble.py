@@ -204,6 +204,10 @@ async def test_after_a_sleep_servers_for_ice_are_asked_for_anew(
     await servers(3, "after a reset")
 
 
+async def joins_again(backend: Backend, known: int) -> None:
+    await backend.until(lambda: len(frames(backend, "JOIN")) > known)
+
+
 async def test_a_session_lost_twice_does_not_leave_the_voice_room(
     ann: Person, backend: Backend, gateway: Gateway
 ) -> None:
@@ -218,7 +222,7 @@ async def test_a_session_lost_twice_does_not_leave_the_voice_room(
         backend.cut("ann")
         if count == 2:
             backend.ignored.clear()
-        await backend.until(lambda joins=joins: len(frames(backend, "JOIN")) > joins)
+        await joins_again(backend, joins)
     await backend.until(lambda: backend.sessions["ann"].rooms == ["demo"])
     assert await ann.page.evaluate("() => client.enterVoice('demo') === voice")
     assert await ann.page.evaluate("() => events.filter(([type]) => type === 'error')") == []
