@@ -560,7 +560,9 @@ export class Client extends EventTarget {
       tell('out');
       return this.#connection.ask(cmd, { from: this.userId, to, call: call?.callId ?? undefined, data });
     }).then((answer) => {
-      if (cmd === OFFER || cmd === HANGUP) call._know?.(this._namesCalls ? answer.call : null);
+      const callId = this._namesCalls ? answer.call : null;
+      if (cmd === OFFER) call._settled(callId);
+      if (cmd === HANGUP) call._know?.(callId);
       return answer;
     });
     if (cmd !== CANDIDATE) this.#lanes.set(to, asked.catch(() => {}));
@@ -766,8 +768,12 @@ export class Call extends EventTarget {
   #offer = null; // the other's, which is not answered yet
   #ignored = null; // the other's, which crossed ours
   #early = []; // candidates that came before the description they belong to
+  #ends = new Map(); // hangups that came before it was known what the server calls this: its id of a call -> the hangup
   #isReady = false;
   #hasOffered = false;
+  #isSettled = false; // what has become of our first offer
+  #hasHungUp = false;
+  #theirs = null; // what the server calls the call of the other's last offer
   #mayOffer = true;
   #ownsMicrophone = false;
   #restarting = 0; // a timer, and the next
@@ -819,7 +825,7 @@ export class Call extends EventTarget {
     const usual = this.state !== 'ringing' ? 'hangup' : this.incoming ? 'decline' : 'cancel';
     const reason = typeof why === 'string' && why !== '' ? why.slice(0, MAX_REASON) : usual;
     const isKnown = this.incoming || this.#hasOffered || this.#names.size > 1; // to the other
-    const said = isKnown ? this.#send(HANGUP, { reason }) : Promise.resolve();
+    const said = isKnown ? this.#sayEnd(reason) : Promise.resolve();
     this._end(reason, 'me');
     await said.catch(() => {}); // refused: for the server it was over already
   }
@@ -896,7 +902,13 @@ export class Call extends EventTarget {
   /** Take what the other has sent. */
   _hear(cmd, data, callId) {
     if (cmd !== OFFER && callId && this.callId && callId !== this.callId) return; // of another call
-    if (cmd === OFFER) this._know(callId);
+    const isOpen = this.#hasOffered && !this.#isSettled; // maybe of another call than the other's that has crossed it
+    if (cmd === OFFER) this.#theirs = callId;
+    if (cmd === OFFER && !isOpen) this._know(callId);
+    if (cmd === HANGUP && callId && (isOpen || !this.callId)) {
+      this.#ends.set(callId, data); // the ack of our offer says whether it is of this call
+      return;
+    }
     if (cmd === HANGUP) {
       // What the server takes to be of this call has ended it, whatever the other means.
       const isMeant = this.#isOfServers(callId) || data.call === undefined || this.#names.has(data.call);
@@ -981,6 +993,11 @@ export class Call extends EventTarget {
     return stream;
   }
 
+  #sayEnd(reason) {
+    this.#hasHungUp = true;
+    return this.#client._signal(HANGUP, this.peer, { reason, call: this.id }, this);
+  }
+
   #sounds() {
     const senders = this.pc?.getSenders() ?? [];
     const tracks = [...(this.local?.getTracks() ?? []), ...senders.flatMap(({ track }) => track ?? [])];
@@ -993,11 +1010,25 @@ export class Call extends EventTarget {
 
   /** Take note of what the server calls this, and of an offer, which waits for so long from now on. */
   _know(callId) {
-    this.callId = callId ?? this.callId;
+    const known = this.callId;
+    this.callId = callId ?? known;
+    const isNew = this.callId !== known;
+    if (this.#ends.has(this.callId)) this._hear(HANGUP, this.#ends.get(this.callId), this.callId);
+    else if (this.state === 'ended' && isNew && !this.#hasHungUp) this.#sayEnd('cancel').catch(() => {});
     if (this.state === 'ended') this.#client._hasEnded(this);
     if (this.state !== 'ringing') return;
     clearTimeout(this.#ringing);
     this.#ringing = setTimeout(() => this.hangup('timeout'), this.#client._ringingMs);
+  }
+
+  /** Our offer is of the call that the server calls so, or was refused, and the other's counts. */
+  _settled(callId) {
+    this.#isSettled = true;
+    const isVoid = this.#ends.has(this.#theirs) && callId !== this.#theirs; // that one is over, ours is not
+    this._know(callId);
+    if (!isVoid || this.state === 'ended') return;
+    this.#offer = this.#ignored = null;
+    if (this.state !== 'ringing') this.hangup(); // we have answered it
   }
 
   /** Whether the server has refused something because this call is over; then it is over here, too. */
@@ -1019,7 +1050,10 @@ export class Call extends EventTarget {
   #sendOffer() {
     this.#hasOffered = true;
     const { type, sdp } = this.pc.localDescription;
-    this.#send(OFFER, { type, sdp, room: this.room }).catch((error) => this.#next(() => this.#refused(error)));
+    this.#send(OFFER, { type, sdp, room: this.room }).catch((error) => {
+      this._settled(this.#theirs);
+      this.#next(() => this.#refused(error));
+    });
   }
 
   /** Our offer was refused. If one of the other's was ignored for it, that one counts after all. */
@@ -1054,6 +1088,7 @@ export class Call extends EventTarget {
     this.#answered();
     const { type, sdp } = this.pc.localDescription;
     this.#send(ANSWER, { type, sdp }).catch((error) => {
+      if (isFirst && this.#hasOffered) this.#sayEnd('cancel').catch(() => {}); // ours may ring there still
       if (!this.#isFinished(error, isFirst) && isFirst) this._end(error.reason, 'server');
     });
   }

@@ -9,6 +9,7 @@ import pytest
 from tests.browser.hurried import STREAM, come, frames, told
 from tests.browser.person import Person
 from tests.unit.client.lists import listed
+from tests.unit.client.minimal_gateway import reply
 from tests.unit.client.resuming_gateways import Backend, Gateway, StoredSession
 
 pytestmark = pytest.mark.needs("chromium")
@@ -305,3 +306,37 @@ async def test_nobody_can_ring_nobody_nor_accept_what_does_not_ring(
         said = await ann.page.evaluate(ring, peer)
         assert said == ["BAD_MESSAGE", "call(peer) takes the id of another user", "NOT_RINGING"]
     assert frames(backend, "WEBRTC_OFFER") == []
+
+
+async def bob_says(backend: Backend, cmd: str, of_call: str, **data: object) -> None:
+    """Let Bob, or the server for him, say something of a call."""
+    body = {"from": "bob", "to": "ann", "data": data, "call": of_call}
+    await backend.say("ann", f"WEBRTC_{cmd}", body, f"{cmd} of {of_call}")
+
+
+async def acknowledge_offer(backend: Backend, call: str) -> None:
+    sent = json.loads(frames(backend, "WEBRTC_OFFER")[0])
+    await backend.sessions["ann"].send(reply(sent, None, ack="relayed", call=call))
+
+
+async def test_the_end_of_another_call_does_not_end_one_that_has_no_id_yet(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    backend.welcoming = {"offerTimeout": 60}
+    await comes_with(ann, backend, gateway, "() => 'ann'")
+    await bob_says(backend, "HANGUP", "older", reason="left", server=True)
+    await acknowledge_offer(backend, "0123")
+    await ann.until("() => call.callId === '0123'")
+    assert await ann.page.evaluate("() => call.state") == "ringing"
+    await bob_says(backend, "HANGUP", "0123", reason="disconnected", server=True)
+    assert await ann.ends() == "disconnected"
+
+
+async def test_an_end_that_comes_before_the_id_counts_with_the_id(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    backend.welcoming = {"offerTimeout": 60}
+    await comes_with(ann, backend, gateway, "() => 'ann'")
+    await bob_says(backend, "HANGUP", "0123", reason="decline", server=True)
+    await acknowledge_offer(backend, "0123")
+    assert await ann.ends() == "decline"
