@@ -9,9 +9,12 @@ export interface Member {
 }
 
 export interface Options {
-  /** A JWT, or a function that gets one for every connection. With a function an expired token is no end. */
-  token: string | (() => Promise<string>);
-  /** Calls at a time; a caller beyond that hears `busy`. Default 1. Voice rooms count, too. */
+  /**
+   * A JWT, or a function that gets one for every connection. With a function an expired token is no end, and neither is
+   * its trouble while a connection is made again: it is asked again, for as long as it takes. `close` ends that.
+   */
+  token: string | (() => string | Promise<string>);
+  /** Calls at a time; a caller beyond that hears `busy`. Default 1. Voice rooms count, too, also one with nobody else in it. */
   maxCalls?: number;
   /** Whether what the other says is played. Default true; else play `call.remote` yourself. */
   play?: boolean;
@@ -26,29 +29,62 @@ export interface CallOptions {
 
 /**
  * Connect to a gateway, or to one of several, as the user of the token, and stay connected. A URL may be relative
- * to the page. Rejects with `UNREACHABLE` if no gateway lets us in: a browser does not say why.
+ * to the page. Rejects with `UNREACHABLE` if no gateway lets us in: a browser does not say why. What the function for
+ * tokens throws the first time is thrown here.
  */
 export function connect(url: string | string[], options: Options): Promise<Client>;
+
+/** What an application ends calls with. To add words of your own: `declare module 'tieline' { interface OwnReasons { 'out-of-ink': true } }`. */
+export interface OwnReasons {}
+
+/** The server's words for a refusal (docs/protocol.md, section 5). */
+export type ServerReason =
+  | 'BAD_MESSAGE' | 'UNKNOWN_COMMAND' | 'AMBIGUOUS_NAMES' | 'NOT_IN_SAME_ROOM' | 'TARGET_OFFLINE' | 'NO_MATCHING_OFFER'
+  | 'NO_VOICE_PERMISSION' | 'SENDER_MISMATCH' | 'ROOM_FORBIDDEN' | 'BAD_TOKEN' | 'ROOM_FULL' | 'RATE_LIMITED'
+  | 'TOO_MANY_CANDIDATES' | 'TOO_MANY_ROOMS' | 'INTERNAL';
+
+export type ErrorReason =
+  | ServerReason
+  /** No gateway has let us in; the connection has ended; no answer came; a new session began before it. */
+  | 'UNREACHABLE' | 'CLOSED' | 'NO_REPLY' | 'SESSION_LOST'
+  /** Longer than the server takes; six talk in this room, or it is too large to ask all its members. */
+  | 'TOO_LONG' | 'VOICE_FULL'
+  /** The function for tokens failed, or took too long; what was given is no token. */
+  | 'NO_TOKEN' | 'UNUSABLE_TOKEN'
+  /** The page gets none; this call does not ring here; something is missing. `msg` says what to do. */
+  | 'NO_MICROPHONE' | 'NOT_RINGING' | 'WRONG_USE'
+  | '';
+
+/** Why a call has ended. */
+export type EndReason =
+  | 'hangup' | 'decline' | 'busy' | 'cancel' | 'timeout' | 'disconnected' | 'failed' | 'no-microphone' | 'closed'
+  /** A room was left, or one was removed from it; not in the voice of the room; six are. */
+  | 'left' | 'kicked' | 'absent' | 'full'
+  /** By another call; the server says that it was over. */
+  | 'replaced' | 'ended' | 'answered'
+  | ErrorReason | keyof OwnReasons;
 
 export class TielineError extends Error {
   /** The server's code, a WebSocket close code, or 0. */
   code: number;
-  /** The server's text. */
+  /** The server's text, or what to do about it. */
   msg: string;
-  /** What has become of the call that a refused message was about: ended, replaced, answered; '' if that is not why. */
-  fate: string;
-  /** The word to act on: the server's (docs/protocol.md, section 5) or UNREACHABLE, CLOSED, NO_REPLY, SESSION_LOST, TOO_LONG, VOICE_FULL. */
-  reason: string;
+  /** What has become of the call that a refused message was about; '' if that is not why. */
+  fate: 'ended' | 'replaced' | 'answered' | '';
+  /** The word to act on. */
+  reason: ErrorReason;
   cmd: string;
   requestId: string;
 }
 
+type Listener<Detail> = ((event: CustomEvent<Detail>) => void) | { handleEvent(event: CustomEvent<Detail>): void } | null;
+
 /** An EventTarget whose events are known, each a CustomEvent. */
 declare class Target<Events> extends EventTarget {
   addEventListener<Type extends keyof Events & string>(
-    type: Type, listener: (event: CustomEvent<Events[Type]>) => void, options?: boolean | AddEventListenerOptions): void;
-  addEventListener(
-    type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
+    type: Type, listener: Listener<Events[Type]>, options?: boolean | AddEventListenerOptions): void;
+  removeEventListener<Type extends keyof Events & string>(
+    type: Type, listener: Listener<Events[Type]>, options?: boolean | EventListenerOptions): void;
 }
 
 export interface Signal {
@@ -63,7 +99,11 @@ export interface Signal {
   ms?: number;
 }
 
+/** checking: nothing has been heard from the server for some 12 s, and an answer is waited for. */
+export type ClientState = 'connected' | 'checking' | 'reconnecting' | 'closed';
+
 export interface ClientEvents {
+  state: ClientState;
   /** Somebody rings: `accept` or `decline`. */
   call: Call;
   /** The members of a room have changed, or their status. Changes that come together are one event. */
@@ -76,7 +116,7 @@ export interface ClientEvents {
   reset: unknown;
   /** It has ended for good. `code` is the close code: 4500 means that this user has connected elsewhere. */
   closed: TielineError;
-  /** Something that nobody waits for has failed. */
+  /** Something that nobody waits for has failed; NO_TOKEN and UNUSABLE_TOKEN once for each connection that is lost. */
   error: TielineError;
   /** The token is about to expire. With a function as `token` nothing needs to be done. */
   tokenexpiring: { expiresAt: number };
@@ -91,15 +131,17 @@ export class Client extends Target<ClientEvents> {
   readonly rooms: Map<string, Map<string, Member>>;
   /** The calls that have not ended, by the other's user id. */
   readonly calls: Map<string, Call>;
+  readonly state: ClientState;
   /** How all has ended; null before. */
   readonly closed: TielineError | null;
   /** Become a member of a room; resolves to its members, oneself included. */
   join(room: string): Promise<Member[]>;
   members(room: string): Promise<Member[]>;
+  /** Stop being a member, and end the calls with those whom one meets in no other room (`left`). */
   leave(room: string): Promise<void>;
   /** Ring somebody. How it goes is told by the call's events. Somebody who is ringing us is accepted. */
   call(peer: string, options?: CallOptions): Call;
-  /** Talk with everybody who enters the voice of this room, at most six. */
+  /** Talk with everybody who enters the voice of this room: six at most, of at most 21 members. */
   enterVoice(room: string, options?: CallOptions): Voice;
   iceServers(): Promise<RTCIceServer[]>;
   /** End all calls and the session. */
@@ -112,7 +154,7 @@ export interface CallEvents {
   state: CallState;
   /** Something to hear or see has come from the other; it is in `remote`. */
   track: { track: MediaStreamTrack; streams: readonly MediaStream[] };
-  ended: { reason: string; by: 'me' | 'peer' | 'server' };
+  ended: { reason: EndReason; by: 'me' | 'peer' | 'server' };
   /** Also: the browser does not play sound before somebody has clicked (NotAllowedError). */
   error: Error;
 }
@@ -126,8 +168,8 @@ export class Call extends Target<CallEvents> {
   /** Of a call of a voice room. */
   readonly room: string | undefined;
   readonly state: CallState;
-  /** Why it has ended: hangup, decline, busy, cancel, left, absent, timeout, disconnected, failed, no-microphone, replaced, ended (the server says so), closed, or the reason of a refusal. */
-  readonly reason: string | null;
+  /** Why it has ended; a word of the other's own is not among those of the type. */
+  readonly reason: EndReason | null;
   readonly error: Error | null;
   /** What is sent, and what is received. */
   readonly local: MediaStream | null;
@@ -135,11 +177,14 @@ export class Call extends Target<CallEvents> {
   /** What plays, unless `play` is false. */
   readonly audio: HTMLAudioElement | null;
   readonly pc: RTCPeerConnection | null;
+  /** Whether no sound of ours is sent, or will be. */
+  readonly muted: boolean;
+  /** Answer a call that rings. Rejects, with NOT_RINGING for one that does not (any more), and if there is no microphone. */
   accept(options?: CallOptions): Promise<void>;
   decline(): Promise<void>;
   /** End the call, or stop ringing; resolves when the server knows. */
-  hangup(reason?: string): Promise<void>;
-  /** Stop sending sound, or go on; of one track, or of all. */
+  hangup(reason?: EndReason | (string & {})): Promise<void>;
+  /** Stop sending sound, or go on; of one track, or of all, those to come included. */
   mute(isMuted?: boolean, track?: MediaStreamTrack | null): void;
   /** Send one more track; the two ends negotiate anew. */
   addTrack(track: MediaStreamTrack, ...streams: MediaStream[]): RTCRtpSender;
@@ -170,14 +215,18 @@ export interface VoiceEvents {
   /** A call with somebody begins, and is over. */
   call: Call;
   left: Call;
-  ended: null;
+  /** Why it has ended, if that was not asked for. */
+  ended: TielineError | null;
 }
 
 export class Voice extends Target<VoiceEvents> {
   private constructor();
   readonly room: string;
   readonly calls: Call[];
-  /** Resolves when everybody who is there has been called; rejects with VOICE_FULL, or if there is no microphone. */
+  /** What is sent; null until it is there. */
+  readonly local: MediaStream | null;
+  readonly muted: boolean;
+  /** Resolves when everybody who is there has answered, in 5 s at the latest; rejects with VOICE_FULL, or if there is no microphone. */
   readonly entered: Promise<void>;
   leave(): Promise<void>;
   mute(isMuted?: boolean): Promise<void>;

@@ -15,20 +15,31 @@ const BACKOFF_BASE_MS = 1000; // the first wait before reconnecting is a random 
 const BACKOFF_CAP_MS = 8000; // but never more: several attempts must fit into the 30 s that a session is kept
 const STABLE_MS = 10_000; // a connection that held this long was a good one: waits are short again
 const ATTEMPT_MS = 10_000; // for one attempt to connect, from the token to the WELCOME
+const TOKEN_MS = 5_000; // of these for the application's token; one that comes later is for the next attempt
 const ABANDONED_MS = 15_000; // for so long a gateway may yet act on an attempt that was given up here
 const REPLY_MS = 10_000; // for an answer: twice as long as a gateway tries; then the same frame goes again
 const RESEND_MS = 55_000; // after its first sending: past 60 s the server would take it for another message
 const SEEN_MS = 60_000; // the very same frame again within this is the same message
-const PONG_MS = 8_000; // for the answer to our PING, else the connection counts as lost
-const PROBE_MS = 3_000; // the same after the network has changed, when there is reason to doubt
+const QUIET_MS = 7_000; // without a word from the server we ask for one, so that silence is noticed in 12 s
+const CHECK_MS = 5_000; // without one from then on we are in doubt, and after twice as long the connection is lost
+const PROBE_MS = 1_500; // the same after the network has changed, when there is reason to doubt
+const SLOW_LINE = 3; // but longer where the last word took long to come: so many times as long,
+const SLOWEST_MS = 5_000; // as if it had taken this at most
+const MOVED_MS = 5_000; // between two looks for other paths because the network has changed
+const REFRESH_MS = 5_000; // between two tokens; of one that lives shorter, half its life,
+const REFRESH_LEAST_MS = 1_000; // and never less, whatever the clocks say
 const INTERRUPTED_MS = 3_000; // media that stopped may come back by itself for so long, then ICE restarts
 const YIELD_MS = 2_000; // longer for the polite one, so that not both restart and their offers cross
 const GOODBYE_MS = 1_000; // for the server to hear that calls end before the connection does
 const GIVE_UP_MS = 30_000; // without media for so long, a call is over: as long as the server keeps a session
+const BEGIN_MS = 60_000; // for the microphone, and for the offer to reach the server
 const OFFER_TIMEOUT_S = 60; // for which an offer waits, where the server does not say
 const RING_MARGIN_MS = 10_000; // ringing is over so much later, though the server's word of it has not come
 const CALLS_OVER = 8; // of each user, to know what comes late from them
 const VOICE_MEMBERS = 6; // of one voice room: each sends its voice to all the others
+const VOICE_ASKED = 20; // members of a room, who are all asked whether they are in its voice
+const ENTER_MS = 5_000; // for their answers, of which one may say that the voice is full
+const MAX_REASON = 200; // characters of the reason for a hangup: a frame that is too long tells the other nothing
 
 const SIGNALS = new Set(['WEBRTC_OFFER', 'WEBRTC_ANSWER', 'WEBRTC_ICE_CANDIDATE', 'WEBRTC_HANGUP']);
 const [OFFER, ANSWER, CANDIDATE, HANGUP] = SIGNALS;
@@ -36,7 +47,10 @@ const CHANGES = { MEMBER_JOINED: 'joined', MEMBER_LEFT: 'left', MEMBER_UPDATED: 
 const EVENTS = new Set([...Object.keys(CHANGES), 'ROOM_CHANGED', 'TOKEN_EXPIRING', 'RECONNECT']);
 const WRONGLY_SPOKEN = new Set([1000, 1002, 1003, 1007, 1009]); // close codes below 4000 that are final
 const TRY_AGAIN = new Set(['INTERNAL', 'RATE_LIMITED']); // refusals after which the same frame may succeed
-const NO_MICROPHONE = new Set(['NotAllowedError', 'NotFoundError', 'NotReadableError', 'TypeError']); // of getUserMedia
+const NO_MICROPHONE = new Set([ // names of errors of getUserMedia
+  'NotAllowedError', 'NotFoundError', 'NotReadableError', 'AbortError', 'OverconstrainedError', 'SecurityError',
+  'TypeError',
+]);
 const PLACE = /^(\s*{)"place":"([^"]*)",/; // the server writes it before all else
 const END_OF_CANDIDATES = { candidate: '', sdpMid: '0', sdpMLineIndex: 0 };
 
@@ -46,6 +60,8 @@ const utf8 = (text) => new TextEncoder().encode(text);
 const isBefore = (a, b) => String.fromCharCode(...utf8(a)) < String.fromCharCode(...utf8(b)); // by their bytes
 const newId = () => crypto.getRandomValues(new Uint32Array(2)).join('-');
 const stop = (stream) => stream.getTracks().forEach((track) => track.stop());
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const isToken = (token) => typeof token === 'string' && /^[\w.~+-]+$/.test(token); // as a subprotocol may hold it
 
 /** Read an event of a room as ROOM_CHANGED has it. A server of version 0.1 tells of each member by itself. */
 const changeIn = (cmd, { userId, status = 'online', ...data }) => (
@@ -62,16 +78,31 @@ const apply = (members, { joined = [], left = [], updated = [] }) => {
 
 /** Anything that goes wrong on purpose. `reason` is the word to act on; `code` and `msg` are the server's. */
 export class TielineError extends Error {
-  constructor({ code = 0, msg = '', reason = '', cmd = '', requestId = '', fate = '' }) {
-    super(`${cmd || 'connection'}: ${msg} (${reason || 'no reason given'}, ${code})`);
+  constructor({ code = 0, msg = '', reason = '', cmd = '', requestId = '', fate = '', cause = undefined }) {
+    super(`${cmd || 'connection'}: ${msg} (${reason || 'no reason given'}, ${code})`, { cause });
     Object.assign(this, { name: 'TielineError', code, msg, reason, cmd, requestId, fate });
   }
 }
+
+/** Say what is wrong with something that is no token. It is not quoted: it may hold one. */
+const noToken = (token) => {
+  const what = typeof token !== 'string' ? `${token === null ? 'null' : typeof token}, not a text`
+    : token === '' ? 'empty' : 'a text that is no JWT: JSON, or the page of an error?';
+  return new TielineError({ reason: 'UNUSABLE_TOKEN', msg: `what was given as the token is ${what}` });
+};
+
+const microphone = async () => {
+  const msg = 'a browser gives a page the microphone over HTTPS or on localhost only';
+  if (!globalThis.navigator?.mediaDevices) throw new TielineError({ reason: 'NO_MICROPHONE', msg });
+  return navigator.mediaDevices.getUserMedia({ audio: true });
+};
 
 /** The connection of one user, whichever it is at the moment, and what has been sent and not answered yet. */
 class Reconnector {
   ended = null; // how all ended, as an error
   welcome = null;
+  state = 'reconnecting'; // connected, checking (nothing is heard any more), reconnecting or closed
+  isIdle = () => false; // whether it may take longer to notice a silence
   #urls;
   #token;
   #hear;
@@ -81,6 +112,9 @@ class Reconnector {
   #since = 0; // when the connection in use began
   #failures = 0; // attempts since a good connection
   #dialing = false;
+  #spare = null; // a token that came too late for the attempt for which it was asked
+  #heardAt = 0; // when the last frame came
+  #roundTripMs = 0; // how long the last word took
   #wake = () => {}; // ends the wait before the next attempt
   #abandoned = -Infinity; // when an attempt was given up last
   #pending = new Map(); // what was sent and is not answered yet: request id -> request
@@ -100,12 +134,38 @@ class Reconnector {
   async open() {
     for (let left = this.#urls.length; !this.#socket; left -= 1) {
       await this.#attempt().catch((failure) => {
-        if (left === 1 || this.#isFinal(failure)) throw failure;
+        if (failure.reason === 'NO_TOKEN') throw failure.cause;
+        if (left === 1 || failure.reason === 'UNUSABLE_TOKEN' || this.#isFinal(failure)) throw failure;
         this.#turn();
       });
     }
-    const ping = () => (this.ended ? clearInterval(clock) : this.probe(PONG_MS));
-    const clock = setInterval(ping, this.welcome.pingInterval * 1000);
+    this.#listen();
+  }
+
+  /** A token of the application's, or an error that says why there is none; with a limit, after so long. */
+  async token(limitMs = 0) {
+    const source = this.#token;
+    if (typeof source !== 'function') return source;
+    if (this.#spare) {
+      const token = this.#spare;
+      this.#spare = null;
+      return token;
+    }
+    const asked = Promise.resolve().then(() => source());
+    let clock;
+    const late = new Promise((_, reject) => {
+      const msg = `the function for tokens gave none within ${limitMs} ms`;
+      if (limitMs) clock = setTimeout(() => reject(new TielineError({ reason: 'NO_TOKEN', msg })), limitMs);
+    });
+    late.catch(() => asked.then((token) => { if (this.#dialing && isToken(token)) this.#spare = token; }, () => {}));
+    try {
+      return await Promise.race([asked, late]);
+    } catch (cause) {
+      if (cause instanceof TielineError && cause.reason === 'NO_TOKEN') throw cause;
+      throw new TielineError({ reason: 'NO_TOKEN', msg: `the function for tokens failed: ${cause}`, cause });
+    } finally {
+      clearTimeout(clock);
+    }
   }
 
   /** Send a message, over however many connections it takes; resolves to the server's answer. */
@@ -124,28 +184,53 @@ class Reconnector {
     });
   }
 
-  /** Find out whether the connection still works, and replace it if no answer comes in time. */
-  async probe(patienceMs) {
+  /**
+   * Find out whether the connection still works. If nothing at all comes in time it is in doubt (`checking`), and after
+   * twice that time it is replaced. On a line whose words take long the time is longer.
+   */
+  probe(patienceMs) {
     const socket = this.#socket;
     this.#wake();
     if (!socket) return;
-    const drop = () => socket === this.#socket && this.#lost({ code: 1006, reason: 'no answer' });
-    const clock = setTimeout(drop, patienceMs);
-    await this.ask('PING', null).catch(() => {});
-    clearTimeout(clock);
+    const askedAt = performance.now();
+    const stepMs = Math.max(patienceMs, SLOW_LINE * this.#roundTripMs);
+    const isSilent = () => socket === this.#socket && this.#heardAt < askedAt;
+    this.ask('PING', null).then(() => {
+      if (socket === this.#socket) this.#took(performance.now() - askedAt);
+    }, () => {});
+    setTimeout(() => {
+      if (!isSilent()) return;
+      this.#become('checking');
+      setTimeout(() => isSilent() && this.#lost({ code: 1006, reason: 'no answer' }), stepMs);
+    }, stepMs);
+  }
+
+  /** Break off, not for good: the page is put aside, and nobody is to talk to it meanwhile. `comeBack` is for later. */
+  putAside() {
+    if (this.ended) return;
+    this.#lost({ code: 1006, reason: 'the page was put aside' }, 1000);
+  }
+
+  comeBack() {
+    this.#wake();
+    if (!this.ended && !this.#socket) this.#dial(true);
   }
 
   /** End the session. */
   close() { this.#end(new TielineError({ code: 1000, reason: 'CLOSED', msg: 'closed here' })); }
 
   async #attempt() {
-    const token = typeof this.#token === 'function' ? await this.#token() : this.#token;
+    const began = performance.now();
+    const token = await this.token(this.welcome ? TOKEN_MS : 0);
     if (this.ended) throw this.ended;
+    if (!isToken(token)) throw noToken(token);
     const url = new URL(this.#urls[this.#at], globalThis.location?.href);
     url.protocol = url.protocol.replace('http', 'ws');
     const query = { acks: '1', roster: '1', calls: '1', resume: this.welcome?.resumeToken ?? '', last: this.#last };
     Object.assign(query, { place: '1', lastPlace: this.#place ?? '' });
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    const asked = performance.now();
+    const limitMs = ATTEMPT_MS - (this.welcome ? asked - began : 0);
     const socket = new WebSocket(url, ['tieline.v1', `bearer.${token}`]);
     await new Promise((resolve, reject) => {
       // A browser does not say why a connection did not come about: refused or not there, it is all 1006.
@@ -155,12 +240,13 @@ class Reconnector {
         this.#abandoned = performance.now();
         reject(new TielineError({ code, reason: 'UNREACHABLE', msg: reason || `no welcome from ${url.host}` }));
       };
-      const clock = setTimeout(() => fail({ code: 1006 }), ATTEMPT_MS);
+      const clock = setTimeout(() => fail({ code: 1006 }), limitMs);
       socket.onclose = fail;
       socket.onmessage = ({ data }) => {
         const first = JSON.parse(data);
         if (this.ended || first.cmd !== 'WELCOME') return fail({ code: 1006 });
         clearTimeout(clock);
+        this.#took((performance.now() - asked) / 2); // of the connection, and of the request
         this.#use(socket, first.data, first.place ?? null);
         resolve();
       };
@@ -171,6 +257,7 @@ class Reconnector {
   #use(socket, welcome, place) {
     const [old, before] = [this.#socket, this.welcome];
     [this.#socket, this.welcome, this.#since, this.#place] = [socket, welcome, performance.now(), place];
+    [this.#heardAt, this.#spare] = [this.#since, null];
     if (old) this.#abandon(old);
     socket.onmessage = ({ data }) => this.#take(data);
     socket.onclose = (end) => this.#lost(end);
@@ -182,7 +269,26 @@ class Reconnector {
     for (const clock of this.#waits.values()) clearTimeout(clock);
     this.#waits.clear();
     for (const request of this.#pending.values()) this.#write(request);
+    this.#become('connected');
     this.#tell(!before ? 'open' : welcome.resumed ? 'resumed' : 'reset', welcome);
+  }
+
+  #become(state) {
+    if (this.state === state) return;
+    this.state = state;
+    this.#tell('state', state);
+  }
+
+  #took(ms) { this.#roundTripMs = Math.min(ms, SLOWEST_MS); }
+
+  /** Ask for a word when there was none for long; one timer, for as long as the client lives. */
+  #listen() {
+    if (this.ended) return;
+    const longestMs = this.welcome.pingInterval * 1000;
+    const limitMs = this.isIdle() ? longestMs : Math.min(QUIET_MS, longestMs);
+    const leftMs = this.#socket ? this.#heardAt + limitMs - performance.now() : limitMs;
+    if (leftMs <= 0) this.probe(CHECK_MS);
+    setTimeout(() => this.#listen(), leftMs > 0 ? leftMs : limitMs);
   }
 
   #abandon(socket, code = 3001) { // not with 1000, which would end the session
@@ -190,20 +296,21 @@ class Reconnector {
     socket.close(code);
   }
 
-  #lost({ code, reason }) {
-    if (this.#socket) this.#abandon(this.#socket);
+  #lost({ code, reason }, goodbye = 3001) {
+    if (this.#socket) this.#abandon(this.#socket, goodbye);
     this.#socket = null;
     for (const request of this.#pending.values()) clearTimeout(request.clock);
     const end = new TielineError({ code, reason: 'CLOSED', msg: reason || 'the connection broke' });
     if (this.#isFinal(end)) return this.#end(end);
     if (code === 4500 && this.#dialing) return; // replaced by the connection that is being made: nobody is away
+    this.#become('reconnecting');
     this.#tell('reconnecting', end);
-    this.#dial(false);
+    if (goodbye !== 1000) this.#dial(false);
   }
 
-  /** Whether it makes no sense to try again after this. */
+  /** Whether it makes no sense to try again: the server says so. Trouble of the application's with tokens may pass. */
   #isFinal(failure) {
-    if (!(failure instanceof TielineError)) return !(failure instanceof TypeError); // fetch's "no network" is one
+    if (!(failure instanceof TielineError)) return false;
     if (failure.code === 4501) return typeof this.#token !== 'function';
     if (failure.code === 4500) return !this.#dialing && performance.now() - this.#abandoned > ABANDONED_MS; // not us
     return failure.code >= 4500 || WRONGLY_SPOKEN.has(failure.code);
@@ -214,6 +321,7 @@ class Reconnector {
     if (this.#dialing) return;
     this.#dialing = true;
     if (performance.now() - this.#since > STABLE_MS) this.#failures = 0;
+    let hasComplained = false;
     for (let isFirst = true; !this.ended; isFirst = false) {
       const waitMs = atOnce && isFirst ? 0 : backoff(this.#failures++);
       await new Promise((resolve) => setTimeout((this.#wake = resolve), waitMs));
@@ -223,7 +331,11 @@ class Reconnector {
         break;
       } catch (failure) {
         // Instead of a WELCOME, 4500 says that another device has replaced the session: no attempt of ours has.
-        if (failure.code === 4500 || this.#isFinal(failure)) this.#end(failure);
+        const isOfServer = failure instanceof TielineError && failure.code > 0;
+        if (isOfServer && (failure.code === 4500 || this.#isFinal(failure))) this.#end(failure);
+        if (isOfServer || hasComplained || this.ended) continue;
+        hasComplained = true; // once for each connection that is lost: it is tried again and again
+        this.#tell('error', failure);
       }
     }
     this.#dialing = false;
@@ -246,6 +358,8 @@ class Reconnector {
 
   /** Take in a frame. Of one that others made only `cmd`, `requestId` and `data` are believed. */
   #take(frame) {
+    this.#heardAt = performance.now();
+    if (this.state === 'checking') this.#become('connected');
     const message = JSON.parse(frame);
     const isFromOthers = SIGNALS.has(message.cmd) ? message.data != null : EVENTS.has(message.cmd);
     if (!isFromOthers) return this.#answer(message);
@@ -309,6 +423,7 @@ class Reconnector {
     this.#socket = null;
     this.#wake();
     this.#giveUp(() => error);
+    this.#become('closed');
     this.#tell('closed', error);
   }
 }
@@ -327,6 +442,13 @@ export class Client extends EventTarget {
   #lanes = new Map(); // what the next message to a user waits for
   #over = new Map(); // by user: the server's ids of the last calls, the newest last
   #ice = null; // the STUN and TURN servers, when they have been asked for
+  #iceUntil = Infinity; // by the clock on the wall, which goes on while the machine sleeps
+  #renewing = 0; // a timer, and the next two
+  #moving = 0;
+  #refreshing = 0;
+  #movedAt = -Infinity;
+  #refreshedAt = -Infinity;
+  #parted = new Set(); // users with whom no room was shared any more when one was left
   #unload = new AbortController();
 
   constructor(urls, options) {
@@ -334,10 +456,13 @@ export class Client extends EventTarget {
     this.#options = { maxCalls: 1, play: true, rtc: {}, ...options };
     const tell = (type, detail) => this.#changed(type, detail);
     this.#connection = new Reconnector(urls, options.token, (message) => this.#hear(message), tell);
+    this.#connection.isIdle = () => this.calls.size === 0 && globalThis.document?.hidden === true;
   }
 
   get userId() { return this.#connection.welcome.userId; }
   get closed() { return this.#connection.ended; }
+  /** connected, checking (nothing has been heard for 12 s), reconnecting or closed. */
+  get state() { return this.#connection.state; }
   /** Whether the server gives calls ids: one that does says how long an offer waits. */
   get _namesCalls() { return this.#connection.welcome.offerTimeout !== undefined; }
   get _ringingMs() { return (this.#connection.welcome.offerTimeout ?? OFFER_TIMEOUT_S) * 1000 + RING_MARGIN_MS; }
@@ -346,13 +471,17 @@ export class Client extends EventTarget {
   async _open() {
     await this.#connection.open();
     const signal = this.#unload.signal;
-    const moved = () => {
-      this.#connection.probe(PROBE_MS);
-      for (const call of this.calls.values()) call.restart();
-    };
-    globalThis.addEventListener?.('online', moved, { signal });
-    globalThis.navigator?.connection?.addEventListener?.('change', moved, { signal });
-    globalThis.addEventListener?.('pagehide', () => this.#connection.close(), { signal });
+    const network = globalThis.navigator?.connection;
+    let kind = network?.type;
+    const listen = (target, type, listener) => target?.addEventListener?.(type, listener, { signal });
+    listen(globalThis, 'online', () => this.#moved());
+    listen(network, 'change', () => { // mostly it says no more than that the line is quicker or slower now
+      if (network.type !== kind) this.#moved();
+      kind = network.type;
+    });
+    listen(globalThis.document, 'visibilitychange', () => document.hidden || this.#connection.probe(CHECK_MS));
+    listen(globalThis, 'pagehide', ({ persisted }) => (persisted ? this.#putAside() : this.#connection.close()));
+    listen(globalThis, 'pageshow', ({ persisted }) => persisted && this.#connection.comeBack());
     return this;
   }
 
@@ -372,10 +501,16 @@ export class Client extends EventTarget {
   call(peer, options = {}) {
     const there = this.calls.get(peer);
     if (there) {
-      if (there.incoming && there.state === 'ringing') there.accept(options).catch(() => {});
+      if (there.incoming && there.state === 'ringing') there.accept(options);
       return there;
     }
     const call = new Call(this, peer, { id: newId(), room: options.room, incoming: false });
+    const isSomebody = typeof peer === 'string' && peer !== '' && peer !== this.userId;
+    const nobody = { code: 400, reason: 'BAD_MESSAGE', cmd: OFFER, msg: 'call(peer) takes the id of another user' };
+    if (this.closed || !isSomebody) {
+      setTimeout(() => call._refuse(this.closed ?? new TielineError(nobody))); // later, so that its events are heard
+      return call;
+    }
     this.calls.set(peer, call);
     call._begin(options).catch(() => {}); // it ends, and says why
     return call;
@@ -390,8 +525,11 @@ export class Client extends EventTarget {
 
   /** The STUN and TURN servers to use now. They are fetched again before their credentials expire. */
   iceServers() {
+    if (Date.now() > this.#iceUntil) this.#ice = null;
     this.#ice ??= this.#connection.ask('ICE_SERVERS', null).then(({ data: { iceServers, ttl } }) => {
-      if (ttl > 0) setTimeout(() => this.#renewIceServers(), Math.min(ttl * 800, 2 ** 31 - 1));
+      clearTimeout(this.#renewing);
+      this.#iceUntil = ttl > 0 ? Date.now() + ttl * 800 : Infinity;
+      if (ttl > 0) this.#renewing = setTimeout(() => this.#renewIceServers(), Math.min(ttl * 800, 2 ** 31 - 1));
       return iceServers;
     }, (error) => {
       if (error.reason === 'UNKNOWN_COMMAND') return []; // an older server
@@ -410,7 +548,8 @@ export class Client extends EventTarget {
 
   /**
    * Send one of the four WEBRTC messages: after the ack of the description before it, which it must not overtake.
-   * By then it is known what the server calls the call that it is about; the ack of an offer says so.
+   * By then it is known what the server calls the call that it is about; the ack of an offer says so, and that of a
+   * hangup which call it has ended.
    */
   async _signal(cmd, to, data, call = null) {
     const about = { cmd, peer: to, data };
@@ -421,7 +560,9 @@ export class Client extends EventTarget {
       tell('out');
       return this.#connection.ask(cmd, { from: this.userId, to, call: call?.callId ?? undefined, data });
     }).then((answer) => {
-      if (cmd === OFFER) call._know(this._namesCalls ? answer.call : null);
+      const callId = this._namesCalls ? answer.call : null;
+      if (cmd === OFFER) call._settled(callId);
+      if (cmd === HANGUP) call._know?.(callId);
       return answer;
     });
     if (cmd !== CANDIDATE) this.#lanes.set(to, asked.catch(() => {}));
@@ -435,6 +576,31 @@ export class Client extends EventTarget {
     if (!call.callId) return;
     const over = (this.#over.get(call.peer) ?? []).filter((id) => id !== call.callId);
     this.#over.set(call.peer, [...over, call.callId].slice(-CALLS_OVER));
+    // Two rang each other, and we hung up before we knew that both are one call.
+    const other = this.calls.get(call.peer);
+    if (other?.callId === call.callId) other._end(call.reason, 'me');
+  }
+
+  /** The network has changed, or may have: look whether the line still works, and for other paths; not all the time. */
+  #moved() {
+    const waitMs = Math.max(0, this.#movedAt + MOVED_MS - performance.now());
+    this.#moving ||= setTimeout(() => {
+      [this.#moving, this.#movedAt] = [0, performance.now()];
+      this.#connection.probe(PROBE_MS);
+      for (const call of [...this.calls.values()]) call.restart();
+    }, waitMs);
+  }
+
+  /** The page is put aside, from where it may come back: its calls and voices end, its rooms are joined again then. */
+  #putAside() {
+    for (const call of [...this.calls.values()]) call._end('closed', 'me');
+    for (const voice of [...this.#voices.values()]) voice.leave();
+    this.#connection.putAside();
+  }
+
+  /** Whether a room is shared with somebody, or may be: not all lists are here. */
+  #shares(peer) {
+    return this.#listings.size > 0 || [...this.rooms.values()].some((members) => members.has(peer));
   }
 
   #renewIceServers() {
@@ -442,8 +608,10 @@ export class Client extends EventTarget {
     if (this.calls.size === 0 || this.closed) return; // the next call asks
     this.iceServers().then((iceServers) => {
       // In force from the next ICE restart on; what is allocated with the old ones stays.
-      for (const { pc } of this.calls.values()) pc?.setConfiguration({ ...pc.getConfiguration(), iceServers });
-    }, () => setTimeout(() => this.#renewIceServers(), BACKOFF_CAP_MS));
+      for (const call of this.calls.values()) call._useServers(iceServers);
+    }, () => {
+      this.#renewing = setTimeout(() => this.#renewIceServers(), BACKOFF_CAP_MS);
+    });
   }
 
   /**
@@ -477,13 +645,18 @@ export class Client extends EventTarget {
 
   #changed(type, detail) {
     if (type === 'reset' || type === 'closed') {
-      for (const call of this.calls.values()) call._end(type === 'reset' ? 'disconnected' : 'closed', 'server');
+      // Those that there are now: who hears of an end may ring again at once.
+      for (const call of [...this.calls.values()]) call._end(type === 'reset' ? 'disconnected' : 'closed', 'server');
     }
     if (type === 'closed') {
       this.#unload.abort();
-      for (const voice of this.#voices.values()) voice.leave();
+      for (const clock of [this.#renewing, this.#moving, this.#refreshing]) clearTimeout(clock);
+      for (const voice of [...this.#voices.values()]) voice.leave();
     }
-    if (type === 'reset') this.#return();
+    if (type === 'reset') {
+      this.#ice = null; // away for so long, who knows whether they still hold
+      this.#return();
+    }
     const joined = type === 'open' ? detail.rooms : []; // by the token
     for (const room of joined) this.members(room).catch((error) => emit(this, 'error', error));
     emit(this, type, detail);
@@ -494,18 +667,27 @@ export class Client extends EventTarget {
     for (const room of [...this.rooms.keys()]) {
       try {
         await this.join(room);
-        await this.#voices.get(room)?._enter();
       } catch (error) {
+        if (error.reason === 'SESSION_LOST' || this.closed) return; // once more from the beginning, or never
         this.#forget(room);
         emit(this, 'error', error);
+        continue;
       }
+      this.#voices.get(room)?._enter().catch((error) => emit(this, 'error', error));
     }
   }
 
-  #forget(room) {
+  /** Be in a room no more, and in no call with those whom one meets nowhere else: the server says so to them only. */
+  #forget(room, isKicked = false) {
     this.#voices.get(room)?.leave();
+    const members = this.rooms.get(room) ?? new Map();
     this.rooms.delete(room);
     this.#numbers.delete(room);
+    for (const peer of members.keys()) {
+      if (peer === this.userId || this.#shares(peer)) continue;
+      this.#parted.add(peer);
+      if (!isKicked) this.calls.get(peer)?.hangup('left'); // else the server says it to both
+    }
     return this.#tellOf(room);
   }
 
@@ -523,7 +705,7 @@ export class Client extends EventTarget {
     for (const listing of this.#listings) if (listing.room === room) listing.changes.push(change);
     const members = this.rooms.get(room);
     if (!members || number < this.#numbers.get(room)) return; // older than our list
-    if (left.some(({ userId }) => userId === this.userId)) return this.#forget(room); // kicked
+    if (left.some(({ userId }) => userId === this.userId)) return this.#forget(room, true); // kicked
     apply(members, change);
     this.#tellOf(room);
   }
@@ -536,7 +718,10 @@ export class Client extends EventTarget {
     if (cmd === OFFER && call?._isOver(data, callId)) call = call._end('replaced', 'peer'); // the other calls anew
     if (cmd !== OFFER || call) return call?._hear(cmd, data ?? {}, callId);
     const voice = this.#voices.get(data.room);
-    const no = data.room ? !voice && 'absent' : this.calls.size >= this.#options.maxCalls && 'busy';
+    const waiting = [...this.#voices.values()].filter(({ calls }) => calls.length === 0); // its microphone on
+    const isBusy = this.calls.size + waiting.length >= this.#options.maxCalls;
+    const isParted = this.#parted.has(peer) && !this.#shares(peer); // it was on its way when the room was left
+    const no = isParted ? 'left' : !data.room ? isBusy && 'busy' : !voice ? 'absent' : voice._isFull && 'full';
     if (no) return this._signal(HANGUP, peer, { reason: no, call: data.call }, { callId }).catch(() => {});
     call = new Call(this, peer, { id: data.call, room: data.room, incoming: true });
     this.calls.set(peer, call);
@@ -545,14 +730,22 @@ export class Client extends EventTarget {
     else emit(this, 'call', call);
   }
 
-  async #refreshToken(expiring) {
+  /** Get a newer token: at once, but not all the time where tokens live for a moment. */
+  #refreshToken(expiring) {
     emit(this, 'tokenexpiring', expiring);
     if (typeof this.#options.token !== 'function') return;
-    try {
-      await this.#connection.ask('REFRESH_TOKEN', { token: await this.#options.token() });
-    } catch (error) { // at its end the server closes, and we come back with a new one
-      if (error.reason !== 'UNKNOWN_COMMAND') emit(this, 'error', error);
-    }
+    const halfMs = (expiring.expiresAt - Date.now()) / 2;
+    const pauseMs = Math.min(REFRESH_MS, Math.max(halfMs, REFRESH_LEAST_MS));
+    this.#refreshing ||= setTimeout(async () => {
+      [this.#refreshing, this.#refreshedAt] = [0, performance.now()];
+      try {
+        const token = await this.#connection.token();
+        if (!isToken(token)) throw noToken(token);
+        await this.#connection.ask('REFRESH_TOKEN', { token });
+      } catch (error) { // at its end the server closes, and we come back with a new one
+        if (error.reason !== 'UNKNOWN_COMMAND') emit(this, 'error', error);
+      }
+    }, Math.max(0, this.#refreshedAt + pauseMs - performance.now()));
   }
 }
 
@@ -575,12 +768,19 @@ export class Call extends EventTarget {
   #offer = null; // the other's, which is not answered yet
   #ignored = null; // the other's, which crossed ours
   #early = []; // candidates that came before the description they belong to
+  #ends = new Map(); // hangups that came before it was known what the server calls this: its id of a call -> the hangup
   #isReady = false;
+  #hasOffered = false;
+  #isSettled = false; // what has become of our first offer
+  #hasHungUp = false;
+  #theirs = null; // what the server calls the call of the other's last offer
   #mayOffer = true;
   #ownsMicrophone = false;
   #restarting = 0; // a timer, and the next
   #givingUp = 0;
   #ringing = 0;
+  #isMuted = false;
+  #servers = null; // for ICE, those that are in use
   #hasProposedAgain = false;
 
   /** `id` tells this call from an earlier one with the same person. A client that knows no such ids sends none. */
@@ -589,41 +789,67 @@ export class Call extends EventTarget {
     Object.assign(this, { peer, id, room, incoming });
     this.#client = client;
     this.#names = new Set([id]);
+    this.#ringing = setTimeout(() => this.hangup('timeout'), BEGIN_MS);
   }
 
   /** Whose offer counts when two cross: that of the greater user id. The other withdraws its own. */
   get isPolite() { return isBefore(this.#client.userId, this.peer); }
 
+  /** Whether all the sound that is sent is muted; before there is any, whether it will be. */
+  get muted() {
+    const sounds = this.#sounds();
+    return sounds.length > 0 ? sounds.every(({ enabled }) => !enabled) : this.#isMuted;
+  }
+
   /** Answer, with the microphone or another stream. Rejects, and ends the call, if that fails. */
-  accept(options = {}) { return this._begin(options); }
+  accept(options = {}) {
+    const no = (msg) => { throw new TielineError({ reason: 'NOT_RINGING', msg }); };
+    const live = () => this.state === 'ended' && no(`the call is over: ${this.reason}`);
+    const accepting = async () => {
+      if (!this.incoming) no('it is for the other one to accept this call');
+      live();
+      await this._begin(options);
+      live();
+    };
+    const accepted = accepting();
+    accepted.catch(() => {}); // for those who do not wait for it there are events
+    return accepted;
+  }
 
   /** Refuse a call that rings. */
   decline() { return this.hangup('decline'); }
 
-  /** End the call; resolves when the server knows. */
-  async hangup(reason = this.state !== 'ringing' ? 'hangup' : this.incoming ? 'decline' : 'cancel') {
+  /** End the call; resolves when the server knows. Without a reason, or with what is none, the state says which. */
+  async hangup(why) {
     if (this.state === 'ended') return;
-    const said = this.#send(HANGUP, { reason });
+    const usual = this.state !== 'ringing' ? 'hangup' : this.incoming ? 'decline' : 'cancel';
+    const reason = typeof why === 'string' && why !== '' ? why.slice(0, MAX_REASON) : usual;
+    const isKnown = this.incoming || this.#hasOffered || this.#names.size > 1; // to the other
+    const said = isKnown ? this.#sayEnd(reason) : Promise.resolve();
     this._end(reason, 'me');
     await said.catch(() => {}); // refused: for the server it was over already
   }
 
-  /** Stop sending sound, or go on: of one track, or of all. The two ends need not negotiate for it. */
+  /** Stop sending sound, or go on: of one track, or of all, also those to come. The two ends negotiate nothing. */
   mute(isMuted = true, track = null) {
-    for (const sender of this.pc?.getSenders() ?? []) {
-      const isMeant = track ? sender.track === track : sender.track?.kind === 'audio';
-      if (isMeant) sender.track.enabled = !isMuted;
-    }
+    if (!track) this.#isMuted = isMuted;
+    for (const one of track ? [track] : this.#sounds()) one.enabled = !isMuted;
   }
 
   /** Send one more track, a picture or another sound; the two ends negotiate anew. */
-  addTrack(track, ...streams) { return this.pc.addTrack(track, ...streams); }
+  addTrack(track, ...streams) {
+    if (this.#isMuted && track.kind === 'audio') track.enabled = false;
+    return this.pc.addTrack(track, ...streams);
+  }
 
   removeTrack(sender) { this.pc.removeTrack(sender); }
 
   /** Look for another path for the media: when it stopped, or the network has changed. */
   restart() {
-    if (this.pc && this.state !== 'ringing' && this.state !== 'ended') this.pc.restartIce();
+    const { pc } = this;
+    if (!pc || this.state === 'ringing' || this.state === 'ended') return;
+    const again = () => pc === this.pc && pc.signalingState !== 'closed' && pc.restartIce();
+    this.#client.iceServers().then((iceServers) => this._useServers(iceServers)).then(again, again);
   }
 
   /** How it goes: the path, times in milliseconds, packets, and levels from 0 to 1. */
@@ -676,11 +902,17 @@ export class Call extends EventTarget {
   /** Take what the other has sent. */
   _hear(cmd, data, callId) {
     if (cmd !== OFFER && callId && this.callId && callId !== this.callId) return; // of another call
-    if (cmd === OFFER) this._know(callId);
+    const isOpen = this.#hasOffered && !this.#isSettled; // maybe of another call than the other's that has crossed it
+    if (cmd === OFFER) this.#theirs = callId;
+    if (cmd === OFFER && !isOpen) this._know(callId);
+    if (cmd === HANGUP && callId && (isOpen || !this.callId)) {
+      this.#ends.set(callId, data); // the ack of our offer says whether it is of this call
+      return;
+    }
     if (cmd === HANGUP) {
       // What the server takes to be of this call has ended it, whatever the other means.
       const isMeant = this.#isOfServers(callId) || data.call === undefined || this.#names.has(data.call);
-      if (isMeant) this._end(String(data.reason ?? 'hangup'), data.server ? 'server' : 'peer');
+      if (isMeant) this._end(typeof data.reason === 'string' ? data.reason : 'hangup', data.server ? 'server' : 'peer');
       return;
     }
     if (cmd === OFFER) this.#names.add(data.call);
@@ -695,10 +927,25 @@ export class Call extends EventTarget {
     }).catch((error) => this.#fault(error));
   }
 
+  /** End before anything was said: nobody can be rung so. */
+  _refuse(error) {
+    if (this.state === 'ended') return;
+    this.error = error;
+    emit(this, 'error', error);
+    this._end(error.reason === 'CLOSED' ? 'closed' : error.reason, 'me');
+  }
+
+  /** From now on, and for what is allocated with an ICE restart. */
+  _useServers(iceServers) {
+    if (!this.pc || this.pc.signalingState === 'closed' || iceServers === this.#servers) return;
+    this.#servers = iceServers;
+    this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers });
+  }
+
   _end(reason, by) {
     if (this.state === 'ended') return;
-    this.#client._hasEnded(this);
     this.reason = reason;
+    this.#client._hasEnded(this);
     clearTimeout(this.#ringing);
     clearTimeout(this.#restarting);
     clearTimeout(this.#givingUp);
@@ -719,7 +966,8 @@ export class Call extends EventTarget {
   async #open({ stream }) {
     const [iceServers, local] = await Promise.all([this.#client.iceServers(), stream ?? this.#microphone()]);
     if (this.state === 'ended') return;
-    this.local = local;
+    [this.local, this.#servers] = [local, iceServers];
+    if (this.#isMuted) this.mute();
     this.#connect({ ...this.#client.options.rtc, iceServers }, local.getTracks());
   }
 
@@ -737,11 +985,23 @@ export class Call extends EventTarget {
   }
 
   async #microphone() {
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    const stream = await microphone();
     this.#ownsMicrophone = true;
     this.local = stream;
+    if (this.#isMuted) this.mute();
     if (this.state === 'ended') stop(stream);
     return stream;
+  }
+
+  #sayEnd(reason) {
+    this.#hasHungUp = true;
+    return this.#client._signal(HANGUP, this.peer, { reason, call: this.id }, this);
+  }
+
+  #sounds() {
+    const senders = this.pc?.getSenders() ?? [];
+    const tracks = [...(this.local?.getTracks() ?? []), ...senders.flatMap(({ track }) => track ?? [])];
+    return tracks.filter(({ kind }) => kind === 'audio');
   }
 
   async #send(cmd, content) {
@@ -750,11 +1010,25 @@ export class Call extends EventTarget {
 
   /** Take note of what the server calls this, and of an offer, which waits for so long from now on. */
   _know(callId) {
-    this.callId = callId ?? this.callId;
+    const known = this.callId;
+    this.callId = callId ?? known;
+    const isNew = this.callId !== known;
+    if (this.#ends.has(this.callId)) this._hear(HANGUP, this.#ends.get(this.callId), this.callId);
+    else if (this.state === 'ended' && isNew && !this.#hasHungUp) this.#sayEnd('cancel').catch(() => {});
     if (this.state === 'ended') this.#client._hasEnded(this);
     if (this.state !== 'ringing') return;
     clearTimeout(this.#ringing);
     this.#ringing = setTimeout(() => this.hangup('timeout'), this.#client._ringingMs);
+  }
+
+  /** Our offer is of the call that the server calls so, or was refused, and the other's counts. */
+  _settled(callId) {
+    this.#isSettled = true;
+    const isVoid = this.#ends.has(this.#theirs) && callId !== this.#theirs; // that one is over, ours is not
+    this._know(callId);
+    if (!isVoid || this.state === 'ended') return;
+    this.#offer = this.#ignored = null;
+    if (this.state !== 'ringing') this.hangup(); // we have answered it
   }
 
   /** Whether the server has refused something because this call is over; then it is over here, too. */
@@ -774,8 +1048,12 @@ export class Call extends EventTarget {
   }
 
   #sendOffer() {
+    this.#hasOffered = true;
     const { type, sdp } = this.pc.localDescription;
-    this.#send(OFFER, { type, sdp, room: this.room }).catch((error) => this.#next(() => this.#refused(error)));
+    this.#send(OFFER, { type, sdp, room: this.room }).catch((error) => {
+      this._settled(this.#theirs);
+      this.#next(() => this.#refused(error));
+    });
   }
 
   /** Our offer was refused. If one of the other's was ignored for it, that one counts after all. */
@@ -810,6 +1088,7 @@ export class Call extends EventTarget {
     this.#answered();
     const { type, sdp } = this.pc.localDescription;
     this.#send(ANSWER, { type, sdp }).catch((error) => {
+      if (isFirst && this.#hasOffered) this.#sayEnd('cancel').catch(() => {}); // ours may ring there still
       if (!this.#isFinished(error, isFirst) && isFirst) this._end(error.reason, 'server');
     });
   }
@@ -852,6 +1131,7 @@ export class Call extends EventTarget {
   #watch() {
     const state = this.pc.connectionState;
     clearTimeout(this.#restarting);
+    if (this.state === 'ended') return;
     if (state === 'connected') {
       clearTimeout(this.#givingUp);
       this.#givingUp = 0;
@@ -861,10 +1141,14 @@ export class Call extends EventTarget {
       const patienceMs = (state === 'failed' ? 0 : INTERRUPTED_MS) + (this.isPolite ? YIELD_MS : 0);
       this.#restarting = setTimeout(() => this.restart(), patienceMs);
       this.#giveUpLater();
+    } else if (state === 'connecting' && this.state !== 'ringing') {
+      this.#giveUpLater();
     }
   }
 
-  #giveUpLater() { this.#givingUp ||= setTimeout(() => this.hangup('failed'), GIVE_UP_MS); }
+  #giveUpLater() {
+    if (this.state !== 'ended') this.#givingUp ||= setTimeout(() => this.hangup('failed'), GIVE_UP_MS);
+  }
 
   #hearTrack({ track, streams }) {
     this.remote.addTrack(track);
@@ -888,20 +1172,28 @@ export class Call extends EventTarget {
     if (this.state === 'ended') return;
     this.error = error;
     emit(this, 'error', error);
-    const isMicrophone = !this.local && NO_MICROPHONE.has(error.name);
-    if (this.state === 'ringing') this.hangup(isMicrophone ? 'no-microphone' : error.reason ?? 'failed');
+    const isMicrophone = !this.local && (NO_MICROPHONE.has(error?.name) || error?.reason === 'NO_MICROPHONE');
+    if (this.state === 'ringing') this.hangup(isMicrophone ? 'no-microphone' : error?.reason ?? 'failed');
   }
 }
 
 /** Talking with everybody who is in the voice of one room: a call for each pair. */
 export class Voice extends EventTarget {
+  /** What is sent, once it is there. */
+  local = null;
   #client; #stream; #ownsMicrophone; #over;
+  #isOver = false;
+  #isMuted = false;
 
   constructor(client, room, { stream }, over) {
     super();
     this.room = room;
     [this.#client, this.#over, this.#ownsMicrophone] = [client, over, !stream];
-    this.#stream = Promise.resolve(stream ?? navigator.mediaDevices.getUserMedia({ audio: true }));
+    this.#stream = client.closed ? Promise.reject(client.closed) : Promise.resolve(stream ?? microphone());
+    this.#stream.then((local) => {
+      this.local = local;
+      if (this.#isMuted) this.mute();
+    }).catch(() => {}); // `entered` says it
     /** Resolves when all who are there have been called; rejects, and leaves, without room or microphone. */
     this.entered = Promise.resolve().then(() => this._enter());
     this.entered.catch(() => {});
@@ -909,51 +1201,82 @@ export class Voice extends EventTarget {
 
   get calls() { return [...this.#client.calls.values()].filter((call) => call.room === this.room); }
 
-  /** End these calls, and no others. */
-  async leave() {
-    this.#over();
-    const said = this.calls.map((call) => call.hangup('left'));
-    if (this.#ownsMicrophone) this.#stream.then(stop, () => {});
-    emit(this, 'ended', null);
-    await Promise.all(said);
+  /** Whether one's voice is not sent; before there is a microphone, whether it will not be. */
+  get muted() { return this.local ? this.local.getAudioTracks().every(({ enabled }) => !enabled) : this.#isMuted; }
+
+  /** Whether nobody else can come in. Whom we ring may be somebody who is not in the voice. */
+  get _isFull() {
+    return this.calls.filter(({ incoming, state }) => incoming || state !== 'ringing').length >= VOICE_MEMBERS - 1;
   }
+
+  /** End these calls, and no others. */
+  leave() { return this.#leave(null); }
 
   /** Stop sending one's voice to all, or go on. */
   async mute(isMuted = true) {
-    for (const track of (await this.#stream).getAudioTracks()) track.enabled = !isMuted;
+    this.#isMuted = isMuted;
+    for (const track of this.local?.getAudioTracks() ?? []) track.enabled = !isMuted;
+  }
+
+  async #leave(error) {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#over();
+    const said = this.calls.map((call) => call.hangup('left'));
+    if (this.#ownsMicrophone) this.#stream.then(stop, () => {});
+    emit(this, 'ended', error);
+    await Promise.all(said);
   }
 
   /** Call everybody who is in the room. Those who are not in its voice say so; those who enter later call us. */
   async _enter() {
     try {
       const { calls, rooms, userId } = this.#client;
-      if (!rooms.has(this.room)) await this.#client.join(this.room);
-      const members = rooms.get(this.room);
-      const full = { reason: 'VOICE_FULL', msg: `more than ${VOICE_MEMBERS} in the room` };
-      if (members.size > VOICE_MEMBERS) throw new TielineError(full);
-      await this.#stream;
-      for (const peer of members.keys()) {
-        if (peer === userId || calls.has(peer)) continue;
-        this.#attend(this.#client.call(peer, { stream: this.#stream, room: this.room }));
+      while (!rooms.has(this.room) && !this.#isOver) {
+        await this.#client.join(this.room).catch((error) => {
+          if (error.reason !== 'SESSION_LOST') throw error; // there is a new one
+        });
       }
+      await this.#stream;
+      if (this.#client.closed) throw this.#client.closed;
+      if (this.#isOver) return;
+      const others = [...rooms.get(this.room).keys()].filter((peer) => peer !== userId);
+      if (others.length > VOICE_ASKED) throw this.#full(`more than ${VOICE_ASKED + 1} in the room`);
+      const asked = others.filter((peer) => !calls.has(peer)).map((peer) => {
+        const call = this.#client.call(peer, { stream: this.#stream, room: this.room });
+        this.#attend(call);
+        return call;
+      });
+      const answered = asked.map((call) => new Promise((resolve) => call.addEventListener('state', resolve)));
+      await Promise.race([Promise.all(answered), pause(ENTER_MS)]);
+      if (asked.some(({ reason }) => reason === 'full')) throw this.#full();
     } catch (error) {
-      this.leave();
+      this.#leave(error);
       throw error;
     }
   }
 
   _admit(call) {
     this.#attend(call);
-    call.accept({ stream: this.#stream }).catch(() => {}); // it ends, and says why
+    call.accept({ stream: this.#stream }); // if that fails it ends, and says why
   }
+
+  #full(msg = `${VOICE_MEMBERS} talk there already`) { return new TielineError({ reason: 'VOICE_FULL', msg }); }
 
   #attend(call) {
     emit(this, 'call', call);
-    call.addEventListener('ended', () => emit(this, 'left', call));
+    call.addEventListener('ended', ({ detail: { reason, by } }) => {
+      emit(this, 'left', call);
+      if (reason === 'full' && by === 'peer') this.#leave(this.#full());
+    });
   }
 }
 
 /** Connect to a gateway, or to one of several, and stay connected. See tieline.d.ts for the options. */
 export async function connect(url, options) {
+  const isHere = globalThis.WebSocket && globalThis.RTCPeerConnection;
+  const needs = !isHere ? 'tieline.js needs a browser: there is no WebSocket or no RTCPeerConnection here'
+    : options?.token === undefined ? 'connect(url, {token}) takes a token: a JWT, or a function that gets one' : '';
+  if (needs) throw new TielineError({ reason: 'WRONG_USE', msg: needs });
   return new Client([url].flat(), options)._open();
 }

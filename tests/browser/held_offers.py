@@ -32,6 +32,11 @@ class HeldOffers:
         else:
             page.send(frame)
         if not self._count:
-            for other, waiting in self._waiting:
-                other.send(waiting)
-            self._waiting.clear()
+            self.let_through()
+
+    def let_through(self) -> None:
+        """Let everything through, from now on at once."""
+        self._count = 0
+        for other, waiting in self._waiting:
+            other.send(waiting)
+        self._waiting.clear()

@@ -16,6 +16,9 @@ COME: Final = """async ({urls, later}) => {
         client.addEventListener(type, ({detail}) => events.push([type, detail?.code ?? detail?.room ?? '']));
 }"""
 
+STREAM: Final = "() => { window.stream = new AudioContext().createMediaStreamDestination().stream; }"
+"""Something to send that needs no microphone."""
+
 
 async def come(ann: Person, *urls: str, later: bool = False) -> None:
     """Connect to gateways; `later`: the token comes from a function, another one each time."""

@@ -33,6 +33,15 @@ HEARD: Final = """async ({peer, after}) => {
     const stats = await call.stats();
     return stats.received > after.received && stats.energyIn > after.energyIn ? stats : null;
 }"""
+SILENT: Final = """async () => {
+    const {received, energyIn} = await call.stats();
+    window.since ??= {received, energyIn};
+    if (energyIn > since.energyIn + 0.01) window.since = {received, energyIn};
+    return received > since.received + 150;
+}"""
+"""Whether three seconds of packets have come without sound: a beep of the fake microphone, one a second, has
+an energy of 0.2 or more."""
+
 UNTIL: Final = """async (argument) => {
     const condition = %s;
     for (const end = performance.now() + 1000 * %g; ;) {

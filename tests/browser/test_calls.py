@@ -10,22 +10,13 @@ from tests.browser.conftest import PersonMaker, pair
 from tests.browser.held_back import HeldBack
 from tests.browser.held_offers import HeldOffers
 from tests.browser.hurried import come, frames
-from tests.browser.person import Person
+from tests.browser.person import SILENT, Person
 from tests.support.running_bot import RunningBot
 from tests.support.running_dev import RunningDev
 from tests.unit.client.minimal_gateway import event, reply
 from tests.unit.client.resuming_gateways import Backend, Gateway
 
 pytestmark = pytest.mark.needs("chromium")
-
-SILENT = """async () => {
-    const {received, energyIn} = await call.stats();
-    window.since ??= {received, energyIn};
-    if (energyIn > since.energyIn + 0.01) window.since = {received, energyIn};
-    return received > since.received + 150;
-}"""
-"""Whether three seconds of packets have come without sound: a beep of the fake microphone, one a second, has
-an energy of 0.2 or more."""
 
 
 async def test_two_browsers_on_two_gateways_hear_each_other(person: PersonMaker) -> None:

@@ -27,6 +27,7 @@ PROGRAMS: Final = {
     "openssl": "openssl",
     "prometheus": "prometheus",
     "promtool": "promtool",
+    "tsc": "tsc",
 }
 """What a test may need that is not Python's: by its name in `TIELINE_DEMAND`, the program to be found."""
 

@@ -39,7 +39,7 @@ _ENDS_RINGING: Final = frozenset(("WEBRTC_ANSWER", "WEBRTC_HANGUP"))
 class _Pair:
     """What is known of the calls with one user."""
 
-    __slots__ = ("count", "floor", "known", "ringing", "rings_until", "seen")
+    __slots__ = ("count", "floor", "known", "live", "ringing", "rings_until", "seen")
 
     def __init__(self) -> None:
         self.seen: OrderedDict[CallId, int] = OrderedDict()
@@ -49,6 +49,8 @@ class _Pair:
         """What the application means."""
         self.floor = 0
         """No older call than that of this number is meant any more."""
+        self.live = NO_CALL
+        """The newest call, unless it has ended."""
         self.ringing = NO_CALL
         self.rings_until = 0.0
 
@@ -109,6 +111,10 @@ class Calls:
         return self._ring(pair, event.call, _KINDS[type(event)], now, is_new=is_new)
 
     def _ring(self, pair: _Pair, call: CallId, kind: str, now: float, *, is_new: bool) -> bool:
+        if kind == "WEBRTC_OFFER" and is_new:
+            pair.live = call
+        if kind == "WEBRTC_HANGUP" and pair.live == call:
+            pair.live = NO_CALL
         is_ringing = pair.ringing == call
         if kind == "WEBRTC_OFFER" and (is_new or is_ringing):
             pair.ringing, pair.rings_until = call, now + self._patience_s
@@ -129,8 +135,14 @@ class Calls:
         pair = self._pairs.get(user)
         return None if pair is None or pair.ringing != call else pair.rings_until
 
+    def live(self) -> list[tuple[str, CallId]]:
+        """List the calls that have not ended, with whom each is."""
+        return [(user, pair.live) for user, pair in self._pairs.items() if pair.live]
+
     def give_up(self, user: str, call: CallId) -> None:
-        """Let a call ring no more."""
+        """Let a call be over, and ring no more."""
         pair = self._pairs.get(user)
         if pair is not None and pair.ringing == call:
             pair.ringing = NO_CALL
+        if pair is not None and pair.live == call:
+            pair.live = NO_CALL

@@ -75,6 +75,11 @@ class Client:
         """How the connection ended; None while it lives, or is being made again."""
         return self._reconnector.closed
 
+    @property
+    def last_failure(self) -> Exception | None:
+        """Why the last attempt to connect failed; None if it did not."""
+        return self._reconnector.last_failure
+
     def events(self) -> AsyncIterator[Event]:
         """Iterate over what others do and the server says, in order, until the connection ends.
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from tieline.client import messages
 from tieline.client.connection import Connection
-from tieline.client.errors import Closed, Denied, Unreachable, Unreadable
+from tieline.client.errors import Closed, Denied, Unreachable, Unreadable, UnusableToken
 from tieline.client.gateway_pool import GatewayPool
 from tieline.client.messages import Reply
 from tieline.wire.codes import CloseCode
@@ -32,8 +32,8 @@ _UNAUTHORIZED: Final = 401
 """The HTTP status of a gateway that does not accept the token."""
 
 TokenSource = Callable[[], Awaitable[str]]
-"""Called for every connection. An OSError from it, TimeoutError among them, means: try again later; any other
-exception is final."""
+"""Called for every connection. What it raises the first time is raised by `connect`. Later, whatever it
+raises, or gives that is no token, means: try again; so does taking longer than an attempt may."""
 
 
 class Established(NamedTuple):
@@ -60,6 +60,8 @@ class Connector:
         self._query = query
         self._timeout_s = timeout_s
         self._refused_tokens = 0
+        self._source_failure: Exception | None = None
+        """What the token source raised last."""
         self.last_failure: Exception | None = None
         """Why the last attempt failed; None if it did not."""
         self.is_attempting = False
@@ -122,7 +124,7 @@ class Connector:
             )
 
     async def _attempt(self, query: Mapping[str, str]) -> Established:
-        token = self._token if isinstance(self._token, str) else await self._token()
+        token = self._token if isinstance(self._token, str) else await self._ask(self._token)
         url = self._gateways.url
         self.is_attempting = True
         try:
@@ -142,6 +144,23 @@ class Connector:
         self.last_failure = None
         self._gateways.connected(_now())
         return Established(connection, welcome, url, place)
+
+    async def _ask(self, source: TokenSource) -> str:
+        """Ask the application for a token. Whatever goes wrong there is raised as an `Exception`."""
+        try:
+            token: object = await source()
+            if not isinstance(token, str):
+                raise UnusableToken(f"the token source gave {type(token).__name__}, not a text")
+        except asyncio.CancelledError as cancelled:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise  # it is this client that does not wait any more
+            self._source_failure = UnusableToken("what the token source waited for was cancelled")
+            raise self._source_failure from cancelled
+        except Exception as failure:
+            self._source_failure = failure
+            raise
+        return token
 
     async def _welcome(self, connection: Connection, url: str) -> tuple[Welcome, str | None]:
         try:
@@ -164,7 +183,11 @@ class Connector:
             self._refused_tokens += 1
 
     def _is_worth_another(self, failure: Exception) -> bool:
-        return self.may_get_better_token if _is_about_token(failure) else _is_temporary(failure)
+        if _is_about_token(failure):
+            return self.may_get_better_token
+        if isinstance(failure, UnusableToken):
+            return callable(self._token)
+        return failure is self._source_failure or _is_temporary(failure)
 
 
 def _is_about_token(failure: Exception) -> bool:

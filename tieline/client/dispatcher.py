@@ -83,6 +83,7 @@ class Dispatcher:
                 left = self.session.record_reply(message)
                 if left is not None:
                     self.rosters.leave(left)
+                    self._part()
                 self._pending.answer(message)
             case ErrorEvent():
                 if not self._pending.refuse(message):
@@ -147,6 +148,13 @@ class Dispatcher:
         self._pending.send(
             PendingRequest(request_id, "WEBRTC_HANGUP", frame, on_answer=lambda _: None)  # it is over anyway
         )
+
+    def _part(self) -> None:
+        """End the calls with users who are met in no room any more: the server tells it to them alone."""
+        for user, call in () if self.calls is None else self.calls.live():
+            if self.calls is not None and not self.rosters.may_meet(user):
+                self.calls.give_up(user, call)
+                self.inbox.put(Hangup(UserId(user), "left", server=False, call=call))
 
     def _change_room(self, change: Change) -> None:
         self._tell(self.rosters.hear(change))

@@ -48,6 +48,11 @@ class Reconnector:
         self._connecting: asyncio.Task[Established | Exception] | None = None
         self._lost_at: float | None = None
 
+    @property
+    def last_failure(self) -> Exception | None:
+        """Why the last attempt to connect failed; None if it did not."""
+        return self._connector.last_failure
+
     async def close(self) -> None:
         """Close the connection with 1000, and wait until it is closed. The second time it only waits."""
         self._is_closing = True

@@ -204,6 +204,12 @@ class Rosters:
                 room.apply(event)
         return events
 
+    def may_meet(self, user: str) -> bool:
+        """Say whether a user is in a room of this client, or may be: of some not all members are known."""
+        rooms = self._rooms.values()
+        is_asking = any(not listing.is_void for listing in self._listings)
+        return is_asking or any(not room.is_whole or user in room.statuses for room in rooms)
+
     def leave(self, room: RoomId) -> None:
         """Forget a room that was left."""
         self._rooms.pop(room, None)

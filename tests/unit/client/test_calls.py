@@ -157,3 +157,23 @@ def test_what_is_given_up_rings_no_more(calls: Calls) -> None:
     assert calls.rings_until(BOB, FIRST) is not None
     calls.give_up(BOB, FIRST)
     assert calls.rings_until(BOB, FIRST) is None
+
+
+def test_a_call_lives_from_its_offer_to_its_end(calls: Calls) -> None:
+    assert calls.live() == []
+    hear_and_read(calls, offered(FIRST))
+    calls.acknowledged(CAT, OFFER, SECOND, 0)
+    calls.acknowledged(BOB, ANSWER, FIRST, 0)
+    assert sorted(calls.live()) == [(BOB, FIRST), (CAT, SECOND)]
+    calls.acknowledged(CAT, HANGUP, SECOND, 0)
+    hear_and_read(calls, ended(SECOND))  # of another call
+    assert calls.live() == [(BOB, FIRST)]
+    calls.give_up(BOB, SECOND)
+    assert calls.live() == [(BOB, FIRST)]
+    calls.give_up(BOB, FIRST)
+    assert calls.live() == []
+
+
+def test_the_newest_call_lives_whatever_is_said_of_older_ones(calls: Calls) -> None:
+    hear_and_read(calls, offered(FIRST), ended(FIRST), offered(SECOND), offered(FIRST))
+    assert calls.live() == [(BOB, SECOND)]

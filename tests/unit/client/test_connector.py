@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import pytest
 from websockets.asyncio.server import ServerConnection
@@ -47,14 +48,14 @@ async def abort(connection: ServerConnection) -> None:
 class Tokens:
     """A source of tokens: what it gives or raises, one after the other."""
 
-    def __init__(self, *given: str | Exception) -> None:
+    def __init__(self, *given: object) -> None:
         self.left = list(given)
 
     async def __call__(self) -> str:
         given = self.left.pop(0)
-        if isinstance(given, Exception):
+        if isinstance(given, BaseException):
             raise given
-        return given
+        return cast("str", given)
 
 
 async def test_the_next_connection_is_to_another_gateway(
@@ -123,17 +124,38 @@ async def test_a_fresh_token_may_be_refused_once(
         assert not tokens.left
 
 
-async def test_a_token_source_may_be_unavailable_but_not_broken(
+async def test_a_token_source_in_trouble_is_asked_again(
     backend: Backend, gateway: Gateway, jitter: FixedJitter
 ) -> None:
-    tokens = Tokens("ann", ConnectionRefusedError(), TimeoutError(), "ann.2", KeyError("no such user"))
+    troubles = (
+        *(ConnectionRefusedError(), TimeoutError(), KeyError("no such user"), asyncio.CancelledError()),
+        *("", "<html>502</html>\r\n", None, {"token": "ann"}),
+    )
+    tokens = Tokens("ann", *troubles, "ann.2")
     async with connect(gateway.url, tokens, resume=True, jitter=jitter) as ann:
         backend.cut("ann")
         await resumed(ann)
+        assert ann.last_failure is None
+        assert backend.tokens == ["ann", "ann.2"]
+        assert not tokens.left
+
+
+async def test_how_long_a_token_source_may_be_in_trouble_can_be_said(
+    backend: Backend, gateway: Gateway, jitter: FixedJitter
+) -> None:
+    broken = KeyError("no such user")
+    is_first = iter((True,))
+
+    async def tokens() -> str:
+        if next(is_first, False):
+            return "ann"
+        raise broken
+
+    async with connect(gateway.url, tokens, resume=True, give_up_after_s=0.2, jitter=jitter) as ann:
         backend.cut("ann")
         end = await ended(ann)
         assert isinstance(end, GaveUp)
-        assert isinstance(end.last, KeyError)
+        assert end.last is ann.last_failure is broken
 
 
 async def test_the_first_connection_tries_each_gateway_once(

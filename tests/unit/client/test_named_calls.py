@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.support.waiting import within
+from tests.unit.client.lists import member
 from tests.unit.client.minimal_gateway import Frame, MinimalGateway, event, reply, serving
 from tieline.client import (
     Answer,
+    Candidate,
     Client,
     Closed,
     ErrorEvent,
@@ -256,3 +258,27 @@ def test_nothing_rings_out_after_the_end() -> None:
         assert [type(each) async for each in ended.dispatcher.inbox] == [Offer]
 
     run_without_time(rings)
+
+
+async def answers(gateway: NamingGateway, asking: Awaitable[object], data: object) -> None:
+    """Answer a request of hers."""
+    async with asyncio.TaskGroup() as tasks:
+        asked = tasks.create_task(_await(asking))
+        await gateway.send("ann", reply(await gateway.heard(), data))
+        await within(asked)
+
+
+async def test_who_leaves_the_last_shared_room_is_told_that_the_call_is_over() -> None:
+    gateway = NamingGateway()
+    gateway.ignored |= {"JOIN", "LEAVE"}
+    async with ann_at(gateway) as ann:
+        for room in ("tea", "other"):
+            members = [member("ann"), member("bob")] if room == "tea" else [member("ann")]
+            await answers(gateway, ann.join(room), {"room": room, "members": members, "number": 5})
+        await gateway.says("OFFER", "first", sdp="x")
+        assert isinstance(await read(ann), Offer)
+        await answers(gateway, ann.leave("other"), {"room": "other"})
+        await gateway.says("ICE_CANDIDATE", "first", candidate="x")
+        assert isinstance(await read(ann), Candidate), "they meet in another room"
+        await answers(gateway, ann.leave("tea"), {"room": "tea"})
+        assert await read(ann) == Hangup(BOB, "left", server=False, call=CallId("first"))

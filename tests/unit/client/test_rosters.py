@@ -213,3 +213,18 @@ def test_an_abandoned_list_changes_nothing() -> None:
     known.abandon(listing)
     known.abandon(listing)
     assert take(known, listed(6, BOB)) == (["ann", "bob"], [])
+
+
+def test_whom_one_meets_nowhere_is_known_where_all_members_are() -> None:
+    known = rosters()
+    assert not known.may_meet(BOB)
+    take(known, listed(5, BOB))
+    assert (known.may_meet(BOB), known.may_meet(CAT)) == (True, False)
+    asked = known.begin(B)
+    assert known.may_meet(CAT), "of a room whose list is on its way nobody knows"
+    known.leave(B)
+    assert asked.is_void
+    assert not known.may_meet(CAT)
+    known.leave(A)
+    assert not known.may_meet(BOB)
+    assert rosters(B).may_meet(BOB), "nor of one that the token has joined"
