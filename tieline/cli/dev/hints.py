@@ -1,8 +1,8 @@
 """What a line of a gateway's log means for somebody who is setting up an application. Pure.
 
-A browser does not tell a page why it could not connect, so that an origin that is not listed, or a wrong token,
-looks like a network that is down. The log knows better (`gateway/admission/entrance.py`), and `log_file` shows
-what this makes of it.
+A browser does not tell a page why it could not connect, so that an origin that is not listed, or a wrong
+token, looks like a network that is down. The log knows better (`gateway/admission/entrance.py`), and
+`log_file` shows what this makes of it.
 """
 
 import re
