@@ -31,6 +31,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "deploy/README.md",
     ROOT / "model/README.md",
+    ROOT / "web/README.md",
 ]
 DECISIONS = ROOT / "docs/decisions"
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
