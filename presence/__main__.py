@@ -81,6 +81,7 @@ async def _serve(
     announcer = Announcer(broker, subjects, replaced_mail.note)
     changes = Changes(records, rosters, announcer, clock.now_ms, log, listeners.are_all, old_calls)
     broker.when_away(changes.forget_carried_out)
+    broker.when_away(rosters.forget_counts)
 
     async def is_alive(gateway: GatewayId, patience_s: float) -> bool:
         try:

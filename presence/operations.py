@@ -260,8 +260,8 @@ class Operations:
     async def _read_together(
         self, _kind: None, each: list[tuple[str, ...]]
     ) -> dict[tuple[str, ...], dict[str, Record]]:
-        """Read the keys that several look at, and give each its own."""
-        found = await self._records.store.read(*dict.fromkeys(key for keys in each for key in keys))
+        """Read the keys that several look at, but for users who are remembered, and give each its own."""
+        found = await self._records.recall_or_read(dict.fromkeys(key for keys in each for key in keys))
         return {keys: {key: found[key] for key in keys if key in found} for keys in each}
 
     def _counted(
@@ -341,7 +341,7 @@ class Operations:
 
     async def _lose(self, ask: EndSession) -> Done:
         ends = (ask, *ask.also)
-        found = await self._records.store.read(*dict.fromkeys(Keys.user(end.user) for end in ends))
+        found = await self._records.recall_or_read(dict.fromkeys(Keys.user(end.user) for end in ends))
 
         async def lose(end: EndSession) -> None:
             rule = functools.partial(session.lose_connection, end, self._resume_window_s)

@@ -144,6 +144,21 @@ class Records:
                 return None
         return found
 
+    async def read_user(self, key: str, *others: str, confirmed: bool = False) -> dict[str, Record]:
+        """Read a user's record with other keys, and remember it."""
+        if confirmed or len(tuple(parts((key, *others)))) > 1:
+            return await self.store.read(key, *others, confirmed=confirmed)
+        dated = await self.store.read_dated(key, *others)
+        self.memory.keep_users(dated, (key,))
+        return dict(dated.found)
+
+    async def recall_or_read(self, keys: Iterable[str]) -> dict[str, Record]:
+        """Return what is stored under keys; users are as they are remembered, where they are."""
+        keys = tuple(keys)
+        found = self.memory.known_users(keys)
+        unknown = [key for key in keys if key not in found]
+        return found | await self.store.read(*unknown) if unknown else found
+
     async def read_negotiation(
         self, users: tuple[str, ...], pair: str, *, confirmed: bool = False
     ) -> dict[str, Record]:
