@@ -32,6 +32,7 @@ from presence.rules.change import (
     Rule,
 )
 from presence.rules.effects import Effect, is_cheap
+from presence.rules.facts import keeping
 from presence.rules.gathered import gathered
 from presence.rules.negotiated import Negotiation, apart, lies_apart
 from presence.rules.session import calls_are_ended
@@ -52,6 +53,10 @@ from tieline.wire.subjects import Keys
 
 MAX_CARRIED_OUT: Final = 65_536
 """Records of which a process remembers that it told others: as many users as change theirs within minutes."""
+
+
+ToldUntil = Callable[[int, int], int]
+"""Takes the revision of a record, and now; returns until when the stream of events has its facts."""
 
 
 class Finished(NamedTuple):
@@ -93,8 +98,14 @@ class Changes:
         all_hear: AllHear,
         old_calls: OldCalls,
         most_waited_for: int = ENDED_AT_ONCE,
+        told_until: ToldUntil | None = None,
     ) -> None:
-        """Take also for how many calls of an older session one who connects anew waits."""
+        """Take also for how many calls of an older session one who connects anew waits.
+
+        `told_until` says what the stream of events has of a record; None: there is no such stream, and
+        records keep no facts.
+        """
+        self._told_until = told_until
         self._records = records
         self._old_calls = old_calls
         self._rosters = rosters
@@ -330,7 +341,7 @@ class Changes:
                 if until_ms is not None and self.clock() > until_ms:
                     raise StoreUnavailable("asked too long ago")
                 try:
-                    stored = await self._commit(target, record, step, revision)
+                    stored = await self._commit(target, record, step, revision, now)
                 except Conflict:
                     metrics.CAS_CONFLICTS.inc()
                     break
@@ -383,7 +394,12 @@ class Changes:
         return facts._replace(prepared=wanted, note=note, entries=entries)
 
     async def _commit(
-        self, target: Target[RecordT], before: RecordT | None, change: Change[RecordT], revision: int
+        self,
+        target: Target[RecordT],
+        before: RecordT | None,
+        change: Change[RecordT],
+        revision: int,
+        now: int,
     ) -> tuple[RecordT, int] | None:
         """Set the timer and write the record, in one round trip; returns the record as it is stored now.
 
@@ -402,6 +418,8 @@ class Changes:
             await side_by_side(*writes)
             return None
         after = msgspec.structs.replace(change.record, pending=change.effects)
+        if self._told_until is not None:
+            after = keeping(before, change, after, now, self._told_until(revision, now))
         *_, written = await side_by_side(*writes, target.write(before, change, after, revision))
         return after, written
 

@@ -129,11 +129,14 @@ class Operations:
         max_rooms: int = 0,
         entitlement: Entitlement | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        refused: Callable[[Check, str], None] | None = None,
     ) -> None:
         """Take also the rooms that a user may be in at most, 0: any number; and what looks at tokens.
 
-        None: gateways are believed in what tokens say.
+        None: gateways are believed in what tokens say. `refused` is told of each offer that is refused, and
+        by which name.
         """
+        self._refused = refused
         self._log = log
         self._second_looks = second_looks
         self._turns = Turns(changes.negotiations, changes.clock)
@@ -284,6 +287,8 @@ class Operations:
         judged = await self._turns.judge(
             ask.user, ask.to, rules, until_ms, guess=_guess(ask), name=_name(ask)
         )
+        if self._refused is not None and ask.cmd == _OFFER and isinstance(judged[0].reply, Refused):
+            self._refused(ask, judged[0].reply.reason)
         if len(asks) == 1:
             return judged[0]
         return Judged(series.answered(each.reply for each in judged))
