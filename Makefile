@@ -123,8 +123,10 @@ soak: install ## what runs long: faults round after round, the whole model, ever
 	$(PYTHON) -m model --everything
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=soak --hypothesis-seed=$(SEED) --timeout=3600
 	TIELINE_FUZZ_SEED=$(SEED) $(PYTHON) -m pytest tests/fuzz tests/nats/test_taken_over.py -q --hypothesis-profile=soak -p no:cacheprovider
+	TIELINE_FUZZ_SEED=$(SEED) TIELINE_WALK_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest tests/browser/test_walk.py -q -p no:cacheprovider
 	$(PYTHON) -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
 	$(PYTHON) -m tests.faults.stops --seed $(SEED)
+	TIELINE_EVERY_BROWSER=1 $(PYTHON) -m pytest tests/browser -q -p no:cacheprovider
 	$(PYTHON) -m tests.attacks --seconds $(SECONDS_EACH)
 
 # Every attack of docs/attacks.md against a system with its default settings, while others talk. `make attack ONLY=ping`

@@ -787,8 +787,9 @@ export class Client extends EventTarget {
 
   /** Stop being a member of a room, and end the calls of its voice room. */
   async leave(room) {
-    await Promise.all([this.#voices.get(room)?.leave(), this.#connection.ask('LEAVE', { room })]);
-    this.#forget(room);
+    const asked = [...this.#listings]; // before: what is asked behind it says nothing of who was met until then
+    const left = this.#connection.ask('LEAVE', { room }).then(() => this.#forget(room, asked));
+    await Promise.all([this.#voices.get(room)?.leave(), left]);
   }
 
   /** Ring somebody. The call is there at once; see its events. Somebody who is ringing us is accepted. */
@@ -906,14 +907,15 @@ export class Client extends EventTarget {
 
   /** The page is put aside, from where it may come back: its calls and voices end, its rooms are joined again then. */
   #putAside() {
-    for (const call of [...this.calls.values()]) call._end('closed', 'me');
+    for (const call of [...this.calls.values()]) call.hangup('closed'); // said when it comes back in time
     for (const voice of [...this.#voices.values()]) voice.leave();
     this.#connection.putAside();
   }
 
-  /** Whether a room is shared with somebody, or may be: not all lists are here. */
-  #shares(peer) {
-    return this.#listings.size > 0 || [...this.rooms.values()].some((members) => members.has(peer));
+  /** Whether a room is shared with somebody, or may be: not all of these lists are here. */
+  #shares(peer, lists = [...this.#listings]) {
+    const isOpen = lists.some((listing) => this.#listings.has(listing));
+    return isOpen || [...this.rooms.values()].some((members) => members.has(peer));
   }
 
   #renewIceServers() {
@@ -992,13 +994,13 @@ export class Client extends EventTarget {
   }
 
   /** Be in a room no more, and in no call with those whom one meets nowhere else: the server says so to them only. */
-  #forget(room, isKicked = false) {
+  #forget(room, lists = [...this.#listings], isKicked = false) {
     this.#voices.get(room)?.leave();
     const members = this.rooms.get(room) ?? new Map();
     this.rooms.delete(room);
     this.#numbers.delete(room);
-    for (const peer of members.keys()) {
-      if (peer === this.userId || this.#shares(peer)) continue;
+    for (const peer of new Set([...members.keys(), ...this.calls.keys()])) { // who is in a call may have left first
+      if (peer === this.userId || this.#shares(peer, lists.filter((listing) => listing.room !== room))) continue;
       this.#parted.add(peer);
       if (!isKicked) this.calls.get(peer)?.hangup('left'); // else the server says it to both
     }
@@ -1019,7 +1021,7 @@ export class Client extends EventTarget {
     for (const listing of this.#listings) if (listing.room === room) listing.changes.push(change);
     const members = this.rooms.get(room);
     if (!members || number < this.#numbers.get(room)) return; // older than our list
-    if (left.some(({ userId }) => userId === this.userId)) return this.#forget(room, true); // kicked
+    if (left.some(({ userId }) => userId === this.userId)) return this.#forget(room, undefined, true); // kicked
     apply(members, change);
     this.#tellOf(room);
   }
