@@ -175,7 +175,7 @@ export interface DeviceEvents {
   /** Something was plugged in or out. */
   change: DeviceList;
   /** Another one is used: it was chosen, the one before has gone, or it is back. `device` is null without a microphone, and for the speaker that the browser chooses. */
-  switched: { kind: 'microphone' | 'speaker'; why: 'chosen' | 'gone' | 'back'; device: MediaDeviceInfo | null };
+  switched: { kind: 'microphone' | 'speaker'; why: 'chosen' | 'gone' | 'back'; device: { deviceId: string; label: string } | null };
   /** There was no camera to begin a call with. */
   error: Error;
 }
@@ -188,6 +188,7 @@ export class Devices extends Target<DeviceEvents> {
   readonly speaker: string;
   /** The constraints of what is opened from now on; `useMicrophone(devices.microphone)` opens it anew. */
   audio: boolean | MediaTrackConstraints;
+  /** Firefox answers only when somebody looks at the page. */
   list(): Promise<DeviceList>;
   /** Open the microphone, for a look at it before a call, whose `stream` it may become; it follows `useMicrophone`. */
   open(options?: { audio?: boolean | MediaTrackConstraints; video?: boolean | MediaTrackConstraints }): Promise<MediaStream>;

@@ -213,19 +213,23 @@ export class Devices extends EventTarget {
   #lost = new Set(); // of these, those whose microphone has gone
   #isElsewhere = { microphone: false, speaker: false }; // the one that was chosen has gone, another is used
   #queue = Promise.resolve(); // one change after the other
+  #known = []; // the devices of the last list
 
   /** `audio` are the constraints of every microphone; `calls()` those that there are. */
   constructor(audio, calls, signal) {
     super();
     this.audio = audio;
     this.#calls = calls;
-    const look = () => this.#next(() => this.#look());
+    const look = () => this.list().then((devices) => this.#next(() => this.#look(devices))).catch(() => {});
     globalThis.navigator?.mediaDevices?.addEventListener?.('devicechange', look, { signal });
   }
 
-  /** All that there are. Before the page may use a microphone a browser keeps their names and ids to itself. */
+  /**
+   * All that there are. Before the page may use a microphone a browser keeps their names and ids to itself, and Firefox
+   * says nothing as long as nobody looks at the page: nothing here waits for it.
+   */
   async list() {
-    const all = await media().enumerateDevices();
+    const all = this.#known = await media().enumerateDevices();
     const of = (wanted) => all.filter(({ kind }) => kind === wanted);
     return { microphones: of('audioinput'), speakers: of('audiooutput'), cameras: of('videoinput') };
   }
@@ -269,7 +273,7 @@ export class Devices extends EventTarget {
       await this.#reopen(streams, id && { exact: id });
       this.microphone = id;
       this.#isElsewhere.microphone = false;
-      await this.#tell('microphone', 'chosen');
+      this.#tell('microphone', 'chosen');
     });
   }
 
@@ -282,7 +286,7 @@ export class Devices extends EventTarget {
       this.speaker = id;
       this.#isElsewhere.speaker = false;
       await this.#sink(id);
-      await this.#tell('speaker', 'chosen');
+      this.#tell('speaker', 'chosen');
     });
   }
 
@@ -318,7 +322,7 @@ export class Devices extends EventTarget {
     this.#lost.add(stream);
     this.#isElsewhere.microphone = true;
     await this.#reopen([stream], '').catch(() => {});
-    await this.#tell('microphone', 'gone');
+    this.#tell('microphone', 'gone');
   }
 
   /** Open a microphone for each of these, and then use them; if one fails nothing changes. */
@@ -333,29 +337,26 @@ export class Devices extends EventTarget {
       opened.forEach(stop);
       throw error;
     }
-    streams.forEach((stream, index) => this.#swap(stream, opened[index]));
+    await Promise.all(streams.map((stream, index) => this.#swap(stream, opened[index])));
   }
 
-  #swap(stream, opened) {
+  async #swap(stream, opened) {
     if (!this.#streams.has(stream)) return stop(opened); // closed meanwhile
     const [track] = opened.getAudioTracks();
     const old = stream.getAudioTracks();
     track.enabled = old.every(({ enabled }) => enabled);
     stream.addTrack(track);
-    for (const sender of this.#calls().flatMap(({ pc }) => pc?.getSenders() ?? [])) {
-      if (old.includes(sender.track)) sender.replaceTrack(track).catch(() => {}); // the call has just ended
-    }
-    for (const one of old) {
-      stream.removeTrack(one);
-      one.stop();
-    }
+    for (const one of old) stream.removeTrack(one);
     this.#lost.delete(stream);
     this.#attend(stream);
+    const senders = this.#calls().flatMap(({ pc }) => pc?.getSenders() ?? []);
+    const using = senders.filter((sender) => old.includes(sender.track));
+    await Promise.allSettled(using.map((sender) => sender.replaceTrack(track))); // it fails where the call has ended
+    for (const one of old) one.stop();
   }
 
   /** Something was plugged in or out. What was chosen and is back is used again. */
-  async #look() {
-    const devices = await this.list();
+  async #look(devices) {
     const { microphones, speakers } = devices;
     const has = (list, id) => list.some(({ deviceId }) => deviceId === id);
     emit(this, 'change', devices);
@@ -363,7 +364,7 @@ export class Devices extends EventTarget {
     if (this.#isElsewhere.microphone && has(microphones, this.microphone)) {
       await this.#reopen(live, { exact: this.microphone }).then(() => {
         this.#isElsewhere.microphone = false;
-        return this.#tell('microphone', 'back');
+        this.#tell('microphone', 'back');
       }, () => {});
     }
     if (this.#lost.size > 0) {
@@ -373,16 +374,17 @@ export class Devices extends EventTarget {
     if (isAway === this.#isElsewhere.speaker) return;
     this.#isElsewhere.speaker = isAway;
     await this.#sink(isAway ? '' : this.speaker);
-    await this.#tell('speaker', isAway ? 'gone' : 'back');
+    this.#tell('speaker', isAway ? 'gone' : 'back');
   }
 
   /** Say what is used now; null: no microphone, or the speaker that the browser chooses. */
-  async #tell(kind, why) {
+  #tell(kind, why) {
     const tracks = [...this.#streams.keys()].flatMap((stream) => stream.getAudioTracks());
-    const used = tracks.find(({ readyState }) => readyState === 'live')?.getSettings().deviceId;
-    const isNone = this.#isElsewhere[kind];
-    const id = kind === 'speaker' ? !isNone && this.speaker : used ?? (!isNone && this.microphone);
-    const device = (await this.list())[`${kind}s`].find(({ deviceId }) => deviceId === id) ?? null;
+    const used = tracks.find(({ readyState }) => readyState === 'live');
+    const id = this.#isElsewhere[kind] ? '' : this[kind];
+    const chosen = this.#known.find((device) => device.kind.startsWith('audio') && device.deviceId === id) ?? null;
+    const isUsed = kind === 'microphone' && used;
+    const device = isUsed ? { deviceId: used.getSettings().deviceId, label: used.label } : id ? chosen : null;
     emit(this, 'switched', { kind, why, device });
   }
 }
