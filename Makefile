@@ -193,7 +193,7 @@ lock: install ## resolve all dependencies anew
 		--output-file requirements.lock
 	$(RESOLVE) --fork-strategy fewest pyproject.toml --constraint requirements.lock --extra tools --group build \
 		--output-file requirements-run.lock
-	$(RESOLVE) --fork-strategy fewest pyproject.toml --constraint requirements.lock --output-file deploy/requirements.lock
+	$(RESOLVE) --fork-strategy fewest pyproject.toml --constraint requirements.lock --extra server --output-file deploy/requirements.lock
 	$(RESOLVE) --fork-strategy fewest --group image --constraint requirements.lock --upgrade-package pip \
 		--output-file deploy/build.lock
 	$(RESOLVE) tests/k8s/tools.in --upgrade --output-file tests/k8s/tools.lock

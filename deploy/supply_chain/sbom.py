@@ -145,8 +145,10 @@ def _needs(one: Distribution, there: Mapping[str, Distribution]) -> list[str]:
     for line in one.requires or []:
         asked = Requirement(line)
         name = canonicalize_name(asked.name)
-        if name in there and (
-            asked.marker is None or any(asked.marker.evaluate({"extra": e}) for e in extras)
+        if (
+            name in there
+            and name != canonicalize_name(one.name)
+            and (asked.marker is None or any(asked.marker.evaluate({"extra": e}) for e in extras))
         ):
             needed.add(name)
     return sorted(needed)
