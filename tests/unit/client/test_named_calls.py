@@ -268,7 +268,7 @@ async def answers(gateway: NamingGateway, asking: Awaitable[object], data: objec
         await within(asked)
 
 
-async def test_who_leaves_the_last_shared_room_is_told_that_the_call_is_over() -> None:
+async def test_who_leaves_the_last_room_is_told_that_the_call_is_over() -> None:
     gateway = NamingGateway()
     gateway.ignored |= {"JOIN", "LEAVE"}
     async with ann_at(gateway) as ann:

@@ -101,6 +101,8 @@ class Relay(Message, frozen=True, array_like=True, tag=True, gc=False):
     """The call that the signal belongs to. The grant is for signals that name this one, or none."""
     releases: tuple[tuple[UserId, FrameDigest], ...] = ()
     """What answers have released for whom, of which all is among the deliveries: see `Check.carried`."""
+    by: str = ""
+    """The presence process that has judged, and may be asked by itself; empty: it may not."""
 
 
 class Verdicts(Message, frozen=True, array_like=True, tag=True, gc=False):
