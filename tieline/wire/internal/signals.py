@@ -109,6 +109,8 @@ class Relay(Message, frozen=True, array_like=True, tag=True, gc=False):
     """Of an offer: the status of its target. Empty: of another signal, or an older process does not say."""
     tells: bool = False
     """The target's client says when it rings there: see `OpenSession`."""
+    by: str = ""
+    """The presence process that has judged, and may be asked by itself; empty: it may not."""
 
 
 class Verdicts(Message, frozen=True, array_like=True, tag=True, gc=False):
