@@ -24,6 +24,7 @@ from tieline.runtime.settings import PREFIX, ProcessSettings, variables_of
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
 from tieline.wire.internal.directions import OPERATIONS
 from tieline.wire.replies import Welcome
+from webhooks.settings import WebhookSettings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -42,6 +43,7 @@ SECTIONS: dict[str, type[ProcessSettings]] = {
     "Every process": ProcessSettings,
     "gateway": GatewaySettings,
     "presence": PresenceSettings,
+    "webhooks": WebhookSettings,
 }
 """Which settings are listed under which heading; those of every process only under the first."""
 

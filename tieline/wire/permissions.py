@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, get_args
 from tieline.wire import jetstream
 from tieline.wire.internal.directions import OPERATIONS, GatewayRequest, RouterRequest
 from tieline.wire.subjects import Keys, Subjects
+from tieline.wire.webhooks import Keys as WebhookKeys
 
 TIMERS: Final = "timers"
 """The durable consumer that gives expired timers to presence processes."""
@@ -125,6 +126,25 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 *_adapting(subjects),
             ),
             hear=(f"{ns}.streams.*.inbox.*", f"{ns}.streams.*.inbox.*.*"),
+            answer=False,
+        ),
+        "webhooks": Permissions(
+            say=(
+                *(jetstream.bucket_prefix(subjects.webhooks()) + key for key in WebhookKeys.patterns()),
+                jetstream.ACCOUNT_INFO,
+                *_stream(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.get_from_leader(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.direct_get(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.stream_info(subjects.event_stream()),
+                jetstream.direct_get(subjects.event_stream()),
+                f"{ns}.cloudevents.again.*",
+            ),
+            hear=(
+                f"{ns}.webhooks.*.reply.*",
+                f"{ns}.webhooks.*.inbox.*",
+                f"{ns}.webhooks.*.inbox.*.*",
+                f"{ns}.live.cloudevents.*.*",
+            ),
             answer=False,
         ),
         "observer": Permissions(say=(), hear=(f"{ns}.events.*",), answer=False),

@@ -188,6 +188,22 @@ class Subjects:
         """Every event that the stream keeps."""
         return f"{self.namespace}.cloudevents.>"
 
+    def told_events(self) -> tuple[str, str]:
+        """What the stream of events republishes, and where to: without the events, to those who wait."""
+        return f"{self.namespace}.cloudevents.>", f"{self.namespace}.live.cloudevents.>"
+
+    def news(self) -> str:
+        """Where each event of the stream is told of: what webhook workers listen to."""
+        return f"{self.namespace}.live.cloudevents.*.*"
+
+    def webhooks(self) -> str:
+        """Name the bucket of webhooks."""
+        return f"{self.namespace}-webhooks"
+
+    def replayed(self, endpoint: str) -> str:
+        """Where an event is stored once more, for one endpoint alone."""
+        return f"{self.namespace}.cloudevents.again.{token(endpoint)}"
+
     def event_stream(self) -> str:
         """Name the stream that keeps what has happened."""
         return f"EVENTS_{self.namespace}"

@@ -18,6 +18,7 @@ KV_KEY = re.compile(r"[-/_=.a-zA-Z0-9]+")
 """What JetStream's KV allows as a key."""
 
 BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
+    "Subjects.replayed": (SUBJECTS.replayed, (3,)),
     "Subjects.user": (lambda text: SUBJECTS.user(UserId(text), SESSION), (2,)),
     "Subjects.user, the session": (lambda text: SUBJECTS.user(PLAIN, SessionId(text)), (3,)),
     "Subjects.live, the session": (lambda text: SUBJECTS.live(PLAIN, SessionId(text)), (4,)),
@@ -76,6 +77,9 @@ WITHOUT_IDS = {
     "Subjects.cloud_event",
     "Subjects.cloud_events",
     "Subjects.event_stream",
+    "Subjects.told_events",
+    "Subjects.news",
+    "Subjects.webhooks",
     "Keys.pairs",
     "Keys.timers",
     "Keys.leases",
