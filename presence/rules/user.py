@@ -62,6 +62,8 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     """None: presence takes its gateway's word."""
     tells: bool = False
     """Its client says when it rings, and takes WEBRTC_INFO (`OpenSession.tells`)."""
+    voice_by_token: bool | None = None
+    """Whether its token lets it start calls, where the backend does not; None: what the record says is so."""
 
     @property
     def is_reachable(self) -> bool:
