@@ -11,15 +11,16 @@ Nor does a pattern say where JetStream may answer: it answers on any subject tha
 server's own rights. So gateways have an account of their own, and `passages` lists what passes between the
 two.
 
-What may be asked of presence is listed by inclusion, in two unions of `internal.directions`: a new operation
-is permitted to no service until it is in one of them. So are the kinds of keys in the bucket.
+What may be asked of presence is listed by inclusion, in three unions of `internal.directions`: a new
+operation is permitted to no service until it is in one of them. So are the kinds of keys in the bucket.
 """
 
 from typing import Final, NamedTuple, get_args
 
 from tieline.wire import jetstream
-from tieline.wire.internal.directions import OPERATIONS, GatewayRequest, RouterRequest
+from tieline.wire.internal.directions import OPERATIONS, BackendRequest, GatewayRequest, RouterRequest
 from tieline.wire.subjects import Keys, Subjects
+from tieline.wire.webhooks import Keys as WebhookKeys
 
 TIMERS: Final = "timers"
 """The durable consumer that gives expired timers to presence processes."""
@@ -75,6 +76,7 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.gateway.*.reply.*",
                 f"{ns}.gateway.*.alive",
                 f"{ns}.gateway.*.close",
+                f"{ns}.gateway.*.join",
                 f"{ns}.live.user.*.*",
                 f"{ns}.live.room.*.*",
                 f"{ns}.live.mark.*",
@@ -83,7 +85,12 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
             answer=True,
         ),
         "router": Permissions(
-            say=(*_requests(subjects, RouterRequest), f"{ns}.user.*.*", subjects.mailbox_question()),
+            say=(
+                *_requests(subjects, RouterRequest),
+                f"{ns}.presence.*.check",
+                f"{ns}.user.*.*",
+                subjects.mailbox_question(),
+            ),
             hear=(f"{ns}.router.*.reply.*", f"{ns}.signal.* router", f"{ns}.changed.*"),
             answer=True,
         ),
@@ -93,6 +100,7 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.room.*.*",
                 f"{ns}.gateway.*.alive",
                 f"{ns}.gateway.*.close",
+                f"{ns}.gateway.*.join",
                 f"{ns}.changed.*",
                 f"{ns}.events.*",
                 f"{ns}.cloudevents.*.*",
@@ -107,8 +115,12 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.presence.*.inbox.*",
                 f"{ns}.presence.*.inbox.*.*",
                 f"{ns}.presence.* presence",
+                f"{ns}.presence.*.check",
             ),
             answer=True,
+        ),
+        "api": Permissions(
+            say=_requests(subjects, BackendRequest), hear=(f"{ns}.api.*.reply.*",), answer=False
         ),
         "streams": Permissions(
             say=(
@@ -119,6 +131,25 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 *_adapting(subjects),
             ),
             hear=(f"{ns}.streams.*.inbox.*", f"{ns}.streams.*.inbox.*.*"),
+            answer=False,
+        ),
+        "webhooks": Permissions(
+            say=(
+                *(jetstream.bucket_prefix(subjects.webhooks()) + key for key in WebhookKeys.patterns()),
+                jetstream.ACCOUNT_INFO,
+                *_stream(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.get_from_leader(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.direct_get(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.stream_info(subjects.event_stream()),
+                jetstream.direct_get(subjects.event_stream()),
+                f"{ns}.cloudevents.again.*",
+            ),
+            hear=(
+                f"{ns}.webhooks.*.reply.*",
+                f"{ns}.webhooks.*.inbox.*",
+                f"{ns}.webhooks.*.inbox.*.*",
+                f"{ns}.live.cloudevents.*.*",
+            ),
             answer=False,
         ),
         "observer": Permissions(say=(), hear=(f"{ns}.events.*",), answer=False),

@@ -146,6 +146,7 @@ def test_wheels_are_hashed_by_the_names_of_their_packages(tmp_path: Path) -> Non
         ("License-Expression: MIT\nLicense: all of the text", "MIT"),
         ("License: BSD-3-Clause", "BSD-3-Clause"),
         (f"License: {'word ' * 30}\nClassifier: License :: OSI Approved :: MIT License", "MIT License"),
+        ("License: MIT License\n        \n        Permission is hereby granted", "MIT License"),
         ("Classifier: Topic :: Internet\nClassifier: License :: OSI Approved :: MIT License", "MIT License"),
     ],
 )
