@@ -61,21 +61,32 @@ export class Bell {
   #clock;
 
   constructor(notes) {
-    const strike = () => notes.forEach((hz, nth) => this.#tone(hz, audio().currentTime + nth * 0.18));
+    const strike = () => ring(notes);
     strike();
     this.#clock = setInterval(strike, 2400);
   }
 
-  #tone(hz, at) {
-    const [tone, loudness] = [new OscillatorNode(audio(), { frequency: hz }), new GainNode(audio(), { gain: 0 })];
+  stop() { clearInterval(this.#clock); }
+}
+
+/** Play two notes to somebody who wants to know whether they are heard, by a speaker of that id. */
+export async function playTone(speaker) {
+  await audio().setSinkId?.(speaker).catch(() => {}); // it has gone: then by another
+  ring([523, 784]);
+}
+
+function ring(notes) {
+  const context = audio();
+  notes.forEach((hz, nth) => {
+    const at = context.currentTime + nth * 0.18;
+    const [tone, loudness] = [new OscillatorNode(context, { frequency: hz }), new GainNode(context, { gain: 0 })];
     loudness.gain.linearRampToValueAtTime(0.08, at + 0.02);
     loudness.gain.exponentialRampToValueAtTime(0.0001, at + 0.6);
-    tone.connect(loudness).connect(audio().destination);
+    tone.connect(loudness).connect(context.destination);
+    tone.addEventListener('ended', () => loudness.disconnect());
     tone.start(at);
     tone.stop(at + 0.65);
-  }
-
-  stop() { clearInterval(this.#clock); }
+  });
 }
 
 const SECONDS = 60;
