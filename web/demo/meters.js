@@ -34,14 +34,16 @@ export class HeardMeter {
   }
 }
 
-/** Measures the microphone, until it is closed. */
+/**
+ * Measures the microphone, until it is closed. In an AudioContext of its own, which ends with it: Chromium keeps the source,
+ * and with it stream and track, for as long as its context is there, connected or not.
+ */
 export class MicrophoneMeter {
-  #analyser; #source; #samples; #level = new Level();
+  #context = new AudioContext(); #analyser; #samples; #level = new Level();
 
   constructor(stream) {
-    this.#analyser = new AnalyserNode(audio(), { fftSize: 1024 });
-    this.#source = audio().createMediaStreamSource(stream);
-    this.#source.connect(this.#analyser);
+    this.#analyser = new AnalyserNode(this.#context, { fftSize: 1024 });
+    this.#context.createMediaStreamSource(stream).connect(this.#analyser);
     this.#samples = new Float32Array(this.#analyser.fftSize);
   }
 
@@ -50,10 +52,7 @@ export class MicrophoneMeter {
     return this.#level.take(this.#samples.reduce((sum, sample) => sum + sample * sample, 0) / this.#samples.length);
   }
 
-  close() {
-    this.#source.disconnect();
-    this.#analyser.disconnect();
-  }
+  close() { this.#context.close(); }
 }
 
 /** A ringing tone, for as long as nobody has answered: two notes for a user who is called, one for a user who calls. */

@@ -90,7 +90,9 @@ function fit() {
   const head = (columns, below) => Math.min(
     ((width + GAP_PX) / columns - GAP_PX) * 0.8, (height + ROW_GAP_PX) / Math.ceil(count / columns) - ROW_GAP_PX - below, LARGEST_PX);
   const ways = Array.from({ length: count }, (_, nth) => nth + 1);
-  const best = (below) => ways.reduce((one, other) => (head(other, below) > head(one, below) ? other : one));
+  const shape = (columns) => Math.abs(Math.log(columns / Math.ceil(count / columns) / (width / height))); // 0 is that of the room
+  const worth = (columns, below) => Math.floor(head(columns, below)) - shape(columns) / 10; // of equal ones, the nearest
+  const best = (below) => ways.reduce((one, other) => (worth(other, below) > worth(one, below) ? other : one));
   const isTight = head(best(BELOW_PX), BELOW_PX) < 2 * SMALLEST_PX;
   const below = isTight ? BELOW_SMALL_PX : BELOW_PX;
   const columns = best(below);
