@@ -25,6 +25,7 @@ PROGRAMS: Final = {
     "haproxy": ("haproxy",),
     "kubectl": ("kubectl",),
     "node": ("node",),
+    "npm": ("npm",),
     "openssl": ("openssl",),
     "prometheus": ("prometheus",),
     "promtool": ("promtool",),

@@ -10,6 +10,7 @@ const BELOW_PX = 78; // name, state and meter under it, or
 const BELOW_SMALL_PX = 44; // name and state, where there is little room
 const GAP_PX = 14; // between columns, and
 const ROW_GAP_PX = 22;
+const TILE = 0.6; // the width of a tile by its height
 
 const tiles = new Map(); // by call, and '' for oneself
 
@@ -90,7 +91,7 @@ function fit() {
   const head = (columns, below) => Math.min(
     ((width + GAP_PX) / columns - GAP_PX) * 0.8, (height + ROW_GAP_PX) / Math.ceil(count / columns) - ROW_GAP_PX - below, LARGEST_PX);
   const ways = Array.from({ length: count }, (_, nth) => nth + 1);
-  const shape = (columns) => Math.abs(Math.log(columns / Math.ceil(count / columns) / (width / height))); // 0 is that of the room
+  const shape = (columns) => Math.abs(Math.log(columns / Math.ceil(count / columns) / (width / height / TILE))); // 0 is that of the room
   const worth = (columns, below) => Math.floor(head(columns, below)) - shape(columns) / 10; // of equal ones, the nearest
   const best = (below) => ways.reduce((one, other) => (worth(other, below) > worth(one, below) ? other : one));
   const isTight = head(best(BELOW_PX), BELOW_PX) < 2 * SMALLEST_PX;
