@@ -6,6 +6,8 @@ export interface Member {
   /** Whether this user may ring others. With a server of version 0.1 true of whoever joined after us, until `members` is asked. */
   voice: boolean;
   joinedAt: number;
+  /** In a call, and its client says so (`showCalls`). */
+  inCall?: boolean;
 }
 
 export interface Options {
@@ -16,6 +18,8 @@ export interface Options {
   token: string | (() => string | Promise<string>);
   /** Calls at a time; a caller beyond that hears `busy`. Default 1. Voice rooms count, too, also one with nobody else in it. */
   maxCalls?: number;
+  /** Whether the members of one's rooms see that one is in a call (`inCall`). Default false. */
+  showCalls?: boolean;
   /** Whether what the other says is played. Default true; else play `call.remote` yourself. */
   play?: boolean;
   /** More for every RTCPeerConnection, such as `iceTransportPolicy`. The ICE servers come from the gateway. */

@@ -72,7 +72,8 @@ const changeIn = (cmd, { userId, status = 'online', ...data }) => (
 const apply = (members, { joined = [], left = [], updated = [] }) => {
   for (const { userId } of left) members.delete(userId);
   for (const member of [...joined, ...updated]) {
-    const known = members.get(member.userId) ?? { joinedAt: Date.now(), voice: true };
+    const isWhole = 'joinedAt' in member; // as a list has it
+    const known = (!isWhole && members.get(member.userId)) || { joinedAt: Date.now(), voice: true };
     members.set(member.userId, { ...known, ...member });
   }
 };
@@ -449,6 +450,8 @@ export class Client extends EventTarget {
   #refreshing = 0;
   #movedAt = -Infinity;
   #refreshedAt = -Infinity;
+  #shown = false; // whether the others see that we are in a call
+  #isShowing = false;
   #parted = new Set(); // users with whom no room was shared any more when one was left
   #unload = new AbortController();
 
@@ -520,8 +523,12 @@ export class Client extends EventTarget {
 
   /** Talk with everybody who enters the voice of this room; up to six. Its `entered` says how coming in went. */
   enterVoice(room, options = {}) {
-    const voice = this.#voices.get(room) ?? new Voice(this, room, options, () => this.#voices.delete(room));
+    const voice = this.#voices.get(room) ?? new Voice(this, room, options, () => {
+      this.#voices.delete(room);
+      this._showCall();
+    });
     this.#voices.set(room, voice);
+    this._showCall();
     return voice;
   }
 
@@ -581,6 +588,17 @@ export class Client extends EventTarget {
     // Two rang each other, and we hung up before we knew that both are one call.
     const other = this.calls.get(call.peer);
     if (other?.callId === call.callId) other._end(call.reason, 'me');
+  }
+
+  /** Let the members of our rooms see whether we are in a call, if the application wants that: the last word counts. */
+  _showCall() {
+    const inCall = this.#voices.size > 0 || [...this.calls.values()].some(({ state }) => !OPEN.has(state));
+    if (!this.#options.showCalls || this.closed || this.#isShowing || inCall === this.#shown) return;
+    [this.#isShowing, this.#shown] = [true, inCall];
+    this.#connection.ask('STATUS', { inCall }).catch(() => {}).then(() => { // refused: by an older server
+      this.#isShowing = false;
+      this._showCall();
+    });
   }
 
   /** Somebody has rung, and nobody has accepted or declined it here. */
@@ -660,6 +678,7 @@ export class Client extends EventTarget {
       for (const voice of [...this.#voices.values()]) voice.leave();
     }
     if (type === 'reset') {
+      this.#shown = false;
       this.#ice = null; // away for so long, who knows whether they still hold
       this.#return();
     }
@@ -1232,6 +1251,7 @@ export class Call extends EventTarget {
     if (this.state === state) return;
     if (!OPEN.has(state)) clearTimeout(this.#ringing);
     this.state = state;
+    this.#client._showCall();
     emit(this, 'state', state);
   }
 

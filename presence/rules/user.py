@@ -61,6 +61,8 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     """None: presence takes its gateway's word."""
     tells: bool = False
     """Its client says when it rings, and takes WEBRTC_INFO (`OpenSession.tells`)."""
+    in_call: bool = False
+    """Its client wants it to be seen that the user is in a call."""
 
     @property
     def is_reachable(self) -> bool:

@@ -22,9 +22,11 @@ THROW: Final = """() => {
 }"""
 NONSENSE: Final = """() => {
     for (const wrong of [null, 7, 'x', {}, () => {}]) {
-        for (const act of [() => call.addTrack(wrong), () => call.removeTrack(wrong), () => call.accept(wrong),
-            () => call.mute(false, wrong), () => client.call(call.peer, wrong)]) {
-            try { act()?.catch?.(() => {}); } catch { /* the application hears of it */ }
+        for (const act of [
+            () => call.addTrack(wrong), () => call.removeTrack(wrong), () => call.accept(wrong),
+            () => call.mute(false, wrong), () => client.call(call.peer, wrong),
+        ]) {
+            try { act()?.catch?.(() => {}); } catch { /* it hears of that */ }
         }
     }
 }"""

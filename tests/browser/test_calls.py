@@ -139,7 +139,7 @@ async def test_an_ice_restart_leaves_the_call_as_it_is(person: PersonMaker) -> N
 STATES = "() => [client.calls.size, call.state]"
 
 
-async def test_who_is_muted_is_not_heard_and_no_message_is_needed(person: PersonMaker) -> None:
+async def test_who_is_muted_is_not_heard_and_nothing_is_negotiated(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await alice.calls(bob)
     said = await alice.said()
