@@ -6,8 +6,6 @@ import pytest
 
 from tests.browser.conftest import PersonMaker, pair
 
-pytestmark = pytest.mark.needs("chromium")
-
 THROW: Final = """() => {
     window.thrown = 0;
     const fail = () => { thrown += 1; throw new Error('a bug of the application'); };

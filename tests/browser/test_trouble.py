@@ -12,8 +12,6 @@ from tests.unit.client.lists import changed, listed
 from tests.unit.client.minimal_gateway import reply
 from tests.unit.client.resuming_gateways import Backend, Gateway, StoredSession
 
-pytestmark = pytest.mark.needs("chromium")
-
 COME: Final = """async ({url, trouble, again}) => {
     const {connect} = await import('/tieline.js');
     const broken = %s;
@@ -155,7 +153,7 @@ async def test_news_of_the_lines_speed_change_nothing(
 ) -> None:
     await come(ann, gateway.url)
     pings = """async () => {
-        for (let count = 0; count < 10; count += 1) navigator.connection.dispatchEvent(new Event('change'));
+        for (let count = 0; count < 10; count += 1) navigator.connection?.dispatchEvent(new Event('change'));
         for (let count = 0; count < 10; count += 1) dispatchEvent(new Event('online'));
         await client.join('demo');
     }"""
@@ -230,6 +228,7 @@ async def test_a_session_lost_twice_does_not_leave_the_voice_room(
     assert await ann.page.evaluate("() => events.filter(([type]) => type === 'error')") == []
 
 
+@pytest.mark.both
 async def test_a_page_put_aside_comes_back(ann: Person, backend: Backend, gateway: Gateway) -> None:
     await come(ann, gateway.url)
     await ann.page.evaluate("() => client.join('demo')")

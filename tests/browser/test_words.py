@@ -13,8 +13,6 @@ from tests.unit.client.lists import changed, listed
 from tests.unit.client.minimal_gateway import reply
 from tests.unit.client.resuming_gateways import Backend, Gateway
 
-pytestmark = pytest.mark.needs("chromium")
-
 NOTE: Final = """() => {
     window.states = [call.state];
     call.addEventListener('state', ({detail}) => states.push(detail));

@@ -25,6 +25,10 @@ TIMERS: Final = "timers"
 """The durable consumer that gives expired timers to presence processes."""
 
 
+FACTS: Final = "facts"
+"""The durable consumer that gives records with something to tell to presence processes."""
+
+
 class Permissions(NamedTuple):
     """Patterns of subjects. One in `hear` may be followed by the queue group it may be heard in."""
 
@@ -91,6 +95,8 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.gateway.*.close",
                 f"{ns}.changed.*",
                 f"{ns}.events.*",
+                f"{ns}.cloudevents.*.*",
+                *_stream(subjects.event_stream()),
                 *_bucket(jetstream.bucket_stream(ns), jetstream.bucket_prefix(ns)),
                 *_stream(subjects.mailbox()),
                 subjects.mailbox_question(),
@@ -109,6 +115,7 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 jetstream.ACCOUNT_INFO,
                 *_stream(jetstream.bucket_stream(ns)),
                 *_stream(subjects.mailbox()),
+                *_stream(subjects.event_stream()),
                 *_adapting(subjects),
             ),
             hear=(f"{ns}.streams.*.inbox.*", f"{ns}.streams.*.inbox.*.*"),
@@ -126,8 +133,8 @@ def permissions_in_transition(subjects: Subjects) -> dict[str, Permissions]:
 
 
 def _adapting(subjects: Subjects) -> tuple[str, ...]:
-    bucket = jetstream.bucket_stream(subjects.namespace)
-    return jetstream.update_stream(bucket), jetstream.update_stream(subjects.mailbox())
+    streams = jetstream.bucket_stream(subjects.namespace), subjects.mailbox(), subjects.event_stream()
+    return tuple(map(jetstream.update_stream, streams))
 
 
 def _requests(subjects: Subjects, union: object) -> tuple[str, ...]:
@@ -146,9 +153,12 @@ def _bucket(stream: str, prefix: str) -> tuple[str, ...]:
         jetstream.direct_get(stream),
         jetstream.create_consumer(stream, TIMERS, prefix + Keys.timers()),
         jetstream.create_consumer(stream, "*", prefix + Keys.users()),
-        jetstream.consumer_info(stream, TIMERS),
-        jetstream.next_message(stream, TIMERS),
-        jetstream.consumer_acks(stream, TIMERS),
+        jetstream.create_named_consumer(stream, FACTS),
+        *(
+            subject(stream, consumer)
+            for consumer in (TIMERS, FACTS)
+            for subject in (jetstream.consumer_info, jetstream.next_message, jetstream.consumer_acks)
+        ),
     )
 
 
