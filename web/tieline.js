@@ -47,6 +47,7 @@ const LEVEL_MS = 200; // between two looks at whether the other speaks
 const SPEECH = 0.02; // of the loudest there is, 34 dB below it: a voice is louder, a quiet room is not
 const SILENCE_MS = 600; // so long a pause is no end of speaking
 const FULL_BYTES = 1 << 20; // of messages in a call that wait for the line: more are sent when a quarter is left
+const PARTED_MS = 1_000; // for the server to say that a call is over because no room is shared any more
 const MAX_REASON = 200; // characters of the reason for a hangup: a frame that is too long tells the other nothing
 
 const SIGNALS = new Set(['WEBRTC_OFFER', 'WEBRTC_ANSWER', 'WEBRTC_ICE_CANDIDATE', 'WEBRTC_HANGUP', 'WEBRTC_INFO']);
@@ -1030,6 +1031,13 @@ export class Client extends EventTarget {
     return this.#tellOf(room);
   }
 
+  /** When two leave two rooms at once, and meet in none then, the server tells one of them alone that the call is over. */
+  #partLater(peer) {
+    const call = this.calls.get(peer);
+    if (!call) return;
+    setTimeout(() => this.calls.get(peer) === call && !this.#shares(peer) && call.hangup('left'), PARTED_MS);
+  }
+
   #hear({ cmd, data }) {
     if (SIGNALS.has(cmd)) return this.#hearSignal(cmd, data.from, data.data, this._namesCalls ? data.call : undefined);
     if (cmd === 'TOKEN_EXPIRING') return this.#refreshToken(data);
@@ -1046,6 +1054,7 @@ export class Client extends EventTarget {
     if (!members || number < this.#numbers.get(room)) return; // older than our list
     if (left.some(({ userId }) => userId === this.userId)) return this.#forget(room, undefined, true); // kicked
     apply(members, change);
+    for (const { userId } of left) this.#partLater(userId);
     for (const { userId, status } of [...joined, ...updated]) this.calls.get(userId)?._isThere(status === 'online');
     this.#tellOf(room);
   }
@@ -1628,7 +1637,7 @@ export class Call extends EventTarget {
     this.#sendOffer();
   }
 
-  /** What goes with a description: what the application gives, the first time, which streams are screens, and our mute. */
+  /** What goes with a description: what the application gives at first, which streams are screens, and our mute. */
   #about(isFirst = !this._isAnswered) {
     const { showing: { screen }, muted } = this;
     this.#toldMuted = muted;

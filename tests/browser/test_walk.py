@@ -30,7 +30,7 @@ SEED: Final = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().randran
 
 BROKE_ONCE: Final = (103, 1783302597)
 """Seeds of worlds in which something was broken: who left a room and joined it again at once kept a call,
-and so did who left it just after the other."""
+and so did who left it just after the other, and two who left two rooms at once."""
 
 WORLDS: Final = 6
 STEPS: Final = 25
