@@ -6,6 +6,8 @@ export interface Member {
   /** Whether this user may ring others. With a server of version 0.1 true of whoever joined after us, until `members` is asked. */
   voice: boolean;
   joinedAt: number;
+  /** In a call, and its client says so (`showCalls`). */
+  inCall?: boolean;
 }
 
 export interface Options {
@@ -16,6 +18,8 @@ export interface Options {
   token: string | (() => string | Promise<string>);
   /** Calls at a time; a caller beyond that hears `busy`. Default 1. Voice rooms count, too, also one with nobody else in it. */
   maxCalls?: number;
+  /** Whether the members of one's rooms see that one is in a call (`inCall`). Default false. */
+  showCalls?: boolean;
   /** Whether what the other says is played. Default true; else play `call.remote` yourself. */
   play?: boolean;
   /** The constraints of every microphone that is opened, such as `{ noiseSuppression: false }`. Default true. */
@@ -276,6 +280,8 @@ export class Call extends Target<CallEvents> {
   readonly pc: RTCPeerConnection | null;
   /** Whether no sound of ours is sent, or will be. */
   readonly muted: boolean;
+  /** The same of the other, as its client says; false with one of version 0.1. */
+  readonly peerMuted: boolean;
   /** What the other has sent with the call, or with the answer to it. It is for you to look whether it is what you expect. */
   readonly metadata: unknown;
   /** Null until the call is connected. */
@@ -284,8 +290,6 @@ export class Call extends Target<CallEvents> {
   readonly showing: Showing;
   /** How loud the other is played, from 0 to 1. */
   volume: number;
-  /** The same of the other, as its client says; false with one of version 0.1. */
-  readonly peerMuted: boolean;
   /** Answer a call that rings. Rejects, with NOT_RINGING for one that does not (any more), and if there is no microphone. */
   accept(options?: CallOptions): Promise<void>;
   decline(): Promise<void>;

@@ -47,6 +47,7 @@ const LEVEL_MS = 200; // between two looks at whether the other speaks
 const SPEECH = 0.02; // of the loudest there is, 34 dB below it: a voice is louder, a quiet room is not
 const SILENCE_MS = 600; // so long a pause is no end of speaking
 const FULL_BYTES = 1 << 20; // of messages in a call that wait for the line: more are sent when a quarter is left
+const PARTED_MS = 1_000; // for the server to say that a call is over because no room is shared any more
 const MAX_REASON = 200; // characters of the reason for a hangup: a frame that is too long tells the other nothing
 
 const SIGNALS = new Set(['WEBRTC_OFFER', 'WEBRTC_ANSWER', 'WEBRTC_ICE_CANDIDATE', 'WEBRTC_HANGUP', 'WEBRTC_INFO']);
@@ -81,7 +82,8 @@ const changeIn = (cmd, { userId, status = 'online', ...data }) => (
 const apply = (members, { joined = [], left = [], updated = [] }) => {
   for (const { userId } of left) members.delete(userId);
   for (const member of [...joined, ...updated]) {
-    const known = members.get(member.userId) ?? { joinedAt: Date.now(), voice: true };
+    const isWhole = 'joinedAt' in member; // as a list has it
+    const known = (!isWhole && members.get(member.userId)) || { joinedAt: Date.now(), voice: true };
     members.set(member.userId, { ...known, ...member });
   }
 };
@@ -741,6 +743,8 @@ export class Client extends EventTarget {
   #refreshing = 0;
   #movedAt = -Infinity;
   #refreshedAt = -Infinity;
+  #shown = false; // whether the others see that we are in a call
+  #isShowing = false;
   #parted = new Set(); // users with whom no room was shared any more when one was left
   #unload = new AbortController();
   #clicks = null; // what waits for one, to play sound
@@ -816,8 +820,12 @@ export class Client extends EventTarget {
 
   /** Talk with everybody who enters the voice of this room; up to six. Its `entered` says how coming in went. */
   enterVoice(room, options = {}) {
-    const voice = this.#voices.get(room) ?? new Voice(this, room, options, () => this.#voices.delete(room));
+    const voice = this.#voices.get(room) ?? new Voice(this, room, options, () => {
+      this.#voices.delete(room);
+      this._showCall();
+    });
     this.#voices.set(room, voice);
+    this._showCall();
     return voice;
   }
 
@@ -898,6 +906,17 @@ export class Client extends EventTarget {
     if (other?.callId === call.callId) other._end(call.reason, 'me');
   }
 
+  /** Let the members of our rooms see whether we are in a call, if the application wants that: the last word counts. */
+  _showCall() {
+    const inCall = this.#voices.size > 0 || [...this.calls.values()].some(({ state }) => !OPEN.has(state));
+    if (!this.#options.showCalls || this.closed || this.#isShowing || inCall === this.#shown) return;
+    [this.#isShowing, this.#shown] = [true, inCall];
+    this.#connection.ask('STATUS', { inCall }).catch(() => {}).then(() => { // refused: by an older server
+      this.#isShowing = false;
+      this._showCall();
+    });
+  }
+
   /** Somebody has rung, and nobody has accepted or declined it here. */
   _missed(peer, reason, call = null) { emit(this, 'missed', { peer, reason, call, at: Date.now() }); }
 
@@ -976,6 +995,7 @@ export class Client extends EventTarget {
       for (const voice of [...this.#voices.values()]) voice.leave();
     }
     if (type === 'reset') {
+      this.#shown = false;
       this.#ice = null; // away for so long, who knows whether they still hold
       this.#return();
     }
@@ -1013,6 +1033,13 @@ export class Client extends EventTarget {
     return this.#tellOf(room);
   }
 
+  /** When two leave two rooms at once, and meet in none then, the server tells one of them alone that the call is over. */
+  #partLater(peer) {
+    const call = this.calls.get(peer);
+    if (!call) return;
+    setTimeout(() => this.calls.get(peer) === call && !this.#shares(peer) && call.hangup('left'), PARTED_MS);
+  }
+
   #hear({ cmd, data }) {
     if (SIGNALS.has(cmd)) return this.#hearSignal(cmd, data.from, data.data, this._namesCalls ? data.call : undefined);
     if (cmd === 'TOKEN_EXPIRING') return this.#refreshToken(data);
@@ -1029,6 +1056,7 @@ export class Client extends EventTarget {
     if (!members || number < this.#numbers.get(room)) return; // older than our list
     if (left.some(({ userId }) => userId === this.userId)) return this.#forget(room, undefined, true); // kicked
     apply(members, change);
+    for (const { userId } of left) this.#partLater(userId);
     for (const { userId, status } of [...joined, ...updated]) this.calls.get(userId)?._isThere(status === 'online');
     this.#tellOf(room);
   }
@@ -1611,17 +1639,17 @@ export class Call extends EventTarget {
     this.#sendOffer();
   }
 
-  /** What goes with a description: what the application gives, the first time, and which streams are screens. */
+  /** What goes with a description: what the application gives at first, which streams are screens, and our mute. */
   #about(isFirst = !this._isAnswered) {
-    const { screen } = this.showing;
-    return { metadata: isFirst ? this.#given : undefined, screens: screen ? [screen.id] : undefined };
+    const { showing: { screen }, muted } = this;
+    this.#toldMuted = muted;
+    return { metadata: isFirst ? this.#given : undefined, screens: screen ? [screen.id] : undefined, muted };
   }
 
   #sendOffer() {
     this.#hasOffered = true;
     const { type, sdp } = this.pc.localDescription;
-    this.#toldMuted = this.muted;
-    this.#send(OFFER, { type, sdp, room: this.room, muted: this.muted, ...this.#about() }).catch((error) => {
+    this.#send(OFFER, { type, sdp, room: this.room, ...this.#about() }).catch((error) => {
       this._settled(this.#theirs);
       this.#next(() => this.#refused(error));
     });
@@ -1658,8 +1686,7 @@ export class Call extends EventTarget {
     this.pc.onnegotiationneeded = this.#negotiate;
     this.#answered();
     const { type, sdp } = this.pc.localDescription;
-    this.#toldMuted = this.muted;
-    this.#send(ANSWER, { type, sdp, muted: this.muted, ...this.#about(isFirst) }).catch((error) => {
+    this.#send(ANSWER, { type, sdp, ...this.#about(isFirst) }).catch((error) => {
       if (isFirst && this.#hasOffered) this.#sayEnd('cancel').catch(() => {}); // ours may ring there still
       if (!this.#isFinished(error, isFirst) && isFirst) this._end(error.reason, 'server');
     });
@@ -1754,6 +1781,7 @@ export class Call extends EventTarget {
     if (this.state === state) return;
     if (!OPEN.has(state)) clearTimeout(this.#ringing);
     this.state = state;
+    this.#client._showCall();
     this.#sample();
     this.#listen();
     emit(this, 'state', state);

@@ -63,7 +63,8 @@ async def expires(process: PresenceProcess, frame: str) -> None:
 async def test_an_offer_is_stored_with_its_timer_and_backends_are_told() -> None:
     process = await with_both()
     verdict = await process.signal("alice", "bob", "OFFER", "offer")
-    assert verdict == Relay("relayed", (Delivery(BOB, SessionId("bob-s1"), None),), call=CALL)
+    deliveries = (Delivery(BOB, SessionId("bob-s1"), None),)
+    assert verdict == Relay("relayed", deliveries, call=CALL, target="online")
     assert (await process.pair("alice", "bob")).is_active
     assert process.store.time_to_live(offer_timer("offer")) == OFFER_TIMEOUT_S
     assert events_of(process) == [("offered", {"at": NOW, "user": "alice", "peer": "bob", "call": CALL})]
