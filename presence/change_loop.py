@@ -16,6 +16,7 @@ from presence.records import MAX_TRIES, Records
 from presence.rosters import Rosters
 from presence.rules.change import Change, Entered, Facts, ListRoom, LookAgain, Prepare, RecordT, Reply, Rule
 from presence.rules.effects import Effect, is_cheap
+from presence.rules.facts import keeping
 from presence.rules.negotiated import Negotiation
 from presence.rules.user import RosterEntry, User
 from presence.side_by_side import both, side_by_side
@@ -26,6 +27,10 @@ from tieline.wire.ids import RoomId, UserId
 
 MAX_CARRIED_OUT: Final = 65_536
 """Records of which a process remembers that it told others: as many users as change theirs within minutes."""
+
+
+ToldUntil = Callable[[int, int], int]
+"""Takes the revision of a record, and now; returns until when the stream of events has its facts."""
 
 
 class Finished(NamedTuple):
@@ -50,7 +55,16 @@ class Loaded(NamedTuple):
 class ChangeLoop:
     """Changes records by rules. Raises what `Store` and `Publisher` raise; repeating is always safe."""
 
-    def __init__(self, records: Records, rosters: Rosters, effects: Effects, clock: Clock) -> None:
+    def __init__(
+        self,
+        records: Records,
+        rosters: Rosters,
+        effects: Effects,
+        clock: Clock,
+        told_until: ToldUntil | None = None,
+    ) -> None:
+        """Take also what the stream of events has; None: there is none, and records keep no facts."""
+        self._told_until = told_until
         self._records = records
         self._rosters = rosters
         self._effects = effects
@@ -113,7 +127,7 @@ class ChangeLoop:
                 if until_ms is not None and self.clock() > until_ms:
                     raise StoreUnavailable("asked too long ago")
                 try:
-                    stored = await self._commit(target, record, step, revision)
+                    stored = await self._commit(target, record, step, revision, now)
                 except Conflict:
                     metrics.CAS_CONFLICTS.inc()
                     break
@@ -166,7 +180,12 @@ class ChangeLoop:
         return facts._replace(prepared=wanted, note=note, entries=entries)
 
     async def _commit(
-        self, target: Target[RecordT], before: RecordT | None, change: Change[RecordT], revision: int
+        self,
+        target: Target[RecordT],
+        before: RecordT | None,
+        change: Change[RecordT],
+        revision: int,
+        now: int,
     ) -> tuple[RecordT, int] | None:
         """Set the timer and write the record, in one round trip; returns the record as it is stored now.
 
@@ -185,6 +204,8 @@ class ChangeLoop:
             await side_by_side(*writes)
             return None
         after = msgspec.structs.replace(change.record, pending=change.effects)
+        if self._told_until is not None:
+            after = keeping(before, change, after, now, self._told_until(revision, now))
         *_, written = await side_by_side(*writes, target.write(before, change, after, revision))
         return after, written
 

@@ -12,7 +12,7 @@ import msgspec
 
 from presence.announce import Announcer
 from presence.call_endings import ENDED_AT_ONCE
-from presence.change_loop import ChangeLoop, Finished, Loaded
+from presence.change_loop import ChangeLoop, Finished, Loaded, ToldUntil
 from presence.effects import AllHear, Effects
 from presence.old_calls import OldCalls
 from presence.records import Guess, Records, user_in
@@ -62,8 +62,13 @@ class Changes:
         all_hear: AllHear,
         old_calls: OldCalls,
         most_waited_for: int = ENDED_AT_ONCE,
+        told_until: ToldUntil | None = None,
     ) -> None:
-        """Take also for how many calls of an older session one who connects anew waits."""
+        """Take also for how many calls of an older session one who connects anew waits.
+
+        `told_until` says what the stream of events has of a record; None: there is no such stream, and
+        records keep no facts.
+        """
         self._records = records
         self._old_calls = old_calls
         self._rosters = rosters
@@ -71,7 +76,7 @@ class Changes:
         self._effects = Effects(
             records, rosters, announcer, clock, self._end_negotiation, log, all_hear, most_waited_for
         )
-        self._loop = ChangeLoop(records, rosters, self._effects, clock)
+        self._loop = ChangeLoop(records, rosters, self._effects, clock, told_until)
         self.forget_carried_out = self._loop.forget_carried_out
 
     async def user(
@@ -90,19 +95,23 @@ class Changes:
         With `confirmed` the rule decides on what the leader says. Else what it looks at may lag a moment
         behind. A write finds that out; where nothing is written, the leader is asked, and the rule again.
         `found` may hold the record as it was read just now, together with those of others. Else it is decided
-        on the record that this process remembers, if it looks at nothing but that and writes what it decides:
-        an entry of a room is then taken not to be there, which its write finds out, too. With
+        on the record that this process remembers, if it writes what it decides, and on the keys `also`, which
+        are read: an entry of a room is then taken not to be there, which its write finds out, too. With
         `leaves_calls` the calls of an older session end later (`presence.old_calls`), if they are many.
         """
         target = UserRecord(user, self._records, self._effects, leaves_calls=leaves_calls)
         entries = (*(Keys.room(room, user) for room in rooms), *also)
         first = [] if found is None else [Loaded(found)]
-        if found is None and not also and (recalled := self._records.memory.users((target.key,))) is not None:
+        if found is None and (recalled := self._records.memory.users((target.key,))) is not None:
             first.append(Loaded(recalled, is_remembered=True))
 
         async def load(leader: bool) -> Loaded:
             if first and not leader:
-                return first.pop()
+                known = first.pop()
+                if known.is_remembered and also:
+                    beside = await self._records.store.read(*also)
+                    return known._replace(found={**known.found, **beside})
+                return known
             return Loaded(await self._records.read_user(target.key, *entries, confirmed=leader))
 
         looked_at = (target.key, *entries)

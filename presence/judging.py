@@ -5,7 +5,7 @@ What a signal means is decided in `presence.rules.signals`, who may send it in `
 """
 
 import functools
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ from presence.rules.negotiated import Negotiation
 from presence.rules.signals import Terms
 from presence.turns import Turns
 from tieline.wire.envelope import COMMAND_OF, Candidate, Offer
+from tieline.wire.internal.answers import Refused
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.signals import Check, Relay
 
@@ -42,11 +43,21 @@ def _name(ask: Check) -> Hashable:
     return *asker, ask.to, ask.cmd, ask.call, ask.digest, ask.then, ask.carried
 
 
+ToldRefused = Callable[[Check, str], None]
+"""Takes an offer that is refused, and the name of the refusal."""
+
+
 class Judging:
     """Judges signals. Raises what `Turns.judge` raises."""
 
-    def __init__(self, changes: Changes, terms: Terms, name: str, *, looks_at_tokens: bool) -> None:
-        """Take also what verdicts name this process, and whether sessions end with their tokens here."""
+    def __init__(
+        self, changes: Changes, terms: Terms, name: str, refused: ToldRefused | None, *, looks_at_tokens: bool
+    ) -> None:
+        """Take also what verdicts name this process, and whether sessions end with their tokens here.
+
+        `refused` is told of each offer that is refused, and by which name.
+        """
+        self._refused = refused
         self._turns = Turns(changes.negotiations, changes.clock)
         self._terms = terms
         self._name = name
@@ -59,6 +70,8 @@ class Judging:
         judged = await self._turns.judge(
             ask.user, ask.to, rules, until_ms, guess=_guess(ask), name=_name(ask)
         )
+        if self._refused is not None and ask.cmd == _OFFER and isinstance(judged[0].reply, Refused):
+            self._refused(ask, judged[0].reply.reason)
         if len(asks) == 1:
             return judged[0]._replace(reply=self._signed(judged[0].reply))
         return Judged(series.answered(self._signed(each.reply) for each in judged))

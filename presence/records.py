@@ -34,6 +34,9 @@ MAX_LOOKS: Final = 50
 IDLE_NEGOTIATION_TTL_S: Final = RETRY_MS / 1000 + 15
 """How long a record without a negotiation is kept: until none of its frames can be a retry."""
 
+UNTOLD_TTL_S: Final = 300.0
+"""How long it is kept if it says what the stream of events may not have: as long as a user who is gone."""
+
 FORGOTTEN_BEFORE_S: Final = 5.0
 """So long before the bucket does, this process forgets a record that goes by itself."""
 
@@ -244,7 +247,8 @@ class Records:
         self, key: str, record: Negotiation, revision: int, *, confirm: bool = True
     ) -> int:
         """Change a negotiation; a record without one goes by itself. See `Store.write`."""
-        ttl_s = None if record.is_active else IDLE_NEGOTIATION_TTL_S
+        idle_s = UNTOLD_TTL_S if record.facts else IDLE_NEGOTIATION_TTL_S
+        ttl_s = None if record.is_active else idle_s
         value = encode(record)
         self.memory.forget_pair(key)  # whatever becomes of this write, the pair is another one then
         written = await self.store.write(key, value, revision, ttl_s, confirm=confirm)

@@ -27,7 +27,7 @@ from tieline.runtime.tally import Tally
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire.checks import UNREADABLE
 from tieline.wire.digests import digest
-from tieline.wire.envelope import COMMAND_OF, Candidate
+from tieline.wire.envelope import COMMAND_OF, Candidate, Info
 from tieline.wire.heads import is_from
 from tieline.wire.ids import UserId
 from tieline.wire.internal import codec
@@ -49,6 +49,7 @@ WAIT_S: Final = 2.0
 5 s is needed for the verdict."""
 
 _CANDIDATE: Final = COMMAND_OF[Candidate]
+_UNREMEMBERED: Final = (_CANDIDATE, COMMAND_OF[Info])
 _HELD: Final = Accepted("held")
 _UNREADABLE: Final = "signals refused: of another version, or none"
 
@@ -209,7 +210,10 @@ class RouterService:
         releases: list[Release] = []
         for frame, verdict in zip((signal.frame, *signal.then), verdicts, strict=False):
             if isinstance(verdict, Relay):
-                telling.add(Accepted(verdict.ack, 0, verdict.call), parcels_of(verdict, frame))
+                accepted = Accepted(
+                    verdict.ack, call=verdict.call, target=verdict.target, tells=verdict.tells
+                )
+                telling.add(accepted, parcels_of(verdict, frame))
                 releases += verdict.releases
             elif isinstance(verdict, Refused) and await self._is_retry(signal.to, frame, cmd):
                 telling.add(RELAYED)
@@ -223,12 +227,12 @@ class RouterService:
         return telling.after(done), is_all
 
     async def _is_retry(self, to: UserId, frame: bytes, cmd: str) -> bool:
-        """Whether a refused candidate was relayed before its call ended: then it is a retry, answered as one.
+        """Whether what is refused was relayed before its call ended: then it is a retry, answered as one.
 
-        Presence remembers the signals that change a negotiation; a candidate of an established one changes
-        nothing, and only the mailbox has had it.
+        Presence remembers the signals that change a negotiation; a candidate of an established one, and what
+        an end of a call says of itself, changes nothing, and only the mailbox has had it.
         """
-        return cmd == _CANDIDATE and await self._relaying.was_stored(to, frame)
+        return cmd in _UNREMEMBERED and await self._relaying.was_stored(to, frame)
 
 
 def _guard(cmd: str) -> Guard:
