@@ -1,4 +1,4 @@
-"""What the loop of `presence.changes` changes: a user's record, or what two users negotiate.
+"""What `presence.change_loop` changes: a user's record, or what two users negotiate.
 
 How each is found among what was read, written, told of and settled. What becomes of it is decided by a rule
 (`presence.rules`); when each of these is done is the loop's.
