@@ -31,7 +31,7 @@ from presence.rules.change import (
     Reply,
     Rule,
 )
-from presence.rules.effects import Effect, is_cheap
+from presence.rules.effects import Effect, RemoveNote, is_cheap
 from presence.rules.gathered import gathered
 from presence.rules.negotiated import Negotiation, apart, lies_apart
 from presence.rules.session import calls_are_ended
@@ -326,7 +326,7 @@ class Changes:
                 if until_ms is not None and self.clock() > until_ms:
                     raise StoreUnavailable("asked too long ago")
                 try:
-                    stored = await self._commit(target, record, step, revision)
+                    stored = await self._commit(target, record, step, revision, told.notes)
                 except Conflict:
                     metrics.CAS_CONFLICTS.inc()
                     break
@@ -379,9 +379,16 @@ class Changes:
         return facts._replace(prepared=wanted, note=note, entries=entries)
 
     async def _commit(
-        self, target: Target[RecordT], before: RecordT | None, change: Change[RecordT], revision: int
+        self,
+        target: Target[RecordT],
+        before: RecordT | None,
+        change: Change[RecordT],
+        revision: int,
+        notes: tuple[RemoveNote, ...],
     ) -> tuple[RecordT, int] | None:
         """Set the timer and write the record, in one round trip; returns the record as it is stored now.
+
+        The record is also to remove the `notes` that the one before it could not.
 
         The timer is sent first, so that nothing is ever stored without one; if the record is not stored, the
         timer fires for something that does not wait, and is ignored. So is a frame that lies apart: if it
@@ -397,7 +404,7 @@ class Changes:
         if change.record is None:
             await side_by_side(*writes)
             return None
-        after = msgspec.structs.replace(change.record, pending=change.effects)
+        after = msgspec.structs.replace(change.record, pending=(*change.effects, *notes))
         *_, written = await side_by_side(*writes, target.write(before, change, after, revision))
         return after, written
 
