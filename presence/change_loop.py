@@ -15,7 +15,7 @@ from presence.effects import NOTHING_TOLD, Effects, Told
 from presence.records import MAX_TRIES, Records
 from presence.rosters import Rosters
 from presence.rules.change import Change, Entered, Facts, ListRoom, LookAgain, Prepare, RecordT, Reply, Rule
-from presence.rules.effects import Effect, is_cheap
+from presence.rules.effects import Effect, RemoveNote, is_cheap
 from presence.rules.facts import keeping
 from presence.rules.negotiated import Negotiation
 from presence.rules.user import RosterEntry, User
@@ -127,7 +127,7 @@ class ChangeLoop:
                 if until_ms is not None and self.clock() > until_ms:
                     raise StoreUnavailable("asked too long ago")
                 try:
-                    stored = await self._commit(target, record, step, revision, now)
+                    stored = await self._commit(target, record, step, revision, told.notes, now)
                 except Conflict:
                     metrics.CAS_CONFLICTS.inc()
                     break
@@ -185,9 +185,12 @@ class ChangeLoop:
         before: RecordT | None,
         change: Change[RecordT],
         revision: int,
+        notes: tuple[RemoveNote, ...],
         now: int,
     ) -> tuple[RecordT, int] | None:
         """Set the timer and write the record, in one round trip; returns the record as it is stored now.
+
+        The record is also to remove the `notes` that the one before it could not.
 
         The timer is sent first, so that nothing is ever stored without one; if the record is not stored, the
         timer fires for something that does not wait, and is ignored. So is a frame that lies apart: if it
@@ -203,7 +206,7 @@ class ChangeLoop:
         if change.record is None:
             await side_by_side(*writes)
             return None
-        after = msgspec.structs.replace(change.record, pending=change.effects)
+        after = msgspec.structs.replace(change.record, pending=(*change.effects, *notes))
         if self._told_until is not None:
             after = keeping(before, change, after, now, self._told_until(revision, now))
         *_, written = await side_by_side(*writes, target.write(before, change, after, revision))
