@@ -118,7 +118,7 @@ def _python_component(name: str, one: Distribution, sha256: str | None, pin: Pin
 
 
 def _licences(one: Distribution) -> list[License]:
-    """What a package says of its licence: an expression, a short name, its classifiers, or its text's title."""
+    """What a package says of its licence: an expression, a short name, its classifiers, or a text's title."""
     names = _said(one, "License-Expression")
     if not names:
         names = [name for name in _said(one, "License") if "\n" not in name and len(name) <= LONGEST_LICENCE]
