@@ -5,6 +5,8 @@ import functools
 import logging
 
 from presence.announce import Announcer
+from presence.app_mail import AppMail, MailboxPost
+from presence.backend import handlers
 from presence.broker_clock import BrokerClock
 from presence.bucket import Bucket
 from presence.changes import Changes
@@ -15,8 +17,11 @@ from presence.listeners import Listeners
 from presence.mail import Mail
 from presence.mailbox import Mailbox
 from presence.memory import Memory
+from presence.moderation import Moderation
 from presence.old_calls import OldCalls
+from presence.once import Once
 from presence.operations import Operations
+from presence.overview import Overview
 from presence.records import Records
 from presence.replaced_mail import ReplacedMail
 from presence.room_log import MailboxLog
@@ -25,6 +30,7 @@ from presence.rules.signals import Terms
 from presence.second_look import SecondLooks
 from presence.service import PresenceService
 from presence.settings import PresenceSettings, tokens_of
+from presence.standings import Standings
 from presence.stream_size import measure_sizes
 from presence.streams import Streams, watch_streams
 from presence.timers import Timers
@@ -129,6 +135,14 @@ async def _serve(
             await unless_stopped(stopping, keys.good.wait())
         entitlement = _entitlement(settings, tokens, keys, clock)
         second_looks = SecondLooks(records, changes.end_offered, Mail(requests, subjects))
+        standings = Standings(records, clock.now_ms)
+
+        async def ask_gateway(gateway: GatewayId, what: str, order: bytes, patience_s: float) -> bytes:
+            return await requests.ask(subjects.gateway(gateway, what), order, patience_s)
+
+        moderation = Moderation(records, changes, rosters, standings, ask_gateway, max_rooms)
+        app_mail = AppMail(records, rosters, MailboxPost(requests, subjects))
+        overview = Overview(records, rosters, standings, clock.now_ms)
         operations = Operations(
             records,
             changes,
@@ -140,6 +154,7 @@ async def _serve(
             max_rooms,
             entitlement,
             refused=None if events is None else events.refused,
+            backend=handlers(Once(bucket), moderation, app_mail, overview),
         )
         consuming = background.create_task(timers.run())
         watching = background.create_task(watch_streams(bucket, mailbox, streams.try_to_make, ready))

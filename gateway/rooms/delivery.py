@@ -131,6 +131,7 @@ class RoomDelivery:
             feed,
             batches=session.batches,
             places=session.places,
+            on_put_out=lambda room: session.rooms.pop(room, None),
         )
         self._memberships.add(seats)
         later: list[RoomId] = []

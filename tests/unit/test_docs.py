@@ -14,10 +14,12 @@ import pytest
 from prometheus_client import Metric
 
 import tieline.client
+from api.settings import ApiSettings
 from gateway.settings import GatewaySettings
 from presence.rules.effects import Happening
 from presence.settings import PresenceSettings
 from tests.support.demand import DEMAND_VARIABLE
+from tieline.api.variables import API_KEY_VARIABLE, API_URL_VARIABLE
 from tieline.cli.dev.broker_process import PROGRAM_VARIABLE
 from tieline.metrics import REGISTRY
 from tieline.runtime.settings import PREFIX, ProcessSettings, variables_of
@@ -44,10 +46,11 @@ SECTIONS: dict[str, type[ProcessSettings]] = {
     "gateway": GatewaySettings,
     "presence": PresenceSettings,
     "webhooks": WebhookSettings,
+    "api": ApiSettings,
 }
 """Which settings are listed under which heading; those of every process only under the first."""
 
-TOOLS = {PROGRAM_VARIABLE, DEMAND_VARIABLE}
+TOOLS = {PROGRAM_VARIABLE, DEMAND_VARIABLE, API_URL_VARIABLE, API_KEY_VARIABLE}
 """Variables that no process of the system reads."""
 
 PLANS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/style.md"]

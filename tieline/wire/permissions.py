@@ -11,14 +11,14 @@ Nor does a pattern say where JetStream may answer: it answers on any subject tha
 server's own rights. So gateways have an account of their own, and `passages` lists what passes between the
 two.
 
-What may be asked of presence is listed by inclusion, in two unions of `internal.directions`: a new operation
-is permitted to no service until it is in one of them. So are the kinds of keys in the bucket.
+What may be asked of presence is listed by inclusion, in three unions of `internal.directions`: a new
+operation is permitted to no service until it is in one of them. So are the kinds of keys in the bucket.
 """
 
 from typing import Final, NamedTuple, get_args
 
 from tieline.wire import jetstream
-from tieline.wire.internal.directions import OPERATIONS, GatewayRequest, RouterRequest
+from tieline.wire.internal.directions import OPERATIONS, BackendRequest, GatewayRequest, RouterRequest
 from tieline.wire.subjects import Keys, Subjects
 from tieline.wire.webhooks import Keys as WebhookKeys
 
@@ -76,6 +76,7 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.gateway.*.reply.*",
                 f"{ns}.gateway.*.alive",
                 f"{ns}.gateway.*.close",
+                f"{ns}.gateway.*.join",
                 f"{ns}.live.user.*.*",
                 f"{ns}.live.room.*.*",
                 f"{ns}.live.mark.*",
@@ -94,6 +95,7 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.room.*.*",
                 f"{ns}.gateway.*.alive",
                 f"{ns}.gateway.*.close",
+                f"{ns}.gateway.*.join",
                 f"{ns}.changed.*",
                 f"{ns}.events.*",
                 f"{ns}.cloudevents.*.*",
@@ -110,6 +112,16 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.presence.* presence",
             ),
             answer=True,
+        ),
+        "api": Permissions(
+            say=(
+                *_requests(subjects, BackendRequest),
+                jetstream.bucket_prefix(subjects.webhooks()) + WebhookKeys.endpoints(),
+                jetstream.get_from_leader(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.direct_get(jetstream.bucket_stream(subjects.webhooks())),
+            ),
+            hear=(f"{ns}.api.*.reply.*",),
+            answer=False,
         ),
         "streams": Permissions(
             say=(

@@ -71,6 +71,13 @@ class Left(msgspec.Struct, frozen=True, rename="camel"):
     reason: LeftReason
 
 
+class AppMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`data` of the event MESSAGE: an application's own, to a user or to everybody in a room."""
+
+    room: RoomId | msgspec.UnsetType = msgspec.UNSET
+    data: msgspec.Raw
+
+
 class RoomOnly(msgspec.Struct, frozen=True):
     """`data` of the reply to LEAVE."""
 

@@ -135,7 +135,7 @@ class Subjects:
         return jetstream.leader_elected(self.mailbox())
 
     def gateway(self, gateway: GatewayId, what: str) -> str:
-        """For one gateway: `close`, `alive`, or the prefix of the replies to its requests (`reply`)."""
+        """For one gateway: `close`, `alive`, `join`, or the prefix of the answers it gets (`reply`)."""
         return f"{self.namespace}.gateway.{token(gateway)}.{what}"
 
     def replies(self, service: str, instance: str) -> str:
@@ -291,6 +291,36 @@ class Keys:
         return "listener.*"
 
     @staticmethod
+    def standing(user: UserId) -> str:
+        """What the backend has decided about a user, whether it is connected or not."""
+        return f"standing.{token(user)}"
+
+    @staticmethod
+    def given(room: RoomId, user: UserId) -> str:
+        """That a user is a member of a room by the backend's word; the user's standing decides."""
+        return f"given.{token(room)}.{token(user)}"
+
+    @staticmethod
+    def given_in(room: RoomId) -> str:
+        """The pattern of all who are members of a room by the backend's word."""
+        return f"given.{token(room)}.*"
+
+    @staticmethod
+    def once(name: str) -> str:
+        """How a change of that name was answered."""
+        return f"once.{token(name)}"
+
+    @staticmethod
+    def members() -> tuple[str, str]:
+        """The patterns of all entries of all rooms, and of all who are members by the backend's word."""
+        return "room.*.*", "given.*.*"
+
+    @staticmethod
+    def sessions() -> str:
+        """The pattern of all sessions of all gateways."""
+        return "session.*.*"
+
+    @staticmethod
     def kinds() -> tuple[str, ...]:
         """The patterns of all keys that there are, each of one kind."""
         return (
@@ -304,6 +334,9 @@ class Keys:
             "timer.away.*.*",
             Keys.leases(),
             Keys.probe(),
+            "standing.*",
+            "given.*.*",
+            "once.*",
         )
 
     @staticmethod
@@ -324,6 +357,16 @@ def user_of_change(subject: str) -> UserId:
         ValueError: not such a subject.
     """
     return UserId(identifier(subject.rpartition(".")[2]))
+
+
+def room_and_user(key: str) -> tuple[RoomId, UserId]:
+    """Read the room and the user back from a `Keys.room` or a `Keys.given` key.
+
+    Raises:
+        ValueError: not such a key.
+    """
+    _, room, user = key.split(".")
+    return RoomId(identifier(room)), UserId(identifier(user))
 
 
 def users_of_pair(key: str) -> tuple[UserId, UserId]:
