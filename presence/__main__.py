@@ -71,7 +71,7 @@ async def _serve(
     process: Joined,
     tokens: Tokens | None,
 ) -> None:
-    _, ready, broker, requests = process
+    instance, ready, broker, requests = process
     streams = Streams(broker, subjects, settings, _keep_s(settings))
     await unless_stopped(stopping, streams.made())
     bucket = Bucket(broker, requests, subjects.namespace)
@@ -154,6 +154,7 @@ async def _serve(
             max_rooms,
             entitlement,
             refused=None if events is None else events.refused,
+            judge=instance,
             backend=handlers(Once(bucket), moderation, app_mail, overview),
         )
         consuming = background.create_task(timers.run())
@@ -170,6 +171,7 @@ async def _serve(
         async with BackgroundTasks() as answering:
             service = PresenceService(broker, subjects, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
+            preferred = await broker.subscribe(subjects.judge(instance), service.on_request)
             await unless_stopped(stopping, broker.settle())
             ready.clear(STARTING)
             await stopping.wait()
@@ -181,6 +183,7 @@ async def _serve(
             if keeping is not None:
                 keeping.cancel()
             ready.hold(STOPPING)
+            await broker.drain(preferred)
             await broker.drain(requested)
         ending.cancel()
         replacing.cancel()

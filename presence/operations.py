@@ -48,7 +48,7 @@ from tieline.wire.internal.sessions import (
     Replaced,
     Tell,
 )
-from tieline.wire.internal.signals import Check
+from tieline.wire.internal.signals import Check, Relay
 from tieline.wire.subjects import Keys
 
 ENDS_AT_ONCE: Final = 4
@@ -142,14 +142,17 @@ class Operations:
         entitlement: Entitlement | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         refused: Callable[[Check, str], None] | None = None,
+        judge: str = "",
         backend: Mapping[type[PresenceRequest], Handler] = NOTHING_MORE,
     ) -> None:
         """Take also the rooms that a user may be in at most, 0: any number; and what looks at tokens.
 
         None: gateways are believed in what tokens say. `refused` is told of each offer that is refused, and
-        by which name. `backend` carries out what the API asks (`presence.backend`).
+        by which name. `judge` is what verdicts name this process. `backend` carries out what the API asks
+        (`presence.backend`).
         """
         self._refused = refused
+        self._judge = judge
         self._log = log
         self._second_looks = second_looks
         self._turns = Turns(changes.negotiations, changes.clock)
@@ -309,8 +312,12 @@ class Operations:
         if self._refused is not None and ask.cmd == _OFFER and isinstance(judged[0].reply, Refused):
             self._refused(ask, judged[0].reply.reason)
         if len(asks) == 1:
-            return judged[0]
-        return Judged(series.answered(each.reply for each in judged))
+            return judged[0]._replace(reply=self._signed(judged[0].reply))
+        return Judged(series.answered(self._signed(each.reply) for each in judged))
+
+    def _signed(self, reply: PresenceReply) -> PresenceReply:
+        """Say who has judged, so that the pair's next signals come here, too."""
+        return msgspec.structs.replace(reply, by=self._judge) if isinstance(reply, Relay) else reply
 
     def _rule(self, ask: Check) -> Rule[Negotiation]:
         """Return the rule that judges one signal."""

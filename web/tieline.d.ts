@@ -99,7 +99,7 @@ declare class Target<Events> extends EventTarget {
 
 export interface Signal {
   direction: 'out' | 'ack' | 'in';
-  cmd: 'WEBRTC_OFFER' | 'WEBRTC_ANSWER' | 'WEBRTC_ICE_CANDIDATE' | 'WEBRTC_HANGUP';
+  cmd: 'WEBRTC_OFFER' | 'WEBRTC_ANSWER' | 'WEBRTC_ICE_CANDIDATE' | 'WEBRTC_HANGUP' | 'WEBRTC_INFO';
   peer: string;
   data: unknown;
   /** When, as performance.now() counts. */
@@ -109,6 +109,16 @@ export interface Signal {
   ms?: number;
 }
 
+export interface Missed {
+  peer: string;
+  /** `busy`: we were in another call, and it did not ring; else how the call has ended. */
+  reason: EndReason;
+  /** The one that rang; null if none did. */
+  call: Call | null;
+  /** When it was over, in Unix milliseconds. */
+  at: number;
+}
+
 /** checking: nothing has been heard from the server for some 12 s, and an answer is waited for. */
 export type ClientState = 'connected' | 'checking' | 'reconnecting' | 'closed';
 
@@ -116,6 +126,8 @@ export interface ClientEvents {
   state: ClientState;
   /** Somebody rings: `accept` or `decline`. */
   call: Call;
+  /** Somebody has rung, and nobody has accepted or declined it here. */
+  missed: Missed;
   /** The members of a room have changed, or their status. Changes that come together are one event. */
   roster: { room: string; members: Member[] };
   /** The connection is lost, and being made again. */
@@ -214,7 +226,11 @@ export interface Showing {
 
 export type Quality = 'good' | 'poor' | 'lost';
 
-export type CallState = 'ringing' | 'connecting' | 'connected' | 'interrupted' | 'ended';
+/**
+ * calling: it does not ring there yet; waiting: the other is away, and rung when back; ringing: there, or here. With a server or
+ * a client of version 0.1 a call rings as soon as the server has it.
+ */
+export type CallState = 'calling' | 'waiting' | 'ringing' | 'connecting' | 'connected' | 'interrupted' | 'ended';
 
 export type TrackKind = 'microphone' | 'camera' | 'screen';
 
@@ -233,6 +249,8 @@ export interface CallEvents {
   /** Whether the other speaks has changed. */
   speaking: boolean;
   ended: { reason: EndReason; by: 'me' | 'peer' | 'server' };
+  /** Whether the other is muted, as its client says, has changed. */
+  peermuted: boolean;
   /** Also: the browser does not play sound before somebody has clicked (NotAllowedError). */
   error: Error;
 }
@@ -265,6 +283,8 @@ export class Call extends Target<CallEvents> {
   readonly showing: Showing;
   /** How loud the other is played, from 0 to 1. */
   volume: number;
+  /** The same of the other, as its client says; false with one of version 0.1. */
+  readonly peerMuted: boolean;
   /** Answer a call that rings. Rejects, with NOT_RINGING for one that does not (any more), and if there is no microphone. */
   accept(options?: CallOptions): Promise<void>;
   decline(): Promise<void>;

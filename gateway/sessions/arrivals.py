@@ -162,7 +162,7 @@ class Arrivals:
         self._on_welcome(session, connection)
         metrics.SESSIONS_OPENED.labels(_how(admitted, resumed)).inc()
         token = admitted.resume if resumed and admitted.resume else secret
-        connection.welcome(response, session, welcome(session, token, resumed, missed.position))
+        connection.welcome(response, session, welcome(session, token, resumed, missed.place))
         self._delivery.release(session, missed)
         _log.info(
             "session opened",

@@ -248,6 +248,14 @@ def hangup(negotiation: Negotiation, incoming: Incoming) -> Outcome | ErrorCode:
     return Outcome(ended, _preceded(negotiation, incoming, call), call=call)
 
 
+def info(negotiation: Negotiation, incoming: Incoming) -> Outcome | ErrorCode:
+    """Forward what one of the two says of its end of the call. It is neither held nor remembered."""
+    if not negotiation.is_active:
+        return ErrorCode.NO_MATCHING_OFFER
+    call = negotiation.call
+    return Outcome(negotiation, _preceded(negotiation, incoming, call), call=call)
+
+
 def replay(negotiation: Negotiation, known: Remembered, target: UserId, now: int) -> Outcome:
     """Give a retried frame the answer that it got the first time, and deliver again what it caused.
 

@@ -346,6 +346,7 @@ def _begun(
         number=ask.number if isinstance(ask, Register) else 0,
         instead_of=ask.resume if isinstance(ask, OpenSession) else SecretHash(b""),
         began=facts.note if ask.secret else _asked_to_begin(ask),
+        tells=ask.tells,
     )
     rooms = {room: Membership(since.get(room, facts.now), entry) for room, entry in facts.entries.items()}
     if before is None:
@@ -409,6 +410,7 @@ def _online(user: User, ask: OpenSession | Register, note: int) -> User:
         status_changes=user.session.status_changes + 1,
         hears=ask.hears,
         is_named=ask.names_connection,
+        tells=ask.tells,
     )
     return msgspec.structs.replace(with_session(user, session), voice=ask.voice)
 

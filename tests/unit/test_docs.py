@@ -228,7 +228,7 @@ def test_the_configuration_names_no_variable_that_nobody_reads() -> None:
 
 
 def test_no_document_names_what_is_not_in_the_code() -> None:
-    places = ("api", "gateway", "router", "presence", "tieline", "deploy", "tests")
+    places = ("api", "gateway", "router", "presence", "tieline", "deploy", "tests", "web")
     files = [path for place in places for path in (ROOT / place).rglob("*") if path.suffix != ".md"]
     code = "\n".join(path.read_text(errors="replace") for path in files if path.is_file())
     named = {

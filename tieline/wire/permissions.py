@@ -85,7 +85,12 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
             answer=True,
         ),
         "router": Permissions(
-            say=(*_requests(subjects, RouterRequest), f"{ns}.user.*.*", subjects.mailbox_question()),
+            say=(
+                *_requests(subjects, RouterRequest),
+                f"{ns}.presence.*.check",
+                f"{ns}.user.*.*",
+                subjects.mailbox_question(),
+            ),
             hear=(f"{ns}.router.*.reply.*", f"{ns}.signal.* router", f"{ns}.changed.*"),
             answer=True,
         ),
@@ -110,6 +115,7 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.presence.*.inbox.*",
                 f"{ns}.presence.*.inbox.*.*",
                 f"{ns}.presence.* presence",
+                f"{ns}.presence.*.check",
             ),
             answer=True,
         ),

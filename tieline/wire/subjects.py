@@ -74,6 +74,10 @@ class Subjects:
         """One request to one presence process."""
         return f"{self.namespace}.presence.{op}"
 
+    def judge(self, instance: str) -> str:
+        """Checks for one presence process, which its verdicts name (`Relay.by`)."""
+        return f"{self.namespace}.presence.{token(instance)}.check"
+
     def presences(self) -> str:
         """Every presence request: what the presences' queue group listens to."""
         return f"{self.namespace}.presence.*"

@@ -254,7 +254,7 @@ function render() {
   if (!client) return;
   const now = calls();
   const isRung = !voice && call?.incoming && call.state === 'ringing';
-  const state = now.length === 0 ? (voice ? 'waiting' : 'idle') : isRung ? 'rung' : call?.state === 'ringing' ? 'ringing' : 'talking';
+  const state = now.length === 0 ? (voice ? 'waiting' : 'idle') : isRung ? 'rung' : isOpen(call) ? 'ringing' : 'talking';
   $('stage').dataset.state = state;
   document.title = isRung ? `☎ ${call.peer} – Tieline` : `${room} – Tieline`;
   renderTiles(now);
@@ -272,7 +272,7 @@ function render() {
   $('hangup').querySelector('span').textContent = word(isRung ? 'decline' : state === 'ringing' ? 'cancel' : voice ? 'leave' : 'hangup');
   if (isRung && document.activeElement === document.body) $('accept').focus({ preventScroll: true });
   ringBell(state);
-  const said = call ? `${call.peer}: ${word(call.state === 'ringing' ? (call.incoming ? 'called' : 'calling') : call.state)}` : last ? $('idle-title').textContent : '';
+  const said = call ? `${call.peer}: ${isOpen(call) ? statusOf(call) : word(call.state)}` : last ? $('idle-title').textContent : '';
   if ($('said').textContent !== said) $('said').textContent = said; // for users who hear the page
 }
 
@@ -293,8 +293,10 @@ function renderTiles(now) {
   }));
 }
 
+const isOpen = (one) => ['calling', 'waiting', 'ringing'].includes(one?.state);
+
 function statusOf(one) {
-  if (one.state === 'ringing') return word(one.incoming ? 'called' : 'calling');
+  if (isOpen(one)) return word(one.incoming ? 'called' : { calling: 'calling', waiting: 'awaited', ringing: 'rings' }[one.state]);
   if (one.state !== 'connected') return word(one.state);
   const seconds = Math.floor((performance.now() - one.connectedAt) / 1000) || 0;
   return `${String(Math.floor(seconds / 60)).padStart(2, '0')}:${String(seconds % 60).padStart(2, '0')}`;

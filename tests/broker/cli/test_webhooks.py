@@ -1,4 +1,4 @@
-"""`tieline webhooks` over a real broker: what is listed, shown and told again, or cannot be."""
+"""`tieline webhooks` over a real broker: what is listed, shown, told again, and what it says if it cannot."""
 
 import asyncio
 import json

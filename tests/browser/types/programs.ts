@@ -36,6 +36,8 @@ export async function right(): Promise<void> {
   await seen.screen();
   await seen.send(new Uint8Array(3));
   seen.volume = camera ? 0.5 : 1;
+  call.addEventListener('peermuted', ({ detail }) => console.log(detail === call.peerMuted, call.state === 'waiting'));
+  client.addEventListener('missed', ({ detail: { peer, reason, at } }) => console.log(peer, reason === 'busy', at + 1));
   const voice = client.enterVoice('tea', { video: true });
   await voice.screen();
   voice.addEventListener('ended', ({ detail }) => console.log(detail?.reason === 'VOICE_FULL'));
@@ -60,6 +62,8 @@ export function wrong(client: Client, call: Call, error: TielineError): void {
   call.addEventListener('ended', ({ detail }) => console.log(detail.reason === 'no-micro'));
   // @ts-expect-error
   console.log(call.state === 'connectet');
+  // @ts-expect-error
+  console.log(call.state === 'callling');
   // @ts-expect-error
   console.log(client.state === 'conected');
   // @ts-expect-error

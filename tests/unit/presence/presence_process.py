@@ -73,8 +73,13 @@ class PresenceProcess:
         entitlement: Entitlement | None = None,
         most_waited_for: int = ENDED_AT_ONCE,
         watches: bool = False,
+        judge: str = "",
     ) -> None:
-        """Make one; `watches`: it hears of each change of a user, and so keeps users."""
+        """Make one; `watches`: it hears of each change of a user, and so keeps users.
+
+        `judge` is what its verdicts name it.
+        """
+        self._judge = judge
         self._entitlement = entitlement
         self._policy: CandidatePolicy = policy
         self._max_members = max_members
@@ -134,6 +139,7 @@ class PresenceProcess:
             log,
             self.second_looks,
             entitlement=self._entitlement,
+            judge=self._judge,
             backend=self._backend(records, rosters),
         )
 

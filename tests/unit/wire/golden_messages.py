@@ -101,6 +101,7 @@ SAMPLES: Final = (
             (2, Accepted("held")),
             (3, Accepted("relayed", 4096)),
             (3, Accepted("relayed", 0, CALL)),
+            (3, Accepted("relayed", 0, CALL, "away", tells=True)),
             (3, Refused("INTERNAL")),
             (3, Refused("NO_MATCHING_OFFER", "replaced", CALL)),
             (127, SessionGone(replaced=False)),
@@ -221,6 +222,7 @@ SAMPLES: Final = (
         Relay("relayed", (Delivery(BOB, HIS, None), Delivery(ALICE, HERS, FRAME)), 5.0, (DIGEST,)),
     ),
     Sample("nothing to be delivered", REPLY, Relay("held", ())),
+    Sample("an offer to who is away", REPLY, Relay("relayed", (), call=CALL, target="away", tells=True)),
     Sample(
         "what belongs to a call",
         REPLY,

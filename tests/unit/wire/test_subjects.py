@@ -43,6 +43,7 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Subjects.gateway": (lambda text: SUBJECTS.gateway(GatewayId(text), "close"), (2,)),
     "Subjects.inbox": (lambda text: SUBJECTS.inbox("router", text), (2,)),
     "Subjects.replies": (lambda text: SUBJECTS.replies("router", text), (2,)),
+    "Subjects.judge": (lambda text: SUBJECTS.judge(text), (2,)),
     "Subjects.changed": (lambda text: SUBJECTS.changed(UserId(text)), (2,)),
     "Subjects, its namespace": (lambda text: Subjects(text).changed(PLAIN), (0,)),
     "Keys.user": (lambda text: Keys.user(UserId(text)), (1,)),
