@@ -8,9 +8,9 @@ import time
 from tieline.runtime.guard import BackgroundTasks, keep_going
 from tieline.runtime.ops import STARTING, STOPPING
 from tieline.runtime.process import joined, run, unless_stopped
+from tieline.webhook_bucket import Bucket, Unavailable, make_bucket
 from tieline.wire.subjects import Subjects
 from tieline.wire.webhooks import Endpoint
-from webhooks.bucket import Bucket, Unavailable, make_bucket
 from webhooks.delivery import Delivery
 from webhooks.sender import Sender
 from webhooks.settings import WebhookSettings, endpoint_of

@@ -16,10 +16,10 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from tieline import metrics
+from tieline.webhook_bucket import DEAD_TTL_S, Bucket, Conflict, Unavailable
 from tieline.wire import webhooks
 from tieline.wire.subjects import token
 from tieline.wire.webhooks import DeadLetter, Endpoint, Keys, Progress
-from webhooks.bucket import DEAD_TTL_S, Bucket, Conflict, Unavailable
 from webhooks.queue import Event, Queue, Wait
 from webhooks.sender import Sends
 from webhooks.stream import EventStream, News

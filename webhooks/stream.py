@@ -15,9 +15,9 @@ from tieline.runtime.broker import Broker
 from tieline.runtime.message import Message
 from tieline.runtime.once import NoAnswer
 from tieline.runtime.requests import Requests
+from tieline.webhook_bucket import TIMEOUT_S, Unavailable
 from tieline.wire import cloud_events, jetstream
 from tieline.wire.subjects import Subjects
-from webhooks.bucket import TIMEOUT_S, Unavailable
 from webhooks.queue import Event
 
 AT_ONCE: Final = 256

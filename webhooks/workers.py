@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from tieline import metrics
+from tieline.webhook_bucket import NOTHING, Bucket, Conflict, Record, Unavailable
 from tieline.wire import webhooks
 from tieline.wire.webhooks import Endpoint, EndpointId, Keys
-from webhooks.bucket import NOTHING, Bucket, Conflict, Record, Unavailable
 from webhooks.delivery import Delivery
 from webhooks.share import server_of
 

@@ -20,10 +20,10 @@ from tieline.runtime.broker import connect
 from tieline.runtime.once import NoAnswer
 from tieline.runtime.requests import Requests
 from tieline.runtime.settings import SettingsError, read_settings
+from tieline.webhook_bucket import TIMEOUT_S, Bucket, Conflict, Record, Unavailable
 from tieline.wire import jetstream, webhooks
 from tieline.wire.subjects import Subjects, identifier
 from tieline.wire.webhooks import DeadLetter, Endpoint, EndpointId
-from webhooks.bucket import TIMEOUT_S, Bucket, Conflict, Record, Unavailable
 from webhooks.settings import WebhookSettings, endpoint_of
 
 

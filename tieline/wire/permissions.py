@@ -120,7 +120,14 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
             answer=True,
         ),
         "api": Permissions(
-            say=_requests(subjects, BackendRequest), hear=(f"{ns}.api.*.reply.*",), answer=False
+            say=(
+                *_requests(subjects, BackendRequest),
+                jetstream.bucket_prefix(subjects.webhooks()) + WebhookKeys.endpoints(),
+                jetstream.get_from_leader(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.direct_get(jetstream.bucket_stream(subjects.webhooks())),
+            ),
+            hear=(f"{ns}.api.*.reply.*",),
+            answer=False,
         ),
         "streams": Permissions(
             say=(

@@ -85,6 +85,11 @@ class Keys:
         return f"endpoint.{token(endpoint)}"
 
     @staticmethod
+    def endpoints() -> str:
+        """The pattern of all endpoints."""
+        return "endpoint.*"
+
+    @staticmethod
     def progress(endpoint: EndpointId) -> str:
         """How far an endpoint has got."""
         return f"progress.{token(endpoint)}"
@@ -112,7 +117,7 @@ class Keys:
     @staticmethod
     def patterns() -> tuple[str, ...]:
         """The patterns of all keys that there are, each of one kind."""
-        return ("endpoint.*", "progress.*", "lease.*", "worker.*", "dead.*.*")
+        return (Keys.endpoints(), "progress.*", "lease.*", "worker.*", "dead.*.*")
 
 
 def problem_of_url(url: str, *, may_be_private: bool) -> str | None:

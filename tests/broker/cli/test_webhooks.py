@@ -13,9 +13,9 @@ from tieline.cli.__main__ import main
 from tieline.cli.exits import EXIT_OK
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
+from tieline.webhook_bucket import Bucket, make_bucket
 from tieline.wire import webhooks
 from tieline.wire.webhooks import DeadLetter, Endpoint, EndpointId, Keys, Progress
-from webhooks.bucket import Bucket, make_bucket
 from webhooks.stream import EventStream
 
 ONE = EndpointId("one")

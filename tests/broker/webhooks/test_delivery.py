@@ -13,10 +13,10 @@ from tests.support.receiver import SECRET, Receiver
 from tests.support.waiting import until, until_true
 from tieline import metrics
 from tieline.runtime.broker import Broker
+from tieline.webhook_bucket import Bucket, Conflict
 from tieline.wire import webhooks
 from tieline.wire.webhooks import Endpoint, EndpointId, Keys
 from webhooks import queue as queue_module
-from webhooks.bucket import Bucket, Conflict
 from webhooks.delivery import Delivery
 from webhooks.sender import Sender
 from webhooks.stream import EventStream, News

@@ -7,7 +7,7 @@ import pytest
 from tests.broker.webhooks.conftest import SUBJECTS, Events
 from tests.support.waiting import until
 from tieline.runtime.broker import Broker
-from webhooks.bucket import Unavailable
+from tieline.webhook_bucket import Unavailable
 from webhooks.stream import EventStream, News
 
 

@@ -9,9 +9,9 @@ import pytest
 from tests.broker.webhooks.conftest import Events
 from tests.support.receiver import SECRET, Receiver
 from tests.support.waiting import until
+from tieline.webhook_bucket import Bucket, Unavailable
 from tieline.wire import webhooks
 from tieline.wire.webhooks import Endpoint, EndpointId, Keys
-from webhooks.bucket import Bucket, Unavailable
 from webhooks.delivery import Delivery
 from webhooks.sender import Sender
 from webhooks.share import server_of

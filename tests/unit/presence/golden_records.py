@@ -167,9 +167,9 @@ SAMPLES: Final = (
         Negotiation(
             True,
             call=CALL,
-            course=Course(ALICE, AT, AT + 1, AT + 2, answered_by_caller=True, wakes=True),
+            course=Course(ALICE, AT, AT + 1, AT + 2, answered_by_caller=True),
             facts=(
-                CallFact("call.offered", AT, CALL, ALICE, wakes=True, offered_at=AT),
+                CallFact("call.offered", AT, CALL, ALICE, offered_at=AT),
                 CallFact("call.ringing", AT + 1, CALL, ALICE, False, offered_at=AT),
                 CallFact("call.answered", AT + 2, CALL, ALICE, True, offered_at=AT, answered_at=AT + 2),
                 CallFact("call.established", AT + 2, CALL, ALICE, True, offered_at=AT, answered_at=AT + 2),
@@ -178,7 +178,7 @@ SAMPLES: Final = (
             ),
         ),
     ),
-    Sample("a call that has begun", NEGOTIATION, Negotiation(course=Course(BOB, AT + 5, wakes=True))),
+    Sample("a call that has begun", NEGOTIATION, Negotiation(course=Course(BOB, AT + 5))),
     Sample("a roster entry", ENTRY, RosterEntry(HERS, AT)),
     Sample("a roster entry of a gateway that hears the log", ENTRY, RosterEntry(HERS, AT, hears=True)),
     Sample("nothing is negotiated", NEGOTIATION, Negotiation()),

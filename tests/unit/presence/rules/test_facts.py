@@ -17,7 +17,7 @@ from presence.rules.effects import (
     SessionEnded,
     StatusChanged,
 )
-from presence.rules.fact import CallFact, Course, MemberFact
+from presence.rules.fact import CallFact, MemberFact
 from presence.rules.facts import MOST_KEPT, events_of_calls, events_of_user, keeping
 from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.negotiation import end
@@ -237,9 +237,3 @@ def test_the_same_fact_has_the_same_name_and_another_one_another() -> None:
     later = msgspec.structs.replace(NOTHING, facts=(CallFact("call.offered", NOW + 1, CALL, ALICE),))
     names = [next(events_of_calls("blue", ALICE, BOB, record)).id for record in (one, one, later)]
     assert names[0] == names[1] != names[2]
-
-
-def test_a_call_that_wakes_says_so() -> None:
-    assert Course(ALICE, NOW).wakes is False
-    record = msgspec.structs.replace(NOTHING, facts=(CallFact("call.offered", NOW, CALL, ALICE, wakes=True),))
-    assert msgspec.to_builtins(next(events_of_calls("blue", ALICE, BOB, record)))["data"]["wakes"] is True

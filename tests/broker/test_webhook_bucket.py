@@ -6,7 +6,7 @@ from tests.broker.webhooks.conftest import SUBJECTS
 from tests.support.waiting import until_true
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
-from webhooks.bucket import NOTHING, Bucket, Conflict, Unavailable, make_bucket
+from tieline.webhook_bucket import NOTHING, Bucket, Conflict, Unavailable, make_bucket
 
 
 async def test_a_record_is_changed_by_its_revision_alone(bucket: Bucket) -> None:
