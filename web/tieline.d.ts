@@ -119,6 +119,7 @@ export interface ClientEvents {
   /** Something that nobody waits for has failed; NO_TOKEN and UNUSABLE_TOKEN once for each connection that is lost. */
   error: TielineError;
   /** The token is about to expire. With a function as `token` nothing needs to be done. */
+  message: { room?: string; data: unknown };
   tokenexpiring: { expiresAt: number };
   /** A message of a call was sent, acknowledged or received: for showing, and for finding out what is slow. */
   signal: Signal;

@@ -15,6 +15,7 @@ import msgspec
 from tieline.client.errors import Unreadable
 from tieline.client.events import (
     Answer,
+    AppMessage,
     Candidate,
     ErrorEvent,
     Hangup,
@@ -100,6 +101,7 @@ _SERVER_EVENTS: Final = {
     "MEMBER_JOINED": MemberJoined,
     "MEMBER_LEFT": MemberLeft,
     "MEMBER_UPDATED": MemberUpdated,
+    "MESSAGE": AppMessage,
     "TOKEN_EXPIRING": TokenExpiring,
     "RECONNECT": Reconnect,
 }
