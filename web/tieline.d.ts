@@ -145,6 +145,7 @@ export interface ClientEvents {
   /** Something that nobody waits for has failed; NO_TOKEN and UNUSABLE_TOKEN once for each connection that is lost. */
   error: TielineError;
   /** The token is about to expire. With a function as `token` nothing needs to be done. */
+  message: { room?: string; data: unknown };
   tokenexpiring: { expiresAt: number };
   /** What others say is heard, or the browser plays nothing before a click or a key: then it is played, or by `playSound`. */
   sound: 'playing' | 'blocked';

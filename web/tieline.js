@@ -54,7 +54,7 @@ const SIGNALS = new Set(['WEBRTC_OFFER', 'WEBRTC_ANSWER', 'WEBRTC_ICE_CANDIDATE'
 const [OFFER, ANSWER, CANDIDATE, HANGUP, INFO] = SIGNALS;
 const OPEN = new Set(['calling', 'waiting', 'ringing']); // states of a call that nobody has accepted yet
 const CHANGES = { MEMBER_JOINED: 'joined', MEMBER_LEFT: 'left', MEMBER_UPDATED: 'updated' }; // of one member
-const EVENTS = new Set([...Object.keys(CHANGES), 'ROOM_CHANGED', 'TOKEN_EXPIRING', 'RECONNECT']);
+const EVENTS = new Set([...Object.keys(CHANGES), 'ROOM_CHANGED', 'MESSAGE', 'TOKEN_EXPIRING', 'RECONNECT']);
 const WRONGLY_SPOKEN = new Set([1000, 1002, 1003, 1007, 1009]); // close codes below 4000 that are final
 const TRY_AGAIN = new Set(['INTERNAL', 'RATE_LIMITED']); // refusals after which the same frame may succeed
 const NO_MICROPHONE = new Set([ // names of errors of getUserMedia
@@ -1044,6 +1044,7 @@ export class Client extends EventTarget {
     if (SIGNALS.has(cmd)) return this.#hearSignal(cmd, data.from, data.data, this._namesCalls ? data.call : undefined);
     if (cmd === 'TOKEN_EXPIRING') return this.#refreshToken(data);
     if (cmd === 'RECONNECT') return;
+    if (cmd === 'MESSAGE') return emit(this, 'message', data); // { room, data }, of the application's backend
     if (!data.members) return this.#change(changeIn(cmd, data));
     this.#list(data.room, { data }).catch((error) => emit(this, 'error', error)); // we were away for too long
   }
