@@ -162,7 +162,8 @@ class System:
     def _end(self) -> dict[str, int]:
         """End all processes; returns the exit statuses of those that did not end in order."""
         ended: dict[str, int] = {}
-        for kind in ("webhooks", "api", "gateway", "router", "presence"):  # each kind needs the next to end in order
+        # Each kind needs the next to end in order.
+        for kind in ("webhooks", "api", "gateway", "router", "presence"):
             for process in self.all(kind):
                 process.terminate()
             ended |= {f"{kind} {process.pid}": process.wait() for process in self.all(kind)}
