@@ -8,6 +8,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -17,7 +18,7 @@ from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.records import Guess, Records
 from presence.room_log import RoomLog
-from presence.rules import entitled, holding, room, series, session, signals
+from presence.rules import entitled, holding, room, series, session, signals, standing
 from presence.rules.change import Facts, Rule, Step
 from presence.rules.entitled import Entitled
 from presence.rules.negotiated import Negotiation
@@ -47,7 +48,7 @@ from tieline.wire.internal.sessions import (
     Replaced,
     Tell,
 )
-from tieline.wire.internal.signals import Check
+from tieline.wire.internal.signals import Check, Relay
 from tieline.wire.subjects import Keys
 
 ENDS_AT_ONCE: Final = 4
@@ -87,10 +88,21 @@ UserRule = Callable[[AskT, User | None, Mapping[UserId, User], Facts], Step[User
 Handler = Callable[..., Awaitable[PresenceReply]]
 """Takes a request of one kind, and carries it out."""
 
+NOTHING_MORE: Final[Mapping[type[PresenceRequest], Handler]] = MappingProxyType({})
+
 
 def _lease(ask: OpenSession | Register) -> tuple[str, ...]:
     """Name the key that says whether the asking gateway has its lease, if the gateway is to be held to it."""
     return (Keys.lease_timer(ask.gateway),) if ask.asked else ()
+
+
+def _standing(ask: OfUser) -> tuple[str, ...]:
+    """Name the key that says what the backend has decided about the user."""
+    return (Keys.standing(ask.user),)
+
+
+def _lease_and_standing(ask: OpenSession | Register) -> tuple[str, ...]:
+    return (*_lease(ask), *_standing(ask))
 
 
 def _guess(ask: Check) -> Guess:
@@ -129,11 +141,18 @@ class Operations:
         max_rooms: int = 0,
         entitlement: Entitlement | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        refused: Callable[[Check, str], None] | None = None,
+        judge: str = "",
+        backend: Mapping[type[PresenceRequest], Handler] = NOTHING_MORE,
     ) -> None:
         """Take also the rooms that a user may be in at most, 0: any number; and what looks at tokens.
 
-        None: gateways are believed in what tokens say.
+        None: gateways are believed in what tokens say. `refused` is told of each offer that is refused, and
+        by which name. `judge` is what verdicts name this process. `backend` carries out what the API asks
+        (`presence.backend`).
         """
+        self._refused = refused
+        self._judge = judge
         self._log = log
         self._second_looks = second_looks
         self._turns = Turns(changes.negotiations, changes.clock)
@@ -151,33 +170,39 @@ class Operations:
 
         self._reading = Together(self._read_together, OPENED_TOGETHER)
         self._begin: Callable[[OpenSession], Awaitable[PresenceReply]] = self._by_token(
-            begin,
+            standing.opening(begin),
             lambda ask: session.within_limit(ask, max_rooms).join,
-            also=_lease,
+            also=_lease_and_standing,
             leaves_calls=True,
             together=True,
         )
         self._restore: Callable[[Register], Awaitable[PresenceReply]] = self._by_token(
-            session.register, lambda ask: tuple(ask.rooms), also=_lease, confirmed=True
+            standing.registering(session.register),
+            also=_lease_and_standing,
+            confirmed=True,
         )
-        join: UserRule[JoinRoom] = functools.partial(room.join, max_rooms=max_rooms)
+        by_word: UserRule[JoinRoom] = functools.partial(room.join, max_rooms=max_rooms)
+        by_token = by_word
         list_members: UserRule[ListMembers] = room.list_members
         if entitlement is not None:
-            join, list_members = entitled.in_time(entitled.joining(join)), entitled.in_time(list_members)
+            by_word, list_members = entitled.in_time(by_word), entitled.in_time(list_members)
+            by_token = entitled.in_time(entitled.joining(by_token))
+        join = standing.joining(by_token, by_word)
         self._gateways = gateways
         self._under_way: dict[OpenSession | EndSession, asyncio.Future[PresenceReply | None]] = {}
         self._table: dict[type[PresenceRequest], Handler] = {
             OpenSession: self._open,
             EndSession: self._end,
             Register: self._register,
-            Regrant: self._by_token(session.regrant),
+            Regrant: self._by_token(standing.regranting(session.regrant), also=_standing),
             Tell: self._on_user(session.tell, confirmed=True),
             FindReplaced: self._find_replaced,
-            JoinRoom: self._counted(self._on_user(join, lambda ask: (ask.room,))),
+            JoinRoom: self._counted(self._on_user(join, lambda ask: (ask.room,), also=_standing)),
             LeaveRoom: self._on_user(room.leave),
             ListMembers: self._on_user(holding.by_its_gateway(list_members)),
             KeepLease: gateways.keep_lease,
             Retell: self._retell,
+            **backend,
         }
         self._retell_pace = RetellPace()
 
@@ -260,8 +285,8 @@ class Operations:
     async def _read_together(
         self, _kind: None, each: list[tuple[str, ...]]
     ) -> dict[tuple[str, ...], dict[str, Record]]:
-        """Read the keys that several look at, and give each its own."""
-        found = await self._records.store.read(*dict.fromkeys(key for keys in each for key in keys))
+        """Read the keys that several look at, but for users who are remembered, and give each its own."""
+        found = await self._records.recall_or_read(dict.fromkeys(key for keys in each for key in keys))
         return {keys: {key: found[key] for key in keys if key in found} for keys in each}
 
     def _counted(
@@ -284,9 +309,15 @@ class Operations:
         judged = await self._turns.judge(
             ask.user, ask.to, rules, until_ms, guess=_guess(ask), name=_name(ask)
         )
+        if self._refused is not None and ask.cmd == _OFFER and isinstance(judged[0].reply, Refused):
+            self._refused(ask, judged[0].reply.reason)
         if len(asks) == 1:
-            return judged[0]
-        return Judged(series.answered(each.reply for each in judged))
+            return judged[0]._replace(reply=self._signed(judged[0].reply))
+        return Judged(series.answered(self._signed(each.reply) for each in judged))
+
+    def _signed(self, reply: PresenceReply) -> PresenceReply:
+        """Say who has judged, so that the pair's next signals come here, too."""
+        return msgspec.structs.replace(reply, by=self._judge) if isinstance(reply, Relay) else reply
 
     def _rule(self, ask: Check) -> Rule[Negotiation]:
         """Return the rule that judges one signal."""
@@ -341,7 +372,7 @@ class Operations:
 
     async def _lose(self, ask: EndSession) -> Done:
         ends = (ask, *ask.also)
-        found = await self._records.store.read(*dict.fromkeys(Keys.user(end.user) for end in ends))
+        found = await self._records.recall_or_read(dict.fromkeys(Keys.user(end.user) for end in ends))
 
         async def lose(end: EndSession) -> None:
             rule = functools.partial(session.lose_connection, end, self._resume_window_s)

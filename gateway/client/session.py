@@ -63,6 +63,9 @@ FINAL_CLOSES: Final = frozenset(
 FATES: Final = frozenset(get_args(CallFate))
 """What a client is told of a call; another word is that of a newer presence."""
 
+STATUSES: Final = frozenset(("online", "away"))
+"""What it is told of whom it calls; the same."""
+
 HEAVY_S: Final = 0.75
 """Of its user's budget: more than who comes into a room has used up, or who says what it could not say for
 seconds. Whoever owes more than that lets others go first."""
@@ -122,7 +125,7 @@ class Session:
         self.batches = batches
         """The client takes the changes of rooms together, and lists in pages."""
         self.calls = calls
-        """The client says and hears which call a message is about."""
+        """The client says and hears which call a message is about, and how it is at the other end."""
         self.offer_timeout_s = 0.0
         """How long presence lets an offer wait; 0: it does not say."""
         self.places = places
@@ -296,8 +299,11 @@ class Session:
             case Accepted(ack=ack, call=call):
                 if ack == "held":
                     self._charge(prices.HELD)
-                told = call if self.calls else ""
-                frame = replies.ack(ask.request_id, ask.cmd, ack, told) if self.acks else b""
+                status = reply.target if reply.target in STATUSES else ""
+                told = (call, status) if self.calls else ("", "")
+                frame = b""
+                if self.acks:
+                    frame = replies.ack(ask.request_id, ask.cmd, ack, *told, tells=reply.tells)
                 return Say(frame, ask.request_id, ask.cmd, ack, call=call or ask.signal.call)
             case None | Refused(refusal=ErrorCode.INTERNAL) if self.acks:
                 self.order.interrupt(ask.signal.to, ask.signal.frame)
@@ -369,6 +375,7 @@ class Session:
             asked=self.asked,
             resume_asked=asked_of(resume) if resume else 0,
             token=self.token,
+            tells=self.calls,
         )
 
     def opened(self, reply: Opened, secret: SecretHash) -> None:
@@ -394,6 +401,7 @@ class Session:
             asked=asked,
             number=number,
             token=self.token,
+            tells=self.calls,
         )
 
     def ending(self, close_code: int, at: float = 0.0) -> EndSession:

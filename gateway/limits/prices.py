@@ -48,5 +48,13 @@ CONNECT_ROOM: Final = 5.0
 RESUME: Final = 15.0
 """A session goes on, and others are told."""
 
-SIGNALS: Final = {"WEBRTC_OFFER": OFFER, "WEBRTC_ANSWER": ANSWER, "WEBRTC_HANGUP": HANGUP}
+INFO: Final = 2.0
+"""Presence reads, and writes nothing."""
+
+SIGNALS: Final = {
+    "WEBRTC_OFFER": OFFER,
+    "WEBRTC_ANSWER": ANSWER,
+    "WEBRTC_HANGUP": HANGUP,
+    "WEBRTC_INFO": INFO,
+}
 """Of the signals that cost more than a candidate."""

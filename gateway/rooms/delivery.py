@@ -123,6 +123,7 @@ class RoomDelivery:
             feed,
             batches=session.batches,
             places=session.places,
+            on_put_out=lambda room: session.rooms.pop(room, None),
         )
         self._memberships.add(seats)
         for name in session.rooms:

@@ -5,6 +5,7 @@ all its rooms are told up to one number together (`gateway.rooms.changes.in_one_
 a signal, it is told what is stored before that (`gateway.delivery.feed`).
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from gateway.client.frames import Framed
@@ -139,7 +140,7 @@ class Seat:
         self.position = up_to
         self._is_late = False
         if 0 < self._until <= up_to:
-            self.owner.leave(self.room.name)
+            self.owner.put_out(self.room.name)
         return told
 
     def _take_list(self, up_to: int) -> Told | None:
@@ -159,6 +160,7 @@ class Seats:
 
     __slots__ = (
         "_most_told",
+        "_on_put_out",
         "_rooms",
         "_sink",
         "batches",
@@ -178,11 +180,14 @@ class Seats:
         *,
         batches: bool,
         places: bool = False,
+        on_put_out: Callable[[RoomId], object] = lambda _: None,
     ) -> None:
         """`batches`: the client is told all changes of a moment in one event, not each in its own.
 
-        `places`: it is told the place of each event.
+        `places`: it is told the place of each event. `on_put_out` is told when it has been told that it is no
+        member of a room any more, which it has not asked for.
         """
+        self._on_put_out = on_put_out
         self.user = user
         self.session = session
         self.connection = connection
@@ -233,6 +238,11 @@ class Seats:
         seat = self._rooms.pop(room, None)
         if seat is not None:
             seat.room.seats.pop(self.connection, None)
+
+    def put_out(self, room: RoomId) -> None:
+        """Give a seat up that was taken away."""
+        self.leave(room)
+        self._on_put_out(room)
 
     def leave_all(self) -> list[tuple[RoomId, int]]:
         """Give all seats up: the connection is gone. Returns the rooms, and how far each was told."""

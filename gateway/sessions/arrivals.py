@@ -60,6 +60,10 @@ class _Replaced(Exception):
     """The client wants to resume a session that was replaced by a newer one, which lives."""
 
 
+class _Banned(Exception):
+    """The backend does not let the user connect now."""
+
+
 class _Unentitled(Exception):
     """Presence does not find good the token that was good here: it may have ended, or be judged otherwise."""
 
@@ -198,6 +202,10 @@ class Arrivals:
                 connection.refuse(response, CloseCode.REPLACED)
                 self._departures.begin_departure(session, NO_CLOSE_FRAME)
                 return None
+            except _Banned:
+                connection.deny(HandshakeError.BANNED)
+                self._departures.begin_departure(session, NO_CLOSE_FRAME)
+                return None
             except _Unentitled:
                 _log.warning("session not opened: presence refuses the token", extra={"user": session.user})
                 connection.deny(HandshakeError.UNAUTHORIZED)
@@ -270,6 +278,7 @@ class Arrivals:
             NoAnswer: presence does not answer, or says that another connection has the session by now.
             HasGone: the client has given up.
             _Replaced: the client's session was replaced by one that lives.
+            _Banned: the backend does not let the user in.
             _Unentitled: presence does not take the token.
         """
         anew_until = deadline + ANSWERING_S - HANDSHAKE_S + ANEW_S
@@ -286,6 +295,8 @@ class Arrivals:
                     return reply
                 case SessionGone(replaced=True) if opening.asked:
                     raise _Replaced
+                case Refused(reason=HandshakeError.BANNED.name):
+                    raise _Banned
                 case Refused(refusal=ErrorCode.BAD_TOKEN):
                     raise _Unentitled
                 case Outdated(revision=0) if self._loop.time() < deadline:

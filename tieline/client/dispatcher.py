@@ -21,6 +21,7 @@ from tieline.client.events import (
     ErrorEvent,
     Event,
     Hangup,
+    Info,
     MemberJoined,
     MemberLeft,
     MemberUpdated,
@@ -98,7 +99,7 @@ class Dispatcher:
             self._stats.duplicates += 1
             return None
         match message:
-            case Offer() | Answer() | Candidate() | Hangup():
+            case Offer() | Answer() | Candidate() | Hangup() | Info():
                 self._hear(message)
             case RoomBatch():
                 self._change_room(batch(message.changed, message.request_id))
@@ -119,6 +120,7 @@ class Dispatcher:
         self.inbox.put(event)
         if rings:
             self._ring(event.sender, event.call)
+            self._send("WEBRTC_INFO", event.sender, {"ringing": True}, event.call)
 
     def _on_read(self, event: Event) -> None:
         if self.calls is not None and isinstance(event, SignalEvent) and event.call:
@@ -142,12 +144,14 @@ class Dispatcher:
             return
         self.calls.give_up(user, call)
         self.inbox.put(Hangup(user, "timeout", server=False, call=call))
-        body = messages.signal_data(self.session.welcome.user_id, user, {"reason": "timeout"}, call)
+        self._send("WEBRTC_HANGUP", user, {"reason": "timeout"}, call)
+
+    def _send(self, cmd: str, to: UserId, data: object, call: CallId) -> None:
+        """Send what changes nothing here: if it is refused, the call is over anyway."""
+        body = messages.signal_data(self.session.welcome.user_id, to, data, call)
         request_id = self._pending.next_id()
-        frame = messages.encode(request_id, "WEBRTC_HANGUP", body)
-        self._pending.send(
-            PendingRequest(request_id, "WEBRTC_HANGUP", frame, on_answer=lambda _: None)  # it is over anyway
-        )
+        frame = messages.encode(request_id, cmd, body)
+        self._pending.send(PendingRequest(request_id, cmd, frame, on_answer=lambda _: None))
 
     def _part(self) -> None:
         """End the calls with users who are met in no room any more: the server tells it to them alone."""

@@ -31,7 +31,7 @@ MAX_PAGE: Final = 1_000
 
 
 class SignalBody(msgspec.Struct, frozen=True, gc=False):
-    """`data` of the four WEBRTC commands; the server never reads the `data` in it."""
+    """`data` of the WEBRTC commands; the server never reads the `data` in it."""
 
     sender: UserId = msgspec.field(name="from")
     to: UserId
@@ -88,6 +88,10 @@ class Hangup(Signal, frozen=True, gc=False, tag="WEBRTC_HANGUP"):
     """End the negotiation with the target."""
 
 
+class Info(Signal, frozen=True, gc=False, tag="WEBRTC_INFO"):
+    """Say how it is at this end of the call: that it rings, that nothing is sent."""
+
+
 class Join(_FromClient, frozen=True, gc=False, tag="JOIN"):
     """Become a member of a room."""
 
@@ -125,7 +129,7 @@ class RefreshToken(_FromClient, frozen=True, gc=False, tag="REFRESH_TOKEN"):
 
 
 ClientMessage = (
-    Offer | Answer | Candidate | Hangup | Join | Leave | Members | Ping | IceServers | RefreshToken
+    Offer | Answer | Candidate | Hangup | Info | Join | Leave | Members | Ping | IceServers | RefreshToken
 )
 
 
@@ -146,6 +150,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "WEBRTC_ANSWER": Command(Answer, "user", "", ("relayed",)),
     "WEBRTC_ICE_CANDIDATE": Command(Candidate, "user", "", ("relayed", "held")),
     "WEBRTC_HANGUP": Command(Hangup, "user", "", ("relayed",)),
+    "WEBRTC_INFO": Command(Info, "user", "", ("relayed",)),
     "JOIN": Command(Join, "room", "JOIN"),
     "LEAVE": Command(Leave, "room", "LEAVE"),
     "MEMBERS": Command(Members, "room", "MEMBERS"),

@@ -71,6 +71,13 @@ class Left(msgspec.Struct, frozen=True, rename="camel"):
     reason: LeftReason
 
 
+class AppMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`data` of the event MESSAGE: an application's own, to a user or to everybody in a room."""
+
+    room: RoomId | msgspec.UnsetType = msgspec.UNSET
+    data: msgspec.Raw
+
+
 class RoomOnly(msgspec.Struct, frozen=True):
     """`data` of the reply to LEAVE."""
 
@@ -183,6 +190,8 @@ class _Success(msgspec.Struct, frozen=True, kw_only=True):
 class _Ack(_Success, frozen=True, kw_only=True):
     ack: Literal["relayed", "held"]
     call: str | msgspec.UnsetType = msgspec.UNSET
+    status: str | msgspec.UnsetType = msgspec.UNSET
+    tells: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Error(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,9 +215,28 @@ def success(request_id: str, cmd: str, data: object) -> bytes:
     return _encoder.encode(_Success(request_id=request_id, cmd=cmd, data=data))
 
 
-def ack(request_id: str, cmd: str, kind: Literal["relayed", "held"], call: str = "") -> bytes:
-    """Encode the ack for a sender that asked for acks: its message is safe. `call`: which it belongs to."""
-    told = _Ack(request_id=request_id, cmd=cmd, data=None, ack=kind, call=call or msgspec.UNSET)
+def ack(
+    request_id: str,
+    cmd: str,
+    kind: Literal["relayed", "held"],
+    call: str = "",
+    status: str = "",
+    *,
+    tells: bool = False,
+) -> bytes:
+    """Encode the ack for a sender that asked for acks: its message is safe. `call`: which it belongs to.
+
+    That of an offer says also the `status` of its target, and whether that one `tells` when it rings.
+    """
+    told = _Ack(
+        request_id=request_id,
+        cmd=cmd,
+        data=None,
+        ack=kind,
+        call=call or msgspec.UNSET,
+        status=status or msgspec.UNSET,
+        tells=tells if status else msgspec.UNSET,
+    )
     return _encoder.encode(told)
 
 

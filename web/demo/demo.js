@@ -1,7 +1,7 @@
 /** The demo: who is in a room, and talking with them. What it shows of calls comes from tieline.js alone. */
 
 import { connect } from '/tieline.js';
-import { Bell, LevelMeter, Plot, audio } from '/meters.js';
+import { Bell, HeardMeter, MicrophoneMeter, Plot, audio } from '/meters.js';
 import { Timeline } from '/timeline.js';
 import { language, reasonWord, speak, word } from '/words.js';
 
@@ -107,8 +107,7 @@ function reset(peer) {
 function watch(watched) {
   watched.addEventListener('state', render);
   watched.addEventListener('track', () => {
-    levels.get(watched)?.close();
-    levels.set(watched, new LevelMeter(watched.remote));
+    levels.set(watched, new HeardMeter(watched));
     watched.mute(isMuted);
   });
   watched.addEventListener('error', ({ detail }) => {
@@ -120,10 +119,9 @@ function watch(watched) {
       watched.connectedAt ??= performance.now();
       if (notice?.isPassing) notify(null);
     }
-    if (watched.local && !ownLevel) ownLevel = new LevelMeter(watched.local);
+    if (watched.local && !ownLevel) ownLevel = new MicrophoneMeter(watched.local);
   });
   watched.addEventListener('ended', ({ detail }) => {
-    levels.get(watched)?.close();
     levels.delete(watched);
     if (call === watched) {
       call = null;
@@ -256,7 +254,7 @@ function render() {
   if (!client) return;
   const now = calls();
   const isRung = !voice && call?.incoming && call.state === 'ringing';
-  const state = now.length === 0 ? (voice ? 'waiting' : 'idle') : isRung ? 'rung' : call?.state === 'ringing' ? 'ringing' : 'talking';
+  const state = now.length === 0 ? (voice ? 'waiting' : 'idle') : isRung ? 'rung' : isOpen(call) ? 'ringing' : 'talking';
   $('stage').dataset.state = state;
   document.title = isRung ? `☎ ${call.peer} – Tieline` : `${room} – Tieline`;
   renderTiles(now);
@@ -274,7 +272,7 @@ function render() {
   $('hangup').querySelector('span').textContent = word(isRung ? 'decline' : state === 'ringing' ? 'cancel' : voice ? 'leave' : 'hangup');
   if (isRung && document.activeElement === document.body) $('accept').focus({ preventScroll: true });
   ringBell(state);
-  const said = call ? `${call.peer}: ${word(call.state === 'ringing' ? (call.incoming ? 'called' : 'calling') : call.state)}` : last ? $('idle-title').textContent : '';
+  const said = call ? `${call.peer}: ${isOpen(call) ? statusOf(call) : word(call.state)}` : last ? $('idle-title').textContent : '';
   if ($('said').textContent !== said) $('said').textContent = said; // for users who hear the page
 }
 
@@ -295,8 +293,10 @@ function renderTiles(now) {
   }));
 }
 
+const isOpen = (one) => ['calling', 'waiting', 'ringing'].includes(one?.state);
+
 function statusOf(one) {
-  if (one.state === 'ringing') return word(one.incoming ? 'called' : 'calling');
+  if (isOpen(one)) return word(one.incoming ? 'called' : { calling: 'calling', waiting: 'awaited', ringing: 'rings' }[one.state]);
   if (one.state !== 'connected') return word(one.state);
   const seconds = Math.floor((performance.now() - one.connectedAt) / 1000) || 0;
   return `${String(Math.floor(seconds / 60)).padStart(2, '0')}:${String(seconds % 60).padStart(2, '0')}`;

@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.client.numbering import Numbering
 from presence.rules.user import User
+from presence.service import OfNoUser
 from tests.unit.presence.cluster import ROOMS, USERS, Act, Cluster
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
@@ -341,7 +342,7 @@ class Gateways:
         if not late:
             return None
         request = late[-1 - back % len(late)].request
-        assert not isinstance(request, FindReplaced | KeepLease)  # these are never asked here
+        assert not isinstance(request, FindReplaced | KeepLease | OfNoUser)  # these are never asked here
         users = (request.user, request.to) if isinstance(request, Check) else (request.user,)
         act = Act(frozenset(users), lambda process: process.ask(request), request=request, is_copy=True)
         if isinstance(request, Check):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from presence.records import encode, entry_in, negotiation_in, user_in
+from presence.rules import standing
 from presence.rules.effects import (
     CallEnded,
     Changed,
@@ -23,7 +24,9 @@ from presence.rules.effects import (
     SessionEnded,
     StatusChanged,
 )
+from presence.rules.fact import CallFact, Course, MemberFact
 from presence.rules.negotiated import HeldCandidate, Negotiation, Remembered, WaitingOffer, apart
+from presence.rules.standing import Standing
 from presence.rules.user import Grant, Membership, Owed, RosterEntry, Session, User
 from presence.store import Record
 from tests.support.golden import Codec, Golden, Sample
@@ -48,7 +51,7 @@ OFFER, ANSWER, CANDIDATE = (FrameDigest(bytes(range(start, start + 16))) for sta
 CALL = CallId("0123456789abcdef")
 AT = 1_700_000_000_000
 
-USER, NEGOTIATION, ENTRY = "user", "negotiation", "roster entry"
+USER, NEGOTIATION, ENTRY, STANDING = "user", "negotiation", "roster entry", "standing"
 
 SAMPLES: Final = (
     Sample(
@@ -143,6 +146,39 @@ SAMPLES: Final = (
             ),
         ),
     ),
+    Sample(
+        "a user of whom something is to be told",
+        USER,
+        User(
+            (Session(HERS, GATEWAY, CONNECTION, NONE, "online"),),
+            True,
+            {LOBBY: Membership(AT, 5)},
+            facts=(
+                MemberFact("member.joined", AT, HERS, 1),
+                MemberFact("member.left", AT, HIS, 5, (ROOM, LOBBY), "kicked"),
+                MemberFact("member.away", AT, HERS, 2),
+                MemberFact("member.back", AT, HERS, 3),
+            ),
+        ),
+    ),
+    Sample(
+        "a call of which something is to be told",
+        NEGOTIATION,
+        Negotiation(
+            True,
+            call=CALL,
+            course=Course(ALICE, AT, AT + 1, AT + 2, answered_by_caller=True, wakes=True),
+            facts=(
+                CallFact("call.offered", AT, CALL, ALICE, wakes=True, offered_at=AT),
+                CallFact("call.ringing", AT + 1, CALL, ALICE, False, offered_at=AT),
+                CallFact("call.answered", AT + 2, CALL, ALICE, True, offered_at=AT, answered_at=AT + 2),
+                CallFact("call.established", AT + 2, CALL, ALICE, True, offered_at=AT, answered_at=AT + 2),
+                CallFact("call.ended", AT + 3, CALL, ALICE, None, "left", AT, AT + 2),
+                CallFact("call.unanswered", AT + 3, CALL, UserId("")),
+            ),
+        ),
+    ),
+    Sample("a call that has begun", NEGOTIATION, Negotiation(course=Course(BOB, AT + 5, wakes=True))),
     Sample("a roster entry", ENTRY, RosterEntry(HERS, AT)),
     Sample("a roster entry of a gateway that hears the log", ENTRY, RosterEntry(HERS, AT, hears=True)),
     Sample("nothing is negotiated", NEGOTIATION, Negotiation()),
@@ -219,6 +255,18 @@ SAMPLES: Final = (
             )
         ),
     ),
+    Sample(
+        "a user whose voice the backend has revoked",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, SECRET, "online", voice_by_token=True),), False, {}),
+    ),
+    Sample("nothing that the backend has decided", STANDING, Standing()),
+    Sample("a ban", STANDING, Standing(AT)),
+    Sample(
+        "everything that the backend may decide",
+        STANDING,
+        Standing(AT, (ROOM,), is_silenced=True, kept_out=((LOBBY, AT + 1),)),
+    ),
 )
 
 
@@ -234,6 +282,7 @@ GOLDEN: Final = Golden(
         USER: Codec(encode, read_by(user_in)),
         NEGOTIATION: Codec(encode, read_by(negotiation_in)),
         ENTRY: Codec(encode, read_by(entry_in)),
+        STANDING: Codec(encode, standing.read),
     },
     samples=SAMPLES,
 )

@@ -28,6 +28,7 @@ from tieline.wire.envelope import (
     ClientMessage,
     Hangup,
     IceServers,
+    Info,
     Join,
     Leave,
     Malformed,
@@ -90,10 +91,11 @@ def test_a_command_is_replied_to_or_acknowledged(cmd: str) -> None:
         ("WEBRTC_ANSWER", Answer),
         ("WEBRTC_ICE_CANDIDATE", Candidate),
         ("WEBRTC_HANGUP", Hangup),
+        ("WEBRTC_INFO", Info),
     ],
 )
 def test_a_signal_says_who_sends_what_to_whom(
-    cmd: str, kind: type[Offer] | type[Answer] | type[Candidate] | type[Hangup]
+    cmd: str, kind: type[Offer] | type[Answer] | type[Candidate] | type[Hangup] | type[Info]
 ) -> None:
     message = decode(frame(signal_message(cmd)))
 
@@ -152,7 +154,7 @@ def test_the_inner_data_of_a_signal_may_be_any_value(cmd: str, inner: object) ->
 
     decoded = decode(frame(message))
 
-    assert isinstance(decoded, Offer | Answer | Candidate | Hangup)
+    assert isinstance(decoded, Offer | Answer | Candidate | Hangup | Info)
     assert json.loads(bytes(decoded.data.data)) == inner
 
 

@@ -44,6 +44,8 @@ class OpenSession(Message, frozen=True, array_like=True, tag=True, gc=False):
     say."""
     token: AdmissionToken = NO_TOKEN
     """What entitles the gateway to ask this, for a presence that looks itself (`presence.entitlement`)."""
+    tells: bool = False
+    """Its client says when it rings, and takes what others say of their end of a call (WEBRTC_INFO)."""
 
 
 class Opened(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -107,6 +109,8 @@ class Register(Message, frozen=True, array_like=True, tag=True, gc=False):
     number: int = 0
     """See `JoinRoom`."""
     token: AdmissionToken = NO_TOKEN
+    """See `OpenSession`."""
+    tells: bool = False
     """See `OpenSession`."""
 
 

@@ -3,6 +3,7 @@
 from gateway.client.frames import Framed
 from gateway.rooms.changes import position_in
 from gateway.rooms.live_room import MAX_SINGLE
+from gateway.rooms.seats import Seats
 from tests.unit.gateway.rooms.hall import (
     ALICE,
     BOB,
@@ -16,7 +17,7 @@ from tests.unit.gateway.rooms.hall import (
     nonce_of,
     short,
 )
-from tieline.wire.ids import RoomId, UserId
+from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
 from tieline.wire.internal.rooms import RoomMembers
 
 DAN = UserId("dan")
@@ -282,3 +283,15 @@ def test_who_is_listed_less_than_it_was_told_elsewhere_is_told_again() -> None:
         client.seats.tell()
     assert [short(one["requestId"]) for one in asks.heard()] == ["room-8", "room-10"]
     assert [short(one["requestId"]) for one in asks_nothing.heard()] == ["room-10"]
+
+
+def test_whose_seat_is_taken_away_is_noted_where_its_rooms_are() -> None:
+    put_out: list[RoomId] = []
+    sink = Client(ALICE)
+    seats = Seats(
+        ALICE, SessionId("alice-s"), ConnectionId("alice-c"), sink, batches=False, on_put_out=put_out.append
+    )
+    seats.enter(live(), 0)
+    seats.put_out(HALL)
+    assert put_out == [HALL]
+    assert seats.of(HALL) is None

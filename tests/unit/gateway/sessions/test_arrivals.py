@@ -71,6 +71,16 @@ async def test_whose_token_presence_does_not_take_is_told_so(scene: Scene, resum
     assert end.connection == opening(scene).connection
 
 
+@pytest.mark.parametrize("resume", [None, "older"])
+async def test_who_is_banned_is_told_so(scene: Scene, resume: str | None) -> None:
+    scene.presence.reply(OpenSession, Refused("BANNED"))
+    harness = await let_in(scene, resume)
+    assert harness.http_status() == 403
+    assert scene.delivery.dropped == [opening(scene).connection]
+    (end,) = scene.ends()
+    assert end.connection == opening(scene).connection
+
+
 async def test_a_new_session_is_followed_before_presence_begins_it(scene: Scene) -> None:
     followed: list[list[SessionId]] = []
     scene.presence.on_ask = lambda _: followed.append(list(scene.delivery.followed))

@@ -1,0 +1,202 @@
+"""What goes over the line between an application's backend and the API, in JSON. Pure.
+
+The service reads and writes these (`api/resources`), the client reads and writes the same
+(`tieline.api.client`), and the document at `/openapi.json` is made of them. Times are Unix milliseconds.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from tieline.wire.ids import ID_RULE, MAX_ID_BYTES
+
+LONGEST_S = 315_360_000
+"""Ten years: a longer time is one in milliseconds, mostly."""
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_BYTES, description=ID_RULE)]
+"""The id of a user or a room."""
+
+Names = Annotated[list[Id], msgspec.Meta(max_length=256)]
+
+Status = Literal["online", "away", "offline"]
+"""offline: of a member, that it will be one when it connects."""
+
+Time = Annotated[int, msgspec.Meta(description="Unix milliseconds")]
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What the service answers."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What the service is asked for: a field that it does not know may be one misspelt."""
+
+
+class FieldProblem(Body, frozen=True, kw_only=True):
+    """One field of a request that cannot be used."""
+
+    detail: str
+    field: str = ""
+
+
+class Problem(Body, frozen=True, kw_only=True):
+    """Why a request was not carried out (RFC 9457, application/problem+json)."""
+
+    type: str = "about:blank"
+    title: str
+    """The phrase of the status."""
+    status: int
+    detail: str
+    """A sentence for people."""
+    reason: str
+    """A word for programs."""
+    errors: list[FieldProblem] = []
+
+
+class Room(Body, frozen=True, kw_only=True):
+    """A room, which is there as long as somebody is a member of it."""
+
+    room: Id
+    members: int
+    """About how many."""
+
+
+class RoomPage(Body, frozen=True, kw_only=True):
+    """A page of rooms, in the order of their names."""
+
+    rooms: list[Room]
+    count: int
+    """Of all rooms."""
+    next: str = ""
+    """What the next page is `after`; absent: there is none."""
+
+
+class Member(Body, frozen=True, kw_only=True):
+    """One member of a room."""
+
+    user: Id
+    status: Status
+    voice: bool
+    """Whether it may start a voice connection."""
+    given: bool
+    """Whether it is a member by this API's word, whatever its token says."""
+    joined_at: Time = 0
+    """Absent: it is offline."""
+
+
+class MemberPage(Body, frozen=True, kw_only=True):
+    """A page of a room's members, in the order of their names."""
+
+    members: list[Member]
+    count: int
+    """Of all members."""
+    next: str = ""
+    """What the next page is `after`; absent: there is none."""
+
+
+class Call(Body, frozen=True, kw_only=True):
+    """What a user negotiates with another one."""
+
+    peer: Id
+    established: bool
+    """Whether it is answered."""
+    call: str = ""
+    """The call's id; absent: it has none."""
+
+
+class User(Body, frozen=True, kw_only=True):
+    """A user, who may never have been here."""
+
+    user: Id
+    status: Status
+    rooms: list[Id]
+    """Those that it is in now."""
+    given: list[Id]
+    """Those that it is in whenever it is connected, by this API's word."""
+    voice: bool
+    """Whether it may start a voice connection now."""
+    voice_revoked: bool
+    """Whether this API has taken that from it."""
+    calls: list[Call]
+    banned_until: Time = 0
+    """Absent: it is not banned."""
+
+
+class Changed(Body, frozen=True, kw_only=True):
+    """The change is made, by this request or by the same one before."""
+
+    affected: int
+    """How many sessions, members or calls it has changed, or been sent to; 0: there was nothing to change."""
+
+
+class Statistics(Body, frozen=True, kw_only=True):
+    """How much there is, about."""
+
+    gateways: int
+    sessions: int
+    """Of users who are connected, or away."""
+    rooms: int
+    members: int
+    calls: int
+    """Pairs of users who negotiate, or did a minute ago."""
+
+
+class KickOrder(Order, frozen=True, kw_only=True):
+    """Put a member out of a room."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 0
+    """How long it is kept out, whatever its token says; 0: it may come again at once if that lets it."""
+
+
+class CloseOrder(Order, frozen=True, kw_only=True):
+    """Put everybody out of a room."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 0
+    """How long those who were in it are kept out."""
+
+
+class BanOrder(Order, frozen=True, kw_only=True):
+    """Disconnect a user, and keep it away."""
+
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)]
+
+
+class VoiceOrder(Order, frozen=True, kw_only=True):
+    """Let a user start voice connections, or not."""
+
+    allowed: bool
+
+
+class EndCallOrder(Order, frozen=True, kw_only=True):
+    """End a call."""
+
+    call: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    """Only if it is this one; absent: whichever the two have."""
+
+
+class MessageOrder(Order, frozen=True, kw_only=True):
+    """Send an application's own message."""
+
+    data: Any
+    """Any JSON value; clients get it in the event MESSAGE."""
+
+
+class TokenOrder(Order, frozen=True, kw_only=True):
+    """Mint an admission token for a user (docs/protocol.md#1-connecting)."""
+
+    user: Id
+    rooms: Names = []
+    """Rooms that the user may join; `*` alone: all."""
+    join: Names = []
+    """Rooms that are joined at connect."""
+    voice: bool = True
+    """Whether the user may start a voice connection."""
+    seconds: Annotated[int, msgspec.Meta(ge=1, le=LONGEST_S)] = 3600
+    """How long it is valid."""
+
+
+class Token(Body, frozen=True, kw_only=True):
+    """An admission token."""
+
+    token: str
+    expires_at: Time
