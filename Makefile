@@ -10,7 +10,7 @@ PORT ?= 8080
 SOCKETIO := bench/socketio/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install image audit run unit test test-inside test-unit test-broker test-system test-outside test-attacks soak attack flaky check bench bench-guard bench-curves bench-attacks lock dashboards k8s-tools
+.PHONY: help install image audit run unit test test-inside test-unit test-broker test-system test-outside test-attacks soak attack flaky check bench bench-guard bench-curves bench-attacks lock dashboards pictures k8s-tools
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -123,8 +123,10 @@ soak: install ## what runs long: faults round after round, the whole model, ever
 	$(PYTHON) -m model --everything
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=soak --hypothesis-seed=$(SEED) --timeout=3600
 	TIELINE_FUZZ_SEED=$(SEED) $(PYTHON) -m pytest tests/fuzz tests/nats/test_taken_over.py -q --hypothesis-profile=soak -p no:cacheprovider
+	TIELINE_FUZZ_SEED=$(SEED) TIELINE_WALK_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest tests/browser/test_walk.py -q -p no:cacheprovider
 	$(PYTHON) -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
 	$(PYTHON) -m tests.faults.stops --seed $(SEED)
+	TIELINE_EVERY_BROWSER=1 $(PYTHON) -m pytest tests/browser -q -p no:cacheprovider
 	$(PYTHON) -m tests.attacks --seconds $(SECONDS_EACH)
 
 # Every attack of docs/attacks.md against a system with its default settings, while others talk. `make attack ONLY=ping`
@@ -191,7 +193,7 @@ lock: install ## resolve all dependencies anew
 		--output-file requirements.lock
 	$(RESOLVE) --fork-strategy fewest pyproject.toml --constraint requirements.lock --extra tools --group build \
 		--output-file requirements-run.lock
-	$(RESOLVE) --fork-strategy fewest pyproject.toml --constraint requirements.lock --output-file deploy/requirements.lock
+	$(RESOLVE) --fork-strategy fewest pyproject.toml --constraint requirements.lock --extra server --output-file deploy/requirements.lock
 	$(RESOLVE) --fork-strategy fewest --group image --constraint requirements.lock --upgrade-package pip \
 		--output-file deploy/build.lock
 	$(RESOLVE) tests/k8s/tools.in --upgrade --output-file tests/k8s/tools.lock
@@ -199,6 +201,10 @@ lock: install ## resolve all dependencies anew
 # The dashboard and the PrometheusRule, from deploy/monitoring and deploy/prometheus/rules.yaml.
 dashboards: install ## the dashboard and the rules of Prometheus, from deploy/monitoring
 	$(PYTHON) -m deploy.monitoring
+
+# Of the demo, in Chromium. What shall be shown in Chinese wants a font that has it, such as fonts-wqy-microhei.
+pictures: install ## the pictures in docs/screenshots, anew
+	$(PYTHON) -m tests.browser.pictures
 
 # checkov and kubectl, for tests/k8s, in an environment of their own: checkov wants a hundred packages in versions
 # of its own.

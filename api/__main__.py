@@ -13,11 +13,13 @@ from api.resources.rooms import room_routes
 from api.resources.statistics import statistics_routes
 from api.resources.tokens import token_routes
 from api.resources.users import user_routes
+from api.resources.webhooks import webhook_routes
 from api.server import serving
 from api.settings import ApiSettings, keys_of
 from api.signed_tokens import SignedTokens
 from tieline.runtime.ops import STARTING, STOPPING
 from tieline.runtime.process import joined, run, unless_stopped
+from tieline.webhook_bucket import Bucket
 from tieline.wire.subjects import Subjects
 
 _log = logging.getLogger("api")
@@ -41,6 +43,9 @@ async def main(settings: ApiSettings, stopping: asyncio.Event) -> None:
             *call_routes(presence),
             *message_routes(presence),
             *statistics_routes(presence),
+            *webhook_routes(
+                Bucket(process.requests, subjects.webhooks()), may_be_private=settings.webhook_private
+            ),
             *token_routes(settings.jwt_secret, settings.made_for),
         ]
         app = make_app(Authority(keys, tokens), routes)

@@ -11,6 +11,7 @@ from presence.broker_clock import BrokerClock
 from presence.bucket import Bucket
 from presence.changes import Changes
 from presence.entitlement import Entitlement
+from presence.events import Events
 from presence.gateways import Gateways
 from presence.listeners import Listeners
 from presence.mail import Mail
@@ -70,7 +71,7 @@ async def _serve(
     process: Joined,
     tokens: Tokens | None,
 ) -> None:
-    _, ready, broker, requests = process
+    instance, ready, broker, requests = process
     streams = Streams(broker, subjects, settings, _keep_s(settings))
     await unless_stopped(stopping, streams.made())
     bucket = Bucket(broker, requests, subjects.namespace)
@@ -84,9 +85,22 @@ async def _serve(
     log = MailboxLog(requests, subjects, streams.made)
     old_calls = OldCalls()
     replaced_mail = ReplacedMail(requests, subjects)
+    events = None
+    if settings.events == "on":
+        events = Events(broker, requests, bucket, subjects, streams, clock.now_ms)
     announcer = Announcer(broker, subjects, replaced_mail.note)
-    changes = Changes(records, rosters, announcer, clock.now_ms, log, listeners.are_all, old_calls)
+    changes = Changes(
+        records,
+        rosters,
+        announcer,
+        clock.now_ms,
+        log,
+        listeners.are_all,
+        old_calls,
+        told_until=None if events is None else events.teller.told_until,
+    )
     broker.when_away(changes.forget_carried_out)
+    broker.when_away(rosters.forget_counts)
 
     async def is_alive(gateway: GatewayId, patience_s: float) -> bool:
         try:
@@ -110,6 +124,8 @@ async def _serve(
     max_rooms = settings.max_rooms if settings.limits == "on" else 0
     mailbox = Mailbox(requests, subjects)
     names = {"bucket": bucket.stream, "mailbox": subjects.mailbox()}
+    if events is not None:
+        names["events"] = subjects.event_stream()
     async with BackgroundTasks() as background:
         keys = None
         if tokens is not None and settings.jwks_url:
@@ -137,6 +153,8 @@ async def _serve(
             second_looks,
             max_rooms,
             entitlement,
+            refused=None if events is None else events.refused,
+            judge=instance,
             backend=handlers(Once(bucket), moderation, app_mail, overview),
         )
         consuming = background.create_task(timers.run())
@@ -147,9 +165,13 @@ async def _serve(
         ending = background.create_task(old_calls.run(changes.end_old_calls))
         watching_users = background.create_task(user_watch.run())
         replacing = background.create_task(replaced_mail.run())
+        telling_events = background.create_task(events.run()) if events else None
+        if events is not None:
+            await unless_stopped(stopping, events.teller.knows())
         async with BackgroundTasks() as answering:
             service = PresenceService(broker, subjects, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
+            preferred = await broker.subscribe(subjects.judge(instance), service.on_request)
             await unless_stopped(stopping, broker.settle())
             ready.clear(STARTING)
             await stopping.wait()
@@ -161,11 +183,14 @@ async def _serve(
             if keeping is not None:
                 keeping.cancel()
             ready.hold(STOPPING)
+            await broker.drain(preferred)
             await broker.drain(requested)
         ending.cancel()
         replacing.cancel()
         timers.stop()
         consuming.cancel()
+        if telling_events is not None:
+            telling_events.cancel()
 
 
 def _entitlement(

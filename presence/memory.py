@@ -145,15 +145,16 @@ class Memory:
 
     def users(self, keys: Iterable[str]) -> dict[str, Record] | None:
         """Return the records of all these users; None: they are not all known."""
+        keys = tuple(keys)
+        found = self.known_users(keys)
+        return found if len(found) == len(keys) else None
+
+    def known_users(self, keys: Iterable[str]) -> dict[str, Record]:
+        """Return the records of those of these users who are known."""
         if not self.knows_users:
-            return None
-        found: dict[str, Record] = {}
-        for key in keys:
-            kept = self._users.get(key)
-            if kept is None:
-                return None
-            found[key] = kept.record
-        return found
+            return {}
+        known = ((key, self._users.get(key)) for key in keys)
+        return {key: kept.record for key, kept in known if kept is not None}
 
     def keep_user(self, key: str, record: Record, as_of: int) -> None:
         """Keep a user as it was at a revision of the bucket, unless it may have changed since."""

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from presence.rules.effects import EndCalls, UserEffect
+from presence.rules.fact import MemberFact
 from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal.answers import SessionGone
 
@@ -59,8 +60,12 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     as was known; or the session has never been away."""
     grant: Grant | None = None
     """None: presence takes its gateway's word."""
+    tells: bool = False
+    """Its client says when it rings, and takes WEBRTC_INFO (`OpenSession.tells`)."""
     voice_by_token: bool | None = None
     """Whether its token lets it start calls, where the backend does not; None: what the record says is so."""
+    in_call: bool = False
+    """Its client wants it to be seen that the user is in a call."""
 
     @property
     def is_reachable(self) -> bool:
@@ -110,6 +115,8 @@ class User(msgspec.Struct, frozen=True, array_like=True):
     """What the user owes to the budgets that gateways keep, wherever it connects next."""
     ending: EndCalls | None = None
     """The older session of which calls may be left that nobody has ended yet (`presence.old_calls`)."""
+    facts: tuple[MemberFact, ...] = ()
+    """What the stream of events is not known to have (`presence.rules.facts`)."""
 
     @property
     def session(self) -> Session:

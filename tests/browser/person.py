@@ -1,10 +1,11 @@
-"""One person of a test: a page in Chromium that speaks through `web/tieline.js`."""
+"""One person of a test: a page in a browser that speaks through `web/tieline.js`."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 from playwright.async_api import Browser, Page
 
+from tests.browser.browsers import new_context
 from tests.support.system import SECRET
 from tieline.tokens import make_token
 
@@ -58,7 +59,7 @@ SITUATION: Final = """() => ({
         call.pc?.iceGatheringState, call.pc?.iceConnectionState]),
 })"""
 SAID: Final = """() => signals
-    .filter(({cmd, direction}) => direction !== 'ack' && cmd !== 'WEBRTC_ICE_CANDIDATE')
+    .filter(({cmd, direction}) => direction !== 'ack' && !/CANDIDATE|INFO/.test(cmd))
     .map(({cmd, direction}) => `${direction} ${cmd}`)"""
 NOTHING: Final = {"received": 0, "energyIn": 0}
 
@@ -80,8 +81,7 @@ class Person:
     @classmethod
     async def open(cls, browser: Browser, user: str, urls: Sequence[str]) -> "Person":
         """Open the page of the first gateway: the demo, which does nothing until it is told a name."""
-        context = await browser.new_context(permissions=["microphone"], bypass_csp=True)
-        page = await context.new_page()
+        page = await (await new_context(browser)).new_page()
         await page.goto(page_of(urls[0]))
         return cls(user, page, urls)
 
@@ -133,7 +133,7 @@ class Person:
         return str(await self.until("() => window.call?.state === 'ended' && call.reason"))
 
     async def said(self) -> list[str]:
-        """What it has sent and heard, as `out WEBRTC_OFFER` and the like; without candidates."""
+        """What it has sent and heard, as `out WEBRTC_OFFER`: no candidates, and no WEBRTC_INFO."""
         signals: list[str] = await self.page.evaluate(SAID)
         return signals
 

@@ -115,6 +115,7 @@ def test_a_service_reads_from_files_every_secret_that_it_needs(name: str, tmp_pa
         "gateway": {"TIELINE_GATEWAY_PASSWORD", "TIELINE_JWT_SECRET"},
         "api": {"TIELINE_API_PASSWORD", "TIELINE_API_KEYS", "TIELINE_JWT_SECRET"},
         "token": {"TIELINE_JWT_SECRET"},
+        "webhooks": {"TIELINE_WEBHOOKS_PASSWORD", "TIELINE_WEBHOOK_SECRET"},
         "streams": {"TIELINE_STREAMS_PASSWORD"},
     }
     assert given == expected.get(name, set())

@@ -28,7 +28,7 @@ MAILBOX_BYTES: Final = 128 * 1024 * 1024
 ORDERLY: Final = (0, -signal.SIGKILL)
 """Exit statuses of a process that was asked to end, or killed by a test."""
 
-Kind = Literal["gateway", "router", "presence", "api"]
+Kind = Literal["gateway", "router", "presence", "webhooks", "api"]
 Settings = Mapping[str, str]
 """Environment variables, without their prefix."""
 
@@ -162,7 +162,8 @@ class System:
     def _end(self) -> dict[str, int]:
         """End all processes; returns the exit statuses of those that did not end in order."""
         ended: dict[str, int] = {}
-        for kind in ("api", "gateway", "router", "presence"):  # each kind needs the next to end in order
+        # Each kind needs the next to end in order.
+        for kind in ("webhooks", "api", "gateway", "router", "presence"):
             for process in self.all(kind):
                 process.terminate()
             ended |= {f"{kind} {process.pid}": process.wait() for process in self.all(kind)}

@@ -26,6 +26,7 @@ from tieline.runtime.settings import PREFIX, ProcessSettings, variables_of
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
 from tieline.wire.internal.directions import OPERATIONS
 from tieline.wire.replies import Welcome
+from webhooks.settings import WebhookSettings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -33,6 +34,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "deploy/README.md",
     ROOT / "model/README.md",
+    ROOT / "web/README.md",
 ]
 DECISIONS = ROOT / "docs/decisions"
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
@@ -43,6 +45,7 @@ SECTIONS: dict[str, type[ProcessSettings]] = {
     "Every process": ProcessSettings,
     "gateway": GatewaySettings,
     "presence": PresenceSettings,
+    "webhooks": WebhookSettings,
     "api": ApiSettings,
 }
 """Which settings are listed under which heading; those of every process only under the first."""
@@ -225,7 +228,7 @@ def test_the_configuration_names_no_variable_that_nobody_reads() -> None:
 
 
 def test_no_document_names_what_is_not_in_the_code() -> None:
-    places = ("api", "gateway", "router", "presence", "tieline", "deploy", "tests")
+    places = ("api", "gateway", "router", "presence", "tieline", "deploy", "tests", "web")
     files = [path for place in places for path in (ROOT / place).rglob("*") if path.suffix != ".md"]
     code = "\n".join(path.read_text(errors="replace") for path in files if path.is_file())
     named = {

@@ -200,3 +200,34 @@ class Token(Body, frozen=True, kw_only=True):
 
     token: str
     expires_at: Time
+
+
+class WebhookOrder(Order, frozen=True, kw_only=True):
+    """Have events told to an address."""
+
+    url: Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
+    """`https://`, and of the internet, unless the deployment has it otherwise."""
+    secrets: Annotated[
+        list[Annotated[str, msgspec.Meta(min_length=16, max_length=256)]],
+        msgspec.Meta(min_length=1, max_length=2),
+    ]
+    """By each of which a delivery is signed (Standard Webhooks): two while one is changed for the next."""
+    events: Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=32)] = []
+    """The kinds that are told, such as `call.ended` or `call.*`; none: all."""
+    paused: bool = False
+    """Nothing is told now; what happens meanwhile is told later."""
+
+
+class Webhook(Body, frozen=True, kw_only=True):
+    """An address to which events are told. Its secrets are not shown."""
+
+    webhook: str
+    url: str
+    events: list[str]
+    paused: bool
+
+
+class Webhooks(Body, frozen=True, kw_only=True):
+    """All that were made through the API."""
+
+    webhooks: list[Webhook]

@@ -49,6 +49,12 @@ COMMANDS: Final = {
         "and how to log in, TIELINE_NAMESPACE, TIELINE_STORAGE, TIELINE_REPLICAS and more. Where each\n"
         "service has a user of its own, this one is `streams` (docs/operations.md#streams-that-are-there).",
     ),
+    "webhooks": Command(
+        "tieline.cli.webhooks",
+        "show what webhooks have not taken, and tell it again",
+        "It reads the settings of webhook workers from the environment (docs/configuration.md#webhooks):\n"
+        "TIELINE_NATS_URL and how to log in, as their user `webhooks`, TIELINE_NAMESPACE and more.",
+    ),
     "token": Command(
         "tieline.cli.token",
         "make an admission token for a user",

@@ -1,4 +1,4 @@
-"""`tieline streams`: make the bucket and the mailbox as the settings of presence say, or adapt them.
+"""`tieline streams`: make the streams as the settings of presence say, or adapt them.
 
 Presence makes them by itself where they are not there. To adapt a stream can empty it, so where services log
 in to NATS with rights of their own presence may not: an operator does, as the user `streams`, after changing
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from presence.bucket import make_bucket
+from presence.event_stream import make_event_stream
 from presence.mailbox import make_mailbox
 from presence.settings import PresenceSettings
 from presence.store import StoreUnavailable
@@ -120,6 +121,16 @@ async def _make(settings: PresenceSettings, on_failure: Callable[[Exception], No
         )
     try:
         await make_bucket(broker, settings.namespace, settings.storage, settings.replicas, must_adapt=True)
+        if settings.events == "on":
+            await make_event_stream(
+                broker,
+                subjects,
+                settings.storage,
+                settings.replicas,
+                settings.events_max_age,
+                settings.events_max_bytes,
+                must_adapt=True,
+            )
         return await make_mailbox(
             broker,
             subjects,

@@ -55,6 +55,18 @@ class Hangup(msgspec.Struct, frozen=True):
     call: CallId = NO_CALL
 
 
+class Info(msgspec.Struct, frozen=True):
+    """`sender` says how it is at its end of the call.
+
+    What the two agree on: tieline.js sends `{ringing: true}`, and `{muted}` when that has changed.
+    """
+
+    sender: UserId
+    detail: Any
+    request_id: str = ""
+    call: CallId = NO_CALL
+
+
 class MemberJoined(msgspec.Struct, frozen=True, rename="camel"):
     """A user came into a room this client is in."""
 
@@ -185,6 +197,7 @@ Message = (
     | Answer
     | Candidate
     | Hangup
+    | Info
     | MemberJoined
     | MemberLeft
     | MemberUpdated

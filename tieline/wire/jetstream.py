@@ -87,6 +87,11 @@ def watch_of(
     return _encoder.encode({"stream_name": stream, "config": config})
 
 
+def create_named_consumer(stream: str, consumer: str) -> str:
+    """Where a durable consumer of messages on several patterns is made."""
+    return f"$JS.API.CONSUMER.CREATE.{stream}.{consumer}"
+
+
 def consumer_info(stream: str, consumer: str) -> str:
     """Where a consumer's configuration and state are asked for."""
     return f"$JS.API.CONSUMER.INFO.{stream}.{consumer}"
@@ -446,6 +451,7 @@ _NO_ROOM: Final = (10002, 10023, 10077)
 _WRONG_LAST_SEQUENCE: Final = (10071, 10164)
 _WRONG_LAST_ID: Final = 10070
 _NOT_FOUND: Final = 404
+_NO_MESSAGE: Final = 10037
 
 
 class Error(msgspec.Struct, frozen=True):
@@ -474,6 +480,11 @@ class Error(msgspec.Struct, frozen=True):
     def is_not_found(self) -> bool:
         """Whether there is no such message."""
         return self.code == _NOT_FOUND
+
+    @property
+    def is_no_message(self) -> bool:
+        """Whether the stream is there, and has no such message."""
+        return self.err_code == _NO_MESSAGE
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -548,7 +559,16 @@ class Stream(msgspec.Struct, frozen=True):
 NO_ANSWER_OF_JETSTREAM: Final = Error(description="this is no answer of JetStream")
 """What is read instead of an answer that cannot be understood: nothing is known then."""
 
+
+class ConsumerAnswer(msgspec.Struct, frozen=True):
+    """The answer to `consumer_info`; without a floor there is no such consumer."""
+
+    ack_floor: Delivered | None = None
+    error: Error | None = None
+
+
 _published = msgspec.json.Decoder(Published)
+_consumer = msgspec.json.Decoder(ConsumerAnswer)
 _message = msgspec.json.Decoder(LeaderAnswer)
 _stream = msgspec.json.Decoder(Stream)
 _watching = msgspec.json.Decoder(Watching)
@@ -576,6 +596,41 @@ def read_watch(answer: bytes) -> Watching:
         return _watching.decode(answer)
     except UNREADABLE:
         return Watching()
+
+
+def read_floor(answer: bytes) -> int | None:
+    """Read from the answer to `consumer_info` up to which message of its stream all are acknowledged.
+
+    None: there is no such consumer, or it cannot be understood.
+    """
+    try:
+        floor = _consumer.decode(answer).ack_floor
+    except UNREADABLE:
+        return None
+    return None if floor is None else floor.stream_seq
+
+
+class _Last(msgspec.Struct, frozen=True):
+    last_seq: int
+
+
+class _LastAnswer(msgspec.Struct, frozen=True):
+    state: _Last | None = None
+
+
+_last = msgspec.json.Decoder(_LastAnswer)
+
+
+def read_last_sequence(answer: bytes) -> int | None:
+    """Read from the answer to `stream_info` the sequence of the last message that the stream has had.
+
+    None: there is no such stream, or it cannot be understood.
+    """
+    try:
+        state = _last.decode(answer).state
+    except UNREADABLE:
+        return None
+    return None if state is None else state.last_seq
 
 
 def read_stream(answer: bytes) -> Stream:

@@ -20,9 +20,14 @@ from typing import Final, NamedTuple, get_args
 from tieline.wire import jetstream
 from tieline.wire.internal.directions import OPERATIONS, BackendRequest, GatewayRequest, RouterRequest
 from tieline.wire.subjects import Keys, Subjects
+from tieline.wire.webhooks import Keys as WebhookKeys
 
 TIMERS: Final = "timers"
 """The durable consumer that gives expired timers to presence processes."""
+
+
+FACTS: Final = "facts"
+"""The durable consumer that gives records with something to tell to presence processes."""
 
 
 class Permissions(NamedTuple):
@@ -80,7 +85,12 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
             answer=True,
         ),
         "router": Permissions(
-            say=(*_requests(subjects, RouterRequest), f"{ns}.user.*.*", subjects.mailbox_question()),
+            say=(
+                *_requests(subjects, RouterRequest),
+                f"{ns}.presence.*.check",
+                f"{ns}.user.*.*",
+                subjects.mailbox_question(),
+            ),
             hear=(f"{ns}.router.*.reply.*", f"{ns}.signal.* router", f"{ns}.changed.*"),
             answer=True,
         ),
@@ -93,6 +103,8 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.gateway.*.join",
                 f"{ns}.changed.*",
                 f"{ns}.events.*",
+                f"{ns}.cloudevents.*.*",
+                *_stream(subjects.event_stream()),
                 *_bucket(jetstream.bucket_stream(ns), jetstream.bucket_prefix(ns)),
                 *_stream(subjects.mailbox()),
                 subjects.mailbox_question(),
@@ -103,20 +115,48 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.presence.*.inbox.*",
                 f"{ns}.presence.*.inbox.*.*",
                 f"{ns}.presence.* presence",
+                f"{ns}.presence.*.check",
             ),
             answer=True,
         ),
         "api": Permissions(
-            say=_requests(subjects, BackendRequest), hear=(f"{ns}.api.*.reply.*",), answer=False
+            say=(
+                *_requests(subjects, BackendRequest),
+                jetstream.bucket_prefix(subjects.webhooks()) + WebhookKeys.endpoints(),
+                jetstream.get_from_leader(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.direct_get(jetstream.bucket_stream(subjects.webhooks())),
+            ),
+            hear=(f"{ns}.api.*.reply.*",),
+            answer=False,
         ),
         "streams": Permissions(
             say=(
                 jetstream.ACCOUNT_INFO,
                 *_stream(jetstream.bucket_stream(ns)),
                 *_stream(subjects.mailbox()),
+                *_stream(subjects.event_stream()),
                 *_adapting(subjects),
             ),
             hear=(f"{ns}.streams.*.inbox.*", f"{ns}.streams.*.inbox.*.*"),
+            answer=False,
+        ),
+        "webhooks": Permissions(
+            say=(
+                *(jetstream.bucket_prefix(subjects.webhooks()) + key for key in WebhookKeys.patterns()),
+                jetstream.ACCOUNT_INFO,
+                *_stream(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.get_from_leader(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.direct_get(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.stream_info(subjects.event_stream()),
+                jetstream.direct_get(subjects.event_stream()),
+                f"{ns}.cloudevents.again.*",
+            ),
+            hear=(
+                f"{ns}.webhooks.*.reply.*",
+                f"{ns}.webhooks.*.inbox.*",
+                f"{ns}.webhooks.*.inbox.*.*",
+                f"{ns}.live.cloudevents.*.*",
+            ),
             answer=False,
         ),
         "observer": Permissions(say=(), hear=(f"{ns}.events.*",), answer=False),
@@ -131,8 +171,8 @@ def permissions_in_transition(subjects: Subjects) -> dict[str, Permissions]:
 
 
 def _adapting(subjects: Subjects) -> tuple[str, ...]:
-    bucket = jetstream.bucket_stream(subjects.namespace)
-    return jetstream.update_stream(bucket), jetstream.update_stream(subjects.mailbox())
+    streams = jetstream.bucket_stream(subjects.namespace), subjects.mailbox(), subjects.event_stream()
+    return tuple(map(jetstream.update_stream, streams))
 
 
 def _requests(subjects: Subjects, union: object) -> tuple[str, ...]:
@@ -151,9 +191,12 @@ def _bucket(stream: str, prefix: str) -> tuple[str, ...]:
         jetstream.direct_get(stream),
         jetstream.create_consumer(stream, TIMERS, prefix + Keys.timers()),
         jetstream.create_consumer(stream, "*", prefix + Keys.users()),
-        jetstream.consumer_info(stream, TIMERS),
-        jetstream.next_message(stream, TIMERS),
-        jetstream.consumer_acks(stream, TIMERS),
+        jetstream.create_named_consumer(stream, FACTS),
+        *(
+            subject(stream, consumer)
+            for consumer in (TIMERS, FACTS)
+            for subject in (jetstream.consumer_info, jetstream.next_message, jetstream.consumer_acks)
+        ),
     )
 
 

@@ -74,6 +74,10 @@ class Subjects:
         """One request to one presence process."""
         return f"{self.namespace}.presence.{op}"
 
+    def judge(self, instance: str) -> str:
+        """Checks for one presence process, which its verdicts name (`Relay.by`)."""
+        return f"{self.namespace}.presence.{token(instance)}.check"
+
     def presences(self) -> str:
         """Every presence request: what the presences' queue group listens to."""
         return f"{self.namespace}.presence.*"
@@ -176,6 +180,34 @@ class Subjects:
         """What has happened, for backends and audits."""
         return f"{self.namespace}.events.{kind}"
 
+    def cloud_event(self, kind: str) -> str:
+        """What has happened, for the stream of events; the kind is such as `call.offered`."""
+        return f"{self.namespace}.cloudevents.{kind}"
+
+    def cloud_events(self) -> str:
+        """Every event that the stream keeps."""
+        return f"{self.namespace}.cloudevents.>"
+
+    def told_events(self) -> tuple[str, str]:
+        """What the stream of events republishes, and where to: without the events, to those who wait."""
+        return f"{self.namespace}.cloudevents.>", f"{self.namespace}.live.cloudevents.>"
+
+    def news(self) -> str:
+        """Where each event of the stream is told of: what webhook workers listen to."""
+        return f"{self.namespace}.live.cloudevents.*.*"
+
+    def webhooks(self) -> str:
+        """Name the bucket of webhooks."""
+        return f"{self.namespace}-webhooks"
+
+    def replayed(self, endpoint: str) -> str:
+        """Where an event is stored once more, for one endpoint alone."""
+        return f"{self.namespace}.cloudevents.again.{token(endpoint)}"
+
+    def event_stream(self) -> str:
+        """Name the stream that keeps what has happened."""
+        return f"EVENTS_{self.namespace}"
+
 
 class Keys:
     """The keys of the presence bucket, and the patterns of those that are read together."""
@@ -210,6 +242,11 @@ class Keys:
     def pairs_of(user: UserId) -> tuple[str, str]:
         """The two patterns that cover every negotiation of a user."""
         return f"pair.{token(user)}.*", f"pair.*.{token(user)}"
+
+    @staticmethod
+    def pairs() -> str:
+        """The pattern of all negotiations."""
+        return "pair.*.*"
 
     @staticmethod
     def held(one: UserId, other: UserId, digest: FrameDigest) -> str:
@@ -288,17 +325,12 @@ class Keys:
         return "session.*.*"
 
     @staticmethod
-    def pairs() -> str:
-        """The pattern of all negotiations."""
-        return "pair.*.*"
-
-    @staticmethod
     def kinds() -> tuple[str, ...]:
         """The patterns of all keys that there are, each of one kind."""
         return (
             Keys.users(),
             "room.*.*",
-            "pair.*.*",
+            Keys.pairs(),
             "held.*.*.*",
             "session.*.*",
             Keys.listeners(),

@@ -11,6 +11,7 @@ from tieline.client.events import (
     Candidate,
     ErrorEvent,
     Hangup,
+    Info,
     MemberJoined,
     MemberLeft,
     MemberUpdated,
@@ -51,6 +52,7 @@ def relayed(cmd: str, data: object, **fields: object) -> bytes:
         (relayed("WEBRTC_OFFER", {"sdp": "x"}), Offer(PEER, {"sdp": "x"}, "r1")),
         (relayed("WEBRTC_ANSWER", None), Answer(PEER, None, "r1")),
         (relayed("WEBRTC_ICE_CANDIDATE", [1]), Candidate(PEER, [1], "r1")),
+        (relayed("WEBRTC_INFO", {"muted": True}), Info(PEER, {"muted": True}, "r1")),
         (
             relayed("WEBRTC_HANGUP", {"reason": "busy"}),
             Hangup(PEER, "busy", server=False, request_id="r1"),

@@ -9,6 +9,7 @@ from presence.announce import Announcer
 from presence.app_mail import AppMail
 from presence.backend import Handlers, handlers
 from presence.call_endings import ENDED_AT_ONCE
+from presence.change_loop import ToldUntil
 from presence.changes import Changes
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
@@ -73,8 +74,13 @@ class PresenceProcess:
         entitlement: Entitlement | None = None,
         most_waited_for: int = ENDED_AT_ONCE,
         watches: bool = False,
+        judge: str = "",
     ) -> None:
-        """Make one; `watches`: it hears of each change of a user, and so keeps users."""
+        """Make one; `watches`: it hears of each change of a user, and so keeps users.
+
+        `judge` is what its verdicts name it.
+        """
+        self._judge = judge
         self._entitlement = entitlement
         self._policy: CandidatePolicy = policy
         self._max_members = max_members
@@ -91,6 +97,8 @@ class PresenceProcess:
         self.mail: FakeMail = FakeMail() if beside is None else beside.mail
         self.pace = Pace(between_looks=0.0, between_questions=0.0, questions=3)
         """Of second looks."""
+        self.told_until: ToldUntil | None = None
+        """What the stream of events has; None: there is none. It counts from the next `over` on."""
         self.living_gateways: set[GatewayId] = set() if beside is None else beside.living_gateways
         self.orders: list[tuple[GatewayId, str]] = []
         """What gateways were asked to do, and which."""
@@ -116,6 +124,7 @@ class PresenceProcess:
             self._do_all_hear,
             self.old_calls,
             self._most_waited_for,
+            self.told_until,
         )
         self.gateways = Gateways(
             records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S, listeners
@@ -131,6 +140,7 @@ class PresenceProcess:
             log,
             self.second_looks,
             entitlement=self._entitlement,
+            judge=self._judge,
             backend=self._backend(records, rosters),
         )
 

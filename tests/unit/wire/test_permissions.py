@@ -97,7 +97,7 @@ def test_only_routers_and_presence_may_publish_to_users() -> None:
 
 def test_only_presence_may_write_the_bucket_and_only_known_keys() -> None:
     may = permissions(SUBJECTS)
-    assert [who for who, allowed in may.items() if "$KV" in str(allowed.say)] == ["presence"]
+    assert [who for who, allowed in may.items() if "$KV.blue." in str(allowed.say)] == ["presence"]
     written = [pattern for pattern in may["presence"].say if "$KV" in pattern]
     assert "$KV.blue.user.*" in written
     consumer = "$JS.API.CONSUMER.CREATE.KV_blue.timers.$KV.blue.timer.>"  # JetStream's own word
@@ -132,6 +132,14 @@ def test_no_service_may_adapt_a_stream() -> None:
     may = permissions(SUBJECTS)
     adapting = {who for who, allowed in may.items() for pattern in allowed.say if "STREAM.UPDATE" in pattern}
     assert adapting == {"streams"}
+
+
+def test_a_webhook_worker_writes_its_own_bucket_alone() -> None:
+    may = permissions(SUBJECTS)["webhooks"]
+    prefixes = {pattern.split(".")[1] for pattern in may.say if pattern.startswith("$KV.")}
+    assert prefixes == {"blue-webhooks"}
+    assert not may.answer
+    assert [pattern for pattern in may.say if pattern.startswith("blue.")] == ["blue.cloudevents.again.*"]
 
 
 def test_no_pattern_is_wider_than_its_subjects() -> None:

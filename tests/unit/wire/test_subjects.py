@@ -26,6 +26,7 @@ KV_KEY = re.compile(r"[-/_=.a-zA-Z0-9]+")
 """What JetStream's KV allows as a key."""
 
 BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
+    "Subjects.replayed": (SUBJECTS.replayed, (3,)),
     "Subjects.user": (lambda text: SUBJECTS.user(UserId(text), SESSION), (2,)),
     "Subjects.user, the session": (lambda text: SUBJECTS.user(PLAIN, SessionId(text)), (3,)),
     "Subjects.live, the session": (lambda text: SUBJECTS.live(PLAIN, SessionId(text)), (4,)),
@@ -42,6 +43,7 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Subjects.gateway": (lambda text: SUBJECTS.gateway(GatewayId(text), "close"), (2,)),
     "Subjects.inbox": (lambda text: SUBJECTS.inbox("router", text), (2,)),
     "Subjects.replies": (lambda text: SUBJECTS.replies("router", text), (2,)),
+    "Subjects.judge": (lambda text: SUBJECTS.judge(text), (2,)),
     "Subjects.changed": (lambda text: SUBJECTS.changed(UserId(text)), (2,)),
     "Subjects, its namespace": (lambda text: Subjects(text).changed(PLAIN), (0,)),
     "Keys.user": (lambda text: Keys.user(UserId(text)), (1,)),
@@ -88,6 +90,12 @@ WITHOUT_IDS = {
     "Subjects.mailbox",
     "Subjects.changes",
     "Subjects.event",
+    "Subjects.cloud_event",
+    "Subjects.cloud_events",
+    "Subjects.event_stream",
+    "Subjects.told_events",
+    "Subjects.news",
+    "Subjects.webhooks",
     "Keys.timers",
     "Keys.leases",
     "Keys.listeners",
