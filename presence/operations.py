@@ -7,32 +7,30 @@ ask for it, a rule in `presence.rules`, and a row here.
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from presence.changes import Changes, Judged
+from presence.changes import Changes
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
-from presence.records import Guess, Records
+from presence.judging import Judging
+from presence.records import Records
 from presence.room_log import RoomLog
-from presence.rules import entitled, holding, room, series, session, signals, standing
-from presence.rules.change import Facts, Rule, Step
+from presence.rules import entitled, holding, room, session, standing
+from presence.rules.change import Facts, Step
 from presence.rules.entitled import Entitled
-from presence.rules.negotiated import Negotiation
 from presence.rules.retell_pace import RetellPace
 from presence.rules.signals import Terms
 from presence.rules.user import User
 from presence.second_look import SecondLooks
 from presence.side_by_side import some_at_once
 from presence.store import Record, StoreUnavailable
-from presence.turns import Turns
 from tieline import metrics
 from tieline.runtime.together import Together
 from tieline.wire.codes import ErrorCode
-from tieline.wire.envelope import COMMAND_OF, Candidate, Offer
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.answers import Done, Refused
 from tieline.wire.internal.directions import PresenceReply, PresenceRequest
@@ -48,7 +46,7 @@ from tieline.wire.internal.sessions import (
     Replaced,
     Tell,
 )
-from tieline.wire.internal.signals import Check, Relay
+from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import Keys
 
 ENDS_AT_ONCE: Final = 4
@@ -58,13 +56,6 @@ connection at once must leave the others their share of the store."""
 OPENED_TOGETHER: Final = 32
 """Sessions that are begun in one turn, of which the records are read in one go: a gateway lets so many in
 side by side (`gateway.sessions.arrival_queue`)."""
-
-LATE_MS: Final = 10_000
-"""A signal that came to its gateway longer ago changes nothing: the gateway asks routers for 5 s, and the
-last one that it asks waits 3 s for a verdict. An offer that was accepted later would wait for its answer
-though nobody has sent it. The rest is for what the two differ in about the broker's time."""
-
-_OFFER, _CANDIDATE = COMMAND_OF[Offer], COMMAND_OF[Candidate]
 
 NO_ROOMS: Final[tuple[RoomId, ...]] = ()
 NO_KEYS: Final[tuple[str, ...]] = ()
@@ -105,19 +96,6 @@ def _lease_and_standing(ask: OpenSession | Register) -> tuple[str, ...]:
     return (*_lease(ask), *_standing(ask))
 
 
-def _guess(ask: Check) -> Guess:
-    """Guess what a signal does. An offer within a call mostly names the call."""
-    if ask.cmd == _OFFER:
-        return "changes" if ask.call else "begins"
-    return "may be held" if ask.cmd == _CANDIDATE else "changes"
-
-
-def _name(ask: Check) -> Hashable:
-    """Name what copies of a request have in common: what is asked, and what need not be answered."""
-    asker = ask.user, ask.session, ask.connection
-    return *asker, ask.to, ask.cmd, ask.call, ask.digest, ask.then, ask.carried
-
-
 class Carried(NamedTuple):
     """What a request is answered, and what is done when the answer has left."""
 
@@ -151,11 +129,9 @@ class Operations:
         by which name. `judge` is what verdicts name this process. `backend` carries out what the API asks
         (`presence.backend`).
         """
-        self._refused = refused
-        self._judge = judge
         self._log = log
         self._second_looks = second_looks
-        self._turns = Turns(changes.negotiations, changes.clock)
+        self._judging = Judging(changes, terms, judge, refused, looks_at_tokens=entitlement is not None)
         self._entitlement = entitlement
         self._monotonic = monotonic
         self._records = records
@@ -214,7 +190,7 @@ class Operations:
             BrokerAway: others could not be told.
         """
         if isinstance(request, Check):
-            reply, offered = await self._check(request)
+            reply, offered = await self._judging.judge(request)
             return Carried(reply, offered and functools.partial(self._second_looks.look, offered))
         return Carried(await self._table[type(request)](request))
 
@@ -301,30 +277,6 @@ class Operations:
             return reply
 
         return counted
-
-    async def _check(self, ask: Check) -> Judged:
-        """Have one signal judged, or several candidates: one by one, and answered together."""
-        asks = series.one_by_one(ask)
-        rules, until_ms = [self._rule(one) for one in asks], ask.at + LATE_MS if ask.at else None
-        judged = await self._turns.judge(
-            ask.user, ask.to, rules, until_ms, guess=_guess(ask), name=_name(ask)
-        )
-        if self._refused is not None and ask.cmd == _OFFER and isinstance(judged[0].reply, Refused):
-            self._refused(ask, judged[0].reply.reason)
-        if len(asks) == 1:
-            return judged[0]._replace(reply=self._signed(judged[0].reply))
-        return Judged(series.answered(self._signed(each.reply) for each in judged))
-
-    def _signed(self, reply: PresenceReply) -> PresenceReply:
-        """Say who has judged, so that the pair's next signals come here, too."""
-        return msgspec.structs.replace(reply, by=self._judge) if isinstance(reply, Relay) else reply
-
-    def _rule(self, ask: Check) -> Rule[Negotiation]:
-        """Return the rule that judges one signal."""
-        rule: Rule[Negotiation] = functools.partial(signals.check, ask, self._terms)
-        if self._entitlement is not None:
-            rule = entitled.checked(ask.user, rule)
-        return holding.checked(ask, rule)
 
     async def _once(
         self, ask: OpenSession | EndSession, carry_out: Callable[[], Awaitable[PresenceReply]]

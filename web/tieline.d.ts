@@ -6,6 +6,8 @@ export interface Member {
   /** Whether this user may ring others. With a server of version 0.1 true of whoever joined after us, until `members` is asked. */
   voice: boolean;
   joinedAt: number;
+  /** In a call, and its client says so (`showCalls`). */
+  inCall?: boolean;
 }
 
 export interface Options {
@@ -16,6 +18,8 @@ export interface Options {
   token: string | (() => string | Promise<string>);
   /** Calls at a time; a caller beyond that hears `busy`. Default 1. Voice rooms count, too, also one with nobody else in it. */
   maxCalls?: number;
+  /** Whether the members of one's rooms see that one is in a call (`inCall`). Default false. */
+  showCalls?: boolean;
   /** Whether what the other says is played. Default true; else play `call.remote` yourself. */
   play?: boolean;
   /** The constraints of every microphone that is opened, such as `{ noiseSuppression: false }`. Default true. */
@@ -141,6 +145,7 @@ export interface ClientEvents {
   /** Something that nobody waits for has failed; NO_TOKEN and UNUSABLE_TOKEN once for each connection that is lost. */
   error: TielineError;
   /** The token is about to expire. With a function as `token` nothing needs to be done. */
+  message: { room?: string; data: unknown };
   tokenexpiring: { expiresAt: number };
   /** What others say is heard, or the browser plays nothing before a click or a key: then it is played, or by `playSound`. */
   sound: 'playing' | 'blocked';
@@ -187,7 +192,7 @@ export interface DeviceEvents {
   /** Something was plugged in or out. */
   change: DeviceList;
   /** Another one is used: it was chosen, the one before has gone, or it is back. `device` is null without a microphone, and for the speaker that the browser chooses. */
-  switched: { kind: 'microphone' | 'speaker'; why: 'chosen' | 'gone' | 'back'; device: MediaDeviceInfo | null };
+  switched: { kind: 'microphone' | 'speaker'; why: 'chosen' | 'gone' | 'back'; device: { deviceId: string; label: string } | null };
   /** There was no camera to begin a call with. */
   error: Error;
 }
@@ -200,6 +205,7 @@ export class Devices extends Target<DeviceEvents> {
   readonly speaker: string;
   /** The constraints of what is opened from now on; `useMicrophone(devices.microphone)` opens it anew. */
   audio: boolean | MediaTrackConstraints;
+  /** Firefox answers only when somebody looks at the page. */
   list(): Promise<DeviceList>;
   /** Open the microphone, for a look at it before a call, whose `stream` it may become; it follows `useMicrophone`. */
   open(options?: { audio?: boolean | MediaTrackConstraints; video?: boolean | MediaTrackConstraints }): Promise<MediaStream>;
@@ -275,6 +281,8 @@ export class Call extends Target<CallEvents> {
   readonly pc: RTCPeerConnection | null;
   /** Whether no sound of ours is sent, or will be. */
   readonly muted: boolean;
+  /** The same of the other, as its client says; false with one of version 0.1. */
+  readonly peerMuted: boolean;
   /** What the other has sent with the call, or with the answer to it. It is for you to look whether it is what you expect. */
   readonly metadata: unknown;
   /** Null until the call is connected. */
@@ -283,8 +291,6 @@ export class Call extends Target<CallEvents> {
   readonly showing: Showing;
   /** How loud the other is played, from 0 to 1. */
   volume: number;
-  /** The same of the other, as its client says; false with one of version 0.1. */
-  readonly peerMuted: boolean;
   /** Answer a call that rings. Rejects, with NOT_RINGING for one that does not (any more), and if there is no microphone. */
   accept(options?: CallOptions): Promise<void>;
   decline(): Promise<void>;

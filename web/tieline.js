@@ -47,13 +47,14 @@ const LEVEL_MS = 200; // between two looks at whether the other speaks
 const SPEECH = 0.02; // of the loudest there is, 34 dB below it: a voice is louder, a quiet room is not
 const SILENCE_MS = 600; // so long a pause is no end of speaking
 const FULL_BYTES = 1 << 20; // of messages in a call that wait for the line: more are sent when a quarter is left
+const PARTED_MS = 1_000; // for the server to say that a call is over because no room is shared any more
 const MAX_REASON = 200; // characters of the reason for a hangup: a frame that is too long tells the other nothing
 
 const SIGNALS = new Set(['WEBRTC_OFFER', 'WEBRTC_ANSWER', 'WEBRTC_ICE_CANDIDATE', 'WEBRTC_HANGUP', 'WEBRTC_INFO']);
 const [OFFER, ANSWER, CANDIDATE, HANGUP, INFO] = SIGNALS;
 const OPEN = new Set(['calling', 'waiting', 'ringing']); // states of a call that nobody has accepted yet
 const CHANGES = { MEMBER_JOINED: 'joined', MEMBER_LEFT: 'left', MEMBER_UPDATED: 'updated' }; // of one member
-const EVENTS = new Set([...Object.keys(CHANGES), 'ROOM_CHANGED', 'TOKEN_EXPIRING', 'RECONNECT']);
+const EVENTS = new Set([...Object.keys(CHANGES), 'ROOM_CHANGED', 'MESSAGE', 'TOKEN_EXPIRING', 'RECONNECT']);
 const WRONGLY_SPOKEN = new Set([1000, 1002, 1003, 1007, 1009]); // close codes below 4000 that are final
 const TRY_AGAIN = new Set(['INTERNAL', 'RATE_LIMITED']); // refusals after which the same frame may succeed
 const NO_MICROPHONE = new Set([ // names of errors of getUserMedia
@@ -81,7 +82,8 @@ const changeIn = (cmd, { userId, status = 'online', ...data }) => (
 const apply = (members, { joined = [], left = [], updated = [] }) => {
   for (const { userId } of left) members.delete(userId);
   for (const member of [...joined, ...updated]) {
-    const known = members.get(member.userId) ?? { joinedAt: Date.now(), voice: true };
+    const isWhole = 'joinedAt' in member; // as a list has it
+    const known = (!isWhole && members.get(member.userId)) || { joinedAt: Date.now(), voice: true };
     members.set(member.userId, { ...known, ...member });
   }
 };
@@ -214,19 +216,23 @@ export class Devices extends EventTarget {
   #lost = new Set(); // of these, those whose microphone has gone
   #isElsewhere = { microphone: false, speaker: false }; // the one that was chosen has gone, another is used
   #queue = Promise.resolve(); // one change after the other
+  #known = []; // the devices of the last list
 
   /** `audio` are the constraints of every microphone; `calls()` those that there are. */
   constructor(audio, calls, signal) {
     super();
     this.audio = audio;
     this.#calls = calls;
-    const look = () => this.#next(() => this.#look());
+    const look = () => this.list().then((devices) => this.#next(() => this.#look(devices))).catch(() => {});
     globalThis.navigator?.mediaDevices?.addEventListener?.('devicechange', look, { signal });
   }
 
-  /** All that there are. Before the page may use a microphone a browser keeps their names and ids to itself. */
+  /**
+   * All that there are. Before the page may use a microphone a browser keeps their names and ids to itself, and Firefox
+   * says nothing as long as nobody looks at the page: nothing here waits for it.
+   */
   async list() {
-    const all = await media().enumerateDevices();
+    const all = this.#known = await media().enumerateDevices();
     const of = (wanted) => all.filter(({ kind }) => kind === wanted);
     return { microphones: of('audioinput'), speakers: of('audiooutput'), cameras: of('videoinput') };
   }
@@ -270,7 +276,7 @@ export class Devices extends EventTarget {
       await this.#reopen(streams, id && { exact: id });
       this.microphone = id;
       this.#isElsewhere.microphone = false;
-      await this.#tell('microphone', 'chosen');
+      this.#tell('microphone', 'chosen');
     });
   }
 
@@ -283,7 +289,7 @@ export class Devices extends EventTarget {
       this.speaker = id;
       this.#isElsewhere.speaker = false;
       await this.#sink(id);
-      await this.#tell('speaker', 'chosen');
+      this.#tell('speaker', 'chosen');
     });
   }
 
@@ -319,7 +325,7 @@ export class Devices extends EventTarget {
     this.#lost.add(stream);
     this.#isElsewhere.microphone = true;
     await this.#reopen([stream], '').catch(() => {});
-    await this.#tell('microphone', 'gone');
+    this.#tell('microphone', 'gone');
   }
 
   /** Open a microphone for each of these, and then use them; if one fails nothing changes. */
@@ -334,29 +340,26 @@ export class Devices extends EventTarget {
       opened.forEach(stop);
       throw error;
     }
-    streams.forEach((stream, index) => this.#swap(stream, opened[index]));
+    await Promise.all(streams.map((stream, index) => this.#swap(stream, opened[index])));
   }
 
-  #swap(stream, opened) {
+  async #swap(stream, opened) {
     if (!this.#streams.has(stream)) return stop(opened); // closed meanwhile
     const [track] = opened.getAudioTracks();
     const old = stream.getAudioTracks();
     track.enabled = old.every(({ enabled }) => enabled);
     stream.addTrack(track);
-    for (const sender of this.#calls().flatMap(({ pc }) => pc?.getSenders() ?? [])) {
-      if (old.includes(sender.track)) sender.replaceTrack(track).catch(() => {}); // the call has just ended
-    }
-    for (const one of old) {
-      stream.removeTrack(one);
-      one.stop();
-    }
+    for (const one of old) stream.removeTrack(one);
     this.#lost.delete(stream);
     this.#attend(stream);
+    const senders = this.#calls().flatMap(({ pc }) => pc?.getSenders() ?? []);
+    const using = senders.filter((sender) => old.includes(sender.track));
+    await Promise.allSettled(using.map((sender) => sender.replaceTrack(track))); // it fails where the call has ended
+    for (const one of old) one.stop();
   }
 
   /** Something was plugged in or out. What was chosen and is back is used again. */
-  async #look() {
-    const devices = await this.list();
+  async #look(devices) {
     const { microphones, speakers } = devices;
     const has = (list, id) => list.some(({ deviceId }) => deviceId === id);
     emit(this, 'change', devices);
@@ -364,7 +367,7 @@ export class Devices extends EventTarget {
     if (this.#isElsewhere.microphone && has(microphones, this.microphone)) {
       await this.#reopen(live, { exact: this.microphone }).then(() => {
         this.#isElsewhere.microphone = false;
-        return this.#tell('microphone', 'back');
+        this.#tell('microphone', 'back');
       }, () => {});
     }
     if (this.#lost.size > 0) {
@@ -374,16 +377,17 @@ export class Devices extends EventTarget {
     if (isAway === this.#isElsewhere.speaker) return;
     this.#isElsewhere.speaker = isAway;
     await this.#sink(isAway ? '' : this.speaker);
-    await this.#tell('speaker', isAway ? 'gone' : 'back');
+    this.#tell('speaker', isAway ? 'gone' : 'back');
   }
 
   /** Say what is used now; null: no microphone, or the speaker that the browser chooses. */
-  async #tell(kind, why) {
+  #tell(kind, why) {
     const tracks = [...this.#streams.keys()].flatMap((stream) => stream.getAudioTracks());
-    const used = tracks.find(({ readyState }) => readyState === 'live')?.getSettings().deviceId;
-    const isNone = this.#isElsewhere[kind];
-    const id = kind === 'speaker' ? !isNone && this.speaker : used ?? (!isNone && this.microphone);
-    const device = (await this.list())[`${kind}s`].find(({ deviceId }) => deviceId === id) ?? null;
+    const used = tracks.find(({ readyState }) => readyState === 'live');
+    const id = this.#isElsewhere[kind] ? '' : this[kind];
+    const chosen = this.#known.find((device) => device.kind.startsWith('audio') && device.deviceId === id) ?? null;
+    const isUsed = kind === 'microphone' && used;
+    const device = isUsed ? { deviceId: used.getSettings().deviceId, label: used.label } : id ? chosen : null;
     emit(this, 'switched', { kind, why, device });
   }
 }
@@ -739,6 +743,8 @@ export class Client extends EventTarget {
   #refreshing = 0;
   #movedAt = -Infinity;
   #refreshedAt = -Infinity;
+  #shown = false; // whether the others see that we are in a call
+  #isShowing = false;
   #parted = new Set(); // users with whom no room was shared any more when one was left
   #unload = new AbortController();
   #clicks = null; // what waits for one, to play sound
@@ -814,8 +820,12 @@ export class Client extends EventTarget {
 
   /** Talk with everybody who enters the voice of this room; up to six. Its `entered` says how coming in went. */
   enterVoice(room, options = {}) {
-    const voice = this.#voices.get(room) ?? new Voice(this, room, options, () => this.#voices.delete(room));
+    const voice = this.#voices.get(room) ?? new Voice(this, room, options, () => {
+      this.#voices.delete(room);
+      this._showCall();
+    });
     this.#voices.set(room, voice);
+    this._showCall();
     return voice;
   }
 
@@ -896,6 +906,17 @@ export class Client extends EventTarget {
     if (other?.callId === call.callId) other._end(call.reason, 'me');
   }
 
+  /** Let the members of our rooms see whether we are in a call, if the application wants that: the last word counts. */
+  _showCall() {
+    const inCall = this.#voices.size > 0 || [...this.calls.values()].some(({ state }) => !OPEN.has(state));
+    if (!this.#options.showCalls || this.closed || this.#isShowing || inCall === this.#shown) return;
+    [this.#isShowing, this.#shown] = [true, inCall];
+    this.#connection.ask('STATUS', { inCall }).catch(() => {}).then(() => { // refused: by an older server
+      this.#isShowing = false;
+      this._showCall();
+    });
+  }
+
   /** Somebody has rung, and nobody has accepted or declined it here. */
   _missed(peer, reason, call = null) { emit(this, 'missed', { peer, reason, call, at: Date.now() }); }
 
@@ -974,6 +995,7 @@ export class Client extends EventTarget {
       for (const voice of [...this.#voices.values()]) voice.leave();
     }
     if (type === 'reset') {
+      this.#shown = false;
       this.#ice = null; // away for so long, who knows whether they still hold
       this.#return();
     }
@@ -1011,10 +1033,18 @@ export class Client extends EventTarget {
     return this.#tellOf(room);
   }
 
+  /** When two leave two rooms at once, and meet in none then, the server tells one of them alone that the call is over. */
+  #partLater(peer) {
+    const call = this.calls.get(peer);
+    if (!call) return;
+    setTimeout(() => this.calls.get(peer) === call && !this.#shares(peer) && call.hangup('left'), PARTED_MS);
+  }
+
   #hear({ cmd, data }) {
     if (SIGNALS.has(cmd)) return this.#hearSignal(cmd, data.from, data.data, this._namesCalls ? data.call : undefined);
     if (cmd === 'TOKEN_EXPIRING') return this.#refreshToken(data);
     if (cmd === 'RECONNECT') return;
+    if (cmd === 'MESSAGE') return emit(this, 'message', data); // { room, data }, of the application's backend
     if (!data.members) return this.#change(changeIn(cmd, data));
     this.#list(data.room, { data }).catch((error) => emit(this, 'error', error)); // we were away for too long
   }
@@ -1027,6 +1057,7 @@ export class Client extends EventTarget {
     if (!members || number < this.#numbers.get(room)) return; // older than our list
     if (left.some(({ userId }) => userId === this.userId)) return this.#forget(room, undefined, true); // kicked
     apply(members, change);
+    for (const { userId } of left) this.#partLater(userId);
     for (const { userId, status } of [...joined, ...updated]) this.calls.get(userId)?._isThere(status === 'online');
     this.#tellOf(room);
   }
@@ -1609,17 +1640,17 @@ export class Call extends EventTarget {
     this.#sendOffer();
   }
 
-  /** What goes with a description: what the application gives, the first time, and which streams are screens. */
+  /** What goes with a description: what the application gives at first, which streams are screens, and our mute. */
   #about(isFirst = !this._isAnswered) {
-    const { screen } = this.showing;
-    return { metadata: isFirst ? this.#given : undefined, screens: screen ? [screen.id] : undefined };
+    const { showing: { screen }, muted } = this;
+    this.#toldMuted = muted;
+    return { metadata: isFirst ? this.#given : undefined, screens: screen ? [screen.id] : undefined, muted };
   }
 
   #sendOffer() {
     this.#hasOffered = true;
     const { type, sdp } = this.pc.localDescription;
-    this.#toldMuted = this.muted;
-    this.#send(OFFER, { type, sdp, room: this.room, muted: this.muted, ...this.#about() }).catch((error) => {
+    this.#send(OFFER, { type, sdp, room: this.room, ...this.#about() }).catch((error) => {
       this._settled(this.#theirs);
       this.#next(() => this.#refused(error));
     });
@@ -1656,8 +1687,7 @@ export class Call extends EventTarget {
     this.pc.onnegotiationneeded = this.#negotiate;
     this.#answered();
     const { type, sdp } = this.pc.localDescription;
-    this.#toldMuted = this.muted;
-    this.#send(ANSWER, { type, sdp, muted: this.muted, ...this.#about(isFirst) }).catch((error) => {
+    this.#send(ANSWER, { type, sdp, ...this.#about(isFirst) }).catch((error) => {
       if (isFirst && this.#hasOffered) this.#sayEnd('cancel').catch(() => {}); // ours may ring there still
       if (!this.#isFinished(error, isFirst) && isFirst) this._end(error.reason, 'server');
     });
@@ -1752,6 +1782,7 @@ export class Call extends EventTarget {
     if (this.state === state) return;
     if (!OPEN.has(state)) clearTimeout(this.#ringing);
     this.state = state;
+    this.#client._showCall();
     this.#sample();
     this.#listen();
     emit(this, 'state', state);

@@ -39,6 +39,9 @@ LEAVE: Final = 1.0
 
 REFRESH: Final = 2.0
 
+STATUS: Final = 4.0
+"""Of who wants to be seen to be in a call, or not any more: a record is written, and rooms are told."""
+
 CONNECT: Final = 11.0
 """A session begins, and will end."""
 

@@ -42,7 +42,8 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     @property
     def member(self) -> Member:
         """What the user is as a member."""
-        return Member(self.user, self.entry.status, self.entry.voice, self.entry.joined_at)
+        entry = self.entry
+        return Member(self.user, entry.status, entry.voice, entry.joined_at, entry.in_call)
 
     @property
     def has_left(self) -> bool:

@@ -219,7 +219,13 @@ class Arrivals:
         return None
 
     def _deny(self, connection: Connection, error: HandshakeError) -> None:
-        """Refuse a client, and ask it to come back at a moment that few others are told, too."""
+        """Refuse a client, and ask it to come back at a moment that few others are told, too.
+
+        One that has gone is refused nothing: it is counted nowhere, and expected nowhere.
+        """
+        if connection.is_closing:
+            connection.abandon()
+            return
         spread_s = self._turns.spread_s()
         self._departures.expect_others(spread_s + HANDSHAKE_S)
         connection.deny(error, math.ceil(self._jitter() * spread_s) or 1)

@@ -251,13 +251,16 @@ def give_up(
 
 @in_order
 def regrant(ask: Regrant, user: User, facts: Facts) -> Step[User]:
-    """Let a session have what its newer token grants, and nothing else."""
+    """Let a session have what its newer token grants, and nothing else; and be seen as it wants to be."""
     kept, effects = _kicked(user, ask.granted, facts, tell_user=True)
-    changed = msgspec.structs.replace(user, voice=ask.voice, rooms=kept, pending=())
+    is_in_call = user.session.in_call if ask.in_call is None else ask.in_call
+    session = msgspec.structs.replace(user.session, in_call=is_in_call)
+    granted = msgspec.structs.replace(user, voice=ask.voice, rooms=kept, pending=())
+    changed = with_session(granted, session)
     if changed == msgspec.structs.replace(user, pending=()):
         return Change(Done())
     told: tuple[UserEffect, ...] = (Changed(ask.user), *effects) if effects else ()
-    if user.voice != ask.voice and kept:
+    if (user.voice, user.session.in_call) != (ask.voice, is_in_call) and kept:
         told = (*told, StatusChanged(is_silent=True))
     return Change(Done(), changed, told)
 
@@ -290,6 +293,7 @@ def _opened(ask: OpenSession, user: User, facts: Facts) -> Opened:
         rooms,
         owed_ms / 1000,
         lost_at=user.session.lost_at,
+        in_call=user.session.in_call,
     )
     if not ask.asked:
         return opened
@@ -347,6 +351,7 @@ def _begun(
         instead_of=ask.resume if isinstance(ask, OpenSession) else SecretHash(b""),
         began=facts.note if ask.secret else _asked_to_begin(ask),
         tells=ask.tells,
+        in_call=ask.in_call if isinstance(ask, Register) else False,
     )
     rooms = {room: Membership(since.get(room, facts.now), entry) for room, entry in facts.entries.items()}
     if before is None:

@@ -64,6 +64,8 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     """Its client says when it rings, and takes WEBRTC_INFO (`OpenSession.tells`)."""
     voice_by_token: bool | None = None
     """Whether its token lets it start calls, where the backend does not; None: what the record says is so."""
+    in_call: bool = False
+    """Its client wants it to be seen that the user is in a call."""
 
     @property
     def is_reachable(self) -> bool:

@@ -271,6 +271,14 @@ async def test_a_room_left_and_joined_again_at_once_ends_its_calls(
     assert await ann.ends() == "left"
 
 
+async def test_two_who_leave_two_rooms_at_once_are_in_no_call(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    await rings_in_demo(ann, backend, gateway)
+    await backend.say("ann", "ROOM_CHANGED", changed(9, left="bob"), "bob leaves")
+    assert await ann.ends() == "left"
+
+
 async def test_a_room_left_just_after_the_other_ends_its_calls(
     ann: Person, backend: Backend, gateway: Gateway
 ) -> None:

@@ -13,8 +13,6 @@ from tests.unit.client.lists import changed, listed
 from tests.unit.client.minimal_gateway import reply
 from tests.unit.client.resuming_gateways import Backend, Gateway
 
-pytestmark = pytest.mark.needs("chromium")
-
 NOTE: Final = """() => {
     window.states = [call.state];
     call.addEventListener('state', ({detail}) => states.push(detail));
@@ -145,3 +143,27 @@ async def test_who_was_busy_hears_who_has_rung(person: PersonMaker) -> None:
     await carol.ring(bob)
     assert await carol.ends() == "busy"
     assert await bob.until("() => missed.length > 0 && missed") == [[carol.user, "busy", False]]
+
+
+async def test_who_wants_it_is_seen_to_be_in_a_call(person: PersonMaker) -> None:
+    alice, bob = await person("alice"), await person("bob", gateway=1)
+    await alice.come("demo", showCalls=True)
+    await bob.come("demo")
+    carol = await person("carol")
+    await carol.come("demo")
+    seen = """(users) => {
+        const members = [...client.rooms.get('demo').values()].filter(({inCall}) => inCall);
+        return JSON.stringify(members.map(({userId}) => userId)) === JSON.stringify(users);
+    }"""
+    await alice.calls(bob)
+    await carol.until(seen, [alice.user])
+    dave = await person("dave")
+    await dave.come("demo")
+    assert await dave.page.evaluate(seen, [alice.user])
+    await bob.hang_up()
+    await carol.until(seen, [])
+    await alice.page.evaluate(STREAM)
+    await alice.page.evaluate("() => { window.voice = client.enterVoice('demo', {stream}); }")
+    await carol.until(seen, [alice.user])
+    await alice.page.evaluate("() => voice.leave()")
+    await carol.until(seen, [])

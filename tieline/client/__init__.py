@@ -31,6 +31,7 @@ from tieline.client.errors import (
 )
 from tieline.client.events import (
     Answer,
+    AppMessage,
     Candidate,
     ErrorEvent,
     Event,
@@ -55,6 +56,7 @@ from tieline.wire.replies import IceServer, IceServerList, Member, Roster, Welco
 __all__ = [
     "Ack",
     "Answer",
+    "AppMessage",
     "Candidate",
     "Client",
     "ClientError",

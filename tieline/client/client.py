@@ -109,6 +109,10 @@ class Client:
         """Ask for STUN and TURN servers; before `ttl` seconds have passed ask again for a longer call."""
         return messages.data_of(await self._ask("ICE_SERVERS", None), IceServerList)
 
+    async def show_call(self, in_call: bool) -> None:
+        """Let the members of one's rooms see, or see no more, that one is in a call (`Member.in_call`)."""
+        await self._ask("STATUS", {"inCall": in_call})
+
     async def refresh_token(self, token: str) -> int:
         """Stay connected with a newer token, and what that one grants; returns its end, in Unix milliseconds.
 

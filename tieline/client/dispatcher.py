@@ -9,6 +9,7 @@ changes of rooms are news.
 import asyncio
 import random
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -44,6 +45,10 @@ from tieline.client.session import Session
 from tieline.client.stats import Stats
 from tieline.wire.ids import NO_CALL, CallId, RoomId, UserId
 from tieline.wire.replies import Roster, Welcome
+
+PARTED_S: Final = 1.0
+"""For the server to say that a call is over because no room is shared any more. When two leave two rooms at
+once, it says so to one of them alone."""
 
 
 class Dispatcher:
@@ -167,6 +172,8 @@ class Dispatcher:
         for event in events:
             if isinstance(event, MemberLeft) and event.user_id == self.session.welcome.user_id:
                 self.session.record_left(event.room)
+            elif isinstance(event, MemberLeft) and self.calls is not None and self.calls.live():
+                asyncio.get_running_loop().call_later(PARTED_S, self._part)
             self.inbox.put(event)
 
     def _take_list(self, message: RoomList) -> None:

@@ -99,6 +99,15 @@ class MemberUpdated(msgspec.Struct, frozen=True, rename="camel"):
     """See `MemberJoined`."""
 
 
+class AppMessage(msgspec.Struct, frozen=True):
+    """The application's backend says something: to this user, or to all in a room."""
+
+    data: Any
+    room: RoomId | None = None
+    """None: it is for this user alone."""
+    request_id: str = ""
+
+
 class TokenExpiring(msgspec.Struct, frozen=True, rename="camel"):
     """The token ends soon; `expires_at` in Unix milliseconds."""
 
@@ -192,6 +201,7 @@ Message = (
     | MemberJoined
     | MemberLeft
     | MemberUpdated
+    | AppMessage
     | TokenExpiring
     | Reconnect
     | ErrorEvent

@@ -15,6 +15,7 @@ import msgspec
 from tieline.client.errors import Unreadable
 from tieline.client.events import (
     Answer,
+    AppMessage,
     Candidate,
     ErrorEvent,
     Hangup,
@@ -101,6 +102,7 @@ _SERVER_EVENTS: Final = {
     "MEMBER_JOINED": MemberJoined,
     "MEMBER_LEFT": MemberLeft,
     "MEMBER_UPDATED": MemberUpdated,
+    "MESSAGE": AppMessage,
     "TOKEN_EXPIRING": TokenExpiring,
     "RECONNECT": Reconnect,
 }

@@ -21,7 +21,7 @@ CallFate = Literal["ended", "answered", "replaced"]
 the two have another one."""
 
 
-class Member(msgspec.Struct, frozen=True, rename="camel"):
+class Member(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One member of a room."""
 
     user_id: UserId
@@ -29,6 +29,8 @@ class Member(msgspec.Struct, frozen=True, rename="camel"):
     voice: bool
     joined_at: int
     """Unix milliseconds."""
+    in_call: bool = False
+    """Its client says that it is in a call, and wants that to be seen."""
 
 
 class Roster(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,6 +44,12 @@ class Roster(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many members there are, where `members` may be a part of them."""
     next: str = ""
     """Where the next page begins; "": there is none."""
+
+
+class StatusSet(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the reply to STATUS."""
+
+    in_call: bool
 
 
 class RosterPage(msgspec.Struct, frozen=True, omit_defaults=True):

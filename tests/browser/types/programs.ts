@@ -22,6 +22,8 @@ export async function right(): Promise<void> {
   await call.hangup('out-of-ink');
   await call.hangup('a word that nobody compares');
   if (call.muted) call.mute(false);
+  call.addEventListener('peermuted', ({ detail }) => console.log(detail === call.peerMuted, call.state === 'waiting'));
+  client.addEventListener('missed', ({ detail: { peer, reason, at } }) => console.log(peer, reason === 'busy', at + 1));
   client.devices.addEventListener('switched', ({ detail: { kind, why, device } }) => {
     console.log(kind === 'speaker', why === 'gone', device?.label);
   });
@@ -36,8 +38,6 @@ export async function right(): Promise<void> {
   await seen.screen();
   await seen.send(new Uint8Array(3));
   seen.volume = camera ? 0.5 : 1;
-  call.addEventListener('peermuted', ({ detail }) => console.log(detail === call.peerMuted, call.state === 'waiting'));
-  client.addEventListener('missed', ({ detail: { peer, reason, at } }) => console.log(peer, reason === 'busy', at + 1));
   const voice = client.enterVoice('tea', { video: true });
   await voice.screen();
   voice.addEventListener('ended', ({ detail }) => console.log(detail?.reason === 'VOICE_FULL'));

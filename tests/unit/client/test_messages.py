@@ -7,6 +7,7 @@ from tieline.client import messages
 from tieline.client.errors import Unreadable
 from tieline.client.events import (
     Answer,
+    AppMessage,
     Candidate,
     ErrorEvent,
     Hangup,
@@ -73,6 +74,8 @@ def relayed(cmd: str, data: object, **fields: object) -> bytes:
             success("e", "MEMBER_JOINED", {"room": "r", "userId": "u", "number": 7}),
             MemberJoined(ROOM, USER, "e", 7),
         ),
+        (success("e", "MESSAGE", {"data": [1]}), AppMessage([1], request_id="e")),
+        (success("e", "MESSAGE", {"room": "r", "data": None}), AppMessage(None, ROOM, "e")),
         (success("e", "TOKEN_EXPIRING", {"expiresAt": 5}), TokenExpiring(5, "e")),
         (success("e", "RECONNECT", {"afterMs": 1, "jitterMs": 2}), Reconnect(1, 2, "e")),
         (

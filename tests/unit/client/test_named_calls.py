@@ -17,6 +17,7 @@ from tieline.client import (
     ErrorEvent,
     Hangup,
     Info,
+    MemberLeft,
     Offer,
     Refused,
     Stats,
@@ -282,6 +283,20 @@ async def test_who_leaves_the_last_shared_room_hears_that_calls_end() -> None:
         await gateway.says("ICE_CANDIDATE", "first", candidate="x")
         assert isinstance(await read(ann), Candidate), "they meet in another room"
         await answers(gateway, ann.leave("tea"), {"room": "tea"})
+        assert await read(ann) == Hangup(BOB, "left", server=False, call=CallId("first"))
+
+
+async def test_two_who_leave_two_rooms_at_once_are_in_no_call() -> None:
+    gateway = NamingGateway()
+    gateway.ignored |= {"JOIN"}
+    async with ann_at(gateway) as ann:
+        members = [member("ann"), member("bob")]
+        await answers(gateway, ann.join("tea"), {"room": "tea", "members": members, "number": 5})
+        await gateway.says("OFFER", "first", sdp="x")
+        assert isinstance(await read(ann), Offer)
+        left = {"room": "tea", "userId": "bob", "reason": "left", "number": 6}
+        await gateway.send("ann", event("MEMBER_LEFT", left, "bob leaves"))
+        assert isinstance(await read(ann), MemberLeft)
         assert await read(ann) == Hangup(BOB, "left", server=False, call=CallId("first"))
 
 

@@ -9,7 +9,8 @@ from presence.announce import Announcer
 from presence.app_mail import AppMail
 from presence.backend import Handlers, handlers
 from presence.call_endings import ENDED_AT_ONCE
-from presence.changes import Changes, ToldUntil
+from presence.change_loop import ToldUntil
+from presence.changes import Changes
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.listeners import Listeners

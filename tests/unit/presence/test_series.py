@@ -10,7 +10,7 @@ from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tests.unit.presence.test_lagging_replicas import behind
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.answers import SessionGone
 from tieline.wire.internal.signals import Delivery, Relay, Verdict, Verdicts
 
 ALICE, BOB = UserId("alice"), UserId("bob")
@@ -110,15 +110,3 @@ async def test_a_copy_by_a_router_that_has_carried_less_is_no_copy() -> None:
     assert isinstance(whole, Relay)
     assert [each.frame for each in short.deliveries] == [None]
     assert [each.frame for each in whole.deliveries] == [b"c1", None]
-
-
-async def test_verdicts_name_who_has_judged() -> None:
-    process = PresenceProcess(judge="p1")
-    for user in ("alice", "bob"):
-        await process.open(opening(user, "hall"))
-    offered = await process.signal("alice", "bob", "OFFER", "offer")
-    assert isinstance(offered, Relay)
-    assert offered.by == "p1"
-    series = verdicts(await process.series("alice", "bob", "1", "2"))
-    assert [each.by for each in series if isinstance(each, Relay)] == ["p1", "p1"]
-    assert isinstance(await process.signal("alice", "carol", "OFFER", "offer"), Refused)

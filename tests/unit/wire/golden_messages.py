@@ -145,6 +145,7 @@ SAMPLES: Final = (
         Register(ALICE, HERS, GATEWAY, CONNECTION, True, {ROOM: JOINED_AT, LOBBY: 0}, SECRET),
     ),
     Sample("a token for all rooms", REQUEST, Regrant(ALICE, HERS, True, None, (ROOM,))),
+    Sample("a session seen to be in a call", REQUEST, Regrant(ALICE, HERS, True, None, (), in_call=True)),
     Sample("a token for two rooms", REQUEST, Regrant(ALICE, HERS, False, (ROOM, LOBBY), ())),
     Sample("a member to be told of once more", REQUEST, Retell(ALICE, ROOM)),
     Sample("a member to be added", REQUEST, AddMember(ONCE, 60.0, ALICE, ROOM)),
@@ -269,6 +270,11 @@ SAMPLES: Final = (
     Sample("how much there is of each", REPLY, Counted(1, 2, 3, 4, 5)),
     Sample("a lease that was kept", REPLY, LeaseKept("run")),
     Sample("a lease that was kept by a process that writes logs", REPLY, LeaseKept("run", logs=True)),
+    Sample(
+        "a member who is in a call now",
+        "change",
+        RoomChange("updated", 9, HERS, "online", True, JOINED_AT, is_silent=True, in_call=True),
+    ),
     Sample("a member who came", "change", RoomChange("joined", 7, HERS, "online", True, JOINED_AT)),
     Sample(
         "a member who is told to have gone",
@@ -317,6 +323,16 @@ SAMPLES: Final = (
         "a session to be registered again, with what entitles to it",
         REQUEST,
         Register(ALICE, HERS, GATEWAY, CONNECTION, True, {}, SECRET, token=TOKEN),
+    ),
+    Sample(
+        "a session to be registered again that is seen to be in a call",
+        REQUEST,
+        Register(ALICE, HERS, GATEWAY, CONNECTION, True, {}, SECRET, in_call=True),
+    ),
+    Sample(
+        "a session to be registered again whose client says when it rings",
+        REQUEST,
+        Register(ALICE, HERS, GATEWAY, CONNECTION, True, {}, SECRET, tells=True),
     ),
     Sample(
         "a newer token, and the token itself",

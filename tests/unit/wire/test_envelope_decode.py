@@ -60,7 +60,7 @@ def without(message: dict[str, Any], field: str) -> dict[str, Any]:
 
 def test_the_commands_are_those_of_the_protocol() -> None:
     assert SIGNAL_COMMANDS == SIGNALS
-    assert {*SIGNALS, *ROOM_COMMANDS, *FREE_DATA, "REFRESH_TOKEN"} == set(COMMANDS)
+    assert {*SIGNALS, *ROOM_COMMANDS, *FREE_DATA, "REFRESH_TOKEN", "STATUS"} == set(COMMANDS)
 
 
 def test_every_message_is_in_the_table_under_its_command() -> None:

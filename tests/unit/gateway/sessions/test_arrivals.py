@@ -389,6 +389,7 @@ async def test_the_place_of_a_client_that_has_gone_is_another_one_s(scene: Scene
     await letting_in
     await scene.settles()
     assert [ask.user for ask in scene.requests(EndSession) if isinstance(ask, EndSession)] == ["gone"]
+    assert gone.socket.is_aborted, "and it is not refused, as if the gateway drained"
 
 
 async def test_presence_is_asked_again_only_while_the_client_is_there(scene: Scene) -> None:

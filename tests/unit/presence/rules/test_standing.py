@@ -88,7 +88,7 @@ def asked(decided: Standing, ask: OpenSession) -> OpenSession:
     return seen[0]
 
 
-def test_a_session_begins_in_what_is_given_and_not_where_it_may_not_be() -> None:
+def test_a_session_begins_in_what_is_given_and_no_closed_room() -> None:
     decided = Standing(given=(HALL,), kept_out=((CELLAR, LATER),), is_silenced=True)
     wanted = asked(decided, opening("alice", "cellar", "attic", granted=("cellar", "attic")))
     assert wanted.join == (HALL, ATTIC)
