@@ -52,7 +52,7 @@ RESUME: Final = 15.0
 """A session goes on, and others are told."""
 
 INFO: Final = 2.0
-"""Presence reads, and writes nothing."""
+"""Presence reads, and writes nothing, but for the first of a call, which says that it rings."""
 
 SIGNALS: Final = {
     "WEBRTC_OFFER": OFFER,

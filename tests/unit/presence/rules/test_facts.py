@@ -22,7 +22,18 @@ from presence.rules.facts import MOST_KEPT, events_of_calls, events_of_user, kee
 from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.negotiation import end
 from presence.rules.user import Membership, Session, User
-from tests.unit.presence.rules.frames import ALICE, BOB, CALL, NOW, answers, hangs_up, offers, went
+from tests.unit.presence.rules.frames import (
+    ALICE,
+    BOB,
+    CALL,
+    NOW,
+    answers,
+    hangs_up,
+    informs,
+    offers,
+    went,
+)
+from tieline.wire.codes import ErrorCode
 from tieline.wire.events import Happened
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal.answers import Done
@@ -201,6 +212,24 @@ def test_a_call_that_the_server_ends_says_why(reason: HangupReason, by_caller: b
     )
     assert (unanswered.kind, unanswered.reason) == ("call.unanswered", reason)
     assert (unanswered.by_caller, unanswered.at) == (by_caller, NOW + 5)
+
+
+def test_the_first_word_of_the_callee_says_that_it_rings() -> None:
+    said = went(informs(BOB, "ringing", begun(), NOW + 300)).negotiation
+    again = went(informs(BOB, "muted", said, NOW + 400)).negotiation
+    assert again is said
+    (ringing,) = facts_between(begun(), said, again)
+    assert (ringing.kind, ringing.at, ringing.by_caller) == ("call.ringing", NOW + 300, False)
+
+
+def test_no_other_word_says_that_it_rings() -> None:
+    calling = begun()
+    assert went(informs(ALICE, "muted", calling)).negotiation is calling
+    answered = established()
+    assert went(informs(BOB, "muted", answered)).negotiation is answered
+    forgotten = msgspec.structs.replace(calling, course=None)
+    assert went(informs(BOB, "ringing", forgotten)).negotiation is forgotten
+    assert informs(BOB, "ringing", NOTHING) is ErrorCode.NO_MATCHING_OFFER
 
 
 def test_ringing_is_told_once() -> None:

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from presence.rules.change import Change
 from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.user import User, with_session
 from tests.unit.presence.rules.frames import ALICE, BOB, SESSIONS, established, waiting
@@ -33,11 +34,22 @@ def telling(name: UserId) -> User:
 BOTH_TELL = {name: telling(name) for name in (ALICE, BOB)}
 
 
+def with_course_of(pair: Negotiation, judgement: Change[Negotiation]) -> Negotiation | None:
+    """What is stored if nothing changes but for when it rang, which is told backends; None: nothing does."""
+    if judgement.record is None:
+        return None
+    return msgspec.structs.replace(pair, course=judgement.record.course)
+
+
+@pytest.mark.parametrize("sender", [ALICE, BOB])
 @pytest.mark.parametrize("pair", [waiting(), established()], ids=["waiting", "established"])
-def test_what_an_end_says_of_itself_passes_and_changes_nothing(pair: Negotiation) -> None:
-    judgement = judge(INFO, pair, BOB, known=BOTH_TELL)
-    assert relay_of(judgement).deliveries == (Delivery(ALICE, SESSIONS[ALICE], None),)
-    assert judgement == Judged(relay_of(judgement))
+def test_what_an_end_says_of_itself_passes_and_changes_nothing(pair: Negotiation, sender: UserId) -> None:
+    peer = BOB if sender == ALICE else ALICE
+    judgement = judge(INFO, pair, sender, known=BOTH_TELL)
+    assert relay_of(judgement).deliveries == (Delivery(peer, SESSIONS[peer], None),)
+    assert judgement == Judged(relay_of(judgement), with_course_of(pair, judgement))
+    is_ringing = sender == BOB and not pair.established
+    assert (judgement.record is not None) is is_ringing
 
 
 def test_who_has_no_call_has_nothing_to_say_of_it() -> None:
@@ -47,7 +59,8 @@ def test_who_has_no_call_has_nothing_to_say_of_it() -> None:
 def test_a_client_of_version_one_is_sent_no_words() -> None:
     pair = waiting()
     judgement = judge(INFO, pair, BOB, known=IN_HALL | {BOB: telling(BOB)})
-    assert judgement == Judged(Relay("relayed", (), call=relay_of(judgement).call))
+    relay = Relay("relayed", (), call=relay_of(judgement).call)
+    assert judgement == Judged(relay, with_course_of(pair, judgement))
 
 
 @pytest.mark.parametrize("bob", [user(BOB, HALL), telling(BOB)], ids=["silent", "telling"])
