@@ -256,6 +256,11 @@ SAMPLES: Final = (
         ),
     ),
     Sample(
+        "a user whose client says when it rings",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, SECRET, "online", tells=True),), True, {}),
+    ),
+    Sample(
         "a user whose voice the backend has revoked",
         USER,
         User((Session(HERS, GATEWAY, CONNECTION, SECRET, "online", voice_by_token=True),), False, {}),
