@@ -289,7 +289,7 @@ class Changes:
 
         `doubts` names the keys of which a rule must have seen what the leader says, to decide so.
         """
-        told = NOTHING_TOLD
+        told, at = NOTHING_TOLD, self._records.place_of(target.key)
         for _ in range(MAX_TRIES):
             now = self.clock()
             found, is_remembered = await load(confirmed)
@@ -308,7 +308,7 @@ class Changes:
                 if others and not all(map(is_cheap, record.pending)):  # it may have changed what was read
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
             # What an earlier round has prepared may have been replaced or removed since.
-            facts = Facts(now, revision=revision, read=found)
+            facts = Facts(now, revision=revision, read=found, at=at)
             while True:
                 seen = record  # what is left of its effects, it is for the rule to say what becomes of
                 if record is not None and record.pending:
@@ -345,7 +345,7 @@ class Changes:
                 rule, confirmed = step.then, True
                 if others:
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
-                facts = Facts(now, revision=revision, read=found)
+                facts = Facts(now, revision=revision, read=found, at=at)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {target.owner!r}")
 
     async def _has_changed(self, keys: tuple[str, ...], found: Found) -> bool:

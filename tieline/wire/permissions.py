@@ -47,54 +47,55 @@ class Passages(NamedTuple):
 def passages(subjects: Subjects) -> Passages:
     """List what passes between the accounts of one namespace."""
     gateway = permissions(subjects)["gateway"]
-    asked = {f"{subjects.namespace}.mark.*": False, jetstream.direct_get(subjects.mailbox()): True}
+    asked: dict[str, bool] = {}
+    for part in subjects.parts():
+        asked |= {part.marks(): False, jetstream.direct_get(part.mailbox()): True}
     said = (pattern for pattern in gateway.say if pattern not in asked)
     return Passages((*said, f"{subjects.namespace}.presence.*.reply.*"), gateway.hear, asked)
 
 
-def permissions(subjects: Subjects) -> dict[str, Permissions]:
-    """List what each service of one namespace may do.
+def permissions(subjects: Subjects, former: int = 0) -> dict[str, Permissions]:
+    """List what each service of one namespace may do, whose streams are in so many partitions.
 
     `observer` is for backends, audits and webhooks. `streams` is for an operator (`tieline streams`): to
-    adapt a stream can empty it, so that no service may.
+    adapt a stream can empty it, so that no service may. On the way from another number of partitions,
+    `former`, it may remove the streams of that, and presence may use both.
     """
-    ns = subjects.namespace
+    if former:
+        return _on_the_way(permissions(Subjects(subjects.namespace, former)), permissions(subjects))
+    ns, parts = subjects.namespace, subjects.parts()
+    questions = _once(subjects.which(), *(part.mailbox_question() for part in parts))
     return {
         "gateway": Permissions(
             say=(
                 f"{ns}.signal.*",
                 *_requests(subjects, GatewayRequest),
-                f"{ns}.mark.*",
-                jetstream.direct_get(subjects.mailbox()),
+                *(pattern for part in parts for pattern in _mailbox_of_gateways(part)),
             ),
             hear=(
                 f"{ns}.gateway.*.reply.*",
                 f"{ns}.gateway.*.alive",
                 f"{ns}.gateway.*.close",
-                f"{ns}.live.user.*.*",
-                f"{ns}.live.room.*.*",
-                f"{ns}.live.mark.*",
-                subjects.mailbox_elections(),
+                *(pattern for part in parts for pattern in _pushed(part)),
             ),
             answer=True,
         ),
         "router": Permissions(
-            say=(*_requests(subjects, RouterRequest), f"{ns}.user.*.*", subjects.mailbox_question()),
+            say=(*_requests(subjects, RouterRequest), *(_users(part) for part in parts), *questions),
             hear=(f"{ns}.router.*.reply.*", f"{ns}.signal.* router", f"{ns}.changed.*"),
             answer=True,
         ),
         "presence": Permissions(
             say=(
-                f"{ns}.user.*.*",
-                f"{ns}.room.*.*",
+                *(pattern for part in parts for pattern in (_users(part), _rooms(part))),
                 f"{ns}.gateway.*.alive",
                 f"{ns}.gateway.*.close",
                 f"{ns}.changed.*",
                 f"{ns}.events.*",
-                *_bucket(jetstream.bucket_stream(ns), jetstream.bucket_prefix(ns)),
-                *_stream(subjects.mailbox()),
-                subjects.mailbox_question(),
-                jetstream.delete_message(subjects.mailbox()),
+                *_once(*(pattern for part in parts for pattern in _bucket(part))),
+                *(pattern for part in parts for pattern in _stream(part.mailbox())),
+                *questions,
+                *(jetstream.delete_message(part.mailbox()) for part in parts),
             ),
             hear=(
                 f"{ns}.presence.*.reply.*",
@@ -107,9 +108,10 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
         "streams": Permissions(
             say=(
                 jetstream.ACCOUNT_INFO,
-                *_stream(jetstream.bucket_stream(ns)),
-                *_stream(subjects.mailbox()),
+                *(pattern for part in parts for pattern in _stream(jetstream.bucket_stream(part.bucket()))),
+                *(pattern for part in parts for pattern in _stream(part.mailbox())),
                 *_adapting(subjects),
+                subjects.which(),
             ),
             hear=(f"{ns}.streams.*.inbox.*", f"{ns}.streams.*.inbox.*.*"),
             answer=False,
@@ -126,8 +128,49 @@ def permissions_in_transition(subjects: Subjects) -> dict[str, Permissions]:
 
 
 def _adapting(subjects: Subjects) -> tuple[str, ...]:
-    bucket = jetstream.bucket_stream(subjects.namespace)
-    return jetstream.update_stream(bucket), jetstream.update_stream(subjects.mailbox())
+    return tuple(
+        jetstream.update_stream(stream)
+        for part in subjects.parts()
+        for stream in (jetstream.bucket_stream(part.bucket()), part.mailbox())
+    )
+
+
+def _on_the_way(before: dict[str, Permissions], after: dict[str, Permissions]) -> dict[str, Permissions]:
+    """Have presence end what is stored in one number of partitions, and the operator go on to another."""
+    presence, streams = (
+        after[user]._replace(say=_once(*before[user].say, *after[user].say))
+        for user in ("presence", "streams")
+    )
+    infos = (pattern for pattern in before["streams"].say if pattern.startswith(jetstream.stream_info("")))
+    removing = (jetstream.delete_stream(pattern.rpartition(".")[2]) for pattern in infos)
+    return {**after, "presence": presence, "streams": streams._replace(say=(*streams.say, *removing))}
+
+
+def _once(*patterns: str) -> tuple[str, ...]:
+    """Each pattern once, in order."""
+    return tuple(dict.fromkeys(patterns))
+
+
+def _mailbox_of_gateways(part: Subjects) -> tuple[str, ...]:
+    """What gateways do with one partition of the mailbox: markers, and reading it."""
+    return part.marks(), jetstream.direct_get(part.mailbox())
+
+
+def _pushed(part: Subjects) -> tuple[str, ...]:
+    """What one partition of the mailbox pushes to gateways, and that another node does from now on."""
+    _, pushed = part.pushed()
+    live = pushed.removesuffix(">")
+    return f"{live}user.*.*", f"{live}room.*.*", f"{live}mark.*", part.mailbox_elections()
+
+
+def _users(part: Subjects) -> str:
+    """Frames for users, in one partition of the mailbox."""
+    return part.users().replace(">", "*.*")
+
+
+def _rooms(part: Subjects) -> str:
+    """Changes of rooms, in one partition of the mailbox."""
+    return part.rooms().replace(">", "*.*")
 
 
 def _requests(subjects: Subjects, union: object) -> tuple[str, ...]:
@@ -136,8 +179,9 @@ def _requests(subjects: Subjects, union: object) -> tuple[str, ...]:
     return tuple(sorted(subjects.presence(OPERATIONS[kind]) for kind in kinds))
 
 
-def _bucket(stream: str, prefix: str) -> tuple[str, ...]:
-    """The bucket's keys, its stream, the consumer of its expired timers, and the watches of its users."""
+def _bucket(part: Subjects) -> tuple[str, ...]:
+    """A bucket's keys, its stream, the consumer of its expired timers, and the watches of its users."""
+    stream, prefix = jetstream.bucket_stream(part.bucket()), jetstream.bucket_prefix(part.bucket())
     return (
         *(prefix + key for key in Keys.kinds()),
         jetstream.ACCOUNT_INFO,
