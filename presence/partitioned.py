@@ -60,8 +60,11 @@ class PartitionedBucket:
         return _merged(await self._of_each(keys, lambda bucket, some: bucket.read_now(*some)))
 
     async def read_dated(self, *keys: str) -> Dated:
-        """See `DatedStore.read_dated`. How new it is, is said of each key."""
+        """See `DatedStore.read_dated`. Of several partitions it is said of each key how new that is."""
         parts = self._by_part(keys)
+        if len(parts) == 1:
+            ((bucket, some),) = parts
+            return await bucket.read_dated(*some)
         answers = await side_by_side(*(bucket.read_dated(*some) for bucket, some in parts))
         each = {key: answer.up_to for (_, some), answer in zip(parts, answers, strict=True) for key in some}
         return Dated(_merged([answer.found for answer in answers]), 0, each)

@@ -213,14 +213,18 @@ class Relaying:
                 if at not in proven:
                     proven.add(at)
                     await self._prove(parcels[place].user, names[place])
+        if left and len(self._parts) > 1:
+            # Two users may be in two partitions: first all that goes to the one, then all to the other.
+            first = self._subjects.place_of(parcels[left[0]].user)
+            left.sort(key=lambda place: self._subjects.place_of(parcels[place].user) != first)
         done = 0
         while done < len(left):
             if done and not goes_on():
-                return Carried(left[done], Outcome.STORED, tuple(left[:done]))
+                return Carried(min(left[done:]), Outcome.STORED, tuple(left[:done]))
             for outcome in await self._round([parcels[place] for place in left[done:]], stored=stored):
                 place = left[done]
                 if outcome is not Outcome.STORED:
-                    return Carried(place, outcome, tuple(left[:done]))
+                    return Carried(min(left[done:]), outcome, tuple(left[:done]))
                 if names[place]:
                     self._stored.note(names[place], self._loop.time(), confirmed=stored)
                 done += 1

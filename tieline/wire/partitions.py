@@ -46,9 +46,7 @@ class Partitions:
         head, is_placed, at = key.partition(_AT)
         if is_placed:
             return int(at)
-        kind, *tokens = head.split(".")
-        if kind == "timer":
-            kind, *tokens = tokens
+        kind, *tokens = head.removeprefix("timer.").split(".")
         if kind in ("pair", "held", "offer"):
             named = tokens[:2]
         elif kind == "session" and "*" not in tokens:
