@@ -162,8 +162,9 @@ class Relaying:
         now = self._loop.time()
         if now >= part.suspicious_until:
             _log.error("the mailbox has no room", extra={"error": error.description})
-        part.suspicious_until = now + SUSPICIOUS_S
-        part.at_once_until = 0.0
+        for each in self._parts:  # most often it is the broker's room, which all share
+            each.suspicious_until = now + SUSPICIOUS_S
+            each.at_once_until = 0.0
         return Outcome.NO_ROOM
 
     def carried(self, one: UserId, to: UserId) -> tuple[Release, ...]:
