@@ -130,9 +130,11 @@ soak: install ## what runs long: faults round after round, the whole model, ever
 	$(PYTHON) -m model --everything
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=soak --hypothesis-seed=$(SEED) --timeout=3600
 	TIELINE_FUZZ_SEED=$(SEED) $(PYTHON) -m pytest tests/fuzz tests/nats/test_taken_over.py -q --hypothesis-profile=soak -p no:cacheprovider
+	TIELINE_FUZZ_SEED=$(SEED) TIELINE_WALK_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest tests/browser/test_walk.py -q -p no:cacheprovider
 	$(PYTHON) -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
 	$(PYTHON) -m tests.faults.stops --seed $(SEED)
 	$(PYTHON) -m pytest tests/system tests/faults --partitions 4 -q -p no:cacheprovider
+	TIELINE_EVERY_BROWSER=1 $(PYTHON) -m pytest tests/browser -q -p no:cacheprovider
 	$(PYTHON) -m tests.attacks --seconds $(SECONDS_EACH)
 
 # Every attack of docs/attacks.md against a system with its default settings, while others talk. `make attack ONLY=ping`
@@ -199,7 +201,7 @@ lock: install ## resolve all dependencies anew
 		--output-file requirements.lock
 	$(RESOLVE) --fork-strategy fewest pyproject.toml --constraint requirements.lock --extra tools --group build \
 		--output-file requirements-run.lock
-	$(RESOLVE) --fork-strategy fewest pyproject.toml --constraint requirements.lock --output-file deploy/requirements.lock
+	$(RESOLVE) --fork-strategy fewest pyproject.toml --constraint requirements.lock --extra server --output-file deploy/requirements.lock
 	$(RESOLVE) --fork-strategy fewest --group image --constraint requirements.lock --upgrade-package pip \
 		--output-file deploy/build.lock
 	$(RESOLVE) tests/k8s/tools.in --upgrade --output-file tests/k8s/tools.lock

@@ -35,7 +35,7 @@ def end_with(
         try:
             return uvloop.run(measure())
         except problems as problem:
-            sys.stderr.write(f"{name}: {type(problem).__name__}: {problem}\n")
+            sys.stderr.write(f"{name}: {str(problem) or type(problem).__name__}\n")
             return EXIT_FAILED
         except asyncio.CancelledError:  # a library has taken the interruption for its own
             raise KeyboardInterrupt from None

@@ -9,6 +9,7 @@ from presence.broker_clock import BrokerClock
 from presence.bucket import Bucket
 from presence.changes import Changes
 from presence.entitlement import Entitlement
+from presence.events import Events
 from presence.gateways import Gateways
 from presence.listeners import Listeners
 from presence.mail import Mail
@@ -86,9 +87,22 @@ async def _serve(
     log = MailboxLog(requests, subjects, streams.made)
     old_calls = OldCalls()
     replaced_mail = ReplacedMail(requests, subjects)
+    events = None
+    if settings.events == "on":
+        events = Events(broker, requests, buckets, subjects, streams, clock.now_ms)
     announcer = Announcer(broker, subjects, replaced_mail.note)
-    changes = Changes(records, rosters, announcer, clock.now_ms, log, listeners.are_all, old_calls)
+    changes = Changes(
+        records,
+        rosters,
+        announcer,
+        clock.now_ms,
+        log,
+        listeners.are_all,
+        old_calls,
+        told_until=None if events is None else events.told_until,
+    )
     broker.when_away(changes.forget_carried_out)
+    broker.when_away(rosters.forget_counts)
 
     async def is_alive(gateway: GatewayId, patience_s: float) -> bool:
         try:
@@ -115,6 +129,9 @@ async def _serve(
     terms = Terms(settings.candidates, settings.offer_timeout)
     max_rooms = settings.max_rooms if settings.limits == "on" else 0
     mailbox = Mailbox(requests, subjects)
+    names = named(subjects)
+    if events is not None:
+        names["events"] = subjects.event_stream()
     async with BackgroundTasks() as background:
         keys = None
         if tokens is not None and settings.jwks_url:
@@ -134,15 +151,19 @@ async def _serve(
             second_looks,
             max_rooms,
             entitlement,
+            refused=None if events is None else events.refused,
         )
         consuming = [background.create_task(each.run()) for each in timers]
         watching = background.create_task(watch_streams(bucket, mailbox, streams.try_to_make, ready))
-        measure = functools.partial(measure_sizes, requests, named(subjects), _keep_s(settings))
+        measure = functools.partial(measure_sizes, requests, names, _keep_s(settings))
         measuring = background.create_task(keep_going(_log, "streams not measured: a bug", measure))
         telling = background.create_task(keep_going(_log, "clock not kept: a bug", clock.keep))
         ending = background.create_task(old_calls.run(changes.end_old_calls))
         watching_users = [background.create_task(each.run()) for each in user_watches]
         replacing = background.create_task(replaced_mail.run())
+        telling_events = background.create_task(events.run()) if events else None
+        if events is not None:
+            await unless_stopped(stopping, events.know())
         async with BackgroundTasks() as answering:
             service = PresenceService(broker, subjects, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
@@ -164,6 +185,8 @@ async def _serve(
         for timer, consumer in zip(timers, consuming, strict=True):
             timer.stop()
             consumer.cancel()
+        if telling_events is not None:
+            telling_events.cancel()
 
 
 def _entitlement(

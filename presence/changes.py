@@ -32,6 +32,7 @@ from presence.rules.change import (
     Rule,
 )
 from presence.rules.effects import Effect, is_cheap
+from presence.rules.facts import keeping
 from presence.rules.gathered import gathered
 from presence.rules.negotiated import Negotiation, apart, lies_apart
 from presence.rules.session import calls_are_ended
@@ -52,6 +53,10 @@ from tieline.wire.subjects import Keys
 
 MAX_CARRIED_OUT: Final = 65_536
 """Records of which a process remembers that it told others: as many users as change theirs within minutes."""
+
+
+ToldUntil = Callable[[int, int, int], int]
+"""Takes the partition and the revision of a record, and now; returns until when its facts are told."""
 
 
 class Finished(NamedTuple):
@@ -93,8 +98,14 @@ class Changes:
         all_hear: AllHear,
         old_calls: OldCalls,
         most_waited_for: int = ENDED_AT_ONCE,
+        told_until: ToldUntil | None = None,
     ) -> None:
-        """Take also for how many calls of an older session one who connects anew waits."""
+        """Take also for how many calls of an older session one who connects anew waits.
+
+        `told_until` says what the stream of events has of a record; None: there is no such stream, and
+        records keep no facts.
+        """
+        self._told_until = told_until
         self._records = records
         self._old_calls = old_calls
         self._rosters = rosters
@@ -123,17 +134,21 @@ class Changes:
 
         With `confirmed` the rule decides on what the leader says. Else what it looks at may lag a moment
         behind. A write finds that out; where nothing is written, the leader is asked, and the rule again.
-        `found` may hold the record as it was read just now, together with those of others. With
+        `found` may hold the record as it was read just now, together with those of others. Else it is decided
+        on the record that this process remembers, if it looks at nothing but that and writes what it decides:
+        an entry of a room is then taken not to be there, which its write finds out, too. With
         `leaves_calls` the calls of an older session end later (`presence.old_calls`), if they are many.
         """
         target = UserRecord(user, self._records, self._effects, leaves_calls=leaves_calls)
         entries = (*(Keys.room(room, user) for room in rooms), *also)
-        first = [] if found is None else [found]
+        first = [] if found is None else [Loaded(found)]
+        if found is None and not also and (recalled := self._records.memory.users((target.key,))) is not None:
+            first.append(Loaded(recalled, is_remembered=True))
 
         async def load(leader: bool) -> Loaded:
             if first and not leader:
-                return Loaded(first.pop())
-            return Loaded(await self._records.store.read(target.key, *entries, confirmed=leader))
+                return first.pop()
+            return Loaded(await self._records.read_user(target.key, *entries, confirmed=leader))
 
         looked_at = (target.key, *entries)
 
@@ -326,7 +341,7 @@ class Changes:
                 if until_ms is not None and self.clock() > until_ms:
                     raise StoreUnavailable("asked too long ago")
                 try:
-                    stored = await self._commit(target, record, step, revision)
+                    stored = await self._commit(target, record, step, revision, now)
                 except Conflict:
                     metrics.CAS_CONFLICTS.inc()
                     break
@@ -379,7 +394,12 @@ class Changes:
         return facts._replace(prepared=wanted, note=note, entries=entries)
 
     async def _commit(
-        self, target: Target[RecordT], before: RecordT | None, change: Change[RecordT], revision: int
+        self,
+        target: Target[RecordT],
+        before: RecordT | None,
+        change: Change[RecordT],
+        revision: int,
+        now: int,
     ) -> tuple[RecordT, int] | None:
         """Set the timer and write the record, in one round trip; returns the record as it is stored now.
 
@@ -398,6 +418,14 @@ class Changes:
             await side_by_side(*writes)
             return None
         after = msgspec.structs.replace(change.record, pending=change.effects)
+        if self._told_until is not None:
+            after = keeping(
+                before,
+                change,
+                after,
+                now,
+                self._told_until(self._records.place_of(target.key), revision, now),
+            )
         *_, written = await side_by_side(*writes, target.write(before, change, after, revision))
         return after, written
 

@@ -166,15 +166,19 @@ class Memory:
 
     def users(self, keys: Iterable[str]) -> dict[str, Record] | None:
         """Return the records of all these users; None: they are not all known."""
+        keys = tuple(keys)
+        found = self.known_users(keys)
+        return found if len(found) == len(keys) else None
+
+    def known_users(self, keys: Iterable[str]) -> dict[str, Record]:
+        """Return the records of those of these users who are known."""
         found: dict[str, Record] = {}
         for key in keys:
             at = self._partitions.of_key(key)
-            if at is None or not self.knows_users_of(at):
-                return None
-            kept = self._watched[at].users.get(key)
-            if kept is None:
-                return None
-            found[key] = kept.record
+            if at is not None and self.knows_users_of(at):
+                kept = self._watched[at].users.get(key)
+                if kept is not None:
+                    found[key] = kept.record
         return found
 
     def keep_user(self, key: str, record: Record, as_of: int) -> None:

@@ -124,11 +124,14 @@ class Operations:
         max_rooms: int = 0,
         entitlement: Entitlement | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        refused: Callable[[Check, str], None] | None = None,
     ) -> None:
         """Take also the rooms that a user may be in at most, 0: any number; and what looks at tokens.
 
-        None: gateways are believed in what tokens say.
+        None: gateways are believed in what tokens say. `refused` is told of each offer that is refused, and
+        by which name.
         """
+        self._refused = refused
         self._log = log
         self._second_looks = second_looks
         self._turns = Turns(changes.negotiations, changes.clock)
@@ -261,8 +264,8 @@ class Operations:
     async def _read_together(
         self, _kind: None, each: list[tuple[str, ...]]
     ) -> dict[tuple[str, ...], dict[str, Record]]:
-        """Read the keys that several look at, and give each its own."""
-        found = await self._records.store.read(*dict.fromkeys(key for keys in each for key in keys))
+        """Read the keys that several look at, but for users who are remembered, and give each its own."""
+        found = await self._records.recall_or_read(dict.fromkeys(key for keys in each for key in keys))
         return {keys: {key: found[key] for key in keys if key in found} for keys in each}
 
     def _counted(
@@ -285,6 +288,8 @@ class Operations:
         judged = await self._turns.judge(
             ask.user, ask.to, rules, until_ms, guess=_guess(ask), name=_name(ask)
         )
+        if self._refused is not None and ask.cmd == _OFFER and isinstance(judged[0].reply, Refused):
+            self._refused(ask, judged[0].reply.reason)
         if len(asks) == 1:
             return judged[0]
         return Judged(series.answered(each.reply for each in judged))
@@ -354,7 +359,7 @@ class Operations:
 
     async def _lose(self, ask: EndSession) -> Done:
         ends = (ask, *ask.also)
-        found = await self._records.store.read(*dict.fromkeys(Keys.user(end.user) for end in ends))
+        found = await self._records.recall_or_read(dict.fromkeys(Keys.user(end.user) for end in ends))
 
         async def lose(end: EndSession) -> None:
             rule = functools.partial(session.lose_connection, end, self._resume_window_s)

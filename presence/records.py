@@ -36,6 +36,9 @@ MAX_LOOKS: Final = 50
 IDLE_NEGOTIATION_TTL_S: Final = RETRY_MS / 1000 + 15
 """How long a record without a negotiation is kept: until none of its frames can be a retry."""
 
+UNTOLD_TTL_S: Final = 300.0
+"""How long it is kept if it says what the stream of events may not have: as long as a user who is gone."""
+
 FORGOTTEN_BEFORE_S: Final = 5.0
 """So long before the bucket does, this process forgets a record that goes by itself."""
 
@@ -158,6 +161,21 @@ class Records:
                 return None
         return found
 
+    async def read_user(self, key: str, *others: str, confirmed: bool = False) -> dict[str, Record]:
+        """Read a user's record with other keys, and remember it."""
+        if confirmed or len(tuple(parts((key, *others)))) > 1:
+            return await self.store.read(key, *others, confirmed=confirmed)
+        dated = await self.store.read_dated(key, *others)
+        self.memory.keep_users(dated, (key,))
+        return dict(dated.found)
+
+    async def recall_or_read(self, keys: Iterable[str]) -> dict[str, Record]:
+        """Return what is stored under keys; users are as they are remembered, where they are."""
+        keys = tuple(keys)
+        found = self.memory.known_users(keys)
+        unknown = [key for key in keys if key not in found]
+        return found | await self.store.read(*unknown) if unknown else found
+
     async def read_negotiation(
         self, users: tuple[str, ...], pair: str, *, confirmed: bool = False
     ) -> dict[str, Record]:
@@ -279,7 +297,8 @@ class Records:
         self, key: str, record: Negotiation, revision: int, *, confirm: bool = True
     ) -> int:
         """Change a negotiation; a record without one goes by itself. See `Store.write`."""
-        ttl_s = None if record.is_active else IDLE_NEGOTIATION_TTL_S
+        idle_s = UNTOLD_TTL_S if record.facts else IDLE_NEGOTIATION_TTL_S
+        ttl_s = None if record.is_active else idle_s
         value = encode(record)
         self.memory.forget_pair(key)  # whatever becomes of this write, the pair is another one then
         written = await self.store.write(key, value, revision, ttl_s, confirm=confirm)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from presence.records import MAX_TRIES, Records, entry_in, rosters_in, user_in
 from presence.rules import room as rules
@@ -25,7 +25,7 @@ FULL_MS: Final = 1_000
 """How long a room that was found full is taken to be: a seat that becomes free is given a second later."""
 
 MAX_FULL: Final = 10_000
-"""Rooms that are known to be full; past it the oldest are forgotten."""
+"""Rooms that are known to be full, or counted; past it the oldest are forgotten."""
 
 ROOMY_SHARE: Final = 16
 """After all entries of a room were read, each process gives this part of the free seats away within `FULL_MS`
@@ -41,6 +41,9 @@ Raises:
 """
 
 
+NotedT = TypeVar("NotedT")
+
+
 async def uncounted(_pattern: str, _revision: int) -> int | None:
     """Count nothing, for a store that cannot: each roster is read."""
     return None
@@ -53,6 +56,18 @@ class _Full(NamedTuple):
     """The moment up to which that is believed."""
     revision: int
     """Of an entry that found no seat: nor does any that is written later."""
+
+
+class _Counted(NamedTuple):
+    """How many entries a room had at most when its bucket was at a revision."""
+
+    entries: int
+    revision: int
+
+    def most_at(self, revision: int) -> int | None:
+        """Return how many it can have at a later one: each write is a revision. None: it is no later one."""
+        later = revision - self.revision
+        return self.entries + later if later > 0 else None
 
 
 @dataclasses.dataclass
@@ -75,6 +90,8 @@ class Rosters:
         """Rooms that were found full."""
         self._roomy: dict[RoomId, _Roomy] = {}
         """Rooms of which many members have gone, so that counting says too little, but that have seats."""
+        self._counted: dict[RoomId, _Counted] = {}
+        """Rooms whose entries were counted, which says for some time that there are seats."""
         self._looking: dict[RoomId, asyncio.Lock] = {}
         """Rooms whose entries are being read, by one request at a time."""
 
@@ -116,7 +133,13 @@ class Rosters:
 
     async def _has_seat(self, room: RoomId, user: UserId, revision: int, now: int) -> bool:
         """Whether an entry of this revision is among as many as there are seats; else remove it again."""
+        counted = self._counted.get(room)
+        most = None if counted is None else counted.most_at(revision)
+        if most is not None and most <= self._max_members:
+            return True
         count = await self._count(Keys.roster(room), revision)
+        if count is not None:
+            _note(self._counted, room, _Counted(count, revision))
         if (count is not None and count <= self._max_members) or self._is_known_roomy(room, now):
             return True
         key = Keys.room(room, user)
@@ -127,7 +150,7 @@ class Rosters:
                 is_full = full is not None and full.until > now and full.revision < revision
                 if not is_full and await self._is_full(room, key, revision, now):
                     is_full = True
-                    self._note_full(room, _Full(now + FULL_MS, revision))
+                    _note(self._full, room, _Full(now + FULL_MS, revision))
         finally:
             if not lock.locked():
                 self._looking.pop(room, None)
@@ -143,17 +166,9 @@ class Rosters:
         roomy.seats -= 1
         return True
 
-    def _note_roomy(self, room: RoomId, taken: int, now: int) -> None:
-        self._roomy.pop(room, None)
-        self._roomy[room] = _Roomy(now + FULL_MS, (self._max_members - taken - 1) // ROOMY_SHARE)
-        if len(self._roomy) > MAX_FULL:
-            del self._roomy[next(iter(self._roomy))]
-
-    def _note_full(self, room: RoomId, full: _Full) -> None:
-        self._full.pop(room, None)
-        self._full[room] = full
-        if len(self._full) > MAX_FULL:
-            del self._full[next(iter(self._full))]
+    def forget_counts(self) -> None:
+        """Count anew: a broker that comes back empty counts its revisions anew, too."""
+        self._counted.clear()
 
     async def restore(self, room: RoomId, user: UserId, now: int) -> None:
         """Make a user's entry again what the record says, by the leader's word.
@@ -183,7 +198,8 @@ class Rosters:
         found = await self._records.read_after({key: revision}, Keys.roster(room))
         ahead = [stored for stored in rosters_in(found, [room])[room] if stored.revision < revision]
         if len(ahead) < self._max_members:
-            self._note_roomy(room, len(ahead), now)
+            seats = (self._max_members - len(ahead) - 1) // ROOMY_SHARE
+            _note(self._roomy, room, _Roomy(now + FULL_MS, seats))
             return False
         users = await self._records.users(stored.user for stored in ahead)
         abandoned = [
@@ -234,20 +250,31 @@ class Rosters:
         """List the members behind these entries, with the revisions of their records if wanted.
 
         `written` are records that need not be read, with their revisions: the other users are as they were
-        after these writes, or later.
+        after these writes, or later. With their revisions they may be as this process remembers them, which
+        is as old as its watch lags: what has changed since comes in the room's log, where it is told apart by
+        the revision.
         """
         entries = list(entries)
         users = {user: record for user, (record, _) in written.items()}
         seen = {user: revision for user, (_, revision) in written.items()}
-        others = [stored.user for stored in entries if stored.user not in users]
-        if others:
+        others = {Keys.user(stored.user): stored.user for stored in entries if stored.user not in users}
+        found = self._records.memory.known_users(others) if revisions else {}
+        if len(found) < len(others):
             known = {Keys.user(user): revision for user, revision in seen.items()}
-            found = await self._records.read_after(known, *known, *(Keys.user(user) for user in others))
-            for user in others:
-                record, revision = user_in(found, Keys.user(user))
-                if record is not None:
-                    users[user], seen[user] = record, revision
+            unknown = [key for key in others if key not in found]
+            found |= await self._records.read_after(known, *known, *unknown)
+        records = self._records.users_in(found, others.values())
+        users |= records
+        seen |= {user: found[Keys.user(user)].revision for user in records}
         roster = rules.roster(room, entries, users)
         if not revisions:
             return roster
         return RoomMembers(roster.members, tuple(seen[member.user_id] for member in roster.members))
+
+
+def _note(about: dict[RoomId, NotedT], room: RoomId, noted: NotedT) -> None:
+    """Keep what was found out about a room, and forget what was longest ago."""
+    about.pop(room, None)
+    about[room] = noted
+    if len(about) > MAX_FULL:
+        del about[next(iter(about))]

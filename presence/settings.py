@@ -31,6 +31,12 @@ class PresenceSettings(TokenSettings, frozen=True, kw_only=True):
     max_rooms: Count = 100
     """Of one user; 0: no limit."""
     candidates: CandidatePolicy = "hold"
+    events: Literal["off", "on"] = "off"
+    """Whether what happens is kept in the stream of events, for backends and webhooks."""
+    events_max_age: Seconds = 259_200
+    events_max_bytes: Annotated[
+        int, msgspec.Meta(ge=MIN_BYTES, description="a whole number of bytes, 1048576 or more")
+    ] = 256 * 1024 * 1024
     verify_tokens: Literal["off", "transition", "on"] = "off"
     """Whether presence looks itself at the tokens by which sessions begin, which costs up to a tenth of an
     arrival. transition: it does, and who gives no token is believed, as older gateways are."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from presence.bucket import SubjectsTaken, make_bucket
+from presence.event_stream import make_event_stream
 from presence.mailbox import make_mailbox, of_another_number
 from presence.settings import PresenceSettings
 from presence.store import StoreUnavailable
@@ -83,6 +84,23 @@ class Streams:
 
     async def _make(self) -> None:
         await make_streams(self._broker, self._subjects, self._settings, self._keep_s)
+
+    async def make_events(self) -> None:
+        """Make the stream of events now, if it is wanted: no call waits for it."""
+        settings = self._settings
+        if settings.events == "off":
+            return
+        try:
+            await make_event_stream(
+                self._broker,
+                self._subjects,
+                settings.storage,
+                settings.replicas,
+                settings.events_max_age,
+                settings.events_max_bytes,
+            )
+        except StoreUnavailable as error:
+            _log.warning("no stream of events yet", extra={"error": str(error)})
 
 
 async def make_streams(

@@ -248,6 +248,12 @@ TIMERS_FIRED = _counter(
     "Expired timers that this presence process handled, by kind.",
     kind=("offer", "away", "lease"),
 )
+EVENTS_TOLD = _counter(
+    "tieline_events_told_total",
+    "Events given to the stream of events, by outcome (told: it has them; failed: it did not take them, and "
+    "is given them again; lost: too many waited for it).",
+    outcome=("told", "failed", "lost"),
+)
 
 # Looking a series up costs more than counting: what every frame passes is looked up once.
 DELIVERED = DELIVERIES.labels("sent")

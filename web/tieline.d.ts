@@ -18,6 +18,8 @@ export interface Options {
   maxCalls?: number;
   /** Whether what the other says is played. Default true; else play `call.remote` yourself. */
   play?: boolean;
+  /** The constraints of every microphone that is opened, such as `{ noiseSuppression: false }`. Default true. */
+  audio?: boolean | MediaTrackConstraints;
   /** More for every RTCPeerConnection, such as `iceTransportPolicy`. The ICE servers come from the gateway. */
   rtc?: RTCConfiguration;
 }
@@ -25,6 +27,12 @@ export interface Options {
 export interface CallOptions {
   /** What to send. Default: the microphone, which is asked for, and given back in the end. */
   stream?: MediaStream | Promise<MediaStream>;
+  /** The constraints of the microphone, instead of those of `connect`. */
+  audio?: boolean | MediaTrackConstraints;
+  /** Show the camera from the beginning: true, constraints or a stream. Without a camera it becomes a call without. */
+  video?: boolean | MediaTrackConstraints | MediaStream;
+  /** Anything that JSON can hold: the other finds it in `call.metadata`. It counts for the longest message of the server. */
+  metadata?: unknown;
 }
 
 /**
@@ -51,6 +59,8 @@ export type ErrorReason =
   | 'TOO_LONG' | 'VOICE_FULL'
   /** The function for tokens failed, or took too long; what was given is no token. */
   | 'NO_TOKEN' | 'UNUSABLE_TOKEN'
+  /** The call was over before; this browser chooses the speaker itself. */
+  | 'CALL_ENDED' | 'NO_SPEAKER_CHOICE'
   /** The page gets none; this call does not ring here; something is missing. `msg` says what to do. */
   | 'NO_MICROPHONE' | 'NOT_RINGING' | 'WRONG_USE'
   | '';
@@ -67,7 +77,7 @@ export type EndReason =
 export class TielineError extends Error {
   /** The server's code, a WebSocket close code, or 0. */
   code: number;
-  /** The server's text, or what to do about it. */
+  /** The server's text (in Chinese, as the protocol has it), or what to do about it. `message` says it in English. */
   msg: string;
   /** What has become of the call that a refused message was about; '' if that is not why. */
   fate: 'ended' | 'replaced' | 'answered' | '';
@@ -120,6 +130,8 @@ export interface ClientEvents {
   error: TielineError;
   /** The token is about to expire. With a function as `token` nothing needs to be done. */
   tokenexpiring: { expiresAt: number };
+  /** What others say is heard, or the browser plays nothing before a click or a key: then it is played, or by `playSound`. */
+  sound: 'playing' | 'blocked';
   /** A message of a call was sent, acknowledged or received: for showing, and for finding out what is slow. */
   signal: Signal;
 }
@@ -144,16 +156,82 @@ export class Client extends Target<ClientEvents> {
   /** Talk with everybody who enters the voice of this room: six at most, of at most 21 members. */
   enterVoice(room: string, options?: CallOptions): Voice;
   iceServers(): Promise<RTCIceServer[]>;
+  readonly devices: Devices;
+  readonly sound: 'playing' | 'blocked';
+  /** Play what the browser has blocked: to be called by a click or a key. */
+  playSound(): Promise<void>;
   /** End all calls and the session. */
   close(): Promise<void>;
 }
 
+export interface DeviceList {
+  /** Before the page may use the microphone their ids and labels are ''. */
+  microphones: MediaDeviceInfo[];
+  speakers: MediaDeviceInfo[];
+  cameras: MediaDeviceInfo[];
+}
+
+export interface DeviceEvents {
+  /** Something was plugged in or out. */
+  change: DeviceList;
+  /** Another one is used: it was chosen, the one before has gone, or it is back. `device` is null without a microphone, and for the speaker that the browser chooses. */
+  switched: { kind: 'microphone' | 'speaker'; why: 'chosen' | 'gone' | 'back'; device: MediaDeviceInfo | null };
+  /** There was no camera to begin a call with. */
+  error: Error;
+}
+
+/** Microphones and speakers. When the one in use goes, calls go on with another; when the chosen one is back, with that. */
+export class Devices extends Target<DeviceEvents> {
+  private constructor();
+  /** The ids of those that were chosen; '' is the browser's choice. */
+  readonly microphone: string;
+  readonly speaker: string;
+  /** The constraints of what is opened from now on; `useMicrophone(devices.microphone)` opens it anew. */
+  audio: boolean | MediaTrackConstraints;
+  list(): Promise<DeviceList>;
+  /** Open the microphone, for a look at it before a call, whose `stream` it may become; it follows `useMicrophone`. */
+  open(options?: { audio?: boolean | MediaTrackConstraints; video?: boolean | MediaTrackConstraints }): Promise<MediaStream>;
+  /** Give back what `open` has opened. */
+  close(stream: MediaStream): void;
+  /** Choose one, for calls that run, too. If it cannot be opened nothing changes. */
+  useMicrophone(deviceId?: string): Promise<void>;
+  /** Rejects with NO_SPEAKER_CHOICE where the browser has none. */
+  useSpeaker(deviceId?: string): Promise<void>;
+}
+
+/** What getDisplayMedia takes. */
+export interface ScreenOptions {
+  video?: boolean | MediaTrackConstraints;
+  audio?: boolean | MediaTrackConstraints;
+  [more: string]: unknown;
+}
+
+/** What is shown to others. */
+export interface Showing {
+  camera: MediaStream | null;
+  screen: MediaStream | null;
+}
+
+export type Quality = 'good' | 'poor' | 'lost';
+
 export type CallState = 'ringing' | 'connecting' | 'connected' | 'interrupted' | 'ended';
+
+export type TrackKind = 'microphone' | 'camera' | 'screen';
 
 export interface CallEvents {
   state: CallState;
   /** Something to hear or see has come from the other; it is in `remote`. */
-  track: { track: MediaStreamTrack; streams: readonly MediaStream[] };
+  track: { track: MediaStreamTrack; stream: MediaStream; kind: TrackKind; streams: readonly MediaStream[] };
+  /** The other shows it no more. */
+  untrack: { track: MediaStreamTrack; stream: MediaStream; kind: TrackKind };
+  /** What we show has changed, also by the browser's own *stop sharing*. */
+  showing: Showing;
+  /** What the other has sent with `send`. */
+  message: string | ArrayBuffer;
+  /** How good the line is has changed; of the last seconds, the share of lost packets of the worse direction, and times. */
+  quality: { quality: Quality; was: Quality | null; loss: number; rttMs: number | null; jitterMs: number | null };
+  /** Whether the other speaks has changed. */
+  speaking: boolean;
   ended: { reason: EndReason; by: 'me' | 'peer' | 'server' };
   /** Also: the browser does not play sound before somebody has clicked (NotAllowedError). */
   error: Error;
@@ -179,6 +257,14 @@ export class Call extends Target<CallEvents> {
   readonly pc: RTCPeerConnection | null;
   /** Whether no sound of ours is sent, or will be. */
   readonly muted: boolean;
+  /** What the other has sent with the call, or with the answer to it. It is for you to look whether it is what you expect. */
+  readonly metadata: unknown;
+  /** Null until the call is connected. */
+  readonly quality: Quality | null;
+  readonly speaking: boolean;
+  readonly showing: Showing;
+  /** How loud the other is played, from 0 to 1. */
+  volume: number;
   /** Answer a call that rings. Rejects, with NOT_RINGING for one that does not (any more), and if there is no microphone. */
   accept(options?: CallOptions): Promise<void>;
   decline(): Promise<void>;
@@ -186,6 +272,18 @@ export class Call extends Target<CallEvents> {
   hangup(reason?: EndReason | (string & {})): Promise<void>;
   /** Stop sending sound, or go on; of one track, or of all, those to come included. */
   mute(isMuted?: boolean, track?: MediaStreamTrack | null): void;
+  /**
+   * Show one's camera at any time, also before the call is answered: true, constraints, or a stream of your own.
+   * Resolves to what is shown; `video(false)` stops it. The two ends negotiate anew.
+   */
+  video(what?: boolean | MediaTrackConstraints | MediaStream): Promise<MediaStream | null>;
+  /** Share the screen, the same way, in a click. */
+  screen(what?: boolean | ScreenOptions | MediaStream): Promise<MediaStream | null>;
+  /**
+   * Send text or bytes to the other, in order. Before the call is connected it waits. Resolves when there is room for
+   * more, not when it has arrived; rejects with TOO_LONG (of most browsers, more than 256 KiB) or CALL_ENDED.
+   */
+  send(data: string | ArrayBuffer | ArrayBufferView | Blob): Promise<void>;
   /** Send one more track; the two ends negotiate anew. */
   addTrack(track: MediaStreamTrack, ...streams: MediaStream[]): RTCRtpSender;
   removeTrack(sender: RTCRtpSender): void;
@@ -206,6 +304,10 @@ export interface CallStats {
   /** From 0 to 1. */
   levelIn: number;
   levelOut: number;
+  /** The share of our packets that the other misses, as it says; null before it has. */
+  lossOut: number | null;
+  /** Grows as long as anything comes: sound, pictures, and what keeps the line open. */
+  heard: number;
   /** Of all sound so far, as RTCStats have it. */
   energyIn: number;
   energyOut: number;
@@ -215,6 +317,7 @@ export interface VoiceEvents {
   /** A call with somebody begins, and is over. */
   call: Call;
   left: Call;
+  showing: Showing;
   /** Why it has ended, if that was not asked for. */
   ended: TielineError | null;
 }
@@ -230,6 +333,12 @@ export class Voice extends Target<VoiceEvents> {
   readonly entered: Promise<void>;
   leave(): Promise<void>;
   mute(isMuted?: boolean): Promise<void>;
+  readonly showing: Showing;
+  /** As those of a call; to all who are in the voice, and to those who come. */
+  video(what?: boolean | MediaTrackConstraints | MediaStream): Promise<MediaStream | null>;
+  screen(what?: boolean | ScreenOptions | MediaStream): Promise<MediaStream | null>;
+  /** Send to all with whom one talks now. */
+  send(data: string | ArrayBuffer | ArrayBufferView | Blob): Promise<void>;
 }
 
 export {};

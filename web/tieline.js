@@ -39,6 +39,14 @@ const CALLS_OVER = 8; // of each user, to know what comes late from them
 const VOICE_MEMBERS = 6; // of one voice room: each sends its voice to all the others
 const VOICE_ASKED = 20; // members of a room, who are all asked whether they are in its voice
 const ENTER_MS = 5_000; // for their answers, of which one may say that the voice is full
+const SAMPLE_MS = 1_000; // between two looks at how good a call is; it is judged by the last few of them:
+const SAMPLES = 5; // that is by four seconds
+const POOR = { loss: 0.05, rttMs: 400, jitterMs: 60 }; // from here on people notice: words are missing, or come late
+const GOOD = { loss: 0.02, rttMs: 300, jitterMs: 30 }; // below all of these it is good again
+const LEVEL_MS = 200; // between two looks at whether the other speaks
+const SPEECH = 0.02; // of the loudest there is, 34 dB below it: a voice is louder, a quiet room is not
+const SILENCE_MS = 600; // so long a pause is no end of speaking
+const FULL_BYTES = 1 << 20; // of messages in a call that wait for the line: more are sent when a quarter is left
 const MAX_REASON = 200; // characters of the reason for a hangup: a frame that is too long tells the other nothing
 
 const SIGNALS = new Set(['WEBRTC_OFFER', 'WEBRTC_ANSWER', 'WEBRTC_ICE_CANDIDATE', 'WEBRTC_HANGUP']);
@@ -51,6 +59,7 @@ const NO_MICROPHONE = new Set([ // names of errors of getUserMedia
   'NotAllowedError', 'NotFoundError', 'NotReadableError', 'AbortError', 'OverconstrainedError', 'SecurityError',
   'TypeError',
 ]);
+const CHANNEL = 'tieline'; // the label of the data channels for `send`: each side opens one, and sends on its own
 const PLACE = /^(\s*{)"place":"([^"]*)",/; // the server writes it before all else
 const END_OF_CANDIDATES = { candidate: '', sdpMid: '0', sdpMLineIndex: 0 };
 
@@ -76,10 +85,33 @@ const apply = (members, { joined = [], left = [], updated = [] }) => {
   }
 };
 
-/** Anything that goes wrong on purpose. `reason` is the word to act on; `code` and `msg` are the server's. */
+/** The server's refusals in English: its own texts are those of the protocol, in Chinese. */
+const ENGLISH = {
+  BAD_MESSAGE: 'the server does not understand this message',
+  UNKNOWN_COMMAND: 'the server does not know this command',
+  AMBIGUOUS_NAMES: 'two programs might read this message differently',
+  NOT_IN_SAME_ROOM: 'you share no room with this user',
+  TARGET_OFFLINE: 'this user is not connected',
+  NO_MATCHING_OFFER: 'there is no such call any more',
+  NO_VOICE_PERMISSION: 'your token does not allow you to call',
+  SENDER_MISMATCH: 'the message, or the new token, is of another user',
+  ROOM_FORBIDDEN: 'your token does not allow this room',
+  BAD_TOKEN: 'the new token is not valid',
+  ROOM_FULL: 'the room is full',
+  RATE_LIMITED: 'too many requests; try again in some seconds',
+  TOO_MANY_CANDIDATES: 'more ICE candidates than a call may have',
+  TOO_MANY_ROOMS: 'you are in as many rooms as you may be',
+  INTERNAL: 'the servers could not do it now; try again',
+};
+
+/**
+ * Anything that goes wrong on purpose. `reason` is the word to act on; `code` and `msg` are the server's, whose text
+ * stands behind the English one in `message`.
+ */
 export class TielineError extends Error {
   constructor({ code = 0, msg = '', reason = '', cmd = '', requestId = '', fate = '', cause = undefined }) {
-    super(`${cmd || 'connection'}: ${msg} (${reason || 'no reason given'}, ${code})`, { cause });
+    const words = [reason || 'no reason given', code, ENGLISH[reason] && msg].filter(Boolean).join(', ');
+    super(`${cmd || 'connection'}: ${ENGLISH[reason] ?? msg} (${words})`, { cause });
     Object.assign(this, { name: 'TielineError', code, msg, reason, cmd, requestId, fate });
   }
 }
@@ -91,11 +123,269 @@ const noToken = (token) => {
   return new TielineError({ reason: 'UNUSABLE_TOKEN', msg: `what was given as the token is ${what}` });
 };
 
-const microphone = async () => {
+/** The browser's devices; what it says no to is an error of its own. */
+const media = () => {
   const msg = 'a browser gives a page the microphone over HTTPS or on localhost only';
   if (!globalThis.navigator?.mediaDevices) throw new TielineError({ reason: 'NO_MICROPHONE', msg });
-  return navigator.mediaDevices.getUserMedia({ audio: true });
+  return navigator.mediaDevices;
 };
+
+/**
+ * Judge how good a call is by its last statistics, the oldest first: `lost` when nothing at all has come for so long,
+ * `poor` when people notice it, in whichever direction. What is poor is good again only when it is clearly better.
+ */
+const judge = (samples, was) => {
+  const [first, last] = [samples[0], samples.at(-1)];
+  const [lost, received] = [Math.max(0, last.lost - first.lost), last.received - first.received];
+  const loss = Math.max(lost > 0 ? lost / (lost + received) : 0, last.lossOut ?? 0);
+  const { rttMs, jitterMs } = last;
+  const limits = was === 'good' || was === null ? POOR : GOOD;
+  const isPoor = loss > limits.loss || rttMs > limits.rttMs || jitterMs > limits.jitterMs;
+  const isLost = samples.length === SAMPLES && last.heard === first.heard;
+  return { quality: isLost ? 'lost' : isPoor ? 'poor' : 'good', was, loss, rttMs, jitterMs };
+};
+
+/** For an interrupted call. */
+const NO_SAMPLE = { lost: 0, received: 0, lossOut: 1, rttMs: null, jitterMs: null };
+
+/** The camera and the screen that are shown to one person, or to all of a voice room. */
+class Shown {
+  camera = null;
+  screen = null;
+  isOver = false;
+  #changed;
+  #owned = new Set(); // streams that were opened here
+  #wish = {}; // by kind: the last one counts
+
+  /** `changed(kind, stream, old)`: another stream is shown, or none. */
+  constructor(changed) { this.#changed = changed; }
+
+  /** Show a stream, or what the browser opens for such constraints, or nothing (`false`). */
+  async set(kind, what) {
+    const wish = this.#wish[kind] = {};
+    if (this.isOver) throw new TielineError({ reason: 'CALL_ENDED', msg: 'nothing can be shown after the end' });
+    if (what === true && this[kind]) return this[kind];
+    const isOpen = what === false || what instanceof MediaStream;
+    const asks = what === true && kind === 'screen' ? {} : what;
+    const stream = isOpen ? what || null
+      : await (kind === 'screen' ? media().getDisplayMedia(asks) : media().getUserMedia({ video: asks }));
+    if (wish !== this.#wish[kind] || this.isOver) {
+      if (!isOpen) stop(stream);
+      return this[kind];
+    }
+    if (!isOpen) this.#owned.add(stream);
+    return this.put(kind, stream);
+  }
+
+  /** The same with a stream that is there. The browser's own *stop sharing* ends it, too. */
+  put(kind, stream, isOwn = false) {
+    const old = this[kind];
+    if (old === stream) return stream;
+    if (this.isOver) {
+      if (isOwn) stop(stream);
+      return null;
+    }
+    if (isOwn) this.#owned.add(stream);
+    this[kind] = stream;
+    for (const track of stream?.getTracks() ?? []) {
+      track.addEventListener('ended', () => this[kind] === stream && this.put(kind, null));
+    }
+    if (this.#owned.delete(old)) stop(old);
+    this.#changed(kind, stream, old);
+    return stream;
+  }
+
+  end() {
+    this.isOver = true;
+    for (const stream of this.#owned) stop(stream);
+    this.#owned.clear();
+    this.camera = this.screen = null;
+  }
+}
+
+/** Microphones and speakers: which there are, which are used, and what becomes of calls when one goes. */
+export class Devices extends EventTarget {
+  /** The ids of those that were chosen; '' is the browser's choice. */
+  microphone = '';
+  speaker = '';
+  #calls;
+  #streams = new Map(); // those with a microphone that follow a change of it -> what was asked for
+  #lost = new Set(); // of these, those whose microphone has gone
+  #isElsewhere = { microphone: false, speaker: false }; // the one that was chosen has gone, another is used
+  #queue = Promise.resolve(); // one change after the other
+
+  /** `audio` are the constraints of every microphone; `calls()` those that there are. */
+  constructor(audio, calls, signal) {
+    super();
+    this.audio = audio;
+    this.#calls = calls;
+    const look = () => this.#next(() => this.#look());
+    globalThis.navigator?.mediaDevices?.addEventListener?.('devicechange', look, { signal });
+  }
+
+  /** All that there are. Before the page may use a microphone a browser keeps their names and ids to itself. */
+  async list() {
+    const all = await media().enumerateDevices();
+    const of = (wanted) => all.filter(({ kind }) => kind === wanted);
+    return { microphones: of('audioinput'), speakers: of('audiooutput'), cameras: of('videoinput') };
+  }
+
+  /** Open the microphone. What it gives follows when another one is chosen or this one goes, in calls, too. */
+  async open({ audio = this.audio, video = false } = {}) {
+    const chosen = this.microphone && { deviceId: { ideal: this.microphone } }; // another one if it is not there
+    const wanted = { audio: chosen ? { ...Object(audio), ...chosen } : audio, video };
+    const stream = await media().getUserMedia(wanted).catch((error) => {
+      if (!video) throw error;
+      emit(this, 'error', error);
+      return media().getUserMedia({ ...wanted, video: false }); // who has no camera can talk
+    });
+    this.#streams.set(stream, audio);
+    this.#attend(stream);
+    return stream;
+  }
+
+  /** Open, or take, what a call begins with. One question to the user is for the microphone and the camera. */
+  async _begin({ stream, audio, video = false }, shown) {
+    const isAsked = !stream && video !== false && !(video instanceof MediaStream);
+    const local = await (stream ?? this.open({ audio, video: isAsked && video }));
+    const tracks = isAsked ? local.getVideoTracks() : [];
+    for (const track of tracks) local.removeTrack(track); // a camera is turned off without the microphone
+    if (tracks.length > 0) shown.put('camera', new MediaStream(tracks), true);
+    if (!isAsked && video !== false) await shown.set('camera', video).catch((error) => emit(this, 'error', error));
+    return local;
+  }
+
+  /** Give a microphone back that was opened here. */
+  close(stream) {
+    this.#streams.delete(stream);
+    this.#lost.delete(stream);
+    stop(stream);
+  }
+
+  /** Use another microphone, in calls that run, too. If it cannot be opened the one in use stays, and this rejects. */
+  useMicrophone(id = '') {
+    return this.#next(async () => {
+      const streams = [...this.#streams.keys()].filter((stream) => !this.#isStopped(stream));
+      await this.#reopen(streams, id && { exact: id });
+      this.microphone = id;
+      this.#isElsewhere.microphone = false;
+      await this.#tell('microphone', 'chosen');
+    });
+  }
+
+  /** Use another speaker for what this client plays. */
+  useSpeaker(id = '') {
+    return this.#next(async () => {
+      const msg = 'this browser does not let a page choose the speaker';
+      if (!('setSinkId' in HTMLMediaElement.prototype)) throw new TielineError({ reason: 'NO_SPEAKER_CHOICE', msg });
+      await new Audio().setSinkId(id); // or none changes
+      this.speaker = id;
+      this.#isElsewhere.speaker = false;
+      await this.#sink(id);
+      await this.#tell('speaker', 'chosen');
+    });
+  }
+
+  /** Have a new element play where the others do. */
+  async _place(audio) {
+    if (this.speaker && !this.#isElsewhere.speaker) await audio.setSinkId(this.speaker).catch(() => {});
+  }
+
+  #next(step) {
+    const done = this.#queue.then(step);
+    this.#queue = done.catch(() => {});
+    return done;
+  }
+
+  async #sink(id) {
+    const place = (call) => call.audio?.setSinkId(id).catch((error) => emit(call, 'error', error));
+    await Promise.all(this.#calls().map(place));
+  }
+
+  #isStopped(stream) {
+    return !this.#lost.has(stream) && stream.getAudioTracks().every(({ readyState }) => readyState === 'ended');
+  }
+
+  #attend(stream) {
+    for (const track of stream.getAudioTracks()) {
+      track.addEventListener('ended', () => this.#next(() => this.#gone(stream, track)), { once: true });
+    }
+  }
+
+  /** Go on with any other microphone. Where there is none calls go on without, until there is one again. */
+  async #gone(stream, track) {
+    if (!this.#streams.has(stream) || !stream.getTracks().includes(track)) return;
+    this.#lost.add(stream);
+    this.#isElsewhere.microphone = true;
+    await this.#reopen([stream], '').catch(() => {});
+    await this.#tell('microphone', 'gone');
+  }
+
+  /** Open a microphone for each of these, and then use them; if one fails nothing changes. */
+  async #reopen(streams, deviceId) {
+    const opened = [];
+    try {
+      for (const stream of streams) {
+        const audio = this.#streams.get(stream) ?? true;
+        opened.push(await media().getUserMedia({ audio: deviceId ? { ...Object(audio), deviceId } : audio }));
+      }
+    } catch (error) {
+      opened.forEach(stop);
+      throw error;
+    }
+    streams.forEach((stream, index) => this.#swap(stream, opened[index]));
+  }
+
+  #swap(stream, opened) {
+    if (!this.#streams.has(stream)) return stop(opened); // closed meanwhile
+    const [track] = opened.getAudioTracks();
+    const old = stream.getAudioTracks();
+    track.enabled = old.every(({ enabled }) => enabled);
+    stream.addTrack(track);
+    for (const sender of this.#calls().flatMap(({ pc }) => pc?.getSenders() ?? [])) {
+      if (old.includes(sender.track)) sender.replaceTrack(track).catch(() => {}); // the call has just ended
+    }
+    for (const one of old) {
+      stream.removeTrack(one);
+      one.stop();
+    }
+    this.#lost.delete(stream);
+    this.#attend(stream);
+  }
+
+  /** Something was plugged in or out. What was chosen and is back is used again. */
+  async #look() {
+    const devices = await this.list();
+    const { microphones, speakers } = devices;
+    const has = (list, id) => list.some(({ deviceId }) => deviceId === id);
+    emit(this, 'change', devices);
+    const live = [...this.#streams.keys()].filter((stream) => !this.#isStopped(stream));
+    if (this.#isElsewhere.microphone && has(microphones, this.microphone)) {
+      await this.#reopen(live, { exact: this.microphone }).then(() => {
+        this.#isElsewhere.microphone = false;
+        return this.#tell('microphone', 'back');
+      }, () => {});
+    }
+    if (this.#lost.size > 0) {
+      await this.#reopen([...this.#lost], '').then(() => this.#tell('microphone', 'back'), () => {});
+    }
+    const isAway = this.speaker !== '' && !has(speakers, this.speaker);
+    if (isAway === this.#isElsewhere.speaker) return;
+    this.#isElsewhere.speaker = isAway;
+    await this.#sink(isAway ? '' : this.speaker);
+    await this.#tell('speaker', isAway ? 'gone' : 'back');
+  }
+
+  /** Say what is used now; null: no microphone, or the speaker that the browser chooses. */
+  async #tell(kind, why) {
+    const tracks = [...this.#streams.keys()].flatMap((stream) => stream.getAudioTracks());
+    const used = tracks.find(({ readyState }) => readyState === 'live')?.getSettings().deviceId;
+    const isNone = this.#isElsewhere[kind];
+    const id = kind === 'speaker' ? !isNone && this.speaker : used ?? (!isNone && this.microphone);
+    const device = (await this.list())[`${kind}s`].find(({ deviceId }) => deviceId === id) ?? null;
+    emit(this, 'switched', { kind, why, device });
+  }
+}
 
 /** The connection of one user, whichever it is at the moment, and what has been sent and not answered yet. */
 class Reconnector {
@@ -450,10 +740,14 @@ export class Client extends EventTarget {
   #refreshedAt = -Infinity;
   #parted = new Set(); // users with whom no room was shared any more when one was left
   #unload = new AbortController();
+  #clicks = null; // what waits for one, to play sound
+  /** Whether what others say is heard: `blocked` until somebody clicks, or presses a key, or `playSound` works. */
+  sound = 'playing';
 
   constructor(urls, options) {
     super();
-    this.#options = { maxCalls: 1, play: true, rtc: {}, ...options };
+    this.#options = { maxCalls: 1, play: true, rtc: {}, audio: true, ...options };
+    this.devices = new Devices(this.#options.audio, () => [...this.calls.values()], this.#unload.signal);
     const tell = (type, detail) => this.#changed(type, detail);
     this.#connection = new Reconnector(urls, options.token, (message) => this.#hear(message), tell);
     this.#connection.isIdle = () => this.calls.size === 0 && globalThis.document?.hidden === true;
@@ -493,8 +787,9 @@ export class Client extends EventTarget {
 
   /** Stop being a member of a room, and end the calls of its voice room. */
   async leave(room) {
-    await Promise.all([this.#voices.get(room)?.leave(), this.#connection.ask('LEAVE', { room })]);
-    this.#forget(room);
+    const asked = [...this.#listings]; // before: what is asked behind it says nothing of who was met until then
+    const left = this.#connection.ask('LEAVE', { room }).then(() => this.#forget(room, asked));
+    await Promise.all([this.#voices.get(room)?.leave(), left]);
   }
 
   /** Ring somebody. The call is there at once; see its events. Somebody who is ringing us is accepted. */
@@ -521,6 +816,25 @@ export class Client extends EventTarget {
     const voice = this.#voices.get(room) ?? new Voice(this, room, options, () => this.#voices.delete(room));
     this.#voices.set(room, voice);
     return voice;
+  }
+
+  /** Play what the browser has not played yet: to be called by a click or a key. Rejects if it still refuses. */
+  async playSound() {
+    await Promise.all([...this.calls.values()].map((call) => call.audio?.play()));
+    this._hears('playing');
+  }
+
+  /** A browser plays nothing before a click or a key: then it is tried again. */
+  _hears(sound) {
+    if (this.sound === sound) return;
+    this.sound = sound;
+    emit(this, 'sound', sound);
+    this.#clicks?.abort();
+    if (this.sound !== 'blocked') return;
+    const { signal } = this.#clicks = new AbortController();
+    const again = () => this.playSound().catch(() => {});
+    const listen = (type) => globalThis.document?.addEventListener(type, again, { capture: true, signal });
+    ['click', 'keydown'].forEach(listen);
   }
 
   /** The STUN and TURN servers to use now. They are fetched again before their credentials expire. */
@@ -593,14 +907,15 @@ export class Client extends EventTarget {
 
   /** The page is put aside, from where it may come back: its calls and voices end, its rooms are joined again then. */
   #putAside() {
-    for (const call of [...this.calls.values()]) call._end('closed', 'me');
+    for (const call of [...this.calls.values()]) call.hangup('closed'); // said when it comes back in time
     for (const voice of [...this.#voices.values()]) voice.leave();
     this.#connection.putAside();
   }
 
-  /** Whether a room is shared with somebody, or may be: not all lists are here. */
-  #shares(peer) {
-    return this.#listings.size > 0 || [...this.rooms.values()].some((members) => members.has(peer));
+  /** Whether a room is shared with somebody, or may be: not all of these lists are here. */
+  #shares(peer, lists = [...this.#listings]) {
+    const isOpen = lists.some((listing) => this.#listings.has(listing));
+    return isOpen || [...this.rooms.values()].some((members) => members.has(peer));
   }
 
   #renewIceServers() {
@@ -650,6 +965,7 @@ export class Client extends EventTarget {
     }
     if (type === 'closed') {
       this.#unload.abort();
+      this.#clicks?.abort();
       for (const clock of [this.#renewing, this.#moving, this.#refreshing]) clearTimeout(clock);
       for (const voice of [...this.#voices.values()]) voice.leave();
     }
@@ -678,13 +994,13 @@ export class Client extends EventTarget {
   }
 
   /** Be in a room no more, and in no call with those whom one meets nowhere else: the server says so to them only. */
-  #forget(room, isKicked = false) {
+  #forget(room, lists = [...this.#listings], isKicked = false) {
     this.#voices.get(room)?.leave();
     const members = this.rooms.get(room) ?? new Map();
     this.rooms.delete(room);
     this.#numbers.delete(room);
-    for (const peer of members.keys()) {
-      if (peer === this.userId || this.#shares(peer)) continue;
+    for (const peer of new Set([...members.keys(), ...this.calls.keys()])) { // who is in a call may have left first
+      if (peer === this.userId || this.#shares(peer, lists.filter((listing) => listing.room !== room))) continue;
       this.#parted.add(peer);
       if (!isKicked) this.calls.get(peer)?.hangup('left'); // else the server says it to both
     }
@@ -705,7 +1021,7 @@ export class Client extends EventTarget {
     for (const listing of this.#listings) if (listing.room === room) listing.changes.push(change);
     const members = this.rooms.get(room);
     if (!members || number < this.#numbers.get(room)) return; // older than our list
-    if (left.some(({ userId }) => userId === this.userId)) return this.#forget(room, true); // kicked
+    if (left.some(({ userId }) => userId === this.userId)) return this.#forget(room, undefined, true); // kicked
     apply(members, change);
     this.#tellOf(room);
   }
@@ -758,6 +1074,12 @@ export class Call extends EventTarget {
   error = null;
   /** What the server calls it, in its logs and events too; null before it is known. */
   callId = null;
+  /** What the other has sent with the call. */
+  metadata = null;
+  /** good, poor or lost; null before there is something to judge by. */
+  quality = null;
+  /** Whether the other is speaking. */
+  speaking = false;
   pc = null;
   local = null;
   remote = new MediaStream();
@@ -781,6 +1103,18 @@ export class Call extends EventTarget {
   #ringing = 0;
   #isMuted = false;
   #servers = null; // for ICE, those that are in use
+  #shown = new Shown((kind, stream, old) => this.#show(stream, old));
+  #screens = []; // the ids of the other's streams that are screens
+  #given = undefined; // metadata of ours
+  #volume = 1;
+  #sending = Promise.resolve(); // the messages of `send`, one after the other
+  #channel = null; // for them, once there is one
+  #sampling = 0; // a timer, and the next
+  #levels = 0;
+  #spokenAt = -Infinity;
+  #level = 0; // of what was heard at the last sample
+  #heardUntil = 0; // the time of the last packet of sound
+  #watched = new WeakSet(); // streams of the other
   #hasProposedAgain = false;
 
   /** `id` tells this call from an earlier one with the same person. A client that knows no such ids sends none. */
@@ -838,8 +1172,51 @@ export class Call extends EventTarget {
 
   /** Send one more track, a picture or another sound; the two ends negotiate anew. */
   addTrack(track, ...streams) {
+    const msg = 'addTrack needs a connection, which this call has not; `video` and `screen` work at any time';
+    if (!this.pc) throw new TielineError({ reason: 'WRONG_USE', msg });
     if (this.#isMuted && track.kind === 'audio') track.enabled = false;
     return this.pc.addTrack(track, ...streams);
+  }
+
+  /** Show one's camera, at any time: `true`, constraints or a stream; or not: `false`. Resolves to what is shown. */
+  video(what = true) { return this.#shown.set('camera', what); }
+
+  /** Share the screen, the same way. A browser asks for a click before it. */
+  screen(what = true) { return this.#shown.set('screen', what); }
+
+  /** What is shown, as streams or null. */
+  get showing() { return { camera: this.#shown.camera, screen: this.#shown.screen }; }
+
+  /** How loud the other is played, from 0 to 1. */
+  get volume() { return this.#volume; }
+
+  set volume(volume) {
+    this.#volume = Math.min(1, Math.max(0, Number(volume) || 0));
+    if (this.audio) this.audio.volume = this.#volume;
+  }
+
+  /**
+   * Send text or bytes to the other, in order; a `message` event there. Before the call is connected it waits. Resolves
+   * when there is room for the next: who waits for that fills no memory. It does not say that it has arrived.
+   */
+  send(data) {
+    const isBytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data);
+    const msg = 'send takes text, an ArrayBuffer, a view of one, or a Blob; JSON.stringify makes text of the rest';
+    const isUsable = typeof data === 'string' || isBytes || data instanceof Blob;
+    if (!isUsable) return Promise.reject(new TielineError({ reason: 'WRONG_USE', msg }));
+    const kept = isBytes ? new Blob([data]) : data; // as it is now: it may wait
+    const sent = this.#sending.then(async () => {
+      const bytes = typeof kept === 'string' ? kept : await kept.arrayBuffer();
+      const channel = await this.#untilEnd((this.#channel ??= this.#openChannel()));
+      const longest = this.pc?.sctp?.maxMessageSize ?? Infinity;
+      const size = typeof bytes === 'string' ? utf8(bytes).length : bytes.byteLength;
+      if (size > longest) throw new TielineError({ reason: 'TOO_LONG', msg: `${size} bytes; ${longest} at most` });
+      const isFull = channel.bufferedAmount + size > FULL_BYTES && channel.bufferedAmount > 0;
+      if (isFull) await this.#untilEnd(new Promise((resolve) => { channel.onbufferedamountlow = resolve; }));
+      channel.send(bytes);
+    });
+    this.#sending = sent.catch(() => {});
+    return sent;
   }
 
   removeTrack(sender) { this.pc.removeTrack(sender); }
@@ -861,7 +1238,9 @@ export class Call extends EventTarget {
     const pair = selected ?? find('candidate-pair', (entry) => entry.nominated && entry.state === 'succeeded');
     const types = [pair?.localCandidateId, pair?.remoteCandidateId].map((id) => report.get(id)?.candidateType);
     const [heard, sent] = [find('inbound-rtp', audio), find('outbound-rtp', audio)];
-    const source = find('media-source', audio);
+    const [source, there] = [find('media-source', audio), find('remote-inbound-rtp', audio)];
+    const all = [...report.values()].filter(({ type }) => type === 'inbound-rtp').map((entry) => entry.packetsReceived);
+    const alive = [...all, pair?.bytesReceived, pair?.requestsReceived, pair?.responsesReceived];
     const inMs = (seconds) => (seconds === undefined ? null : seconds * 1000);
     return {
       path: ['relay', 'srflx', 'prflx', 'host'].find((type) => types.includes(type)) ?? null,
@@ -869,6 +1248,7 @@ export class Call extends EventTarget {
       received: heard?.packetsReceived ?? 0, lost: heard?.packetsLost ?? 0, sent: sent?.packetsSent ?? 0,
       levelIn: heard?.audioLevel ?? 0, levelOut: source?.audioLevel ?? 0,
       energyIn: heard?.totalAudioEnergy ?? 0, energyOut: source?.totalAudioEnergy ?? 0,
+      lossOut: there?.fractionLost ?? null, heard: alive.reduce((sum, one) => sum + (one ?? 0), 0),
     };
   }
 
@@ -877,6 +1257,7 @@ export class Call extends EventTarget {
     try {
       await this.#next(async () => {
         if (this.#isReady) return;
+        this.#given = options.metadata;
         await this.#open(options);
         if (this.state === 'ended') return;
         this.#isReady = true;
@@ -904,6 +1285,10 @@ export class Call extends EventTarget {
     if (cmd !== OFFER && callId && this.callId && callId !== this.callId) return; // of another call
     const isOpen = this.#hasOffered && !this.#isSettled; // maybe of another call than the other's that has crossed it
     if (cmd === OFFER) this.#theirs = callId;
+    if (cmd === OFFER || cmd === ANSWER) {
+      this.metadata = data.metadata ?? this.metadata;
+      this.#screens = Array.isArray(data.screens) ? data.screens : [];
+    }
     if (cmd === OFFER && !isOpen) this._know(callId);
     if (cmd === HANGUP && callId && (isOpen || !this.callId)) {
       this.#ends.set(callId, data); // the ack of our offer says whether it is of this call
@@ -950,7 +1335,8 @@ export class Call extends EventTarget {
     clearTimeout(this.#restarting);
     clearTimeout(this.#givingUp);
     this.pc?.close();
-    if (this.#ownsMicrophone) stop(this.local);
+    this.#shown.end();
+    if (this.#ownsMicrophone) this.#client.devices.close(this.local);
     if (this.audio) this.audio.srcObject = null;
     this.#become('ended');
     emit(this, 'ended', { reason, by });
@@ -963,8 +1349,8 @@ export class Call extends EventTarget {
     return done;
   }
 
-  async #open({ stream }) {
-    const [iceServers, local] = await Promise.all([this.#client.iceServers(), stream ?? this.#microphone()]);
+  async #open(options) {
+    const [iceServers, local] = await Promise.all([this.#client.iceServers(), this.#begin(options)]);
     if (this.state === 'ended') return;
     [this.local, this.#servers] = [local, iceServers];
     if (this.#isMuted) this.mute();
@@ -981,16 +1367,128 @@ export class Call extends EventTarget {
     };
     pc.ontrack = (event) => this.#hearTrack(event);
     pc.onconnectionstatechange = () => this.#watch();
-    for (const track of tracks) pc.addTrack(track, this.local);
+    pc.addEventListener('datachannel', ({ channel }) => {
+      if (channel.label !== CHANNEL) return; // the application's own
+      channel.binaryType = 'arraybuffer';
+      channel.onmessage = ({ data }) => emit(this, 'message', data);
+    });
+    const shown = Object.values(this.showing).filter(Boolean);
+    const pictures = shown.flatMap((stream) => stream.getTracks());
+    for (const track of tracks) if (!pictures.includes(track)) pc.addTrack(track, this.local);
+    for (const stream of shown) this.#sendAll(stream);
   }
 
-  async #microphone() {
-    const stream = await microphone();
+  async #begin(options) {
+    const local = await this.#client.devices._begin(options, this.#shown);
+    if (options.stream) return local;
     this.#ownsMicrophone = true;
-    this.local = stream;
+    this.local = local;
     if (this.#isMuted) this.mute();
-    if (this.state === 'ended') stop(stream);
-    return stream;
+    if (this.state === 'ended') this.#client.devices.close(local);
+    return local;
+  }
+
+  /** Send what is shown now, and no more what was. */
+  #show(stream, old) {
+    if (this.pc && this.pc.signalingState !== 'closed') {
+      const gone = old?.getTracks() ?? [];
+      for (const sender of this.pc.getSenders()) if (gone.includes(sender.track)) this.pc.removeTrack(sender);
+      if (stream) this.#sendAll(stream);
+    }
+    emit(this, 'showing', this.showing);
+  }
+
+  /** Send all tracks of a stream; where something like it was sent before, in its place: descriptions stay short. */
+  #sendAll(stream) {
+    for (const track of stream.getTracks()) {
+      const unused = this.pc.getTransceivers().find(({ sender, receiver, direction, currentDirection }) => (
+        sender.track === null && receiver.track.kind === track.kind && currentDirection !== 'stopped'
+        && (direction === 'recvonly' || direction === 'inactive')));
+      if (!unused) {
+        this.pc.addTrack(track, stream);
+        continue;
+      }
+      unused.sender.replaceTrack(track).catch((error) => this.#fault(error));
+      unused.sender.setStreams?.(stream);
+      unused.direction = unused.direction === 'recvonly' ? 'sendrecv' : 'sendonly';
+    }
+  }
+
+  get _isAnswered() { return ['connecting', 'connected', 'interrupted'].includes(this.state); }
+
+  /** Wait for something, but not longer than for the end of the call. */
+  async #untilEnd(promise) {
+    let ended;
+    const end = new Promise((_, reject) => {
+      const msg = 'the call ended before this was sent';
+      ended = () => reject(new TielineError({ reason: 'CALL_ENDED', msg }));
+      this.addEventListener('ended', ended);
+      if (this.state === 'ended') ended();
+    });
+    try {
+      return await Promise.race([promise, end]);
+    } finally {
+      this.removeEventListener('ended', ended);
+    }
+  }
+
+  /** Open our data channel, when the call has been answered: before that the connection may be made anew. */
+  #openChannel() {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (!this._isAnswered) return;
+        this.removeEventListener('state', look);
+        const channel = this.pc.createDataChannel(CHANNEL);
+        channel.bufferedAmountLowThreshold = FULL_BYTES / 4;
+        channel.onopen = () => resolve(channel);
+      };
+      this.addEventListener('state', look);
+      look();
+    });
+  }
+
+  /** Judge the line as long as it is there. */
+  #sample(samples = []) {
+    clearTimeout(this.#sampling);
+    if (this.state === 'interrupted') return this.#judged({ ...judge([NO_SAMPLE], this.quality), quality: 'lost' });
+    if (this.state !== 'connected') return;
+    this.#sampling = setTimeout(async () => {
+      const sample = await this.stats().catch(() => null);
+      if (this.state !== 'connected') return;
+      this.#level = sample?.levelIn ?? 0;
+      const last = sample ? [...samples, sample].slice(-SAMPLES) : samples;
+      if (last.length > 1) this.#judged(judge(last, this.quality));
+      this.#sample(last);
+    }, SAMPLE_MS);
+  }
+
+  #judged(detail) {
+    if (detail.quality === this.quality) return;
+    this.quality = detail.quality;
+    emit(this, 'quality', detail);
+  }
+
+  /** Look again and again whether the other speaks. Where a browser gives no levels by packet, by those of the samples. */
+  #listen() {
+    clearInterval(this.#levels);
+    const hears = (isSpeaking) => {
+      if (isSpeaking) this.#spokenAt = performance.now();
+      const speaking = performance.now() - this.#spokenAt < SILENCE_MS;
+      if (speaking === this.speaking) return;
+      this.speaking = speaking;
+      emit(this, 'speaking', speaking);
+    };
+    if (this.state !== 'connected') {
+      this.#spokenAt = -Infinity;
+      return hears(false);
+    }
+    this.#levels = setInterval(() => {
+      const voices = this.pc.getReceivers().filter(({ track }) => track.kind === 'audio');
+      const sources = voices.flatMap((receiver) => receiver.getSynchronizationSources?.() ?? []);
+      const fresh = sources.filter(({ timestamp }) => timestamp > this.#heardUntil);
+      this.#heardUntil = Math.max(this.#heardUntil, ...fresh.map(({ timestamp }) => timestamp));
+      hears(fresh.some(({ audioLevel = this.#level }) => audioLevel > SPEECH));
+    }, LEVEL_MS);
   }
 
   #sayEnd(reason) {
@@ -1047,10 +1545,16 @@ export class Call extends EventTarget {
     this.#sendOffer();
   }
 
+  /** What goes with a description: what the application gives, the first time, and which streams are screens. */
+  #about(isFirst = !this._isAnswered) {
+    const { screen } = this.showing;
+    return { metadata: isFirst ? this.#given : undefined, screens: screen ? [screen.id] : undefined };
+  }
+
   #sendOffer() {
     this.#hasOffered = true;
     const { type, sdp } = this.pc.localDescription;
-    this.#send(OFFER, { type, sdp, room: this.room }).catch((error) => {
+    this.#send(OFFER, { type, sdp, room: this.room, ...this.#about() }).catch((error) => {
       this._settled(this.#theirs);
       this.#next(() => this.#refused(error));
     });
@@ -1087,7 +1591,7 @@ export class Call extends EventTarget {
     this.pc.onnegotiationneeded = this.#negotiate;
     this.#answered();
     const { type, sdp } = this.pc.localDescription;
-    this.#send(ANSWER, { type, sdp }).catch((error) => {
+    this.#send(ANSWER, { type, sdp, ...this.#about(isFirst) }).catch((error) => {
       if (isFirst && this.#hasOffered) this.#sayEnd('cancel').catch(() => {}); // ours may ring there still
       if (!this.#isFinished(error, isFirst) && isFirst) this._end(error.reason, 'server');
     });
@@ -1151,19 +1655,39 @@ export class Call extends EventTarget {
   }
 
   #hearTrack({ track, streams }) {
+    const stream = streams[0] ?? new MediaStream([track]);
+    const kind = this.#screens.includes(stream.id) ? 'screen' : track.kind === 'audio' ? 'microphone' : 'camera';
     this.remote.addTrack(track);
-    if (this.#client.options.play && track.kind === 'audio') {
-      this.audio ??= new Audio();
-      this.audio.srcObject = this.remote;
-      this.audio.play().catch((error) => this.state !== 'ended' && emit(this, 'error', error)); // no click yet
+    if (!this.#watched.has(stream)) {
+      this.#watched.add(stream);
+      stream.addEventListener('removetrack', ({ track: gone }) => {
+        this.remote.removeTrack(gone);
+        emit(this, 'untrack', { track: gone, stream, kind });
+      });
     }
-    emit(this, 'track', { track, streams });
+    if (this.#client.options.play && track.kind === 'audio') this.#play();
+    emit(this, 'track', { track, streams, stream, kind });
+  }
+
+  /** Play what there is to hear, where it is wanted, and so loud. */
+  async #play() {
+    const audio = this.audio ??= new Audio();
+    [audio.srcObject, audio.volume] = [this.remote, this.#volume];
+    await this.#client.devices._place(audio);
+    if (this.state === 'ended') return;
+    audio.play().then(() => this.#client._hears('playing'), (error) => {
+      if (this.state === 'ended') return;
+      if (error.name === 'NotAllowedError') this.#client._hears('blocked'); // no click yet
+      emit(this, 'error', error);
+    });
   }
 
   #become(state) {
     if (this.state === state) return;
     clearTimeout(this.#ringing);
     this.state = state;
+    this.#sample();
+    this.#listen();
     emit(this, 'state', state);
   }
 
@@ -1181,15 +1705,20 @@ export class Call extends EventTarget {
 export class Voice extends EventTarget {
   /** What is sent, once it is there. */
   local = null;
-  #client; #stream; #ownsMicrophone; #over;
+  #client; #stream; #ownsMicrophone; #over; #given;
+  #shown = new Shown((kind, stream) => {
+    for (const call of this.calls) this.#showTo(call, kind, stream);
+    emit(this, 'showing', this.showing);
+  });
   #isOver = false;
   #isMuted = false;
 
-  constructor(client, room, { stream }, over) {
+  constructor(client, room, options, over) {
     super();
     this.room = room;
-    [this.#client, this.#over, this.#ownsMicrophone] = [client, over, !stream];
-    this.#stream = client.closed ? Promise.reject(client.closed) : Promise.resolve(stream ?? microphone());
+    [this.#client, this.#over, this.#ownsMicrophone] = [client, over, !options.stream];
+    this.#given = options.metadata;
+    this.#stream = client.closed ? Promise.reject(client.closed) : client.devices._begin(options, this.#shown);
     this.#stream.then((local) => {
       this.local = local;
       if (this.#isMuted) this.mute();
@@ -1218,12 +1747,26 @@ export class Voice extends EventTarget {
     for (const track of this.local?.getAudioTracks() ?? []) track.enabled = !isMuted;
   }
 
+  /** Show one's camera, or share the screen, to all who are in the voice, and to those who come: as in a `Call`. */
+  video(what = true) { return this.#shown.set('camera', what); }
+  screen(what = true) { return this.#shown.set('screen', what); }
+  get showing() { return { camera: this.#shown.camera, screen: this.#shown.screen }; }
+
+  /** Send text or bytes to all with whom one talks now; resolves when there is room for the next to each of them. */
+  async send(data) {
+    const sent = this.calls.filter((call) => call._isAnswered).map((call) => call.send(data));
+    for (const { reason } of await Promise.allSettled(sent)) if (reason && reason.reason !== 'CALL_ENDED') throw reason;
+  }
+
+  #showTo(call, kind, stream) { call[kind === 'camera' ? 'video' : 'screen'](stream ?? false); }
+
   async #leave(error) {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#over();
     const said = this.calls.map((call) => call.hangup('left'));
-    if (this.#ownsMicrophone) this.#stream.then(stop, () => {});
+    this.#shown.end();
+    if (this.#ownsMicrophone) this.#stream.then((local) => this.#client.devices.close(local), () => {});
     emit(this, 'ended', error);
     await Promise.all(said);
   }
@@ -1243,7 +1786,7 @@ export class Voice extends EventTarget {
       const others = [...rooms.get(this.room).keys()].filter((peer) => peer !== userId);
       if (others.length > VOICE_ASKED) throw this.#full(`more than ${VOICE_ASKED + 1} in the room`);
       const asked = others.filter((peer) => !calls.has(peer)).map((peer) => {
-        const call = this.#client.call(peer, { stream: this.#stream, room: this.room });
+        const call = this.#client.call(peer, { stream: this.#stream, room: this.room, metadata: this.#given });
         this.#attend(call);
         return call;
       });
@@ -1258,13 +1801,14 @@ export class Voice extends EventTarget {
 
   _admit(call) {
     this.#attend(call);
-    call.accept({ stream: this.#stream }); // if that fails it ends, and says why
+    call.accept({ stream: this.#stream, metadata: this.#given }); // if that fails it ends, and says why
   }
 
   #full(msg = `${VOICE_MEMBERS} talk there already`) { return new TielineError({ reason: 'VOICE_FULL', msg }); }
 
   #attend(call) {
     emit(this, 'call', call);
+    for (const [kind, stream] of Object.entries(this.showing)) if (stream) this.#showTo(call, kind, stream);
     call.addEventListener('ended', ({ detail: { reason, by } }) => {
       emit(this, 'left', call);
       if (reason === 'full' && by === 'peer') this.#leave(this.#full());

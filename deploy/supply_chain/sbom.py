@@ -118,13 +118,16 @@ def _python_component(name: str, one: Distribution, sha256: str | None, pin: Pin
 
 
 def _licences(one: Distribution) -> list[License]:
-    """What a package says of its licence: an expression, else a short name, else its classifiers'."""
+    """What a package says of its licence: an expression, a short name, its classifiers, or a text's title."""
     names = _said(one, "License-Expression")
     if not names:
         names = [name for name in _said(one, "License") if "\n" not in name and len(name) <= LONGEST_LICENCE]
     if not names:
         classifiers = _said(one, "Classifier")
         names = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License :: ")]
+    if not names:
+        titles = [text.strip().partition("\n")[0] for text in _said(one, "License")]
+        names = [title for title in titles if title and len(title) <= LONGEST_LICENCE]
     declared = LicenseAcknowledgement.DECLARED
     if len(names) == 1:
         return [LicenseFactory().make_from_string(names[0], license_acknowledgement=declared)]
@@ -142,8 +145,10 @@ def _needs(one: Distribution, there: Mapping[str, Distribution]) -> list[str]:
     for line in one.requires or []:
         asked = Requirement(line)
         name = canonicalize_name(asked.name)
-        if name in there and (
-            asked.marker is None or any(asked.marker.evaluate({"extra": e}) for e in extras)
+        if (
+            name in there
+            and name != canonicalize_name(one.name)
+            and (asked.marker is None or any(asked.marker.evaluate({"extra": e}) for e in extras))
         ):
             needed.add(name)
     return sorted(needed)

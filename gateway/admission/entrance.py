@@ -71,7 +71,7 @@ class Visit:
         self.user = ""
         """Whom its token names, once that is known."""
         self.why = ""
-        """Which check its token has failed."""
+        """Which check its token has failed, or the origin that was refused."""
 
     @property
     def is_awaited(self) -> bool:
@@ -102,7 +102,10 @@ class Visit:
         self._entrance.half_open.remove(self)
 
     def explain(self, why: str, user: str = "") -> None:
-        """Take note of the check that its token has failed, for our log alone, and whose it is, if known."""
+        """Take note, for our log alone, of the check that its token has failed, and whose it is, if known.
+
+        Of a page from elsewhere it is the page's origin.
+        """
         self.why = why
         self.user = user
 
@@ -177,6 +180,10 @@ class Entrance:
             fields["why"] = why
         level = logging.INFO if error.status in _SAID else logging.DEBUG
         who = visit.user or site_of(visit.address)
+        if (
+            error is HandshakeError.FOREIGN_ORIGIN
+        ):  # its browser says nothing of that, so that it is looked for here
+            level, who, fields["origin"] = logging.WARNING, visit.why, visit.why
         self._tally.note(level, "connection refused", f"{error.reason} {why}", who, **fields)
 
     def fail_tls(self, visit: Visit, why: str) -> None:

@@ -52,8 +52,11 @@ _ABOUT_VERSIONS: Final = (http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.UPGRADE_R
 
 _BEARER: Final = "bearer."
 
+LONGEST_NAMED: Final = 200
+"""Characters of an origin that the log is told: a name and a port are fewer."""
+
 Note = Callable[[str, str], None]
-"""Takes why a token is refused, and whose it is (empty: unknown), for our log."""
+"""Takes why a token is refused, and whose it is (empty: unknown), or the origin that is; for our log."""
 
 
 def _forget(_why: str, _user: str) -> None:
@@ -197,8 +200,8 @@ def judge(
 ) -> Verdict:
     """Judge a request alone, regardless of those before it. `now` is Unix seconds.
 
-    `note` is called with the check that a token has failed, if one has. The client is told less than that, as
-    long as the signature is not known to be good.
+    `note` is called with the check that a token has failed, if one has; the client is told less than that, as
+    long as the signature is not known to be good. Of a page from elsewhere it is told the origin.
     """
     hosts = request.headers.get_all("Host")
     if len(hosts) != 1:  # RFC 9112, section 3.2
@@ -213,7 +216,9 @@ def judge(
         return HandshakeError.UPGRADE_REQUIRED
     if response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
         return HandshakeError.MALFORMED
-    if not origins.allow(request.headers.get_all("Origin"), hosts):
+    asking = request.headers.get_all("Origin")
+    if not origins.allow(asking, hosts):
+        note(", ".join(asking)[:LONGEST_NAMED], "")
         return HandshakeError.FOREIGN_ORIGIN
     query = parse_qs(url.query, keep_blank_values=True)
     try:

@@ -11,6 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from presence.rules.effects import CallEffect
+from presence.rules.fact import CallFact, Course
 from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
 from tieline.wire.limits import RETRY_WINDOW_S
 
@@ -108,6 +109,10 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
     sessions: tuple[tuple[UserId, SessionId], ...] = ()
     """Of which session of each of the two it is; empty: nothing is negotiated, or a process of 0.1.0 has
     changed it since."""
+    course: Course | None = None
+    """What has become of the call so far; None: there is none, or an older process has changed it since."""
+    facts: tuple[CallFact, ...] = ()
+    """What the stream of events is not known to have (`presence.rules.facts`)."""
 
     @property
     def is_active(self) -> bool:

@@ -38,6 +38,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from presence.rules.fact import Course
 from presence.rules.negotiated import (
     NO_SESSION,
     RETRY_MS,
@@ -148,8 +149,9 @@ def offer(negotiation: Negotiation, incoming: Incoming) -> Outcome:
     )
     of_these = ((incoming.sender, incoming.sent_in), (incoming.target, incoming.session))
     sessions = (negotiation.sessions if negotiation.is_active else ()) or of_these
+    course = negotiation.course if negotiation.is_active else Course(incoming.sender, incoming.now)
     changed = msgspec.structs.replace(
-        negotiation, offers=(*others, waiting), held=held, call=call, sessions=sessions
+        negotiation, offers=(*others, waiting), held=held, call=call, sessions=sessions, course=course
     )
     outgoing = _preceded(negotiation, incoming, call)
     return Outcome(_remember(changed, incoming, "relayed", call), outgoing, call=call)
@@ -177,11 +179,21 @@ def answer(negotiation: Negotiation, incoming: Incoming) -> Outcome | ErrorCode:
         established=True,
         offers=tuple(waiting for waiting in negotiation.offers if waiting.sender != incoming.target),
         held=(*_released(negotiation), *released),
+        course=_answered(negotiation, incoming),
     )
     call = negotiation.call
     changed = _remember(changed, incoming, "relayed", call)
     outgoing = (*_preceded(negotiation, incoming, call), *_released_by(changed, incoming))
     return Outcome(changed, outgoing, call=call)
+
+
+def _answered(negotiation: Negotiation, incoming: Incoming) -> Course | None:
+    """Note in the course of a call that it is established; a later answer changes nothing."""
+    course = negotiation.course
+    if course is None or negotiation.established:
+        return course
+    by_caller = incoming.sender == course.caller
+    return msgspec.structs.replace(course, answered_at=incoming.now, answered_by_caller=by_caller)
 
 
 def candidate(
@@ -268,7 +280,12 @@ def end(negotiation: Negotiation) -> Negotiation:
     if not negotiation.is_active:
         return negotiation
     over = (*negotiation.over, negotiation.call) if negotiation.call else negotiation.over
-    return Negotiation(held=_released(negotiation), remembered=negotiation.remembered, over=over[-MAX_OVER:])
+    return Negotiation(
+        held=_released(negotiation),
+        remembered=negotiation.remembered,
+        over=over[-MAX_OVER:],
+        facts=negotiation.facts,
+    )
 
 
 def expire(negotiation: Negotiation, sender: UserId, generation: str) -> Negotiation | None:

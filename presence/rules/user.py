@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from presence.rules.effects import EndCalls, UserEffect
+from presence.rules.fact import MemberFact
 from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal.answers import SessionGone
 
@@ -108,6 +109,8 @@ class User(msgspec.Struct, frozen=True, array_like=True):
     """What the user owes to the budgets that gateways keep, wherever it connects next."""
     ending: EndCalls | None = None
     """The older session of which calls may be left that nobody has ended yet (`presence.old_calls`)."""
+    facts: tuple[MemberFact, ...] = ()
+    """What the stream of events is not known to have (`presence.rules.facts`)."""
 
     @property
     def session(self) -> Session:

@@ -1,5 +1,7 @@
-"""One Chromium for the whole folder, and the systems and people of its tests."""
+"""The browsers of the whole folder, one of each kind, and the systems and people of its tests."""
 
+import functools
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -8,45 +10,52 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
+from tests.browser.browsers import KINDS, Browsers
 from tests.browser.person import Person
-from tests.support.demand import program
 from tests.support.running_dev import READY, RunningDev
 from tests.support.system import SECRET
 from tests.unit.client.resuming_gateways import Backend, Gateway
 
-FLAGS: Final = [
-    "--no-sandbox",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-    "--allow-loopback-in-peer-connection",  # where there is no network, loopback is all there is
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 PersonMaker = Callable[..., Awaitable[Person]]
+
+EVERY_BROWSER: Final = "TIELINE_EVERY_BROWSER"
+"""With this in the environment every test runs in every browser."""
 
 _numbers = count(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let all these tests share one event loop, and with it one Chromium."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for `make soak`; let all share one event loop, and one browser of each kind."""
+    later = [] if os.environ.get(EVERY_BROWSER) else [item for item in items if _is_for_later(item)]
+    config.hook.pytest_deselected(items=later)
+    items[:] = [item for item in items if item not in later]
     for item in items:
         if item.path.is_relative_to(__file__.rpartition("/")[0]) and item.get_closest_marker("asyncio"):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
+def _is_for_later(item: pytest.Item) -> bool:
+    """Whether this is a test in Firefox of what does not depend on the browser."""
+    spec = getattr(item, "callspec", None)
+    is_firefox = spec is not None and spec.params.get("browser") == "firefox"
+    return is_firefox and item.get_closest_marker("both") is None
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    """A headless Chromium whose microphones beep."""
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=program("chromium"), args=FLAGS)
-        yield chromium
-        await chromium.close()
+async def browsers() -> AsyncIterator[Browsers]:
+    """Headless browsers whose microphones beep, each from when it is asked for on."""
+    async with Browsers() as browsers:
+        yield browsers
+
+
+@pytest_asyncio.fixture(
+    loop_scope="session", params=[pytest.param(kind, marks=pytest.mark.needs(kind)) for kind in KINDS]
+)
+async def browser(browsers: Browsers, request: pytest.FixtureRequest) -> Browser:
+    """The browser of a test, which is a test for each kind."""
+    return await browsers.get(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -67,20 +76,31 @@ def running_system(folder: Path, **settings: str) -> Iterator[RunningDev]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def person(browser: Browser, dev: RunningDev) -> AsyncIterator[PersonMaker]:
-    """Give a way to open pages, by name and gateway; names become unique. Closes them in the end."""
+async def person_in(browsers: Browsers, dev: RunningDev) -> AsyncIterator[PersonMaker]:
+    """Give a way to open pages, by kind of browser, name and gateway. Closes them in the end.
+
+    Names become unique.
+    """
     opened: list[Person] = []
     number = next(_numbers)
 
-    async def make(name: str, gateway: int = 0) -> Person:
+    async def make(kind: str, name: str, gateway: int = 0) -> Person:
         urls = dev.document["gateways"]
-        one = await Person.open(browser, f"{name}-{number}", [*urls[gateway:], *urls[:gateway]])
+        one = await Person.open(
+            await browsers.get(kind), f"{name}-{number}", [*urls[gateway:], *urls[:gateway]]
+        )
         opened.append(one)
         return one
 
     yield make
     for one in opened:
         await one.page.context.close()
+
+
+@pytest.fixture
+def person(browser: Browser, person_in: PersonMaker) -> PersonMaker:
+    """Give a way to open pages of the test's browser, by name and gateway."""
+    return functools.partial(person_in, browser.browser_type.name)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -1,10 +1,11 @@
-"""One person of a test: a page in Chromium that speaks through `web/tieline.js`."""
+"""One person of a test: a page in a browser that speaks through `web/tieline.js`."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 from playwright.async_api import Browser, Page
 
+from tests.browser.browsers import new_context
 from tests.support.system import SECRET
 from tieline.tokens import make_token
 
@@ -80,8 +81,7 @@ class Person:
     @classmethod
     async def open(cls, browser: Browser, user: str, urls: Sequence[str]) -> "Person":
         """Open the page of the first gateway: the demo, which does nothing until it is told a name."""
-        context = await browser.new_context(permissions=["microphone"], bypass_csp=True)
-        page = await context.new_page()
+        page = await (await new_context(browser)).new_page()
         await page.goto(page_of(urls[0]))
         return cls(user, page, urls)
 

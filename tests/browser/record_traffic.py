@@ -1,6 +1,6 @@
 """`python -m tests.browser.record_traffic`: what browsers send while people talk, as files for a test.
 
-Chromium, or with `--browser firefox` the Firefox of the system. Each scene is a file of
+Of the Chromium of the system, or with `--browser firefox` of its Firefox. Each scene is a file of
 `tests/unit/gateway/limits/traffic/`: by user, what was sent and when, how long it was, to whom, and what came
 of it; nothing of what it said. `tests/unit/gateway/limits/test_honest_traffic.py` replays them against the
 default limits. The system that is recorded has no limits itself.
@@ -16,20 +16,35 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
-from playwright.async_api import Browser, Error, Page, WebSocket, async_playwright
+from playwright.async_api import Error
 
-from tests.browser.conftest import FLAGS, running_system
-from tests.browser.firefox import Firefox, FirefoxPage
+from tests.browser.browsers import KINDS, Browsers, new_context
+from tests.browser.conftest import running_system
 from tests.browser.person import Person, page_of
-from tests.support.demand import program
 from tests.support.running_dev import RunningDev
 from tieline.cli.exits import EXIT_OK, until_told_to_end
 from tieline.cli.options import option_parser
 
 FOLDER: Final = Path(__file__).parents[1] / "unit/gateway/limits/traffic"
+
+WATCH: Final = """
+    const now = () => performance.timeOrigin + performance.now();
+    window.WebSocket = class extends WebSocket {
+        constructor(url, protocols) {
+            super(url, protocols);
+            tell({at: now(), did: 'open', what: String(url)});
+            this.addEventListener('message', ({data}) => tell({at: now(), did: 'received', what: data}));
+        }
+        send(data) {
+            tell({at: now(), did: 'sent', what: data});
+            super.send(data);
+        }
+    };
+"""
+"""Has every page tell of its WebSockets: when it opens one, and what it sends and receives."""
 
 ROOM: Final = "demo"
 SIX: Final = ("ann", "ben", "cat", "dan", "eve", "fay")
@@ -52,16 +67,8 @@ class Traffic:
         self._open: dict[str, list[Any]] = {}
         self.rows: list[list[Any]] = []
 
-    def watch(self, socket: WebSocket) -> None:
-        """Record a WebSocket of Chromium from its beginning on."""
-        if "/ws" not in socket.url:
-            return
-        self._on_open(socket.url, time.time())
-        socket.on("framesent", lambda payload: self._on_sent(payload, time.time()))
-        socket.on("framereceived", self._on_received)
-
     def hear(self, told: dict[str, Any]) -> None:
-        """Record what a page of Firefox tells of its WebSockets."""
+        """Record what a page tells of its WebSockets."""
         at, what = told["at"] / 1000, told["what"]
         match told["did"]:
             case "open":
@@ -195,40 +202,26 @@ async def record(open_page: Open, dev: RunningDev, names: tuple[str, ...], scene
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[tuple[str, Open]]:
-    """Run Chromium."""
+async def opening(kind: str) -> AsyncIterator[tuple[str, Open]]:
+    """Run a browser of a kind."""
 
     async def open_page(user: str, urls: list[str], traffic: Traffic) -> Opened:
-        one = await Person.open(browser, user, urls)
-        one.page.on("websocket", traffic.watch)
-        return one, one.page.context.close
-
-    async with async_playwright() as playwright:
-        browser: Browser = await playwright.chromium.launch(executable_path=program("chromium"), args=FLAGS)
-        yield f"Chromium {browser.version}", open_page
-        await browser.close()
-
-
-@asynccontextmanager
-async def firefox() -> AsyncIterator[tuple[str, Open]]:
-    """Run Firefox."""
-
-    async def open_page(user: str, urls: list[str], traffic: Traffic) -> Opened:
-        page: FirefoxPage = await browser.page(traffic.hear)
+        context = await new_context(browser)
+        await context.expose_function("tell", traffic.hear)
+        await context.add_init_script(WATCH)
+        page = await context.new_page()
         await page.goto(page_of(urls[0]))
-        return Person(user, cast("Page", page), urls), page.close  # it has what the scenes need of one
+        return Person(user, page, urls), context.close
 
-    async with Firefox() as browser:
-        yield f"Firefox {browser.version}", open_page
-
-
-BROWSERS: Final = {"chromium": chromium, "firefox": firefox}
+    async with Browsers() as browsers:
+        browser = await browsers.get(kind)
+        yield f"{kind.capitalize()} {browser.version}", open_page
 
 
 async def main(browser: str, names: list[str]) -> None:
     """Record scenes, each on a system of its own."""
     prefix = "" if browser == "chromium" else f"{browser}-"
-    async with BROWSERS[browser]() as (version, open_page):
+    async with opening(browser) as (version, open_page):
         for name in names:
             people, scene = SCENES[name]
             with tempfile.TemporaryDirectory() as folder, running_system(Path(folder), LIMITS="off") as dev:
@@ -250,7 +243,7 @@ def run(words: list[str]) -> int:
     parser.add_argument(
         "scenes", nargs="*", metavar="SCENE", help=f"of {', '.join(SCENES)}; all if none is named"
     )
-    parser.add_argument("--browser", choices=BROWSERS, default="chromium", help="(%(default)s)")
+    parser.add_argument("--browser", choices=KINDS, default="chromium", help="(%(default)s)")
     options = parser.parse_args(words)
     if unknown := [name for name in options.scenes if name not in SCENES]:
         parser.error(f"there is no scene {unknown[0]!r}")

@@ -16,9 +16,8 @@ from tests.support.running_dev import RunningDev
 from tests.unit.client.minimal_gateway import event, reply
 from tests.unit.client.resuming_gateways import Backend, Gateway
 
-pytestmark = pytest.mark.needs("chromium")
 
-
+@pytest.mark.both
 async def test_two_browsers_on_two_gateways_hear_each_other(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await alice.calls(bob)
@@ -29,6 +28,7 @@ async def test_two_browsers_on_two_gateways_hear_each_other(person: PersonMaker)
     assert await alice.said() == ["out WEBRTC_OFFER", "in WEBRTC_ANSWER", "out WEBRTC_HANGUP"]
 
 
+@pytest.mark.both
 async def test_one_can_be_called_again_after_a_call(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await alice.calls(bob)
@@ -37,6 +37,7 @@ async def test_one_can_be_called_again_after_a_call(person: PersonMaker) -> None
     await bob.calls(alice)
 
 
+@pytest.mark.both
 async def test_when_both_ring_at_once_one_call_comes_of_it(person: PersonMaker) -> None:
     alice, bob = await person("alice"), await person("bob", gateway=1)
     offers = HeldOffers(2)
@@ -91,6 +92,7 @@ async def test_who_is_talking_is_busy_for_others(person: PersonMaker) -> None:
     assert (await bob.events()).count("call") == 1
 
 
+@pytest.mark.both
 async def test_a_callee_who_closes_the_tab_is_gone(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await alice.calls(bob)
@@ -123,6 +125,7 @@ async def test_who_may_not_start_voice_can_still_be_called(person: PersonMaker) 
     await bob.calls(alice)
 
 
+@pytest.mark.both
 async def test_an_ice_restart_leaves_the_call_as_it_is(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await alice.calls(bob)
@@ -139,6 +142,7 @@ async def test_an_ice_restart_leaves_the_call_as_it_is(person: PersonMaker) -> N
 STATES = "() => [client.calls.size, call.state]"
 
 
+@pytest.mark.both
 async def test_who_is_muted_is_not_heard_and_no_message_is_needed(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await alice.calls(bob)
@@ -150,6 +154,7 @@ async def test_who_is_muted_is_not_heard_and_no_message_is_needed(person: Person
     assert await alice.said() == said
 
 
+@pytest.mark.both
 async def test_a_track_added_during_the_call_arrives(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await alice.calls(bob)
@@ -163,6 +168,7 @@ async def test_a_track_added_during_the_call_arrives(person: PersonMaker) -> Non
     await bob.hears(after=await bob.hears())
 
 
+@pytest.mark.both
 async def test_a_browser_and_an_aiortc_peer_hear_each_other(person: PersonMaker, dev: RunningDev) -> None:
     alice = await person("alice")
     await alice.come("demo")

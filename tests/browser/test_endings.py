@@ -10,8 +10,6 @@ from tests.support.running_dev import RunningDev
 from tests.support.system import SECRET
 from tieline.tokens import make_token
 
-pytestmark = pytest.mark.needs("chromium")
-
 MICROPHONES = """() => {
     window.tracks = [];
     const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -41,6 +39,7 @@ CROWD = """async ({urls, tokens}) => {
 }"""
 
 
+@pytest.mark.both
 async def test_a_ring_that_crossed_a_withdrawn_one_ends_with_it(person: PersonMaker) -> None:
     alice, bob = await person("alice"), await person("bob", gateway=1)
     held = HeldOffers(2)

@@ -8,13 +8,12 @@ import pytest
 from tests.browser.conftest import PersonMaker, pair
 from tests.support.running_dev import READY_AGAIN, RunningDev
 
-pytestmark = pytest.mark.needs("chromium")
-
 
 def kill_gateway(dev: RunningDev, number: int) -> None:
     os.kill(dev.document["pids"]["gateway"][number], signal.SIGKILL)
 
 
+@pytest.mark.both
 async def test_a_gateway_killed_during_the_call_is_not_heard(person: PersonMaker, dev: RunningDev) -> None:
     alice, bob = await pair(person)
     await alice.calls(bob)

@@ -8,8 +8,6 @@ from tests.browser.hurried import come, frames, told
 from tests.browser.person import Person
 from tests.unit.client.resuming_gateways import INTERNAL, REFUSED, Backend, Gateway, StoredSession, denied
 
-pytestmark = pytest.mark.needs("chromium")
-
 HURRY = """() => {
     const later = setTimeout;
     window.waits = [];
@@ -140,6 +138,7 @@ async def test_asked_to_reconnect_it_goes_elsewhere_before_it_leaves(
         assert await ann.page.evaluate("() => events.map(([type]) => type)") == ["resumed"]
 
 
+@pytest.mark.both
 async def test_after_a_code_that_says_so_it_comes_back(
     ann: Person, backend: Backend, gateway: Gateway
 ) -> None:
@@ -167,6 +166,7 @@ async def test_refused_before_the_upgrade_it_waits_ever_longer(
     assert len(gateway.attempts) == 7
 
 
+@pytest.mark.both
 async def test_after_another_it_does_not(ann: Person, backend: Backend, gateway: Gateway) -> None:
     late = "() => client.join('demo').catch(({reason, code}) => [reason, code])"
     for count, code in enumerate((1000, 1003, 1007, 1009, 4500, 4501, 4502, 4503, 4504, 4999), 1):

@@ -9,7 +9,7 @@ from tests.browser.person import Person
 from tests.support.coturn import TURN_SECRET, Coturn
 from tests.support.running_dev import RunningDev
 
-pytestmark = pytest.mark.needs("chromium", "coturn")
+pytestmark = pytest.mark.needs("coturn")
 
 RELAY_ONLY = {"iceTransportPolicy": "relay"}
 
@@ -50,6 +50,7 @@ async def pair(person: PersonMaker) -> tuple[Person, Person]:
     return alice, bob
 
 
+@pytest.mark.both
 async def test_a_call_goes_through_the_relay(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await alice.calls(bob)

@@ -16,8 +16,6 @@ from tests.unit.client.resuming_gateways import REFUSED, Backend, Gateway
 from tieline.client import connect
 from tieline.tokens import make_token
 
-pytestmark = pytest.mark.needs("chromium")
-
 CROWD: Final = 205
 """More than the first page of a list has."""
 

@@ -8,11 +8,9 @@ import pytest
 
 from tests.browser.hurried import STREAM, come, frames, told
 from tests.browser.person import Person
-from tests.unit.client.lists import listed
+from tests.unit.client.lists import changed, listed
 from tests.unit.client.minimal_gateway import reply
 from tests.unit.client.resuming_gateways import Backend, Gateway, StoredSession
-
-pytestmark = pytest.mark.needs("chromium")
 
 COME: Final = """async ({url, trouble, again}) => {
     const {connect} = await import('/tieline.js');
@@ -32,6 +30,7 @@ EVENTS: Final = (
     "() => events.filter(([type]) => type !== 'state').map(([type, what]) => type === 'error' ? what : type)"
 )
 STATE: Final = "(state) => client.state === state"
+PUT: Final = "(type) => dispatchEvent(new PageTransitionEvent(type, {persisted: true}))"
 
 
 async def comes_with(ann: Person, backend: Backend, gateway: Gateway, broken: str) -> None:
@@ -154,7 +153,7 @@ async def test_news_of_the_lines_speed_change_nothing(
 ) -> None:
     await come(ann, gateway.url)
     pings = """async () => {
-        for (let count = 0; count < 10; count += 1) navigator.connection.dispatchEvent(new Event('change'));
+        for (let count = 0; count < 10; count += 1) navigator.connection?.dispatchEvent(new Event('change'));
         for (let count = 0; count < 10; count += 1) dispatchEvent(new Event('online'));
         await client.join('demo');
     }"""
@@ -229,17 +228,57 @@ async def test_a_session_lost_twice_does_not_leave_the_voice_room(
     assert await ann.page.evaluate("() => events.filter(([type]) => type === 'error')") == []
 
 
+@pytest.mark.both
 async def test_a_page_put_aside_comes_back(ann: Person, backend: Backend, gateway: Gateway) -> None:
     await come(ann, gateway.url)
     await ann.page.evaluate("() => client.join('demo')")
-    put = "(type) => dispatchEvent(new PageTransitionEvent(type, {persisted: true}))"
-    await ann.page.evaluate(put, "pagehide")
+    await ann.page.evaluate(PUT, "pagehide")
     await backend.until(lambda: backend.closed == [1000])
     assert await ann.page.evaluate("() => [client.state, client.closed]") == ["reconnecting", None]
     backend.forget("ann")
-    await ann.page.evaluate(put, "pageshow")
+    await ann.page.evaluate(PUT, "pageshow")
     await told(ann, "reset")
     await backend.until(lambda: backend.sessions["ann"].rooms == ["demo"])
+
+
+async def test_a_page_that_is_shown_again_at_once_hangs_up(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    await comes_with(ann, backend, gateway, "() => 'ann'")
+    offer = json.loads(frames(backend, "WEBRTC_OFFER")[0])
+    await backend.sessions["ann"].send(reply(offer, None, ack="relayed"))
+    await ann.page.evaluate(PUT, "pagehide")
+    assert await ann.page.evaluate("() => [call.state, call.reason]") == ["ended", "closed"]
+    await ann.page.evaluate(PUT, "pageshow")
+    await backend.until(lambda: frames(backend, "WEBRTC_HANGUP"))
+    (frame,) = frames(backend, "WEBRTC_HANGUP")
+    assert json.loads(frame)["data"]["data"]["reason"] == "closed"
+
+
+async def rings_in_demo(ann: Person, backend: Backend, gateway: Gateway) -> None:
+    """Have Ann ring Bob, whom she meets in one room alone."""
+    await comes_with(ann, backend, gateway, "() => 'ann'")
+    backend.lists = [listed(5, "ann", "bob")]
+    await ann.page.evaluate("() => client.join('demo')")
+
+
+async def test_a_room_left_and_joined_again_at_once_ends_its_calls(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    await rings_in_demo(ann, backend, gateway)
+    backend.ignored.add("JOIN")
+    await ann.page.evaluate("() => { client.leave('demo'); client.join('demo'); }")
+    assert await ann.ends() == "left"
+
+
+async def test_a_room_left_just_after_the_other_ends_its_calls(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    await rings_in_demo(ann, backend, gateway)
+    await backend.say("ann", "ROOM_CHANGED", changed(9, left="bob"), "bob leaves")
+    await ann.until("() => !client.rooms.get('demo').has('bob')")
+    await ann.page.evaluate("() => client.leave('demo')")
+    assert await ann.ends() == "left"
 
 
 async def test_a_stream_that_never_comes_ends_the_call_by_itself(

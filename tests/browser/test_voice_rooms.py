@@ -7,8 +7,6 @@ import pytest
 from tests.browser.conftest import PersonMaker
 from tests.browser.person import Person
 
-pytestmark = pytest.mark.needs("chromium")
-
 ENTER = "() => { window.voice = client.enterVoice('demo'); return voice.entered; }"
 
 
@@ -25,6 +23,7 @@ async def all_hear_each_other(people: list[Person]) -> None:
     await asyncio.gather(*(one.hears(other) for one in people for other in people if one is not other))
 
 
+@pytest.mark.both
 async def test_four_talk_and_one_leaves(person: PersonMaker) -> None:
     people = await four(person)
     *first, late = people

@@ -15,21 +15,24 @@ DEMAND_VARIABLE: Final = "TIELINE_DEMAND"
 DOCKER: Final = "docker"
 
 PROGRAMS: Final = {
-    "checkov": "checkov",
-    "chromium": "chromium",
-    "compiler": "cc",
-    "coturn": "turnserver",
-    "debootstrap": "debootstrap",
-    "go": "go",
-    "haproxy": "haproxy",
-    "kubectl": "kubectl",
-    "node": "node",
-    "openssl": "openssl",
-    "prometheus": "prometheus",
-    "promtool": "promtool",
-    "tsc": "tsc",
+    "checkov": ("checkov",),
+    "chromium": ("chromium",),
+    "compiler": ("cc",),
+    "coturn": ("turnserver",),
+    "debootstrap": ("debootstrap",),
+    "firefox": ("firefox-esr", "firefox"),
+    "go": ("go",),
+    "haproxy": ("haproxy",),
+    "kubectl": ("kubectl",),
+    "node": ("node",),
+    "npm": ("npm",),
+    "openssl": ("openssl",),
+    "prometheus": ("prometheus",),
+    "promtool": ("promtool",),
+    "tsc": ("tsc",),
 }
-"""What a test may need that is not Python's: by its name in `TIELINE_DEMAND`, the program to be found."""
+"""What a test may need that is not Python's: by its name in `TIELINE_DEMAND`, the program to be found, or the
+first of several."""
 
 OWN_PROGRAMS: Final = Path(__file__).parents[2] / "build/k8s-tools/bin"
 """Where `make k8s-tools` puts checkov, and a kubectl for machines that have none."""
@@ -48,7 +51,8 @@ def is_demanded(thing: str) -> bool:
 def program(thing: str) -> str | None:
     """Find one of `PROGRAMS`; returns its path, or None."""
     places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", str(OWN_PROGRAMS)))
-    return shutil.which(PROGRAMS[thing], path=places)
+    found = (shutil.which(name, path=places) for name in PROGRAMS[thing])
+    return next((path for path in found if path is not None), None)
 
 
 def note_stand_in(config: pytest.Config, thing: str, instead: str) -> None:

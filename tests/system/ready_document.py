@@ -2,7 +2,7 @@
 
 from tests.support.running_dev import ReadyDocument
 
-KINDS = ["nats", "gateway", "router", "presence"]
+KINDS = ["nats", "gateway", "router", "presence", "api"]
 
 
 def pids(document: ReadyDocument) -> list[int]:

@@ -53,12 +53,14 @@ async def test_only_pages_of_the_gateway_s_own_are_let_in(people: People) -> Non
 
 
 @one
-async def test_a_listed_page_is_let_in(new_gateway: NewGateway) -> None:
+async def test_a_listed_page_is_let_in(system: System, new_gateway: NewGateway) -> None:
     gateway = new_gateway(ORIGINS="https://app.example,http://localhost:3000")
     good = token(new_id("alice"))
     assert await refusal(gateway.port, good, ("Origin", "https://app.example")) is None
     answer = await refusal(gateway.port, good, ("Origin", "https://app.example:444"))
     assert reason(answer) == (403, "FOREIGN_ORIGIN")
+    (said,) = await until(lambda: system.events("connection refused", origin="https://app.example:444"))
+    assert (said["level"], said["reason"]) == ("warning", "FOREIGN_ORIGIN")
 
 
 def said_why(system: System, reason_: str, why: str) -> bool:

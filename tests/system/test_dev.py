@@ -25,15 +25,16 @@ def test_the_ready_file_says_where_everything_is(tmp_path: Path) -> None:
     ) as dev:
         dev.until_said(READY)
         document = dev.document
-        assert list(document) == ["gateways", "ops", "nats", "pids"]
+        assert list(document) == ["gateways", "ops", "nats", "pids", "api", "apiKey"]
         assert {kind: len(document["pids"][kind]) for kind in document["pids"]} == {
             "nats": 1,
             "gateway": 3,
             "router": 2,
             "presence": 2,
+            "api": 1,
         }
         assert all(is_alive(pid) for pid in pids(document))
-        assert len(set(pids(document))) == 8
+        assert len(set(pids(document))) == 9
         assert len(set(document["gateways"])) == 3
         assert all(url.startswith("ws://127.0.0.1:") and url.endswith("/ws") for url in document["gateways"])
         assert document["nats"].startswith("nats://127.0.0.1:")
@@ -41,6 +42,7 @@ def test_the_ready_file_says_where_everything_is(tmp_path: Path) -> None:
             "gateway": 3,
             "router": 2,
             "presence": 2,
+            "api": 1,
         }
         for urls in document["ops"].values():
             for url in urls:

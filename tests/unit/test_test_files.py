@@ -12,7 +12,7 @@ from tests.support.demand import DEMAND_VARIABLE, DOCKER, PROGRAMS
 
 ROOT: Final = Path(__file__).parents[2]
 TESTS: Final = ROOT / "tests"
-PACKAGES: Final = ("gateway", "router", "presence", "tieline")
+PACKAGES: Final = ("api", "gateway", "router", "presence", "tieline")
 
 LONGEST_NAME: Final = 60
 """Characters of a test's name after `test_`: a sentence that is read at one glance."""
@@ -23,6 +23,7 @@ COVERED_ELSEWHERE: Final = {
     "presence/bucket.py": "tests/contract/test_store.py, with the fake that other tests use in its place",
     "presence/store.py": "a Protocol and its values, of which tests/contract/test_store.py is the contract",
     "tieline/runtime/metrics.py": "declarations, which tests/unit/test_metrics.py reads with all others",
+    "tieline/api/bodies.py": "values and nothing else, which the tests of the resources compare",
     "gateway/client/host.py": "a Protocol and nothing else, which the tests of connections implement",
     "gateway/client/actions.py": "values and nothing else, which the tests of sessions and inbound compare",
     "gateway/client/life.py": "an enum and its diagram, which the tests of connections walk through",

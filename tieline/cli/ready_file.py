@@ -23,6 +23,10 @@ class ReadyFile(msgspec.Struct, frozen=True):
     nats: str = ""
     pids: dict[str, list[int]] = {}
     """By the kind of process. The pid of a process that is down is its last one."""
+    api: str = ""
+    """http:// URL of the backend's API; empty: none runs."""
+    api_key: str = msgspec.field(name="apiKey", default="")
+    """A key that is good there, for everything."""
 
 
 def read(path: Path) -> ReadyFile:

@@ -1,4 +1,4 @@
-"""`tieline streams`: make the bucket and the mailbox as the settings of presence say, or adapt them.
+"""`tieline streams`: make the streams as the settings of presence say, or adapt them.
 
 With another number of partitions (`TIELINE_PARTITIONS`) than is there, it removes what is there if that is
 empty, and else changes nothing.
@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from presence.event_stream import make_event_stream
 from presence.moving import StillStored, number_there, remove_empty
 from presence.settings import PresenceSettings
 from presence.store import StoreUnavailable
@@ -127,6 +128,16 @@ async def _make(settings: PresenceSettings, on_failure: Callable[[Exception], No
     try:
         keep_s = settings.resume_window + settings.gateway_lease
         await _remove_former(broker, subjects)
+        if settings.events == "on":
+            await make_event_stream(
+                broker,
+                subjects,
+                settings.storage,
+                settings.replicas,
+                settings.events_max_age,
+                settings.events_max_bytes,
+                must_adapt=True,
+            )
         return await make_streams(broker, subjects, settings, keep_s, must_adapt=True)
     finally:
         await broker.close()

@@ -94,7 +94,8 @@ def run(options: argparse.Namespace) -> int:
         if options.json:
             sys.stdout.write(msgspec.json.encode(shown).decode() + "\n")
         else:
-            sys.stdout.write(("" if options.once else CLEAR) + (table(shown) if answers else NOBODY))
+            clear = CLEAR if sys.stdout.isatty() and not options.once else ""
+            sys.stdout.write(clear + (table(shown) if answers else NOBODY))
         sys.stdout.flush()
         for line in problems:
             note("top", line)

@@ -7,6 +7,7 @@ stays (docs/protocol.md#5-errors); `Closed` ends the connection (docs/protocol.m
 
 from typing import Final
 
+from tieline.client.english import of_connection, of_message
 from tieline.wire.codes import may_reconnect
 from tieline.wire.ids import CallId
 
@@ -31,8 +32,8 @@ class Denied(ClientError):
     """
 
     def __init__(self, code: int, msg: str, reason: str, retry_after: float | None, limit: str = "") -> None:
-        why = f"{reason}: {limit}" if limit else reason or "no reason given"
-        super().__init__(f"connection refused: {code} {msg} ({why})")
+        why = f"{reason}: {limit}" if limit else reason
+        super().__init__(f"connection refused: {of_connection(code, msg, reason, why)}")
         self.code = code
         self.msg = msg
         self.reason = reason
@@ -66,7 +67,7 @@ class Refused(ClientError):
         call: str = "",
     ) -> None:
         why = ": ".join(word for word in (reason, argument, fate) if word)
-        super().__init__(f"{cmd or 'message'} refused: {code} {msg} ({why})")
+        super().__init__(f"{cmd or 'message'} refused: {of_message(code, msg, reason, why)}")
         self.code = code
         self.msg = msg
         self.reason = reason

@@ -6,6 +6,7 @@ server may close a client that does not.
 
 import asyncio
 import os
+import re
 import ssl
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -25,10 +26,20 @@ CLOSE_TIMEOUT_S: Final = 5.0
 
 _NORMAL: Final = (1000).to_bytes(2, "big")
 _END_OF_HEAD: Final = b"\r\n\r\n"
+_RETRY_AFTER: Final = re.compile(r"^retry-after:[ \t]*([0-9]{1,9})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
 
 class UpgradeRefused(Exception):
-    """The server did not answer with 101; the text is the first line of its answer and its reason."""
+    """The server did not answer with 101; the text is the first line of its answer and its reason.
+
+    `reason` is a Tieline's ("BUSY"), "" of other servers; `retry_after_s` is when it wants to be asked again,
+    None if it has named no time.
+    """
+
+    def __init__(self, text: str, reason: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
 
 
 class Connection(asyncio.Protocol):
@@ -107,7 +118,9 @@ class Connection(asyncio.Protocol):
         if " 101 " in first_line and expected in fields.lower():
             self.opened.set_result(None)
         else:
-            self.opened.set_exception(UpgradeRefused(f"{first_line}{_reason(body)}"))
+            reason = _reason(body)
+            text = f"{first_line}, {reason}" if reason else first_line
+            self.opened.set_exception(UpgradeRefused(text, reason, _retry_after_s(fields)))
             self._transport.close()
 
     def _fail(self, why: str) -> None:
@@ -122,9 +135,15 @@ class _Refusal(msgspec.Struct):
 def _reason(body: bytes) -> str:
     """Read why a Tieline refuses; other servers say nothing that could be read here."""
     try:
-        return f", {msgspec.json.decode(body, type=_Refusal).reason}"
+        return msgspec.json.decode(body, type=_Refusal).reason
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
+
+
+def _retry_after_s(fields: str) -> float | None:
+    """Read a Retry-After of seconds; a date, which no gateway sends, counts as none."""
+    found = _RETRY_AFTER.search(fields)
+    return None if found is None else float(found[1])
 
 
 async def connect(

@@ -1,21 +1,23 @@
 """A storm: sessions that lose their gateway all at once, and are resumed on those that are left.
 
 They come back as the clients of `tieline.client` and of browsers do, each at a random moment within a second,
-and after a failure with growing waits. How long a return took is counted from that moment. Where a server
-knows no sessions the same users connect anew, and are back when others can reach them.
+and after a failure with growing waits, not before the moment that a refusal names. How long a return took is
+counted from that moment. Where a server knows no sessions the same users connect anew, and are back when
+others can reach them.
 """
 
 import asyncio
 import itertools
 import random
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
 
-from tieline.client.gateway_pool import BACKOFF_BASE_S, Backoff
+from tieline.client.gateway_pool import BACKOFF_BASE_S, RETRY_AFTER_CAP_S, Backoff
 from tieline.load.client import LoadError, Target
 from tieline.load.connection import Connection, UpgradeRefused, connect
 from tieline.load.measurement import Measurement, Subject, clock
@@ -49,11 +51,15 @@ class ResumingClient:
 
     connection: Connection
 
-    def __init__(self, target: Target, user: str, room: str) -> None:
+    def __init__(
+        self, target: Target, user: str, room: str, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self.is_resumed = False
-        self.attempts = 0
+        self.failures: Counter[str] = Counter()
+        """Attempts to come back that failed, by the reason of the refusal, or the kind of the error."""
         self.resumes = target.secret is not None
         self._target = target
+        self._pause = pause
         self._user = user
         self._resume_token = ""
         self._headers: dict[str, str] = {}
@@ -73,7 +79,6 @@ class ResumingClient:
             if not welcome.done():
                 welcome.set_result(frame)
 
-        self.attempts += 1
         target = self._target
         query = f"acks=1&resume={self._resume_token}" if self.resumes else f"user={quote(self._user)}"
         url = f"{url}{'&' if '?' in url else '?'}{query}"
@@ -92,10 +97,15 @@ class ResumingClient:
         wait = backoff.next_s() * spread / BACKOFF_BASE_S
         due = clock() + wait
         while True:
-            await asyncio.sleep(wait)
+            await self._pause(wait)
             try:
                 await self.arrive(url)
-            except (UpgradeRefused, OSError):
+            except UpgradeRefused as refusal:
+                self.failures[refusal.reason or str(refusal)] += 1
+                wait = backoff.next_s() + min(refusal.retry_after_s or 0.0, RETRY_AFTER_CAP_S)
+                continue
+            except OSError as problem:
+                self.failures[type(problem).__name__] += 1
                 wait = backoff.next_s()
                 continue
             return due, clock()
@@ -135,7 +145,10 @@ async def measure_storm(
     back = await _until_back(clients, others or [dying], spread, measured)
     measured.stop()
     measured.more["all back, s"] = max(back, default=began) - began
-    measured.more["failed attempts"] = sum(client.attempts for client in clients) - 2 * len(clients)
+    failures = sum((client.failures for client in clients), Counter[str]())
+    measured.more["failed attempts"] = failures.total()
+    for reason, count in sorted(failures.items()):
+        measured.more[f"failed: {reason}"] = count
     measured.more["resumed"] = sum(client.is_resumed for client in clients)
     measured.faults.not_resumed += sum(client.resumes and not client.is_resumed for client in clients)
     for start in range(0, len(clients), ARRIVALS_AT_ONCE):

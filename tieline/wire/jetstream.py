@@ -92,6 +92,11 @@ def watch_of(
     return _encoder.encode({"stream_name": stream, "config": config})
 
 
+def create_named_consumer(stream: str, consumer: str) -> str:
+    """Where a durable consumer of messages on several patterns is made."""
+    return f"$JS.API.CONSUMER.CREATE.{stream}.{consumer}"
+
+
 def consumer_info(stream: str, consumer: str) -> str:
     """Where a consumer's configuration and state are asked for."""
     return f"$JS.API.CONSUMER.INFO.{stream}.{consumer}"
@@ -560,7 +565,16 @@ class Stream(msgspec.Struct, frozen=True):
 NO_ANSWER_OF_JETSTREAM: Final = Error(description="this is no answer of JetStream")
 """What is read instead of an answer that cannot be understood: nothing is known then."""
 
+
+class ConsumerAnswer(msgspec.Struct, frozen=True):
+    """The answer to `consumer_info`; without a floor there is no such consumer."""
+
+    ack_floor: Delivered | None = None
+    error: Error | None = None
+
+
 _published = msgspec.json.Decoder(Published)
+_consumer = msgspec.json.Decoder(ConsumerAnswer)
 _message = msgspec.json.Decoder(LeaderAnswer)
 _stream = msgspec.json.Decoder(Stream)
 _watching = msgspec.json.Decoder(Watching)
@@ -588,6 +602,18 @@ def read_watch(answer: bytes) -> Watching:
         return _watching.decode(answer)
     except UNREADABLE:
         return Watching()
+
+
+def read_floor(answer: bytes) -> int | None:
+    """Read from the answer to `consumer_info` up to which message of its stream all are acknowledged.
+
+    None: there is no such consumer, or it cannot be understood.
+    """
+    try:
+        floor = _consumer.decode(answer).ack_floor
+    except UNREADABLE:
+        return None
+    return None if floor is None else floor.stream_seq
 
 
 def read_stream(answer: bytes) -> Stream:

@@ -25,6 +25,10 @@ TIMERS: Final = "timers"
 """The durable consumer that gives expired timers to presence processes."""
 
 
+FACTS: Final = "facts"
+"""The durable consumer that gives records with something to tell to presence processes."""
+
+
 class Permissions(NamedTuple):
     """Patterns of subjects. One in `hear` may be followed by the queue group it may be heard in."""
 
@@ -62,7 +66,7 @@ def permissions(subjects: Subjects, former: int = 0) -> dict[str, Permissions]:
     `former`, it may remove the streams of that, and presence may use both.
     """
     if former:
-        return _on_the_way(permissions(Subjects(subjects.namespace, former)), permissions(subjects))
+        return _on_the_way(Subjects(subjects.namespace, former), subjects)
     ns, parts = subjects.namespace, subjects.parts()
     questions = _once(subjects.which(), *(part.mailbox_question() for part in parts))
     return {
@@ -92,6 +96,8 @@ def permissions(subjects: Subjects, former: int = 0) -> dict[str, Permissions]:
                 f"{ns}.gateway.*.close",
                 f"{ns}.changed.*",
                 f"{ns}.events.*",
+                f"{ns}.cloudevents.*.*",
+                *_stream(subjects.event_stream()),
                 *_once(*(pattern for part in parts for pattern in _bucket(part))),
                 *(pattern for part in parts for pattern in _stream(part.mailbox())),
                 *questions,
@@ -110,6 +116,7 @@ def permissions(subjects: Subjects, former: int = 0) -> dict[str, Permissions]:
                 jetstream.ACCOUNT_INFO,
                 *(pattern for part in parts for pattern in _stream(jetstream.bucket_stream(part.bucket()))),
                 *(pattern for part in parts for pattern in _stream(part.mailbox())),
+                *_stream(subjects.event_stream()),
                 *_adapting(subjects),
                 subjects.which(),
             ),
@@ -128,21 +135,29 @@ def permissions_in_transition(subjects: Subjects) -> dict[str, Permissions]:
 
 
 def _adapting(subjects: Subjects) -> tuple[str, ...]:
+    return (
+        *map(jetstream.update_stream, _streams(subjects)),
+        jetstream.update_stream(subjects.event_stream()),
+    )
+
+
+def _streams(subjects: Subjects) -> tuple[str, ...]:
+    """Name the streams that there are in each partition."""
     return tuple(
-        jetstream.update_stream(stream)
+        stream
         for part in subjects.parts()
         for stream in (jetstream.bucket_stream(part.bucket()), part.mailbox())
     )
 
 
-def _on_the_way(before: dict[str, Permissions], after: dict[str, Permissions]) -> dict[str, Permissions]:
+def _on_the_way(former: Subjects, subjects: Subjects) -> dict[str, Permissions]:
     """Have presence end what is stored in one number of partitions, and the operator go on to another."""
+    before, after = permissions(former), permissions(subjects)
     presence, streams = (
         after[user]._replace(say=_once(*before[user].say, *after[user].say))
         for user in ("presence", "streams")
     )
-    infos = (pattern for pattern in before["streams"].say if pattern.startswith(jetstream.stream_info("")))
-    removing = (jetstream.delete_stream(pattern.rpartition(".")[2]) for pattern in infos)
+    removing = map(jetstream.delete_stream, _streams(former))
     return {**after, "presence": presence, "streams": streams._replace(say=(*streams.say, *removing))}
 
 
@@ -190,9 +205,12 @@ def _bucket(part: Subjects) -> tuple[str, ...]:
         jetstream.direct_get(stream),
         jetstream.create_consumer(stream, TIMERS, prefix + Keys.timers()),
         jetstream.create_consumer(stream, "*", prefix + Keys.users()),
-        jetstream.consumer_info(stream, TIMERS),
-        jetstream.next_message(stream, TIMERS),
-        jetstream.consumer_acks(stream, TIMERS),
+        jetstream.create_named_consumer(stream, FACTS),
+        *(
+            subject(stream, consumer)
+            for consumer in (TIMERS, FACTS)
+            for subject in (jetstream.consumer_info, jetstream.next_message, jetstream.consumer_acks)
+        ),
     )
 
 

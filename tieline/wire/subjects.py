@@ -221,6 +221,18 @@ class Subjects:
         """What has happened, for backends and audits."""
         return f"{self.namespace}.events.{kind}"
 
+    def cloud_event(self, kind: str) -> str:
+        """What has happened, for the stream of events; the kind is such as `call.offered`."""
+        return f"{self.namespace}.cloudevents.{kind}"
+
+    def cloud_events(self) -> str:
+        """Every event that the stream keeps."""
+        return f"{self.namespace}.cloudevents.>"
+
+    def event_stream(self) -> str:
+        """Name the stream that keeps what has happened."""
+        return f"EVENTS_{self.namespace}"
+
 
 class Keys:
     """The keys of the presence bucket, and the patterns of those that are read together."""
@@ -255,6 +267,11 @@ class Keys:
     def pairs_of(user: UserId) -> tuple[str, str]:
         """The two patterns that cover every negotiation of a user."""
         return f"pair.{token(user)}.*", f"pair.*.{token(user)}"
+
+    @staticmethod
+    def pairs() -> str:
+        """The pattern of all negotiations."""
+        return "pair.*.*"
 
     @staticmethod
     def held(one: UserId, other: UserId, digest: FrameDigest) -> str:
@@ -308,7 +325,7 @@ class Keys:
         return (
             Keys.users(),
             "room.*.*",
-            "pair.*.*",
+            Keys.pairs(),
             "held.*.*.*",
             "session.*.*",
             Keys.listeners(),

@@ -1,7 +1,7 @@
 /** The demo: who is in a room, and talking with them. What it shows of calls comes from tieline.js alone. */
 
 import { connect } from '/tieline.js';
-import { Bell, LevelMeter, Plot, audio } from '/meters.js';
+import { Bell, HeardMeter, MicrophoneMeter, Plot, audio } from '/meters.js';
 import { Timeline } from '/timeline.js';
 import { language, reasonWord, speak, word } from '/words.js';
 
@@ -107,8 +107,7 @@ function reset(peer) {
 function watch(watched) {
   watched.addEventListener('state', render);
   watched.addEventListener('track', () => {
-    levels.get(watched)?.close();
-    levels.set(watched, new LevelMeter(watched.remote));
+    levels.set(watched, new HeardMeter(watched));
     watched.mute(isMuted);
   });
   watched.addEventListener('error', ({ detail }) => {
@@ -120,10 +119,9 @@ function watch(watched) {
       watched.connectedAt ??= performance.now();
       if (notice?.isPassing) notify(null);
     }
-    if (watched.local && !ownLevel) ownLevel = new LevelMeter(watched.local);
+    if (watched.local && !ownLevel) ownLevel = new MicrophoneMeter(watched.local);
   });
   watched.addEventListener('ended', ({ detail }) => {
-    levels.get(watched)?.close();
     levels.delete(watched);
     if (call === watched) {
       call = null;

@@ -11,9 +11,32 @@ export function audio() {
   return context;
 }
 
-/** Measures one stream. `level()` is from 0 (silence) to 1 (as loud as it gets), by a scale of 60 dB; it falls slowly. */
-export class LevelMeter {
-  #analyser; #source; #samples; #level = 0;
+/** From 0 (silence) to 1 (as loud as it gets), by a scale of 60 dB; it falls slowly. */
+class Level {
+  #level = 0;
+
+  take(power) {
+    const now = power > 0 ? Math.min(1, 1 + Math.log10(power) / 6) : 0;
+    this.#level = Math.max(0, now, this.#level - FALL);
+    return this.#level;
+  }
+}
+
+/** Measures what comes from the other in a call: by what the receivers say of their last packets, so nothing has to end. */
+export class HeardMeter {
+  #call; #level = new Level();
+
+  constructor(call) { this.#call = call; }
+
+  level() {
+    const heard = this.#call.pc?.getReceivers().flatMap((receiver) => receiver.getSynchronizationSources()) ?? [];
+    return this.#level.take(Math.max(0, ...heard.map(({ audioLevel }) => audioLevel ?? 0)) ** 2);
+  }
+}
+
+/** Measures the microphone, until it is closed. */
+export class MicrophoneMeter {
+  #analyser; #source; #samples; #level = new Level();
 
   constructor(stream) {
     this.#analyser = new AnalyserNode(audio(), { fftSize: 1024 });
@@ -24,13 +47,13 @@ export class LevelMeter {
 
   level() {
     this.#analyser.getFloatTimeDomainData(this.#samples);
-    const power = this.#samples.reduce((sum, sample) => sum + sample * sample, 0) / this.#samples.length;
-    const now = power > 0 ? Math.min(1, 1 + Math.log10(power) / 6) : 0;
-    this.#level = Math.max(0, now, this.#level - FALL);
-    return this.#level;
+    return this.#level.take(this.#samples.reduce((sum, sample) => sum + sample * sample, 0) / this.#samples.length);
   }
 
-  close() { this.#source.disconnect(); }
+  close() {
+    this.#source.disconnect();
+    this.#analyser.disconnect();
+  }
 }
 
 /** A ringing tone, for as long as nobody has answered: two notes for a user who is called, one for a user who calls. */

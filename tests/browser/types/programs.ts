@@ -22,7 +22,22 @@ export async function right(): Promise<void> {
   await call.hangup('out-of-ink');
   await call.hangup('a word that nobody compares');
   if (call.muted) call.mute(false);
-  const voice = client.enterVoice('tea');
+  client.devices.addEventListener('switched', ({ detail: { kind, why, device } }) => {
+    console.log(kind === 'speaker', why === 'gone', device?.label);
+  });
+  const { microphones } = await client.devices.list();
+  await client.devices.useMicrophone(microphones[0]?.deviceId);
+  client.addEventListener('sound', ({ detail }) => { if (detail === 'blocked') client.playSound(); });
+  const seen = client.call('cat', { video: true, audio: { noiseSuppression: false }, metadata: { about: 'tea' } });
+  seen.addEventListener('track', ({ detail: { kind, stream } }) => console.log(kind === 'screen', stream.id));
+  seen.addEventListener('quality', ({ detail: { quality, rttMs } }) => console.log(quality === 'lost', rttMs?.toFixed()));
+  seen.addEventListener('message', ({ detail }) => console.log(typeof detail === 'string' ? detail : detail.byteLength));
+  const camera: MediaStream | null = await seen.video({ facingMode: 'user' });
+  await seen.screen();
+  await seen.send(new Uint8Array(3));
+  seen.volume = camera ? 0.5 : 1;
+  const voice = client.enterVoice('tea', { video: true });
+  await voice.screen();
   voice.addEventListener('ended', ({ detail }) => console.log(detail?.reason === 'VOICE_FULL'));
   await voice.entered.catch((error) => error instanceof TielineError && error.fate === 'ended');
 }
@@ -49,6 +64,20 @@ export function wrong(client: Client, call: Call, error: TielineError): void {
   console.log(client.state === 'conected');
   // @ts-expect-error
   console.log(error.reason === 'UNREACHEABLE');
+  // @ts-expect-error
+  call.addEventListener('speeking', () => {});
+  // @ts-expect-error
+  call.addEventListener('quality', ({ detail }) => console.log(detail.quality === 'bad'));
+  // @ts-expect-error
+  call.addEventListener('track', ({ detail }) => console.log(detail.kind === 'video'));
+  // @ts-expect-error
+  client.devices.addEventListener('devicechange', () => {});
+  // @ts-expect-error
+  call.send({ about: 'tea' });
+  // @ts-expect-error
+  console.log(call.metadata.about);
+  // @ts-expect-error
+  call.metadata = 'tea';
   // @ts-expect-error
   connect('/ws');
   // @ts-expect-error

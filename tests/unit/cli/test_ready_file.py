@@ -12,7 +12,9 @@ CONTENTS = ReadyFile(
     ["ws://127.0.0.1:8080/ws", "ws://127.0.0.1:8081/ws"],
     {"gateway": ["http://127.0.0.1:1", "http://127.0.0.1:2"], "router": [], "presence": []},
     "nats://127.0.0.1:3",
-    {"nats": [10], "gateway": [11, 12], "router": [13], "presence": [14]},
+    {"nats": [10], "gateway": [11, 12], "router": [13], "presence": [14], "api": [15]},
+    "http://127.0.0.1:4",
+    "a key",
 )
 
 
@@ -20,7 +22,8 @@ def test_the_file_is_json_with_the_documented_fields(tmp_path: Path) -> None:
     file = tmp_path / "ready.json"
     write(file, CONTENTS)
     document = json.loads(file.read_text())
-    assert list(document) == ["gateways", "ops", "nats", "pids"]
+    assert list(document) == ["gateways", "ops", "nats", "pids", "api", "apiKey"]
+    assert (document["api"], document["apiKey"]) == ("http://127.0.0.1:4", "a key")
     assert document["pids"]["gateway"] == [11, 12]
     assert file.read_text().count("\n") > 1
 

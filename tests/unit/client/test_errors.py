@@ -18,18 +18,28 @@ from tieline.client import (
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (Denied(403, "no", "FOREIGN_ORIGIN", None), "connection refused: 403 no (FOREIGN_ORIGIN)"),
+        (
+            Denied(403, "no", "FOREIGN_ORIGIN", None),
+            "connection refused: pages of this origin are not let in: 403 no (FOREIGN_ORIGIN)",
+        ),
         (
             Denied(429, "no", "RATE_LIMITED", 30, "flooding"),
-            "connection refused: 429 no (RATE_LIMITED: flooding)",
+            "connection refused: too many connections were made in short time:"
+            " 429 no (RATE_LIMITED: flooding)",
         ),
         (Denied(502, "Bad Gateway", "", 7), "connection refused: 502 Bad Gateway (no reason given)"),
-        (Refused(1000, "full", "ROOM_FULL", "JOIN", "r"), "JOIN refused: 1000 full (ROOM_FULL)"),
+        (
+            Refused(1000, "full", "ROOM_FULL", "JOIN", "r"),
+            "JOIN refused: the room is full: 1000 full (ROOM_FULL)",
+        ),
         (
             Refused(400, "bad", "BAD_MESSAGE", "MEMBERS", "r", "after"),
-            "MEMBERS refused: 400 bad (BAD_MESSAGE: after)",
+            "MEMBERS refused: the server does not understand this message: 400 bad (BAD_MESSAGE: after)",
         ),
-        (Refused(400, "bad", "BAD_MESSAGE", "", ""), "message refused: 400 bad (BAD_MESSAGE)"),
+        (
+            Refused(400, "bad", "BAD_MESSAGE", "", ""),
+            "message refused: the server does not understand this message: 400 bad (BAD_MESSAGE)",
+        ),
         (Closed(4502, "kicked"), "connection closed: 4502 kicked"),
         (Closed(1012, ""), "connection closed: 1012"),
         (

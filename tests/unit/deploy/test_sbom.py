@@ -146,6 +146,7 @@ def test_wheels_are_hashed_by_the_names_of_their_packages(tmp_path: Path) -> Non
         ("License-Expression: MIT\nLicense: all of the text", "MIT"),
         ("License: BSD-3-Clause", "BSD-3-Clause"),
         (f"License: {'word ' * 30}\nClassifier: License :: OSI Approved :: MIT License", "MIT License"),
+        ("License: MIT License\n        \n        Permission is hereby granted", "MIT License"),
         ("Classifier: Topic :: Internet\nClassifier: License :: OSI Approved :: MIT License", "MIT License"),
     ],
 )
@@ -157,9 +158,11 @@ def test_a_licence_is_what_the_package_says(tmp_path: Path, metadata: str, told:
 def test_who_needs_whom_is_told_for_what_is_there(tmp_path: Path) -> None:
     needs = [
         'Requires-Dist: cryptography>3; extra == "crypto"',
+        'Requires-Dist: pyjwt[crypto]; extra == "all"',
         'Requires-Dist: typing_extensions; python_version < "3"',
         "Requires-Dist: not-there",
         "Provides-Extra: crypto",
+        "Provides-Extra: all",
     ]
     there = installed(tmp_path, pyjwt="\n".join(["1", *needs]), cryptography="5", typing_extensions="1")
     said = document(there, locked(pyjwt="1", cryptography="5", typing_extensions="1"))

@@ -71,6 +71,22 @@ async def test_a_refusal_of_tieline_is_told_with_its_reason() -> None:
             await connect(url, lambda _: None)
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"), [("3", 3.0), ("Fri, 01 Jan 2100 00:00:00 GMT", None), (None, None)]
+)
+async def test_a_refusal_may_name_when_to_come_again(said: str | None, meant: float | None) -> None:
+    def answer(connection: ServerConnection, _request: Request) -> Response:
+        response = connection.respond(503, '{"code":503,"msg":"","reason":"BUSY"}')
+        if said is not None:
+            response.headers["Retry-After"] = said
+        return response
+
+    async with serving(echo, answer) as url:
+        with pytest.raises(UpgradeRefused) as refused:
+            await connect(url, lambda _: None)
+    assert (refused.value.reason, refused.value.retry_after_s) == ("BUSY", meant)
+
+
 async def test_a_server_that_hangs_up_instead_of_answering_is_told() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

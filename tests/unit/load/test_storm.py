@@ -1,6 +1,7 @@
 """`tieline.load.storm`: sessions that lose their server, and what becomes of them."""
 
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import parse_qs, urlsplit
@@ -14,7 +15,7 @@ from tests.unit.load.small_relay import relaying
 from tieline.load import storm
 from tieline.load.client import LoadError, Target
 from tieline.load.measurement import Measurement
-from tieline.load.storm import measure_storm
+from tieline.load.storm import ResumingClient, measure_storm
 
 SECRET = "a secret that is long enough for HMAC-SHA256"
 
@@ -22,8 +23,9 @@ SECRET = "a secret that is long enough for HMAC-SHA256"
 class Resuming:
     """A server that welcomes, and resumes those who show what an earlier WELCOME gave them."""
 
-    def __init__(self, *, forgets: bool = False, refused: int = 0) -> None:
+    def __init__(self, *, forgets: bool = False, refused: int = 0, retry_after: int | None = None) -> None:
         self.returns = 0
+        self._retry_after = retry_after
         self._forgets = forgets
         self._refused = refused
         self._returning = 0
@@ -33,7 +35,11 @@ class Resuming:
         if parse_qs(urlsplit(request.path).query).get("resume"):
             self._returning += 1
             if self._returning <= self._refused:
-                return connection.respond(503, "busy")
+                if self._retry_after is None:
+                    return connection.respond(503, "busy")
+                response = connection.respond(503, '{"code":503,"msg":"","reason":"BUSY"}')
+                response.headers["Retry-After"] = str(self._retry_after)
+                return response
         return None
 
     async def handle(self, connection: ServerConnection) -> None:
@@ -87,8 +93,37 @@ async def test_one_who_is_refused_tries_again(monkeypatch: pytest.MonkeyPatch) -
     server = Resuming(refused=2)
     async with server.running() as (_, url):
         await measure_storm(Target(url, url, SECRET), 2, 0.01, measured)
-    assert measured.figures().more["failed attempts"] == 2
+    more = measured.figures().more
+    assert more["failed attempts"] == more["failed: HTTP/1.1 503 Service Unavailable"] == 2
     assert not measured.figures().faults
+
+
+async def test_who_is_told_when_to_come_again_waits_until_then() -> None:
+    waited: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        waited.append(seconds)
+
+    async with Resuming(refused=1, retry_after=7).running() as (_, url):
+        client = ResumingClient(Target(url, url, SECRET), "ann", "hall", pause)
+        await client.arrive(url)
+        await client.reconnect(url, 0.01)
+        await client.connection.close()
+    assert [seconds > 7 for seconds in waited] == [False, True]
+    assert client.failures == {"BUSY": 1}
+
+
+async def test_an_attempt_that_reaches_nobody_is_counted_by_its_error() -> None:
+    async def pause(_seconds: float) -> None:
+        if client.failures:
+            raise LoadError("enough")
+
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        url = f"ws://127.0.0.1:{nobody.getsockname()[1]}/ws"
+    client = ResumingClient(Target(url, url, SECRET), "ann", "hall", pause)
+    with pytest.raises(LoadError, match="enough"):
+        await client.reconnect(url, 0.01)
+    assert client.failures == {"ConnectionRefusedError": 1}
 
 
 async def test_sessions_that_begin_anew_are_faults() -> None:

@@ -23,6 +23,7 @@ from presence.rules.effects import (
     SessionEnded,
     StatusChanged,
 )
+from presence.rules.fact import CallFact, Course, MemberFact
 from presence.rules.negotiated import HeldCandidate, Negotiation, Remembered, WaitingOffer, apart
 from presence.rules.user import Grant, Membership, Owed, RosterEntry, Session, User
 from presence.store import Record
@@ -143,6 +144,39 @@ SAMPLES: Final = (
             ),
         ),
     ),
+    Sample(
+        "a user of whom something is to be told",
+        USER,
+        User(
+            (Session(HERS, GATEWAY, CONNECTION, NONE, "online"),),
+            True,
+            {LOBBY: Membership(AT, 5)},
+            facts=(
+                MemberFact("member.joined", AT, HERS, 1),
+                MemberFact("member.left", AT, HIS, 5, (ROOM, LOBBY), "kicked"),
+                MemberFact("member.away", AT, HERS, 2),
+                MemberFact("member.back", AT, HERS, 3),
+            ),
+        ),
+    ),
+    Sample(
+        "a call of which something is to be told",
+        NEGOTIATION,
+        Negotiation(
+            True,
+            call=CALL,
+            course=Course(ALICE, AT, AT + 1, AT + 2, answered_by_caller=True, wakes=True),
+            facts=(
+                CallFact("call.offered", AT, CALL, ALICE, wakes=True, offered_at=AT),
+                CallFact("call.ringing", AT + 1, CALL, ALICE, False, offered_at=AT),
+                CallFact("call.answered", AT + 2, CALL, ALICE, True, offered_at=AT, answered_at=AT + 2),
+                CallFact("call.established", AT + 2, CALL, ALICE, True, offered_at=AT, answered_at=AT + 2),
+                CallFact("call.ended", AT + 3, CALL, ALICE, None, "left", AT, AT + 2),
+                CallFact("call.unanswered", AT + 3, CALL, UserId("")),
+            ),
+        ),
+    ),
+    Sample("a call that has begun", NEGOTIATION, Negotiation(course=Course(BOB, AT + 5, wakes=True))),
     Sample("a roster entry", ENTRY, RosterEntry(HERS, AT)),
     Sample("a roster entry of a gateway that hears the log", ENTRY, RosterEntry(HERS, AT, hears=True)),
     Sample("nothing is negotiated", NEGOTIATION, Negotiation()),

@@ -7,7 +7,7 @@ import msgspec
 
 from presence.announce import Announcer
 from presence.call_endings import ENDED_AT_ONCE
-from presence.changes import Changes
+from presence.changes import Changes, ToldUntil
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.listeners import Listeners
@@ -83,6 +83,8 @@ class PresenceProcess:
         self.mail: FakeMail = FakeMail() if beside is None else beside.mail
         self.pace = Pace(between_looks=0.0, between_questions=0.0, questions=3)
         """Of second looks."""
+        self.told_until: ToldUntil | None = None
+        """What the stream of events has; None: there is none. It counts from the next `over` on."""
         self.living_gateways: set[GatewayId] = set() if beside is None else beside.living_gateways
         self._furnish(self.store, self.log)
 
@@ -106,6 +108,7 @@ class PresenceProcess:
             self._do_all_hear,
             self.old_calls,
             self._most_waited_for,
+            self.told_until,
         )
         self.gateways = Gateways(
             records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S, listeners

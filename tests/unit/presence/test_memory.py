@@ -98,6 +98,15 @@ def test_users_are_kept_only_while_they_are_watched() -> None:
     assert memory.users((KEY,)) is None
 
 
+def test_some_of_several_users_may_be_known() -> None:
+    memory, _ = watching()
+    memory.keep_user(KEY, NEW, as_of=7)
+    assert memory.known_users((KEY, OTHER)) == {KEY: NEW}
+    assert memory.users((KEY, OTHER)) is None
+    memory.end_watch()
+    assert memory.known_users((KEY, OTHER)) == {}
+
+
 def test_a_user_who_is_kept_is_what_the_watch_tells() -> None:
     memory, _ = watching()
     memory.keep_user(KEY, OLD, 5)

@@ -1,12 +1,15 @@
 """Signals judged on what a process remembers: what is read then, what is not, and what may be wrong."""
 
+import msgspec
 import pytest
 
 from tests.unit.presence.changing import WatchedStore
 from tests.unit.presence.presence_process import PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening
-from tieline.wire.ids import UserId
+from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.rooms import JoinRoom, RoomJoined, RoomMembers
+from tieline.wire.internal.sessions import KeepLease
 from tieline.wire.internal.signals import Relay
 from tieline.wire.subjects import Keys
 
@@ -165,3 +168,93 @@ async def test_no_call_ends_by_what_is_only_remembered_of_a_user() -> None:
     assert await judged.said("alice", "HANGUP", "hangup") == [f"confirm {USERS}", WRITE]
     assert isinstance(judged.reply, Relay)
     assert [each.session for each in judged.reply.deliveries] == ["bob-s2"]
+
+
+# Users whose own record is changed.
+
+HER, HER_ENTRY = Keys.user(ALICE), Keys.room(RoomId("cellar"), ALICE)
+ROSTER = Keys.roster(RoomId("cellar"))
+SEATS = f"read {ROSTER}"
+"""To see whether there is a seat."""
+
+
+async def test_a_user_who_is_known_joins_and_leaves_without_a_read() -> None:
+    judged = await Judged().both_come()
+    judged.store.said.clear()
+    judged.process.do_all_hear = True
+    await judged.process.join("alice", "cellar")
+    assert judged.store.said[:4] == [f"write {HER_ENTRY}", SEATS, f"write {HER}", f"read {HER} {ROSTER}"]
+    judged.store.said.clear()
+    await judged.process.leave("alice", "cellar")
+    assert judged.store.said[0] == f"write {HER}"
+
+
+async def test_who_joins_as_another_process_knows_is_read_after_all() -> None:
+    judged = await Judged().both_come()
+    watch = judged.process.watch
+    assert watch is not None
+    watch.lags = lambda: True
+    await judged.other.leave("alice", "hall")
+    judged.store.said.clear()
+    await judged.process.join("alice", "cellar")
+    asked = [said for said in judged.store.said if said != SEATS]
+    again = [f"read {HER} {HER_ENTRY}", f"write {HER}"]
+    assert asked[:4] == [f"write {HER_ENTRY}", f"write {HER}", *again]
+    stored = await judged.other.user("alice")
+    assert stored is not None
+    assert list(stored.rooms) == ["cellar"]
+
+
+async def test_nobody_is_refused_by_what_is_remembered_alone() -> None:
+    judged = await Judged().both_come()
+    watch = judged.process.watch
+    assert watch is not None
+    watch.lags = lambda: True
+    await judged.other.open(opening("alice", "hall", number=2))
+    judged.store.said.clear()
+    reply = await judged.process.join("alice", "cellar")
+    assert isinstance(reply, RoomMembers)
+    assert f"confirm {HER} {HER_ENTRY}" in judged.store.said
+
+
+async def test_who_is_in_a_room_already_is_listed_by_what_is_read() -> None:
+    judged = await Judged().both_come()
+    judged.store.said.clear()
+    await judged.process.join("alice", "hall")
+    assert judged.store.said[0] == f"read {HER} {Keys.room(RoomId('hall'), ALICE)}"
+
+
+async def test_those_who_lose_their_connections_are_changed_as_remembered() -> None:
+    judged = await Judged().both_come()
+    judged.store.said.clear()
+    await judged.process.end("alice", resumable=True)
+    assert judged.store.said[0] == f"write {HER}"
+
+
+async def test_a_session_is_resumed_as_its_user_is_remembered() -> None:
+    judged = await Judged().both_come()
+    await judged.process.open(opening("alice", secret="hers"))
+    judged.store.said.clear()
+    ask = opening("alice", number=2, resume="hers")
+    asked = msgspec.structs.replace(ask, asked=judged.process.store.last_revision())
+    await judged.process.gateways.keep_lease(KeepLease(ask.gateway))
+    judged.store.said.clear()
+    await judged.process.open(asked)
+    assert judged.store.said[:2] == [f"read {Keys.lease_timer(ask.gateway)}", f"write {HER}"]
+
+
+async def test_members_who_are_known_are_listed_without_a_read() -> None:
+    judged = await Judged().both_come()
+    judged.process.do_all_hear = True
+    alice = await judged.other.user("alice")
+    assert alice is not None
+    ask = JoinRoom(ALICE, alice.session.id, RoomId("cellar"), hears=True, lists=True)
+    await judged.process.join("bob", "cellar")
+    judged.store.said.clear()
+    reply = await judged.process.ask(ask)
+    assert isinstance(reply, RoomJoined)
+    assert reply.members is not None
+    assert [member.user_id for member in reply.members.members] == ["alice", "bob"]
+    assert f"read {HER} {Keys.user(BOB)}" not in judged.store.said
+    found = await judged.other.store.read(HER, Keys.user(BOB))
+    assert reply.members.revisions[1] == found[Keys.user(BOB)].revision

@@ -175,6 +175,48 @@ async def test_where_few_are_counted_nothing_is_read() -> None:
     assert len(await building.entered()) == 2
 
 
+class Counted:
+    """A building whose rooms are counted."""
+
+    def __init__(self, max_members: int) -> None:
+        self.building = Building()
+        self.counting = CountingStore(self.building.store)
+        self.building.rosters = Rosters(Records(self.counting, OFFLINE_RETENTION_S), max_members, self._count)
+        self.counts = 0
+
+    async def _count(self, pattern: str, revision: int) -> int | None:
+        self.counts += 1
+        return await self.counting.count_keys(pattern, revision)
+
+    async def enters(self, user: UserId) -> int:
+        """Let a user in; returns how often the room has been counted for that."""
+        before = self.counts
+        assert await self.building.enter(user)
+        return self.counts - before
+
+
+async def test_a_room_that_was_counted_is_counted_when_it_may_be_full() -> None:
+    counted = Counted(max_members=3)
+    assert await counted.enters(ALICE) == 1
+    assert [await counted.enters(BOB), await counted.enters(CAROL)] == [0, 0]
+    assert await counted.building.enter(UserId("dave")) == {}, "whoever else was let in meanwhile"
+
+
+async def test_what_is_written_elsewhere_may_have_taken_seats() -> None:
+    counted = Counted(max_members=3)
+    assert await counted.enters(ALICE) == 1
+    for user in (BOB, CAROL):
+        await counted.building.claim(user)
+    assert await counted.enters(BOB) == 1
+
+
+async def test_a_bucket_that_counts_anew_has_its_rooms_counted_anew() -> None:
+    counted = Counted(max_members=9)
+    assert await counted.enters(ALICE) == 1
+    counted.building.rosters.forget_counts()
+    assert await counted.enters(BOB) == 1
+
+
 async def test_an_old_entry_that_a_record_claims_stays() -> None:
     building = Building(max_members=1)
     await building.enter(ALICE)

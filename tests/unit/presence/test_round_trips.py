@@ -265,7 +265,9 @@ def test_no_operation_costs_more_than_in_the_first_version(name: str) -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_the_process_that_wrote_last_does_not_have_to_ask_for_more(name: str) -> None:
     trips, asked = await counted(name, by_another_process=False)
-    assert trips == TABLE[name].now, asked
+    now = TABLE[name].now
+    assert (trips.rounds, trips.requests) <= (now.rounds, now.requests), asked
+    assert (trips.requests, trips.one_way) <= (now.requests, now.one_way), asked
 
 
 def test_the_page_shows_this_table() -> None:

@@ -35,9 +35,13 @@ from tieline.load.frames import FrameError
 from tieline.load.measurement import Measurement, NotBegun
 from tieline.runtime.settings import SettingsError
 from tieline.tokens import made_for
+from tieline.wire.codes import HandshakeError
 
 OWN_DESCRIPTORS: Final = 64
 """Beside connections."""
+
+UNAUTHORIZED: Final = HandshakeError.UNAUTHORIZED.name
+NOT_ADMITTED: Final = "the gateways have another secret, audience or issuer than this bench, or another clock"
 
 LIMITS_HINT: Final = "a system that is measured needs TIELINE_LIMITS=off"
 """With the default limits each user may ask for less than a load does."""
@@ -89,10 +93,12 @@ def run(options: argparse.Namespace) -> int:
     try:
         status = uvloop.run(_measure_all(runs, options.ready_file, found))
     except (LoadError, FrameError) as problem:
-        status = fail("bench", f"{type(problem).__name__}: {problem}")
+        status = fail("bench", str(problem))
     except (UpgradeRefused, OSError) as problem:
         asked_of = ", ".join(target.urls)
-        status = fail("bench", f"{type(problem).__name__}: {problem} (asked: {asked_of})")
+        is_token = isinstance(problem, UpgradeRefused) and problem.reason == UNAUTHORIZED
+        hint = f"; {NOT_ADMITTED}" if is_token else ""
+        status = fail("bench", f"{str(problem) or type(problem).__name__} (asked: {asked_of}){hint}")
     return _show(options, target, is_encrypted, found) or status
 
 

@@ -8,8 +8,7 @@ from tieline.wire.codes import HandshakeError
 
 _ADVICE: Final = {
     HandshakeError.UNAUTHORIZED.reason: (
-        f"the gateway does not accept this token: is it made with the {SECRET_VARIABLE} that the gateway has,"
-        " and still valid?"
+        f"is it made with the {SECRET_VARIABLE} that the gateway has, and has it not expired?"
     ),
     HandshakeError.TOKEN_NOT_FOR_HERE.reason: (
         "the gateway lets in tokens for other audiences (aud), issuers (iss) or types: has this command the"

@@ -34,6 +34,7 @@ from tieline.client import (
     TokenExpiring,
     TokenSource,
 )
+from tieline.client.english import of_message
 from tieline.wire.replies import Roster
 
 
@@ -164,7 +165,7 @@ class Bot:
             case RoomLost(room=room, reason=reason):
                 self._finish(False, f"cannot be in the room {room} any more: {reason}")
             case ErrorEvent(cmd=cmd, code=code, msg=msg, reason=reason):
-                self._say(f"{cmd or 'a message'} was refused: {code} {msg} ({reason})")
+                self._say(f"{cmd or 'a message'} was refused: {of_message(code, msg, reason)}")
             case ConnectionEnded(why=why):
                 self._finish(False, why)
 

@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--presences", metavar="N", type=whole(), default=1, help="presence processes (%(default)s)"
     )
     parser.add_argument(
+        "--apis", metavar="N", type=whole(0), default=1, help="processes of the backend's API (%(default)s)"
+    )
+    parser.add_argument(
         "--port",
         metavar="P",
         type=whole(0, HIGHEST),
@@ -72,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the system until a signal ends it; 0 then, else something is wrong and a line says what."""
-    size = Size(options.gateways, options.routers, options.presences, options.port)
+    size = Size(options.gateways, options.routers, options.presences, options.port, options.apis)
     if not 0 <= size.port <= size.port + size.gateways - 1 <= HIGHEST:
         return refuse(
             "dev",

@@ -5,23 +5,30 @@ All of it is decided before anything starts, so that a process which ends is res
 
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from api.callers import entry
 from tieline.cli.dev import broker_process, ports, readiness
 from tieline.cli.dev.supervisor import ProcessSpec
 from tieline.cli.ready_file import ReadyFile
 from tieline.cli.secret import SECRET_FILE_VARIABLE, find_secret
+from tieline.runtime.secret_files import FILE_SUFFIX
+from tieline.runtime.settings import value_or_file
 from tieline.tokens import SECRET_VARIABLE
 
 LOOPBACK: Final = "127.0.0.1"
 NO: Final = ("0", "false")
 """The values with which a setting says no."""
-GATEWAY, ROUTER, PRESENCE, NATS = "gateway", "router", "presence", "nats"
-KINDS: Final = (NATS, GATEWAY, ROUTER, PRESENCE)
+GATEWAY, ROUTER, PRESENCE, NATS, API = "gateway", "router", "presence", "nats", "api"
+KINDS: Final = (NATS, GATEWAY, ROUTER, PRESENCE, API)
+
+API_KEYS_VARIABLE: Final = "TIELINE_API_KEYS"
+DEV_KEY: Final = "dev"
+"""What the key that is made up is called."""
 
 
 class Size(NamedTuple):
@@ -31,6 +38,7 @@ class Size(NamedTuple):
     routers: int
     presences: int
     port: int
+    apis: int = 0
 
 
 class LocalSystem(NamedTuple):
@@ -44,6 +52,9 @@ class LocalSystem(NamedTuple):
     secret: str
     """Signs the tokens that the gateways accept."""
     has_demo: bool
+    api_urls: Sequence[str] = ()
+    api_key: str = ""
+    """Good there for everything."""
 
     @property
     def demo_urls(self) -> list[str]:
@@ -55,6 +66,8 @@ class LocalSystem(NamedTuple):
         """The address of each process of a kind: a gateway's is for clients, a router's for operators."""
         if kind == NATS:
             return [self.nats_url]
+        if kind == API:
+            return list(self.api_urls)
         return self.gateway_urls if kind == GATEWAY else self.ops_urls[kind]
 
     def ready_file(self, pids: Callable[[str], list[int]]) -> ReadyFile:
@@ -63,7 +76,8 @@ class LocalSystem(NamedTuple):
             self.gateway_urls,
             self.ops_urls,
             self.nats_url,
-            {kind: pids(kind) for kind in KINDS},
+            {kind: pids(kind) for kind in KINDS if kind != API or self.api_urls},
+            *((self.api_urls[0], self.api_key) if self.api_urls else ()),
         )
 
 
@@ -75,7 +89,7 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
     Raises:
         NoNatsServer: there is no broker to run.
         PortTaken: a port that was asked for is taken, or there are not enough free ones.
-        SettingsError: the secret of the tokens cannot be read.
+        SettingsError: the secret of the tokens, or the keys of the API, cannot be read.
     """
     program = broker_process.find_nats_server(environ)
     listen_host = environ.get("TIELINE_LISTEN_HOST") or LOOPBACK
@@ -83,11 +97,15 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
     wanted = [size.port + nth for nth in range(size.gateways)] if size.port else []
     for port in wanted:
         ports.check_free(listen_host, port)
-    processes = size.gateways + size.routers + size.presences
+    processes = size.gateways + size.routers + size.presences + size.apis
     gateway_ports = wanted or held.enter_context(ports.hold_ports(size.gateways, listen_host))
-    nats_port, *ops_ports = held.enter_context(ports.hold_ports(1 + processes, LOOPBACK, but=gateway_ports))
+    api_host = environ.get("TIELINE_API_HOST") or LOOPBACK
+    api_ports = held.enter_context(ports.hold_ports(size.apis, api_host, but=gateway_ports))
+    taken = (*gateway_ports, *api_ports)
+    nats_port, *ops_ports = held.enter_context(ports.hold_ports(1 + processes, LOOPBACK, but=taken))
     nats_url = f"nats://{LOOPBACK}:{nats_port}"
     secret = find_secret(None, environ) or secrets.token_urlsafe(32)
+    api_key = secrets.token_urlsafe(32) if size.apis else ""
     demo = environ.get("TIELINE_DEMO") or "1"
 
     broker = ProcessSpec(
@@ -98,7 +116,14 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
         partial(broker_process.why_broker_not_ready, LOOPBACK, nats_port),
     )
     system = LocalSystem(
-        [broker], [], {GATEWAY: [], ROUTER: [], PRESENCE: []}, nats_url, secret, demo not in NO
+        [broker],
+        [],
+        {kind: [] for kind in (GATEWAY, ROUTER, PRESENCE, *((API,) if size.apis else ()))},
+        nats_url,
+        secret,
+        demo not in NO,
+        [f"http://{ports.reachable(api_host)}:{port}" for port in api_ports],
+        api_key,
     )
 
     def add(kind: str, settings: Mapping[str, str]) -> None:
@@ -125,6 +150,13 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
         add(PRESENCE, {"TIELINE_REPLICAS": "1", "TIELINE_STORAGE": "file", **tokens})
     for _ in range(size.routers):
         add(ROUTER, {})
+    given = value_or_file(API_KEYS_VARIABLE, environ)
+    keys = {
+        API_KEYS_VARIABLE: ",".join(filter(None, (given, entry(DEV_KEY, api_key)))),
+        API_KEYS_VARIABLE + FILE_SUFFIX: "",
+    }
+    for port in api_ports:
+        add(API, {**tokens, **keys, "TIELINE_API_HOST": api_host, "TIELINE_API_PORT": str(port)})
     # The page of one gateway may connect to every other one, too.
     tls = "s" if environ.get("TIELINE_TLS_CERT") else ""
     own = [f"http{tls}://{host}:{port}" for host in (LOOPBACK, "localhost") for port in gateway_ports]

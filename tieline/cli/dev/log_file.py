@@ -10,11 +10,14 @@ import os
 import stat
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO, Final
+
+from tieline.cli.dev.hints import Hints
 
 SHOWN_LINES: Final = 15
 """Lines that are shown of a process that has ended: a traceback's last calls and its error."""
@@ -33,12 +36,15 @@ class LogFile:
         self.path = path
         self._file: BinaryIO | None = file
         self._is_verbose = is_verbose
+        self._hints = Hints()
 
     def write(self, lines: bytes) -> None:
-        """Append lines. A full disk ends the logging, not the system."""
+        """Append lines, and say what they mean. A full disk ends the logging, not the system."""
         self._append(lines)
         if self._is_verbose:
             _show(lines)
+        for hint in self._hints.of(lines, time.monotonic()):
+            self.note(hint)
 
     def note(self, words: str, end_of_log: Sequence[bytes] = ()) -> None:
         """Write a line about the system itself, and show it together with the end of a process's log."""

@@ -10,9 +10,11 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from api.settings import ApiSettings
 from gateway.settings import GatewaySettings
 from presence.settings import PresenceSettings
-from tieline.cli.dev.local_system import GATEWAY, KINDS, NATS, LocalSystem
+from tieline.api.variables import API_KEY_VARIABLE, API_URL_VARIABLE
+from tieline.cli.dev.local_system import API, GATEWAY, KINDS, NATS, LocalSystem
 from tieline.cli.secret import doubts, find_secret
 from tieline.runtime.settings import misspelt
 from tieline.tokens import SECRET_VARIABLE, made_for, make_token
@@ -44,7 +46,7 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
     is_known = find_secret(None, environ) == system.secret
     own = _own_command()
     secret = "" if is_known else f"{SECRET_VARIABLE}={system.secret} "
-    unknown = misspelt(environ, GatewaySettings, PresenceSettings)
+    unknown = misspelt(environ, GatewaySettings, PresenceSettings, ApiSettings)
     return "\n".join(
         [
             "",
@@ -60,6 +62,7 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
             *doubts(None, system.secret, environ),
             *((WITHOUT_LIMITS,) if environ.get("TIELINE_LIMITS") == "off" else ()),
             *(f"{name} is no setting: perhaps {meant}" for name, meant in sorted(unknown.items())),
+            *_api(system, pids, own),
             *_processes(system, GATEWAY, pids),
             *(f"demo      {url}" for url in system.demo_urls),
             f"logs      {log}",
@@ -69,10 +72,21 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
     )
 
 
+def _api(system: LocalSystem, pids: Pids, own: str) -> Iterator[str]:
+    """Say where a backend asks, and with what; and how an operator does."""
+    if not system.api_urls:
+        return
+    yield from _processes(system, API, pids)
+    yield f"API key   {system.api_key}"
+    given = f"{API_URL_VARIABLE}={system.api_urls[0]} {API_KEY_VARIABLE}={system.api_key}"
+    yield f"who is there: {given} {own} rooms"
+
+
 def restarted(system: LocalSystem, before: Pids, now: Pids) -> str:
     """Write a line for each process whose id was another one `before`, with its address and its new id."""
     known = {pid for each in before.values() for pid in each}
-    lines = [line for kind in KINDS for line in _processes(system, kind, now, known)]
+    there = (kind for kind in KINDS if kind in now)
+    lines = [line for kind in there for line in _processes(system, kind, now, known)]
     return "".join(f"{line}\n" for line in lines)
 
 

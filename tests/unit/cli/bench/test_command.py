@@ -16,6 +16,7 @@ from tieline.cli.__main__ import main
 from tieline.cli.bench import command
 from tieline.cli.bench.runs import Run
 from tieline.load.client import LoadError
+from tieline.load.connection import UpgradeRefused
 from tieline.load.faults import Faults
 from tieline.load.measurement import Measurement, Subject, clock
 from tieline.tokens import SECRET_VARIABLE
@@ -109,7 +110,7 @@ def test_a_file_that_tieline_dev_did_not_write_is_refused(
 def test_a_gateway_that_is_not_there_fails_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--url", URL, "--secret", "s" * 32, "--pairs", "1"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("tieline bench: ConnectionRefusedError: ")
+    assert said.startswith("tieline bench: [Errno 111] ")
     assert said.endswith(f" (asked: {URL})\n")
 
 
@@ -179,8 +180,30 @@ def test_a_step_that_fails_leaves_what_was_measured(
     measuring(good, broken)
     assert bench("relay", "--url", URL) == 1
     said = capsys.readouterr()
-    assert said.err == "tieline bench: LoadError: a step was refused\n"
+    assert said.err == "tieline bench: a step was refused\n"
     assert said.out.count("run 1") == 2
+
+
+def test_a_token_that_is_refused_is_explained(
+    measuring: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def refused(_measured: Measurement) -> None:
+        raise UpgradeRefused("HTTP/1.1 401 Unauthorized, UNAUTHORIZED", "UNAUTHORIZED")
+
+    measuring(refused)
+    assert bench("relay", "--url", URL) == 1
+    assert f"(asked: {URL}); the gateways have another secret" in capsys.readouterr().err
+
+
+def test_an_error_without_words_is_called_by_its_kind(
+    measuring: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def late(_measured: Measurement) -> None:
+        raise TimeoutError
+
+    measuring(late)
+    assert bench("relay", "--url", URL) == 1
+    assert capsys.readouterr().err == f"tieline bench: TimeoutError (asked: {URL})\n"
 
 
 def test_ctrl_c_prints_what_there_was_until_then(

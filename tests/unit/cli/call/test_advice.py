@@ -9,32 +9,36 @@ from tieline.client import Denied, Unreachable
     [
         (
             Denied(401, "令牌无效", "UNAUTHORIZED", None),
-            "connection refused: 401 令牌无效 (UNAUTHORIZED); the gateway does not accept this token:"
-            " is it made with the TIELINE_JWT_SECRET that the gateway has, and still valid?",
+            "connection refused: the token is not valid: 401 令牌无效 (UNAUTHORIZED);"
+            " is it made with the TIELINE_JWT_SECRET that the gateway has, and has it not expired?",
         ),
         (
             Denied(401, "令牌不是为本服务签发的", "TOKEN_NOT_FOR_HERE", None),
-            "connection refused: 401 令牌不是为本服务签发的 (TOKEN_NOT_FOR_HERE);"
+            "connection refused: the token was issued for another service:"
+            " 401 令牌不是为本服务签发的 (TOKEN_NOT_FOR_HERE);"
             " the gateway lets in tokens for other audiences (aud), issuers (iss) or types:"
             " has this command the same TIELINE_JWT_AUDIENCE,"
             " TIELINE_JWT_ISSUER and TIELINE_JWT_TYPE as the gateway?",
         ),
         (
             Denied(404, "路径不存在", "NOT_FOUND", None),
-            "connection refused: 404 路径不存在 (NOT_FOUND); the path of a gateway's URL is /ws",
+            "connection refused: there is nothing at this path: 404 路径不存在 (NOT_FOUND);"
+            " the path of a gateway's URL is /ws",
         ),
         (
             Denied(503, "服务不可用", "DRAINING", 2.0),
-            "connection refused: 503 服务不可用 (DRAINING)",
+            "connection refused: this gateway is about to stop: 503 服务不可用 (DRAINING)",
         ),
         (
             Denied(429, "请求过于频繁", "RATE_LIMITED", 33, "flooding"),
-            "connection refused: 429 请求过于频繁 (RATE_LIMITED: flooding); this user was closed with 4503"
+            "connection refused: too many connections were made in short time:"
+            " 429 请求过于频繁 (RATE_LIMITED: flooding); this user was closed with 4503"
             " for how much it sent, and is kept out for a while; again in 33 s",
         ),
         (
             Denied(429, "请求过于频繁", "RATE_LIMITED", 3, "connects"),
-            "connection refused: 429 请求过于频繁 (RATE_LIMITED: connects); again in 3 s",
+            "connection refused: too many connections were made in short time:"
+            " 429 请求过于频繁 (RATE_LIMITED: connects); again in 3 s",
         ),
         (Unreachable("no gateway at ws://a"), "no gateway at ws://a"),
     ],

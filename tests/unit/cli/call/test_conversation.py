@@ -84,7 +84,8 @@ async def test_an_end_that_hears_a_wrong_tone_fails_the_call(system: System) -> 
 async def test_a_refusal_names_its_step(system: System) -> None:
     system.board.forbidden.add("r")
     assert await fails(system) == (
-        "caller could not join the room r: JOIN refused: 1000 没有权限加入该房间 (ROOM_FORBIDDEN)"
+        "caller could not join the room r: JOIN refused: your token does not allow this room:"
+        " 1000 没有权限加入该房间 (ROOM_FORBIDDEN)"
     )
 
 

@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from api.callers import Caller, entry, find
+from api.settings import ApiSettings, keys_of
 from gateway.settings import GatewaySettings
-from tieline.cli.dev.local_system import GATEWAY, LocalSystem, Size, plan
+from tieline.cli.dev.local_system import API, GATEWAY, LocalSystem, Size, plan
 from tieline.runtime.settings import read_settings
 
 
@@ -53,3 +55,30 @@ def test_with_a_certificate_its_addresses_are_those_of_tls(tmp_path: Path) -> No
         assert {url.partition(":")[0] for url in system.gateway_urls} == {f"ws{tls}"}
         assert {url.partition(":")[0] for url in system.demo_urls} == {f"http{tls}"}
         assert all(url.endswith("/") for url in system.demo_urls)
+
+
+def test_the_api_takes_the_key_that_is_made_up_and_those_given(tmp_path: Path) -> None:
+    environ = {"TIELINE_API_KEYS": entry("mine", "my key", ["rooms:read"])}
+    with ExitStack() as held:
+        size = Size(gateways=1, routers=1, presences=1, port=0, apis=2)
+        system = plan(size, environ, tmp_path / "jetstream", held)
+    assert len({urlsplit(url).port for url in system.api_urls}) == 2
+    for spec in (spec for spec in system.specs if spec.kind == API):
+        keys = keys_of(read_settings(ApiSettings, spec.environ))
+        assert find(keys, system.api_key) == Caller("dev", ("*",))
+        assert find(keys, "my key") == Caller("mine", ("rooms:read",))
+
+
+def test_the_ready_file_says_where_the_api_is_and_its_key(tmp_path: Path) -> None:
+    with ExitStack() as held:
+        size = Size(gateways=1, routers=1, presences=1, port=0, apis=1)
+        system = plan(size, {}, tmp_path / "jetstream", held)
+    contents = system.ready_file(lambda _kind: [1])
+    assert (contents.api, contents.api_key) == (system.api_urls[0], system.api_key)
+    assert contents.pids["api"] == [1]
+
+
+def test_without_an_api_there_is_no_word_of_it(tmp_path: Path) -> None:
+    contents = planned(tmp_path, {}).ready_file(lambda _kind: [1])
+    assert (contents.api, contents.api_key) == ("", "")
+    assert "api" not in contents.pids

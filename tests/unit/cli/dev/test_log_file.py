@@ -99,6 +99,17 @@ def test_logs_are_shown_only_if_verbose(tmp_path: Path, capsys: pytest.CaptureFi
         assert capsys.readouterr().err == shown
 
 
+def test_who_sets_up_an_application_is_told_why_a_page_is_refused(
+    log: LogFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = b'{"event":"connection refused","reason":"UNAUTHORIZED","why":"forged"}\n'
+    log.write(line)
+    log.write(line)
+    hint = "tieline: a client was refused for its token: forged (UNAUTHORIZED)\n"
+    assert capsys.readouterr() == ("", hint)
+    assert log.path.read_text() == f"{line.decode()}{hint}{line.decode()}"
+
+
 def test_an_earlier_log_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "dev.log").write_text("of an earlier run\n")
     log = open_log(tmp_path / "dev.log", {})

@@ -112,3 +112,13 @@ def test_restarted_processes_are_named_with_their_new_ids() -> None:
 
 def test_pages_are_named_only_if_they_are_served() -> None:
     assert not any(line.startswith("demo ") for line in lines(SYSTEM._replace(has_demo=False)))
+
+
+def test_it_is_said_where_a_backend_asks_and_how_to_look() -> None:
+    system = SYSTEM._replace(api_urls=["http://127.0.0.1:6"], api_key="a key")
+    text = greeting(system, 1.84, {**PIDS, "api": [15]}, LOG, {}).splitlines()
+    assert "api       http://127.0.0.1:6  (process 15)" in text
+    assert "API key   a key" in text
+    (line,) = (line for line in text if line.startswith("who is there: "))
+    assert "TIELINE_API_URL=http://127.0.0.1:6 TIELINE_API_KEY=a key " in line
+    assert not any("API" in line for line in lines())

@@ -215,6 +215,19 @@ def test_a_refusal_says_which_check_a_token_failed(caplog: pytest.LogCaptureFixt
     assert [vars(line).get("why") for line in caplog.records] == ["expired", "forged", None]
 
 
+def test_a_page_from_elsewhere_is_warned_of_by_its_origin(caplog: pytest.LogCaptureFixture) -> None:
+    ((_, visit),) = come(entrance(), "203.0.113.1")
+
+    for number in range(100):
+        visit.explain(f"https://{number % 2}.example")
+        visit.denied(HandshakeError.FOREIGN_ORIGIN)
+
+    assert [(line.levelname, vars(line)["origin"], "why" in vars(line)) for line in caplog.records] == [
+        ("WARNING", "https://0.example", False),
+        ("WARNING", "https://1.example", False),
+    ]
+
+
 def test_a_refusal_names_the_user_if_the_token_is_ours(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     ((_, visit),) = come(entrance(), "203.0.113.1")

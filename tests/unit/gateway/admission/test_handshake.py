@@ -7,6 +7,7 @@ from websockets.server import ServerProtocol
 
 from gateway.admission.addresses import read_networks
 from gateway.admission.handshake import (
+    LONGEST_NAMED,
     Admission,
     Admitted,
     Now,
@@ -362,6 +363,13 @@ def test_a_request_has_exactly_one_host() -> None:
 @pytest.mark.parametrize("path", ["/ws", f"/ws?token={token()}"])
 def test_a_page_from_elsewhere_is_refused_whatever_its_token(path: str) -> None:
     assert verdict(path, ("Origin", "https://evil.example")) is HandshakeError.FOREIGN_ORIGIN
+
+
+def test_the_log_is_told_the_origin_that_was_refused() -> None:
+    _, said = noted("/ws", ("Origin", "https://evil.example"), tokens=TOKENS)
+    assert said == [("https://evil.example", "")]
+    _, said = noted("/ws", ("Origin", f"https://{'x' * 5_000}.example"), tokens=TOKENS)
+    assert len(said[0][0]) == LONGEST_NAMED
 
 
 def test_pages_of_the_gateway_s_own_and_listed_ones_are_let_in() -> None:

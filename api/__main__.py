@@ -1,0 +1,43 @@
+"""One API process: `python -m api`, configured by the environment alone."""
+
+import asyncio
+import functools
+import logging
+
+from api.app import make_app
+from api.authority import Authority
+from api.resources.tokens import token_routes
+from api.server import serving
+from api.settings import ApiSettings, keys_of
+from api.signed_tokens import SignedTokens
+from tieline.runtime.ops import STARTING, STOPPING
+from tieline.runtime.process import joined, run, unless_stopped
+from tieline.wire.subjects import Subjects
+
+_log = logging.getLogger("api")
+
+
+async def main(settings: ApiSettings, stopping: asyncio.Event) -> None:
+    """Answer until `stopping`, then finish what is begun.
+
+    Raises:
+        SettingsError: settings that are each usable alone are not so together.
+    """
+    keys = keys_of(settings)
+    tokens = SignedTokens((settings.api_token_secret, settings.api_token_secret_previous))
+    subjects = Subjects(settings.namespace, settings.partitions)
+    replies = functools.partial(subjects.replies, "api")
+    async with joined("api", settings, stopping, replies) as process:
+        routes = token_routes(settings.jwt_secret, settings.made_for)
+        app = make_app(Authority(keys, tokens), routes)
+        await unless_stopped(stopping, process.broker.settle())
+        async with serving(app, settings.api_host, settings.api_port) as port:
+            _log.info("api listens", extra={"host": settings.api_host, "port": port})
+            process.ready.clear(STARTING)
+            await stopping.wait()
+            _log.info("api stops")
+            process.ready.hold(STOPPING)
+
+
+if __name__ == "__main__":
+    run("api", ApiSettings, main)

@@ -1,0 +1,105 @@
+"""Problem documents (RFC 9457): how the API says why something was not carried out."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, Final
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.openapi.datastructures import ResponseSpec
+
+from tieline.api.bodies import FieldProblem, Problem
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+NOTHING_MORE: Final[Mapping[str, str]] = MappingProxyType({})
+
+NO_STORE: Final = {"Cache-Control": "no-store"}
+
+_log = logging.getLogger(__name__)
+
+_REASONS: Final = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    413: "TOO_LARGE",
+    415: "BAD_REQUEST",
+}
+
+
+class Refusal(Exception):
+    """A request is not carried out; it is answered with a problem document."""
+
+    def __init__(
+        self, status: int, reason: str, detail: str, headers: Mapping[str, str] = NOTHING_MORE
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+        self.headers = headers
+
+
+def refused(
+    status: int,
+    reason: str,
+    detail: str,
+    errors: Sequence[FieldProblem] = (),
+    headers: Mapping[str, str] = NOTHING_MORE,
+) -> Response[Problem]:
+    """Make the answer."""
+    problem = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, reason=reason, errors=list(errors)
+    )
+    return Response(problem, status_code=status, media_type=MEDIA_TYPE, headers={**NO_STORE, **headers})
+
+
+def on_refusal(_request: Request[Any, Any, Any], refusal: Refusal) -> Response[Problem]:
+    """Answer what a resource has refused."""
+    return refused(refusal.status, refusal.reason, refusal.detail, headers=refusal.headers)
+
+
+def on_http_exception(_request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    """Answer what the framework has refused: a path, a method, a body that is not as the document has it."""
+    errors = [_field(each) for each in error.extra] if isinstance(error.extra, list) else []
+    status = 400 if error.status_code == HTTPStatus.UNSUPPORTED_MEDIA_TYPE else error.status_code
+    reason = _REASONS.get(status, "INTERNAL" if status >= 500 else "BAD_REQUEST")
+    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    return refused(status, reason, error.detail, errors, headers)
+
+
+def on_fault(_request: Request[Any, Any, Any], _error: Exception) -> Response[Problem]:
+    """Answer for a bug of our own, which the log has."""
+    _log.exception("request not answered: a bug")
+    return refused(500, "INTERNAL", "something failed here; whether the request was carried out is unknown")
+
+
+def _field(told: object) -> FieldProblem:
+    """Read what the framework says of one field."""
+    if not isinstance(told, dict):
+        return FieldProblem(detail=str(told))
+    return FieldProblem(detail=str(told.get("message", "")), field=str(told.get("key", "")))
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """Say in the document which problems an operation may be answered with, beside those of all."""
+    told = {
+        400: "the request is not as this document has it",
+        401: "no key, or none that is good",
+        403: "the key does not allow this",
+        404: "there is no such thing",
+        409: "it cannot be done as things stand",
+        422: "the Idempotency-Key was used for another request",
+        501: "this deployment is not set up for it",
+        503: "presence does not answer; ask again, with the same Idempotency-Key",
+    }
+    return {
+        status: ResponseSpec(
+            Problem, generate_examples=False, description=told[status], media_type=MEDIA_TYPE
+        )
+        for status in (400, 401, 403, *statuses)
+    }

@@ -1,0 +1,51 @@
+"""What an API process is told by its environment (docs/configuration.md#api)."""
+
+from api.callers import BadEntry, Keys, read_keys
+from tieline.runtime.settings import Password, Port, ProcessSettings, SettingsError, SigningSecret
+from tieline.tokens import MadeFor
+
+
+class ApiSettings(ProcessSettings, frozen=True, kw_only=True):
+    """What an API process is told by its environment."""
+
+    api_host: str = "127.0.0.1"
+    """Where the API is served; 0.0.0.0 inside a container."""
+    api_port: Port = 8090
+    """0: any free port; the log names it."""
+    api_keys: Password = ""
+    """Who may ask: `NAME:SHA256[:SCOPE+SCOPE...]`, several with commas or line ends between them
+    (`tieline api-key` makes one)."""
+    api_token_secret: SigningSecret = ""
+    """Signs the tokens with which a caller may come instead of a key; empty: none are taken."""
+    api_token_secret_previous: SigningSecret = ""
+    """The one before, while it is changed."""
+    jwt_secret: SigningSecret = ""
+    """Signs the admission tokens that are minted; empty: none are."""
+    jwt_audience: str = ""
+    jwt_issuer: str = ""
+    jwt_type: str = ""
+    """What gateways demand of those tokens, the first of each list (see `GatewaySettings`)."""
+
+    @property
+    def made_for(self) -> MadeFor:
+        """What gateways demand of the admission tokens that are minted."""
+        demanded = self.jwt_audience, self.jwt_issuer, self.jwt_type
+        return MadeFor(*(text.split(",")[0].strip() for text in demanded))
+
+
+def keys_of(settings: ApiSettings) -> Keys:
+    """Read who may ask.
+
+    Raises:
+        SettingsError: an entry cannot be used, or nobody may ask.
+    """
+    try:
+        keys = read_keys(settings.api_keys)
+    except BadEntry as problem:
+        raise SettingsError(f"TIELINE_API_KEYS: {problem}") from None
+    if not keys and not settings.api_token_secret:
+        raise SettingsError(
+            "neither TIELINE_API_KEYS nor TIELINE_API_TOKEN_SECRET is set: nobody could ask anything"
+            " (`tieline api-key` makes a key)"
+        )
+    return keys

@@ -1,0 +1,124 @@
+"""The stream of events: made here, and written to, by presence alone.
+
+It keeps each event once, however often it is published within half an hour, for as long as an operator wants
+it kept. What the events are is in `tieline.wire.cloud_events`, and where they come from in
+`presence.fact_teller` and `presence.refusals`. Whoever reads them has a place of its own in the stream
+(`webhooks`, or an application's consumer).
+"""
+
+import logging
+from typing import Final, Literal
+
+from nats.errors import Error as NatsError
+from nats.js.api import DiscardPolicy, StorageType, StreamConfig
+from nats.js.errors import APIError, NotFoundError
+
+from presence.store import StoreUnavailable
+from tieline.runtime.broker import Broker
+from tieline.runtime.once import NoAnswer, Once
+from tieline.runtime.requests import Requests
+from tieline.wire import cloud_events, jetstream
+from tieline.wire.cloud_events import CloudEvent
+from tieline.wire.subjects import Subjects
+
+TIMEOUT_S: Final = 2.0
+"""For one publish, or one question: a leader election of the stream takes about one second."""
+
+ONCE_S: Final = 1800.0
+"""For so long an event that is published again is recognized. One may be told again when a process has died:
+another one tells it within a minute. Names of half an hour take some 100 bytes each in the broker."""
+
+_log = logging.getLogger(__name__)
+
+
+class EventStream:
+    """The stream, as far as presence publishes into it."""
+
+    def __init__(self, requests: Requests, subjects: Subjects) -> None:
+        self._requests = requests
+        self._subjects = subjects
+
+    async def publish(self, event: CloudEvent) -> None:
+        """Have one event stored, once however often that is asked for.
+
+        Raises:
+            StoreUnavailable: it may or may not be stored.
+        """
+        await self.stored(self.begin(event))
+
+    def begin(self, event: CloudEvent) -> Once:
+        """Hand an event to the broker, and let the caller wait later until it is `stored`."""
+        subject = self._subjects.cloud_event(event.type.removeprefix(cloud_events.PREFIX))
+        payload, headers = cloud_events.encode(event), jetstream.named(event.id)
+        return self._requests.begin_once(subject, payload, TIMEOUT_S, headers)
+
+    async def stored(self, begun: Once) -> None:
+        """Wait until an event is stored. Raises what `publish` raises."""
+        try:
+            reply = await begun.reply()
+        except NoAnswer as error:
+            raise StoreUnavailable("an event") from error
+        answer = jetstream.read_published(reply.data)
+        if answer.error is not None:
+            raise StoreUnavailable("an event", answer.error)
+
+
+async def make_event_stream(
+    broker: Broker,
+    subjects: Subjects,
+    storage: Literal["file", "memory"],
+    replicas: int,
+    max_age_s: float,
+    max_bytes: int,
+    *,
+    must_adapt: bool = False,
+) -> None:
+    """Make the stream, or adapt the one that is there. Safe to do by several processes at once.
+
+    When `max_bytes` are kept, the oldest events go first. One that serves as it is may stay so if this
+    process is not permitted to adapt it, unless it `must_adapt`.
+
+    Raises:
+        StoreUnavailable: JetStream does not answer (yet), or has no room for it.
+    """
+    name = subjects.event_stream()
+    config = StreamConfig(
+        name=name,
+        subjects=[subjects.cloud_events()],
+        storage=StorageType.FILE if storage == "file" else StorageType.MEMORY,
+        num_replicas=replicas,
+        max_age=max_age_s,
+        max_bytes=max_bytes,
+        duplicate_window=min(ONCE_S, max_age_s),
+        discard=DiscardPolicy.OLD,
+        allow_direct=True,
+    )
+    context = broker.client.jetstream(timeout=TIMEOUT_S)
+    try:
+        try:
+            current = (await context.stream_info(name)).config
+        except NotFoundError:
+            await context.add_stream(config)
+            return
+        if _shaped(current) == _shaped(config):
+            return
+        await context.update_stream(config.evolve(storage=current.storage))
+    except APIError as error:
+        if error.err_code != jetstream.NAME_IN_USE or must_adapt:
+            raise StoreUnavailable(f"no stream of events: {error}") from error
+    except (NatsError, TimeoutError) as error:
+        if must_adapt:
+            raise StoreUnavailable(f"the stream of events cannot be adapted: {error}") from error
+        _log.warning("the stream of events is not adapted, or not made", extra={"error": repr(error)})
+
+
+def _shaped(config: StreamConfig) -> tuple[object, ...]:
+    return (
+        sorted(config.subjects or ()),
+        config.num_replicas,
+        config.max_age,
+        config.max_bytes,
+        config.duplicate_window,
+        config.discard,
+        config.allow_direct,
+    )

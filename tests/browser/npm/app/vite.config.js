@@ -1,0 +1,1 @@
+export default { base: './', esbuild: { jsx: 'automatic' }, logLevel: 'warn' };

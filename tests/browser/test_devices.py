@@ -1,0 +1,135 @@
+"""Microphones and speakers: chosen, changed, lost and found again, also in calls that run."""
+
+import pytest
+
+from tests.browser.conftest import PersonMaker, pair
+from tests.browser.person import Person
+
+pytestmark = pytest.mark.needs("chromium")
+
+MICROPHONES = """() => {
+    window.asked = [];
+    const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    window.refuse = () => false;
+    navigator.mediaDevices.getUserMedia = async (what) => {
+        asked.push(what);
+        if (refuse(what)) throw new DOMException('no such device', 'NotFoundError');
+        return real(what);
+    };
+    window.sending = () => call.pc.getSenders().find(({track}) => track?.kind === 'audio')?.track;
+}"""
+
+
+async def switched(one: Person, kind: str, why: str) -> None:
+    await one.until("([kind, why]) => switches.some((it) => it[0] === kind && it[1] === why)", [kind, why])
+
+
+async def test_another_microphone_is_used_in_the_running_call(person: PersonMaker) -> None:
+    alice, bob = await pair(person)
+    await alice.page.evaluate(MICROPHONES)
+    await alice.calls(bob)
+    change = """async () => {
+        const {microphones} = await client.devices.list();
+        const other = microphones.find(({deviceId}) => deviceId !== sending().getSettings().deviceId
+            && deviceId !== 'default');
+        call.mute();
+        const before = sending();
+        await client.devices.useMicrophone(other.deviceId);
+        const now = sending();
+        const ids = [now.getSettings().deviceId, client.devices.microphone];
+        const isLocal = call.local.getAudioTracks().includes(now);
+        const said = [now !== before, before.readyState, now.enabled, isLocal];
+        call.mute(false);
+        return [...said, ...ids.map((id) => id === other.deviceId)];
+    }"""
+    assert await alice.page.evaluate(change) == [True, "ended", False, True, True, True]
+    await bob.hears(after=await bob.hears())
+    refused = """async () => {
+        refuse = () => true;
+        const before = sending();
+        const why = await client.devices.useMicrophone('').catch(({name}) => name);
+        return [why, sending() === before, before.readyState];
+    }"""
+    assert await alice.page.evaluate(refused) == ["NotFoundError", True, "live"], "nothing has changed"
+
+
+async def test_a_call_goes_on_when_its_microphone_goes(person: PersonMaker) -> None:
+    alice, bob = await pair(person)
+    await alice.page.evaluate(MICROPHONES)
+    await alice.calls(bob)
+    goes = """() => {
+        window.switches = [];
+        client.devices.addEventListener('switched', ({detail: {kind, why, device}}) =>
+            switches.push([kind, why, device !== null]));
+        window.goes = () => {
+            const track = sending();
+            track.stop();
+            track.dispatchEvent(new Event('ended'));
+        };
+        goes();
+    }"""
+    await alice.page.evaluate(goes)
+    await switched(alice, "microphone", "gone")
+    await alice.until("() => sending().readyState === 'live'")
+    await bob.hears(after=await bob.hears())
+    await alice.page.evaluate("() => { switches.length = 0; refuse = () => true; goes(); }")
+    await switched(alice, "microphone", "gone")
+    assert await alice.page.evaluate("() => [switches[0][2], call.state, sending().readyState]") == [
+        False,
+        "connected",
+        "ended",
+    ]
+    await alice.page.evaluate(
+        "() => { refuse = () => false; navigator.mediaDevices.dispatchEvent(new Event('devicechange')); }"
+    )
+    await switched(alice, "microphone", "back")
+    await bob.hears(after=await bob.hears())
+
+
+async def test_sound_comes_from_the_speaker_that_was_chosen(person: PersonMaker) -> None:
+    alice, bob = await pair(person)
+    await bob.page.evaluate(
+        "async () => (await client.devices.open()).getTracks().forEach((track) => track.stop())"
+    )
+    choose = """async () => {
+        const {speakers} = await client.devices.list();
+        window.speaker = speakers.at(-1).deviceId;
+        await client.devices.useSpeaker(speaker);
+        return client.devices.useSpeaker('no such speaker').catch(({name}) => name);
+    }"""
+    assert await bob.page.evaluate(choose) == "NotFoundError"
+    await alice.calls(bob)
+    await bob.until("() => call.audio.sinkId === speaker")
+    gone = """() => {
+        window.switches = [];
+        client.devices.addEventListener('switched', ({detail: {kind, why}}) => switches.push([kind, why]));
+        const real = navigator.mediaDevices.enumerateDevices.bind(navigator.mediaDevices);
+        window.isGone = true;
+        navigator.mediaDevices.enumerateDevices = async () =>
+            (await real()).filter(({deviceId}) => !isGone || deviceId !== speaker);
+        navigator.mediaDevices.dispatchEvent(new Event('devicechange'));
+    }"""
+    await bob.page.evaluate(gone)
+    await switched(bob, "speaker", "gone")
+    assert await bob.page.evaluate("() => call.audio.sinkId") == ""
+    await bob.page.evaluate(
+        "() => { isGone = false; navigator.mediaDevices.dispatchEvent(new Event('devicechange')); }"
+    )
+    await switched(bob, "speaker", "back")
+    assert await bob.page.evaluate("() => call.audio.sinkId === speaker")
+
+
+async def test_constraints_of_the_microphone_are_the_applications(person: PersonMaker) -> None:
+    alice, bob = await person("alice"), await person("bob")
+    await alice.page.evaluate(MICROPHONES)
+    await alice.come("demo", audio={"echoCancellation": False})
+    await bob.come("demo")
+    await alice.calls(bob)
+    assert await alice.page.evaluate("() => sending().getSettings().echoCancellation") is False
+    await alice.hang_up()
+    own = "(peer) => { window.call = client.call(peer, {audio: {noiseSuppression: false}}); }"
+    await bob.ends()
+    await alice.page.evaluate(own, bob.user)
+    await bob.is_rung()
+    assert await alice.page.evaluate("() => asked.at(-1).audio") == {"noiseSuppression": False}
+    await alice.hang_up()

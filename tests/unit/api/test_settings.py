@@ -1,0 +1,36 @@
+"""What an API process is told by its environment."""
+
+import pytest
+
+from api.callers import entry
+from api.settings import ApiSettings, keys_of
+from tieline.runtime.settings import SettingsError, read_settings
+from tieline.tokens import MadeFor
+
+
+def settings(**given: str) -> ApiSettings:
+    return read_settings(ApiSettings, {f"TIELINE_{name}": value for name, value in given.items()})
+
+
+def test_keys_are_read() -> None:
+    (key,) = keys_of(settings(API_KEYS=entry("a", "b")))
+    assert key.caller.name == "a"
+
+
+def test_who_takes_signed_tokens_needs_no_keys() -> None:
+    assert not keys_of(settings(API_TOKEN_SECRET="a secret that nobody guesses, 32 b"))
+
+
+def test_an_api_that_nobody_may_ask_does_not_start() -> None:
+    with pytest.raises(SettingsError, match="nobody could ask"):
+        keys_of(settings())
+
+
+def test_an_entry_that_cannot_be_used_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"TIELINE_API_KEYS: the entry 'a' has no SHA-256"):
+        keys_of(settings(API_KEYS="a:b"))
+
+
+def test_minted_tokens_say_the_first_of_what_gateways_demand() -> None:
+    found = settings(JWT_AUDIENCE="one, two", JWT_ISSUER="me").made_for
+    assert found == MadeFor("one", "me", "")
