@@ -131,7 +131,10 @@ def permissions_in_transition(subjects: Subjects) -> dict[str, Permissions]:
     """List what each may do on the way from 0.1.0, whose presence adapts the streams when it starts."""
     users = permissions(subjects)
     presence = users["presence"]
-    return {**users, "presence": presence._replace(say=(*presence.say, *_adapting(subjects)))}
+    return {
+        **users,
+        "presence": presence._replace(say=(*presence.say, *map(jetstream.update_stream, _streams(subjects)))),
+    }
 
 
 def _adapting(subjects: Subjects) -> tuple[str, ...]:
