@@ -6,12 +6,20 @@ import logging
 
 from api.app import make_app
 from api.authority import Authority
+from api.presence import RemotePresence
+from api.resources.calls import call_routes
+from api.resources.messages import message_routes
+from api.resources.rooms import room_routes
+from api.resources.statistics import statistics_routes
 from api.resources.tokens import token_routes
+from api.resources.users import user_routes
+from api.resources.webhooks import webhook_routes
 from api.server import serving
 from api.settings import ApiSettings, keys_of
 from api.signed_tokens import SignedTokens
 from tieline.runtime.ops import STARTING, STOPPING
 from tieline.runtime.process import joined, run, unless_stopped
+from tieline.webhook_bucket import Bucket
 from tieline.wire.subjects import Subjects
 
 _log = logging.getLogger("api")
@@ -28,7 +36,18 @@ async def main(settings: ApiSettings, stopping: asyncio.Event) -> None:
     subjects = Subjects(settings.namespace, settings.partitions)
     replies = functools.partial(subjects.replies, "api")
     async with joined("api", settings, stopping, replies) as process:
-        routes = token_routes(settings.jwt_secret, settings.made_for)
+        presence = RemotePresence(process.requests, subjects)
+        routes = [
+            *room_routes(presence),
+            *user_routes(presence),
+            *call_routes(presence),
+            *message_routes(presence),
+            *statistics_routes(presence),
+            *webhook_routes(
+                Bucket(process.requests, subjects.webhooks()), may_be_private=settings.webhook_private
+            ),
+            *token_routes(settings.jwt_secret, settings.made_for),
+        ]
         app = make_app(Authority(keys, tokens), routes)
         await unless_stopped(stopping, process.broker.settle())
         async with serving(app, settings.api_host, settings.api_port) as port:

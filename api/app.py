@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Sen
 
 from api.authority import Authority
 from api.problems import Refusal, on_fault, on_http_exception, on_refusal
+from api.strict_request import StrictRequest
 from tieline import __version__
 
 LONGEST_BODY: Final = 131_072
@@ -38,9 +39,9 @@ What an application's backend asks of Tieline, and tells it.
 
 Every operation demands a key, `Authorization: Bearer KEY`, or a signed token in its place, with the scope
 that it names. Ids stand in a path percent-encoded. Times are Unix milliseconds. A request that changes
-something may have an `Idempotency-Key`: sent again with the same key, within a day, it is answered as before
-and changes nothing. What is refused is answered with a problem document (RFC 9457), whose `reason` is a word
-for programs.
+something may have an `Idempotency-Key`: sent again with the same key, within an hour, it is answered as
+before and changes nothing. What is refused is answered with a problem document (RFC 9457), whose `reason` is
+a word for programs.
 """
 
 
@@ -69,6 +70,7 @@ def _litestar(authority: Authority, routes: Sequence[ControllerRouterHandler]) -
             use_handler_docstrings=True,
         ),
         logging_config=None,
+        request_class=StrictRequest,
         request_max_body_size=LONGEST_BODY,
     )
 

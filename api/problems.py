@@ -35,13 +35,19 @@ class Refusal(Exception):
     """A request is not carried out; it is answered with a problem document."""
 
     def __init__(
-        self, status: int, reason: str, detail: str, headers: Mapping[str, str] = NOTHING_MORE
+        self,
+        status: int,
+        reason: str,
+        detail: str,
+        headers: Mapping[str, str] = NOTHING_MORE,
+        errors: Sequence[FieldProblem] = (),
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.reason = reason
         self.detail = detail
         self.headers = headers
+        self.errors = errors
 
 
 def refused(
@@ -60,7 +66,7 @@ def refused(
 
 def on_refusal(_request: Request[Any, Any, Any], refusal: Refusal) -> Response[Problem]:
     """Answer what a resource has refused."""
-    return refused(refusal.status, refusal.reason, refusal.detail, headers=refusal.headers)
+    return refused(refusal.status, refusal.reason, refusal.detail, refusal.errors, refusal.headers)
 
 
 def on_http_exception(_request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
@@ -92,6 +98,7 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
         401: "no key, or none that is good",
         403: "the key does not allow this",
         404: "there is no such thing",
+        413: "the request has more bytes than one may have",
         409: "it cannot be done as things stand",
         422: "the Idempotency-Key was used for another request",
         501: "this deployment is not set up for it",

@@ -19,6 +19,8 @@ class ApiSettings(ProcessSettings, frozen=True, kw_only=True):
     """Signs the tokens with which a caller may come instead of a key; empty: none are taken."""
     api_token_secret_previous: SigningSecret = ""
     """The one before, while it is changed."""
+    webhook_private: bool = False
+    """Whether webhooks may be in private networks, and speak http://, as the workers have it."""
     jwt_secret: SigningSecret = ""
     """Signs the admission tokens that are minted; empty: none are."""
     jwt_audience: str = ""

@@ -44,6 +44,7 @@ from gateway.sessions.heaviest_page import heaviest_page
 from gateway.sessions.lease import Lease
 from gateway.sessions.limit_log import LimitLog
 from gateway.sessions.notices import Notices
+from gateway.sessions.orders import Orders
 from gateway.sessions.presence import RemotePresence
 from gateway.sessions.questions import AboutSession, Questions
 from gateway.sessions.reconciliation import Reconciliation
@@ -218,6 +219,16 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         broker.when_back(reconciliation.start)
         await broker.subscribe(subjects.gateway(gateway, "close"), registrations.on_close)
         await broker.subscribe(subjects.gateway(gateway, "alive"), registrations.on_alive)
+        orders = Orders(
+            subjects=subjects,
+            broker=broker,
+            connections=connections,
+            memberships=delivery,
+            asks=ask_for,
+            notices=notices,
+            tasks=clients,
+        )
+        await broker.subscribe(subjects.gateway(gateway, "join"), orders.on_join)
         keeping = delivery.keep(background)
         keeping += [] if key_server is None else [background.create_task(key_server.keep())]
         await unless_stopped(stopping, lease.take())

@@ -32,10 +32,24 @@ FILES: Final[Mapping[str, tuple[str, str]]] = {
     "/timeline.js": ("demo/timeline.js", "text/javascript"),
     "/words.js": ("demo/words.js", "text/javascript"),
     "/meters.js": ("demo/meters.js", "text/javascript"),
+    "/elements.js": ("demo/elements.js", "text/javascript"),
+    "/people.js": ("demo/people.js", "text/javascript"),
+    "/recent.js": ("demo/recent.js", "text/javascript"),
+    "/sound.js": ("demo/sound.js", "text/javascript"),
+    "/stage.js": ("demo/stage.js", "text/javascript"),
+    "/tabs.js": ("demo/tabs.js", "text/javascript"),
+    "/wire.js": ("demo/wire.js", "text/javascript"),
     "/icon.svg": ("demo/icon.svg", "image/svg+xml"),
+    "/favicon.ico": ("demo/icon.svg", "image/svg+xml"),
     "/tieline.js": ("tieline.js", "text/javascript"),
 }
 """What is served, and where it is in `web/`. A path that is not here is looked for nowhere."""
+
+LOST: Final[Mapping[str, str]] = {"zh": "demo/lost.zh.html", "en": "demo/lost.html"}
+"""What a browser is shown under any other path, by language. Programs get the gateway's own answer."""
+
+SOCKET_PATH: Final = "/ws"
+"""The gateway's own: it says what is wrong there."""
 
 TOKEN_PATH: Final = "/token"  # noqa: S105  # a path, not a secret
 MISDIRECTED: Final = http.HTTPStatus.MISDIRECTED_REQUEST
@@ -70,6 +84,7 @@ class Pages:
         self._made_for = made_for
         self._ttl_s = ttl_s
         self._bodies = {path: ((folder / file).read_bytes(), kind) for path, (file, kind) in FILES.items()}
+        self._lost = {language: (folder / file).read_bytes() for language, file in LOST.items()}
 
     def answer(self, request: Request, address: str = "") -> Response | None:
         """Answer a request for a page or a token that came from `address`; None: it is for neither."""
@@ -85,9 +100,17 @@ class Pages:
                 return _json(MISDIRECTED, {"code": 421, "msg": text, "reason": "FOREIGN_HOST"})
             return self._token(parse_qs(url.query, keep_blank_values=True), address)
         if url.path not in self._bodies:
-            return None
+            return self._lost_page(url.path, request.headers)
         body, kind = self._bodies[url.path]
         return _response(http.HTTPStatus.OK, body, kind, "no-cache")
+
+    def _lost_page(self, path: str, headers: Headers) -> Response | None:
+        """Answer a person who looks for what is not there; None: a program, or the gateway's business."""
+        if path == SOCKET_PATH or "text/html" not in ", ".join(headers.get_all("Accept")):
+            return None
+        is_chinese = ", ".join(headers.get_all("Accept-Language")).strip().lower().startswith("zh")
+        body = self._lost["zh" if is_chinese else "en"]
+        return _response(http.HTTPStatus.NOT_FOUND, body, "text/html", "no-cache")
 
     def _is_own(self, hosts: list[str]) -> bool:
         """Whether a request is for a name that nobody else can make point here, or that is ours."""

@@ -5,6 +5,8 @@ import functools
 import logging
 
 from presence.announce import Announcer
+from presence.app_mail import AppMail, MailboxPost
+from presence.backend import handlers
 from presence.broker_clock import BrokerClock
 from presence.bucket import Bucket
 from presence.changes import Changes
@@ -15,8 +17,11 @@ from presence.listeners import Listeners
 from presence.mail import Mail
 from presence.mailbox import Mailbox
 from presence.memory import Memory
+from presence.moderation import Moderation
 from presence.old_calls import OldCalls
+from presence.once import Once
 from presence.operations import Operations
+from presence.overview import Overview
 from presence.partitioned import PartitionedBucket
 from presence.read_budget import ReadBudget
 from presence.records import Records
@@ -27,6 +32,7 @@ from presence.rules.signals import Terms
 from presence.second_look import SecondLooks
 from presence.service import PresenceService
 from presence.settings import PresenceSettings, tokens_of
+from presence.standings import Standings
 from presence.stream_size import measure_sizes, named
 from presence.streams import Streams, watch_streams
 from presence.timers import AT_ONCE, Timers
@@ -67,7 +73,7 @@ async def _serve(
     process: Joined,
     tokens: Tokens | None,
 ) -> None:
-    _, ready, broker, requests = process
+    instance, ready, broker, requests = process
     streams = Streams(broker, subjects, settings, _keep_s(settings))
     await unless_stopped(stopping, streams.made())
     budget, partitions = ReadBudget(), subjects.partitions
@@ -141,6 +147,14 @@ async def _serve(
             await unless_stopped(stopping, keys.good.wait())
         entitlement = _entitlement(settings, tokens, keys, clock)
         second_looks = SecondLooks(records, changes.end_offered, Mail(requests, subjects))
+        standings = Standings(records, clock.now_ms)
+
+        async def ask_gateway(gateway: GatewayId, what: str, order: bytes, patience_s: float) -> bytes:
+            return await requests.ask(subjects.gateway(gateway, what), order, patience_s)
+
+        moderation = Moderation(records, changes, rosters, standings, ask_gateway, max_rooms)
+        app_mail = AppMail(records, rosters, MailboxPost(requests, subjects))
+        overview = Overview(records, rosters, standings, clock.now_ms)
         operations = Operations(
             records,
             changes,
@@ -152,6 +166,8 @@ async def _serve(
             max_rooms,
             entitlement,
             refused=None if events is None else events.refused,
+            judge=instance,
+            backend=handlers(Once(bucket), moderation, app_mail, overview),
         )
         consuming = [background.create_task(each.run()) for each in timers]
         watching = background.create_task(watch_streams(bucket, mailbox, streams.try_to_make, ready))
@@ -167,6 +183,7 @@ async def _serve(
         async with BackgroundTasks() as answering:
             service = PresenceService(broker, subjects, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
+            preferred = await broker.subscribe(subjects.judge(instance), service.on_request)
             await unless_stopped(stopping, broker.settle())
             ready.clear(STARTING)
             await stopping.wait()
@@ -179,6 +196,7 @@ async def _serve(
             if keeping is not None:
                 keeping.cancel()
             ready.hold(STOPPING)
+            await broker.drain(preferred)
             await broker.drain(requested)
         ending.cancel()
         replacing.cancel()

@@ -59,9 +59,16 @@ class Told(NamedTuple):
     """Of the change in each room's log that was written last."""
     left: tuple[EndCalls, ...] = ()
     """What was not carried out, because it would take long."""
+    notes: tuple[RemoveNote, ...] = ()
+    """Notes that go last of all, and cannot go while something is left: the next record is to remove them."""
 
 
 NOTHING_TOLD: Final = Told({}, {})
+
+
+def last_notes(record: User) -> tuple[RemoveNote, ...]:
+    """List the notes that are removed when all else in a record is carried out, and settled."""
+    return tuple(effect for effect in record.pending if isinstance(effect, RemoveNote) and effect.last)
 
 
 class Effects:
@@ -158,7 +165,8 @@ class Effects:
         if not record.is_reachable:  # until all else is done, the session is found by its note
             await side_by_side(*(remove() for remove in notes))
         whole = {room: rosters[room] for room in read_whole if room not in changed}
-        return Told(whole, numbers, tuple(left))
+        kept = last_notes(record) if left else ()
+        return Told(whole, numbers, tuple(left), kept)
 
     async def _log_changes(self, user: UserId, changes: Mapping[RoomId, RoomChange]) -> dict[RoomId, int]:
         """Write the logs of rooms; returns the number of the change in each."""

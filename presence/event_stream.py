@@ -7,10 +7,11 @@ it kept. What the events are is in `tieline.wire.cloud_events`, and where they c
 """
 
 import logging
+import time
 from typing import Final, Literal
 
 from nats.errors import Error as NatsError
-from nats.js.api import DiscardPolicy, StorageType, StreamConfig
+from nats.js.api import DiscardPolicy, RePublish, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
 from presence.store import StoreUnavailable
@@ -92,13 +93,15 @@ async def make_event_stream(
         duplicate_window=min(ONCE_S, max_age_s),
         discard=DiscardPolicy.OLD,
         allow_direct=True,
+        republish=RePublish(*subjects.told_events(), headers_only=True),
     )
     context = broker.client.jetstream(timeout=TIMEOUT_S)
     try:
         try:
             current = (await context.stream_info(name)).config
         except NotFoundError:
-            await context.add_stream(config)
+            # Places in it go on growing, also when a stream was lost and is made anew.
+            await context.add_stream(config, first_seq=time.time_ns() // 1_000)
             return
         if _shaped(current) == _shaped(config):
             return
@@ -121,4 +124,5 @@ def _shaped(config: StreamConfig) -> tuple[object, ...]:
         config.duplicate_window,
         config.discard,
         config.allow_direct,
+        config.republish is not None,
     )

@@ -7,31 +7,30 @@ ask for it, a rule in `presence.rules`, and a row here.
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from presence.changes import Changes, Judged
+from presence.changes import Changes
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
-from presence.records import Guess, Records
+from presence.judging import Judging
+from presence.records import Records
 from presence.room_log import RoomLog
-from presence.rules import entitled, holding, room, series, session, signals
-from presence.rules.change import Facts, Rule, Step
+from presence.rules import entitled, holding, room, session, standing
+from presence.rules.change import Facts, Step
 from presence.rules.entitled import Entitled
-from presence.rules.negotiated import Negotiation
 from presence.rules.retell_pace import RetellPace
 from presence.rules.signals import Terms
 from presence.rules.user import User
 from presence.second_look import SecondLooks
 from presence.side_by_side import some_at_once
 from presence.store import Record, StoreUnavailable
-from presence.turns import Turns
 from tieline import metrics
 from tieline.runtime.together import Together
 from tieline.wire.codes import ErrorCode
-from tieline.wire.envelope import COMMAND_OF, Candidate, Offer
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.answers import Done, Refused
 from tieline.wire.internal.directions import PresenceReply, PresenceRequest
@@ -58,13 +57,6 @@ OPENED_TOGETHER: Final = 32
 """Sessions that are begun in one turn, of which the records are read in one go: a gateway lets so many in
 side by side (`gateway.sessions.arrival_queue`)."""
 
-LATE_MS: Final = 10_000
-"""A signal that came to its gateway longer ago changes nothing: the gateway asks routers for 5 s, and the
-last one that it asks waits 3 s for a verdict. An offer that was accepted later would wait for its answer
-though nobody has sent it. The rest is for what the two differ in about the broker's time."""
-
-_OFFER, _CANDIDATE = COMMAND_OF[Offer], COMMAND_OF[Candidate]
-
 NO_ROOMS: Final[tuple[RoomId, ...]] = ()
 NO_KEYS: Final[tuple[str, ...]] = ()
 
@@ -87,18 +79,12 @@ UserRule = Callable[[AskT, User | None, Mapping[UserId, User], Facts], Step[User
 Handler = Callable[..., Awaitable[PresenceReply]]
 """Takes a request of one kind, and carries it out."""
 
-
-def _guess(ask: Check) -> Guess:
-    """Guess what a signal does. An offer within a call mostly names the call."""
-    if ask.cmd == _OFFER:
-        return "changes" if ask.call else "begins"
-    return "may be held" if ask.cmd == _CANDIDATE else "changes"
+NOTHING_MORE: Final[Mapping[type[PresenceRequest], Handler]] = MappingProxyType({})
 
 
-def _name(ask: Check) -> Hashable:
-    """Name what copies of a request have in common: what is asked, and what need not be answered."""
-    asker = ask.user, ask.session, ask.connection
-    return *asker, ask.to, ask.cmd, ask.call, ask.digest, ask.then, ask.carried
+def _standing(ask: OfUser) -> tuple[str, ...]:
+    """Name the key that says what the backend has decided about the user."""
+    return (Keys.standing(ask.user),)
 
 
 class Carried(NamedTuple):
@@ -125,16 +111,18 @@ class Operations:
         entitlement: Entitlement | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         refused: Callable[[Check, str], None] | None = None,
+        judge: str = "",
+        backend: Mapping[type[PresenceRequest], Handler] = NOTHING_MORE,
     ) -> None:
         """Take also the rooms that a user may be in at most, 0: any number; and what looks at tokens.
 
         None: gateways are believed in what tokens say. `refused` is told of each offer that is refused, and
-        by which name.
+        by which name. `judge` is what verdicts name this process. `backend` carries out what the API asks
+        (`presence.backend`).
         """
-        self._refused = refused
         self._log = log
         self._second_looks = second_looks
-        self._turns = Turns(changes.negotiations, changes.clock)
+        self._judging = Judging(changes, terms, judge, refused, looks_at_tokens=entitlement is not None)
         self._entitlement = entitlement
         self._monotonic = monotonic
         self._records = records
@@ -149,33 +137,39 @@ class Operations:
 
         self._reading = Together(self._read_together, OPENED_TOGETHER)
         self._begin: Callable[[OpenSession], Awaitable[PresenceReply]] = self._by_token(
-            begin,
+            standing.opening(begin),
             lambda ask: session.within_limit(ask, max_rooms).join,
-            also=self._lease,
+            also=self._lease_and_standing,
             leaves_calls=True,
             together=True,
         )
         self._restore: Callable[[Register], Awaitable[PresenceReply]] = self._by_token(
-            session.register, lambda ask: tuple(ask.rooms), also=self._lease, confirmed=True
+            standing.registering(session.register),
+            also=self._lease_and_standing,
+            confirmed=True,
         )
-        join: UserRule[JoinRoom] = functools.partial(room.join, max_rooms=max_rooms)
+        by_word: UserRule[JoinRoom] = functools.partial(room.join, max_rooms=max_rooms)
+        by_token = by_word
         list_members: UserRule[ListMembers] = room.list_members
         if entitlement is not None:
-            join, list_members = entitled.in_time(entitled.joining(join)), entitled.in_time(list_members)
+            by_word, list_members = entitled.in_time(by_word), entitled.in_time(list_members)
+            by_token = entitled.in_time(entitled.joining(by_token))
+        join = standing.joining(by_token, by_word)
         self._gateways = gateways
         self._under_way: dict[OpenSession | EndSession, asyncio.Future[PresenceReply | None]] = {}
         self._table: dict[type[PresenceRequest], Handler] = {
             OpenSession: self._open,
             EndSession: self._end,
             Register: self._register,
-            Regrant: self._by_token(session.regrant),
+            Regrant: self._by_token(standing.regranting(session.regrant), also=_standing),
             Tell: self._on_user(session.tell, confirmed=True),
             FindReplaced: self._find_replaced,
-            JoinRoom: self._counted(self._on_user(join, lambda ask: (ask.room,))),
+            JoinRoom: self._counted(self._on_user(join, lambda ask: (ask.room,), also=_standing)),
             LeaveRoom: self._on_user(room.leave),
             ListMembers: self._on_user(holding.by_its_gateway(list_members)),
             KeepLease: gateways.keep_lease,
             Retell: self._retell,
+            **backend,
         }
         self._retell_pace = RetellPace()
 
@@ -187,7 +181,7 @@ class Operations:
             BrokerAway: others could not be told.
         """
         if isinstance(request, Check):
-            reply, offered = await self._check(request)
+            reply, offered = await self._judging.judge(request)
             return Carried(reply, offered and functools.partial(self._second_looks.look, offered))
         return Carried(await self._table[type(request)](request))
 
@@ -196,6 +190,9 @@ class Operations:
         if not ask.asked:
             return ()
         return (Keys.lease_timer(ask.gateway, self._records.place_of(Keys.user(ask.user))),)
+
+    def _lease_and_standing(self, ask: OpenSession | Register) -> tuple[str, ...]:
+        return (*self._lease(ask), *_standing(ask))
 
     def _on_user(
         self,
@@ -280,26 +277,6 @@ class Operations:
             return reply
 
         return counted
-
-    async def _check(self, ask: Check) -> Judged:
-        """Have one signal judged, or several candidates: one by one, and answered together."""
-        asks = series.one_by_one(ask)
-        rules, until_ms = [self._rule(one) for one in asks], ask.at + LATE_MS if ask.at else None
-        judged = await self._turns.judge(
-            ask.user, ask.to, rules, until_ms, guess=_guess(ask), name=_name(ask)
-        )
-        if self._refused is not None and ask.cmd == _OFFER and isinstance(judged[0].reply, Refused):
-            self._refused(ask, judged[0].reply.reason)
-        if len(asks) == 1:
-            return judged[0]
-        return Judged(series.answered(each.reply for each in judged))
-
-    def _rule(self, ask: Check) -> Rule[Negotiation]:
-        """Return the rule that judges one signal."""
-        rule: Rule[Negotiation] = functools.partial(signals.check, ask, self._terms)
-        if self._entitlement is not None:
-            rule = entitled.checked(ask.user, rule)
-        return holding.checked(ask, rule)
 
     async def _once(
         self, ask: OpenSession | EndSession, carry_out: Callable[[], Awaitable[PresenceReply]]

@@ -27,7 +27,7 @@ _MOST_KEYS: Final = 512
 _ROSTER: Final = 256 * 1024
 """A pattern: the default limit of a room is 1,000 members, at 100 to 250 bytes each."""
 
-_KINDS: Final = {"pair": 64 * 1024, "user": 16 * 1024, "held": 2048}
+_KINDS: Final = {"pair": 64 * 1024, "user": 16 * 1024, "standing": 16 * 1024, "held": 2048}
 """A key of this kind. A pair has less, but for users with very long ids; 128 held frames have 128 KiB. A
 user has so much in 100 rooms with the longest names, and many such users may be listed at once."""
 

@@ -135,7 +135,7 @@ def _change(
     session, member = record.session, record.rooms.get(room)
     status: Literal["online", "away"] = "away" if session.status == "away" else "online"
     since = at if member is None else member.since
-    return RoomChange(kind, revision, session.id, status, record.voice, since)
+    return RoomChange(kind, revision, session.id, status, record.voice, since, in_call=session.in_call)
 
 
 def _departure(effect: MemberWent, record: User, revision: int) -> RoomChange:

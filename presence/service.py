@@ -24,7 +24,14 @@ from tieline.wire.checks import UNREADABLE
 from tieline.wire.envelope import COMMAND_OF, Candidate
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Outdated, Refused, SessionGone
-from tieline.wire.internal.directions import OPERATIONS, PresenceReply, PresenceRequest, RouterRequest
+from tieline.wire.internal.backend import CloseRoom, CountAll, ListRooms, LookAtRoom, MessageRoom
+from tieline.wire.internal.directions import (
+    OPERATIONS,
+    BackendRequest,
+    PresenceReply,
+    PresenceRequest,
+    RouterRequest,
+)
 from tieline.wire.internal.sessions import FindReplaced, KeepLease
 from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import Subjects
@@ -41,6 +48,13 @@ JUDGED_AT_ONCE: Final = PoolSize(under_way=16, of_one=8)
 """Of the signals that write (offers, answers, hang-ups). When hundreds call one another at one moment, an
 iteration of the event loop must not have hundreds of them in it, for which everybody else waits: who comes
 in, and the candidates of calls. Of two or three round trips of a millisecond each, so many use up a core."""
+
+OF_BACKEND: Final = PoolSize(under_way=32, of_one=8)
+"""Of what the backend asks. An order may wait for a gateway, which may ask presence itself: so they never
+take the places of others. Of looks at all rooms there are eight at once at most."""
+
+OfNoUser = CloseRoom | MessageRoom | LookAtRoom | ListRooms | CountAll
+"""What the backend asks of a room, or of all."""
 
 _LIGHT: Final = COMMAND_OF[Candidate]
 
@@ -62,11 +76,13 @@ class PresenceService:
         operations: Operations,
         size: PoolSize = SIZE,
         judged_at_once: PoolSize = JUDGED_AT_ONCE,
+        of_backend: PoolSize = OF_BACKEND,
     ) -> None:
         self._broker = broker
-        self._may_answer = {who: subjects.reply_to(who) for who in ("gateway", "router")}
+        self._may_answer = {who: subjects.reply_to(who) for who in ("api", "gateway", "router")}
         self._pool = Pool(tasks, size)
         self._judging = Pool(tasks, judged_at_once)
+        self._ordering = Pool(tasks, of_backend)
         self._operations = operations
         self._tally = Tally(_log)
         self._unreadable = Unreadable(_log, self._tally)
@@ -84,14 +100,14 @@ class PresenceService:
             metrics.PRESENCE_REQUESTS.labels(op, "failed").inc()
             self._tally.note(logging.ERROR, _MISDIRECTED, op, "", op=op)
             return
-        asks = "router" if isinstance(request, RouterRequest) else "gateway"
+        asks = _asker(request)
         if not self._may_answer[asks](message.reply):
             metrics.PRESENCE_REQUESTS.labels(op, "failed").inc()
             self._unreadable.note("request", f"to be answered on {message.reply!r}", _UNREADABLE)
             return
         job = functools.partial(self._answer, request, op, message.reply)
         is_heavy = isinstance(request, Check) and request.cmd != _LIGHT
-        pool = self._judging if is_heavy else self._pool
+        pool = self._judging if is_heavy else self._ordering if asks == "api" else self._pool
         pool.submit(_owner(request, op), message.reply, job, len(message.data), patience_of(message))
 
     async def _answer(self, request: PresenceRequest, op: str, asker: str) -> None:
@@ -109,9 +125,16 @@ class PresenceService:
                     await afterwards()
 
 
+def _asker(request: PresenceRequest) -> str:
+    """Name the service that may ask this, and is answered."""
+    if isinstance(request, BackendRequest):
+        return "api"
+    return "router" if isinstance(request, RouterRequest) else "gateway"
+
+
 def _owner(request: PresenceRequest, op: str) -> str:
-    """Name who has its turn with a request: the user whom it is about, or all gateways together."""
-    if isinstance(request, KeepLease | FindReplaced):
+    """Name who has its turn with a request: the user whom it is about, or all who ask that together."""
+    if isinstance(request, KeepLease | FindReplaced | OfNoUser):
         return f"\0{op}"  # no user is called so
     return request.user
 

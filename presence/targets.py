@@ -1,4 +1,4 @@
-"""What the loop of `presence.changes` changes: a user's record, or what two users negotiate.
+"""What `presence.change_loop` changes: a user's record, or what two users negotiate.
 
 How each is found among what was read, written, told of and settled. What becomes of it is decided by a rule
 (`presence.rules`); when each of these is done is the loop's.
@@ -10,11 +10,11 @@ from typing import Protocol
 
 import msgspec
 
-from presence.effects import NOTHING_TOLD, Effects, Told
+from presence.effects import NOTHING_TOLD, Effects, Told, last_notes
 from presence.records import Records, user_in
 from presence.rules import call_steps
 from presence.rules.change import Change, RecordT
-from presence.rules.effects import RemoveNote, is_cheap
+from presence.rules.effects import is_cheap
 from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.user import User, stamped
 from presence.store import Record
@@ -91,7 +91,7 @@ class UserRecord:
 
         That note, and what is cheap, the record forgets by its next write only.
         """
-        kept = tuple(effect for effect in record.pending if isinstance(effect, RemoveNote) and effect.last)
+        kept = last_notes(record)
         if forget and not all(is_cheap(effect) or effect in kept for effect in record.pending):
             settled = stamped(msgspec.structs.replace(record, pending=kept), revision)
             await self._records.write_user(self.key, settled, revision, confirm=False)

@@ -1,7 +1,8 @@
 """Route signals: ask presence, deliver what it says, answer the gateway.
 
 A signal that cannot be judged now stays unanswered: the gateway sends it again, and any router may get it.
-How a frame is published is in `relay`; the permissions cached between questions are in `grants`.
+How presence is asked is in `checking`, how a frame is published in `relay`; the permissions cached between
+questions are in `grants`.
 """
 
 import asyncio
@@ -11,12 +12,12 @@ import time
 from typing import Final
 
 from router.answering import UNANSWERED, Answer, PackAnswers, tell
+from router.checking import Checking
 from router.grants import Grant, Grants
 from router.parcels import RELAYED, Outcome, Parcel, Telling, parcels_of
 from router.relay import NotStored, Relaying
 from router.stored import Release
 from tieline import metrics
-from tieline.runtime.answers import Asking
 from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.guard import Guard, bug_guard
 from tieline.runtime.message import Message
@@ -26,18 +27,14 @@ from tieline.runtime.tally import Tally
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire.checks import UNREADABLE
 from tieline.wire.digests import digest
-from tieline.wire.envelope import COMMAND_OF, Candidate
+from tieline.wire.envelope import COMMAND_OF, Candidate, Info
 from tieline.wire.heads import is_from
 from tieline.wire.ids import UserId
 from tieline.wire.internal import codec
-from tieline.wire.internal.answers import Refused, SessionGone
-from tieline.wire.internal.directions import OPERATIONS, RouterReply
-from tieline.wire.internal.signals import Accepted, Answers, Check, Relay, Signal, Verdict, Verdicts
+from tieline.wire.internal.answers import Refused
+from tieline.wire.internal.directions import RouterReply
+from tieline.wire.internal.signals import Accepted, Answers, Relay, Signal, Verdict
 from tieline.wire.subjects import Subjects, identifier
-
-CHECK_PATIENCE_S: Final = 3.0
-"""For presence's verdict: less than the 5 s for which the gateway asks, so that its next attempt, and not
-this one, is the one that is answered late."""
 
 SIZE: Final = PoolSize(under_way=1024, of_one=16)
 """What presence is asked about at once: a router only waits for it, and for the mailbox. The gateway handles
@@ -52,6 +49,7 @@ WAIT_S: Final = 2.0
 5 s is needed for the verdict."""
 
 _CANDIDATE: Final = COMMAND_OF[Candidate]
+_UNREMEMBERED: Final = (_CANDIDATE, COMMAND_OF[Info])
 _HELD: Final = Accepted("held")
 _UNREADABLE: Final = "signals refused: of another version, or none"
 
@@ -72,7 +70,7 @@ class RouterService:
         judged_at_once: PoolSize = JUDGED_AT_ONCE,
     ) -> None:
         self._broker = broker
-        self._asking = Asking(requests)
+        self._checking = Checking(requests, subjects)
         self._subjects = subjects
         self._tasks = tasks
         self._is_gateways = subjects.reply_to("gateway")
@@ -183,7 +181,7 @@ class RouterService:
         with _guard(cmd):
             try:
                 carried = self._relaying.carried(signal.user, signal.to)
-                verdicts = await self._ask_presence(signal, cmd, carried)
+                verdicts = await self._checking.verdicts(signal, cmd, carried)
                 now = time.monotonic()
                 told, is_all = await self._carry_out(signal, cmd, verdicts, carried)
                 if is_all:
@@ -204,36 +202,6 @@ class RouterService:
         else:
             answer(answers[0])
 
-    async def _ask_presence(
-        self, signal: Signal, cmd: str, carried: tuple[Release, ...]
-    ) -> tuple[Verdict, ...]:
-        """Ask what is to become of a signal, and of those that follow it; an older presence looks at one."""
-        is_candidate = cmd == _CANDIDATE
-        check = Check(
-            signal.user,
-            signal.session,
-            signal.to,
-            cmd,
-            digest(signal.frame),
-            signal.frame if is_candidate else b"",
-            signal.call,
-            connection=signal.connection,
-            carried=carried,
-            at=signal.at,
-            then=signal.then if is_candidate else (),
-        )
-        with metrics.CHECK_SECONDS.time():
-            verdict = await self._asking.ask(
-                self._subjects.presence(OPERATIONS[Check]),
-                codec.encode(check),
-                functools.partial(codec.read_answer, check),
-                CHECK_PATIENCE_S,
-            )
-        if isinstance(verdict, Verdicts):
-            return verdict.verdicts
-        assert isinstance(verdict, Relay | Refused | SessionGone)  # nothing else answers a check
-        return (verdict,)
-
     async def _carry_out(
         self, signal: Signal, cmd: str, verdicts: tuple[Verdict, ...], carried: tuple[Release, ...]
     ) -> tuple[list[RouterReply], bool]:
@@ -242,7 +210,10 @@ class RouterService:
         releases: list[Release] = []
         for frame, verdict in zip((signal.frame, *signal.then), verdicts, strict=False):
             if isinstance(verdict, Relay):
-                telling.add(Accepted(verdict.ack, 0, verdict.call), parcels_of(verdict, frame))
+                accepted = Accepted(
+                    verdict.ack, call=verdict.call, target=verdict.target, tells=verdict.tells
+                )
+                telling.add(accepted, parcels_of(verdict, frame))
                 releases += verdict.releases
             elif isinstance(verdict, Refused) and await self._is_retry(signal.to, frame, cmd):
                 telling.add(RELAYED)
@@ -256,12 +227,12 @@ class RouterService:
         return telling.after(done), is_all
 
     async def _is_retry(self, to: UserId, frame: bytes, cmd: str) -> bool:
-        """Whether a refused candidate was relayed before its call ended: then it is a retry, answered as one.
+        """Whether what is refused was relayed before its call ended: then it is a retry, answered as one.
 
-        Presence remembers the signals that change a negotiation; a candidate of an established one changes
-        nothing, and only the mailbox has had it.
+        Presence remembers the signals that change a negotiation; a candidate of an established one, and what
+        an end of a call says of itself, changes nothing, and only the mailbox has had it.
         """
-        return cmd == _CANDIDATE and await self._relaying.was_stored(to, frame)
+        return cmd in _UNREMEMBERED and await self._relaying.was_stored(to, frame)
 
 
 def _guard(cmd: str) -> Guard:

@@ -22,6 +22,7 @@ _RELAY_BUCKETS: Final = (
 )  # fmt: skip
 
 _ANSWER_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
+_WEBHOOK_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """People answer in seconds, machines in less; an offer waits a minute unless an operator says otherwise."""
 
 _CODES: Final = frozenset({*map(int, CloseCode), 1005, 1006})
@@ -253,6 +254,38 @@ EVENTS_TOLD = _counter(
     "Events given to the stream of events, by outcome (told: it has them; failed: it did not take them, and "
     "is given them again; lost: too many waited for it).",
     outcome=("told", "failed", "lost"),
+)
+WEBHOOK_DELIVERIES = _counter(
+    "tieline_webhook_deliveries_total",
+    "Deliveries to endpoints, by outcome (taken: answered with 2xx; refused: with another status; "
+    "redirected: that is not followed; timeout; unreachable; forbidden: not an address of the internet; "
+    "garbage: no HTTP).",
+    outcome=("taken", "refused", "redirected", "timeout", "unreachable", "forbidden", "garbage"),
+)
+WEBHOOK_EVENTS = _counter(
+    "tieline_webhook_events_total",
+    "Events that endpoints are done with, by outcome (taken; dead: not taken in all their time; lost: gone "
+    "from the stream before they were told).",
+    outcome=("taken", "dead", "lost"),
+)
+WEBHOOK_SECONDS = Histogram(
+    "tieline_webhook_seconds",
+    "Seconds that one delivery to an endpoint took.",
+    registry=REGISTRY,
+    buckets=_WEBHOOK_BUCKETS,
+)
+WEBHOOK_ENDPOINTS = Gauge(
+    "tieline_webhook_endpoints", "Endpoints that this worker serves.", registry=REGISTRY
+)
+WEBHOOK_WAITING = Gauge(
+    "tieline_webhook_waiting",
+    "Events that wait in this worker for its endpoints; more may wait in the stream.",
+    registry=REGISTRY,
+)
+WEBHOOK_OLDEST_SECONDS = Gauge(
+    "tieline_webhook_oldest_seconds",
+    "For how long the oldest of those has waited, in seconds.",
+    registry=REGISTRY,
 )
 
 # Looking a series up costs more than counting: what every frame passes is looked up once.

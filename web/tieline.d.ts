@@ -6,6 +6,8 @@ export interface Member {
   /** Whether this user may ring others. With a server of version 0.1 true of whoever joined after us, until `members` is asked. */
   voice: boolean;
   joinedAt: number;
+  /** In a call, and its client says so (`showCalls`). */
+  inCall?: boolean;
 }
 
 export interface Options {
@@ -16,6 +18,8 @@ export interface Options {
   token: string | (() => string | Promise<string>);
   /** Calls at a time; a caller beyond that hears `busy`. Default 1. Voice rooms count, too, also one with nobody else in it. */
   maxCalls?: number;
+  /** Whether the members of one's rooms see that one is in a call (`inCall`). Default false. */
+  showCalls?: boolean;
   /** Whether what the other says is played. Default true; else play `call.remote` yourself. */
   play?: boolean;
   /** The constraints of every microphone that is opened, such as `{ noiseSuppression: false }`. Default true. */
@@ -99,7 +103,7 @@ declare class Target<Events> extends EventTarget {
 
 export interface Signal {
   direction: 'out' | 'ack' | 'in';
-  cmd: 'WEBRTC_OFFER' | 'WEBRTC_ANSWER' | 'WEBRTC_ICE_CANDIDATE' | 'WEBRTC_HANGUP';
+  cmd: 'WEBRTC_OFFER' | 'WEBRTC_ANSWER' | 'WEBRTC_ICE_CANDIDATE' | 'WEBRTC_HANGUP' | 'WEBRTC_INFO';
   peer: string;
   data: unknown;
   /** When, as performance.now() counts. */
@@ -109,6 +113,16 @@ export interface Signal {
   ms?: number;
 }
 
+export interface Missed {
+  peer: string;
+  /** `busy`: we were in another call, and it did not ring; else how the call has ended. */
+  reason: EndReason;
+  /** The one that rang; null if none did. */
+  call: Call | null;
+  /** When it was over, in Unix milliseconds. */
+  at: number;
+}
+
 /** checking: nothing has been heard from the server for some 12 s, and an answer is waited for. */
 export type ClientState = 'connected' | 'checking' | 'reconnecting' | 'closed';
 
@@ -116,6 +130,8 @@ export interface ClientEvents {
   state: ClientState;
   /** Somebody rings: `accept` or `decline`. */
   call: Call;
+  /** Somebody has rung, and nobody has accepted or declined it here. */
+  missed: Missed;
   /** The members of a room have changed, or their status. Changes that come together are one event. */
   roster: { room: string; members: Member[] };
   /** The connection is lost, and being made again. */
@@ -129,6 +145,7 @@ export interface ClientEvents {
   /** Something that nobody waits for has failed; NO_TOKEN and UNUSABLE_TOKEN once for each connection that is lost. */
   error: TielineError;
   /** The token is about to expire. With a function as `token` nothing needs to be done. */
+  message: { room?: string; data: unknown };
   tokenexpiring: { expiresAt: number };
   /** What others say is heard, or the browser plays nothing before a click or a key: then it is played, or by `playSound`. */
   sound: 'playing' | 'blocked';
@@ -175,7 +192,7 @@ export interface DeviceEvents {
   /** Something was plugged in or out. */
   change: DeviceList;
   /** Another one is used: it was chosen, the one before has gone, or it is back. `device` is null without a microphone, and for the speaker that the browser chooses. */
-  switched: { kind: 'microphone' | 'speaker'; why: 'chosen' | 'gone' | 'back'; device: MediaDeviceInfo | null };
+  switched: { kind: 'microphone' | 'speaker'; why: 'chosen' | 'gone' | 'back'; device: { deviceId: string; label: string } | null };
   /** There was no camera to begin a call with. */
   error: Error;
 }
@@ -188,6 +205,7 @@ export class Devices extends Target<DeviceEvents> {
   readonly speaker: string;
   /** The constraints of what is opened from now on; `useMicrophone(devices.microphone)` opens it anew. */
   audio: boolean | MediaTrackConstraints;
+  /** Firefox answers only when somebody looks at the page. */
   list(): Promise<DeviceList>;
   /** Open the microphone, for a look at it before a call, whose `stream` it may become; it follows `useMicrophone`. */
   open(options?: { audio?: boolean | MediaTrackConstraints; video?: boolean | MediaTrackConstraints }): Promise<MediaStream>;
@@ -214,7 +232,11 @@ export interface Showing {
 
 export type Quality = 'good' | 'poor' | 'lost';
 
-export type CallState = 'ringing' | 'connecting' | 'connected' | 'interrupted' | 'ended';
+/**
+ * calling: it does not ring there yet; waiting: the other is away, and rung when back; ringing: there, or here. With a server or
+ * a client of version 0.1 a call rings as soon as the server has it.
+ */
+export type CallState = 'calling' | 'waiting' | 'ringing' | 'connecting' | 'connected' | 'interrupted' | 'ended';
 
 export type TrackKind = 'microphone' | 'camera' | 'screen';
 
@@ -233,6 +255,8 @@ export interface CallEvents {
   /** Whether the other speaks has changed. */
   speaking: boolean;
   ended: { reason: EndReason; by: 'me' | 'peer' | 'server' };
+  /** Whether the other is muted, as its client says, has changed. */
+  peermuted: boolean;
   /** Also: the browser does not play sound before somebody has clicked (NotAllowedError). */
   error: Error;
 }
@@ -257,6 +281,8 @@ export class Call extends Target<CallEvents> {
   readonly pc: RTCPeerConnection | null;
   /** Whether no sound of ours is sent, or will be. */
   readonly muted: boolean;
+  /** The same of the other, as its client says; false with one of version 0.1. */
+  readonly peerMuted: boolean;
   /** What the other has sent with the call, or with the answer to it. It is for you to look whether it is what you expect. */
   readonly metadata: unknown;
   /** Null until the call is connected. */

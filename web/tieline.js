@@ -47,12 +47,14 @@ const LEVEL_MS = 200; // between two looks at whether the other speaks
 const SPEECH = 0.02; // of the loudest there is, 34 dB below it: a voice is louder, a quiet room is not
 const SILENCE_MS = 600; // so long a pause is no end of speaking
 const FULL_BYTES = 1 << 20; // of messages in a call that wait for the line: more are sent when a quarter is left
+const PARTED_MS = 1_000; // for the server to say that a call is over because no room is shared any more
 const MAX_REASON = 200; // characters of the reason for a hangup: a frame that is too long tells the other nothing
 
-const SIGNALS = new Set(['WEBRTC_OFFER', 'WEBRTC_ANSWER', 'WEBRTC_ICE_CANDIDATE', 'WEBRTC_HANGUP']);
-const [OFFER, ANSWER, CANDIDATE, HANGUP] = SIGNALS;
+const SIGNALS = new Set(['WEBRTC_OFFER', 'WEBRTC_ANSWER', 'WEBRTC_ICE_CANDIDATE', 'WEBRTC_HANGUP', 'WEBRTC_INFO']);
+const [OFFER, ANSWER, CANDIDATE, HANGUP, INFO] = SIGNALS;
+const OPEN = new Set(['calling', 'waiting', 'ringing']); // states of a call that nobody has accepted yet
 const CHANGES = { MEMBER_JOINED: 'joined', MEMBER_LEFT: 'left', MEMBER_UPDATED: 'updated' }; // of one member
-const EVENTS = new Set([...Object.keys(CHANGES), 'ROOM_CHANGED', 'TOKEN_EXPIRING', 'RECONNECT']);
+const EVENTS = new Set([...Object.keys(CHANGES), 'ROOM_CHANGED', 'MESSAGE', 'TOKEN_EXPIRING', 'RECONNECT']);
 const WRONGLY_SPOKEN = new Set([1000, 1002, 1003, 1007, 1009]); // close codes below 4000 that are final
 const TRY_AGAIN = new Set(['INTERNAL', 'RATE_LIMITED']); // refusals after which the same frame may succeed
 const NO_MICROPHONE = new Set([ // names of errors of getUserMedia
@@ -80,7 +82,8 @@ const changeIn = (cmd, { userId, status = 'online', ...data }) => (
 const apply = (members, { joined = [], left = [], updated = [] }) => {
   for (const { userId } of left) members.delete(userId);
   for (const member of [...joined, ...updated]) {
-    const known = members.get(member.userId) ?? { joinedAt: Date.now(), voice: true };
+    const isWhole = 'joinedAt' in member; // as a list has it
+    const known = (!isWhole && members.get(member.userId)) || { joinedAt: Date.now(), voice: true };
     members.set(member.userId, { ...known, ...member });
   }
 };
@@ -213,19 +216,23 @@ export class Devices extends EventTarget {
   #lost = new Set(); // of these, those whose microphone has gone
   #isElsewhere = { microphone: false, speaker: false }; // the one that was chosen has gone, another is used
   #queue = Promise.resolve(); // one change after the other
+  #known = []; // the devices of the last list
 
   /** `audio` are the constraints of every microphone; `calls()` those that there are. */
   constructor(audio, calls, signal) {
     super();
     this.audio = audio;
     this.#calls = calls;
-    const look = () => this.#next(() => this.#look());
+    const look = () => this.list().then((devices) => this.#next(() => this.#look(devices))).catch(() => {});
     globalThis.navigator?.mediaDevices?.addEventListener?.('devicechange', look, { signal });
   }
 
-  /** All that there are. Before the page may use a microphone a browser keeps their names and ids to itself. */
+  /**
+   * All that there are. Before the page may use a microphone a browser keeps their names and ids to itself, and Firefox
+   * says nothing as long as nobody looks at the page: nothing here waits for it.
+   */
   async list() {
-    const all = await media().enumerateDevices();
+    const all = this.#known = await media().enumerateDevices();
     const of = (wanted) => all.filter(({ kind }) => kind === wanted);
     return { microphones: of('audioinput'), speakers: of('audiooutput'), cameras: of('videoinput') };
   }
@@ -269,7 +276,7 @@ export class Devices extends EventTarget {
       await this.#reopen(streams, id && { exact: id });
       this.microphone = id;
       this.#isElsewhere.microphone = false;
-      await this.#tell('microphone', 'chosen');
+      this.#tell('microphone', 'chosen');
     });
   }
 
@@ -282,7 +289,7 @@ export class Devices extends EventTarget {
       this.speaker = id;
       this.#isElsewhere.speaker = false;
       await this.#sink(id);
-      await this.#tell('speaker', 'chosen');
+      this.#tell('speaker', 'chosen');
     });
   }
 
@@ -318,7 +325,7 @@ export class Devices extends EventTarget {
     this.#lost.add(stream);
     this.#isElsewhere.microphone = true;
     await this.#reopen([stream], '').catch(() => {});
-    await this.#tell('microphone', 'gone');
+    this.#tell('microphone', 'gone');
   }
 
   /** Open a microphone for each of these, and then use them; if one fails nothing changes. */
@@ -333,29 +340,26 @@ export class Devices extends EventTarget {
       opened.forEach(stop);
       throw error;
     }
-    streams.forEach((stream, index) => this.#swap(stream, opened[index]));
+    await Promise.all(streams.map((stream, index) => this.#swap(stream, opened[index])));
   }
 
-  #swap(stream, opened) {
+  async #swap(stream, opened) {
     if (!this.#streams.has(stream)) return stop(opened); // closed meanwhile
     const [track] = opened.getAudioTracks();
     const old = stream.getAudioTracks();
     track.enabled = old.every(({ enabled }) => enabled);
     stream.addTrack(track);
-    for (const sender of this.#calls().flatMap(({ pc }) => pc?.getSenders() ?? [])) {
-      if (old.includes(sender.track)) sender.replaceTrack(track).catch(() => {}); // the call has just ended
-    }
-    for (const one of old) {
-      stream.removeTrack(one);
-      one.stop();
-    }
+    for (const one of old) stream.removeTrack(one);
     this.#lost.delete(stream);
     this.#attend(stream);
+    const senders = this.#calls().flatMap(({ pc }) => pc?.getSenders() ?? []);
+    const using = senders.filter((sender) => old.includes(sender.track));
+    await Promise.allSettled(using.map((sender) => sender.replaceTrack(track))); // it fails where the call has ended
+    for (const one of old) one.stop();
   }
 
   /** Something was plugged in or out. What was chosen and is back is used again. */
-  async #look() {
-    const devices = await this.list();
+  async #look(devices) {
     const { microphones, speakers } = devices;
     const has = (list, id) => list.some(({ deviceId }) => deviceId === id);
     emit(this, 'change', devices);
@@ -363,7 +367,7 @@ export class Devices extends EventTarget {
     if (this.#isElsewhere.microphone && has(microphones, this.microphone)) {
       await this.#reopen(live, { exact: this.microphone }).then(() => {
         this.#isElsewhere.microphone = false;
-        return this.#tell('microphone', 'back');
+        this.#tell('microphone', 'back');
       }, () => {});
     }
     if (this.#lost.size > 0) {
@@ -373,16 +377,17 @@ export class Devices extends EventTarget {
     if (isAway === this.#isElsewhere.speaker) return;
     this.#isElsewhere.speaker = isAway;
     await this.#sink(isAway ? '' : this.speaker);
-    await this.#tell('speaker', isAway ? 'gone' : 'back');
+    this.#tell('speaker', isAway ? 'gone' : 'back');
   }
 
   /** Say what is used now; null: no microphone, or the speaker that the browser chooses. */
-  async #tell(kind, why) {
+  #tell(kind, why) {
     const tracks = [...this.#streams.keys()].flatMap((stream) => stream.getAudioTracks());
-    const used = tracks.find(({ readyState }) => readyState === 'live')?.getSettings().deviceId;
-    const isNone = this.#isElsewhere[kind];
-    const id = kind === 'speaker' ? !isNone && this.speaker : used ?? (!isNone && this.microphone);
-    const device = (await this.list())[`${kind}s`].find(({ deviceId }) => deviceId === id) ?? null;
+    const used = tracks.find(({ readyState }) => readyState === 'live');
+    const id = this.#isElsewhere[kind] ? '' : this[kind];
+    const chosen = this.#known.find((device) => device.kind.startsWith('audio') && device.deviceId === id) ?? null;
+    const isUsed = kind === 'microphone' && used;
+    const device = isUsed ? { deviceId: used.getSettings().deviceId, label: used.label } : id ? chosen : null;
     emit(this, 'switched', { kind, why, device });
   }
 }
@@ -738,6 +743,8 @@ export class Client extends EventTarget {
   #refreshing = 0;
   #movedAt = -Infinity;
   #refreshedAt = -Infinity;
+  #shown = false; // whether the others see that we are in a call
+  #isShowing = false;
   #parted = new Set(); // users with whom no room was shared any more when one was left
   #unload = new AbortController();
   #clicks = null; // what waits for one, to play sound
@@ -813,8 +820,12 @@ export class Client extends EventTarget {
 
   /** Talk with everybody who enters the voice of this room; up to six. Its `entered` says how coming in went. */
   enterVoice(room, options = {}) {
-    const voice = this.#voices.get(room) ?? new Voice(this, room, options, () => this.#voices.delete(room));
+    const voice = this.#voices.get(room) ?? new Voice(this, room, options, () => {
+      this.#voices.delete(room);
+      this._showCall();
+    });
     this.#voices.set(room, voice);
+    this._showCall();
     return voice;
   }
 
@@ -861,7 +872,7 @@ export class Client extends EventTarget {
   }
 
   /**
-   * Send one of the four WEBRTC messages: after the ack of the description before it, which it must not overtake.
+   * Send one of the WEBRTC messages: after the ack of the description before it, which it must not overtake.
    * By then it is known what the server calls the call that it is about; the ack of an offer says so, and that of a
    * hangup which call it has ended.
    */
@@ -875,7 +886,7 @@ export class Client extends EventTarget {
       return this.#connection.ask(cmd, { from: this.userId, to, call: call?.callId ?? undefined, data });
     }).then((answer) => {
       const callId = this._namesCalls ? answer.call : null;
-      if (cmd === OFFER) call._settled(callId);
+      if (cmd === OFFER) call._settled(callId, answer);
       if (cmd === HANGUP) call._know?.(callId);
       return answer;
     });
@@ -894,6 +905,20 @@ export class Client extends EventTarget {
     const other = this.calls.get(call.peer);
     if (other?.callId === call.callId) other._end(call.reason, 'me');
   }
+
+  /** Let the members of our rooms see whether we are in a call, if the application wants that: the last word counts. */
+  _showCall() {
+    const inCall = this.#voices.size > 0 || [...this.calls.values()].some(({ state }) => !OPEN.has(state));
+    if (!this.#options.showCalls || this.closed || this.#isShowing || inCall === this.#shown) return;
+    [this.#isShowing, this.#shown] = [true, inCall];
+    this.#connection.ask('STATUS', { inCall }).catch(() => {}).then(() => { // refused: by an older server
+      this.#isShowing = false;
+      this._showCall();
+    });
+  }
+
+  /** Somebody has rung, and nobody has accepted or declined it here. */
+  _missed(peer, reason, call = null) { emit(this, 'missed', { peer, reason, call, at: Date.now() }); }
 
   /** The network has changed, or may have: look whether the line still works, and for other paths; not all the time. */
   #moved() {
@@ -970,6 +995,7 @@ export class Client extends EventTarget {
       for (const voice of [...this.#voices.values()]) voice.leave();
     }
     if (type === 'reset') {
+      this.#shown = false;
       this.#ice = null; // away for so long, who knows whether they still hold
       this.#return();
     }
@@ -1007,22 +1033,32 @@ export class Client extends EventTarget {
     return this.#tellOf(room);
   }
 
+  /** When two leave two rooms at once, and meet in none then, the server tells one of them alone that the call is over. */
+  #partLater(peer) {
+    const call = this.calls.get(peer);
+    if (!call) return;
+    setTimeout(() => this.calls.get(peer) === call && !this.#shares(peer) && call.hangup('left'), PARTED_MS);
+  }
+
   #hear({ cmd, data }) {
     if (SIGNALS.has(cmd)) return this.#hearSignal(cmd, data.from, data.data, this._namesCalls ? data.call : undefined);
     if (cmd === 'TOKEN_EXPIRING') return this.#refreshToken(data);
     if (cmd === 'RECONNECT') return;
+    if (cmd === 'MESSAGE') return emit(this, 'message', data); // { room, data }, of the application's backend
     if (!data.members) return this.#change(changeIn(cmd, data));
     this.#list(data.room, { data }).catch((error) => emit(this, 'error', error)); // we were away for too long
   }
 
   /** Take what has changed in a room. One that ends where our list does may be a change that came late to the server. */
   #change(change) {
-    const { room, number, left = [] } = change;
+    const { room, number, joined = [], left = [], updated = [] } = change;
     for (const listing of this.#listings) if (listing.room === room) listing.changes.push(change);
     const members = this.rooms.get(room);
     if (!members || number < this.#numbers.get(room)) return; // older than our list
     if (left.some(({ userId }) => userId === this.userId)) return this.#forget(room, undefined, true); // kicked
     apply(members, change);
+    for (const { userId } of left) this.#partLater(userId);
+    for (const { userId, status } of [...joined, ...updated]) this.calls.get(userId)?._isThere(status === 'online');
     this.#tellOf(room);
   }
 
@@ -1038,12 +1074,16 @@ export class Client extends EventTarget {
     const isBusy = this.calls.size + waiting.length >= this.#options.maxCalls;
     const isParted = this.#parted.has(peer) && !this.#shares(peer); // it was on its way when the room was left
     const no = isParted ? 'left' : !data.room ? isBusy && 'busy' : !voice ? 'absent' : voice._isFull && 'full';
-    if (no) return this._signal(HANGUP, peer, { reason: no, call: data.call }, { callId }).catch(() => {});
+    if (no) {
+      if (no === 'busy') this._missed(peer, no);
+      return this._signal(HANGUP, peer, { reason: no, call: data.call }, { callId }).catch(() => {});
+    }
     call = new Call(this, peer, { id: data.call, room: data.room, incoming: true });
     this.calls.set(peer, call);
     call._hear(cmd, data, callId);
-    if (voice) voice._admit(call);
-    else emit(this, 'call', call);
+    if (voice) return voice._admit(call);
+    call._sayRinging();
+    emit(this, 'call', call);
   }
 
   /** Get a newer token: at once, but not all the time where tokens live for a moment. */
@@ -1067,8 +1107,13 @@ export class Client extends EventTarget {
 
 /** One voice connection to one person: WebRTC's perfect negotiation over Tieline's four messages. */
 export class Call extends EventTarget {
-  /** ringing, connecting, connected, interrupted (the media stopped, ICE restarts) or ended. */
+  /**
+   * calling, waiting (the other is away), ringing (there, too), connecting, connected, interrupted (the media stopped,
+   * ICE restarts) or ended.
+   */
   state = 'ringing';
+  /** Whether the other says that none of its sound is sent. */
+  peerMuted = false;
   /** Why it ended: hangup, decline, busy, cancel, timeout, disconnected, failed, ... or the reason of a refusal. */
   reason = null;
   error = null;
@@ -1102,6 +1147,10 @@ export class Call extends EventTarget {
   #givingUp = 0;
   #ringing = 0;
   #isMuted = false;
+  #toldMuted = false; // what the other knows of that
+  #isTelling = false;
+  #isAccepted = false;
+  #peerTells = false; // its client says when it rings there
   #servers = null; // for ICE, those that are in use
   #shown = new Shown((kind, stream, old) => this.#show(stream, old));
   #screens = []; // the ids of the other's streams that are screens
@@ -1121,6 +1170,7 @@ export class Call extends EventTarget {
   constructor(client, peer, { id, room, incoming }) {
     super();
     Object.assign(this, { peer, id, room, incoming });
+    if (!incoming) this.state = 'calling';
     this.#client = client;
     this.#names = new Set([id]);
     this.#ringing = setTimeout(() => this.hangup('timeout'), BEGIN_MS);
@@ -1128,6 +1178,8 @@ export class Call extends EventTarget {
 
   /** Whose offer counts when two cross: that of the greater user id. The other withdraws its own. */
   get isPolite() { return isBefore(this.#client.userId, this.peer); }
+
+  get #isOpen() { return OPEN.has(this.state); }
 
   /** Whether all the sound that is sent is muted; before there is any, whether it will be. */
   get muted() {
@@ -1142,6 +1194,7 @@ export class Call extends EventTarget {
     const accepting = async () => {
       if (!this.incoming) no('it is for the other one to accept this call');
       live();
+      this.#isAccepted = true;
       await this._begin(options);
       live();
     };
@@ -1156,7 +1209,7 @@ export class Call extends EventTarget {
   /** End the call; resolves when the server knows. Without a reason, or with what is none, the state says which. */
   async hangup(why) {
     if (this.state === 'ended') return;
-    const usual = this.state !== 'ringing' ? 'hangup' : this.incoming ? 'decline' : 'cancel';
+    const usual = !this.#isOpen ? 'hangup' : this.incoming ? 'decline' : 'cancel';
     const reason = typeof why === 'string' && why !== '' ? why.slice(0, MAX_REASON) : usual;
     const isKnown = this.incoming || this.#hasOffered || this.#names.size > 1; // to the other
     const said = isKnown ? this.#sayEnd(reason) : Promise.resolve();
@@ -1168,7 +1221,21 @@ export class Call extends EventTarget {
   mute(isMuted = true, track = null) {
     if (!track) this.#isMuted = isMuted;
     for (const one of track ? [track] : this.#sounds()) one.enabled = !isMuted;
+    this._tellMuted();
   }
+
+  /** Let the other know whether we are muted, if it knows otherwise: the last word counts. */
+  _tellMuted() {
+    if (this.#isTelling || this.muted === this.#toldMuted || (!this.#hasOffered && this.#isOpen)) return;
+    this.#isTelling = true;
+    this.#inform({ muted: this.#toldMuted = this.muted }).then(() => {
+      this.#isTelling = false;
+      this._tellMuted();
+    });
+  }
+
+  /** Let the other know that it rings here. */
+  _sayRinging() { this.#inform({ ringing: true }); }
 
   /** Send one more track, a picture or another sound; the two ends negotiate anew. */
   addTrack(track, ...streams) {
@@ -1224,7 +1291,7 @@ export class Call extends EventTarget {
   /** Look for another path for the media: when it stopped, or the network has changed. */
   restart() {
     const { pc } = this;
-    if (!pc || this.state === 'ringing' || this.state === 'ended') return;
+    if (!pc || this.#isOpen || this.state === 'ended') return;
     const again = () => pc === this.pc && pc.signalingState !== 'closed' && pc.restartIce();
     this.#client.iceServers().then((iceServers) => this._useServers(iceServers)).then(again, again);
   }
@@ -1277,7 +1344,7 @@ export class Call extends EventTarget {
   _isOver(offer, callId) {
     if (offer.call !== undefined && this.#names.has(offer.call)) return false;
     const isOther = callId && this.callId && callId !== this.callId;
-    return isOther || (this.state !== 'ringing' && offer.call !== undefined);
+    return isOther || (!this.#isOpen && offer.call !== undefined);
   }
 
   /** Take what the other has sent. */
@@ -1294,6 +1361,7 @@ export class Call extends EventTarget {
       this.#ends.set(callId, data); // the ack of our offer says whether it is of this call
       return;
     }
+    if (cmd === INFO) return this.#isAbout(data) && this.#learn(data);
     if (cmd === HANGUP) {
       // What the server takes to be of this call has ended it, whatever the other means.
       const isMeant = this.#isOfServers(callId) || data.call === undefined || this.#names.has(data.call);
@@ -1301,6 +1369,7 @@ export class Call extends EventTarget {
       return;
     }
     if (cmd === OFFER) this.#names.add(data.call);
+    if (cmd !== CANDIDATE) this.#learn({ muted: data.muted });
     if (cmd === OFFER && !this.#isReady) {
       this.#offer = data;
       if (this.incoming) this.id = data.call;
@@ -1329,6 +1398,8 @@ export class Call extends EventTarget {
 
   _end(reason, by) {
     if (this.state === 'ended') return;
+    const isMissed = this.incoming && this.#isOpen && !this.#isAccepted && !this.room && reason !== 'replaced'
+      && (by === 'me' ? reason === 'timeout' : reason !== 'closed');
     this.reason = reason;
     this.#client._hasEnded(this);
     clearTimeout(this.#ringing);
@@ -1340,6 +1411,7 @@ export class Call extends EventTarget {
     if (this.audio) this.audio.srcObject = null;
     this.#become('ended');
     emit(this, 'ended', { reason, by });
+    if (isMissed) this.#client._missed(this.peer, reason, this);
   }
 
   /** Take one step of the negotiation after the other; none after the end. */
@@ -1496,6 +1568,25 @@ export class Call extends EventTarget {
     return this.#client._signal(HANGUP, this.peer, { reason, call: this.id }, this);
   }
 
+  /** Say how it is at this end. A server of version 0.1 does not know of that, and the other hears nothing. */
+  async #inform(what) {
+    if (this.#client._namesCalls) await this.#send(INFO, what).catch(() => {});
+  }
+
+  /** Take what the other says of its end. */
+  #learn({ ringing, muted }) {
+    if (ringing === true && !this.incoming && this.#isOpen) this.#become('ringing');
+    if (typeof muted !== 'boolean' || muted === this.peerMuted || this.state === 'ended') return;
+    this.peerMuted = muted;
+    emit(this, 'peermuted', muted);
+  }
+
+  /** Take what is known of whom we call: away; or there, where it rings when its client says so, if it is one that does. */
+  _isThere(isOnline) {
+    if (this.incoming || !this.#isOpen || !this.#isSettled || this.state === 'ringing') return;
+    this.#become(!isOnline ? 'waiting' : this.#peerTells ? 'calling' : 'ringing');
+  }
+
   #sounds() {
     const senders = this.pc?.getSenders() ?? [];
     const tracks = [...(this.local?.getTracks() ?? []), ...senders.flatMap(({ track }) => track ?? [])];
@@ -1514,19 +1605,23 @@ export class Call extends EventTarget {
     if (this.#ends.has(this.callId)) this._hear(HANGUP, this.#ends.get(this.callId), this.callId);
     else if (this.state === 'ended' && isNew && !this.#hasHungUp) this.#sayEnd('cancel').catch(() => {});
     if (this.state === 'ended') this.#client._hasEnded(this);
-    if (this.state !== 'ringing') return;
+    if (!this.#isOpen) return;
     clearTimeout(this.#ringing);
     this.#ringing = setTimeout(() => this.hangup('timeout'), this.#client._ringingMs);
   }
 
   /** Our offer is of the call that the server calls so, or was refused, and the other's counts. */
-  _settled(callId) {
+  _settled(callId, answer = null) {
     this.#isSettled = true;
+    if (answer) {
+      this.#peerTells = answer.tells === true;
+      this._isThere(answer.status !== 'away');
+    }
     const isVoid = this.#ends.has(this.#theirs) && callId !== this.#theirs; // that one is over, ours is not
     this._know(callId);
     if (!isVoid || this.state === 'ended') return;
     this.#offer = this.#ignored = null;
-    if (this.state !== 'ringing') this.hangup(); // we have answered it
+    if (!this.#isOpen) this.hangup(); // we have answered it
   }
 
   /** Whether the server has refused something because this call is over; then it is over here, too. */
@@ -1545,10 +1640,11 @@ export class Call extends EventTarget {
     this.#sendOffer();
   }
 
-  /** What goes with a description: what the application gives, the first time, and which streams are screens. */
+  /** What goes with a description: what the application gives at first, which streams are screens, and our mute. */
   #about(isFirst = !this._isAnswered) {
-    const { screen } = this.showing;
-    return { metadata: isFirst ? this.#given : undefined, screens: screen ? [screen.id] : undefined };
+    const { showing: { screen }, muted } = this;
+    this.#toldMuted = muted;
+    return { metadata: isFirst ? this.#given : undefined, screens: screen ? [screen.id] : undefined, muted };
   }
 
   #sendOffer() {
@@ -1564,7 +1660,7 @@ export class Call extends EventTarget {
   async #refused(error) {
     this.error = error;
     if (this.#isFinished(error)) return;
-    const isAnswered = this.state !== 'ringing';
+    const isAnswered = !this.#isOpen;
     this.#mayOffer = error.reason !== 'NO_VOICE_PERMISSION';
     if (!this.#ignored && (!isAnswered || this.#mayOffer)) return this._end(error.reason, 'server');
     if (this.pc.signalingState === 'have-local-offer') await this.pc.setLocalDescription({ type: 'rollback' });
@@ -1574,7 +1670,7 @@ export class Call extends EventTarget {
 
   async #agree(offer) {
     const hasCrossed = this.pc.signalingState !== 'stable';
-    const isFirst = this.state === 'ringing';
+    const isFirst = this.#isOpen;
     if (hasCrossed && !this.isPolite) {
       this.#ignored = offer; // ours counts
       return;
@@ -1627,7 +1723,7 @@ export class Call extends EventTarget {
   #isAbout({ call }) { return call === undefined || call === this.id; }
 
   #answered() {
-    if (this.state !== 'ringing') return;
+    if (!this.#isOpen) return;
     this.#become('connecting');
     this.#giveUpLater();
   }
@@ -1645,7 +1741,7 @@ export class Call extends EventTarget {
       const patienceMs = (state === 'failed' ? 0 : INTERRUPTED_MS) + (this.isPolite ? YIELD_MS : 0);
       this.#restarting = setTimeout(() => this.restart(), patienceMs);
       this.#giveUpLater();
-    } else if (state === 'connecting' && this.state !== 'ringing') {
+    } else if (state === 'connecting' && !this.#isOpen) {
       this.#giveUpLater();
     }
   }
@@ -1684,8 +1780,9 @@ export class Call extends EventTarget {
 
   #become(state) {
     if (this.state === state) return;
-    clearTimeout(this.#ringing);
+    if (!OPEN.has(state)) clearTimeout(this.#ringing);
     this.state = state;
+    this.#client._showCall();
     this.#sample();
     this.#listen();
     emit(this, 'state', state);
@@ -1697,7 +1794,7 @@ export class Call extends EventTarget {
     this.error = error;
     emit(this, 'error', error);
     const isMicrophone = !this.local && (NO_MICROPHONE.has(error?.name) || error?.reason === 'NO_MICROPHONE');
-    if (this.state === 'ringing') this.hangup(isMicrophone ? 'no-microphone' : error?.reason ?? 'failed');
+    if (this.#isOpen) this.hangup(isMicrophone ? 'no-microphone' : error?.reason ?? 'failed');
   }
 }
 
@@ -1735,7 +1832,7 @@ export class Voice extends EventTarget {
 
   /** Whether nobody else can come in. Whom we ring may be somebody who is not in the voice. */
   get _isFull() {
-    return this.calls.filter(({ incoming, state }) => incoming || state !== 'ringing').length >= VOICE_MEMBERS - 1;
+    return this.calls.filter(({ incoming, state }) => incoming || !OPEN.has(state)).length >= VOICE_MEMBERS - 1;
   }
 
   /** End these calls, and no others. */
@@ -1745,6 +1842,7 @@ export class Voice extends EventTarget {
   async mute(isMuted = true) {
     this.#isMuted = isMuted;
     for (const track of this.local?.getAudioTracks() ?? []) track.enabled = !isMuted;
+    for (const call of this.calls) call._tellMuted();
   }
 
   /** Show one's camera, or share the screen, to all who are in the voice, and to those who come: as in a `Call`. */

@@ -378,6 +378,48 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             [Query(_rate("tieline_timers_fired_total", "kind"), "{{kind}}")],
         ),
     ],
+    "Events and webhooks": [
+        Chart(
+            "Told to the stream",
+            "Events that presence gave to the stream of events, where that is on.",
+            "ops",
+            [Query(_rate("tieline_events_told_total", "outcome"), "{{outcome}}")],
+        ),
+        Chart(
+            "Deliveries",
+            "To all endpoints, by what became of them; those that were not taken are tried again for hours.",
+            "ops",
+            [Query(_rate("tieline_webhook_deliveries_total", "outcome"), "{{outcome}}")],
+            "stack",
+        ),
+        Chart(
+            "Events done with",
+            "dead: kept as dead letters. lost: gone from the stream before they were told.",
+            "ops",
+            [Query(_rate("tieline_webhook_events_total", "outcome"), "{{outcome}}")],
+        ),
+        Chart(
+            "Endpoints and what waits",
+            "All workers together.",
+            "short",
+            [
+                Query("sum(tieline_webhook_endpoints)", "endpoints"),
+                Query("sum(tieline_webhook_waiting)", "events that wait"),
+            ],
+        ),
+        Chart(
+            "Oldest event that waits",
+            "Of the endpoint that is most behind.",
+            "s",
+            [Query("max(tieline_webhook_oldest_seconds)", "oldest")],
+        ),
+        Chart(
+            "Time of a delivery",
+            "From sending to the receiver's answer.",
+            "s",
+            _quantiles("tieline_webhook_seconds"),
+        ),
+    ],
     "NATS": [
         Chart(
             "Connected",

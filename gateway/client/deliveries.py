@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from gateway.client.duplicates import Duplicates
 from gateway.client.frames import Framed
+from gateway.client.mail import Place
 from gateway.client.outbox import MAX_WAITING_BYTES
 from tieline import metrics
 
@@ -48,6 +49,14 @@ class Missed(NamedTuple):
     """The sequences of what it has not had, if they matter."""
     position: int | None = None
     """The sequence of the last that the client has had; None: it is not known."""
+    rooms: int | None = None
+    """Up to where it has been told of its rooms; None: as far as that."""
+
+    @property
+    def place(self) -> Place:
+        """Where the client goes on."""
+        number = self.position or 0
+        return Place(number, number if self.rooms is None else self.rooms)
 
     @property
     def size(self) -> int:

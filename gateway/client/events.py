@@ -14,14 +14,17 @@ from tieline.wire.envelope import MAX_MESSAGE_BYTES
 from tieline.wire.ids import ResumeToken
 from tieline.wire.replies import Reconnect, TokenExpiring, Welcome
 
+NO_PLACE: Final = Place()
+"""The place of a client that has had nothing, or of which that is not known."""
+
 OFFER_TIMEOUT_S: Final = 60.0
 """How long an offer waits where presence does not say: as long as by default with 0.1.0."""
 
 
-def welcome(session: Session, token: ResumeToken, resumed: bool, position: int | None = None) -> bytes:
+def welcome(session: Session, token: ResumeToken, resumed: bool, place: Place = NO_PLACE) -> bytes:
     """Make the WELCOME; `token` is what the client resumes the session with.
 
-    `position` is the number up to which it has had everything; None: that is not known.
+    `place` says up to where it has had everything.
     """
     data = Welcome(
         session.user,
@@ -35,7 +38,7 @@ def welcome(session: Session, token: ResumeToken, resumed: bool, position: int |
         offer_timeout=_number(session.offer_timeout_s or OFFER_TIMEOUT_S) if session.calls else msgspec.UNSET,
     )
     frame = replies.success("", "WELCOME", data)
-    return with_place(frame, Place(position or 0, position or 0)) if session.places else frame
+    return with_place(frame, place) if session.places else frame
 
 
 def reconnecting(session: Session, after_ms: int, jitter_ms: int) -> bytes:

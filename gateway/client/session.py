@@ -27,6 +27,7 @@ from tieline.wire.envelope import (
     MembersBody,
     Ping,
     RefreshToken,
+    Status,
 )
 from tieline.wire.ids import (
     NO_CALL,
@@ -46,7 +47,7 @@ from tieline.wire.internal.directions import PresenceReply, RouterReply
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
 from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Register, Regrant
 from tieline.wire.internal.signals import Accepted, Signal
-from tieline.wire.replies import CallFate, RoomOnly, Roster, RosterPage, TokenRefreshed
+from tieline.wire.replies import CallFate, RoomOnly, Roster, RosterPage, StatusSet, TokenRefreshed
 from tieline.wire.resume_tokens import asked_of, secret_hash
 
 UNKNOWN: Final = "unknown"
@@ -62,6 +63,9 @@ FINAL_CLOSES: Final = frozenset(
 
 FATES: Final = frozenset(get_args(CallFate))
 """What a client is told of a call; another word is that of a newer presence."""
+
+STATUSES: Final = frozenset(("online", "away"))
+"""What it is told of whom it calls; the same."""
 
 HEAVY_S: Final = 0.75
 """Of its user's budget: more than who comes into a room has used up, or who says what it could not say for
@@ -84,6 +88,7 @@ class Session:
         "calls",
         "claims",
         "connection",
+        "in_call",
         "is_resumed",
         "numbering",
         "offer_timeout_s",
@@ -122,11 +127,13 @@ class Session:
         self.batches = batches
         """The client takes the changes of rooms together, and lists in pages."""
         self.calls = calls
-        """The client says and hears which call a message is about."""
+        """The client says and hears which call a message is about, and how it is at the other end."""
         self.offer_timeout_s = 0.0
         """How long presence lets an offer wait; 0: it does not say."""
         self.places = places
         """The client is told the place of each message that it is sent."""
+        self.in_call = False
+        """It wants to be seen to be in a call: to be told to a presence that has forgotten it."""
         self.is_resumed = False
         self.numbering = Numbering()
         self.asked = 0
@@ -176,6 +183,9 @@ class Session:
                     return _refuse(request_id, "REFRESH_TOKEN", ErrorCode.RATE_LIMITED)
                 self._charge(prices.REFRESH)
                 return self._refresh(request_id, body.token, now)
+            case Status(request_id=request_id, data=body):
+                self._charge(prices.STATUS + prices.JOIN_MEMBER * len(self.rooms))
+                return self._show(request_id, body.in_call)
             case Join() | Leave() | Members():  # pragma: no branch  # there is no other
                 return self._about_room(message)
 
@@ -255,6 +265,20 @@ class Session:
         regrant = Regrant(self.user, self.session, claims.voice, claims.granted, rooms, token=newer)
         return AskPresence(request_id, "REFRESH_TOKEN", RoomId(""), regrant, claims, token=newer)
 
+    def _show(self, request_id: str, in_call: bool) -> AskPresence:
+        """Have the members of its rooms see whether it is in a call, under the token that it has."""
+        claims, rooms = self.claims, tuple(self.rooms)
+        regrant = Regrant(
+            self.user,
+            self.session,
+            claims.voice,
+            claims.granted,
+            rooms,
+            token=self.token,
+            in_call=in_call,
+        )
+        return AskPresence(request_id, "STATUS", RoomId(""), regrant)
+
     def keys_answered(self, ask: AskKeys, is_fresh: bool, now: float) -> Say | AskPresence:
         """Decide on a newer token with the keys as they are now; not `is_fresh`: they could not be had."""
         action = self._refresh(ask.request_id, ask.token, now)
@@ -296,8 +320,11 @@ class Session:
             case Accepted(ack=ack, call=call):
                 if ack == "held":
                     self._charge(prices.HELD)
-                told = call if self.calls else ""
-                frame = replies.ack(ask.request_id, ask.cmd, ack, told) if self.acks else b""
+                status = reply.target if reply.target in STATUSES else ""
+                told = (call, status) if self.calls else ("", "")
+                frame = b""
+                if self.acks:
+                    frame = replies.ack(ask.request_id, ask.cmd, ack, *told, tells=reply.tells)
                 return Say(frame, ask.request_id, ask.cmd, ack, call=call or ask.signal.call)
             case None | Refused(refusal=ErrorCode.INTERNAL) if self.acks:
                 self.order.interrupt(ask.signal.to, ask.signal.frame)
@@ -312,7 +339,7 @@ class Session:
                 self._charge_for_list(ask, listed, count)
                 if joined_at is not None:
                     self.rooms[ask.room] = joined_at
-                data: RosterPage | Roster | RoomOnly | TokenRefreshed = page
+                data: RosterPage | Roster | RoomOnly | TokenRefreshed | StatusSet = page
             case RoomMembers(members=members):
                 self._charge_for_list(ask, len(members), len(members))
                 data = Roster(ask.room, members, count=len(members) if self.batches else None)
@@ -321,6 +348,9 @@ class Session:
                 self.claims, self.token = ask.claims, ask.token
                 self.rooms = {room: at for room, at in self.rooms.items() if self.claims.may_join(room)}
                 data = TokenRefreshed(self.claims.expires_at_ms)
+            case Done() if isinstance(ask.request, Regrant):
+                self.in_call = ask.request.in_call is True
+                data = StatusSet(self.in_call)
             case Done():
                 data = RoomOnly(ask.room)
                 self.rooms.pop(ask.room, None)
@@ -369,6 +399,7 @@ class Session:
             asked=self.asked,
             resume_asked=asked_of(resume) if resume else 0,
             token=self.token,
+            tells=self.calls,
         )
 
     def opened(self, reply: Opened, secret: SecretHash) -> None:
@@ -377,6 +408,7 @@ class Session:
         self.secret = secret
         self.rooms = dict(reply.rooms)
         self.is_resumed = reply.resumed
+        self.in_call = reply.in_call
         self.offer_timeout_s = reply.offer_timeout_s
 
     def registration(self, gateway: GatewayId, asked: int = 0, number: int = 0) -> Register:
@@ -394,6 +426,8 @@ class Session:
             asked=asked,
             number=number,
             token=self.token,
+            tells=self.calls,
+            in_call=self.in_call,
         )
 
     def ending(self, close_code: int, at: float = 0.0) -> EndSession:

@@ -39,8 +39,11 @@ class Beside(Protocol):
         """Say how far the client has been told all this when it has had the frame that has this number."""
         ...
 
-    def weave(self, frames: list[bytes], numbers: list[int]) -> list[bytes]:
-        """Put before each frame, which has a number of its own, what is stored before it."""
+    def weave(self, frames: list[bytes], numbers: list[int], has_had: int) -> list[bytes]:
+        """Put before each frame, which has a number of its own, what is stored before it.
+
+        `has_had` is the number of the last frame that the client has had before these.
+        """
         ...
 
 
@@ -165,7 +168,8 @@ class Feed:
             numbers = zip(missed.fresh, missed.numbers, strict=True)
             missed = missed._replace(fresh=[self._placed(frame, number) for frame, number in numbers])
         if self._beside is not None and missed.numbers:
-            woven = self._beside.weave(missed.fresh, list(missed.numbers))
+            has_had = self.last_sequence if missed.position is None else missed.position
+            woven = self._beside.weave(missed.fresh, list(missed.numbers), has_had)
             missed = missed._replace(fresh=woven)
         self._deliveries.replay(missed)
         read_up_to = missed.numbers[-1] if missed.numbers else 0

@@ -39,6 +39,9 @@ LEAVE: Final = 1.0
 
 REFRESH: Final = 2.0
 
+STATUS: Final = 4.0
+"""Of who wants to be seen to be in a call, or not any more: a record is written, and rooms are told."""
+
 CONNECT: Final = 11.0
 """A session begins, and will end."""
 
@@ -48,5 +51,13 @@ CONNECT_ROOM: Final = 5.0
 RESUME: Final = 15.0
 """A session goes on, and others are told."""
 
-SIGNALS: Final = {"WEBRTC_OFFER": OFFER, "WEBRTC_ANSWER": ANSWER, "WEBRTC_HANGUP": HANGUP}
+INFO: Final = 2.0
+"""Presence reads, and writes nothing, but for the first of a call, which says that it rings."""
+
+SIGNALS: Final = {
+    "WEBRTC_OFFER": OFFER,
+    "WEBRTC_ANSWER": ANSWER,
+    "WEBRTC_HANGUP": HANGUP,
+    "WEBRTC_INFO": INFO,
+}
 """Of the signals that cost more than a candidate."""

@@ -13,7 +13,7 @@ import msgspec
 from gateway.client.frames import head_size, payload_size, text_head
 from gateway.client.mail import Place, with_place
 from tieline.wire import replies
-from tieline.wire.ids import RoomId, UserId
+from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.replies import Left, Member, MemberJoined, MemberLeft, MemberUpdated, RoomChanged
@@ -42,12 +42,20 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     @property
     def member(self) -> Member:
         """What the user is as a member."""
-        return Member(self.user, self.entry.status, self.entry.voice, self.entry.joined_at)
+        entry = self.entry
+        return Member(self.user, entry.status, entry.voice, entry.joined_at, entry.in_call)
 
     @property
     def has_left(self) -> bool:
         """Whether the user is no member any more."""
         return self.entry.kind == "left"
+
+    def ends(self, session: SessionId) -> bool:
+        """Whether a session of the user is no member any more.
+
+        One that presence has ended may be registered again as long as its connection is here.
+        """
+        return self.has_left and self.entry.session == session and self.entry.reason != "disconnected"
 
 
 class Position(NamedTuple):
@@ -75,6 +83,11 @@ class Told(NamedTuple):
     or if it is a list that goes beyond what follows; None: up to each of them."""
     placed: bytes = b""
     """The same frames for a client that is told the place of each; empty: they have not been made."""
+
+    def is_behind(self, number: int) -> bool:
+        """Whether any of the frames says less than that all is told up to a number."""
+        first = self.changes[0].number if self.changes else self.last
+        return first < number or (self.whole_to is not None and self.whole_to < number)
 
 
 def read(room: RoomId, user: UserId, number: int, data: bytes, nonce: str) -> Change:
@@ -179,7 +192,7 @@ def told_together(room: RoomId, changes: Sequence[Change]) -> Told:
     last = changes[-1]
     changed = RoomChanged(
         room,
-        last.number,
+        max(change.says for change in changes),
         [change.member for user, change in latest.items() if not change.has_left and user in came],
         [Left(user, change.entry.left_reason) for user, change in latest.items() if change.has_left],
         [change.member for user, change in latest.items() if not change.has_left and user not in came],
@@ -225,10 +238,13 @@ def _all_renamed(frames: bytes, whole_to: int) -> bytes:
     return b"".join(renamed)
 
 
-def with_places(frames: bytes, most: int | None = None) -> bytes:
+def with_places(
+    frames: bytes, has_had: int = 0, before: int | None = None, after: int | None = None
+) -> bytes:
     """Write its place into each frame of this module: how far a client has been told that has had it.
 
-    Of rooms, no place is beyond `most`; None: that says nothing.
+    It has had its mail up to the number `has_had` by then. Of rooms, no place is beyond `before`, that of the
+    last frame not beyond `after`; None: that says nothing.
     """
     placed, start = [], 0
     while start < len(frames):
@@ -239,7 +255,8 @@ def with_places(frames: bytes, most: int | None = None) -> bytes:
         position = position_in(name.decode())
         assert position is not None
         whole_to = position.whole_to
-        place = Place(whole_to, whole_to if most is None else min(most, whole_to))
+        most = before if end < len(frames) else after
+        place = Place(max(whole_to, has_had), whole_to if most is None else min(most, whole_to))
         placed.append(framed(with_place(message, place)))
         start = end
     return b"".join(placed)

@@ -7,7 +7,7 @@ order with its frames, and when it comes back, of what has changed in them since
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from nats.errors import Error as NatsError
 
@@ -17,8 +17,9 @@ from gateway.client.mail import Had, read_place
 from gateway.client.session import Session
 from gateway.delivery.delivery import Delivery
 from gateway.rooms.changes import position_in
+from gateway.rooms.entering import Back, enter, enter_late, lacks, owe
 from gateway.rooms.live_room import LiveRoom
-from gateway.rooms.live_rooms import LiveRooms
+from gateway.rooms.live_rooms import LINGER_S, LiveRooms
 from gateway.rooms.memberships import Ask, Memberships
 from gateway.rooms.pacer import Pacer
 from gateway.rooms.reading import LogReader
@@ -29,15 +30,6 @@ from tieline.wire.ids import ConnectionId, RoomId
 
 RETRY_S: Final = 1.0
 """Between attempts to find out about a room: presence or the broker may be away for some seconds."""
-
-
-class _Back(NamedTuple):
-    """Where a client that comes back goes on in its rooms."""
-
-    position: int | None
-    """None: it is not known; everything counts that is kept since the session has joined."""
-    wants_lists: bool = False
-    """It is told who is there instead."""
 
 
 class RoomDelivery:
@@ -60,7 +52,7 @@ class RoomDelivery:
         self._pacer = pacer
         self._asks = asks
         self._tasks = tasks
-        self._back: dict[ConnectionId, _Back] = {}
+        self._back: dict[ConnectionId, Back] = {}
 
     @property
     def suspected_losses(self) -> int:
@@ -87,10 +79,10 @@ class RoomDelivery:
         """
         missed, _ = await asyncio.gather(self._missed(session, had), self._listen(session, had))
         if session.is_resumed:
-            position = missed.position
-            if position is not None and had.place:
-                position = min(position, read_place(had.place).rooms) or None
-            self._back[session.connection] = _Back(position, session.batches and position is None)
+            if missed.position is not None and had.place:
+                missed = missed._replace(rooms=min(missed.position, read_place(had.place).rooms))
+            has_had, rooms = missed.place
+            self._back[session.connection] = Back(rooms or None, has_had, session.batches and not rooms)
         return missed
 
     async def _missed(self, session: Session, had: Had) -> Missed:
@@ -123,7 +115,7 @@ class RoomDelivery:
         if feed is None:
             return
         assert feed.barrier is not None
-        back = self._back.pop(session.connection, _Back(feed.barrier.sequence))
+        back = self._back.pop(session.connection, Back(feed.barrier.sequence))
         seats = Seats(
             session.user,
             session.session,
@@ -131,81 +123,71 @@ class RoomDelivery:
             feed,
             batches=session.batches,
             places=session.places,
+            on_put_out=lambda room: session.rooms.pop(room, None),
         )
         self._memberships.add(seats)
-        later: list[RoomId] = []
         for name in session.rooms:
             room = self._rooms.known(name)
             if room is None:
-                seats.owe(name, back.position or 0)
-                later.append(name)
+                owe(seats, name, back)
             else:
-                self._enter(seats, room, back, session)
-        if later:
-            self._tasks.create_task(self._enter_later(seats, later, back, session))
+                self._load_lists([enter(seats, room, back)], session)
+        if seats.owed.rooms:
+            self._tasks.create_task(self._enter_late(seats, back, session))
         feed.attach(seats, self._pacer.pending)
         self._delivery.release(session, missed)
 
-    def _enter(self, seats: Seats, room: LiveRoom, back: _Back, session: Session) -> None:
-        position = back.position
-        if position is None:
-            position = room.log.joined_at(session.user, session.session)
-        seat = seats.enter(room, position)
-        if back.wants_lists:
-            seat.waits_for_list = True
-            seats.owe(room.name, 0)
-            self._tasks.create_task(self._load(seat, session))
-
-    async def _enter_later(
-        self, seats: Seats, names: Sequence[RoomId], back: _Back, session: Session
-    ) -> None:
+    async def _enter_late(self, seats: Seats, back: Back, session: Session) -> None:
         """Give a client its seats as soon as its rooms are known. Until then nothing of them is told.
 
-        Those that are known at one time are told together: told one after the other, what is older in the
-        second would come behind what is newer in the first.
+        If it is gone by then, and may say when it comes back that it was told more, it is told once more.
         """
-        entered: set[RoomId] = set()
-
-        def waiting() -> list[RoomId]:
+        looked_up: set[LiveRoom] = set()
+        while self._memberships.has(seats) and seats.owed.rooms:
+            rooms = await asyncio.gather(*map(self._listened, seats.owed.rooms))
             if not self._memberships.has(seats):
-                return []
-            due = [name for name in names if name not in entered]  # none is entered anew that was left since
-            return [name for name in due if name in session.rooms and seats.of(name) is None]
-
-        looked_up: set[RoomId] = set()
-        while some := waiting():
-            rooms = await asyncio.gather(*map(self._listened, some))
-            still = waiting()
-            hiding: list[LiveRoom] = []
-            for room in rooms:
-                if room is None or room.name not in still:
-                    continue
-                if room.name not in looked_up and _may_hide_who_came(room, session, back.position):
-                    hiding.append(room)
-                else:
-                    self._enter(seats, room, back, session)
-                    entered.add(room.name)
-            seats.tell()
+                break
+            known = [room for room in rooms if room is not None]
+            entered, hiding = enter_late(seats, known, back, looked_up)
+            self._load_lists(entered, session)
             for room in hiding:
-                looked_up.add(room.name)
+                looked_up.add(room)
                 with contextlib.suppress(NoAnswer):  # else more is told than has happened
                     await self._rooms.remember(room)
             if None in rooms:
                 await asyncio.sleep(RETRY_S)
+        await self._lose_owed(seats)
+
+    async def _lose_owed(self, seats: Seats) -> None:
+        """Have told once more what a client that is gone was not told of rooms which were not known yet."""
+        owed = {name: lacking for name in seats.owed.rooms if (lacking := lacks(seats, name)) is not None}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):  # after that it has come back, or never will
+                while owed:
+                    for room in await asyncio.gather(*map(self._listened, owed)):
+                        if room is not None:
+                            self._rooms.lose_member(room.name, *owed.pop(room.name))
+                    if owed:
+                        await asyncio.sleep(RETRY_S)
 
     async def _listened(self, name: RoomId) -> LiveRoom | None:
         with contextlib.suppress(NoAnswer, BrokerAway, NatsError):
             return await self._rooms.listen(name)
         return None
 
+    def _load_lists(self, seats: Sequence[Seat], session: Session) -> None:
+        """Have a client told who is in those rooms of which it waits for a list."""
+        for seat in seats:
+            if seat.waits_for_list:
+                self._tasks.create_task(self._load(seat, session))
+
     async def _load(self, seat: Seat, session: Session) -> None:
         """Have a client told who is in a room, for until then it is told nothing of that."""
-        while seat.owner.of(seat.room.name) is seat:
+        while seat.waits_for_list and seat.owner.of(seat.room.name) is seat:
             with contextlib.suppress(NoAnswer, BrokerAway, NatsError):
                 await self._memberships.load(seat, session, self._asks)
-            if not seat.waits_for_list:
-                return
-            await asyncio.sleep(RETRY_S)
+            if seat.waits_for_list:
+                await asyncio.sleep(RETRY_S)
 
     async def settled(self) -> None:
         """Return when everything that was stored until now has been pushed, unless it was lost."""
@@ -216,14 +198,3 @@ class RoomDelivery:
         self._back.pop(session.connection, None)
         self._memberships.drop(session.connection)
         await self._delivery.drop(session)
-
-
-def _may_hide_who_came(room: LiveRoom, session: Session, position: int | None) -> bool:
-    """Whether only the last change of each user is known, and that of another is an update since a position.
-
-    It may hide that the user has come, so the client would be told that, though the user was there before.
-    """
-    if position is None or room.log.has_each_since(position):
-        return False
-    changes = room.log.since(position)
-    return any(change.entry.kind == "updated" and change.user != session.user for change in changes)

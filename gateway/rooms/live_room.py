@@ -152,9 +152,9 @@ class LiveRoom:
         """
         if change.entry.kind != "updated":
             return change
-        known = self.log.last_entry(change.user)
+        known = self.log.last_change(change.user)
         if known is not None:
-            joined_at = None if known.kind == "left" else known.joined_at
+            joined_at = None if known.has_left else known.entry.joined_at
         else:
             joined_at = None if self.roster is None else self.roster.joined_at(change.user)
         return change if joined_at == change.entry.joined_at else told_anew(self.name, change)
@@ -170,9 +170,13 @@ class LiveRoom:
         if is_hidden or change.number <= self.left_up_to:
             self.lacking.append(change.user)
 
-    def note_late(self, changes: Iterable[Change]) -> None:
-        """Take note that a member is told changes after what is newer: it may not have them when it goes."""
-        self._late.update((change.user, (change.number, self._looks)) for change in changes)
+    def note_late(self, position: int, up_to: int) -> None:
+        """Take note that a member is told what is newer than a position after what has the number `up_to`.
+
+        It may not have it when it goes.
+        """
+        for change in self._lacking_between(position, up_to):
+            self._late[change.user] = min(change.number, up_to), self._looks
 
     def lose_member(self, position: int, up_to: int) -> list[UserId]:
         """Take note that a member is gone, which was told everything up to a position.
@@ -184,7 +188,15 @@ class LiveRoom:
         late = [user for user, (number, _) in self._late.items() if number <= up_to]
         for user in late:
             del self._late[user]
-        return list(dict.fromkeys([*late, *(change.user for change in self.log.since(position, up_to))]))
+        lacking = (change.user for change in self._lacking_between(position, up_to))
+        return list(dict.fromkeys([*late, *lacking]))
+
+    def _lacking_between(self, position: int, up_to: int) -> list[Change]:
+        """Find what one lacks who was told all up to a position, and says that it was told more.
+
+        A newer update may hide that its user has come before.
+        """
+        return [*self.log.since(position, up_to), *self.log.hidden_since(position)]
 
     def look(self, before: float) -> None:
         """Forget what came before a moment, and what was told late some looks ago."""
@@ -272,8 +284,7 @@ class LiveRoom:
         self._told.clear()
         if self.roster is not None:
             self.roster.apply(change)
-        # A session that presence has ended may be registered again as long as its connection is here.
-        if change.has_left and change.entry.reason != "disconnected":
+        if change.has_left:
             for seat in list(self.seats.values()):
-                if seat.owner.user == change.user and seat.owner.session == change.entry.session:
+                if seat.owner.user == change.user and change.ends(seat.owner.session):
                     seat.end(change)

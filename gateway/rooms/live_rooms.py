@@ -165,7 +165,7 @@ class LiveRooms:
                 believed = since if since is not None and since <= barrier.sequence else 0
                 if since is not None and not room.log.has_each_since(believed):
                     with contextlib.suppress(NoAnswer):  # else it is read for those who ask
-                        await self._recall(room, changes)
+                        await self._recall(room, changes, barrier)
                         self._remembered[room] = self._begun[name]
                 return
         raise NoAnswer(self._subjects.room_log(name))
@@ -189,15 +189,15 @@ class LiveRooms:
         try:
             with bug_guard(_log, "room not remembered: a bug"), contextlib.suppress(NoAnswer, BrokerAway):
                 barrier = await self._stream.barrier()
-                await self._recall(room, await self._reader.last(room.name, barrier))
+                await self._recall(room, await self._reader.last(room.name, barrier), barrier)
                 is_done = self._rooms.get(room.name) is room
         finally:
             if not is_done:
                 self._remembered.pop(room, None)
 
-    async def _recall(self, room: LiveRoom, last: Sequence[Change]) -> None:
-        """Read every change of a room, of which these are the last of each user."""
-        history = await self._reader.history(room.name, last) if last else []
+    async def _recall(self, room: LiveRoom, last: Sequence[Change], barrier: Barrier) -> None:
+        """Read every change of a room, of which these are the last of each user up to a barrier."""
+        history = await self._reader.history(room.name, last, barrier) if last else []
         if history is not None:
             room.log.remember(history)
 

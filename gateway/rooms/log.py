@@ -11,7 +11,6 @@ from typing import Final
 
 from gateway.rooms.changes import UNNAMED, Change
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.internal.rooms import RoomChange
 
 MAX_RECENT: Final = 2_048
 """Changes of a room that are kept one by one, about 1 MB; of older ones the last of each user is kept."""
@@ -30,8 +29,9 @@ class RoomLog:
         self._recent: deque[Change] = deque()
         self._recent_since = number
         """Of what is newer, every change is in `_recent`."""
-        self._last: dict[UserId, tuple[Change, float]] = {}
-        """The last change of each user, in order, with when it came."""
+        self._last: dict[UserId, tuple[Change, float, int]] = {}
+        """The last change of each user, in order, with when it came, and since which number the user is known
+        to be what it says."""
 
     def last_of(self, user: UserId) -> int:
         """Find the number of a user's last change; 0: none is known."""
@@ -46,18 +46,17 @@ class RoomLog:
                 return False
             if known[0].entry == change.entry:  # told once more, after the time in which that is recognized
                 return False
-            del self._last[change.user]
-        self._last[change.user] = change, now
+        self._put(change, now)
         self._recent.append(change)
         if len(self._recent) > MAX_RECENT:
             self._recent_since = self._recent.popleft().number
         self._reach(change)
         return True
 
-    def last_entry(self, user: UserId) -> RoomChange | None:
-        """Find what a user's last change says; None: none is known."""
+    def last_change(self, user: UserId) -> Change | None:
+        """Find a user's last change; None: none is known."""
         known = self._last.get(user)
-        return None if known is None else known[0].entry
+        return None if known is None else known[0]
 
     def catch_up(self, changes: Iterable[Change], now: float, whole_to: int = 0) -> list[Change]:
         """Take changes that were read, of each user the last; returns those that were not known, in order.
@@ -74,12 +73,20 @@ class RoomLog:
             return [change for change in missing if self.add(change, now)]
         if missing:
             for change in missing:
-                self._last[change.user] = change, now
+                self._put(change, now)
             self._last = dict(sorted(self._last.items(), key=lambda item: item[1][0].number))
             self._reach(missing[-1])
             self._recent.clear()
             self._recent_since = self.number
         return missing
+
+    def _put(self, change: Change, now: float) -> None:
+        """Make a change the last of its user."""
+        known = self._last.pop(change.user, None)
+        since = change.number
+        if known is not None and change.entry.kind == "updated" and not known[0].has_left:
+            since = known[2] if known[0].entry.joined_at == change.entry.joined_at else since
+        self._last[change.user] = change, now, since
 
     def _reach(self, change: Change) -> None:
         if change.number > self.number:
@@ -88,7 +95,7 @@ class RoomLog:
     def remember(self, history: Iterable[Change]) -> None:
         """Take every change that is kept, if they are few, behind whose last one nothing is missing here."""
         known = {change.number: change for change in history if change.number <= self.number}
-        known.update((change.number, change) for change, _ in self._last.values())
+        known.update((change.number, change) for change, *_ in self._last.values())
         known.update((change.number, change) for change in self._recent)
         if len(known) <= MAX_RECENT:
             self._recent = deque(known[number] for number in sorted(known))
@@ -109,8 +116,21 @@ class RoomLog:
         if self.has_each_since(position):
             newest = _newer(reversed(self._recent), position)
         else:
-            newest = _newer((change for change, _ in reversed(self._last.values())), position)
+            newest = _newer((change for change, *_ in reversed(self._last.values())), position)
         return newest if up_to is None else [change for change in newest if change.number <= up_to]
+
+    def hidden_since(self, position: int) -> list[Change]:
+        """List the updates that may hide that their users have come since a position.
+
+        Of each user the last change is kept alone, and nothing says that the user was there before.
+        """
+        if self.has_each_since(position):
+            return []
+        return [
+            change
+            for change in self.since(position)
+            if change.entry.kind == "updated" and self._last[change.user][2] > position
+        ]
 
     def has_each_since(self, position: int) -> bool:
         """Whether every change that is newer than a position is kept, not only the last of each user."""
@@ -118,7 +138,7 @@ class RoomLog:
 
     def forget(self, before: float) -> None:
         """Forget what came before a moment."""
-        for user, (_, at) in list(self._last.items()):
+        for user, (_, at, _) in list(self._last.items()):
             if at >= before:
                 break
             del self._last[user]

@@ -117,6 +117,19 @@ class Memberships:
             case _:
                 return reply
 
+    async def put_in(self, session: Session, room: RoomId, asks: Ask) -> Answer:
+        """Make a client a member without its asking; None: that cannot be known now.
+
+        One that takes lists is told one, as of a room that it is in.
+        """
+        request = JoinRoom(session.user, session.session, room, knows_too_many_rooms=True)
+        reply = await self.answer(session, AskPresence("", "JOIN", room, request), asks)
+        seat = self._seat(session, room)
+        if session.batches and seat is not None and isinstance(reply, RoomListing):
+            seat.waits_for_list = True
+            seat.owner.tell()
+        return reply
+
     async def _leave(self, session: Session, request: LeaveRoom, asks: Ask) -> Answer:
         reply = await asks(session, request)
         seats = self._seats.get(session.connection)

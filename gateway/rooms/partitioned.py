@@ -18,7 +18,7 @@ from gateway.rooms.delivery import RoomDelivery
 from gateway.rooms.live_rooms import LiveRooms
 from gateway.rooms.memberships import Answer, Ask, Memberships
 from tieline.runtime.guard import BackgroundTasks
-from tieline.wire.ids import UserId
+from tieline.wire.ids import RoomId, UserId
 
 
 class Part(NamedTuple):
@@ -83,6 +83,10 @@ class PartitionedDelivery:
     async def answer(self, session: Session, ask: AskPresence, asks: Ask) -> Answer:
         """Answer a client's JOIN, LEAVE or MEMBERS; None: it cannot be answered now."""
         return await self._of(session).memberships.answer(session, ask, asks)
+
+    async def put_in(self, session: Session, room: RoomId, asks: Ask) -> Answer:
+        """Make a client a member without its asking; None: that cannot be known now."""
+        return await self._of(session).memberships.put_in(session, room, asks)
 
     def note_old_presence(self) -> None:
         """Take note that a process answers that writes no logs: what is known of rooms may be wrong."""

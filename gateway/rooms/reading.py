@@ -95,8 +95,12 @@ class LogReader:
                 return await self._by_room(rooms, replies)
             start = jetstream.sequence(page[-2]) + 1
 
-    async def history(self, room: RoomId, last: Iterable[Change]) -> list[Change] | None:
-        """Read every change of a room that is kept, these `last` ones among them; None: they are many."""
+    async def history(self, room: RoomId, last: Iterable[Change], barrier: Barrier) -> list[Change] | None:
+        """Read every change of a room that is kept; None: they are many.
+
+        `last` are those of each user that were read up to the barrier. The oldest go first; where the newest
+        of them is not found, a replica lags, or nothing of what was read is kept any more.
+        """
         ask = jetstream.messages_of(self._subjects.room_log(room), 1, PAGE, PAGE_BYTES)
         for _ in range(TRIES):
             page = await self._requests.gather(self._get, ask, TIMEOUT_S)
@@ -106,8 +110,10 @@ class LogReader:
             for some in _in_slices(page[:-1]):
                 found += [change for reply in some if (change := self._read(room, reply)) is not None]
                 await asyncio.sleep(0)
-            if {change.number for change in last} <= {change.number for change in found}:
+            newest = max((change.number for change in last), default=0)
+            if any(change.number >= newest for change in found) or not newest:
                 return found
+            last = (await self.last_since([room], 1, barrier))[room]
         raise NoAnswer(f"{self._get}: behind its leader")
 
     async def is_change(self, number: int, nonce: str) -> bool:

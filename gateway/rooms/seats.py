@@ -5,11 +5,12 @@ all its rooms are told up to one number together (`gateway.rooms.changes.in_one_
 a signal, it is told what is stored before that (`gateway.delivery.feed`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Protocol
 
 from gateway.client.frames import Framed
 from gateway.rooms.changes import Change, Told, in_one_order, listed_before, with_places
+from gateway.rooms.owed import Owed
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
 
 
@@ -52,8 +53,8 @@ class Room(Protocol):
         """Make a list of the members; None: they are not known."""
         ...
 
-    def note_late(self, changes: Iterable[Change]) -> None:
-        """Take note that a member is told changes after what is newer."""
+    def note_late(self, position: int, up_to: int) -> None:
+        """Take note that a member is told what is newer than a position after what has a number."""
         ...
 
 
@@ -87,6 +88,11 @@ class Seat:
             self.position = min(self.position, position)
             self._is_late = True
 
+    def wait_for_list(self) -> None:
+        """Tell the member nothing before it has a list."""
+        self.waits_for_list = True
+        self.owner.owed.owe_list(self.room.name)
+
     def list_up_to(self) -> int:
         """Say how far a list may go that the member is given now, and take note of that.
 
@@ -109,11 +115,18 @@ class Seat:
         return change.user != self.owner.user or (entry.tells_user and entry.session == self.owner.session)
 
     def end(self, change: Change) -> None:
-        """Give the seat up, for its member has left; at once, or when it has been told."""
-        if change.entry.tells_user:
-            self._until = change.number
-        else:
+        """Give the seat up, for its member has left; at once, or when it has been told.
+
+        One that waits for a list is told this alone: no list says that it is no member any more.
+        """
+        if not change.entry.tells_user:
             self.owner.leave(self.room.name)
+            return
+        self._until = change.number
+        if self.waits_for_list:
+            self.waits_for_list = False
+            self.owner.owed.pay(self.room.name)
+            self.position = max(self.position, change.number - 1)
 
     def take(self, up_to: int) -> Told | None:
         """Take what the member has to be told up to a number."""
@@ -127,7 +140,7 @@ class Seat:
         self.position = up_to
         self._is_late = False
         if 0 < self._until <= up_to:
-            self.owner.leave(self.room.name)
+            self.owner.put_out(self.room.name)
         return told
 
     def _take_list(self, up_to: int) -> Told | None:
@@ -136,7 +149,7 @@ class Seat:
         if listed is None:
             return None
         self.waits_for_list = False
-        self.owner.pay(self.room.name)
+        self.owner.owed.pay(self.room.name)
         self.position = listed.last
         self._is_late = False
         return listed if listed.last <= up_to else listed_before(listed, up_to)
@@ -147,11 +160,12 @@ class Seats:
 
     __slots__ = (
         "_most_told",
-        "_owed",
+        "_on_put_out",
         "_rooms",
         "_sink",
         "batches",
         "connection",
+        "owed",
         "places",
         "session",
         "user",
@@ -166,11 +180,14 @@ class Seats:
         *,
         batches: bool,
         places: bool = False,
+        on_put_out: Callable[[RoomId], object] = lambda _: None,
     ) -> None:
         """`batches`: the client is told all changes of a moment in one event, not each in its own.
 
-        `places`: it is told the place of each event.
+        `places`: it is told the place of each event. `on_put_out` is told when it has been told that it is no
+        member of a room any more, which it has not asked for.
         """
+        self._on_put_out = on_put_out
         self.user = user
         self.session = session
         self.connection = connection
@@ -180,8 +197,8 @@ class Seats:
         self._rooms: dict[RoomId, Seat] = {}
         self._most_told = 0
         """The highest number that the client was told: what is found late is older."""
-        self._owed: dict[RoomId, int] = {}
-        """Rooms of which the client has been told nothing yet, and up to where it was told before."""
+        self.owed = Owed()
+        """What the client is still to be told."""
 
     def of(self, room: RoomId) -> Seat | None:
         """Find the seat in a room; None: there is none."""
@@ -197,34 +214,35 @@ class Seats:
         """Up to which number at most the client may say that it was told everything, when it comes back."""
         return max(self._sink.last_sequence, self._most_told)
 
-    def owe(self, room: RoomId, position: int) -> None:
-        """Take note of a room of which the client is told later; `position`: up to where it has been told.
-
-        It may come back before it is told, and must not name a place that is beyond this one.
-        """
-        self._owed[room] = position
-
-    def pay(self, room: RoomId) -> None:
-        """Take note that the client is told of a room from now on."""
-        self._owed.pop(room, None)
-
     def reached(self, number: int) -> int:
         """Say how far the client has been told of its rooms when it has had what has this number."""
-        return min(number, *self._owed.values()) if self._owed else number
+        return self.owed.reached(number)
 
     def enter(self, room: Room, position: int) -> Seat:
-        """Take a seat in a room, whose member has been told everything up to a number."""
-        self.pay(room.name)
+        """Take a seat in a room, whose member has been told everything up to a number.
+
+        If it was told less until now, and takes the rest from a list, it may be cut off before it has that.
+        """
+        seat = self._rooms.get(room.name)
+        before = self.owed.rooms.get(room.name, position if seat is None else seat.position)
+        if before < position:
+            room.note_late(before, min(position, self.told_up_to))
+        self.owed.pay(room.name)
         self._most_told = max(self._most_told, position)
         seat = self._rooms[room.name] = room.seats[self.connection] = Seat(self, room, position)
         return seat
 
     def leave(self, room: RoomId) -> None:
         """Give a seat up."""
-        self.pay(room)
+        self.owed.pay(room)
         seat = self._rooms.pop(room, None)
         if seat is not None:
             seat.room.seats.pop(self.connection, None)
+
+    def put_out(self, room: RoomId) -> None:
+        """Give a seat up that was taken away."""
+        self.leave(room)
+        self._on_put_out(room)
 
     def leave_all(self) -> list[tuple[RoomId, int]]:
         """Give all seats up: the connection is gone. Returns the rooms, and how far each was told."""
@@ -236,22 +254,28 @@ class Seats:
     def tell(self, before: int | None = None) -> None:
         """Tell the client everything that it has not been told; or what is stored before a number."""
         if not self._sink.is_held:
-            frames = self._taken(before)
+            frames = self._taken(before, self._sink.last_sequence)
             if frames:
                 self._sink.write(frames)
 
-    def weave(self, frames: list[bytes], numbers: list[int]) -> list[bytes]:
-        """Put before each frame, which has a number of its own, what is stored before it."""
+    def weave(self, frames: list[bytes], numbers: list[int], has_had: int) -> list[bytes]:
+        """Put before each frame, which has a number of its own, what is stored before it.
+
+        `has_had` is the number of the last frame that the client has had before these.
+        """
         woven: list[bytes] = []
         for frame, number in zip(frames, numbers, strict=True):
-            told = self._taken(number)
+            told = self._taken(number, has_had)
             if told:
                 woven.append(Framed(told))
             woven.append(frame)
+            has_had = number
         return woven
 
-    def _taken(self, before: int | None) -> bytes:
+    def _taken(self, before: int | None, has_had: int) -> bytes:
+        """Take what the client has to be told, as it is written behind the frame of the number `has_had`."""
         found = []
+        owed_before = self.owed.floor
         told_before = most_told = self.told_up_to
         for seat in list(self._rooms.values()):
             number, position = seat.room.number, seat.position
@@ -260,14 +284,14 @@ class Seats:
             if told is None:
                 continue
             found.append(told)
-            if position < told_before:
-                seat.room.note_late([change for change in told.changes if change.number <= told_before])
+            if position < told_before and (told.changes or not self.places):
+                seat.room.note_late(position, told_before)
         self._most_told = most_told
         if not found:
             return b""
         frames = in_one_order(found, batches=self.batches) if len(found) > 1 else found[0].data
         if not self.places:
             return frames
-        if self._owed:
-            return with_places(frames, min(self._owed.values()))
-        return (found[0].placed if len(found) == 1 else b"") or with_places(frames)
+        if owed_before is None and len(found) == 1 and found[0].placed and not found[0].is_behind(has_had):
+            return found[0].placed
+        return with_places(frames, has_had, owed_before, self.owed.floor)

@@ -62,6 +62,10 @@ class _Replaced(Exception):
     """The client wants to resume a session that was replaced by a newer one, which lives."""
 
 
+class _Banned(Exception):
+    """The backend does not let the user connect now."""
+
+
 class _Unentitled(Exception):
     """Presence does not find good the token that was good here: it may have ended, or be judged otherwise."""
 
@@ -163,7 +167,7 @@ class Arrivals:
         self._on_welcome(session, connection)
         metrics.SESSIONS_OPENED.labels(_how(admitted, resumed)).inc()
         token = admitted.resume if resumed and admitted.resume else secret
-        connection.welcome(response, session, welcome(session, token, resumed, missed.position))
+        connection.welcome(response, session, welcome(session, token, resumed, missed.place))
         self._delivery.release(session, missed)
         _log.info(
             "session opened",
@@ -207,6 +211,10 @@ class Arrivals:
                 connection.refuse(response, CloseCode.REPLACED)
                 self._departures.begin_departure(session, NO_CLOSE_FRAME)
                 return None
+            except _Banned:
+                connection.deny(HandshakeError.BANNED)
+                self._departures.begin_departure(session, NO_CLOSE_FRAME)
+                return None
             except _Unentitled:
                 _log.warning("session not opened: presence refuses the token", extra={"user": session.user})
                 connection.deny(HandshakeError.UNAUTHORIZED)
@@ -220,7 +228,13 @@ class Arrivals:
         return None
 
     def _deny(self, connection: Connection, error: HandshakeError) -> None:
-        """Refuse a client, and ask it to come back at a moment that few others are told, too."""
+        """Refuse a client, and ask it to come back at a moment that few others are told, too.
+
+        One that has gone is refused nothing: it is counted nowhere, and expected nowhere.
+        """
+        if connection.is_closing:
+            connection.abandon()
+            return
         spread_s = self._turns.spread_s()
         self._departures.expect_others(spread_s + HANDSHAKE_S)
         connection.deny(error, math.ceil(self._jitter() * spread_s) or 1)
@@ -273,6 +287,7 @@ class Arrivals:
             NoAnswer: presence does not answer, or says that another connection has the session by now.
             HasGone: the client has given up.
             _Replaced: the client's session was replaced by one that lives.
+            _Banned: the backend does not let the user in.
             _Unentitled: presence does not take the token.
         """
         anew_until = deadline + ANSWERING_S - HANDSHAKE_S + ANEW_S
@@ -289,6 +304,8 @@ class Arrivals:
                     return reply
                 case SessionGone(replaced=True) if opening.asked:
                     raise _Replaced
+                case Refused(reason=HandshakeError.BANNED.name):
+                    raise _Banned
                 case Refused(refusal=ErrorCode.BAD_TOKEN):
                     raise _Unentitled
                 case Outdated(revision=0) if self._loop.time() < deadline:

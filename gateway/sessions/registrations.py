@@ -5,6 +5,7 @@ sessions, does not know them any more: then they are registered again, and no cl
 """
 
 import asyncio
+import contextlib
 import logging
 from typing import Final, Protocol
 
@@ -83,6 +84,9 @@ class Registrations:
         connection = self._connections.get(order.connection)
         if connection is not None:
             connection.close(code)
+        if self._is_presences(message.reply):  # it waits until that is done
+            with contextlib.suppress(BrokerAway):  # it asks again
+                self._broker.send(message.reply, b"closed")
 
     def on_alive(self, message: Message) -> None:
         """Answer presence, which has not been told for the length of a lease that this gateway is alive.

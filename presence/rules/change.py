@@ -1,7 +1,7 @@
 """The words in which a rule answers: what to change, what to do first, what to say. Pure.
 
-A rule is a function `(record, beside, facts) -> Step`. The loop of `presence.changes` reads the record and
-the users beside it, asks the rule, does what a `Prepare` names and asks again, commits a `Change` by
+A rule is a function `(record, beside, facts) -> Step`. `presence.change_loop` reads the record and the
+users beside it, asks the rule, does what a `Prepare` names and asks again, commits a `Change` by
 compare-and-set, carries out its effects, and replies. When somebody else has changed the record meanwhile,
 it reads and asks anew: so a rule may be asked any number of times, and must not remember anything.
 """

@@ -197,5 +197,10 @@ Said = Changed | Deliver | Happening | Replaced
 
 
 def is_cheap(effect: Effect) -> bool:
-    """Whether an effect may be repeated at any time for a message, and need not be known to be done."""
+    """Whether an effect may be repeated at any time for a message, and need not be known to be done.
+
+    A note is removed by its revision: that it is done costs every process less to find out than to be told.
+    """
+    if isinstance(effect, RemoveNote):
+        return not effect.last
     return isinstance(effect, Changed | CloseConnection)

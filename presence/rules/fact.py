@@ -35,8 +35,6 @@ class Course(msgspec.Struct, frozen=True, array_like=True):
     """When it was established; 0: it is not."""
     answered_by_caller: bool = False
     """The two called one another, and who called first has answered."""
-    wakes: bool = False
-    """The offer was made to somebody who was offline."""
 
 
 class CallFact(msgspec.Struct, frozen=True, array_like=True):
@@ -54,4 +52,3 @@ class CallFact(msgspec.Struct, frozen=True, array_like=True):
     reason: str = ""
     offered_at: int = 0
     answered_at: int = 0
-    wakes: bool = False

@@ -109,7 +109,6 @@ def of_calls(
                 course.offered_at,
                 after.call,
                 course.caller,
-                wakes=course.wakes,
                 offered_at=course.offered_at,
             )
         if course is not None and course.ringing_at and not (before.course and before.course.ringing_at):
@@ -203,6 +202,5 @@ def events_of_calls(namespace: str, one: UserId, other: UserId, record: Negotiat
             fact.answered_at or None,
             None if answered is None else max(0, answered) / 1000,
             None if lasted is None else max(0, lasted) / 1000,
-            fact.wakes or None,
         )
         yield cloud_events.of_call(namespace, fact.kind, name, fact.at, data)

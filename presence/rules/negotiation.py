@@ -248,6 +248,28 @@ def hangup(negotiation: Negotiation, incoming: Incoming) -> Outcome | ErrorCode:
     return Outcome(ended, _preceded(negotiation, incoming, call), call=call)
 
 
+def info(negotiation: Negotiation, incoming: Incoming) -> Outcome | ErrorCode:
+    """Forward what one of the two says of its end of the call. It is neither held nor remembered.
+
+    What it says is not read. The first word of whoever is called, while nobody has answered, is taken for
+    that it rings there: clients say nothing sooner.
+    """
+    if not negotiation.is_active:
+        return ErrorCode.NO_MATCHING_OFFER
+    call = negotiation.call
+    return Outcome(_ringing(negotiation, incoming), _preceded(negotiation, incoming, call), call=call)
+
+
+def _ringing(negotiation: Negotiation, incoming: Incoming) -> Negotiation:
+    """Note in the course of a call that it rings, once."""
+    course = negotiation.course
+    if course is None or negotiation.established or course.ringing_at or incoming.sender == course.caller:
+        return negotiation
+    return msgspec.structs.replace(
+        negotiation, course=msgspec.structs.replace(course, ringing_at=incoming.now)
+    )
+
+
 def replay(negotiation: Negotiation, known: Remembered, target: UserId, now: int) -> Outcome:
     """Give a retried frame the answer that it got the first time, and deliver again what it caused.
 

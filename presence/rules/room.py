@@ -150,7 +150,13 @@ def roster(room: RoomId, entries: Iterable[StoredEntry], users: Mapping[UserId, 
     no answer to a gateway, and nobody else could come in.
     """
     members = [
-        Member(stored.user, user.session.status, user.voice, user.rooms[room].since)
+        Member(
+            stored.user,
+            user.session.status,
+            user.voice,
+            user.rooms[room].since,
+            in_call=user.session.in_call,
+        )
         for stored in entries
         if (user := users.get(stored.user)) is not None
         and user.session.status != "offline"

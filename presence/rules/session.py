@@ -17,7 +17,7 @@ are told of it are effects in the record.
 
 import functools
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -97,8 +97,8 @@ def open_session(ask: OpenSession, user: User | None, beside: Beside, facts: Fac
         return _resume(ask, user, facts)
     if 0 < ask.resume_asked < user.session.began and not _was_begun_for(user.session, ask.resume):
         return Change(SessionGone(replaced=True))
-    close = _close(ask.user, user.session, CloseCode.REPLACED)
-    ending = _end(ask.user, user, facts, close)
+    close = closing(ask.user, user.session, CloseCode.REPLACED)
+    ending = end(ask.user, user, facts, close)
     assert ending.record is not None  # it is how the session ends
     go_on = functools.partial(_go_on, ask, ending.record.session)
     return msgspec.structs.replace(ending, then=go_on)
@@ -191,7 +191,7 @@ def lose_connection(
         # It is over; or it waits to be resumed, and a late answer to its beginning is undone, which is done.
         return Change(Done(), None if owing is user else owing)
     if not (ask.resumable and user.session.secret):
-        return _end(ask.user, owing, facts)
+        return end(ask.user, owing, facts)
     away = _away(ask.user, owing, resume_window_s, facts.now, lost_at)
     if away.record is None and owing is not user:  # its gateway was taken for dead, and has come back
         return msgspec.structs.replace(away, record=owing)
@@ -222,8 +222,8 @@ def orphan(
         lost_at = _lost_before(user) or facts.now
         change = _away(asked.user, unnoted, resume_window_s, facts.now, lost_at)
     else:
-        close = _close(asked.user, user.session, CloseCode.BROKER_LOST)
-        change = _end(asked.user, unnoted, facts, close)
+        close = closing(asked.user, user.session, CloseCode.BROKER_LOST)
+        change = end(asked.user, unnoted, facts, close)
     note = RemoveNote(user.session.id, gateway, user.session.note, last=True)
     return msgspec.structs.replace(change, record=change.record or unnoted, effects=(*change.effects, note))
 
@@ -246,18 +246,21 @@ def give_up(
     _, last = facts.read.get(Keys.away_timer(asked, connection), (b"", 0))
     if expired and last != expired:
         return Change(Done())
-    return _end(asked, user, facts)
+    return end(asked, user, facts)
 
 
 @in_order
 def regrant(ask: Regrant, user: User, facts: Facts) -> Step[User]:
-    """Let a session have what its newer token grants, and nothing else."""
+    """Let a session have what its newer token grants, and nothing else; and be seen as it wants to be."""
     kept, effects = _kicked(user, ask.granted, facts, tell_user=True)
-    changed = msgspec.structs.replace(user, voice=ask.voice, rooms=kept, pending=())
+    is_in_call = user.session.in_call if ask.in_call is None else ask.in_call
+    session = msgspec.structs.replace(user.session, in_call=is_in_call)
+    granted = msgspec.structs.replace(user, voice=ask.voice, rooms=kept, pending=())
+    changed = with_session(granted, session)
     if changed == msgspec.structs.replace(user, pending=()):
         return Change(Done())
     told: tuple[UserEffect, ...] = (Changed(ask.user), *effects) if effects else ()
-    if user.voice != ask.voice and kept:
+    if (user.voice, user.session.in_call) != (ask.voice, is_in_call) and kept:
         told = (*told, StatusChanged(is_silent=True))
     return Change(Done(), changed, told)
 
@@ -290,6 +293,7 @@ def _opened(ask: OpenSession, user: User, facts: Facts) -> Opened:
         rooms,
         owed_ms / 1000,
         lost_at=user.session.lost_at,
+        in_call=user.session.in_call,
     )
     if not ask.asked:
         return opened
@@ -346,6 +350,8 @@ def _begun(
         number=ask.number if isinstance(ask, Register) else 0,
         instead_of=ask.resume if isinstance(ask, OpenSession) else SecretHash(b""),
         began=facts.note if ask.secret else _asked_to_begin(ask),
+        tells=ask.tells,
+        in_call=ask.in_call if isinstance(ask, Register) else False,
     )
     rooms = {room: Membership(since.get(room, facts.now), entry) for room, entry in facts.entries.items()}
     if before is None:
@@ -387,7 +393,7 @@ def _resume(ask: OpenSession, user: User, facts: Facts) -> Step[User]:
     resumed = with_session(online, taken)
     effects: list[UserEffect] = []
     if session.status == "online":
-        effects.append(_close(ask.user, session, CloseCode.REPLACED))
+        effects.append(closing(ask.user, session, CloseCode.REPLACED))
     if moves:
         effects += _remove_note(session)
     effects += (Changed(ask.user), *kicked)
@@ -409,6 +415,7 @@ def _online(user: User, ask: OpenSession | Register, note: int) -> User:
         status_changes=user.session.status_changes + 1,
         hears=ask.hears,
         is_named=ask.names_connection,
+        tells=ask.tells,
     )
     return msgspec.structs.replace(with_session(user, session), voice=ask.voice)
 
@@ -433,7 +440,7 @@ def _away(asked: UserId, user: User, resume_window_s: float, now: int, lost_at: 
     return Change(Done(), with_session(user, waiting), (StatusChanged(),), timer)
 
 
-def _end(asked: UserId, user: User, facts: Facts, *first: UserEffect) -> Change[User]:
+def end(asked: UserId, user: User, facts: Facts, *first: UserEffect) -> Change[User]:
     """End the session; its rooms stay, as the memory of where the user was."""
     session = user.session
     ended = with_session(user, msgspec.structs.replace(session, status="offline", note=0))
@@ -455,7 +462,15 @@ def _kicked(
     tell_user: bool = False,
 ) -> tuple[dict[RoomId, Membership], tuple[UserEffect, ...]]:
     """Separate the rooms that a token grants from the others; returns those, and what losing these means."""
-    lost = {} if granted is None else {room: user.rooms[room] for room in user.rooms if room not in granted}
+    lost = () if granted is None else [room for room in user.rooms if room not in granted]
+    return put_out(user, lost, facts, tell_user=tell_user)
+
+
+def put_out(
+    user: User, rooms: Collection[RoomId], facts: Facts, *, tell_user: bool = False
+) -> tuple[dict[RoomId, Membership], tuple[UserEffect, ...]]:
+    """Put a session out of rooms that it is in; returns those that are left, and what losing these means."""
+    lost = {room: user.rooms[room] for room in user.rooms if room in rooms}
     if not lost:
         return user.rooms, ()
     cause = f"left-{min(member.entry for member in lost.values())}"
@@ -467,7 +482,8 @@ def _kicked(
     return kept, (EndCallsWithoutRoom("kicked", cause, facts.now, tell_user), *went)
 
 
-def _close(asked: UserId, session: Session, code: CloseCode) -> CloseConnection:
+def closing(asked: UserId, session: Session, code: CloseCode) -> CloseConnection:
+    """Close the connection of a session that ends."""
     return CloseConnection(asked, session.id, session.gateway, session.connection, int(code))
 
 

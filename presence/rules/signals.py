@@ -1,4 +1,4 @@
-"""The protocol's rules for the four WEBRTC commands, in their order. Pure.
+"""The protocol's rules for the five WEBRTC commands, in their order. Pure.
 
 Rule 1 of docs/protocol.md#the-rules-of-the-four-webrtc-commands, the form of the message, is the gateway's;
 here begin rules 2 to 7. What a frame does to the negotiation is in `negotiation`.
@@ -170,6 +170,8 @@ def _outcome(
             return negotiation.candidate(current, incoming, ask.frame, policy)
         case "WEBRTC_HANGUP":
             return negotiation.hangup(current, incoming)
+        case "WEBRTC_INFO":
+            return negotiation.info(current, incoming)
         case _:
             return ErrorCode.UNKNOWN_COMMAND
 
@@ -203,8 +205,12 @@ def _granting(relay: Relay, current: Negotiation, sender: UserId, now: int) -> R
 def _relay(ask: Check, target: User | None, outcome: Outcome) -> Relay:
     """Deliver to the sessions for which the frames were accepted, as far as those live.
 
-    What an answer has released is left out where the router says that the mailbox has it.
+    What an answer has released is left out where the router says that the mailbox has it. The sender of an
+    offer hears of its target; a client that takes no WEBRTC_INFO is sent none.
     """
+    tells = target is not None and target.session.tells
+    if ask.cmd == "WEBRTC_INFO" and not tells:
+        return Relay(outcome.ack, (), call=outcome.call)
     live = {ask.user: ask.session}
     if target is not None and target.is_reachable:
         live[ask.to] = target.session.id
@@ -225,7 +231,10 @@ def _relay(ask: Check, target: User | None, outcome: Outcome) -> Relay:
             releases[out.to, answer] = None
         call = NO_CALL if out.call == outcome.call else out.call
         deliveries.append(Delivery(out.to, out.session, out.frame, call))
-    return Relay(outcome.ack, tuple(deliveries), call=outcome.call, releases=tuple(releases))
+    relay = Relay(outcome.ack, tuple(deliveries), call=outcome.call, releases=tuple(releases))
+    if ask.cmd != "WEBRTC_OFFER" or target is None or target.session.status == "offline":
+        return relay
+    return msgspec.structs.replace(relay, target=target.session.status, tells=tells)
 
 
 def _said(ask: Check, at: int, call: CallId) -> tuple[Said, ...]:

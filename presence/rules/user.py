@@ -60,6 +60,12 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     as was known; or the session has never been away."""
     grant: Grant | None = None
     """None: presence takes its gateway's word."""
+    tells: bool = False
+    """Its client says when it rings, and takes WEBRTC_INFO (`OpenSession.tells`)."""
+    voice_by_token: bool | None = None
+    """Whether its token lets it start calls, where the backend does not; None: what the record says is so."""
+    in_call: bool = False
+    """Its client wants it to be seen that the user is in a call."""
 
     @property
     def is_reachable(self) -> bool:

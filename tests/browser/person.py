@@ -59,7 +59,7 @@ SITUATION: Final = """() => ({
         call.pc?.iceGatheringState, call.pc?.iceConnectionState]),
 })"""
 SAID: Final = """() => signals
-    .filter(({cmd, direction}) => direction !== 'ack' && cmd !== 'WEBRTC_ICE_CANDIDATE')
+    .filter(({cmd, direction}) => direction !== 'ack' && !/CANDIDATE|INFO/.test(cmd))
     .map(({cmd, direction}) => `${direction} ${cmd}`)"""
 NOTHING: Final = {"received": 0, "energyIn": 0}
 
@@ -133,7 +133,7 @@ class Person:
         return str(await self.until("() => window.call?.state === 'ended' && call.reason"))
 
     async def said(self) -> list[str]:
-        """What it has sent and heard, as `out WEBRTC_OFFER` and the like; without candidates."""
+        """What it has sent and heard, as `out WEBRTC_OFFER`: no candidates, and no WEBRTC_INFO."""
         signals: list[str] = await self.page.evaluate(SAID)
         return signals
 

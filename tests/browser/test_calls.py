@@ -143,7 +143,7 @@ STATES = "() => [client.calls.size, call.state]"
 
 
 @pytest.mark.both
-async def test_who_is_muted_is_not_heard_and_no_message_is_needed(person: PersonMaker) -> None:
+async def test_who_is_muted_is_not_heard_and_nothing_is_negotiated(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await alice.calls(bob)
     said = await alice.said()

@@ -9,7 +9,7 @@ from tests.browser.person import PATIENCE_S, page_of
 from tests.support.running_dev import RunningDev
 
 LEVELS = """() => {
-    const bars = [...document.querySelectorAll('.meter i')];
+    const bars = [...document.querySelectorAll('#tiles .meter i')];
     return bars.length === 2 && bars.some((bar) => parseFloat(bar.style.getPropertyValue('--level')) > 0.3);
 }"""
 

@@ -9,7 +9,7 @@ from tests.browser.lossy_line import LossyLine
 from tests.support.coturn import TURN_SECRET, Coturn
 from tests.support.running_dev import RunningDev
 
-pytestmark = pytest.mark.needs("chromium", "coturn")
+pytestmark = pytest.mark.needs("coturn")
 
 WATCH = """() => {
     window.qualities = [];

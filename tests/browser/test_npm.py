@@ -22,6 +22,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.async_api import Browser
 
+from tests.browser.browsers import new_context
 from tests.browser.conftest import running_system
 from tests.browser.person import RING, Person
 from tests.support.demand import program, skip_without
@@ -33,7 +34,7 @@ from tests.support.system import SECRET
 from tieline.tokens import make_token
 from tieline.verification.tokens import Tokens
 
-pytestmark = [pytest.mark.needs("chromium", "node", "npm"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.needs("node", "npm"), pytest.mark.timeout(300)]
 
 ROOT: Final = Path(__file__).parents[2]
 NPM: Final = Path(__file__).with_name("npm")
@@ -110,8 +111,7 @@ def dev(application: Application, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 async def opened(browser: Browser, dev: RunningDev, page: str, user: str) -> Person:
-    context = await browser.new_context(permissions=["microphone"], bypass_csp=True)
-    one = Person(user, await context.new_page(), dev.document["gateways"])
+    one = Person(user, await (await new_context(browser)).new_page(), dev.document["gateways"])
     about = {"url": one.urls[0], "token": make_token(SECRET, user, ["demo"])}
     await one.page.goto(f"{page}?{urlencode(about)}")
     return one

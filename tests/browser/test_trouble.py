@@ -63,7 +63,7 @@ async def test_a_token_source_in_trouble_is_asked_again(
     await ann.page.evaluate("() => { isBroken = false; }")
     await ann.until("() => events.some(([type]) => type === 'resumed')")
     assert await ann.page.evaluate(EVENTS) == [why, "resumed"], "it is told of once"
-    assert await ann.page.evaluate("() => call.state") == "ringing"
+    assert await ann.page.evaluate("() => call.state") == "calling"
 
 
 async def test_a_token_that_comes_too_late_is_for_the_next_attempt(
@@ -81,7 +81,7 @@ async def test_a_token_that_comes_too_late_is_for_the_next_attempt(
     await ann.page.clock.fast_forward(5_000)
     await ann.until("() => events.some(([type]) => type === 'resumed')")
     assert backend.tokens[-1] == "ann.late"
-    assert await ann.page.evaluate("() => call.state") == "ringing"
+    assert await ann.page.evaluate("() => call.state") == "calling"
 
 
 async def test_the_first_time_trouble_with_a_token_is_the_callers(ann: Person, gateway: Gateway) -> None:
@@ -271,6 +271,14 @@ async def test_a_room_left_and_joined_again_at_once_ends_its_calls(
     assert await ann.ends() == "left"
 
 
+async def test_two_who_leave_two_rooms_at_once_are_in_no_call(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    await rings_in_demo(ann, backend, gateway)
+    await backend.say("ann", "ROOM_CHANGED", changed(9, left="bob"), "bob leaves")
+    assert await ann.ends() == "left"
+
+
 async def test_a_room_left_just_after_the_other_ends_its_calls(
     ann: Person, backend: Backend, gateway: Gateway
 ) -> None:
@@ -311,7 +319,7 @@ async def test_who_rings_again_when_all_is_lost_rings_once(
     backend.forget("ann")
     backend.cut("ann")
     await told(ann, "reset")
-    assert await ann.page.evaluate("() => [rung, client.calls.size, call.state]") == [2, 1, "ringing"]
+    assert await ann.page.evaluate("() => [rung, client.calls.size, call.state]") == [2, 1, "calling"]
 
 
 async def test_an_offer_that_comes_when_the_room_was_left_does_not_ring(

@@ -77,7 +77,7 @@ async ({ urls, rooms, worlds, steps, rounds, patienceMs, windowMs, ringMs }) => 
       }
       client.addEventListener('signal', ({ detail: { direction, cmd, peer, data, ack } }) => {
         if (cmd === 'WEBRTC_ICE_CANDIDATE') return;
-        const what = [data.call, data.room, data.reason, data.server && 'server', ack].filter(Boolean).join(' ');
+        const what = [data.call, data.room, data.reason, data.server && 'server', data.ringing && 'rings', ack].filter(Boolean).join(' ');
         this.log(`${direction} ${cmd.slice(7)} ${peer.slice(-1)} ${what}`);
       });
       client.addEventListener('call', ({ detail }) => this.watch(detail));
@@ -211,10 +211,11 @@ async ({ urls, rooms, worlds, steps, rounds, patienceMs, windowMs, ringMs }) => 
           const [mine, theirs] = calls;
           if (!mine && !theirs) continue;
           const isSame = mine && theirs && mine.callId === theirs.callId && isRinging(mine) === isRinging(theirs);
-          const rings = isSame && isRinging(mine) && mine.incoming !== theirs.incoming;
-          const talks = isSame && mine.state === 'connected' && theirs.state === 'connected';
+          const rings = isSame && mine.state === 'ringing' && theirs.state === 'ringing' && mine.incoming !== theirs.incoming;
+          const knows = isSame && mine.muted === theirs.peerMuted && theirs.muted === mine.peerMuted;
+          const talks = knows && mine.state === 'connected' && theirs.state === 'connected';
           if (rings || talks) continue;
-          const said = calls.map((call) => (call ? `${call.incoming ? 'in' : 'out'} ${call.state} ${call.callId} `
+          const said = calls.map((call) => (call ? `${call.incoming ? 'in' : 'out'} ${call.state} ${call.callId} ${call.muted} ${call.peerMuted} `
             + `${call.pc?.signalingState} ${call.pc?.connectionState} ${call.room ?? ''}` : 'none'));
           return `${me.name} has ${said[0]}; ${other.name} has ${said[1]}`;
         }

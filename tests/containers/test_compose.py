@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from gateway.settings import GatewaySettings
+from tests.support import secured
 from tests.support.demand import program
-from tests.support.secured import DEPLOY, KINDS, NODES, Prepared
+from tests.support.secured import DEPLOY, NODES, Prepared
 from tieline.cli.permissions import accounts
 from tieline.runtime.secret_files import read_secret
 from tieline.runtime.settings import ProcessSettings, variables_of
@@ -25,6 +26,9 @@ TOOLS: Final = ("token", "streams")
 LASTING: Final = [name for name in SERVICES if name not in TOOLS]
 
 SECRETS: Final[dict[str, dict[str, str]]] = COMPOSE["secrets"]
+
+KINDS: Final = (*secured.KINDS, "api")
+"""The services, each of which is a user of the broker's by that name."""
 
 MADE_BY_PREPARE: Final = ("tls", "data", "public")
 
@@ -109,7 +113,9 @@ def test_a_service_reads_from_files_every_secret_that_it_needs(name: str, tmp_pa
     expected: dict[str, set[str]] = {
         **{kind: {f"TIELINE_{kind.upper()}_PASSWORD"} for kind in KINDS},
         "gateway": {"TIELINE_GATEWAY_PASSWORD", "TIELINE_JWT_SECRET"},
+        "api": {"TIELINE_API_PASSWORD", "TIELINE_API_KEYS", "TIELINE_JWT_SECRET"},
         "token": {"TIELINE_JWT_SECRET"},
+        "webhooks": {"TIELINE_WEBHOOKS_PASSWORD", "TIELINE_WEBHOOK_SECRET"},
         "streams": {"TIELINE_STREAMS_PASSWORD"},
     }
     assert given == expected.get(name, set())

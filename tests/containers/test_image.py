@@ -31,7 +31,7 @@ print(*[name for name in %r if not importlib.import_module(name).__file__.endswi
 """
 TOOLS = ["pip", "pip3", "cc", "gcc", "g++", "ld", "make", "cargo", "git", "curl", "wget", "nats-server"]
 MODULES = ["pip", "setuptools", "ensurepip", "aiortc", "numpy", "pytest", "mypy", "testcontainers"]
-NEEDED = ["gateway", "router", "presence", "uvloop"]
+NEEDED = ["api", "gateway", "router", "presence", "uvloop"]
 
 
 def run(
@@ -64,7 +64,7 @@ def test_what_every_message_passes_is_compiled(images: Images) -> None:
     assert said.split() == []
 
 
-@pytest.mark.parametrize("service", ["gateway", "router", "presence"])
+@pytest.mark.parametrize("service", ["api", "gateway", "router", "presence"])
 def test_its_argument_is_the_service(images: Images, service: str) -> None:
     status, said = run(images.tieline, [service], TIELINE_JWT_SECRET="x" * 32, TIELINE_LOG_LEVEL="loud")
     assert status == 78

@@ -17,7 +17,7 @@ from tieline.runtime.settings import ProcessSettings, read_settings
 ROOT: Final = Path(__file__).parents[2]
 OVERLAYS: Final = ("dev", "production")
 
-SERVICES: Final = ("gateway", "router", "presence")
+SERVICES: Final = ("gateway", "router", "presence", "api")
 NAMESPACE: Final = "tieline"
 
 Json = dict[str, Any]

@@ -30,6 +30,7 @@ STRANGERS = {
     "dns": Place("kube-system", {"k8s-app": "kube-dns"}, {"dns": 53}),
     "api-server": Place("kube-system", {"component": "kube-apiserver"}, {"https": 6443}),
     "neighbour": Place("default", {"app": "something"}, {"http": 80}),
+    "backend": Place("default", {"tieline-api-client": "true"}, {}),
     "lodger": Place(NAMESPACE, {"app": "something"}, {"http": 80}),
     "impostor": Place(
         "default", {"app.kubernetes.io/name": "tieline", "app.kubernetes.io/component": "gateway"}, {}
@@ -39,6 +40,7 @@ STRANGERS = {
 ARROWS = {
     ("ingress", "gateway", "ws"),
     *((service, "nats", "client") for service in SERVICES),
+    ("backend", "api", "api"),
     ("nats", "nats", "cluster"),
     *(("prometheus", service, "ops") for service in SERVICES),
     *((somebody, "dns", "dns") for somebody in (*SERVICES, "nats", "lodger")),

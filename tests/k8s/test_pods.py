@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from api.settings import ApiSettings
 from gateway.settings import GatewaySettings
 from presence.settings import PresenceSettings
 from tests.k8s.rendered import SERVICES, Json, container_of, each_overlay, rendered, selects
@@ -17,6 +18,7 @@ KINDS: dict[str, type[ProcessSettings]] = {
     "gateway": GatewaySettings,
     "router": ProcessSettings,
     "presence": PresenceSettings,
+    "api": ApiSettings,
 }
 
 LAME_DUCK_S = 32
@@ -86,6 +88,11 @@ def test_a_service_reads_its_secrets_from_files_and_no_others(overlay: str, serv
             "TIELINE_JWT_SECRET": ("secret", "tieline-jwt", True),
             "TIELINE_JWT_SECRET_PREVIOUS": ("previous", "tieline-jwt", True),
             "TIELINE_TURN_SECRET": ("secret", "tieline-turn", True),
+        }
+    if service == "api":
+        expected |= {
+            "TIELINE_API_KEYS": ("keys", "tieline-api", False),
+            "TIELINE_JWT_SECRET": ("secret", "tieline-jwt", True),
         }
     named = {name.removesuffix(FILE_SUFFIX) for name in environ if name.endswith(FILE_SUFFIX)}
     assert named == expected.keys()

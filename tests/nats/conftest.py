@@ -27,6 +27,7 @@ def system(cluster: SecuredCluster, tmp_path_factory: pytest.TempPathFactory) ->
         "DRAIN_WAIT": "0",
         "DRAIN_SPREAD": "0.3",
         "LOG_LEVEL": "debug",
+        "EVENTS": "on",
     }
     with System(
         cluster.url,

@@ -11,7 +11,7 @@ Series = Mapping[str, str]
 
 MINUTES: Final = 120
 
-PROCESSES: Final = {"g1": "gateway", "g2": "gateway", "r1": "router", "p1": "presence"}
+PROCESSES: Final = {"g1": "gateway", "g2": "gateway", "r1": "router", "p1": "presence", "a1": "api"}
 """Instances, each with its service, which is its job too."""
 
 
@@ -151,6 +151,7 @@ FAILURES: Final[Mapping[str, Failure]] = {
     "TielineNoGatewayReady": Failure({_of("tieline_ready", g): changed(1, 0) for g in ("g1", "g2")}),
     "TielineNoRouterReady": Failure(_no_more("r1")),
     "TielineNoPresenceReady": Failure({_of("tieline_ready", "p1"): changed(1, 0)}),
+    "TielineNoApiReady": Failure(_no_more("a1")),
     "TielineProcessDown": Failure(_no_more("g2")),
     "TielineNotReady": Failure({_of("tieline_ready", "g2"): changed(1, 0)}),
     "TielineDrainStuck": Failure(

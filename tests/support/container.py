@@ -10,7 +10,7 @@ from tests.support.http_get import http_get
 from tests.support.nats_server import Json, streams_of
 from tests.support.system import summed_up
 
-ContainerKind = Literal["nats", "presence", "router", "gateway", "haproxy"]
+ContainerKind = Literal["nats", "presence", "router", "gateway", "webhooks", "api", "haproxy"]
 
 OPS_PORT: Final = 9464
 CLIENT_PORT: Final = 8080

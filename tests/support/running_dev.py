@@ -21,6 +21,8 @@ class ReadyDocument(TypedDict):
     ops: dict[str, list[str]]
     nats: str
     pids: dict[str, list[int]]
+    api: str
+    apiKey: str
 
 
 class RunningDev:

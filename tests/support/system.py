@@ -29,7 +29,7 @@ MAILBOX_BYTES: Final = 128 * 1024 * 1024
 ORDERLY: Final = (0, -signal.SIGKILL)
 """Exit statuses of a process that was asked to end, or killed by a test."""
 
-Kind = Literal["gateway", "router", "presence"]
+Kind = Literal["gateway", "router", "presence", "webhooks", "api"]
 Settings = Mapping[str, str]
 """Environment variables, without their prefix."""
 
@@ -64,7 +64,9 @@ class Service(Process):
         limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$0" "$@"'] if descriptors else []
         self.kind = kind
         self.port, self.ops_port = ports
-        own = {"OPS_PORT": str(self.ops_port), "LISTEN_PORT": str(self.port), "LISTEN_HOST": HOST, **environ}
+        listens = "API" if kind == "api" else "LISTEN"
+        at = {f"{listens}_PORT": str(self.port), f"{listens}_HOST": HOST}
+        own = {"OPS_PORT": str(self.ops_port), **at, **environ}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIELINE_")}
         if clock_ahead_s:
             kept |= {"PYTHONPATH": str(SHIFTED_CLOCK), "SHIFTED_CLOCK_AHEAD_S": str(clock_ahead_s)}
@@ -114,10 +116,16 @@ class System:
         gateways: int = 1,
         routers: int = 1,
         presences: int = 1,
+        apis: int = 0,
         settings: Settings | None = None,
         own_settings: Mapping[Kind, Settings] | None = None,
     ) -> None:
-        self._counts: dict[Kind, int] = {"presence": presences, "router": routers, "gateway": gateways}
+        self._counts: dict[Kind, int] = {
+            "presence": presences,
+            "router": routers,
+            "gateway": gateways,
+            "api": apis,
+        }
         self._log = folder / "log"
         self._settings: Settings = {
             "NATS_URL": nats_url,
@@ -156,7 +164,8 @@ class System:
     def _end(self) -> dict[str, int]:
         """End all processes; returns the exit statuses of those that did not end in order."""
         ended: dict[str, int] = {}
-        for kind in ("gateway", "router", "presence"):  # each kind needs the next to end in order
+        # Each kind needs the next to end in order.
+        for kind in ("webhooks", "api", "gateway", "router", "presence"):
             for process in self.all(kind):
                 process.terminate()
             ended |= {f"{kind} {process.pid}": process.wait() for process in self.all(kind)}

@@ -14,16 +14,19 @@ import pytest
 from prometheus_client import Metric
 
 import tieline.client
+from api.settings import ApiSettings
 from gateway.settings import GatewaySettings
 from presence.rules.effects import Happening
 from presence.settings import PresenceSettings
 from tests.support.demand import DEMAND_VARIABLE
+from tieline.api.variables import API_KEY_VARIABLE, API_URL_VARIABLE
 from tieline.cli.dev.broker_process import PROGRAM_VARIABLE
 from tieline.metrics import REGISTRY
 from tieline.runtime.settings import PREFIX, ProcessSettings, variables_of
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
 from tieline.wire.internal.directions import OPERATIONS
 from tieline.wire.replies import Welcome
+from webhooks.settings import WebhookSettings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -42,10 +45,12 @@ SECTIONS: dict[str, type[ProcessSettings]] = {
     "Every process": ProcessSettings,
     "gateway": GatewaySettings,
     "presence": PresenceSettings,
+    "webhooks": WebhookSettings,
+    "api": ApiSettings,
 }
 """Which settings are listed under which heading; those of every process only under the first."""
 
-TOOLS = {PROGRAM_VARIABLE, DEMAND_VARIABLE}
+TOOLS = {PROGRAM_VARIABLE, DEMAND_VARIABLE, API_URL_VARIABLE, API_KEY_VARIABLE}
 """Variables that no process of the system reads."""
 
 PLANS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/style.md"]
@@ -223,7 +228,7 @@ def test_the_configuration_names_no_variable_that_nobody_reads() -> None:
 
 
 def test_no_document_names_what_is_not_in_the_code() -> None:
-    places = ("api", "gateway", "router", "presence", "tieline", "deploy", "tests")
+    places = ("api", "gateway", "router", "presence", "tieline", "deploy", "tests", "web")
     files = [path for place in places for path in (ROOT / place).rglob("*") if path.suffix != ".md"]
     code = "\n".join(path.read_text(errors="replace") for path in files if path.is_file())
     named = {

@@ -40,6 +40,9 @@ FETCHES: Final = re.compile(
 )
 """Commands that bring something from elsewhere and run it, or put it where it is run."""
 
+SENT: Final = re.compile(r"\s(?:-d|--data)\s+'[^']*'")
+"""What curl sends, which may name addresses that it does not fetch."""
+
 SAFE: Final = ("--require-hashes", "--no-index", "--no-build-isolation")
 """What makes such a command safe: hashes, or that it fetches neither a package nor what builds one."""
 
@@ -61,7 +64,7 @@ def unpinned(text: str, prose: bool = False) -> list[str]:
         part.strip()
         for line in commands(text, prose)
         for part in re.split(r"(?:;|&&|\|\|)\s", line)
-        if FETCHES.search(part) and not any(word in part for word in SAFE + TO_A_PERSON)
+        if FETCHES.search(SENT.sub("", part)) and not any(word in part for word in SAFE + TO_A_PERSON)
     ]
 
 
@@ -120,6 +123,7 @@ def test_nothing_is_fetched_without_hashes() -> None:
         "go install example.com/program@latest",
         "uvx ruff",
         "curl https://example.com/install.sh | sh",
+        "curl -d '{\"url\":\"https://example.org\"}' https://example.com/install.sh | sh",
     ],
 )
 def test_what_fetches_anything_would_be_noticed(command: str) -> None:

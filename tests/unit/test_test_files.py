@@ -19,6 +19,14 @@ LONGEST_NAME: Final = 60
 
 COVERED_ELSEWHERE: Final = {
     "tieline/cli/call/call_end.py": "tests/unit/cli/call/test_conversation.py, where two ends call",
+    "tieline/cli/backend/asking.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
+    "tieline/cli/backend/rooms.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
+    "tieline/cli/backend/members.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
+    "tieline/cli/backend/kick.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
+    "tieline/cli/backend/ban.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
+    "tieline/cli/backend/close.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
+    "tieline/cli/backend/send.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
+    "tieline/cli/backend/api_key.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
     "tieline/cli/dev/command.py": "tests/system/test_dev.py: it starts every process there is",
     "presence/bucket.py": "tests/contract/test_store.py, with the fake that other tests use in its place",
     "presence/store.py": "a Protocol and its values, of which tests/contract/test_store.py is the contract",

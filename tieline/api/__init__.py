@@ -1,4 +1,9 @@
 """The backend's API over HTTP, as both its ends know it.
 
-What goes over the line is in `bodies`, what a caller may do in `scopes`. The service that answers is `api/`.
+What goes over the line is in `bodies`, what a caller may do in `scopes`. `Backend` asks (`client`); the
+service that answers is `api/`.
 """
+
+from tieline.api.client import Backend, Refused, Unavailable
+
+__all__ = ["Backend", "Refused", "Unavailable"]

@@ -4,7 +4,7 @@ The service reads and writes these (`api/resources`), the client reads and write
 (`tieline.api.client`), and the document at `/openapi.json` is made of them. Times are Unix milliseconds.
 """
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -17,6 +17,9 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_BYTES, descript
 """The id of a user or a room."""
 
 Names = Annotated[list[Id], msgspec.Meta(max_length=256)]
+
+Status = Literal["online", "away", "offline"]
+"""offline: of a member, that it will be one when it connects."""
 
 Time = Annotated[int, msgspec.Meta(description="Unix milliseconds")]
 
@@ -50,6 +53,134 @@ class Problem(Body, frozen=True, kw_only=True):
     errors: list[FieldProblem] = []
 
 
+class Room(Body, frozen=True, kw_only=True):
+    """A room, which is there as long as somebody is a member of it."""
+
+    room: Id
+    members: int
+    """About how many."""
+
+
+class RoomPage(Body, frozen=True, kw_only=True):
+    """A page of rooms, in the order of their names."""
+
+    rooms: list[Room]
+    count: int
+    """Of all rooms."""
+    next: str = ""
+    """What the next page is `after`; absent: there is none."""
+
+
+class Member(Body, frozen=True, kw_only=True):
+    """One member of a room."""
+
+    user: Id
+    status: Status
+    voice: bool
+    """Whether it may start a voice connection."""
+    given: bool
+    """Whether it is a member by this API's word, whatever its token says."""
+    joined_at: Time = 0
+    """Absent: it is offline."""
+
+
+class MemberPage(Body, frozen=True, kw_only=True):
+    """A page of a room's members, in the order of their names."""
+
+    members: list[Member]
+    count: int
+    """Of all members."""
+    next: str = ""
+    """What the next page is `after`; absent: there is none."""
+
+
+class Call(Body, frozen=True, kw_only=True):
+    """What a user negotiates with another one."""
+
+    peer: Id
+    established: bool
+    """Whether it is answered."""
+    call: str = ""
+    """The call's id; absent: it has none."""
+
+
+class User(Body, frozen=True, kw_only=True):
+    """A user, who may never have been here."""
+
+    user: Id
+    status: Status
+    rooms: list[Id]
+    """Those that it is in now."""
+    given: list[Id]
+    """Those that it is in whenever it is connected, by this API's word."""
+    voice: bool
+    """Whether it may start a voice connection now."""
+    voice_revoked: bool
+    """Whether this API has taken that from it."""
+    calls: list[Call]
+    banned_until: Time = 0
+    """Absent: it is not banned."""
+
+
+class Changed(Body, frozen=True, kw_only=True):
+    """The change is made, by this request or by the same one before."""
+
+    affected: int
+    """How many sessions, members or calls it has changed, or been sent to; 0: there was nothing to change."""
+
+
+class Statistics(Body, frozen=True, kw_only=True):
+    """How much there is, about."""
+
+    gateways: int
+    sessions: int
+    """Of users who are connected, or away."""
+    rooms: int
+    members: int
+    calls: int
+    """Pairs of users who negotiate, or did a minute ago."""
+
+
+class KickOrder(Order, frozen=True, kw_only=True):
+    """Put a member out of a room."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 0
+    """How long it is kept out, whatever its token says; 0: it may come again at once if that lets it."""
+
+
+class CloseOrder(Order, frozen=True, kw_only=True):
+    """Put everybody out of a room."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 0
+    """How long those who were in it are kept out."""
+
+
+class BanOrder(Order, frozen=True, kw_only=True):
+    """Disconnect a user, and keep it away."""
+
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)]
+
+
+class VoiceOrder(Order, frozen=True, kw_only=True):
+    """Let a user start voice connections, or not."""
+
+    allowed: bool
+
+
+class EndCallOrder(Order, frozen=True, kw_only=True):
+    """End a call."""
+
+    call: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    """Only if it is this one; absent: whichever the two have."""
+
+
+class MessageOrder(Order, frozen=True, kw_only=True):
+    """Send an application's own message."""
+
+    data: Any
+    """Any JSON value; clients get it in the event MESSAGE."""
+
+
 class TokenOrder(Order, frozen=True, kw_only=True):
     """Mint an admission token for a user (docs/protocol.md#1-connecting)."""
 
@@ -69,3 +200,34 @@ class Token(Body, frozen=True, kw_only=True):
 
     token: str
     expires_at: Time
+
+
+class WebhookOrder(Order, frozen=True, kw_only=True):
+    """Have events told to an address."""
+
+    url: Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
+    """`https://`, and of the internet, unless the deployment has it otherwise."""
+    secrets: Annotated[
+        list[Annotated[str, msgspec.Meta(min_length=16, max_length=256)]],
+        msgspec.Meta(min_length=1, max_length=2),
+    ]
+    """By each of which a delivery is signed (Standard Webhooks): two while one is changed for the next."""
+    events: Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=32)] = []
+    """The kinds that are told, such as `call.ended` or `call.*`; none: all."""
+    paused: bool = False
+    """Nothing is told now; what happens meanwhile is told later."""
+
+
+class Webhook(Body, frozen=True, kw_only=True):
+    """An address to which events are told. Its secrets are not shown."""
+
+    webhook: str
+    url: str
+    events: list[str]
+    paused: bool
+
+
+class Webhooks(Body, frozen=True, kw_only=True):
+    """All that were made through the API."""
+
+    webhooks: list[Webhook]

@@ -25,6 +25,10 @@ class Command(NamedTuple):
     """Of a command with modes: the one that is meant where none is named."""
 
 
+OVER_API: Final = (
+    "Asks the backend's API at TIELINE_API_URL with the key in TIELINE_API_KEY; `tieline dev` prints both."
+)
+
 COMMANDS: Final = {
     "dev": Command(
         "tieline.cli.dev.command",
@@ -44,6 +48,12 @@ COMMANDS: Final = {
         "It reads the settings of presence from the environment (docs/configuration.md): TIELINE_NATS_URL\n"
         "and how to log in, TIELINE_NAMESPACE, TIELINE_STORAGE, TIELINE_REPLICAS and more. Where each\n"
         "service has a user of its own, this one is `streams` (docs/operations.md#streams-that-are-there).",
+    ),
+    "webhooks": Command(
+        "tieline.cli.webhooks",
+        "show what webhooks have not taken, and tell it again",
+        "It reads the settings of webhook workers from the environment (docs/configuration.md#webhooks):\n"
+        "TIELINE_NATS_URL and how to log in, as their user `webhooks`, TIELINE_NAMESPACE and more.",
     ),
     "token": Command(
         "tieline.cli.token",
@@ -73,6 +83,18 @@ COMMANDS: Final = {
         "show which users and rooms cost a running system most",
         "Asks the ops ports of gateways for the last minute, and adds up: WEBRTC messages (signals), their\n"
         "KiB, and CPU seconds of everything that was asked for, in all processes.",
+    ),
+    "rooms": Command("tieline.cli.backend.rooms", "list the rooms of a running system", OVER_API),
+    "members": Command("tieline.cli.backend.members", "list who is in a room", OVER_API),
+    "kick": Command("tieline.cli.backend.kick", "disconnect a user, or put it out of a room", OVER_API),
+    "ban": Command("tieline.cli.backend.ban", "keep a user away for a while", OVER_API),
+    "close": Command("tieline.cli.backend.close", "put everybody out of a room", OVER_API),
+    "send": Command("tieline.cli.backend.send", "send a message to a user or a room", OVER_API),
+    "api-key": Command(
+        "tieline.cli.backend.api_key",
+        "make a key for the backend's API",
+        "Prints the key, for who asks, and its entry, for the API: several entries stand side by side, with\n"
+        "commas between them, so that a key is changed without a pause.",
     ),
 }
 """Those that a user calls first come first."""

@@ -31,10 +31,12 @@ from tieline.client.errors import (
 )
 from tieline.client.events import (
     Answer,
+    AppMessage,
     Candidate,
     ErrorEvent,
     Event,
     Hangup,
+    Info,
     MemberJoined,
     MemberLeft,
     MemberUpdated,
@@ -54,6 +56,7 @@ from tieline.wire.replies import IceServer, IceServerList, Member, Roster, Welco
 __all__ = [
     "Ack",
     "Answer",
+    "AppMessage",
     "Candidate",
     "Client",
     "ClientError",
@@ -65,6 +68,7 @@ __all__ = [
     "Hangup",
     "IceServer",
     "IceServerList",
+    "Info",
     "Member",
     "MemberJoined",
     "MemberLeft",

@@ -12,7 +12,7 @@ monotonic clock.
 from collections import OrderedDict
 from typing import Final
 
-from tieline.client.events import Answer, Candidate, Hangup, Offer
+from tieline.client.events import Answer, Candidate, Hangup, Info, Offer
 from tieline.wire.ids import NO_CALL, CallId
 
 RING_MARGIN_S: Final = 10.0
@@ -25,13 +25,14 @@ MAX_SEEN: Final = 8
 MAX_USERS: Final = 10_000
 """The users with whom there was nothing for longest are forgotten: messages to them name no call."""
 
-SignalEvent = Offer | Answer | Candidate | Hangup
+SignalEvent = Offer | Answer | Candidate | Hangup | Info
 
 _KINDS: Final[dict[type[SignalEvent], str]] = {
     Offer: "WEBRTC_OFFER",
     Answer: "WEBRTC_ANSWER",
     Candidate: "WEBRTC_ICE_CANDIDATE",
     Hangup: "WEBRTC_HANGUP",
+    Info: "WEBRTC_INFO",
 }
 _ENDS_RINGING: Final = frozenset(("WEBRTC_ANSWER", "WEBRTC_HANGUP"))
 

@@ -109,6 +109,10 @@ class Client:
         """Ask for STUN and TURN servers; before `ttl` seconds have passed ask again for a longer call."""
         return messages.data_of(await self._ask("ICE_SERVERS", None), IceServerList)
 
+    async def show_call(self, in_call: bool) -> None:
+        """Let the members of one's rooms see, or see no more, that one is in a call (`Member.in_call`)."""
+        await self._ask("STATUS", {"inCall": in_call})
+
     async def refresh_token(self, token: str) -> int:
         """Stay connected with a newer token, and what that one grants; returns its end, in Unix milliseconds.
 
@@ -123,7 +127,7 @@ class Client:
 
         With acks, returns when the message is safe, over however many connections that takes. Without,
         returns None when it is written, and a refusal comes later as an `ErrorEvent`; it may be lost with
-        the connection. The same holds for the three methods below.
+        the connection. The same holds for the four methods below.
         """
         return await self._signal("WEBRTC_OFFER", to, description, of_call)
 
@@ -138,6 +142,13 @@ class Client:
     async def hangup(self, to: str, reason: str = "hangup", *, of_call: str | None = None) -> Ack | None:
         """End the negotiation with a user: hangup, decline, busy, cancel, or a word of one's own."""
         return await self._signal("WEBRTC_HANGUP", to, {"reason": reason}, of_call)
+
+    async def inform(self, to: str, detail: object, *, of_call: str | None = None) -> Ack | None:
+        """Tell a user how it is at this end of the call, such as `{"muted": True}`.
+
+        That it rings the client says by itself. A client that takes no such word is sent none.
+        """
+        return await self._signal("WEBRTC_INFO", to, detail, of_call)
 
     def call_with(self, user: str) -> str:
         """Return the id of the call with a user that is meant, unless `of_call` says which; "": none is.

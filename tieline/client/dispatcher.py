@@ -9,6 +9,7 @@ changes of rooms are news.
 import asyncio
 import random
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -21,6 +22,7 @@ from tieline.client.events import (
     ErrorEvent,
     Event,
     Hangup,
+    Info,
     MemberJoined,
     MemberLeft,
     MemberUpdated,
@@ -43,6 +45,10 @@ from tieline.client.session import Session
 from tieline.client.stats import Stats
 from tieline.wire.ids import NO_CALL, CallId, RoomId, UserId
 from tieline.wire.replies import Roster, Welcome
+
+PARTED_S: Final = 1.0
+"""For the server to say that a call is over because no room is shared any more. When two leave two rooms at
+once, it says so to one of them alone."""
 
 
 class Dispatcher:
@@ -98,7 +104,7 @@ class Dispatcher:
             self._stats.duplicates += 1
             return None
         match message:
-            case Offer() | Answer() | Candidate() | Hangup():
+            case Offer() | Answer() | Candidate() | Hangup() | Info():
                 self._hear(message)
             case RoomBatch():
                 self._change_room(batch(message.changed, message.request_id))
@@ -119,6 +125,7 @@ class Dispatcher:
         self.inbox.put(event)
         if rings:
             self._ring(event.sender, event.call)
+            self._send("WEBRTC_INFO", event.sender, {"ringing": True}, event.call)
 
     def _on_read(self, event: Event) -> None:
         if self.calls is not None and isinstance(event, SignalEvent) and event.call:
@@ -142,12 +149,14 @@ class Dispatcher:
             return
         self.calls.give_up(user, call)
         self.inbox.put(Hangup(user, "timeout", server=False, call=call))
-        body = messages.signal_data(self.session.welcome.user_id, user, {"reason": "timeout"}, call)
+        self._send("WEBRTC_HANGUP", user, {"reason": "timeout"}, call)
+
+    def _send(self, cmd: str, to: UserId, data: object, call: CallId) -> None:
+        """Send what changes nothing here: if it is refused, the call is over anyway."""
+        body = messages.signal_data(self.session.welcome.user_id, to, data, call)
         request_id = self._pending.next_id()
-        frame = messages.encode(request_id, "WEBRTC_HANGUP", body)
-        self._pending.send(
-            PendingRequest(request_id, "WEBRTC_HANGUP", frame, on_answer=lambda _: None)  # it is over anyway
-        )
+        frame = messages.encode(request_id, cmd, body)
+        self._pending.send(PendingRequest(request_id, cmd, frame, on_answer=lambda _: None))
 
     def _part(self) -> None:
         """End the calls with users who are met in no room any more: the server tells it to them alone."""
@@ -163,6 +172,8 @@ class Dispatcher:
         for event in events:
             if isinstance(event, MemberLeft) and event.user_id == self.session.welcome.user_id:
                 self.session.record_left(event.room)
+            elif isinstance(event, MemberLeft) and self.calls is not None and self.calls.live():
+                asyncio.get_running_loop().call_later(PARTED_S, self._part)
             self.inbox.put(event)
 
     def _take_list(self, message: RoomList) -> None:

@@ -55,6 +55,18 @@ class Hangup(msgspec.Struct, frozen=True):
     call: CallId = NO_CALL
 
 
+class Info(msgspec.Struct, frozen=True):
+    """`sender` says how it is at its end of the call.
+
+    What the two agree on: tieline.js sends `{ringing: true}`, and `{muted}` when that has changed.
+    """
+
+    sender: UserId
+    detail: Any
+    request_id: str = ""
+    call: CallId = NO_CALL
+
+
 class MemberJoined(msgspec.Struct, frozen=True, rename="camel"):
     """A user came into a room this client is in."""
 
@@ -85,6 +97,15 @@ class MemberUpdated(msgspec.Struct, frozen=True, rename="camel"):
     request_id: str = ""
     number: int = 0
     """See `MemberJoined`."""
+
+
+class AppMessage(msgspec.Struct, frozen=True):
+    """The application's backend says something: to this user, or to all in a room."""
+
+    data: Any
+    room: RoomId | None = None
+    """None: it is for this user alone."""
+    request_id: str = ""
 
 
 class TokenExpiring(msgspec.Struct, frozen=True, rename="camel"):
@@ -176,9 +197,11 @@ Message = (
     | Answer
     | Candidate
     | Hangup
+    | Info
     | MemberJoined
     | MemberLeft
     | MemberUpdated
+    | AppMessage
     | TokenExpiring
     | Reconnect
     | ErrorEvent

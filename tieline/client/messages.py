@@ -15,9 +15,11 @@ import msgspec
 from tieline.client.errors import Unreadable
 from tieline.client.events import (
     Answer,
+    AppMessage,
     Candidate,
     ErrorEvent,
     Hangup,
+    Info,
     MemberJoined,
     MemberLeft,
     MemberUpdated,
@@ -100,6 +102,7 @@ _SERVER_EVENTS: Final = {
     "MEMBER_JOINED": MemberJoined,
     "MEMBER_LEFT": MemberLeft,
     "MEMBER_UPDATED": MemberUpdated,
+    "MESSAGE": AppMessage,
     "TOKEN_EXPIRING": TokenExpiring,
     "RECONNECT": Reconnect,
 }
@@ -127,7 +130,7 @@ def encode(request_id: str, cmd: str, data: object) -> bytes:
 
 
 def signal_data(sender: UserId, to: str, data: object, call: CallId = NO_CALL) -> dict[str, object]:
-    """Make `data` of the four WEBRTC commands; the inner `data` is the two clients' own."""
+    """Make `data` of the five WEBRTC commands; the inner `data` is the two clients' own."""
     return {"from": sender, "to": to, **({"call": call} if call else {}), "data": data}
 
 
@@ -177,6 +180,8 @@ def _signal(head: _Head) -> Message:
             return Answer(sender, detail, head.request_id, call)
         case "WEBRTC_ICE_CANDIDATE":
             return Candidate(sender, detail, head.request_id, call)
+        case "WEBRTC_INFO":
+            return Info(sender, detail, head.request_id, call)
         case _:
             reason, server = _hangup_detail(detail)
             return Hangup(sender, reason, server, head.request_id, call)

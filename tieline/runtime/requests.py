@@ -61,6 +61,11 @@ _log = logging.getLogger(__name__)
 _guard: Final = bug_guard(_log, "request not sent again, or not given up: a bug")
 
 
+def waiting_for(seconds: float) -> bytes:
+    """Write the headers that say how long an answer is still waited for (`patience_of`)."""
+    return b"NATS/1.0\r\n%b: %d\r\n\r\n" % (_PATIENCE, max(0, int(seconds * 1000)))
+
+
 class Question(Protocol):
     """A request that is resent until it is answered."""
 
@@ -277,8 +282,7 @@ class Requests:
         try:
             headers = pending.headers
             if headers is None:
-                left_ms = max(0, int((pending.deadline - now) * 1000))
-                headers = b"NATS/1.0\r\n%b: %d\r\n\r\n" % (_PATIENCE, left_ms)
+                headers = waiting_for(pending.deadline - now)
             self._broker.send(pending.subject, payload, f"{self._prefix}.{token}", headers)
         except BrokerAway:
             pending.due = now + NO_LISTENER_RETRY_S
@@ -323,4 +327,4 @@ class Requests:
         # else it is the answer to an earlier attempt; the first one counts
 
 
-__all__ = ["PATIENCE_S", "NoAnswer", "Question", "Requests", "always", "patience_of"]
+__all__ = ["PATIENCE_S", "NoAnswer", "Question", "Requests", "always", "patience_of", "waiting_for"]

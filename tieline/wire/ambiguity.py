@@ -68,7 +68,7 @@ def _by_folded(*names: str) -> Mapping[str, str]:
 ENVELOPE: Final = _by_folded("requestId", "module", "cmd", "code", "msg", "data", "ack", "reason")
 """The names of an envelope."""
 
-DATA: Final = _by_folded("from", "to", "data", "call", "room", "userId", "after", "limit", "token")
+DATA: Final = _by_folded("from", "to", "data", "call", "room", "userId", "after", "limit", "token", "inCall")
 """The names of a `data` that the server reads."""
 
 SERVERS_OWN: Final = frozenset(map(_folded, ("place",)))

@@ -74,8 +74,6 @@ class Call(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """From the offer to the answer."""
     duration_seconds: float | None = None
     """From the answer to the end."""
-    wakes: bool | None = None
-    """The offer waits for somebody who is offline and has to be woken."""
 
 
 class CloudEvent(msgspec.Struct, frozen=True):

@@ -47,6 +47,7 @@ class HandshakeError(enum.Enum):
 
     MALFORMED = (400, "请求格式错误")
     UNAUTHORIZED = (401, "令牌无效")
+    BANNED = (403, "用户已被禁止连接")
     FOREIGN_ORIGIN = (403, "来源不被允许")
     NOT_FOUND = (404, "路径不存在")
     UPGRADE_REQUIRED = (426, "需要升级为 WebSocket 连接")

@@ -31,7 +31,7 @@ MAX_PAGE: Final = 1_000
 
 
 class SignalBody(msgspec.Struct, frozen=True, gc=False):
-    """`data` of the four WEBRTC commands; the server never reads the `data` in it."""
+    """`data` of the WEBRTC commands; the server never reads the `data` in it."""
 
     sender: UserId = msgspec.field(name="from")
     to: UserId
@@ -61,6 +61,12 @@ class TokenBody(msgspec.Struct, frozen=True, gc=False):
     token: str
 
 
+class StatusBody(msgspec.Struct, frozen=True, gc=False):
+    """`data` of STATUS."""
+
+    in_call: bool = msgspec.field(name="inCall")
+
+
 class _FromClient(msgspec.Struct, frozen=True, gc=False, tag_field="cmd"):
     request_id: str = msgspec.field(name="requestId")
     module: Literal["ROOM"]
@@ -86,6 +92,10 @@ class Candidate(Signal, frozen=True, gc=False, tag="WEBRTC_ICE_CANDIDATE"):
 
 class Hangup(Signal, frozen=True, gc=False, tag="WEBRTC_HANGUP"):
     """End the negotiation with the target."""
+
+
+class Info(Signal, frozen=True, gc=False, tag="WEBRTC_INFO"):
+    """Say how it is at this end of the call: that it rings, that nothing is sent."""
 
 
 class Join(_FromClient, frozen=True, gc=False, tag="JOIN"):
@@ -124,8 +134,25 @@ class RefreshToken(_FromClient, frozen=True, gc=False, tag="REFRESH_TOKEN"):
     data: TokenBody
 
 
+class Status(_FromClient, frozen=True, gc=False, tag="STATUS"):
+    """Let the members of one's rooms see whether one is in a call."""
+
+    data: StatusBody
+
+
 ClientMessage = (
-    Offer | Answer | Candidate | Hangup | Join | Leave | Members | Ping | IceServers | RefreshToken
+    Offer
+    | Answer
+    | Candidate
+    | Hangup
+    | Info
+    | Join
+    | Leave
+    | Members
+    | Ping
+    | IceServers
+    | RefreshToken
+    | Status
 )
 
 
@@ -146,12 +173,14 @@ COMMANDS: Final[dict[str, Command]] = {
     "WEBRTC_ANSWER": Command(Answer, "user", "", ("relayed",)),
     "WEBRTC_ICE_CANDIDATE": Command(Candidate, "user", "", ("relayed", "held")),
     "WEBRTC_HANGUP": Command(Hangup, "user", "", ("relayed",)),
+    "WEBRTC_INFO": Command(Info, "user", "", ("relayed",)),
     "JOIN": Command(Join, "room", "JOIN"),
     "LEAVE": Command(Leave, "room", "LEAVE"),
     "MEMBERS": Command(Members, "room", "MEMBERS"),
     "PING": Command(Ping, "server", "PONG"),
     "ICE_SERVERS": Command(IceServers, "server", "ICE_SERVERS"),
     "REFRESH_TOKEN": Command(RefreshToken, "server", "REFRESH_TOKEN"),
+    "STATUS": Command(Status, "server", "STATUS"),
 }
 """Every command that a client may send."""
 
@@ -266,6 +295,10 @@ def _as_written(message: ClientMessage, masked: bytearray, frame: bytes) -> Clie
         if isinstance(message, IceServers):
             return IceServers(request_id, "ROOM", data)
         return _spoiled(request_id, "PING") if surrogates.are_in(data) else Ping(request_id, "ROOM", data)
+    if isinstance(message, Status):
+        fields = _loose.decode(masked)
+        masked[:] = frame
+        return Status(text_in(fields.request_id), "ROOM", message.data)
     exact = origin.exact.decode(masked)
     masked[:] = frame
     request_id, body = text_in(exact.request_id), exact.data

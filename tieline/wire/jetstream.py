@@ -459,6 +459,7 @@ _NO_ROOM: Final = (10002, 10023, 10077)
 _WRONG_LAST_SEQUENCE: Final = (10071, 10164)
 _WRONG_LAST_ID: Final = 10070
 _NOT_FOUND: Final = 404
+_NO_MESSAGE: Final = 10037
 
 
 class Error(msgspec.Struct, frozen=True):
@@ -487,6 +488,11 @@ class Error(msgspec.Struct, frozen=True):
     def is_not_found(self) -> bool:
         """Whether there is no such message."""
         return self.code == _NOT_FOUND
+
+    @property
+    def is_no_message(self) -> bool:
+        """Whether the stream is there, and has no such message."""
+        return self.err_code == _NO_MESSAGE
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -614,6 +620,29 @@ def read_floor(answer: bytes) -> int | None:
     except UNREADABLE:
         return None
     return None if floor is None else floor.stream_seq
+
+
+class _Last(msgspec.Struct, frozen=True):
+    last_seq: int
+
+
+class _LastAnswer(msgspec.Struct, frozen=True):
+    state: _Last | None = None
+
+
+_last = msgspec.json.Decoder(_LastAnswer)
+
+
+def read_last_sequence(answer: bytes) -> int | None:
+    """Read from the answer to `stream_info` the sequence of the last message that the stream has had.
+
+    None: there is no such stream, or it cannot be understood.
+    """
+    try:
+        state = _last.decode(answer).state
+    except UNREADABLE:
+        return None
+    return None if state is None else state.last_seq
 
 
 def read_stream(answer: bytes) -> Stream:

@@ -49,9 +49,9 @@ class Partitions:
         kind, *tokens = head.removeprefix("timer.").split(".")
         if kind in ("pair", "held", "offer"):
             named = tokens[:2]
-        elif kind == "session" and "*" not in tokens:
+        elif kind == "session" and (tokens[0] == "*" or "*" not in tokens):
             named = tokens[1:2]
-        elif kind in ("user", "away", "room"):
+        elif kind in ("user", "away", "standing", "room", "given"):
             named = tokens[:1]
         else:
             return FIRST

@@ -11,15 +11,16 @@ Nor does a pattern say where JetStream may answer: it answers on any subject tha
 server's own rights. So gateways have an account of their own, and `passages` lists what passes between the
 two.
 
-What may be asked of presence is listed by inclusion, in two unions of `internal.directions`: a new operation
-is permitted to no service until it is in one of them. So are the kinds of keys in the bucket.
+What may be asked of presence is listed by inclusion, in three unions of `internal.directions`: a new
+operation is permitted to no service until it is in one of them. So are the kinds of keys in the bucket.
 """
 
 from typing import Final, NamedTuple, get_args
 
 from tieline.wire import jetstream
-from tieline.wire.internal.directions import OPERATIONS, GatewayRequest, RouterRequest
+from tieline.wire.internal.directions import OPERATIONS, BackendRequest, GatewayRequest, RouterRequest
 from tieline.wire.subjects import Keys, Subjects
+from tieline.wire.webhooks import Keys as WebhookKeys
 
 TIMERS: Final = "timers"
 """The durable consumer that gives expired timers to presence processes."""
@@ -80,12 +81,18 @@ def permissions(subjects: Subjects, former: int = 0) -> dict[str, Permissions]:
                 f"{ns}.gateway.*.reply.*",
                 f"{ns}.gateway.*.alive",
                 f"{ns}.gateway.*.close",
+                f"{ns}.gateway.*.join",
                 *(pattern for part in parts for pattern in _pushed(part)),
             ),
             answer=True,
         ),
         "router": Permissions(
-            say=(*_requests(subjects, RouterRequest), *(_users(part) for part in parts), *questions),
+            say=(
+                *_requests(subjects, RouterRequest),
+                f"{ns}.presence.*.check",
+                *(_users(part) for part in parts),
+                *questions,
+            ),
             hear=(f"{ns}.router.*.reply.*", f"{ns}.signal.* router", f"{ns}.changed.*"),
             answer=True,
         ),
@@ -94,6 +101,7 @@ def permissions(subjects: Subjects, former: int = 0) -> dict[str, Permissions]:
                 *(pattern for part in parts for pattern in (_users(part), _rooms(part))),
                 f"{ns}.gateway.*.alive",
                 f"{ns}.gateway.*.close",
+                f"{ns}.gateway.*.join",
                 f"{ns}.changed.*",
                 f"{ns}.events.*",
                 f"{ns}.cloudevents.*.*",
@@ -108,8 +116,19 @@ def permissions(subjects: Subjects, former: int = 0) -> dict[str, Permissions]:
                 f"{ns}.presence.*.inbox.*",
                 f"{ns}.presence.*.inbox.*.*",
                 f"{ns}.presence.* presence",
+                f"{ns}.presence.*.check",
             ),
             answer=True,
+        ),
+        "api": Permissions(
+            say=(
+                *_requests(subjects, BackendRequest),
+                jetstream.bucket_prefix(subjects.webhooks()) + WebhookKeys.endpoints(),
+                jetstream.get_from_leader(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.direct_get(jetstream.bucket_stream(subjects.webhooks())),
+            ),
+            hear=(f"{ns}.api.*.reply.*",),
+            answer=False,
         ),
         "streams": Permissions(
             say=(
@@ -121,6 +140,25 @@ def permissions(subjects: Subjects, former: int = 0) -> dict[str, Permissions]:
                 subjects.which(),
             ),
             hear=(f"{ns}.streams.*.inbox.*", f"{ns}.streams.*.inbox.*.*"),
+            answer=False,
+        ),
+        "webhooks": Permissions(
+            say=(
+                *(jetstream.bucket_prefix(subjects.webhooks()) + key for key in WebhookKeys.patterns()),
+                jetstream.ACCOUNT_INFO,
+                *_stream(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.get_from_leader(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.direct_get(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.stream_info(subjects.event_stream()),
+                jetstream.direct_get(subjects.event_stream()),
+                f"{ns}.cloudevents.again.*",
+            ),
+            hear=(
+                f"{ns}.webhooks.*.reply.*",
+                f"{ns}.webhooks.*.inbox.*",
+                f"{ns}.webhooks.*.inbox.*.*",
+                f"{ns}.live.cloudevents.*.*",
+            ),
             answer=False,
         ),
         "observer": Permissions(say=(), hear=(f"{ns}.events.*",), answer=False),

@@ -21,7 +21,7 @@ CallFate = Literal["ended", "answered", "replaced"]
 the two have another one."""
 
 
-class Member(msgspec.Struct, frozen=True, rename="camel"):
+class Member(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One member of a room."""
 
     user_id: UserId
@@ -29,6 +29,8 @@ class Member(msgspec.Struct, frozen=True, rename="camel"):
     voice: bool
     joined_at: int
     """Unix milliseconds."""
+    in_call: bool = False
+    """Its client says that it is in a call, and wants that to be seen."""
 
 
 class Roster(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,6 +44,12 @@ class Roster(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many members there are, where `members` may be a part of them."""
     next: str = ""
     """Where the next page begins; "": there is none."""
+
+
+class StatusSet(msgspec.Struct, frozen=True, rename="camel"):
+    """`data` of the reply to STATUS."""
+
+    in_call: bool
 
 
 class RosterPage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,6 +77,13 @@ class Left(msgspec.Struct, frozen=True, rename="camel"):
 
     user_id: UserId
     reason: LeftReason
+
+
+class AppMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`data` of the event MESSAGE: an application's own, to a user or to everybody in a room."""
+
+    room: RoomId | msgspec.UnsetType = msgspec.UNSET
+    data: msgspec.Raw
 
 
 class RoomOnly(msgspec.Struct, frozen=True):
@@ -183,6 +198,8 @@ class _Success(msgspec.Struct, frozen=True, kw_only=True):
 class _Ack(_Success, frozen=True, kw_only=True):
     ack: Literal["relayed", "held"]
     call: str | msgspec.UnsetType = msgspec.UNSET
+    status: str | msgspec.UnsetType = msgspec.UNSET
+    tells: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Error(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,9 +223,28 @@ def success(request_id: str, cmd: str, data: object) -> bytes:
     return _encoder.encode(_Success(request_id=request_id, cmd=cmd, data=data))
 
 
-def ack(request_id: str, cmd: str, kind: Literal["relayed", "held"], call: str = "") -> bytes:
-    """Encode the ack for a sender that asked for acks: its message is safe. `call`: which it belongs to."""
-    told = _Ack(request_id=request_id, cmd=cmd, data=None, ack=kind, call=call or msgspec.UNSET)
+def ack(
+    request_id: str,
+    cmd: str,
+    kind: Literal["relayed", "held"],
+    call: str = "",
+    status: str = "",
+    *,
+    tells: bool = False,
+) -> bytes:
+    """Encode the ack for a sender that asked for acks: its message is safe. `call`: which it belongs to.
+
+    That of an offer says also the `status` of its target, and whether that one `tells` when it rings.
+    """
+    told = _Ack(
+        request_id=request_id,
+        cmd=cmd,
+        data=None,
+        ack=kind,
+        call=call or msgspec.UNSET,
+        status=status or msgspec.UNSET,
+        tells=tells if status else msgspec.UNSET,
+    )
     return _encoder.encode(told)
 
 

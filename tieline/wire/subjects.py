@@ -96,6 +96,10 @@ class Subjects:
         """One request to one presence process."""
         return f"{self.namespace}.presence.{op}"
 
+    def judge(self, instance: str) -> str:
+        """Checks for one presence process, which its verdicts name (`Relay.by`)."""
+        return f"{self.namespace}.presence.{token(instance)}.check"
+
     def presences(self) -> str:
         """Every presence request: what the presences' queue group listens to."""
         return f"{self.namespace}.presence.*"
@@ -180,7 +184,7 @@ class Subjects:
         return jetstream.leader_elected(self.mailbox())
 
     def gateway(self, gateway: GatewayId, what: str) -> str:
-        """For one gateway: `close`, `alive`, or the prefix of the replies to its requests (`reply`)."""
+        """For one gateway: `close`, `alive`, `join`, or the prefix of the answers it gets (`reply`)."""
         return f"{self.namespace}.gateway.{token(gateway)}.{what}"
 
     def replies(self, service: str, instance: str) -> str:
@@ -228,6 +232,22 @@ class Subjects:
     def cloud_events(self) -> str:
         """Every event that the stream keeps."""
         return f"{self.namespace}.cloudevents.>"
+
+    def told_events(self) -> tuple[str, str]:
+        """What the stream of events republishes, and where to: without the events, to those who wait."""
+        return f"{self.namespace}.cloudevents.>", f"{self.namespace}.live.cloudevents.>"
+
+    def news(self) -> str:
+        """Where each event of the stream is told of: what webhook workers listen to."""
+        return f"{self.namespace}.live.cloudevents.*.*"
+
+    def webhooks(self) -> str:
+        """Name the bucket of webhooks."""
+        return f"{self.namespace}-webhooks"
+
+    def replayed(self, endpoint: str) -> str:
+        """Where an event is stored once more, for one endpoint alone."""
+        return f"{self.namespace}.cloudevents.again.{token(endpoint)}"
 
     def event_stream(self) -> str:
         """Name the stream that keeps what has happened."""
@@ -320,6 +340,36 @@ class Keys:
         return "listener.*"
 
     @staticmethod
+    def standing(user: UserId) -> str:
+        """What the backend has decided about a user, whether it is connected or not."""
+        return f"standing.{token(user)}"
+
+    @staticmethod
+    def given(room: RoomId, user: UserId) -> str:
+        """That a user is a member of a room by the backend's word; the user's standing decides."""
+        return f"given.{token(room)}.{token(user)}"
+
+    @staticmethod
+    def given_in(room: RoomId) -> str:
+        """The pattern of all who are members of a room by the backend's word."""
+        return f"given.{token(room)}.*"
+
+    @staticmethod
+    def once(name: str) -> str:
+        """How a change of that name was answered."""
+        return f"once.{token(name)}"
+
+    @staticmethod
+    def members() -> tuple[str, str]:
+        """The patterns of all entries of all rooms, and of all who are members by the backend's word."""
+        return "room.*.*", "given.*.*"
+
+    @staticmethod
+    def sessions() -> str:
+        """The pattern of all sessions of all gateways."""
+        return "session.*.*"
+
+    @staticmethod
     def kinds() -> tuple[str, ...]:
         """The patterns of all keys that there are, each of one kind."""
         return (
@@ -333,6 +383,9 @@ class Keys:
             "timer.away.*.*",
             Keys.leases(),
             Keys.probe(),
+            "standing.*",
+            "given.*.*",
+            "once.*",
         )
 
     @staticmethod
@@ -353,6 +406,16 @@ def user_of_change(subject: str) -> UserId:
         ValueError: not such a subject.
     """
     return UserId(identifier(subject.rpartition(".")[2]))
+
+
+def room_and_user(key: str) -> tuple[RoomId, UserId]:
+    """Read the room and the user back from a `Keys.room` or a `Keys.given` key.
+
+    Raises:
+        ValueError: not such a key.
+    """
+    _, room, user = key.split(".")
+    return RoomId(identifier(room)), UserId(identifier(user))
 
 
 def users_of_pair(key: str) -> tuple[UserId, UserId]:

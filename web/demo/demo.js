@@ -1,206 +1,228 @@
-/** The demo: who is in a room, and talking with them. What it shows of calls comes from tieline.js alone. */
+/**
+ * The demo: who is in a room, and talking with them. What it shows of calls is what tieline.js has: whatever
+ * arrives, the stage is drawn from `client.calls`, so that nothing can ring or be heard that it does not show.
+ */
 
 import { connect } from '/tieline.js';
-import { Bell, HeardMeter, MicrophoneMeter, Plot, audio } from '/meters.js';
-import { Timeline } from '/timeline.js';
+import { $ } from '/elements.js';
+import { Bell, HeardMeter, MicrophoneMeter, audio } from '/meters.js';
+import { renderPeople, renderRecent } from '/people.js';
+import { Recent } from '/recent.js';
+import { Sound, microphoneTrouble } from '/sound.js';
+import { drawLevels, isPending, renderStatus, renderTiles, statusOf } from '/stage.js';
+import { Tabs } from '/tabs.js';
+import { Wire } from '/wire.js';
 import { language, reasonWord, speak, word } from '/words.js';
 
 const PASSING_MS = 12_000; // for a notice of what is over
+const SECOND_MS = 1000; // between two looks at figures and clocks
 
-const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 
 let client = null;
 let room = '';
-let voice = null; // talking with everybody, or
-let call = null; // with one person, or
-let last = null; // with nobody any more
+let user = '';
+let voice = null; // talking with everybody
+let last = null; // how the last call ended: {peer, reason, by}
+let gone = null; // why this tab is not connected: elsewhere, replaced or closed
+let recent = null;
 let isMuted = false;
 let bell = null;
-let ownLevel = null;
+let alarm = null; // the notification of a call
+let ownMeter = null;
 let lineState = 'lineReconnecting';
 let notice = null; // what the page has to say: {key, values, isPassing}
 let noticeClock = 0;
-const levels = new Map(); // by call
-const plot = new Plot($('plot'));
-const timeline = new Timeline($('timeline'));
+let toldAt = 0;
+const heard = new WeakMap(); // the meter of each call
+const wire = new Wire();
+const tabs = new Tabs();
+const sound = new Sound(() => calls().filter((call) => !isPending(call)));
 
-const calls = () => (voice ? voice.calls : call ? [call] : []).filter(({ state }) => state !== 'ended');
+/** All that there are, but those of whom we only ask whether they are in the conversation. */
+const calls = () => [...client?.calls.values() ?? []].filter((call) => !(call.room && !call.incoming && isPending(call)));
+const rung = () => calls().find((call) => !call.room && call.incoming && isPending(call)) ?? null;
+const members = () => client?.rooms.get(room) ?? new Map();
 
 // Coming in.
 
 async function token() {
-  const response = await fetch(`/token?${new URLSearchParams({ user: $('user').value, room })}`);
+  const response = await fetch(`/token?${new URLSearchParams({ user, room })}`);
   if (!response.ok) throw new Error((await response.json()).msg);
   return (await response.json()).token;
 }
 
-async function enter() {
+/** Come in; instead of another tab of this browser only if that was asked for. */
+async function enter(isInstead = false) {
   for (const [id, key] of [['user', 'needsName'], ['room', 'needsRoom']]) {
     $(id).value = $(id).value.trim();
     if ($(id).value) continue;
     $(id).focus();
     return notify({ key });
   }
-  room = $('room').value;
+  [user, room] = [$('user').value, $('room').value];
   notify(null);
+  if (!isInstead && await tabs.has(user)) return leaveTo('elsewhere');
+  let entering;
   try {
-    client = await connect('/ws', { token, maxCalls: 1 });
-    await client.join(room);
+    entering = client = await connect('/ws', { token, maxCalls: 1 });
+    recent = new Recent(client.userId, room);
+    listen(entering);
+    await entering.join(room);
   } catch (error) {
-    return notify({ key: error.reason === 'UNREACHABLE' ? 'noEntry' : error.message });
+    entering?.close();
+    return notify({ key: error.reason === 'UNREACHABLE' ? 'noEntry' : error.msg || error.message });
   }
-  client.addEventListener('roster', renderPeople);
-  client.addEventListener('call', ({ detail }) => follow(detail));
-  client.addEventListener('signal', ({ detail }) => {
-    const isFirst = detail.direction === 'in' && detail.cmd === 'WEBRTC_OFFER' && !client.calls.has(detail.peer);
-    if (isFirst && !call && !voice) reset(detail.peer);
-    timeline.add(detail, Boolean(voice));
-  });
-  client.addEventListener('reconnecting', () => showLine('lineReconnecting'));
-  for (const type of ['resumed', 'reset']) client.addEventListener(type, () => showLine('lineOpen'));
-  client.addEventListener('reset', () => notify({ key: 'sessionLost', isPassing: true }));
-  client.addEventListener('closed', ({ detail }) => {
-    showLine('lineClosed');
-    notify(detail.code === 4500 ? { key: 'replaced' } : { key: 'closed', values: { reason: detail.msg || detail.code } });
-  });
+  gone = null;
+  tabs.answer((asked) => asked === client.userId && !client.closed);
+  await sound.use(client);
   history.replaceState(null, '', `?${new URLSearchParams({ user: client.userId, room })}`);
+  if (!navigator.mediaDevices) notify({ key: 'needsHttps' });
+  showLine('lineOpen');
+  showHall();
+}
+
+function listen(entered) {
+  const on = (type, listener) => entered.addEventListener(type, ({ detail }) => entered === client && listener(detail));
+  on('roster', () => document.body.dataset.view === 'hall' && render());
+  on('call', begin);
+  on('missed', (missed) => {
+    if (!missed.call) recent.add(missed.peer, 'missed'); // one that has rung here is taken down when it ends
+    render();
+  });
+  on('signal', (signal) => {
+    const isFirst = signal.direction === 'in' && signal.cmd === 'WEBRTC_OFFER' && !client.calls.has(signal.peer);
+    if (isFirst && calls().length === 0 && !voice) wire.clear(signal.peer);
+    wire.add(signal, Boolean(voice));
+  });
+  on('state', (state) => {
+    const words = { connected: 'lineOpen', checking: 'lineChecking', reconnecting: 'lineReconnecting', closed: 'lineClosed' };
+    showLine(words[state]);
+  });
+  on('reset', () => notify({ key: 'sessionLost', isPassing: true }));
+  on('sound', (state) => {
+    if (state === 'blocked') notify({ key: 'blocked' });
+    else if (notice?.key === 'blocked') notify(null);
+  });
+  entered.devices.addEventListener('switched', measure); // the stream is the same, what is in it is not
+  on('closed', (error) => {
+    leaveTo(error.code === 4500 ? 'replaced' : 'closed');
+    if (error.code !== 4500) notify({ key: 'closed', values: { reason: error.code || error.reason } });
+  });
+}
+
+function showHall() {
   document.body.dataset.view = 'hall';
   $('door').hidden = true;
   $('hall').hidden = false;
   $('room-name').textContent = $('room-name').title = room;
-  if (!navigator.mediaDevices) notify({ key: 'needsHttps' });
-  showLine('lineOpen');
   render();
+}
+
+/** This tab is not connected, or not any more; it says why, and offers to be. */
+function leaveTo(why) {
+  gone = why;
+  last = null;
+  showLine('lineClosed');
+  showHall();
 }
 
 // Calls.
 
 /** Ring somebody. Rung by a click or a key, so that the page may play sound from now on. */
 function ring(peer) {
+  if (!mayRing()) return;
   audio();
-  follow(client.call(peer));
+  begin(client.call(peer));
 }
 
-function follow(started) {
-  if (call === started) return;
-  call = started;
-  begin(started);
-}
+function mayRing() { return Boolean(client) && !gone && !voice && calls().length === 0; }
 
-function begin(started) {
-  if (!voice && !started.incoming) reset(started.peer);
+function begin(call) {
+  if (heard.has(call)) return;
+  if (!voice && !call.incoming) wire.clear(call.peer);
+  if (calls().length <= 1 && !voice) isMuted = false;
   last = null;
-  watch(started);
+  recent.see();
+  watch(call);
   render();
 }
 
-/** Begin to show another call: with `peer`, or, if that is empty, with everybody. */
-function reset(peer) {
-  timeline.clear(peer);
-  plot.clear();
-  showPath('');
-  for (const figure of ['rtt', 'jitter', 'lost']) $(figure).textContent = '–';
-  isMuted = false;
-}
-
-function watch(watched) {
-  watched.addEventListener('state', render);
-  watched.addEventListener('track', () => {
-    levels.set(watched, new HeardMeter(watched));
-    watched.mute(isMuted);
+function watch(call) {
+  heard.set(call, new HeardMeter(call));
+  sound.attend(call);
+  for (const type of ['peermuted', 'quality']) call.addEventListener(type, render);
+  call.addEventListener('error', ({ detail }) => {
+    const trouble = !call.local && microphoneTrouble(detail);
+    if (trouble) notify({ key: trouble });
   });
-  watched.addEventListener('error', ({ detail }) => {
-    if (detail.name === 'NotAllowedError' && watched.audio) askForClick(watched);
-    else if (!watched.local) notify({ key: 'noMicrophone', isPassing: true });
-  });
-  watched.addEventListener('state', ({ detail }) => {
+  call.addEventListener('state', ({ detail }) => {
     if (detail === 'connected') {
-      watched.connectedAt ??= performance.now();
+      call.connectedAt ??= performance.now();
       if (notice?.isPassing) notify(null);
     }
-    if (watched.local && !ownLevel) ownLevel = new MicrophoneMeter(watched.local);
-  });
-  watched.addEventListener('ended', ({ detail }) => {
-    levels.delete(watched);
-    if (call === watched) {
-      call = null;
-      const isMissed = watched.incoming && detail.by !== 'me' && ['cancel', 'timeout'].includes(detail.reason);
-      last = { peer: watched.peer, reason: isMissed ? 'missed' : detail.reason };
-    }
-    if (calls().length === 0 && ownLevel) {
-      ownLevel.close();
-      ownLevel = null;
-    }
+    if (!ownMeter) measure();
     render();
   });
+  call.addEventListener('ended', ({ detail }) => end(call, detail));
+}
+
+/** Measure what others hear of us. */
+function measure() {
+  ownMeter?.close();
+  const local = calls().find((call) => call.local)?.local;
+  ownMeter = local ? new MicrophoneMeter(local) : null;
+}
+
+function end(call, { reason, by }) {
+  if (!call.room) {
+    const isMissed = call.incoming && by !== 'me' && !call.connectedAt && ['cancel', 'timeout', 'disconnected'].includes(reason);
+    last = { peer: call.peer, reason: isMissed ? 'missed' : reason, by };
+    recent.add(call.peer, isMissed ? 'missed' : call.incoming ? 'in' : 'out', call.connectedAt ? (performance.now() - call.connectedAt) / 1000 : 0);
+    if (isMissed && !document.hidden && document.hasFocus()) recent.see(); // the stage says it
+  }
+  if (calls().length === 0) measure();
+  render();
 }
 
 async function talkWithAll() {
   audio();
   if (voice) return voice.leave();
   const entered = voice = client.enterVoice(room);
-  reset('');
+  wire.clear('');
+  isMuted = false;
+  last = null;
   voice.addEventListener('call', ({ detail }) => begin(detail));
   voice.addEventListener('ended', () => {
-    voice = null;
+    if (voice === entered) voice = null;
     render();
   });
   render();
-  await entered.entered.catch((error) => notify({ key: error.reason === 'VOICE_FULL' ? 'voiceFull' : 'noMicrophone', isPassing: true }));
+  await entered.entered.then(render, (error) => {
+    notify({ key: error.reason === 'VOICE_FULL' ? 'voiceFull' : microphoneTrouble(error) ?? 'noMicrophone' });
+  });
 }
 
 function accept() {
   audio();
-  if (call?.incoming && call.state === 'ringing') call.accept().catch(() => {});
+  rung()?.accept().catch(() => {});
 }
 
 function hangUp() {
-  if (voice) voice.leave();
-  else call?.hangup();
+  if (rung()) rung().decline();
+  else if (voice) voice.leave();
+  else for (const call of calls()) call.hangup();
 }
 
 function toggleMute() {
-  if (calls().length === 0) return;
+  if (!voice && (calls().length === 0 || rung())) return;
   isMuted = !isMuted;
-  for (const one of calls()) one.mute(isMuted);
+  voice?.mute(isMuted);
+  for (const call of calls()) call.mute(isMuted);
   render();
 }
 
-function askForClick(blocked) {
-  notify({ key: 'blocked' });
-  const play = () => {
-    blocked.audio?.play().catch(() => {});
-    audio();
-    if (notice?.key === 'blocked') notify(null);
-  };
-  addEventListener('pointerdown', play, { once: true });
-  addEventListener('keydown', play, { once: true });
-}
-
 // What is shown.
-
-function make(tag, { text, ...properties } = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  if (text !== undefined) element.textContent = text;
-  element.append(...children);
-  return element;
-}
-
-function avatar(user) {
-  const face = make('span', { className: 'avatar', text: [...user][0]?.toUpperCase() ?? '?', ariaHidden: 'true' });
-  const hue = [...user].reduce((sum, letter) => (sum + letter.codePointAt(0) * 137.5) % 360, 40); // by the golden angle
-  face.style.setProperty('--hue', hue);
-  return face;
-}
-
-function icon(name) {
-  const picture = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
-  use.setAttribute('href', `#${name}`);
-  picture.append(use);
-  return picture;
-}
 
 /** Tell something, or, with null, nothing any more. What is over passes: by itself, or when people talk. */
 function notify(told) {
@@ -219,61 +241,65 @@ function showLine(state) {
   $('connection-state').dataset.state = state;
 }
 
-function renderPeople() {
-  const members = [...(client?.rooms.get(room)?.values() ?? [])];
-  const isBusy = Boolean(call || voice);
-  const focused = document.activeElement?.dataset?.peer;
-  $('people-count').textContent = members.length;
-  $('people-list').replaceChildren(...members.map(({ userId, status }) => {
-    const isMe = userId === client.userId;
-    const about = make('span', { className: 'about' },
-      make('b', { text: userId, title: userId }),
-      make('small', { text: isMe ? word('you') : word(status) }));
-    const row = make('li', { className: status }, avatar(userId), about);
-    if (!isMe) {
-      const button = make('button', { type: 'button', className: 'ring', disabled: isBusy, title: word('ring'), onclick: () => ring(userId) }, icon('phone'));
-      button.dataset.peer = userId;
-      button.setAttribute('aria-label', word('ringName', { name: userId }));
-      row.append(button);
-    }
-    return row;
-  }));
-  if (focused) document.querySelector(`[data-peer="${CSS.escape(focused)}"]`)?.focus();
-  renderIdle(members.length < 2);
-}
-
-function renderIdle(isAlone) {
-  const why = last && reasonWord(last.reason, last.peer);
-  const isNamed = why !== (last && reasonWord(last.reason, '')); // in the sentence itself
-  $('idle-title').textContent = last ? why : voice ? word('waiting') : word('idleTitle');
-  $('idle-text').textContent = last ? (isNamed ? '' : last.peer) : word(isAlone ? 'aloneText' : 'idleText');
-  $('again').hidden = !last || !client?.rooms.get(room)?.has(last.peer);
+function stageState(now) {
+  if (gone) return 'gone';
+  if (rung()) return 'rung';
+  if (voice) return now.length === 0 ? 'waiting' : 'talking';
+  return now.length === 0 ? 'idle' : now.every(isPending) ? 'ringing' : 'talking';
 }
 
 function render() {
-  if (!client) return;
-  const now = calls();
-  const isRung = !voice && call?.incoming && call.state === 'ringing';
-  const state = now.length === 0 ? (voice ? 'waiting' : 'idle') : isRung ? 'rung' : call?.state === 'ringing' ? 'ringing' : 'talking';
-  $('stage').dataset.state = state;
-  document.title = isRung ? `☎ ${call.peer} – Tieline` : `${room} – Tieline`;
-  renderTiles(now);
-  renderMeters(now);
-  renderPeople();
-  const isOver = now.length === 0 && !voice && $('path-name').dataset.path; // its figures stay, to be looked at
-  $('wire-title').dataset.word = isOver ? 'lastConnection' : 'connection';
-  $('wire-title').textContent = word($('wire-title').dataset.word);
+  const now = rung() ? [rung()] : calls();
+  const state = stageState(now);
+  $('stage').dataset.state = document.body.dataset.stage = state;
+  document.title = rung() ? `☎ ${rung().peer} – Tieline` : `${recent?.missed ? `(${recent.missed}) ` : ''}${room} – Tieline`;
+  renderTiles(gone ? [] : now, state === 'talking' ? { name: client.userId, isMuted } : null);
+  renderStatus((call) => statusOf(call, members()));
+  const here = members();
+  renderPeople({ members: [...here.values()], me: client?.userId, mayRing: mayRing(), isThere: !gone }, ring);
+  renderRecent(recent, { mayRing: mayRing(), here }, ring);
+  renderIdle(state);
+  renderControls(state);
+  wire.end(now.length === 0 && !voice);
+  ringBell(state);
+  ringAlarm();
+  renderSaid(now);
+}
+
+function renderIdle(state) {
+  const isAlone = members().size < 2;
+  const why = last && reasonWord(last.reason, last.peer, last, members().get(last.peer));
+  const texts = {
+    gone: [word(`${gone}Title`), word(`${gone}Text`)],
+    waiting: [word('waiting'), word(isAlone ? 'aloneText' : 'waitingText')],
+    idle: last ? [why, why.includes(last.peer) ? '' : last.peer] : [word('idleTitle'), word(isAlone ? 'aloneText' : 'idleText')],
+  };
+  [$('idle-title').textContent, $('idle-text').textContent] = texts[state] ?? ['', ''];
+  $('again').hidden = state !== 'idle' || !last || !members().has(last.peer);
+  $('here').hidden = state !== 'gone';
+  $('here').querySelector('span').textContent = word(gone === 'closed' ? 'comeBack' : 'useThisTab');
+}
+
+function renderControls(state) {
   $('voice').classList.toggle('on', Boolean(voice));
   $('voice').querySelector('span').textContent = word(voice ? 'stopAll' : 'talkAll');
-  $('voice').disabled = Boolean(call);
+  $('voice').disabled = !client || Boolean(gone) || (!voice && calls().length > 0);
   $('mute').setAttribute('aria-pressed', isMuted);
   $('mute').querySelector('use').setAttribute('href', isMuted ? '#mic-off' : '#mic');
   $('mute').querySelector('span').textContent = word(isMuted ? 'unmute' : 'mute');
-  $('hangup').querySelector('span').textContent = word(isRung ? 'decline' : state === 'ringing' ? 'cancel' : voice ? 'leave' : 'hangup');
-  if (isRung && document.activeElement === document.body) $('accept').focus({ preventScroll: true });
-  ringBell(state);
-  const said = call ? `${call.peer}: ${word(call.state === 'ringing' ? (call.incoming ? 'called' : 'calling') : call.state)}` : last ? $('idle-title').textContent : '';
-  if ($('said').textContent !== said) $('said').textContent = said; // for users who hear the page
+  $('hangup').querySelector('span').textContent = word(state === 'rung' ? 'decline' : state === 'ringing' ? 'cancel' : voice ? 'leave' : 'hangup');
+  const mayNotify = 'Notification' in globalThis && Notification.permission !== 'denied';
+  $('notify').hidden = !mayNotify;
+  $('notify').setAttribute('aria-pressed', mayNotify && Notification.permission === 'granted');
+  $('notify').querySelector('span').textContent = word(mayNotify && Notification.permission === 'granted' ? 'notified' : 'notifyMe');
+  if (state === 'rung' && document.activeElement === document.body) $('accept').focus({ preventScroll: true });
+}
+
+/** For users who hear the page. */
+function renderSaid(now) {
+  const [call] = now;
+  const said = call ? `${call.peer}: ${call.state === 'connected' ? word('connected') : statusOf(call, members())}` : last ? $('idle-title').textContent : '';
+  if ($('said').textContent !== said) $('said').textContent = said;
 }
 
 function ringBell(state) {
@@ -283,72 +309,29 @@ function ringBell(state) {
   bell = notes && audio().state === 'running' ? Object.assign(new Bell(notes), { state }) : null;
 }
 
-function renderTiles(now) {
-  $('tiles').dataset.count = now.length;
-  $('tiles').replaceChildren(...now.map((one) => {
-    const tile = make('figure', { className: `tile ${one.state}` }, avatar(one.peer), make('figcaption', {},
-      make('b', { text: one.peer, title: one.peer }), make('span', { className: 'status', text: statusOf(one) })));
-    one.tile = tile;
-    return tile;
-  }));
-}
-
-function statusOf(one) {
-  if (one.state === 'ringing') return word(one.incoming ? 'called' : 'calling');
-  if (one.state !== 'connected') return word(one.state);
-  const seconds = Math.floor((performance.now() - one.connectedAt) / 1000) || 0;
-  return `${String(Math.floor(seconds / 60)).padStart(2, '0')}:${String(seconds % 60).padStart(2, '0')}`;
-}
-
-function renderMeters(now) {
-  const talking = now.filter(({ state }) => state === 'connected' || state === 'interrupted');
-  const meter = (name, source) => {
-    const bar = make('div', { className: 'meter', role: 'meter' }, make('i'));
-    bar.setAttribute('aria-label', name);
-    return Object.assign(make('div', { className: 'meter-line' }, make('span', { text: name, title: name }), bar), { source });
-  };
-  $('meters').replaceChildren(...(talking.length ? [meter(word('you'), null), ...talking.map((one) => meter(one.peer, one))] : []));
-}
-
-function drawLevels() {
-  for (const meter of $('meters').children) {
-    const measured = meter.source ? levels.get(meter.source) : ownLevel;
-    const level = meter.source === null && isMuted ? 0 : measured?.level() ?? 0;
-    meter.querySelector('i').style.setProperty('--level', level.toFixed(3));
-    meter.source?.tile?.style.setProperty('--level', level.toFixed(3));
+/** Tell of a call outside of the page when nobody looks at it, if that was asked for. */
+function ringAlarm() {
+  const call = rung();
+  if (alarm && alarm.call !== call) {
+    alarm.close();
+    alarm = null;
   }
-  requestAnimationFrame(drawLevels);
+  if (!call || alarm || !document.hidden) return;
+  navigator.vibrate?.([200, 100, 200]);
+  if (!('Notification' in globalThis) || Notification.permission !== 'granted') return;
+  alarm = Object.assign(new Notification(call.peer, { body: word('called'), icon: '/icon.svg', tag: 'call', requireInteraction: true }), { call });
+  alarm.onclick = () => {
+    focus();
+    alarm?.close();
+  };
 }
 
-/** Show what the sound passes through: a type of candidate, or nothing. */
-function showPath(path) {
-  $('path').dataset.path = path;
-  $('path-name').dataset.path = path;
-  namePath();
-}
-
-function namePath() {
-  const { path } = $('path-name').dataset;
-  $('path-name').textContent = path ? `${word(path)} (${path})` : '–';
-}
-
-async function drawFigures() {
-  const now = calls().filter(({ state }) => state === 'connected');
-  if (calls().length === 0) $('path').dataset.path = '';
-  for (const one of calls()) if (one.tile) one.tile.querySelector('.status').textContent = statusOf(one);
-  if (now.length === 0) return;
-  const all = await Promise.all(now.map((one) => one.stats()));
-  if (now.some(({ state }) => state !== 'connected')) return; // it may be another's figures that are shown now
-  const worst = (key) => Math.max(...all.map((stats) => stats[key] ?? NaN).filter(Number.isFinite));
-  const [rtt, jitter] = [worst('rttMs'), worst('jitterMs')];
-  const [received, lost] = ['received', 'lost'].map((key) => all.reduce((sum, stats) => sum + stats[key], 0));
-  const path = ['relay', 'srflx', 'prflx', 'host'].find((type) => all.some((stats) => stats.path === type));
-  const inMs = (value) => (Number.isFinite(value) ? `${value < 10 ? value.toFixed(1) : Math.round(value)} ms` : '–');
-  $('rtt').textContent = inMs(rtt);
-  $('jitter').textContent = inMs(jitter);
-  $('lost').textContent = `${((100 * lost) / Math.max(1, received + lost)).toFixed(1)} %`;
-  showPath(path ?? '');
-  plot.add({ rtt, jitter });
+function draw() {
+  const isTold = performance.now() - toldAt > SECOND_MS;
+  if (isTold) toldAt = performance.now();
+  drawLevels((call) => (call ? heard.get(call)?.level() : isMuted ? 0 : ownMeter?.level()) ?? 0, isTold);
+  sound.draw(isTold);
+  requestAnimationFrame(draw);
 }
 
 // What is done.
@@ -359,23 +342,34 @@ $('door').addEventListener('submit', (event) => {
 });
 $('language').addEventListener('click', () => {
   translate(language === 'en' ? 'zh' : 'en');
-  render();
+  if (room) render();
 });
 $('invite').addEventListener('click', async () => {
-  await navigator.clipboard.writeText(`${location.origin}/?${new URLSearchParams({ room })}`).catch(() => {});
+  await navigator.clipboard?.writeText(`${location.origin}/?${new URLSearchParams({ room })}`).catch(() => {});
   $('invite').querySelector('span').textContent = word('copied');
   setTimeout(() => { $('invite').querySelector('span').textContent = word('invite'); }, 1500);
+});
+$('notify').addEventListener('click', async () => {
+  await Notification.requestPermission();
+  render();
 });
 $('dismiss').addEventListener('click', () => notify(null));
 $('voice').addEventListener('click', talkWithAll);
 $('again').addEventListener('click', () => ring(last.peer));
+$('here').addEventListener('click', () => enter(true));
 $('accept').addEventListener('click', accept);
 $('mute').addEventListener('click', toggleMute);
 $('hangup').addEventListener('click', hangUp);
+for (const id of ['check', 'sound-open']) $(id).addEventListener('click', () => sound.open());
 addEventListener('keydown', (event) => {
-  if (event.target.matches?.('input') || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches?.('input, select') || event.ctrlKey || event.metaKey || event.altKey || $('sound').open) return;
   const act = { a: accept, m: toggleMute, escape: hangUp }[event.key.toLowerCase()];
   if (act) act();
+});
+document.addEventListener('visibilitychange', () => { if (client) ringAlarm(); });
+addEventListener('focus', () => {
+  recent?.see();
+  if (room) render();
 });
 
 function translate(wanted) {
@@ -384,13 +378,17 @@ function translate(wanted) {
   $('language').lang = language === 'en' ? 'zh' : 'en';
   showLine(lineState);
   notify(notice);
-  namePath();
+  wire.translate();
+  sound.translate();
 }
 
 translate(query.get('lang') ?? navigator.language);
 if (query.get('room')) $('room').value = query.get('room');
 if (query.get('user')) $('user').value = query.get('user');
-requestAnimationFrame(drawLevels);
-setInterval(drawFigures, 1000);
+requestAnimationFrame(draw);
+setInterval(() => {
+  renderStatus((call) => statusOf(call, members()));
+  wire.draw(calls().filter(({ state }) => state === 'connected'));
+}, SECOND_MS);
 if (query.get('user') && query.get('room')) enter();
 else $('user').focus();

@@ -34,14 +34,16 @@ export class HeardMeter {
   }
 }
 
-/** Measures the microphone, until it is closed. */
+/**
+ * Measures the microphone, until it is closed. In an AudioContext of its own, which ends with it: Chromium keeps the source,
+ * and with it stream and track, for as long as its context is there, connected or not.
+ */
 export class MicrophoneMeter {
-  #analyser; #source; #samples; #level = new Level();
+  #context = new AudioContext(); #analyser; #samples; #level = new Level();
 
   constructor(stream) {
-    this.#analyser = new AnalyserNode(audio(), { fftSize: 1024 });
-    this.#source = audio().createMediaStreamSource(stream);
-    this.#source.connect(this.#analyser);
+    this.#analyser = new AnalyserNode(this.#context, { fftSize: 1024 });
+    this.#context.createMediaStreamSource(stream).connect(this.#analyser);
     this.#samples = new Float32Array(this.#analyser.fftSize);
   }
 
@@ -50,10 +52,7 @@ export class MicrophoneMeter {
     return this.#level.take(this.#samples.reduce((sum, sample) => sum + sample * sample, 0) / this.#samples.length);
   }
 
-  close() {
-    this.#source.disconnect();
-    this.#analyser.disconnect();
-  }
+  close() { this.#context.close(); }
 }
 
 /** A ringing tone, for as long as nobody has answered: two notes for a user who is called, one for a user who calls. */
@@ -61,21 +60,32 @@ export class Bell {
   #clock;
 
   constructor(notes) {
-    const strike = () => notes.forEach((hz, nth) => this.#tone(hz, audio().currentTime + nth * 0.18));
+    const strike = () => ring(notes);
     strike();
     this.#clock = setInterval(strike, 2400);
   }
 
-  #tone(hz, at) {
-    const [tone, loudness] = [new OscillatorNode(audio(), { frequency: hz }), new GainNode(audio(), { gain: 0 })];
+  stop() { clearInterval(this.#clock); }
+}
+
+/** Play two notes to somebody who wants to know whether they are heard, by a speaker of that id. */
+export async function playTone(speaker) {
+  await audio().setSinkId?.(speaker).catch(() => {}); // it has gone: then by another
+  ring([523, 784]);
+}
+
+function ring(notes) {
+  const context = audio();
+  notes.forEach((hz, nth) => {
+    const at = context.currentTime + nth * 0.18;
+    const [tone, loudness] = [new OscillatorNode(context, { frequency: hz }), new GainNode(context, { gain: 0 })];
     loudness.gain.linearRampToValueAtTime(0.08, at + 0.02);
     loudness.gain.exponentialRampToValueAtTime(0.0001, at + 0.6);
-    tone.connect(loudness).connect(audio().destination);
+    tone.connect(loudness).connect(context.destination);
+    tone.addEventListener('ended', () => loudness.disconnect());
     tone.start(at);
     tone.stop(at + 0.65);
-  }
-
-  stop() { clearInterval(this.#clock); }
+  });
 }
 
 const SECONDS = 60;

@@ -22,6 +22,8 @@ export async function right(): Promise<void> {
   await call.hangup('out-of-ink');
   await call.hangup('a word that nobody compares');
   if (call.muted) call.mute(false);
+  call.addEventListener('peermuted', ({ detail }) => console.log(detail === call.peerMuted, call.state === 'waiting'));
+  client.addEventListener('missed', ({ detail: { peer, reason, at } }) => console.log(peer, reason === 'busy', at + 1));
   client.devices.addEventListener('switched', ({ detail: { kind, why, device } }) => {
     console.log(kind === 'speaker', why === 'gone', device?.label);
   });
@@ -60,6 +62,8 @@ export function wrong(client: Client, call: Call, error: TielineError): void {
   call.addEventListener('ended', ({ detail }) => console.log(detail.reason === 'no-micro'));
   // @ts-expect-error
   console.log(call.state === 'connectet');
+  // @ts-expect-error
+  console.log(call.state === 'callling');
   // @ts-expect-error
   console.log(client.state === 'conected');
   // @ts-expect-error

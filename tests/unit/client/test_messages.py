@@ -7,9 +7,11 @@ from tieline.client import messages
 from tieline.client.errors import Unreadable
 from tieline.client.events import (
     Answer,
+    AppMessage,
     Candidate,
     ErrorEvent,
     Hangup,
+    Info,
     MemberJoined,
     MemberLeft,
     MemberUpdated,
@@ -50,6 +52,7 @@ def relayed(cmd: str, data: object, **fields: object) -> bytes:
         (relayed("WEBRTC_OFFER", {"sdp": "x"}), Offer(PEER, {"sdp": "x"}, "r1")),
         (relayed("WEBRTC_ANSWER", None), Answer(PEER, None, "r1")),
         (relayed("WEBRTC_ICE_CANDIDATE", [1]), Candidate(PEER, [1], "r1")),
+        (relayed("WEBRTC_INFO", {"muted": True}), Info(PEER, {"muted": True}, "r1")),
         (
             relayed("WEBRTC_HANGUP", {"reason": "busy"}),
             Hangup(PEER, "busy", server=False, request_id="r1"),
@@ -71,6 +74,8 @@ def relayed(cmd: str, data: object, **fields: object) -> bytes:
             success("e", "MEMBER_JOINED", {"room": "r", "userId": "u", "number": 7}),
             MemberJoined(ROOM, USER, "e", 7),
         ),
+        (success("e", "MESSAGE", {"data": [1]}), AppMessage([1], request_id="e")),
+        (success("e", "MESSAGE", {"room": "r", "data": None}), AppMessage(None, ROOM, "e")),
         (success("e", "TOKEN_EXPIRING", {"expiresAt": 5}), TokenExpiring(5, "e")),
         (success("e", "RECONNECT", {"afterMs": 1, "jitterMs": 2}), Reconnect(1, 2, "e")),
         (

@@ -16,6 +16,8 @@ from tieline.client import (
     Closed,
     ErrorEvent,
     Hangup,
+    Info,
+    MemberLeft,
     Offer,
     Refused,
     Stats,
@@ -268,7 +270,7 @@ async def answers(gateway: NamingGateway, asking: Awaitable[object], data: objec
         await within(asked)
 
 
-async def test_who_leaves_the_last_shared_room_is_told_that_the_call_is_over() -> None:
+async def test_who_leaves_the_last_shared_room_hears_that_calls_end() -> None:
     gateway = NamingGateway()
     gateway.ignored |= {"JOIN", "LEAVE"}
     async with ann_at(gateway) as ann:
@@ -282,3 +284,42 @@ async def test_who_leaves_the_last_shared_room_is_told_that_the_call_is_over() -
         assert isinstance(await read(ann), Candidate), "they meet in another room"
         await answers(gateway, ann.leave("tea"), {"room": "tea"})
         assert await read(ann) == Hangup(BOB, "left", server=False, call=CallId("first"))
+
+
+async def test_two_who_leave_two_rooms_at_once_are_in_no_call() -> None:
+    gateway = NamingGateway()
+    gateway.ignored |= {"JOIN"}
+    async with ann_at(gateway) as ann:
+        members = [member("ann"), member("bob")]
+        await answers(gateway, ann.join("tea"), {"room": "tea", "members": members, "number": 5})
+        await gateway.says("OFFER", "first", sdp="x")
+        assert isinstance(await read(ann), Offer)
+        left = {"room": "tea", "userId": "bob", "reason": "left", "number": 6}
+        await gateway.send("ann", event("MEMBER_LEFT", left, "bob leaves"))
+        assert isinstance(await read(ann), MemberLeft)
+        assert await read(ann) == Hangup(BOB, "left", server=False, call=CallId("first"))
+
+
+async def test_a_client_says_that_it_rings_once_for_each_call() -> None:
+    gateway = NamingGateway()
+    gateway.ignored.add("WEBRTC_INFO")
+    async with ann_at(gateway) as ann:
+        await gateway.says("OFFER", "0123", sdp="bob's")
+        await gateway.says("OFFER", "0123", sdp="bob's next")
+        await gateway.says("OFFER", "4567", sdp="another")
+        for call in ("0123", "4567"):
+            said = await gateway.heard()
+            body = {"from": "ann", "to": "bob", "call": call, "data": {"ringing": True}}
+            assert (said["cmd"], said["data"]) == ("WEBRTC_INFO", body)
+        assert isinstance(await read(ann), Offer)
+
+
+async def test_both_ends_say_how_it_is_there() -> None:
+    gateway = NamingGateway()
+    gateway.ignored.add("WEBRTC_INFO")
+    async with ann_at(gateway) as ann:
+        await gateway.acknowledge(ann.call("bob", "mine"), "0123")
+        assert await gateway.acknowledge(ann.inform("bob", {"muted": True})) == "0123"
+        await gateway.says("INFO", "0123", ringing=True)
+        info = Info(BOB, {"ringing": True}, "INFO 0123", CallId("0123"))
+        assert await read(ann) == info

@@ -9,10 +9,11 @@ import pytest
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from gateway.admission.handshake import PATH
 from gateway.client.connection import Connection
 from gateway.client.turns import Turns
 from gateway.client.waiting import Waiting
-from gateway.demo import FILES, TOKEN_TTL_S, WEB, Pages
+from gateway.demo import FILES, LOST, SOCKET_PATH, TOKEN_TTL_S, WEB, Pages
 from tests.unit.gateway.client.clock import Clock
 from tests.unit.gateway.client.harness import ANYBODY
 from tests.unit.gateway.client.host import FakeHost
@@ -49,16 +50,36 @@ def test_its_files_are_served_as_they_are(path: str, pages: Pages) -> None:
 
 
 def test_every_file_of_the_demo_is_served() -> None:
-    served = {file for file, _ in FILES.values()}
+    served = {file for file, _ in FILES.values()} | set(LOST.values())
     assert {f"demo/{path.name}" for path in (WEB / "demo").iterdir()} <= served
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/ws", "/ws?token=x", "/demo/index.html", "/../pyproject.toml", "//", "/favicon.ico", "http://[x"],
+    ["/ws", "/ws?token=x", "/demo/index.html", "/../pyproject.toml", "//", "http://[x"],
 )
 def test_other_paths_are_not_its_business(path: str, pages: Pages) -> None:
     assert ask(pages, path) is None
+    assert ask(pages, path, Accept="application/json") is None
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/demo/index.html", "//", "/nothing/favicon.ico?a=b"])
+@pytest.mark.parametrize(
+    ("wanted", "file"),
+    [("", "en"), ("fr, zh;q=0.5", "en"), ("zh-CN,zh;q=0.9,en;q=0.8", "zh"), ("ZH", "zh")],
+)
+def test_a_person_who_is_lost_gets_a_page(pages: Pages, path: str, wanted: str, file: str) -> None:
+    headers = {"Accept": "text/html,*/*;q=0.8", **({"Accept-Language": wanted} if wanted else {})}
+    response = ask(pages, path, **headers)
+    assert response is not None
+    assert response.status_code == 404
+    assert response.body == (WEB / LOST[file]).read_bytes()
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_under_the_path_of_the_socket_the_gateway_answers(pages: Pages) -> None:
+    assert SOCKET_PATH == PATH
+    assert ask(pages, SOCKET_PATH, Accept="text/html") is None
 
 
 def test_neither_is_an_upgrade(pages: Pages) -> None:

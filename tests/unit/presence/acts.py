@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.client.numbering import Numbering
 from presence.rules.user import User
+from presence.service import OfNoUser
 from tests.unit.presence.cluster import ROOMS, USERS, Act, Cluster
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
@@ -262,7 +263,7 @@ class Gateways:
     def give_up(self, act: Act) -> Act | None:
         """Let a gateway wait no more for a connection to begin; returns what it tells presence of that."""
         ask = act.request
-        if not (self.in_order and isinstance(ask, OpenSession) and ask.gateway in self.names):
+        if act.is_copy or not (self.in_order and isinstance(ask, OpenSession) and ask.gateway in self.names):
             return None
         (connection,) = (one for one in self.connections if one.ask.connection == ask.connection)
         connection.end()
@@ -341,9 +342,9 @@ class Gateways:
         if not late:
             return None
         request = late[-1 - back % len(late)].request
-        assert not isinstance(request, FindReplaced | KeepLease)  # these are never asked here
+        assert not isinstance(request, FindReplaced | KeepLease | OfNoUser)  # these are never asked here
         users = (request.user, request.to) if isinstance(request, Check) else (request.user,)
-        act = Act(frozenset(users), lambda process: process.ask(request), request=request)
+        act = Act(frozenset(users), lambda process: process.ask(request), request=request, is_copy=True)
         if isinstance(request, Check):
             return act._replace(answered=functools.partial(self._cluster.observers.relayed, request))
         return act

@@ -43,6 +43,8 @@ class Act(NamedTuple):
     """It is this request, and no timer."""
     is_repeated: bool = False
     """It is asked again until it is answered."""
+    is_copy: bool = False
+    """It arrives once more, and no gateway waits for the answer."""
 
 
 class Result(NamedTuple):

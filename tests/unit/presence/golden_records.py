@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from presence.records import encode, entry_in, negotiation_in, user_in
+from presence.rules import standing
 from presence.rules.effects import (
     CallEnded,
     Changed,
@@ -25,6 +26,7 @@ from presence.rules.effects import (
 )
 from presence.rules.fact import CallFact, Course, MemberFact
 from presence.rules.negotiated import HeldCandidate, Negotiation, Remembered, WaitingOffer, apart
+from presence.rules.standing import Standing
 from presence.rules.user import Grant, Membership, Owed, RosterEntry, Session, User
 from presence.store import Record
 from tests.support.golden import Codec, Golden, Sample
@@ -49,7 +51,7 @@ OFFER, ANSWER, CANDIDATE = (FrameDigest(bytes(range(start, start + 16))) for sta
 CALL = CallId("0123456789abcdef")
 AT = 1_700_000_000_000
 
-USER, NEGOTIATION, ENTRY = "user", "negotiation", "roster entry"
+USER, NEGOTIATION, ENTRY, STANDING = "user", "negotiation", "roster entry", "standing"
 
 SAMPLES: Final = (
     Sample(
@@ -165,9 +167,9 @@ SAMPLES: Final = (
         Negotiation(
             True,
             call=CALL,
-            course=Course(ALICE, AT, AT + 1, AT + 2, answered_by_caller=True, wakes=True),
+            course=Course(ALICE, AT, AT + 1, AT + 2, answered_by_caller=True),
             facts=(
-                CallFact("call.offered", AT, CALL, ALICE, wakes=True, offered_at=AT),
+                CallFact("call.offered", AT, CALL, ALICE, offered_at=AT),
                 CallFact("call.ringing", AT + 1, CALL, ALICE, False, offered_at=AT),
                 CallFact("call.answered", AT + 2, CALL, ALICE, True, offered_at=AT, answered_at=AT + 2),
                 CallFact("call.established", AT + 2, CALL, ALICE, True, offered_at=AT, answered_at=AT + 2),
@@ -176,7 +178,7 @@ SAMPLES: Final = (
             ),
         ),
     ),
-    Sample("a call that has begun", NEGOTIATION, Negotiation(course=Course(BOB, AT + 5, wakes=True))),
+    Sample("a call that has begun", NEGOTIATION, Negotiation(course=Course(BOB, AT + 5))),
     Sample("a roster entry", ENTRY, RosterEntry(HERS, AT)),
     Sample("a roster entry of a gateway that hears the log", ENTRY, RosterEntry(HERS, AT, hears=True)),
     Sample("nothing is negotiated", NEGOTIATION, Negotiation()),
@@ -253,6 +255,23 @@ SAMPLES: Final = (
             )
         ),
     ),
+    Sample(
+        "a user whose client says when it rings",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, SECRET, "online", tells=True),), True, {}),
+    ),
+    Sample(
+        "a user whose voice the backend has revoked",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, SECRET, "online", voice_by_token=True),), False, {}),
+    ),
+    Sample("nothing that the backend has decided", STANDING, Standing()),
+    Sample("a ban", STANDING, Standing(AT)),
+    Sample(
+        "everything that the backend may decide",
+        STANDING,
+        Standing(AT, (ROOM,), is_silenced=True, kept_out=((LOBBY, AT + 1),)),
+    ),
 )
 
 
@@ -268,6 +287,7 @@ GOLDEN: Final = Golden(
         USER: Codec(encode, read_by(user_in)),
         NEGOTIATION: Codec(encode, read_by(negotiation_in)),
         ENTRY: Codec(encode, read_by(entry_in)),
+        STANDING: Codec(encode, standing.read),
     },
     samples=SAMPLES,
 )

@@ -6,14 +6,20 @@ from typing import Final, Self
 import msgspec
 
 from presence.announce import Announcer
+from presence.app_mail import AppMail
+from presence.backend import Handlers, handlers
 from presence.call_endings import ENDED_AT_ONCE
-from presence.changes import Changes, ToldUntil
+from presence.change_loop import ToldUntil
+from presence.changes import Changes
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.listeners import Listeners
 from presence.memory import Memory
+from presence.moderation import Moderation
 from presence.old_calls import OldCalls
+from presence.once import Once
 from presence.operations import Operations
+from presence.overview import Overview
 from presence.records import Records, negotiation_in, user_in
 from presence.room_log import RoomLog
 from presence.rosters import Count, Rosters, uncounted
@@ -25,6 +31,7 @@ from presence.rules.negotiation import CandidatePolicy
 from presence.rules.signals import Terms
 from presence.rules.user import RosterEntry, User
 from presence.second_look import Pace, SecondLooks
+from presence.standings import Standings
 from presence.store import ListedStore
 from tests.unit.presence.lifetime import (
     Clock,
@@ -36,9 +43,11 @@ from tests.unit.presence.lifetime import (
     Sent,
     Watch,
 )
+from tieline.runtime.requests import NoAnswer
 from tieline.wire.digests import digest
-from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.internal.answers import Done, Refused
+from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Done, Refused, SessionGone
 from tieline.wire.internal.directions import PresenceReply, PresenceRequest
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
 from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Regrant
@@ -65,8 +74,13 @@ class PresenceProcess:
         entitlement: Entitlement | None = None,
         most_waited_for: int = ENDED_AT_ONCE,
         watches: bool = False,
+        judge: str = "",
     ) -> None:
-        """Make one; `watches`: it hears of each change of a user, and so keeps users."""
+        """Make one; `watches`: it hears of each change of a user, and so keeps users.
+
+        `judge` is what its verdicts name it.
+        """
+        self._judge = judge
         self._entitlement = entitlement
         self._policy: CandidatePolicy = policy
         self._max_members = max_members
@@ -86,6 +100,8 @@ class PresenceProcess:
         self.told_until: ToldUntil | None = None
         """What the stream of events has; None: there is none. It counts from the next `over` on."""
         self.living_gateways: set[GatewayId] = set() if beside is None else beside.living_gateways
+        self.orders: list[tuple[GatewayId, str]] = []
+        """What gateways were asked to do, and which."""
         self._furnish(self.store, self.log)
 
     def over(self, store: ListedStore, log: RoomLog | None = None, count: Count = uncounted) -> Self:
@@ -124,7 +140,34 @@ class PresenceProcess:
             log,
             self.second_looks,
             entitlement=self._entitlement,
+            judge=self._judge,
+            backend=self._backend(records, rosters),
         )
+
+    def _backend(self, records: Records, rosters: Rosters) -> Handlers:
+        standings = Standings(records, self.clock)
+        moderation = Moderation(records, self.changes, rosters, standings, self._ask_gateway, max_rooms=3)
+        mail = AppMail(records, rosters, self._post)
+        overview = Overview(records, rosters, standings, self.clock)
+        return handlers(Once(records.store), moderation, mail, overview)
+
+    async def _ask_gateway(self, gateway: GatewayId, what: str, order: bytes, patience_s: float) -> bytes:
+        """Have a gateway carry out an order, if it lives: what it would do then is done here."""
+        assert patience_s > 0
+        if gateway not in self.living_gateways:
+            raise NoAnswer(what)
+        self.orders.append((gateway, what))
+        if what == "close":
+            return b"closed"
+        join = codec.decode_join_order(order)
+        record = await self.user(join.user)
+        if record is None or record.session.connection != join.connection:
+            return codec.encode(SessionGone(replaced=False))
+        ask = JoinRoom(join.user, record.session.id, join.room, hears=True, connection=join.connection)
+        return codec.encode(await self.ask(msgspec.structs.replace(ask, number=record.session.number)))
+
+    async def _post(self, to: Address, frame: bytes) -> None:
+        self.recorder.send(SUBJECTS.user(*to), frame)
 
     async def ask(self, request: PresenceRequest) -> PresenceReply:
         """Carry out a request, and what comes after its answer; one that dies of that has not answered."""

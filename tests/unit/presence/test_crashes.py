@@ -274,6 +274,21 @@ async def test_whenever_a_process_dies_the_older_calls_end(scene: str) -> None:
         assert disturbed.records.keys() == undisturbed.records.keys(), when
 
 
+async def test_the_note_of_a_dead_gateway_s_session_goes_whose_calls_end_later() -> None:
+    async def dan_calls(process: PresenceProcess) -> None:
+        await all_on_one_gateway(process)
+        await process.signal("dan", "bob", "OFFER", "another offer of dan")
+
+    anew = opens(opening("dan", "hall", number=2, gateway="g2"))
+    _, effects = await outcome_of(dan_calls, a_lease_runs_out)
+    for dies_after in range(1, effects + 1):
+        outcome, _ = await outcome_of(
+            dan_calls, a_lease_runs_out, anew, dies_after=dies_after, most_waited_for=0
+        )
+        noted = Keys.session(G1, SessionId("dan-s1")) in outcome.records
+        assert not noted, f"having died after effect {dies_after} of {effects}"
+
+
 @pytest.mark.parametrize(
     "then",
     [

@@ -12,6 +12,7 @@ import pytest
 
 from presence.rules import effects
 from presence.rules.negotiated import HeldCandidate, Negotiation, Remembered, WaitingOffer
+from presence.rules.standing import Standing
 from presence.rules.user import Membership, RosterEntry, Session, User
 from tests.support.golden import how_to_write, problems, rendered, unsampled
 from tests.unit.presence.golden_records import GOLDEN
@@ -31,6 +32,7 @@ RECORDS: Final = (
     WaitingOffer,
     HeldCandidate,
     Remembered,
+    Standing,
 )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from presence.operations import LATE_MS
 from presence.records import IDLE_NEGOTIATION_TTL_S, MAX_TRIES, user_in
 from presence.rules import negotiation
 from presence.rules.negotiated import NOTHING, Negotiation, WaitingOffer
@@ -13,7 +12,7 @@ from presence.rules.negotiation import MAX_HELD, MAX_INLINE_BYTES, Incoming
 from presence.rules.signals import GRANT_S, KEPT_APART_S, MIN_TIMER_S
 from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
 from tests.unit.presence.counting_store import CountingStore, Trips
-from tests.unit.presence.lifetime import BusyStore, HeldUpStore
+from tests.unit.presence.lifetime import BusyStore
 from tests.unit.presence.presence_process import OFFER_TIMEOUT_S, PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
@@ -63,7 +62,8 @@ async def expires(process: PresenceProcess, frame: str) -> None:
 async def test_an_offer_is_stored_with_its_timer_and_backends_are_told() -> None:
     process = await with_both()
     verdict = await process.signal("alice", "bob", "OFFER", "offer")
-    assert verdict == Relay("relayed", (Delivery(BOB, SessionId("bob-s1"), None),), call=CALL)
+    deliveries = (Delivery(BOB, SessionId("bob-s1"), None),)
+    assert verdict == Relay("relayed", deliveries, call=CALL, target="online")
     assert (await process.pair("alice", "bob")).is_active
     assert process.store.time_to_live(offer_timer("offer")) == OFFER_TIMEOUT_S
     assert events_of(process) == [("offered", {"at": NOW, "user": "alice", "peer": "bob", "call": CALL})]
@@ -422,45 +422,3 @@ async def test_what_can_be_refused_only_so_is_not_read_twice() -> None:
     process.over(counting)
     trips = await counting.count(process.signal("alice", "bob", "NONSENSE", "frame"))
     assert trips == Trips(1, 1, 0)
-
-
-@pytest.mark.parametrize("cmd", ["OFFER", "HANGUP"])
-@pytest.mark.parametrize(("late_ms", "counts"), [(LATE_MS, True), (LATE_MS + 1, False)])
-async def test_what_was_asked_so_long_ago_that_nobody_waits_changes_nothing(
-    cmd: str, late_ms: int, counts: bool
-) -> None:
-    process = await with_both()
-    await process.signal("bob", "alice", "OFFER", "offer of bob")
-    before = process.store.contents()
-    ask = msgspec.structs.replace(await process.check("alice", "bob", cmd, "late"), at=NOW)
-    process.clock.pass_s(late_ms / 1000)
-
-    if counts:
-        assert isinstance(await process.ask(ask), Relay)
-        assert process.store.contents() != before
-        return
-    with pytest.raises(StoreUnavailable):
-        await process.ask(ask)
-    assert process.store.contents() == before
-    assert events_of(process)[1:] == []
-
-
-async def test_a_process_that_stands_still_before_it_writes_writes_nothing() -> None:
-    process = await with_both()
-    held_up = HeldUpStore(process.store, Keys.pair(ALICE, BOB))
-    process.over(held_up)
-    ask = msgspec.structs.replace(await process.check("alice", "bob", "OFFER", "offer"), at=NOW)
-    asked = asyncio.ensure_future(process.ask(ask))
-    await held_up.is_reached.wait()
-    process.clock.pass_s(65)
-    held_up.may_go_on.set()
-
-    with pytest.raises(StoreUnavailable):
-        await asked
-    assert not (await process.pair("alice", "bob")).is_active
-
-
-async def test_a_gateway_that_does_not_say_when_is_taken_as_it_comes() -> None:
-    process = await with_both()
-    process.clock.pass_s(3600)
-    assert isinstance(await process.signal("alice", "bob", "OFFER", "offer"), Relay)

@@ -11,6 +11,26 @@ from tests.unit.presence.requests import NO_SECRET, opening, registering
 from tests.unit.presence.rules.frames import NOW, named
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal.answers import Done
+from tieline.wire.internal.backend import (
+    AddMember,
+    Affected,
+    Ban,
+    CloseRoom,
+    CountAll,
+    Counted,
+    Disconnect,
+    EndCall,
+    ListRooms,
+    LookAtRoom,
+    LookAtUser,
+    MessageRoom,
+    MessageUser,
+    RemoveMember,
+    RoomSeen,
+    RoomsSeen,
+    SetVoice,
+    UserSeen,
+)
 from tieline.wire.internal.directions import OPERATIONS, PresenceReply, PresenceRequest
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, Retell, RoomMembers
 from tieline.wire.internal.sessions import (
@@ -43,6 +63,19 @@ ASKED: Final[dict[type[PresenceRequest], tuple[PresenceRequest, type[PresenceRep
     ListMembers: (ListMembers(ALICE, HERS, HALL), RoomMembers),
     KeepLease: (KeepLease(GatewayId("g1")), LeaseKept),
     Retell: (Retell(ALICE, HALL), Done),
+    AddMember: (AddMember("01", 60.0, ALICE, CELLAR), Affected),
+    RemoveMember: (RemoveMember("02", 60.0, ALICE, HALL), Affected),
+    CloseRoom: (CloseRoom("03", 60.0, HALL), Affected),
+    Disconnect: (Disconnect("04", 60.0, ALICE), Affected),
+    Ban: (Ban("05", 60.0, ALICE, 60.0), Affected),
+    SetVoice: (SetVoice("06", 60.0, ALICE, is_allowed=False), Affected),
+    EndCall: (EndCall("07", 60.0, ALICE, BOB), Affected),
+    MessageUser: (MessageUser("08", 60.0, ALICE, b"{}"), Affected),
+    MessageRoom: (MessageRoom("09", 60.0, HALL, b"{}"), Affected),
+    LookAtUser: (LookAtUser(ALICE), UserSeen),
+    LookAtRoom: (LookAtRoom(HALL), RoomSeen),
+    ListRooms: (ListRooms(), RoomsSeen),
+    CountAll: (CountAll(), Counted),
 }
 """A request of each kind that succeeds for Alice, and what it is answered."""
 

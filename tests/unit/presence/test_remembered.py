@@ -176,14 +176,18 @@ HER, HER_ENTRY = Keys.user(ALICE), Keys.room(RoomId("cellar"), ALICE)
 ROSTER = Keys.roster(RoomId("cellar"))
 SEATS = f"read {ROSTER}"
 """To see whether there is a seat."""
+STANDING = Keys.standing(ALICE)
+BANS = f"read {STANDING}"
+"""What the backend has decided about her is read, and nothing else."""
 
 
-async def test_a_user_who_is_known_joins_and_leaves_without_a_read() -> None:
+async def test_a_user_who_is_known_is_not_read_to_join_or_leave() -> None:
     judged = await Judged().both_come()
     judged.store.said.clear()
     judged.process.do_all_hear = True
     await judged.process.join("alice", "cellar")
-    assert judged.store.said[:4] == [f"write {HER_ENTRY}", SEATS, f"write {HER}", f"read {HER} {ROSTER}"]
+    seated = [BANS, f"write {HER_ENTRY}", SEATS, f"write {HER}"]
+    assert judged.store.said[:5] == [*seated, f"read {HER} {ROSTER}"]
     judged.store.said.clear()
     await judged.process.leave("alice", "cellar")
     assert judged.store.said[0] == f"write {HER}"
@@ -198,8 +202,8 @@ async def test_who_joins_as_another_process_knows_is_read_after_all() -> None:
     judged.store.said.clear()
     await judged.process.join("alice", "cellar")
     asked = [said for said in judged.store.said if said != SEATS]
-    again = [f"read {HER} {HER_ENTRY}", f"write {HER}"]
-    assert asked[:4] == [f"write {HER_ENTRY}", f"write {HER}", *again]
+    again = [f"read {HER} {HER_ENTRY} {STANDING}", f"write {HER}"]
+    assert asked[:5] == [BANS, f"write {HER_ENTRY}", f"write {HER}", *again]
     stored = await judged.other.user("alice")
     assert stored is not None
     assert list(stored.rooms) == ["cellar"]
@@ -214,14 +218,15 @@ async def test_nobody_is_refused_by_what_is_remembered_alone() -> None:
     judged.store.said.clear()
     reply = await judged.process.join("alice", "cellar")
     assert isinstance(reply, RoomMembers)
-    assert f"confirm {HER} {HER_ENTRY}" in judged.store.said
+    assert f"confirm {HER} {HER_ENTRY} {STANDING}" in judged.store.said
 
 
 async def test_who_is_in_a_room_already_is_listed_by_what_is_read() -> None:
     judged = await Judged().both_come()
     judged.store.said.clear()
     await judged.process.join("alice", "hall")
-    assert judged.store.said[0] == f"read {HER} {Keys.room(RoomId('hall'), ALICE)}"
+    hall = Keys.room(RoomId("hall"), ALICE)
+    assert judged.store.said[:2] == [BANS, f"read {HER} {hall} {STANDING}"]
 
 
 async def test_those_who_lose_their_connections_are_changed_as_remembered() -> None:
@@ -240,7 +245,7 @@ async def test_a_session_is_resumed_as_its_user_is_remembered() -> None:
     await judged.process.gateways.keep_lease(KeepLease(ask.gateway))
     judged.store.said.clear()
     await judged.process.open(asked)
-    assert judged.store.said[:2] == [f"read {Keys.lease_timer(ask.gateway)}", f"write {HER}"]
+    assert judged.store.said[:2] == [f"read {Keys.lease_timer(ask.gateway)} {STANDING}", f"write {HER}"]
 
 
 async def test_members_who_are_known_are_listed_without_a_read() -> None:

@@ -300,6 +300,20 @@ class Sessions(RuleBasedStateMachine):
                 self._runner.close()
 
 
+def test_no_gateway_gives_up_when_a_copy_is_not_answered() -> None:
+    sessions = Sessions()
+    sessions.begin(max_members=2, most_waited_for=0, resumable=True, in_order=True, calls=set())
+    wish = Wish("connect", USERS[0], USERS[1], (HALL,), is_sure=True, back=1, is_next=True)
+    sessions.happens(wish, (None,) * PROCESSES, "at once")
+    open_before = sessions.gateways.open()
+    copy = sessions.gateways.again(0)
+    assert copy is not None
+    assert isinstance(copy.request, OpenSession)
+    assert sessions.gateways.give_up(copy) is None
+    assert sessions.gateways.open() == open_before
+    sessions.teardown()
+
+
 TestSessions = Sessions.TestCase
 TestSessions.settings = settings(
     max_examples=scaled(120),

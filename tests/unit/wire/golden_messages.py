@@ -24,6 +24,29 @@ from tieline.wire.ids import (
 )
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Done, Outdated, Refused, SessionGone
+from tieline.wire.internal.backend import (
+    AddMember,
+    Affected,
+    Ban,
+    CallSeen,
+    CloseRoom,
+    CountAll,
+    Counted,
+    Disconnect,
+    EndCall,
+    JoinOrder,
+    ListRooms,
+    LookAtRoom,
+    LookAtUser,
+    MemberSeen,
+    MessageRoom,
+    MessageUser,
+    RemoveMember,
+    RoomSeen,
+    RoomsSeen,
+    SetVoice,
+    UserSeen,
+)
 from tieline.wire.internal.rooms import (
     JoinRoom,
     LeaveRoom,
@@ -55,6 +78,7 @@ GATEWAY, CONNECTION, OTHER = GatewayId("g-1"), ConnectionId("c-1"), ConnectionId
 ROOM, LOBBY = RoomId("a.b *"), RoomId("lobby")
 SECRET, OLDER, NONE = SecretHash(bytes(range(32))), SecretHash(bytes(range(32, 64))), SecretHash(b"")
 FRAME = b'{"x":"\xff\x00"}'
+ONCE = "00112233445566778899aabbccddeeff"
 TOKEN = AdmissionToken("e30.e30.c2ln")
 DIGEST = FrameDigest(bytes(range(16)))
 CALL, EARLIER = CallId("0123456789abcdef"), CallId("00112233445566ff")
@@ -77,6 +101,7 @@ SAMPLES: Final = (
             (2, Accepted("held")),
             (3, Accepted("relayed", 4096)),
             (3, Accepted("relayed", 0, CALL)),
+            (3, Accepted("relayed", 0, CALL, "away", tells=True)),
             (3, Refused("INTERNAL")),
             (3, Refused("NO_MATCHING_OFFER", "replaced", CALL)),
             (127, SessionGone(replaced=False)),
@@ -120,8 +145,28 @@ SAMPLES: Final = (
         Register(ALICE, HERS, GATEWAY, CONNECTION, True, {ROOM: JOINED_AT, LOBBY: 0}, SECRET),
     ),
     Sample("a token for all rooms", REQUEST, Regrant(ALICE, HERS, True, None, (ROOM,))),
+    Sample("a session seen to be in a call", REQUEST, Regrant(ALICE, HERS, True, None, (), in_call=True)),
     Sample("a token for two rooms", REQUEST, Regrant(ALICE, HERS, False, (ROOM, LOBBY), ())),
     Sample("a member to be told of once more", REQUEST, Retell(ALICE, ROOM)),
+    Sample("a member to be added", REQUEST, AddMember(ONCE, 60.0, ALICE, ROOM)),
+    Sample("a member to be removed", REQUEST, RemoveMember(ONCE, 60.0, ALICE, ROOM)),
+    Sample("a member to be kept out", REQUEST, RemoveMember(ONCE, 60.0, ALICE, ROOM, kept_out_s=5.0)),
+    Sample("a room to be closed", REQUEST, CloseRoom(ONCE, 60.0, ROOM)),
+    Sample("a room to be closed for a while", REQUEST, CloseRoom(ONCE, 60.0, ROOM, kept_out_s=5.0)),
+    Sample("a user to be disconnected", REQUEST, Disconnect(ONCE, 60.0, ALICE)),
+    Sample("a user to be banned", REQUEST, Ban(ONCE, 60.0, ALICE, 3600.0)),
+    Sample("a user to start no calls", REQUEST, SetVoice(ONCE, 60.0, ALICE, is_allowed=False)),
+    Sample("a call to be ended", REQUEST, EndCall(ONCE, 60.0, ALICE, BOB)),
+    Sample("a named call to be ended", REQUEST, EndCall(ONCE, 60.0, ALICE, BOB, CallId("0123456789abcdef"))),
+    Sample("an application's message to a user", REQUEST, MessageUser(ONCE, 60.0, ALICE, b"{}")),
+    Sample("an application's message to a room", REQUEST, MessageRoom(ONCE, 60.0, ROOM, b"{}")),
+    Sample("a user to be looked at", REQUEST, LookAtUser(ALICE)),
+    Sample("a room to be looked at", REQUEST, LookAtRoom(ROOM)),
+    Sample("a page of a room", REQUEST, LookAtRoom(ROOM, after="alice", limit=7)),
+    Sample("a member to be looked at", REQUEST, LookAtRoom(ROOM, only=BOB)),
+    Sample("all rooms", REQUEST, ListRooms()),
+    Sample("a page of rooms", REQUEST, ListRooms(after="a", limit=7)),
+    Sample("how much there is", REQUEST, CountAll()),
     Sample("a frame of the gateway", REQUEST, Tell(ALICE, CONNECTION, FRAME)),
     Sample("connections asked about", REQUEST, FindReplaced(((ALICE, CONNECTION), (BOB, OTHER)))),
     Sample("a room to be joined", REQUEST, JoinRoom(ALICE, HERS, ROOM)),
@@ -178,6 +223,7 @@ SAMPLES: Final = (
         Relay("relayed", (Delivery(BOB, HIS, None), Delivery(ALICE, HERS, FRAME)), 5.0, (DIGEST,)),
     ),
     Sample("nothing to be delivered", REPLY, Relay("held", ())),
+    Sample("an offer to who is away", REPLY, Relay("relayed", (), call=CALL, target="away", tells=True)),
     Sample(
         "what belongs to a call",
         REPLY,
@@ -206,9 +252,29 @@ SAMPLES: Final = (
         REPLY,
         RoomJoined(7, RoomMembers((Member(ALICE, "online", True, JOINED_AT),), (7,))),
     ),
+    Sample("a session to be put into a room", "join", JoinOrder(ALICE, ROOM, CONNECTION)),
     Sample("carried out", REPLY, Done()),
+    Sample("what a change has changed", REPLY, Affected(2)),
+    Sample("a user who is nowhere", REPLY, UserSeen("offline", {}, (), False, True, JOINED_AT)),
+    Sample(
+        "a user in a call",
+        REPLY,
+        UserSeen("online", {ROOM: JOINED_AT}, (ROOM,), True, False, 0, (CallSeen(BOB, CALL, True),)),
+    ),
+    Sample(
+        "a page of members",
+        REPLY,
+        RoomSeen((MemberSeen(ALICE, "online", True, JOINED_AT, False),), 2, has_more=True),
+    ),
+    Sample("a page of rooms that there are", REPLY, RoomsSeen(((ROOM, 2),), 3, "a.b *")),
+    Sample("how much there is of each", REPLY, Counted(1, 2, 3, 4, 5)),
     Sample("a lease that was kept", REPLY, LeaseKept("run")),
     Sample("a lease that was kept by a process that writes logs", REPLY, LeaseKept("run", logs=True)),
+    Sample(
+        "a member who is in a call now",
+        "change",
+        RoomChange("updated", 9, HERS, "online", True, JOINED_AT, is_silent=True, in_call=True),
+    ),
     Sample("a member who came", "change", RoomChange("joined", 7, HERS, "online", True, JOINED_AT)),
     Sample(
         "a member who is told to have gone",
@@ -257,6 +323,16 @@ SAMPLES: Final = (
         "a session to be registered again, with what entitles to it",
         REQUEST,
         Register(ALICE, HERS, GATEWAY, CONNECTION, True, {}, SECRET, token=TOKEN),
+    ),
+    Sample(
+        "a session to be registered again that is seen to be in a call",
+        REQUEST,
+        Register(ALICE, HERS, GATEWAY, CONNECTION, True, {}, SECRET, in_call=True),
+    ),
+    Sample(
+        "a session to be registered again whose client says when it rings",
+        REQUEST,
+        Register(ALICE, HERS, GATEWAY, CONNECTION, True, {}, SECRET, tells=True),
     ),
     Sample(
         "a newer token, and the token itself",
@@ -314,6 +390,7 @@ GOLDEN: Final = Golden(
         REPLY: Codec(codec.encode, codec.decode_presence_reply),
         "change": Codec(codec.encode, codec.decode_room_change),
         "close": Codec(codec.encode, codec.decode_close_session),
+        "join": Codec(codec.encode, codec.decode_join_order),
         "event": Codec(msgspec.json.encode, msgspec.json.Decoder(Happened).decode),
     },
     samples=SAMPLES,

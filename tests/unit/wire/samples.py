@@ -79,7 +79,7 @@ REFUSALS = (
 )
 """The table of the client protocol, "Errors", in its order."""
 
-SIGNALS = ("WEBRTC_OFFER", "WEBRTC_ANSWER", "WEBRTC_ICE_CANDIDATE", "WEBRTC_HANGUP")
+SIGNALS = ("WEBRTC_OFFER", "WEBRTC_ANSWER", "WEBRTC_ICE_CANDIDATE", "WEBRTC_HANGUP", "WEBRTC_INFO")
 ROOM_COMMANDS = ("JOIN", "LEAVE", "MEMBERS")
 
 
@@ -115,6 +115,11 @@ def refresh_message(token: str = "a.b.c") -> dict[str, Any]:
     return {"requestId": "r-1", "module": "ROOM", "cmd": "REFRESH_TOKEN", "data": {"token": token}}
 
 
+def status_message() -> dict[str, Any]:
+    """A STATUS before it becomes JSON."""
+    return {"requestId": "r-1", "module": "ROOM", "cmd": "STATUS", "data": {"inCall": True}}
+
+
 def every_message() -> list[dict[str, Any]]:
     """One well-formed message of every command."""
     return [
@@ -123,6 +128,7 @@ def every_message() -> list[dict[str, Any]]:
         ping_message(),
         ice_servers_message(),
         refresh_message(),
+        status_message(),
     ]
 
 

@@ -28,6 +28,7 @@ from tieline.wire.envelope import (
     ClientMessage,
     Hangup,
     IceServers,
+    Info,
     Join,
     Leave,
     Malformed,
@@ -59,7 +60,7 @@ def without(message: dict[str, Any], field: str) -> dict[str, Any]:
 
 def test_the_commands_are_those_of_the_protocol() -> None:
     assert SIGNAL_COMMANDS == SIGNALS
-    assert {*SIGNALS, *ROOM_COMMANDS, *FREE_DATA, "REFRESH_TOKEN"} == set(COMMANDS)
+    assert {*SIGNALS, *ROOM_COMMANDS, *FREE_DATA, "REFRESH_TOKEN", "STATUS"} == set(COMMANDS)
 
 
 def test_every_message_is_in_the_table_under_its_command() -> None:
@@ -90,10 +91,11 @@ def test_a_command_is_replied_to_or_acknowledged(cmd: str) -> None:
         ("WEBRTC_ANSWER", Answer),
         ("WEBRTC_ICE_CANDIDATE", Candidate),
         ("WEBRTC_HANGUP", Hangup),
+        ("WEBRTC_INFO", Info),
     ],
 )
 def test_a_signal_says_who_sends_what_to_whom(
-    cmd: str, kind: type[Offer] | type[Answer] | type[Candidate] | type[Hangup]
+    cmd: str, kind: type[Offer] | type[Answer] | type[Candidate] | type[Hangup] | type[Info]
 ) -> None:
     message = decode(frame(signal_message(cmd)))
 
@@ -152,7 +154,7 @@ def test_the_inner_data_of_a_signal_may_be_any_value(cmd: str, inner: object) ->
 
     decoded = decode(frame(message))
 
-    assert isinstance(decoded, Offer | Answer | Candidate | Hangup)
+    assert isinstance(decoded, Offer | Answer | Candidate | Hangup | Info)
     assert json.loads(bytes(decoded.data.data)) == inner
 
 

@@ -16,6 +16,7 @@ from tieline.wire.envelope import (
     Ping,
     RoomBody,
     SignalBody,
+    StatusBody,
     TokenBody,
     decode,
 )
@@ -118,6 +119,9 @@ def assert_both_read_the_same(text: str, message: ClientMessage) -> None:
         case TokenBody(token=token):
             assert theirs["data"]["token"] == token
             return
+        case StatusBody(in_call=in_call):
+            assert theirs["data"]["inCall"] is in_call
+            return
         case inner:
             raw, value = bytes(inner), theirs.get("data")
     # A frame with lone surrogates is relayed as it came, and read without them.
@@ -153,9 +157,11 @@ def envelopes(draw: st.DrawFn) -> dict[str, Any]:
         message["data"] = {"room": draw(VALID_IDS)}
     elif cmd == "REFRESH_TOKEN":
         message["data"] = {"token": draw(ANY_STRING)}
+    elif cmd == "STATUS":
+        message["data"] = {"inCall": draw(st.booleans())}
     elif draw(st.booleans()):
         message["data"] = draw(VALUES)
-    if cmd in (*SIGNALS, *ROOM_COMMANDS, "REFRESH_TOKEN"):
+    if cmd in (*SIGNALS, *ROOM_COMMANDS, "REFRESH_TOKEN", "STATUS"):
         message["data"] = in_any_order(draw, draw(EXTRA) | message["data"])
     return in_any_order(
         draw, {name: value for name, value in draw(EXTRA).items() if name != "data"} | message

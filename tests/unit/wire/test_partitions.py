@@ -45,6 +45,7 @@ def test_all_that_is_about_a_user_is_in_one_partition(text: str) -> None:
         Keys.session(GATEWAY, session),
         Keys.lease_timer(GATEWAY, at),
         Keys.sessions_of(GATEWAY, at),
+        Keys.standing(user),
     ):
         assert FOUR.of_key(key) == at
 
@@ -68,11 +69,14 @@ def test_a_roster_is_in_the_partition_of_its_room() -> None:
     room = RoomId("lobby")
     at = FOUR.of_key(Keys.roster(room))
     assert at == FOUR.of_key(Keys.room(room, ALICE)) == FOUR.of_key(Keys.room(room, BOB)) is not None
+    assert at == FOUR.of_key(Keys.given(room, ALICE)) == FOUR.of_key(Keys.given_in(room))
 
 
-@pytest.mark.parametrize("pattern", [Keys.users(), *Keys.pairs_of(ALICE), "session.g.*.*", "room.*.*"])
+@pytest.mark.parametrize(
+    "pattern", [Keys.users(), *Keys.pairs_of(ALICE), Keys.pairs(), *Keys.members(), Keys.sessions()]
+)
 def test_what_a_wide_pattern_matches_may_be_anywhere(pattern: str) -> None:
-    assert FOUR.of_key(pattern) is None or pattern.startswith("session")
+    assert FOUR.of_key(pattern) is None
 
 
 @pytest.mark.parametrize(

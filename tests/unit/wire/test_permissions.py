@@ -10,7 +10,28 @@ import tieline.wire.permissions
 from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import codec
-from tieline.wire.internal.directions import OPERATIONS, GatewayRequest, PresenceRequest, RouterRequest
+from tieline.wire.internal.backend import (
+    AddMember,
+    Ban,
+    CloseRoom,
+    CountAll,
+    Disconnect,
+    EndCall,
+    ListRooms,
+    LookAtRoom,
+    LookAtUser,
+    MessageRoom,
+    MessageUser,
+    RemoveMember,
+    SetVoice,
+)
+from tieline.wire.internal.directions import (
+    OPERATIONS,
+    BackendRequest,
+    GatewayRequest,
+    PresenceRequest,
+    RouterRequest,
+)
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, Retell
 from tieline.wire.internal.sessions import (
     EndSession,
@@ -41,12 +62,25 @@ MAY_ASK: dict[type, str] = {
     ListMembers: "gateway",
     KeepLease: "gateway",
     Retell: "gateway",
+    AddMember: "api",
+    RemoveMember: "api",
+    CloseRoom: "api",
+    Disconnect: "api",
+    Ban: "api",
+    SetVoice: "api",
+    EndCall: "api",
+    MessageUser: "api",
+    MessageRoom: "api",
+    LookAtUser: "api",
+    LookAtRoom: "api",
+    ListRooms: "api",
+    CountAll: "api",
 }
 """Which service may ask what of presence. Gateways face the internet: think twice before you add a line."""
 
 
 class Stranger(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """A request that is in neither union."""
+    """A request that is in none of the unions."""
 
     user: UserId
 
@@ -64,7 +98,7 @@ def test_only_routers_and_presence_may_publish_to_users() -> None:
 
 def test_only_presence_may_write_the_bucket_and_only_known_keys() -> None:
     may = permissions(SUBJECTS)
-    assert [who for who, allowed in may.items() if "$KV" in str(allowed.say)] == ["presence"]
+    assert [who for who, allowed in may.items() if "$KV.blue." in str(allowed.say)] == ["presence"]
     written = [pattern for pattern in may["presence"].say if "$KV" in pattern]
     assert "$KV.blue.user.*" in written
     consumer = "$JS.API.CONSUMER.CREATE.KV_blue.timers.$KV.blue.timer.>"  # JetStream's own word
@@ -85,6 +119,9 @@ def test_every_key_is_of_a_kind_that_may_be_written() -> None:
         Keys.lease_timer(gateway),
         Keys.listener(gateway),
         Keys.probe(),
+        Keys.standing(user),
+        Keys.given(room, user),
+        Keys.once("0a"),
     )
     kinds = [re.compile(re.escape(kind).replace(r"\*", "[^.]+")) for kind in Keys.kinds()]
     for key in keys:
@@ -96,6 +133,14 @@ def test_no_service_may_adapt_a_stream() -> None:
     may = permissions(SUBJECTS)
     adapting = {who for who, allowed in may.items() for pattern in allowed.say if "STREAM.UPDATE" in pattern}
     assert adapting == {"streams"}
+
+
+def test_a_webhook_worker_writes_its_own_bucket_alone() -> None:
+    may = permissions(SUBJECTS)["webhooks"]
+    prefixes = {pattern.split(".")[1] for pattern in may.say if pattern.startswith("$KV.")}
+    assert prefixes == {"blue-webhooks"}
+    assert not may.answer
+    assert [pattern for pattern in may.say if pattern.startswith("blue.")] == ["blue.cloudevents.again.*"]
 
 
 def test_no_pattern_is_wider_than_its_subjects() -> None:
@@ -119,6 +164,7 @@ def test_all_that_jetstream_answers_a_gateway_is_asked_as_a_service() -> None:
 
 def test_an_operation_is_in_the_union_that_is_written_here() -> None:
     unions: dict[str, set[type]] = {
+        "api": set(get_args(BackendRequest)),
         "gateway": set(get_args(GatewayRequest)),
         "router": set(get_args(RouterRequest) or (RouterRequest,)),  # a union of one is its only class
     }
@@ -150,7 +196,8 @@ def test_a_request_in_neither_union_is_read_by_no_process() -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "answers"), [("gateway", True), ("router", True), ("observer", False), ("streams", False)]
+    ("service", "answers"),
+    [("gateway", True), ("router", True), ("observer", False), ("streams", False), ("api", False)],
 )
 def test_a_service_that_only_listens_may_answer_nothing(service: str, answers: bool) -> None:
     assert permissions(SUBJECTS)[service].answer is answers

@@ -6,7 +6,15 @@ from hypothesis import example, given
 
 from tests.unit.wire.samples import ANY_TEXT, HOSTILE_IDS
 from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SessionId, UserId
-from tieline.wire.subjects import Keys, Subjects, identifier, token, user_of_change, users_of_pair
+from tieline.wire.subjects import (
+    Keys,
+    Subjects,
+    identifier,
+    room_and_user,
+    token,
+    user_of_change,
+    users_of_pair,
+)
 
 SUBJECTS = Subjects("tieline")
 SESSION = SessionId("s-1")
@@ -18,6 +26,7 @@ KV_KEY = re.compile(r"[-/_=.a-zA-Z0-9]+")
 """What JetStream's KV allows as a key."""
 
 BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
+    "Subjects.replayed": (SUBJECTS.replayed, (3,)),
     "Subjects.user": (lambda text: SUBJECTS.user(UserId(text), SESSION), (2,)),
     "Subjects.user, the session": (lambda text: SUBJECTS.user(PLAIN, SessionId(text)), (3,)),
     "Subjects.live, the session": (lambda text: SUBJECTS.live(PLAIN, SessionId(text)), (4,)),
@@ -34,6 +43,7 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Subjects.gateway": (lambda text: SUBJECTS.gateway(GatewayId(text), "close"), (2,)),
     "Subjects.inbox": (lambda text: SUBJECTS.inbox("router", text), (2,)),
     "Subjects.replies": (lambda text: SUBJECTS.replies("router", text), (2,)),
+    "Subjects.judge": (lambda text: SUBJECTS.judge(text), (2,)),
     "Subjects.changed": (lambda text: SUBJECTS.changed(UserId(text)), (2,)),
     "Subjects, its namespace": (lambda text: Subjects(text).changed(PLAIN), (0,)),
     "Keys.user": (lambda text: Keys.user(UserId(text)), (1,)),
@@ -50,6 +60,11 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Keys.held": (lambda text: Keys.held(UserId(text), UserId(text), FrameDigest(b"d")), (1, 2)),
     "Keys.pairs_of, the first": (lambda text: Keys.pairs_of(UserId(text))[0], (1,)),
     "Keys.pairs_of, the second": (lambda text: Keys.pairs_of(UserId(text))[1], (2,)),
+    "Keys.standing": (lambda text: Keys.standing(UserId(text)), (1,)),
+    "Keys.given, the room": (lambda text: Keys.given(RoomId(text), PLAIN), (1,)),
+    "Keys.given, the user": (lambda text: Keys.given(RoomId("plain"), UserId(text)), (2,)),
+    "Keys.given_in": (lambda text: Keys.given_in(RoomId(text)), (1,)),
+    "Keys.once": (Keys.once, (1,)),
     "Keys.sessions_of": (lambda text: Keys.sessions_of(GatewayId(text)), (1,)),
 }
 """Every builder that takes an id from outside, and where in its subject the id stands."""
@@ -57,6 +72,9 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
 WITHOUT_IDS = {
     "Subjects.reply_to",
     "Keys.kinds",
+    "Keys.members",
+    "Keys.pairs",
+    "Keys.sessions",
     "Keys.probe",
     "Keys.users",
     "Subjects.signal",
@@ -81,7 +99,9 @@ WITHOUT_IDS = {
     "Subjects.cloud_event",
     "Subjects.cloud_events",
     "Subjects.event_stream",
-    "Keys.pairs",
+    "Subjects.told_events",
+    "Subjects.news",
+    "Subjects.webhooks",
     "Keys.timers",
     "Keys.leases",
     "Keys.listeners",
@@ -314,3 +334,11 @@ def test_a_reply_is_heard_where_its_service_hears_replies(service: str) -> None:
     for other in {"gateway", "router", "presence"} - {service}:
         assert not may_go_to(f"{SUBJECTS.replies(other, 'g1')}.17")
     assert not may_go_to(f"{Subjects('other').replies(service, 'g1')}.17")
+
+
+def test_a_member_is_read_back_from_its_keys() -> None:
+    room, user = RoomId("a.b *"), UserId("用户")
+    assert room_and_user(Keys.room(room, user)) == (room, user)
+    assert room_and_user(Keys.given(room, user)) == (room, user)
+    with pytest.raises(ValueError, match="not enough values"):
+        room_and_user(Keys.user(user))

@@ -24,6 +24,7 @@ from tieline.cli.options import whole
 from tieline.cli.secret import SECRET_FILE_VARIABLE
 from tieline.runtime.settings import SettingsError
 from tieline.tokens import SECRET_VARIABLE
+from tieline.wire.webhooks import problem_of_url
 
 DEFAULT_PORT: Final = 8080
 
@@ -45,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--apis", metavar="N", type=whole(0), default=1, help="processes of the backend's API (%(default)s)"
+    )
+    parser.add_argument(
+        "--webhook",
+        metavar="URL",
+        default="",
+        help="tell what happens to this address, signed with TIELINE_WEBHOOK_SECRET or one that is made up",
     )
     parser.add_argument(
         "--port",
@@ -75,7 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the system until a signal ends it; 0 then, else something is wrong and a line says what."""
-    size = Size(options.gateways, options.routers, options.presences, options.port, options.apis)
+    size = Size(
+        options.gateways, options.routers, options.presences, options.port, options.apis, options.webhook
+    )
+    problem_of_webhook = options.webhook and problem_of_url(options.webhook, may_be_private=True)
+    if problem_of_webhook:
+        return refuse("dev", f"--webhook {options.webhook}: {problem_of_webhook}")
     if not 0 <= size.port <= size.port + size.gateways - 1 <= HIGHEST:
         return refuse(
             "dev",

@@ -3,6 +3,7 @@
 All of it is decided before anything starts, so that a process which ends is restarted on its old port.
 """
 
+import base64
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +24,11 @@ from tieline.tokens import SECRET_VARIABLE
 LOOPBACK: Final = "127.0.0.1"
 NO: Final = ("0", "false")
 """The values with which a setting says no."""
-GATEWAY, ROUTER, PRESENCE, NATS, API = "gateway", "router", "presence", "nats", "api"
-KINDS: Final = (NATS, GATEWAY, ROUTER, PRESENCE, API)
+GATEWAY, ROUTER, PRESENCE, NATS, API, WEBHOOKS = "gateway", "router", "presence", "nats", "api", "webhooks"
+KINDS: Final = (NATS, GATEWAY, ROUTER, PRESENCE, API, WEBHOOKS)
 
 API_KEYS_VARIABLE: Final = "TIELINE_API_KEYS"
+WEBHOOK_SECRET_VARIABLE: Final = "TIELINE_WEBHOOK_SECRET"  # noqa: S105  # the name of the variable
 DEV_KEY: Final = "dev"
 """What the key that is made up is called."""
 
@@ -39,6 +41,8 @@ class Size(NamedTuple):
     presences: int
     port: int
     apis: int = 0
+    webhook_url: str = ""
+    """Where a webhook worker tells what happens; empty: none runs."""
 
 
 class LocalSystem(NamedTuple):
@@ -55,6 +59,8 @@ class LocalSystem(NamedTuple):
     api_urls: Sequence[str] = ()
     api_key: str = ""
     """Good there for everything."""
+    webhook_secret: str = ""
+    """Signs what is told to the webhook; empty: none runs."""
 
     @property
     def demo_urls(self) -> list[str]:
@@ -68,7 +74,7 @@ class LocalSystem(NamedTuple):
             return [self.nats_url]
         if kind == API:
             return list(self.api_urls)
-        return self.gateway_urls if kind == GATEWAY else self.ops_urls[kind]
+        return self.gateway_urls if kind == GATEWAY else self.ops_urls.get(kind, [])
 
     def ready_file(self, pids: Callable[[str], list[int]]) -> ReadyFile:
         """Build the contents of the ready file; `pids` gives the processes of a kind."""
@@ -76,7 +82,7 @@ class LocalSystem(NamedTuple):
             self.gateway_urls,
             self.ops_urls,
             self.nats_url,
-            {kind: pids(kind) for kind in KINDS if kind != API or self.api_urls},
+            {kind: pids(kind) for kind in KINDS if kind == NATS or self.ops_urls.get(kind)},
             *((self.api_urls[0], self.api_key) if self.api_urls else ()),
         )
 
@@ -97,7 +103,8 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
     wanted = [size.port + nth for nth in range(size.gateways)] if size.port else []
     for port in wanted:
         ports.check_free(listen_host, port)
-    processes = size.gateways + size.routers + size.presences + size.apis
+    workers = 1 if size.webhook_url else 0
+    processes = size.gateways + size.routers + size.presences + size.apis + workers
     gateway_ports = wanted or held.enter_context(ports.hold_ports(size.gateways, listen_host))
     api_host = environ.get("TIELINE_API_HOST") or LOOPBACK
     api_ports = held.enter_context(ports.hold_ports(size.apis, api_host, but=gateway_ports))
@@ -106,6 +113,10 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
     nats_url = f"nats://{LOOPBACK}:{nats_port}"
     secret = find_secret(None, environ) or secrets.token_urlsafe(32)
     api_key = secrets.token_urlsafe(32) if size.apis else ""
+    webhook_secret = ""
+    if workers:
+        given_secret = value_or_file(WEBHOOK_SECRET_VARIABLE, environ)
+        webhook_secret = given_secret or f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
     demo = environ.get("TIELINE_DEMO") or "1"
 
     broker = ProcessSpec(
@@ -118,12 +129,22 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
     system = LocalSystem(
         [broker],
         [],
-        {kind: [] for kind in (GATEWAY, ROUTER, PRESENCE, *((API,) if size.apis else ()))},
+        {
+            kind: []
+            for kind in (
+                GATEWAY,
+                ROUTER,
+                PRESENCE,
+                *((API,) if size.apis else ()),
+                *((WEBHOOKS,) if workers else ()),
+            )
+        },
         nats_url,
         secret,
         demo not in NO,
         [f"http://{ports.reachable(api_host)}:{port}" for port in api_ports],
         api_key,
+        webhook_secret,
     )
 
     def add(kind: str, settings: Mapping[str, str]) -> None:
@@ -147,9 +168,21 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
         or "1",  # the screen warns of it
     }
     for _ in range(size.presences):
-        add(PRESENCE, {"TIELINE_REPLICAS": "1", "TIELINE_STORAGE": "file", **tokens})
+        events = environ.get("TIELINE_EVENTS") or "on"
+        one = {"TIELINE_REPLICAS": "1", "TIELINE_STORAGE": "file", "TIELINE_EVENTS": events}
+        add(PRESENCE, {**one, **tokens})
     for _ in range(size.routers):
         add(ROUTER, {})
+    for _ in range(workers):
+        to = {
+            "TIELINE_WEBHOOK_URL": size.webhook_url,
+            WEBHOOK_SECRET_VARIABLE: webhook_secret,
+            WEBHOOK_SECRET_VARIABLE + FILE_SUFFIX: "",
+            "TIELINE_WEBHOOK_PRIVATE": environ.get("TIELINE_WEBHOOK_PRIVATE") or "1",
+            "TIELINE_REPLICAS": "1",
+            "TIELINE_STORAGE": "file",
+        }
+        add(WEBHOOKS, to)
     given = value_or_file(API_KEYS_VARIABLE, environ)
     keys = {
         API_KEYS_VARIABLE: ",".join(filter(None, (given, entry(DEV_KEY, api_key)))),

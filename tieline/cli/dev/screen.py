@@ -18,6 +18,7 @@ from tieline.cli.dev.local_system import API, GATEWAY, KINDS, NATS, LocalSystem
 from tieline.cli.secret import doubts, find_secret
 from tieline.runtime.settings import misspelt
 from tieline.tokens import SECRET_VARIABLE, made_for, make_token
+from webhooks.settings import WebhookSettings
 
 READY_MADE_TTL_S: Final = 24 * 3600.0
 """The printed tokens are for trying things out: they should outlive a day's work."""
@@ -46,7 +47,7 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
     is_known = find_secret(None, environ) == system.secret
     own = _own_command()
     secret = "" if is_known else f"{SECRET_VARIABLE}={system.secret} "
-    unknown = misspelt(environ, GatewaySettings, PresenceSettings, ApiSettings)
+    unknown = misspelt(environ, GatewaySettings, PresenceSettings, ApiSettings, WebhookSettings)
     return "\n".join(
         [
             "",
@@ -63,6 +64,7 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
             *((WITHOUT_LIMITS,) if environ.get("TIELINE_LIMITS") == "off" else ()),
             *(f"{name} is no setting: perhaps {meant}" for name, meant in sorted(unknown.items())),
             *_api(system, pids, own),
+            *((f"webhooks  signed with {system.webhook_secret}",) if system.webhook_secret else ()),
             *_processes(system, GATEWAY, pids),
             *(f"demo      {url}" for url in system.demo_urls),
             f"logs      {log}",

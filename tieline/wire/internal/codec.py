@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from tieline.wire.checks import Checker
+from tieline.wire.internal.backend import JoinOrder
 from tieline.wire.internal.directions import ANSWERS, PresenceReply, PresenceRequest, RouterReply
 from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.internal.sessions import CloseSession, EndSession, FindReplaced
@@ -60,6 +61,7 @@ _signals = msgspec.msgpack.Decoder(list[Signal | None])
 _answers = msgspec.msgpack.Decoder(list[tuple[int, RouterReply | Answers]])
 _presence_requests = msgspec.msgpack.Decoder(PresenceRequest)
 _presence_replies = msgspec.msgpack.Decoder(PresenceReply)
+_joins = msgspec.msgpack.Decoder(JoinOrder)
 _closings = msgspec.msgpack.Decoder(CloseSession)
 _changes = msgspec.msgpack.Decoder(RoomChange)
 
@@ -85,6 +87,7 @@ decode_presence_request: Callable[[bytes], PresenceRequest] = _checked(
 )
 decode_presence_reply: Callable[[bytes], PresenceReply] = _checked(_presence_replies.decode, PresenceReply)
 decode_close_session: Callable[[bytes], CloseSession] = _checked(_closings.decode, CloseSession)
+decode_join_order: Callable[[bytes], JoinOrder] = _checked(_joins.decode, JoinOrder)
 decode_room_change: Callable[[bytes], RoomChange] = _checked(_changes.decode, RoomChange)
 
 

@@ -1,8 +1,28 @@
 """Which messages go from whom to whom: a union for each direction, and what may be answered to what."""
 
-from typing import Final
+from typing import Final, get_args
 
 from tieline.wire.internal.answers import Done, Outdated, Refused, SessionGone
+from tieline.wire.internal.backend import (
+    AddMember,
+    Affected,
+    Ban,
+    CloseRoom,
+    CountAll,
+    Counted,
+    Disconnect,
+    EndCall,
+    ListRooms,
+    LookAtRoom,
+    LookAtUser,
+    MessageRoom,
+    MessageUser,
+    RemoveMember,
+    RoomSeen,
+    RoomsSeen,
+    SetVoice,
+    UserSeen,
+)
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, Retell, RoomJoined, RoomMembers
 from tieline.wire.internal.sessions import (
     EndSession,
@@ -34,9 +54,15 @@ GatewayRequest = (
     | Retell
 )
 """What a gateway may ask presence; gateways face the internet."""
-PresenceRequest = RouterRequest | GatewayRequest
-"""What presence reads. A kind that is in neither union is readable by no process, and permitted to none
-(`permissions`)."""
+BackendOrder = (
+    AddMember | RemoveMember | CloseRoom | Disconnect | Ban | SetVoice | EndCall | MessageUser | MessageRoom
+)
+"""What the API may ask presence to change."""
+BackendRequest = BackendOrder | LookAtUser | LookAtRoom | ListRooms | CountAll
+"""What the API may ask presence."""
+PresenceRequest = RouterRequest | GatewayRequest | BackendRequest
+"""What presence reads. A kind that is in none of these unions is readable by no process, and permitted to
+none (`permissions`)."""
 PresenceReply = (
     Relay
     | Verdicts
@@ -49,6 +75,11 @@ PresenceReply = (
     | RoomJoined
     | Done
     | LeaseKept
+    | Affected
+    | UserSeen
+    | RoomSeen
+    | RoomsSeen
+    | Counted
 )
 RouterReply = Accepted | Refused | SessionGone
 """What a router answers to one frame."""
@@ -66,6 +97,19 @@ OPERATIONS: dict[type[PresenceRequest], str] = {
     ListMembers: "members",
     KeepLease: "lease",
     Retell: "retell",
+    AddMember: "add",
+    RemoveMember: "remove",
+    CloseRoom: "close",
+    Disconnect: "disconnect",
+    Ban: "ban",
+    SetVoice: "voice",
+    EndCall: "hangup",
+    MessageUser: "message",
+    MessageRoom: "announce",
+    LookAtUser: "user",
+    LookAtRoom: "room",
+    ListRooms: "rooms",
+    CountAll: "count",
 }
 """The word for a presence request in its subject."""
 
@@ -82,5 +126,10 @@ ANSWERS: Final[dict[type[PresenceRequest], tuple[type[PresenceReply], ...]]] = {
     Retell: (Done,),
     ListMembers: (RoomMembers, Refused, SessionGone),
     KeepLease: (LeaseKept,),
+    **dict.fromkeys(get_args(BackendOrder), (Affected, Refused)),
+    LookAtUser: (UserSeen,),
+    LookAtRoom: (RoomSeen,),
+    ListRooms: (RoomsSeen,),
+    CountAll: (Counted,),
 }
 """What a presence request may be answered with."""

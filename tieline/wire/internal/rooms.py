@@ -91,6 +91,8 @@ class RoomChange(Message, frozen=True, array_like=True, tag=True, gc=False):
     """The user itself is told, too."""
     is_silent: bool = False
     """Its status is what it was: only clients that are told all of a member hear of it."""
+    in_call: bool = False
+    """The user wants it to be seen that it is in a call."""
 
     @property
     def left_reason(self) -> LeftReason:

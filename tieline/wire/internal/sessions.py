@@ -44,6 +44,8 @@ class OpenSession(Message, frozen=True, array_like=True, tag=True, gc=False):
     say."""
     token: AdmissionToken = NO_TOKEN
     """What entitles the gateway to ask this, for a presence that looks itself (`presence.entitlement`)."""
+    tells: bool = False
+    """Its client says when it rings, and takes what others say of their end of a call (WEBRTC_INFO)."""
 
 
 class Opened(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -66,6 +68,8 @@ class Opened(Message, frozen=True, array_like=True, tag=True, gc=False):
     lost_at: int = 0
     """When the connection was lost from which the session is resumed, in Unix milliseconds of the broker:
     nothing that was stored later has reached the client. 0: it is not known, or was not lost."""
+    in_call: bool = False
+    """Its client wants it to be seen that the user is in a call."""
 
 
 class EndSession(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -108,6 +112,10 @@ class Register(Message, frozen=True, array_like=True, tag=True, gc=False):
     """See `JoinRoom`."""
     token: AdmissionToken = NO_TOKEN
     """See `OpenSession`."""
+    tells: bool = False
+    """See `OpenSession`."""
+    in_call: bool = False
+    """What its client has said last of that (STATUS)."""
 
 
 class Regrant(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -126,6 +134,8 @@ class Regrant(Message, frozen=True, array_like=True, tag=True, gc=False):
     """See `JoinRoom`."""
     token: AdmissionToken = NO_TOKEN
     """See `OpenSession`."""
+    in_call: bool | None = None
+    """Whether the session is seen to be in a call from now on; None: as before."""
 
 
 class Tell(Message, frozen=True, array_like=True, tag=True, gc=False):

@@ -42,6 +42,10 @@ class Accepted(Message, frozen=True, array_like=True, tag=True, gc=False):
     """Bytes of other frames that were published for it: those that it released, or that had to precede it."""
     call: CallId = NO_CALL
     """The call that it belongs to."""
+    target: str = ""
+    """See `Relay`."""
+    tells: bool = False
+    """See `Relay`."""
 
 
 class Answers(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -101,6 +105,12 @@ class Relay(Message, frozen=True, array_like=True, tag=True, gc=False):
     """The call that the signal belongs to. The grant is for signals that name this one, or none."""
     releases: tuple[tuple[UserId, FrameDigest], ...] = ()
     """What answers have released for whom, of which all is among the deliveries: see `Check.carried`."""
+    target: str = ""
+    """Of an offer: the status of its target. Empty: of another signal, or an older process does not say."""
+    tells: bool = False
+    """The target's client says when it rings there: see `OpenSession`."""
+    by: str = ""
+    """The presence process that has judged, and may be asked by itself; empty: it may not."""
 
 
 class Verdicts(Message, frozen=True, array_like=True, tag=True, gc=False):

@@ -76,6 +76,11 @@ class Here:
         missed = await self._scene.delivery.missed(self.session, had) if is_back else NOTHING
         self._scene.delivery.release(self.session, missed)
 
+    async def is_followed(self, *rooms: RoomId, resumed: bool = False) -> None:
+        """Let it be followed, as a member of these rooms, of which its gateway may know nothing yet."""
+        self.session.opened(Opened(self.session.session, resumed, dict.fromkeys(rooms, 1)), SecretHash(b""))
+        await self._scene.delivery.follow(self.harness.connection, self.session)
+
     async def asks(self, request: ABOUT_ROOM, page: Page | None = None) -> object:
         """Let it ask about a room; returns the answer."""
         ask = AskPresence("r", "JOIN", request.room, request, page=page)
@@ -157,6 +162,14 @@ class Scene:
         self._revision += 1
         self.members.pop(user, None)
         change = RoomChange("left", self._revision, SessionId(f"{user}-s"), "online", True, 0, "left")
+        return await self.log.add(room, user, change)
+
+    async def puts_out(self, user: UserId, room: RoomId) -> int:
+        """Let presence put a user out, who is told that; returns the number of that."""
+        self._revision += 1
+        self.members.pop(user, None)
+        session = SessionId(f"{user}-s")
+        change = RoomChange("left", self._revision, session, "online", True, 0, "left", tells_user=True)
         return await self.log.add(room, user, change)
 
     async def updates(self, user: UserId, *, is_silent: bool) -> int:

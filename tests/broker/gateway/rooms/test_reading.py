@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from gateway.rooms.reading import PAGE
-from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, CELLAR, HALL, Scene
+from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, CELLAR, HALL, SUBJECTS, Scene
 from tests.support.nats_server import NatsServer
-from tieline.runtime.requests import NoAnswer
+from tieline.runtime.requests import PATIENCE_S, NoAnswer
+from tieline.wire import jetstream
 from tieline.wire.ids import UserId
 
 MORE_THAN_ONE_ANSWER_HOLDS = 1_100
@@ -27,9 +28,22 @@ async def test_the_last_change_of_each_user_is_read(scene: Scene) -> None:
         HALL: [gone],
         CELLAR: [below],
     }
-    history = await scene.reader.history(HALL, found[HALL])
+    history = await scene.reader.history(HALL, found[HALL], barrier)
     assert history is not None
     assert [one.user for one in history] == [ALICE, BOB, ALICE]
+
+
+@pytest.mark.parametrize("kept", [1, 0])
+async def test_what_is_kept_no_more_is_not_waited_for(scene: Scene, kept: int) -> None:
+    numbers = [await scene.enters(user) for user in (ALICE, BOB)]
+    barrier = await scene.mailbox.barrier()
+    found = await scene.reader.last_since([HALL], 1, barrier)
+    for number in numbers[: len(numbers) - kept]:
+        delete = jetstream.delete_message(SUBJECTS.mailbox())
+        await scene.requests.ask_once(delete, jetstream.deletion_of(number), PATIENCE_S)
+    history = await scene.reader.history(HALL, found[HALL], barrier)
+    assert history is not None
+    assert [one.number for one in history] == numbers[len(numbers) - kept :]
 
 
 async def test_a_room_without_changes_has_none(scene: Scene) -> None:
@@ -45,7 +59,7 @@ async def test_more_users_than_one_answer_holds_are_read_in_parts(scene: Scene) 
     found = await scene.reader.last_since([HALL, CELLAR], 1, barrier)
     assert len(found[HALL]) == MORE_THAN_ONE_ANSWER_HOLDS > PAGE
     assert len(found[CELLAR]) == 1
-    assert await scene.reader.history(HALL, found[HALL]) is None
+    assert await scene.reader.history(HALL, found[HALL], barrier) is None
 
 
 async def test_whether_a_number_is_that_of_a_change_is_known(scene: Scene) -> None:

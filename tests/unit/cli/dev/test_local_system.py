@@ -10,8 +10,10 @@ import pytest
 from api.callers import Caller, entry, find
 from api.settings import ApiSettings, keys_of
 from gateway.settings import GatewaySettings
-from tieline.cli.dev.local_system import API, GATEWAY, LocalSystem, Size, plan
+from presence.settings import PresenceSettings
+from tieline.cli.dev.local_system import API, GATEWAY, PRESENCE, WEBHOOKS, LocalSystem, Size, plan
 from tieline.runtime.settings import read_settings
+from webhooks.settings import WebhookSettings, endpoint_of
 
 
 def planned(folder: Path, environ: Mapping[str, str]) -> LocalSystem:
@@ -82,3 +84,27 @@ def test_without_an_api_there_is_no_word_of_it(tmp_path: Path) -> None:
     contents = planned(tmp_path, {}).ready_file(lambda _kind: [1])
     assert (contents.api, contents.api_key) == ("", "")
     assert "api" not in contents.pids
+
+
+def test_with_a_webhook_a_worker_tells_it_and_is_signed(tmp_path: Path) -> None:
+    with ExitStack() as held:
+        size = Size(1, 1, 1, 0, webhook_url="http://localhost:3000/hooks")
+        system = plan(size, {}, tmp_path / "jetstream", held)
+    (worker,) = [spec for spec in system.specs if spec.kind == WEBHOOKS]
+    endpoint = endpoint_of(read_settings(WebhookSettings, worker.environ))
+    assert endpoint is not None
+    assert (endpoint.url, endpoint.secrets) == ("http://localhost:3000/hooks", (system.webhook_secret,))
+    assert "webhooks" in system.ready_file(lambda _kind: [1]).pids
+    presences = [spec for spec in system.specs if spec.kind == PRESENCE]
+    assert [read_settings(PresenceSettings, spec.environ).events for spec in presences] == ["on"]
+
+
+def test_a_secret_of_ones_own_signs_for_the_webhook(tmp_path: Path) -> None:
+    environ = {"TIELINE_WEBHOOK_SECRET": "a secret of thirty-two bytes and more"}
+    with ExitStack() as held:
+        system = plan(Size(1, 1, 1, 0, webhook_url="http://h"), environ, tmp_path / "jetstream", held)
+    assert system.webhook_secret == environ["TIELINE_WEBHOOK_SECRET"]
+
+
+def test_without_a_webhook_no_worker_runs(tmp_path: Path) -> None:
+    assert WEBHOOKS not in {spec.kind for spec in planned(tmp_path, {}).specs}

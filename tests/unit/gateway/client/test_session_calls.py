@@ -10,7 +10,7 @@ from gateway.client.events import welcome
 from gateway.client.session import Session
 from tests.unit.gateway.client.alice import NOW, SECRET, alice, room_ask, said, signal_ask
 from tests.unit.wire.samples import SIGNALS, frame, signal_message
-from tieline.wire.ids import CallId, ResumeToken, SessionId
+from tieline.wire.ids import CallId, GatewayId, ResumeToken, SessionId
 from tieline.wire.internal.answers import Refused
 from tieline.wire.internal.sessions import Opened
 from tieline.wire.internal.signals import Accepted
@@ -82,6 +82,26 @@ def test_an_ack_names_the_call() -> None:
         "call": CALL,
     }
     assert answered(alice(acks=True, calls=True), Accepted("held")) == {"ack": "held"}
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_the_ack_of_an_offer_says_how_it_is_with_its_target(tells: bool) -> None:
+    said = Accepted("relayed", 0, CALL, "away", tells=tells)
+    told = {"ack": "relayed", "call": CALL, "status": "away", "tells": tells}
+    assert answered(alice(acks=True, calls=True), said) == told
+    assert answered(alice(acks=True), said) == {"ack": "relayed"}
+
+
+def test_a_status_of_a_newer_presence_is_not_passed_on() -> None:
+    told = answered(alice(acks=True, calls=True), Accepted("relayed", 0, CALL, "asleep", tells=True))
+    assert told == {"ack": "relayed", "call": CALL}
+
+
+@pytest.mark.parametrize("calls", [True, False])
+def test_presence_hears_whose_client_takes_words_of_a_call(calls: bool) -> None:
+    session = alice(calls=calls)
+    assert session.opening(GatewayId("g"), None).tells is calls
+    assert session.registration(GatewayId("g")).tells is calls
 
 
 def test_a_refusal_says_what_became_of_the_call() -> None:

@@ -304,7 +304,7 @@ class Owing:
         """Say how far."""
         return min(number, self.most)
 
-    def weave(self, frames: list[bytes], _numbers: list[int]) -> list[bytes]:
+    def weave(self, frames: list[bytes], _numbers: list[int], _has_had: int) -> list[bytes]:
         """Put nothing before any."""
         return frames
 

@@ -264,7 +264,7 @@ def test_a_list_takes_up_what_is_newer() -> None:
 def test_who_waits_for_a_list_is_told_nothing_else_before_it() -> None:
     hall = live(change(5, BOB))
     alice = Client(ALICE, batches=True)
-    alice.seats.enter(hall, 0).waits_for_list = True
+    alice.seats.enter(hall, 0).wait_for_list()
     alice.seats.tell()
     assert alice.words() == []
     hall.list_members(members(ALICE))
@@ -324,6 +324,28 @@ def test_who_goes_amid_what_is_told_late_may_lack_it() -> None:
     assert hall.lose_member(6, 6) == [], "what was told once more is not told again"
 
 
+def test_who_goes_may_not_know_whom_a_newer_update_hides() -> None:
+    hall = live(change(3, CAROL), change(8, BOB, "updated"))
+    assert hall.lose_member(2, 6) == [CAROL, BOB]
+    assert hall.lose_member(3, 6) == [BOB]
+    assert hall.lose_member(8, 9) == []
+
+
+def test_a_batch_that_is_told_late_is_no_older_than_a_list() -> None:
+    hall = live(change(3, BOB))
+    hall.list_members(members())
+    alice = Client(ALICE, batches=True)
+    seat = alice.seats.enter(hall, hall.number)
+    hall.take(change(9, CAROL), 0)
+    alice.seats.tell()
+    assert alice.words() == ["9: joined carol, left , updated "]
+    assert seat.list_up_to() == 9
+    hall.catch_up([change(5, ALICE, "left", reason="left", tells_user=True)], 9, 0)
+    alice.seats.tell()
+    assert alice.words() == ["9: joined , left alice, updated "]
+    assert hall.seats == {}
+
+
 def test_what_was_told_late_has_arrived_after_a_while() -> None:
     hall = live(change(1, BOB))
     alice = Client(ALICE)
@@ -334,7 +356,7 @@ def test_what_was_told_late_has_arrived_after_a_while() -> None:
     for _ in range(LATE_LOOKS):
         hall.look(-1)
     assert hall.lose_member(3, 5) == [CAROL]
-    hall.note_late([change(3, CAROL)])
+    hall.note_late(2, 5)
     for _ in range(LATE_LOOKS + 1):
         hall.look(-1)
     assert hall.lose_member(3, 5) == []

@@ -127,3 +127,25 @@ def test_what_is_old_is_forgotten() -> None:
     assert numbers(log, 0) == []
     assert log.number == 2
     assert log.add(change(3, UserId("dan")), 9)
+
+
+def test_an_update_may_hide_that_its_user_has_come() -> None:
+    log = RoomLog()
+    log.catch_up([change(3, ALICE), change(5, BOB, "updated")], 0)
+    assert [one.number for one in log.hidden_since(2)] == [5]
+    assert log.hidden_since(5) == []
+    log.add(change(7, BOB, "updated", status="away"), 0)
+    log.catch_up([change(8, CAROL)], 0)
+    log.add(change(9, CAROL, "updated", joined_at=2_000), 0)
+    assert [one.number for one in log.hidden_since(4)] == [7, 9]
+    assert [one.number for one in log.hidden_since(6)] == [9], "Bob was there when 5 was stored"
+
+
+def test_nothing_is_hidden_where_each_change_is_known() -> None:
+    log = RoomLog()
+    log.add(change(5, BOB, "updated"), 0)
+    assert log.hidden_since(2) == []
+    log.add(change(6, BOB, "left"), 0)
+    log.add(change(7, BOB, "updated"), 0)
+    log.catch_up([change(4, ALICE)], 0)
+    assert [one.number for one in log.hidden_since(5)] == [7], "for Bob had left"

@@ -3,6 +3,7 @@
 from gateway.client.frames import Framed
 from gateway.rooms.changes import position_in
 from gateway.rooms.live_room import MAX_SINGLE
+from gateway.rooms.seats import Seats
 from tests.unit.gateway.rooms.hall import (
     ALICE,
     BOB,
@@ -16,7 +17,7 @@ from tests.unit.gateway.rooms.hall import (
     nonce_of,
     short,
 )
-from tieline.wire.ids import RoomId, UserId
+from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
 from tieline.wire.internal.rooms import RoomMembers
 
 DAN = UserId("dan")
@@ -39,7 +40,7 @@ def test_a_batch_before_others_does_not_say_that_all_is_told() -> None:
     alice = Client(ALICE, batches=True)
     for room in (hall, cellar):
         alice.seats.enter(room, 0)
-    alice.seats.enter(attic, 0).waits_for_list = True
+    alice.seats.enter(attic, 0).wait_for_list()
     cellar.take(change(5, BOB, room=CELLAR), 0)
     hall.take(change(7, CAROL), 0)
     cellar.take(change(9, CAROL, room=CELLAR), 0)
@@ -89,7 +90,7 @@ def test_what_was_missed_of_rooms_stands_in_its_place_among_frames() -> None:
     alice.seats.enter(hall, 2)
     for number, user in ((2, BOB), (5, BOB), (6, CAROL), (9, CAROL)):
         hall.take(change(number, user, "updated", status="away" if number % 2 else "online"), 0)
-    woven = alice.seats.weave([b"a", b"b", b"c"], [3, 7, 8])
+    woven = alice.seats.weave([b"a", b"b", b"c"], [3, 7, 8], 2)
     assert [type(one) for one in woven] == [bytes, Framed, bytes, bytes]
     assert [one["data"]["number"] for one in messages_in(woven[1])] == [5, 6]
     alice.is_held = False
@@ -181,7 +182,7 @@ def test_no_place_is_beyond_a_room_that_is_not_told_yet() -> None:
     hall, cellar = live(), live(room=CELLAR)
     alice = Client(ALICE, batches=True, places=True)
     alice.seats.enter(hall, 3)
-    alice.seats.owe(CELLAR, 3)
+    alice.seats.owed.owe(CELLAR, 3)
     hall.take(change(5, BOB), 0)
     alice.seats.tell()
     assert places_of(alice) == [("5-3", "room-5")]
@@ -197,8 +198,7 @@ def test_no_place_is_beyond_a_room_that_is_not_told_yet() -> None:
 def test_a_list_that_is_awaited_holds_places_back_until_it_is_told() -> None:
     hall = live()
     alice = Client(ALICE, batches=True, places=True)
-    alice.seats.enter(hall, 0).waits_for_list = True
-    alice.seats.owe(HALL, 0)
+    alice.seats.enter(hall, 0).wait_for_list()
     hall.take(change(5, BOB), 0)
     alice.seats.tell()
     assert alice.heard() == []
@@ -210,18 +210,52 @@ def test_a_list_that_is_awaited_holds_places_back_until_it_is_told() -> None:
     assert alice.seats.reached(6) == 6
 
 
+def test_a_list_behind_mail_has_its_place_there() -> None:
+    hall = live(change(5, BOB))
+    hall.list_members(RoomMembers((), ()))
+    alice = Client(ALICE, batches=True, places=True)
+    alice.seats.enter(hall, 0).wait_for_list()
+    alice.last_sequence = 9
+    alice.seats.tell()
+    assert places_of(alice) == [("9-5", "room-5-list")]
+
+
+def test_what_stands_before_a_list_says_not_that_it_was_told() -> None:
+    hall, cellar = live(change(5, BOB)), live(room=CELLAR)
+    hall.list_members(RoomMembers((), ()))
+    alice = Client(ALICE, batches=True, places=True)
+    alice.seats.enter(hall, 0).wait_for_list()
+    alice.seats.enter(cellar, 3)
+    cellar.take(change(4, CAROL, room=CELLAR), 0)
+    alice.seats.tell()
+    assert places_of(alice) == [("3-0", "room-4-after-3"), ("5", "room-5-list")]
+
+
+def test_who_goes_amid_a_list_may_lack_what_it_says() -> None:
+    hall = live(change(5, BOB))
+    hall.list_members(RoomMembers((), ()))
+    asks, asks_nothing = Client(ALICE, batches=True, places=True), Client(CAROL, batches=True)
+    for client in (asks, asks_nothing):
+        client.seats.enter(hall, 0).wait_for_list()
+        client.last_sequence = 9
+    asks.seats.tell()
+    assert hall.lose_member(9, 9) == [], "for its places say that it had not had the list"
+    asks_nothing.seats.tell()
+    assert hall.lose_member(9, 9) == [BOB]
+
+
 def test_a_list_before_older_frames_says_not_that_they_came() -> None:
     hall, cellar = live(change(50, BOB)), live(change(60, BOB, room=CELLAR), room=CELLAR)
     for room in (hall, cellar):
         room.list_members(RoomMembers((), ()))
     alice = Client(ALICE, batches=True, places=True)
     for room in (hall, cellar):
-        alice.seats.enter(room, 0).waits_for_list = True
-    woven = alice.seats.weave([b"mail 10", b"mail 20"], [10, 20])
+        alice.seats.enter(room, 0).wait_for_list()
+    woven = alice.seats.weave([b"mail 10", b"mail 20"], [10, 20], 0)
     assert [type(one) for one in woven] == [Framed, bytes, bytes]
     lists = messages_in(woven[0])
     assert [(one["place"], short(one["requestId"])) for one in lists] == [
-        ("9", "room-50-list-after-9"),
+        ("9-0", "room-50-list-after-9"),
         ("9", "room-60-list-after-9"),
     ]
     assert [position_in(one["requestId"]) for one in lists] == [
@@ -232,7 +266,7 @@ def test_a_list_before_older_frames_says_not_that_they_came() -> None:
 
 def test_a_room_that_is_left_holds_no_place_back() -> None:
     alice = Client(ALICE, places=True)
-    alice.seats.owe(HALL, 0)
+    alice.seats.owed.owe(HALL, 0)
     alice.seats.leave(HALL)
     assert alice.seats.reached(6) == 6
 
@@ -249,3 +283,15 @@ def test_who_is_listed_less_than_it_was_told_elsewhere_is_told_again() -> None:
         client.seats.tell()
     assert [short(one["requestId"]) for one in asks.heard()] == ["room-8", "room-10"]
     assert [short(one["requestId"]) for one in asks_nothing.heard()] == ["room-10"]
+
+
+def test_whose_seat_is_taken_away_is_noted_where_its_rooms_are() -> None:
+    put_out: list[RoomId] = []
+    sink = Client(ALICE)
+    seats = Seats(
+        ALICE, SessionId("alice-s"), ConnectionId("alice-c"), sink, batches=False, on_put_out=put_out.append
+    )
+    seats.enter(live(), 0)
+    seats.put_out(HALL)
+    assert put_out == [HALL]
+    assert seats.of(HALL) is None

@@ -71,6 +71,16 @@ async def test_whose_token_presence_does_not_take_is_told_so(scene: Scene, resum
     assert end.connection == opening(scene).connection
 
 
+@pytest.mark.parametrize("resume", [None, "older"])
+async def test_who_is_banned_is_told_so(scene: Scene, resume: str | None) -> None:
+    scene.presence.reply(OpenSession, Refused("BANNED"))
+    harness = await let_in(scene, resume)
+    assert harness.http_status() == 403
+    assert scene.delivery.dropped == [opening(scene).connection]
+    (end,) = scene.ends()
+    assert end.connection == opening(scene).connection
+
+
 async def test_a_new_session_is_followed_before_presence_begins_it(scene: Scene) -> None:
     followed: list[list[SessionId]] = []
     scene.presence.on_ask = lambda _: followed.append(list(scene.delivery.followed))
@@ -379,6 +389,7 @@ async def test_the_place_of_a_client_that_has_gone_is_another_one_s(scene: Scene
     await letting_in
     await scene.settles()
     assert [ask.user for ask in scene.requests(EndSession) if isinstance(ask, EndSession)] == ["gone"]
+    assert gone.socket.is_aborted, "and it is not refused, as if the gateway drained"
 
 
 async def test_presence_is_asked_again_only_while_the_client_is_there(scene: Scene) -> None:

@@ -29,10 +29,10 @@ REGISTRATION = Register(
 )
 
 
-def order(connection: str, code: CloseCode) -> Message:
+def order(connection: str, code: CloseCode, reply: str = "") -> Message:
     """An order of presence to close a connection."""
     body = CloseSession(ALICE, SessionId("s-alice"), ConnectionId(connection), code)
-    return Message("t.gateway.g-1.close", "", codec.encode(body), b"")
+    return Message("t.gateway.g-1.close", reply, codec.encode(body), b"")
 
 
 def session_of(harness: Harness) -> Session:
@@ -58,6 +58,22 @@ async def test_an_order_for_a_connection_that_is_not_here_changes_nothing(scene:
     scene.registrations.on_close(order("c-other", CloseCode.KICKED))
 
     assert alice.close_code is None
+
+
+async def test_presence_that_asks_is_told_when_a_connection_is_closed(scene: Scene) -> None:
+    alice = scene.here("alice")
+    asked = order("c-alice", CloseCode.KICKED, "t.presence.p-1.reply.7")
+    scene.registrations.on_close(asked)
+    assert alice.close_code == CloseCode.KICKED
+    scene.registrations.on_close(asked)  # it is closed already
+    scene.sender.is_away = True
+    scene.registrations.on_close(asked)
+    assert scene.sender.sent == [("t.presence.p-1.reply.7", b"closed")] * 2
+
+
+async def test_nobody_else_is_told(scene: Scene) -> None:
+    scene.registrations.on_close(order("c-alice", CloseCode.KICKED, "t.user.bob.s-1"))
+    assert scene.sender.sent == []
 
 
 async def test_a_gateway_that_is_asked_says_that_it_is_alive(scene: Scene) -> None:

@@ -11,6 +11,7 @@ from presence.rules.negotiation import (
     answer,
     candidate,
     hangup,
+    info,
     offer,
 )
 from tieline.wire.codes import ErrorCode
@@ -75,6 +76,11 @@ def trickles(
 def hangs_up(sender: UserId, frame: str, pair: Negotiation, now: int = NOW) -> Outcome | ErrorCode:
     """Let one of the two hang up."""
     return hangup(pair, said(sender, frame, now))
+
+
+def informs(sender: UserId, frame: str, pair: Negotiation, now: int = NOW) -> Outcome | ErrorCode:
+    """Let one of the two say something of its end of the call."""
+    return info(pair, said(sender, frame, now))
 
 
 def went(step: Outcome | ErrorCode) -> Outcome:

@@ -86,4 +86,7 @@ def test_an_effect_of_an_older_version_lacks_its_last_fields(
 
 def test_only_messages_that_do_no_harm_when_repeated_are_cheap() -> None:
     cheap = {type(effect) for effect in (*OF_USERS, *OF_CALLS) if is_cheap(effect)}
-    assert cheap == {Changed, CloseConnection}
+    assert cheap - {RemoveNote} == {Changed, CloseConnection}
+    note = RemoveNote(SessionId("s1"), GatewayId("g1"), 5)
+    assert is_cheap(note)
+    assert not is_cheap(msgspec.structs.replace(note, last=True))

@@ -17,12 +17,23 @@ from presence.rules.effects import (
     SessionEnded,
     StatusChanged,
 )
-from presence.rules.fact import CallFact, Course, MemberFact
+from presence.rules.fact import CallFact, MemberFact
 from presence.rules.facts import MOST_KEPT, events_of_calls, events_of_user, keeping
 from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.negotiation import end
 from presence.rules.user import Membership, Session, User
-from tests.unit.presence.rules.frames import ALICE, BOB, CALL, NOW, answers, hangs_up, offers, went
+from tests.unit.presence.rules.frames import (
+    ALICE,
+    BOB,
+    CALL,
+    NOW,
+    answers,
+    hangs_up,
+    informs,
+    offers,
+    went,
+)
+from tieline.wire.codes import ErrorCode
 from tieline.wire.events import Happened
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal.answers import Done
@@ -203,6 +214,24 @@ def test_a_call_that_the_server_ends_says_why(reason: HangupReason, by_caller: b
     assert (unanswered.by_caller, unanswered.at) == (by_caller, NOW + 5)
 
 
+def test_the_first_word_of_the_callee_says_that_it_rings() -> None:
+    said = went(informs(BOB, "ringing", begun(), NOW + 300)).negotiation
+    again = went(informs(BOB, "muted", said, NOW + 400)).negotiation
+    assert again is said
+    (ringing,) = facts_between(begun(), said, again)
+    assert (ringing.kind, ringing.at, ringing.by_caller) == ("call.ringing", NOW + 300, False)
+
+
+def test_no_other_word_says_that_it_rings() -> None:
+    calling = begun()
+    assert went(informs(ALICE, "muted", calling)).negotiation is calling
+    answered = established()
+    assert went(informs(BOB, "muted", answered)).negotiation is answered
+    forgotten = msgspec.structs.replace(calling, course=None)
+    assert went(informs(BOB, "ringing", forgotten)).negotiation is forgotten
+    assert informs(BOB, "ringing", NOTHING) is ErrorCode.NO_MATCHING_OFFER
+
+
 def test_ringing_is_told_once() -> None:
     course = begun().course
     assert course is not None
@@ -237,9 +266,3 @@ def test_the_same_fact_has_the_same_name_and_another_one_another() -> None:
     later = msgspec.structs.replace(NOTHING, facts=(CallFact("call.offered", NOW + 1, CALL, ALICE),))
     names = [next(events_of_calls("blue", ALICE, BOB, record)).id for record in (one, one, later)]
     assert names[0] == names[1] != names[2]
-
-
-def test_a_call_that_wakes_says_so() -> None:
-    assert Course(ALICE, NOW).wakes is False
-    record = msgspec.structs.replace(NOTHING, facts=(CallFact("call.offered", NOW, CALL, ALICE, wakes=True),))
-    assert msgspec.to_builtins(next(events_of_calls("blue", ALICE, BOB, record)))["data"]["wakes"] is True

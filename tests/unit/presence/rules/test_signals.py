@@ -208,7 +208,8 @@ def test_a_command_that_nobody_knows_is_refused() -> None:
 
 def test_an_offer_passes_to_the_session_of_its_target_with_a_timer() -> None:
     judgement = judge(OFFER, frame="offer")
-    assert judgement.reply == Relay("relayed", (Delivery(BOB, SESSIONS[BOB], None),), call=CALL)
+    deliveries = (Delivery(BOB, SESSIONS[BOB], None),)
+    assert judgement.reply == Relay("relayed", deliveries, call=CALL, target="online")
     assert judgement.record == waiting()
     assert judgement.timer == timer_for(waiting().offer_of(ALICE))
 

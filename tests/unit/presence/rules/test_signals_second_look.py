@@ -158,7 +158,7 @@ def test_a_retry_is_for_the_session_that_the_offer_was_for() -> None:
     newer = {**IN_HALL, BOB: online(NEWER, [HALL])}
     for pair in (waiting(), UNNAMED):
         step, after = followed(checks(pair, newer), pair, newer, Facts(LATER))
-        assert step.reply == Relay("relayed", (), call=CALL)
+        assert step.reply == Relay("relayed", (), call=CALL, target="online")
         if step.look_again is not None:  # of which session the call is was not known
             assert step.look_again.digest is None  # nothing is delivered that its end must come behind
             last = step.look_again.end(after, newer, Facts(LATER))

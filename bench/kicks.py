@@ -1,0 +1,82 @@
+"""How soon a kicked user is gone: `python -m bench.kicks` starts a `tieline dev` and ends sessions in calls.
+
+Measured is, from the moment at which the API has answered, when the user's connection is closed and when the
+other one of its call is told that the call has ended; before the answer counts as 0. Nothing of it is a test.
+"""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+import tieline.client
+from bench.command import end_with
+from tests.support.running_dev import READY, RunningDev
+from tieline.api import Backend
+from tieline.cli.options import option_parser, whole
+from tieline.client import Client, Hangup, connect
+from tieline.tokens import make_token
+
+SECRET: Final = "the secret of this benchmark, and of nothing else"
+WAIT_S: Final = 10.0
+"""For a closing or a hangup: what takes longer is lost."""
+
+
+async def _end_of(client: Client) -> float:
+    async for _ in client.events():
+        pass
+    return time.perf_counter()
+
+
+async def _hung_up(client: Client) -> float:
+    async for event in client.events():
+        if isinstance(event, Hangup):
+            return time.perf_counter()
+    raise TimeoutError("the connection ended before the call did")
+
+
+async def _kick(urls: list[str], backend: Backend, number: int) -> tuple[float, float]:
+    """Kick one user; returns how much later its connection and its call have ended, in seconds."""
+    kicked, other = f"kicked-{number}", f"other-{number}"
+    tokens = [make_token(SECRET, user, [], join=["hall"]) for user in (kicked, other)]
+    async with connect(urls[0], tokens[0]) as one, connect(urls[1], tokens[1]) as two:
+        await one.call(other, {"sdp": ""})
+        async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as waiting:
+            closed, ended = waiting.create_task(_end_of(one)), waiting.create_task(_hung_up(two))
+            await backend.disconnect_user(kicked)
+            answered = time.perf_counter()
+        return max(0.0, closed.result() - answered), max(0.0, ended.result() - answered)
+
+
+async def measure(count: int) -> int:
+    """Kick so many users, one after the other, and print how long it took."""
+    with tempfile.TemporaryDirectory() as folder:
+        dev = RunningDev(
+            Path(folder), ["--port", "0"], {"TIELINE_JWT_SECRET": SECRET, "TIELINE_LIMITS": "off"}
+        )
+        with dev as running:
+            running.until_said(READY)
+            document = running.document
+            async with Backend(document["api"], document["apiKey"]) as backend:
+                kicks = [await _kick(document["gateways"], backend, number) for number in range(count)]
+    for what, index in (("connection closed", 0), ("call ended", 1)):
+        took = sorted(1000 * kick[index] for kick in kicks)
+        print(f"{what}: median {statistics.median(took):.1f} ms, longest {took[-1]:.1f} ms, of {count}")
+    return 0
+
+
+def main() -> int:
+    """Measure as the options say."""
+    parser = option_parser("python -m bench.kicks", __doc__)
+    parser.add_argument("--count", type=whole(), default=100, metavar="N", help="users to kick (%(default)s)")
+    options: argparse.Namespace = parser.parse_args()
+    return end_with(
+        "bench.kicks", lambda: measure(options.count), (tieline.client.ClientError, ExceptionGroup)
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,118 @@
+"""What the backend wants of a session that is here, told by presence: that it is in a room from now on.
+
+It joins as if its client had asked, so that all that follows from a JOIN follows. The client is told, and
+presence is answered what came of it. What presence says otherwise unasked is in `registrations`.
+"""
+
+import asyncio
+import logging
+from typing import Protocol
+
+from gateway.client.actions import RoomListing
+from gateway.client.session import Session
+from gateway.delivery.connections import Connections
+from gateway.rooms.memberships import Answer, Ask
+from gateway.sessions.registrations import Sender
+from tieline.runtime.broker import BrokerAway
+from tieline.runtime.guard import bug_guard
+from tieline.runtime.message import Message
+from tieline.runtime.unreadable import Unreadable
+from tieline.wire import replies
+from tieline.wire.checks import UNREADABLE
+from tieline.wire.ids import RoomId
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.backend import JoinOrder
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.rooms import RoomJoined, RoomMembers
+from tieline.wire.replies import MemberJoined
+from tieline.wire.subjects import Subjects
+
+_log = logging.getLogger(__name__)
+
+
+class Told(Protocol):
+    """Where a client is told; `gateway.sessions.notices.Notices` is one."""
+
+    def send(self, session: Session, event: bytes) -> None:
+        """Send a session an event the way that those from others come."""
+        ...
+
+
+class PuttingIn(Protocol):
+    """What puts a session into a room; `gateway.rooms.memberships.Memberships` is one."""
+
+    async def put_in(self, session: Session, room: RoomId, asks: Ask) -> Answer:
+        """Make a client a member without its asking; None: that cannot be known now."""
+        ...
+
+
+class Orders:
+    """Carries out what is wanted of the sessions of one gateway. Tasks belong to the given group."""
+
+    def __init__(
+        self,
+        *,
+        subjects: Subjects,
+        broker: Sender,
+        connections: Connections,
+        memberships: PuttingIn,
+        asks: Ask,
+        notices: Told,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._is_presences = subjects.reply_to("presence")
+        self._unreadable = Unreadable(_log)
+        self._broker = broker
+        self._connections = connections
+        self._memberships = memberships
+        self._asks = asks
+        self._notices = notices
+        self._tasks = tasks
+
+    def on_join(self, message: Message) -> None:
+        """Make a session a member of a room, and answer presence, there alone."""
+        if not self._is_presences(message.reply):
+            self._unreadable.note("join", message.reply)
+            return
+        try:
+            order = codec.decode_join_order(message.data)
+        except UNREADABLE as error:
+            self._unreadable.note("join", error)
+            return
+        self._tasks.create_task(self._carry_out(order, message.reply))
+
+    async def _carry_out(self, order: JoinOrder, asker: str) -> None:
+        with bug_guard(_log, "order not carried out: a bug"):
+            answer = await self._joined(order)
+            if answer is None:  # it is asked again
+                return
+            try:
+                self._broker.send(asker, codec.encode(answer))
+            except BrokerAway:
+                _log.warning("could not say what came of an order: broker away")
+
+    async def _joined(self, order: JoinOrder) -> PresenceReply | None:
+        """Have a session join; returns what presence is told, None: that is not known yet."""
+        connection = self._connections.get(order.connection)
+        session = None if connection is None else connection.session
+        if session is None or session.user != order.user:
+            return SessionGone(replaced=False)
+        if order.room in session.rooms:
+            return RoomJoined(0)
+        reply = await self._memberships.put_in(session, order.room, self._asks)
+        match reply:
+            case RoomListing(joined_at=since):
+                session.rooms[order.room] = since or 0
+            case RoomMembers(members=members):
+                joined_at = [one.joined_at for one in members if one.user_id == order.user]
+                session.rooms[order.room] = joined_at[0] if joined_at else 0
+            case Refused() | SessionGone():
+                return reply
+            case _:
+                return None
+        if not session.batches:  # which is told by a list
+            name = f"joined-{session.session}-{session.rooms[order.room]:x}"
+            frame = replies.success(name, "MEMBER_JOINED", MemberJoined(order.room, order.user))
+            self._notices.send(session, frame)
+        return RoomJoined(0)

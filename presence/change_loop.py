@@ -1,0 +1,223 @@
+"""The loop in which a record is changed: read, decide, compare and set, tell others.
+
+What is decided is a rule's business (`presence.rules`), which records a rule sees `presence.changes`'; what
+others are told is carried out by `presence.effects`. A process may die anywhere in between: what it has
+committed and not told is pending in the record, and the next change of that record tells it first. What it
+has not committed has not happened, and is asked for again.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from presence.effects import NOTHING_TOLD, Effects, Told
+from presence.records import MAX_TRIES, Records
+from presence.rosters import Rosters
+from presence.rules.change import Change, Entered, Facts, ListRoom, LookAgain, Prepare, RecordT, Reply, Rule
+from presence.rules.effects import Effect, RemoveNote, is_cheap
+from presence.rules.facts import keeping
+from presence.rules.negotiated import Negotiation
+from presence.rules.user import RosterEntry, User
+from presence.side_by_side import both, side_by_side
+from presence.store import ABSENT, Conflict, StoreUnavailable
+from presence.targets import Clock, Found, Target
+from tieline import metrics
+from tieline.wire.ids import RoomId, UserId
+
+MAX_CARRIED_OUT: Final = 65_536
+"""Records of which a process remembers that it told others: as many users as change theirs within minutes."""
+
+
+ToldUntil = Callable[[int, int, int], int]
+"""Takes the partition and the revision of a record, and now; returns until when its facts are told."""
+
+
+class Finished(NamedTuple):
+    """How a change ended."""
+
+    reply: Reply
+    told: Told
+    """What was found out when others were told of the change."""
+    record: User | Negotiation | None
+    revision: int
+    look_again: LookAgain | None = None
+
+
+class Loaded(NamedTuple):
+    """What a rule decides on."""
+
+    found: Found
+    is_remembered: bool = False
+    """It was not read, but is what this process knew already: what writes nothing is not decided on it."""
+
+
+class ChangeLoop:
+    """Changes records by rules. Raises what `Store` and `Publisher` raise; repeating is always safe."""
+
+    def __init__(
+        self,
+        records: Records,
+        rosters: Rosters,
+        effects: Effects,
+        clock: Clock,
+        told_until: ToldUntil | None = None,
+    ) -> None:
+        """Take also what the stream of events has; None: there is none, and records keep no facts."""
+        self._told_until = told_until
+        self._records = records
+        self._rosters = rosters
+        self._effects = effects
+        self.clock = clock
+        self._carried_out: dict[str, tuple[int, tuple[Effect, ...]]] = {}
+        """By key: the revision of a record, and its pending effects, which this process need not repeat.
+
+        A broker that comes back empty counts its revisions anew, so a revision alone says too little.
+        """
+
+    async def change(
+        self,
+        target: Target[RecordT],
+        rule: Rule[RecordT],
+        load: Callable[[bool], Awaitable[Loaded]],
+        others: tuple[str, ...],
+        *,
+        confirmed: bool = False,
+        doubts: Callable[[Change[RecordT]], tuple[str, ...]],
+        until_ms: int | None = None,
+    ) -> Finished:
+        """Ask a rule until its change is stored. `others` are the keys that it looks at beside the record.
+
+        `doubts` names the keys of which a rule must have seen what the leader says, to decide so.
+        """
+        told, at = NOTHING_TOLD, self._records.place_of(target.key)
+        for _ in range(MAX_TRIES):
+            now = self.clock()
+            found, is_remembered = await load(confirmed)
+            record, revision = target.find(found)
+            told = Told({}, told.numbers)
+            if (
+                record is not None
+                and record.pending
+                and not self._has_carried_out(target.key, record, revision)
+            ):
+                # The process that wrote it has died, or is still at it.
+                told = await target.carry_out(record, revision)
+                if not told.left:
+                    await target.settle(record, revision, forget=False)
+                    self._note_carried_out(target.key, record, revision)
+                if others and not all(map(is_cheap, record.pending)):  # it may have changed what was read
+                    found = {**found, **await self._records.store.read(*others, confirmed=True)}
+            # What an earlier round has prepared may have been replaced or removed since.
+            facts = Facts(now, revision=revision, read=found, at=at)
+            while True:
+                seen = record  # what is left of its effects, it is for the rule to say what becomes of
+                if record is not None and record.pending:
+                    seen = msgspec.structs.replace(record, pending=told.left)
+                step = rule(seen, self._records.users_in(found, target.beside), facts)
+                if isinstance(step, Prepare):
+                    facts = await self._prepare(target.owner, step, found, facts)
+                    continue
+                if not confirmed and (doubted := doubts(step)):
+                    confirmed = True
+                    if await self._has_changed(doubted, found):
+                        break
+                elif is_remembered and not confirmed and step.record is None and step.then is None:
+                    break
+                if until_ms is not None and self.clock() > until_ms:
+                    raise StoreUnavailable("asked too long ago")
+                try:
+                    stored = await self._commit(target, record, step, revision, told.notes, now)
+                except Conflict:
+                    metrics.CAS_CONFLICTS.inc()
+                    break
+                if stored is not None:
+                    record, revision = stored
+                    if record.pending:
+                        told = await target.carry_out(record, revision, _listed_by(step.reply))
+                        if not told.left:
+                            self._note_carried_out(target.key, record, revision)
+                for said in step.said:
+                    self._effects.say(said)
+                if step.then is None:
+                    if record is not None and record.pending and not told.left:
+                        await target.settle(record, revision, forget=True)
+                    return Finished(step.reply, told, record, revision, step.look_again)
+                rule, confirmed = step.then, True
+                if others:
+                    found = {**found, **await self._records.store.read(*others, confirmed=True)}
+                facts = Facts(now, revision=revision, read=found, at=at)
+        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {target.owner!r}")
+
+    async def _has_changed(self, keys: tuple[str, ...], found: Found) -> bool:
+        """Whether the leader says something else of these keys than what was read of them."""
+        leader = await self._records.store.read(*keys, confirmed=True, known=found)
+        return any(leader.get(key, ABSENT) != found.get(key, ABSENT) for key in keys)
+
+    def forget_carried_out(self) -> None:
+        """Carry out again what is still pending: what was sent when the broker went away may be lost."""
+        self._carried_out.clear()
+
+    def _has_carried_out(self, key: str, record: User | Negotiation, revision: int) -> bool:
+        """Whether this very process has carried out what is pending in a record."""
+        return self._carried_out.get(key) == (revision, record.pending)
+
+    def _note_carried_out(self, key: str, record: User | Negotiation, revision: int) -> None:
+        """Remember that this process has carried out what is pending in a record, the newest for each key."""
+        self._carried_out.pop(key, None)
+        self._carried_out[key] = revision, record.pending
+        if len(self._carried_out) > MAX_CARRIED_OUT:
+            del self._carried_out[next(iter(self._carried_out))]
+
+    async def _prepare(self, user: UserId, wanted: Prepare, found: Found, facts: Facts) -> Facts:
+        """Store what must be there before the record says so."""
+        entry = RosterEntry(wanted.session, facts.now, wanted.hears)
+        entering = self._rosters.enter(user, entry, wanted.rooms, found)
+        if wanted.note_of is None:
+            return facts._replace(prepared=wanted, note=0, entries=await entering)
+        noting = self._records.note(wanted.note_of, wanted.session, user, renews=wanted.renews_note)
+        note, entries = await both(noting, entering)
+        return facts._replace(prepared=wanted, note=note, entries=entries)
+
+    async def _commit(
+        self,
+        target: Target[RecordT],
+        before: RecordT | None,
+        change: Change[RecordT],
+        revision: int,
+        notes: tuple[RemoveNote, ...],
+        now: int,
+    ) -> tuple[RecordT, int] | None:
+        """Set the timer and write the record, in one round trip; returns the record as it is stored now.
+
+        The record is also to remove the `notes` that the one before it could not.
+
+        The timer is sent first, so that nothing is ever stored without one; if the record is not stored, the
+        timer fires for something that does not wait, and is ignored. So is a frame that lies apart: if it
+        alone is not stored, the signal is not answered, and its retry stores or delivers it.
+        """
+        writes: list[Awaitable[int]] = []
+        if change.timer is not None:
+            timer = change.timer
+            writes.append(self._records.store.put(timer.key, b"", timer.seconds))
+        if change.apart is not None:
+            frame = change.apart
+            writes.append(self._records.store.put(frame.key, frame.value, frame.seconds, leaves_marker=False))
+        if change.record is None:
+            await side_by_side(*writes)
+            return None
+        after = msgspec.structs.replace(change.record, pending=(*change.effects, *notes))
+        if self._told_until is not None:
+            told_until = self._told_until(self._records.place_of(target.key), revision, now)
+            after = keeping(before, change, after, now, told_until)
+        *_, written = await side_by_side(*writes, target.write(before, change, after, revision))
+        return after, written
+
+
+def _listed_by(reply: Reply) -> RoomId | None:
+    """Return the room whose roster a reply has."""
+    match reply:
+        case ListRoom(room=room) | Entered(room=room, lists=True):
+            return room
+        case _:
+            return None

@@ -1,0 +1,202 @@
+"""Carry out what the backend decides about users, rooms and calls, at once and also on what is under way.
+
+For each order: first the user's standing, which counts from then on, whatever comes
+(`presence.rules.standing`); then the user's record, so that a session that lives, or is just about to begin,
+has it (`presence.rules.moderation`).
+What a gateway has to do for that it is asked to do, and has done it when the backend is answered: a word on
+the way to it may be lost with a broker that dies. Repeating an order changes nothing more.
+"""
+
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from presence.changes import Changes
+from presence.records import Records
+from presence.rosters import Rosters
+from presence.rules import moderation as rules
+from presence.rules.user import Session, User
+from presence.side_by_side import some_at_once
+from presence.standings import Standings
+from presence.store import StoreUnavailable
+from tieline.runtime.requests import NoAnswer
+from tieline.wire.codes import CloseCode, ErrorCode
+from tieline.wire.ids import NO_CALL, GatewayId, RoomId, UserId
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Refused
+from tieline.wire.internal.backend import (
+    AddMember,
+    Affected,
+    Ban,
+    CloseRoom,
+    Disconnect,
+    EndCall,
+    JoinOrder,
+    RemoveMember,
+    SetVoice,
+)
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.rooms import RoomJoined, RoomMembers
+from tieline.wire.internal.sessions import CloseSession
+from tieline.wire.subjects import Keys, room_and_user, users_of_pair
+
+ANSWER_S: Final = 1.5
+"""For a gateway to close a connection, or to make its session a member: that takes some round trips."""
+
+TRIES: Final = 5
+"""Times that a user is put into a room who moves from gateway to gateway meanwhile."""
+
+AT_ONCE: Final = 8
+"""Members that are put out of a room side by side, and calls of one user that are ended so: others keep their
+share of the store."""
+
+MOST_GIVEN: Final = 1_000
+"""Rooms that one user is given at most where operators set no limit: its standing is read at each connect."""
+
+AskGateway = Callable[[GatewayId, str, bytes, float], Awaitable[bytes]]
+"""Ask a gateway on one of its subjects, for so many seconds; raises `NoAnswer`."""
+
+_log = logging.getLogger(__name__)
+
+
+class Moderation:
+    """Carries out orders. Raises what `Store` and `Publisher` raise; repeating is always safe."""
+
+    def __init__(
+        self,
+        records: Records,
+        changes: Changes,
+        rosters: Rosters,
+        standings: Standings,
+        ask_gateway: AskGateway,
+        max_rooms: int = 0,
+    ) -> None:
+        """Take also the rooms that a user may be in at most; 0: any number."""
+        self._records = records
+        self._changes = changes
+        self._rosters = rosters
+        self._standings = standings
+        self._ask_gateway = ask_gateway
+        self._most_given = max_rooms or MOST_GIVEN
+
+    async def add(self, order: AddMember) -> PresenceReply:
+        """Make a user a member, now or when it connects."""
+        user, room = order.user, order.room
+        given = (await self._standings.read(user)).given
+        if room not in given and len(given) >= self._most_given:
+            return Refused(ErrorCode.TOO_MANY_ROOMS.name)
+        await self._standings.give(user, room)
+        for _ in range(TRIES):
+            record = await self._record(user)
+            if record is not None and rules.is_asked_by_gateway(record, room):
+                reply = await self._have_joined(user, room, record.session)
+            else:
+                put_in = functools.partial(rules.put_in, room)
+                reply = await self._changes.user(
+                    user, put_in, rooms=(room,), also=(Keys.standing(user),), confirmed=True
+                )
+                record = await self._record(user)
+                if record is not None and record.is_reachable and room not in record.rooms:
+                    reply = reply if isinstance(reply, Refused) else None
+            if isinstance(reply, Refused):
+                await self._standings.take(user, room, 0.0)
+            if reply is not None:
+                return reply
+        raise StoreUnavailable("the user is somewhere else again and again")
+
+    async def _have_joined(self, user: UserId, room: RoomId, session: Session) -> PresenceReply | None:
+        """Have the gateway of a session make it a member; None: the session is there no more."""
+        order = codec.encode(JoinOrder(user, room, session.connection))
+        try:
+            answer = await self._ask_gateway(session.gateway, "join", order, ANSWER_S)
+        except NoAnswer as error:
+            if await self._lives(session.gateway):
+                raise StoreUnavailable("the user's gateway does not answer") from error
+            return None
+        match codec.decode_presence_reply(answer):
+            case RoomJoined() | RoomMembers():
+                return Affected(1)
+            case Refused(reason=reason):
+                return Refused(reason)
+            case _:
+                return None
+
+    async def remove(self, order: RemoveMember) -> PresenceReply:
+        """Put a user out of a room."""
+        return await self._put_out(order.room, order.kept_out_s, order.user)
+
+    async def _put_out(self, room: RoomId, kept_out_s: float, user: UserId) -> PresenceReply:
+        await self._standings.take(user, room, kept_out_s)
+        put_out = functools.partial(rules.put_out, room)
+        return await self._changes.user(user, put_out, confirmed=True)
+
+    async def close(self, order: CloseRoom) -> PresenceReply:
+        """Put everybody out of a room."""
+        entries = await self._rosters.read(order.room, {})
+        given = [room_and_user(key)[1] for key in await self._records.store.keys(Keys.given_in(order.room))]
+        users = list(dict.fromkeys((*(entry.user for entry in entries), *given)))
+        put_out = functools.partial(self._put_out, order.room, order.kept_out_s)
+        replies = await some_at_once(put_out, users, AT_ONCE)
+        return Affected(sum(reply.count for reply in replies if isinstance(reply, Affected)))
+
+    async def disconnect(self, order: Disconnect) -> PresenceReply:
+        """End a user's session, and close its connection."""
+        return await self._disconnect(order.user)
+
+    async def ban(self, order: Ban) -> PresenceReply:
+        """Keep a user away, or let it come again."""
+        await self._standings.ban(order.user, order.for_s)
+        return await self._disconnect(order.user) if order.for_s > 0 else Affected(0)
+
+    async def _disconnect(self, user: UserId) -> PresenceReply:
+        reply = await self._changes.user(user, functools.partial(rules.disconnect, user), confirmed=True)
+        record = await self._record(user)
+        if record is not None and not record.is_reachable and record.session.left:
+            await self._have_closed(user, record.session)
+        return reply
+
+    async def _have_closed(self, user: UserId, session: Session) -> None:
+        """Have the connection of a session closed that has ended, if it is still there."""
+        if not session.hears or not session.gateway:  # a gateway of version 0.1 says nothing to that
+            return
+        order = CloseSession(user, session.id, session.connection, int(CloseCode.KICKED))
+        try:
+            await self._ask_gateway(session.gateway, "close", codec.encode(order), ANSWER_S)
+        except NoAnswer as error:
+            if await self._lives(session.gateway):
+                raise StoreUnavailable("the user's gateway does not answer") from error
+
+    async def set_voice(self, order: SetVoice) -> PresenceReply:
+        """Let a user start no calls, and end those that it has; or let it start some again."""
+        await self._standings.silence(order.user, is_silenced=not order.is_allowed)
+        rule = functools.partial(rules.set_voice, order.user, order.is_allowed)
+        reply = await self._changes.user(order.user, rule, confirmed=True)
+        if not order.is_allowed:
+            await self._end_all(order.user, f"voice {order.once}")
+        return reply
+
+    async def _end_all(self, user: UserId, cause: str) -> None:
+        pairs: Sequence[str] = await self._records.store.keys(*Keys.pairs_of(user))
+        peers = [other if one == user else one for one, other in map(users_of_pair, pairs)]
+
+        async def end(peer: UserId) -> None:
+            rule = functools.partial(rules.end_call, user, peer, NO_CALL, f"{cause} {peer}")
+            await self._changes.end_offered(user, peer, rule)
+
+        await some_at_once(end, peers, AT_ONCE)
+
+    async def end_call(self, order: EndCall) -> PresenceReply:
+        """End what two users negotiate."""
+        rule = functools.partial(rules.end_call, order.user, order.peer, order.call, f"ended {order.once}")
+        judged = await self._changes.negotiation(order.user, order.peer, rule)
+        return judged.reply
+
+    async def _record(self, user: UserId) -> User | None:
+        return (await self._records.users((user,), confirmed=True)).get(user)
+
+    async def _lives(self, gateway: GatewayId) -> bool:
+        """Whether a gateway has its lease."""
+        key = Keys.lease_timer(gateway)
+        found = await self._records.store.read(key, confirmed=True)
+        return key in found and bool(found[key].value)

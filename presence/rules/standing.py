@@ -1,0 +1,232 @@
+"""What the backend has decided about a user, which counts whatever its tokens say, also offline. Pure.
+
+A `Standing` is a record of its own: a user's record goes some minutes after its last session, and a process
+of version 0.1 that changed one would drop what it does not know. Such a process lets a user in that is
+banned, and gives it only the rooms of its token; what is changed of a session that lives it sees like any
+other change.
+
+A standing is written before the user's record, and the user's record is written after it even where nothing
+of it changes (`presence.rules.moderation`). Whoever has decided on an older standing finds the user's record
+changed then, and decides anew: both lie in one stream, so a read that has the newer record has the newer
+standing.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+
+from presence.rules.change import Change, Facts, Rule, Step
+from presence.rules.user import User, with_session
+from tieline.wire.codes import ErrorCode
+from tieline.wire.ids import RoomId, UserId
+from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.rooms import JoinRoom
+from tieline.wire.internal.sessions import OpenSession, Register, Regrant
+from tieline.wire.subjects import Keys
+
+BANNED: Final = "BANNED"
+"""The reason of a refusal to begin a session. No client is told it in a message: it is denied the upgrade."""
+
+Beside = Mapping[UserId, User]
+
+AskT = TypeVar("AskT", OpenSession, Register, Regrant)
+
+
+class Standing(msgspec.Struct, frozen=True, array_like=True):
+    """What the backend has decided about a user. Times are Unix milliseconds."""
+
+    banned_until: int = 0
+    given: tuple[RoomId, ...] = ()
+    """Rooms that it is a member of whenever it is connected."""
+    is_silenced: bool = False
+    """It may start no calls."""
+    kept_out: tuple[tuple[RoomId, int], ...] = ()
+    """Rooms that it may not be in, and until when."""
+
+    def is_out_of(self, room: RoomId, now: int) -> bool:
+        """Whether it may not be in a room now."""
+        return any(each == room and now < until for each, until in self.kept_out)
+
+    def is_banned(self, now: int) -> bool:
+        """Whether it may not connect now."""
+        return now < self.banned_until
+
+
+NONE: Final = Standing()
+
+_decoder = msgspec.msgpack.Decoder(Standing)
+
+
+def read(value: bytes) -> Standing:
+    """Decode a standing.
+
+    Raises:
+        msgspec.MsgspecError: it is none.
+    """
+    return _decoder.decode(value)
+
+
+def standing_of(user: UserId, facts: Facts) -> Standing:
+    """Find a user's standing among what was read. One that cannot be understood is none."""
+    value, _ = facts.read.get(Keys.standing(user), (b"", 0))
+    if not value:
+        return NONE
+    try:
+        return read(value)
+    except msgspec.MsgspecError:
+        return NONE
+
+
+def kept_s(standing: Standing, now: int) -> float | None:
+    """Say for how long a standing has to be kept, in seconds; None: for good; 0: it says nothing."""
+    if standing.given or standing.is_silenced:
+        return None
+    last = max((standing.banned_until, *(until for _, until in standing.kept_out)))
+    return max(0, last - now) / 1000
+
+
+def give(standing: Standing, room: RoomId, now: int) -> Standing:
+    """Make a user a member of a room whenever it is connected."""
+    given = (*(each for each in standing.given if each != room), room)
+    return _pruned(msgspec.structs.replace(standing, given=given), now, out_of=(room, 0))
+
+
+def take(standing: Standing, room: RoomId, until: int, now: int) -> Standing:
+    """Make a user a member no more, and keep it out of the room until then."""
+    given = tuple(each for each in standing.given if each != room)
+    return _pruned(msgspec.structs.replace(standing, given=given), now, out_of=(room, until))
+
+
+def ban(standing: Standing, until: int, now: int) -> Standing:
+    """Let a user connect no more until then."""
+    return _pruned(msgspec.structs.replace(standing, banned_until=until), now)
+
+
+def silence(standing: Standing, is_silenced: bool, now: int) -> Standing:
+    """Let a user start no calls, or let it again."""
+    return _pruned(msgspec.structs.replace(standing, is_silenced=is_silenced), now)
+
+
+def _pruned(standing: Standing, now: int, out_of: tuple[RoomId, int] | None = None) -> Standing:
+    """Forget what is over; `out_of` is a room that the user is kept out of from now on, and until when."""
+    rooms = dict((*standing.kept_out, out_of) if out_of else standing.kept_out)
+    kept_out = tuple((room, until) for room, until in rooms.items() if until > now)
+    banned_until = standing.banned_until if standing.is_banned(now) else 0
+    return msgspec.structs.replace(standing, kept_out=kept_out, banned_until=banned_until)
+
+
+def opening(
+    rule: Callable[[OpenSession, User | None, Beside, Facts], Step[User]],
+) -> Callable[[OpenSession, User | None, Beside, Facts], Step[User]]:
+    """Have a session begin, or be resumed, with what the backend gives, and not while its user is banned."""
+
+    def decide(ask: OpenSession, user: User | None, beside: Beside, facts: Facts) -> Step[User]:
+        standing = standing_of(ask.user, facts)
+        if standing.is_banned(facts.now):
+            return Change(Refused(BANNED))
+        join = tuple(dict.fromkeys((*standing.given, *ask.join)))
+        join = tuple(room for room in join if not standing.is_out_of(room, facts.now))
+        wanted = msgspec.structs.replace(
+            ask,
+            granted=_granted(ask.granted, standing, facts.now),
+            join=join,
+            voice=ask.voice and not standing.is_silenced,
+        )
+        return _saying(rule, wanted, ask.voice if standing.is_silenced else None)(user, beside, facts)
+
+    return decide
+
+
+def regranting(
+    rule: Callable[[Regrant, User | None, Beside, Facts], Step[User]],
+) -> Callable[[Regrant, User | None, Beside, Facts], Step[User]]:
+    """Have a newer token grant what the backend gives beside it, and not what it has taken."""
+
+    def decide(ask: Regrant, user: User | None, beside: Beside, facts: Facts) -> Step[User]:
+        standing = standing_of(ask.user, facts)
+        wanted = msgspec.structs.replace(
+            ask,
+            granted=_granted(ask.granted, standing, facts.now),
+            voice=ask.voice and not standing.is_silenced,
+        )
+        return _saying(rule, wanted, ask.voice if standing.is_silenced else None)(user, beside, facts)
+
+    return decide
+
+
+def registering(
+    rule: Callable[[Register, User | None, Beside, Facts], Step[User]],
+) -> Callable[[Register, User | None, Beside, Facts], Step[User]]:
+    """Have a session restored without what the backend has taken from its user since, or not at all.
+
+    One that was disconnected stays that, also for a gateway of version 0.1, which never says so.
+    """
+
+    def decide(ask: Register, user: User | None, beside: Beside, facts: Facts) -> Step[User]:
+        if user is not None and user.session.connection == ask.connection and user.session.left:
+            return Change(SessionGone(replaced=False))
+        standing = standing_of(ask.user, facts)
+        if standing.is_banned(facts.now):
+            return Change(Refused(BANNED))
+        rooms = {room: at for room, at in ask.rooms.items() if not standing.is_out_of(room, facts.now)}
+        wanted = msgspec.structs.replace(ask, rooms=rooms, voice=ask.voice and not standing.is_silenced)
+        return _saying(rule, wanted, ask.voice if standing.is_silenced else None)(user, beside, facts)
+
+    return decide
+
+
+def joining(
+    by_token: Callable[[JoinRoom, User | None, Beside, Facts], Step[User]],
+    by_word: Callable[[JoinRoom, User | None, Beside, Facts], Step[User]],
+) -> Callable[[JoinRoom, User | None, Beside, Facts], Step[User]]:
+    """Have a user join also by the backend's word alone, and nothing that it is kept out of."""
+
+    def decide(ask: JoinRoom, user: User | None, beside: Beside, facts: Facts) -> Step[User]:
+        standing = standing_of(ask.user, facts)
+        if standing.is_out_of(ask.room, facts.now):
+            return Change(Refused(ErrorCode.ROOM_FORBIDDEN.name))
+        rule = by_word if ask.room in standing.given else by_token
+        return rule(ask, user, beside, facts)
+
+    return decide
+
+
+def _granted(granted: tuple[RoomId, ...] | None, standing: Standing, now: int) -> tuple[RoomId, ...] | None:
+    """Grant what the backend gives beside what the token does.
+
+    Of a token that grants all rooms nothing is taken here: those that the user is kept out of it has left
+    when the backend said so.
+    """
+    if granted is None:
+        return None
+    both = dict.fromkeys((*granted, *standing.given))
+    return tuple(room for room in both if not standing.is_out_of(room, now))
+
+
+def _saying(
+    rule: Callable[[AskT, User | None, Beside, Facts], Step[User]], ask: AskT, voice: bool | None
+) -> Rule[User]:
+    """Have a session say what its token says of voice, if the backend says otherwise; None: it does not."""
+
+    def decide(user: User | None, beside: Beside, facts: Facts) -> Step[User]:
+        return _said(rule(ask, user, beside, facts), voice)
+
+    return decide
+
+
+def _said(step: Step[User], voice: bool | None) -> Step[User]:
+    if not isinstance(step, Change):
+        return step
+    if step.then is not None:
+        then = step.then
+
+        def go_on(user: User | None, beside: Beside, facts: Facts) -> Step[User]:
+            return _said(then(user, beside, facts), voice)
+
+        return msgspec.structs.replace(step, then=go_on)
+    after = step.record
+    if after is None or after.session.voice_by_token == voice or not after.is_reachable:
+        return step
+    session = msgspec.structs.replace(after.session, voice_by_token=voice)
+    return msgspec.structs.replace(step, record=with_session(after, session))

@@ -1,0 +1,104 @@
+"""Ask presence what becomes of a signal: the process that judges its pair, if one is preferred, or any.
+
+Which one is preferred is decided in `judges`; what is done with the verdicts, in `service`.
+"""
+
+import functools
+import logging
+import time
+from typing import Final
+
+from router.judges import Judges
+from router.stored import Release
+from tieline import metrics
+from tieline.runtime.answers import Asking
+from tieline.runtime.requests import NoAnswer, Requests, waiting_for
+from tieline.runtime.unreadable import Unreadable
+from tieline.wire.checks import UNREADABLE
+from tieline.wire.digests import digest
+from tieline.wire.envelope import COMMAND_OF, Candidate
+from tieline.wire.internal import codec
+from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.directions import OPERATIONS, PresenceReply
+from tieline.wire.internal.signals import Check, Relay, Signal, Verdict, Verdicts
+from tieline.wire.subjects import Subjects
+
+CHECK_PATIENCE_S: Final = 3.0
+"""For presence's verdict: less than the 5 s for which the gateway asks, so that its next attempt, and not
+this one, is the one that is answered late."""
+
+PREFERRED_S: Final = 0.5
+"""Of these, for the process that is preferred, before any is asked: hundreds of times the usual answer."""
+
+_CANDIDATE: Final = COMMAND_OF[Candidate]
+
+_log = logging.getLogger(__name__)
+
+
+class Checking:
+    """Asks over one connection."""
+
+    def __init__(self, requests: Requests, subjects: Subjects, preferred_s: float = PREFERRED_S) -> None:
+        self._requests = requests
+        self._asking = Asking(requests)
+        self._subjects = subjects
+        self._preferred_s = preferred_s
+        self._judges = Judges()
+        self._unreadable = Unreadable(_log)
+
+    async def verdicts(self, signal: Signal, cmd: str, carried: tuple[Release, ...]) -> tuple[Verdict, ...]:
+        """Ask what is to become of a signal, and of those that follow it; an older presence looks at one.
+
+        Raises:
+            NoAnswer: presence does not answer in time.
+        """
+        is_candidate = cmd == _CANDIDATE
+        check = Check(
+            signal.user,
+            signal.session,
+            signal.to,
+            cmd,
+            digest(signal.frame),
+            signal.frame if is_candidate else b"",
+            signal.call,
+            connection=signal.connection,
+            carried=carried,
+            at=signal.at,
+            then=signal.then if is_candidate else (),
+        )
+        began = time.monotonic()
+        with metrics.CHECK_SECONDS.time():
+            verdict = await self._ask_preferred(check, began)
+            if verdict is None:
+                verdict = await self._asking.ask(
+                    self._subjects.presence(OPERATIONS[Check]),
+                    codec.encode(check),
+                    functools.partial(codec.read_answer, check),
+                    began + CHECK_PATIENCE_S - time.monotonic(),
+                )
+        if isinstance(verdict, Verdicts):
+            return self._noted(verdict.verdicts)
+        assert isinstance(verdict, Relay | Refused | SessionGone)  # nothing else answers a check
+        return self._noted((verdict,))
+
+    async def _ask_preferred(self, check: Check, now: float) -> PresenceReply | None:
+        """Ask the process that is preferred for a pair, once; None: any has to be asked."""
+        judge = self._judges.prefer(check.user, check.to, now)
+        if judge is None:
+            return None
+        subject, headers = self._subjects.judge(judge), waiting_for(self._preferred_s)
+        try:
+            reply = await self._requests.ask_once(subject, codec.encode(check), self._preferred_s, headers)
+            return codec.read_answer(check, reply.data)
+        except NoAnswer:
+            self._judges.avoid(judge, now)
+        except UNREADABLE as error:
+            self._unreadable.note("answer", error)
+        return None
+
+    def _noted(self, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+        """Take note of who has judged."""
+        for each in verdicts:
+            if isinstance(each, Relay):
+                self._judges.note(each.by, time.monotonic())
+        return verdicts

@@ -1,0 +1,79 @@
+"""`tieline webhooks` over a real broker: what is listed, shown, told again, and what it says if it cannot."""
+
+import asyncio
+import json
+
+import msgspec
+import pytest
+
+from presence.event_stream import make_event_stream
+from tests.broker.webhooks.conftest import SUBJECTS
+from tests.support.nats_server import NatsServer
+from tieline.cli.__main__ import main
+from tieline.cli.exits import EXIT_OK
+from tieline.runtime.broker import Broker
+from tieline.runtime.requests import Requests
+from tieline.webhook_bucket import Bucket, make_bucket
+from tieline.wire import webhooks
+from tieline.wire.webhooks import DeadLetter, Endpoint, EndpointId, Keys, Progress
+from webhooks.stream import EventStream
+
+ONE = EndpointId("one")
+
+
+@pytest.fixture
+def environ(pip_nats: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIELINE_NATS_URL", pip_nats.url)
+    monkeypatch.setenv("TIELINE_NAMESPACE", SUBJECTS.namespace)
+
+
+@pytest.fixture
+async def requests(broker: Broker) -> Requests:
+    asking = Requests(broker, SUBJECTS.replies("webhooks", "1"))
+    await asking.start()
+    return asking
+
+
+async def furnished(broker: Broker, requests: Requests) -> Bucket:
+    """One endpoint with two dead letters."""
+    await make_event_stream(broker, SUBJECTS, "memory", 1, 3600, 1 << 20)
+    await make_bucket(broker, SUBJECTS.webhooks(), "memory", 1)
+    bucket = Bucket(requests, SUBJECTS.webhooks())
+    endpoint = Endpoint(ONE, "https://backend.example", ("secret",), ("call.*",), is_paused=True)
+    await bucket.write(Keys.endpoint(ONE), webhooks.encode(endpoint), 0)
+    await bucket.write(Keys.progress(ONE), webhooks.encode(Progress(9, (8, 9))), 0)
+    for sequence in (4, 5):
+        event = {"id": f"e{sequence}", "type": "tieline.call.offered", "subject": "call/a", "time": "now"}
+        letter = DeadLetter(ONE, sequence, 0, msgspec.Raw(json.dumps(event).encode()))
+        await bucket.put(Keys.dead(ONE, sequence), webhooks.encode(letter), 60)
+    return bucket
+
+
+async def tieline(*words: str) -> int:
+    """Run the command in a thread: it has an event loop of its own."""
+    return await asyncio.to_thread(main, ["webhooks", *words])
+
+
+@pytest.mark.usefixtures("environ")
+async def test_endpoints_and_dead_letters_are_shown_and_told_again(
+    broker: Broker, requests: Requests, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await furnished(broker, requests)
+    assert await tieline("list") == EXIT_OK
+    listed = capsys.readouterr().out
+    assert listed == "one  https://backend.example  waiting 2  dead 2  call.*  paused\n"
+    assert await tieline("dead", "one") == EXIT_OK
+    assert [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()] == ["e4", "e5"]
+    assert await tieline("replay", "one", "--sequence", "5") == EXIT_OK
+    assert capsys.readouterr().out == "1 of 2 dead letters are told to one again\n"
+    (again,) = await EventStream(requests, SUBJECTS).read(0)
+    assert again.event is not None
+    assert (again.only_for, again.event.id) == ("one", "e5")
+    assert await tieline("list") == EXIT_OK
+    assert "dead 1" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("environ", "broker")
+async def test_without_a_bucket_it_says_what_may_be_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert await tieline("list") != EXIT_OK
+    assert "does no webhook worker run" in capsys.readouterr().err

@@ -1,0 +1,110 @@
+"""Which presence process a router asks, over a real broker, with presence processes of the test's own."""
+
+import pytest
+
+from router.checking import Checking
+from tests.broker.router.routing import OFFER, SUBJECTS, signal, to_bob
+from tieline.runtime.broker import Broker
+from tieline.runtime.message import Message
+from tieline.runtime.requests import NoAnswer, Requests
+from tieline.wire.internal import codec
+from tieline.wire.internal.signals import Relay
+
+ANY = SUBJECTS.presence("check")
+
+OWN = {SUBJECTS.judge(name): name for name in ("p1", "p2")}
+
+
+def verdict_of(name: str) -> Relay:
+    """What a process says, and that it was this one."""
+    return Relay("relayed", to_bob().deliveries, by=name)
+
+
+class Presences:
+    """Two presence processes. What any may answer, they answer in turn."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self.asked: list[str] = []
+        """The subjects on which there were questions."""
+        self.own_answers: dict[str, bytes | None] = {
+            subject: codec.encode(verdict_of(name)) for subject, name in OWN.items()
+        }
+        """What is answered on a subject of one process; None: nothing."""
+
+    def on_check(self, message: Message) -> None:
+        self.asked.append(message.subject)
+        if message.subject == ANY:
+            answer: bytes | None = codec.encode(verdict_of(f"p{1 + self.asked.count(ANY) % 2}"))
+        else:
+            answer = self.own_answers[message.subject]
+        if answer is not None:
+            self._broker.send(message.reply, answer)
+
+
+class Router:
+    """A router that has heard of both processes, and asks about one pair."""
+
+    def __init__(self, broker: Broker, preferred_s: float) -> None:
+        self._broker = broker
+        self._requests = Requests(broker, SUBJECTS.replies("router", "r1"))
+        self._checking = Checking(self._requests, SUBJECTS, preferred_s)
+        self.presences = Presences(broker)
+
+    async def asks(self) -> str:
+        """Ask, and return who has judged."""
+        (verdict,) = await self._checking.verdicts(signal(), OFFER, ())
+        assert isinstance(verdict, Relay)
+        return verdict.by
+
+    async def begin(self, *listening: str) -> "Router":
+        """Let these processes listen by themselves, hear of both, and forget how."""
+        await self._requests.start()
+        for subject in (ANY, *listening):
+            await self._broker.subscribe(subject, self.presences.on_check)
+        await self._broker.flush()
+        assert {await self.asks(), await self.asks()} == {"p1", "p2"}
+        self.presences.asked.clear()
+        return self
+
+
+async def test_the_process_that_judges_a_pair_is_asked_about_it(broker: Broker) -> None:
+    router = await Router(broker, 5.0).begin(*OWN)
+    judges = [await router.asks() for _ in range(5)]
+    assert len(set(judges)) == 1
+    assert [OWN.get(subject) for subject in router.presences.asked] == judges
+
+
+async def test_any_process_is_asked_if_the_one_has_gone(broker: Broker) -> None:
+    router = await Router(broker, 5.0).begin()
+    await router.asks()
+    await router.asks()
+    assert router.presences.asked == [ANY, ANY], "the broker says at once that nobody listens"
+
+
+@pytest.mark.parametrize("answer", [None, b"of another version"], ids=["nothing", "what is no answer"])
+async def test_any_process_is_asked_if_the_one_does_not_answer(broker: Broker, answer: bytes | None) -> None:
+    router = await Router(broker, 0.05).begin(*OWN)
+    router.presences.own_answers = dict.fromkeys(OWN, answer)
+    assert await router.asks() in ("p1", "p2")
+    first, second = router.presences.asked
+    assert (first in OWN, second) == (True, ANY)
+
+
+async def test_one_that_did_not_answer_is_left_out(broker: Broker) -> None:
+    router = await Router(broker, 0.05).begin(*OWN)
+    await router.asks()
+    (silent,) = router.presences.asked
+    router.presences.own_answers[silent] = None
+    await router.asks()
+    router.presences.asked.clear()
+    for _ in range(3):
+        await router.asks()
+    assert silent not in router.presences.asked
+
+
+async def test_who_is_not_answered_by_any_process_hears_that(broker: Broker) -> None:
+    requests = Requests(broker, SUBJECTS.replies("router", "r1"))
+    await requests.start()
+    with pytest.raises(NoAnswer):
+        await Checking(requests, SUBJECTS).verdicts(signal(), OFFER, ())

@@ -1,0 +1,175 @@
+"""The backend's API of a system that runs: what clients see of it, and what its document says, tried out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+import tieline.client
+from api.callers import entry
+from tests.support.http_get import HOST
+from tests.support.system import SECRET, System
+from tests.support.waiting import PATIENCE_S
+from tieline.api import Backend, Refused
+from tieline.api.bodies import TokenOrder
+from tieline.client import (
+    AppMessage,
+    Client,
+    Denied,
+    Event,
+    Hangup,
+    MemberLeft,
+    Offer,
+    connect,
+)
+from tieline.tokens import make_token
+
+EventT = TypeVar("EventT", bound=Event)
+
+NOT_IN_SCHEMAS = [positive_data_acceptance]
+"""What an id is no pattern says: of any Unicode, only what is seen (docs/protocol.md#2-envelope)."""
+
+KEY = "a key for tests of the API, of which it has the hash"
+
+
+@pytest.fixture(scope="module")
+def served(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Two of each, and two API processes."""
+    folder = tmp_path_factory.mktemp("api")
+    keys = {"API_KEYS": entry("tests", KEY)}
+    with System(
+        nats_url, folder, gateways=2, routers=1, presences=2, apis=2, own_settings={"api": keys}
+    ) as system:
+        yield system
+
+
+@pytest.fixture
+async def backend(served: System) -> AsyncIterator[Backend]:
+    async with Backend(url_of(served), KEY) as found:
+        yield found
+
+
+def url_of(system: System, nth: int = 0) -> str:
+    return f"http://{HOST}:{system.all('api')[nth].port}"
+
+
+def client(system: System, user: str, *join: str, gateway: int = 0) -> AbstractAsyncContextManager[Client]:
+    """Connect somebody whose token names these rooms at most."""
+    token = make_token(SECRET, user, [], join=join)
+    return connect(f"ws://{HOST}:{system.ports[gateway]}/ws", token, resume=True)
+
+
+async def heard(who: Client, kind: type[EventT]) -> EventT:
+    """Wait for an event of this kind."""
+    async with asyncio.timeout(PATIENCE_S):
+        async for event in who.events():
+            if isinstance(event, kind):
+                return event
+    raise AssertionError(f"no {kind.__name__}: {who.closed}")
+
+
+async def test_a_room_may_belong_to_the_backend_alone(served: System, backend: Backend) -> None:
+    await backend.add_member("given", "anna")
+    async with client(served, "anna") as anna, client(served, "ben", gateway=1) as ben:
+        assert anna.welcome.rooms == ("given",)
+        assert (await backend.add_member("given", "ben")).affected == 1
+        members = [member.user async for member in backend.members("given")]
+        assert members == ["anna", "ben"]
+        await anna.call("ben", {"sdp": "1"})
+        assert (await heard(ben, Offer)).sender == "anna"
+
+
+async def test_who_is_kicked_from_a_room_loses_its_calls(served: System, backend: Backend) -> None:
+    async with client(served, "carl", "hall") as carl, client(served, "dora", "hall", gateway=1) as dora:
+        await carl.call("dora", {"sdp": "1"})
+        await heard(dora, Offer)
+        assert (await backend.kick_member("hall", "carl", 60)).affected == 1
+        assert (await heard(dora, Hangup)).reason == "kicked"
+        left = await heard(carl, MemberLeft)
+        assert (left.user_id, left.reason) == ("carl", "kicked")
+        with pytest.raises(tieline.client.Refused, match="ROOM_FORBIDDEN"):
+            await carl.join("hall")
+
+
+async def test_who_is_disconnected_is_closed_with_4502(served: System, backend: Backend) -> None:
+    async with client(served, "emil", "hall") as emil:
+        assert (await backend.disconnect_user("emil")).affected == 1
+        with pytest.raises(AssertionError):
+            await heard(emil, AppMessage)
+        assert emil.closed is not None
+        assert emil.closed.code == 4502
+    assert (await backend.user("emil")).status == "offline"
+
+
+async def test_who_is_banned_is_not_let_in(served: System, backend: Backend) -> None:
+    await backend.ban_user("fritz", 60)
+    with pytest.raises(Denied) as denied:
+        async with client(served, "fritz"):
+            pass
+    assert (denied.value.code, denied.value.reason) == (403, "BANNED")
+    await backend.unban_user("fritz")
+    async with client(served, "fritz"):
+        assert (await backend.user("fritz")).status == "online"
+
+
+async def test_messages_come_in_order_and_once(served: System, backend: Backend) -> None:
+    async with client(served, "greta", "talk") as greta, Backend(url_of(served, 1), KEY) as other:
+        for number in range(3):
+            await backend.message_room("talk", number, once=f"greta-{number}")
+            await other.message_room("talk", number, once=f"greta-{number}")
+        await backend.message_user("greta", "last")
+        told = [await heard(greta, AppMessage) for _ in range(4)]
+    assert [(event.data, event.room) for event in told] == [
+        (0, "talk"),
+        (1, "talk"),
+        (2, "talk"),
+        ("last", None),
+    ]
+
+
+async def test_a_call_is_ended_for_both(served: System, backend: Backend) -> None:
+    async with client(served, "hans", "end") as hans, client(served, "ida", "end") as ida:
+        await hans.call("ida", {"sdp": "1"})
+        offer = await heard(ida, Offer)
+        (call,) = (await backend.user("ida")).calls
+        assert (call.peer, call.call) == ("hans", offer.call)
+        with pytest.raises(Refused, match="NO_SUCH_CALL"):
+            await backend.end_call("hans", "ida", "another")
+        await backend.end_call("hans", "ida", offer.call)
+        assert (await heard(hans, Hangup)).reason == (await heard(ida, Hangup)).reason == "kicked"
+
+
+async def test_a_minted_token_lets_its_user_in(served: System, backend: Backend) -> None:
+    token = await backend.mint_token(TokenOrder(user="jan", join=["mint"]))
+    async with connect(f"ws://{HOST}:{served.ports[0]}/ws", token.token) as jan:
+        assert jan.welcome.rooms == ("mint",)
+
+
+def test_the_document_says_what_is_so(served: System) -> None:
+    """Schemathesis tries what the document allows, and what it does not, and compares the answers with it."""
+    schema = schemathesis.openapi.from_url(f"{url_of(served)}/openapi.json")
+    no_worker_runs = schema.exclude(path_regex="^/v1/webhooks")  # which makes the bucket that they are in
+    operations = [each.ok() for each in no_worker_runs.get_all_operations() if isinstance(each, Ok)]
+    assert len(operations) == 18
+    for operation in operations:
+
+        @given(case=operation.as_strategy())
+        @settings(
+            max_examples=8,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=[*HealthCheck],
+        )
+        def tried(case: Any) -> None:
+            headers = {"Authorization": f"Bearer {KEY}"}
+            case.call_and_validate(headers=headers, excluded_checks=NOT_IN_SCHEMAS)
+
+        tried()

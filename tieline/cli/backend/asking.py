@@ -1,0 +1,53 @@
+"""Ask the API for a command: where it is, with what key, and what to do when it does not answer."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final
+
+from tieline.api import Backend, Refused, Unavailable
+from tieline.api.bodies import Changed
+from tieline.api.variables import API_KEY_VARIABLE, API_URL_VARIABLE
+from tieline.cli.exits import EXIT_OK, fail, refuse
+
+NOT_SET: Final = (
+    f"set {API_URL_VARIABLE} to the API's address, as http://127.0.0.1:8090, and {API_KEY_VARIABLE} to a key"
+    " that is good there (`tieline dev` prints both)"
+)
+
+_ADVICE: Final = {
+    HTTPStatus.UNAUTHORIZED: f"{API_KEY_VARIABLE} is no key that is good there: `tieline api-key` makes one",
+    HTTPStatus.FORBIDDEN: f"give the key of {API_KEY_VARIABLE} that scope, in TIELINE_API_KEYS of the API",
+}
+
+
+connect: Callable[[str, str], Backend] = Backend
+"""What makes the client, of the API's address and a key."""
+
+
+def ask(command: str, do: Callable[[Backend], Awaitable[None]]) -> int:
+    """Do something with the API; returns the exit status, after a line about what went wrong."""
+    url, key = os.environ.get(API_URL_VARIABLE, ""), os.environ.get(API_KEY_VARIABLE, "")
+    if not url or not key:
+        return refuse(command, NOT_SET)
+
+    async def asked() -> None:
+        async with connect(url, key) as backend:
+            await do(backend)
+
+    try:
+        asyncio.run(asked())
+    except Refused as refused:
+        problem = refused.problem
+        advice = _ADVICE.get(HTTPStatus(problem.status), "")
+        return fail(command, f"{problem.detail} ({problem.reason})" + (f"; {advice}" if advice else ""))
+    except Unavailable as problem:
+        return fail(command, f"no answer: {problem}; is {API_URL_VARIABLE} the address of an API that runs?")
+    return EXIT_OK
+
+
+def say(changed: Changed, done: str, nothing: str) -> None:
+    """Print what a change has done, or that there was nothing to do."""
+    sys.stdout.write(f"{done if changed.affected else nothing}\n")

@@ -1,0 +1,144 @@
+"""`tieline webhooks`: what endpoints there are, what they have not taken, and to have that told again.
+
+It asks NATS itself, as the user `webhooks` where services have users of their own, and reads the settings of
+the workers from the environment (docs/webhooks.md#dead-letters).
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import secrets
+import sys
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tieline.cli.exits import EXIT_OK, fail, refuse
+from tieline.cli.streams import PATIENCE_S, because
+from tieline.runtime.broker import connect
+from tieline.runtime.once import NoAnswer
+from tieline.runtime.requests import Requests
+from tieline.runtime.settings import SettingsError, read_settings
+from tieline.webhook_bucket import TIMEOUT_S, Bucket, Conflict, Record, Unavailable
+from tieline.wire import jetstream, webhooks
+from tieline.wire.subjects import Subjects, identifier
+from tieline.wire.webhooks import DeadLetter, Endpoint, EndpointId
+from webhooks.settings import WebhookSettings, endpoint_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what is asked for."""
+    asked = parser.add_subparsers(dest="asked", required=True, metavar="WHAT")
+    asked.add_parser("list", help="every endpoint, how many events wait for it, and how many died")
+    dead = asked.add_parser("dead", help="the dead letters of an endpoint, one a line, as JSON")
+    replay = asked.add_parser("replay", help="tell an endpoint its dead letters again")
+    for each in (dead, replay):
+        each.add_argument("endpoint", metavar="ENDPOINT", help="its id; that of the settings is `settings`")
+    replay.add_argument(
+        "--sequence", metavar="N", type=int, action="append", help="only this one; may be given several times"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show or replay; returns the exit status."""
+    failures: list[Exception] = []
+    try:
+        settings = read_settings(WebhookSettings, os.environ)
+        own = endpoint_of(settings)
+        lines = asyncio.run(_ask(settings, own, options, failures.append))
+    except SettingsError as problem:
+        return refuse("webhooks", str(problem))
+    except TimeoutError:
+        return fail("webhooks", f"no broker has let us in within {PATIENCE_S:g} s{because(failures)}")
+    except Unavailable as problem:
+        return fail("webhooks", f"{problem}: does no webhook worker run, or may this user not ask?")
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return EXIT_OK
+
+
+class _Found(NamedTuple):
+    endpoints: dict[EndpointId, Endpoint]
+    waiting: dict[EndpointId, int]
+    dead: list[tuple[str, Record, DeadLetter]]
+
+
+async def _ask(
+    settings: WebhookSettings,
+    own: Endpoint | None,
+    options: argparse.Namespace,
+    on_failure: Callable[[Exception], None],
+) -> list[str]:
+    subjects, instance = Subjects(settings.namespace), f"w{secrets.token_hex(4)}"
+    async with asyncio.timeout(PATIENCE_S):
+        broker = await connect(
+            settings.nats_url,
+            f"tieline-webhooks-{instance}",
+            settings.nats_login,
+            subjects.inbox("webhooks", instance),
+            on_failure,
+        )
+    try:
+        requests = Requests(broker, subjects.replies("webhooks", instance))
+        await requests.start()
+        bucket = Bucket(requests, subjects.webhooks())
+        found = await _find(bucket, own)
+        if options.asked == "list":
+            return _listed(found)
+        dead = [each for each in found.dead if each[2].endpoint == options.endpoint]
+        if options.asked == "dead":
+            return [bytes(letter.event).decode() for _, _, letter in dead]
+        chosen = [each for each in dead if not options.sequence or each[2].sequence in options.sequence]
+        for key, record, letter in chosen:
+            await _replay(requests, subjects, bucket, key, record, letter)
+        return [f"{len(chosen)} of {len(dead)} dead letters are told to {options.endpoint} again"]
+    finally:
+        await broker.close()
+
+
+async def _find(bucket: Bucket, own: Endpoint | None) -> _Found:
+    found = await bucket.read("endpoint.*", "progress.*", "dead.*.*")
+    endpoints = {} if own is None else {own.id: own}
+    waiting: dict[EndpointId, int] = {}
+    dead: list[tuple[str, Record, DeadLetter]] = []
+    for key, record in found.items():
+        kind, name, *_ = key.split(".")
+        if kind == "endpoint" and (endpoint := webhooks.read_endpoint(record.value)):
+            endpoints[endpoint.id] = endpoint
+        elif kind == "progress" and (progress := webhooks.read_progress(record.value)):
+            waiting[EndpointId(identifier(name))] = len(progress.waiting)
+        elif kind == "dead" and (letter := webhooks.read_dead(record.value)):
+            dead.append((key, record, letter))
+    dead.sort(key=lambda each: each[2].sequence)
+    return _Found(endpoints, waiting, dead)
+
+
+def _listed(found: _Found) -> list[str]:
+    counts = Counter(letter.endpoint for _, _, letter in found.dead)
+    return [
+        f"{endpoint.id}  {endpoint.url}  waiting {found.waiting.get(endpoint.id, 0)}"
+        f"  dead {counts[endpoint.id]}  {','.join(endpoint.kinds) or 'all events'}"
+        f"{'  paused' if endpoint.is_paused else ''}"
+        for endpoint in sorted(found.endpoints.values(), key=lambda each: each.id)
+    ]
+
+
+async def _replay(
+    requests: Requests, subjects: Subjects, bucket: Bucket, key: str, record: Record, letter: DeadLetter
+) -> None:
+    """Put a dead letter into the stream again, for its endpoint alone, and then remove it.
+
+    Whoever is interrupted in between may tell it twice.
+    """
+    headers = jetstream.named(f"again-{key}-{record.revision}")
+    try:
+        reply = await requests.ask_once(
+            subjects.replayed(letter.endpoint), bytes(letter.event), TIMEOUT_S, headers
+        )
+    except NoAnswer as error:
+        raise Unavailable("the stream of events") from error
+    refusal = jetstream.read_published(reply.data).error
+    if refusal is not None:
+        raise Unavailable(refusal.description)
+    with contextlib.suppress(Conflict):  # somebody else was at it
+        await bucket.remove(key, record.revision)

@@ -1,0 +1,171 @@
+"""What is stored about webhooks: endpoints, and how far each has got. Pure.
+
+The API and the command line write endpoints, and read dead letters; `webhooks` serves them. All lies in a
+bucket of its own. Records are read by processes of other versions, so fields are only ever added, with
+defaults (docs/decisions/0060-messages-and-records-change-by-rule.md). Times are Unix milliseconds.
+"""
+
+from typing import Final, NewType
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tieline.wire.subjects import token
+
+EndpointId = NewType("EndpointId", str)
+
+MAX_URL: Final = 2048
+"""Characters of an endpoint's address."""
+
+SETTINGS: Final = EndpointId("settings")
+"""The endpoint that stands in the settings of the workers, and not in the bucket."""
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where events are told, and which."""
+
+    id: EndpointId
+    url: str
+    secrets: tuple[str, ...]
+    """By each of which a delivery is signed: two while they are changed."""
+    kinds: tuple[str, ...] = ()
+    """The kinds that it wants, such as `call.offered`, or `call.*`; none: all."""
+    is_paused: bool = False
+    """Nothing is told to it now; what happens meanwhile is told when it goes on."""
+
+    def wants(self, kind: str) -> bool:
+        """Whether events of a kind are told to it."""
+        return not self.kinds or any(_matches(pattern, kind) for pattern in self.kinds)
+
+
+def _matches(pattern: str, kind: str) -> bool:
+    if pattern.endswith("*"):
+        return kind.startswith(pattern[:-1])
+    return kind == pattern
+
+
+class Failing(msgspec.Struct, frozen=True, array_like=True):
+    """One subject whose next event an endpoint has not taken."""
+
+    subject: str
+    failures: int
+    next_at: int
+
+
+class Progress(msgspec.Struct, frozen=True, array_like=True):
+    """How far an endpoint has got: all events up to `read` are done, but for those that wait."""
+
+    read: int
+    waiting: tuple[int, ...] = ()
+    """Places in the stream."""
+    failing: tuple[Failing, ...] = ()
+    failures: int = 0
+    """Deliveries in a row that have failed, whatever they were of."""
+    failing_since: int = 0
+    next_at: int = 0
+    by: str = ""
+    """Who has written it: two who serve one endpoint may else take the other's write for their own."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An event that an endpoint has not taken in all the time that there is for it."""
+
+    endpoint: EndpointId
+    sequence: int
+    died_at: int
+    event: msgspec.Raw
+
+
+class Keys:
+    """The keys of the bucket of webhooks, and their patterns."""
+
+    @staticmethod
+    def endpoint(endpoint: EndpointId) -> str:
+        """An endpoint."""
+        return f"endpoint.{token(endpoint)}"
+
+    @staticmethod
+    def endpoints() -> str:
+        """The pattern of all endpoints."""
+        return "endpoint.*"
+
+    @staticmethod
+    def progress(endpoint: EndpointId) -> str:
+        """How far an endpoint has got."""
+        return f"progress.{token(endpoint)}"
+
+    @staticmethod
+    def lease(endpoint: EndpointId) -> str:
+        """Which worker serves an endpoint."""
+        return f"lease.{token(endpoint)}"
+
+    @staticmethod
+    def worker(worker: str) -> str:
+        """That a worker lives."""
+        return f"worker.{token(worker)}"
+
+    @staticmethod
+    def dead(endpoint: EndpointId, sequence: int) -> str:
+        """One dead letter of an endpoint."""
+        return f"dead.{token(endpoint)}.{sequence}"
+
+    @staticmethod
+    def dead_of(endpoint: EndpointId) -> str:
+        """The pattern of all dead letters of an endpoint."""
+        return f"dead.{token(endpoint)}.*"
+
+    @staticmethod
+    def patterns() -> tuple[str, ...]:
+        """The patterns of all keys that there are, each of one kind."""
+        return (Keys.endpoints(), "progress.*", "lease.*", "worker.*", "dead.*.*")
+
+
+def problem_of_url(url: str, *, may_be_private: bool) -> str | None:
+    """Say why nothing is told to an address; None: it may be one."""
+    if len(url) > MAX_URL or not url.isprintable() or " " in url:
+        return f"an address has at most {MAX_URL} characters, and no blanks"
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        parts.port  # noqa: B018  # it is read when it is asked for, and may be none
+    except ValueError:
+        return "this is no address"
+    if parts.scheme not in ("https", "http") or not host:
+        return "an address begins with https:// and a host"
+    if parts.scheme == "http" and not may_be_private:
+        return "http:// is for private networks, with TIELINE_WEBHOOK_PRIVATE=1"
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        return "an address has neither a login nor a fragment: deliveries are signed instead"
+    return None
+
+
+encode: Final = msgspec.json.Encoder().encode
+"""Encode a record as it is stored."""
+
+_endpoint: Final = msgspec.json.Decoder(Endpoint)
+_progress: Final = msgspec.json.Decoder(Progress)
+_dead: Final = msgspec.json.Decoder(DeadLetter)
+
+
+def read_endpoint(stored: bytes) -> Endpoint | None:
+    """Read an endpoint; None: it is removed, or cannot be understood."""
+    try:
+        return _endpoint.decode(stored)
+    except msgspec.MsgspecError:
+        return None
+
+
+def read_progress(stored: bytes) -> Progress | None:
+    """Read how far an endpoint has got; None: nobody has said."""
+    try:
+        return _progress.decode(stored)
+    except msgspec.MsgspecError:
+        return None
+
+
+def read_dead(stored: bytes) -> DeadLetter | None:
+    """Read a dead letter; None: it is gone, or cannot be understood."""
+    try:
+        return _dead.decode(stored)
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,218 @@
+"""Tell one endpoint what happens, one delivery after the other, for as long as this worker serves it.
+
+What comes next, and when, is decided in `webhooks.queue`. What is done is written down after each delivery,
+by compare-and-set: whoever finds that somebody else has written serves the endpoint no longer. So a delivery
+may be made twice, when a worker dies in between, and none is left out.
+"""
+
+import asyncio
+import functools
+import logging
+import random
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+
+from tieline import metrics
+from tieline.webhook_bucket import DEAD_TTL_S, Bucket, Conflict, Unavailable
+from tieline.wire import webhooks
+from tieline.wire.subjects import token
+from tieline.wire.webhooks import DeadLetter, Endpoint, Keys, Progress
+from webhooks.queue import Event, Queue, Wait
+from webhooks.sender import Sends
+from webhooks.stream import EventStream, News
+
+ROUND_S: Final = 5.0
+"""How long nothing is looked for if nothing is said to be new: a word of the stream may be lost."""
+
+LAG_S: Final = 0.02
+"""Between two looks for what the stream is said to have: a replica may lag."""
+
+MOST_LOST: Final = 1_000_000_000
+"""More events than any stream has room for: it was lost whole, and numbers its events by the time since."""
+
+RETRY_S: Final = 1.0
+"""Between attempts when the bucket or the stream does not answer."""
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Chance(Protocol):
+    """A source of chance."""
+
+    def random(self) -> float:
+        """Return a number from 0 to 1."""
+        ...
+
+
+class Delivery:
+    """One endpoint, as far as this worker serves it."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        bucket: Bucket,
+        stream: EventStream,
+        news: News,
+        sender: Sends,
+        clock: Callable[[], int],
+        batch: int,
+        retry_for_ms: int,
+        chance: Chance | None = None,
+        round_s: float = ROUND_S,
+    ) -> None:
+        """Take also the clock, in Unix milliseconds, and how many events one delivery has at most."""
+        self.endpoint = endpoint
+        self._bucket = bucket
+        self._stream = stream
+        self._news = news
+        self._sender = sender
+        self._clock = clock
+        self._batch = batch
+        self._retry_for_ms = retry_for_ms
+        self._chance = chance or random.Random()  # noqa: S311  # it spreads attempts, and hides nothing
+        self._round_s = round_s
+        self._key = Keys.progress(endpoint.id)
+        self._name = secrets.token_hex(8)
+        self._revision = 0
+        self._stopping = asyncio.Event()
+        self.queue: Queue | None = None
+
+    @property
+    def oldest_s(self) -> float:
+        """For how many seconds the oldest event has waited to be told; 0: none waits."""
+        oldest_at = None if self.queue is None else self.queue.oldest_at
+        return 0.0 if oldest_at is None else max(0, self._clock() - oldest_at) / 1000
+
+    def stop(self) -> None:
+        """Have `run` return when the delivery that is under way has ended."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Tell until stopped.
+
+        Raises:
+            Conflict: somebody else serves the endpoint.
+        """
+        queue = self.queue = await self._patiently(self._restored)
+        while not self._stopping.is_set():
+            await self._patiently(lambda: self._fill(queue))
+            due = queue.due(self._clock())
+            if isinstance(due, Wait):
+                await self._wait(queue, due)
+            else:
+                await self._deliver(queue, due)
+
+    async def _patiently(self, do: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await do()
+            except Unavailable as error:
+                _log.warning("webhook waits", extra={"endpoint": self.endpoint.id, "error": str(error)})
+                await asyncio.sleep(RETRY_S)
+
+    async def _restored(self) -> Queue:
+        """Go on where the endpoint has got to; one that is new begins with what happens from now on."""
+        stored = await self._bucket.read_one(self._key)
+        progress = webhooks.read_progress(stored.value)
+        self._revision = stored.revision
+        if progress is None:
+            progress = Progress(await self._stream.begin())
+        queue = Queue(progress, self._batch, self._retry_for_ms)
+        found = await self._stream.read_those(progress.waiting)
+        for read in found:
+            if read.event is not None:
+                queue.add(read.event)
+        self._lose(len(progress.waiting) - len(found))
+        await self._save(queue)
+        return queue
+
+    def _lose(self, count: int) -> None:
+        if count > 0:
+            count = count if count < MOST_LOST else 1
+            metrics.WEBHOOK_EVENTS.labels("lost").inc(count)
+            _log.error(
+                "events gone before they were told", extra={"endpoint": self.endpoint.id, "events": count}
+            )
+
+    async def _fill(self, queue: Queue) -> None:
+        """Read on, as far as there is room."""
+        while queue.room and not self._stopping.is_set():
+            read = await self._stream.read(queue.read, queue.room)
+            if not read:
+                return
+            self._lose(read[0].sequence - queue.read - 1)
+            for each in read:
+                if each.event is not None and self._is_wanted(each.kind, each.only_for):
+                    queue.add(each.event)
+                else:
+                    queue.skip(each.sequence)
+        if not queue.room:
+            await self._bury(queue.crowded_out())
+
+    def _is_wanted(self, kind: str, only_for: str) -> bool:
+        if only_for:
+            return only_for == token(self.endpoint.id)
+        return self.endpoint.wants(kind)
+
+    async def _wait(self, queue: Queue, wait: Wait) -> None:
+        """Wait for something new, for the time of what failed, or to be stopped."""
+        patience_s = self._round_s
+        if wait.until is not None:
+            patience_s = min(patience_s, max(0, wait.until - self._clock()) / 1000)
+        async with asyncio.TaskGroup() as waiting:
+            news = waiting.create_task(self._heard(queue, patience_s))
+            stopped = waiting.create_task(self._stopping.wait())
+            await asyncio.wait((news, stopped), return_when=asyncio.FIRST_COMPLETED)
+            news.cancel()
+            stopped.cancel()
+
+    async def _heard(self, queue: Queue, patience_s: float) -> None:
+        if not queue.room:
+            await asyncio.sleep(patience_s)
+        elif self._news.last > queue.read:  # it is stored, and the replica that was asked lags
+            await asyncio.sleep(LAG_S)
+        else:
+            await self._news.after(queue.read, patience_s)
+
+    async def _deliver(self, queue: Queue, events: tuple[Event, ...]) -> None:
+        begun = self._clock()
+        sent = await self._sender.send(self.endpoint, events)
+        now = self._clock()
+        metrics.WEBHOOK_DELIVERIES.labels(sent.outcome).inc()
+        metrics.WEBHOOK_SECONDS.observe(max(0, now - begun) / 1000)
+        if sent.failed is None:
+            queue.taken(events)
+            metrics.WEBHOOK_EVENTS.labels("taken").inc(len(events))
+        else:
+            said = {"endpoint": self.endpoint.id, "outcome": sent.outcome, "what": sent.what}
+            _log.warning("webhook not taken", extra={**said, "events": len(events)})
+            await self._bury(queue.failed(events, sent.failed, now, self._chance.random()))
+        await self._patiently(lambda: self._save(queue))
+
+    async def _bury(self, dead: list[Event]) -> None:
+        """Keep what died, until somebody looks at it or it is too old."""
+        for event in dead:
+            letter = DeadLetter(self.endpoint.id, event.sequence, self._clock(), msgspec.Raw(event.body))
+            key, value = Keys.dead(self.endpoint.id, event.sequence), webhooks.encode(letter)
+            await self._patiently(functools.partial(self._bucket.put, key, value, DEAD_TTL_S))
+            metrics.WEBHOOK_EVENTS.labels("dead").inc()
+            _log.error(
+                "event not taken in all its time: a dead letter",
+                extra={"endpoint": self.endpoint.id, "sequence": event.sequence, "subject": event.subject},
+            )
+
+    async def _save(self, queue: Queue) -> None:
+        """Write down how far the endpoint has got. A write whose answer was lost is recognized."""
+        value = webhooks.encode(msgspec.structs.replace(queue.progress(), by=self._name))
+        try:
+            self._revision = await self._bucket.write(self._key, value, self._revision)
+        except Conflict:
+            stored = await self._bucket.read_one(self._key)
+            if stored.value != value:
+                raise
+            self._revision = stored.revision

@@ -1,0 +1,138 @@
+"""Read the stream of events, from a place on; and hear when there is something new in it.
+
+A worker reads by sequence, and keeps its own places (`webhooks.queue`): a consumer of JetStream's would hand
+what a dead worker had not acknowledged to the next one behind what is newer, out of order.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from tieline.runtime.broker import Broker
+from tieline.runtime.message import Message
+from tieline.runtime.once import NoAnswer
+from tieline.runtime.requests import Requests
+from tieline.webhook_bucket import TIMEOUT_S, Unavailable
+from tieline.wire import cloud_events, jetstream
+from tieline.wire.subjects import Subjects
+from webhooks.queue import Event
+
+AT_ONCE: Final = 256
+"""Events in one reading."""
+
+MAX_BYTES: Final = 1_048_576
+"""Of one reading: an event has some 500 bytes."""
+
+LAG_S: Final = 0.02
+"""Between two looks at what a replica does not have yet."""
+
+MAX_LOOKS: Final = 50
+"""Looks before it is left to the next news, or the next round."""
+
+
+class Read(NamedTuple):
+    """One event, or what stands in its place."""
+
+    sequence: int
+    kind: str
+    event: Event | None
+    """None: it cannot be read."""
+    only_for: str = ""
+    """The token of the one endpoint that it is for, if it is told again."""
+
+
+class News:
+    """How far the stream has got, as it has said itself."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        self._changed = asyncio.Event()
+
+    def hear(self, message: Message) -> None:
+        """Take what the stream republishes."""
+        with contextlib.suppress(ValueError):  # somebody else has published there
+            self.last = max(self.last, jetstream.sequence(message))
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def after(self, sequence: int, patience_s: float) -> None:
+        """Wait until the stream is said to have more than that, for so long at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while self.last <= sequence:
+                    await self._changed.wait()
+
+
+class EventStream:
+    """The stream of events, as far as it is read."""
+
+    def __init__(self, requests: Requests, subjects: Subjects) -> None:
+        self._requests = requests
+        self._subject = subjects.cloud_events()
+        self._prefix = self._subject.removesuffix(">")
+        self._get = jetstream.direct_get(subjects.event_stream())
+        self._info = jetstream.stream_info(subjects.event_stream())
+
+    async def begin(self) -> int:
+        """Return the place behind which a new endpoint begins: it is told what happens from now on.
+
+        Raises:
+            Unavailable: no answer, or there is no stream.
+        """
+        try:
+            reply = await self._requests.ask_once(self._info, b"", TIMEOUT_S)
+        except NoAnswer as error:
+            raise Unavailable("the stream of events") from error
+        last = jetstream.read_last_sequence(reply.data)
+        if last is None:
+            raise Unavailable("there is no stream of events: TIELINE_EVENTS of presence is off?")
+        return last
+
+    async def read(self, after: int, at_most: int = AT_ONCE) -> list[Read]:
+        """Read the events behind a place, so many at most.
+
+        Raises:
+            Unavailable: no answer.
+        """
+        ask = jetstream.messages_of(self._subject, after + 1, min(at_most, AT_ONCE), MAX_BYTES)
+        return [self._read(reply) for reply in await self._gather(ask)]
+
+    async def read_those(self, sequences: Sequence[int]) -> list[Read]:
+        """Read the events at these places; those that are gone are left out.
+
+        Raises:
+            Unavailable: no answer.
+        """
+        found: list[Read] = []
+        for sequence in sequences:
+            ask = jetstream.messages_of(self._subject, sequence, 1, MAX_BYTES)
+            read = (self._read(reply) for reply in await self._gather(ask))
+            found += [each for each in read if each.sequence == sequence]
+        return found
+
+    async def _gather(self, ask: bytes) -> list[Message]:
+        try:
+            replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
+        except NoAnswer as error:
+            raise Unavailable("the stream of events") from error
+        return [reply for reply in replies if not reply.status]
+
+    def _read(self, reply: Message) -> Read:
+        subject, sequence = jetstream.stored_as(reply.headers)
+        kind = subject.removeprefix(self._prefix)
+        only_for = kind.removeprefix("again.") if kind.startswith("again.") else ""
+        try:
+            kept = cloud_events.read(reply.data)
+        except msgspec.MsgspecError:
+            return Read(sequence, kind, None)
+        body = cloud_events.numbered(reply.data, sequence)
+        event = Event(sequence, kept.subject, kept.id, jetstream.stored_at(reply.headers), body)
+        return Read(sequence, kept.kind if only_for else kind, event, only_for)
+
+
+async def hear(broker: Broker, subjects: Subjects, news: News) -> None:
+    """Listen to what the stream says of itself."""
+    await broker.subscribe(subjects.news(), news.hear)

@@ -1,0 +1,192 @@
+"""Who serves which endpoint: each one worker at a time, and another one when that is gone.
+
+Each worker says every few seconds that it lives, and looks who else does. Of an endpoint that is its own
+(`webhooks.share`) it takes the lease, and serves it while it can renew that. A worker that is cut off stops
+before its lease runs out; one that only stood still finds, when it writes down what it has done, that
+somebody else has written (`webhooks.delivery`).
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+from tieline import metrics
+from tieline.webhook_bucket import NOTHING, Bucket, Conflict, Record, Unavailable
+from tieline.wire import webhooks
+from tieline.wire.webhooks import Endpoint, EndpointId, Keys
+from webhooks.delivery import Delivery
+from webhooks.share import server_of
+
+ROUND_S: Final = 2.0
+"""Between two rounds."""
+
+LEASE_S: Final = 10
+"""How long a lease, and the word that a worker lives, are good for: four rounds may fail."""
+
+ALONE_S: Final = 7.0
+"""After so long without a renewal a worker stops: before somebody else may begin."""
+
+_PATTERNS: Final = ("endpoint.*", "lease.*", "worker.*")
+
+_log = logging.getLogger(__name__)
+
+
+class _Served(NamedTuple):
+    endpoint: Endpoint
+    delivery: Delivery
+    running: asyncio.Task[None]
+
+
+class Worker:
+    """One worker. `make` makes what tells one endpoint."""
+
+    def __init__(
+        self,
+        name: str,
+        bucket: Bucket,
+        own: Endpoint | None,
+        make: Callable[[Endpoint], Delivery],
+        tasks: asyncio.TaskGroup,
+        monotonic: Callable[[], float],
+        make_bucket: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Take the endpoint of the settings, too, and the group to which deliveries belong.
+
+        `make_bucket` makes the bucket anew where it is gone; it raises `Unavailable`.
+        """
+        self._make_bucket = make_bucket
+        self._name = name
+        self._bucket = bucket
+        self._own = own
+        self._make = make
+        self._tasks = tasks
+        self._monotonic = monotonic
+        self._served: dict[EndpointId, _Served] = {}
+        self._leases: dict[EndpointId, int] = {}
+        self._renewed_at = monotonic()
+
+    @property
+    def serves(self) -> tuple[EndpointId, ...]:
+        """The endpoints that it serves."""
+        return tuple(self._served)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it knows of each of them where to go on."""
+        return all(served.delivery.queue is not None for served in self._served.values())
+
+    async def run(self, round_s: float = ROUND_S) -> None:
+        """Serve until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except Unavailable as error:
+                _log.warning("webhooks look again", extra={"error": str(error)})
+                if self._monotonic() - self._renewed_at > ALONE_S:
+                    self._drop_all()
+                with contextlib.suppress(Unavailable):
+                    await self._make_bucket()
+            self._measure()
+            await asyncio.sleep(round_s)
+
+    async def look(self) -> None:
+        """Say that it lives, look what there is, and serve what is its own.
+
+        Raises:
+            Unavailable: the bucket does not answer.
+        """
+        await self._bucket.put(Keys.worker(self._name), self._name.encode(), LEASE_S)
+        found = await self._bucket.read(*_PATTERNS)
+        workers = {record.value.decode() for key, record in found.items() if key.startswith("worker.")}
+        workers = {worker for worker in workers if worker} | {self._name}
+        endpoints = self._endpoints(found)
+        for name, served in list(self._served.items()):
+            if endpoints.get(name) != served.endpoint or served.running.done():
+                await self._release(name)
+        for endpoint in endpoints.values():
+            if server_of(endpoint.id, workers) == self._name:
+                await self._serve(endpoint, found.get(Keys.lease(endpoint.id), NOTHING))
+            elif endpoint.id in self._served:
+                await self._release(endpoint.id)
+        self._renewed_at = self._monotonic()
+
+    def _endpoints(self, found: dict[str, Record]) -> dict[EndpointId, Endpoint]:
+        read = [
+            webhooks.read_endpoint(record.value)
+            for key, record in found.items()
+            if key.startswith("endpoint.") and record.value
+        ]
+        all_of_them = [*read, self._own]
+        return {each.id: each for each in all_of_them if each is not None and not each.is_paused}
+
+    async def _serve(self, endpoint: Endpoint, lease: Record) -> None:
+        """Take or renew the lease of an endpoint, and serve it if it is had."""
+        known = self._leases.get(endpoint.id)
+        if known is None and lease.value:
+            return  # somebody else still has it
+        key = Keys.lease(endpoint.id)
+        try:
+            revision = lease.revision if known is None else known
+            self._leases[endpoint.id] = await self._bucket.write(key, self._name.encode(), revision, LEASE_S)
+        except Conflict:
+            self._leases.pop(endpoint.id, None)
+            self._end(endpoint.id)
+            return
+        if endpoint.id not in self._served:
+            delivery = self._make(endpoint)
+            running = self._tasks.create_task(self._run(delivery))
+            self._served[endpoint.id] = _Served(endpoint, delivery, running)
+            _log.info("webhook is served", extra={"endpoint": endpoint.id})
+
+    async def _run(self, delivery: Delivery) -> None:
+        try:
+            await delivery.run()
+        except Conflict:
+            _log.warning("webhook is served by another worker", extra={"endpoint": delivery.endpoint.id})
+
+    async def _release(self, endpoint: EndpointId) -> None:
+        """Serve an endpoint no longer, when what is under way has ended, and give its lease away."""
+        served = self._served.pop(endpoint, None)
+        if served is not None:
+            served.delivery.stop()
+            await asyncio.wait((served.running,), timeout=ALONE_S)
+            served.running.cancel()
+        revision = self._leases.pop(endpoint, 0)
+        if revision:
+            with contextlib.suppress(Conflict):  # it has run out, and somebody else has it
+                await self._bucket.remove(Keys.lease(endpoint), revision)
+
+    def _end(self, endpoint: EndpointId) -> None:
+        served = self._served.pop(endpoint, None)
+        if served is not None:
+            served.running.cancel()
+
+    def _drop_all(self) -> None:
+        """Serve nothing any more: others may be about to."""
+        for endpoint in list(self._served):
+            self._end(endpoint)
+        self._leases.clear()
+
+    async def stop(self) -> None:
+        """Let what is under way end, and give everything away.
+
+        Raises:
+            Unavailable: the bucket does not answer; others wait until the leases have run out.
+        """
+        for served in self._served.values():
+            served.delivery.stop()
+        if self._served:
+            await asyncio.wait([served.running for served in self._served.values()])
+        for endpoint in list(self._served):
+            await self._release(endpoint)
+        await self._bucket.put(Keys.worker(self._name), b"", 1)
+
+    def _measure(self) -> None:
+        """Show how much waits, and since when."""
+        queues = [served.delivery.queue for served in self._served.values() if served.delivery.queue]
+        metrics.WEBHOOK_ENDPOINTS.set(len(self._served))
+        metrics.WEBHOOK_WAITING.set(sum(map(len, queues)))
+        ages = [served.delivery.oldest_s for served in self._served.values()]
+        metrics.WEBHOOK_OLDEST_SECONDS.set(max(ages, default=0.0))
