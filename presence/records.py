@@ -15,10 +15,12 @@ from presence.read_budget import parts
 from presence.rules.negotiated import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry, may_be_kept
 from presence.rules.user import RosterEntry, User
-from presence.store import ABSENT, Conflict, ListedStore, Record, StoreUnavailable
+from presence.side_by_side import both
+from presence.store import ABSENT, Conflict, CurrentStore, ListedStore, Record, StoreUnavailable
 from tieline import metrics
 from tieline.runtime.unreadable import UNREADABLE, Unreadable
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
+from tieline.wire.partitions import ONE, Partitions
 from tieline.wire.subjects import Keys, identifier
 
 MAX_TRIES: Final = 50
@@ -125,8 +127,20 @@ def _has_all(found: Mapping[str, Record], written: Mapping[str, int]) -> bool:
 class Records:
     """The store, speaking in users, negotiations, roster entries and notes. Raises what `Store` raises."""
 
-    def __init__(self, store: ListedStore, offline_retention_s: float, memory: Memory | None = None) -> None:
-        """Take also what this process keeps of what it has read and written."""
+    def __init__(
+        self,
+        store: ListedStore,
+        offline_retention_s: float,
+        memory: Memory | None = None,
+        partitions: Partitions = ONE,
+        current: CurrentStore | None = None,
+    ) -> None:
+        """Take also what this process keeps of what it has read and written.
+
+        Of several `partitions` the store is asked as `current` for what is in others than what was written.
+        """
+        self.partitions = partitions
+        self._current = current
         self.store = store
         self._offline_retention_s = offline_retention_s
         self.memory = Memory() if memory is None else memory
@@ -202,11 +216,38 @@ class Records:
         A replica that lags behind them may lack what others have written before. What was written is never
         lacking where it is: a record that has been removed since has a newer revision.
         """
+        elsewhere = self._elsewhere(written, keys)
+        if self._current is not None and elsewhere:
+            here = [key for key in keys if key not in elsewhere]
+            if not here:
+                return await self._current.read_now(*elsewhere)
+            found, now = await both(self.read_after(written, *here), self._current.read_now(*elsewhere))
+            return {**found, **now}
         first, *others = parts(keys, written)
         found = await self._read_part_after(written, first)
         for part in others:  # each may be answered by another replica
             found |= await self._read_part_after(written, (*written, *part))
         return found
+
+    def place_of(self, key: str) -> int:
+        """Find the partition of a record."""
+        at = self.partitions.of_key(key)
+        assert at is not None  # that is for patterns
+        return at
+
+    def are_together(self, one: str, other: str) -> bool:
+        """Whether two keys are in one partition, so that their revisions say which was written first."""
+        return self.partitions.of_key(one) == self.partitions.of_key(other)
+
+    def _elsewhere(self, written: Mapping[str, int], keys: Iterable[str]) -> list[str]:
+        """List the keys and patterns that may be in other partitions than what was written.
+
+        The revisions of that say nothing there. So they are read as they are now, or later.
+        """
+        if self.partitions.number == 1:
+            return []
+        here = {self.partitions.of_key(key) for key in written}
+        return [key for key in keys if self.partitions.of_key(key) not in here]
 
     async def _read_part_after(self, written: Mapping[str, int], keys: tuple[str, ...]) -> dict[str, Record]:
         for _ in range(MAX_LOOKS):
@@ -220,6 +261,15 @@ class Records:
         self, written: Mapping[str, int], most: int, *keys: str
     ) -> dict[str, Record] | None:
         """Read as `read_after` does; None: there are more than so many. See `ListedStore.read_few`."""
+        elsewhere = self._elsewhere(written, keys)
+        if self._current is not None and elsewhere:
+            here = [key for key in keys if key not in elsewhere]
+            few, now = await both(
+                self.read_few_after(written, most, *here), self._current.read_few_now(most, *elsewhere)
+            )
+            if few is None or now is None or len(few) + len(now) > most:
+                return None
+            return {**few, **now}
         for _ in range(MAX_LOOKS):
             found = await self.store.read_few(most, *keys)
             if found is None or _has_all(found, written):
