@@ -5,7 +5,7 @@ import contextlib
 import functools
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -15,6 +15,7 @@ from presence.read_budget import parts
 from presence.rules.negotiated import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry, may_be_kept
 from presence.rules.user import RosterEntry, User
+from presence.side_by_side import both
 from presence.store import ABSENT, Conflict, ListedStore, Record, StoreUnavailable
 from tieline import metrics
 from tieline.runtime.unreadable import UNREADABLE, Unreadable
@@ -161,6 +162,36 @@ class Records:
         found = self.memory.known_users(keys)
         unknown = [key for key in keys if key not in found]
         return found | await self.store.read(*unknown) if unknown else found
+
+    async def read_beside(self, known: Mapping[str, Record], *keys: str) -> dict[str, Record] | None:
+        """Read keys beside records that are remembered; None: it is not known to be as new as those.
+
+        What is decided about a user is written before its record (`presence.moderation`). A replica that
+        lags may have it not yet, although this process knows the record that came after it.
+        """
+        if len(tuple(parts(keys))) > 1:
+            return None
+        dated = await self.store.read_dated(*keys)
+        newest = max((record.revision for record in known.values()), default=0)
+        return dict(dated.found) if dated.up_to >= newest else None
+
+    async def read_together(
+        self, each: Sequence[tuple[str, ...]]
+    ) -> dict[tuple[str, ...], dict[str, Record]]:
+        """Read what several look at, users as they are remembered.
+
+        What one of them looks at is read as of one moment, the first few keys even where they are hundreds.
+        """
+        keys = tuple(dict.fromkeys(key for asked in each for key in asked))
+        if len(each) > 1 and len(tuple(parts(keys))) > 1:
+            half = len(each) // 2
+            one, other = await both(self.read_together(each[:half]), self.read_together(each[half:]))
+            return one | other
+        found = self.memory.known_users(keys)
+        if unknown := [key for key in keys if key not in found]:
+            beside = await self.read_beside(found, *unknown)
+            found = await self.store.read(*keys) if beside is None else found | beside
+        return {asked: {key: found[key] for key in asked if key in found} for asked in each}
 
     async def read_negotiation(
         self, users: tuple[str, ...], pair: str, *, confirmed: bool = False

@@ -202,7 +202,7 @@ async def test_who_joins_as_another_process_knows_is_read_after_all() -> None:
     judged.store.said.clear()
     await judged.process.join("alice", "cellar")
     asked = [said for said in judged.store.said if said != SEATS]
-    again = [f"read {HER} {HER_ENTRY} {STANDING}", f"write {HER}"]
+    again = [f"read {HER} {STANDING} {HER_ENTRY}", f"write {HER}"]
     assert asked[:5] == [BANS, f"write {HER_ENTRY}", f"write {HER}", *again]
     stored = await judged.other.user("alice")
     assert stored is not None
@@ -218,7 +218,7 @@ async def test_nobody_is_refused_by_what_is_remembered_alone() -> None:
     judged.store.said.clear()
     reply = await judged.process.join("alice", "cellar")
     assert isinstance(reply, RoomMembers)
-    assert f"confirm {HER} {HER_ENTRY} {STANDING}" in judged.store.said
+    assert f"confirm {HER} {STANDING} {HER_ENTRY}" in judged.store.said
 
 
 async def test_who_is_in_a_room_already_is_listed_by_what_is_read() -> None:
@@ -226,7 +226,7 @@ async def test_who_is_in_a_room_already_is_listed_by_what_is_read() -> None:
     judged.store.said.clear()
     await judged.process.join("alice", "hall")
     hall = Keys.room(RoomId("hall"), ALICE)
-    assert judged.store.said[:2] == [BANS, f"read {HER} {hall} {STANDING}"]
+    assert judged.store.said[:2] == [BANS, f"read {HER} {STANDING} {hall}"]
 
 
 async def test_those_who_lose_their_connections_are_changed_as_remembered() -> None:
